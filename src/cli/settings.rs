@@ -1,0 +1,98 @@
+//! Settings: flags, then `MUSTER_<FLAG>`, then `muster.toml`, then defaults. Resolved once, before anything is done.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::error::CommandError;
+
+/// Flags that every command takes. Each is also read from `MUSTER_<FLAG>` and from `muster.toml`.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[command(next_help_heading = "Global options")]
+pub struct Flags {
+    /// Read settings from this file [default: ./muster.toml, ~/.config/muster/muster.toml, /etc/muster/muster.toml]
+    #[arg(long, global = true, env = "MUSTER_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Where the cluster is kept: etcd://h1:2379,h2:2379 or sqlite:PATH [default: sqlite:~/.local/state/muster/muster.db]
+    #[arg(long, global = true, env = "MUSTER_STORE", value_name = "STORE", hide_env_values = true)]
+    pub store: Option<String>,
+    /// Which cluster: a token made by `muster discovery new` [default: default]
+    #[arg(long, global = true, env = "MUSTER_TOKEN", value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Hosts, groups and variables: a file or a directory (can be repeated)
+    #[arg(long, short = 'i', global = true, env = "MUSTER_INVENTORY", value_name = "PATH", value_delimiter = ':')]
+    pub inventory: Vec<PathBuf>,
+    /// Read this ssh_config(5) instead of ~/.ssh/config and /etc/ssh/ssh_config
+    #[arg(long, global = true, env = "MUSTER_SSH_CONFIG", value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
+    /// What to do with an unknown host key: yes (refuse it), accept-new (note it), no (accept any) [default: ssh_config's, else yes]
+    #[arg(long, global = true, env = "MUSTER_STRICT_HOST_KEY_CHECKING", value_name = "WHEN")]
+    pub strict_host_key_checking: Option<String>,
+}
+
+/// What a command works with once flags, environment, file and defaults are put together.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the cluster is kept.
+    pub store: String,
+    /// Which cluster.
+    pub token: String,
+    /// The inventory's sources.
+    pub inventory: Vec<PathBuf>,
+    /// An ssh_config(5) to use instead of the usual ones.
+    pub ssh_config: Option<PathBuf>,
+    /// What to do with an unknown host key, if ssh_config(5) is not to say.
+    pub strict_host_key_checking: Option<String>,
+}
+
+impl Flags {
+    /// Puts flags and environment (already in `self`), the settings file and the defaults together.
+    pub fn resolve(self) -> Result<Settings, CommandError> {
+        let file = read_file(self.config.as_deref())?;
+        let store = self.store.or(file.store).map_or_else(default_store, Ok)?;
+        Ok(Settings {
+            store,
+            token: self.token.or(file.token).unwrap_or_else(|| "default".to_owned()),
+            inventory: if self.inventory.is_empty() { file.inventory } else { self.inventory },
+            ssh_config: self.ssh_config.or(file.ssh_config),
+            strict_host_key_checking: self.strict_host_key_checking.or(file.strict_host_key_checking),
+        })
+    }
+}
+
+fn default_store() -> Result<String, CommandError> {
+    let state = directory("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
+        CommandError::usage("no home directory to keep the cluster in").hint("Say where with `--store`.")
+    })?;
+    Ok(format!("sqlite:{}", state.join("muster/muster.db").display()))
+}
+
+/// Returns an XDG directory: the variable's if it is an absolute path, else `$HOME/<default>`.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+fn directory(variable: &str, default: &str) -> Option<PathBuf> {
+    let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    set.or_else(|| Some(PathBuf::from(std::env::var_os("HOME").filter(|home| !home.is_empty())?).join(default)))
+}
+
+fn read_file(named: Option<&Path>) -> Result<Flags, CommandError> {
+    let usual = || {
+        let user = directory("XDG_CONFIG_HOME", ".config").map(|config| config.join("muster/muster.toml"));
+        let all = [Some(PathBuf::from("muster.toml")), user, Some(PathBuf::from("/etc/muster/muster.toml"))];
+        all.into_iter().flatten().find(|path| path.exists())
+    };
+    let Some(path) = named.map(Path::to_owned).or_else(usual) else {
+        return Ok(Flags::default());
+    };
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| CommandError::usage(format!("cannot read {}: {error}", path.display())))?;
+    let mut flags: Flags =
+        toml::from_str(&text).map_err(|error| CommandError::usage(format!("{}: {error}", path.display())))?;
+    // Paths in a file are relative to that file, wherever the command is run.
+    let base = path.parent().unwrap_or_else(|| Path::new("."));
+    flags.ssh_config = flags.ssh_config.map(|path| base.join(path));
+    flags.inventory = flags.inventory.iter().map(|path| base.join(path)).collect();
+    Ok(flags)
+}

@@ -1,0 +1,1 @@
+//! The pass: observe → judge → place → plan → apply, as a machine that is fed what happened and says what to do next.

@@ -1,0 +1,1 @@
+//! Which machine a unit goes to.

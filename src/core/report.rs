@@ -1,0 +1,65 @@
+//! What a visit to a host is asked to do, and what it brings back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cluster::MachineId;
+use super::cluster::UnitState;
+use super::evidence::Failure;
+use super::plan::Step;
+use super::unit::Hash;
+use super::unit::UnitFile;
+use super::unit::UnitName;
+
+/// One trip to one host: steps, then an observation, in one round trip.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Visit {
+    /// Who must be there: a host with another machine-id does nothing and says so.
+    pub machine: Option<MachineId>,
+    /// The leader's number. A host that has seen a higher one does nothing and says so. Visits without steps carry it too.
+    pub epoch: u64,
+    /// The host's uptime after which it must refuse the steps: a script that was stuck in a buffer is not obeyed.
+    pub expires: Option<Duration>,
+    /// What to do, in this order.
+    pub steps: Vec<Step>,
+    /// The texts of the files that the steps name.
+    pub files: BTreeMap<Hash, Arc<UnitFile>>,
+}
+
+/// What a host said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Its /etc/machine-id.
+    pub machine: MachineId,
+    /// Its boot: /proc/sys/kernel/random/boot_id.
+    pub boot: String,
+    /// How long it has been up.
+    pub uptime: Duration,
+    /// The highest epoch it has seen; 0 after a boot.
+    pub epoch: u64,
+    /// Every unit file under /run/fleet/units, with what systemd says of it.
+    pub units: BTreeMap<UnitName, UnitState>,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It was true before.
+    AlreadyTrue,
+    /// It was tried and refused; what the host said is attached.
+    Failed(String),
+    /// The connection died first. It may have been done; only the next observation tells.
+    Lost(Failure),
+}
+
+/// What a visit brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How each step ended, in the order of [`Visit::steps`].
+    pub outcomes: Vec<Outcome>,
+    /// What the host looked like afterwards.
+    pub observation: Observation,
+}

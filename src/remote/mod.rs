@@ -1,0 +1,82 @@
+//! Reaching hosts: one kept connection and one resident shell per host.
+//!
+//! One trait, so that everything above it runs against real hosts, against an SSH server inside a test, and against
+//! hosts made of values. `russh` is named in this room only.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::cluster::Address;
+use crate::core::evidence::Failure;
+
+/// A host that can be reached, with what the inventory says about how. What is not given here is ssh_config(5)'s.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Target {
+    /// Its name, for messages.
+    pub name: String,
+    /// Where it is; [`Address::host`] is looked up in ssh_config(5).
+    pub address: Address,
+    /// Private keys to offer before any other (`ansible_ssh_private_key_file`).
+    pub identity_files: Vec<PathBuf>,
+    /// Jump hosts, as in `ProxyJump` (`ansible_ssh_common_args: -J …`).
+    pub jump: Option<String>,
+}
+
+/// How a command on a host ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this status.
+    Code(u32),
+    /// It was killed by this signal (`TERM`, `KILL` …).
+    Signal(String),
+}
+
+/// Where a command's output goes, as it comes.
+pub trait Sink: Send {
+    /// Takes what the command wrote to stdout.
+    fn stdout(&mut self, bytes: &[u8]);
+    /// Takes what the command wrote to stderr.
+    fn stderr(&mut self, bytes: &[u8]);
+}
+
+/// A command to run on a host in a channel of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Command {
+    /// What the login shell is given. Build it with [`shlex`], never by hand.
+    pub line: String,
+    /// What it reads on stdin.
+    pub stdin: Vec<u8>,
+    /// Run it as root: as it is when we log in as root, by `sudo -n` otherwise.
+    pub root: bool,
+    /// How long it may take; `None` means until it ends.
+    pub limit: Option<Duration>,
+}
+
+/// The way to the hosts.
+#[async_trait::async_trait]
+pub trait Remote: Send + Sync + std::fmt::Debug {
+    /// Feeds `script` to the host's resident root shell, connecting first if need be, and returns all that the script
+    /// printed (stdout only). The script is one compound command that prints a line `end` last; the call returns
+    /// when that line (and nothing else on it) has come.
+    ///
+    /// A script that was cut off on its way is not run at all. After a failure in [`crate::core::evidence::Phase::Run`] it is not known
+    /// how far it came; the shell and the connection are given up, so that the next call starts afresh.
+    /// Calls for one host queue up behind each other; calls for different hosts do not.
+    async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure>;
+
+    /// Runs a command in a channel of its own on the kept connection.
+    async fn run(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure>;
+
+    /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns how it ended.
+    async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure>;
+
+    /// Closes the connection to a host, if there is one.
+    async fn forget(&self, target: &Target);
+
+    /// Takes leave of every host, for at most `limit` altogether.
+    async fn close(&self, limit: Duration);
+}
+
+/// A way to the hosts that any part of the process may hold on to.
+pub type SharedRemote = Arc<dyn Remote>;
