@@ -1,0 +1,1 @@
+//! Real systemd hosts in the lab, real sshd, real etcd.

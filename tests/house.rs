@@ -1,0 +1,62 @@
+//! Rules of the house that the compiler does not know.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Returns every Rust file under a folder of the source tree.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no source under {folder}");
+    found
+}
+
+/// Returns the lines of a file that are code, each with its number.
+fn code(path: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim().to_owned()));
+    lines.filter(|(_, line)| !line.starts_with("//")).collect()
+}
+
+fn assert_nowhere(folder: &str, words: &[&str], allowed: &[&str]) {
+    let mut found = Vec::new();
+    for path in files(folder) {
+        let relative = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
+        if allowed.iter().any(|room| relative.starts_with(room)) {
+            continue;
+        }
+        for (number, line) in code(&path) {
+            if let Some(word) = words.iter().find(|word| line.contains(**word)) {
+                found.push(format!("{relative}:{number}: {word}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_core_is_pure() {
+    let world = [
+        "tokio", "russh", "etcd_client", "rusqlite", "tracing", "std::fs", "std::net", "std::process", "std::env",
+        "std::thread", "std::io", "Instant", "SystemTime", "HashMap", "HashSet", "rand", "crate::store",
+        "crate::remote", "crate::pass", "crate::control", "crate::ui", "crate::cli", "println!", "eprintln!", "async ",
+    ];
+    assert_nowhere("src/core", &world, &[]);
+}
+
+#[test]
+fn each_library_is_named_in_its_room_only() {
+    assert_nowhere("src", &["russh::"], &["src/remote/"]);
+    assert_nowhere("src", &["etcd_client::", "rusqlite::"], &["src/store/"]);
+}

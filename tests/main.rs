@@ -1,0 +1,10 @@
+//! All tests that stand outside the library, in one binary: one link instead of many.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::print_stderr)]
+
+mod cli;
+mod house;
+mod hosts;
+mod scenarios;
+mod store;
+mod wire;

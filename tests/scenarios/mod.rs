@@ -1,0 +1,1 @@
+//! The simulator: seeded clock, seeded faults, hosts made of values.

@@ -1,0 +1,1 @@
+//! The SSH side against an in-process server that drops, stalls and lies.
