@@ -3,8 +3,8 @@
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
 mod cli;
-mod house;
 mod hosts;
+mod house;
 mod scenarios;
 mod store;
 mod wire;

@@ -61,6 +61,8 @@ pub enum FailureKind {
     Denied,
     /// The host let us in and cannot do its work: no shell, no systemd, a report that does not parse.
     Sick,
+    /// Another machine answers at the address: the one we look for is not there.
+    Stranger,
     /// The name, the configuration or a jump host on the way is at fault; nothing was learned about the host.
     Local,
 }

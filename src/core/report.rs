@@ -38,8 +38,24 @@ pub struct Observation {
     pub uptime: Duration,
     /// The highest epoch it has seen; 0 after a boot.
     pub epoch: u64,
-    /// Every unit file under /run/fleet/units, with what systemd says of it.
-    pub units: BTreeMap<UnitName, UnitState>,
+    /// Every unit file under /run/fleet/units, with what systemd says of it; `None` if nothing seems to have changed
+    /// since the last look over this connection.
+    pub units: Option<BTreeMap<UnitName, UnitState>>,
+}
+
+/// Why a host did nothing of what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// Another machine answers at the address: its machine-id.
+    OtherMachine(String),
+    /// A leader with this higher number has been there.
+    LaterLeader(u64),
+    /// The visit came too late.
+    TooLate,
+    /// Another visit holds the host's lock.
+    Busy,
+    /// The host cannot be managed, and why.
+    Unfit(&'static str),
 }
 
 /// How a step ended.
@@ -58,8 +74,10 @@ pub enum Outcome {
 /// What a visit brought back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// How each step ended, in the order of [`Visit::steps`].
+    /// How each step ended, in the order of [`Visit::steps`]; empty if the host refused.
     pub outcomes: Vec<Outcome>,
-    /// What the host looked like afterwards.
-    pub observation: Observation,
+    /// Set when the host did nothing.
+    pub refused: Option<Refused>,
+    /// What the host looked like afterwards; missing only if it refused before it said who it is.
+    pub observation: Option<Observation>,
 }

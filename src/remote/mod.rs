@@ -3,6 +3,9 @@
 //! One trait, so that everything above it runs against real hosts, against an SSH server inside a test, and against
 //! hosts made of values. `russh` is named in this room only.
 
+pub mod report;
+pub mod script;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

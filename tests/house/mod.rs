@@ -48,9 +48,31 @@ fn assert_nowhere(folder: &str, words: &[&str], allowed: &[&str]) {
 #[test]
 fn the_core_is_pure() {
     let world = [
-        "tokio", "russh", "etcd_client", "rusqlite", "tracing", "std::fs", "std::net", "std::process", "std::env",
-        "std::thread", "std::io", "Instant", "SystemTime", "HashMap", "HashSet", "rand", "crate::store",
-        "crate::remote", "crate::pass", "crate::control", "crate::ui", "crate::cli", "println!", "eprintln!", "async ",
+        "tokio",
+        "russh",
+        "etcd_client",
+        "rusqlite",
+        "tracing",
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::env",
+        "std::thread",
+        "std::io",
+        "Instant",
+        "SystemTime",
+        "HashMap",
+        "HashSet",
+        "rand",
+        "crate::store",
+        "crate::remote",
+        "crate::pass",
+        "crate::control",
+        "crate::ui",
+        "crate::cli",
+        "println!",
+        "eprintln!",
+        "async ",
     ];
     assert_nowhere("src/core", &world, &[]);
 }

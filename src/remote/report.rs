@@ -1,0 +1,289 @@
+//! What a visit's report says: the text that the host printed in, a [`Report`] out.
+//!
+//! The host is not trusted: what does not parse is an error, which the caller treats as *lost*, and nothing is guessed.
+//! The script that prints it is in [`super::script`].
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::core::cluster::UnitState;
+use crate::core::plan::Action;
+use crate::core::plan::Step;
+use crate::core::report::Observation;
+use crate::core::report::Outcome;
+use crate::core::report::Refused;
+use crate::core::report::Report;
+use crate::core::unit::Hash;
+use crate::core::unit::UnitName;
+
+/// The report does not parse: which of its lines, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the report: {what}")]
+pub struct BadReport {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// Reads what a host printed. `steps` are the visit's.
+pub fn read(printed: &[u8], mark: &str, steps: &[Step]) -> Result<Report, BadReport> {
+    let text = String::from_utf8_lossy(printed);
+    let mut reader = Reader::default();
+    let mut number = 0;
+    for line in text.lines() {
+        number += 1;
+        let ours = line.strip_prefix(mark).and_then(|rest| rest.strip_prefix(' '));
+        let read = match ours {
+            Some(ours) => reader.frame(ours),
+            None => reader.listing(line),
+        };
+        read.map_err(|what| BadReport { line: number, what })?;
+    }
+    reader.finish(steps).map_err(|what| BadReport { line: number, what: what.to_owned() })
+}
+
+/// Which part of the report the lines without a mark belong to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    #[default]
+    None,
+    Hashes,
+    Launched,
+    Listed,
+    Shown,
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    section: Section,
+    greeted: bool,
+    done: bool,
+    same: bool,
+    refused: Option<Refused>,
+    observation: Option<Observation>,
+    hashes: BTreeMap<UnitName, Hash>,
+    launched: BTreeMap<UnitName, u64>,
+    systemd: BTreeMap<UnitName, [String; 3]>,
+    shown: Shown,
+    said: Vec<Said>,
+}
+
+/// A block of `systemctl show` under way.
+#[derive(Debug, Default)]
+struct Shown {
+    id: String,
+    load: String,
+    active: String,
+    sub: String,
+}
+
+/// A complaint: of which group of steps, of which unit (`-` if the text says), and the text.
+#[derive(Debug)]
+struct Said {
+    group: String,
+    unit: String,
+    text: String,
+}
+
+impl Reader {
+    /// Reads a line that carries the mark.
+    fn frame(&mut self, line: &str) -> Result<(), String> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if word != "muster" && !self.greeted {
+            return Err("it does not start with a greeting".to_owned());
+        }
+        self.section = Section::None;
+        match word {
+            "muster" if rest == "1" => self.greeted = true,
+            "muster" => return Err(format!("version {rest} is not known here")),
+            "host" => self.observation = Some(read_host(rest)?),
+            "refused" => self.refused = Some(read_refusal(rest)?),
+            "hashes" => self.section = Section::Hashes,
+            "launched" => self.section = Section::Launched,
+            "listed" => self.section = Section::Listed,
+            "shown" => self.section = Section::Shown,
+            "same" => self.same = true,
+            "said" => self.complaint(rest),
+            "broken" => return Err(rest.to_owned()),
+            "done" => self.done = true,
+            "end" => {}
+            _ => return Err(format!("unknown word {word:?}")),
+        }
+        Ok(())
+    }
+
+    fn complaint(&mut self, rest: &str) {
+        let mut words = rest.splitn(3, ' ');
+        let mut word = || words.next().unwrap_or_default().to_owned();
+        self.said.push(Said { group: word(), unit: word(), text: word() });
+    }
+
+    /// Reads a line of what a program on the host printed.
+    fn listing(&mut self, line: &str) -> Result<(), String> {
+        match self.section {
+            Section::None => {}
+            Section::Hashes => {
+                if let Some((name, hash)) = read_hash(line)? {
+                    self.hashes.insert(name, hash);
+                }
+            }
+            Section::Launched => {
+                let (count, name) = line.split_once(' ').ok_or("a mark of a start without a unit")?;
+                if let Ok(name) = name.parse() {
+                    self.launched.insert(name, count.parse().unwrap_or(0));
+                }
+            }
+            Section::Listed => {
+                let mut words = line.splitn(4, ' ').map(str::to_owned);
+                let (Some(load), Some(active), Some(sub), Some(name)) =
+                    (words.next(), words.next(), words.next(), words.next())
+                else {
+                    return Err("a listed unit without its states".to_owned());
+                };
+                if let Ok(name) = name.parse() {
+                    self.systemd.insert(name, [load, active, sub]);
+                }
+            }
+            Section::Shown => self.show(line),
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, line: &str) {
+        let Some((key, value)) = line.split_once('=') else { return };
+        let field = match key {
+            "Id" => &mut self.shown.id,
+            "LoadState" => &mut self.shown.load,
+            "ActiveState" => &mut self.shown.active,
+            "SubState" => &mut self.shown.sub,
+            _ => return,
+        };
+        value.clone_into(field);
+        let whole = [&self.shown.id, &self.shown.load, &self.shown.active, &self.shown.sub];
+        if whole.iter().all(|field| !field.is_empty()) {
+            let shown = std::mem::take(&mut self.shown);
+            if let Ok(name) = shown.id.parse() {
+                self.systemd.insert(name, [shown.load, shown.active, shown.sub]);
+            }
+        }
+    }
+
+    fn finish(mut self, steps: &[Step]) -> Result<Report, &'static str> {
+        if !self.done {
+            return Err("it ends half-way");
+        }
+        if self.refused.is_none() && self.observation.is_none() {
+            return Err("the host did not say who it is");
+        }
+        let units = (!self.same && self.refused.is_none()).then(|| self.units());
+        let outcomes = match &units {
+            Some(units) => self.outcomes(steps, units),
+            None => Vec::new(),
+        };
+        if let Some(observation) = &mut self.observation {
+            observation.units = units;
+        }
+        Ok(Report { outcomes, refused: self.refused, observation: self.observation })
+    }
+
+    fn units(&mut self) -> BTreeMap<UnitName, UnitState> {
+        let hashes = std::mem::take(&mut self.hashes);
+        let states = hashes.into_iter().map(|(name, hash)| {
+            let unknown = || ["not-found".to_owned(), "inactive".to_owned(), "dead".to_owned()];
+            let [load, active, sub] = self.systemd.remove(&name).unwrap_or_else(unknown);
+            let mark = self.launched.get(&name).copied();
+            let runs = matches!(active.as_str(), "active" | "activating" | "reloading");
+            let (launched, restarts) = (mark.is_some() || runs, mark.unwrap_or(0));
+            (name, UnitState { load, active, sub, hash, launched, restarts })
+        });
+        states.collect()
+    }
+
+    /// Finds out how each step ended, from what the host looked like afterwards and what was complained of.
+    fn outcomes(&self, steps: &[Step], units: &BTreeMap<UnitName, UnitState>) -> Vec<Outcome> {
+        let reloaded: BTreeSet<&UnitName> = steps.iter().filter(|step| is_load(step)).map(|step| &step.unit).collect();
+        steps
+            .iter()
+            .map(|step| {
+                let there = units.get(&step.unit);
+                let good = match step.action {
+                    Action::Unload => there.is_none() || reloaded.contains(&step.unit),
+                    Action::Load { hash, .. } => there.is_some_and(|unit| unit.hash == hash && unit.load == "loaded"),
+                    Action::Stop => there.is_none_or(|unit| matches!(unit.active.as_str(), "inactive" | "failed")),
+                    Action::Start | Action::Restart { .. } => self.complaints(step).is_none(),
+                };
+                if good { Outcome::Done } else { Outcome::Failed(self.explain(step, there)) }
+            })
+            .collect()
+    }
+
+    /// Returns what was complained of a step, if anything was.
+    fn complaints(&self, step: &Step) -> Option<String> {
+        let group = match step.action {
+            Action::Unload => "unload",
+            Action::Load { .. } => "load",
+            Action::Stop => "stop",
+            Action::Start => "start",
+            Action::Restart { .. } => "restart",
+        };
+        let name = step.unit.as_str();
+        let named = |said: &&Said| said.unit == name || said.unit == "-" && said.text.contains(&format!(" {name}:"));
+        let of_group = |said: &&Said| said.group == group || said.group == "enable" && group == "load";
+        let texts: Vec<&str> = self.said.iter().filter(of_group).filter(named).map(|said| said.text.trim()).collect();
+        (!texts.is_empty()).then(|| texts.join(" "))
+    }
+
+    fn explain(&self, step: &Step, there: Option<&UnitState>) -> String {
+        let state = || match (step.action, there) {
+            (Action::Load { hash, .. }, Some(unit)) if unit.hash != hash => "another file is in its place".to_owned(),
+            (Action::Load { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
+            (Action::Load { .. }, None) => "its file did not get there".to_owned(),
+            (_, Some(unit)) => format!("it is still {} ({})", unit.active, unit.sub),
+            (_, None) => "its file is gone".to_owned(),
+        };
+        self.complaints(step).unwrap_or_else(state)
+    }
+}
+
+fn is_load(step: &Step) -> bool {
+    matches!(step.action, Action::Load { .. })
+}
+
+/// Reads `MACHINE-ID BOOT-ID UPTIME EPOCH`.
+fn read_host(rest: &str) -> Result<Observation, String> {
+    let words: Vec<&str> = rest.split(' ').collect();
+    let [machine, boot, uptime, epoch] = words.as_slice() else {
+        return Err("a host line of another form".to_owned());
+    };
+    let machine = machine.parse().map_err(|error| format!("/etc/machine-id: {error}"))?;
+    let seconds = uptime.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let uptime = seconds.ok_or_else(|| format!("{uptime:?} is not an uptime"))?;
+    let epoch = epoch.parse().map_err(|_| format!("{epoch:?} is not an epoch"))?;
+    Ok(Observation { machine, boot: (*boot).to_owned(), uptime, epoch, units: None })
+}
+
+fn read_refusal(rest: &str) -> Result<Refused, String> {
+    let (word, detail) = rest.split_once(' ').unwrap_or((rest, ""));
+    Ok(match word {
+        "machine" => Refused::OtherMachine(detail.to_owned()),
+        "epoch" => Refused::LaterLeader(detail.parse().map_err(|_| format!("{detail:?} is not an epoch"))?),
+        "late" => Refused::TooLate,
+        "busy" => Refused::Busy,
+        "systemd" => Refused::Unfit("it was not booted with systemd"),
+        "flock" => Refused::Unfit("it has no `flock` (util-linux)"),
+        "unwritable" => Refused::Unfit("/run/muster cannot be written: is /run full or read-only?"),
+        _ => return Err(format!("unknown refusal {word:?}")),
+    })
+}
+
+/// Reads a line of sha1sum(1), which doubles backslashes in names and then starts the line with one.
+fn read_hash(line: &str) -> Result<Option<(UnitName, Hash)>, String> {
+    let (escaped, plain) = line.strip_prefix('\\').map_or((false, line), |plain| (true, plain));
+    let (hash, name) = plain.split_once("  ").ok_or("a hash without a file")?;
+    let hash = hash.parse().map_err(|error| format!("{error}"))?;
+    let name = if escaped { name.replace("\\\\", "\\") } else { name.to_owned() };
+    // What muster could not have put there is none of its business.
+    Ok(name.parse().ok().map(|name| (name, hash)))
+}

@@ -1,0 +1,112 @@
+//! What a visit's script says: a [`Visit`] in, text for the host's `sh` out.
+//!
+//! The script needs `sh`, coreutils, util-linux (`flock`) and systemd. It is one compound command, so that a shell that
+//! was sent half of it runs none of it. Every word that did not come from this file is quoted. Nothing here reaches a
+//! host; what comes back is read in [`super::report`].
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::core::plan::Action;
+use crate::core::report::Visit;
+
+/// The functions that every visit's script starts with.
+const PRELUDE: &str = include_str!("visit.sh");
+
+/// How long a visit waits for units to stop before it goes on and leaves the rest to the next one.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a visit keeps its things on the host. Both are in /run: a reboot leaves nothing behind.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    /// The unit files.
+    pub units: &'a str,
+    /// The epoch, the lock and the marks of what was started.
+    pub run: &'a str,
+}
+
+/// The places that fleet used and that muster adds.
+pub const PLACES: Places<'static> = Places { units: "/run/fleet/units", run: "/run/muster" };
+
+/// A word that has a NUL in it, which no shell can be given. Nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it has a NUL byte in it")]
+pub struct Unquotable;
+
+/// A script and the word that marks the lines of its report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// The text for the shell.
+    pub text: String,
+    /// Starts every line of the report that is ours.
+    pub mark: String,
+    /// The line that ends the report.
+    pub end: String,
+}
+
+/// Writes the script for a visit. `nonce` must be fresh for every visit and not be known to the host beforehand.
+///
+/// With `glance`, a host on which nothing seems to have changed since this shell last looked says so and starts no
+/// process.
+pub fn write(visit: &Visit, nonce: u64, glance: bool, places: Places<'_>) -> Result<Script, Unquotable> {
+    let mark = format!("@{nonce:016x}");
+    let end = format!("{mark} end");
+    let mut body = String::with_capacity(PRELUDE.len() + 1024);
+    // Writing to a String cannot fail.
+    let _ = writeln!(body, "{{\nm_mark={mark} m_units={} m_run={}", quote(places.units)?, quote(places.run)?);
+    let _ = writeln!(body, "m_patience={}", STOP_PATIENCE.as_secs());
+    body.push_str(PRELUDE);
+    let machine = visit.machine.map(|id| id.to_string()).unwrap_or_default();
+    let expires = visit.expires.map_or(0, |uptime| uptime.as_secs().max(1));
+    let _ = writeln!(body, "if m_admit '{machine}' {} {expires}; then", visit.epoch);
+    if visit.steps.is_empty() {
+        write_look(&mut body, visit.epoch, glance);
+    } else {
+        let _ = writeln!(body, "if m_claim {}; then", visit.epoch);
+        write_steps(&mut body, visit)?;
+        body.push_str("m_look; m_glance; m_last=$m_seen; exec 9>&-; fi\n");
+    }
+    let _ = writeln!(body, "fi\nm_say done\n}} </dev/null\nprintf '%s\\n' '{end}'");
+    Ok(Script { text: body, mark, end })
+}
+
+/// A look claims the host for a new leader too, so that the old one is turned away from then on.
+fn write_look(body: &mut String, epoch: u64, glance: bool) {
+    let _ = writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} && exec 9>&-; }}; then");
+    body.push_str("m_glance\n");
+    let unchanged = if glance { "[ \"$m_seen\" = \"${m_last-}\" ]" } else { "false" };
+    let _ = writeln!(body, "if {unchanged}; then m_say same; else m_last=$m_seen; m_look; fi\nfi");
+}
+
+fn write_steps(body: &mut String, visit: &Visit) -> Result<(), Unquotable> {
+    let names = |wanted: fn(Action) -> bool| -> Result<String, Unquotable> {
+        let units = visit.steps.iter().filter(|step| wanted(step.action));
+        units.map(|step| Ok(format!(" {}", quote(step.unit.as_str())?))).collect()
+    };
+    let mut call = |function: &str, units: String| {
+        if !units.is_empty() {
+            let _ = writeln!(body, "{function}{units}");
+        }
+    };
+    call("m_unload", names(|action| action == Action::Unload)?);
+    for step in &visit.steps {
+        let Action::Load { hash, .. } = step.action else { continue };
+        let text = visit.files.get(&hash).map_or("", |file| file.text());
+        call("m_write", format!(" {} {}", quote(step.unit.as_str())?, quote(text)?));
+    }
+    call("m_load", names(|action| matches!(action, Action::Load { .. }))?);
+    call("m_each enable 'enable --runtime'", names(|action| matches!(action, Action::Load { install: true, .. }))?);
+    call("m_stop stop", names(|action| action == Action::Stop)?);
+    call("m_start start 0", names(|action| action == Action::Start)?);
+    for step in &visit.steps {
+        if let Action::Restart { count } = step.action {
+            call(&format!("m_start restart {count}"), format!(" {}", quote(step.unit.as_str())?));
+        }
+    }
+    Ok(())
+}
+
+/// Quotes one word for `sh`.
+pub fn quote(word: &str) -> Result<std::borrow::Cow<'_, str>, Unquotable> {
+    shlex::try_quote(word).map_err(|_| Unquotable)
+}
