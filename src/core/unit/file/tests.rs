@@ -1,0 +1,163 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(serde::Deserialize)]
+struct Vector {
+    name: String,
+    raw: String,
+    serialized: Option<String>,
+    sha1: Option<String>,
+    error: Option<String>,
+}
+
+fn vectors() -> Vec<Vector> {
+    let vectors: Vec<Vector> =
+        serde_json::from_str(include_str!("../../../../tests/data/unit_hash_vectors.json")).unwrap();
+    assert_eq!(vectors.len(), 37);
+    vectors
+}
+
+/// What fleet took and then stored as something else.
+const CHANGES_WHEN_STORED: [(&str, Fault); 2] =
+    [("continuation_at_eof", Fault::EndsContinued), ("continuation_trailing_space", Fault::AfterBackslash)];
+
+#[test]
+fn every_file_that_fleet_read_has_fleets_text_and_hash() {
+    for vector in vectors() {
+        let (Some(text), Some(hash)) = (&vector.serialized, &vector.sha1) else { continue };
+        let read = UnitFile::parse(&vector.raw);
+        if let Some((_, fault)) = CHANGES_WHEN_STORED.iter().find(|(name, _)| *name == vector.name) {
+            assert_eq!(read.unwrap_err().fault, *fault, "{}", vector.name);
+            continue;
+        }
+        let read = read.unwrap_or_else(|error| panic!("{}: {error}", vector.name));
+        assert_eq!(read.text(), text, "{}", vector.name);
+        assert_eq!(read.hash().to_string(), *hash, "{}", vector.name);
+    }
+}
+
+#[test]
+fn what_fleet_refused_is_refused_except_for_long_lines() {
+    for vector in vectors() {
+        let Some(error) = &vector.error else { continue };
+        let read = UnitFile::parse(&vector.raw);
+        let long = error.starts_with("line too long");
+        assert_eq!(read.is_ok(), long, "{}: {read:?}", vector.name);
+        if long {
+            assert!(vector.raw.lines().any(|line| line.len() >= 2048), "{}", vector.name);
+        }
+    }
+}
+
+#[test]
+fn the_two_refused_continuations_would_not_survive_being_stored() {
+    let stored = |name: &str| {
+        let vector = vectors().into_iter().find(|vector| vector.name == name).unwrap();
+        (UnitFile::parse(vector.serialized.as_ref().unwrap()).unwrap(), vector.serialized.unwrap())
+    };
+    let (again, text) = stored("continuation_at_eof");
+    assert_ne!(again.text(), text);
+    let (again, _) = stored("continuation_trailing_space");
+    assert_eq!(again.values("Service", "ExecStop").count(), 0, "ExecStop=a was swallowed");
+}
+
+#[test]
+fn the_walk_throughs_unit_has_the_hash_that_its_slides_show() {
+    let hello = "[Unit]\nDescription=Hello World\n\n[Service]\nExecStart=/bin/bash -c \"while true; do echo \\\"Hello, world\\\"; sleep 1; done\"\n";
+    assert_eq!(UnitFile::parse(hello).unwrap().hash().short(), "e55c0ae");
+}
+
+#[test]
+fn errors_name_the_place_and_what_to_do() {
+    let cases = [
+        ("[Unit]\n[Service\nA=1\n", "2:1: this section's name has no `]` on its line"),
+        ("[Service\nEnvironment=[x]\n", "1:1: this section's name has no `]` on its line"),
+        ("[Service]  foo\n", "1:12: text after the section's name"),
+        ("[Unit]Description=a\n", "1:7: text after the section's name"),
+        ("[Unit]\n  nonsense\nA=1\n", "2:3: no `=` in this line"),
+        ("[Unit]\nnonsense", "2:1: no `=` in this line"),
+        ("[Unit]\nBad\rName=1\n", "2:1: no `=` in this line"),
+        ("[Unit]\nA=é \\ \t\nB=1\n", "2:5: this backslash is followed by white space"),
+        ("[Unit]\r\nA=a \\\r\n b\r\n", "2:5: this backslash is followed by white space"),
+        ("[Unit]\nA=a \\\n b \\", "3:4: the file ends in a line that is to be continued"),
+        ("[Unit]\nA=\u{0}1\n", "2:3: a NUL byte"),
+    ];
+    for (text, message) in cases {
+        let error = UnitFile::parse(text).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{text:?} gave {error:?}");
+        assert!(error.contains(": ") && !error.ends_with('.'), "{error:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_text_are_refused_with_their_place() {
+    let error = UnitFile::from_bytes(b"[Unit]\nA=\xc3\xa9\xff\n").unwrap_err();
+    assert_eq!((error.line, error.column, error.fault), (2, 4, Fault::NotUtf8));
+    assert_eq!(UnitFile::from_bytes(b"[Unit]\nA=1\n").unwrap(), UnitFile::parse("[Unit]\nA=1\n").unwrap());
+}
+
+#[test]
+fn a_mebibyte_is_read_and_a_byte_more_is_not() {
+    let fill = |size: usize| format!("[Unit]\nA={}\n", "x".repeat(size - 10));
+    assert_eq!(fill(parse::MAX_BYTES).len(), parse::MAX_BYTES);
+    assert_eq!(UnitFile::parse(&fill(parse::MAX_BYTES)).unwrap().text().len(), parse::MAX_BYTES);
+    assert_eq!(UnitFile::parse(&fill(parse::MAX_BYTES + 1)).unwrap_err().fault, Fault::TooLarge);
+}
+
+#[test]
+fn oddities_are_warned_about_once() {
+    let text = "\u{feff}lost\nlost=1\n[Unit]\n=1\n =2\nA=a\rb\n";
+    let said: Vec<String> = UnitFile::parse(text).unwrap().warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "1:2: what stands before the first section is ignored",
+            "4:1: systemd ignores a line with nothing before its `=`",
+            "6:3: systemd takes the carriage return in this line for the end of it",
+        ]
+    );
+    let empty = UnitFile::parse("# nothing\n[Unit]\n").unwrap();
+    assert_eq!(empty.warnings().iter().map(|warning| warning.oddity).collect::<Vec<_>>(), [Oddity::NoOptions]);
+    assert!(UnitFile::parse("\u{feff}\r\n[Unit]\r\nA=1\r\n").unwrap().warnings().is_empty());
+}
+
+#[test]
+fn the_questions_that_others_ask_of_a_file_are_answered() {
+    let file = UnitFile::parse("[Unit]\nDescription=a\nDescription=b\n[Service]\nType=simple\nType=oneshot\n").unwrap();
+    assert_eq!(file.description(), Some("a"));
+    assert!(file.is_oneshot() && !file.has_install());
+    let file = UnitFile::parse("[Service]\nType=oneshot\nType=simple\n[Install]\nWantedBy=a.service\n").unwrap();
+    assert_eq!(file.description(), None);
+    assert!(!file.is_oneshot() && file.has_install());
+}
+
+/// Texts made of the characters that the grammar is about.
+fn texts() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "[", "]", "=", "\\", "\n", "\r", " ", "\t", "#", ";", "\"", "A", "b1", "é", "\u{a0}", "\u{2028}", "[Unit]\n",
+        "\\\n", "A=", "\0",
+    ]);
+    prop::collection::vec(pieces, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_text_panics_and_what_is_read_reads_the_same_when_stored(text in texts()) {
+        if let Ok(file) = UnitFile::parse(&text) {
+            let again = UnitFile::parse(file.text()).unwrap();
+            prop_assert_eq!(again.text(), file.text());
+            prop_assert_eq!(again.hash(), file.hash());
+            prop_assert_eq!(again.options().len(), file.options().len());
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(file) = UnitFile::from_bytes(&bytes) {
+            prop_assert_eq!(UnitFile::parse(file.text()).unwrap(), file);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+use super::*;
+
+const ID: &str = "3f2f3dd0000000000000000000000001";
+
+fn read(name: &str, options: &str) -> Result<(Requirements, Vec<Ignored>), BadRequirements> {
+    let file = UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{options}\n")).unwrap();
+    Requirements::of(&name.parse().unwrap(), &file)
+}
+
+fn requirements(name: &str, options: &str) -> Requirements {
+    let (requirements, ignored) = read(name, options).unwrap();
+    assert_eq!(ignored, [], "{options}");
+    requirements
+}
+
+fn refusal(name: &str, options: &str) -> String {
+    read(name, options).expect_err(options).to_string()
+}
+
+fn texts(globs: &[Glob]) -> Vec<&str> {
+    globs.iter().map(Glob::as_str).collect()
+}
+
+fn metadata(pairs: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
+    let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+    pairs.iter().map(|(key, values)| ((*key).to_owned(), owned(values))).collect()
+}
+
+#[test]
+fn a_unit_without_the_section_asks_for_nothing() {
+    let file = UnitFile::parse("[Service]\nMachineID=1\n").unwrap();
+    let asked = Requirements::of(&"a.service".parse().unwrap(), &file).unwrap();
+    assert_eq!(asked, (Requirements::default(), Vec::new()));
+}
+
+#[test]
+fn every_option_is_read() {
+    let asked = requirements("a.service", "Conflicts=b.* c.service\nConflicts=d*\nMachineMetadata=region=eu");
+    assert_eq!(texts(&asked.conflicts), ["b.*", "c.service", "d*"]);
+    assert_eq!(asked.metadata, metadata(&[("region", &["eu"])]));
+    let asked = requirements("a.service", "MachineOf=b.service\nMachineOf=c.service\nReplaces=d.* e.service");
+    assert_eq!(asked.machine_of.iter().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service", "c.service"]);
+    assert_eq!(texts(&asked.replaces), ["d.*", "e.service"]);
+    assert_eq!(requirements("a.service", &format!("MachineID={ID}")).machine_id, Some(Pin::Whole(ID.parse().unwrap())));
+    assert_eq!(requirements("a.service", "MachineID=3f2f3dd0").machine_id, Some(Pin::Short(0x3f2f_3dd0)));
+}
+
+#[test]
+fn the_old_spellings_count() {
+    let asked = requirements(
+        "a.service",
+        "X-ConditionMachineOf=b.service\nX-Conflicts=c.*\nX-ConditionMachineMetadata=k=v\nMachineMetadata=k=w",
+    );
+    assert_eq!(asked.machine_of.iter().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service"]);
+    assert_eq!(texts(&asked.conflicts), ["c.*"]);
+    assert_eq!(asked.metadata, metadata(&[("k", &["v", "w"])]));
+    for key in ["X-ConditionMachineID", "X-ConditionMachineBootID"] {
+        assert!(requirements("a.service", &format!("{key}={ID}")).machine_id.is_some(), "{key}");
+    }
+    assert_eq!(read("a.service", "X-Global=true").unwrap().1, [Ignored::Key("X-Global".into())]);
+}
+
+#[test]
+fn the_modern_machine_id_beats_the_old_one_and_the_first_beats_the_rest() {
+    let (asked, ignored) =
+        read("a.service", &format!("X-ConditionMachineID=00000000\nMachineID={ID}\nMachineID=11111111")).unwrap();
+    assert_eq!(asked.machine_id, Some(Pin::Whole(ID.parse().unwrap())));
+    assert_eq!(ignored, [Ignored::MachineId("11111111".into()), Ignored::MachineId("00000000".into())]);
+}
+
+#[test]
+fn fleets_specifiers_are_replaced_and_no_others() {
+    let asked = requirements("foo@bar@baz.service", "Conflicts=%n %N %p %i %m %%i");
+    assert_eq!(texts(&asked.conflicts), ["foo@bar@baz.service", "foo@bar@baz", "foo", "bar@baz", "%m", "%bar@baz"]);
+    let asked = requirements("foo.service", "Conflicts=%p@%i.service %N");
+    assert_eq!(texts(&asked.conflicts), ["foo@.service", "foo"]);
+    let asked = requirements("web@eu.service", "MachineMetadata=\"region=%i\" \"role=%p\"");
+    assert_eq!(asked.metadata, metadata(&[("region", &["eu"]), ("role", &["web"])]));
+}
+
+#[test]
+fn quoted_values_are_split_as_fleet_split_them() {
+    let cases: [(&str, &[&str]); 8] = [
+        (r#""a" "b""#, &["a", "b"]),
+        (r#""a b" "c""#, &["a b", "c"]),
+        (r#""a"  "b""#, &["a", "b"]),
+        (r#""foo\"bar""#, &[r"foo\bar"]),
+        (r#""a" b"#, &[r#""a" b"#]),
+        (r#"a "b""#, &[r#"a "b""#]),
+        ("a b", &["a b"]),
+        ("\"", &[]),
+    ];
+    for (line, values) in cases {
+        assert_eq!(split(line), values, "{line}");
+    }
+    assert_eq!(requirements("a.service", "MachineOf=\"b.service\" \\\n  \"c.service\"").machine_of.len(), 2);
+}
+
+#[test]
+fn global_is_what_its_last_value_says() {
+    for (text, expected) in
+        [("true", true), ("YES", true), ("1", true), ("On", true), ("t", true), ("false", false), ("", false)]
+    {
+        assert_eq!(requirements("a.service", &format!("Global={text}")).global, expected, "{text}");
+    }
+    assert!(!requirements("a.service", "Global=true\nGlobal=no").global);
+    let (asked, ignored) = read("a.service", "Global=yep").unwrap();
+    assert!(!asked.global);
+    assert_eq!(ignored, [Ignored::Global("yep".into())]);
+}
+
+#[test]
+fn what_is_ignored_is_said() {
+    let (asked, ignored) =
+        read("a.service", "Foo=1\nMachineMetadata=a\nMachineMetadata=a=b c=d\nMachineMetadata==b").unwrap();
+    assert_eq!(asked, Requirements::default());
+    assert_eq!(
+        ignored.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "unrecognized requirement in [X-Fleet] section: \"Foo\"",
+            "MachineMetadata=a is ignored: write `key=value`, or `\"key=value\" \"key=value\"` for several",
+            "MachineMetadata=a=b c=d is ignored: write `key=value`, or `\"key=value\" \"key=value\"` for several",
+            "MachineMetadata==b is ignored: write `key=value`, or `\"key=value\" \"key=value\"` for several",
+        ]
+    );
+}
+
+#[test]
+fn what_excludes_each_other_is_refused_in_fleets_words() {
+    let pin = format!("MachineID={ID}\n");
+    let cases = [
+        (
+            "MachineOf=b.service\nConflicts=b.*".to_owned(),
+            "unresolvable requirements: peer \"b.service\" matches conflict \"b.*\"",
+        ),
+        (
+            "MachineOf=b.service\nReplaces=*".to_owned(),
+            "unresolvable requirements: peer \"b.service\" matches replace \"*\"",
+        ),
+        (format!("{pin}MachineOf=b.service"), "MachineID cannot be used with Peers"),
+        (format!("{pin}Conflicts=b"), "MachineID cannot be used with Conflicts"),
+        (format!("{pin}Global=true"), "MachineID cannot be used with Global"),
+        (format!("{pin}Replaces=b"), "MachineID cannot be used with Replaces"),
+        ("Global=true\nMachineOf=b.service".to_owned(), "Global cannot be used with Peers"),
+        ("Global=true\nReplaces=b".to_owned(), "Global cannot be used with Replaces"),
+        ("Conflicts=b\nReplaces=b".to_owned(), "Conflicts cannot be used with Replaces"),
+        (format!("{pin}Global=true\nConflicts=b\nReplaces=b"), "MachineID cannot be used with Conflicts"),
+    ];
+    for (options, message) in cases {
+        assert_eq!(refusal("a.service", &options), message, "{options}");
+    }
+    assert!(requirements("a.service", "Global=true\nConflicts=b\nMachineMetadata=k=v").global);
+}
+
+#[test]
+fn what_could_never_hold_is_refused() {
+    let cases = [
+        (
+            "MachineOf=b",
+            "MachineOf=b: unit name must contain \".\"; write `MachineOf=a.service`, or `MachineOf=\"a.service\" \"b.service\"` for several",
+        ),
+        ("MachineID=core-01", "MachineID=core-01: a machine-id is 32 hexadecimal digits, of which the first 8 will do"),
+        (
+            "MachineID=+f2f3dd0",
+            "MachineID=+f2f3dd0: a machine-id is 32 hexadecimal digits, of which the first 8 will do",
+        ),
+        ("Conflicts=a[", "Conflicts=: \"a[\" is not a pattern: its `[` has no `]`"),
+    ];
+    for (options, message) in cases {
+        assert_eq!(refusal("a.service", options), message, "{options}");
+    }
+}
+
+#[test]
+fn a_template_is_not_held_to_what_its_instances_complete() {
+    assert_eq!(requirements("pin@.service", "MachineID=%i").machine_id, None);
+    assert!(requirements("pong@.service", "MachineOf=ping@%i.service\nMachineOf=%i").machine_of.len() == 1);
+    assert_eq!(refusal("pin@.service", "MachineID=%i\nGlobal=true"), "MachineID cannot be used with Global");
+    assert_eq!(requirements("pin@3f2f3dd0.service", "MachineID=%i").machine_id, Some(Pin::Short(0x3f2f_3dd0)));
+}
+
+#[test]
+fn a_short_pin_means_every_machine_that_begins_so() {
+    let pin = Pin::parse("3f2f3dd0").unwrap();
+    assert!(pin.machines().contains(&ID.parse().unwrap()));
+    assert!(pin.machines().contains(&"3f2f3dd0ffffffffffffffffffffffff".parse().unwrap()));
+    assert!(!pin.machines().contains(&"3f2f3dd1000000000000000000000000".parse().unwrap()));
+    assert_eq!(pin.to_string(), "3f2f3dd0");
+    assert_eq!(Pin::parse(ID).unwrap().to_string(), ID);
+}

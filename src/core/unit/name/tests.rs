@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn name(text: &str) -> UnitName {
+    text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
+}
+
+fn refusal(text: &str) -> String {
+    text.parse::<UnitName>().expect_err(text).to_string()
+}
+
+#[test]
+fn good_names_are_taken() {
+    let good = [
+        "foo.service",
+        "foo.socket",
+        "foo.path",
+        "foo.timer",
+        "foo.device",
+        "foo.mount",
+        "foo.automount",
+        "foo.target",
+        "foo.slice",
+        "foo.scope",
+        "foo.swap",
+        "foo.snapshot",
+        "foo.busname",
+        "foo.bar.service",
+        "foo@.service",
+        "foo@bar.service",
+        "foo@bar@baz.service",
+        "foo@1.timer",
+        "a:b_c-d.service",
+        "foo\\x2dbar.service",
+        "Foo09.mount",
+    ];
+    for text in good {
+        assert_eq!(name(text).as_str(), text);
+    }
+}
+
+#[test]
+fn bad_names_are_refused_in_fleets_words() {
+    let cases = [
+        ("", "unit name cannot be empty"),
+        ("fooservice", "unit name must contain \".\""),
+        ("foo.", "unit name cannot end in \".\""),
+        ("foo.foo", "invalid unit type: \"foo\""),
+        ("foo.Service", "invalid unit type: \"Service\""),
+        ("foo.service ", "invalid unit type: \"service \""),
+        ("foo@bar.mount", "invalid unit type for template: \"mount\""),
+        ("foo%.service", "invalid character '%' in unit name"),
+        ("foo$asd.service", "invalid character '$' in unit name"),
+        ("yes/no.service", "invalid character '/' in unit name"),
+        ("this\nthat.service", "invalid character '\\n' in unit name"),
+        ("héllo.service", "invalid character 'é' in unit name"),
+        ("a b.service", "invalid character ' ' in unit name"),
+        ("@foo.service", "unit name cannot start in \"@\""),
+        ("../../etc/passwd.service", "invalid character '/' in unit name"),
+        (".service", "unit name cannot start in \".\""),
+        (".foo.service", "unit name cannot start in \".\""),
+        ("--now.service", "unit name cannot start in \"-\""),
+    ];
+    for (text, message) in cases {
+        assert_eq!(refusal(text), message, "{text:?}");
+    }
+}
+
+#[test]
+fn a_name_is_at_most_as_long_as_a_files_name() {
+    let long = |length: usize| format!("{}.service", "a".repeat(length - ".service".len()));
+    assert_eq!(name(&long(255)).as_str().len(), 255);
+    assert_eq!(refusal(&long(256)), "unit name exceeds the 255 bytes that a file's name may have");
+    assert_eq!(refusal(&long(257)), "unit name exceeds maximum length (256)");
+}
+
+#[test]
+fn names_come_apart_as_in_fleet() {
+    let cases = [
+        ("ssh@2.service", "ssh@2", "ssh", Some("2"), Some("ssh@.service")),
+        ("foo@bar@baz.service", "foo@bar@baz", "foo", Some("bar@baz"), Some("foo@.service")),
+        ("foo@.service", "foo@", "foo", None, None),
+        ("foo.service", "foo", "foo", None, None),
+        ("a.b@c.d.socket", "a.b@c.d", "a.b", Some("c.d"), Some("a.b@.socket")),
+    ];
+    for (text, stem, prefix, instance, template) in cases {
+        let unit = name(text);
+        assert_eq!((unit.stem(), unit.prefix(), unit.instance()), (stem, prefix, instance), "{text}");
+        assert_eq!(unit.template(), template.map(name), "{text}");
+        assert_eq!(unit.is_template(), text == "foo@.service");
+    }
+    assert_eq!(name("a.b@c.d.socket").kind(), UnitType::Socket);
+}
+
+#[test]
+fn arguments_become_names_as_in_fleetctl() {
+    let cases = [
+        ("myhost", "myhost.service"),
+        ("examples/hello", "hello.service"),
+        ("/a/b/hello.service", "hello.service"),
+        ("hello.service/", "hello.service"),
+        ("foo.target", "foo.target.service"),
+        ("foo.link", "foo.link.service"),
+        ("foo.device", "foo.device"),
+        ("x@1", "x@1.service"),
+        ("../x", "x.service"),
+    ];
+    for (argument, text) in cases {
+        assert_eq!(UnitName::from_argument(argument).unwrap(), name(text), "{argument}");
+    }
+    assert_eq!(UnitName::from_argument(""), Err(BadUnitName::Empty));
+    assert_eq!(UnitName::from_argument("//"), Err(BadUnitName::Empty));
+    assert_eq!(UnitName::from_argument(".."), Err(BadUnitName::StartsInDot));
+    assert_eq!(UnitName::from_argument("a b"), Err(BadUnitName::Character(' ')));
+}
+
+#[test]
+fn a_bad_name_cannot_come_in_through_serde() {
+    assert!(serde_json::from_str::<UnitName>("\"../x.service\"").is_err());
+    assert_eq!(serde_json::from_str::<UnitName>("\"x.service\"").unwrap(), name("x.service"));
+    assert_eq!(serde_json::to_string(&name("x\\x2d.service")).unwrap(), r#""x\\x2d.service""#);
+}
+
+proptest! {
+    #[test]
+    fn every_name_is_one_plain_path_component(text in r"[a-z./@:\\_$ '\n-]{0,6}(\.(service|mount|foo))?") {
+        if let Ok(unit) = text.parse::<UnitName>() {
+            let path = std::path::Path::new(unit.as_str());
+            let parts: Vec<_> = path.components().collect();
+            prop_assert!(matches!(parts[..], [std::path::Component::Normal(_)]), "{:?}", parts);
+            prop_assert!(!unit.as_str().starts_with(['.', '-']) && unit.as_str() != "." && unit.as_str() != "..");
+            prop_assert!(unit.as_str().chars().all(|c| c.is_ascii_graphic() && !"/'\"$` *?".contains(c)));
+            prop_assert_eq!(&UnitName::from_argument(unit.as_str()).unwrap(), &unit);
+        }
+    }
+}
