@@ -259,6 +259,16 @@ pub struct UnitState {
 }
 
 impl UnitState {
+    /// Says whether something of the unit runs, or is about to.
+    pub fn runs(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "activating" | "reloading" | "deactivating")
+    }
+
+    /// Says whether systemd is still on its way to another state.
+    pub fn is_changing(&self) -> bool {
+        matches!(self.active.as_str(), "activating" | "reloading" | "deactivating")
+    }
+
     /// Says how far the unit has come on this machine, in fleet's words (STATE).
     pub const fn reached(&self) -> DesiredState {
         if self.launched { DesiredState::Launched } else { DesiredState::Loaded }
@@ -288,6 +298,33 @@ impl Snapshot {
     /// Returns the file of a unit that was submitted.
     pub fn file(&self, name: &UnitName) -> Option<&Arc<UnitFile>> {
         self.files.get(&self.units.get(name)?.hash)
+    }
+
+    /// Takes in a write that the store has taken.
+    pub fn apply(&mut self, write: Write) {
+        match write {
+            Write::Place(unit, placement) => {
+                self.placements.insert(unit, placement);
+            }
+            Write::Unplace(unit) => {
+                self.placements.remove(&unit);
+            }
+            Write::Health(machine, health) => {
+                self.health.insert(machine, health);
+            }
+            Write::State(unit, machine, state) => {
+                self.states.entry(unit).or_default().insert(machine, state);
+            }
+            Write::NoState(unit, machine) => {
+                if let Some(states) = self.states.get_mut(&unit) {
+                    states.remove(&machine);
+                    if states.is_empty() {
+                        self.states.remove(&unit);
+                    }
+                }
+            }
+            Write::Log(_) => {}
+        }
     }
 }
 

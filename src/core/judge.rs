@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::evidence::Failure;
+use super::evidence::FailureKind;
 use super::time::Timestamp;
 
 /// What is thought of a machine.
@@ -75,4 +76,76 @@ pub struct Evidence {
 pub struct Patience {
     /// How long a machine must have been silent before it is down.
     pub down_after: Duration,
+}
+
+/// How many of the failures since the last answer are kept: the first, and this many of the latest.
+const LATEST: usize = 4;
+
+impl Evidence {
+    /// Begins watching.
+    pub const fn new(now: Timestamp) -> Self {
+        Self { watched_since: now, answered: None, failures: Vec::new() }
+    }
+
+    /// Notes that the machine answered.
+    pub fn answer(&mut self, now: Timestamp) {
+        self.answered = Some(now);
+        self.failures.clear();
+    }
+
+    /// Notes that a trip to the machine failed.
+    pub fn fail(&mut self, now: Timestamp, failure: Failure) {
+        if self.failures.len() > LATEST {
+            self.failures.remove(1);
+        }
+        self.failures.push((now, failure));
+    }
+
+    /// Says whether anything has come of watching yet.
+    pub const fn is_empty(&self) -> bool {
+        self.answered.is_none() && self.failures.is_empty()
+    }
+
+    /// Returns since when the machine has not answered.
+    pub fn silent_since(&self) -> Timestamp {
+        self.answered.unwrap_or(self.watched_since)
+    }
+}
+
+/// A verdict, the evidence for it in words, and when time alone may change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What is thought of the machine.
+    pub verdict: Verdict,
+    /// The evidence in words.
+    pub why: String,
+    /// When to judge again although nothing new has come.
+    pub again: Option<Timestamp>,
+}
+
+/// Judges a machine by what was seen of it. Whoever has not looked yet gets no verdict.
+pub fn judge(evidence: &Evidence, patience: Patience, now: Timestamp) -> Option<Judgement> {
+    let Some((_, latest)) = evidence.failures.last() else {
+        evidence.answered?;
+        return Some(Judgement { verdict: Verdict::Alive, why: "answers".to_owned(), again: None });
+    };
+    let due = evidence.silent_since() + patience.down_after;
+    if now < due {
+        let why = format!("{}: {}", latest.phase, latest.detail);
+        return Some(Judgement { verdict: Verdict::Suspect, why, again: Some(due) });
+    }
+    let silence = now.since(evidence.silent_since()).as_secs();
+    let why = format!("no answer for {silence} s; {}: {}", latest.phase, latest.detail);
+    Some(Judgement { verdict: settle(latest.kind), why, again: None })
+}
+
+/// What it means when a machine has failed in this way for as long as patience lasts.
+const fn settle(kind: FailureKind) -> Verdict {
+    match kind {
+        FailureKind::Silent | FailureKind::NoRoute | FailureKind::Reset | FailureKind::Stranger => Verdict::Down,
+        FailureKind::Refused => Verdict::SshdDown,
+        FailureKind::Throttled => Verdict::Throttled,
+        FailureKind::HostKey | FailureKind::Denied | FailureKind::Sick => Verdict::Sick,
+        FailureKind::Local => Verdict::Unreachable,
+    }
 }

@@ -11,5 +11,7 @@ pub mod pass;
 pub mod place;
 pub mod plan;
 pub mod report;
+pub mod roster;
+pub mod seat;
 pub mod time;
 pub mod unit;

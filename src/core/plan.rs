@@ -1,10 +1,12 @@
-//! The plan: what should be done, where, and why.
+//! The plan: what should be done on a machine, and why.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use super::cluster::DesiredState;
 use super::cluster::MachineId;
-use super::cluster::Write;
-use super::time::Timestamp;
+use super::cluster::Unit;
+use super::cluster::UnitState;
 use super::unit::Hash;
 use super::unit::UnitName;
 
@@ -22,8 +24,11 @@ pub enum Action {
     },
     /// Stops the unit and waits.
     Stop,
-    /// Queues the unit's start.
-    Start,
+    /// Queues the unit's start; what runs already goes on.
+    Start {
+        /// How many restarts were asked for until now: none of them is owed.
+        count: u64,
+    },
     /// Queues the unit's restart.
     Restart {
         /// Which of the restarts that were asked for this is.
@@ -78,15 +83,95 @@ pub struct Step {
     pub reason: Reason,
 }
 
-/// What should be done now.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Plan {
-    /// What to note in the store first.
-    pub writes: Vec<Write>,
-    /// What to do on hosts, in order, each host's steps together.
-    pub steps: Vec<(MachineId, Step)>,
-    /// Units that should be somewhere and cannot be, with why.
-    pub refused: Vec<(UnitName, String)>,
-    /// When to look again although nothing happened.
-    pub look_again: Option<Timestamp>,
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unload => "unload",
+            Self::Load { .. } => "load",
+            Self::Stop => "stop",
+            Self::Start { .. } => "start",
+            Self::Restart { .. } => "restart",
+        })
+    }
+}
+
+/// What is wanted of one unit on one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The unit's file, its desired state and how many restarts were asked for.
+    pub unit: Unit,
+    /// Set when the file has an `[Install]` section.
+    pub install: bool,
+}
+
+/// Returns the steps that make a machine's units what they should be, in the order in which a visit takes them.
+///
+/// `wanted` is what belongs on the machine, `observed` what is there, and `stranger` says why a unit that is there and
+/// does not belong has to go. A machine that is as it should be gets no steps.
+pub fn steps(
+    wanted: &BTreeMap<UnitName, Wanted>,
+    observed: &BTreeMap<UnitName, UnitState>,
+    stranger: impl Fn(&UnitName) -> Reason,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for unit in observed.keys().filter(|unit| !wanted.contains_key(*unit)) {
+        steps.push(Step { unit: unit.clone(), action: Action::Unload, reason: stranger(unit) });
+    }
+    for (unit, wanted) in wanted {
+        for (action, reason) in one_unit(*wanted, observed.get(unit)) {
+            steps.push(Step { unit: unit.clone(), action, reason });
+        }
+    }
+    steps.sort_by(|a, b| a.action.rank().cmp(&b.action.rank()).then_with(|| a.unit.cmp(&b.unit)));
+    steps
+}
+
+/// Returns what has to be done to one unit that belongs on a machine.
+fn one_unit(wanted: Wanted, there: Option<&UnitState>) -> Vec<(Action, Reason)> {
+    let Unit { hash, desired, restarts } = wanted.unit;
+    let load = Action::Load { hash, install: wanted.install };
+    let start = (Action::Start { count: restarts }, Reason::WantedLaunched);
+    let launch = desired == DesiredState::Launched;
+    let mut steps = Vec::new();
+    match there {
+        None => steps.push((load, Reason::NotThere)),
+        Some(state) if state.hash != hash => {
+            steps.push((Action::Unload, Reason::HashDiffers));
+            steps.push((load, Reason::HashDiffers));
+        }
+        Some(state) if state.load == "not-found" => steps.push((load, Reason::NotThere)),
+        Some(state) if launch && state.launched => {
+            if state.restarts < restarts {
+                steps.push((Action::Restart { count: restarts }, Reason::RestartAsked));
+            }
+            return steps;
+        }
+        Some(state) => {
+            if !launch && (state.launched || state.runs()) {
+                steps.push((Action::Stop, Reason::WantedLoaded));
+            }
+        }
+    }
+    if launch {
+        steps.push(start);
+    }
+    steps
+}
+
+impl Action {
+    /// The order in which a visit takes the actions.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Unload => 0,
+            Self::Load { .. } => 1,
+            Self::Stop => 2,
+            Self::Start { .. } => 3,
+            Self::Restart { .. } => 4,
+        }
+    }
+
+    /// Says whether the unit may run because of it.
+    pub const fn starts(self) -> bool {
+        matches!(self, Self::Start { .. } | Self::Restart { .. })
+    }
 }

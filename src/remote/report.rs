@@ -194,8 +194,7 @@ impl Reader {
             let unknown = || ["not-found".to_owned(), "inactive".to_owned(), "dead".to_owned()];
             let [load, active, sub] = self.systemd.remove(&name).unwrap_or_else(unknown);
             let mark = self.launched.get(&name).copied();
-            let runs = matches!(active.as_str(), "active" | "activating" | "reloading");
-            let (launched, restarts) = (mark.is_some() || runs, mark.unwrap_or(0));
+            let (launched, restarts) = (mark.is_some(), mark.unwrap_or(0));
             (name, UnitState { load, active, sub, hash, launched, restarts })
         });
         states.collect()
@@ -211,8 +210,11 @@ impl Reader {
                 let good = match step.action {
                     Action::Unload => there.is_none() || reloaded.contains(&step.unit),
                     Action::Load { hash, .. } => there.is_some_and(|unit| unit.hash == hash && unit.load == "loaded"),
-                    Action::Stop => there.is_none_or(|unit| matches!(unit.active.as_str(), "inactive" | "failed")),
-                    Action::Start | Action::Restart { .. } => self.complaints(step).is_none(),
+                    Action::Stop => there.is_none_or(|unit| !unit.runs() && !unit.launched),
+                    Action::Start { count } | Action::Restart { count } => {
+                        let marked = there.is_some_and(|unit| unit.launched && unit.restarts >= count);
+                        marked && self.complaints(step).is_none()
+                    }
                 };
                 if good { Outcome::Done } else { Outcome::Failed(self.explain(step, there)) }
             })
@@ -225,7 +227,7 @@ impl Reader {
             Action::Unload => "unload",
             Action::Load { .. } => "load",
             Action::Stop => "stop",
-            Action::Start => "start",
+            Action::Start { .. } => "start",
             Action::Restart { .. } => "restart",
         };
         let name = step.unit.as_str();
@@ -240,6 +242,9 @@ impl Reader {
             (Action::Load { hash, .. }, Some(unit)) if unit.hash != hash => "another file is in its place".to_owned(),
             (Action::Load { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
             (Action::Load { .. }, None) => "its file did not get there".to_owned(),
+            (Action::Start { .. } | Action::Restart { .. }, Some(_)) => {
+                "the mark of its start could not be written: is /run full?".to_owned()
+            }
             (_, Some(unit)) => format!("it is still {} ({})", unit.active, unit.sub),
             (_, None) => "its file is gone".to_owned(),
         };

@@ -4,6 +4,7 @@
 //! was sent half of it runs none of it. Every word that did not come from this file is quoted. Nothing here reaches a
 //! host; what comes back is read in [`super::report`].
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -15,18 +16,6 @@ const PRELUDE: &str = include_str!("visit.sh");
 
 /// How long a visit waits for units to stop before it goes on and leaves the rest to the next one.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where a visit keeps its things on the host. Both are in /run: a reboot leaves nothing behind.
-#[derive(Debug, Clone, Copy)]
-pub struct Places<'a> {
-    /// The unit files.
-    pub units: &'a str,
-    /// The epoch, the lock and the marks of what was started.
-    pub run: &'a str,
-}
-
-/// The places that fleet used and that muster adds.
-pub const PLACES: Places<'static> = Places { units: "/run/fleet/units", run: "/run/muster" };
 
 /// A word that has a NUL in it, which no shell can be given. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,14 +36,13 @@ pub struct Script {
 /// Writes the script for a visit. `nonce` must be fresh for every visit and not be known to the host beforehand.
 ///
 /// With `glance`, a host on which nothing seems to have changed since this shell last looked says so and starts no
-/// process.
-pub fn write(visit: &Visit, nonce: u64, glance: bool, places: Places<'_>) -> Result<Script, Unquotable> {
+/// process. `root` goes before every path: it is empty on hosts, and a folder where a test plays host.
+pub fn write(visit: &Visit, nonce: u64, glance: bool, root: &str) -> Result<Script, Unquotable> {
     let mark = format!("@{nonce:016x}");
     let end = format!("{mark} end");
     let mut body = String::with_capacity(PRELUDE.len() + 1024);
     // Writing to a String cannot fail.
-    let _ = writeln!(body, "{{\nm_mark={mark} m_units={} m_run={}", quote(places.units)?, quote(places.run)?);
-    let _ = writeln!(body, "m_patience={}", STOP_PATIENCE.as_secs());
+    let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_patience={}", quote(root)?, STOP_PATIENCE.as_secs());
     body.push_str(PRELUDE);
     let machine = visit.machine.map(|id| id.to_string()).unwrap_or_default();
     let expires = visit.expires.map_or(0, |uptime| uptime.as_secs().max(1));
@@ -97,11 +85,18 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), Unquotable> {
     call("m_load", names(|action| matches!(action, Action::Load { .. }))?);
     call("m_each enable 'enable --runtime'", names(|action| matches!(action, Action::Load { install: true, .. }))?);
     call("m_stop stop", names(|action| action == Action::Stop)?);
-    call("m_start start 0", names(|action| action == Action::Start)?);
+    // One call per verb and count: nearly always one for all the units.
+    let mut starts: BTreeMap<(&str, u64), String> = BTreeMap::new();
     for step in &visit.steps {
-        if let Action::Restart { count } = step.action {
-            call(&format!("m_start restart {count}"), format!(" {}", quote(step.unit.as_str())?));
-        }
+        let verb = match step.action {
+            Action::Start { count } => ("start", count),
+            Action::Restart { count } => ("restart", count),
+            _ => continue,
+        };
+        let _ = write!(starts.entry(verb).or_default(), " {}", quote(step.unit.as_str())?);
+    }
+    for ((verb, count), units) in starts.into_iter().rev() {
+        call(&format!("m_start {verb} {count}"), units);
     }
     Ok(())
 }

@@ -86,8 +86,8 @@ m_recall() {
 }
 m_greet() {
   m_say muster 1
-  [ -d /run/systemd/system ] || { m_say refused systemd; return 1; }
-  read -r m_id </etc/machine-id
+  [ -d "$m_root/run/systemd/system" ] || { m_say refused systemd; return 1; }
+  read -r m_id <"$m_root/etc/machine-id"
   read -r m_boot </proc/sys/kernel/random/boot_id
   read -r m_up m_rest </proc/uptime
   m_recall
@@ -136,6 +136,7 @@ M_EOF
   fi
   cd /
 }
+m_units=$m_root/run/fleet/units m_run=$m_root/run/muster
 m_nl='
 '
 m_cgroup=/sys/fs/cgroup/system.slice

@@ -1,0 +1,75 @@
+//! Who should run what: the snapshot's units and placements, by machine.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::cluster::DesiredState;
+use super::cluster::MachineId;
+use super::cluster::Snapshot;
+use super::plan::Reason;
+use super::plan::Wanted;
+use super::unit::UnitName;
+
+/// Which units a pass is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them: a sweep, a controller.
+    All,
+    /// These, and nothing else is touched: a verb.
+    Units(BTreeSet<UnitName>),
+}
+
+impl Scope {
+    /// Says whether the pass is about a unit.
+    pub fn has(&self, unit: &UnitName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Units(units) => units.contains(unit),
+        }
+    }
+}
+
+/// The units of each machine that has any, within a scope.
+#[derive(Debug, Clone, Default)]
+pub struct Roster {
+    wanted: BTreeMap<MachineId, BTreeMap<UnitName, Wanted>>,
+}
+
+impl Roster {
+    /// Draws up the roster of a snapshot.
+    pub fn new(snapshot: &Snapshot, scope: &Scope) -> Self {
+        let mut wanted: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (name, placement) in &snapshot.placements {
+            if let Some(unit) = scope.has(name).then(|| wanted_of(snapshot, name)).flatten() {
+                wanted.entry(placement.machine).or_default().insert(name.clone(), unit);
+            }
+        }
+        Self { wanted }
+    }
+
+    /// Returns what belongs on a machine.
+    pub fn wanted(&self, machine: MachineId) -> Option<&BTreeMap<UnitName, Wanted>> {
+        self.wanted.get(&machine)
+    }
+
+    /// Returns the machines that something belongs on.
+    pub fn machines(&self) -> impl Iterator<Item = MachineId> {
+        self.wanted.keys().copied()
+    }
+}
+
+/// Returns what is wanted of a unit that is to be on a machine; `None` if it is to be on none.
+fn wanted_of(snapshot: &Snapshot, name: &UnitName) -> Option<Wanted> {
+    let unit = snapshot.units.get(name).filter(|unit| unit.desired != DesiredState::Inactive)?;
+    let file = snapshot.files.get(&unit.hash)?;
+    Some(Wanted { unit: *unit, install: file.has_install() })
+}
+
+/// Says why a unit that is on a machine and does not belong there has to go.
+pub fn stranger(snapshot: &Snapshot, unit: &UnitName) -> Reason {
+    match (snapshot.units.get(unit), snapshot.placements.get(unit)) {
+        (None, _) => Reason::NotSubmitted,
+        (Some(_), Some(placement)) => Reason::PlacedElsewhere(placement.machine),
+        (Some(_), None) => Reason::WantedInactive,
+    }
+}

@@ -1,0 +1,273 @@
+//! The script of a visit in a real `sh`, on a host that is a folder and whose systemctl notes what it is asked.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use muster::core::plan::Action;
+use muster::core::plan::Reason;
+use muster::core::plan::Step;
+use muster::core::report::Outcome;
+use muster::core::report::Refused;
+use muster::core::report::Report;
+use muster::core::report::Visit;
+use muster::core::unit::UnitFile;
+use muster::core::unit::UnitName;
+use muster::remote::report;
+use muster::remote::script;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
+
+/// A systemctl that knows nothing of systemd: every unit it is asked to list is running, and units with `bad` in
+/// their names are refused.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+root=${0%/bin/systemctl}
+{ printf '%s\0' "$@"; printf '\n'; } >>"$root/asked"
+verb=$1
+case $verb in
+  list-units) for unit in "$root"/run/fleet/units/*; do
+      [ -e "$unit" ] && printf '%s loaded active running words of a description\n' "${unit##*/}"
+    done ;;
+  is-active) while [ "$1" != -- ]; do shift; done; shift; for unit; do echo inactive; done ;;
+  *) status=0
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done; [ $# -gt 0 ] && shift
+    for unit; do case $unit in *bad*)
+      echo "Failed to $verb ${unit##*/}: Unit ${unit##*/} has a bad unit file setting." >&2; status=1 ;;
+    esac; done
+    exit $status ;;
+esac
+"#;
+
+struct Host {
+    folder: TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        for path in ["run/systemd/system", "etc", "bin"] {
+            fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        fs::write(folder.path().join("etc/machine-id"), format!("{MACHINE}\n")).unwrap();
+        let systemctl = folder.path().join("bin/systemctl");
+        fs::write(&systemctl, SYSTEMCTL).unwrap();
+        fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, relative: &str) -> std::path::PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    fn visit(&self, visit: &Visit) -> Report {
+        self.visits(std::slice::from_ref(visit), false).pop().unwrap()
+    }
+
+    /// Makes several visits in one shell.
+    fn visits(&self, visits: &[Visit], glance: bool) -> Vec<Report> {
+        let root = self.folder.path().to_str().unwrap();
+        let scripts: Vec<_> =
+            visits.iter().zip(7..).map(|(visit, nonce)| script::write(visit, nonce, glance, root).unwrap()).collect();
+        let text: String = scripts.iter().map(|script| script.text.as_str()).collect();
+        let printed = run_shell(&text, self.folder.path());
+        let ends = scripts.iter().map(|script| {
+            let end = format!("{}\n", script.end);
+            printed.find(&end).unwrap_or_else(|| panic!("no end in {printed:?}")) + end.len()
+        });
+        let mut from = 0;
+        let mut reports = Vec::new();
+        for ((script, visit), end) in scripts.iter().zip(visits).zip(ends) {
+            reports.push(report::read(&printed.as_bytes()[from..end], &script.mark, &visit.steps).unwrap());
+            from = end;
+        }
+        reports
+    }
+}
+
+fn run_shell(text: &str, root: &Path) -> String {
+    let path = format!("{}:/usr/bin:/bin", root.join("bin").display());
+    let mut shell = Command::new("sh")
+        .env_clear()
+        .env("PATH", path)
+        .env("LC_ALL", "C")
+        .current_dir(root)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = shell.stdin.take().unwrap();
+    let text = text.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = shell.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(complaints.is_empty(), "the shell complained: {complaints}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn unit(name: &str) -> UnitName {
+    name.parse().unwrap()
+}
+
+fn file(text: &str) -> Arc<UnitFile> {
+    Arc::new(UnitFile::parse(text).unwrap())
+}
+
+fn step(name: &str, action: Action) -> Step {
+    Step { unit: unit(name), action, reason: Reason::NotThere }
+}
+
+/// A visit that loads and starts units with one text.
+fn launch(names: &[&str], text: &str) -> Visit {
+    let file = file(text);
+    let hash = file.hash();
+    let load = names.iter().map(|name| step(name, Action::Load { hash, install: file.has_install() }));
+    let start = names.iter().map(|name| step(name, Action::Start { count: 0 }));
+    Visit {
+        machine: Some(MACHINE.parse().unwrap()),
+        epoch: 5,
+        expires: None,
+        steps: load.chain(start).collect(),
+        files: [(hash, file)].into(),
+    }
+}
+
+fn look(epoch: u64) -> Visit {
+    Visit { machine: Some(MACHINE.parse().unwrap()), epoch, ..Visit::default() }
+}
+
+#[test]
+fn a_unit_is_written_linked_started_and_seen() {
+    let host = Host::new();
+    let text = "[Service]\nExecStart=/bin/sh -c 'echo $HOME \"`id`\"; true'\n\n[Install]\nWantedBy=multi-user.target\n";
+    let visit = launch(&["web.service"], text);
+    let report = host.visit(&visit);
+    assert_eq!(report.outcomes, [Outcome::Done, Outcome::Done]);
+    assert_eq!(fs::read_to_string(host.path("run/fleet/units/web.service")).unwrap(), text);
+    let seen = report.observation.unwrap();
+    assert_eq!(seen.epoch, 0, "what the host had seen before this leader");
+    let state = &seen.units.unwrap()[&unit("web.service")];
+    assert!(state.launched && state.runs());
+    let asked = fs::read_to_string(host.path("asked")).unwrap().replace('\0', " ");
+    let path = host.path("run/fleet/units/web.service");
+    let expected = [
+        format!("link --runtime -- {} ", path.display()),
+        "enable --runtime -- web.service ".to_owned(),
+        "start --no-block -- web.service ".to_owned(),
+        "list-units --all --full --plain --no-legend --no-pager ".to_owned(),
+    ];
+    assert_eq!(asked.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_unit_that_systemd_refuses_does_not_hold_up_the_others() {
+    let host = Host::new();
+    let report = host.visit(&launch(&["a.service", "bad.service", "c.service"], "[Service]\nExecStart=/bin/true\n"));
+    let refused =
+        |outcome: &Outcome| matches!(outcome, Outcome::Failed(said) if said.contains("bad unit file setting"));
+    let failed: Vec<bool> = report.outcomes.iter().map(refused).collect();
+    assert_eq!(failed, [false, false, false, false, true, false], "{:?}", report.outcomes);
+    let units = report.observation.unwrap().units.unwrap();
+    assert!(units[&unit("a.service")].launched && units[&unit("c.service")].launched);
+    assert!(!units[&unit("bad.service")].launched, "a start that was refused is tried again");
+}
+
+#[test]
+fn a_lower_epoch_a_late_script_and_another_machine_are_turned_away() {
+    let host = Host::new();
+    let text = "[Service]\nExecStart=/bin/true\n";
+    assert_eq!(host.visit(&launch(&["a.service"], text)).refused, None);
+    let mut old = launch(&["b.service"], text);
+    old.epoch = 4;
+    assert_eq!(host.visit(&old).refused, Some(Refused::LaterLeader(5)));
+    assert_eq!(host.visit(&look(4)).refused, Some(Refused::LaterLeader(5)));
+    let mut late = launch(&["b.service"], text);
+    late.expires = Some(std::time::Duration::from_secs(1));
+    assert_eq!(host.visit(&late).refused, Some(Refused::TooLate));
+    let mut stranger = launch(&["b.service"], text);
+    stranger.machine = Some("00000000000000000000000000000001".parse().unwrap());
+    assert_eq!(host.visit(&stranger).refused, Some(Refused::OtherMachine(MACHINE.to_owned())));
+    assert!(!host.path("run/fleet/units/b.service").exists());
+}
+
+#[test]
+fn a_look_by_a_new_leader_turns_the_old_one_away() {
+    let host = Host::new();
+    assert_eq!(host.visit(&look(6)).refused, None);
+    assert_eq!(host.visit(&look(5)).refused, Some(Refused::LaterLeader(6)));
+}
+
+#[test]
+fn a_glance_starts_no_process_while_nothing_changes() {
+    let host = Host::new();
+    host.visit(&launch(&["a.service"], "[Service]\nExecStart=/bin/true\n"));
+    let asked = fs::read(host.path("asked")).unwrap().len();
+    let reports = host.visits(&[look(5), look(5), look(5)], true);
+    let whole: Vec<bool> = reports.iter().map(|report| report.observation.as_ref().unwrap().units.is_some()).collect();
+    assert_eq!(whole, [true, false, false]);
+    let listing = "list-units --all --full --plain --no-legend --no-pager \n".len();
+    assert_eq!(fs::read(host.path("asked")).unwrap().len() - asked, listing);
+}
+
+#[test]
+fn an_unload_takes_the_file_away() {
+    let host = Host::new();
+    host.visit(&launch(&["a.service", "b.service"], "[Service]\nExecStart=/bin/true\n"));
+    let mut visit = look(5);
+    visit.steps = vec![step("a.service", Action::Unload)];
+    let report = host.visit(&visit);
+    assert_eq!(report.outcomes, [Outcome::Done]);
+    let units = report.observation.unwrap().units.unwrap();
+    assert_eq!(units.keys().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service"]);
+    assert!(!host.path("run/muster/launched/a.service").exists());
+}
+
+/// Text that a careless quoting would let the shell see.
+fn hostile_text() -> impl Strategy<Value = String> {
+    let bits = prop_oneof![
+        Just("'".to_owned()),
+        Just("\"".to_owned()),
+        Just("`touch pwned`".to_owned()),
+        Just("$(touch pwned)".to_owned()),
+        Just("\\".to_owned()),
+        Just("M_EOF".to_owned()),
+        Just("; touch pwned;".to_owned()),
+        Just("} end".to_owned()),
+        Just("%s%n".to_owned()),
+        Just("!\u{7f}\u{1}\t".to_owned()),
+        Just("\u{e9}\u{1f980}".to_owned()),
+        "[ -~]{0,12}",
+    ];
+    prop::collection::vec(bits, 1..8).prop_map(|bits| format!("x{}x", bits.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn hostile_names_and_contents_reach_the_host_byte_by_byte(
+        values in prop::collection::vec(hostile_text(), 1..4),
+        stem in r"[0-9a-zA-Z:_\\-][0-9a-zA-Z:_.\\-]{0,19}",
+    ) {
+        let host = Host::new();
+        let mut text = "[Service]\n".to_owned();
+        for value in values {
+            text.push_str(&format!("Environment={value}\n"));
+        }
+        let file = file(&text);
+        let name = format!("{}.service", stem.replace("bad", "b"));
+        let report = host.visit(&launch(&[&name], &text));
+        prop_assert_eq!(&report.outcomes, &[Outcome::Done, Outcome::Done]);
+        prop_assert_eq!(fs::read_to_string(host.path(&format!("run/fleet/units/{name}"))).unwrap(), file.text());
+        let state = &report.observation.unwrap().units.unwrap()[&unit(&name)];
+        prop_assert_eq!(state.hash, file.hash());
+        let stray: Vec<_> = fs::read_dir(host.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        prop_assert!(!stray.iter().any(|name| name == "pwned"), "{:?}", stray);
+    }
+}
