@@ -292,6 +292,33 @@ pub struct Snapshot {
     pub placements: BTreeMap<UnitName, Placement>,
     /// What was last reported of each unit by each machine.
     pub states: BTreeMap<UnitName, BTreeMap<MachineId, UnitState>>,
+    /// Records that are there and could not be read, by their key. They are absent above, and must not be taken for
+    /// absent: see [`Self::is_readable`].
+    pub unreadable: BTreeMap<String, Unreadable>,
+}
+
+/// A record that a newer muster wrote, or somebody's hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What it is about.
+    pub about: About,
+    /// Why it cannot be read, in a few words.
+    pub why: String,
+}
+
+/// What a record is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// The size of the cluster; [`Snapshot::size`] is then the largest number there is, so that nothing is placed.
+    Size,
+    /// A unit: the record of it, of its placement or of its state.
+    Unit(UnitName),
+    /// A machine.
+    Machine(MachineId),
+    /// A unit file.
+    File(Hash),
+    /// Something on which no unit depends.
+    Unknown,
 }
 
 impl Snapshot {
@@ -325,6 +352,19 @@ impl Snapshot {
             }
             Write::Log(_) => {}
         }
+    }
+
+    /// Says whether every record that a unit depends on could be read. One that is not must be left as it is: what is
+    /// wanted of it is not known.
+    pub fn is_readable(&self, unit: &UnitName) -> bool {
+        let hash = self.units.get(unit).map(|unit| unit.hash);
+        let machine = self.placements.get(unit).map(|placement| placement.machine);
+        !self.unreadable.values().any(|record| match &record.about {
+            About::Unit(name) => name == unit,
+            About::Machine(id) => Some(*id) == machine,
+            About::File(file) => Some(*file) == hash,
+            About::Size | About::Unknown => false,
+        })
     }
 }
 

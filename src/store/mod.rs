@@ -4,7 +4,17 @@
 //! `etcd_client` and `rusqlite`. It moves keys and values; what they mean is in [`layout`].
 
 pub mod layout;
+mod memory;
+mod open;
+mod sqlite;
 
+pub use memory::MemoryStore;
+pub use open::BadLocation;
+pub use open::Location;
+pub use open::open;
+pub use sqlite::SqliteStore;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,9 +73,56 @@ pub enum Change {
 /// How many checks and changes one commit may carry: etcd's default `--max-txn-ops` is 128.
 pub const COMMIT_LIMIT: usize = 128;
 
+/// How many bytes of keys and values one commit may carry: etcd's default `--max-request-bytes` is 1.5 MiB.
+pub const COMMIT_BYTES: usize = 1024 * 1024;
+
 /// Something that expires unless it is kept alive, and takes its keys with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseId(pub i64);
+
+impl Check {
+    /// Returns the key that the condition is about.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Absent(key) | Self::Created(key, _) | Self::Modified(key, _) => key,
+        }
+    }
+}
+
+impl Change {
+    /// Sets a key for good.
+    pub fn put(key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        Self::Put { key: key.into(), value: value.into(), lease: None }
+    }
+
+    /// Returns the key that is changed.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Put { key, .. } | Self::Delete(key) => key,
+        }
+    }
+
+    /// Returns how many bytes of key and value the change carries.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Put { key, value, .. } => key.len() + value.len(),
+            Self::Delete(key) => key.len(),
+        }
+    }
+}
+
+/// Says why no store takes such a commit, if none does. Every back end asks this first, so that all refuse the same.
+fn refusal(checks: &[Check], changes: &[Change]) -> Option<String> {
+    if checks.len() > COMMIT_LIMIT || changes.len() > COMMIT_LIMIT {
+        return Some(format!("a commit of more than {COMMIT_LIMIT} checks or changes"));
+    }
+    if changes.iter().map(Change::size).sum::<usize>() > COMMIT_BYTES {
+        return Some(format!("a commit of more than {COMMIT_BYTES} bytes"));
+    }
+    let mut keys = BTreeSet::new();
+    let twice = changes.iter().map(Change::key).find(|key| !keys.insert(*key));
+    twice.map(|key| format!("a commit that changes {key} twice"))
+}
 
 /// What a watch saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +136,24 @@ pub enum Changed {
         /// The commit that removed it.
         revision: Revision,
     },
+}
+
+impl Changed {
+    /// Returns the key.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Set(entry) => &entry.key,
+            Self::Gone { key, .. } => key,
+        }
+    }
+
+    /// Returns the commit that made the change.
+    pub const fn revision(&self) -> Revision {
+        match self {
+            Self::Set(entry) => entry.modified,
+            Self::Gone { revision, .. } => *revision,
+        }
+    }
 }
 
 /// The store did not do what it was asked.
@@ -117,9 +192,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Returns everything whose key starts with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Listing, StoreError>;
 
-    /// Makes all changes if all checks hold, at once, and returns the new revision; makes none and returns `None` otherwise.
+    /// Makes all changes if all checks hold, at once, and returns the store's revision after it; makes none and
+    /// returns `None` otherwise.
     ///
-    /// At most [`COMMIT_LIMIT`] checks and at most as many changes; no key may be changed twice.
+    /// At most [`COMMIT_LIMIT`] checks and at most as many changes, of at most [`COMMIT_BYTES`]; no key may be changed
+    /// twice. A commit that changes nothing (no changes, or only deletes of what is not there) leaves the revision.
     async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError>;
 
     /// Makes a lease that expires after `ttl` (whole seconds, at least one) unless it is kept alive.
@@ -132,6 +209,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError>;
 
     /// Watches the keys under `prefix` for what happens after `after`.
+    ///
+    /// A revision that the store has not reached is as good as compacted: the store was rebuilt, so list again.
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError>;
 }
 

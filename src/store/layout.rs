@@ -1,1 +1,0 @@
-//! Which key holds what.

@@ -1,0 +1,127 @@
+//! Which key holds what, and how a record is written.
+//!
+//! The store is shared with newer and older musters and with whoever can reach it: a record that does not parse is
+//! kept apart and named, never taken for one that is not there.
+
+mod events;
+mod files;
+mod slot;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use events::EVENTS_KEPT;
+pub use events::read_events;
+pub use events::surplus_events;
+pub use files::orphans;
+pub use files::submit;
+pub use slot::Slot;
+pub use snapshot::apply;
+pub use snapshot::read;
+pub use snapshot::snapshot;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Change;
+use crate::core::cluster::Write;
+
+/// The text is not a token. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a token: 1 to 64 of A-Z, a-z, 0-9, `_`, `.` and `-` are, without a dot in front")]
+pub struct BadToken(String);
+
+/// The keys of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    token: String,
+    registry: String,
+    cluster: String,
+}
+
+impl Keys {
+    /// Makes the keys of the cluster that a token names.
+    pub fn new(token: &str) -> Result<Self, BadToken> {
+        let clean = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if token.is_empty() || token.len() > 64 || token.starts_with('.') || !token.bytes().all(clean) {
+            return Err(BadToken(token.chars().take(80).collect()));
+        }
+        Ok(Self {
+            token: token.to_owned(),
+            registry: format!("{REGISTRY}{token}/"),
+            cluster: format!("/muster/{token}/"),
+        })
+    }
+
+    /// Returns the cluster's token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Returns the prefixes under which everything about the cluster is: the registry's and muster's own.
+    pub fn prefixes(&self) -> Vec<String> {
+        vec![self.registry.clone(), self.cluster.clone()]
+    }
+
+    /// Returns the prefix of the members in the registry.
+    pub fn members(&self) -> String {
+        format!("{}members/", self.registry)
+    }
+
+    /// Returns the prefix of the event log.
+    pub fn events(&self) -> String {
+        format!("{}events/", self.cluster)
+    }
+
+    /// Turns what a leader decided into changes to keys. Of two that set the same key, the later one counts.
+    pub fn changes(&self, writes: &[Write]) -> Vec<Change> {
+        let mut changes = IndexMap::new();
+        for (index, write) in writes.iter().enumerate() {
+            let change = self.change(write, index);
+            // The later one also takes the later place, so that changes stay in the order they were decided.
+            changes.shift_remove(change.key());
+            changes.insert(change.key().to_owned(), change);
+        }
+        changes.into_values().collect()
+    }
+
+    fn change(&self, write: &Write, index: usize) -> Change {
+        match write {
+            Write::Place(unit, placement) => self.put(&Slot::Placement(unit.clone()), placement),
+            Write::Unplace(unit) => self.delete(&Slot::Placement(unit.clone())),
+            Write::Health(machine, health) => self.put(&Slot::Health(*machine), health),
+            Write::State(unit, machine, state) => self.put(&Slot::State(unit.clone(), *machine), state),
+            Write::NoState(unit, machine) => self.delete(&Slot::State(unit.clone(), *machine)),
+            Write::Log(event) => events::log(self, event, index),
+        }
+    }
+
+    /// Sets a record.
+    pub fn put<T: Serialize>(&self, slot: &Slot, record: &T) -> Change {
+        Change::put(self.key(slot), encode(record))
+    }
+
+    /// Removes a record.
+    pub fn delete(&self, slot: &Slot) -> Change {
+        Change::Delete(self.key(slot))
+    }
+}
+
+/// The prefix of etcd's own v3 discovery layout.
+pub const REGISTRY: &str = "/_etcd/registry/";
+
+/// Writes a record as JSON.
+#[expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "records are structs with text keys, which JSON always holds"
+)]
+pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).expect("a record is JSON")
+}
+
+/// Reads a record, or says in one sentence why it cannot be.
+pub fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(value).map_err(|error| error.to_string())
+}

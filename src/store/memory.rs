@@ -1,0 +1,238 @@
+//! The store as a value in this process: for tests and simulations.
+//!
+//! Its clock is tokio's, so that a test with paused time decides when a lease expires. It has no task of its own:
+//! whoever asks next, or watches, carries out what has expired.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Change;
+use super::Changed;
+use super::Check;
+use super::Entry;
+use super::LeaseId;
+use super::Listing;
+use super::Revision;
+use super::Store;
+use super::StoreError;
+use super::Watch;
+
+/// How many changes are kept for watches.
+const KEPT: usize = 8192;
+
+/// A store that lives and dies with this value. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    committed: watch::Sender<Revision>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    revision: Revision,
+    entries: BTreeMap<String, (Entry, Option<LeaseId>)>,
+    leases: BTreeMap<i64, Lease>,
+    granted: i64,
+    history: VecDeque<Changed>,
+    compacted: Revision,
+}
+
+#[derive(Debug)]
+struct Lease {
+    ttl: Duration,
+    expires: Instant,
+}
+
+impl MemoryStore {
+    /// Makes an empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the changes up to the present, as etcd does when it is compacted.
+    pub fn compact(&self) {
+        let mut state = self.shared.lock();
+        state.history.clear();
+        state.compacted = state.revision;
+    }
+}
+
+impl Shared {
+    /// Locks the state and carries out what has expired.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.expire(Instant::now());
+        self.announce(&state);
+        state
+    }
+
+    fn announce(&self, state: &State) {
+        self.committed.send_if_modified(|seen| std::mem::replace(seen, state.revision) != state.revision);
+    }
+}
+
+impl State {
+    fn expire(&mut self, now: Instant) {
+        let over: Vec<i64> = self.leases.iter().filter(|(_, lease)| lease.expires <= now).map(|(id, _)| *id).collect();
+        for id in over {
+            self.revoke(LeaseId(id));
+        }
+    }
+
+    fn revoke(&mut self, lease: LeaseId) {
+        self.leases.remove(&lease.0);
+        let held = self.entries.iter().filter(|(_, (_, holder))| *holder == Some(lease));
+        let deletes: Vec<Change> = held.map(|(key, _)| Change::Delete(key.clone())).collect();
+        self.apply(deletes);
+    }
+
+    fn holds(&self, check: &Check) -> bool {
+        let entry = self.entries.get(check.key()).map(|(entry, _)| entry);
+        match check {
+            Check::Absent(_) => entry.is_none(),
+            Check::Created(_, revision) => entry.is_some_and(|entry| entry.created == *revision),
+            Check::Modified(_, revision) => entry.is_some_and(|entry| entry.modified == *revision),
+        }
+    }
+
+    fn apply(&mut self, changes: Vec<Change>) {
+        let revision = self.revision + 1;
+        for change in changes {
+            let seen = match change {
+                Change::Put { key, value, lease } => {
+                    let created = self.entries.get(&key).map_or(revision, |(entry, _)| entry.created);
+                    let entry = Entry { key: key.clone(), value, created, modified: revision };
+                    self.entries.insert(key, (entry.clone(), lease));
+                    Changed::Set(entry)
+                }
+                Change::Delete(key) => match self.entries.remove(&key) {
+                    Some(_) => Changed::Gone { key, revision },
+                    None => continue,
+                },
+            };
+            self.revision = revision;
+            self.history.push_back(seen);
+        }
+        while self.history.len() > KEPT {
+            self.compacted = self.history.pop_front().map_or(self.compacted, |change| change.revision());
+        }
+    }
+
+    fn changes(&self, prefix: &str, after: Revision) -> Result<Vec<Changed>, StoreError> {
+        if after < self.compacted || after > self.revision {
+            return Err(StoreError::Compacted(after));
+        }
+        let new = self.history.iter().filter(|change| change.revision() > after && change.key().starts_with(prefix));
+        Ok(new.cloned().collect())
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for MemoryStore {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        Ok(self.shared.lock().entries.get(key).map(|(entry, _)| entry.clone()))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        let state = self.shared.lock();
+        let from = state.entries.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        Ok(Listing { revision: state.revision, entries: from.map(|(_, (entry, _))| entry.clone()).collect() })
+    }
+
+    async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
+        if let Some(detail) = super::refusal(&checks, &changes) {
+            return Err(StoreError::Refused { store: "memory".to_owned(), detail });
+        }
+        let mut state = self.shared.lock();
+        if !checks.iter().all(|check| state.holds(check)) {
+            return Ok(None);
+        }
+        for change in &changes {
+            if let Change::Put { lease: Some(lease), .. } = change
+                && !state.leases.contains_key(&lease.0)
+            {
+                return Err(StoreError::LeaseGone(*lease));
+            }
+        }
+        state.apply(changes);
+        self.shared.announce(&state);
+        Ok(Some(state.revision))
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
+        let ttl = Duration::from_secs(ttl.as_secs().max(1));
+        let mut state = self.shared.lock();
+        state.granted += 1;
+        let id = state.granted;
+        state.leases.insert(id, Lease { ttl, expires: Instant::now() + ttl });
+        Ok(LeaseId(id))
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
+        let mut state = self.shared.lock();
+        let kept = state.leases.get_mut(&lease.0).ok_or(StoreError::LeaseGone(lease))?;
+        kept.expires = Instant::now() + kept.ttl;
+        Ok(())
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        let mut state = self.shared.lock();
+        state.revoke(lease);
+        self.shared.announce(&state);
+        Ok(())
+    }
+
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError> {
+        self.shared.lock().changes(prefix, after)?;
+        let committed = self.shared.committed.subscribe();
+        Ok(Box::new(MemoryWatch { shared: Arc::clone(&self.shared), committed, prefix: prefix.to_owned(), after }))
+    }
+}
+
+struct MemoryWatch {
+    shared: Arc<Shared>,
+    committed: watch::Receiver<Revision>,
+    prefix: String,
+    after: Revision,
+}
+
+#[async_trait::async_trait]
+impl Watch for MemoryWatch {
+    async fn next(&mut self) -> Result<Vec<Changed>, StoreError> {
+        loop {
+            let next_expiry = {
+                let state = self.shared.lock();
+                self.committed.borrow_and_update();
+                let changes = state.changes(&self.prefix, self.after)?;
+                self.after = state.revision;
+                if !changes.is_empty() {
+                    return Ok(changes);
+                }
+                state.leases.values().map(|lease| lease.expires).min()
+            };
+            let expiry = async {
+                match next_expiry {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.committed.changed() => {}
+                () = expiry => {}
+            }
+        }
+    }
+}

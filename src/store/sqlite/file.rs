@@ -1,0 +1,146 @@
+//! The database file: made for its owner's eyes alone, opened the way several processes can share it, and what
+//! sqlite's errors mean to a person.
+
+use std::fs::DirBuilder;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
+
+use rusqlite::Connection;
+use rusqlite::ErrorCode;
+use rusqlite::OpenFlags;
+use rusqlite::TransactionBehavior;
+
+use super::super::StoreError;
+use super::table;
+
+/// How long a process waits for its turn to write.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Marks the file as muster's (sqlite's `application_id`): "must".
+const APPLICATION: i64 = 0x6d75_7374;
+
+/// The layout of the tables, counted up when it changes in a way that an older muster cannot read.
+const LAYOUT: i64 = 1;
+
+/// An open database and which file it is.
+pub(super) struct DatabaseFile {
+    pub(super) connection: Connection,
+    identity: (u64, u64),
+}
+
+impl DatabaseFile {
+    /// Opens the file, making what is missing.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let identity = create(path).map_err(|error| refused(path, format!("cannot open it: {error}")))?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // Switching a new file to write-ahead logging does not wait for other processes that do the same.
+            match connect(path) {
+                Err(OpenError::Sqlite(error)) if is_busy(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(OpenError::Sqlite(error)) => return Err(explain(path, &error)),
+                Err(OpenError::Not(what)) => return Err(refused(path, what)),
+                Ok(connection) => return Ok(Self { connection, identity }),
+            }
+        }
+    }
+
+    /// Says whether the path still leads to this file.
+    pub(super) fn is_still_at(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
+    }
+}
+
+/// Makes the folders and the file if they are not there: they name hosts and units, so nobody else may read them.
+fn create(path: &Path) -> io::Result<(u64, u64)> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| io::Error::new(error.kind(), format!("cannot make {}: {error}", folder.display())))?;
+    }
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok((meta.dev(), meta.ino()))
+}
+
+enum OpenError {
+    Sqlite(rusqlite::Error),
+    Not(String),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    let fresh = is_fresh(&connection)?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        let what = "its file system cannot be shared by processes (a network file system?): keep it on a local disk";
+        return Err(OpenError::Not(what.to_owned()));
+    }
+    // An answered commit survives a power cut.
+    connection.pragma_update(None, "synchronous", "full")?;
+    if fresh {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if is_fresh(&transaction)? {
+            transaction.execute_batch(table::SCHEMA)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", LAYOUT)?;
+        }
+        transaction.commit()?;
+    }
+    Ok(connection)
+}
+
+/// Says whether the database is still empty; refuses one that is not muster's, or a newer muster's.
+fn is_fresh(connection: &Connection) -> Result<bool, OpenError> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match number("application_id")? {
+        APPLICATION if number("user_version")? <= LAYOUT => Ok(false),
+        APPLICATION => Err(OpenError::Not("it was made by a newer muster: use that one".to_owned())),
+        0 if tables == 0 => Ok(true),
+        _ => Err(OpenError::Not("it is a database of something else: name another file".to_owned())),
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn refused(path: &Path, detail: String) -> StoreError {
+    StoreError::Refused { store: format!("sqlite:{}", path.display()), detail }
+}
+
+/// Says what an error of sqlite's means to a person.
+pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let away = |detail: String| StoreError::Away { store: format!("sqlite:{}", path.display()), detail };
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            away(format!("another process has kept it locked for {} s", PATIENCE.as_secs()))
+        }
+        Some(ErrorCode::SystemIoFailure) => away(format!("reading or writing it failed: {error}")),
+        Some(ErrorCode::DiskFull) => refused(path, "the disk is full".to_owned()),
+        Some(ErrorCode::ReadOnly) => refused(path, "it cannot be written: read-only file or file system".to_owned()),
+        Some(ErrorCode::NotADatabase) => refused(path, "it is not a database: name another file".to_owned()),
+        Some(ErrorCode::DatabaseCorrupt) => {
+            refused(path, format!("it is damaged ({error}): restore it, or move it away and join the machines again"))
+        }
+        _ => refused(path, error.to_string()),
+    }
+}

@@ -1,0 +1,220 @@
+//! The tables and what is asked of them: every function runs inside a transaction that the owner opened.
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension as _;
+use rusqlite::Result;
+use rusqlite::Row;
+use rusqlite::params;
+
+use super::super::Change;
+use super::super::Changed;
+use super::super::Check;
+use super::super::Entry;
+use super::super::LeaseId;
+use super::super::Listing;
+use super::super::Revision;
+
+/// How many changes are kept for watches.
+const KEPT: i64 = 8192;
+
+/// Lease numbers are never used twice (`AUTOINCREMENT`): a process that slept must not keep a stranger's lease alive.
+pub(super) const SCHEMA: &str = "
+    CREATE TABLE clock (revision INTEGER NOT NULL, compacted INTEGER NOT NULL);
+    INSERT INTO clock VALUES (0, 0);
+    CREATE TABLE entries (
+        key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL,
+        created INTEGER NOT NULL, modified INTEGER NOT NULL, lease INTEGER
+    );
+    CREATE INDEX entries_by_lease ON entries (lease) WHERE lease IS NOT NULL;
+    CREATE TABLE leases (id INTEGER PRIMARY KEY AUTOINCREMENT, ttl INTEGER NOT NULL, expires INTEGER NOT NULL);
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, key TEXT NOT NULL, value BLOB, created INTEGER
+    );
+    CREATE INDEX history_by_revision ON history (revision);
+";
+
+/// What became of a commit.
+pub(super) enum Outcome {
+    Made(Revision),
+    CheckFailed,
+    LeaseGone(LeaseId),
+}
+
+/// The tables, inside one transaction.
+pub(super) struct Tables<'a> {
+    connection: &'a Connection,
+}
+
+impl<'a> Tables<'a> {
+    pub(super) const fn new(connection: &'a Connection) -> Self {
+        Self { connection }
+    }
+
+    pub(super) fn data_version(&self) -> Result<i64> {
+        self.connection.pragma_query_value(None, "data_version", |row| row.get(0))
+    }
+
+    fn revision(&self) -> Result<Revision> {
+        self.connection.query_row("SELECT revision FROM clock", [], |row| row.get(0))
+    }
+
+    pub(super) fn get(&self, key: &str) -> Result<Option<Entry>> {
+        let sql = "SELECT key, value, created, modified FROM entries WHERE key = ?1";
+        self.connection.query_row(sql, [key], entry).optional()
+    }
+
+    pub(super) fn list(&self, prefix: &str) -> Result<Listing> {
+        let revision = self.revision()?;
+        let mut query = self
+            .connection
+            .prepare("SELECT key, value, created, modified FROM entries WHERE key >= ?1 ORDER BY key")?;
+        let mut rows = query.query([prefix])?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            if !row.get_ref(0)?.as_str()?.starts_with(prefix) {
+                break;
+            }
+            entries.push(entry(row)?);
+        }
+        Ok(Listing { revision, entries })
+    }
+
+    pub(super) fn commit(&self, checks: &[Check], changes: &[Change]) -> Result<Outcome> {
+        for check in checks {
+            if !self.holds(check)? {
+                return Ok(Outcome::CheckFailed);
+            }
+        }
+        for change in changes {
+            if let Change::Put { lease: Some(lease), .. } = change
+                && !self.is_granted(*lease)?
+            {
+                return Ok(Outcome::LeaseGone(*lease));
+            }
+        }
+        self.apply(changes).map(Outcome::Made)
+    }
+
+    fn holds(&self, check: &Check) -> Result<bool> {
+        let sql = "SELECT created, modified FROM entries WHERE key = ?1";
+        let found: Option<(Revision, Revision)> =
+            self.connection.query_row(sql, [check.key()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        Ok(match check {
+            Check::Absent(_) => found.is_none(),
+            Check::Created(_, revision) => found.is_some_and(|(created, _)| created == *revision),
+            Check::Modified(_, revision) => found.is_some_and(|(_, modified)| modified == *revision),
+        })
+    }
+
+    fn is_granted(&self, lease: LeaseId) -> Result<bool> {
+        self.connection.query_row("SELECT EXISTS (SELECT 1 FROM leases WHERE id = ?1)", [lease.0], |row| row.get(0))
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<Revision> {
+        let before = self.revision()?;
+        let revision = before + 1;
+        let mut put = self.connection.prepare(
+            "INSERT INTO entries VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (key) DO UPDATE
+             SET value = ?2, modified = ?3, lease = ?4 RETURNING created",
+        )?;
+        let mut delete = self.connection.prepare("DELETE FROM entries WHERE key = ?1")?;
+        let mut note =
+            self.connection.prepare("INSERT INTO history (revision, key, value, created) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut changed = false;
+        for change in changes {
+            match change {
+                Change::Put { key, value, lease } => {
+                    let lease = lease.map(|lease| lease.0);
+                    let created: Revision = put.query_row(params![key, value, revision, lease], |row| row.get(0))?;
+                    note.execute(params![revision, key, value, created])?;
+                }
+                Change::Delete(key) if delete.execute([key])? == 0 => continue,
+                Change::Delete(key) => {
+                    note.execute(params![revision, key, None::<Vec<u8>>, None::<Revision>])?;
+                }
+            }
+            changed = true;
+        }
+        if !changed {
+            return Ok(before);
+        }
+        self.connection.execute("UPDATE clock SET revision = ?1", [revision])?;
+        self.prune()?;
+        Ok(revision)
+    }
+
+    fn prune(&self) -> Result<()> {
+        let limit: i64 = self.connection.query_row("SELECT coalesce(max(id), 0) FROM history", [], |row| row.get(0))?;
+        let limit = limit - KEPT;
+        let sql = "SELECT max(revision) FROM history WHERE id <= ?1";
+        let compacted: Option<Revision> = self.connection.query_row(sql, [limit], |row| row.get(0))?;
+        if let Some(compacted) = compacted {
+            self.connection.execute("DELETE FROM history WHERE id <= ?1", [limit])?;
+            self.connection.execute("UPDATE clock SET compacted = ?1", [compacted])?;
+        }
+        Ok(())
+    }
+
+    /// Returns the revision and what changed since `after`, or `None` if that is no longer (or not yet) known.
+    pub(super) fn changes(&self, prefix: &str, after: Revision) -> Result<Option<(Revision, Vec<Changed>)>> {
+        let sql = "SELECT revision, compacted FROM clock";
+        let (revision, compacted): (Revision, Revision) =
+            self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if after < compacted || after > revision {
+            return Ok(None);
+        }
+        let mut query = self
+            .connection
+            .prepare("SELECT key, value, created, revision FROM history WHERE revision > ?1 ORDER BY id")?;
+        let mut rows = query.query([after])?;
+        let mut changes = Vec::new();
+        while let Some(row) = rows.next()? {
+            if !row.get_ref(0)?.as_str()?.starts_with(prefix) {
+                continue;
+            }
+            changes.push(match row.get_ref(1)?.as_blob_or_null()? {
+                Some(_) => Changed::Set(entry(row)?),
+                None => Changed::Gone { key: row.get(0)?, revision: row.get(3)? },
+            });
+        }
+        Ok(Some((revision, changes)))
+    }
+
+    pub(super) fn grant(&self, ttl: i64, now: i64) -> Result<LeaseId> {
+        let sql = "INSERT INTO leases (ttl, expires) VALUES (?1, ?2)";
+        self.connection.execute(sql, [ttl, now.saturating_add(ttl)])?;
+        Ok(LeaseId(self.connection.last_insert_rowid()))
+    }
+
+    pub(super) fn keep_alive(&self, lease: LeaseId, now: i64) -> Result<bool> {
+        Ok(self.connection.execute("UPDATE leases SET expires = ?2 + ttl WHERE id = ?1", [lease.0, now])? > 0)
+    }
+
+    pub(super) fn revoke(&self, lease: LeaseId) -> Result<()> {
+        let mut query = self.connection.prepare("SELECT key FROM entries WHERE lease = ?1 ORDER BY key")?;
+        let keys = query.query_map([lease.0], |row| row.get(0))?;
+        let deletes = keys.map(|key| key.map(Change::Delete)).collect::<Result<Vec<_>>>()?;
+        self.connection.execute("DELETE FROM leases WHERE id = ?1", [lease.0])?;
+        self.apply(&deletes)?;
+        Ok(())
+    }
+
+    /// Says whether [`Self::expire`] would do something.
+    pub(super) fn any_expired(&self, now: i64) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM leases WHERE expires <= ?1 OR expires - ttl > ?1)";
+        self.connection.query_row(sql, [now], |row| row.get(0))
+    }
+
+    /// Ends what has expired. A clock that was set back must not make a lease last longer than its time.
+    pub(super) fn expire(&self, now: i64) -> Result<()> {
+        self.connection.execute("UPDATE leases SET expires = ?1 + ttl WHERE expires - ttl > ?1", [now])?;
+        let mut query = self.connection.prepare("SELECT id FROM leases WHERE expires <= ?1 ORDER BY id")?;
+        let over = query.query_map([now], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
+        over.into_iter().try_for_each(|id| self.revoke(LeaseId(id)))
+    }
+}
+
+/// Reads key, value, created and modified, in this order.
+fn entry(row: &Row<'_>) -> Result<Entry> {
+    Ok(Entry { key: row.get(0)?, value: row.get(1)?, created: row.get(2)?, modified: row.get(3)? })
+}

@@ -1,0 +1,308 @@
+//! What every store must do. Each rule is run against each back end, under a prefix of its own.
+
+use std::time::Duration;
+
+use muster::store::COMMIT_BYTES;
+use muster::store::COMMIT_LIMIT;
+use muster::store::Change;
+use muster::store::Changed;
+use muster::store::Check;
+use muster::store::SharedStore;
+use muster::store::StoreError;
+use muster::store::Watch;
+
+use super::soon;
+
+/// Makes a test of each rule for the stores that cost nothing to start, and one function for those that do.
+macro_rules! rules {
+    ($($rule:ident)*) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $rule() {
+                super::$rule(std::sync::Arc::new(muster::store::MemoryStore::new()), "/t/").await;
+            })*
+        }
+
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $rule() {
+                let folder = tempfile::tempdir().unwrap();
+                let store = muster::store::SqliteStore::open(&folder.path().join("db")).await.unwrap();
+                super::$rule(std::sync::Arc::new(store), "/t/").await;
+            })*
+        }
+    };
+}
+
+rules! {
+    a_commit_sets_and_removes_at_one_revision
+    a_check_that_fails_changes_nothing
+    a_commit_that_changes_nothing_keeps_the_revision
+    a_list_has_the_prefix_and_no_more_in_order
+    created_tells_a_key_from_one_that_was_made_again
+    a_commit_that_is_too_large_is_refused
+    a_commit_that_changes_a_key_twice_is_refused
+    bytes_come_back_as_they_went
+    a_watch_sees_what_came_after_in_order
+    a_watch_sees_its_prefix_only
+    a_dropped_wait_loses_nothing
+    a_watch_from_the_future_asks_for_a_list
+    a_lease_takes_its_keys_with_it
+    a_lease_that_is_kept_alive_stays
+    a_revoked_lease_takes_its_keys_at_once
+    a_lease_that_is_gone_holds_nothing
+    a_key_set_without_its_lease_outlives_it
+    of_many_that_create_a_key_one_does
+}
+
+async fn put(store: &SharedStore, key: &str, value: &str) -> i64 {
+    store.commit(vec![], vec![Change::put(key, value)]).await.unwrap().unwrap()
+}
+
+async fn value(store: &SharedStore, key: &str) -> Option<Vec<u8>> {
+    store.get(key).await.unwrap().map(|entry| entry.value)
+}
+
+fn leased(key: &str, lease: muster::store::LeaseId) -> Change {
+    Change::Put { key: key.to_owned(), value: b"held".to_vec(), lease: Some(lease) }
+}
+
+/// Takes changes until there are so many.
+async fn take(watch: &mut Box<dyn Watch>, count: usize) -> Vec<Changed> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let more = soon(watch.next()).await.unwrap();
+        assert!(!more.is_empty());
+        all.extend(more);
+    }
+    all
+}
+
+async fn a_commit_sets_and_removes_at_one_revision(store: SharedStore, at: &str) {
+    let (a, b, c) = (format!("{at}a"), format!("{at}b"), format!("{at}c"));
+    let first = put(&store, &a, "1").await;
+    let second = store
+        .commit(vec![], vec![Change::put(&b, "2"), Change::Delete(a.clone()), Change::put(&c, "3")])
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(second > first);
+    let listing = store.list(at).await.unwrap();
+    assert_eq!(listing.revision, second);
+    let seen: Vec<_> = listing.entries.iter().map(|entry| (&entry.key, entry.created, entry.modified)).collect();
+    assert_eq!(seen, [(&b, second, second), (&c, second, second)]);
+    assert_eq!(store.get(&a).await.unwrap(), None);
+    let third = put(&store, &b, "4").await;
+    let entry = store.get(&b).await.unwrap().unwrap();
+    assert_eq!((entry.value.as_slice(), entry.created, entry.modified), (&b"4"[..], second, third));
+}
+
+async fn a_check_that_fails_changes_nothing(store: SharedStore, at: &str) {
+    let (a, b) = (format!("{at}a"), format!("{at}b"));
+    let first = put(&store, &a, "1").await;
+    let second = put(&store, &a, "2").await;
+    let fails = [
+        Check::Absent(a.clone()),
+        Check::Created(a.clone(), second),
+        Check::Modified(a.clone(), first),
+        Check::Created(b.clone(), first),
+        Check::Modified(b.clone(), second),
+    ];
+    for check in fails {
+        let holds = Check::Created(a.clone(), first);
+        let outcome = store.commit(vec![holds, check.clone()], vec![Change::put(&b, "x")]).await.unwrap();
+        assert_eq!(outcome, None, "{check:?}");
+    }
+    assert_eq!(value(&store, &b).await, None);
+    let hold = vec![Check::Created(a.clone(), first), Check::Modified(a, second), Check::Absent(b.clone())];
+    assert!(store.commit(hold, vec![Change::put(&b, "x")]).await.unwrap().is_some());
+}
+
+async fn a_commit_that_changes_nothing_keeps_the_revision(store: SharedStore, at: &str) {
+    let first = put(&store, &format!("{at}a"), "1").await;
+    assert_eq!(store.commit(vec![], vec![]).await.unwrap(), Some(first));
+    assert_eq!(store.commit(vec![], vec![Change::Delete(format!("{at}none"))]).await.unwrap(), Some(first));
+    assert_eq!(store.list(at).await.unwrap().revision, first);
+}
+
+async fn a_list_has_the_prefix_and_no_more_in_order(store: SharedStore, at: &str) {
+    let names = ["a/2", "a/10", "a0", "a", "a/ü", "A/1", "b/1", "a/"];
+    let changes = names.iter().map(|name| Change::put(format!("{at}{name}"), "")).collect();
+    store.commit(vec![], changes).await.unwrap();
+    let listing = store.list(&format!("{at}a/")).await.unwrap();
+    let keys: Vec<_> = listing.entries.iter().map(|entry| entry.key.strip_prefix(at).unwrap()).collect();
+    assert_eq!(keys, ["a/", "a/10", "a/2", "a/ü"]);
+    assert_eq!(store.list(at).await.unwrap().entries.len(), names.len());
+    assert!(store.list(&format!("{at}nothing/")).await.unwrap().entries.is_empty());
+}
+
+async fn created_tells_a_key_from_one_that_was_made_again(store: SharedStore, at: &str) {
+    let a = format!("{at}a");
+    let first = put(&store, &a, "1").await;
+    store.commit(vec![], vec![Change::Delete(a.clone())]).await.unwrap();
+    let again = put(&store, &a, "1").await;
+    assert_eq!(store.commit(vec![Check::Created(a.clone(), first)], vec![]).await.unwrap(), None);
+    assert!(store.commit(vec![Check::Created(a, again)], vec![]).await.unwrap().is_some());
+}
+
+async fn a_commit_that_is_too_large_is_refused(store: SharedStore, at: &str) {
+    let many = |count: usize| (0..count).map(|n| Change::put(format!("{at}{n}"), "")).collect::<Vec<_>>();
+    assert!(store.commit(vec![], many(COMMIT_LIMIT)).await.unwrap().is_some());
+    let refused = store.commit(vec![], many(COMMIT_LIMIT + 1)).await;
+    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    let refused = store.commit(vec![], vec![Change::put(format!("{at}big"), vec![0; COMMIT_BYTES + 1])]).await;
+    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    let key = format!("{at}big");
+    let fits = vec![1; COMMIT_BYTES - key.len()];
+    store.commit(vec![], vec![Change::put(&key, fits.clone())]).await.unwrap().unwrap();
+    assert_eq!(value(&store, &key).await, Some(fits));
+}
+
+async fn a_commit_that_changes_a_key_twice_is_refused(store: SharedStore, at: &str) {
+    let a = format!("{at}a");
+    let refused = store.commit(vec![], vec![Change::put(&a, "1"), Change::Delete(a.clone())]).await;
+    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    assert_eq!(value(&store, &a).await, None);
+}
+
+async fn bytes_come_back_as_they_went(store: SharedStore, at: &str) {
+    let all: Vec<u8> = (0..=255).collect();
+    for (name, bytes) in [("empty", vec![]), ("all", all)] {
+        let key = format!("{at}{name}");
+        store.commit(vec![], vec![Change::put(&key, bytes.clone())]).await.unwrap();
+        assert_eq!(value(&store, &key).await, Some(bytes.clone()));
+    }
+}
+
+async fn a_watch_sees_what_came_after_in_order(store: SharedStore, at: &str) {
+    let (a, b) = (format!("{at}a"), format!("{at}b"));
+    let before = put(&store, &a, "before").await;
+    let early = put(&store, &a, "early").await;
+    let mut watch = store.watch(at, before).await.unwrap();
+    let late = store.commit(vec![], vec![Change::put(&b, "late"), Change::Delete(a.clone())]).await.unwrap().unwrap();
+    let seen = take(&mut watch, 3).await;
+    let [Changed::Set(first), second, third] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!((&first.key, first.value.as_slice(), first.created, first.modified), (&a, &b"early"[..], before, early));
+    // The changes of one commit come together, in the order that the store likes.
+    let mut together = vec![(second.key(), second.revision()), (third.key(), third.revision())];
+    together.sort_unstable();
+    assert_eq!(together, [(a.as_str(), late), (b.as_str(), late)]);
+    assert!(seen.contains(&Changed::Gone { key: a, revision: late }));
+}
+
+async fn a_watch_sees_its_prefix_only(store: SharedStore, at: &str) {
+    let before = put(&store, &format!("{at}x/a"), "1").await;
+    let mut watch = store.watch(&format!("{at}y/"), before).await.unwrap();
+    put(&store, &format!("{at}x/b"), "2").await;
+    put(&store, &format!("{at}y"), "3").await;
+    put(&store, &format!("{at}y/c"), "4").await;
+    let seen = take(&mut watch, 1).await;
+    assert_eq!(seen.iter().map(Changed::key).collect::<Vec<_>>(), [format!("{at}y/c")]);
+}
+
+async fn a_dropped_wait_loses_nothing(store: SharedStore, at: &str) {
+    let before = put(&store, &format!("{at}a"), "1").await;
+    let mut watch = store.watch(at, before).await.unwrap();
+    let mut seen = Vec::new();
+    for n in 0..20 {
+        let key = format!("{at}{n:02}");
+        let commit = put(&store, &key, "");
+        // The wait is dropped at whatever point the commit left it.
+        tokio::select! {
+            _ = commit => {}
+            more = watch.next() => seen.extend(more.unwrap()),
+        }
+        put(&store, &key, "").await;
+    }
+    let last = put(&store, &format!("{at}last"), "").await;
+    while seen.last().map(Changed::revision) != Some(last) {
+        seen.extend(soon(watch.next()).await.unwrap());
+    }
+    for n in 0..20 {
+        assert!(seen.iter().any(|change| change.key() == format!("{at}{n:02}")), "{n} was lost");
+    }
+}
+
+async fn a_watch_from_the_future_asks_for_a_list(store: SharedStore, at: &str) {
+    let now = put(&store, &format!("{at}a"), "1").await;
+    let outcome = match store.watch(at, now + 1000).await {
+        Ok(mut watch) => soon(watch.next()).await.map(drop),
+        Err(error) => Err(error),
+    };
+    assert!(matches!(outcome, Err(StoreError::Compacted(_))), "{outcome:?}");
+}
+
+async fn a_lease_takes_its_keys_with_it(store: SharedStore, at: &str) {
+    let (a, b) = (format!("{at}a"), format!("{at}b"));
+    let lease = store.grant(Duration::from_secs(1)).await.unwrap();
+    let made = store.commit(vec![], vec![leased(&a, lease), Change::put(&b, "stays")]).await.unwrap().unwrap();
+    let mut watch = store.watch(at, made).await.unwrap();
+    let seen = take(&mut watch, 1).await;
+    assert!(matches!(seen.as_slice(), [Changed::Gone { key, .. }] if *key == a), "{seen:?}");
+    assert_eq!(value(&store, &a).await, None);
+    assert!(value(&store, &b).await.is_some());
+    assert_eq!(store.commit(vec![Check::Created(a, made)], vec![Change::put(b, "x")]).await.unwrap(), None);
+}
+
+async fn a_lease_that_is_kept_alive_stays(store: SharedStore, at: &str) {
+    let (a, b) = (format!("{at}a"), format!("{at}b"));
+    let kept = store.grant(Duration::from_secs(2)).await.unwrap();
+    let left = store.grant(Duration::from_secs(2)).await.unwrap();
+    let made = store.commit(vec![], vec![leased(&a, kept), leased(&b, left)]).await.unwrap().unwrap();
+    let mut watch = store.watch(at, made).await.unwrap();
+    // The one that is left alone says when both would have been over.
+    let gone = soon(async {
+        loop {
+            tokio::select! {
+                seen = watch.next() => break seen.unwrap(),
+                () = tokio::time::sleep(Duration::from_millis(500)) => store.keep_alive(kept).await.unwrap(),
+            }
+        }
+    })
+    .await;
+    assert!(matches!(gone.as_slice(), [Changed::Gone { key, .. }] if *key == b), "{gone:?}");
+    store.keep_alive(kept).await.unwrap();
+    assert!(value(&store, &a).await.is_some());
+}
+
+async fn a_revoked_lease_takes_its_keys_at_once(store: SharedStore, at: &str) {
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
+    let keys: Vec<_> = (0..3).map(|n| format!("{at}{n}")).collect();
+    store.commit(vec![], keys.iter().map(|key| leased(key, lease)).collect()).await.unwrap();
+    store.revoke(lease).await.unwrap();
+    assert!(store.list(at).await.unwrap().entries.is_empty());
+    store.revoke(lease).await.unwrap();
+}
+
+async fn a_lease_that_is_gone_holds_nothing(store: SharedStore, at: &str) {
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
+    store.revoke(lease).await.unwrap();
+    let (a, b) = (format!("{at}a"), format!("{at}b"));
+    let outcome = store.commit(vec![], vec![Change::put(&b, ""), leased(&a, lease)]).await;
+    assert!(matches!(outcome, Err(StoreError::LeaseGone(id)) if id == lease), "{outcome:?}");
+    assert!(store.list(at).await.unwrap().entries.is_empty());
+    let outcome = store.keep_alive(lease).await;
+    assert!(matches!(outcome, Err(StoreError::LeaseGone(id)) if id == lease), "{outcome:?}");
+    let next = store.grant(Duration::from_mins(1)).await.unwrap();
+    assert_ne!(next, lease, "a number that was used must not come back");
+}
+
+async fn a_key_set_without_its_lease_outlives_it(store: SharedStore, at: &str) {
+    let a = format!("{at}a");
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
+    store.commit(vec![], vec![leased(&a, lease)]).await.unwrap();
+    put(&store, &a, "for good").await;
+    store.revoke(lease).await.unwrap();
+    assert!(value(&store, &a).await.is_some());
+}
+
+async fn of_many_that_create_a_key_one_does(store: SharedStore, at: &str) {
+    let key = format!("{at}a");
+    let tries = (0..16).map(|n| {
+        let (store, key) = (store.clone(), key.clone());
+        async move { store.commit(vec![Check::Absent(key.clone())], vec![Change::put(key, format!("{n}"))]).await }
+    });
+    let outcomes = futures_util::future::join_all(tries).await;
+    let made = outcomes.into_iter().filter(|outcome| outcome.as_ref().unwrap().is_some()).count();
+    assert_eq!(made, 1);
+}

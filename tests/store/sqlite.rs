@@ -1,0 +1,234 @@
+//! What is particular to the file: several processes, its permissions, and files that cannot be used.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::time::Duration;
+
+use muster::store::Change;
+use muster::store::Check;
+use muster::store::SqliteStore;
+use muster::store::Store;
+use muster::store::StoreError;
+
+use super::soon;
+
+const OTHER: &str = "MUSTER_TEST_OTHER_PROCESS";
+
+/// Runs a function below, whose name ends a test's, in a process of its own.
+fn process(test: &str, path: &Path) -> Child {
+    let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([&name, "--exact", "--nocapture", "--include-ignored"]).env(OTHER, path);
+    command.stdout(std::process::Stdio::null()).spawn().unwrap()
+}
+
+fn other() -> Option<std::path::PathBuf> {
+    std::env::var_os(OTHER).map(Into::into)
+}
+
+/// Adds one to a number so many times, taking care that nobody else did meanwhile.
+async fn count(store: &SqliteStore, times: usize) {
+    for _ in 0..times {
+        loop {
+            let now = store.get("/count").await.unwrap();
+            let number = now.as_ref().map_or(0, |entry| String::from_utf8_lossy(&entry.value).parse::<u32>().unwrap());
+            let check = now.map_or(Check::Absent("/count".into()), |entry| Check::Modified(entry.key, entry.modified));
+            let change = Change::put("/count", (number + 1).to_string());
+            if store.commit(vec![check], vec![change]).await.unwrap().is_some() {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by the test below, in processes of its own"]
+async fn counts_in_another_process() {
+    let Some(path) = other() else { return };
+    count(&SqliteStore::open(&path).await.unwrap(), 50).await;
+}
+
+#[tokio::test]
+async fn processes_that_write_at_once_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // Not made yet: they also race for making it.
+    let path = folder.path().join("state/muster/db");
+    let mut others: Vec<_> = (0..3).map(|_| process("counts_in_another_process", &path)).collect();
+    let store = SqliteStore::open(&path).await.unwrap();
+    count(&store, 50).await;
+    for other in &mut others {
+        assert!(other.wait().unwrap().success());
+    }
+    assert_eq!(store.get("/count").await.unwrap().unwrap().value, b"200");
+}
+
+#[tokio::test]
+async fn what_another_process_does_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut watch = store.watch("/", 0).await.unwrap();
+    let mut other = process("counts_in_another_process", &path);
+    let mut last = String::new();
+    while last != "50" {
+        for change in soon(watch.next()).await.unwrap() {
+            let muster::store::Changed::Set(entry) = change else { panic!("{change:?}") };
+            last = String::from_utf8(entry.value).unwrap();
+        }
+    }
+    assert!(other.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn the_file_is_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/muster/db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    store.commit(vec![], vec![Change::put("/a", "")]).await.unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder.path().join("state")), 0o700);
+    for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+        let entry = entry.unwrap().path();
+        assert_eq!(mode(&entry), 0o600, "{}", entry.display());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text");
+    std::fs::write(
+        &text,
+        "this is not a database, and it is longer than a header of one hundred bytes would be, surely",
+    )
+    .unwrap();
+    let foreign = folder.path().join("foreign");
+    rusqlite::Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE bookmarks (url)").unwrap();
+    let newer = folder.path().join("newer");
+    drop(SqliteStore::open(&newer).await.unwrap());
+    rusqlite::Connection::open(&newer).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    let cases = [
+        (text.clone(), "not a database"),
+        (foreign, "database of something else"),
+        (newer, "newer muster"),
+        (folder.path().to_owned(), "Is a directory"),
+        (text.join("below"), "cannot make"),
+    ];
+    for (path, expected) in cases {
+        let error = SqliteStore::open(&path).await.unwrap_err();
+        assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+    assert!(std::fs::read_to_string(text).unwrap().starts_with("this is not"), "it was left as it is");
+}
+
+/// A small disk of memory, gone when dropped.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            super::skip("a disk of its own needs root");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Self(folder);
+        disk.mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"]);
+        Some(disk)
+    }
+
+    fn mount(&self, how: &[&str]) {
+        assert!(Command::new("mount").args(how).arg(self.0.path()).status().unwrap().success());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_to_be_full_and_nothing_is_half_done() {
+    let Some(disk) = Disk::new() else { return };
+    let store = SqliteStore::open(&disk.0.path().join("db")).await.unwrap();
+    let before = store.commit(vec![], vec![Change::put("/a", "1")]).await.unwrap().unwrap();
+    std::fs::write(disk.0.path().join("filler"), vec![0; 600_000]).unwrap();
+    let change = vec![Change::put("/a", "2"), Change::put("/b", vec![7; 500_000])];
+    let error = store.commit(vec![], change).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Refused { detail, .. } if detail == "the disk is full"), "{error}");
+    let listing = store.list("/").await.unwrap();
+    assert_eq!((listing.revision, listing.entries.len()), (before, 1));
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_written_is_refused() {
+    let Some(disk) = Disk::new() else { return };
+    let path = disk.0.path().join("db");
+    drop(SqliteStore::open(&path).await.unwrap());
+    disk.mount(&["-o", "remount,ro"]);
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Refused { detail, .. } if detail.contains("Read-only")), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_stays_locked_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let hog = rusqlite::Connection::open(&path).unwrap();
+    hog.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = soon(store.commit(vec![], vec![Change::put("/a", "1")])).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Away { detail, .. } if detail.contains("locked")), "{error}");
+    hog.execute_batch("COMMIT").unwrap();
+    store.commit(vec![], vec![Change::put("/a", "1")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_was_replaced_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    for n in 0..3 {
+        store.commit(vec![], vec![Change::put("/a", n.to_string())]).await.unwrap();
+    }
+    let mut watch = store.watch("/", 3).await.unwrap();
+    for name in ["db", "db-wal", "db-shm"] {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let ended = soon(watch.next()).await;
+    assert!(matches!(ended, Err(StoreError::Compacted(3))), "{ended:?}");
+    assert_eq!(store.get("/a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_store_that_lost_the_changes_asks_for_a_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("db")).await.unwrap();
+    for n in 0..70 {
+        let changes = (0..128).map(|key| Change::put(format!("/{key}"), n.to_string())).collect();
+        store.commit(vec![], changes).await.unwrap();
+    }
+    let ended = store.watch("/", 1).await.err();
+    assert!(matches!(ended, Some(StoreError::Compacted(1))), "{ended:?}");
+    assert!(store.watch("/", 69).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_does_not_make_a_lease_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let lease = store.grant(Duration::from_secs(1)).await.unwrap();
+    let held = Change::Put { key: "/a".into(), value: vec![], lease: Some(lease) };
+    let made = store.commit(vec![], vec![held]).await.unwrap().unwrap();
+    // As if it had been granted by a clock an hour ahead.
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute("UPDATE leases SET expires = expires + 3600000", []).unwrap();
+    let mut watch = store.watch("/", made).await.unwrap();
+    soon(watch.next()).await.unwrap();
+    assert_eq!(store.get("/a").await.unwrap(), None);
+}
