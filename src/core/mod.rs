@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod evidence;
 pub mod judge;
+pub mod order;
 pub mod pass;
 pub mod place;
 pub mod plan;

@@ -1,1 +1,520 @@
 //! The pass: observe → judge → place → plan → apply, as a machine that is fed what happened and says what to do next.
+//!
+//! A verb, a sweep, the controller and the simulator all run this one machine and differ only in its [`Scope`] and in
+//! when they stop. It holds a leader's view of the cluster and never waits: whoever runs it carries out the
+//! [`Output`]s, in whatever time that takes, and tells it how they ended.
+//!
+//! What keeps it safe: nothing is sent to a machine before the store has taken the placement it follows from; nothing
+//! is sent to a machine that has not been looked at since it last failed to answer; a machine's trips follow one
+//! another, so that no trip overtakes the one before.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::cluster::DesiredState;
+use super::cluster::Event;
+use super::cluster::MachineId;
+use super::cluster::Placement;
+use super::cluster::Snapshot;
+use super::cluster::UnitState;
+use super::cluster::Write;
+use super::evidence::Failure;
+use super::evidence::FailureKind;
+use super::evidence::Phase;
+use super::judge::Health;
+use super::judge::Patience;
+use super::judge::Verdict;
+use super::judge::judge;
+use super::place::Board;
+use super::plan;
+use super::plan::Action;
+use super::plan::Step;
+use super::report::Outcome;
+use super::report::Refused;
+use super::report::Report;
+use super::report::Visit;
+use super::roster;
+use super::roster::Roster;
+use super::roster::Scope;
+use super::seat::Seat;
+use super::seat::Setback;
+use super::time::Timestamp;
+use super::unit::UnitName;
+
+/// How often a pass looks, and how long it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tempo {
+    /// Between two looks at a machine that answers.
+    pub look_every: Duration,
+    /// Between two thorough looks, which cost the host a few processes.
+    pub whole_look_every: Duration,
+    /// Between two attempts at a machine that does not answer, and two looks at a unit that is changing.
+    pub retry_every: Duration,
+    /// How patient the judge is.
+    pub patience: Patience,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// Time went by.
+    Tick,
+    /// The operator wants it to end: begin nothing new.
+    Stop,
+    /// The store took what it was given, or did not because somebody else leads.
+    Committed(bool),
+    /// A trip to a machine ended.
+    Visited(MachineId, Result<Report, Failure>),
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Give this to the store, if we still lead. The next one comes only after the answer.
+    Commit(Vec<Write>),
+    /// Make this trip. The next one to the same machine comes only after the answer.
+    Visit {
+        /// Where to.
+        machine: MachineId,
+        /// What for.
+        visit: Visit,
+        /// Whether a glance is enough if nothing has changed.
+        glance: bool,
+    },
+    /// Stop: somebody else leads.
+    Deposed,
+}
+
+/// One leader's view of the cluster, and what it is about to do.
+#[derive(Debug)]
+pub struct Pass {
+    epoch: u64,
+    scope: Scope,
+    tempo: Tempo,
+    snapshot: Snapshot,
+    seats: BTreeMap<MachineId, Seat>,
+    roster: Roster,
+    /// Candidates for a placement that have to be looked at first.
+    asked: BTreeSet<MachineId>,
+    /// What the store is to be told, and what it is being told.
+    outbox: Vec<Write>,
+    committing: Option<Vec<Write>>,
+    /// Units that should be somewhere and cannot be, and why.
+    refused: BTreeMap<UnitName, String>,
+    /// Set when placements or the roster may have to change.
+    stale: bool,
+    deposed: bool,
+    stopping: bool,
+}
+
+impl Pass {
+    /// Begins with what the store knows.
+    pub fn new(epoch: u64, scope: Scope, tempo: Tempo, snapshot: Snapshot) -> Self {
+        let roster = Roster::new(&snapshot, &scope);
+        Self {
+            epoch,
+            scope,
+            tempo,
+            snapshot,
+            seats: BTreeMap::new(),
+            roster,
+            asked: BTreeSet::new(),
+            outbox: Vec::new(),
+            committing: None,
+            refused: BTreeMap::new(),
+            stale: true,
+            deposed: false,
+            stopping: false,
+        }
+    }
+
+    /// Returns what the store knows, as far as this leader has heard.
+    pub const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Takes in what others wrote to the store.
+    pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.snapshot);
+        self.stale = true;
+    }
+
+    /// Returns what is known of a machine.
+    pub fn seat(&self, machine: MachineId) -> Option<&Seat> {
+        self.seats.get(&machine)
+    }
+
+    /// Returns the machines that the pass is about.
+    pub fn seats(&self) -> impl Iterator<Item = (MachineId, &Seat)> {
+        self.seats.iter().map(|(machine, seat)| (*machine, seat))
+    }
+
+    /// Returns the units that should be somewhere and cannot be, and why.
+    pub const fn refused(&self) -> &BTreeMap<UnitName, String> {
+        &self.refused
+    }
+
+    /// Returns the steps that hosts refused.
+    pub fn setbacks(&self) -> impl Iterator<Item = (MachineId, &Setback)> {
+        self.seats.iter().flat_map(|(machine, seat)| seat.setbacks.values().map(|setback| (*machine, setback)))
+    }
+
+    /// Takes in what happened and returns what to do next.
+    pub fn handle(&mut self, input: Input, now: Timestamp) -> Vec<Output> {
+        match input {
+            Input::Tick => {}
+            Input::Stop => self.stopping = true,
+            Input::Committed(taken) => self.committed(taken),
+            Input::Visited(machine, Ok(report)) => self.visited(machine, report, now),
+            Input::Visited(machine, Err(failure)) => self.lost(machine, &failure, now),
+        }
+        if self.deposed {
+            return vec![Output::Deposed];
+        }
+        if !self.stopping {
+            self.take_seats(now);
+            self.judge_all(now);
+            self.place(now);
+        }
+        let mut outputs = Vec::new();
+        if self.committing.is_none() && !self.outbox.is_empty() {
+            let writes = std::mem::take(&mut self.outbox);
+            self.committing = Some(writes.clone());
+            outputs.push(Output::Commit(writes));
+        }
+        if !self.stopping {
+            self.send_visits(now, &mut outputs);
+        }
+        outputs
+    }
+
+    /// Brings placements and roster up to date, unless the store is still being told of the last change.
+    fn place(&mut self, now: Timestamp) {
+        if self.stale && self.committing.is_none() {
+            self.place_units(now);
+            self.roster = Roster::new(&self.snapshot, &self.scope);
+            self.seats.values_mut().for_each(|seat| seat.unplanned = true);
+            self.stale = false;
+        }
+    }
+
+    /// Returns when to look again although nothing happened.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let seats = self.seats.values().filter(|seat| seat.flight.is_none());
+        let looks = seats.clone().map(|seat| seat.next_look);
+        let retries = seats.filter(|seat| seat.answers()).flat_map(|seat| seat.setbacks.values());
+        let retries = retries.map(|setback| setback.until);
+        let judgements = self.seats.values().filter(|seat| seat.verdict == Some(Verdict::Suspect));
+        let judgements = judgements.map(|seat| seat.evidence.silent_since() + self.tempo.patience.down_after);
+        looks.chain(retries).chain(judgements).min()
+    }
+
+    /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing
+    /// is on its way.
+    pub fn is_settled(&self) -> bool {
+        let judged = |seat: &Seat| seat.flight.is_none() && !matches!(seat.verdict, None | Some(Verdict::Suspect));
+        self.committing.is_none() && self.outbox.is_empty() && !self.stale && self.seats.values().all(judged)
+    }
+
+    /// Says whether systemd is still on its way with a unit that the pass is about.
+    pub fn is_changing(&self) -> bool {
+        self.seats.values().any(Seat::is_changing)
+    }
+
+    fn committed(&mut self, taken: bool) {
+        let writes = self.committing.take().unwrap_or_default();
+        if !taken {
+            self.deposed = true;
+            return;
+        }
+        // What was observed changes no placement; everything else may.
+        self.stale |= writes.iter().any(|write| !matches!(write, Write::Log(_)));
+        for write in writes {
+            self.snapshot.apply(write);
+        }
+    }
+
+    fn visited(&mut self, machine: MachineId, report: Report, now: Timestamp) {
+        let Some(seat) = self.seats.get_mut(&machine) else { return };
+        if let Some(refused) = report.refused {
+            return self.turned_away(machine, &refused, now);
+        }
+        let steps = seat.flight.take().unwrap_or_default();
+        for (step, outcome) in steps.iter().zip(&report.outcomes) {
+            seat.conclude(step, outcome, now);
+        }
+        let whole = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
+        if let Some(seen) = report.observation {
+            seat.observe(seen, now);
+        }
+        if whole {
+            seat.next_whole_look = now + self.tempo.whole_look_every;
+        }
+        let soon = if seat.is_changing() { self.tempo.retry_every } else { self.tempo.look_every };
+        seat.next_look = now + soon;
+        seat.unplanned |= whole;
+        for (step, outcome) in steps.iter().zip(&report.outcomes) {
+            self.log(now, Some(machine), Some(&step.unit), ended(step, outcome));
+        }
+        if whole {
+            self.note_states(machine);
+        }
+    }
+
+    fn turned_away(&mut self, machine: MachineId, refused: &Refused, now: Timestamp) {
+        let (kind, detail) = match refused {
+            Refused::LaterLeader(_) => {
+                self.deposed = true;
+                return;
+            }
+            Refused::OtherMachine(id) => (FailureKind::Stranger, format!("machine {id} answers at its address")),
+            Refused::TooLate => (FailureKind::Silent, "the visit arrived too late".to_owned()),
+            Refused::Busy => (FailureKind::Sick, "another visit holds the host's lock".to_owned()),
+            Refused::Unfit(why) => (FailureKind::Sick, (*why).to_owned()),
+        };
+        let host = self.snapshot.machines.get(&machine).map(|machine| machine.name.clone()).unwrap_or_default();
+        self.lost(machine, &Failure { host, phase: Phase::Run, kind, detail, hint: None }, now);
+    }
+
+    fn lost(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
+        let Some(seat) = self.seats.get_mut(&machine) else { return };
+        let steps = seat.flight.take().unwrap_or_default();
+        seat.next_look = now + self.tempo.retry_every;
+        seat.lose(failure.clone(), now);
+        // A candidate that does not answer is none.
+        self.stale |= self.asked.contains(&machine);
+        for step in steps {
+            self.log(now, Some(machine), Some(&step.unit), ended(&step, &Outcome::Lost(failure.clone())));
+        }
+    }
+
+    /// Notes in the store what changed of a machine's units.
+    fn note_states(&mut self, machine: MachineId) {
+        let Some(units) = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()) else { return };
+        for (unit, state) in units {
+            if self.snapshot.states.get(unit).and_then(|states| states.get(&machine)) != Some(state) {
+                self.outbox.push(Write::State(unit.clone(), machine, state.clone()));
+            }
+        }
+        let known = self.snapshot.states.iter().filter(|(_, states)| states.contains_key(&machine));
+        for (unit, _) in known.filter(|(unit, _)| !units.contains_key(*unit)) {
+            self.outbox.push(Write::NoState(unit.clone(), machine));
+        }
+    }
+
+    fn log(&mut self, at: Timestamp, machine: Option<MachineId>, unit: Option<&UnitName>, what: String) {
+        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what }));
+    }
+
+    /// Takes a seat for every machine that the pass is about, and gives up those of machines that left.
+    fn take_seats(&mut self, now: Timestamp) {
+        if !self.stale {
+            return;
+        }
+        let machines = &self.snapshot.machines;
+        self.seats.retain(|machine, _| machines.contains_key(machine));
+        let mut about: BTreeSet<MachineId> = self.asked.clone();
+        match &self.scope {
+            Scope::All => about.extend(machines.keys()),
+            Scope::Units(units) => {
+                about.extend(self.roster.machines());
+                let states = units.iter().filter_map(|unit| self.snapshot.states.get(unit));
+                about.extend(states.flat_map(BTreeMap::keys));
+            }
+        }
+        for machine in about.into_iter().filter(|machine| machines.contains_key(machine)) {
+            self.seats.entry(machine).or_insert_with(|| Seat::new(now));
+        }
+    }
+
+    /// Judges every machine. Only who looks at all of them for as long as patience asks may tell the store.
+    fn judge_all(&mut self, now: Timestamp) {
+        let mut changed = Vec::new();
+        for (machine, seat) in &mut self.seats {
+            if seat.verdict == Some(Verdict::Alive) && seat.answers() {
+                continue;
+            }
+            let Some(judgement) = judge(&seat.evidence, self.tempo.patience, now) else { continue };
+            if seat.verdict == Some(judgement.verdict) {
+                continue;
+            }
+            seat.verdict = Some(judgement.verdict);
+            let known = self.snapshot.health.get(machine).map(|health| health.verdict);
+            self.stale = true;
+            if self.scope == Scope::All && known != Some(judgement.verdict) {
+                let last_seen = seat.evidence.silent_since();
+                let health = Health { verdict: judgement.verdict, since: now, last_seen, why: judgement.why };
+                changed.push((*machine, known, health));
+            }
+        }
+        for (machine, known, health) in changed {
+            if known.is_some() || health.verdict != Verdict::Alive {
+                self.log(now, Some(machine), None, format!("{}: {}", health.verdict, health.why));
+            }
+            self.outbox.push(Write::Health(machine, health));
+        }
+    }
+
+    /// Returns what is thought of a machine, by this leader or by those before it.
+    fn verdict(&self, machine: MachineId) -> Option<Verdict> {
+        let judged = self.seats.get(&machine).and_then(|seat| seat.verdict);
+        match (&self.scope, judged) {
+            (Scope::All, judged) | (Scope::Units(_), judged @ Some(Verdict::Alive)) => judged,
+            (Scope::Units(_), _) => self.snapshot.health.get(&machine).map(|health| health.verdict),
+        }
+    }
+
+    /// Says whether a unit may be put on a machine.
+    fn is_eligible(&self, machine: MachineId) -> bool {
+        match self.seats.get(&machine).filter(|seat| !seat.evidence.is_empty()) {
+            Some(seat) => seat.answers(),
+            None => self.scope != Scope::All && matches!(self.verdict(machine), None | Some(Verdict::Alive)),
+        }
+    }
+
+    /// Takes units off machines where they cannot or should not stay, and puts those that need one on a machine.
+    fn place_units(&mut self, now: Timestamp) {
+        self.refused.clear();
+        // Before every machine has been looked at once it is not known who is free.
+        if self.scope == Scope::All && self.seats.values().any(|seat| seat.evidence.is_empty()) {
+            return;
+        }
+        let placements = &self.snapshot.placements;
+        let moved = placements.iter().filter_map(|(unit, at)| Some((unit.clone(), self.misplaced(unit, at)?)));
+        let mut moved: BTreeMap<UnitName, String> = moved.collect();
+        let wanting = self.snapshot.units.iter().filter(|(name, unit)| {
+            let homeless = moved.contains_key(*name) || !placements.contains_key(*name);
+            unit.desired != DesiredState::Inactive
+                && homeless
+                && self.scope.has(name)
+                && self.snapshot.is_readable(name)
+        });
+        let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
+        let mut board = Board::new(&self.snapshot, |machine| self.is_eligible(machine));
+        for unit in moved.keys() {
+            board.remove(unit);
+        }
+        let placed = board.place_all(&wanting);
+        for (unit, choice) in placed {
+            match choice {
+                Ok(choice) if self.seats.get(&choice.machine).is_some_and(Seat::answers) => {
+                    let reason = match moved.remove(&unit) {
+                        Some(why) => format!("{why}; {}", choice.reason),
+                        None => choice.reason,
+                    };
+                    self.log(now, Some(choice.machine), Some(&unit), format!("placed: {reason}"));
+                    let placement = Placement { machine: choice.machine, epoch: self.epoch, reason, since: now };
+                    self.outbox.push(Write::Place(unit, placement));
+                }
+                Ok(choice) => {
+                    self.asked.insert(choice.machine);
+                    self.seats.entry(choice.machine).or_insert_with(|| Seat::new(now));
+                }
+                Err(refusal) => {
+                    self.refused.insert(unit, refusal);
+                }
+            }
+        }
+        for (unit, why) in moved {
+            self.log(now, None, Some(&unit), format!("taken off: {why}"));
+            self.outbox.push(Write::Unplace(unit));
+        }
+    }
+
+    /// Says why a unit cannot stay where it was put, if it cannot.
+    fn misplaced(&self, unit: &UnitName, placement: &Placement) -> Option<String> {
+        if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
+            return None;
+        }
+        match self.snapshot.units.get(unit) {
+            None => return Some("not submitted".to_owned()),
+            Some(unit) if unit.desired == DesiredState::Inactive => return Some("wanted inactive".to_owned()),
+            Some(_) => {}
+        }
+        let Some(machine) = self.snapshot.machines.get(&placement.machine) else {
+            return Some(format!("machine {}... left", placement.machine.short()));
+        };
+        (self.verdict(placement.machine) == Some(Verdict::Down)).then(|| format!("{} is down", machine.name))
+    }
+
+    fn send_visits(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        let idle = self.seats.iter().filter(|(_, seat)| seat.flight.is_none() && seat.is_due(now));
+        let idle: Vec<MachineId> = idle.map(|(machine, _)| *machine).collect();
+        for machine in idle {
+            let steps = self.steps_for(machine, now);
+            let Some(seat) = self.seats.get_mut(&machine) else { continue };
+            seat.unplanned &= !seat.is_ready();
+            if steps.is_empty() && now < seat.next_look {
+                continue;
+            }
+            let whole = seat.units.is_none() || seat.is_changing() || now >= seat.next_whole_look;
+            let glance = steps.is_empty() && !whole;
+            let files = steps.iter().filter_map(|step| match step.action {
+                Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
+                _ => None,
+            });
+            let visit = Visit {
+                machine: Some(machine),
+                epoch: self.epoch,
+                expires: None,
+                files: files.collect(),
+                steps: steps.clone(),
+            };
+            seat.flight = Some(steps);
+            outputs.push(Output::Visit { machine, visit, glance });
+        }
+    }
+
+    /// Returns the steps that a machine needs and can be sent now.
+    pub fn steps_for(&self, machine: MachineId, now: Timestamp) -> Vec<Step> {
+        let Some(seat) = self.seats.get(&machine).filter(|seat| seat.is_ready()) else { return Vec::new() };
+        let Some(observed) = &seat.units else { return Vec::new() };
+        let none = BTreeMap::new();
+        let wanted = self.roster.wanted(machine).unwrap_or(&none);
+        let steps = match &self.scope {
+            Scope::All => plan::steps(wanted, observed, |unit| roster::stranger(&self.snapshot, unit)),
+            Scope::Units(_) => {
+                let scoped = observed.iter().filter(|(unit, _)| self.scope.has(unit));
+                let observed = scoped.map(|(unit, state)| (unit.clone(), state.clone())).collect();
+                plan::steps(wanted, &observed, |unit| roster::stranger(&self.snapshot, unit))
+            }
+        };
+        let sound = |step: &Step| !seat.is_set_back(step, now) && self.snapshot.is_readable(&step.unit);
+        let mut steps: Vec<Step> = steps.into_iter().filter(sound).collect();
+        let held: BTreeSet<UnitName> =
+            steps.iter().map(|step| &step.unit).filter(|unit| self.runs_elsewhere(unit, machine)).cloned().collect();
+        steps.retain(|step| !(step.action.starts() && held.contains(&step.unit)));
+        steps
+    }
+
+    /// Says whether a unit still runs on another machine that answers and where it will be stopped first.
+    fn runs_elsewhere(&self, unit: &UnitName, machine: MachineId) -> bool {
+        let Some(states) = self.snapshot.states.get(unit) else { return false };
+        let others = states.iter().filter(|(other, state)| **other != machine && state.runs());
+        others.into_iter().any(|(other, _)| {
+            let unwanted = self.roster.wanted(*other).is_none_or(|wanted| !wanted.contains_key(unit));
+            unwanted && self.seats.get(other).is_some_and(|seat| seat.answers() && !seat.setbacks.contains_key(unit))
+        })
+    }
+}
+
+/// Says how a step ended, for the log.
+fn ended(step: &Step, outcome: &Outcome) -> String {
+    let Step { action, reason, .. } = step;
+    match outcome {
+        Outcome::Done => format!("{action}: done ({reason})"),
+        Outcome::AlreadyTrue => format!("{action}: already true ({reason})"),
+        Outcome::Failed(said) => format!("{action}: failed: {said} ({reason})"),
+        Outcome::Lost(failure) => format!("{action}: lost: {}: {} ({reason})", failure.phase, failure.detail),
+    }
+}
+
+/// Says whether a launched unit is as it should be: it runs, or it was meant to end and has.
+pub fn is_well(state: &UnitState, oneshot: bool) -> bool {
+    match state.active.as_str() {
+        "active" | "activating" | "reloading" => true,
+        "inactive" => oneshot && state.launched,
+        _ => false,
+    }
+}
