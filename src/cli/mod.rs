@@ -1,6 +1,7 @@
 //! What a person types: one file per command, and nothing here that another way of running muster would need too.
 
 pub mod error;
+mod lab;
 pub mod settings;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Lab(lab::Args),
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions {
@@ -58,10 +60,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::unused_async, reason = "every command that reaches a store or a host is async")]
 async fn run(cli: Cli) -> Result<(), CommandError> {
     let _context = Context { settings: cli.flags.resolve()? };
     match cli.command {
+        Command::Lab(args) => lab::run(args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);

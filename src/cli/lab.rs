@@ -1,0 +1,230 @@
+//! `muster lab`: real systemd hosts on this machine.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::error::CommandError;
+use super::error::ErrorKind;
+use crate::lab::Host;
+use crate::lab::Lab;
+use crate::lab::LabError;
+use crate::lab::Options;
+use crate::lab::State;
+use crate::lab::Subnet;
+use crate::ui;
+
+/// Boot real systemd hosts on this machine, to try muster out (needs root)
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where the lab is kept; another directory is another lab
+    #[arg(long, global = true, env = "MUSTER_LAB", value_name = "DIR", default_value = crate::lab::DEFAULT_DIR)]
+    dir: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Make the lab, or boot hosts that are halted
+    Up(Up),
+    /// Show what the hosts are doing
+    Status {
+        /// How to print it
+        #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+        output: Format,
+    },
+    /// Log in to a host, or run a command there
+    Ssh {
+        /// Which host
+        name: String,
+        /// What to run
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+        command: Vec<String>,
+    },
+    /// Shut hosts down
+    Halt(Names),
+    /// Cut the power of hosts
+    Kill(Names),
+    /// Pull the network cable of hosts
+    Cut(Names),
+    /// Plug the network cable of hosts in again
+    Heal(Names),
+    /// Stop every process of hosts where it is
+    Freeze(Names),
+    /// Let frozen hosts go on
+    Thaw(Names),
+    /// Print what points muster at the lab: eval "$(muster lab env)"
+    Env,
+    /// Remove the lab and everything it made
+    Destroy,
+}
+
+#[derive(Debug, clap::Args)]
+struct Up {
+    /// Hosts to boot again [default: make the lab, or boot all that are halted]
+    names: Vec<String>,
+    /// How many hosts [default: 3]
+    #[arg(long, value_name = "N", conflicts_with = "names")]
+    hosts: Option<usize>,
+    /// Which addresses [default: 172.17.8.0/24, or the next that this machine does not use]
+    #[arg(long, value_name = "CIDR", conflicts_with = "names")]
+    subnet: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Format {
+    #[default]
+    Table,
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+struct Names {
+    /// Which hosts
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Runs `muster lab`. Ctrl-C while hosts boot gives up and cleans up.
+pub(super) async fn run(args: Args) -> Result<(), CommandError> {
+    let interrupt = tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            INTERRUPTED.store(true, Ordering::Relaxed);
+        }
+    });
+    let done = tokio::task::spawn_blocking(move || dispatch(args)).await;
+    interrupt.abort();
+    done.unwrap_or_else(|error| Err(CommandError::failed(format!("the lab stopped half-way: {error}"))))
+}
+
+fn dispatch(args: Args) -> Result<(), CommandError> {
+    let dir = args.dir;
+    match args.verb {
+        Verb::Up(wanted) if wanted.names.is_empty() => make(dir, &wanted),
+        Verb::Up(wanted) => {
+            let lab = Lab::open(&dir)?;
+            each(&lab, &wanted.names, |lab, name| lab.boot_unless(name, interrupted))
+        }
+        Verb::Status { output } => status(&Lab::open(&dir)?, output),
+        Verb::Ssh { name, command } => ssh(&Lab::open(&dir)?, &name, &command),
+        Verb::Halt(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::halt),
+        Verb::Kill(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::kill),
+        Verb::Cut(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::cut),
+        Verb::Heal(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::heal),
+        Verb::Freeze(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::freeze),
+        Verb::Thaw(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::thaw),
+        Verb::Env => {
+            ui::result(&format!("export MUSTER_CONFIG={}\n", Lab::open(&dir)?.config().display()));
+            Ok(())
+        }
+        Verb::Destroy => {
+            if !Lab::destroy(&dir)? {
+                ui::remark(&format!("There was no lab in {}.", dir.display()));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+fn make(dir: PathBuf, wanted: &Up) -> Result<(), CommandError> {
+    let start = Instant::now();
+    let mut options = Options::new(dir);
+    options.hosts = wanted.hosts;
+    options.subnet = wanted.subnet.as_deref().map(str::parse::<Subnet>).transpose()?;
+    options.say = ui::remark;
+    options.stop = interrupted;
+    let lab = Lab::up(&options)?;
+    let count = lab.hosts().len();
+    let hosts = if count == 1 { "1 host is" } else { &format!("{count} hosts are") };
+    ui::remark(&format!("{hosts} up on {} after {:.1} s.", lab.subnet(), start.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Does the same to each host named, once all names are known to be hosts'.
+fn each(lab: &Lab, names: &[String], verb: impl Fn(&Lab, &str) -> Result<(), LabError>) -> Result<(), CommandError> {
+    for name in names {
+        lab.host(name)?;
+    }
+    for name in names {
+        verb(lab, name)?;
+    }
+    Ok(())
+}
+
+fn status(lab: &Lab, format: Format) -> Result<(), CommandError> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        #[serde(flatten)]
+        host: &'a Host,
+        state: State,
+    }
+    let hosts = lab.status()?;
+    let text = match format {
+        Format::Table => {
+            let rows = hosts.iter().map(|(host, state)| line(&host.name, state.word(), &host.address.to_string()));
+            std::iter::once(line("NAME", "STATE", "ADDRESS")).chain(rows).collect()
+        }
+        Format::Json => {
+            let rows: Vec<Row<'_>> = hosts.into_iter().map(|(host, state)| Row { host, state }).collect();
+            let json = serde_json::to_string_pretty(&rows).map_err(|error| CommandError::failed(error.to_string()))?;
+            json + "\n"
+        }
+    };
+    ui::result(&text);
+    Ok(())
+}
+
+fn line(name: &str, state: &str, address: &str) -> String {
+    format!("{name:<10}{state:<10}{address}\n")
+}
+
+/// Becomes ssh(1): its terminal, its signals and its exit code are then the caller's.
+fn ssh(lab: &Lab, name: &str, command: &[String]) -> Result<(), CommandError> {
+    lab.host(name)?;
+    let mut ssh = std::process::Command::new("ssh");
+    ssh.arg("-F").arg(lab.ssh_config()).arg("--").arg(name).args(command);
+    Err(CommandError::failed(format!("cannot run ssh: {}", ssh.exec())))
+}
+
+impl From<LabError> for CommandError {
+    fn from(error: LabError) -> Self {
+        let message = error.to_string();
+        match error {
+            LabError::NotRoot => Self::usage(message).hint("Run it with sudo."),
+            LabError::Missing { package, .. } => Self::usage(message).hint(format!("apt-get install {package}")),
+            LabError::NoLab(_) => Self::usage(message).hint("Make one with `muster lab up`."),
+            LabError::Gone(_) => Self::usage(message)
+                .hint("`muster lab up` makes it anew, `muster lab destroy` removes what is left of it."),
+            LabError::BadRecord { .. } | LabError::Stuck { .. } => {
+                Self::failed(message).hint("`muster lab destroy` removes the lab.")
+            }
+            LabError::Differs { .. } => Self::usage(message)
+                .hint("Destroy it first with `muster lab destroy`, or make a second one with `--dir`."),
+            LabError::Overlap { .. } | LabError::NoSubnet => {
+                Self::usage(message).hint("Choose another with `--subnet`; `ip -4 route` shows what is in use.")
+            }
+            LabError::BadDirectory { .. } => Self::usage(message).hint("Choose another directory with `--dir`."),
+            LabError::NoHost { .. } => Self::usage(message).hint("`muster lab status` lists the hosts."),
+            LabError::BadSubnet { .. } | LabError::BadCount { .. } | LabError::WrongState { .. } => {
+                Self::usage(message)
+            }
+            LabError::Interrupted => Self { kind: ErrorKind::Interrupted, message, hints: Vec::new() },
+            LabError::Command { .. }
+            | LabError::File { .. }
+            | LabError::Cgroups(_)
+            | LabError::Boot { .. }
+            | LabError::Discovery(_) => Self::failed(message),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The files that point ssh and muster at the lab.
+
+use std::fs;
+use std::path::Path;
+
+use super::error::LabError;
+use super::record::Record;
+
+/// The private key that every user of every host accepts; its public half is beside it.
+pub(super) const KEY: &str = "key";
+/// An ssh_config(5) for the hosts.
+pub(super) const SSH_CONFIG: &str = "ssh_config";
+/// An inventory of the hosts.
+pub(super) const INVENTORY: &str = "inventory.yaml";
+/// Settings for muster: store, token, inventory and ssh_config.
+pub(super) const CONFIG: &str = "muster.toml";
+const KNOWN_HOSTS: &str = "known_hosts";
+
+/// Every file that is kept in a lab's directory besides its record.
+pub(super) const FILES: [&str; 9] =
+    [KEY, "key.pub", SSH_CONFIG, KNOWN_HOSTS, INVENTORY, CONFIG, "muster.db", "muster.db-wal", "muster.db-shm"];
+
+/// Writes the files. `host_keys` are the hosts' public keys, in the hosts' order.
+pub(super) fn write(dir: &Path, record: &Record, host_keys: &[String]) -> Result<(), LabError> {
+    put(dir, KNOWN_HOSTS, &known_hosts(record, host_keys))?;
+    put(dir, SSH_CONFIG, &ssh_config(dir, record))?;
+    put(dir, INVENTORY, &inventory(record))?;
+    put(dir, CONFIG, &config(dir, record))
+}
+
+fn put(dir: &Path, name: &str, text: &str) -> Result<(), LabError> {
+    let path = dir.join(name);
+    fs::write(&path, text).map_err(LabError::file(&path))
+}
+
+fn known_hosts(record: &Record, host_keys: &[String]) -> String {
+    let lines = record.hosts.iter().zip(host_keys);
+    lines.map(|(host, key)| format!("{},{} {}\n", host.name, host.address, key.trim())).collect()
+}
+
+fn ssh_config(dir: &Path, record: &Record) -> String {
+    let names: String = record.hosts.iter().map(|host| format!(" {} {}", host.name, host.address)).collect();
+    let hosts = record.hosts.iter().map(|host| format!("\nHost {}\n    HostName {}\n", host.name, host.address));
+    let dir = dir.display();
+    format!(
+        "Host{names}\n    User root\n    IdentityFile {dir}/{KEY}\n    IdentitiesOnly yes\n    \
+         UserKnownHostsFile {dir}/{KNOWN_HOSTS}\n    GlobalKnownHostsFile /dev/null\n    \
+         StrictHostKeyChecking yes\n{}",
+        hosts.collect::<String>()
+    )
+}
+
+fn inventory(record: &Record) -> String {
+    let hosts = record.hosts.iter();
+    let hosts: String =
+        hosts.map(|host| format!("    {}:\n      ansible_host: {}\n", host.name, host.address)).collect();
+    format!("core:\n  hosts:\n{hosts}  vars:\n    ansible_user: root\n")
+}
+
+fn config(dir: &Path, record: &Record) -> String {
+    let members: Vec<String> =
+        record.hosts.iter().filter(|host| host.etcd).map(|host| format!("{}:2379", host.address)).collect();
+    let store = match &record.etcd {
+        Some(token) => format!("store = \"etcd://{}\"\ntoken = \"{token}\"\n", members.join(",")),
+        None => format!("store = \"sqlite:{}/muster.db\"\n", dir.display()),
+    };
+    format!("{store}inventory = [\"{INVENTORY}\"]\nssh-config = \"{SSH_CONFIG}\"\n")
+}

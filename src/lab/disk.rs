@@ -1,0 +1,106 @@
+//! A host's disk: what it has written over the image, kept in memory for as long as the lab is there.
+//!
+//! Only this machine's side: the tree is put together from image and disk in the host's own mount namespace, so that
+//! nothing is left mounted here when the host is gone.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+use rustix::mount::MountFlags;
+use rustix::mount::UnmountFlags;
+
+use super::error::LabError;
+use super::record::Host;
+use super::tool::Tool;
+
+/// The folder in the lab's directory that holds the disks.
+pub(super) const DISKS: &str = "disks";
+
+/// Makes the memory that holds the disks of all hosts.
+pub(super) fn mount(dir: &Path) -> Result<(), LabError> {
+    let place = dir.join(DISKS);
+    fs::create_dir_all(&place).map_err(LabError::file(&place))?;
+    let flags = MountFlags::NOATIME | MountFlags::NODEV;
+    rustix::mount::mount("muster-lab", &place, "tmpfs", flags, c"mode=0755,size=80%,nr_inodes=0")
+        .map_err(|error| LabError::file(&place)(error.into()))
+}
+
+/// Gives the disks up.
+pub(super) fn unmount(dir: &Path) -> Result<(), LabError> {
+    let place = dir.join(DISKS);
+    match rustix::mount::unmount(&place, UnmountFlags::DETACH) {
+        // Not there, or not mounted: a crash or a restart of this machine came first.
+        Ok(()) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::INVAL) => Ok(()),
+        Err(error) => Err(LabError::file(&place)(error.into())),
+    }
+}
+
+/// The disk of one host.
+#[derive(Debug)]
+pub(super) struct Disk {
+    folder: PathBuf,
+}
+
+impl Disk {
+    pub(super) fn of(dir: &Path, host: &str) -> Self {
+        Self { folder: dir.join(DISKS).join(host) }
+    }
+
+    /// Returns the folder that holds `upper`, `work` and `root`.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the file that its console's output goes to.
+    pub(super) fn console(&self) -> PathBuf {
+        self.folder.join("console.log")
+    }
+
+    /// Makes the disk with everything that tells this host from the others; returns its host key's public half.
+    pub(super) fn create(&self, host: &Host, hosts: &[Host], login_key: &str) -> Result<String, LabError> {
+        for part in ["upper", "work", "root"] {
+            make_folder(&self.folder.join(part))?;
+        }
+        let names: String = hosts.iter().map(|host| format!("{} {}\n", host.address, host.name)).collect();
+        self.put("etc/machine-id", &format!("{}\n", host.machine))?;
+        self.put("etc/hostname", &format!("{}\n", host.name))?;
+        self.put("etc/hosts", &format!("127.0.0.1 localhost\n{names}"))?;
+        self.put("etc/ssh/authorized_keys", login_key)?;
+        make_key(&self.folder.join("upper/etc/ssh/ssh_host_ed25519_key"), &host.name)
+    }
+
+    fn put(&self, name: &str, text: &str) -> Result<(), LabError> {
+        let path = self.folder.join("upper").join(name);
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        fs::write(&path, text).map_err(LabError::file(&path))?;
+        set_mode(&path, 0o644)
+    }
+}
+
+/// Makes an ed25519 key without a passphrase and returns its public half.
+pub(super) fn make_key(path: &Path, comment: &str) -> Result<String, LabError> {
+    let file = path.display().to_string();
+    Tool::new("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &file]).run()?;
+    let public = path.with_extension("pub");
+    fs::read_to_string(&public).map_err(LabError::file(&public))
+}
+
+/// Makes a folder and those above it, open to all whatever the umask: they are laid over the image's.
+fn make_folder(folder: &Path) -> Result<(), LabError> {
+    if folder.exists() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        make_folder(above)?;
+    }
+    fs::create_dir(folder).map_err(LabError::file(folder))?;
+    set_mode(folder, 0o755)
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<(), LabError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(LabError::file(path))
+}

@@ -1,0 +1,160 @@
+//! The file tree that every host starts from: a small Debian, made once per recipe and shared read-only by all labs.
+
+use std::fs;
+use std::fs::File;
+use std::path::Path;
+use std::path::PathBuf;
+
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use super::error::LabError;
+use super::tool::Tool;
+
+/// What is on a host besides Debian's essential packages.
+const PACKAGES: &str = "dbus,etcd-server,iproute2,openssh-server,procps,sudo,systemd-sysv";
+
+/// What no host needs.
+const LEFT_OUT: [&str; 4] = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"];
+
+/// Units that take time at every start and do nothing for a host without a screen, disks or devices.
+const MASKED: &str = "console-getty.service dev-hugepages.mount dev-mqueue.mount dpkg-db-backup.timer \
+    getty.target kmod-static-nodes.service modprobe@.service proc-sys-fs-binfmt_misc.automount \
+    sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+    systemd-ask-password-console.path systemd-ask-password-wall.path systemd-binfmt.service \
+    systemd-firstboot.service systemd-initctl.socket systemd-journal-flush.service systemd-logind.service \
+    systemd-modules-load.service systemd-pstore.service systemd-remount-fs.service systemd-sysusers.service \
+    systemd-tmpfiles-clean.timer systemd-update-utmp.service systemd-update-utmp-runlevel.service \
+    cryptsetup.target integritysetup.target veritysetup.target";
+
+/// Run by mmdebstrap as root when the packages are installed, with the tree as `$1`. Two users besides root: `admin`,
+/// whom sudo never asks, and `guest`, whom it always does.
+const FINISH: &str = r#"
+set -e
+root=$1
+for user in admin guest; do chroot "$root" useradd --create-home --shell /bin/bash "$user"; done
+printf 'admin ALL=(ALL) NOPASSWD: ALL\nguest ALL=(ALL) ALL\n' >"$root/etc/sudoers.d/lab"
+chmod 440 "$root/etc/sudoers.d/lab"
+for unit in $MASKED; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
+ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
+find "$root/etc/systemd/system" -name 'etcd*.service' -delete
+mkdir -p "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system.conf.d"
+printf '[Journal]\nStorage=volatile\n' >"$root/etc/systemd/journald.conf.d/lab.conf"
+printf '[Manager]\nShowStatus=error\n' >"$root/etc/systemd/system.conf.d/lab.conf"
+printf 'AuthorizedKeysFile /etc/ssh/authorized_keys .ssh/authorized_keys\nHostKey /etc/ssh/ssh_host_ed25519_key\n' \
+    >"$root/etc/ssh/sshd_config.d/lab.conf"
+rm -rf "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/etc/hostname" "$root/etc/resolv.conf" \
+    "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/sources.list* "$root"/var/lib/apt/lists/*
+"#;
+
+/// Returns the image, making it first if this recipe's is not there yet.
+pub(super) fn ensure(cache: &Path, say: fn(&str)) -> Result<PathBuf, LabError> {
+    fs::create_dir_all(cache).map_err(LabError::file(cache))?;
+    let lock_path = cache.join("lock");
+    let lock = File::create(&lock_path).map_err(LabError::file(&lock_path))?;
+    lock.lock().map_err(LabError::file(&lock_path))?;
+    let finish = FINISH.replace("$MASKED", MASKED);
+    let release = release()?;
+    let digest = Sha256::digest(format!("{PACKAGES}{LEFT_OUT:?}{finish}{release}{}", std::env::consts::ARCH));
+    let key: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let image = cache.join(format!("image-{key}"));
+    if !image.exists() {
+        say("Making the image that the lab's hosts start from: once, about half a minute.");
+        let draft = cache.join("draft");
+        remove(&draft)?;
+        let made = build(cache, &draft, &release, &finish);
+        if made.is_err() {
+            // The reason is worth more than what is left of the draft, which the next attempt removes.
+            let _ = remove(&draft);
+        }
+        made?;
+        fs::rename(&draft, &image).map_err(LabError::file(&image))?;
+    }
+    Ok(image)
+}
+
+fn remove(draft: &Path) -> Result<(), LabError> {
+    if draft.exists() { fs::remove_dir_all(draft).map_err(LabError::file(draft)) } else { Ok(()) }
+}
+
+fn build(cache: &Path, draft: &Path, release: &str, finish: &str) -> Result<(), LabError> {
+    let sources = cache.join("sources.list");
+    fs::write(&sources, sources_of(release)?).map_err(LabError::file(&sources))?;
+    let options = cache.join("apt.conf");
+    fs::write(&options, transport_options()?).map_err(LabError::file(&options))?;
+    let mut args = vec![
+        "--quiet".to_owned(),
+        "--mode=root".to_owned(),
+        "--variant=essential".to_owned(),
+        "--format=directory".to_owned(),
+        format!("--include={PACKAGES}"),
+        format!("--aptopt={}", options.display()),
+        format!("--customize-hook={finish}"),
+    ];
+    args.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
+    args.extend([release.to_owned(), draft.display().to_string(), sources.display().to_string()]);
+    let result = Tool::new("mmdebstrap", args).run();
+    // A proxy's password may be in it.
+    let _ = fs::remove_file(&options);
+    result.map(drop).map_err(|error| match error {
+        LabError::Command { status, stderr, .. } => {
+            LabError::Command { host: None, command: format!("mmdebstrap {release}"), status, stderr }
+        }
+        other => other,
+    })
+}
+
+/// Returns this machine's release, `bookworm`: the hosts' is the same.
+fn release() -> Result<String, LabError> {
+    let path = Path::new("/etc/os-release");
+    let text = fs::read_to_string(path).map_err(LabError::file(path))?;
+    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    Ok(name.unwrap_or("bookworm").trim_matches('"').to_owned())
+}
+
+/// Returns this machine's own package sources for the release, without those of third parties.
+fn sources_of(release: &str) -> Result<String, LabError> {
+    let format = "$(REPO_URI) $(RELEASE) $(COMPONENT)";
+    let text = Tool::new("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).run()?;
+    Ok(read_sources(&text, release))
+}
+
+fn read_sources(targets: &str, release: &str) -> String {
+    let suites = [release.to_owned(), format!("{release}-updates"), format!("{release}-security")];
+    let mut sources: Vec<String> = Vec::new();
+    for target in targets.lines() {
+        let [place, suite, component] = target.split_whitespace().collect::<Vec<_>>()[..] else { continue };
+        let line = format!("deb {place} {suite} {component}\n");
+        if suites.iter().any(|known| known == suite)
+            && matches!(component, "main" | "universe")
+            && !sources.contains(&line)
+        {
+            sources.push(line);
+        }
+    }
+    sources.concat()
+}
+
+/// Returns how this machine's apt reaches its sources: proxies, certificates, clocks that are off.
+fn transport_options() -> Result<String, LabError> {
+    let text = Tool::new("apt-config", ["dump"]).run()?;
+    let wanted = |line: &&str| {
+        let kinds = ["Acquire::http::", "Acquire::https::", "Acquire::Check-", "Acquire::Retries"];
+        kinds.iter().any(|kind| line.starts_with(kind)) && !line.ends_with(" \"\";")
+    };
+    Ok(text.lines().filter(wanted).map(|line| format!("{line}\n")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_releases_own_sources_are_used_and_each_once() {
+        let targets = "http://mirror/debian/ bookworm main\nhttp://mirror/debian/ bookworm main\n\
+            http://mirror/debian/ bookworm-updates main\nhttp://mirror/debian/ bookworm non-free\n\
+            http://other/ bookworm-pgdg main\nhttp://third/ stable main\nbroken\n";
+        let expected = "deb http://mirror/debian/ bookworm main\ndeb http://mirror/debian/ bookworm-updates main\n";
+        assert_eq!(read_sources(targets, "bookworm"), expected);
+    }
+}
