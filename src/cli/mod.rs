@@ -1,6 +1,7 @@
 //! What a person types: one file per command, and nothing here that another way of running muster would need too.
 
 pub mod error;
+pub mod inventory;
 mod lab;
 pub mod settings;
 
@@ -25,6 +26,7 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Inventory(inventory::InventoryCommand),
     Lab(lab::Args),
     /// Print a completion script for a shell
     #[command(hide = true)]
@@ -61,9 +63,10 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), CommandError> {
-    let _context = Context { settings: cli.flags.resolve()? };
+    let context = Context { settings: cli.flags.resolve()? };
     match cli.command {
         Command::Lab(args) => lab::run(args).await,
+        Command::Inventory(command) => inventory::run(&context, &command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);

@@ -1,0 +1,74 @@
+//! `muster inventory`: what the inventory says, before anything is done with it.
+
+use std::path::Path;
+
+use super::Context;
+use super::error::CommandError;
+use crate::inventory::Inventory;
+use crate::inventory::InventoryError;
+use crate::ui;
+
+/// Looks at the inventory
+#[derive(Debug, clap::Args)]
+pub struct InventoryCommand {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// List the hosts that a pattern stands for
+    List(List),
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Which hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
+    #[arg(default_value = "all")]
+    pattern: String,
+    /// Draw groups and hosts as a tree
+    #[arg(long, conflicts_with = "output")]
+    graph: bool,
+    /// Print as JSON, in the form of `ansible-inventory --list`
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+impl From<InventoryError> for CommandError {
+    fn from(error: InventoryError) -> Self {
+        let command = Self::usage(error.to_string());
+        match error.hint() {
+            Some(hint) => command.hint(hint),
+            None => command,
+        }
+    }
+}
+
+impl Context {
+    /// Reads the inventory, with the variables beside a playbook if there is one.
+    pub fn inventory(&self, playbook: Option<&Path>) -> Result<Inventory, CommandError> {
+        if self.settings.inventory.is_empty() {
+            return Err(CommandError::usage("no inventory")
+                .hint("Name one with `-i PATH` (or `-i host1,host2,`), or set `inventory` in muster.toml."));
+        }
+        Ok(Inventory::load_beside(&self.settings.inventory, playbook)?)
+    }
+}
+
+/// Runs `muster inventory …`.
+pub fn run(context: &Context, command: &InventoryCommand) -> Result<(), CommandError> {
+    let Verb::List(list) = &command.verb;
+    let mut inventory = context.inventory(None)?;
+    let chosen: Vec<String> = inventory.select(&list.pattern)?.iter().map(|host| host.name.clone()).collect();
+    inventory.keep(&chosen);
+    let notes = inventory.hosts.values().flat_map(crate::inventory::Host::notes);
+    notes.for_each(|note| ui::remark(&format!("Note: {note}")));
+    if list.output.is_some() {
+        ui::result(&format!("{:#}\n", inventory.to_json()));
+    } else if list.graph {
+        ui::result(&inventory.to_graph());
+    } else {
+        ui::result(&chosen.into_iter().map(|name| name + "\n").collect::<String>());
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! An inventory while its sources are read: groups, hosts and what was said of each.
+//!
+//! Every source adds to the one draft, the later one winning. What the variables come to is `vars.rs`'s.
+
+use indexmap::IndexMap;
+use indexmap::IndexSet;
+use serde_json::Value;
+
+use super::Vars;
+use super::range;
+
+/// The group that every host is in.
+pub(super) const ALL: &str = "all";
+/// The group of hosts that are in no other.
+pub(super) const UNGROUPED: &str = "ungrouped";
+
+/// What was said of a group.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct GroupDraft {
+    /// The hosts that were put into it directly, in order.
+    pub(super) hosts: IndexSet<String>,
+    /// The groups that were put into it directly, in order.
+    pub(super) children: IndexSet<String>,
+    /// Its variables.
+    pub(super) vars: Vars,
+    /// Who wins among groups of one depth: the higher one (`ansible_group_priority`).
+    pub(super) priority: i64,
+}
+
+/// What the sources said so far.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Draft {
+    /// The groups, in the order in which they were first named.
+    pub(super) groups: IndexMap<String, GroupDraft>,
+    /// The hosts with their own variables, in the order in which they were first named.
+    pub(super) hosts: IndexMap<String, Vars>,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        let mut draft = Self { groups: IndexMap::new(), hosts: IndexMap::new() };
+        draft.group(UNGROUPED);
+        draft.group(ALL).children.insert(UNGROUPED.to_owned());
+        draft
+    }
+}
+
+impl Draft {
+    /// Returns the group, making it if it was not named before.
+    pub(super) fn group(&mut self, name: &str) -> &mut GroupDraft {
+        self.groups.entry(name.to_owned()).or_insert_with(|| GroupDraft { priority: 1, ..GroupDraft::default() })
+    }
+
+    /// Puts a host into a group, and returns its variables.
+    pub(super) fn host(&mut self, group: &str, name: &str) -> &mut Vars {
+        self.group(group).hosts.insert(name.to_owned());
+        self.hosts.entry(name.to_owned()).or_default()
+    }
+
+    /// Sets a group's variable.
+    pub(super) fn set(&mut self, group: &str, name: &str, value: Value) -> Result<(), String> {
+        let group = self.group(group);
+        if name == "ansible_group_priority" {
+            let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+            group.priority =
+                number.ok_or_else(|| format!("`ansible_group_priority` must be a whole number, not {value}"))?;
+        } else {
+            group.vars.insert(name.to_owned(), value);
+        }
+        Ok(())
+    }
+
+    /// Puts a group into another.
+    pub(super) fn adopt(&mut self, parent: &str, child: &str) -> Result<(), String> {
+        if parent == child || self.below(child).contains(parent) {
+            return Err(format!("group `{child}` cannot be in group `{parent}`, which is in `{child}` itself"));
+        }
+        self.group(child);
+        self.group(parent).children.insert(child.to_owned());
+        Ok(())
+    }
+
+    /// Returns a group and every group in it, nearest first.
+    pub(super) fn below(&self, group: &str) -> IndexSet<String> {
+        let mut found = IndexSet::from([group.to_owned()]);
+        let mut next = 0;
+        while let Some(name) = found.get_index(next).cloned() {
+            if let Some(group) = self.groups.get(&name) {
+                found.extend(group.children.iter().cloned());
+            }
+            next += 1;
+        }
+        found
+    }
+
+    /// Ties up what no source has to say: every group is in `all`, every host in some group.
+    pub(super) fn reconcile(&mut self) {
+        let inner: IndexSet<String> = self.groups.values().flat_map(|group| group.children.iter().cloned()).collect();
+        let top: Vec<String> =
+            self.groups.keys().filter(|name| *name != ALL && !inner.contains(*name)).cloned().collect();
+        self.group(ALL).children.extend(top);
+        let real = self.groups.iter().filter(|(name, _)| *name != ALL && *name != UNGROUPED);
+        let grouped: IndexSet<String> = real.flat_map(|(_, group)| group.hosts.iter().cloned()).collect();
+        let loose: Vec<String> = self.hosts.keys().filter(|host| !grouped.contains(*host)).cloned().collect();
+        let ungrouped = self.group(UNGROUPED);
+        ungrouped.hosts.retain(|host| !grouped.contains(host));
+        ungrouped.hosts.extend(loose);
+    }
+}
+
+/// Returns the host names that a host pattern of an inventory stands for, and the port it carries: `web[1:3]:2222`.
+pub(super) fn host_names(pattern: &str) -> Result<(Vec<String>, Option<u16>), String> {
+    if pattern == "---" {
+        return Err("`---` begins a YAML file, and this one is read as INI".to_owned());
+    }
+    if pattern.ends_with(':') {
+        return Err(format!("`{pattern}` ends in a `:` without a port"));
+    }
+    let (name, port) = split_port(pattern)?;
+    if name.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok((vec![name.to_owned()], port));
+    }
+    let names = range::expand(name)?;
+    let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | '/' | '\'' | '"' | '[' | ']');
+    if let Some(name) = names.iter().find(|name| name.is_empty() || name.starts_with('-') || name.contains(bad)) {
+        return Err(format!("`{name}` cannot be a host's name"));
+    }
+    Ok((names, port))
+}
+
+/// Splits off `:port`, outside brackets and not inside a bare IPv6 address.
+fn split_port(pattern: &str) -> Result<(&str, Option<u16>), String> {
+    if pattern.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok((pattern, None));
+    }
+    let (name, digits) = match pattern.rsplit_once(':') {
+        Some((name, digits)) if !digits.contains(']') => (name, Some(digits)),
+        _ => (pattern, None),
+    };
+    let port = match digits.map(str::parse::<u16>) {
+        None => None,
+        Some(Ok(port)) if port > 0 => Some(port),
+        Some(_) => return Err(format!("`{pattern}` has no port from 1 to 65535 after its `:`")),
+    };
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = bare.filter(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
+    Ok((address.unwrap_or(name), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Draft;
+    use super::host_names;
+
+    #[test]
+    fn a_host_pattern_is_names_and_perhaps_a_port() {
+        for (pattern, names, port) in [
+            ("web1", "web1", None),
+            ("web1:2222", "web1", Some(2222)),
+            ("10.0.0.1:22", "10.0.0.1", Some(22)),
+            ("[2001:db8::1]:2200", "2001:db8::1", Some(2200)),
+            ("[2001:db8::1]", "2001:db8::1", None),
+            ("2001:db8::1", "2001:db8::1", None),
+            ("web[1:2]:2222", "web1 web2", Some(2222)),
+            ("web[1:2]", "web1 web2", None),
+        ] {
+            let (found, found_port) = host_names(pattern).unwrap();
+            assert_eq!((found.join(" ").as_str(), found_port), (names, port), "{pattern}");
+        }
+        for pattern in ["---", "web1:", "web1:0", "web1:70000", "web1:x", "a,b", "-oProxyCommand=x", "a/b", "web[1"] {
+            assert!(host_names(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_group_cannot_contain_itself() {
+        let mut draft = Draft::default();
+        draft.adopt("a", "b").unwrap();
+        draft.adopt("b", "c").unwrap();
+        assert!(draft.adopt("c", "a").unwrap_err().contains("cannot be in"));
+        assert!(draft.adopt("c", "c").is_err());
+    }
+}

@@ -1,0 +1,200 @@
+//! A host of the inventory: its variables, and what they say about how SSH reaches it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::InventoryError;
+use super::Vars;
+use crate::core::cluster::Address;
+use crate::remote::Target;
+
+/// Something SSH can reach.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Host {
+    /// Its name in the inventory.
+    pub name: String,
+    /// Every group that it is in, directly or not, except `all`; sorted.
+    pub groups: Vec<String>,
+    /// Its variables, everything merged.
+    pub vars: Vars,
+}
+
+/// Connection variables that muster reads or that say what it does anyway.
+const READ: [&str; 15] = [
+    "ansible_host",
+    "ansible_ssh_host",
+    "ansible_port",
+    "ansible_ssh_port",
+    "ansible_user",
+    "ansible_ssh_user",
+    "ansible_ssh_private_key_file",
+    "ansible_private_key_file",
+    "ansible_ssh_args",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+    "ansible_become",
+    "ansible_python_interpreter",
+    "ansible_shell_type",
+    "ansible_ssh_pipelining",
+];
+
+/// Variables that hold ssh(1)'s arguments, the weakest first.
+const ARGS: [&str; 3] = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"];
+
+impl Host {
+    /// Returns how SSH reaches the host.
+    pub fn target(&self) -> Result<Target, InventoryError> {
+        let mut arguments = Arguments::default();
+        for name in ARGS {
+            if let Some(text) = self.text(&[name])? {
+                arguments.read(&text).map_err(|detail| self.bad(name, detail))?;
+            }
+        }
+        let port = self.port()?.or(arguments.port);
+        let host = self.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| self.name.clone());
+        let user = self.text(&["ansible_user", "ansible_ssh_user"])?.or(arguments.user);
+        let address = Address { user, host, port };
+        // One reading of what an address may be, whoever wrote it.
+        let address = address.to_string().parse().map_err(|error| self.bad("ansible_host", format!("{error}")))?;
+        let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
+        let identity_files = key.into_iter().map(PathBuf::from).chain(arguments.identity_files).collect();
+        Ok(Target { name: self.name.clone(), address, identity_files, jump: arguments.jump })
+    }
+
+    /// Returns what units may select the machine by: the map in the variable `muster_metadata`.
+    pub fn metadata(&self) -> Result<BTreeMap<String, String>, InventoryError> {
+        let name = "muster_metadata";
+        let entries = match self.vars.get(name) {
+            None | Some(Value::Null) => return Ok(BTreeMap::new()),
+            Some(Value::Object(entries)) => entries,
+            Some(_) => return Err(self.bad(name, "it must be a map of words, such as {role: web}".to_owned())),
+        };
+        let entries = entries.iter().map(|(key, value)| match value {
+            Value::String(text) => Ok((key.clone(), text.clone())),
+            Value::Bool(_) | Value::Number(_) => Ok((key.clone(), value.to_string())),
+            _ => Err(self.bad(name, format!("`{key}` must be a word"))),
+        });
+        entries.collect()
+    }
+
+    /// Returns what the connection variables ask for and muster does not do, one sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (name, value) in &self.vars {
+            let note = match (name.as_str(), value.as_str()) {
+                ("ansible_connection", Some("ssh" | "smart" | "paramiko" | "paramiko_ssh"))
+                | ("ansible_become_method", Some("sudo"))
+                | ("ansible_become_user", Some("root")) => continue,
+                ("ansible_connection", _) => "muster reaches every host over SSH",
+                ("ansible_become_method" | "ansible_become_user", _) => "muster becomes root with `sudo -n`",
+                ("ansible_become_password" | "ansible_become_pass", _) => "muster gives `sudo` no password",
+                ("ansible_password" | "ansible_ssh_pass" | "ansible_ssh_password", _) => {
+                    "muster logs in with keys, certificates or an agent, not with passwords"
+                }
+                (name, _) if name.starts_with("ansible_ssh_") && !READ.contains(&name) => "muster does not know it",
+                _ => continue,
+            };
+            notes.push(format!("{}: `{name}` is ignored: {note}.", self.name));
+        }
+        for name in ARGS {
+            let mut arguments = Arguments::default();
+            if self.text(&[name]).ok().flatten().is_some_and(|text| arguments.read(&text).is_ok()) {
+                let ignored = arguments.ignored.iter();
+                notes.extend(ignored.map(|word| format!("{}: `{word}` in `{name}` is ignored.", self.name)));
+            }
+        }
+        notes
+    }
+
+    fn bad(&self, name: &str, detail: String) -> InventoryError {
+        InventoryError::Variable { host: self.name.clone(), name: name.to_owned(), detail }
+    }
+
+    /// Returns the first of these variables that is set, as text.
+    fn text(&self, names: &[&str]) -> Result<Option<String>, InventoryError> {
+        let set = names.iter().find_map(|name| Some((*name, self.vars.get(*name)?)));
+        match set {
+            None | Some((_, Value::Null)) => Ok(None),
+            Some((name, Value::String(text))) if text.contains("{{") || text.contains("{%") => {
+                Err(self.bad(name, "a variable that says how to reach the host cannot be a template".to_owned()))
+            }
+            Some((_, Value::String(text))) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+            Some((_, Value::Number(number))) => Ok(Some(number.to_string())),
+            Some((name, _)) => Err(self.bad(name, "it must be text".to_owned())),
+        }
+    }
+
+    fn port(&self) -> Result<Option<u16>, InventoryError> {
+        let names = ["ansible_port", "ansible_ssh_port"];
+        let Some(text) = self.text(&names)? else { return Ok(None) };
+        let port = text.parse().ok().filter(|port| *port != 0);
+        port.map(Some).ok_or_else(|| self.bad("ansible_port", format!("`{text}` is not a port from 1 to 65535")))
+    }
+}
+
+/// What ssh(1)'s arguments say that a [`Target`] can carry.
+#[derive(Debug, Default)]
+struct Arguments {
+    jump: Option<String>,
+    port: Option<u16>,
+    user: Option<String>,
+    identity_files: Vec<PathBuf>,
+    ignored: Vec<String>,
+}
+
+impl Arguments {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let words = shlex::split(text).ok_or("its quotes do not match")?;
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let Some(letter) = word.strip_prefix('-').and_then(|rest| rest.chars().next()) else {
+                self.ignored.push(word);
+                continue;
+            };
+            if !"JopliF".contains(letter) {
+                self.ignored.push(word);
+                continue;
+            }
+            let glued = word.get(2..).filter(|rest| !rest.is_empty()).map(str::to_owned);
+            let value = glued.or_else(|| words.next()).ok_or_else(|| format!("`{word}` lacks its value"))?;
+            match letter {
+                'J' => self.jump = Some(value),
+                'p' => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
+                'l' => self.user = Some(value),
+                'i' => self.identity_files.push(PathBuf::from(value)),
+                'o' => self.option(&value)?,
+                _ => self.ignored.push(format!("-{letter} {value}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn option(&mut self, option: &str) -> Result<(), String> {
+        let (name, value) = option.split_once(['=', ' ']).unwrap_or((option, ""));
+        let value = value.trim();
+        match name.trim().to_ascii_lowercase().as_str() {
+            "proxyjump" => self.jump = Some(value.to_owned()).filter(|value| value != "none"),
+            "port" => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
+            "user" => self.user = Some(value.to_owned()),
+            "identityfile" => self.identity_files.push(PathBuf::from(value)),
+            "proxycommand" => match through(value) {
+                Some(jump) => self.jump = Some(jump),
+                None => return Err(format!("muster cannot run the proxy command `{value}`; use -J or ProxyJump")),
+            },
+            _ => self.ignored.push(format!("-o {option}")),
+        }
+        Ok(())
+    }
+}
+
+/// Returns the jump host of a proxy command that is `ssh -W %h:%p JUMP`, which is what people wrote before `ProxyJump`.
+fn through(command: &str) -> Option<String> {
+    let words = shlex::split(command)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "-q").collect();
+    match words[..] {
+        ["ssh", "-W", "%h:%p", jump] | ["ssh", jump, "-W", "%h:%p"] if !jump.starts_with('-') => Some(jump.to_owned()),
+        _ => None,
+    }
+}

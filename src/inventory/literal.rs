@@ -1,0 +1,288 @@
+//! Values in INI inventories: a Python literal if it reads as one, text otherwise.
+
+use serde_json::Map;
+use serde_json::Number;
+use serde_json::Value;
+
+/// How deeply lists and maps may nest before the value counts as text.
+const DEPTH: usize = 32;
+
+/// Returns the value that a text stands for. Never fails: what is not a literal is text.
+pub(super) fn value(text: &str) -> Value {
+    let mut reader = Reader { rest: text, depth: 0 };
+    match reader.literal() {
+        Some(value) if reader.rest.trim_matches([' ', '\t']).is_empty() => value,
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    depth: usize,
+}
+
+impl Reader<'_> {
+    fn literal(&mut self) -> Option<Value> {
+        match self.rest.chars().next()? {
+            '[' => self.list('[', ']').map(|(items, _)| Value::Array(items)),
+            '(' => {
+                let (mut items, comma) = self.list('(', ')')?;
+                // Parentheses around one value without a comma are only parentheses.
+                if items.len() == 1 && !comma { items.pop() } else { Some(Value::Array(items)) }
+            }
+            '{' => self.map(),
+            '\'' | '"' => self.strings(),
+            '0'..='9' | '.' | '-' | '+' => self.number(),
+            _ => self.word(),
+        }
+    }
+
+    fn blank(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    fn eat(&mut self, c: char) -> bool {
+        let rest = self.rest.strip_prefix(c);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if self.depth == DEPTH {
+            return None;
+        }
+        self.depth += 1;
+        let read = read(self);
+        self.depth -= 1;
+        read
+    }
+
+    /// Reads items up to the closing bracket and says whether there was a comma.
+    fn list(&mut self, open: char, close: char) -> Option<(Vec<Value>, bool)> {
+        self.deeper(|reader| {
+            reader.eat(open);
+            let (mut items, mut comma) = (Vec::new(), false);
+            loop {
+                reader.blank();
+                if reader.eat(close) {
+                    return Some((items, comma));
+                }
+                if !items.is_empty() && !comma {
+                    return None;
+                }
+                items.push(reader.literal()?);
+                reader.blank();
+                comma = reader.eat(',');
+                if !comma && !reader.rest.starts_with(close) {
+                    return None;
+                }
+                if comma && reader.rest.trim_start().starts_with(close) {
+                    reader.blank();
+                    reader.eat(close);
+                    return Some((items, true));
+                }
+            }
+        })
+    }
+
+    fn map(&mut self) -> Option<Value> {
+        self.deeper(|reader| {
+            reader.eat('{');
+            let mut map = Map::new();
+            loop {
+                reader.blank();
+                if reader.eat('}') {
+                    return Some(Value::Object(map));
+                }
+                let key = match reader.literal()? {
+                    Value::String(text) => text,
+                    Value::Array(_) | Value::Object(_) => return None,
+                    scalar => scalar.to_string(),
+                };
+                reader.blank();
+                if !reader.eat(':') {
+                    return None;
+                }
+                reader.blank();
+                map.insert(key, reader.literal()?);
+                reader.blank();
+                if !reader.eat(',') && !reader.rest.starts_with('}') {
+                    return None;
+                }
+            }
+        })
+    }
+
+    /// Reads strings that stand next to each other: they are one.
+    fn strings(&mut self) -> Option<Value> {
+        let mut text = self.string()?;
+        loop {
+            let rest = self.rest.trim_start();
+            if !rest.starts_with(['\'', '"']) {
+                return Some(Value::String(text));
+            }
+            self.rest = rest;
+            text.push_str(&self.string()?);
+        }
+    }
+
+    fn string(&mut self) -> Option<String> {
+        let quote = self.rest.chars().next()?;
+        self.eat(quote);
+        let mut text = String::new();
+        let mut chars = self.rest.char_indices();
+        while let Some((index, c)) = chars.next() {
+            match c {
+                c if c == quote => {
+                    self.rest = self.rest.get(index + c.len_utf8()..)?;
+                    return Some(text);
+                }
+                '\\' => match chars.next()?.1 {
+                    'n' => text.push('\n'),
+                    't' => text.push('\t'),
+                    'r' => text.push('\r'),
+                    c @ ('\\' | '\'' | '"') => text.push(c),
+                    // Rarer escapes are not worth a guess: the whole value stays text.
+                    _ => return None,
+                },
+                '\n' => return None,
+                c => text.push(c),
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, belongs: impl Fn(char) -> bool) -> &str {
+        let end = self.rest.find(|c| !belongs(c)).unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
+    }
+
+    fn word(&mut self) -> Option<Value> {
+        match self.take(|c| c.is_alphanumeric() || c == '_') {
+            "True" => Some(Value::Bool(true)),
+            "False" => Some(Value::Bool(false)),
+            "None" => Some(Value::Null),
+            _ => None,
+        }
+    }
+
+    fn number(&mut self) -> Option<Value> {
+        let mut negative = false;
+        while let Some(sign) = self.rest.chars().next().filter(|c| matches!(c, '+' | '-')) {
+            negative ^= sign == '-';
+            self.eat(sign);
+            self.blank();
+        }
+        let rest = self.rest;
+        let mut exponent = false;
+        let hex =
+            rest.len() > 1 && rest.starts_with('0') && rest.as_bytes().get(1).is_some_and(u8::is_ascii_alphabetic);
+        let end = rest.find(|c: char| {
+            let sign = matches!(c, '+' | '-') && exponent;
+            exponent = matches!(c, 'e' | 'E') && !hex;
+            !(c.is_ascii_alphanumeric() || c == '_' || c == '.' || sign)
+        });
+        let (digits, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        self.rest = rest;
+        let plain = without_underscores(digits)?;
+        integer(&plain, negative).or_else(|| float(&plain, negative)).map(Value::Number)
+    }
+}
+
+/// Returns the digits without underscores, each of which must stand between two digits.
+fn without_underscores(digits: &str) -> Option<String> {
+    let misplaced = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
+    let beside_point = digits.contains("_.") || digits.contains("._");
+    (!misplaced && !beside_point).then(|| digits.replace('_', ""))
+}
+
+fn integer(digits: &str, negative: bool) -> Option<Number> {
+    let lower = digits.to_ascii_lowercase();
+    let radix = |prefix, radix| lower.strip_prefix(prefix).map(|digits| i128::from_str_radix(digits, radix).ok());
+    let based = radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2));
+    let decimal = || {
+        // A leading zero is no number in Python: it stays the text it was, which is what a file mode wants.
+        let zeros = lower.len() > 1 && lower.starts_with('0') && lower.bytes().any(|b| b != b'0');
+        (!zeros && lower.bytes().all(|b| b.is_ascii_digit())).then(|| lower.parse().ok()).flatten()
+    };
+    let magnitude = based.unwrap_or_else(decimal)?;
+    let number: i128 = if negative { -magnitude } else { magnitude };
+    i64::try_from(number).ok().map(Number::from).or_else(|| u64::try_from(number).ok().map(Number::from))
+}
+
+fn float(digits: &str, negative: bool) -> Option<Number> {
+    let shaped =
+        digits.contains(['.', 'e', 'E']) && digits.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
+    let number: f64 = shaped.then(|| digits.parse().ok()).flatten()?;
+    Number::from_f64(if negative { -number } else { number })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::value;
+
+    /// Each answer is what `ast.literal_eval` gives, or the text where it raises.
+    #[test]
+    fn a_value_is_a_python_literal_or_text() {
+        for (text, expected) in [
+            ("8080", json!(8080)),
+            ("-5", json!(-5)),
+            ("0x1F", json!(31)),
+            ("0o17", json!(15)),
+            ("1_000", json!(1000)),
+            ("0755", json!("0755")),
+            ("00", json!(0)),
+            ("1.5", json!(1.5)),
+            ("1e3", json!(1000.0)),
+            ("1e-3", json!(0.001)),
+            ("1.2.3", json!("1.2.3")),
+            ("10.0.0.1", json!("10.0.0.1")),
+            ("True", json!(true)),
+            ("true", json!("true")),
+            ("FALSE", json!("FALSE")),
+            ("None", json!(null)),
+            ("null", json!("null")),
+            ("yes", json!("yes")),
+            ("[1,2]", json!([1, 2])),
+            ("[1, 'a', ]", json!([1, "a"])),
+            ("[1 2]", json!("[1 2]")),
+            ("[,]", json!("[,]")),
+            ("[]", json!([])),
+            ("{'a': 1, 'b': [True]}", json!({"a": 1, "b": [true]})),
+            ("{a: 1}", json!("{a: 1}")),
+            ("(1, 2)", json!([1, 2])),
+            ("(1)", json!(1)),
+            ("(1,)", json!([1])),
+            ("\"quoted\"", json!("quoted")),
+            ("'it''s'", json!("its")),
+            ("'it\\'s'", json!("it's")),
+            ("'open", json!("'open")),
+            ("", json!("")),
+            (" 5", json!(" 5")),
+            ("5 ", json!(5)),
+            ("a b", json!("a b")),
+            ("/usr/bin", json!("/usr/bin")),
+            ("18446744073709551615", json!(18_446_744_073_709_551_615_u64)),
+            ("é", json!("é")),
+        ] {
+            assert_eq!(value(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_stays_text() {
+        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+        assert_eq!(value(&deep), json!(deep));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in r#"[-+0-9a-fxo_.,:\[\](){}'"\\ é]{0,32}"#) {
+            value(&text);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Host patterns: `web:&prod:!web3`, `db[0:2]`, `*.example.com`, `~web\d+`, `h1,h2`.
+//!
+//! Unlike in Ansible, a word that matches nothing is an error: a typing mistake must not quietly leave hosts out.
+
+use regex::Regex;
+
+use super::Host;
+use super::Inventory;
+use super::InventoryError;
+use super::draft::ALL;
+use super::fault::near;
+
+impl Inventory {
+    /// Returns the hosts that a pattern stands for, in the inventory's order, each once.
+    pub fn select(&self, pattern: &str) -> Result<Vec<&Host>, InventoryError> {
+        let terms = split(pattern);
+        let of = |mark: Option<char>| {
+            let marked = move |term: &&str| term.chars().next().filter(|c| matches!(c, '&' | '!')) == mark;
+            terms.iter().copied().filter(marked).map(move |term| term.trim_start_matches(['&', '!']))
+        };
+        let mut chosen: Vec<&Host> = Vec::new();
+        let plain: Vec<&str> = of(None).collect();
+        for term in if plain.is_empty() && !terms.is_empty() { vec![ALL] } else { plain } {
+            for host in self.matching(pattern, term)? {
+                if !chosen.iter().any(|other| other.name == host.name) {
+                    chosen.push(host);
+                }
+            }
+        }
+        for term in of(Some('&')) {
+            let also = self.matching(pattern, term)?;
+            chosen.retain(|host| also.iter().any(|other| other.name == host.name));
+        }
+        for term in of(Some('!')) {
+            let not = self.matching(pattern, term)?;
+            chosen.retain(|host| !not.iter().any(|other| other.name == host.name));
+        }
+        Ok(chosen)
+    }
+
+    /// Returns the hosts of one term, without its `&` or `!`.
+    fn matching(&self, pattern: &str, term: &str) -> Result<Vec<&Host>, InventoryError> {
+        let unmatched = || InventoryError::NoMatch {
+            term: term.to_owned(),
+            pattern: pattern.to_owned(),
+            near: near(term, self.groups.keys().chain(self.hosts.keys()).map(String::as_str))
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+        };
+        let (name, part) = if term.starts_with('~') { (term, None) } else { subscript(term) };
+        let regex = compile(name)
+            .map_err(|error| InventoryError::Pattern { pattern: pattern.to_owned(), detail: error.to_string() })?;
+        let groups: Vec<_> = self.groups.iter().filter(|(group, _)| regex.is_match(group)).collect();
+        let mut names: Vec<&str> =
+            groups.iter().flat_map(|(_, group)| group.hosts.iter().map(String::as_str)).collect();
+        let mut known = !groups.is_empty();
+        if !known || name.starts_with('~') || name.contains(['.', '?', '*', '[']) {
+            names.extend(self.hosts.keys().map(String::as_str).filter(|host| regex.is_match(host)));
+            known |= !names.is_empty();
+        }
+        let mut hosts: Vec<&Host> = Vec::new();
+        for host in names.into_iter().filter_map(|name| self.hosts.get(name)) {
+            if !hosts.iter().any(|other| other.name == host.name) {
+                hosts.push(host);
+            }
+        }
+        if let Some((first, last)) = part {
+            hosts = cut(&hosts, first, last);
+            known &= !hosts.is_empty();
+        }
+        if known { Ok(hosts) } else { Err(unmatched()) }
+    }
+}
+
+/// Splits a pattern into its terms: at commas if there are any, else at colons outside brackets.
+fn split(pattern: &str) -> Vec<&str> {
+    let terms: Vec<&str> = if pattern.contains(',') {
+        pattern.split(',').collect()
+    } else if is_address(pattern.trim()) {
+        vec![pattern]
+    } else {
+        let mut depth = 0_usize;
+        let at_colon = |c: char| {
+            depth = if c == '[' { depth + 1 } else { depth.saturating_sub(usize::from(c == ']')) };
+            c == ':' && depth == 0
+        };
+        pattern.split(at_colon).collect()
+    };
+    terms.into_iter().map(str::trim).filter(|term| !term.is_empty()).collect()
+}
+
+/// Says whether the whole pattern is one IPv6 address.
+fn is_address(pattern: &str) -> bool {
+    pattern.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+/// Splits off a subscript: `web[0]`, `web[-1]`, `web[0:2]`, `web[1:]`, `web[:3]`; both ends included.
+fn subscript(term: &str) -> (&str, Option<(i64, Option<i64>)>) {
+    let parsed = || {
+        let (name, inner) = term.strip_suffix(']')?.rsplit_once('[')?;
+        if name.is_empty() {
+            return None;
+        }
+        if let Ok(index) = inner.parse() {
+            return Some((name, Some((index, Some(index)))));
+        }
+        let (first, last) = inner.split_once(':')?;
+        let bound = |text: &str, empty| if text.is_empty() { Some(empty) } else { text.parse::<u32>().ok().map(Some) };
+        let (first, last) = (bound(first, None)?, bound(last, None)?);
+        (first.is_some() || last.is_some()).then(|| (name, Some((first.map_or(0, i64::from), last.map(i64::from)))))
+    };
+    parsed().unwrap_or((term, None))
+}
+
+/// Returns the hosts from one index to another, both included; negative ones count from the end.
+fn cut<'a>(hosts: &[&'a Host], first: i64, last: Option<i64>) -> Vec<&'a Host> {
+    let count = i64::try_from(hosts.len()).unwrap_or(i64::MAX);
+    let index = |index: i64| if index < 0 { index + count } else { index };
+    let (first, last) = (index(first), index(last.unwrap_or(count - 1)));
+    (0..).zip(hosts).filter(|(at, _)| (first..=last).contains(at)).map(|(_, host)| *host).collect()
+}
+
+/// Makes the regular expression that a term is: its own after `~`, else a shell pattern as Python's fnmatch(3) reads it.
+fn compile(term: &str) -> Result<Regex, regex::Error> {
+    match term.strip_prefix('~') {
+        Some(expression) => Regex::new(&format!("^(?:{expression})")),
+        None => Regex::new(&translate(term)),
+    }
+}
+
+fn translate(glob: &str) -> String {
+    let mut regex = String::from("(?s)^");
+    let mut rest = glob;
+    while let Some(c) = rest.chars().next() {
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        match c {
+            '*' => regex.push_str(".*"),
+            '?' => regex.push('.'),
+            '[' => match class(rest) {
+                Some((class, tail)) => {
+                    regex.push_str(&class);
+                    rest = tail;
+                }
+                // A bracket that is never closed is only a bracket.
+                None => regex.push_str(r"\["),
+            },
+            c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    regex.push('$');
+    regex
+}
+
+/// Reads a character class after its `[`; a `]` that comes first belongs to it.
+fn class(rest: &str) -> Option<(String, &str)> {
+    let (not, body) = rest.strip_prefix('!').map_or(("", rest), |body| ("^", body));
+    let end = body.char_indices().skip(1).find(|(_, c)| *c == ']')?.0;
+    let (inner, tail) = body.split_at_checked(end)?;
+    let escaped: String = inner
+        .chars()
+        .flat_map(|c| if matches!(c, '\\' | '[' | ']' | '&' | '~' | '^') { vec!['\\', c] } else { vec![c] })
+        .collect();
+    Some((format!("[{not}{escaped}]"), tail.get(1..)?))
+}

@@ -1,0 +1,356 @@
+//! The inventory against what Ansible answers. The recorded answers are `ansible-inventory --list`, `--graph` and
+//! `ansible --list-hosts` of ansible-core 2.19 on the files in tests/data/inventory.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use serde_json::Value;
+use serde_json::json;
+
+use super::Inventory;
+use super::InventoryError;
+use super::draft::Draft;
+use super::fault::Fault;
+use super::ini;
+use super::script;
+use super::vars;
+use super::yaml;
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn load(path: &str) -> Inventory {
+    Inventory::load(&[repository(path)]).unwrap()
+}
+
+fn recorded(path: &str) -> String {
+    std::fs::read_to_string(repository("tests/data/inventory").join(path)).unwrap()
+}
+
+/// Sorts every list of groups, whose order Ansible leaves open.
+fn sort_children(listing: &mut Value) {
+    for (_, group) in listing.as_object_mut().unwrap() {
+        if let Some(children) = group.get_mut("children").and_then(Value::as_array_mut) {
+            children.sort_by_key(ToString::to_string);
+        }
+    }
+}
+
+/// Empty groups and the list of profiles are in newer listings only.
+fn assert_same_listing(case: &str, source: &str) {
+    let mut expected: Value = serde_json::from_str(&recorded(&format!("{case}.expected.json"))).unwrap();
+    expected["_meta"].as_object_mut().unwrap().remove("profile");
+    let hostvars = expected["_meta"]["hostvars"].clone();
+    let inventory = load(source);
+    let mut listing = inventory.to_json();
+    for host in inventory.hosts.values() {
+        let expected = hostvars.get(&host.name).cloned().unwrap_or_else(|| json!({}));
+        assert_eq!(Value::Object(host.vars.clone()), expected, "variables of {} in {case}", host.name);
+    }
+    listing["_meta"]["hostvars"] = hostvars;
+    sort_children(&mut expected);
+    sort_children(&mut listing);
+    assert_eq!(listing, expected, "{case}");
+}
+
+#[test]
+fn hosts_groups_and_variables_are_what_ansible_answers() {
+    assert_same_listing("ini", "tests/data/inventory/ini/hosts");
+    assert_same_listing("yaml", "tests/data/inventory/yaml/hosts.yaml");
+    assert_same_listing("merge", "tests/data/inventory/merge");
+    assert_same_listing("ranges", "tests/data/inventory/ranges/hosts");
+    assert_same_listing("json", "tests/data/inventory/json/hosts.json");
+    assert_same_listing("datacenter", "inventory/datacenter");
+}
+
+#[test]
+fn the_graph_is_what_ansible_draws() {
+    assert_eq!(load("inventory/datacenter").to_graph(), recorded("datacenter.expected.graph"));
+}
+
+#[test]
+fn patterns_stand_for_the_hosts_that_ansible_lists() {
+    let inventory = load("tests/data/inventory/patterns.ini");
+    for line in recorded("patterns.txt").lines() {
+        let (pattern, expected) = line.split_once(" =>").unwrap();
+        let hosts = match inventory.select(pattern) {
+            Ok(hosts) => hosts.iter().map(|host| host.name.as_str()).collect(),
+            // Where Ansible warns and goes on with nothing, muster stops.
+            Err(InventoryError::NoMatch { .. }) => Vec::new(),
+            Err(error) => panic!("{pattern}: {error}"),
+        };
+        assert_eq!(hosts.join(" "), expected.trim(), "{pattern}");
+    }
+}
+
+#[test]
+fn a_word_that_matches_nothing_is_an_error_that_suggests_near_names() {
+    let inventory = load("tests/data/inventory/patterns.ini");
+    for (pattern, message, hint) in [
+        ("wbe1", "no host or group matches `wbe1`", "`web1`"),
+        ("web:&stagign", "no host or group matches `stagign` in `web:&stagign`", "`staging`"),
+        ("all:!wbe", "no host or group matches `wbe` in `all:!wbe`", "`web`"),
+        ("web1,zzzz", "no host or group matches `zzzz` in `web1,zzzz`", "inventory list"),
+        ("web[7]", "no host or group matches `web[7]`", "`web"),
+        ("nothing*", "no host or group matches `nothing*`", "inventory list"),
+        ("web*:db-a,web1", "no host or group matches `web*:db-a` in `web*:db-a,web1`", "`"),
+    ] {
+        let error = inventory.select(pattern).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert!(error.hint().unwrap().contains(hint), "{pattern}: {:?}", error.hint());
+    }
+    assert!(inventory.select("~(").unwrap_err().to_string().contains("not a pattern"));
+    assert!(inventory.select("").unwrap().is_empty());
+}
+
+fn fault_in(name: &str, text: &str) -> Fault {
+    let (file, mut draft) = (Path::new(name), Draft::default());
+    let ini = Path::new(name).extension().is_none_or(|ending| ending == "ini");
+    let read = if ini { ini::read(file, text, &mut draft) } else { yaml::read(file, text, &mut draft) };
+    read.unwrap_err()
+}
+
+#[test]
+fn a_fault_in_an_ini_file_says_where_and_what() {
+    for (text, expected) in [
+        ("[web]\nweb1 port\n", "h:2:6: Expected key=value host variable assignment, got: port"),
+        ("[p:children]\ng\n", "h:2:1: Section [p:children] includes undefined group: g"),
+        ("\n[g:vars]\na=1\n", "h:2:1: Section [g:vars] not valid for undefined group: g"),
+        ("[g:variables]\n", "h:1:1: Section [g:variables] has unknown type: variables"),
+        ("[my group]\n", "h:1:1: `[my group]` is not a section"),
+        ("[g]\n[g:vars]\n  novalue\n", "h:3:3: Expected key=value, got: novalue"),
+        ("web1:\n", "h:1:1: `web1:` ends in a `:` without a port"),
+        ("---\n", "h:1:1: `---` begins a YAML file, and this one is read as INI"),
+        ("web1 a=\"open\n", "h:1:1: a \" is never closed"),
+        ("web[5:1]\n", "h:1:1: the host range [5:1] ends before it begins"),
+        ("[a:children]\nb\n[b:children]\na\n", "h:4:1: group `a` cannot be in group `b`, which is in `a` itself"),
+        (
+            "[a]\n[a:vars]\nansible_group_priority=high\n",
+            "h:3:1: `ansible_group_priority` must be a whole number, not \"high\"",
+        ),
+        ("web1:99999\n", "h:1:1: `web1:99999` has no port from 1 to 65535 after its `:`"),
+    ] {
+        assert_eq!(fault_in("h", text).to_string(), expected);
+    }
+}
+
+#[test]
+fn a_fault_in_a_yaml_file_says_where_and_what() {
+    for (text, expected) in [
+        ("all:\n  host:\n    a:\n", "h.yaml:2:3: group `all` has no `host`"),
+        ("all:\n  hosts:\n    - a\n", "h.yaml:3:5: the `hosts` of group `all` must be a map, not a list"),
+        ("all:\n  hosts:\n    a: 5\n", "h.yaml:3:8: the variables of host `a` must be a map, not a number"),
+        (
+            "all:\n  children:\n    a:\n      children:\n        all:\n",
+            "h.yaml:5:9: group `all` cannot be in another group",
+        ),
+        (
+            "a:\n  children:\n    b:\n      children: {a: }\n",
+            "h.yaml:4:18: group `a` cannot be in group `b`, which is in `a` itself",
+        ),
+        ("all:\n  hosts:\n    web[1:\n", "h.yaml:3:5: `web[1` has a `[` without its `]`"),
+        ("just text\n", "h.yaml:1:1: an inventory must be a map, not text"),
+    ] {
+        assert_eq!(fault_in("h.yaml", text).to_string(), expected);
+    }
+    assert_eq!(fault_in("h.yaml", "all:\n  host:\n").hint.unwrap(), "Did you mean `hosts`?");
+}
+
+#[test]
+fn yaml_that_is_not_yaml_says_where() {
+    for (text, place) in [
+        ("all:\n\thosts:\n", "h.yaml:2:"),
+        ("all: {hosts: [}\n", "h.yaml:1:"),
+        ("a: 1\na: 2\n", "h.yaml:2:1:"),
+        ("all:\n  hosts:\n    a: *nowhere\n", "h.yaml:3:8:"),
+        ("all:\n  vars:\n    x: {{ y }}\n", "h.yaml:3:"),
+    ] {
+        let fault = fault_in("h.yaml", text);
+        assert!(fault.to_string().starts_with(place), "{text:?}: {fault}");
+    }
+}
+
+#[test]
+fn encrypted_values_are_refused_loudly() {
+    let fault =
+        fault_in("h.yaml", "all:\n  vars:\n    secret: !vault |\n      $ANSIBLE_VAULT;1.1;AES256\n      3132\n");
+    assert!(fault.to_string().contains("`!vault` marks an encrypted value"), "{fault}");
+    assert_eq!((fault.at.line, fault.hint.is_some()), (3, true));
+    for name in ["h", "h.yaml"] {
+        let fault = fault_in(name, "$ANSIBLE_VAULT;1.1;AES256\n3132\n");
+        assert!(fault.to_string().contains("encrypted with Ansible Vault"), "{fault}");
+    }
+}
+
+#[test]
+fn a_list_of_names_is_an_inventory() {
+    let inventory = Inventory::load(&[PathBuf::from("web[1:2],10.0.0.1:2222,")]).unwrap();
+    let names: Vec<&str> = inventory.hosts.keys().map(String::as_str).collect();
+    assert_eq!(names, ["web1", "web2", "10.0.0.1"]);
+    assert_eq!(inventory.hosts["10.0.0.1"].target().unwrap().address.to_string(), "ssh://10.0.0.1:2222");
+}
+
+#[test]
+fn later_sources_win() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two.yml"));
+    std::fs::write(&one, "[g]\nh a=1 b=1\n").unwrap();
+    std::fs::write(&two, "g: {hosts: {h: {b: 2}, i: }}\n").unwrap();
+    let inventory = Inventory::load(&[one, two]).unwrap();
+    assert_eq!(Value::Object(inventory.hosts["h"].vars.clone()), json!({"a": 1, "b": 2}));
+    assert_eq!(inventory.groups["g"].direct, ["h", "i"]);
+}
+
+#[test]
+fn variables_beside_the_playbook_win_over_those_beside_the_inventory() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("inv/hosts", "h\n"),
+        ("inv/group_vars/all", "a: inventory\nb: inventory\n"),
+        ("inv/host_vars/h", "c: inventory\n"),
+        ("play/group_vars/all", "b: playbook\nc: playbook\n"),
+    ] {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let sources = [folder.path().join("inv/hosts")];
+    let inventory = Inventory::load_beside(&sources, Some(&folder.path().join("play"))).unwrap();
+    let expected = json!({"a": "inventory", "b": "playbook", "c": "inventory"});
+    assert_eq!(Value::Object(inventory.hosts["h"].vars.clone()), expected);
+}
+
+#[test]
+fn a_program_is_asked_for_its_list() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("inventory.sh");
+    let said = r#"{"web": {"hosts": ["w1"], "vars": {"v": 1}}, "short": ["w1", "s1"], "up": {"children": ["web"]}, "_meta": {"hostvars": {"w1": {"x": [1]}, "ghost": {}}}}"#;
+    std::fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = --list ] && cat <<'END'\n{said}\nEND\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let inventory = Inventory::load(&[program]).unwrap();
+    assert_eq!(inventory.hosts.keys().collect::<Vec<_>>(), ["w1", "s1"]);
+    assert_eq!(inventory.hosts["w1"].groups, ["short", "up", "web"]);
+    assert_eq!(Value::Object(inventory.hosts["w1"].vars.clone()), json!({"v": 1, "x": [1]}));
+    for (printed, expected) in
+        [("[]", "not a JSON object"), (r#"{"g": 5}"#, "group `g`"), (r#"{"g": {"hosts": 5}}"#, "`hosts`")]
+    {
+        let fault = script::read(Path::new("s"), printed, &mut Draft::default()).unwrap_err();
+        assert!(fault.to_string().contains(expected), "{fault}");
+    }
+}
+
+#[test]
+fn a_source_that_is_not_there_is_named() {
+    let error = Inventory::load(&[PathBuf::from("/nowhere/hosts")]).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read the inventory /nowhere/hosts: "), "{error}");
+}
+
+/// Returns the one host of an INI line.
+fn host(line: &str) -> super::Host {
+    let mut draft = Draft::default();
+    ini::read(Path::new("h"), line, &mut draft).unwrap();
+    vars::settle(draft, &[]).hosts.values().next().unwrap().clone()
+}
+
+#[test]
+fn connection_variables_say_how_ssh_reaches_a_host() {
+    for (line, address, jump, keys) in [
+        ("web1", "ssh://web1", None, ""),
+        ("web1 ansible_host=10.0.0.1 ansible_port=2222 ansible_user=core", "ssh://core@10.0.0.1:2222", None, ""),
+        (
+            "web1 ansible_ssh_private_key_file=~/.ssh/id ansible_ssh_common_args='-J bastion'",
+            "ssh://web1",
+            Some("bastion"),
+            "~/.ssh/id",
+        ),
+        ("web1 ansible_ssh_common_args='-o ProxyJump=a,b -i k -p 23 -l root'", "ssh://root@web1:23", Some("a,b"), "k"),
+        (
+            "web1 ansible_ssh_common_args='-oProxyCommand=\"ssh -W %h:%p -q me@jump\"'",
+            "ssh://web1",
+            Some("me@jump"),
+            "",
+        ),
+        ("web1 ansible_ssh_common_args='-J one' ansible_ssh_extra_args=-Jtwo", "ssh://web1", Some("two"), ""),
+        ("[2001:db8::1]:22", "ssh://[2001:db8::1]:22", None, ""),
+    ] {
+        let target = host(line).target().unwrap();
+        let found: Vec<_> = target.identity_files.iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(
+            (target.address.to_string().as_str(), target.jump.as_deref(), found.join(" ").as_str()),
+            (address, jump, keys),
+            "{line}"
+        );
+        assert_eq!(host(line).notes(), Vec::<String>::new(), "{line}");
+    }
+}
+
+#[test]
+fn connection_variables_that_cannot_be_are_refused() {
+    for (line, expected) in [
+        ("h ansible_port=0", "not a port"),
+        ("h ansible_port=ssh", "not a port"),
+        ("h ansible_host=[1]", "must be text"),
+        ("h ansible_host=-oProxyCommand=reboot", "not an address"),
+        ("h ansible_user=-x", "not an address"),
+        ("h ansible_host='{{ x }}'", "template"),
+        ("h ansible_ssh_common_args=-J", "lacks its value"),
+        ("h ansible_ssh_common_args='-o ProxyCommand=\"nc x\"'", "proxy command"),
+    ] {
+        let error = host(line).target().unwrap_err().to_string();
+        assert!(error.starts_with("host h: variable `ansible_") && error.contains(expected), "{line}: {error}");
+    }
+}
+
+#[test]
+fn connection_variables_that_muster_does_not_use_are_noted() {
+    for (line, expected) in [
+        ("h ansible_connection=local", "`ansible_connection` is ignored: muster reaches every host over SSH."),
+        ("h ansible_password=x", "not with passwords"),
+        ("h ansible_become_password=x", "gives `sudo` no password"),
+        (
+            "h ansible_ssh_common_args='-o ControlMaster=auto'",
+            "`-o ControlMaster=auto` in `ansible_ssh_common_args` is ignored.",
+        ),
+        ("h ansible_ssh_executable=/bin/x", "does not know it"),
+    ] {
+        let notes = host(line).notes();
+        assert!(notes.len() == 1 && notes[0].contains(expected), "{line}: {notes:?}");
+        assert!(!notes[0].contains("=x"));
+    }
+}
+
+#[test]
+fn metadata_is_a_map_of_words() {
+    let metadata = host("h muster_metadata=\"{'disk': 'ssd', 'cores': 8}\"").metadata().unwrap();
+    assert_eq!(metadata.into_iter().collect::<Vec<_>>(), [("cores".into(), "8".into()), ("disk".into(), "ssd".into())]);
+    assert!(host("h muster_metadata=ssd").metadata().is_err());
+    assert!(host("h muster_metadata=\"{'a': [1]}\"").metadata().is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_ini_file_makes_it_panic(text in r#"([\[\]a-z0-9:= #;'"\\,.-]{0,16}\n){0,6}"#) {
+        let mut draft = Draft::default();
+        if ini::read(Path::new("h"), &text, &mut draft).is_ok() {
+            vars::settle(draft, &[]);
+        }
+    }
+
+    #[test]
+    fn no_yaml_file_makes_it_panic(text in r#"([ ]{0,4}(all|hosts|vars|children|a|-|\{|\[|&x|\*x|!t|"|'|\||:|: |\t|1){0,4}\n){0,6}"#) {
+        let mut draft = Draft::default();
+        if yaml::read(Path::new("h.yaml"), &text, &mut draft).is_ok() {
+            vars::settle(draft, &[]);
+        }
+    }
+
+    #[test]
+    fn no_pattern_makes_it_panic(pattern in r"[a-z0-9:&!*?~,.\[\]-]{0,16}") {
+        let mut draft = Draft::default();
+        ini::read(Path::new("h"), "[g]\na[1:3]\n", &mut draft).unwrap();
+        let _ = vars::settle(draft, &[]).select(&pattern);
+    }
+}
