@@ -4,6 +4,7 @@
 //! `etcd_client` and `rusqlite`. It moves keys and values; what they mean is in [`layout`].
 
 pub mod layout;
+pub mod lead;
 mod memory;
 mod open;
 mod sqlite;

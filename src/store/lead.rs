@@ -1,0 +1,252 @@
+//! The lead: a leased key that says who may change hosts, and the number that every visit carries.
+//!
+//! A leader stops acting before its lease ends, by its own clock: two thirds of the lease after the last time the
+//! store answered. What it does in that time carries the revision at which it took the lead, so that nothing it writes
+//! is taken once somebody else leads.
+
+use std::fmt;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::COMMIT_BYTES;
+use super::COMMIT_LIMIT;
+use super::Change;
+use super::Check;
+use super::LeaseId;
+use super::SharedStore;
+use super::StoreError;
+use super::layout::Keys;
+use super::layout::Slot;
+use super::layout::decode;
+use super::layout::encode;
+use crate::core::time::Timestamp;
+
+/// How long the lead outlives its holder.
+pub const TTL: Duration = Duration::from_secs(10);
+
+/// How often somebody who waits for the lead looks whether it is free.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What somebody leads for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// For one verb.
+    Verb,
+    /// For one sweep.
+    Sweep,
+    /// For good.
+    Controller,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Verb => "a command",
+            Self::Sweep => "a sweep",
+            Self::Controller => "a controller",
+        })
+    }
+}
+
+/// Who leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// What for.
+    pub kind: Kind,
+    /// The host it runs on.
+    pub host: String,
+    /// Its process there.
+    pub pid: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// Its number.
+    pub epoch: u64,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let age = wall_clock().since(self.since).as_secs();
+        write!(f, "{} on {} (process {}, for {age} s)", self.kind, self.host, self.pid)
+    }
+}
+
+/// The lead, for as long as it is held. Dropping it lets it expire; [`Lead::release`] gives it back at once.
+#[derive(Debug)]
+pub struct Lead {
+    store: SharedStore,
+    guard: Check,
+    epoch: u64,
+    lease: LeaseId,
+    /// Until when we lead, by our own clock.
+    valid: watch::Receiver<Instant>,
+    keeper: JoinHandle<()>,
+}
+
+/// Takes the lead, or says who has it.
+pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result<Lead, Holder>, StoreError> {
+    let leader = keys.key(&Slot::Leader);
+    let counter = keys.key(&Slot::Epoch);
+    loop {
+        if let Some(entry) = store.get(&leader).await? {
+            // Whoever wrote something else there leads all the same.
+            let holder = decode(&entry.value).unwrap_or_else(|_| Holder::unknown());
+            return Ok(Err(holder));
+        }
+        let last = store.get(&counter).await?;
+        let number = last.as_ref().and_then(|entry| std::str::from_utf8(&entry.value).ok()?.parse::<u64>().ok());
+        // A store that was set up anew counts on from the time of day, above what hosts remember of the old one.
+        let epoch = number.unwrap_or(0).saturating_add(1).max(wall_clock().as_millis() / 1000);
+        let untouched = last.map_or(Check::Absent(counter.clone()), |at| Check::Modified(counter.clone(), at.modified));
+        let asked = Instant::now();
+        let lease = store.grant(TTL).await?;
+        let holder = Holder::here(kind, epoch);
+        let changes = vec![
+            Change::Put { key: leader.clone(), value: encode(&holder), lease: Some(lease) },
+            Change::put(counter.clone(), epoch.to_string()),
+        ];
+        match store.commit(vec![Check::Absent(leader.clone()), untouched], changes).await {
+            Ok(Some(taken)) => {
+                let guard = Check::Created(leader, taken);
+                return Ok(Ok(Lead::hold(store.clone(), guard, epoch, lease, asked)));
+            }
+            Ok(None) => store.revoke(lease).await?,
+            Err(error) => {
+                // It may have been taken for all we know: give it back if so.
+                let _ = store.revoke(lease).await;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Takes the lead as soon as it is free, or says who still has it after `wait`.
+pub async fn take_within(
+    store: &SharedStore,
+    keys: &Keys,
+    kind: Kind,
+    wait: Duration,
+) -> Result<Result<Lead, Holder>, StoreError> {
+    let deadline = Instant::now() + wait;
+    loop {
+        match take(store, keys, kind).await? {
+            Err(_) if Instant::now() + LOOK < deadline => tokio::time::sleep(LOOK).await,
+            taken => return Ok(taken),
+        }
+    }
+}
+
+impl Lead {
+    fn hold(store: SharedStore, guard: Check, epoch: u64, lease: LeaseId, asked: Instant) -> Self {
+        let (extend, valid) = watch::channel(asked + TTL * 2 / 3);
+        let keeper = tokio::spawn(keep(store.clone(), lease, extend));
+        Self { store, guard, epoch, lease, valid, keeper }
+    }
+
+    /// Returns the leader's number.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Says whether we lead, by our own clock.
+    pub fn is_valid(&self) -> bool {
+        Instant::now() < *self.valid.borrow()
+    }
+
+    /// Makes the changes if we lead, and says whether we do. They are made in the given order, but not all at once.
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<bool, StoreError> {
+        for part in portions(changes) {
+            if !self.is_valid() || self.store.commit(vec![self.guard.clone()], part).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until we no longer lead.
+    pub async fn lost(&self) {
+        let mut valid = self.valid.clone();
+        loop {
+            let until = *valid.borrow_and_update();
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return,
+                // The keeper has given up: what is left of the time is still ours.
+                changed = valid.changed() => if changed.is_err() {
+                    return tokio::time::sleep_until(until).await;
+                },
+            }
+        }
+    }
+
+    /// Gives the lead back. If the store is away it expires.
+    pub async fn release(&self) {
+        self.keeper.abort();
+        let _ = self.store.revoke(self.lease).await;
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// Keeps the lease alive until it is gone.
+async fn keep(store: SharedStore, lease: LeaseId, extend: watch::Sender<Instant>) {
+    loop {
+        tokio::time::sleep(TTL / 3).await;
+        let asked = Instant::now();
+        match store.keep_alive(lease).await {
+            Ok(()) => drop(extend.send(asked + TTL * 2 / 3)),
+            Err(StoreError::LeaseGone(_)) => {
+                let _ = extend.send(asked);
+                return;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Holder {
+    fn here(kind: Kind, epoch: u64) -> Self {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self { kind, host, pid: std::process::id(), since: wall_clock(), epoch }
+    }
+
+    fn unknown() -> Self {
+        Self { kind: Kind::Controller, host: "an unknown host".to_owned(), pid: 0, since: wall_clock(), epoch: 0 }
+    }
+}
+
+fn wall_clock() -> Timestamp {
+    Timestamp::ZERO + SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Splits changes into as few commits as the store takes.
+fn portions(changes: Vec<Change>) -> Vec<Vec<Change>> {
+    let mut portions: Vec<Vec<Change>> = Vec::new();
+    let mut room = 0;
+    for change in changes {
+        let size = match &change {
+            Change::Put { key, value, .. } => key.len() + value.len(),
+            Change::Delete(key) => key.len(),
+        };
+        match portions.last_mut() {
+            Some(portion) if portion.len() < COMMIT_LIMIT && size <= room => {
+                room -= size;
+                portion.push(change);
+            }
+            _ => {
+                room = COMMIT_BYTES.saturating_sub(size);
+                portions.push(vec![change]);
+            }
+        }
+    }
+    portions
+}
