@@ -1,1 +1,44 @@
-//! control
+//! Who may act, and when: verbs, the sweep and the controller, each a pass with another ending.
+//!
+//! Whoever holds the lead acts. Nothing here reaches a host except through [`crate::pass::run`].
+
+pub mod controller;
+pub mod findings;
+pub mod sweep;
+pub mod verb;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::core::judge::Patience;
+use crate::core::pass::Tempo;
+use crate::pass::Clock;
+use crate::remote::SharedRemote;
+use crate::store::SharedStore;
+use crate::store::layout::Keys;
+
+/// What every way of acting works with.
+#[derive(Debug, Clone)]
+pub struct Office {
+    /// The store.
+    pub store: SharedStore,
+    /// The cluster's keys.
+    pub keys: Keys,
+    /// The way to the hosts.
+    pub remote: SharedRemote,
+    /// The clock.
+    pub clock: Clock,
+    /// Set when the operator wants it to end.
+    pub stop: CancellationToken,
+}
+
+/// The tempo of a pass that is as patient as this with a silent machine.
+pub const fn tempo(down_after: Duration) -> Tempo {
+    Tempo {
+        look_every: Duration::from_secs(1),
+        whole_look_every: Duration::from_secs(10),
+        retry_every: Duration::from_millis(500),
+        patience: Patience { down_after },
+    }
+}

@@ -327,6 +327,21 @@ impl Snapshot {
         self.files.get(&self.units.get(name)?.hash)
     }
 
+    /// Takes in what others than the leader write, from a newer snapshot.
+    pub fn renew(&mut self, newer: Self) {
+        let Self { size, machines, files, units, unreadable, .. } = newer;
+        *self = Self {
+            size,
+            machines,
+            files,
+            units,
+            unreadable,
+            health: std::mem::take(&mut self.health),
+            placements: std::mem::take(&mut self.placements),
+            states: std::mem::take(&mut self.states),
+        };
+    }
+
     /// Takes in a write that the store has taken.
     pub fn apply(&mut self, write: Write) {
         match write {
@@ -398,4 +413,7 @@ pub struct Event {
     pub unit: Option<UnitName>,
     /// What was done, why and how it ended, in one sentence.
     pub what: String,
+    /// Set when it is not what was wanted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trouble: bool,
 }

@@ -60,6 +60,8 @@ pub struct Tempo {
 pub enum Input {
     /// Time went by.
     Tick,
+    /// The lead has run out.
+    Lost,
     /// The operator wants it to end: begin nothing new.
     Stop,
     /// The store took what it was given, or did not because somebody else leads.
@@ -164,6 +166,7 @@ impl Pass {
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Vec<Output> {
         match input {
             Input::Tick => {}
+            Input::Lost => self.deposed = true,
             Input::Stop => self.stopping = true,
             Input::Committed(taken) => self.committed(taken),
             Input::Visited(machine, Ok(report)) => self.visited(machine, report, now),
@@ -255,7 +258,7 @@ impl Pass {
         seat.next_look = now + soon;
         seat.unplanned |= whole;
         for (step, outcome) in steps.iter().zip(&report.outcomes) {
-            self.log(now, Some(machine), Some(&step.unit), ended(step, outcome));
+            self.log_outcome(now, machine, step, outcome);
         }
         if whole {
             self.note_states(machine);
@@ -285,7 +288,7 @@ impl Pass {
         // A candidate that does not answer is none.
         self.stale |= self.asked.contains(&machine);
         for step in steps {
-            self.log(now, Some(machine), Some(&step.unit), ended(&step, &Outcome::Lost(failure.clone())));
+            self.log_outcome(now, machine, &step, &Outcome::Lost(failure.clone()));
         }
     }
 
@@ -304,7 +307,13 @@ impl Pass {
     }
 
     fn log(&mut self, at: Timestamp, machine: Option<MachineId>, unit: Option<&UnitName>, what: String) {
-        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what }));
+        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what, trouble: false }));
+    }
+
+    fn log_outcome(&mut self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) {
+        let trouble = matches!(outcome, Outcome::Failed(_));
+        let (machine, unit) = (Some(machine), Some(step.unit.clone()));
+        self.outbox.push(Write::Log(Event { at, machine, unit, what: ended(step, outcome), trouble }));
     }
 
     /// Takes a seat for every machine that the pass is about, and gives up those of machines that left.
@@ -313,6 +322,10 @@ impl Pass {
             return;
         }
         let machines = &self.snapshot.machines;
+        for (unit, states) in &self.snapshot.states {
+            let gone = states.keys().filter(|machine| !machines.contains_key(machine));
+            self.outbox.extend(gone.map(|machine| Write::NoState(unit.clone(), *machine)));
+        }
         self.seats.retain(|machine, _| machines.contains_key(machine));
         let mut about: BTreeSet<MachineId> = self.asked.clone();
         match &self.scope {
@@ -375,7 +388,7 @@ impl Pass {
 
     /// Takes units off machines where they cannot or should not stay, and puts those that need one on a machine.
     fn place_units(&mut self, now: Timestamp) {
-        self.refused.clear();
+        let refused_before = std::mem::take(&mut self.refused);
         // Before every machine has been looked at once it is not known who is free.
         if self.scope == Scope::All && self.seats.values().any(|seat| seat.evidence.is_empty()) {
             return;
@@ -412,6 +425,11 @@ impl Pass {
                     self.seats.entry(choice.machine).or_insert_with(|| Seat::new(now));
                 }
                 Err(refusal) => {
+                    let what = format!("no machine for it: {refusal}");
+                    if refused_before.get(&unit) != Some(&refusal) {
+                        let unit = Some(unit.clone());
+                        self.outbox.push(Write::Log(Event { at: now, machine: None, unit, what, trouble: true }));
+                    }
                     self.refused.insert(unit, refusal);
                 }
             }

@@ -1,1 +1,258 @@
-//! pass
+//! The shell around the core's pass: it makes the trips, tells the store and reads the clock.
+//!
+//! It decides nothing. What to do comes from [`crate::core::pass::Pass`], and every way of running muster goes through
+//! [`run`].
+
+mod visit;
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::FutureExt as _;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::control::Office;
+use crate::core::cluster::Event;
+use crate::core::cluster::Machine;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Snapshot;
+use crate::core::cluster::Write;
+use crate::core::evidence::Failure;
+use crate::core::pass::Input;
+use crate::core::pass::Output;
+use crate::core::pass::Pass;
+use crate::core::report::Report;
+use crate::core::report::Visit;
+use crate::core::time::Timestamp;
+use crate::remote::SharedRemote;
+use crate::remote::Target;
+use crate::store::StoreError;
+use crate::store::follow::Follower;
+use crate::store::follow::Update;
+use crate::store::layout;
+use crate::store::layout::Keys;
+use crate::store::lead::Lead;
+
+pub use visit::visit;
+
+/// The time of day that never goes back while the process runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    began: Instant,
+    at: Timestamp,
+}
+
+impl Clock {
+    /// Reads the wall clock once; from then on time is counted.
+    pub fn start() -> Self {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { began: Instant::now(), at: Timestamp::ZERO + wall }
+    }
+
+    /// Returns the time.
+    pub fn now(&self) -> Timestamp {
+        self.at + self.began.elapsed()
+    }
+
+    /// Returns the instant at which a time comes.
+    fn instant(&self, at: Timestamp) -> Instant {
+        self.began + at.since(self.at)
+    }
+}
+
+/// When a run ends.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// When all that can be done has been done, and what was started has settled or had this long to.
+    Settled(std::time::Duration),
+    /// Never by itself: it goes on until it is stopped.
+    Stopped,
+}
+
+/// What a run works with.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// The lead, which every write carries.
+    pub lead: Arc<Lead>,
+    /// The cluster's keys.
+    pub keys: Keys,
+    /// The way to the hosts.
+    pub remote: SharedRemote,
+    /// The clock.
+    pub clock: Clock,
+    /// Set when the run should end early: what is on its way is waited for, nothing new is begun.
+    pub stop: CancellationToken,
+}
+
+impl Means {
+    /// Puts together what a run needs once the lead is taken.
+    pub fn new(office: &Office, lead: Lead) -> Self {
+        let Office { keys, remote, clock, stop, .. } = office.clone();
+        Self { lead: Arc::new(lead), keys, remote, clock, stop }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// As it should.
+    Finished,
+    /// It was stopped.
+    Stopped,
+    /// Somebody else leads now.
+    Deposed,
+}
+
+/// Takes what is logged as it happens, beside the cluster as it was then.
+pub type Tell<'a> = dyn FnMut(&Snapshot, &Event) + Send + 'a;
+
+/// Runs a pass until it ends. `tell` hears everything that is logged, as it happens.
+///
+/// # Errors
+/// The store's: what was sent to hosts was sent, and the next pass finds out what came of it. Hosts' failures are in
+/// the pass.
+pub async fn run(
+    pass: &mut Pass,
+    means: &Means,
+    mut follower: Option<Follower>,
+    ending: Ending,
+    tell: &mut Tell<'_>,
+) -> Result<Ended, StoreError> {
+    let mut shell = Shell { means, trips: JoinSet::new(), commit: None, settled: None };
+    let mut input = Input::Tick;
+    loop {
+        for output in pass.handle(input, means.clock.now()) {
+            match output {
+                Output::Deposed => return Ok(Ended::Deposed),
+                Output::Commit(writes) => shell.commit(pass.snapshot(), &writes, tell),
+                Output::Visit { machine, visit, glance } => shell.visit(pass.snapshot(), machine, visit, glance),
+            }
+        }
+        if means.stop.is_cancelled() && shell.is_idle() {
+            return Ok(Ended::Stopped);
+        }
+        if shell.is_finished(pass, &ending) {
+            return Ok(Ended::Finished);
+        }
+        input = shell.wait(pass, follower.as_mut()).await?;
+    }
+}
+
+type Trip = (MachineId, Result<Report, Failure>);
+type Commit = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
+
+/// What is under way.
+struct Shell<'a> {
+    means: &'a Means,
+    trips: JoinSet<Trip>,
+    commit: Option<Commit>,
+    settled: Option<Instant>,
+}
+
+impl Shell<'_> {
+    fn commit(&mut self, snapshot: &Snapshot, writes: &[Write], tell: &mut Tell<'_>) {
+        for write in writes {
+            if let Write::Log(event) = write {
+                tell(snapshot, event);
+            }
+        }
+        let changes = self.means.keys.changes(writes);
+        let lead = self.means.lead.clone();
+        self.commit = Some(Box::pin(async move { lead.commit(changes).await }));
+    }
+
+    fn visit(&mut self, snapshot: &Snapshot, machine: MachineId, visit: Visit, glance: bool) {
+        let Some(known) = snapshot.machines.get(&machine) else { return };
+        let target = target(known);
+        let remote = self.means.remote.clone();
+        self.trips.spawn(async move {
+            let trip = AssertUnwindSafe(visit::visit(&*remote, &target, &visit, glance));
+            // A fault of ours on the way to one host is no reason to give up the others.
+            let report = trip.catch_unwind().await.unwrap_or_else(|_| Err(visit::broken(&target)));
+            (machine, report)
+        });
+    }
+
+    fn is_idle(&self) -> bool {
+        self.trips.is_empty() && self.commit.is_none()
+    }
+
+    /// Says whether all has been done, and what was started has settled or had its time.
+    fn is_finished(&mut self, pass: &Pass, ending: &Ending) -> bool {
+        let Ending::Settled(patience) = ending else { return false };
+        if !self.is_idle() || !pass.is_settled() {
+            return false;
+        }
+        let since = *self.settled.get_or_insert_with(Instant::now);
+        !pass.is_changing() || since.elapsed() >= *patience
+    }
+
+    /// Waits until something happens that the pass has to know.
+    async fn wait(&mut self, pass: &mut Pass, follower: Option<&mut Follower>) -> Result<Input, StoreError> {
+        let stopping = self.means.stop.is_cancelled();
+        let wake = pass.wake_at().map(|at| self.means.clock.instant(at));
+        tokio::select! {
+            taken = poll(&mut self.commit) => {
+                self.commit = None;
+                Ok(Input::Committed(taken?))
+            }
+            Some(Ok((machine, report))) = self.trips.join_next() => Ok(Input::Visited(machine, report)),
+            update = next(follower) => Ok(learn(pass, &self.means.keys, update)),
+            () = sleep_until(wake), if !stopping => Ok(Input::Tick),
+            () = self.means.stop.cancelled(), if !stopping => Ok(Input::Stop),
+            () = self.means.lead.lost() => Ok(Input::Lost),
+        }
+    }
+}
+
+/// Takes in what others wrote. What only a leader writes is known here first, and the store's word on it may be old.
+fn learn(pass: &mut Pass, keys: &Keys, update: Update) -> Input {
+    match update {
+        Update::Reset(listing) => {
+            let fresh = layout::snapshot(keys, &listing);
+            pass.learn(|known| known.renew(fresh));
+        }
+        Update::Changes(mut changes) => {
+            changes.retain(|changed| !keys.is_leaders(changed.key()));
+            if !changes.is_empty() {
+                pass.learn(|known| layout::apply(known, keys, &changes));
+            }
+        }
+        // What we know stays true until the lead runs out.
+        Update::Away(_) => {}
+    }
+    Input::Tick
+}
+
+/// Returns how a machine is reached.
+pub fn target(machine: &Machine) -> Target {
+    Target { name: machine.name.clone(), address: machine.address.clone(), ..Target::default() }
+}
+
+/// Waits for a commit that is under way; forever if none is.
+async fn poll(commit: &mut Option<Commit>) -> Result<bool, StoreError> {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for what others write; forever if nobody listens.
+async fn next(follower: Option<&mut Follower>) -> Update {
+    match follower {
+        Some(follower) => follower.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sleeps until then; forever without a time.
+pub async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

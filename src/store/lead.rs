@@ -233,10 +233,7 @@ fn portions(changes: Vec<Change>) -> Vec<Vec<Change>> {
     let mut portions: Vec<Vec<Change>> = Vec::new();
     let mut room = 0;
     for change in changes {
-        let size = match &change {
-            Change::Put { key, value, .. } => key.len() + value.len(),
-            Change::Delete(key) => key.len(),
-        };
+        let size = change.size();
         match portions.last_mut() {
             Some(portion) if portion.len() < COMMIT_LIMIT && size <= room => {
                 room -= size;

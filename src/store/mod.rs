@@ -3,6 +3,7 @@
 //! One trait, three back ends with one contract: etcd, sqlite and memory. This is the only room that names
 //! `etcd_client` and `rusqlite`. It moves keys and values; what they mean is in [`layout`].
 
+pub mod follow;
 pub mod layout;
 pub mod lead;
 mod memory;

@@ -7,6 +7,7 @@ use super::encode;
 use crate::core::cluster::Event;
 use crate::core::unit::Hash;
 use crate::store::Change;
+use crate::store::Changed;
 use crate::store::Listing;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -31,9 +32,18 @@ pub async fn read_events(store: &dyn Store, keys: &Keys) -> Result<Vec<Event>, S
             machine: None,
             unit: None,
             what: format!("an event that cannot be read: {why}"),
+            trouble: false,
         })
     };
     Ok(listing.entries.iter().map(|entry| event(&entry.value)).collect())
+}
+
+/// Returns the event that a change logged, if it logged one.
+pub fn event(keys: &Keys, changed: &Changed) -> Option<Event> {
+    match changed {
+        Changed::Set(entry) if entry.key.starts_with(&keys.events()) => decode(&entry.value).ok(),
+        Changed::Set(_) | Changed::Gone { .. } => None,
+    }
 }
 
 /// Returns the changes that leave the newest `keep` of the listed events.

@@ -11,6 +11,7 @@ mod snapshot;
 mod tests;
 
 pub use events::EVENTS_KEPT;
+pub use events::event;
 pub use events::read_events;
 pub use events::surplus_events;
 pub use files::orphans;

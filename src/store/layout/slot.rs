@@ -51,6 +51,12 @@ impl Keys {
         }
     }
 
+    /// Says whether only a leader writes the key.
+    pub fn is_leaders(&self, key: &str) -> bool {
+        let leaders = |slot| matches!(slot, Slot::Placement(_) | Slot::State(..) | Slot::Health(_) | Slot::Event(_));
+        self.slot(key).ok().flatten().is_some_and(leaders)
+    }
+
     /// Returns the place that a key names: `None` for a key of another cluster or a kind that is not known, and why
     /// for one of a known kind whose name cannot be read.
     pub fn slot(&self, key: &str) -> Result<Option<Slot>, String> {

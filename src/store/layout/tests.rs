@@ -183,7 +183,13 @@ fn of_two_writes_to_one_key_the_later_counts() {
 #[tokio::test]
 async fn events_are_kept_in_order_and_only_so_many() {
     let event = |at, what: &str| {
-        Write::Log(Event { at: Timestamp::from_millis(at), machine: None, unit: None, what: what.to_owned() })
+        Write::Log(Event {
+            at: Timestamp::from_millis(at),
+            machine: None,
+            unit: None,
+            what: what.to_owned(),
+            trouble: false,
+        })
     };
     let writes = [event(20, "second"), event(20, "third"), event(9, "first")];
     let keys = keys();

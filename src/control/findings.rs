@@ -1,0 +1,81 @@
+//! What is wrong when a pass has done what it could, in words.
+
+use crate::core::cluster::DesiredState;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Snapshot;
+use crate::core::judge::Verdict;
+use crate::core::pass::Pass;
+use crate::core::pass::is_well;
+use crate::core::roster::Scope;
+use crate::core::seat::Seat;
+use crate::core::unit::UnitName;
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// The machine, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineId>,
+    /// The unit, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitName>,
+    /// What is wrong and why.
+    pub what: String,
+    /// Set when it comes of not reaching a host.
+    pub unreachable: bool,
+}
+
+/// Returns what is wrong with the machines and units that a pass was about.
+pub fn findings(pass: &Pass, scope: &Scope) -> Vec<Finding> {
+    let mut found: Vec<Finding> = pass.seats().filter_map(|(machine, _)| machine_trouble(pass, machine)).collect();
+    found.extend(pass.refused().iter().map(|(unit, why)| Finding {
+        machine: None,
+        unit: Some(unit.clone()),
+        what: format!("no machine for it: {why}"),
+        unreachable: false,
+    }));
+    found.extend(pass.setbacks().map(|(machine, setback)| Finding {
+        machine: Some(machine),
+        unit: Some(setback.step.unit.clone()),
+        what: format!("{} failed on {}: {}", setback.step.action, name(pass.snapshot(), machine), setback.said),
+        unreachable: false,
+    }));
+    let setbacks: Vec<&UnitName> = pass.setbacks().map(|(_, setback)| &setback.step.unit).collect();
+    let launched = pass.snapshot().units.iter().filter(|(unit, record)| {
+        record.desired == DesiredState::Launched && scope.has(unit) && !setbacks.contains(unit)
+    });
+    found.extend(launched.filter_map(|(unit, _)| unit_trouble(pass, unit)));
+    found
+}
+
+fn name(snapshot: &Snapshot, machine: MachineId) -> String {
+    snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
+}
+
+fn machine_trouble(pass: &Pass, machine: MachineId) -> Option<Finding> {
+    let seat = pass.seat(machine)?;
+    let verdict = seat.verdict.filter(|verdict| *verdict != Verdict::Alive)?;
+    let (_, failure) = seat.evidence.failures.last()?;
+    let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    Some(Finding {
+        machine: Some(machine),
+        unit: None,
+        what: format!("{} is {verdict}: {}: {}{hint}", name(pass.snapshot(), machine), failure.phase, failure.detail),
+        unreachable: true,
+    })
+}
+
+/// Says what is wrong with a launched unit that has a place.
+fn unit_trouble(pass: &Pass, unit: &UnitName) -> Option<Finding> {
+    let snapshot = pass.snapshot();
+    let machine = snapshot.placements.get(unit)?.machine;
+    let reachable = pass.seat(machine).is_some_and(Seat::answers);
+    let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
+    let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
+    let what = match state {
+        Some(state) if is_well(state, oneshot) => return None,
+        Some(state) => format!("{} ({}) on {}", state.active, state.sub, name(snapshot, machine)),
+        None => format!("not there yet on {}", name(snapshot, machine)),
+    };
+    Some(Finding { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })
+}
