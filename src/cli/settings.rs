@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::error::CommandError;
+use crate::remote::ssh;
 
 /// Flags that every command takes. Each is also read from `MUSTER_<FLAG>` and from `muster.toml`.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -46,6 +47,28 @@ pub struct Settings {
     pub ssh_config: Option<PathBuf>,
     /// What to do with an unknown host key, if ssh_config(5) is not to say.
     pub strict_host_key_checking: Option<String>,
+}
+
+impl Settings {
+    /// Returns how hosts are reached: what was set, and where our own keys and our agent are.
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+    pub fn ssh_options(&self) -> Result<ssh::Options, CommandError> {
+        let strict = self.strict_host_key_checking.as_deref().map(str::parse).transpose();
+        let account = ssh::Options::account();
+        let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let user = || std::env::var("USER").ok();
+        let variables = std::env::vars_os();
+        let variables =
+            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Ok(ssh::Options {
+            ssh_config: self.ssh_config.clone(),
+            strict: strict.map_err(|error| CommandError::usage(format!("--strict-host-key-checking: {error}")))?,
+            home: home.or_else(|| account.as_ref().map(|(_, home)| home.clone())),
+            local_user: account.map(|(name, _)| name).or_else(user).unwrap_or_else(|| "root".to_owned()),
+            environment: variables.collect(),
+            ..ssh::Options::default()
+        })
+    }
 }
 
 impl Flags {

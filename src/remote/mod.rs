@@ -3,8 +3,12 @@
 //! One trait, so that everything above it runs against real hosts, against an SSH server inside a test, and against
 //! hosts made of values. `russh` is named in this room only.
 
+pub mod known_hosts;
+mod pattern;
 pub mod report;
 pub mod script;
+pub mod ssh;
+pub mod ssh_config;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +77,10 @@ pub trait Remote: Send + Sync + std::fmt::Debug {
 
     /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns how it ended.
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure>;
+
+    /// Looks from one host at another: says whether an sshd greets on a port of `host`, seen from `via`. Silence for
+    /// `limit` is no. The failure is about `via`, and then nothing was learned about `host`.
+    async fn reaches(&self, via: &Target, host: &str, port: u16, limit: Duration) -> Result<bool, Failure>;
 
     /// Closes the connection to a host, if there is one.
     async fn forget(&self, target: &Target);

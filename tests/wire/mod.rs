@@ -1,3 +1,5 @@
-//! The SSH side against an in-process server that drops, stalls and lies.
+//! The SSH side: against an in-process server that drops, stalls and lies, and against a real sshd.
 
+mod real;
+mod sshd;
 mod visit;

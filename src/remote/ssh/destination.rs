@@ -1,0 +1,191 @@
+//! Where a [`Target`] is, once the inventory, the options and ssh_config(5) have been put together. No network.
+
+use std::path::PathBuf;
+
+use super::failure::At;
+use super::options::Options;
+use crate::core::cluster::Address;
+use crate::core::evidence::Failure;
+use crate::core::evidence::Phase;
+use crate::remote::Target;
+use crate::remote::known_hosts::HostName;
+use crate::remote::ssh_config::Agent;
+use crate::remote::ssh_config::Config;
+use crate::remote::ssh_config::ConfigError;
+use crate::remote::ssh_config::HostConfig;
+use crate::remote::ssh_config::Names;
+use crate::remote::ssh_config::Proxy;
+use crate::remote::ssh_config::Query;
+
+/// How many jump hosts may stand in a row.
+const MAX_HOPS: usize = 8;
+
+/// The keys that OpenSSH tries when none is configured.
+const USUAL_KEYS: [&str; 5] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"];
+
+/// How a host is dialled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Via {
+    /// Over TCP.
+    Direct,
+    /// Through a channel of the connection to this host.
+    Jump(Box<Destination>),
+    /// Over the stdin and stdout of this command.
+    Command(String),
+}
+
+/// Everything that is needed to connect. Two targets that come to the same destination share a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Destination {
+    /// What ssh_config(5) says.
+    pub(super) config: HostConfig,
+    /// How it is dialled.
+    pub(super) via: Via,
+    /// Private keys in the order they are offered, and whether somebody asked for each by name.
+    pub(super) keys: Vec<(PathBuf, bool)>,
+    /// Certificates for them.
+    pub(super) certificates: Vec<PathBuf>,
+    /// The agent's socket.
+    pub(super) agent: Option<PathBuf>,
+    /// The user's known_hosts files; a new key is noted in the first.
+    pub(super) user_known_hosts: Vec<PathBuf>,
+    /// The system's.
+    pub(super) global_known_hosts: Vec<PathBuf>,
+}
+
+impl Destination {
+    /// Puts together what is known about a target.
+    pub(super) fn resolve(target: &Target, config: &Config, options: &Options) -> Result<Self, Failure> {
+        let mut seen = Vec::new();
+        find(target, config, options, &mut seen).map_err(|error| {
+            let at = At { host: &target.name, phase: Phase::Resolve };
+            at.local(error)
+        })
+    }
+
+    /// Returns the name its key is known by.
+    pub(super) fn known_as(&self) -> HostName {
+        match &self.config.host_key_alias {
+            Some(alias) => HostName::alias(alias),
+            None => HostName::new(&self.config.hostname, self.config.port),
+        }
+    }
+
+    /// Returns the place as a person writes it.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}", self.config.hostname, self.config.port)
+    }
+}
+
+/// Why a target is nowhere. Nothing was done.
+#[derive(Debug, thiserror::Error)]
+enum Nowhere {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0:?} is not a jump host: write [user@]host[:port], or ssh://[user@]host[:port]")]
+    BadJump(String),
+    #[error("its jump hosts go round in a circle, or are more than {MAX_HOPS}")]
+    Circle,
+    #[error("{0:?} cannot be the name of a host or a user")]
+    BadName(String),
+}
+
+fn find(target: &Target, config: &Config, options: &Options, seen: &mut Vec<String>) -> Result<Destination, Nowhere> {
+    let address = &target.address;
+    let mut host = config.resolve(&query(target, options))?;
+    if let Some(strict) = options.strict {
+        host.strict = strict;
+    }
+    // A name that starts with a dash could be taken for an option by a proxy command.
+    for name in [&host.hostname, &host.user] {
+        if name.is_empty() || name.starts_with('-') || name.contains(|c: char| c.is_control() || c.is_whitespace()) {
+            return Err(Nowhere::BadName(name.clone()));
+        }
+    }
+    let system = rustix::system::uname();
+    let local_host = system.nodename().to_string_lossy();
+    let variable = |name: &str| options.environment.get(name).map(str::to_owned);
+    let names = Names {
+        original: &address.host,
+        local_user: &options.local_user,
+        uid: rustix::process::getuid().as_raw(),
+        local_host: &local_host,
+        home: options.home.as_deref(),
+        variable: &variable,
+    };
+    let via = find_way(target, &host, &names, config, options, seen)?;
+    let paths = |files: &[String]| -> Result<Vec<PathBuf>, ConfigError> {
+        let files = files.iter().filter(|file| !file.eq_ignore_ascii_case("none"));
+        files.map(|file| names.path(file, &host)).collect()
+    };
+    let agent = match &host.identity_agent {
+        Agent::None => None,
+        Agent::Usual => options.environment.get("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
+        Agent::At(path) => Some(names.path(path, &host)?),
+    };
+    Ok(Destination {
+        via,
+        keys: find_keys(target, &paths(&host.identity_files)?, &host, options),
+        certificates: paths(&host.certificate_files)?,
+        agent,
+        user_known_hosts: paths(&host.user_known_hosts)?,
+        global_known_hosts: paths(&host.global_known_hosts)?,
+        config: host,
+    })
+}
+
+fn query<'a>(target: &'a Target, options: &'a Options) -> Query<'a> {
+    let Address { user, host, port } = &target.address;
+    Query { host, user: user.as_deref(), port: *port, local_user: &options.local_user }
+}
+
+fn find_keys(target: &Target, configured: &[PathBuf], host: &HostConfig, options: &Options) -> Vec<(PathBuf, bool)> {
+    let named = target.identity_files.iter().chain(configured);
+    let mut keys: Vec<(PathBuf, bool)> = named.map(|path| (path.clone(), true)).collect();
+    if keys.is_empty() && host.identity_files.is_empty() {
+        let folder = options.home.iter().map(|home| home.join(".ssh"));
+        keys = folder.flat_map(|folder| USUAL_KEYS.map(|name| (folder.join(name), false))).collect();
+    }
+    keys
+}
+
+fn find_way(
+    target: &Target,
+    host: &HostConfig,
+    names: &Names<'_>,
+    config: &Config,
+    options: &Options,
+    seen: &mut Vec<String>,
+) -> Result<Via, Nowhere> {
+    let here = format!("{}:{}", host.hostname, host.port);
+    let jump = match (&target.jump, &host.proxy) {
+        (Some(jump), _) if jump.eq_ignore_ascii_case("none") => return Ok(Via::Direct),
+        (Some(jump), _) | (None, Proxy::Jump(jump)) => jump,
+        (None, Proxy::Command(command)) => return Ok(Via::Command(names.command(command, host)?)),
+        (None, Proxy::None) => return Ok(Via::Direct),
+    };
+    // The last of the list is the one next to the host, and the rest is the way to that one.
+    let (rest, last) = jump.rsplit_once(',').map_or((None, jump.as_str()), |(rest, last)| (Some(rest), last));
+    let hop = Target {
+        name: last.to_owned(),
+        address: read_jump(last)?,
+        identity_files: Vec::new(),
+        jump: rest.map(str::to_owned),
+    };
+    let known = config.resolve(&query(&hop, options))?;
+    let there = format!("{}:{}", known.hostname, known.port);
+    // `Host *` with `ProxyJump bastion` is about the bastion too, which of course is not reached through itself.
+    if there == here {
+        return Ok(Via::Direct);
+    }
+    if seen.len() >= MAX_HOPS || seen.contains(&there) {
+        return Err(Nowhere::Circle);
+    }
+    seen.push(here);
+    Ok(Via::Jump(Box::new(find(&hop, config, options, seen)?)))
+}
+
+fn read_jump(text: &str) -> Result<Address, Nowhere> {
+    let url = if text.starts_with("ssh://") { text.to_owned() } else { format!("ssh://{}", text.trim()) };
+    url.parse().map_err(|_| Nowhere::BadJump(text.to_owned()))
+}

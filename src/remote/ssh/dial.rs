@@ -1,0 +1,130 @@
+//! Opening the line to a host: over TCP, through a jump host, or over a command's stdin and stdout.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+use tokio::net::TcpStream;
+use tokio::process::Child;
+use tokio::process::ChildStdin;
+use tokio::process::ChildStdout;
+use tokio::process::Command;
+use tokio::time::Instant;
+
+use super::failure::At;
+use super::line::Carrier;
+use crate::core::evidence::Failure;
+use crate::core::evidence::FailureKind;
+use crate::core::evidence::Phase;
+
+/// Turns a name into addresses, in the order the system prefers.
+pub(super) async fn resolve(host: &str, name: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
+    let at = At { host, phase: Phase::Resolve };
+    let look_up = async {
+        match tokio::net::lookup_host((name, port)).await {
+            Ok(found) => Ok(found.collect::<Vec<_>>()),
+            Err(error) => {
+                let text = error.to_string();
+                let why = text.rsplit(": ").next().unwrap_or(&text).to_owned();
+                Err(at.failure(FailureKind::Local, format!("no address for {name:?}: {why}")))
+            }
+        }
+    };
+    // That the name service is silent says nothing about the host.
+    let found = tokio::time::timeout(limit, look_up)
+        .await
+        .unwrap_or_else(|_| Err(Failure { kind: FailureKind::Local, ..at.silent(limit) }))?;
+    if found.is_empty() {
+        return Err(at.failure(FailureKind::Local, format!("no address for {name:?}")));
+    }
+    Ok(found)
+}
+
+/// Opens a TCP connection to the first address that answers. All of them together have until `limit`.
+pub(super) async fn connect(
+    host: &str,
+    addresses: &[SocketAddr],
+    limit: Duration,
+) -> Result<Box<dyn Carrier>, Failure> {
+    let at = At { host, phase: Phase::Connect };
+    let end = Instant::now() + limit;
+    let mut last = None;
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len().saturating_sub(tried)).unwrap_or(u32::MAX).max(1);
+        // A silent address may not use up the time of those after it.
+        let share = end.saturating_duration_since(Instant::now()) / left;
+        let failure = match tokio::time::timeout(share, dial(*address)).await {
+            Ok(Ok(stream)) => return Ok(Box::new(stream)),
+            Ok(Err(error)) => at.io(&error),
+            Err(_) => at.silent(limit),
+        };
+        let detail = format!("{address}: {}", failure.detail);
+        // An address that answered says more about the host than one that did not.
+        let better = last.as_ref().is_none_or(|last: &Failure| last.kind != FailureKind::Refused);
+        if better {
+            last = Some(Failure { detail, ..failure });
+        }
+    }
+    Err(last.unwrap_or_else(|| at.failure(FailureKind::Local, "it has no address")))
+}
+
+async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_keepalive(true)?;
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+/// Starts a `ProxyCommand`. Its stderr is ours to drop: what it has to say comes out as a line that is closed.
+pub(super) fn command(host: &str, line: &str) -> Result<Box<dyn Carrier>, Failure> {
+    let at = At { host, phase: Phase::Connect };
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(format!("exec {line}")).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| at.local(format!("cannot start the proxy command: {error}")))?;
+    match (child.stdin.take(), child.stdout.take()) {
+        (Some(stdin), Some(stdout)) => Ok(Box::new(Piped { pipe: tokio::io::join(stdout, stdin), _child: child })),
+        _ => Err(at.local("the proxy command has no stdin or stdout")),
+    }
+}
+
+/// A command's stdin and stdout as one; the command ends with it.
+struct Piped {
+    pipe: tokio::io::Join<ChildStdout, ChildStdin>,
+    _child: Child,
+}
+
+mod piped {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::Context;
+    use std::task::Poll;
+
+    use tokio::io::AsyncRead;
+    use tokio::io::AsyncWrite;
+    use tokio::io::ReadBuf;
+
+    use super::Piped;
+
+    impl AsyncRead for Piped {
+        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.pipe).poll_read(cx, buffer)
+        }
+    }
+
+    impl AsyncWrite for Piped {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.pipe).poll_write(cx, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.pipe).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.pipe).poll_shutdown(cx)
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! An interactive session: the caller's terminal, made raw for as long as it lasts, and put back on every path.
+
+use std::io::IsTerminal as _;
+use std::io::Read as _;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use russh::ChannelMsg;
+use rustix::termios::OptionalActions;
+use rustix::termios::Termios;
+use tokio::io::AsyncWriteExt as _;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::mpsc;
+
+use super::command::name;
+use super::connection::Session;
+use super::failure::At;
+use crate::core::evidence::Failure;
+use crate::core::evidence::FailureKind;
+use crate::core::evidence::Phase;
+use crate::remote::Exit;
+
+/// A terminal in raw mode. Dropping it puts it back as it was.
+struct Raw<F: AsFd> {
+    terminal: F,
+    before: Termios,
+}
+
+impl<F: AsFd> Raw<F> {
+    fn new(terminal: F) -> rustix::io::Result<Self> {
+        let before = rustix::termios::tcgetattr(&terminal)?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        rustix::termios::tcsetattr(&terminal, OptionalActions::Drain, &raw)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl<F: AsFd> Drop for Raw<F> {
+    fn drop(&mut self) {
+        let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Drain, &self.before);
+    }
+}
+
+/// Runs a command, or the login shell, with our stdin, stdout and stderr.
+pub(super) async fn interact(
+    session: &mut Session,
+    command: Option<&str>,
+    kind: &str,
+    host: &str,
+    limit: Duration,
+) -> Result<Exit, Failure> {
+    let at = At { host, phase: Phase::Shell };
+    let stdin = std::io::stdin();
+    let terminal = stdin.is_terminal();
+    at.within(limit, start(session, command, terminal.then_some(kind), at)).await?;
+    let raw = if terminal { Some(Raw::new(&stdin).map_err(|error| at.local(error))?) } else { None };
+    let exit = relay(session, At { host, phase: Phase::Run }).await;
+    drop(raw);
+    exit
+}
+
+async fn start(session: &mut Session, command: Option<&str>, kind: Option<&str>, at: At<'_>) -> Result<(), Failure> {
+    let lost = |session: &Session| session.connection.lost(at, "the connection was closed");
+    let mut answers = 1;
+    if let Some(kind) = kind {
+        let (columns, rows) = size();
+        let asked = session.write.request_pty(true, kind, columns, rows, 0, 0, &[]).await;
+        asked.map_err(|_| lost(session))?;
+        answers += 1;
+    }
+    let asked = match command {
+        Some(command) => session.write.exec(true, command).await,
+        None => session.write.request_shell(true).await,
+    };
+    asked.map_err(|_| lost(session))?;
+    while answers > 0 {
+        match session.read.wait().await {
+            Some(ChannelMsg::Success) => answers -= 1,
+            Some(ChannelMsg::Failure) => return Err(at.failure(FailureKind::Sick, "it opens no terminal")),
+            Some(_) => {}
+            None => return Err(lost(session)),
+        }
+    }
+    Ok(())
+}
+
+async fn relay(session: &mut Session, at: At<'_>) -> Result<Exit, Failure> {
+    let (write, mut keys) = (session.write.clone(), keys());
+    // A future of its own: while the host takes no more, what comes from there is still read.
+    let send = async {
+        while let Some(bytes) = keys.recv().await {
+            if write.data_bytes(bytes).await.is_err() {
+                return;
+            }
+        }
+        let _ = write.eof().await;
+    };
+    tokio::pin!(send);
+    let mut typing = true;
+    let mut resized = listen(SignalKind::window_change(), at)?;
+    let mut ended = listen(SignalKind::terminate(), at)?;
+    let mut hung_up = listen(SignalKind::hangup(), at)?;
+    let (mut out, mut err) = (tokio::io::stdout(), tokio::io::stderr());
+    let mut exit = None;
+    loop {
+        tokio::select! {
+            message = session.read.wait() => match message {
+                Some(ChannelMsg::Data { data }) => put(&mut out, &data, at).await?,
+                Some(ChannelMsg::ExtendedData { data, .. }) => put(&mut err, &data, at).await?,
+                Some(ChannelMsg::ExitStatus { exit_status }) => exit = Some(Exit::Code(exit_status)),
+                Some(ChannelMsg::ExitSignal { signal_name, .. }) => exit = Some(Exit::Signal(name(&signal_name))),
+                Some(ChannelMsg::Close) | None => break,
+                Some(_) => {}
+            },
+            () = &mut send, if typing => typing = false,
+            _ = resized.recv() => {
+                let (columns, rows) = size();
+                let _ = write.window_change(columns, rows, 0, 0).await;
+            }
+            _ = ended.recv() => return Ok(Exit::Signal("TERM".to_owned())),
+            _ = hung_up.recv() => return Ok(Exit::Signal("HUP".to_owned())),
+        }
+    }
+    exit.ok_or_else(|| session.connection.lost(at, "the host closed the channel"))
+}
+
+async fn put<W: tokio::io::AsyncWrite + Unpin>(to: &mut W, bytes: &[u8], at: At<'_>) -> Result<(), Failure> {
+    let wrote = async {
+        to.write_all(bytes).await?;
+        to.flush().await
+    };
+    wrote.await.map_err(|error| at.local(error))
+}
+
+fn listen(kind: SignalKind, at: At<'_>) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| at.local(error))
+}
+
+/// Reads stdin in a thread of its own, which ends with the process: a read from a terminal cannot be called off, and
+/// the runtime would wait for it.
+fn keys() -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel(4);
+    std::thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        let mut buffer = [0; 4096];
+        while let Ok(count) = stdin.read(&mut buffer) {
+            let bytes = buffer.get(..count).unwrap_or_default().to_vec();
+            if bytes.is_empty() || sender.blocking_send(bytes).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Returns columns and rows of our terminal.
+fn size() -> (u32, u32) {
+    let size = rustix::termios::tcgetwinsize(std::io::stdin());
+    size.map_or((80, 24), |size| (u32::from(size.ws_col), u32::from(size.ws_row)))
+}

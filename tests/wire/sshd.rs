@@ -1,0 +1,136 @@
+//! A real sshd on loopback, with keys of its own in a directory of its own. Needs root and openssh-server.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use muster::core::cluster::Address;
+use muster::remote::Target;
+use muster::remote::ssh::Options;
+use muster::remote::ssh::Ssh;
+
+/// A directory with an sshd in it.
+pub(super) struct Sshd {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) port: u16,
+    child: Child,
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Says whether there is an sshd to test with. CI must have one.
+pub(super) fn missing() -> bool {
+    let there = Path::new("/usr/sbin/sshd").exists() && rustix::process::getuid().is_root();
+    if there {
+        return false;
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI has no sshd, or is not root");
+    eprintln!("skipped: no /usr/sbin/sshd, or not root");
+    true
+}
+
+/// Runs a command that must succeed, and returns what it printed.
+pub(super) fn sh(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Makes a key pair without a passphrase.
+pub(super) fn keygen(path: &Path, kind: &str) {
+    sh("ssh-keygen", &["-q", "-t", kind, "-N", "", "-C", "test", "-f", path.to_str().unwrap()]);
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Sshd {
+    /// Starts an sshd with an ed25519 host key, in which root may log in with the key `id`.
+    pub(super) fn start() -> Self {
+        Self::start_with(|_| String::new())
+    }
+
+    /// The same, with more lines of sshd_config(5) from what is prepared in the directory.
+    pub(super) fn start_with(prepare: impl FnOnce(&Path) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        fs::create_dir_all("/run/sshd").unwrap();
+        keygen(&path.join("host"), "ed25519");
+        keygen(&path.join("id"), "ed25519");
+        fs::copy(path.join("id.pub"), path.join("authorized")).unwrap();
+        let more = prepare(path);
+        let port = free_port();
+        let at = path.display();
+        let config = format!(
+            "{more}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/authorized\n\
+             StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n\
+             KbdInteractiveAuthentication no\n"
+        );
+        fs::write(path.join("sshd_config"), config).unwrap();
+        let log = fs::File::create(path.join("log")).unwrap();
+        let child = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f", path.join("sshd_config").to_str().unwrap()])
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let sshd = Self { folder, port, child };
+        sshd.wait();
+        sshd.know(&format!("[127.0.0.1]:{port}"), "host.pub");
+        sshd
+    }
+
+    fn wait(&self) {
+        let end = Instant::now() + Duration::from_secs(10);
+        let log = self.path("log");
+        while !fs::read_to_string(&log).unwrap().contains("Server listening") {
+            assert!(Instant::now() < end, "sshd does not start: {}", fs::read_to_string(&log).unwrap());
+            std::thread::yield_now();
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Adds a line to known_hosts: `names` (with any marker) and the key in a file.
+    pub(super) fn know(&self, names: &str, key: &str) {
+        let key = fs::read_to_string(self.path(key)).unwrap();
+        let words: Vec<&str> = key.split_whitespace().take(2).collect();
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(self.path("known")).unwrap();
+        writeln!(file, "{names} {}", words.join(" ")).unwrap();
+    }
+
+    /// Writes an ssh_config(5) that knows nothing of the machine's own files, and returns options that use it.
+    pub(super) fn options(&self, more: &str) -> Options {
+        let known = self.path("known");
+        let text = format!("{more}\nHost *\n UserKnownHostsFile {}\n GlobalKnownHostsFile none\n", known.display());
+        fs::write(self.path("ssh_config"), text).unwrap();
+        Options { ssh_config: Some(self.path("ssh_config")), ..Options::default() }
+    }
+
+    /// Returns the way there that has all it needs.
+    pub(super) fn ssh(&self) -> Ssh {
+        Ssh::new(self.options(&format!("IdentityFile {}", self.path("id").display())))
+    }
+
+    pub(super) fn target(&self) -> Target {
+        self.target_at("127.0.0.1")
+    }
+
+    pub(super) fn target_at(&self, host: &str) -> Target {
+        let address = Address { user: Some("root".to_owned()), host: host.to_owned(), port: Some(self.port) };
+        Target { name: "core-01".to_owned(), address, ..Target::default() }
+    }
+}
