@@ -39,6 +39,7 @@ pub const fn tempo(down_after: Duration) -> Tempo {
         look_every: Duration::from_secs(1),
         whole_look_every: Duration::from_secs(10),
         retry_every: Duration::from_millis(500),
+        begin_within: Duration::from_secs(10),
         patience: Patience { down_after },
     }
 }

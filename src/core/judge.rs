@@ -63,7 +63,7 @@ pub struct Health {
 /// What one leader has seen of one machine since it took the lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// When watching began.
+    /// When watching began, or began anew after we had been away ourselves.
     pub watched_since: Timestamp,
     /// When the machine last answered, if it has.
     pub answered: Option<Timestamp>,
@@ -106,9 +106,19 @@ impl Evidence {
         self.answered.is_none() && self.failures.is_empty()
     }
 
-    /// Returns since when the machine has not answered.
+    /// Begins watching anew: until now it was us who did not listen.
+    pub const fn resume(&mut self, now: Timestamp) {
+        self.watched_since = now;
+    }
+
+    /// Returns since when the machine has not answered, as far as we were listening.
     pub fn silent_since(&self) -> Timestamp {
-        self.answered.unwrap_or(self.watched_since)
+        self.answered.map_or(self.watched_since, |answered| answered.max(self.watched_since))
+    }
+
+    /// Returns the latest failure that shows that its kernel is up.
+    fn proof_of_life(&self) -> Option<&(Timestamp, Failure)> {
+        self.failures.iter().rev().find(|(_, failure)| failure.kind.proves_host_up())
     }
 }
 
@@ -123,6 +133,10 @@ pub struct Judgement {
     pub again: Option<Timestamp>,
 }
 
+/// How many trips in a row must have failed before anything follows: the first may have found only that the connection
+/// was gone.
+const MISSES: usize = 2;
+
 /// Judges a machine by what was seen of it. Whoever has not looked yet gets no verdict.
 pub fn judge(evidence: &Evidence, patience: Patience, now: Timestamp) -> Option<Judgement> {
     let Some((_, latest)) = evidence.failures.last() else {
@@ -130,13 +144,16 @@ pub fn judge(evidence: &Evidence, patience: Patience, now: Timestamp) -> Option<
         return Some(Judgement { verdict: Verdict::Alive, why: "answers".to_owned(), again: None });
     };
     let due = evidence.silent_since() + patience.down_after;
-    if now < due {
+    if now < due || evidence.failures.len() < MISSES {
         let why = format!("{}: {}", latest.phase, latest.detail);
-        return Some(Judgement { verdict: Verdict::Suspect, why, again: Some(due) });
+        return Some(Judgement { verdict: Verdict::Suspect, why, again: (now < due).then_some(due) });
     }
+    // A host that was up a moment ago is not dead because it is silent now.
+    let proof = evidence.proof_of_life().filter(|(at, _)| now < *at + patience.down_after);
+    let (again, telling) = proof.map_or((None, latest), |(at, proof)| (Some(*at + patience.down_after), proof));
     let silence = now.since(evidence.silent_since()).as_secs();
-    let why = format!("no answer for {silence} s; {}: {}", latest.phase, latest.detail);
-    Some(Judgement { verdict: settle(latest.kind), why, again: None })
+    let why = format!("no answer for {silence} s; {}: {}", telling.phase, telling.detail);
+    Some(Judgement { verdict: settle(telling.kind), why, again })
 }
 
 /// What it means when a machine has failed in this way for as long as patience lasts.

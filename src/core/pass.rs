@@ -37,6 +37,7 @@ use super::report::Visit;
 use super::roster;
 use super::roster::Roster;
 use super::roster::Scope;
+use super::seat::Flight;
 use super::seat::Seat;
 use super::seat::Setback;
 use super::time::Timestamp;
@@ -51,9 +52,15 @@ pub struct Tempo {
     pub whole_look_every: Duration,
     /// Between two attempts at a machine that does not answer, and two looks at a unit that is changing.
     pub retry_every: Duration,
+    /// How long steps may be on their way: a host refuses those that come later. Whoever sends them must not give up
+    /// before that.
+    pub begin_within: Duration,
     /// How patient the judge is.
     pub patience: Patience,
 }
+
+/// How late a pass may be called before it doubts its own view of who has been silent for how long.
+const LATE: Duration = Duration::from_secs(2);
 
 /// What happened.
 #[derive(Debug)]
@@ -106,6 +113,8 @@ pub struct Pass {
     refused: BTreeMap<UnitName, String>,
     /// Set when placements or the roster may have to change.
     stale: bool,
+    /// When something was going to happen at the latest.
+    expected: Option<Timestamp>,
     deposed: bool,
     stopping: bool,
 }
@@ -126,6 +135,7 @@ impl Pass {
             committing: None,
             refused: BTreeMap::new(),
             stale: true,
+            expected: None,
             deposed: false,
             stopping: false,
         }
@@ -162,8 +172,18 @@ impl Pass {
         self.seats.iter().flat_map(|(machine, seat)| seat.setbacks.values().map(|setback| (*machine, setback)))
     }
 
-    /// Takes in what happened and returns what to do next.
+    /// Takes in what happened and returns what to do next. `now` must be read off a clock that nobody sets.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Vec<Output> {
+        if self.expected.is_some_and(|at| now.since(at) > LATE) {
+            // It was us who were away, so nobody's silence in that time tells anything.
+            self.seats.values_mut().for_each(|seat| seat.evidence.resume(now));
+        }
+        let outputs = self.respond(input, now);
+        self.expected = self.flights_end().chain(self.wake_at()).min();
+        outputs
+    }
+
+    fn respond(&mut self, input: Input, now: Timestamp) -> Vec<Output> {
         match input {
             Input::Tick => {}
             Input::Lost => self.deposed = true,
@@ -196,10 +216,21 @@ impl Pass {
     fn place(&mut self, now: Timestamp) {
         if self.stale && self.committing.is_none() {
             self.place_units(now);
-            self.roster = Roster::new(&self.snapshot, &self.scope);
-            self.seats.values_mut().for_each(|seat| seat.unplanned = true);
+            let roster = Roster::new(&self.snapshot, &self.scope);
+            for (machine, seat) in &mut self.seats {
+                // What was refused of something else than is wanted now need not be waited for.
+                let same = |unit: &UnitName| roster.of(*machine, unit) == self.roster.of(*machine, unit);
+                seat.setbacks.retain(|unit, _| same(unit));
+                seat.unplanned = true;
+            }
+            self.roster = roster;
             self.stale = false;
         }
+    }
+
+    /// Returns when each trip that is under way ends at the latest.
+    fn flights_end(&self) -> impl Iterator<Item = Timestamp> {
+        self.seats.values().filter_map(|seat| Some(seat.flight.as_ref()?.since + self.tempo.begin_within))
     }
 
     /// Returns when to look again although nothing happened.
@@ -208,8 +239,7 @@ impl Pass {
         let looks = seats.clone().map(|seat| seat.next_look);
         let retries = seats.filter(|seat| seat.answers()).flat_map(|seat| seat.setbacks.values());
         let retries = retries.map(|setback| setback.until);
-        let judgements = self.seats.values().filter(|seat| seat.verdict == Some(Verdict::Suspect));
-        let judgements = judgements.map(|seat| seat.evidence.silent_since() + self.tempo.patience.down_after);
+        let judgements = self.seats.values().filter_map(|seat| seat.judge_again);
         looks.chain(retries).chain(judgements).min()
     }
 
@@ -231,11 +261,26 @@ impl Pass {
             self.deposed = true;
             return;
         }
-        // What was observed changes no placement; everything else may.
-        self.stale |= writes.iter().any(|write| !matches!(write, Write::Log(_)));
         for write in writes {
-            self.snapshot.apply(write);
+            // What was observed has been taken in when it was.
+            if matches!(write, Write::Place(..) | Write::Unplace(_)) {
+                self.stale = true;
+                self.snapshot.apply(write);
+            }
         }
+    }
+
+    /// Takes in what was observed and tells the store.
+    fn note(&mut self, write: Write) {
+        if let Write::State(unit, ..) | Write::NoState(unit, _) = &write {
+            // Where it is to start it may have waited for this.
+            let placed = self.snapshot.placements.get(unit).map(|placement| placement.machine);
+            if let Some(seat) = placed.and_then(|machine| self.seats.get_mut(&machine)) {
+                seat.unplanned = true;
+            }
+        }
+        self.snapshot.apply(write.clone());
+        self.outbox.push(write);
     }
 
     fn visited(&mut self, machine: MachineId, report: Report, now: Timestamp) {
@@ -243,10 +288,8 @@ impl Pass {
         if let Some(refused) = report.refused {
             return self.turned_away(machine, &refused, now);
         }
-        let steps = seat.flight.take().unwrap_or_default();
-        for (step, outcome) in steps.iter().zip(&report.outcomes) {
-            seat.conclude(step, outcome, now);
-        }
+        let steps = seat.flight.take().map(|flight| flight.steps).unwrap_or_default();
+        seat.conclude(&steps, &report.outcomes, now);
         let whole = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
         if let Some(seen) = report.observation {
             seat.observe(seen, now);
@@ -272,7 +315,7 @@ impl Pass {
                 return;
             }
             Refused::OtherMachine(id) => (FailureKind::Stranger, format!("machine {id} answers at its address")),
-            Refused::TooLate => (FailureKind::Silent, "the visit arrived too late".to_owned()),
+            Refused::TooLate => (FailureKind::Sick, "the visit arrived too late".to_owned()),
             Refused::Busy => (FailureKind::Sick, "another visit holds the host's lock".to_owned()),
             Refused::Unfit(why) => (FailureKind::Sick, (*why).to_owned()),
         };
@@ -282,7 +325,7 @@ impl Pass {
 
     fn lost(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
         let Some(seat) = self.seats.get_mut(&machine) else { return };
-        let steps = seat.flight.take().unwrap_or_default();
+        let steps = seat.flight.take().map(|flight| flight.steps).unwrap_or_default();
         seat.next_look = now + self.tempo.retry_every;
         seat.lose(failure.clone(), now);
         // A candidate that does not answer is none.
@@ -295,14 +338,15 @@ impl Pass {
     /// Notes in the store what changed of a machine's units.
     fn note_states(&mut self, machine: MachineId) {
         let Some(units) = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()) else { return };
-        for (unit, state) in units {
-            if self.snapshot.states.get(unit).and_then(|states| states.get(&machine)) != Some(state) {
-                self.outbox.push(Write::State(unit.clone(), machine, state.clone()));
-            }
-        }
+        let noted = |unit: &UnitName| self.snapshot.states.get(unit).and_then(|states| states.get(&machine));
+        let changed = units.iter().filter(|(unit, state)| noted(unit) != Some(*state));
+        let changed = changed.map(|(unit, state)| Write::State(unit.clone(), machine, state.clone()));
         let known = self.snapshot.states.iter().filter(|(_, states)| states.contains_key(&machine));
-        for (unit, _) in known.filter(|(unit, _)| !units.contains_key(*unit)) {
-            self.outbox.push(Write::NoState(unit.clone(), machine));
+        let gone = known.filter(|(unit, _)| !units.contains_key(*unit));
+        let gone = gone.map(|(unit, _)| Write::NoState(unit.clone(), machine));
+        let writes: Vec<Write> = changed.chain(gone).collect();
+        for write in writes {
+            self.note(write);
         }
     }
 
@@ -349,6 +393,7 @@ impl Pass {
                 continue;
             }
             let Some(judgement) = judge(&seat.evidence, self.tempo.patience, now) else { continue };
+            seat.judge_again = judgement.again;
             if seat.verdict == Some(judgement.verdict) {
                 continue;
             }
@@ -356,7 +401,7 @@ impl Pass {
             let known = self.snapshot.health.get(machine).map(|health| health.verdict);
             self.stale = true;
             if self.scope == Scope::All && known != Some(judgement.verdict) {
-                let last_seen = seat.evidence.silent_since();
+                let last_seen = seat.evidence.answered.unwrap_or(seat.evidence.watched_since);
                 let health = Health { verdict: judgement.verdict, since: now, last_seen, why: judgement.why };
                 changed.push((*machine, known, health));
             }
@@ -365,7 +410,7 @@ impl Pass {
             if known.is_some() || health.verdict != Verdict::Alive {
                 self.log(now, Some(machine), None, format!("{}: {}", health.verdict, health.why));
             }
-            self.outbox.push(Write::Health(machine, health));
+            self.note(Write::Health(machine, health));
         }
     }
 
@@ -434,6 +479,13 @@ impl Pass {
                 }
             }
         }
+        // A unit that has nowhere else to go stays where it is: its machine may come back.
+        let wanted = |unit: &UnitName| {
+            let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
+            let joined = machine.is_some_and(|machine| self.snapshot.machines.contains_key(&machine));
+            joined && self.snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive)
+        };
+        moved.retain(|unit, _| !wanted(unit));
         for (unit, why) in moved {
             self.log(now, None, Some(&unit), format!("taken off: {why}"));
             self.outbox.push(Write::Unplace(unit));
@@ -460,9 +512,13 @@ impl Pass {
         let idle = self.seats.iter().filter(|(_, seat)| seat.flight.is_none() && seat.is_due(now));
         let idle: Vec<MachineId> = idle.map(|(machine, _)| *machine).collect();
         for machine in idle {
-            let steps = self.steps_for(machine, now);
+            let needed = self.needed_by(machine);
+            let steps = self.sendable(machine, needed.clone(), now);
             let Some(seat) = self.seats.get_mut(&machine) else { continue };
-            seat.unplanned &= !seat.is_ready();
+            if seat.is_ready() {
+                seat.unplanned = false;
+                seat.settle(&needed, &steps, now);
+            }
             if steps.is_empty() && now < seat.next_look {
                 continue;
             }
@@ -475,44 +531,52 @@ impl Pass {
             let visit = Visit {
                 machine: Some(machine),
                 epoch: self.epoch,
-                expires: None,
+                expires: seat.expiry(now, self.tempo.begin_within).filter(|_| !steps.is_empty()),
                 files: files.collect(),
                 steps: steps.clone(),
             };
-            seat.flight = Some(steps);
+            seat.flight = Some(Flight { steps, since: now });
             outputs.push(Output::Visit { machine, visit, glance });
         }
     }
 
     /// Returns the steps that a machine needs and can be sent now.
     pub fn steps_for(&self, machine: MachineId, now: Timestamp) -> Vec<Step> {
+        self.sendable(machine, self.needed_by(machine), now)
+    }
+
+    /// Returns the steps that a machine needs, if it is known what is there and nothing is on its way.
+    fn needed_by(&self, machine: MachineId) -> Vec<Step> {
         let Some(seat) = self.seats.get(&machine).filter(|seat| seat.is_ready()) else { return Vec::new() };
         let Some(observed) = &seat.units else { return Vec::new() };
         let none = BTreeMap::new();
         let wanted = self.roster.wanted(machine).unwrap_or(&none);
-        let steps = match &self.scope {
-            Scope::All => plan::steps(wanted, observed, |unit| roster::stranger(&self.snapshot, unit)),
-            Scope::Units(_) => {
-                let scoped = observed.iter().filter(|(unit, _)| self.scope.has(unit));
-                let observed = scoped.map(|(unit, state)| (unit.clone(), state.clone())).collect();
-                plan::steps(wanted, &observed, |unit| roster::stranger(&self.snapshot, unit))
-            }
+        let stranger = |unit: &UnitName| {
+            let about = self.scope.has(unit) && self.snapshot.is_readable(unit);
+            about.then(|| roster::stranger(&self.snapshot, unit)).flatten()
         };
-        let sound = |step: &Step| !seat.is_set_back(step, now) && self.snapshot.is_readable(&step.unit);
-        let mut steps: Vec<Step> = steps.into_iter().filter(sound).collect();
-        let held: BTreeSet<UnitName> =
-            steps.iter().map(|step| &step.unit).filter(|unit| self.runs_elsewhere(unit, machine)).cloned().collect();
-        steps.retain(|step| !(step.action.starts() && held.contains(&step.unit)));
+        let mut steps = plan::steps(wanted, observed, stranger);
+        steps.retain(|step| self.snapshot.is_readable(&step.unit));
         steps
     }
 
-    /// Says whether a unit still runs on another machine that answers and where it will be stopped first.
+    /// Returns those of the steps that can be taken now.
+    fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
+        let Some(seat) = self.seats.get(&machine) else { return Vec::new() };
+        steps.retain(|step| !seat.is_set_back(&step.unit, now));
+        steps.retain(|step| !(step.action.starts() && self.runs_elsewhere(&step.unit, machine)));
+        steps
+    }
+
+    /// Says whether a unit still runs on another machine, where it can be stopped first: a machine that answers, or of
+    /// which it is not known yet whether it does.
     fn runs_elsewhere(&self, unit: &UnitName, machine: MachineId) -> bool {
         let Some(states) = self.snapshot.states.get(unit) else { return false };
-        let others = states.iter().filter(|(other, state)| **other != machine && state.runs());
-        others.into_iter().any(|(other, _)| {
-            let unwanted = self.roster.wanted(*other).is_none_or(|wanted| !wanted.contains_key(unit));
-            unwanted && self.seats.get(other).is_some_and(|seat| seat.answers() && !seat.setbacks.contains_key(unit))
+        let mut others = states.iter().filter(|(other, state)| **other != machine && state.runs());
+        others.any(|(other, _)| {
+            let unwanted = self.roster.of(*other, unit).is_none();
+            let waits = |seat: &Seat| seat.answers() || matches!(seat.verdict, None | Some(Verdict::Suspect));
+            unwanted && self.seats.get(other).is_some_and(waits)
         })
     }
 }

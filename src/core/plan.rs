@@ -107,15 +107,16 @@ pub struct Wanted {
 /// Returns the steps that make a machine's units what they should be, in the order in which a visit takes them.
 ///
 /// `wanted` is what belongs on the machine, `observed` what is there, and `stranger` says why a unit that is there and
-/// does not belong has to go. A machine that is as it should be gets no steps.
+/// does not belong has to go, if it has to. A machine that is as it should be gets no steps.
 pub fn steps(
     wanted: &BTreeMap<UnitName, Wanted>,
     observed: &BTreeMap<UnitName, UnitState>,
-    stranger: impl Fn(&UnitName) -> Reason,
+    stranger: impl Fn(&UnitName) -> Option<Reason>,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     for unit in observed.keys().filter(|unit| !wanted.contains_key(*unit)) {
-        steps.push(Step { unit: unit.clone(), action: Action::Unload, reason: stranger(unit) });
+        let unload = |reason| Step { unit: unit.clone(), action: Action::Unload, reason };
+        steps.extend(stranger(unit).map(unload));
     }
     for (unit, wanted) in wanted {
         for (action, reason) in one_unit(*wanted, observed.get(unit)) {
@@ -147,7 +148,8 @@ fn one_unit(wanted: Wanted, there: Option<&UnitState>) -> Vec<(Action, Reason)> 
             return steps;
         }
         Some(state) => {
-            if !launch && (state.launched || state.runs()) {
+            // What runs without having been started here was started by another unit (a timer, a socket, `Wants=`).
+            if !launch && state.launched {
                 steps.push((Action::Stop, Reason::WantedLoaded));
             }
         }

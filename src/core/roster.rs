@@ -52,6 +52,11 @@ impl Roster {
         self.wanted.get(&machine)
     }
 
+    /// Returns what is wanted of a unit on a machine.
+    pub fn of(&self, machine: MachineId, unit: &UnitName) -> Option<&Wanted> {
+        self.wanted.get(&machine)?.get(unit)
+    }
+
     /// Returns the machines that something belongs on.
     pub fn machines(&self) -> impl Iterator<Item = MachineId> {
         self.wanted.keys().copied()
@@ -65,11 +70,13 @@ fn wanted_of(snapshot: &Snapshot, name: &UnitName) -> Option<Wanted> {
     Some(Wanted { unit: *unit, install: file.has_install() })
 }
 
-/// Says why a unit that is on a machine and does not belong there has to go.
-pub fn stranger(snapshot: &Snapshot, unit: &UnitName) -> Reason {
+/// Says why a unit that is on a machine and does not belong there has to go. One that is to be somewhere and has no
+/// place yet need not: the place may be this one.
+pub fn stranger(snapshot: &Snapshot, unit: &UnitName) -> Option<Reason> {
     match (snapshot.units.get(unit), snapshot.placements.get(unit)) {
-        (None, _) => Reason::NotSubmitted,
-        (Some(_), Some(placement)) => Reason::PlacedElsewhere(placement.machine),
-        (Some(_), None) => Reason::WantedInactive,
+        (None, _) => Some(Reason::NotSubmitted),
+        (Some(known), _) if known.desired == DesiredState::Inactive => Some(Reason::WantedInactive),
+        (Some(_), Some(placement)) => Some(Reason::PlacedElsewhere(placement.machine)),
+        (Some(_), None) => None,
     }
 }

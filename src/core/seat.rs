@@ -9,7 +9,6 @@ use super::cluster::UnitState;
 use super::evidence::Failure;
 use super::judge::Evidence;
 use super::judge::Verdict;
-use super::plan::Action;
 use super::plan::Step;
 use super::report::Observation;
 use super::report::Outcome;
@@ -30,16 +29,29 @@ pub struct Seat {
     pub units: Option<BTreeMap<UnitName, UnitState>>,
     /// The host's boot, to tell a machine that came back from one that was never away.
     pub boot: String,
-    /// The steps that are on their way, or an empty list for a look.
-    pub flight: Option<Vec<Step>>,
+    /// When it last said how long it had been up, and what it said.
+    pub uptime: Option<(Timestamp, Duration)>,
+    /// The trip that is under way.
+    pub flight: Option<Flight>,
     /// Set when what it needs may have changed since its steps were last worked out.
     pub unplanned: bool,
+    /// When to judge again although nothing new has come.
+    pub judge_again: Option<Timestamp>,
     /// When to look again.
     pub next_look: Timestamp,
     /// When to look thoroughly again.
     pub next_whole_look: Timestamp,
     /// Steps that were refused, by unit.
     pub setbacks: BTreeMap<UnitName, Setback>,
+}
+
+/// A trip that is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flight {
+    /// What it is to do; nothing for a look.
+    pub steps: Vec<Step>,
+    /// When it left.
+    pub since: Timestamp,
 }
 
 /// A step that was refused.
@@ -63,8 +75,10 @@ impl Seat {
             verdict: None,
             units: None,
             boot: String::new(),
+            uptime: None,
             flight: None,
             unplanned: true,
+            judge_again: None,
             next_look: now,
             next_whole_look: now,
             setbacks: BTreeMap::new(),
@@ -95,6 +109,7 @@ impl Seat {
     pub fn observe(&mut self, seen: Observation, now: Timestamp) -> Option<BTreeMap<UnitName, UnitState>> {
         self.evidence.answer(now);
         self.boot = seen.boot;
+        self.uptime = Some((now, seen.uptime));
         let units = seen.units?;
         self.units.replace(units)
     }
@@ -105,24 +120,50 @@ impl Seat {
         self.units = None;
     }
 
-    /// Notes how a step ended.
-    pub fn conclude(&mut self, step: &Step, outcome: &Outcome, now: Timestamp) {
-        let Outcome::Failed(said) = outcome else {
-            // A unit may take several steps in one visit; the last one tells.
-            self.setbacks.remove(&step.unit);
-            return;
-        };
-        let times = self.setbacks.get(&step.unit).map_or(0, |setback| setback.times) + 1;
-        let wait = RETRY.0.saturating_mul(1 << times.min(10).saturating_sub(1)).min(RETRY.1);
-        let setback = Setback { step: step.clone(), said: said.clone(), times, until: now + wait };
-        self.setbacks.insert(step.unit.clone(), setback);
+    /// Returns the host's uptime from which on it must refuse steps that are sent now and given up `within` that time.
+    ///
+    /// Its uptime was at least this when the answer came, so the host may refuse a little early and never late.
+    pub fn expiry(&self, now: Timestamp, within: Duration) -> Option<Duration> {
+        self.uptime.map(|(heard, uptime)| uptime + now.since(heard) + within)
     }
 
-    /// Says whether a step is one that was refused a moment ago.
-    pub fn is_set_back(&self, step: &Step, now: Timestamp) -> bool {
-        let same = |a: Action, b: Action| a == b || !a.starts() || !b.starts();
-        self.setbacks
-            .get(&step.unit)
-            .is_some_and(|setback| now < setback.until && same(setback.step.action, step.action))
+    /// Notes how a trip's steps ended. Of several for one unit the first that failed tells.
+    pub fn conclude(&mut self, steps: &[Step], outcomes: &[Outcome], now: Timestamp) {
+        let mut failed: BTreeMap<&UnitName, (&Step, &str)> = BTreeMap::new();
+        for (step, outcome) in steps.iter().zip(outcomes) {
+            if let Outcome::Failed(said) = outcome {
+                failed.entry(&step.unit).or_insert((step, said));
+            }
+        }
+        for step in steps.iter().filter(|step| !failed.contains_key(&step.unit)) {
+            self.setbacks.remove(&step.unit);
+        }
+        for (unit, (step, said)) in failed {
+            let times = self.setbacks.get(unit).map_or(0, |setback| setback.times).saturating_add(1);
+            let setback = Setback { step: step.clone(), said: said.to_owned(), times, until: now + pause(times) };
+            self.setbacks.insert(unit.clone(), setback);
+        }
     }
+
+    /// Says whether a unit waits because one of its steps was refused a moment ago.
+    pub fn is_set_back(&self, unit: &UnitName, now: Timestamp) -> bool {
+        self.setbacks.get(unit).is_some_and(|setback| now < setback.until)
+    }
+
+    /// Forgets the setbacks of units that need nothing any more, and puts off those that are not tried again now
+    /// although they could be.
+    pub fn settle(&mut self, needed: &[Step], sent: &[Step], now: Timestamp) {
+        let about = |steps: &[Step], unit: &UnitName| steps.iter().any(|step| step.unit == *unit);
+        self.setbacks.retain(|unit, _| about(needed, unit));
+        for (unit, setback) in &mut self.setbacks {
+            if setback.until <= now && !about(sent, unit) {
+                setback.until = now + pause(setback.times);
+            }
+        }
+    }
+}
+
+/// How long a step waits that was refused so often.
+fn pause(times: u32) -> Duration {
+    RETRY.0.saturating_mul(1 << times.clamp(1, 10).saturating_sub(1)).min(RETRY.1)
 }
