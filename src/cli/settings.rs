@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::CommandError;
 use crate::remote::ssh;
+use crate::store::Credentials;
 
 /// Flags that every command takes. Each is also read from `MUSTER_<FLAG>` and from `muster.toml`.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -23,6 +25,21 @@ pub struct Flags {
     /// Which cluster: a token made by `muster discovery new` [default: default]
     #[arg(long, global = true, env = "MUSTER_TOKEN", value_name = "TOKEN")]
     pub token: Option<String>,
+    /// The CA that signed the etcd servers' certificates, for etcds:// (PEM)
+    #[arg(long, global = true, env = "MUSTER_ETCD_CA_FILE", value_name = "FILE")]
+    pub etcd_ca_file: Option<PathBuf>,
+    /// Our certificate for etcd, if it asks for one (PEM)
+    #[arg(long, global = true, env = "MUSTER_ETCD_CERT_FILE", value_name = "FILE")]
+    pub etcd_cert_file: Option<PathBuf>,
+    /// The key of our certificate for etcd (PEM)
+    #[arg(long, global = true, env = "MUSTER_ETCD_KEY_FILE", value_name = "FILE")]
+    pub etcd_key_file: Option<PathBuf>,
+    /// Log in to etcd as this user; the password is in MUSTER_ETCD_PASSWORD or a file
+    #[arg(long, global = true, env = "MUSTER_ETCD_USERNAME", value_name = "USER")]
+    pub etcd_username: Option<String>,
+    /// Read etcd's password from the first line of this file
+    #[arg(long, global = true, env = "MUSTER_ETCD_PASSWORD_FILE", value_name = "FILE")]
+    pub etcd_password_file: Option<PathBuf>,
     /// Hosts, groups and variables: a file or a directory (can be repeated)
     #[arg(long, short = 'i', global = true, env = "MUSTER_INVENTORY", value_name = "PATH", value_delimiter = ':')]
     pub inventory: Vec<PathBuf>,
@@ -39,6 +56,8 @@ pub struct Flags {
 pub struct Settings {
     /// Where the cluster is kept.
     pub store: String,
+    /// What proves to the store who we are.
+    pub credentials: Credentials,
     /// Which cluster.
     pub token: String,
     /// The inventory's sources.
@@ -78,12 +97,26 @@ impl Flags {
         let store = self.store.or(file.store).map_or_else(default_store, Ok)?;
         Ok(Settings {
             store,
+            credentials: Credentials {
+                ca_file: self.etcd_ca_file.or(file.etcd_ca_file),
+                cert_file: self.etcd_cert_file.or(file.etcd_cert_file),
+                key_file: self.etcd_key_file.or(file.etcd_key_file),
+                username: self.etcd_username.or(file.etcd_username),
+                password: password(),
+                password_file: self.etcd_password_file.or(file.etcd_password_file),
+            },
             token: self.token.or(file.token).unwrap_or_else(|| "default".to_owned()),
             inventory: if self.inventory.is_empty() { file.inventory } else { self.inventory },
             ssh_config: self.ssh_config.or(file.ssh_config),
             strict_host_key_checking: self.strict_host_key_checking.or(file.strict_host_key_checking),
         })
     }
+}
+
+/// Returns the password for etcd. It has no flag: flags are for everybody on the machine to see.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+fn password() -> Option<SecretString> {
+    std::env::var("MUSTER_ETCD_PASSWORD").ok().filter(|password| !password.is_empty()).map(SecretString::from)
 }
 
 fn default_store() -> Result<String, CommandError> {
@@ -115,7 +148,21 @@ fn read_file(named: Option<&Path>) -> Result<Flags, CommandError> {
         toml::from_str(&text).map_err(|error| CommandError::usage(format!("{}: {error}", path.display())))?;
     // Paths in a file are relative to that file, wherever the command is run.
     let base = path.parent().unwrap_or_else(|| Path::new("."));
-    flags.ssh_config = flags.ssh_config.map(|path| base.join(path));
+    for path in [
+        &mut flags.ssh_config,
+        &mut flags.etcd_ca_file,
+        &mut flags.etcd_cert_file,
+        &mut flags.etcd_key_file,
+        &mut flags.etcd_password_file,
+    ] {
+        *path = path.as_ref().map(|path| base.join(path));
+    }
+    let database =
+        flags.store.as_deref().and_then(|store| store.strip_prefix("sqlite:")).filter(|path| !path.is_empty());
+    flags.store = match database {
+        Some(path) => Some(format!("sqlite:{}", base.join(path).display())),
+        None => flags.store,
+    };
     flags.inventory = flags.inventory.iter().map(|path| base.join(path)).collect();
     Ok(flags)
 }

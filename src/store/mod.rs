@@ -3,6 +3,7 @@
 //! One trait, three back ends with one contract: etcd, sqlite and memory. This is the only room that names
 //! `etcd_client` and `rusqlite`. It moves keys and values; what they mean is in [`layout`].
 
+mod etcd;
 pub mod follow;
 pub mod layout;
 pub mod lead;
@@ -10,8 +11,11 @@ mod memory;
 mod open;
 mod sqlite;
 
+pub use etcd::EtcdStore;
 pub use memory::MemoryStore;
 pub use open::BadLocation;
+pub use open::Credentials;
+pub use open::EtcdLocation;
 pub use open::Location;
 pub use open::open;
 pub use sqlite::SqliteStore;

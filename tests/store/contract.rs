@@ -31,6 +31,14 @@ macro_rules! rules {
                 super::$rule(std::sync::Arc::new(store), "/t/").await;
             })*
         }
+
+        /// Runs every rule against one store.
+        pub(crate) async fn all(store: &SharedStore) {
+            $(
+                eprintln!("{}", stringify!($rule));
+                $rule(store.clone(), concat!("/", stringify!($rule), "/")).await;
+            )*
+        }
     };
 }
 

@@ -1,0 +1,215 @@
+//! The store in etcd, by its v3 API.
+
+mod cluster;
+mod error;
+mod watch;
+
+use std::time::Duration;
+
+use etcd_client::Compare;
+use etcd_client::CompareOp;
+use etcd_client::GetOptions;
+use etcd_client::KeyValue;
+use etcd_client::PutOptions;
+use etcd_client::Txn;
+use etcd_client::TxnOp;
+
+use super::Change;
+use super::Check;
+use super::Entry;
+use super::LeaseId;
+use super::Listing;
+use super::Revision;
+use super::Store;
+use super::StoreError;
+use super::Watch;
+use super::open::Credentials;
+use super::open::EtcdLocation;
+use cluster::Cluster;
+use cluster::Nature;
+use error::Trouble;
+use watch::EtcdWatch;
+
+/// How many keys are asked for at once.
+const PAGE: i64 = 1000;
+
+/// How much one answer may be: a page of the largest values would be more, and is then asked for in smaller pages.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// How often a list is begun again because etcd was compacted under it.
+const LIST_TRIES: usize = 3;
+
+/// A store in an etcd cluster.
+#[derive(Debug, Clone)]
+pub struct EtcdStore {
+    cluster: Cluster,
+    prefix: String,
+}
+
+impl EtcdStore {
+    /// Makes a store that connects when it is first used.
+    pub async fn open(location: &EtcdLocation, credentials: &Credentials) -> Result<Self, StoreError> {
+        let cluster = Cluster::new(location, credentials).await?;
+        Ok(Self { cluster, prefix: location.prefix.clone() })
+    }
+
+    fn key(&self, key: &str) -> Vec<u8> {
+        [self.prefix.as_bytes(), key.as_bytes()].concat()
+    }
+
+    fn compare(&self, check: &Check) -> Compare {
+        let key = self.key(check.key());
+        match check {
+            Check::Absent(_) => Compare::create_revision(key, CompareOp::Equal, 0),
+            Check::Created(_, revision) => Compare::create_revision(key, CompareOp::Equal, *revision),
+            Check::Modified(_, revision) => Compare::mod_revision(key, CompareOp::Equal, *revision),
+        }
+    }
+
+    fn operation(&self, change: Change) -> TxnOp {
+        match change {
+            Change::Put { key, value, lease } => {
+                let options = lease.map(|lease| PutOptions::new().with_lease(lease.0));
+                TxnOp::put(self.key(&key), value, options)
+            }
+            Change::Delete(key) => TxnOp::delete(self.key(&key), None),
+        }
+    }
+
+    /// Reads everything under a prefix page by page, all at the revision of the first page.
+    async fn pages(&self, prefix: &str) -> Result<Listing, Trouble> {
+        let mut from = self.key(prefix);
+        let end = end_of(&from);
+        let mut listing = Listing::default();
+        let mut page = PAGE;
+        loop {
+            let options = GetOptions::new().with_range(end.clone()).with_limit(page).with_revision(listing.revision);
+            let read = self.cluster.call(Nature::Repeatable, |client| {
+                let mut kv = client.kv_client().max_decoding_message_size(ANSWER_BYTES);
+                let (from, options) = (from.clone(), options.clone());
+                async move { kv.get(from, Some(options)).await }
+            });
+            let answer = match read.await {
+                Err(Trouble::AnswerTooLarge(_)) if page > 1 => {
+                    page /= 2;
+                    continue;
+                }
+                answer => answer?,
+            };
+            if listing.revision == 0 {
+                listing.revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+            }
+            listing.entries.extend(answer.kvs().iter().map(|kv| entry(kv, &self.prefix)));
+            match answer.kvs().last() {
+                Some(last) if answer.more() => from = [last.key(), b"\0"].concat(),
+                _ => return Ok(listing),
+            }
+        }
+    }
+}
+
+/// Returns the first key after all those that start with a prefix; etcd takes `\0` for the end of all keys.
+fn end_of(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![0]
+}
+
+/// Reads an entry. A key that is not text is somebody else's; it is shown as well as can be.
+fn entry(kv: &KeyValue, prefix: &str) -> Entry {
+    Entry {
+        key: key(kv, prefix),
+        value: kv.value().to_vec(),
+        created: kv.create_revision(),
+        modified: kv.mod_revision(),
+    }
+}
+
+fn key(kv: &KeyValue, prefix: &str) -> String {
+    String::from_utf8_lossy(kv.key().get(prefix.len()..).unwrap_or_default()).into_owned()
+}
+
+#[async_trait::async_trait]
+impl Store for EtcdStore {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        let path = self.key(key);
+        let read = self.cluster.call(Nature::Repeatable, |mut client| {
+            let path = path.clone();
+            async move { client.get(path, None).await }
+        });
+        let answer = read.await.map_err(|trouble| trouble.told(&self.cluster))?;
+        Ok(answer.kvs().first().map(|kv| entry(kv, &self.prefix)))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.pages(prefix).await {
+                Err(Trouble::Compacted) if tries < LIST_TRIES => tries += 1,
+                listing => return listing.map_err(|trouble| trouble.told(&self.cluster)),
+            }
+        }
+    }
+
+    async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
+        if let Some(detail) = super::refusal(&checks, &changes) {
+            return Err(StoreError::Refused { store: self.cluster.name(), detail });
+        }
+        let lease = changes.iter().find_map(|change| match change {
+            Change::Put { lease, .. } => *lease,
+            Change::Delete(_) => None,
+        });
+        let compares: Vec<_> = checks.iter().map(|check| self.compare(check)).collect();
+        let operations: Vec<_> = changes.into_iter().map(|change| self.operation(change)).collect();
+        let txn = Txn::new().when(compares).and_then(operations);
+        let commit = self.cluster.call(Nature::OnceOnly, |mut client| {
+            let txn = txn.clone();
+            async move { client.txn(txn).await }
+        });
+        let answer = commit.await.map_err(|trouble| match (trouble, lease) {
+            (Trouble::NoLease, Some(lease)) => StoreError::LeaseGone(lease),
+            (trouble, _) => trouble.told(&self.cluster),
+        })?;
+        let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+        Ok(answer.succeeded().then_some(revision))
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
+        let seconds = i64::try_from(ttl.as_secs().max(1)).unwrap_or(i64::MAX);
+        // Granting twice leaves a lease that holds nothing and ends by itself.
+        let grant =
+            self.cluster.call(Nature::Repeatable, |mut client| async move { client.lease_grant(seconds, None).await });
+        let answer = grant.await.map_err(|trouble| trouble.told(&self.cluster))?;
+        Ok(LeaseId(answer.id()))
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
+        let keep = self
+            .cluster
+            .call(Nature::Repeatable, |mut client| async move { client.lease_keep_alive(lease.0).await.map(drop) });
+        keep.await.map_err(|trouble| match trouble {
+            Trouble::NoLease => StoreError::LeaseGone(lease),
+            trouble => trouble.told(&self.cluster),
+        })
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        let revoke = self
+            .cluster
+            .call(Nature::Repeatable, |mut client| async move { client.lease_revoke(lease.0).await.map(drop) });
+        match revoke.await {
+            Ok(()) | Err(Trouble::NoLease) => Ok(()),
+            Err(trouble) => Err(trouble.told(&self.cluster)),
+        }
+    }
+
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError> {
+        let watch = EtcdWatch::open(self.cluster.clone(), &self.prefix, &self.key(prefix), after).await?;
+        Ok(Box::new(watch))
+    }
+}
