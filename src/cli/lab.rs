@@ -71,9 +71,18 @@ struct Up {
     /// How many hosts [default: 3]
     #[arg(long, value_name = "N", conflicts_with = "names")]
     hosts: Option<usize>,
+    /// Where etcd runs: on the first three hosts, or nowhere (the store is then sqlite) [default: none]
+    #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "names")]
+    etcd: Option<Etcd>,
     /// Which addresses [default: 172.17.8.0/24, or the next that this machine does not use]
     #[arg(long, value_name = "CIDR", conflicts_with = "names")]
     subnet: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Etcd {
+    Hosts,
+    None,
 }
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
@@ -141,6 +150,7 @@ fn make(dir: PathBuf, wanted: &Up) -> Result<(), CommandError> {
     let start = Instant::now();
     let mut options = Options::new(dir);
     options.hosts = wanted.hosts;
+    options.etcd = wanted.etcd.map(|etcd| etcd == Etcd::Hosts);
     options.subnet = wanted.subnet.as_deref().map(str::parse::<Subnet>).transpose()?;
     options.say = ui::remark;
     options.stop = interrupted;

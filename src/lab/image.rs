@@ -39,7 +39,7 @@ for unit in $MASKED; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
 ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
 find "$root/etc/systemd/system" -name 'etcd*.service' -delete
 mkdir -p "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system.conf.d"
-printf '[Journal]\nStorage=volatile\n' >"$root/etc/systemd/journald.conf.d/lab.conf"
+printf '[Journal]\nStorage=volatile\nRuntimeMaxFileSize=2M\nRuntimeMaxUse=32M\n' >"$root/etc/systemd/journald.conf.d/lab.conf"
 printf '[Manager]\nShowStatus=error\n' >"$root/etc/systemd/system.conf.d/lab.conf"
 printf 'AuthorizedKeysFile /etc/ssh/authorized_keys .ssh/authorized_keys\nHostKey /etc/ssh/ssh_host_ed25519_key\n' \
     >"$root/etc/ssh/sshd_config.d/lab.conf"

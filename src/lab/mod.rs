@@ -33,6 +33,7 @@ use record::Record;
 pub use error::LabError;
 pub use record::Host;
 pub use subnet::Subnet;
+pub use tool::check;
 
 /// Where the lab is unless it is told otherwise.
 pub const DEFAULT_DIR: &str = "/var/lib/muster/lab";

@@ -32,7 +32,7 @@ pub(super) const SSH: u16 = 22;
 /// then the files that take this process into its control groups.
 ///
 /// What nspawn keeps of a machine under /run/systemd goes into memory of its own: nothing of it is left here, and it
-/// never finds the systemd of this machine, if there is one.
+/// never finds the systemd of this machine, if there is one. 133 is its word for a host that wants to start again.
 const BOOT: &str = r#"
 set -e
 disk=$1 image=$2 namespace=$3 machine=$4 name=$5
@@ -42,9 +42,13 @@ cd "$disk"
 mkdir -p /run/systemd
 mount -t tmpfs -o mode=0755 muster-lab /run/systemd
 mount -t overlay -o "lowerdir=$image,upperdir=upper,workdir=work" muster-lab root
-exec systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --machine="$machine" --hostname="$name" \
-    --resolv-conf=off --timezone=off --link-journal=no --console=read-only --kill-signal=SIGRTMIN+4 \
-    --network-namespace-path="$namespace" -D "$disk/root"
+while :; do
+    code=0
+    systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --machine="$machine" --hostname="$name" \
+        --resolv-conf=off --timezone=off --link-journal=no --console=read-only \
+        --network-namespace-path="$namespace" -D "$disk/root" || code=$?
+    [ "$code" = 133 ] || exit "$code"
+done
 "#;
 
 /// What a host is made of on this machine.

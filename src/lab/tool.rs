@@ -8,10 +8,12 @@ use std::process::Stdio;
 use super::error::LabError;
 
 /// The programs the lab needs, with the Debian package that has each.
-const NEEDED: [(&str, &str); 6] = [
+const NEEDED: [(&str, &str); 8] = [
     ("ip", "iproute2"),
     ("mmdebstrap", "mmdebstrap"),
+    ("kill", "procps"),
     ("mount", "mount"),
+    ("setsid", "util-linux"),
     ("ssh-keygen", "openssh-client"),
     ("systemd-nspawn", "systemd-container"),
     ("unshare", "util-linux"),
@@ -20,8 +22,8 @@ const NEEDED: [(&str, &str); 6] = [
 /// Where Debian keeps programs. Cron and sudo may have a shorter `PATH`.
 const PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// Checks that this is root and that every program is there.
-pub(super) fn check() -> Result<(), LabError> {
+/// Checks that this machine can have a lab: that this is root, and that every program is there.
+pub fn check() -> Result<(), LabError> {
     if !rustix::process::geteuid().is_root() {
         return Err(LabError::NotRoot);
     }

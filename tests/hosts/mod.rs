@@ -1,1 +1,177 @@
 //! Real systemd hosts in the lab, real sshd, real etcd.
+//!
+//! Each test boots a lab of its own, which takes a second or two, and shares nothing with the others. What is left of
+//! the lab of a test that was killed is removed by the next one that runs.
+
+mod lab;
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use muster::lab::Lab;
+use muster::lab::Options;
+use muster::lab::Scratch;
+
+/// What the directories of the tests' labs start with.
+const PREFIX: &str = "/tmp/muster-test-lab-";
+
+/// How many labs this process has asked for.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Returns a directory for a lab, if hosts can be had here. If not, says why; where nothing may be skipped, fails.
+pub(crate) fn place() -> Option<PathBuf> {
+    if let Err(error) = muster::lab::check() {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "no real hosts here: {error}");
+        eprintln!("skipped, no real hosts here: {error}");
+        return None;
+    }
+    sweep();
+    let me = std::process::id();
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    Some(PathBuf::from(format!("{PREFIX}{me}-{}-{number}", started(me).unwrap())))
+}
+
+/// Returns the wish for a lab of this many hosts without etcd, if hosts can be had here.
+pub(crate) fn options(hosts: usize) -> Option<Options> {
+    let mut options = Options::new(place()?);
+    options.hosts = Some(hosts);
+    options.etcd = Some(false);
+    Some(options)
+}
+
+/// Boots a lab of this many hosts whose store is a file, if hosts can be had here.
+pub(crate) fn lab(hosts: usize) -> Option<Scratch> {
+    Some(Lab::scratch(&options(hosts)?).unwrap())
+}
+
+/// Returns when a process was started, in the kernel's ticks: with its number it names one process for good.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Removes the labs of tests that are no more.
+fn sweep() {
+    for entry in fs::read_dir("/tmp").unwrap().flatten() {
+        let path = entry.path();
+        let Some(owner) = path.to_str().and_then(|path| path.strip_prefix(PREFIX)) else { continue };
+        let mut parts = owner.split('-').map(str::parse::<u64>);
+        if let (Some(Ok(pid)), Some(Ok(start))) = (parts.next(), parts.next())
+            && started(u32::try_from(pid).unwrap()) != Some(start)
+        {
+            // Another test may be doing the same at this moment.
+            let _ = Lab::destroy(&path);
+        }
+    }
+}
+
+/// How a command ended, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// Returns what it printed, having checked that it succeeded.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self.out
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Said {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// Prepares the muster binary, with nothing in its environment but where its programs are.
+pub(crate) fn bare() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", "/nonexistent")
+        .env("LC_ALL", "C.UTF-8");
+    command
+}
+
+/// Runs muster against a lab's hosts and store.
+pub(crate) fn muster(lab: &Lab, args: &[&str]) -> Said {
+    run(bare().env("MUSTER_CONFIG", lab.config()).args(args))
+}
+
+/// Runs a command on a host, as a user, with OpenSSH's own client.
+pub(crate) fn ssh_as(lab: &Lab, user: &str, host: &str, command: &str) -> Said {
+    let mut ssh = Command::new("ssh");
+    ssh.arg("-F").arg(lab.ssh_config()).args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-l", user]);
+    run(ssh.args(["--", host, command]))
+}
+
+/// Runs a command on a host as root and returns what it printed.
+#[track_caller]
+pub(crate) fn ssh(lab: &Lab, host: &str, command: &str) -> String {
+    ssh_as(lab, "root", host, command).ok().trim().to_owned()
+}
+
+/// Waits until something is so. Fails when it takes longer than `limit`, with what was seen last.
+#[track_caller]
+pub(crate) fn until<T: std::fmt::Debug>(
+    what: &str,
+    limit: Duration,
+    see: impl Fn() -> T,
+    so: impl Fn(&T) -> bool,
+) -> T {
+    let start = Instant::now();
+    loop {
+        let seen = see();
+        if so(&seen) {
+            return seen;
+        }
+        assert!(start.elapsed() < limit, "waited {limit:?} until {what}, last saw {seen:#?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Returns every trace of a lab on this machine: namespaces, links, routes, mounts, groups, processes, files.
+pub(crate) fn traces(dir: &Path, id: &str) -> Vec<String> {
+    let ours = |line: &&str| line.contains(id) || line.contains(dir.to_str().unwrap());
+    let metric = format!("metric {}", 0xf000_0000_u32 | u32::from_str_radix(id, 16).unwrap());
+    let mut found = Vec::new();
+    for args in [&["netns", "list"][..], &["-o", "link"], &["-4", "route"]] {
+        let text = run(Command::new("ip").args(args)).ok();
+        found
+            .extend(text.lines().filter(|line| ours(line) || line.contains(&metric)).map(|line| format!("ip: {line}")));
+    }
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    found.extend(mounts.lines().filter(ours).map(|line| format!("mount: {line}")));
+    let groups = run(Command::new("find").args(["/sys/fs/cgroup", "-maxdepth", "2", "-name", &format!("*{id}*")]));
+    found.extend(groups.out.lines().map(|line| format!("cgroup: {line}")));
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
+        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).replace('\0', " ");
+        // One that has ended and waits for init to take note has no words left.
+        if !words.is_empty() && (groups.contains(id) || words.contains(id)) {
+            found.push(format!("process: {words}"));
+        }
+    }
+    for folder in ["/run/systemd/nspawn", "/run/systemd/machines", "/run/netns"] {
+        let text = run(Command::new("find").args([folder, "-name", &format!("*{id}*")]));
+        found.extend(text.out.lines().map(|line| format!("file: {line}")));
+    }
+    if dir.exists() {
+        found.push(format!("file: {}", dir.display()));
+    }
+    found
+}
