@@ -26,7 +26,9 @@ use super::judge::Health;
 use super::judge::Patience;
 use super::judge::Verdict;
 use super::judge::judge;
+use super::place::Asks;
 use super::place::Board;
+use super::place::Choice;
 use super::plan;
 use super::plan::Action;
 use super::plan::Step;
@@ -102,6 +104,8 @@ pub struct Pass {
     scope: Scope,
     tempo: Tempo,
     snapshot: Snapshot,
+    /// What the snapshot's units ask of machines.
+    asks: Asks,
     seats: BTreeMap<MachineId, Seat>,
     roster: Roster,
     /// Candidates for a placement that have to be looked at first.
@@ -128,6 +132,7 @@ impl Pass {
             scope,
             tempo,
             snapshot,
+            asks: Asks::default(),
             seats: BTreeMap::new(),
             roster,
             asked: BTreeSet::new(),
@@ -431,6 +436,14 @@ impl Pass {
         }
     }
 
+    /// Says what a machine is worth to a unit that needs one.
+    fn standing(&self, machine: MachineId) -> Verdict {
+        if self.is_eligible(machine) {
+            return Verdict::Alive;
+        }
+        self.verdict(machine).filter(|verdict| *verdict != Verdict::Alive).unwrap_or(Verdict::Suspect)
+    }
+
     /// Takes units off machines where they cannot or should not stay, and puts those that need one on a machine.
     fn place_units(&mut self, now: Timestamp) {
         let refused_before = std::mem::take(&mut self.refused);
@@ -438,6 +451,7 @@ impl Pass {
         if self.scope == Scope::All && self.seats.values().any(|seat| seat.evidence.is_empty()) {
             return;
         }
+        self.asks.renew(&self.snapshot);
         let placements = &self.snapshot.placements;
         let moved = placements.iter().filter_map(|(unit, at)| Some((unit.clone(), self.misplaced(unit, at)?)));
         let mut moved: BTreeMap<UnitName, String> = moved.collect();
@@ -447,35 +461,25 @@ impl Pass {
                 && homeless
                 && self.scope.has(name)
                 && self.snapshot.is_readable(name)
+                && !self.asks.get(name).is_some_and(|ask| ask.global)
         });
         let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
-        let mut board = Board::new(&self.snapshot, |machine| self.is_eligible(machine));
+        let mut board = Board::new(&self.snapshot, |machine| self.standing(machine), &self.asks);
         for unit in moved.keys() {
             board.remove(unit);
         }
         let placed = board.place_all(&wanting);
-        for (unit, choice) in placed {
-            match choice {
-                Ok(choice) if self.seats.get(&choice.machine).is_some_and(Seat::answers) => {
-                    let reason = match moved.remove(&unit) {
-                        Some(why) => format!("{why}; {}", choice.reason),
-                        None => choice.reason,
-                    };
-                    self.log(now, Some(choice.machine), Some(&unit), format!("placed: {reason}"));
-                    let placement = Placement { machine: choice.machine, epoch: self.epoch, reason, since: now };
-                    self.outbox.push(Write::Place(unit, placement));
-                }
-                Ok(choice) => {
-                    self.asked.insert(choice.machine);
-                    self.seats.entry(choice.machine).or_insert_with(|| Seat::new(now));
-                }
+        for (unit, choices) in placed {
+            match choices {
+                Ok(choices) => self.accept(choices, &mut moved, now),
                 Err(refusal) => {
-                    let what = format!("no machine for it: {refusal}");
-                    if refused_before.get(&unit) != Some(&refusal) {
+                    let refusal = refusal.to_string();
+                    if refused_before.get(unit) != Some(&refusal) {
+                        let what = format!("no machine for it: {refusal}");
                         let unit = Some(unit.clone());
                         self.outbox.push(Write::Log(Event { at: now, machine: None, unit, what, trouble: true }));
                     }
-                    self.refused.insert(unit, refusal);
+                    self.refused.insert(unit.clone(), refusal);
                 }
             }
         }
@@ -492,6 +496,32 @@ impl Pass {
         }
     }
 
+    /// Notes what was chosen, or looks first at the machines that were not looked at yet.
+    fn accept(&mut self, choices: Vec<Choice>, moved: &mut BTreeMap<UnitName, String>, now: Timestamp) {
+        let answers = |machine: &MachineId| self.seats.get(machine).is_some_and(Seat::answers);
+        let unseen: Vec<MachineId> = choices.iter().map(|choice| choice.machine).filter(|id| !answers(id)).collect();
+        if !unseen.is_empty() {
+            for machine in unseen {
+                self.asked.insert(machine);
+                self.seats.entry(machine).or_insert_with(|| Seat::new(now));
+            }
+            return;
+        }
+        for Choice { unit, machine, why } in choices {
+            let reason = match moved.remove(&unit) {
+                Some(before) => format!("{before}; {why}"),
+                None => why.to_string(),
+            };
+            self.log(now, Some(machine), Some(&unit), format!("placed: {reason}"));
+            // What a verb's unit displaces is the verb's business too.
+            if let Scope::Units(units) = &mut self.scope {
+                units.insert(unit.clone());
+            }
+            let placement = Placement { machine, epoch: self.epoch, reason, since: now };
+            self.outbox.push(Write::Place(unit, placement));
+        }
+    }
+
     /// Says why a unit cannot stay where it was put, if it cannot.
     fn misplaced(&self, unit: &UnitName, placement: &Placement) -> Option<String> {
         if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
@@ -500,6 +530,7 @@ impl Pass {
         match self.snapshot.units.get(unit) {
             None => return Some("not submitted".to_owned()),
             Some(unit) if unit.desired == DesiredState::Inactive => return Some("wanted inactive".to_owned()),
+            Some(_) if self.asks.get(unit).is_some_and(|ask| ask.global) => return Some("global".to_owned()),
             Some(_) => {}
         }
         let Some(machine) = self.snapshot.machines.get(&placement.machine) else {

@@ -16,7 +16,7 @@ use super::UnitName;
 use crate::core::cluster::MachineId;
 
 /// What a unit asks of the machine it is put on.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Requirements {
     /// `MachineID=`: this machine and no other.
     pub machine_id: Option<Pin>,
@@ -33,7 +33,7 @@ pub struct Requirements {
 }
 
 /// A machine as `MachineID=` names it: by its whole machine-id, or by the first eight digits, which fleet prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pin {
     /// All 32 digits.
     Whole(MachineId),

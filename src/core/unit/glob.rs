@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use super::UnitName;
-
 /// A pattern that unit names are held against.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Glob {
@@ -89,10 +87,10 @@ impl Glob {
         }
     }
 
-    /// Returns the one name that the pattern matches, if it has no wildcard and that is a name.
-    pub fn literal(&self) -> Option<UnitName> {
+    /// Returns what every name that the pattern matches begins with.
+    pub fn prefix(&self) -> String {
         let one = |part: &Part| if let Part::One(c) = part { Some(*c) } else { None };
-        self.parts.iter().map(one).collect::<Option<String>>()?.parse().ok()
+        self.parts.iter().map_while(one).collect()
     }
 }
 
@@ -219,12 +217,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_without_wildcards_is_a_name() {
-        let literal = |text| Glob::parse(text).unwrap().literal().map(|name| name.to_string());
-        assert_eq!(literal("a.service").as_deref(), Some("a.service"));
-        assert_eq!(literal("\\a.service").as_deref(), Some("a.service"));
-        assert_eq!(literal("a*.service"), None);
-        assert_eq!(literal("a"), None);
+    fn the_prefix_ends_at_the_first_wildcard() {
+        let prefix = |text| Glob::parse(text).unwrap().prefix();
+        assert_eq!(prefix("a.service"), "a.service");
+        assert_eq!(prefix("\\*a?.service"), "*a");
+        assert_eq!(prefix("*"), "");
     }
 
     proptest! {
