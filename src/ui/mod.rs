@@ -1,5 +1,8 @@
 //! What a person reads: results on stdout, everything else on stderr, and no printing anywhere else.
 
+pub mod lists;
+pub mod table;
+
 use std::io::Write as _;
 
 use crate::cli::error::CommandError;

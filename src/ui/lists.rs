@@ -1,0 +1,268 @@
+//! The three lists, from a snapshot: fleet's columns, legends and order, and the same rows as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::table;
+use crate::core::cluster::DesiredState;
+use crate::core::cluster::Machine;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Snapshot;
+use crate::core::cluster::UnitState;
+use crate::core::judge::Verdict;
+use crate::core::unit::Hash;
+use crate::core::unit::Requirements;
+use crate::core::unit::UnitName;
+
+/// How a list is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Which columns, separated by commas; each kind of list has its own usual ones.
+    pub fields: String,
+    /// Set for whole machine-ids and hashes.
+    pub full: bool,
+    /// Set to leave the header out.
+    pub no_legend: bool,
+}
+
+/// The columns that were asked for cannot be shown. Nothing was printed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadFields {
+    /// None was given.
+    #[error("Must define output format")]
+    None,
+    /// There is no such column.
+    #[error("Invalid key in output format: {0:?}")]
+    Unknown(String),
+}
+
+/// One column: its name, and what it shows of a row (`-` for nothing), shortened or in full.
+#[derive(Debug)]
+pub struct Column<R> {
+    name: &'static str,
+    cell: fn(&R, bool) -> Option<String>,
+}
+
+/// A kind of row that can be listed.
+pub trait Row: Serialize + Sized + 'static {
+    /// Every column there is.
+    const COLUMNS: &'static [Column<Self>];
+    /// The columns that are shown unless others are asked for.
+    const USUAL: &'static str;
+}
+
+/// A machine in `list-machines`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MachineRow {
+    machine: MachineId,
+    name: String,
+    ip: String,
+    metadata: BTreeMap<String, String>,
+    verdict: Verdict,
+    cordoned: bool,
+    os: String,
+    systemd: u32,
+}
+
+/// A unit in `list-unit-files`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnitFileRow {
+    unit: UnitName,
+    hash: Hash,
+    global: bool,
+    #[serde(rename = "dstate")]
+    desired: DesiredState,
+    state: Option<DesiredState>,
+    target: Option<Place>,
+    #[serde(rename = "desc")]
+    description: Option<String>,
+}
+
+/// A unit on a machine in `list-units`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnitRow {
+    unit: UnitName,
+    load: String,
+    active: String,
+    sub: String,
+    machine: Place,
+    hash: Hash,
+}
+
+/// A machine that a unit is on. It has no IP here if it is no longer a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    machine: MachineId,
+    ip: Option<String>,
+    #[serde(skip)]
+    legend: (String, String),
+}
+
+impl Place {
+    fn new(snapshot: &Snapshot, machine: MachineId) -> Self {
+        let member = snapshot.machines.get(&machine);
+        let short = || format!("{}...", machine.short());
+        let legend = |full| member.map(|member| member.legend(full));
+        Self {
+            machine,
+            ip: member.map(|member| member.ip.clone()).filter(|ip| !ip.is_empty()),
+            legend: (legend(false).unwrap_or_else(short), legend(true).unwrap_or_else(|| machine.to_string())),
+        }
+    }
+
+    fn legend(&self, full: bool) -> String {
+        if full { self.legend.1.clone() } else { self.legend.0.clone() }
+    }
+}
+
+impl Row for MachineRow {
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column {
+            name: "machine",
+            cell: |row, full| Some(if full { row.machine.to_string() } else { format!("{}...", row.machine.short()) }),
+        },
+        Column { name: "ip", cell: |row, _| Some(row.ip.clone()) },
+        Column {
+            name: "metadata",
+            cell: |row, _| {
+                let pairs: Vec<String> = row.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                Some(pairs.join(","))
+            },
+        },
+        Column { name: "name", cell: |row, _| Some(row.name.clone()) },
+        Column {
+            name: "verdict",
+            cell: |row, _| Some(format!("{}{}", row.verdict, if row.cordoned { ", cordoned" } else { "" })),
+        },
+    ];
+    const USUAL: &'static str = "machine,ip,metadata";
+}
+
+impl Row for UnitFileRow {
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column { name: "unit", cell: |row, _| Some(row.unit.to_string()) },
+        Column { name: "hash", cell: |row, full| Some(hash(row.hash, full)) },
+        Column { name: "global", cell: |row, _| Some(row.global.to_string()) },
+        Column { name: "dstate", cell: |row, _| Some(row.desired.to_string()) },
+        Column { name: "state", cell: |row, _| row.state.map(|state| state.to_string()) },
+        Column { name: "target", cell: Self::target },
+        Column { name: "tmachine", cell: Self::target },
+        Column { name: "desc", cell: |row, _| row.description.clone() },
+    ];
+    const USUAL: &'static str = "unit,hash,dstate,state,target";
+}
+
+impl UnitFileRow {
+    fn target(&self, full: bool) -> Option<String> {
+        if self.global { Some("global".to_owned()) } else { self.target.as_ref().map(|place| place.legend(full)) }
+    }
+}
+
+impl Row for UnitRow {
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column { name: "unit", cell: |row, _| Some(row.unit.to_string()) },
+        Column { name: "load", cell: |row, _| Some(row.load.clone()) },
+        Column { name: "active", cell: |row, _| Some(row.active.clone()) },
+        Column { name: "sub", cell: |row, _| Some(row.sub.clone()) },
+        Column { name: "machine", cell: |row, full| Some(row.machine.legend(full)) },
+        Column { name: "hash", cell: |row, full| Some(hash(row.hash, full)) },
+    ];
+    const USUAL: &'static str = "unit,machine,active,sub";
+}
+
+/// Returns the machines by machine-id: those that are present, or all of them.
+pub fn machines(snapshot: &Snapshot, all: bool) -> Vec<MachineRow> {
+    let shown = snapshot.machines.values().filter(|machine| all || is_present(snapshot, machine.id));
+    shown.map(|machine| machine_row(machine, verdict(snapshot, machine.id))).collect()
+}
+
+fn machine_row(machine: &Machine, verdict: Verdict) -> MachineRow {
+    let Machine { id, name, ip, metadata, cordoned, os, systemd, .. } = machine.clone();
+    MachineRow { machine: id, name, ip, metadata, verdict, cordoned, os, systemd }
+}
+
+/// Returns every unit that was submitted, by name.
+pub fn unit_files(snapshot: &Snapshot) -> Vec<UnitFileRow> {
+    let row = |name: &UnitName| {
+        let unit = snapshot.units.get(name)?;
+        let file = snapshot.files.get(&unit.hash);
+        let asks = file.and_then(|file| Requirements::of(name, file).ok());
+        let global = asks.is_some_and(|(asks, _)| asks.global);
+        let target = snapshot.placements.get(name).map(|placement| placement.machine);
+        Some(UnitFileRow {
+            unit: name.clone(),
+            hash: unit.hash,
+            global,
+            desired: unit.desired,
+            state: Some(state(snapshot, name, target)).filter(|_| !global),
+            target: target.map(|machine| Place::new(snapshot, machine)),
+            description: file.and_then(|file| file.description()).map(str::to_owned),
+        })
+    };
+    snapshot.units.keys().filter_map(row).collect()
+}
+
+/// Says how far a unit has come: nothing is known of one that is nowhere or whose machine is not present.
+fn state(snapshot: &Snapshot, unit: &UnitName, target: Option<MachineId>) -> DesiredState {
+    let target = target.filter(|machine| is_present(snapshot, *machine));
+    let reported = target.and_then(|machine| snapshot.states.get(unit)?.get(&machine));
+    reported.map_or(DesiredState::Inactive, UnitState::reached)
+}
+
+/// Returns what present machines reported of units, by unit and machine-id.
+pub fn units(snapshot: &Snapshot) -> Vec<UnitRow> {
+    let reports =
+        snapshot.states.iter().flat_map(|(unit, states)| states.iter().map(move |(id, state)| (unit, id, state)));
+    let present = reports.filter(|(_, machine, _)| is_present(snapshot, **machine));
+    let row = |(unit, machine, state): (&UnitName, &MachineId, &UnitState)| UnitRow {
+        unit: unit.clone(),
+        load: state.load.clone(),
+        active: state.active.clone(),
+        sub: state.sub.clone(),
+        machine: Place::new(snapshot, *machine),
+        hash: state.hash,
+    };
+    present.map(row).collect()
+}
+
+/// Lays a list out as a table.
+pub fn table<R: Row>(rows: &[R], view: &View) -> Result<String, BadFields> {
+    if view.fields.is_empty() {
+        return Err(BadFields::None);
+    }
+    let column = |field: &str| {
+        let found = R::COLUMNS.iter().find(|column| column.name == field);
+        found.ok_or_else(|| BadFields::Unknown(field.to_owned()))
+    };
+    let columns = view.fields.split(',').map(column).collect::<Result<Vec<_>, _>>()?;
+    let header = columns.iter().map(|column| column.name.to_ascii_uppercase()).collect();
+    let mut cells: Vec<Vec<String>> = if view.no_legend { Vec::new() } else { vec![header] };
+    for row in rows {
+        let cell = |column: &&Column<R>| (column.cell)(row, view.full).filter(|text| !text.is_empty());
+        cells.push(columns.iter().map(|column| cell(column).unwrap_or_else(|| "-".to_owned())).collect());
+    }
+    Ok(table::lay_out(&cells))
+}
+
+/// Writes a list as JSON: an array of objects with everything that is known, on one line.
+pub fn json<R: Row>(rows: &[R]) -> String {
+    let text = serde_json::to_string(rows).unwrap_or_else(|_| "[]".to_owned());
+    format!("{text}\n")
+}
+
+fn hash(hash: Hash, full: bool) -> String {
+    if full { hash.to_string() } else { hash.short() }
+}
+
+fn verdict(snapshot: &Snapshot, machine: MachineId) -> Verdict {
+    snapshot.health.get(&machine).map_or(Verdict::Alive, |health| health.verdict)
+}
+
+/// Says whether fleet would have called a machine present. One that nobody has judged yet is.
+fn is_present(snapshot: &Snapshot, machine: MachineId) -> bool {
+    !matches!(verdict(snapshot, machine), Verdict::Unreachable | Verdict::Down)
+}
+
+#[cfg(test)]
+mod tests;

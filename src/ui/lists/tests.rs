@@ -1,0 +1,157 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::core::cluster::Placement;
+use crate::core::cluster::Unit;
+use crate::core::judge::Health;
+use crate::core::time::Timestamp;
+use crate::core::unit::UnitFile;
+
+fn id(digits: &str) -> MachineId {
+    format!("{digits}{}", "0".repeat(24)).parse().unwrap()
+}
+
+fn add_machine(snapshot: &mut Snapshot, digits: &str, ip: &str, metadata: &[(&str, &str)], verdict: Option<Verdict>) {
+    let machine = Machine {
+        id: id(digits),
+        name: format!("core-{}", &digits[..2]),
+        address: "ssh://core".parse().unwrap(),
+        ip: ip.to_owned(),
+        metadata: metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        cordoned: false,
+        os: "Debian".to_owned(),
+        systemd: 252,
+    };
+    snapshot.machines.insert(machine.id, machine);
+    if let Some(verdict) = verdict {
+        let health = Health { verdict, since: Timestamp::ZERO, last_seen: Timestamp::ZERO, why: String::new() };
+        snapshot.health.insert(id(digits), health);
+    }
+}
+
+fn add_unit(
+    snapshot: &mut Snapshot,
+    name: &str,
+    text: &str,
+    desired: DesiredState,
+    on: Option<&str>,
+    launched: Option<bool>,
+) {
+    let (name, file): (UnitName, _) = (name.parse().unwrap(), Arc::new(UnitFile::parse(text).unwrap()));
+    let hash = file.hash();
+    snapshot.files.insert(hash, file);
+    snapshot.units.insert(name.clone(), Unit { hash, desired, restarts: 0 });
+    let Some(machine) = on.map(id) else { return };
+    let placement = Placement { machine, epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+    snapshot.placements.insert(name.clone(), placement);
+    if let Some(launched) = launched {
+        let (load, active, sub) = ("loaded".to_owned(), "active".to_owned(), "running".to_owned());
+        let state = UnitState { load, active, sub, hash, launched, restarts: 0 };
+        snapshot.states.entry(name).or_default().insert(machine, state);
+    }
+}
+
+const HELLO: &str = "[Unit]\nDescription=Hello World\n\n[Service]\nExecStart=/bin/bash -c \"while true; do echo \\\"Hello, world\\\"; sleep 1; done\"\n";
+
+fn cluster() -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    add_machine(&mut snapshot, "85c0c595", "172.17.8.102", &[], Some(Verdict::Suspect));
+    add_machine(&mut snapshot, "113f16a7", "172.17.8.103", &[("z", "1"), ("az", "us")], None);
+    add_machine(&mut snapshot, "00000001", "172.17.8.101", &[], Some(Verdict::Down));
+    let launched = DesiredState::Launched;
+    add_unit(&mut snapshot, "hello.service", HELLO, launched, Some("113f16a7"), Some(true));
+    add_unit(
+        &mut snapshot,
+        "bye.service",
+        "[Service]\nExecStart=/bin/true\n",
+        DesiredState::Loaded,
+        Some("85c0c595"),
+        Some(false),
+    );
+    add_unit(&mut snapshot, "dead.service", "[Service]\nExecStart=/bin/true\n", launched, Some("00000001"), Some(true));
+    add_unit(&mut snapshot, "gone.service", "[Service]\nExecStart=/bin/true\n", launched, Some("22222222"), None);
+    add_unit(&mut snapshot, "all.service", "[X-Fleet]\nGlobal=true\n", launched, None, None);
+    add_unit(&mut snapshot, "idle.service", "[Service]\nExecStart=/bin/true\n", DesiredState::Inactive, None, None);
+    snapshot
+}
+
+fn shown<R: Row>(rows: &[R], fields: &str, full: bool, no_legend: bool) -> String {
+    let view = View { fields: fields.to_owned(), full, no_legend };
+    table(rows, &view).unwrap().replace('\t', "→")
+}
+
+#[test]
+fn list_machines_shows_present_machines_by_machine_id() {
+    assert_eq!(
+        shown(&machines(&cluster(), false), MachineRow::USUAL, false, false),
+        "MACHINE→→IP→→METADATA\n113f16a7...→172.17.8.103→az=us,z=1\n85c0c595...→172.17.8.102→-\n"
+    );
+    assert_eq!(
+        shown(&machines(&cluster(), true), "machine,verdict,name", true, true),
+        "00000001000000000000000000000000→down→core-00\n\
+         113f16a7000000000000000000000000→alive→core-11\n\
+         85c0c595000000000000000000000000→suspect→core-85\n"
+    );
+}
+
+#[test]
+fn list_unit_files_shows_what_is_wanted_and_how_far_it_has_come() {
+    assert_eq!(
+        shown(&unit_files(&cluster()), "unit,dstate,state,target", false, true),
+        "all.service→launched→-→→global\n\
+         bye.service→loaded→→loaded→→85c0c595.../172.17.8.102\n\
+         dead.service→launched→inactive→00000001.../172.17.8.101\n\
+         gone.service→launched→inactive→22222222...\n\
+         hello.service→launched→launched→113f16a7.../172.17.8.103\n\
+         idle.service→inactive→inactive→-\n"
+    );
+    let rows = unit_files(&cluster());
+    let hello: Vec<UnitFileRow> = rows.into_iter().filter(|row| row.unit.as_str() == "hello.service").collect();
+    assert_eq!(
+        shown(&hello, UnitFileRow::USUAL, false, false),
+        "UNIT→→HASH→DSTATE→→STATE→→TARGET\nhello.service→e55c0ae→launched→launched→113f16a7.../172.17.8.103\n"
+    );
+    assert_eq!(
+        shown(&hello, "hash,global,desc,tmachine", true, true),
+        "e55c0aeb44ba0b68004ceb8a200e685194448b45→false→Hello World→113f16a7000000000000000000000000/172.17.8.103\n"
+    );
+}
+
+#[test]
+fn list_units_shows_what_present_machines_reported() {
+    assert_eq!(
+        shown(&units(&cluster()), UnitRow::USUAL, false, false),
+        "UNIT→→MACHINE→→→→ACTIVE→SUB\n\
+         bye.service→85c0c595.../172.17.8.102→active→running\n\
+         hello.service→113f16a7.../172.17.8.103→active→running\n"
+    );
+    let hello = &units(&cluster())[1..];
+    assert_eq!(shown(hello, "hash,load", false, true), "e55c0ae→loaded\n");
+    assert_eq!(shown(hello, "hash", true, true), "e55c0aeb44ba0b68004ceb8a200e685194448b45\n");
+}
+
+#[test]
+fn fields_that_are_not_there_are_refused_in_fleets_words() {
+    let refusal = |fields: &str| {
+        let view = View { fields: fields.to_owned(), full: false, no_legend: false };
+        table(&units(&cluster()), &view).unwrap_err().to_string()
+    };
+    assert_eq!(refusal(""), "Must define output format");
+    assert_eq!(refusal("unit,foo"), "Invalid key in output format: \"foo\"");
+    assert_eq!(refusal("unit,,sub"), "Invalid key in output format: \"\"");
+}
+
+#[test]
+fn json_has_whole_values_and_null_for_nothing() {
+    let rows: serde_json::Value = serde_json::from_str(&json(&unit_files(&cluster()))).unwrap();
+    assert_eq!(rows[0]["unit"], "all.service");
+    assert_eq!(
+        (&rows[0]["global"], &rows[0]["state"], &rows[0]["target"]),
+        (&true.into(), &serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    assert_eq!(rows[4]["target"]["machine"], "113f16a7000000000000000000000000");
+    assert_eq!(rows[4]["target"]["ip"], "172.17.8.103");
+    assert_eq!(rows[3]["target"]["ip"], serde_json::Value::Null);
+    let rows: serde_json::Value = serde_json::from_str(&json(&machines(&cluster(), true))).unwrap();
+    assert_eq!((&rows[0]["verdict"], &rows[1]["metadata"]["az"]), (&"down".into(), &"us".into()));
+}
