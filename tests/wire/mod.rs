@@ -1,5 +1,7 @@
 //! The SSH side: against an in-process server that drops, stalls and lies, and against a real sshd.
 
+mod fake;
 mod real;
 mod sshd;
+mod trips;
 mod visit;

@@ -1,14 +1,28 @@
 //! Against a real sshd.
 
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::time::Instant;
 
+use muster::core::evidence::Failure;
+use muster::core::evidence::FailureKind;
+use muster::core::evidence::Phase;
 use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Remote as _;
 use muster::remote::Sink;
+use muster::remote::Target;
+use muster::remote::ssh::Environment;
+use muster::remote::ssh::Options;
+use muster::remote::ssh::Ssh;
+use muster::remote::ssh_config::StrictHostKey;
 
 use super::sshd::Sshd;
+use super::sshd::keygen;
 use super::sshd::missing;
+use super::sshd::sh;
 
 /// How long anything here may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -59,4 +73,325 @@ async fn a_command_gets_its_stdin_and_gives_its_output_and_exit_status() {
         let exit = ssh.run(&target, &command, &mut kept).await.unwrap();
         assert_eq!((exit, kept.out, kept.err), (Exit::Code(7), b"fed".to_vec(), b"it's bad\n".to_vec()));
     }
+}
+
+/// Says who one is after logging in with these options.
+async fn log_in(options: Options, target: &Target) -> Result<(), Failure> {
+    let ssh = Ssh::new(options);
+    let printed = ssh.script(target, "id -u\necho end", "end", LIMIT).await?;
+    assert_eq!(printed, b"0\nend\n");
+    ssh.close(LIMIT).await;
+    Ok(())
+}
+
+/// An ssh-agent that ends with the test.
+struct Agent {
+    socket: PathBuf,
+    child: std::process::Child,
+}
+
+impl Agent {
+    fn start(folder: &Path) -> Self {
+        let socket = folder.join("agent");
+        let child = std::process::Command::new("ssh-agent")
+            .args(["-D", "-a", socket.to_str().unwrap()])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let agent = Self { socket, child };
+        let end = Instant::now() + LIMIT;
+        while std::os::unix::net::UnixStream::connect(&agent.socket).is_err() {
+            assert!(Instant::now() < end, "ssh-agent does not start");
+            std::thread::yield_now();
+        }
+        agent
+    }
+
+    fn add(&self, key: &Path) {
+        let added = std::process::Command::new("ssh-add")
+            .arg(key)
+            .env("SSH_AUTH_SOCK", &self.socket)
+            .stderr(std::process::Stdio::null())
+            .status();
+        assert!(added.unwrap().success());
+    }
+
+    fn environment(&self) -> Environment {
+        Environment::from_iter([("SSH_AUTH_SOCK".to_owned(), self.socket.display().to_string())])
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn keys_are_found_in_files_in_the_agent_and_behind_a_passphrase() {
+    if missing() {
+        return;
+    }
+    let sshd = Sshd::start_with(|folder| {
+        keygen(&folder.join("rsa"), "rsa");
+        sh("ssh-keygen", &["-q", "-t", "ed25519", "-N", "secret", "-f", folder.join("locked").to_str().unwrap()]);
+        let keys = ["id", "rsa", "locked"].map(|name| fs::read_to_string(folder.join(format!("{name}.pub"))).unwrap());
+        fs::write(folder.join("authorized"), keys.concat()).unwrap();
+        String::new()
+    });
+    let target = sshd.target();
+    let with = |name: &str| format!("IdentityFile {}", sshd.path(name).display());
+    log_in(sshd.options(&with("id")), &target).await.unwrap();
+    log_in(sshd.options(&with("rsa")), &target).await.unwrap();
+
+    // The inventory's key comes first, and no other file is needed.
+    let named = Target { identity_files: vec![sshd.path("rsa")], ..target.clone() };
+    log_in(sshd.options("IdentityAgent none"), &named).await.unwrap();
+
+    let failure = log_in(sshd.options(&with("locked")), &target).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Authenticate, FailureKind::Denied));
+    let locked = sshd.path("locked").display().to_string();
+    assert_eq!(failure.hint, Some(format!("{locked} has a passphrase: `ssh-add {locked}` first.")));
+
+    let agent = Agent::start(sshd.folder.path());
+    let held = |more: &str| Options { environment: agent.environment(), ..sshd.options(more) };
+    let failure = log_in(held(""), &target).await.unwrap_err();
+    assert!(failure.detail.contains("there is no key to log in with"), "{failure}");
+    agent.add(&sshd.path("rsa"));
+    log_in(held(""), &target).await.unwrap();
+    log_in(held("IdentityAgent ${SSH_AUTH_SOCK}"), &target).await.unwrap();
+    assert!(log_in(held("IdentityAgent none"), &target).await.is_err());
+    let other = sshd.path("host").display().to_string();
+    assert!(log_in(held(&format!("IdentitiesOnly yes\nIdentityFile {other}")), &target).await.is_err());
+    // Only the public half is on disk; the agent has the rest.
+    let public = format!("IdentitiesOnly yes\nIdentityFile {}", sshd.path("rsa.pub").display());
+    log_in(held(&public), &target).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_more_keys_are_offered_than_sshd_bears() {
+    if missing() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let agent = Agent::start(sshd.folder.path());
+    for number in 0..8 {
+        let path = sshd.path(&format!("wrong{number}"));
+        keygen(&path, "ed25519");
+        agent.add(&path);
+    }
+    let held = |more: &str| Options { environment: agent.environment(), ..sshd.options(more) };
+    let failure = log_in(held(""), &sshd.target()).await.unwrap_err();
+    assert!(failure.detail.starts_with("it refused all 5 keys"), "{failure}");
+    assert!(failure.hint.unwrap().starts_with("Only the first 5 of 8 keys were offered"));
+    log_in(held(&format!("IdentityFile {}", sshd.path("id").display())), &sshd.target()).await.unwrap();
+}
+
+#[tokio::test]
+async fn certificates_of_users_count_from_files_and_from_the_agent() {
+    if missing() {
+        return;
+    }
+    let sshd = Sshd::start_with(|folder| {
+        let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        keygen(&folder.join("ca"), "ed25519");
+        for kind in ["ed25519", "rsa"] {
+            keygen(&folder.join(kind), kind);
+            let public = at(&format!("{kind}.pub"));
+            sh("ssh-keygen", &["-q", "-s", &at("ca"), "-I", "test", "-n", "root", "-V", "+1h", &public]);
+        }
+        fs::write(folder.join("authorized"), "").unwrap();
+        format!("TrustedUserCAKeys {}", at("ca.pub"))
+    });
+    for kind in ["ed25519", "rsa"] {
+        let beside = format!("IdentityFile {}", sshd.path(kind).display());
+        log_in(sshd.options(&beside), &sshd.target()).await.unwrap();
+    }
+    let agent = Agent::start(sshd.folder.path());
+    agent.add(&sshd.path("rsa"));
+    let held = Options { environment: agent.environment(), ..sshd.options("") };
+    log_in(held, &sshd.target()).await.unwrap();
+    fs::rename(sshd.path("ed25519-cert.pub"), sshd.path("elsewhere")).unwrap();
+    let key = format!("IdentityFile {}\n", sshd.path("ed25519").display());
+    assert!(log_in(sshd.options(&key), &sshd.target()).await.is_err());
+    let named = format!("{key}CertificateFile {}", sshd.path("elsewhere").display());
+    log_in(sshd.options(&named), &sshd.target()).await.unwrap();
+}
+
+#[tokio::test]
+async fn certificates_of_hosts_count_if_everything_about_them_is_right() {
+    if missing() {
+        return;
+    }
+    let sign = |folder: &Path, arguments: &[&str]| {
+        let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let (ca, public) = (at("ca"), at("host.pub"));
+        sh("ssh-keygen", &[&["-q", "-s", &ca, "-I", "test"], arguments, &[&public]].concat());
+    };
+    let good = ["-h", "-n", "127.0.0.1,core-01", "-V", "-1h:+1h"];
+    let wrong: [(&[&str], &str); 4] = [
+        (&["-h", "-n", "core-02", "-V", "-1h:+1h"], "its certificate is for other hosts"),
+        (&["-h", "-n", "127.0.0.1", "-V", "-2h:-1h"], "its certificate is not valid now"),
+        (&["-h", "-V", "-1h:+1h"], "its certificate is for other hosts"),
+        (&[], ""),
+    ];
+    for (arguments, why) in wrong {
+        let arguments: &[&str] = if arguments.is_empty() { &good } else { arguments };
+        let sshd = Sshd::start_with(|folder| {
+            keygen(&folder.join("ca"), "ed25519");
+            sign(folder, arguments);
+            format!("HostCertificate {}", folder.join("host-cert.pub").display())
+        });
+        let options = || sshd.options(&format!("IdentityFile {}", sshd.path("id").display()));
+        fs::remove_file(sshd.path("known")).unwrap();
+        sshd.know("@cert-authority *", "ca.pub");
+        if why.is_empty() {
+            log_in(options(), &sshd.target()).await.unwrap();
+            sshd.know("@revoked *", "ca.pub");
+            let failure = log_in(options(), &sshd.target()).await.unwrap_err();
+            assert!(failure.detail.contains("was revoked"), "{failure}");
+            continue;
+        }
+        let failure = log_in(options(), &sshd.target()).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::HostKey);
+        assert!(failure.detail.ends_with(why), "{failure}");
+        // A certificate that does not count leaves the key in it what it was.
+        sshd.know(&format!("[127.0.0.1]:{}", sshd.port), "host.pub");
+        log_in(options(), &sshd.target()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn known_hosts_is_believed_hashed_and_with_revoked_keys_and_grows_when_it_may() {
+    if missing() {
+        return;
+    }
+    let sshd = Sshd::start_with(|folder| {
+        keygen(&folder.join("ecdsa"), "ecdsa");
+        format!("HostKey {}", folder.join("ecdsa").display())
+    });
+    let key = format!("IdentityFile {}\n", sshd.path("id").display());
+    let known = sshd.path("known");
+    sh("ssh-keygen", &["-q", "-H", "-f", known.to_str().unwrap()]);
+    log_in(sshd.options(&key), &sshd.target()).await.unwrap();
+
+    // Of the two keys of this host only the second is known: it is asked for that one.
+    fs::write(&known, "").unwrap();
+    sshd.know(&format!("[127.0.0.1]:{}", sshd.port), "ecdsa.pub");
+    log_in(sshd.options(&key), &sshd.target()).await.unwrap();
+
+    sshd.know("@revoked *", "ecdsa.pub");
+    let failure = log_in(sshd.options(&format!("{key}StrictHostKeyChecking no")), &sshd.target()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::HostKey);
+    assert!(failure.detail.ends_with(&format!("was revoked: {}:2", known.display())), "{failure}");
+
+    fs::remove_file(&known).unwrap();
+    let strict = |strict| Options { strict: Some(strict), ..sshd.options(&key) };
+    assert!(log_in(strict(StrictHostKey::Yes), &sshd.target()).await.is_err());
+    assert!(!known.exists());
+    log_in(strict(StrictHostKey::AcceptNew), &sshd.target()).await.unwrap();
+    let noted = fs::read_to_string(&known).unwrap();
+    assert!(noted.starts_with(&format!("[127.0.0.1]:{} ", sshd.port)) && noted.lines().count() == 1, "{noted}");
+    log_in(strict(StrictHostKey::Yes), &sshd.target()).await.unwrap();
+}
+
+#[tokio::test]
+async fn hosts_are_reached_through_others_by_jump_and_by_command() {
+    if missing() {
+        return;
+    }
+    let (jump, sshd) = (Sshd::start(), Sshd::start());
+    sshd.know(&format!("[127.0.0.1]:{}", jump.port), &jump.path("host.pub").display().to_string());
+    let place = format!("root@127.0.0.1:{}", jump.port);
+    let config = |way: &str| {
+        let (id, other) = (sshd.path("id").display().to_string(), jump.path("id").display().to_string());
+        // `Host *` is about the jump host too, which must not be sent through itself.
+        sshd.options(&format!("IdentityFile {id}\nIdentityFile {other}\nHost far\n HostName 127.0.0.1\nHost *\n {way}"))
+    };
+    let far = sshd.target_at("far");
+    log_in(config(&format!("ProxyJump {place}")), &far).await.unwrap();
+    let named = Target { jump: Some(place.clone()), ..far.clone() };
+    log_in(config("Match originalhost far\n ProxyJump nowhere"), &named).await.unwrap();
+    let command = "ProxyCommand bash -c 'exec 3<>/dev/tcp/%h/%p; cat <&3 & exec cat >&3'";
+    log_in(config(command), &far).await.unwrap();
+
+    // Whatever happens on the way says nothing about the host.
+    jump.stop();
+    let failure = log_in(config(&format!("ProxyJump {place}")), &far).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Connect, FailureKind::Local));
+    assert!(
+        failure.detail.starts_with("jump host 127.0.0.1:") && failure.detail.ends_with("connection refused"),
+        "{failure}"
+    );
+    let circle = Target { jump: Some("a:1,b:2,a:1".to_owned()), ..far };
+    let failure = log_in(config(""), &circle).await.unwrap_err();
+    assert!(failure.detail.contains("circle"), "{failure}");
+}
+
+#[tokio::test]
+async fn one_host_can_say_whether_another_greets() {
+    if missing() {
+        return;
+    }
+    let (via, sshd) = (Sshd::start(), Sshd::start());
+    let ssh = via.ssh();
+    let target = via.target();
+    let reaches = |port| ssh.reaches(&target, "127.0.0.1", port, Duration::from_secs(10));
+    assert_eq!(reaches(sshd.port).await, Ok(true));
+    // What listens and never greets, and what does not listen.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    assert_eq!(ssh.reaches(&via.target(), "127.0.0.1", port, Duration::from_millis(200)).await, Ok(false));
+    drop(mute);
+    assert_eq!(reaches(port).await, Ok(false));
+    let closed = Sshd::start_with(|_| "AllowTcpForwarding no".to_owned());
+    let failure = closed.ssh().reaches(&closed.target(), "127.0.0.1", sshd.port, LIMIT).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Local);
+}
+
+#[tokio::test]
+async fn a_command_ends_as_it_ended_whatever_it_leaves_behind() {
+    if missing() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let (ssh, target) = (sshd.ssh(), sshd.target());
+    let run = async |line: &str, limit| {
+        let command = Command { line: line.to_owned(), limit, ..Command::default() };
+        let mut kept = Kept::default();
+        let exit = ssh.run(&target, &command, &mut kept).await;
+        (exit, String::from_utf8(kept.out).unwrap())
+    };
+    let (exit, _) = run("kill -TERM $$", Some(LIMIT)).await;
+    assert_eq!(exit, Ok(Exit::Signal("TERM".to_owned())));
+    let start = Instant::now();
+    let (exit, out) = run("(sleep 60 &); echo done", None).await;
+    assert_eq!((exit, out.as_str()), (Ok(Exit::Code(0)), "done\n"));
+    assert!(start.elapsed() < Duration::from_secs(30));
+    let (exit, out) = run("echo first; sleep 60", Some(Duration::from_secs(2))).await;
+    let failure = exit.unwrap_err();
+    assert_eq!((failure.phase, failure.kind, out.as_str()), (Phase::Run, FailureKind::Silent, "first\n"));
+    // More at once than a connection has sessions for: they wait for each other.
+    let many = futures_util::future::join_all((0..20).map(|_| run("echo hello", Some(LIMIT)))).await;
+    assert!(many.iter().all(|(exit, out)| *exit == Ok(Exit::Code(0)) && out == "hello\n"), "{many:?}");
+    let (exit, out) = run("head -c 3000000 /dev/zero | tr '\\0' x", Some(LIMIT)).await;
+    assert_eq!((exit, out.len()), (Ok(Exit::Code(0)), 3_000_000));
+}
+
+#[tokio::test]
+async fn a_shell_killed_in_the_middle_is_lost_and_the_next_call_has_another() {
+    if missing() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let (ssh, target) = (sshd.ssh(), sshd.target());
+    let failure = ssh.script(&target, "kill -9 $$\necho end", "end", LIMIT).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Run, FailureKind::Reset));
+    let failure = ssh.script(&target, "{ (; }\necho end", "end", LIMIT).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Run, FailureKind::Sick));
+    assert!(failure.detail.contains("yntax error"), "{failure}");
+    // One that ended between two calls is simply replaced.
+    ssh.script(&target, "echo end; exit 0", "end", LIMIT).await.unwrap();
+    ssh.script(&target, "echo end", "end", LIMIT).await.unwrap();
 }

@@ -91,6 +91,16 @@ impl Sshd {
         sshd
     }
 
+    /// Stops listening. Connections that are open stay.
+    pub(super) fn stop(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            assert!(Instant::now() < end, "sshd does not stop");
+        }
+    }
+
     fn wait(&self) {
         let end = Instant::now() + Duration::from_secs(10);
         let log = self.path("log");

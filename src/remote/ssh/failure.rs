@@ -88,6 +88,9 @@ fn kind_of(kind: io::ErrorKind) -> FailureKind {
 
 /// Says what the system said, without its number and in lower case.
 fn plain(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return "the connection was closed".to_owned();
+    }
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();

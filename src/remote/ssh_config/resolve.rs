@@ -30,13 +30,14 @@ impl Config {
             Some(hostname) => expand_hostname(hostname, query.host)?,
             None => query.host.to_owned(),
         };
+        hostname.make_ascii_lowercase();
         if state.wants_final {
             state.hostname = Some(hostname.clone());
             state.last = true;
             state.pass(&self.lines, query, &hostname)?;
             hostname = state.hostname.take().unwrap_or(hostname);
         }
-        Ok(state.finish(hostname, query))
+        Ok(state.finish(&hostname, query))
     }
 }
 
@@ -53,14 +54,14 @@ struct State {
     identities_only: Option<bool>,
     identity_agent: Option<Agent>,
     certificate_files: Vec<String>,
-    /// The word `none` is a value too: it ends the search.
+    /// `ProxyCommand none` is a value too: it ends the search.
     proxy: Option<Proxy>,
+    no_jump: bool,
     user_known_hosts: Option<Vec<String>>,
     global_known_hosts: Option<Vec<String>>,
     host_key_alias: Option<String>,
     strict: Option<StrictHostKey>,
     hash_known_hosts: Option<bool>,
-    /// Zero for the word `none`.
     connect_timeout: Option<Duration>,
     alive_interval: Option<Duration>,
     alive_count: Option<u32>,
@@ -100,8 +101,8 @@ impl State {
                     self.last
                 }
                 "canonical" => self.last,
-                "host" => matches_list(&self.current_host(host)?, &list()?.to_ascii_lowercase()),
-                "originalhost" => matches_list(query.host, &list()?.to_ascii_lowercase()),
+                "host" => matches_list(&self.current_host(host)?.to_ascii_lowercase(), &list()?.to_ascii_lowercase()),
+                "originalhost" => matches_list(&query.host.to_ascii_lowercase(), &list()?.to_ascii_lowercase()),
                 "user" => matches_list(self.user.as_deref().unwrap_or(query.local_user), list()?),
                 "localuser" => matches_list(query.local_user, list()?),
                 _ => {
@@ -138,16 +139,22 @@ impl State {
             "identitiesonly" => keep(&mut self.identities_only, || flag(first)),
             "identityagent" => keep(&mut self.identity_agent, || Ok(agent(first))),
             "certificatefile" => add(&mut self.certificate_files, first),
-            "proxyjump" => keep(&mut self.proxy, || Ok(unless_none(first, Proxy::Jump))),
-            "proxycommand" => keep(&mut self.proxy, || Ok(unless_none(first, Proxy::Command))),
+            // `none` ends the search for jump hosts, and leaves room for a command.
+            "proxyjump" if self.no_jump => Ok(()),
+            "proxyjump" if first.eq_ignore_ascii_case("none") => {
+                self.no_jump = true;
+                Ok(())
+            }
+            "proxyjump" => keep(&mut self.proxy, || Ok(Proxy::Jump(first.to_owned()))),
+            "proxycommand" => keep(&mut self.proxy, || Ok(command(first))),
             "userknownhostsfile" => keep(&mut self.user_known_hosts, || Ok(arguments.to_vec())),
             "globalknownhostsfile" => keep(&mut self.global_known_hosts, || Ok(arguments.to_vec())),
             "hostkeyalias" => keep(&mut self.host_key_alias, || Ok(first.to_owned())),
             "stricthostkeychecking" => keep(&mut self.strict, || first.parse()),
             "hashknownhosts" => keep(&mut self.hash_known_hosts, || flag(first)),
-            "connecttimeout" => {
-                keep(&mut self.connect_timeout, || if first == "none" { Ok(Duration::ZERO) } else { time(first) })
-            }
+            // As in OpenSSH, `none` says nothing: a later line still counts.
+            "connecttimeout" if first == "none" => Ok(()),
+            "connecttimeout" => keep(&mut self.connect_timeout, || time(first)),
             "serveraliveinterval" => keep(&mut self.alive_interval, || time(first)),
             "serveralivecountmax" => {
                 keep(&mut self.alive_count, || first.parse().map_err(|_| format!("{first:?} is not a number")))
@@ -157,10 +164,10 @@ impl State {
         .map_err(wrong)
     }
 
-    fn finish(self, hostname: String, query: &Query<'_>) -> HostConfig {
+    fn finish(self, hostname: &str, query: &Query<'_>) -> HostConfig {
         let usual = |names: [&str; 2]| names.map(str::to_owned).to_vec();
         HostConfig {
-            hostname,
+            hostname: hostname.to_ascii_lowercase(),
             port: self.port.unwrap_or(22),
             user: self.user.unwrap_or_else(|| query.local_user.to_owned()),
             identity_files: self.identity_files,
@@ -202,8 +209,8 @@ fn add(files: &mut Vec<String>, file: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn unless_none(text: &str, proxy: fn(String) -> Proxy) -> Proxy {
-    if text.eq_ignore_ascii_case("none") { Proxy::None } else { proxy(text.to_owned()) }
+fn command(text: &str) -> Proxy {
+    if text.eq_ignore_ascii_case("none") { Proxy::None } else { Proxy::Command(text.to_owned()) }
 }
 
 fn agent(text: &str) -> Agent {
