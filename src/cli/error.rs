@@ -57,6 +57,21 @@ impl CommandError {
         Self { kind, message: message.into(), hints: Vec::new() }
     }
 
+    /// Makes one error of several: the worst decides the exit code, and a hint is given once.
+    pub fn all(errors: Vec<Self>) -> Result<(), Self> {
+        let Some(worst) = errors.iter().map(|error| error.kind).min_by_key(|kind| *kind != ErrorKind::Failed) else {
+            return Ok(());
+        };
+        let mut hints: Vec<String> = Vec::new();
+        for hint in errors.iter().flat_map(|error| &error.hints) {
+            if !hints.contains(hint) {
+                hints.push(hint.clone());
+            }
+        }
+        let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+        Err(Self { kind: worst, message: messages.join("\nError: "), hints })
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -1,18 +1,29 @@
 //! What a person types: one file per command, and nothing here that another way of running muster would need too.
 
+pub mod context;
+mod control;
 pub mod error;
 pub mod inventory;
+mod join;
 mod lab;
+mod reach;
 pub mod settings;
+mod verb;
 
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use clap::Parser as _;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio_util::sync::CancellationToken;
 
+use context::Context;
 use error::CommandError;
 use settings::Flags;
-use settings::Settings;
+
+use crate::core::order::Verb;
+use crate::ui;
 
 /// Keeps systemd services running across a set of Linux hosts, over SSH, with nothing installed on them.
 #[derive(Debug, clap::Parser)]
@@ -26,6 +37,37 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Make units known to the cluster
+    Submit(verb::CreateArgs),
+    /// Put units on machines, making them known first if need be
+    Load(verb::CreateArgs),
+    /// Start units, putting them on machines first if need be
+    Start(verb::CreateArgs),
+    /// Stop units and leave them where they are
+    Stop(verb::Args),
+    /// Take units off their machines, stopping them first
+    Unload(verb::Args),
+    /// Forget units, stopping them first
+    Destroy(verb::Args),
+    /// Stop and start units where they are
+    Restart(verb::Args),
+    /// Show what systemd says of units, from where they are
+    Status(reach::StatusArgs),
+    /// Show a unit's journal, from where it is
+    Journal(reach::JournalArgs),
+    /// Log in to a machine, or to the machine of a unit
+    Ssh(reach::SshArgs),
+    /// Make machines of the inventory's hosts
+    Join(join::JoinArgs),
+    /// Take a machine out of the cluster
+    Leave(join::LeaveArgs),
+    /// Look at every machine once, put right what can be and say what cannot
+    ///
+    /// Ends with 0 when every machine is alive and every launched unit runs, with 1 when something is still wrong, and
+    /// with 3 when it could not look. Made for cron: it is silent when there was nothing to do and all is well.
+    Sweep(control::SweepArgs),
+    /// Keep every unit running until stopped
+    Controller(control::ControllerArgs),
     Inventory(inventory::InventoryCommand),
     Lab(lab::Args),
     /// Print a completion script for a shell
@@ -34,13 +76,6 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-}
-
-/// What a command is given: its settings, and from them the store and the way to the hosts when it asks for them.
-#[derive(Debug)]
-pub struct Context {
-    /// The settings.
-    pub settings: Settings,
 }
 
 /// Runs the command that was typed and returns the process's exit code.
@@ -62,9 +97,43 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Ends what is under way in good order at the first signal, and at once at the second.
+async fn watch_signals(stop: CancellationToken) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    for _ in 0..2 {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if stop.is_cancelled() {
+            ui::quit(130);
+        }
+        stop.cancel();
+    }
+}
+
 async fn run(cli: Cli) -> Result<(), CommandError> {
-    let context = Context { settings: cli.flags.resolve()? };
+    let stop = CancellationToken::new();
+    tokio::spawn(watch_signals(stop.clone()));
+    let context = Context::new(cli.flags.resolve()?, stop);
     match cli.command {
+        Command::Submit(args) => verb::create(&context, Verb::Submit, &args).await,
+        Command::Load(args) => verb::create(&context, Verb::Load, &args).await,
+        Command::Start(args) => verb::create(&context, Verb::Start, &args).await,
+        Command::Stop(args) => verb::change(&context, Verb::Stop, &args).await,
+        Command::Unload(args) => verb::change(&context, Verb::Unload, &args).await,
+        Command::Destroy(args) => verb::change(&context, Verb::Destroy, &args).await,
+        Command::Restart(args) => verb::change(&context, Verb::Restart, &args).await,
+        Command::Status(args) => reach::status(&context, &args).await,
+        Command::Journal(args) => reach::journal(&context, &args).await,
+        Command::Ssh(args) => reach::ssh(&context, &args).await,
+        Command::Join(args) => join::join(&context, &args).await,
+        Command::Leave(args) => join::leave(&context, &args).await,
+        Command::Sweep(args) => control::sweep(&context, &args).await,
+        Command::Controller(args) => control::controller(&context, &args).await,
         Command::Lab(args) => lab::run(args).await,
         Command::Inventory(command) => inventory::run(&context, &command),
         Command::Completions { shell } => {

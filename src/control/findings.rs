@@ -25,6 +25,15 @@ pub struct Finding {
     pub unreachable: bool,
 }
 
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.unit {
+            Some(unit) => write!(f, "Unit {unit}: {}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
 /// Returns what is wrong with the machines and units that a pass was about.
 pub fn findings(pass: &Pass, scope: &Scope) -> Vec<Finding> {
     let mut found: Vec<Finding> = pass.seats().filter_map(|(machine, _)| machine_trouble(pass, machine)).collect();

@@ -4,6 +4,7 @@
 
 pub mod controller;
 pub mod findings;
+pub mod membership;
 pub mod sweep;
 pub mod verb;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use super::findings::findings;
 use crate::core::cluster::DesiredState;
 use crate::core::cluster::Event;
 use crate::core::cluster::Machine;
+use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
 use crate::core::order;
 use crate::core::order::BadOrder;
@@ -22,7 +22,6 @@ use crate::core::order::Order;
 use crate::core::order::Verb;
 use crate::core::pass::Pass;
 use crate::core::roster::Scope;
-use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::pass;
 use crate::pass::Ended;
@@ -59,6 +58,15 @@ pub struct Waits {
     pub settle: Duration,
     /// Whether to wait for anything at all (`--no-block`).
     pub block: bool,
+}
+
+/// Where units are to get to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Where a verb wants them.
+    Verb(Verb),
+    /// Away from a machine.
+    AwayFrom(MachineId),
 }
 
 /// What a verb tells while it works.
@@ -111,7 +119,7 @@ pub async fn carry_out(
     let found = if wanted.is_empty() || verb == Verb::Submit {
         Vec::new()
     } else if waits.block {
-        make_so(office, verb, &wanted, waits, notify).await?
+        make_so(office, Aim::Verb(verb), &wanted, waits, notify).await?
     } else {
         for unit in &wanted {
             notify(Notice::Triggered(unit, verb));
@@ -151,7 +159,8 @@ async fn write_down(
                     if decision.created {
                         notify(Notice::Reached(&order.unit, DesiredState::Inactive, None));
                     }
-                    if decision.change != Change::Nothing || !is_reached(&snapshot, &order.unit, order.verb) {
+                    if decision.change != Change::Nothing || !is_reached(&snapshot, &order.unit, Aim::Verb(order.verb))
+                    {
                         wanted.insert(order.unit.clone());
                     }
                 }
@@ -216,10 +225,10 @@ async fn commit(
     Ok(office.store.commit(checks, changes.into_values().collect()).await?.is_some())
 }
 
-/// Makes it so, by a pass of our own or by following whoever leads.
-async fn make_so(
+/// Makes it so, by a pass of our own or by following whoever leads, and returns what is wrong afterwards.
+pub async fn make_so(
     office: &Office,
-    verb: Verb,
+    aim: Aim,
     wanted: &BTreeSet<UnitName>,
     waits: Waits,
     notify: &mut Notify<'_>,
@@ -229,7 +238,7 @@ async fn make_so(
         match lead::take(&office.store, &office.keys, Kind::Verb).await? {
             Ok(lead) => {
                 let means = Means::new(office, lead);
-                let done = act(office, verb, wanted, &means, waits, notify).await;
+                let done = act(office, aim, wanted, &means, waits, notify).await;
                 means.lead.release().await;
                 match done? {
                     Some(found) => return Ok(found),
@@ -237,7 +246,7 @@ async fn make_so(
                     None => continue,
                 }
             }
-            Err(holder) if holder.kind == Kind::Controller => return follow(office, verb, wanted, waits, notify).await,
+            Err(holder) if holder.kind == Kind::Controller => return follow(office, aim, wanted, waits, notify).await,
             Err(holder) if Instant::now() >= deadline => return Err(VerbError::Busy(holder)),
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
@@ -250,7 +259,7 @@ async fn make_so(
 /// Runs a pass over the units; `None` if the lead was lost on the way.
 async fn act(
     office: &Office,
-    verb: Verb,
+    aim: Aim,
     wanted: &BTreeSet<UnitName>,
     means: &Means,
     waits: Waits,
@@ -263,7 +272,7 @@ async fn act(
     let mut pass = Pass::new(means.lead.epoch(), scope.clone(), tempo, snapshot);
     let mut tell = |snapshot: &Snapshot, event: &Event| notify(Notice::Event(snapshot, event));
     let ended = pass::run(&mut pass, means, None, Ending::Settled(waits.settle), &mut tell).await?;
-    tell_reached(pass.snapshot(), verb, wanted, notify);
+    tell_reached(pass.snapshot(), aim, wanted, notify);
     match ended {
         Ended::Finished => Ok(Some(findings(&pass, &scope))),
         Ended::Stopped => Err(VerbError::Stopped),
@@ -274,14 +283,16 @@ async fn act(
 /// Tells which units have reached what was wanted, and returns the others.
 fn tell_reached(
     snapshot: &Snapshot,
-    verb: Verb,
+    aim: Aim,
     wanted: &BTreeSet<UnitName>,
     notify: &mut Notify<'_>,
 ) -> BTreeSet<UnitName> {
-    let (reached, left): (Vec<_>, Vec<_>) = wanted.iter().partition(|unit| is_reached(snapshot, unit, verb));
+    let (reached, left): (Vec<_>, Vec<_>) = wanted.iter().partition(|unit| is_reached(snapshot, unit, aim));
     for unit in reached {
         let machine = snapshot.placements.get(unit).and_then(|at| snapshot.machines.get(&at.machine));
-        match verb.goal() {
+        let wanted = snapshot.units.get(unit).map(|unit| unit.desired);
+        let goal = if let Aim::Verb(verb) = aim { verb.goal() } else { wanted };
+        match goal {
             Some(state) => notify(Notice::Reached(unit, state, machine)),
             None => notify(Notice::Destroyed(unit)),
         }
@@ -289,11 +300,21 @@ fn tell_reached(
     left.into_iter().cloned().collect()
 }
 
-/// Says whether a unit is where a verb wants it.
-fn is_reached(snapshot: &Snapshot, name: &UnitName, verb: Verb) -> bool {
+/// Says whether a unit is where it is wanted.
+fn is_reached(snapshot: &Snapshot, name: &UnitName, aim: Aim) -> bool {
     let unit = snapshot.units.get(name);
     let nowhere = !snapshot.placements.contains_key(name) && !snapshot.states.contains_key(name);
-    let Some(goal) = verb.goal() else { return unit.is_none() && nowhere };
+    let goal = match aim {
+        Aim::Verb(verb) => verb.goal(),
+        Aim::AwayFrom(machine) => {
+            let placed = snapshot.placements.get(name).is_some_and(|at| at.machine == machine);
+            if placed || snapshot.states.get(name).is_some_and(|states| states.contains_key(&machine)) {
+                return false;
+            }
+            unit.map(|unit| unit.desired)
+        }
+    };
+    let Some(goal) = goal else { return unit.is_none() && nowhere };
     let Some(unit) = unit else { return false };
     if goal == DesiredState::Inactive {
         return nowhere;
@@ -308,7 +329,7 @@ fn is_reached(snapshot: &Snapshot, name: &UnitName, verb: Verb) -> bool {
 /// Follows whoever leads until all units are where they are wanted, or trouble is told of them.
 async fn follow(
     office: &Office,
-    verb: Verb,
+    aim: Aim,
     wanted: &BTreeSet<UnitName>,
     waits: Waits,
     notify: &mut Notify<'_>,
@@ -323,7 +344,7 @@ async fn follow(
             update = follower.next() => update,
             () = office.stop.cancelled() => return Err(VerbError::Stopped),
             () = pass::sleep_until(deadline) => {
-                found.extend(left.iter().map(|unit| overdue(unit, verb)));
+                found.extend(left.iter().map(|unit| overdue(unit, aim)));
                 return Ok(found);
             }
         };
@@ -343,13 +364,16 @@ async fn follow(
             }
             Update::Away(error) => return Err(error.into()),
         }
-        left = tell_reached(&snapshot, verb, &left, notify);
+        left = tell_reached(&snapshot, aim, &left, notify);
     }
     Ok(found)
 }
 
-fn overdue(unit: &UnitName, verb: Verb) -> Finding {
-    let state = verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string());
+fn overdue(unit: &UnitName, aim: Aim) -> Finding {
+    let state = match aim {
+        Aim::Verb(verb) => verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string()),
+        Aim::AwayFrom(machine) => format!("away from {}...", machine.short()),
+    };
     let what = format!("timed out waiting for unit {unit} to report state {state}");
     Finding { machine: None, unit: Some(unit.clone()), what, unreachable: false }
 }
@@ -361,14 +385,4 @@ async fn collect_files(office: &Office) -> Result<(), StoreError> {
         office.store.commit(vec![check], vec![change]).await?;
     }
     Ok(())
-}
-
-/// Makes orders for units that are known by name only.
-pub fn orders(verb: Verb, units: impl IntoIterator<Item = UnitName>) -> Vec<Order> {
-    units.into_iter().map(|unit| Order { verb, unit, file: None, replace: false }).collect()
-}
-
-/// Makes an order for a unit whose file is at hand.
-pub fn order_with_file(verb: Verb, unit: UnitName, file: UnitFile, path: String, replace: bool) -> Order {
-    Order { verb, unit, file: Some((Arc::new(file), path)), replace }
 }

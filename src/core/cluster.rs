@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -79,6 +80,12 @@ pub struct Machine {
     pub name: String,
     /// How SSH reaches it.
     pub address: Address,
+    /// Private keys to offer before any other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identity_files: Vec<PathBuf>,
+    /// Jump hosts on the way, as in `ProxyJump`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jump: Option<String>,
     /// What `list-machines` shows: the address's IP if it has one, else its name.
     pub ip: String,
     /// What units select machines by (`MachineMetadata=`).
@@ -87,6 +94,9 @@ pub struct Machine {
     /// Set when nothing new is to be placed here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cordoned: bool,
+    /// Set when what is here is to go elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
     /// `PRETTY_NAME` of its os-release(5).
     #[serde(default)]
     pub os: String,

@@ -65,6 +65,17 @@ impl Verb {
     }
 }
 
+/// A unit file that the operator has at hand.
+#[derive(Debug, Clone)]
+pub struct LocalFile {
+    /// The file.
+    pub file: Arc<UnitFile>,
+    /// Where it was read from, for messages.
+    pub path: String,
+    /// Set when it is the file of the unit's template.
+    pub template: bool,
+}
+
 /// A verb for one unit.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -72,8 +83,8 @@ pub struct Order {
     pub verb: Verb,
     /// To which unit.
     pub unit: UnitName,
-    /// Its file, or its template's, if the operator has one at hand, and where it was read from.
-    pub file: Option<(Arc<UnitFile>, String)>,
+    /// Its file, if the operator has one at hand.
+    pub file: Option<LocalFile>,
     /// Whether the file takes the place of one that differs.
     pub replace: bool,
 }
@@ -190,16 +201,18 @@ pub fn decide(snapshot: &Snapshot, order: &Order) -> Result<Decision, BadOrder> 
     Ok(Decision { change, created: false, warnings })
 }
 
-/// Returns the file for a unit that is not known: the one at hand, or the template's that was submitted.
+/// Returns the file for a unit that is not known: its own at hand, else the template's that was submitted, else the
+/// template's at hand.
 fn find_file(snapshot: &Snapshot, order: &Order) -> Result<Arc<UnitFile>, BadOrder> {
-    let template = || order.unit.template().and_then(|template| snapshot.file(&template));
-    let file = order.file.as_ref().map(|(file, _)| file).or_else(template);
+    let at_hand = |template| order.file.as_ref().filter(|local| local.template == template).map(|local| &local.file);
+    let submitted = || order.unit.template().and_then(|template| snapshot.file(&template));
+    let file = at_hand(false).or_else(submitted).or_else(|| at_hand(true));
     file.cloned().ok_or_else(|| BadOrder::NoFile(order.unit.clone()))
 }
 
 /// Returns the file that takes the place of the known one, if it differs and that was asked for.
 fn replacement(order: &Order, known: Unit, warnings: &mut Vec<String>) -> Result<Option<Arc<UnitFile>>, BadOrder> {
-    let Some((file, path)) = &order.file else { return Ok(None) };
+    let Some(LocalFile { file, path, template }) = &order.file else { return Ok(None) };
     let name = &order.unit;
     let goal = order.verb.goal().unwrap_or(DesiredState::Inactive);
     if file.hash() == known.hash {
@@ -209,9 +222,9 @@ fn replacement(order: &Order, known: Unit, warnings: &mut Vec<String>) -> Result
         return Ok(None);
     }
     if !order.replace {
-        warnings.push(format!(
-            "WARNING: Unit {name} in registry differs from local unit file {path}. Add --replace to override."
-        ));
+        let kind = if *template { "local template unit file" } else { "local unit file" };
+        warnings
+            .push(format!("WARNING: Unit {name} in registry differs from {kind} {path}. Add --replace to override."));
         return Ok(None);
     }
     if known.desired > goal {

@@ -536,6 +536,9 @@ impl Pass {
         let Some(machine) = self.snapshot.machines.get(&placement.machine) else {
             return Some(format!("machine {}... left", placement.machine.short()));
         };
+        if machine.draining {
+            return Some(format!("{} is drained", machine.name));
+        }
         (self.verdict(placement.machine) == Some(Verdict::Down)).then(|| format!("{} is down", machine.name))
     }
 

@@ -230,7 +230,12 @@ fn learn(pass: &mut Pass, keys: &Keys, update: Update) -> Input {
 
 /// Returns how a machine is reached.
 pub fn target(machine: &Machine) -> Target {
-    Target { name: machine.name.clone(), address: machine.address.clone(), ..Target::default() }
+    Target {
+        name: machine.name.clone(),
+        address: machine.address.clone(),
+        identity_files: machine.identity_files.clone(),
+        jump: machine.jump.clone(),
+    }
 }
 
 /// Waits for a commit that is under way; forever if none is.

@@ -3,6 +3,7 @@
 //! One trait, so that everything above it runs against real hosts, against an SSH server inside a test, and against
 //! hosts made of values. `russh` is named in this room only.
 
+pub mod facts;
 pub mod known_hosts;
 mod pattern;
 pub mod report;

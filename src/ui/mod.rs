@@ -2,19 +2,25 @@
 
 pub mod lists;
 pub mod table;
+mod progress;
 
 use std::io::Write as _;
 
 use crate::cli::error::CommandError;
+use crate::core::cluster::Event;
+use crate::core::cluster::Snapshot;
+use crate::remote::Sink;
+
+pub use progress::Progress;
 
 /// Prints an error and what to do about it.
 pub fn report(error: &CommandError) {
     let mut text = String::new();
     if !error.message.is_empty() {
-        text.push_str(&format!("Error: {}\n", error.message));
+        text.push_str(&format!("Error: {}\n", clean(&error.message)));
     }
     for hint in &error.hints {
-        text.push_str(&format!("Hint: {hint}\n"));
+        text.push_str(&format!("Hint: {}\n", clean(hint)));
     }
     // Nobody is left to tell if stderr is gone.
     let _ = std::io::stderr().write_all(text.as_bytes());
@@ -24,11 +30,55 @@ pub fn report(error: &CommandError) {
 pub fn result(text: &str) {
     let mut out = std::io::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+        quit(0);
     }
 }
 
 /// Prints a remark on stderr.
 pub fn remark(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", clean(text));
+}
+
+/// Takes out what would steer a terminal: part of what is shown comes from hosts.
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// Writes an event as one line: the machine, the unit, what was done and how it ended.
+pub fn line(snapshot: &Snapshot, event: &Event) -> String {
+    let machine = event.machine.map(|id| match snapshot.machines.get(&id) {
+        Some(machine) => machine.name.clone(),
+        None => format!("{}...", id.short()),
+    });
+    let unit = event.unit.as_ref().map(ToString::to_string);
+    let words: Vec<String> = machine.into_iter().chain(unit).collect();
+    format!("{}: {}\n", words.join(" "), clean(&event.what))
+}
+
+/// Writes an event to the daemon's log.
+pub fn log(snapshot: &Snapshot, event: &Event) {
+    let _ = std::io::stderr().write_all(line(snapshot, event).as_bytes());
+}
+
+/// Passes a remote command's output on as it comes.
+#[derive(Debug)]
+pub struct Passing;
+
+impl Sink for Passing {
+    fn stdout(&mut self, bytes: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+            quit(0);
+        }
+    }
+
+    fn stderr(&mut self, bytes: &[u8]) {
+        let _ = std::io::stderr().write_all(bytes);
+    }
+}
+
+/// Ends the process at once.
+#[expect(clippy::exit, reason = "the one place where the process ends early")]
+pub fn quit(code: i32) -> ! {
+    std::process::exit(code)
 }

@@ -1,0 +1,102 @@
+//! `muster controller` and `muster sweep`: keep units running, for good or once.
+
+use std::time::Duration;
+
+use super::Context;
+use super::error::CommandError;
+use super::error::ErrorKind;
+use crate::control::controller;
+use crate::control::controller::Stage;
+use crate::control::findings::Finding;
+use crate::control::sweep;
+use crate::control::sweep::Patience;
+use crate::control::sweep::Swept;
+use crate::ui;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ControllerArgs {
+    /// How many seconds a machine must have been silent before its units start elsewhere
+    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    down_after: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SweepArgs {
+    /// How many seconds a machine must have been silent before its units start elsewhere
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    down_after: u64,
+    /// How many seconds what was started may take to settle
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    settle: u64,
+    /// How many seconds to wait while a command or another sweep is at work
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    lock_wait: u64,
+    /// Print what is wrong as JSON
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+/// Runs `muster controller`.
+pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Result<(), CommandError> {
+    let office = context.office().await?;
+    let mut ready = false;
+    let mut stage = |stage: Stage<'_>| {
+        // Standing by is being ready, too.
+        if !std::mem::replace(&mut ready, true) {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        }
+        ui::remark(&match stage {
+            Stage::Leads(epoch) => format!("leads (epoch {epoch})"),
+            Stage::StandsBy(holder) => format!("stands by: {holder} leads"),
+            Stage::Deposed => "no longer leads".to_owned(),
+            Stage::StoreAway(error) => format!("{error}; units are left as they are"),
+        });
+    };
+    let down_after = Duration::from_secs(args.down_after);
+    controller::control(&office, down_after, &mut stage, &mut |snapshot, event| ui::log(snapshot, event)).await;
+    office.remote.close(Duration::from_secs(1)).await;
+    Ok(())
+}
+
+/// Runs `muster sweep`.
+pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), CommandError> {
+    let seconds = Duration::from_secs;
+    let patience = Patience {
+        down_after: seconds(args.down_after),
+        settle: seconds(args.settle),
+        lock_wait: seconds(args.lock_wait),
+    };
+    let office = context.office().await?;
+    let json = args.output.is_some();
+    let mut tell = |snapshot: &_, event: &_| {
+        if !json {
+            ui::result(&ui::line(snapshot, event));
+        }
+    };
+    let swept = sweep::sweep(&office, patience, &mut tell).await;
+    office.remote.close(Duration::from_millis(500)).await;
+    match swept? {
+        Swept::Found(found) => conclude(&found, json),
+        Swept::Busy(holder) => Err(CommandError::unreachable(format!("{holder} is at work on this cluster"))
+            .hint("Nothing was looked at. Wait for it with `--lock-wait`.")),
+        Swept::Stopped => Err(CommandError {
+            kind: ErrorKind::Interrupted,
+            message: "interrupted: the next sweep goes on".to_owned(),
+            hints: Vec::new(),
+        }),
+    }
+}
+
+fn conclude(found: &[Finding], json: bool) -> Result<(), CommandError> {
+    if json {
+        ui::result(&format!("{:#}\n", serde_json::json!(found)));
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    if !json {
+        let lines: String = found.iter().map(|finding| format!("{finding}\n")).collect();
+        ui::result(&lines);
+    }
+    Err(CommandError::code(1))
+}

@@ -1,0 +1,100 @@
+//! `muster join` and `muster leave`: which hosts are machines of the cluster.
+
+use std::time::Duration;
+
+use super::Context;
+use super::error::CommandError;
+use super::verb::Told;
+use super::verb::WaitArgs;
+use super::verb::conclude;
+use crate::control::membership;
+use crate::control::membership::Candidate;
+use crate::control::membership::JoinError;
+use crate::control::membership::Joined;
+use crate::control::membership::MembershipError;
+use crate::ui;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct JoinArgs {
+    /// Which hosts of the inventory
+    #[arg(default_value = "all")]
+    pattern: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct LeaveArgs {
+    /// A machine: its name, its machine-id or the beginning of it
+    machine: String,
+    /// Take it out even if it does not answer; what runs there goes on until somebody stops it
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// Runs `muster join`.
+pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), CommandError> {
+    let inventory = context.inventory(None)?;
+    let hosts = inventory.select(&args.pattern)?;
+    let candidates = hosts.into_iter().map(|host| Ok(Candidate { target: host.target()?, metadata: host.metadata()? }));
+    let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;
+    let office = context.office().await?;
+    let joined = membership::join(&office, &candidates).await;
+    office.remote.close(Duration::from_millis(200)).await;
+    let mut errors = Vec::new();
+    for joined in joined? {
+        match joined {
+            Joined::New(machine) => ui::result(&format!("{} joined as {}\n", machine.name, machine.legend(false))),
+            Joined::Changed(machine) => ui::result(&format!("{} updated\n", machine.name)),
+            Joined::Known(machine) => ui::remark(&format!("{} has joined already", machine.name)),
+            Joined::Refused(error) => errors.push(CommandError::from(error)),
+        }
+    }
+    CommandError::all(errors)
+}
+
+/// Runs `muster leave`.
+pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> Result<(), CommandError> {
+    let office = context.office().await?;
+    let mut told = Told::new(args.wait.json());
+    let waits = args.wait.waits();
+    let left = membership::leave(&office, &args.machine, args.force, waits, &mut |notice| told.notice(&notice)).await;
+    office.remote.close(Duration::from_millis(200)).await;
+    told.finish();
+    let (machine, found) = left?;
+    if found.is_empty() || args.force {
+        for finding in &found {
+            ui::remark(&format!("Warning: {finding}"));
+        }
+        ui::result(&format!("{} left\n", machine.name));
+        return Ok(());
+    }
+    conclude(&found)
+        .map_err(|error| error.hint("It is still a machine of the cluster; `--force` takes it out all the same."))
+}
+
+impl From<JoinError> for CommandError {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Host(failure) => failure.into(),
+            JoinError::Duplicate { .. } => Self::failed(error.to_string())
+                .hint("Give one of them a new one: `rm /etc/machine-id && systemd-machine-id-setup`, and restart it."),
+            JoinError::Raced(_) => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<MembershipError> for CommandError {
+    fn from(error: MembershipError) -> Self {
+        match error {
+            MembershipError::Store(error) => error.into(),
+            MembershipError::Verb(error) => error.into(),
+            MembershipError::UnknownToken(_) => Self::usage(error.to_string()).hint(
+                "Make one with `muster discovery new --size N`, or leave `--token` out for the cluster `default`.",
+            ),
+            MembershipError::UnknownMachine(_) => {
+                Self::usage(error.to_string()).hint("`muster list-machines` shows which there are.")
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `muster status`, `journal` and `ssh`: to where a unit is.
+
+use super::Context;
+use super::error::CommandError;
+use super::verb;
+use crate::control::membership;
+use crate::core::cluster::Machine;
+use crate::core::cluster::Snapshot;
+use crate::core::unit::UnitName;
+use crate::pass;
+use crate::remote::Command;
+use crate::remote::Exit;
+use crate::remote::script;
+use crate::ui;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    /// Units, by name
+    #[arg(required = true, value_name = "UNIT")]
+    units: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct JournalArgs {
+    /// A unit, by name
+    unit: String,
+    /// How many lines to begin with
+    #[arg(long, short = 'n', default_value_t = 10)]
+    lines: u32,
+    /// Go on as lines come
+    #[arg(long, short = 'f')]
+    follow: bool,
+    /// journalctl's output format
+    #[arg(long, default_value = "short")]
+    output: String,
+    /// Accepted for fleet's sake: the journal is always read as root
+    #[arg(long, hide = true)]
+    sudo: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SshArgs {
+    /// Take the name for a machine's
+    #[arg(long, short = 'm', conflicts_with = "unit")]
+    machine: bool,
+    /// Take the name for a unit's
+    #[arg(long, short = 'u')]
+    unit: bool,
+    /// A machine (name, machine-id or the beginning of it), or a unit, which stands for its machine
+    #[arg(value_name = "MACHINE|UNIT")]
+    name: String,
+    /// A command to run there instead of a shell
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+/// Runs `muster status`.
+pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
+    let snapshot = context.snapshot().await?;
+    for (number, text) in args.units.iter().enumerate() {
+        let unit = verb::parse(text)?;
+        let machine = machine_of(&snapshot, &unit, "loaded")?;
+        if number > 0 {
+            ui::result("\n");
+        }
+        let name = quote(unit.as_str())?;
+        run(context, machine, format!("systemctl status --no-pager --full -- {name}")).await?;
+    }
+    Ok(())
+}
+
+/// Runs `muster journal`.
+pub(super) async fn journal(context: &Context, args: &JournalArgs) -> Result<(), CommandError> {
+    let snapshot = context.snapshot().await?;
+    let unit = verb::parse(&args.unit)?;
+    let machine = machine_of(&snapshot, &unit, "running")?;
+    let (name, output) = (quote(unit.as_str())?, quote(&args.output)?);
+    let follow = if args.follow { " --follow" } else { "" };
+    let line = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
+    run(context, machine, line).await
+}
+
+/// Runs `muster ssh`.
+pub(super) async fn ssh(context: &Context, args: &SshArgs) -> Result<(), CommandError> {
+    let snapshot = context.snapshot().await?;
+    let machine = lookup(&snapshot, args)?;
+    let remote = context.remote()?;
+    let target = pass::target(machine);
+    let command = (!args.command.is_empty()).then(|| args.command.join(" "));
+    let exit = remote.interact(&target, command.as_deref()).await?;
+    end(&exit)
+}
+
+fn quote(word: &str) -> Result<String, CommandError> {
+    script::quote(word).map(Into::into).map_err(|error| CommandError::usage(format!("{word:?}: {error}")))
+}
+
+/// Finds the machine that a unit is on.
+fn machine_of<'a>(snapshot: &'a Snapshot, unit: &UnitName, need: &str) -> Result<&'a Machine, CommandError> {
+    if !snapshot.units.contains_key(unit) {
+        return Err(CommandError::failed(format!("Unit {unit} does not exist.")));
+    }
+    let placement = snapshot.placements.get(unit);
+    let machine = placement.and_then(|placement| snapshot.machines.get(&placement.machine));
+    machine.ok_or_else(|| CommandError::failed(format!("Unit {unit} does not appear to be {need}.")))
+}
+
+fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, CommandError> {
+    let machine = (!args.unit).then(|| membership::find(snapshot, &args.name)).flatten();
+    let unit = (!args.machine).then(|| verb::parse(&args.name).ok()).flatten();
+    let unit = unit.and_then(|unit| machine_of(snapshot, &unit, "loaded").ok());
+    match (machine, unit) {
+        (Some(_), Some(_)) => Err(CommandError::usage(format!(
+            "Unable to proceed: ambiguous argument, both machine and unit found for `{}`.\nPlease use flag `-m` or `-u` to refine the search",
+            args.name
+        ))),
+        (Some(machine), None) | (None, Some(machine)) => Ok(machine),
+        (None, None) => Err(CommandError::failed("Unable to proceed: could not find matching unit or machine")),
+    }
+}
+
+/// Runs a command on a machine, passes its output on as it comes and ends as it ends.
+async fn run(context: &Context, machine: &Machine, line: String) -> Result<(), CommandError> {
+    let remote = context.remote()?;
+    let command = Command { line, root: true, ..Command::default() };
+    let target = pass::target(machine);
+    let mut out = ui::Passing;
+    let exit = tokio::select! {
+        exit = remote.run(&target, &command, &mut out) => exit?,
+        // What follows a journal ends when the operator has seen enough.
+        () = context.stop.cancelled() => return Err(CommandError::code(130)),
+    };
+    end(&exit)
+}
+
+fn end(exit: &Exit) -> Result<(), CommandError> {
+    match exit {
+        Exit::Code(0) => Ok(()),
+        Exit::Code(code) => Err(CommandError::code(u8::try_from(*code).unwrap_or(255))),
+        Exit::Signal(_) => Err(CommandError::code(255)),
+    }
+}

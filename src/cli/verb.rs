@@ -1,0 +1,221 @@
+//! `muster submit`, `load`, `start`, `stop`, `unload`, `destroy`, `restart`: what is wanted of units.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Context;
+use super::error::CommandError;
+use super::error::ErrorKind;
+use crate::control::findings::Finding;
+use crate::control::verb;
+use crate::control::verb::Notice;
+use crate::control::verb::VerbError;
+use crate::control::verb::Waits;
+use crate::core::order::LocalFile;
+use crate::core::order::Order;
+use crate::core::order::Verb;
+use crate::core::unit::UnitFile;
+use crate::core::unit::UnitName;
+use crate::ui;
+
+/// How long one of fleet's block attempts lasts.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// The longest unit file that is read, in bytes: systemd's own limit for a line.
+const LONGEST: u64 = 1 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Units: names, or paths of unit files; `.service` may be left out
+    #[arg(required = true, value_name = "UNIT")]
+    units: Vec<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateArgs {
+    /// Put the file in the place of one that differs
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    args: Args,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct WaitArgs {
+    /// Write down what is wanted and do not wait for it
+    #[arg(long)]
+    no_block: bool,
+    /// How many times two seconds to wait for a controller to do it, 0 for as long as it takes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    block_attempts: u32,
+    /// How many seconds to wait while another command or a sweep is at work
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    lock_wait: u64,
+    /// Print as JSON
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+impl WaitArgs {
+    /// Returns how long to wait for what.
+    pub(super) fn waits(&self) -> Waits {
+        let attempts = self.block_attempts;
+        Waits {
+            lock: Duration::from_secs(self.lock_wait),
+            follow: (attempts > 0).then(|| ATTEMPT.saturating_mul(attempts)),
+            settle: ATTEMPT,
+            block: !self.no_block,
+        }
+    }
+
+    pub(super) const fn json(&self) -> bool {
+        self.output.is_some()
+    }
+}
+
+/// Runs a verb that may make units known.
+pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -> Result<(), CommandError> {
+    let orders = create.args.units.iter().map(|text| {
+        let unit = parse(text)?;
+        let file = read_local(text, &unit)?;
+        Ok(Order { verb, unit, file, replace: create.replace })
+    });
+    let orders = orders.collect::<Result<Vec<_>, CommandError>>()?;
+    run(context, verb, orders, &create.args.wait).await
+}
+
+/// Runs a verb for units that are known.
+pub(super) async fn change(context: &Context, verb: Verb, args: &Args) -> Result<(), CommandError> {
+    let units = args.units.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let orders = units.into_iter().map(|unit| Order { verb, unit, file: None, replace: false }).collect();
+    run(context, verb, orders, &args.wait).await
+}
+
+/// Reads a unit's name as fleet did: the last part of a path, `.service` if it has no type.
+pub(super) fn parse(text: &str) -> Result<UnitName, CommandError> {
+    UnitName::from_argument(text).map_err(|error| CommandError::usage(format!("{text}: {error}")))
+}
+
+async fn run(context: &Context, verb: Verb, mut orders: Vec<Order>, wait: &WaitArgs) -> Result<(), CommandError> {
+    orders.sort_by(|a, b| a.unit.cmp(&b.unit));
+    orders.dedup_by(|a, b| a.unit == b.unit);
+    let office = context.office().await?;
+    let mut told = Told::new(wait.json());
+    let result = verb::carry_out(&office, verb, &orders, wait.waits(), &mut |notice| told.notice(&notice)).await;
+    office.remote.close(Duration::from_millis(200)).await;
+    told.finish();
+    conclude(&result?)
+}
+
+/// What was told of units, for printing at once or as JSON in the end.
+pub(super) struct Told {
+    json: Option<Vec<serde_json::Value>>,
+    progress: ui::Progress,
+}
+
+impl Told {
+    pub(super) fn new(json: bool) -> Self {
+        Self { json: json.then(Vec::new), progress: ui::Progress::start() }
+    }
+
+    pub(super) fn notice(&mut self, notice: &Notice<'_>) {
+        let (unit, state, machine) = match notice {
+            Notice::Warning(text) => return self.progress.aside(|| ui::remark(text)),
+            Notice::Event(snapshot, event) => return self.progress.tell(&ui::line(snapshot, event)),
+            Notice::Triggered(unit, verb) => return self.print(&format!("Triggered unit {unit} {verb}\n")),
+            Notice::Reached(unit, state, machine) => (unit, Some(*state), *machine),
+            Notice::Destroyed(unit) => (unit, None, None),
+        };
+        if let Some(list) = &mut self.json {
+            let machine = machine.map(|machine| machine.id);
+            list.push(serde_json::json!({ "unit": unit, "state": state, "machine": machine }));
+            return;
+        }
+        let at = machine.map(|machine| format!(" on {}", machine.legend(false))).unwrap_or_default();
+        self.print(&match state {
+            Some(state) => format!("Unit {unit} {state}{at}\n"),
+            None => format!("Destroyed {unit}\n"),
+        });
+    }
+
+    fn print(&self, text: &str) {
+        self.progress.aside(|| ui::result(text));
+    }
+
+    pub(super) fn finish(self) {
+        if let Some(list) = self.json {
+            ui::result(&format!("{:#}\n", serde_json::Value::Array(list)));
+        }
+    }
+}
+
+/// Turns what is wrong into an error, if anything is.
+pub(super) fn conclude(found: &[Finding]) -> Result<(), CommandError> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let text: Vec<String> = found.iter().map(Finding::to_string).collect();
+    let kind = if found.iter().all(|finding| finding.unreachable) { ErrorKind::Unreachable } else { ErrorKind::Failed };
+    let error = CommandError { kind, message: text.join("\nError: "), hints: Vec::new() };
+    let unit = found.iter().find(|finding| !finding.unreachable).and_then(|finding| finding.unit.as_ref());
+    Err(match (kind, unit) {
+        (ErrorKind::Unreachable, _) => {
+            error.hint("What is wanted was written down: `muster sweep` or a controller does it once the host answers.")
+        }
+        (_, Some(unit)) => error.hint(format!("`muster status {unit}` and `muster journal {unit}` say more.")),
+        _ => error,
+    })
+}
+
+/// Reads the unit file that an argument names, or its template's, if there is one.
+fn read_local(text: &str, unit: &UnitName) -> Result<Option<LocalFile>, CommandError> {
+    let folder = Path::new(text).parent().unwrap_or_else(|| Path::new(""));
+    let own = read(&folder.join(unit.as_str()), false)?;
+    let template = unit.template().map(|template| folder.join(template.as_str()));
+    match (own, template) {
+        (None, Some(template)) => read(&template, true),
+        (own, _) => Ok(own),
+    }
+}
+
+fn read(path: &PathBuf, template: bool) -> Result<Option<LocalFile>, CommandError> {
+    let unreadable = |error: io::Error| CommandError::usage(format!("cannot read {}: {error}", path.display()));
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+        Ok(data) if data.is_file() && data.len() > LONGEST => {
+            return Err(CommandError::usage(format!("{}: longer than {LONGEST} bytes", path.display())));
+        }
+        Ok(data) if !data.is_file() => {
+            return Err(CommandError::usage(format!("{}: not a file", path.display())));
+        }
+        Ok(_) => {}
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let file =
+        UnitFile::from_bytes(&bytes).map_err(|error| CommandError::usage(format!("{}:{error}", path.display())))?;
+    Ok(Some(LocalFile { file: Arc::new(file), path: path.display().to_string(), template }))
+}
+
+impl From<VerbError> for CommandError {
+    fn from(error: VerbError) -> Self {
+        match error {
+            VerbError::Order(error) => Self::failed(error.to_string()),
+            VerbError::Store(error) => error.into(),
+            VerbError::Busy(_) => Self::failed(error.to_string()).hint(
+                "What is wanted was written down. Wait longer with `--lock-wait`, or leave it to the next sweep.",
+            ),
+            VerbError::Contended => Self::failed(error.to_string()).hint("Try again."),
+            VerbError::Stopped => Self {
+                kind: ErrorKind::Interrupted,
+                message: "interrupted".to_owned(),
+                hints: vec!["What is wanted was written down: the next command or sweep does it.".to_owned()],
+            },
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Joining and leaving: which hosts are machines of the cluster.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::Office;
+use super::findings::Finding;
+use super::verb;
+use super::verb::Aim;
+use super::verb::Notify;
+use super::verb::VerbError;
+use super::verb::Waits;
+use crate::core::cluster::Machine;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Snapshot;
+use crate::core::evidence::Failure;
+use crate::core::unit::UnitName;
+use crate::remote::Target;
+use crate::remote::facts;
+use crate::remote::facts::Facts;
+use crate::store::COMMIT_LIMIT;
+use crate::store::Change;
+use crate::store::Check;
+use crate::store::StoreError;
+use crate::store::layout;
+use crate::store::layout::Slot;
+
+/// How many hosts are asked at once.
+const AT_ONCE: usize = 64;
+
+/// A host that is to join.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// How it is reached.
+    pub target: Target,
+    /// What units may select it by.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// How joining went for one host.
+#[derive(Debug)]
+pub enum Joined {
+    /// It is a machine now.
+    New(Machine),
+    /// It was one, and is reached or described in another way now.
+    Changed(Machine),
+    /// It was one.
+    Known(Machine),
+    /// It did not join.
+    Refused(JoinError),
+}
+
+/// A host did not join. The others did.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It could not be reached, or cannot be managed.
+    #[error(transparent)]
+    Host(#[from] Failure),
+    /// Two hosts have one machine-id: one is a clone.
+    #[error("{name}: its machine-id {id} is that of {other}: one is a clone of the other")]
+    Duplicate {
+        /// The host that is refused.
+        name: String,
+        /// The host that has it too.
+        other: String,
+        /// What both have.
+        id: MachineId,
+    },
+    /// Somebody else registered it at the same time.
+    #[error("{0}: somebody else registered it at the same time: join again")]
+    Raced(String),
+}
+
+/// The token does not name a cluster, or the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MembershipError {
+    /// Nobody made this token. Nothing was changed.
+    #[error("token {0} is not known to the store")]
+    UnknownToken(String),
+    /// There is no such machine. Nothing was changed.
+    #[error("no machine is called {0}")]
+    UnknownMachine(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What ran there could not be moved.
+    #[error(transparent)]
+    Verb(#[from] VerbError),
+}
+
+/// Makes machines of hosts. Every host is told of as soon as all have been asked, in the order given.
+pub async fn join(office: &Office, candidates: &[Candidate]) -> Result<Vec<Joined>, MembershipError> {
+    let snapshot = layout::read(&*office.store, &office.keys).await?;
+    let token = office.keys.token();
+    if snapshot.size == 0 && token != "default" {
+        return Err(MembershipError::UnknownToken(token.to_owned()));
+    }
+    let asked = stream::iter(candidates.iter().map(|candidate| facts::facts(&*office.remote, &candidate.target)));
+    let facts: Vec<Result<Facts, Failure>> = asked.buffered(AT_ONCE).collect().await;
+    let mut seen: BTreeMap<MachineId, String> = BTreeMap::new();
+    let mut joined = Vec::with_capacity(candidates.len());
+    for (candidate, facts) in candidates.iter().zip(facts) {
+        joined.push(match facts {
+            Ok(facts) => admit(&snapshot, &mut seen, candidate, facts),
+            Err(failure) => Joined::Refused(failure.into()),
+        });
+    }
+    register(office, &mut joined).await?;
+    Ok(joined)
+}
+
+/// Decides whether a host may be a machine.
+fn admit(snapshot: &Snapshot, seen: &mut BTreeMap<MachineId, String>, candidate: &Candidate, facts: Facts) -> Joined {
+    let Facts { machine: id, os, systemd } = facts;
+    let name = candidate.target.name.clone();
+    let known = snapshot.machines.get(&id);
+    let other = seen.get(&id).or(known.map(|known| &known.name)).filter(|other| **other != name);
+    if let Some(other) = other {
+        return Joined::Refused(JoinError::Duplicate { name, other: other.clone(), id });
+    }
+    seen.insert(id, name.clone());
+    let Target { address, identity_files, jump, .. } = candidate.target.clone();
+    let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
+    let (cordoned, draining) = known.map_or((false, false), |known| (known.cordoned, known.draining));
+    let metadata = candidate.metadata.clone();
+    let machine = Machine { id, name, address, identity_files, jump, ip, metadata, cordoned, draining, os, systemd };
+    match known {
+        None => Joined::New(machine),
+        Some(known) if *known == machine => Joined::Known(machine),
+        Some(_) => Joined::Changed(machine),
+    }
+}
+
+/// Writes the new and the changed machines down.
+async fn register(office: &Office, joined: &mut [Joined]) -> Result<(), StoreError> {
+    // Each is up to two checks and two changes.
+    for portion in joined.chunks_mut(COMMIT_LIMIT / 2) {
+        let mut checks = Vec::new();
+        let mut changes = Vec::new();
+        for joined in portion.iter() {
+            let (machine, new) = match joined {
+                Joined::New(machine) => (machine, true),
+                Joined::Changed(machine) => (machine, false),
+                Joined::Known(_) | Joined::Refused(_) => continue,
+            };
+            let (record, member) = (Slot::Machine(machine.id), Slot::Member(machine.id));
+            if new {
+                checks.extend([&record, &member].map(|slot| Check::Absent(office.keys.key(slot))));
+            }
+            changes.push(office.keys.put(&record, machine));
+            let value = format!("{}={}", machine.name, machine.address);
+            changes.push(Change::put(office.keys.key(&member), value));
+        }
+        if changes.is_empty() || office.store.commit(checks, changes).await?.is_some() {
+            continue;
+        }
+        for joined in portion {
+            if let Joined::New(machine) | Joined::Changed(machine) = joined {
+                *joined = Joined::Refused(JoinError::Raced(machine.name.clone()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Finds a machine by its name, its whole machine-id or the beginning of it.
+pub fn find<'a>(snapshot: &'a Snapshot, text: &str) -> Option<&'a Machine> {
+    let by_name = snapshot.machines.values().find(|machine| machine.name == text || machine.ip == text);
+    let digits = text.strip_suffix("...").unwrap_or(text);
+    let mut by_id = snapshot.machines.values().filter(|machine| machine.id.to_string().starts_with(digits));
+    by_name.or_else(|| match (by_id.next(), by_id.next()) {
+        (Some(machine), None) if digits.len() >= 4 => Some(machine),
+        _ => None,
+    })
+}
+
+/// Takes a machine out of the cluster, once what runs there runs elsewhere. With `force` a machine that does not answer
+/// is taken out all the same, and what runs there goes on until somebody stops it.
+pub async fn leave(
+    office: &Office,
+    name: &str,
+    force: bool,
+    waits: Waits,
+    notify: &mut Notify<'_>,
+) -> Result<(Machine, Vec<Finding>), MembershipError> {
+    let snapshot = layout::read(&*office.store, &office.keys).await?;
+    let machine = find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.to_owned()))?.clone();
+    let drained = Machine { cordoned: true, draining: true, ..machine.clone() };
+    office.store.commit(Vec::new(), vec![office.keys.put(&Slot::Machine(machine.id), &drained)]).await?;
+    let found = empty(office, &snapshot, machine.id, waits, notify).await?;
+    if !found.is_empty() && !force {
+        return Ok((machine, found));
+    }
+    let slots = [Slot::Machine(machine.id), Slot::Member(machine.id), Slot::Health(machine.id)];
+    let changes = slots.iter().map(|slot| office.keys.delete(slot)).collect();
+    office.store.commit(Vec::new(), changes).await?;
+    Ok((machine, found))
+}
+
+/// Moves everything off a machine that is being drained and returns what could not be.
+async fn empty(
+    office: &Office,
+    snapshot: &Snapshot,
+    machine: MachineId,
+    waits: Waits,
+    notify: &mut Notify<'_>,
+) -> Result<Vec<Finding>, VerbError> {
+    let placed = snapshot.placements.iter().filter(|(_, at)| at.machine == machine).map(|(unit, _)| unit);
+    let stated = snapshot.states.iter().filter(|(_, states)| states.contains_key(&machine)).map(|(unit, _)| unit);
+    let units: BTreeSet<UnitName> = placed.chain(stated).cloned().collect();
+    if units.is_empty() {
+        return Ok(Vec::new());
+    }
+    verb::make_so(office, Aim::AwayFrom(machine), &units, waits, notify).await
+}

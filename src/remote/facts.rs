@@ -1,0 +1,79 @@
+//! What a host says of itself when it joins.
+
+use std::time::Duration;
+
+use super::Remote;
+use super::Target;
+use crate::core::cluster::MachineId;
+use crate::core::evidence::Failure;
+use crate::core::evidence::FailureKind;
+use crate::core::evidence::Phase;
+
+/// How long a host may take to say who it is.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Prints the facts, a line each. `systemctl` is the only process it starts.
+const SCRIPT: &str = r#"{
+m_id=; [ -r /etc/machine-id ] && read -r m_id </etc/machine-id
+printf 'machine %s\n' "$m_id"
+[ -d /run/systemd/system ] && printf 'systemd %s\n' "$(systemctl --version)"
+while IFS= read -r m_line; do case $m_line in PRETTY_NAME=*) printf 'os %s\n' "${m_line#*=}" ;; esac; done </etc/os-release
+} </dev/null 2>/dev/null
+printf '%s\n' '@facts end'
+"#;
+
+/// Who a host is and what it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Its /etc/machine-id.
+    pub machine: MachineId,
+    /// `PRETTY_NAME` of its os-release(5); empty if it has none.
+    pub os: String,
+    /// The major version of its systemd.
+    pub systemd: u32,
+}
+
+/// Asks a host who it is.
+pub async fn facts(remote: &dyn Remote, target: &Target) -> Result<Facts, Failure> {
+    let printed = remote.script(target, SCRIPT, "@facts end", LIMIT).await?;
+    read(&String::from_utf8_lossy(&printed)).map_err(|(detail, hint)| Failure {
+        host: target.name.clone(),
+        phase: Phase::Run,
+        kind: FailureKind::Sick,
+        detail,
+        hint: Some(hint.to_owned()),
+    })
+}
+
+fn read(printed: &str) -> Result<Facts, (String, &'static str)> {
+    let value = |key: &str| printed.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+    let machine = value("machine ").unwrap_or_default();
+    let machine = machine.parse().map_err(|error| {
+        (format!("it has no proper /etc/machine-id: {error}"), "Run `systemd-machine-id-setup` on it.")
+    })?;
+    let systemd = value("systemd ").and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    let systemd = systemd.ok_or_else(|| {
+        ("it was not booted with systemd".to_owned(), "muster needs systemd as the host's init; leave this host out.")
+    })?;
+    let os = value("os ").unwrap_or_default().trim_matches(['"', '\'']).to_owned();
+    Ok(Facts { machine, os, systemd })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_read_from_what_the_script_prints() {
+        let printed = "machine 3f2f3dd01bc642c29d396c0eaa4a7139\nsystemd systemd 252 (252.39-1~deb12u1)\n+PAM\nos \"Debian GNU/Linux 12 (bookworm)\"\n@facts end\n";
+        let facts = read(printed).unwrap();
+        assert_eq!((facts.systemd, facts.os.as_str()), (252, "Debian GNU/Linux 12 (bookworm)"));
+        assert_eq!(facts.machine.to_string(), "3f2f3dd01bc642c29d396c0eaa4a7139");
+    }
+
+    #[test]
+    fn a_host_without_systemd_or_identity_is_told_so() {
+        assert!(read("machine 3f2f3dd01bc642c29d396c0eaa4a7139\n").unwrap_err().0.contains("not booted with systemd"));
+        assert!(read("machine uninitialized\nsystemd systemd 252\n").unwrap_err().0.contains("machine-id"));
+    }
+}
