@@ -40,7 +40,7 @@ impl Context {
 
     /// Opens the store.
     pub async fn store(&self) -> Result<SharedStore, CommandError> {
-        Ok(store::open(&self.settings.store).await?)
+        Ok(store::open(&self.settings.store, &self.settings.credentials).await?)
     }
 
     /// Reads what the store knows of the cluster.
