@@ -16,7 +16,7 @@ use super::unit::UnitFile;
 use super::unit::UnitName;
 
 /// A machine's identity: the 128 bits of its /etc/machine-id (machine-id(5)).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MachineId(u128);
 
 impl MachineId {
@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for MachineId {
 }
 
 /// A host that has joined the cluster. The store keeps it under `machines/<id>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Machine {
     /// Its /etc/machine-id.
     pub id: MachineId,

@@ -1,8 +1,8 @@
 //! What a person reads: results on stdout, everything else on stderr, and no printing anywhere else.
 
 pub mod lists;
-pub mod table;
 mod progress;
+pub mod table;
 
 use std::io::Write as _;
 

@@ -40,6 +40,7 @@ impl World {
             cordoned: false,
             os: String::new(),
             systemd: 252,
+            ..Machine::default()
         };
         self.snapshot.machines.insert(id(number), machine);
         self

@@ -21,6 +21,7 @@ fn add_machine(snapshot: &mut Snapshot, digits: &str, ip: &str, metadata: &[(&st
         cordoned: false,
         os: "Debian".to_owned(),
         systemd: 252,
+        ..Machine::default()
     };
     snapshot.machines.insert(machine.id, machine);
     if let Some(verdict) = verdict {
