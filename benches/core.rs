@@ -33,6 +33,7 @@ fn cluster(name: impl Fn(u32) -> String, options: impl Fn(u32) -> String) -> (Sn
             cordoned: false,
             os: String::new(),
             systemd: 252,
+            ..Machine::default()
         };
         snapshot.machines.insert(id, machine);
     }
