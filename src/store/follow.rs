@@ -97,9 +97,9 @@ impl Follower {
             State::Watch(watches) => {
                 let nexts = watches.iter_mut().map(|(_, watch)| watch.next());
                 let (changes, index, _) = select_all(nexts).await;
-                self.pause = PAUSE.0;
                 match changes {
                     Ok(changes) => {
+                        self.pause = PAUSE.0;
                         if let (Some((revision, _)), Some(last)) = (watches.get_mut(index), changes.last()) {
                             *revision = last.revision();
                         }
@@ -151,3 +151,6 @@ async fn watch(
     }
     Ok(watches)
 }
+
+#[cfg(test)]
+mod tests;

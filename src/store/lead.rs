@@ -77,7 +77,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The lead, for as long as it is held. Dropping it lets it expire; [`Lead::release`] gives it back at once.
+/// The lead, for as long as it is held. [`Lead::release`] gives it back; dropping it does too if the process lives on.
 #[derive(Debug)]
 pub struct Lead {
     store: SharedStore,
@@ -194,16 +194,27 @@ impl Lead {
 impl Drop for Lead {
     fn drop(&mut self) {
         self.keeper.abort();
+        // So that nobody waits for the lease of one that failed; if this does not come through, it expires.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (store, lease) = (self.store.clone(), self.lease);
+            runtime.spawn(async move { store.revoke(lease).await });
+        }
     }
 }
 
 /// Keeps the lease alive until it is gone.
 async fn keep(store: SharedStore, lease: LeaseId, extend: watch::Sender<Instant>) {
+    let mut pause = TTL / 3;
     loop {
-        tokio::time::sleep(TTL / 3).await;
+        tokio::time::sleep(pause).await;
         let asked = Instant::now();
+        // A store that did not answer is asked again soon: there is time for that before the lead is over.
+        pause = TTL / 20;
         match store.keep_alive(lease).await {
-            Ok(()) => drop(extend.send(asked + TTL * 2 / 3)),
+            Ok(()) => {
+                pause = TTL / 3;
+                let _ = extend.send(asked + TTL * 2 / 3);
+            }
             Err(StoreError::LeaseGone(_)) => {
                 let _ = extend.send(asked);
                 return;
@@ -247,3 +258,6 @@ fn portions(changes: Vec<Change>) -> Vec<Vec<Change>> {
     }
     portions
 }
+
+#[cfg(test)]
+mod tests;

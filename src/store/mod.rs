@@ -4,6 +4,8 @@
 //! `etcd_client` and `rusqlite`. It moves keys and values; what they mean is in [`layout`].
 
 mod etcd;
+#[cfg(test)]
+mod flaky;
 pub mod follow;
 pub mod layout;
 pub mod lead;

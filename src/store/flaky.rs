@@ -1,0 +1,91 @@
+//! A store that can be taken away, for the tests of what stands on a store.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Change;
+use super::Changed;
+use super::Check;
+use super::Entry;
+use super::LeaseId;
+use super::Listing;
+use super::MemoryStore;
+use super::Revision;
+use super::Store;
+use super::StoreError;
+use super::Watch;
+
+/// A store in memory that answers only while it is there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flaky {
+    pub(crate) memory: MemoryStore,
+    away: Arc<AtomicBool>,
+}
+
+impl Flaky {
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn there(&self) -> Result<(), StoreError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::Away { store: "flaky".to_owned(), detail: "taken away".to_owned() });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Flaky {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        self.there()?;
+        self.memory.get(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        self.there()?;
+        self.memory.list(prefix).await
+    }
+
+    async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
+        self.there()?;
+        self.memory.commit(checks, changes).await
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
+        self.there()?;
+        self.memory.grant(ttl).await
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.there()?;
+        self.memory.keep_alive(lease).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.there()?;
+        self.memory.revoke(lease).await
+    }
+
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError> {
+        self.there()?;
+        let watch = self.memory.watch(prefix, after).await?;
+        Ok(Box::new(FlakyWatch { store: self.clone(), watch }))
+    }
+}
+
+struct FlakyWatch {
+    store: Flaky,
+    watch: Box<dyn Watch>,
+}
+
+#[async_trait::async_trait]
+impl Watch for FlakyWatch {
+    async fn next(&mut self) -> Result<Vec<Changed>, StoreError> {
+        let changes = self.watch.next().await;
+        self.store.there()?;
+        changes
+    }
+}

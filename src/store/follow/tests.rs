@@ -1,0 +1,92 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::store::Change;
+use crate::store::Store;
+use crate::store::flaky::Flaky;
+
+async fn put(store: &Flaky, key: &str) {
+    store.memory.commit(vec![], vec![Change::put(key, "")]).await.unwrap();
+}
+
+fn keys(update: Update) -> Vec<String> {
+    match update {
+        Update::Reset(listing) => listing.entries.into_iter().map(|entry| format!("= {}", entry.key)).collect(),
+        Update::Changes(changes) => changes.iter().map(|change| format!("+ {}", change.key())).collect(),
+        Update::Away(_) => vec!["away".to_owned()],
+    }
+}
+
+fn follow(store: &Flaky) -> Follower {
+    Follower::new(Arc::new(store.clone()), vec!["/a/".to_owned(), "/b/".to_owned()])
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_there_is_comes_first_and_then_the_changes_under_any_prefix() {
+    let store = Flaky::default();
+    put(&store, "/a/1").await;
+    put(&store, "/b/1").await;
+    put(&store, "/c/1").await;
+    let mut follower = follow(&store);
+    assert_eq!(keys(follower.next().await), ["= /a/1", "= /b/1"]);
+    put(&store, "/b/2").await;
+    assert_eq!(keys(follower.next().await), ["+ /b/2"]);
+    put(&store, "/c/2").await;
+    put(&store, "/a/2").await;
+    assert_eq!(keys(follower.next().await), ["+ /a/2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_comes_back_goes_on_where_it_was() {
+    let store = Flaky::default();
+    let mut follower = follow(&store);
+    assert!(keys(follower.next().await).is_empty());
+    store.set_away(true);
+    put(&store, "/a/1").await;
+    for _ in 0..3 {
+        assert_eq!(keys(follower.next().await), ["away"]);
+    }
+    store.set_away(false);
+    assert_eq!(keys(follower.next().await), ["+ /a/1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_longer_kept_is_listed_again() {
+    let store = Flaky::default();
+    let mut follower = follow(&store);
+    follower.next().await;
+    store.set_away(true);
+    put(&store, "/a/1").await;
+    assert_eq!(keys(follower.next().await), ["away"]);
+    put(&store, "/b/1").await;
+    store.memory.compact();
+    store.set_away(false);
+    assert_eq!(keys(follower.next().await), ["= /a/1", "= /b/1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_away_is_asked_more_and_more_slowly() {
+    let store = Flaky::default();
+    store.set_away(true);
+    let mut follower = follow(&store);
+    let began = Instant::now();
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        follower.next().await;
+        waits.push(began.elapsed().as_millis());
+    }
+    assert_eq!(waits, [0, 200, 600, 1400, 3000, 6200, 11200, 16200]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_dropped_loses_nothing() {
+    let store = Flaky::default();
+    let mut follower = follow(&store);
+    follower.next().await;
+    for n in 0..5 {
+        assert!(tokio::time::timeout(Duration::from_millis(1), follower.next()).await.is_err());
+        put(&store, &format!("/a/{n}")).await;
+        assert_eq!(keys(follower.next().await), [format!("+ /a/{n}")]);
+    }
+    assert_eq!(store.list("/a/").await.unwrap().entries.len(), 5);
+}

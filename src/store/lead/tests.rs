@@ -1,0 +1,98 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::store::Store;
+use crate::store::flaky::Flaky;
+
+fn keys() -> Keys {
+    Keys::new("default").unwrap()
+}
+
+fn shared(store: &Flaky) -> SharedStore {
+    Arc::new(store.clone())
+}
+
+async fn lead(store: &Flaky) -> Lead {
+    take(&shared(store), &keys(), Kind::Controller).await.unwrap().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_leads_and_the_others_are_told_who() {
+    let store = Flaky::default();
+    let first = lead(&store).await;
+    let holder = take(&shared(&store), &keys(), Kind::Verb).await.unwrap().unwrap_err();
+    assert_eq!((holder.kind, holder.pid, holder.epoch), (Kind::Controller, std::process::id(), first.epoch()));
+    first.release().await;
+    assert!(lead(&store).await.epoch() > first.epoch());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_made_anew_counts_on_from_the_time_of_day() {
+    let old = lead(&Flaky::default()).await;
+    let new = lead(&Flaky::default()).await;
+    assert!(old.epoch() > 1_700_000_000 && new.epoch() >= old.epoch());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lead_is_kept_for_as_long_as_the_store_answers() {
+    let store = Flaky::default();
+    let lead = lead(&store).await;
+    assert!(tokio::time::timeout(TTL * 20, lead.lost()).await.is_err());
+    assert!(lead.is_valid());
+    assert!(lead.commit(vec![Change::put("/a", "1")]).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_hears_nothing_stops_before_another_can_begin() {
+    let store = Flaky::default();
+    let first = lead(&store).await;
+    store.set_away(true);
+    first.lost().await;
+    assert!(!first.is_valid());
+    store.set_away(false);
+    // It has stopped, and the store has not yet given the lead away.
+    assert!(store.get(&keys().key(&Slot::Leader)).await.unwrap().is_some());
+    assert!(!first.commit(vec![Change::put("/a", "late")]).await.unwrap());
+    assert_eq!(store.get("/a").await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_absence_of_the_store_costs_nobody_the_lead() {
+    let store = Flaky::default();
+    let lead = lead(&store).await;
+    store.set_away(true);
+    tokio::time::sleep(TTL / 2).await;
+    store.set_away(false);
+    assert!(tokio::time::timeout(TTL * 3, lead.lost()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_lost_the_lead_writes_nothing_more() {
+    let store = Flaky::default();
+    let first = lead(&store).await;
+    store.revoke(first.lease).await.unwrap();
+    let second = lead(&store).await;
+    assert!(first.is_valid(), "it does not know yet");
+    assert!(!first.commit(vec![Change::put("/a", "1")]).await.unwrap());
+    assert!(second.commit(vec![Change::put("/a", "2")]).await.unwrap());
+    assert_eq!(store.get("/a").await.unwrap().unwrap().value, b"2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_a_commit_holds_goes_in_several() {
+    let store = Flaky::default();
+    let lead = lead(&store).await;
+    let mut changes: Vec<_> = (0..300).map(|n| Change::put(format!("/many/{n:03}"), "")).collect();
+    changes.extend((0..3).map(|n| Change::put(format!("/large/{n}"), vec![0; COMMIT_BYTES - 100])));
+    assert!(lead.commit(changes).await.unwrap());
+    assert_eq!(store.list("/many/").await.unwrap().entries.len(), 300);
+    assert_eq!(store.list("/large/").await.unwrap().entries.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_is_dropped_is_free_at_once() {
+    let store = Flaky::default();
+    drop(lead(&store).await);
+    let taken = take_within(&shared(&store), &keys(), Kind::Verb, TTL / 10).await.unwrap();
+    assert!(taken.is_ok());
+}
