@@ -2,6 +2,7 @@
 
 pub mod context;
 mod control;
+mod discovery;
 pub mod error;
 pub mod inventory;
 mod join;
@@ -68,6 +69,7 @@ enum Command {
     Sweep(control::SweepArgs),
     /// Keep every unit running until stopped
     Controller(control::ControllerArgs),
+    Discovery(discovery::Args),
     Inventory(inventory::InventoryCommand),
     Lab(lab::Args),
     /// Print a completion script for a shell
@@ -134,6 +136,7 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Leave(args) => join::leave(&context, &args).await,
         Command::Sweep(args) => control::sweep(&context, &args).await,
         Command::Controller(args) => control::controller(&context, &args).await,
+        Command::Discovery(args) => discovery::run(&context, args).await,
         Command::Lab(args) => lab::run(args).await,
         Command::Inventory(command) => inventory::run(&context, &command),
         Command::Completions { shell } => {

@@ -3,6 +3,7 @@
 //! Each test boots a lab of its own, which takes a second or two, and shares nothing with the others. What is left of
 //! the lab of a test that was killed is removed by the next one that runs.
 
+mod discovery;
 mod lab;
 
 use std::fs;

@@ -65,6 +65,11 @@ impl Keys {
         vec![self.registry.clone(), self.cluster.clone()]
     }
 
+    /// Returns the prefix of what stands in the registry under the token.
+    pub fn registry(&self) -> String {
+        self.registry.clone()
+    }
+
     /// Returns the prefix of the members in the registry.
     pub fn members(&self) -> String {
         format!("{}members/", self.registry)

@@ -1,0 +1,140 @@
+//! `muster discovery`: tokens, what stands under them, and the service that etcd servers find each other by.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use super::Context;
+use super::error::CommandError;
+use crate::discovery::registry;
+use crate::discovery::registry::NewTokenError;
+use crate::discovery::service;
+use crate::store::layout::Keys;
+use crate::ui;
+
+/// Make tokens, each the name of a cluster, and let etcd servers find each other by them
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Make a token and print it
+    New {
+        /// How many machines the cluster starts with
+        #[arg(long, value_name = "N")]
+        size: u32,
+    },
+    /// Show the size and the members that stand under a token
+    Show {
+        /// The token
+        token: String,
+        /// Print as JSON
+        #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+        output: Option<String>,
+    },
+    /// Run the discovery service, for `etcd --discovery URL`
+    Serve {
+        /// Where to listen
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8087")]
+        listen: SocketAddr,
+        /// What the URLs of new tokens start with [default: how the service was reached]
+        #[arg(long, value_name = "URL", value_parser = public_url)]
+        public_url: Option<String>,
+    },
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let clean =
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control()));
+    if clean { Ok(text.to_owned()) } else { Err("write http://HOST[:PORT] or https://HOST[:PORT]".to_owned()) }
+}
+
+impl From<NewTokenError> for CommandError {
+    fn from(error: NewTokenError) -> Self {
+        match error {
+            NewTokenError::Size(_) => Self::usage(error.to_string()),
+            NewTokenError::Randomness(_) => Self::failed(error.to_string()),
+            NewTokenError::Store(error) => error.into(),
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), CommandError> {
+    match args.verb {
+        Verb::New { size } => {
+            let keys = registry::create(&*context.store().await?, size).await?;
+            ui::result(&format!("{}\n", keys.token()));
+            Ok(())
+        }
+        Verb::Show { token, output } => show(context, &token, output.is_some()).await,
+        Verb::Serve { listen, public_url } => serve(context, listen, public_url).await,
+    }
+}
+
+#[derive(Serialize)]
+struct Shown {
+    token: String,
+    size: Option<u32>,
+    members: Vec<Member>,
+}
+
+#[derive(Serialize)]
+struct Member {
+    id: String,
+    name: String,
+    address: String,
+}
+
+async fn show(context: &Context, token: &str, json: bool) -> Result<(), CommandError> {
+    let keys = Keys::new(token).map_err(|error| CommandError::usage(error.to_string()))?;
+    let found = registry::read(&*context.store().await?, &keys).await?;
+    let found = found.ok_or_else(|| {
+        CommandError::failed(format!("there is no token {token} in this store"))
+            .hint("Make one with `muster discovery new --size N`, or name its store with `--store`.")
+    })?;
+    let member = |entry| {
+        let (id, name, address) = registry::member(&keys, entry);
+        Member { id, name, address }
+    };
+    let members = found.members.iter().map(member).collect();
+    let shown = Shown { token: token.to_owned(), size: found.size(), members };
+    ui::result(&if json { shown.json() } else { shown.table() });
+    Ok(())
+}
+
+impl Shown {
+    fn json(&self) -> String {
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        format!("{text}\n")
+    }
+
+    fn table(&self) -> String {
+        let size = self.size.map_or_else(|| "cannot be read".to_owned(), |size| size.to_string());
+        let mut text = format!("size {size}, {} registered\n", self.members.len());
+        let width =
+            |column: fn(&Member) -> &str| self.members.iter().map(|member| column(member).len()).max().unwrap_or(0);
+        let (id, name) = (width(|member| &member.id), width(|member| &member.name));
+        for member in &self.members {
+            // What registered is somebody else's text: nothing of it may reach a terminal as a command.
+            let line = format!("{:id$}  {:name$}  {}", member.id, member.name, member.address);
+            text.extend(line.chars().filter(|letter| !letter.is_control()));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+async fn serve(context: &Context, listen: SocketAddr, public_url: Option<String>) -> Result<(), CommandError> {
+    let cannot = |error| CommandError::usage(format!("cannot listen on {listen}: {error}"));
+    let store = context.store().await?;
+    let listener = TcpListener::bind(listen).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    ui::remark(&format!("discovery service on http://{address}: new tokens from http://{address}/new?size=N"));
+    let served = service::serve(listener, store, public_url, context.stop.clone()).await;
+    served.map_err(|error| CommandError::failed(format!("the discovery service ended: {error}")))
+}
