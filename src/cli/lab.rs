@@ -71,7 +71,7 @@ struct Up {
     /// How many hosts [default: 3]
     #[arg(long, value_name = "N", conflicts_with = "names")]
     hosts: Option<usize>,
-    /// Where etcd runs: on the first three hosts, or nowhere (the store is then sqlite) [default: none]
+    /// Where etcd runs: on the first three hosts, or nowhere (the store is then sqlite) [default: hosts]
     #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "names")]
     etcd: Option<Etcd>,
     /// Which addresses [default: 172.17.8.0/24, or the next that this machine does not use]
@@ -230,11 +230,9 @@ impl From<LabError> for CommandError {
                 Self::usage(message)
             }
             LabError::Interrupted => Self { kind: ErrorKind::Interrupted, message, hints: Vec::new() },
-            LabError::Command { .. }
-            | LabError::File { .. }
-            | LabError::Cgroups(_)
-            | LabError::Boot { .. }
-            | LabError::Discovery(_) => Self::failed(message),
+            LabError::Command { .. } | LabError::File { .. } | LabError::Cgroups(_) | LabError::Boot { .. } => {
+                Self::failed(message)
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::error::LabError;
+use super::etcd;
 use super::record::Record;
 
 /// The private key that every user of every host accepts; its public half is beside it.
@@ -58,8 +59,12 @@ fn inventory(record: &Record) -> String {
 }
 
 fn config(dir: &Path, record: &Record) -> String {
-    let members: Vec<String> =
-        record.hosts.iter().filter(|host| host.etcd).map(|host| format!("{}:2379", host.address)).collect();
+    let members: Vec<String> = record
+        .hosts
+        .iter()
+        .filter(|host| host.etcd)
+        .map(|host| format!("{}:{}", host.address, etcd::CLIENTS))
+        .collect();
     let store = match &record.etcd {
         Some(token) => format!("store = \"etcd://{}\"\ntoken = \"{token}\"\n", members.join(",")),
         None => format!("store = \"sqlite:{}/muster.db\"\n", dir.display()),

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -69,6 +70,15 @@ impl Disk {
         self.put("etc/hosts", &format!("127.0.0.1 localhost\n{names}"))?;
         self.put("etc/ssh/authorized_keys", login_key)?;
         make_key(&self.folder.join("upper/etc/ssh/ssh_host_ed25519_key"), &host.name)
+    }
+
+    /// Has the host start its etcd with these settings (environment variables, as etcd and its unit read them).
+    pub(super) fn enable_etcd(&self, settings: &str) -> Result<(), LabError> {
+        self.put("etc/default/etcd", settings)?;
+        let wants = self.folder.join("upper/etc/systemd/system/multi-user.target.wants");
+        make_folder(&wants)?;
+        let link = wants.join("etcd.service");
+        symlink("/lib/systemd/system/etcd.service", &link).map_err(LabError::file(&link))
     }
 
     fn put(&self, name: &str, text: &str) -> Result<(), LabError> {

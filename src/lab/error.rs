@@ -135,9 +135,6 @@ pub enum LabError {
         /// The last words of its console, or what was answered.
         detail: String,
     },
-    /// The discovery service for the etcd members did not start. Nothing was booted.
-    #[error("the discovery service for the etcd members: {0}")]
-    Discovery(String),
     /// A process survived being killed. The control group it is in is still there.
     #[error("{}: still not {wanted} after {} s", path.display(), waited.as_secs())]
     Stuck {

@@ -8,6 +8,7 @@ mod access;
 mod cgroup;
 mod disk;
 mod error;
+mod etcd;
 mod image;
 mod network;
 mod power;
@@ -54,7 +55,7 @@ pub struct Options {
     pub dir: PathBuf,
     /// How many hosts: 1 to 900, 3 if not given.
     pub hosts: Option<usize>,
-    /// Whether the first three hosts (or the first, if there are fewer) run an etcd; they do not if not given.
+    /// Whether the first three hosts (or the first, if there are fewer) run an etcd; they do if not given.
     pub etcd: Option<bool>,
     /// Its addresses; if not given 172.17.8.0/24 or the next that is free.
     pub subnet: Option<Subnet>,
@@ -180,10 +181,18 @@ impl Lab {
         disk::mount(dir)?;
         let login_key = disk::make_key(&dir.join(access::KEY), "muster lab")?;
         let hosts = &lab.record.hosts;
-        let host_keys = each(hosts, |host| lab.machine(host).disk.create(host, hosts, &login_key))?;
+        let host_keys = each(hosts, |host| {
+            let disk = lab.machine(host).disk;
+            if let Some(token) = lab.record.etcd.as_ref().filter(|_| host.etcd) {
+                disk.enable_etcd(&etcd::settings(host, hosts, token))?;
+            }
+            disk.create(host, hosts, &login_key)
+        })?;
         access::write(dir, &lab.record, &host_keys)?;
         let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
         lab.start(&names, options.stop)?;
+        let members: Vec<&Host> = hosts.iter().filter(|host| host.etcd).collect();
+        each(&members, |host| etcd::wait_ready(host, &options.stop))?;
         Ok(lab)
     }
 
@@ -196,13 +205,7 @@ impl Lab {
             Some(subnet) => subnet.check_free().map(|()| subnet)?,
             None => Subnet::choose(count)?,
         };
-        let members = if !options.etcd.unwrap_or(false) {
-            0
-        } else if count < 3 {
-            1
-        } else {
-            3
-        };
+        let members = if options.etcd.unwrap_or(true) { etcd::members(count) } else { 0 };
         let mut hosts = Vec::with_capacity(count);
         for (index, address) in subnet.hosts(count)?.into_iter().enumerate() {
             let machine = record::random()?.parse().map_err(|_| LabError::NoSubnet)?;

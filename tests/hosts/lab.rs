@@ -12,6 +12,7 @@ use muster::lab::State;
 
 use super::bare;
 use super::lab;
+use super::lab_with_etcd;
 use super::muster;
 use super::options;
 use super::place;
@@ -25,10 +26,12 @@ fn states(lab: &Lab) -> Vec<&'static str> {
     lab.status().unwrap().into_iter().map(|(_, state)| state.word()).collect()
 }
 
+fn record(lab: &Lab) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(lab.dir().join("lab.json")).unwrap()).unwrap()
+}
+
 fn id(lab: &Lab) -> String {
-    let record = std::fs::read_to_string(lab.dir().join("lab.json")).unwrap();
-    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
-    record["id"].as_str().unwrap().to_owned()
+    record(lab)["id"].as_str().unwrap().to_owned()
 }
 
 /// Connects to a host's sshd, without waiting for it to greet.
@@ -292,4 +295,24 @@ fn without_root_the_lab_says_so_and_does_nothing() {
 fn its_settings_point_muster_at_its_hosts() {
     let Some(lab) = lab(2) else { return };
     assert_eq!(muster(&lab, &["inventory", "list"]).ok(), "core-01\ncore-02\n");
+}
+
+#[test]
+fn its_etcd_outlives_the_loss_of_a_host_and_takes_it_back_with_its_data() {
+    let Some(lab) = lab_with_etcd(3) else { return };
+    let token = record(&lab)["etcd"].as_str().unwrap().to_owned();
+    let settings = std::fs::read_to_string(lab.config()).unwrap();
+    let ends: Vec<String> = lab.hosts().iter().map(|host| format!("{}:2379", host.address)).collect();
+    assert!(settings.contains(&format!("store = \"etcd://{}\"\ntoken = \"{token}\"\n", ends.join(","))), "{settings}");
+    let etcdctl = |end: &str, args: &[&str]| {
+        run(Command::new("etcdctl").env("ETCDCTL_API", "3").arg("--endpoints").arg(end).args(args))
+    };
+    lab.kill("core-02").unwrap();
+    let put = || etcdctl(&ends[0], &["put", "/kept", "1"]).code;
+    until("two of three go on", Duration::from_secs(20), put, |code| *code == Some(0));
+    lab.boot("core-02").unwrap();
+    let get = || etcdctl(&ends[1], &["get", "--print-value-only", "/kept"]).out;
+    until("the third has what it missed", Duration::from_secs(20), get, |value| value == "1\n");
+    let data = ssh(&lab, "core-02", "ls /var/lib/etcd/default/member/wal/*.wal | wc -l");
+    assert_eq!(data, "1", "it went on with the disk it had");
 }

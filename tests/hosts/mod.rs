@@ -51,6 +51,13 @@ pub(crate) fn lab(hosts: usize) -> Option<Scratch> {
     Some(Lab::scratch(&options(hosts)?).unwrap())
 }
 
+/// Boots a lab of this many hosts whose store is an etcd on the first three, if hosts can be had here.
+pub(crate) fn lab_with_etcd(hosts: usize) -> Option<Scratch> {
+    let mut options = options(hosts)?;
+    options.etcd = Some(true);
+    Some(Lab::scratch(&options).unwrap())
+}
+
 /// Returns when a process was started, in the kernel's ticks: with its number it names one process for good.
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
