@@ -5,6 +5,7 @@
 mod cli;
 mod hosts;
 mod house;
+mod playbook;
 mod scenarios;
 mod store;
 mod wire;

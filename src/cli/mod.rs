@@ -4,9 +4,11 @@ pub mod context;
 mod control;
 mod discovery;
 pub mod error;
+mod exec;
 pub mod inventory;
 mod join;
 mod lab;
+mod play;
 mod reach;
 pub mod settings;
 mod verb;
@@ -71,6 +73,8 @@ enum Command {
     Controller(control::ControllerArgs),
     Discovery(discovery::Args),
     Inventory(inventory::InventoryCommand),
+    Exec(exec::Exec),
+    Play(play::Play),
     Lab(lab::Args),
     /// Print a completion script for a shell
     #[command(hide = true)]
@@ -139,6 +143,8 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Discovery(args) => discovery::run(&context, args).await,
         Command::Lab(args) => lab::run(args).await,
         Command::Inventory(command) => inventory::run(&context, &command),
+        Command::Exec(command) => exec::run(&context, command).await,
+        Command::Play(command) => play::run(&context, command).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);

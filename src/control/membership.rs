@@ -99,8 +99,8 @@ pub async fn join(office: &Office, candidates: &[Candidate]) -> Result<Vec<Joine
     if snapshot.size == 0 && token != "default" {
         return Err(MembershipError::UnknownToken(token.to_owned()));
     }
-    let asked = stream::iter(candidates.iter().map(|candidate| facts::facts(&*office.remote, &candidate.target)));
-    let facts: Vec<Result<Facts, Failure>> = asked.buffered(AT_ONCE).collect().await;
+    let asked: Vec<_> = candidates.iter().map(|candidate| facts::facts(&*office.remote, &candidate.target)).collect();
+    let facts: Vec<Result<Facts, Failure>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     let mut seen: BTreeMap<MachineId, String> = BTreeMap::new();
     let mut joined = Vec::with_capacity(candidates.len());
     for (candidate, facts) in candidates.iter().zip(facts) {

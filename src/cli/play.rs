@@ -1,0 +1,215 @@
+//! `muster play`: runs a playbook.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+use serde_json::json;
+
+use super::Context;
+use super::error::CommandError;
+use crate::inventory::Inventory;
+use crate::inventory::Vars;
+use crate::inventory::document;
+use crate::inventory::fault::Fault;
+use crate::inventory::load::read_vars_file;
+use crate::playbook::cluster::Cluster;
+use crate::playbook::drive::Crew;
+use crate::playbook::lines;
+use crate::playbook::lines::Event;
+use crate::playbook::parse;
+use crate::playbook::play::Playbook;
+use crate::playbook::run::Tally;
+use crate::ui;
+
+/// Ansible's exit code for a playbook that cannot be read.
+const UNREADABLE: u8 = 4;
+
+/// The exit code for Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Run a playbook
+#[derive(Debug, clap::Args)]
+pub(super) struct Play {
+    /// The playbook
+    file: PathBuf,
+    /// Only on these hosts: a pattern, or @FILE with one on each line
+    #[arg(long, short = 'l', value_name = "PATTERN")]
+    limit: Option<String>,
+    /// Set variables over all others: NAME=VALUE, a map in YAML or JSON, or @FILE (can be repeated)
+    #[arg(long, short = 'e', value_name = "VARS")]
+    extra_vars: Vec<String>,
+    /// Only say what would be done
+    #[arg(long, short = 'C')]
+    check: bool,
+    /// Only list the hosts of each play
+    #[arg(long)]
+    list_hosts: bool,
+    /// On how many hosts at once
+    #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    forks: u16,
+    /// Print one JSON document at the end instead of lines
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+fn fault(fault: &Fault) -> CommandError {
+    let mut error = CommandError { message: fault.to_string(), ..CommandError::code(UNREADABLE) };
+    error.hints.extend(fault.hint.clone());
+    error
+}
+
+/// Runs `muster play …`.
+pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandError> {
+    let text = std::fs::read_to_string(&play.file)
+        .map_err(|error| CommandError::failed(format!("cannot read the playbook {}: {error}", play.file.display())))?;
+    let playbook = parse::read(&play.file, &text).map_err(|error| fault(&error))?;
+    let folder = play.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let inventory = context.inventory(Some(folder))?;
+    let hosts = choose(&playbook, &inventory, play.limit.as_deref())?;
+    if play.list_hosts {
+        ui::result(&listing(&playbook, &hosts));
+        return Ok(());
+    }
+    let names = hosts.iter().flatten();
+    let targets = names
+        .filter_map(|name| inventory.hosts.get(name))
+        .map(|host| Ok((host.name.clone(), host.target()?)))
+        .collect::<Result<BTreeMap<_, _>, CommandError>>()?;
+    let remote = context.remote()?;
+    let office = if playbook.needs_cluster() { Some(context.office().await?) } else { None };
+    let crew = Crew {
+        inventory: &inventory,
+        targets,
+        remote: &*remote,
+        cluster: office.as_ref().map(|office| office as &dyn Cluster),
+        extra: extra(&play.extra_vars)?,
+        check: play.check,
+        forks: usize::from(play.forks),
+    };
+    let mut record = Record::default();
+    let json = play.output.is_some();
+    let mut tell = |event: &Event<'_>| if json { record.note(event) } else { ui::result(&lines::lines(event)) };
+    let code = tokio::select! {
+        code = crew.play(&playbook, hosts, &mut tell) => code,
+        // What is under way on a host goes on or ends with the connection; running the playbook again puts it right.
+        () = context.stop.cancelled() => INTERRUPTED,
+    };
+    if json {
+        ui::result(&format!("{:#}\n", record.into_json()));
+    }
+    remote.close(Duration::from_secs(2)).await;
+    if code == 0 { Ok(()) } else { Err(CommandError::code(code)) }
+}
+
+/// Returns the hosts of each play.
+fn choose(playbook: &Playbook, inventory: &Inventory, limit: Option<&str>) -> Result<Vec<Vec<String>>, CommandError> {
+    let limit = limit.map(read_limit).transpose()?;
+    let allowed = limit.map(|pattern| inventory.select(&pattern)).transpose()?;
+    let mut chosen = Vec::new();
+    for play in &playbook.plays {
+        let hosts = inventory.select(&play.hosts).map_err(|error| {
+            let mut told = Fault::new(&playbook.file, play.hosts_at, error.to_string());
+            told.hint = error.hint();
+            CommandError { kind: super::error::ErrorKind::Usage, ..fault(&told) }
+        })?;
+        let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|host| host.name == name));
+        chosen.push(hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect());
+    }
+    if allowed.is_some() && chosen.iter().all(Vec::is_empty) {
+        return Err(CommandError::failed("the plays' hosts and --limit leave no host"));
+    }
+    Ok(chosen)
+}
+
+fn read_limit(limit: &str) -> Result<String, CommandError> {
+    let Some(path) = limit.strip_prefix('@') else { return Ok(limit.to_owned()) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CommandError::usage(format!("--limit: cannot read {path}: {error}")))?;
+    let names: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Ok(names.join(","))
+}
+
+fn listing(playbook: &Playbook, hosts: &[Vec<String>]) -> String {
+    let mut text = format!("\nplaybook: {}\n", playbook.file.display());
+    for (number, (play, hosts)) in (1..).zip(playbook.plays.iter().zip(hosts)) {
+        text.push_str(&format!("\n  play #{number} ({}): {}\n", play.hosts, play.name));
+        text.push_str(&format!("    hosts ({}):\n", hosts.len()));
+        for host in hosts {
+            text.push_str(&format!("      {host}\n"));
+        }
+    }
+    text
+}
+
+/// Reads the values of `-e`, the later ones winning.
+fn extra(given: &[String]) -> Result<Vars, CommandError> {
+    let mut vars = Vars::new();
+    for text in given {
+        if let Some(path) = text.strip_prefix('@') {
+            vars.extend(read_vars_file(Path::new(path))?);
+        } else if text.trim_start().starts_with('{') {
+            let node = document::read(Path::new("-e"), text).map_err(|error| fault(&error))?;
+            vars.extend(node.value().as_object().cloned().unwrap_or_default());
+        } else {
+            let words = shlex::split(text).ok_or_else(|| CommandError::usage("-e: the quotes do not match"))?;
+            for word in words {
+                let (name, value) = word
+                    .split_once('=')
+                    .ok_or_else(|| CommandError::usage(format!("-e: `{word}` is not NAME=VALUE")))?;
+                vars.insert(name.to_owned(), value.into());
+            }
+        }
+    }
+    Ok(vars)
+}
+
+/// What happened, for `-o json`: in the shape of Ansible's own JSON output.
+#[derive(Default)]
+struct Record {
+    plays: Vec<Value>,
+    stats: Vars,
+}
+
+impl Record {
+    fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Play(name) => self.plays.push(json!({"play": {"name": name}, "tasks": []})),
+            Event::Task(name) | Event::Handler(name) => {
+                if let Some(tasks) = self.tasks() {
+                    tasks.push(json!({"task": {"name": name}, "hosts": {}}));
+                }
+            }
+            Event::Host { host, outcome, .. } => {
+                let task = self.tasks().and_then(|tasks| tasks.last_mut());
+                if let Some(hosts) = task.and_then(|task| task.get_mut("hosts")?.as_object_mut()) {
+                    hosts.insert((*host).to_owned(), outcome.to_vars().into());
+                }
+            }
+            Event::Recap(tallies) => self.stats = stats(tallies),
+            Event::NoHosts | Event::Item { .. } => {}
+        }
+    }
+
+    /// Returns the tasks of the play that is under way.
+    fn tasks(&mut self) -> Option<&mut Vec<Value>> {
+        self.plays.last_mut()?.get_mut("tasks")?.as_array_mut()
+    }
+
+    fn into_json(self) -> Value {
+        json!({"plays": self.plays, "stats": self.stats})
+    }
+}
+
+fn stats(tallies: &IndexMap<String, Tally>) -> Vars {
+    let one = |tally: &Tally| {
+        json!({
+            "ok": tally.ok, "changed": tally.changed, "unreachable": tally.unreachable, "failures": tally.failed,
+            "skipped": tally.skipped, "ignored": tally.ignored, "rescued": 0,
+        })
+    };
+    tallies.iter().map(|(host, tally)| (host.clone(), one(tally))).collect()
+}

@@ -1,0 +1,227 @@
+//! A task's arguments, once templates are filled in: typed, or refused with what is wrong.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::cluster::UnitGoal;
+use super::cluster::UnitOrder;
+use super::file::File;
+use super::module::Kind;
+use super::template::Scope;
+use super::wait::Goal;
+use super::wait::Wait;
+use crate::core::unit::UnitFile;
+use crate::core::unit::UnitName;
+use crate::inventory::Vars;
+
+/// How large a file a playbook may carry to a host.
+const FILE_LIMIT: u64 = 64 << 20;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Run a command on the host.
+    Command(CommandLine),
+    /// Put a file on the host.
+    File(File),
+    /// Wait on the host.
+    Wait(Wait),
+    /// Ask the cluster for a unit.
+    Unit(UnitOrder),
+    /// Ask the cluster to take the host in.
+    Join,
+}
+
+/// A command to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Where to run it.
+    pub chdir: Option<String>,
+    /// Do not run it if this is there.
+    pub creates: Option<String>,
+}
+
+impl Action {
+    /// Reads a task's arguments, from which templates are gone. Files are looked for in `folder`, the playbook's.
+    pub fn new(kind: Kind, args: &Vars, scope: &Scope, folder: &Path) -> Result<Self, String> {
+        let args = Arguments { args, scope, folder };
+        match kind {
+            Kind::Command => args.command().map(Self::Command),
+            Kind::Copy => args.copy().map(Self::File),
+            Kind::Template => args.template().map(Self::File),
+            Kind::WaitFor => args.wait().map(Self::Wait),
+            Kind::Unit => args.unit().map(Self::Unit),
+            Kind::Join => Ok(Self::Join),
+        }
+    }
+}
+
+struct Arguments<'a> {
+    args: &'a Vars,
+    scope: &'a Scope,
+    folder: &'a Path,
+}
+
+impl Arguments<'_> {
+    fn text(&self, name: &str) -> Result<Option<String>, String> {
+        match self.args.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
+            Some(_) => Err(format!("`{name}` must be text")),
+        }
+    }
+
+    fn needed(&self, name: &str) -> Result<String, String> {
+        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| format!("`{name}` is empty"))
+    }
+
+    fn command(&self) -> Result<CommandLine, String> {
+        let argv = match self.args.get("argv") {
+            Some(Value::Array(words)) => {
+                let word = |word: &Value| match word {
+                    Value::String(text) => Ok(text.clone()),
+                    Value::Number(_) | Value::Bool(_) => Ok(word.to_string()),
+                    _ => Err("`argv` must be a list of words".to_owned()),
+                };
+                words.iter().map(word).collect::<Result<Vec<_>, _>>()?
+            }
+            Some(_) => return Err("`argv` must be a list of words".to_owned()),
+            None => shlex::split(&self.needed("cmd")?).ok_or("the quotes in the command do not match")?,
+        };
+        if argv.is_empty() {
+            return Err("there is no command to run".to_owned());
+        }
+        Ok(CommandLine { argv, chdir: self.text("chdir")?, creates: self.text("creates")? })
+    }
+
+    /// Returns the path of a file that comes with the playbook: beside it, or in the folder that Ansible looks in.
+    fn found(&self, name: &str, also: &str) -> Result<PathBuf, String> {
+        let given = self.needed(name)?;
+        let candidates = [self.folder.join(&given), self.folder.join(also).join(&given)];
+        let found = candidates.into_iter().find(|path| path.is_file());
+        found.ok_or_else(|| format!("`{name}`: there is no file {given} in {}", self.folder.display()))
+    }
+
+    fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+        let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+        if path.metadata().map_err(failed)?.len() > FILE_LIMIT {
+            return Err(format!("{} is larger than {} MiB", path.display(), FILE_LIMIT >> 20));
+        }
+        std::fs::read(path).map_err(failed)
+    }
+
+    fn rendered(&self, path: &Path) -> Result<String, String> {
+        let text =
+            String::from_utf8(Self::bytes(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
+        self.scope.render(&text).map_err(|detail| format!("{}: {detail}", path.display()))
+    }
+
+    fn copy(&self) -> Result<File, String> {
+        let (content, name) = match self.args.get("content") {
+            Some(Value::String(text)) => (text.clone().into_bytes(), String::new()),
+            Some(value) => (value.to_string().into_bytes(), String::new()),
+            None => {
+                let path = self.found("src", "files")?;
+                (Self::bytes(&path)?, file_name(&path))
+            }
+        };
+        self.file(content, name)
+    }
+
+    fn template(&self) -> Result<File, String> {
+        let path = self.found("src", "templates")?;
+        let name = file_name(&path);
+        let name = name.strip_suffix(".j2").unwrap_or(&name).to_owned();
+        self.file(self.rendered(&path)?.into_bytes(), name)
+    }
+
+    fn file(&self, content: Vec<u8>, name: String) -> Result<File, String> {
+        let dest = self.needed("dest")?;
+        if !dest.starts_with('/') {
+            return Err(format!("`dest` must be an absolute path, not `{dest}`"));
+        }
+        if name.is_empty() && dest.ends_with('/') {
+            return Err("`dest` must name a file when the task brings its `content`".to_owned());
+        }
+        let name = if name.is_empty() { file_name(Path::new(&dest)) } else { name };
+        Ok(File { content, dest, name, mode: self.mode()?, owner: self.text("owner")?, group: self.text("group")? })
+    }
+
+    fn mode(&self) -> Result<Option<String>, String> {
+        let hint = "write it as octal digits in quotes, such as '0644'";
+        let mode = match self.args.get("mode") {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(text)) => text,
+            Some(other) => return Err(format!("`mode` {other} could be read in two ways; {hint}")),
+        };
+        let octal = matches!(mode.len(), 3 | 4) && mode.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+        if octal { Ok(Some(mode.clone())) } else { Err(format!("`mode` {mode} is not a mode; {hint}")) }
+    }
+
+    fn wait(&self) -> Result<Wait, String> {
+        let number = |name: &str| -> Result<Option<u64>, String> {
+            let parse =
+                |text: String| text.parse().map_err(|_| format!("`{name}` must be a whole number, not `{text}`"));
+            self.text(name)?.map(parse).transpose()
+        };
+        let goal = match number("port")? {
+            Some(port) => {
+                let port = u16::try_from(port).ok().filter(|port| *port > 0);
+                let port = port.ok_or("`port` must be from 1 to 65535")?;
+                match self.text("host")? {
+                    Some(host) if !matches!(host.as_str(), "" | "127.0.0.1" | "localhost" | "::1") => {
+                        Goal::Answering(host, port)
+                    }
+                    _ => Goal::Listening(port),
+                }
+            }
+            None => Goal::Path(self.needed("path")?),
+        };
+        let present = match self.text("state")?.as_deref() {
+            None | Some("started" | "present") => true,
+            Some("stopped" | "absent") => false,
+            Some(other) => return Err(format!("`state` must be started, stopped, present or absent, not `{other}`")),
+        };
+        Ok(Wait { goal, present, timeout: number("timeout")?.unwrap_or(300) })
+    }
+
+    fn unit(&self) -> Result<UnitOrder, String> {
+        let name = self.needed("name")?;
+        let name = UnitName::from_argument(&name).map_err(|error| format!("`{name}`: {error}"))?;
+        let goal = match self.text("state")?.as_deref() {
+            Some("submitted") => UnitGoal::Submitted,
+            Some("loaded") => UnitGoal::Loaded,
+            None | Some("started") => UnitGoal::Started,
+            Some("stopped") => UnitGoal::Stopped,
+            Some("absent") => UnitGoal::Absent,
+            Some("restarted") => UnitGoal::Restarted,
+            Some(other) => {
+                let known = "submitted, loaded, started, stopped, absent or restarted";
+                return Err(format!("`state` must be {known}, not `{other}`"));
+            }
+        };
+        let (path, text) = if self.args.contains_key("src") {
+            let path = self.found("src", "files")?;
+            let text = String::from_utf8(Self::bytes(&path)?);
+            let text = text.map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
+            (path, text)
+        } else if self.args.contains_key("template") {
+            let path = self.found("template", "templates")?;
+            let text = self.rendered(&path)?;
+            (path, text)
+        } else {
+            return Ok(UnitOrder { name, goal, file: None });
+        };
+        let file = UnitFile::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(UnitOrder { name, goal, file: Some(file) })
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

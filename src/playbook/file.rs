@@ -1,0 +1,102 @@
+//! Putting a file on a host: the script that does it in one round trip, whole or not at all.
+//!
+//! The content comes on stdin and is checked by its sum before the old file is touched, so that a connection that dies
+//! half-way leaves the old file.
+
+use std::fmt::Write as _;
+
+use sha2::Digest as _;
+use sha2::Sha256;
+
+/// A file that is to be on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// What is in it.
+    pub content: Vec<u8>,
+    /// Where: an absolute path; with a `/` at its end, or if a directory is there, the file goes into it.
+    pub dest: String,
+    /// What it is called in a directory.
+    pub name: String,
+    /// Its permissions, three or four octal digits; the old file's, or 0644, if not given.
+    pub mode: Option<String>,
+    /// Its owner; the old file's, or who puts it there, if not given.
+    pub owner: Option<String>,
+    /// Its group, likewise.
+    pub group: Option<String>,
+}
+
+/// What the script prints first when nothing had to be done.
+pub const SAME: &str = "muster-file same";
+/// What the script prints first when it did something, or would do something.
+pub const CHANGED: &str = "muster-file changed";
+
+impl File {
+    /// Returns the line for the login shell; the content goes to its stdin. `check` only looks.
+    pub fn command(&self, check: bool) -> Result<String, shlex::QuoteError> {
+        let quoted = |text: &Option<String>| shlex::try_quote(text.as_deref().unwrap_or_default()).map(String::from);
+        let mut script = String::new();
+        let sum: String = Sha256::digest(&self.content).iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        script.push_str(&format!("d={}\n", shlex::try_quote(&self.dest)?));
+        script.push_str(&format!("n={}\n", shlex::try_quote(&self.name)?));
+        script.push_str(&format!(
+            "mode={}\nowner={}\ngroup={}\n",
+            quoted(&self.mode)?,
+            quoted(&self.owner)?,
+            quoted(&self.group)?
+        ));
+        script.push_str(&format!("sum={sum}\ncheck={}\n", if check { "1" } else { "" }));
+        script.push_str(SCRIPT);
+        Ok(format!("exec sh -c {}", shlex::try_quote(&script)?))
+    }
+}
+
+/// What runs on the host, after the variables that say what is wanted.
+const SCRIPT: &str = r#"
+fail() { echo "$1" >&2; exit 1; }
+case $d in */) [ -d "$d" ] || fail "no directory $d" ;; esac
+[ ! -d "$d" ] || d=${d%/}/$n
+[ ! -d "$d" ] || fail "$d is a directory"
+sum_of() { s=$(sha256sum < "$1") && s=${s%% *}; }
+dir=$(dirname -- "$d")
+change= m=${mode#0}
+if [ -e "$d" ]; then
+  sum_of "$d" || exit 1
+  [ "$s" = "$sum" ] || change=content
+  [ -z "$mode" ] || [ "$(printf %04d "$(stat -Lc %a -- "$d")")" = "$(printf %04d "$m")" ] || change="$change mode"
+  [ -z "$owner" ] || [ "$(stat -Lc %U -- "$d")" = "$owner" ] || [ "$(stat -Lc %u -- "$d")" = "$owner" ] || change="$change owner"
+  [ -z "$group" ] || [ "$(stat -Lc %G -- "$d")" = "$group" ] || [ "$(stat -Lc %g -- "$d")" = "$group" ] || change="$change group"
+else
+  change=content
+fi
+if [ -n "$check" ]; then
+  cat > /dev/null
+  [ -d "$dir" ] || fail "no directory $dir"
+  if [ -n "$change" ]; then echo "muster-file changed"; else echo "muster-file same"; fi
+  echo "$d"; exit 0
+fi
+if [ -z "$change" ]; then cat > /dev/null; echo "muster-file same"; echo "$d"; exit 0; fi
+# A link is followed: its target is replaced, the link stays.
+[ ! -L "$d" ] || d=$(readlink -f -- "$d") || exit 1
+t=$(mktemp -- "$(dirname -- "$d")/.muster.XXXXXXXX") || exit 1
+trap 'rm -f -- "$t"' EXIT
+trap 'exit 1' HUP INT TERM
+cat > "$t" || exit 1
+sum_of "$t" || exit 1
+[ "$s" = "$sum" ] || fail "the content did not arrive whole"
+if [ -e "$d" ]; then
+  chown --reference="$d" -- "$t" 2>/dev/null || :
+  chmod --reference="$d" -- "$t" || exit 1
+else
+  chmod 0644 -- "$t" || exit 1
+fi
+[ -z "$owner" ] || chown -- "$owner" "$t" || exit 1
+[ -z "$group" ] || chgrp -- "$group" "$t" || exit 1
+[ -z "$mode" ] || chmod -- "$mode" "$t" || exit 1
+mv -fT -- "$t" "$d" || exit 1
+trap - EXIT
+echo "muster-file changed"; echo "$d"
+"#;

@@ -1,0 +1,211 @@
+//! The cluster for playbooks: the same verbs and the same joining as on the command line.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cluster::Cluster;
+use super::cluster::Fulfilled;
+use super::cluster::JoinOrder;
+use super::cluster::Unfulfilled;
+use super::cluster::UnitGoal;
+use super::cluster::UnitOrder;
+use crate::control::Office;
+use crate::control::findings::Finding;
+use crate::control::membership;
+use crate::control::membership::Candidate;
+use crate::control::membership::JoinError;
+use crate::control::membership::Joined;
+use crate::control::membership::MembershipError;
+use crate::control::verb;
+use crate::control::verb::Notice;
+use crate::control::verb::VerbError;
+use crate::control::verb::Waits;
+use crate::core::cluster::DesiredState;
+use crate::core::cluster::Snapshot;
+use crate::core::evidence::FailureKind;
+use crate::core::order;
+use crate::core::order::Change;
+use crate::core::order::LocalFile;
+use crate::core::order::Order;
+use crate::core::order::Verb;
+use crate::core::unit::UnitName;
+use crate::remote::facts;
+use crate::store::StoreError;
+use crate::store::layout;
+
+/// How long a task waits for what it asked for.
+const WAITS: Waits = Waits {
+    lock: Duration::from_mins(1),
+    follow: Some(Duration::from_mins(2)),
+    settle: Duration::from_secs(10),
+    block: true,
+};
+
+type Answer = Result<Fulfilled, Unfulfilled>;
+
+/// Returns the verbs, in order, that bring a unit from where it is to where it is wanted.
+fn verbs(snapshot: &Snapshot, order: &UnitOrder) -> Vec<Verb> {
+    let known = snapshot.units.get(&order.name);
+    let launched = known.is_some_and(|unit| unit.desired == DesiredState::Launched);
+    let differs = known.zip(order.file.as_ref()).is_some_and(|(unit, file)| unit.hash != file.hash());
+    match order.goal {
+        UnitGoal::Submitted => vec![Verb::Submit],
+        // The file of a unit that runs is not replaced under it unless it is to run on.
+        UnitGoal::Loaded | UnitGoal::Stopped if launched && differs => vec![Verb::Stop, Verb::Load],
+        UnitGoal::Loaded | UnitGoal::Stopped if launched => vec![Verb::Stop],
+        UnitGoal::Loaded | UnitGoal::Stopped => vec![Verb::Load],
+        UnitGoal::Restarted if launched && !differs => vec![Verb::Restart],
+        UnitGoal::Started | UnitGoal::Restarted => vec![Verb::Start],
+        UnitGoal::Absent if known.is_some() => vec![Verb::Destroy],
+        UnitGoal::Absent => Vec::new(),
+    }
+}
+
+fn order_of(order: &UnitOrder, verb: Verb) -> Order {
+    let file = order.file.clone().map(|file| LocalFile {
+        file: Arc::new(file),
+        path: "of the playbook".to_owned(),
+        template: false,
+    });
+    let file = file.filter(|_| verb.creates());
+    Order { verb, unit: order.name.clone(), replace: file.is_some(), file }
+}
+
+fn store_answer(error: &StoreError) -> Unfulfilled {
+    match error {
+        StoreError::Away { .. } => Unfulfilled::Unreachable(error.to_string()),
+        _ => Unfulfilled::Failed(error.to_string()),
+    }
+}
+
+fn verb_answer(error: &VerbError) -> Unfulfilled {
+    match error {
+        VerbError::Store(error) => store_answer(error),
+        error => Unfulfilled::Failed(error.to_string()),
+    }
+}
+
+/// Says what an order would change, or why it cannot be.
+fn predict(snapshot: &Snapshot, order: &UnitOrder, verbs: &[Verb]) -> Answer {
+    let Some(first) = verbs.first() else {
+        return Ok(Fulfilled { changed: false, what: format!("{} is not known", order.name) });
+    };
+    let decision = order::decide(snapshot, &order_of(order, *first));
+    let decision = decision.map_err(|error| Unfulfilled::Failed(error.to_string()))?;
+    let what = decision.warnings.first().cloned().unwrap_or_else(|| format!("{first} {}", order.name));
+    Ok(Fulfilled { changed: decision.change != Change::Nothing || verbs.len() > 1, what })
+}
+
+#[async_trait::async_trait]
+impl Cluster for Office {
+    async fn units(&self, orders: &[UnitOrder], check: bool) -> Vec<Answer> {
+        let snapshot = match layout::read(&*self.store, &self.keys).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return orders.iter().map(|_| Err(store_answer(&error))).collect(),
+        };
+        let paths: Vec<Vec<Verb>> = orders.iter().map(|order| verbs(&snapshot, order)).collect();
+        let mut answers: Vec<Answer> =
+            orders.iter().zip(&paths).map(|(order, path)| predict(&snapshot, order, path)).collect();
+        if check {
+            return answers;
+        }
+        // Every verb once for all units that need it: one pass instead of one for each.
+        for step in 0..2 {
+            for verb in [Verb::Stop, Verb::Submit, Verb::Load, Verb::Start, Verb::Restart, Verb::Destroy] {
+                let chosen: Vec<usize> = (0..orders.len())
+                    .filter(|index| answers.get(*index).is_some_and(Result::is_ok))
+                    .filter(|index| paths.get(*index).and_then(|path| path.get(step)) == Some(&verb))
+                    .collect();
+                if !chosen.is_empty() {
+                    self.carry_out(verb, orders, &chosen, &mut answers).await;
+                }
+            }
+        }
+        answers
+    }
+
+    async fn join(&self, orders: &[JoinOrder], check: bool) -> Vec<Answer> {
+        let candidate =
+            |order: &JoinOrder| Candidate { target: order.target.clone(), metadata: order.metadata.clone() };
+        if check {
+            let looked = orders.iter().map(|order| self.would_join(order));
+            return futures_util::future::join_all(looked).await;
+        }
+        let candidates: Vec<Candidate> = orders.iter().map(candidate).collect();
+        match membership::join(self, &candidates).await {
+            Ok(joined) => joined.into_iter().map(join_answer).collect(),
+            Err(error) => orders.iter().map(|_| Err(membership_answer(&error))).collect(),
+        }
+    }
+}
+
+impl Office {
+    /// Carries out a verb for the orders of these numbers and puts down how it ended for each.
+    async fn carry_out(&self, verb: Verb, orders: &[UnitOrder], chosen: &[usize], answers: &mut [Answer]) {
+        let picked = chosen.iter().filter_map(|index| orders.get(*index));
+        let wanted: Vec<Order> = picked.map(|order| order_of(order, verb)).collect();
+        let mut reached: BTreeMap<UnitName, String> = BTreeMap::new();
+        let mut notify = |notice: Notice<'_>| {
+            if let Notice::Reached(unit, state, machine) = notice {
+                let place = machine.map(|machine| format!(" on {}", machine.legend(false))).unwrap_or_default();
+                reached.insert(unit.clone(), format!("Unit {unit} {state}{place}"));
+            }
+        };
+        let ended = verb::carry_out(self, verb, &wanted, WAITS, &mut notify).await;
+        for index in chosen {
+            let (Some(order), Some(answer)) = (orders.get(*index), answers.get_mut(*index)) else { continue };
+            match &ended {
+                Err(error) => *answer = Err(verb_answer(error)),
+                Ok(found) => {
+                    let own = found.iter().find(|finding| finding.unit.as_ref() == Some(&order.name));
+                    if let Some(Finding { what, unreachable, .. }) = own {
+                        *answer = Err(if *unreachable {
+                            Unfulfilled::Unreachable(what.clone())
+                        } else {
+                            Unfulfilled::Failed(what.clone())
+                        });
+                    } else if let (Ok(fulfilled), Some(what)) = (answer, reached.get(&order.name)) {
+                        fulfilled.what.clone_from(what);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn would_join(&self, order: &JoinOrder) -> Answer {
+        let facts = facts::facts(&*self.remote, &order.target).await;
+        let facts = facts.map_err(|failure| join_failure(&JoinError::Host(failure)))?;
+        let snapshot = layout::read(&*self.store, &self.keys).await.map_err(|error| store_answer(&error))?;
+        let known = snapshot.machines.contains_key(&facts.machine);
+        let what = if known { "has joined already" } else { "would join" };
+        Ok(Fulfilled { changed: !known, what: format!("{} {what}", order.target.name) })
+    }
+}
+
+fn join_answer(joined: Joined) -> Answer {
+    match joined {
+        Joined::New(machine) => {
+            Ok(Fulfilled { changed: true, what: format!("{} joined as {}", machine.name, machine.legend(false)) })
+        }
+        Joined::Changed(machine) => Ok(Fulfilled { changed: true, what: format!("{} updated", machine.name) }),
+        Joined::Known(machine) => {
+            Ok(Fulfilled { changed: false, what: format!("{} has joined already", machine.name) })
+        }
+        Joined::Refused(error) => Err(join_failure(&error)),
+    }
+}
+
+fn join_failure(error: &JoinError) -> Unfulfilled {
+    match error {
+        JoinError::Host(failure) if failure.kind != FailureKind::Sick => Unfulfilled::Unreachable(error.to_string()),
+        _ => Unfulfilled::Failed(error.to_string()),
+    }
+}
+
+fn membership_answer(error: &MembershipError) -> Unfulfilled {
+    match error {
+        MembershipError::Store(error) => store_answer(error),
+        error => Unfulfilled::Failed(error.to_string()),
+    }
+}

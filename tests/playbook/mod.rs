@@ -1,0 +1,376 @@
+//! Playbooks, run by real shells on this machine.
+
+mod local;
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use local::Stage;
+use muster::playbook::parse;
+use serde_json::json;
+
+/// Leaves out what modules say, which differs between Ansible's and ours.
+fn without_details(printed: &str) -> String {
+    let short = |line: &str| line.split_once(" => {").map_or(line.to_owned(), |(head, _)| format!("{head} => {{…}}"));
+    printed.lines().map(|line| short(line) + "\n").collect()
+}
+
+/// Returns the lines that tell how hosts ended, without headings.
+fn ends(printed: &str) -> Vec<String> {
+    let head = printed.split("\nPLAY RECAP").next().unwrap();
+    let lines = head.lines().filter(|line| !line.is_empty() && !line.contains("****"));
+    lines.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_run_prints_what_ansible_prints() {
+    let stage = Stage::new();
+    let (printed, code) = stage.play(include_str!("../data/playbook/strategy.yaml")).await;
+    assert_eq!(without_details(&printed), include_str!("../data/playbook/strategy.expected.txt"));
+    assert_eq!(code, 2);
+}
+
+#[tokio::test]
+async fn an_unreachable_host_takes_no_further_part_and_wins_over_a_failed_one() {
+    let mut stage = Stage::new();
+    stage.shells.unreachable.insert("h2".to_owned());
+    let book = "- hosts: web\n  tasks:\n    - command: test $HOST != h1\n    - command: 'true'\n";
+    let (printed, code) = stage.play(&book.replace("test $HOST != h1", "sh -c 'test $HOST != h1'")).await;
+    assert_eq!(
+        without_details(&printed),
+        "\nPLAY [web] *********************************************************************\n\
+         \nTASK [command] *****************************************************************\n\
+         fatal: [h1]: FAILED! => {…}\nfatal: [h2]: UNREACHABLE! => {…}\nchanged: [h3]\n\
+         \nTASK [command] *****************************************************************\n\
+         changed: [h3]\n\
+         \nPLAY RECAP *********************************************************************\n\
+         h1                         : ok=0    changed=0    unreachable=0    failed=1    skipped=0    rescued=0    ignored=0   \n\
+         h2                         : ok=0    changed=0    unreachable=1    failed=0    skipped=0    rescued=0    ignored=0   \n\
+         h3                         : ok=2    changed=2    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0   \n\n"
+    );
+    assert!(printed.contains(r#"{"changed":false,"msg":"h2: connect: connection refused","unreachable":true}"#));
+    assert_eq!(code, 4);
+}
+
+#[tokio::test]
+async fn a_batch_in_which_every_host_failed_stops_the_rest() {
+    let stage = Stage::new();
+    let book = "- hosts: web\n  serial: 1\n  tasks:\n    - command: sh -c 'test $HOST != h2'\n- hosts: h1\n  tasks:\n    - command: 'true'\n";
+    let (printed, code) = stage.play(book).await;
+    let lines = ends(&without_details(&printed));
+    assert_eq!(lines, ["changed: [h1]", "fatal: [h2]: FAILED! => {…}"]);
+    assert_eq!(code, 2);
+}
+
+#[tokio::test]
+async fn a_file_is_copied_once_whole_and_with_its_attributes() {
+    let stage = Stage::new();
+    stage.write("motd", "hello\n");
+    let book = "- hosts: h1\n  tasks:\n    - copy: {src: motd, dest: DIR/out, mode: '0640'}\n";
+    assert_eq!(ends(&stage.play(book).await.0), ["changed: [h1]"]);
+    assert_eq!(stage.read("out"), "hello\n");
+    assert_eq!(std::fs::metadata(stage.path("out")).unwrap().mode() & 0o7777, 0o640);
+    assert_eq!(ends(&stage.play(book).await.0), ["ok: [h1]"]);
+    // Who changes only the mode changes only the mode.
+    assert_eq!(ends(&stage.play(&book.replace("0640", "600")).await.0), ["changed: [h1]"]);
+    assert_eq!(std::fs::metadata(stage.path("out")).unwrap().mode() & 0o7777, 0o600);
+    // Another content keeps the attributes.
+    stage.write("motd", "again\n");
+    assert_eq!(ends(&stage.play(&book.replace(", mode: '0640'", "")).await.0), ["changed: [h1]"]);
+    assert_eq!(
+        (stage.read("out").as_str(), std::fs::metadata(stage.path("out")).unwrap().mode() & 0o7777),
+        ("again\n", 0o600)
+    );
+    // Nothing else is left behind.
+    assert_eq!(Stage::names(stage.folder.path()), ["hosts", "motd", "out"]);
+}
+
+#[tokio::test]
+async fn a_copy_goes_into_a_directory_and_through_a_link() {
+    let stage = Stage::new();
+    stage.write("motd", "hello\n");
+    std::fs::create_dir(stage.path("d")).unwrap();
+    std::os::unix::fs::symlink("target", stage.path("link")).unwrap();
+    stage.write("target", "old");
+    let book = "- hosts: h1\n  tasks:\n    - copy: {src: motd, dest: DIR/d}\n    - copy: {content: 'a {{ 1 + 1 }}', dest: DIR/link}\n";
+    assert_eq!(ends(&stage.play(book).await.0), ["changed: [h1]", "changed: [h1]"]);
+    assert_eq!((stage.read("d/motd"), stage.read("target")), ("hello\n".to_owned(), "a 2".to_owned()));
+    assert!(stage.path("link").is_symlink());
+}
+
+#[tokio::test]
+async fn a_copy_that_cannot_be_says_why_and_leaves_everything_as_it_was() {
+    let stage = Stage::new();
+    stage.write("motd", "hello\n");
+    for (copy, expected) in [
+        ("{src: motd, dest: DIR/no/where}", "/no/where: "),
+        ("{src: motd, dest: DIR/no/}", "no directory"),
+        ("{src: nothing, dest: DIR/out}", "there is no file nothing in"),
+        ("{src: motd, dest: out}", "`dest` must be an absolute path"),
+        ("{src: motd, dest: DIR/out, mode: 644}", "could be read in two ways"),
+        ("{src: motd, dest: DIR/out, mode: rw}", "is not a mode"),
+        ("{src: motd, dest: DIR/out, owner: nobody-at-all}", "/out: "),
+        ("{src: motd, dest: \"DIR/out\\0\"}", "cannot be given to a shell"),
+        ("{content: '{{ missing }}', dest: DIR/out}", "`missing` is undefined"),
+    ] {
+        let (printed, code) = stage.play(&format!("- hosts: h1\n  tasks:\n    - copy: {copy}\n")).await;
+        assert!(printed.contains(expected) && printed.contains("FAILED!"), "{copy}: {printed}");
+        assert_eq!(
+            (code, Stage::names(stage.folder.path())),
+            (2, vec!["hosts".to_owned(), "motd".to_owned()]),
+            "{copy}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn hostile_names_reach_a_host_as_names() {
+    let stage = Stage::new();
+    for name in ["a b", "$(touch pwned)", "`touch pwned`", "; touch pwned", "'", "\"", "-rf", "*", "é\n", "\\"] {
+        let dest = json!(stage.path(name).display().to_string());
+        let book = format!(
+            "- hosts: h1\n  tasks:\n    - copy: {{content: x, dest: {dest}}}\n    - command: {{argv: [cat, {dest}]}}\n      register: out\n    - command: 'true'\n      when: out.stdout != 'x'\n"
+        );
+        let (printed, code) = stage.play(&book).await;
+        assert_eq!(
+            (code, ends(&printed).last().map(String::as_str)),
+            (0, Some("skipping: [h1]")),
+            "{name:?}: {printed}"
+        );
+        std::fs::remove_file(stage.path(name)).unwrap();
+    }
+    assert_eq!(Stage::names(stage.folder.path()), ["hosts"]);
+    assert!(!Path::new("pwned").exists());
+}
+
+#[tokio::test]
+async fn a_template_sees_the_variables_of_its_host() {
+    let mut stage = Stage::new();
+    stage.write("t.j2", "{% for host in groups.web %}\n{{ host }}{{ ' (me)' if host == inventory_hostname }}\n{% endfor %}\n{{ greeting }}, {{ who }} {{ item }}\n");
+    stage.extra.insert("who".to_owned(), json!("{{ inventory_hostname }}"));
+    let book = "- hosts: h2\n  vars: {greeting: hello, who: nobody}\n  tasks:\n    - template: {src: t.j2, dest: 'DIR/out-{{ item }}'}\n      loop: [1, 2]\n";
+    assert_eq!(ends(&stage.play(book).await.0), ["changed: [h2] => (item=1)", "changed: [h2] => (item=2)"]);
+    assert_eq!(stage.read("out-2"), "h1\nh2 (me)\nh3\nhello, h2 2\n");
+}
+
+#[tokio::test]
+async fn registered_results_decide_what_follows() {
+    let stage = Stage::new();
+    let book = "
+- hosts: h1
+  tasks:
+    - command: sh -c 'echo one; echo two >&2; exit 3'
+      register: out
+      failed_when: out.rc not in [0, 3]
+      changed_when: \"'two' in out.stderr\"
+    - command: echo {{ out.stdout_lines | length }} {{ out.rc }}
+      register: again
+      changed_when: again.stdout == '1 3' and out is changed
+    - command: sh -c 'exit 1'
+      register: bad
+      ignore_errors: true
+    - command: echo {{ bad.rc }}
+      when:
+        - bad is failed
+        - out is not failed
+    - command: 'true'
+      failed_when: true
+";
+    let (printed, code) = stage.play(book).await;
+    let lines = ends(&without_details(&printed));
+    assert_eq!(
+        lines,
+        [
+            "changed: [h1]",
+            "changed: [h1]",
+            "fatal: [h1]: FAILED! => {…}",
+            "...ignoring",
+            "changed: [h1]",
+            "fatal: [h1]: FAILED! => {…}"
+        ]
+    );
+    assert!(
+        printed.contains("ok=4    changed=4    unreachable=0    failed=1    skipped=0    rescued=0    ignored=1"),
+        "{printed}"
+    );
+    assert_eq!(code, 2);
+}
+
+#[tokio::test]
+async fn a_command_runs_where_and_unless_it_is_told() {
+    let stage = Stage::new();
+    let book = "- hosts: h1\n  tasks:\n    - command: {cmd: touch made, chdir: DIR, creates: DIR/made}\n";
+    assert_eq!(ends(&stage.play(book).await.0), ["changed: [h1]"]);
+    assert_eq!(ends(&stage.play(book).await.0), ["ok: [h1]"]);
+    assert!(stage.path("made").exists());
+}
+
+#[tokio::test]
+async fn only_what_becomes_root_runs_as_root() {
+    let stage = Stage::new();
+    stage.play("- hosts: h1\n  become: true\n  tasks:\n    - command: 'true'\n    - command: 'true'\n      become: false\n- hosts: h2\n  tasks:\n    - command: 'true'\n").await;
+    let ran = [("h1".to_owned(), true), ("h1".to_owned(), false), ("h2".to_owned(), false)];
+    assert_eq!(*stage.shells.ran.lock().unwrap(), ran);
+}
+
+#[tokio::test]
+async fn a_check_predicts_and_changes_nothing() {
+    let mut stage = Stage::new();
+    stage.check = true;
+    stage.write("same", "x");
+    let book = "- hosts: h1\n  tasks:\n    - command: touch DIR/made\n    - copy: {content: x, dest: DIR/same}\n    - copy: {content: y, dest: DIR/same}\n    - copy: {content: x, dest: DIR/other}\n    - unit: {name: web}\n    - wait_for: {port: 1}\n";
+    let (printed, code) = stage.play(book).await;
+    let expected = ["skipping: [h1]", "ok: [h1]", "changed: [h1]", "changed: [h1]", "changed: [h1]", "skipping: [h1]"];
+    assert_eq!((ends(&printed), code), (expected.map(str::to_owned).to_vec(), 0));
+    assert_eq!(
+        (stage.read("same").as_str(), Stage::names(stage.folder.path())),
+        ("x", vec!["hosts".to_owned(), "same".to_owned()])
+    );
+    assert_eq!(*stage.cluster.asked.lock().unwrap(), ["units? web.service Started"]);
+}
+
+#[tokio::test]
+async fn the_cluster_is_asked_once_for_all_hosts() {
+    let stage = Stage::new();
+    stage.write("web.service", "[Service]\nExecStart=/bin/true\n");
+    stage.write("web@.service.j2", "[Service]\nExecStart=/bin/echo {{ inventory_hostname }}\n");
+    let book = "
+- hosts: web
+  tasks:
+    - join:
+    - unit: {name: web, src: web.service}
+    - unit: {name: 'web@{{ inventory_hostname }}', template: web@.service.j2, state: loaded}
+    - unit: {name: '{{ item }}', state: stopped}
+      loop: [a, bad]
+      when: inventory_hostname == 'h1'
+";
+    let (printed, code) = stage.play(book).await;
+    assert_eq!(
+        *stage.cluster.asked.lock().unwrap(),
+        [
+            r#"join ssh://h1{"disk": "ssd"}, ssh://h2{}, ssh://h3{}"#,
+            r#"units web.service Started "[Service]\nExecStart=/bin/true\n""#,
+            r#"units web@h1.service Loaded "[Service]\nExecStart=/bin/echo h1\n", web@h2.service Loaded "[Service]\nExecStart=/bin/echo h2\n""#,
+            "units a.service Stopped, bad.service Stopped",
+        ]
+    );
+    let lines = ends(&without_details(&printed));
+    assert_eq!(
+        lines,
+        [
+            "changed: [h1]",
+            "changed: [h2]",
+            "fatal: [h3]: UNREACHABLE! => {…}",
+            "changed: [h1]",
+            "changed: [h2]",
+            "changed: [h1]",
+            "changed: [h2]",
+            "changed: [h1] => (item=a)",
+            "failed: [h1] (item=bad) => {…}",
+            "skipping: [h2] => (item=a) ",
+            "skipping: [h2] => (item=bad) ",
+            "skipping: [h2]",
+        ]
+    );
+    assert_eq!(code, 4);
+}
+
+#[tokio::test]
+async fn arguments_of_units_and_waits_are_checked() {
+    let stage = Stage::new();
+    stage.write("broken.service", "[Service\n");
+    for (task, expected) in [
+        ("unit: {name: 'a b'}", "invalid character"),
+        ("unit: {name: a, state: up}", "`state` must be submitted"),
+        ("unit: {name: a, src: broken.service}", "broken.service: "),
+        ("wait_for: {port: 0}", "`port` must be from 1 to 65535"),
+        ("wait_for: {port: web}", "`port` must be a whole number"),
+        ("wait_for: {port: 1, state: up}", "`state` must be started"),
+        ("command: {cmd: ''}", "`cmd` is empty"),
+        ("command: echo 'open", "quotes"),
+    ] {
+        let (printed, code) = stage.play(&format!("- hosts: h1\n  tasks:\n    - {task}\n")).await;
+        assert!(printed.contains(expected) && code == 2, "{task}: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_the_port_listens_or_time_is_over() {
+    let stage = Stage::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (wait, expected) in [
+        (format!("{{port: {port}, timeout: 5}}"), "ok: [h1]"),
+        (format!("{{host: 127.0.0.2, port: {closed}, timeout: 0}}"), "timed out after 0 s waiting for 127.0.0.2"),
+        (format!("{{port: {closed}, timeout: 0}}"), "timed out after 0 s waiting for port"),
+        (format!("{{port: {closed}, state: stopped, timeout: 5}}"), "ok: [h1]"),
+        (format!("{{port: {port}, state: stopped, timeout: 0}}"), "to be gone"),
+        ("{path: DIR/hosts, timeout: 5}".to_owned(), "ok: [h1]"),
+        ("{path: 'DIR/a b', timeout: 0}".to_owned(), "to be there"),
+        ("{path: 'DIR/a b', state: absent}".to_owned(), "ok: [h1]"),
+    ] {
+        let (printed, _) = stage.play(&format!("- hosts: h1\n  tasks:\n    - wait_for: {wait}\n")).await;
+        assert!(ends(&printed)[0].contains(expected), "{wait}: {printed}");
+    }
+}
+
+#[test]
+fn a_fault_in_a_playbook_says_where_what_and_what_was_meant() {
+    for (text, expected, hint) in [
+        ("hosts: web\n", "p:1:1: a playbook must be a list of plays, not a map", "hosts: PATTERN"),
+        ("- name: x\n", "p:1:3: the play does not say for which `hosts` it is", ""),
+        ("- host: web\n", "p:1:3: a play has no `host`", "`hosts`"),
+        ("- hosts: a\n  serial: many\n", "p:2:11: `serial` must be a number of hosts or a share such as \"30%\"", ""),
+        ("- hosts: a\n  serial: 0%\n", "p:2:11: `serial` must be", ""),
+        ("- hosts: a\n  gather_facts: yes\n", "p:2:17: muster gathers no facts", "gather_facts: false"),
+        ("- hosts: a\n  tasks:\n    - name: x\n", "p:3:7: the task names no module", "command, copy, join"),
+        ("- hosts: a\n  tasks:\n    - comand: x\n", "p:3:7: a task has no `comand`", "`command`"),
+        ("- hosts: a\n  tasks:\n    - command: x\n      whn: y\n", "p:4:7: a task has no `whn`", "`when`"),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      copy: {}\n",
+            "p:4:7: a task is for one module, not for `command` and `copy`",
+            "",
+        ),
+        ("- hosts: a\n  tasks:\n    - copy: {src: a, dst: b}\n", "p:3:22: module `copy` has no `dst`", "`dest`"),
+        ("- hosts: a\n  tasks:\n    - copy: {dest: b}\n", "p:3:13: module `copy` needs either `src` or `content`", ""),
+        (
+            "- hosts: a\n  tasks:\n    - copy: {src: a, content: a, dest: b}\n",
+            "p:3:13: module `copy` needs either `src` or `content`",
+            "",
+        ),
+        (
+            "- hosts: a\n  tasks:\n    - unit: {name: a, src: a, template: b}\n",
+            "p:3:13: module `unit` takes only one of src, template",
+            "",
+        ),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      when: '{{ y }}'\n",
+            "p:4:13: `when` is an expression already",
+            "without `{{ }}`",
+        ),
+        ("- hosts: a\n  tasks:\n    - command: x\n      when: 'y =='\n", "p:4:13: `when`: ", ""),
+        ("- hosts: a\n  tasks:\n    - command: x\n      loop: 5\n", "p:4:13: `loop` must be a list, not a number", ""),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      register: a b\n",
+            "p:4:17: `a b` cannot be a variable's name",
+            "",
+        ),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      become: root\n",
+            "p:4:15: `become` must be true or false, not text",
+            "",
+        ),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      notify: restrat\n  handlers:\n    - name: restart\n      command: x\n",
+            "p:3:7: the play has no handler called `restrat`",
+            "`restart`",
+        ),
+        ("- hosts: a\n  vars:\n    p: !vault x\n", "p:3:8: `!vault` marks an encrypted value", "Decrypt"),
+    ] {
+        let fault = parse::read(Path::new("p"), text).unwrap_err();
+        assert!(fault.to_string().starts_with(expected), "{text}\n{fault}");
+        assert!(fault.hint.unwrap_or_default().contains(hint), "{text}");
+    }
+    assert!(parse::read(Path::new("p"), "").unwrap().plays.is_empty());
+}
