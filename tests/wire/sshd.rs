@@ -73,10 +73,11 @@ impl Sshd {
         let more = prepare(path);
         let port = free_port();
         let at = path.display();
+        // SHLVL keeps bash from reading this machine's ~/.bashrc, which may take its time.
         let config = format!(
             "{more}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/authorized\n\
              StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n\
-             KbdInteractiveAuthentication no\n"
+             KbdInteractiveAuthentication no\nSetEnv SHLVL=2\n"
         );
         fs::write(path.join("sshd_config"), config).unwrap();
         let log = fs::File::create(path.join("log")).unwrap();
