@@ -127,7 +127,10 @@ impl Told {
         let (unit, state, machine) = match notice {
             Notice::Warning(text) => return self.progress.aside(|| ui::remark(text)),
             Notice::Event(snapshot, event) => return self.progress.tell(&ui::line(snapshot, event)),
-            Notice::Triggered(unit, verb) => return self.print(&format!("Triggered unit {unit} {verb}\n")),
+            Notice::Triggered(unit, verb, global) => {
+                let kind = if *global { "global unit" } else { "unit" };
+                return self.print(&format!("Triggered {kind} {unit} {verb}\n"));
+            }
             Notice::Reached(unit, state, machine) => (unit, Some(*state), *machine),
             Notice::Destroyed(unit) => (unit, None, None),
         };

@@ -22,6 +22,7 @@ use crate::core::order::Order;
 use crate::core::order::Verb;
 use crate::core::pass::Pass;
 use crate::core::roster::Scope;
+use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
 use crate::pass;
 use crate::pass::Ended;
@@ -78,8 +79,8 @@ pub enum Notice<'a> {
     Reached(&'a UnitName, DesiredState, Option<&'a Machine>),
     /// A unit is forgotten.
     Destroyed(&'a UnitName),
-    /// It was written down, and nobody waits for it.
-    Triggered(&'a UnitName, Verb),
+    /// It was written down, and nobody waits for it. Set for a global unit, which never reaches one state.
+    Triggered(&'a UnitName, Verb, bool),
     /// Something was done, beside the cluster as it is.
     Event(&'a Snapshot, &'a Event),
 }
@@ -122,7 +123,7 @@ pub async fn carry_out(
         make_so(office, Aim::Verb(verb), &wanted, waits, notify).await?
     } else {
         for unit in &wanted {
-            notify(Notice::Triggered(unit, verb));
+            notify(Notice::Triggered(unit, verb, false));
         }
         Vec::new()
     };
@@ -289,6 +290,10 @@ fn tell_reached(
 ) -> BTreeSet<UnitName> {
     let (reached, left): (Vec<_>, Vec<_>) = wanted.iter().partition(|unit| is_reached(snapshot, unit, aim));
     for unit in reached {
+        if let (true, Aim::Verb(verb)) = (is_global(snapshot, unit), aim) {
+            notify(Notice::Triggered(unit, verb, true));
+            continue;
+        }
         let machine = snapshot.placements.get(unit).and_then(|at| snapshot.machines.get(&at.machine));
         let wanted = snapshot.units.get(unit).map(|unit| unit.desired);
         let goal = if let Aim::Verb(verb) = aim { verb.goal() } else { wanted };
@@ -319,11 +324,19 @@ fn is_reached(snapshot: &Snapshot, name: &UnitName, aim: Aim) -> bool {
     if goal == DesiredState::Inactive {
         return nowhere;
     }
+    if is_global(snapshot, name) {
+        return unit.desired == goal;
+    }
     let here = snapshot.placements.get(name).and_then(|at| snapshot.states.get(name)?.get(&at.machine));
     here.is_some_and(|state| {
         let same = state.hash == unit.hash && state.reached() == goal;
         same && if goal == DesiredState::Loaded { !state.runs() } else { state.restarts >= unit.restarts }
     })
+}
+
+fn is_global(snapshot: &Snapshot, name: &UnitName) -> bool {
+    let requirements = snapshot.file(name).and_then(|file| Requirements::of(name, file).ok());
+    requirements.is_some_and(|(requirements, _)| requirements.global)
 }
 
 /// Follows whoever leads until all units are where they are wanted, or trouble is told of them.

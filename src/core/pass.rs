@@ -37,6 +37,7 @@ use super::report::Refused;
 use super::report::Report;
 use super::report::Visit;
 use super::roster;
+use super::roster::Globals;
 use super::roster::Roster;
 use super::roster::Scope;
 use super::seat::Flight;
@@ -106,6 +107,8 @@ pub struct Pass {
     snapshot: Snapshot,
     /// What the snapshot's units ask of machines.
     asks: Asks,
+    /// Where its global units belong, as of the last time units were placed.
+    globals: Globals,
     seats: BTreeMap<MachineId, Seat>,
     roster: Roster,
     /// Candidates for a placement that have to be looked at first.
@@ -126,13 +129,17 @@ pub struct Pass {
 impl Pass {
     /// Begins with what the store knows.
     pub fn new(epoch: u64, scope: Scope, tempo: Tempo, snapshot: Snapshot) -> Self {
-        let roster = Roster::new(&snapshot, &scope);
+        let mut asks = Asks::default();
+        asks.renew(&snapshot);
+        let globals = Globals::new();
+        let roster = Roster::new(&snapshot, &scope, &globals);
         Self {
             epoch,
             scope,
             tempo,
             snapshot,
-            asks: Asks::default(),
+            asks,
+            globals,
             seats: BTreeMap::new(),
             roster,
             asked: BTreeSet::new(),
@@ -154,6 +161,7 @@ impl Pass {
     /// Takes in what others wrote to the store.
     pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
+        self.asks.renew(&self.snapshot);
         self.stale = true;
     }
 
@@ -221,7 +229,7 @@ impl Pass {
     fn place(&mut self, now: Timestamp) {
         if self.stale && self.committing.is_none() {
             self.place_units(now);
-            let roster = Roster::new(&self.snapshot, &self.scope);
+            let roster = Roster::new(&self.snapshot, &self.scope, &self.globals);
             for (machine, seat) in &mut self.seats {
                 // What was refused of something else than is wanted now need not be waited for.
                 let same = |unit: &UnitName| roster.of(*machine, unit) == self.roster.of(*machine, unit);
@@ -381,6 +389,9 @@ impl Pass {
             Scope::All => about.extend(machines.keys()),
             Scope::Units(units) => {
                 about.extend(self.roster.machines());
+                if units.iter().any(|unit| self.is_global(unit)) {
+                    about.extend(machines.keys());
+                }
                 let states = units.iter().filter_map(|unit| self.snapshot.states.get(unit));
                 about.extend(states.flat_map(BTreeMap::keys));
             }
@@ -419,6 +430,10 @@ impl Pass {
         }
     }
 
+    fn is_global(&self, unit: &UnitName) -> bool {
+        self.asks.get(unit).is_some_and(|ask| ask.global)
+    }
+
     /// Returns what is thought of a machine, by this leader or by those before it.
     fn verdict(&self, machine: MachineId) -> Option<Verdict> {
         let judged = self.seats.get(&machine).and_then(|seat| seat.verdict);
@@ -451,7 +466,6 @@ impl Pass {
         if self.scope == Scope::All && self.seats.values().any(|seat| seat.evidence.is_empty()) {
             return;
         }
-        self.asks.renew(&self.snapshot);
         let placements = &self.snapshot.placements;
         let moved = placements.iter().filter_map(|(unit, at)| Some((unit.clone(), self.misplaced(unit, at)?)));
         let mut moved: BTreeMap<UnitName, String> = moved.collect();
@@ -461,7 +475,7 @@ impl Pass {
                 && homeless
                 && self.scope.has(name)
                 && self.snapshot.is_readable(name)
-                && !self.asks.get(name).is_some_and(|ask| ask.global)
+                && !self.is_global(name)
         });
         let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
         let mut board = Board::new(&self.snapshot, |machine| self.standing(machine), &self.asks);
@@ -469,6 +483,9 @@ impl Pass {
             board.remove(unit);
         }
         let placed = board.place_all(&wanting);
+        let on = |machine: &MachineId| board.globals_on(*machine).cloned().collect::<BTreeSet<_>>();
+        let globals = self.snapshot.machines.keys().map(|machine| (*machine, on(machine)));
+        let globals = globals.filter(|(_, units)| !units.is_empty()).collect();
         for (unit, choices) in placed {
             match choices {
                 Ok(choices) => self.accept(choices, &mut moved, now),
@@ -483,6 +500,7 @@ impl Pass {
                 }
             }
         }
+        self.globals = globals;
         // A unit that has nowhere else to go stays where it is: its machine may come back.
         let wanted = |unit: &UnitName| {
             let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
@@ -530,7 +548,7 @@ impl Pass {
         match self.snapshot.units.get(unit) {
             None => return Some("not submitted".to_owned()),
             Some(unit) if unit.desired == DesiredState::Inactive => return Some("wanted inactive".to_owned()),
-            Some(_) if self.asks.get(unit).is_some_and(|ask| ask.global) => return Some("global".to_owned()),
+            Some(_) if self.is_global(unit) => return Some("global".to_owned()),
             Some(_) => {}
         }
         let Some(machine) = self.snapshot.machines.get(&placement.machine) else {
@@ -587,7 +605,7 @@ impl Pass {
         let wanted = self.roster.wanted(machine).unwrap_or(&none);
         let stranger = |unit: &UnitName| {
             let about = self.scope.has(unit) && self.snapshot.is_readable(unit);
-            about.then(|| roster::stranger(&self.snapshot, unit)).flatten()
+            about.then(|| roster::stranger(&self.snapshot, unit, self.is_global(unit))).flatten()
         };
         let mut steps = plan::steps(wanted, observed, stranger);
         steps.retain(|step| self.snapshot.is_readable(&step.unit));

@@ -45,6 +45,8 @@ pub enum Reason {
     WantedInactive,
     /// The unit is not known to the cluster.
     NotSubmitted,
+    /// The unit is global and this machine is not one for it.
+    NotForThisMachine,
     /// The unit is placed here and its file is not.
     NotThere,
     /// The file differs from the one that was submitted.
@@ -63,6 +65,7 @@ impl fmt::Display for Reason {
             Self::PlacedElsewhere(machine) => write!(f, "placed on {}...", machine.short()),
             Self::WantedInactive => f.write_str("wanted inactive"),
             Self::NotSubmitted => f.write_str("not submitted"),
+            Self::NotForThisMachine => f.write_str("global, and not for this machine"),
             Self::NotThere => f.write_str("placed here and not there"),
             Self::HashDiffers => f.write_str("its file differs from the submitted one"),
             Self::WantedLaunched => f.write_str("wanted launched"),

@@ -29,6 +29,9 @@ impl Scope {
     }
 }
 
+/// The global units that belong on each machine.
+pub type Globals = BTreeMap<MachineId, BTreeSet<UnitName>>;
+
 /// The units of each machine that has any, within a scope.
 #[derive(Debug, Clone, Default)]
 pub struct Roster {
@@ -36,12 +39,14 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Draws up the roster of a snapshot.
-    pub fn new(snapshot: &Snapshot, scope: &Scope) -> Self {
+    /// Draws up the roster of a snapshot, with the global units of each machine.
+    pub fn new(snapshot: &Snapshot, scope: &Scope, globals: &Globals) -> Self {
         let mut wanted: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for (name, placement) in &snapshot.placements {
+        let placed = snapshot.placements.iter().map(|(name, placement)| (placement.machine, name));
+        let everywhere = globals.iter().flat_map(|(machine, units)| units.iter().map(|name| (*machine, name)));
+        for (machine, name) in placed.chain(everywhere) {
             if let Some(unit) = scope.has(name).then(|| wanted_of(snapshot, name)).flatten() {
-                wanted.entry(placement.machine).or_default().insert(name.clone(), unit);
+                wanted.entry(machine).or_default().insert(name.clone(), unit);
             }
         }
         Self { wanted }
@@ -72,11 +77,11 @@ fn wanted_of(snapshot: &Snapshot, name: &UnitName) -> Option<Wanted> {
 
 /// Says why a unit that is on a machine and does not belong there has to go. One that is to be somewhere and has no
 /// place yet need not: the place may be this one.
-pub fn stranger(snapshot: &Snapshot, unit: &UnitName) -> Option<Reason> {
+pub fn stranger(snapshot: &Snapshot, unit: &UnitName, global: bool) -> Option<Reason> {
     match (snapshot.units.get(unit), snapshot.placements.get(unit)) {
         (None, _) => Some(Reason::NotSubmitted),
         (Some(known), _) if known.desired == DesiredState::Inactive => Some(Reason::WantedInactive),
         (Some(_), Some(placement)) => Some(Reason::PlacedElsewhere(placement.machine)),
-        (Some(_), None) => None,
+        (Some(_), None) => global.then_some(Reason::NotForThisMachine),
     }
 }
