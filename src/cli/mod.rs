@@ -9,6 +9,7 @@ pub mod inventory;
 mod join;
 mod lab;
 mod play;
+mod list;
 mod reach;
 pub mod settings;
 mod verb;
@@ -60,6 +61,14 @@ enum Command {
     Journal(reach::JournalArgs),
     /// Log in to a machine, or to the machine of a unit
     Ssh(reach::SshArgs),
+    /// List the machines that are there
+    ListMachines(list::MachinesArgs),
+    /// List the units that were submitted, with what is wanted of each and where it is
+    ListUnitFiles(list::ListArgs),
+    /// List the units that are on machines, with what systemd says of each
+    ListUnits(list::ListArgs),
+    /// Print a unit's file as it was submitted
+    Cat(list::CatArgs),
     /// Make machines of the inventory's hosts
     Join(join::JoinArgs),
     /// Take a machine out of the cluster
@@ -81,6 +90,12 @@ enum Command {
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+    },
+    /// Write a man page for every command into a folder
+    #[command(hide = true)]
+    Man {
+        /// Which folder; it must be there
+        folder: std::path::PathBuf,
     },
 }
 
@@ -136,6 +151,10 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Status(args) => reach::status(&context, &args).await,
         Command::Journal(args) => reach::journal(&context, &args).await,
         Command::Ssh(args) => reach::ssh(&context, &args).await,
+        Command::ListMachines(args) => list::machines(&context, &args).await,
+        Command::ListUnitFiles(args) => list::unit_files(&context, &args).await,
+        Command::ListUnits(args) => list::units(&context, &args).await,
+        Command::Cat(args) => list::cat(&context, &args).await,
         Command::Join(args) => join::join(&context, &args).await,
         Command::Leave(args) => join::leave(&context, &args).await,
         Command::Sweep(args) => control::sweep(&context, &args).await,
@@ -148,8 +167,10 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);
-            crate::ui::result(&String::from_utf8_lossy(&script));
+            ui::result(&String::from_utf8_lossy(&script));
             Ok(())
         }
+        Command::Man { folder } => clap_mangen::generate_to(Cli::command(), &folder)
+            .map_err(|error| CommandError::usage(format!("cannot write to {}: {error}", folder.display()))),
     }
 }

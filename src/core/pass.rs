@@ -107,8 +107,8 @@ pub struct Pass {
     snapshot: Snapshot,
     /// What the snapshot's units ask of machines.
     asks: Asks,
-    /// Where its global units belong, as of the last time units were placed.
-    globals: Globals,
+    /// Where its global units belong; not known before units were placed once.
+    globals: Option<Globals>,
     seats: BTreeMap<MachineId, Seat>,
     roster: Roster,
     /// Candidates for a placement that have to be looked at first.
@@ -131,15 +131,14 @@ impl Pass {
     pub fn new(epoch: u64, scope: Scope, tempo: Tempo, snapshot: Snapshot) -> Self {
         let mut asks = Asks::default();
         asks.renew(&snapshot);
-        let globals = Globals::new();
-        let roster = Roster::new(&snapshot, &scope, &globals);
+        let roster = Roster::new(&snapshot, &scope, &Globals::new());
         Self {
             epoch,
             scope,
             tempo,
             snapshot,
             asks,
-            globals,
+            globals: None,
             seats: BTreeMap::new(),
             roster,
             asked: BTreeSet::new(),
@@ -229,7 +228,8 @@ impl Pass {
     fn place(&mut self, now: Timestamp) {
         if self.stale && self.committing.is_none() {
             self.place_units(now);
-            let roster = Roster::new(&self.snapshot, &self.scope, &self.globals);
+            let none = Globals::new();
+            let roster = Roster::new(&self.snapshot, &self.scope, self.globals.as_ref().unwrap_or(&none));
             for (machine, seat) in &mut self.seats {
                 // What was refused of something else than is wanted now need not be waited for.
                 let same = |unit: &UnitName| roster.of(*machine, unit) == self.roster.of(*machine, unit);
@@ -500,7 +500,7 @@ impl Pass {
                 }
             }
         }
-        self.globals = globals;
+        self.globals = Some(globals);
         // A unit that has nowhere else to go stays where it is: its machine may come back.
         let wanted = |unit: &UnitName| {
             let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
@@ -605,7 +605,9 @@ impl Pass {
         let wanted = self.roster.wanted(machine).unwrap_or(&none);
         let stranger = |unit: &UnitName| {
             let about = self.scope.has(unit) && self.snapshot.is_readable(unit);
-            about.then(|| roster::stranger(&self.snapshot, unit, self.is_global(unit))).flatten()
+            about
+                .then(|| roster::stranger(&self.snapshot, unit, self.globals.is_some() && self.is_global(unit)))
+                .flatten()
         };
         let mut steps = plan::steps(wanted, observed, stranger);
         steps.retain(|step| self.snapshot.is_readable(&step.unit));

@@ -14,7 +14,7 @@ use crate::remote::report;
 use crate::remote::script;
 
 /// How long a look may take on a host that is well.
-const LOOK_LIMIT: Duration = Duration::from_secs(5);
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
 /// How long steps may take: systemd needs about 5 ms for a unit, and a stop is waited for.
 const STEPS_LIMIT: Duration = Duration::from_secs(30);

@@ -53,7 +53,8 @@ impl Default for Deadlines {
         let seconds = Duration::from_secs;
         Self {
             resolve: seconds(5),
-            connect: seconds(10),
+            // Long enough for two more attempts of TCP's own (RFC 6298: after 1 s and after 3 s).
+            connect: seconds(4),
             key_exchange: seconds(10),
             authenticate: seconds(20),
             shell: seconds(15),
