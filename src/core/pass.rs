@@ -116,6 +116,8 @@ pub struct Pass {
     /// What the store is to be told, and what it is being told.
     outbox: Vec<Write>,
     committing: Option<Vec<Write>>,
+    /// Units whose place the store is being told: nothing is done to them until it has answered.
+    moving: BTreeSet<UnitName>,
     /// Units that should be somewhere and cannot be, and why.
     refused: BTreeMap<UnitName, String>,
     /// Set when placements or the roster may have to change.
@@ -144,6 +146,7 @@ impl Pass {
             asked: BTreeSet::new(),
             outbox: Vec::new(),
             committing: None,
+            moving: BTreeSet::new(),
             refused: BTreeMap::new(),
             stale: true,
             expected: None,
@@ -215,6 +218,7 @@ impl Pass {
         let mut outputs = Vec::new();
         if self.committing.is_none() && !self.outbox.is_empty() {
             let writes = std::mem::take(&mut self.outbox);
+            self.moving = writes.iter().filter_map(moved_unit).cloned().collect();
             self.committing = Some(writes.clone());
             outputs.push(Output::Commit(writes));
         }
@@ -270,6 +274,7 @@ impl Pass {
 
     fn committed(&mut self, taken: bool) {
         let writes = self.committing.take().unwrap_or_default();
+        self.moving.clear();
         if !taken {
             self.deposed = true;
             return;
@@ -505,7 +510,9 @@ impl Pass {
         let wanted = |unit: &UnitName| {
             let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
             let joined = machine.is_some_and(|machine| self.snapshot.machines.contains_key(&machine));
-            joined && self.snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive)
+            let global = self.asks.get(unit).is_some_and(|ask| ask.global);
+            let wanted = self.snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive);
+            joined && wanted && !global
         };
         moved.retain(|unit, _| !wanted(unit));
         for (unit, why) in moved {
@@ -617,7 +624,7 @@ impl Pass {
     /// Returns those of the steps that can be taken now.
     fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
         let Some(seat) = self.seats.get(&machine) else { return Vec::new() };
-        steps.retain(|step| !seat.is_set_back(&step.unit, now));
+        steps.retain(|step| !seat.is_set_back(&step.unit, now) && !self.moving.contains(&step.unit));
         steps.retain(|step| !(step.action.starts() && self.runs_elsewhere(&step.unit, machine)));
         steps
     }
@@ -632,6 +639,14 @@ impl Pass {
             let waits = |seat: &Seat| seat.answers() || matches!(seat.verdict, None | Some(Verdict::Suspect));
             unwanted && self.seats.get(other).is_some_and(waits)
         })
+    }
+}
+
+/// Returns the unit whose place a write changes.
+const fn moved_unit(write: &Write) -> Option<&UnitName> {
+    match write {
+        Write::Place(unit, _) | Write::Unplace(unit) => Some(unit),
+        _ => None,
     }
 }
 

@@ -1,0 +1,380 @@
+//! Controllers: the shell around the core's pass, made of values. They take and lose the lead, stop at any step and go
+//! on later as if nothing had been.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use muster::core::cluster::Write;
+use muster::core::evidence::FailureKind;
+use muster::core::evidence::Phase;
+use muster::core::judge::Patience;
+use muster::core::pass::Input;
+use muster::core::pass::Output;
+use muster::core::pass::Pass;
+use muster::core::pass::Tempo;
+use muster::core::report::Observation;
+use muster::core::report::Report;
+use muster::core::report::Visit;
+use muster::core::roster::Scope;
+use muster::core::time::Timestamp;
+use muster::core::unit::UnitName;
+
+use super::network::Parcel;
+use super::network::Trip;
+use super::network::View;
+use super::network::failure;
+use super::network::limit;
+use super::network::view;
+use super::store::TTL;
+use super::world::Event;
+use super::world::Mutant;
+use super::world::News;
+use super::world::World;
+
+/// How long a machine must have been silent before its units are moved, in milliseconds.
+pub(super) const DOWN_AFTER: u64 = 15_000;
+
+/// What a controller knows of its way to one host.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Way {
+    /// The trip under way.
+    pub(super) trip: Option<Trip>,
+    pub(super) shell: u64,
+    /// When the host last answered this pass, and what it said of itself.
+    pub(super) answered: Option<u64>,
+    pub(super) failed: bool,
+    seen: Option<Observation>,
+}
+
+#[derive(Debug)]
+pub(super) struct Controller {
+    pub(super) is_daemon: bool,
+    pub(super) life: u64,
+    pub(super) pass: Option<Pass>,
+    /// The time it was started and by when the lead has run out by its own clock.
+    pub(super) began: u64,
+    valid_until: u64,
+    verb_ends: u64,
+    pub(super) ways: Vec<Way>,
+    pub(super) stopped: bool,
+    /// Since when it has been awake.
+    pub(super) awake_since: u64,
+    inbox: Vec<News>,
+    /// What it was about to do when it was stopped, and when it decided that.
+    held: Vec<Output>,
+    held_at: u64,
+    wake: Option<u64>,
+    pub(super) committing: bool,
+}
+
+impl Controller {
+    pub(super) fn new(_index: usize, is_daemon: bool, hosts: usize) -> Self {
+        Self {
+            is_daemon,
+            life: 0,
+            pass: None,
+            began: 0,
+            valid_until: 0,
+            verb_ends: 0,
+            ways: vec![Way::default(); hosts],
+            stopped: false,
+            awake_since: 0,
+            inbox: Vec::new(),
+            held: Vec::new(),
+            held_at: 0,
+            wake: None,
+            committing: false,
+        }
+    }
+}
+
+impl World {
+    fn tempo(&self) -> Tempo {
+        let down_after = if self.mutant == Mutant::NoPatience { 0 } else { DOWN_AFTER };
+        Tempo {
+            look_every: Duration::from_secs(3),
+            whole_look_every: Duration::from_secs(15),
+            retry_every: Duration::from_secs(1),
+            begin_within: Duration::from_secs(10),
+            patience: Patience { down_after: Duration::from_millis(down_after) },
+        }
+    }
+
+    /// Begins a pass if the lead is free.
+    pub(super) fn lead(&mut self, index: usize, scope: Scope) -> bool {
+        let life = self.watch.count();
+        let Some(leader) = self.store.take_lead(index, life, self.now) else { return false };
+        self.note(format_args!("c{index} leads, epoch {}, {scope:?}", leader.epoch));
+        let tempo = self.tempo();
+        let controller = &mut self.controllers[index];
+        controller.pass = Some(Pass::new(leader.epoch, scope, tempo, self.store.snapshot.clone()));
+        controller.life = life;
+        controller.began = self.now;
+        controller.valid_until = self.now + TTL * 2 / 3;
+        controller.verb_ends = self.now + 40_000;
+        controller.committing = false;
+        controller.wake = None;
+        for way in &mut controller.ways {
+            *way = Way { shell: self.watch.count(), ..Way::default() };
+        }
+        self.feed(index, Input::Tick);
+        true
+    }
+
+    /// Gives the pass up, and the lead if it is ours.
+    pub(super) fn give_up(&mut self, index: usize, why: &str) {
+        self.note(format_args!("c{index} gives up: {why}"));
+        let controller = &mut self.controllers[index];
+        controller.pass = None;
+        controller.held.clear();
+        let life = controller.life;
+        self.store.release_lead(life);
+    }
+
+    /// Tells a controller something, at once or when it is awake again.
+    pub(super) fn tell(&mut self, index: usize, news: News) {
+        if self.controllers[index].stopped {
+            return self.controllers[index].inbox.push(news);
+        }
+        self.hear(index, news);
+    }
+
+    /// A controller that was stopped goes on where it was.
+    pub(super) fn awake(&mut self, index: usize) {
+        self.note(format_args!("c{index} goes on"));
+        let controller = &mut self.controllers[index];
+        controller.stopped = false;
+        controller.awake_since = self.now;
+        let (held, decided) = (std::mem::take(&mut controller.held), controller.held_at);
+        let mut inbox = std::mem::take(&mut controller.inbox);
+        self.act(index, held, decided);
+        while !inbox.is_empty() {
+            let news = inbox.swap_remove(self.dice.index(inbox.len()));
+            self.tell(index, news);
+        }
+    }
+
+    fn hear(&mut self, index: usize, news: News) {
+        let life = self.controllers[index].life;
+        match news {
+            News::Campaign => self.campaign(index),
+            News::Reply { trip, host, result } => {
+                let way = &mut self.controllers[index].ways[host];
+                if way.trip.take_if(|under_way| under_way.id == trip).is_none() {
+                    return;
+                }
+                way.failed = result.is_err();
+                match &result {
+                    Ok(report) if report.refused.is_none() => {
+                        way.answered = Some(self.now);
+                        way.seen.clone_from(&report.observation);
+                    }
+                    _ => {
+                        way.failed = true;
+                        way.shell = self.watch.count();
+                    }
+                }
+                let result = match (result, way.seen.clone()) {
+                    (Err(_), Some(seen)) if self.mutant == Mutant::StepsWithoutLook => {
+                        Ok(Report { outcomes: Vec::new(), refused: None, observation: Some(seen) })
+                    }
+                    (result, _) => result,
+                };
+                let machine = self.hosts[host].machine;
+                self.feed(index, Input::Visited(machine, result));
+            }
+            News::Stored { life: of, .. } | News::Wake { life: of, .. } | News::Changed { life: of } if of != life => {}
+            News::Stored { taken: None, .. } => self.give_up(index, "the store is away"),
+            News::Stored { taken: Some(taken), .. } => {
+                let controller = &mut self.controllers[index];
+                controller.committing = false;
+                self.feed(index, Input::Committed(taken));
+            }
+            News::Wake { at, .. } => {
+                self.controllers[index].wake.take_if(|wake| *wake == at);
+                self.feed(index, Input::Tick);
+            }
+            News::Changed { .. } => {
+                let known = self.store.snapshot.clone();
+                let controller = &mut self.controllers[index];
+                if let Some(pass) = &mut controller.pass {
+                    pass.learn(|snapshot| snapshot.renew(known));
+                    self.feed(index, Input::Tick);
+                }
+            }
+        }
+    }
+
+    /// Takes the lead if it is free, keeps it if it is ours.
+    fn campaign(&mut self, index: usize) {
+        let controller = &self.controllers[index];
+        let (life, is_daemon) = (controller.life, controller.is_daemon);
+        if controller.pass.is_some() {
+            let kept = self.store.keep_lead(life, self.now);
+            let controller = &mut self.controllers[index];
+            if kept {
+                controller.valid_until = self.now + TTL * 2 / 3;
+            } else if self.now >= controller.valid_until {
+                self.give_up(index, "the lead has run out");
+            }
+            return self.after(TTL / 3, Event::Tell(index, News::Campaign));
+        }
+        if is_daemon {
+            self.lead(index, Scope::All);
+            self.after(1_000, Event::Tell(index, News::Campaign));
+        }
+    }
+
+    /// Lets a verb act, if nobody else does.
+    pub(super) fn run_verb(&mut self, units: BTreeSet<UnitName>) {
+        let index = self.controllers.len() - 1;
+        let controller = &self.controllers[index];
+        if controller.pass.is_none() && !controller.stopped && self.lead(index, Scope::Units(units)) {
+            self.after(TTL / 3, Event::Tell(index, News::Campaign));
+        }
+    }
+
+    fn feed(&mut self, index: usize, input: Input) {
+        let now = Timestamp::from_millis(self.now);
+        let Some(pass) = &mut self.controllers[index].pass else { return };
+        let outputs = pass.handle(input, now);
+        let decided = self.now;
+        self.act(index, outputs, decided);
+        self.plan_wake(index);
+        let controller = &self.controllers[index];
+        let idle = controller.ways.iter().all(|way| way.trip.is_none()) && !controller.committing;
+        if let Some(pass) = &controller.pass
+            && !controller.is_daemon
+            && !controller.stopped
+            && (idle && pass.is_settled() && !pass.is_changing() || self.now > controller.verb_ends)
+        {
+            self.give_up(index, "its verb is done");
+        }
+    }
+
+    fn plan_wake(&mut self, index: usize) {
+        let controller = &mut self.controllers[index];
+        let Some(at) = controller.pass.as_ref().and_then(Pass::wake_at) else { return };
+        let at = at.as_millis().max(self.now);
+        if controller.wake.is_none_or(|wake| at < wake) {
+            controller.wake = Some(at);
+            let life = controller.life;
+            self.watch.wakes(index, self.now, at);
+            self.after(at - self.now, Event::Tell(index, News::Wake { life, at }));
+        }
+    }
+
+    /// Carries out what the pass decided, unless the controller is stopped half-way.
+    fn act(&mut self, index: usize, outputs: Vec<Output>, decided: u64) {
+        let mut outputs = outputs.into_iter();
+        while let Some(output) = outputs.next() {
+            if self.stormy && self.dice.chance(5) {
+                let controller = &mut self.controllers[index];
+                controller.held = std::iter::once(output).chain(outputs).collect();
+                controller.held_at = decided;
+                return self.stop_controller(index);
+            }
+            match output {
+                Output::Deposed => return self.give_up(index, "deposed"),
+                Output::Commit(writes) => self.commit(index, writes),
+                Output::Visit { machine, visit, glance } => {
+                    let host = self.hosts.iter().position(|host| host.machine == machine).unwrap();
+                    let (life, shell) = (self.controllers[index].life, self.controllers[index].ways[host].shell);
+                    let trip = Trip {
+                        id: self.watch.count(),
+                        controller: index,
+                        life,
+                        host,
+                        boot: self.hosts[host].boot,
+                        shell,
+                        glance,
+                        decided,
+                        view: self.view(index, &visit),
+                        visit,
+                    };
+                    self.set_out(trip);
+                }
+            }
+        }
+    }
+
+    pub(super) fn stop_controller(&mut self, index: usize) {
+        let pause = self.delay((500, 8_000), (8_000, 90_000), 300);
+        self.note(format_args!("c{index} stops for {pause} ms"));
+        self.controllers[index].stopped = true;
+        self.after(pause, Event::Awake(index));
+    }
+
+    /// Returns what the pass believes of the units that a visit is about.
+    fn view(&self, index: usize, visit: &Visit) -> BTreeMap<UnitName, View> {
+        let Some(pass) = &self.controllers[index].pass else { return BTreeMap::new() };
+        visit.steps.iter().map(|step| (step.unit.clone(), view(pass.snapshot(), &step.unit))).collect()
+    }
+
+    fn set_out(&mut self, trip: Trip) {
+        self.check_departure(&trip);
+        if !trip.visit.steps.is_empty() {
+            let steps =
+                trip.visit.steps.iter().map(|step| format!(" {} {} ({});", step.action, step.unit, step.reason));
+            self.note(format_args!(
+                "c{} -> h{} #{}:{}",
+                trip.controller,
+                trip.host,
+                trip.id,
+                steps.collect::<String>()
+            ));
+        }
+        let (id, index, host) = (trip.id, trip.controller, trip.host);
+        self.controllers[index].ways[host].trip = Some(trip.clone());
+        let result = Err(failure(host, Phase::Run, FailureKind::Silent));
+        self.after(limit(&trip.visit), Event::Tell(index, News::Reply { trip: id, host, result }));
+        let delay = self.delay((1, 20), (1_000, 6_000), if self.hosts[host].slow { 300 } else { 5 });
+        self.send(Parcel::There(trip), delay);
+    }
+
+    fn commit(&mut self, index: usize, writes: Vec<Write>) {
+        let delay = self.delay((1, 30), (500, 4_000), 20);
+        let controller = &mut self.controllers[index];
+        controller.committing = true;
+        let life = controller.life;
+        if self.now >= controller.valid_until {
+            return self.after(0, Event::Tell(index, News::Stored { life, taken: Some(false) }));
+        }
+        if self.mutant == Mutant::ActsBeforeCommit {
+            self.after(0, Event::Tell(index, News::Stored { life, taken: Some(true) }));
+        }
+        self.after(delay, Event::Store { controller: index, life, writes });
+    }
+
+    /// A commit has come to the store.
+    pub(super) fn store_writes(&mut self, index: usize, life: u64, mut writes: Vec<Write>) {
+        let taken = if self.store.away {
+            // Some of it may have been taken just before.
+            writes.truncate(self.dice.index(writes.len() + 1));
+            if self.dice.chance(700) {
+                writes.clear();
+            }
+            None
+        } else {
+            Some(self.mutant == Mutant::StoreTrustsAll || self.store.leads(life, self.now).is_some())
+        };
+        let mut placed = BTreeMap::new();
+        if taken != Some(false) && self.store.leads(life, self.now).is_some() || taken == Some(true) {
+            for write in writes {
+                self.check_write(index, life, &write);
+                if let Write::Place(unit, placement) = &write {
+                    placed.insert(unit.clone(), placement.machine);
+                }
+                self.store.snapshot.apply(write);
+            }
+        }
+        for (unit, machine) in placed {
+            self.note(format_args!("store: {unit} on {}", machine.short()));
+        }
+        let delay = if taken.is_none() { 2_000 } else { self.delay((1, 20), (500, 3_000), 10) };
+        if self.mutant != Mutant::ActsBeforeCommit || taken != Some(true) {
+            self.after(delay, Event::Tell(index, News::Stored { life, taken }));
+        }
+    }
+}

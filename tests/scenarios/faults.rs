@@ -1,0 +1,141 @@
+//! What goes wrong, when, and for how long.
+
+use super::host::Copy;
+use super::host::Run;
+use super::network::Parcel;
+use super::world::Event;
+use super::world::World;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The host loses its power and boots again.
+    Power(usize),
+    /// Everything on the host stands still.
+    Freeze(usize),
+    /// Nothing gets from the controller to the host or back.
+    Cut(usize, usize),
+    /// Nothing gets to or from the host.
+    Island(usize),
+    /// sshd refuses connections.
+    Sshd(usize),
+    /// The host takes its time.
+    Slow(usize),
+    /// A unit's start is refused.
+    Balk(usize),
+    /// A unit fails soon after its start.
+    Fail(usize),
+    /// The store answers nobody.
+    Store,
+}
+
+impl World {
+    /// Begins a fault.
+    pub(super) fn strike(&mut self) {
+        if !self.stormy {
+            return;
+        }
+        let next = self.delay((500, 15_000), (15_000, 60_000), 200);
+        self.after(next, Event::Strike);
+        let host = self.dice.index(self.hosts.len());
+        let controller = self.dice.index(self.controllers.len());
+        let unit = self.units[self.dice.index(self.units.len())].clone();
+        let fault = match self.dice.index(14) {
+            0 | 1 => Fault::Power(host),
+            2 | 3 => Fault::Freeze(host),
+            4 | 5 => Fault::Cut(controller, host),
+            6 => Fault::Island(host),
+            7 => Fault::Sshd(host),
+            8 => Fault::Slow(host),
+            9 => Fault::Balk(host),
+            10 => Fault::Fail(host),
+            11 => Fault::Store,
+            12 if !self.controllers[controller].stopped => return self.stop_controller(controller),
+            12 => return,
+            _ => return self.plant(host),
+        };
+        let lasts = self.delay((200, 15_000), (15_000, 90_000), 500);
+        self.note(format_args!("{fault:?} for {lasts} ms"));
+        match fault {
+            Fault::Power(host) => self.hosts[host].cut_power(),
+            Fault::Freeze(host) => self.hosts[host].frozen = true,
+            Fault::Cut(controller, host) => self.network.cut(controller, host),
+            Fault::Island(host) => (0..self.controllers.len()).for_each(|index| self.network.cut(index, host)),
+            Fault::Sshd(host) => self.hosts[host].sshd = false,
+            Fault::Slow(host) => self.hosts[host].slow = true,
+            Fault::Balk(host) => self.hosts[host].balks = Some(unit),
+            Fault::Fail(host) => self.hosts[host].fails = Some(unit),
+            Fault::Store => self.store.away = true,
+        }
+        self.after(lasts, Event::Mend(fault));
+    }
+
+    /// Ends a fault.
+    pub(super) fn mend(&mut self, fault: &Fault) {
+        match *fault {
+            Fault::Power(host) => self.power_up(host),
+            Fault::Freeze(host) => self.thaw(host),
+            Fault::Cut(controller, host) => self.heal(controller, host),
+            Fault::Island(host) => (0..self.controllers.len()).for_each(|index| self.heal(index, host)),
+            Fault::Sshd(host) => self.hosts[host].sshd = true,
+            Fault::Slow(host) => self.hosts[host].slow = false,
+            Fault::Balk(host) => self.hosts[host].balks = None,
+            Fault::Fail(host) => self.hosts[host].fails = None,
+            Fault::Store => self.store.away = false,
+        }
+        self.note(format_args!("{fault:?} is over"));
+    }
+
+    fn power_up(&mut self, host: usize) {
+        let host = &mut self.hosts[host];
+        if !host.up {
+            host.up = true;
+            host.booted_at = self.now;
+        }
+    }
+
+    /// What waited in the host's buffers is executed now, in any order.
+    fn thaw(&mut self, host: usize) {
+        self.hosts[host].frozen = false;
+        for trip in std::mem::take(&mut self.hosts[host].buffer) {
+            let delay = self.dice.between(0, 3_000);
+            self.after(delay, Event::Arrive(Parcel::There(trip)));
+        }
+    }
+
+    fn heal(&mut self, controller: usize, host: usize) {
+        for parcel in self.network.heal(controller, host) {
+            let delay = self.dice.between(0, 3_000);
+            self.after(delay, Event::Arrive(parcel));
+        }
+    }
+
+    /// Somebody puts a unit file on a host by hand and starts it: one of ours, or one that nobody knows.
+    fn plant(&mut self, host: usize) {
+        let known = self.dice.chance(300);
+        let unit = if known { self.units[0].clone() } else { "ghost.service".parse().unwrap() };
+        let hash = self.files[0].hash();
+        if !self.hosts[host].up || self.hosts[host].copies.contains_key(&unit) {
+            return;
+        }
+        self.note(format_args!("somebody puts {unit} on h{host}"));
+        let copy = Copy { hash, mark: None, run: Run::Running, change: self.watch.count(), since: self.now };
+        self.hosts[host].copies.insert(unit, copy);
+    }
+
+    /// Ends everything that is wrong.
+    pub(super) fn calm(&mut self) {
+        self.stormy = false;
+        self.note(format_args!("calm"));
+        let trace = std::mem::take(&mut self.trace);
+        for host in 0..self.hosts.len() {
+            for fault in [Fault::Power(host), Fault::Freeze(host), Fault::Island(host), Fault::Sshd(host)] {
+                self.mend(&fault);
+            }
+            for fault in [Fault::Slow(host), Fault::Balk(host), Fault::Fail(host)] {
+                self.mend(&fault);
+            }
+        }
+        self.mend(&Fault::Store);
+        self.trace = trace;
+    }
+}

@@ -1,0 +1,206 @@
+//! A host made of values. It takes a visit as the script that a visit sends does, and has a systemd that takes its time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use muster::core::cluster::MachineId;
+use muster::core::cluster::UnitState;
+use muster::core::plan::Action;
+use muster::core::report::Observation;
+use muster::core::report::Outcome;
+use muster::core::report::Refused;
+use muster::core::report::Report;
+use muster::core::report::Visit;
+use muster::core::unit::Hash;
+use muster::core::unit::UnitName;
+
+use super::network::Trip;
+
+/// A unit file under /run/fleet/units and what systemd makes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Copy {
+    pub(super) hash: Hash,
+    /// The mark of its start: how many restarts were asked for by then.
+    pub(super) mark: Option<u64>,
+    pub(super) run: Run,
+    /// Which change of state this is.
+    pub(super) change: u64,
+    /// Since when something of it runs; this also tells one process from another.
+    pub(super) since: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    Dead,
+    Failed,
+    Starting,
+    Running,
+    Stopping { then_start: bool },
+}
+
+impl Run {
+    /// Says whether a process of it may be there.
+    pub(super) const fn is_there(self) -> bool {
+        !matches!(self, Self::Dead | Self::Failed)
+    }
+
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Dead => ("inactive", "dead"),
+            Self::Failed => ("failed", "failed"),
+            Self::Starting => ("activating", "start"),
+            Self::Running => ("active", "running"),
+            Self::Stopping { .. } => ("deactivating", "stop-sigterm"),
+        }
+    }
+}
+
+/// Steps under way, which hold the host's lock.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) trip: Trip,
+    pub(super) began: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) machine: MachineId,
+    pub(super) up: bool,
+    pub(super) boot: u64,
+    pub(super) booted_at: u64,
+    /// What /run/muster/epoch says.
+    pub(super) epoch: u64,
+    pub(super) copies: BTreeMap<UnitName, Copy>,
+    pub(super) job: Option<Job>,
+    pub(super) frozen: bool,
+    pub(super) sshd: bool,
+    pub(super) slow: bool,
+    /// What has come and waits for the host to thaw.
+    pub(super) buffer: Vec<Trip>,
+    /// Units that systemd refuses to start here, and units that fail soon after.
+    pub(super) balks: Option<UnitName>,
+    pub(super) fails: Option<UnitName>,
+    /// What each shell saw when it last looked.
+    pub(super) seen: BTreeMap<u64, Vec<(UnitName, u64)>>,
+    /// The highest epoch of a leader that was obeyed since the boot, whatever /run says.
+    pub(super) obeyed: u64,
+}
+
+impl Host {
+    pub(super) fn new(index: usize) -> Self {
+        Self {
+            machine: machine(index),
+            up: true,
+            boot: 1,
+            booted_at: 0,
+            epoch: 0,
+            copies: BTreeMap::new(),
+            job: None,
+            frozen: false,
+            sshd: true,
+            slow: false,
+            buffer: Vec::new(),
+            balks: None,
+            fails: None,
+            seen: BTreeMap::new(),
+            obeyed: 0,
+        }
+    }
+
+    /// The power goes: what was in /run and in memory is gone.
+    pub(super) fn cut_power(&mut self) {
+        let (index, boot) = (self.machine, self.boot);
+        *self = Self { machine: index, boot: boot + 1, up: false, ..Self::new(0) };
+    }
+
+    pub(super) fn uptime(&self, now: u64) -> Duration {
+        Duration::from_millis(now.saturating_sub(self.booted_at))
+    }
+
+    /// Says why the host does nothing of a visit, if so: the machine, the uptime, then the epoch.
+    pub(super) fn refusal(&self, visit: &Visit, now: u64, trusting: Trust) -> Option<Refused> {
+        if visit.machine.is_some_and(|machine| machine != self.machine) {
+            return Some(Refused::OtherMachine(self.machine.to_string()));
+        }
+        let late = visit.expires.is_some_and(|at| self.uptime(now).as_secs() >= at.as_secs().max(1));
+        if late && !trusting.lateness {
+            return Some(Refused::TooLate);
+        }
+        (self.epoch > visit.epoch && !trusting.epoch).then_some(Refused::LaterLeader(self.epoch))
+    }
+
+    /// What the host looks like. A glance that finds nothing new says only that.
+    pub(super) fn observe(&mut self, shell: u64, glance: bool, now: u64) -> Observation {
+        let there = self.copies.iter();
+        let sight: Vec<_> =
+            there.map(|(n, copy)| (n.clone(), if copy.run.is_there() { copy.since } else { 0 })).collect();
+        let same = glance && self.seen.get(&shell) == Some(&sight);
+        let units = (!same).then(|| self.copies.iter().map(|(name, copy)| (name.clone(), state(copy))).collect());
+        self.seen.insert(shell, sight);
+        Observation {
+            machine: self.machine,
+            boot: format!("boot-{}", self.boot),
+            uptime: self.uptime(now),
+            epoch: self.epoch,
+            units,
+        }
+    }
+
+    pub(super) fn refuse(&mut self, refused: Refused, now: u64) -> Report {
+        let observation = Observation {
+            machine: self.machine,
+            boot: format!("boot-{}", self.boot),
+            uptime: self.uptime(now),
+            epoch: self.epoch,
+            units: None,
+        };
+        Report { outcomes: Vec::new(), refused: Some(refused), observation: Some(observation) }
+    }
+
+    /// How each step ended, found out as the report's reader does.
+    pub(super) fn outcomes(&self, visit: &Visit, complaints: &BTreeMap<UnitName, String>) -> Vec<Outcome> {
+        let loads = |unit: &UnitName| {
+            visit.steps.iter().any(|step| step.unit == *unit && matches!(step.action, Action::Load { .. }))
+        };
+        let outcome = |step: &muster::core::plan::Step| {
+            let there = self.copies.get(&step.unit);
+            let good = match step.action {
+                Action::Unload => there.is_none() || loads(&step.unit),
+                Action::Load { hash, .. } => there.is_some_and(|copy| copy.hash == hash),
+                Action::Stop => there.is_none_or(|copy| !copy.run.is_there() && copy.mark.is_none()),
+                Action::Start { count } | Action::Restart { count } => {
+                    let marked = there.and_then(|copy| copy.mark).is_some_and(|mark| mark >= count);
+                    marked && !complaints.contains_key(&step.unit)
+                }
+            };
+            let said = || complaints.get(&step.unit).cloned().unwrap_or_else(|| "it is not so".to_owned());
+            if good { Outcome::Done } else { Outcome::Failed(said()) }
+        };
+        visit.steps.iter().map(outcome).collect()
+    }
+}
+
+/// What a host fails to check: the mutants.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Trust {
+    pub(super) epoch: bool,
+    pub(super) lateness: bool,
+}
+
+/// The identity of the machine at an index; the short form tells it.
+pub(super) fn machine(index: usize) -> MachineId {
+    MachineId::from_bits((0xa0 + index as u128) << 120 | 1)
+}
+
+/// What systemd says of a copy.
+pub(super) fn state(copy: &Copy) -> UnitState {
+    let (active, sub) = copy.run.words();
+    UnitState {
+        load: "loaded".to_owned(),
+        active: active.to_owned(),
+        sub: sub.to_owned(),
+        hash: copy.hash,
+        launched: copy.mark.is_some(),
+        restarts: copy.mark.unwrap_or(0),
+    }
+}

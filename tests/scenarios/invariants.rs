@@ -1,0 +1,296 @@
+//! What must never happen, whatever goes wrong, and what must have happened once nothing goes wrong any more.
+
+use std::collections::BTreeMap;
+
+use muster::core::cluster::DesiredState;
+use muster::core::cluster::Write;
+use muster::core::plan::Action;
+use muster::core::unit::UnitName;
+
+use super::controller::DOWN_AFTER;
+use super::host::Run;
+use super::host::state;
+use super::network::Trip;
+use super::network::view;
+use super::world::World;
+
+/// Within this time a leader knows of what a machine that is well is doing, in milliseconds.
+const KNOWN_WITHIN: u64 = 25_000;
+
+/// Steps may begin so long after they were decided: what they may be on their way, in whole seconds of the host's.
+const BEGIN_WITHIN: u64 = 11_000;
+
+/// Within this time a unit that runs twice, both times on machines that are well, is stopped on one: the stop may take
+/// 30 s, and the leader may have to be told a few times.
+const OVERLAP_WITHIN: u64 = 90_000;
+
+/// A controller may not be woken more often than this without anything happening.
+const WAKES: u32 = 50;
+
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) wrong: Option<String>,
+    counter: u64,
+    /// Since when the controller could reach the host, and the host could do its work.
+    well_since: Vec<Vec<Option<u64>>>,
+    /// Since when a unit has been running twice with nothing in the way of ending it.
+    twice_since: BTreeMap<UnitName, u64>,
+    longest_twice: u64,
+    wakes: Vec<(u64, u32)>,
+    /// Set when nothing more may happen.
+    pub(super) quiet: bool,
+}
+
+impl Watch {
+    pub(super) fn new(hosts: usize, controllers: usize) -> Self {
+        Self {
+            wrong: None,
+            counter: 0,
+            well_since: vec![vec![Some(0); hosts]; controllers],
+            twice_since: BTreeMap::new(),
+            longest_twice: 0,
+            wakes: vec![(0, 0); controllers],
+            quiet: false,
+        }
+    }
+
+    /// Returns a number that was not returned before.
+    pub(super) const fn count(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    fn accuse(&mut self, what: String) {
+        self.wrong.get_or_insert(what);
+    }
+
+    /// Notes that a pass wants to be woken now or later: at one moment it may not ask for that again and again.
+    pub(super) fn wakes(&mut self, controller: usize, now: u64, at: u64) {
+        let (last, times) = &mut self.wakes[controller];
+        *times = if at == now && *last == now { *times + 1 } else { 0 };
+        *last = now;
+        if *times > WAKES {
+            self.accuse(format!("c{controller} wants to be woken again and again and does nothing"));
+        }
+    }
+}
+
+impl World {
+    /// Looks at the whole world, after every event.
+    pub(super) fn look_around(&mut self) {
+        let now = self.now;
+        for (index, controller) in self.watch.well_since.iter_mut().enumerate() {
+            for (number, since) in controller.iter_mut().enumerate() {
+                let host = &self.hosts[number];
+                let well = host.up && !host.frozen && host.sshd && !host.slow && !self.network.is_cut(index, number);
+                *since = if well { since.or(Some(now)) } else { None };
+            }
+        }
+        self.look_for_twins();
+    }
+
+    /// Says whether a controller has been awake and able to reach a host since then.
+    fn could_reach(&self, controller: usize, host: usize, since: u64) -> bool {
+        let well = self.watch.well_since[controller][host].is_some_and(|well| well <= since);
+        let is_awake = !self.controllers[controller].stopped && self.controllers[controller].awake_since <= since;
+        well && is_awake && self.controllers[controller].began <= since
+    }
+
+    fn look_for_twins(&mut self) {
+        for unit in self.units.clone() {
+            let there =
+                |host: &super::host::Host| host.up && host.copies.get(&unit).is_some_and(|copy| copy.run.is_there());
+            let hosts: Vec<usize> = (0..self.hosts.len()).filter(|index| there(&self.hosts[*index])).collect();
+            let leader = self.store.leader.filter(|leader| self.now < leader.until && !self.store.away);
+            let free = leader.is_some_and(|leader| {
+                self.controllers[leader.controller].is_daemon
+                    && self.controllers[leader.controller].pass.is_some()
+                    && hosts.iter().all(|host| self.could_reach(leader.controller, *host, self.now))
+            });
+            if hosts.len() < 2 || !free {
+                self.watch.twice_since.remove(&unit);
+                continue;
+            }
+            let since = *self.watch.twice_since.entry(unit.clone()).or_insert(self.now);
+            self.watch.longest_twice = self.watch.longest_twice.max(self.now - since);
+            if self.now - since > OVERLAP_WITHIN {
+                self.watch.accuse(format!("{unit} has been running twice since {since}, within reach"));
+            }
+        }
+    }
+
+    /// A trip sets out.
+    pub(super) fn check_departure(&mut self, trip: &Trip) {
+        let controller = &self.controllers[trip.controller];
+        let way = &controller.ways[trip.host];
+        let (c, h) = (trip.controller, trip.host);
+        if way.trip.is_some() {
+            return self.watch.accuse(format!("c{c} makes two trips to h{h} at once"));
+        }
+        if trip.visit.steps.is_empty() {
+            return;
+        }
+        if way.failed || way.answered.is_none() {
+            return self.watch.accuse(format!("c{c} sends h{h} steps without having looked"));
+        }
+        if self.watch.quiet {
+            return self.watch.accuse(format!("c{c} sends h{h} steps although all is as it should be"));
+        }
+        if self.store.leads(trip.life, self.now).is_none() {
+            return;
+        }
+        for step in
+            trip.visit.steps.iter().filter(|step| matches!(step.action, Action::Load { .. }) || step.action.starts())
+        {
+            let placed = self.store.snapshot.placements.get(&step.unit).map(|placement| placement.machine);
+            if placed != trip.visit.machine {
+                return self
+                    .watch
+                    .accuse(format!("c{c} starts {} on h{h}, where the store has not placed it", step.unit));
+            }
+        }
+    }
+
+    /// A leader's write is taken.
+    pub(super) fn check_write(&mut self, controller: usize, life: u64, write: &Write) {
+        let c = controller;
+        if self.store.leads(life, self.now).is_none() {
+            return self.watch.accuse(format!("c{c} writes although it does not lead"));
+        }
+        if self.watch.quiet {
+            return self.watch.accuse(format!("c{c} writes although all is as it should be: {write:?}"));
+        }
+        let Write::Place(unit, to) = write else { return };
+        let Some(from) = self.store.snapshot.placements.get(unit).filter(|from| from.machine != to.machine) else {
+            return;
+        };
+        let host = self.hosts.iter().position(|host| host.machine == from.machine).unwrap();
+        let decided = to.since.as_millis();
+        let heard = |at: u64| at <= decided && decided < at + DOWN_AFTER;
+        let answered = self.controllers[c].ways[host].answered.is_some_and(heard);
+        let in_reach = self.could_reach(c, host, decided.saturating_sub(KNOWN_WITHIN));
+        if self.controllers[c].is_daemon && (answered || in_reach) {
+            self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which is well"));
+        }
+    }
+
+    /// A host begins a visit's steps.
+    pub(super) fn check_begin(&mut self, trip: &Trip) {
+        let late = self.now - trip.decided;
+        if late > BEGIN_WITHIN {
+            self.watch.accuse(format!("h{} obeys c{} {late} ms after it decided", trip.host, trip.controller));
+        }
+    }
+
+    /// A host stops or restarts a unit for a visit.
+    pub(super) fn check_stop(&mut self, trip: &Trip, unit: &UnitName, action: Action) {
+        let host = &self.hosts[trip.host];
+        let Some(copy) = host.copies.get(unit).filter(|copy| matches!(copy.run, Run::Starting | Run::Running)) else {
+            return;
+        };
+        let now = view(&self.store.snapshot, unit);
+        let (Some(wanted), Some(machine)) = now else { return };
+        let well = wanted.desired == DesiredState::Launched
+            && machine == host.machine
+            && copy.hash == wanted.hash
+            && copy.mark.is_none_or(|mark| mark >= wanted.restarts);
+        if !well {
+            return;
+        }
+        let was_right = trip.view.get(unit) != Some(&now);
+        let overtaken = host.obeyed > trip.visit.epoch;
+        if !was_right || overtaken {
+            let what =
+                format!("h{} obeys c{}'s {action} of {unit}, which is as it should be", trip.host, trip.controller);
+            self.watch.accuse(what);
+        }
+    }
+
+    /// A host starts a unit for a visit.
+    pub(super) fn check_start(&mut self, trip: &Trip, unit: &UnitName) {
+        if self.store.leads(trip.life, self.now).is_none() {
+            return;
+        }
+        let Some(known) = trip.decided.checked_sub(KNOWN_WITHIN) else { return };
+        for (number, host) in self.hosts.iter().enumerate().filter(|(number, _)| *number != trip.host) {
+            let twin = host.copies.get(unit).is_some_and(|copy| copy.run.is_there() && copy.since < known);
+            if twin && self.could_reach(trip.controller, number, known) && self.controllers[trip.controller].is_daemon {
+                let what = format!("{unit} is started on h{} while it runs on h{number}, within reach", trip.host);
+                return self.watch.accuse(what);
+            }
+        }
+    }
+
+    /// Says what is not yet as it should be.
+    pub(super) fn unfinished(&self) -> Option<String> {
+        let snapshot = &self.store.snapshot;
+        let Some(leader) = self.store.leader else { return Some("nobody leads".to_owned()) };
+        let Some(pass) = &self.controllers[leader.controller].pass else {
+            return Some("the leader is gone".to_owned());
+        };
+        if self.controllers.iter().any(|controller| controller.stopped) {
+            return Some("a controller is stopped".to_owned());
+        }
+        if self.controllers[leader.controller].committing
+            || !pass.is_settled() && pass.seats().any(|(_, s)| s.verdict.is_none())
+        {
+            return Some("the leader is not done".to_owned());
+        }
+        let steps = |host: &super::host::Host| {
+            let flight =
+                pass.seat(host.machine).is_none_or(|seat| seat.flight.as_ref().is_some_and(|f| !f.steps.is_empty()));
+            flight || host.job.is_some() || !host.up || pass.setbacks().next().is_some()
+        };
+        if self.hosts.iter().any(steps) {
+            return Some("steps are under way".to_owned());
+        }
+        for unit in &self.units {
+            let wanted = snapshot.units.get(unit).map_or(DesiredState::Inactive, |unit| unit.desired);
+            let placed = snapshot.placements.get(unit).map(|placement| placement.machine);
+            for host in &self.hosts {
+                let copy = host.copies.get(unit);
+                let fine = match copy {
+                    None => placed != Some(host.machine),
+                    Some(copy) => {
+                        let record = snapshot.units.get(unit);
+                        placed == Some(host.machine)
+                            && record.is_some_and(|record| record.hash == copy.hash)
+                            && (copy.mark.is_some() == (wanted == DesiredState::Launched))
+                            && copy.mark.is_none_or(|mark| record.is_some_and(|record| mark >= record.restarts))
+                            && !matches!(copy.run, Run::Starting | Run::Stopping { .. })
+                            && (wanted != DesiredState::Launched || copy.run.is_there() || copy.run == Run::Failed)
+                    }
+                };
+                if !fine {
+                    return Some(format!(
+                        "{unit} is wanted {wanted} on {placed:?}, and on {} it is {copy:?}",
+                        host.machine.short()
+                    ));
+                }
+                let known = snapshot.states.get(unit).and_then(|states| states.get(&host.machine));
+                if known != copy.map(state).as_ref() {
+                    return Some(format!("the store does not know how {unit} is"));
+                }
+            }
+            if wanted != DesiredState::Inactive && placed.is_none() {
+                return Some(format!("{unit} is nowhere"));
+            }
+        }
+        let strangers =
+            self.hosts.iter().flat_map(|host| host.copies.keys()).any(|unit| !snapshot.units.contains_key(unit));
+        let doubted = |host: &super::host::Host| {
+            snapshot
+                .health
+                .get(&host.machine)
+                .is_none_or(|health| health.verdict != muster::core::judge::Verdict::Alive)
+        };
+        if strangers || self.hosts.iter().any(doubted) {
+            return Some("a stranger is left, or a machine is not thought alive".to_owned());
+        }
+        None
+    }
+
+    pub(super) const fn longest_twice(&self) -> u64 {
+        self.watch.longest_twice
+    }
+}

@@ -1,0 +1,68 @@
+//! The operator: submits, starts, stops, replaces and forgets units whenever it pleases.
+
+use std::collections::BTreeSet;
+
+use muster::core::order;
+use muster::core::order::Change;
+use muster::core::order::LocalFile;
+use muster::core::order::Order;
+use muster::core::order::Verb;
+
+use super::world::Event;
+use super::world::News;
+use super::world::World;
+
+const VERBS: [Verb; 11] = [
+    Verb::Start,
+    Verb::Start,
+    Verb::Start,
+    Verb::Start,
+    Verb::Submit,
+    Verb::Load,
+    Verb::Stop,
+    Verb::Unload,
+    Verb::Destroy,
+    Verb::Restart,
+    Verb::Restart,
+];
+
+impl World {
+    pub(super) fn operate(&mut self) {
+        if !self.stormy {
+            return;
+        }
+        let again = self.delay((200, 20_000), (20_000, 60_000), 100);
+        self.after(again, Event::Operate);
+        if self.store.away {
+            return;
+        }
+        let verb = VERBS[self.dice.index(VERBS.len())];
+        let unit = self.units[self.dice.index(self.units.len())].clone();
+        let file = self.files[self.dice.index(self.files.len())].clone();
+        let order = Order {
+            verb,
+            unit: unit.clone(),
+            file: Some(LocalFile { file, path: "a.service".to_owned(), template: false }),
+            replace: self.dice.chance(500),
+        };
+        let Ok(decision) = order::decide(&self.store.snapshot, &order) else { return };
+        if decision.change == Change::Nothing {
+            return;
+        }
+        self.note(format_args!("operator: {verb} {unit}"));
+        self.store.order(&unit, decision.change);
+        self.spread_word();
+        if !self.store.is_led(self.now) {
+            self.run_verb(BTreeSet::from([unit]));
+        }
+    }
+
+    /// Lets everybody who listens hear that the store has changed.
+    fn spread_word(&mut self) {
+        for index in 0..self.controllers.len() {
+            let life = self.controllers[index].life;
+            let delay = self.delay((1, 50), (500, 5_000), 30);
+            self.after(delay, Event::Tell(index, News::Changed { life }));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A store made of values: a snapshot, a lead with a lease, outages.
+
+use std::collections::BTreeSet;
+
+use muster::core::cluster::Snapshot;
+use muster::core::order::Change;
+use muster::core::unit::UnitName;
+
+/// How long the lead outlives its holder, in milliseconds; a holder gives up after two thirds of it.
+pub(super) const TTL: u64 = 10_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leader {
+    pub(super) controller: usize,
+    /// Which of the controller's passes it is.
+    pub(super) life: u64,
+    pub(super) epoch: u64,
+    pub(super) until: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    pub(super) snapshot: Snapshot,
+    pub(super) leader: Option<Leader>,
+    pub(super) epoch: u64,
+    pub(super) away: bool,
+}
+
+impl Store {
+    pub(super) fn leads(&self, life: u64, now: u64) -> Option<Leader> {
+        self.leader.filter(|leader| leader.life == life && now < leader.until)
+    }
+
+    pub(super) fn is_led(&self, now: u64) -> bool {
+        self.leader.is_some_and(|leader| now < leader.until)
+    }
+
+    /// Takes the lead if it is free.
+    pub(super) fn take_lead(&mut self, controller: usize, life: u64, now: u64) -> Option<Leader> {
+        if self.away || self.is_led(now) {
+            return None;
+        }
+        self.epoch += 1;
+        self.leader = Some(Leader { controller, life, epoch: self.epoch, until: now + TTL });
+        self.leader
+    }
+
+    /// Extends the lead, if it is still held and the store is there.
+    pub(super) fn keep_lead(&mut self, life: u64, now: u64) -> bool {
+        match &mut self.leader {
+            Some(leader) if !self.away && leader.life == life && now < leader.until => {
+                leader.until = now + TTL;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn release_lead(&mut self, life: u64) {
+        if !self.away && self.leader.is_some_and(|leader| leader.life == life) {
+            self.leader = None;
+        }
+    }
+
+    /// Takes in what an operator changed.
+    pub(super) fn order(&mut self, unit: &UnitName, change: Change) {
+        match change {
+            Change::Nothing => return,
+            Change::Put(record, file) => {
+                if let Some(file) = file {
+                    self.snapshot.files.insert(file.hash(), file);
+                }
+                self.snapshot.units.insert(unit.clone(), record);
+            }
+            Change::Delete => {
+                self.snapshot.units.remove(unit);
+            }
+        }
+        let used: BTreeSet<_> = self.snapshot.units.values().map(|unit| unit.hash).collect();
+        self.snapshot.files.retain(|hash, _| used.contains(hash));
+    }
+}

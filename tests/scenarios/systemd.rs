@@ -1,0 +1,241 @@
+//! What hosts do with a visit: the script's order of things, and a systemd that takes its time.
+
+use std::collections::BTreeMap;
+
+use muster::core::plan::Action;
+use muster::core::report::Refused;
+use muster::core::report::Report;
+use muster::core::unit::UnitName;
+
+use super::host::Copy;
+use super::host::Job;
+use super::host::Run;
+use super::host::Trust;
+use super::network::Parcel;
+use super::network::Trip;
+use super::network::failure;
+use super::world::Event;
+use super::world::Mutant;
+use super::world::World;
+use muster::core::evidence::FailureKind;
+use muster::core::evidence::Phase;
+
+/// How long a visit waits for units to stop.
+const STOP_PATIENCE: u64 = 10_000;
+
+impl World {
+    /// A visit has come to its host.
+    pub(super) fn knock(&mut self, trip: Trip) {
+        let host = &mut self.hosts[trip.host];
+        if !host.up || host.boot != trip.boot {
+            return;
+        }
+        if host.frozen {
+            host.buffer.push(trip);
+            return;
+        }
+        if !host.sshd {
+            let result = Err(failure(trip.host, Phase::Connect, FailureKind::Refused));
+            return self.reply(trip, result, 0);
+        }
+        self.admit(trip, 0);
+    }
+
+    fn trust(&self) -> Trust {
+        Trust { epoch: self.mutant == Mutant::HostsForgetEpochs, lateness: self.mutant == Mutant::HostsObeyLate }
+    }
+
+    fn admit(&mut self, trip: Trip, took: u64) {
+        let (now, trust) = (self.now, self.trust());
+        let host = &mut self.hosts[trip.host];
+        if let Some(refused) = host.refusal(&trip.visit, now, trust) {
+            let report = host.refuse(refused, now);
+            self.note(format_args!("h{} turns c{} away: {:?}", trip.host, trip.controller, report.refused));
+            return self.reply(trip, Ok(report), took);
+        }
+        let claims = host.epoch != trip.visit.epoch || !trip.visit.steps.is_empty();
+        if claims && host.job.is_some() {
+            // Waiting for the lock is left to the next trip.
+            let report = host.refuse(Refused::Busy, now);
+            return self.reply(trip, Ok(report), took + 5_000);
+        }
+        if claims {
+            host.epoch = trip.visit.epoch;
+        }
+        if trip.visit.steps.is_empty() {
+            host.obeyed = host.obeyed.max(trip.visit.epoch);
+            let observation = host.observe(trip.shell, trip.glance, now);
+            let report = Report { outcomes: Vec::new(), refused: None, observation: Some(observation) };
+            return self.reply(trip, Ok(report), took);
+        }
+        self.begin(trip);
+    }
+
+    /// The host's part of a visit with steps: first what has to stop.
+    fn begin(&mut self, trip: Trip) {
+        let index = trip.host;
+        self.note(format_args!("h{index} begins c{}'s #{}", trip.controller, trip.id));
+        self.check_begin(&trip);
+        let mut wait = 0;
+        for step in &trip.visit.steps {
+            if matches!(step.action, Action::Unload | Action::Stop) {
+                self.check_stop(&trip, &step.unit, step.action);
+                wait = wait.max(self.stop(index, &step.unit, false));
+                if let Some(copy) = self.hosts[index].copies.get_mut(&step.unit) {
+                    copy.mark = None;
+                }
+            }
+        }
+        let host = &mut self.hosts[index];
+        host.obeyed = host.obeyed.max(trip.visit.epoch);
+        let (boot, id) = (host.boot, trip.id);
+        host.job = Some(Job { trip, began: self.now });
+        let busy = self.delay((5, 100), (500, 3_000), if self.hosts[index].slow { 900 } else { 10 });
+        self.after(wait.min(STOP_PATIENCE) + busy, Event::Finish { host: index, boot, trip: id });
+    }
+
+    /// Then the files, then the starts, then the report.
+    pub(super) fn finish(&mut self, index: usize, boot: u64, id: u64) {
+        let host = &mut self.hosts[index];
+        if !host.up || host.boot != boot {
+            return;
+        }
+        if host.frozen {
+            return self.after(500, Event::Finish { host: index, boot, trip: id });
+        }
+        let Some(Job { trip, began }) = host.job.take_if(|job| job.trip.id == id) else { return };
+        for step in &trip.visit.steps {
+            let stopped = host.copies.get(&step.unit).is_some_and(|copy| !copy.run.is_there());
+            if step.action == Action::Unload && stopped {
+                host.copies.remove(&step.unit);
+            }
+        }
+        for step in &trip.visit.steps {
+            let Action::Load { hash, .. } = step.action else { continue };
+            assert!(trip.visit.files.contains_key(&hash), "a load of a file that did not come with the visit");
+            let new = Copy { hash, mark: None, run: Run::Dead, change: 0, since: 0 };
+            let copy = host.copies.entry(step.unit.clone()).or_insert(new);
+            copy.hash = hash;
+        }
+        let mut complaints = BTreeMap::new();
+        for step in &trip.visit.steps {
+            let (Action::Start { count } | Action::Restart { count }) = step.action else { continue };
+            let host = &mut self.hosts[index];
+            let Some(copy) = host.copies.get_mut(&step.unit) else {
+                complaints.insert(step.unit.clone(), format!("Unit {} not found.", step.unit));
+                continue;
+            };
+            if host.balks.as_ref() == Some(&step.unit) {
+                copy.mark = None;
+                complaints.insert(step.unit.clone(), "it would not start".to_owned());
+                continue;
+            }
+            let marked = copy.mark.replace(count);
+            if matches!(step.action, Action::Restart { .. }) && copy.run.is_there() {
+                copy.mark = marked;
+                self.check_stop(&trip, &step.unit, step.action);
+                self.hosts[index].copies.get_mut(&step.unit).unwrap().mark = Some(count);
+                self.stop(index, &step.unit, true);
+            } else {
+                self.check_start(&trip, &step.unit);
+                self.start(index, &step.unit);
+            }
+        }
+        let host = &mut self.hosts[index];
+        let outcomes = host.outcomes(&trip.visit, &complaints);
+        let observation = host.observe(trip.shell, false, self.now);
+        let report = Report { outcomes, refused: None, observation: Some(observation) };
+        self.note(format_args!("h{index} ends c{}'s #{id} after {} ms", trip.controller, self.now - began));
+        self.reply(trip, Ok(report), 0);
+    }
+
+    /// Queues a unit's start.
+    pub(super) fn start(&mut self, index: usize, unit: &UnitName) {
+        let Some(copy) = self.hosts[index].copies.get_mut(unit) else { return };
+        match &mut copy.run {
+            Run::Stopping { then_start } => *then_start = true,
+            Run::Dead | Run::Failed => {
+                copy.since = self.now;
+                let takes = self.delay((5, 500), (5_000, 30_000), 50);
+                self.turn(index, unit, Run::Starting, takes);
+            }
+            Run::Starting | Run::Running => {}
+        }
+    }
+
+    /// Begins to stop a unit and returns how long it takes.
+    fn stop(&mut self, index: usize, unit: &UnitName, then_start: bool) -> u64 {
+        let Some(copy) = self.hosts[index].copies.get_mut(unit) else { return 0 };
+        match copy.run {
+            Run::Starting | Run::Running => {
+                let takes = self.delay((5, 2_000), (5_000, 30_000), 50);
+                self.turn(index, unit, Run::Stopping { then_start }, takes);
+                takes
+            }
+            Run::Stopping { .. } => {
+                copy.run = Run::Stopping { then_start };
+                STOP_PATIENCE
+            }
+            Run::Failed => {
+                copy.run = Run::Dead;
+                0
+            }
+            Run::Dead => 0,
+        }
+    }
+
+    fn turn(&mut self, index: usize, unit: &UnitName, run: Run, takes: u64) {
+        let change = self.watch.count();
+        let host = &mut self.hosts[index];
+        let boot = host.boot;
+        if let Some(copy) = host.copies.get_mut(unit) {
+            copy.run = run;
+            copy.change = change;
+            self.note(format_args!("h{index}: {unit} is {run:?}"));
+            self.after(takes, Event::Systemd { host: index, boot, unit: unit.clone(), change });
+        }
+    }
+
+    /// A unit gets to the state that it was on its way to.
+    pub(super) fn settle(&mut self, index: usize, boot: u64, unit: &UnitName, change: u64) {
+        let host = &mut self.hosts[index];
+        if host.boot != boot || !host.up {
+            return;
+        }
+        if host.frozen {
+            return self.after(500, Event::Systemd { host: index, boot, unit: unit.clone(), change });
+        }
+        let fails = host.fails.as_ref() == Some(unit);
+        let Some(copy) = host.copies.get_mut(unit).filter(|copy| copy.change == change) else { return };
+        let before = copy.run;
+        match before {
+            Run::Starting if fails => copy.run = Run::Failed,
+            Run::Starting => copy.run = Run::Running,
+            Run::Stopping { .. } => copy.run = Run::Dead,
+            Run::Dead | Run::Failed | Run::Running => {}
+        }
+        let (then_start, run) = (before == Run::Stopping { then_start: true }, copy.run);
+        self.note(format_args!("h{index}: {unit} is {run:?}"));
+        if then_start {
+            self.start(index, unit);
+        }
+    }
+
+    /// Sends a trip's result back.
+    pub(super) fn reply(&mut self, trip: Trip, result: Result<Report, muster::core::evidence::Failure>, took: u64) {
+        let slow = self.hosts[trip.host].slow;
+        let delay = took + self.delay((1, 20), (1_000, 4_000), if slow { 600 } else { 5 });
+        self.send(Parcel::Back { trip, result }, delay);
+    }
+
+    /// Puts a parcel on the wire.
+    pub(super) fn send(&mut self, parcel: Parcel, delay: u64) {
+        let trip = parcel.trip();
+        if !self.network.is_cut(trip.controller, trip.host) {
+            return self.after(delay, Event::Arrive(parcel));
+        }
+        if self.dice.chance(500) {
+            self.network.hold(parcel);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The world: virtual time, a queue of what is going to happen, and everybody in it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use muster::core::cluster::Address;
+use muster::core::cluster::Machine;
+use muster::core::cluster::Write;
+use muster::core::unit::UnitFile;
+use muster::core::unit::UnitName;
+
+use super::controller::Controller;
+use super::dice::Dice;
+use super::faults::Fault;
+use super::host::Host;
+use super::host::machine;
+use super::invariants::Watch;
+use super::network::Network;
+use super::network::Parcel;
+use super::store::Store;
+use super::trace::Trace;
+
+/// Something that is going to happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A parcel is at the end of its way.
+    Arrive(Parcel),
+    /// A host's steps are done, or have been waited for long enough.
+    Finish {
+        host: usize,
+        boot: u64,
+        trip: u64,
+    },
+    /// A unit on a host gets to its next state.
+    Systemd {
+        host: usize,
+        boot: u64,
+        unit: UnitName,
+        change: u64,
+    },
+    /// A commit reaches the store.
+    Store {
+        controller: usize,
+        life: u64,
+        writes: Vec<Write>,
+    },
+    /// Something for a controller, which hears it when it is awake.
+    Tell(usize, News),
+    /// A controller that was stopped goes on.
+    Awake(usize),
+    /// The operator does something.
+    Operate,
+    /// A fault begins; one ends.
+    Strike,
+    Mend(Fault),
+}
+
+/// What a controller hears.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A trip's reply, or that it was given up.
+    Reply { trip: u64, host: usize, result: Result<muster::core::report::Report, muster::core::evidence::Failure> },
+    /// The store's answer to a commit; none if it is away.
+    Stored { life: u64, taken: Option<bool> },
+    /// The time that its pass asked to be woken at.
+    Wake { life: u64, at: u64 },
+    /// Time to take the lead, or to keep it.
+    Campaign,
+    /// The store has changed.
+    Changed { life: u64 },
+}
+
+/// How a world differs from the one muster is made for: each must be found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mutant {
+    /// It does not.
+    None,
+    /// Hosts obey an old leader.
+    HostsForgetEpochs,
+    /// Hosts obey a script that was stuck in a buffer.
+    HostsObeyLate,
+    /// Steps are sent to machines that were not looked at since they last failed.
+    StepsWithoutLook,
+    /// One failed trip and the units are moved.
+    NoPatience,
+    /// The store takes writes of whoever asks.
+    StoreTrustsAll,
+    /// A pass acts on placements that the store has not taken.
+    ActsBeforeCommit,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) now: u64,
+    pub(super) dice: Dice,
+    pub(super) mutant: Mutant,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    events: BTreeMap<u64, Event>,
+    next: u64,
+    pub(super) hosts: Vec<Host>,
+    pub(super) store: Store,
+    pub(super) network: Network,
+    pub(super) controllers: Vec<Controller>,
+    pub(super) units: Vec<UnitName>,
+    pub(super) files: Vec<Arc<UnitFile>>,
+    /// Set while faults happen.
+    pub(super) stormy: bool,
+    pub(super) watch: Watch,
+    pub(super) trace: Trace,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, mutant: Mutant, traced: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let hosts: Vec<Host> = (0..dice.index(4) + 2).map(Host::new).collect();
+        let daemons = dice.index(3) + 1;
+        let mut store = Store::default();
+        for (index, host) in hosts.iter().enumerate() {
+            store.snapshot.machines.insert(host.machine, joined(index));
+        }
+        let units = (0..=dice.index(6)).map(|number| format!("u{number}.service").parse().unwrap()).collect();
+        let file = |number| UnitFile::parse(&format!("[Service]\nExecStart=/bin/sleep {number}\n")).unwrap();
+        let watch = Watch::new(hosts.len(), daemons + 1);
+        let mut world = Self {
+            now: 1_000_000,
+            dice,
+            mutant,
+            queue: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            next: 0,
+            controllers: (0..=daemons).map(|index| Controller::new(index, index < daemons, hosts.len())).collect(),
+            hosts,
+            store,
+            network: Network::default(),
+            units,
+            files: (1..4).map(|number| Arc::new(file(number))).collect(),
+            stormy: true,
+            watch,
+            trace: Trace::new(traced),
+        };
+        for index in 0..daemons {
+            let at = world.dice.delay((0, 2_000), (0, 60_000), 200);
+            world.after(at, Event::Tell(index, News::Campaign));
+        }
+        world.after(0, Event::Operate);
+        let first = world.dice.between(1_000, 20_000);
+        world.after(first, Event::Strike);
+        world
+    }
+
+    /// Lets something happen in so many milliseconds.
+    pub(super) fn after(&mut self, delay: u64, event: Event) {
+        self.queue.push(Reverse((self.now + delay, self.next)));
+        self.events.insert(self.next, event);
+        self.next += 1;
+    }
+
+    /// Nearly always short; now and then long, while faults happen.
+    pub(super) fn delay(&mut self, short: (u64, u64), long: (u64, u64), long_per_mille: u64) -> u64 {
+        let per_mille = if self.stormy { long_per_mille } else { 0 };
+        self.dice.delay(short, long, per_mille)
+    }
+
+    /// Runs until then, or until something happened that must not.
+    pub(super) fn run_until(&mut self, end: u64) -> Result<(), String> {
+        while let Some(Reverse((at, number))) = self.queue.peek().copied().filter(|next| next.0.0 <= end) {
+            self.queue.pop();
+            let event = self.events.remove(&number).unwrap();
+            self.now = at;
+            self.happen(event);
+            self.look_around();
+            if let Some(wrong) = self.watch.wrong.take() {
+                return Err(wrong);
+            }
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.trace.digest.0 += 1;
+        match event {
+            Event::Arrive(Parcel::There(trip)) => self.knock(trip),
+            Event::Arrive(Parcel::Back { trip, result }) => {
+                let news = News::Reply { trip: trip.id, host: trip.host, result };
+                self.tell(trip.controller, news);
+            }
+            Event::Finish { host, boot, trip } => self.finish(host, boot, trip),
+            Event::Systemd { host, boot, unit, change } => self.settle(host, boot, &unit, change),
+            Event::Store { controller, life, writes } => self.store_writes(controller, life, writes),
+            Event::Tell(controller, news) => self.tell(controller, news),
+            Event::Awake(controller) => self.awake(controller),
+            Event::Operate => self.operate(),
+            Event::Strike => self.strike(),
+            Event::Mend(fault) => self.mend(&fault),
+        }
+    }
+
+    /// Writes down what happened.
+    pub(super) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        self.trace.note(self.now - 1_000_000, what);
+    }
+}
+
+fn joined(index: usize) -> Machine {
+    Machine {
+        id: machine(index),
+        name: format!("h{index}"),
+        address: Address { host: format!("h{index}"), ..Address::default() },
+        ..Machine::default()
+    }
+}
