@@ -392,6 +392,9 @@ async fn a_shell_killed_in_the_middle_is_lost_and_the_next_call_has_another() {
     assert_eq!((failure.phase, failure.kind), (Phase::Run, FailureKind::Sick));
     assert!(failure.detail.contains("yntax error"), "{failure}");
     // One that ended between two calls is simply replaced.
-    ssh.script(&target, "echo end; exit 0", "end", LIMIT).await.unwrap();
+    let printed = ssh.script(&target, "echo $$\necho end; exit 0", "end", LIMIT).await.unwrap();
+    let pid = String::from_utf8(printed).unwrap().lines().next().unwrap().to_owned();
+    let gone = Command { line: format!("while kill -0 {pid}; do :; done"), limit: Some(LIMIT), ..Command::default() };
+    ssh.run(&target, &gone, &mut Kept::default()).await.unwrap();
     ssh.script(&target, "echo end", "end", LIMIT).await.unwrap();
 }

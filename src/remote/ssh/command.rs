@@ -66,7 +66,7 @@ pub(super) async fn run(
 /// Waits until the host says whether it starts the command.
 async fn accepted(session: &mut Session, at: At<'_>) -> Result<(), Failure> {
     loop {
-        match session.read.wait().await {
+        match session.wait().await {
             Some(ChannelMsg::Success) => return Ok(()),
             Some(ChannelMsg::Failure) => return Err(at.failure(FailureKind::Sick, "it runs no commands")),
             Some(_) => {}
@@ -80,9 +80,9 @@ async fn read(session: &mut Session, watch: &mut Watch<'_>, at: At<'_>) -> Resul
     loop {
         let message = if exit.is_some() {
             // The order of exit status, end of file and close is the server's to choose.
-            tokio::time::timeout(GRACE, session.read.wait()).await.unwrap_or(None)
+            tokio::time::timeout(GRACE, session.wait()).await.unwrap_or(None)
         } else {
-            session.read.wait().await
+            session.wait().await
         };
         match message {
             Some(ChannelMsg::Data { data }) => watch.stdout(&data),

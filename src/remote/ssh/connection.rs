@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use russh::Channel;
+use russh::ChannelMsg;
 use russh::ChannelOpenFailure;
 use russh::ChannelReadHalf;
 use russh::ChannelWriteHalf;
@@ -39,6 +41,15 @@ use crate::core::evidence::Phase;
 
 /// Session channels at once on one connection; sshd(8) allows ten (`MaxSessions`), and others may share the account.
 const SESSIONS: usize = 8;
+
+/// How long to wait before a host that opens no session is asked again.
+const PAUSES: [Duration; 6] = {
+    let ms = Duration::from_millis;
+    [ms(50), ms(100), ms(200), ms(400), ms(800), ms(1600)]
+};
+
+/// How long a host may take to close a channel before its session is taken for free.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// How long a handshake that the host holds up keeps others waiting for their turn.
 const TURN: Duration = Duration::from_secs(1);
@@ -135,14 +146,24 @@ impl Connection {
     pub(super) async fn session(self: &Arc<Self>, at: At<'_>, limit: Duration) -> Result<Session, Failure> {
         let closed = || self.lost(at, "the connection was closed");
         let permit = self.sessions.clone().acquire_owned().await.map_err(|_| closed())?;
-        let open = async {
-            self.handle.channel_open_session().await.map_err(|error| match error {
-                russh::Error::ChannelOpenFailure(_) => at.failure(FailureKind::Sick, "the host opens no session"),
-                _ => closed(),
-            })
-        };
-        let (read, write) = at.within(limit, open).await?.split();
-        Ok(Session { read, write: Arc::new(write), connection: self.clone(), _permit: permit })
+        let (read, write) = at.within(limit, self.open_session(at)).await?.split();
+        let (read, permit) = (Some(read), Some(permit));
+        Ok(Session { read, write: Arc::new(write), connection: self.clone(), permit })
+    }
+
+    async fn open_session(&self, at: At<'_>) -> Result<Channel<Msg>, Failure> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            match self.handle.channel_open_session().await {
+                Ok(channel) => return Ok(channel),
+                // A command that was given up counts as a session there until it ends, and it may be ending.
+                Err(russh::Error::ChannelOpenFailure(_)) => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(*pause).await,
+                    None => return Err(at.failure(FailureKind::Sick, "the host opens no session")),
+                },
+                Err(_) => return Err(self.lost(at, "the connection was closed")),
+            }
+        }
     }
 
     /// Opens a line from this host to another.
@@ -178,21 +199,35 @@ pub(super) enum Tunnel {
 
 /// A session channel. It is closed when it is dropped.
 pub(super) struct Session {
-    pub(super) read: ChannelReadHalf,
+    read: Option<ChannelReadHalf>,
     pub(super) write: Arc<ChannelWriteHalf<Msg>>,
     pub(super) connection: Arc<Connection>,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Session {
+    /// Waits for what comes next from the host; `None` when the channel is closed.
+    pub(super) async fn wait(&mut self) -> Option<ChannelMsg> {
+        self.read.as_mut()?.wait().await
+    }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let write = self.write.clone();
-        let connection = self.connection.clone();
+        let (write, connection) = (self.write.clone(), self.connection.clone());
+        let (read, permit) = (self.read.take(), self.permit.take());
         // The library leaves a dropped channel open. Without a runtime there is no connection left either.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let _ = write.close().await;
-                drop(connection);
+                let closed = async {
+                    let _ = write.close().await;
+                    // Nobody else gets the place before the host has given it up.
+                    if let Some(mut read) = read {
+                        while read.wait().await.is_some() {}
+                    }
+                };
+                let _ = tokio::time::timeout(CLOSING, closed).await;
+                drop((permit, connection));
             });
         }
     }

@@ -77,7 +77,7 @@ impl Shell {
     /// Says whether the shell waits for a script: it has not ended, and nothing of an earlier one is still talking.
     pub(super) fn is_idle(&mut self) -> bool {
         loop {
-            match self.session.read.wait().now_or_never() {
+            match self.session.wait().now_or_never() {
                 None => return self.session.connection.is_usable(),
                 Some(Some(ChannelMsg::ExtendedData { data, .. })) => self.complaints.add(&data),
                 Some(Some(ChannelMsg::WindowAdjusted { .. } | ChannelMsg::Success)) => {}
@@ -134,7 +134,7 @@ impl Shell {
 
     async fn read(&mut self, output: &mut Output<'_>) -> Read {
         let mut status = None;
-        while let Some(message) = self.session.read.wait().await {
+        while let Some(message) = self.session.wait().await {
             match message {
                 ChannelMsg::Data { data } => match output.add(&data) {
                     Added::More => {}

@@ -77,7 +77,7 @@ async fn start(session: &mut Session, command: Option<&str>, kind: Option<&str>,
     };
     asked.map_err(|_| lost(session))?;
     while answers > 0 {
-        match session.read.wait().await {
+        match session.wait().await {
             Some(ChannelMsg::Success) => answers -= 1,
             Some(ChannelMsg::Failure) => return Err(at.failure(FailureKind::Sick, "it opens no terminal")),
             Some(_) => {}
@@ -107,7 +107,7 @@ async fn relay(session: &mut Session, at: At<'_>) -> Result<Exit, Failure> {
     let mut exit = None;
     loop {
         tokio::select! {
-            message = session.read.wait() => match message {
+            message = session.wait() => match message {
                 Some(ChannelMsg::Data { data }) => put(&mut out, &data, at).await?,
                 Some(ChannelMsg::ExtendedData { data, .. }) => put(&mut err, &data, at).await?,
                 Some(ChannelMsg::ExitStatus { exit_status }) => exit = Some(Exit::Code(exit_status)),
