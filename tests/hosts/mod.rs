@@ -5,6 +5,7 @@
 
 mod discovery;
 mod lab;
+mod playbooks;
 
 use std::fs;
 use std::path::Path;

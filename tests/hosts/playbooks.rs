@@ -1,0 +1,94 @@
+//! The playbooks of the repository, and `exec`, on real hosts.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use muster::lab::Lab;
+
+use super::Said;
+use super::lab;
+use super::muster;
+use super::ssh;
+
+fn repository(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
+}
+
+/// Writes the repository's inventory of the lab with the addresses that this lab has.
+fn inventory(lab: &Lab) -> PathBuf {
+    let mut text = std::fs::read_to_string(repository("inventory/lab.yaml")).unwrap();
+    for (host, usual) in lab.hosts().iter().zip(101..) {
+        text = text.replace(&format!("172.17.8.{usual}\n"), &format!("{}\n", host.address));
+    }
+    let path = lab.dir().join("playbook-inventory.yaml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn with(lab: &Lab, inventory: &Path, args: &[&str]) -> Said {
+    let inventory = inventory.display().to_string();
+    muster(lab, &[&["-i", &inventory], args].concat())
+}
+
+/// Returns what the recap says of each host.
+fn recap(said: &Said, expected: &str, hosts: &[&str]) {
+    for host in hosts {
+        assert!(said.out.contains(&format!("{host:<26} : {expected}")), "{host}: {expected}: {said:#?}");
+    }
+}
+
+#[test]
+fn the_playbooks_bootstrap_a_cluster_and_roll_a_version_out() {
+    let Some(lab) = lab(3) else { return };
+    let inventory = inventory(&lab);
+    let all = ["core-01", "core-02", "core-03"];
+    let (bootstrap, rolling) = (repository("playbooks/bootstrap.yaml"), repository("playbooks/rolling.yaml"));
+
+    let said = with(&lab, &inventory, &["play", &bootstrap]);
+    recap(&said, "ok=4    changed=3    unreachable=0    failed=0 ", &all);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    recap(&with(&lab, &inventory, &["play", &bootstrap]), "ok=4    changed=0    unreachable=0    failed=0 ", &all);
+
+    for version in ["1", "2"] {
+        let said = with(&lab, &inventory, &["play", &rolling, "-e", &format!("version={version}")]);
+        recap(&said, "ok=3    changed=2    unreachable=0    failed=0 ", &all);
+        assert_eq!((said.out.matches("\nPLAY [").count(), said.code), (2, Some(0)), "{said:#?}");
+        for host in all {
+            let page = ssh(&lab, host, "bash -c 'cat < /dev/tcp/127.0.0.1/8080'");
+            assert_eq!(page, format!("version {version} on {host}"));
+            let unit = format!("systemctl show -P Environment web@{host}.service");
+            assert_eq!(ssh(&lab, host, &unit), format!("VERSION={version}"));
+        }
+    }
+    let said = with(&lab, &inventory, &["play", &rolling, "-e", "version=2"]);
+    recap(&said, "ok=3    changed=0    unreachable=0    failed=0 ", &all);
+    let said = with(&lab, &inventory, &["play", &rolling, "-e", "version=3", "--check"]);
+    recap(&said, "ok=2    changed=2    unreachable=0    failed=0    skipped=1 ", &all);
+    assert_eq!(ssh(&lab, "core-01", "cat /var/lib/web-index.html"), "version 2 on core-01");
+}
+
+#[test]
+fn a_command_runs_on_every_host_and_its_words_stay_words() {
+    let Some(lab) = lab(3) else { return };
+    let inventory = inventory(&lab);
+    let said = with(&lab, &inventory, &["exec", "core:!core-02", "--", "echo", "a  b", "$HOME", "; reboot"]);
+    let mut lines: Vec<&str> = said.out.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["core-01: a  b $HOME ; reboot", "core-03: a  b $HOME ; reboot"]);
+    assert_eq!((said.err.trim(), said.code), ("2 hosts: 2 ok, 0 failed, 0 unreachable", Some(0)));
+
+    let said = with(
+        &lab,
+        &inventory,
+        &["exec", "all", "--shell", "--fold", "--", "echo $((1 + 1)); test $(hostname) != core-02"],
+    );
+    assert_eq!(said.out, "----------------\ncore-01,core-02,core-03 (3)\n----------------\n2\n");
+    assert_eq!((said.err.trim(), said.code), ("core-02: exit code 1\n3 hosts: 2 ok, 1 failed, 0 unreachable", Some(2)));
+
+    let said = with(&lab, &inventory, &["exec", "core-01", "--timeout", "200ms", "--", "sleep", "60"]);
+    assert_eq!((said.err.lines().next(), said.code), (Some("core-01: did not end in 0.2 s"), Some(2)));
+
+    let said = with(&lab, &inventory, &["exec", "core-1", "--", "true"]);
+    assert_eq!((said.out.as_str(), said.code), ("", Some(2)));
+    assert!(said.err.contains("no host or group matches `core-1`") && said.err.contains("`core-01`"), "{}", said.err);
+}
