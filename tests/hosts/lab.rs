@@ -271,8 +271,10 @@ fn a_machine_with_nothing_but_cgroup2_will_do() {
         \"$0\" lab ssh core-01 systemctl is-system-running --wait
         \"$0\" lab freeze core-01; \"$0\" lab status | grep -c frozen; \"$0\" lab thaw core-01
         \"$0\" lab halt core-01; \"$0\" lab up core-01; \"$0\" lab kill core-01
+        id=$(sed -n 's/.*\"id\": \"\\(.*\\)\".*/\\1/p' \"$MUSTER_LAB/lab.json\")
+        ls -d /sys/fs/cgroup/muster-$id >/dev/null
         \"$0\" lab destroy
-        ! ls -d /sys/fs/cgroup/muster-*/core-01";
+        ! ls -d /sys/fs/cgroup/muster-$id 2>/dev/null";
     let mut unshare = Command::new("unshare");
     unshare.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_muster")]).env("MUSTER_LAB", &dir);
     let said = run(&mut unshare);
