@@ -230,9 +230,11 @@ impl From<LabError> for CommandError {
                 Self::usage(message)
             }
             LabError::Interrupted => Self { kind: ErrorKind::Interrupted, message, hints: Vec::new() },
-            LabError::Command { .. } | LabError::File { .. } | LabError::Cgroups(_) | LabError::Boot { .. } => {
-                Self::failed(message)
-            }
+            LabError::Command { .. }
+            | LabError::File { .. }
+            | LabError::Cgroups(_)
+            | LabError::Boot { .. }
+            | LabError::Discovery(_) => Self::failed(message),
         }
     }
 }

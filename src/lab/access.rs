@@ -59,15 +59,17 @@ fn inventory(record: &Record) -> String {
 }
 
 fn config(dir: &Path, record: &Record) -> String {
-    let members: Vec<String> = record
-        .hosts
-        .iter()
-        .filter(|host| host.etcd)
-        .map(|host| format!("{}:{}", host.address, etcd::CLIENTS))
-        .collect();
-    let store = match &record.etcd {
-        Some(token) => format!("store = \"etcd://{}\"\ntoken = \"{token}\"\n", members.join(",")),
-        None => format!("store = \"sqlite:{}/muster.db\"\n", dir.display()),
-    };
-    format!("{store}inventory = [\"{INVENTORY}\"]\nssh-config = \"{SSH_CONFIG}\"\n")
+    let token = record.etcd.as_ref().map(|token| format!("token = \"{token}\"\n")).unwrap_or_default();
+    let store = store(dir, record);
+    format!("store = \"{store}\"\n{token}inventory = [\"{INVENTORY}\"]\nssh-config = \"{SSH_CONFIG}\"\n")
+}
+
+/// Returns where the lab's cluster is kept.
+pub(super) fn store(dir: &Path, record: &Record) -> String {
+    if record.etcd.is_none() {
+        return format!("sqlite:{}/muster.db", dir.display());
+    }
+    let members = record.hosts.iter().filter(|host| host.etcd);
+    let members: Vec<String> = members.map(|host| format!("{}:{}", host.address, etcd::CLIENTS)).collect();
+    format!("etcd://{}", members.join(","))
 }

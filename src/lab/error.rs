@@ -135,6 +135,9 @@ pub enum LabError {
         /// The last words of its console, or what was answered.
         detail: String,
     },
+    /// The etcd members could not be given a way to find each other. What had been made was removed.
+    #[error("the discovery of the etcd members: {0}")]
+    Discovery(String),
     /// A process survived being killed. The control group it is in is still there.
     #[error("{}: still not {wanted} after {} s", path.display(), waited.as_secs())]
     Stuck {

@@ -1,16 +1,32 @@
-//! The etcd that runs on the lab's hosts: a member on each of the first three, as in the walk-through.
+//! The etcd that runs on the lab's hosts: a member on each of the first three, formed through muster's own discovery
+//! service as in the walk-through.
 
 use std::io::Read as _;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 use super::error::LabError;
 use super::record::Host;
+use crate::discovery::service::serve;
+use crate::store::Change;
+use crate::store::Check;
+use crate::store::Credentials;
+use crate::store::MemoryStore;
+use crate::store::SharedStore;
+use crate::store::Store;
+use crate::store::layout::Keys;
+use crate::store::layout::Slot;
+use crate::store::open;
 
 /// The port that etcd's clients use.
 pub(super) const CLIENTS: u16 = 2379;
@@ -27,24 +43,106 @@ pub(super) const fn members(hosts: usize) -> usize {
 }
 
 /// Returns the settings of a member, as environment variables that etcd and its unit read.
-pub(super) fn settings(host: &Host, hosts: &[Host], token: &str) -> String {
-    let peer = |host: &Host| format!("http://{}:{PEERS}", host.address);
-    let members = hosts.iter().filter(|host| host.etcd);
-    let members: Vec<String> = members.map(|host| format!("{}={}", host.name, peer(host))).collect();
-    let (address, peer, members) = (host.address, peer(host), members.join(","));
+pub(super) fn settings(host: &Host, discovery: &str) -> String {
+    let address = host.address;
     // Upstream calls other processors untested and wants to hear that one knows.
     let untested = match std::env::consts::ARCH {
         "aarch64" => "ETCD_UNSUPPORTED_ARCH=arm64\n",
         _ => "",
     };
     format!(
-        "ETCD_LISTEN_PEER_URLS={peer}\n\
-         ETCD_INITIAL_ADVERTISE_PEER_URLS={peer}\n\
+        "ETCD_LISTEN_PEER_URLS=http://{address}:{PEERS}\n\
+         ETCD_INITIAL_ADVERTISE_PEER_URLS=http://{address}:{PEERS}\n\
          ETCD_LISTEN_CLIENT_URLS=http://{address}:{CLIENTS},http://127.0.0.1:{CLIENTS}\n\
          ETCD_ADVERTISE_CLIENT_URLS=http://{address}:{CLIENTS}\n\
-         ETCD_INITIAL_CLUSTER={members}\n\
-         ETCD_INITIAL_CLUSTER_TOKEN={token}\n{untested}"
+         ETCD_DISCOVERY={discovery}\n{untested}"
     )
+}
+
+/// The discovery service, for as long as the members need it to find each other. Ends when dropped.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    url: String,
+    stop: CancellationToken,
+    server: Option<thread::JoinHandle<()>>,
+}
+
+impl Discovery {
+    /// Serves the members of one cluster at this machine's address in the lab.
+    pub(super) fn start(gateway: Ipv4Addr, token: &str, members: usize) -> Result<Self, LabError> {
+        let failed = |error: std::io::Error| LabError::Discovery(error.to_string());
+        let runtime = runtime().map_err(failed)?;
+        let listener = TcpListener::bind((gateway, 0)).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let url = format!("http://{}/{token}", listener.local_addr().map_err(failed)?);
+        let stop = CancellationToken::new();
+        let (cancelled, token) = (stop.clone(), token.to_owned());
+        let (tell, told) = channel();
+        let server = thread::spawn(move || {
+            runtime.block_on(async {
+                let store: SharedStore = Arc::new(MemoryStore::new());
+                let listener = match found(&*store, &token, members).await {
+                    Ok(()) => tokio::net::TcpListener::from_std(listener).map_err(|error| error.to_string()),
+                    Err(error) => Err(error),
+                };
+                match listener {
+                    Ok(listener) => {
+                        let _ = tell.send(Ok(()));
+                        // Held requests are not waited for: nobody is left who needs an answer.
+                        cancelled.run_until_cancelled(serve(listener, store, None, cancelled.clone())).await;
+                    }
+                    Err(error) => drop(tell.send(Err(error))),
+                }
+            });
+        });
+        let discovery = Self { url, stop, server: Some(server) };
+        let ready = told.recv().unwrap_or_else(|_| Err("it ended at once".to_owned()));
+        ready.map(|()| discovery).map_err(LabError::Discovery)
+    }
+
+    /// Returns what a member is told.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(server) = self.server.take() {
+            // It has nothing to say that would still matter.
+            let _ = server.join();
+        }
+    }
+}
+
+/// Makes the token known in the etcd that was formed with it, so that it names a cluster there too.
+pub(super) fn hand_over(store: &str, token: &str, members: usize) -> Result<(), LabError> {
+    let runtime = runtime().map_err(|error| LabError::Discovery(error.to_string()))?;
+    let work = || {
+        runtime.block_on(async {
+            let store = open(store, &Credentials::default()).await.map_err(|error| error.to_string())?;
+            found(&*store, token, members).await
+        })
+    };
+    // A thread of its own, because whoever calls may be in a runtime already.
+    let done = thread::scope(|scope| scope.spawn(work).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(LabError::Discovery)
+}
+
+/// Writes down how many members a token's cluster starts with.
+async fn found(store: &dyn Store, token: &str, members: usize) -> Result<(), String> {
+    let keys = Keys::new(token).map_err(|error| error.to_string())?;
+    let key = keys.key(&Slot::Size);
+    let made = store.commit(vec![Check::Absent(key.clone())], vec![Change::put(key, members.to_string())]).await;
+    match made.map_err(|error| error.to_string())? {
+        Some(_) => Ok(()),
+        None => Err(format!("the token {token} is in use")),
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// Waits until a member says that the cluster has a leader.

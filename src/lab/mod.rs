@@ -2,7 +2,7 @@
 //!
 //! A lab is a directory. What it makes outside of that (namespaces, links, control groups) has a name made from the
 //! directory's, so several labs run side by side and everything can be found again and removed, also after a crash.
-//! This room knows nothing of units, stores or clusters: it gives hosts, and takes them away in every way there is.
+//! This room knows nothing of units: it gives hosts and an etcd, and takes hosts away in every way there is.
 
 mod access;
 mod cgroup;
@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use cgroup::Cgroup;
 use disk::Disk;
+use etcd::Discovery;
 use network::Network;
 use power::Machine;
 use record::Lock;
@@ -181,18 +182,25 @@ impl Lab {
         disk::mount(dir)?;
         let login_key = disk::make_key(&dir.join(access::KEY), "muster lab")?;
         let hosts = &lab.record.hosts;
+        let members: Vec<&Host> = hosts.iter().filter(|host| host.etcd).collect();
+        let gateway = lab.record.subnet.gateway();
+        let token = lab.record.etcd.as_deref();
+        let discovery = token.map(|token| Discovery::start(gateway, token, members.len())).transpose()?;
         let host_keys = each(hosts, |host| {
             let disk = lab.machine(host).disk;
-            if let Some(token) = lab.record.etcd.as_ref().filter(|_| host.etcd) {
-                disk.enable_etcd(&etcd::settings(host, hosts, token))?;
+            if let Some(discovery) = discovery.as_ref().filter(|_| host.etcd) {
+                disk.enable_etcd(&etcd::settings(host, discovery.url()))?;
             }
             disk.create(host, hosts, &login_key)
         })?;
         access::write(dir, &lab.record, &host_keys)?;
         let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
         lab.start(&names, options.stop)?;
-        let members: Vec<&Host> = hosts.iter().filter(|host| host.etcd).collect();
         each(&members, |host| etcd::wait_ready(host, &options.stop))?;
+        drop(discovery);
+        if let Some(token) = token {
+            etcd::hand_over(&access::store(dir, &lab.record), token, members.len())?;
+        }
         Ok(lab)
     }
 

@@ -309,6 +309,10 @@ fn its_etcd_outlives_the_loss_of_a_host_and_takes_it_back_with_its_data() {
     let etcdctl = |end: &str, args: &[&str]| {
         run(Command::new("etcdctl").env("ETCDCTL_API", "3").arg("--endpoints").arg(end).args(args))
     };
+    let told = ssh(&lab, "core-01", "grep DISCOVERY /etc/default/etcd");
+    assert!(told.starts_with(&format!("ETCD_DISCOVERY=http://{}:", lab.subnet().gateway())), "{told}");
+    let size = etcdctl(&ends[2], &["get", "--print-value-only", &format!("/_etcd/registry/{token}/_config/size")]);
+    assert_eq!(size.ok(), "3\n");
     lab.kill("core-02").unwrap();
     let put = || etcdctl(&ends[0], &["put", "/kept", "1"]).code;
     until("two of three go on", Duration::from_secs(20), put, |code| *code == Some(0));
