@@ -1,5 +1,8 @@
 //! What follows from evidence: is a machine alive, and if not, what is wrong with it.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -2,6 +2,9 @@
 //!
 //! Only the desired state is decided here; where a unit runs is the pass's business.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 

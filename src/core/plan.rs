@@ -1,5 +1,8 @@
 //! The plan: what should be done on a machine, and why.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

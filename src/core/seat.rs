@@ -2,6 +2,9 @@
 //!
 //! A seat decides nothing about placement; the pass asks it what it knows and tells it what happened.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

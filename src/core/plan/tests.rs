@@ -1,0 +1,174 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn hash(text: &str) -> Hash {
+    Hash::of(text.as_bytes())
+}
+
+fn name(text: &str) -> UnitName {
+    text.parse().unwrap()
+}
+
+fn want(desired: DesiredState, file: &str) -> Wanted {
+    Wanted { unit: Unit { hash: hash(file), desired, restarts: 0 }, install: false }
+}
+
+fn there(file: &str, active: &str, launched: bool) -> UnitState {
+    UnitState {
+        load: "loaded".to_owned(),
+        active: active.to_owned(),
+        sub: "-".to_owned(),
+        hash: hash(file),
+        launched,
+        restarts: 0,
+    }
+}
+
+/// Works the steps out for one unit, in the words of a plan.
+fn plan(wanted: Option<Wanted>, observed: Option<UnitState>) -> Vec<String> {
+    let unit = name("web.service");
+    let wanted = wanted.map(|wanted| (unit.clone(), wanted)).into_iter().collect();
+    let observed = observed.map(|state| (unit, state)).into_iter().collect();
+    let steps = steps(&wanted, &observed, |_| Some(Reason::NotSubmitted));
+    steps.into_iter().map(|step| format!("{}: {}", step.action, step.reason)).collect()
+}
+
+#[test]
+fn one_unit_takes_exactly_the_steps_that_it_needs() {
+    use DesiredState::Launched;
+    use DesiredState::Loaded;
+    let table: Vec<(&str, Option<Wanted>, Option<UnitState>, &[&str])> = vec![
+        ("nothing wanted, nothing there", None, None, &[]),
+        ("to be loaded", Some(want(Loaded, "a")), None, &["load: placed here and not there"]),
+        (
+            "to be launched",
+            Some(want(Launched, "a")),
+            None,
+            &["load: placed here and not there", "start: wanted launched"],
+        ),
+        ("as wanted", Some(want(Launched, "a")), Some(there("a", "active", true)), &[]),
+        ("failed by itself: systemd's business", Some(want(Launched, "a")), Some(there("a", "failed", true)), &[]),
+        (
+            "runs and was not started by us: adopted by a start that changes nothing",
+            Some(want(Launched, "a")),
+            Some(there("a", "active", false)),
+            &["start: wanted launched"],
+        ),
+        (
+            "another file",
+            Some(want(Launched, "b")),
+            Some(there("a", "active", true)),
+            &[
+                "unload: its file differs from the submitted one",
+                "load: its file differs from the submitted one",
+                "start: wanted launched",
+            ],
+        ),
+        ("to be stopped", Some(want(Loaded, "a")), Some(there("a", "active", true)), &["stop: wanted loaded"]),
+        ("started by its timer", Some(want(Loaded, "a")), Some(there("a", "active", false)), &[]),
+        ("does not belong here", None, Some(there("a", "active", true)), &["unload: not submitted"]),
+    ];
+    for (case, wanted, observed, expected) in table {
+        assert_eq!(plan(wanted, observed), expected, "{case}");
+    }
+}
+
+#[test]
+fn a_file_that_systemd_does_not_know_is_loaded_again() {
+    let mut state = there("a", "inactive", false);
+    state.load = "not-found".to_owned();
+    assert_eq!(plan(Some(want(DesiredState::Loaded, "a")), Some(state)), ["load: placed here and not there"]);
+}
+
+#[test]
+fn a_restart_is_carried_out_once() {
+    let mut wanted = want(DesiredState::Launched, "a");
+    wanted.unit.restarts = 3;
+    let mut state = there("a", "active", true);
+    assert_eq!(plan(Some(wanted), Some(state.clone())), ["restart: restart asked for"]);
+    state.restarts = 3;
+    assert!(plan(Some(wanted), Some(state)).is_empty());
+}
+
+#[test]
+fn a_unit_that_is_to_go_and_has_no_place_yet_is_left_alone() {
+    let observed = [(name("web.service"), there("a", "active", true))].into();
+    assert!(steps(&BTreeMap::new(), &observed, |_| None).is_empty());
+}
+
+#[test]
+fn units_go_before_others_come_and_start_last() {
+    let wanted =
+        [(name("a.service"), want(DesiredState::Launched, "a")), (name("b.service"), want(DesiredState::Loaded, "b"))];
+    let observed = [(name("b.service"), there("b", "active", true)), (name("z.service"), there("z", "active", true))];
+    let steps = steps(&wanted.into(), &observed.into(), |_| Some(Reason::WantedInactive));
+    let order: Vec<String> = steps.iter().map(|step| format!("{} {}", step.action, step.unit)).collect();
+    assert_eq!(order, ["unload z.service", "load a.service", "stop b.service", "start a.service"]);
+}
+
+/// Does to a host made of values what the steps say.
+fn apply(steps: &[Step], observed: &mut BTreeMap<UnitName, UnitState>) {
+    for step in steps {
+        let state = observed.get_mut(&step.unit);
+        match (step.action, state) {
+            (Action::Unload, _) => drop(observed.remove(&step.unit)),
+            (Action::Load { hash, .. }, _) => {
+                let state = UnitState { hash, ..there("", "inactive", false) };
+                observed.insert(step.unit.clone(), state);
+            }
+            (Action::Stop, Some(state)) => {
+                state.launched = false;
+                "inactive".clone_into(&mut state.active);
+            }
+            (Action::Start { count } | Action::Restart { count }, Some(state)) => {
+                state.launched = true;
+                state.restarts = count;
+                "active".clone_into(&mut state.active);
+            }
+            (_, None) => panic!("{step:?} on a unit that is not there"),
+        }
+    }
+}
+
+fn any_wanted() -> impl Strategy<Value = Wanted> {
+    (0..2_u8, any::<bool>(), 0..3_u64).prop_map(|(file, launch, restarts)| {
+        let desired = if launch { DesiredState::Launched } else { DesiredState::Loaded };
+        Wanted { unit: Unit { hash: hash(&file.to_string()), desired, restarts }, install: false }
+    })
+}
+
+fn any_state() -> impl Strategy<Value = UnitState> {
+    let active = prop::sample::select(vec!["active", "inactive", "failed", "activating"]);
+    let load = prop::sample::select(vec!["loaded", "not-found"]);
+    (0..2_u8, active, load, any::<bool>(), 0..3_u64).prop_map(|(file, active, load, launched, restarts)| UnitState {
+        load: load.to_owned(),
+        restarts,
+        ..there(&file.to_string(), active, launched)
+    })
+}
+
+fn any_units<T: std::fmt::Debug>(unit: impl Strategy<Value = T>) -> impl Strategy<Value = BTreeMap<UnitName, T>> {
+    let names = prop::sample::select(vec!["a.service", "b.socket", "c@1.service", "d.timer"]);
+    prop::collection::btree_map(names.prop_map(name), unit, 0..4)
+}
+
+proptest! {
+    #[test]
+    fn a_plan_after_its_apply_is_empty(wanted in any_units(any_wanted()), observed in any_units(any_state())) {
+        let mut host = observed;
+        apply(&steps(&wanted, &host, |_| Some(Reason::NotSubmitted)), &mut host);
+        prop_assert_eq!(steps(&wanted, &host, |_| Some(Reason::NotSubmitted)), vec![]);
+        prop_assert!(host.keys().eq(wanted.keys()));
+    }
+
+    #[test]
+    fn what_runs_as_wanted_is_never_touched(wanted in any_units(any_wanted()), observed in any_units(any_state())) {
+        for step in steps(&wanted, &observed, |_| Some(Reason::NotSubmitted)) {
+            let (Some(wanted), Some(state)) = (wanted.get(&step.unit), observed.get(&step.unit)) else { continue };
+            let same = state.hash == wanted.unit.hash && state.load == "loaded";
+            let well = same && state.launched && state.runs() && state.restarts >= wanted.unit.restarts;
+            prop_assert!(!(well && wanted.unit.desired == DesiredState::Launched), "{:?}", step);
+        }
+    }
+}
