@@ -204,8 +204,8 @@ mod tests {
     #[test]
     fn a_subnet_overlaps_what_this_machine_has_routes_for_but_not_the_way_out() {
         let routes = read_routes(
-            r#"[{"dst":"default","gateway":"192.0.2.1","dev":"eth0"},{"dst":"0.0.0.0/1","dev":"tun0"},
-                {"dst":"172.17.0.0/16","dev":"docker0"},{"type":"local","dst":"10.9.8.7","dev":"lo"}]"#,
+            r#"[{"dst":"default","gateway":"192.0.2.1","dev":"eth0"},{"dst":"172.17.0.0/16","dev":"docker0"},
+                {"type":"local","dst":"10.9.8.7","dev":"lo"},{"dst":"0.0.0.0/1","dev":"tun0"}]"#,
         );
         let taken = |text: &str| {
             let found = routes.iter().find(|(_, range)| subnet(text).overlaps(*range));

@@ -34,11 +34,14 @@ fn plan(wanted: Option<Wanted>, observed: Option<UnitState>) -> Vec<String> {
     steps.into_iter().map(|step| format!("{}: {}", step.action, step.reason)).collect()
 }
 
+/// What a case is about, what is wanted and what is there, and the steps that follow.
+type Case = (&'static str, Option<Wanted>, Option<UnitState>, &'static [&'static str]);
+
 #[test]
 fn one_unit_takes_exactly_the_steps_that_it_needs() {
     use DesiredState::Launched;
     use DesiredState::Loaded;
-    let table: Vec<(&str, Option<Wanted>, Option<UnitState>, &[&str])> = vec![
+    let table: Vec<Case> = vec![
         ("nothing wanted, nothing there", None, None, &[]),
         ("to be loaded", Some(want(Loaded, "a")), None, &["load: placed here and not there"]),
         (

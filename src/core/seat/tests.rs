@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::plan::Action;
 use crate::core::plan::Reason;
 
 fn at(seconds: u64) -> Timestamp {
