@@ -74,8 +74,9 @@ fn sweep() {
         if let (Some(Ok(pid)), Some(Ok(start))) = (parts.next(), parts.next())
             && started(u32::try_from(pid).unwrap()) != Some(start)
         {
-            // Another test may be doing the same at this moment.
+            // Another test may be doing the same at this moment. What a test wrote beside its lab goes too.
             let _ = Lab::destroy(&path);
+            let _ = fs::remove_dir_all(&path);
         }
     }
 }
