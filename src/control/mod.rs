@@ -34,13 +34,13 @@ pub struct Office {
     pub stop: CancellationToken,
 }
 
-/// The tempo of a pass that is as patient as this with a silent machine.
-pub const fn tempo(down_after: Duration) -> Tempo {
+/// The tempo of a pass that is as patient as this with silent machines.
+pub const fn tempo(patience: Patience) -> Tempo {
     Tempo {
         look_every: Duration::from_secs(1),
         whole_look_every: Duration::from_secs(10),
         retry_every: Duration::from_millis(500),
         begin_within: Duration::from_secs(10),
-        patience: Patience { down_after },
+        patience,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Office;
 use super::findings::Finding;
 use super::findings::findings;
+use crate::core::judge::Patience;
 use crate::core::pass::Pass;
 use crate::core::roster::Scope;
 use crate::pass;
@@ -18,14 +19,14 @@ use crate::store::lead;
 use crate::store::lead::Holder;
 use crate::store::lead::Kind;
 
-/// How patient a sweep is.
+/// How long a sweep waits for what.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// How long a machine must have been silent before it is down.
-    pub down_after: Duration,
-    /// How long what was started may take to settle.
+pub struct Waits {
+    /// For silent machines.
+    pub patience: Patience,
+    /// For what was started to settle.
     pub settle: Duration,
-    /// How long to wait for the lead.
+    /// For the lead.
     pub lock_wait: Duration,
 }
 
@@ -41,15 +42,15 @@ pub enum Swept {
 }
 
 /// Runs one sweep.
-pub async fn sweep(office: &Office, patience: Patience, tell: &mut Tell<'_>) -> Result<Swept, StoreError> {
-    let lead = match lead::take_within(&office.store, &office.keys, Kind::Sweep, patience.lock_wait).await? {
+pub async fn sweep(office: &Office, waits: Waits, tell: &mut Tell<'_>) -> Result<Swept, StoreError> {
+    let lead = match lead::take_within(&office.store, &office.keys, Kind::Sweep, waits.lock_wait).await? {
         Ok(lead) => lead,
         Err(holder) => return Ok(Swept::Busy(holder)),
     };
     let snapshot = layout::read(&*office.store, &office.keys).await?;
-    let mut pass = Pass::new(lead.epoch(), Scope::All, super::tempo(patience.down_after), snapshot);
+    let mut pass = Pass::new(lead.epoch(), Scope::All, super::tempo(waits.patience), snapshot);
     let means = Means::new(office, lead);
-    let ended = pass::run(&mut pass, &means, None, Ending::Settled(patience.settle), tell).await;
+    let ended = pass::run(&mut pass, &means, None, Ending::Settled(waits.settle), tell).await;
     means.lead.release().await;
     Ok(match ended? {
         Ended::Finished => Swept::Found(findings(&pass, &Scope::All)),

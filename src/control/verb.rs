@@ -14,6 +14,8 @@ use crate::core::cluster::Event;
 use crate::core::cluster::Machine;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
+use crate::core::judge::BRAKE;
+use crate::core::judge::Patience;
 use crate::core::order;
 use crate::core::order::BadOrder;
 use crate::core::order::Change;
@@ -269,7 +271,7 @@ async fn act(
     let snapshot = layout::read(&*office.store, &office.keys).await?;
     let scope = Scope::Units(wanted.clone());
     // A verb does not wait for machines: who does not answer at once is left to the sweep or the controller.
-    let tempo = super::tempo(Duration::ZERO);
+    let tempo = super::tempo(Patience { down_after: Duration::ZERO, brake: BRAKE });
     let mut pass = Pass::new(means.lead.epoch(), scope.clone(), tempo, snapshot);
     let mut tell = |snapshot: &Snapshot, event: &Event| notify(Notice::Event(snapshot, event));
     let ended = pass::run(&mut pass, means, None, Ending::Settled(waits.settle), &mut tell).await?;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::evidence::Failure;
 use super::evidence::FailureKind;
+use super::evidence::Phase;
 use super::time::Timestamp;
 
 /// What is thought of a machine.
@@ -79,6 +80,21 @@ pub struct Evidence {
 pub struct Patience {
     /// How long a machine must have been silent before it is down.
     pub down_after: Duration,
+    /// How many machines in a hundred may go silent at once before it is taken for a fault on our side.
+    pub brake: u8,
+}
+
+/// The share of machines, in a hundred, that may go silent at once unless somebody says otherwise.
+pub const BRAKE: u8 = 55;
+
+/// Machines that went silent within this time of each other went silent at once.
+pub const AT_ONCE: Duration = Duration::from_secs(30);
+
+impl Patience {
+    /// Says whether so many of all machines went silent at once that it is us, not them.
+    pub const fn is_brake_on(&self, silent: usize, all: usize) -> bool {
+        silent * 100 > all * self.brake as usize
+    }
 }
 
 /// How many of the failures since the last answer are kept: the first, and this many of the latest.
@@ -119,9 +135,11 @@ impl Evidence {
         self.answered.map_or(self.watched_since, |answered| answered.max(self.watched_since))
     }
 
-    /// Returns the latest failure that shows that its kernel is up.
-    fn proof_of_life(&self) -> Option<&(Timestamp, Failure)> {
-        self.failures.iter().rev().find(|(_, failure)| failure.kind.proves_host_up())
+    /// Returns the latest failure that shows that the host is up.
+    fn proof_of_life(&self) -> Option<(Timestamp, &Failure)> {
+        let failures = self.failures.iter().enumerate().rev();
+        let mut proofs = failures.filter(|(number, (_, failure))| is_proof(failure, *number == 0));
+        proofs.next().map(|(_, (at, failure))| (*at, failure))
     }
 }
 
@@ -146,17 +164,37 @@ pub fn judge(evidence: &Evidence, patience: Patience, now: Timestamp) -> Option<
         evidence.answered?;
         return Some(Judgement { verdict: Verdict::Alive, why: "answers".to_owned(), again: None });
     };
-    let due = evidence.silent_since() + patience.down_after;
+    // Somebody who opens the door and says nothing may only be slow.
+    let hung = latest.phase == Phase::KeyExchange && latest.kind == FailureKind::Silent;
+    let patience = if hung { patience.down_after * 2 } else { patience.down_after };
+    let due = evidence.silent_since() + patience;
     if now < due || evidence.failures.len() < MISSES {
         let why = format!("{}: {}", latest.phase, latest.detail);
         return Some(Judgement { verdict: Verdict::Suspect, why, again: (now < due).then_some(due) });
     }
     // A host that was up a moment ago is not dead because it is silent now.
-    let proof = evidence.proof_of_life().filter(|(at, _)| now < *at + patience.down_after);
-    let (again, telling) = proof.map_or((None, latest), |(at, proof)| (Some(*at + patience.down_after), proof));
+    let proof = evidence.proof_of_life().filter(|(at, _)| now < *at + patience);
     let silence = now.since(evidence.silent_since()).as_secs();
-    let why = format!("no answer for {silence} s; {}: {}", telling.phase, telling.detail);
-    Some(Judgement { verdict: settle(telling.kind), why, again })
+    let why = |failure: &Failure| format!("no answer for {silence} s; {}: {}", failure.phase, failure.detail);
+    Some(match proof {
+        Some((at, proof)) => Judgement { verdict: up(proof.kind), why: why(proof), again: Some(at + patience) },
+        None => Judgement { verdict: settle(latest.kind), why: why(latest), again: None },
+    })
+}
+
+/// Says whether a failure shows that the host is up. Whoever lets us in is, even if nothing comes of it; but the first
+/// failure may be that of a connection that was open before.
+const fn is_proof(failure: &Failure, first: bool) -> bool {
+    let inside = matches!(failure.phase, Phase::Authenticate | Phase::Shell | Phase::Run);
+    failure.kind.proves_host_up() || (inside && !first && !matches!(failure.kind, FailureKind::Stranger))
+}
+
+/// What it means when a machine that is up has failed in this way.
+const fn up(kind: FailureKind) -> Verdict {
+    match settle(kind) {
+        Verdict::Down => Verdict::Sick,
+        verdict => verdict,
+    }
 }
 
 /// What it means when a machine has failed in this way for as long as patience lasts.

@@ -22,6 +22,7 @@ use super::cluster::Write;
 use super::evidence::Failure;
 use super::evidence::FailureKind;
 use super::evidence::Phase;
+use super::judge::AT_ONCE;
 use super::judge::Health;
 use super::judge::Patience;
 use super::judge::Verdict;
@@ -409,11 +410,22 @@ impl Pass {
     /// Judges every machine. Only who looks at all of them for as long as patience asks may tell the store.
     fn judge_all(&mut self, now: Timestamp) {
         let mut changed = Vec::new();
+        let quiet = self.quiet(now);
         for (machine, seat) in &mut self.seats {
             if seat.verdict == Some(Verdict::Alive) && seat.answers() {
                 continue;
             }
-            let Some(judgement) = judge(&seat.evidence, self.tempo.patience, now) else { continue };
+            let Some(mut judgement) = judge(&seat.evidence, self.tempo.patience, now) else { continue };
+            if judgement.verdict == Verdict::Down && quiet.contains_key(machine) {
+                let since = seat.evidence.silent_since();
+                let at_once = |other: &&Timestamp| other.since(since).max(since.since(**other)) < AT_ONCE;
+                let (silent, all) = (quiet.values().filter(at_once).count(), self.snapshot.machines.len());
+                if self.tempo.patience.is_brake_on(silent, all) {
+                    judgement.verdict = Verdict::Unreachable;
+                    let us = "it is more likely us than them, and nothing is moved";
+                    judgement.why = format!("{silent} of {all} machines went silent at once: {us}; {}", judgement.why);
+                }
+            }
             seat.judge_again = judgement.again;
             if seat.verdict == Some(judgement.verdict) {
                 continue;
@@ -433,6 +445,19 @@ impl Pass {
             }
             self.note(Write::Health(machine, health));
         }
+    }
+
+    /// Returns the machines that do not answer, and since when, but for those that have been down for a while.
+    fn quiet(&self, now: Timestamp) -> BTreeMap<MachineId, Timestamp> {
+        if self.scope != Scope::All {
+            return BTreeMap::new();
+        }
+        let silent = self.seats.iter().filter(|(_, seat)| !seat.evidence.failures.is_empty());
+        let fresh = silent.filter(|(machine, _)| {
+            let known = self.snapshot.health.get(machine).filter(|health| health.verdict == Verdict::Down);
+            known.is_none_or(|health| now.since(health.since) < AT_ONCE)
+        });
+        fresh.map(|(machine, seat)| (*machine, seat.evidence.silent_since())).collect()
     }
 
     fn is_global(&self, unit: &UnitName) -> bool {

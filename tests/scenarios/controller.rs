@@ -8,6 +8,7 @@ use std::time::Duration;
 use muster::core::cluster::Write;
 use muster::core::evidence::FailureKind;
 use muster::core::evidence::Phase;
+use muster::core::judge::BRAKE;
 use muster::core::judge::Patience;
 use muster::core::pass::Input;
 use muster::core::pass::Output;
@@ -97,7 +98,7 @@ impl World {
             whole_look_every: Duration::from_secs(15),
             retry_every: Duration::from_secs(1),
             begin_within: Duration::from_secs(10),
-            patience: Patience { down_after: Duration::from_millis(down_after) },
+            patience: Patience { down_after: Duration::from_millis(down_after), brake: BRAKE },
         }
     }
 

@@ -55,7 +55,7 @@ impl Server {
     }
 
     fn with(scheme: &str, name: &str, client: u16, peer: u16, cluster: &str, extra: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = in_memory();
         let client_url = format!("{scheme}://127.0.0.1:{client}");
         let peer_url = format!("http://127.0.0.1:{peer}");
         let data = folder.path().join("data").display().to_string();
@@ -177,4 +177,10 @@ impl Certificates {
     pub(crate) fn file(&self, name: &str) -> String {
         self.0.path().join(name).display().to_string()
     }
+}
+
+/// Returns a folder in memory where there is one: what is tested is the client, not how long this machine's disk takes
+/// to flush while others write to it.
+fn in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }

@@ -1,7 +1,6 @@
 use super::*;
-use crate::core::evidence::Phase;
 
-const PATIENCE: Patience = Patience { down_after: Duration::from_secs(10) };
+const PATIENCE: Patience = Patience { down_after: Duration::from_secs(10), brake: BRAKE };
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
@@ -95,4 +94,36 @@ fn only_the_first_and_the_latest_failures_are_kept() {
     let evidence = seen(&many);
     let kept: Vec<u64> = evidence.failures.iter().map(|(at, _)| at.as_millis() / 1000).collect();
     assert_eq!(kept, [1, 96, 97, 98, 99]);
+}
+
+fn seen_in(phases: &[(u64, Phase)]) -> Evidence {
+    let mut evidence = seen(&[]);
+    for (second, phase) in phases {
+        evidence.fail(at(*second), Failure { phase: *phase, ..failure(FailureKind::Silent) });
+    }
+    evidence
+}
+
+#[test]
+fn a_host_that_lets_us_in_and_does_nothing_is_sick_and_not_dead() {
+    assert_eq!(verdict(&seen_in(&[(1, Phase::Run), (9, Phase::Run)]), 12), Some(Verdict::Sick));
+    assert_eq!(verdict(&seen_in(&[(1, Phase::Run), (9, Phase::Authenticate)]), 12), Some(Verdict::Sick));
+}
+
+#[test]
+fn a_connection_that_was_open_before_proves_nothing_when_it_dies() {
+    assert_eq!(verdict(&seen_in(&[(1, Phase::Run), (9, Phase::Connect)]), 12), Some(Verdict::Down));
+}
+
+#[test]
+fn a_host_that_opens_the_door_and_says_nothing_is_given_twice_the_time() {
+    let evidence = seen_in(&[(1, Phase::Run), (9, Phase::KeyExchange)]);
+    assert_eq!(verdict(&evidence, 19), Some(Verdict::Suspect));
+    assert_eq!(verdict(&evidence, 20), Some(Verdict::Down));
+}
+
+#[test]
+fn the_brake_is_on_when_more_than_its_share_went_silent() {
+    assert!(!PATIENCE.is_brake_on(1, 2) && !PATIENCE.is_brake_on(1, 3) && !PATIENCE.is_brake_on(5, 10));
+    assert!(PATIENCE.is_brake_on(2, 3) && PATIENCE.is_brake_on(6, 10) && PATIENCE.is_brake_on(1, 1));
 }
