@@ -433,7 +433,9 @@ impl Pass {
             seat.verdict = Some(judgement.verdict);
             let known = self.snapshot.health.get(machine).map(|health| health.verdict);
             self.stale = true;
-            if self.scope == Scope::All && known != Some(judgement.verdict) {
+            // A leader that has just begun to look knows less of a machine than the one before that had given it up.
+            let begins = judgement.verdict == Verdict::Suspect && known.is_some_and(|known| known != Verdict::Alive);
+            if self.scope == Scope::All && known != Some(judgement.verdict) && !begins {
                 let last_seen = seat.evidence.answered.unwrap_or(seat.evidence.watched_since);
                 let health = Health { verdict: judgement.verdict, since: now, last_seen, why: judgement.why };
                 changed.push((*machine, known, health));

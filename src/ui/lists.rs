@@ -210,11 +210,18 @@ fn state(snapshot: &Snapshot, unit: &UnitName, target: Option<MachineId>) -> Des
     reported.map_or(DesiredState::Inactive, UnitState::reached)
 }
 
-/// Returns what present machines reported of units, by unit and machine-id.
+/// Returns what present machines reported of units, by unit and machine-id. What a machine reported before it fell
+/// silent counts only for the units that are still to be there.
 pub fn units(snapshot: &Snapshot) -> Vec<UnitRow> {
     let reports =
         snapshot.states.iter().flat_map(|(unit, states)| states.iter().map(move |(id, state)| (unit, id, state)));
-    let present = reports.filter(|(_, machine, _)| is_present(snapshot, **machine));
+    let placed = |unit: &UnitName, machine: MachineId| {
+        snapshot.placements.get(unit).is_none_or(|placement| placement.machine == machine)
+    };
+    let answers = |machine| matches!(verdict(snapshot, machine), Verdict::Alive | Verdict::Suspect);
+    let present = reports.filter(|(unit, machine, _)| {
+        is_present(snapshot, **machine) && (answers(**machine) || placed(unit, **machine))
+    });
     let row = |(unit, machine, state): (&UnitName, &MachineId, &UnitState)| UnitRow {
         unit: unit.clone(),
         load: state.load.clone(),

@@ -1,1 +1,72 @@
-//! The binary, run as a person runs it.
+//! The binary, run as a person runs it, at a desk of its own: a home and a folder with nothing in them.
+
+mod bad_input;
+mod settings;
+mod together;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::hosts::Said;
+use crate::hosts::bare;
+use crate::hosts::run;
+
+/// Where somebody works: nobody's settings, keys or clusters but their own.
+pub(super) struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    /// Sits down at an empty one.
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("home")).unwrap();
+        fs::create_dir(folder.path().join("work")).unwrap();
+        Self { folder }
+    }
+
+    /// Returns a path in the folder where muster is run.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("work").join(name)
+    }
+
+    /// Returns a path in the home directory.
+    pub(super) fn home(&self, name: &str) -> PathBuf {
+        self.folder.path().join("home").join(name)
+    }
+
+    /// Writes a file there, with folders as needed, and returns its name.
+    pub(super) fn write<'a>(&self, name: &'a str, text: impl AsRef<[u8]>) -> &'a str {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+        name
+    }
+
+    /// Prepares a muster.
+    pub(super) fn command(&self, args: &[&str]) -> Command {
+        let mut command = bare();
+        command.env("HOME", self.home("")).current_dir(self.path("")).args(args);
+        command
+    }
+
+    /// Runs muster.
+    pub(super) fn muster(&self, args: &[&str]) -> Said {
+        run(&mut self.command(args))
+    }
+
+    /// Runs muster, which must fail with this exit code and say these things on stderr and nothing on stdout.
+    #[track_caller]
+    pub(super) fn fails(&self, args: &[&str], code: i32, parts: &[&str]) {
+        let said = self.muster(args);
+        assert!(said.code == Some(code) && said.out.is_empty(), "{args:?}: {said:#?}");
+        for part in parts {
+            assert!(said.err.contains(part), "{args:?}: no {part:?} in {said:#?}");
+        }
+    }
+}
+
+/// A unit file that says this of itself.
+pub(super) fn unit(description: &str) -> String {
+    format!("[Unit]\nDescription={description}\n\n[Service]\nExecStart=/bin/sleep infinity\n")
+}

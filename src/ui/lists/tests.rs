@@ -132,6 +132,21 @@ fn list_units_shows_what_present_machines_reported() {
 }
 
 #[test]
+fn list_units_leaves_out_what_a_machine_reported_before_it_fell_silent_and_its_unit_went_elsewhere() {
+    let hello = |verdict, machine| {
+        let mut snapshot = cluster();
+        let health = Health { verdict, since: Timestamp::ZERO, last_seen: Timestamp::ZERO, why: String::new() };
+        snapshot.health.insert(id("113f16a7"), health);
+        let placement = snapshot.placements.get_mut("hello.service").unwrap();
+        placement.machine = id(machine);
+        units(&snapshot).iter().any(|row| row.unit.as_str() == "hello.service")
+    };
+    assert!(hello(Verdict::SshdDown, "113f16a7"), "it may well run there");
+    assert!(!hello(Verdict::SshdDown, "85c0c595"), "it was placed elsewhere");
+    assert!(hello(Verdict::Alive, "85c0c595"), "it runs twice, and that is to be seen");
+}
+
+#[test]
 fn fields_that_are_not_there_are_refused_in_fleets_words() {
     let refusal = |fields: &str| {
         let view = View { fields: fields.to_owned(), full: false, no_legend: false };
