@@ -19,6 +19,7 @@ use russh::client::Msg;
 use russh::keys::Algorithm;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
 
@@ -96,7 +97,10 @@ impl Connection {
         let client = Client { check, why: why.clone(), _over: over.clone().drop_guard() };
 
         // Only a host that has greeted takes a turn: a silent one has no need of the CPU.
-        let greeted = tokio::time::timeout(GREETING.min(limit), line.listen()).await.is_ok();
+        let began = Instant::now();
+        let greeted = tokio::time::timeout(GREETING.min(limit / 2), line.listen()).await.is_ok();
+        // Waiting for a turn is not the host's fault; waiting for its greeting is.
+        let left = limit.saturating_sub(began.elapsed());
         let turn = if greeted { turns.acquire().await.ok() } else { None };
         let shake = async {
             let shake = client::connect_stream(config, line, client);
@@ -107,7 +111,7 @@ impl Connection {
             }
             shake.await
         };
-        let shaken = tokio::time::timeout(limit, shake).await.map_err(|_| at.silent(limit))?;
+        let shaken = tokio::time::timeout(left, shake).await.map_err(|_| at.silent(limit))?;
         let mut handle = shaken.map_err(|error| refused(&error, &heard, &why, at))?;
 
         let at = At { host, phase: Phase::Authenticate };

@@ -55,7 +55,8 @@ impl Default for Deadlines {
             resolve: seconds(5),
             // Long enough for two more attempts of TCP's own (RFC 6298: after 1 s and after 3 s).
             connect: seconds(4),
-            key_exchange: seconds(10),
+            // A host that hangs accepts connections and never greets: this is most of the time until it is given up.
+            key_exchange: seconds(6),
             authenticate: seconds(20),
             shell: seconds(15),
             close: seconds(2),
