@@ -1,0 +1,150 @@
+//! Input that cannot be what was meant: one clear error, the exit code for it, and nothing half done.
+
+use std::io::pipe;
+use std::os::unix::fs::symlink;
+
+use super::Desk;
+use super::unit;
+use crate::hosts::run;
+
+#[test]
+fn a_unit_file_that_does_not_parse_is_refused_with_its_place_and_so_are_those_beside_it() {
+    let desk = Desk::new();
+    desk.write("good.service", unit("good"));
+    for (text, place) in [
+        (&b"[Unit]\nDescription=x\n  [Service\nExecStart=/bin/true\n"[..], "units/bad.service:3:3: "),
+        (b"[Service]\nExecStart /bin/true\n", "units/bad.service:2:1: no `=` in this line"),
+        (b"[Service]\nExecStart=/bin/\xff\n", "units/bad.service:2:16: not UTF-8"),
+        (b"[Service]\nExecStart=/bin/\0\n", "units/bad.service:2:16: a NUL byte"),
+        (b"[Service]\nExecStart=/bin/true \\", "units/bad.service:2:21: the file ends in a line"),
+        (&vec![b'#'; 2 << 20], "units/bad.service: longer than 1048576 bytes"),
+    ] {
+        desk.write("units/bad.service", text);
+        for verb in ["submit", "load", "start"] {
+            desk.fails(&[verb, "good.service", "units/bad.service"], 2, &["Error: ", place]);
+        }
+    }
+    std::fs::create_dir(desk.path("folder.service")).unwrap();
+    desk.fails(&["submit", "folder.service"], 2, &["folder.service: not a file"]);
+    assert_eq!(desk.muster(&["list-unit-files", "--no-legend"]).ok(), "", "nothing is half done");
+}
+
+#[test]
+fn a_requirement_that_cannot_be_is_refused_and_one_that_counts_for_nothing_is_warned_of() {
+    let desk = Desk::new();
+    desk.write("a.service", unit("a") + "[X-Fleet]\nMachineID=a\nGlobal=true\nMachineOf=b.service\n");
+    desk.fails(&["submit", "a.service"], 1, &["Unit a.service: [X-Fleet] "]);
+    desk.write("a.service", unit("a") + "[X-Fleet]\nMachineColour=blue\n");
+    let said = desk.muster(&["submit", "a.service"]);
+    assert!(said.err.contains("WARNING: Unit a.service: ") && said.err.contains("MachineColour"), "{said:#?}");
+    assert_eq!(said.ok(), "Unit a.service inactive\n");
+}
+
+#[test]
+fn a_name_that_no_unit_can_have_is_refused_with_the_reason() {
+    let desk = Desk::new();
+    let long = format!("{}.service", "a".repeat(300));
+    for (name, why) in [
+        ("a b.service", "invalid character ' ' in unit name"),
+        ("$(reboot).service", "invalid character '$' in unit name"),
+        ("a;b.service", "invalid character ';' in unit name"),
+        ("@a.service", "unit name cannot start in \"@\""),
+        (".a.service", "unit name cannot start in \".\""),
+        ("", "unit name cannot be empty"),
+        (&long, "unit name exceeds"),
+    ] {
+        for verb in ["submit", "load", "start", "stop", "unload", "destroy", "restart", "cat", "status", "journal"] {
+            desk.fails(&[verb, "--", name], 2, &["Error: ", why]);
+        }
+    }
+}
+
+#[test]
+fn a_unit_that_nobody_knows_is_an_error_and_a_failure() {
+    let desk = Desk::new();
+    for verb in ["submit", "load", "start"] {
+        desk.fails(&[verb, "web"], 1, &["unable to find Unit(web.service) in Registry or on filesystem"]);
+    }
+    for verb in ["stop", "unload", "restart", "destroy", "status", "journal"] {
+        desk.fails(&[verb, "web"], 1, &["Unit web.service does not exist"]);
+    }
+    desk.fails(&["cat", "web"], 1, &["Unit web.service not found"]);
+    desk.fails(&["ssh", "web"], 1, &["could not find matching unit or machine"]);
+    desk.fails(&["leave", "core-01"], 2, &["no machine is called core-01", "list-machines"]);
+}
+
+#[test]
+fn a_pattern_or_a_token_that_names_nothing_is_refused_before_any_host_is_reached() {
+    let desk = Desk::new();
+    desk.write("hosts", "[web]\nh1 ansible_host=192.0.2.1\n");
+    desk.fails(&["-i", "hosts", "join", "h9"], 2, &["no host or group matches `h9`"]);
+    desk.fails(&["-i", "hosts", "exec", "h9", "--", "true"], 2, &["no host or group matches `h9`"]);
+    desk.fails(&["-i", "nowhere", "join"], 2, &["nowhere"]);
+    desk.write("broken", "[web\nh1\n");
+    desk.fails(&["-i", "broken", "join"], 2, &["broken:1:"]);
+    let token = "0123456789abcdef0123456789abcdef";
+    desk.fails(&["-i", "hosts", "--token", token, "join"], 2, &[token, "not known", "muster discovery new"]);
+    desk.fails(&["--token", "no/token", "list-units"], 2, &["--token", "\"no/token\" is not a token"]);
+}
+
+#[test]
+fn a_store_that_cannot_be_is_refused_and_one_that_is_away_is_unreachable() {
+    let desk = Desk::new();
+    for store in ["", "etcd", "etcd://", "mysql://here", "sqlite:", "/var/lib/muster.db", "etcd://h:99999"] {
+        desk.fails(&["--store", store, "list-units"], 2, &["Error: ", "sqlite:PATH"]);
+    }
+    desk.fails(&["--store", "etcd://127.0.0.1:1", "list-units"], 3, &["Error: ", "127.0.0.1:1"]);
+    desk.write("file", "this is no database, and long enough for one to look for its header in it\n".repeat(20));
+    desk.fails(&["--store", "sqlite:file", "list-units"], 2, &["Error: ", "file"]);
+    desk.fails(&["--store", "sqlite:file/muster.db", "list-units"], 2, &["Error: ", "file/muster.db"]);
+    desk.fails(&["--store", "sqlite:/proc/muster.db", "list-units"], 2, &["Error: ", "/proc/muster.db"]);
+}
+
+#[test]
+fn what_clap_refuses_is_a_usage_error_and_help_is_none() {
+    let desk = Desk::new();
+    for args in [&["begin"][..], &["start"], &["list-units", "--colour"], &[]] {
+        desk.fails(args, 2, &["Usage: muster"]);
+    }
+    desk.fails(&["sweep", "--down-after", "0"], 2, &["'0' for '--down-after <SECONDS>'"]);
+    for args in [&["--help"][..], &["help"], &["start", "--help"], &["help", "start"], &["lab", "--help"], &["-h"]] {
+        assert!(desk.muster(args).ok().contains("Usage: muster"), "{args:?}");
+    }
+    assert!(desk.muster(&["--version"]).ok().starts_with("muster "));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let desk = Desk::new();
+    desk.write("a.service", unit("a"));
+    desk.muster(&["submit", "a.service"]).ok();
+    for args in [&["list-unit-files"][..], &["list-units"], &["cat", "a"], &["--help"]] {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let mut command = desk.command(args);
+        let output = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output();
+        let output = output.unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn it_is_fleetctl_too_and_brings_its_completions_and_man_pages() {
+    let desk = Desk::new();
+    symlink(env!("CARGO_BIN_EXE_muster"), desk.path("fleetctl")).unwrap();
+    let mut command = std::process::Command::new(desk.path("fleetctl"));
+    command.env_clear().env("HOME", desk.home("")).current_dir(desk.path("")).arg("list-unit-files");
+    assert_eq!(run(&mut command).ok(), "UNIT\tHASH\tDSTATE\tSTATE\tTARGET\n");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = desk.muster(&["completions", shell]).ok();
+        assert!(script.contains("list-unit-files") && script.contains("down-after"), "{shell}: {script}");
+    }
+    std::fs::create_dir(desk.path("man")).unwrap();
+    desk.muster(&["man", "man"]).ok();
+    for page in ["muster.1", "muster-start.1", "muster-list-machines.1", "muster-lab-up.1"] {
+        let text = std::fs::read_to_string(desk.path("man").join(page)).unwrap();
+        assert!(text.contains(".TH") && text.contains(".SH OPTIONS"), "{page}: {text}");
+    }
+    desk.fails(&["man", "nowhere"], 2, &["nowhere"]);
+}

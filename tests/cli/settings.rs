@@ -1,0 +1,111 @@
+//! Every global flag is also a variable and a line of `muster.toml`, and the first of the three that says something counts.
+
+use super::Desk;
+use super::unit;
+use crate::hosts::Said;
+use crate::hosts::run;
+
+/// Says a setting in each of the three ways, beside what is the same for all, and returns what came of each.
+fn each_way(desk: &Desk, name: &str, value: &str, args: &[&str]) -> [Said; 3] {
+    let flag = format!("--{name}");
+    let by_flag = desk.muster(&[&[&flag, value], args].concat());
+    let variable = format!("MUSTER_{}", name.to_uppercase().replace('-', "_"));
+    let by_variable = run(desk.command(args).env(variable, value));
+    let value = if name == "inventory" { format!("[{value:?}]") } else { format!("{value:?}") };
+    desk.write("muster.toml", format!("{name} = {value}\n"));
+    let by_file = desk.muster(args);
+    std::fs::remove_file(desk.path("muster.toml")).unwrap();
+    [by_flag, by_variable, by_file]
+}
+
+#[test]
+fn every_global_setting_can_be_a_flag_a_variable_or_a_line() {
+    let desk = Desk::new();
+    let here = |name: &str| desk.path(name).to_str().unwrap().to_owned();
+    desk.write("a.service", unit("a"));
+    desk.muster(&["--store", "sqlite:other.db", "--token", "other", "submit", "a.service"]).ok();
+    desk.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1\n");
+    desk.write("ssh_config", "Host *\n  Frobnicate\n  Port x\n");
+    let tls = ["--store", "etcds://127.0.0.1:1", "list-units"];
+    let exec = ["-i", "hosts", "exec", "h1", "--", "true"];
+    for (name, value, args, expected) in [
+        ("store", format!("sqlite:{}", here("other.db")), &["--token", "other", "cat", "a"][..], "Description=a"),
+        ("token", "other".to_owned(), &["--store", "sqlite:other.db", "cat", "a"], "Description=a"),
+        ("etcd-ca-file", here("no-ca"), &tls, "no-ca"),
+        ("etcd-password-file", here("no-password"), &[&["--etcd-username", "u"][..], &tls].concat(), "no-password"),
+        ("inventory", here("hosts"), &["inventory", "list"], "h1\n"),
+        ("ssh-config", here("ssh_config"), &exec, "ssh_config:"),
+        ("strict-host-key-checking", "perhaps".to_owned(), &exec, "--strict-host-key-checking: "),
+    ] {
+        let [flag, variable, file] = each_way(&desk, name, &value, args);
+        let all = format!("{}{}", flag.out, flag.err);
+        assert!(all.contains(expected), "{name}: {flag:#?}");
+        assert_eq!(flag, variable, "{name}");
+        assert_eq!(flag, file, "{name}");
+    }
+}
+
+#[test]
+fn the_certificate_its_key_and_the_user_can_be_said_in_each_way_too() {
+    let desk = Desk::new();
+    let here = |name: &str| desk.path(name).to_str().unwrap().to_owned();
+    desk.write("ca", "");
+    let tls = ["--store", "etcds://127.0.0.1:1", "--etcd-ca-file", "ca"];
+    let cert = [&tls[..], &["--etcd-key-file", "no-key", "list-units"]].concat();
+    let key = [&tls[..], &["--etcd-cert-file", "no-cert", "list-units"]].concat();
+    let user = ["--store", "etcd://127.0.0.1:1", "--etcd-password-file", "no-password", "list-units"];
+    for (name, value, args, expected) in [
+        ("etcd-cert-file", here("no-cert"), &cert, "no-"),
+        ("etcd-key-file", here("no-key"), &key, "no-"),
+        ("etcd-username", "u".to_owned(), &user.to_vec(), "no-password"),
+    ] {
+        let [flag, variable, file] = each_way(&desk, name, &value, args);
+        assert!(flag.err.contains(expected), "{name}: {flag:#?}");
+        assert_eq!(flag, variable, "{name}");
+        assert_eq!(flag, file, "{name}");
+    }
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
+    let desk = Desk::new();
+    desk.write("muster.toml", "token = \"file\"\nstore = \"sqlite:muster.db\"\n");
+    for token in ["file", "variable", "flag"] {
+        desk.write("a.service", unit(token));
+        desk.muster(&["--token", token, "submit", "a.service"]).ok();
+    }
+    let said = |args: &[&str], variable: Option<&str>| {
+        run(desk.command(args).envs(variable.map(|token| ("MUSTER_TOKEN", token)))).ok()
+    };
+    assert!(said(&["cat", "a"], None).contains("=file\n"));
+    assert!(said(&["cat", "a"], Some("variable")).contains("=variable\n"));
+    assert!(said(&["--token", "flag", "cat", "a"], Some("variable")).contains("=flag\n"));
+}
+
+#[test]
+fn a_settings_file_is_found_where_it_is_looked_for_and_its_paths_are_its_own() {
+    let desk = Desk::new();
+    desk.write("etc/muster.toml", "store = \"sqlite:here.db\"\ninventory = [\"hosts\"]\n");
+    desk.write("etc/hosts", "h1\n");
+    assert_eq!(desk.muster(&["--config", "etc/muster.toml", "inventory", "list"]).ok(), "h1\n");
+    desk.write("a.service", unit("a"));
+    desk.muster(&["--config", "etc/muster.toml", "submit", "a.service"]).ok();
+    assert!(desk.path("etc/here.db").exists() && !desk.path("here.db").exists());
+    // Without any, the cluster is kept in the home directory.
+    desk.muster(&["submit", "a.service"]).ok();
+    assert!(desk.home(".local/state/muster/muster.db").exists());
+    let user = desk.home(".config/muster");
+    std::fs::create_dir_all(&user).unwrap();
+    std::fs::write(user.join("muster.toml"), "token = \"no/token\"\n").unwrap();
+    desk.fails(&["list-units"], 2, &["--token"]);
+}
+
+#[test]
+fn a_settings_file_with_a_mistake_is_named_with_the_line() {
+    let desk = Desk::new();
+    desk.write("muster.toml", "store = \"sqlite:x.db\"\ncolour = \"blue\"\n");
+    desk.fails(&["list-units"], 2, &["muster.toml", "line 2", "colour"]);
+    desk.write("muster.toml", "store = \n");
+    desk.fails(&["list-units"], 2, &["muster.toml", "line 1"]);
+    desk.fails(&["--config", "nowhere.toml", "list-units"], 2, &["cannot read nowhere.toml"]);
+}
