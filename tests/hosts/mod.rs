@@ -3,9 +3,13 @@
 //! Each test boots a lab of its own, which takes a second or two, and shares nothing with the others. What is left of
 //! the lab of a test that was killed is removed by the next one that runs.
 
+mod bad_days;
+mod daemon;
 mod discovery;
+mod failover;
 mod lab;
 mod playbooks;
+mod walkthrough;
 
 use std::fs;
 use std::path::Path;

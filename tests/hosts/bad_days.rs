@@ -1,0 +1,191 @@
+//! Bad days on real hosts: each gets an error that names the host or the unit and says what to do, nothing is half done,
+//! and the next sweep puts right what can be.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use muster::lab::Lab;
+
+use super::Said;
+use super::daemon::Daemon;
+use super::daemon::join;
+use super::daemon::main_pid;
+use super::daemon::really_on;
+use super::daemon::unit_file;
+use super::lab;
+use super::lab_with_etcd;
+use super::muster;
+use super::run;
+use super::ssh;
+use super::ssh_as;
+use super::until;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+const SLEEPER: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
+
+/// Checks that a command failed with this exit code and said all this on stderr.
+#[track_caller]
+fn says(said: &Said, code: i32, parts: &[&str]) {
+    assert_eq!(said.code, Some(code), "{said:#?}");
+    for part in parts {
+        assert!(said.err.contains(part), "no {part:?} in {said:#?}");
+    }
+}
+
+/// Writes the lab's ssh_config anew under another name, with one thing replaced, and returns its path.
+fn ssh_config(lab: &Lab, name: &str, from: &str, to: &str) -> String {
+    let text = fs::read_to_string(lab.ssh_config()).unwrap();
+    assert!(text.contains(from), "{text}");
+    let path = lab.dir().join("units").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text.replace(from, to)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
+    let Some(lab) = lab(3) else { return };
+    let file = |name: &str| lab.dir().join(name).to_str().unwrap().to_owned();
+    let machines = || muster(&lab, &["list-machines", "--no-legend"]).ok().lines().count();
+
+    // A key that the host does not know.
+    let key = unit_file(&lab, "key", "");
+    fs::remove_file(&key).unwrap();
+    run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &key])).ok();
+    let config = ssh_config(&lab, "other-key", &file("key"), &key);
+    let refused = muster(&lab, &["--ssh-config", &config, "join", "core-01"]);
+    says(&refused, 3, &["core-01: authenticate: ", "Hint: "]);
+
+    // A host key that nobody has seen, and one that is another than it was.
+    let known = lab.dir().join("units/known_hosts");
+    fs::write(&known, "").unwrap();
+    let config = ssh_config(&lab, "other-hosts", &file("known_hosts"), known.to_str().unwrap());
+    let unknown = muster(&lab, &["--ssh-config", &config, "join", "core-01"]);
+    says(&unknown, 3, &["core-01: key exchange: ", "is not known", "Hint: ", "accept-new"]);
+    let other = fs::read_to_string(format!("{key}.pub")).unwrap();
+    fs::write(&known, format!("core-01,{} {other}", lab.hosts()[0].address)).unwrap();
+    for strict in ["yes", "accept-new"] {
+        let args = ["--ssh-config", &config, "--strict-host-key-checking", strict, "join", "core-01"];
+        says(&muster(&lab, &args), 3, &["core-01: key exchange: ", "is not the one in", "Hint: ", "known_hosts"]);
+    }
+
+    // A user whom sudo asks for a password.
+    let inventory =
+        unit_file(&lab, "inventory", &format!("h ansible_host={} ansible_user=guest\n", lab.hosts()[0].address));
+    let asks = muster(&lab, &["-i", &inventory, "join"]);
+    assert_ne!(asks.code, Some(0), "{asks:#?}");
+    says(&asks, asks.code.unwrap(), &["h: ", "sudo", "NOPASSWD"]);
+    assert_eq!(machines(), 0, "nothing is half done");
+
+    // A clone: refused, and the others join.
+    let id = lab.hosts()[0].machine;
+    ssh(&lab, "core-03", &format!("umount /etc/machine-id 2>/dev/null; echo {id} >/etc/machine-id"));
+    let clone = muster(&lab, &["join"]);
+    says(&clone, 1, &["core-03: its machine-id", "is that of core-01", "Hint: ", "systemd-machine-id-setup"]);
+    assert!(clone.out.contains("core-01 joined as ") && clone.out.contains("core-02 joined as "), "{clone:#?}");
+    assert_eq!(machines(), 2);
+
+    // With sudo that does not ask any user will do, and a new host key is noted when that is asked for.
+    fs::write(&known, "").unwrap();
+    let inventory =
+        unit_file(&lab, "inventory", &format!("core-02 ansible_host={} ansible_user=admin\n", lab.hosts()[1].address));
+    let args = ["--ssh-config", &config, "--strict-host-key-checking", "accept-new", "-i", &inventory, "join"];
+    assert_eq!(muster(&lab, &args).ok(), "core-02 updated\n");
+    assert!(fs::read_to_string(&known).unwrap().contains(&lab.hosts()[1].address.to_string()));
+    let web = unit_file(&lab, "web.service", &format!("{SLEEPER}[X-Fleet]\nMachineID={}\n", lab.hosts()[1].machine));
+    muster(&lab, &["start", &web]).ok();
+    assert_eq!(really_on(&lab, "web.service", &["core-01", "core-02"]), ["core-02"]);
+}
+
+#[test]
+fn a_unit_that_systemd_refuses_fails_alone() {
+    let Some(lab) = lab(1) else { return };
+    join(&lab);
+    let mut args = vec!["start".to_owned()];
+    for name in ["a.service", "c.service"] {
+        args.push(unit_file(&lab, name, SLEEPER));
+    }
+    args.push(unit_file(
+        &lab,
+        "b.service",
+        "[Service]\nExecStart=sleep; relative\nType=nonsense\nExecStart=also/relative\n",
+    ));
+    args.push(unit_file(&lab, "d.service", "[Service]\nExecStart=/does/not/exist\n"));
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let started = muster(&lab, &args);
+    says(&started, 1, &["Unit b.service: ", "core-01", "Hint: ", "muster status"]);
+    assert!(started.err.contains("Unit d.service: failed (failed) on core-01"), "{started:#?}");
+    assert!(started.out.contains("Unit a.service launched on") && started.out.contains("Unit c.service launched on"));
+    assert!(!started.out.contains("Unit b.service launched"), "{started:#?}");
+    for unit in ["a.service", "c.service"] {
+        assert_ne!(main_pid(&lab, "core-01", unit), "0");
+    }
+    let sweep = muster(&lab, &["sweep"]);
+    assert_eq!(sweep.code, Some(1), "{sweep:#?}");
+    assert!(sweep.out.contains("Unit b.service: ") && sweep.out.contains("Unit d.service: "), "{sweep:#?}");
+    assert!(!sweep.out.contains("a.service") && !sweep.out.contains("c.service"), "{sweep:#?}");
+    // Once it is mended it runs, and the others have never stopped.
+    let pid = main_pid(&lab, "core-01", "a.service");
+    muster(&lab, &["destroy", "b.service", "d.service"]).ok();
+    muster(&lab, &["start", &unit_file(&lab, "b.service", SLEEPER)]).ok();
+    assert_ne!(main_pid(&lab, "core-01", "b.service"), "0");
+    assert_eq!(main_pid(&lab, "core-01", "a.service"), pid);
+    assert_eq!(muster(&lab, &["sweep"]), Said { code: Some(0), out: String::new(), err: String::new() });
+}
+
+#[test]
+fn a_full_run_leaves_nothing_half_done_and_is_put_right_by_a_sweep_once_there_is_room() {
+    let Some(lab) = lab(1) else { return };
+    join(&lab);
+    muster(&lab, &["start", &unit_file(&lab, "old.service", SLEEPER)]).ok();
+    let pid = main_pid(&lab, "core-01", "old.service");
+    ssh(&lab, "core-01", "mount -o remount,size=8M /run");
+    let fill = ssh_as(&lab, "root", "core-01", "cat /dev/zero >/run/fill");
+    assert!(fill.err.contains("No space left"), "{fill:#?}");
+    let full = muster(&lab, &["start", &unit_file(&lab, "new.service", SLEEPER)]);
+    says(&full, 1, &["core-01 is sick: run: ", "is /run full", "Unit new.service: "]);
+    let look = "ls /run/fleet/units /run/muster/new; systemctl is-enabled new.service 2>&1";
+    let left = ssh_as(&lab, "root", "core-01", look).out;
+    assert!(!left.contains("new.service\n") && left.contains("old.service"), "{left}");
+    let sweep = muster(&lab, &["sweep"]);
+    assert!(sweep.code == Some(1) && sweep.out.contains("is /run full"), "{sweep:#?}");
+    assert_eq!(main_pid(&lab, "core-01", "old.service"), pid);
+    ssh(&lab, "core-01", "rm /run/fill");
+    assert_eq!(muster(&lab, &["sweep"]).code, Some(0));
+    assert_ne!(main_pid(&lab, "core-01", "new.service"), "0");
+    assert_eq!(main_pid(&lab, "core-01", "old.service"), pid);
+}
+
+#[test]
+fn a_store_that_is_away_touches_no_unit() {
+    let Some(lab) = lab_with_etcd(3) else { return };
+    join(&lab);
+    let units = ["a.service", "b.service", "c.service"].map(|name| unit_file(&lab, name, SLEEPER));
+    muster(&lab, &["start", &units[0], &units[1], &units[2]]).ok();
+    let controller = Daemon::controller(&lab, 4);
+    let hosts = ["core-01", "core-02", "core-03"];
+    let look = "systemctl show --value --property MainPID a.service b.service c.service";
+    let pids = || hosts.map(|host| ssh(&lab, host, look));
+    let before = pids();
+    for host in &hosts[1..] {
+        ssh(&lab, host, "systemctl stop etcd");
+    }
+    for args in [&["list-units"][..], &["stop", "a.service"], &["sweep"]] {
+        says(&muster(&lab, args), 3, &["Error: store etcd://", "Hint: No unit was touched."]);
+    }
+    controller.says("units are left as they are");
+    assert_eq!(pids(), before);
+    for host in &hosts[1..] {
+        ssh(&lab, host, "systemctl start --no-block etcd");
+    }
+    let led = || controller.said().matches("leads (epoch ").count();
+    until("the controller leads again", LIMIT, led, |count| *count == 2);
+    muster(&lab, &["stop", "a.service"]).ok();
+    muster(&lab, &["start", "a.service"]).ok();
+    let after = pids();
+    let changed = |at: usize| before[at].lines().zip(after[at].lines()).filter(|(was, is)| was != is).count();
+    assert_eq!((0..3).map(changed).sum::<usize>(), 1, "only a.service was stopped: {before:?} {after:?}");
+    assert_eq!(muster(&lab, &["list-machines", "--no-legend"]).ok().lines().count(), 3);
+}
