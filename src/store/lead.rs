@@ -33,6 +33,9 @@ pub const TTL: Duration = Duration::from_secs(10);
 /// How often somebody who waits for the lead looks whether it is free.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long a store may be away before somebody who waits for the lead gives up.
+const AWAY: Duration = Duration::from_secs(5);
+
 /// What somebody leads for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -126,7 +129,8 @@ pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result
     }
 }
 
-/// Takes the lead as soon as it is free, or says who still has it after `wait`.
+/// Takes the lead as soon as it is free, or says who still has it after `wait`. A store that is away is given a little
+/// while to come back: its servers may be electing a leader because one of them went down with the host we come for.
 pub async fn take_within(
     store: &SharedStore,
     keys: &Keys,
@@ -134,10 +138,12 @@ pub async fn take_within(
     wait: Duration,
 ) -> Result<Result<Lead, Holder>, StoreError> {
     let deadline = Instant::now() + wait;
+    let back = Instant::now() + AWAY;
     loop {
-        match take(store, keys, kind).await? {
-            Err(_) if Instant::now() + LOOK < deadline => tokio::time::sleep(LOOK).await,
-            taken => return Ok(taken),
+        match take(store, keys, kind).await {
+            Ok(Err(_)) if Instant::now() + LOOK < deadline => tokio::time::sleep(LOOK).await,
+            Err(StoreError::Away { .. }) if Instant::now() < back => tokio::time::sleep(LOOK).await,
+            taken => return taken,
         }
     }
 }
@@ -210,16 +216,17 @@ async fn keep(store: SharedStore, lease: LeaseId, extend: watch::Sender<Instant>
         let asked = Instant::now();
         // A store that did not answer is asked again soon: there is time for that before the lead is over.
         pause = TTL / 20;
-        match store.keep_alive(lease).await {
-            Ok(()) => {
+        let kept = tokio::time::timeout(TTL / 5, store.keep_alive(lease)).await;
+        match kept {
+            Ok(Ok(())) => {
                 pause = TTL / 3;
                 let _ = extend.send(asked + TTL * 2 / 3);
             }
-            Err(StoreError::LeaseGone(_)) => {
+            Ok(Err(StoreError::LeaseGone(_))) => {
                 let _ = extend.send(asked);
                 return;
             }
-            Err(_) => {}
+            Ok(Err(_)) | Err(_) => {}
         }
     }
 }

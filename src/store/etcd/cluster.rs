@@ -25,8 +25,8 @@ use super::super::open::Credentials;
 use super::super::open::EtcdLocation;
 use super::error::Trouble;
 
-/// How long a request may take, on however many servers.
-const DEADLINE: Duration = Duration::from_secs(3);
+/// How long a request may take, on however many servers: longer than they take to elect a leader.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long to wait before asking a server again that has no leader to ask.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -104,6 +104,7 @@ impl Cluster {
         let deadline = Instant::now() + DEADLINE;
         let mut left = self.0.servers.len();
         let mut at = self.0.preferred.load(Ordering::Relaxed);
+        let mut electing = false;
         loop {
             // A silent server leaves time for the others.
             let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(left.max(1)).unwrap_or(1);
@@ -126,13 +127,14 @@ impl Cluster {
             if !again {
                 return Err(trouble);
             }
+            electing |= matches!(trouble, Trouble::NoLeader(_));
             if left == 0 {
-                let no_leader = matches!(trouble, Trouble::NoLeader(_));
-                if !no_leader || Instant::now() + PAUSE >= deadline {
+                if !electing || Instant::now() + PAUSE >= deadline {
                     return Err(trouble);
                 }
                 // An election is on: it takes about a second.
                 tokio::time::sleep(PAUSE).await;
+                electing = false;
                 left = self.0.servers.len();
             }
         }
