@@ -63,6 +63,9 @@ pub struct Tempo {
     pub patience: Patience,
 }
 
+/// The systemd that looks for a unit's file anew when one may have come: until then it has to be reloaded (its NEWS).
+const FINDS_NEW_FILES: u32 = 247;
+
 /// How late a pass may be called before it doubts its own view of who has been silent for how long.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -618,6 +621,7 @@ impl Pass {
                 machine: Some(machine),
                 epoch: self.epoch,
                 expires: seat.expiry(now, self.tempo.begin_within).filter(|_| !steps.is_empty()),
+                reload: self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
                 files: files.collect(),
                 steps: steps.clone(),
             };

@@ -21,6 +21,8 @@ pub struct Visit {
     pub epoch: u64,
     /// The host's uptime after which it must refuse the steps: a script that was stuck in a buffer is not obeyed.
     pub expires: Option<Duration>,
+    /// Whether the host's systemd must be told of every new file, or only of those that it knew before.
+    pub reload: bool,
     /// What to do, in this order.
     pub steps: Vec<Step>,
     /// The texts of the files that the steps name.

@@ -82,7 +82,8 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), Unquotable> {
         let text = visit.files.get(&hash).map_or("", |file| file.text());
         call("m_write", format!(" {} {}", quote(step.unit.as_str())?, quote(text)?));
     }
-    call("m_load", names(|action| matches!(action, Action::Load { .. }))?);
+    let load = if visit.reload { "m_load always" } else { "m_load known" };
+    call(load, names(|action| matches!(action, Action::Load { .. }))?);
     call("m_each enable 'enable --runtime'", names(|action| matches!(action, Action::Load { install: true, .. }))?);
     call("m_stop stop", names(|action| action == Action::Stop)?);
     // One call per verb and count: nearly always one for all the units.

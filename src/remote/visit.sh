@@ -26,13 +26,19 @@ m_write() {
   m_say said load "$1" "cannot write to $m_run: is /run full?"
   return 1
 }
+# A reload costs systemd more than a start does. Newer ones find a file by themselves that they have not read before; what
+# they know of a unit already, by an older file or because another names it, they must be told to read again.
 m_load() {
-  for m_u in "$@"; do shift; [ -e "$m_run/new/$m_u" ] && set -- "$@" "$m_units/$m_u"; done
+  m_reload=$1; shift
+  for m_u in "$@"; do shift; [ -e "$m_run/new/$m_u" ] && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
-  for m_u in "$@"; do set -- "$@" "$m_run/new/${m_u##*/}"; shift; done
+  [ "$m_reload" = always ] || m_reload=$(systemctl list-units --all --full --plain --no-legend --no-pager -- "$@" 2>&1) ||
+    m_reload=always
+  for m_u in "$@"; do set -- "$@" "$m_run/new/$m_u"; shift; done
   m_out=$(mv -f -- "$@" "$m_units/" 2>&1) || m_said "load -" "$m_out"
   for m_u in "$@"; do set -- "$@" "$m_units/${m_u##*/}"; shift; done
-  m_each load "link --runtime" "$@"
+  m_each load "link --runtime --no-reload" "$@"
+  [ -z "$m_reload" ] || m_out=$(systemctl daemon-reload 2>&1) || m_said "load -" "$m_out"
 }
 m_stop() {
   m_group=$1; shift

@@ -31,9 +31,9 @@ root=${0%/bin/systemctl}
 { printf '%s\0' "$@"; printf '\n'; } >>"$root/asked"
 verb=$1
 case $verb in
-  list-units) for unit in "$root"/run/fleet/units/*; do
+  list-units) for unit in "$root"/run/fleet/units/* "$root"/known/*; do
       [ -e "$unit" ] && printf '%s loaded active running words of a description\n' "${unit##*/}"
-    done ;;
+    done; true ;;
   is-active) while [ "$1" != -- ]; do shift; done; shift; for unit; do echo inactive; done ;;
   *) status=0
     while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done; [ $# -gt 0 ] && shift
@@ -134,6 +134,7 @@ fn launch(names: &[&str], text: &str) -> Visit {
         machine: Some(MACHINE.parse().unwrap()),
         epoch: 5,
         expires: None,
+        reload: false,
         steps: load.chain(start).collect(),
         files: [(hash, file)].into(),
     }
@@ -158,12 +159,32 @@ fn a_unit_is_written_linked_started_and_seen() {
     let asked = fs::read_to_string(host.path("asked")).unwrap().replace('\0', " ");
     let path = host.path("run/fleet/units/web.service");
     let expected = [
-        format!("link --runtime -- {} ", path.display()),
+        "list-units --all --full --plain --no-legend --no-pager -- web.service ".to_owned(),
+        format!("link --runtime --no-reload -- {} ", path.display()),
         "enable --runtime -- web.service ".to_owned(),
         "start --no-block -- web.service ".to_owned(),
         "list-units --all --full --plain --no-legend --no-pager ".to_owned(),
     ];
     assert_eq!(asked.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn systemd_is_reloaded_only_for_what_it_may_have_read_before() {
+    let reloads = |prepare: fn(&Host, &mut Visit)| {
+        let host = Host::new();
+        let mut visit = launch(&["a.service", "b.service"], "[Service]\nExecStart=/bin/true\n");
+        prepare(&host, &mut visit);
+        host.visit(&visit);
+        let asked = fs::read_to_string(host.path("asked")).unwrap();
+        asked.lines().filter(|line| line.starts_with("daemon-reload")).count()
+    };
+    assert_eq!(reloads(|_, _| ()), 0, "it finds new files by itself");
+    assert_eq!(reloads(|_, visit| visit.reload = true), 1, "an older one does not");
+    let known = |host: &Host, _: &mut Visit| {
+        fs::create_dir(host.path("known")).unwrap();
+        fs::write(host.path("known/b.service"), "").unwrap();
+    };
+    assert_eq!(reloads(known), 1, "another unit named this one, or it was there before");
 }
 
 #[test]
