@@ -15,6 +15,7 @@ use crate::store::StoreError;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
 use crate::store::layout;
+use crate::store::layout::EVENTS_KEPT;
 use crate::store::lead;
 use crate::store::lead::Holder;
 use crate::store::lead::Kind;
@@ -77,6 +78,7 @@ async fn lead_once(
     };
     *stood_by_for = None;
     stage(Stage::Leads(lead.epoch()));
+    layout::prune_events(&lead, &office.keys, EVENTS_KEPT).await?;
     let mut follower = Follower::new(office.store.clone(), office.keys.prefixes());
     let snapshot = loop {
         match follower.next().await {

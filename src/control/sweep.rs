@@ -15,6 +15,7 @@ use crate::pass::Means;
 use crate::pass::Tell;
 use crate::store::StoreError;
 use crate::store::layout;
+use crate::store::layout::EVENTS_KEPT;
 use crate::store::lead;
 use crate::store::lead::Holder;
 use crate::store::lead::Kind;
@@ -51,9 +52,58 @@ pub async fn sweep(office: &Office, waits: Waits, tell: &mut Tell<'_>) -> Result
     let mut pass = Pass::new(lead.epoch(), Scope::All, super::tempo(waits.patience), snapshot);
     let means = Means::new(office, lead);
     let ended = pass::run(&mut pass, &means, None, Ending::Settled(waits.settle), tell).await;
+    if matches!(ended, Ok(Ended::Finished))
+        && let Err(error) = layout::prune_events(&means.lead, &means.keys, EVENTS_KEPT).await
+    {
+        // What the sweep is for has been done; the next one does this.
+        tracing::warn!("the event log was not shortened: {error}");
+    }
     means.lead.release().await;
     Ok(match ended? {
         Ended::Finished => Swept::Found(findings(&pass, &Scope::All)),
         Ended::Stopped | Ended::Deposed => Swept::Stopped,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::core::cluster::Event;
+    use crate::core::cluster::Write;
+    use crate::core::judge::BRAKE;
+    use crate::core::time::Timestamp;
+    use crate::pass::Clock;
+    use crate::remote::ssh;
+    use crate::store::COMMIT_LIMIT;
+    use crate::store::MemoryStore;
+    use crate::store::layout::Keys;
+
+    #[tokio::test]
+    async fn a_sweep_leaves_no_more_events_than_are_kept() {
+        let office = Office {
+            store: Arc::new(MemoryStore::new()),
+            keys: Keys::new("default").unwrap(),
+            remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
+            clock: Clock::start(),
+            stop: CancellationToken::new(),
+        };
+        let event = |at: usize| {
+            let at = Timestamp::from_millis(at.try_into().unwrap());
+            Write::Log(Event { at, machine: None, unit: None, what: "done".to_owned(), trouble: false })
+        };
+        let events: Vec<Write> = (0..EVENTS_KEPT + 7).map(event).collect();
+        for portion in events.chunks(COMMIT_LIMIT) {
+            office.store.commit(vec![], office.keys.changes(portion)).await.unwrap();
+        }
+        let patience = Patience { down_after: Duration::ZERO, brake: BRAKE };
+        let waits = Waits { patience, settle: Duration::ZERO, lock_wait: Duration::ZERO };
+        let swept = sweep(&office, waits, &mut |_, _| ()).await.unwrap();
+        assert!(matches!(swept, Swept::Found(found) if found.is_empty()));
+        let kept = layout::read_events(&*office.store, &office.keys).await.unwrap();
+        assert_eq!((kept.len(), kept[0].at.as_millis()), (EVENTS_KEPT, 7), "the oldest are gone");
+    }
 }

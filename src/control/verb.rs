@@ -349,7 +349,9 @@ async fn follow(
     waits: Waits,
     notify: &mut Notify<'_>,
 ) -> Result<Vec<Finding>, VerbError> {
-    let mut follower = Follower::new(office.store.clone(), office.keys.prefixes());
+    let mut prefixes = office.keys.prefixes();
+    prefixes.push(office.keys.events());
+    let mut follower = Follower::new(office.store.clone(), prefixes);
     let mut snapshot = Snapshot::default();
     let mut left = wanted.clone();
     let mut found = Vec::new();

@@ -34,6 +34,7 @@ use crate::store::StoreError;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
 use crate::store::layout;
+use crate::store::layout::EVENTS_KEPT;
 use crate::store::layout::Keys;
 use crate::store::lead::Lead;
 
@@ -63,6 +64,9 @@ impl Clock {
         self.began + at.since(self.at)
     }
 }
+
+/// After how many events of its own a run sees to it that the log keeps no more than it should.
+const EVENTS_BETWEEN_PRUNES: usize = 300;
 
 /// When a run ends.
 #[derive(Debug, Clone)]
@@ -122,7 +126,7 @@ pub async fn run(
     ending: Ending,
     tell: &mut Tell<'_>,
 ) -> Result<Ended, StoreError> {
-    let mut shell = Shell { means, trips: JoinSet::new(), commit: None, settled: None };
+    let mut shell = Shell { means, trips: JoinSet::new(), commit: None, settled: None, logged: 0 };
     let mut input = Input::Tick;
     loop {
         for output in pass.handle(input, means.clock.now()) {
@@ -151,6 +155,8 @@ struct Shell<'a> {
     trips: JoinSet<Trip>,
     commit: Option<Commit>,
     settled: Option<Instant>,
+    /// Events since the log was last shortened.
+    logged: usize,
 }
 
 impl Shell<'_> {
@@ -158,11 +164,17 @@ impl Shell<'_> {
         for write in writes {
             if let Write::Log(event) = write {
                 tell(snapshot, event);
+                self.logged += 1;
             }
         }
-        let changes = self.means.keys.changes(writes);
+        let keys = self.means.keys.clone();
         let lead = self.means.lead.clone();
-        self.commit = Some(Box::pin(async move { lead.commit(changes).await }));
+        let changes = keys.changes(writes);
+        let prune = self.logged >= EVENTS_BETWEEN_PRUNES;
+        self.logged = if prune { 0 } else { self.logged };
+        self.commit = Some(Box::pin(async move {
+            Ok(lead.commit(changes).await? && (!prune || layout::prune_events(&lead, &keys, EVENTS_KEPT).await?))
+        }));
     }
 
     fn visit(&mut self, snapshot: &Snapshot, machine: MachineId, visit: Visit, glance: bool) {

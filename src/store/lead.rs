@@ -20,6 +20,7 @@ use super::Change;
 use super::Check;
 use super::LeaseId;
 use super::SharedStore;
+use super::Store;
 use super::StoreError;
 use super::layout::Keys;
 use super::layout::Slot;
@@ -153,6 +154,11 @@ impl Lead {
         let (extend, valid) = watch::channel(asked + TTL * 2 / 3);
         let keeper = tokio::spawn(keep(store.clone(), lease, extend));
         Self { store, guard, epoch, lease, valid, keeper }
+    }
+
+    /// Returns the store in which the lead is held.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
     /// Returns the leader's number.

@@ -11,6 +11,7 @@ use crate::store::Changed;
 use crate::store::Listing;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::lead::Lead;
 
 /// How many events a cluster keeps.
 pub const EVENTS_KEPT: usize = 2000;
@@ -44,6 +45,13 @@ pub fn event(keys: &Keys, changed: &Changed) -> Option<Event> {
         Changed::Set(entry) if entry.key.starts_with(&keys.events()) => decode(&entry.value).ok(),
         Changed::Set(_) | Changed::Gone { .. } => None,
     }
+}
+
+/// Removes the oldest events beyond the newest `keep`, and says whether we still lead: only a leader does this, so that
+/// no two do it at once.
+pub async fn prune_events(lead: &Lead, keys: &Keys, keep: usize) -> Result<bool, StoreError> {
+    let listing = lead.store().list(&keys.events()).await?;
+    lead.commit(surplus_events(keys, &listing, keep)).await
 }
 
 /// Returns the changes that leave the newest `keep` of the listed events.

@@ -12,6 +12,7 @@ mod tests;
 
 pub use events::EVENTS_KEPT;
 pub use events::event;
+pub use events::prune_events;
 pub use events::read_events;
 pub use events::surplus_events;
 pub use files::orphans;
@@ -39,6 +40,7 @@ pub struct Keys {
     token: String,
     registry: String,
     cluster: String,
+    events: String,
 }
 
 impl Keys {
@@ -52,6 +54,7 @@ impl Keys {
             token: token.to_owned(),
             registry: format!("{REGISTRY}{token}/"),
             cluster: format!("/muster/{token}/"),
+            events: format!("/muster/.events/{token}/"),
         })
     }
 
@@ -60,7 +63,8 @@ impl Keys {
         &self.token
     }
 
-    /// Returns the prefixes under which everything about the cluster is: the registry's and muster's own.
+    /// Returns the prefixes under which everything is that decisions are made from: the registry's and muster's own.
+    /// The event log is elsewhere, so that nobody reads it who does not want it.
     pub fn prefixes(&self) -> Vec<String> {
         vec![self.registry.clone(), self.cluster.clone()]
     }
@@ -75,9 +79,9 @@ impl Keys {
         format!("{}members/", self.registry)
     }
 
-    /// Returns the prefix of the event log.
+    /// Returns the prefix of the event log. No token starts with a dot, so it is no other cluster's.
     pub fn events(&self) -> String {
-        format!("{}events/", self.cluster)
+        self.events.clone()
     }
 
     /// Turns what a leader decided into changes to keys. Of two that set the same key, the later one counts.

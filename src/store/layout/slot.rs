@@ -35,7 +35,7 @@ pub enum Slot {
 impl Keys {
     /// Returns the key of a place.
     pub fn key(&self, slot: &Slot) -> String {
-        let (registry, cluster) = (&self.registry, &self.cluster);
+        let (registry, cluster, events) = (&self.registry, &self.cluster, &self.events);
         match slot {
             Slot::Size => format!("{registry}_config/size"),
             Slot::Member(id) => format!("{registry}members/{id}"),
@@ -47,7 +47,7 @@ impl Keys {
             Slot::State(name, id) => format!("{cluster}states/{name}/{id}"),
             Slot::Leader => format!("{cluster}leader"),
             Slot::Epoch => format!("{cluster}epoch"),
-            Slot::Event(name) => format!("{cluster}events/{name}"),
+            Slot::Event(name) => format!("{events}{name}"),
         }
     }
 
@@ -62,6 +62,9 @@ impl Keys {
     pub fn slot(&self, key: &str) -> Result<Option<Slot>, String> {
         if let Some(rest) = key.strip_prefix(&self.registry) {
             return Ok(registered(rest));
+        }
+        if let Some(name) = key.strip_prefix(&self.events) {
+            return Ok(Some(Slot::Event(name.to_owned())));
         }
         let Some(rest) = key.strip_prefix(&self.cluster) else {
             return Ok(None);
@@ -83,7 +86,6 @@ impl Keys {
                 let (name, id) = name.rsplit_once('/').ok_or("the machine is missing")?;
                 Slot::State(unit(name)?, machine(id)?)
             }
-            "events" => Slot::Event(name.to_owned()),
             _ => return Ok(None),
         }))
     }

@@ -78,7 +78,7 @@ fn every_place_has_one_key_and_is_read_back_from_it() {
         (Slot::Epoch, "/muster/default/epoch".to_owned()),
         (
             Slot::Event("000000000000005-00000-abc".to_owned()),
-            "/muster/default/events/000000000000005-00000-abc".to_owned(),
+            "/muster/.events/default/000000000000005-00000-abc".to_owned(),
         ),
     ];
     for (slot, key) in slots {
@@ -91,6 +91,7 @@ fn every_place_has_one_key_and_is_read_back_from_it() {
 fn keys_of_others_are_left_alone() {
     for key in [
         "/muster/other/units/a.service",
+        "/muster/.events/other/000000000000005-00000-abc",
         "/muster/default/rollouts/a",
         "/",
         "",

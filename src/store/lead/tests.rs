@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::store::Store;
 use crate::store::flaky::Flaky;
+use crate::store::layout::prune_events;
 
 fn keys() -> Keys {
     Keys::new("default").unwrap()
@@ -24,6 +25,20 @@ async fn one_leads_and_the_others_are_told_who() {
     assert_eq!((holder.kind, holder.pid, holder.epoch), (Kind::Controller, std::process::id(), first.epoch()));
     first.release().await;
     assert!(lead(&store).await.epoch() > first.epoch());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_no_more_removes_no_events() {
+    let (store, keys) = (Flaky::default(), keys());
+    let events: Vec<Change> = (0..9).map(|at| Change::put(keys.key(&Slot::Event(format!("{at}"))), "{}")).collect();
+    store.commit(vec![], events).await.unwrap();
+    let count = async || store.list(&keys.events()).await.unwrap().entries.len();
+    let first = lead(&store).await;
+    assert!(prune_events(&first, &keys, 5).await.unwrap());
+    assert_eq!(count().await, 5);
+    first.release().await;
+    assert!(!prune_events(&first, &keys, 2).await.unwrap());
+    assert_eq!(count().await, 5);
 }
 
 #[tokio::test(start_paused = true)]
