@@ -1,0 +1,102 @@
+//! The ground that everything is measured on: a lab, muster as a user runs it, and a look at the hosts that costs them
+//! next to nothing.
+
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::ChildStdin;
+use std::process::ChildStdout;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use muster::lab::Lab;
+use muster::lab::Options;
+use muster::lab::Scratch;
+
+/// How long anything may take before the run is given up.
+const LIMIT: Duration = Duration::from_mins(3);
+
+/// Boots a lab in a directory of its own.
+pub(crate) fn lab(name: &str, hosts: usize, etcd: bool) -> Scratch {
+    let dir = PathBuf::from(format!("/tmp/muster-bench-{}-{name}", std::process::id()));
+    let mut options = Options::new(dir);
+    options.hosts = Some(hosts);
+    options.etcd = Some(etcd);
+    options.say = |text| eprintln!("{text}");
+    let start = Instant::now();
+    let lab = Lab::scratch(&options).expect("a lab");
+    eprintln!("lab of {hosts} hosts: {:.1} s", start.elapsed().as_secs_f64());
+    lab
+}
+
+/// Prepares muster against a lab.
+pub(crate) fn muster(lab: &Lab) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/nonexistent");
+    command.env("LC_ALL", "C.UTF-8").env("MUSTER_CONFIG", lab.config());
+    command
+}
+
+/// Runs a command that must succeed, and says how long it took.
+pub(crate) fn timed(command: &mut Command) -> Duration {
+    let start = Instant::now();
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    let took = start.elapsed();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    took
+}
+
+/// Prepares OpenSSH's client for a command on a host.
+pub(crate) fn ssh(lab: &Lab, host: &str, command: &str) -> Command {
+    let mut ssh = Command::new("ssh");
+    ssh.arg("-F").arg(lab.ssh_config()).args(["-o", "BatchMode=yes", host, command]);
+    ssh
+}
+
+/// Waits until something is so, and says how long it took since `start`.
+pub(crate) fn wait(start: Instant, what: &str, mut so: impl FnMut() -> bool) -> Duration {
+    while !so() {
+        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    start.elapsed()
+}
+
+/// Counts the units that run on a host, by their control groups: a resident shell's own work, without a process.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    child: Child,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Counter {
+    pub(crate) fn open(lab: &Lab, host: &str) -> Self {
+        let mut child = ssh(lab, host, "sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ssh");
+        let (ask, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut counter = Self { child, ask, answers };
+        counter.count();
+        counter
+    }
+
+    /// Returns how many instances of `bench@.service` have a process there.
+    pub(crate) fn count(&mut self) -> usize {
+        let ask = "c=/sys/fs/cgroup/systemd; [ -d $c ] || c=/sys/fs/cgroup; n=0; \
+                   for u in $c/system.slice/system-bench.slice/bench@*; do [ ! -d $u ] || n=$((n+1)); done; echo $n\n";
+        self.ask.write_all(ask.as_bytes()).expect("the host listens");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("the host answers");
+        line.trim().parse().expect("a number")
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

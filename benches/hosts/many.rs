@@ -1,0 +1,186 @@
+//! Many hosts: joining them, looking at them when there is nothing to do, what the controller weighs, and failover.
+
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::process::Child;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use muster::cli::settings::Flags;
+use muster::control;
+use muster::control::Office;
+use muster::core::judge::BRAKE;
+use muster::core::judge::Patience;
+use muster::core::pass::Pass;
+use muster::core::roster::Scope;
+use muster::lab::Lab;
+use muster::pass;
+use muster::pass::Clock;
+use muster::pass::Ended;
+use muster::pass::Ending;
+use muster::pass::Means;
+use muster::remote::ssh::Ssh;
+use muster::store;
+use muster::store::layout;
+use muster::store::layout::Keys;
+use muster::store::lead;
+use muster::store::lead::Kind;
+
+use crate::Wish;
+use crate::ground;
+use crate::table::Table;
+
+/// What each host runs while it is looked at.
+const PER_HOST: usize = 2;
+
+pub(crate) fn measure(wish: &Wish, table: &mut Table) {
+    let lab = ground::lab("many", wish.hosts, false);
+    let hosts = wish.hosts;
+    let mut joins = Vec::new();
+    for _ in 0..wish.runs {
+        joins.push(ground::timed(ground::muster(&lab).arg("join")));
+        forget(&lab);
+    }
+    ground::timed(ground::muster(&lab).arg("join"));
+    table.times(&format!("`join` of {hosts} hosts"), &joins, "store: sqlite");
+
+    let file = lab.dir().with_extension("service");
+    let template = file.with_file_name("many@.service");
+    std::fs::write(&template, "[Service]\nExecStart=/bin/sleep infinity\n").expect("a unit file");
+    let names = (1..=hosts * PER_HOST).map(|number| format!("many@{number}.service"));
+    let folder = template.parent().unwrap();
+    ground::timed(ground::muster(&lab).current_dir(folder).arg("start").args(names));
+    std::fs::remove_file(&template).expect("it is ours");
+
+    let sweeps: Vec<Duration> = (0..wish.runs).map(|_| ground::timed(ground::muster(&lab).arg("sweep"))).collect();
+    let note = format!("nothing to do, {PER_HOST} units on each");
+    table.times(&format!("`sweep` over {hosts} hosts, cold"), &sweeps, &note);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let looks = runtime.block_on(warm(&lab, wish.runs));
+    table.times(&format!("a pass over {hosts} hosts, warm"), &looks, "a whole look at each over open connections");
+    drop(runtime);
+    controller(&lab, wish, table);
+}
+
+/// Makes the hosts strangers again.
+fn forget(lab: &Lab) {
+    for file in ["muster.db", "muster.db-wal", "muster.db-shm"] {
+        let _ = std::fs::remove_file(lab.dir().join(file));
+    }
+}
+
+/// Makes passes with nothing to do in one process: the first opens the connections and does not count.
+async fn warm(lab: &Lab, runs: usize) -> Vec<Duration> {
+    let settings = Flags { config: Some(lab.config()), ..Flags::default() }.resolve().expect("the lab's settings");
+    let office = Office {
+        store: store::open(&settings.store, &settings.credentials).await.expect("the store"),
+        keys: Keys::new(&settings.token).expect("a token"),
+        remote: Arc::new(Ssh::new(settings.ssh_options().expect("options"))),
+        clock: Clock::start(),
+        stop: tokio_util::sync::CancellationToken::new(),
+    };
+    let patience = Patience { down_after: Duration::from_secs(10), brake: BRAKE };
+    let mut times = Vec::new();
+    for _ in 0..=runs {
+        let start = Instant::now();
+        let taken = lead::take(&office.store, &office.keys, Kind::Sweep).await.expect("the store");
+        let lead = taken.expect("nobody else leads");
+        let snapshot = layout::read(&*office.store, &office.keys).await.expect("the store");
+        let machines = snapshot.machines.len();
+        let mut pass = Pass::new(lead.epoch(), Scope::All, control::tempo(patience), snapshot);
+        let means = Means::new(&office, lead);
+        let ending = Ending::Settled(Duration::ZERO);
+        let ended = pass::run(&mut pass, &means, None, ending, &mut |_, _| {}).await.expect("the store");
+        means.lead.release().await;
+        times.push(start.elapsed());
+        assert_eq!(ended, Ended::Finished);
+        assert_eq!(pass.seats().filter(|(_, seat)| seat.answers()).count(), machines);
+    }
+    office.remote.close(Duration::from_secs(1)).await;
+    times.remove(0);
+    times
+}
+
+/// Weighs a controller that looks at all the hosts, then cuts one host's power.
+fn controller(lab: &Lab, wish: &Wish, table: &mut Table) {
+    let hosts = wish.hosts;
+    let controller = Controller::start(lab);
+    // Three rounds of looks, so that what a look leaves behind is in it.
+    std::thread::sleep(Duration::from_secs(5));
+    let before = controller.cpu();
+    let watched = Instant::now();
+    std::thread::sleep(Duration::from_secs(10));
+    let busy = (controller.cpu() - before) / watched.elapsed().as_secs_f64() * 100.0;
+    let note = format!("{:.0} MB + {:.0} KB × {hosts} is the aim", 30, 200);
+    table.numbers(&format!("controller's memory with {hosts} hosts"), &[controller.resident()], "MB", &note);
+    table.numbers("controller's share of a core, nothing to do", &[busy], "%", "");
+    let mut moved = Vec::new();
+    for host in lab.hosts().iter().rev().take(wish.runs.min(3)) {
+        let units = units_on(lab, &host.address.to_string());
+        assert!(!units.is_empty(), "{} runs something", host.name);
+        let start = Instant::now();
+        lab.kill(&host.name).expect("a power cut");
+        moved.push(ground::wait(start, "its units to run elsewhere", || {
+            units.iter().all(|unit| controller.heard.lock().unwrap().iter().any(|line| started(line, unit, &host.name)))
+        }));
+        controller.heard.lock().unwrap().clear();
+    }
+    table.times("failover after a power cut", &moved, "--down-after 8 (its default)");
+    controller.stop();
+}
+
+/// Says whether a line of the controller's log tells that a unit was started on another host.
+fn started(line: &str, unit: &str, lost: &str) -> bool {
+    line.contains(unit) && line.contains("start: done") && !line.contains(lost)
+}
+
+fn units_on(lab: &Lab, address: &str) -> Vec<String> {
+    let output = ground::muster(lab).arg("list-units").output().expect("muster");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let here = text.lines().filter(|line| line.split_whitespace().any(|word| word.ends_with(&format!("/{address}"))));
+    here.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// A controller under way, and what it has said.
+struct Controller {
+    child: Child,
+    heard: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl Controller {
+    fn start(lab: &Lab) -> Self {
+        let mut command = ground::muster(lab);
+        let mut child = command.arg("controller").stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("muster");
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (log, lines) = (heard.clone(), BufReader::new(child.stderr.take().unwrap()).lines());
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| log.lock().unwrap().push(line)));
+        let controller = Self { child, heard };
+        ground::wait(Instant::now(), "the controller to lead", || {
+            controller.heard.lock().unwrap().iter().any(|line| line.contains("leads"))
+        });
+        controller
+    }
+
+    /// Returns how much memory it holds, in MB.
+    fn resident(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a kernel with VmRSS");
+        line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// Returns how much processor time it has used, in seconds.
+    fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        // utime and stime of proc(5), in ticks of a hundredth of a second.
+        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+    }
+
+    fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is ours");
+        self.child.wait().expect("our child");
+    }
+}
