@@ -84,9 +84,12 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
     let swept = sweep::sweep(&office, waits, &mut tell).await;
     office.remote.close(Duration::from_millis(500)).await;
     match swept? {
-        Swept::Found(found) => conclude(&found, json),
+        Swept::Found(found) => conclude(&found, json, 1),
+        Swept::Blind(found) => conclude(&found, json, 3),
         Swept::Busy(holder) => Err(CommandError::unreachable(format!("{holder} is at work on this cluster"))
             .hint("Nothing was looked at. Wait for it with `--lock-wait`.")),
+        Swept::Deposed => Err(CommandError::unreachable("somebody else took the lead meanwhile")
+            .hint("What is left to do is theirs: a controller's, another command's or the next sweep's.")),
         Swept::Stopped => Err(CommandError {
             kind: ErrorKind::Interrupted,
             message: "interrupted: the next sweep goes on".to_owned(),
@@ -95,7 +98,7 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
     }
 }
 
-fn conclude(found: &[Finding], json: bool) -> Result<(), CommandError> {
+fn conclude(found: &[Finding], json: bool, code: u8) -> Result<(), CommandError> {
     if json {
         ui::result(&format!("{:#}\n", serde_json::json!(found)));
     }
@@ -106,5 +109,5 @@ fn conclude(found: &[Finding], json: bool) -> Result<(), CommandError> {
         let lines: String = found.iter().map(|finding| format!("{finding}\n")).collect();
         ui::result(&lines);
     }
-    Err(CommandError::code(1))
+    Err(CommandError::code(code))
 }

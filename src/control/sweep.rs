@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::Office;
 use super::findings::Finding;
 use super::findings::findings;
+use crate::core::evidence::FailureKind;
 use crate::core::judge::Patience;
 use crate::core::pass::Pass;
 use crate::core::roster::Scope;
+use crate::core::seat::Seat;
 use crate::pass;
 use crate::pass::Ended;
 use crate::pass::Ending;
@@ -36,8 +38,12 @@ pub struct Waits {
 pub enum Swept {
     /// Every machine was looked at; this is still wrong.
     Found(Vec<Finding>),
+    /// No machine let us in, so nothing is known of any: it may well be us.
+    Blind(Vec<Finding>),
     /// Somebody else acts: nothing was done.
     Busy(Holder),
+    /// Somebody else took the lead half-way, and goes on.
+    Deposed,
     /// It was stopped half-way; the next pass puts it right.
     Stopped,
 }
@@ -60,9 +66,21 @@ pub async fn sweep(office: &Office, waits: Waits, tell: &mut Tell<'_>) -> Result
     }
     means.lead.release().await;
     Ok(match ended? {
-        Ended::Finished => Swept::Found(findings(&pass, &Scope::All)),
-        Ended::Stopped | Ended::Deposed => Swept::Stopped,
+        Ended::Finished => {
+            let found = findings(&pass, &Scope::All);
+            let mut seats = pass.seats().peekable();
+            let blind = seats.peek().is_some() && !seats.any(|(_, seat)| was_reached(seat));
+            if blind { Swept::Blind(found) } else { Swept::Found(found) }
+        }
+        Ended::Deposed => Swept::Deposed,
+        Ended::Stopped => Swept::Stopped,
     })
+}
+
+/// Says whether a machine let us in, well or not.
+fn was_reached(seat: &Seat) -> bool {
+    let sick = seat.evidence.failures.last().is_some_and(|(_, failure)| failure.kind == FailureKind::Sick);
+    seat.answers() || sick
 }
 
 #[cfg(test)]

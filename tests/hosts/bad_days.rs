@@ -79,6 +79,15 @@ fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
     says(&asks, asks.code.unwrap(), &["h: ", "sudo", "NOPASSWD"]);
     assert_eq!(machines(), 0, "nothing is half done");
 
+    // A host that was not booted with systemd: here, one that does not see it.
+    let other_world = "mount -t tmpfs none /run/systemd && exec /usr/sbin/sshd -p 2222";
+    ssh(&lab, "core-02", &format!("unshare --mount sh -c '{other_world}'"));
+    let address = lab.hosts()[1].address;
+    let inventory = unit_file(&lab, "inventory", &format!("h ansible_host={address} ansible_port=2222\n"));
+    let args = ["--ssh-config", &config, "--strict-host-key-checking", "accept-new", "-i", &inventory, "join"];
+    says(&muster(&lab, &args), 1, &["h: run: it was not booted with systemd", "Hint: ", "leave this host out"]);
+    assert_eq!(machines(), 0, "nothing is half done");
+
     // A clone: refused, and the others join.
     let id = lab.hosts()[0].machine;
     ssh(&lab, "core-03", &format!("umount /etc/machine-id 2>/dev/null; echo {id} >/etc/machine-id"));
@@ -149,7 +158,7 @@ fn a_full_run_leaves_nothing_half_done_and_is_put_right_by_a_sweep_once_there_is
     let look = "ls /run/fleet/units /run/muster/new; systemctl is-enabled new.service 2>&1";
     let left = ssh_as(&lab, "root", "core-01", look).out;
     assert!(!left.contains("new.service\n") && left.contains("old.service"), "{left}");
-    let sweep = muster(&lab, &["sweep"]);
+    let sweep = muster(&lab, &["sweep", "--down-after", "1"]);
     assert!(sweep.code == Some(1) && sweep.out.contains("is /run full"), "{sweep:#?}");
     assert_eq!(main_pid(&lab, "core-01", "old.service"), pid);
     ssh(&lab, "core-01", "rm /run/fill");

@@ -138,14 +138,18 @@ fn another_controller_takes_over_and_what_runs_goes_on() {
     assert_eq!(seen(&lab, "agent.service").len(), 3);
     drop(second);
     // So it is when nobody stood by.
-    let third = Daemon::controller(&lab, 4);
+    let mut third = Daemon::controller(&lab, 4);
     muster(&lab, &["stop", "extra.service"]).ok();
     assert_eq!(pids(), before, "{}", third.said());
     // A machine that returns gets its global unit, too.
     lab.kill("core-02").unwrap();
     lab.boot("core-02").unwrap();
     until("the global unit runs everywhere again", LIMIT, everywhere, |on| *on == ALL);
-    drop(third);
+    // One that is told to end gives the lead back at once.
+    third.signal("TERM");
+    assert_eq!(third.ended(LIMIT).code(), Some(0), "{}", third.said());
+    let sweep = muster(&lab, &["sweep"]);
+    assert_eq!(sweep.code, Some(0), "{sweep:#?}");
 }
 
 #[test]
@@ -168,4 +172,10 @@ fn a_start_that_was_interrupted_is_finished_by_a_sweep() {
     let counts: Vec<u32> = ALL.iter().map(count).collect();
     assert_eq!(counts.iter().sum::<u32>(), 50, "{counts:?}");
     assert_eq!(muster(&lab, &["sweep"]), Said { code: Some(0), out: String::new(), err: String::new() });
+    // Who sees no machine at all has not looked.
+    for host in ALL {
+        ssh(&lab, host, "systemctl stop ssh");
+    }
+    let blind = muster(&lab, &["sweep", "--down-after", "1"]);
+    assert_eq!((blind.code, blind.out.matches(" is sshd down: ").count()), (Some(3), 3), "{blind:#?}");
 }
