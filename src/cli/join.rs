@@ -32,6 +32,42 @@ pub(super) struct LeaveArgs {
     wait: WaitArgs,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct MachineArgs {
+    /// A machine: its name, its machine-id or the beginning of it
+    machine: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DrainArgs {
+    /// A machine: its name, its machine-id or the beginning of it
+    machine: String,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// Runs `muster cordon` and `muster uncordon`.
+pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool) -> Result<(), CommandError> {
+    let machine = membership::set_cordon(&context.office().await?, &args.machine, cordoned, false).await?;
+    let word = if cordoned { "cordoned: nothing new is placed there" } else { "uncordoned" };
+    ui::result(&format!("{} {word}\n", machine.name));
+    Ok(())
+}
+
+/// Runs `muster drain`.
+pub(super) async fn drain(context: &Context, args: &DrainArgs) -> Result<(), CommandError> {
+    let office = context.office().await?;
+    let mut told = Told::new(args.wait.json());
+    let waits = args.wait.waits();
+    let drained = membership::drain(&office, &args.machine, waits, &mut |notice| told.notice(&notice)).await;
+    office.remote.close(Duration::from_millis(200)).await;
+    told.finish();
+    let (machine, found) = drained?;
+    conclude(&found)?;
+    ui::result(&format!("{} drained\n", machine.name));
+    Ok(())
+}
+
 /// Runs `muster join`.
 pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), CommandError> {
     let inventory = context.inventory(None)?;

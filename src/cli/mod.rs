@@ -4,6 +4,7 @@ pub mod context;
 mod control;
 mod discovery;
 pub mod error;
+mod events;
 mod exec;
 pub mod inventory;
 mod join;
@@ -73,6 +74,14 @@ enum Command {
     Join(join::JoinArgs),
     /// Take a machine out of the cluster
     Leave(join::LeaveArgs),
+    /// Place nothing new on a machine
+    Cordon(join::MachineArgs),
+    /// Let a machine take units again
+    Uncordon(join::MachineArgs),
+    /// Place nothing new on a machine and move what is there elsewhere
+    Drain(join::DrainArgs),
+    /// Show what was done, and why
+    Events(events::EventsArgs),
     /// Look at every machine once, put right what can be and say what cannot
     ///
     /// Ends with 0 when every machine is alive and every launched unit runs, with 1 when something is still wrong, and
@@ -157,6 +166,10 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Cat(args) => list::cat(&context, &args).await,
         Command::Join(args) => join::join(&context, &args).await,
         Command::Leave(args) => join::leave(&context, &args).await,
+        Command::Cordon(args) => join::cordon(&context, &args, true).await,
+        Command::Uncordon(args) => join::cordon(&context, &args, false).await,
+        Command::Drain(args) => join::drain(&context, &args).await,
+        Command::Events(args) => events::events(&context, &args).await,
         Command::Sweep(args) => control::sweep(&context, &args).await,
         Command::Controller(args) => control::controller(&context, &args).await,
         Command::Discovery(args) => discovery::run(&context, args).await,

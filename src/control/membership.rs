@@ -178,6 +178,42 @@ pub fn find<'a>(snapshot: &'a Snapshot, text: &str) -> Option<&'a Machine> {
     })
 }
 
+/// Says whether a machine takes new units, and whether it keeps those it has.
+pub async fn set_cordon(
+    office: &Office,
+    name: &str,
+    cordoned: bool,
+    draining: bool,
+) -> Result<Machine, MembershipError> {
+    loop {
+        let snapshot = layout::read(&*office.store, &office.keys).await?;
+        let machine = find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.to_owned()))?;
+        let wanted = Machine { cordoned, draining, ..machine.clone() };
+        let slot = Slot::Machine(machine.id);
+        let key = office.keys.key(&slot);
+        let Some(entry) = office.store.get(&key).await? else { continue };
+        // Only if nobody has written the record since: a join may be changing how the machine is reached.
+        let same = layout::decode::<Machine>(&entry.value).is_ok_and(|stored| stored == *machine);
+        let change = vec![office.keys.put(&slot, &wanted)];
+        if same && office.store.commit(vec![Check::Modified(key, entry.modified)], change).await?.is_some() {
+            return Ok(wanted);
+        }
+    }
+}
+
+/// Cordons a machine and moves everything off it; returns what could not be moved.
+pub async fn drain(
+    office: &Office,
+    name: &str,
+    waits: Waits,
+    notify: &mut Notify<'_>,
+) -> Result<(Machine, Vec<Finding>), MembershipError> {
+    let machine = set_cordon(office, name, true, true).await?;
+    let snapshot = layout::read(&*office.store, &office.keys).await?;
+    let found = empty(office, &snapshot, machine.id, waits, notify).await?;
+    Ok((machine, found))
+}
+
 /// Takes a machine out of the cluster, once what runs there runs elsewhere. With `force` a machine that does not answer
 /// is taken out all the same, and what runs there goes on until somebody stops it.
 pub async fn leave(
@@ -187,17 +223,12 @@ pub async fn leave(
     waits: Waits,
     notify: &mut Notify<'_>,
 ) -> Result<(Machine, Vec<Finding>), MembershipError> {
-    let snapshot = layout::read(&*office.store, &office.keys).await?;
-    let machine = find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.to_owned()))?.clone();
-    let drained = Machine { cordoned: true, draining: true, ..machine.clone() };
-    office.store.commit(Vec::new(), vec![office.keys.put(&Slot::Machine(machine.id), &drained)]).await?;
-    let found = empty(office, &snapshot, machine.id, waits, notify).await?;
-    if !found.is_empty() && !force {
-        return Ok((machine, found));
+    let (machine, found) = drain(office, name, waits, notify).await?;
+    if found.is_empty() || force {
+        let slots = [Slot::Machine(machine.id), Slot::Member(machine.id), Slot::Health(machine.id)];
+        let changes = slots.iter().map(|slot| office.keys.delete(slot)).collect();
+        office.store.commit(Vec::new(), changes).await?;
     }
-    let slots = [Slot::Machine(machine.id), Slot::Member(machine.id), Slot::Health(machine.id)];
-    let changes = slots.iter().map(|slot| office.keys.delete(slot)).collect();
-    office.store.commit(Vec::new(), changes).await?;
     Ok((machine, found))
 }
 

@@ -177,7 +177,7 @@ async fn a_silent_server_is_away_within_the_deadline() {
     let asked = Instant::now();
     let error = store.commit(vec![], put("/a", "1")).await.unwrap_err();
     assert!(matches!(&error, StoreError::Away { detail, .. } if detail.contains("no answer")), "{error}");
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     server.thaw();
 }
 

@@ -96,6 +96,15 @@ impl Server {
     /// Stops the server where it stands: it keeps its connections and says nothing.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
+        // The signal stops one thread after the other.
+        let tasks = format!("/proc/{}/task", self.child.as_ref().unwrap().id());
+        let stopped = |task: std::path::PathBuf| {
+            let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        };
+        while !std::fs::read_dir(&tasks).unwrap().all(|task| stopped(task.unwrap().path())) {
+            std::thread::yield_now();
+        }
     }
 
     /// Lets a frozen server go on.
