@@ -11,9 +11,11 @@ use std::time::Instant;
 use muster::cli::settings::Flags;
 use muster::control;
 use muster::control::Office;
+use muster::core::cluster::Machine;
 use muster::core::judge::BRAKE;
 use muster::core::judge::Patience;
 use muster::core::pass::Pass;
+use muster::core::report::Visit;
 use muster::core::roster::Scope;
 use muster::lab::Lab;
 use muster::pass;
@@ -58,8 +60,11 @@ pub(crate) fn measure(wish: &Wish, table: &mut Table) {
     let note = format!("nothing to do, {PER_HOST} units on each");
     table.times(&format!("`sweep` over {hosts} hosts, cold"), &sweeps, &note);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let looks = runtime.block_on(warm(&lab, wish.runs));
-    table.times(&format!("a pass over {hosts} hosts, warm"), &looks, "a whole look at each over open connections");
+    let (passes, rounds) = runtime.block_on(warm(&lab, wish.runs));
+    let note = "by a new leader: a claim and a whole look at each, over open connections";
+    table.times(&format!("a pass over {hosts} hosts, warm"), &passes, note);
+    let note = "what a controller does every second when nothing has changed";
+    table.times(&format!("a round of glances at {hosts} hosts, warm"), &rounds, note);
     drop(runtime);
     controller(&lab, wish, table);
 }
@@ -72,7 +77,7 @@ fn forget(lab: &Lab) {
 }
 
 /// Makes passes with nothing to do in one process: the first opens the connections and does not count.
-async fn warm(lab: &Lab, runs: usize) -> Vec<Duration> {
+async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
     let settings = Flags { config: Some(lab.config()), ..Flags::default() }.resolve().expect("the lab's settings");
     let office = Office {
         store: store::open(&settings.store, &settings.credentials).await.expect("the store"),
@@ -82,7 +87,7 @@ async fn warm(lab: &Lab, runs: usize) -> Vec<Duration> {
         stop: tokio_util::sync::CancellationToken::new(),
     };
     let patience = Patience { down_after: Duration::from_secs(10), brake: BRAKE };
-    let mut times = Vec::new();
+    let (mut passes, mut rounds) = (Vec::new(), Vec::new());
     for _ in 0..=runs {
         let start = Instant::now();
         let taken = lead::take(&office.store, &office.keys, Kind::Sweep).await.expect("the store");
@@ -94,13 +99,26 @@ async fn warm(lab: &Lab, runs: usize) -> Vec<Duration> {
         let ending = Ending::Settled(Duration::ZERO);
         let ended = pass::run(&mut pass, &means, None, ending, &mut |_, _| {}).await.expect("the store");
         means.lead.release().await;
-        times.push(start.elapsed());
+        passes.push(start.elapsed());
         assert_eq!(ended, Ended::Finished);
         assert_eq!(pass.seats().filter(|(_, seat)| seat.answers()).count(), machines);
+        let start = Instant::now();
+        let glances = pass.snapshot().machines.values().map(|machine| glance(&office, machine, means.lead.epoch()));
+        let same = futures_util::future::join_all(glances).await;
+        rounds.push(start.elapsed());
+        assert!(same.into_iter().all(|same| same), "nothing has changed");
     }
     office.remote.close(Duration::from_secs(1)).await;
-    times.remove(0);
-    times
+    passes.remove(0);
+    rounds.remove(0);
+    (passes, rounds)
+}
+
+/// Glances at a machine and says whether nothing has changed there.
+async fn glance(office: &Office, machine: &Machine, epoch: u64) -> bool {
+    let visit = Visit { machine: Some(machine.id), epoch, ..Visit::default() };
+    let report = pass::visit(&*office.remote, &pass::target(machine), &visit, true).await.expect("it answers");
+    report.observation.is_some_and(|seen| seen.units.is_none())
 }
 
 /// Weighs a controller that looks at all the hosts, then cuts one host's power.

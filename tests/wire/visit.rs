@@ -163,7 +163,7 @@ fn a_unit_is_written_linked_started_and_seen() {
         format!("link --runtime --no-reload -- {} ", path.display()),
         "enable --runtime -- web.service ".to_owned(),
         "start --no-block -- web.service ".to_owned(),
-        "list-units --all --full --plain --no-legend --no-pager ".to_owned(),
+        "list-units --all --full --plain --no-legend --no-pager -- web.service ".to_owned(),
     ];
     assert_eq!(asked.lines().collect::<Vec<_>>(), expected);
 }
@@ -233,7 +233,7 @@ fn a_glance_starts_no_process_while_nothing_changes() {
     let reports = host.visits(&[look(5), look(5), look(5)], true);
     let whole: Vec<bool> = reports.iter().map(|report| report.observation.as_ref().unwrap().units.is_some()).collect();
     assert_eq!(whole, [true, false, false]);
-    let listing = "list-units --all --full --plain --no-legend --no-pager \n".len();
+    let listing = "list-units --all --full --plain --no-legend --no-pager -- a.service \n".len();
     assert_eq!(fs::read(host.path("asked")).unwrap().len() - asked, listing);
 }
 
