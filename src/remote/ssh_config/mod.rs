@@ -112,7 +112,7 @@ pub struct Query<'a> {
     pub local_user: &'a str,
 }
 
-/// What the configuration says about a host. Names of files are as they were written; see [`Names`].
+/// What the configuration says about a host. Names of files are as they were written, with their tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostConfig {
     /// Where to connect to.
