@@ -8,40 +8,33 @@
 //! is sent to a machine that has not been looked at since it last failed to answer; a machine's trips follow one
 //! another, so that no trip overtakes the one before.
 
+mod judging;
+mod placing;
+mod sending;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::cluster::DesiredState;
 use super::cluster::Event;
 use super::cluster::MachineId;
-use super::cluster::Placement;
 use super::cluster::Snapshot;
 use super::cluster::UnitState;
 use super::cluster::Write;
 use super::evidence::Failure;
 use super::evidence::FailureKind;
 use super::evidence::Phase;
-use super::judge::AT_ONCE;
-use super::judge::Health;
 use super::judge::Patience;
 use super::judge::Verdict;
-use super::judge::judge;
 use super::place::Asks;
-use super::place::Board;
-use super::place::Choice;
-use super::plan;
-use super::plan::Action;
 use super::plan::Step;
 use super::report::Outcome;
 use super::report::Refused;
 use super::report::Report;
 use super::report::Visit;
-use super::roster;
 use super::roster::Globals;
 use super::roster::Roster;
 use super::roster::Scope;
-use super::seat::Flight;
 use super::seat::Seat;
 use super::seat::Setback;
 use super::time::Timestamp;
@@ -62,9 +55,6 @@ pub struct Tempo {
     /// How patient the judge is.
     pub patience: Patience,
 }
-
-/// The systemd that looks for a unit's file anew when one may have come: until then it has to be reloaded (its NEWS).
-const FINDS_NEW_FILES: u32 = 247;
 
 /// How late a pass may be called before it doubts its own view of who has been silent for how long.
 const LATE: Duration = Duration::from_secs(2);
@@ -410,266 +400,8 @@ impl Pass {
         }
     }
 
-    /// Judges every machine. Only who looks at all of them for as long as patience asks may tell the store.
-    fn judge_all(&mut self, now: Timestamp) {
-        let mut changed = Vec::new();
-        let quiet = self.quiet(now);
-        for (machine, seat) in &mut self.seats {
-            if seat.verdict == Some(Verdict::Alive) && seat.answers() {
-                continue;
-            }
-            let Some(mut judgement) = judge(&seat.evidence, self.tempo.patience, now) else { continue };
-            if judgement.verdict == Verdict::Down && quiet.contains_key(machine) {
-                let since = seat.evidence.silent_since();
-                let at_once = |other: &&Timestamp| other.since(since).max(since.since(**other)) < AT_ONCE;
-                let (silent, all) = (quiet.values().filter(at_once).count(), self.snapshot.machines.len());
-                if self.tempo.patience.is_brake_on(silent, all) {
-                    judgement.verdict = Verdict::Unreachable;
-                    let us = "it is more likely us than them, and nothing is moved";
-                    judgement.why = format!("{silent} of {all} machines went silent at once: {us}; {}", judgement.why);
-                }
-            }
-            seat.judge_again = judgement.again;
-            if seat.verdict == Some(judgement.verdict) {
-                continue;
-            }
-            seat.verdict = Some(judgement.verdict);
-            let known = self.snapshot.health.get(machine).map(|health| health.verdict);
-            self.stale = true;
-            // A leader that has just begun to look knows less of a machine than the one before that had given it up.
-            let begins = judgement.verdict == Verdict::Suspect && known.is_some_and(|known| known != Verdict::Alive);
-            if self.scope == Scope::All && known != Some(judgement.verdict) && !begins {
-                let last_seen = seat.evidence.answered.unwrap_or(seat.evidence.watched_since);
-                let health = Health { verdict: judgement.verdict, since: now, last_seen, why: judgement.why };
-                changed.push((*machine, known, health));
-            }
-        }
-        for (machine, known, health) in changed {
-            if known.is_some() || health.verdict != Verdict::Alive {
-                self.log(now, Some(machine), None, format!("{}: {}", health.verdict, health.why));
-            }
-            self.note(Write::Health(machine, health));
-        }
-    }
-
-    /// Returns the machines that do not answer, and since when, but for those that have been down for a while.
-    fn quiet(&self, now: Timestamp) -> BTreeMap<MachineId, Timestamp> {
-        if self.scope != Scope::All {
-            return BTreeMap::new();
-        }
-        let silent = self.seats.iter().filter(|(_, seat)| !seat.evidence.failures.is_empty());
-        let fresh = silent.filter(|(machine, _)| {
-            let known = self.snapshot.health.get(machine).filter(|health| health.verdict == Verdict::Down);
-            known.is_none_or(|health| now.since(health.since) < AT_ONCE)
-        });
-        fresh.map(|(machine, seat)| (*machine, seat.evidence.silent_since())).collect()
-    }
-
     fn is_global(&self, unit: &UnitName) -> bool {
         self.asks.get(unit).is_some_and(|ask| ask.global)
-    }
-
-    /// Returns what is thought of a machine, by this leader or by those before it.
-    fn verdict(&self, machine: MachineId) -> Option<Verdict> {
-        let judged = self.seats.get(&machine).and_then(|seat| seat.verdict);
-        match (&self.scope, judged) {
-            (Scope::All, judged) | (Scope::Units(_), judged @ Some(Verdict::Alive)) => judged,
-            (Scope::Units(_), _) => self.snapshot.health.get(&machine).map(|health| health.verdict),
-        }
-    }
-
-    /// Says whether a unit may be put on a machine.
-    fn is_eligible(&self, machine: MachineId) -> bool {
-        match self.seats.get(&machine).filter(|seat| !seat.evidence.is_empty()) {
-            Some(seat) => seat.answers(),
-            None => self.scope != Scope::All && matches!(self.verdict(machine), None | Some(Verdict::Alive)),
-        }
-    }
-
-    /// Says what a machine is worth to a unit that needs one.
-    fn standing(&self, machine: MachineId) -> Verdict {
-        if self.is_eligible(machine) {
-            return Verdict::Alive;
-        }
-        self.verdict(machine).filter(|verdict| *verdict != Verdict::Alive).unwrap_or(Verdict::Suspect)
-    }
-
-    /// Takes units off machines where they cannot or should not stay, and puts those that need one on a machine.
-    fn place_units(&mut self, now: Timestamp) {
-        let refused_before = std::mem::take(&mut self.refused);
-        // Before every machine has been looked at once it is not known who is free.
-        if self.scope == Scope::All && self.seats.values().any(|seat| seat.evidence.is_empty()) {
-            return;
-        }
-        let placements = &self.snapshot.placements;
-        let moved = placements.iter().filter_map(|(unit, at)| Some((unit.clone(), self.misplaced(unit, at)?)));
-        let mut moved: BTreeMap<UnitName, String> = moved.collect();
-        let wanting = self.snapshot.units.iter().filter(|(name, unit)| {
-            let homeless = moved.contains_key(*name) || !placements.contains_key(*name);
-            unit.desired != DesiredState::Inactive
-                && homeless
-                && self.scope.has(name)
-                && self.snapshot.is_readable(name)
-                && !self.is_global(name)
-        });
-        let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
-        let mut board = Board::new(&self.snapshot, |machine| self.standing(machine), &self.asks);
-        for unit in moved.keys() {
-            board.remove(unit);
-        }
-        let placed = board.place_all(&wanting);
-        let on = |machine: &MachineId| board.globals_on(*machine).cloned().collect::<BTreeSet<_>>();
-        let globals = self.snapshot.machines.keys().map(|machine| (*machine, on(machine)));
-        let globals = globals.filter(|(_, units)| !units.is_empty()).collect();
-        for (unit, choices) in placed {
-            match choices {
-                Ok(choices) => self.accept(choices, &mut moved, now),
-                Err(refusal) => {
-                    let refusal = refusal.to_string();
-                    if refused_before.get(unit) != Some(&refusal) {
-                        let what = format!("no machine for it: {refusal}");
-                        let unit = Some(unit.clone());
-                        self.outbox.push(Write::Log(Event { at: now, machine: None, unit, what, trouble: true }));
-                    }
-                    self.refused.insert(unit.clone(), refusal);
-                }
-            }
-        }
-        self.globals = Some(globals);
-        // A unit that has nowhere else to go stays where it is: its machine may come back.
-        let wanted = |unit: &UnitName| {
-            let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
-            let joined = machine.is_some_and(|machine| self.snapshot.machines.contains_key(&machine));
-            let global = self.asks.get(unit).is_some_and(|ask| ask.global);
-            let wanted = self.snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive);
-            joined && wanted && !global
-        };
-        moved.retain(|unit, _| !wanted(unit));
-        for (unit, why) in moved {
-            self.log(now, None, Some(&unit), format!("taken off: {why}"));
-            self.outbox.push(Write::Unplace(unit));
-        }
-    }
-
-    /// Notes what was chosen, or looks first at the machines that were not looked at yet.
-    fn accept(&mut self, choices: Vec<Choice>, moved: &mut BTreeMap<UnitName, String>, now: Timestamp) {
-        let answers = |machine: &MachineId| self.seats.get(machine).is_some_and(Seat::answers);
-        let unseen: Vec<MachineId> = choices.iter().map(|choice| choice.machine).filter(|id| !answers(id)).collect();
-        if !unseen.is_empty() {
-            for machine in unseen {
-                self.asked.insert(machine);
-                self.seats.entry(machine).or_insert_with(|| Seat::new(now));
-            }
-            return;
-        }
-        for Choice { unit, machine, why } in choices {
-            let reason = match moved.remove(&unit) {
-                Some(before) => format!("{before}; {why}"),
-                None => why.to_string(),
-            };
-            self.log(now, Some(machine), Some(&unit), format!("placed: {reason}"));
-            // What a verb's unit displaces is the verb's business too.
-            if let Scope::Units(units) = &mut self.scope {
-                units.insert(unit.clone());
-            }
-            let placement = Placement { machine, epoch: self.epoch, reason, since: now };
-            self.outbox.push(Write::Place(unit, placement));
-        }
-    }
-
-    /// Says why a unit cannot stay where it was put, if it cannot.
-    fn misplaced(&self, unit: &UnitName, placement: &Placement) -> Option<String> {
-        if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
-            return None;
-        }
-        match self.snapshot.units.get(unit) {
-            None => return Some("not submitted".to_owned()),
-            Some(unit) if unit.desired == DesiredState::Inactive => return Some("wanted inactive".to_owned()),
-            Some(_) if self.is_global(unit) => return Some("global".to_owned()),
-            Some(_) => {}
-        }
-        let Some(machine) = self.snapshot.machines.get(&placement.machine) else {
-            return Some(format!("machine {}... left", placement.machine.short()));
-        };
-        if machine.draining {
-            return Some(format!("{} is drained", machine.name));
-        }
-        (self.verdict(placement.machine) == Some(Verdict::Down)).then(|| format!("{} is down", machine.name))
-    }
-
-    fn send_visits(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        let idle = self.seats.iter().filter(|(_, seat)| seat.flight.is_none() && seat.is_due(now));
-        let idle: Vec<MachineId> = idle.map(|(machine, _)| *machine).collect();
-        for machine in idle {
-            let needed = self.needed_by(machine);
-            let steps = self.sendable(machine, needed.clone(), now);
-            let Some(seat) = self.seats.get_mut(&machine) else { continue };
-            if seat.is_ready() {
-                seat.unplanned = false;
-                seat.settle(&needed, &steps, now);
-            }
-            if steps.is_empty() && now < seat.next_look {
-                continue;
-            }
-            let whole = seat.units.is_none() || seat.is_changing() || now >= seat.next_whole_look;
-            let glance = steps.is_empty() && !whole;
-            let files = steps.iter().filter_map(|step| match step.action {
-                Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
-                _ => None,
-            });
-            let visit = Visit {
-                machine: Some(machine),
-                epoch: self.epoch,
-                expires: seat.expiry(now, self.tempo.begin_within).filter(|_| !steps.is_empty()),
-                reload: self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
-                files: files.collect(),
-                steps: steps.clone(),
-            };
-            seat.flight = Some(Flight { steps, since: now });
-            outputs.push(Output::Visit { machine, visit, glance });
-        }
-    }
-
-    /// Returns the steps that a machine needs and can be sent now.
-    pub fn steps_for(&self, machine: MachineId, now: Timestamp) -> Vec<Step> {
-        self.sendable(machine, self.needed_by(machine), now)
-    }
-
-    /// Returns the steps that a machine needs, if it is known what is there and nothing is on its way.
-    fn needed_by(&self, machine: MachineId) -> Vec<Step> {
-        let Some(seat) = self.seats.get(&machine).filter(|seat| seat.is_ready()) else { return Vec::new() };
-        let Some(observed) = &seat.units else { return Vec::new() };
-        let none = BTreeMap::new();
-        let wanted = self.roster.wanted(machine).unwrap_or(&none);
-        let stranger = |unit: &UnitName| {
-            let about = self.scope.has(unit) && self.snapshot.is_readable(unit);
-            about
-                .then(|| roster::stranger(&self.snapshot, unit, self.globals.is_some() && self.is_global(unit)))
-                .flatten()
-        };
-        let mut steps = plan::steps(wanted, observed, stranger);
-        steps.retain(|step| self.snapshot.is_readable(&step.unit));
-        steps
-    }
-
-    /// Returns those of the steps that can be taken now.
-    fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
-        let Some(seat) = self.seats.get(&machine) else { return Vec::new() };
-        steps.retain(|step| !seat.is_set_back(&step.unit, now) && !self.moving.contains(&step.unit));
-        steps.retain(|step| !(step.action.starts() && self.runs_elsewhere(&step.unit, machine)));
-        steps
-    }
-
-    /// Says whether a unit still runs on another machine, where it can be stopped first: a machine that answers, or of
-    /// which it is not known yet whether it does.
-    fn runs_elsewhere(&self, unit: &UnitName, machine: MachineId) -> bool {
-        let Some(states) = self.snapshot.states.get(unit) else { return false };
-        let mut others = states.iter().filter(|(other, state)| **other != machine && state.runs());
-        others.any(|(other, _)| {
-            let unwanted = self.roster.of(*other, unit).is_none();
-            let waits = |seat: &Seat| seat.answers() || matches!(seat.verdict, None | Some(Verdict::Suspect));
-            unwanted && self.seats.get(other).is_some_and(waits)
-        })
     }
 }
 

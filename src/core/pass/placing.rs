@@ -1,0 +1,139 @@
+//! The pass's placing: units off machines where they cannot stay, and onto machines that can take them.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::Pass;
+use crate::core::cluster::DesiredState;
+use crate::core::cluster::Event;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Placement;
+use crate::core::cluster::Write;
+use crate::core::judge::Verdict;
+use crate::core::place::Board;
+use crate::core::place::Choice;
+use crate::core::roster::Scope;
+use crate::core::seat::Seat;
+use crate::core::time::Timestamp;
+use crate::core::unit::UnitName;
+
+impl Pass {
+    /// Says whether a unit may be put on a machine.
+    fn is_eligible(&self, machine: MachineId) -> bool {
+        match self.seats.get(&machine).filter(|seat| !seat.evidence.is_empty()) {
+            Some(seat) => seat.answers(),
+            None => self.scope != Scope::All && matches!(self.verdict(machine), None | Some(Verdict::Alive)),
+        }
+    }
+
+    /// Says what a machine is worth to a unit that needs one.
+    fn standing(&self, machine: MachineId) -> Verdict {
+        if self.is_eligible(machine) {
+            return Verdict::Alive;
+        }
+        self.verdict(machine).filter(|verdict| *verdict != Verdict::Alive).unwrap_or(Verdict::Suspect)
+    }
+
+    /// Takes units off machines where they cannot or should not stay, and puts those that need one on a machine.
+    pub(super) fn place_units(&mut self, now: Timestamp) {
+        let refused_before = std::mem::take(&mut self.refused);
+        // Before every machine has been looked at once it is not known who is free.
+        if self.scope == Scope::All && self.seats.values().any(|seat| seat.evidence.is_empty()) {
+            return;
+        }
+        let placements = &self.snapshot.placements;
+        let moved = placements.iter().filter_map(|(unit, at)| Some((unit.clone(), self.misplaced(unit, at)?)));
+        let mut moved: BTreeMap<UnitName, String> = moved.collect();
+        let wanting = self.snapshot.units.iter().filter(|(name, unit)| {
+            let homeless = moved.contains_key(*name) || !placements.contains_key(*name);
+            unit.desired != DesiredState::Inactive
+                && homeless
+                && self.scope.has(name)
+                && self.snapshot.is_readable(name)
+                && !self.is_global(name)
+        });
+        let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
+        let mut board = Board::new(&self.snapshot, |machine| self.standing(machine), &self.asks);
+        for unit in moved.keys() {
+            board.remove(unit);
+        }
+        let placed = board.place_all(&wanting);
+        let on = |machine: &MachineId| board.globals_on(*machine).cloned().collect::<BTreeSet<_>>();
+        let globals = self.snapshot.machines.keys().map(|machine| (*machine, on(machine)));
+        let globals = globals.filter(|(_, units)| !units.is_empty()).collect();
+        for (unit, choices) in placed {
+            match choices {
+                Ok(choices) => self.accept(choices, &mut moved, now),
+                Err(refusal) => {
+                    let refusal = refusal.to_string();
+                    if refused_before.get(unit) != Some(&refusal) {
+                        let what = format!("no machine for it: {refusal}");
+                        let unit = Some(unit.clone());
+                        self.outbox.push(Write::Log(Event { at: now, machine: None, unit, what, trouble: true }));
+                    }
+                    self.refused.insert(unit.clone(), refusal);
+                }
+            }
+        }
+        self.globals = Some(globals);
+        // A unit that has nowhere else to go stays where it is: its machine may come back.
+        let wanted = |unit: &UnitName| {
+            let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
+            let joined = machine.is_some_and(|machine| self.snapshot.machines.contains_key(&machine));
+            let global = self.asks.get(unit).is_some_and(|ask| ask.global);
+            let wanted = self.snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive);
+            joined && wanted && !global
+        };
+        moved.retain(|unit, _| !wanted(unit));
+        for (unit, why) in moved {
+            self.log(now, None, Some(&unit), format!("taken off: {why}"));
+            self.outbox.push(Write::Unplace(unit));
+        }
+    }
+
+    /// Notes what was chosen, or looks first at the machines that were not looked at yet.
+    fn accept(&mut self, choices: Vec<Choice>, moved: &mut BTreeMap<UnitName, String>, now: Timestamp) {
+        let answers = |machine: &MachineId| self.seats.get(machine).is_some_and(Seat::answers);
+        let unseen: Vec<MachineId> = choices.iter().map(|choice| choice.machine).filter(|id| !answers(id)).collect();
+        if !unseen.is_empty() {
+            for machine in unseen {
+                self.asked.insert(machine);
+                self.seats.entry(machine).or_insert_with(|| Seat::new(now));
+            }
+            return;
+        }
+        for Choice { unit, machine, why } in choices {
+            let reason = match moved.remove(&unit) {
+                Some(before) => format!("{before}; {why}"),
+                None => why.to_string(),
+            };
+            self.log(now, Some(machine), Some(&unit), format!("placed: {reason}"));
+            // What a verb's unit displaces is the verb's business too.
+            if let Scope::Units(units) = &mut self.scope {
+                units.insert(unit.clone());
+            }
+            let placement = Placement { machine, epoch: self.epoch, reason, since: now };
+            self.outbox.push(Write::Place(unit, placement));
+        }
+    }
+
+    /// Says why a unit cannot stay where it was put, if it cannot.
+    fn misplaced(&self, unit: &UnitName, placement: &Placement) -> Option<String> {
+        if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
+            return None;
+        }
+        match self.snapshot.units.get(unit) {
+            None => return Some("not submitted".to_owned()),
+            Some(unit) if unit.desired == DesiredState::Inactive => return Some("wanted inactive".to_owned()),
+            Some(_) if self.is_global(unit) => return Some("global".to_owned()),
+            Some(_) => {}
+        }
+        let Some(machine) = self.snapshot.machines.get(&placement.machine) else {
+            return Some(format!("machine {}... left", placement.machine.short()));
+        };
+        if machine.draining {
+            return Some(format!("{} is drained", machine.name));
+        }
+        (self.verdict(placement.machine) == Some(Verdict::Down)).then(|| format!("{} is down", machine.name))
+    }
+}

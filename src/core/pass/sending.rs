@@ -1,0 +1,98 @@
+//! The pass's sending: which steps a machine needs, which of them can be taken now, and the visits that take them.
+
+use std::collections::BTreeMap;
+
+use super::Output;
+use super::Pass;
+use crate::core::cluster::MachineId;
+use crate::core::judge::Verdict;
+use crate::core::plan;
+use crate::core::plan::Action;
+use crate::core::plan::Step;
+use crate::core::report::Visit;
+use crate::core::roster;
+use crate::core::seat::Flight;
+use crate::core::seat::Seat;
+use crate::core::time::Timestamp;
+use crate::core::unit::UnitName;
+
+/// The systemd that looks for a unit's file anew when one may have come: until then it has to be reloaded (its NEWS).
+const FINDS_NEW_FILES: u32 = 247;
+
+impl Pass {
+    /// Sends every machine that is free what it needs, or a look when one is due.
+    pub(super) fn send_visits(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        let idle = self.seats.iter().filter(|(_, seat)| seat.flight.is_none() && seat.is_due(now));
+        let idle: Vec<MachineId> = idle.map(|(machine, _)| *machine).collect();
+        for machine in idle {
+            let needed = self.needed_by(machine);
+            let steps = self.sendable(machine, needed.clone(), now);
+            let Some(seat) = self.seats.get_mut(&machine) else { continue };
+            if seat.is_ready() {
+                seat.unplanned = false;
+                seat.settle(&needed, &steps, now);
+            }
+            if steps.is_empty() && now < seat.next_look {
+                continue;
+            }
+            let whole = seat.units.is_none() || seat.is_changing() || now >= seat.next_whole_look;
+            let glance = steps.is_empty() && !whole;
+            let files = steps.iter().filter_map(|step| match step.action {
+                Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
+                _ => None,
+            });
+            let visit = Visit {
+                machine: Some(machine),
+                epoch: self.epoch,
+                expires: seat.expiry(now, self.tempo.begin_within).filter(|_| !steps.is_empty()),
+                reload: self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
+                files: files.collect(),
+                steps: steps.clone(),
+            };
+            seat.flight = Some(Flight { steps, since: now });
+            outputs.push(Output::Visit { machine, visit, glance });
+        }
+    }
+
+    /// Returns the steps that a machine needs and can be sent now.
+    pub fn steps_for(&self, machine: MachineId, now: Timestamp) -> Vec<Step> {
+        self.sendable(machine, self.needed_by(machine), now)
+    }
+
+    /// Returns the steps that a machine needs, if it is known what is there and nothing is on its way.
+    fn needed_by(&self, machine: MachineId) -> Vec<Step> {
+        let Some(seat) = self.seats.get(&machine).filter(|seat| seat.is_ready()) else { return Vec::new() };
+        let Some(observed) = &seat.units else { return Vec::new() };
+        let none = BTreeMap::new();
+        let wanted = self.roster.wanted(machine).unwrap_or(&none);
+        let stranger = |unit: &UnitName| {
+            let about = self.scope.has(unit) && self.snapshot.is_readable(unit);
+            about
+                .then(|| roster::stranger(&self.snapshot, unit, self.globals.is_some() && self.is_global(unit)))
+                .flatten()
+        };
+        let mut steps = plan::steps(wanted, observed, stranger);
+        steps.retain(|step| self.snapshot.is_readable(&step.unit));
+        steps
+    }
+
+    /// Returns those of the steps that can be taken now.
+    fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
+        let Some(seat) = self.seats.get(&machine) else { return Vec::new() };
+        steps.retain(|step| !seat.is_set_back(&step.unit, now) && !self.moving.contains(&step.unit));
+        steps.retain(|step| !(step.action.starts() && self.runs_elsewhere(&step.unit, machine)));
+        steps
+    }
+
+    /// Says whether a unit still runs on another machine, where it can be stopped first: a machine that answers, or of
+    /// which it is not known yet whether it does.
+    fn runs_elsewhere(&self, unit: &UnitName, machine: MachineId) -> bool {
+        let Some(states) = self.snapshot.states.get(unit) else { return false };
+        let mut others = states.iter().filter(|(other, state)| **other != machine && state.runs());
+        others.any(|(other, _)| {
+            let unwanted = self.roster.of(*other, unit).is_none();
+            let waits = |seat: &Seat| seat.answers() || matches!(seat.verdict, None | Some(Verdict::Suspect));
+            unwanted && self.seats.get(other).is_some_and(waits)
+        })
+    }
+}
