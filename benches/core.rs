@@ -1,18 +1,36 @@
 //! How long the decisions take, at the size muster is made for: 10,000 units on 1,000 machines.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
+use criterion::BatchSize;
 use criterion::Criterion;
 use muster::core::cluster::DesiredState;
 use muster::core::cluster::Machine;
 use muster::core::cluster::MachineId;
 use muster::core::cluster::Snapshot;
 use muster::core::cluster::Unit;
+use muster::core::cluster::UnitState;
+use muster::core::judge::BRAKE;
+use muster::core::judge::Patience;
 use muster::core::judge::Verdict;
+use muster::core::pass::Input;
+use muster::core::pass::Output;
+use muster::core::pass::Pass;
+use muster::core::pass::Tempo;
 use muster::core::place::Asks;
 use muster::core::place::Board;
+use muster::core::plan::Action;
+use muster::core::report::Observation;
+use muster::core::report::Outcome;
+use muster::core::report::Report;
+use muster::core::report::Visit;
+use muster::core::roster::Scope;
+use muster::core::time::Timestamp;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
 
@@ -81,5 +99,93 @@ fn place(c: &mut Criterion) {
     group.finish();
 }
 
-criterion::criterion_group!(benches, place);
+/// A controller's.
+fn tempo() -> Tempo {
+    let second = Duration::from_secs(1);
+    let patience = Patience { down_after: second * 8, brake: BRAKE };
+    let (look_every, whole_look_every, retry_every) = (second, second * 10, second / 2);
+    Tempo { look_every, whole_look_every, retry_every, begin_within: second * 10, patience }
+}
+
+/// Hosts and a store that do at once what they are told.
+struct Hosts(BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>);
+
+impl Hosts {
+    /// Runs a pass until all its looks and steps are out and done, and returns how many steps there were.
+    fn run(&mut self, pass: &mut Pass, now: Timestamp) -> usize {
+        let mut inputs = VecDeque::from([Input::Tick]);
+        let mut steps = 0;
+        while let Some(input) = inputs.pop_front() {
+            for output in pass.handle(input, now) {
+                inputs.push_back(match output {
+                    Output::Commit(_) => Input::Committed(true),
+                    Output::Visit { machine, visit, .. } => {
+                        steps += visit.steps.len();
+                        Input::Visited(machine, Ok(self.visit(machine, &visit)))
+                    }
+                    Output::Deposed => unreachable!(),
+                });
+            }
+        }
+        steps
+    }
+
+    fn visit(&mut self, machine: MachineId, visit: &Visit) -> Report {
+        let units = self.0.entry(machine).or_default();
+        for step in &visit.steps {
+            if let Action::Load { hash, .. } = step.action {
+                let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
+                units.insert(step.unit.clone(), UnitState { load, active, sub, hash, launched: true, restarts: 0 });
+            }
+        }
+        let units = Some(units.clone());
+        let (boot, uptime) = ("boot".to_owned(), Duration::from_hours(1));
+        let observation = Some(Observation { machine, boot, uptime, epoch: visit.epoch, units });
+        Report { outcomes: visit.steps.iter().map(|_| Outcome::Done).collect(), refused: None, observation }
+    }
+}
+
+fn pass(c: &mut Criterion) {
+    let mut group = c.benchmark_group("a pass over 10,000 units on 1,000 machines");
+    group.sample_size(10);
+    let (snapshot, _) = cluster(|number| format!("web-{number}.service"), |_| String::new());
+    let begin = Timestamp::from_millis(1_000_000);
+    group.bench_function("from nothing until all is started", |bencher| {
+        bencher.iter_batched(
+            || snapshot.clone(),
+            |snapshot| {
+                let mut pass = Pass::new(1, Scope::All, tempo(), snapshot);
+                let steps = Hosts(BTreeMap::new()).run(&mut pass, begin);
+                assert_eq!(steps, 2 * UNITS as usize);
+                pass
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    let mut pass = Pass::new(1, Scope::All, tempo(), snapshot);
+    let mut hosts = Hosts(BTreeMap::new());
+    hosts.run(&mut pass, begin);
+    let mut now = begin;
+    group.bench_function("nothing to do: one round of whole looks", |bencher| {
+        bencher.iter(|| {
+            now = now + Duration::from_secs(11);
+            assert_eq!(hosts.run(&mut pass, now), 0);
+        });
+    });
+    let known = pass.snapshot().clone();
+    group.bench_function("nothing to do, for a new leader", |bencher| {
+        bencher.iter_batched(
+            || known.clone(),
+            |known| {
+                let mut pass = Pass::new(2, Scope::All, tempo(), known);
+                assert_eq!(hosts.run(&mut pass, begin), 0);
+                pass
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+criterion::criterion_group!(benches, place, pass);
 criterion::criterion_main!(benches);

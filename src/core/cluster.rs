@@ -382,6 +382,9 @@ impl Snapshot {
     /// Says whether every record that a unit depends on could be read. One that is not must be left as it is: what is
     /// wanted of it is not known.
     pub fn is_readable(&self, unit: &UnitName) -> bool {
+        if self.unreadable.is_empty() {
+            return true;
+        }
         let hash = self.units.get(unit).map(|unit| unit.hash);
         let machine = self.placements.get(unit).map(|placement| placement.machine);
         !self.unreadable.values().any(|record| match &record.about {

@@ -9,6 +9,7 @@
 //! another, so that no trip overtakes the one before.
 
 mod judging;
+mod noting;
 mod placing;
 mod sending;
 
@@ -16,7 +17,6 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::cluster::Event;
 use super::cluster::MachineId;
 use super::cluster::Snapshot;
 use super::cluster::UnitState;
@@ -27,7 +27,6 @@ use super::evidence::Phase;
 use super::judge::Patience;
 use super::judge::Verdict;
 use super::place::Asks;
-use super::plan::Step;
 use super::report::Outcome;
 use super::report::Refused;
 use super::report::Report;
@@ -104,17 +103,23 @@ pub struct Pass {
     /// Where its global units belong; not known before units were placed once.
     globals: Option<Globals>,
     seats: BTreeMap<MachineId, Seat>,
+    /// Set when others may be machines now, or the pass's business.
+    unseated: bool,
     roster: Roster,
+    /// Set when the whole roster may have changed.
+    redraw: bool,
+    /// The units of which the store has a state, by the machine that reported it.
+    noted: BTreeMap<MachineId, BTreeSet<UnitName>>,
     /// Candidates for a placement that have to be looked at first.
     asked: BTreeSet<MachineId>,
-    /// What the store is to be told, and what it is being told.
+    /// What the store is to be told, and which placements it is being told of.
     outbox: Vec<Write>,
     committing: Option<Vec<Write>>,
     /// Units whose place the store is being told: nothing is done to them until it has answered.
     moving: BTreeSet<UnitName>,
     /// Units that should be somewhere and cannot be, and why.
     refused: BTreeMap<UnitName, String>,
-    /// Set when placements or the roster may have to change.
+    /// Set when placements may have to change.
     stale: bool,
     /// When something was going to happen at the latest.
     expected: Option<Timestamp>,
@@ -128,6 +133,7 @@ impl Pass {
         let mut asks = Asks::default();
         asks.renew(&snapshot);
         let roster = Roster::new(&snapshot, &scope, &Globals::new());
+        let noted = noting::by_machine(&snapshot);
         Self {
             epoch,
             scope,
@@ -136,7 +142,10 @@ impl Pass {
             asks,
             globals: None,
             seats: BTreeMap::new(),
+            unseated: true,
             roster,
+            redraw: false,
+            noted,
             asked: BTreeSet::new(),
             outbox: Vec::new(),
             committing: None,
@@ -154,11 +163,18 @@ impl Pass {
         &self.snapshot
     }
 
+    /// Returns what the units ask of machines.
+    pub const fn asks(&self) -> &Asks {
+        &self.asks
+    }
+
     /// Takes in what others wrote to the store.
     pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
         self.asks.renew(&self.snapshot);
         self.stale = true;
+        self.redraw = true;
+        self.unseated = true;
     }
 
     /// Returns what is known of a machine.
@@ -208,35 +224,20 @@ impl Pass {
             self.take_seats(now);
             self.judge_all(now);
             self.place(now);
+            self.take_seats(now);
         }
         let mut outputs = Vec::new();
         if self.committing.is_none() && !self.outbox.is_empty() {
             let writes = std::mem::take(&mut self.outbox);
-            self.moving = writes.iter().filter_map(moved_unit).cloned().collect();
-            self.committing = Some(writes.clone());
+            let placed: Vec<Write> = writes.iter().filter(|write| moved_unit(write).is_some()).cloned().collect();
+            self.moving = placed.iter().filter_map(moved_unit).cloned().collect();
+            self.committing = Some(placed);
             outputs.push(Output::Commit(writes));
         }
         if !self.stopping {
             self.send_visits(now, &mut outputs);
         }
         outputs
-    }
-
-    /// Brings placements and roster up to date, unless the store is still being told of the last change.
-    fn place(&mut self, now: Timestamp) {
-        if self.stale && self.committing.is_none() {
-            self.place_units(now);
-            let none = Globals::new();
-            let roster = Roster::new(&self.snapshot, &self.scope, self.globals.as_ref().unwrap_or(&none));
-            for (machine, seat) in &mut self.seats {
-                // What was refused of something else than is wanted now need not be waited for.
-                let same = |unit: &UnitName| roster.of(*machine, unit) == self.roster.of(*machine, unit);
-                seat.setbacks.retain(|unit, _| same(unit));
-                seat.unplanned = true;
-            }
-            self.roster = roster;
-            self.stale = false;
-        }
     }
 
     /// Returns when each trip that is under way ends at the latest.
@@ -267,32 +268,17 @@ impl Pass {
     }
 
     fn committed(&mut self, taken: bool) {
-        let writes = self.committing.take().unwrap_or_default();
+        let placed = self.committing.take().unwrap_or_default();
         self.moving.clear();
         if !taken {
             self.deposed = true;
             return;
         }
-        for write in writes {
-            // What was observed has been taken in when it was.
-            if matches!(write, Write::Place(..) | Write::Unplace(_)) {
-                self.stale = true;
-                self.snapshot.apply(write);
-            }
+        // What was decided together fits together; only who found no place may find one now.
+        self.stale |= !placed.is_empty() && !self.refused.is_empty();
+        for write in placed {
+            self.moved(write);
         }
-    }
-
-    /// Takes in what was observed and tells the store.
-    fn note(&mut self, write: Write) {
-        if let Write::State(unit, ..) | Write::NoState(unit, _) = &write {
-            // Where it is to start it may have waited for this.
-            let placed = self.snapshot.placements.get(unit).map(|placement| placement.machine);
-            if let Some(seat) = placed.and_then(|machine| self.seats.get_mut(&machine)) {
-                seat.unplanned = true;
-            }
-        }
-        self.snapshot.apply(write.clone());
-        self.outbox.push(write);
     }
 
     fn visited(&mut self, machine: MachineId, report: Report, now: Timestamp) {
@@ -347,48 +333,20 @@ impl Pass {
         }
     }
 
-    /// Notes in the store what changed of a machine's units.
-    fn note_states(&mut self, machine: MachineId) {
-        let Some(units) = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()) else { return };
-        let noted = |unit: &UnitName| self.snapshot.states.get(unit).and_then(|states| states.get(&machine));
-        let changed = units.iter().filter(|(unit, state)| noted(unit) != Some(*state));
-        let changed = changed.map(|(unit, state)| Write::State(unit.clone(), machine, state.clone()));
-        let known = self.snapshot.states.iter().filter(|(_, states)| states.contains_key(&machine));
-        let gone = known.filter(|(unit, _)| !units.contains_key(*unit));
-        let gone = gone.map(|(unit, _)| Write::NoState(unit.clone(), machine));
-        let writes: Vec<Write> = changed.chain(gone).collect();
-        for write in writes {
-            self.note(write);
-        }
-    }
-
-    fn log(&mut self, at: Timestamp, machine: Option<MachineId>, unit: Option<&UnitName>, what: String) {
-        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what, trouble: false }));
-    }
-
-    fn log_outcome(&mut self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) {
-        let trouble = matches!(outcome, Outcome::Failed(_));
-        let (machine, unit) = (Some(machine), Some(step.unit.clone()));
-        self.outbox.push(Write::Log(Event { at, machine, unit, what: ended(step, outcome), trouble }));
-    }
-
     /// Takes a seat for every machine that the pass is about, and gives up those of machines that left.
     fn take_seats(&mut self, now: Timestamp) {
-        if !self.stale {
+        if !std::mem::take(&mut self.unseated) {
             return;
         }
+        self.forget_strangers();
         let machines = &self.snapshot.machines;
-        for (unit, states) in &self.snapshot.states {
-            let gone = states.keys().filter(|machine| !machines.contains_key(machine));
-            self.outbox.extend(gone.map(|machine| Write::NoState(unit.clone(), *machine)));
-        }
         self.seats.retain(|machine, _| machines.contains_key(machine));
         let mut about: BTreeSet<MachineId> = self.asked.clone();
         match &self.scope {
             Scope::All => about.extend(machines.keys()),
             Scope::Units(units) => {
                 about.extend(self.roster.machines());
-                if units.iter().any(|unit| self.is_global(unit)) {
+                if units.iter().any(|unit| self.asks.is_global(unit)) {
                     about.extend(machines.keys());
                 }
                 let states = units.iter().filter_map(|unit| self.snapshot.states.get(unit));
@@ -399,10 +357,6 @@ impl Pass {
             self.seats.entry(machine).or_insert_with(|| Seat::new(now));
         }
     }
-
-    fn is_global(&self, unit: &UnitName) -> bool {
-        self.asks.get(unit).is_some_and(|ask| ask.global)
-    }
 }
 
 /// Returns the unit whose place a write changes.
@@ -410,17 +364,6 @@ const fn moved_unit(write: &Write) -> Option<&UnitName> {
     match write {
         Write::Place(unit, _) | Write::Unplace(unit) => Some(unit),
         _ => None,
-    }
-}
-
-/// Says how a step ended, for the log.
-fn ended(step: &Step, outcome: &Outcome) -> String {
-    let Step { action, reason, .. } = step;
-    match outcome {
-        Outcome::Done => format!("{action}: done ({reason})"),
-        Outcome::AlreadyTrue => format!("{action}: already true ({reason})"),
-        Outcome::Failed(said) => format!("{action}: failed: {said} ({reason})"),
-        Outcome::Lost(failure) => format!("{action}: lost: {}: {} ({reason})", failure.phase, failure.detail),
     }
 }
 

@@ -52,6 +52,27 @@ impl Roster {
         Self { wanted }
     }
 
+    /// Takes a unit that is not global off the machine where it was placed and puts it where it is placed now.
+    pub fn shift(
+        &mut self,
+        snapshot: &Snapshot,
+        scope: &Scope,
+        name: &UnitName,
+        before: Option<MachineId>,
+        after: Option<MachineId>,
+    ) {
+        if let Some(units) = before.and_then(|machine| self.wanted.get_mut(&machine)) {
+            units.remove(name);
+        }
+        let unit = scope.has(name).then(|| wanted_of(snapshot, name)).flatten();
+        if let Some((machine, unit)) = after.zip(unit) {
+            self.wanted.entry(machine).or_default().insert(name.clone(), unit);
+        }
+        if let Some(machine) = before.filter(|machine| self.wanted.get(machine).is_some_and(BTreeMap::is_empty)) {
+            self.wanted.remove(&machine);
+        }
+    }
+
     /// Returns what belongs on a machine.
     pub fn wanted(&self, machine: MachineId) -> Option<&BTreeMap<UnitName, Wanted>> {
         self.wanted.get(&machine)

@@ -38,6 +38,8 @@ pub struct Seat {
     pub flight: Option<Flight>,
     /// Set when what it needs may have changed since its steps were last worked out.
     pub unplanned: bool,
+    /// Set when one of its steps waits for something to happen on another machine.
+    pub waits: bool,
     /// When to judge again although nothing new has come.
     pub judge_again: Option<Timestamp>,
     /// When to look again.
@@ -81,6 +83,7 @@ impl Seat {
             uptime: None,
             flight: None,
             unplanned: true,
+            waits: false,
             judge_again: None,
             next_look: now,
             next_whole_look: now,

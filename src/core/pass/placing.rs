@@ -4,20 +4,77 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::Pass;
+use super::moved_unit;
 use crate::core::cluster::DesiredState;
 use crate::core::cluster::Event;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Placement;
+use crate::core::cluster::Snapshot;
 use crate::core::cluster::Write;
 use crate::core::judge::Verdict;
 use crate::core::place::Board;
 use crate::core::place::Choice;
+use crate::core::roster::Globals;
+use crate::core::roster::Roster;
 use crate::core::roster::Scope;
 use crate::core::seat::Seat;
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitName;
 
 impl Pass {
+    /// Brings placements and roster up to date, unless the store is still being told of the last change.
+    pub(super) fn place(&mut self, now: Timestamp) {
+        if !self.stale || self.committing.is_some() {
+            return;
+        }
+        self.stale = false;
+        self.place_units(now);
+        if std::mem::take(&mut self.redraw) {
+            self.draw_roster();
+        }
+        // What a step waits for on another machine may be over.
+        self.seats.values_mut().for_each(|seat| seat.unplanned |= seat.waits);
+    }
+
+    /// Draws the roster up anew.
+    fn draw_roster(&mut self) {
+        let none = Globals::new();
+        let roster = Roster::new(&self.snapshot, &self.scope, self.globals.as_ref().unwrap_or(&none));
+        for (machine, seat) in &mut self.seats {
+            // What was refused of something else than is wanted now need not be waited for.
+            let same = |unit: &UnitName| roster.of(*machine, unit) == self.roster.of(*machine, unit);
+            seat.setbacks.retain(|unit, _| same(unit));
+            seat.unplanned = true;
+        }
+        self.roster = roster;
+        self.unseated |= self.scope != Scope::All;
+    }
+
+    /// Takes in a placement that the store has taken.
+    pub(super) fn moved(&mut self, write: Write) {
+        let Some(unit) = moved_unit(&write).cloned() else { return };
+        let place = |snapshot: &Snapshot| snapshot.placements.get(&unit).map(|placement| placement.machine);
+        let before = place(&self.snapshot);
+        self.snapshot.apply(write);
+        if self.asks.is_global(&unit) {
+            self.redraw = true;
+            self.stale = true;
+            return;
+        }
+        let after = place(&self.snapshot);
+        self.roster.shift(&self.snapshot, &self.scope, &unit, before, after);
+        for machine in before.into_iter().chain(after) {
+            let Some(seat) = self.seats.get_mut(&machine) else { continue };
+            if before != after {
+                seat.setbacks.remove(&unit);
+            }
+            seat.unplanned = true;
+        }
+        for machine in self.snapshot.states.get(&unit).into_iter().flat_map(BTreeMap::keys) {
+            self.seats.get_mut(machine).into_iter().for_each(|seat| seat.unplanned = true);
+        }
+    }
+
     /// Says whether a unit may be put on a machine.
     fn is_eligible(&self, machine: MachineId) -> bool {
         match self.seats.get(&machine).filter(|seat| !seat.evidence.is_empty()) {
@@ -35,12 +92,12 @@ impl Pass {
     }
 
     /// Takes units off machines where they cannot or should not stay, and puts those that need one on a machine.
-    pub(super) fn place_units(&mut self, now: Timestamp) {
-        let refused_before = std::mem::take(&mut self.refused);
+    fn place_units(&mut self, now: Timestamp) {
         // Before every machine has been looked at once it is not known who is free.
         if self.scope == Scope::All && self.seats.values().any(|seat| seat.evidence.is_empty()) {
             return;
         }
+        let refused_before = std::mem::take(&mut self.refused);
         let placements = &self.snapshot.placements;
         let moved = placements.iter().filter_map(|(unit, at)| Some((unit.clone(), self.misplaced(unit, at)?)));
         let mut moved: BTreeMap<UnitName, String> = moved.collect();
@@ -50,7 +107,7 @@ impl Pass {
                 && homeless
                 && self.scope.has(name)
                 && self.snapshot.is_readable(name)
-                && !self.is_global(name)
+                && !self.asks.is_global(name)
         });
         let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
         let mut board = Board::new(&self.snapshot, |machine| self.standing(machine), &self.asks);
@@ -60,7 +117,7 @@ impl Pass {
         let placed = board.place_all(&wanting);
         let on = |machine: &MachineId| board.globals_on(*machine).cloned().collect::<BTreeSet<_>>();
         let globals = self.snapshot.machines.keys().map(|machine| (*machine, on(machine)));
-        let globals = globals.filter(|(_, units)| !units.is_empty()).collect();
+        let globals: Globals = globals.filter(|(_, units)| !units.is_empty()).collect();
         for (unit, choices) in placed {
             match choices {
                 Ok(choices) => self.accept(choices, &mut moved, now),
@@ -75,12 +132,13 @@ impl Pass {
                 }
             }
         }
+        self.redraw |= self.globals.as_ref() != Some(&globals);
         self.globals = Some(globals);
         // A unit that has nowhere else to go stays where it is: its machine may come back.
         let wanted = |unit: &UnitName| {
             let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
             let joined = machine.is_some_and(|machine| self.snapshot.machines.contains_key(&machine));
-            let global = self.asks.get(unit).is_some_and(|ask| ask.global);
+            let global = self.asks.is_global(unit);
             let wanted = self.snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive);
             joined && wanted && !global
         };
@@ -110,7 +168,7 @@ impl Pass {
             self.log(now, Some(machine), Some(&unit), format!("placed: {reason}"));
             // What a verb's unit displaces is the verb's business too.
             if let Scope::Units(units) = &mut self.scope {
-                units.insert(unit.clone());
+                self.unseated |= units.insert(unit.clone());
             }
             let placement = Placement { machine, epoch: self.epoch, reason, since: now };
             self.outbox.push(Write::Place(unit, placement));
@@ -125,7 +183,7 @@ impl Pass {
         match self.snapshot.units.get(unit) {
             None => return Some("not submitted".to_owned()),
             Some(unit) if unit.desired == DesiredState::Inactive => return Some("wanted inactive".to_owned()),
-            Some(_) if self.is_global(unit) => return Some("global".to_owned()),
+            Some(_) if self.asks.is_global(unit) => return Some("global".to_owned()),
             Some(_) => {}
         }
         let Some(machine) = self.snapshot.machines.get(&placement.machine) else {

@@ -26,10 +26,12 @@ impl Pass {
         let idle: Vec<MachineId> = idle.map(|(machine, _)| *machine).collect();
         for machine in idle {
             let needed = self.needed_by(machine);
+            let waits = needed.iter().any(|step| self.waits(machine, step));
             let steps = self.sendable(machine, needed.clone(), now);
             let Some(seat) = self.seats.get_mut(&machine) else { continue };
             if seat.is_ready() {
                 seat.unplanned = false;
+                seat.waits = waits;
                 seat.settle(&needed, &steps, now);
             }
             if steps.is_empty() && now < seat.next_look {
@@ -68,7 +70,7 @@ impl Pass {
         let stranger = |unit: &UnitName| {
             let about = self.scope.has(unit) && self.snapshot.is_readable(unit);
             about
-                .then(|| roster::stranger(&self.snapshot, unit, self.globals.is_some() && self.is_global(unit)))
+                .then(|| roster::stranger(&self.snapshot, unit, self.globals.is_some() && self.asks.is_global(unit)))
                 .flatten()
         };
         let mut steps = plan::steps(wanted, observed, stranger);
@@ -80,8 +82,13 @@ impl Pass {
     fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
         let Some(seat) = self.seats.get(&machine) else { return Vec::new() };
         steps.retain(|step| !seat.is_set_back(&step.unit, now) && !self.moving.contains(&step.unit));
-        steps.retain(|step| !(step.action.starts() && self.runs_elsewhere(&step.unit, machine)));
+        steps.retain(|step| !self.waits(machine, step));
         steps
+    }
+
+    /// Says whether a step waits for something to happen on another machine.
+    fn waits(&self, machine: MachineId, step: &Step) -> bool {
+        step.action.starts() && self.runs_elsewhere(&step.unit, machine)
     }
 
     /// Says whether a unit still runs on another machine, where it can be stopped first: a machine that answers, or of

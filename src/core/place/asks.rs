@@ -39,6 +39,11 @@ impl Asks {
         self.read(unit)?.as_ref().ok()
     }
 
+    /// Says whether a unit is everywhere and is not placed.
+    pub fn is_global(&self, unit: &UnitName) -> bool {
+        self.get(unit).is_some_and(|ask| ask.global)
+    }
+
     /// Returns why it is not known what a unit asks for, if that is its file's fault.
     pub fn fault(&self, unit: &UnitName) -> Option<&BadRequirements> {
         self.read(unit)?.as_ref().err()

@@ -1,0 +1,98 @@
+//! The pass's noting: what was observed and done, for the store to know.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::Pass;
+use crate::core::cluster::Event;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Snapshot;
+use crate::core::cluster::Write;
+use crate::core::plan::Step;
+use crate::core::report::Outcome;
+use crate::core::time::Timestamp;
+use crate::core::unit::UnitName;
+
+/// Returns the units of which a snapshot has a state, by the machine that reported it.
+pub(super) fn by_machine(snapshot: &Snapshot) -> BTreeMap<MachineId, BTreeSet<UnitName>> {
+    let mut noted = BTreeMap::<_, BTreeSet<_>>::new();
+    for (unit, states) in &snapshot.states {
+        for machine in states.keys() {
+            noted.entry(*machine).or_default().insert(unit.clone());
+        }
+    }
+    noted
+}
+
+impl Pass {
+    /// Takes in what was observed and tells the store.
+    pub(super) fn note(&mut self, write: Write) {
+        match &write {
+            Write::State(unit, machine, _) => {
+                self.noted.entry(*machine).or_default().insert(unit.clone());
+                self.wake_waiting(unit);
+            }
+            Write::NoState(unit, machine) => {
+                self.noted.get_mut(machine).into_iter().for_each(|units| _ = units.remove(unit));
+                self.wake_waiting(unit);
+            }
+            _ => {}
+        }
+        self.snapshot.apply(write.clone());
+        self.outbox.push(write);
+    }
+
+    /// Where a unit is to start it may have waited for what has become known of it elsewhere.
+    fn wake_waiting(&mut self, unit: &UnitName) {
+        let placed = self.snapshot.placements.get(unit).map(|placement| placement.machine);
+        if let Some(seat) = placed.and_then(|machine| self.seats.get_mut(&machine)) {
+            seat.unplanned = true;
+        }
+    }
+
+    /// Notes in the store what changed of a machine's units.
+    pub(super) fn note_states(&mut self, machine: MachineId) {
+        let Some(units) = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()) else { return };
+        let known = |unit: &UnitName| self.snapshot.states.get(unit).and_then(|states| states.get(&machine));
+        let changed = units.iter().filter(|(unit, state)| known(unit) != Some(*state));
+        let changed = changed.map(|(unit, state)| Write::State(unit.clone(), machine, state.clone()));
+        let noted = self.noted.get(&machine).into_iter().flatten();
+        let gone = noted.filter(|unit| !units.contains_key(*unit));
+        let gone = gone.map(|unit| Write::NoState(unit.clone(), machine));
+        let writes: Vec<Write> = changed.chain(gone).collect();
+        for write in writes {
+            self.note(write);
+        }
+    }
+
+    /// Forgets what machines reported that are no longer there.
+    pub(super) fn forget_strangers(&mut self) {
+        let strangers = self.noted.iter().filter(|(machine, _)| !self.snapshot.machines.contains_key(machine));
+        let gone =
+            strangers.flat_map(|(machine, units)| units.iter().map(|unit| Write::NoState(unit.clone(), *machine)));
+        for write in gone.collect::<Vec<_>>() {
+            self.note(write);
+        }
+    }
+
+    pub(super) fn log(&mut self, at: Timestamp, machine: Option<MachineId>, unit: Option<&UnitName>, what: String) {
+        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what, trouble: false }));
+    }
+
+    pub(super) fn log_outcome(&mut self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) {
+        let trouble = matches!(outcome, Outcome::Failed(_));
+        let (machine, unit) = (Some(machine), Some(step.unit.clone()));
+        self.outbox.push(Write::Log(Event { at, machine, unit, what: ended(step, outcome), trouble }));
+    }
+}
+
+/// Says how a step ended, for the log.
+fn ended(step: &Step, outcome: &Outcome) -> String {
+    let Step { action, reason, .. } = step;
+    match outcome {
+        Outcome::Done => format!("{action}: done ({reason})"),
+        Outcome::AlreadyTrue => format!("{action}: already true ({reason})"),
+        Outcome::Failed(said) => format!("{action}: failed: {said} ({reason})"),
+        Outcome::Lost(failure) => format!("{action}: lost: {}: {} ({reason})", failure.phase, failure.detail),
+    }
+}
