@@ -8,9 +8,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::Office;
+use super::errand::Aim;
+use super::errand::Errand;
 use super::findings::Finding;
-use super::verb;
-use super::verb::Aim;
 use super::verb::Notify;
 use super::verb::VerbError;
 use super::verb::Waits;
@@ -246,5 +246,5 @@ async fn empty(
     if units.is_empty() {
         return Ok(Vec::new());
     }
-    verb::make_so(office, Aim::AwayFrom(machine), &units, waits, notify).await
+    Errand { office, aim: Aim::AwayFrom(machine), units: &units, waits }.run(notify).await
 }

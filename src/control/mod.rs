@@ -3,6 +3,7 @@
 //! Whoever holds the lead acts. Nothing here reaches a host except through [`crate::pass::run`].
 
 pub mod controller;
+pub mod errand;
 pub mod findings;
 pub mod membership;
 pub mod sweep;

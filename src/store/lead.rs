@@ -32,7 +32,7 @@ use crate::core::time::Timestamp;
 pub const TTL: Duration = Duration::from_secs(10);
 
 /// How often somebody who waits for the lead looks whether it is free.
-const LOOK: Duration = Duration::from_millis(100);
+pub const LOOK: Duration = Duration::from_millis(100);
 
 /// How long a store may be away before somebody who waits for the lead gives up.
 const AWAY: Duration = Duration::from_secs(5);

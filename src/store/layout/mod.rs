@@ -19,6 +19,7 @@ pub use files::orphans;
 pub use files::submit;
 pub use slot::Slot;
 pub use snapshot::apply;
+pub use snapshot::list;
 pub use snapshot::read;
 pub use snapshot::snapshot;
 

@@ -19,13 +19,18 @@ use crate::store::StoreError;
 
 /// Reads the whole cluster from the store.
 pub async fn read(store: &dyn Store, keys: &Keys) -> Result<Snapshot, StoreError> {
+    Ok(snapshot(keys, &list(store, keys).await?))
+}
+
+/// Lists everything that decisions are made from. What stands under each prefix is of one revision.
+pub async fn list(store: &dyn Store, keys: &Keys) -> Result<Listing, StoreError> {
     let mut whole = Listing::default();
     for prefix in keys.prefixes() {
         let part = store.list(&prefix).await?;
         whole.entries.extend(part.entries);
         whole.revision = part.revision;
     }
-    Ok(snapshot(keys, &whole))
+    Ok(whole)
 }
 
 /// Makes a snapshot of everything that was listed.

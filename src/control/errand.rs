@@ -1,0 +1,205 @@
+//! An errand: units that are to get somewhere, by a pass of our own or by following whoever leads.
+
+use std::collections::BTreeSet;
+
+use tokio::time::Instant;
+
+use super::Office;
+use super::findings::Finding;
+use super::findings::findings;
+use super::verb::Notice;
+use super::verb::Notify;
+use super::verb::VerbError;
+use super::verb::Waits;
+use crate::core::cluster::DesiredState;
+use crate::core::cluster::Event;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Snapshot;
+use crate::core::judge::BRAKE;
+use crate::core::judge::Patience;
+use crate::core::order::Verb;
+use crate::core::pass::Pass;
+use crate::core::place::Asks;
+use crate::core::roster::Scope;
+use crate::core::unit::UnitName;
+use crate::pass;
+use crate::pass::Ended;
+use crate::pass::Ending;
+use crate::pass::Means;
+use crate::store::follow::Follower;
+use crate::store::follow::Update;
+use crate::store::layout;
+use crate::store::lead;
+use crate::store::lead::Kind;
+
+/// Where units are to get to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Where a verb wants them.
+    Verb(Verb),
+    /// Away from a machine.
+    AwayFrom(MachineId),
+}
+
+/// What is to be made so.
+#[derive(Debug, Clone, Copy)]
+pub struct Errand<'a> {
+    /// What to work with.
+    pub office: &'a Office,
+    /// Where the units are to get to.
+    pub aim: Aim,
+    /// Which units.
+    pub units: &'a BTreeSet<UnitName>,
+    /// How long to wait for what.
+    pub waits: Waits,
+}
+
+impl Errand<'_> {
+    /// Makes it so, by a pass of our own or by following whoever leads, and returns what is wrong afterwards.
+    pub async fn run(self, notify: &mut Notify<'_>) -> Result<Vec<Finding>, VerbError> {
+        let office = self.office;
+        let deadline = Instant::now() + self.waits.lock;
+        loop {
+            match lead::take(&office.store, &office.keys, Kind::Verb).await? {
+                Ok(lead) => {
+                    let means = Means::new(office, lead);
+                    let done = self.act(&means, notify).await;
+                    means.lead.release().await;
+                    match done? {
+                        Some(found) => return Ok(found),
+                        // Somebody else took over: see who.
+                        None => continue,
+                    }
+                }
+                Err(holder) if holder.kind == Kind::Controller => return self.follow(notify).await,
+                Err(holder) if Instant::now() >= deadline => return Err(VerbError::Busy(holder)),
+                Err(_) => tokio::time::sleep(lead::LOOK).await,
+            }
+            if office.stop.is_cancelled() {
+                return Err(VerbError::Stopped);
+            }
+        }
+    }
+
+    /// Runs a pass over the units; `None` if the lead was lost on the way.
+    async fn act(self, means: &Means, notify: &mut Notify<'_>) -> Result<Option<Vec<Finding>>, VerbError> {
+        let snapshot = layout::read(&*self.office.store, &self.office.keys).await?;
+        let scope = Scope::Units(self.units.clone());
+        // A verb does not wait for machines: who does not answer at once is left to the sweep or the controller.
+        let tempo = super::tempo(Patience { down_after: std::time::Duration::ZERO, brake: BRAKE });
+        let mut pass = Pass::new(means.lead.epoch(), scope.clone(), tempo, snapshot);
+        let mut tell = |snapshot: &Snapshot, event: &Event| notify(Notice::Event(snapshot, event));
+        let ended = pass::run(&mut pass, means, None, Ending::Settled(self.waits.settle), &mut tell).await?;
+        self.tell_reached(pass.snapshot(), pass.asks(), self.units, notify);
+        match ended {
+            Ended::Finished => Ok(Some(findings(&pass, &scope))),
+            Ended::Stopped => Err(VerbError::Stopped),
+            Ended::Deposed => Ok(None),
+        }
+    }
+
+    /// Follows whoever leads until all units are where they are wanted, or trouble is told of them.
+    async fn follow(self, notify: &mut Notify<'_>) -> Result<Vec<Finding>, VerbError> {
+        let keys = &self.office.keys;
+        let mut prefixes = keys.prefixes();
+        prefixes.push(keys.events());
+        let mut follower = Follower::new(self.office.store.clone(), prefixes);
+        let (mut snapshot, mut asks) = (Snapshot::default(), Asks::default());
+        let mut left = self.units.clone();
+        let mut found = Vec::new();
+        let deadline = self.waits.follow.map(|wait| Instant::now() + wait);
+        while !left.is_empty() {
+            let update = tokio::select! {
+                update = follower.next() => update,
+                () = self.office.stop.cancelled() => return Err(VerbError::Stopped),
+                () = pass::sleep_until(deadline) => {
+                    found.extend(left.iter().map(|unit| self.overdue(unit)));
+                    return Ok(found);
+                }
+            };
+            match update {
+                Update::Reset(listing) => snapshot = layout::snapshot(keys, &listing),
+                Update::Changes(changes) => {
+                    layout::apply(&mut snapshot, keys, &changes);
+                    for event in changes.iter().filter_map(|changed| layout::event(keys, changed)) {
+                        let Some(unit) = event.unit.clone().filter(|unit| left.contains(unit)) else { continue };
+                        notify(Notice::Event(&snapshot, &event));
+                        if event.trouble {
+                            left.remove(&unit);
+                            let what = event.what.clone();
+                            found.push(Finding { machine: event.machine, unit: Some(unit), what, unreachable: false });
+                        }
+                    }
+                }
+                Update::Away(error) => return Err(error.into()),
+            }
+            asks.renew(&snapshot);
+            left = self.tell_reached(&snapshot, &asks, &left, notify);
+        }
+        Ok(found)
+    }
+
+    /// Tells which units have reached what was wanted, and returns the others.
+    fn tell_reached(
+        self,
+        snapshot: &Snapshot,
+        asks: &Asks,
+        units: &BTreeSet<UnitName>,
+        notify: &mut Notify<'_>,
+    ) -> BTreeSet<UnitName> {
+        let (reached, left): (Vec<_>, Vec<_>) =
+            units.iter().partition(|unit| is_reached(snapshot, asks, unit, self.aim));
+        for unit in reached {
+            if let (true, Aim::Verb(verb)) = (asks.is_global(unit), self.aim) {
+                notify(Notice::Triggered(unit, verb, true));
+                continue;
+            }
+            let machine = snapshot.placements.get(unit).and_then(|at| snapshot.machines.get(&at.machine));
+            let wanted = snapshot.units.get(unit).map(|unit| unit.desired);
+            let goal = if let Aim::Verb(verb) = self.aim { verb.goal() } else { wanted };
+            match goal {
+                Some(state) => notify(Notice::Reached(unit, state, machine)),
+                None => notify(Notice::Destroyed(unit)),
+            }
+        }
+        left.into_iter().cloned().collect()
+    }
+
+    fn overdue(self, unit: &UnitName) -> Finding {
+        let state = match self.aim {
+            Aim::Verb(verb) => verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string()),
+            Aim::AwayFrom(machine) => format!("away from {}...", machine.short()),
+        };
+        let what = format!("timed out waiting for unit {unit} to report state {state}");
+        Finding { machine: None, unit: Some(unit.clone()), what, unreachable: false }
+    }
+}
+
+/// Says whether a unit is where it is wanted.
+pub(super) fn is_reached(snapshot: &Snapshot, asks: &Asks, name: &UnitName, aim: Aim) -> bool {
+    let unit = snapshot.units.get(name);
+    let nowhere = !snapshot.placements.contains_key(name) && !snapshot.states.contains_key(name);
+    let goal = match aim {
+        Aim::Verb(verb) => verb.goal(),
+        Aim::AwayFrom(machine) => {
+            let placed = snapshot.placements.get(name).is_some_and(|at| at.machine == machine);
+            if placed || snapshot.states.get(name).is_some_and(|states| states.contains_key(&machine)) {
+                return false;
+            }
+            unit.map(|unit| unit.desired)
+        }
+    };
+    let Some(goal) = goal else { return unit.is_none() && nowhere };
+    let Some(unit) = unit else { return false };
+    if goal == DesiredState::Inactive {
+        return nowhere;
+    }
+    if asks.is_global(name) {
+        return unit.desired == goal;
+    }
+    let here = snapshot.placements.get(name).and_then(|at| snapshot.states.get(name)?.get(&at.machine));
+    here.is_some_and(|state| {
+        let same = state.hash == unit.hash && state.reached() == goal;
+        same && if goal == DesiredState::Loaded { !state.runs() } else { state.restarts >= unit.restarts }
+    })
+}
