@@ -43,8 +43,12 @@ m_load() {
 m_stop() {
   m_group=$1; shift
   m_many "$m_group" "timeout $m_patience systemctl stop" "$@"
-  for m_u in "$@"; do shift; set -- "$@" "$m_run/launched/$m_u"; done
-  rm -f -- "$@"
+  for m_u in "$@"; do
+    shift
+    # What was refused is still to be stopped.
+    case $m_out in *" $m_u:"*) ;; *) set -- "$@" "$m_run/launched/$m_u" ;; esac
+  done
+  [ $# -eq 0 ] || rm -f -- "$@"
 }
 # What is still stopping keeps its file: it goes with the next visit.
 m_unload() {
@@ -61,7 +65,7 @@ m_unload() {
   [ $# -gt 0 ] || return 0
   m_each unload "disable --runtime" "$@"
   systemctl reset-failed -- "$@" 2>/dev/null
-  for m_u in "$@"; do shift; set -- "$@" "$m_units/$m_u"; done
+  for m_u in "$@"; do shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u"; done
   rm -f -- "$@" 2>/dev/null
 }
 m_start() {

@@ -250,6 +250,26 @@ fn an_unload_takes_the_file_away() {
     assert!(!host.path("run/muster/launched/a.service").exists());
 }
 
+#[test]
+fn a_stop_that_is_refused_is_still_to_be_done_and_the_others_are_not() {
+    let host = Host::new();
+    let names = ["a.service", "bad.service"];
+    host.visit(&launch(&names, "[Service]\nExecStart=/bin/true\n"));
+    // It was started before systemd came to refuse it.
+    fs::write(host.path("run/muster/launched/bad.service"), "0\n").unwrap();
+    let mut visit = look(5);
+    visit.steps = names.iter().map(|name| step(name, Action::Stop)).collect();
+    let units = host.visit(&visit).observation.unwrap().units.unwrap();
+    let launched: Vec<bool> = names.iter().map(|name| units[&unit(name)].launched).collect();
+    assert_eq!(launched, [false, true]);
+    visit.steps = names.iter().map(|name| step(name, Action::Unload)).collect();
+    host.visit(&visit);
+    assert!(
+        names.iter().all(|name| !host.path("run/muster/launched").join(name).exists()),
+        "what is gone is not started"
+    );
+}
+
 /// Text that a careless quoting would let the shell see.
 fn hostile_text() -> impl Strategy<Value = String> {
     let bits = prop_oneof![
