@@ -40,7 +40,7 @@ pub fn findings(pass: &Pass, scope: &Scope) -> Vec<Finding> {
     found.extend(pass.refused().iter().map(|(unit, why)| Finding {
         machine: None,
         unit: Some(unit.clone()),
-        what: format!("no machine for it: {why}"),
+        what: why.tell(),
         unreachable: false,
     }));
     found.extend(pass.setbacks().map(|(machine, setback)| Finding {

@@ -12,6 +12,8 @@ mod judging;
 mod noting;
 mod placing;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -27,6 +29,7 @@ use super::evidence::Phase;
 use super::judge::Patience;
 use super::judge::Verdict;
 use super::place::Asks;
+use super::place::Refusal;
 use super::report::Outcome;
 use super::report::Refused;
 use super::report::Report;
@@ -118,7 +121,7 @@ pub struct Pass {
     /// Units whose place the store is being told: nothing is done to them until it has answered.
     moving: BTreeSet<UnitName>,
     /// Units that should be somewhere and cannot be, and why.
-    refused: BTreeMap<UnitName, String>,
+    refused: BTreeMap<UnitName, Refusal>,
     /// Set when placements may have to change.
     stale: bool,
     /// When something was going to happen at the latest.
@@ -188,7 +191,7 @@ impl Pass {
     }
 
     /// Returns the units that should be somewhere and cannot be, and why.
-    pub const fn refused(&self) -> &BTreeMap<UnitName, String> {
+    pub const fn refused(&self) -> &BTreeMap<UnitName, Refusal> {
         &self.refused
     }
 

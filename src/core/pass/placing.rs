@@ -14,12 +14,17 @@ use crate::core::cluster::Write;
 use crate::core::judge::Verdict;
 use crate::core::place::Board;
 use crate::core::place::Choice;
+use crate::core::place::Refusal;
+use crate::core::place::leaders_first;
 use crate::core::roster::Globals;
 use crate::core::roster::Roster;
 use crate::core::roster::Scope;
 use crate::core::seat::Seat;
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitName;
+
+/// Where a unit goes, and who goes elsewhere for it.
+type Placed = Result<Vec<Choice>, Refusal>;
 
 impl Pass {
     /// Brings placements and roster up to date, unless the store is still being told of the last change.
@@ -114,7 +119,8 @@ impl Pass {
         for unit in moved.keys() {
             board.remove(unit);
         }
-        let placed = board.place_all(&wanting);
+        let mut placed = self.rehouse(&mut board, &mut moved);
+        placed.extend(board.place_all(&wanting).into_iter().map(|(unit, choices)| (unit.clone(), choices)));
         let on = |machine: &MachineId| board.globals_on(*machine).cloned().collect::<BTreeSet<_>>();
         let globals = self.snapshot.machines.keys().map(|machine| (*machine, on(machine)));
         let globals: Globals = globals.filter(|(_, units)| !units.is_empty()).collect();
@@ -122,13 +128,11 @@ impl Pass {
             match choices {
                 Ok(choices) => self.accept(choices, &mut moved, now),
                 Err(refusal) => {
-                    let refusal = refusal.to_string();
-                    if refused_before.get(unit) != Some(&refusal) {
-                        let what = format!("no machine for it: {refusal}");
-                        let unit = Some(unit.clone());
+                    if refused_before.get(&unit) != Some(&refusal) {
+                        let (what, unit) = (refusal.tell(), Some(unit.clone()));
                         self.outbox.push(Write::Log(Event { at: now, machine: None, unit, what, trouble: true }));
                     }
-                    self.refused.insert(unit.clone(), refusal);
+                    self.refused.insert(unit, refusal);
                 }
             }
         }
@@ -147,6 +151,30 @@ impl Pass {
             self.log(now, None, Some(&unit), format!("taken off: {why}"));
             self.outbox.push(Write::Unplace(unit));
         }
+    }
+
+    /// Looks for another machine for the units that no longer fit where they are, as fleet did; but what runs is not
+    /// stopped for want of a better place. Where a machine does not answer nothing could be stopped, so nobody leaves it.
+    fn rehouse(&self, board: &mut Board<'_>, moved: &mut BTreeMap<UnitName, String>) -> Vec<(UnitName, Placed)> {
+        let settled = self.snapshot.placements.iter().filter(|(unit, at)| {
+            let answers = self.seats.get(&at.machine).is_some_and(Seat::answers);
+            let alive = answers && self.verdict(at.machine) == Some(Verdict::Alive);
+            alive && !moved.contains_key(*unit) && self.scope.has(unit) && self.snapshot.is_readable(unit)
+        });
+        let settled: BTreeMap<&UnitName, MachineId> = settled.map(|(unit, at)| (unit, at.machine)).collect();
+        let mut placed = Vec::new();
+        for unit in leaders_first(settled.keys().copied(), &self.asks) {
+            let machine = board.machine_of(unit).filter(|machine| settled.get(unit) == Some(machine));
+            let Some(here) = machine.and_then(|machine| self.snapshot.machines.get(&machine)) else { continue };
+            let Some(obstacle) = board.obstacle(unit, here.id) else { continue };
+            let choices = board.place(unit);
+            if choices.is_ok() {
+                moved.insert(unit.clone(), format!("{}: {obstacle}", here.name));
+            }
+            let stays = |why| Refusal::Stays { machine: here.name.clone(), obstacle, why: Box::new(why) };
+            placed.push((unit.clone(), choices.map_err(stays)));
+        }
+        placed
     }
 
     /// Notes what was chosen, or looks first at the machines that were not looked at yet.

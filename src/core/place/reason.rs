@@ -86,6 +86,23 @@ pub enum Refusal {
     /// Every machine has something in the way.
     #[error("{0}")]
     Nowhere(Nowhere),
+    /// It no longer fits where it is and fits nowhere else either.
+    #[error("stays on {machine} although {obstacle}: no machine for it: {why}")]
+    Stays {
+        /// The name of the machine where it is.
+        machine: String,
+        /// What is in the way there.
+        obstacle: Obstacle,
+        /// Why it fits nowhere else.
+        why: Box<Refusal>,
+    },
+}
+
+impl Refusal {
+    /// Says what comes of it for the unit.
+    pub fn tell(&self) -> String {
+        if matches!(self, Self::Stays { .. }) { self.to_string() } else { format!("no machine for it: {self}") }
+    }
 }
 
 /// How many machines each obstacle rules out.

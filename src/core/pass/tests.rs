@@ -1,0 +1,198 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::core::cluster::DesiredState;
+use crate::core::cluster::Machine;
+use crate::core::cluster::Placement;
+use crate::core::cluster::Unit;
+use crate::core::plan::Action;
+use crate::core::report::Observation;
+use crate::core::unit::UnitFile;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A pass with hosts and a store that do at once what they are told.
+struct Stage {
+    pass: Pass,
+    now: Timestamp,
+    hosts: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
+    /// What was done, where: `start a.service on m1`.
+    done: Vec<String>,
+    /// What a unit is when it was started.
+    active: &'static str,
+}
+
+fn id(number: u32) -> MachineId {
+    MachineId::from_bits(u128::from(number) << 96)
+}
+
+fn unit(name: &str) -> UnitName {
+    format!("{name}.service").parse().unwrap()
+}
+
+/// Puts a unit's file and record into a snapshot.
+fn want(snapshot: &mut Snapshot, name: &str, text: &str) {
+    let file = Arc::new(UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n{text}\n")).unwrap());
+    let record = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
+    snapshot.units.insert(unit(name), record);
+    snapshot.files.insert(file.hash(), file);
+}
+
+fn set(snapshot: &mut Snapshot, machine: u32, key: &str, value: &str) {
+    snapshot.machines.get_mut(&id(machine)).unwrap().metadata.insert(key.to_owned(), value.to_owned());
+}
+
+impl Stage {
+    fn new(machines: u32, prepare: impl FnOnce(&mut Snapshot)) -> Self {
+        let mut snapshot = Snapshot::default();
+        for number in 1..=machines {
+            let machine = Machine { id: id(number), name: format!("m{number}"), systemd: 252, ..Machine::default() };
+            snapshot.machines.insert(machine.id, machine);
+        }
+        prepare(&mut snapshot);
+        let tempo = Tempo {
+            look_every: SECOND,
+            whole_look_every: SECOND * 10,
+            retry_every: SECOND / 2,
+            begin_within: SECOND * 10,
+            patience: Patience { down_after: SECOND * 8, brake: 55 },
+        };
+        let now = Timestamp::from_millis(1_000_000);
+        let pass = Pass::new(1, Scope::All, tempo, snapshot);
+        let mut stage = Self { pass, now, hosts: BTreeMap::new(), done: Vec::new(), active: "active" };
+        stage.run(Input::Tick);
+        stage
+    }
+
+    /// Changes what the store knows and returns what is done about it.
+    fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) -> Vec<String> {
+        self.pass.learn(change);
+        self.run(Input::Tick)
+    }
+
+    /// Lets time go by and returns what is done in it.
+    fn wait(&mut self, time: Duration) -> Vec<String> {
+        self.now = self.now + time;
+        self.run(Input::Tick)
+    }
+
+    fn run(&mut self, input: Input) -> Vec<String> {
+        self.done.clear();
+        let mut inputs = std::collections::VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for output in self.pass.handle(input, self.now) {
+                inputs.push_back(match output {
+                    Output::Commit(_) => Input::Committed(true),
+                    Output::Visit { machine, visit, .. } => Input::Visited(machine, Ok(self.visit(machine, &visit))),
+                    Output::Deposed => panic!("deposed"),
+                });
+            }
+        }
+        self.done.clone()
+    }
+
+    fn visit(&mut self, machine: MachineId, visit: &Visit) -> Report {
+        let units = self.hosts.entry(machine).or_default();
+        for step in &visit.steps {
+            let name = &self.pass.snapshot().machines[&machine].name;
+            self.done.push(format!("{} {} on {name}", step.action, step.unit.stem()));
+            match step.action {
+                Action::Load { hash, .. } => {
+                    let [load, active, sub] = ["loaded", "inactive", "dead"].map(str::to_owned);
+                    let state = UnitState { load, active, sub, hash, launched: false, restarts: 0 };
+                    units.insert(step.unit.clone(), state);
+                }
+                Action::Unload => drop(units.remove(&step.unit)),
+                Action::Stop | Action::Start { .. } | Action::Restart { .. } => {
+                    let state = units.get_mut(&step.unit).unwrap();
+                    state.launched = step.action.starts();
+                    state.active = if state.launched { self.active.to_owned() } else { "inactive".to_owned() };
+                }
+            }
+        }
+        let observation = Observation {
+            machine,
+            boot: "boot".to_owned(),
+            uptime: self.now.since(Timestamp::ZERO),
+            epoch: visit.epoch,
+            units: Some(units.clone()),
+        };
+        let outcomes = visit.steps.iter().map(|_| Outcome::Done).collect();
+        Report { outcomes, refused: None, observation: Some(observation) }
+    }
+
+    fn placement(&self, name: &str) -> &Placement {
+        &self.pass.snapshot().placements[&unit(name)]
+    }
+
+    fn is_at_rest(&mut self) -> bool {
+        self.wait(SECOND * 11).is_empty() && self.wait(SECOND * 11).is_empty()
+    }
+}
+
+#[test]
+fn a_unit_moves_when_its_machine_no_longer_has_what_it_asks_for() {
+    let mut stage = Stage::new(3, |snapshot| {
+        (1..=3).for_each(|machine| set(snapshot, machine, "zone", if machine < 3 { "a" } else { "b" }));
+        want(snapshot, "web", "[X-Fleet]\nMachineMetadata=zone=a");
+    });
+    assert_eq!(stage.placement("web").machine, id(1));
+    let done = stage.learn(|snapshot| set(snapshot, 1, "zone", "b"));
+    assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
+    assert_eq!(stage.placement("web").reason, "m1: metadata zone=a not matched; the only machine that fits: 0 units");
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_unit_that_fits_nowhere_else_stays_where_it_runs_and_that_is_said() {
+    let mut stage = Stage::new(2, |snapshot| {
+        set(snapshot, 1, "zone", "a");
+        want(snapshot, "web", "[X-Fleet]\nMachineMetadata=zone=a");
+    });
+    assert!(stage.learn(|snapshot| set(snapshot, 1, "zone", "b")).is_empty());
+    assert!(stage.is_at_rest());
+    assert_eq!(
+        stage.pass.refused()[&unit("web")].tell(),
+        "stays on m1 although metadata zone=a not matched: no machine for it: 2 machines: metadata zone=a not matched"
+    );
+    let done = stage.learn(|snapshot| set(snapshot, 2, "zone", "a"));
+    assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
+    assert!(stage.pass.refused().is_empty());
+}
+
+#[test]
+fn of_units_that_come_to_conflict_as_few_move_as_must() {
+    let mut stage = Stage::new(2, |snapshot| ["a", "b", "c", "d"].iter().for_each(|name| want(snapshot, name, "")));
+    let at = |stage: &Stage| ["a", "b", "c", "d"].map(|name| stage.placement(name).machine);
+    assert_eq!(at(&stage), [id(1), id(2), id(1), id(2)]);
+    stage.learn(|snapshot| want(snapshot, "c", "[X-Fleet]\nConflicts=a.service"));
+    assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
+    assert!(stage.is_at_rest());
+    // Now nobody can be alone, and nobody is moved to and fro for it.
+    stage.learn(|snapshot| want(snapshot, "c", "[X-Fleet]\nConflicts=*.service"));
+    assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
+    stage.learn(|snapshot| want(snapshot, "d", "[X-Fleet]\nConflicts=*.service"));
+    assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
+    assert!(stage.is_at_rest());
+    let stays = stage.pass.refused().values().filter(|refusal| matches!(refusal, Refusal::Stays { .. }));
+    assert_eq!(stays.count(), 3);
+}
+
+#[test]
+fn who_follows_a_unit_follows_it_to_its_next_machine() {
+    let mut stage = Stage::new(2, |snapshot| {
+        (1..=2).for_each(|machine| set(snapshot, machine, "zone", "a"));
+        want(snapshot, "leader", "[X-Fleet]\nMachineMetadata=zone=a");
+        want(snapshot, "after", "[X-Fleet]\nMachineOf=leader.service");
+    });
+    stage.learn(|snapshot| set(snapshot, 1, "zone", "b"));
+    assert_eq!((stage.placement("leader").machine, stage.placement("after").machine), (id(2), id(2)));
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_cordon_moves_nothing() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    let cordon = |snapshot: &mut Snapshot| snapshot.machines.get_mut(&id(1)).unwrap().cordoned = true;
+    assert!(stage.learn(cordon).is_empty() && stage.is_at_rest());
+}
