@@ -9,6 +9,7 @@ use super::verb::WaitArgs;
 use super::verb::conclude;
 use crate::control::membership;
 use crate::control::membership::Candidate;
+use crate::control::membership::Duty;
 use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
@@ -42,13 +43,17 @@ pub(super) struct MachineArgs {
 pub(super) struct DrainArgs {
     /// A machine: its name, its machine-id or the beginning of it
     machine: String,
+    /// Stop what is still there after so many seconds, even if it runs nowhere else
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<u64>,
     #[command(flatten)]
     wait: WaitArgs,
 }
 
 /// Runs `muster cordon` and `muster uncordon`.
 pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool) -> Result<(), CommandError> {
-    let machine = membership::set_cordon(&context.office().await?, &args.machine, cordoned, false).await?;
+    let duty = if cordoned { Duty::Cordoned } else { Duty::Open };
+    let machine = membership::set_duty(&context.office().await?, &args.machine, duty).await?;
     let word = if cordoned { "cordoned: nothing new is placed there" } else { "uncordoned" };
     ui::result(&format!("{} {word}\n", machine.name));
     Ok(())
@@ -59,12 +64,14 @@ pub(super) async fn drain(context: &Context, args: &DrainArgs) -> Result<(), Com
     let office = context.office().await?;
     let mut told = Told::new(args.wait.json());
     let waits = args.wait.waits();
-    let drained = membership::drain(&office, &args.machine, waits, &mut |notice| told.notice(&notice)).await;
+    let deadline = args.deadline.map(Duration::from_secs);
+    let drained = membership::drain(&office, &args.machine, deadline, waits, &mut |notice| told.notice(&notice)).await;
     office.remote.close(Duration::from_millis(200)).await;
     told.finish();
     let (machine, found) = drained?;
     conclude(&found)?;
-    ui::result(&format!("{} drained\n", machine.name));
+    let word = if waits.block { "drained" } else { "cordoned: what is there goes elsewhere" };
+    ui::result(&format!("{} {word}\n", machine.name));
     Ok(())
 }
 

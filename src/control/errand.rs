@@ -1,6 +1,7 @@
 //! An errand: units that are to get somewhere, by a pass of our own or by following whoever leads.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -31,6 +32,12 @@ use crate::store::follow::Update;
 use crate::store::layout;
 use crate::store::lead;
 use crate::store::lead::Kind;
+
+/// How long a drain without a deadline waits for systemd to start elsewhere what runs here.
+const HANDOVER: Duration = Duration::from_mins(1);
+
+/// How long a drain waits after its deadline for what it stops.
+const AFTER_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Where units are to get to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,16 +93,45 @@ impl Errand<'_> {
         let snapshot = layout::read(&*self.office.store, &self.office.keys).await?;
         let scope = Scope::Units(self.units.clone());
         // A verb does not wait for machines: who does not answer at once is left to the sweep or the controller.
-        let tempo = super::tempo(Patience { down_after: std::time::Duration::ZERO, brake: BRAKE });
+        let tempo = super::tempo(Patience { down_after: Duration::ZERO, brake: BRAKE });
         let mut pass = Pass::new(means.lead.epoch(), scope.clone(), tempo, snapshot);
         let mut tell = |snapshot: &Snapshot, event: &Event| notify(Notice::Event(snapshot, event));
-        let ended = pass::run(&mut pass, means, None, Ending::Settled(self.waits.settle), &mut tell).await?;
-        self.tell_reached(pass.snapshot(), pass.asks(), self.units, notify);
+        let ending = self.ending(pass.snapshot());
+        let ended = pass::run(&mut pass, means, None, ending, &mut tell).await?;
+        let left = self.tell_reached(pass.snapshot(), pass.asks(), self.units, notify);
         match ended {
-            Ended::Finished => Ok(Some(findings(&pass, &scope))),
+            Ended::Finished => {
+                let mut found = findings(&pass, &scope);
+                found.extend(self.stragglers(pass.snapshot(), &left, &found));
+                Ok(Some(found))
+            }
             Ended::Stopped => Err(VerbError::Stopped),
             Ended::Deposed => Ok(None),
         }
+    }
+
+    /// Says when a pass of our own has done enough.
+    fn ending(self, snapshot: &Snapshot) -> Ending {
+        let Aim::AwayFrom(machine) = self.aim else { return Ending::Settled(self.waits.settle) };
+        // What moves may take its time to start: it goes on here meanwhile.
+        match snapshot.machines.get(&machine).and_then(|machine| machine.drain_by) {
+            Some(by) => Ending::Emptied(machine, by.since(self.office.clock.now()) + AFTER_DEADLINE),
+            None => Ending::Settled(self.waits.settle.max(HANDOVER)),
+        }
+    }
+
+    /// Returns the units that are still where they should not be and of which nothing else was found.
+    fn stragglers(self, snapshot: &Snapshot, left: &BTreeSet<UnitName>, found: &[Finding]) -> Vec<Finding> {
+        let Aim::AwayFrom(machine) = self.aim else { return Vec::new() };
+        let name = |id| snapshot.machines.get(&id).map_or_else(|| id.to_string(), |machine| machine.name.clone());
+        let told = |unit: &UnitName| found.iter().any(|finding| finding.unit.as_ref() == Some(unit));
+        let straggler = |unit: &UnitName| {
+            let to = snapshot.placements.get(unit).map(|at| at.machine).filter(|to| *to != machine);
+            let why = to.map(|to| format!(" until it runs on {}", name(to))).unwrap_or_default();
+            let what = format!("still on {}{why}", name(machine));
+            Finding { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false }
+        };
+        left.iter().filter(|unit| !told(unit)).map(straggler).collect()
     }
 
     /// Follows whoever leads until all units are where they are wanted, or trouble is told of them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -18,6 +19,7 @@ use crate::core::cluster::Machine;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
 use crate::core::evidence::Failure;
+use crate::core::time::Timestamp;
 use crate::core::unit::UnitName;
 use crate::remote::Target;
 use crate::remote::facts;
@@ -125,9 +127,9 @@ fn admit(snapshot: &Snapshot, seen: &mut BTreeMap<MachineId, String>, candidate:
     seen.insert(id, name.clone());
     let Target { address, identity_files, jump, .. } = candidate.target.clone();
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
-    let (cordoned, draining) = known.map_or((false, false), |known| (known.cordoned, known.draining));
     let metadata = candidate.metadata.clone();
-    let machine = Machine { id, name, address, identity_files, jump, ip, metadata, cordoned, draining, os, systemd };
+    let before = known.cloned().unwrap_or_default();
+    let machine = Machine { id, name, address, identity_files, jump, ip, metadata, os, systemd, ..before };
     match known {
         None => Joined::New(machine),
         Some(known) if *known == machine => Joined::Known(machine),
@@ -178,17 +180,28 @@ pub fn find<'a>(snapshot: &'a Snapshot, text: &str) -> Option<&'a Machine> {
     })
 }
 
-/// Says whether a machine takes new units, and whether it keeps those it has.
-pub async fn set_cordon(
-    office: &Office,
-    name: &str,
-    cordoned: bool,
-    draining: bool,
-) -> Result<Machine, MembershipError> {
+/// What a machine is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// It takes units.
+    Open,
+    /// It keeps those it has and takes no new ones.
+    Cordoned,
+    /// What it has goes elsewhere; what still is there by then stops.
+    Drained(Option<Timestamp>),
+}
+
+/// Says what a machine is there for.
+pub async fn set_duty(office: &Office, name: &str, duty: Duty) -> Result<Machine, MembershipError> {
+    let (cordoned, draining, drain_by) = match duty {
+        Duty::Open => (false, false, None),
+        Duty::Cordoned => (true, false, None),
+        Duty::Drained(by) => (true, true, by),
+    };
     loop {
         let snapshot = layout::read(&*office.store, &office.keys).await?;
         let machine = find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.to_owned()))?;
-        let wanted = Machine { cordoned, draining, ..machine.clone() };
+        let wanted = Machine { cordoned, draining, drain_by, ..machine.clone() };
         let slot = Slot::Machine(machine.id);
         let key = office.keys.key(&slot);
         let Some(entry) = office.store.get(&key).await? else { continue };
@@ -201,14 +214,20 @@ pub async fn set_cordon(
     }
 }
 
-/// Cordons a machine and moves everything off it; returns what could not be moved.
+/// Cordons a machine and moves everything off it; returns what could not be moved. After `deadline` what still is there
+/// is stopped, even if it has nowhere to go.
 pub async fn drain(
     office: &Office,
     name: &str,
+    deadline: Option<Duration>,
     waits: Waits,
     notify: &mut Notify<'_>,
 ) -> Result<(Machine, Vec<Finding>), MembershipError> {
-    let machine = set_cordon(office, name, true, true).await?;
+    let by = deadline.map(|time| office.clock.now() + time);
+    let machine = set_duty(office, name, Duty::Drained(by)).await?;
+    if !waits.block {
+        return Ok((machine, Vec::new()));
+    }
     let snapshot = layout::read(&*office.store, &office.keys).await?;
     let found = empty(office, &snapshot, machine.id, waits, notify).await?;
     Ok((machine, found))
@@ -223,7 +242,8 @@ pub async fn leave(
     waits: Waits,
     notify: &mut Notify<'_>,
 ) -> Result<(Machine, Vec<Finding>), MembershipError> {
-    let (machine, found) = drain(office, name, waits, notify).await?;
+    let waits = Waits { block: true, ..waits };
+    let (machine, found) = drain(office, name, None, waits, notify).await?;
     if found.is_empty() || force {
         let slots = [Slot::Machine(machine.id), Slot::Member(machine.id), Slot::Health(machine.id)];
         let changes = slots.iter().map(|slot| office.keys.delete(slot)).collect();

@@ -97,6 +97,9 @@ pub struct Machine {
     /// Set when what is here is to go elsewhere.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draining: bool,
+    /// When what is still here stops, whether it could go elsewhere or not; never if there is no such time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_by: Option<Timestamp>,
     /// `PRETTY_NAME` of its os-release(5).
     #[serde(default)]
     pub os: String,

@@ -8,6 +8,7 @@
 //! is sent to a machine that has not been looked at since it last failed to answer; a machine's trips follow one
 //! another, so that no trip overtakes the one before.
 
+mod draining;
 mod judging;
 mod noting;
 mod placing;
@@ -124,6 +125,8 @@ pub struct Pass {
     refused: BTreeMap<UnitName, Refusal>,
     /// Set when placements may have to change.
     stale: bool,
+    /// When the next drain must be over.
+    deadline: Option<Timestamp>,
     /// When something was going to happen at the latest.
     expected: Option<Timestamp>,
     deposed: bool,
@@ -155,6 +158,7 @@ impl Pass {
             moving: BTreeSet::new(),
             refused: BTreeMap::new(),
             stale: true,
+            deadline: None,
             expected: None,
             deposed: false,
             stopping: false,
@@ -224,6 +228,7 @@ impl Pass {
             return vec![Output::Deposed];
         }
         if !self.stopping {
+            self.watch_deadlines(now);
             self.take_seats(now);
             self.judge_all(now);
             self.place(now);
@@ -255,7 +260,7 @@ impl Pass {
         let retries = seats.filter(|seat| seat.answers()).flat_map(|seat| seat.setbacks.values());
         let retries = retries.map(|setback| setback.until);
         let judgements = self.seats.values().filter_map(|seat| seat.judge_again);
-        looks.chain(retries).chain(judgements).min()
+        looks.chain(retries).chain(judgements).chain(self.deadline).min()
     }
 
     /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing

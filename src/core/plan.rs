@@ -60,6 +60,8 @@ pub enum Reason {
     WantedLoaded,
     /// A restart was asked for.
     RestartAsked,
+    /// The machine is drained, its time is over and the unit has no other place.
+    Drained,
 }
 
 impl fmt::Display for Reason {
@@ -74,6 +76,7 @@ impl fmt::Display for Reason {
             Self::WantedLaunched => f.write_str("wanted launched"),
             Self::WantedLoaded => f.write_str("wanted loaded"),
             Self::RestartAsked => f.write_str("restart asked for"),
+            Self::Drained => f.write_str("drained, and no other machine for it"),
         }
     }
 }

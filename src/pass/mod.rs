@@ -73,6 +73,8 @@ const EVENTS_BETWEEN_PRUNES: usize = 300;
 pub enum Ending {
     /// When all that can be done has been done, and what was started has settled or had this long to.
     Settled(std::time::Duration),
+    /// When that is so and the machine has none of the units left, or has had this long to get rid of them.
+    Emptied(MachineId, std::time::Duration),
     /// Never by itself: it goes on until it is stopped.
     Stopped,
 }
@@ -195,12 +197,16 @@ impl Shell<'_> {
 
     /// Says whether all has been done, and what was started has settled or had its time.
     fn is_finished(&mut self, pass: &Pass, ending: &Ending) -> bool {
-        let Ending::Settled(patience) = ending else { return false };
+        let (patience, waits) = match ending {
+            Ending::Settled(patience) => (patience, pass.is_changing()),
+            Ending::Emptied(machine, patience) => (patience, pass.is_changing() || pass.is_occupied(*machine)),
+            Ending::Stopped => return false,
+        };
         if !self.is_idle() || !pass.is_settled() {
             return false;
         }
         let since = *self.settled.get_or_insert_with(Instant::now);
-        !pass.is_changing() || since.elapsed() >= *patience
+        !waits || since.elapsed() >= *patience
     }
 
     /// Waits until something happens that the pass has to know.

@@ -270,11 +270,14 @@ impl World {
     fn act(&mut self, index: usize, outputs: Vec<Output>, decided: u64) {
         let mut outputs = outputs.into_iter();
         while let Some(output) = outputs.next() {
-            if self.stormy && self.dice.chance(5) {
+            if !self.controllers[index].stopped && self.stormy && self.dice.chance(5) {
+                self.stop_controller(index);
+            }
+            if self.controllers[index].stopped {
                 let controller = &mut self.controllers[index];
                 controller.held = std::iter::once(output).chain(outputs).collect();
                 controller.held_at = decided;
-                return self.stop_controller(index);
+                return;
             }
             match output {
                 Output::Deposed => return self.give_up(index, "deposed"),
@@ -300,11 +303,13 @@ impl World {
         }
     }
 
-    pub(super) fn stop_controller(&mut self, index: usize) {
+    /// Stops a controller and returns for how long.
+    pub(super) fn stop_controller(&mut self, index: usize) -> u64 {
         let pause = self.delay((500, 8_000), (8_000, 90_000), 300);
         self.note(format_args!("c{index} stops for {pause} ms"));
         self.controllers[index].stopped = true;
         self.after(pause, Event::Awake(index));
+        pause
     }
 
     /// Returns what the pass believes of the units that a visit is about.
@@ -335,7 +340,7 @@ impl World {
     }
 
     fn commit(&mut self, index: usize, writes: Vec<Write>) {
-        let delay = self.delay((1, 30), (500, 4_000), 20);
+        let mut delay = self.delay((1, 30), (500, 4_000), 20);
         let controller = &mut self.controllers[index];
         controller.committing = true;
         let life = controller.life;
@@ -344,6 +349,10 @@ impl World {
         }
         if self.mutant == Mutant::ActsBeforeCommit {
             self.after(0, Event::Tell(index, News::Stored { life, taken: Some(true) }));
+        }
+        if self.stormy && self.dice.chance(5) {
+            // Stopped between the last look at the clock and the sending.
+            delay += self.stop_controller(index);
         }
         self.after(delay, Event::Store { controller: index, life, writes });
     }

@@ -49,8 +49,12 @@ impl World {
             9 => Fault::Balk(host),
             10 => Fault::Fail(host),
             11 => Fault::Store,
-            12 if !self.controllers[controller].stopped => return self.stop_controller(controller),
-            12 => return,
+            12 => {
+                if !self.controllers[controller].stopped {
+                    self.stop_controller(controller);
+                }
+                return;
+            }
             _ => return self.plant(host),
         };
         let lasts = self.delay((200, 15_000), (15_000, 90_000), 500);
@@ -137,5 +141,6 @@ impl World {
         }
         self.mend(&Fault::Store);
         self.trace = trace;
+        self.open_all();
     }
 }

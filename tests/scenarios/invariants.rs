@@ -169,7 +169,8 @@ impl World {
         let heard = |at: u64| at <= decided && decided < at + DOWN_AFTER;
         let answered = self.controllers[c].ways[host].answered.is_some_and(heard);
         let in_reach = self.could_reach(c, host, decided.saturating_sub(KNOWN_WITHIN));
-        if self.controllers[c].is_daemon && (answered || in_reach) {
+        let drained = self.store.was_drained(from.machine, decided.saturating_sub(KNOWN_WITHIN));
+        if self.controllers[c].is_daemon && (answered || in_reach) && !drained {
             self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which is well"));
         }
     }
@@ -195,13 +196,28 @@ impl World {
             && copy.hash == wanted.hash
             && copy.mark.is_none_or(|mark| mark >= wanted.restarts);
         if !well {
-            return;
+            return self.check_handover(trip, unit);
         }
         let was_right = trip.view.get(unit) != Some(&now);
         let overtaken = host.obeyed > trip.visit.epoch;
         if !was_right || overtaken {
             let what =
                 format!("h{} obeys c{}'s {action} of {unit}, which is as it should be", trip.host, trip.controller);
+            self.watch.accuse(what);
+        }
+    }
+
+    /// A host stops a unit that runs, for it belongs elsewhere: if the machine is being drained it must have started there.
+    fn check_handover(&mut self, trip: &Trip, unit: &UnitName) {
+        let host = &self.hosts[trip.host];
+        let record = &self.store.snapshot.machines[&host.machine];
+        let right = trip.view.get(unit).is_some_and(|seen| *seen == view(&self.store.snapshot, unit));
+        let Some((Some(wanted), Some(to))) = trip.view.get(unit).filter(|_| right && record.draining) else { return };
+        let over = record.drain_by.is_some_and(|by| by.as_millis() <= trip.decided);
+        let to = self.hosts.iter().find(|host| host.machine == *to).unwrap();
+        let never = to.up && to.booted_at < trip.decided.saturating_sub(KNOWN_WITHIN) && !to.copies.contains_key(unit);
+        if wanted.desired == DesiredState::Launched && to.machine != host.machine && !over && never {
+            let what = format!("h{} stops {unit}, which has not started elsewhere", trip.host);
             self.watch.accuse(what);
         }
     }
@@ -214,7 +230,13 @@ impl World {
         let Some(known) = trip.decided.checked_sub(KNOWN_WITHIN) else { return };
         for (number, host) in self.hosts.iter().enumerate().filter(|(number, _)| *number != trip.host) {
             let twin = host.copies.get(unit).is_some_and(|copy| copy.run.is_there() && copy.since < known);
-            if twin && self.could_reach(trip.controller, number, known) && self.controllers[trip.controller].is_daemon {
+            // What leaves a drained machine starts elsewhere first.
+            let handed_over = self.store.was_drained(host.machine, known);
+            if twin
+                && !handed_over
+                && self.could_reach(trip.controller, number, known)
+                && self.controllers[trip.controller].is_daemon
+            {
                 let what = format!("{unit} is started on h{} while it runs on h{number}, within reach", trip.host);
                 return self.watch.accuse(what);
             }

@@ -36,6 +36,9 @@ impl World {
         if self.store.away {
             return;
         }
+        if self.dice.chance(60) {
+            return self.drain_or_open();
+        }
         let verb = VERBS[self.dice.index(VERBS.len())];
         let unit = self.units[self.dice.index(self.units.len())].clone();
         let file = self.files[self.dice.index(self.files.len())].clone();
@@ -55,6 +58,29 @@ impl World {
         if !self.store.is_led(self.now) {
             self.run_verb(BTreeSet::from([unit]));
         }
+    }
+
+    /// Begins or ends to drain a machine.
+    fn drain_or_open(&mut self) {
+        let host = self.dice.index(self.hosts.len());
+        let machine = self.hosts[host].machine;
+        if self.store.snapshot.machines[&machine].draining {
+            self.note(format_args!("operator: uncordon h{host}"));
+            self.store.open(machine, self.now);
+        } else {
+            let by = self.dice.chance(500).then(|| self.now + self.dice.between(1_000, 60_000));
+            self.note(format_args!("operator: drain h{host} by {by:?}"));
+            self.store.drain(machine, by);
+        }
+        self.spread_word();
+    }
+
+    /// Every machine takes units again.
+    pub(super) fn open_all(&mut self) {
+        for host in &self.hosts {
+            self.store.open(host.machine, self.now);
+        }
+        self.spread_word();
     }
 
     /// Lets everybody who listens hear that the store has changed.

@@ -1,9 +1,12 @@
 //! A store made of values: a snapshot, a lead with a lease, outages.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use muster::core::cluster::MachineId;
 use muster::core::cluster::Snapshot;
 use muster::core::order::Change;
+use muster::core::time::Timestamp;
 use muster::core::unit::UnitName;
 
 /// How long the lead outlives its holder, in milliseconds; a holder gives up after two thirds of it.
@@ -24,6 +27,8 @@ pub(super) struct Store {
     pub(super) leader: Option<Leader>,
     pub(super) epoch: u64,
     pub(super) away: bool,
+    /// Until when machines were being drained; those that still are, for ever.
+    drained: BTreeMap<MachineId, u64>,
 }
 
 impl Store {
@@ -60,6 +65,25 @@ impl Store {
         if !self.away && self.leader.is_some_and(|leader| leader.life == life) {
             self.leader = None;
         }
+    }
+
+    /// Drains a machine; with a time, until then.
+    pub(super) fn drain(&mut self, machine: MachineId, by: Option<u64>) {
+        let record = self.snapshot.machines.get_mut(&machine).unwrap();
+        (record.cordoned, record.draining, record.drain_by) = (true, true, by.map(Timestamp::from_millis));
+        self.drained.insert(machine, u64::MAX);
+    }
+
+    /// Lets a machine take units again.
+    pub(super) fn open(&mut self, machine: MachineId, now: u64) {
+        let record = self.snapshot.machines.get_mut(&machine).unwrap();
+        (record.cordoned, record.draining, record.drain_by) = (false, false, None);
+        self.drained.entry(machine).and_modify(|until| *until = now.min(*until));
+    }
+
+    /// Says whether a machine was being drained at some time since then.
+    pub(super) fn was_drained(&self, machine: MachineId, since: u64) -> bool {
+        self.drained.get(&machine).is_some_and(|until| *until >= since)
     }
 
     /// Takes in what an operator changed.

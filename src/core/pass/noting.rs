@@ -42,11 +42,12 @@ impl Pass {
         self.outbox.push(write);
     }
 
-    /// Where a unit is to start it may have waited for what has become known of it elsewhere.
+    /// Where a unit is to start or to stop it may have waited for what has become known of it elsewhere.
     fn wake_waiting(&mut self, unit: &UnitName) {
         let placed = self.snapshot.placements.get(unit).map(|placement| placement.machine);
-        if let Some(seat) = placed.and_then(|machine| self.seats.get_mut(&machine)) {
-            seat.unplanned = true;
+        let there = self.snapshot.states.get(unit).into_iter().flat_map(BTreeMap::keys).copied();
+        for machine in placed.into_iter().chain(there) {
+            self.seats.get_mut(&machine).into_iter().for_each(|seat| seat.unplanned |= seat.waits);
         }
     }
 

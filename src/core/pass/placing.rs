@@ -141,7 +141,8 @@ impl Pass {
         // A unit that has nowhere else to go stays where it is: its machine may come back.
         let wanted = |unit: &UnitName| {
             let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
-            let joined = machine.is_some_and(|machine| self.snapshot.machines.contains_key(&machine));
+            let joined = machine
+                .is_some_and(|machine| self.snapshot.machines.contains_key(&machine) && !self.is_overdue(machine, now));
             let global = self.asks.is_global(unit);
             let wanted = self.snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive);
             joined && wanted && !global

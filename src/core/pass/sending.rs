@@ -8,6 +8,7 @@ use crate::core::cluster::MachineId;
 use crate::core::judge::Verdict;
 use crate::core::plan;
 use crate::core::plan::Action;
+use crate::core::plan::Reason;
 use crate::core::plan::Step;
 use crate::core::report::Visit;
 use crate::core::roster;
@@ -25,8 +26,8 @@ impl Pass {
         let idle = self.seats.iter().filter(|(_, seat)| seat.flight.is_none() && seat.is_due(now));
         let idle: Vec<MachineId> = idle.map(|(machine, _)| *machine).collect();
         for machine in idle {
-            let needed = self.needed_by(machine);
-            let waits = needed.iter().any(|step| self.waits(machine, step));
+            let needed = self.needed_by(machine, now);
+            let waits = needed.iter().any(|step| self.waits(machine, step, now));
             let steps = self.sendable(machine, needed.clone(), now);
             let Some(seat) = self.seats.get_mut(&machine) else { continue };
             if seat.is_ready() {
@@ -58,20 +59,23 @@ impl Pass {
 
     /// Returns the steps that a machine needs and can be sent now.
     pub fn steps_for(&self, machine: MachineId, now: Timestamp) -> Vec<Step> {
-        self.sendable(machine, self.needed_by(machine), now)
+        self.sendable(machine, self.needed_by(machine, now), now)
     }
 
     /// Returns the steps that a machine needs, if it is known what is there and nothing is on its way.
-    fn needed_by(&self, machine: MachineId) -> Vec<Step> {
+    fn needed_by(&self, machine: MachineId, now: Timestamp) -> Vec<Step> {
         let Some(seat) = self.seats.get(&machine).filter(|seat| seat.is_ready()) else { return Vec::new() };
         let Some(observed) = &seat.units else { return Vec::new() };
         let none = BTreeMap::new();
         let wanted = self.roster.wanted(machine).unwrap_or(&none);
+        let overdue = self.is_overdue(machine, now).then_some(Reason::Drained);
         let stranger = |unit: &UnitName| {
-            let about = self.scope.has(unit) && self.snapshot.is_readable(unit);
-            about
-                .then(|| roster::stranger(&self.snapshot, unit, self.globals.is_some() && self.asks.is_global(unit)))
-                .flatten()
+            if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
+                return None;
+            }
+            let global = self.asks.is_global(unit);
+            let overdue = overdue.filter(|_| !global);
+            roster::stranger(&self.snapshot, unit, self.globals.is_some() && global).or(overdue)
         };
         let mut steps = plan::steps(wanted, observed, stranger);
         steps.retain(|step| self.snapshot.is_readable(&step.unit));
@@ -82,13 +86,13 @@ impl Pass {
     fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
         let Some(seat) = self.seats.get(&machine) else { return Vec::new() };
         steps.retain(|step| !seat.is_set_back(&step.unit, now) && !self.moving.contains(&step.unit));
-        steps.retain(|step| !self.waits(machine, step));
+        steps.retain(|step| !self.waits(machine, step, now));
         steps
     }
 
     /// Says whether a step waits for something to happen on another machine.
-    fn waits(&self, machine: MachineId, step: &Step) -> bool {
-        step.action.starts() && self.runs_elsewhere(&step.unit, machine)
+    fn waits(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
+        if step.action.starts() { self.runs_elsewhere(&step.unit, machine) } else { self.goes_on(machine, step, now) }
     }
 
     /// Says whether a unit still runs on another machine, where it can be stopped first: a machine that answers, or of
@@ -99,7 +103,7 @@ impl Pass {
         others.any(|(other, _)| {
             let unwanted = self.roster.of(*other, unit).is_none();
             let waits = |seat: &Seat| seat.answers() || matches!(seat.verdict, None | Some(Verdict::Suspect));
-            unwanted && self.seats.get(other).is_some_and(waits)
+            unwanted && self.seats.get(other).is_some_and(waits) && !self.hands_over(unit, *other)
         })
     }
 }

@@ -196,3 +196,59 @@ fn a_cordon_moves_nothing() {
     let cordon = |snapshot: &mut Snapshot| snapshot.machines.get_mut(&id(1)).unwrap().cordoned = true;
     assert!(stage.learn(cordon).is_empty() && stage.is_at_rest());
 }
+
+fn drain(by: Option<Timestamp>) -> impl FnOnce(&mut Snapshot) {
+    move |snapshot| {
+        let machine = snapshot.machines.get_mut(&id(1)).unwrap();
+        (machine.cordoned, machine.draining, machine.drain_by) = (true, true, by);
+    }
+}
+
+#[test]
+fn a_unit_leaves_a_drained_machine_once_it_runs_elsewhere() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2", "unload web on m1"]);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_unit_that_takes_its_time_to_start_elsewhere_goes_on_meanwhile() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    stage.active = "activating";
+    assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2"]);
+    assert!(stage.is_at_rest());
+    stage.hosts.get_mut(&id(2)).unwrap().get_mut(&unit("web")).unwrap().active = "active".to_owned();
+    assert_eq!(stage.wait(SECOND * 11), ["unload web on m1"]);
+}
+
+#[test]
+fn a_strict_unit_stops_before_it_starts_elsewhere() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    assert_eq!(stage.learn(drain(None)), ["unload web on m1", "load web on m2", "start web on m2"]);
+}
+
+#[test]
+fn at_the_deadline_what_is_left_stops() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    stage.active = "failed";
+    let by = stage.now + SECOND * 60;
+    assert_eq!(stage.learn(drain(Some(by))), ["load web on m2", "start web on m2"]);
+    assert!(stage.wait(SECOND * 59).is_empty());
+    assert_eq!(stage.pass.wake_at(), Some(by));
+    assert_eq!(stage.wait(SECOND), ["unload web on m1"]);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn at_the_deadline_what_has_nowhere_to_go_stops_and_comes_back_with_the_machine() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    let by = stage.now + SECOND * 60;
+    assert!(stage.learn(drain(Some(by))).is_empty() && stage.wait(SECOND * 59).is_empty());
+    assert_eq!(stage.wait(SECOND), ["unload web on m1"]);
+    assert!(!stage.pass.snapshot().placements.contains_key(&unit("web")) && stage.is_at_rest());
+    let open = |snapshot: &mut Snapshot| {
+        let machine = snapshot.machines.get_mut(&id(1)).unwrap();
+        (machine.cordoned, machine.draining, machine.drain_by) = (false, false, None);
+    };
+    assert_eq!(stage.learn(open), ["load web on m1", "start web on m1"]);
+}
