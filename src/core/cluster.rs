@@ -29,6 +29,13 @@ impl MachineId {
     pub fn short(self) -> String {
         format!("{:08x}", self.0 >> 96)
     }
+
+    /// Returns a number that follows from two identities and looks like chance: it spreads work over machines, and each
+    /// time the same way.
+    pub const fn mixed_with(self, other: Self) -> u128 {
+        let mixed = (self.0 ^ other.0.rotate_left(64)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        (mixed ^ (mixed >> 67)).wrapping_mul(0xbf58_476d_1ce4_e5b9_94d0_49bb_1331_11eb)
+    }
 }
 
 /// The text is not a machine-id. Nothing was changed.

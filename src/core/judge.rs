@@ -1,5 +1,6 @@
 //! What follows from evidence: is a machine alive, and if not, what is wrong with it.
 
+pub mod counsel;
 #[cfg(test)]
 mod tests;
 
@@ -9,10 +10,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::cluster::MachineId;
 use super::evidence::Failure;
 use super::evidence::FailureKind;
 use super::evidence::Phase;
 use super::time::Timestamp;
+use counsel::ANSWER_LIMIT;
+use counsel::Counsel;
 
 /// What is thought of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,10 +73,25 @@ pub struct Health {
 pub struct Evidence {
     /// When watching began, or began anew after we had been away ourselves.
     pub watched_since: Timestamp,
-    /// When the machine last answered, if it has.
+    /// When the machine last answered, on whatever way, if it has.
     pub answered: Option<Timestamp>,
-    /// The failures since it last answered, oldest first; only the first and the latest few are kept.
+    /// The failures since it last answered us directly, oldest first; only the first and the latest few are kept.
     pub failures: Vec<(Timestamp, Failure)>,
+    /// What its neighbours say.
+    pub counsel: Counsel,
+    /// The way round that is taken while the direct one fails.
+    pub detour: Option<Detour>,
+}
+
+/// The way to a machine through one of its neighbours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detour {
+    /// The neighbour.
+    pub through: MachineId,
+    /// Its name.
+    pub name: String,
+    /// Whether the machine has answered on it.
+    pub works: bool,
 }
 
 /// How patient the judge is.
@@ -103,13 +122,51 @@ const LATEST: usize = 4;
 impl Evidence {
     /// Begins watching.
     pub const fn new(now: Timestamp) -> Self {
-        Self { watched_since: now, answered: None, failures: Vec::new() }
+        Self { watched_since: now, answered: None, failures: Vec::new(), counsel: Counsel::new(), detour: None }
     }
 
-    /// Notes that the machine answered.
+    /// Notes that the machine answered us directly.
     pub fn answer(&mut self, now: Timestamp) {
         self.answered = Some(now);
         self.failures.clear();
+        self.counsel.clear();
+        self.detour = None;
+    }
+
+    /// Notes that the machine answered through a neighbour; without effect if that is no longer the way.
+    pub fn answer_through(&mut self, neighbour: MachineId, now: Timestamp) {
+        if let Some(detour) = self.detour.as_mut().filter(|detour| detour.through == neighbour) {
+            self.answered = Some(now);
+            detour.works = true;
+        }
+    }
+
+    /// Notes that a trip through a neighbour failed: that way is given up.
+    pub fn fail_through(&mut self, neighbour: MachineId, failure: &Failure) {
+        let worked = self.detour.take_if(|detour| detour.through == neighbour).is_some_and(|detour| detour.works);
+        match failure.kind {
+            FailureKind::Local => self.counsel.forget(neighbour),
+            // What the neighbours said was before that.
+            _ if worked => self.counsel.clear(),
+            _ => {}
+        }
+    }
+
+    /// Says whether the machine answered the last time, on the way that is taken to it.
+    pub fn answers(&self) -> bool {
+        self.answers_directly() || self.detour.as_ref().is_some_and(|detour| detour.works)
+    }
+
+    /// Says whether the machine answered us directly the last time.
+    pub const fn answers_directly(&self) -> bool {
+        self.answered.is_some() && self.failures.is_empty()
+    }
+
+    /// Says whether neighbours could tell more of it than we know: it is silent for us.
+    pub fn is_doubtful(&self) -> bool {
+        use FailureKind::{NoRoute, Refused, Reset, Silent};
+        let latest = self.failures.last();
+        latest.is_some_and(|(_, failure)| matches!(failure.kind, Silent | NoRoute | Reset | Refused))
     }
 
     /// Notes that a trip to the machine failed.
@@ -164,22 +221,40 @@ pub fn judge(evidence: &Evidence, patience: Patience, now: Timestamp) -> Option<
         evidence.answered?;
         return Some(Judgement { verdict: Verdict::Alive, why: "answers".to_owned(), again: None });
     };
+    let tried = || format!("{}: {}", latest.phase, latest.detail);
+    if let Some(detour) = evidence.detour.as_ref().filter(|detour| detour.works) {
+        let why = format!("reached through {}; directly: {}", detour.name, tried());
+        return Some(Judgement { verdict: Verdict::PathFault, why, again: None });
+    }
     // Somebody who opens the door and says nothing may only be slow.
     let hung = latest.phase == Phase::KeyExchange && latest.kind == FailureKind::Silent;
     let patience = if hung { patience.down_after * 2 } else { patience.down_after };
     let due = evidence.silent_since() + patience;
     if now < due || evidence.failures.len() < MISSES {
-        let why = format!("{}: {}", latest.phase, latest.detail);
-        return Some(Judgement { verdict: Verdict::Suspect, why, again: (now < due).then_some(due) });
+        return Some(Judgement { verdict: Verdict::Suspect, why: tried(), again: (now < due).then_some(due) });
     }
     // A host that was up a moment ago is not dead because it is silent now.
     let proof = evidence.proof_of_life().filter(|(at, _)| now < *at + patience);
     let silence = now.since(evidence.silent_since()).as_secs();
-    let why = |failure: &Failure| format!("no answer for {silence} s; {}: {}", failure.phase, failure.detail);
-    Some(match proof {
-        Some((at, proof)) => Judgement { verdict: up(proof.kind), why: why(proof), again: Some(at + patience) },
-        None => Judgement { verdict: settle(latest.kind), why: why(latest), again: None },
-    })
+    let said = evidence.counsel.words(now).map(|words| format!("; {words}")).unwrap_or_default();
+    let why = |failure: &Failure| format!("no answer for {silence} s; {}: {}{said}", failure.phase, failure.detail);
+    let (verdict, why, again) = match proof {
+        Some((at, proof)) => (up(proof.kind), why(proof), Some(at + patience)),
+        None => (settle(latest.kind), why(latest), None),
+    };
+    // Who answers at the address is not the machine: then it says nothing that somebody does.
+    let silent = matches!(verdict, Verdict::Down | Verdict::SshdDown) && latest.kind != FailureKind::Stranger;
+    if silent && let Some(until) = evidence.counsel.reached_until(now) {
+        return Some(Judgement { verdict: Verdict::PathFault, why, again: Some(until) });
+    }
+    // An answer that is on its way is waited for, but never for longer than one takes.
+    let wait = evidence.counsel.awaited_until(now).map(|until| until.min(due + ANSWER_LIMIT));
+    if verdict == Verdict::Down && silent && !evidence.counsel.has_spoken(now) && wait.is_some_and(|until| now < until)
+    {
+        let why = format!("{why}; its neighbours are asked");
+        return Some(Judgement { verdict: Verdict::Suspect, why, again: wait });
+    }
+    Some(Judgement { verdict, why, again })
 }
 
 /// Says whether a failure shows that the host is up. Whoever lets us in is, even if nothing comes of it; but the first

@@ -8,6 +8,7 @@
 //! is sent to a machine that has not been looked at since it last failed to answer; a machine's trips follow one
 //! another, so that no trip overtakes the one before.
 
+mod asking;
 mod draining;
 mod judging;
 mod noting;
@@ -75,6 +76,15 @@ pub enum Input {
     Committed(bool),
     /// A trip to a machine ended.
     Visited(MachineId, Result<Report, Failure>),
+    /// A neighbour looked at a machine, or could not.
+    Probed {
+        /// The machine.
+        machine: MachineId,
+        /// The neighbour.
+        neighbour: MachineId,
+        /// Whether an sshd greeted; `None` if nothing was learned.
+        reached: Option<bool>,
+    },
 }
 
 /// What to do next.
@@ -90,7 +100,19 @@ pub enum Output {
         visit: Visit,
         /// Whether a glance is enough if nothing has changed.
         glance: bool,
+        /// The neighbour to go through, if the way there is not the direct one.
+        through: Option<MachineId>,
     },
+    /// Ask a neighbour whether it reaches a machine's sshd, for at most [`super::judge::counsel::ANSWER_LIMIT`]. Every
+    /// question is answered with an [`Input::Probed`].
+    Probe {
+        /// The machine.
+        machine: MachineId,
+        /// The neighbour.
+        neighbour: MachineId,
+    },
+    /// The way round to this machine is not taken any more: close what was opened for it.
+    Leave(MachineId),
     /// Stop: somebody else leads.
     Deposed,
 }
@@ -123,6 +145,8 @@ pub struct Pass {
     moving: BTreeSet<UnitName>,
     /// Units that should be somewhere and cannot be, and why.
     refused: BTreeMap<UnitName, Refusal>,
+    /// Machines to which the way round is not taken any more.
+    left: Vec<MachineId>,
     /// Set when placements may have to change.
     stale: bool,
     /// When the next drain must be over.
@@ -157,6 +181,7 @@ impl Pass {
             committing: None,
             moving: BTreeSet::new(),
             refused: BTreeMap::new(),
+            left: Vec::new(),
             stale: true,
             deadline: None,
             expected: None,
@@ -223,18 +248,21 @@ impl Pass {
             Input::Committed(taken) => self.committed(taken),
             Input::Visited(machine, Ok(report)) => self.visited(machine, report, now),
             Input::Visited(machine, Err(failure)) => self.lost(machine, &failure, now),
+            Input::Probed { machine, neighbour, reached } => self.probed(machine, neighbour, reached),
         }
         if self.deposed {
             return vec![Output::Deposed];
         }
+        let mut outputs: Vec<Output> = self.left.drain(..).map(Output::Leave).collect();
         if !self.stopping {
             self.watch_deadlines(now);
             self.take_seats(now);
+            self.ask_neighbours(now, &mut outputs);
             self.judge_all(now);
+            self.take_detours(now);
             self.place(now);
             self.take_seats(now);
         }
-        let mut outputs = Vec::new();
         if self.committing.is_none() && !self.outbox.is_empty() {
             let writes = std::mem::take(&mut self.outbox);
             let placed: Vec<Write> = writes.iter().filter(|write| moved_unit(write).is_some()).cloned().collect();
@@ -260,7 +288,8 @@ impl Pass {
         let retries = seats.filter(|seat| seat.answers()).flat_map(|seat| seat.setbacks.values());
         let retries = retries.map(|setback| setback.until);
         let judgements = self.seats.values().filter_map(|seat| seat.judge_again);
-        looks.chain(retries).chain(judgements).chain(self.deadline).min()
+        let questions = self.next_questions();
+        looks.chain(retries).chain(judgements).chain(questions).chain(self.deadline).min()
     }
 
     /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing
@@ -294,11 +323,15 @@ impl Pass {
         if let Some(refused) = report.refused {
             return self.turned_away(machine, &refused, now);
         }
-        let steps = seat.flight.take().map(|flight| flight.steps).unwrap_or_default();
+        let (steps, through) = seat.land();
         seat.conclude(&steps, &report.outcomes, now);
         let whole = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
+        let was_round = seat.evidence.detour.is_some();
         if let Some(seen) = report.observation {
-            seat.observe(seen, now);
+            seat.observe(seen, through, now);
+        }
+        if was_round && seat.evidence.detour.is_none() {
+            self.left.push(machine);
         }
         if whole {
             seat.next_whole_look = now + self.tempo.whole_look_every;
@@ -331,14 +364,26 @@ impl Pass {
 
     fn lost(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
         let Some(seat) = self.seats.get_mut(&machine) else { return };
-        let steps = seat.flight.take().map(|flight| flight.steps).unwrap_or_default();
+        let (steps, through) = seat.land();
         seat.next_look = now + self.tempo.retry_every;
-        seat.lose(failure.clone(), now);
+        seat.lose(failure.clone(), through, now);
+        match through {
+            Some(_) => self.left.push(machine),
+            None => seat.next_direct = now + asking::DIRECT_EVERY,
+        }
+        if through.is_some() && failure.kind != FailureKind::Local {
+            seat.next_detour = now + asking::DETOUR_EVERY;
+        }
         // A candidate that does not answer is none.
         self.stale |= self.asked.contains(&machine);
         for step in steps {
             self.log_outcome(now, machine, &step, &Outcome::Lost(failure.clone()));
         }
+    }
+
+    /// Returns a machine's name.
+    fn name(&self, machine: MachineId) -> String {
+        self.snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
     }
 
     /// Takes a seat for every machine that the pass is about, and gives up those of machines that left.

@@ -8,8 +8,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::cluster::MachineId;
 use super::cluster::UnitState;
 use super::evidence::Failure;
+use super::judge::Detour;
 use super::judge::Evidence;
 use super::judge::Verdict;
 use super::plan::Step;
@@ -28,6 +30,8 @@ pub struct Seat {
     pub evidence: Evidence,
     /// What is thought of it; `None` until something has been seen.
     pub verdict: Option<Verdict>,
+    /// The evidence for that in words.
+    pub why: String,
     /// What runs there, as of the last whole look; `None` if nothing is known for sure.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
     /// The host's boot, to tell a machine that came back from one that was never away.
@@ -42,6 +46,10 @@ pub struct Seat {
     pub waits: bool,
     /// When to judge again although nothing new has come.
     pub judge_again: Option<Timestamp>,
+    /// When to try the direct way again while a detour works, and a detour after one has failed.
+    pub next_direct: Timestamp,
+    /// See there.
+    pub next_detour: Timestamp,
     /// When to look again.
     pub next_look: Timestamp,
     /// When to look thoroughly again.
@@ -57,6 +65,8 @@ pub struct Flight {
     pub steps: Vec<Step>,
     /// When it left.
     pub since: Timestamp,
+    /// The neighbour that it goes through, if it does not go directly.
+    pub through: Option<MachineId>,
 }
 
 /// A step that was refused.
@@ -78,6 +88,7 @@ impl Seat {
         Self {
             evidence: Evidence::new(now),
             verdict: None,
+            why: String::new(),
             units: None,
             boot: String::new(),
             uptime: None,
@@ -85,6 +96,8 @@ impl Seat {
             unplanned: true,
             waits: false,
             judge_again: None,
+            next_direct: now,
+            next_detour: now,
             next_look: now,
             next_whole_look: now,
             setbacks: BTreeMap::new(),
@@ -93,7 +106,7 @@ impl Seat {
 
     /// Says whether the machine answered the last time.
     pub fn answers(&self) -> bool {
-        self.evidence.answered.is_some() && self.evidence.failures.is_empty()
+        self.evidence.answers()
     }
 
     /// Says whether steps may be sent: nothing is on its way and it is known what is there.
@@ -111,9 +124,22 @@ impl Seat {
         self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing)
     }
 
+    /// Notes that the trip under way has ended, and returns its steps and the neighbour that it went through.
+    pub fn land(&mut self) -> (Vec<Step>, Option<MachineId>) {
+        self.flight.take().map(|flight| (flight.steps, flight.through)).unwrap_or_default()
+    }
+
     /// Notes what the machine said of itself, and returns what it had said of its units before.
-    pub fn observe(&mut self, seen: Observation, now: Timestamp) -> Option<BTreeMap<UnitName, UnitState>> {
-        self.evidence.answer(now);
+    pub fn observe(
+        &mut self,
+        seen: Observation,
+        through: Option<MachineId>,
+        now: Timestamp,
+    ) -> Option<BTreeMap<UnitName, UnitState>> {
+        match through {
+            Some(neighbour) => self.evidence.answer_through(neighbour, now),
+            None => self.evidence.answer(now),
+        }
         self.boot = seen.boot;
         self.uptime = Some((now, seen.uptime));
         let units = seen.units?;
@@ -121,9 +147,21 @@ impl Seat {
     }
 
     /// Notes that a trip failed: what was sent may or may not have been done.
-    pub fn lose(&mut self, failure: Failure, now: Timestamp) {
-        self.evidence.fail(now, failure);
-        self.units = None;
+    pub fn lose(&mut self, failure: Failure, through: Option<MachineId>, now: Timestamp) {
+        match through {
+            Some(neighbour) => self.evidence.fail_through(neighbour, &failure),
+            None => self.evidence.fail(now, failure),
+        }
+        if !self.answers() {
+            self.units = None;
+        }
+    }
+
+    /// Takes a way round, and says when to try the direct way again.
+    pub fn take_detour(&mut self, detour: Detour, now: Timestamp, next_direct: Timestamp) {
+        self.evidence.detour = Some(detour);
+        self.next_direct = next_direct;
+        self.next_look = now;
     }
 
     /// Returns the host's uptime from which on it must refuse steps that are sent now and given up `within` that time.

@@ -60,7 +60,7 @@ impl Host {
         let address = address.to_string().parse().map_err(|error| self.bad("ansible_host", format!("{error}")))?;
         let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
         let identity_files = key.into_iter().map(PathBuf::from).chain(arguments.identity_files).collect();
-        Ok(Target { name: self.name.clone(), address, identity_files, jump: arguments.jump })
+        Ok(Target { name: self.name.clone(), address, identity_files, jump: arguments.jump, through: None })
     }
 
     /// Returns what units may select the machine by: the map in the variable `muster_metadata`.

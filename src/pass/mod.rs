@@ -5,6 +5,7 @@
 
 mod visit;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
 use crate::core::cluster::Write;
 use crate::core::evidence::Failure;
+use crate::core::judge::counsel::ANSWER_LIMIT;
+use crate::core::judge::counsel::LOOK_LIMIT;
 use crate::core::pass::Input;
 use crate::core::pass::Output;
 use crate::core::pass::Pass;
@@ -128,14 +131,18 @@ pub async fn run(
     ending: Ending,
     tell: &mut Tell<'_>,
 ) -> Result<Ended, StoreError> {
-    let mut shell = Shell { means, trips: JoinSet::new(), commit: None, settled: None, logged: 0 };
+    let mut shell = Shell::new(means);
     let mut input = Input::Tick;
     loop {
         for output in pass.handle(input, means.clock.now()) {
             match output {
                 Output::Deposed => return Ok(Ended::Deposed),
                 Output::Commit(writes) => shell.commit(pass.snapshot(), &writes, tell),
-                Output::Visit { machine, visit, glance } => shell.visit(pass.snapshot(), machine, visit, glance),
+                Output::Visit { machine, visit, glance, through } => {
+                    shell.visit(pass.snapshot(), machine, visit, glance, through);
+                }
+                Output::Probe { machine, neighbour } => shell.probe(pass.snapshot(), machine, neighbour),
+                Output::Leave(machine) => shell.leave(machine),
             }
         }
         if means.stop.is_cancelled() && shell.is_idle() {
@@ -149,19 +156,37 @@ pub async fn run(
 }
 
 type Trip = (MachineId, Result<Report, Failure>);
+type Probe = (MachineId, MachineId, Option<bool>);
 type Commit = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
 
 /// What is under way.
 struct Shell<'a> {
     means: &'a Means,
     trips: JoinSet<Trip>,
+    probes: JoinSet<Probe>,
+    farewells: JoinSet<()>,
+    /// The ways round that were taken.
+    detours: BTreeMap<MachineId, Target>,
     commit: Option<Commit>,
     settled: Option<Instant>,
     /// Events since the log was last shortened.
     logged: usize,
 }
 
-impl Shell<'_> {
+impl<'a> Shell<'a> {
+    fn new(means: &'a Means) -> Self {
+        Self {
+            means,
+            trips: JoinSet::new(),
+            probes: JoinSet::new(),
+            farewells: JoinSet::new(),
+            detours: BTreeMap::new(),
+            commit: None,
+            settled: None,
+            logged: 0,
+        }
+    }
+
     fn commit(&mut self, snapshot: &Snapshot, writes: &[Write], tell: &mut Tell<'_>) {
         for write in writes {
             if let Write::Log(event) = write {
@@ -179,9 +204,20 @@ impl Shell<'_> {
         }));
     }
 
-    fn visit(&mut self, snapshot: &Snapshot, machine: MachineId, visit: Visit, glance: bool) {
+    fn visit(
+        &mut self,
+        snapshot: &Snapshot,
+        machine: MachineId,
+        visit: Visit,
+        glance: bool,
+        through: Option<MachineId>,
+    ) {
         let Some(known) = snapshot.machines.get(&machine) else { return };
-        let target = target(known);
+        let mut target = target(known);
+        if let Some(neighbour) = through.and_then(|neighbour| snapshot.machines.get(&neighbour)) {
+            target = target.through(self::target(neighbour));
+            self.detours.insert(machine, target.clone());
+        }
         let remote = self.means.remote.clone();
         self.trips.spawn(async move {
             let trip = AssertUnwindSafe(visit::visit(&*remote, &target, &visit, glance));
@@ -189,6 +225,30 @@ impl Shell<'_> {
             let report = trip.catch_unwind().await.unwrap_or_else(|_| Err(visit::broken(&target)));
             (machine, report)
         });
+    }
+
+    /// Asks a neighbour whether it reaches a machine.
+    fn probe(&mut self, snapshot: &Snapshot, machine: MachineId, neighbour: MachineId) {
+        let machines = snapshot.machines.get(&machine).map(target).zip(snapshot.machines.get(&neighbour).map(target));
+        let remote = self.means.remote.clone();
+        self.probes.spawn(async move {
+            let look = async {
+                let (target, via) = machines?;
+                remote.reaches(&via, &target, LOOK_LIMIT).await.ok()
+            };
+            // A neighbour that takes longer has something else the matter.
+            let look = tokio::time::timeout(ANSWER_LIMIT, AssertUnwindSafe(look).catch_unwind()).await;
+            (machine, neighbour, look.ok().and_then(Result::ok).flatten())
+        });
+    }
+
+    /// Closes what was opened for a way round.
+    fn leave(&mut self, machine: MachineId) {
+        while self.farewells.try_join_next().is_some() {}
+        if let Some(target) = self.detours.remove(&machine) {
+            let remote = self.means.remote.clone();
+            self.farewells.spawn(async move { remote.forget(&target).await });
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -219,6 +279,9 @@ impl Shell<'_> {
                 Ok(Input::Committed(taken?))
             }
             Some(Ok((machine, report))) = self.trips.join_next() => Ok(Input::Visited(machine, report)),
+            Some(Ok((machine, neighbour, reached))) = self.probes.join_next() => {
+                Ok(Input::Probed { machine, neighbour, reached })
+            }
             update = next(follower) => Ok(learn(pass, &self.means.keys, update)),
             () = sleep_until(wake), if !stopping => Ok(Input::Tick),
             () = self.means.stop.cancelled(), if !stopping => Ok(Input::Stop),
@@ -253,6 +316,7 @@ pub fn target(machine: &Machine) -> Target {
         address: machine.address.clone(),
         identity_files: machine.identity_files.clone(),
         jump: machine.jump.clone(),
+        through: None,
     }
 }
 

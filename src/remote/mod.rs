@@ -29,6 +29,17 @@ pub struct Target {
     pub identity_files: Vec<PathBuf>,
     /// Jump hosts, as in `ProxyJump` (`ansible_ssh_common_args: -J …`).
     pub jump: Option<String>,
+    /// A host to go through instead, from which the address is then dialled. It is reached as it always is, over the
+    /// connection to it that there may be.
+    pub through: Option<Box<Self>>,
+}
+
+impl Target {
+    /// Returns the way to this host through another.
+    #[must_use]
+    pub fn through(self, neighbour: Self) -> Self {
+        Self { through: Some(Box::new(neighbour)), ..self }
+    }
 }
 
 /// How a command on a host ended.
@@ -79,9 +90,9 @@ pub trait Remote: Send + Sync + std::fmt::Debug {
     /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns how it ended.
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure>;
 
-    /// Looks from one host at another: says whether an sshd greets on a port of `host`, seen from `via`. Silence for
-    /// `limit` is no. The failure is about `via`, and then nothing was learned about `host`.
-    async fn reaches(&self, via: &Target, host: &str, port: u16, limit: Duration) -> Result<bool, Failure>;
+    /// Looks from one host at another: says whether the sshd of `target` greets, seen from `via`. Silence for `limit`
+    /// is no. The failure is about `via`, or about what is known of `target`, and then nothing was learned about it.
+    async fn reaches(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure>;
 
     /// Closes the connection to a host, if there is one.
     async fn forget(&self, target: &Target);

@@ -72,7 +72,7 @@ impl Remote for Shells {
         panic!("playbooks do not interact")
     }
 
-    async fn reaches(&self, _: &Target, _: &str, _: u16, _: Duration) -> Result<bool, Failure> {
+    async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
         panic!("playbooks do not probe")
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use muster::core::cluster::MachineId;
 use muster::core::cluster::Write;
 use muster::core::evidence::FailureKind;
 use muster::core::evidence::Phase;
@@ -41,10 +42,12 @@ pub(super) const DOWN_AFTER: u64 = 15_000;
 pub(super) struct Way {
     /// The trip under way.
     pub(super) trip: Option<Trip>,
-    pub(super) shell: u64,
+    /// The shell on each way there: the direct one, or one through another host.
+    shells: BTreeMap<Option<usize>, u64>,
+    /// The ways on which it answered the last time.
+    pub(super) good: BTreeSet<Option<usize>>,
     /// When the host last answered this pass, and what it said of itself.
     pub(super) answered: Option<u64>,
-    pub(super) failed: bool,
     seen: Option<Observation>,
 }
 
@@ -117,7 +120,7 @@ impl World {
         controller.committing = false;
         controller.wake = None;
         for way in &mut controller.ways {
-            *way = Way { shell: self.watch.count(), ..Way::default() };
+            *way = Way::default();
         }
         self.feed(index, Input::Tick);
         true
@@ -162,18 +165,16 @@ impl World {
             News::Campaign => self.campaign(index),
             News::Reply { trip, host, result } => {
                 let way = &mut self.controllers[index].ways[host];
-                if way.trip.take_if(|under_way| under_way.id == trip).is_none() {
-                    return;
-                }
-                way.failed = result.is_err();
+                let Some(trip) = way.trip.take_if(|under_way| under_way.id == trip) else { return };
                 match &result {
                     Ok(report) if report.refused.is_none() => {
                         way.answered = Some(self.now);
                         way.seen.clone_from(&report.observation);
+                        way.good.insert(trip.through);
                     }
                     _ => {
-                        way.failed = true;
-                        way.shell = self.watch.count();
+                        way.good.remove(&trip.through);
+                        way.shells.remove(&trip.through);
                     }
                 }
                 let result = match (result, way.seen.clone()) {
@@ -185,7 +186,15 @@ impl World {
                 let machine = self.hosts[host].machine;
                 self.feed(index, Input::Visited(machine, result));
             }
-            News::Stored { life: of, .. } | News::Wake { life: of, .. } | News::Changed { life: of } if of != life => {}
+            News::Stored { life: of, .. }
+            | News::Probed { life: of, .. }
+            | News::Wake { life: of, .. }
+            | News::Changed { life: of }
+                if of != life => {}
+            News::Probed { host, neighbour, reached, .. } => {
+                let [machine, neighbour] = [host, neighbour].map(|index| self.hosts[index].machine);
+                self.feed(index, Input::Probed { machine, neighbour, reached });
+            }
             News::Stored { taken: None, .. } => self.give_up(index, "the store is away"),
             News::Stored { taken: Some(taken), .. } => {
                 let controller = &mut self.controllers[index];
@@ -282,14 +291,26 @@ impl World {
             match output {
                 Output::Deposed => return self.give_up(index, "deposed"),
                 Output::Commit(writes) => self.commit(index, writes),
-                Output::Visit { machine, visit, glance } => {
-                    let host = self.hosts.iter().position(|host| host.machine == machine).unwrap();
-                    let (life, shell) = (self.controllers[index].life, self.controllers[index].ways[host].shell);
+                Output::Probe { machine, neighbour } => {
+                    let [host, neighbour] = [machine, neighbour].map(|machine| self.at(machine));
+                    self.ask(index, host, neighbour);
+                }
+                Output::Leave(machine) => {
+                    let host = self.at(machine);
+                    let way = &mut self.controllers[index].ways[host];
+                    way.shells.retain(|through, _| through.is_none());
+                    way.good.retain(Option::is_none);
+                }
+                Output::Visit { machine, visit, glance, through } => {
+                    let (host, through) = (self.at(machine), through.map(|neighbour| self.at(neighbour)));
+                    let (life, fresh) = (self.controllers[index].life, self.watch.count());
+                    let shell = *self.controllers[index].ways[host].shells.entry(through).or_insert(fresh);
                     let trip = Trip {
                         id: self.watch.count(),
                         controller: index,
                         life,
                         host,
+                        through,
                         boot: self.hosts[host].boot,
                         shell,
                         glance,
@@ -301,6 +322,11 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Returns the host that is a machine.
+    fn at(&self, machine: MachineId) -> usize {
+        self.hosts.iter().position(|host| host.machine == machine).unwrap()
     }
 
     /// Stops a controller and returns for how long.
@@ -332,11 +358,27 @@ impl World {
             ));
         }
         let (id, index, host) = (trip.id, trip.controller, trip.host);
+        let fresh = !self.controllers[index].ways[host].good.contains(&trip.through);
+        let (phase, kind) = if fresh { self.door(&trip) } else { (Phase::Run, FailureKind::Silent) };
         self.controllers[index].ways[host].trip = Some(trip.clone());
-        let result = Err(failure(host, Phase::Run, FailureKind::Silent));
+        let result = Err(failure(host, phase, kind));
         self.after(limit(&trip.visit), Event::Tell(index, News::Reply { trip: id, host, result }));
         let delay = self.delay((1, 20), (1_000, 6_000), if self.hosts[host].slow { 300 } else { 5 });
         self.send(Parcel::There(trip), delay);
+    }
+
+    /// Says where a trip that needs a new connection ends if it comes to nothing.
+    fn door(&self, trip: &Trip) -> (Phase, FailureKind) {
+        let host = &self.hosts[trip.host];
+        let joined = trip.through.is_none_or(|other| self.network.joins(other, trip.host));
+        let first = trip.through.unwrap_or(trip.host);
+        if trip.through.is_some_and(|other| !self.hosts[other].lets_in()) {
+            return (Phase::Connect, FailureKind::Local);
+        }
+        if !host.up || !joined || self.network.is_cut(trip.controller, first) {
+            return (Phase::Connect, FailureKind::Silent);
+        }
+        (if host.frozen { Phase::KeyExchange } else { Phase::Run }, FailureKind::Silent)
     }
 
     fn commit(&mut self, index: usize, writes: Vec<Write>) {

@@ -2,6 +2,7 @@
 
 use super::host::Copy;
 use super::host::Run;
+use super::network::Drops;
 use super::network::Parcel;
 use super::world::Event;
 use super::world::World;
@@ -14,6 +15,10 @@ pub(super) enum Fault {
     Freeze(usize),
     /// Nothing gets from the controller to the host or back.
     Cut(usize, usize),
+    /// Nothing gets from the controller to the host, or nothing gets back.
+    OneWay(usize, usize, Drops),
+    /// Two hosts do not reach each other.
+    Apart(usize, usize),
     /// Nothing gets to or from the host.
     Island(usize),
     /// sshd refuses connections.
@@ -39,7 +44,7 @@ impl World {
         let host = self.dice.index(self.hosts.len());
         let controller = self.dice.index(self.controllers.len());
         let unit = self.units[self.dice.index(self.units.len())].clone();
-        let fault = match self.dice.index(14) {
+        let fault = match self.dice.index(18) {
             0 | 1 => Fault::Power(host),
             2 | 3 => Fault::Freeze(host),
             4 | 5 => Fault::Cut(controller, host),
@@ -55,6 +60,11 @@ impl World {
                 }
                 return;
             }
+            14 | 15 => Fault::OneWay(controller, host, if self.dice.chance(500) { Drops::There } else { Drops::Back }),
+            16 | 17 => {
+                let further = self.dice.between(1, self.hosts.len() as u64 - 1);
+                Fault::Apart(host, (host + usize::try_from(further).unwrap()) % self.hosts.len())
+            }
             _ => return self.plant(host),
         };
         let lasts = self.delay((200, 15_000), (15_000, 90_000), 500);
@@ -62,8 +72,13 @@ impl World {
         match fault {
             Fault::Power(host) => self.hosts[host].cut_power(),
             Fault::Freeze(host) => self.hosts[host].frozen = true,
-            Fault::Cut(controller, host) => self.network.cut(controller, host),
-            Fault::Island(host) => (0..self.controllers.len()).for_each(|index| self.network.cut(index, host)),
+            Fault::Cut(controller, host) => self.network.cut(controller, host, Drops::Both),
+            Fault::OneWay(controller, host, drops) => self.network.cut(controller, host, drops),
+            Fault::Apart(one, other) => self.network.part(one, other),
+            Fault::Island(host) => {
+                (0..self.controllers.len()).for_each(|index| self.network.cut(index, host, Drops::Both));
+                (0..self.hosts.len()).for_each(|other| self.network.part(host, other));
+            }
             Fault::Sshd(host) => self.hosts[host].sshd = false,
             Fault::Slow(host) => self.hosts[host].slow = true,
             Fault::Balk(host) => self.hosts[host].balks = Some(unit),
@@ -78,8 +93,12 @@ impl World {
         match *fault {
             Fault::Power(host) => self.power_up(host),
             Fault::Freeze(host) => self.thaw(host),
-            Fault::Cut(controller, host) => self.heal(controller, host),
-            Fault::Island(host) => (0..self.controllers.len()).for_each(|index| self.heal(index, host)),
+            Fault::Cut(controller, host) | Fault::OneWay(controller, host, _) => self.heal(controller, host),
+            Fault::Apart(one, other) => self.network.join(one, other),
+            Fault::Island(host) => {
+                (0..self.controllers.len()).for_each(|index| self.heal(index, host));
+                (0..self.hosts.len()).for_each(|other| self.network.join(host, other));
+            }
             Fault::Sshd(host) => self.hosts[host].sshd = true,
             Fault::Slow(host) => self.hosts[host].slow = false,
             Fault::Balk(host) => self.hosts[host].balks = None,

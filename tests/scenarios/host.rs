@@ -113,6 +113,11 @@ impl Host {
         *self = Self { machine: index, boot: boot + 1, up: false, ..Self::new(0) };
     }
 
+    /// Says whether its sshd lets anybody in.
+    pub(super) const fn lets_in(&self) -> bool {
+        self.up && !self.frozen && self.sshd
+    }
+
     pub(super) fn uptime(&self, now: u64) -> Duration {
         Duration::from_millis(now.saturating_sub(self.booted_at))
     }

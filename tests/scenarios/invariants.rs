@@ -17,6 +17,13 @@ use super::world::World;
 /// Within this time a leader knows of what a machine that is well is doing, in milliseconds.
 const KNOWN_WITHIN: u64 = 25_000;
 
+/// Within this time a leader has heard of a neighbour that reaches a host, and has not heard anything else since.
+const SEEN_WITHIN: u64 = 20_000;
+
+/// A host's sshd may be greeted so often within this time by the neighbours that one controller asks.
+const GREETED_WITHIN: u64 = 5_000;
+const GREETED_AT_MOST: usize = 4;
+
 /// Steps may begin so long after they were decided: what they may be on their way, in whole seconds of the host's.
 const BEGIN_WITHIN: u64 = 11_000;
 
@@ -34,6 +41,14 @@ pub(super) struct Watch {
     /// Since when the controller could reach the host, and the host could do its work.
     well_since: Vec<Vec<Option<u64>>>,
     /// Since when a unit has been running twice with nothing in the way of ending it.
+    /// Since when each host could see each other one's sshd.
+    seen_since: Vec<Vec<Option<u64>>>,
+    /// When each host's sshd was greeted by somebody who did not log in.
+    greeted: Vec<Vec<u64>>,
+    /// How many visits with steps went through a neighbour.
+    pub(super) round: u64,
+    /// How many units were moved.
+    pub(super) moved: u64,
     twice_since: BTreeMap<UnitName, u64>,
     longest_twice: u64,
     wakes: Vec<(u64, u32)>,
@@ -47,6 +62,10 @@ impl Watch {
             wrong: None,
             counter: 0,
             well_since: vec![vec![Some(0); hosts]; controllers],
+            seen_since: vec![vec![Some(0); hosts]; hosts],
+            greeted: vec![Vec::new(); hosts],
+            round: 0,
+            moved: 0,
             twice_since: BTreeMap::new(),
             longest_twice: 0,
             wakes: vec![(0, 0); controllers],
@@ -86,7 +105,39 @@ impl World {
                 *since = if well { since.or(Some(now)) } else { None };
             }
         }
+        let well = |host: &super::host::Host| host.lets_in() && !host.slow;
+        for (one, row) in self.watch.seen_since.iter_mut().enumerate() {
+            for (other, since) in row.iter_mut().enumerate() {
+                let sees = well(&self.hosts[one]) && well(&self.hosts[other]) && self.network.joins(one, other);
+                *since = if sees { since.or(Some(now)) } else { None };
+            }
+        }
         self.look_for_twins();
+    }
+
+    /// A neighbour is about to look at a host: sshd may never see so many at once that it counts them.
+    pub(super) fn check_question(&mut self, controller: usize, host: usize, neighbour: usize) {
+        if host == neighbour {
+            return self.watch.accuse(format!("c{controller} asks h{host} about itself"));
+        }
+        if self.watch.quiet {
+            return self.watch.accuse(format!("c{controller} asks about h{host} although all is as it should be"));
+        }
+        let since = self.now.saturating_sub(GREETED_WITHIN);
+        let greeted = &mut self.watch.greeted[host];
+        greeted.retain(|at| *at > since);
+        greeted.push(self.now);
+        if greeted.len() > GREETED_AT_MOST * self.controllers.len() {
+            self.watch.accuse(format!("h{host} is looked at too often"));
+        }
+    }
+
+    /// Says whether a controller could have heard from a neighbour since then that it reaches a host.
+    fn is_seen(&self, controller: usize, host: usize, since: u64) -> bool {
+        (0..self.hosts.len()).filter(|other| *other != host).any(|other| {
+            let sees = self.watch.seen_since[other][host].is_some_and(|seen| seen <= since);
+            sees && self.could_reach(controller, other, since)
+        })
     }
 
     /// Says whether a controller has been awake and able to reach a host since then.
@@ -124,13 +175,14 @@ impl World {
         let controller = &self.controllers[trip.controller];
         let way = &controller.ways[trip.host];
         let (c, h) = (trip.controller, trip.host);
+        self.watch.round += u64::from(trip.through.is_some() && !trip.visit.steps.is_empty());
         if way.trip.is_some() {
             return self.watch.accuse(format!("c{c} makes two trips to h{h} at once"));
         }
         if trip.visit.steps.is_empty() {
             return;
         }
-        if way.failed || way.answered.is_none() {
+        if !way.good.contains(&trip.through) {
             return self.watch.accuse(format!("c{c} sends h{h} steps without having looked"));
         }
         if self.watch.quiet {
@@ -170,8 +222,15 @@ impl World {
         let answered = self.controllers[c].ways[host].answered.is_some_and(heard);
         let in_reach = self.could_reach(c, host, decided.saturating_sub(KNOWN_WITHIN));
         let drained = self.store.was_drained(from.machine, decided.saturating_sub(KNOWN_WITHIN));
-        if self.controllers[c].is_daemon && (answered || in_reach) && !drained {
+        if drained || !self.controllers[c].is_daemon {
+            return;
+        }
+        self.watch.moved += 1;
+        if answered || in_reach {
             self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which is well"));
+        }
+        if self.is_seen(c, host, decided.saturating_sub(SEEN_WITHIN)) {
+            self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which its neighbours reach"));
         }
     }
 
@@ -312,7 +371,9 @@ impl World {
         None
     }
 
-    pub(super) const fn longest_twice(&self) -> u64 {
-        self.watch.longest_twice
+    /// Tells what happened: events, units that were moved, visits with steps that went through a neighbour, and for how
+    /// long a unit ran twice within reach.
+    pub(super) const fn tally(&self) -> [u64; 4] {
+        [self.trace.digest.0, self.watch.moved, self.watch.round, self.watch.longest_twice]
     }
 }

@@ -8,6 +8,7 @@ mod dice;
 mod faults;
 mod host;
 mod invariants;
+mod neighbours;
 mod network;
 mod operator;
 mod store;
@@ -59,9 +60,9 @@ fn run(seed: u64, mutant: Mutant, traced: bool) -> (Result<(), String>, World) {
 }
 
 /// Runs a seed; one that fails is run once more to tell what happened.
-fn examine(seed: u64) -> (u64, u64) {
+fn examine(seed: u64) -> [u64; 4] {
     let (result, world) = run(seed, Mutant::None, false);
-    let Err(wrong) = result else { return (world.trace.digest.0, world.longest_twice()) };
+    let Err(wrong) = result else { return world.tally() };
     let (_, world) = run(seed, Mutant::None, true);
     panic!("{}seed {seed}: {wrong}\nreplay it with MUSTER_SEED={seed} MUSTER_SEEDS=1", world.trace.print());
 }
@@ -70,13 +71,17 @@ fn examine(seed: u64) -> (u64, u64) {
 fn whatever_goes_wrong_no_unit_is_stopped_that_is_well_and_all_ends_as_wanted() {
     let (first, count) = (number("MUSTER_SEED", 1), number("MUSTER_SEEDS", 2000));
     let began = std::time::Instant::now();
-    let (mut events, mut longest) = (0, 0);
+    let (mut events, mut moved, mut round, mut longest) = (0, 0, 0, 0);
     for seed in first..first + count {
-        let (happened, twice) = examine(seed);
-        events += happened;
+        let [happened, moves, detours, twice] = examine(seed);
+        (events, moved, round) = (events + happened, moved + moves, round + detours);
         longest = longest.max(twice);
     }
-    eprintln!("{count} seeds, {events} events in {:?}; at most {longest} ms twice within reach", began.elapsed());
+    let took = began.elapsed();
+    eprintln!("{count} seeds, {events} events in {took:?}: {moved} units moved, {round} visits through a neighbour");
+    eprintln!("at most {longest} ms twice within reach");
+    // A storm in which nothing has to be moved shows nothing.
+    assert!(count < 100 || moved > count / 10 && round > count / 100, "too little happened");
 }
 
 #[test]
@@ -117,6 +122,11 @@ fn a_failover_without_patience_is_found_out() {
 #[test]
 fn a_store_that_trusts_everybody_is_found_out() {
     catch(Mutant::StoreTrustsAll);
+}
+
+#[test]
+fn a_leader_that_does_not_listen_to_neighbours_is_found_out() {
+    catch(Mutant::IgnoresNeighbours);
 }
 
 #[test]

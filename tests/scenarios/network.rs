@@ -1,6 +1,7 @@
 //! The network between controllers and hosts: it delays, loses, and delivers late what everybody has given up.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use muster::core::cluster::MachineId;
@@ -21,6 +22,8 @@ pub(super) struct Trip {
     pub(super) controller: usize,
     pub(super) life: u64,
     pub(super) host: usize,
+    /// The host that it goes through, if it does not go directly.
+    pub(super) through: Option<usize>,
     /// The boot that the connection belongs to, and the shell on it.
     pub(super) boot: u64,
     pub(super) shell: u64,
@@ -54,31 +57,71 @@ impl Parcel {
     }
 }
 
-/// The links that are cut. What is sent over them is lost, or waits until they heal.
+/// Which way nothing gets over a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drops {
+    Both,
+    There,
+    Back,
+}
+
+/// A link that is cut. What is sent over it is lost, or waits until it heals.
+#[derive(Debug)]
+struct Cut {
+    drops: Drops,
+    held: Vec<Parcel>,
+}
+
+/// The links from controllers to hosts that are cut, and the hosts that do not reach each other.
 #[derive(Debug, Default)]
 pub(super) struct Network {
-    cut: BTreeMap<(usize, usize), Vec<Parcel>>,
+    cut: BTreeMap<(usize, usize), Cut>,
+    apart: BTreeSet<(usize, usize)>,
 }
 
 impl Network {
+    /// Says whether nobody gets an answer over a link.
     pub(super) fn is_cut(&self, controller: usize, host: usize) -> bool {
         self.cut.contains_key(&(controller, host))
     }
 
-    pub(super) fn cut(&mut self, controller: usize, host: usize) {
-        self.cut.entry((controller, host)).or_default();
+    /// Says whether a link does not let a parcel pass.
+    pub(super) fn drops(&self, parcel: &Parcel, host: usize) -> bool {
+        let cut = self.cut.get(&(parcel.trip().controller, host));
+        cut.is_some_and(|cut| match parcel {
+            Parcel::There(_) => cut.drops != Drops::Back,
+            Parcel::Back { .. } => cut.drops != Drops::There,
+        })
+    }
+
+    pub(super) fn cut(&mut self, controller: usize, host: usize, drops: Drops) {
+        self.cut.entry((controller, host)).or_insert_with(|| Cut { drops, held: Vec::new() }).drops = drops;
+    }
+
+    /// Says whether two hosts reach each other.
+    pub(super) fn joins(&self, one: usize, other: usize) -> bool {
+        !self.apart.contains(&(one.min(other), one.max(other)))
+    }
+
+    pub(super) fn part(&mut self, one: usize, other: usize) {
+        self.apart.insert((one.min(other), one.max(other)));
+    }
+
+    pub(super) fn join(&mut self, one: usize, other: usize) {
+        self.apart.remove(&(one.min(other), one.max(other)));
     }
 
     /// Heals a link and returns what waited for it.
     pub(super) fn heal(&mut self, controller: usize, host: usize) -> Vec<Parcel> {
-        self.cut.remove(&(controller, host)).unwrap_or_default()
+        self.cut.remove(&(controller, host)).map(|cut| cut.held).unwrap_or_default()
     }
 
     /// Keeps a parcel for when the link heals; says no if the link is whole.
     pub(super) fn hold(&mut self, parcel: Parcel) {
         let trip = parcel.trip();
-        if let Some(held) = self.cut.get_mut(&(trip.controller, trip.host)) {
-            held.push(parcel);
+        let first = trip.through.unwrap_or(trip.host);
+        if let Some(cut) = self.cut.get_mut(&(trip.controller, first)) {
+            cut.held.push(parcel);
         }
     }
 }

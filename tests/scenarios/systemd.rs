@@ -230,8 +230,18 @@ impl World {
 
     /// Puts a parcel on the wire.
     pub(super) fn send(&mut self, parcel: Parcel, delay: u64) {
-        let trip = parcel.trip();
-        if !self.network.is_cut(trip.controller, trip.host) {
+        let Trip { host, through, .. } = *parcel.trip();
+        let passes = match through {
+            None => !self.network.drops(&parcel, host),
+            Some(other) => {
+                let carries = !self.network.drops(&parcel, other) && self.hosts[other].lets_in();
+                if carries && !self.network.joins(other, host) {
+                    return;
+                }
+                carries
+            }
+        };
+        if passes {
             return self.after(delay, Event::Arrive(parcel));
         }
         if self.dice.chance(500) {

@@ -40,6 +40,13 @@ pub(super) enum Event {
         unit: UnitName,
         change: u64,
     },
+    /// A neighbour looks at a host.
+    Look {
+        controller: usize,
+        life: u64,
+        host: usize,
+        neighbour: usize,
+    },
     /// A commit reaches the store.
     Store {
         controller: usize,
@@ -62,6 +69,8 @@ pub(super) enum Event {
 pub(super) enum News {
     /// A trip's reply, or that it was given up.
     Reply { trip: u64, host: usize, result: Result<muster::core::report::Report, muster::core::evidence::Failure> },
+    /// What a neighbour saw of a host.
+    Probed { life: u64, host: usize, neighbour: usize, reached: Option<bool> },
     /// The store's answer to a commit; none if it is away.
     Stored { life: u64, taken: Option<bool> },
     /// The time that its pass asked to be woken at.
@@ -89,6 +98,8 @@ pub(super) enum Mutant {
     StoreTrustsAll,
     /// A pass acts on placements that the store has not taken.
     ActsBeforeCommit,
+    /// What neighbours see is not listened to.
+    IgnoresNeighbours,
 }
 
 #[derive(Debug)]
@@ -189,6 +200,7 @@ impl World {
             }
             Event::Finish { host, boot, trip } => self.finish(host, boot, trip),
             Event::Systemd { host, boot, unit, change } => self.settle(host, boot, &unit, change),
+            Event::Look { controller, life, host, neighbour } => self.look(controller, life, host, neighbour),
             Event::Store { controller, life, writes } => self.store_writes(controller, life, writes),
             Event::Tell(controller, news) => self.tell(controller, news),
             Event::Awake(controller) => self.awake(controller),

@@ -19,6 +19,7 @@ use muster::remote::ssh::Options;
 use muster::remote::ssh::Ssh;
 use muster::remote::ssh_config::StrictHostKey;
 
+use super::fake;
 use super::sshd::Sshd;
 use super::sshd::keygen;
 use super::sshd::missing;
@@ -337,17 +338,60 @@ async fn one_host_can_say_whether_another_greets() {
     let (via, sshd) = (Sshd::start(), Sshd::start());
     let ssh = via.ssh();
     let target = via.target();
-    let reaches = |port| ssh.reaches(&target, "127.0.0.1", port, Duration::from_secs(10));
+    let reaches = async |port| ssh.reaches(&target, &fake::target(port), Duration::from_secs(10)).await;
     assert_eq!(reaches(sshd.port).await, Ok(true));
     // What listens and never greets, and what does not listen.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = mute.local_addr().unwrap().port();
-    assert_eq!(ssh.reaches(&via.target(), "127.0.0.1", port, Duration::from_millis(200)).await, Ok(false));
+    assert_eq!(ssh.reaches(&via.target(), &fake::target(port), Duration::from_millis(200)).await, Ok(false));
     drop(mute);
     assert_eq!(reaches(port).await, Ok(false));
-    let closed = Sshd::start_with(|_| "AllowTcpForwarding no".to_owned());
-    let failure = closed.ssh().reaches(&closed.target(), "127.0.0.1", sshd.port, LIMIT).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_host_that_forwards_nothing_looks_from_its_shell() {
+    if missing() {
+        return;
+    }
+    let (via, sshd) = (Sshd::start_with(|_| "AllowTcpForwarding no".to_owned()), Sshd::start());
+    let ssh = via.ssh();
+    let target = via.target();
+    let reaches = async |port| ssh.reaches(&target, &fake::target(port), Duration::from_secs(10)).await;
+    assert_eq!(reaches(sshd.port).await, Ok(true));
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    assert_eq!(ssh.reaches(&target, &fake::target(port), Duration::from_secs(1)).await, Ok(false));
+    drop(mute);
+    assert_eq!(reaches(port).await, Ok(false));
+    // A name that it does not know is no word on the host.
+    let nowhere = Target { address: "ssh://no-such-host.invalid".parse().unwrap(), ..Target::default() };
+    let failure = ssh.reaches(&target, &nowhere, LIMIT).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);
+}
+
+#[tokio::test]
+async fn a_host_is_visited_through_another_over_the_connection_that_is_there() {
+    if missing() {
+        return;
+    }
+    let (neighbour, sshd) = (Sshd::start(), Sshd::start());
+    sshd.know(&format!("[127.0.0.1]:{}", neighbour.port), &neighbour.path("host.pub").display().to_string());
+    // The neighbour has a key of its own, which the way through it has to know, too.
+    let near = Target { identity_files: vec![neighbour.path("id")], ..neighbour.target() };
+    let far = Target { identity_files: vec![sshd.path("id")], ..sshd.target() };
+    let ssh = Ssh::new(sshd.options(""));
+    let around = far.through(near.clone());
+    let logins = || fs::read_to_string(neighbour.path("log")).unwrap().matches("Accepted publickey").count();
+    let echo = "{ echo \"$SSH_CONNECTION\"; echo end; }\n";
+    ssh.script(&near, echo, "end", LIMIT).await.unwrap();
+    let before = logins();
+    let printed = ssh.script(&around, echo, "end", LIMIT).await.unwrap();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    assert!(printed.contains(&format!(" {}", sshd.port)), "{printed}");
+    ssh.forget(&around).await;
+    ssh.script(&near, echo, "end", LIMIT).await.unwrap();
+    assert_eq!((before, logins()), (1, 1), "one connection carries all");
+    ssh.close(LIMIT).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::core::judge::Health;
 use crate::core::judge::Verdict;
 use crate::core::judge::judge;
 use crate::core::roster::Scope;
+use crate::core::seat::Seat;
 use crate::core::time::Timestamp;
 
 impl Pass {
@@ -33,6 +34,7 @@ impl Pass {
                 }
             }
             seat.judge_again = judgement.again;
+            seat.why.clone_from(&judgement.why);
             if seat.verdict == Some(judgement.verdict) {
                 continue;
             }
@@ -60,7 +62,9 @@ impl Pass {
         if self.scope != Scope::All {
             return BTreeMap::new();
         }
-        let silent = self.seats.iter().filter(|(_, seat)| !seat.evidence.failures.is_empty());
+        // Whom its neighbours reach is not silent.
+        let reached = |seat: &Seat| seat.answers() || seat.evidence.counsel.reached_until(now).is_some();
+        let silent = self.seats.iter().filter(|(_, seat)| !seat.evidence.failures.is_empty() && !reached(seat));
         let fresh = silent.filter(|(machine, _)| {
             let known = self.snapshot.health.get(machine).filter(|health| health.verdict == Verdict::Down);
             known.is_none_or(|health| now.since(health.since) < AT_ONCE)

@@ -83,7 +83,8 @@ impl Pass {
     /// Says whether a unit may be put on a machine.
     fn is_eligible(&self, machine: MachineId) -> bool {
         match self.seats.get(&machine).filter(|seat| !seat.evidence.is_empty()) {
-            Some(seat) => seat.answers(),
+            // What hangs on a neighbour gets nothing new.
+            Some(seat) => seat.evidence.answers_directly(),
             None => self.scope != Scope::All && matches!(self.verdict(machine), None | Some(Verdict::Alive)),
         }
     }

@@ -38,7 +38,10 @@ impl Pass {
             if steps.is_empty() && now < seat.next_look {
                 continue;
             }
-            let whole = seat.units.is_none() || seat.is_changing() || now >= seat.next_whole_look;
+            let through = Self::way_to(seat, now, !steps.is_empty());
+            // What a connection has been told before is not what we know of the machine once another was used.
+            let tries = through.is_none() && seat.evidence.detour.is_some();
+            let whole = seat.units.is_none() || seat.is_changing() || now >= seat.next_whole_look || tries;
             let glance = steps.is_empty() && !whole;
             let files = steps.iter().filter_map(|step| match step.action {
                 Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
@@ -52,8 +55,8 @@ impl Pass {
                 files: files.collect(),
                 steps: steps.clone(),
             };
-            seat.flight = Some(Flight { steps, since: now });
-            outputs.push(Output::Visit { machine, visit, glance });
+            seat.flight = Some(Flight { steps, since: now, through });
+            outputs.push(Output::Visit { machine, visit, glance, through });
         }
     }
 

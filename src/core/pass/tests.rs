@@ -20,6 +20,17 @@ struct Stage {
     done: Vec<String>,
     /// What a unit is when it was started.
     active: &'static str,
+    /// Machines that do not answer us directly, and whether their neighbours reach them.
+    silent: BTreeSet<MachineId>,
+    reached: Option<bool>,
+    /// Who was asked about whom, and on which way each machine was last visited.
+    asked: Vec<(MachineId, MachineId)>,
+    ways: BTreeMap<MachineId, Option<MachineId>>,
+}
+
+fn silence() -> Failure {
+    let (phase, kind) = (Phase::Connect, FailureKind::Silent);
+    Failure { host: "m1".to_owned(), phase, kind, detail: "no".to_owned(), hint: None }
 }
 
 fn id(number: u32) -> MachineId {
@@ -59,7 +70,17 @@ impl Stage {
         };
         let now = Timestamp::from_millis(1_000_000);
         let pass = Pass::new(1, Scope::All, tempo, snapshot);
-        let mut stage = Self { pass, now, hosts: BTreeMap::new(), done: Vec::new(), active: "active" };
+        let mut stage = Self {
+            pass,
+            now,
+            hosts: BTreeMap::new(),
+            done: Vec::new(),
+            active: "active",
+            silent: BTreeSet::new(),
+            reached: None,
+            asked: Vec::new(),
+            ways: BTreeMap::new(),
+        };
         stage.run(Input::Tick);
         stage
     }
@@ -83,7 +104,18 @@ impl Stage {
             for output in self.pass.handle(input, self.now) {
                 inputs.push_back(match output {
                     Output::Commit(_) => Input::Committed(true),
-                    Output::Visit { machine, visit, .. } => Input::Visited(machine, Ok(self.visit(machine, &visit))),
+                    Output::Visit { machine, through: None, .. } if self.silent.contains(&machine) => {
+                        Input::Visited(machine, Err(silence()))
+                    }
+                    Output::Visit { machine, visit, through, .. } => {
+                        self.ways.insert(machine, through);
+                        Input::Visited(machine, Ok(self.visit(machine, &visit)))
+                    }
+                    Output::Probe { machine, neighbour } => {
+                        self.asked.push((machine, neighbour));
+                        Input::Probed { machine, neighbour, reached: self.reached }
+                    }
+                    Output::Leave(_) => continue,
                     Output::Deposed => panic!("deposed"),
                 });
             }

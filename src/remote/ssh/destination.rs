@@ -158,6 +158,9 @@ fn find_way(
     seen: &mut Vec<String>,
 ) -> Result<Via, Nowhere> {
     let here = format!("{}:{}", host.hostname, host.port);
+    if let Some(neighbour) = &target.through {
+        return Ok(Via::Jump(Box::new(find(neighbour, config, options, seen)?)));
+    }
     let jump = match (&target.jump, &host.proxy) {
         (Some(jump), _) if jump.eq_ignore_ascii_case("none") => return Ok(Via::Direct),
         (Some(jump), _) | (None, Proxy::Jump(jump)) => jump,
@@ -171,6 +174,7 @@ fn find_way(
         address: read_jump(last)?,
         identity_files: Vec::new(),
         jump: rest.map(str::to_owned),
+        through: None,
     };
     let known = config.resolve(&query(&hop, options))?;
     let there = format!("{}:{}", known.hostname, known.port);

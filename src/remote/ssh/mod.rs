@@ -11,6 +11,7 @@ mod dial;
 mod failure;
 mod host_key;
 mod line;
+mod look;
 mod options;
 mod shell;
 mod terminal;
@@ -49,6 +50,7 @@ use super::Sink;
 use super::Target;
 use super::known_hosts::KnownHosts;
 use super::ssh_config::Config;
+use super::ssh_config::HostConfig;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
@@ -323,20 +325,18 @@ impl Remote for Ssh {
         terminal::interact(&mut session, command, kind, &target.name, start).await
     }
 
-    async fn reaches(&self, via: &Target, host: &str, port: u16, limit: Duration) -> Result<bool, Failure> {
+    async fn reaches(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure> {
+        let HostConfig { hostname: host, port, .. } = self.host(target)?.destination.config.clone();
         let way = self.host(via)?;
         let connection = self.connection(&way, &via.name).await?;
         let at = At { host: &via.name, phase: Phase::Run };
         let look = async {
-            let mut line = match connection.tunnel(host, port).await {
-                Ok(line) => line,
-                Err(Tunnel::NoWay) => return Ok(false),
-                Err(Tunnel::Forbidden) => {
-                    return Err(at.failure(FailureKind::Local, "it forwards no connections (AllowTcpForwarding)"));
-                }
-                Err(Tunnel::Lost) => return Err(connection.lost(at, "the connection was closed")),
-            };
-            Ok(greets(&mut line).await)
+            match connection.tunnel(&host, port).await {
+                Ok(mut line) => Ok(greets(&mut line).await),
+                Err(Tunnel::NoWay) => Ok(false),
+                Err(Tunnel::Forbidden) => look::from_shell(&connection, &host, port, limit, &via.name).await,
+                Err(Tunnel::Lost) => Err(connection.lost(at, "the connection was closed")),
+            }
         };
         // That nothing comes from over there within the limit is an answer.
         tokio::time::timeout(limit, look).await.unwrap_or(Ok(false))

@@ -1,0 +1,38 @@
+//! What neighbours see: the questions that a pass asks of them, answered as an sshd and the network in between would.
+
+use super::world::Event;
+use super::world::Mutant;
+use super::world::News;
+use super::world::World;
+
+/// How long a neighbour looks, and after how long it is given up, in milliseconds.
+const LOOK_LIMIT: u64 = 3_000;
+const ANSWER_LIMIT: u64 = 4_000;
+
+impl World {
+    /// A pass asks a neighbour about a host.
+    pub(super) fn ask(&mut self, controller: usize, host: usize, neighbour: usize) {
+        self.check_question(controller, host, neighbour);
+        let life = self.controllers[controller].life;
+        let delay = self.delay((1, 20), (200, 900), 20);
+        self.after(delay, Event::Look { controller, life, host, neighbour });
+    }
+
+    /// A neighbour looks.
+    pub(super) fn look(&mut self, controller: usize, life: u64, host: usize, neighbour: usize) {
+        let open = !self.network.is_cut(controller, neighbour) && self.hosts[neighbour].lets_in();
+        let there = &self.hosts[host];
+        let joined = self.network.joins(neighbour, host) && there.up;
+        let (reached, took) = if !open {
+            (None, ANSWER_LIMIT)
+        } else if joined && there.lets_in() && !(there.slow && self.dice.chance(300)) {
+            (Some(true), self.dice.between(1, 900))
+        } else if joined && !there.frozen && !there.sshd {
+            (Some(false), self.dice.between(1, 50))
+        } else {
+            (Some(false), LOOK_LIMIT)
+        };
+        let reached = reached.filter(|_| self.mutant != Mutant::IgnoresNeighbours);
+        self.after(took, Event::Tell(controller, News::Probed { life, host, neighbour, reached }));
+    }
+}
