@@ -218,7 +218,8 @@ pub fn units(snapshot: &Snapshot) -> Vec<UnitRow> {
     let placed = |unit: &UnitName, machine: MachineId| {
         snapshot.placements.get(unit).is_none_or(|placement| placement.machine == machine)
     };
-    let answers = |machine| matches!(verdict(snapshot, machine), Verdict::Alive | Verdict::Suspect);
+    let answers =
+        |machine| matches!(verdict(snapshot, machine), Verdict::Alive | Verdict::Suspect | Verdict::PathFault);
     let present = reports.filter(|(unit, machine, _)| {
         is_present(snapshot, **machine) && (answers(**machine) || placed(unit, **machine))
     });

@@ -30,7 +30,7 @@ fn record(lab: &Lab) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(lab.dir().join("lab.json")).unwrap()).unwrap()
 }
 
-fn id(lab: &Lab) -> String {
+pub(super) fn id(lab: &Lab) -> String {
     record(lab)["id"].as_str().unwrap().to_owned()
 }
 

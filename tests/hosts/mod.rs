@@ -8,6 +8,7 @@ mod daemon;
 mod discovery;
 mod failover;
 mod lab;
+mod path_fault;
 mod playbooks;
 mod walkthrough;
 

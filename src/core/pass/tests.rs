@@ -284,3 +284,71 @@ fn at_the_deadline_what_has_nowhere_to_go_stops_and_comes_back_with_the_machine(
     };
     assert_eq!(stage.learn(open), ["load web on m1", "start web on m1"]);
 }
+
+/// A stage of so many machines on which the first, which has a unit, has been silent for long enough.
+fn silenced(machines: u32, reached: Option<bool>) -> Stage {
+    let mut stage = Stage::new(machines, |snapshot| {
+        want(snapshot, "a", "");
+        want(snapshot, "b", "[X-Fleet]\nConflicts=a.service");
+    });
+    assert_eq!(stage.placement("a").machine, id(1));
+    stage.silent.insert(id(1));
+    stage.reached = reached;
+    for _ in 0..12 {
+        stage.wait(SECOND);
+    }
+    stage
+}
+
+fn verdict_of(stage: &Stage, machine: u32) -> Option<Verdict> {
+    stage.pass.seat(id(machine)).and_then(|seat| seat.verdict)
+}
+
+#[test]
+fn what_neighbours_reach_is_not_moved_and_is_managed_through_one_of_them() {
+    let mut stage = silenced(3, Some(true));
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::PathFault), id(1)));
+    assert!(stage.ways[&id(1)].is_some_and(|neighbour| neighbour != id(1)));
+    // What it has is looked after; what is new goes elsewhere, however many units the others have.
+    let done = stage.learn(|snapshot| {
+        snapshot.units.get_mut(&unit("a")).unwrap().desired = DesiredState::Loaded;
+        want(snapshot, "c", "");
+        want(snapshot, "d", "");
+        want(snapshot, "e", "");
+    });
+    assert!(done.contains(&"stop a on m1".to_owned()), "{done:?}");
+    assert!(done.iter().all(|step| step.starts_with("stop") || !step.ends_with("m1")), "{done:?}");
+    let asked = stage.asked.len();
+    for _ in 0..100 {
+        stage.wait(SECOND);
+    }
+    assert_eq!(stage.asked.len(), asked, "nobody is asked while the way round works");
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::PathFault), id(1)));
+    stage.silent.clear();
+    for _ in 0..31 {
+        stage.wait(SECOND);
+    }
+    assert_eq!((verdict_of(&stage, 1), stage.ways[&id(1)]), (Some(Verdict::Alive), None));
+}
+
+#[test]
+fn what_no_neighbour_reaches_is_moved_as_soon_as_patience_ends() {
+    for reached in [Some(false), None] {
+        let stage = silenced(3, reached);
+        assert_eq!(verdict_of(&stage, 1), Some(Verdict::Down));
+        assert_ne!(stage.placement("a").machine, id(1));
+        assert_eq!(stage.placement("a").since.since(stage.now), Duration::ZERO);
+        let down = stage.pass.snapshot().health[&id(1)].since;
+        assert!(down.since(Timestamp::from_millis(1_000_000)) <= SECOND * 9, "{down}");
+    }
+}
+
+#[test]
+fn questions_are_spread_over_neighbours_and_never_too_many_for_one_sshd() {
+    let stage = silenced(12, Some(false));
+    let about: Vec<MachineId> = stage.asked.iter().map(|(_, neighbour)| *neighbour).collect();
+    assert!(stage.asked.iter().all(|(machine, neighbour)| *machine == id(1) && *neighbour != id(1)));
+    // Two at once, every five seconds as long as it is suspected, and somebody else each time.
+    assert_eq!(about.len(), 4, "{about:?}");
+    assert_eq!(about.iter().collect::<BTreeSet<_>>().len(), 4, "{about:?}");
+}

@@ -1,0 +1,77 @@
+//! Ways that are broken while both ends are well: the machine is not moved, and is managed through a neighbour.
+
+use std::process::Command;
+use std::time::Duration;
+
+use muster::lab::Lab;
+
+use super::daemon::Daemon;
+use super::daemon::join;
+use super::daemon::main_pid;
+use super::daemon::really_on;
+use super::daemon::runs_away_from;
+use super::daemon::unit_file;
+use super::lab;
+use super::lab::id;
+use super::muster;
+use super::run;
+use super::until;
+
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// Drops what a host sends to this machine, and nothing else: what is sent to it arrives.
+fn drop_answers(lab: &Lab, host: &str) {
+    let gateway = run(Command::new("ip").args(["-4", "-o", "address", "show", "dev", &format!("muster{}", id(lab))]));
+    let gateway = gateway.ok().split_whitespace().nth(3).unwrap().split('/').next().unwrap().to_owned();
+    let rules = format!(
+        "add table inet oneway\n\
+         add chain inet oneway out {{ type filter hook output priority 0; }}\n\
+         add rule inet oneway out ip daddr {gateway} drop\n"
+    );
+    in_namespace(lab, host, &["nft", &rules]);
+}
+
+/// Ends what [`drop_answers`] began.
+fn let_answers_pass(lab: &Lab, host: &str) {
+    in_namespace(lab, host, &["nft", "delete table inet oneway"]);
+}
+
+fn in_namespace(lab: &Lab, host: &str, command: &[&str]) {
+    let namespace = format!("muster-{}-{host}", id(lab));
+    run(Command::new("ip").args(["netns", "exec", &namespace]).args(command)).ok();
+}
+
+fn verdict(lab: &Lab, host: &str) -> String {
+    let listed = muster(lab, &["list-machines", "--all", "--no-legend", "--fields", "name,verdict"]).ok();
+    let line = listed.lines().find(|line| line.starts_with(host)).unwrap_or_default();
+    line.trim_start_matches(host).trim().to_owned()
+}
+
+#[test]
+fn a_host_whose_answers_are_lost_keeps_its_units_and_takes_orders_through_a_neighbour() {
+    let Some(lab) = lab(3) else { return };
+    join(&lab);
+    let sleeper = |name| unit_file(&lab, name, "[Service]\nExecStart=/bin/sleep infinity\n");
+    let controller = Daemon::controller(&lab, 4);
+    muster(&lab, &["start", &sleeper("web.service")]).ok();
+    let at = runs_away_from(&lab, "web.service", "", LIMIT);
+    let pid = main_pid(&lab, &at, "web.service");
+
+    drop_answers(&lab, &at);
+    until("it has a path fault", LIMIT, || verdict(&lab, &at), |verdict| verdict == "path fault");
+    controller.says("2 of 2 neighbours reach its sshd");
+    // What the operator wants is done there, over the way round.
+    let restarted = muster(&lab, &["restart", "web.service"]);
+    assert_eq!(restarted.code, Some(0), "{restarted:#?}\n{}", controller.said());
+    let shown = muster(&lab, &["list-units", "--no-legend"]).ok();
+    assert!(shown.contains("active\trunning"), "{shown}");
+    muster(&lab, &["stop", "web.service"]).ok();
+    muster(&lab, &["start", "web.service"]).ok();
+    assert!(!controller.said().contains(": down: "), "{}", controller.said());
+
+    let_answers_pass(&lab, &at);
+    until("it is alive", LIMIT * 2, || verdict(&lab, &at), |verdict| verdict == "alive");
+    let all: Vec<&str> = lab.hosts().iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(really_on(&lab, "web.service", &all), [at.as_str()], "it never left");
+    assert_ne!(main_pid(&lab, &at, "web.service"), pid, "it was restarted where it is");
+}
