@@ -10,6 +10,7 @@ pub mod inventory;
 mod join;
 mod lab;
 mod list;
+mod plan;
 mod play;
 mod reach;
 pub mod settings;
@@ -82,6 +83,12 @@ enum Command {
     Drain(join::DrainArgs),
     /// Show what was done, and why
     Events(events::EventsArgs),
+    /// Look at every machine and say what would be done, and why; nothing is changed
+    ///
+    /// Ends with 0 when it could look, whatever there is to do; with `--detailed-exitcode` with 2 when there is something.
+    Plan(plan::PlanArgs),
+    /// Say what would move where, and what would have no place, if machines went down; no host is reached
+    Simulate(plan::SimulateArgs),
     /// Look at every machine once, put right what can be and say what cannot
     ///
     /// Ends with 0 when every machine is alive and every launched unit runs, with 1 when something is still wrong, and
@@ -170,6 +177,8 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Uncordon(args) => join::cordon(&context, &args, false).await,
         Command::Drain(args) => join::drain(&context, &args).await,
         Command::Events(args) => events::events(&context, &args).await,
+        Command::Plan(args) => plan::plan(&context, &args).await,
+        Command::Simulate(args) => plan::simulate(&context, &args).await,
         Command::Sweep(args) => control::sweep(&context, &args).await,
         Command::Controller(args) => control::controller(&context, &args).await,
         Command::Discovery(args) => discovery::run(&context, args).await,

@@ -11,6 +11,7 @@ pub mod order;
 pub mod pass;
 pub mod place;
 pub mod plan;
+pub mod rehearsal;
 pub mod report;
 pub mod roster;
 pub mod seat;

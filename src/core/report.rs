@@ -19,6 +19,8 @@ pub struct Visit {
     pub machine: Option<MachineId>,
     /// The leader's number. A host that has seen a higher one does nothing and says so. Visits without steps carry it too.
     pub epoch: u64,
+    /// Set for a look by somebody who does not lead: it changes nothing on the host, and whoever led there still does.
+    pub peek: bool,
     /// The host's uptime after which it must refuse the steps: a script that was stuck in a buffer is not obeyed.
     pub expires: Option<Duration>,
     /// Whether the host's systemd must be told of every new file, or only of those that it knew before.

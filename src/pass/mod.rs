@@ -3,6 +3,7 @@
 //! It decides nothing. What to do comes from [`crate::core::pass::Pass`], and every way of running muster goes through
 //! [`run`].
 
+mod rehearse;
 mod visit;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ use crate::store::layout::EVENTS_KEPT;
 use crate::store::layout::Keys;
 use crate::store::lead::Lead;
 
+pub use rehearse::rehearse;
 pub use visit::visit;
 
 /// The time of day that never goes back while the process runs.

@@ -17,6 +17,9 @@ const PRELUDE: &str = include_str!("visit.sh");
 /// How long a visit waits for units to stop before it goes on and leaves the rest to the next one.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
+/// No leader's number is higher, and every shell can count this far.
+const WHOEVER_LEADS: u64 = i64::MAX.unsigned_abs();
+
 /// A word that has a NUL in it, which no shell can be given. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it has a NUL byte in it")]
@@ -46,9 +49,11 @@ pub fn write(visit: &Visit, nonce: u64, glance: bool, root: &str) -> Result<Scri
     body.push_str(PRELUDE);
     let machine = visit.machine.map(|id| id.to_string()).unwrap_or_default();
     let expires = visit.expires.map_or(0, |uptime| uptime.as_secs().max(1));
-    let _ = writeln!(body, "if m_admit '{machine}' {} {expires}; then", visit.epoch);
+    let epoch = if visit.peek { WHOEVER_LEADS } else { visit.epoch };
+    let _ = writeln!(body, "if m_admit '{machine}' {epoch} {expires}; then");
     if visit.steps.is_empty() {
-        write_look(&mut body, visit.epoch, glance);
+        let claim = if visit.peek { None } else { Some(visit.epoch) };
+        write_look(&mut body, claim, glance);
     } else {
         let _ = writeln!(body, "if m_claim {}; then", visit.epoch);
         write_steps(&mut body, visit)?;
@@ -58,9 +63,14 @@ pub fn write(visit: &Visit, nonce: u64, glance: bool, root: &str) -> Result<Scri
     Ok(Script { text: body, mark, end })
 }
 
-/// A look claims the host for a new leader too, so that the old one is turned away from then on.
-fn write_look(body: &mut String, epoch: u64, glance: bool) {
-    let _ = writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} && exec 9>&-; }}; then");
+/// A look claims the host for a new leader too, so that the old one is turned away from then on; a peek claims nothing.
+fn write_look(body: &mut String, claim: Option<u64>, glance: bool) {
+    let _ = match claim {
+        Some(epoch) => {
+            writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} && exec 9>&-; }}; then")
+        }
+        None => writeln!(body, "if :; then"),
+    };
     body.push_str("m_glance\n");
     let unchanged = if glance { "[ \"$m_seen\" = \"${m_last-}\" ]" } else { "false" };
     let _ = writeln!(body, "if {unchanged}; then m_say same; else m_last=$m_seen; m_look; fi\nfi");

@@ -1,6 +1,7 @@
 //! What a person reads: results on stdout, everything else on stderr, and no printing anywhere else.
 
 pub mod lists;
+pub mod plan;
 mod progress;
 pub mod table;
 

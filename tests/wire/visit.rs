@@ -133,6 +133,7 @@ fn launch(names: &[&str], text: &str) -> Visit {
     Visit {
         machine: Some(MACHINE.parse().unwrap()),
         epoch: 5,
+        peek: false,
         expires: None,
         reload: false,
         steps: load.chain(start).collect(),
@@ -223,6 +224,24 @@ fn a_look_by_a_new_leader_turns_the_old_one_away() {
     let host = Host::new();
     assert_eq!(host.visit(&look(6)).refused, None);
     assert_eq!(host.visit(&look(5)).refused, Some(Refused::LaterLeader(6)));
+}
+
+#[test]
+fn a_peek_sees_everything_and_leaves_no_trace() {
+    let host = Host::new();
+    host.visit(&launch(&["a.service"], "[Service]\nExecStart=/bin/true\n"));
+    let traces = || {
+        let run = host.path("run/muster");
+        let names = ["epoch", "lock", "launched/a.service"].map(|name| fs::metadata(run.join(name)).unwrap());
+        names.map(|data| (data.modified().unwrap(), data.len()))
+    };
+    let before = traces();
+    let report = host.visit(&Visit { peek: true, ..look(1) });
+    assert_eq!((report.refused, traces()), (None, before));
+    assert!(report.observation.unwrap().units.unwrap().contains_key(&unit("a.service")));
+    let fresh = Host::new();
+    assert_eq!(fresh.visit(&Visit { peek: true, ..look(1) }).refused, None);
+    assert!(!fresh.path("run/muster").exists());
 }
 
 #[test]

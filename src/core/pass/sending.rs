@@ -50,6 +50,7 @@ impl Pass {
             let visit = Visit {
                 machine: Some(machine),
                 epoch: self.epoch,
+                peek: false,
                 expires: seat.expiry(now, self.tempo.begin_within).filter(|_| !steps.is_empty()),
                 reload: self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
                 files: files.collect(),
