@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Context;
 use super::error::CommandError;
 use super::error::ErrorKind;
+use super::settings::LockArgs;
 use crate::control::controller;
 use crate::control::controller::Stage;
 use crate::control::findings::Finding;
@@ -36,9 +37,8 @@ pub(super) struct SweepArgs {
     /// How many seconds what was started may take to settle
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     settle: u64,
-    /// How many seconds to wait while a command or another sweep is at work
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    lock_wait: u64,
+    #[command(flatten)]
+    lock: LockArgs,
     /// Print what is wrong as JSON
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
@@ -72,7 +72,7 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
     let waits = Waits {
         patience: Patience { down_after: seconds(args.down_after), brake: args.brake },
         settle: seconds(args.settle),
-        lock_wait: seconds(args.lock_wait),
+        lock_wait: args.lock.wait(&context.settings, 0),
     };
     let office = context.office().await?;
     let json = args.output.is_some();
@@ -87,7 +87,7 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
         Swept::Found(found) => conclude(&found, json, 1),
         Swept::Blind(found) => conclude(&found, json, 3),
         Swept::Busy(holder) => Err(CommandError::unreachable(format!("{holder} is at work on this cluster"))
-            .hint("Nothing was looked at. Wait for it with `--lock-wait`.")),
+            .hint("Nothing was looked at. Wait for it with `--lock-wait`, or see `muster lock --help` if it hangs.")),
         Swept::Deposed => Err(CommandError::unreachable("somebody else took the lead meanwhile")
             .hint("What is left to do is theirs: a controller's, another command's or the next sweep's.")),
         Swept::Stopped => Err(CommandError {

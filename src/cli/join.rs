@@ -63,7 +63,7 @@ pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool
 pub(super) async fn drain(context: &Context, args: &DrainArgs) -> Result<(), CommandError> {
     let office = context.office().await?;
     let mut told = Told::new(args.wait.json());
-    let waits = args.wait.waits();
+    let waits = args.wait.waits(context);
     let deadline = args.deadline.map(Duration::from_secs);
     let drained = membership::drain(&office, &args.machine, deadline, waits, &mut |notice| told.notice(&notice)).await;
     office.remote.close(Duration::from_millis(200)).await;
@@ -100,7 +100,7 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), Comma
 pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> Result<(), CommandError> {
     let office = context.office().await?;
     let mut told = Told::new(args.wait.json());
-    let waits = args.wait.waits();
+    let waits = args.wait.waits(context);
     let left = membership::leave(&office, &args.machine, args.force, waits, &mut |notice| told.notice(&notice)).await;
     office.remote.close(Duration::from_millis(200)).await;
     told.finish();

@@ -10,6 +10,7 @@ pub mod inventory;
 mod join;
 mod lab;
 mod list;
+mod lock;
 mod plan;
 mod play;
 mod reach;
@@ -89,6 +90,9 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Say what would move where, and what would have no place, if machines went down; no host is reached
     Simulate(plan::SimulateArgs),
+    /// Show who may change hosts at the moment, or take that away
+    #[command(subcommand)]
+    Lock(lock::LockCommand),
     /// Look at every machine once, put right what can be and say what cannot
     ///
     /// Ends with 0 when every machine is alive and every launched unit runs, with 1 when something is still wrong, and
@@ -179,6 +183,7 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Events(args) => events::events(&context, &args).await,
         Command::Plan(args) => plan::plan(&context, &args).await,
         Command::Simulate(args) => plan::simulate(&context, &args).await,
+        Command::Lock(command) => lock::run(&context, command).await,
         Command::Sweep(args) => control::sweep(&context, &args).await,
         Command::Controller(args) => control::controller(&context, &args).await,
         Command::Discovery(args) => discovery::run(&context, args).await,

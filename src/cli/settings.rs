@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -49,6 +50,24 @@ pub struct Flags {
     /// What to do with an unknown host key: yes (refuse it), accept-new (note it), no (accept any) [default: ssh_config's, else yes]
     #[arg(long, global = true, env = "MUSTER_STRICT_HOST_KEY_CHECKING", value_name = "WHEN")]
     pub strict_host_key_checking: Option<String>,
+    /// How many seconds to wait for the lead; commands that take it have a flag of this name
+    #[arg(skip)]
+    pub lock_wait: Option<u64>,
+}
+
+/// For commands that take the lead.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct LockArgs {
+    /// How many seconds to wait while another command or a sweep is at work [default: 30, for a sweep 0]
+    #[arg(long, env = "MUSTER_LOCK_WAIT", value_name = "SECONDS")]
+    lock_wait: Option<u64>,
+}
+
+impl LockArgs {
+    /// Returns how long to wait for the lead: what was said, or what the settings say, or so many seconds.
+    pub fn wait(self, settings: &Settings, or: u64) -> Duration {
+        Duration::from_secs(self.lock_wait.or(settings.lock_wait).unwrap_or(or))
+    }
 }
 
 /// What a command works with once flags, environment, file and defaults are put together.
@@ -66,6 +85,8 @@ pub struct Settings {
     pub ssh_config: Option<PathBuf>,
     /// What to do with an unknown host key, if ssh_config(5) is not to say.
     pub strict_host_key_checking: Option<String>,
+    /// How many seconds to wait for the lead, if the settings file says.
+    pub lock_wait: Option<u64>,
 }
 
 impl Settings {
@@ -109,6 +130,7 @@ impl Flags {
             inventory: if self.inventory.is_empty() { file.inventory } else { self.inventory },
             ssh_config: self.ssh_config.or(file.ssh_config),
             strict_host_key_checking: self.strict_host_key_checking.or(file.strict_host_key_checking),
+            lock_wait: file.lock_wait,
         })
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Context;
 use super::error::CommandError;
 use super::error::ErrorKind;
+use super::settings::LockArgs;
 use crate::control::findings::Finding;
 use crate::control::verb;
 use crate::control::verb::Notice;
@@ -23,6 +24,9 @@ use crate::ui;
 
 /// How long one of fleet's block attempts lasts.
 const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How many seconds a command waits for the lead unless somebody says otherwise.
+const LOCK_WAIT: u64 = 30;
 
 /// The longest unit file that is read, in bytes: systemd's own limit for a line.
 const LONGEST: u64 = 1 << 20;
@@ -53,9 +57,8 @@ pub(super) struct WaitArgs {
     /// How many times two seconds to wait for a controller to do it, 0 for as long as it takes
     #[arg(long, value_name = "N", default_value_t = 0)]
     block_attempts: u32,
-    /// How many seconds to wait while another command or a sweep is at work
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    lock_wait: u64,
+    #[command(flatten)]
+    lock: LockArgs,
     /// Print as JSON
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
@@ -63,10 +66,10 @@ pub(super) struct WaitArgs {
 
 impl WaitArgs {
     /// Returns how long to wait for what.
-    pub(super) fn waits(&self) -> Waits {
+    pub(super) fn waits(&self, context: &Context) -> Waits {
         let attempts = self.block_attempts;
         Waits {
-            lock: Duration::from_secs(self.lock_wait),
+            lock: self.lock.wait(&context.settings, LOCK_WAIT),
             follow: (attempts > 0).then(|| ATTEMPT.saturating_mul(attempts)),
             settle: ATTEMPT,
             block: !self.no_block,
@@ -106,7 +109,7 @@ async fn run(context: &Context, verb: Verb, mut orders: Vec<Order>, wait: &WaitA
     orders.dedup_by(|a, b| a.unit == b.unit);
     let office = context.office().await?;
     let mut told = Told::new(wait.json());
-    let result = verb::carry_out(&office, verb, &orders, wait.waits(), &mut |notice| told.notice(&notice)).await;
+    let result = verb::carry_out(&office, verb, &orders, wait.waits(context), &mut |notice| told.notice(&notice)).await;
     office.remote.close(Duration::from_millis(200)).await;
     told.finish();
     conclude(&result?)

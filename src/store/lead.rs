@@ -26,6 +26,8 @@ use super::layout::Keys;
 use super::layout::Slot;
 use super::layout::decode;
 use super::layout::encode;
+use crate::core::cluster::Event;
+use crate::core::cluster::Write;
 use crate::core::time::Timestamp;
 
 /// How long the lead outlives its holder.
@@ -72,12 +74,21 @@ pub struct Holder {
     pub since: Timestamp,
     /// Its number.
     pub epoch: u64,
+    /// The lease that holds the lead for it, so that it can be ended from elsewhere.
+    #[serde(default)]
+    pub lease: Option<LeaseId>,
+}
+
+impl Holder {
+    /// Returns for how long it has been leading, by this machine's clock.
+    pub fn age(&self) -> Duration {
+        wall_clock().since(self.since)
+    }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let age = wall_clock().since(self.since).as_secs();
-        write!(f, "{} on {} (process {}, for {age} s)", self.kind, self.host, self.pid)
+        write!(f, "{} on {} (process {}, for {} s)", self.kind, self.host, self.pid, self.age().as_secs())
     }
 }
 
@@ -99,9 +110,7 @@ pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result
     let counter = keys.key(&Slot::Epoch);
     loop {
         if let Some(entry) = store.get(&leader).await? {
-            // Whoever wrote something else there leads all the same.
-            let holder = decode(&entry.value).unwrap_or_else(|_| Holder::unknown());
-            return Ok(Err(holder));
+            return Ok(Err(Holder::read(&entry.value)));
         }
         let last = store.get(&counter).await?;
         let number = last.as_ref().and_then(|entry| std::str::from_utf8(&entry.value).ok()?.parse::<u64>().ok());
@@ -110,7 +119,7 @@ pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result
         let untouched = last.map_or(Check::Absent(counter.clone()), |at| Check::Modified(counter.clone(), at.modified));
         let asked = Instant::now();
         let lease = store.grant(TTL).await?;
-        let holder = Holder::here(kind, epoch);
+        let holder = Holder::here(kind, epoch, lease);
         let changes = vec![
             Change::Put { key: leader.clone(), value: encode(&holder), lease: Some(lease) },
             Change::put(counter.clone(), epoch.to_string()),
@@ -147,6 +156,41 @@ pub async fn take_within(
             taken => return taken,
         }
     }
+}
+
+/// Returns who leads, if somebody does.
+pub async fn holder(store: &SharedStore, keys: &Keys) -> Result<Option<Holder>, StoreError> {
+    Ok(store.get(&keys.key(&Slot::Leader)).await?.map(|entry| Holder::read(&entry.value)))
+}
+
+/// Takes the lead away from whoever has it, for good reason, and returns who that was. The lead is free afterwards.
+///
+/// What the old holder still writes carries the revision at which it took the lead, so the store takes none of it; its
+/// lease is gone, so it hears of it within a third of it, or runs out of time if it sleeps; and the number of whoever
+/// leads next is higher, so that every host which that one has looked at turns the old one away. That the lead was
+/// taken, why and by whom is the next leader's first entry in the log.
+pub async fn take_over(store: &SharedStore, keys: &Keys, reason: &str, by: &str) -> Result<Option<Holder>, StoreError> {
+    let leader = keys.key(&Slot::Leader);
+    let old = loop {
+        let Some(entry) = store.get(&leader).await? else { return Ok(None) };
+        let seen = Check::Modified(leader.clone(), entry.modified);
+        if store.commit(vec![seen], vec![Change::Delete(leader.clone())]).await?.is_some() {
+            break Holder::read(&entry.value);
+        }
+    };
+    if let Some(lease) = old.lease {
+        store.revoke(lease).await?;
+    }
+    let what = format!("the lead was taken from {old} by {by}: {reason}");
+    let event = Event { at: wall_clock(), machine: None, unit: None, what, trouble: true };
+    // Whoever was quicker to lead has a higher number than the old one, too.
+    if let Ok(lead) = take_within(store, keys, Kind::Verb, LOOK * 10).await? {
+        lead.commit(keys.changes(&[Write::Log(event)])).await?;
+        lead.release().await;
+    } else {
+        store.commit(Vec::new(), keys.changes(&[Write::Log(event)])).await?;
+    }
+    Ok(Some(old))
 }
 
 impl Lead {
@@ -238,14 +282,25 @@ async fn keep(store: SharedStore, lease: LeaseId, extend: watch::Sender<Instant>
 }
 
 impl Holder {
-    fn here(kind: Kind, epoch: u64) -> Self {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { kind, host, pid: std::process::id(), since: wall_clock(), epoch }
+    fn here(kind: Kind, epoch: u64, lease: LeaseId) -> Self {
+        let (host, pid) = (here(), std::process::id());
+        Self { kind, host, pid, since: wall_clock(), epoch, lease: Some(lease) }
     }
 
     fn unknown() -> Self {
-        Self { kind: Kind::Controller, host: "an unknown host".to_owned(), pid: 0, since: wall_clock(), epoch: 0 }
+        let host = "an unknown host".to_owned();
+        Self { kind: Kind::Controller, host, pid: 0, since: wall_clock(), epoch: 0, lease: None }
     }
+
+    /// Reads the record of whoever leads: somebody who wrote something else there leads all the same.
+    fn read(value: &[u8]) -> Self {
+        decode(value).unwrap_or_else(|_| Self::unknown())
+    }
+}
+
+/// Returns the name of this host.
+pub fn here() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn wall_clock() -> Timestamp {

@@ -85,7 +85,7 @@ pub const COMMIT_LIMIT: usize = 128;
 pub const COMMIT_BYTES: usize = 1024 * 1024;
 
 /// Something that expires unless it is kept alive, and takes its keys with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct LeaseId(pub i64);
 
 impl Check {

@@ -111,3 +111,37 @@ async fn a_lead_that_is_dropped_is_free_at_once() {
     let taken = take_within(&shared(&store), &keys(), Kind::Verb, TTL / 10).await.unwrap();
     assert!(taken.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_relieved_hears_of_it_and_writes_nothing_more() {
+    let (store, keys) = (Flaky::default(), keys());
+    let first = lead(&store).await;
+    let old = take_over(&shared(&store), &keys, "it hangs", "op@desk").await.unwrap().unwrap();
+    assert_eq!((old.kind, old.epoch), (Kind::Controller, first.epoch()));
+    assert!(first.is_valid(), "it does not know yet");
+    assert!(!first.commit(vec![Change::put("/a", "1")]).await.unwrap());
+    let heard = tokio::time::timeout(TTL / 2, first.lost()).await;
+    assert!(heard.is_ok() && !first.is_valid());
+    assert_eq!(holder(&shared(&store), &keys).await.unwrap(), None);
+    assert!(lead(&store).await.epoch() > first.epoch());
+    let events = crate::store::layout::read_events(&store, &keys).await.unwrap();
+    assert_eq!(events.len(), 1);
+    let what = &events[0].what;
+    assert!(what.starts_with("the lead was taken from a controller on ") && what.ends_with("by op@desk: it hangs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_nobody_has_is_taken_from_nobody() {
+    let store = Flaky::default();
+    assert_eq!(take_over(&shared(&store), &keys(), "it hangs", "op@desk").await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_of_an_older_muster_is_relieved_too() {
+    let (store, keys) = (Flaky::default(), keys());
+    let record = r#"{"kind":"controller","host":"core-01","pid":7,"since":1,"epoch":9}"#;
+    store.commit(vec![], vec![Change::put(keys.key(&Slot::Leader), record)]).await.unwrap();
+    let old = take_over(&shared(&store), &keys, "it is gone", "op@desk").await.unwrap().unwrap();
+    assert_eq!((old.host.as_str(), old.lease), ("core-01", None));
+    assert!(lead(&store).await.epoch() > 9);
+}

@@ -1,0 +1,61 @@
+//! `muster lock`: who may change hosts, and how to take that away from somebody who hangs.
+
+use serde_json::json;
+
+use super::Context;
+use super::error::CommandError;
+use crate::remote::ssh;
+use crate::store::lead;
+use crate::ui;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum LockCommand {
+    /// Show who leads, where, since when and with which number
+    Show {
+        /// Print as JSON
+        #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+        output: Option<String>,
+    },
+    /// Take the lead away from whoever has it
+    ///
+    /// For a command or a controller that hangs, or whose host cannot be reached and must not come back as the leader.
+    /// The store takes nothing more from it, and hosts turn it away as soon as the next leader has looked at them. One
+    /// that is well and wants to lead takes the lead again.
+    Take {
+        /// Why, for the event log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// Runs `muster lock`.
+pub(super) async fn run(context: &Context, command: LockCommand) -> Result<(), CommandError> {
+    let (store, keys) = (context.store().await?, context.keys()?);
+    match command {
+        LockCommand::Show { output } => {
+            let holder = lead::holder(&store, &keys).await?;
+            ui::result(&match (output, holder) {
+                (Some(_), Some(holder)) => {
+                    let (kind, age) = (holder.kind, holder.age().as_secs());
+                    let value = json!({
+                        "kind": kind, "host": holder.host, "pid": holder.pid, "since": holder.since, "age": age,
+                        "epoch": holder.epoch,
+                    });
+                    format!("{value:#}\n")
+                }
+                (Some(_), None) => "null\n".to_owned(),
+                (None, Some(holder)) => format!("{holder} leads with epoch {}\n", holder.epoch),
+                (None, None) => "nobody leads\n".to_owned(),
+            });
+        }
+        LockCommand::Take { reason } => {
+            let user = ssh::Options::account().map_or_else(|| "somebody".to_owned(), |(name, _)| name);
+            let by = format!("{user}@{}", lead::here());
+            match lead::take_over(&store, &keys, &reason, &by).await? {
+                Some(old) => ui::result(&format!("taken from {old}\n")),
+                None => ui::remark("nobody leads: there was nothing to take"),
+            }
+        }
+    }
+    Ok(())
+}
