@@ -71,8 +71,8 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), Comma
     let found = findings(&pass, &Scope::All);
     if args.output.is_some() {
         let mut value = ui::plan::json(&snapshot, &script);
-        value["findings"] = json!(found);
-        ui::result(&format!("{value:#}\n"));
+        value.insert("findings".to_owned(), json!(found));
+        ui::result(&format!("{:#}\n", json!(value)));
     } else if script.is_empty() {
         ui::result(&format!("{}Nothing to do.\n", told(&found)));
     } else {
@@ -101,9 +101,9 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(
     if args.output.is_some() {
         let mut value = ui::plan::json(&snapshot, &script);
         let homeless = pass.refused().iter().map(|(unit, why)| json!({"unit": unit, "why": why.to_string()}));
-        value["homeless"] = homeless.collect();
-        value["verdicts"] = json!(script.verdicts);
-        ui::result(&format!("{value:#}\n"));
+        value.insert("homeless".to_owned(), homeless.collect());
+        value.insert("verdicts".to_owned(), json!(script.verdicts));
+        ui::result(&format!("{:#}\n", json!(value)));
         return Ok(());
     }
     let verdicts = down.iter().filter_map(|id| verdict(&pass, &script, *id));

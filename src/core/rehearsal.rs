@@ -127,6 +127,11 @@ impl Imagined {
         self.units.contains_key(&machine)
     }
 
+    /// Says whether a host reaches another one, if it can say anything.
+    fn reaches(&self, from: MachineId, to: MachineId) -> Option<bool> {
+        (!self.fail.contains_key(&from)).then(|| self.fail.get(&to) != Some(&FailureKind::Silent))
+    }
+
     /// Plays a visit.
     pub fn visit(&mut self, machine: MachineId, visit: &Visit, now: Timestamp) -> Result<Report, Failure> {
         if let Some(kind) = self.fail.get(&machine).copied() {
@@ -174,8 +179,9 @@ fn play(units: &mut BTreeMap<UnitName, UnitState>, step: &Step) {
     let hash = units.get(&step.unit).map(|state| state.hash);
     match (step.action, hash) {
         (Action::Unload, _) => drop(units.remove(&step.unit)),
-        (Action::Load { hash, .. }, _) => drop(units.insert(step.unit.clone(), state(hash, false, 0))),
-        (Action::Stop, Some(hash)) => drop(units.insert(step.unit.clone(), state(hash, false, 0))),
+        (Action::Load { hash, .. }, _) | (Action::Stop, Some(hash)) => {
+            units.insert(step.unit.clone(), state(hash, false, 0));
+        }
         (Action::Start { count } | Action::Restart { count }, Some(hash)) => {
             units.insert(step.unit.clone(), state(hash, true, count));
         }
@@ -200,6 +206,11 @@ pub fn rehearse(pass: &mut Pass, hosts: &mut Imagined, from: Timestamp) -> Scrip
                         script.note_visit(machine, &visit);
                         inputs.push_back(Input::Visited(machine, hosts.visit(machine, &visit, now)));
                     }
+                    Output::Probe { machine, neighbour } => {
+                        let reached = hosts.reaches(neighbour, machine);
+                        inputs.push_back(Input::Probed { machine, neighbour, reached });
+                    }
+                    Output::Leave(_) => {}
                     Output::Deposed => return script,
                 }
             }

@@ -4,16 +4,13 @@
 //! [`run`].
 
 mod rehearse;
+mod trips;
 mod visit;
 
-use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use futures_util::FutureExt as _;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,14 +20,9 @@ use crate::core::cluster::Machine;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
 use crate::core::cluster::Write;
-use crate::core::evidence::Failure;
-use crate::core::judge::counsel::ANSWER_LIMIT;
-use crate::core::judge::counsel::LOOK_LIMIT;
 use crate::core::pass::Input;
 use crate::core::pass::Output;
 use crate::core::pass::Pass;
-use crate::core::report::Report;
-use crate::core::report::Visit;
 use crate::core::time::Timestamp;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
@@ -43,6 +35,7 @@ use crate::store::layout::Keys;
 use crate::store::lead::Lead;
 
 pub use rehearse::rehearse;
+use trips::Trips;
 pub use visit::visit;
 
 /// The time of day that never goes back while the process runs.
@@ -141,10 +134,10 @@ pub async fn run(
                 Output::Deposed => return Ok(Ended::Deposed),
                 Output::Commit(writes) => shell.commit(pass.snapshot(), &writes, tell),
                 Output::Visit { machine, visit, glance, through } => {
-                    shell.visit(pass.snapshot(), machine, visit, glance, through);
+                    shell.trips.visit(pass.snapshot(), machine, visit, glance, through);
                 }
-                Output::Probe { machine, neighbour } => shell.probe(pass.snapshot(), machine, neighbour),
-                Output::Leave(machine) => shell.leave(machine),
+                Output::Probe { machine, neighbour } => shell.trips.probe(pass.snapshot(), machine, neighbour),
+                Output::Leave(machine) => shell.trips.leave(machine),
             }
         }
         if means.stop.is_cancelled() && shell.is_idle() {
@@ -157,18 +150,12 @@ pub async fn run(
     }
 }
 
-type Trip = (MachineId, Result<Report, Failure>);
-type Probe = (MachineId, MachineId, Option<bool>);
 type Commit = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
 
 /// What is under way.
 struct Shell<'a> {
     means: &'a Means,
-    trips: JoinSet<Trip>,
-    probes: JoinSet<Probe>,
-    farewells: JoinSet<()>,
-    /// The ways round that were taken.
-    detours: BTreeMap<MachineId, Target>,
+    trips: Trips,
     commit: Option<Commit>,
     settled: Option<Instant>,
     /// Events since the log was last shortened.
@@ -177,16 +164,7 @@ struct Shell<'a> {
 
 impl<'a> Shell<'a> {
     fn new(means: &'a Means) -> Self {
-        Self {
-            means,
-            trips: JoinSet::new(),
-            probes: JoinSet::new(),
-            farewells: JoinSet::new(),
-            detours: BTreeMap::new(),
-            commit: None,
-            settled: None,
-            logged: 0,
-        }
+        Self { means, trips: Trips::new(means.remote.clone()), commit: None, settled: None, logged: 0 }
     }
 
     fn commit(&mut self, snapshot: &Snapshot, writes: &[Write], tell: &mut Tell<'_>) {
@@ -204,53 +182,6 @@ impl<'a> Shell<'a> {
         self.commit = Some(Box::pin(async move {
             Ok(lead.commit(changes).await? && (!prune || layout::prune_events(&lead, &keys, EVENTS_KEPT).await?))
         }));
-    }
-
-    fn visit(
-        &mut self,
-        snapshot: &Snapshot,
-        machine: MachineId,
-        visit: Visit,
-        glance: bool,
-        through: Option<MachineId>,
-    ) {
-        let Some(known) = snapshot.machines.get(&machine) else { return };
-        let mut target = target(known);
-        if let Some(neighbour) = through.and_then(|neighbour| snapshot.machines.get(&neighbour)) {
-            target = target.through(self::target(neighbour));
-            self.detours.insert(machine, target.clone());
-        }
-        let remote = self.means.remote.clone();
-        self.trips.spawn(async move {
-            let trip = AssertUnwindSafe(visit::visit(&*remote, &target, &visit, glance));
-            // A fault of ours on the way to one host is no reason to give up the others.
-            let report = trip.catch_unwind().await.unwrap_or_else(|_| Err(visit::broken(&target)));
-            (machine, report)
-        });
-    }
-
-    /// Asks a neighbour whether it reaches a machine.
-    fn probe(&mut self, snapshot: &Snapshot, machine: MachineId, neighbour: MachineId) {
-        let machines = snapshot.machines.get(&machine).map(target).zip(snapshot.machines.get(&neighbour).map(target));
-        let remote = self.means.remote.clone();
-        self.probes.spawn(async move {
-            let look = async {
-                let (target, via) = machines?;
-                remote.reaches(&via, &target, LOOK_LIMIT).await.ok()
-            };
-            // A neighbour that takes longer has something else the matter.
-            let look = tokio::time::timeout(ANSWER_LIMIT, AssertUnwindSafe(look).catch_unwind()).await;
-            (machine, neighbour, look.ok().and_then(Result::ok).flatten())
-        });
-    }
-
-    /// Closes what was opened for a way round.
-    fn leave(&mut self, machine: MachineId) {
-        while self.farewells.try_join_next().is_some() {}
-        if let Some(target) = self.detours.remove(&machine) {
-            let remote = self.means.remote.clone();
-            self.farewells.spawn(async move { remote.forget(&target).await });
-        }
     }
 
     fn is_idle(&self) -> bool {
@@ -280,10 +211,7 @@ impl<'a> Shell<'a> {
                 self.commit = None;
                 Ok(Input::Committed(taken?))
             }
-            Some(Ok((machine, report))) = self.trips.join_next() => Ok(Input::Visited(machine, report)),
-            Some(Ok((machine, neighbour, reached))) = self.probes.join_next() => {
-                Ok(Input::Probed { machine, neighbour, reached })
-            }
+            input = self.trips.next() => Ok(input),
             update = next(follower) => Ok(learn(pass, &self.means.keys, update)),
             () = sleep_until(wake), if !stopping => Ok(Input::Tick),
             () = self.means.stop.cancelled(), if !stopping => Ok(Input::Stop),

@@ -1,16 +1,12 @@
 //! A rehearsal on the real hosts: they are looked at and left as they are, and nothing is written.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt as _;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Clock;
 use super::sleep_until;
-use super::target;
-use super::visit;
+use super::trips::Trips;
 use crate::core::pass::Input;
 use crate::core::pass::Output;
 use crate::core::pass::Pass;
@@ -29,7 +25,7 @@ pub async fn rehearse(
     stop: &CancellationToken,
 ) -> Option<Script> {
     let (mut script, mut hosts) = (Script::default(), Imagined::default());
-    let mut trips = JoinSet::new();
+    let mut trips = Trips::new(remote.clone());
     let mut inputs = VecDeque::from([Input::Tick]);
     loop {
         while let Some(input) = inputs.pop_front() {
@@ -43,16 +39,12 @@ pub async fn rehearse(
                         script.note_visit(machine, &visit);
                         inputs.push_back(Input::Visited(machine, hosts.visit(machine, &visit, clock.now())));
                     }
-                    Output::Visit { machine, visit, .. } => {
-                        let Some(known) = pass.snapshot().machines.get(&machine) else { continue };
-                        let (target, remote) = (target(known), remote.clone());
+                    Output::Visit { machine, visit, through, .. } => {
                         let look = Visit { peek: true, steps: Vec::new(), expires: None, ..visit };
-                        trips.spawn(async move {
-                            let trip = AssertUnwindSafe(visit::visit(&*remote, &target, &look, false));
-                            let report = trip.catch_unwind().await.unwrap_or_else(|_| Err(visit::broken(&target)));
-                            (machine, report)
-                        });
+                        trips.visit(pass.snapshot(), machine, look, false, through);
                     }
+                    Output::Probe { machine, neighbour } => trips.probe(pass.snapshot(), machine, neighbour),
+                    Output::Leave(machine) => trips.leave(machine),
                     Output::Deposed => return Some(script),
                 }
             }
@@ -62,12 +54,13 @@ pub async fn rehearse(
         }
         let wake = pass.wake_at().map(|at| clock.instant(at));
         let input = tokio::select! {
-            Some(Ok((machine, report))) = trips.join_next() => {
-                let seen = report.as_ref().ok().and_then(|report| report.observation.as_ref());
-                if let Some(units) = seen.and_then(|seen| seen.units.clone()) {
-                    hosts.learn(machine, units);
+            input = trips.next() => {
+                if let Input::Visited(machine, Ok(report)) = &input
+                    && let Some(units) = report.observation.as_ref().and_then(|seen| seen.units.clone())
+                {
+                    hosts.learn(*machine, units);
                 }
-                Input::Visited(machine, report)
+                input
             }
             () = sleep_until(wake) => Input::Tick,
             () = stop.cancelled() => return None,

@@ -1,5 +1,6 @@
 //! What would be done, as tables and as JSON.
 
+use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
@@ -21,8 +22,8 @@ pub fn text(snapshot: &Snapshot, script: &Script) -> String {
     format!("{moves}{gap}{steps}")
 }
 
-/// Writes a script as JSON.
-pub fn json(snapshot: &Snapshot, script: &Script) -> Value {
+/// Writes a script as the beginning of a JSON object.
+pub fn json(snapshot: &Snapshot, script: &Script) -> Map<String, Value> {
     let name = |id: MachineId| snapshot.machines.get(&id).map(|machine| machine.name.as_str());
     let moves =
         script.moves.iter().map(|it| json!({"unit": it.unit, "from": it.from, "to": it.to, "reason": it.reason}));
@@ -30,7 +31,8 @@ pub fn json(snapshot: &Snapshot, script: &Script) -> Value {
         let (action, reason) = (step.action.to_string(), step.reason.to_string());
         json!({"machine": machine, "name": name(*machine), "unit": step.unit, "step": action, "reason": reason})
     });
-    json!({"moves": moves.collect::<Vec<_>>(), "steps": steps.collect::<Vec<_>>()})
+    let (moves, steps) = (moves.collect(), steps.collect());
+    [("moves".to_owned(), moves), ("steps".to_owned(), steps)].into_iter().collect()
 }
 
 fn lay_out(header: [&str; 4], rows: Vec<[String; 4]>) -> String {

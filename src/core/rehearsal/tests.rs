@@ -53,7 +53,7 @@ fn rehearsed(snapshot: &Snapshot, down: &[u32]) -> (Pass, Script) {
 }
 
 fn moves(script: &Script) -> Vec<String> {
-    let name = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), |id| id.short());
+    let name = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), MachineId::short);
     script.moves.iter().map(|m| format!("{} {} {}", m.unit.stem(), name(m.from), name(m.to))).collect()
 }
 
