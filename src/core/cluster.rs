@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::caution::Forced;
 use super::judge::Health;
 use super::time::Timestamp;
 use super::unit::Hash;
@@ -304,6 +305,8 @@ pub struct Snapshot {
     pub machines: BTreeMap<MachineId, Machine>,
     /// What is thought of each machine.
     pub health: BTreeMap<MachineId, Health>,
+    /// Whose units the operator wants moved although the leader would not.
+    pub forced: BTreeMap<MachineId, Forced>,
     /// The unit files that [`Self::units`] name.
     pub files: BTreeMap<Hash, Arc<UnitFile>>,
     /// What was submitted.
@@ -349,10 +352,11 @@ impl Snapshot {
 
     /// Takes in what others than the leader write, from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
-        let Self { size, machines, files, units, unreadable, .. } = newer;
+        let Self { size, machines, forced, files, units, unreadable, .. } = newer;
         *self = Self {
             size,
             machines,
+            forced,
             files,
             units,
             unreadable,

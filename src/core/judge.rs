@@ -66,6 +66,9 @@ pub struct Health {
     pub last_seen: Timestamp,
     /// The evidence in words.
     pub why: String,
+    /// When it went down lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub falls: Vec<Timestamp>,
 }
 
 /// What one leader has seen of one machine since it took the lead.

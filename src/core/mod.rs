@@ -4,6 +4,7 @@
 //! not fixed. Time is an argument, the world is a [`cluster::Snapshot`] and what hosts reported, and what should be
 //! done comes back as a value. A test reads this folder and fails when that stops being true.
 
+pub mod caution;
 pub mod cluster;
 pub mod evidence;
 pub mod judge;

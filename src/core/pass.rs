@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::caution::Caution;
 use super::cluster::MachineId;
 use super::cluster::Snapshot;
 use super::cluster::UnitState;
@@ -123,6 +124,9 @@ pub struct Pass {
     epoch: u64,
     scope: Scope,
     tempo: Tempo,
+    caution: Caution,
+    /// When the next machine that was held down takes units again.
+    released: Option<Timestamp>,
     snapshot: Snapshot,
     /// What the snapshot's units ask of machines.
     asks: Asks,
@@ -168,6 +172,8 @@ impl Pass {
             epoch,
             scope,
             tempo,
+            caution: Caution::default(),
+            released: None,
             snapshot,
             asks,
             globals: None,
@@ -188,6 +194,12 @@ impl Pass {
             deposed: false,
             stopping: false,
         }
+    }
+
+    /// Is as careful as this.
+    #[must_use]
+    pub fn with_caution(self, caution: Caution) -> Self {
+        Self { caution, ..self }
     }
 
     /// Returns what the store knows, as far as this leader has heard.
@@ -289,7 +301,7 @@ impl Pass {
         let retries = retries.map(|setback| setback.until);
         let judgements = self.seats.values().filter_map(|seat| seat.judge_again);
         let questions = self.next_questions();
-        looks.chain(retries).chain(judgements).chain(questions).chain(self.deadline).min()
+        looks.chain(retries).chain(judgements).chain(questions).chain(self.deadline).chain(self.released).min()
     }
 
     /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing

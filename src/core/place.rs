@@ -17,6 +17,7 @@ pub use order::leaders_first;
 pub use reason::Nowhere;
 pub use reason::Obstacle;
 pub use reason::Refusal;
+pub use reason::Standing;
 pub use reason::Why;
 use repel::Repulsion;
 
@@ -79,10 +80,11 @@ struct Slot<'a> {
 impl<'a> Board<'a> {
     /// Sets up the board as the store has it. A placement counts unless its unit is to be inactive or its machine
     /// is gone; only a machine that is alive and not cordoned is open for more.
-    pub fn new(snapshot: &'a Snapshot, verdict: impl Fn(MachineId) -> Verdict, asks: &'a Asks) -> Self {
+    pub fn new<S: Into<Standing>>(snapshot: &'a Snapshot, standing: impl Fn(MachineId) -> S, asks: &'a Asks) -> Self {
         let wanted =
             |unit: &UnitName| snapshot.units.get(unit).is_some_and(|unit| unit.desired > DesiredState::Inactive);
-        let slots: Vec<_> = snapshot.machines.values().map(|machine| Slot::new(machine, verdict(machine.id))).collect();
+        let slots: Vec<_> =
+            snapshot.machines.values().map(|machine| Slot::new(machine, standing(machine.id).into())).collect();
         let joined = u32::try_from(slots.len()).unwrap_or(u32::MAX);
         let mut board = Self {
             asks,
@@ -386,11 +388,12 @@ impl<'a> Board<'a> {
 }
 
 impl<'a> Slot<'a> {
-    fn new(machine: &'a Machine, verdict: Verdict) -> Self {
-        let closed = match verdict {
-            Verdict::Alive if machine.cordoned => Some(Obstacle::Cordoned),
-            Verdict::Alive => None,
-            verdict => Some(Obstacle::Verdict(verdict)),
+    fn new(machine: &'a Machine, standing: Standing) -> Self {
+        let closed = match standing {
+            Standing::Judged(Verdict::Alive) | Standing::Flapping(_) if machine.cordoned => Some(Obstacle::Cordoned),
+            Standing::Judged(Verdict::Alive) => None,
+            Standing::Flapping(falls) => Some(Obstacle::Flapping(falls)),
+            Standing::Judged(verdict) => Some(Obstacle::Verdict(verdict)),
         };
         Self { id: machine.id, machine, closed, load: 0, globals: BTreeSet::new(), pools: Vec::new() }
     }

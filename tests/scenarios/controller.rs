@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use muster::core::caution::Caution;
 use muster::core::cluster::MachineId;
 use muster::core::cluster::Write;
 use muster::core::evidence::FailureKind;
@@ -36,6 +37,11 @@ use super::world::World;
 
 /// How long a machine must have been silent before its units are moved, in milliseconds.
 pub(super) const DOWN_AFTER: u64 = 15_000;
+
+/// How careful a pass is: what is held down takes units again before the test is over.
+pub(super) fn caution() -> Caution {
+    Caution { hold_down: Duration::from_secs(10), ..Caution::default() }
+}
 
 /// What a controller knows of its way to one host.
 #[derive(Debug, Clone, Default)]
@@ -112,7 +118,8 @@ impl World {
         self.note(format_args!("c{index} leads, epoch {}, {scope:?}", leader.epoch));
         let tempo = self.tempo();
         let controller = &mut self.controllers[index];
-        controller.pass = Some(Pass::new(leader.epoch, scope, tempo, self.store.snapshot.clone()));
+        controller.pass =
+            Some(Pass::new(leader.epoch, scope, tempo, self.store.snapshot.clone()).with_caution(caution()));
         controller.life = life;
         controller.began = self.now;
         controller.valid_until = self.now + TTL * 2 / 3;

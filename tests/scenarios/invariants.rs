@@ -8,6 +8,7 @@ use muster::core::plan::Action;
 use muster::core::unit::UnitName;
 
 use super::controller::DOWN_AFTER;
+use super::controller::caution;
 use super::host::Run;
 use super::host::state;
 use super::network::Trip;
@@ -213,6 +214,10 @@ impl World {
             return self.watch.accuse(format!("c{c} writes although all is as it should be: {write:?}"));
         }
         let Write::Place(unit, to) = write else { return };
+        let health = self.store.snapshot.health.get(&to.machine).filter(|health| health.since <= to.since);
+        if health.and_then(|health| caution().hold(health, to.since)).is_some() {
+            return self.watch.accuse(format!("c{c} puts {unit} on {}, which goes and comes", to.machine.short()));
+        }
         let Some(from) = self.store.snapshot.placements.get(unit).filter(|from| from.machine != to.machine) else {
             return;
         };

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Pass;
+use crate::core::caution::Forced;
+use crate::core::caution::remember;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Write;
 use crate::core::judge::AT_ONCE;
 use crate::core::judge::Health;
+use crate::core::judge::Judgement;
 use crate::core::judge::Verdict;
 use crate::core::judge::judge;
 use crate::core::roster::Scope;
@@ -17,36 +20,30 @@ impl Pass {
     /// Judges every machine. Only who looks at all of them for as long as patience asks may tell the store.
     pub(super) fn judge_all(&mut self, now: Timestamp) {
         let mut changed = Vec::new();
-        let quiet = self.quiet(now);
-        for (machine, seat) in &mut self.seats {
-            if seat.verdict == Some(Verdict::Alive) && seat.answers() {
-                continue;
-            }
-            let Some(mut judgement) = judge(&seat.evidence, self.tempo.patience, now) else { continue };
-            if judgement.verdict == Verdict::Down && quiet.contains_key(machine) {
-                let since = seat.evidence.silent_since();
-                let at_once = |other: &&Timestamp| other.since(since).max(since.since(**other)) < AT_ONCE;
-                let (silent, all) = (quiet.values().filter(at_once).count(), self.snapshot.machines.len());
-                if self.tempo.patience.is_brake_on(silent, all) {
-                    judgement.verdict = Verdict::Unreachable;
-                    let us = "it is more likely us than them, and nothing is moved";
-                    judgement.why = format!("{silent} of {all} machines went silent at once: {us}; {}", judgement.why);
-                }
-            }
+        for (machine, judgement) in self.judgements(now) {
+            let Some(seat) = self.seats.get_mut(&machine) else { continue };
             seat.judge_again = judgement.again;
             seat.why.clone_from(&judgement.why);
             if seat.verdict == Some(judgement.verdict) {
                 continue;
             }
             seat.verdict = Some(judgement.verdict);
-            let known = self.snapshot.health.get(machine).map(|health| health.verdict);
+            let before = self.snapshot.health.get(&machine);
+            let known = before.map(|health| health.verdict);
             self.stale = true;
             // A leader that has just begun to look knows less of a machine than the one before that had given it up.
             let begins = judgement.verdict == Verdict::Suspect && known.is_some_and(|known| known != Verdict::Alive);
             if self.scope == Scope::All && known != Some(judgement.verdict) && !begins {
                 let last_seen = seat.evidence.answered.unwrap_or(seat.evidence.watched_since);
-                let health = Health { verdict: judgement.verdict, since: now, last_seen, why: judgement.why };
-                changed.push((*machine, known, health));
+                let falls = before.map_or(&[][..], |health| &health.falls);
+                let falls = if judgement.verdict == Verdict::Down { remember(falls, now) } else { falls.to_vec() };
+                let mut health =
+                    Health { verdict: judgement.verdict, since: now, last_seen, why: judgement.why, falls };
+                if let Some(hold) = self.caution.hold(&health, now) {
+                    let (falls, up) = (hold.falls, hold.until.since(now).as_secs());
+                    health.why += &format!("; takes nothing new for {up} s: it went down {falls} times within an hour");
+                }
+                changed.push((machine, known, health));
             }
         }
         for (machine, known, health) in changed {
@@ -54,6 +51,53 @@ impl Pass {
                 self.log(now, Some(machine), None, format!("{}: {}", health.verdict, health.why));
             }
             self.note(Write::Health(machine, health));
+        }
+        self.release_held(now);
+    }
+
+    /// Judges every machine of which something new may be thought.
+    fn judgements(&self, now: Timestamp) -> Vec<(MachineId, Judgement)> {
+        let mut judged: Vec<(MachineId, Judgement)> = Vec::new();
+        let doubted = |seat: &Seat| seat.verdict != Some(Verdict::Alive) || !seat.answers();
+        for (machine, seat) in self.seats.iter().filter(|(_, seat)| doubted(seat)) {
+            judged.extend(judge(&seat.evidence, self.tempo.patience, now).map(|judgement| (*machine, judgement)));
+        }
+        if self.scope == Scope::All && judged.iter().any(|(_, judgement)| judgement.verdict == Verdict::Down) {
+            self.hold_back(&mut judged, now);
+        }
+        judged
+    }
+
+    /// Thinks better of giving machines up, where there is reason to.
+    fn hold_back(&self, judged: &mut [(MachineId, Judgement)], now: Timestamp) {
+        let silent = self.quiet(now);
+        // Those that are given up together count for one another.
+        let mut moved = 0;
+        for (machine, judgement) in judged.iter_mut().filter(|(_, judgement)| judgement.verdict == Verdict::Down) {
+            let known = self.snapshot.health.get(machine).map(|health| health.verdict);
+            let restraint = self.caution.restrain(&self.snapshot, self.tempo.patience, *machine, (&silent, moved), now);
+            let forced = self.snapshot.forced.get(machine).filter(|forced| now < forced.until);
+            match (restraint, forced) {
+                (None, _) => {}
+                (Some(_), Some(Forced { by, .. })) => judgement.why += &format!("; given up on the word of {by}"),
+                (Some(restraint), None) => {
+                    judgement.verdict = Verdict::Unreachable;
+                    judgement.why = format!("{}; {}", restraint.why, judgement.why);
+                    judgement.again = restraint.again;
+                    continue;
+                }
+            }
+            moved += usize::from(known != Some(Verdict::Down));
+        }
+    }
+
+    /// Finds out when the next machine that is held down takes units again.
+    fn release_held(&mut self, now: Timestamp) {
+        let over = self.released.is_some_and(|at| at <= now);
+        if self.stale || over {
+            self.stale |= over;
+            let holds = self.snapshot.health.values().filter_map(|health| self.caution.hold(health, now));
+            self.released = holds.map(|hold| hold.until).min();
         }
     }
 

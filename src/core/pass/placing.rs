@@ -15,6 +15,7 @@ use crate::core::judge::Verdict;
 use crate::core::place::Board;
 use crate::core::place::Choice;
 use crate::core::place::Refusal;
+use crate::core::place::Standing;
 use crate::core::place::leaders_first;
 use crate::core::roster::Globals;
 use crate::core::roster::Roster;
@@ -90,11 +91,12 @@ impl Pass {
     }
 
     /// Says what a machine is worth to a unit that needs one.
-    fn standing(&self, machine: MachineId) -> Verdict {
+    fn standing(&self, machine: MachineId, now: Timestamp) -> Standing {
         if self.is_eligible(machine) {
-            return Verdict::Alive;
+            let hold = self.snapshot.health.get(&machine).and_then(|health| self.caution.hold(health, now));
+            return hold.map_or(Standing::Judged(Verdict::Alive), |hold| Standing::Flapping(hold.falls));
         }
-        self.verdict(machine).filter(|verdict| *verdict != Verdict::Alive).unwrap_or(Verdict::Suspect)
+        self.verdict(machine).filter(|verdict| *verdict != Verdict::Alive).unwrap_or(Verdict::Suspect).into()
     }
 
     /// Takes units off machines where they cannot or should not stay, and puts those that need one on a machine.
@@ -116,7 +118,7 @@ impl Pass {
                 && !self.asks.is_global(name)
         });
         let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
-        let mut board = Board::new(&self.snapshot, |machine| self.standing(machine), &self.asks);
+        let mut board = Board::new(&self.snapshot, |machine| self.standing(machine, now), &self.asks);
         for unit in moved.keys() {
             board.remove(unit);
         }

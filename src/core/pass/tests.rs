@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::core::caution::Forced;
 use crate::core::cluster::DesiredState;
 use crate::core::cluster::Machine;
 use crate::core::cluster::Placement;
@@ -351,4 +352,57 @@ fn questions_are_spread_over_neighbours_and_never_too_many_for_one_sshd() {
     // Two at once, every five seconds as long as it is suspected, and somebody else each time.
     assert_eq!(about.len(), 4, "{about:?}");
     assert_eq!(about.iter().collect::<BTreeSet<_>>().len(), 4, "{about:?}");
+}
+
+/// Lets a machine go and come again.
+fn flap(stage: &mut Stage, machine: u32) {
+    stage.silent.insert(id(machine));
+    for _ in 0..12 {
+        stage.wait(SECOND);
+    }
+    assert_eq!(verdict_of(stage, machine), Some(Verdict::Down));
+    stage.silent.clear();
+    stage.wait(SECOND);
+    assert_eq!(verdict_of(stage, machine), Some(Verdict::Alive));
+}
+
+#[test]
+fn a_machine_that_goes_and_comes_takes_nothing_new_for_a_while_and_a_new_leader_knows() {
+    let mut stage = Stage::new(2, |_| {});
+    stage.reached = Some(false);
+    flap(&mut stage, 1);
+    let place = |stage: &mut Stage, name: &str| {
+        stage.learn(|snapshot| want(snapshot, name, "[X-Fleet]\nMachineMetadata=first=yes"));
+    };
+    stage.learn(|snapshot| set(snapshot, 1, "first", "yes"));
+    place(&mut stage, "a");
+    assert_eq!(stage.placement("a").machine, id(1), "once is nothing");
+    flap(&mut stage, 1);
+    place(&mut stage, "b");
+    let refused = stage.pass.refused()[&unit("b")].to_string();
+    assert!(refused.contains("held down: it went down 2 times within an hour"), "{refused}");
+    assert!(stage.pass.snapshot().health[&id(1)].why.contains("takes nothing new for 60 s"));
+    let snapshot = stage.pass.snapshot().clone();
+    stage.pass = Pass::new(2, Scope::All, stage.pass.tempo, snapshot);
+    stage.wait(SECOND);
+    assert!(!stage.pass.snapshot().placements.contains_key(&unit("b")), "the next leader holds to it");
+    for _ in 0..60 {
+        stage.wait(SECOND);
+    }
+    assert_eq!(stage.placement("b").machine, id(1));
+}
+
+#[test]
+fn what_is_held_back_is_moved_on_the_operators_word() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
+    stage.silent.extend([id(1), id(2)]);
+    for _ in 0..12 {
+        stage.wait(SECOND);
+    }
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::Unreachable), id(1)));
+    let forced = Forced { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
+    stage.learn(|snapshot| drop(snapshot.forced.insert(id(1), forced)));
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::Down), id(3)));
+    assert_eq!(verdict_of(&stage, 2), Some(Verdict::Unreachable), "it was not about this one");
+    assert!(stage.pass.snapshot().health[&id(1)].why.contains("on the word of root@desk"));
 }

@@ -43,10 +43,27 @@ pub enum Obstacle {
         /// What values would do.
         wanted: BTreeSet<String>,
     },
+    /// It went down so often lately that it takes nothing new yet.
+    Flapping(usize),
     /// A unit that it is to be with is not there.
     Without(UnitName),
     /// A unit that it must not be with is there.
     Conflict(UnitName),
+}
+
+/// What a machine is worth to a unit that needs one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// What is thought of it; alive is good.
+    Judged(Verdict),
+    /// It is alive, and went down so often lately that it takes nothing new yet.
+    Flapping(usize),
+}
+
+impl From<Verdict> for Standing {
+    fn from(verdict: Verdict) -> Self {
+        Self::Judged(verdict)
+    }
 }
 
 /// Why a unit goes to no machine. Nothing has moved.
@@ -158,6 +175,7 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Verdict(verdict) => write!(f, "{verdict}"),
             Self::Cordoned => f.write_str("cordoned"),
+            Self::Flapping(falls) => write!(f, "held down: it went down {falls} times within an hour"),
             Self::NotPinned(pin) => write!(f, "not machine-id {pin}"),
             Self::Metadata { key, wanted } => {
                 let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();

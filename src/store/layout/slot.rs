@@ -16,6 +16,8 @@ pub enum Slot {
     Machine(MachineId),
     /// A [`crate::core::judge::Health`].
     Health(MachineId),
+    /// A [`crate::core::caution::Forced`].
+    Forced(MachineId),
     /// The text of a unit file.
     File(Hash),
     /// A [`crate::core::cluster::Unit`].
@@ -41,6 +43,7 @@ impl Keys {
             Slot::Member(id) => format!("{registry}members/{id}"),
             Slot::Machine(id) => format!("{cluster}machines/{id}"),
             Slot::Health(id) => format!("{cluster}health/{id}"),
+            Slot::Forced(id) => format!("{cluster}forced/{id}"),
             Slot::File(hash) => format!("{cluster}files/{hash}"),
             Slot::Unit(name) => format!("{cluster}units/{name}"),
             Slot::Placement(name) => format!("{cluster}placements/{name}"),
@@ -79,6 +82,7 @@ impl Keys {
         Ok(Some(match kind {
             "machines" => Slot::Machine(machine(name)?),
             "health" => Slot::Health(machine(name)?),
+            "forced" => Slot::Forced(machine(name)?),
             "files" => Slot::File(name.parse().map_err(|error| format!("{error}"))?),
             "units" => Slot::Unit(unit(name)?),
             "placements" => Slot::Placement(unit(name)?),

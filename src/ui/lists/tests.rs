@@ -25,7 +25,13 @@ fn add_machine(snapshot: &mut Snapshot, digits: &str, ip: &str, metadata: &[(&st
     };
     snapshot.machines.insert(machine.id, machine);
     if let Some(verdict) = verdict {
-        let health = Health { verdict, since: Timestamp::ZERO, last_seen: Timestamp::ZERO, why: String::new() };
+        let health = Health {
+            verdict,
+            since: Timestamp::ZERO,
+            last_seen: Timestamp::ZERO,
+            why: String::new(),
+            falls: Vec::new(),
+        };
         snapshot.health.insert(id(digits), health);
     }
 }
@@ -135,7 +141,13 @@ fn list_units_shows_what_present_machines_reported() {
 fn list_units_leaves_out_what_a_machine_reported_before_it_fell_silent_and_its_unit_went_elsewhere() {
     let hello = |verdict, machine| {
         let mut snapshot = cluster();
-        let health = Health { verdict, since: Timestamp::ZERO, last_seen: Timestamp::ZERO, why: String::new() };
+        let health = Health {
+            verdict,
+            since: Timestamp::ZERO,
+            last_seen: Timestamp::ZERO,
+            why: String::new(),
+            falls: Vec::new(),
+        };
         snapshot.health.insert(id("113f16a7"), health);
         let placement = snapshot.placements.get_mut("hello.service").unwrap();
         placement.machine = id(machine);
