@@ -1,8 +1,5 @@
 //! `muster events`: what was done, and why.
 
-use jiff::Timestamp as Time;
-use jiff::tz::TimeZone;
-
 use super::Context;
 use super::error::CommandError;
 use crate::core::cluster::Event;
@@ -83,7 +80,5 @@ fn concerns(snapshot: &Snapshot, event: &Event, about: Option<&str>) -> bool {
 
 /// Writes an event with its time, in the operator's time zone.
 fn line(snapshot: &Snapshot, event: &Event) -> String {
-    let millis = i64::try_from(event.at.as_millis()).unwrap_or(i64::MAX);
-    let time = Time::from_millisecond(millis).unwrap_or_default().to_zoned_datetime(TimeZone::system());
-    format!("{} {}", time.strftime("%F %T"), ui::line(snapshot, event))
+    format!("{} {}", ui::time(event.at), ui::line(snapshot, event))
 }

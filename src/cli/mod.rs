@@ -16,6 +16,7 @@ mod play;
 mod reach;
 pub mod settings;
 mod verb;
+mod why;
 
 use std::process::ExitCode;
 
@@ -82,6 +83,11 @@ enum Command {
     Uncordon(join::MachineArgs),
     /// Place nothing new on a machine and move what is there elsewhere
     Drain(join::DrainArgs),
+    /// Say why a unit is where it is, and why it does not run if it does not
+    Why(why::WhyArgs),
+    /// Show a machine
+    #[command(subcommand)]
+    Machine(why::MachineCommand),
     /// Show what was done, and why
     Events(events::EventsArgs),
     /// Look at every machine and say what would be done, and why; nothing is changed
@@ -180,6 +186,8 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Cordon(args) => join::cordon(&context, &args, true).await,
         Command::Uncordon(args) => join::cordon(&context, &args, false).await,
         Command::Drain(args) => join::drain(&context, &args).await,
+        Command::Why(args) => why::why(&context, &args).await,
+        Command::Machine(command) => why::machine(&context, &command).await,
         Command::Events(args) => events::events(&context, &args).await,
         Command::Plan(args) => plan::plan(&context, &args).await,
         Command::Simulate(args) => plan::simulate(&context, &args).await,

@@ -18,3 +18,4 @@ pub mod roster;
 pub mod seat;
 pub mod time;
 pub mod unit;
+pub mod why;

@@ -155,6 +155,14 @@ impl<'a> Board<'a> {
         slot.mismatch(ask).or_else(|| self.company(unit, ask, self.find(machine)?, &self.repulsion.of(unit, ask)))
     }
 
+    /// Says for every machine but the one that it is on what keeps a unit from coming there, if anything does.
+    pub fn obstacles(&self, unit: &UnitName) -> Vec<(MachineId, Option<Obstacle>)> {
+        let Some(ask) = self.asks.get(unit) else { return Vec::new() };
+        let repelling = self.repulsion.of(unit, ask);
+        let others = self.slots.iter().enumerate().filter(|(slot, _)| self.placed.get(unit) != Some(slot));
+        others.map(|(slot, here)| (here.id, self.check(unit, ask, slot, &repelling))).collect()
+    }
+
     /// Chooses a machine for a unit and puts it there. The unit's own choice comes first, then those for the units
     /// that it displaces (`Replaces=`). If it is refused, nothing has moved.
     pub fn place(&mut self, unit: &UnitName) -> Result<Vec<Choice>, Refusal> {

@@ -1,5 +1,6 @@
 //! What a person reads: results on stdout, everything else on stderr, and no printing anywhere else.
 
+pub mod explain;
 pub mod lists;
 pub mod plan;
 mod progress;
@@ -7,9 +8,12 @@ pub mod table;
 
 use std::io::Write as _;
 
+use jiff::tz::TimeZone;
+
 use crate::cli::error::CommandError;
 use crate::core::cluster::Event;
 use crate::core::cluster::Snapshot;
+use crate::core::time::Timestamp;
 use crate::remote::Sink;
 
 pub use progress::Progress;
@@ -54,6 +58,13 @@ pub fn line(snapshot: &Snapshot, event: &Event) -> String {
     let unit = event.unit.as_ref().map(ToString::to_string);
     let words: Vec<String> = machine.into_iter().chain(unit).collect();
     format!("{}: {}\n", words.join(" "), clean(&event.what))
+}
+
+/// Writes a time in the operator's time zone.
+pub fn time(at: Timestamp) -> String {
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(millis).unwrap_or_default().to_zoned_datetime(TimeZone::system());
+    time.strftime("%F %T").to_string()
 }
 
 /// Writes an event to the daemon's log.

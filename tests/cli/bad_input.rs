@@ -138,11 +138,18 @@ fn it_is_fleetctl_too_and_brings_its_completions_and_man_pages() {
     assert_eq!(run(&mut command).ok(), "UNIT\tHASH\tDSTATE\tSTATE\tTARGET\n");
     for shell in ["bash", "zsh", "fish"] {
         let script = desk.muster(&["completions", shell]).ok();
-        assert!(script.contains("list-unit-files") && script.contains("down-after"), "{shell}: {script}");
+        assert!(script.contains("list-unit-files") && script.contains("lock-wait"), "{shell}: {script}");
     }
     std::fs::create_dir(desk.path("man")).unwrap();
     desk.muster(&["man", "man"]).ok();
-    for page in ["muster.1", "muster-start.1", "muster-list-machines.1", "muster-lab-up.1"] {
+    for page in [
+        "muster.1",
+        "muster-start.1",
+        "muster-list-machines.1",
+        "muster-lab-up.1",
+        "muster-plan.1",
+        "muster-lock-take.1",
+    ] {
         let text = std::fs::read_to_string(desk.path("man").join(page)).unwrap();
         assert!(text.contains(".TH") && text.contains(".SH OPTIONS"), "{page}: {text}");
     }

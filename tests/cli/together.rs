@@ -1,9 +1,12 @@
 //! Two operators at once, at one store.
 
+use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
 use super::Desk;
 use super::unit;
+use crate::hosts::until;
 
 #[test]
 fn submits_at_the_same_time_all_succeed_and_nothing_is_lost() {
@@ -35,4 +38,31 @@ fn submits_at_the_same_time_all_succeed_and_nothing_is_lost() {
     for name in &names {
         assert_eq!(desk.muster(&["cat", name]).ok(), unit(name));
     }
+}
+
+#[test]
+fn a_lead_is_shown_waited_for_and_taken_away_with_a_reason() {
+    let desk = Desk::new();
+    assert_eq!(desk.muster(&["lock", "show"]).ok(), "nobody leads\n");
+    let log = fs::File::create(desk.path("log")).unwrap();
+    let mut controller = desk.command(&["controller"]).stderr(log).spawn().unwrap();
+    let says = |text: &str| {
+        let said = || fs::read_to_string(desk.path("log")).unwrap();
+        until(text, Duration::from_secs(20), said, |said| said.contains(text));
+    };
+    says("leads (epoch ");
+    let pid = format!("(process {}, for ", controller.id());
+    let shown = desk.muster(&["lock", "show"]).ok();
+    assert!(shown.starts_with("a controller on ") && shown.contains(&pid), "{shown}");
+    desk.fails(&["sweep"], 3, &["Error: a controller on ", &pid, "is at work on this cluster", "--lock-wait"]);
+    desk.write("muster.toml", "lock-wait = 1\n");
+    desk.fails(&["sweep"], 3, &["is at work on this cluster"]);
+    desk.fails(&["lock", "take"], 2, &["--reason <TEXT>"]);
+    let taken = desk.muster(&["lock", "take", "--reason", "it hangs"]).ok();
+    assert!(taken.starts_with("taken from a controller on ") && taken.contains(&pid), "{taken}");
+    says("no longer leads");
+    let events = desk.muster(&["events"]).ok();
+    assert!(events.contains("the lead was taken from a controller on ") && events.contains(": it hangs"), "{events}");
+    controller.kill().unwrap();
+    controller.wait().unwrap();
 }

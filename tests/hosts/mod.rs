@@ -6,6 +6,7 @@
 mod bad_days;
 mod daemon;
 mod discovery;
+mod explain;
 mod failover;
 mod lab;
 mod path_fault;

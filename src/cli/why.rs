@@ -1,0 +1,71 @@
+//! `muster why` and `muster machine`: a unit or a machine explained, from what the store knows.
+
+use super::Context;
+use super::error::CommandError;
+use super::verb;
+use crate::control::membership;
+use crate::control::membership::MembershipError;
+use crate::core::cluster::Event;
+use crate::core::why;
+use crate::store::layout;
+use crate::ui;
+use crate::ui::explain;
+
+/// How many of the latest events are shown.
+const LATEST: usize = 10;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WhyArgs {
+    /// A unit, by name
+    unit: String,
+    /// Print as JSON
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum MachineCommand {
+    /// Show what is known of a machine, what is thought of it and why, and what is there
+    Show {
+        /// A machine: its name, its address, its machine-id or the beginning of it
+        machine: String,
+        /// Print as JSON
+        #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+        output: Option<String>,
+    },
+}
+
+/// Runs `muster why`.
+pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), CommandError> {
+    let unit = verb::parse(&args.unit)?;
+    let snapshot = context.snapshot().await?;
+    let missing = || CommandError::failed(format!("Unit {unit} does not exist"));
+    let explanation = why::explain(&snapshot, &unit).ok_or_else(missing)?;
+    let events = latest(context, |event| event.unit.as_ref() == Some(&unit)).await?;
+    ui::result(&match args.output {
+        Some(_) => format!("{:#}\n", explain::unit_json(&unit, &explanation, &events)),
+        None => explain::unit(&snapshot, &unit, &explanation, &events),
+    });
+    Ok(())
+}
+
+/// Runs `muster machine`.
+pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Result<(), CommandError> {
+    let MachineCommand::Show { machine: name, output } = command;
+    let snapshot = context.snapshot().await?;
+    let machine = membership::find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.clone()))?;
+    let events = latest(context, |event| event.machine == Some(machine.id) && event.unit.is_none()).await?;
+    ui::result(&match output {
+        Some(_) => format!("{:#}\n", explain::machine_json(&snapshot, machine, &events)),
+        None => explain::machine(&snapshot, machine, &events),
+    });
+    Ok(())
+}
+
+/// Returns the latest of some events, oldest first.
+async fn latest(context: &Context, about: impl Fn(&Event) -> bool) -> Result<Vec<Event>, CommandError> {
+    let mut events = layout::read_events(&*context.store().await?, &context.keys()?).await?;
+    events.retain(about);
+    let first = events.len().saturating_sub(LATEST);
+    Ok(events.split_off(first))
+}

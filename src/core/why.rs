@@ -1,0 +1,155 @@
+//! Why a unit is as it is: what is wanted, where it was put and why, what keeps it from other machines, and why it does
+//! not run if it does not. From what the store knows; nothing is decided here.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use super::cluster::DesiredState;
+use super::cluster::MachineId;
+use super::cluster::Placement;
+use super::cluster::Snapshot;
+use super::cluster::UnitState;
+use super::judge::Verdict;
+use super::pass::is_well;
+use super::place::Asks;
+use super::place::Board;
+use super::place::Obstacle;
+use super::place::Refusal;
+use super::unit::Class;
+use super::unit::Hash;
+use super::unit::UnitName;
+
+/// Everything there is to say about a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What is wanted of it.
+    pub desired: DesiredState,
+    /// Which file it is.
+    pub hash: Hash,
+    /// What it may do while a partition lasts, if its file says something that can be followed.
+    pub class: Option<Class>,
+    /// Set when it is everywhere and not placed.
+    pub global: bool,
+    /// Where it was put, since when and why.
+    pub placement: Option<Placement>,
+    /// What was last heard of it, by machine.
+    pub states: Vec<(MachineId, UnitState)>,
+    /// Why it has no place, if it is to have one.
+    pub refusal: Option<Refusal>,
+    /// What keeps it from each machine that it is not on.
+    pub obstacles: Vec<(MachineId, Option<Obstacle>)>,
+    /// Why it does not run; nothing if it does, or is everywhere.
+    pub idle: Option<Idle>,
+}
+
+/// Why a unit does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Idle {
+    /// Nobody wants it to.
+    NotWanted(DesiredState),
+    /// A record that it depends on cannot be read, so it is left as it is.
+    Unreadable,
+    /// It has no place.
+    NoPlace,
+    /// The next pass finds it a place.
+    NotPlacedYet,
+    /// Its machine has left the cluster.
+    MachineLeft(MachineId),
+    /// Nothing can be done on its machine.
+    MachineAway {
+        /// The machine's name.
+        name: String,
+        /// What is thought of it.
+        verdict: Verdict,
+        /// The evidence in words.
+        why: String,
+    },
+    /// It has not come to its machine yet.
+    NotThereYet(String),
+    /// Another file of it is there.
+    OtherFile(Hash),
+    /// Its machine's systemd does not make it run.
+    Systemd {
+        /// LOAD, as systemd says it.
+        load: String,
+        /// ACTIVE.
+        active: String,
+        /// SUB.
+        sub: String,
+        /// Whether it was started there.
+        started: bool,
+    },
+}
+
+impl fmt::Display for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotWanted(desired) => write!(f, "it is wanted {desired}"),
+            Self::Unreadable => f.write_str("a record that it depends on cannot be read: it is left as it is"),
+            Self::NoPlace => f.write_str("no machine takes it"),
+            Self::NotPlacedYet => f.write_str("it has no machine yet: the next pass finds one"),
+            Self::MachineLeft(id) => write!(f, "its machine {}... has left: the next pass finds another", id.short()),
+            Self::MachineAway { name, verdict, why } => write!(f, "{name} is {verdict}: {why}"),
+            Self::NotThereYet(name) => write!(f, "it has not come to {name} yet: the next pass brings it"),
+            Self::OtherFile(hash) => {
+                write!(f, "an older file of it is there ({}): the next pass replaces it", hash.short())
+            }
+            Self::Systemd { load, .. } if load != "loaded" => write!(f, "systemd could not load it: {load}"),
+            Self::Systemd { active, sub, started: true, .. } => write!(f, "it was started and is {active} ({sub})"),
+            Self::Systemd { active, sub, started: false, .. } => {
+                write!(f, "it is {active} ({sub}) and was not started yet: the next pass starts it")
+            }
+        }
+    }
+}
+
+/// Explains a unit; nothing if it was not submitted.
+pub fn explain(snapshot: &Snapshot, name: &UnitName) -> Option<Explanation> {
+    let unit = *snapshot.units.get(name)?;
+    let asks = Asks::of(snapshot);
+    let verdict = |machine| snapshot.health.get(&machine).map_or(Verdict::Alive, |health| health.verdict);
+    let mut board = Board::new(snapshot, verdict, &asks);
+    let global = asks.is_global(name);
+    let placement = snapshot.placements.get(name).cloned();
+    let obstacles = if global { Vec::new() } else { board.obstacles(name) };
+    let homeless = unit.desired != DesiredState::Inactive && placement.is_none() && !global;
+    let refusal = homeless.then(|| board.place(name).err()).flatten();
+    let states = snapshot.states.get(name).into_iter().flatten().map(|(id, state)| (*id, state.clone())).collect();
+    let idle = if global { None } else { idle(snapshot, name, refusal.as_ref()) };
+    let class = snapshot.file(name).and_then(|file| Class::of(file).ok());
+    let (desired, hash) = (unit.desired, unit.hash);
+    Some(Explanation { desired, hash, class, global, placement, states, refusal, obstacles, idle })
+}
+
+/// Says why a unit that is not global does not run, if it does not.
+fn idle(snapshot: &Snapshot, name: &UnitName, refusal: Option<&Refusal>) -> Option<Idle> {
+    let unit = snapshot.units.get(name)?;
+    if unit.desired != DesiredState::Launched {
+        return Some(Idle::NotWanted(unit.desired));
+    }
+    if !snapshot.is_readable(name) {
+        return Some(Idle::Unreadable);
+    }
+    let Some(placement) = snapshot.placements.get(name) else {
+        return Some(if refusal.is_some() { Idle::NoPlace } else { Idle::NotPlacedYet });
+    };
+    let Some(machine) = snapshot.machines.get(&placement.machine) else {
+        return Some(Idle::MachineLeft(placement.machine));
+    };
+    if let Some(health) = snapshot.health.get(&machine.id).filter(|health| health.verdict > Verdict::PathFault) {
+        let (verdict, why) = (health.verdict, health.why.clone());
+        return Some(Idle::MachineAway { name: machine.name.clone(), verdict, why });
+    }
+    let Some(state) = snapshot.states.get(name).and_then(|states| states.get(&machine.id)) else {
+        return Some(Idle::NotThereYet(machine.name.clone()));
+    };
+    let oneshot = snapshot.file(name).is_some_and(|file| file.is_oneshot());
+    if state.hash != unit.hash {
+        return Some(Idle::OtherFile(state.hash));
+    }
+    let UnitState { load, active, sub, .. } = state.clone();
+    let started = state.launched;
+    (!is_well(state, oneshot)).then_some(Idle::Systemd { load, active, sub, started })
+}

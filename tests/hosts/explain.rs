@@ -1,0 +1,79 @@
+//! The commands that explain and foretell, on real hosts: what they say is so, and they change nothing.
+
+use super::daemon::legend;
+use super::daemon::really_on;
+use super::daemon::unit_file;
+use super::lab;
+use super::muster;
+use super::ssh;
+
+const UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
+
+#[test]
+fn a_plan_foretells_what_a_drain_does_and_changes_nothing_itself() {
+    let Some(lab) = lab(2) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    say(&["join"]);
+    say(&["start", &unit_file(&lab, "web.service", UNIT)]);
+    let mut hosts: Vec<_> = lab.hosts().iter().collect();
+    hosts.sort_by_key(|host| host.machine);
+    let [from, to] = hosts[..] else { panic!("two hosts") };
+    let traces = || {
+        hosts.iter().map(|host| ssh(&lab, &host.name, "cd /run/muster && stat -c '%n %Y %s' * */*; cat epoch || true"))
+    };
+    // A sweep has been everywhere.
+    say(&["sweep"]);
+    let before: Vec<String> = traces().collect();
+    assert_eq!(say(&["plan", "--detailed-exitcode"]), "Nothing to do.\n");
+    assert_eq!(say(&["lock", "show"]), "nobody leads\n");
+
+    say(&["drain", &from.name, "--no-block"]);
+    let events = say(&["events"]);
+    let plan = muster(&lab, &["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(2), "{plan:#?}");
+    let words: Vec<Vec<&str>> = plan.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    let (here, there) = (legend(from), legend(to));
+    assert_eq!(words[1][..3], ["web.service", &here, &there], "{}", plan.out);
+    let steps: Vec<&[&str]> = words[4..].iter().map(|words| &words[..3]).collect();
+    let expected =
+        [[&there, "load", "web.service"], [&there, "start", "web.service"], [&here, "unload", "web.service"]];
+    assert_eq!(steps, expected, "{}", plan.out);
+    assert_eq!((traces().collect::<Vec<_>>(), say(&["events"])), (before, events), "a plan changes nothing");
+    let on = || really_on(&lab, "web.service", &[&from.name, &to.name]);
+    assert_eq!(on(), [from.name.as_str()]);
+
+    assert_eq!(say(&["drain", &from.name]), format!("Unit web.service launched on {there}\n{} drained\n", from.name));
+    assert_eq!(on(), [to.name.as_str()]);
+    assert_eq!(say(&["plan", "--detailed-exitcode"]), "Nothing to do.\n");
+}
+
+#[test]
+fn a_unit_a_machine_and_a_power_cut_are_explained() {
+    let Some(lab) = lab(3) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    say(&["join"]);
+    say(&["start", &unit_file(&lab, "web.service", UNIT)]);
+    say(&["sweep"]);
+    let mut hosts: Vec<_> = lab.hosts().iter().collect();
+    hosts.sort_by_key(|host| host.machine);
+    let why = say(&["why", "web"]);
+    for part in ["launched", &legend(hosts[0]), "least loaded: 0 units, next has 0", "active (running)", "start: done"]
+    {
+        assert!(why.contains(part), "no {part:?} in {why}");
+    }
+    assert!(!why.contains("Not running"), "{why}");
+    let shown = say(&["machine", "show", &hosts[0].name]);
+    for part in [&hosts[0].machine.to_string(), "Debian", "alive", "answers", "web.service"] {
+        assert!(shown.contains(part), "no {part:?} in {shown}");
+    }
+    let told = say(&["simulate", "--down", &hosts[0].name]);
+    for part in [&format!("{} would be down: ", hosts[0].name), "web.service", &legend(hosts[1])] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    let told = say(&["simulate", "--down", &hosts[0].name, &hosts[1].name]);
+    assert!(told.contains("2 of 3 machines went silent at once") && told.contains("Nothing would move."), "{told}");
+    for json in [&["why", "web"][..], &["machine", "show", "core-01"], &["simulate", "--down", "core-01"], &["plan"]] {
+        let text = say(&[json, &["-o", "json"]].concat());
+        assert!(serde_json::from_str::<serde_json::Value>(&text).unwrap().is_object(), "{text}");
+    }
+}
