@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Context;
 use super::error::CommandError;
 use super::error::ErrorKind;
+use super::prudence::Prudence;
 use super::settings::LockArgs;
 use crate::control::controller;
 use crate::control::controller::Stage;
@@ -12,28 +13,18 @@ use crate::control::findings::Finding;
 use crate::control::sweep;
 use crate::control::sweep::Swept;
 use crate::control::sweep::Waits;
-use crate::core::judge::BRAKE;
-use crate::core::judge::Patience;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ControllerArgs {
-    /// How many seconds a machine must have been silent before its units start elsewhere
-    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    down_after: u64,
-    /// How many machines in a hundred may go silent at once; when more do, nothing is moved. 100 moves whatever is down
-    #[arg(long, value_name = "PERCENT", default_value_t = BRAKE, value_parser = clap::value_parser!(u8).range(1..=100))]
-    brake: u8,
+    #[command(flatten)]
+    prudence: Prudence,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SweepArgs {
-    /// How many seconds a machine must have been silent before its units start elsewhere
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    down_after: u64,
-    /// How many machines in a hundred may go silent at once; when more do, nothing is moved. 100 moves whatever is down
-    #[arg(long, value_name = "PERCENT", default_value_t = BRAKE, value_parser = clap::value_parser!(u8).range(1..=100))]
-    brake: u8,
+    #[command(flatten)]
+    prudence: Prudence,
     /// How many seconds what was started may take to settle
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     settle: u64,
@@ -46,6 +37,7 @@ pub(super) struct SweepArgs {
 
 /// Runs `muster controller`.
 pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Result<(), CommandError> {
+    let (patience, caution) = args.prudence.resolve(&context.settings, 8)?;
     let office = context.office().await?;
     let mut ready = false;
     let mut stage = |stage: Stage<'_>| {
@@ -60,8 +52,8 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
             Stage::StoreAway(error) => format!("{error}; units are left as they are"),
         });
     };
-    let patience = Patience { down_after: Duration::from_secs(args.down_after), brake: args.brake };
-    controller::control(&office, patience, &mut stage, &mut |snapshot, event| ui::log(snapshot, event)).await;
+    controller::control(&office, (patience, &caution), &mut stage, &mut |snapshot, event| ui::log(snapshot, event))
+        .await;
     office.remote.close(Duration::from_secs(1)).await;
     Ok(())
 }
@@ -69,11 +61,8 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
 /// Runs `muster sweep`.
 pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), CommandError> {
     let seconds = Duration::from_secs;
-    let waits = Waits {
-        patience: Patience { down_after: seconds(args.down_after), brake: args.brake },
-        settle: seconds(args.settle),
-        lock_wait: args.lock.wait(&context.settings, 0),
-    };
+    let (patience, caution) = args.prudence.resolve(&context.settings, 10)?;
+    let waits = Waits { patience, settle: seconds(args.settle), lock_wait: args.lock.wait(&context.settings, 0) };
     let office = context.office().await?;
     let json = args.output.is_some();
     let mut tell = |snapshot: &_, event: &_| {
@@ -81,7 +70,7 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
             ui::result(&ui::line(snapshot, event));
         }
     };
-    let swept = sweep::sweep(&office, waits, &mut tell).await;
+    let swept = sweep::sweep(&office, waits, caution, &mut tell).await;
     office.remote.close(Duration::from_millis(500)).await;
     match swept? {
         Swept::Found(found) => conclude(&found, json, 1),

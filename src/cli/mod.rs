@@ -6,6 +6,7 @@ mod discovery;
 pub mod error;
 mod events;
 mod exec;
+mod failover;
 pub mod inventory;
 mod join;
 mod lab;
@@ -13,6 +14,7 @@ mod list;
 mod lock;
 mod plan;
 mod play;
+mod prudence;
 mod reach;
 pub mod settings;
 mod verb;
@@ -88,6 +90,8 @@ enum Command {
     /// Show a machine
     #[command(subcommand)]
     Machine(why::MachineCommand),
+    /// Move the units of machines that are down although too many others are
+    Failover(failover::FailoverArgs),
     /// Show what was done, and why
     Events(events::EventsArgs),
     /// Look at every machine and say what would be done, and why; nothing is changed
@@ -188,6 +192,7 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Drain(args) => join::drain(&context, &args).await,
         Command::Why(args) => why::why(&context, &args).await,
         Command::Machine(command) => why::machine(&context, &command).await,
+        Command::Failover(args) => failover::failover(&context, &args).await,
         Command::Events(args) => events::events(&context, &args).await,
         Command::Plan(args) => plan::plan(&context, &args).await,
         Command::Simulate(args) => plan::simulate(&context, &args).await,

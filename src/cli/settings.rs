@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::CommandError;
+use super::prudence::Prudence;
 use crate::remote::ssh;
 use crate::store::Credentials;
 
@@ -53,6 +54,21 @@ pub struct Flags {
     /// How many seconds to wait for the lead; commands that take it have a flag of this name
     #[arg(skip)]
     pub lock_wait: Option<u64>,
+    /// See [`Prudence`]: only some commands have flags for these
+    #[arg(skip)]
+    pub down_after: Option<u64>,
+    /// See there
+    #[arg(skip)]
+    pub brake: Option<u64>,
+    /// See there
+    #[arg(skip)]
+    pub failover_limit: Option<u64>,
+    /// See there
+    #[arg(skip)]
+    pub hold_down: Option<u64>,
+    /// See there
+    #[arg(skip)]
+    pub zone_key: Option<String>,
 }
 
 /// For commands that take the lead.
@@ -87,6 +103,8 @@ pub struct Settings {
     pub strict_host_key_checking: Option<String>,
     /// How many seconds to wait for the lead, if the settings file says.
     pub lock_wait: Option<u64>,
+    /// What the settings file says about failover.
+    pub prudence: Prudence,
 }
 
 impl Settings {
@@ -112,11 +130,24 @@ impl Settings {
 }
 
 impl Flags {
+    /// Returns what a settings file says about failover.
+    fn prudence(&self) -> Prudence {
+        Prudence {
+            down_after: self.down_after,
+            brake: self.brake,
+            failover_limit: self.failover_limit,
+            hold_down: self.hold_down,
+            zone_key: self.zone_key.clone(),
+        }
+    }
+
     /// Puts flags and environment (already in `self`), the settings file and the defaults together.
     pub fn resolve(self) -> Result<Settings, CommandError> {
         let file = read_file(self.config.as_deref())?;
+        let prudence = file.prudence();
         let store = self.store.or(file.store).map_or_else(default_store, Ok)?;
         Ok(Settings {
+            prudence,
             store,
             credentials: Credentials {
                 ca_file: self.etcd_ca_file.or(file.etcd_ca_file),
@@ -166,8 +197,9 @@ fn read_file(named: Option<&Path>) -> Result<Flags, CommandError> {
     };
     let text = std::fs::read_to_string(&path)
         .map_err(|error| CommandError::usage(format!("cannot read {}: {error}", path.display())))?;
-    let mut flags: Flags =
-        toml::from_str(&text).map_err(|error| CommandError::usage(format!("{}: {error}", path.display())))?;
+    let wrong = |error: String| CommandError::usage(format!("{}: {error}", path.display()));
+    let mut flags: Flags = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    flags.prudence().check().map_err(wrong)?;
     // Paths in a file are relative to that file, wherever the command is run.
     let base = path.parent().unwrap_or_else(|| Path::new("."));
     for path in [

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Office;
+use crate::core::caution::Caution;
 use crate::core::judge::Patience;
 use crate::core::pass::Pass;
 use crate::core::roster::Scope;
@@ -39,13 +40,13 @@ pub enum Stage<'a> {
 /// Leads or stands by until the operator stops it.
 pub async fn control(
     office: &Office,
-    patience: Patience,
+    prudence: (Patience, &Caution),
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
     tell: &mut Tell<'_>,
 ) {
     let mut stood_by_for: Option<Holder> = None;
     while !office.stop.is_cancelled() {
-        match lead_once(office, patience, &mut stood_by_for, stage, tell).await {
+        match lead_once(office, prudence, &mut stood_by_for, stage, tell).await {
             Ok(()) => {}
             Err(error) => {
                 stage(Stage::StoreAway(&error));
@@ -61,11 +62,12 @@ pub async fn control(
 /// Takes the lead if it is free and leads until it is lost or the operator stops it.
 async fn lead_once(
     office: &Office,
-    patience: Patience,
+    prudence: (Patience, &Caution),
     stood_by_for: &mut Option<Holder>,
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
     tell: &mut Tell<'_>,
 ) -> Result<(), StoreError> {
+    let (patience, caution) = prudence;
     let lead = match lead::take_within(&office.store, &office.keys, Kind::Controller, RETRY).await? {
         Ok(lead) => lead,
         Err(holder) => {
@@ -87,7 +89,7 @@ async fn lead_once(
             Update::Away(error) => return Err(error),
         }
     };
-    let mut pass = Pass::new(lead.epoch(), Scope::All, super::tempo(patience), snapshot);
+    let mut pass = Pass::new(lead.epoch(), Scope::All, super::tempo(patience), snapshot).with_caution(caution.clone());
     let means = Means::new(office, lead);
     let ended = pass::run(&mut pass, &means, Some(follower), Ending::Stopped, tell).await;
     means.lead.release().await;

@@ -4,6 +4,7 @@
 
 pub mod controller;
 pub mod errand;
+pub mod failover;
 pub mod findings;
 pub mod membership;
 pub mod sweep;

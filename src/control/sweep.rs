@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Office;
 use super::findings::Finding;
 use super::findings::findings;
+use crate::core::caution::Caution;
 use crate::core::evidence::FailureKind;
 use crate::core::judge::Patience;
 use crate::core::pass::Pass;
@@ -49,13 +50,13 @@ pub enum Swept {
 }
 
 /// Runs one sweep.
-pub async fn sweep(office: &Office, waits: Waits, tell: &mut Tell<'_>) -> Result<Swept, StoreError> {
+pub async fn sweep(office: &Office, waits: Waits, caution: Caution, tell: &mut Tell<'_>) -> Result<Swept, StoreError> {
     let lead = match lead::take_within(&office.store, &office.keys, Kind::Sweep, waits.lock_wait).await? {
         Ok(lead) => lead,
         Err(holder) => return Ok(Swept::Busy(holder)),
     };
     let snapshot = layout::read(&*office.store, &office.keys).await?;
-    let mut pass = Pass::new(lead.epoch(), Scope::All, super::tempo(waits.patience), snapshot);
+    let mut pass = Pass::new(lead.epoch(), Scope::All, super::tempo(waits.patience), snapshot).with_caution(caution);
     let means = Means::new(office, lead);
     let ended = pass::run(&mut pass, &means, None, Ending::Settled(waits.settle), tell).await;
     if matches!(ended, Ok(Ended::Finished))
@@ -119,7 +120,7 @@ mod tests {
         }
         let patience = Patience { down_after: Duration::ZERO, brake: BRAKE };
         let waits = Waits { patience, settle: Duration::ZERO, lock_wait: Duration::ZERO };
-        let swept = sweep(&office, waits, &mut |_, _| ()).await.unwrap();
+        let swept = sweep(&office, waits, Caution::default(), &mut |_, _| ()).await.unwrap();
         assert!(matches!(swept, Swept::Found(found) if found.is_empty()));
         let kept = layout::read_events(&*office.store, &office.keys).await.unwrap();
         assert_eq!((kept.len(), kept[0].at.as_millis()), (EVENTS_KEPT, 7), "the oldest are gone");

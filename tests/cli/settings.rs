@@ -109,3 +109,20 @@ fn a_settings_file_with_a_mistake_is_named_with_the_line() {
     desk.fails(&["list-units"], 2, &["muster.toml", "line 1"]);
     desk.fails(&["--config", "nowhere.toml", "list-units"], 2, &["cannot read nowhere.toml"]);
 }
+
+#[test]
+fn failover_is_set_in_the_file_too_and_within_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("muster.toml");
+    let sweep = |text: &str| {
+        std::fs::write(&config, format!("store = \"sqlite:m.db\"\n{text}\n")).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_muster"));
+        command.env_clear().env("HOME", folder.path()).env("MUSTER_CONFIG", &config).arg("sweep");
+        command.output().unwrap()
+    };
+    let good = "down-after = 20\nbrake = 40\nfailover-limit = 2\nhold-down = 0\nzone-key = \"\"";
+    assert_eq!(sweep(good).status.code(), Some(0));
+    let bad = sweep("brake = 101");
+    let said = String::from_utf8_lossy(&bad.stderr);
+    assert!(bad.status.code() == Some(2) && said.contains("`brake` is from 1 to 100"), "{said}");
+}

@@ -179,3 +179,24 @@ fn a_start_that_was_interrupted_is_finished_by_a_sweep() {
     let blind = muster(&lab, &["sweep", "--down-after", "1"]);
     assert_eq!((blind.code, blind.out.matches(" is sshd down: ").count()), (Some(3), 3), "{blind:#?}");
 }
+
+#[test]
+fn a_sweep_that_holds_back_goes_on_at_the_operators_word() {
+    let Some(lab) = lab(3) else { return };
+    join(&lab);
+    let at = start(&lab, "web.service");
+    let also = others(&at)[0];
+    let refused = muster(&lab, &["failover", "--force"]);
+    assert!(refused.code == Some(1) && refused.err.contains("no machine is unreachable"), "{refused:#?}");
+    lab.kill(&at).unwrap();
+    lab.kill(also).unwrap();
+    let held = muster(&lab, &["sweep", "--down-after", "4"]);
+    assert!(held.out.contains(&format!("{at}: unreachable: 2 of 3 machines went silent at once")), "{held:#?}");
+    let said = muster(&lab, &["failover", "--force", &at]).ok();
+    assert!(said.starts_with(&at) && said.lines().count() == 1, "{said}");
+    let went_on = muster(&lab, &["sweep", "--down-after", "4"]);
+    assert!(went_on.out.contains("given up on the word of "), "{went_on:#?}");
+    let last = others(&at)[1];
+    assert_eq!(really_on(&lab, "web.service", &[last]), [last]);
+    assert!(went_on.out.contains(&format!("{also} is unreachable: ")), "nobody spoke of this one: {went_on:#?}");
+}

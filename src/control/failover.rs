@@ -1,0 +1,61 @@
+//! The operator's word on a failover that is held back. It is written down; whoever leads, or the next sweep, acts on it.
+
+use super::Office;
+use super::membership;
+use super::membership::MembershipError;
+use crate::core::caution::FORCED_FOR;
+use crate::core::caution::Forced;
+use crate::core::cluster::Event;
+use crate::core::cluster::Machine;
+use crate::core::cluster::Snapshot;
+use crate::core::cluster::Write;
+use crate::core::judge::Verdict;
+use crate::store::COMMIT_LIMIT;
+use crate::store::Change;
+use crate::store::layout;
+use crate::store::layout::Slot;
+
+/// Says that the units of machines that are held back are to be moved: of these, or of all if none is named. Returns
+/// the machines.
+pub async fn force(office: &Office, names: &[String], by: &str) -> Result<Vec<Machine>, MembershipError> {
+    let snapshot = layout::read(&*office.store, &office.keys).await?;
+    let machines = choose(&snapshot, names)?;
+    let now = office.clock.now();
+    let forced = Forced { until: now + FORCED_FOR, by: by.to_owned() };
+    let what = format!("its units are to be moved if it is down, whoever else is: the word of {by}");
+    let logs = machines.iter().map(|machine| {
+        let what = what.clone();
+        Write::Log(Event { at: now, machine: Some(machine.id), unit: None, what, trouble: false })
+    });
+    let logs: Vec<Write> = logs.collect();
+    let old = snapshot.forced.iter().filter(|(_, forced)| forced.until <= now);
+    let old = old.map(|(machine, _)| office.keys.delete(&Slot::Forced(*machine)));
+    let words = machines.iter().map(|machine| office.keys.put(&Slot::Forced(machine.id), &forced));
+    // A word given anew comes after the old one has gone.
+    let changes: Vec<Change> = old.chain(words).chain(office.keys.changes(&logs)).collect();
+    for portion in unique(changes).chunks(COMMIT_LIMIT) {
+        office.store.commit(Vec::new(), portion.to_vec()).await?;
+    }
+    Ok(machines)
+}
+
+fn choose(snapshot: &Snapshot, names: &[String]) -> Result<Vec<Machine>, MembershipError> {
+    if names.is_empty() {
+        let held = |machine: &&Machine| {
+            snapshot.health.get(&machine.id).is_some_and(|health| health.verdict == Verdict::Unreachable)
+        };
+        return Ok(snapshot.machines.values().filter(held).cloned().collect());
+    }
+    let find = |name: &String| membership::find(snapshot, name).cloned();
+    names.iter().map(|name| find(name).ok_or_else(|| MembershipError::UnknownMachine(name.clone()))).collect()
+}
+
+/// Keeps the last of several changes to one key: one commit takes no two.
+fn unique(changes: Vec<Change>) -> Vec<Change> {
+    let mut kept: Vec<Change> = Vec::with_capacity(changes.len());
+    for change in changes {
+        kept.retain(|other| other.key() != change.key());
+        kept.push(change);
+    }
+    kept
+}
