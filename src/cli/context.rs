@@ -53,7 +53,9 @@ impl Context {
         if let Some(remote) = self.remote.get() {
             return Ok(remote.clone());
         }
-        let remote: SharedRemote = Arc::new(Ssh::new(self.settings.ssh_options()?));
+        let ssh = Ssh::new(self.settings.ssh_options()?);
+        ssh.read_config().map_err(|error| CommandError::usage(error.to_string()))?;
+        let remote: SharedRemote = Arc::new(ssh);
         Ok(self.remote.get_or_init(|| remote).clone())
     }
 

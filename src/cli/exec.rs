@@ -209,8 +209,10 @@ fn summarize(ended: &[(String, Result<Exit, Failure>)], timeout: Option<Duration
             Err(failure) => {
                 ui::remark(&failure.to_string());
                 failure.hint.iter().for_each(|hint| ui::remark(&format!("{host}: {hint}")));
-                unreachable += usize::from(failure.kind != FailureKind::Sick);
-                failed += usize::from(failure.kind == FailureKind::Sick);
+                // What is wrong with our own configuration is no host's fault.
+                let reached = failure.kind == FailureKind::Sick || failure.phase == Phase::Configure;
+                unreachable += usize::from(!reached);
+                failed += usize::from(reached);
                 continue;
             }
         }

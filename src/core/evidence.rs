@@ -11,6 +11,8 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
+    /// Finding out from ssh_config(5) how the host is reached.
+    Configure,
     /// Turning the host's name into addresses.
     Resolve,
     /// Opening the TCP connection (or the channel through a jump host).
@@ -30,6 +32,7 @@ pub enum Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Configure => "configuration",
             Self::Resolve => "resolve",
             Self::Connect => "connect",
             Self::KeyExchange => "key exchange",

@@ -88,6 +88,22 @@ fn a_pattern_or_a_token_that_names_nothing_is_refused_before_any_host_is_reached
 }
 
 #[test]
+fn a_broken_ssh_config_is_a_usage_error_and_no_hosts_fault() {
+    let desk = Desk::new();
+    desk.write("hosts", "h1 ansible_host=192.0.2.1\n");
+    desk.write("ssh_config", "Host *\n  Port many\n");
+    desk.write("book.yaml", "- hosts: all\n  tasks:\n    - command: 'true'\n");
+    let with = |config, args: &[&'static str]| [&["-i", "hosts", "--ssh-config", config], args].concat();
+    let (exec, join) = (&["exec", "all", "--", "true"][..], &["join"][..]);
+    for args in [exec, join] {
+        desk.fails(&with("ssh_config", args), 2, &["configuration: ssh_config:2: ", "many"]);
+    }
+    for args in [exec, join, &["play", "book.yaml"], &["sweep"], &["plan"]] {
+        desk.fails(&with("nowhere", args), 2, &["Error: ", "nowhere"]);
+    }
+}
+
+#[test]
 fn a_store_that_cannot_be_is_refused_and_one_that_is_away_is_unreachable() {
     let desk = Desk::new();
     for store in ["", "etcd", "etcd://", "mysql://here", "sqlite:", "/var/lib/muster.db", "etcd://h:99999"] {

@@ -58,7 +58,7 @@ impl Destination {
     pub(super) fn resolve(target: &Target, config: &Config, options: &Options) -> Result<Self, Failure> {
         let mut seen = Vec::new();
         find(target, config, options, &mut seen).map_err(|error| {
-            let at = At { host: &target.name, phase: Phase::Resolve };
+            let at = At { host: &target.name, phase: Phase::Configure };
             at.local(error)
         })
     }

@@ -50,6 +50,7 @@ use super::Sink;
 use super::Target;
 use super::known_hosts::KnownHosts;
 use super::ssh_config::Config;
+use super::ssh_config::ConfigError;
 use super::ssh_config::HostConfig;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
@@ -110,17 +111,18 @@ impl Ssh {
         }
     }
 
-    fn config(&self, at: At<'_>) -> Result<Arc<Config>, Failure> {
+    /// Reads ssh_config(5) unless that was done before. Whoever calls this first hears of a fault in it before any host
+    /// is blamed for it.
+    pub fn read_config(&self) -> Result<Arc<Config>, ConfigError> {
         let mut slot = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = slot.as_ref() {
             return Ok(config.clone());
         }
         let home = self.options.home.as_deref();
-        let read = match &self.options.ssh_config {
-            Some(path) => Config::only(path, home),
-            None => Config::usual(home),
-        };
-        let config = Arc::new(read.map_err(|error| at.local(error))?);
+        let config = Arc::new(match &self.options.ssh_config {
+            Some(path) => Config::only(path, home)?,
+            None => Config::usual(home)?,
+        });
         *slot = Some(config.clone());
         Ok(config)
     }
@@ -131,7 +133,8 @@ impl Ssh {
         if let Some(host) = known(&self.hosts.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(host);
         }
-        let config = self.config(At { host: &target.name, phase: Phase::Resolve })?;
+        let at = At { host: &target.name, phase: Phase::Configure };
+        let config = self.read_config().map_err(|error| at.local(error))?;
         let destination = Destination::resolve(target, &config, &self.options)?;
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.at(&destination);

@@ -68,7 +68,7 @@ impl Deadlines {
     /// Returns the deadline of a phase. A run has the caller's own.
     pub(super) const fn of(&self, phase: Phase) -> Duration {
         match phase {
-            Phase::Resolve => self.resolve,
+            Phase::Configure | Phase::Resolve => self.resolve,
             Phase::Connect => self.connect,
             Phase::KeyExchange => self.key_exchange,
             Phase::Authenticate => self.authenticate,
