@@ -104,7 +104,7 @@ fn tempo() -> Tempo {
     let second = Duration::from_secs(1);
     let patience = Patience { down_after: second * 8, brake: BRAKE };
     let (look_every, whole_look_every, retry_every) = (second, second * 10, second / 2);
-    Tempo { look_every, whole_look_every, retry_every, begin_within: second * 10, patience }
+    Tempo { look_every, whole_look_every, retry_every, begin_within: second * 10, patience, lease: None }
 }
 
 /// Hosts and a store that do at once what they are told.
@@ -140,7 +140,7 @@ impl Hosts {
         }
         let units = Some(units.clone());
         let (boot, uptime) = ("boot".to_owned(), Duration::from_hours(1));
-        let observation = Some(Observation { machine, boot, uptime, epoch: visit.epoch, units });
+        let observation = Some(Observation { machine, boot, uptime, epoch: visit.epoch, lease: None, units });
         Report { outcomes: visit.steps.iter().map(|_| Outcome::Done).collect(), refused: None, observation }
     }
 }

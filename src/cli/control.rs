@@ -7,12 +7,17 @@ use super::error::CommandError;
 use super::error::ErrorKind;
 use super::prudence::Prudence;
 use super::settings::LockArgs;
+use crate::control::LEASE;
 use crate::control::controller;
 use crate::control::controller::Stage;
 use crate::control::findings::Finding;
+use crate::control::leasing;
 use crate::control::sweep;
 use crate::control::sweep::Swept;
 use crate::control::sweep::Waits;
+use crate::control::tempo;
+use crate::core::lease::Terms;
+use crate::core::pass::Tempo;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +30,10 @@ pub(super) struct ControllerArgs {
 pub(super) struct SweepArgs {
     #[command(flatten)]
     prudence: Prudence,
+    /// How many seconds lie between two sweeps, as cron or a timer starts them: with --lease, which must be three times as
+    /// long, machines run strict units from one sweep to the next
+    #[arg(long, env = "MUSTER_SWEEP_EVERY", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=28_800))]
+    sweep_every: Option<u64>,
     /// How many seconds what was started may take to settle
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     settle: u64,
@@ -38,6 +47,8 @@ pub(super) struct SweepArgs {
 /// Runs `muster controller`.
 pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Result<(), CommandError> {
     let (patience, caution) = args.prudence.resolve(&context.settings, 8)?;
+    let lease = args.prudence.lease(&context.settings).unwrap_or(LEASE);
+    let tempo = leasing(patience, lease)?;
     let office = context.office().await?;
     let mut ready = false;
     let mut stage = |stage: Stage<'_>| {
@@ -52,8 +63,7 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
             Stage::StoreAway(error) => format!("{error}; units are left as they are"),
         });
     };
-    controller::control(&office, (patience, &caution), &mut stage, &mut |snapshot, event| ui::log(snapshot, event))
-        .await;
+    controller::control(&office, (tempo, &caution), &mut stage, &mut |snapshot, event| ui::log(snapshot, event)).await;
     office.remote.close(Duration::from_secs(1)).await;
     Ok(())
 }
@@ -62,7 +72,13 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
 pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), CommandError> {
     let seconds = Duration::from_secs;
     let (patience, caution) = args.prudence.resolve(&context.settings, 10)?;
-    let waits = Waits { patience, settle: seconds(args.settle), lock_wait: args.lock.wait(&context.settings, 0) };
+    let terms = args.sweep_every.map(|every| {
+        let lease = args.prudence.lease(&context.settings).unwrap_or_else(|| seconds(every) * 3);
+        Terms::of_sweeps(lease, seconds(every))
+    });
+    let lease = terms.transpose()?;
+    let tempo = Tempo { lease, ..tempo(patience) };
+    let waits = Waits { tempo, settle: seconds(args.settle), lock_wait: args.lock.wait(&context.settings, 0) };
     let office = context.office().await?;
     let json = args.output.is_some();
     let mut tell = |snapshot: &_, event: &_| {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
+use crate::core::lease::TooShort;
 use crate::store::StoreError;
 
 /// How a command ends when it does not end well.
@@ -100,6 +101,12 @@ impl From<StoreError> for CommandError {
             StoreError::Refused { .. } => Self::usage(message),
             StoreError::Compacted(_) | StoreError::LeaseGone(_) => Self::failed(message),
         }
+    }
+}
+
+impl From<TooShort> for CommandError {
+    fn from(error: TooShort) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

@@ -8,6 +8,7 @@ use super::Context;
 use super::error::CommandError;
 use super::error::ErrorKind;
 use crate::control;
+use crate::control::LEASE;
 use crate::control::findings::Finding;
 use crate::control::findings::findings;
 use crate::control::membership;
@@ -61,7 +62,7 @@ pub(super) struct SimulateArgs {
 pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
     let (snapshot, remote) = (context.snapshot().await?, context.remote()?);
     let patience = Patience { down_after: Duration::from_secs(args.down_after), brake: args.brake };
-    let mut pass = Pass::new(NOBODY, Scope::All, control::tempo(patience), snapshot.clone());
+    let mut pass = Pass::new(NOBODY, Scope::All, control::leasing(patience, LEASE)?, snapshot.clone());
     let script = pass::rehearse(&mut pass, &remote, Clock::start(), &context.stop).await;
     remote.close(Duration::from_millis(500)).await;
     let Some(script) = script else {
@@ -95,7 +96,7 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(
     };
     let down = args.down.iter().map(find).collect::<Result<Vec<MachineId>, _>>()?;
     let patience = Patience { down_after: Duration::from_secs(8), brake: args.brake };
-    let mut pass = Pass::new(NOBODY, Scope::All, control::tempo(patience), snapshot.clone());
+    let mut pass = Pass::new(NOBODY, Scope::All, control::leasing(patience, LEASE)?, snapshot.clone());
     let mut hosts = Imagined::of(&snapshot, down.iter().copied());
     let script = rehearsal::rehearse(&mut pass, &mut hosts, Clock::start().now());
     if args.output.is_some() {

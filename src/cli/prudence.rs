@@ -28,6 +28,10 @@ pub struct Prudence {
     /// The metadata by which machines are told apart that may fail together; empty for none [default: zone]
     #[arg(long, env = "MUSTER_ZONE_KEY", value_name = "KEY")]
     pub(super) zone_key: Option<String>,
+    /// For how many seconds a machine may run strict units without hearing from anybody [default: 12, for a sweep three
+    /// times --sweep-every]
+    #[arg(long, env = "MUSTER_LEASE", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) lease: Option<u64>,
 }
 
 impl Prudence {
@@ -38,6 +42,7 @@ impl Prudence {
             ("brake", self.brake, 1..=100),
             ("failover-limit", self.failover_limit, 1..=100_000),
             ("hold-down", self.hold_down, 0..=3600),
+            ("lease", self.lease, 1..=86_400),
         ];
         for (key, value, range) in bounded {
             if value.is_some_and(|value| !range.contains(&value)) {
@@ -45,6 +50,11 @@ impl Prudence {
             }
         }
         Ok(())
+    }
+
+    /// Returns how long a lease is, if somebody says so.
+    pub(super) fn lease(&self, settings: &Settings) -> Option<Duration> {
+        self.lease.or(settings.prudence.lease).map(Duration::from_secs)
     }
 
     /// Puts flags and environment (already in `self`), the settings file and the defaults together. A machine is down

@@ -69,6 +69,9 @@ pub struct Flags {
     /// See there
     #[arg(skip)]
     pub zone_key: Option<String>,
+    /// See there
+    #[arg(skip)]
+    pub lease: Option<u64>,
 }
 
 /// For commands that take the lead.
@@ -138,6 +141,7 @@ impl Flags {
             failover_limit: self.failover_limit,
             hold_down: self.hold_down,
             zone_key: self.zone_key.clone(),
+            lease: self.lease,
         }
     }
 

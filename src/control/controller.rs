@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Office;
 use crate::core::caution::Caution;
-use crate::core::judge::Patience;
+use crate::core::cluster::Snapshot;
 use crate::core::pass::Pass;
+use crate::core::pass::Tempo;
 use crate::core::roster::Scope;
 use crate::pass;
 use crate::pass::Ended;
@@ -20,6 +21,7 @@ use crate::store::layout::EVENTS_KEPT;
 use crate::store::lead;
 use crate::store::lead::Holder;
 use crate::store::lead::Kind;
+use crate::store::lead::Lead;
 
 /// How long to wait before trying the store again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -40,61 +42,89 @@ pub enum Stage<'a> {
 /// Leads or stands by until the operator stops it.
 pub async fn control(
     office: &Office,
-    prudence: (Patience, &Caution),
+    ways: (Tempo, &Caution),
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
     tell: &mut Tell<'_>,
 ) {
     let mut stood_by_for: Option<Holder> = None;
-    while !office.stop.is_cancelled() {
-        match lead_once(office, prudence, &mut stood_by_for, stage, tell).await {
-            Ok(()) => {}
-            Err(error) => {
-                stage(Stage::StoreAway(&error));
-                tokio::select! {
-                    () = tokio::time::sleep(RETRY) => {}
-                    () = office.stop.cancelled() => {}
-                }
+    let mut kept: Option<Pass> = None;
+    loop {
+        let campaign = campaign(office, stage);
+        let taken = match kept.take() {
+            Some(mut pass) => pass::keep(&mut pass, office, campaign).await,
+            None => campaign.await,
+        };
+        match taken {
+            None => return,
+            Some(Ok(lead)) => {
+                stood_by_for = None;
+                stage(Stage::Leads(lead.epoch()));
+                kept = lead_on(office, ways, lead, stage, tell).await;
             }
+            Some(Err(holder)) if stood_by_for.as_ref() != Some(&holder) => {
+                stage(Stage::StandsBy(&holder));
+                stood_by_for = Some(holder);
+            }
+            Some(Err(_)) => {}
         }
     }
 }
 
-/// Takes the lead if it is free and leads until it is lost or the operator stops it.
-async fn lead_once(
+/// Takes the lead if it is free, however long the store has to be asked; `None` once the operator wants an end.
+async fn campaign(office: &Office, stage: &mut (dyn FnMut(Stage<'_>) + Send)) -> Option<Result<Lead, Holder>> {
+    while !office.stop.is_cancelled() {
+        match lead::take_within(&office.store, &office.keys, Kind::Controller, RETRY).await {
+            Ok(taken) => return Some(taken),
+            Err(error) => stage(Stage::StoreAway(&error)),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = office.stop.cancelled() => {}
+        }
+    }
+    None
+}
+
+/// Leads until the lead is lost or the operator stops it. Returns the pass if there are leases that it should go on
+/// renewing until somebody leads again.
+async fn lead_on(
     office: &Office,
-    prudence: (Patience, &Caution),
-    stood_by_for: &mut Option<Holder>,
+    (tempo, caution): (Tempo, &Caution),
+    lead: Lead,
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
     tell: &mut Tell<'_>,
-) -> Result<(), StoreError> {
-    let (patience, caution) = prudence;
-    let lead = match lead::take_within(&office.store, &office.keys, Kind::Controller, RETRY).await? {
-        Ok(lead) => lead,
-        Err(holder) => {
-            if stood_by_for.as_ref() != Some(&holder) {
-                stage(Stage::StandsBy(&holder));
-                *stood_by_for = Some(holder);
-            }
-            return Ok(());
+) -> Option<Pass> {
+    let epoch = lead.epoch();
+    let means = Means::new(office, lead);
+    let (snapshot, follower) = match enter(office, &means.lead).await {
+        Ok(entered) => entered,
+        Err(error) => {
+            stage(Stage::StoreAway(&error));
+            return None;
         }
     };
-    *stood_by_for = None;
-    stage(Stage::Leads(lead.epoch()));
-    layout::prune_events(&lead, &office.keys, EVENTS_KEPT).await?;
+    let mut pass = Pass::new(epoch, Scope::All, tempo, snapshot).with_caution(caution.clone());
+    match pass::run(&mut pass, &means, Some(follower), Ending::Stopped, tell).await {
+        Ok(Ended::Deposed) => stage(Stage::Deposed),
+        Ok(Ended::Finished | Ended::Stopped) => {
+            means.lead.release().await;
+            return None;
+        }
+        // The lead gives itself back when it can.
+        Err(error) => stage(Stage::StoreAway(&error)),
+    }
+    pass.holds_leases().then_some(pass)
+}
+
+/// Reads what there is to lead.
+async fn enter(office: &Office, lead: &Lead) -> Result<(Snapshot, Follower), StoreError> {
+    layout::prune_events(lead, &office.keys, EVENTS_KEPT).await?;
     let mut follower = Follower::new(office.store.clone(), office.keys.prefixes());
-    let snapshot = loop {
+    loop {
         match follower.next().await {
-            Update::Reset(listing) => break layout::snapshot(&office.keys, &listing),
+            Update::Reset(listing) => return Ok((layout::snapshot(&office.keys, &listing), follower)),
             Update::Changes(_) => {}
             Update::Away(error) => return Err(error),
         }
-    };
-    let mut pass = Pass::new(lead.epoch(), Scope::All, super::tempo(patience), snapshot).with_caution(caution.clone());
-    let means = Means::new(office, lead);
-    let ended = pass::run(&mut pass, &means, Some(follower), Ending::Stopped, tell).await;
-    means.lead.release().await;
-    if ended? == Ended::Deposed {
-        stage(Stage::Deposed);
     }
-    Ok(())
 }

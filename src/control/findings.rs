@@ -3,6 +3,7 @@
 use crate::core::cluster::DesiredState;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
+use crate::core::cluster::UnitState;
 use crate::core::judge::Verdict;
 use crate::core::pass::Pass;
 use crate::core::pass::is_well;
@@ -78,6 +79,9 @@ fn machine_trouble(pass: &Pass, machine: MachineId) -> Option<Finding> {
 fn unit_trouble(pass: &Pass, unit: &UnitName) -> Option<Finding> {
     let snapshot = pass.snapshot();
     let machine = snapshot.placements.get(unit)?.machine;
+    if let Some(finding) = strict_trouble(pass, unit, machine) {
+        return Some(finding);
+    }
     let reachable = pass.seat(machine).is_some_and(Seat::answers);
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
@@ -87,4 +91,11 @@ fn unit_trouble(pass: &Pass, unit: &UnitName) -> Option<Finding> {
         None => format!("not there yet on {}", name(snapshot, machine)),
     };
     Some(Finding { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })
+}
+
+/// Says why a strict unit waits that does not run where it should.
+fn strict_trouble(pass: &Pass, unit: &UnitName, machine: MachineId) -> Option<Finding> {
+    let runs = pass.snapshot().states.get(unit).and_then(|states| states.get(&machine)).is_some_and(UnitState::runs);
+    let hold = pass.strict_hold(unit, machine).filter(|_| !runs)?;
+    Some(Finding { machine: Some(machine), unit: Some(unit.clone()), what: hold.to_string(), unreachable: false })
 }

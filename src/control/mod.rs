@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::judge::Patience;
+use crate::core::lease::Terms;
+use crate::core::lease::TooShort;
 use crate::core::pass::Tempo;
 use crate::pass::Clock;
 use crate::remote::SharedRemote;
@@ -36,6 +38,15 @@ pub struct Office {
     pub stop: CancellationToken,
 }
 
+/// How long a lease is that a controller renews, unless somebody says otherwise.
+pub const LEASE: Duration = Duration::from_secs(12);
+
+/// The tempo of a pass that renews leases all the time.
+pub fn leasing(patience: Patience, length: Duration) -> Result<Tempo, TooShort> {
+    let tempo = tempo(patience);
+    Ok(Tempo { lease: Some(Terms::of_controller(length, &tempo)?), ..tempo })
+}
+
 /// The tempo of a pass that is as patient as this with silent machines.
 pub const fn tempo(patience: Patience) -> Tempo {
     Tempo {
@@ -44,5 +55,6 @@ pub const fn tempo(patience: Patience) -> Tempo {
         retry_every: Duration::from_millis(500),
         begin_within: Duration::from_secs(10),
         patience,
+        lease: None,
     }
 }

@@ -7,8 +7,8 @@ use super::findings::Finding;
 use super::findings::findings;
 use crate::core::caution::Caution;
 use crate::core::evidence::FailureKind;
-use crate::core::judge::Patience;
 use crate::core::pass::Pass;
+use crate::core::pass::Tempo;
 use crate::core::roster::Scope;
 use crate::core::seat::Seat;
 use crate::pass;
@@ -26,8 +26,8 @@ use crate::store::lead::Kind;
 /// How long a sweep waits for what.
 #[derive(Debug, Clone, Copy)]
 pub struct Waits {
-    /// For silent machines.
-    pub patience: Patience,
+    /// For machines, and for how long it grants leases.
+    pub tempo: Tempo,
     /// For what was started to settle.
     pub settle: Duration,
     /// For the lead.
@@ -56,7 +56,7 @@ pub async fn sweep(office: &Office, waits: Waits, caution: Caution, tell: &mut T
         Err(holder) => return Ok(Swept::Busy(holder)),
     };
     let snapshot = layout::read(&*office.store, &office.keys).await?;
-    let mut pass = Pass::new(lead.epoch(), Scope::All, super::tempo(waits.patience), snapshot).with_caution(caution);
+    let mut pass = Pass::new(lead.epoch(), Scope::All, waits.tempo, snapshot).with_caution(caution);
     let means = Means::new(office, lead);
     let ended = pass::run(&mut pass, &means, None, Ending::Settled(waits.settle), tell).await;
     if matches!(ended, Ok(Ended::Finished))
@@ -94,6 +94,7 @@ mod tests {
     use crate::core::cluster::Event;
     use crate::core::cluster::Write;
     use crate::core::judge::BRAKE;
+    use crate::core::judge::Patience;
     use crate::core::time::Timestamp;
     use crate::pass::Clock;
     use crate::remote::ssh;
@@ -118,8 +119,8 @@ mod tests {
         for portion in events.chunks(COMMIT_LIMIT) {
             office.store.commit(vec![], office.keys.changes(portion)).await.unwrap();
         }
-        let patience = Patience { down_after: Duration::ZERO, brake: BRAKE };
-        let waits = Waits { patience, settle: Duration::ZERO, lock_wait: Duration::ZERO };
+        let tempo = crate::control::tempo(Patience { down_after: Duration::ZERO, brake: BRAKE });
+        let waits = Waits { tempo, settle: Duration::ZERO, lock_wait: Duration::ZERO };
         let swept = sweep(&office, waits, Caution::default(), &mut |_, _| ()).await.unwrap();
         assert!(matches!(swept, Swept::Found(found) if found.is_empty()));
         let kept = layout::read_events(&*office.store, &office.keys).await.unwrap();

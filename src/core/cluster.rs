@@ -1,6 +1,7 @@
 //! The cluster as the store knows it: machines, units, what is wanted and where it was put.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::caution::Forced;
 use super::judge::Health;
+use super::lease::Grant;
 use super::time::Timestamp;
 use super::unit::Hash;
 use super::unit::UnitFile;
@@ -315,6 +317,10 @@ pub struct Snapshot {
     pub placements: BTreeMap<UnitName, Placement>,
     /// What was last reported of each unit by each machine.
     pub states: BTreeMap<UnitName, BTreeMap<MachineId, UnitState>>,
+    /// Which machines may run strict units, whoever granted it.
+    pub leases: BTreeMap<MachineId, Grant>,
+    /// The machines of which most must have answered a leader that renews leases while the store is away.
+    pub voters: BTreeSet<MachineId>,
     /// Records that are there and could not be read, by their key. They are absent above, and must not be taken for
     /// absent: see [`Self::is_readable`].
     pub unreadable: BTreeMap<String, Unreadable>,
@@ -340,6 +346,8 @@ pub enum About {
     Machine(MachineId),
     /// A unit file.
     File(Hash),
+    /// Who may run strict units: while that is not known, none is started.
+    Leases,
     /// Something on which no unit depends.
     Unknown,
 }
@@ -363,6 +371,8 @@ impl Snapshot {
             health: std::mem::take(&mut self.health),
             placements: std::mem::take(&mut self.placements),
             states: std::mem::take(&mut self.states),
+            leases: std::mem::take(&mut self.leases),
+            voters: std::mem::take(&mut self.voters),
         };
     }
 
@@ -389,6 +399,13 @@ impl Snapshot {
                     }
                 }
             }
+            Write::Lease(machine, grant) => {
+                self.leases.insert(machine, grant);
+            }
+            Write::NoLease(machine) => {
+                self.leases.remove(&machine);
+            }
+            Write::Voters(voters) => self.voters = voters,
             Write::Log(_) => {}
         }
     }
@@ -405,7 +422,7 @@ impl Snapshot {
             About::Unit(name) => name == unit,
             About::Machine(id) => Some(*id) == machine,
             About::File(file) => Some(*file) == hash,
-            About::Size | About::Unknown => false,
+            About::Size | About::Leases | About::Unknown => false,
         })
     }
 }
@@ -423,6 +440,12 @@ pub enum Write {
     State(UnitName, MachineId, UnitState),
     /// Forgets what a machine reported of a unit.
     NoState(UnitName, MachineId),
+    /// Notes that a machine may hold a lease.
+    Lease(MachineId, Grant),
+    /// Notes that a machine's lease has ended for sure.
+    NoLease(MachineId),
+    /// Sets the machines that vote.
+    Voters(BTreeSet<MachineId>),
     /// Adds to the log of what was done, and why.
     Log(Event),
 }

@@ -8,6 +8,7 @@ pub mod caution;
 pub mod cluster;
 pub mod evidence;
 pub mod judge;
+pub mod lease;
 pub mod order;
 pub mod pass;
 pub mod place;

@@ -17,6 +17,7 @@ use super::unit::Class;
 use super::unit::Requirements;
 use super::unit::UnitFile;
 use super::unit::UnitName;
+use super::unit::UnitType;
 
 /// What a person asks of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +147,9 @@ pub enum BadOrder {
     /// `[X-Fleet]` asks what cannot be.
     #[error("Unit {0}: [X-Fleet] {1}")]
     Requirements(UnitName, BadRequirements),
+    /// `Class=strict` cannot be had for the unit.
+    #[error("Unit {0}: [X-Muster] Class=strict: {1}")]
+    NotStrict(UnitName, &'static str),
     /// `[X-Muster]` asks what cannot be.
     #[error("Unit {0}: [X-Muster] {1}")]
     Class(UnitName, BadClass),
@@ -238,8 +242,17 @@ fn replacement(order: &Order, known: Unit, warnings: &mut Vec<String>) -> Result
 
 /// Refuses a file that could never be placed, and warns of what in it counts for nothing.
 fn check(name: &UnitName, file: &UnitFile, warnings: &mut Vec<String>) -> Result<(), BadOrder> {
-    let (_, ignored) = Requirements::of(name, file).map_err(|error| BadOrder::Requirements(name.clone(), error))?;
-    Class::of(file).map_err(|error| BadOrder::Class(name.clone(), error))?;
+    let (requirements, ignored) =
+        Requirements::of(name, file).map_err(|error| BadOrder::Requirements(name.clone(), error))?;
+    let class = Class::of(file).map_err(|error| BadOrder::Class(name.clone(), error))?;
+    if class == Class::Strict {
+        let why = match (requirements.global, name.kind()) {
+            (true, _) => Some("a global unit runs everywhere at once"),
+            (false, UnitType::Service) => None,
+            (false, _) => Some("only systemd services can be kept from running twice"),
+        };
+        why.map_or(Ok(()), |why| Err(BadOrder::NotStrict(name.clone(), why)))?;
+    }
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
     warnings.extend(file.warnings().iter().map(|warning| format!("WARNING: Unit {name}: {warning}")));
     Ok(())

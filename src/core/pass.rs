@@ -11,6 +11,7 @@
 mod asking;
 mod draining;
 mod judging;
+mod leasing;
 mod noting;
 mod placing;
 mod sending;
@@ -31,6 +32,7 @@ use super::evidence::FailureKind;
 use super::evidence::Phase;
 use super::judge::Patience;
 use super::judge::Verdict;
+use super::lease::Terms;
 use super::place::Asks;
 use super::place::Refusal;
 use super::report::Outcome;
@@ -59,7 +61,12 @@ pub struct Tempo {
     pub begin_within: Duration,
     /// How patient the judge is.
     pub patience: Patience,
+    /// For how long this pass lets machines run strict units; `None` if it starts none.
+    pub lease: Option<Terms>,
 }
+
+/// How long steps that have come in time may wait for the host's lock, and a little more.
+const LOCK_WAIT: Duration = Duration::from_secs(6);
 
 /// How late a pass may be called before it doubts its own view of who has been silent for how long.
 const LATE: Duration = Duration::from_secs(2);
@@ -142,7 +149,7 @@ pub struct Pass {
     noted: BTreeMap<MachineId, BTreeSet<UnitName>>,
     /// Candidates for a placement that have to be looked at first.
     asked: BTreeSet<MachineId>,
-    /// What the store is to be told, and which placements it is being told of.
+    /// What the store is to be told, and which records it is being told of.
     outbox: Vec<Write>,
     committing: Option<Vec<Write>>,
     /// Units whose place the store is being told: nothing is done to them until it has answered.
@@ -157,6 +164,12 @@ pub struct Pass {
     deadline: Option<Timestamp>,
     /// When something was going to happen at the latest.
     expected: Option<Timestamp>,
+    /// The latest end of a lease that was sent to each machine, or that one before us may have sent.
+    lease_ends: BTreeMap<MachineId, Timestamp>,
+    /// Since when no other leader can renew leases behind the store's back.
+    witnessed: Option<Timestamp>,
+    /// Set once the store no longer answers: all that is left to do is to renew leases.
+    keeping: bool,
     deposed: bool,
     stopping: bool,
 }
@@ -191,6 +204,9 @@ impl Pass {
             stale: true,
             deadline: None,
             expected: None,
+            lease_ends: BTreeMap::new(),
+            witnessed: None,
+            keeping: false,
             deposed: false,
             stopping: false,
         }
@@ -257,6 +273,7 @@ impl Pass {
             Input::Tick => {}
             Input::Lost => self.deposed = true,
             Input::Stop => self.stopping = true,
+            Input::Committed(_) if self.keeping => {}
             Input::Committed(taken) => self.committed(taken),
             Input::Visited(machine, Ok(report)) => self.visited(machine, report, now),
             Input::Visited(machine, Err(failure)) => self.lost(machine, &failure, now),
@@ -266,7 +283,9 @@ impl Pass {
             return vec![Output::Deposed];
         }
         let mut outputs: Vec<Output> = self.left.drain(..).map(Output::Leave).collect();
-        if !self.stopping {
+        if self.keeping {
+            self.outbox.clear();
+        } else if !self.stopping {
             self.watch_deadlines(now);
             self.take_seats(now);
             self.ask_neighbours(now, &mut outputs);
@@ -274,12 +293,13 @@ impl Pass {
             self.take_detours(now);
             self.place(now);
             self.take_seats(now);
+            self.keep_leases(now);
         }
         if self.committing.is_none() && !self.outbox.is_empty() {
             let writes = std::mem::take(&mut self.outbox);
-            let placed: Vec<Write> = writes.iter().filter(|write| moved_unit(write).is_some()).cloned().collect();
-            self.moving = placed.iter().filter_map(moved_unit).cloned().collect();
-            self.committing = Some(placed);
+            let records: Vec<Write> = writes.iter().filter(|write| is_record(write)).cloned().collect();
+            self.moving = records.iter().filter_map(moved_unit).cloned().collect();
+            self.committing = Some(records);
             outputs.push(Output::Commit(writes));
         }
         if !self.stopping {
@@ -297,11 +317,16 @@ impl Pass {
     pub fn wake_at(&self) -> Option<Timestamp> {
         let seats = self.seats.values().filter(|seat| seat.flight.is_none());
         let looks = seats.clone().map(|seat| seat.next_look);
+        if self.keeping {
+            return looks.min();
+        }
         let retries = seats.filter(|seat| seat.answers()).flat_map(|seat| seat.setbacks.values());
         let retries = retries.map(|setback| setback.until);
         let judgements = self.seats.values().filter_map(|seat| seat.judge_again);
         let questions = self.next_questions();
-        looks.chain(retries).chain(judgements).chain(questions).chain(self.deadline).chain(self.released).min()
+        let leases = self.lease_wakes();
+        let timed = looks.chain(retries).chain(judgements).chain(questions).chain(leases);
+        timed.chain(self.deadline).chain(self.released).min()
     }
 
     /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing
@@ -317,16 +342,25 @@ impl Pass {
     }
 
     fn committed(&mut self, taken: bool) {
-        let placed = self.committing.take().unwrap_or_default();
+        let records = self.committing.take().unwrap_or_default();
         self.moving.clear();
         if !taken {
             self.deposed = true;
             return;
         }
         // What was decided together fits together; only who found no place may find one now.
-        self.stale |= !placed.is_empty() && !self.refused.is_empty();
-        for write in placed {
-            self.moved(write);
+        self.stale |= records.iter().any(|write| moved_unit(write).is_some()) && !self.refused.is_empty();
+        for write in records {
+            match &write {
+                Write::Lease(machine, _) => self.lease_written(*machine),
+                Write::NoLease(_) => self.lease_ended(),
+                Write::Voters(_) => {}
+                _ => {
+                    self.moved(write);
+                    continue;
+                }
+            }
+            self.snapshot.apply(write);
         }
     }
 
@@ -335,9 +369,11 @@ impl Pass {
         if let Some(refused) = report.refused {
             return self.turned_away(machine, &refused, now);
         }
-        let (steps, through) = seat.land();
+        let flight = seat.land();
+        let (steps, through) = (flight.steps, flight.through);
         seat.conclude(&steps, &report.outcomes, now);
         let whole = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
+        let lease = report.observation.as_ref().and_then(|seen| seen.lease);
         let was_round = seat.evidence.detour.is_some();
         if let Some(seen) = report.observation {
             seat.observe(seen, through, now);
@@ -357,6 +393,10 @@ impl Pass {
         if whole {
             self.note_states(machine);
         }
+        if let Some(lease) = lease {
+            self.lease_seen(machine, lease, now);
+        }
+        self.witness(now);
     }
 
     fn turned_away(&mut self, machine: MachineId, refused: &Refused, now: Timestamp) {
@@ -376,9 +416,14 @@ impl Pass {
 
     fn lost(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
         let Some(seat) = self.seats.get_mut(&machine) else { return };
-        let (steps, through) = seat.land();
+        let Some(flight) = seat.flight.take() else { return };
+        let (acts, through) = (flight.acts(), flight.through);
         seat.next_look = now + self.tempo.retry_every;
         seat.lose(failure.clone(), through, now);
+        if acts {
+            seat.doubt = Some(flight.since + self.tempo.begin_within + LOCK_WAIT);
+        }
+        let steps = flight.steps;
         match through {
             Some(_) => self.left.push(machine),
             None => seat.next_direct = now + asking::DIRECT_EVERY,
@@ -422,6 +467,11 @@ impl Pass {
             self.seats.entry(machine).or_insert_with(|| Seat::new(now));
         }
     }
+}
+
+/// Says whether a write counts only once the store has taken it. What was observed has been taken in when it was.
+const fn is_record(write: &Write) -> bool {
+    matches!(write, Write::Place(..) | Write::Unplace(_) | Write::Lease(..) | Write::NoLease(_) | Write::Voters(_))
 }
 
 /// Returns the unit whose place a write changes.

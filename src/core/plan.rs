@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::cluster::DesiredState;
 use super::cluster::MachineId;
@@ -24,6 +25,8 @@ pub enum Action {
         hash: Hash,
         /// Set when the file has an `[Install]` section.
         install: bool,
+        /// Set when the unit may only run while the machine holds a lease.
+        strict: bool,
     },
     /// Stops the unit and waits.
     Stop,
@@ -111,6 +114,8 @@ pub struct Wanted {
     pub unit: Unit,
     /// Set when the file has an `[Install]` section.
     pub install: bool,
+    /// How long it may take to stop, if it may only run while the machine holds a lease.
+    pub strict: Option<Duration>,
 }
 
 /// Returns the steps that make a machine's units what they should be, in the order in which a visit takes them.
@@ -139,7 +144,7 @@ pub fn steps(
 /// Returns what has to be done to one unit that belongs on a machine.
 fn one_unit(wanted: Wanted, there: Option<&UnitState>) -> Vec<(Action, Reason)> {
     let Unit { hash, desired, restarts } = wanted.unit;
-    let load = Action::Load { hash, install: wanted.install };
+    let load = Action::Load { hash, install: wanted.install, strict: wanted.strict.is_some() };
     let start = (Action::Start { count: restarts }, Reason::WantedLaunched);
     let launch = desired == DesiredState::Launched;
     let mut steps = Vec::new();

@@ -17,6 +17,7 @@ use super::evidence::FailureKind;
 use super::evidence::Phase;
 use super::judge::Health;
 use super::judge::Verdict;
+use super::lease;
 use super::pass::Input;
 use super::pass::Output;
 use super::pass::Pass;
@@ -147,6 +148,7 @@ impl Imagined {
             boot: "played".to_owned(),
             uptime: now.since(Timestamp::ZERO),
             epoch: visit.epoch,
+            lease: visit.lease.as_ref().map(lease::Order::granted),
             units: Some(units.clone()),
         };
         let outcomes = visit.steps.iter().map(|_| Outcome::Done).collect();
@@ -215,7 +217,8 @@ pub fn rehearse(pass: &mut Pass, hosts: &mut Imagined, from: Timestamp) -> Scrip
                 }
             }
         }
-        let Some(next) = pass.wake_at().filter(|at| at.since(from) < LONGEST && !pass.is_settled()) else {
+        let over = pass.is_settled() && !pass.awaits_leases();
+        let Some(next) = pass.wake_at().filter(|at| at.since(from) < LONGEST && !over) else {
             return script;
         };
         now = next.max(now);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::cluster::MachineId;
 use super::cluster::UnitState;
 use super::evidence::Failure;
+use super::lease;
 use super::plan::Step;
 use super::unit::Hash;
 use super::unit::UnitFile;
@@ -21,14 +22,29 @@ pub struct Visit {
     pub epoch: u64,
     /// Set for a look by somebody who does not lead: it changes nothing on the host, and whoever led there still does.
     pub peek: bool,
-    /// The host's uptime after which it must refuse the steps: a script that was stuck in a buffer is not obeyed.
-    pub expires: Option<Duration>,
+    /// When it is too late for the host to obey: a script that was stuck in a buffer is refused.
+    pub expires: Option<Expiry>,
+    /// What to do about the machine's lease, before the steps.
+    pub lease: Option<lease::Order>,
+    /// Set when it must not wait long for units to stop: a lease has to be renewed meanwhile.
+    pub brief: bool,
+    /// Set when a look must wait for whatever an earlier visit still does there.
+    pub settle: bool,
     /// Whether the host's systemd must be told of every new file, or only of those that it knew before.
     pub reload: bool,
     /// What to do, in this order.
     pub steps: Vec<Step>,
     /// The texts of the files that the steps name.
     pub files: BTreeMap<Hash, Arc<UnitFile>>,
+}
+
+/// A moment in the life of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    /// The boot: /proc/sys/kernel/random/boot_id. In any other it is too late.
+    pub boot: String,
+    /// How long the host has then been up.
+    pub uptime: Duration,
 }
 
 /// What a host said of itself.
@@ -42,6 +58,8 @@ pub struct Observation {
     pub uptime: Duration,
     /// The highest epoch it has seen; 0 after a boot.
     pub epoch: u64,
+    /// What came of its lease, if the visit was about it.
+    pub lease: Option<lease::Seen>,
     /// Every unit file under /run/fleet/units, with what systemd says of it; `None` if nothing seems to have changed
     /// since the last look over this connection.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
@@ -69,6 +87,8 @@ pub enum Outcome {
     Done,
     /// It was true before.
     AlreadyTrue,
+    /// It was begun, and the visit could not wait for its end.
+    Begun,
     /// It was tried and refused; what the host said is attached.
     Failed(String),
     /// The connection died first. It may have been done; only the next observation tells.

@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use super::cluster::DesiredState;
 use super::cluster::MachineId;
 use super::cluster::Snapshot;
+use super::lease;
 use super::plan::Reason;
 use super::plan::Wanted;
+use super::unit::Class;
 use super::unit::UnitName;
 
 /// Which units a pass is about.
@@ -36,6 +38,7 @@ pub type Globals = BTreeMap<MachineId, BTreeSet<UnitName>>;
 #[derive(Debug, Clone, Default)]
 pub struct Roster {
     wanted: BTreeMap<MachineId, BTreeMap<UnitName, Wanted>>,
+    strict: BTreeSet<MachineId>,
 }
 
 impl Roster {
@@ -49,7 +52,15 @@ impl Roster {
                 wanted.entry(machine).or_default().insert(name.clone(), unit);
             }
         }
-        Self { wanted }
+        let mut roster = Self { wanted, strict: BTreeSet::new() };
+        roster.strict = roster.machines().filter(|machine| roster.has_strict(*machine)).collect();
+        roster
+    }
+
+    /// Says whether a strict unit is to run on a machine.
+    fn has_strict(&self, machine: MachineId) -> bool {
+        let runs = |wanted: &Wanted| wanted.strict.is_some() && wanted.unit.desired == DesiredState::Launched;
+        self.wanted.get(&machine).is_some_and(|units| units.values().any(runs))
     }
 
     /// Takes a unit that is not global off the machine where it was placed and puts it where it is placed now.
@@ -71,6 +82,13 @@ impl Roster {
         if let Some(machine) = before.filter(|machine| self.wanted.get(machine).is_some_and(BTreeMap::is_empty)) {
             self.wanted.remove(&machine);
         }
+        for machine in before.into_iter().chain(after) {
+            if self.has_strict(machine) {
+                self.strict.insert(machine);
+            } else {
+                self.strict.remove(&machine);
+            }
+        }
     }
 
     /// Returns what belongs on a machine.
@@ -83,6 +101,11 @@ impl Roster {
         self.wanted.get(&machine)?.get(unit)
     }
 
+    /// Returns the machines that strict units are to run on.
+    pub fn strict_machines(&self) -> impl Iterator<Item = MachineId> {
+        self.strict.iter().copied()
+    }
+
     /// Returns the machines that something belongs on.
     pub fn machines(&self) -> impl Iterator<Item = MachineId> {
         self.wanted.keys().copied()
@@ -93,7 +116,8 @@ impl Roster {
 fn wanted_of(snapshot: &Snapshot, name: &UnitName) -> Option<Wanted> {
     let unit = snapshot.units.get(name).filter(|unit| unit.desired != DesiredState::Inactive)?;
     let file = snapshot.files.get(&unit.hash)?;
-    Some(Wanted { unit: *unit, install: file.has_install() })
+    let strict = (Class::binding(file) == Class::Strict).then(|| lease::stop_of(file));
+    Some(Wanted { unit: *unit, install: file.has_install(), strict })
 }
 
 /// Says why a unit that is on a machine and does not belong there has to go. One that is to be somewhere and has no

@@ -15,6 +15,7 @@ use super::judge::Detour;
 use super::judge::Evidence;
 use super::judge::Verdict;
 use super::plan::Step;
+use super::report::Expiry;
 use super::report::Observation;
 use super::report::Outcome;
 use super::time::Timestamp;
@@ -40,6 +41,12 @@ pub struct Seat {
     pub uptime: Option<(Timestamp, Duration)>,
     /// The trip that is under way.
     pub flight: Option<Flight>,
+    /// When the latest trip left that came back.
+    pub heard: Option<Timestamp>,
+    /// Set while steps that nobody knows the end of may still begin or go on there: until then.
+    pub doubt: Option<Timestamp>,
+    /// What is known of its lease.
+    pub lease: Hold,
     /// Set when what it needs may have changed since its steps were last worked out.
     pub unplanned: bool,
     /// Set when one of its steps waits for something to happen on another machine.
@@ -58,15 +65,35 @@ pub struct Seat {
     pub setbacks: BTreeMap<UnitName, Setback>,
 }
 
+/// What a leader knows of a machine's lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hold {
+    /// When the latest renewal left that the host confirmed.
+    pub renewed: Option<Timestamp>,
+    /// Why the host would not hold it the last time.
+    pub refused: Option<&'static str>,
+}
+
 /// A trip that is under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Flight {
     /// What it is to do; nothing for a look.
     pub steps: Vec<Step>,
+    /// Set when it waits for what an earlier one still does there.
+    pub settle: bool,
+    /// Set when it grants a lease.
+    pub lease: bool,
     /// When it left.
     pub since: Timestamp,
     /// The neighbour that it goes through, if it does not go directly.
     pub through: Option<MachineId>,
+}
+
+impl Flight {
+    /// Says whether something may be done there because of it.
+    pub const fn acts(&self) -> bool {
+        self.lease || !self.steps.is_empty()
+    }
 }
 
 /// A step that was refused.
@@ -93,6 +120,9 @@ impl Seat {
             boot: String::new(),
             uptime: None,
             flight: None,
+            heard: None,
+            doubt: None,
+            lease: Hold::default(),
             unplanned: true,
             waits: false,
             judge_again: None,
@@ -124,9 +154,14 @@ impl Seat {
         self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing)
     }
 
-    /// Notes that the trip under way has ended, and returns its steps and the neighbour that it went through.
-    pub fn land(&mut self) -> (Vec<Step>, Option<MachineId>) {
-        self.flight.take().map(|flight| (flight.steps, flight.through)).unwrap_or_default()
+    /// Notes that the trip under way has come back, and returns it.
+    pub fn land(&mut self) -> Flight {
+        let flight = self.flight.take().unwrap_or_default();
+        self.heard = Some(flight.since);
+        if flight.settle {
+            self.doubt = None;
+        }
+        flight
     }
 
     /// Notes what the machine said of itself, and returns what it had said of its units before.
@@ -167,8 +202,15 @@ impl Seat {
     /// Returns the host's uptime from which on it must refuse steps that are sent now and given up `within` that time.
     ///
     /// Its uptime was at least this when the answer came, so the host may refuse a little early and never late.
-    pub fn expiry(&self, now: Timestamp, within: Duration) -> Option<Duration> {
-        self.uptime.map(|(heard, uptime)| uptime + now.since(heard) + within)
+    pub fn expiry(&self, now: Timestamp, within: Duration) -> Option<Expiry> {
+        let (heard, uptime) = self.uptime?;
+        Some(Expiry { boot: self.boot.clone(), uptime: uptime + now.since(heard) + within })
+    }
+
+    /// Says whether nothing but what was last seen there can be there: every step that was sent has ended.
+    pub fn is_certain(&self) -> bool {
+        let acts = self.flight.as_ref().is_some_and(|flight| !flight.steps.is_empty());
+        self.answers() && self.units.is_some() && self.doubt.is_none() && !acts
     }
 
     /// Notes how a trip's steps ended. Of several for one unit the first that failed tells.

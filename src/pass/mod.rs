@@ -3,6 +3,7 @@
 //! It decides nothing. What to do comes from [`crate::core::pass::Pass`], and every way of running muster goes through
 //! [`run`].
 
+mod keep;
 mod rehearse;
 mod trips;
 mod visit;
@@ -34,6 +35,7 @@ use crate::store::layout::EVENTS_KEPT;
 use crate::store::layout::Keys;
 use crate::store::lead::Lead;
 
+pub use keep::keep;
 pub use rehearse::rehearse;
 use trips::Trips;
 pub use visit::visit;

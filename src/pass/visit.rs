@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
+use crate::core::lease;
 use crate::core::plan::Action;
 use crate::core::report::Report;
 use crate::core::report::Visit;
@@ -34,7 +35,7 @@ pub async fn visit(remote: &dyn Remote, target: &Target, visit: &Visit, glance: 
 
 fn limit(visit: &Visit) -> Duration {
     if visit.steps.is_empty() {
-        return LOOK_LIMIT;
+        return if visit.lease.is_some() { lease::TRIP } else { LOOK_LIMIT };
     }
     let stops = visit.steps.iter().any(|step| matches!(step.action, Action::Stop | Action::Unload));
     let units = u32::try_from(visit.steps.len()).unwrap_or(u32::MAX);

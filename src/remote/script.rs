@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::core::lease::Order;
+use crate::core::lease::STOP;
 use crate::core::plan::Action;
+use crate::core::report::Expiry;
 use crate::core::report::Visit;
 
 /// The functions that every visit's script starts with.
@@ -19,6 +22,9 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// No leader's number is higher, and every shell can count this far.
 const WHOEVER_LEADS: u64 = i64::MAX.unsigned_abs();
+
+/// How long it waits on a machine that holds a lease: the next renewal must not come too late for that.
+const BRIEF_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A word that has a NUL in it, which no shell can be given. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,17 +51,24 @@ pub fn write(visit: &Visit, nonce: u64, glance: bool, root: &str) -> Result<Scri
     let end = format!("{mark} end");
     let mut body = String::with_capacity(PRELUDE.len() + 1024);
     // Writing to a String cannot fail.
-    let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_patience={}", quote(root)?, STOP_PATIENCE.as_secs());
+    let patience = if visit.brief { BRIEF_PATIENCE } else { STOP_PATIENCE };
+    let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_patience={}", quote(root)?, patience.as_secs());
     body.push_str(PRELUDE);
     let machine = visit.machine.map(|id| id.to_string()).unwrap_or_default();
-    let expires = visit.expires.map_or(0, |uptime| uptime.as_secs().max(1));
+    let expires = match &visit.expires {
+        Some(Expiry { boot, uptime }) => format!("{} {}", uptime.as_secs().max(1), quote(boot)?),
+        None => "0".to_owned(),
+    };
     let epoch = if visit.peek { WHOEVER_LEADS } else { visit.epoch };
     let _ = writeln!(body, "if m_admit '{machine}' {epoch} {expires}; then");
     if visit.steps.is_empty() {
-        let claim = if visit.peek { None } else { Some(visit.epoch) };
-        write_look(&mut body, claim, glance);
+        write_look(&mut body, visit, glance);
     } else {
         let _ = writeln!(body, "if m_claim {}; then", visit.epoch);
+        if visit.brief {
+            body.push_str("m_say brief\n");
+        }
+        write_lease(&mut body, visit);
         write_steps(&mut body, visit)?;
         body.push_str("m_look; m_glance; m_last=$m_seen; exec 9>&-; fi\n");
     }
@@ -64,16 +77,31 @@ pub fn write(visit: &Visit, nonce: u64, glance: bool, root: &str) -> Result<Scri
 }
 
 /// A look claims the host for a new leader too, so that the old one is turned away from then on; a peek claims nothing.
-fn write_look(body: &mut String, claim: Option<u64>, glance: bool) {
-    let _ = match claim {
-        Some(epoch) => {
-            writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} && exec 9>&-; }}; then")
-        }
-        None => writeln!(body, "if :; then"),
-    };
+fn write_look(body: &mut String, visit: &Visit, glance: bool) {
+    let epoch = visit.epoch;
+    if visit.peek {
+        body.push_str("if :; then\n");
+    } else if visit.settle || visit.lease.is_some() {
+        let _ = writeln!(body, "if m_claim {epoch}; then");
+        write_lease(body, visit);
+        body.push_str("exec 9>&-\n");
+    } else {
+        let _ = writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} && exec 9>&-; }}; then");
+    }
     body.push_str("m_glance\n");
     let unchanged = if glance { "[ \"$m_seen\" = \"${m_last-}\" ]" } else { "false" };
     let _ = writeln!(body, "if {unchanged}; then m_say same; else m_last=$m_seen; m_look; fi\nfi");
+}
+
+fn write_lease(body: &mut String, visit: &Visit) {
+    match &visit.lease {
+        None => {}
+        Some(Order::Hold { until, length }) => {
+            let (until, length) = (until.as_secs(), length.as_secs());
+            let _ = writeln!(body, "m_lease {until} {length}");
+        }
+        Some(Order::Release) => body.push_str("m_release\n"),
+    }
 }
 
 fn write_steps(body: &mut String, visit: &Visit) -> Result<(), Unquotable> {
@@ -88,9 +116,14 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), Unquotable> {
     };
     call("m_unload", names(|action| action == Action::Unload)?);
     for step in &visit.steps {
-        let Action::Load { hash, .. } = step.action else { continue };
+        let Action::Load { hash, strict, .. } = step.action else { continue };
         let text = visit.files.get(&hash).map_or("", |file| file.text());
-        call("m_write", format!(" {} {}", quote(step.unit.as_str())?, quote(text)?));
+        let write = if strict {
+            format!("m_guard {} {} && m_write", quote(step.unit.as_str())?, STOP.as_secs())
+        } else {
+            "m_write".to_owned()
+        };
+        call(&write, format!(" {} {}", quote(step.unit.as_str())?, quote(text)?));
     }
     let load = if visit.reload { "m_load always" } else { "m_load known" };
     call(load, names(|action| matches!(action, Action::Load { .. }))?);

@@ -65,7 +65,7 @@ m_unload() {
   [ $# -gt 0 ] || return 0
   m_each unload "disable --runtime" "$@"
   systemctl reset-failed -- "$@" 2>/dev/null
-  for m_u in "$@"; do shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u"; done
+  for m_u in "$@"; do shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u" "$m_system/$m_u.d/50-muster-strict.conf"; done
   rm -f -- "$@" 2>/dev/null
 }
 m_start() {
@@ -76,6 +76,69 @@ m_start() {
   for m_u in "$@"; do
     case $m_out in *" $m_u:"*) rm -f -- "$m_run/launched/$m_u" ;; esac
   done
+}
+# A strict unit only starts while the host holds a lease, and stops with it. What could keep it alive beyond that is
+# overruled.
+m_guard() {
+  mkdir -p "$m_system/$1.d" && printf '%s\n' '[Unit]' Requisite=muster-lease.target After=muster-lease.target '[Service]' \
+    "TimeoutStopSec=$2" KillMode=control-group SendSIGKILL=yes FinalKillSignal=SIGKILL \
+    TimeoutStopFailureMode=terminate >"$m_system/$1.d/50-muster-strict.conf" && return
+  m_say said load "$1" "cannot write to $m_system: is /run full?"
+  return 1
+}
+# Puts a unit of our own there, if it is not there as it is now.
+m_own() {
+  m_there=; [ -e "$m_system/$1" ] && read -r m_there <"$m_system/$1"
+  [ "$m_there" = "# $m_form" ] && return
+  m_u=$1; shift
+  printf '%s\n' "# $m_form" "$@" >"$m_system/$m_u" && m_reload=y
+}
+# The sleeper ends at an uptime, not after a time, so that whatever comes late ends no later. PID 1 has the last word.
+m_lease_units() {
+  m_form="muster lease 1, $1 s" m_reload=
+  m_own muster-fence.target '[Unit]' Description='No lease: strict units are stopped' DefaultDependencies=no \
+    Conflicts=muster-lease.target &&
+  m_own muster-lease.target '[Unit]' Description='Strict units may run' DefaultDependencies=no &&
+  m_own muster-lease.service '[Unit]' Description='Lease for strict units' DefaultDependencies=no StartLimitIntervalSec=0 \
+    OnFailure=muster-fence.target OnFailureJobMode=replace-irreversibly '[Service]' Type=exec KillMode=mixed TimeoutStopSec=1 \
+    OOMScoreAdjust=-1000 "RuntimeMaxSec=$(($1 + 1))" \
+    "ExecStart=/bin/sh -c 'read -r e <$m_run/lease; read -r u r </proc/uptime; sleep \$\$((e - \$\${u%%%%.*} - 1)); exit 1'" || return
+  [ -z "$m_reload" ] || systemctl daemon-reload
+}
+# The arguments: the uptime at which it ends, and its length.
+m_lease() {
+  [ "${m_up%%.*}" -lt "$1" ] || { m_say lease late; return; }
+  m_old=0; [ -e "$m_run/lease" ] && read -r m_old <"$m_run/lease"
+  [ "$m_old" -gt "$1" ] || m_old=$1
+  mkdir -p "$m_system" && m_lease_units "$2" && printf '%s\n' "$m_old" >"$m_run/lease.new" &&
+    mv -f "$m_run/lease.new" "$m_run/lease" || { m_say lease unwritable; return; }
+  m_word=held
+  m_is_leased || {
+    m_word=granted m_last=
+    m_unmark
+    systemctl stop muster-fence.target
+    systemctl reset-failed muster-lease.service muster-fence.target
+    systemctl start muster-lease.target
+  } >/dev/null 2>&1
+  systemctl restart muster-lease.service >/dev/null 2>&1
+  if m_is_leased; then m_say lease $m_word; else m_say lease systemd; fi
+}
+# What was stopped for want of a lease counts as not started, so that it is started again. What is meant to end is not.
+m_unmark() {
+  for m_u in "$m_system"/*.d/50-muster-strict.conf; do
+    m_u=${m_u%.d/*} m_u=${m_u##*/}
+    [ -e "$m_run/launched/$m_u" ] || continue
+    case $(systemctl is-active -- "$m_u") in active|activating|reloading) continue ;; esac
+    grep -q '^Type *= *oneshot' "$m_units/$m_u" || rm -f -- "$m_run/launched/$m_u"
+  done
+}
+m_is_leased() {
+  [ "$(systemctl is-active muster-lease.target muster-lease.service)" = "active${m_nl}active" ]
+}
+m_release() {
+  systemctl stop muster-lease.target muster-lease.service >/dev/null 2>&1
+  rm -f "$m_run/lease"
+  m_say lease released
 }
 # Holds the host's lock for the rest of the visit, unless a later leader has been here.
 m_claim() {
@@ -103,11 +166,12 @@ m_greet() {
   m_recall
   m_say host "${m_id:--}" "${m_boot:--}" "${m_up:-0}" "$m_epoch"
 }
-# The arguments: who must be there ("" for anybody), the leader's number, the uptime after which it is too late (0: never).
+# The arguments: who must be there ("" for anybody), the leader's number, the uptime after which it is too late (0: never)
+# and the boot that it is of.
 m_admit() {
   m_greet || return
   [ -z "$1" ] || [ "$m_id" = "$1" ] || { m_say refused machine "$m_id"; return 1; }
-  [ "$3" -eq 0 ] || [ "${m_up%%.*}" -lt "$3" ] || { m_say refused late; return 1; }
+  [ "$3" -eq 0 ] || { [ "${m_up%%.*}" -lt "$3" ] && [ "$m_boot" = "$4" ]; } || { m_say refused late; return 1; }
   [ "$m_epoch" -le "$2" ] || { m_say refused epoch "$m_epoch"; return 1; }
 }
 # A look that starts no process: the files there, and the first process of each. It only tells that something changed.
@@ -148,7 +212,7 @@ M_EOF
   fi
   cd /
 }
-m_units=$m_root/run/fleet/units m_run=$m_root/run/muster
+m_units=$m_root/run/fleet/units m_run=$m_root/run/muster m_system=$m_root/run/systemd/system
 m_nl='
 '
 m_cgroup=/sys/fs/cgroup/system.slice

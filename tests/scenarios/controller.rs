@@ -12,6 +12,7 @@ use muster::core::evidence::FailureKind;
 use muster::core::evidence::Phase;
 use muster::core::judge::BRAKE;
 use muster::core::judge::Patience;
+use muster::core::lease::Terms;
 use muster::core::pass::Input;
 use muster::core::pass::Output;
 use muster::core::pass::Pass;
@@ -23,6 +24,7 @@ use muster::core::roster::Scope;
 use muster::core::time::Timestamp;
 use muster::core::unit::UnitName;
 
+use super::dice::Dice;
 use super::network::Parcel;
 use super::network::Trip;
 use super::network::View;
@@ -57,8 +59,33 @@ pub(super) struct Way {
     seen: Option<Observation>,
 }
 
+/// A clock that is wrong and runs at a speed of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    ahead: u64,
+    drift: u64,
+}
+
+impl Clock {
+    pub(super) fn new(dice: &mut Dice) -> Self {
+        Self { ahead: dice.between(0, 120_000), drift: dice.drift() }
+    }
+
+    pub(super) fn read(self, now: u64) -> Timestamp {
+        Timestamp::from_millis(now * self.drift / 1_000_000 + self.ahead)
+    }
+
+    /// Returns when the clock will read this.
+    pub(super) fn at(self, time: Timestamp) -> u64 {
+        (time.as_millis().saturating_sub(self.ahead) * 1_000_000).div_ceil(self.drift)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Controller {
+    pub(super) clock: Clock,
+    /// Set when it no longer leads and only renews leases.
+    kept: bool,
     pub(super) is_daemon: bool,
     pub(super) life: u64,
     pub(super) pass: Option<Pass>,
@@ -79,8 +106,10 @@ pub(super) struct Controller {
 }
 
 impl Controller {
-    pub(super) fn new(_index: usize, is_daemon: bool, hosts: usize) -> Self {
+    pub(super) fn new(is_daemon: bool, hosts: usize, clock: Clock) -> Self {
         Self {
+            clock,
+            kept: false,
             is_daemon,
             life: 0,
             pass: None,
@@ -100,15 +129,18 @@ impl Controller {
 }
 
 impl World {
-    fn tempo(&self) -> Tempo {
+    fn tempo(&self, is_daemon: bool) -> Tempo {
         let down_after = if self.mutant == Mutant::NoPatience { 0 } else { DOWN_AFTER };
-        Tempo {
+        let tempo = Tempo {
             look_every: Duration::from_secs(3),
             whole_look_every: Duration::from_secs(15),
             retry_every: Duration::from_secs(1),
             begin_within: Duration::from_secs(10),
             patience: Patience { down_after: Duration::from_millis(down_after), brake: BRAKE },
-        }
+            lease: None,
+        };
+        let terms = Terms::of_controller(Duration::from_secs(16), &tempo).unwrap();
+        Tempo { lease: is_daemon.then_some(terms), ..tempo }
     }
 
     /// Begins a pass if the lead is free.
@@ -116,10 +148,14 @@ impl World {
         let life = self.watch.count();
         let Some(leader) = self.store.take_lead(index, life, self.now) else { return false };
         self.note(format_args!("c{index} leads, epoch {}, {scope:?}", leader.epoch));
-        let tempo = self.tempo();
+        let tempo = self.tempo(self.controllers[index].is_daemon);
+        let mut snapshot = self.store.snapshot.clone();
+        if self.mutant == Mutant::GrantsAreForgotten {
+            snapshot.leases.clear();
+        }
         let controller = &mut self.controllers[index];
-        controller.pass =
-            Some(Pass::new(leader.epoch, scope, tempo, self.store.snapshot.clone()).with_caution(caution()));
+        controller.pass = Some(Pass::new(leader.epoch, scope, tempo, snapshot).with_caution(caution()));
+        controller.kept = false;
         controller.life = life;
         controller.began = self.now;
         controller.valid_until = self.now + TTL * 2 / 3;
@@ -137,10 +173,17 @@ impl World {
     pub(super) fn give_up(&mut self, index: usize, why: &str) {
         self.note(format_args!("c{index} gives up: {why}"));
         let controller = &mut self.controllers[index];
-        controller.pass = None;
+        let keeps = controller.is_daemon && !controller.kept;
+        controller.pass.take_if(|pass| !keeps || !pass.holds_leases());
+        controller.kept = controller.pass.is_some();
+        controller.committing = false;
         controller.held.clear();
         let life = controller.life;
         self.store.release_lead(life);
+        if let Some(pass) = &mut self.controllers[index].pass {
+            pass.keep();
+            self.feed(index, Input::Tick);
+        }
     }
 
     /// Tells a controller something, at once or when it is awake again.
@@ -227,7 +270,7 @@ impl World {
     fn campaign(&mut self, index: usize) {
         let controller = &self.controllers[index];
         let (life, is_daemon) = (controller.life, controller.is_daemon);
-        if controller.pass.is_some() {
+        if controller.pass.is_some() && !controller.kept {
             let kept = self.store.keep_lead(life, self.now);
             let controller = &mut self.controllers[index];
             if kept {
@@ -238,7 +281,11 @@ impl World {
             return self.after(TTL / 3, Event::Tell(index, News::Campaign));
         }
         if is_daemon {
-            self.lead(index, Scope::All);
+            if !self.lead(index, Scope::All) && self.store.is_led(self.now) && !self.store.away {
+                let controller = &mut self.controllers[index];
+                controller.pass = None;
+                controller.kept = false;
+            }
             self.after(1_000, Event::Tell(index, News::Campaign));
         }
     }
@@ -253,7 +300,7 @@ impl World {
     }
 
     fn feed(&mut self, index: usize, input: Input) {
-        let now = Timestamp::from_millis(self.now);
+        let now = self.controllers[index].clock.read(self.now);
         let Some(pass) = &mut self.controllers[index].pass else { return };
         let outputs = pass.handle(input, now);
         let decided = self.now;
@@ -273,7 +320,7 @@ impl World {
     fn plan_wake(&mut self, index: usize) {
         let controller = &mut self.controllers[index];
         let Some(at) = controller.pass.as_ref().and_then(Pass::wake_at) else { return };
-        let at = at.as_millis().max(self.now);
+        let at = controller.clock.at(at).max(self.now);
         if controller.wake.is_none_or(|wake| at < wake) {
             controller.wake = Some(at);
             let life = controller.life;

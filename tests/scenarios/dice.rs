@@ -31,6 +31,11 @@ impl Dice {
         self.roll() % 1000 < per_mille
     }
 
+    /// Returns the speed of a clock that is not quite right, in millionths.
+    pub(super) fn drift(&mut self) -> u64 {
+        self.between(995_000, 1_005_000)
+    }
+
     /// Nearly always short, now and then long.
     pub(super) fn delay(&mut self, short: (u64, u64), long: (u64, u64), long_per_mille: u64) -> u64 {
         let (low, high) = if self.chance(long_per_mille) { long } else { short };

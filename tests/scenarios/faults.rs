@@ -121,14 +121,14 @@ impl World {
         self.hosts[host].frozen = false;
         for trip in std::mem::take(&mut self.hosts[host].buffer) {
             let delay = self.dice.between(0, 3_000);
-            self.after(delay, Event::Arrive(Parcel::There(trip)));
+            self.after(delay, Event::Arrive(Box::new(Parcel::There(trip))));
         }
     }
 
     fn heal(&mut self, controller: usize, host: usize) {
         for parcel in self.network.heal(controller, host) {
             let delay = self.dice.between(0, 3_000);
-            self.after(delay, Event::Arrive(parcel));
+            self.after(delay, Event::Arrive(Box::new(parcel)));
         }
     }
 
@@ -136,7 +136,7 @@ impl World {
     fn plant(&mut self, host: usize) {
         let known = self.dice.chance(300);
         let unit = if known { self.units[0].clone() } else { "ghost.service".parse().unwrap() };
-        let hash = self.files[0].hash();
+        let hash = self.files[0][0].hash();
         if !self.hosts[host].up || self.hosts[host].copies.contains_key(&unit) {
             return;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use muster::core::cluster::MachineId;
 use muster::core::cluster::UnitState;
+use muster::core::lease::Seen;
 use muster::core::plan::Action;
 use muster::core::report::Observation;
 use muster::core::report::Outcome;
@@ -60,6 +61,7 @@ impl Run {
 pub(super) struct Job {
     pub(super) trip: Trip,
     pub(super) began: u64,
+    pub(super) lease: Option<Seen>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,12 @@ pub(super) struct Host {
     /// What /run/muster/epoch says.
     pub(super) epoch: u64,
     pub(super) copies: BTreeMap<UnitName, Copy>,
+    /// How fast its clock runs, in millionths.
+    drift: u64,
+    /// The uptime at which its lease ends, in milliseconds.
+    pub(super) lease: Option<u64>,
+    /// Set when its lease ended while it stood still, until what depended on it is gone.
+    pub(super) overdue: bool,
     pub(super) job: Option<Job>,
     pub(super) frozen: bool,
     pub(super) sshd: bool,
@@ -87,7 +95,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(index: usize) -> Self {
+    pub(super) fn new(index: usize, drift: u64) -> Self {
         Self {
             machine: machine(index),
             up: true,
@@ -95,6 +103,9 @@ impl Host {
             booted_at: 0,
             epoch: 0,
             copies: BTreeMap::new(),
+            drift,
+            lease: None,
+            overdue: false,
             job: None,
             frozen: false,
             sshd: true,
@@ -110,7 +121,7 @@ impl Host {
     /// The power goes: what was in /run and in memory is gone.
     pub(super) fn cut_power(&mut self) {
         let (index, boot) = (self.machine, self.boot);
-        *self = Self { machine: index, boot: boot + 1, up: false, ..Self::new(0) };
+        *self = Self { machine: index, boot: boot + 1, up: false, ..Self::new(0, self.drift) };
     }
 
     /// Says whether its sshd lets anybody in.
@@ -119,7 +130,12 @@ impl Host {
     }
 
     pub(super) fn uptime(&self, now: u64) -> Duration {
-        Duration::from_millis(now.saturating_sub(self.booted_at))
+        Duration::from_millis(now.saturating_sub(self.booted_at) * self.drift / 1_000_000)
+    }
+
+    /// Returns when its uptime will be this.
+    pub(super) const fn at(&self, uptime: u64) -> u64 {
+        self.booted_at + uptime * 1_000_000 / self.drift
     }
 
     /// Says why the host does nothing of a visit, if so: the machine, the uptime, then the epoch.
@@ -127,7 +143,9 @@ impl Host {
         if visit.machine.is_some_and(|machine| machine != self.machine) {
             return Some(Refused::OtherMachine(self.machine.to_string()));
         }
-        let late = visit.expires.is_some_and(|at| self.uptime(now).as_secs() >= at.as_secs().max(1));
+        let late = visit.expires.as_ref().is_some_and(|at| {
+            self.uptime(now).as_secs() >= at.uptime.as_secs().max(1) || at.boot != format!("boot-{}", self.boot)
+        });
         if late && !trusting.lateness {
             return Some(Refused::TooLate);
         }
@@ -147,6 +165,7 @@ impl Host {
             boot: format!("boot-{}", self.boot),
             uptime: self.uptime(now),
             epoch: self.epoch,
+            lease: None,
             units,
         }
     }
@@ -157,6 +176,7 @@ impl Host {
             boot: format!("boot-{}", self.boot),
             uptime: self.uptime(now),
             epoch: self.epoch,
+            lease: None,
             units: None,
         };
         Report { outcomes: Vec::new(), refused: Some(refused), observation: Some(observation) }
@@ -179,7 +199,13 @@ impl Host {
                 }
             };
             let said = || complaints.get(&step.unit).cloned().unwrap_or_else(|| "it is not so".to_owned());
-            if good { Outcome::Done } else { Outcome::Failed(said()) }
+            let stops = matches!(step.action, Action::Stop | Action::Unload);
+            let stopping = there.is_some_and(|copy| matches!(copy.run, Run::Stopping { .. }));
+            match good {
+                true => Outcome::Done,
+                false if stops && stopping && visit.brief => Outcome::Begun,
+                false => Outcome::Failed(said()),
+            }
         };
         visit.steps.iter().map(outcome).collect()
     }

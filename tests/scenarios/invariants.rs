@@ -9,6 +9,8 @@ use muster::core::unit::UnitName;
 
 use super::controller::DOWN_AFTER;
 use super::controller::caution;
+use super::host::Copy;
+use super::host::Host;
 use super::host::Run;
 use super::host::state;
 use super::network::Trip;
@@ -26,7 +28,7 @@ const GREETED_WITHIN: u64 = 5_000;
 const GREETED_AT_MOST: usize = 4;
 
 /// Steps may begin so long after they were decided: what they may be on their way, in whole seconds of the host's.
-const BEGIN_WITHIN: u64 = 11_000;
+const BEGIN_WITHIN: u64 = 11_200;
 
 /// Within this time a unit that runs twice, both times on machines that are well, is stopped on one: the stop may take
 /// 30 s, and the leader may have to be told a few times.
@@ -114,6 +116,25 @@ impl World {
             }
         }
         self.look_for_twins();
+        self.look_for_strict_twins();
+    }
+
+    /// A strict unit never runs twice, whatever happens. A host that stood still beyond the end of its lease is not
+    /// promised for: until it has stopped what depended on it, it does not count.
+    fn look_for_strict_twins(&mut self) {
+        let runs = |copy: &Copy| copy.run.is_there() && self.is_strict(copy.hash);
+        let over: Vec<bool> = self.hosts.iter().map(|host| !host.copies.values().any(runs)).collect();
+        for (host, over) in self.hosts.iter_mut().zip(over) {
+            host.overdue &= !over;
+        }
+        let runs = |copy: &Copy| copy.run.is_there() && self.is_strict(copy.hash);
+        let counts = |host: &&Host| host.up && !host.frozen && !host.overdue;
+        let twice = self.units.iter().skip(1).step_by(2).find(|unit| {
+            self.hosts.iter().filter(counts).filter(|host| host.copies.get(*unit).is_some_and(runs)).count() > 1
+        });
+        if let Some(unit) = twice.cloned() {
+            self.watch.accuse(format!("{unit} is strict and runs twice"));
+        }
     }
 
     /// A neighbour is about to look at a host: sshd may never see so many at once that it counts them.
@@ -150,8 +171,7 @@ impl World {
 
     fn look_for_twins(&mut self) {
         for unit in self.units.clone() {
-            let there =
-                |host: &super::host::Host| host.up && host.copies.get(&unit).is_some_and(|copy| copy.run.is_there());
+            let there = |host: &Host| host.up && host.copies.get(&unit).is_some_and(|copy| copy.run.is_there());
             let hosts: Vec<usize> = (0..self.hosts.len()).filter(|index| there(&self.hosts[*index])).collect();
             let leader = self.store.leader.filter(|leader| self.now < leader.until && !self.store.away);
             let free = leader.is_some_and(|leader| {
@@ -222,8 +242,9 @@ impl World {
             return;
         };
         let host = self.hosts.iter().position(|host| host.machine == from.machine).unwrap();
-        let decided = to.since.as_millis();
-        let heard = |at: u64| at <= decided && decided < at + DOWN_AFTER;
+        let decided = self.controllers[c].clock.at(to.since);
+        // Less what the clock may be fast.
+        let heard = |at: u64| at <= decided && decided + 200 < at + DOWN_AFTER;
         let answered = self.controllers[c].ways[host].answered.is_some_and(heard);
         let in_reach = self.could_reach(c, host, decided.saturating_sub(KNOWN_WITHIN));
         let drained = self.store.was_drained(from.machine, decided.saturating_sub(KNOWN_WITHIN));
@@ -271,16 +292,20 @@ impl World {
         }
     }
 
-    /// A host stops a unit that runs, for it belongs elsewhere: if the machine is being drained it must have started there.
+    /// A host stops a unit that runs, for it belongs elsewhere: if the machine is being drained it must have started there,
+    /// unless it is strict.
     fn check_handover(&mut self, trip: &Trip, unit: &UnitName) {
         let host = &self.hosts[trip.host];
         let record = &self.store.snapshot.machines[&host.machine];
         let right = trip.view.get(unit).is_some_and(|seen| *seen == view(&self.store.snapshot, unit));
         let Some((Some(wanted), Some(to))) = trip.view.get(unit).filter(|_| right && record.draining) else { return };
-        let over = record.drain_by.is_some_and(|by| by.as_millis() <= trip.decided);
+        // The deadline is a time of day, and the controller goes by its own clock.
+        let clock = self.controllers[trip.controller].clock;
+        let over = record.drain_by.is_some_and(|by| by <= clock.read(trip.decided));
         let to = self.hosts.iter().find(|host| host.machine == *to).unwrap();
         let never = to.up && to.booted_at < trip.decided.saturating_sub(KNOWN_WITHIN) && !to.copies.contains_key(unit);
-        if wanted.desired == DesiredState::Launched && to.machine != host.machine && !over && never {
+        let strict = self.is_strict(wanted.hash);
+        if wanted.desired == DesiredState::Launched && to.machine != host.machine && !over && never && !strict {
             let what = format!("h{} stops {unit}, which has not started elsewhere", trip.host);
             self.watch.accuse(what);
         }
@@ -322,7 +347,7 @@ impl World {
         {
             return Some("the leader is not done".to_owned());
         }
-        let steps = |host: &super::host::Host| {
+        let steps = |host: &Host| {
             let flight =
                 pass.seat(host.machine).is_none_or(|seat| seat.flight.as_ref().is_some_and(|f| !f.steps.is_empty()));
             flight || host.job.is_some() || !host.up || pass.setbacks().next().is_some()
@@ -364,7 +389,7 @@ impl World {
         }
         let strangers =
             self.hosts.iter().flat_map(|host| host.copies.keys()).any(|unit| !snapshot.units.contains_key(unit));
-        let doubted = |host: &super::host::Host| {
+        let doubted = |host: &Host| {
             snapshot
                 .health
                 .get(&host.machine)

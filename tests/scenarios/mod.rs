@@ -133,3 +133,18 @@ fn a_leader_that_does_not_listen_to_neighbours_is_found_out() {
 fn acting_before_the_store_agrees_is_found_out() {
     catch(Mutant::ActsBeforeCommit);
 }
+
+#[test]
+fn leases_that_count_from_their_arrival_are_found_out() {
+    catch(Mutant::LeasesCountFromArrival);
+}
+
+#[test]
+fn forgetting_who_was_granted_a_lease_is_found_out() {
+    catch(Mutant::GrantsAreForgotten);
+}
+
+#[test]
+fn hosts_that_go_on_without_a_lease_are_found_out() {
+    catch(Mutant::LeasesBindNobody);
+}

@@ -40,8 +40,11 @@ impl World {
             return self.drain_or_open();
         }
         let verb = VERBS[self.dice.index(VERBS.len())];
-        let unit = self.units[self.dice.index(self.units.len())].clone();
-        let file = self.files[self.dice.index(self.files.len())].clone();
+        let number = self.dice.index(self.units.len());
+        let unit = self.units[number].clone();
+        // Every other unit is strict.
+        let files = &self.files[number % 2];
+        let file = files[self.dice.index(files.len())].clone();
         let order = Order {
             verb,
             unit: unit.clone(),

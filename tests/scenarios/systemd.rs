@@ -1,10 +1,14 @@
 //! What hosts do with a visit: the script's order of things, and a systemd that takes its time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use muster::core::lease;
+use muster::core::lease::Seen;
 use muster::core::plan::Action;
 use muster::core::report::Refused;
 use muster::core::report::Report;
+use muster::core::unit::Hash;
 use muster::core::unit::UnitName;
 
 use super::host::Copy;
@@ -22,6 +26,13 @@ use muster::core::evidence::Phase;
 
 /// How long a visit waits for units to stop.
 const STOP_PATIENCE: u64 = 10_000;
+
+/// How long it waits on a machine that holds a lease.
+const BRIEF_PATIENCE: u64 = 2_000;
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap()
+}
 
 impl World {
     /// A visit has come to its host.
@@ -42,7 +53,8 @@ impl World {
     }
 
     fn trust(&self) -> Trust {
-        Trust { epoch: self.mutant == Mutant::HostsForgetEpochs, lateness: self.mutant == Mutant::HostsObeyLate }
+        let late = [Mutant::HostsObeyLate, Mutant::LeasesCountFromArrival];
+        Trust { epoch: self.mutant == Mutant::HostsForgetEpochs, lateness: late.contains(&self.mutant) }
     }
 
     fn admit(&mut self, trip: Trip, took: u64) {
@@ -53,7 +65,8 @@ impl World {
             self.note(format_args!("h{} turns c{} away: {:?}", trip.host, trip.controller, report.refused));
             return self.reply(trip, Ok(report), took);
         }
-        let claims = host.epoch != trip.visit.epoch || !trip.visit.steps.is_empty();
+        let visit = &trip.visit;
+        let claims = host.epoch != visit.epoch || !visit.steps.is_empty() || visit.settle || visit.lease.is_some();
         if claims && host.job.is_some() {
             // Waiting for the lock is left to the next trip.
             let report = host.refuse(Refused::Busy, now);
@@ -64,11 +77,69 @@ impl World {
         }
         if trip.visit.steps.is_empty() {
             host.obeyed = host.obeyed.max(trip.visit.epoch);
-            let observation = host.observe(trip.shell, trip.glance, now);
+            let lease = self.obey_lease(&trip);
+            let glance = trip.glance && lease != Some(Seen::Granted);
+            let mut observation = self.hosts[trip.host].observe(trip.shell, glance, now);
+            observation.lease = lease;
             let report = Report { outcomes: Vec::new(), refused: None, observation: Some(observation) };
             return self.reply(trip, Ok(report), took);
         }
         self.begin(trip);
+    }
+
+    /// Does what a visit says about the lease.
+    fn obey_lease(&mut self, trip: &Trip) -> Option<Seen> {
+        let (now, index) = (self.now, trip.host);
+        let host = &mut self.hosts[index];
+        let Some(order) = &trip.visit.lease else { return None };
+        let lease::Order::Hold { until, length } = order else {
+            host.lease = None;
+            return Some(Seen::Released);
+        };
+        let uptime = millis(host.uptime(now));
+        let mut until = until.as_secs() * 1000;
+        if self.mutant == Mutant::LeasesCountFromArrival {
+            until = uptime + millis(*length);
+        }
+        if uptime >= until {
+            return Some(Seen::Refused("the word of it came too late"));
+        }
+        let before = host.lease.replace(until.max(host.lease.unwrap_or(0)));
+        let ends = Event::Lease { host: index, boot: host.boot, until };
+        let wait = host.at(until).saturating_sub(now) + 1;
+        self.after(wait, ends);
+        if before.is_some() {
+            return Some(Seen::Held);
+        }
+        // What was stopped for want of a lease counts as not started.
+        let strict: Vec<Hash> = self.files[1].iter().map(|file| file.hash()).collect();
+        for copy in self.hosts[index].copies.values_mut().filter(|copy| strict.contains(&copy.hash)) {
+            copy.mark = copy.mark.filter(|_| matches!(copy.run, Run::Starting | Run::Running));
+        }
+        Some(Seen::Granted)
+    }
+
+    /// A lease ends: systemd stops every strict unit.
+    pub(super) fn lease_ends(&mut self, index: usize, boot: u64, until: u64) {
+        let host = &mut self.hosts[index];
+        if host.boot != boot || !host.up || host.lease != Some(until) {
+            return;
+        }
+        if host.frozen {
+            host.overdue = true;
+            return self.after(300, Event::Lease { host: index, boot, until });
+        }
+        host.lease = None;
+        self.note(format_args!("h{index}: its lease ends"));
+        if self.mutant == Mutant::LeasesBindNobody {
+            return;
+        }
+        let strict = self.hosts[index].copies.iter().filter(|(_, copy)| copy.run.is_there());
+        let strict: Vec<UnitName> =
+            strict.filter(|(_, copy)| self.is_strict(copy.hash)).map(|(unit, _)| unit.clone()).collect();
+        for unit in strict {
+            self.stop(index, &unit, false);
+        }
     }
 
     /// The host's part of a visit with steps: first what has to stop.
@@ -76,6 +147,8 @@ impl World {
         let index = trip.host;
         self.note(format_args!("h{index} begins c{}'s #{}", trip.controller, trip.id));
         self.check_begin(&trip);
+        let lease = self.obey_lease(&trip);
+        let patience = if trip.visit.brief { BRIEF_PATIENCE } else { STOP_PATIENCE };
         let mut wait = 0;
         for step in &trip.visit.steps {
             if matches!(step.action, Action::Unload | Action::Stop) {
@@ -89,9 +162,9 @@ impl World {
         let host = &mut self.hosts[index];
         host.obeyed = host.obeyed.max(trip.visit.epoch);
         let (boot, id) = (host.boot, trip.id);
-        host.job = Some(Job { trip, began: self.now });
+        host.job = Some(Job { trip, began: self.now, lease });
         let busy = self.delay((5, 100), (500, 3_000), if self.hosts[index].slow { 900 } else { 10 });
-        self.after(wait.min(STOP_PATIENCE) + busy, Event::Finish { host: index, boot, trip: id });
+        self.after(wait.min(patience) + busy, Event::Finish { host: index, boot, trip: id });
     }
 
     /// Then the files, then the starts, then the report.
@@ -103,7 +176,7 @@ impl World {
         if host.frozen {
             return self.after(500, Event::Finish { host: index, boot, trip: id });
         }
-        let Some(Job { trip, began }) = host.job.take_if(|job| job.trip.id == id) else { return };
+        let Some(Job { trip, began, lease }) = host.job.take_if(|job| job.trip.id == id) else { return };
         for step in &trip.visit.steps {
             let stopped = host.copies.get(&step.unit).is_some_and(|copy| !copy.run.is_there());
             if step.action == Action::Unload && stopped {
@@ -125,7 +198,11 @@ impl World {
                 complaints.insert(step.unit.clone(), format!("Unit {} not found.", step.unit));
                 continue;
             };
-            if host.balks.as_ref() == Some(&step.unit) {
+            let (hash, leased) = (copy.hash, host.lease.is_some());
+            let unleased = self.is_strict(hash) && !leased;
+            let host = &mut self.hosts[index];
+            let copy = host.copies.get_mut(&step.unit).unwrap();
+            if unleased || host.balks.as_ref() == Some(&step.unit) {
                 copy.mark = None;
                 complaints.insert(step.unit.clone(), "it would not start".to_owned());
                 continue;
@@ -143,7 +220,8 @@ impl World {
         }
         let host = &mut self.hosts[index];
         let outcomes = host.outcomes(&trip.visit, &complaints);
-        let observation = host.observe(trip.shell, false, self.now);
+        let mut observation = host.observe(trip.shell, false, self.now);
+        observation.lease = lease;
         let report = Report { outcomes, refused: None, observation: Some(observation) };
         self.note(format_args!("h{index} ends c{}'s #{id} after {} ms", trip.controller, self.now - began));
         self.reply(trip, Ok(report), 0);
@@ -151,6 +229,11 @@ impl World {
 
     /// Queues a unit's start.
     pub(super) fn start(&mut self, index: usize, unit: &UnitName) {
+        let Some(copy) = self.hosts[index].copies.get(unit) else { return };
+        let unleased = self.is_strict(copy.hash) && self.hosts[index].lease.is_none();
+        if unleased {
+            return;
+        }
         let Some(copy) = self.hosts[index].copies.get_mut(unit) else { return };
         match &mut copy.run {
             Run::Stopping { then_start } => *then_start = true,
@@ -165,10 +248,12 @@ impl World {
 
     /// Begins to stop a unit and returns how long it takes.
     fn stop(&mut self, index: usize, unit: &UnitName, then_start: bool) -> u64 {
+        let Some(copy) = self.hosts[index].copies.get(unit) else { return 0 };
+        let longest = if self.is_strict(copy.hash) { millis(lease::STOP) } else { u64::MAX };
         let Some(copy) = self.hosts[index].copies.get_mut(unit) else { return 0 };
         match copy.run {
             Run::Starting | Run::Running => {
-                let takes = self.delay((5, 2_000), (5_000, 30_000), 50);
+                let takes = self.delay((5, 2_000), (5_000, 30_000), 50).min(longest);
                 self.turn(index, unit, Run::Stopping { then_start }, takes);
                 takes
             }
@@ -242,7 +327,7 @@ impl World {
             }
         };
         if passes {
-            return self.after(delay, Event::Arrive(parcel));
+            return self.after(delay, Event::Arrive(Box::new(parcel)));
         }
         if self.dice.chance(500) {
             self.network.hold(parcel);

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use muster::core::cluster::Address;
 use muster::core::cluster::Machine;
 use muster::core::cluster::Write;
+use muster::core::unit::Hash;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
 
+use super::controller::Clock;
 use super::controller::Controller;
 use super::dice::Dice;
 use super::faults::Fault;
@@ -26,7 +28,7 @@ use super::trace::Trace;
 #[derive(Debug)]
 pub(super) enum Event {
     /// A parcel is at the end of its way.
-    Arrive(Parcel),
+    Arrive(Box<Parcel>),
     /// A host's steps are done, or have been waited for long enough.
     Finish {
         host: usize,
@@ -57,6 +59,12 @@ pub(super) enum Event {
     Tell(usize, News),
     /// A controller that was stopped goes on.
     Awake(usize),
+    /// A host's lease ends, unless it was renewed.
+    Lease {
+        host: usize,
+        boot: u64,
+        until: u64,
+    },
     /// The operator does something.
     Operate,
     /// A fault begins; one ends.
@@ -100,6 +108,12 @@ pub(super) enum Mutant {
     ActsBeforeCommit,
     /// What neighbours see is not listened to.
     IgnoresNeighbours,
+    /// Hosts let a lease last from its arrival, not until the uptime that it names.
+    LeasesCountFromArrival,
+    /// The store forgets who was granted a lease.
+    GrantsAreForgotten,
+    /// Hosts go on with strict units when their lease has ended.
+    LeasesBindNobody,
 }
 
 #[derive(Debug)]
@@ -115,7 +129,8 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) controllers: Vec<Controller>,
     pub(super) units: Vec<UnitName>,
-    pub(super) files: Vec<Arc<UnitFile>>,
+    /// What units may be: available, and strict.
+    pub(super) files: [Vec<Arc<UnitFile>>; 2],
     /// Set while faults happen.
     pub(super) stormy: bool,
     pub(super) watch: Watch,
@@ -125,28 +140,34 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, mutant: Mutant, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let hosts: Vec<Host> = (0..dice.index(4) + 2).map(Host::new).collect();
+        let hosts = 0..dice.index(4) + 2;
+        let hosts: Vec<Host> = hosts.map(|index| Host::new(index, dice.drift())).collect();
         let daemons = dice.index(3) + 1;
         let mut store = Store::default();
         for (index, host) in hosts.iter().enumerate() {
             store.snapshot.machines.insert(host.machine, joined(index));
         }
         let units = (0..=dice.index(6)).map(|number| format!("u{number}.service").parse().unwrap()).collect();
-        let file = |number| UnitFile::parse(&format!("[Service]\nExecStart=/bin/sleep {number}\n")).unwrap();
+        let file = |number, class| {
+            let text = format!("[Service]\nExecStart=/bin/sleep {number}\n[X-Muster]\nClass={class}\n");
+            Arc::new(UnitFile::parse(&text).unwrap())
+        };
         let watch = Watch::new(hosts.len(), daemons + 1);
         let mut world = Self {
             now: 1_000_000,
-            dice,
             mutant,
             queue: BinaryHeap::new(),
             events: BTreeMap::new(),
             next: 0,
-            controllers: (0..=daemons).map(|index| Controller::new(index, index < daemons, hosts.len())).collect(),
+            controllers: (0..=daemons)
+                .map(|index| Controller::new(index < daemons, hosts.len(), Clock::new(&mut dice)))
+                .collect(),
             hosts,
             store,
             network: Network::default(),
+            dice,
             units,
-            files: (1..4).map(|number| Arc::new(file(number))).collect(),
+            files: ["available", "strict"].map(|class| (1..4).map(|number| file(number, class)).collect()),
             stormy: true,
             watch,
             trace: Trace::new(traced),
@@ -166,6 +187,11 @@ impl World {
         self.queue.push(Reverse((self.now + delay, self.next)));
         self.events.insert(self.next, event);
         self.next += 1;
+    }
+
+    /// Says whether a file is that of a strict unit.
+    pub(super) fn is_strict(&self, hash: Hash) -> bool {
+        self.files[1].iter().any(|file| file.hash() == hash)
     }
 
     /// Nearly always short; now and then long, while faults happen.
@@ -190,20 +216,27 @@ impl World {
         Ok(())
     }
 
-    fn happen(&mut self, event: Event) {
-        self.trace.digest.0 += 1;
-        match event {
-            Event::Arrive(Parcel::There(trip)) => self.knock(trip),
-            Event::Arrive(Parcel::Back { trip, result }) => {
+    fn arrive(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::There(trip) => self.knock(trip),
+            Parcel::Back { trip, result } => {
                 let news = News::Reply { trip: trip.id, host: trip.host, result };
                 self.tell(trip.controller, news);
             }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.trace.digest.0 += 1;
+        match event {
+            Event::Arrive(parcel) => self.arrive(*parcel),
             Event::Finish { host, boot, trip } => self.finish(host, boot, trip),
             Event::Systemd { host, boot, unit, change } => self.settle(host, boot, &unit, change),
             Event::Look { controller, life, host, neighbour } => self.look(controller, life, host, neighbour),
             Event::Store { controller, life, writes } => self.store_writes(controller, life, writes),
             Event::Tell(controller, news) => self.tell(controller, news),
             Event::Awake(controller) => self.awake(controller),
+            Event::Lease { host, boot, until } => self.lease_ends(host, boot, until),
             Event::Operate => self.operate(),
             Event::Strike => self.strike(),
             Event::Mend(fault) => self.mend(&fault),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use muster::core::plan::Action;
 use muster::core::plan::Reason;
 use muster::core::plan::Step;
+use muster::core::report::Expiry;
 use muster::core::report::Outcome;
 use muster::core::report::Refused;
 use muster::core::report::Report;
@@ -128,9 +129,12 @@ fn step(name: &str, action: Action) -> Step {
 fn launch(names: &[&str], text: &str) -> Visit {
     let file = file(text);
     let hash = file.hash();
-    let load = names.iter().map(|name| step(name, Action::Load { hash, install: file.has_install() }));
+    let load = names.iter().map(|name| step(name, Action::Load { hash, install: file.has_install(), strict: false }));
     let start = names.iter().map(|name| step(name, Action::Start { count: 0 }));
     Visit {
+        lease: None,
+        brief: false,
+        settle: false,
         machine: Some(MACHINE.parse().unwrap()),
         epoch: 5,
         peek: false,
@@ -211,8 +215,12 @@ fn a_lower_epoch_a_late_script_and_another_machine_are_turned_away() {
     assert_eq!(host.visit(&old).refused, Some(Refused::LaterLeader(5)));
     assert_eq!(host.visit(&look(4)).refused, Some(Refused::LaterLeader(5)));
     let mut late = launch(&["b.service"], text);
-    late.expires = Some(std::time::Duration::from_secs(1));
+    let seen = host.visit(&look(5)).observation.unwrap();
+    late.expires = Some(Expiry { boot: seen.boot.clone(), uptime: std::time::Duration::from_secs(1) });
     assert_eq!(host.visit(&late).refused, Some(Refused::TooLate));
+    let tomorrow = seen.uptime + std::time::Duration::from_hours(24);
+    late.expires = Some(Expiry { boot: "an earlier boot".to_owned(), uptime: tomorrow });
+    assert_eq!(host.visit(&late).refused, Some(Refused::TooLate), "uptimes of another boot mean nothing");
     let mut stranger = launch(&["b.service"], text);
     stranger.machine = Some("00000000000000000000000000000001".parse().unwrap());
     assert_eq!(host.visit(&stranger).refused, Some(Refused::OtherMachine(MACHINE.to_owned())));

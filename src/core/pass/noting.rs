@@ -93,6 +93,7 @@ fn ended(step: &Step, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done => format!("{action}: done ({reason})"),
         Outcome::AlreadyTrue => format!("{action}: already true ({reason})"),
+        Outcome::Begun => format!("{action}: begun ({reason})"),
         Outcome::Failed(said) => format!("{action}: failed: {said} ({reason})"),
         Outcome::Lost(failure) => format!("{action}: lost: {}: {} ({reason})", failure.phase, failure.detail),
     }

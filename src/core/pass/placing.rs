@@ -224,6 +224,9 @@ impl Pass {
         if machine.draining {
             return Some(format!("{} is drained", machine.name));
         }
-        (self.verdict(placement.machine) == Some(Verdict::Down)).then(|| format!("{} is down", machine.name))
+        // A strict unit is not given up before it is known to be gone.
+        let may_run = self.is_strict(unit) && self.snapshot.leases.contains_key(&placement.machine);
+        (self.verdict(placement.machine) == Some(Verdict::Down) && !may_run)
+            .then(|| format!("{} is down", machine.name))
     }
 }

@@ -6,6 +6,7 @@ use super::Output;
 use super::Pass;
 use crate::core::cluster::MachineId;
 use crate::core::judge::Verdict;
+use crate::core::lease;
 use crate::core::plan;
 use crate::core::plan::Action;
 use crate::core::plan::Reason;
@@ -29,6 +30,7 @@ impl Pass {
             let needed = self.needed_by(machine, now);
             let waits = needed.iter().any(|step| self.waits(machine, step, now));
             let steps = self.sendable(machine, needed.clone(), now);
+            let lease = self.lease_order(machine, !steps.is_empty(), now);
             let Some(seat) = self.seats.get_mut(&machine) else { continue };
             if seat.is_ready() {
                 seat.unplanned = false;
@@ -38,10 +40,12 @@ impl Pass {
             if steps.is_empty() && now < seat.next_look {
                 continue;
             }
+            let settle = seat.doubt.is_some_and(|until| now >= until);
             let through = Self::way_to(seat, now, !steps.is_empty());
             // What a connection has been told before is not what we know of the machine once another was used.
             let tries = through.is_none() && seat.evidence.detour.is_some();
-            let whole = seat.units.is_none() || seat.is_changing() || now >= seat.next_whole_look || tries;
+            let look = seat.units.is_none() || seat.is_changing() || now >= seat.next_whole_look;
+            let whole = look || settle || tries;
             let glance = steps.is_empty() && !whole;
             let files = steps.iter().filter_map(|step| match step.action {
                 Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
@@ -51,12 +55,19 @@ impl Pass {
                 machine: Some(machine),
                 epoch: self.epoch,
                 peek: false,
-                expires: seat.expiry(now, self.tempo.begin_within).filter(|_| !steps.is_empty()),
+                expires: seat.expiry(now, self.tempo.begin_within).filter(|_| lease.is_some() || !steps.is_empty()),
+                brief: self.snapshot.leases.contains_key(&machine),
+                lease,
+                settle,
                 reload: self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
                 files: files.collect(),
                 steps: steps.clone(),
             };
-            seat.flight = Some(Flight { steps, since: now, through });
+            let lease = matches!(visit.lease, Some(lease::Order::Hold { .. }));
+            seat.flight = Some(Flight { steps, settle, lease, since: now, through });
+            if lease {
+                self.lease_sent(machine, now);
+            }
             outputs.push(Output::Visit { machine, visit, glance, through });
         }
     }
@@ -88,15 +99,25 @@ impl Pass {
 
     /// Returns those of the steps that can be taken now.
     fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
+        if self.keeping {
+            return Vec::new();
+        }
         let Some(seat) = self.seats.get(&machine) else { return Vec::new() };
         steps.retain(|step| !seat.is_set_back(&step.unit, now) && !self.moving.contains(&step.unit));
         steps.retain(|step| !self.waits(machine, step, now));
+        // A visit that renews no lease must not stand in the way of one that does.
+        if self.must_lease_first(machine) {
+            steps.clear();
+        }
         steps
     }
 
     /// Says whether a step waits for something to happen on another machine.
     fn waits(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
-        if step.action.starts() { self.runs_elsewhere(&step.unit, machine) } else { self.goes_on(machine, step, now) }
+        if !step.action.starts() {
+            return self.goes_on(machine, step, now);
+        }
+        self.runs_elsewhere(&step.unit, machine) || self.strict_hold(&step.unit, machine).is_some()
     }
 
     /// Says whether a unit still runs on another machine, where it can be stopped first: a machine that answers, or of

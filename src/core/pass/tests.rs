@@ -6,6 +6,8 @@ use crate::core::cluster::DesiredState;
 use crate::core::cluster::Machine;
 use crate::core::cluster::Placement;
 use crate::core::cluster::Unit;
+use crate::core::lease::Grant;
+use crate::core::lease::Order;
 use crate::core::plan::Action;
 use crate::core::report::Observation;
 use crate::core::unit::UnitFile;
@@ -67,8 +69,10 @@ impl Stage {
             whole_look_every: SECOND * 10,
             retry_every: SECOND / 2,
             begin_within: SECOND * 10,
+            lease: None,
             patience: Patience { down_after: SECOND * 8, brake: 55 },
         };
+        let tempo = Tempo { lease: Some(Terms::of_controller(SECOND * 12, &tempo).unwrap()), ..tempo };
         let now = Timestamp::from_millis(1_000_000);
         let pass = Pass::new(1, Scope::All, tempo, snapshot);
         let mut stage = Self {
@@ -148,6 +152,7 @@ impl Stage {
             boot: "boot".to_owned(),
             uptime: self.now.since(Timestamp::ZERO),
             epoch: visit.epoch,
+            lease: visit.lease.as_ref().map(Order::granted),
             units: Some(units.clone()),
         };
         let outcomes = visit.steps.iter().map(|_| Outcome::Done).collect();
@@ -258,6 +263,72 @@ fn a_unit_that_takes_its_time_to_start_elsewhere_goes_on_meanwhile() {
 fn a_strict_unit_stops_before_it_starts_elsewhere() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     assert_eq!(stage.learn(drain(None)), ["unload web on m1", "load web on m2", "start web on m2"]);
+}
+
+#[test]
+fn a_strict_unit_starts_elsewhere_when_its_lease_has_ended_for_sure() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let from = stage.placement("web").machine;
+    assert_eq!(stage.pass.snapshot().leases.keys().copied().collect::<Vec<_>>(), [from]);
+    stage.wait(SECOND * 20);
+    stage.silent.insert(from);
+    // Its last renewal may have left just before; it ends after 12 s, stopping takes 10 s, and 2 s are to spare.
+    assert!((0..23).all(|_| stage.wait(SECOND).is_empty()));
+    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Down));
+    assert_eq!(stage.placement("web").machine, from, "it may still run there");
+    let mut done = Vec::new();
+    (0..3).for_each(|_| done.extend(stage.wait(SECOND)));
+    assert_eq!(done, ["load web on m2", "start web on m2"]);
+    assert!(!stage.pass.snapshot().leases.contains_key(&from));
+}
+
+#[test]
+fn a_strict_unit_waits_for_a_machine_that_another_leader_let_run_strict_units() {
+    let mut stage = Stage::new(3, |snapshot| {
+        want(snapshot, "web", "[X-Muster]\nClass=strict");
+        let grant = Grant { epoch: 0, length: SECOND * 12, stop: SECOND * 10, until: None, gone_by: None };
+        // It has left the cluster since, and may still be up.
+        snapshot.leases.insert(id(9), grant);
+        snapshot.voters = [id(1), id(2), id(9)].into();
+    });
+    let began = stage.now;
+    let runs = |stage: &Stage| {
+        let mut there = stage.hosts.values().filter_map(|units| units.get(&unit("web")));
+        there.any(|state| state.launched)
+    };
+    while stage.pass.snapshot().leases.contains_key(&id(9)) {
+        assert!(!runs(&stage));
+        stage.wait(SECOND);
+    }
+    // Witnesses 4 s, the lease 12 s, stopping 10 s, to spare 2 s.
+    assert_eq!(stage.now.since(began).as_secs(), 28);
+    stage.wait(SECOND * 2);
+    assert!(runs(&stage));
+}
+
+#[test]
+fn a_pass_that_keeps_no_leases_starts_no_strict_unit() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.pass.tempo.lease = None;
+    let hold = stage.pass.strict_hold(&unit("web"), id(1)).unwrap();
+    assert_eq!(hold.to_string(), "it is strict, and nobody here keeps leases: a controller does");
+}
+
+#[test]
+fn without_the_store_leases_are_renewed_while_most_machines_answer() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.wait(SECOND * 20);
+    assert!(stage.pass.holds_leases());
+    stage.pass.keep();
+    let renews = |stage: &mut Stage| {
+        let before = stage.pass.lease_ends.clone();
+        (0..8).for_each(|_| _ = stage.wait(SECOND));
+        stage.pass.lease_ends != before
+    };
+    assert!(renews(&mut stage));
+    stage.silent.extend([id(2), id(3)]);
+    (0..5).for_each(|_| _ = stage.wait(SECOND));
+    assert!(!renews(&mut stage), "somebody else may have taken over on the other side");
 }
 
 #[test]

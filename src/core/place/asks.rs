@@ -1,9 +1,11 @@
 //! What each unit asks for, read once per file and name.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::core::cluster::Snapshot;
 use crate::core::unit::BadRequirements;
+use crate::core::unit::Class;
 use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
@@ -12,6 +14,7 @@ use crate::core::unit::UnitName;
 #[derive(Debug, Clone, Default)]
 pub struct Asks {
     units: BTreeMap<UnitName, (Hash, Result<Requirements, BadRequirements>)>,
+    strict: BTreeSet<UnitName>,
 }
 
 impl Asks {
@@ -25,11 +28,17 @@ impl Asks {
     /// Reads the units that are new or have another file than before, and forgets those that are gone.
     pub fn renew(&mut self, snapshot: &Snapshot) {
         self.units.retain(|unit, _| snapshot.units.contains_key(unit));
+        self.strict.retain(|unit| snapshot.units.contains_key(unit));
         for (name, unit) in &snapshot.units {
             let known = self.units.get(name).is_some_and(|(hash, _)| *hash == unit.hash);
             if let Some(file) = snapshot.files.get(&unit.hash).filter(|_| !known) {
                 let read = Requirements::of(name, file).map(|(ask, _)| ask);
                 self.units.insert(name.clone(), (unit.hash, read));
+                if Class::binding(file) == Class::Strict {
+                    self.strict.insert(name.clone());
+                } else {
+                    self.strict.remove(name);
+                }
             }
         }
     }
@@ -42,6 +51,11 @@ impl Asks {
     /// Says whether a unit is everywhere and is not placed.
     pub fn is_global(&self, unit: &UnitName) -> bool {
         self.get(unit).is_some_and(|ask| ask.global)
+    }
+
+    /// Says whether a unit may only run while its machine holds a lease.
+    pub fn is_strict(&self, unit: &UnitName) -> bool {
+        self.strict.contains(unit)
     }
 
     /// Returns why it is not known what a unit asks for, if that is its file's fault.

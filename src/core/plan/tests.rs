@@ -11,7 +11,7 @@ fn name(text: &str) -> UnitName {
 }
 
 fn want(desired: DesiredState, file: &str) -> Wanted {
-    Wanted { unit: Unit { hash: hash(file), desired, restarts: 0 }, install: false }
+    Wanted { unit: Unit { hash: hash(file), desired, restarts: 0 }, install: false, strict: None }
 }
 
 fn there(file: &str, active: &str, launched: bool) -> UnitState {
@@ -137,7 +137,7 @@ fn apply(steps: &[Step], observed: &mut BTreeMap<UnitName, UnitState>) {
 fn any_wanted() -> impl Strategy<Value = Wanted> {
     (0..2_u8, any::<bool>(), 0..3_u64).prop_map(|(file, launch, restarts)| {
         let desired = if launch { DesiredState::Launched } else { DesiredState::Loaded };
-        Wanted { unit: Unit { hash: hash(&file.to_string()), desired, restarts }, install: false }
+        Wanted { unit: Unit { hash: hash(&file.to_string()), desired, restarts }, install: false, strict: None }
     })
 }
 

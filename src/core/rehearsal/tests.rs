@@ -45,6 +45,7 @@ fn rehearsed(snapshot: &Snapshot, down: &[u32]) -> (Pass, Script) {
         retry_every: SECOND / 2,
         begin_within: SECOND * 10,
         patience: Patience { down_after: SECOND * 8, brake: 55 },
+        lease: None,
     };
     let mut pass = Pass::new(1, Scope::All, tempo, snapshot.clone());
     let mut hosts = Imagined::of(snapshot, down.iter().map(|number| id(*number)));

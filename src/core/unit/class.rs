@@ -49,6 +49,11 @@ impl Class {
         }
         Ok(class.unwrap_or_default())
     }
+
+    /// Returns the class that a unit is treated as: one that cannot be read may be a promise, so it is kept.
+    pub fn binding(file: &UnitFile) -> Self {
+        Self::of(file).unwrap_or(Self::Strict)
+    }
 }
 
 impl fmt::Display for Class {

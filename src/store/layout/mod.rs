@@ -104,6 +104,9 @@ impl Keys {
             Write::Health(machine, health) => self.put(&Slot::Health(*machine), health),
             Write::State(unit, machine, state) => self.put(&Slot::State(unit.clone(), *machine), state),
             Write::NoState(unit, machine) => self.delete(&Slot::State(unit.clone(), *machine)),
+            Write::Lease(machine, grant) => self.put(&Slot::Lease(*machine), grant),
+            Write::NoLease(machine) => self.delete(&Slot::Lease(*machine)),
+            Write::Voters(voters) => self.put(&Slot::Voters, voters),
             Write::Log(event) => events::log(self, event, index),
         }
     }

@@ -26,6 +26,10 @@ pub enum Slot {
     Placement(UnitName),
     /// A [`crate::core::cluster::UnitState`].
     State(UnitName, MachineId),
+    /// A [`crate::core::lease::Grant`].
+    Lease(MachineId),
+    /// The machines that vote, as a list.
+    Voters,
     /// Who leads, held by a lease.
     Leader,
     /// The highest epoch there has been, in decimal.
@@ -48,6 +52,8 @@ impl Keys {
             Slot::Unit(name) => format!("{cluster}units/{name}"),
             Slot::Placement(name) => format!("{cluster}placements/{name}"),
             Slot::State(name, id) => format!("{cluster}states/{name}/{id}"),
+            Slot::Lease(id) => format!("{cluster}leases/{id}"),
+            Slot::Voters => format!("{cluster}voters"),
             Slot::Leader => format!("{cluster}leader"),
             Slot::Epoch => format!("{cluster}epoch"),
             Slot::Event(name) => format!("{events}{name}"),
@@ -56,7 +62,12 @@ impl Keys {
 
     /// Says whether only a leader writes the key.
     pub fn is_leaders(&self, key: &str) -> bool {
-        let leaders = |slot| matches!(slot, Slot::Placement(_) | Slot::State(..) | Slot::Health(_) | Slot::Event(_));
+        let leaders = |slot| {
+            matches!(
+                slot,
+                Slot::Placement(_) | Slot::State(..) | Slot::Health(_) | Slot::Lease(_) | Slot::Voters | Slot::Event(_)
+            )
+        };
         self.slot(key).ok().flatten().is_some_and(leaders)
     }
 
@@ -76,6 +87,7 @@ impl Keys {
             return Ok(match rest {
                 "leader" => Some(Slot::Leader),
                 "epoch" => Some(Slot::Epoch),
+                "voters" => Some(Slot::Voters),
                 _ => None,
             });
         };
@@ -83,6 +95,7 @@ impl Keys {
             "machines" => Slot::Machine(machine(name)?),
             "health" => Slot::Health(machine(name)?),
             "forced" => Slot::Forced(machine(name)?),
+            "leases" => Slot::Lease(machine(name)?),
             "files" => Slot::File(name.parse().map_err(|error| format!("{error}"))?),
             "units" => Slot::Unit(unit(name)?),
             "placements" => Slot::Placement(unit(name)?),

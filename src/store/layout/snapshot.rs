@@ -76,6 +76,8 @@ fn clear(snapshot: &mut Snapshot, keys: &Keys, key: &str) {
         Ok(Some(Slot::Machine(id))) => drop(snapshot.machines.remove(&id)),
         Ok(Some(Slot::Health(id))) => drop(snapshot.health.remove(&id)),
         Ok(Some(Slot::Forced(id))) => drop(snapshot.forced.remove(&id)),
+        Ok(Some(Slot::Lease(id))) => drop(snapshot.leases.remove(&id)),
+        Ok(Some(Slot::Voters)) => snapshot.voters.clear(),
         Ok(Some(Slot::File(hash))) => drop(snapshot.files.remove(&hash)),
         Ok(Some(Slot::Unit(name))) => drop(snapshot.units.remove(&name)),
         Ok(Some(Slot::Placement(name))) => drop(snapshot.placements.remove(&name)),
@@ -103,6 +105,8 @@ fn fill(snapshot: &mut Snapshot, slot: &Slot, value: &[u8]) -> Result<(), String
         }
         Slot::Health(id) => drop(snapshot.health.insert(*id, decode(value)?)),
         Slot::Forced(id) => drop(snapshot.forced.insert(*id, decode(value)?)),
+        Slot::Lease(id) => drop(snapshot.leases.insert(*id, decode(value)?)),
+        Slot::Voters => snapshot.voters = decode(value)?,
         Slot::File(hash) => drop(snapshot.files.insert(*hash, Arc::new(file(*hash, value)?))),
         Slot::Unit(name) => drop(snapshot.units.insert(name.clone(), decode(value)?)),
         Slot::Placement(name) => drop(snapshot.placements.insert(name.clone(), decode(value)?)),
@@ -122,6 +126,7 @@ fn about(slot: Slot) -> About {
         Slot::Machine(id) => About::Machine(id),
         Slot::File(hash) => About::File(hash),
         Slot::Unit(name) | Slot::Placement(name) | Slot::State(name, _) => About::Unit(name),
+        Slot::Lease(_) | Slot::Voters => About::Leases,
         // A verdict is judged anew.
         Slot::Health(_) | Slot::Forced(_) | Slot::Member(_) | Slot::Leader | Slot::Epoch | Slot::Event(_) => {
             About::Unknown

@@ -1,0 +1,215 @@
+//! Leases: for how long a host may run strict units without hearing from a leader, and when they are surely gone.
+//!
+//! A lease ends at an uptime of the host that the leader named, however late the word of it arrived, and systemd on the
+//! host then stops every strict unit. So whoever knows the latest end that was ever sent knows when the units are gone.
+//! This file has the words and the arithmetic; who is granted what is decided in [`super::pass`].
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::pass::Tempo;
+use super::time::Timestamp;
+use super::unit::UnitFile;
+
+/// How long a strict unit may take to stop before systemd kills it: `TimeoutStopSec=` of its drop-in. Each `ExecStop=`
+/// of the unit may take as long again (systemd.service(5)).
+pub const STOP: Duration = Duration::from_secs(10);
+
+/// What is added to every bound for clocks that run at different speeds and for a systemd that is busy.
+pub const MARGIN: Duration = Duration::from_secs(2);
+
+/// A leader that the store does not answer renews leases only while most machines have answered it this recently.
+pub const WITNESS: Duration = Duration::from_secs(4);
+
+/// How far the clocks of hosts that run sweeps may be apart.
+pub const SKEW: Duration = Duration::from_secs(30);
+
+/// How long a trip may take that renews a lease.
+pub const TRIP: Duration = Duration::from_secs(5);
+
+/// How many sweeps must fit into a lease, so that one that fails does no harm.
+const SWEEPS: u32 = 3;
+
+/// For how long leases are granted, and who renews them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    length: Duration,
+    keeper: Keeper,
+}
+
+/// Who renews leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeper {
+    /// A controller, all the time.
+    Controller,
+    /// Sweeps, which are this far apart.
+    Sweeps,
+}
+
+/// The lease is too short to be kept. Nothing was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooShort {
+    /// For a controller.
+    #[error(
+        "a lease of {} s is too short: renewed every quarter of it, looked at every {} s, a renewal that fails after {} s \
+         and is tried again {} s later needs at least {} s",
+        .length.as_secs(), .look.as_secs_f32(), TRIP.as_secs(), .retry.as_secs_f32(), .least.as_secs()
+    )]
+    Controller {
+        /// What was asked for.
+        length: Duration,
+        /// Between two looks.
+        look: Duration,
+        /// Before another attempt.
+        retry: Duration,
+        /// What it takes.
+        least: Duration,
+    },
+    /// For sweeps.
+    #[error(
+        "a lease of {} s is too short for sweeps every {} s: {SWEEPS} of them must fit, which is {} s, so that one that \
+         fails stops nothing", .length.as_secs(), .every.as_secs(), .least.as_secs()
+    )]
+    Sweeps {
+        /// What was asked for.
+        length: Duration,
+        /// How far the sweeps are apart.
+        every: Duration,
+        /// What it takes.
+        least: Duration,
+    },
+}
+
+impl Terms {
+    /// Terms for a controller of this tempo.
+    pub fn of_controller(length: Duration, tempo: &Tempo) -> Result<Self, TooShort> {
+        let (look, retry) = (tempo.look_every, tempo.retry_every);
+        // A quarter passes before it is due; the rest must hold a look, an attempt that fails and one that does not.
+        let rest = look + TRIP + retry + Duration::from_secs(1);
+        let least = Duration::from_secs((rest * 4 / 3 + Duration::from_millis(999)).as_secs());
+        if length < least {
+            return Err(TooShort::Controller { length, look, retry, least });
+        }
+        Ok(Self { length, keeper: Keeper::Controller })
+    }
+
+    /// Terms for sweeps that are this far apart.
+    pub fn of_sweeps(length: Duration, every: Duration) -> Result<Self, TooShort> {
+        let least = every * SWEEPS;
+        if length < least {
+            return Err(TooShort::Sweeps { length, every, least });
+        }
+        Ok(Self { length, keeper: Keeper::Sweeps })
+    }
+
+    /// Returns how long a lease is.
+    pub const fn length(self) -> Duration {
+        self.length
+    }
+
+    /// Returns how long after a renewal the next one is due.
+    pub fn renew_every(self) -> Duration {
+        self.length / 4
+    }
+
+    /// Says whether a controller renews the leases.
+    pub fn is_controllers(self) -> bool {
+        self.keeper == Keeper::Controller
+    }
+
+    /// Returns the record of what is granted under these terms now.
+    pub fn grant(self, epoch: u64, stop: Duration, now: Timestamp) -> Grant {
+        let until = (self.keeper == Keeper::Sweeps).then(|| now + self.length);
+        Grant { epoch, length: self.length, stop, until, gone_by: None }
+    }
+}
+
+/// The record that a machine may hold a lease, so that strict units may run there. It is written before anything is
+/// sent and goes when the lease has ended for sure. The store keeps it under `leases/<id>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The leader that granted it.
+    pub epoch: u64,
+    /// How far beyond the moment it is sent a renewal may reach.
+    pub length: Duration,
+    /// How long the strict units there may take to stop.
+    pub stop: Duration,
+    /// Until when it lasts if it is not renewed in this record; `None` if its leader renews it without saying so here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Set while the machine does not answer: when its strict units are gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_by: Option<Timestamp>,
+}
+
+impl Grant {
+    /// Returns when strict units are gone whose lease ends then.
+    pub fn gone_after(&self, end: Timestamp) -> Timestamp {
+        end + self.stop + MARGIN
+    }
+
+    /// Returns the latest end of a lease that another leader may have granted under this record. `witnessed` is when
+    /// enough machines had been told of us that no other leader could renew leases without the store.
+    pub fn end(&self, witnessed: Option<Timestamp>) -> Option<Timestamp> {
+        match self.until {
+            Some(until) => Some(until + SKEW),
+            None => witnessed.map(|at| at + WITNESS + self.length),
+        }
+    }
+}
+
+/// Returns how long a strict unit may take to stop.
+pub fn stop_of(file: &UnitFile) -> Duration {
+    let stops = file.options().iter().filter(|option| option.section == "Service" && option.name == "ExecStop");
+    let stops = u32::try_from(stops.count()).unwrap_or(u32::MAX);
+    STOP.saturating_mul(stops.saturating_add(1))
+}
+
+/// Says whether so many of so many machines are most of them, so that no other leader can have as many.
+pub const fn is_most(count: usize, all: usize) -> bool {
+    count * 2 > all
+}
+
+/// Says whether so many of so many machines are enough that no other leader can have most of them.
+pub const fn is_blocking(count: usize, all: usize) -> bool {
+    count * 2 >= all
+}
+
+/// What a visit does about a machine's lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Lets it last until this uptime of the host.
+    Hold {
+        /// The host's uptime at which it ends.
+        until: Duration,
+        /// How long after its arrival it ends in any case.
+        length: Duration,
+    },
+    /// Ends it: no strict unit is left there.
+    Release,
+}
+
+impl Order {
+    /// Returns what comes of it on a host that does as it is told.
+    pub const fn granted(&self) -> Seen {
+        match self {
+            Self::Hold { .. } => Seen::Held,
+            Self::Release => Seen::Released,
+        }
+    }
+}
+
+/// What came of a lease on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// It was held and goes on.
+    Held,
+    /// It was not held, and is now: what had been stopped for want of it counts as never started.
+    Granted,
+    /// It is not held, as asked for.
+    Released,
+    /// The host would not: another boot, too late, or systemd refused.
+    Refused(&'static str),
+}

@@ -1,0 +1,338 @@
+//! The pass's leases: which machines may run strict units, and when it is certain that one no longer does.
+//!
+//! A machine holds a lease as long as strict units belong there; every look at it that is due renews it. Nothing is sent
+//! before the store has the record of it, and the record stays until the lease has surely ended: the host was seen to
+//! have let it go, or so much time has passed that systemd there has stopped everything. As long as a machine has a
+//! record and does not answer, no strict unit that may be there starts anywhere else.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use super::Pass;
+use crate::core::cluster::About;
+use crate::core::cluster::DesiredState;
+use crate::core::cluster::Event;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Write;
+use crate::core::judge::Verdict;
+use crate::core::lease;
+use crate::core::lease::Grant;
+use crate::core::lease::Order;
+use crate::core::lease::Seen;
+use crate::core::lease::Terms;
+use crate::core::seat::Seat;
+use crate::core::time::Timestamp;
+use crate::core::unit::UnitName;
+
+/// Why a strict unit is not started now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// This pass keeps no leases.
+    NoKeeper,
+    /// The records of leases cannot be read.
+    Unreadable,
+    /// The machine has no lease yet.
+    NoLease(Option<&'static str>),
+    /// It may still run on this machine, until then if that is known.
+    MayRun(MachineId, Option<Timestamp>),
+    /// It is being taken away from this machine.
+    Leaving(MachineId),
+}
+
+impl Pass {
+    /// Says whether a unit may only run while its machine holds a lease.
+    pub(super) fn is_strict(&self, unit: &UnitName) -> bool {
+        self.asks.is_strict(unit)
+    }
+
+    /// Says why a strict unit that is to run on a machine is not started there now, if so.
+    pub fn strict_hold(&self, unit: &UnitName, machine: MachineId) -> Option<Hold> {
+        if !self.is_strict(unit) {
+            return None;
+        }
+        if self.tempo.lease.is_none() {
+            return Some(Hold::NoKeeper);
+        }
+        if self.snapshot.unreadable.values().any(|record| record.about == About::Leases) {
+            return Some(Hold::Unreadable);
+        }
+        let others = self.snapshot.leases.iter().filter(|(other, _)| **other != machine);
+        for (other, grant) in others {
+            match self.seats.get(other) {
+                Some(seat) if !seat.answers() => {}
+                Some(seat) if seat.units.as_ref().is_some_and(|units| units.contains_key(unit)) => {
+                    return Some(Hold::Leaving(*other));
+                }
+                Some(seat) if seat.is_certain() => continue,
+                _ => {}
+            }
+            return Some(Hold::MayRun(*other, self.gone_at(*other, grant)));
+        }
+        let ready = self.is_lease_ready(machine);
+        (!ready).then(|| Hold::NoLease(self.seats.get(&machine).and_then(|seat| seat.lease.refused)))
+    }
+
+    /// Returns how long the strict units may take to stop that belong on a machine or run there; `None` if none do.
+    fn lease_need(&self, machine: MachineId) -> Option<Duration> {
+        let wanted = self.roster.wanted(machine).into_iter().flatten();
+        let wanted = wanted.filter(|(_, wanted)| wanted.unit.desired == DesiredState::Launched);
+        let wanted = wanted.filter_map(|(_, wanted)| wanted.strict).max();
+        let there = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()).into_iter().flatten();
+        let there = there.filter(|(unit, state)| state.runs() && self.is_strict(unit));
+        let there = there.filter_map(|(unit, _)| self.snapshot.file(unit).map(|file| lease::stop_of(file))).max();
+        wanted.max(there)
+    }
+
+    /// Says whether the store has the record that this leader may grant the machine a lease.
+    fn is_lease_ready(&self, machine: MachineId) -> bool {
+        let record = self.snapshot.leases.get(&machine);
+        let known = self.seats.get(&machine).is_some_and(|seat| seat.answers() && seat.uptime.is_some());
+        known && record.is_some_and(|grant| grant.epoch == self.epoch) && !self.is_lease_pending(machine)
+    }
+
+    /// Says whether strict units run on a machine whose lease cannot be renewed yet.
+    pub(super) fn must_lease_first(&self, machine: MachineId) -> bool {
+        let leased = self.tempo.lease.is_some() && self.snapshot.leases.contains_key(&machine);
+        leased && self.lease_need(machine).is_some() && !self.is_lease_ready(machine)
+    }
+
+    fn is_lease_pending(&self, machine: MachineId) -> bool {
+        let writes = self.outbox.iter().chain(self.committing.iter().flatten());
+        let about = |write: &Write| matches!(write, Write::Lease(id, _) | Write::NoLease(id) if *id == machine);
+        writes.into_iter().any(about)
+    }
+
+    /// Returns when a machine's strict units are gone if its lease is not renewed any more; `None` if another leader
+    /// may still renew it.
+    fn gone_at(&self, machine: MachineId, grant: &Grant) -> Option<Timestamp> {
+        let sent = self.lease_ends.get(&machine).copied();
+        let end = if grant.epoch == self.epoch { sent } else { Some(grant.end(self.witnessed)?).max(sent) };
+        Some(end.map_or(Timestamp::ZERO, |end| grant.gone_after(end)))
+    }
+
+    /// Returns when it becomes certain that strict units are gone from machines that do not answer.
+    pub(super) fn lease_wakes(&self) -> impl Iterator<Item = Timestamp> {
+        let silent = self.snapshot.leases.iter().filter(|(machine, _)| !self.answers(**machine));
+        let due = silent.filter(|(machine, _)| !self.is_lease_pending(**machine));
+        due.filter_map(|(machine, grant)| self.gone_at(*machine, grant))
+    }
+
+    /// Says whether something waits for the lease of a machine to end that does not answer.
+    pub fn awaits_leases(&self) -> bool {
+        self.lease_wakes().next().is_some()
+    }
+
+    fn answers(&self, machine: MachineId) -> bool {
+        self.seats.get(&machine).is_some_and(Seat::answers)
+    }
+
+    /// Brings the records of leases up to date.
+    pub(super) fn keep_leases(&mut self, now: Timestamp) {
+        let leased = self.snapshot.leases.keys().copied();
+        let mut machines: BTreeSet<MachineId> = leased.collect();
+        if let Some(terms) = self.tempo.lease {
+            machines.extend(self.roster.strict_machines());
+            self.keep_voters(terms, !machines.is_empty());
+        }
+        for machine in machines {
+            if !self.is_lease_pending(machine) {
+                self.keep_lease(machine, now);
+            }
+        }
+    }
+
+    fn keep_lease(&mut self, machine: MachineId, now: Timestamp) {
+        let record = self.snapshot.leases.get(&machine).copied();
+        if self.answers(machine) {
+            let (Some(terms), Some(stop)) = (self.tempo.lease, self.lease_need(machine)) else { return };
+            if record.is_none_or(|grant| !self.is_current(&grant, terms, stop, now)) {
+                self.grant(machine, record, terms.grant(self.epoch, stop, now), now);
+            }
+        } else if let Some(grant) = record {
+            self.await_end(machine, grant, now);
+        }
+    }
+
+    /// Says whether a record is what this leader would write.
+    fn is_current(&self, grant: &Grant, terms: Terms, stop: Duration, now: Timestamp) -> bool {
+        let fresh = terms.grant(self.epoch, stop, now);
+        let lasts = match (grant.until, fresh.until) {
+            (Some(until), Some(_)) => until > now + terms.length() / 2,
+            (until, fresh) => until == fresh,
+        };
+        grant.epoch == self.epoch
+            && grant.length >= fresh.length
+            && grant.stop >= stop
+            && grant.gone_by.is_none()
+            && lasts
+    }
+
+    /// Writes down that a machine may hold a lease. What was granted before goes on counting until it has ended.
+    fn grant(&mut self, machine: MachineId, before: Option<Grant>, fresh: Grant, now: Timestamp) {
+        if let Some(before) = before.filter(|grant| grant.epoch != self.epoch) {
+            // The machine has answered us, so nobody else has renewed it since.
+            let end = before.until.map_or(now + before.length, |until| until + lease::SKEW);
+            self.lease_end(machine, end);
+        }
+        let (length, stop) = before.map_or((Duration::ZERO, Duration::ZERO), |grant| (grant.length, grant.stop));
+        let grant = Grant { length: fresh.length.max(length), stop: fresh.stop.max(stop), ..fresh };
+        self.outbox.push(Write::Lease(machine, grant));
+    }
+
+    /// Waits until the lease of a machine that does not answer has ended.
+    fn await_end(&mut self, machine: MachineId, grant: Grant, now: Timestamp) {
+        let Some(gone) = self.gone_at(machine, &grant) else { return };
+        if gone <= now {
+            let what = "its lease has ended: no strict unit runs there".to_owned();
+            self.log(now, Some(machine), None, what);
+            self.outbox.push(Write::NoLease(machine));
+        } else if grant.gone_by != Some(gone) && !matches!(self.verdict(machine), None | Some(Verdict::Suspect)) {
+            self.outbox.push(Write::Lease(machine, Grant { gone_by: Some(gone), ..grant }));
+        }
+    }
+
+    /// Writes down whom a leader that comes after us must have reached before it may be sure of us.
+    fn keep_voters(&mut self, terms: Terms, used: bool) {
+        let pending = self.outbox.iter().chain(self.committing.iter().flatten());
+        let pending = pending.into_iter().any(|write| matches!(write, Write::Voters(_)));
+        let same = self.snapshot.voters.iter().eq(self.snapshot.machines.keys());
+        if used && terms.is_controllers() && self.witnessed.is_some() && !pending && !same {
+            self.outbox.push(Write::Voters(self.snapshot.machines.keys().copied().collect()));
+        }
+    }
+
+    /// Notes when so many machines have answered that no leader before us can have most of them.
+    pub(super) fn witness(&mut self, now: Timestamp) {
+        let voters = &self.snapshot.voters;
+        let told = |machine: &&MachineId| self.seats.get(machine).is_some_and(|seat| seat.evidence.answered.is_some());
+        if self.witnessed.is_none() && lease::is_blocking(voters.iter().filter(told).count(), voters.len()) {
+            self.witnessed = Some(now);
+        }
+    }
+
+    /// Says whether there are leases to renew although the store is away.
+    pub fn holds_leases(&self) -> bool {
+        self.snapshot.leases.values().any(|grant| grant.epoch == self.epoch && grant.until.is_none())
+    }
+
+    /// Gives up everything but the renewal of leases. What the store was being told of them it may or may not have
+    /// taken, so those are given up too.
+    pub fn keep(&mut self) {
+        let unsure = self.committing.take().unwrap_or_default();
+        for write in &unsure {
+            match write {
+                Write::Lease(machine, _) | Write::NoLease(machine) => drop(self.snapshot.leases.remove(machine)),
+                Write::Voters(_) => self.snapshot.leases.clear(),
+                _ => {}
+            }
+        }
+        self.outbox.clear();
+        self.moving.clear();
+        self.keeping = true;
+        self.deposed = false;
+    }
+
+    /// Says whether most machines have just answered us: then nobody else has been able to take our place.
+    fn is_backed(&self, now: Timestamp) -> bool {
+        let voters = &self.snapshot.voters;
+        let heard = |machine: &&MachineId| {
+            self.seats.get(machine).and_then(|seat| seat.heard).is_some_and(|at| now < at + lease::WITNESS)
+        };
+        lease::is_most(voters.iter().filter(heard).count(), voters.len())
+    }
+
+    fn lease_end(&mut self, machine: MachineId, end: Timestamp) {
+        let known = self.lease_ends.entry(machine).or_insert(end);
+        *known = end.max(*known);
+    }
+
+    /// Notes that the store has the record of a machine's lease.
+    pub(super) fn lease_written(&mut self, machine: MachineId) {
+        if let Some(seat) = self.seats.get_mut(&machine) {
+            seat.unplanned = true;
+            seat.next_look = Timestamp::ZERO;
+        }
+    }
+
+    /// Notes that a machine's lease has ended: what waited for that may go on.
+    pub(super) fn lease_ended(&mut self) {
+        self.stale = true;
+        self.seats.values_mut().for_each(|seat| seat.unplanned |= seat.waits);
+    }
+
+    /// Returns what a visit to a machine is to do about its lease.
+    pub(super) fn lease_order(&self, machine: MachineId, acts: bool, now: Timestamp) -> Option<Order> {
+        let terms = self.tempo.lease?;
+        let seat = self.seats.get(&machine).filter(|_| self.is_lease_ready(machine))?;
+        if self.keeping && !self.is_backed(now) {
+            return None;
+        }
+        if self.lease_need(machine).is_none() {
+            return (seat.is_certain() && !self.keeping).then_some(Order::Release);
+        }
+        let due = seat.lease.renewed.is_none_or(|at| now >= at + terms.renew_every());
+        let (heard, uptime) = seat.uptime.filter(|_| acts || due)?;
+        let until = uptime + self.lease_lasts(machine, terms, now).since(heard);
+        Some(Order::Hold { until, length: terms.length() })
+    }
+
+    /// Returns until when a lease lasts that is sent now.
+    fn lease_lasts(&self, machine: MachineId, terms: Terms, now: Timestamp) -> Timestamp {
+        let until = self.snapshot.leases.get(&machine).and_then(|grant| grant.until);
+        until.unwrap_or(now + terms.length())
+    }
+
+    /// Notes that a lease is on its way.
+    pub(super) fn lease_sent(&mut self, machine: MachineId, now: Timestamp) {
+        if let Some(terms) = self.tempo.lease {
+            self.lease_end(machine, self.lease_lasts(machine, terms, now));
+        }
+    }
+
+    /// Takes in what came of a lease.
+    pub(super) fn lease_seen(&mut self, machine: MachineId, seen: Seen, now: Timestamp) {
+        let Some(seat) = self.seats.get_mut(&machine) else { return };
+        let before = seat.lease;
+        seat.lease.refused = None;
+        match seen {
+            Seen::Held => seat.lease.renewed = seat.heard,
+            Seen::Granted => {
+                seat.lease.renewed = seat.heard;
+                if before.renewed.is_some() {
+                    self.log(now, Some(machine), None, "its lease had ended, and it has one again".to_owned());
+                }
+            }
+            Seen::Released => {
+                seat.lease.renewed = None;
+                self.outbox.push(Write::NoLease(machine));
+            }
+            Seen::Refused(why) => {
+                seat.lease = crate::core::seat::Hold { renewed: None, refused: Some(why) };
+                if before.refused != Some(why) {
+                    let what = format!("would not hold a lease: {why}");
+                    self.outbox.push(Write::Log(Event {
+                        at: now,
+                        machine: Some(machine),
+                        unit: None,
+                        what,
+                        trouble: true,
+                    }));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKeeper => f.write_str("it is strict, and nobody here keeps leases: a controller does"),
+            Self::Unreadable => f.write_str("it is strict, and the records of leases cannot be read"),
+            Self::NoLease(None) => f.write_str("it is strict, and its machine has no lease yet"),
+            Self::NoLease(Some(why)) => write!(f, "it is strict, and its machine would not hold a lease: {why}"),
+            Self::MayRun(machine, _) => write!(f, "it is strict, and may still run on {}...", machine.short()),
+            Self::Leaving(machine) => write!(f, "it is strict, and is being stopped on {}...", machine.short()),
+        }
+    }
+}
