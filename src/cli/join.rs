@@ -79,7 +79,10 @@ pub(super) async fn drain(context: &Context, args: &DrainArgs) -> Result<(), Com
 pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), CommandError> {
     let inventory = context.inventory(None)?;
     let hosts = inventory.select(&args.pattern)?;
-    let candidates = hosts.into_iter().map(|host| Ok(Candidate { target: host.target()?, metadata: host.metadata()? }));
+    let candidates = hosts.into_iter().map(|host| {
+        let (target, metadata) = (host.target()?, host.metadata()?);
+        Ok(Candidate { target, metadata, fence_command: host.fence_command()? })
+    });
     let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;
     let office = context.office().await?;
     let joined = membership::join(&office, &candidates).await;

@@ -41,6 +41,8 @@ pub struct Candidate {
     pub target: Target,
     /// What units may select it by.
     pub metadata: BTreeMap<String, String>,
+    /// What makes sure that it is off.
+    pub fence_command: Option<String>,
 }
 
 /// How joining went for one host.
@@ -127,9 +129,10 @@ fn admit(snapshot: &Snapshot, seen: &mut BTreeMap<MachineId, String>, candidate:
     seen.insert(id, name.clone());
     let Target { address, identity_files, jump, .. } = candidate.target.clone();
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
-    let metadata = candidate.metadata.clone();
+    let (metadata, fence_command) = (candidate.metadata.clone(), candidate.fence_command.clone());
     let before = known.cloned().unwrap_or_default();
-    let machine = Machine { id, name, address, identity_files, jump, ip, metadata, os, systemd, ..before };
+    let machine =
+        Machine { id, name, address, identity_files, jump, ip, metadata, fence_command, os, systemd, ..before };
     match known {
         None => Joined::New(machine),
         Some(known) if *known == machine => Joined::Known(machine),

@@ -110,6 +110,9 @@ pub struct Machine {
     /// When what is still here stops, whether it could go elsewhere or not; never if there is no such time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_by: Option<Timestamp>,
+    /// What a leader runs, on its own host, to make sure that the machine is off: success is proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence_command: Option<String>,
     /// `PRETTY_NAME` of its os-release(5).
     #[serde(default)]
     pub os: String,

@@ -10,6 +10,7 @@
 
 mod asking;
 mod draining;
+mod fencing;
 mod judging;
 mod leasing;
 mod noting;
@@ -93,6 +94,8 @@ pub enum Input {
         /// Whether an sshd greeted; `None` if nothing was learned.
         reached: Option<bool>,
     },
+    /// Making sure that a machine is off has succeeded, or why it has not.
+    Fenced(MachineId, Result<(), String>),
 }
 
 /// What to do next.
@@ -121,6 +124,8 @@ pub enum Output {
     },
     /// The way round to this machine is not taken any more: close what was opened for it.
     Leave(MachineId),
+    /// Make sure that this machine is off, as its record says. The next time comes only after an [`Input::Fenced`].
+    Fence(MachineId),
     /// Stop: somebody else leads.
     Deposed,
 }
@@ -278,6 +283,7 @@ impl Pass {
             Input::Visited(machine, Ok(report)) => self.visited(machine, report, now),
             Input::Visited(machine, Err(failure)) => self.lost(machine, &failure, now),
             Input::Probed { machine, neighbour, reached } => self.probed(machine, neighbour, reached),
+            Input::Fenced(machine, ended) => self.fenced(machine, ended, now),
         }
         if self.deposed {
             return vec![Output::Deposed];
@@ -294,6 +300,7 @@ impl Pass {
             self.place(now);
             self.take_seats(now);
             self.keep_leases(now);
+            self.fence(now, &mut outputs);
         }
         if self.committing.is_none() && !self.outbox.is_empty() {
             let writes = std::mem::take(&mut self.outbox);
@@ -326,13 +333,15 @@ impl Pass {
         let questions = self.next_questions();
         let leases = self.lease_wakes();
         let timed = looks.chain(retries).chain(judgements).chain(questions).chain(leases);
-        timed.chain(self.deadline).chain(self.released).min()
+        timed.chain(self.deadline).chain(self.released).chain(self.next_fencing()).min()
     }
 
     /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing
     /// is on its way.
     pub fn is_settled(&self) -> bool {
-        let judged = |seat: &Seat| seat.flight.is_none() && !matches!(seat.verdict, None | Some(Verdict::Suspect));
+        let judged = |seat: &Seat| {
+            seat.flight.is_none() && !seat.fencing.runs && !matches!(seat.verdict, None | Some(Verdict::Suspect))
+        };
         self.committing.is_none() && self.outbox.is_empty() && !self.stale && self.seats.values().all(judged)
     }
 

@@ -213,6 +213,7 @@ pub fn rehearse(pass: &mut Pass, hosts: &mut Imagined, from: Timestamp) -> Scrip
                         inputs.push_back(Input::Probed { machine, neighbour, reached });
                     }
                     Output::Leave(_) => {}
+                    Output::Fence(machine) => inputs.push_back(Input::Fenced(machine, Ok(()))),
                     Output::Deposed => return script,
                 }
             }

@@ -47,6 +47,8 @@ pub struct Seat {
     pub doubt: Option<Timestamp>,
     /// What is known of its lease.
     pub lease: Hold,
+    /// Whether somebody makes sure that it is off.
+    pub fencing: Fencing,
     /// Set when what it needs may have changed since its steps were last worked out.
     pub unplanned: bool,
     /// Set when one of its steps waits for something to happen on another machine.
@@ -72,6 +74,17 @@ pub struct Hold {
     pub renewed: Option<Timestamp>,
     /// Why the host would not hold it the last time.
     pub refused: Option<&'static str>,
+}
+
+/// How far making sure that a machine is off has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fencing {
+    /// Set while the command runs.
+    pub runs: bool,
+    /// Set when its success would prove nothing any more: the machine has been granted a lease since it began.
+    pub void: bool,
+    /// When to try again.
+    pub again: Timestamp,
 }
 
 /// A trip that is under way.
@@ -123,6 +136,7 @@ impl Seat {
             heard: None,
             doubt: None,
             lease: Hold::default(),
+            fencing: Fencing::default(),
             unplanned: true,
             waits: false,
             judge_again: None,

@@ -79,6 +79,16 @@ impl Host {
         entries.collect()
     }
 
+    /// Returns the command that makes sure that the machine is off: the variable `muster_fence_command`.
+    pub fn fence_command(&self) -> Result<Option<String>, InventoryError> {
+        let name = "muster_fence_command";
+        let command = self.text(&[name])?.filter(|command| !command.trim().is_empty());
+        if command.as_ref().is_some_and(|command| command.contains('\0')) {
+            return Err(self.bad(name, "it has a NUL byte in it".to_owned()));
+        }
+        Ok(command)
+    }
+
     /// Returns what the connection variables ask for and muster does not do, one sentence each.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();

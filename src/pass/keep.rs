@@ -22,7 +22,7 @@ pub async fn keep<T>(pass: &mut Pass, office: &Office, lead: impl Future<Output 
                     trips.visit(pass.snapshot(), machine, visit, glance, through);
                 }
                 Output::Leave(machine) => trips.leave(machine),
-                Output::Commit(_) | Output::Probe { .. } => {}
+                Output::Commit(_) | Output::Probe { .. } | Output::Fence(_) => {}
             }
         }
         let wake = pass.wake_at().map(|at| office.clock.instant(at));

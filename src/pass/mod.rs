@@ -3,6 +3,7 @@
 //! It decides nothing. What to do comes from [`crate::core::pass::Pass`], and every way of running muster goes through
 //! [`run`].
 
+mod fence;
 mod keep;
 mod rehearse;
 mod trips;
@@ -140,6 +141,7 @@ pub async fn run(
                 }
                 Output::Probe { machine, neighbour } => shell.trips.probe(pass.snapshot(), machine, neighbour),
                 Output::Leave(machine) => shell.trips.leave(machine),
+                Output::Fence(machine) => shell.trips.fence(pass.snapshot(), machine),
             }
         }
         if means.stop.is_cancelled() && shell.is_idle() {

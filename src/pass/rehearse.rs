@@ -46,6 +46,8 @@ pub async fn rehearse(
                     }
                     Output::Probe { machine, neighbour } => trips.probe(pass.snapshot(), machine, neighbour),
                     Output::Leave(machine) => trips.leave(machine),
+                    // Only imagined.
+                    Output::Fence(machine) => inputs.push_back(Input::Fenced(machine, Ok(()))),
                     Output::Deposed => return Some(script),
                 }
             }

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
+use super::fence;
 use super::visit;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
@@ -20,6 +21,7 @@ use crate::remote::Target;
 
 type Trip = (MachineId, Result<Report, Failure>);
 type Probe = (MachineId, MachineId, Option<bool>);
+type Fencing = (MachineId, Result<(), String>);
 
 /// Everything that is under way.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(super) struct Trips {
     remote: SharedRemote,
     visits: JoinSet<Trip>,
     probes: JoinSet<Probe>,
+    fencings: JoinSet<Fencing>,
     farewells: JoinSet<()>,
     /// The ways round that were taken.
     detours: BTreeMap<MachineId, Target>,
@@ -35,12 +38,13 @@ pub(super) struct Trips {
 impl Trips {
     pub(super) fn new(remote: SharedRemote) -> Self {
         let (visits, probes, farewells) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        Self { remote, visits, probes, farewells, detours: BTreeMap::new() }
+        Self { remote, visits, probes, fencings: JoinSet::new(), farewells, detours: BTreeMap::new() }
     }
 
-    /// Says whether no visit is under way; who only asks neighbours can stop asking at any time.
+    /// Says whether no visit is under way and no machine is being switched off; who only asks neighbours can stop asking
+    /// at any time.
     pub(super) fn is_empty(&self) -> bool {
-        self.visits.is_empty()
+        self.visits.is_empty() && self.fencings.is_empty()
     }
 
     /// Waits for the next that comes back; forever if nothing is under way.
@@ -50,6 +54,7 @@ impl Trips {
             Some(Ok((machine, neighbour, reached))) = self.probes.join_next() => {
                 Input::Probed { machine, neighbour, reached }
             }
+            Some(Ok((machine, ended))) = self.fencings.join_next() => Input::Fenced(machine, ended),
             else => std::future::pending().await,
         }
     }
@@ -95,6 +100,12 @@ impl Trips {
             let look = tokio::time::timeout(ANSWER_LIMIT, AssertUnwindSafe(look).catch_unwind()).await;
             (machine, neighbour, look.ok().and_then(Result::ok).flatten())
         });
+    }
+
+    /// Switches a machine off.
+    pub(super) fn fence(&mut self, snapshot: &Snapshot, machine: MachineId) {
+        let Some(known) = snapshot.machines.get(&machine).cloned() else { return };
+        self.fencings.spawn(async move { (machine, fence::fence(&known).await) });
     }
 
     /// Closes what was opened for a way round.

@@ -41,6 +41,8 @@ pub struct JoinOrder {
     pub target: Target,
     /// What units may select it by.
     pub metadata: BTreeMap<String, String>,
+    /// What makes sure that it is off.
+    pub fence_command: Option<String>,
 }
 
 /// What came of an order.

@@ -229,7 +229,8 @@ impl Crew<'_> {
     fn join_order(&self, host: &Host) -> Result<JoinOrder, String> {
         let target = self.targets.get(&host.name).ok_or("it is not known how to reach the host")?;
         let metadata = host.metadata().map_err(|error| error.to_string())?;
-        Ok(JoinOrder { target: target.clone(), metadata })
+        let fence_command = host.fence_command().map_err(|error| error.to_string())?;
+        Ok(JoinOrder { target: target.clone(), metadata, fence_command })
     }
 }
 

@@ -126,8 +126,10 @@ impl Cluster for Office {
     }
 
     async fn join(&self, orders: &[JoinOrder], check: bool) -> Vec<Answer> {
-        let candidate =
-            |order: &JoinOrder| Candidate { target: order.target.clone(), metadata: order.metadata.clone() };
+        let candidate = |order: &JoinOrder| {
+            let JoinOrder { target, metadata, fence_command } = order.clone();
+            Candidate { target, metadata, fence_command }
+        };
         if check {
             let looked = orders.iter().map(|order| self.would_join(order));
             return futures_util::future::join_all(looked).await;

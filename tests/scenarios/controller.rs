@@ -245,6 +245,11 @@ impl World {
                 let [machine, neighbour] = [host, neighbour].map(|index| self.hosts[index].machine);
                 self.feed(index, Input::Probed { machine, neighbour, reached });
             }
+            News::Fenced { life: of, .. } if of != life => {}
+            News::Fenced { host, ended, .. } => {
+                let machine = self.hosts[host].machine;
+                self.feed(index, Input::Fenced(machine, ended));
+            }
             News::Stored { taken: None, .. } => self.give_up(index, "the store is away"),
             News::Stored { taken: Some(taken), .. } => {
                 let controller = &mut self.controllers[index];
@@ -348,6 +353,11 @@ impl World {
                 Output::Probe { machine, neighbour } => {
                     let [host, neighbour] = [machine, neighbour].map(|machine| self.at(machine));
                     self.ask(index, host, neighbour);
+                }
+                Output::Fence(machine) => {
+                    let (host, life) = (self.at(machine), self.controllers[index].life);
+                    let takes = self.delay((500, 8_000), (8_000, 29_000), 100);
+                    self.after(takes, Event::Fence { controller: index, life, host });
                 }
                 Output::Leave(machine) => {
                     let host = self.at(machine);

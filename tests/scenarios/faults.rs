@@ -5,6 +5,7 @@ use super::host::Run;
 use super::network::Drops;
 use super::network::Parcel;
 use super::world::Event;
+use super::world::News;
 use super::world::World;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,22 @@ impl World {
             Fault::Store => self.store.away = false,
         }
         self.note(format_args!("{fault:?} is over"));
+    }
+
+    /// A fence command comes to its end: it has switched the host off, or it could not.
+    pub(super) fn fence(&mut self, controller: usize, life: u64, host: usize) {
+        let works = self.dice.chance(700);
+        self.note(format_args!("c{controller} switches h{host} off: {works}"));
+        if works {
+            if self.hosts[host].up {
+                self.hosts[host].cut_power();
+            }
+            let boots = self.dice.between(5_000, 40_000);
+            self.after(boots, Event::Mend(Fault::Power(host)));
+        }
+        let ended = if works { Ok(()) } else { Err("no such plug".to_owned()) };
+        let delay = self.delay((1, 500), (500, 20_000), 100);
+        self.after(delay, Event::Tell(controller, News::Fenced { life, host, ended }));
     }
 
     fn power_up(&mut self, host: usize) {

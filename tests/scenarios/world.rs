@@ -59,6 +59,12 @@ pub(super) enum Event {
     Tell(usize, News),
     /// A controller that was stopped goes on.
     Awake(usize),
+    /// Somebody's command switches a host off, or fails to.
+    Fence {
+        controller: usize,
+        life: u64,
+        host: usize,
+    },
     /// A host's lease ends, unless it was renewed.
     Lease {
         host: usize,
@@ -83,6 +89,8 @@ pub(super) enum News {
     Stored { life: u64, taken: Option<bool> },
     /// The time that its pass asked to be woken at.
     Wake { life: u64, at: u64 },
+    /// How a fence command ended.
+    Fenced { life: u64, host: usize, ended: Result<(), String> },
     /// Time to take the lead, or to keep it.
     Campaign,
     /// The store has changed.
@@ -237,6 +245,7 @@ impl World {
             Event::Tell(controller, news) => self.tell(controller, news),
             Event::Awake(controller) => self.awake(controller),
             Event::Lease { host, boot, until } => self.lease_ends(host, boot, until),
+            Event::Fence { controller, life, host } => self.fence(controller, life, host),
             Event::Operate => self.operate(),
             Event::Strike => self.strike(),
             Event::Mend(fault) => self.mend(&fault),
@@ -253,6 +262,8 @@ fn joined(index: usize) -> Machine {
     Machine {
         id: machine(index),
         name: format!("h{index}"),
+        // Every third has something that can switch it off.
+        fence_command: (index % 3 == 0).then(|| "off".to_owned()),
         address: Address { host: format!("h{index}"), ..Address::default() },
         ..Machine::default()
     }

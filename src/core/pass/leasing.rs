@@ -97,7 +97,7 @@ impl Pass {
         leased && self.lease_need(machine).is_some() && !self.is_lease_ready(machine)
     }
 
-    fn is_lease_pending(&self, machine: MachineId) -> bool {
+    pub(super) fn is_lease_pending(&self, machine: MachineId) -> bool {
         let writes = self.outbox.iter().chain(self.committing.iter().flatten());
         let about = |write: &Write| matches!(write, Write::Lease(id, _) | Write::NoLease(id) if *id == machine);
         writes.into_iter().any(about)
@@ -285,6 +285,9 @@ impl Pass {
 
     /// Notes that a lease is on its way.
     pub(super) fn lease_sent(&mut self, machine: MachineId, now: Timestamp) {
+        if let Some(seat) = self.seats.get_mut(&machine) {
+            seat.fencing.void = true;
+        }
         if let Some(terms) = self.tempo.lease {
             self.lease_end(machine, self.lease_lasts(machine, terms, now));
         }

@@ -29,6 +29,8 @@ struct Stage {
     /// Who was asked about whom, and on which way each machine was last visited.
     asked: Vec<(MachineId, MachineId)>,
     ways: BTreeMap<MachineId, Option<MachineId>>,
+    /// How fence commands end.
+    fence: Result<(), String>,
 }
 
 fn silence() -> Failure {
@@ -85,6 +87,7 @@ impl Stage {
             reached: None,
             asked: Vec::new(),
             ways: BTreeMap::new(),
+            fence: Ok(()),
         };
         stage.run(Input::Tick);
         stage
@@ -121,6 +124,7 @@ impl Stage {
                         Input::Probed { machine, neighbour, reached: self.reached }
                     }
                     Output::Leave(_) => continue,
+                    Output::Fence(machine) => Input::Fenced(machine, self.fence.clone()),
                     Output::Deposed => panic!("deposed"),
                 });
             }
@@ -280,6 +284,24 @@ fn a_strict_unit_starts_elsewhere_when_its_lease_has_ended_for_sure() {
     (0..3).for_each(|_| done.extend(stage.wait(SECOND)));
     assert_eq!(done, ["load web on m2", "start web on m2"]);
     assert!(!stage.pass.snapshot().leases.contains_key(&from));
+}
+
+#[test]
+fn a_fence_command_that_succeeds_is_proof_and_one_that_fails_is_tried_again() {
+    let mut stage = Stage::new(3, |snapshot| {
+        want(snapshot, "web", "[X-Muster]\nClass=strict");
+        snapshot.machines.values_mut().for_each(|machine| machine.fence_command = Some("off".to_owned()));
+    });
+    let from = stage.placement("web").machine;
+    stage.wait(SECOND * 20);
+    stage.silent.insert(from);
+    stage.fence = Err("no such plug".to_owned());
+    assert!((0..10).all(|_| stage.wait(SECOND).is_empty()));
+    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Down));
+    stage.fence = Ok(());
+    let mut done = Vec::new();
+    (0..10).for_each(|_| done.extend(stage.wait(SECOND)));
+    assert_eq!(done, ["load web on m2", "start web on m2"], "well before its lease has ended");
 }
 
 #[test]
