@@ -123,7 +123,7 @@ impl Hosts {
                         steps += visit.steps.len();
                         Input::Visited(machine, Ok(self.visit(machine, &visit)))
                     }
-                    Output::Deposed | Output::Probe { .. } | Output::Leave(_) => unreachable!(),
+                    Output::Deposed | Output::Probe { .. } | Output::Leave(_) | Output::Fence(_) => unreachable!(),
                 });
             }
         }

@@ -69,7 +69,7 @@ fn examine(seed: u64) -> [u64; 4] {
 
 #[test]
 fn whatever_goes_wrong_no_unit_is_stopped_that_is_well_and_all_ends_as_wanted() {
-    let (first, count) = (number("MUSTER_SEED", 1), number("MUSTER_SEEDS", 2000));
+    let (first, count) = (number("MUSTER_SEED", 1), number("MUSTER_SEEDS", 10_000));
     let began = std::time::Instant::now();
     let (mut events, mut moved, mut round, mut longest) = (0, 0, 0, 0);
     for seed in first..first + count {
