@@ -4,6 +4,7 @@ use super::Context;
 use super::error::CommandError;
 use super::verb;
 use crate::core::cluster::Snapshot;
+use crate::pass::Clock;
 use crate::ui;
 use crate::ui::lists;
 use crate::ui::lists::BadFields;
@@ -57,7 +58,16 @@ pub(super) async fn unit_files(context: &Context, args: &ListArgs) -> Result<(),
 
 /// Runs `muster list-units`.
 pub(super) async fn units(context: &Context, args: &ListArgs) -> Result<(), CommandError> {
-    show(&lists::units(&read(context).await?), args)
+    let (snapshot, now) = (read(context).await?, Clock::start().now());
+    let mut rows = lists::units(&snapshot);
+    if args.output.is_some() {
+        rows.extend(lists::unseen(&snapshot, now));
+    }
+    show(&rows, args)?;
+    // Fleet's columns stay fleet's: what it had no word for is said beside them.
+    let lines = snapshot.units.keys().flat_map(|unit| ui::may_still_run(&snapshot, unit, now));
+    lines.filter(|_| args.output.is_none()).for_each(|line| ui::remark(&line));
+    Ok(())
 }
 
 /// Runs `muster cat`.

@@ -8,6 +8,7 @@ use crate::core::cluster::Machine;
 use crate::core::cluster::Snapshot;
 use crate::core::unit::UnitName;
 use crate::pass;
+use crate::pass::Clock;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::script;
@@ -63,6 +64,8 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<(), C
         if number > 0 {
             ui::result("\n");
         }
+        let unsure = ui::may_still_run(&snapshot, &unit, Clock::start().now());
+        ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
         let name = quote(unit.as_str())?;
         run(context, machine, format!("systemctl status --no-pager --full -- {name}")).await?;
     }

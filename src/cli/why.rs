@@ -7,6 +7,7 @@ use crate::control::membership;
 use crate::control::membership::MembershipError;
 use crate::core::cluster::Event;
 use crate::core::why;
+use crate::pass::Clock;
 use crate::store::layout;
 use crate::ui;
 use crate::ui::explain;
@@ -44,7 +45,7 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), Command
     let events = latest(context, |event| event.unit.as_ref() == Some(&unit)).await?;
     ui::result(&match args.output {
         Some(_) => format!("{:#}\n", explain::unit_json(&unit, &explanation, &events)),
-        None => explain::unit(&snapshot, &unit, &explanation, &events),
+        None => explain::unit(&snapshot, &unit, &explanation, &events, Clock::start().now()),
     });
     Ok(())
 }
@@ -57,7 +58,7 @@ pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Resu
     let events = latest(context, |event| event.machine == Some(machine.id) && event.unit.is_none()).await?;
     ui::result(&match output {
         Some(_) => format!("{:#}\n", explain::machine_json(&snapshot, machine, &events)),
-        None => explain::machine(&snapshot, machine, &events),
+        None => explain::machine(&snapshot, machine, &events, Clock::start().now()),
     });
     Ok(())
 }

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::cluster::DesiredState;
@@ -17,6 +18,7 @@ use super::place::Asks;
 use super::place::Board;
 use super::place::Obstacle;
 use super::place::Refusal;
+use super::time::Timestamp;
 use super::unit::Class;
 use super::unit::Hash;
 use super::unit::UnitName;
@@ -66,6 +68,15 @@ pub enum Idle {
         /// The evidence in words.
         why: String,
     },
+    /// It is strict, and no record says that its machine may hold a lease.
+    NoLease(String),
+    /// It is strict, and nothing starts before it is certain that it is gone from a machine that does not answer.
+    MayRun {
+        /// That machine's name.
+        name: String,
+        /// When it is gone from there.
+        until: Timestamp,
+    },
     /// It has not come to its machine yet.
     NotThereYet(String),
     /// Another file of it is there.
@@ -92,6 +103,10 @@ impl fmt::Display for Idle {
             Self::NotPlacedYet => f.write_str("it has no machine yet: the next pass finds one"),
             Self::MachineLeft(id) => write!(f, "its machine {}... has left: the next pass finds another", id.short()),
             Self::MachineAway { name, verdict, why } => write!(f, "{name} is {verdict}: {why}"),
+            Self::NoLease(name) => {
+                write!(f, "it is strict, and nobody keeps a lease for {name}: a controller does")
+            }
+            Self::MayRun { name, .. } => write!(f, "it is strict, and may still run on {name}"),
             Self::NotThereYet(name) => write!(f, "it has not come to {name} yet: the next pass brings it"),
             Self::OtherFile(hash) => {
                 write!(f, "an older file of it is there ({}): the next pass replaces it", hash.short())
@@ -103,6 +118,22 @@ impl fmt::Display for Idle {
             }
         }
     }
+}
+
+/// Returns the silent machines on which a strict unit may still run, and when it is gone from each.
+pub fn may_still_run(snapshot: &Snapshot, name: &UnitName) -> BTreeMap<MachineId, Timestamp> {
+    let placed = snapshot.placements.get(name).map(|placement| placement.machine);
+    let seen = snapshot.states.get(name).into_iter().flatten().map(|(machine, _)| *machine);
+    let gone_by = |machine| Some((machine, snapshot.leases.get(&machine)?.gone_by?));
+    if is_strict(snapshot, name) {
+        placed.into_iter().chain(seen).filter_map(gone_by).collect()
+    } else {
+        BTreeMap::new()
+    }
+}
+
+fn is_strict(snapshot: &Snapshot, name: &UnitName) -> bool {
+    snapshot.file(name).is_some_and(|file| Class::binding(file) == Class::Strict)
 }
 
 /// Explains a unit; nothing if it was not submitted.
@@ -138,6 +169,9 @@ fn idle(snapshot: &Snapshot, name: &UnitName, refusal: Option<&Refusal>) -> Opti
     let Some(machine) = snapshot.machines.get(&placement.machine) else {
         return Some(Idle::MachineLeft(placement.machine));
     };
+    if let Some(wait) = lease_wait(snapshot, name, machine.id) {
+        return Some(wait);
+    }
     if let Some(health) = snapshot.health.get(&machine.id).filter(|health| health.verdict > Verdict::PathFault) {
         let (verdict, why) = (health.verdict, health.why.clone());
         return Some(Idle::MachineAway { name: machine.name.clone(), verdict, why });
@@ -145,6 +179,9 @@ fn idle(snapshot: &Snapshot, name: &UnitName, refusal: Option<&Refusal>) -> Opti
     let Some(state) = snapshot.states.get(name).and_then(|states| states.get(&machine.id)) else {
         return Some(Idle::NotThereYet(machine.name.clone()));
     };
+    if is_strict(snapshot, name) && !state.launched && !snapshot.leases.contains_key(&machine.id) {
+        return Some(Idle::NoLease(machine.name.clone()));
+    }
     let oneshot = snapshot.file(name).is_some_and(|file| file.is_oneshot());
     if state.hash != unit.hash {
         return Some(Idle::OtherFile(state.hash));
@@ -152,4 +189,19 @@ fn idle(snapshot: &Snapshot, name: &UnitName, refusal: Option<&Refusal>) -> Opti
     let UnitState { load, active, sub, .. } = state.clone();
     let started = state.launched;
     (!is_well(state, oneshot)).then_some(Idle::Systemd { load, active, sub, started })
+}
+
+/// Says which machine keeps a strict unit waiting: of all that do not answer and may hold a lease the one that is gone
+/// last, for any of them may have been told to run it.
+fn lease_wait(snapshot: &Snapshot, name: &UnitName, placed: MachineId) -> Option<Idle> {
+    let runs = snapshot.states.get(name).and_then(|states| states.get(&placed)).is_some_and(UnitState::runs);
+    let answers = snapshot.leases.get(&placed).is_some_and(|grant| grant.gone_by.is_none());
+    if !is_strict(snapshot, name) || runs && answers {
+        return None;
+    }
+    let silent = snapshot.leases.iter().filter_map(|(machine, grant)| Some((*machine, grant.gone_by?)));
+    let (machine, until) = silent.max_by_key(|(_, until)| *until)?;
+    let name = snapshot.machines.get(&machine).map(|machine| machine.name.clone());
+    let name = name.unwrap_or_else(|| format!("{}...", machine.short()));
+    Some(Idle::MayRun { name, until })
 }

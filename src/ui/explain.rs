@@ -10,11 +10,14 @@ use crate::core::cluster::Event;
 use crate::core::cluster::Machine;
 use crate::core::cluster::Snapshot;
 use crate::core::judge::Verdict;
+use crate::core::lease::Grant;
+use crate::core::time::Timestamp;
 use crate::core::unit::UnitName;
 use crate::core::why::Explanation;
+use crate::core::why::Idle;
 
 /// Writes down why a unit is as it is, and what happened to it lately.
-pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[Event]) -> String {
+pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[Event], now: Timestamp) -> String {
     let mut rows = vec![
         ("Unit", name.to_string()),
         ("Wanted", format!("{}{}", why.desired, if why.global { ", on every machine that fits" } else { "" })),
@@ -31,7 +34,7 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         let (active, sub) = (&state.active, &state.sub);
         rows.push(("State", format!("{active} ({sub}) on {}", legend(snapshot, *machine))));
     }
-    rows.extend(why.idle.iter().map(|idle| ("Not running", idle.to_string())));
+    rows.extend(why.idle.iter().map(|idle| ("Not running", idle_words(idle, now))));
     let mut text = lay_out(rows);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
     let obstacles = why.obstacles.iter().map(|(machine, obstacle)| {
@@ -45,9 +48,25 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     text + &happened(snapshot, events)
 }
 
+/// Says why a unit does not run, with the time in the operator's time zone if it is a matter of time.
+fn idle_words(idle: &Idle, now: Timestamp) -> String {
+    match idle {
+        Idle::MayRun { until, .. } if now < *until => format!("{idle} until {}", super::clock(*until, now)),
+        Idle::MayRun { name, until } => {
+            let at = super::clock(*until, now);
+            format!(
+                "it is strict, and gone from {name} since {at}: the next controller or sweep that keeps leases starts it"
+            )
+        }
+        idle => idle.to_string(),
+    }
+}
+
 /// Writes the same as JSON.
 pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value {
     let state = |(machine, state): &(_, _)| json!({"machine": machine, "state": state});
+    let until =
+        why.idle.as_ref().and_then(|idle| if let Idle::MayRun { until, .. } = idle { Some(until) } else { None });
     let obstacles = why
         .obstacles
         .iter()
@@ -63,12 +82,13 @@ pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value 
         "refusal": why.refusal.as_ref().map(ToString::to_string),
         "obstacles": obstacles.collect::<Vec<_>>(),
         "not_running": why.idle.as_ref().map(ToString::to_string),
+        "may_run_until": until,
         "events": events,
     })
 }
 
 /// Writes down what is known of a machine, and what is there.
-pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event]) -> String {
+pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Timestamp) -> String {
     let metadata: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let duty = match (machine.cordoned, machine.draining, machine.drain_by) {
         (_, true, Some(by)) => format!("drained: what is left stops at {}", time(by)),
@@ -100,6 +120,7 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event]) -> Stri
         ]),
         None => rows.push(("Verdict", "nobody has looked yet".to_owned())),
     }
+    rows.extend(snapshot.leases.get(&machine.id).map(|grant| ("Lease", lease(grant, now))));
     let mut text = lay_out(rows);
     let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
     let units: Vec<[String; 4]> = units(snapshot, machine).collect();
@@ -118,9 +139,23 @@ pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) ->
     json!({
         "machine": machine,
         "health": snapshot.health.get(&machine.id),
+        "lease": snapshot.leases.get(&machine.id),
         "units": units.collect::<Vec<_>>(),
         "events": events,
     })
+}
+
+/// Says who lets a machine run strict units, and until when it may.
+fn lease(grant: &Grant, now: Timestamp) -> String {
+    let (epoch, length) = (grant.epoch, grant.length.as_secs());
+    let held = format!("granted by the leader with epoch {epoch}, {length} s long");
+    let clock = |at| super::clock(at, now);
+    match (grant.gone_by, grant.until) {
+        (Some(gone), _) if gone <= now => format!("{held}; its strict units were gone by {}", clock(gone)),
+        (Some(gone), _) => format!("{held}; its strict units may run until {}", clock(gone)),
+        (None, Some(until)) => format!("{held}, until {} unless a sweep renews it", clock(until)),
+        (None, None) => format!("{held}, renewed as long as the machine answers"),
+    }
 }
 
 /// Returns the units that are on a machine or are to be, each with ACTIVE, SUB and whether it is to be there.

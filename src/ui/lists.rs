@@ -11,9 +11,11 @@ use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
 use crate::core::cluster::UnitState;
 use crate::core::judge::Verdict;
+use crate::core::time::Timestamp;
 use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
+use crate::core::why;
 
 /// How a list is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +90,9 @@ pub struct UnitRow {
     sub: String,
     machine: Place,
     hash: Hash,
+    /// Set if it is strict and its machine does not answer: when it is gone from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    may_run_until: Option<Timestamp>,
 }
 
 /// A machine that a unit is on. It has no IP here if it is no longer a member.
@@ -223,15 +228,30 @@ pub fn units(snapshot: &Snapshot) -> Vec<UnitRow> {
     let present = reports.filter(|(unit, machine, _)| {
         is_present(snapshot, **machine) && (answers(**machine) || placed(unit, **machine))
     });
-    let row = |(unit, machine, state): (&UnitName, &MachineId, &UnitState)| UnitRow {
+    present.map(|(unit, machine, state)| unit_row(snapshot, unit, *machine, state)).collect()
+}
+
+/// Returns what is not among [`units`] and may run all the same: strict units on machines that do not answer and whose
+/// leases have not ended, as they were last reported.
+pub fn unseen(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitRow> {
+    let shown = units(snapshot);
+    let is_shown = |row: &UnitRow| shown.iter().any(|it| (&it.unit, &it.machine) == (&row.unit, &row.machine));
+    let row = |(unit, machine, state)| unit_row(snapshot, unit, machine, state);
+    let reports = snapshot.states.iter().flat_map(|(unit, states)| states.iter().map(move |(id, it)| (unit, *id, it)));
+    let rows = reports.map(row).filter(|row| row.may_run_until.is_some_and(|until| now < until));
+    rows.filter(|row| !is_shown(row)).collect()
+}
+
+fn unit_row(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &UnitState) -> UnitRow {
+    UnitRow {
         unit: unit.clone(),
         load: state.load.clone(),
         active: state.active.clone(),
         sub: state.sub.clone(),
-        machine: Place::new(snapshot, *machine),
+        machine: Place::new(snapshot, machine),
         hash: state.hash,
-    };
-    present.map(row).collect()
+        may_run_until: why::may_still_run(snapshot, unit).get(&machine).copied(),
+    }
 }
 
 /// Lays a list out as a table.

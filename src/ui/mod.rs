@@ -7,13 +7,17 @@ mod progress;
 pub mod table;
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use crate::cli::error::CommandError;
 use crate::core::cluster::Event;
+use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
 use crate::core::time::Timestamp;
+use crate::core::unit::UnitName;
+use crate::core::why;
 use crate::remote::Sink;
 
 pub use progress::Progress;
@@ -65,6 +69,24 @@ pub fn time(at: Timestamp) -> String {
     let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_millisecond(millis).unwrap_or_default().to_zoned_datetime(TimeZone::system());
     time.strftime("%F %T").to_string()
+}
+
+/// Writes the time of day of something that is near, in the operator's time zone, with its day if it is not that near.
+pub fn clock(at: Timestamp, now: Timestamp) -> String {
+    let whole = time(at);
+    let near = at.since(now).max(now.since(at)) < Duration::from_hours(12);
+    whole.split_once(' ').filter(|_| near).map_or_else(|| whole.clone(), |(_, clock)| clock.to_owned())
+}
+
+/// Says where a strict unit may still run and until when, one line for each machine.
+pub fn may_still_run(snapshot: &Snapshot, unit: &UnitName, now: Timestamp) -> Vec<String> {
+    let there = why::may_still_run(snapshot, unit).into_iter().filter(|(_, until)| now < *until);
+    let line = |(machine, until): (MachineId, Timestamp)| {
+        let name = snapshot.machines.get(&machine).map(|machine| machine.name.clone());
+        let name = name.unwrap_or_else(|| format!("{}...", machine.short()));
+        format!("Unit {unit} may still run on {name} until {}", clock(until, now))
+    };
+    there.map(line).collect()
 }
 
 /// Writes an event to the daemon's log.

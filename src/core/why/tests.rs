@@ -1,9 +1,11 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::core::cluster::Machine;
 use crate::core::cluster::Unit;
 use crate::core::judge::Health;
+use crate::core::lease::Grant;
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitFile;
 
@@ -87,4 +89,38 @@ fn a_unit_without_a_place_says_what_is_in_the_way_on_every_machine() {
     let words: Vec<String> = why.obstacles.iter().map(words).collect();
     assert_eq!(words, ["00000001 metadata zone=a not matched", "00000002 cordoned"]);
     assert_eq!(why.refusal.unwrap().to_string(), "1 machine: cordoned; 1 machine: metadata zone=a not matched");
+}
+
+/// Lets a machine run strict units, and has them gone from there by then if it does not answer.
+fn grant(snapshot: &mut Snapshot, number: u32, gone_by: Option<u64>) {
+    let gone_by = gone_by.map(|seconds| Timestamp::from_millis(seconds * 1000));
+    let (length, stop) = (Duration::from_secs(12), Duration::from_secs(10));
+    snapshot.leases.insert(id(number), Grant { epoch: 1, length, stop, until: None, gone_by });
+}
+
+#[test]
+fn a_strict_unit_says_whose_lease_it_waits_for() {
+    let mut snapshot = cluster("[X-Muster]\nClass=strict");
+    place(&mut snapshot);
+    state(&mut snapshot, "inactive");
+    snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().launched = false;
+    assert_eq!(idle_of(&snapshot).unwrap(), "it is strict, and nobody keeps a lease for m1: a controller does");
+    grant(&mut snapshot, 1, None);
+    assert!(idle_of(&snapshot).unwrap().ends_with("was not started yet: the next pass starts it"));
+    // Any machine that does not answer may have been told to run it.
+    grant(&mut snapshot, 2, Some(60));
+    let until = Timestamp::from_millis(60_000);
+    let waits = |name: &str| Some(Idle::MayRun { name: name.to_owned(), until });
+    assert_eq!(explain(&snapshot, &web()).unwrap().idle, waits("m2"));
+    assert!(may_still_run(&snapshot, &web()).is_empty(), "nobody has seen it there");
+    state(&mut snapshot, "active");
+    assert_eq!(idle_of(&snapshot), None, "it runs");
+    grant(&mut snapshot, 2, None);
+    grant(&mut snapshot, 1, Some(60));
+    assert_eq!(explain(&snapshot, &web()).unwrap().idle, waits("m1"));
+    assert_eq!(may_still_run(&snapshot, &web()), [(id(1), until)].into());
+    let mut available = cluster("");
+    place(&mut available);
+    grant(&mut available, 1, Some(60));
+    assert!(may_still_run(&available, &web()).is_empty());
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::core::cluster::Placement;
 use crate::core::cluster::Unit;
 use crate::core::judge::Health;
+use crate::core::lease::Grant;
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitFile;
 
@@ -182,4 +183,22 @@ fn json_has_whole_values_and_null_for_nothing() {
     assert_eq!(rows[3]["target"]["ip"], serde_json::Value::Null);
     let rows: serde_json::Value = serde_json::from_str(&json(&machines(&cluster(), true))).unwrap();
     assert_eq!((&rows[0]["verdict"], &rows[1]["metadata"]["az"]), (&"down".into(), &"us".into()));
+}
+
+#[test]
+fn json_says_of_a_strict_unit_until_when_it_may_run_where_nobody_looks() {
+    let mut snapshot = cluster();
+    let (launched, text) = (DesiredState::Launched, "[Service]\nExecStart=/bin/true\n\n[X-Muster]\nClass=strict\n");
+    add_unit(&mut snapshot, "once.service", text, launched, Some("00000001"), Some(true));
+    let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
+    let length = std::time::Duration::from_secs(12);
+    let grant = Grant { epoch: 1, length, stop: length, until: None, gone_by: Some(at(60)) };
+    snapshot.leases.insert(id("00000001"), grant);
+    let table = shown(&units(&snapshot), "unit", false, true);
+    assert_eq!(table, "bye.service\nhello.service\n", "fleet's list shows nothing of a machine that is down");
+    let rows: serde_json::Value = serde_json::from_str(&json(&unseen(&snapshot, at(59)))).unwrap();
+    assert_eq!((&rows[0]["unit"], &rows[0]["may_run_until"]), (&"once.service".into(), &60_000.into()));
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    assert_eq!(unseen(&snapshot, at(60)), [], "it is gone");
+    assert!(!json(&units(&snapshot)).contains("may_run_until"));
 }
