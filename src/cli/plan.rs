@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Context;
 use super::error::CommandError;
 use super::error::ErrorKind;
+use super::prudence::Prudence;
 use crate::control;
 use crate::control::LEASE;
 use crate::control::findings::Finding;
@@ -14,8 +15,7 @@ use crate::control::findings::findings;
 use crate::control::membership;
 use crate::control::membership::MembershipError;
 use crate::core::cluster::MachineId;
-use crate::core::judge::BRAKE;
-use crate::core::judge::Patience;
+use crate::core::cluster::Snapshot;
 use crate::core::judge::Verdict;
 use crate::core::pass::Pass;
 use crate::core::rehearsal;
@@ -34,12 +34,8 @@ pub(super) struct PlanArgs {
     /// End with 2 if there is something to do
     #[arg(long)]
     detailed_exitcode: bool,
-    /// How many seconds a machine must have been silent before its units start elsewhere
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    down_after: u64,
-    /// How many machines in a hundred may go silent at once; when more do, nothing is moved
-    #[arg(long, value_name = "PERCENT", default_value_t = BRAKE, value_parser = clap::value_parser!(u8).range(1..=100))]
-    brake: u8,
+    #[command(flatten)]
+    prudence: Prudence,
     /// Print as JSON
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
@@ -50,19 +46,24 @@ pub(super) struct SimulateArgs {
     /// Machines that go down, all at once: names, addresses, machine-ids or the beginnings of them
     #[arg(long, required = true, num_args = 1.., value_name = "MACHINE")]
     down: Vec<String>,
-    /// How many machines in a hundred may go silent at once; when more do, nothing is moved
-    #[arg(long, value_name = "PERCENT", default_value_t = BRAKE, value_parser = clap::value_parser!(u8).range(1..=100))]
-    brake: u8,
+    #[command(flatten)]
+    prudence: Prudence,
     /// Print as JSON
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
 }
 
+/// Returns the pass that a controller with these settings would begin.
+fn imagine(context: &Context, prudence: &Prudence, snapshot: &Snapshot) -> Result<Pass, CommandError> {
+    let (patience, caution) = prudence.resolve(&context.settings, 8)?;
+    let lease = prudence.lease(&context.settings).unwrap_or(LEASE);
+    Ok(Pass::new(NOBODY, Scope::All, control::leasing(patience, lease)?, snapshot.clone()).with_caution(caution))
+}
+
 /// Runs `muster plan`.
 pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
     let (snapshot, remote) = (context.snapshot().await?, context.remote()?);
-    let patience = Patience { down_after: Duration::from_secs(args.down_after), brake: args.brake };
-    let mut pass = Pass::new(NOBODY, Scope::All, control::leasing(patience, LEASE)?, snapshot.clone());
+    let mut pass = imagine(context, &args.prudence, &snapshot)?;
     let script = pass::rehearse(&mut pass, &remote, Clock::start(), &context.stop).await;
     remote.close(Duration::from_millis(500)).await;
     let Some(script) = script else {
@@ -70,15 +71,21 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), Comma
         return Err(CommandError { kind, message: "interrupted: nothing was changed".to_owned(), hints: Vec::new() });
     };
     let found = findings(&pass, &Scope::All);
+    let now = Clock::start().now();
+    let again = pass.changes_at().filter(|at| now < *at);
     if args.output.is_some() {
         let mut value = ui::plan::json(&snapshot, &script);
         value.insert("findings".to_owned(), json!(found));
+        value.insert("look_again".to_owned(), json!(again));
         ui::result(&format!("{:#}\n", json!(value)));
     } else if script.is_empty() {
         ui::result(&format!("{}Nothing to do.\n", told(&found)));
     } else {
         let text = ui::plan::text(&snapshot, &script);
         ui::result(&if found.is_empty() { text } else { format!("{text}\n{}", told(&found)) });
+    }
+    if let Some(at) = again.filter(|_| args.output.is_none()) {
+        ui::result(&format!("Look again at {}: time changes what is to be done.\n", ui::clock(at, now)));
     }
     if args.detailed_exitcode && !script.is_empty() { Err(CommandError::code(2)) } else { Ok(()) }
 }
@@ -95,8 +102,7 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(
         machine.ok_or_else(|| MembershipError::UnknownMachine(name.clone()))
     };
     let down = args.down.iter().map(find).collect::<Result<Vec<MachineId>, _>>()?;
-    let patience = Patience { down_after: Duration::from_secs(8), brake: args.brake };
-    let mut pass = Pass::new(NOBODY, Scope::All, control::leasing(patience, LEASE)?, snapshot.clone());
+    let mut pass = imagine(context, &args.prudence, &snapshot)?;
     let mut hosts = Imagined::of(&snapshot, down.iter().copied());
     let script = rehearsal::rehearse(&mut pass, &mut hosts, Clock::start().now());
     if args.output.is_some() {

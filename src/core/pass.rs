@@ -329,11 +329,14 @@ impl Pass {
         }
         let retries = seats.filter(|seat| seat.answers()).flat_map(|seat| seat.setbacks.values());
         let retries = retries.map(|setback| setback.until);
+        looks.chain(retries).chain(self.next_questions()).chain(self.next_fencing()).chain(self.changes_at()).min()
+    }
+
+    /// Returns when time alone may change what is to be done: a judgement, a lease that ends, a drain's deadline, a
+    /// machine that is no longer held down.
+    pub fn changes_at(&self) -> Option<Timestamp> {
         let judgements = self.seats.values().filter_map(|seat| seat.judge_again);
-        let questions = self.next_questions();
-        let leases = self.lease_wakes();
-        let timed = looks.chain(retries).chain(judgements).chain(questions).chain(leases);
-        timed.chain(self.deadline).chain(self.released).chain(self.next_fencing()).min()
+        judgements.chain(self.lease_wakes()).chain(self.deadline).chain(self.released).min()
     }
 
     /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing
