@@ -60,6 +60,13 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
             Stage::Leads(epoch) => format!("leads (epoch {epoch})"),
             Stage::StandsBy(holder) => format!("stands by: {holder} leads"),
             Stage::Deposed => "no longer leads".to_owned(),
+            Stage::Abandons(machines, length) => {
+                let s = if machines == 1 { "" } else { "s" };
+                let within = length.as_secs();
+                format!(
+                    "strict units on {machines} machine{s} stop within {within} s unless another controller takes over"
+                )
+            }
             Stage::StoreAway(error) => format!("{error}; units are left as they are"),
         });
     };

@@ -35,6 +35,8 @@ pub enum Stage<'a> {
     StandsBy(&'a Holder),
     /// Somebody else took the lead.
     Deposed,
+    /// It was told to end while so many machines may run strict units, for so long.
+    Abandons(usize, Duration),
     /// The store is away: units are left as they are.
     StoreAway(&'a StoreError),
 }
@@ -107,6 +109,10 @@ async fn lead_on(
     match pass::run(&mut pass, &means, Some(follower), Ending::Stopped, tell).await {
         Ok(Ended::Deposed) => stage(Stage::Deposed),
         Ok(Ended::Finished | Ended::Stopped) => {
+            let held = pass.snapshot().leases.values().filter(|grant| grant.gone_by.is_none());
+            if let Some(longest) = held.clone().map(|grant| grant.length).max() {
+                stage(Stage::Abandons(held.count(), longest));
+            }
             means.lead.release().await;
             return None;
         }
