@@ -213,3 +213,50 @@ pub enum Seen {
     /// The host would not: another boot, too late, or systemd refused.
     Refused(&'static str),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::judge::BRAKE;
+    use crate::core::judge::Patience;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn tempo() -> Tempo {
+        Tempo {
+            look_every: SECOND,
+            whole_look_every: SECOND * 10,
+            retry_every: SECOND / 2,
+            begin_within: SECOND * 10,
+            patience: Patience { down_after: SECOND * 8, brake: BRAKE },
+            lease: None,
+        }
+    }
+
+    #[test]
+    fn a_lease_that_one_failure_would_end_is_refused_with_its_arithmetic() {
+        assert_eq!(
+            Terms::of_controller(SECOND * 9, &tempo()).unwrap_err().to_string(),
+            "a lease of 9 s is too short: renewed every quarter of it, looked at every 1 s, a renewal that fails after 5 \
+             s and is tried again 0.5 s later needs at least 10 s"
+        );
+        assert_eq!(Terms::of_controller(SECOND * 10, &tempo()).unwrap().length(), SECOND * 10);
+        assert_eq!(
+            Terms::of_sweeps(SECOND * 179, SECOND * 60).unwrap_err().to_string(),
+            "a lease of 179 s is too short for sweeps every 60 s: 3 of them must fit, which is 180 s, so that one that \
+             fails stops nothing"
+        );
+        assert!(!Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap().is_controllers());
+    }
+
+    #[test]
+    fn a_lease_of_another_leader_ends_late_enough() {
+        let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
+        let renewed = Terms::of_controller(SECOND * 12, &tempo()).unwrap().grant(1, STOP, at(100));
+        assert_eq!(renewed.end(None), None, "its leader may still renew it");
+        assert_eq!(renewed.end(Some(at(200))), Some(at(200 + 4 + 12)));
+        assert_eq!(renewed.gone_after(at(216)), at(216 + 10 + 2));
+        let swept = Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap().grant(1, STOP, at(100));
+        assert_eq!(swept.end(None), Some(at(100 + 180 + 30)), "clocks of hosts that sweep differ");
+    }
+}

@@ -138,3 +138,19 @@ fn requirements_that_cannot_be_met_are_refused_before_anything_is_done() {
     let refused = decide(&Snapshot::default(), &with_file(Verb::Submit, "web.service", &text)).unwrap_err();
     assert_eq!(refused.to_string(), "Unit web.service: [X-Fleet] Global cannot be used with Peers");
 }
+
+#[test]
+fn a_promise_that_cannot_be_kept_is_refused_before_anything_is_done() {
+    let refusal = |unit: &str, text: &str| {
+        let order = with_file(Verb::Submit, unit, text);
+        decide(&Snapshot::default(), &order).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refusal("web.service", "[Service]\nExecStart=/bin/true\n[X-Muster]\nClass=strict\n[X-Fleet]\nGlobal=true\n"),
+        "Unit web.service: [X-Muster] Class=strict: a global unit runs everywhere at once"
+    );
+    assert_eq!(
+        refusal("web.timer", "[Timer]\nOnBootSec=1\n[X-Muster]\nClass=strict\n"),
+        "Unit web.timer: [X-Muster] Class=strict: only systemd services can be kept from running twice"
+    );
+}
