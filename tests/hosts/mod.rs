@@ -8,6 +8,7 @@ mod daemon;
 mod discovery;
 mod explain;
 mod failover;
+mod faults;
 mod lab;
 mod path_fault;
 mod playbooks;

@@ -20,7 +20,7 @@ use super::until;
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// Drops what a host sends to this machine, and nothing else: what is sent to it arrives.
-fn drop_answers(lab: &Lab, host: &str) {
+pub(super) fn drop_answers(lab: &Lab, host: &str) {
     let gateway = run(Command::new("ip").args(["-4", "-o", "address", "show", "dev", &format!("muster{}", id(lab))]));
     let gateway = gateway.ok().split_whitespace().nth(3).unwrap().split('/').next().unwrap().to_owned();
     let rules = format!(
@@ -32,7 +32,7 @@ fn drop_answers(lab: &Lab, host: &str) {
 }
 
 /// Ends what [`drop_answers`] began.
-fn let_answers_pass(lab: &Lab, host: &str) {
+pub(super) fn let_answers_pass(lab: &Lab, host: &str) {
     in_namespace(lab, host, &["nft", "delete table inet oneway"]);
 }
 

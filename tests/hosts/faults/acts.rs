@@ -1,0 +1,133 @@
+//! The faults, and how each is mended.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::super::path_fault::drop_answers;
+use super::super::path_fault::let_answers_pass;
+use super::super::run;
+use super::super::ssh;
+use super::super::ssh_as;
+use super::Ground;
+use super::NOTHING;
+use super::control;
+use super::watch;
+
+/// Does something to a host, or to what muster is made of.
+pub(super) type Act = fn(&mut Ground, &str);
+
+/// A fault.
+#[derive(Clone, Copy)]
+pub(super) struct Fault {
+    pub(super) name: &'static str,
+    pub(super) strike: Act,
+    pub(super) mend: Act,
+    /// How long it lasts; `None` for one that the units leave the host for, until they have.
+    pub(super) lasts: Option<Duration>,
+}
+
+const fn moves(name: &'static str, strike: Act, mend: Act) -> Fault {
+    Fault { name, strike, mend, lasts: None }
+}
+
+const fn stays(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
+    Fault { name, strike, mend, lasts: Some(Duration::from_secs(seconds)) }
+}
+
+/// All of them.
+pub(super) const ALL: [Fault; 12] = [
+    moves("power cut", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
+    moves("freeze and thaw", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.thaw(host).unwrap()),
+    moves("cut cable", |at, host| at.lab.cut(host).unwrap(), |at, host| at.lab.heal(host).unwrap()),
+    stays(
+        "answers lost one way",
+        |at, host| drop_answers(&at.lab, host),
+        |at, host| let_answers_pass(&at.lab, host),
+        40,
+    ),
+    stays("sshd stopped", stop_sshd, |at, host| start_sshd(at, host), 40),
+    stays("PID 1 stopped for 6 s", |at, host| signal(at, host, "init.scope", "STOP"), go_on, 6),
+    stays("overloaded", overload, NOTHING, 30),
+    stays("/run full", fill_run, empty_run, 30),
+    stays(
+        "controller killed",
+        |at, _| at.controller().kill(),
+        |at, _| drop(at.controller.replace(control(&at.lab))),
+        1,
+    ),
+    stays("etcd leader killed", kill_etcd_leader, NOTHING, 20),
+    stays("daemon-reload and daemon-reexec", reload, NOTHING, 20),
+    stays("store away for 40 s", |at, _| etcd(at, "STOP"), |at, _| etcd(at, "CONT"), 40),
+];
+
+pub(super) fn named(name: &str) -> Fault {
+    *ALL.iter().find(|fault| fault.name == name).expect("a fault of this name")
+}
+
+/// Sends a signal to every process of one of a host's units, from outside.
+fn signal(at: &Ground, host: &str, unit: &str, name: &str) {
+    for pid in watch::processes(&watch::group(&at.lab, host), unit) {
+        run(Command::new("kill").args(["-s", name, &pid.to_string()])).ok();
+    }
+}
+
+fn go_on(at: &mut Ground, host: &str) {
+    signal(at, host, "init.scope", "CONT");
+}
+
+fn stop_sshd(at: &mut Ground, host: &str) {
+    ssh_less(at, host, &["systemctl", "stop", "ssh.service"]);
+    ssh_less(at, host, &["pkill", "-KILL", "sshd"]);
+}
+
+fn start_sshd(at: &Ground, host: &str) {
+    ssh_less(at, host, &["systemctl", "start", "ssh.service"]);
+}
+
+/// Runs a command on a host without its sshd.
+fn ssh_less(at: &Ground, host: &str, command: &[&str]) {
+    let leader = watch::processes(&watch::group(&at.lab, host), "init.scope")[0].to_string();
+    run(Command::new("nsenter").args(["--all", "--target", &leader, "--"]).args(command));
+}
+
+/// Keeps every processor busy from within a host, for as long as the fault lasts.
+fn overload(at: &mut Ground, host: &str) {
+    let burner = "for n in 1 2 3 4 5 6 7 8; do systemd-run -q timeout 30 sh -c 'while :; do :; done'; done";
+    ssh(&at.lab, host, burner);
+}
+
+fn fill_run(at: &mut Ground, host: &str) {
+    ssh(&at.lab, host, "mount -o remount,size=8M /run");
+    let fill = ssh_as(&at.lab, "root", host, "cat /dev/zero >/run/fill");
+    assert!(fill.err.contains("No space left"), "{fill:#?}");
+}
+
+fn empty_run(at: &mut Ground, host: &str) {
+    ssh(&at.lab, host, "rm /run/fill");
+}
+
+/// Kills the etcd that the others follow; its host's systemd may start it again.
+fn kill_etcd_leader(at: &mut Ground, _: &str) {
+    let leads = |host: &&muster::lab::Host| {
+        let end = format!("{}:2379", host.address);
+        let status = run(Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &end, "endpoint", "status"])
+            .args(["-w", "simple"]))
+        .ok();
+        status.split(", ").nth(4) == Some("true")
+    };
+    let leader = at.lab.hosts().iter().find(leads).expect("etcd has a leader").name.clone();
+    signal(at, &leader, "system.slice/etcd.service", "KILL");
+}
+
+fn reload(at: &mut Ground, host: &str) {
+    ssh(&at.lab, host, "systemctl daemon-reload && systemctl daemon-reload && systemctl daemon-reexec");
+}
+
+/// Stops two of three etcd members where they are, or lets them go on.
+fn etcd(at: &Ground, name: &str) {
+    for host in &at.lab.hosts()[1..] {
+        signal(at, &host.name, "system.slice/etcd.service", name);
+    }
+}

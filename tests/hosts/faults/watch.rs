@@ -1,0 +1,108 @@
+//! What really runs where, seen from outside: the hosts' control groups, read every 50 ms on the machine they run on.
+//!
+//! Nothing here asks muster, SSH or a host's systemd.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use muster::lab::Lab;
+
+use super::super::lab::id;
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// The copies of one unit that have a process that is not frozen: by host, its first process.
+pub(super) type Copies = BTreeMap<String, u32>;
+
+/// What ran at one moment, by unit.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) at: Instant,
+    pub(super) units: BTreeMap<String, Copies>,
+}
+
+/// A thread that keeps looking, and the record of what it saw.
+pub(super) struct Watch {
+    record: Arc<Mutex<Vec<Sample>>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Watch {
+    /// Begins to look at these units.
+    pub(super) fn begin(lab: &Lab, units: &[&str]) -> Self {
+        let hosts: Vec<(String, PathBuf)> =
+            lab.hosts().iter().map(|host| (host.name.clone(), group(lab, &host.name))).collect();
+        let units: Vec<String> = units.iter().map(|unit| (*unit).to_owned()).collect();
+        let (record, over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (seen, end) = (record.clone(), over.clone());
+        let thread = std::thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                let sample = Sample { at: Instant::now(), units: look(&hosts, &units) };
+                seen.lock().unwrap().push(sample);
+                std::thread::sleep(EVERY);
+            }
+        });
+        let watch = Self { record, over, thread: Some(thread) };
+        super::super::until("it has looked", EVERY * 100, || watch.record.lock().unwrap().len(), |count| *count > 0);
+        watch
+    }
+
+    /// Returns what ran when it last looked.
+    pub(super) fn now(&self) -> Sample {
+        self.record.lock().unwrap().last().unwrap().clone()
+    }
+
+    /// Returns what it saw from then on, preceded by what it saw last before.
+    pub(super) fn since(&self, start: Instant) -> Vec<Sample> {
+        let record = self.record.lock().unwrap();
+        let first = record.partition_point(|sample| sample.at < start).saturating_sub(1);
+        record[first..].to_vec()
+    }
+}
+
+/// Returns a host's control group. On a hybrid machine freezing goes by the unified hierarchy, which has all units too.
+pub(super) fn group(lab: &Lab, host: &str) -> PathBuf {
+    let groups = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+    let groups = groups.map(|hierarchy| hierarchy.join(format!("muster-{}", id(lab))).join(host));
+    groups.into_iter().find(|group| group.join("cgroup.procs").exists()).expect("a running host has a group")
+}
+
+/// Returns the processes of one of a host's units, by their numbers on this machine.
+pub(super) fn processes(group: &Path, unit: &str) -> Vec<u32> {
+    let file = group.join("payload").join(unit).join("cgroup.procs");
+    fs::read_to_string(file).unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+fn look(hosts: &[(String, PathBuf)], units: &[String]) -> BTreeMap<String, Copies> {
+    let mut seen: BTreeMap<String, Copies> = units.iter().map(|unit| (unit.clone(), Copies::new())).collect();
+    for (host, group) in hosts {
+        let events = fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+        if events.contains("frozen 1") {
+            continue;
+        }
+        for (unit, copies) in &mut seen {
+            if let Some(first) = processes(group, &format!("system.slice/{unit}")).first() {
+                copies.insert(host.clone(), *first);
+            }
+        }
+    }
+    seen
+}
