@@ -122,7 +122,9 @@ fn kill_etcd_leader(at: &mut Ground, _: &str) {
 }
 
 fn reload(at: &mut Ground, host: &str) {
-    ssh(&at.lab, host, "systemctl daemon-reload && systemctl daemon-reload && systemctl daemon-reexec");
+    ssh(&at.lab, host, "systemctl daemon-reload && systemctl daemon-reload");
+    // It may hang up before it says that it is done.
+    ssh_less(at, host, &["systemctl", "daemon-reexec"]);
 }
 
 /// Stops two of three etcd members where they are, or lets them go on.
