@@ -103,7 +103,7 @@ fn fill_run(at: &mut Ground, host: &str) {
 }
 
 fn empty_run(at: &mut Ground, host: &str) {
-    ssh(&at.lab, host, "rm /run/fill");
+    ssh(&at.lab, host, "rm /run/fill; mount -o remount,size=64M /run");
 }
 
 /// Kills the etcd that the others follow; its host's systemd may start it again.

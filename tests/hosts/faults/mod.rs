@@ -44,7 +44,7 @@ const STRICT_BOUND: Duration = Duration::from_secs(45);
 const AVAILABLE_BOUND: Duration = Duration::from_secs(15);
 const HUNG_BOUND: Duration = Duration::from_secs(20);
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Three hosts, one unit of each class on each, and a controller.
 struct Ground {
