@@ -478,6 +478,14 @@ impl World {
         let mut placed = BTreeMap::new();
         if taken != Some(false) && self.store.leads(life, self.now).is_some() || taken == Some(true) {
             for write in writes {
+                if let Write::Log(event) = &write {
+                    self.note(format_args!(
+                        "c{index} logs: {:?} {:?} {}",
+                        event.machine.map(|id| id.short()),
+                        event.unit,
+                        event.what
+                    ));
+                }
                 self.check_write(index, life, &write);
                 if let Write::Place(unit, placement) = &write {
                     placed.insert(unit.clone(), placement.machine);

@@ -20,8 +20,9 @@ use super::world::World;
 /// Within this time a leader knows of what a machine that is well is doing, in milliseconds.
 const KNOWN_WITHIN: u64 = 25_000;
 
-/// Within this time a leader has heard of a neighbour that reaches a host, and has not heard anything else since.
-const SEEN_WITHIN: u64 = 20_000;
+/// Within this time a leader has heard of a neighbour that reaches a host, and has not heard anything else since: it must
+/// know of the neighbour first, and then it asks.
+const SEEN_WITHIN: u64 = KNOWN_WITHIN + 5_000;
 
 /// A host's sshd may be greeted so often within this time by the neighbours that one controller asks.
 const GREETED_WITHIN: u64 = 5_000;
@@ -243,8 +244,8 @@ impl World {
         };
         let host = self.hosts.iter().position(|host| host.machine == from.machine).unwrap();
         let decided = self.controllers[c].clock.at(to.since);
-        // Less what the clock may be fast.
-        let heard = |at: u64| at <= decided && decided + 200 < at + DOWN_AFTER;
+        // Less what the clock may be fast, and what is lost when its time is turned into ours.
+        let heard = |at: u64| at + 2 <= decided && decided + 200 < at + DOWN_AFTER;
         let answered = self.controllers[c].ways[host].answered.is_some_and(heard);
         let in_reach = self.could_reach(c, host, decided.saturating_sub(KNOWN_WITHIN));
         let drained = self.store.was_drained(from.machine, decided.saturating_sub(KNOWN_WITHIN));
@@ -354,6 +355,9 @@ impl World {
         };
         if self.hosts.iter().any(steps) {
             return Some("steps are under way".to_owned());
+        }
+        if pass.seats().any(|(_, seat)| seat.fencing.runs) {
+            return Some("a fence command runs".to_owned());
         }
         for unit in &self.units {
             let wanted = snapshot.units.get(unit).map_or(DesiredState::Inactive, |unit| unit.desired);

@@ -27,7 +27,7 @@ use crate::core::unit::UnitName;
 
 /// Why a strict unit is not started now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub enum Wait {
     /// This pass keeps no leases.
     NoKeeper,
     /// The records of leases cannot be read.
@@ -47,30 +47,30 @@ impl Pass {
     }
 
     /// Says why a strict unit that is to run on a machine is not started there now, if so.
-    pub fn strict_hold(&self, unit: &UnitName, machine: MachineId) -> Option<Hold> {
+    pub fn strict_hold(&self, unit: &UnitName, machine: MachineId) -> Option<Wait> {
         if !self.is_strict(unit) {
             return None;
         }
         if self.tempo.lease.is_none() {
-            return Some(Hold::NoKeeper);
+            return Some(Wait::NoKeeper);
         }
         if self.snapshot.unreadable.values().any(|record| record.about == About::Leases) {
-            return Some(Hold::Unreadable);
+            return Some(Wait::Unreadable);
         }
         let others = self.snapshot.leases.iter().filter(|(other, _)| **other != machine);
         for (other, grant) in others {
             match self.seats.get(other) {
                 Some(seat) if !seat.answers() => {}
                 Some(seat) if seat.units.as_ref().is_some_and(|units| units.contains_key(unit)) => {
-                    return Some(Hold::Leaving(*other));
+                    return Some(Wait::Leaving(*other));
                 }
                 Some(seat) if seat.is_certain() => continue,
                 _ => {}
             }
-            return Some(Hold::MayRun(*other, self.gone_at(*other, grant)));
+            return Some(Wait::MayRun(*other, self.gone_at(*other, grant)));
         }
         let ready = self.is_lease_ready(machine);
-        (!ready).then(|| Hold::NoLease(self.seats.get(&machine).and_then(|seat| seat.lease.refused)))
+        (!ready).then(|| Wait::NoLease(self.seats.get(&machine).and_then(|seat| seat.lease.refused)))
     }
 
     /// Returns how long the strict units may take to stop that belong on a machine or run there; `None` if none do.
@@ -113,7 +113,7 @@ impl Pass {
 
     /// Returns when it becomes certain that strict units are gone from machines that do not answer.
     pub(super) fn lease_wakes(&self) -> impl Iterator<Item = Timestamp> {
-        let silent = self.snapshot.leases.iter().filter(|(machine, _)| !self.answers(**machine));
+        let silent = self.snapshot.leases.iter().filter(|(machine, _)| self.is_bound(**machine));
         let due = silent.filter(|(machine, _)| !self.is_lease_pending(**machine));
         due.filter_map(|(machine, grant)| self.gone_at(*machine, grant))
     }
@@ -121,6 +121,12 @@ impl Pass {
     /// Says whether something waits for the lease of a machine to end that does not answer.
     pub fn awaits_leases(&self) -> bool {
         self.lease_wakes().next().is_some()
+    }
+
+    /// Says whether a machine that does not answer may be trusted to let its lease end. One that lets us in and does not
+    /// do as it is told may have a systemd that hangs, and that could stop nothing.
+    fn is_bound(&self, machine: MachineId) -> bool {
+        !self.answers(machine) && self.verdict(machine) != Some(Verdict::Sick)
     }
 
     fn answers(&self, machine: MachineId) -> bool {
@@ -149,7 +155,7 @@ impl Pass {
             if record.is_none_or(|grant| !self.is_current(&grant, terms, stop, now)) {
                 self.grant(machine, record, terms.grant(self.epoch, stop, now), now);
             }
-        } else if let Some(grant) = record {
+        } else if let Some(grant) = record.filter(|_| self.is_bound(machine)) {
             self.await_end(machine, grant, now);
         }
     }
@@ -327,7 +333,7 @@ impl Pass {
     }
 }
 
-impl fmt::Display for Hold {
+impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKeeper => f.write_str("it is strict, and nobody here keeps leases: a controller does"),

@@ -29,6 +29,8 @@ struct Stage {
     /// Who was asked about whom, and on which way each machine was last visited.
     asked: Vec<(MachineId, MachineId)>,
     ways: BTreeMap<MachineId, Option<MachineId>>,
+    /// How trips to silent machines fail.
+    failure: Failure,
     /// How fence commands end.
     fence: Result<(), String>,
 }
@@ -87,6 +89,7 @@ impl Stage {
             reached: None,
             asked: Vec::new(),
             ways: BTreeMap::new(),
+            failure: silence(),
             fence: Ok(()),
         };
         stage.run(Input::Tick);
@@ -113,7 +116,7 @@ impl Stage {
                 inputs.push_back(match output {
                     Output::Commit(_) => Input::Committed(true),
                     Output::Visit { machine, through: None, .. } if self.silent.contains(&machine) => {
-                        Input::Visited(machine, Err(silence()))
+                        Input::Visited(machine, Err(self.failure.clone()))
                     }
                     Output::Visit { machine, visit, through, .. } => {
                         self.ways.insert(machine, through);
@@ -284,6 +287,20 @@ fn a_strict_unit_starts_elsewhere_when_its_lease_has_ended_for_sure() {
     (0..3).for_each(|_| done.extend(stage.wait(SECOND)));
     assert_eq!(done, ["load web on m2", "start web on m2"]);
     assert!(!stage.pass.snapshot().leases.contains_key(&from));
+}
+
+#[test]
+fn a_machine_whose_systemd_may_hang_is_not_trusted_to_have_stopped_anything() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
+    assert!((0..90).all(|_| stage.wait(SECOND).is_empty()));
+    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Sick));
+    assert!(stage.pass.snapshot().leases.contains_key(&from));
+    let away = |snapshot: &mut Snapshot| drop(snapshot.machines.get_mut(&from).unwrap().draining = true);
+    stage.learn(away);
+    assert!((0..90).all(|_| !stage.wait(SECOND).iter().any(|done| done.starts_with("start"))));
 }
 
 #[test]
