@@ -105,13 +105,14 @@ m_lease_units() {
     "ExecStart=/bin/sh -c 'read -r e <$m_run/lease; read -r u r </proc/uptime; sleep \$\$((e - \$\${u%%%%.*} - 1)); exit 1'" || return
   [ -z "$m_reload" ] || systemctl daemon-reload
 }
-# The arguments: the uptime at which it ends, and its length.
+# The arguments: the uptime at which it ends, and its length. The number is written over the one before: a full /run has
+# room for that.
 m_lease() {
   [ "${m_up%%.*}" -lt "$1" ] || { m_say lease late; return; }
   m_old=0; [ -e "$m_run/lease" ] && read -r m_old <"$m_run/lease"
   [ "$m_old" -gt "$1" ] || m_old=$1
-  mkdir -p "$m_system" && m_lease_units "$2" && printf '%s\n' "$m_old" >"$m_run/lease.new" &&
-    mv -f "$m_run/lease.new" "$m_run/lease" || { m_say lease unwritable; return; }
+  mkdir -p "$m_system" && m_lease_units "$2" && printf '%s\n' "$m_old" 1<>"$m_run/lease" ||
+    { m_say lease unwritable; return; }
   m_word=held
   m_is_leased || {
     m_word=granted m_last=

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use muster::core::cluster::DesiredState;
+use muster::core::cluster::Unit;
 use muster::core::cluster::Write;
 use muster::core::plan::Action;
 use muster::core::unit::UnitName;
@@ -355,6 +356,15 @@ impl World {
         };
         if self.hosts.iter().any(steps) {
             return Some("steps are under way".to_owned());
+        }
+        let leased = |machine| {
+            snapshot.placements.iter().any(|(unit, placement)| {
+                let launched = |unit: &&Unit| unit.desired == DesiredState::Launched && self.is_strict(unit.hash);
+                placement.machine == machine && snapshot.units.get(unit).is_some_and(|unit| launched(&unit))
+            })
+        };
+        if snapshot.leases.keys().any(|machine| !leased(*machine)) {
+            return Some("a lease is not let go".to_owned());
         }
         if pass.seats().any(|(_, seat)| seat.fencing.runs) {
             return Some("a fence command runs".to_owned());

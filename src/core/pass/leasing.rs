@@ -270,12 +270,16 @@ impl Pass {
     /// Returns what a visit to a machine is to do about its lease.
     pub(super) fn lease_order(&self, machine: MachineId, acts: bool, now: Timestamp) -> Option<Order> {
         let terms = self.tempo.lease?;
-        let seat = self.seats.get(&machine).filter(|_| self.is_lease_ready(machine))?;
         if self.keeping && !self.is_backed(now) {
             return None;
         }
+        let seat = self.seats.get(&machine).filter(|seat| seat.answers())?;
         if self.lease_need(machine).is_none() {
-            return (seat.is_certain() && !self.keeping).then_some(Order::Release);
+            let held = self.snapshot.leases.contains_key(&machine) && !self.is_lease_pending(machine);
+            return (held && seat.is_certain() && !self.keeping).then_some(Order::Release);
+        }
+        if !self.is_lease_ready(machine) {
+            return None;
         }
         let due = seat.lease.renewed.is_none_or(|at| now >= at + terms.renew_every());
         let (heard, uptime) = seat.uptime.filter(|_| acts || due)?;

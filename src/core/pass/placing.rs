@@ -226,7 +226,9 @@ impl Pass {
         }
         // A strict unit is not given up before it is known to be gone.
         let may_run = self.is_strict(unit) && self.snapshot.leases.contains_key(&placement.machine);
-        (self.verdict(placement.machine) == Some(Verdict::Down) && !may_run)
-            .then(|| format!("{} is down", machine.name))
+        let verdict = self.verdict(placement.machine).filter(|_| !may_run)?;
+        // A strict unit has stopped for want of a lease on a machine that is only out of reach.
+        let stopped = self.is_strict(unit) && matches!(verdict, Verdict::SshdDown | Verdict::Throttled);
+        (verdict == Verdict::Down || stopped).then(|| format!("{} is {verdict}", machine.name))
     }
 }
