@@ -481,7 +481,7 @@ impl World {
                 if let Write::Log(event) = &write {
                     self.note(format_args!(
                         "c{index} logs: {:?} {:?} {}",
-                        event.machine.map(|id| id.short()),
+                        event.machine.map(muster::core::cluster::MachineId::short),
                         event.unit,
                         event.what
                     ));

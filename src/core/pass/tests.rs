@@ -298,8 +298,7 @@ fn a_machine_whose_systemd_may_hang_is_not_trusted_to_have_stopped_anything() {
     assert!((0..90).all(|_| stage.wait(SECOND).is_empty()));
     assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Sick));
     assert!(stage.pass.snapshot().leases.contains_key(&from));
-    let away = |snapshot: &mut Snapshot| drop(snapshot.machines.get_mut(&from).unwrap().draining = true);
-    stage.learn(away);
+    stage.learn(|snapshot| snapshot.machines.get_mut(&from).unwrap().draining = true);
     assert!((0..90).all(|_| !stage.wait(SECOND).iter().any(|done| done.starts_with("start"))));
 }
 

@@ -35,7 +35,7 @@ const UNITS: [&str; 6] = [
     "strict-3.service",
 ];
 
-/// How long a strict unit may take until it runs elsewhere: a lease of 12 s that may have been renewed at the moment of
+/// How long a strict unit may take until it runs elsewhere: a lease of 18 s that may have been renewed at the moment of
 /// the fault or was on its way, 10 s to stop, 2 s of margin, and a start. The promise is 45 s.
 const STRICT_BOUND: Duration = Duration::from_secs(45);
 
@@ -142,7 +142,7 @@ impl Ground {
 
 fn control(lab: &Lab) -> Daemon {
     // Several faults follow each other here within minutes: that is not to be taken for flapping.
-    let lease = std::env::var("MUSTER_LEASE").unwrap_or_else(|_| "12".to_owned());
+    let lease = std::env::var("MUSTER_LEASE").unwrap_or_else(|_| "18".to_owned());
     let args = ["controller", "--hold-down", "0", "--failover-limit", "100", "--lease", &lease];
     let daemon = Daemon::start(lab, &args);
     daemon.says("leads (epoch ");
