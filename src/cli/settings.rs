@@ -54,7 +54,7 @@ pub struct Flags {
     /// How many seconds to wait for the lead; commands that take it have a flag of this name
     #[arg(skip)]
     pub lock_wait: Option<u64>,
-    /// See [`Prudence`]: only some commands have flags for these
+    /// See `Prudence`: only some commands have flags for these
     #[arg(skip)]
     pub down_after: Option<u64>,
     /// See there
