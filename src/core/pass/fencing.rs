@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::Output;
 use super::Pass;
-use crate::core::cluster::Event;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Write;
 use crate::core::judge::Verdict;
@@ -48,14 +47,12 @@ impl Pass {
         let Some(seat) = self.seats.get_mut(&machine) else { return };
         let void = seat.fencing.void || seat.answers();
         (seat.fencing.runs, seat.fencing.again) = (false, now + RETRY);
-        let trouble = ended.is_err();
-        let what = match ended {
-            Ok(()) if void => "its fence command succeeded, but it has answered since: that proves nothing".to_owned(),
-            Ok(()) => "its fence command succeeded: nothing runs there".to_owned(),
-            Err(why) => format!("its fence command failed: {why}"),
-        };
-        self.outbox.push(Write::Log(Event { at: now, machine: Some(machine), unit: None, what, trouble }));
-        if !void && !trouble && self.snapshot.leases.contains_key(&machine) && !self.is_lease_pending(machine) {
+        if let Err(why) = ended {
+            return self.complain(now, Some(machine), None, format!("its fence command failed: {why}"));
+        }
+        let means = if void { ", but it has answered since: that proves nothing" } else { ": nothing runs there" };
+        self.log(now, Some(machine), None, format!("its fence command succeeded{means}"));
+        if !void && self.snapshot.leases.contains_key(&machine) && !self.is_lease_pending(machine) {
             self.outbox.push(Write::NoLease(machine));
         }
     }

@@ -12,7 +12,6 @@ use std::time::Duration;
 use super::Pass;
 use crate::core::cluster::About;
 use crate::core::cluster::DesiredState;
-use crate::core::cluster::Event;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Write;
 use crate::core::judge::Verdict;
@@ -98,9 +97,12 @@ impl Pass {
     }
 
     pub(super) fn is_lease_pending(&self, machine: MachineId) -> bool {
-        let writes = self.outbox.iter().chain(self.committing.iter().flatten());
-        let about = |write: &Write| matches!(write, Write::Lease(id, _) | Write::NoLease(id) if *id == machine);
-        writes.into_iter().any(about)
+        self.is_pending(|write| matches!(write, Write::Lease(id, _) | Write::NoLease(id) if *id == machine))
+    }
+
+    /// Says whether the store is being told, or is about to be told, of such a write.
+    fn is_pending(&self, such: impl Fn(&Write) -> bool) -> bool {
+        self.outbox.iter().chain(self.committing.iter().flatten()).any(such)
     }
 
     /// Returns when a machine's strict units are gone if its lease is not renewed any more; `None` if another leader
@@ -200,8 +202,7 @@ impl Pass {
 
     /// Writes down whom a leader that comes after us must have reached before it may be sure of us.
     fn keep_voters(&mut self, terms: Terms, used: bool) {
-        let pending = self.outbox.iter().chain(self.committing.iter().flatten());
-        let pending = pending.into_iter().any(|write| matches!(write, Write::Voters(_)));
+        let pending = self.is_pending(|write| matches!(write, Write::Voters(_)));
         let same = self.snapshot.voters.iter().eq(self.snapshot.machines.keys());
         if used && terms.is_controllers() && self.witnessed.is_some() && !pending && !same {
             self.outbox.push(Write::Voters(self.snapshot.machines.keys().copied().collect()));
@@ -321,16 +322,9 @@ impl Pass {
                 self.outbox.push(Write::NoLease(machine));
             }
             Seen::Refused(why) => {
-                seat.lease = crate::core::seat::Hold { renewed: None, refused: Some(why) };
+                (seat.lease.renewed, seat.lease.refused) = (None, Some(why));
                 if before.refused != Some(why) {
-                    let what = format!("would not hold a lease: {why}");
-                    self.outbox.push(Write::Log(Event {
-                        at: now,
-                        machine: Some(machine),
-                        unit: None,
-                        what,
-                        trouble: true,
-                    }));
+                    self.complain(now, Some(machine), None, format!("would not hold a lease: {why}"));
                 }
             }
         }

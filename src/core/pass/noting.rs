@@ -80,6 +80,17 @@ impl Pass {
         self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what, trouble: false }));
     }
 
+    /// Logs something that is not as it should be.
+    pub(super) fn complain(
+        &mut self,
+        at: Timestamp,
+        machine: Option<MachineId>,
+        unit: Option<&UnitName>,
+        what: String,
+    ) {
+        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what, trouble: true }));
+    }
+
     pub(super) fn log_outcome(&mut self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) {
         let trouble = matches!(outcome, Outcome::Failed(_));
         let (machine, unit) = (Some(machine), Some(step.unit.clone()));

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use super::Pass;
 use super::moved_unit;
 use crate::core::cluster::DesiredState;
-use crate::core::cluster::Event;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Placement;
 use crate::core::cluster::Snapshot;
@@ -132,8 +131,7 @@ impl Pass {
                 Ok(choices) => self.accept(choices, &mut moved, now),
                 Err(refusal) => {
                     if refused_before.get(&unit) != Some(&refusal) {
-                        let (what, unit) = (refusal.tell(), Some(unit.clone()));
-                        self.outbox.push(Write::Log(Event { at: now, machine: None, unit, what, trouble: true }));
+                        self.complain(now, None, Some(&unit), refusal.tell());
                     }
                     self.refused.insert(unit, refusal);
                 }
