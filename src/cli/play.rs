@@ -5,8 +5,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indexmap::IndexMap;
-use serde_json::Value;
 use serde_json::json;
 
 use super::Context;
@@ -22,7 +20,7 @@ use crate::playbook::lines;
 use crate::playbook::lines::Event;
 use crate::playbook::parse;
 use crate::playbook::play::Playbook;
-use crate::playbook::run::Tally;
+use crate::playbook::record::Record;
 use crate::ui;
 
 /// Ansible's exit code for a playbook that cannot be read.
@@ -32,6 +30,9 @@ const UNREADABLE: u8 = 4;
 const INTERRUPTED: u8 = 130;
 
 /// Run a playbook
+///
+/// Ends with 0 when every task ended well, with 2 when one failed, and with 4 when a host could not be reached or the
+/// playbook cannot be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Play {
     /// The playbook
@@ -51,7 +52,8 @@ pub(super) struct Play {
     /// On how many hosts at once
     #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     forks: u16,
-    /// Print one JSON document at the end instead of lines
+    /// Print one JSON document at the end instead of lines: `plays`, each with its `tasks` and what came of them on which of
+    /// the `hosts`, and `stats`, the counts for each host
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
 }
@@ -70,8 +72,9 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     let folder = play.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let inventory = context.inventory(Some(folder))?;
     let hosts = choose(&playbook, &inventory, play.limit.as_deref())?;
+    let json = play.output.is_some();
     if play.list_hosts {
-        ui::result(&listing(&playbook, &hosts));
+        ui::result(&if json { listing_json(&playbook, &hosts) } else { listing(&playbook, &hosts) });
         return Ok(());
     }
     let names = hosts.iter().flatten();
@@ -91,7 +94,6 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
         forks: usize::from(play.forks),
     };
     let mut record = Record::default();
-    let json = play.output.is_some();
     let mut tell = |event: &Event<'_>| if json { record.note(event) } else { ui::result(&lines::lines(event)) };
     let code = tokio::select! {
         code = crew.play(&playbook, hosts, &mut tell) => code,
@@ -145,6 +147,12 @@ fn listing(playbook: &Playbook, hosts: &[Vec<String>]) -> String {
     text
 }
 
+fn listing_json(playbook: &Playbook, hosts: &[Vec<String>]) -> String {
+    let plays = playbook.plays.iter().zip(hosts);
+    let plays = plays.map(|(play, hosts)| json!({"play": {"name": play.name, "pattern": play.hosts}, "hosts": hosts}));
+    format!("{:#}\n", json!({"plays": plays.collect::<Vec<_>>()}))
+}
+
 /// Reads the values of `-e`, the later ones winning.
 fn extra(given: &[String]) -> Result<Vars, CommandError> {
     let mut vars = Vars::new();
@@ -165,51 +173,4 @@ fn extra(given: &[String]) -> Result<Vars, CommandError> {
         }
     }
     Ok(vars)
-}
-
-/// What happened, for `-o json`: in the shape of Ansible's own JSON output.
-#[derive(Default)]
-struct Record {
-    plays: Vec<Value>,
-    stats: Vars,
-}
-
-impl Record {
-    fn note(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Play(name) => self.plays.push(json!({"play": {"name": name}, "tasks": []})),
-            Event::Task(name) | Event::Handler(name) => {
-                if let Some(tasks) = self.tasks() {
-                    tasks.push(json!({"task": {"name": name}, "hosts": {}}));
-                }
-            }
-            Event::Host { host, outcome, .. } => {
-                let task = self.tasks().and_then(|tasks| tasks.last_mut());
-                if let Some(hosts) = task.and_then(|task| task.get_mut("hosts")?.as_object_mut()) {
-                    hosts.insert((*host).to_owned(), outcome.to_vars().into());
-                }
-            }
-            Event::Recap(tallies) => self.stats = stats(tallies),
-            Event::NoHosts | Event::Item { .. } => {}
-        }
-    }
-
-    /// Returns the tasks of the play that is under way.
-    fn tasks(&mut self) -> Option<&mut Vec<Value>> {
-        self.plays.last_mut()?.get_mut("tasks")?.as_array_mut()
-    }
-
-    fn into_json(self) -> Value {
-        json!({"plays": self.plays, "stats": self.stats})
-    }
-}
-
-fn stats(tallies: &IndexMap<String, Tally>) -> Vars {
-    let one = |tally: &Tally| {
-        json!({
-            "ok": tally.ok, "changed": tally.changed, "unreachable": tally.unreachable, "failures": tally.failed,
-            "skipped": tally.skipped, "ignored": tally.ignored, "rescued": 0,
-        })
-    };
-    tallies.iter().map(|(host, tally)| (host.clone(), one(tally))).collect()
 }

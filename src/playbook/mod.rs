@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod parse;
 pub mod play;
 pub mod reach;
+pub mod record;
 pub mod run;
 pub mod template;
 pub mod wait;

@@ -20,12 +20,15 @@ use muster::playbook::cluster::Unfulfilled;
 use muster::playbook::cluster::UnitOrder;
 use muster::playbook::drive::Crew;
 use muster::playbook::lines;
+use muster::playbook::lines::Event;
 use muster::playbook::parse;
+use muster::playbook::record::Record;
 use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Remote;
 use muster::remote::Sink;
 use muster::remote::Target;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
 /// Hosts that are local shells; those named are out of reach.
@@ -155,6 +158,19 @@ impl Stage {
 
     /// Runs a playbook and returns what was printed, and the exit code. `DIR` in it is the stage's folder.
     pub(super) async fn play(&self, text: &str) -> (String, u8) {
+        let mut printed = String::new();
+        let code = self.run(text, &mut |event| printed.push_str(&lines::lines(event))).await;
+        (printed, code)
+    }
+
+    /// Runs a playbook and returns what is written down of it, and the exit code.
+    pub(super) async fn record(&self, text: &str) -> (Value, u8) {
+        let mut record = Record::default();
+        let code = self.run(text, &mut |event| record.note(event)).await;
+        (record.into_json(), code)
+    }
+
+    async fn run(&self, text: &str, tell: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
         let text = text.replace("DIR", &self.folder.path().display().to_string());
         let inventory = self.inventory("[web]\nh1 muster_metadata=\"{'disk': 'ssd'}\"\nh2\nh3\n");
         let playbook = parse::read(&self.path("play.yaml"), &text).unwrap_or_else(|fault| panic!("{fault}"));
@@ -172,9 +188,7 @@ impl Stage {
             // One at a time, so that the order of lines is fixed.
             forks: 1,
         };
-        let mut printed = String::new();
-        let code = crew.play(&playbook, hosts, &mut |event| printed.push_str(&lines::lines(event))).await;
-        (printed, code)
+        crew.play(&playbook, hosts, tell).await
     }
 
     fn inventory(&self, text: &str) -> Inventory {

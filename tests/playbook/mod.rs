@@ -31,6 +31,15 @@ async fn a_run_prints_what_ansible_prints() {
 }
 
 #[tokio::test]
+async fn a_run_is_written_down_as_ansible_writes_it_down() {
+    let mut stage = Stage::new();
+    stage.shells.unreachable.insert("h3".to_owned());
+    let (record, code) = stage.record(include_str!("../data/playbook/record.yaml")).await;
+    assert_eq!(format!("{record:#}\n"), include_str!("../data/playbook/record.expected.json"));
+    assert_eq!(code, 4);
+}
+
+#[tokio::test]
 async fn an_unreachable_host_takes_no_further_part_and_wins_over_a_failed_one() {
     let mut stage = Stage::new();
     stage.shells.unreachable.insert("h2".to_owned());
