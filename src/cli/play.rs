@@ -13,6 +13,7 @@ use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::inventory::document;
 use crate::inventory::fault::Fault;
+use crate::inventory::limit;
 use crate::inventory::load::read_vars_file;
 use crate::playbook::cluster::Cluster;
 use crate::playbook::drive::Crew;
@@ -37,7 +38,7 @@ const INTERRUPTED: u8 = 130;
 pub(super) struct Play {
     /// The playbook
     file: PathBuf,
-    /// Only on these hosts: a pattern, or @FILE with one on each line
+    /// Only on these hosts: a pattern, in which @FILE stands for the hosts that a file names, one on each line
     #[arg(long, short = 'l', value_name = "PATTERN")]
     limit: Option<String>,
     /// Set variables over all others: NAME=VALUE, a map in YAML or JSON, or @FILE (can be repeated)
@@ -128,11 +129,8 @@ fn choose(playbook: &Playbook, inventory: &Inventory, limit: Option<&str>) -> Re
 }
 
 fn read_limit(limit: &str) -> Result<String, CommandError> {
-    let Some(path) = limit.strip_prefix('@') else { return Ok(limit.to_owned()) };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CommandError::usage(format!("--limit: cannot read {path}: {error}")))?;
-    let names: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    Ok(names.join(","))
+    limit::read(limit, |path| std::fs::read_to_string(path))
+        .map_err(|error| CommandError::usage(format!("--limit: {error}")))
 }
 
 fn listing(playbook: &Playbook, hosts: &[Vec<String>]) -> String {

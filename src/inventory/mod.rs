@@ -8,6 +8,7 @@ mod draft;
 pub mod fault;
 mod host;
 mod ini;
+pub mod limit;
 mod literal;
 pub mod load;
 mod pattern;

@@ -49,3 +49,27 @@ fn its_document_is_all_that_it_prints_and_its_exit_codes_are_ansibles() {
     desk.write("broken.yaml", "- hosts: web\n  tsks: []\n");
     desk.fails(&["-i", "hosts", "play", "-o", "json", "broken.yaml"], 4, &["broken.yaml:2:3: ", "`tasks`"]);
 }
+
+#[test]
+fn it_keeps_to_the_hosts_that_a_file_names() {
+    let desk = desk();
+    desk.write(
+        "all.yaml",
+        "- hosts: web\n  tasks:\n    - command: 'true'\n- hosts: h2\n  tasks:\n    - command: 'true'\n",
+    );
+    desk.write("failed.retry", "# of yesterday\n\nh3\nh1\n");
+    let hosts = |limit: &str| {
+        let list = document(&desk, &["all.yaml", "--list-hosts", "--limit", limit], 0);
+        list["plays"].as_array().unwrap().iter().map(|play| play["hosts"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(hosts("@failed.retry"), [r#"["h1","h3"]"#, "[]"]);
+    assert_eq!(hosts("@failed.retry,!h1"), [r#"["h3"]"#, "[]"]);
+    assert_eq!(hosts("@failed.retry,h2"), [r#"["h1","h2","h3"]"#, r#"["h2"]"#]);
+
+    let with = |limit: &'static str| ["-i", "hosts", "play", "all.yaml", "--limit", limit];
+    desk.fails(&with("@failed.retri"), 2, &["--limit: cannot read @failed.retri: "]);
+    desk.write("nobody.retry", "# all is well\n");
+    desk.fails(&with("@nobody.retry,!h1"), 2, &["--limit: @nobody.retry names no host"]);
+    desk.write("gone.retry", "h1\nh9\n");
+    desk.fails(&with("@gone.retry"), 2, &["no host or group matches `h9` in `h1,h9`"]);
+}
