@@ -9,6 +9,8 @@ use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
+use super::settings::LockArgs;
+use super::verb::LOCK_WAIT;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::inventory::document;
@@ -19,6 +21,7 @@ use crate::playbook::cluster::Cluster;
 use crate::playbook::drive::Crew;
 use crate::playbook::lines;
 use crate::playbook::lines::Event;
+use crate::playbook::office::Clerk;
 use crate::playbook::parse;
 use crate::playbook::play::Playbook;
 use crate::playbook::record::Record;
@@ -53,6 +56,8 @@ pub(super) struct Play {
     /// On how many hosts at once
     #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     forks: u16,
+    #[command(flatten)]
+    lock: LockArgs,
     /// Print one JSON document at the end instead of lines: `plays`, each with its `tasks` and what came of them on which of
     /// the `hosts`, and `stats`, the counts for each host
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
@@ -84,12 +89,16 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
         .map(|host| Ok((host.name.clone(), host.target()?)))
         .collect::<Result<BTreeMap<_, _>, CommandError>>()?;
     let remote = context.remote()?;
-    let office = if playbook.needs_cluster() { Some(context.office().await?) } else { None };
+    let clerk = if playbook.needs_cluster() {
+        Some(Clerk { office: context.office().await?, lock: play.lock.wait(&context.settings, LOCK_WAIT) })
+    } else {
+        None
+    };
     let crew = Crew {
         inventory: &inventory,
         targets,
         remote: &*remote,
-        cluster: office.as_ref().map(|office| office as &dyn Cluster),
+        cluster: clerk.as_ref().map(|clerk| clerk as &dyn Cluster),
         extra: extra(&play.extra_vars)?,
         check: play.check,
         forks: usize::from(play.forks),

@@ -26,7 +26,7 @@ use crate::ui;
 const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// How many seconds a command waits for the lead unless somebody says otherwise.
-const LOCK_WAIT: u64 = 30;
+pub(super) const LOCK_WAIT: u64 = 30;
 
 /// The longest unit file that is read, in bytes: systemd's own limit for a line.
 const LONGEST: u64 = 1 << 20;

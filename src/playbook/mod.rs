@@ -10,7 +10,7 @@ pub mod drive;
 pub mod file;
 pub mod lines;
 pub mod module;
-mod office;
+pub mod office;
 pub mod outcome;
 pub mod parse;
 pub mod play;

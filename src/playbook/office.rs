@@ -34,13 +34,20 @@ use crate::remote::facts;
 use crate::store::StoreError;
 use crate::store::layout;
 
-/// How long a task waits for what it asked for.
-const WAITS: Waits = Waits {
-    lock: Duration::from_mins(1),
-    follow: Some(Duration::from_mins(2)),
-    settle: Duration::from_secs(10),
-    block: true,
-};
+/// How long a task waits for a controller to do what it asked for.
+const FOLLOW: Duration = Duration::from_mins(2);
+
+/// How long a task waits for what was started to settle.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Who carries out what playbooks ask of the cluster.
+#[derive(Debug)]
+pub struct Clerk {
+    /// What there is to work with.
+    pub office: Office,
+    /// How long to wait for the lead while another command or a sweep has it.
+    pub lock: Duration,
+}
 
 type Answer = Result<Fulfilled, Unfulfilled>;
 
@@ -82,6 +89,9 @@ fn store_answer(error: &StoreError) -> Unfulfilled {
 fn verb_answer(error: &VerbError) -> Unfulfilled {
     match error {
         VerbError::Store(error) => store_answer(error),
+        VerbError::Busy(_) => Unfulfilled::Failed(format!(
+            "{error}; what is wanted was written down: wait longer with `--lock-wait`, or leave it to the next sweep"
+        )),
         error => Unfulfilled::Failed(error.to_string()),
     }
 }
@@ -98,9 +108,9 @@ fn predict(snapshot: &Snapshot, order: &UnitOrder, verbs: &[Verb]) -> Answer {
 }
 
 #[async_trait::async_trait]
-impl Cluster for Office {
+impl Cluster for Clerk {
     async fn units(&self, orders: &[UnitOrder], check: bool) -> Vec<Answer> {
-        let snapshot = match layout::read(&*self.store, &self.keys).await {
+        let snapshot = match layout::read(&*self.office.store, &self.office.keys).await {
             Ok(snapshot) => snapshot,
             Err(error) => return orders.iter().map(|_| Err(store_answer(&error))).collect(),
         };
@@ -135,14 +145,14 @@ impl Cluster for Office {
             return futures_util::future::join_all(looked).await;
         }
         let candidates: Vec<Candidate> = orders.iter().map(candidate).collect();
-        match membership::join(self, &candidates).await {
+        match membership::join(&self.office, &candidates).await {
             Ok(joined) => joined.into_iter().map(join_answer).collect(),
             Err(error) => orders.iter().map(|_| Err(membership_answer(&error))).collect(),
         }
     }
 }
 
-impl Office {
+impl Clerk {
     /// Carries out a verb for the orders of these numbers and puts down how it ended for each.
     async fn carry_out(&self, verb: Verb, orders: &[UnitOrder], chosen: &[usize], answers: &mut [Answer]) {
         let picked = chosen.iter().filter_map(|index| orders.get(*index));
@@ -154,7 +164,8 @@ impl Office {
                 reached.insert(unit.clone(), format!("Unit {unit} {state}{place}"));
             }
         };
-        let ended = verb::carry_out(self, verb, &wanted, WAITS, &mut notify).await;
+        let waits = Waits { lock: self.lock, follow: Some(FOLLOW), settle: SETTLE, block: true };
+        let ended = verb::carry_out(&self.office, verb, &wanted, waits, &mut notify).await;
         for index in chosen {
             let (Some(order), Some(answer)) = (orders.get(*index), answers.get_mut(*index)) else { continue };
             match &ended {
@@ -176,9 +187,10 @@ impl Office {
     }
 
     async fn would_join(&self, order: &JoinOrder) -> Answer {
-        let facts = facts::facts(&*self.remote, &order.target).await;
+        let facts = facts::facts(&*self.office.remote, &order.target).await;
         let facts = facts.map_err(|failure| join_failure(&JoinError::Host(failure)))?;
-        let snapshot = layout::read(&*self.store, &self.keys).await.map_err(|error| store_answer(&error))?;
+        let snapshot =
+            layout::read(&*self.office.store, &self.office.keys).await.map_err(|error| store_answer(&error))?;
         let known = snapshot.machines.contains_key(&facts.machine);
         let what = if known { "has joined already" } else { "would join" };
         Ok(Fulfilled { changed: !known, what: format!("{} {what}", order.target.name) })

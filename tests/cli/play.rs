@@ -1,9 +1,20 @@
 //! `play`: what it is told on the command line, and how it ends.
 
+use std::process::Stdio;
+use std::time::Duration;
+
+use muster::store::Credentials;
+use muster::store::SharedStore;
+use muster::store::layout::Keys;
+use muster::store::lead;
+use muster::store::lead::Kind;
+use muster::store::lead::Lead;
 use serde_json::Value;
 use serde_json::json;
 
 use super::Desk;
+use super::unit;
+use crate::hosts::until;
 
 /// Sits down at a desk with an inventory of three hosts, on none of which anything listens.
 fn desk() -> Desk {
@@ -72,4 +83,44 @@ fn it_keeps_to_the_hosts_that_a_file_names() {
     desk.fails(&with("@nobody.retry,!h1"), 2, &["--limit: @nobody.retry names no host"]);
     desk.write("gone.retry", "h1\nh9\n");
     desk.fails(&with("@gone.retry"), 2, &["no host or group matches `h9` in `h1,h9`"]);
+}
+
+/// Takes the lead of the desk's cluster as a sweep would.
+async fn lead(desk: &Desk) -> Lead {
+    let path = desk.home(".local/state/muster/muster.db");
+    let text = format!("sqlite:{}", path.display());
+    let store: SharedStore = muster::store::open(&text, &Credentials::default()).await.unwrap();
+    lead::take(&store, &Keys::new("default").unwrap(), Kind::Sweep).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_for_the_lead_for_as_long_as_it_is_told() {
+    let desk = desk();
+    for name in ["a.service", "b.service", "c.service"] {
+        desk.write(name, unit(name));
+        desk.muster(&["submit", name]).ok();
+        let text = format!("- hosts: h1\n  tasks:\n    - unit: {{name: {name}, state: absent}}\n");
+        desk.write("book", text);
+        std::fs::rename(desk.path("book"), desk.path(&format!("{name}.yaml"))).unwrap();
+    }
+    let lead = lead(&desk).await;
+
+    let busy = |said: &Value| {
+        let why = said["plays"][0]["tasks"][0]["hosts"]["h1"]["msg"].as_str().unwrap().to_owned();
+        assert!(why.starts_with("a sweep on ") && why.contains("is at work") && why.contains("--lock-wait"), "{why}");
+    };
+    busy(&document(&desk, &["a.service.yaml", "--lock-wait", "0"], 2));
+    desk.write("muster.toml", "lock-wait = 0\n");
+    busy(&document(&desk, &["b.service.yaml"], 2));
+    std::fs::remove_file(desk.path("muster.toml")).unwrap();
+
+    let args = ["-i", "hosts", "play", "c.service.yaml", "--lock-wait", "600"];
+    let mut waiting = desk.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let units = || desk.muster(&["list-unit-files", "--no-legend"]).ok();
+    until("it wrote down what is wanted", Duration::from_secs(20), units, String::is_empty);
+    assert!(waiting.try_wait().unwrap().is_none(), "it does not wait");
+    lead.release().await;
+    let output = waiting.wait_with_output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.contains("changed: [h1]"), "{printed}");
 }
