@@ -130,10 +130,19 @@ pub enum Output {
     Deposed,
 }
 
+/// What the store is being told: records that count once it has taken them, and whom that allows to be switched off.
+#[derive(Debug, Default)]
+struct Telling {
+    records: Vec<Write>,
+    doomed: Vec<MachineId>,
+}
+
 /// One leader's view of the cluster, and what it is about to do.
 #[derive(Debug)]
 pub struct Pass {
     epoch: u64,
+    /// How many visits that may change something have been sent.
+    numbered: u64,
     scope: Scope,
     tempo: Tempo,
     caution: Caution,
@@ -154,9 +163,12 @@ pub struct Pass {
     noted: BTreeMap<MachineId, BTreeSet<UnitName>>,
     /// Candidates for a placement that have to be looked at first.
     asked: BTreeSet<MachineId>,
-    /// What the store is to be told, and which records it is being told of.
+    /// What the store is to be told, and what it is being told.
     outbox: Vec<Write>,
-    committing: Option<Vec<Write>>,
+    committing: Option<Telling>,
+    /// Machines to be switched off as soon as the store has been told so, and those of which it has been.
+    doomed: Vec<MachineId>,
+    condemned: Vec<MachineId>,
     /// Units whose place the store is being told: nothing is done to them until it has answered.
     moving: BTreeSet<UnitName>,
     /// Units that should be somewhere and cannot be, and why.
@@ -188,6 +200,7 @@ impl Pass {
         let noted = noting::by_machine(&snapshot);
         Self {
             epoch,
+            numbered: 0,
             scope,
             tempo,
             caution: Caution::default(),
@@ -203,6 +216,8 @@ impl Pass {
             asked: BTreeSet::new(),
             outbox: Vec::new(),
             committing: None,
+            doomed: Vec::new(),
+            condemned: Vec::new(),
             moving: BTreeSet::new(),
             refused: BTreeMap::new(),
             left: Vec::new(),
@@ -306,7 +321,7 @@ impl Pass {
             let writes = std::mem::take(&mut self.outbox);
             let records: Vec<Write> = writes.iter().filter(|write| is_record(write)).cloned().collect();
             self.moving = records.iter().filter_map(moved_unit).cloned().collect();
-            self.committing = Some(records);
+            self.committing = Some(Telling { records, doomed: std::mem::take(&mut self.doomed) });
             outputs.push(Output::Commit(writes));
         }
         if !self.stopping {
@@ -354,7 +369,8 @@ impl Pass {
     }
 
     fn committed(&mut self, taken: bool) {
-        let records = self.committing.take().unwrap_or_default();
+        let Telling { records, doomed } = self.committing.take().unwrap_or_default();
+        self.condemned.extend(doomed);
         self.moving.clear();
         if !taken {
             self.deposed = true;

@@ -20,6 +20,10 @@ pub struct Visit {
     pub machine: Option<MachineId>,
     /// The leader's number. A host that has seen a higher one does nothing and says so. Visits without steps carry it too.
     pub epoch: u64,
+    /// Which of this leader's visits it is, among those that may change something on the host; 0 for one that is not
+    /// counted. A host that has begun this one or a later one of the same leader does nothing: what is delivered twice is
+    /// done once, and what was overtaken is not done at all.
+    pub number: u64,
     /// Set for a look by somebody who does not lead: it changes nothing on the host, and whoever led there still does.
     pub peek: bool,
     /// When it is too late for the host to obey: a script that was stuck in a buffer is refused.

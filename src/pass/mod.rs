@@ -141,6 +141,8 @@ pub async fn run(
                 }
                 Output::Probe { machine, neighbour } => shell.trips.probe(pass.snapshot(), machine, neighbour),
                 Output::Leave(machine) => shell.trips.leave(machine),
+                // Between the store's word and now we may have been away.
+                Output::Fence(_) if !means.lead.is_valid() => return Ok(Ended::Deposed),
                 Output::Fence(machine) => shell.trips.fence(pass.snapshot(), machine),
             }
         }

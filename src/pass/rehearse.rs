@@ -40,8 +40,15 @@ pub async fn rehearse(
                         inputs.push_back(Input::Visited(machine, hosts.visit(machine, &visit, clock.now())));
                     }
                     Output::Visit { machine, visit, through, .. } => {
-                        let look =
-                            Visit { peek: true, steps: Vec::new(), expires: None, lease: None, settle: false, ..visit };
+                        let look = Visit {
+                            peek: true,
+                            number: 0,
+                            steps: Vec::new(),
+                            expires: None,
+                            lease: None,
+                            settle: false,
+                            ..visit
+                        };
                         trips.visit(pass.snapshot(), machine, look, false, through);
                     }
                     Output::Probe { machine, neighbour } => trips.probe(pass.snapshot(), machine, neighbour),

@@ -64,7 +64,7 @@ pub fn write(visit: &Visit, nonce: u64, glance: bool, root: &str) -> Result<Scri
     if visit.steps.is_empty() {
         write_look(&mut body, visit, glance);
     } else {
-        let _ = writeln!(body, "if m_claim {}; then", visit.epoch);
+        let _ = writeln!(body, "if m_claim {} {}; then", visit.epoch, visit.number);
         if visit.brief {
             body.push_str("m_say brief\n");
         }
@@ -82,11 +82,11 @@ fn write_look(body: &mut String, visit: &Visit, glance: bool) {
     if visit.peek {
         body.push_str("if :; then\n");
     } else if visit.settle || visit.lease.is_some() {
-        let _ = writeln!(body, "if m_claim {epoch}; then");
+        let _ = writeln!(body, "if m_claim {epoch} {}; then", visit.number);
         write_lease(body, visit);
         body.push_str("exec 9>&-\n");
     } else {
-        let _ = writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} && exec 9>&-; }}; then");
+        let _ = writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} 0 && exec 9>&-; }}; then");
     }
     body.push_str("m_glance\n");
     let unchanged = if glance { "[ \"$m_seen\" = \"${m_last-}\" ]" } else { "false" };

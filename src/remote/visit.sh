@@ -141,22 +141,27 @@ m_release() {
   rm -f "$m_run/lease"
   m_say lease released
 }
-# Holds the host's lock for the rest of the visit, unless a later leader has been here.
+m_deny() { m_say refused "$@"; exec 9>&-; return 1; }
+# Holds the host's lock for the rest of the visit, unless a later leader has been here, or a later visit of this one: its
+# number is the second argument. It is written over the one before: a full /run has room for that.
 m_claim() {
-  [ -d "$m_run" ] || mkdir -p "$m_run" || { m_say refused unwritable; return 1; }
-  command exec 9>"$m_run/lock" || { m_say refused unwritable; return 1; }
+  [ -d "$m_run" ] || mkdir -p "$m_run" || { m_deny unwritable; return; }
+  command exec 9>"$m_run/lock" || { m_deny unwritable; return; }
   flock -w 5 9 2>/dev/null
-  case $? in 0) ;; 127) m_say refused flock; return 1 ;; *) m_say refused busy; return 1 ;; esac
+  case $? in 0) ;; 127) m_deny flock; return ;; *) m_deny busy; return ;; esac
   m_recall
-  [ "$m_epoch" -le "$1" ] || { m_say refused epoch "$m_epoch"; return 1; }
-  [ "$m_epoch" -eq "$1" ] && return
-  printf '%s\n' "$1" >"$m_run/epoch.new" && mv -f "$m_run/epoch.new" "$m_run/epoch" && m_epoch=$1 && return
-  m_say refused unwritable
-  return 1
+  [ "$m_epoch" -le "$1" ] || { m_deny epoch "$m_epoch"; return; }
+  if [ "$m_epoch" -eq "$1" ]; then
+    [ "$2" -gt 0 ] || return 0
+    [ "$m_number" -lt "$2" ] || { m_deny late; return; }
+  fi
+  printf '%s %s\n' "$1" "$2" 1<>"$m_run/epoch" && m_epoch=$1 && return
+  m_deny unwritable
 }
 m_recall() {
-  m_epoch=; [ -e "$m_run/epoch" ] && read -r m_epoch <"$m_run/epoch"
+  m_epoch= m_number=; [ -e "$m_run/epoch" ] && read -r m_epoch m_number <"$m_run/epoch"
   case $m_epoch in ''|*[!0-9]*) m_epoch=0 ;; esac
+  case $m_number in ''|*[!0-9]*) m_number=0 ;; esac
 }
 m_greet() {
   m_say muster 1

@@ -354,6 +354,9 @@ impl World {
                     let [host, neighbour] = [machine, neighbour].map(|machine| self.at(machine));
                     self.ask(index, host, neighbour);
                 }
+                Output::Fence(_) if self.now >= self.controllers[index].valid_until => {
+                    return self.give_up(index, "the lead has run out");
+                }
                 Output::Fence(machine) => {
                     let (host, life) = (self.at(machine), self.controllers[index].life);
                     let takes = self.delay((500, 8_000), (8_000, 29_000), 100);
@@ -378,6 +381,7 @@ impl World {
                         boot: self.hosts[host].boot,
                         shell,
                         glance,
+                        echo: false,
                         decided,
                         view: self.view(index, &visit),
                         visit,

@@ -72,6 +72,7 @@ pub(super) struct Host {
     pub(super) booted_at: u64,
     /// What /run/muster/epoch says.
     pub(super) epoch: u64,
+    number: u64,
     pub(super) copies: BTreeMap<UnitName, Copy>,
     /// How fast its clock runs, in millionths.
     drift: u64,
@@ -102,6 +103,7 @@ impl Host {
             boot: 1,
             booted_at: 0,
             epoch: 0,
+            number: 0,
             copies: BTreeMap::new(),
             drift,
             lease: None,
@@ -138,7 +140,14 @@ impl Host {
         self.booted_at + uptime * 1_000_000 / self.drift
     }
 
-    /// Says why the host does nothing of a visit, if so: the machine, the uptime, then the epoch.
+    /// Takes note of whose visits it obeys, and how far they have come.
+    pub(super) const fn claim(&mut self, visit: &Visit) {
+        if self.epoch != visit.epoch || visit.number > 0 {
+            (self.epoch, self.number) = (visit.epoch, visit.number);
+        }
+    }
+
+    /// Says why the host does nothing of a visit, if so: the machine, the uptime, then the epoch and the number.
     pub(super) fn refusal(&self, visit: &Visit, now: u64, trusting: Trust) -> Option<Refused> {
         if visit.machine.is_some_and(|machine| machine != self.machine) {
             return Some(Refused::OtherMachine(self.machine.to_string()));
@@ -149,7 +158,11 @@ impl Host {
         if late && !trusting.lateness {
             return Some(Refused::TooLate);
         }
-        (self.epoch > visit.epoch && !trusting.epoch).then_some(Refused::LaterLeader(self.epoch))
+        if self.epoch > visit.epoch && !trusting.epoch {
+            return Some(Refused::LaterLeader(self.epoch));
+        }
+        let overtaken = self.epoch == visit.epoch && visit.number > 0 && self.number >= visit.number;
+        (overtaken && !trusting.repeats).then_some(Refused::TooLate)
     }
 
     /// What the host looks like. A glance that finds nothing new says only that.
@@ -216,6 +229,7 @@ impl Host {
 pub(super) struct Trust {
     pub(super) epoch: bool,
     pub(super) lateness: bool,
+    pub(super) repeats: bool,
 }
 
 /// The identity of the machine at an index; the short form tells it.

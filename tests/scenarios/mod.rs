@@ -110,6 +110,11 @@ fn hosts_that_obey_a_stale_script_are_found_out() {
 }
 
 #[test]
+fn hosts_that_obey_twice_are_found_out() {
+    catch(Mutant::HostsObeyTwice);
+}
+
+#[test]
 fn steps_without_a_look_are_found_out() {
     catch(Mutant::StepsWithoutLook);
 }

@@ -29,6 +29,8 @@ pub(super) struct Trip {
     pub(super) shell: u64,
     pub(super) visit: Visit,
     pub(super) glance: bool,
+    /// Set for a second delivery of it: nobody listens to what comes back.
+    pub(super) echo: bool,
     /// When it was decided, and what was believed then of the units that it is about.
     pub(super) decided: u64,
     pub(super) view: BTreeMap<UnitName, View>,

@@ -54,7 +54,8 @@ impl World {
 
     fn trust(&self) -> Trust {
         let late = [Mutant::HostsObeyLate, Mutant::LeasesCountFromArrival];
-        Trust { epoch: self.mutant == Mutant::HostsForgetEpochs, lateness: late.contains(&self.mutant) }
+        let (epoch, repeats) = (self.mutant == Mutant::HostsForgetEpochs, self.mutant == Mutant::HostsObeyTwice);
+        Trust { epoch, lateness: late.contains(&self.mutant), repeats }
     }
 
     fn admit(&mut self, trip: Trip, took: u64) {
@@ -73,7 +74,7 @@ impl World {
             return self.reply(trip, Ok(report), took + 5_000);
         }
         if claims {
-            host.epoch = trip.visit.epoch;
+            host.claim(&trip.visit);
         }
         if trip.visit.steps.is_empty() {
             host.obeyed = host.obeyed.max(trip.visit.epoch);
@@ -308,9 +309,24 @@ impl World {
 
     /// Sends a trip's result back.
     pub(super) fn reply(&mut self, trip: Trip, result: Result<Report, muster::core::evidence::Failure>, took: u64) {
+        if trip.echo {
+            return;
+        }
         let slow = self.hosts[trip.host].slow;
         let delay = took + self.delay((1, 20), (1_000, 4_000), if slow { 600 } else { 5 });
         self.send(Parcel::Back { trip, result }, delay);
+    }
+
+    /// Now and then a visit is delivered twice.
+    fn repeat(&mut self, parcel: &Parcel, delay: u64) {
+        if let Parcel::There(trip) = parcel
+            && self.stormy
+            && self.dice.chance(20)
+        {
+            let again = delay + self.delay((1, 3_000), (3_000, 30_000), 100);
+            let echo = Parcel::There(Trip { echo: true, ..trip.clone() });
+            self.after(again, Event::Arrive(Box::new(echo)));
+        }
     }
 
     /// Puts a parcel on the wire.
@@ -327,6 +343,7 @@ impl World {
             }
         };
         if passes {
+            self.repeat(&parcel, delay);
             return self.after(delay, Event::Arrive(Box::new(parcel)));
         }
         if self.dice.chance(500) {

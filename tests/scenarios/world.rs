@@ -106,6 +106,8 @@ pub(super) enum Mutant {
     HostsForgetEpochs,
     /// Hosts obey a script that was stuck in a buffer.
     HostsObeyLate,
+    /// Hosts obey what they have obeyed before.
+    HostsObeyTwice,
     /// Steps are sent to machines that were not looked at since they last failed.
     StepsWithoutLook,
     /// One failed trip and the units are moved.

@@ -137,6 +137,7 @@ fn launch(names: &[&str], text: &str) -> Visit {
         settle: false,
         machine: Some(MACHINE.parse().unwrap()),
         epoch: 5,
+        number: 0,
         peek: false,
         expires: None,
         reload: false,
@@ -225,6 +226,31 @@ fn a_lower_epoch_a_late_script_and_another_machine_are_turned_away() {
     stranger.machine = Some("00000000000000000000000000000001".parse().unwrap());
     assert_eq!(host.visit(&stranger).refused, Some(Refused::OtherMachine(MACHINE.to_owned())));
     assert!(!host.path("run/fleet/units/b.service").exists());
+}
+
+#[test]
+fn a_visit_that_comes_again_or_was_overtaken_is_turned_away() {
+    let host = Host::new();
+    let numbered =
+        |epoch, number| Visit { epoch, number, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };
+    let turned_away = |visits: &[Visit]| -> Vec<bool> {
+        host.visits(visits, false).iter().map(|report| report.refused == Some(Refused::TooLate)).collect()
+    };
+    let visits = [numbered(5, 9), numbered(5, 9), look(5), numbered(5, 8), numbered(5, 10)];
+    assert_eq!(turned_away(&visits), [false, true, false, true, false]);
+    assert_eq!(turned_away(&[numbered(6, 1), numbered(6, 1)]), [false, true], "a new leader counts anew");
+    assert_eq!(fs::read_to_string(host.path("run/muster/epoch")).unwrap().lines().next(), Some("6 1"));
+}
+
+#[test]
+fn who_is_turned_away_does_not_keep_the_lock() {
+    let host = Host::new();
+    let visit = Visit { number: 1, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };
+    host.visit(&visit);
+    let script = script::write(&visit, 7, false, host.folder.path().to_str().unwrap()).unwrap();
+    let text = format!("{}[ ! -e /proc/$$/fd/9 ] || echo held\n", script.text);
+    let printed = run_shell(&text, host.folder.path());
+    assert!(printed.contains("refused late") && !printed.contains("held"), "{printed}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The pass's fencing: a machine that is down and may still run strict units is switched off where somebody knows how.
 //!
 //! The success of a machine's fence command is proof that nothing runs there, so nobody has to wait for its lease to end.
+//! It cannot be taken back, so it is run only once the store has been told: who no longer leads switches nobody off.
 
 use std::time::Duration;
 
@@ -22,7 +23,16 @@ impl Pass {
             let Some(seat) = self.seats.get_mut(&machine) else { continue };
             (seat.fencing.runs, seat.fencing.void) = (true, false);
             self.log(now, Some(machine), None, "runs its fence command: it may still run strict units".to_owned());
-            outputs.push(Output::Fence(machine));
+            self.doomed.push(machine);
+        }
+        for machine in std::mem::take(&mut self.condemned) {
+            let Some(seat) = self.seats.get_mut(&machine) else { continue };
+            if !seat.answers() {
+                outputs.push(Output::Fence(machine));
+                continue;
+            }
+            seat.fencing.runs = false;
+            self.log(now, Some(machine), None, "answers again: its fence command is not run".to_owned());
         }
     }
 

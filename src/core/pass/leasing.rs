@@ -102,7 +102,7 @@ impl Pass {
 
     /// Says whether the store is being told, or is about to be told, of such a write.
     fn is_pending(&self, such: impl Fn(&Write) -> bool) -> bool {
-        self.outbox.iter().chain(self.committing.iter().flatten()).any(such)
+        self.outbox.iter().chain(self.committing.iter().flat_map(|telling| &telling.records)).any(such)
     }
 
     /// Returns when a machine's strict units are gone if its lease is not renewed any more; `None` if another leader
@@ -226,7 +226,7 @@ impl Pass {
     /// Gives up everything but the renewal of leases. What the store was being told of them it may or may not have
     /// taken, so those are given up too.
     pub fn keep(&mut self) {
-        let unsure = self.committing.take().unwrap_or_default();
+        let unsure = self.committing.take().unwrap_or_default().records;
         for write in &unsure {
             match write {
                 Write::Lease(machine, _) | Write::NoLease(machine) => drop(self.snapshot.leases.remove(machine)),
@@ -235,6 +235,8 @@ impl Pass {
             }
         }
         self.outbox.clear();
+        self.doomed.clear();
+        self.condemned.clear();
         self.moving.clear();
         self.keeping = true;
         self.deposed = false;

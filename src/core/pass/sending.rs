@@ -51,11 +51,14 @@ impl Pass {
                 Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
                 _ => None,
             });
+            let acts = lease.is_some() || !steps.is_empty();
+            self.numbered += u64::from(acts || settle);
             let visit = Visit {
                 machine: Some(machine),
                 epoch: self.epoch,
+                number: if acts || settle { self.numbered } else { 0 },
                 peek: false,
-                expires: seat.expiry(now, self.tempo.begin_within).filter(|_| lease.is_some() || !steps.is_empty()),
+                expires: seat.expiry(now, self.tempo.begin_within).filter(|_| acts),
                 brief: self.snapshot.leases.contains_key(&machine),
                 lease,
                 settle,

@@ -321,6 +321,49 @@ fn a_fence_command_that_succeeds_is_proof_and_one_that_fails_is_tried_again() {
 }
 
 #[test]
+fn nobody_is_switched_off_before_the_store_has_been_told() {
+    let mut stage = Stage::new(3, |snapshot| {
+        want(snapshot, "web", "[X-Muster]\nClass=strict");
+        snapshot.machines.values_mut().for_each(|machine| machine.fence_command = Some("off".to_owned()));
+    });
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    // Trips to the machine fail, and everything else stays unanswered.
+    let mut told = None;
+    for _ in 0..60 {
+        stage.now = stage.now + SECOND;
+        let mut inputs = vec![Input::Tick];
+        while let Some(input) = inputs.pop() {
+            for output in stage.pass.handle(input, stage.now) {
+                match output {
+                    Output::Visit { machine, .. } if machine == from => {
+                        inputs.push(Input::Visited(machine, Err(silence())));
+                    }
+                    Output::Visit { machine, visit, .. } => {
+                        inputs.push(Input::Visited(machine, Ok(stage.visit(machine, &visit))));
+                    }
+                    Output::Commit(writes) => {
+                        let fences = |write: &Write| matches!(write, Write::Log(event) if event.what.contains("fence"));
+                        told = writes.iter().any(fences).then_some(stage.now).or(told);
+                        if told.is_none() {
+                            inputs.push(Input::Committed(true));
+                        }
+                    }
+                    Output::Fence(_) => panic!("switched off unannounced"),
+                    Output::Probe { machine, neighbour } => {
+                        inputs.push(Input::Probed { machine, neighbour, reached: None });
+                    }
+                    Output::Leave(_) | Output::Deposed => {}
+                }
+            }
+        }
+    }
+    assert!(told.is_some(), "it is down, and its lease is not over");
+    let outputs = stage.pass.handle(Input::Committed(true), stage.now);
+    assert!(outputs.contains(&Output::Fence(from)));
+}
+
+#[test]
 fn a_strict_unit_waits_for_a_machine_that_another_leader_let_run_strict_units() {
     let mut stage = Stage::new(3, |snapshot| {
         want(snapshot, "web", "[X-Muster]\nClass=strict");
