@@ -145,6 +145,44 @@ impl Hosts {
     }
 }
 
+/// From the last machine's first look to the first steps for all of them: judged, placed, and planned.
+fn plan(c: &mut Criterion) {
+    let mut group = c.benchmark_group("plan 10,000 units on 1,000 machines");
+    group.sample_size(10);
+    let (snapshot, _) = cluster(|number| format!("web-{number}.service"), |_| String::new());
+    let now = Timestamp::from_millis(1_000_000);
+    let looked = || {
+        let mut pass = Pass::new(1, Scope::All, tempo(), snapshot.clone());
+        let mut hosts = Hosts(BTreeMap::new());
+        let looks = pass.handle(Input::Tick, now).into_iter().filter_map(|output| match output {
+            Output::Visit { machine, visit, .. } => Some(Input::Visited(machine, Ok(hosts.visit(machine, &visit)))),
+            _ => None,
+        });
+        let mut looks: Vec<Input> = looks.collect();
+        let last = looks.pop().unwrap();
+        looks.into_iter().for_each(|look| drop(pass.handle(look, now)));
+        (pass, last)
+    };
+    group.bench_function("placements, and then the steps of every machine", |bencher| {
+        bencher.iter_batched(
+            looked,
+            |(mut pass, last)| {
+                drop(pass.handle(last, now));
+                // The verdicts that were told before, and then the placements.
+                let outputs = std::iter::repeat_with(|| pass.handle(Input::Committed(true), now));
+                let steps = outputs.take(3).flatten().filter_map(|output| match output {
+                    Output::Visit { visit, .. } => Some(visit.steps.len()),
+                    _ => None,
+                });
+                assert_eq!(steps.sum::<usize>(), 2 * UNITS as usize);
+                pass
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
 fn pass(c: &mut Criterion) {
     let mut group = c.benchmark_group("a pass over 10,000 units on 1,000 machines");
     group.sample_size(10);
@@ -187,5 +225,5 @@ fn pass(c: &mut Criterion) {
     group.finish();
 }
 
-criterion::criterion_group!(benches, place, pass);
+criterion::criterion_group!(benches, place, plan, pass);
 criterion::criterion_main!(benches);

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Pass;
 use crate::core::cluster::Event;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
+use crate::core::cluster::UnitState;
 use crate::core::cluster::Write;
+use crate::core::plan::Action;
 use crate::core::plan::Step;
 use crate::core::report::Outcome;
 use crate::core::time::Timestamp;
@@ -93,8 +96,26 @@ impl Pass {
 
     pub(super) fn log_outcome(&mut self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) {
         let trouble = matches!(outcome, Outcome::Failed(_));
-        let (machine, unit) = (Some(machine), Some(step.unit.clone()));
-        self.outbox.push(Write::Log(Event { at, machine, unit, what: ended(step, outcome), trouble }));
+        let mut what = ended(step, outcome);
+        if let Some(overlap) = self.overlap(at, machine, step, outcome) {
+            what += &format!("; two copies ran for at most {} s", overlap.as_millis().div_ceil(1000));
+        }
+        self.outbox.push(Write::Log(Event {
+            at,
+            machine: Some(machine),
+            unit: Some(step.unit.clone()),
+            what,
+            trouble,
+        }));
+    }
+
+    /// Returns for how long at most a unit ran twice that a step has stopped: since it was placed where it runs now.
+    fn overlap(&self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) -> Option<Duration> {
+        let stopped = step.action == Action::Unload && matches!(outcome, Outcome::Done);
+        let placement = self.snapshot.placements.get(&step.unit).filter(|placement| placement.machine != machine)?;
+        let states = self.snapshot.states.get(&step.unit)?;
+        let ran = |machine| states.get(machine).is_some_and(UnitState::runs);
+        (stopped && ran(&machine) && ran(&placement.machine)).then(|| at.since(placement.since))
     }
 }
 

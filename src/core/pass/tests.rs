@@ -31,6 +31,8 @@ struct Stage {
     ways: BTreeMap<MachineId, Option<MachineId>>,
     /// How trips to silent machines fail.
     failure: Failure,
+    /// What was logged.
+    log: Vec<String>,
     /// How fence commands end.
     fence: Result<(), String>,
 }
@@ -90,6 +92,7 @@ impl Stage {
             asked: Vec::new(),
             ways: BTreeMap::new(),
             failure: silence(),
+            log: Vec::new(),
             fence: Ok(()),
         };
         stage.run(Input::Tick);
@@ -114,7 +117,13 @@ impl Stage {
         while let Some(input) = inputs.pop_front() {
             for output in self.pass.handle(input, self.now) {
                 inputs.push_back(match output {
-                    Output::Commit(_) => Input::Committed(true),
+                    Output::Commit(writes) => {
+                        self.log.extend(writes.into_iter().filter_map(|write| match write {
+                            Write::Log(event) => Some(event.what),
+                            _ => None,
+                        }));
+                        Input::Committed(true)
+                    }
                     Output::Visit { machine, through: None, .. } if self.silent.contains(&machine) => {
                         Input::Visited(machine, Err(self.failure.clone()))
                     }
@@ -318,6 +327,27 @@ fn a_fence_command_that_succeeds_is_proof_and_one_that_fails_is_tried_again() {
     let mut done = Vec::new();
     (0..10).for_each(|_| done.extend(stage.wait(SECOND)));
     assert_eq!(done, ["load web on m2", "start web on m2"], "well before its lease has ended");
+}
+
+#[test]
+fn the_log_says_for_how_long_two_copies_ran_at_most() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    (0..20).for_each(|_| drop(stage.wait(SECOND)));
+    let moved = stage.placement("web");
+    assert_ne!(moved.machine, from);
+    let since = moved.since;
+    stage.silent.clear();
+    stage.log.clear();
+    let mut done = Vec::new();
+    (0..5).for_each(|_| done.extend(stage.wait(SECOND)));
+    assert_eq!(done, ["unload web on m1"]);
+    let twice: Vec<_> = stage.log.iter().filter_map(|line| line.split_once("; two copies ran for at most ")).collect();
+    let [(_, time)] = twice.as_slice() else { panic!("{:?}", stage.log) };
+    let seconds: u64 = time.strip_suffix(" s").unwrap().parse().unwrap();
+    let longest = stage.now.since(since).as_secs();
+    assert!((1..=longest).contains(&seconds), "{seconds} of {longest} s");
 }
 
 #[test]
