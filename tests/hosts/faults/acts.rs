@@ -3,11 +3,14 @@
 use std::process::Command;
 use std::time::Duration;
 
+use super::super::daemon::unit_file;
+use super::super::muster;
 use super::super::path_fault::drop_answers;
 use super::super::path_fault::let_answers_pass;
 use super::super::run;
 use super::super::ssh;
 use super::super::ssh_as;
+use super::super::until;
 use super::Ground;
 use super::NOTHING;
 use super::control;
@@ -24,20 +27,35 @@ pub(super) struct Fault {
     pub(super) mend: Act,
     /// How long it lasts; `None` for one that the units leave the host for, until they have.
     pub(super) lasts: Option<Duration>,
+    /// Set when somebody knows how to switch the hosts off.
+    pub(super) fenced: bool,
 }
 
 const fn moves(name: &'static str, strike: Act, mend: Act) -> Fault {
-    Fault { name, strike, mend, lasts: None }
+    Fault { name, strike, mend, lasts: None, fenced: false }
+}
+
+const fn fenced(name: &'static str, strike: Act, mend: Act) -> Fault {
+    Fault { name, strike, mend, lasts: None, fenced: true }
 }
 
 const fn stays(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
-    Fault { name, strike, mend, lasts: Some(Duration::from_secs(seconds)) }
+    Fault { name, strike, mend, lasts: Some(Duration::from_secs(seconds)), fenced: false }
 }
 
-/// All of them.
-pub(super) const ALL: [Fault; 12] = [
+/// Those of a store in a file.
+pub(super) const OF_A_FILE: [Fault; 2] = [
+    stays("store locked for 40 s", |at, _| at.disk().lock(), |at, _| at.disk().unlock(), 40),
+    stays("store's disk full for 40 s", |at, _| at.disk().fill(), |at, _| at.disk().empty(), 40),
+];
+
+/// All others.
+pub(super) const ALL: [Fault; 17] = [
     moves("power cut", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("freeze and thaw", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.thaw(host).unwrap()),
+    fenced("power cut, fence command", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
+    // The command switches off what is frozen.
+    fenced("freeze, fence command", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("cut cable", |at, host| at.lab.cut(host).unwrap(), |at, host| at.lab.heal(host).unwrap()),
     stays(
         "answers lost one way",
@@ -47,6 +65,7 @@ pub(super) const ALL: [Fault; 12] = [
     ),
     stays("sshd stopped", stop_sshd, |at, host| start_sshd(at, host), 40),
     stays("PID 1 stopped for 6 s", |at, host| signal(at, host, "init.scope", "STOP"), go_on, 6),
+    stays("PID 1 stopped for 40 s", |at, host| signal(at, host, "init.scope", "STOP"), go_on, 40),
     stays("overloaded", overload, NOTHING, 30),
     stays("/run full", fill_run, empty_run, 30),
     stays(
@@ -55,7 +74,9 @@ pub(super) const ALL: [Fault; 12] = [
         |at, _| drop(at.controller.replace(control(&at.lab))),
         1,
     ),
+    stays("controller killed in the middle of a pass", kill_busy_controller, restart_busy_controller, 1),
     stays("etcd leader killed", kill_etcd_leader, NOTHING, 20),
+    stays("etcd compacted and defragmented", compact_etcd, NOTHING, 20),
     stays("daemon-reload and daemon-reexec", reload, NOTHING, 20),
     stays("store away for 40 s", |at, _| etcd(at, "STOP"), |at, _| etcd(at, "CONT"), 40),
 ];
@@ -106,15 +127,53 @@ fn empty_run(at: &mut Ground, host: &str) {
     ssh(&at.lab, host, "rm /run/fill; mount -o remount,size=64M /run");
 }
 
+/// The units that a controller is about to start when it is killed.
+const EXTRAS: std::ops::Range<u32> = 0..30;
+
+fn extras() -> Vec<String> {
+    EXTRAS.map(|number| format!("extra-{number}.service")).collect()
+}
+
+fn kill_busy_controller(at: &mut Ground, _: &str) {
+    let text = "[Service]\nExecStart=/bin/sleep infinity\n";
+    let files: Vec<String> = extras().iter().map(|name| unit_file(&at.lab, name, text)).collect();
+    let args: Vec<&str> = ["start", "--no-block"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    muster(&at.lab, &args).ok();
+    at.controller().says("extra-");
+    at.controller().kill();
+}
+
+fn restart_busy_controller(at: &mut Ground, _: &str) {
+    at.controller.replace(control(&at.lab));
+    let listed = || muster(&at.lab, &["list-units", "--no-legend", "--fields", "unit,sub"]).out;
+    let run = |said: &String| {
+        let running = |unit| said.lines().filter(|line| line.split_whitespace().eq([unit, "running"])).count();
+        extras().iter().all(|unit| running(unit.as_str()) == 1)
+    };
+    until("what it was about to start runs once", super::LIMIT, listed, run);
+    let names = extras();
+    let args: Vec<&str> = std::iter::once("destroy").chain(names.iter().map(String::as_str)).collect();
+    muster(&at.lab, &args).ok();
+}
+
+fn etcdctl(at: &Ground, host: &str, args: &[&str]) -> String {
+    let end = format!("{}:2379", at.lab.host(host).unwrap().address);
+    run(Command::new("etcdctl").env("ETCDCTL_API", "3").args(["--endpoints", &end]).args(args)).ok()
+}
+
+fn compact_etcd(at: &mut Ground, host: &str) {
+    let status = etcdctl(at, host, &["endpoint", "status", "-w", "json"]);
+    let revision = status.split("\"revision\":").nth(1).unwrap().split([',', '}']).next().unwrap();
+    etcdctl(at, host, &["compaction", "--physical", revision]);
+    for host in at.lab.hosts() {
+        etcdctl(at, &host.name, &["defrag"]);
+    }
+}
+
 /// Kills the etcd that the others follow; its host's systemd may start it again.
 fn kill_etcd_leader(at: &mut Ground, _: &str) {
     let leads = |host: &&muster::lab::Host| {
-        let end = format!("{}:2379", host.address);
-        let status = run(Command::new("etcdctl")
-            .env("ETCDCTL_API", "3")
-            .args(["--endpoints", &end, "endpoint", "status"])
-            .args(["-w", "simple"]))
-        .ok();
+        let status = etcdctl(at, &host.name, &["endpoint", "status", "-w", "simple"]);
         status.split(", ").nth(4) == Some("true")
     };
     let leader = at.lab.hosts().iter().find(leads).expect("etcd has a leader").name.clone();

@@ -1,13 +1,15 @@
 //! What faults of all kinds do to units of both classes, measured from outside muster.
 //!
 //! Those that a unit's safety hangs on are part of every check. All of them, with the table of `docs/failover.md`:
-//! `cargo test --locked --test main every_fault -- --ignored --nocapture`; `FAULT=freeze,store` chooses some, and
-//! `MUSTER_LEASE=20` another lease.
+//! `cargo test --locked --test main every_fault -- --ignored --nocapture`; `FAULT=freeze,store` chooses some, `RUNS=3` runs
+//! each so often, and `MUSTER_LEASE=20` takes another lease.
 
 mod acts;
+mod disk;
 mod tally;
 mod watch;
 
+use std::fs;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -17,11 +19,13 @@ use muster::lab::Scratch;
 use super::daemon::Daemon;
 use super::daemon::join;
 use super::daemon::unit_file;
+use super::lab;
 use super::lab_with_etcd;
 use super::muster;
 use super::until;
 use acts::Act;
 use acts::Fault;
+use disk::Disk;
 use tally::Fate;
 use watch::Sample;
 use watch::Watch;
@@ -51,11 +55,23 @@ struct Ground {
     lab: Scratch,
     controller: Option<Daemon>,
     watch: Watch,
+    /// The store's disk, if the store is a file.
+    disk: Option<Disk>,
 }
 
 impl Ground {
     fn begin() -> Option<Self> {
-        let lab = lab_with_etcd(3)?;
+        Some(Self::on(lab_with_etcd(3)?, None))
+    }
+
+    /// The same with the store in a file.
+    fn begin_with_file() -> Option<Self> {
+        let lab = lab(3)?;
+        let disk = Disk::beside(&lab);
+        Some(Self::on(lab, Some(disk)))
+    }
+
+    fn on(lab: Scratch, disk: Option<Disk>) -> Self {
         join(&lab);
         let controller = Some(control(&lab));
         for classes in [&UNITS[..3], &UNITS[3..]] {
@@ -64,9 +80,29 @@ impl Ground {
             muster(&lab, &args).ok();
         }
         let watch = Watch::begin(&lab, &UNITS);
-        let ground = Self { lab, controller, watch };
+        let ground = Self { lab, controller, watch, disk };
         ground.settle();
-        Some(ground)
+        ground
+    }
+
+    fn disk(&mut self) -> &mut Disk {
+        self.disk.as_mut().expect("the store is a file")
+    }
+
+    /// Lets muster know, or forget, how to switch the hosts off.
+    fn arm(&self, armed: bool) {
+        let (muster_is, dir) = (env!("CARGO_BIN_EXE_muster"), self.lab.dir().display());
+        let off = format!(
+            "{muster_is} lab --dir {dir} kill $MUSTER_MACHINE || \
+             {muster_is} lab --dir {dir} status | grep -q \"^$MUSTER_MACHINE *halted\""
+        );
+        let mut inventory = fs::read_to_string(self.lab.dir().join("inventory.yaml")).unwrap();
+        if armed {
+            inventory += &format!("    muster_fence_command: '{off}'\n");
+        }
+        let path = self.lab.dir().join("fenced.yaml");
+        fs::write(&path, inventory).unwrap();
+        muster(&self.lab, &["--inventory", path.to_str().unwrap(), "join"]).ok();
     }
 
     fn controller(&mut self) -> &mut Daemon {
@@ -95,6 +131,9 @@ impl Ground {
     /// Lets a fault happen, mends it, and says what became of each unit in the meantime.
     fn suffer(&mut self, fault: &Fault) -> Vec<Fate> {
         let host = self.victim();
+        if fault.fenced {
+            self.arm(true);
+        }
         let start = Instant::now();
         (fault.strike)(self, &host);
         match fault.lasts {
@@ -102,6 +141,9 @@ impl Ground {
             None => self.wait_until_moved(&host, start),
         }
         (fault.mend)(self, &host);
+        if fault.fenced {
+            self.arm(false);
+        }
         self.settle();
         let fates = tally::fates(&self.watch.since(start), &host, start);
         eprint!("{}", tally::rows(fault.name, &fates, fault.lasts.is_none()));
@@ -171,16 +213,25 @@ fn units_of_both_classes_outlive_a_freeze_and_a_store_that_is_away() {
 #[test]
 #[ignore = "takes minutes: see the head of this file"]
 fn every_fault_is_measured() {
-    let Some(mut ground) = Ground::begin() else { return };
+    let of_a_file = measure(Ground::begin_with_file, &acts::OF_A_FILE);
+    let table = measure(Ground::begin, &acts::ALL) + &of_a_file;
+    eprintln!(
+        "| fault | class | runs elsewhere after s | ran nowhere for s | two copies for s | touched |\n\
+         |---|---|---|---|---|---|\n{table}"
+    );
+}
+
+/// Lets the chosen ones of these faults happen, each so often, and returns the worst of each.
+fn measure(begin: fn() -> Option<Ground>, faults: &[Fault]) -> String {
     let only = std::env::var("FAULT").unwrap_or_default();
-    let mut table = "| fault | class | runs elsewhere after s | ran nowhere for s | two copies for s | touched |\n\
-                     |---|---|---|---|---|---|\n"
-        .to_owned();
-    for fault in acts::ALL.iter().filter(|fault| only.split(',').any(|word| fault.name.contains(word))) {
-        let fates = ground.suffer(fault);
-        table += &tally::rows(fault.name, &fates, fault.lasts.is_none());
-    }
-    eprintln!("{table}");
+    let runs: usize = std::env::var("RUNS").map_or(1, |runs| runs.parse().unwrap());
+    let mut chosen = faults.iter().filter(|fault| only.split(',').any(|word| fault.name.contains(word))).peekable();
+    let Some(mut ground) = chosen.peek().and_then(|_| begin()) else { return String::new() };
+    let rows = chosen.map(|fault| {
+        let fates: Vec<Fate> = (0..runs).flat_map(|_| ground.suffer(fault)).collect();
+        tally::rows(fault.name, &fates, fault.lasts.is_none())
+    });
+    rows.collect()
 }
 
 /// Does nothing: what was done ends by itself.
