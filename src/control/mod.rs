@@ -10,6 +10,9 @@ pub mod membership;
 pub mod sweep;
 pub mod verb;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;

@@ -9,6 +9,9 @@ mod rehearse;
 mod trips;
 mod visit;
 
+#[cfg(test)]
+mod tests;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -1,0 +1,72 @@
+//! The event log, which everybody who acts leaves short.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::controller;
+use super::controller::Stage;
+use super::sweep;
+use super::sweep::Swept;
+use super::*;
+use crate::core::caution::Caution;
+use crate::core::cluster::Event;
+use crate::core::cluster::Write;
+use crate::core::judge::BRAKE;
+use crate::core::time::Timestamp;
+use crate::remote::ssh;
+use crate::store::COMMIT_LIMIT;
+use crate::store::MemoryStore;
+use crate::store::layout;
+use crate::store::layout::EVENTS_KEPT;
+
+/// Returns an office whose store has seven events more than are kept, from the time 0 on.
+async fn office() -> Office {
+    let office = Office {
+        store: Arc::new(MemoryStore::new()),
+        keys: Keys::new("default").unwrap(),
+        remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
+        clock: Clock::start(),
+        stop: CancellationToken::new(),
+    };
+    let event = |at: usize| {
+        let at = Timestamp::from_millis(at.try_into().unwrap());
+        Write::Log(Event { at, machine: None, unit: None, what: "done".to_owned(), trouble: false })
+    };
+    let events: Vec<Write> = (0..EVENTS_KEPT + 7).map(event).collect();
+    for portion in events.chunks(COMMIT_LIMIT) {
+        office.store.commit(vec![], office.keys.changes(portion)).await.unwrap();
+    }
+    office
+}
+
+/// Checks that the oldest are gone, and only they.
+async fn assert_short(office: &Office) {
+    let kept = layout::read_events(&*office.store, &office.keys).await.unwrap();
+    assert_eq!((kept.len(), kept[0].at.as_millis()), (EVENTS_KEPT, 7));
+}
+
+fn patient() -> Tempo {
+    tempo(Patience { down_after: Duration::ZERO, brake: BRAKE })
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_no_more_events_than_are_kept() {
+    let office = office().await;
+    let waits = sweep::Waits { tempo: patient(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    let swept = sweep::sweep(&office, waits, Caution::default(), &mut |_, _| ()).await.unwrap();
+    assert!(matches!(swept, Swept::Found(found) if found.is_empty()));
+    assert_short(&office).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_leaves_no_more_events_than_are_kept_as_soon_as_it_leads() {
+    let office = office().await;
+    let mut stage = |stage: Stage<'_>| {
+        assert!(matches!(stage, Stage::Leads(_)), "{stage:?}");
+        office.stop.cancel();
+    };
+    controller::control(&office, (patient(), &Caution::default()), &mut stage, &mut |_, _| ()).await;
+    assert_short(&office).await;
+}
