@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
 mod cli;
+mod control;
 mod hosts;
 mod house;
 mod playbook;

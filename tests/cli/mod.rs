@@ -9,6 +9,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use muster::store;
+use muster::store::Credentials;
+use muster::store::SharedStore;
+use muster::store::layout::Keys;
+
 use crate::hosts::Said;
 use crate::hosts::bare;
 use crate::hosts::run;
@@ -54,6 +59,12 @@ impl Desk {
     /// Runs muster.
     pub(super) fn muster(&self, args: &[&str]) -> Said {
         run(&mut self.command(args))
+    }
+
+    /// Opens the store that muster keeps here unless it is told of another, and returns it with the keys of its cluster.
+    pub(super) async fn store(&self) -> (SharedStore, Keys) {
+        let text = format!("sqlite:{}", self.home(".local/state/muster/muster.db").display());
+        (store::open(&text, &Credentials::default()).await.unwrap(), Keys::new("default").unwrap())
     }
 
     /// Runs muster, which must fail with this exit code and say these things on stderr and nothing on stdout.

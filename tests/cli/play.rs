@@ -2,13 +2,10 @@
 
 use std::process::Stdio;
 use std::time::Duration;
+use std::time::Instant;
 
-use muster::store::Credentials;
-use muster::store::SharedStore;
-use muster::store::layout::Keys;
 use muster::store::lead;
 use muster::store::lead::Kind;
-use muster::store::lead::Lead;
 use serde_json::Value;
 use serde_json::json;
 
@@ -85,14 +82,6 @@ fn it_keeps_to_the_hosts_that_a_file_names() {
     desk.fails(&with("@gone.retry"), 2, &["no host or group matches `h9` in `h1,h9`"]);
 }
 
-/// Takes the lead of the desk's cluster as a sweep would.
-async fn lead(desk: &Desk) -> Lead {
-    let path = desk.home(".local/state/muster/muster.db");
-    let text = format!("sqlite:{}", path.display());
-    let store: SharedStore = muster::store::open(&text, &Credentials::default()).await.unwrap();
-    lead::take(&store, &Keys::new("default").unwrap(), Kind::Sweep).await.unwrap().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn it_waits_for_the_lead_for_as_long_as_it_is_told() {
     let desk = desk();
@@ -103,15 +92,18 @@ async fn it_waits_for_the_lead_for_as_long_as_it_is_told() {
         desk.write("book", text);
         std::fs::rename(desk.path("book"), desk.path(&format!("{name}.yaml"))).unwrap();
     }
-    let lead = lead(&desk).await;
+    let (store, keys) = desk.store().await;
+    let lead = lead::take(&store, &keys, Kind::Sweep).await.unwrap().unwrap();
 
     let busy = |said: &Value| {
         let why = said["plays"][0]["tasks"][0]["hosts"]["h1"]["msg"].as_str().unwrap().to_owned();
         assert!(why.starts_with("a sweep on ") && why.contains("is at work") && why.contains("--lock-wait"), "{why}");
     };
+    let begun = Instant::now();
     busy(&document(&desk, &["a.service.yaml", "--lock-wait", "0"], 2));
     desk.write("muster.toml", "lock-wait = 0\n");
     busy(&document(&desk, &["b.service.yaml"], 2));
+    assert!(begun.elapsed() < Duration::from_secs(20), "it waits for longer than it was told");
     std::fs::remove_file(desk.path("muster.toml")).unwrap();
 
     let args = ["-i", "hosts", "play", "c.service.yaml", "--lock-wait", "600"];

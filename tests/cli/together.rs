@@ -1,8 +1,14 @@
 //! Two operators at once, at one store.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
+
+use muster::core::cluster::Address;
+use muster::core::cluster::Machine;
+use muster::core::cluster::MachineId;
+use muster::store::layout::Slot;
 
 use super::Desk;
 use super::unit;
@@ -65,4 +71,29 @@ fn a_lead_is_shown_waited_for_and_taken_away_with_a_reason() {
     assert!(events.contains("the lead was taken from a controller on ") && events.contains(": it hangs"), "{events}");
     controller.kill().unwrap();
     controller.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_whose_lead_is_taken_away_says_so() {
+    let desk = Desk::new();
+    let host = TcpListener::bind("127.0.0.1:0").unwrap();
+    host.set_nonblocking(true).unwrap();
+    let port = Some(host.local_addr().unwrap().port());
+    let address = Address { user: Some("root".to_owned()), host: "127.0.0.1".to_owned(), port };
+    let id = MachineId::from_bits(1);
+    let machine = Machine { id, name: "core-01".to_owned(), address, systemd: 252, ..Machine::default() };
+    let (store, keys) = desk.store().await;
+    store.commit(Vec::new(), vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+
+    let sweep = desk.command(&["sweep"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It is on its way to a host that has yet to greet.
+    let come = || host.accept().map_err(|error| error.kind());
+    let held = until("it comes", Duration::from_secs(20), come, Result::is_ok);
+    let taken = desk.muster(&["lock", "take", "--reason", "it hangs"]).ok();
+    assert!(taken.starts_with("taken from a sweep on "), "{taken}");
+    drop((host, held));
+    let output = sweep.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("Error: somebody else took the lead meanwhile\nHint: "), "{said}");
 }

@@ -27,7 +27,8 @@ async fn connect(text: &str, credentials: &Credentials) -> SharedStore {
     store
 }
 
-async fn plain(server: &Server) -> SharedStore {
+/// Returns a server as a store, once it answers.
+pub(crate) async fn plain(server: &Server) -> SharedStore {
     connect(&format!("etcd://{}", server.address()), &Credentials::default()).await
 }
 

@@ -1,7 +1,7 @@
 //! One contract for every store, and what each has on top of it.
 
 mod contract;
-mod etcd;
+pub(crate) mod etcd;
 pub(crate) mod server;
 mod sqlite;
 

@@ -4,4 +4,4 @@ mod fake;
 mod real;
 mod sshd;
 mod trips;
-mod visit;
+pub(crate) mod visit;

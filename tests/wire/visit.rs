@@ -23,7 +23,7 @@ use muster::remote::script;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
+pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 
 /// A systemctl that knows nothing of systemd: every unit it is asked to list is running, and units with `bad` in
 /// their names are refused.
@@ -45,12 +45,12 @@ case $verb in
 esac
 "#;
 
-struct Host {
+pub(crate) struct Host {
     folder: TempDir,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         for path in ["run/systemd/system", "etc", "bin"] {
             fs::create_dir_all(folder.path().join(path)).unwrap();
@@ -62,7 +62,7 @@ impl Host {
         Self { folder }
     }
 
-    fn path(&self, relative: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, relative: &str) -> std::path::PathBuf {
         self.folder.path().join(relative)
     }
 

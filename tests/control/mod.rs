@@ -1,0 +1,168 @@
+//! Who acts and when, in one process: sweeps, controllers and playbooks at a real store, and a host that is a folder.
+
+mod playbook;
+mod sweep;
+
+use std::fs;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use muster::control::Office;
+use muster::core::cluster::Address;
+use muster::core::cluster::DesiredState;
+use muster::core::cluster::Machine;
+use muster::core::cluster::Unit;
+use muster::core::evidence::Failure;
+use muster::core::judge::BRAKE;
+use muster::core::judge::Patience;
+use muster::core::pass::Tempo;
+use muster::core::unit::UnitFile;
+use muster::core::unit::UnitName;
+use muster::pass::Clock;
+use muster::remote::Command;
+use muster::remote::Exit;
+use muster::remote::Remote;
+use muster::remote::Sink;
+use muster::remote::Target;
+use muster::store::SharedStore;
+use muster::store::layout;
+use muster::store::layout::Keys;
+use muster::store::layout::Slot;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::wire::visit::Host;
+use crate::wire::visit::MACHINE;
+
+/// The way to the one host: a real `sh` that does what the script of a visit says, in the host's folder.
+pub(super) struct Folder {
+    host: Host,
+    /// How many scripts have begun.
+    visits: Mutex<usize>,
+    /// Keeps the first script from its host until somebody lets it go on, having told that it is there.
+    gate: Option<(Notify, Notify)>,
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Folder")
+    }
+}
+
+impl Folder {
+    pub(super) fn new() -> Self {
+        Self { host: Host::new(), visits: Mutex::default(), gate: None }
+    }
+
+    /// A host to which the first visit is held up on its way.
+    pub(super) fn gated() -> Self {
+        Self { gate: Some((Notify::new(), Notify::new())), ..Self::new() }
+    }
+
+    /// Waits until the first visit is on its way.
+    pub(super) async fn is_visited(&self) {
+        self.gate.as_ref().unwrap().0.notified().await;
+    }
+
+    /// Lets the first visit go on.
+    pub(super) fn open(&self) {
+        self.gate.as_ref().unwrap().1.notify_one();
+    }
+
+    pub(super) fn visits(&self) -> usize {
+        *self.visits.lock().unwrap()
+    }
+
+    /// Returns the file of a unit on the host, if it is there.
+    pub(super) fn file(&self, unit: &str) -> Option<String> {
+        fs::read_to_string(self.host.path("run/fleet/units").join(unit)).ok()
+    }
+
+    /// Returns what systemd was asked to do with units, one line for each call: the verb and the units.
+    pub(super) fn asked(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.host.path("asked")).unwrap_or_default();
+        let words =
+            |line: &str| line.split('\0').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let calls = text.lines().map(words).filter(|words| words.first().is_some_and(|verb| verb == "start"));
+        calls.map(|words| format!("{} {}", words.first().unwrap(), words.last().unwrap())).collect()
+    }
+
+    /// Returns the number of the last leader that was there.
+    pub(super) fn epoch(&self) -> u64 {
+        fs::read_to_string(self.host.path("run/muster/epoch")).unwrap().split(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+#[async_trait::async_trait]
+impl Remote for Folder {
+    async fn script(&self, _: &Target, script: &str, _: &str, _: Duration) -> Result<Vec<u8>, Failure> {
+        let number = {
+            let mut visits = self.visits.lock().unwrap();
+            *visits += 1;
+            *visits
+        };
+        if let Some((there, go)) = self.gate.as_ref().filter(|_| number == 1) {
+            there.notify_one();
+            go.notified().await;
+        }
+        let root = self.host.path("").display().to_string();
+        let root = root.trim_end_matches('/');
+        let placed = script.replacen("m_root=''", &format!("m_root={root}"), 1);
+        assert_ne!(placed, script, "a script that would do something to this machine");
+        let mut shell = tokio::process::Command::new("sh");
+        shell.env_clear().env("PATH", format!("{root}/bin:/usr/bin:/bin")).env("LC_ALL", "C").current_dir(root);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut shell = shell.spawn().unwrap();
+        shell.stdin.take().unwrap().write_all(placed.as_bytes()).await.unwrap();
+        Ok(shell.wait_with_output().await.unwrap().stdout)
+    }
+
+    async fn run(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+        panic!("a host's units are reached by visits only")
+    }
+
+    async fn interact(&self, _: &Target, _: Option<&str>) -> Result<Exit, Failure> {
+        panic!("nobody is here to interact")
+    }
+
+    async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+        panic!("there are no neighbours")
+    }
+
+    async fn forget(&self, _: &Target) {}
+
+    async fn close(&self, _: Duration) {}
+}
+
+pub(super) fn keys() -> Keys {
+    Keys::new("default").unwrap()
+}
+
+/// Returns what is needed to act at this store, on this host. Each has an end of its own.
+pub(super) fn office(store: &SharedStore, folder: &Arc<Folder>) -> Office {
+    let (store, remote, keys) = (store.clone(), folder.clone(), keys());
+    Office { store, keys, remote, clock: Clock::start(), stop: CancellationToken::new() }
+}
+
+pub(super) fn tempo() -> Tempo {
+    muster::control::tempo(Patience { down_after: Duration::from_secs(10), brake: BRAKE })
+}
+
+/// Makes a machine of the host, and wants these units of it.
+pub(super) async fn found(store: &SharedStore, units: &[&str]) {
+    let id = MACHINE.parse().unwrap();
+    let (name, ip) = ("core-01".to_owned(), "192.0.2.1".to_owned());
+    let address = Address { host: ip.clone(), ..Address::default() };
+    let machine = Machine { id, name, address, ip, systemd: 252, ..Machine::default() };
+    let mut changes = vec![keys().put(&Slot::Machine(id), &machine)];
+    let file = UnitFile::parse("[Service]\nExecStart=/bin/sleep infinity\n").unwrap();
+    for unit in units {
+        let name: UnitName = unit.parse().unwrap();
+        let record = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
+        changes.extend(layout::submit(&keys(), &name, &record, &file));
+    }
+    store.commit(Vec::new(), changes).await.unwrap();
+}

@@ -1,0 +1,101 @@
+//! Playbooks beside a controller that leads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster::control::controller;
+use muster::control::controller::Stage;
+use muster::core::caution::Caution;
+use muster::inventory::Inventory;
+use muster::inventory::Vars;
+use muster::playbook::drive::Crew;
+use muster::playbook::office::Clerk;
+use muster::playbook::parse;
+use muster::playbook::record::Record;
+use muster::store::layout::Slot;
+use muster::store::lead;
+use muster::store::lead::Kind;
+use serde_json::Value;
+
+use super::Folder;
+use super::found;
+use super::keys;
+use super::office;
+use super::tempo;
+use crate::store::etcd::plain;
+use crate::store::server::Server;
+use crate::store::server::installed;
+use crate::store::soon;
+
+/// Runs a playbook of one task that asks for a unit, and returns whether that changed something and what is so then.
+async fn play(clerk: &Clerk, here: &Path, task: &str) -> (bool, String) {
+    std::fs::write(here.join("hosts"), "core-01\n").unwrap();
+    let inventory = Inventory::load(&[here.join("hosts")]).unwrap();
+    let text = format!("- hosts: core-01\n  tasks:\n    - unit: {task}\n");
+    let playbook = parse::read(&here.join("play.yaml"), &text).unwrap();
+    let remote = &*clerk.office.remote;
+    let crew = Crew {
+        inventory: &inventory,
+        targets: BTreeMap::new(),
+        remote,
+        cluster: Some(clerk),
+        extra: Vars::new(),
+        check: false,
+        forks: 1,
+    };
+    let mut record = Record::default();
+    let code = soon(crew.play(&playbook, vec![vec!["core-01".to_owned()]], &mut |event| record.note(event))).await;
+    let record: Value = record.into_json();
+    assert_eq!(code, 0, "{record:#}");
+    let result = &record["plays"][0]["tasks"][0]["hosts"]["core-01"];
+    (result["changed"].as_bool().unwrap(), result["msg"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_unit_is_followed_until_the_controller_has_made_it_so() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let store = plain(&server).await;
+    found(&store, &[]).await;
+    let folder = Arc::new(Folder::new());
+    let leader = office(&store, &folder);
+    let stop = leader.stop.clone();
+    let (say, mut leads) = tokio::sync::mpsc::unbounded_channel();
+    let leading = tokio::spawn(async move {
+        let mut stage = |stage: Stage<'_>| {
+            if let Stage::Leads(epoch) = stage {
+                say.send(epoch).unwrap();
+            }
+        };
+        controller::control(&leader, (tempo(), &Caution::default()), &mut stage, &mut |_, _| ()).await;
+    });
+    let epoch = soon(leads.recv()).await.unwrap();
+    let clerk = Clerk { office: office(&store, &folder), lock: Duration::ZERO };
+    let here = tempfile::tempdir().unwrap();
+    let here = here.path();
+
+    let web = "{name: web, src: web.service}";
+    for text in ["[Service]\nExecStart=/bin/sleep 1\n", "[Service]\nExecStart=/bin/sleep 2\n"] {
+        std::fs::write(here.join("web.service"), text).unwrap();
+        let (changed, what) = play(&clerk, here, web).await;
+        // Not soon: by now.
+        assert_eq!(folder.file("web.service").as_deref(), Some(text));
+        assert_eq!((changed, what.as_str()), (true, "Unit web.service launched on 3f2f3dd0.../192.0.2.1"));
+    }
+    assert_eq!(folder.asked(), ["start web.service", "start web.service"]);
+    assert!(!play(&clerk, here, web).await.0);
+    assert!(play(&clerk, here, "{name: web, state: absent}").await.0);
+    assert_eq!(folder.file("web.service"), None);
+
+    // All of it was the controller's doing: nobody else ever led.
+    let holder = lead::holder(&store, &keys()).await.unwrap().unwrap();
+    assert_eq!((holder.kind, holder.epoch, folder.epoch()), (Kind::Controller, epoch, epoch));
+    let counter = store.get(&keys().key(&Slot::Epoch)).await.unwrap().unwrap();
+    assert_eq!(String::from_utf8(counter.value).unwrap(), epoch.to_string());
+    stop.cancel();
+    soon(leading).await.unwrap();
+}
