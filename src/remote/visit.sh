@@ -65,8 +65,13 @@ m_unload() {
   [ $# -gt 0 ] || return 0
   m_each unload "disable --runtime" "$@"
   systemctl reset-failed -- "$@" 2>/dev/null
-  for m_u in "$@"; do shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u" "$m_system/$m_u.d/50-muster-strict.conf"; done
-  rm -f -- "$@" 2>/dev/null
+  for m_u in "$@"; do
+    shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u"
+    m_u=$m_system/$m_u.d
+    [ -e "$m_u/50-muster-strict.conf" ] && set -- "$@" "$m_u/50-muster-strict.conf" "$m_u"
+  done
+  # A folder goes too, unless somebody else has put something there.
+  rm -fd -- "$@" 2>/dev/null
 }
 m_start() {
   m_verb=$1 m_count=$2; shift 2

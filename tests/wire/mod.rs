@@ -1,6 +1,7 @@
 //! The SSH side: against an in-process server that drops, stalls and lies, and against a real sshd.
 
 mod fake;
+mod lease;
 mod real;
 mod sshd;
 mod trips;

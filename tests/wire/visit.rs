@@ -25,24 +25,30 @@ use tempfile::TempDir;
 
 pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 
-/// A systemctl that knows nothing of systemd: every unit it is asked to list is running, and units with `bad` in
-/// their names are refused.
+/// A systemctl that knows nothing of systemd: every unit it is asked to list is running, what it started and has not
+/// stopped is active, units with `bad` in their names are refused and those with `slow` in them take long to stop.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 root=${0%/bin/systemctl}
 { printf '%s\0' "$@"; printf '\n'; } >>"$root/asked"
-verb=$1
+verb=$1; shift
 case $verb in
   list-units) for unit in "$root"/run/fleet/units/* "$root"/known/*; do
       [ -e "$unit" ] && printf '%s loaded active running words of a description\n' "${unit##*/}"
-    done; true ;;
-  is-active) while [ "$1" != -- ]; do shift; done; shift; for unit; do echo inactive; done ;;
-  *) status=0
-    while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done; [ $# -gt 0 ] && shift
-    for unit; do case $unit in *bad*)
-      echo "Failed to $verb ${unit##*/}: Unit ${unit##*/} has a bad unit file setting." >&2; status=1 ;;
-    esac; done
-    exit $status ;;
+    done; exit 0 ;;
 esac
+status=0
+for unit; do
+  name=${unit##*/} state=
+  case $name in -*) continue ;; esac
+  case $verb-$name in
+    is-active-*) [ ! -e "$root/active/$name" ] || read -r state <"$root/active/$name"; echo "${state:-inactive}" ;;
+    *bad*) echo "Failed to $verb $name: Unit $name has a bad unit file setting." >&2; status=1 ;;
+    start-*|restart-*) echo active >"$root/active/$name" ;;
+    stop-*slow*) echo deactivating >"$root/active/$name" ;;
+    stop-*) rm -f "$root/active/$name" ;;
+  esac
+done
+exit $status
 "#;
 
 pub(crate) struct Host {
@@ -52,7 +58,7 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        for path in ["run/systemd/system", "etc", "bin"] {
+        for path in ["run/systemd/system", "etc", "bin", "active"] {
             fs::create_dir_all(folder.path().join(path)).unwrap();
         }
         fs::write(folder.path().join("etc/machine-id"), format!("{MACHINE}\n")).unwrap();
@@ -66,17 +72,28 @@ impl Host {
         self.folder.path().join(relative)
     }
 
-    fn visit(&self, visit: &Visit) -> Report {
+    pub(super) fn visit(&self, visit: &Visit) -> Report {
         self.visits(std::slice::from_ref(visit), false).pop().unwrap()
     }
 
     /// Makes several visits in one shell.
     fn visits(&self, visits: &[Visit], glance: bool) -> Vec<Report> {
+        let (reports, complaints) = self.visits_with_complaints(visits, glance);
+        assert!(complaints.is_empty(), "the shell complained: {complaints}");
+        reports
+    }
+
+    /// Makes a visit to a host that cannot be written to, of which a shell complains.
+    pub(super) fn visit_in_vain(&self, visit: &Visit) -> Report {
+        self.visits_with_complaints(std::slice::from_ref(visit), false).0.pop().unwrap()
+    }
+
+    fn visits_with_complaints(&self, visits: &[Visit], glance: bool) -> (Vec<Report>, String) {
         let root = self.folder.path().to_str().unwrap();
         let scripts: Vec<_> =
             visits.iter().zip(7..).map(|(visit, nonce)| script::write(visit, nonce, glance, root).unwrap()).collect();
         let text: String = scripts.iter().map(|script| script.text.as_str()).collect();
-        let printed = run_shell(&text, self.folder.path());
+        let (printed, complaints) = run_shell(&text, self.folder.path());
         let ends = scripts.iter().map(|script| {
             let end = format!("{}\n", script.end);
             printed.find(&end).unwrap_or_else(|| panic!("no end in {printed:?}")) + end.len()
@@ -87,11 +104,19 @@ impl Host {
             reports.push(report::read(&printed.as_bytes()[from..end], &script.mark, &visit.steps).unwrap());
             from = end;
         }
-        reports
+        (reports, complaints)
+    }
+
+    /// What its systemctl has been asked since this was last called, line by line.
+    pub(super) fn asked(&self) -> Vec<String> {
+        let asked = fs::read_to_string(self.path("asked")).unwrap_or_default().replace('\0', " ");
+        let _ = fs::remove_file(self.path("asked"));
+        asked.lines().map(|line| line.trim_end().to_owned()).collect()
     }
 }
 
-fn run_shell(text: &str, root: &Path) -> String {
+/// Returns what the shell printed and what it complained of.
+fn run_shell(text: &str, root: &Path) -> (String, String) {
     let path = format!("{}:/usr/bin:/bin", root.join("bin").display());
     let mut shell = Command::new("sh")
         .env_clear()
@@ -108,25 +133,24 @@ fn run_shell(text: &str, root: &Path) -> String {
     let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = shell.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(complaints.is_empty(), "the shell complained: {complaints}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
 }
 
-fn unit(name: &str) -> UnitName {
+pub(super) fn unit(name: &str) -> UnitName {
     name.parse().unwrap()
 }
 
-fn file(text: &str) -> Arc<UnitFile> {
+pub(super) fn file(text: &str) -> Arc<UnitFile> {
     Arc::new(UnitFile::parse(text).unwrap())
 }
 
-fn step(name: &str, action: Action) -> Step {
+pub(super) fn step(name: &str, action: Action) -> Step {
     Step { unit: unit(name), action, reason: Reason::NotThere }
 }
 
 /// A visit that loads and starts units with one text.
-fn launch(names: &[&str], text: &str) -> Visit {
+pub(super) fn launch(names: &[&str], text: &str) -> Visit {
     let file = file(text);
     let hash = file.hash();
     let load = names.iter().map(|name| step(name, Action::Load { hash, install: file.has_install(), strict: false }));
@@ -146,7 +170,7 @@ fn launch(names: &[&str], text: &str) -> Visit {
     }
 }
 
-fn look(epoch: u64) -> Visit {
+pub(super) fn look(epoch: u64) -> Visit {
     Visit { machine: Some(MACHINE.parse().unwrap()), epoch, ..Visit::default() }
 }
 
@@ -162,16 +186,15 @@ fn a_unit_is_written_linked_started_and_seen() {
     assert_eq!(seen.epoch, 0, "what the host had seen before this leader");
     let state = &seen.units.unwrap()[&unit("web.service")];
     assert!(state.launched && state.runs());
-    let asked = fs::read_to_string(host.path("asked")).unwrap().replace('\0', " ");
     let path = host.path("run/fleet/units/web.service");
     let expected = [
-        "list-units --all --full --plain --no-legend --no-pager -- web.service ".to_owned(),
-        format!("link --runtime --no-reload -- {} ", path.display()),
-        "enable --runtime -- web.service ".to_owned(),
-        "start --no-block -- web.service ".to_owned(),
-        "list-units --all --full --plain --no-legend --no-pager -- web.service ".to_owned(),
+        "list-units --all --full --plain --no-legend --no-pager -- web.service".to_owned(),
+        format!("link --runtime --no-reload -- {}", path.display()),
+        "enable --runtime -- web.service".to_owned(),
+        "start --no-block -- web.service".to_owned(),
+        "list-units --all --full --plain --no-legend --no-pager -- web.service".to_owned(),
     ];
-    assert_eq!(asked.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(host.asked(), expected);
 }
 
 #[test]
@@ -181,8 +204,7 @@ fn systemd_is_reloaded_only_for_what_it_may_have_read_before() {
         let mut visit = launch(&["a.service", "b.service"], "[Service]\nExecStart=/bin/true\n");
         prepare(&host, &mut visit);
         host.visit(&visit);
-        let asked = fs::read_to_string(host.path("asked")).unwrap();
-        asked.lines().filter(|line| line.starts_with("daemon-reload")).count()
+        host.asked().iter().filter(|line| *line == "daemon-reload").count()
     };
     assert_eq!(reloads(|_, _| ()), 0, "it finds new files by itself");
     assert_eq!(reloads(|_, visit| visit.reload = true), 1, "an older one does not");
@@ -249,7 +271,8 @@ fn who_is_turned_away_does_not_keep_the_lock() {
     host.visit(&visit);
     let script = script::write(&visit, 7, false, host.folder.path().to_str().unwrap()).unwrap();
     let text = format!("{}[ ! -e /proc/$$/fd/9 ] || echo held\n", script.text);
-    let printed = run_shell(&text, host.folder.path());
+    let (printed, complaints) = run_shell(&text, host.folder.path());
+    assert_eq!(complaints, "");
     assert!(printed.contains("refused late") && !printed.contains("held"), "{printed}");
 }
 
@@ -282,12 +305,11 @@ fn a_peek_sees_everything_and_leaves_no_trace() {
 fn a_glance_starts_no_process_while_nothing_changes() {
     let host = Host::new();
     host.visit(&launch(&["a.service"], "[Service]\nExecStart=/bin/true\n"));
-    let asked = fs::read(host.path("asked")).unwrap().len();
+    host.asked();
     let reports = host.visits(&[look(5), look(5), look(5)], true);
     let whole: Vec<bool> = reports.iter().map(|report| report.observation.as_ref().unwrap().units.is_some()).collect();
     assert_eq!(whole, [true, false, false]);
-    let listing = "list-units --all --full --plain --no-legend --no-pager -- a.service \n".len();
-    assert_eq!(fs::read(host.path("asked")).unwrap().len() - asked, listing);
+    assert_eq!(host.asked(), ["list-units --all --full --plain --no-legend --no-pager -- a.service"]);
 }
 
 #[test]
