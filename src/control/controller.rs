@@ -1,5 +1,8 @@
 //! The controller: leads for as long as it can and stands by otherwise.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use super::Office;

@@ -1,5 +1,8 @@
 //! A unit or a machine explained, as text and as JSON.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 use serde_json::json;
 

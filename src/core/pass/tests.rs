@@ -455,6 +455,23 @@ fn at_the_deadline_what_is_left_stops() {
 }
 
 #[test]
+fn it_is_known_when_time_alone_changes_what_is_to_be_done() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    assert_eq!(stage.pass.changes_at(), None, "looks alone change nothing");
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    (0..12).for_each(|_| drop(stage.wait(SECOND)));
+    let gone = stage.pass.snapshot().leases[&from].gone_by;
+    assert!(gone.is_some_and(|at| stage.now < at), "{gone:?}");
+    assert_eq!(stage.pass.changes_at(), gone, "then its strict unit starts elsewhere");
+
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    let by = stage.now + SECOND * 60;
+    stage.learn(drain(Some(by)));
+    assert_eq!(stage.pass.changes_at(), Some(by), "then what is left stops");
+}
+
+#[test]
 fn at_the_deadline_what_has_nowhere_to_go_stops_and_comes_back_with_the_machine() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
     let by = stage.now + SECOND * 60;

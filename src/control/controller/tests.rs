@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::control::LEASE;
+use crate::control::leasing;
+use crate::core::cluster::Machine;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Write;
+use crate::core::evidence::Failure;
+use crate::core::evidence::FailureKind;
+use crate::core::evidence::Phase;
+use crate::core::judge::BRAKE;
+use crate::core::judge::Patience;
+use crate::core::lease::Grant;
+use crate::core::time::Timestamp;
+use crate::pass::Clock;
+use crate::remote::Command;
+use crate::remote::Exit;
+use crate::remote::Remote;
+use crate::remote::Sink;
+use crate::remote::Target;
+use crate::store::MemoryStore;
+use crate::store::Store as _;
+use crate::store::layout::Keys;
+use crate::store::layout::Slot;
+
+/// Hosts that never answer.
+#[derive(Debug)]
+struct Nowhere;
+
+fn silence(target: &Target) -> Failure {
+    let (host, detail) = (target.name.clone(), "no answer".to_owned());
+    Failure { host, phase: Phase::Connect, kind: FailureKind::Silent, detail, hint: None }
+}
+
+#[async_trait::async_trait]
+impl Remote for Nowhere {
+    async fn script(&self, target: &Target, _: &str, _: &str, _: Duration) -> Result<Vec<u8>, Failure> {
+        Err(silence(target))
+    }
+
+    async fn run(&self, target: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+        Err(silence(target))
+    }
+
+    async fn interact(&self, target: &Target, _: Option<&str>) -> Result<Exit, Failure> {
+        Err(silence(target))
+    }
+
+    async fn reaches(&self, via: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+        Err(silence(via))
+    }
+
+    async fn forget(&self, _: &Target) {}
+
+    async fn close(&self, _: Duration) {}
+}
+
+/// Stops a controller as soon as it leads machines with these leases, and returns what it says it abandons.
+async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
+    let (store, keys, stop) = (MemoryStore::new(), Keys::new("default").unwrap(), CancellationToken::new());
+    for (number, grant) in (1..).zip(leases) {
+        let machine = Machine { id: MachineId::from_bits(number), systemd: 252, ..Machine::default() };
+        let mut changes = keys.changes(&[Write::Lease(machine.id, *grant)]);
+        changes.push(keys.put(&Slot::Machine(machine.id), &machine));
+        assert!(store.commit(Vec::new(), changes).await.unwrap().is_some());
+    }
+    let office =
+        Office { store: Arc::new(store), keys, remote: Arc::new(Nowhere), clock: Clock::start(), stop: stop.clone() };
+    let tempo = leasing(Patience { down_after: Duration::from_secs(8), brake: BRAKE }, LEASE).unwrap();
+    let mut told = Vec::new();
+    let mut stage = |stage: Stage<'_>| match stage {
+        Stage::Leads(_) => stop.cancel(),
+        Stage::Abandons(machines, length) => told.push((machines, length)),
+        other => panic!("{other:?}"),
+    };
+    control(&office, (tempo, &Caution::default()), &mut stage, &mut |_, _| {}).await;
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_stopped_says_how_many_machines_lose_their_leases_and_how_soon() {
+    let grant = |seconds, gone_by| {
+        let length = Duration::from_secs(seconds);
+        Grant { epoch: 1, length, stop: Duration::from_secs(10), until: None, gone_by }
+    };
+    let ended = Some(Timestamp::from_millis(5));
+    assert_eq!(abandoned(&[]).await, []);
+    assert_eq!(abandoned(&[grant(18, None), grant(24, None)]).await, [(2, Duration::from_secs(24))]);
+    assert_eq!(abandoned(&[grant(18, None), grant(24, ended)]).await, [(1, Duration::from_secs(18))]);
+    assert_eq!(abandoned(&[grant(24, ended)]).await, [], "what nobody renews stops by itself");
+}
