@@ -11,6 +11,8 @@ use crate::pass;
 use crate::pass::Clock;
 use crate::remote::Command;
 use crate::remote::Exit;
+use crate::remote::SharedRemote;
+use crate::remote::Target;
 use crate::remote::script;
 use crate::ui;
 
@@ -67,7 +69,7 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<(), C
         let unsure = ui::may_still_run(&snapshot, &unit, Clock::start().now());
         ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
         let name = quote(unit.as_str())?;
-        run(context, machine, format!("systemctl status --no-pager --full -- {name}")).await?;
+        run(context, &snapshot, machine, format!("systemctl status --no-pager --full -- {name}")).await?;
     }
     Ok(())
 }
@@ -80,7 +82,7 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> Result<(),
     let (name, output) = (quote(unit.as_str())?, quote(&args.output)?);
     let follow = if args.follow { " --follow" } else { "" };
     let line = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
-    run(context, machine, line).await
+    run(context, &snapshot, machine, line).await
 }
 
 /// Runs `muster ssh`.
@@ -88,7 +90,7 @@ pub(super) async fn ssh(context: &Context, args: &SshArgs) -> Result<(), Command
     let snapshot = context.snapshot().await?;
     let machine = lookup(&snapshot, args)?;
     let remote = context.remote()?;
-    let target = pass::target(machine);
+    let target = way(&remote, &snapshot, machine).await;
     let command = (!args.command.is_empty()).then(|| args.command.join(" "));
     let exit = remote.interact(&target, command.as_deref()).await?;
     end(&exit)
@@ -123,17 +125,29 @@ fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, Com
 }
 
 /// Runs a command on a machine, passes its output on as it comes and ends as it ends.
-async fn run(context: &Context, machine: &Machine, line: String) -> Result<(), CommandError> {
+async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: String) -> Result<(), CommandError> {
     let remote = context.remote()?;
     let command = Command { line, root: true, ..Command::default() };
-    let target = pass::target(machine);
     let mut out = ui::Passing;
+    let trip = async {
+        let target = way(&remote, snapshot, machine).await;
+        remote.run(&target, &command, &mut out).await
+    };
     let exit = tokio::select! {
-        exit = remote.run(&target, &command, &mut out) => exit?,
+        exit = trip => exit?,
         // What follows a journal ends when the operator has seen enough.
         () = context.stop.cancelled() => return Err(CommandError::code(130)),
     };
     end(&exit)
+}
+
+/// Finds the way to a machine, and says so if it is a way round.
+async fn way(remote: &SharedRemote, snapshot: &Snapshot, machine: &Machine) -> Target {
+    let (target, neighbour) = pass::way(remote, snapshot, machine).await;
+    if let Some(neighbour) = neighbour {
+        ui::remark(&format!("{} has a path fault: going through {}", machine.name, neighbour.name));
+    }
+    target
 }
 
 fn end(exit: &Exit) -> Result<(), CommandError> {

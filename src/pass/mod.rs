@@ -8,6 +8,7 @@ mod keep;
 mod rehearse;
 mod trips;
 mod visit;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use keep::keep;
 pub use rehearse::rehearse;
 use trips::Trips;
 pub use visit::visit;
+pub use way::way;
 
 /// The time of day that never goes back while the process runs.
 #[derive(Debug, Clone, Copy)]

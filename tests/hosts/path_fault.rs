@@ -65,6 +65,16 @@ fn a_host_whose_answers_are_lost_keeps_its_units_and_takes_orders_through_a_neig
     assert_eq!(restarted.code, Some(0), "{restarted:#?}\n{}", controller.said());
     let shown = muster(&lab, &["list-units", "--no-legend"]).ok();
     assert!(shown.contains("active\trunning"), "{shown}");
+    let neighbours = || lab.hosts().iter().filter(|host| host.name != at);
+    let through = |args: &[&str]| {
+        let said = muster(&lab, args);
+        let names = |name: &str| said.err == format!("{at} has a path fault: going through {name}\n");
+        assert!(said.code == Some(0) && neighbours().any(|host| names(&host.name)), "{args:?}: {said:#?}");
+        said.out
+    };
+    assert!(through(&["status", "web.service"]).contains("active (running)"));
+    assert!(through(&["journal", "web.service"]).contains("web.service"));
+    assert_eq!(through(&["ssh", &at, "cat", "/etc/hostname"]).trim(), at);
     muster(&lab, &["stop", "web.service"]).ok();
     muster(&lab, &["start", "web.service"]).ok();
     assert!(!controller.said().contains(": down: "), "{}", controller.said());
