@@ -1,9 +1,7 @@
 //! What is on its way to hosts: visits, questions to neighbours, farewells.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
 use super::fence;
@@ -16,6 +14,7 @@ use crate::core::judge::counsel::LOOK_LIMIT;
 use crate::core::pass::Input;
 use crate::core::report::Report;
 use crate::core::report::Visit;
+use crate::remote;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
 
@@ -76,9 +75,7 @@ impl Trips {
         }
         let remote = self.remote.clone();
         self.visits.spawn(async move {
-            let trip = AssertUnwindSafe(visit::visit(&*remote, &target, &visit, glance));
-            // A fault of ours on the way to one host is no reason to give up the others.
-            let report = trip.catch_unwind().await.unwrap_or_else(|_| Err(visit::broken(&target)));
+            let report = remote::guarded(&target.name, visit::visit(&*remote, &target, &visit, glance)).await;
             (machine, report)
         });
     }
@@ -94,11 +91,11 @@ impl Trips {
         self.probes.spawn(async move {
             let look = async {
                 let (target, via) = machines?;
-                remote.reaches(&via, &target, LOOK_LIMIT).await.ok()
+                remote::guarded(&via.name, remote.reaches(&via, &target, LOOK_LIMIT)).await.ok()
             };
             // A neighbour that takes longer has something else the matter.
-            let look = tokio::time::timeout(ANSWER_LIMIT, AssertUnwindSafe(look).catch_unwind()).await;
-            (machine, neighbour, look.ok().and_then(Result::ok).flatten())
+            let look = tokio::time::timeout(ANSWER_LIMIT, look).await;
+            (machine, neighbour, look.ok().flatten())
         });
     }
 
@@ -114,6 +111,78 @@ impl Trips {
         if let Some(target) = self.detours.remove(&machine) {
             let remote = self.remote.clone();
             self.farewells.spawn(async move { remote.forget(&target).await });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::cluster::Machine;
+    use crate::core::evidence::FailureKind;
+    use crate::remote::Command;
+    use crate::remote::Exit;
+    use crate::remote::Remote;
+    use crate::remote::Sink;
+
+    /// A way to hosts on which those called `bad` make us panic, and the others say something that is no report.
+    #[derive(Debug)]
+    struct Treacherous;
+
+    #[async_trait::async_trait]
+    impl Remote for Treacherous {
+        async fn script(&self, target: &Target, _: &str, _: &str, _: Duration) -> Result<Vec<u8>, Failure> {
+            tokio::task::yield_now().await;
+            assert_ne!(target.name, "bad");
+            Ok(b"nonsense".to_vec())
+        }
+
+        async fn run(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+            unreachable!()
+        }
+
+        async fn interact(&self, _: &Target, _: Option<&str>) -> Result<Exit, Failure> {
+            unreachable!()
+        }
+
+        async fn reaches(&self, via: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+            assert_ne!(via.name, "bad");
+            Ok(true)
+        }
+
+        async fn forget(&self, _: &Target) {}
+
+        async fn close(&self, _: Duration) {}
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_our_own_on_the_way_to_a_host_is_told_of_that_host_and_the_others_go_on() {
+        let (bad, good) = (MachineId::from_bits(1), MachineId::from_bits(2));
+        let machine = |id, name: &str| (id, Machine { id, name: name.to_owned(), ..Machine::default() });
+        let machines = BTreeMap::from([machine(bad, "bad"), machine(good, "good")]);
+        let snapshot = Snapshot { machines, ..Snapshot::default() };
+        let mut trips = Trips::new(Arc::new(Treacherous));
+        for machine in [bad, good] {
+            trips.visit(&snapshot, machine, Visit::default(), false, None);
+        }
+        let mut failed = BTreeMap::new();
+        while !trips.is_empty() {
+            let Input::Visited(machine, Err(failure)) = trips.next().await else { panic!("no visit came back") };
+            failed.insert(machine, failure);
+        }
+        assert_eq!(failed[&good].kind, FailureKind::Sick);
+        assert_eq!(failed[&bad].kind, FailureKind::Local);
+        assert_eq!(failed[&bad].to_string(), "bad: run: muster itself failed on the way: this is a bug");
+
+        // A neighbour about whom that is so has nothing to say.
+        for (neighbour, expected) in [(bad, None), (good, Some(true))] {
+            trips.probe(&snapshot, good, neighbour);
+            let Input::Probed { reached, .. } = trips.next().await else { panic!("no answer came back") };
+            assert_eq!(reached, expected);
         }
     }
 }

@@ -43,14 +43,3 @@ fn limit(visit: &Visit) -> Duration {
     // Stops and unloads wait one after the other.
     if stops { limit.saturating_add(script::STOP_PATIENCE * 2) } else { limit }
 }
-
-/// The failure of a trip that ended in a fault of muster's own.
-pub(super) fn broken(target: &Target) -> Failure {
-    Failure {
-        host: target.name.clone(),
-        phase: Phase::Run,
-        kind: FailureKind::Local,
-        detail: "muster itself failed on the way: this is a bug".to_owned(),
-        hint: Some("Please report it with the message above.".to_owned()),
-    }
-}

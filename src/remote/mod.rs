@@ -11,12 +11,17 @@ pub mod script;
 pub mod ssh;
 pub mod ssh_config;
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use crate::core::cluster::Address;
 use crate::core::evidence::Failure;
+use crate::core::evidence::FailureKind;
+use crate::core::evidence::Phase;
 
 /// A host that can be reached, with what the inventory says about how. What is not given here is ssh_config(5)'s.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -103,3 +108,20 @@ pub trait Remote: Send + Sync + std::fmt::Debug {
 
 /// A way to the hosts that any part of the process may hold on to.
 pub type SharedRemote = Arc<dyn Remote>;
+
+/// What is said of a fault of muster's own.
+const OUR_FAULT: &str = "muster itself failed on the way: this is a bug";
+
+/// Goes on a trip to a host. A fault of ours on the way, a panic, is a failure of this one trip: it tells nothing about the
+/// host, and is no reason to give up the others.
+pub async fn guarded<T>(host: &str, trip: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    AssertUnwindSafe(trip).catch_unwind().await.unwrap_or_else(|_| {
+        Err(Failure {
+            host: host.to_owned(),
+            phase: Phase::Run,
+            kind: FailureKind::Local,
+            detail: OUR_FAULT.to_owned(),
+            hint: Some("Please report it with the message above.".to_owned()),
+        })
+    })
+}

@@ -9,7 +9,10 @@ use std::time::Instant;
 use muster::core::evidence::Failure;
 use muster::core::evidence::FailureKind;
 use muster::core::evidence::Phase;
+use muster::remote::Command;
+use muster::remote::Exit;
 use muster::remote::Remote as _;
+use muster::remote::Sink;
 use muster::remote::ssh::Deadlines;
 use muster::remote::ssh::Ssh;
 
@@ -224,4 +227,41 @@ async fn taking_leave_ends_the_connection_and_the_next_call_makes_another() {
     ssh.close(LONG).await;
     visit(&ssh, &host, LONG).await.unwrap();
     assert_eq!(host.connections.load(Ordering::SeqCst), 3);
+}
+
+/// What panics at the first byte of output that it is given.
+struct Trap;
+
+impl Sink for Trap {
+    fn stdout(&mut self, _: &[u8]) {
+        panic!("the trap")
+    }
+
+    fn stderr(&mut self, _: &[u8]) {
+        panic!("the trap")
+    }
+}
+
+/// What takes everything.
+struct Patient;
+
+impl Sink for Patient {
+    fn stdout(&mut self, _: &[u8]) {}
+
+    fn stderr(&mut self, _: &[u8]) {}
+}
+
+#[tokio::test]
+async fn a_panic_on_the_way_to_a_host_ends_that_trip_alone() {
+    let host = FakeHost::start(&[Way::Work]).await;
+    let ssh = Ssh::new(host.options(Deadlines::default()));
+    let target = host.target();
+    let hello = Command { line: "echo hello".to_owned(), limit: Some(LONG), ..Command::default() };
+    let failure = ssh.run(&target, &hello, &mut Trap).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Run, FailureKind::Local), "{failure}");
+    assert_eq!(failure.to_string(), "core-01: run: muster itself failed on the way: this is a bug");
+    // The host is as good as before, and so is the connection.
+    assert_eq!(ssh.run(&target, &hello, &mut Patient).await.unwrap(), Exit::Code(0));
+    assert!(visit(&ssh, &host, LONG).await.is_ok());
+    assert_eq!(host.connections.load(Ordering::SeqCst), 1);
 }

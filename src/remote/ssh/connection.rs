@@ -1,5 +1,8 @@
 //! One kept connection: made, used for channels, given up. It ends when the last who holds it lets go.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
+use crate::remote::OUR_FAULT;
 
 /// Where an error happened: enough to make a [`Failure`] of it.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +47,8 @@ impl At<'_> {
             Error::HUP | Error::Disconnect | Error::SendError | Error::RecvError => {
                 self.failure(FailureKind::Reset, "the connection was closed")
             }
-            Error::Join(_) => self.failure(FailureKind::Reset, "the connection broke down on our side"),
+            // The library's own task is no more: nothing was learned about the host.
+            Error::Join(_) => self.failure(FailureKind::Local, OUR_FAULT),
             Error::NoCommonAlgo { kind, ours, theirs } => self.failure(
                 FailureKind::Sick,
                 format!("no {kind:?} algorithm in common: we have {}, it has {}", ours.join(" "), theirs.join(" ")),

@@ -20,6 +20,7 @@ use super::failure::At;
 use super::failure::tame;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
+use crate::remote::OUR_FAULT;
 use crate::remote::known_hosts::HostName;
 use crate::remote::known_hosts::KnownHosts;
 use crate::remote::known_hosts::Verdict;
@@ -154,6 +155,15 @@ pub(super) struct Client {
     pub(super) why: Why,
     /// Tells that the session is over, however it ended: it goes with the library's task.
     pub(super) _over: DropGuard,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // A fault of ours in the library's task takes the session with it, and must not look like the host's doing.
+        if std::thread::panicking() {
+            let _ = self.why.set(End { kind: FailureKind::Local, text: OUR_FAULT.to_owned(), said: false });
+        }
+    }
 }
 
 /// Refuses a channel that the host wants to open: we serve nothing. A reply that is dropped says no.

@@ -30,6 +30,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
 
 use connection::Connection;
+use connection::Session;
 use connection::Terms;
 use connection::Tunnel;
 use destination::Destination;
@@ -48,6 +49,7 @@ use super::Exit;
 use super::Remote;
 use super::Sink;
 use super::Target;
+use super::guarded;
 use super::known_hosts::KnownHosts;
 use super::ssh_config::Config;
 use super::ssh_config::ConfigError;
@@ -217,6 +219,13 @@ impl Ssh {
         })
     }
 
+    /// Opens a channel of its own for a command.
+    async fn session(&self, target: &Target, phase: Phase) -> Result<Session, Failure> {
+        let host = self.host(target)?;
+        let connection = self.connection(&host, &target.name).await?;
+        connection.session(At { host: &target.name, phase }, self.options.deadlines.shell).await
+    }
+
     async fn run_script(
         &self,
         host: &Host,
@@ -307,25 +316,25 @@ fn raise_file_limit() {
 #[async_trait::async_trait]
 impl Remote for Ssh {
     async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure> {
-        let host = self.host(target)?;
-        self.run_script(&host, &target.name, script, end, limit).await
+        let trip = async {
+            let host = self.host(target)?;
+            self.run_script(&host, &target.name, script, end, limit).await
+        };
+        guarded(&target.name, trip).await
     }
 
     async fn run(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
-        let host = self.host(target)?;
-        let connection = self.connection(&host, &target.name).await?;
-        let start = self.options.deadlines.shell;
-        let mut session = connection.session(At { host: &target.name, phase: Phase::Run }, start).await?;
-        command::run(&mut session, command, sink, &target.name, start).await
+        let trip = async {
+            let mut session = self.session(target, Phase::Run).await?;
+            command::run(&mut session, command, sink, &target.name, self.options.deadlines.shell).await
+        };
+        guarded(&target.name, trip).await
     }
 
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure> {
-        let host = self.host(target)?;
-        let connection = self.connection(&host, &target.name).await?;
-        let start = self.options.deadlines.shell;
-        let mut session = connection.session(At { host: &target.name, phase: Phase::Shell }, start).await?;
+        let mut session = self.session(target, Phase::Shell).await?;
         let kind = self.options.environment.get("TERM").unwrap_or("xterm");
-        terminal::interact(&mut session, command, kind, &target.name, start).await
+        terminal::interact(&mut session, command, kind, &target.name, self.options.deadlines.shell).await
     }
 
     async fn reaches(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure> {
