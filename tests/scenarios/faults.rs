@@ -139,7 +139,10 @@ impl World {
 
     /// What waited in the host's buffers is executed now, in any order.
     fn thaw(&mut self, host: usize) {
+        let stops = |copy: &Copy| matches!(copy.run, Run::Stopping { .. }) && self.is_strict(copy.hash);
+        let stopped_half_way = self.hosts[host].lease.is_none() && self.hosts[host].copies.values().any(stops);
         self.hosts[host].frozen = false;
+        self.hosts[host].overdue |= stopped_half_way;
         for trip in std::mem::take(&mut self.hosts[host].buffer) {
             let delay = self.dice.between(0, 3_000);
             self.after(delay, Event::Arrive(Box::new(Parcel::There(trip))));

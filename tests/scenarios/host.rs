@@ -78,7 +78,7 @@ pub(super) struct Host {
     drift: u64,
     /// The uptime at which its lease ends, in milliseconds.
     pub(super) lease: Option<u64>,
-    /// Set when its lease ended while it stood still, until what depended on it is gone.
+    /// Set when it stood still while its lease ended, or while that stopped what depended on it, until that is gone.
     pub(super) overdue: bool,
     pub(super) job: Option<Job>,
     pub(super) frozen: bool,
