@@ -6,6 +6,7 @@ use super::Context;
 use super::error::CommandError;
 use super::error::ErrorKind;
 use super::prudence::Prudence;
+use super::prudence::within;
 use super::settings::LockArgs;
 use crate::control::LEASE;
 use crate::control::controller;
@@ -32,7 +33,7 @@ pub(super) struct SweepArgs {
     prudence: Prudence,
     /// How many seconds lie between two sweeps, as cron or a timer starts them: with --lease, which must be three times as
     /// long, machines run strict units from one sweep to the next
-    #[arg(long, env = "MUSTER_SWEEP_EVERY", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=28_800))]
+    #[arg(long, env = "MUSTER_SWEEP_EVERY", value_name = "SECONDS", value_parser = within(1..=28_800))]
     sweep_every: Option<u64>,
     /// How many seconds what was started may take to settle
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]

@@ -1,5 +1,6 @@
 //! How patient and how careful whoever moves units is: the flags that `controller` and `sweep` share.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::error::CommandError;
@@ -12,26 +13,34 @@ use crate::core::judge::Patience;
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct Prudence {
     /// How many seconds a machine must have been silent before its units start elsewhere [default: 8, for a sweep 10]
-    #[arg(long, env = "MUSTER_DOWN_AFTER", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, env = "MUSTER_DOWN_AFTER", value_name = "SECONDS", value_parser = within(1..=3600))]
     pub(super) down_after: Option<u64>,
     /// How many machines in a hundred, of all or of one zone, may go silent at once; when more do, nothing is moved. 100
     /// moves whatever is down [default: 55]
-    #[arg(long, env = "MUSTER_BRAKE", value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(1..=100))]
+    #[arg(long, env = "MUSTER_BRAKE", value_name = "PERCENT", value_parser = within(1..=100))]
     pub(super) brake: Option<u64>,
     /// Of how many machines the units are moved within ten minutes; of the brake's share if that is more [default: 3]
-    #[arg(long, env = "MUSTER_FAILOVER_LIMIT", value_name = "MACHINES", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, env = "MUSTER_FAILOVER_LIMIT", value_name = "MACHINES", value_parser = within(1..=100_000))]
     pub(super) failover_limit: Option<u64>,
     /// For how many seconds a machine that went down twice within an hour takes nothing new once it is up, doubled with
     /// each further fall; 0 for not at all [default: 60]
-    #[arg(long, env = "MUSTER_HOLD_DOWN", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
+    #[arg(long, env = "MUSTER_HOLD_DOWN", value_name = "SECONDS", value_parser = within(0..=3600))]
     pub(super) hold_down: Option<u64>,
     /// The metadata by which machines are told apart that may fail together; empty for none [default: zone]
     #[arg(long, env = "MUSTER_ZONE_KEY", value_name = "KEY")]
     pub(super) zone_key: Option<String>,
     /// For how many seconds a machine may run strict units without hearing from anybody [default: 18, for a sweep three
     /// times --sweep-every]
-    #[arg(long, env = "MUSTER_LEASE", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, env = "MUSTER_LEASE", value_name = "SECONDS", value_parser = within(1..=86_400))]
     pub(super) lease: Option<u64>,
+}
+
+/// Reads a whole number within bounds.
+pub(super) fn within(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("it is a whole number from {} to {}", range.start(), range.end()))
+    }
 }
 
 impl Prudence {

@@ -123,6 +123,7 @@ fn what_clap_refuses_is_a_usage_error_and_help_is_none() {
         desk.fails(args, 2, &["Usage: muster"]);
     }
     desk.fails(&["sweep", "--down-after", "0"], 2, &["'0' for '--down-after <SECONDS>'"]);
+    desk.fails(&["plan", "--lease", "9s"], 2, &["'9s' for '--lease <SECONDS>': it is a whole number from 1 to 86400"]);
     for args in [&["--help"][..], &["help"], &["start", "--help"], &["help", "start"], &["lab", "--help"], &["-h"]] {
         assert!(desk.muster(args).ok().contains("Usage: muster"), "{args:?}");
     }

@@ -312,6 +312,25 @@ fn a_machine_whose_systemd_may_hang_is_not_trusted_to_have_stopped_anything() {
 }
 
 #[test]
+fn where_only_sshd_fails_a_strict_unit_moves_once_it_has_stopped_and_no_other_does() {
+    for (kind, verdict) in [(FailureKind::Refused, Verdict::SshdDown), (FailureKind::Throttled, Verdict::Throttled)] {
+        let moved = |text: &str| {
+            let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", text));
+            let from = stage.placement("web").machine;
+            stage.failure = Failure { kind, ..silence() };
+            stage.silent.insert(from);
+            let early: Vec<String> = (0..23).flat_map(|_| stage.wait(SECOND)).collect();
+            assert!(early.is_empty(), "{verdict}: {early:?}");
+            let done: Vec<String> = (0..60).flat_map(|_| stage.wait(SECOND)).collect();
+            assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(verdict));
+            done
+        };
+        assert_eq!(moved("[X-Muster]\nClass=strict"), ["load web on m2", "start web on m2"], "{verdict}");
+        assert_eq!(moved(""), [""; 0], "{verdict}");
+    }
+}
+
+#[test]
 fn a_fence_command_that_succeeds_is_proof_and_one_that_fails_is_tried_again() {
     let mut stage = Stage::new(3, |snapshot| {
         want(snapshot, "web", "[X-Muster]\nClass=strict");
