@@ -268,6 +268,13 @@ impl World {
         if late > BEGIN_WITHIN {
             self.watch.accuse(format!("h{} obeys c{} {late} ms after it decided", trip.host, trip.controller));
         }
+        for step in &trip.visit.steps {
+            if let Action::Load { hash, .. } = step.action
+                && !trip.visit.files.contains_key(&hash)
+            {
+                self.watch.accuse(format!("h{} is to load {}, whose file did not come", trip.host, step.unit));
+            }
+        }
     }
 
     /// A host stops or restarts a unit for a visit.

@@ -52,8 +52,20 @@ fn weather(world: &mut World) -> Result<(), String> {
     world.unfinished().map_or(Ok(()), |missing| Err(format!("it did not last: {missing}")))
 }
 
+/// Names the seed should anything panic in it.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {}: replay it with MUSTER_SEED={} MUSTER_SEEDS=1", self.0, self.0);
+        }
+    }
+}
+
 /// Runs a seed and returns how it went.
 fn run(seed: u64, mutant: Mutant, traced: bool) -> (Result<(), String>, World) {
+    let _named = Named(seed);
     let mut world = World::new(seed, mutant, traced);
     let result = weather(&mut world);
     (result, world)

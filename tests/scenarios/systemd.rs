@@ -186,7 +186,6 @@ impl World {
         }
         for step in &trip.visit.steps {
             let Action::Load { hash, .. } = step.action else { continue };
-            assert!(trip.visit.files.contains_key(&hash), "a load of a file that did not come with the visit");
             let new = Copy { hash, mark: None, run: Run::Dead, change: 0, since: 0 };
             let copy = host.copies.entry(step.unit.clone()).or_insert(new);
             copy.hash = hash;

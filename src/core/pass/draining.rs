@@ -54,11 +54,12 @@ impl Pass {
             && !self.is_up(&step.unit, to)
     }
 
-    /// Says whether a unit is on a machine as it should be; one that is to be launched has started.
+    /// Says whether a unit is on a machine as it should be, and nothing under way there can change that; one that is to be
+    /// launched has started.
     fn is_up(&self, name: &UnitName, machine: MachineId) -> bool {
         let Some(unit) = self.snapshot.units.get(name) else { return true };
-        let answers = self.seats.get(&machine).is_some_and(Seat::answers);
-        let state = self.snapshot.states.get(name).and_then(|states| states.get(&machine)).filter(|_| answers);
+        let certain = self.seats.get(&machine).is_some_and(Seat::is_certain);
+        let state = self.snapshot.states.get(name).and_then(|states| states.get(&machine)).filter(|_| certain);
         let oneshot = self.snapshot.file(name).is_some_and(|file| file.is_oneshot());
         let started = state.is_some_and(|state| {
             state.launched && state.hash == unit.hash && !state.is_changing() && is_well(state, oneshot)

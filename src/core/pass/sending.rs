@@ -96,7 +96,12 @@ impl Pass {
             roster::stranger(&self.snapshot, unit, self.globals.is_some() && global).or(overdue)
         };
         let mut steps = plan::steps(wanted, observed, stranger);
-        steps.retain(|step| self.snapshot.is_readable(&step.unit));
+        // The roster may still ask for a file that another has replaced since.
+        let has_file = |action| match action {
+            Action::Load { hash, .. } => self.snapshot.files.contains_key(&hash),
+            _ => true,
+        };
+        steps.retain(|step| self.snapshot.is_readable(&step.unit) && has_file(step.action));
         steps
     }
 

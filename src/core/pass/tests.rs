@@ -370,6 +370,41 @@ fn the_log_says_for_how_long_two_copies_ran_at_most() {
 }
 
 #[test]
+fn a_unit_on_its_way_off_a_machine_is_not_there_for_one_that_is_drained() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
+    assert_eq!(stage.placement("web").machine, id(1));
+    let stray = stage.hosts[&id(1)][&unit("web")].clone();
+    stage.hosts.entry(id(2)).or_default().insert(unit("web"), stray);
+    // The visit that takes the stray copy off m2 never comes back.
+    let sent = |stage: &mut Stage| {
+        stage.now = stage.now + SECOND * 11;
+        let (mut inputs, mut sent) = (vec![Input::Tick], Vec::new());
+        while let Some(input) = inputs.pop() {
+            for output in stage.pass.handle(input, stage.now) {
+                match output {
+                    Output::Commit(_) => inputs.push(Input::Committed(true)),
+                    Output::Visit { machine, visit, .. } => {
+                        sent.extend(visit.steps.iter().map(|step| format!("{} on {}", step.action, machine.short())));
+                        if machine != id(2) || visit.steps.is_empty() {
+                            inputs.push(Input::Visited(machine, Ok(stage.visit(machine, &visit))));
+                        }
+                    }
+                    output => panic!("{output:?}"),
+                }
+            }
+        }
+        sent
+    };
+    assert_eq!(sent(&mut stage), [format!("unload on {}", id(2).short())]);
+    stage.pass.learn(|snapshot| {
+        let machine = snapshot.machines.get_mut(&id(1)).unwrap();
+        (machine.cordoned, machine.draining) = (true, true);
+    });
+    assert_eq!(sent(&mut stage), [""; 0]);
+    assert_eq!(stage.placement("web").machine, id(2));
+}
+
+#[test]
 fn nobody_is_switched_off_before_the_store_has_been_told() {
     let mut stage = Stage::new(3, |snapshot| {
         want(snapshot, "web", "[X-Muster]\nClass=strict");
