@@ -55,8 +55,8 @@ pub async fn control(
     let mut kept: Option<Pass> = None;
     loop {
         let campaign = campaign(office, stage);
-        let taken = match kept.take() {
-            Some(mut pass) => pass::keep(&mut pass, office, campaign).await,
+        let taken = match &mut kept {
+            Some(pass) => pass::keep(pass, office, campaign).await,
             None => campaign.await,
         };
         match taken {
@@ -64,13 +64,15 @@ pub async fn control(
             Some(Ok(lead)) => {
                 stood_by_for = None;
                 stage(Stage::Leads(lead.epoch()));
-                kept = lead_on(office, ways, lead, stage, tell).await;
+                kept = lead_on(office, ways, (lead, kept), stage, tell).await;
             }
-            Some(Err(holder)) if stood_by_for.as_ref() != Some(&holder) => {
-                stage(Stage::StandsBy(&holder));
-                stood_by_for = Some(holder);
+            Some(Err(holder)) => {
+                kept = None;
+                if stood_by_for.as_ref() != Some(&holder) {
+                    stage(Stage::StandsBy(&holder));
+                    stood_by_for = Some(holder);
+                }
             }
-            Some(Err(_)) => {}
         }
     }
 }
@@ -91,11 +93,11 @@ async fn campaign(office: &Office, stage: &mut (dyn FnMut(Stage<'_>) + Send)) ->
 }
 
 /// Leads until the lead is lost or the operator stops it. Returns the pass if there are leases that it should go on
-/// renewing until somebody leads again.
+/// renewing until somebody leads again: the one that was kept until now if this one has not begun.
 async fn lead_on(
     office: &Office,
     (tempo, caution): (Tempo, &Caution),
-    lead: Lead,
+    (lead, kept): (Lead, Option<Pass>),
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
     tell: &mut Tell<'_>,
 ) -> Option<Pass> {
@@ -105,7 +107,7 @@ async fn lead_on(
         Ok(entered) => entered,
         Err(error) => {
             stage(Stage::StoreAway(&error));
-            return None;
+            return kept;
         }
     };
     let mut pass = Pass::new(epoch, Scope::All, tempo, snapshot).with_caution(caution.clone());

@@ -145,6 +145,11 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Says whether a controller may go on renewing the lease: nobody counts on its end.
+    pub const fn is_open(&self) -> bool {
+        self.until.is_none() && self.gone_by.is_none()
+    }
+
     /// Returns when strict units are gone whose lease ends then.
     pub fn gone_after(&self, end: Timestamp) -> Timestamp {
         end + self.stop + MARGIN

@@ -43,6 +43,7 @@ use super::report::Visit;
 use super::roster::Globals;
 use super::roster::Roster;
 use super::roster::Scope;
+use super::seat::Flight;
 use super::seat::Seat;
 use super::seat::Setback;
 use super::time::Timestamp;
@@ -65,9 +66,6 @@ pub struct Tempo {
     /// For how long this pass lets machines run strict units; `None` if it starts none.
     pub lease: Option<Terms>,
 }
-
-/// How long steps that have come in time may wait for the host's lock, and a little more.
-const LOCK_WAIT: Duration = Duration::from_secs(6);
 
 /// How late a pass may be called before it doubts its own view of who has been silent for how long.
 const LATE: Duration = Duration::from_secs(2);
@@ -444,14 +442,9 @@ impl Pass {
 
     fn lost(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
         let Some(seat) = self.seats.get_mut(&machine) else { return };
-        let Some(flight) = seat.flight.take() else { return };
-        let (acts, through) = (flight.acts(), flight.through);
+        let Some(Flight { steps, through, .. }) = seat.abandon(self.tempo.begin_within) else { return };
         seat.next_look = now + self.tempo.retry_every;
         seat.lose(failure.clone(), through, now);
-        if acts {
-            seat.doubt = Some(flight.since + self.tempo.begin_within + LOCK_WAIT);
-        }
-        let steps = flight.steps;
         match through {
             Some(_) => self.left.push(machine),
             None => seat.next_direct = now + asking::DIRECT_EVERY,

@@ -24,6 +24,9 @@ use super::unit::UnitName;
 /// How long a step that was refused waits before it is tried again: doubled each time, within these bounds.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
+/// How long steps that have come in time may wait for the host's lock, and a little more.
+const LOCK_WAIT: Duration = Duration::from_secs(6);
+
 /// One machine, as this leader has seen it.
 #[derive(Debug, Clone)]
 pub struct Seat {
@@ -176,6 +179,16 @@ impl Seat {
             self.doubt = None;
         }
         flight
+    }
+
+    /// Notes that nobody will know how the trip under way ended, and returns it. What it was to do could be begun there
+    /// `within` that time.
+    pub fn abandon(&mut self, within: Duration) -> Option<Flight> {
+        let flight = self.flight.take()?;
+        if flight.acts() {
+            self.doubt = Some(flight.since + within + LOCK_WAIT);
+        }
+        Some(flight)
     }
 
     /// Notes what the machine said of itself, and returns what it had said of its units before.

@@ -180,6 +180,11 @@ impl World {
         controller.held.clear();
         let life = controller.life;
         self.store.release_lead(life);
+        for way in &mut self.controllers[index].ways {
+            if let Some(cut_off) = way.trip.take() {
+                way.shells.remove(&cut_off.through);
+            }
+        }
         if let Some(pass) = &mut self.controllers[index].pass {
             pass.keep();
             self.feed(index, Input::Tick);

@@ -83,11 +83,18 @@ impl Pass {
         wanted.max(there)
     }
 
-    /// Says whether the store has the record that this leader may grant the machine a lease.
+    /// Says whether the store has the record that this leader may grant the machine a lease. While the store is away the
+    /// record of a leader before us does, if what we grant is no more: whoever comes after us reads no more into ours.
     fn is_lease_ready(&self, machine: MachineId) -> bool {
+        let covered = |grant: &Grant| {
+            let enough = self.tempo.lease.is_some_and(|terms| grant.length >= terms.length())
+                && self.lease_need(machine).is_some_and(|stop| grant.stop >= stop);
+            self.keeping && enough && grant.is_open()
+        };
         let record = self.snapshot.leases.get(&machine);
         let known = self.seats.get(&machine).is_some_and(|seat| seat.answers() && seat.uptime.is_some());
-        known && record.is_some_and(|grant| grant.epoch == self.epoch) && !self.is_lease_pending(machine)
+        let recorded = record.is_some_and(|grant| grant.epoch == self.epoch || covered(grant));
+        known && recorded && !self.is_lease_pending(machine)
     }
 
     /// Says whether strict units run on a machine whose lease cannot be renewed yet.
@@ -220,15 +227,17 @@ impl Pass {
 
     /// Says whether there are leases to renew although the store is away.
     pub fn holds_leases(&self) -> bool {
-        self.snapshot.leases.values().any(|grant| grant.epoch == self.epoch && grant.until.is_none())
+        self.tempo.lease.is_some() && self.snapshot.leases.values().any(Grant::is_open)
     }
 
-    /// Gives up everything but the renewal of leases. What the store was being told of them it may or may not have
-    /// taken, so those are given up too.
+    /// Gives up everything but the renewal of leases, and what is on its way to hosts. What the store was being told of
+    /// leases it may or may not have taken: where that was their end, they are given up too.
     pub fn keep(&mut self) {
+        self.seats.values_mut().for_each(|seat| drop(seat.abandon(self.tempo.begin_within)));
         let unsure = self.committing.take().unwrap_or_default().records;
         for write in &unsure {
             match write {
+                Write::Lease(_, grant) if grant.is_open() => {}
                 Write::Lease(machine, _) | Write::NoLease(machine) => drop(self.snapshot.leases.remove(machine)),
                 Write::Voters(_) => self.snapshot.leases.clear(),
                 _ => {}

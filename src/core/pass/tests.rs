@@ -497,6 +497,34 @@ fn without_the_store_leases_are_renewed_while_most_machines_answer() {
 }
 
 #[test]
+fn a_leader_that_loses_the_store_before_it_could_write_renews_what_was_granted_before() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.wait(SECOND * 20);
+    let at = stage.placement("web").machine;
+    let next = |stage: &Stage, change: fn(&mut Grant)| {
+        let mut snapshot = stage.pass.snapshot().clone();
+        snapshot.leases.values_mut().for_each(change);
+        let mut pass = Pass::new(2, Scope::All, stage.pass.tempo, snapshot);
+        // It has sent its first looks when the store goes away.
+        drop(pass.handle(Input::Tick, stage.now));
+        pass.keep();
+        pass
+    };
+    let short = next(&stage, |grant| grant.length = SECOND);
+    let ended = next(&stage, |grant| grant.gone_by = Some(Timestamp::ZERO));
+    let renews = |stage: &mut Stage| {
+        (0..5).for_each(|_| _ = stage.wait(SECOND));
+        stage.pass.lease_ends.contains_key(&at)
+    };
+    stage.pass = next(&stage, |_| ());
+    assert!(stage.pass.holds_leases() && renews(&mut stage));
+    stage.pass = short;
+    assert!(!renews(&mut stage), "nobody would wait for the end of a longer one");
+    stage.pass = ended;
+    assert!(!stage.pass.holds_leases() && !renews(&mut stage), "somebody may count on its end");
+}
+
+#[test]
 fn at_the_deadline_what_is_left_stops() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
     stage.active = "failed";
