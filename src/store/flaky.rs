@@ -22,6 +22,7 @@ use super::Watch;
 pub(crate) struct Flaky {
     pub(crate) memory: MemoryStore,
     away: Arc<AtomicBool>,
+    mute: Arc<AtomicBool>,
 }
 
 impl Flaky {
@@ -29,12 +30,21 @@ impl Flaky {
         self.away.store(away, Ordering::SeqCst);
     }
 
+    /// Loses the answer to the next commit that is taken.
+    pub(crate) fn lose_an_answer(&self) {
+        self.mute.store(true, Ordering::SeqCst);
+    }
+
     fn there(&self) -> Result<(), StoreError> {
         if self.away.load(Ordering::SeqCst) {
-            return Err(StoreError::Away { store: "flaky".to_owned(), detail: "taken away".to_owned() });
+            return Err(away());
         }
         Ok(())
     }
+}
+
+fn away() -> StoreError {
+    StoreError::Away { store: "flaky".to_owned(), detail: "taken away".to_owned() }
 }
 
 #[async_trait::async_trait]
@@ -51,7 +61,8 @@ impl Store for Flaky {
 
     async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
         self.there()?;
-        self.memory.commit(checks, changes).await
+        let taken = self.memory.commit(checks, changes).await;
+        if self.mute.swap(false, Ordering::SeqCst) { Err(away()) } else { taken }
     }
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {

@@ -1,8 +1,9 @@
 //! The lead: a leased key that says who may change hosts, and the number that every visit carries.
 //!
 //! A leader stops acting before its lease ends, by its own clock: two thirds of the lease after the last time the
-//! store answered. What it does in that time carries the revision at which it took the lead, so that nothing it writes
-//! is taken once somebody else leads.
+//! store answered. What it writes in that time names the revision at which it took the lead, so that nothing of it is
+//! taken once somebody else leads, and the revision of its last commit before, so that none is taken twice or late:
+//! what a store did not answer to can be sent again.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::Serialize;
+use tokio::sync::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -19,6 +21,7 @@ use super::COMMIT_LIMIT;
 use super::Change;
 use super::Check;
 use super::LeaseId;
+use super::Revision;
 use super::SharedStore;
 use super::Store;
 use super::StoreError;
@@ -32,6 +35,13 @@ use crate::core::time::Timestamp;
 
 /// How long the lead outlives its holder.
 pub const TTL: Duration = Duration::from_secs(10);
+
+/// How often a leader renews the lease of the lead, and how soon again if the store did not answer. A cluster of stores
+/// that has lost its own leader needs about 3 s to elect another: there is time for that, whenever it begins.
+const RENEW: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(500));
+
+/// How long a store that did not take a commit is left alone before it is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// How often somebody who waits for the lead looks whether it is free.
 pub const LOOK: Duration = Duration::from_millis(100);
@@ -97,6 +107,10 @@ impl fmt::Display for Holder {
 pub struct Lead {
     store: SharedStore,
     guard: Check,
+    /// The key of our number. Every commit sets it again.
+    counter: String,
+    /// The revision of the last commit.
+    head: Mutex<Revision>,
     epoch: u64,
     lease: LeaseId,
     /// Until when we lead, by our own clock.
@@ -126,8 +140,10 @@ pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result
         ];
         match store.commit(vec![Check::Absent(leader.clone()), untouched], changes).await {
             Ok(Some(taken)) => {
-                let guard = Check::Created(leader, taken);
-                return Ok(Ok(Lead::hold(store.clone(), guard, epoch, lease, asked)));
+                let (extend, valid) = watch::channel(asked + TTL * 2 / 3);
+                let keeper = tokio::spawn(keep(store.clone(), lease, extend));
+                let (guard, head) = (Check::Created(leader, taken), Mutex::new(taken));
+                return Ok(Ok(Lead { store: store.clone(), guard, counter, head, epoch, lease, valid, keeper }));
             }
             Ok(None) => store.revoke(lease).await?,
             Err(error) => {
@@ -194,12 +210,6 @@ pub async fn take_over(store: &SharedStore, keys: &Keys, reason: &str, by: &str)
 }
 
 impl Lead {
-    fn hold(store: SharedStore, guard: Check, epoch: u64, lease: LeaseId, asked: Instant) -> Self {
-        let (extend, valid) = watch::channel(asked + TTL * 2 / 3);
-        let keeper = tokio::spawn(keep(store.clone(), lease, extend));
-        Self { store, guard, epoch, lease, valid, keeper }
-    }
-
     /// Returns the store in which the lead is held.
     pub fn store(&self) -> &dyn Store {
         &*self.store
@@ -215,14 +225,45 @@ impl Lead {
         Instant::now() < *self.valid.borrow()
     }
 
-    /// Makes the changes if we lead, and says whether we do. They are made in the given order, but not all at once.
+    /// Makes the changes if we lead, and says whether we do. They are made in the given order, but not all at once. A
+    /// store that is away is asked again for as long as we lead.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<bool, StoreError> {
-        for part in portions(changes) {
-            if !self.is_valid() || self.store.commit(vec![self.guard.clone()], part).await?.is_none() {
-                return Ok(false);
+        let mut head = self.head.lock().await;
+        let mark = Change::put(self.counter.clone(), self.epoch.to_string());
+        for part in portions(changes, &mark) {
+            match self.commit_once(*head, part).await? {
+                Some(revision) => *head = revision,
+                None => return Ok(false),
             }
         }
         Ok(true)
+    }
+
+    /// Makes the changes of one commit exactly once, however often the store has to be asked. Whoever else takes the
+    /// lead, and every commit of ours, sets the counter: a commit that arrives late finds it changed.
+    async fn commit_once(&self, head: Revision, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
+        let checks = [self.guard.clone(), Check::Modified(self.counter.clone(), head)];
+        let mut away = None;
+        while self.is_valid() {
+            let asked = match self.store.commit(checks.to_vec(), changes.clone()).await {
+                // One that was not answered may have been taken.
+                Ok(None) if away.is_some() => self.last_commit(head).await,
+                asked => asked,
+            };
+            match asked {
+                Err(error @ StoreError::Away { .. }) => away = Some(error),
+                asked => return asked,
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        away.map_or(Ok(None), Err)
+    }
+
+    /// Returns the revision of our last commit if it came after `head`.
+    async fn last_commit(&self, head: Revision) -> Result<Option<Revision>, StoreError> {
+        let counter = self.store.get(&self.counter).await?;
+        let ours = counter.filter(|entry| entry.value == self.epoch.to_string().as_bytes());
+        Ok(ours.map(|entry| entry.modified).filter(|modified| *modified != head))
     }
 
     /// Waits until we no longer lead.
@@ -260,16 +301,15 @@ impl Drop for Lead {
 
 /// Keeps the lease alive until it is gone.
 async fn keep(store: SharedStore, lease: LeaseId, extend: watch::Sender<Instant>) {
-    let mut pause = TTL / 3;
+    let mut pause = RENEW.0;
     loop {
         tokio::time::sleep(pause).await;
         let asked = Instant::now();
-        // A store that did not answer is asked again soon: there is time for that before the lead is over.
-        pause = TTL / 20;
-        let kept = tokio::time::timeout(TTL / 5, store.keep_alive(lease)).await;
+        pause = RENEW.1;
+        let kept = tokio::time::timeout(RENEW.0, store.keep_alive(lease)).await;
         match kept {
             Ok(Ok(())) => {
-                pause = TTL / 3;
+                pause = RENEW.0;
                 let _ = extend.send(asked + TTL * 2 / 3);
             }
             Ok(Err(StoreError::LeaseGone(_))) => {
@@ -307,8 +347,8 @@ fn wall_clock() -> Timestamp {
     Timestamp::ZERO + SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Splits changes into as few commits as the store takes.
-fn portions(changes: Vec<Change>) -> Vec<Vec<Change>> {
+/// Splits changes into as few commits as the store takes, each with `mark`.
+fn portions(changes: Vec<Change>, mark: &Change) -> Vec<Vec<Change>> {
     let mut portions: Vec<Vec<Change>> = Vec::new();
     let mut room = 0;
     for change in changes {
@@ -319,8 +359,8 @@ fn portions(changes: Vec<Change>) -> Vec<Vec<Change>> {
                 portion.push(change);
             }
             _ => {
-                room = COMMIT_BYTES.saturating_sub(size);
-                portions.push(vec![change]);
+                room = COMMIT_BYTES.saturating_sub(mark.size() + size);
+                portions.push(vec![mark.clone(), change]);
             }
         }
     }

@@ -28,6 +28,9 @@ use super::error::Trouble;
 /// How long a request may take, on however many servers: longer than they take to elect a leader.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long a server may be silent before another is asked the same, if it does no harm to ask twice.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// How long to wait before asking a server again that has no leader to ask.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -108,6 +111,7 @@ impl Cluster {
         loop {
             // A silent server leaves time for the others.
             let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(left.max(1)).unwrap_or(1);
+            let share = if nature == Nature::Repeatable && left > 1 { share.min(SILENCE) } else { share };
             let Some(server) = self.0.servers.get(at) else {
                 return Err(Trouble::Unsent("no server is named".to_owned()));
             };

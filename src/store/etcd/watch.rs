@@ -23,10 +23,10 @@ use super::error::Trouble;
 use super::key;
 
 /// After how long a silence the server is asked for a sign of life.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(3);
 
 /// How long it may take to give one.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct EtcdWatch {
     cluster: Cluster,

@@ -65,7 +65,14 @@ impl Keys {
         let leaders = |slot| {
             matches!(
                 slot,
-                Slot::Placement(_) | Slot::State(..) | Slot::Health(_) | Slot::Lease(_) | Slot::Voters | Slot::Event(_)
+                Slot::Placement(_)
+                    | Slot::State(..)
+                    | Slot::Health(_)
+                    | Slot::Lease(_)
+                    | Slot::Voters
+                    | Slot::Leader
+                    | Slot::Epoch
+                    | Slot::Event(_)
             )
         };
         self.slot(key).ok().flatten().is_some_and(leaders)

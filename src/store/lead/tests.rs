@@ -82,6 +82,64 @@ async fn a_short_absence_of_the_store_costs_nobody_the_lead() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_commit_waits_for_a_store_that_is_away_for_a_moment() {
+    let store = Flaky::default();
+    let lead = lead(&store).await;
+    store.set_away(true);
+    let back = async {
+        tokio::time::sleep(TTL / 3).await;
+        store.set_away(false);
+    };
+    let (taken, ()) = tokio::join!(lead.commit(vec![Change::put("/a", "1")]), back);
+    assert!(taken.unwrap());
+    assert_eq!(store.get("/a").await.unwrap().unwrap().value, b"1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_ends_with_the_lead_while_the_store_is_away() {
+    let store = Flaky::default();
+    let lead = lead(&store).await;
+    store.set_away(true);
+    let error = lead.commit(vec![Change::put("/a", "1")]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Away { .. }) && !lead.is_valid(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_whose_answer_was_lost_is_made_once() {
+    let store = Flaky::default();
+    let lead = lead(&store).await;
+    store.lose_an_answer();
+    assert!(lead.commit(vec![Change::put("/a", "1")]).await.unwrap());
+    let entry = store.get("/a").await.unwrap().unwrap();
+    assert_eq!(entry.created, entry.modified);
+    assert!(lead.commit(vec![Change::put("/a", "2")]).await.unwrap());
+    store.lose_an_answer();
+    assert!(lead.commit(vec![Change::Delete("/a".to_owned())]).await.unwrap());
+    assert_eq!(store.get("/a").await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_the_same_leader_that_arrives_late_is_not_taken() {
+    let store = Flaky::default();
+    let lead = lead(&store).await;
+    let checks = vec![lead.guard.clone(), Check::Modified(lead.counter.clone(), *lead.head.lock().await)];
+    assert!(lead.commit(vec![Change::put("/a", "new")]).await.unwrap());
+    assert_eq!(store.commit(checks, vec![Change::put("/a", "old")]).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lost_the_lead_and_an_answer_finds_out_both() {
+    let store = Flaky::default();
+    let first = lead(&store).await;
+    store.revoke(first.lease).await.unwrap();
+    let second = lead(&store).await;
+    store.lose_an_answer();
+    assert!(!first.commit(vec![Change::put("/a", "1")]).await.unwrap());
+    assert_eq!(store.get("/a").await.unwrap(), None);
+    assert!(second.commit(vec![Change::put("/a", "2")]).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_lost_the_lead_writes_nothing_more() {
     let store = Flaky::default();
     let first = lead(&store).await;
@@ -98,7 +156,7 @@ async fn more_than_a_commit_holds_goes_in_several() {
     let store = Flaky::default();
     let lead = lead(&store).await;
     let mut changes: Vec<_> = (0..300).map(|n| Change::put(format!("/many/{n:03}"), "")).collect();
-    changes.extend((0..3).map(|n| Change::put(format!("/large/{n}"), vec![0; COMMIT_BYTES - 100])));
+    changes.extend((0..3).map(|n| Change::put(format!("/large/{n}"), vec![0; COMMIT_BYTES - 200])));
     assert!(lead.commit(changes).await.unwrap());
     assert_eq!(store.list("/many/").await.unwrap().entries.len(), 300);
     assert_eq!(store.list("/large/").await.unwrap().entries.len(), 3);

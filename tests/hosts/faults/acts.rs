@@ -50,13 +50,14 @@ pub(super) const OF_A_FILE: [Fault; 2] = [
 ];
 
 /// All others.
-pub(super) const ALL: [Fault; 17] = [
+pub(super) const ALL: [Fault; 18] = [
     moves("power cut", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("freeze and thaw", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.thaw(host).unwrap()),
     fenced("power cut, fence command", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     // The command switches off what is frozen.
     fenced("freeze, fence command", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("cut cable", |at, host| at.lab.cut(host).unwrap(), |at, host| at.lab.heal(host).unwrap()),
+    moves("cut cable of etcd's leader", cut_etcd_leader, |at, host| at.lab.heal(host).unwrap()),
     stays(
         "answers lost one way",
         |at, host| drop_answers(&at.lab, host),
@@ -170,14 +171,30 @@ fn compact_etcd(at: &mut Ground, host: &str) {
     }
 }
 
-/// Kills the etcd that the others follow; its host's systemd may start it again.
+/// Returns what an etcd says of itself: its address, its id, …, and whether the others follow it.
+fn etcd_status(at: &Ground, host: &str) -> Vec<String> {
+    let status = etcdctl(at, host, &["endpoint", "status", "-w", "simple"]);
+    status.split(", ").map(str::to_owned).collect()
+}
+
+/// Returns the host of the etcd that the others follow.
+fn etcd_leader(at: &Ground) -> String {
+    let leads = |host: &&muster::lab::Host| etcd_status(at, &host.name)[4] == "true";
+    at.lab.hosts().iter().find(leads).expect("etcd has a leader").name.clone()
+}
+
+/// Its host's systemd may start it again.
 fn kill_etcd_leader(at: &mut Ground, _: &str) {
-    let leads = |host: &&muster::lab::Host| {
-        let status = etcdctl(at, &host.name, &["endpoint", "status", "-w", "simple"]);
-        status.split(", ").nth(4) == Some("true")
-    };
-    let leader = at.lab.hosts().iter().find(leads).expect("etcd has a leader").name.clone();
-    signal(at, &leader, "system.slice/etcd.service", "KILL");
+    signal(at, &etcd_leader(at), "system.slice/etcd.service", "KILL");
+}
+
+/// With the host goes the etcd that the others follow, without a word to whoever is connected to it.
+fn cut_etcd_leader(at: &mut Ground, host: &str) {
+    let leader = etcd_leader(at);
+    if leader != host {
+        etcdctl(at, &leader, &["move-leader", &etcd_status(at, host)[1]]);
+    }
+    at.lab.cut(host).unwrap();
 }
 
 fn reload(at: &mut Ground, host: &str) {

@@ -200,7 +200,7 @@ fn file(lab: &Lab, name: &str) -> String {
 fn units_of_both_classes_outlive_a_power_cut_and_a_cut_cable() {
     let Some(mut ground) = Ground::begin() else { return };
     ground.outlives("power cut");
-    ground.outlives("cut cable");
+    ground.outlives("cut cable of etcd's leader");
 }
 
 #[test]
