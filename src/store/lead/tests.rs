@@ -156,7 +156,7 @@ async fn more_than_a_commit_holds_goes_in_several() {
     let store = Flaky::default();
     let lead = lead(&store).await;
     let mut changes: Vec<_> = (0..300).map(|n| Change::put(format!("/many/{n:03}"), "")).collect();
-    changes.extend((0..3).map(|n| Change::put(format!("/large/{n}"), vec![0; COMMIT_BYTES - 200])));
+    changes.extend((0..3).map(|n| Change::put(format!("/large/{n}"), vec![0; COMMIT_BYTES - 100])));
     assert!(lead.commit(changes).await.unwrap());
     assert_eq!(store.list("/many/").await.unwrap().entries.len(), 300);
     assert_eq!(store.list("/large/").await.unwrap().entries.len(), 3);
