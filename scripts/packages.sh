@@ -6,7 +6,7 @@ build_packages=(gcc libc6-dev libprotobuf-dev protobuf-compiler)
 # What the lab needs: `muster lab` names the same ones when they are missing.
 lab_packages=(iproute2 mmdebstrap mount openssh-client procps systemd-container util-linux)
 # What the tests compare muster with and try it against.
-test_packages=(etcd-client etcd-server openssh-server openssl)
+test_packages=(etcd-client etcd-server nftables openssh-server openssl)
 
 # Installs those of the named packages that are missing, and says which. Asks first, unless $1 is --yes or nobody is
 # at a terminal to answer. Servers among them are not left running: they are here to be started by tests.
