@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Office;
+use super::await_controller;
 use super::findings::Finding;
 use super::findings::findings;
+use super::keeps_leases;
 use super::verb::Notice;
 use super::verb::Notify;
 use super::verb::VerbError;
@@ -35,6 +37,9 @@ use crate::store::lead::Kind;
 
 /// How long a drain without a deadline waits for systemd to start elsewhere what runs here.
 const HANDOVER: Duration = Duration::from_mins(1);
+
+/// How often somebody who follows a controller looks whether it still leads.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How long a drain waits after its deadline for what it stops.
 const AFTER_DEADLINE: Duration = Duration::from_secs(15);
@@ -66,11 +71,21 @@ impl Errand<'_> {
     pub async fn run(self, notify: &mut Notify<'_>) -> Result<Vec<Finding>, VerbError> {
         let office = self.office;
         let deadline = Instant::now() + self.waits.lock;
+        let mut waited = false;
         loop {
             match lead::take(&office.store, &office.keys, Kind::Verb).await? {
                 Ok(lead) => {
+                    let snapshot = layout::read(&*office.store, &office.keys).await?;
+                    if keeps_leases(&snapshot) && !std::mem::replace(&mut waited, true) {
+                        notify(Notice::Warning(
+                            "strict units run here: waiting for a controller, which renews their leases",
+                        ));
+                        lead.release().await;
+                        await_controller(office).await?;
+                        continue;
+                    }
                     let means = Means::new(office, lead);
-                    let done = self.act(&means, notify).await;
+                    let done = self.act(&means, snapshot, notify).await;
                     means.lead.release().await;
                     match done? {
                         Some(found) => return Ok(found),
@@ -78,7 +93,10 @@ impl Errand<'_> {
                         None => continue,
                     }
                 }
-                Err(holder) if holder.kind == Kind::Controller => return self.follow(notify).await,
+                Err(holder) if holder.kind == Kind::Controller => match self.follow(notify).await? {
+                    Some(found) => return Ok(found),
+                    None => continue,
+                },
                 Err(holder) if Instant::now() >= deadline => return Err(VerbError::Busy(holder)),
                 Err(_) => tokio::time::sleep(lead::LOOK).await,
             }
@@ -89,8 +107,12 @@ impl Errand<'_> {
     }
 
     /// Runs a pass over the units; `None` if the lead was lost on the way.
-    async fn act(self, means: &Means, notify: &mut Notify<'_>) -> Result<Option<Vec<Finding>>, VerbError> {
-        let snapshot = layout::read(&*self.office.store, &self.office.keys).await?;
+    async fn act(
+        self,
+        means: &Means,
+        snapshot: Snapshot,
+        notify: &mut Notify<'_>,
+    ) -> Result<Option<Vec<Finding>>, VerbError> {
         let scope = Scope::Units(self.units.clone());
         // A verb does not wait for machines: who does not answer at once is left to the sweep or the controller.
         let tempo = super::tempo(Patience { down_after: Duration::ZERO, brake: BRAKE });
@@ -134,8 +156,9 @@ impl Errand<'_> {
         left.iter().filter(|unit| !told(unit)).map(straggler).collect()
     }
 
-    /// Follows whoever leads until all units are where they are wanted, or trouble is told of them.
-    async fn follow(self, notify: &mut Notify<'_>) -> Result<Vec<Finding>, VerbError> {
+    /// Follows the controller that leads until all units are where they are wanted, or trouble is told of them; `None` if
+    /// none leads any more.
+    async fn follow(self, notify: &mut Notify<'_>) -> Result<Option<Vec<Finding>>, VerbError> {
         let keys = &self.office.keys;
         let mut prefixes = keys.prefixes();
         prefixes.push(keys.events());
@@ -144,13 +167,21 @@ impl Errand<'_> {
         let mut left = self.units.clone();
         let mut found = Vec::new();
         let deadline = self.waits.follow.map(|wait| Instant::now() + wait);
-        while !left.is_empty() {
+        let mut look = tokio::time::interval(LOOK);
+        while self.is_open(&left, &found, &asks) {
             let update = tokio::select! {
                 update = follower.next() => update,
                 () = self.office.stop.cancelled() => return Err(VerbError::Stopped),
                 () = pass::sleep_until(deadline) => {
                     found.extend(left.iter().map(|unit| self.overdue(unit)));
-                    return Ok(found);
+                    return Ok(Some(found));
+                }
+                _ = look.tick() => {
+                    let holder = lead::holder(&self.office.store, keys).await?;
+                    if holder.is_none_or(|holder| holder.kind != Kind::Controller) {
+                        return Ok(None);
+                    }
+                    continue;
                 }
             };
             match update {
@@ -172,7 +203,14 @@ impl Errand<'_> {
             asks.renew(&snapshot);
             left = self.tell_reached(&snapshot, &asks, &left, notify);
         }
-        Ok(found)
+        Ok(Some(found))
+    }
+
+    /// Says whether something may still come of following: what is everywhere leaves a machine last, and not at all if
+    /// others stay.
+    fn is_open(self, left: &BTreeSet<UnitName>, found: &[Finding], asks: &Asks) -> bool {
+        let last = matches!(self.aim, Aim::AwayFrom(_)) && left.iter().all(|unit| asks.is_global(unit));
+        !left.is_empty() && (!last || found.is_empty())
     }
 
     /// Tells which units have reached what was wanted, and returns the others.
@@ -186,9 +224,14 @@ impl Errand<'_> {
         let (reached, left): (Vec<_>, Vec<_>) =
             units.iter().partition(|unit| is_reached(snapshot, asks, unit, self.aim));
         for unit in reached {
-            if let (true, Aim::Verb(verb)) = (asks.is_global(unit), self.aim) {
-                notify(Notice::Triggered(unit, verb, true));
-                continue;
+            match self.aim {
+                Aim::Verb(verb) if asks.is_global(unit) => {
+                    notify(Notice::Triggered(unit, verb, true));
+                    continue;
+                }
+                // It is where it was, but for this one machine.
+                Aim::AwayFrom(_) if asks.is_global(unit) => continue,
+                _ => {}
             }
             let machine = snapshot.placements.get(unit).and_then(|at| snapshot.machines.get(&at.machine));
             let wanted = snapshot.units.get(unit).map(|unit| unit.desired);

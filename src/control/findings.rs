@@ -10,6 +10,8 @@ use crate::core::pass::is_well;
 use crate::core::roster::Scope;
 use crate::core::seat::Seat;
 use crate::core::unit::UnitName;
+use crate::core::why;
+use crate::core::why::Idle;
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -58,6 +60,25 @@ pub fn findings(pass: &Pass, scope: &Scope) -> Vec<Finding> {
     found
 }
 
+/// Returns what is wrong as far as the store knows: as whoever leads has written it down.
+pub fn written(snapshot: &Snapshot) -> Vec<Finding> {
+    let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
+        let what = match snapshot.health.get(machine) {
+            Some(health) if health.verdict == Verdict::Alive => return None,
+            Some(health) => format!("{} is {}: {}", record.name, health.verdict, health.why),
+            None => format!("{}: nobody has looked yet", record.name),
+        };
+        Some(Finding { machine: Some(*machine), unit: None, what, unreachable: true })
+    });
+    let units = why::idle_units(snapshot).into_iter().map(|(unit, idle)| Finding {
+        machine: snapshot.placements.get(unit).map(|placement| placement.machine),
+        unit: Some(unit.clone()),
+        what: if let Idle::NoPlace(refusal) = &idle { refusal.tell() } else { idle.to_string() },
+        unreachable: matches!(idle, Idle::MachineAway { .. }),
+    });
+    machines.chain(units).collect()
+}
+
 fn name(snapshot: &Snapshot, machine: MachineId) -> String {
     snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
 }
@@ -93,9 +114,12 @@ fn unit_trouble(pass: &Pass, unit: &UnitName) -> Option<Finding> {
     Some(Finding { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })
 }
 
-/// Says why a strict unit waits that does not run where it should.
+/// Says why a strict unit waits that does not run where it should, as far as that is known.
 fn strict_trouble(pass: &Pass, unit: &UnitName, machine: MachineId) -> Option<Finding> {
-    let runs = pass.snapshot().states.get(unit).and_then(|states| states.get(&machine)).is_some_and(UnitState::runs);
+    let snapshot = pass.snapshot();
+    let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
+    let runs = state.is_some_and(UnitState::runs) && pass.seat(machine).is_some_and(Seat::answers);
     let hold = pass.strict_hold(unit, machine).filter(|_| !runs)?;
-    Some(Finding { machine: Some(machine), unit: Some(unit.clone()), what: hold.to_string(), unreachable: false })
+    let what = hold.tell(|machine| name(snapshot, machine));
+    Some(Finding { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false })
 }

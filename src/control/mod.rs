@@ -15,16 +15,22 @@ mod tests;
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::core::cluster::Snapshot;
 use crate::core::judge::Patience;
+use crate::core::lease::Grant;
 use crate::core::lease::Terms;
 use crate::core::lease::TooShort;
 use crate::core::pass::Tempo;
 use crate::pass::Clock;
 use crate::remote::SharedRemote;
 use crate::store::SharedStore;
+use crate::store::StoreError;
 use crate::store::layout::Keys;
+use crate::store::lead;
+use crate::store::lead::Kind;
 
 /// What every way of acting works with.
 #[derive(Debug, Clone)]
@@ -39,6 +45,27 @@ pub struct Office {
     pub clock: Clock,
     /// Set when the operator wants it to end.
     pub stop: CancellationToken,
+}
+
+/// How long commands and sweeps leave the lead to a controller where leases are kept: the lead of one that was killed is
+/// free after 10 s, and it has been started again by then.
+const FOR_A_CONTROLLER: Duration = Duration::from_secs(15);
+
+/// Says whether a controller was renewing leases: nobody who acts once and does not renew them should lead for long.
+fn keeps_leases(snapshot: &Snapshot) -> bool {
+    snapshot.leases.values().any(Grant::is_open)
+}
+
+/// Waits until a controller leads, for a while.
+async fn await_controller(office: &Office) -> Result<(), StoreError> {
+    let until = Instant::now() + FOR_A_CONTROLLER;
+    while Instant::now() < until && !office.stop.is_cancelled() {
+        if lead::holder(&office.store, &office.keys).await?.is_some_and(|holder| holder.kind == Kind::Controller) {
+            break;
+        }
+        tokio::time::sleep(lead::LOOK).await;
+    }
+    Ok(())
 }
 
 /// How long a lease is that a controller renews, unless somebody says otherwise: another one has taken over within it from

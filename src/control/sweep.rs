@@ -1,22 +1,35 @@
 //! The sweep: look at every machine once, put right what can be put right, and say what cannot.
+//!
+//! While a controller leads, that is the controller's to do: the sweep only says what is wrong by what it has written down.
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Office;
+use super::await_controller;
 use super::findings::Finding;
 use super::findings::findings;
+use super::findings::written;
+use super::keeps_leases;
 use crate::core::caution::Caution;
+use crate::core::cluster::MachineId;
+use crate::core::cluster::Snapshot;
 use crate::core::evidence::FailureKind;
+use crate::core::judge::Verdict;
 use crate::core::pass::Pass;
 use crate::core::pass::Tempo;
 use crate::core::roster::Scope;
 use crate::core::seat::Seat;
+use crate::core::why;
 use crate::pass;
 use crate::pass::Ended;
 use crate::pass::Ending;
 use crate::pass::Means;
 use crate::pass::Tell;
 use crate::store::StoreError;
+use crate::store::follow::Follower;
+use crate::store::follow::Update;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
 use crate::store::lead;
@@ -41,7 +54,7 @@ pub enum Swept {
     Found(Vec<Finding>),
     /// No machine let us in, so nothing is known of any: it may well be us.
     Blind(Vec<Finding>),
-    /// Somebody else acts: nothing was done.
+    /// Another command or sweep acts: nothing was done.
     Busy(Holder),
     /// Somebody else took the lead half-way, and goes on.
     Deposed,
@@ -49,13 +62,31 @@ pub enum Swept {
     Stopped,
 }
 
+impl Swept {
+    /// Says what was found, and of each machine whether it let anybody in.
+    fn of(found: Vec<Finding>, reached: impl Iterator<Item = bool>) -> Self {
+        let reached: Vec<bool> = reached.collect();
+        let blind = !reached.is_empty() && !reached.contains(&true);
+        if blind { Self::Blind(found) } else { Self::Found(found) }
+    }
+}
+
 /// Runs one sweep.
 pub async fn sweep(office: &Office, waits: Waits, caution: Caution, tell: &mut Tell<'_>) -> Result<Swept, StoreError> {
-    let lead = match lead::take_within(&office.store, &office.keys, Kind::Sweep, waits.lock_wait).await? {
-        Ok(lead) => lead,
-        Err(holder) => return Ok(Swept::Busy(holder)),
+    let mut waited = false;
+    let (lead, snapshot) = loop {
+        let lead = match lead::take_within(&office.store, &office.keys, Kind::Sweep, waits.lock_wait).await? {
+            Ok(lead) => lead,
+            Err(holder) if holder.kind == Kind::Controller => return read_up(office, waits).await,
+            Err(holder) => return Ok(Swept::Busy(holder)),
+        };
+        let snapshot = layout::read(&*office.store, &office.keys).await?;
+        if !keeps_leases(&snapshot) || std::mem::replace(&mut waited, true) {
+            break (lead, snapshot);
+        }
+        lead.release().await;
+        await_controller(office).await?;
     };
-    let snapshot = layout::read(&*office.store, &office.keys).await?;
     let mut pass = Pass::new(lead.epoch(), Scope::All, waits.tempo, snapshot).with_caution(caution);
     let means = Means::new(office, lead);
     let ended = pass::run(&mut pass, &means, None, Ending::Settled(waits.settle), tell).await;
@@ -67,15 +98,53 @@ pub async fn sweep(office: &Office, waits: Waits, caution: Caution, tell: &mut T
     }
     means.lead.release().await;
     Ok(match ended? {
-        Ended::Finished => {
-            let found = findings(&pass, &Scope::All);
-            let mut seats = pass.seats().peekable();
-            let blind = seats.peek().is_some() && !seats.any(|(_, seat)| was_reached(seat));
-            if blind { Swept::Blind(found) } else { Swept::Found(found) }
-        }
+        Ended::Finished => Swept::of(findings(&pass, &Scope::All), pass.seats().map(|(_, seat)| was_reached(seat))),
         Ended::Deposed => Swept::Deposed,
         Ended::Stopped => Swept::Stopped,
     })
+}
+
+/// Reads what is wrong as the controller that leads has written it down, and gives it a little time for what it is at.
+async fn read_up(office: &Office, waits: Waits) -> Result<Swept, StoreError> {
+    let mut follower = Follower::new(office.store.clone(), office.keys.prefixes());
+    let mut known: Option<Snapshot> = None;
+    let begun = Instant::now();
+    loop {
+        let enough = known.as_ref().map(|snapshot| begun + under_way(snapshot, waits));
+        let update = tokio::select! {
+            biased;
+            () = office.stop.cancelled() => return Ok(Swept::Stopped),
+            () = pass::sleep_until(enough) => break,
+            update = follower.next() => update,
+        };
+        match update {
+            Update::Reset(listing) => known = Some(layout::snapshot(&office.keys, &listing)),
+            Update::Changes(changes) => {
+                if let Some(snapshot) = &mut known {
+                    layout::apply(snapshot, &office.keys, &changes);
+                }
+            }
+            Update::Away(error) => return Err(error),
+        }
+    }
+    let snapshot = known.unwrap_or_default();
+    let let_in = |verdict| matches!(verdict, Some(Verdict::Alive | Verdict::PathFault | Verdict::Sick));
+    let reached = snapshot.machines.keys().map(|machine| let_in(verdict_of(&snapshot, *machine)));
+    Ok(Swept::of(written(&snapshot), reached))
+}
+
+/// Returns how long what is under way may take: a machine that is being judged, a unit that is being brought or started.
+fn under_way(snapshot: &Snapshot, waits: Waits) -> Duration {
+    let undecided = |machine: &_| matches!(verdict_of(snapshot, *machine), None | Some(Verdict::Suspect));
+    if snapshot.machines.keys().any(undecided) {
+        return waits.tempo.patience.down_after + waits.settle;
+    }
+    let busy = why::idle_units(snapshot).iter().any(|(_, idle)| idle.is_under_way());
+    if busy { waits.settle } else { Duration::ZERO }
+}
+
+fn verdict_of(snapshot: &Snapshot, machine: MachineId) -> Option<Verdict> {
+    snapshot.health.get(&machine).map(|health| health.verdict)
 }
 
 /// Says whether a machine let us in, well or not.

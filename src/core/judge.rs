@@ -218,6 +218,11 @@ pub struct Judgement {
 /// was gone.
 const MISSES: usize = 2;
 
+/// Returns how many trips must have failed, the last in this way. Who was turned away had made a new connection.
+const fn misses(kind: FailureKind) -> usize {
+    if matches!(kind, FailureKind::HostKey | FailureKind::Denied | FailureKind::Throttled) { 1 } else { MISSES }
+}
+
 /// Judges a machine by what was seen of it. Whoever has not looked yet gets no verdict.
 pub fn judge(evidence: &Evidence, patience: Patience, now: Timestamp) -> Option<Judgement> {
     let Some((_, latest)) = evidence.failures.last() else {
@@ -233,7 +238,7 @@ pub fn judge(evidence: &Evidence, patience: Patience, now: Timestamp) -> Option<
     let hung = latest.phase == Phase::KeyExchange && latest.kind == FailureKind::Silent;
     let patience = if hung { patience.down_after * 2 } else { patience.down_after };
     let due = evidence.silent_since() + patience;
-    if now < due || evidence.failures.len() < MISSES {
+    if now < due || evidence.failures.len() < misses(latest.kind) {
         return Some(Judgement { verdict: Verdict::Suspect, why: tried(), again: (now < due).then_some(due) });
     }
     // A host that was up a moment ago is not dead because it is silent now.

@@ -4,6 +4,7 @@
 //! host then stops every strict unit. So whoever knows the latest end that was ever sent knows when the units are gone.
 //! This file has the words and the arithmetic; who is granted what is decided in [`super::pass`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -12,9 +13,10 @@ use serde::Serialize;
 use super::pass::Tempo;
 use super::time::Timestamp;
 use super::unit::UnitFile;
+use super::unit::UnitName;
 
-/// How long a strict unit may take to stop before systemd kills it: `TimeoutStopSec=` of its drop-in. Each `ExecStop=`
-/// of the unit may take as long again (systemd.service(5)).
+/// How long a strict unit may take to stop before systemd kills it: `TimeoutStopSec=` of its drop-in. Each command of its
+/// `ExecStop=` and `ExecStopPost=` may take as long again, and so may what the latter leave behind (systemd.service(5)).
 pub const STOP: Duration = Duration::from_secs(10);
 
 /// What is added to every bound for clocks that run at different speeds and for a systemd that is busy.
@@ -120,15 +122,38 @@ impl Terms {
     }
 
     /// Returns the record of what is granted under these terms now.
-    pub fn grant(self, epoch: u64, stop: Duration, now: Timestamp) -> Grant {
+    pub fn grant(self, epoch: u64, need: Need, now: Timestamp) -> Grant {
         let until = (self.keeper == Keeper::Sweeps).then(|| now + self.length);
-        Grant { epoch, length: self.length, stop, until, gone_by: None }
+        Grant { epoch, length: self.length, stop: need.stop, units: need.units, until, gone_by: None }
+    }
+}
+
+/// What a machine needs a lease for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Need {
+    /// The strict units that are to run there, or do.
+    pub units: BTreeSet<UnitName>,
+    /// How long the slowest of them may take to stop.
+    pub stop: Duration,
+}
+
+impl Need {
+    /// Adds a unit.
+    pub fn add(&mut self, unit: UnitName, stop: Duration) {
+        self.units.insert(unit);
+        self.stop = self.stop.max(stop);
+    }
+
+    /// Adds what a record covers already.
+    pub fn join(&mut self, grant: &Grant) {
+        self.units.extend(grant.units.iter().cloned());
+        self.stop = self.stop.max(grant.stop);
     }
 }
 
 /// The record that a machine may hold a lease, so that strict units may run there. It is written before anything is
 /// sent and goes when the lease has ended for sure. The store keeps it under `leases/<id>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The leader that granted it.
     pub epoch: u64,
@@ -136,6 +161,8 @@ pub struct Grant {
     pub length: Duration,
     /// How long the strict units there may take to stop.
     pub stop: Duration,
+    /// Which strict units may have been told to run there: no others wait for the end of this lease.
+    pub units: BTreeSet<UnitName>,
     /// Until when it lasts if it is not renewed in this record; `None` if its leader renews it without saying so here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -148,6 +175,11 @@ impl Grant {
     /// Says whether a controller may go on renewing the lease: nobody counts on its end.
     pub const fn is_open(&self) -> bool {
         self.until.is_none() && self.gone_by.is_none()
+    }
+
+    /// Says whether the record allows all that is needed.
+    pub fn covers(&self, need: &Need) -> bool {
+        self.stop >= need.stop && self.units.is_superset(&need.units)
     }
 
     /// Returns when strict units are gone whose lease ends then.
@@ -167,9 +199,17 @@ impl Grant {
 
 /// Returns how long a strict unit may take to stop.
 pub fn stop_of(file: &UnitFile) -> Duration {
-    let stops = file.options().iter().filter(|option| option.section == "Service" && option.name == "ExecStop");
-    let stops = u32::try_from(stops.count()).unwrap_or(u32::MAX);
-    STOP.saturating_mul(stops.saturating_add(1))
+    let (stops, after) = (commands(file, "ExecStop"), commands(file, "ExecStopPost"));
+    // The unit itself, and after the last commands what they have left behind.
+    let phases = stops + 1 + after + usize::from(after > 0);
+    STOP.saturating_mul(u32::try_from(phases).unwrap_or(u32::MAX))
+}
+
+/// Returns how many commands a setting of `[Service]` has at most: an empty one drops those before it, and a `;` on its
+/// own begins another one (systemd.service(5)).
+fn commands(file: &UnitFile, name: &str) -> usize {
+    let count = |value: &str| value.split_ascii_whitespace().filter(|word| *word == ";").count() + 1;
+    file.values("Service", name).fold(0, |sum, value| if value.trim().is_empty() { 0 } else { sum + count(value) })
 }
 
 /// Says whether so many of so many machines are most of them, so that no other leader can have as many.
@@ -254,14 +294,34 @@ mod tests {
         assert!(!Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap().is_controllers());
     }
 
+    fn need() -> Need {
+        let mut need = Need::default();
+        need.add("web.service".parse().unwrap(), STOP);
+        need
+    }
+
+    #[test]
+    fn every_command_that_ends_a_unit_may_take_its_time() {
+        let stop = |text: &str| {
+            let file = UnitFile::parse(&format!("[Service]\nExecStart=/bin/sleep 9\n{text}")).unwrap();
+            stop_of(&file).as_secs()
+        };
+        assert_eq!(stop(""), 10);
+        assert_eq!(stop("ExecStop=/bin/a\n"), 20);
+        assert_eq!(stop("ExecStop=/bin/a ; /bin/b\nExecStop=/bin/c x;y\n"), 40);
+        assert_eq!(stop("ExecStop=/bin/a\nExecStop=\nExecStop=/bin/b\n"), 20);
+        assert_eq!(stop("ExecStopPost=/bin/a\n"), 30, "what it leaves behind is given a time, too");
+        assert_eq!(stop("ExecStop=/bin/a\nExecStopPost=/bin/b\nExecStopPost=/bin/c\n"), 50);
+    }
+
     #[test]
     fn a_lease_of_another_leader_ends_late_enough() {
         let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
-        let renewed = Terms::of_controller(SECOND * 12, &tempo()).unwrap().grant(1, STOP, at(100));
+        let renewed = Terms::of_controller(SECOND * 12, &tempo()).unwrap().grant(1, need(), at(100));
         assert_eq!(renewed.end(None), None, "its leader may still renew it");
         assert_eq!(renewed.end(Some(at(200))), Some(at(200 + 4 + 12)));
         assert_eq!(renewed.gone_after(at(216)), at(216 + 10 + 2));
-        let swept = Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap().grant(1, STOP, at(100));
+        let swept = Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap().grant(1, need(), at(100));
         assert_eq!(swept.end(None), Some(at(100 + 180 + 30)), "clocks of hosts that sweep differ");
     }
 }

@@ -5,10 +5,13 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::cluster::DesiredState;
+use super::cluster::MachineId;
 use super::cluster::Snapshot;
 use super::cluster::Unit;
 use super::unit::BadClass;
@@ -153,6 +156,19 @@ pub enum BadOrder {
     /// `[X-Muster]` asks what cannot be.
     #[error("Unit {0}: [X-Muster] {1}")]
     Class(UnitName, BadClass),
+    /// A unit's class cannot change under copies of it that another class holds.
+    #[error(
+        "Unit {unit}: it cannot become {class} while it may be on {}: `muster unload {unit}` first; what a machine that does \
+         not answer had of it counts until it answers or leaves the cluster", .machines.join(", ")
+    )]
+    ClassChanges {
+        /// The unit.
+        unit: UnitName,
+        /// What it would be.
+        class: Class,
+        /// The names of the machines that it was put on or was last seen on.
+        machines: Vec<String>,
+    },
     /// The store's record of the unit cannot be read, so nothing may be done to it.
     #[error("Unit {unit}: its record cannot be read: {why}")]
     Unreadable {
@@ -180,15 +196,15 @@ pub fn decide(snapshot: &Snapshot, order: &Order) -> Result<Decision, BadOrder> 
             return Err(BadOrder::Unknown(name.clone()));
         }
         let file = find_file(snapshot, order)?;
-        check(name, &file, &mut warnings)?;
+        check(snapshot, name, &file, &mut warnings)?;
         let desired = verb.goal().unwrap_or(DesiredState::Inactive);
         let unit = Unit { hash: file.hash(), desired, restarts: 0 };
         return Ok(Decision { change: Change::Put(unit, Some(file)), created: true, warnings });
     };
     let mut unit = *known;
-    let file = if verb.creates() { replacement(order, *known, &mut warnings)? } else { None };
+    let file = if verb.creates() { replacement(snapshot, order, *known, &mut warnings)? } else { None };
     if let Some(file) = &file {
-        check(name, file, &mut warnings)?;
+        check(snapshot, name, file, &mut warnings)?;
         unit.hash = file.hash();
     }
     match verb {
@@ -204,7 +220,7 @@ pub fn decide(snapshot: &Snapshot, order: &Order) -> Result<Decision, BadOrder> 
             unit.desired = DesiredState::Launched;
         }
     }
-    let change = if unit == *known { Change::Nothing } else { Change::Put(unit, file) };
+    let change = if unit == *known && file.is_none() { Change::Nothing } else { Change::Put(unit, file) };
     Ok(Decision { change, created: false, warnings })
 }
 
@@ -217,12 +233,20 @@ fn find_file(snapshot: &Snapshot, order: &Order) -> Result<Arc<UnitFile>, BadOrd
     file.cloned().ok_or_else(|| BadOrder::NoFile(order.unit.clone()))
 }
 
-/// Returns the file that takes the place of the known one, if it differs and that was asked for.
-fn replacement(order: &Order, known: Unit, warnings: &mut Vec<String>) -> Result<Option<Arc<UnitFile>>, BadOrder> {
+/// Returns the file that takes the place of the known one, if it differs and that was asked for, or if that one is lost.
+fn replacement(
+    snapshot: &Snapshot,
+    order: &Order,
+    known: Unit,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Arc<UnitFile>>, BadOrder> {
     let Some(LocalFile { file, path, template }) = &order.file else { return Ok(None) };
     let name = &order.unit;
     let goal = order.verb.goal().unwrap_or(DesiredState::Inactive);
     if file.hash() == known.hash {
+        if !snapshot.files.contains_key(&known.hash) {
+            return Ok(Some(file.clone()));
+        }
         if order.replace {
             warnings.push(format!("Found same Unit({name}) in Registry, nothing to do"));
         }
@@ -241,7 +265,7 @@ fn replacement(order: &Order, known: Unit, warnings: &mut Vec<String>) -> Result
 }
 
 /// Refuses a file that could never be placed, and warns of what in it counts for nothing.
-fn check(name: &UnitName, file: &UnitFile, warnings: &mut Vec<String>) -> Result<(), BadOrder> {
+fn check(snapshot: &Snapshot, name: &UnitName, file: &UnitFile, warnings: &mut Vec<String>) -> Result<(), BadOrder> {
     let (requirements, ignored) =
         Requirements::of(name, file).map_err(|error| BadOrder::Requirements(name.clone(), error))?;
     let class = Class::of(file).map_err(|error| BadOrder::Class(name.clone(), error))?;
@@ -253,7 +277,29 @@ fn check(name: &UnitName, file: &UnitFile, warnings: &mut Vec<String>) -> Result
         };
         why.map_or(Ok(()), |why| Err(BadOrder::NotStrict(name.clone(), why)))?;
     }
+    check_class(snapshot, name, class)?;
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
     warnings.extend(file.warnings().iter().map(|warning| format!("WARNING: Unit {name}: {warning}")));
     Ok(())
+}
+
+/// Refuses a class that copies of the unit do not have which may still run: one that is not strict is held by no lease,
+/// and the lease of one that is would no longer be waited for.
+fn check_class(snapshot: &Snapshot, name: &UnitName, class: Class) -> Result<(), BadOrder> {
+    let before = snapshot.file(name).map(|file| Class::binding(file));
+    let wanted = snapshot.units.get(name).is_some_and(|unit| unit.desired != DesiredState::Inactive);
+    let placed = snapshot.placements.get(name).map(|placement| placement.machine);
+    let seen = snapshot.states.get(name).into_iter().flat_map(BTreeMap::keys).copied();
+    let machines: BTreeSet<MachineId> = placed.into_iter().chain(seen).collect();
+    let fresh = before.is_none() && class == Class::Available;
+    if before == Some(class) || fresh || (machines.is_empty() && !wanted) {
+        return Ok(());
+    }
+    let name_of = |id: &MachineId| match snapshot.machines.get(id) {
+        Some(machine) => machine.name.clone(),
+        None => format!("{}...", id.short()),
+    };
+    let machines =
+        if machines.is_empty() { vec!["a machine".to_owned()] } else { machines.iter().map(name_of).collect() };
+    Err(BadOrder::ClassChanges { unit: name.clone(), class, machines })
 }

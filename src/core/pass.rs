@@ -21,6 +21,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use super::caution::Caution;
@@ -69,6 +70,10 @@ pub struct Tempo {
 
 /// How late a pass may be called before it doubts its own view of who has been silent for how long.
 const LATE: Duration = Duration::from_secs(2);
+
+/// How long somebody waits who was turned away. OpenSSH 9.8 bans an address for which more than 15 s have come together; a
+/// login that fails adds 5 s to that, a connection without one 1 s, and time takes them off again (`PerSourcePenalties`).
+const TURNED_AWAY: Duration = Duration::from_secs(6);
 
 /// What happened.
 #[derive(Debug)]
@@ -277,16 +282,23 @@ impl Pass {
 
     /// Takes in what happened and returns what to do next. `now` must be read off a clock that nobody sets.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Vec<Output> {
+        self.handle_all([input], now)
+    }
+
+    /// Takes in several things that happened and returns what to do next. To decide costs a look at every machine, so
+    /// whoever has heard from many of them says so at once.
+    pub fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: Timestamp) -> Vec<Output> {
         if self.expected.is_some_and(|at| now.since(at) > LATE) {
             // It was us who were away, so nobody's silence in that time tells anything.
             self.seats.values_mut().for_each(|seat| seat.evidence.resume(now));
         }
-        let outputs = self.respond(input, now);
+        inputs.into_iter().for_each(|input| self.take_in(input, now));
+        let outputs = self.respond(now);
         self.expected = self.flights_end().chain(self.wake_at()).min();
         outputs
     }
 
-    fn respond(&mut self, input: Input, now: Timestamp) -> Vec<Output> {
+    fn take_in(&mut self, input: Input, now: Timestamp) {
         match input {
             Input::Tick => {}
             Input::Lost => self.deposed = true,
@@ -298,6 +310,9 @@ impl Pass {
             Input::Probed { machine, neighbour, reached } => self.probed(machine, neighbour, reached),
             Input::Fenced(machine, ended) => self.fenced(machine, ended, now),
         }
+    }
+
+    fn respond(&mut self, now: Timestamp) -> Vec<Output> {
         if self.deposed {
             return vec![Output::Deposed];
         }
@@ -361,6 +376,11 @@ impl Pass {
         self.committing.is_none() && self.outbox.is_empty() && !self.stale && self.seats.values().all(judged)
     }
 
+    /// Says whether something may be done on a host because of a trip that is under way, or somebody is being switched off.
+    pub fn is_acting(&self) -> bool {
+        self.seats.values().any(|seat| seat.fencing.runs || seat.flight.as_ref().is_some_and(Flight::acts))
+    }
+
     /// Says whether systemd is still on its way with a unit that the pass is about.
     pub fn is_changing(&self) -> bool {
         self.seats.values().any(Seat::is_changing)
@@ -418,6 +438,7 @@ impl Pass {
         }
         if whole {
             self.note_states(machine);
+            self.renew_need(machine);
         }
         if let Some(lease) = lease {
             self.lease_seen(machine, lease, now);
@@ -441,9 +462,10 @@ impl Pass {
     }
 
     fn lost(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
+        let retry = self.retry_after(failure.kind);
         let Some(seat) = self.seats.get_mut(&machine) else { return };
         let Some(Flight { steps, through, .. }) = seat.abandon(self.tempo.begin_within) else { return };
-        seat.next_look = now + self.tempo.retry_every;
+        seat.next_look = now + retry;
         seat.lose(failure.clone(), through, now);
         match through {
             Some(_) => self.left.push(machine),
@@ -457,6 +479,13 @@ impl Pass {
         for step in steps {
             self.log_outcome(now, machine, &step, &Outcome::Lost(failure.clone()));
         }
+    }
+
+    /// Returns how long to wait before the next trip to a machine to which one has failed. sshd bans an address that comes
+    /// back too soon after it was turned away.
+    fn retry_after(&self, kind: FailureKind) -> Duration {
+        let turned_away = matches!(kind, FailureKind::HostKey | FailureKind::Denied | FailureKind::Throttled);
+        if turned_away { self.tempo.retry_every.max(TURNED_AWAY) } else { self.tempo.retry_every }
     }
 
     /// Returns a machine's name.
@@ -484,8 +513,12 @@ impl Pass {
                 about.extend(states.flat_map(BTreeMap::keys));
             }
         }
-        for machine in about.into_iter().filter(|machine| machines.contains_key(machine)) {
-            self.seats.entry(machine).or_insert_with(|| Seat::new(now));
+        let about = about.into_iter().filter(|machine| machines.contains_key(machine));
+        for machine in about.collect::<Vec<_>>() {
+            if let Entry::Vacant(seat) = self.seats.entry(machine) {
+                seat.insert(Seat::new(now));
+                self.renew_need(machine);
+            }
         }
     }
 }

@@ -117,7 +117,7 @@ impl<'a> Board<'a> {
     }
 
     /// Returns the global units that belong on a machine, by name: those whose metadata match and that conflict
-    /// neither with a unit placed there nor with a global before them. A cordon does not concern them.
+    /// neither with a unit placed there nor with a global before them. A cordon does not concern them; a drain does.
     pub fn globals_on(&self, machine: MachineId) -> impl Iterator<Item = &'a UnitName> {
         let slot = self.find(machine).and_then(|slot| self.slots.get(slot));
         slot.into_iter().flat_map(|slot| slot.globals.iter().copied())
@@ -343,7 +343,7 @@ impl<'a> Board<'a> {
         }
         for unit in self.globals.clone() {
             let Some(ask) = self.asks.get(unit) else { continue };
-            let fits = self.slots.get(slot).is_some_and(|slot| slot.mismatch(ask).is_none());
+            let fits = self.slots.get(slot).is_some_and(|slot| !slot.machine.draining && slot.mismatch(ask).is_none());
             if fits && self.company(unit, ask, slot, &self.repulsion.of(unit, ask)).is_none() {
                 self.slots.get_mut(slot).into_iter().for_each(|slot| _ = slot.globals.insert(unit));
                 self.count(unit, slot);

@@ -121,11 +121,12 @@ fn wanted_of(snapshot: &Snapshot, name: &UnitName) -> Option<Wanted> {
 }
 
 /// Says why a unit that is on a machine and does not belong there has to go. One that is to be somewhere and has no
-/// place yet need not: the place may be this one.
-pub fn stranger(snapshot: &Snapshot, unit: &UnitName, global: bool) -> Option<Reason> {
+/// place yet need not: the place may be this one. Nor has one that was placed here and whose file is lost.
+pub fn stranger(snapshot: &Snapshot, unit: &UnitName, here: MachineId, global: bool) -> Option<Reason> {
     match (snapshot.units.get(unit), snapshot.placements.get(unit)) {
         (None, _) => Some(Reason::NotSubmitted),
         (Some(known), _) if known.desired == DesiredState::Inactive => Some(Reason::WantedInactive),
+        (Some(_), Some(placement)) if placement.machine == here => None,
         (Some(_), Some(placement)) => Some(Reason::PlacedElsewhere(placement.machine)),
         (Some(_), None) => global.then_some(Reason::NotForThisMachine),
     }

@@ -14,6 +14,7 @@ use super::evidence::Failure;
 use super::judge::Detour;
 use super::judge::Evidence;
 use super::judge::Verdict;
+use super::lease::Need;
 use super::plan::Step;
 use super::report::Expiry;
 use super::report::Observation;
@@ -71,8 +72,10 @@ pub struct Seat {
 }
 
 /// What a leader knows of a machine's lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hold {
+    /// What it needs one for, if for anything.
+    pub need: Option<Need>,
     /// When the latest renewal left that the host confirmed.
     pub renewed: Option<Timestamp>,
     /// Why the host would not hold it the last time.

@@ -54,7 +54,7 @@ pub enum Idle {
     /// A record that it depends on cannot be read, so it is left as it is.
     Unreadable,
     /// It has no place.
-    NoPlace,
+    NoPlace(Refusal),
     /// The next pass finds it a place.
     NotPlacedYet,
     /// Its machine has left the cluster.
@@ -82,16 +82,7 @@ pub enum Idle {
     /// Another file of it is there.
     OtherFile(Hash),
     /// Its machine's systemd does not make it run.
-    Systemd {
-        /// LOAD, as systemd says it.
-        load: String,
-        /// ACTIVE.
-        active: String,
-        /// SUB.
-        sub: String,
-        /// Whether it was started there.
-        started: bool,
-    },
+    Systemd(UnitState),
 }
 
 impl fmt::Display for Idle {
@@ -99,7 +90,7 @@ impl fmt::Display for Idle {
         match self {
             Self::NotWanted(desired) => write!(f, "it is wanted {desired}"),
             Self::Unreadable => f.write_str("a record that it depends on cannot be read: it is left as it is"),
-            Self::NoPlace => f.write_str("no machine takes it"),
+            Self::NoPlace(_) => f.write_str("no machine takes it"),
             Self::NotPlacedYet => f.write_str("it has no machine yet: the next pass finds one"),
             Self::MachineLeft(id) => write!(f, "its machine {}... has left: the next pass finds another", id.short()),
             Self::MachineAway { name, verdict, why } => write!(f, "{name} is {verdict}: {why}"),
@@ -111,11 +102,24 @@ impl fmt::Display for Idle {
             Self::OtherFile(hash) => {
                 write!(f, "an older file of it is there ({}): the next pass replaces it", hash.short())
             }
-            Self::Systemd { load, .. } if load != "loaded" => write!(f, "systemd could not load it: {load}"),
-            Self::Systemd { active, sub, started: true, .. } => write!(f, "it was started and is {active} ({sub})"),
-            Self::Systemd { active, sub, started: false, .. } => {
+            Self::Systemd(UnitState { load, .. }) if load != "loaded" => write!(f, "systemd could not load it: {load}"),
+            Self::Systemd(UnitState { active, sub, launched: true, .. }) => {
+                write!(f, "it was started and is {active} ({sub})")
+            }
+            Self::Systemd(UnitState { active, sub, .. }) => {
                 write!(f, "it is {active} ({sub}) and was not started yet: the next pass starts it")
             }
+        }
+    }
+}
+
+impl Idle {
+    /// Says whether it is only a matter of time, for whoever leads is at it.
+    pub fn is_under_way(&self) -> bool {
+        match self {
+            Self::NotPlacedYet | Self::MachineLeft(_) | Self::NotThereYet(_) | Self::OtherFile(_) => true,
+            Self::Systemd(state) => state.load == "loaded" && (!state.launched || state.is_changing()),
+            _ => false,
         }
     }
 }
@@ -124,7 +128,8 @@ impl fmt::Display for Idle {
 pub fn may_still_run(snapshot: &Snapshot, name: &UnitName) -> BTreeMap<MachineId, Timestamp> {
     let placed = snapshot.placements.get(name).map(|placement| placement.machine);
     let seen = snapshot.states.get(name).into_iter().flatten().map(|(machine, _)| *machine);
-    let gone_by = |machine| Some((machine, snapshot.leases.get(&machine)?.gone_by?));
+    let grant = |machine| snapshot.leases.get(&machine).filter(|grant| grant.units.contains(name));
+    let gone_by = |machine| Some((machine, grant(machine)?.gone_by?));
     if is_strict(snapshot, name) {
         placed.into_iter().chain(seen).filter_map(gone_by).collect()
     } else {
@@ -140,22 +145,35 @@ fn is_strict(snapshot: &Snapshot, name: &UnitName) -> bool {
 pub fn explain(snapshot: &Snapshot, name: &UnitName) -> Option<Explanation> {
     let unit = *snapshot.units.get(name)?;
     let asks = Asks::of(snapshot);
-    let verdict = |machine| snapshot.health.get(&machine).map_or(Verdict::Alive, |health| health.verdict);
-    let mut board = Board::new(snapshot, verdict, &asks);
+    let mut board = Board::new(snapshot, |machine| verdict(snapshot, machine), &asks);
     let global = asks.is_global(name);
     let placement = snapshot.placements.get(name).cloned();
     let obstacles = if global { Vec::new() } else { board.obstacles(name) };
     let homeless = unit.desired != DesiredState::Inactive && placement.is_none() && !global;
     let refusal = homeless.then(|| board.place(name).err()).flatten();
     let states = snapshot.states.get(name).into_iter().flatten().map(|(id, state)| (*id, state.clone())).collect();
-    let idle = if global { None } else { idle(snapshot, name, refusal.as_ref()) };
+    let idle = if global { None } else { idle(snapshot, name, || refusal.clone()) };
     let class = snapshot.file(name).and_then(|file| Class::of(file).ok());
     let (desired, hash) = (unit.desired, unit.hash);
     Some(Explanation { desired, hash, class, global, placement, states, refusal, obstacles, idle })
 }
 
+/// Returns the units that should run somewhere and do not, and why.
+pub fn idle_units(snapshot: &Snapshot) -> Vec<(&UnitName, Idle)> {
+    let asks = Asks::of(snapshot);
+    let mut board = Board::new(snapshot, |machine| verdict(snapshot, machine), &asks);
+    let launched = snapshot.units.iter().filter(|(_, unit)| unit.desired == DesiredState::Launched);
+    let placed = launched.map(|(name, _)| name).filter(|name| !asks.is_global(name));
+    placed.filter_map(|name| Some((name, idle(snapshot, name, || board.place(name).err())?))).collect()
+}
+
+/// Returns what is thought of a machine; nobody who has not been looked at is suspected.
+fn verdict(snapshot: &Snapshot, machine: MachineId) -> Verdict {
+    snapshot.health.get(&machine).map_or(Verdict::Alive, |health| health.verdict)
+}
+
 /// Says why a unit that is not global does not run, if it does not.
-fn idle(snapshot: &Snapshot, name: &UnitName, refusal: Option<&Refusal>) -> Option<Idle> {
+fn idle(snapshot: &Snapshot, name: &UnitName, refusal: impl FnOnce() -> Option<Refusal>) -> Option<Idle> {
     let unit = snapshot.units.get(name)?;
     if unit.desired != DesiredState::Launched {
         return Some(Idle::NotWanted(unit.desired));
@@ -164,7 +182,7 @@ fn idle(snapshot: &Snapshot, name: &UnitName, refusal: Option<&Refusal>) -> Opti
         return Some(Idle::Unreadable);
     }
     let Some(placement) = snapshot.placements.get(name) else {
-        return Some(if refusal.is_some() { Idle::NoPlace } else { Idle::NotPlacedYet });
+        return Some(refusal().map_or(Idle::NotPlacedYet, Idle::NoPlace));
     };
     let Some(machine) = snapshot.machines.get(&placement.machine) else {
         return Some(Idle::MachineLeft(placement.machine));
@@ -186,20 +204,19 @@ fn idle(snapshot: &Snapshot, name: &UnitName, refusal: Option<&Refusal>) -> Opti
     if state.hash != unit.hash {
         return Some(Idle::OtherFile(state.hash));
     }
-    let UnitState { load, active, sub, .. } = state.clone();
-    let started = state.launched;
-    (!is_well(state, oneshot)).then_some(Idle::Systemd { load, active, sub, started })
+    (!is_well(state, oneshot)).then(|| Idle::Systemd(state.clone()))
 }
 
-/// Says which machine keeps a strict unit waiting: of all that do not answer and may hold a lease the one that is gone
-/// last, for any of them may have been told to run it.
+/// Says which machine keeps a strict unit waiting: of all that do not answer and may have been told to run it the one that
+/// is gone last.
 fn lease_wait(snapshot: &Snapshot, name: &UnitName, placed: MachineId) -> Option<Idle> {
     let runs = snapshot.states.get(name).and_then(|states| states.get(&placed)).is_some_and(UnitState::runs);
     let answers = snapshot.leases.get(&placed).is_some_and(|grant| grant.gone_by.is_none());
     if !is_strict(snapshot, name) || runs && answers {
         return None;
     }
-    let silent = snapshot.leases.iter().filter_map(|(machine, grant)| Some((*machine, grant.gone_by?)));
+    let told = snapshot.leases.iter().filter(|(_, grant)| grant.units.contains(name));
+    let silent = told.filter_map(|(machine, grant)| Some((*machine, grant.gone_by?)));
     let (machine, until) = silent.max_by_key(|(_, until)| *until)?;
     let name = snapshot.machines.get(&machine).map(|machine| machine.name.clone());
     let name = name.unwrap_or_else(|| format!("{}...", machine.short()));

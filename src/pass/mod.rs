@@ -15,6 +15,7 @@ mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use tokio::time::Instant;
@@ -73,6 +74,9 @@ impl Clock {
 
 /// After how many events of its own a run sees to it that the log keeps no more than it should.
 const EVENTS_BETWEEN_PRUNES: usize = 300;
+
+/// How long a pass that was told to stop waits for what it is doing.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// When a run ends.
 #[derive(Debug, Clone)]
@@ -135,9 +139,9 @@ pub async fn run(
     tell: &mut Tell<'_>,
 ) -> Result<Ended, StoreError> {
     let mut shell = Shell::new(means);
-    let mut input = Input::Tick;
+    let mut inputs = vec![Input::Tick];
     loop {
-        for output in pass.handle(input, means.clock.now()) {
+        for output in pass.handle_all(inputs, means.clock.now()) {
             match output {
                 Output::Deposed => return Ok(Ended::Deposed),
                 Output::Commit(writes) => shell.commit(pass.snapshot(), &writes, tell),
@@ -151,13 +155,14 @@ pub async fn run(
                 Output::Fence(machine) => shell.trips.fence(pass.snapshot(), machine),
             }
         }
-        if means.stop.is_cancelled() && shell.is_idle() {
+        if shell.is_stopped(pass) {
             return Ok(Ended::Stopped);
         }
         if shell.is_finished(pass, &ending) {
             return Ok(Ended::Finished);
         }
-        input = shell.wait(pass, follower.as_mut()).await?;
+        let first = shell.wait(pass, follower.as_mut()).await?;
+        inputs = std::iter::once(first).chain(shell.trips.ready()).collect();
     }
 }
 
@@ -169,13 +174,16 @@ struct Shell<'a> {
     trips: Trips,
     commit: Option<Commit>,
     settled: Option<Instant>,
+    /// Set once the pass has been told to stop: until when what is under way is waited for.
+    stop_by: Option<Instant>,
     /// Events since the log was last shortened.
     logged: usize,
 }
 
 impl<'a> Shell<'a> {
     fn new(means: &'a Means) -> Self {
-        Self { means, trips: Trips::new(means.remote.clone()), commit: None, settled: None, logged: 0 }
+        let trips = Trips::new(means.remote.clone());
+        Self { means, trips, commit: None, settled: None, stop_by: None, logged: 0 }
     }
 
     fn commit(&mut self, snapshot: &Snapshot, writes: &[Write], tell: &mut Tell<'_>) {
@@ -193,6 +201,13 @@ impl<'a> Shell<'a> {
         self.commit = Some(Box::pin(async move {
             Ok(lead.commit(changes).await? && (!prune || layout::prune_events(&lead, &keys, EVENTS_KEPT).await?))
         }));
+    }
+
+    /// Says whether the pass was told to stop and nothing that it is doing is waited for any longer. Steps on their way are
+    /// finished by their host in any case, and somebody else may have to lead soon: leases are not renewed meanwhile.
+    fn is_stopped(&self, pass: &Pass) -> bool {
+        let over = self.stop_by.is_some_and(|by| Instant::now() >= by);
+        over || self.stop_by.is_some() && self.commit.is_none() && !pass.is_acting()
     }
 
     fn is_idle(&self) -> bool {
@@ -215,7 +230,7 @@ impl<'a> Shell<'a> {
 
     /// Waits until something happens that the pass has to know.
     async fn wait(&mut self, pass: &mut Pass, follower: Option<&mut Follower>) -> Result<Input, StoreError> {
-        let stopping = self.means.stop.is_cancelled();
+        let stopping = self.stop_by.is_some();
         let wake = pass.wake_at().map(|at| self.means.clock.instant(at));
         tokio::select! {
             taken = poll(&mut self.commit) => {
@@ -224,8 +239,11 @@ impl<'a> Shell<'a> {
             }
             input = self.trips.next() => Ok(input),
             update = next(follower) => Ok(learn(pass, &self.means.keys, update)),
-            () = sleep_until(wake), if !stopping => Ok(Input::Tick),
-            () = self.means.stop.cancelled(), if !stopping => Ok(Input::Stop),
+            () = sleep_until(if stopping { self.stop_by } else { wake }) => Ok(Input::Tick),
+            () = self.means.stop.cancelled(), if !stopping => {
+                self.stop_by = Some(Instant::now() + LINGER);
+                Ok(Input::Stop)
+            }
             () = self.means.lead.lost() => Ok(Input::Lost),
         }
     }

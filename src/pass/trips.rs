@@ -58,6 +58,12 @@ impl Trips {
         }
     }
 
+    /// Returns what else has come back by now, without waiting.
+    pub(super) fn ready(&mut self) -> Vec<Input> {
+        let visits = std::iter::from_fn(|| self.visits.try_join_next());
+        visits.flatten().map(|(machine, report)| Input::Visited(machine, report)).collect()
+    }
+
     /// Sets out on a visit, through a neighbour if the direct way fails.
     pub(super) fn visit(
         &mut self,

@@ -155,8 +155,9 @@ pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result
     }
 }
 
-/// Takes the lead as soon as it is free, or says who still has it after `wait`. A store that is away is given a little
-/// while to come back: its servers may be electing a leader because one of them went down with the host we come for.
+/// Takes the lead as soon as it is free, or says who still has it after `wait`; a sweep hears at once of a controller, for
+/// which nobody has to wait and nothing is left to do. A store that is away is given a little while to come back: its servers may be electing a
+/// leader because one of them went down with the host we come for.
 pub async fn take_within(
     store: &SharedStore,
     keys: &Keys,
@@ -167,6 +168,7 @@ pub async fn take_within(
     let back = Instant::now() + AWAY;
     loop {
         match take(store, keys, kind).await {
+            Ok(Err(holder)) if (kind, holder.kind) == (Kind::Sweep, Kind::Controller) => return Ok(Err(holder)),
             Ok(Err(_)) if Instant::now() + LOOK < deadline => tokio::time::sleep(LOOK).await,
             Err(StoreError::Away { .. }) if Instant::now() < back => tokio::time::sleep(LOOK).await,
             taken => return taken,

@@ -11,6 +11,7 @@ use super::table;
 use super::time;
 use crate::core::cluster::Event;
 use crate::core::cluster::Machine;
+use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
 use crate::core::judge::Verdict;
 use crate::core::lease::Grant;
@@ -35,7 +36,8 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     rows.extend(why.refusal.iter().map(|refusal| ("No place", refusal.to_string())));
     for (machine, state) in &why.states {
         let (active, sub) = (&state.active, &state.sub);
-        rows.push(("State", format!("{active} ({sub}) on {}", legend(snapshot, *machine))));
+        let seen = last_seen(snapshot, *machine, now);
+        rows.push(("State", format!("{active} ({sub}) on {}{seen}", legend(snapshot, *machine))));
     }
     rows.extend(why.idle.iter().map(|idle| ("Not running", idle_words(idle, now))));
     let mut text = lay_out(rows);
@@ -49,6 +51,12 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         text.push_str(&format!("\n{}", table::lay_out(&rows)));
     }
     text + &happened(snapshot, events)
+}
+
+/// Says when a machine that does not answer was last heard of: what it said then may no longer be so.
+fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String {
+    let silent = snapshot.health.get(&machine).filter(|health| health.verdict > Verdict::PathFault);
+    silent.map(|health| format!(", as last seen at {}", super::clock(health.last_seen, now))).unwrap_or_default()
 }
 
 /// Says why a unit does not run, with the time in the operator's time zone if it is a matter of time.

@@ -10,6 +10,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use muster::control::Office;
+use muster::control::controller;
+use muster::control::controller::Stage;
+use muster::core::caution::Caution;
 use muster::core::cluster::Address;
 use muster::core::cluster::DesiredState;
 use muster::core::cluster::Machine;
@@ -26,14 +29,17 @@ use muster::remote::Exit;
 use muster::remote::Remote;
 use muster::remote::Sink;
 use muster::remote::Target;
+use muster::store::Change;
 use muster::store::SharedStore;
 use muster::store::layout;
 use muster::store::layout::Keys;
 use muster::store::layout::Slot;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::soon;
 use crate::wire::visit::Host;
 use crate::wire::visit::MACHINE;
 
@@ -147,6 +153,20 @@ pub(super) fn office(store: &SharedStore, folder: &Arc<Folder>) -> Office {
     Office { store, keys, remote, clock: Clock::start(), stop: CancellationToken::new() }
 }
 
+/// Lets a controller lead until its office is told to stop, and returns its number once it does.
+pub(super) async fn lead_on(leader: Office) -> (u64, JoinHandle<()>) {
+    let (say, mut leads) = tokio::sync::mpsc::unbounded_channel();
+    let leading = tokio::spawn(async move {
+        let mut stage = |stage: Stage<'_>| {
+            if let Stage::Leads(epoch) = stage {
+                say.send(epoch).unwrap();
+            }
+        };
+        controller::control(&leader, (tempo(), &Caution::default()), &mut stage, &mut |_, _| ()).await;
+    });
+    (soon(leads.recv()).await.unwrap(), leading)
+}
+
 pub(super) fn tempo() -> Tempo {
     muster::control::tempo(Patience { down_after: Duration::from_secs(10), brake: BRAKE })
 }
@@ -158,11 +178,14 @@ pub(super) async fn found(store: &SharedStore, units: &[&str]) {
     let address = Address { host: ip.clone(), ..Address::default() };
     let machine = Machine { id, name, address, ip, systemd: 252, ..Machine::default() };
     let mut changes = vec![keys().put(&Slot::Machine(id), &machine)];
-    let file = UnitFile::parse("[Service]\nExecStart=/bin/sleep infinity\n").unwrap();
     for unit in units {
-        let name: UnitName = unit.parse().unwrap();
-        let record = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
-        changes.extend(layout::submit(&keys(), &name, &record, &file));
+        changes.extend(want(unit, "[Service]\nExecStart=/bin/sleep infinity\n"));
     }
     store.commit(Vec::new(), changes).await.unwrap();
+}
+
+/// Returns the changes that want a unit launched.
+pub(super) fn want(unit: &str, text: &str) -> Vec<Change> {
+    let (name, file): (UnitName, _) = (unit.parse().unwrap(), UnitFile::parse(text).unwrap());
+    layout::submit(&keys(), &name, &Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 }, &file)
 }

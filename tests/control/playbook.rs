@@ -5,9 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster::control::controller;
-use muster::control::controller::Stage;
-use muster::core::caution::Caution;
 use muster::inventory::Inventory;
 use muster::inventory::Vars;
 use muster::playbook::drive::Crew;
@@ -22,8 +19,8 @@ use serde_json::Value;
 use super::Folder;
 use super::found;
 use super::keys;
+use super::lead_on;
 use super::office;
-use super::tempo;
 use crate::store::etcd::plain;
 use crate::store::server::Server;
 use crate::store::server::installed;
@@ -64,16 +61,7 @@ async fn a_unit_is_followed_until_the_controller_has_made_it_so() {
     let folder = Arc::new(Folder::new());
     let leader = office(&store, &folder);
     let stop = leader.stop.clone();
-    let (say, mut leads) = tokio::sync::mpsc::unbounded_channel();
-    let leading = tokio::spawn(async move {
-        let mut stage = |stage: Stage<'_>| {
-            if let Stage::Leads(epoch) = stage {
-                say.send(epoch).unwrap();
-            }
-        };
-        controller::control(&leader, (tempo(), &Caution::default()), &mut stage, &mut |_, _| ()).await;
-    });
-    let epoch = soon(leads.recv()).await.unwrap();
+    let (epoch, leading) = lead_on(leader).await;
     let clerk = Clerk { office: office(&store, &folder), lock: Duration::ZERO };
     let here = tempfile::tempdir().unwrap();
     let here = here.path();

@@ -1,4 +1,4 @@
-//! The sweep, when somebody relieves it half-way.
+//! The sweep, when somebody relieves it half-way, and beside a controller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,10 @@ use muster::store::lead::Kind;
 use super::Folder;
 use super::found;
 use super::keys;
+use super::lead_on;
 use super::office;
 use super::tempo;
+use super::want;
 use crate::store::soon;
 
 #[tokio::test]
@@ -47,4 +49,34 @@ async fn one_that_loses_the_lead_on_the_way_does_nothing_about_what_it_sees() {
     let events = layout::read_events(&*store, &keys()).await.unwrap();
     let first = &events.first().unwrap().what;
     assert!(first.starts_with("the lead was taken from a sweep on ") && first.ends_with("by op@desk: it hangs"));
+}
+
+#[tokio::test]
+async fn beside_a_controller_it_tells_what_that_one_has_found_and_does_nothing() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    let leader = office(&store, &folder);
+    let stop = leader.stop.clone();
+    let (epoch, leading) = lead_on(leader).await;
+    let long = Duration::from_mins(1);
+    let sweep = async |settle| {
+        let waits = Waits { tempo: tempo(), settle, lock_wait: long };
+        let office = office(&store, &Arc::new(Folder::gated()));
+        soon(sweep::sweep(&office, waits, Caution::default(), &mut |_, _| panic!("it did something"))).await.unwrap()
+    };
+    // It waits for what the controller is at.
+    let swept = sweep(long).await;
+    assert!(matches!(&swept, Swept::Found(found) if found.is_empty()), "{swept:?}");
+    assert_eq!(folder.asked(), ["start web.service"]);
+
+    let text = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineMetadata=disk=ssd\n";
+    store.commit(Vec::new(), want("picky.service", text)).await.unwrap();
+    let Swept::Found(found) = sweep(Duration::ZERO).await else { panic!("it was not blind") };
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["Unit picky.service: no machine for it: 1 machine: metadata disk=ssd not matched"]);
+    let holder = lead::holder(&store, &keys()).await.unwrap().unwrap();
+    assert_eq!((holder.kind, holder.epoch), (Kind::Controller, epoch));
+    stop.cancel();
+    soon(leading).await.unwrap();
 }

@@ -26,6 +26,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 const ALL: [&str; 3] = ["core-01", "core-02", "core-03"];
 
+/// What is said when there was nothing to do and all is well.
+const QUIET: Said = Said { code: Some(0), out: String::new(), err: String::new() };
+
 fn sleeper(lab: &Lab, name: &str) -> String {
     unit_file(lab, name, "[Service]\nExecStart=/bin/sleep infinity\n")
 }
@@ -51,6 +54,8 @@ fn a_unit_outlives_a_power_cut_a_freeze_and_a_cut_cable_and_runs_once_afterwards
     join(&lab);
     let controller = Daemon::controller(&lab, 4);
     let mut at = start(&lab, "web.service");
+    let sweep = || muster(&lab, &["sweep"]);
+    assert_eq!(sweep(), QUIET, "a sweep beside a controller, when all is well");
     let faults: [(&str, Act, Act); 3] =
         [("power cut", Lab::kill, Lab::boot), ("freeze", Lab::freeze, Lab::thaw), ("cut cable", Lab::cut, Lab::heal)];
     for (what, fault, mend) in faults {
@@ -59,6 +64,8 @@ fn a_unit_outlives_a_power_cut_a_freeze_and_a_cut_cable_and_runs_once_afterwards
         let next = runs_away_from(&lab, "web.service", &at, LIMIT);
         eprintln!("{what}: ran elsewhere after {:.1} s", began.elapsed().as_secs_f64());
         assert_eq!(really_on(&lab, "web.service", &others(&at)), [next.as_str()]);
+        let swept = sweep();
+        assert!(swept.code == Some(1) && swept.out.starts_with(&format!("{at} is down: ")), "{swept:#?}");
         let pid = main_pid(&lab, &next, "web.service");
         mend(&lab, &at).unwrap();
         let began = Instant::now();
@@ -79,10 +86,9 @@ fn one_sweep_heals_a_power_cut_and_says_nothing_when_all_is_well() {
     let Some(lab) = lab(3) else { return };
     join(&lab);
     let sweep = || muster(&lab, &["sweep", "--down-after", "4"]);
-    let quiet = Said { code: Some(0), out: String::new(), err: String::new() };
-    assert_eq!(sweep(), quiet, "nothing to do and all is well");
+    assert_eq!(sweep(), QUIET, "nothing to do and all is well");
     let at = start(&lab, "web.service");
-    assert_eq!(sweep(), quiet);
+    assert_eq!(sweep(), QUIET);
 
     lab.kill(&at).unwrap();
     let began = Instant::now();
@@ -107,7 +113,7 @@ fn one_sweep_heals_a_power_cut_and_says_nothing_when_all_is_well() {
     lab.boot(&at).unwrap();
     let back = sweep();
     assert!(back.code == Some(0) && back.out.contains(&format!("{at}: alive")), "{back:#?}");
-    assert_eq!(sweep(), quiet);
+    assert_eq!(sweep(), QUIET);
     assert_eq!(seen(&lab, "web.service"), [(next, "active/running".to_owned())]);
 }
 

@@ -129,10 +129,12 @@ impl World {
         for (host, over) in self.hosts.iter_mut().zip(over) {
             host.overdue &= !over;
         }
-        let runs = |copy: &Copy| copy.run.is_there() && self.is_strict(copy.hash);
         let counts = |host: &&Host| host.up && !host.frozen && !host.overdue;
-        let twice = self.units.iter().skip(1).step_by(2).find(|unit| {
-            self.hosts.iter().filter(counts).filter(|host| host.copies.get(*unit).is_some_and(runs)).count() > 1
+        let twice = self.units.iter().find(|unit| {
+            let copies = self.hosts.iter().filter(counts).filter_map(|host| host.copies.get(*unit));
+            let running: Vec<&Copy> = copies.filter(|copy| copy.run.is_there()).collect();
+            // A copy of a file before it counts, whatever that said.
+            running.len() > 1 && running.iter().any(|copy| self.is_strict(copy.hash))
         });
         if let Some(unit) = twice.cloned() {
             self.watch.accuse(format!("{unit} is strict and runs twice"));

@@ -79,16 +79,22 @@ fn examine(seed: u64) -> [u64; 4] {
     panic!("{}seed {seed}: {wrong}\nreplay it with MUSTER_SEED={seed} MUSTER_SEEDS=1", world.trace.print());
 }
 
+/// Adds up what happened in several seeds.
+fn add(one: [u64; 4], other: [u64; 4]) -> [u64; 4] {
+    let [events, moved, round, longest] = one;
+    [events + other[0], moved + other[1], round + other[2], longest.max(other[3])]
+}
+
 #[test]
 fn whatever_goes_wrong_no_unit_is_stopped_that_is_well_and_all_ends_as_wanted() {
     let (first, count) = (number("MUSTER_SEED", 1), number("MUSTER_SEEDS", 10_000));
     let began = std::time::Instant::now();
-    let (mut events, mut moved, mut round, mut longest) = (0, 0, 0, 0);
-    for seed in first..first + count {
-        let [happened, moves, detours, twice] = examine(seed);
-        (events, moved, round) = (events + happened, moved + moves, round + detours);
-        longest = longest.max(twice);
-    }
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let every = |thread: usize| (first..first + count).skip(thread).step_by(threads).map(examine).reduce(add);
+    let [events, moved, round, longest] = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..threads).map(|thread| scope.spawn(move || every(thread))).collect();
+        runs.into_iter().filter_map(|run| run.join().unwrap()).reduce(add).unwrap()
+    });
     let took = began.elapsed();
     eprintln!("{count} seeds, {events} events in {took:?}: {moved} units moved, {round} visits through a neighbour");
     eprintln!("at most {longest} ms twice within reach");

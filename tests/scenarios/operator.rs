@@ -42,8 +42,9 @@ impl World {
         let verb = VERBS[self.dice.index(VERBS.len())];
         let number = self.dice.index(self.units.len());
         let unit = self.units[number].clone();
-        // Every other unit is strict.
-        let files = &self.files[number % 2];
+        // Every other unit is strict, until the operator thinks otherwise; never the one of which others put copies on hosts.
+        let class = if number > 0 && self.dice.chance(100) { self.dice.index(2) } else { number % 2 };
+        let files = &self.files[class];
         let file = files[self.dice.index(files.len())].clone();
         let order = Order {
             verb,

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -63,7 +64,7 @@ async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
     let (store, keys, stop) = (MemoryStore::new(), Keys::new("default").unwrap(), CancellationToken::new());
     for (number, grant) in (1..).zip(leases) {
         let machine = Machine { id: MachineId::from_bits(number), systemd: 252, ..Machine::default() };
-        let mut changes = keys.changes(&[Write::Lease(machine.id, *grant)]);
+        let mut changes = keys.changes(&[Write::Lease(machine.id, grant.clone())]);
         changes.push(keys.put(&Slot::Machine(machine.id), &machine));
         assert!(store.commit(Vec::new(), changes).await.unwrap().is_some());
     }
@@ -84,7 +85,7 @@ async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
 async fn one_that_is_stopped_says_how_many_machines_lose_their_leases_and_how_soon() {
     let grant = |seconds, gone_by| {
         let length = Duration::from_secs(seconds);
-        Grant { epoch: 1, length, stop: Duration::from_secs(10), until: None, gone_by }
+        Grant { epoch: 1, length, stop: Duration::from_secs(10), units: BTreeSet::new(), until: None, gone_by }
     };
     let ended = Some(Timestamp::from_millis(5));
     assert_eq!(abandoned(&[]).await, []);

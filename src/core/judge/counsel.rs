@@ -25,6 +25,9 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 /// For how long an opinion counts, from when it was asked for.
 const FRESH: Duration = Duration::from_secs(15);
 
+/// For how long it is remembered who was asked. sshd has forgotten it by then.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
 /// What one neighbour said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Opinion {
@@ -61,6 +64,7 @@ impl Counsel {
 
     /// Notes that a neighbour is being asked.
     pub fn ask(&mut self, neighbour: MachineId, now: Timestamp) {
+        self.asked.retain(|_, asked| now.since(*asked) < REMEMBERED);
         self.awaited.insert(neighbour, now);
         self.asked.insert(neighbour, now);
         if let Some(round) = &mut self.round {

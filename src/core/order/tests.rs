@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::cluster::UnitState;
 
 const TEXT: &str = "[Service]\nExecStart=/bin/true\n";
 const OTHER: &str = "[Service]\nExecStart=/bin/false\n";
@@ -153,4 +154,47 @@ fn a_promise_that_cannot_be_kept_is_refused_before_anything_is_done() {
         refusal("web.timer", "[Timer]\nOnBootSec=1\n[X-Muster]\nClass=strict\n"),
         "Unit web.timer: [X-Muster] Class=strict: only systemd services can be kept from running twice"
     );
+}
+
+#[test]
+fn a_class_does_not_change_under_what_may_still_run() {
+    let strict = format!("{TEXT}[X-Muster]\nClass=strict\n");
+    let replace = |verb, text: &str| Order { replace: true, ..with_file(verb, "web.service", text) };
+    let there = |snapshot: &mut Snapshot| {
+        let id = MachineId::from_bits(1 << 96);
+        let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
+        let state = UnitState { load, active, sub, hash: file(TEXT).hash(), launched: true, restarts: 0 };
+        snapshot.states.insert(name("web.service"), [(id, state)].into());
+    };
+    let refusal = |snapshot: &Snapshot, order: &Order| decide(snapshot, order).unwrap_err().to_string();
+    let mut snapshot = cluster("web.service", TEXT, DesiredState::Launched);
+    let told = "Unit web.service: it cannot become strict while it may be on a machine: `muster unload web.service` first; \
+                what a machine that does not answer had of it counts until it answers or leaves the cluster";
+    assert_eq!(refusal(&snapshot, &replace(Verb::Start, &strict)), told);
+    there(&mut snapshot);
+    assert!(refusal(&snapshot, &replace(Verb::Start, &strict)).contains("while it may be on 00000001...: "));
+    // Nor the other way round.
+    let mut other = cluster("web.service", &strict, DesiredState::Launched);
+    assert!(refusal(&other, &replace(Verb::Start, TEXT)).contains("it cannot become available while"));
+    assert!(decide(&other, &replace(Verb::Start, &format!("{strict}[Unit]\nA=b\n"))).is_ok(), "it stays strict");
+    // Once it is nowhere, it may.
+    other.units.get_mut(&name("web.service")).unwrap().desired = DesiredState::Inactive;
+    assert!(decide(&other, &replace(Verb::Start, TEXT)).is_ok());
+    // What was forgotten while its machine was silent may run there still.
+    snapshot.units.clear();
+    snapshot.files.clear();
+    assert!(
+        refusal(&snapshot, &with_file(Verb::Start, "web.service", &strict)).contains("it cannot become strict while")
+    );
+    assert!(decide(&snapshot, &with_file(Verb::Start, "web.service", TEXT)).is_ok());
+}
+
+#[test]
+fn a_file_that_is_lost_is_put_back_by_one_that_is_the_same() {
+    let mut snapshot = cluster("web.service", TEXT, DesiredState::Launched);
+    let start = with_file(Verb::Start, "web.service", TEXT);
+    assert_eq!(decide(&snapshot, &start).unwrap().change, Change::Nothing);
+    snapshot.files.clear();
+    let Change::Put(unit, Some(put)) = decide(&snapshot, &start).unwrap().change else { panic!("nothing is put back") };
+    assert_eq!((unit.desired, put.hash()), (DesiredState::Launched, file(TEXT).hash()));
 }

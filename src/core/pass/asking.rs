@@ -44,6 +44,9 @@ impl Pass {
             let Some(every) = pace(seat) else { continue };
             let counsel = &mut seat.evidence.counsel;
             let wanted = counsel.wanted(every, now);
+            if wanted == 0 {
+                continue;
+            }
             let yes = counsel.reached_by(now);
             let mut open: Vec<MachineId> = neighbours.iter().copied().filter(|other| other != machine).collect();
             open.retain(|other| busy.get(other).is_none_or(|count| *count < PER_NEIGHBOUR));
@@ -67,14 +70,22 @@ impl Pass {
         }
     }
 
-    /// Sends trips to machines with a path fault through neighbours that reach them.
+    /// Sends trips to machines with a path fault through neighbours that reach them. A lease must be renewed before the
+    /// judge has made up its mind, so where there is one the first word of a neighbour is enough.
     pub(super) fn take_detours(&mut self, now: Timestamp) {
         let mut carried: BTreeMap<MachineId, usize> = BTreeMap::new();
         for detour in self.seats.values().filter_map(|seat| seat.evidence.detour.as_ref()) {
             *carried.entry(detour.through).or_default() += 1;
         }
-        let lost = |seat: &Seat| seat.verdict == Some(Verdict::PathFault) && seat.evidence.detour.is_none();
-        let lost = self.seats.iter().filter(|(_, seat)| lost(seat) && seat.flight.is_none() && now >= seat.next_detour);
+        let unmanaged = |machine: &MachineId, seat: &Seat| match seat.verdict {
+            Some(Verdict::PathFault) => true,
+            Some(Verdict::Suspect) => seat.evidence.is_doubtful() && self.snapshot.leases.contains_key(machine),
+            _ => false,
+        };
+        let lost = self.seats.iter().filter(|(machine, seat)| {
+            let idle = seat.flight.is_none() && seat.evidence.detour.is_none() && now >= seat.next_detour;
+            idle && unmanaged(machine, seat)
+        });
         let ways: Vec<_> = lost
             .filter_map(|(machine, seat)| {
                 let mut open = seat.evidence.counsel.reached_by(now);

@@ -1,5 +1,5 @@
 //! The pass's draining: units leave a machine by starting elsewhere first, unless they must never run twice, and at the
-//! deadline whatever comes of it.
+//! deadline whatever comes of it. What is everywhere may serve the others, so it stops there last.
 
 use super::Pass;
 use super::is_well;
@@ -39,19 +39,32 @@ impl Pass {
 
     /// Says whether a unit may run on a machine until it runs elsewhere, and there as long as it is still on this one.
     pub(super) fn hands_over(&self, unit: &UnitName, machine: MachineId) -> bool {
-        let draining = self.snapshot.machines.get(&machine).is_some_and(|machine| machine.draining);
         let class = || self.snapshot.file(unit).map(|file| Class::of(file));
-        draining && matches!(class(), Some(Ok(Class::Available)))
+        self.is_draining(machine) && matches!(class(), Some(Ok(Class::Available)))
     }
 
-    /// Says whether a unit that leaves a machine goes on there until it runs where it goes.
+    /// Says whether a unit that leaves a machine goes on there for now: until it runs where it goes, or, if it is
+    /// everywhere, until the others have left.
     pub(super) fn goes_on(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
-        let Reason::PlacedElsewhere(to) = step.reason else { return false };
-        let runs = self.snapshot.states.get(&step.unit).and_then(|states| states.get(&machine));
-        runs.is_some_and(UnitState::runs)
-            && self.hands_over(&step.unit, machine)
-            && !self.is_overdue(machine, now)
-            && !self.is_up(&step.unit, to)
+        let state = self.snapshot.states.get(&step.unit).and_then(|states| states.get(&machine));
+        if !state.is_some_and(UnitState::runs) || self.is_overdue(machine, now) {
+            return false;
+        }
+        match step.reason {
+            Reason::PlacedElsewhere(to) => self.hands_over(&step.unit, machine) && !self.is_up(&step.unit, to),
+            Reason::NotForThisMachine => self.is_draining(machine) && self.has_others(machine),
+            _ => false,
+        }
+    }
+
+    fn is_draining(&self, machine: MachineId) -> bool {
+        self.snapshot.machines.get(&machine).is_some_and(|machine| machine.draining)
+    }
+
+    /// Says whether units are on a machine that are not everywhere.
+    fn has_others(&self, machine: MachineId) -> bool {
+        let units = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()).into_iter().flatten();
+        units.into_iter().any(|(unit, _)| !self.asks.is_global(unit))
     }
 
     /// Says whether a unit is on a machine as it should be, and nothing under way there can change that; one that is to be

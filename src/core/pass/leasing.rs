@@ -6,8 +6,6 @@
 //! record and does not answer, no strict unit that may be there starts anywhere else.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::time::Duration;
 
 use super::Pass;
 use crate::core::cluster::About;
@@ -17,9 +15,11 @@ use crate::core::cluster::Write;
 use crate::core::judge::Verdict;
 use crate::core::lease;
 use crate::core::lease::Grant;
+use crate::core::lease::Need;
 use crate::core::lease::Order;
 use crate::core::lease::Seen;
 use crate::core::lease::Terms;
+use crate::core::roster::Scope;
 use crate::core::seat::Seat;
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitName;
@@ -56,45 +56,57 @@ impl Pass {
         if self.snapshot.unreadable.values().any(|record| record.about == About::Leases) {
             return Some(Wait::Unreadable);
         }
-        let others = self.snapshot.leases.iter().filter(|(other, _)| **other != machine);
-        for (other, grant) in others {
-            match self.seats.get(other) {
-                Some(seat) if !seat.answers() => {}
-                Some(seat) if seat.units.as_ref().is_some_and(|units| units.contains_key(unit)) => {
-                    return Some(Wait::Leaving(*other));
-                }
-                Some(seat) if seat.is_certain() => continue,
-                _ => {}
+        // On a machine that does not answer it may run itself, and it is not known whether it does.
+        let doubtful = |other: MachineId| other != machine || !self.answers(machine);
+        for (other, grant) in self.snapshot.leases.iter().filter(|(other, _)| doubtful(**other)) {
+            let seat = self.seats.get(other).filter(|seat| seat.answers());
+            if seat.and_then(|seat| seat.units.as_ref()).is_some_and(|units| units.contains_key(unit)) {
+                return Some(Wait::Leaving(*other));
             }
-            return Some(Wait::MayRun(*other, self.gone_at(*other, grant)));
+            if grant.units.contains(unit) && !seat.is_some_and(Seat::is_certain) {
+                return Some(Wait::MayRun(*other, self.gone_at(*other, grant)));
+            }
         }
         let ready = self.is_lease_ready(machine);
         (!ready).then(|| Wait::NoLease(self.seats.get(&machine).and_then(|seat| seat.lease.refused)))
     }
 
-    /// Returns how long the strict units may take to stop that belong on a machine or run there; `None` if none do.
-    fn lease_need(&self, machine: MachineId) -> Option<Duration> {
+    /// Finds out what a machine needs a lease for, where that may have changed.
+    pub(super) fn renew_need(&mut self, machine: MachineId) {
+        let mut need = Need::default();
         let wanted = self.roster.wanted(machine).into_iter().flatten();
-        let wanted = wanted.filter(|(_, wanted)| wanted.unit.desired == DesiredState::Launched);
-        let wanted = wanted.filter_map(|(_, wanted)| wanted.strict).max();
+        for (unit, wanted) in wanted.filter(|(_, wanted)| wanted.unit.desired == DesiredState::Launched) {
+            wanted.strict.into_iter().for_each(|stop| need.add(unit.clone(), stop));
+        }
         let there = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()).into_iter().flatten();
-        let there = there.filter(|(unit, state)| state.runs() && self.is_strict(unit));
-        let there = there.filter_map(|(unit, _)| self.snapshot.file(unit).map(|file| lease::stop_of(file))).max();
-        wanted.max(there)
+        for (unit, _) in there.filter(|(unit, state)| state.runs() && self.is_strict(unit)) {
+            self.snapshot.file(unit).into_iter().for_each(|file| need.add(unit.clone(), lease::stop_of(file)));
+        }
+        if let Some(seat) = self.seats.get_mut(&machine) {
+            seat.lease.need = Some(need).filter(|need| !need.units.is_empty());
+        }
     }
 
-    /// Says whether the store has the record that this leader may grant the machine a lease. While the store is away the
-    /// record of a leader before us does, if what we grant is no more: whoever comes after us reads no more into ours.
+    /// Returns what a machine needs a lease for; `None` if no strict unit belongs there or runs there.
+    fn lease_need(&self, machine: MachineId) -> Option<&Need> {
+        self.seats.get(&machine)?.lease.need.as_ref()
+    }
+
+    /// Says whether the store has the record that this leader may grant the machine a lease, and nobody counts on its end.
+    /// While the store is away the record of a leader before us does, if what we grant is no more: whoever comes after us
+    /// reads no more into ours.
     fn is_lease_ready(&self, machine: MachineId) -> bool {
-        let covered = |grant: &Grant| {
-            let enough = self.tempo.lease.is_some_and(|terms| grant.length >= terms.length())
-                && self.lease_need(machine).is_some_and(|stop| grant.stop >= stop);
+        let (Some(grant), Some(need)) = (self.snapshot.leases.get(&machine), self.lease_need(machine)) else {
+            return false;
+        };
+        let inherited = || {
+            let enough = self.tempo.lease.is_some_and(|terms| grant.length >= terms.length());
             self.keeping && enough && grant.is_open()
         };
-        let record = self.snapshot.leases.get(&machine);
         let known = self.seats.get(&machine).is_some_and(|seat| seat.answers() && seat.uptime.is_some());
-        let recorded = record.is_some_and(|grant| grant.epoch == self.epoch || covered(grant));
-        known && recorded && !self.is_lease_pending(machine)
+        let recorded = grant.epoch == self.epoch || inherited();
+        let lasts = grant.gone_by.is_none() && grant.covers(need);
+        known && recorded && lasts && !self.is_lease_pending(machine)
     }
 
     /// Says whether strict units run on a machine whose lease cannot be renewed yet.
@@ -116,8 +128,19 @@ impl Pass {
     /// may still renew it.
     fn gone_at(&self, machine: MachineId, grant: &Grant) -> Option<Timestamp> {
         let sent = self.lease_ends.get(&machine).copied();
-        let end = if grant.epoch == self.epoch { sent } else { Some(grant.end(self.witnessed)?).max(sent) };
-        Some(end.map_or(Timestamp::ZERO, |end| grant.gone_after(end)))
+        if grant.epoch == self.epoch {
+            return Some(sent.map_or(Timestamp::ZERO, |end| grant.gone_after(end)));
+        }
+        let bound = grant.end(self.witnessed).map(|end| grant.gone_after(end.max(sent.unwrap_or(Timestamp::ZERO))));
+        // Who has written down when they are gone has granted nothing since. Sweeps go by that, for none of them lasts
+        // until then; they need clocks that agree in any case.
+        let told = grant.gone_by.filter(|_| self.is_sweep()).map(|gone| gone + lease::SKEW);
+        bound.into_iter().chain(told).min()
+    }
+
+    /// Says whether this pass is one of many that keep leases together.
+    fn is_sweep(&self) -> bool {
+        self.tempo.lease.is_some_and(|terms| !terms.is_controllers())
     }
 
     /// Returns when it becomes certain that strict units are gone from machines that do not answer.
@@ -133,17 +156,23 @@ impl Pass {
     }
 
     /// Says whether a machine that does not answer may be trusted to let its lease end. One that lets us in and does not
-    /// do as it is told may have a systemd that hangs, and that could stop nothing.
+    /// do as it is told may have a systemd that hangs, and that could stop nothing; so one that may yet turn out to be
+    /// like that is not trusted before it has been judged.
     fn is_bound(&self, machine: MachineId) -> bool {
-        !self.answers(machine) && self.verdict(machine) != Some(Verdict::Sick)
+        let left = !self.snapshot.machines.contains_key(&machine);
+        let judged = !matches!(self.verdict(machine), None | Some(Verdict::Suspect | Verdict::Sick));
+        !self.answers(machine) && (left || judged)
     }
 
     fn answers(&self, machine: MachineId) -> bool {
         self.seats.get(&machine).is_some_and(Seat::answers)
     }
 
-    /// Brings the records of leases up to date.
+    /// Brings the records of leases up to date. Who looks at a few machines only leaves that to others.
     pub(super) fn keep_leases(&mut self, now: Timestamp) {
+        if self.scope != Scope::All {
+            return;
+        }
         let leased = self.snapshot.leases.keys().copied();
         let mut machines: BTreeSet<MachineId> = leased.collect();
         if let Some(terms) = self.tempo.lease {
@@ -158,51 +187,58 @@ impl Pass {
     }
 
     fn keep_lease(&mut self, machine: MachineId, now: Timestamp) {
-        let record = self.snapshot.leases.get(&machine).copied();
-        if self.answers(machine) {
-            let (Some(terms), Some(stop)) = (self.tempo.lease, self.lease_need(machine)) else { return };
-            if record.is_none_or(|grant| !self.is_current(&grant, terms, stop, now)) {
-                self.grant(machine, record, terms.grant(self.epoch, stop, now), now);
+        let record = self.snapshot.leases.get(&machine).cloned();
+        if !self.answers(machine) {
+            if let Some(grant) = record.filter(|_| self.is_bound(machine)) {
+                self.await_end(machine, grant, now);
             }
-        } else if let Some(grant) = record.filter(|_| self.is_bound(machine)) {
-            self.await_end(machine, grant, now);
+            return;
+        }
+        let (Some(terms), Some(need)) = (self.tempo.lease, self.lease_need(machine)) else { return };
+        if record.as_ref().is_none_or(|grant| !self.is_current(grant, terms, need, now)) {
+            let need = need.clone();
+            self.grant(machine, record, (terms, need), now);
         }
     }
 
     /// Says whether a record is what this leader would write.
-    fn is_current(&self, grant: &Grant, terms: Terms, stop: Duration, now: Timestamp) -> bool {
-        let fresh = terms.grant(self.epoch, stop, now);
-        let lasts = match (grant.until, fresh.until) {
-            (Some(until), Some(_)) => until > now + terms.length() / 2,
-            (until, fresh) => until == fresh,
+    fn is_current(&self, grant: &Grant, terms: Terms, need: &Need, now: Timestamp) -> bool {
+        let lasts = match grant.until {
+            Some(until) => !terms.is_controllers() && until > now + terms.length() / 2,
+            None => terms.is_controllers(),
         };
-        grant.epoch == self.epoch
-            && grant.length >= fresh.length
-            && grant.stop >= stop
-            && grant.gone_by.is_none()
-            && lasts
+        let ours = grant.epoch == self.epoch && grant.length >= terms.length();
+        ours && grant.covers(need) && grant.gone_by.is_none() && lasts
     }
 
     /// Writes down that a machine may hold a lease. What was granted before goes on counting until it has ended.
-    fn grant(&mut self, machine: MachineId, before: Option<Grant>, fresh: Grant, now: Timestamp) {
-        if let Some(before) = before.filter(|grant| grant.epoch != self.epoch) {
-            // The machine has answered us, so nobody else has renewed it since.
-            let end = before.until.map_or(now + before.length, |until| until + lease::SKEW);
-            self.lease_end(machine, end);
+    fn grant(&mut self, machine: MachineId, before: Option<Grant>, (terms, mut need): (Terms, Need), now: Timestamp) {
+        let mut length = terms.length();
+        if let Some(before) = before {
+            if before.epoch != self.epoch {
+                // The machine has answered us, so nobody else has renewed it since.
+                let end = before.until.map_or(now + before.length, |until| until + lease::SKEW);
+                self.lease_end(machine, end);
+            }
+            need.stop = need.stop.max(before.stop);
+            // Only where nothing is under way it is known that nothing else may run there.
+            if !self.seats.get(&machine).is_some_and(Seat::is_certain) {
+                need.join(&before);
+            }
+            length = length.max(before.length);
         }
-        let (length, stop) = before.map_or((Duration::ZERO, Duration::ZERO), |grant| (grant.length, grant.stop));
-        let grant = Grant { length: fresh.length.max(length), stop: fresh.stop.max(stop), ..fresh };
-        self.outbox.push(Write::Lease(machine, grant));
+        self.outbox.push(Write::Lease(machine, Grant { length, ..terms.grant(self.epoch, need, now) }));
     }
 
     /// Waits until the lease of a machine that does not answer has ended.
     fn await_end(&mut self, machine: MachineId, grant: Grant, now: Timestamp) {
         let Some(gone) = self.gone_at(machine, &grant) else { return };
+        let told = grant.gone_by == Some(gone) || (self.is_sweep() && grant.gone_by.is_some());
         if gone <= now {
             let what = "its lease has ended: no strict unit runs there".to_owned();
             self.log(now, Some(machine), None, what);
             self.outbox.push(Write::NoLease(machine));
-        } else if grant.gone_by != Some(gone) && !matches!(self.verdict(machine), None | Some(Verdict::Suspect)) {
+        } else if !told {
             self.outbox.push(Write::Lease(machine, Grant { gone_by: Some(gone), ..grant }));
         }
     }
@@ -318,13 +354,12 @@ impl Pass {
     /// Takes in what came of a lease.
     pub(super) fn lease_seen(&mut self, machine: MachineId, seen: Seen, now: Timestamp) {
         let Some(seat) = self.seats.get_mut(&machine) else { return };
-        let before = seat.lease;
-        seat.lease.refused = None;
+        let (renewed, refused) = (seat.lease.renewed, seat.lease.refused.take());
         match seen {
             Seen::Held => seat.lease.renewed = seat.heard,
             Seen::Granted => {
                 seat.lease.renewed = seat.heard;
-                if before.renewed.is_some() {
+                if renewed.is_some() {
                     self.log(now, Some(machine), None, "its lease had ended, and it has one again".to_owned());
                 }
             }
@@ -334,7 +369,7 @@ impl Pass {
             }
             Seen::Refused(why) => {
                 (seat.lease.renewed, seat.lease.refused) = (None, Some(why));
-                if before.refused != Some(why) {
+                if refused != Some(why) {
                     self.complain(now, Some(machine), None, format!("would not hold a lease: {why}"));
                 }
             }
@@ -342,15 +377,17 @@ impl Pass {
     }
 }
 
-impl fmt::Display for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoKeeper => f.write_str("it is strict, and nobody here keeps leases: a controller does"),
-            Self::Unreadable => f.write_str("it is strict, and the records of leases cannot be read"),
-            Self::NoLease(None) => f.write_str("it is strict, and its machine has no lease yet"),
-            Self::NoLease(Some(why)) => write!(f, "it is strict, and its machine would not hold a lease: {why}"),
-            Self::MayRun(machine, _) => write!(f, "it is strict, and may still run on {}...", machine.short()),
-            Self::Leaving(machine) => write!(f, "it is strict, and is being stopped on {}...", machine.short()),
-        }
+impl Wait {
+    /// Says it in words, with the names of machines.
+    pub fn tell(self, name: impl Fn(MachineId) -> String) -> String {
+        let why = match self {
+            Self::NoKeeper => "nobody here keeps leases: a controller does".to_owned(),
+            Self::Unreadable => "the records of leases cannot be read".to_owned(),
+            Self::NoLease(None) => "its machine has no lease yet".to_owned(),
+            Self::NoLease(Some(why)) => format!("its machine would not hold a lease: {why}"),
+            Self::MayRun(machine, _) => format!("may still run on {}", name(machine)),
+            Self::Leaving(machine) => format!("is being stopped on {}", name(machine)),
+        };
+        format!("it is strict, and {why}")
     }
 }

@@ -52,6 +52,10 @@ impl Pass {
             seat.unplanned = true;
         }
         self.roster = roster;
+        let seated: Vec<MachineId> = self.seats.keys().copied().collect();
+        for machine in seated {
+            self.renew_need(machine);
+        }
         self.unseated |= self.scope != Scope::All;
     }
 
@@ -74,6 +78,7 @@ impl Pass {
                 seat.setbacks.remove(&unit);
             }
             seat.unplanned = true;
+            self.renew_need(machine);
         }
         for machine in self.snapshot.states.get(&unit).into_iter().flat_map(BTreeMap::keys) {
             self.seats.get_mut(machine).into_iter().for_each(|seat| seat.unplanned = true);
@@ -130,7 +135,9 @@ impl Pass {
             match choices {
                 Ok(choices) => self.accept(choices, &mut moved, now),
                 Err(refusal) => {
-                    if refused_before.get(&unit) != Some(&refusal) {
+                    // The numbers in it change with every machine that comes and goes.
+                    let kind = std::mem::discriminant(&refusal);
+                    if refused_before.get(&unit).map(std::mem::discriminant) != Some(kind) {
                         self.complain(now, None, Some(&unit), refusal.tell());
                     }
                     self.refused.insert(unit, refusal);

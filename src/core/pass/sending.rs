@@ -1,6 +1,7 @@
 //! The pass's sending: which steps a machine needs, which of them can be taken now, and the visits that take them.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::Output;
 use super::Pass;
@@ -20,6 +21,10 @@ use crate::core::unit::UnitName;
 
 /// The systemd that looks for a unit's file anew when one may have come: until then it has to be reloaded (its NEWS).
 const FINDS_NEW_FILES: u32 = 247;
+
+/// How many units one visit to a machine that holds a lease is about: should each of them be refused on its own, that
+/// takes a few seconds.
+const UNITS_BESIDE_LEASE: usize = 50;
 
 impl Pass {
     /// Sends every machine that is free what it needs, or a look when one is due.
@@ -93,7 +98,7 @@ impl Pass {
             }
             let global = self.asks.is_global(unit);
             let overdue = overdue.filter(|_| !global);
-            roster::stranger(&self.snapshot, unit, self.globals.is_some() && global).or(overdue)
+            roster::stranger(&self.snapshot, unit, machine, self.globals.is_some() && global).or(overdue)
         };
         let mut steps = plan::steps(wanted, observed, stranger);
         // The roster may still ask for a file that another has replaced since.
@@ -113,9 +118,12 @@ impl Pass {
         let Some(seat) = self.seats.get(&machine) else { return Vec::new() };
         steps.retain(|step| !seat.is_set_back(&step.unit, now) && !self.moving.contains(&step.unit));
         steps.retain(|step| !self.waits(machine, step, now));
-        // A visit that renews no lease must not stand in the way of one that does.
+        // A visit that renews no lease must not stand in the way of one that does, nor one that takes long.
         if self.must_lease_first(machine) {
             steps.clear();
+        }
+        if self.snapshot.leases.contains_key(&machine) {
+            keep_units(&mut steps, UNITS_BESIDE_LEASE);
         }
         steps
     }
@@ -138,5 +146,13 @@ impl Pass {
             let waits = |seat: &Seat| seat.answers() || matches!(seat.verdict, None | Some(Verdict::Suspect));
             unwanted && self.seats.get(other).is_some_and(waits) && !self.hands_over(unit, *other)
         })
+    }
+}
+
+/// Drops the steps of all units but the first so many.
+fn keep_units(steps: &mut Vec<Step>, count: usize) {
+    let units: BTreeSet<UnitName> = steps.iter().map(|step| step.unit.clone()).collect();
+    if let Some(first) = units.iter().nth(count) {
+        steps.retain(|step| step.unit < *first);
     }
 }

@@ -276,6 +276,19 @@ fn a_unit_that_takes_its_time_to_start_elsewhere_goes_on_meanwhile() {
 }
 
 #[test]
+fn what_is_everywhere_leaves_a_drained_machine_last_and_comes_back_with_the_duty() {
+    let mut stage = Stage::new(2, |snapshot| {
+        want(snapshot, "agent", "[X-Fleet]\nGlobal=true");
+        want(snapshot, "web", "");
+    });
+    let left = ["load web on m2", "start web on m2", "unload web on m1", "unload agent on m1"];
+    assert_eq!(stage.learn(drain(None)), left);
+    assert!(stage.is_at_rest() && !stage.pass.is_occupied(id(1)));
+    let back = stage.learn(|snapshot| snapshot.machines.get_mut(&id(1)).unwrap().draining = false);
+    assert_eq!(back, ["load agent on m1", "start agent on m1"]);
+}
+
+#[test]
 fn a_strict_unit_stops_before_it_starts_elsewhere() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     assert_eq!(stage.learn(drain(None)), ["unload web on m1", "load web on m2", "start web on m2"]);
@@ -309,6 +322,68 @@ fn a_machine_whose_systemd_may_hang_is_not_trusted_to_have_stopped_anything() {
     assert!(stage.pass.snapshot().leases.contains_key(&from));
     stage.learn(|snapshot| snapshot.machines.get_mut(&from).unwrap().draining = true);
     assert!((0..90).all(|_| !stage.wait(SECOND).iter().any(|done| done.starts_with("start"))));
+}
+
+#[test]
+fn a_machine_that_may_yet_turn_out_to_be_like_that_is_not_trusted_before_it_is_judged() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.pass.tempo.patience.down_after = SECOND * 60;
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
+    (0..50).for_each(|_| _ = stage.wait(SECOND));
+    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Suspect));
+    assert!(stage.pass.snapshot().leases.contains_key(&from), "its lease would have ended after 24 s");
+}
+
+#[test]
+fn a_silent_machine_holds_up_the_strict_units_that_it_may_run_and_no_others() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "db", "[X-Muster]\nClass=strict"));
+    let sick = stage.placement("db").machine;
+    stage.silent.insert(sick);
+    stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
+    (0..30).for_each(|_| _ = stage.wait(SECOND));
+    assert_eq!(stage.pass.seat(sick).unwrap().verdict, Some(Verdict::Sick));
+    // Nothing is known of when db ends there; new has never been there.
+    let done = stage.learn(|snapshot| want(snapshot, "new", "[X-Muster]\nClass=strict"));
+    assert!(done.iter().any(|step| step.starts_with("start new on ")), "{done:?}");
+    assert_eq!(stage.placement("db").machine, sick);
+}
+
+#[test]
+fn sweeps_that_come_after_a_controller_start_what_waited_for_its_leases() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.wait(SECOND);
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    let mut done = Vec::new();
+    let mut sweeps = 0;
+    // Each looks until it has judged every machine, and ends.
+    while done.is_empty() && sweeps < 5 {
+        let (epoch, snapshot) = (stage.pass.epoch + 1, stage.pass.snapshot().clone());
+        let terms = Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap();
+        stage.pass = Pass::new(epoch, Scope::All, Tempo { lease: Some(terms), ..stage.pass.tempo }, snapshot);
+        done.extend((0..20).flat_map(|_| stage.wait(SECOND)));
+        stage.now = stage.now + SECOND * 40;
+        sweeps += 1;
+    }
+    assert_eq!(done, ["load web on m2", "start web on m2"]);
+    // The first one writes down that web is gone after 4 s, the lease, its stop and a margin; 30 s more for clocks.
+    assert_eq!(sweeps, 2);
+}
+
+#[test]
+fn who_was_turned_away_does_not_come_back_before_sshd_has_forgotten() {
+    for (kind, pause) in [(FailureKind::Denied, 6), (FailureKind::HostKey, 6), (FailureKind::Throttled, 6)] {
+        let mut stage = Stage::new(2, |_| ());
+        stage.silent.insert(id(1));
+        stage.failure = Failure { kind, phase: Phase::Authenticate, ..silence() };
+        stage.wait(SECOND);
+        assert_eq!(stage.pass.seat(id(1)).unwrap().next_look, stage.now + SECOND * pause, "{kind:?}");
+        // It says enough to judge the machine as soon as patience ends.
+        (0..7).for_each(|_| _ = stage.wait(SECOND));
+        assert!(!matches!(verdict_of(&stage, 1), Some(Verdict::Suspect | Verdict::Down)), "{kind:?}");
+    }
 }
 
 #[test]
@@ -451,7 +526,8 @@ fn nobody_is_switched_off_before_the_store_has_been_told() {
 fn a_strict_unit_waits_for_a_machine_that_another_leader_let_run_strict_units() {
     let mut stage = Stage::new(3, |snapshot| {
         want(snapshot, "web", "[X-Muster]\nClass=strict");
-        let grant = Grant { epoch: 0, length: SECOND * 12, stop: SECOND * 10, until: None, gone_by: None };
+        let units = [unit("web")].into();
+        let grant = Grant { epoch: 0, length: SECOND * 12, stop: SECOND * 10, units, until: None, gone_by: None };
         // It has left the cluster since, and may still be up.
         snapshot.leases.insert(id(9), grant);
         snapshot.voters = [id(1), id(2), id(9)].into();
@@ -476,7 +552,21 @@ fn a_pass_that_keeps_no_leases_starts_no_strict_unit() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     stage.pass.tempo.lease = None;
     let hold = stage.pass.strict_hold(&unit("web"), id(1)).unwrap();
-    assert_eq!(hold.to_string(), "it is strict, and nobody here keeps leases: a controller does");
+    let told = hold.tell(|id| id.to_string());
+    assert_eq!(told, "it is strict, and nobody here keeps leases: a controller does");
+}
+
+#[test]
+fn a_strict_unit_whose_machine_falls_silent_may_still_run_there_until_its_lease_has_ended() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    (0..5).for_each(|_| _ = stage.wait(SECOND));
+    let from = stage.placement("web").machine;
+    assert_eq!(stage.pass.strict_hold(&unit("web"), from), None, "it runs there");
+    stage.silent.insert(from);
+    stage.wait(SECOND);
+    let hold = stage.pass.strict_hold(&unit("web"), from).unwrap();
+    assert!(matches!(hold, leasing::Wait::MayRun(on, Some(until)) if on == from && until > stage.now), "{hold:?}");
+    assert_eq!(hold.tell(|_| "m1".to_owned()), "it is strict, and may still run on m1");
 }
 
 #[test]
@@ -611,6 +701,19 @@ fn what_neighbours_reach_is_not_moved_and_is_managed_through_one_of_them() {
         stage.wait(SECOND);
     }
     assert_eq!((verdict_of(&stage, 1), stage.ways[&id(1)]), (Some(Verdict::Alive), None));
+}
+
+#[test]
+fn a_lease_goes_the_way_round_as_soon_as_a_neighbour_knows_one() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    (0..5).for_each(|_| _ = stage.wait(SECOND));
+    let at = stage.placement("web").machine;
+    let before = stage.pass.lease_ends[&at];
+    stage.silent.insert(at);
+    stage.reached = Some(true);
+    (0..6).for_each(|_| _ = stage.wait(SECOND));
+    assert!(stage.ways[&at].is_some() && stage.pass.lease_ends[&at] > before, "{before} {:?}", stage.ways);
+    assert_eq!(stage.pass.seat(at).unwrap().verdict, Some(Verdict::PathFault));
 }
 
 #[test]

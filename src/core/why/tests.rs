@@ -82,7 +82,7 @@ fn a_unit_without_a_place_says_what_is_in_the_way_on_every_machine() {
     let mut snapshot = cluster("[X-Fleet]\nMachineMetadata=zone=a");
     snapshot.machines.get_mut(&id(2)).unwrap().cordoned = true;
     let why = explain(&snapshot, &web()).unwrap();
-    assert_eq!(why.idle, Some(Idle::NoPlace));
+    assert_eq!(why.idle, Some(Idle::NoPlace(why.refusal.clone().unwrap())));
     let words = |(id, obstacle): &(MachineId, Option<Obstacle>)| {
         format!("{} {}", id.short(), obstacle.as_ref().map_or_else(String::new, ToString::to_string))
     };
@@ -95,7 +95,7 @@ fn a_unit_without_a_place_says_what_is_in_the_way_on_every_machine() {
 fn grant(snapshot: &mut Snapshot, number: u32, gone_by: Option<u64>) {
     let gone_by = gone_by.map(|seconds| Timestamp::from_millis(seconds * 1000));
     let (length, stop) = (Duration::from_secs(12), Duration::from_secs(10));
-    snapshot.leases.insert(id(number), Grant { epoch: 1, length, stop, until: None, gone_by });
+    snapshot.leases.insert(id(number), Grant { epoch: 1, length, stop, units: [web()].into(), until: None, gone_by });
 }
 
 #[test]

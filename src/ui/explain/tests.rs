@@ -6,7 +6,10 @@ use crate::core::cluster::DesiredState;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Placement;
 use crate::core::cluster::Unit;
+use crate::core::cluster::UnitState;
+use crate::core::judge::Health;
 use crate::core::unit::UnitFile;
+use crate::core::why;
 use crate::ui::clock;
 use crate::ui::may_still_run;
 
@@ -18,7 +21,7 @@ fn at(seconds: u64) -> Timestamp {
 
 fn grant(until: Option<u64>, gone_by: Option<u64>) -> Grant {
     let (length, stop) = (Duration::from_secs(18), Duration::from_secs(10));
-    Grant { epoch: 7, length, stop, until: until.map(at), gone_by: gone_by.map(at) }
+    Grant { epoch: 7, length, stop, units: [web()].into(), until: until.map(at), gone_by: gone_by.map(at) }
 }
 
 fn core() -> Machine {
@@ -73,4 +76,22 @@ fn a_strict_unit_is_said_to_run_still_where_nobody_looks_until_it_must_be_gone()
     let nothing: [String; 0] = [];
     assert_eq!(lines(&strict(Some(grant(None, Some(NOW))))), nothing, "it is gone");
     assert_eq!(lines(&strict(Some(grant(None, None)))), nothing, "its machine answers");
+}
+
+#[test]
+fn what_a_silent_machine_said_of_a_unit_is_said_to_be_of_then() {
+    let mut snapshot = strict(None);
+    let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
+    let state = UnitState { load, active, sub, hash: snapshot.units[&web()].hash, launched: true, restarts: 0 };
+    snapshot.states.insert(web(), [(core().id, state)].into());
+    let row = |snapshot: &Snapshot| {
+        let why = why::explain(snapshot, &web()).unwrap();
+        let shown = unit(snapshot, &web(), &why, &[], at(NOW));
+        shown.lines().find_map(|line| line.strip_prefix("State:")).map(|row| row.trim().to_owned()).unwrap()
+    };
+    assert_eq!(row(&snapshot), "active (running) on 00000001...");
+    let (since, last_seen, why) = (at(NOW), at(NOW - 9), String::new());
+    snapshot.health.insert(core().id, Health { verdict: Verdict::Down, since, last_seen, why, falls: Vec::new() });
+    let then = clock(last_seen, at(NOW));
+    assert_eq!(row(&snapshot), format!("active (running) on 00000001..., as last seen at {then}"));
 }

@@ -192,7 +192,8 @@ fn json_says_of_a_strict_unit_until_when_it_may_run_where_nobody_looks() {
     add_unit(&mut snapshot, "once.service", text, launched, Some("00000001"), Some(true));
     let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
     let length = std::time::Duration::from_secs(12);
-    let grant = Grant { epoch: 1, length, stop: length, until: None, gone_by: Some(at(60)) };
+    let units_there = ["once.service".parse().unwrap()].into();
+    let grant = Grant { epoch: 1, length, stop: length, units: units_there, until: None, gone_by: Some(at(60)) };
     snapshot.leases.insert(id("00000001"), grant);
     let table = shown(&units(&snapshot), "unit", false, true);
     assert_eq!(table, "bye.service\nhello.service\n", "fleet's list shows nothing of a machine that is down");
