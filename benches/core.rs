@@ -1,7 +1,8 @@
-//! How long the decisions take, at the size muster is made for: 10,000 units on 1,000 machines.
+//! How long the decisions take, at the size muster is made for: 10,000 units on 1,000 machines, and 50,000 on 5,000.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -15,6 +16,9 @@ use muster::core::cluster::MachineId;
 use muster::core::cluster::Snapshot;
 use muster::core::cluster::Unit;
 use muster::core::cluster::UnitState;
+use muster::core::evidence::Failure;
+use muster::core::evidence::FailureKind;
+use muster::core::evidence::Phase;
 use muster::core::judge::BRAKE;
 use muster::core::judge::Patience;
 use muster::core::judge::Verdict;
@@ -37,10 +41,17 @@ use muster::core::unit::UnitName;
 const MACHINES: u32 = 1_000;
 const UNITS: u32 = 10_000;
 
+/// How many trips have come back by the time a pass looks up: it is told of them at once.
+const AT_ONCE: usize = 16;
+
 /// A cluster with every unit wanted and none placed.
 fn cluster(name: impl Fn(u32) -> String, options: impl Fn(u32) -> String) -> (Snapshot, Asks) {
+    sized(MACHINES, UNITS, name, options)
+}
+
+fn sized(machines: u32, units: u32, name: impl Fn(u32) -> String, options: impl Fn(u32) -> String) -> (Snapshot, Asks) {
     let mut snapshot = Snapshot::default();
-    for number in 0..MACHINES {
+    for number in 0..machines {
         let id = MachineId::from_bits(u128::from(number) << 96);
         let machine = Machine {
             id,
@@ -55,7 +66,7 @@ fn cluster(name: impl Fn(u32) -> String, options: impl Fn(u32) -> String) -> (Sn
         };
         snapshot.machines.insert(id, machine);
     }
-    for number in 0..UNITS {
+    for number in 0..units {
         let unit: UnitName = name(number).parse().unwrap();
         let file = format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{}\n", options(number));
         let file = Arc::new(UnitFile::parse(&file).unwrap());
@@ -108,22 +119,31 @@ fn tempo() -> Tempo {
 }
 
 /// Hosts and a store that do at once what they are told.
-struct Hosts(BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>);
+#[derive(Default)]
+struct Hosts {
+    units: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
+    silent: BTreeSet<MachineId>,
+}
 
 impl Hosts {
     /// Runs a pass until all its looks and steps are out and done, and returns how many steps there were.
     fn run(&mut self, pass: &mut Pass, now: Timestamp) -> usize {
         let mut inputs = VecDeque::from([Input::Tick]);
         let mut steps = 0;
-        while let Some(input) = inputs.pop_front() {
-            for output in pass.handle(input, now) {
+        while !inputs.is_empty() {
+            let some: Vec<Input> = inputs.drain(..AT_ONCE.min(inputs.len())).collect();
+            for output in pass.handle_all(some, now) {
                 inputs.push_back(match output {
                     Output::Commit(_) => Input::Committed(true),
+                    Output::Visit { machine, .. } if self.silent.contains(&machine) => {
+                        Input::Visited(machine, Err(silence()))
+                    }
                     Output::Visit { machine, visit, .. } => {
                         steps += visit.steps.len();
                         Input::Visited(machine, Ok(self.visit(machine, &visit)))
                     }
-                    Output::Deposed | Output::Probe { .. } | Output::Leave(_) | Output::Fence(_) => unreachable!(),
+                    Output::Probe { machine, neighbour } => Input::Probed { machine, neighbour, reached: Some(false) },
+                    Output::Deposed | Output::Leave(_) | Output::Fence(_) => unreachable!(),
                 });
             }
         }
@@ -131,7 +151,7 @@ impl Hosts {
     }
 
     fn visit(&mut self, machine: MachineId, visit: &Visit) -> Report {
-        let units = self.0.entry(machine).or_default();
+        let units = self.units.entry(machine).or_default();
         for step in &visit.steps {
             if let Action::Load { hash, .. } = step.action {
                 let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
@@ -145,6 +165,11 @@ impl Hosts {
     }
 }
 
+fn silence() -> Failure {
+    let (host, detail) = (String::new(), "no answer within 4 s".to_owned());
+    Failure { host, phase: Phase::Connect, kind: FailureKind::Silent, detail, hint: None }
+}
+
 /// From the last machine's first look to the first steps for all of them: judged, placed, and planned.
 fn plan(c: &mut Criterion) {
     let mut group = c.benchmark_group("plan 10,000 units on 1,000 machines");
@@ -153,7 +178,7 @@ fn plan(c: &mut Criterion) {
     let now = Timestamp::from_millis(1_000_000);
     let looked = || {
         let mut pass = Pass::new(1, Scope::All, tempo(), snapshot.clone());
-        let mut hosts = Hosts(BTreeMap::new());
+        let mut hosts = Hosts::default();
         let looks = pass.handle(Input::Tick, now).into_iter().filter_map(|output| match output {
             Output::Visit { machine, visit, .. } => Some(Input::Visited(machine, Ok(hosts.visit(machine, &visit)))),
             _ => None,
@@ -195,7 +220,7 @@ fn pass(c: &mut Criterion) {
             || snapshot.clone(),
             |snapshot| {
                 let mut pass = Pass::new(1, Scope::All, tempo(), snapshot);
-                let steps = Hosts(BTreeMap::new()).run(&mut pass, begin);
+                let steps = Hosts::default().run(&mut pass, begin);
                 assert_eq!(steps, 2 * UNITS as usize);
                 pass
             },
@@ -203,7 +228,7 @@ fn pass(c: &mut Criterion) {
         );
     });
     let mut pass = Pass::new(1, Scope::All, tempo(), snapshot);
-    let mut hosts = Hosts(BTreeMap::new());
+    let mut hosts = Hosts::default();
     hosts.run(&mut pass, begin);
     let mut now = begin;
     group.bench_function("nothing to do: one round of whole looks", |bencher| {
@@ -227,5 +252,30 @@ fn pass(c: &mut Criterion) {
     group.finish();
 }
 
-criterion::criterion_group!(benches, place, plan, pass);
+/// What a controller of several thousand machines has to do every second.
+fn rounds(c: &mut Criterion) {
+    let mut group = c.benchmark_group("a round over 50,000 units on 5,000 machines");
+    group.sample_size(10);
+    let (snapshot, _) = sized(5_000, 50_000, |number| format!("web-{number}.service"), |_| String::new());
+    let mut now = Timestamp::from_millis(1_000_000);
+    let mut pass = Pass::new(1, Scope::All, tempo(), snapshot);
+    let mut hosts = Hosts::default();
+    hosts.run(&mut pass, now);
+    group.bench_function("all answer", |bencher| {
+        bencher.iter(|| {
+            now = now + Duration::from_secs(1);
+            assert_eq!(hosts.run(&mut pass, now), 0);
+        });
+    });
+    hosts.silent = pass.snapshot().machines.keys().step_by(10).copied().collect();
+    let mut again = |now: &mut Timestamp| {
+        *now = *now + Duration::from_secs(1);
+        hosts.run(&mut pass, *now)
+    };
+    (0..20).for_each(|_| _ = again(&mut now));
+    group.bench_function("one in ten is silent, and held back", |bencher| bencher.iter(|| again(&mut now)));
+    group.finish();
+}
+
+criterion::criterion_group!(benches, place, plan, pass, rounds);
 criterion::criterion_main!(benches);

@@ -28,9 +28,10 @@ impl Pass {
                 continue;
             }
             seat.verdict = Some(judgement.verdict);
+            // Nobody finds a place because somebody else is suspected.
+            self.stale |= judgement.verdict != Verdict::Suspect;
             let before = self.snapshot.health.get(&machine);
             let known = before.map(|health| health.verdict);
-            self.stale = true;
             // A leader that has just begun to look knows less of a machine than the one before that had given it up.
             let begins = judgement.verdict == Verdict::Suspect && known.is_some_and(|known| known != Verdict::Alive);
             if self.scope == Scope::All && known != Some(judgement.verdict) && !begins {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::daemon::unit_file;
 use super::super::muster;
 use super::super::path_fault::drop_answers;
+use super::super::path_fault::drop_large_answers;
 use super::super::path_fault::let_answers_pass;
 use super::super::run;
 use super::super::ssh;
@@ -29,18 +30,26 @@ pub(super) struct Fault {
     pub(super) lasts: Option<Duration>,
     /// Set when somebody knows how to switch the hosts off.
     pub(super) fenced: bool,
+    /// Set when nobody can renew the host's lease meanwhile, although it is up.
+    pub(super) ends_leases: bool,
 }
 
 const fn moves(name: &'static str, strike: Act, mend: Act) -> Fault {
-    Fault { name, strike, mend, lasts: None, fenced: false }
+    Fault { name, strike, mend, lasts: None, fenced: false, ends_leases: false }
 }
 
 const fn fenced(name: &'static str, strike: Act, mend: Act) -> Fault {
-    Fault { name, strike, mend, lasts: None, fenced: true }
+    Fault { name, strike, mend, lasts: None, fenced: true, ends_leases: false }
 }
 
 const fn stays(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
-    Fault { name, strike, mend, lasts: Some(Duration::from_secs(seconds)), fenced: false }
+    let lasts = Some(Duration::from_secs(seconds));
+    Fault { name, strike, mend, lasts, fenced: false, ends_leases: false }
+}
+
+/// One that leaves the host up for longer than its lease without anybody who could renew it.
+const fn starves(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
+    Fault { ends_leases: true, ..stays(name, strike, mend, seconds) }
 }
 
 /// Those of a store in a file.
@@ -50,7 +59,7 @@ pub(super) const OF_A_FILE: [Fault; 2] = [
 ];
 
 /// All others.
-pub(super) const ALL: [Fault; 18] = [
+pub(super) const ALL: [Fault; 19] = [
     moves("power cut", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("freeze and thaw", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.thaw(host).unwrap()),
     fenced("power cut, fence command", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
@@ -64,9 +73,15 @@ pub(super) const ALL: [Fault; 18] = [
         |at, host| let_answers_pass(&at.lab, host),
         40,
     ),
-    stays("sshd stopped", stop_sshd, |at, host| start_sshd(at, host), 40),
+    stays(
+        "large packets lost one way",
+        |at, host| drop_large_answers(&at.lab, host),
+        |at, host| let_answers_pass(&at.lab, host),
+        40,
+    ),
+    starves("sshd stopped", stop_sshd, |at, host| start_sshd(at, host), 40),
     stays("PID 1 stopped for 6 s", |at, host| signal(at, host, "init.scope", "STOP"), go_on, 6),
-    stays("PID 1 stopped for 40 s", |at, host| signal(at, host, "init.scope", "STOP"), go_on, 40),
+    starves("PID 1 stopped for 40 s", |at, host| signal(at, host, "init.scope", "STOP"), go_on, 40),
     stays("overloaded", overload, NOTHING, 30),
     stays("/run full", fill_run, empty_run, 30),
     stays(
