@@ -8,6 +8,7 @@ use super::error::ErrorKind;
 use super::prudence::Prudence;
 use super::prudence::within;
 use super::settings::LockArgs;
+use super::settings::Settings;
 use crate::control::LEASE;
 use crate::control::controller;
 use crate::control::controller::Stage;
@@ -61,6 +62,7 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
             Stage::Leads(epoch) => format!("leads (epoch {epoch})"),
             Stage::StandsBy(holder) => format!("stands by: {holder} leads"),
             Stage::Deposed => "no longer leads".to_owned(),
+            Stage::Deserted => nobody(&context.settings),
             Stage::Abandons(machines, length) => {
                 let s = if machines == 1 { "" } else { "s" };
                 let within = length.as_secs();
@@ -99,6 +101,10 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
     match swept? {
         Swept::Found(found) => conclude(&found, json, 1),
         Swept::Blind(found) => conclude(&found, json, 3),
+        Swept::Deserted => Err(CommandError::usage(nobody(&context.settings)).hint(
+            "Let hosts join with `muster join`. If they have, it is in another store or under another token: cron and \
+             systemd do not read the muster.toml of the folder where you work, but they do take `--config FILE`.",
+        )),
         Swept::Busy(holder) => Err(CommandError::unreachable(format!("{holder} is at work on this cluster"))
             .hint("Nothing was looked at. Wait for it with `--lock-wait`, or see `muster lock --help` if it hangs.")),
         Swept::Deposed => Err(CommandError::unreachable("somebody else took the lead meanwhile")
@@ -109,6 +115,13 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
             hints: Vec::new(),
         }),
     }
+}
+
+/// Says that no machine has joined, and where that was looked up.
+fn nobody(settings: &Settings) -> String {
+    // An address may hold a password.
+    let store = if settings.store.starts_with("sqlite:") { &settings.store } else { "the store" };
+    format!("no machine has joined the cluster {} in {store}", settings.token)
 }
 
 fn conclude(found: &[Finding], json: bool, code: u8) -> Result<(), CommandError> {

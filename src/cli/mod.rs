@@ -106,7 +106,7 @@ enum Command {
     /// Look at every machine once, put right what can be and say what cannot
     ///
     /// Ends with 0 when every machine is alive and every launched unit runs, with 1 when something is still wrong, and
-    /// with 3 when it could not look. Made for cron: it is silent when there was nothing to do and all is well. Beside a
+    /// with 3 when it could not look. Where no machine has joined it ends with 2. Made for cron: it is silent when there was nothing to do and all is well. Beside a
     /// controller it does nothing itself, and says what is wrong by what the controller has found.
     Sweep(control::SweepArgs),
     /// Keep every unit running until stopped

@@ -38,6 +38,8 @@ pub enum Stage<'a> {
     StandsBy(&'a Holder),
     /// Somebody else took the lead.
     Deposed,
+    /// It leads, and no machine has joined yet.
+    Deserted,
     /// It was told to end while so many machines may run strict units, for so long.
     Abandons(usize, Duration),
     /// The store is away: units are left as they are.
@@ -110,6 +112,9 @@ async fn lead_on(
             return kept;
         }
     };
+    if snapshot.machines.is_empty() {
+        stage(Stage::Deserted);
+    }
     let mut pass = Pass::new(epoch, Scope::All, tempo, snapshot).with_caution(caution.clone());
     match pass::run(&mut pass, &means, Some(follower), Ending::Stopped, tell).await {
         Ok(Ended::Deposed) => stage(Stage::Deposed),

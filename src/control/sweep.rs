@@ -52,6 +52,8 @@ pub struct Waits {
 pub enum Swept {
     /// Every machine was looked at; this is still wrong.
     Found(Vec<Finding>),
+    /// No machine has joined: it may well be another cluster that is meant.
+    Deserted,
     /// No machine let us in, so nothing is known of any: it may well be us.
     Blind(Vec<Finding>),
     /// Another command or sweep acts: nothing was done.
@@ -66,8 +68,11 @@ impl Swept {
     /// Says what was found, and of each machine whether it let anybody in.
     fn of(found: Vec<Finding>, reached: impl Iterator<Item = bool>) -> Self {
         let reached: Vec<bool> = reached.collect();
-        let blind = !reached.is_empty() && !reached.contains(&true);
-        if blind { Self::Blind(found) } else { Self::Found(found) }
+        match reached.as_slice() {
+            [] => Self::Deserted,
+            reached if reached.contains(&true) => Self::Found(found),
+            _ => Self::Blind(found),
+        }
     }
 }
 

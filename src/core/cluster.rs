@@ -416,12 +416,15 @@ impl Snapshot {
     /// Says whether every record that a unit depends on could be read. One that is not must be left as it is: what is
     /// wanted of it is not known.
     pub fn is_readable(&self, unit: &UnitName) -> bool {
-        if self.unreadable.is_empty() {
-            return true;
-        }
-        let hash = self.units.get(unit).map(|unit| unit.hash);
-        let machine = self.placements.get(unit).map(|placement| placement.machine);
-        !self.unreadable.values().any(|record| match &record.about {
+        self.unreadable_of(unit).next().is_none()
+    }
+
+    /// Returns the records that a unit depends on and that could not be read.
+    pub fn unreadable_of<'a>(&'a self, unit: &UnitName) -> impl Iterator<Item = (&'a String, &'a Unreadable)> {
+        let any = !self.unreadable.is_empty();
+        let hash = any.then(|| self.units.get(unit)).flatten().map(|unit| unit.hash);
+        let machine = any.then(|| self.placements.get(unit)).flatten().map(|placement| placement.machine);
+        self.unreadable.iter().filter(move |(_, record)| match &record.about {
             About::Unit(name) => name == unit,
             About::Machine(id) => Some(*id) == machine,
             About::File(file) => Some(*file) == hash,

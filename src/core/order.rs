@@ -183,7 +183,7 @@ pub enum BadOrder {
 pub fn decide(snapshot: &Snapshot, order: &Order) -> Result<Decision, BadOrder> {
     let Order { verb, unit: name, .. } = order;
     if !snapshot.is_readable(name) {
-        let why = snapshot.unreadable.iter().map(|(key, record)| format!("{key}: {}", record.why));
+        let why = snapshot.unreadable_of(name).map(|(key, record)| format!("{key}: {}", record.why));
         return Err(BadOrder::Unreadable { unit: name.clone(), why: why.collect::<Vec<_>>().join("; ") });
     }
     if name.is_template() && !matches!(verb, Verb::Submit | Verb::Destroy) {
