@@ -113,14 +113,13 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
 
 fn conclude(found: &[Finding], json: bool, code: u8) -> Result<(), CommandError> {
     if json {
-        ui::result(&format!("{:#}\n", serde_json::json!(found)));
+        ui::json(&found);
+    } else {
+        let lines: String = found.iter().map(|finding| format!("{finding}\n")).collect();
+        ui::result(&ui::clean(&lines));
     }
     if found.is_empty() {
         return Ok(());
-    }
-    if !json {
-        let lines: String = found.iter().map(|finding| format!("{finding}\n")).collect();
-        ui::result(&lines);
     }
     Err(CommandError::code(code))
 }

@@ -10,6 +10,7 @@ use super::error::CommandError;
 use crate::discovery::registry;
 use crate::discovery::registry::NewTokenError;
 use crate::discovery::service;
+use crate::plain;
 use crate::store::layout::Keys;
 use crate::ui;
 
@@ -103,16 +104,15 @@ async fn show(context: &Context, token: &str, json: bool) -> Result<(), CommandE
     };
     let members = found.members.iter().map(member).collect();
     let shown = Shown { token: token.to_owned(), size: found.size(), members };
-    ui::result(&if json { shown.json() } else { shown.table() });
+    if json {
+        ui::json(&shown);
+    } else {
+        ui::result(&shown.table());
+    }
     Ok(())
 }
 
 impl Shown {
-    fn json(&self) -> String {
-        let text = serde_json::to_string_pretty(self).unwrap_or_default();
-        format!("{text}\n")
-    }
-
     fn table(&self) -> String {
         let size = self.size.map_or_else(|| "cannot be read".to_owned(), |size| size.to_string());
         let mut text = format!("size {size}, {} registered\n", self.members.len());
@@ -122,8 +122,7 @@ impl Shown {
         for member in &self.members {
             // What registered is somebody else's text: nothing of it may reach a terminal as a command.
             let line = format!("{:id$}  {:name$}  {}", member.id, member.name, member.address);
-            text.extend(line.chars().filter(|letter| !letter.is_control()));
-            text.push('\n');
+            text.push_str(&format!("{}\n", plain::line(&line)));
         }
         text
     }

@@ -128,7 +128,7 @@ fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, Com
 async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: String) -> Result<(), CommandError> {
     let remote = context.remote()?;
     let command = Command { line, root: true, ..Command::default() };
-    let mut out = ui::Passing;
+    let mut out = ui::Passing::default();
     let trip = async {
         let target = way(&remote, snapshot, machine).await;
         remote.run(&target, &command, &mut out).await

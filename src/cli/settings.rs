@@ -11,6 +11,7 @@ use super::error::CommandError;
 use super::prudence::Prudence;
 use crate::remote::ssh;
 use crate::store::Credentials;
+use crate::ui;
 
 /// Flags that every command takes. Each is also read from `MUSTER_<FLAG>` and from `muster.toml`.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -174,6 +175,13 @@ impl Flags {
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 fn password() -> Option<SecretString> {
     std::env::var("MUSTER_ETCD_PASSWORD").ok().filter(|password| !password.is_empty()).map(SecretString::from)
+}
+
+/// Returns what is to be said beside results: `MUSTER_LOG`, or warnings. It is read before anything else is.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub fn log() -> String {
+    let set = std::env::var("MUSTER_LOG").ok().filter(|directives| !directives.trim().is_empty());
+    set.unwrap_or_else(|| ui::warnings::USUAL.to_owned())
 }
 
 fn default_store() -> Result<String, CommandError> {

@@ -30,7 +30,6 @@ use super::auth;
 use super::destination::Destination;
 use super::failure::At;
 use super::failure::hint;
-use super::failure::tame;
 use super::host_key::Broken;
 use super::host_key::Client;
 use super::host_key::KeyCheck;
@@ -42,6 +41,7 @@ use super::options::Options;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
+use crate::plain;
 
 /// Session channels at once on one connection; sshd(8) allows ten (`MaxSessions`), and others may share the account.
 const SESSIONS: usize = 8;
@@ -278,7 +278,7 @@ fn refused(error: &Broken, heard: &Heard, why: &Why, at: At<'_>) -> Failure {
         Broken::Ssh(error) => error,
     };
     let mut failure = at.ssh(error);
-    let said = tame(&heard.bytes());
+    let said = plain::words(&heard.bytes());
     let throttled = ["", "SSH-", "Exceeded MaxStartups", "Not allowed at this time"];
     if failure.kind == FailureKind::Reset && !heard.past_greeting() {
         // Hanging up at the door is how sshd limits connections; whatever else does so says something first.
