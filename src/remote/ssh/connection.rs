@@ -184,6 +184,13 @@ impl Connection {
         }
     }
 
+    /// Waits for a sign of life, as long as that takes.
+    pub(super) async fn answers(&self, at: At<'_>) -> Result<(), Failure> {
+        let sent = self.handle.send_ping().await;
+        // The library says yes, too, when the session has ended meanwhile.
+        if sent.is_ok() && self.is_usable() { Ok(()) } else { Err(self.lost(at, "the connection was closed")) }
+    }
+
     /// Takes leave, as long as that takes.
     pub(super) async fn leave(&self) {
         self.give_up();

@@ -61,6 +61,10 @@ use crate::core::evidence::Phase;
 /// Handshakes at once through one jump host: sshd(8) there drops more than ten newcomers (`MaxStartups`).
 const THROUGH_ONE_JUMP: usize = 8;
 
+/// How long a host that looked at another in vain has to show that it is well itself. Together with the time that the core
+/// gives it to look it is less than the core waits.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(750);
+
 /// A destination and what we have there.
 struct Host {
     destination: Destination,
@@ -340,18 +344,24 @@ impl Remote for Ssh {
     async fn reaches(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure> {
         let HostConfig { hostname: host, port, .. } = self.host(target)?.destination.config.clone();
         let way = self.host(via)?;
-        let connection = self.connection(&way, &via.name).await?;
         let at = At { host: &via.name, phase: Phase::Run };
-        let look = async {
-            match connection.tunnel(&host, port).await {
-                Ok(mut line) => Ok(greets(&mut line).await),
-                Err(Tunnel::NoWay) => Ok(false),
-                Err(Tunnel::Forbidden) => look::from_shell(&connection, &host, port, limit, &via.name).await,
-                Err(Tunnel::Lost) => Err(connection.lost(at, "the connection was closed")),
+        let answer = async {
+            let connection = self.connection(&way, &via.name).await?;
+            let look = async {
+                match connection.tunnel(&host, port).await {
+                    Ok(mut line) => Ok(greets(&mut line).await),
+                    Err(Tunnel::NoWay) => Ok(false),
+                    Err(Tunnel::Forbidden) => look::from_shell(&connection, &host, port, limit, &via.name).await,
+                    Err(Tunnel::Lost) => Err(connection.lost(at, "the connection was closed")),
+                }
+            };
+            match tokio::time::timeout(limit, look).await {
+                Ok(answer) => answer,
+                // That nothing comes from over there within the limit is an answer, if the one who looks is well.
+                Err(_) => connection.answers(at).await.map(|()| false),
             }
         };
-        // That nothing comes from over there within the limit is an answer.
-        tokio::time::timeout(limit, look).await.unwrap_or(Ok(false))
+        at.within(limit + SIGN_OF_LIFE, answer).await
     }
 
     async fn forget(&self, target: &Target) {
