@@ -51,6 +51,8 @@ pub(super) struct Destination {
     pub(super) user_known_hosts: Vec<PathBuf>,
     /// The system's.
     pub(super) global_known_hosts: Vec<PathBuf>,
+    /// Files of keys that no host may have.
+    pub(super) revoked_host_keys: Vec<PathBuf>,
 }
 
 impl Destination {
@@ -130,6 +132,7 @@ fn find(target: &Target, config: &Config, options: &Options, seen: &mut Vec<Stri
         agent,
         user_known_hosts: paths(&host.user_known_hosts)?,
         global_known_hosts: paths(&host.global_known_hosts)?,
+        revoked_host_keys: paths(&host.revoked_host_keys)?,
         config: host,
     })
 }

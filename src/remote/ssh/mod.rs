@@ -84,8 +84,8 @@ struct Hosts {
     destinations: HashMap<Destination, Arc<Host>>,
 }
 
-/// known_hosts files that were read, and how they looked then: size and time of change.
-type Library = HashMap<Vec<PathBuf>, (Vec<Option<(u64, std::time::SystemTime)>>, Arc<KnownHosts>)>;
+/// known_hosts files that were read, those of revoked keys, and how all of them looked then: size and time of change.
+type Library = HashMap<(Vec<PathBuf>, Vec<PathBuf>), (Vec<Option<(u64, std::time::SystemTime)>>, Arc<KnownHosts>)>;
 
 /// The way to the hosts over SSH.
 pub struct Ssh {
@@ -197,20 +197,24 @@ impl Ssh {
 
     /// Puts together what a host's key is judged by.
     fn key_check(&self, destination: &Destination, name: &str) -> Result<KeyCheck, Failure> {
-        let at = At { host: name, phase: Phase::KeyExchange };
+        let at = At { host: name, phase: Phase::Configure };
         let files: Vec<PathBuf> =
             destination.user_known_hosts.iter().chain(&destination.global_known_hosts).cloned().collect();
+        let revoked = &destination.revoked_host_keys;
         let looks: Vec<_> = files
             .iter()
+            .chain(revoked)
             .map(|file| std::fs::metadata(file).ok().and_then(|about| Some((about.len(), about.modified().ok()?))))
             .collect();
         let mut library = self.library.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match library.get(&files) {
+        let book = (files, revoked.clone());
+        let known = match library.get(&book) {
             Some((then, known)) if *then == looks => known.clone(),
             _ => {
-                let known = KnownHosts::read(files.iter().map(PathBuf::as_path)).map_err(|error| at.local(error))?;
-                let known = Arc::new(known);
-                library.insert(files, (looks, known.clone()));
+                let known = KnownHosts::read(book.0.iter().map(PathBuf::as_path));
+                let known = known.and_then(|known| known.without(book.1.iter().map(PathBuf::as_path)));
+                let known = Arc::new(known.map_err(|error| at.local(error))?);
+                library.insert(book, (looks, known.clone()));
                 known
             }
         };
