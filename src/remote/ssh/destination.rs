@@ -16,6 +16,7 @@ use crate::remote::ssh_config::HostConfig;
 use crate::remote::ssh_config::Names;
 use crate::remote::ssh_config::Proxy;
 use crate::remote::ssh_config::Query;
+use crate::remote::ssh_config::fit;
 
 /// How many jump hosts may stand in a row.
 const MAX_HOPS: usize = 8;
@@ -90,10 +91,13 @@ enum Nowhere {
     Circle,
     #[error("{0:?} cannot be the name of a host or a user")]
     BadName(String),
+    #[error("{0}")]
+    Unfit(String),
 }
 
 fn find(target: &Target, config: &Config, options: &Options, seen: &mut Vec<String>) -> Result<Destination, Nowhere> {
     let address = &target.address;
+    fit::host(&address.host).and(address.user.as_deref().map_or(Ok(()), fit::user)).map_err(Nowhere::Unfit)?;
     let mut host = config.resolve(&query(target, options))?;
     if let Some(strict) = options.strict {
         host.strict = strict;

@@ -4,6 +4,7 @@
 
 mod expand;
 mod file;
+pub(crate) mod fit;
 mod resolve;
 mod words;
 
