@@ -28,6 +28,9 @@ enum Verb {
         /// How many machines the cluster starts with
         #[arg(long, value_name = "N")]
         size: u32,
+        /// Print as JSON
+        #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+        output: Option<String>,
     },
     /// Show the size and the members that stand under a token
     Show {
@@ -67,9 +70,12 @@ impl From<NewTokenError> for CommandError {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), CommandError> {
     match args.verb {
-        Verb::New { size } => {
+        Verb::New { size, output } => {
             let keys = registry::create(&*context.store().await?, size).await?;
-            ui::result(&format!("{}\n", keys.token()));
+            match output {
+                Some(_) => ui::json(&serde_json::json!({ "token": keys.token(), "size": size })),
+                None => ui::result(&format!("{}\n", keys.token())),
+            }
             Ok(())
         }
         Verb::Show { token, output } => show(context, &token, output.is_some()).await,

@@ -7,8 +7,11 @@ use std::process::Stdio;
 use muster::core::cluster::Address;
 use muster::core::cluster::Machine;
 use muster::core::cluster::MachineId;
+use muster::core::cluster::UnitState;
+use muster::core::unit::UnitName;
 use muster::store::layout::Slot;
 use serde_json::Value;
+use serde_json::json;
 
 use super::Desk;
 use super::unit;
@@ -64,6 +67,76 @@ fn what_changes_things_goes_on_when_nobody_reads_and_what_shows_ends() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let said = printing_to(&desk, full, &["list-unit-files"]);
     assert!(said.code == Some(1) && said.err.starts_with("Error: cannot write to stdout: "), "{said:#?}");
+}
+
+/// Runs muster, which must print one JSON document and nothing else, and returns it.
+#[track_caller]
+fn document(desk: &Desk, args: &[&str]) -> Value {
+    let said = desk.muster(&[args, &["-o", "json"]].concat());
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{args:?}: {error}: {said:#?}"))
+}
+
+/// Puts a machine that nobody answers for into the desk's cluster.
+async fn machine(desk: &Desk, number: u128) -> MachineId {
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(number);
+    let address = "ssh://root@127.0.0.1:1".parse().unwrap();
+    let machine = Machine { id, name: format!("core-0{number}"), address, ..Machine::default() };
+    store.commit(vec![], vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn json_is_one_document_and_nothing_else() {
+    let desk = Desk::new();
+    let id = machine(&desk, 1).await;
+    desk.write("a.service", unit("a"));
+    desk.write("g.service", unit("g") + "[X-Fleet]\nGlobal=true\n");
+    let told = document(&desk, &["start", "--no-block", "a.service", "g.service"]);
+    let expected = json!([
+        {"unit": "a.service", "state": "inactive", "machine": null},
+        {"unit": "g.service", "state": "inactive", "machine": null},
+        {"unit": "a.service", "triggered": "start", "global": false},
+        {"unit": "g.service", "triggered": "start", "global": true},
+    ]);
+    assert_eq!(told, expected);
+    let said = desk.muster(&["stop", "--no-block", "a", "g"]).ok();
+    assert_eq!(said, "Triggered unit a.service stop\nTriggered global unit g.service stop\n");
+    let expected = |cordoned| json!({"machine": id, "name": "core-01", "cordoned": cordoned});
+    assert_eq!(document(&desk, &["cordon", "core-01"]), expected(true));
+    assert_eq!(document(&desk, &["uncordon", "core-01"]), expected(false));
+    assert!(document(&desk, &["drain", "--no-block", "core-01"]).is_array());
+    assert!(document(&desk, &["leave", "--force", "core-01"]).is_array());
+    desk.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1\n");
+    assert_eq!(document(&desk, &["-i", "hosts", "join"]), json!([]));
+    let made = document(&desk, &["discovery", "new", "--size", "3"]);
+    assert!(made["size"] == 3 && made["token"].as_str().unwrap().len() == 32, "{made}");
+}
+
+#[tokio::test]
+async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
+    let desk = Desk::new();
+    desk.write("g.service", unit("g") + "[X-Fleet]\nGlobal=true\n");
+    desk.muster(&["submit", "g.service"]).ok();
+    desk.fails(&["status", "g"], 1, &["Error: Unit g.service does not appear to be loaded."]);
+    for number in [1, 2] {
+        let id = machine(&desk, number).await;
+        let (store, keys) = desk.store().await;
+        let unit: UnitName = "g.service".parse().unwrap();
+        let state =
+            json!({"load": "loaded", "active": "active", "sub": "running", "hash": "0".repeat(40), "launched": true});
+        let state: UnitState = serde_json::from_value(state).unwrap();
+        store.commit(vec![], vec![keys.put(&Slot::State(unit, id), &state)]).await.unwrap();
+    }
+    // Nobody is there, and each is asked all the same.
+    let said = desk.muster(&["status", "g"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(3), "\n"), "{said:#?}");
+    assert!(
+        said.err.contains("Error: core-01: connect: ") && said.err.contains("Error: core-02: connect: "),
+        "{said:#?}"
+    );
+    let hint = "Hint: `muster ssh MACHINE journalctl -u g.service` shows it on one machine.";
+    desk.fails(&["journal", "g"], 1, &["Error: Unable to retrieve journal of global unit g.service.\n", hint]);
 }
 
 #[tokio::test]
