@@ -6,7 +6,7 @@ use super::Context;
 use super::error::CommandError;
 use super::error::ErrorKind;
 use super::prudence::Prudence;
-use super::prudence::within;
+use super::prudence::Rhythm;
 use super::settings::LockArgs;
 use super::settings::Settings;
 use crate::control::LEASE;
@@ -32,10 +32,8 @@ pub(super) struct ControllerArgs {
 pub(super) struct SweepArgs {
     #[command(flatten)]
     prudence: Prudence,
-    /// How many seconds lie between two sweeps, as cron or a timer starts them: with --lease, which must be three times as
-    /// long, machines run strict units from one sweep to the next
-    #[arg(long, env = "MUSTER_SWEEP_EVERY", value_name = "SECONDS", value_parser = within(1..=28_800))]
-    sweep_every: Option<u64>,
+    #[command(flatten)]
+    rhythm: Rhythm,
     /// How many seconds what was started may take to settle
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     settle: u64,
@@ -82,9 +80,9 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
 pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), CommandError> {
     let seconds = Duration::from_secs;
     let (patience, caution) = args.prudence.resolve(&context.settings, 10)?;
-    let terms = args.sweep_every.map(|every| {
-        let lease = args.prudence.lease(&context.settings).unwrap_or_else(|| seconds(every) * 3);
-        Terms::of_sweeps(lease, seconds(every))
+    let terms = args.rhythm.every(&context.settings).map(|every| {
+        let lease = args.prudence.lease(&context.settings).unwrap_or(every * 3);
+        Terms::of_sweeps(lease, every)
     });
     let lease = terms.transpose()?;
     let tempo = Tempo { lease, ..tempo(patience) };
@@ -126,14 +124,13 @@ fn nobody(settings: &Settings) -> String {
 
 fn conclude(found: &[Finding], json: bool, code: u8) -> Result<(), CommandError> {
     if json {
-        ui::result(&format!("{:#}\n", serde_json::json!(found)));
+        ui::json(&found);
+    } else {
+        let lines: String = found.iter().map(|finding| format!("{finding}\n")).collect();
+        ui::result(&ui::clean(&lines));
     }
     if found.is_empty() {
         return Ok(());
-    }
-    if !json {
-        let lines: String = found.iter().map(|finding| format!("{finding}\n")).collect();
-        ui::result(&lines);
     }
     Err(CommandError::code(code))
 }

@@ -10,6 +10,7 @@ use super::error::CommandError;
 use crate::discovery::registry;
 use crate::discovery::registry::NewTokenError;
 use crate::discovery::service;
+use crate::plain;
 use crate::store::layout::Keys;
 use crate::ui;
 
@@ -27,6 +28,9 @@ enum Verb {
         /// How many machines the cluster starts with
         #[arg(long, value_name = "N")]
         size: u32,
+        /// Print as JSON
+        #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+        output: Option<String>,
     },
     /// Show the size and the members that stand under a token
     Show {
@@ -66,9 +70,12 @@ impl From<NewTokenError> for CommandError {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), CommandError> {
     match args.verb {
-        Verb::New { size } => {
+        Verb::New { size, output } => {
             let keys = registry::create(&*context.store().await?, size).await?;
-            ui::result(&format!("{}\n", keys.token()));
+            match output {
+                Some(_) => ui::json(&serde_json::json!({ "token": keys.token(), "size": size })),
+                None => ui::result(&format!("{}\n", keys.token())),
+            }
             Ok(())
         }
         Verb::Show { token, output } => show(context, &token, output.is_some()).await,
@@ -103,16 +110,15 @@ async fn show(context: &Context, token: &str, json: bool) -> Result<(), CommandE
     };
     let members = found.members.iter().map(member).collect();
     let shown = Shown { token: token.to_owned(), size: found.size(), members };
-    ui::result(&if json { shown.json() } else { shown.table() });
+    if json {
+        ui::json(&shown);
+    } else {
+        ui::result(&shown.table());
+    }
     Ok(())
 }
 
 impl Shown {
-    fn json(&self) -> String {
-        let text = serde_json::to_string_pretty(self).unwrap_or_default();
-        format!("{text}\n")
-    }
-
     fn table(&self) -> String {
         let size = self.size.map_or_else(|| "cannot be read".to_owned(), |size| size.to_string());
         let mut text = format!("size {size}, {} registered\n", self.members.len());
@@ -122,8 +128,7 @@ impl Shown {
         for member in &self.members {
             // What registered is somebody else's text: nothing of it may reach a terminal as a command.
             let line = format!("{:id$}  {:name$}  {}", member.id, member.name, member.address);
-            text.extend(line.chars().filter(|letter| !letter.is_control()));
-            text.push('\n');
+            text.push_str(&format!("{}\n", plain::line(&line)));
         }
         text
     }

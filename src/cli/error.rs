@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
+use crate::core::evidence::Phase;
 use crate::core::lease::TooShort;
 use crate::store::StoreError;
 
@@ -54,6 +55,12 @@ impl CommandError {
         Self { kind: ErrorKind::Code(code), message: String::new(), hints: Vec::new() }
     }
 
+    /// Ends as this error does, everything having been said.
+    #[must_use]
+    pub fn said(self) -> Self {
+        Self { message: String::new(), hints: Vec::new(), ..self }
+    }
+
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hints: Vec::new() }
     }
@@ -97,7 +104,7 @@ impl From<StoreError> for CommandError {
         let message = error.to_string();
         match error {
             StoreError::Away { .. } => Self::unreachable(message)
-                .hint("No unit was touched. Check the store with `--store`, or wait until it is back."),
+                .hint("Check where it is with `--store`, or wait until it is back: without it nothing is decided."),
             StoreError::Refused { .. } => Self::usage(message),
             StoreError::Compacted(_) | StoreError::LeaseGone(_) => Self::failed(message),
         }
@@ -114,11 +121,30 @@ impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
         let message = failure.to_string();
         let mut error = match failure.kind {
-            FailureKind::Local => Self::usage(message),
+            _ if failure.phase == Phase::Configure => Self::usage(message),
             FailureKind::Sick => Self::failed(message),
             _ => Self::unreachable(message),
         };
         error.hints.extend(failure.hint);
         error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_wrong_with_the_configuration_is_a_usage_error() {
+        for (phase, kind, expected) in [
+            (Phase::Configure, FailureKind::Local, ErrorKind::Usage),
+            (Phase::Resolve, FailureKind::Local, ErrorKind::Unreachable),
+            (Phase::Connect, FailureKind::Local, ErrorKind::Unreachable),
+            (Phase::KeyExchange, FailureKind::HostKey, ErrorKind::Unreachable),
+            (Phase::Run, FailureKind::Sick, ErrorKind::Failed),
+        ] {
+            let failure = Failure { host: String::new(), phase, kind, detail: String::new(), hint: None };
+            assert_eq!(CommandError::from(failure).kind, expected, "{phase} {kind:?}");
+        }
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn events(context: &Context, args: &EventsArgs) -> Result<(), C
     let first = events.len().saturating_sub(args.lines);
     let events = events.split_off(first);
     if args.output.is_some() {
-        ui::result(&format!("{:#}\n", serde_json::json!(events)));
+        ui::json(&events);
         return Ok(());
     }
     ui::result(&events.iter().map(|event| line(&snapshot, event)).collect::<String>());

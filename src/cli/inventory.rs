@@ -64,7 +64,7 @@ pub fn run(context: &Context, command: &InventoryCommand) -> Result<(), CommandE
     let notes = inventory.hosts.values().flat_map(crate::inventory::Host::notes);
     notes.for_each(|note| ui::remark(&format!("Note: {note}")));
     if list.output.is_some() {
-        ui::result(&format!("{:#}\n", inventory.to_json()));
+        ui::json(&inventory.to_json());
     } else if list.graph {
         ui::result(&inventory.to_graph());
     } else {

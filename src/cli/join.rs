@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::Context;
 use super::error::CommandError;
 use super::verb::Told;
@@ -20,6 +22,9 @@ pub(super) struct JoinArgs {
     /// Which hosts of the inventory
     #[arg(default_value = "all")]
     pattern: String,
+    /// Print as JSON
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -37,6 +42,9 @@ pub(super) struct LeaveArgs {
 pub(super) struct MachineArgs {
     /// A machine: its name, its machine-id or the beginning of it
     machine: String,
+    /// Print as JSON
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,6 +62,10 @@ pub(super) struct DrainArgs {
 pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool) -> Result<(), CommandError> {
     let duty = if cordoned { Duty::Cordoned } else { Duty::Open };
     let machine = membership::set_duty(&context.office().await?, &args.machine, duty).await?;
+    if args.output.is_some() {
+        ui::json(&json!({ "machine": machine.id, "name": machine.name, "cordoned": cordoned }));
+        return Ok(());
+    }
     let word = if cordoned { "cordoned: nothing new is placed there" } else { "uncordoned" };
     ui::result(&format!("{} {word}\n", machine.name));
     Ok(())
@@ -70,8 +82,10 @@ pub(super) async fn drain(context: &Context, args: &DrainArgs) -> Result<(), Com
     told.finish();
     let (machine, found) = drained?;
     conclude(&found)?;
-    let word = if waits.block { "drained" } else { "cordoned: what is there goes elsewhere" };
-    ui::result(&format!("{} {word}\n", machine.name));
+    if !args.wait.json() {
+        let word = if waits.block { "drained" } else { "cordoned: what is there goes elsewhere" };
+        ui::result(&format!("{} {word}\n", machine.name));
+    }
     Ok(())
 }
 
@@ -87,14 +101,26 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), Comma
     let office = context.office().await?;
     let joined = membership::join(&office, &candidates).await;
     office.remote.close(Duration::from_millis(200)).await;
-    let mut errors = Vec::new();
+    let (mut machines, mut errors) = (Vec::new(), Vec::new());
     for joined in joined? {
-        match joined {
-            Joined::New(machine) => ui::result(&format!("{} joined as {}\n", machine.name, machine.legend(false))),
-            Joined::Changed(machine) => ui::result(&format!("{} updated\n", machine.name)),
-            Joined::Known(machine) => ui::remark(&format!("{} has joined already", machine.name)),
-            Joined::Refused(error) => errors.push(CommandError::from(error)),
+        let (machine, outcome) = match joined {
+            Joined::New(machine) => (machine, "joined"),
+            Joined::Changed(machine) => (machine, "updated"),
+            Joined::Known(machine) => (machine, "known"),
+            Joined::Refused(error) => {
+                errors.push(CommandError::from(error));
+                continue;
+            }
+        };
+        match (args.output.is_some(), outcome) {
+            (true, _) => machines.push(json!({ "machine": machine.id, "name": machine.name, "outcome": outcome })),
+            (_, "joined") => ui::result(&format!("{} joined as {}\n", machine.name, machine.legend(false))),
+            (_, "updated") => ui::result(&format!("{} updated\n", machine.name)),
+            _ => ui::remark(&format!("{} has joined already", machine.name)),
         }
+    }
+    if args.output.is_some() {
+        ui::json(&machines);
     }
     CommandError::all(errors)
 }
@@ -112,7 +138,9 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> Result<(), Com
         for finding in &found {
             ui::remark(&format!("Warning: {finding}"));
         }
-        ui::result(&format!("{} left\n", machine.name));
+        if !args.wait.json() {
+            ui::result(&format!("{} left\n", machine.name));
+        }
         return Ok(());
     }
     conclude(&found)

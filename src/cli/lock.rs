@@ -34,19 +34,19 @@ pub(super) async fn run(context: &Context, command: LockCommand) -> Result<(), C
     match command {
         LockCommand::Show { output } => {
             let holder = lead::holder(&store, &keys).await?;
-            ui::result(&match (output, holder) {
-                (Some(_), Some(holder)) => {
+            match (output, holder) {
+                (Some(_), holder) => ui::json(&holder.map(|holder| {
                     let (kind, age) = (holder.kind, holder.age().as_secs());
-                    let value = json!({
+                    json!({
                         "kind": kind, "host": holder.host, "pid": holder.pid, "since": holder.since, "age": age,
                         "epoch": holder.epoch,
-                    });
-                    format!("{value:#}\n")
+                    })
+                })),
+                (None, Some(holder)) => {
+                    ui::result(&ui::clean(&format!("{holder} leads with epoch {}\n", holder.epoch)));
                 }
-                (Some(_), None) => "null\n".to_owned(),
-                (None, Some(holder)) => format!("{holder} leads with epoch {}\n", holder.epoch),
-                (None, None) => "nobody leads\n".to_owned(),
-            });
+                (None, None) => ui::result("nobody leads\n"),
+            }
         }
         LockCommand::Take { reason } => {
             let user = ssh::Options::account().map_or_else(|| "somebody".to_owned(), |(name, _)| name);

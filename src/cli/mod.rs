@@ -130,20 +130,51 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Says whether it changes hosts, and so must come to its end whoever reads what it prints.
+    const fn changes_hosts(&self) -> bool {
+        matches!(
+            self,
+            Self::Submit(_)
+                | Self::Load(_)
+                | Self::Start(_)
+                | Self::Stop(_)
+                | Self::Unload(_)
+                | Self::Destroy(_)
+                | Self::Restart(_)
+                | Self::Join(_)
+                | Self::Leave(_)
+                | Self::Drain(_)
+                | Self::Sweep(_)
+                | Self::Controller(_)
+                | Self::Play(_)
+                | Self::Lab(_)
+        )
+    }
+}
+
 /// Runs the command that was typed and returns the process's exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = ui::warnings::listen(&settings::log()) {
+        ui::report(&CommandError::usage(format!("MUSTER_LOG: {error}")));
+        return ExitCode::from(2);
+    }
+    if cli.command.changes_hosts() {
+        ui::outlive_reader();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            crate::ui::report(&CommandError::failed(format!("cannot start: {error}")));
+            ui::report(&CommandError::failed(format!("cannot start: {error}")));
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) if ui::is_written() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
         Err(error) => {
-            crate::ui::report(&error);
+            ui::report(&error);
             error.exit_code()
         }
     }

@@ -77,7 +77,7 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), Comma
         let mut value = ui::plan::json(&snapshot, &script);
         value.insert("findings".to_owned(), json!(found));
         value.insert("look_again".to_owned(), json!(again));
-        ui::result(&format!("{:#}\n", json!(value)));
+        ui::json(&value);
     } else if script.is_empty() {
         ui::result(&format!("{}Nothing to do.\n", told(&found)));
     } else {
@@ -110,14 +110,15 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(
         let homeless = pass.refused().iter().map(|(unit, why)| json!({"unit": unit, "why": why.to_string()}));
         value.insert("homeless".to_owned(), homeless.collect());
         value.insert("verdicts".to_owned(), json!(script.verdicts));
-        ui::result(&format!("{:#}\n", json!(value)));
+        ui::json(&value);
         return Ok(());
     }
     let verdicts = down.iter().filter_map(|id| verdict(&pass, &script, *id));
     let homeless = pass.refused().iter().map(|(unit, why)| format!("Unit {unit}: {}\n", why.tell()));
     let moves = ui::plan::text(&snapshot, &Script { moves: script.moves.clone(), ..Script::default() });
     let moves = if moves.is_empty() { "Nothing would move.\n".to_owned() } else { moves };
-    ui::result(&format!("{}\n{moves}{}", verdicts.collect::<String>(), homeless.collect::<String>()));
+    let text = format!("{}\n{moves}{}", verdicts.collect::<String>(), homeless.collect::<String>());
+    ui::result(&ui::clean(&text));
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::error::CommandError;
 use super::settings::Settings;
 use crate::core::caution::Caution;
@@ -10,7 +12,8 @@ use crate::core::judge::BRAKE;
 use crate::core::judge::Patience;
 
 /// Flags about failover. Each is also read from `MUSTER_<FLAG>` and from `muster.toml`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Prudence {
     /// How many seconds a machine must have been silent before its units start elsewhere [default: 8, for a sweep 10]
     #[arg(long, env = "MUSTER_DOWN_AFTER", value_name = "SECONDS", value_parser = within(1..=3600))]
@@ -35,6 +38,36 @@ pub struct Prudence {
     pub(super) lease: Option<u64>,
 }
 
+/// How sweeps are started, which only `sweep` has a flag for. It is also read from `MUSTER_<FLAG>` and from `muster.toml`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Rhythm {
+    /// How many seconds lie between two sweeps, as cron or a timer starts them: with --lease, which must be three times as
+    /// long, machines run strict units from one sweep to the next
+    #[arg(long, env = "MUSTER_SWEEP_EVERY", value_name = "SECONDS", value_parser = within(1..=28_800))]
+    sweep_every: Option<u64>,
+}
+
+impl Rhythm {
+    /// Says what is out of bounds, if something is.
+    pub(super) fn check(self) -> Result<(), String> {
+        check("sweep-every", self.sweep_every, &(1..=28_800))
+    }
+
+    /// Returns how far apart sweeps are, if somebody says so.
+    pub(super) fn every(self, settings: &Settings) -> Option<Duration> {
+        self.sweep_every.or(settings.rhythm.sweep_every).map(Duration::from_secs)
+    }
+}
+
+/// Says that a setting is out of bounds, if it is.
+fn check(key: &str, value: Option<u64>, range: &RangeInclusive<u64>) -> Result<(), String> {
+    if value.is_some_and(|value| !range.contains(&value)) {
+        return Err(format!("`{key}` is from {} to {}", range.start(), range.end()));
+    }
+    Ok(())
+}
+
 /// Reads a whole number within bounds.
 pub(super) fn within(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync {
     move |text| {
@@ -53,12 +86,7 @@ impl Prudence {
             ("hold-down", self.hold_down, 0..=3600),
             ("lease", self.lease, 1..=86_400),
         ];
-        for (key, value, range) in bounded {
-            if value.is_some_and(|value| !range.contains(&value)) {
-                return Err(format!("`{key}` is from {} to {}", range.start(), range.end()));
-            }
-        }
-        Ok(())
+        bounded.into_iter().try_for_each(|(key, value, range)| check(key, value, &range))
     }
 
     /// Returns how long a lease is, if somebody says so.

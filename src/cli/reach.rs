@@ -6,6 +6,7 @@ use super::verb;
 use crate::control::membership;
 use crate::core::cluster::Machine;
 use crate::core::cluster::Snapshot;
+use crate::core::place::Asks;
 use crate::core::unit::UnitName;
 use crate::pass;
 use crate::pass::Clock;
@@ -60,24 +61,57 @@ pub(super) struct SshArgs {
 /// Runs `muster status`.
 pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
     let snapshot = context.snapshot().await?;
+    let asks = Asks::of(&snapshot);
     for (number, text) in args.units.iter().enumerate() {
         let unit = verb::parse(text)?;
-        let machine = machine_of(&snapshot, &unit, "loaded")?;
+        let machines = if asks.is_global(&unit) {
+            machines_with(&snapshot, &unit)?
+        } else {
+            vec![machine_of(&snapshot, &unit, "loaded")?]
+        };
         if number > 0 {
             ui::result("\n");
         }
         let unsure = ui::may_still_run(&snapshot, &unit, Clock::start().now());
         ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
-        let name = quote(unit.as_str())?;
-        run(context, &snapshot, machine, format!("systemctl status --no-pager --full -- {name}")).await?;
+        status_on(context, &snapshot, &unit, &machines).await?;
     }
     Ok(())
+}
+
+/// Shows what systemd says of a unit on each of these machines. What is wrong on one is said, and ends with the first.
+async fn status_on(
+    context: &Context,
+    snapshot: &Snapshot,
+    unit: &UnitName,
+    machines: &[&Machine],
+) -> Result<(), CommandError> {
+    let line = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
+    let mut ended = Ok(());
+    for (number, machine) in machines.iter().enumerate() {
+        if number > 0 {
+            ui::result("\n");
+        }
+        let shown = run(context, snapshot, machine, line.clone()).await;
+        if context.stop.is_cancelled() {
+            return shown;
+        }
+        if let Err(error) = &shown {
+            ui::report(error);
+        }
+        ended = ended.and(shown.map_err(CommandError::said));
+    }
+    ended
 }
 
 /// Runs `muster journal`.
 pub(super) async fn journal(context: &Context, args: &JournalArgs) -> Result<(), CommandError> {
     let snapshot = context.snapshot().await?;
     let unit = verb::parse(&args.unit)?;
+    if Asks::of(&snapshot).is_global(&unit) {
+        let error = CommandError::failed(format!("Unable to retrieve journal of global unit {unit}."));
+        return Err(error.hint(format!("`muster ssh MACHINE journalctl -u {unit}` shows it on one machine.")));
+    }
     let machine = machine_of(&snapshot, &unit, "running")?;
     let (name, output) = (quote(unit.as_str())?, quote(&args.output)?);
     let follow = if args.follow { " --follow" } else { "" };
@@ -98,6 +132,16 @@ pub(super) async fn ssh(context: &Context, args: &SshArgs) -> Result<(), Command
 
 fn quote(word: &str) -> Result<String, CommandError> {
     script::quote(word).map(Into::into).map_err(|error| CommandError::usage(format!("{word:?}: {error}")))
+}
+
+/// Finds the machines that have reported a global unit.
+fn machines_with<'a>(snapshot: &'a Snapshot, unit: &UnitName) -> Result<Vec<&'a Machine>, CommandError> {
+    let reported = snapshot.states.get(unit).into_iter().flat_map(|states| states.keys());
+    let machines: Vec<&Machine> = reported.filter_map(|id| snapshot.machines.get(id)).collect();
+    if machines.is_empty() {
+        return Err(CommandError::failed(format!("Unit {unit} does not appear to be loaded.")));
+    }
+    Ok(machines)
 }
 
 /// Finds the machine that a unit is on.
@@ -128,7 +172,7 @@ fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, Com
 async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: String) -> Result<(), CommandError> {
     let remote = context.remote()?;
     let command = Command { line, root: true, ..Command::default() };
-    let mut out = ui::Passing;
+    let mut out = ui::Passing::default();
     let trip = async {
         let target = way(&remote, snapshot, machine).await;
         remote.run(&target, &command, &mut out).await

@@ -1,5 +1,7 @@
 //! Settings: flags, then `MUSTER_<FLAG>`, then `muster.toml`, then defaults. Resolved once, before anything is done.
 
+mod file;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,12 +11,14 @@ use serde::Deserialize;
 
 use super::error::CommandError;
 use super::prudence::Prudence;
+use super::prudence::Rhythm;
 use crate::remote::ssh;
 use crate::store::Credentials;
+use crate::ui;
 
 /// Flags that every command takes. Each is also read from `MUSTER_<FLAG>` and from `muster.toml`.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 #[command(next_help_heading = "Global options")]
 pub struct Flags {
     /// Read settings from this file [default: ./muster.toml, ~/.config/muster/muster.toml, /etc/muster/muster.toml]
@@ -43,7 +47,7 @@ pub struct Flags {
     #[arg(long, global = true, env = "MUSTER_ETCD_PASSWORD_FILE", value_name = "FILE")]
     pub etcd_password_file: Option<PathBuf>,
     /// Hosts, groups and variables: a file or a directory (can be repeated)
-    #[arg(long, short = 'i', global = true, env = "MUSTER_INVENTORY", value_name = "PATH", value_delimiter = ':')]
+    #[arg(long, short = 'i', global = true, env = "MUSTER_INVENTORY", value_name = "PATH")]
     pub inventory: Vec<PathBuf>,
     /// Read this ssh_config(5) instead of ~/.ssh/config and /etc/ssh/ssh_config
     #[arg(long, global = true, env = "MUSTER_SSH_CONFIG", value_name = "FILE")]
@@ -51,31 +55,11 @@ pub struct Flags {
     /// What to do with an unknown host key: yes (refuse it), accept-new (note it), no (accept any) [default: ssh_config's, else yes]
     #[arg(long, global = true, env = "MUSTER_STRICT_HOST_KEY_CHECKING", value_name = "WHEN")]
     pub strict_host_key_checking: Option<String>,
-    /// How many seconds to wait for the lead; commands that take it have a flag of this name
-    #[arg(skip)]
-    pub lock_wait: Option<u64>,
-    /// See `Prudence`: only some commands have flags for these
-    #[arg(skip)]
-    pub down_after: Option<u64>,
-    /// See there
-    #[arg(skip)]
-    pub brake: Option<u64>,
-    /// See there
-    #[arg(skip)]
-    pub failover_limit: Option<u64>,
-    /// See there
-    #[arg(skip)]
-    pub hold_down: Option<u64>,
-    /// See there
-    #[arg(skip)]
-    pub zone_key: Option<String>,
-    /// See there
-    #[arg(skip)]
-    pub lease: Option<u64>,
 }
 
 /// For commands that take the lead.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct LockArgs {
     /// How many seconds to wait while another command or a sweep is at work [default: 30, for a sweep 0]
     #[arg(long, env = "MUSTER_LOCK_WAIT", value_name = "SECONDS")]
@@ -108,6 +92,8 @@ pub struct Settings {
     pub lock_wait: Option<u64>,
     /// What the settings file says about failover.
     pub prudence: Prudence,
+    /// What the settings file says about sweeps.
+    pub rhythm: Rhythm,
 }
 
 impl Settings {
@@ -116,7 +102,6 @@ impl Settings {
     pub fn ssh_options(&self) -> Result<ssh::Options, CommandError> {
         let strict = self.strict_host_key_checking.as_deref().map(str::parse).transpose();
         let account = ssh::Options::account();
-        let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
         let user = || std::env::var("USER").ok();
         let variables = std::env::vars_os();
         let variables =
@@ -124,7 +109,7 @@ impl Settings {
         Ok(ssh::Options {
             ssh_config: self.ssh_config.clone(),
             strict: strict.map_err(|error| CommandError::usage(format!("--strict-host-key-checking: {error}")))?,
-            home: home.or_else(|| account.as_ref().map(|(_, home)| home.clone())),
+            home: home().or_else(|| account.as_ref().map(|(_, home)| home.clone())),
             local_user: account.map(|(name, _)| name).or_else(user).unwrap_or_else(|| "root".to_owned()),
             environment: variables.collect(),
             ..ssh::Options::default()
@@ -133,40 +118,56 @@ impl Settings {
 }
 
 impl Flags {
-    /// Returns what a settings file says about failover.
-    fn prudence(&self) -> Prudence {
-        Prudence {
-            down_after: self.down_after,
-            brake: self.brake,
-            failover_limit: self.failover_limit,
-            hold_down: self.hold_down,
-            zone_key: self.zone_key.clone(),
-            lease: self.lease,
-        }
-    }
-
     /// Puts flags and environment (already in `self`), the settings file and the defaults together.
     pub fn resolve(self) -> Result<Settings, CommandError> {
-        let file = read_file(self.config.as_deref())?;
-        let prudence = file.prudence();
-        let store = self.store.or(file.store).map_or_else(default_store, Ok)?;
+        let file = file::read(self.config.as_deref())?;
+        let path = |said: Option<PathBuf>, or: Option<PathBuf>| said.map(|path| from_home(&path)).or(or);
+        let store = self.store.map(|store| match store.strip_prefix("sqlite:") {
+            Some(path) => format!("sqlite:{}", from_home(Path::new(path)).display()),
+            None => store,
+        });
         Ok(Settings {
-            prudence,
-            store,
+            prudence: file.prudence,
+            rhythm: file.rhythm,
+            store: store.or(file.flags.store).map_or_else(default_store, Ok)?,
             credentials: Credentials {
-                ca_file: self.etcd_ca_file.or(file.etcd_ca_file),
-                cert_file: self.etcd_cert_file.or(file.etcd_cert_file),
-                key_file: self.etcd_key_file.or(file.etcd_key_file),
-                username: self.etcd_username.or(file.etcd_username),
+                ca_file: path(self.etcd_ca_file, file.flags.etcd_ca_file),
+                cert_file: path(self.etcd_cert_file, file.flags.etcd_cert_file),
+                key_file: path(self.etcd_key_file, file.flags.etcd_key_file),
+                username: self.etcd_username.or(file.flags.etcd_username),
                 password: password(),
-                password_file: self.etcd_password_file.or(file.etcd_password_file),
+                password_file: path(self.etcd_password_file, file.flags.etcd_password_file),
             },
-            token: self.token.or(file.token).unwrap_or_else(|| "default".to_owned()),
-            inventory: if self.inventory.is_empty() { file.inventory } else { self.inventory },
-            ssh_config: self.ssh_config.or(file.ssh_config),
-            strict_host_key_checking: self.strict_host_key_checking.or(file.strict_host_key_checking),
-            lock_wait: file.lock_wait,
+            token: self.token.or(file.flags.token).unwrap_or_else(|| "default".to_owned()),
+            inventory: if self.inventory.is_empty() { file.flags.inventory } else { sources(&self.inventory) },
+            ssh_config: path(self.ssh_config, file.flags.ssh_config),
+            strict_host_key_checking: self.strict_host_key_checking.or(file.flags.strict_host_key_checking),
+            lock_wait: file.lock.lock_wait,
         })
+    }
+}
+
+/// Splits what was said of the inventory in one word: sources are apart by `:`. A list of hosts has commas, and the `:` in it
+/// are its own.
+fn sources(words: &[PathBuf]) -> Vec<PathBuf> {
+    let split = |word: &PathBuf| match word.to_str() {
+        Some(text) if !text.contains(',') => text.split(':').map(|path| from_home(Path::new(path))).collect(),
+        _ => vec![word.clone()],
+    };
+    words.iter().flat_map(split).filter(|path| !path.as_os_str().is_empty()).collect()
+}
+
+/// Returns our home directory, if there is one.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+/// Puts our home directory in the place of a `~` that no shell has put it in the place of.
+fn from_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
     }
 }
 
@@ -174,6 +175,13 @@ impl Flags {
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 fn password() -> Option<SecretString> {
     std::env::var("MUSTER_ETCD_PASSWORD").ok().filter(|password| !password.is_empty()).map(SecretString::from)
+}
+
+/// Returns what is to be said beside results: `MUSTER_LOG`, or warnings. It is read before anything else is.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub fn log() -> String {
+    let set = std::env::var("MUSTER_LOG").ok().filter(|directives| !directives.trim().is_empty());
+    set.unwrap_or_else(|| ui::warnings::USUAL.to_owned())
 }
 
 fn default_store() -> Result<String, CommandError> {
@@ -187,40 +195,5 @@ fn default_store() -> Result<String, CommandError> {
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 fn directory(variable: &str, default: &str) -> Option<PathBuf> {
     let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    set.or_else(|| Some(PathBuf::from(std::env::var_os("HOME").filter(|home| !home.is_empty())?).join(default)))
-}
-
-fn read_file(named: Option<&Path>) -> Result<Flags, CommandError> {
-    let usual = || {
-        let user = directory("XDG_CONFIG_HOME", ".config").map(|config| config.join("muster/muster.toml"));
-        let all = [Some(PathBuf::from("muster.toml")), user, Some(PathBuf::from("/etc/muster/muster.toml"))];
-        all.into_iter().flatten().find(|path| path.exists())
-    };
-    let Some(path) = named.map(Path::to_owned).or_else(usual) else {
-        return Ok(Flags::default());
-    };
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| CommandError::usage(format!("cannot read {}: {error}", path.display())))?;
-    let wrong = |error: String| CommandError::usage(format!("{}: {error}", path.display()));
-    let mut flags: Flags = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    flags.prudence().check().map_err(wrong)?;
-    // Paths in a file are relative to that file, wherever the command is run.
-    let base = path.parent().unwrap_or_else(|| Path::new("."));
-    for path in [
-        &mut flags.ssh_config,
-        &mut flags.etcd_ca_file,
-        &mut flags.etcd_cert_file,
-        &mut flags.etcd_key_file,
-        &mut flags.etcd_password_file,
-    ] {
-        *path = path.as_ref().map(|path| base.join(path));
-    }
-    let database =
-        flags.store.as_deref().and_then(|store| store.strip_prefix("sqlite:")).filter(|path| !path.is_empty());
-    flags.store = match database {
-        Some(path) => Some(format!("sqlite:{}", base.join(path).display())),
-        None => flags.store,
-    };
-    flags.inventory = flags.inventory.iter().map(|path| base.join(path)).collect();
-    Ok(flags)
+    set.or_else(|| Some(home()?.join(default)))
 }

@@ -128,11 +128,15 @@ impl Told {
 
     pub(super) fn notice(&mut self, notice: &Notice<'_>) {
         let (unit, state, machine) = match notice {
-            Notice::Warning(text) => return self.progress.aside(|| ui::remark(text)),
+            Notice::Warning(text) => return ui::remark(text),
             Notice::Event(snapshot, event) => return self.progress.tell(&ui::line(snapshot, event)),
             Notice::Triggered(unit, verb, global) => {
+                if let Some(list) = &mut self.json {
+                    list.push(serde_json::json!({ "unit": unit, "triggered": verb.to_string(), "global": global }));
+                    return;
+                }
                 let kind = if *global { "global unit" } else { "unit" };
-                return self.print(&format!("Triggered {kind} {unit} {verb}\n"));
+                return ui::result(&format!("Triggered {kind} {unit} {verb}\n"));
             }
             Notice::Reached(unit, state, machine) => (unit, Some(*state), *machine),
             Notice::Destroyed(unit) => (unit, None, None),
@@ -143,19 +147,15 @@ impl Told {
             return;
         }
         let at = machine.map(|machine| format!(" on {}", machine.legend(false))).unwrap_or_default();
-        self.print(&match state {
+        ui::result(&match state {
             Some(state) => format!("Unit {unit} {state}{at}\n"),
             None => format!("Destroyed {unit}\n"),
         });
     }
 
-    fn print(&self, text: &str) {
-        self.progress.aside(|| ui::result(text));
-    }
-
     pub(super) fn finish(self) {
         if let Some(list) = self.json {
-            ui::result(&format!("{:#}\n", serde_json::Value::Array(list)));
+            ui::json(&list);
         }
     }
 }

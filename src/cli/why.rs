@@ -43,10 +43,10 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), Command
     let missing = || CommandError::failed(format!("Unit {unit} does not exist"));
     let explanation = why::explain(&snapshot, &unit).ok_or_else(missing)?;
     let events = latest(context, |event| event.unit.as_ref() == Some(&unit)).await?;
-    ui::result(&match args.output {
-        Some(_) => format!("{:#}\n", explain::unit_json(&unit, &explanation, &events)),
-        None => explain::unit(&snapshot, &unit, &explanation, &events, Clock::start().now()),
-    });
+    match args.output {
+        Some(_) => ui::json(&explain::unit_json(&unit, &explanation, &events)),
+        None => ui::result(&explain::unit(&snapshot, &unit, &explanation, &events, Clock::start().now())),
+    }
     Ok(())
 }
 
@@ -56,10 +56,10 @@ pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Resu
     let snapshot = context.snapshot().await?;
     let machine = membership::find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.clone()))?;
     let events = latest(context, |event| event.machine == Some(machine.id) && event.unit.is_none()).await?;
-    ui::result(&match output {
-        Some(_) => format!("{:#}\n", explain::machine_json(&snapshot, machine, &events)),
-        None => explain::machine(&snapshot, machine, &events, Clock::start().now()),
-    });
+    match output {
+        Some(_) => ui::json(&explain::machine_json(&snapshot, machine, &events)),
+        None => ui::result(&explain::machine(&snapshot, machine, &events, Clock::start().now())),
+    }
     Ok(())
 }
 

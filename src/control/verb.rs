@@ -101,8 +101,9 @@ pub async fn carry_out(
     } else if waits.block {
         Errand { office, aim: Aim::Verb(verb), units: &wanted, waits }.run(notify).await?
     } else {
+        let asks = Asks::of(&read(office).await?.0);
         for unit in &wanted {
-            notify(Notice::Triggered(unit, verb, false));
+            notify(Notice::Triggered(unit, verb, asks.is_global(unit)));
         }
         Vec::new()
     };

@@ -1,6 +1,7 @@
 //! A host of the inventory: its variables, and what they say about how SSH reaches it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use super::InventoryError;
 use super::Vars;
 use crate::core::cluster::Address;
 use crate::remote::Target;
+use crate::remote::ssh_config::fit;
 
 /// Something SSH can reach.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,9 +59,13 @@ impl Host {
         let user = self.text(&["ansible_user", "ansible_ssh_user"])?.or(arguments.user);
         let address = Address { user, host, port };
         // One reading of what an address may be, whoever wrote it.
-        let address = address.to_string().parse().map_err(|error| self.bad("ansible_host", format!("{error}")))?;
+        let address: Address =
+            address.to_string().parse().map_err(|error| self.bad("ansible_host", format!("{error}")))?;
+        fit::host(&address.host).map_err(|why| self.bad("ansible_host", why))?;
+        address.user.as_deref().map_or(Ok(()), fit::user).map_err(|why| self.bad("ansible_user", why))?;
         let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
-        let identity_files = key.into_iter().map(PathBuf::from).chain(arguments.identity_files).collect();
+        let keys = key.map(PathBuf::from).into_iter().chain(arguments.identity_files);
+        let identity_files = keys.map(|key| whole(&key)).collect();
         Ok(Target { name: self.name.clone(), address, identity_files, jump: arguments.jump, through: None })
     }
 
@@ -142,6 +148,16 @@ impl Host {
         let port = text.parse().ok().filter(|port| *port != 0);
         port.map(Some).ok_or_else(|| self.bad("ansible_port", format!("`{text}` is not a port from 1 to 65535")))
     }
+}
+
+/// Returns a path that means the same wherever muster is run later: `~` is our home, and what is relative is relative to
+/// where we are, as for Ansible and ssh(1).
+fn whole(path: &Path) -> PathBuf {
+    let path = match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    };
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// What ssh(1)'s arguments say that a [`Target`] can carry.

@@ -266,6 +266,7 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
             Some("bastion"),
             "~/.ssh/id",
         ),
+        ("web1 ansible_private_key_file=/etc/keys/id", "ssh://web1", None, "/etc/keys/id"),
         ("web1 ansible_ssh_common_args='-o ProxyJump=a,b -i k -p 23 -l root'", "ssh://root@web1:23", Some("a,b"), "k"),
         (
             "web1 ansible_ssh_common_args='-oProxyCommand=\"ssh -W %h:%p -q me@jump\"'",
@@ -277,9 +278,12 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
         ("[2001:db8::1]:22", "ssh://[2001:db8::1]:22", None, ""),
     ] {
         let target = host(line).target().unwrap();
-        let found: Vec<_> = target.identity_files.iter().map(|path| path.display().to_string()).collect();
+        // They mean the same wherever muster is run later.
+        let (home, here) = (std::env::home_dir().unwrap(), std::env::current_dir().unwrap());
+        let whole = |key: &str| key.strip_prefix("~/").map_or_else(|| here.join(key), |rest| home.join(rest));
+        let keys: Vec<PathBuf> = keys.split_terminator(' ').map(whole).collect();
         assert_eq!(
-            (target.address.to_string().as_str(), target.jump.as_deref(), found.join(" ").as_str()),
+            (target.address.to_string().as_str(), target.jump.as_deref(), target.identity_files),
             (address, jump, keys),
             "{line}"
         );

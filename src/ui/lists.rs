@@ -16,6 +16,7 @@ use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
 use crate::core::why;
+use crate::plain;
 
 /// How a list is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,7 +277,7 @@ pub fn table<R: Row>(rows: &[R], view: &View) -> Result<String, BadFields> {
 /// Writes a list as JSON: an array of objects with everything that is known, on one line.
 pub fn json<R: Row>(rows: &[R]) -> String {
     let text = serde_json::to_string(rows).unwrap_or_else(|_| "[]".to_owned());
-    format!("{text}\n")
+    format!("{}\n", plain::json(&text))
 }
 
 fn hash(hash: Hash, full: bool) -> String {

@@ -2,9 +2,11 @@
 
 pub mod explain;
 pub mod lists;
+mod output;
 pub mod plan;
 mod progress;
 pub mod table;
+pub mod warnings;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -18,8 +20,13 @@ use crate::core::cluster::Snapshot;
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitName;
 use crate::core::why;
-use crate::remote::Sink;
+use crate::plain;
 
+pub use output::Passing;
+pub use output::is_written;
+pub use output::json;
+pub use output::outlive_reader;
+pub use output::result;
 pub use progress::Progress;
 
 /// Prints an error and what to do about it.
@@ -31,26 +38,27 @@ pub fn report(error: &CommandError) {
     for hint in &error.hints {
         text.push_str(&format!("Hint: {}\n", clean(hint)));
     }
-    // Nobody is left to tell if stderr is gone.
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-/// Prints a result on stdout. A reader that went away (`| head`) ends the process quietly.
-pub fn result(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        quit(0);
-    }
+    write(&text);
 }
 
 /// Prints a remark on stderr.
 pub fn remark(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", clean(text));
+    write(&format!("{}\n", clean(text)));
+}
+
+/// Prints one line on stderr, whatever is in it.
+fn say(text: &str) {
+    write(&format!("{}\n", plain::line(text)));
+}
+
+fn write(text: &str) {
+    // Nobody is left to tell if stderr is gone.
+    let _ = progress::aside(|| std::io::stderr().write_all(text.as_bytes()));
 }
 
 /// Takes out what would steer a terminal: part of what is shown comes from hosts.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    plain::text(text)
 }
 
 /// Writes an event as one line: the machine, the unit, what was done and how it ended.
@@ -61,7 +69,7 @@ pub fn line(snapshot: &Snapshot, event: &Event) -> String {
     });
     let unit = event.unit.as_ref().map(ToString::to_string);
     let words: Vec<String> = machine.into_iter().chain(unit).collect();
-    format!("{}: {}\n", words.join(" "), clean(&event.what))
+    format!("{}\n", plain::line(&format!("{}: {}", words.join(" "), event.what)))
 }
 
 /// Writes a time in the operator's time zone.
@@ -91,24 +99,7 @@ pub fn may_still_run(snapshot: &Snapshot, unit: &UnitName, now: Timestamp) -> Ve
 
 /// Writes an event to the daemon's log.
 pub fn log(snapshot: &Snapshot, event: &Event) {
-    let _ = std::io::stderr().write_all(line(snapshot, event).as_bytes());
-}
-
-/// Passes a remote command's output on as it comes.
-#[derive(Debug)]
-pub struct Passing;
-
-impl Sink for Passing {
-    fn stdout(&mut self, bytes: &[u8]) {
-        let mut out = std::io::stdout().lock();
-        if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
-            quit(0);
-        }
-    }
-
-    fn stderr(&mut self, bytes: &[u8]) {
-        let _ = std::io::stderr().write_all(bytes);
-    }
+    write(&line(snapshot, event));
 }
 
 /// Ends the process at once.

@@ -1,14 +1,16 @@
 //! Tables as fleet printed them: the layout of Go's `text/tabwriter` with tabs of eight, so that scripts which read
 //! fleet's output read this.
 
+use crate::plain;
+
 /// How wide a tab is.
 const TAB: usize = 8;
 
 /// Lays rows of cells out: cells are followed by as many tabs as align the next column, the last one by none.
 ///
-/// Control characters in a cell (a tab would be a cell of its own, an escape would reach the terminal) become spaces.
+/// A cell is one line: a tab in it would be a cell of its own.
 pub fn lay_out(rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain::line(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let longest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -27,10 +29,6 @@ pub fn lay_out(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-fn clean(cell: &str) -> String {
-    cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -84,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_cell_is_measured_in_characters_and_holds_no_control_character() {
-        assert_eq!(laid_out(&[&["ééééééé", "a\tb\u{1b}[2J\n"], &["a", "b"]]), "ééééééé→a b [2J \na→b\n");
+        assert_eq!(laid_out(&[&["ééééééé", "a\tb\u{1b}[2J\n"], &["a", "b"]]), "ééééééé→a b\u{fffd}[2J \na→b\n");
         assert_eq!(laid_out(&[]), "");
     }
 

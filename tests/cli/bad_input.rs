@@ -3,6 +3,11 @@
 use std::io::pipe;
 use std::os::unix::fs::symlink;
 
+use muster::core::cluster::Address;
+use muster::core::cluster::Machine;
+use muster::core::cluster::MachineId;
+use muster::store::layout::Slot;
+
 use super::Desk;
 use super::unit;
 use crate::hosts::run;
@@ -101,6 +106,32 @@ fn a_broken_ssh_config_is_a_usage_error_and_no_hosts_fault() {
     for args in [exec, join, &["play", "book.yaml"], &["sweep"], &["plan"]] {
         desk.fails(&with("nowhere", args), 2, &["Error: ", "nowhere"]);
     }
+}
+
+#[tokio::test]
+async fn a_name_that_a_shell_could_run_is_refused_wherever_it_stands() {
+    let desk = Desk::new();
+    desk.write("ssh_config", "Host *\n  ProxyCommand sh -c 'touch pwned' %h %r %n\n");
+    let ssh_config = ["--ssh-config", "ssh_config"];
+    for (line, named) in [
+        ("h1 ansible_host=a$(touch${IFS}pwned)", "host h1: variable `ansible_host`: \"a$(touch${IFS}pwned)\""),
+        ("h1 ansible_user=a;b", "host h1: variable `ansible_user`: \"a;b\""),
+        ("a`b`", "host a`b`: variable `ansible_host`: \"a`b`\""),
+        ("h1 ansible_ssh_common_args='-J a&b'", "h1: configuration: \"a&b\" cannot be a host's name"),
+    ] {
+        desk.write("hosts", format!("{line}\n"));
+        let said = desk.muster(&[&ssh_config[..], &["-i", "hosts", "exec", "all", "--", "true"]].concat());
+        assert!(said.code == Some(2) && said.err.contains(named), "{line}: {said:#?}");
+    }
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(1);
+    let address = Address { user: Some("x|y".to_owned()), host: "192.0.2.1".to_owned(), port: None };
+    let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
+    store.commit(vec![], vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    drop(store);
+    let args = [&ssh_config[..], &["ssh", "core-01", "true"]].concat();
+    desk.fails(&args, 2, &["Error: core-01: configuration: \"x|y\" cannot be a user's name"]);
+    assert!(!desk.path("pwned").exists());
 }
 
 #[test]

@@ -125,4 +125,65 @@ fn failover_is_set_in_the_file_too_and_within_bounds() {
     let bad = sweep("brake = 101");
     let said = String::from_utf8_lossy(&bad.stderr);
     assert!(bad.status.code() == Some(2) && said.contains("`brake` is from 1 to 100"), "{said}");
+    assert_eq!(sweep("sweep-every = 60\nlease = 180").status.code(), Some(0));
+    for (text, why) in [
+        ("sweep-every = 0", "`sweep-every` is from 1 to 28800"),
+        // It counts, or the lease would not be asked to hold three of them.
+        ("sweep-every = 60\nlease = 100", "lease"),
+    ] {
+        let bad = sweep(text);
+        let said = String::from_utf8_lossy(&bad.stderr);
+        assert!(bad.status.code() == Some(2) && said.contains(why), "{text}: {said}");
+    }
+}
+
+#[test]
+fn a_key_that_is_no_setting_is_named_and_what_it_may_have_been() {
+    let desk = Desk::new();
+    desk.write("muster.toml", "# ours\nlock-wait = 1\nfailover-limits = 2\n");
+    let hint = "Hint: Did you mean `failover-limit`?";
+    desk.fails(&["list-units"], 2, &["muster.toml: line 3: there is no setting `failover-limits`", hint]);
+    desk.write("muster.toml", "token = \"t\"\nlease = \"long\"\n");
+    desk.fails(&["list-units"], 2, &["muster.toml: ", "line 2", "lease = \"long\""]);
+    // It is a flag, and of no use in the file.
+    desk.write("muster.toml", "config = \"other.toml\"\n");
+    desk.fails(&["list-units"], 2, &["there is no setting `config`"]);
+}
+
+#[test]
+fn a_list_of_hosts_keeps_its_colons_and_is_no_path() {
+    let desk = Desk::new();
+    desk.write("a", "h1\n");
+    desk.write("b", "h2\n");
+    let list = |args: &[&str]| desk.muster(&[args, &["inventory", "list"]].concat()).ok();
+    assert_eq!(list(&["-i", "h1:2222,"]), "h1\n");
+    assert_eq!(list(&["-i", "[2001:db8::1]:22,2001:db8::2", "-i", "a"]), "2001:db8::1\n2001:db8::2\nh1\n");
+    assert_eq!(list(&["-i", "a:b"]), "h1\nh2\n");
+    let by_variable = |value: &str| run(desk.command(&["inventory", "list"]).env("MUSTER_INVENTORY", value)).ok();
+    assert_eq!(by_variable("a:b:"), "h1\nh2\n");
+    assert_eq!(by_variable("h3:22,"), "h3\n");
+    desk.write("etc/muster.toml", "inventory = [\"h1,h2:22,\", \"../b\"]\n");
+    assert_eq!(list(&["--config", "etc/muster.toml"]), "h1\nh2\n");
+    desk.write("etc/h1,h2:22,", "h4\n");
+    assert_eq!(list(&["--config", "etc/muster.toml"]), "h4\nh2\n");
+}
+
+#[test]
+fn a_tilde_is_the_home_directory_wherever_a_path_is_said() {
+    let desk = Desk::new();
+    std::fs::write(desk.home("hosts"), "h1 ansible_host=127.0.0.1\n").unwrap();
+    std::fs::write(desk.home("ssh_config"), "Host *\n  Port x\n").unwrap();
+    desk.write("a.service", unit("a"));
+    let settings = "store = \"sqlite:~/there.db\"\ninventory = [\"~/hosts\"]\nssh-config = \"~/ssh_config\"\n";
+    desk.write("etc/muster.toml", settings);
+    let flags = ["--store", "sqlite:~/there.db", "-i", "~/hosts", "--ssh-config", "~/ssh_config"];
+    for settings in [&["--config", "etc/muster.toml"][..], &flags] {
+        desk.muster(&[settings, &["submit", "a.service"]].concat()).ok();
+        assert!(desk.home("there.db").exists());
+        std::fs::remove_file(desk.home("there.db")).unwrap();
+        let place = desk.home("ssh_config").display().to_string();
+        desk.fails(&[settings, &["exec", "h1", "--", "true"]].concat(), 2, &[&format!("{place}:2: ")]);
+    }
+    let tls = ["--store", "etcds://127.0.0.1:1", "--etcd-ca-file", "~/no-ca", "list-units"];
+    desk.fails(&tls, 2, &[&desk.home("no-ca").display().to_string()]);
 }

@@ -60,6 +60,10 @@ pub(super) enum Way {
     CloseChannel,
     /// Starts the shell; at the first script it prints bytes that are no text, and then the end.
     Garbage,
+    /// Asked for a line to another host it says nothing, and answers everything else.
+    LookInVain,
+    /// Asked for a line to another host it says nothing any more.
+    HangLooking,
 }
 
 /// A host that listens on loopback. Its connections go the ways it was given, the last one from then on.
@@ -140,7 +144,7 @@ async fn serve(mut stream: TcpStream, way: Way, config: Arc<server::Config>, pri
             std::future::pending::<()>().await;
         }
         _ => {
-            let client = Client { way, print, stdin: None, told: false };
+            let client = Client { way, print, stdin: None, told: false, looking: Vec::new() };
             if let Ok(session) = server::run_stream(config, stream, client).await {
                 let _ = session.await;
             }
@@ -153,6 +157,8 @@ struct Client {
     print: String,
     stdin: Option<ChildStdin>,
     told: bool,
+    /// What is not answered.
+    looking: Vec<ChannelOpenHandle>,
 }
 
 impl server::Handler for Client {
@@ -174,6 +180,24 @@ impl server::Handler for Client {
         _: &mut Session,
     ) -> Result<(), russh::Error> {
         reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), russh::Error> {
+        match self.way {
+            Way::LookInVain => self.looking.push(reply),
+            Way::HangLooking => std::future::pending().await,
+            _ => {}
+        }
         Ok(())
     }
 

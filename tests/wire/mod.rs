@@ -5,4 +5,5 @@ mod lease;
 mod real;
 mod sshd;
 mod trips;
+mod typed;
 pub(crate) mod visit;

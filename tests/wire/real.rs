@@ -287,6 +287,18 @@ async fn known_hosts_is_believed_hashed_and_with_revoked_keys_and_grows_when_it_
     assert_eq!(failure.kind, FailureKind::HostKey);
     assert!(failure.detail.ends_with(&format!("was revoked: {}:2", known.display())), "{failure}");
 
+    // A file of such keys is believed as well, and without it no host is.
+    let list = format!("{key}RevokedHostKeys {}\n", sshd.path("ecdsa.pub").display());
+    fs::write(&known, "").unwrap();
+    sshd.know(&format!("[127.0.0.1]:{}", sshd.port), "ecdsa.pub");
+    let failure = log_in(sshd.options(&list), &sshd.target()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::HostKey);
+    assert!(failure.detail.ends_with(&format!("was revoked: {}:1", sshd.path("ecdsa.pub").display())), "{failure}");
+    let list = list.replace("ecdsa.pub", "nowhere");
+    let failure = log_in(sshd.options(&list), &sshd.target()).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Configure, FailureKind::Local));
+    assert!(failure.detail.contains("nowhere"), "{failure}");
+
     fs::remove_file(&known).unwrap();
     let strict = |strict| Options { strict: Some(strict), ..sshd.options(&key) };
     assert!(log_in(strict(StrictHostKey::Yes), &sshd.target()).await.is_err());

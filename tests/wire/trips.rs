@@ -265,3 +265,16 @@ async fn a_panic_on_the_way_to_a_host_ends_that_trip_alone() {
     assert!(visit(&ssh, &host, LONG).await.is_ok());
     assert_eq!(host.connections.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn a_neighbour_that_hangs_is_at_fault_itself_and_one_that_answers_has_seen_nobody() {
+    for (way, expected) in [(Way::LookInVain, Ok(false)), (Way::HangLooking, Err(FailureKind::Silent))] {
+        let neighbour = FakeHost::start(&[way]).await;
+        let ssh = Ssh::new(neighbour.options(Deadlines::default()));
+        let began = Instant::now();
+        let answer = ssh.reaches(&neighbour.target(), &target(1), SHORT).await;
+        assert_eq!(answer.as_ref().copied().map_err(|failure| failure.kind), expected, "{way:?}: {answer:?}");
+        assert!(answer.map_or_else(|failure| failure.host == "core-01", |_| true));
+        assert!(began.elapsed() < SHORT + Duration::from_secs(1), "the core waits for a second more and no longer");
+    }
+}

@@ -68,6 +68,16 @@ pub(super) fn parse(line: &str) -> Result<Option<(Marker, Names, PublicKey)>, St
     Ok(Some((marker, names, read_key(algorithm, blob)?)))
 }
 
+/// Reads a line that is a public key and perhaps a comment; `None` for an empty one or a comment alone.
+pub(super) fn parse_key(line: &str) -> Result<Option<PublicKey>, String> {
+    let mut words = line.split_ascii_whitespace();
+    match (words.next().filter(|word| !word.starts_with('#')), words.next()) {
+        (None, _) => Ok(None),
+        (Some(algorithm), Some(blob)) => read_key(algorithm, blob).map(Some),
+        (Some(_), None) => Err("it is no public key".to_owned()),
+    }
+}
+
 fn read_names(text: &str) -> Result<Names, String> {
     if !text.starts_with('|') {
         return Ok(Names::Patterns(text.split(',').map(str::to_ascii_lowercase).collect()));

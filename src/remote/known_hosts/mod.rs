@@ -144,6 +144,29 @@ impl KnownHosts {
         Ok(known)
     }
 
+    /// Adds files of keys that no host may have (`RevokedHostKeys`), one to a line. Not to know which those are is an error.
+    pub fn without<'a>(mut self, files: impl IntoIterator<Item = &'a Path>) -> Result<Self, Unreadable> {
+        for file in files {
+            let wrong = |why: String| Unreadable { file: file.to_path_buf(), why };
+            let bytes = fs::read(file).map_err(|error| wrong(error.to_string()))?;
+            if bytes.starts_with(b"SSHKRL\n\0") {
+                return Err(wrong(
+                    "it is a KRL, and muster reads revoked keys one to a line: put their public halves there"
+                        .to_owned(),
+                ));
+            }
+            let text = String::from_utf8(bytes).map_err(|_| wrong("it is not text".to_owned()))?;
+            let file: Arc<Path> = file.into();
+            for (number, text) in text.lines().enumerate() {
+                let place = Place { file: file.clone(), line: number + 1 };
+                let key = line::parse_key(text).map_err(|what| wrong(format!("line {}: {what}", place.line)))?;
+                let names = Names::Patterns(vec!["*".to_owned()]);
+                self.entries.extend(key.map(|key| Entry { place, marker: Marker::Revoked, names, key }));
+            }
+        }
+        Ok(self)
+    }
+
     /// Adds the lines of a file. A line that does not parse is passed over with a warning, as in OpenSSH.
     fn take(&mut self, file: &Path, text: &str) {
         let file: Arc<Path> = file.into();

@@ -44,6 +44,26 @@ fn a_key_is_trusted_where_it_is_named_and_only_there() {
 }
 
 #[test]
+fn a_file_of_revoked_keys_counts_for_every_host_and_one_that_is_not_understood_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("revoked");
+    let without = || known(&format!("core-01 {ED_A}\n")).without([file.as_path()]);
+    assert!(without().unwrap_err().to_string().contains("/revoked: No such file"));
+    fs::write(&file, format!("# gone\n\n{ECDSA} comment\n{ED_A}\n")).unwrap();
+    let place = Place { file: file.as_path().into(), line: 4 };
+    assert_eq!(without().unwrap().judge(&host(), &key(ED_A)), Verdict::Revoked(place));
+    for (text, why) in [
+        (format!("{ECDSA}\n{}\n", &ED_A[..40]), "line 2: its ssh-ed25519 key does not parse"),
+        ("core-01\n".to_owned(), "line 1: it is no public key"),
+        ("SSHKRL\n\0\0\0\0\x01".to_owned(), "it is a KRL"),
+    ] {
+        fs::write(&file, &text).unwrap();
+        let error = without().unwrap_err().to_string();
+        assert!(error.contains(why), "{text:?}: {error}");
+    }
+}
+
+#[test]
 fn tabs_comments_empty_lines_and_carriage_returns_keep_line_numbers_right() {
     let text = format!("# hosts\r\n\r\n\tdb\t{ECDSA}\r\n  core-01\t  {ED_A} comment here\r\n");
     assert_eq!(judge(&text), Verdict::Trusted(at(4)));

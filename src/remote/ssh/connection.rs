@@ -30,7 +30,6 @@ use super::auth;
 use super::destination::Destination;
 use super::failure::At;
 use super::failure::hint;
-use super::failure::tame;
 use super::host_key::Broken;
 use super::host_key::Client;
 use super::host_key::KeyCheck;
@@ -42,6 +41,7 @@ use super::options::Options;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
+use crate::plain;
 
 /// Session channels at once on one connection; sshd(8) allows ten (`MaxSessions`), and others may share the account.
 const SESSIONS: usize = 8;
@@ -184,6 +184,13 @@ impl Connection {
         }
     }
 
+    /// Waits for a sign of life, as long as that takes.
+    pub(super) async fn answers(&self, at: At<'_>) -> Result<(), Failure> {
+        let sent = self.handle.send_ping().await;
+        // The library says yes, too, when the session has ended meanwhile.
+        if sent.is_ok() && self.is_usable() { Ok(()) } else { Err(self.lost(at, "the connection was closed")) }
+    }
+
     /// Takes leave, as long as that takes.
     pub(super) async fn leave(&self) {
         self.give_up();
@@ -278,7 +285,7 @@ fn refused(error: &Broken, heard: &Heard, why: &Why, at: At<'_>) -> Failure {
         Broken::Ssh(error) => error,
     };
     let mut failure = at.ssh(error);
-    let said = tame(&heard.bytes());
+    let said = plain::words(&heard.bytes());
     let throttled = ["", "SSH-", "Exceeded MaxStartups", "Not allowed at this time"];
     if failure.kind == FailureKind::Reset && !heard.past_greeting() {
         // Hanging up at the door is how sshd limits connections; whatever else does so says something first.

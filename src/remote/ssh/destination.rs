@@ -16,6 +16,7 @@ use crate::remote::ssh_config::HostConfig;
 use crate::remote::ssh_config::Names;
 use crate::remote::ssh_config::Proxy;
 use crate::remote::ssh_config::Query;
+use crate::remote::ssh_config::fit;
 
 /// How many jump hosts may stand in a row.
 const MAX_HOPS: usize = 8;
@@ -51,6 +52,8 @@ pub(super) struct Destination {
     pub(super) user_known_hosts: Vec<PathBuf>,
     /// The system's.
     pub(super) global_known_hosts: Vec<PathBuf>,
+    /// Files of keys that no host may have.
+    pub(super) revoked_host_keys: Vec<PathBuf>,
 }
 
 impl Destination {
@@ -88,10 +91,13 @@ enum Nowhere {
     Circle,
     #[error("{0:?} cannot be the name of a host or a user")]
     BadName(String),
+    #[error("{0}")]
+    Unfit(String),
 }
 
 fn find(target: &Target, config: &Config, options: &Options, seen: &mut Vec<String>) -> Result<Destination, Nowhere> {
     let address = &target.address;
+    fit::host(&address.host).and(address.user.as_deref().map_or(Ok(()), fit::user)).map_err(Nowhere::Unfit)?;
     let mut host = config.resolve(&query(target, options))?;
     if let Some(strict) = options.strict {
         host.strict = strict;
@@ -130,6 +136,7 @@ fn find(target: &Target, config: &Config, options: &Options, seen: &mut Vec<Stri
         agent,
         user_known_hosts: paths(&host.user_known_hosts)?,
         global_known_hosts: paths(&host.global_known_hosts)?,
+        revoked_host_keys: paths(&host.revoked_host_keys)?,
         config: host,
     })
 }

@@ -103,10 +103,3 @@ fn plain(error: &io::Error) -> String {
 fn seconds(limit: Duration) -> String {
     if limit.subsec_millis() == 0 { format!("{} s", limit.as_secs()) } else { format!("{} ms", limit.as_millis()) }
 }
-
-/// Makes text that a host sent fit for a message: one line, no control characters, at most 200 characters.
-pub(super) fn tame(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
-}

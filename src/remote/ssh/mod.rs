@@ -61,6 +61,10 @@ use crate::core::evidence::Phase;
 /// Handshakes at once through one jump host: sshd(8) there drops more than ten newcomers (`MaxStartups`).
 const THROUGH_ONE_JUMP: usize = 8;
 
+/// How long a host that looked at another in vain has to show that it is well itself. Together with the time that the core
+/// gives it to look it is less than the core waits.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(750);
+
 /// A destination and what we have there.
 struct Host {
     destination: Destination,
@@ -80,8 +84,8 @@ struct Hosts {
     destinations: HashMap<Destination, Arc<Host>>,
 }
 
-/// known_hosts files that were read, and how they looked then: size and time of change.
-type Library = HashMap<Vec<PathBuf>, (Vec<Option<(u64, std::time::SystemTime)>>, Arc<KnownHosts>)>;
+/// known_hosts files that were read, those of revoked keys, and how all of them looked then: size and time of change.
+type Library = HashMap<(Vec<PathBuf>, Vec<PathBuf>), (Vec<Option<(u64, std::time::SystemTime)>>, Arc<KnownHosts>)>;
 
 /// The way to the hosts over SSH.
 pub struct Ssh {
@@ -193,20 +197,24 @@ impl Ssh {
 
     /// Puts together what a host's key is judged by.
     fn key_check(&self, destination: &Destination, name: &str) -> Result<KeyCheck, Failure> {
-        let at = At { host: name, phase: Phase::KeyExchange };
+        let at = At { host: name, phase: Phase::Configure };
         let files: Vec<PathBuf> =
             destination.user_known_hosts.iter().chain(&destination.global_known_hosts).cloned().collect();
+        let revoked = &destination.revoked_host_keys;
         let looks: Vec<_> = files
             .iter()
+            .chain(revoked)
             .map(|file| std::fs::metadata(file).ok().and_then(|about| Some((about.len(), about.modified().ok()?))))
             .collect();
         let mut library = self.library.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match library.get(&files) {
+        let book = (files, revoked.clone());
+        let known = match library.get(&book) {
             Some((then, known)) if *then == looks => known.clone(),
             _ => {
-                let known = KnownHosts::read(files.iter().map(PathBuf::as_path)).map_err(|error| at.local(error))?;
-                let known = Arc::new(known);
-                library.insert(files, (looks, known.clone()));
+                let known = KnownHosts::read(book.0.iter().map(PathBuf::as_path));
+                let known = known.and_then(|known| known.without(book.1.iter().map(PathBuf::as_path)));
+                let known = Arc::new(known.map_err(|error| at.local(error))?);
+                library.insert(book, (looks, known.clone()));
                 known
             }
         };
@@ -340,18 +348,24 @@ impl Remote for Ssh {
     async fn reaches(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure> {
         let HostConfig { hostname: host, port, .. } = self.host(target)?.destination.config.clone();
         let way = self.host(via)?;
-        let connection = self.connection(&way, &via.name).await?;
         let at = At { host: &via.name, phase: Phase::Run };
-        let look = async {
-            match connection.tunnel(&host, port).await {
-                Ok(mut line) => Ok(greets(&mut line).await),
-                Err(Tunnel::NoWay) => Ok(false),
-                Err(Tunnel::Forbidden) => look::from_shell(&connection, &host, port, limit, &via.name).await,
-                Err(Tunnel::Lost) => Err(connection.lost(at, "the connection was closed")),
+        let answer = async {
+            let connection = self.connection(&way, &via.name).await?;
+            let look = async {
+                match connection.tunnel(&host, port).await {
+                    Ok(mut line) => Ok(greets(&mut line).await),
+                    Err(Tunnel::NoWay) => Ok(false),
+                    Err(Tunnel::Forbidden) => look::from_shell(&connection, &host, port, limit, &via.name).await,
+                    Err(Tunnel::Lost) => Err(connection.lost(at, "the connection was closed")),
+                }
+            };
+            match tokio::time::timeout(limit, look).await {
+                Ok(answer) => answer,
+                // That nothing comes from over there within the limit is an answer, if the one who looks is well.
+                Err(_) => connection.answers(at).await.map(|()| false),
             }
         };
-        // That nothing comes from over there within the limit is an answer.
-        tokio::time::timeout(limit, look).await.unwrap_or(Ok(false))
+        at.within(limit + SIGN_OF_LIFE, answer).await
     }
 
     async fn forget(&self, target: &Target) {

@@ -1,5 +1,6 @@
 //! An interactive session: the caller's terminal, made raw for as long as it lasts, and put back on every path.
 
+use std::io;
 use std::io::IsTerminal as _;
 use std::io::Read as _;
 use std::os::fd::AsFd;
@@ -54,7 +55,8 @@ pub(super) async fn interact(
 ) -> Result<Exit, Failure> {
     let at = At { host, phase: Phase::Shell };
     let stdin = std::io::stdin();
-    let terminal = stdin.is_terminal();
+    // A command's stdout and stderr stay apart, and as they are.
+    let terminal = command.is_none() && stdin.is_terminal();
     at.within(limit, start(session, command, terminal.then_some(kind), at)).await?;
     let raw = if terminal { Some(Raw::new(&stdin).map_err(|error| at.local(error))?) } else { None };
     let exit = relay(session, At { host, phase: Phase::Run }).await;
@@ -108,8 +110,15 @@ async fn relay(session: &mut Session, at: At<'_>) -> Result<Exit, Failure> {
     loop {
         tokio::select! {
             message = session.wait() => match message {
-                Some(ChannelMsg::Data { data }) => put(&mut out, &data, at).await?,
-                Some(ChannelMsg::ExtendedData { data, .. }) => put(&mut err, &data, at).await?,
+                Some(ChannelMsg::Data { data }) => {
+                    // Whoever read it has seen enough.
+                    if !put(&mut out, &data, at).await? {
+                        return Ok(Exit::Code(0));
+                    }
+                }
+                Some(ChannelMsg::ExtendedData { data, .. }) => {
+                    put(&mut err, &data, at).await?;
+                }
                 Some(ChannelMsg::ExitStatus { exit_status }) => exit = Some(Exit::Code(exit_status)),
                 Some(ChannelMsg::ExitSignal { signal_name, .. }) => exit = Some(Exit::Signal(name(&signal_name))),
                 Some(ChannelMsg::Close) | None => break,
@@ -127,12 +136,17 @@ async fn relay(session: &mut Session, at: At<'_>) -> Result<Exit, Failure> {
     exit.ok_or_else(|| session.connection.lost(at, "the host closed the channel"))
 }
 
-async fn put<W: tokio::io::AsyncWrite + Unpin>(to: &mut W, bytes: &[u8], at: At<'_>) -> Result<(), Failure> {
+/// Passes bytes on, and says whether there is still somebody who takes them.
+async fn put<W: tokio::io::AsyncWrite + Unpin>(to: &mut W, bytes: &[u8], at: At<'_>) -> Result<bool, Failure> {
     let wrote = async {
         to.write_all(bytes).await?;
         to.flush().await
     };
-    wrote.await.map_err(|error| at.local(error))
+    match wrote.await {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(at.local(error)),
+    }
 }
 
 fn listen(kind: SignalKind, at: At<'_>) -> Result<Signal, Failure> {

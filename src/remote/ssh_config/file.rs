@@ -4,6 +4,8 @@
 
 use std::fs;
 use std::io;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -54,6 +56,8 @@ pub(super) struct Roots {
     pub(super) home: Option<PathBuf>,
     /// `~/.ssh` for a user's file, `/etc/ssh` for the system's.
     pub(super) relative: PathBuf,
+    /// Set where nobody but us and root may be able to write, as for all that `~/.ssh/config` includes.
+    pub(super) private: bool,
 }
 
 /// Reads a file and all it includes. A file that is not there has no lines.
@@ -62,8 +66,8 @@ pub(super) fn read(path: &Path, roots: &Roots) -> Result<Vec<Line>, ConfigError>
 }
 
 fn read_at(path: &Path, roots: &Roots, depth: usize) -> Result<Vec<Line>, ConfigError> {
-    let text = match fs::read(path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+    let text = match read_text(path, roots.private) {
+        Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(ConfigError::Unreadable { file: path.to_path_buf(), why: error.to_string() }),
     };
@@ -87,6 +91,20 @@ fn read_at(path: &Path, roots: &Roots, depth: usize) -> Result<Vec<Line>, Config
         lines.push(Line { place, what });
     }
     Ok(lines)
+}
+
+/// Reads a file. A private one that somebody else could have written is not believed: it may name programs to run and
+/// keys to trust.
+fn read_text(path: &Path, private: bool) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let about = file.metadata()?;
+    let ours = about.uid() == 0 || about.uid() == rustix::process::getuid().as_raw();
+    if private && !(ours && about.mode() & 0o022 == 0) {
+        return Err(io::Error::other("others may write to it: chmod 600 it, and chown it to yourself"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn included(patterns: &[String], roots: &Roots, depth: usize) -> Result<Vec<Vec<Line>>, ConfigError> {

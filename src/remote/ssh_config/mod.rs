@@ -4,6 +4,7 @@
 
 mod expand;
 mod file;
+pub(crate) mod fit;
 mod resolve;
 mod words;
 
@@ -135,6 +136,8 @@ pub struct HostConfig {
     pub user_known_hosts: Vec<String>,
     /// The system's known_hosts files.
     pub global_known_hosts: Vec<String>,
+    /// Files of keys that no host may have.
+    pub revoked_host_keys: Vec<String>,
     /// The name to look up in them.
     pub host_key_alias: Option<String>,
     /// What to do with an unknown host key.
@@ -161,10 +164,10 @@ impl Config {
         let mut lines = Vec::new();
         if let Some(home) = home {
             let path = home.join(".ssh/config");
-            private(&path)?;
-            lines.push(file::read(&path, &user_roots(Some(home)))?);
+            lines.push(file::read(&path, &Roots { private: true, ..user_roots(Some(home)) })?);
         }
-        let system = Roots { home: home.map(Path::to_path_buf), relative: PathBuf::from("/etc/ssh") };
+        let relative = PathBuf::from("/etc/ssh");
+        let system = Roots { home: home.map(Path::to_path_buf), relative, private: false };
         lines.push(file::read(Path::new("/etc/ssh/ssh_config"), &system)?);
         Ok(Self { lines })
     }
@@ -183,17 +186,5 @@ impl Config {
 
 fn user_roots(home: Option<&Path>) -> Roots {
     let relative = home.map_or_else(|| PathBuf::from("/"), |home| home.join(".ssh"));
-    Roots { home: home.map(Path::to_path_buf), relative }
-}
-
-/// Refuses a file that somebody else could have written: it may name programs to run and keys to trust.
-fn private(path: &Path) -> Result<(), ConfigError> {
-    use std::os::unix::fs::MetadataExt as _;
-    let Ok(about) = std::fs::metadata(path) else { return Ok(()) };
-    let ours = about.uid() == 0 || about.uid() == rustix::process::getuid().as_raw();
-    if ours && about.mode() & 0o022 == 0 {
-        return Ok(());
-    }
-    let why = "others may write to it: chmod 600 it, and chown it to yourself".to_owned();
-    Err(ConfigError::Unreadable { file: path.to_path_buf(), why })
+    Roots { home: home.map(Path::to_path_buf), relative, private: false }
 }

@@ -59,6 +59,7 @@ struct State {
     no_jump: bool,
     user_known_hosts: Option<Vec<String>>,
     global_known_hosts: Option<Vec<String>>,
+    revoked_host_keys: Option<Vec<String>>,
     host_key_alias: Option<String>,
     strict: Option<StrictHostKey>,
     hash_known_hosts: Option<bool>,
@@ -90,12 +91,17 @@ impl State {
     /// Says whether all criteria of a `Match` fit. All of them are read, so that a mistake never goes unnoticed.
     fn fits(&mut self, criteria: &[String], place: &Place, query: &Query<'_>, host: &str) -> Result<bool, ConfigError> {
         let mut words = criteria.iter().flat_map(|word| word.splitn(2, '=')).filter(|word| !word.is_empty());
-        let mut fits = true;
+        let (mut fits, mut count) = (true, 0);
         while let Some(word) = words.next() {
             let (negated, name) = word.strip_prefix('!').map_or((false, word), |name| (true, name));
+            count += 1;
+            // As in OpenSSH, for `final all`.
+            if name.eq_ignore_ascii_case("all") && (count > 2 || words.next().is_some()) {
+                return Err(place.error("Match all stands alone, or after one other criterion"));
+            }
             let mut list = || words.next().ok_or_else(|| place.error(format!("Match {name} says nothing")));
             let one = match name.to_ascii_lowercase().as_str() {
-                "all" => !negated,
+                "all" => true,
                 "final" => {
                     self.wants_final = true;
                     self.last
@@ -149,6 +155,7 @@ impl State {
             "proxycommand" => keep(&mut self.proxy, || Ok(command(first))),
             "userknownhostsfile" => keep(&mut self.user_known_hosts, || Ok(arguments.to_vec())),
             "globalknownhostsfile" => keep(&mut self.global_known_hosts, || Ok(arguments.to_vec())),
+            "revokedhostkeys" => keep(&mut self.revoked_host_keys, || Ok(arguments.to_vec())),
             "hostkeyalias" => keep(&mut self.host_key_alias, || Ok(first.to_owned())),
             "stricthostkeychecking" => keep(&mut self.strict, || first.parse()),
             "hashknownhosts" => keep(&mut self.hash_known_hosts, || flag(first)),
@@ -181,6 +188,7 @@ impl State {
             global_known_hosts: self
                 .global_known_hosts
                 .unwrap_or_else(|| usual(["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"])),
+            revoked_host_keys: self.revoked_host_keys.unwrap_or_default(),
             host_key_alias: self.host_key_alias,
             strict: self.strict.unwrap_or_default(),
             hash_known_hosts: self.hash_known_hosts.unwrap_or(false),

@@ -44,6 +44,9 @@ fn dump(host: &HostConfig) -> Vec<String> {
         format!("serveralivecountmax {}", host.alive_count),
         format!("hashknownhosts {}", yes_no(host.hash_known_hosts)),
     ];
+    lines.extend(
+        host.revoked_host_keys.iter().filter(|file| *file != "none").map(|file| format!("revokedhostkeys {file}")),
+    );
     lines.extend(host.identity_files.iter().map(|file| format!("identityfile {file}")));
     lines.extend(host.certificate_files.iter().map(|file| format!("certificatefile {file}")));
     lines.extend(host.host_key_alias.iter().map(|alias| format!("hostkeyalias {alias}")));
@@ -85,6 +88,7 @@ fn ask_ssh(path: &Path, query: &Query<'_>) -> Option<Vec<String>> {
             "identityfile",
             "certificatefile",
             "hostkeyalias",
+            "revokedhostkeys",
             "identityagent",
             "proxyjump",
             "proxycommand",
@@ -172,6 +176,7 @@ fn setting() -> impl Strategy<Value = String> {
         prop_oneof![Just("nc \"%h\" %p"), Just("none")].prop_map(|command| format!("ProxyCommand {command}")),
         prop_oneof![Just("/k1 /k2"), Just("/k3"), Just("none")].prop_map(|files| format!("UserKnownHostsFile {files}")),
         prop_oneof![Just("alias"), Just("other")].prop_map(|alias| format!("HostKeyAlias {alias}")),
+        prop_oneof![Just("/revoked"), Just("/krl"), Just("none")].prop_map(|file| format!("RevokedHostKeys {file}")),
         prop_oneof![Just("yes"), Just("no"), Just("off"), Just("accept-new"), Just("ask")]
             .prop_map(|strict| format!("StrictHostKeyChecking {strict}")),
         prop_oneof![Just("5"), Just("1m30s"), Just("2M"), Just("none")]
@@ -191,7 +196,8 @@ fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         2 => proptest::collection::vec(pattern(), 1..4).prop_map(|patterns| format!("Host {}", patterns.join(" "))),
         2 => proptest::collection::vec(criterion(), 1..3).prop_map(|criteria| format!("Match {}", criteria.join(" "))),
-        1 => prop_oneof![Just("Match all"), Just("Match final all")].prop_map(str::to_owned),
+        1 => prop_oneof![Just("Match all"), Just("Match !all"), Just("Match final all"), Just("Match final !all")]
+            .prop_map(str::to_owned),
         9 => setting(),
     ]
 }
@@ -281,6 +287,43 @@ fn a_file_that_others_may_write_to_is_not_believed() {
     fs::write(&path, "Port 1\n").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
     assert!(matches!(Config::usual(Some(home.path())), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn match_all_negated_matches_nothing_and_stands_alone() {
+    assert_eq!(resolve("Match !all\n Port 1\n").port, 22);
+    for (text, told) in [
+        ("Match all host core-01\n Port 1\n", false),
+        ("Match !all host core-01\n Port 1\n", false),
+        ("Match user root host core-01 all\n Port 1\n", false),
+        ("Match host core-01 all\n Port 1\n", true),
+    ] {
+        let ours = config(text).and_then(|config| config.resolve(&QUERY));
+        assert_eq!(ours.as_ref().is_ok_and(|host| host.port == 1), told, "{text}: {ours:?}");
+        if has_ssh() {
+            compare(&format!("{text}{FOOT}"), &QUERY);
+        }
+    }
+}
+
+#[test]
+fn what_a_users_file_includes_must_be_as_private_as_that_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let ssh = home.path().join(".ssh");
+    fs::create_dir_all(&ssh).unwrap();
+    for (name, text) in [("config", "Include more\n"), ("more", "Include most\n"), ("most", "Port 1\n")] {
+        fs::write(ssh.join(name), text).unwrap();
+        fs::set_permissions(ssh.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    assert_eq!(Config::usual(Some(home.path())).unwrap().resolve(&QUERY).unwrap().port, 1);
+    for mode in [0o660, 0o602] {
+        fs::set_permissions(ssh.join("most"), fs::Permissions::from_mode(mode)).unwrap();
+        let error = Config::usual(Some(home.path())).unwrap_err().to_string();
+        assert!(error.contains("/.ssh/most: others may write to it"), "{error}");
+        // As for `ssh -F`, a file that is named is its owner's business.
+        assert!(Config::only(&ssh.join("config"), Some(home.path())).is_ok());
+    }
 }
 
 #[test]

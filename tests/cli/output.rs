@@ -1,0 +1,171 @@
+//! What comes out: results and nothing else on stdout, warnings beside them, and nothing that steers a terminal.
+
+use std::fs::File;
+use std::io::pipe;
+use std::process::Stdio;
+
+use muster::core::cluster::Address;
+use muster::core::cluster::Machine;
+use muster::core::cluster::MachineId;
+use muster::core::cluster::UnitState;
+use muster::core::unit::UnitName;
+use muster::store::layout::Slot;
+use serde_json::Value;
+use serde_json::json;
+
+use super::Desk;
+use super::unit;
+use crate::hosts::Said;
+use crate::hosts::run;
+
+/// Runs muster with its stdout going there.
+fn printing_to(desk: &Desk, out: impl Into<Stdio>, args: &[&str]) -> Said {
+    let child = desk.command(args).stdout(out).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    Said { code: output.status.code(), out: String::new(), err: String::from_utf8_lossy(&output.stderr).into_owned() }
+}
+
+#[test]
+fn a_warning_is_said_once_by_name_whoever_else_reads_the_same_file() {
+    let desk = Desk::new();
+    desk.write("known", "@revoked * ssh-ed25519 AAAA\u{9b}31m\nh1 ssh-ed25519 !\n");
+    desk.write("ssh_config", format!("Host *\n UserKnownHostsFile {}\n", desk.path("known").display()));
+    let host = |number| format!("h{number} ansible_host=127.0.0.1 ansible_port=1\n");
+    desk.write("hosts", (1..4).map(host).collect::<String>());
+    let args = ["-i", "hosts", "--ssh-config", "ssh_config", "exec", "all", "--", "true"];
+    let said = desk.muster(&args);
+    let warnings: Vec<&str> = said.err.lines().filter(|line| line.starts_with("Warning: ")).collect();
+    assert_eq!(warnings.len(), 2, "{said:#?}");
+    for (line, warning) in (1..).zip(&warnings) {
+        assert!(warning.contains(&format!("/known:{line}: ")) && warning.ends_with("the line is passed over"));
+        assert!(!warning.contains(char::is_control), "{warning:?}");
+    }
+    assert_eq!(said.code, Some(4));
+    let quiet = run(desk.command(&args).env("MUSTER_LOG", "off"));
+    assert!(!quiet.err.contains("Warning: "), "{quiet:#?}");
+    let wrong = run(desk.command(&["list-units"]).env("MUSTER_LOG", "muster=loud"));
+    assert!(wrong.code == Some(2) && wrong.err.starts_with("Error: MUSTER_LOG: "), "{wrong:#?}");
+}
+
+#[test]
+fn what_changes_things_goes_on_when_nobody_reads_and_what_shows_ends() {
+    let desk = Desk::new();
+    for (name, expected) in [("a", Some(0)), ("b", Some(1))] {
+        desk.write("unit.service", unit(name));
+        let file = format!("{name}.service");
+        std::fs::rename(desk.path("unit.service"), desk.path(&file)).unwrap();
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let out = if name == "a" { Stdio::from(writer) } else { Stdio::from(full) };
+        let said = printing_to(&desk, out, &["submit", "a.service", &file]);
+        assert_eq!(said.code, expected, "{said:#?}");
+        let complaint = "Error: cannot write to stdout: No space left on device (os error 28)\n";
+        assert_eq!(said.err, if name == "a" { "" } else { complaint });
+        assert_eq!(desk.muster(&["cat", name]).ok(), unit(name), "it was done all the same");
+    }
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let said = printing_to(&desk, full, &["list-unit-files"]);
+    assert!(said.code == Some(1) && said.err.starts_with("Error: cannot write to stdout: "), "{said:#?}");
+}
+
+/// Runs muster, which must print one JSON document and nothing else, and returns it.
+#[track_caller]
+fn document(desk: &Desk, args: &[&str]) -> Value {
+    let said = desk.muster(&[args, &["-o", "json"]].concat());
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{args:?}: {error}: {said:#?}"))
+}
+
+/// Puts a machine that nobody answers for into the desk's cluster.
+async fn machine(desk: &Desk, number: u128) -> MachineId {
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(number);
+    let address = "ssh://root@127.0.0.1:1".parse().unwrap();
+    let machine = Machine { id, name: format!("core-0{number}"), address, ..Machine::default() };
+    store.commit(vec![], vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn json_is_one_document_and_nothing_else() {
+    let desk = Desk::new();
+    let id = machine(&desk, 1).await;
+    desk.write("a.service", unit("a"));
+    desk.write("g.service", unit("g") + "[X-Fleet]\nGlobal=true\n");
+    let told = document(&desk, &["start", "--no-block", "a.service", "g.service"]);
+    let expected = json!([
+        {"unit": "a.service", "state": "inactive", "machine": null},
+        {"unit": "g.service", "state": "inactive", "machine": null},
+        {"unit": "a.service", "triggered": "start", "global": false},
+        {"unit": "g.service", "triggered": "start", "global": true},
+    ]);
+    assert_eq!(told, expected);
+    let said = desk.muster(&["stop", "--no-block", "a", "g"]).ok();
+    assert_eq!(said, "Triggered unit a.service stop\nTriggered global unit g.service stop\n");
+    let expected = |cordoned| json!({"machine": id, "name": "core-01", "cordoned": cordoned});
+    assert_eq!(document(&desk, &["cordon", "core-01"]), expected(true));
+    assert_eq!(document(&desk, &["uncordon", "core-01"]), expected(false));
+    assert!(document(&desk, &["drain", "--no-block", "core-01"]).is_array());
+    assert!(document(&desk, &["leave", "--force", "core-01"]).is_array());
+    desk.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1\n");
+    assert_eq!(document(&desk, &["-i", "hosts", "join"]), json!([]));
+    let made = document(&desk, &["discovery", "new", "--size", "3"]);
+    assert!(made["size"] == 3 && made["token"].as_str().unwrap().len() == 32, "{made}");
+}
+
+#[tokio::test]
+async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
+    let desk = Desk::new();
+    desk.write("g.service", unit("g") + "[X-Fleet]\nGlobal=true\n");
+    desk.muster(&["submit", "g.service"]).ok();
+    desk.fails(&["status", "g"], 1, &["Error: Unit g.service does not appear to be loaded."]);
+    for number in [1, 2] {
+        let id = machine(&desk, number).await;
+        let (store, keys) = desk.store().await;
+        let unit: UnitName = "g.service".parse().unwrap();
+        let state =
+            json!({"load": "loaded", "active": "active", "sub": "running", "hash": "0".repeat(40), "launched": true});
+        let state: UnitState = serde_json::from_value(state).unwrap();
+        store.commit(vec![], vec![keys.put(&Slot::State(unit, id), &state)]).await.unwrap();
+    }
+    // Nobody is there, and each is asked all the same.
+    let said = desk.muster(&["status", "g"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(3), "\n"), "{said:#?}");
+    assert!(
+        said.err.contains("Error: core-01: connect: ") && said.err.contains("Error: core-02: connect: "),
+        "{said:#?}"
+    );
+    let hint = "Hint: `muster ssh MACHINE journalctl -u g.service` shows it on one machine.";
+    desk.fails(&["journal", "g"], 1, &["Error: Unable to retrieve journal of global unit g.service.\n", hint]);
+}
+
+#[tokio::test]
+async fn what_others_wrote_steers_no_terminal() {
+    let desk = Desk::new();
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(1);
+    let address: Address = "ssh://root@192.0.2.1".parse().unwrap();
+    let machine = Machine { id, name: "core\u{1b}]0;\u{9b}31m".to_owned(), address, ..Machine::default() };
+    store.commit(vec![], vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    drop(store);
+    desk.write("a.service", unit("a\u{9b}31m"));
+    desk.muster(&["submit", "a.service"]).ok();
+    let down = id.to_string();
+    for args in
+        [&["list-machines", "--fields", "name"][..], &["simulate", "--down", &down], &["machine", "show", &down]]
+    {
+        let said = desk.muster(args).ok();
+        assert!(said.contains("core\u{fffd}]0;\u{fffd}31m"), "{args:?}: {said:?}");
+        let said = desk.muster(&[args, &["-o", "json"]].concat()).ok();
+        assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{args:?}: {said:?}");
+        serde_json::from_str::<Value>(&said).unwrap();
+    }
+    // What was submitted comes back as it was, but not on a terminal.
+    assert_eq!(desk.muster(&["cat", "a"]).ok(), unit("a\u{9b}31m"));
+    let muster = env!("CARGO_BIN_EXE_muster");
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--command", &format!("{muster} cat a"), "/dev/null"]);
+    script.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", desk.home("")).stdin(Stdio::null());
+    let shown = run(script.current_dir(desk.path("")));
+    assert!(shown.out.contains("Description=a\u{fffd}31m"), "{shown:#?}");
+}
