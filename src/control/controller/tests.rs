@@ -74,6 +74,7 @@ async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
     let mut told = Vec::new();
     let mut stage = |stage: Stage<'_>| match stage {
         Stage::Leads(_) => stop.cancel(),
+        Stage::Deserted => {}
         Stage::Abandons(machines, length) => told.push((machines, length)),
         other => panic!("{other:?}"),
     };
