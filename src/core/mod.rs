@@ -16,6 +16,7 @@ pub mod plan;
 pub mod rehearsal;
 pub mod report;
 pub mod roster;
+pub mod saying;
 pub mod seat;
 pub mod time;
 pub mod unit;

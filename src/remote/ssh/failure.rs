@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
+use crate::core::saying;
+use crate::core::saying::SAYING;
 use crate::remote::OUR_FAULT;
 
 /// Where an error happened: enough to make a [`Failure`] of it.
@@ -49,10 +51,11 @@ impl At<'_> {
             }
             // The library's own task is no more: nothing was learned about the host.
             Error::Join(_) => self.failure(FailureKind::Local, OUR_FAULT),
-            Error::NoCommonAlgo { kind, ours, theirs } => self.failure(
-                FailureKind::Sick,
-                format!("no {kind:?} algorithm in common: we have {}, it has {}", ours.join(" "), theirs.join(" ")),
-            ),
+            Error::NoCommonAlgo { kind, ours, theirs } => {
+                let theirs = saying::tame(&theirs.join(" "), SAYING);
+                let detail = format!("no {kind:?} algorithm in common: we have {}, it has {theirs}", ours.join(" "));
+                self.failure(FailureKind::Sick, detail)
+            }
             other => self.failure(FailureKind::Sick, format!("it does not speak SSH as it should: {other}")),
         }
     }
@@ -104,9 +107,7 @@ fn seconds(limit: Duration) -> String {
     if limit.subsec_millis() == 0 { format!("{} s", limit.as_secs()) } else { format!("{} ms", limit.as_millis()) }
 }
 
-/// Makes text that a host sent fit for a message: one line, no control characters, at most 200 characters.
+/// Makes bytes that a host sent fit for a message.
 pub(super) fn tame(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
+    saying::tame(&String::from_utf8_lossy(bytes), 200)
 }
