@@ -10,7 +10,6 @@ pub mod discovery;
 pub mod inventory;
 pub mod lab;
 pub mod pass;
-pub mod plain;
 pub mod playbook;
 pub mod remote;
 pub mod store;

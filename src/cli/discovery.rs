@@ -7,10 +7,10 @@ use tokio::net::TcpListener;
 
 use super::Context;
 use super::error::CommandError;
+use crate::core::plain;
 use crate::discovery::registry;
 use crate::discovery::registry::NewTokenError;
 use crate::discovery::service;
-use crate::plain;
 use crate::store::layout::Keys;
 use crate::ui;
 

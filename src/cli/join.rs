@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
+use super::error::ErrorKind;
 use super::verb::Told;
 use super::verb::WaitArgs;
 use super::verb::conclude;
@@ -94,6 +95,7 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), Comma
     let inventory = context.inventory(None)?;
     let hosts = inventory.select(&args.pattern)?;
     let candidates = hosts.into_iter().map(|host| {
+        host.notes().iter().for_each(|note| ui::remark(&format!("Note: {note}")));
         let (target, metadata) = (host.target()?, host.metadata()?);
         Ok(Candidate { target, metadata, fence_command: host.fence_command()? })
     });
@@ -151,8 +153,17 @@ impl From<JoinError> for CommandError {
     fn from(error: JoinError) -> Self {
         match error {
             JoinError::Host(failure) => failure.into(),
-            JoinError::Duplicate { .. } => Self::failed(error.to_string())
-                .hint("Give one of them a new one: `rm /etc/machine-id && systemd-machine-id-setup`, and restart it."),
+            JoinError::Duplicate { ref other, joined, .. } => {
+                let one = if joined {
+                    format!("If {other} was renumbered and is this host now: `muster leave {other}`, and join again.")
+                } else {
+                    "If they are one host by two names: join it by one of them.".to_owned()
+                };
+                Self::failed(error.to_string())
+                    .hint("Give the clone a new one: `rm /etc/machine-id && systemd-machine-id-setup`, and restart it.")
+                    .hint(one)
+            }
+            JoinError::Unreadable { .. } => Self::failed(error.to_string()).hint("A newer muster may have written it."),
             JoinError::Raced(_) => Self::failed(error.to_string()),
         }
     }
@@ -163,6 +174,9 @@ impl From<MembershipError> for CommandError {
         match error {
             MembershipError::Store(error) => error.into(),
             MembershipError::Verb(error) => error.into(),
+            MembershipError::Stopped => {
+                Self { kind: ErrorKind::Interrupted, message: error.to_string(), hints: Vec::new() }
+            }
             MembershipError::UnknownToken(_) => Self::usage(error.to_string()).hint(
                 "Make one with `muster discovery new --size N`, or leave `--token` out for the cluster `default`.",
             ),

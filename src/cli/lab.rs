@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::error::CommandError;
 use super::error::ErrorKind;
+use crate::lab::Destroyed;
 use crate::lab::Host;
 use crate::lab::Lab;
 use crate::lab::LabError;
@@ -134,8 +135,14 @@ fn dispatch(args: Args) -> Result<(), CommandError> {
             Ok(())
         }
         Verb::Destroy => {
-            if !Lab::destroy(&dir)? {
-                ui::remark(&format!("There was no lab in {}.", dir.display()));
+            let place = dir.display();
+            match Lab::destroy(&dir)? {
+                Destroyed::Lab => {}
+                Destroyed::Remains => ui::remark(&format!(
+                    "There was no record of a lab in {place}: what a lab there has left on this machine is removed; \
+                     the files there are not."
+                )),
+                Destroyed::Nothing => ui::remark(&format!("There was no lab in {place}.")),
             }
             Ok(())
         }
@@ -216,6 +223,7 @@ impl From<LabError> for CommandError {
             LabError::NoLab(_) => Self::usage(message).hint("Make one with `muster lab up`."),
             LabError::Gone(_) => Self::usage(message)
                 .hint("`muster lab up` makes it anew, `muster lab destroy` removes what is left of it."),
+            LabError::Left { .. } => Self::failed(message).hint("`muster lab destroy` tries again."),
             LabError::BadRecord { .. } | LabError::Stuck { .. } => {
                 Self::failed(message).hint("`muster lab destroy` removes the lab.")
             }

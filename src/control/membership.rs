@@ -15,6 +15,8 @@ use super::findings::Finding;
 use super::verb::Notify;
 use super::verb::VerbError;
 use super::verb::Waits;
+use crate::core::cluster::About;
+use crate::core::cluster::Address;
 use crate::core::cluster::Machine;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
@@ -27,12 +29,19 @@ use crate::remote::facts::Facts;
 use crate::store::COMMIT_LIMIT;
 use crate::store::Change;
 use crate::store::Check;
+use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Slot;
 
 /// How many hosts are asked at once.
 const AT_ONCE: usize = 64;
+
+/// How often the records are read anew when others change them at the same time.
+const ATTEMPTS: usize = 8;
+
+/// The port of an address that names none.
+const SSH: u16 = 22;
 
 /// A host that is to join.
 #[derive(Debug, Clone)]
@@ -64,7 +73,7 @@ pub enum JoinError {
     /// It could not be reached, or cannot be managed.
     #[error(transparent)]
     Host(#[from] Failure),
-    /// Two hosts have one machine-id: one is a clone.
+    /// Two hosts have one machine-id: one is a clone, or they are one host by two names.
     #[error("{name}: its machine-id {id} is that of {other}: one is a clone of the other")]
     Duplicate {
         /// The host that is refused.
@@ -73,10 +82,28 @@ pub enum JoinError {
         other: String,
         /// What both have.
         id: MachineId,
+        /// Set if the other one has joined before.
+        joined: bool,
     },
-    /// Somebody else registered it at the same time.
-    #[error("{0}: somebody else registered it at the same time: join again")]
+    /// Its record was written by a newer muster, or by hand.
+    #[error("{name}: the record of machine {id} cannot be read: {why}")]
+    Unreadable {
+        /// The host.
+        name: String,
+        /// Its machine-id.
+        id: MachineId,
+        /// Why not.
+        why: String,
+    },
+    /// Others kept changing its record.
+    #[error("{0}: others keep changing its record: join again")]
     Raced(String),
+}
+
+impl JoinError {
+    fn duplicate(name: &str, other: &str, id: MachineId, joined: bool) -> Self {
+        Self::Duplicate { name: name.to_owned(), other: other.to_owned(), id, joined }
+    }
 }
 
 /// The token does not name a cluster, or the store failed.
@@ -94,39 +121,109 @@ pub enum MembershipError {
     /// What ran there could not be moved.
     #[error(transparent)]
     Verb(#[from] VerbError),
+    /// The operator stopped it while hosts were being asked. Nothing was changed.
+    #[error("interrupted: no host has joined")]
+    Stopped,
 }
 
 /// Makes machines of hosts. Every host is told of as soon as all have been asked, in the order given.
 pub async fn join(office: &Office, candidates: &[Candidate]) -> Result<Vec<Joined>, MembershipError> {
-    let snapshot = layout::read(&*office.store, &office.keys).await?;
     let token = office.keys.token();
-    if snapshot.size == 0 && token != "default" {
+    if layout::read(&*office.store, &office.keys).await?.size == 0 && token != "default" {
         return Err(MembershipError::UnknownToken(token.to_owned()));
     }
     let asked: Vec<_> = candidates.iter().map(|candidate| facts::facts(&*office.remote, &candidate.target)).collect();
-    let facts: Vec<Result<Facts, Failure>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
-    let mut seen: BTreeMap<MachineId, String> = BTreeMap::new();
-    let mut joined = Vec::with_capacity(candidates.len());
-    for (candidate, facts) in candidates.iter().zip(facts) {
-        joined.push(match facts {
-            Ok(facts) => admit(&snapshot, &mut seen, candidate, facts),
-            Err(failure) => Joined::Refused(failure.into()),
-        });
+    let answers: Vec<Result<Facts, Failure>> = tokio::select! {
+        answers = stream::iter(asked).buffered(AT_ONCE).collect() => answers,
+        () = office.stop.cancelled() => return Err(MembershipError::Stopped),
+    };
+    // From here on it takes a moment: who has answered joins, whatever comes.
+    let mut joined: Vec<Option<Joined>> = candidates.iter().map(|_| None).collect();
+    for _ in 0..ATTEMPTS {
+        let roll = Roll::read(office).await?;
+        register(office, &roll, decide(&roll, candidates, &answers, &mut joined)).await?;
+        if joined.iter().all(Option::is_some) {
+            break;
+        }
     }
-    register(office, &mut joined).await?;
-    Ok(joined)
+    let raced = |candidate: &Candidate| Joined::Refused(JoinError::Raced(candidate.target.name.clone()));
+    Ok(joined
+        .into_iter()
+        .zip(candidates)
+        .map(|(joined, candidate)| joined.unwrap_or_else(|| raced(candidate)))
+        .collect())
+}
+
+/// The machines there are, and when the record of each was last written.
+struct Roll {
+    snapshot: Snapshot,
+    revisions: BTreeMap<MachineId, Revision>,
+}
+
+impl Roll {
+    async fn read(office: &Office) -> Result<Self, StoreError> {
+        let listing = layout::list(&*office.store, &office.keys).await?;
+        let revisions = listing.entries.iter().filter_map(|entry| match office.keys.slot(&entry.key) {
+            Ok(Some(Slot::Machine(id))) => Some((id, entry.modified)),
+            _ => None,
+        });
+        Ok(Self { revisions: revisions.collect(), snapshot: layout::snapshot(&office.keys, &listing) })
+    }
+
+    /// Returns the machine that has a host's identity and is not that host: one of the two is a clone. A host that goes by
+    /// a new name where the machine is reached has only been renamed.
+    fn original(&self, id: MachineId, target: &Target, others: &[Candidate]) -> Option<&Machine> {
+        let known = self.snapshot.machines.get(&id).filter(|known| known.name != target.name)?;
+        let old = |other: &Candidate| other.target.name == known.name && is_there(known, &other.target);
+        (!is_there(known, target) || others.iter().any(old)).then_some(known)
+    }
+}
+
+/// Says whether a host is where a machine is reached.
+fn is_there(machine: &Machine, target: &Target) -> bool {
+    let place = |address: &Address| (address.host.clone(), address.port.unwrap_or(SSH));
+    place(&machine.address) == place(&target.address) && machine.jump == target.jump
+}
+
+/// Decides which of the hosts that have not joined yet may be machines.
+fn decide<'a>(
+    roll: &Roll,
+    candidates: &[Candidate],
+    answers: &[Result<Facts, Failure>],
+    joined: &'a mut [Option<Joined>],
+) -> Vec<(&'a mut Option<Joined>, Joined)> {
+    let mut seen: BTreeMap<MachineId, String> = BTreeMap::new();
+    let mut open = Vec::new();
+    for ((candidate, answer), joined) in candidates.iter().zip(answers).zip(joined) {
+        let name = &candidate.target.name;
+        let admitted = match answer {
+            Err(failure) => Joined::Refused(failure.clone().into()),
+            Ok(facts) => match seen.get(&facts.machine) {
+                Some(other) => Joined::Refused(JoinError::duplicate(name, other, facts.machine, false)),
+                None => admit(roll, candidate, candidates, facts.clone()),
+            },
+        };
+        if let (Ok(facts), Joined::New(_) | Joined::Changed(_) | Joined::Known(_)) = (answer, &admitted) {
+            seen.insert(facts.machine, name.clone());
+        }
+        if joined.is_none() {
+            open.push((joined, admitted));
+        }
+    }
+    open
 }
 
 /// Decides whether a host may be a machine.
-fn admit(snapshot: &Snapshot, seen: &mut BTreeMap<MachineId, String>, candidate: &Candidate, facts: Facts) -> Joined {
+fn admit(roll: &Roll, candidate: &Candidate, others: &[Candidate], facts: Facts) -> Joined {
     let Facts { machine: id, os, systemd } = facts;
     let name = candidate.target.name.clone();
-    let known = snapshot.machines.get(&id);
-    let other = seen.get(&id).or(known.map(|known| &known.name)).filter(|other| **other != name);
-    if let Some(other) = other {
-        return Joined::Refused(JoinError::Duplicate { name, other: other.clone(), id });
+    if let Some(original) = roll.original(id, &candidate.target, others) {
+        return Joined::Refused(JoinError::duplicate(&name, &original.name, id, true));
     }
-    seen.insert(id, name.clone());
+    if let Some(record) = roll.snapshot.unreadable.values().find(|record| record.about == About::Machine(id)) {
+        return Joined::Refused(JoinError::Unreadable { name, id, why: record.why.clone() });
+    }
+    let known = roll.snapshot.machines.get(&id);
     let Target { address, identity_files, jump, .. } = candidate.target.clone();
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
     let (metadata, fence_command) = (candidate.metadata.clone(), candidate.fence_command.clone());
@@ -140,32 +237,32 @@ fn admit(snapshot: &Snapshot, seen: &mut BTreeMap<MachineId, String>, candidate:
     }
 }
 
-/// Writes the new and the changed machines down.
-async fn register(office: &Office, joined: &mut [Joined]) -> Result<(), StoreError> {
+/// Writes the new and the changed machines down, if nobody has written their records since they were read: a machine may
+/// have been cordoned meanwhile. Those that somebody has stay open.
+async fn register(
+    office: &Office,
+    roll: &Roll,
+    mut decided: Vec<(&mut Option<Joined>, Joined)>,
+) -> Result<(), StoreError> {
     // Each is up to two checks and two changes.
-    for portion in joined.chunks_mut(COMMIT_LIMIT / 2) {
+    while !decided.is_empty() {
+        let portion: Vec<_> = decided.drain(..decided.len().min(COMMIT_LIMIT / 2)).collect();
         let mut checks = Vec::new();
         let mut changes = Vec::new();
-        for joined in portion.iter() {
-            let (machine, new) = match joined {
-                Joined::New(machine) => (machine, true),
-                Joined::Changed(machine) => (machine, false),
-                Joined::Known(_) | Joined::Refused(_) => continue,
-            };
+        for (_, decided) in &portion {
+            let (Joined::New(machine) | Joined::Changed(machine)) = decided else { continue };
             let (record, member) = (Slot::Machine(machine.id), Slot::Member(machine.id));
-            if new {
-                checks.extend([&record, &member].map(|slot| Check::Absent(office.keys.key(slot))));
+            let (key, registered) = (office.keys.key(&record), office.keys.key(&member));
+            match roll.revisions.get(&machine.id) {
+                Some(revision) => checks.push(Check::Modified(key, *revision)),
+                None => checks.extend([key, registered.clone()].map(Check::Absent)),
             }
             changes.push(office.keys.put(&record, machine));
-            let value = format!("{}={}", machine.name, machine.address);
-            changes.push(Change::put(office.keys.key(&member), value));
+            changes.push(Change::put(registered, format!("{}={}", machine.name, machine.address)));
         }
         if changes.is_empty() || office.store.commit(checks, changes).await?.is_some() {
-            continue;
-        }
-        for joined in portion {
-            if let Joined::New(machine) | Joined::Changed(machine) = joined {
-                *joined = Joined::Refused(JoinError::Raced(machine.name.clone()));
+            for (joined, decided) in portion {
+                *joined = Some(decided);
             }
         }
     }
@@ -271,3 +368,6 @@ async fn empty(
     }
     Errand { office, aim: Aim::AwayFrom(machine), units: &units, waits }.run(notify).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,12 @@ pub mod lease;
 pub mod order;
 pub mod pass;
 pub mod place;
+pub mod plain;
 pub mod plan;
 pub mod rehearsal;
 pub mod report;
 pub mod roster;
+
 pub mod seat;
 pub mod time;
 pub mod unit;

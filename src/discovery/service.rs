@@ -304,12 +304,14 @@ async fn register(
     if asked.prev_exist.as_deref() == Some("true") {
         return Err(bad("a server registers once: prevExist=false"));
     }
-    if servers(&keys, &token, &found.members).iter().any(|(taken, _)| *taken == path) {
+    // Machines of muster's stand under the token, too.
+    let servers = servers(&keys, &token, &found.members);
+    if servers.iter().any(|(taken, _)| *taken == path) {
         return Err(Refusal::exists(&path, found.revision));
     }
     // More than fit may come at once and learn of it; many more is no cluster.
     let limit = usize::try_from(found.size().unwrap_or(0)).unwrap_or(0).saturating_mul(2).saturating_add(16);
-    if found.members.len() >= limit {
+    if servers.len() >= limit {
         return Err(bad("too many servers have registered"));
     }
     let key = format!("{}{id}", keys.members());

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::error;
 use super::error::LabError;
 
 /// How long the kernel may take to freeze or end processes.
@@ -49,6 +50,11 @@ impl Cgroup {
             return Err(LabError::Cgroups("the kernel has no cgroup.kill: Linux 5.14 or later is needed"));
         }
         Ok(self.folders().map(|folder| folder.join("cgroup.procs").display().to_string()).collect())
+    }
+
+    /// Says whether it is there.
+    pub(super) fn exists(&self) -> bool {
+        self.folders().any(|folder| folder.exists())
     }
 
     /// Says whether any process is in it.
@@ -91,7 +97,7 @@ impl Cgroup {
 
     /// Removes the group and those its systemd made inside; it must be empty of processes.
     pub(super) fn remove(&self) -> Result<(), LabError> {
-        self.folders().try_for_each(|folder| remove_tree(folder).map_err(LabError::file(folder)))
+        error::first(self.folders().map(|folder| remove_tree(folder).map_err(LabError::file(folder))))
     }
 
     fn folders(&self) -> impl Iterator<Item = &PathBuf> {

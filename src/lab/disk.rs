@@ -19,23 +19,44 @@ use super::tool::Tool;
 /// The folder in the lab's directory that holds the disks.
 pub(super) const DISKS: &str = "disks";
 
+/// What mounts call the memory that holds the disks.
+const SOURCE: &str = "muster-lab";
+
 /// Makes the memory that holds the disks of all hosts.
 pub(super) fn mount(dir: &Path) -> Result<(), LabError> {
     let place = dir.join(DISKS);
     fs::create_dir_all(&place).map_err(LabError::file(&place))?;
     let flags = MountFlags::NOATIME | MountFlags::NODEV;
-    rustix::mount::mount("muster-lab", &place, "tmpfs", flags, c"mode=0755,size=80%,nr_inodes=0")
+    rustix::mount::mount(SOURCE, &place, "tmpfs", flags, c"mode=0755,size=80%,nr_inodes=0")
         .map_err(|error| LabError::file(&place)(error.into()))
+}
+
+/// Says whether the disks are there.
+pub(super) fn is_mounted(dir: &Path) -> Result<bool, LabError> {
+    let mounts = Path::new("/proc/self/mounts");
+    let text = fs::read_to_string(mounts).map_err(LabError::file(mounts))?;
+    Ok(has_disks(&text, &dir.join(DISKS)))
+}
+
+/// Says whether what was mounted last in a place is a lab's.
+fn has_disks(mounts: &str, place: &Path) -> bool {
+    let mut sources = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let (source, there) = (fields.next()?, fields.next()?);
+        (Path::new(there) == place).then_some(source)
+    });
+    sources.next_back() == Some(SOURCE)
 }
 
 /// Gives the disks up.
 pub(super) fn unmount(dir: &Path) -> Result<(), LabError> {
-    let place = dir.join(DISKS);
-    match rustix::mount::unmount(&place, UnmountFlags::DETACH) {
-        // Not there, or not mounted: a crash or a restart of this machine came first.
-        Ok(()) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::INVAL) => Ok(()),
-        Err(error) => Err(LabError::file(&place)(error.into())),
+    // Not there, or not mounted: a crash or a restart of this machine came first.
+    if !is_mounted(dir)? {
+        return Ok(());
     }
+    let place = dir.join(DISKS);
+    let unmounted = rustix::mount::unmount(&place, UnmountFlags::DETACH);
+    unmounted.map_err(|error| LabError::file(&place)(error.into()))
 }
 
 /// The disk of one host.
@@ -113,4 +134,25 @@ fn make_folder(folder: &Path) -> Result<(), LabError> {
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), LabError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(LabError::file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_lab_has_mounted_last_is_its_own() {
+        let ours = "muster-lab /lab/disks tmpfs rw 0 0\n";
+        let other = "tmpfs /lab/disks tmpfs rw 0 0\n";
+        let beside = "muster-lab /lab2/disks tmpfs rw 0 0\n";
+        for (mounts, expected) in [
+            (ours.to_owned(), true),
+            (format!("{other}{ours}{beside}"), true),
+            (format!("{ours}{other}"), false),
+            (beside.to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(has_disks(&mounts, Path::new("/lab/disks")), expected, "{mounts}");
+        }
+    }
 }

@@ -8,6 +8,11 @@ use std::time::Duration;
 
 use super::subnet::Subnet;
 
+/// Returns the first error there is, once everything has been tried.
+pub(super) fn first(results: impl IntoIterator<Item = Result<(), LabError>>) -> Result<(), LabError> {
+    results.into_iter().fold(Ok(()), Result::and)
+}
+
 /// The lab did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
@@ -148,6 +153,14 @@ pub enum LabError {
         /// How long.
         waited: Duration,
     },
+    /// Not everything of a lab could be removed. What could be is gone; its record stays, for another attempt.
+    #[error("{first}; still there: {left}")]
+    Left {
+        /// What went wrong first.
+        first: Box<Self>,
+        /// What is left.
+        left: String,
+    },
     /// The operator stopped it. What had been made was removed.
     #[error("interrupted")]
     Interrupted,
@@ -158,5 +171,33 @@ impl LabError {
     pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { path, source }
+    }
+
+    /// Makes one error of what became of each part that was to be removed.
+    pub(super) fn left(parts: impl IntoIterator<Item = (&'static str, Result<(), Self>)>) -> Result<(), Self> {
+        let failed = parts.into_iter().filter_map(|(part, result)| Some((part, result.err()?)));
+        let (left, errors): (Vec<&str>, Vec<Self>) = failed.unzip();
+        match errors.into_iter().next() {
+            Some(first) => Err(Self::Left { first: Box::new(first), left: left.join(", ") }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_tried_and_the_first_failure_is_told_with_all_that_is_left() {
+        let failed = |why| Err(LabError::Cgroups(why));
+        let parts = [("a", Ok(())), ("b", failed("one")), ("c", Ok(())), ("d", failed("two"))];
+        let error = LabError::left(parts).unwrap_err().to_string();
+        assert_eq!(error, "cannot use this machine's control groups: one; still there: b, d");
+        let mut tried = 0;
+        let results = [Ok(()), failed("one"), failed("two")].into_iter().inspect(|_| tried += 1);
+        assert!(matches!(first(results), Err(LabError::Cgroups("one"))));
+        assert_eq!(tried, 3);
+        assert!(LabError::left([("a", Ok(()))]).is_ok());
     }
 }

@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::fs::File;
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -50,6 +54,8 @@ rm -rf "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/etc/hostname" "$
 /// Returns the image, making it first if this recipe's is not there yet.
 pub(super) fn ensure(cache: &Path, say: fn(&str)) -> Result<PathBuf, LabError> {
     fs::create_dir_all(cache).map_err(LabError::file(cache))?;
+    // What is made here has this machine's package sources in it for a while, and they may have a password in them.
+    fs::set_permissions(cache, Permissions::from_mode(0o700)).map_err(LabError::file(cache))?;
     let lock_path = cache.join("lock");
     let lock = File::create(&lock_path).map_err(LabError::file(&lock_path))?;
     lock.lock().map_err(LabError::file(&lock_path))?;
@@ -79,9 +85,9 @@ fn remove(draft: &Path) -> Result<(), LabError> {
 
 fn build(cache: &Path, draft: &Path, release: &str, finish: &str) -> Result<(), LabError> {
     let sources = cache.join("sources.list");
-    fs::write(&sources, sources_of(release)?).map_err(LabError::file(&sources))?;
+    write_secret(&sources, &sources_of(release)?)?;
     let options = cache.join("apt.conf");
-    fs::write(&options, transport_options()?).map_err(LabError::file(&options))?;
+    write_secret(&options, &transport_options()?)?;
     let mut args = vec![
         "--quiet".to_owned(),
         "--mode=root".to_owned(),
@@ -94,7 +100,8 @@ fn build(cache: &Path, draft: &Path, release: &str, finish: &str) -> Result<(), 
     args.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
     args.extend([release.to_owned(), draft.display().to_string(), sources.display().to_string()]);
     let result = Tool::new("mmdebstrap", args).run();
-    // A proxy's password may be in it.
+    // The reason why there is no image is worth more than that one of them could not be removed.
+    let _ = fs::remove_file(&sources);
     let _ = fs::remove_file(&options);
     result.map(drop).map_err(|error| match error {
         LabError::Command { status, stderr, .. } => {
@@ -102,6 +109,14 @@ fn build(cache: &Path, draft: &Path, release: &str, finish: &str) -> Result<(), 
         }
         other => other,
     })
+}
+
+/// Writes a file that may have the password of a proxy or of a mirror in it.
+fn write_secret(path: &Path, text: &str) -> Result<(), LabError> {
+    // One that an earlier attempt left has the mode that it has.
+    let _ = fs::remove_file(path);
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(LabError::file(path))
 }
 
 /// Returns this machine's release, `bookworm`: the hosts' is the same.
@@ -156,5 +171,15 @@ mod tests {
             http://other/ bookworm-pgdg main\nhttp://third/ stable main\nbroken\n";
         let expected = "deb http://mirror/debian/ bookworm main\ndeb http://mirror/debian/ bookworm-updates main\n";
         assert_eq!(read_sources(targets, "bookworm"), expected);
+    }
+
+    #[test]
+    fn what_may_have_a_password_in_it_is_for_nobody_else_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("apt.conf");
+        fs::write(&path, "left by an earlier attempt").unwrap();
+        write_secret(&path, "Acquire::http::Proxy \"http://me:secret@proxy\";").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(fs::read_to_string(&path).unwrap().starts_with("Acquire"));
     }
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod cgroup;
+mod destroy;
 mod disk;
 mod error;
 mod etcd;
@@ -25,6 +26,7 @@ use std::thread;
 use serde::Serialize;
 
 use cgroup::Cgroup;
+use destroy::remove;
 use disk::Disk;
 use etcd::Discovery;
 use network::Network;
@@ -32,6 +34,7 @@ use power::Machine;
 use record::Lock;
 use record::Record;
 
+pub use destroy::Destroyed;
 pub use error::LabError;
 pub use record::Host;
 pub use subnet::Subnet;
@@ -126,15 +129,15 @@ impl Lab {
             }
             Some(_) => {
                 (options.say)("The lab that was here is gone since this machine was last started: making it anew.");
-                remove(&dir)?;
+                remove(&dir, &lock)?;
                 drop(lock);
                 return Self::up(options);
             }
-            None => check_empty(&dir)?,
+            None => check_empty(&dir).inspect_err(|_| lock.discard())?,
         }
         Self::make(&dir, options).inspect_err(|_| {
             // Nobody wants to hear of this rather than of why there is no lab; `destroy` tries again.
-            let _ = remove(&dir);
+            let _ = remove(&dir, &lock);
         })
     }
 
@@ -154,14 +157,12 @@ impl Lab {
         Self::from(dir, record)
     }
 
-    /// Removes everything a lab in this directory has made, whole or not, and says whether there was one.
-    pub fn destroy(dir: &Path) -> Result<bool, LabError> {
+    /// Removes everything a lab in this directory has made, whole or not, and says what there was.
+    pub fn destroy(dir: &Path) -> Result<Destroyed, LabError> {
         tool::check()?;
-        let was = dir.join("lab.json").exists();
         let dir = make_directory(dir)?;
-        let _lock = Lock::take(&dir)?;
-        remove(&dir)?;
-        Ok(was)
+        let lock = Lock::take(&dir)?;
+        remove(&dir, &lock)
     }
 
     fn from(dir: PathBuf, record: Record) -> Result<Self, LabError> {
@@ -442,18 +443,6 @@ fn each<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> Result<R, LabError> + 
         };
         threads.into_iter().map(join).collect::<Vec<_>>().into_iter().collect()
     })
-}
-
-/// Removes everything that has the name of the lab in this directory, found by name: its record may be lost.
-fn remove(dir: &Path) -> Result<(), LabError> {
-    let id = record::id(dir);
-    let cgroup = Cgroup::of_lab(&id)?;
-    cgroup.kill()?;
-    cgroup.remove()?;
-    Network::of_lab(&id).remove()?;
-    disk::unmount(dir)?;
-    let files: Vec<&str> = access::FILES.into_iter().chain([disk::DISKS]).collect();
-    record::remove(dir, &files)
 }
 
 /// Makes the directory if need be and returns its one true name.

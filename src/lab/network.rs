@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 
 use serde::Deserialize;
 
+use super::error;
 use super::error::LabError;
 use super::subnet::Subnet;
 use super::tool::Tool;
@@ -109,21 +110,30 @@ impl Network {
         Ok(links.into_iter().map(|link| (link.ifname, link.flags.iter().any(|flag| flag == "UP"))).collect())
     }
 
+    /// Says whether anything of the network is there.
+    pub(super) fn exists(&self) -> Result<bool, LabError> {
+        Ok(self.has_uplink() || !self.namespaces()?.is_empty() || !self.refused()?.is_empty())
+    }
+
     /// Removes whatever there is of the network, even if only half of it was made.
     pub(super) fn remove(&self) -> Result<(), LabError> {
-        if std::path::Path::new("/sys/class/net").join(&self.uplink).exists() {
-            batch(None, &format!("link delete {}\n", self.uplink))?;
-        }
-        let prefix = format!("{}-", self.switch);
-        for namespace in namespaces()? {
-            if namespace == self.switch || namespace.starts_with(&prefix) {
-                remove_namespace(&namespace)?;
-            }
-        }
-        for subnet in self.refused()? {
-            batch(None, &format!("route delete unreachable {subnet} metric {}\n", self.metric))?;
-        }
-        Ok(())
+        let uplink = if self.has_uplink() { batch(None, &format!("link delete {}\n", self.uplink)) } else { Ok(()) };
+        let namespaces = self.namespaces().and_then(|all| error::first(all.iter().map(|name| remove_namespace(name))));
+        let route = |subnet| batch(None, &format!("route delete unreachable {subnet} metric {}\n", self.metric));
+        let routes = self.refused().and_then(|all| error::first(all.into_iter().map(route)));
+        error::first([uplink, namespaces, routes])
+    }
+
+    fn has_uplink(&self) -> bool {
+        std::path::Path::new("/sys/class/net").join(&self.uplink).exists()
+    }
+
+    /// Returns the names of its namespaces that are there.
+    fn namespaces(&self) -> Result<Vec<String>, LabError> {
+        let text = Tool::new("ip", ["netns", "list"]).run()?;
+        let names = text.lines().filter_map(|line| line.split_whitespace().next());
+        let prefix = self.namespace("");
+        Ok(names.filter(|name| *name == self.switch || name.starts_with(&prefix)).map(str::to_owned).collect())
     }
 
     /// Returns the subnets that this machine refuses for the lab's sake: one, or none.
@@ -138,11 +148,6 @@ impl Network {
         let routes: Vec<Route> = serde_json::from_str(&text).unwrap_or_default();
         Ok(routes.into_iter().filter(|route| route.metric == self.metric).map(|route| route.dst).collect())
     }
-}
-
-fn namespaces() -> Result<Vec<String>, LabError> {
-    let text = Tool::new("ip", ["netns", "list"]).run()?;
-    Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
 fn remove_namespace(name: &str) -> Result<(), LabError> {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use super::error;
 use super::error::LabError;
 use super::subnet::Subnet;
 use crate::core::cluster::MachineId;
@@ -74,6 +75,11 @@ impl Record {
     }
 }
 
+/// Says whether what is in the place of the record, whoever can read it, has the name of a lab in it.
+pub(super) fn names(dir: &Path, id: &str) -> bool {
+    fs::read(dir.join(RECORD)).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(id))
+}
+
 /// Returns what names the lab in this directory: eight hex digits, the same for as long as it is there.
 pub(super) fn id(dir: &Path) -> String {
     let digest = Sha256::digest(dir.as_os_str().as_encoded_bytes());
@@ -100,6 +106,9 @@ fn kernel_uuid(name: &str) -> Result<String, LabError> {
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
+    path: PathBuf,
+    /// Set if the file was not there before.
+    made: bool,
 }
 
 impl Lock {
@@ -107,31 +116,56 @@ impl Lock {
     pub(super) fn take(dir: &Path) -> Result<Self, LabError> {
         let path = dir.join(LOCK);
         loop {
-            let file = File::create(&path).map_err(LabError::file(&path))?;
+            // Somebody else may keep something in a file of this name.
+            let open = |new: bool| File::options().write(true).create(true).truncate(false).create_new(new).open(&path);
+            let (made, file) = match open(true) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => (false, open(false)),
+                file => (true, file),
+            };
+            let file = file.map_err(LabError::file(&path))?;
             file.lock().map_err(LabError::file(&path))?;
             // Whoever held it may have destroyed the lab, and the file with it.
             let held = file.metadata().map_err(LabError::file(&path))?;
             if fs::metadata(&path).is_ok_and(|there| there.ino() == held.ino() && there.dev() == held.dev()) {
-                return Ok(Self { _file: file });
+                return Ok(Self { _file: file, path, made });
             }
+        }
+    }
+
+    /// Leaves no file behind that was not there before.
+    pub(super) fn discard(&self) {
+        if self.made {
+            // It does no harm, and the directory shows that it is still there.
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes what a lab keeps in its directory, and the directory if nothing else is in it.
-pub(super) fn remove(dir: &Path, files: &[&str]) -> Result<(), LabError> {
-    let gone = |result: std::io::Result<()>| match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    };
-    for name in files.iter().chain(&[RECORD, "lab.json.new", LOCK]) {
+/// Removes files and folders that a lab keeps in its directory; they need not be there.
+pub(super) fn remove_files(dir: &Path, names: &[&str]) -> Result<(), LabError> {
+    error::first(names.iter().map(|name| {
         let path = dir.join(name);
         let result = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        gone(result).map_err(LabError::file(&path))?;
-    }
+        gone(result).map_err(LabError::file(&path))
+    }))
+}
+
+/// Removes the record and the lock of a lab of which nothing else is left.
+pub(super) fn remove(dir: &Path) -> Result<(), LabError> {
+    remove_files(dir, &["lab.json.new", RECORD, LOCK])
+}
+
+/// Removes the directory, unless somebody keeps files of their own there.
+pub(super) fn remove_empty(dir: &Path) -> Result<(), LabError> {
     match fs::remove_dir(dir) {
-        // Somebody keeps files of their own here: they stay.
         Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
         other => gone(other).map_err(LabError::file(dir)),
+    }
+}
+
+fn gone(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }

@@ -8,9 +8,13 @@ use crate::core::cluster::MachineId;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
+use crate::core::plain;
 
 /// How long a host may take to say who it is.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// How many characters of the name of its operating system are kept.
+const OS_NAME: usize = 128;
 
 /// Prints the facts, a line each. `systemctl` is the only process it starts.
 const SCRIPT: &str = r#"{
@@ -55,7 +59,7 @@ fn read(printed: &str) -> Result<Facts, (String, &'static str)> {
     let systemd = systemd.ok_or_else(|| {
         ("it was not booted with systemd".to_owned(), "muster needs systemd as the host's init; leave this host out.")
     })?;
-    let os = value("os ").unwrap_or_default().trim_matches(['"', '\'']).to_owned();
+    let os = plain::tame(value("os ").unwrap_or_default().trim_matches(['"', '\'']), OS_NAME);
     Ok(Facts { machine, os, systemd })
 }
 
@@ -69,6 +73,8 @@ mod tests {
         let facts = read(printed).unwrap();
         assert_eq!((facts.systemd, facts.os.as_str()), (252, "Debian GNU/Linux 12 (bookworm)"));
         assert_eq!(facts.machine.to_string(), "3f2f3dd01bc642c29d396c0eaa4a7139");
+        let long = printed.replace("Debian", &format!("\u{1b}{}", "x".repeat(2 << 20)));
+        assert_eq!(read(&long).unwrap().os, format!("\u{fffd}{}…", "x".repeat(OS_NAME - 2)));
     }
 
     #[test]

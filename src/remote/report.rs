@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use crate::core::cluster::UnitState;
 use crate::core::lease::Seen;
+use crate::core::plain::SAYING;
+use crate::core::plain::tame;
 use crate::core::plan::Action;
 use crate::core::plan::Step;
 use crate::core::report::Observation;
@@ -17,6 +19,13 @@ use crate::core::report::Refused;
 use crate::core::report::Report;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
+
+/// How many units one host may report: several times what a systemd is good for. Each is a record in the store, which
+/// a host that names new ones at every look would otherwise fill.
+pub const UNITS: usize = 4096;
+
+/// How many bytes a word for a state may have. The longest of systemd's has 26.
+const WORD: usize = 64;
 
 /// The report does not parse: which of its lines, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +49,7 @@ pub fn read(printed: &[u8], mark: &str, steps: &[Step]) -> Result<Report, BadRep
             Some(ours) => reader.frame(ours),
             None => reader.listing(line),
         };
-        read.map_err(|what| BadReport { line: number, what })?;
+        read.map_err(|what| BadReport { line: number, what: tame(&what, SAYING) })?;
     }
     reader.finish(steps).map_err(|what| BadReport { line: number, what: what.to_owned() })
 }
@@ -121,8 +130,8 @@ impl Reader {
 
     fn complaint(&mut self, rest: &str) {
         let mut words = rest.splitn(3, ' ');
-        let mut word = || words.next().unwrap_or_default().to_owned();
-        self.said.push(Said { group: word(), unit: word(), text: word() });
+        let mut word = || words.next().unwrap_or_default();
+        self.said.push(Said { group: word().to_owned(), unit: word().to_owned(), text: tame(word(), SAYING) });
     }
 
     /// Reads a line of what a program on the host printed.
@@ -133,6 +142,9 @@ impl Reader {
                 if let Some((name, hash)) = read_hash(line)? {
                     self.hashes.insert(name, hash);
                 }
+                if self.hashes.len() > UNITS {
+                    return Err(format!("it has more than {UNITS} units"));
+                }
             }
             Section::Launched => {
                 let (count, name) = line.split_once(' ').ok_or("a mark of a start without a unit")?;
@@ -141,38 +153,41 @@ impl Reader {
                 }
             }
             Section::Listed => {
-                let mut words = line.splitn(4, ' ').map(str::to_owned);
-                let (Some(load), Some(active), Some(sub), Some(name)) =
-                    (words.next(), words.next(), words.next(), words.next())
-                else {
+                let words: Vec<&str> = line.splitn(4, ' ').collect();
+                let &[load, active, sub, name] = words.as_slice() else {
                     return Err("a listed unit without its states".to_owned());
                 };
-                if let Ok(name) = name.parse() {
-                    self.systemd.insert(name, [load, active, sub]);
-                }
+                self.state(name, [load, active, sub])?;
             }
-            Section::Shown => self.show(line),
+            Section::Shown => self.show(line)?,
         }
         Ok(())
     }
 
-    fn show(&mut self, line: &str) {
-        let Some((key, value)) = line.split_once('=') else { return };
+    /// Takes in what systemd says of a unit.
+    fn state(&mut self, name: &str, [load, active, sub]: [&str; 3]) -> Result<(), String> {
+        if let Ok(name) = name.parse() {
+            self.systemd.insert(name, [word(load)?, word(active)?, word(sub)?]);
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, line: &str) -> Result<(), String> {
+        let Some((key, value)) = line.split_once('=') else { return Ok(()) };
         let field = match key {
             "Id" => &mut self.shown.id,
             "LoadState" => &mut self.shown.load,
             "ActiveState" => &mut self.shown.active,
             "SubState" => &mut self.shown.sub,
-            _ => return,
+            _ => return Ok(()),
         };
         value.clone_into(field);
         let whole = [&self.shown.id, &self.shown.load, &self.shown.active, &self.shown.sub];
-        if whole.iter().all(|field| !field.is_empty()) {
-            let shown = std::mem::take(&mut self.shown);
-            if let Ok(name) = shown.id.parse() {
-                self.systemd.insert(name, [shown.load, shown.active, shown.sub]);
-            }
+        if whole.iter().any(|field| field.is_empty()) {
+            return Ok(());
         }
+        let Shown { id, load, active, sub } = std::mem::take(&mut self.shown);
+        self.state(&id, [&load, &active, &sub])
     }
 
     fn finish(mut self, steps: &[Step]) -> Result<Report, &'static str> {
@@ -246,8 +261,8 @@ impl Reader {
         let name = step.unit.as_str();
         let named = |said: &&Said| said.unit == name || said.unit == "-" && said.text.contains(&format!(" {name}:"));
         let of_group = |said: &&Said| said.group == group || said.group == "enable" && group == "load";
-        let texts: Vec<&str> = self.said.iter().filter(of_group).filter(named).map(|said| said.text.trim()).collect();
-        (!texts.is_empty()).then(|| texts.join(" "))
+        let texts: Vec<&str> = self.said.iter().filter(of_group).filter(named).map(|said| said.text.as_str()).collect();
+        (!texts.is_empty()).then(|| tame(&texts.join(" "), SAYING))
     }
 
     fn explain(&self, step: &Step, there: Option<&UnitState>) -> String {
@@ -269,6 +284,13 @@ fn is_load(step: &Step) -> bool {
     matches!(step.action, Action::Load { .. })
 }
 
+/// Takes a word by which a host names a state or a boot: it ends up in records and in scripts.
+fn word(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let fits = (1..=WORD).contains(&text.len());
+    if plain && fits { Ok(text.to_owned()) } else { Err(format!("{:?} is not a word for a state", tame(text, WORD))) }
+}
+
 /// Reads `MACHINE-ID BOOT-ID UPTIME EPOCH`.
 fn read_host(rest: &str) -> Result<Observation, String> {
     let words: Vec<&str> = rest.split(' ').collect();
@@ -279,13 +301,13 @@ fn read_host(rest: &str) -> Result<Observation, String> {
     let seconds = uptime.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let uptime = seconds.ok_or_else(|| format!("{uptime:?} is not an uptime"))?;
     let epoch = epoch.parse().map_err(|_| format!("{epoch:?} is not an epoch"))?;
-    Ok(Observation { machine, boot: (*boot).to_owned(), uptime, epoch, lease: None, units: None })
+    Ok(Observation { machine, boot: word(boot)?, uptime, epoch, lease: None, units: None })
 }
 
 fn read_refusal(rest: &str) -> Result<Refused, String> {
     let (word, detail) = rest.split_once(' ').unwrap_or((rest, ""));
     Ok(match word {
-        "machine" => Refused::OtherMachine(detail.to_owned()),
+        "machine" => Refused::OtherMachine(tame(detail, WORD)),
         "epoch" => Refused::LaterLeader(detail.parse().map_err(|_| format!("{detail:?} is not an epoch"))?),
         "late" => Refused::TooLate,
         "busy" => Refused::Busy,
@@ -318,3 +340,6 @@ fn read_hash(line: &str) -> Result<Option<(UnitName, Hash)>, String> {
     // What muster could not have put there is none of its business.
     Ok(name.parse().ok().map(|name| (name, hash)))
 }
+
+#[cfg(test)]
+mod tests;

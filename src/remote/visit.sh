@@ -1,8 +1,7 @@
 m_say() { printf '%s %s\n' "$m_mark" "$*"; }
 # Passes on what a command complained of, line by line, under the group it belongs to.
 m_said() {
-  m_group=$1
-  while IFS= read -r m_line; do m_say said "$m_group" "$m_line"; done <<M_EOF
+  while IFS= read -r m_line; do m_say said "$1" "$m_line"; done <<M_EOF
 $2
 M_EOF
 }
@@ -14,10 +13,18 @@ m_each() {
     m_out=$(systemctl $m_verb -- "$m_u" 2>&1) || m_said "$m_group ${m_u##*/}" "$m_out"
   done
 }
-# All units at once; systemctl itself goes on to the next after one that is refused, and names the one.
+# All units at once; systemctl itself goes on to the next after one that is refused, and names the one. What it says without
+# naming any (there is no way to systemd) it says of all. 124 is timeout's: what takes long to stop is on its way.
 m_many() {
   m_group=$1 m_verb=$2; shift 2
-  m_out=$($m_verb -- "$@" 2>&1) || m_said "$m_group -" "$m_out"
+  m_out=$($m_verb -- "$@" 2>&1) && return
+  m_code=$?
+  for m_u in "$@"; do
+    case $m_out in *" $m_u:"*|*" $m_u "*) m_said "$m_group -" "$m_out"; return ;; esac
+  done
+  [ $m_code -ne 124 ] || return
+  m_why=${m_out:-"it ended with $m_code"} m_out=
+  for m_u in "$@"; do m_said "$m_group $m_u" "$m_why"; m_out="$m_out $m_u:"; done
 }
 m_write() {
   [ -d "$m_run/new" ] || mkdir -p "$m_run/new" "$m_run/launched" "$m_units" || return
@@ -53,12 +60,13 @@ m_stop() {
 # What is still stopping keeps its file: it goes with the next visit.
 m_unload() {
   m_stop unload "$@"
-  m_live=$(systemctl is-active -- "$@")
+  m_live=$(systemctl is-active -- "$@" 2>/dev/null)
   for m_u in "$@"; do
     shift; m_state=${m_live%%"$m_nl"*} m_live=${m_live#*"$m_nl"}
     case $m_state in
       deactivating) m_say said unload "$m_u" "still stopping after $m_patience seconds" ;;
       active|activating|reloading) m_say said unload "$m_u" "systemd would not stop it" ;;
+      '') m_say said unload "$m_u" "systemd does not say whether it runs" ;;
       *) set -- "$@" "$m_u" ;;
     esac
   done

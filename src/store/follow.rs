@@ -12,6 +12,7 @@ use super::Changed;
 use super::Listing;
 use super::Revision;
 use super::SharedStore;
+use super::Store;
 use super::StoreError;
 use super::Watch;
 
@@ -81,7 +82,7 @@ impl Follower {
     /// Goes one step on. The state changes only once a step is over, so that one that was dropped is taken again.
     async fn step(&mut self) -> Option<Update> {
         let (state, update) = match &mut self.state {
-            State::List => match list(&self.store, &self.prefixes).await {
+            State::List => match list(&*self.store, &self.prefixes).await {
                 Ok((revisions, listing)) => (State::Resume(revisions), Some(Update::Reset(listing))),
                 Err(error) => return Some(self.away(State::List, error)),
             },
@@ -128,7 +129,8 @@ impl Follower {
     }
 }
 
-async fn list(store: &SharedStore, prefixes: &[String]) -> Result<(Vec<Revision>, Listing), StoreError> {
+/// Lists everything under some prefixes: what stands under each is of one revision, which is returned, too.
+pub(super) async fn list(store: &dyn Store, prefixes: &[String]) -> Result<(Vec<Revision>, Listing), StoreError> {
     let mut whole = Listing::default();
     let mut revisions = Vec::with_capacity(prefixes.len());
     for prefix in prefixes {

@@ -175,7 +175,7 @@ pub enum StoreError {
         /// What happened.
         detail: String,
     },
-    /// The revisions that a watch asked for are gone: list again. Nothing was changed.
+    /// The revisions that a watch asked for are gone, or too much happened since: list again. Nothing was changed.
     #[error("store: the changes after revision {0} are no longer kept")]
     Compacted(Revision),
     /// The lease has expired; its keys are gone.
@@ -225,7 +225,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 /// An open watch. Dropping it ends it.
 #[async_trait::async_trait]
 pub trait Watch: Send {
-    /// Waits for the next commits' changes, in order. After an error the watch is of no more use.
+    /// Waits for the next commits' changes, in order, and all of each commit's. After an error the watch is of no more use.
     ///
     /// Safe to drop half-way: no change is lost, the next call returns it.
     async fn next(&mut self) -> Result<Vec<Changed>, StoreError>;

@@ -11,12 +11,12 @@ use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
 use crate::core::cluster::UnitState;
 use crate::core::judge::Verdict;
+use crate::core::plain;
 use crate::core::time::Timestamp;
 use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
 use crate::core::why;
-use crate::plain;
 
 /// How a list is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,10 +17,10 @@ use crate::cli::error::CommandError;
 use crate::core::cluster::Event;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
+use crate::core::plain;
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitName;
 use crate::core::why;
-use crate::plain;
 
 pub use output::Passing;
 pub use output::is_written;

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::progress;
 use super::quit;
-use crate::plain;
+use crate::core::plain;
 use crate::remote::Sink;
 
 /// What is known of whoever reads stdout.

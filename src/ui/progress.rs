@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use crate::plain;
+use crate::core::plain;
 
 /// The line that is on the terminal now. Whatever else is written there goes through [`aside`].
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);

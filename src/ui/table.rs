@@ -1,7 +1,7 @@
 //! Tables as fleet printed them: the layout of Go's `text/tabwriter` with tabs of eight, so that scripts which read
 //! fleet's output read this.
 
-use crate::plain;
+use crate::core::plain;
 
 /// How wide a tab is.
 const TAB: usize = 8;

@@ -93,6 +93,13 @@ fn a_pattern_or_a_token_that_names_nothing_is_refused_before_any_host_is_reached
 }
 
 #[test]
+fn a_join_says_what_it_ignores_of_the_inventory() {
+    let desk = Desk::new();
+    desk.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1 ansible_password=secret\n");
+    desk.fails(&["-i", "hosts", "join"], 3, &["Note: h1: `ansible_password` is ignored", "h1: connect: "]);
+}
+
+#[test]
 fn a_broken_ssh_config_is_a_usage_error_and_no_hosts_fault() {
     let desk = Desk::new();
     desk.write("hosts", "h1 ansible_host=192.0.2.1\n");

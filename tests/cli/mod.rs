@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod output;
+mod packaging;
 mod play;
 mod settings;
 mod together;

@@ -1,8 +1,10 @@
 //! Who acts and when, in one process: sweeps, controllers and playbooks at a real store, and a host that is a folder.
 
+mod membership;
 mod playbook;
 mod sweep;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -61,6 +63,13 @@ impl std::fmt::Debug for Folder {
 impl Folder {
     pub(super) fn new() -> Self {
         Self { host: Host::new(), visits: Mutex::default(), gate: None }
+    }
+
+    /// A host that is another machine.
+    pub(super) fn of(machine: &str) -> Self {
+        let folder = Self::new();
+        fs::write(folder.host.path("etc/machine-id"), format!("{machine}\n")).unwrap();
+        folder
     }
 
     /// A host to which the first visit is held up on its way.
@@ -136,6 +145,33 @@ impl Remote for Folder {
 
     async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
         panic!("there are no neighbours")
+    }
+
+    async fn forget(&self, _: &Target) {}
+
+    async fn close(&self, _: Duration) {}
+}
+
+/// The way to several hosts, by their names.
+#[derive(Debug)]
+pub(super) struct Fleet(pub(super) BTreeMap<&'static str, Folder>);
+
+#[async_trait::async_trait]
+impl Remote for Fleet {
+    async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure> {
+        self.0[target.name.as_str()].script(target, script, end, limit).await
+    }
+
+    async fn run(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+        panic!("a host's units are reached by visits only")
+    }
+
+    async fn interact(&self, _: &Target, _: Option<&str>) -> Result<Exit, Failure> {
+        panic!("nobody is here to interact")
+    }
+
+    async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+        panic!("every host answers")
     }
 
     async fn forget(&self, _: &Target) {}

@@ -11,6 +11,11 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
+use muster::discovery::registry;
+use muster::store::Change;
+use muster::store::SqliteStore;
+use muster::store::Store as _;
+
 use crate::store::server::free_port;
 use crate::store::server::installed;
 
@@ -190,6 +195,19 @@ fn what_is_wrong_is_answered_and_bounded() {
         assert_eq!(service.json("PUT", &format!("{t}/{n:x}?prevExist=false"), "value=a%3Db").0, 201);
     }
     assert_eq!(service.json("PUT", &format!("{t}/ff?prevExist=false"), "value=a%3Db").0, 400, "no end of servers");
+}
+
+#[tokio::test]
+async fn machines_that_joined_take_no_place_of_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("registry.db")).await.unwrap();
+    let keys = registry::create(&store, 3).await.unwrap();
+    let machines = (0..22).map(|n| Change::put(format!("{}{n:032x}", keys.members()), format!("web{n}=ssh://web{n}")));
+    store.commit(vec![], machines.collect()).await.unwrap();
+    let service = Service::start(folder.path(), free_port());
+    let member = format!("/{}/287eb8a692cf5fee?prevExist=false", keys.token());
+    let (status, made) = service.json("PUT", &member, "value=e1%3Dhttp%3A%2F%2F127.0.0.1%3A21380");
+    assert_eq!(status, 201, "{made}");
 }
 
 #[test]

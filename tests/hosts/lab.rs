@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
+use muster::lab::Destroyed;
 use muster::lab::Lab;
 use muster::lab::LabError;
 use muster::lab::State;
@@ -187,9 +188,40 @@ fn a_lab_whose_record_is_lost_is_still_destroyed_whole() {
     lab.freeze("core-01").unwrap();
     std::fs::write(dir.join("lab.json"), "{ not a record").unwrap();
     assert!(matches!(Lab::open(&dir), Err(LabError::BadRecord { .. })));
-    assert!(Lab::destroy(&dir).unwrap());
+    assert_eq!(Lab::destroy(&dir).unwrap(), Destroyed::Lab);
     assert_eq!(traces(&dir, &id), Vec::<String>::new());
-    assert!(!Lab::destroy(&dir).unwrap());
+    assert_eq!(Lab::destroy(&dir).unwrap(), Destroyed::Nothing);
+}
+
+#[test]
+fn what_a_lab_without_a_record_has_left_is_removed_and_files_are_not() {
+    let Some(dir) = place() else { return };
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::create_dir(dir.join("disks")).unwrap();
+    let files = ["inventory.yaml", "muster.toml", "key", "lock", "lab.json", "disks/photo"];
+    let write = || files.iter().for_each(|name| std::fs::write(dir.join(name), "mine").unwrap());
+    let kept = || files.iter().all(|name| std::fs::read_to_string(dir.join(name)).is_ok_and(|text| text == "mine"));
+    write();
+    assert_eq!(Lab::destroy(&dir).unwrap(), Destroyed::Nothing);
+    assert!(kept());
+    // A crash has left a network and a memory of the lab that was here.
+    std::fs::remove_file(dir.join("lab.json")).unwrap();
+    let digest = run(Command::new("sh").arg("-c").arg("printf %s \"$1\" | sha256sum").arg("sh").arg(&dir)).ok();
+    let id = &digest[..8];
+    run(Command::new("ip").args(["netns", "add", &format!("muster-{id}")])).ok();
+    run(Command::new("mount").args(["-t", "tmpfs", "muster-lab"]).arg(dir.join("disks"))).ok();
+    let there = traces(&dir, id);
+    for kind in ["ip: muster", "mount: muster-lab"] {
+        assert!(there.iter().any(|trace| trace.contains(kind)), "no {kind} in {there:#?}");
+    }
+    assert_eq!(Lab::destroy(&dir).unwrap(), Destroyed::Remains);
+    assert_eq!(traces(&dir, id), [format!("file: {}", dir.display())]);
+    std::fs::write(dir.join("lab.json"), "mine").unwrap();
+    assert!(kept());
+    // The record of another muster's lab that ended with this machine's last start.
+    std::fs::write(dir.join("lab.json"), format!("{{\"id\": \"{id}\", \"more\": true}}")).unwrap();
+    assert_eq!(Lab::destroy(&dir).unwrap(), Destroyed::Lab);
+    assert!(!dir.exists());
 }
 
 #[test]
@@ -216,6 +248,7 @@ fn a_subnet_in_use_and_a_directory_in_use_are_refused_before_anything_is_made() 
     options.subnet = None;
     assert!(matches!(Lab::up(&options), Err(LabError::BadDirectory { .. })));
     assert_eq!(std::fs::read_to_string(options.dir.join("diary")).unwrap(), "mine");
+    assert!(!options.dir.join("lock").exists());
     std::fs::remove_dir_all(&options.dir).unwrap();
     assert_eq!(states(&lab), ["running"]);
 }

@@ -1,5 +1,6 @@
 //! What is particular to etcd: servers that are down, silent or compacted, TLS, users, long lists.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -112,10 +113,36 @@ async fn large_values_are_listed_in_smaller_pages() {
     let listing = store.list("/large/").await.unwrap();
     assert_eq!(listing.entries.len(), 80);
     assert!(listing.entries.iter().all(|entry| entry.value.len() == 1_000_000));
-    let mut watch = store.watch("/large/", 1).await.unwrap();
+    // More than a watch brings at once is better listed.
+    let missed = match store.watch("/large/", 1).await {
+        Ok(mut watch) => soon(watch.next()).await.map(drop),
+        Err(error) => Err(error),
+    };
+    assert!(matches!(missed, Err(StoreError::Compacted(1))), "{missed:?}");
+}
+
+#[tokio::test]
+async fn a_watch_brings_every_commit_whole() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let store = plain(&server).await;
+    let first = store.commit(vec![], put("/first", "")).await.unwrap().unwrap();
+    // Several times what etcd puts into a message if it may divide it.
+    for _ in 0..8 {
+        let changes = (0..100).map(|n| Change::put(format!("/many/{n:02}"), vec![7; 9000])).collect();
+        store.commit(vec![], changes).await.unwrap();
+    }
+    let mut watch = store.watch("/many/", first).await.unwrap();
     let mut seen = 0;
-    while seen < 80 {
-        seen += soon(watch.next()).await.unwrap().len();
+    while seen < 800 {
+        let mut revisions = BTreeMap::new();
+        for change in soon(watch.next()).await.unwrap() {
+            *revisions.entry(change.revision()).or_insert(0) += 1;
+            seen += 1;
+        }
+        assert!(revisions.values().all(|count| *count == 100), "{revisions:?}");
     }
 }
 

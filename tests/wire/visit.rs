@@ -26,11 +26,13 @@ use tempfile::TempDir;
 pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 
 /// A systemctl that knows nothing of systemd: every unit it is asked to list is running, what it started and has not
-/// stopped is active, units with `bad` in their names are refused and those with `slow` in them take long to stop.
+/// stopped is active, units with `bad` in their names are refused and those with `slow` in them take long to stop. Verbs
+/// of which there is a file in `deaf` do not reach it.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 root=${0%/bin/systemctl}
 { printf '%s\0' "$@"; printf '\n'; } >>"$root/asked"
 verb=$1; shift
+[ ! -e "$root/deaf/$verb" ] || { echo 'Failed to connect to bus: No such file or directory' >&2; exit 1; }
 case $verb in
   list-units) for unit in "$root"/run/fleet/units/* "$root"/known/*; do
       [ -e "$unit" ] && printf '%s loaded active running words of a description\n' "${unit##*/}"
@@ -58,7 +60,7 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        for path in ["run/systemd/system", "etc", "bin", "active"] {
+        for path in ["run/systemd/system", "etc", "bin", "active", "deaf"] {
             fs::create_dir_all(folder.path().join(path)).unwrap();
         }
         fs::write(folder.path().join("etc/machine-id"), format!("{MACHINE}\n")).unwrap();
@@ -343,6 +345,41 @@ fn a_stop_that_is_refused_is_still_to_be_done_and_the_others_are_not() {
         names.iter().all(|name| !host.path("run/muster/launched").join(name).exists()),
         "what is gone is not started"
     );
+}
+
+#[test]
+fn a_start_of_which_systemd_never_heard_is_to_be_done_again() {
+    let host = Host::new();
+    let names = ["a.service", "b.service"];
+    fs::write(host.path("deaf/start"), "").unwrap();
+    let report = host.visit(&launch(&names, "[Service]\nExecStart=/bin/true\n"));
+    let unheard = |outcome: &Outcome| matches!(outcome, Outcome::Failed(said) if said.contains("connect to bus"));
+    let failed: Vec<bool> = report.outcomes.iter().map(unheard).collect();
+    assert_eq!(failed, [false, false, true, true], "{:?}", report.outcomes);
+    let units = report.observation.unwrap().units.unwrap();
+    assert!(names.iter().all(|name| !units[&unit(name)].launched));
+
+    fs::remove_file(host.path("deaf/start")).unwrap();
+    let again = Visit { steps: names.map(|name| step(name, Action::Start { count: 0 })).to_vec(), ..look(5) };
+    assert_eq!(host.visit(&again).outcomes, [Outcome::Done, Outcome::Done]);
+}
+
+#[test]
+fn a_stop_of_which_systemd_never_heard_leaves_the_marks_and_the_files() {
+    let host = Host::new();
+    let names = ["a.service", "b.service"];
+    host.visit(&launch(&names, "[Service]\nExecStart=/bin/true\n"));
+    for verb in ["stop", "is-active"] {
+        fs::write(host.path("deaf").join(verb), "").unwrap();
+    }
+    for action in [Action::Stop, Action::Unload] {
+        let visit = Visit { steps: names.map(|name| step(name, action)).to_vec(), ..look(5) };
+        let report = host.visit(&visit);
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(said) if said.contains("connect to bus"));
+        assert!(report.outcomes.iter().all(failed), "{:?}", report.outcomes);
+        let units = report.observation.unwrap().units.unwrap();
+        assert!(names.iter().all(|name| units[&unit(name)].launched), "{units:?}");
+    }
 }
 
 /// Text that a careless quoting would let the shell see.

@@ -11,7 +11,7 @@ use super::failure::hint;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
-use crate::plain;
+use crate::core::plain;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Sink;

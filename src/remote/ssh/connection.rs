@@ -41,7 +41,7 @@ use super::options::Options;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
-use crate::plain;
+use crate::core::plain;
 
 /// Session channels at once on one connection; sshd(8) allows ten (`MaxSessions`), and others may share the account.
 const SESSIONS: usize = 8;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
+use crate::core::plain;
+use crate::core::plain::SAYING;
 use crate::remote::OUR_FAULT;
 
 /// Where an error happened: enough to make a [`Failure`] of it.
@@ -49,10 +51,11 @@ impl At<'_> {
             }
             // The library's own task is no more: nothing was learned about the host.
             Error::Join(_) => self.failure(FailureKind::Local, OUR_FAULT),
-            Error::NoCommonAlgo { kind, ours, theirs } => self.failure(
-                FailureKind::Sick,
-                format!("no {kind:?} algorithm in common: we have {}, it has {}", ours.join(" "), theirs.join(" ")),
-            ),
+            Error::NoCommonAlgo { kind, ours, theirs } => {
+                let theirs = plain::tame(&theirs.join(" "), SAYING);
+                let detail = format!("no {kind:?} algorithm in common: we have {}, it has {theirs}", ours.join(" "));
+                self.failure(FailureKind::Sick, detail)
+            }
             other => self.failure(FailureKind::Sick, format!("it does not speak SSH as it should: {other}")),
         }
     }

@@ -19,7 +19,7 @@ use tokio_util::sync::DropGuard;
 use super::failure::At;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
-use crate::plain;
+use crate::core::plain;
 use crate::remote::OUR_FAULT;
 use crate::remote::known_hosts::HostName;
 use crate::remote::known_hosts::KnownHosts;

@@ -13,7 +13,7 @@ use super::failure::hint;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
-use crate::plain;
+use crate::core::plain;
 
 /// What the login shell is given, be it sh, csh or fish: no backslash, no `!`, nothing but quotes that all of them know.
 const START: &str = concat!(

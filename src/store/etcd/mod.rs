@@ -33,7 +33,8 @@ use watch::EtcdWatch;
 /// How many keys are asked for at once.
 const PAGE: i64 = 1000;
 
-/// How much one answer may be: a page of the largest values would be more, and is then asked for in smaller pages.
+/// How much one answer may be: a page of the largest values would be more, and is then asked for in smaller pages. What a
+/// watch has missed may be more, and is then listed.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// How often a list is begun again because etcd was compacted under it.

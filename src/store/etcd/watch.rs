@@ -15,6 +15,7 @@ use super::super::Changed;
 use super::super::Revision;
 use super::super::StoreError;
 use super::super::Watch;
+use super::ANSWER_BYTES;
 use super::cluster::Cluster;
 use super::cluster::Nature;
 use super::end_of;
@@ -42,12 +43,13 @@ pub(super) struct EtcdWatch {
 impl EtcdWatch {
     /// Opens a watch on the keys that start with `from`, and waits until the server has it.
     pub(super) async fn open(cluster: Cluster, prefix: &str, from: &[u8], after: Revision) -> Result<Self, StoreError> {
-        // In fragments, because what a commit may carry is close to what a message may.
-        let options = WatchOptions::new().with_range(end_of(from)).with_start_revision(after + 1).with_fragment();
-        let open = cluster.call(Nature::Repeatable, |mut client| {
+        // Not in fragments: one may end within a revision, and whoever goes on after that one would miss the rest of it.
+        let options = WatchOptions::new().with_range(end_of(from)).with_start_revision(after + 1);
+        let open = cluster.call(Nature::Repeatable, |client| {
             let (from, options) = (from.to_vec(), options.clone());
             async move {
-                let mut stream = client.watch(from, Some(options)).await?;
+                let mut watches = client.watch_client().max_decoding_message_size(ANSWER_BYTES);
+                let mut stream = watches.watch(from, Some(options)).await?;
                 let first = stream.message().await?;
                 // A token that has run out is not said to the call but in the stream.
                 match &first {
@@ -78,8 +80,14 @@ impl EtcdWatch {
             Ok(Some(response)) => response,
             Ok(None) => return Err(self.away("the server ended the watch".to_owned())),
             Err(error) => {
-                self.cluster.turn_away();
-                return Err(Trouble::new("watch", error).told(&self.cluster));
+                return Err(match Trouble::new("watch", error) {
+                    // So much has changed that a list, which comes in pages, is the better way to hear of it.
+                    Trouble::AnswerTooLarge(_) => StoreError::Compacted(self.after),
+                    trouble => {
+                        self.cluster.turn_away();
+                        trouble.told(&self.cluster)
+                    }
+                });
             }
         };
         if response.compact_revision() > 0 {

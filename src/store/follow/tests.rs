@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::Change;
-use crate::store::Store;
 use crate::store::flaky::Flaky;
 
 async fn put(store: &Flaky, key: &str) {

@@ -2,9 +2,11 @@
 
 use super::Keys;
 use super::Slot;
+use super::WORDS;
 use super::decode;
 use super::encode;
 use crate::core::cluster::Event;
+use crate::core::plain::tame;
 use crate::core::unit::Hash;
 use crate::store::Change;
 use crate::store::Changed;
@@ -19,7 +21,7 @@ pub const EVENTS_KEPT: usize = 2000;
 /// Adds an event. Its name sorts by time and then by its place among what was decided with it; the hash of what it
 /// says makes it one name for one event, so that a commit that is tried again does not log twice.
 pub(super) fn log(keys: &Keys, event: &Event, index: usize) -> Change {
-    let value = encode(event);
+    let value = encode(&Event { what: tame(&event.what, WORDS), ..event.clone() });
     let name = format!("{:015}-{index:05}-{}", event.at.as_millis(), Hash::of(&value).short());
     Change::put(keys.key(&Slot::Event(name)), value)
 }

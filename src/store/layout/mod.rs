@@ -28,7 +28,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Change;
+use crate::core::cluster::Placement;
 use crate::core::cluster::Write;
+use crate::core::judge::Health;
+use crate::core::plain::tame;
+
+/// How many characters of words a leader puts into one record. Hosts and unit files have their say in them, and a record
+/// that no commit can take would end every pass.
+const WORDS: usize = 4096;
 
 /// The text is not a token. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,9 +106,15 @@ impl Keys {
 
     fn change(&self, write: &Write, index: usize) -> Change {
         match write {
-            Write::Place(unit, placement) => self.put(&Slot::Placement(unit.clone()), placement),
+            Write::Place(unit, placement) => {
+                let reason = tame(&placement.reason, WORDS);
+                self.put(&Slot::Placement(unit.clone()), &Placement { reason, ..placement.clone() })
+            }
             Write::Unplace(unit) => self.delete(&Slot::Placement(unit.clone())),
-            Write::Health(machine, health) => self.put(&Slot::Health(*machine), health),
+            Write::Health(machine, health) => {
+                let why = tame(&health.why, WORDS);
+                self.put(&Slot::Health(*machine), &Health { why, ..health.clone() })
+            }
             Write::State(unit, machine, state) => self.put(&Slot::State(unit.clone(), *machine), state),
             Write::NoState(unit, machine) => self.delete(&Slot::State(unit.clone(), *machine)),
             Write::Lease(machine, grant) => self.put(&Slot::Lease(*machine), grant),

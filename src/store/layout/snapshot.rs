@@ -16,6 +16,7 @@ use crate::store::Entry;
 use crate::store::Listing;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::follow;
 
 /// Reads the whole cluster from the store.
 pub async fn read(store: &dyn Store, keys: &Keys) -> Result<Snapshot, StoreError> {
@@ -24,13 +25,7 @@ pub async fn read(store: &dyn Store, keys: &Keys) -> Result<Snapshot, StoreError
 
 /// Lists everything that decisions are made from. What stands under each prefix is of one revision.
 pub async fn list(store: &dyn Store, keys: &Keys) -> Result<Listing, StoreError> {
-    let mut whole = Listing::default();
-    for prefix in keys.prefixes() {
-        let part = store.list(&prefix).await?;
-        whole.entries.extend(part.entries);
-        whole.revision = part.revision;
-    }
-    Ok(whole)
+    follow::list(store, &keys.prefixes()).await.map(|(_, listing)| listing)
 }
 
 /// Makes a snapshot of everything that was listed.

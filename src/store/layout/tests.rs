@@ -6,6 +6,8 @@ use crate::core::cluster::MachineId;
 use crate::core::cluster::Placement;
 use crate::core::cluster::Snapshot;
 use crate::core::cluster::Unit;
+use crate::core::judge::Health;
+use crate::core::judge::Verdict;
 use crate::core::time::Timestamp;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -103,6 +105,21 @@ fn keys_of_others_are_left_alone() {
     assert_eq!(keys().slot("/_etcd/registry/default/members/287eb8a692cf5fee"), Ok(None));
     assert!(keys().slot("/muster/default/machines/ABCDEF00000000000000000000000001").is_err());
     assert!(keys().slot("/muster/default/states/web.service").is_err());
+}
+
+#[test]
+fn no_record_of_a_leaders_is_too_large_for_a_commit() {
+    let long = "x".repeat(2 * crate::store::COMMIT_BYTES);
+    let at = Timestamp::from_millis(5);
+    let health = Health { verdict: Verdict::Sick, since: at, last_seen: at, why: long.clone(), falls: Vec::new() };
+    let writes = [
+        Write::Place(name("web.service"), Placement { reason: long.clone(), ..placement(machine(1)) }),
+        Write::Health(machine(1), health),
+        Write::Log(Event { at, machine: None, unit: None, what: long, trouble: true }),
+    ];
+    for change in keys().changes(&writes) {
+        assert!(change.size() < 2 * WORDS, "{}: {}", change.key(), change.size());
+    }
 }
 
 #[tokio::test]

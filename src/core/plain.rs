@@ -1,7 +1,7 @@
 //! Text that others wrote, made fit to be shown: hosts, units and inventories may hold what would steer a terminal.
 //!
 //! One rule for all: a control character (C0, DEL, C1) is shown as U+FFFD, and only line breaks and tabs are let through.
-//! Nothing is printed here.
+//! Nothing is printed here. What is kept of others' text in messages and records is cut as well.
 
 /// What is shown in the place of a control character.
 const SHOWN: char = '\u{fffd}';
@@ -16,11 +16,24 @@ pub fn line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { if c.is_whitespace() { ' ' } else { SHOWN } } else { c }).collect()
 }
 
+/// How many characters of one saying of a host's are kept.
+pub const SAYING: usize = 512;
+
+/// Makes text words on one line, of at most so many characters: what is left out shows as an ellipsis at the end.
+pub fn tame(text: &str, most: usize) -> String {
+    let words = text.split_whitespace().flat_map(|word| std::iter::once(' ').chain(word.chars())).skip(1);
+    let mut clean = words.map(|c| if c.is_control() { SHOWN } else { c });
+    let mut kept: String = clean.by_ref().take(most).collect();
+    if clean.next().is_some() {
+        kept.pop();
+        kept.push('…');
+    }
+    kept
+}
+
 /// Makes what a host sent fit for a message: words on one line, at most 200 characters.
 pub fn words(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    line(&words.join(" ")).chars().take(200).collect()
+    tame(&String::from_utf8_lossy(bytes), 200)
 }
 
 /// Escapes in JSON what JSON lets through and a terminal obeys: DEL and C1.
@@ -68,7 +81,20 @@ mod tests {
         assert_eq!(text(evil), "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}31m\u{fffd}\nc\td");
         assert_eq!(line("a\u{1b}b\n\tc"), "a\u{fffd}b  c");
         assert_eq!(words(b" one\r\n\x1b]0;two \x9b\n"), "one \u{fffd}]0;two \u{fffd}");
-        assert_eq!(words(&[b'x'; 300]).len(), 200);
+        assert_eq!(words(&[b'x'; 300]).chars().count(), 200);
+    }
+
+    #[test]
+    fn what_is_said_becomes_one_short_line() {
+        for (text, most, expected) in [
+            ("", 10, ""),
+            ("  Unit a.service\n\tnot found.\n", 40, "Unit a.service not found."),
+            ("0123456789", 10, "0123456789"),
+            ("0123456789a", 10, "012345678…"),
+            ("ééééé ééééé", 10, "ééééé ééé…"),
+        ] {
+            assert_eq!(tame(text, most), expected, "{text:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,80 @@
+use super::*;
+use crate::core::plan::Reason;
+
+const MARK: &str = "@1";
+const HOST: &str = "@1 muster 1\n@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 3f2f3dd0-1bc6-42c2-9d39-6c0eaa4a7139 7.5 0\n";
+const HASH: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+
+/// More than the store takes in one commit.
+const LONG: usize = 2 << 20;
+
+/// Reads a report that has these lines between its greeting and its end.
+fn read_lines(lines: &str, steps: &[Step]) -> Result<Report, BadReport> {
+    read(format!("{HOST}{lines}@1 done\n@1 end\n").as_bytes(), MARK, steps)
+}
+
+fn start(unit: &str) -> Step {
+    Step { unit: unit.parse().unwrap(), action: Action::Start { count: 0 }, reason: Reason::NotThere }
+}
+
+fn with_a_service(lines: &str) -> String {
+    format!("@1 hashes\n{HASH}  a.service\n@1 launched\n0 a.service\n{lines}")
+}
+
+#[test]
+fn the_longest_words_of_systemd_are_read() {
+    let listed = with_a_service("@1 listed\nbad-setting deactivating failed-before-auto-restart a.service\n");
+    let units = read_lines(&listed, &[]).unwrap().observation.unwrap().units.unwrap();
+    let state = units.values().next().unwrap();
+    assert_eq!(
+        [state.load.as_str(), &state.active, &state.sub],
+        ["bad-setting", "deactivating", "failed-before-auto-restart"]
+    );
+}
+
+#[test]
+fn a_word_that_is_none_of_systemds_is_a_report_that_does_not_parse() {
+    let long = "x".repeat(LONG);
+    for bad in [long.as_str(), "run\u{1b}[2Jning", "", "läuft"] {
+        for lines in [
+            format!("@1 listed\nloaded active {bad} a.service\n"),
+            format!("@1 listed\n{bad} active running a.service\n"),
+            format!("@1 shown\nId=a.service\nLoadState=loaded\nActiveState=active\nSubState={bad}x\u{7}\n"),
+            format!("@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 {bad} 7.5 0\n"),
+        ] {
+            let error = read_lines(&with_a_service(&lines), &[]).unwrap_err().to_string();
+            assert!(error.len() < 1000 && !error.chars().any(char::is_control), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn whatever_a_host_says_becomes_a_short_line() {
+    let (long, one) = ("x".repeat(LONG), "said a.service \u{1b}[2J\r not found");
+    let many = format!("@1 said start a.service {}\n", "x".repeat(100)).repeat(LONG / 100);
+    for lines in
+        [format!("@1 said start a.service {long}\n"), many, format!("@1 {}\n", one.replace("said", "said start"))]
+    {
+        let report = read_lines(&with_a_service(&lines), &[start("a.service")]).unwrap();
+        let [Outcome::Failed(said)] = report.outcomes.as_slice() else { panic!("{:?}", report.outcomes) };
+        assert!(said.chars().count() <= SAYING && !said.chars().any(char::is_control), "{said:?}");
+    }
+    let Some(Refused::OtherMachine(who)) = read_lines(&format!("@1 refused machine {long}\n"), &[]).unwrap().refused
+    else {
+        panic!("not refused");
+    };
+    assert!(who.chars().count() <= WORD);
+    for lines in [format!("@1 broken {long}\n"), format!("@1 {long}\n"), format!("@1 refused {long}\n")] {
+        let error = read_lines(&lines, &[]).unwrap_err();
+        assert!(error.what.chars().count() <= SAYING, "{}", error.what.len());
+    }
+}
+
+#[test]
+fn a_host_with_more_units_than_any_has_is_not_believed() {
+    let units = |count: usize| (0..count).map(|n| format!("{HASH}  u{n}.service\n")).collect::<String>();
+    let report = read_lines(&format!("@1 hashes\n{}", units(UNITS)), &[]).unwrap();
+    assert_eq!(report.observation.unwrap().units.unwrap().len(), UNITS);
+    let error = read_lines(&format!("@1 hashes\n{}", units(UNITS + 1)), &[]).unwrap_err();
+    assert_eq!(error.what, "it has more than 4096 units");
+}

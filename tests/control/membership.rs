@@ -1,0 +1,63 @@
+//! Leaving, with two hosts that are folders.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster::control::Office;
+use muster::control::membership;
+use muster::control::sweep;
+use muster::control::verb;
+use muster::core::caution::Caution;
+use muster::core::cluster::Address;
+use muster::core::cluster::Machine;
+use muster::core::cluster::MachineId;
+use muster::store::Change;
+use muster::store::MemoryStore;
+use muster::store::SharedStore;
+use muster::store::layout;
+use muster::store::layout::Slot;
+
+use super::Fleet;
+use super::Folder;
+use super::found;
+use super::keys;
+use super::office;
+use super::tempo;
+use crate::store::soon;
+use crate::wire::visit::MACHINE;
+
+/// A machine-id that sorts after the one of the first host.
+const OTHER: &str = "4f2f3dd01bc642c29d396c0eaa4a7139";
+
+#[tokio::test]
+async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let fleet = Arc::new(Fleet(BTreeMap::from([("core-01", Folder::new()), ("core-02", Folder::of(OTHER))])));
+    let office = Office { remote: fleet.clone(), ..office(&store, &Arc::new(Folder::new())) };
+    let waits = sweep::Waits { tempo: tempo(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    soon(sweep::sweep(&office, waits, Caution::default(), &mut |_, _| ())).await.unwrap();
+    assert!(fleet.0["core-01"].file("web.service").is_some());
+
+    let (first, other): (MachineId, MachineId) = (MACHINE.parse().unwrap(), OTHER.parse().unwrap());
+    let address = Address { host: "192.0.2.2".to_owned(), ..Address::default() };
+    let machine = Machine { id: other, name: "core-02".to_owned(), address, systemd: 252, ..Machine::default() };
+    let member = |id| Change::put(keys().key(&Slot::Member(id)), "name=ssh://host");
+    let records = vec![keys().put(&Slot::Machine(other), &machine), member(first), member(other)];
+    store.commit(vec![], records).await.unwrap();
+
+    let waits = verb::Waits { lock: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
+    let left = soon(membership::leave(&office, "core-01", false, waits, &mut |_| ())).await;
+    let (machine, found) = left.unwrap();
+    assert_eq!((machine.id, found.len()), (first, 0), "{found:?}");
+    let snapshot = layout::read(&*store, &keys()).await.unwrap();
+    assert_eq!(snapshot.machines.keys().collect::<Vec<_>>(), [&other]);
+    assert!(!snapshot.health.contains_key(&first));
+    let members = store.list(&keys().members()).await.unwrap().entries;
+    assert_eq!(members.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), [keys().key(&Slot::Member(other))]);
+    assert_eq!(snapshot.placements["web.service"].machine, other);
+    assert!(snapshot.states["web.service"][&other].runs() && !snapshot.states["web.service"].contains_key(&first));
+    assert_eq!(fleet.0["core-01"].file("web.service"), None);
+    assert_eq!(fleet.0["core-02"].asked(), ["start web.service"]);
+}
