@@ -1,28 +1,41 @@
 //! `muster exec`: one command on many hosts, at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use indexmap::IndexMap;
-use tokio::sync::mpsc;
+use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
+use super::inventory;
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
 use crate::core::evidence::Phase;
+use crate::inventory::Host;
+use crate::inventory::Vars;
+use crate::playbook::become_root;
+use crate::playbook::kept::Kept;
+use crate::playbook::magic;
+use crate::playbook::outcome::Outcome;
+use crate::playbook::outcome::Status;
+use crate::playbook::reach;
+use crate::playbook::template::Layer;
+use crate::playbook::template::Scope;
 use crate::remote::Command;
 use crate::remote::Exit;
+use crate::remote::Remote;
 use crate::remote::Sink;
+use crate::remote::Target;
 use crate::ui;
 
 /// How long a line may get before it is shown in parts, in bytes.
 const LINE_LIMIT: usize = 64 << 10;
 
-/// How much of a host's output is kept for `--fold`, in bytes.
-const FOLD_LIMIT: usize = 8 << 20;
+/// How much is kept of what a host prints where it is shown at the end, in bytes; of each stream with `-o json`.
+const KEPT: usize = 1 << 20;
 
 /// Run a command on hosts of the inventory
 #[derive(Debug, clap::Args)]
@@ -39,8 +52,12 @@ pub(super) struct Exec {
     #[arg(long, short = 'b', alias = "root")]
     r#become: bool,
     /// Show what several hosts print alike once, when all have ended
-    #[arg(long)]
+    #[arg(long, conflicts_with = "output")]
     fold: bool,
+    /// Print one JSON document at the end instead of lines: for each of the `hosts` its `rc`, `stdout` and `stderr`, or
+    /// `msg` with what went wrong
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
     /// Give up on a host after this long, such as 30s or 5m
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     timeout: Option<Duration>,
@@ -56,70 +73,130 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     time.ok_or_else(|| "write a time such as 30s or 5m".to_owned())
 }
 
-/// A line that a host printed.
-struct Line {
-    host: String,
-    error: bool,
-    text: Vec<u8>,
-}
-
-/// Cuts what comes from a host into lines and sends them on.
-struct Lines {
-    host: String,
+/// Cuts what comes from a host into lines, and shows them where they come: a reader that is slow makes the hosts wait, so
+/// that nothing piles up here.
+struct Lines<'a> {
+    host: &'a str,
     partial: [Vec<u8>; 2],
-    to: mpsc::Sender<Line>,
-    waiting: Vec<Line>,
+    /// Where lines go instead, to be shown at the end.
+    fold: Option<Fold>,
 }
 
-impl Lines {
+/// The first of what a host printed, and how many bytes came after that.
+#[derive(Debug, Default)]
+struct Fold {
+    text: Vec<u8>,
+    dropped: usize,
+}
+
+impl Fold {
+    fn take(&mut self, line: &[u8]) {
+        if self.dropped == 0 && self.text.len() + line.len() < KEPT {
+            self.text.extend_from_slice(line);
+            self.text.push(b'\n');
+        } else {
+            self.dropped += line.len() + 1;
+        }
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn of(host: &'a str, fold: bool) -> Self {
+        Self { host, partial: Default::default(), fold: fold.then(Fold::default) }
+    }
+
     fn take(&mut self, error: bool, bytes: &[u8]) {
         let [out, err] = &mut self.partial;
         let partial = if error { err } else { out };
+        let mut whole = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             partial.extend_from_slice(piece);
             if piece.ends_with(b"\n") || partial.len() >= LINE_LIMIT {
-                let mut text = std::mem::take(partial);
-                if text.last() == Some(&b'\n') {
-                    text.pop();
-                }
-                self.waiting.push(Line { host: self.host.clone(), error, text });
+                whole.push(std::mem::take(partial));
             }
         }
-        self.flush();
+        self.put(error, &whole);
     }
 
-    /// Sends what is waiting as far as there is room: a slow terminal must not stop a host's other stream.
-    fn flush(&mut self) {
-        let lines = std::mem::take(&mut self.waiting);
+    fn put(&mut self, error: bool, lines: &[Vec<u8>]) {
+        let mut shown = String::new();
         for line in lines {
-            match self.to.try_send(line) {
-                Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(line)) => self.waiting.push(line),
-                Err(mpsc::error::TrySendError::Closed(_)) => return,
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if let Some(fold) = &mut self.fold {
+                fold.take(line);
+            } else {
+                shown.push_str(&format!("{}: {}\n", self.host, String::from_utf8_lossy(line)));
             }
+        }
+        match shown.strip_suffix('\n') {
+            Some(shown) if error => ui::remark(shown),
+            Some(_) => ui::result(&ui::clean(&shown)),
+            None => {}
         }
     }
 
-    async fn end(mut self) {
+    /// Shows what the host ended without the end of a line, and returns what is to be shown at the end.
+    fn end(mut self) -> Option<Fold> {
         for (error, text) in [false, true].into_iter().zip(std::mem::take(&mut self.partial)) {
             if !text.is_empty() {
-                self.waiting.push(Line { host: self.host.clone(), error, text });
+                self.put(error, &[text]);
             }
         }
-        for line in self.waiting {
-            // Nobody listens only when everything is over.
-            let _ = self.to.send(line).await;
-        }
+        self.fold
     }
 }
 
-impl Sink for Lines {
+impl Sink for Lines<'_> {
     fn stdout(&mut self, bytes: &[u8]) {
         self.take(false, bytes);
     }
 
     fn stderr(&mut self, bytes: &[u8]) {
         self.take(true, bytes);
+    }
+}
+
+/// How the command ended on a host, and what the host printed that is still to be shown.
+struct Ended {
+    host: String,
+    exit: Result<Exit, Failure>,
+    fold: Option<Fold>,
+    /// The result as `register` would keep it.
+    outcome: Outcome,
+}
+
+impl Exec {
+    /// Returns what the host's shell is given.
+    fn line(&self) -> Result<String, CommandError> {
+        if self.shell {
+            return Ok(self.command.join(" "));
+        }
+        let words = self.command.iter().map(String::as_str);
+        shlex::try_join(words).map_err(|error| CommandError::usage(format!("the command: {error}")))
+    }
+
+    /// Says whether to be root on a host.
+    fn root(&self, all: &Arc<Vars>, host: &Host) -> Result<bool, CommandError> {
+        let own = [Layer::written(Arc::new(host.vars.clone())), Layer::data(Arc::new(magic::of_host(host)))];
+        let scope = Scope::new([Layer::data(Arc::clone(all))].into_iter().chain(own).collect());
+        let wanted = become_root::wanted(&scope, self.r#become);
+        wanted.map_err(|why| CommandError::usage(format!("host {}: {why}", host.name)))
+    }
+
+    async fn on(&self, remote: &dyn Remote, target: Target, command: Command) -> Ended {
+        let (exit, fold, printed);
+        if self.output.is_some() {
+            let mut kept = Kept::up_to(KEPT);
+            exit = remote.run(&target, &command, &mut kept).await;
+            (fold, printed) = (None, kept.into_vars());
+        } else {
+            let mut lines = Lines::of(&target.name, self.fold);
+            exit = remote.run(&target, &command, &mut lines).await;
+            (fold, printed) = (lines.end(), Vars::new());
+        }
+        let outcome = outcome(&exit, printed, self.timeout);
+        Ended { host: target.name, exit, fold, outcome }
     }
 }
 
@@ -130,59 +207,54 @@ pub(super) async fn run(context: &Context, exec: Exec) -> Result<(), CommandErro
     if hosts.is_empty() {
         return Err(CommandError::usage(format!("`{}` stands for no host", exec.pattern)));
     }
-    let targets = hosts.iter().map(|host| host.target()).collect::<Result<Vec<_>, _>>()?;
-    let line = if exec.shell {
-        exec.command.join(" ")
-    } else {
-        let words = exec.command.iter().map(String::as_str);
-        shlex::try_join(words).map_err(|error| CommandError::usage(format!("the command: {error}")))?
+    let line = exec.line()?;
+    let all = Arc::new(magic::of_all(&inventory));
+    let errand = |host: &&Host| {
+        let root = exec.root(&all, host)?;
+        let command = Command { line: line.clone(), stdin: Vec::new(), root, limit: exec.timeout };
+        Ok((host.target()?, command))
     };
-    let command = Command { line, stdin: Vec::new(), root: exec.r#become, limit: exec.timeout };
+    let errands = hosts.iter().map(errand).collect::<Result<Vec<_>, CommandError>>()?;
+    inventory::note(hosts);
     let remote = context.remote()?;
-    let (to, lines) = mpsc::channel(1024);
-    let (remote_ref, command) = (&remote, &command);
-    let under_way = stream::iter(targets).map(move |target| {
-        let to = to.clone();
-        async move {
-            let mut sink = Lines { host: target.name.clone(), partial: Default::default(), to, waiting: Vec::new() };
-            let exit = remote_ref.run(&target, command, &mut sink).await;
-            sink.end().await;
-            (target.name, exit)
-        }
-    });
+    let under_way = stream::iter(errands.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
     let under_way = under_way.buffer_unordered(usize::from(exec.forks)).collect::<Vec<_>>();
-    let both = async { tokio::join!(under_way, show(lines, exec.fold)).0 };
     let mut ended = tokio::select! {
-        ended = both => ended,
+        ended = under_way => ended,
         () = context.stop.cancelled() => return Err(CommandError::code(130)),
     };
     remote.close(Duration::from_secs(2)).await;
-    ended.sort_by_key(|(name, _)| inventory.hosts.get_index_of(name));
-    summarize(&ended, exec.timeout)
+    ended.sort_by_key(|ended| inventory.hosts.get_index_of(&ended.host));
+    if exec.output.is_some() {
+        let hosts: Vars = ended.iter().map(|end| (end.host.clone(), end.outcome.to_vars().into())).collect();
+        ui::result(&format!("{:#}\n", json!({ "hosts": hosts })));
+    } else {
+        show_alike(&mut ended);
+        remark(&ended, exec.timeout);
+    }
+    let any = |status: Status| ended.iter().any(|end| end.outcome.status == status);
+    match (any(Status::Failed), any(Status::Unreachable)) {
+        (false, false) => Ok(()),
+        (true, false) => Err(CommandError::code(2)),
+        (_, true) => Err(CommandError::code(4)),
+    }
 }
 
-/// Shows lines as they come, or at the end with what is alike folded.
-async fn show(mut lines: mpsc::Receiver<Line>, fold: bool) {
-    let mut kept: IndexMap<String, Vec<u8>> = IndexMap::new();
-    while let Some(line) = lines.recv().await {
-        if fold {
-            let text = kept.entry(line.host).or_default();
-            if text.len() < FOLD_LIMIT {
-                text.extend_from_slice(&line.text);
-                text.push(b'\n');
-            }
-            continue;
-        }
-        let text = String::from_utf8_lossy(&line.text);
-        if line.error {
-            ui::remark(&format!("{}: {text}", line.host));
-        } else {
-            ui::result(&format!("{}: {text}\n", line.host));
-        }
-    }
+/// Shows what hosts printed, what is alike once, what most of them printed first.
+fn show_alike(ended: &mut [Ended]) {
     let mut alike: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
-    for (host, text) in kept {
-        alike.entry(text).or_default().push(host);
+    for end in ended {
+        let Some(fold) = end.fold.take() else { continue };
+        if fold.dropped > 0 {
+            let (kept, dropped) = (fold.text.len(), fold.dropped);
+            ui::remark(&format!(
+                "{}: {dropped} bytes of its output were dropped, all after the first {kept}",
+                end.host
+            ));
+        }
+        if !fold.text.is_empty() {
+            alike.entry(fold.text).or_default().push(end.host.clone());
+        }
     }
     let mut groups: Vec<_> = alike.into_iter().collect();
     groups.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.1.cmp(&b.1)));
@@ -191,42 +263,73 @@ async fn show(mut lines: mpsc::Receiver<Line>, fold: bool) {
         let rule = "-".repeat(16);
         let count = if hosts.len() > 1 { format!(" ({})", hosts.len()) } else { String::new() };
         let head = format!("{rule}\n{}{count}\n{rule}\n", hosts.join(","));
-        ui::result(&format!("{head}{}", String::from_utf8_lossy(&text)));
+        ui::result(&ui::clean(&format!("{head}{}", String::from_utf8_lossy(&text))));
     }
 }
 
-/// Says how it ended everywhere, and turns that into Ansible's exit codes.
-fn summarize(ended: &[(String, Result<Exit, Failure>)], timeout: Option<Duration>) -> Result<(), CommandError> {
-    let (mut failed, mut unreachable) = (0, 0);
-    for (host, exit) in ended {
+/// Says whether a failure is that the command took longer than it may.
+fn too_slow(failure: &Failure, timeout: Option<Duration>) -> Option<String> {
+    let limit = timeout.filter(|_| failure.phase == Phase::Run && failure.kind == FailureKind::Silent)?;
+    Some(format!("did not end in {} s", limit.as_secs_f32()))
+}
+
+/// Returns the result of a command that printed this.
+fn outcome(exit: &Result<Exit, Failure>, printed: Vars, timeout: Option<Duration>) -> Outcome {
+    let failure = match exit {
+        Ok(exit) => return reach::ended(exit, printed),
+        Err(failure) => failure,
+    };
+    let failed = too_slow(failure, timeout).map_or_else(|| Outcome::of_failure(failure), Outcome::failed);
+    let detail = printed.into_iter().chain(failed.detail).collect();
+    Outcome { detail, ..failed }
+}
+
+/// Says how it ended where it did not end well, and how often.
+fn remark(ended: &[Ended], timeout: Option<Duration>) {
+    for Ended { host, exit, .. } in ended {
         match exit {
-            Ok(Exit::Code(0)) => continue,
+            Ok(Exit::Code(0)) => {}
             Ok(Exit::Code(code)) => ui::remark(&format!("{host}: exit code {code}")),
             Ok(Exit::Signal(signal)) => ui::remark(&format!("{host}: killed by signal {signal}")),
-            Err(Failure { phase: Phase::Run, kind: FailureKind::Silent, .. }) if timeout.is_some() => {
-                ui::remark(&format!("{host}: did not end in {} s", timeout.unwrap_or_default().as_secs_f32()));
-            }
             Err(failure) => {
+                if let Some(slow) = too_slow(failure, timeout) {
+                    ui::remark(&format!("{host}: {slow}"));
+                    continue;
+                }
                 ui::remark(&failure.to_string());
-                failure.hint.iter().for_each(|hint| ui::remark(&format!("{host}: {hint}")));
-                // What is wrong with our own configuration is no host's fault.
-                let reached = failure.kind == FailureKind::Sick || failure.phase == Phase::Configure;
-                unreachable += usize::from(!reached);
-                failed += usize::from(reached);
-                continue;
+                if let Some(hint) = &failure.hint {
+                    ui::remark(&format!("{host}: {hint}"));
+                }
             }
         }
-        failed += 1;
     }
-    let count = ended.len();
-    let hosts = if count == 1 { "host" } else { "hosts" };
-    ui::remark(&format!(
-        "{count} {hosts}: {} ok, {failed} failed, {unreachable} unreachable",
-        count - failed - unreachable
-    ));
-    match (failed, unreachable) {
-        (0, 0) => Ok(()),
-        (_, 0) => Err(CommandError::code(2)),
-        _ => Err(CommandError::code(4)),
+    let count = |status: Status| ended.iter().filter(|end| end.outcome.status == status).count();
+    let (failed, unreachable) = (count(Status::Failed), count(Status::Unreachable));
+    let hosts = if ended.len() == 1 { "host" } else { "hosts" };
+    let well = ended.len() - failed - unreachable;
+    ui::remark(&format!("{} {hosts}: {well} ok, {failed} failed, {unreachable} unreachable", ended.len()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KEPT;
+    use super::Lines;
+    use crate::remote::Sink as _;
+
+    #[test]
+    fn what_is_kept_for_the_end_is_bounded_and_the_rest_is_counted() {
+        let mut lines = Lines::of("h1", true);
+        lines.stdout(b"a\r\n");
+        lines.stderr(b"b");
+        let block = "c".repeat(1023) + "\n";
+        for _ in 0..2 * (KEPT >> 10) {
+            lines.stdout(block.as_bytes());
+        }
+        lines.stdout(b"d\n");
+        let fold = lines.end().unwrap();
+        assert!(fold.text.starts_with(b"a\nccc") && fold.text.len() <= KEPT, "{}", fold.text.len());
+        assert!(fold.text.ends_with(b"c\n"), "a line is kept whole or not at all, and none after one that was dropped");
+        let all = 2 + 2 * KEPT + 2 + 2;
+        assert_eq!(fold.text.len() + fold.dropped, all);
     }
 }

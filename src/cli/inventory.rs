@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Context;
 use super::error::CommandError;
+use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::InventoryError;
 use crate::ui;
@@ -55,14 +56,18 @@ impl Context {
     }
 }
 
+/// Says what these hosts' variables ask for and muster does not do.
+pub(super) fn note<'a>(hosts: impl IntoIterator<Item = &'a Host>) {
+    hosts.into_iter().flat_map(Host::notes).for_each(|note| ui::remark(&format!("Note: {note}")));
+}
+
 /// Runs `muster inventory …`.
 pub fn run(context: &Context, command: &InventoryCommand) -> Result<(), CommandError> {
     let Verb::List(list) = &command.verb;
     let mut inventory = context.inventory(None)?;
     let chosen: Vec<String> = inventory.select(&list.pattern)?.iter().map(|host| host.name.clone()).collect();
     inventory.keep(&chosen);
-    let notes = inventory.hosts.values().flat_map(crate::inventory::Host::notes);
-    notes.for_each(|note| ui::remark(&format!("Note: {note}")));
+    note(inventory.hosts.values());
     if list.output.is_some() {
         ui::json(&inventory.to_json());
     } else if list.graph {

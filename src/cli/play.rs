@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
+use super::inventory;
 use super::settings::LockArgs;
 use super::verb::LOCK_WAIT;
+use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::inventory::document;
@@ -25,9 +28,11 @@ use crate::playbook::office::Clerk;
 use crate::playbook::parse;
 use crate::playbook::play::Playbook;
 use crate::playbook::record::Record;
+use crate::playbook::template::Layer;
+use crate::playbook::template::Scope;
 use crate::ui;
 
-/// Ansible's exit code for a playbook that cannot be read.
+/// Ansible's exit code for a playbook that cannot be understood.
 const UNREADABLE: u8 = 4;
 
 /// The exit code for Ctrl-C.
@@ -35,8 +40,8 @@ const INTERRUPTED: u8 = 130;
 
 /// Run a playbook
 ///
-/// Ends with 0 when every task ended well, with 2 when one failed, and with 4 when a host could not be reached or the
-/// playbook cannot be read.
+/// Ends with 0 when every task ended well, with 2 when one failed, and with 4 when a host could not be reached or what the
+/// playbook says cannot be understood; with 1, as Ansible does, when there is no such playbook or no host is left.
 #[derive(Debug, clap::Args)]
 pub(super) struct Play {
     /// The playbook
@@ -75,19 +80,23 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     let text = std::fs::read_to_string(&play.file)
         .map_err(|error| CommandError::failed(format!("cannot read the playbook {}: {error}", play.file.display())))?;
     let playbook = parse::read(&play.file, &text).map_err(|error| fault(&error))?;
-    let folder = play.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let inventory = context.inventory(Some(folder))?;
-    let hosts = choose(&playbook, &inventory, play.limit.as_deref())?;
+    let inventory = context.inventory(Some(playbook.folder()))?;
+    let extra = extra(&play.extra_vars)?;
+    let hosts = choose(&playbook, &inventory, &extra, play.limit.as_deref())?;
     let json = play.output.is_some();
     if play.list_hosts {
-        ui::result(&if json { listing_json(&playbook, &hosts) } else { listing(&playbook, &hosts) });
+        let listing = if json { listing_json(&playbook, &hosts) } else { ui::clean(&listing(&playbook, &hosts)) };
+        ui::result(&listing);
         return Ok(());
     }
-    let names = hosts.iter().flatten();
-    let targets = names
+    let played: BTreeMap<&str, &Host> = hosts
+        .iter()
+        .flatten()
         .filter_map(|name| inventory.hosts.get(name))
-        .map(|host| Ok((host.name.clone(), host.target()?)))
-        .collect::<Result<BTreeMap<_, _>, CommandError>>()?;
+        .map(|host| (host.name.as_str(), host))
+        .collect();
+    let targets = played.values().map(|host| Ok((host.name.clone(), host.target()?)));
+    let targets = targets.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
     let remote = context.remote()?;
     let clerk = if playbook.needs_cluster() {
         Some(Clerk { office: context.office().await?, lock: play.lock.wait(&context.settings, LOCK_WAIT) })
@@ -99,12 +108,18 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
         targets,
         remote: &*remote,
         cluster: clerk.as_ref().map(|clerk| clerk as &dyn Cluster),
-        extra: extra(&play.extra_vars)?,
+        extra,
         check: play.check,
         forks: usize::from(play.forks),
     };
+    crew.check_become(&playbook, &hosts).map_err(|why| {
+        CommandError::usage(why).hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
+    })?;
+    inventory::note(played.into_values());
     let mut record = Record::default();
-    let mut tell = |event: &Event<'_>| if json { record.note(event) } else { ui::result(&lines::lines(event)) };
+    let mut tell = |event: &Event<'_>| {
+        if json { record.note(event) } else { ui::result(&ui::clean(&lines::lines(event))) }
+    };
     let code = tokio::select! {
         code = crew.play(&playbook, hosts, &mut tell) => code,
         // What is under way on a host goes on or ends with the connection; running the playbook again puts it right.
@@ -117,17 +132,24 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     if code == 0 { Ok(()) } else { Err(CommandError::code(code)) }
 }
 
-/// Returns the hosts of each play.
-fn choose(playbook: &Playbook, inventory: &Inventory, limit: Option<&str>) -> Result<Vec<Vec<String>>, CommandError> {
+/// Returns the hosts of each play. Which they are may be left to `-e`: `hosts: "{{ target }}"`.
+fn choose(
+    playbook: &Playbook,
+    inventory: &Inventory,
+    extra: &Vars,
+    limit: Option<&str>,
+) -> Result<Vec<Vec<String>>, CommandError> {
+    let scope = Scope::new(vec![Layer::written(Arc::new(extra.clone()))]);
     let limit = limit.map(read_limit).transpose()?;
     let allowed = limit.map(|pattern| inventory.select(&pattern)).transpose()?;
     let mut chosen = Vec::new();
     for play in &playbook.plays {
-        let hosts = inventory.select(&play.hosts).map_err(|error| {
-            let mut told = Fault::new(&playbook.file, play.hosts_at, error.to_string());
-            told.hint = error.hint();
+        let wrong = |what: String, hint: Option<String>| {
+            let told = Fault { hint, ..Fault::new(&playbook.file, play.hosts_at, what) };
             CommandError { kind: super::error::ErrorKind::Usage, ..fault(&told) }
-        })?;
+        };
+        let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
+        let hosts = inventory.select(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
         let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|host| host.name == name));
         chosen.push(hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect());
     }

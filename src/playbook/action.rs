@@ -9,6 +9,7 @@ use super::cluster::UnitGoal;
 use super::cluster::UnitOrder;
 use super::file::File;
 use super::module::Kind;
+use super::template;
 use super::template::Scope;
 use super::wait::Goal;
 use super::wait::Wait;
@@ -39,10 +40,14 @@ pub enum Action {
 pub struct CommandLine {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Where to run it.
+    /// Where to run it, and where the two below are looked for.
     pub chdir: Option<String>,
-    /// Do not run it if this is there.
+    /// Do not run it if a path is there that matches this: a path or a glob.
     pub creates: Option<String>,
+    /// Do not run it unless a path is there that matches this.
+    pub removes: Option<String>,
+    /// What it reads on stdin.
+    pub stdin: Vec<u8>,
 }
 
 impl Action {
@@ -70,25 +75,23 @@ impl Arguments<'_> {
     fn text(&self, name: &str) -> Result<Option<String>, String> {
         match self.args.get(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
-            Some(_) => Err(format!("`{name}` must be text")),
+            Some(value) => plain(value).map(Some).ok_or_else(|| format!("`{name}` must be text")),
         }
     }
 
+    /// Returns a text that may be given as empty and then is not given.
+    fn some(&self, name: &str) -> Result<Option<String>, String> {
+        Ok(self.text(name)?.filter(|text| !text.is_empty()))
+    }
+
     fn needed(&self, name: &str) -> Result<String, String> {
-        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| format!("`{name}` is empty"))
+        self.some(name)?.ok_or_else(|| format!("`{name}` is empty"))
     }
 
     fn command(&self) -> Result<CommandLine, String> {
         let argv = match self.args.get("argv") {
             Some(Value::Array(words)) => {
-                let word = |word: &Value| match word {
-                    Value::String(text) => Ok(text.clone()),
-                    Value::Number(_) | Value::Bool(_) => Ok(word.to_string()),
-                    _ => Err("`argv` must be a list of words".to_owned()),
-                };
-                words.iter().map(word).collect::<Result<Vec<_>, _>>()?
+                words.iter().map(plain).collect::<Option<Vec<_>>>().ok_or("`argv` must be a list of words")?
             }
             Some(_) => return Err("`argv` must be a list of words".to_owned()),
             None => shlex::split(&self.needed("cmd")?).ok_or("the quotes in the command do not match")?,
@@ -96,13 +99,23 @@ impl Arguments<'_> {
         if argv.is_empty() {
             return Err("there is no command to run".to_owned());
         }
-        Ok(CommandLine { argv, chdir: self.text("chdir")?, creates: self.text("creates")? })
+        let (chdir, creates, removes) = (self.some("chdir")?, self.some("creates")?, self.some("removes")?);
+        Ok(CommandLine { argv, chdir, creates, removes, stdin: self.stdin()? })
     }
 
-    /// Returns the path of a file that comes with the playbook: beside it, or in the folder that Ansible looks in.
-    fn found(&self, name: &str, also: &str) -> Result<PathBuf, String> {
+    fn stdin(&self) -> Result<Vec<u8>, String> {
+        let Some(mut text) = self.text("stdin")? else { return Ok(Vec::new()) };
+        let newline = self.text("stdin_add_newline")?.unwrap_or_else(|| "yes".to_owned());
+        if template::said(&newline).ok_or("`stdin_add_newline` must be true or false")? {
+            text.push('\n');
+        }
+        Ok(text.into_bytes())
+    }
+
+    /// Returns the path of a file that comes with the playbook: in the folder for its kind, or else beside it.
+    fn found(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
         let given = self.needed(name)?;
-        let candidates = [self.folder.join(&given), self.folder.join(also).join(&given)];
+        let candidates = [self.folder.join(folder).join(&given), self.folder.join(&given)];
         let found = candidates.into_iter().find(|path| path.is_file());
         found.ok_or_else(|| format!("`{name}`: there is no file {given} in {}", self.folder.display()))
     }
@@ -142,7 +155,7 @@ impl Arguments<'_> {
 
     fn file(&self, content: Vec<u8>, name: String) -> Result<File, String> {
         let dest = self.needed("dest")?;
-        if !dest.starts_with('/') {
+        if !dest.starts_with(['/', '~']) {
             return Err(format!("`dest` must be an absolute path, not `{dest}`"));
         }
         if name.is_empty() && dest.ends_with('/') {
@@ -219,6 +232,16 @@ impl Arguments<'_> {
         };
         let file = UnitFile::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(UnitOrder { name, goal, file: Some(file) })
+    }
+}
+
+/// Returns a value as one word or text, as Ansible writes it; `None` if it is a list, a map or nothing.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(if *flag { "True" } else { "False" }.to_owned()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -8,12 +8,14 @@ use std::fmt::Write as _;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use super::word::expanded;
+
 /// A file that is to be on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// What is in it.
     pub content: Vec<u8>,
-    /// Where: an absolute path; with a `/` at its end, or if a directory is there, the file goes into it.
+    /// Where: an absolute path, or one that begins at a home (`~/x`); with a `/` at its end, or if a directory is there, the file goes into it.
     pub dest: String,
     /// What it is called in a directory.
     pub name: String,
@@ -40,7 +42,7 @@ impl File {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        script.push_str(&format!("d={}\n", shlex::try_quote(&self.dest)?));
+        script.push_str(&format!("d={}\n", expanded(&self.dest)?));
         script.push_str(&format!("n={}\n", shlex::try_quote(&self.name)?));
         script.push_str(&format!(
             "mode={}\nowner={}\ngroup={}\n",

@@ -5,10 +5,15 @@
 //! touches a host's units.
 
 pub mod action;
+mod ask;
+pub mod become_root;
 pub mod cluster;
 pub mod drive;
 pub mod file;
+mod free_form;
+pub mod kept;
 pub mod lines;
+pub mod magic;
 pub mod module;
 pub mod office;
 pub mod outcome;
@@ -18,4 +23,6 @@ pub mod reach;
 pub mod record;
 pub mod run;
 pub mod template;
+mod turn;
 pub mod wait;
+mod word;

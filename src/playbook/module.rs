@@ -39,10 +39,15 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == short)
     }
 
+    /// Says whether it is the cluster that is asked, and not the host.
+    pub const fn is_for_cluster(self) -> bool {
+        matches!(self, Self::Unit | Self::Join)
+    }
+
     /// Returns the names of its arguments.
     pub const fn parameters(self) -> &'static [&'static str] {
         match self {
-            Self::Command => &["cmd", "argv", "creates", "chdir"],
+            Self::Command => &["cmd", "argv", "chdir", "creates", "removes", "stdin", "stdin_add_newline"],
             Self::Copy => &["src", "content", "dest", "mode", "owner", "group"],
             Self::Join => &[],
             Self::Template => &["src", "dest", "mode", "owner", "group"],

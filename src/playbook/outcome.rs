@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::core::evidence::Failure;
 use crate::core::evidence::FailureKind;
+use crate::core::evidence::Phase;
 use crate::inventory::Vars;
 
 /// How a task ended on a host, in Ansible's words.
@@ -52,20 +53,27 @@ impl Outcome {
         Self { status: Status::Skipped, changed: false, detail: Vars::new() }
     }
 
+    /// Was not tried because a check cannot tell what would come of it; what it would hold is there, as far as it is known.
+    pub fn not_looked_at(mut detail: Vars) -> Self {
+        detail.insert("failed".to_owned(), false.into());
+        Self { detail, ..Self::skipped() }
+    }
+
     /// Did not work.
     pub fn failed(why: impl Into<String>) -> Self {
         let detail = Vars::from_iter([("msg".to_owned(), Value::String(why.into()))]);
         Self { status: Status::Failed, changed: false, detail }
     }
 
-    /// Says what a trip that did not come back means: a host that cannot do its work failed, any other is unreachable.
+    /// Says what a trip that did not come back means: a host that cannot do its work failed, any other is unreachable. What
+    /// is wrong with our own configuration is no host's fault.
     pub fn of_failure(failure: &Failure) -> Self {
         let mut why = failure.to_string();
         if let Some(hint) = &failure.hint {
             why.push_str(&format!(" ({hint})"));
         }
-        let status = if failure.kind == FailureKind::Sick { Status::Failed } else { Status::Unreachable };
-        Self { status, ..Self::failed(why) }
+        let reached = failure.kind == FailureKind::Sick || failure.phase == Phase::Configure;
+        Self { status: if reached { Status::Failed } else { Status::Unreachable }, ..Self::failed(why) }
     }
 
     /// Returns the result as `register` keeps it and as it is printed.

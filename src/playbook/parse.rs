@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::free_form;
 use super::module::Kind;
 use super::play::Batch;
 use super::play::Play;
@@ -19,11 +20,25 @@ use crate::inventory::fault::Place;
 use crate::inventory::fault::did_you_mean;
 
 /// What a play may say.
-const PLAY: [&str; 8] = ["name", "hosts", "serial", "vars", "become", "gather_facts", "tasks", "handlers"];
+const PLAY: [&str; 9] =
+    ["name", "hosts", "serial", "vars", "become", "become_user", "gather_facts", "tasks", "handlers"];
 
 /// What a task may say beside its module.
-const TASK: [&str; 9] =
-    ["name", "when", "register", "notify", "loop", "ignore_errors", "changed_when", "failed_when", "become"];
+const TASK: [&str; 13] = [
+    "name",
+    "args",
+    "vars",
+    "when",
+    "register",
+    "notify",
+    "loop",
+    "ignore_errors",
+    "changed_when",
+    "failed_when",
+    "become",
+    "become_user",
+    "check_mode",
+];
 
 /// Reads a playbook.
 pub fn read(file: &Path, text: &str) -> Result<Playbook, Fault> {
@@ -133,6 +148,7 @@ impl Reader<'_> {
                 "serial" => play.serial = self.serial(node)?,
                 "vars" => play.vars = self.vars(node)?,
                 "become" => play.root = self.flag(key, node)?,
+                "become_user" => self.root(key, node)?,
                 "gather_facts" => {
                     if self.flag(key, node)? {
                         return Err(self.fault(node.at, "muster gathers no facts").hint("Say `gather_facts: false`."));
@@ -224,7 +240,8 @@ impl Reader<'_> {
             at: node.at,
             name: kind.name().to_owned(),
             kind,
-            args: self.args(kind, args)?,
+            args: self.args(kind, args, entries.iter().find(|(key, _)| key.text == "args").map(|(_, more)| more))?,
+            vars: Vars::new(),
             when: Vec::new(),
             register: None,
             notify: Vec::new(),
@@ -233,6 +250,7 @@ impl Reader<'_> {
             changed_when: None,
             failed_when: None,
             root: None,
+            check: None,
         };
         for (key, node) in entries {
             match key.text.as_str() {
@@ -245,10 +263,24 @@ impl Reader<'_> {
                 "changed_when" => task.changed_when = Some(self.conditions(key, node)?),
                 "failed_when" => task.failed_when = Some(self.conditions(key, node)?),
                 "become" => task.root = Some(self.flag(key, node)?),
+                "become_user" => self.root(key, node)?,
+                "check_mode" => task.check = Some(self.flag(key, node)?),
+                "vars" => task.vars = self.vars(node)?,
                 _ => {}
             }
         }
         Ok(task)
+    }
+
+    /// Reads the name of who is to be become: it can only be root.
+    fn root(&self, key: &Key, node: &Node) -> Result<(), Fault> {
+        match self.text(key, node)?.as_str() {
+            "root" => Ok(()),
+            user => {
+                let fault = self.fault(node.at, format!("muster can become root and nobody else, not {user}"));
+                Err(fault.hint("Log in as that user, or use `sudo -u` (or `runuser -u`) in the command."))
+            }
+        }
     }
 
     fn items(&self, node: &Node) -> Result<Value, Fault> {
@@ -268,22 +300,17 @@ impl Reader<'_> {
         Ok(name)
     }
 
-    fn args(&self, kind: Kind, node: &Node) -> Result<Vars, Fault> {
+    /// Reads a module's arguments. What else the task says of them, under `args`, counts where the module itself says nothing.
+    fn args(&self, kind: Kind, node: &Node, more: Option<&Node>) -> Result<Vars, Fault> {
         let what = format!("module `{}`", kind.name());
-        let mut args = Vars::new();
+        let mut args = match more {
+            Some(more) => self.named(kind, more)?,
+            None => Vars::new(),
+        };
         match &node.content {
-            Content::Scalar(Value::String(line)) if kind == Kind::Command => {
-                args.insert("cmd".to_owned(), line.clone().into());
-            }
+            Content::Scalar(Value::String(line)) if kind == Kind::Command => args.extend(self.free_form(node, line)?),
             _ if node.is_null() => {}
-            _ => {
-                for (key, value) in self.map(node, &what)? {
-                    if !kind.parameters().contains(&key.text.as_str()) {
-                        return Err(self.unknown(&what, key, kind.parameters()));
-                    }
-                    args.insert(key.text.clone(), value.value());
-                }
-            }
+            _ => args.extend(self.named(kind, node)?),
         }
         for choice in kind.required() {
             let given = choice.iter().filter(|name| args.contains_key(**name)).count();
@@ -297,6 +324,38 @@ impl Reader<'_> {
             if choice.iter().filter(|name| args.contains_key(**name)).count() > 1 {
                 return Err(self.fault(node.at, format!("{what} takes only one of {}", choice.join(", "))));
             }
+        }
+        Ok(args)
+    }
+
+    fn named(&self, kind: Kind, node: &Node) -> Result<Vars, Fault> {
+        let what = format!("module `{}`", kind.name());
+        let mut args = Vars::new();
+        for (key, value) in self.map(node, &what)? {
+            if !kind.parameters().contains(&key.text.as_str()) {
+                return Err(self.unknown(&what, key, kind.parameters()));
+            }
+            args.insert(key.text.clone(), value.value());
+        }
+        Ok(args)
+    }
+
+    /// Reads a command that stands on one line with its options.
+    fn free_form(&self, node: &Node, line: &str) -> Result<Vars, Fault> {
+        let form = free_form::read(line);
+        let form = form.ok_or_else(|| self.fault(node.at, "the quotes or the `{{ }}` in the command do not match"))?;
+        let mut args = Vars::new();
+        for (name, value) in form.options {
+            if !Kind::Command.parameters().contains(&name.as_str()) {
+                let fault = self.fault(node.at, format!("module `command` has no `{name}`"));
+                return Err(
+                    fault.hint(format!("If it is a word for the program, write it in quotes: \"{name}={value}\"."))
+                );
+            }
+            args.insert(name, value.into());
+        }
+        if !form.command.is_empty() {
+            args.insert("cmd".to_owned(), form.command.into());
         }
         Ok(args)
     }

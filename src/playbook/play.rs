@@ -1,5 +1,6 @@
 //! What a playbook says: plays of tasks, typed, each with the place where it was written.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -18,10 +19,15 @@ pub struct Playbook {
 }
 
 impl Playbook {
+    /// Returns the folder that it is in.
+    pub fn folder(&self) -> &Path {
+        self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
     /// Says whether any task asks the cluster for something.
     pub fn needs_cluster(&self) -> bool {
         let tasks = self.plays.iter().flat_map(|play| play.tasks.iter().chain(&play.handlers));
-        tasks.into_iter().any(|task| matches!(task.kind, Kind::Unit | Kind::Join))
+        tasks.into_iter().any(|task| task.kind.is_for_cluster())
     }
 }
 
@@ -66,6 +72,8 @@ pub struct Task {
     pub kind: Kind,
     /// The module's arguments; text in them may be a template.
     pub args: Vars,
+    /// Variables of this task.
+    pub vars: Vars,
     /// Run only where all of these hold.
     pub when: Vec<String>,
     /// The variable that keeps the result.
@@ -82,6 +90,8 @@ pub struct Task {
     pub failed_when: Option<Vec<String>>,
     /// Whether it runs as root; the play's word if not said.
     pub root: Option<bool>,
+    /// Whether it only says what it would do; as the run does if not said.
+    pub check: Option<bool>,
 }
 
 /// Returns how many hosts each batch of a play has.

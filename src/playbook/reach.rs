@@ -3,18 +3,21 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use shlex::QuoteError;
 
 use super::action::CommandLine;
 use super::file;
 use super::file::File;
+use super::kept::Kept;
 use super::outcome::Outcome;
+use super::outcome::Status;
 use super::wait;
 use super::wait::Wait;
+use super::word::expanded;
 use crate::inventory::Vars;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Remote;
-use crate::remote::Sink;
 use crate::remote::Target;
 
 /// How much of what a command prints is kept, per stream.
@@ -36,63 +39,19 @@ pub struct Reach<'a> {
     pub check: bool,
 }
 
-/// Keeps what a command prints, up to a bound.
-#[derive(Debug, Default)]
-struct Kept {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    lost: bool,
-}
-
-impl Kept {
-    fn keep(into: &mut Vec<u8>, bytes: &[u8]) -> bool {
-        let room = KEPT.saturating_sub(into.len());
-        into.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        bytes.len() > room
-    }
-
-    fn lines(text: &str) -> Value {
-        text.lines().map(Value::from).collect()
-    }
-
-    fn into_vars(self) -> Vars {
-        let mut vars = Vars::new();
-        for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
-            let text = String::from_utf8_lossy(bytes);
-            let text = text.trim_end_matches(['\r', '\n']);
-            vars.insert(name.to_owned(), text.into());
-            vars.insert(format!("{name}_lines"), Self::lines(text));
-        }
-        if self.lost {
-            vars.insert("msg".to_owned(), format!("only the first {} MiB of its output are kept", KEPT >> 20).into());
-        }
-        vars
-    }
-}
-
-impl Sink for Kept {
-    fn stdout(&mut self, bytes: &[u8]) {
-        self.lost |= Self::keep(&mut self.stdout, bytes);
-    }
-
-    fn stderr(&mut self, bytes: &[u8]) {
-        self.lost |= Self::keep(&mut self.stderr, bytes);
-    }
-}
-
-fn unquotable(error: shlex::QuoteError) -> Outcome {
+fn unquotable(error: QuoteError) -> Outcome {
     Outcome::failed(format!("it cannot be given to a shell: {error}"))
 }
 
 impl Reach<'_> {
     async fn send(&self, line: String, stdin: Vec<u8>, limit: Option<Duration>) -> Result<(Exit, Kept), Outcome> {
         let command = Command { line, stdin, root: self.root, limit };
-        let mut kept = Kept::default();
+        let mut kept = Kept::up_to(KEPT);
         let exit = self.remote.run(self.target, &command, &mut kept).await;
         exit.map(|exit| (exit, kept)).map_err(|failure| Outcome::of_failure(&failure))
     }
 
-    /// Runs a command; a check only says that it was skipped, since nobody knows what it would do.
+    /// Runs a command unless it need not run; a check only says whether it would, as far as anybody knows.
     pub async fn command(&self, command: &CommandLine) -> Outcome {
         match self.try_command(command).await {
             Ok(outcome) | Err(outcome) => outcome,
@@ -100,37 +59,43 @@ impl Reach<'_> {
     }
 
     async fn try_command(&self, command: &CommandLine) -> Result<Outcome, Outcome> {
-        if let Some(path) = &command.creates {
-            let path = shlex::try_quote(path).map_err(unquotable)?;
-            let (exit, _) = self.send(format!("test -e {path}"), Vec::new(), Some(FILE_LIMIT)).await?;
-            if exit == Exit::Code(0) {
-                let said = format!("skipped, since {path} exists");
-                let vars = Vars::from_iter([("stdout".to_owned(), said.into()), ("rc".to_owned(), 0.into())]);
-                return Ok(Outcome::done(false, vars));
-            }
+        let mut vars = Kept::up_to(0).into_vars();
+        vars.insert("cmd".to_owned(), command.argv.clone().into());
+        if let Some(path) = self.spared(command).await? {
+            let not = if self.check { "Would" } else { "Did" };
+            vars.insert("stdout".to_owned(), format!("skipped, since {path}").into());
+            vars.insert("stdout_lines".to_owned(), vec![format!("skipped, since {path}")].into());
+            vars.insert("msg".to_owned(), format!("{not} not run command since {path}").into());
+            vars.insert("rc".to_owned(), 0.into());
+            return Ok(Outcome::done(false, vars));
         }
         if self.check {
-            return Ok(Outcome::skipped());
+            vars.insert("msg".to_owned(), "Command would have run if not in check mode".into());
+            vars.insert("rc".to_owned(), 0.into());
+            let known = command.creates.is_some() || command.removes.is_some();
+            return Ok(if known { Outcome::done(true, vars) } else { Outcome::not_looked_at(vars) });
         }
-        let words = command.argv.iter().map(String::as_str);
-        let mut line = shlex::try_join(words).map_err(unquotable)?;
-        if let Some(folder) = &command.chdir {
-            let folder = shlex::try_quote(folder).map_err(unquotable)?;
-            line = format!("cd -- {folder} && {line}");
+        let words = command.argv.iter().map(|word| expanded(word)).collect::<Result<Vec<_>, _>>();
+        let script = format!("{}exec {}", chdir(command).map_err(unquotable)?, words.map_err(unquotable)?.join(" "));
+        let (exit, kept) = self.send(in_sh(&script).map_err(unquotable)?, command.stdin.clone(), None).await?;
+        vars.extend(kept.into_vars());
+        Ok(ended(&exit, vars))
+    }
+
+    /// Looks whether a command need not run, and says why: a sentence without a full stop.
+    async fn spared(&self, command: &CommandLine) -> Result<Option<String>, Outcome> {
+        if command.creates.is_none() && command.removes.is_none() {
+            return Ok(None);
         }
-        let (exit, kept) = self.send(line, Vec::new(), None).await?;
-        let mut vars = kept.into_vars();
-        vars.insert("cmd".to_owned(), command.argv.clone().into());
-        let (code, why) = match exit {
-            Exit::Code(code) => (Some(code), "non-zero return code".to_owned()),
-            Exit::Signal(signal) => (None, format!("killed by signal {signal}")),
-        };
-        vars.insert("rc".to_owned(), code.into());
-        if code == Some(0) {
-            return Ok(Outcome::done(true, vars));
+        let line = guard(command).and_then(|script| in_sh(&script)).map_err(unquotable)?;
+        let (exit, kept) = self.send(line, Vec::new(), Some(FILE_LIMIT)).await?;
+        let named = |path: &Option<String>| path.clone().unwrap_or_default();
+        match exit {
+            Exit::Code(0) => Ok(None),
+            Exit::Code(THERE) => Ok(Some(format!("{} exists", named(&command.creates)))),
+            Exit::Code(NOT_THERE) => Ok(Some(format!("{} does not exist", named(&command.removes)))),
+            _ => Err(Outcome::failed(reason(&kept.stderr))),
         }
-        vars.insert("msg".to_owned(), why.clone().into());
-        Ok(Outcome { changed: true, detail: vars, ..Outcome::failed(why) })
     }
 
     /// Puts a file there, or says whether it would have to.
@@ -156,7 +121,8 @@ impl Reach<'_> {
     /// Waits until something is so.
     pub async fn wait(&self, wait: &Wait) -> Outcome {
         if self.check {
-            return Outcome::skipped();
+            let said = "what a task waits for may be made by what a check does not do";
+            return Outcome::not_looked_at(Vars::from_iter([("msg".to_owned(), said.into())]));
         }
         let line = match wait.command() {
             Ok(line) => line,
@@ -172,6 +138,54 @@ impl Reach<'_> {
             Err(outcome) => outcome,
         }
     }
+}
+
+/// What the script that looks whether a command need not run exits with: what the command creates is there.
+const THERE: u32 = 10;
+/// Likewise: what the command removes is not there.
+const NOT_THERE: u32 = 11;
+
+/// Returns the script that looks whether a command need not run.
+fn guard(command: &CommandLine) -> Result<String, QuoteError> {
+    // A path that is there is meant as it is written, whatever else it could match.
+    let mut script = "there() { [ -e \"$1\" ] || [ -L \"$1\" ]; }\n\
+        any() { there \"$1\" && return; IFS=; for f in $1; do there \"$f\" && return; done; return 1; }\n"
+        .to_owned();
+    script.push_str(&chdir(command)?);
+    if let Some(path) = &command.creates {
+        script.push_str(&format!("p={}\nif any \"$p\"; then exit {THERE}; fi\n", expanded(path)?));
+    }
+    if let Some(path) = &command.removes {
+        script.push_str(&format!("p={}\nany \"$p\" || exit {NOT_THERE}\n", expanded(path)?));
+    }
+    Ok(script + "exit 0\n")
+}
+
+fn chdir(command: &CommandLine) -> Result<String, QuoteError> {
+    match &command.chdir {
+        Some(folder) => Ok(format!("cd -- {} || exit 1\n", expanded(folder)?)),
+        None => Ok(String::new()),
+    }
+}
+
+/// Gives a script to sh, whatever the login shell is.
+fn in_sh(script: &str) -> Result<String, QuoteError> {
+    Ok(format!("exec sh -c {}", shlex::try_quote(script)?))
+}
+
+/// Says how a command ended that printed this.
+pub fn ended(exit: &Exit, mut vars: Vars) -> Outcome {
+    let (code, why) = match exit {
+        Exit::Code(code) => (Some(*code), "non-zero return code".to_owned()),
+        Exit::Signal(signal) => (None, format!("killed by signal {signal}")),
+    };
+    vars.insert("rc".to_owned(), code.into());
+    if code == Some(0) {
+        return Outcome::done(true, vars);
+    }
+    let dropped = vars.get("msg").and_then(Value::as_str).map(|dropped| format!("; {dropped}")).unwrap_or_default();
+    vars.insert("msg".to_owned(), (why + &dropped).into());
+    Outcome { status: Status::Failed, changed: true, detail: vars }
 }
 
 /// Returns the last thing that was said on stderr, or that nothing was.

@@ -92,46 +92,61 @@ impl<'a> Run<'a> {
 
     /// Returns what comes next. Everything that was to run before must have been concluded.
     pub fn proceed(&mut self) -> Next<'a> {
-        while let Some(stage) = &self.current {
-            let hosts: Vec<String> = stage.hosts.iter().filter(|host| !self.out.contains(*host)).cloned().collect();
-            if hosts.is_empty() && !stage.hosts.is_empty() {
+        if let Some(stage) = self.current.take() {
+            let hosts = self.left(&stage);
+            if hosts.is_empty() {
                 // A batch in which every host failed stops the rest: what breaks it would break the next one too.
-                self.current = None;
                 self.stages = Vec::new().into_iter();
-                break;
-            }
-            let (play, begun) = (stage.play, self.begun);
-            self.begun += 1;
-            if let Some(task) = play.tasks.get(begun) {
-                return Next::Task(play, task, hosts);
-            }
-            let handler = begun - play.tasks.len();
-            let Some(task) = play.handlers.get(handler) else {
-                self.current = None;
-                break;
-            };
-            let notified = self.notified.remove(&handler).unwrap_or_default();
-            let hosts: Vec<String> = hosts.into_iter().filter(|host| notified.contains(host)).collect();
-            if !hosts.is_empty() {
-                return Next::Handler(play, task, hosts);
+            } else if let Some(next) = self.next_in(stage.play, hosts) {
+                self.current = Some(stage);
+                return next;
             }
         }
-        let Some(stage) =
-            self.stages.find(|stage| stage.hosts.is_empty() || stage.hosts.iter().any(|host| !self.out.contains(host)))
-        else {
-            return Next::End;
-        };
-        let hosts: Vec<String> = stage.hosts.iter().filter(|host| !self.out.contains(*host)).cloned().collect();
-        for host in &hosts {
-            self.tallies.entry(host.clone()).or_default();
-        }
-        let play = stage.play;
-        (self.begun, self.notified) = (if hosts.is_empty() { usize::MAX / 2 } else { 0 }, BTreeMap::new());
-        self.current = Some(stage).filter(|_| !hosts.is_empty());
-        Next::Play(play, hosts)
+        self.next_stage()
     }
 
-    /// Notes how a task or handler ended on a host. `notify` are the names of the handlers to run if it changed something.
+    /// Returns the hosts of a stage that still take part.
+    fn left(&self, stage: &Stage<'_>) -> Vec<String> {
+        stage.hosts.iter().filter(|host| !self.out.contains(*host)).cloned().collect()
+    }
+
+    /// Returns the next task of the play, or else the next of its handlers that some of these hosts notified.
+    fn next_in(&mut self, play: &'a Play, hosts: Vec<String>) -> Option<Next<'a>> {
+        loop {
+            let begun = self.begun;
+            self.begun += 1;
+            if let Some(task) = play.tasks.get(begun) {
+                return Some(Next::Task(play, task, hosts));
+            }
+            let index = begun - play.tasks.len();
+            let handler = play.handlers.get(index)?;
+            let notified = self.notified.remove(&index).unwrap_or_default();
+            let hosts: Vec<String> = hosts.iter().filter(|host| notified.contains(*host)).cloned().collect();
+            if !hosts.is_empty() {
+                return Some(Next::Handler(play, handler, hosts));
+            }
+        }
+    }
+
+    /// Begins the next stage that has anybody left, or that never had anybody, which is to be said.
+    fn next_stage(&mut self) -> Next<'a> {
+        while let Some(stage) = self.stages.next() {
+            let hosts = self.left(&stage);
+            if hosts.is_empty() && !stage.hosts.is_empty() {
+                continue;
+            }
+            for host in &hosts {
+                self.tallies.entry(host.clone()).or_default();
+            }
+            (self.begun, self.notified) = (0, BTreeMap::new());
+            let play = stage.play;
+            self.current = Some(stage).filter(|_| !hosts.is_empty());
+            return Next::Play(play, hosts);
+        }
+        Next::End
+    }
+
+    /// Notes how a task or handler ended on a host. `notify` are the names of the handlers to run because of it.
     pub fn conclude(&mut self, host: &str, task: &Task, outcome: &Outcome, notify: &[String]) {
         if let Some(name) = &task.register {
             let vars = self.registered.entry(host.to_owned()).or_default();
@@ -150,13 +165,12 @@ impl<'a> Run<'a> {
             self.out.insert(host.to_owned());
             return;
         }
-        if !outcome.changed {
-            return;
-        }
-        tally.changed += 1;
-        let Some(stage) = &self.current else { return };
-        for (index, handler) in stage.play.handlers.iter().enumerate() {
-            if notify.contains(&handler.name) {
+        tally.changed += usize::from(outcome.changed);
+        // A failure notifies nobody, even if it is ignored.
+        let Some(stage) = self.current.as_ref().filter(|_| outcome.status == Status::Changed) else { return };
+        for name in notify {
+            // Of several handlers of one name the last counts.
+            if let Some(index) = stage.play.handlers.iter().rposition(|handler| handler.name == *name) {
                 self.notified.entry(index).or_default().insert(host.to_owned());
             }
         }

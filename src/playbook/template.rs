@@ -11,7 +11,9 @@ use minijinja::UndefinedBehavior;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Object;
 use minijinja::value::Serde;
+use minijinja::value::ValueKind;
 use serde_json::Value;
+use serde_json::json;
 
 use crate::inventory::Vars;
 
@@ -30,22 +32,78 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_syntax(syntax.unwrap_or_default());
     // Text goes into configuration files and commands, never into HTML.
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    for (name, key) in [("failed", "failed"), ("changed", "changed"), ("skipped", "skipped")] {
-        environment.add_test(name, move |result: minijinja::Value| says(&result, key));
+    environment.set_formatter(|out, state, value| match value.kind() {
+        // As Ansible writes them: what is made here is to be the same text.
+        ValueKind::Bool => out.write_str(if value.is_true() { "True" } else { "False" }).map_err(Error::from),
+        ValueKind::None => Ok(()),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
+    environment.add_filter("bool", |value: minijinja::Value| truth(&value));
+    for (key, names) in RESULT_TESTS {
+        for name in names {
+            environment.add_test(*name, move |result: minijinja::Value| says(&result, key));
+        }
     }
-    environment.add_test("succeeded", |result: minijinja::Value| !says(&result, "failed"));
+    for name in ["succeeded", "success", "successful"] {
+        environment.add_test(name, |result: minijinja::Value| !says(&result, "failed"));
+    }
     environment
 });
+
+/// What a test looks for in a task's result, and the names that Ansible has for it.
+const RESULT_TESTS: [(&str, &[&str]); 4] = [
+    ("failed", &["failed", "failure"]),
+    ("changed", &["changed", "change"]),
+    ("skipped", &["skipped", "skip"]),
+    ("unreachable", &["unreachable"]),
+];
+
+/// Says what a value means as true or false. Text means it only as one of a few words, so that `false` on the command
+/// line is not taken for true.
+fn truth(value: &minijinja::Value) -> Result<bool, Error> {
+    let detail = || format!("`{value}` is neither true nor false, nor a word for it such as yes or no");
+    said(&value.to_string()).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, detail()))
+}
+
+/// Returns what a word means as true or false, if it means that.
+pub fn said(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
 
 /// Says whether a task's registered result has a flag set.
 fn says(result: &minijinja::Value, key: &str) -> bool {
     result.get_attr(key).is_ok_and(|flag| flag.is_true())
 }
 
+/// Variables of one origin.
+#[derive(Clone)]
+pub struct Layer {
+    vars: Arc<Vars>,
+    /// Whether text in them may be a template.
+    written: bool,
+}
+
+impl Layer {
+    /// Variables that somebody wrote down: text in them may be a template.
+    pub const fn written(vars: Arc<Vars>) -> Self {
+        Self { vars, written: true }
+    }
+
+    /// Variables that are what they are, such as what a host printed: nothing in them is ever a template, or a host could
+    /// ask for whatever variable it likes.
+    pub const fn data(vars: Arc<Vars>) -> Self {
+        Self { vars, written: false }
+    }
+}
+
 /// Everything a host's templates can see: layers of variables, the strongest last.
 #[derive(Clone)]
 pub struct Scope {
-    layers: Vec<Arc<Vars>>,
+    layers: Vec<Layer>,
     depth: usize,
 }
 
@@ -58,20 +116,27 @@ impl fmt::Debug for Scope {
 
 impl Scope {
     /// Makes a scope of layers, the strongest last.
-    pub const fn new(layers: Vec<Arc<Vars>>) -> Self {
+    pub const fn new(layers: Vec<Layer>) -> Self {
         Self { layers, depth: 0 }
     }
 
     /// Returns the scope with one more layer over the others.
     #[must_use]
-    pub fn with(&self, layer: Arc<Vars>) -> Self {
+    pub fn with(&self, layer: Layer) -> Self {
         let mut scope = self.clone();
         scope.layers.push(layer);
         scope
     }
 
-    fn raw(&self, name: &str) -> Option<&Value> {
-        self.layers.iter().rev().find_map(|layer| layer.get(name))
+    /// Returns a variable as it was given, and whether it was written down.
+    fn raw(&self, name: &str) -> Option<(&Value, bool)> {
+        self.layers.iter().rev().find_map(|layer| Some((layer.vars.get(name)?, layer.written)))
+    }
+
+    /// Returns the value of a variable, if there is such a variable.
+    pub fn variable(&self, name: &str) -> Option<Result<Value, String>> {
+        let (value, written) = self.raw(name)?;
+        Some(if written { self.fill(value) } else { Ok(value.clone()) })
     }
 
     fn context(&self) -> minijinja::Value {
@@ -89,6 +154,24 @@ impl Scope {
             }
             _ => Ok(value.clone()),
         }
+    }
+
+    /// Returns a text with every template in it filled in.
+    pub fn text(&self, text: &str) -> Result<String, String> {
+        match self.fill(&text.into())? {
+            Value::String(text) => Ok(text),
+            value => Ok(value.to_string()),
+        }
+    }
+
+    /// Returns a task's arguments with every template in them filled in; those that are to be omitted are gone.
+    pub fn arguments(&self, args: &Vars) -> Result<Vars, String> {
+        let mut filled = args.clone();
+        for value in filled.values_mut() {
+            *value = self.fill(value)?;
+        }
+        filled.retain(|_, value| *value != omit());
+        Ok(filled)
     }
 
     /// Fills in a text that may be all one expression, which then keeps its type: `{{ ports }}` is a list.
@@ -143,16 +226,22 @@ impl Scope {
 
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
-        let raw = self.raw(key.as_str()?)?;
+        let name = key.as_str()?;
         if self.depth == DEPTH {
             return Some(Error::new(ErrorKind::InvalidOperation, "variables refer to each other in a circle").into());
         }
         let deeper = Self { layers: self.layers.clone(), depth: self.depth + 1 };
-        Some(match deeper.fill(raw) {
+        Some(match deeper.variable(name)? {
             Ok(value) => minijinja::Value::from(Serde(value)),
             Err(detail) => Error::new(ErrorKind::InvalidOperation, detail).into(),
         })
     }
+}
+
+/// The value of the variable `omit`, which takes an argument away: `{{ mode | default(omit) }}`. It is a map, which no host
+/// can print.
+pub fn omit() -> Value {
+    json!({ "omit": null })
 }
 
 /// Says whether a text has anything to fill in.
@@ -182,13 +271,68 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::Layer;
     use super::Scope;
+    use crate::inventory::Vars;
+
+    fn vars(value: &serde_json::Value) -> Arc<Vars> {
+        Arc::new(value.as_object().unwrap().clone())
+    }
 
     fn scope() -> Scope {
         let weak = json!({"port": 80, "name": "weak", "url": "http://{{ name }}:{{ port }}", "round": "{{ round }}",
             "ports": [80, 443], "nested": {"deep": ["{{ port }}"]}, "result": {"rc": 0, "failed": false, "changed": true}});
         let strong = json!({"name": "web1"});
-        Scope::new([weak, strong].map(|layer| Arc::new(layer.as_object().unwrap().clone())).to_vec())
+        Scope::new([weak, strong].map(|layer| Layer::written(vars(&layer))).to_vec())
+    }
+
+    #[test]
+    fn what_a_host_printed_is_never_a_template() {
+        let evil = "{{ secret }}{% set a = 1 %}{#";
+        let written = json!({"secret": "s3cret", "direct": "{{ r.stdout }}", "indirect": "{{ direct }}", "list": ["{{ indirect }}"],
+            "map": {"a": {"b": "<{{ list[0] }}>"}}, "weak": "{{ secret }}"});
+        let result = json!({"rc": 0, "stdout": evil, "stdout_lines": [evil], "results": [{"stdout": evil}]});
+        let results = json!({"r": result, "weak": evil});
+        let scope = Scope::new(vec![Layer::written(vars(&written)), Layer::data(vars(&results))]);
+        for (template, expected) in [
+            ("{{ r.stdout }}", json!(evil)),
+            ("<{{ r.stdout }}>", json!(format!("<{evil}>"))),
+            ("{{ direct }}", json!(evil)),
+            ("{{ indirect }}|", json!(format!("{evil}|"))),
+            ("{{ list }}", json!([evil])),
+            ("{{ map.a.b }}", json!(format!("<{evil}>"))),
+            ("{{ map['a'] }}", json!({"b": format!("<{evil}>")})),
+            ("{{ r.stdout_lines | join(' ') }}", json!(evil)),
+            ("{{ r.results | map(attribute='stdout') | list }}", json!([evil])),
+            ("{% for line in r.stdout_lines %}{{ line }}{% endfor %}", json!(evil)),
+            ("{% set x = r.stdout %}{{ x }}{{ x ~ '' }}", json!(format!("{evil}{evil}"))),
+            ("{{ r.stdout | default('x') | trim }}", json!(evil)),
+            ("{{ weak }}", json!(evil)),
+            ("{{ r.rc }}", json!(0)),
+        ] {
+            assert_eq!(scope.fill(&json!(template)).unwrap(), expected, "{template}");
+        }
+        assert_eq!(scope.holds("'s3cret' in r.stdout or 's3cret' in indirect or r.rc != 0"), Ok(false));
+        // An item of a loop is what the loop made of it, once.
+        let item = scope.fill(&json!("{{ r.stdout_lines }}")).unwrap()[0].clone();
+        let scope = scope.with(Layer::data(vars(&json!({"item": item}))));
+        assert_eq!(scope.fill(&json!("{{ item }}")).unwrap(), json!(evil));
+    }
+
+    #[test]
+    fn text_is_made_of_values_as_ansible_makes_it() {
+        let scope =
+            Scope::new(vec![Layer::written(vars(&json!({"yes": true, "no": false, "nil": null, "word": "no"})))]);
+        for (template, expected) in [
+            ("{{ yes }} {{ no }} {{ nil }}.", "True False ."),
+            ("{{ yes | lower }} {{ 1 == 2 }}", "true False"),
+            ("{{ 'x' if no }}{{ 1.0 }}", "1.0"),
+            ("{{ word | bool }} {{ 'On' | bool }} {{ 0 | bool }} {{ yes | bool }}", "False True False True"),
+        ] {
+            assert_eq!(scope.fill(&json!(template)).unwrap(), json!(expected), "{template}");
+        }
+        assert_eq!(scope.holds("word | bool"), Ok(false));
+        assert!(scope.holds("'maybe' | bool").unwrap_err().contains("`maybe` is neither true nor false"));
     }
 
     #[test]
@@ -235,6 +379,7 @@ mod tests {
             ("result is changed", true),
             ("result is failed", false),
             ("result is succeeded and not result is skipped", true),
+            ("result is success and result is change and not result is unreachable", true),
             ("true", true),
         ] {
             assert_eq!(scope().holds(expression), Ok(expected), "{expression}");

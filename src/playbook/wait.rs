@@ -1,5 +1,7 @@
 //! Waiting on a host for a port or a file: the script that looks until it is there.
 
+use super::word::expanded;
+
 /// What to wait for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {
@@ -41,7 +43,7 @@ impl Wait {
                  look() {{ timeout 5 bash -c ': < \"/dev/tcp/$0/$1\"' {} {port} 2>/dev/null; }}",
                 shlex::try_quote(host)?
             ),
-            Goal::Path(path) => format!("look() {{ [ -e {} ]; }}", shlex::try_quote(path)?),
+            Goal::Path(path) => format!("look() {{ [ -e {} ]; }}", expanded(path)?),
         };
         let done = if self.present { "look" } else { "! look" };
         let script = format!(

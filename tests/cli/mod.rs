@@ -1,6 +1,7 @@
 //! The binary, run as a person runs it, at a desk of its own: a home and a folder with nothing in them.
 
 mod bad_input;
+mod exec;
 mod output;
 mod packaging;
 mod play;

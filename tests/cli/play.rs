@@ -59,6 +59,68 @@ fn its_document_is_all_that_it_prints_and_its_exit_codes_are_ansibles() {
 }
 
 #[test]
+fn it_ends_as_ansible_ends_when_there_is_nothing_to_play() {
+    let desk = desk();
+    desk.write("broken.yaml", "- hosts: web\n  tasks: x\n");
+    desk.write("none.yaml", "- hosts: web\n  tasks: []\n");
+    desk.fails(&["-i", "hosts", "play", "missing.yaml"], 1, &["cannot read the playbook missing.yaml: "]);
+    desk.fails(&["-i", "hosts", "play", "broken.yaml"], 4, &["broken.yaml:2:10: "]);
+    desk.fails(&["-i", "hosts", "play", "none.yaml", "-l", "!web"], 1, &["leave no host"]);
+}
+
+#[test]
+fn which_hosts_a_play_is_for_may_be_left_to_the_command_line() {
+    let desk = desk();
+    desk.write("book.yaml", "- hosts: \"{{ target | default('web') }}\"\n- hosts: '{{ other }}'\n");
+    let play = ["-i", "hosts", "play", "book.yaml", "--list-hosts"];
+    desk.fails(&play, 2, &["book.yaml:2:10: `hosts`: `other` is undefined"]);
+    let list = document(&desk, &["book.yaml", "--list-hosts", "-e", "target=h1:h3 other=h2"], 0);
+    assert_eq!((&list["plays"][0]["hosts"], &list["plays"][1]["hosts"]), (&json!(["h1", "h3"]), &json!(["h2"])));
+}
+
+#[test]
+fn it_becomes_root_and_nobody_else_and_says_what_it_ignores() {
+    let desk = Desk::new();
+    let host = "h1 ansible_host=127.0.0.1 ansible_port=1";
+    desk.write("hosts", format!("{host} ansible_become_user=postgres ansible_become_password=x\n"));
+    let book = "- hosts: h1\n  tasks:\n    - command: 'true'\n    - command: 'true'\n      become: true\n";
+    desk.write("root.yaml", book);
+    desk.write("plain.yaml", book.replace("      become: true\n", ""));
+    let somebody = "host h1: `ansible_become_user` is postgres, but muster can become root and nobody else";
+    desk.fails(&["-i", "hosts", "play", "root.yaml"], 2, &[somebody, "Nothing was done"]);
+    desk.fails(&["-i", "hosts", "play", "plain.yaml", "-e", "ansible_become=yes"], 2, &[somebody]);
+    let member = "ansible_become: \"{{ 'h1' in groups.all and 'h1' in play_hosts }}\"";
+    desk.write("member.yaml", book.replace("- hosts: h1\n", &format!("- hosts: h1\n  vars: {{{member}}}\n")));
+    desk.fails(&["-i", "hosts", "play", "member.yaml"], 2, &[somebody]);
+    let said = desk.muster(&["-i", "hosts", "play", "plain.yaml"]);
+    assert_eq!(said.code, Some(4), "{said:#?}");
+    for name in ["ansible_become_user", "ansible_become_password"] {
+        assert!(said.err.contains(&format!("Note: h1: `{name}` is ignored")), "{said:#?}");
+    }
+    assert!(!desk.muster(&["-i", "hosts", "play", "plain.yaml", "--list-hosts"]).err.contains("Note"));
+}
+
+#[test]
+fn nothing_that_it_prints_steers_the_terminal() {
+    let desk = desk();
+    let book = r#"
+- name: "play \e[2J"
+  hosts: h1
+  tasks:
+    - name: "task \e]0;x\a {{ t }}"
+      command: "true"
+      loop: ["item \e[31m", "{{ t }}"]
+"#;
+    desk.write("book.yaml", book);
+    for args in [&["-e", "{\"t\": \"\\u009b1m\"}"][..], &["--list-hosts"]] {
+        let said = desk.muster(&[&["-i", "hosts", "play", "book.yaml"], args].concat());
+        assert!(said.out.contains("play \u{fffd}[2J"), "{said:#?}");
+        let steers = said.out.chars().any(|c| c.is_control() && c != '\n');
+        assert!(!steers, "{said:#?}");
+    }
+}
+
+#[test]
 fn it_keeps_to_the_hosts_that_a_file_names() {
     let desk = desk();
     desk.write(

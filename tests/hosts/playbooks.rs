@@ -85,6 +85,15 @@ fn a_command_runs_on_every_host_and_its_words_stay_words() {
     assert_eq!(said.out, "----------------\ncore-01,core-02,core-03 (3)\n----------------\n2\n");
     assert_eq!((said.err.trim(), said.code), ("core-02: exit code 1\n3 hosts: 2 ok, 1 failed, 0 unreachable", Some(2)));
 
+    let json = ["exec", "all", "--shell", "-o", "json", "--", "echo out; echo err >&2; test $(hostname) != core-02"];
+    let said = with(&lab, &inventory, &json);
+    assert_eq!((said.err.as_str(), said.code), ("", Some(2)));
+    let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    for (host, rc) in [("core-01", 0), ("core-02", 1), ("core-03", 0)] {
+        let result = &document["hosts"][host];
+        assert_eq!((&result["rc"], &result["stdout"], &result["stderr"]), (&rc.into(), &"out".into(), &"err".into()));
+    }
+
     let said = with(&lab, &inventory, &["exec", "core-01", "--timeout", "200ms", "--", "sleep", "60"]);
     assert_eq!((said.err.lines().next(), said.code), (Some("core-01: did not end in 0.2 s"), Some(2)));
 

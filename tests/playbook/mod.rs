@@ -1,6 +1,11 @@
 //! Playbooks, run by real shells on this machine.
 
+mod ask;
+mod become_root;
+mod commands;
 mod local;
+mod notify;
+mod trust;
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -206,23 +211,6 @@ async fn registered_results_decide_what_follows() {
 }
 
 #[tokio::test]
-async fn a_command_runs_where_and_unless_it_is_told() {
-    let stage = Stage::new();
-    let book = "- hosts: h1\n  tasks:\n    - command: {cmd: touch made, chdir: DIR, creates: DIR/made}\n";
-    assert_eq!(ends(&stage.play(book).await.0), ["changed: [h1]"]);
-    assert_eq!(ends(&stage.play(book).await.0), ["ok: [h1]"]);
-    assert!(stage.path("made").exists());
-}
-
-#[tokio::test]
-async fn only_what_becomes_root_runs_as_root() {
-    let stage = Stage::new();
-    stage.play("- hosts: h1\n  become: true\n  tasks:\n    - command: 'true'\n    - command: 'true'\n      become: false\n- hosts: h2\n  tasks:\n    - command: 'true'\n").await;
-    let ran = [("h1".to_owned(), true), ("h1".to_owned(), false), ("h2".to_owned(), false)];
-    assert_eq!(*stage.shells.ran.lock().unwrap(), ran);
-}
-
-#[tokio::test]
 async fn a_check_predicts_and_changes_nothing() {
     let mut stage = Stage::new();
     stage.check = true;
@@ -239,52 +227,6 @@ async fn a_check_predicts_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_cluster_is_asked_once_for_all_hosts() {
-    let stage = Stage::new();
-    stage.write("web.service", "[Service]\nExecStart=/bin/true\n");
-    stage.write("web@.service.j2", "[Service]\nExecStart=/bin/echo {{ inventory_hostname }}\n");
-    let book = "
-- hosts: web
-  tasks:
-    - join:
-    - unit: {name: web, src: web.service}
-    - unit: {name: 'web@{{ inventory_hostname }}', template: web@.service.j2, state: loaded}
-    - unit: {name: '{{ item }}', state: stopped}
-      loop: [a, bad]
-      when: inventory_hostname == 'h1'
-";
-    let (printed, code) = stage.play(book).await;
-    assert_eq!(
-        *stage.cluster.asked.lock().unwrap(),
-        [
-            r#"join ssh://h1{"disk": "ssd"}, ssh://h2{}, ssh://h3{}"#,
-            r#"units web.service Started "[Service]\nExecStart=/bin/true\n""#,
-            r#"units web@h1.service Loaded "[Service]\nExecStart=/bin/echo h1\n", web@h2.service Loaded "[Service]\nExecStart=/bin/echo h2\n""#,
-            "units a.service Stopped, bad.service Stopped",
-        ]
-    );
-    let lines = ends(&without_details(&printed));
-    assert_eq!(
-        lines,
-        [
-            "changed: [h1]",
-            "changed: [h2]",
-            "fatal: [h3]: UNREACHABLE! => {…}",
-            "changed: [h1]",
-            "changed: [h2]",
-            "changed: [h1]",
-            "changed: [h2]",
-            "changed: [h1] => (item=a)",
-            "failed: [h1] (item=bad) => {…}",
-            "skipping: [h2] => (item=a) ",
-            "skipping: [h2] => (item=bad) ",
-            "skipping: [h2]",
-        ]
-    );
-    assert_eq!(code, 4);
-}
-
-#[tokio::test]
 async fn arguments_of_units_and_waits_are_checked() {
     let stage = Stage::new();
     stage.write("broken.service", "[Service\n");
@@ -296,7 +238,7 @@ async fn arguments_of_units_and_waits_are_checked() {
         ("wait_for: {port: web}", "`port` must be a whole number"),
         ("wait_for: {port: 1, state: up}", "`state` must be started"),
         ("command: {cmd: ''}", "`cmd` is empty"),
-        ("command: echo 'open", "quotes"),
+        ("command: {cmd: \"echo 'open\"}", "quotes"),
     ] {
         let (printed, code) = stage.play(&format!("- hosts: h1\n  tasks:\n    - {task}\n")).await;
         assert!(printed.contains(expected) && code == 2, "{task}: {printed}");
@@ -375,6 +317,20 @@ fn a_fault_in_a_playbook_says_where_what_and_what_was_meant() {
             "p:3:7: the play has no handler called `restrat`",
             "`restart`",
         ),
+        (
+            "- hosts: a\n  tasks:\n    - command: echo 'open\n",
+            "p:3:16: the quotes or the `{{ }}` in the command do not match",
+            "",
+        ),
+        ("- hosts: a\n  tasks:\n    - command: x warn=no\n", "p:3:16: module `command` has no `warn`", "\"warn=no\""),
+        ("- hosts: a\n  tasks:\n    - command: creates=/x\n", "p:3:16: module `command` needs either `cmd` or", ""),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      args: {creats: y}\n",
+            "p:4:14: module `command` has no",
+            "`creates`",
+        ),
+        ("- hosts: a\n  become_user: db\n", "p:2:16: muster can become root and nobody else, not db", "sudo -u"),
+        ("- hosts: a\n  tasks:\n    - command: x\n      become_user: db\n", "p:4:20: muster can become root", ""),
         ("- hosts: a\n  vars:\n    p: !vault x\n", "p:3:8: `!vault` marks an encrypted value", "Decrypt"),
     ] {
         let fault = parse::read(Path::new("p"), text).unwrap_err();

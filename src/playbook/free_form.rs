@@ -1,0 +1,100 @@
+//! The free form of a command: words for the program, and among them `creates=`, `removes=`, `chdir=` for us.
+//!
+//! It is read before templates are filled in, as Ansible does, so that no variable (and no host that printed one) can
+//! bring in a guard or take one away.
+
+/// What is taken out of a free form wherever it stands; any other `name=value` is a word for the program.
+const OPTIONS: [&str; 8] =
+    ["creates", "removes", "chdir", "executable", "warn", "stdin", "stdin_add_newline", "strip_empty_ends"];
+
+/// A free form, taken apart. Templates are still in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct FreeForm {
+    /// The command, its quotes still in it.
+    pub(super) command: String,
+    /// The options, by name, in the order in which they stand.
+    pub(super) options: Vec<(String, String)>,
+}
+
+/// Takes a free form apart. `None` means that a quote or a template in it has no end.
+pub(super) fn read(line: &str) -> Option<FreeForm> {
+    let mut form = FreeForm::default();
+    let mut command = Vec::new();
+    for word in words(line)? {
+        match word.split_once('=') {
+            Some((name, value)) if OPTIONS.contains(&name) => {
+                form.options.push((name.to_owned(), unquoted(value).to_owned()));
+            }
+            _ => command.push(word),
+        }
+    }
+    form.command = command.join(" ");
+    Some(form)
+}
+
+/// Splits at blanks outside of quotes and templates, and leaves the words as they are.
+fn words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let (mut quote, mut template) = (None, None);
+    let mut before = ' ';
+    for c in line.chars() {
+        match (template, quote) {
+            (None, None) if c.is_whitespace() => words.push(std::mem::take(&mut word)),
+            _ => word.push(c),
+        }
+        match (template, before, c) {
+            (None, '{', '{') => template = Some('}'),
+            (None, '{', '%' | '#') => template = Some(c),
+            (Some(end), _, '}') if before == end => template = None,
+            (None, _, '"' | '\'') if before != '\\' => {
+                quote = match quote {
+                    None => Some(c),
+                    Some(open) => Some(open).filter(|open| *open != c),
+                };
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    words.push(word);
+    // A backslash alone is what is left of a line that goes on.
+    words.retain(|word| !word.is_empty() && word != "\\");
+    (template.is_none() && quote.is_none()).then_some(words)
+}
+
+fn unquoted(value: &str) -> &str {
+    let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or_else(|| within('\'')).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn options_are_taken_out_wherever_they_stand_and_nothing_else_is() {
+        for (line, command, options) in [
+            ("ls", "ls", &[][..]),
+            ("touch x creates=/y chdir=/z", "touch x", &[("creates", "/y"), ("chdir", "/z")]),
+            ("creates='/a b' touch removes=\"c*\" x", "touch x", &[("creates", "/a b"), ("removes", "c*")]),
+            // The first word may be an option, and then the command is what follows.
+            ("dd if=/dev/zero of=/y CHDIR=/z", "dd if=/dev/zero of=/y CHDIR=/z", &[]),
+            ("echo \"creates=/y\" 'chdir=/z' creates\\=/x", "echo \"creates=/y\" 'chdir=/z' creates\\=/x", &[]),
+            ("echo {{ a b }} creates={{ c ~ ' d' }}", "echo {{ a b }}", &[("creates", "{{ c ~ ' d' }}")]),
+            ("echo {% if a %} x {% endif %} {# it's #}", "echo {% if a %} x {% endif %} {# it's #}", &[]),
+            ("echo {{ creates=1 }}", "echo {{ creates=1 }}", &[]),
+            ("echo a \\\n  b\n  chdir=/z\n", "echo a b", &[("chdir", "/z")]),
+            ("echo it\\'s '  ' warn=no", "echo it\\'s '  '", &[("warn", "no")]),
+            ("ls creates=", "ls", &[("creates", "")]),
+            ("creates=/x", "", &[("creates", "/x")]),
+        ] {
+            let form = read(line).unwrap();
+            let found: Vec<_> = form.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!((form.command.as_str(), &found[..]), (command, options), "{line}");
+        }
+        for open in ["echo 'a", "echo it's", "echo {{ a", "echo {% a }}", "echo \"a' b"] {
+            assert_eq!(read(open), None, "{open}");
+        }
+    }
+}

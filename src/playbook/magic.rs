@@ -1,0 +1,30 @@
+//! Variables that are always there, as in Ansible: what the inventory says of all hosts, and what it says of one.
+
+use serde_json::Value;
+use serde_json::json;
+
+use super::template;
+use crate::inventory::Group;
+use crate::inventory::Host;
+use crate::inventory::Inventory;
+use crate::inventory::Vars;
+
+/// Returns the variables that are the same for every host.
+pub fn of_all(inventory: &Inventory) -> Vars {
+    let hosts = |group: &Group| group.hosts.iter().cloned().collect::<Value>();
+    let groups: Vars = inventory.groups.iter().map(|(name, group)| (name.clone(), hosts(group))).collect();
+    Vars::from_iter([
+        ("groups".to_owned(), groups.into()),
+        ("omit".to_owned(), template::omit()),
+        ("ansible_managed".to_owned(), "Managed by muster".into()),
+    ])
+}
+
+/// Returns the variables that say which host it is.
+pub fn of_host(host: &Host) -> Vars {
+    let short = host.name.split('.').next().unwrap_or_default();
+    let own = json!({
+        "inventory_hostname": host.name, "inventory_hostname_short": short, "group_names": host.groups,
+    });
+    own.as_object().cloned().unwrap_or_default()
+}

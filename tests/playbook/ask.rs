@@ -1,0 +1,94 @@
+//! What playbooks ask of the cluster.
+
+use super::Stage;
+use super::ends;
+use super::without_details;
+
+#[tokio::test]
+async fn the_cluster_is_asked_once_for_all_hosts() {
+    let stage = Stage::new();
+    stage.write("web.service", "[Service]\nExecStart=/bin/true\n");
+    stage.write("web@.service.j2", "[Service]\nExecStart=/bin/echo {{ inventory_hostname }}\n");
+    let book = "
+- hosts: web
+  tasks:
+    - join:
+    - unit: {name: web, src: web.service}
+    - unit: {name: 'web@{{ inventory_hostname }}', template: web@.service.j2, state: loaded}
+    - unit: {name: '{{ item }}', state: stopped}
+      loop: [a, bad]
+      when: inventory_hostname == 'h1'
+";
+    let (printed, code) = stage.play(book).await;
+    assert_eq!(
+        *stage.cluster.asked.lock().unwrap(),
+        [
+            r#"join ssh://h1{"disk": "ssd"}, ssh://h2{}, ssh://h3{}"#,
+            r#"units web.service Started "[Service]\nExecStart=/bin/true\n""#,
+            r#"units web@h1.service Loaded "[Service]\nExecStart=/bin/echo h1\n", web@h2.service Loaded "[Service]\nExecStart=/bin/echo h2\n""#,
+            "units a.service Stopped, bad.service Stopped",
+        ]
+    );
+    let lines = ends(&without_details(&printed));
+    assert_eq!(
+        lines,
+        [
+            "changed: [h1]",
+            "changed: [h2]",
+            "fatal: [h3]: UNREACHABLE! => {…}",
+            "changed: [h1]",
+            "changed: [h2]",
+            "changed: [h1]",
+            "changed: [h2]",
+            "changed: [h1] => (item=a)",
+            "failed: [h1] (item=bad) => {…}",
+            "skipping: [h2] => (item=a) ",
+            "skipping: [h2] => (item=bad) ",
+            "skipping: [h2]",
+        ]
+    );
+    assert_eq!(code, 4);
+}
+
+#[tokio::test]
+async fn a_unit_of_one_name_with_two_texts_is_not_done_and_both_hosts_are_named() {
+    let stage = Stage::new();
+    stage.write("web.service.j2", "[Service]\nExecStart=/bin/echo {{ inventory_hostname }}\n");
+    stage.write("same.service.j2", "[Service]\nExecStart=/bin/echo {{ groups.web | length }}\n");
+    let book = "
+- hosts: web
+  SERIAL
+  tasks:
+    - unit: {name: same, template: same.service.j2}
+    - unit: {name: web, template: web.service.j2}
+      ignore_errors: true
+    - unit: {name: same, state: \"{{ 'stopped' if inventory_hostname == 'h3' else 'started' }}\"}
+      ignore_errors: true
+";
+    let (printed, code) = stage.play(&book.replace("SERIAL", "")).await;
+    assert_eq!(code, 0);
+    let same = r#"units same.service Started "[Service]\nExecStart=/bin/echo 3\n""#;
+    assert_eq!(*stage.cluster.asked.lock().unwrap(), [same]);
+    let told = |unit: &str, what: &str, first: &str, other: &str| {
+        printed.contains(&format!(
+            "unit {unit}.service {what}, one for {first} and another for {other}, and a cluster has one"
+        ))
+    };
+    assert!(told("web", "has two different texts", "h1", "h2"), "{printed}");
+    assert!(told("same", "is wanted in two states", "h1", "h3"), "{printed}");
+    assert_eq!(printed.matches("FAILED!").count(), 6, "{printed}");
+
+    // Batch after batch is no different, only that the first has been done by then.
+    stage.cluster.asked.lock().unwrap().clear();
+    let (printed, _) = stage.play(&book.replace("SERIAL", "serial: 1")).await;
+    let asked = stage.cluster.asked.lock().unwrap().clone();
+    let web = r#"units web.service Started "[Service]\nExecStart=/bin/echo h1\n""#;
+    assert_eq!(asked, [same, web, "units same.service Started", same, "units same.service Started", same]);
+    assert!(printed.contains("one for h1 and another for h3"), "{printed}");
+
+    // Two items of a loop are one moment, too.
+    let (printed, _) = stage
+        .play("- hosts: h1\n  tasks:\n    - unit: {name: a, state: '{{ item }}'}\n      loop: [stopped, started]\n")
+        .await;
+    assert!(printed.contains("unit a.service is wanted in two states, both on h1"), "{printed}");
+}

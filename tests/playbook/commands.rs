@@ -1,0 +1,153 @@
+//! What `command` makes of its words, and where a file comes from.
+
+use serde_json::Value;
+
+use super::Stage;
+use super::ends;
+
+/// Runs a playbook for `h1` whose one task is this, and returns its result.
+async fn result(stage: &Stage, task: &str) -> Value {
+    let (record, _) = stage.record(&format!("- hosts: h1\n  tasks:\n    - {task}\n")).await;
+    record["plays"][0]["tasks"][0]["hosts"]["h1"].clone()
+}
+
+#[tokio::test]
+async fn a_command_runs_where_and_unless_it_is_told() {
+    let stage = Stage::new();
+    for task in [
+        "command: {cmd: touch made, chdir: DIR, creates: DIR/made}",
+        "command: touch made chdir=DIR creates=made",
+        "command: touch made\n      args: {chdir: DIR, creates: 'm*e'}",
+        "command: chdir=DIR touch \"made\" creates='[l-n]ade'",
+    ] {
+        let book = format!("- hosts: h1\n  tasks:\n    - {task}\n");
+        assert_eq!(ends(&stage.play(&book).await.0), ["changed: [h1]"], "{task}");
+        assert_eq!(ends(&stage.play(&book).await.0), ["ok: [h1]"], "{task}");
+        std::fs::remove_file(stage.path("made")).unwrap();
+    }
+    let there = result(&stage, "command: 'false creates=DIR/host?'").await;
+    let pattern = stage.path("host?").display().to_string();
+    assert_eq!(there["stdout"], format!("skipped, since {pattern} exists"));
+    assert_eq!((&there["rc"], &there["changed"]), (&0.into(), &false.into()));
+    let gone = result(&stage, "command: 'false removes=DIR/ghost*'").await;
+    assert!(gone["msg"].as_str().unwrap().ends_with("/ghost* does not exist"), "{gone}");
+    assert_eq!(result(&stage, "command: rm hosts removes=host* chdir=DIR").await["changed"], true);
+    assert!(!stage.path("hosts").exists() || stage.path("hosts").metadata().is_ok());
+    let nowhere = result(&stage, "command: ls creates=x chdir=DIR/nowhere").await;
+    assert!(nowhere["msg"].as_str().unwrap().contains("nowhere"), "{nowhere}");
+    // A link that leads nowhere is there; what a pattern could mean otherwise does not matter where it is a name.
+    std::os::unix::fs::symlink("nowhere", stage.path("[x]")).unwrap();
+    assert_eq!(result(&stage, "command: 'false creates=DIR/[x]'").await["rc"], 0);
+}
+
+#[tokio::test]
+async fn only_what_the_playbook_says_is_an_option() {
+    let stage = Stage::new();
+    let book = "
+- hosts: h1
+  vars: {guard: creates=/etc}
+  tasks:
+    - command: echo creates=/etc
+      args: {stdin: a, stdin_add_newline: false}
+    - command: echo {{ guard }} chdir={{ '/' }}
+    - command: echo \"creates=/etc\" of=x
+    - command: {cmd: echo creates=/etc}
+";
+    let (record, code) = stage.record(book).await;
+    let words = |task: usize| record["plays"][0]["tasks"][task]["hosts"]["h1"]["stdout"].clone();
+    assert_eq!(code, 0, "{record:#}");
+    assert_eq!(words(0), "skipped, since /etc exists");
+    assert_eq!([words(1), words(2), words(3)], ["creates=/etc", "creates=/etc of=x", "creates=/etc"]);
+}
+
+#[tokio::test]
+async fn the_words_of_a_command_stand_for_what_they_are_on_the_host() {
+    let stage = Stage::new();
+    let said = |task: &'static str| {
+        let stage = &stage;
+        async move { result(stage, task).await["stdout"].clone() }
+    };
+    assert_eq!(said("command: echo $HOST '${HOST}' x$NOPE $(id) '*' a~ ';' '|'").await, "h1 h1 x$NOPE $(id) * a~ ; |");
+    assert_eq!(
+        said("command: {argv: [echo, '~nobody-at-all', '$HOST  x', true, 5]}").await,
+        "~nobody-at-all h1  x True 5"
+    );
+    assert_eq!(said("command: {argv: [cat], stdin: \"it's $HOST\"}").await, "it's $HOST");
+    let home = said("command: sh -c 'cd && pwd'").await;
+    assert_eq!(said("command: pwd chdir=~").await, home);
+    assert_eq!(said("command: echo ~").await, home);
+    // What begins like an assignment or a word of the shell is a program all the same.
+    assert_eq!(result(&stage, "command: A=b").await["rc"], 127);
+    assert_eq!(result(&stage, "command: if").await["rc"], 127);
+}
+
+#[tokio::test]
+async fn a_check_registers_what_a_command_would() {
+    let mut stage = Stage::new();
+    stage.check = true;
+    let book = "
+- hosts: h1
+  tasks:
+    - command: probe --all
+      register: r
+    - command: echo {{ r.stdout }} {{ r.stdout_lines | length }}
+      when: r.rc == 0 and r.stderr == '' and r is skipped and not r.failed
+      register: again
+    - copy: {content: 'x{{ again.stdout }}', dest: DIR/out}
+      check_mode: false
+    - command: touch DIR/made
+      check_mode: false
+    - command: touch DIR/would creates=DIR/would
+    - command: touch DIR/made creates=DIR/made
+    - wait_for: {port: 1}
+      register: waited
+    - command: 'true'
+      when: waited is skipped and not waited.failed
+    - command: 'false'
+      failed_when: true
+";
+    let (printed, code) = stage.play(book).await;
+    let lines = ["skipping", "skipping", "changed", "changed", "changed", "ok", "skipping", "skipping", "skipping"];
+    assert_eq!((ends(&printed), code), (lines.map(|line| format!("{line}: [h1]")).to_vec(), 0), "{printed}");
+    assert_eq!(Stage::names(stage.folder.path()), ["hosts", "made", "out"]);
+    stage.check = false;
+    let book = "- hosts: h1\n  tasks:\n    - command: touch DIR/would\n      check_mode: true\n";
+    assert_eq!(ends(&stage.play(book).await.0), ["skipping: [h1]"]);
+}
+
+#[tokio::test]
+async fn a_file_is_looked_for_in_the_folder_for_its_kind_first() {
+    let stage = Stage::new();
+    for folder in ["files", "templates"] {
+        std::fs::create_dir(stage.path(folder)).unwrap();
+        stage.write(&format!("{folder}/x"), folder);
+    }
+    stage.write("x", "beside");
+    stage.write("y", "beside");
+    let book = "- hosts: h1\n  tasks:\n    - MODULE: {src: FILE, dest: DIR/out}\n";
+    for (module, file, expected) in [
+        ("copy", "x", "files"),
+        ("template", "x", "templates"),
+        ("copy", "y", "beside"),
+        ("template", "y", "beside"),
+        ("copy", "files/x", "files"),
+        ("copy", "DIR/x", "beside"),
+    ] {
+        stage.play(&book.replace("MODULE", module).replace("FILE", file)).await;
+        assert_eq!(stage.read("out"), expected, "{module} {file}");
+    }
+}
+
+#[tokio::test]
+async fn an_argument_may_be_left_out_by_a_variable() {
+    let stage = Stage::new();
+    let book = "
+- hosts: h1
+  vars: {who: '{{ group | default(omit) }}'}
+  tasks:
+    - copy: {content: '{{ ansible_managed }}', dest: DIR/out, mode: '{{ mode | default(omit) }}', group: '{{ who }}'}
+    - command: {cmd: pwd, chdir: '{{ folder | default(omit) }}', creates: '{{ omit }}'}
+";
+    assert_eq!(ends(&stage.play(book).await.0), ["changed: [h1]", "changed: [h1]"]);
+    assert_eq!(stage.read("out"), "Managed by muster");
+}
