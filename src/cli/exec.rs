@@ -227,7 +227,7 @@ pub(super) async fn run(context: &Context, exec: Exec) -> Result<(), CommandErro
     ended.sort_by_key(|ended| inventory.hosts.get_index_of(&ended.host));
     if exec.output.is_some() {
         let hosts: Vars = ended.iter().map(|end| (end.host.clone(), end.outcome.to_vars().into())).collect();
-        ui::result(&format!("{:#}\n", json!({ "hosts": hosts })));
+        ui::json(&json!({ "hosts": hosts }));
     } else {
         show_alike(&mut ended);
         remark(&ended, exec.timeout);

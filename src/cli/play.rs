@@ -126,7 +126,7 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
         () = context.stop.cancelled() => INTERRUPTED,
     };
     if json {
-        ui::result(&format!("{:#}\n", record.into_json()));
+        ui::json(&record.into_json());
     }
     remote.close(Duration::from_secs(2)).await;
     if code == 0 { Ok(()) } else { Err(CommandError::code(code)) }

@@ -22,6 +22,7 @@ use crate::core::order::Verb;
 use crate::core::place::Asks;
 use crate::core::unit::UnitName;
 use crate::store;
+use crate::store::COMMIT_BYTES;
 use crate::store::COMMIT_LIMIT;
 use crate::store::Check;
 use crate::store::Revision;
@@ -135,7 +136,7 @@ async fn write_down(
             }
         }
         left.clear();
-        for portion in decisions.chunks(UNITS_PER_COMMIT) {
+        for portion in portions(&decisions) {
             if commit(office, &revisions, portion).await? {
                 for (order, decision) in portion {
                     if decision.created {
@@ -156,6 +157,29 @@ async fn write_down(
         }
     }
     Err(VerbError::Contended)
+}
+
+/// Splits decisions into as few commits as the store takes.
+fn portions<T>(mut decisions: &[(T, Decision)]) -> Vec<&[(T, Decision)]> {
+    let mut portions = Vec::new();
+    while !decisions.is_empty() {
+        let mut size = 0;
+        let fits = |(_, decision): &&(T, Decision)| {
+            size += size_of(decision);
+            size <= COMMIT_BYTES
+        };
+        let count = decisions.iter().take(UNITS_PER_COMMIT).take_while(fits).count().max(1);
+        let (portion, rest) = decisions.split_at(count);
+        portions.push(portion);
+        decisions = rest;
+    }
+    portions
+}
+
+/// Returns how much a decision adds to a commit at most, in bytes: records and keys are short.
+fn size_of(decision: &Decision) -> usize {
+    let file = if let Change::Put(_, Some(file)) = &decision.change { file.text().len() } else { 0 };
+    1024 + file
 }
 
 /// Reads the cluster, and when each unit's record was last changed.
@@ -207,4 +231,29 @@ async fn collect_files(office: &Office) -> Result<(), StoreError> {
         office.store.commit(vec![check], vec![change]).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::core::cluster::Unit;
+    use crate::core::unit::UnitFile;
+
+    #[test]
+    fn units_go_into_one_commit_as_far_as_their_number_and_their_files_allow() {
+        let decision = |length: usize| {
+            let file = Arc::new(UnitFile::parse(&format!("[Service]\nA={}\n", "x".repeat(length))).unwrap());
+            let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
+            ((), Decision { change: Change::Put(unit, Some(file)), created: true, warnings: Vec::new() })
+        };
+        let counts = |lengths: &[usize]| {
+            let decisions: Vec<_> = lengths.iter().map(|length| decision(*length)).collect();
+            portions(&decisions).into_iter().map(<[_]>::len).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&[]), [0; 0]);
+        assert_eq!(counts(&[9; UNITS_PER_COMMIT + 1]), [UNITS_PER_COMMIT, 1]);
+        assert_eq!(counts(&[COMMIT_BYTES / 3; 5]), [2, 2, 1]);
+    }
 }

@@ -448,9 +448,9 @@ impl Pass {
 
     fn turned_away(&mut self, machine: MachineId, refused: &Refused, now: Timestamp) {
         let (kind, detail) = match refused {
-            Refused::LaterLeader(_) => {
-                self.deposed = true;
-                return;
+            // Whether we lead is for the store to say: a host may lie, and until we have heard each turns us away for itself.
+            Refused::LaterLeader(epoch) => {
+                (FailureKind::Sick, format!("it obeys a later leader, with epoch {epoch}; the store says that we lead"))
             }
             Refused::OtherMachine(id) => (FailureKind::Stranger, format!("machine {id} answers at its address")),
             Refused::TooLate => (FailureKind::Sick, "the visit arrived too late".to_owned()),
