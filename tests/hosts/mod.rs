@@ -10,8 +10,10 @@ mod explain;
 mod failover;
 mod faults;
 mod lab;
+mod leaving;
 mod path_fault;
 mod playbooks;
+mod sweeps;
 mod walkthrough;
 
 use std::fs;

@@ -59,7 +59,7 @@ pub(super) const OF_A_FILE: [Fault; 2] = [
 ];
 
 /// All others.
-pub(super) const ALL: [Fault; 19] = [
+pub(super) const ALL: [Fault; 20] = [
     moves("power cut", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("freeze and thaw", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.thaw(host).unwrap()),
     fenced("power cut, fence command", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
@@ -94,6 +94,7 @@ pub(super) const ALL: [Fault; 19] = [
     stays("etcd leader killed", kill_etcd_leader, NOTHING, 20),
     stays("etcd compacted and defragmented", compact_etcd, NOTHING, 20),
     stays("daemon-reload and daemon-reexec", reload, NOTHING, 20),
+    stays("etcd slow", slow_etcd, NOTHING, 30),
     stays("store away for 40 s", |at, _| etcd(at, "STOP"), |at, _| etcd(at, "CONT"), 40),
 ];
 
@@ -216,6 +217,19 @@ fn reload(at: &mut Ground, host: &str) {
     ssh(&at.lab, host, "systemctl daemon-reload && systemctl daemon-reload");
     // It may hang up before it says that it is done.
     ssh_less(at, host, &["systemctl", "daemon-reexec"]);
+}
+
+/// Lets all etcd members work for a quarter of the time only, for as long as the fault lasts.
+fn slow_etcd(at: &mut Ground, _: &str) {
+    let members =
+        |host: &muster::lab::Host| watch::processes(&watch::group(&at.lab, &host.name), "system.slice/etcd.service");
+    let pids: Vec<String> = at.lab.hosts().iter().flat_map(members).map(|pid| pid.to_string()).collect();
+    let pids = pids.join(" ");
+    let pulse = format!(
+        "end=$(($(date +%s) + 28)); while [ $(date +%s) -lt $end ]; do \
+         kill -s STOP {pids}; sleep 0.3; kill -s CONT {pids}; sleep 0.1; done"
+    );
+    std::thread::spawn(move || run(Command::new("sh").args(["-c", &pulse])));
 }
 
 /// Stops two of three etcd members where they are, or lets them go on.
