@@ -32,7 +32,7 @@ pub struct Prudence {
     /// The metadata by which machines are told apart that may fail together; empty for none [default: zone]
     #[arg(long, env = "MUSTER_ZONE_KEY", value_name = "KEY")]
     pub(super) zone_key: Option<String>,
-    /// For how many seconds a machine may run strict units without hearing from anybody [default: 18, for a sweep three
+    /// For how many seconds a machine may run strict units without hearing from anybody [default: 20, for a sweep three
     /// times --sweep-every]
     #[arg(long, env = "MUSTER_LEASE", value_name = "SECONDS", value_parser = within(1..=86_400))]
     pub(super) lease: Option<u64>,

@@ -70,7 +70,7 @@ async fn await_controller(office: &Office) -> Result<(), StoreError> {
 
 /// How long a lease is that a controller renews, unless somebody says otherwise: another one has taken over within it from
 /// one that was killed (the lead's 10 s, a look at every machine) although a quarter of it had passed.
-pub const LEASE: Duration = Duration::from_secs(18);
+pub const LEASE: Duration = Duration::from_secs(20);
 
 /// The tempo of a pass that renews leases all the time.
 pub fn leasing(patience: Patience, length: Duration) -> Result<Tempo, TooShort> {

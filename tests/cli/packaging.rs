@@ -33,7 +33,7 @@ fn systemd_has_nothing_to_say_against_the_units() {
     analyze.args(["verify", "--man=no"]);
     for (name, text) in units() {
         let path = folder.path().join(name);
-        fs::write(&path, text.replace("/usr/bin/muster", env!("CARGO_BIN_EXE_muster"))).unwrap();
+        fs::write(&path, text.replace("/usr/local/bin/muster", env!("CARGO_BIN_EXE_muster"))).unwrap();
         analyze.arg(path);
     }
     let said = run(&mut analyze);

@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::Output;
 use super::Pass;
 use crate::core::cluster::MachineId;
-use crate::core::cluster::Write;
 use crate::core::judge::Verdict;
 use crate::core::time::Timestamp;
 
@@ -63,7 +62,7 @@ impl Pass {
         let means = if void { ", but it has answered since: that proves nothing" } else { ": nothing runs there" };
         self.log(now, Some(machine), None, format!("its fence command succeeded{means}"));
         if !void && self.snapshot.leases.contains_key(&machine) && !self.is_lease_pending(machine) {
-            self.outbox.push(Write::NoLease(machine));
+            self.write_off(machine);
         }
     }
 }

@@ -237,10 +237,22 @@ impl Pass {
         if gone <= now {
             let what = "its lease has ended: no strict unit runs there".to_owned();
             self.log(now, Some(machine), None, what);
-            self.outbox.push(Write::NoLease(machine));
+            self.write_off(machine);
         } else if !told {
             self.outbox.push(Write::Lease(machine, Grant { gone_by: Some(gone), ..grant }));
         }
+    }
+
+    /// Writes down that a machine's lease has ended for sure, and with it what it last said of the units that it was for.
+    pub(super) fn write_off(&mut self, machine: MachineId) {
+        let units = self.snapshot.leases.get(&machine).map(|grant| grant.units.clone()).unwrap_or_default();
+        let known =
+            |unit: &UnitName| self.snapshot.states.get(unit).is_some_and(|states| states.contains_key(&machine));
+        let gone: Vec<UnitName> = units.into_iter().filter(known).collect();
+        for unit in gone {
+            self.note(Write::NoState(unit, machine));
+        }
+        self.outbox.push(Write::NoLease(machine));
     }
 
     /// Writes down whom a leader that comes after us must have reached before it may be sure of us.

@@ -2,7 +2,7 @@
 //!
 //! Those that a unit's safety hangs on are part of every check. All of them, with the table of `docs/failover.md`:
 //! `cargo test --locked --test main every_fault -- --ignored --nocapture`; `FAULT=freeze,store` chooses some, `RUNS=3` runs
-//! each so often, and `MUSTER_LEASE=20` takes another lease.
+//! each so often, and `MUSTER_LEASE=12` takes another lease.
 
 mod acts;
 mod disk;
@@ -39,7 +39,7 @@ const UNITS: [&str; 6] = [
     "strict-3.service",
 ];
 
-/// How long a strict unit may take until it runs elsewhere: a lease of 18 s that may have been renewed at the moment of
+/// How long a strict unit may take until it runs elsewhere: a lease of 20 s that may have been renewed at the moment of
 /// the fault or was on its way, 10 s to stop, 2 s of margin, and a start. The promise is 45 s.
 const STRICT_BOUND: Duration = Duration::from_secs(45);
 
@@ -181,7 +181,7 @@ fn check(fault: &Fault, fate: &Fate) {
 
 fn control(lab: &Lab) -> Daemon {
     // Several faults follow each other here within minutes: that is not to be taken for flapping.
-    let lease = std::env::var("MUSTER_LEASE").unwrap_or_else(|_| "18".to_owned());
+    let lease = std::env::var("MUSTER_LEASE").unwrap_or_else(|_| "20".to_owned());
     let args = ["controller", "--hold-down", "0", "--failover-limit", "100", "--lease", &lease];
     let daemon = Daemon::start(lab, &args);
     daemon.says("leads (epoch ");

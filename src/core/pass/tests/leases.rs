@@ -20,7 +20,11 @@ fn a_strict_unit_starts_elsewhere_when_its_lease_has_ended_for_sure() {
     let mut done = Vec::new();
     (0..3).for_each(|_| done.extend(stage.wait(SECOND)));
     assert_eq!(done, ["load web on m2", "start web on m2"]);
-    assert!(!stage.pass.snapshot().leases.contains_key(&from));
+    let known = stage.pass.snapshot();
+    assert!(
+        !known.leases.contains_key(&from) && !known.states[&unit("web")].contains_key(&from),
+        "it is gone from there"
+    );
 }
 
 #[test]
