@@ -126,6 +126,20 @@ impl Ground {
         until("all machines are alive", LIMIT * 2, listed, alive);
         let once = |now: &Sample| now.units.values().all(|copies| copies.len() == 1);
         until("every unit runs once", LIMIT, || self.watch.now(), once);
+        // A fault that comes before a new leader has seen to the leases is two faults at once.
+        let granted = || self.lab.hosts().iter().filter_map(|host| self.granted_by(&host.name)).collect::<Vec<_>>();
+        let leader = || self.said(&["lock", "show"])["epoch"].as_u64();
+        let all = |(leader, granted): &(Option<u64>, Vec<u64>)| granted.iter().all(|epoch| Some(*epoch) == *leader);
+        until("whoever leads has granted all leases", LIMIT, || (leader(), granted()), all);
+    }
+
+    /// Returns the number of the leader that granted a host's lease, if it has one.
+    fn granted_by(&self, host: &str) -> Option<u64> {
+        self.said(&["machine", "show", host])["lease"]["epoch"].as_u64()
+    }
+
+    fn said(&self, args: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&muster(&self.lab, &[args, &["-o", "json"]].concat()).out).unwrap_or_default()
     }
 
     /// Lets a fault happen, mends it, and says what became of each unit in the meantime: nothing that no fault may do.
