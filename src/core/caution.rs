@@ -89,14 +89,14 @@ impl Caution {
     }
 
     /// Says why the units of a machine that has been silent since then are not moved, if they are not: `silent` has
-    /// all that are silent, and since when, but for those that have been down for a while, and how many of them are
-    /// given up at this moment.
+    /// all that are silent, and since when, but for those that have been down for a while, `fallen` is what [`fallen`]
+    /// returns, and `moved` is how many are given up at this moment.
     pub fn restrain(
         &self,
         snapshot: &Snapshot,
         patience: Patience,
         machine: MachineId,
-        (silent, moved): (&BTreeMap<MachineId, Timestamp>, usize),
+        (silent, fallen, moved): (&BTreeMap<MachineId, Timestamp>, &[(MachineId, Timestamp)], usize),
         now: Timestamp,
     ) -> Option<Restraint> {
         let since = silent.get(&machine)?;
@@ -112,7 +112,7 @@ impl Caution {
             return Some(Restraint { why, again: None });
         }
         self.zone(snapshot, patience, machine, &together)
-            .or_else(|| self.pace(snapshot, patience, (machine, moved), now))
+            .or_else(|| self.pace(snapshot, patience, machine, (fallen, moved), now))
     }
 
     fn zone(
@@ -141,16 +141,16 @@ impl Caution {
         &self,
         snapshot: &Snapshot,
         patience: Patience,
-        (machine, moved): (MachineId, usize),
+        machine: MachineId,
+        (fallen, moved): (&[(MachineId, Timestamp)], usize),
         now: Timestamp,
     ) -> Option<Restraint> {
         // What has been given up before has been counted before.
         if snapshot.health.get(&machine).is_some_and(|health| health.verdict == Verdict::Down) {
             return None;
         }
-        let last = snapshot.health.iter().filter(|(id, _)| **id != machine).filter_map(|(_, it)| it.falls.last());
-        let mut lately: Vec<Timestamp> = last.copied().filter(|fall| now < *fall + MOVES).collect();
-        lately.sort_unstable();
+        let mut lately: Vec<Timestamp> =
+            fallen.iter().filter(|(id, _)| *id != machine).map(|(_, fall)| *fall).collect();
         lately.extend(std::iter::repeat_n(now, moved));
         let limit = self.limit.max(snapshot.machines.len() * usize::from(patience.brake) / 100);
         // Room comes when so many of them are long enough ago that the limit is not reached.
@@ -164,6 +164,14 @@ impl Caution {
             again: lately.get(over).map(|fall| *fall + MOVES),
         })
     }
+}
+
+/// Returns the machines that fell within the time in which only so many are moved, and when: the first one first.
+pub fn fallen(snapshot: &Snapshot, now: Timestamp) -> Vec<(MachineId, Timestamp)> {
+    let last = snapshot.health.iter().filter_map(|(id, health)| Some((*id, *health.falls.last()?)));
+    let mut fallen: Vec<_> = last.filter(|(_, fall)| now < *fall + MOVES).collect();
+    fallen.sort_unstable_by_key(|(_, fall)| *fall);
+    fallen
 }
 
 /// Adds a fall to those that are remembered.
@@ -207,7 +215,7 @@ mod tests {
 
     fn restraint(snapshot: &Snapshot, silent: &[u128], now: u64) -> Option<Restraint> {
         let silent = silent.iter().map(|number| (id(*number), at(now - 8))).collect();
-        Caution::default().restrain(snapshot, PATIENCE, id(1), (&silent, 0), at(now))
+        Caution::default().restrain(snapshot, PATIENCE, id(1), (&silent, &fallen(snapshot, at(now)), 0), at(now))
     }
 
     #[test]

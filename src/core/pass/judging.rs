@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Pass;
 use crate::core::caution::Forced;
+use crate::core::caution::fallen;
 use crate::core::caution::remember;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Write;
@@ -71,12 +72,13 @@ impl Pass {
 
     /// Thinks better of giving machines up, where there is reason to.
     fn hold_back(&self, judged: &mut [(MachineId, Judgement)], now: Timestamp) {
-        let silent = self.quiet(now);
+        let (silent, fallen) = (self.quiet(now), fallen(&self.snapshot, now));
         // Those that are given up together count for one another.
         let mut moved = 0;
         for (machine, judgement) in judged.iter_mut().filter(|(_, judgement)| judgement.verdict == Verdict::Down) {
             let known = self.snapshot.health.get(machine).map(|health| health.verdict);
-            let restraint = self.caution.restrain(&self.snapshot, self.tempo.patience, *machine, (&silent, moved), now);
+            let others = (&silent, fallen.as_slice(), moved);
+            let restraint = self.caution.restrain(&self.snapshot, self.tempo.patience, *machine, others, now);
             let forced = self.snapshot.forced.get(machine).filter(|forced| now < forced.until);
             match (restraint, forced) {
                 (None, _) => {}
