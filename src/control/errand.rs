@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Office;
-use super::await_controller;
 use super::findings::Finding;
 use super::findings::findings;
+use super::findings::name;
 use super::keeps_leases;
+use super::make_way;
 use super::verb::Notice;
 use super::verb::Notify;
 use super::verb::VerbError;
@@ -80,8 +81,7 @@ impl Errand<'_> {
                         notify(Notice::Warning(
                             "strict units run here: waiting for a controller, which renews their leases",
                         ));
-                        lead.release().await;
-                        await_controller(office).await?;
+                        make_way(office, lead).await?;
                         continue;
                     }
                     let means = Means::new(office, lead);
@@ -145,12 +145,11 @@ impl Errand<'_> {
     /// Returns the units that are still where they should not be and of which nothing else was found.
     fn stragglers(self, snapshot: &Snapshot, left: &BTreeSet<UnitName>, found: &[Finding]) -> Vec<Finding> {
         let Aim::AwayFrom(machine) = self.aim else { return Vec::new() };
-        let name = |id| snapshot.machines.get(&id).map_or_else(|| id.to_string(), |machine| machine.name.clone());
         let told = |unit: &UnitName| found.iter().any(|finding| finding.unit.as_ref() == Some(unit));
         let straggler = |unit: &UnitName| {
             let to = snapshot.placements.get(unit).map(|at| at.machine).filter(|to| *to != machine);
-            let why = to.map(|to| format!(" until it runs on {}", name(to))).unwrap_or_default();
-            let what = format!("still on {}{why}", name(machine));
+            let why = to.map(|to| format!(" until it runs on {}", name(snapshot, to))).unwrap_or_default();
+            let what = format!("still on {}{why}", name(snapshot, machine));
             Finding { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false }
         };
         left.iter().filter(|unit| !told(unit)).map(straggler).collect()
@@ -224,14 +223,12 @@ impl Errand<'_> {
         let (reached, left): (Vec<_>, Vec<_>) =
             units.iter().partition(|unit| is_reached(snapshot, asks, unit, self.aim));
         for unit in reached {
-            match self.aim {
-                Aim::Verb(verb) if asks.is_global(unit) => {
+            if asks.is_global(unit) {
+                // It never reaches one state; and away from one machine it is where it was.
+                if let Aim::Verb(verb) = self.aim {
                     notify(Notice::Triggered(unit, verb, true));
-                    continue;
                 }
-                // It is where it was, but for this one machine.
-                Aim::AwayFrom(_) if asks.is_global(unit) => continue,
-                _ => {}
+                continue;
             }
             let machine = snapshot.placements.get(unit).and_then(|at| snapshot.machines.get(&at.machine));
             let wanted = snapshot.units.get(unit).map(|unit| unit.desired);

@@ -79,7 +79,8 @@ pub fn written(snapshot: &Snapshot) -> Vec<Finding> {
     machines.chain(units).collect()
 }
 
-fn name(snapshot: &Snapshot, machine: MachineId) -> String {
+/// Returns a machine's name, or its identity if it is none of the cluster's.
+pub(super) fn name(snapshot: &Snapshot, machine: MachineId) -> String {
     snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
 }
 

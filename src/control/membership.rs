@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
+use super::ATTEMPTS;
 use super::Office;
 use super::errand::Aim;
 use super::errand::Errand;
@@ -36,9 +37,6 @@ use crate::store::layout::Slot;
 
 /// How many hosts are asked at once.
 const AT_ONCE: usize = 64;
-
-/// How often the records are read anew when others change them at the same time.
-const ATTEMPTS: usize = 8;
 
 /// The port of an address that names none.
 const SSH: u16 = 22;
@@ -162,12 +160,9 @@ struct Roll {
 
 impl Roll {
     async fn read(office: &Office) -> Result<Self, StoreError> {
-        let listing = layout::list(&*office.store, &office.keys).await?;
-        let revisions = listing.entries.iter().filter_map(|entry| match office.keys.slot(&entry.key) {
-            Ok(Some(Slot::Machine(id))) => Some((id, entry.modified)),
-            _ => None,
-        });
-        Ok(Self { revisions: revisions.collect(), snapshot: layout::snapshot(&office.keys, &listing) })
+        let machine = |slot| if let Slot::Machine(id) = slot { Some(id) } else { None };
+        let (snapshot, revisions) = layout::read_revised(&*office.store, &office.keys, machine).await?;
+        Ok(Self { snapshot, revisions })
     }
 
     /// Returns the machine that has a host's identity and is not that host: one of the two is a clone. A host that goes by

@@ -31,6 +31,7 @@ use crate::store::StoreError;
 use crate::store::layout::Keys;
 use crate::store::lead;
 use crate::store::lead::Kind;
+use crate::store::lead::Lead;
 
 /// What every way of acting works with.
 #[derive(Debug, Clone)]
@@ -47,6 +48,9 @@ pub struct Office {
     pub stop: CancellationToken,
 }
 
+/// How often the records are read anew when others change them at the same time.
+const ATTEMPTS: usize = 8;
+
 /// How long commands and sweeps leave the lead to a controller where leases are kept: the lead of one that was killed is
 /// free after 10 s, and it has been started again by then.
 const FOR_A_CONTROLLER: Duration = Duration::from_secs(15);
@@ -56,8 +60,9 @@ fn keeps_leases(snapshot: &Snapshot) -> bool {
     snapshot.leases.values().any(Grant::is_open)
 }
 
-/// Waits until a controller leads, for a while.
-async fn await_controller(office: &Office) -> Result<(), StoreError> {
+/// Gives the lead back and waits until a controller has it, for a while.
+async fn make_way(office: &Office, lead: Lead) -> Result<(), StoreError> {
+    lead.release().await;
     let until = Instant::now() + FOR_A_CONTROLLER;
     while Instant::now() < until && !office.stop.is_cancelled() {
         if lead::holder(&office.store, &office.keys).await?.is_some_and(|holder| holder.kind == Kind::Controller) {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Office;
-use super::await_controller;
 use super::findings::Finding;
 use super::findings::findings;
 use super::findings::written;
 use super::keeps_leases;
+use super::make_way;
 use crate::core::caution::Caution;
 use crate::core::cluster::MachineId;
 use crate::core::cluster::Snapshot;
@@ -89,8 +89,7 @@ pub async fn sweep(office: &Office, waits: Waits, caution: Caution, tell: &mut T
         if !keeps_leases(&snapshot) || std::mem::replace(&mut waited, true) {
             break (lead, snapshot);
         }
-        lead.release().await;
-        await_controller(office).await?;
+        make_way(office, lead).await?;
     };
     let mut pass = Pass::new(lead.epoch(), Scope::All, waits.tempo, snapshot).with_caution(caution);
     let means = Means::new(office, lead);

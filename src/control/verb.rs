@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::ATTEMPTS;
 use super::Office;
 use super::errand::Aim;
 use super::errand::Errand;
@@ -30,9 +31,6 @@ use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Slot;
 use crate::store::lead::Holder;
-
-/// How often the records are read anew when others change them at the same time.
-const ATTEMPTS: usize = 8;
 
 /// How many units go into one commit: each is a check and up to two changes.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 2;
@@ -102,7 +100,7 @@ pub async fn carry_out(
     } else if waits.block {
         Errand { office, aim: Aim::Verb(verb), units: &wanted, waits }.run(notify).await?
     } else {
-        let asks = Asks::of(&read(office).await?.0);
+        let asks = Asks::of(&layout::read(&*office.store, &office.keys).await?);
         for unit in &wanted {
             notify(Notice::Triggered(unit, verb, asks.is_global(unit)));
         }
@@ -184,13 +182,8 @@ fn size_of(decision: &Decision) -> usize {
 
 /// Reads the cluster, and when each unit's record was last changed.
 async fn read(office: &Office) -> Result<(Snapshot, BTreeMap<UnitName, Revision>), StoreError> {
-    let listing = layout::list(&*office.store, &office.keys).await?;
-    let revisions = listing.entries.iter().filter_map(|entry| match office.keys.slot(&entry.key) {
-        Ok(Some(Slot::Unit(unit))) => Some((unit, entry.modified)),
-        _ => None,
-    });
-    let revisions = revisions.collect();
-    Ok((layout::snapshot(&office.keys, &listing), revisions))
+    let unit = |slot| if let Slot::Unit(unit) = slot { Some(unit) } else { None };
+    layout::read_revised(&*office.store, &office.keys, unit).await
 }
 
 /// Commits decisions if nobody has changed the same units since they were read, and says whether it did.

@@ -361,6 +361,11 @@ impl Snapshot {
         self.files.get(&self.units.get(name)?.hash)
     }
 
+    /// Returns a machine's name, or the beginning of its identity if it is none of the cluster's.
+    pub fn name_of(&self, machine: MachineId) -> String {
+        self.machines.get(&machine).map_or_else(|| format!("{}...", machine.short()), |machine| machine.name.clone())
+    }
+
     /// Takes in what others than the leader write, from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
         let Self { size, machines, forced, files, units, unreadable, .. } = newer;

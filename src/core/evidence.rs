@@ -75,6 +75,11 @@ impl FailureKind {
     pub const fn proves_host_up(self) -> bool {
         matches!(self, Self::Refused | Self::Throttled | Self::HostKey | Self::Denied | Self::Sick)
     }
+
+    /// Says whether somebody was there and one of us turned the other away: over a new connection, which sshd counts.
+    pub const fn turns_away(self) -> bool {
+        matches!(self, Self::Throttled | Self::HostKey | Self::Denied)
+    }
 }
 
 /// A trip to a host that did not come back with what it was sent for.

@@ -220,7 +220,7 @@ const MISSES: usize = 2;
 
 /// Returns how many trips must have failed, the last in this way. Who was turned away had made a new connection.
 const fn misses(kind: FailureKind) -> usize {
-    if matches!(kind, FailureKind::HostKey | FailureKind::Denied | FailureKind::Throttled) { 1 } else { MISSES }
+    if kind.turns_away() { 1 } else { MISSES }
 }
 
 /// Judges a machine by what was seen of it. Whoever has not looked yet gets no verdict.

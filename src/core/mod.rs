@@ -17,7 +17,6 @@ pub mod plan;
 pub mod rehearsal;
 pub mod report;
 pub mod roster;
-
 pub mod seat;
 pub mod time;
 pub mod unit;

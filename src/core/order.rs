@@ -295,11 +295,7 @@ fn check_class(snapshot: &Snapshot, name: &UnitName, class: Class) -> Result<(),
     if before == Some(class) || fresh || (machines.is_empty() && !wanted) {
         return Ok(());
     }
-    let name_of = |id: &MachineId| match snapshot.machines.get(id) {
-        Some(machine) => machine.name.clone(),
-        None => format!("{}...", id.short()),
-    };
-    let machines =
-        if machines.is_empty() { vec!["a machine".to_owned()] } else { machines.iter().map(name_of).collect() };
+    let names = machines.into_iter().map(|machine| snapshot.name_of(machine));
+    let machines = if names.len() == 0 { vec!["a machine".to_owned()] } else { names.collect() };
     Err(BadOrder::ClassChanges { unit: name.clone(), class, machines })
 }

@@ -218,7 +218,5 @@ fn lease_wait(snapshot: &Snapshot, name: &UnitName, placed: MachineId) -> Option
     let told = snapshot.leases.iter().filter(|(_, grant)| grant.units.contains(name));
     let silent = told.filter_map(|(machine, grant)| Some((*machine, grant.gone_by?)));
     let (machine, until) = silent.max_by_key(|(_, until)| *until)?;
-    let name = snapshot.machines.get(&machine).map(|machine| machine.name.clone());
-    let name = name.unwrap_or_else(|| format!("{}...", machine.short()));
-    Some(Idle::MayRun { name, until })
+    Some(Idle::MayRun { name: snapshot.name_of(machine), until })
 }

@@ -156,8 +156,8 @@ pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result
 }
 
 /// Takes the lead as soon as it is free, or says who still has it after `wait`; a sweep hears at once of a controller, for
-/// which nobody has to wait and nothing is left to do. A store that is away is given a little while to come back: its servers may be electing a
-/// leader because one of them went down with the host we come for.
+/// which nobody has to wait and nothing is left to do. A store that is away is given a little while to come back: its
+/// servers may be electing a leader because one of them went down with the host we come for.
 pub async fn take_within(
     store: &SharedStore,
     keys: &Keys,

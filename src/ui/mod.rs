@@ -90,8 +90,7 @@ pub fn clock(at: Timestamp, now: Timestamp) -> String {
 pub fn may_still_run(snapshot: &Snapshot, unit: &UnitName, now: Timestamp) -> Vec<String> {
     let there = why::may_still_run(snapshot, unit).into_iter().filter(|(_, until)| now < *until);
     let line = |(machine, until): (MachineId, Timestamp)| {
-        let name = snapshot.machines.get(&machine).map(|machine| machine.name.clone());
-        let name = name.unwrap_or_else(|| format!("{}...", machine.short()));
+        let name = snapshot.name_of(machine);
         format!("Unit {unit} may still run on {name} until {}", clock(until, now))
     };
     there.map(line).collect()

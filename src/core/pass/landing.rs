@@ -95,7 +95,6 @@ impl Pass {
     /// Returns how long to wait before the next trip to a machine to which one has failed. sshd bans an address that comes
     /// back too soon after it was turned away.
     fn retry_after(&self, kind: FailureKind) -> Duration {
-        let turned_away = matches!(kind, FailureKind::HostKey | FailureKind::Denied | FailureKind::Throttled);
-        if turned_away { self.tempo.retry_every.max(TURNED_AWAY) } else { self.tempo.retry_every }
+        if kind.turns_away() { self.tempo.retry_every.max(TURNED_AWAY) } else { self.tempo.retry_every }
     }
 }

@@ -21,6 +21,7 @@ pub use slot::Slot;
 pub use snapshot::apply;
 pub use snapshot::list;
 pub use snapshot::read;
+pub use snapshot::read_revised;
 pub use snapshot::snapshot;
 
 use indexmap::IndexMap;

@@ -1,5 +1,6 @@
 //! From records to what the core works with, all at once or change by change.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Keys;
@@ -14,6 +15,7 @@ use crate::core::unit::UnitFile;
 use crate::store::Changed;
 use crate::store::Entry;
 use crate::store::Listing;
+use crate::store::Revision;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::follow;
@@ -21,6 +23,17 @@ use crate::store::follow;
 /// Reads the whole cluster from the store.
 pub async fn read(store: &dyn Store, keys: &Keys) -> Result<Snapshot, StoreError> {
     Ok(snapshot(keys, &list(store, keys).await?))
+}
+
+/// Reads the whole cluster, and when each record was last written of which `of` makes a key.
+pub async fn read_revised<K: Ord>(
+    store: &dyn Store,
+    keys: &Keys,
+    of: impl Fn(Slot) -> Option<K>,
+) -> Result<(Snapshot, BTreeMap<K, Revision>), StoreError> {
+    let listing = list(store, keys).await?;
+    let revision = |entry: &Entry| Some((of(keys.slot(&entry.key).ok()??)?, entry.modified));
+    Ok((snapshot(keys, &listing), listing.entries.iter().filter_map(revision).collect()))
 }
 
 /// Lists everything that decisions are made from. What stands under each prefix is of one revision.
