@@ -11,23 +11,23 @@ use std::time::Instant;
 use muster::cli::settings::Flags;
 use muster::control;
 use muster::control::Office;
-use muster::core::judge::BRAKE;
-use muster::core::judge::Patience;
-use muster::core::pass::Pass;
-use muster::core::roster::Scope;
-use muster::core::time::Timestamp;
+use muster::core::health::BRAKE;
+use muster::core::health::Patience;
+use muster::core::model::Timestamp;
+use muster::core::reconcile::Pass;
+use muster::core::reconcile::assignments::Scope;
 use muster::lab::Lab;
-use muster::pass;
-use muster::pass::Clock;
-use muster::pass::Ended;
-use muster::pass::Ending;
-use muster::pass::Means;
 use muster::remote::ssh::Ssh;
+use muster::runner;
+use muster::runner::Clock;
+use muster::runner::Ended;
+use muster::runner::Ending;
+use muster::runner::Means;
 use muster::store;
 use muster::store::layout;
 use muster::store::layout::Keys;
-use muster::store::lead;
-use muster::store::lead::Kind;
+use muster::store::leader_election;
+use muster::store::leader_election::Kind;
 
 use crate::Wish;
 use crate::ground;
@@ -90,7 +90,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
     let (mut firsts, mut passes) = (Vec::new(), Vec::new());
     for _ in 0..=runs {
         let start = Instant::now();
-        let taken = lead::take(&office.store, &office.keys, Kind::Sweep).await.expect("the store");
+        let taken = leader_election::take(&office.store, &office.keys, Kind::Sweep).await.expect("the store");
         let lead = taken.expect("nobody else leads");
         let snapshot = layout::read(&*office.store, &office.keys).await.expect("the store");
         let machines = snapshot.machines.len();
@@ -113,7 +113,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
 /// Runs a pass until it has settled and returns how long that took from the start.
 async fn run(pass: &mut Pass, means: &Means, start: Instant) -> Duration {
     let ending = Ending::Settled(Duration::ZERO);
-    let ended = pass::run(pass, means, None, ending, &mut |_, _| {}).await.expect("the store");
+    let ended = runner::run(pass, means, None, ending, &mut |_, _| {}).await.expect("the store");
     assert_eq!(ended, Ended::Finished);
     start.elapsed()
 }

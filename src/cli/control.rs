@@ -12,14 +12,14 @@ use super::settings::Settings;
 use crate::control::LEASE;
 use crate::control::controller;
 use crate::control::controller::Stage;
-use crate::control::findings::Finding;
 use crate::control::leasing;
+use crate::control::problems::Finding;
 use crate::control::sweep;
 use crate::control::sweep::Swept;
 use crate::control::sweep::Waits;
 use crate::control::tempo;
 use crate::core::lease::Terms;
-use crate::core::pass::Tempo;
+use crate::core::reconcile::Tempo;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::Context;
 use super::error::CommandError;
-use crate::core::plain;
+use crate::core::sanitize;
 use crate::discovery::registry;
 use crate::discovery::registry::NewTokenError;
 use crate::discovery::service;
@@ -128,7 +128,7 @@ impl Shown {
         for member in &self.members {
             // What registered is somebody else's text: nothing of it may reach a terminal as a command.
             let line = format!("{:id$}  {:name$}  {}", member.id, member.name, member.address);
-            text.push_str(&format!("{}\n", plain::line(&line)));
+            text.push_str(&format!("{}\n", sanitize::line(&line)));
         }
         text
     }

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
 use crate::core::lease::TooShort;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::Phase;
 use crate::store::StoreError;
 
 /// How a command ends when it does not end well.

@@ -2,8 +2,8 @@
 
 use super::Context;
 use super::error::CommandError;
-use crate::core::cluster::Event;
-use crate::core::cluster::Snapshot;
+use crate::core::model::Event;
+use crate::core::model::Snapshot;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
 use crate::store::layout;

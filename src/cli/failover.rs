@@ -3,7 +3,7 @@
 use super::Context;
 use super::error::CommandError;
 use crate::control::failover;
-use crate::store::lead;
+use crate::store::leader_election;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -35,5 +35,5 @@ pub(super) async fn failover(context: &Context, args: &FailoverArgs) -> Result<(
 /// Returns who this is, for the log.
 fn operator() -> String {
     let user = crate::remote::ssh::Options::account().map(|(name, _)| name);
-    format!("{}@{}", user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()), lead::here())
+    format!("{}@{}", user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()), leader_election::here())
 }

@@ -3,8 +3,8 @@
 use super::Context;
 use super::error::CommandError;
 use super::verb;
-use crate::core::cluster::Snapshot;
-use crate::pass::Clock;
+use crate::core::model::Snapshot;
+use crate::runner::Clock;
 use crate::ui;
 use crate::ui::lists;
 use crate::ui::lists::BadFields;

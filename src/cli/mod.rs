@@ -32,7 +32,7 @@ use context::Context;
 use error::CommandError;
 use settings::Flags;
 
-use crate::core::order::Verb;
+use crate::core::command::Verb;
 use crate::ui;
 
 /// Keeps systemd services running across a set of Linux hosts, over SSH, with nothing installed on them.

@@ -10,20 +10,20 @@ use super::error::ErrorKind;
 use super::prudence::Prudence;
 use crate::control;
 use crate::control::LEASE;
-use crate::control::findings::Finding;
-use crate::control::findings::findings;
 use crate::control::membership;
 use crate::control::membership::MembershipError;
-use crate::core::cluster::MachineId;
-use crate::core::cluster::Snapshot;
-use crate::core::judge::Verdict;
-use crate::core::pass::Pass;
-use crate::core::rehearsal;
-use crate::core::rehearsal::Imagined;
-use crate::core::rehearsal::Script;
-use crate::core::roster::Scope;
-use crate::pass;
-use crate::pass::Clock;
+use crate::control::problems::Finding;
+use crate::control::problems::findings;
+use crate::core::model::MachineId;
+use crate::core::model::Snapshot;
+use crate::core::model::Verdict;
+use crate::core::reconcile::Pass;
+use crate::core::reconcile::assignments::Scope;
+use crate::core::simulation;
+use crate::core::simulation::Imagined;
+use crate::core::simulation::Script;
+use crate::runner;
+use crate::runner::Clock;
 use crate::ui;
 
 /// The number of a leader that there never was: nobody is to obey a plan.
@@ -64,7 +64,7 @@ fn imagine(context: &Context, prudence: &Prudence, snapshot: &Snapshot) -> Resul
 pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
     let (snapshot, remote) = (context.snapshot().await?, context.remote()?);
     let mut pass = imagine(context, &args.prudence, &snapshot)?;
-    let script = pass::rehearse(&mut pass, &remote, Clock::start(), &context.stop).await;
+    let script = runner::rehearse(&mut pass, &remote, Clock::start(), &context.stop).await;
     remote.close(Duration::from_millis(500)).await;
     let Some(script) = script else {
         let kind = ErrorKind::Interrupted;
@@ -104,7 +104,7 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(
     let down = args.down.iter().map(find).collect::<Result<Vec<MachineId>, _>>()?;
     let mut pass = imagine(context, &args.prudence, &snapshot)?;
     let mut hosts = Imagined::of(&snapshot, down.iter().copied());
-    let script = rehearsal::rehearse(&mut pass, &mut hosts, Clock::start().now());
+    let script = simulation::rehearse(&mut pass, &mut hosts, Clock::start().now());
     if args.output.is_some() {
         let mut value = ui::plan::json(&snapshot, &script);
         let homeless = pass.refused().iter().map(|(unit, why)| json!({"unit": unit, "why": why.to_string()}));

@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::error::CommandError;
 use super::settings::Settings;
-use crate::core::caution::Caution;
-use crate::core::judge::BRAKE;
-use crate::core::judge::Patience;
+use crate::core::health::BRAKE;
+use crate::core::health::Patience;
+use crate::core::health::failover::Caution;
 
 /// Flags about failover. Each is also read from `MUSTER_<FLAG>` and from `muster.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]

@@ -4,17 +4,17 @@ use super::Context;
 use super::error::CommandError;
 use super::verb;
 use crate::control::membership;
-use crate::core::cluster::Machine;
-use crate::core::cluster::Snapshot;
-use crate::core::place::Asks;
+use crate::core::model::Machine;
+use crate::core::model::Snapshot;
+use crate::core::schedule::Asks;
 use crate::core::unit::UnitName;
-use crate::pass;
-use crate::pass::Clock;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
 use crate::remote::script;
+use crate::runner;
+use crate::runner::Clock;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -187,7 +187,7 @@ async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: St
 
 /// Finds the way to a machine, and says so if it is a way round.
 async fn way(remote: &SharedRemote, snapshot: &Snapshot, machine: &Machine) -> Target {
-    let (target, neighbour) = pass::way(remote, snapshot, machine).await;
+    let (target, neighbour) = runner::way(remote, snapshot, machine).await;
     if let Some(neighbour) = neighbour {
         ui::remark(&format!("{} has a path fault: going through {}", machine.name, neighbour.name));
     }

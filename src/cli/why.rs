@@ -5,12 +5,12 @@ use super::error::CommandError;
 use super::verb;
 use crate::control::membership;
 use crate::control::membership::MembershipError;
-use crate::core::cluster::Event;
-use crate::core::why;
-use crate::pass::Clock;
+use crate::core::explain;
+use crate::core::model::Event;
+use crate::runner::Clock;
 use crate::store::layout;
 use crate::ui;
-use crate::ui::explain;
+use crate::ui::explanation;
 
 /// How many of the latest events are shown.
 const LATEST: usize = 10;
@@ -41,11 +41,11 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), Command
     let unit = verb::parse(&args.unit)?;
     let snapshot = context.snapshot().await?;
     let missing = || CommandError::failed(format!("Unit {unit} does not exist"));
-    let explanation = why::explain(&snapshot, &unit).ok_or_else(missing)?;
+    let explanation = explain::explain(&snapshot, &unit).ok_or_else(missing)?;
     let events = latest(context, |event| event.unit.as_ref() == Some(&unit)).await?;
     match args.output {
-        Some(_) => ui::json(&explain::unit_json(&unit, &explanation, &events)),
-        None => ui::result(&explain::unit(&snapshot, &unit, &explanation, &events, Clock::start().now())),
+        Some(_) => ui::json(&explanation::unit_json(&unit, &explanation, &events)),
+        None => ui::result(&explanation::unit(&snapshot, &unit, &explanation, &events, Clock::start().now())),
     }
     Ok(())
 }
@@ -57,8 +57,8 @@ pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Resu
     let machine = membership::find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.clone()))?;
     let events = latest(context, |event| event.machine == Some(machine.id) && event.unit.is_none()).await?;
     match output {
-        Some(_) => ui::json(&explain::machine_json(&snapshot, machine, &events)),
-        None => ui::result(&explain::machine(&snapshot, machine, &events, Clock::start().now())),
+        Some(_) => ui::json(&explanation::machine_json(&snapshot, machine, &events)),
+        None => ui::result(&explanation::machine(&snapshot, machine, &events, Clock::start().now())),
     }
     Ok(())
 }

@@ -6,25 +6,25 @@ mod tests;
 use std::time::Duration;
 
 use super::Office;
-use crate::core::caution::Caution;
-use crate::core::cluster::Snapshot;
-use crate::core::pass::Pass;
-use crate::core::pass::Tempo;
-use crate::core::roster::Scope;
-use crate::pass;
-use crate::pass::Ended;
-use crate::pass::Ending;
-use crate::pass::Means;
-use crate::pass::Tell;
+use crate::core::health::failover::Caution;
+use crate::core::model::Snapshot;
+use crate::core::reconcile::Pass;
+use crate::core::reconcile::Tempo;
+use crate::core::reconcile::assignments::Scope;
+use crate::runner;
+use crate::runner::Ended;
+use crate::runner::Ending;
+use crate::runner::Means;
+use crate::runner::Tell;
 use crate::store::StoreError;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
-use crate::store::lead;
-use crate::store::lead::Holder;
-use crate::store::lead::Kind;
-use crate::store::lead::Lead;
+use crate::store::leader_election;
+use crate::store::leader_election::Holder;
+use crate::store::leader_election::Kind;
+use crate::store::leader_election::Lead;
 
 /// How long to wait before trying the store again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ pub async fn control(
     loop {
         let campaign = campaign(office, stage);
         let taken = match &mut kept {
-            Some(pass) => pass::keep(pass, office, campaign).await,
+            Some(pass) => runner::keep(pass, office, campaign).await,
             None => campaign.await,
         };
         match taken {
@@ -82,7 +82,7 @@ pub async fn control(
 /// Takes the lead if it is free, however long the store has to be asked; `None` once the operator wants an end.
 async fn campaign(office: &Office, stage: &mut (dyn FnMut(Stage<'_>) + Send)) -> Option<Result<Lead, Holder>> {
     while !office.stop.is_cancelled() {
-        match lead::take_within(&office.store, &office.keys, Kind::Controller, RETRY).await {
+        match leader_election::take_within(&office.store, &office.keys, Kind::Controller, RETRY).await {
             Ok(taken) => return Some(taken),
             Err(error) => stage(Stage::StoreAway(&error)),
         }
@@ -116,7 +116,7 @@ async fn lead_on(
         stage(Stage::Deserted);
     }
     let mut pass = Pass::new(epoch, Scope::All, tempo, snapshot).with_caution(caution.clone());
-    match pass::run(&mut pass, &means, Some(follower), Ending::Stopped, tell).await {
+    match runner::run(&mut pass, &means, Some(follower), Ending::Stopped, tell).await {
         Ok(Ended::Deposed) => stage(Stage::Deposed),
         Ok(Ended::Finished | Ended::Stopped) => {
             let held = pass.snapshot().leases.values().filter(|grant| grant.gone_by.is_none());

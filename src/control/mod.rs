@@ -1,12 +1,12 @@
 //! Who may act, and when: verbs, the sweep and the controller, each a pass with another ending.
 //!
-//! Whoever holds the lead acts. Nothing here reaches a host except through [`crate::pass::run`].
+//! Whoever holds the lead acts. Nothing here reaches a host except through [`crate::runner::run`].
 
 pub mod controller;
-pub mod errand;
 pub mod failover;
-pub mod findings;
 pub mod membership;
+pub mod operation;
+pub mod problems;
 pub mod sweep;
 pub mod verb;
 
@@ -18,20 +18,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::cluster::Snapshot;
-use crate::core::judge::Patience;
-use crate::core::lease::Grant;
+use crate::core::health::Patience;
 use crate::core::lease::Terms;
 use crate::core::lease::TooShort;
-use crate::core::pass::Tempo;
-use crate::pass::Clock;
+use crate::core::model::Grant;
+use crate::core::model::Snapshot;
+use crate::core::reconcile::Tempo;
 use crate::remote::SharedRemote;
+use crate::runner::Clock;
 use crate::store::SharedStore;
 use crate::store::StoreError;
 use crate::store::layout::Keys;
-use crate::store::lead;
-use crate::store::lead::Kind;
-use crate::store::lead::Lead;
+use crate::store::leader_election;
+use crate::store::leader_election::Kind;
+use crate::store::leader_election::Lead;
 
 /// What every way of acting works with.
 #[derive(Debug, Clone)]
@@ -65,10 +65,13 @@ async fn make_way(office: &Office, lead: Lead) -> Result<(), StoreError> {
     lead.release().await;
     let until = Instant::now() + FOR_A_CONTROLLER;
     while Instant::now() < until && !office.stop.is_cancelled() {
-        if lead::holder(&office.store, &office.keys).await?.is_some_and(|holder| holder.kind == Kind::Controller) {
+        if leader_election::holder(&office.store, &office.keys)
+            .await?
+            .is_some_and(|holder| holder.kind == Kind::Controller)
+        {
             break;
         }
-        tokio::time::sleep(lead::LOOK).await;
+        tokio::time::sleep(leader_election::LOOK).await;
     }
     Ok(())
 }
@@ -80,7 +83,7 @@ pub const LEASE: Duration = Duration::from_secs(20);
 /// The tempo of a pass that renews leases all the time.
 pub fn leasing(patience: Patience, length: Duration) -> Result<Tempo, TooShort> {
     let tempo = tempo(patience);
-    Ok(Tempo { lease: Some(Terms::of_controller(length, &tempo)?), ..tempo })
+    Ok(Tempo { lease: Some(Terms::of_controller(length, tempo.look_every, tempo.retry_every)?), ..tempo })
 }
 
 /// The tempo of a pass that is as patient as this with silent machines.

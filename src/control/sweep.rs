@@ -7,34 +7,34 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Office;
-use super::findings::Finding;
-use super::findings::findings;
-use super::findings::written;
 use super::keeps_leases;
 use super::make_way;
-use crate::core::caution::Caution;
-use crate::core::cluster::MachineId;
-use crate::core::cluster::Snapshot;
-use crate::core::evidence::FailureKind;
-use crate::core::judge::Verdict;
-use crate::core::pass::Pass;
-use crate::core::pass::Tempo;
-use crate::core::roster::Scope;
-use crate::core::seat::Seat;
-use crate::core::why;
-use crate::pass;
-use crate::pass::Ended;
-use crate::pass::Ending;
-use crate::pass::Means;
-use crate::pass::Tell;
+use super::problems::Finding;
+use super::problems::findings;
+use super::problems::written;
+use crate::core::explain;
+use crate::core::health::failover::Caution;
+use crate::core::model::FailureKind;
+use crate::core::model::MachineId;
+use crate::core::model::Snapshot;
+use crate::core::model::Verdict;
+use crate::core::reconcile::Pass;
+use crate::core::reconcile::Tempo;
+use crate::core::reconcile::assignments::Scope;
+use crate::core::reconcile::machine_view::Seat;
+use crate::runner;
+use crate::runner::Ended;
+use crate::runner::Ending;
+use crate::runner::Means;
+use crate::runner::Tell;
 use crate::store::StoreError;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
-use crate::store::lead;
-use crate::store::lead::Holder;
-use crate::store::lead::Kind;
+use crate::store::leader_election;
+use crate::store::leader_election::Holder;
+use crate::store::leader_election::Kind;
 
 /// How long a sweep waits for what.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +80,8 @@ impl Swept {
 pub async fn sweep(office: &Office, waits: Waits, caution: Caution, tell: &mut Tell<'_>) -> Result<Swept, StoreError> {
     let mut waited = false;
     let (lead, snapshot) = loop {
-        let lead = match lead::take_within(&office.store, &office.keys, Kind::Sweep, waits.lock_wait).await? {
+        let lead = match leader_election::take_within(&office.store, &office.keys, Kind::Sweep, waits.lock_wait).await?
+        {
             Ok(lead) => lead,
             Err(holder) if holder.kind == Kind::Controller => return read_up(office, waits).await,
             Err(holder) => return Ok(Swept::Busy(holder)),
@@ -93,7 +94,7 @@ pub async fn sweep(office: &Office, waits: Waits, caution: Caution, tell: &mut T
     };
     let mut pass = Pass::new(lead.epoch(), Scope::All, waits.tempo, snapshot).with_caution(caution);
     let means = Means::new(office, lead);
-    let ended = pass::run(&mut pass, &means, None, Ending::Settled(waits.settle), tell).await;
+    let ended = runner::run(&mut pass, &means, None, Ending::Settled(waits.settle), tell).await;
     if matches!(ended, Ok(Ended::Finished))
         && let Err(error) = layout::prune_events(&means.lead, &means.keys, EVENTS_KEPT).await
     {
@@ -118,7 +119,7 @@ async fn read_up(office: &Office, waits: Waits) -> Result<Swept, StoreError> {
         let update = tokio::select! {
             biased;
             () = office.stop.cancelled() => return Ok(Swept::Stopped),
-            () = pass::sleep_until(enough) => break,
+            () = runner::sleep_until(enough) => break,
             update = follower.next() => update,
         };
         match update {
@@ -143,7 +144,7 @@ fn under_way(snapshot: &Snapshot, waits: Waits) -> Duration {
     if snapshot.machines.keys().any(undecided) {
         return waits.tempo.patience.down_after + waits.settle;
     }
-    let busy = why::idle_units(snapshot).iter().any(|(_, idle)| idle.is_under_way());
+    let busy = explain::idle_units(snapshot).iter().any(|(_, idle)| idle.is_under_way());
     if busy { waits.settle } else { Duration::ZERO }
 }
 

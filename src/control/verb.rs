@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use super::ATTEMPTS;
 use super::Office;
-use super::errand::Aim;
-use super::errand::Errand;
-use super::errand::is_reached;
-use super::findings::Finding;
-use crate::core::cluster::DesiredState;
-use crate::core::cluster::Event;
-use crate::core::cluster::Machine;
-use crate::core::cluster::Snapshot;
-use crate::core::order;
-use crate::core::order::BadOrder;
-use crate::core::order::Change;
-use crate::core::order::Decision;
-use crate::core::order::Order;
-use crate::core::order::Verb;
-use crate::core::place::Asks;
+use super::operation::Aim;
+use super::operation::Errand;
+use super::operation::is_reached;
+use super::problems::Finding;
+use crate::core::command;
+use crate::core::command::BadOrder;
+use crate::core::command::Change;
+use crate::core::command::Decision;
+use crate::core::command::Order;
+use crate::core::command::Verb;
+use crate::core::model::DesiredState;
+use crate::core::model::Event;
+use crate::core::model::Machine;
+use crate::core::model::Snapshot;
+use crate::core::schedule::Asks;
 use crate::core::unit::UnitName;
 use crate::store;
 use crate::store::COMMIT_BYTES;
@@ -30,7 +30,7 @@ use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Slot;
-use crate::store::lead::Holder;
+use crate::store::leader_election::Holder;
 
 /// How many units go into one commit: each is a check and up to two changes.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 2;
@@ -126,7 +126,7 @@ async fn write_down(
         let asks = Asks::of(&snapshot);
         let decisions = left
             .iter()
-            .map(|order| Ok((*order, order::decide(&snapshot, order)?)))
+            .map(|order| Ok((*order, command::decide(&snapshot, order)?)))
             .collect::<Result<Vec<_>, BadOrder>>()?;
         for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings) {
             if warned.insert(warning.clone()) {
@@ -231,7 +231,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::core::cluster::Unit;
+    use crate::core::model::Unit;
     use crate::core::unit::UnitFile;
 
     #[test]

@@ -2,18 +2,14 @@
 //!
 //! A lease ends at an uptime of the host that the leader named, however late the word of it arrived, and systemd on the
 //! host then stops every strict unit. So whoever knows the latest end that was ever sent knows when the units are gone.
-//! This file has the words and the arithmetic; who is granted what is decided in [`super::pass`].
+//! This file has the words and the arithmetic; who is granted what is decided in [`crate::core::reconcile`].
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Serialize;
-
-use super::pass::Tempo;
-use super::time::Timestamp;
-use super::unit::UnitFile;
-use super::unit::UnitName;
+use crate::core::model::Grant;
+use crate::core::model::Need;
+use crate::core::model::Timestamp;
+use crate::core::unit::UnitFile;
 
 /// How long a strict unit may take to stop before systemd kills it: `TimeoutStopSec=` of its drop-in. Each command of its
 /// `ExecStop=` and `ExecStopPost=` may take as long again, and so may what the latter leave behind (systemd.service(5)).
@@ -85,9 +81,8 @@ pub enum TooShort {
 }
 
 impl Terms {
-    /// Terms for a controller of this tempo.
-    pub fn of_controller(length: Duration, tempo: &Tempo) -> Result<Self, TooShort> {
-        let (look, retry) = (tempo.look_every, tempo.retry_every);
+    /// Terms for a controller that looks at each machine every `look` and tries again after `retry`.
+    pub fn of_controller(length: Duration, look: Duration, retry: Duration) -> Result<Self, TooShort> {
         // A quarter passes before it is due; the rest must hold a look, an attempt that fails and one that does not.
         let rest = look + TRIP + retry + Duration::from_secs(1);
         let least = Duration::from_secs((rest * 4 / 3 + Duration::from_millis(999)).as_secs());
@@ -128,72 +123,17 @@ impl Terms {
     }
 }
 
-/// What a machine needs a lease for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Need {
-    /// The strict units that are to run there, or do.
-    pub units: BTreeSet<UnitName>,
-    /// How long the slowest of them may take to stop.
-    pub stop: Duration,
+/// Returns when strict units are gone whose lease under this record ends then.
+pub fn gone_after(grant: &Grant, end: Timestamp) -> Timestamp {
+    end + grant.stop + MARGIN
 }
 
-impl Need {
-    /// Adds a unit.
-    pub fn add(&mut self, unit: UnitName, stop: Duration) {
-        self.units.insert(unit);
-        self.stop = self.stop.max(stop);
-    }
-
-    /// Adds what a record covers already.
-    pub fn join(&mut self, grant: &Grant) {
-        self.units.extend(grant.units.iter().cloned());
-        self.stop = self.stop.max(grant.stop);
-    }
-}
-
-/// The record that a machine may hold a lease, so that strict units may run there. It is written before anything is
-/// sent and goes when the lease has ended for sure. The store keeps it under `leases/<id>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// The leader that granted it.
-    pub epoch: u64,
-    /// How far beyond the moment it is sent a renewal may reach.
-    pub length: Duration,
-    /// How long the strict units there may take to stop.
-    pub stop: Duration,
-    /// Which strict units may have been told to run there: no others wait for the end of this lease.
-    pub units: BTreeSet<UnitName>,
-    /// Until when it lasts if it is not renewed in this record; `None` if its leader renews it without saying so here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-    /// Set while the machine does not answer: when its strict units are gone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gone_by: Option<Timestamp>,
-}
-
-impl Grant {
-    /// Says whether a controller may go on renewing the lease: nobody counts on its end.
-    pub const fn is_open(&self) -> bool {
-        self.until.is_none() && self.gone_by.is_none()
-    }
-
-    /// Says whether the record allows all that is needed.
-    pub fn covers(&self, need: &Need) -> bool {
-        self.stop >= need.stop && self.units.is_superset(&need.units)
-    }
-
-    /// Returns when strict units are gone whose lease ends then.
-    pub fn gone_after(&self, end: Timestamp) -> Timestamp {
-        end + self.stop + MARGIN
-    }
-
-    /// Returns the latest end of a lease that another leader may have granted under this record. `witnessed` is when
-    /// enough machines had been told of us that no other leader could renew leases without the store.
-    pub fn end(&self, witnessed: Option<Timestamp>) -> Option<Timestamp> {
-        match self.until {
-            Some(until) => Some(until + SKEW),
-            None => witnessed.map(|at| at + WITNESS + self.length),
-        }
+/// Returns the latest end of a lease that another leader may have granted under this record. `witnessed` is when
+/// enough machines had been told of us that no other leader could renew leases without the store.
+pub fn end_under(grant: &Grant, witnessed: Option<Timestamp>) -> Option<Timestamp> {
+    match grant.until {
+        Some(until) => Some(until + SKEW),
+        None => witnessed.map(|at| at + WITNESS + grant.length),
     }
 }
 
@@ -222,70 +162,24 @@ pub const fn is_blocking(count: usize, all: usize) -> bool {
     count * 2 >= all
 }
 
-/// What a visit does about a machine's lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
-    /// Lets it last until this uptime of the host.
-    Hold {
-        /// The host's uptime at which it ends.
-        until: Duration,
-        /// How long after its arrival it ends in any case.
-        length: Duration,
-    },
-    /// Ends it: no strict unit is left there.
-    Release,
-}
-
-impl Order {
-    /// Returns what comes of it on a host that does as it is told.
-    pub const fn granted(&self) -> Seen {
-        match self {
-            Self::Hold { .. } => Seen::Held,
-            Self::Release => Seen::Released,
-        }
-    }
-}
-
-/// What came of a lease on the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// It was held and goes on.
-    Held,
-    /// It was not held, and is now: what had been stopped for want of it counts as never started.
-    Granted,
-    /// It is not held, as asked for.
-    Released,
-    /// The host would not: another boot, too late, or systemd refused.
-    Refused(&'static str),
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::judge::BRAKE;
-    use crate::core::judge::Patience;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn tempo() -> Tempo {
-        Tempo {
-            look_every: SECOND,
-            whole_look_every: SECOND * 10,
-            retry_every: SECOND / 2,
-            begin_within: SECOND * 10,
-            patience: Patience { down_after: SECOND * 8, brake: BRAKE },
-            lease: None,
-        }
+    fn of_controller(length: Duration) -> Result<Terms, TooShort> {
+        Terms::of_controller(length, SECOND, SECOND / 2)
     }
 
     #[test]
     fn a_lease_that_one_failure_would_end_is_refused_with_its_arithmetic() {
         assert_eq!(
-            Terms::of_controller(SECOND * 9, &tempo()).unwrap_err().to_string(),
+            of_controller(SECOND * 9).unwrap_err().to_string(),
             "a lease of 9 s is too short: renewed every quarter of it, looked at every 1 s, a renewal that fails after 5 \
              s and is tried again 0.5 s later needs at least 10 s"
         );
-        assert_eq!(Terms::of_controller(SECOND * 10, &tempo()).unwrap().length(), SECOND * 10);
+        assert_eq!(of_controller(SECOND * 10).unwrap().length(), SECOND * 10);
         assert_eq!(
             Terms::of_sweeps(SECOND * 179, SECOND * 60).unwrap_err().to_string(),
             "a lease of 179 s is too short for sweeps every 60 s: 3 of them must fit, which is 180 s, so that one that \
@@ -317,11 +211,11 @@ mod tests {
     #[test]
     fn a_lease_of_another_leader_ends_late_enough() {
         let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
-        let renewed = Terms::of_controller(SECOND * 12, &tempo()).unwrap().grant(1, need(), at(100));
-        assert_eq!(renewed.end(None), None, "its leader may still renew it");
-        assert_eq!(renewed.end(Some(at(200))), Some(at(200 + 4 + 12)));
-        assert_eq!(renewed.gone_after(at(216)), at(216 + 10 + 2));
+        let renewed = of_controller(SECOND * 12).unwrap().grant(1, need(), at(100));
+        assert_eq!(end_under(&renewed, None), None, "its leader may still renew it");
+        assert_eq!(end_under(&renewed, Some(at(200))), Some(at(200 + 4 + 12)));
+        assert_eq!(gone_after(&renewed, at(216)), at(216 + 10 + 2));
         let swept = Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap().grant(1, need(), at(100));
-        assert_eq!(swept.end(None), Some(at(100 + 180 + 30)), "clocks of hosts that sweep differ");
+        assert_eq!(end_under(&swept, None), Some(at(100 + 180 + 30)), "clocks of hosts that sweep differ");
     }
 }

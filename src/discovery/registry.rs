@@ -2,8 +2,8 @@
 
 use std::io::Read as _;
 
-use crate::core::cluster::Address;
-use crate::core::cluster::MachineId;
+use crate::core::model::Address;
+use crate::core::model::MachineId;
 use crate::store::Change;
 use crate::store::Check;
 use crate::store::Entry;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::InventoryError;
 use super::Vars;
-use crate::core::cluster::Address;
+use crate::core::model::Address;
 use crate::remote::Target;
 use crate::remote::ssh_config::fit;
 

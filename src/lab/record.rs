@@ -15,7 +15,7 @@ use sha2::Sha256;
 use super::error;
 use super::error::LabError;
 use super::subnet::Subnet;
-use crate::core::cluster::MachineId;
+use crate::core::model::MachineId;
 
 const RECORD: &str = "lab.json";
 const LOCK: &str = "lock";

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::Remote;
 use super::Target;
-use crate::core::cluster::MachineId;
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
-use crate::core::plain;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::MachineId;
+use crate::core::model::Phase;
+use crate::core::sanitize;
 
 /// How long a host may take to say who it is.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ fn read(printed: &str) -> Result<Facts, (String, &'static str)> {
     let systemd = systemd.ok_or_else(|| {
         ("it was not booted with systemd".to_owned(), "muster needs systemd as the host's init; leave this host out.")
     })?;
-    let os = plain::tame(value("os ").unwrap_or_default().trim_matches(['"', '\'']), OS_NAME);
+    let os = sanitize::tame(value("os ").unwrap_or_default().trim_matches(['"', '\'']), OS_NAME);
     Ok(Facts { machine, os, systemd })
 }
 

@@ -18,10 +18,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use crate::core::cluster::Address;
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
+use crate::core::model::Address;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::Phase;
 
 /// A host that can be reached, with what the inventory says about how. What is not given here is ssh_config(5)'s.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -84,7 +84,7 @@ pub trait Remote: Send + Sync + std::fmt::Debug {
     /// printed (stdout only). The script is one compound command that prints a line `end` last; the call returns
     /// when that line (and nothing else on it) has come.
     ///
-    /// A script that was cut off on its way is not run at all. After a failure in [`crate::core::evidence::Phase::Run`] it is not known
+    /// A script that was cut off on its way is not run at all. After a failure in [`crate::core::model::Phase::Run`] it is not known
     /// how far it came; the shell and the connection are given up, so that the next call starts afresh.
     /// Calls for one host queue up behind each other; calls for different hosts do not.
     async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure>;

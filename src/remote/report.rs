@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::core::cluster::UnitState;
-use crate::core::lease::Seen;
-use crate::core::plain::SAYING;
-use crate::core::plain::tame;
-use crate::core::plan::Action;
-use crate::core::plan::Step;
-use crate::core::report::Observation;
-use crate::core::report::Outcome;
-use crate::core::report::Refused;
-use crate::core::report::Report;
+use crate::core::model::Action;
+use crate::core::model::Observation;
+use crate::core::model::Outcome;
+use crate::core::model::Refused;
+use crate::core::model::Report;
+use crate::core::model::Seen;
+use crate::core::model::Step;
+use crate::core::model::UnitState;
+use crate::core::sanitize::SAYING;
+use crate::core::sanitize::tame;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::core::lease::Order;
 use crate::core::lease::STOP;
-use crate::core::plan::Action;
-use crate::core::report::Expiry;
-use crate::core::report::Visit;
+use crate::core::model::Action;
+use crate::core::model::Expiry;
+use crate::core::model::Order;
+use crate::core::model::Visit;
 
 /// The functions that every visit's script starts with.
 const PRELUDE: &str = include_str!("visit.sh");

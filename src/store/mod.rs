@@ -8,7 +8,7 @@ mod etcd;
 mod flaky;
 pub mod follow;
 pub mod layout;
-pub mod lead;
+pub mod leader_election;
 mod memory;
 mod open;
 mod sqlite;

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::table;
-use crate::core::cluster::DesiredState;
-use crate::core::cluster::Machine;
-use crate::core::cluster::MachineId;
-use crate::core::cluster::Snapshot;
-use crate::core::cluster::UnitState;
-use crate::core::judge::Verdict;
-use crate::core::plain;
-use crate::core::time::Timestamp;
+use crate::core::explain;
+use crate::core::model::DesiredState;
+use crate::core::model::Machine;
+use crate::core::model::MachineId;
+use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
+use crate::core::model::UnitState;
+use crate::core::model::Verdict;
+use crate::core::sanitize;
 use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
-use crate::core::why;
 
 /// How a list is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,7 +251,7 @@ fn unit_row(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &Un
         sub: state.sub.clone(),
         machine: Place::new(snapshot, machine),
         hash: state.hash,
-        may_run_until: why::may_still_run(snapshot, unit).get(&machine).copied(),
+        may_run_until: explain::may_still_run(snapshot, unit).get(&machine).copied(),
     }
 }
 
@@ -277,7 +277,7 @@ pub fn table<R: Row>(rows: &[R], view: &View) -> Result<String, BadFields> {
 /// Writes a list as JSON: an array of objects with everything that is known, on one line.
 pub fn json<R: Row>(rows: &[R]) -> String {
     let text = serde_json::to_string(rows).unwrap_or_else(|_| "[]".to_owned());
-    format!("{}\n", plain::json(&text))
+    format!("{}\n", sanitize::json(&text))
 }
 
 fn hash(hash: Hash, full: bool) -> String {

@@ -1,6 +1,6 @@
 //! What a person reads: results on stdout, everything else on stderr, and no printing anywhere else.
 
-pub mod explain;
+pub mod explanation;
 pub mod lists;
 mod output;
 pub mod plan;
@@ -14,13 +14,13 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::cli::error::CommandError;
-use crate::core::cluster::Event;
-use crate::core::cluster::MachineId;
-use crate::core::cluster::Snapshot;
-use crate::core::plain;
-use crate::core::time::Timestamp;
+use crate::core::explain;
+use crate::core::model::Event;
+use crate::core::model::MachineId;
+use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
+use crate::core::sanitize;
 use crate::core::unit::UnitName;
-use crate::core::why;
 
 pub use output::Passing;
 pub use output::is_written;
@@ -48,7 +48,7 @@ pub fn remark(text: &str) {
 
 /// Prints one line on stderr, whatever is in it.
 fn say(text: &str) {
-    write(&format!("{}\n", plain::line(text)));
+    write(&format!("{}\n", sanitize::line(text)));
 }
 
 fn write(text: &str) {
@@ -58,7 +58,7 @@ fn write(text: &str) {
 
 /// Takes out what would steer a terminal: part of what is shown comes from hosts.
 pub fn clean(text: &str) -> String {
-    plain::text(text)
+    sanitize::text(text)
 }
 
 /// Writes an event as one line: the machine, the unit, what was done and how it ended.
@@ -69,7 +69,7 @@ pub fn line(snapshot: &Snapshot, event: &Event) -> String {
     });
     let unit = event.unit.as_ref().map(ToString::to_string);
     let words: Vec<String> = machine.into_iter().chain(unit).collect();
-    format!("{}\n", plain::line(&format!("{}: {}", words.join(" "), event.what)))
+    format!("{}\n", sanitize::line(&format!("{}: {}", words.join(" "), event.what)))
 }
 
 /// Writes a time in the operator's time zone.
@@ -88,7 +88,7 @@ pub fn clock(at: Timestamp, now: Timestamp) -> String {
 
 /// Says where a strict unit may still run and until when, one line for each machine.
 pub fn may_still_run(snapshot: &Snapshot, unit: &UnitName, now: Timestamp) -> Vec<String> {
-    let there = why::may_still_run(snapshot, unit).into_iter().filter(|(_, until)| now < *until);
+    let there = explain::may_still_run(snapshot, unit).into_iter().filter(|(_, until)| now < *until);
     let line = |(machine, until): (MachineId, Timestamp)| {
         let name = snapshot.name_of(machine);
         format!("Unit {unit} may still run on {name} until {}", clock(until, now))

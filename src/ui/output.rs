@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::progress;
 use super::quit;
-use crate::core::plain;
+use crate::core::sanitize;
 use crate::remote::Sink;
 
 /// What is known of whoever reads stdout.
@@ -58,7 +58,7 @@ pub fn is_written() -> bool {
 /// Prints a result on stdout.
 pub fn result(text: &str) {
     if std::io::stdout().is_terminal() {
-        write(plain::text(text).as_bytes());
+        write(sanitize::text(text).as_bytes());
     } else {
         write(text.as_bytes());
     }
@@ -68,7 +68,7 @@ pub fn result(text: &str) {
 pub fn json(value: &impl Serialize) {
     // What is printed is made of values that have a form in JSON.
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    write(format!("{}\n", plain::json(&text)).as_bytes());
+    write(format!("{}\n", sanitize::json(&text)).as_bytes());
 }
 
 fn write(bytes: &[u8]) {
@@ -96,8 +96,8 @@ fn write(bytes: &[u8]) {
 /// Passes a remote command's output on as it comes.
 #[derive(Debug, Default)]
 pub struct Passing {
-    out: plain::Stream,
-    err: plain::Stream,
+    out: sanitize::Stream,
+    err: sanitize::Stream,
 }
 
 impl Sink for Passing {

@@ -5,9 +5,9 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::table;
-use crate::core::cluster::MachineId;
-use crate::core::cluster::Snapshot;
-use crate::core::rehearsal::Script;
+use crate::core::model::MachineId;
+use crate::core::model::Snapshot;
+use crate::core::simulation::Script;
 
 /// Writes the moves and steps of a script, each as a table that is left out if it is empty.
 pub fn text(snapshot: &Snapshot, script: &Script) -> String {

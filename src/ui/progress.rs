@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use crate::core::plain;
+use crate::core::sanitize;
 
 /// The line that is on the terminal now. Whatever else is written there goes through [`aside`].
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -26,7 +26,7 @@ impl Progress {
 
     /// Tells what was done last.
     pub fn tell(&self, what: &str) {
-        self.0.set_message(plain::line(what.trim_end()));
+        self.0.set_message(sanitize::line(what.trim_end()));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tables as fleet printed them: the layout of Go's `text/tabwriter` with tabs of eight, so that scripts which read
 //! fleet's output read this.
 
-use crate::core::plain;
+use crate::core::sanitize;
 
 /// How wide a tab is.
 const TAB: usize = 8;
@@ -10,7 +10,7 @@ const TAB: usize = 8;
 ///
 /// A cell is one line: a tab in it would be a cell of its own.
 pub fn lay_out(rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain::line(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| sanitize::line(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let longest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

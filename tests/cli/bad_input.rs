@@ -3,9 +3,9 @@
 use std::io::pipe;
 use std::os::unix::fs::symlink;
 
-use muster::core::cluster::Address;
-use muster::core::cluster::Machine;
-use muster::core::cluster::MachineId;
+use muster::core::model::Address;
+use muster::core::model::Machine;
+use muster::core::model::MachineId;
 use muster::store::layout::Slot;
 
 use super::Desk;

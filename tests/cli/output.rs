@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::pipe;
 use std::process::Stdio;
 
-use muster::core::cluster::Address;
-use muster::core::cluster::Machine;
-use muster::core::cluster::MachineId;
-use muster::core::cluster::UnitState;
+use muster::core::model::Address;
+use muster::core::model::Machine;
+use muster::core::model::MachineId;
+use muster::core::model::UnitState;
 use muster::core::unit::UnitName;
 use muster::store::layout::Slot;
 use serde_json::Value;

@@ -4,8 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
-use muster::store::lead;
-use muster::store::lead::Kind;
+use muster::store::leader_election;
+use muster::store::leader_election::Kind;
 use serde_json::Value;
 use serde_json::json;
 
@@ -155,7 +155,7 @@ async fn it_waits_for_the_lead_for_as_long_as_it_is_told() {
         std::fs::rename(desk.path("book"), desk.path(&format!("{name}.yaml"))).unwrap();
     }
     let (store, keys) = desk.store().await;
-    let lead = lead::take(&store, &keys, Kind::Sweep).await.unwrap().unwrap();
+    let lead = leader_election::take(&store, &keys, Kind::Sweep).await.unwrap().unwrap();
 
     let busy = |said: &Value| {
         let why = said["plays"][0]["tasks"][0]["hosts"]["h1"]["msg"].as_str().unwrap().to_owned();

@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 
-use muster::core::cluster::Address;
-use muster::core::cluster::Machine;
-use muster::core::cluster::MachineId;
+use muster::core::model::Address;
+use muster::core::model::Machine;
+use muster::core::model::MachineId;
 use muster::store::layout::Slot;
 
 use super::Desk;

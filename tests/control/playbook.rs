@@ -12,8 +12,8 @@ use muster::playbook::office::Clerk;
 use muster::playbook::parse;
 use muster::playbook::record::Record;
 use muster::store::layout::Slot;
-use muster::store::lead;
-use muster::store::lead::Kind;
+use muster::store::leader_election;
+use muster::store::leader_election::Kind;
 use serde_json::Value;
 
 use super::Folder;
@@ -80,7 +80,7 @@ async fn a_unit_is_followed_until_the_controller_has_made_it_so() {
     assert_eq!(folder.file("web.service"), None);
 
     // All of it was the controller's doing: nobody else ever led.
-    let holder = lead::holder(&store, &keys()).await.unwrap().unwrap();
+    let holder = leader_election::holder(&store, &keys()).await.unwrap().unwrap();
     assert_eq!((holder.kind, holder.epoch, folder.epoch()), (Kind::Controller, epoch, epoch));
     let counter = store.get(&keys().key(&Slot::Epoch)).await.unwrap().unwrap();
     assert_eq!(String::from_utf8(counter.value).unwrap(), epoch.to_string());

@@ -6,12 +6,12 @@ use std::time::Duration;
 use muster::control::sweep;
 use muster::control::sweep::Swept;
 use muster::control::sweep::Waits;
-use muster::core::caution::Caution;
+use muster::core::health::failover::Caution;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout;
-use muster::store::lead;
-use muster::store::lead::Kind;
+use muster::store::leader_election;
+use muster::store::leader_election::Kind;
 
 use super::Folder;
 use super::found;
@@ -32,7 +32,7 @@ async fn one_that_loses_the_lead_on_the_way_does_nothing_about_what_it_sees() {
     let sweep = async || soon(sweep::sweep(&office, waits, Caution::default(), &mut |_, _| ())).await.unwrap();
     let relieve = async {
         folder.is_visited().await;
-        let old = lead::take_over(&store, &keys(), "it hangs", "op@desk").await.unwrap().unwrap();
+        let old = leader_election::take_over(&store, &keys(), "it hangs", "op@desk").await.unwrap().unwrap();
         assert_eq!(old.kind, Kind::Sweep);
         folder.open();
     };
@@ -75,7 +75,7 @@ async fn beside_a_controller_it_tells_what_that_one_has_found_and_does_nothing()
     let Swept::Found(found) = sweep(Duration::ZERO).await else { panic!("it was not blind") };
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["Unit picky.service: no machine for it: 1 machine: metadata disk=ssd not matched"]);
-    let holder = lead::holder(&store, &keys()).await.unwrap().unwrap();
+    let holder = leader_election::holder(&store, &keys()).await.unwrap().unwrap();
     assert_eq!((holder.kind, holder.epoch), (Kind::Controller, epoch));
     stop.cancel();
     soon(leading).await.unwrap();

@@ -66,7 +66,7 @@ fn the_core_is_pure() {
         "rand",
         "crate::store",
         "crate::remote",
-        "crate::pass",
+        "crate::runner",
         "crate::control",
         "crate::ui",
         "crate::cli",

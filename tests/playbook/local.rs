@@ -8,9 +8,9 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use muster::core::evidence::Failure;
-use muster::core::evidence::FailureKind;
-use muster::core::evidence::Phase;
+use muster::core::model::Failure;
+use muster::core::model::FailureKind;
+use muster::core::model::Phase;
 use muster::inventory::Inventory;
 use muster::inventory::Vars;
 use muster::playbook::cluster::Cluster;

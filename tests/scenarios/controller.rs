@@ -5,23 +5,23 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use muster::core::caution::Caution;
-use muster::core::cluster::MachineId;
-use muster::core::cluster::Write;
-use muster::core::evidence::FailureKind;
-use muster::core::evidence::Phase;
-use muster::core::judge::BRAKE;
-use muster::core::judge::Patience;
+use muster::core::health::BRAKE;
+use muster::core::health::Patience;
+use muster::core::health::failover::Caution;
 use muster::core::lease::Terms;
-use muster::core::pass::Input;
-use muster::core::pass::Output;
-use muster::core::pass::Pass;
-use muster::core::pass::Tempo;
-use muster::core::report::Observation;
-use muster::core::report::Report;
-use muster::core::report::Visit;
-use muster::core::roster::Scope;
-use muster::core::time::Timestamp;
+use muster::core::model::FailureKind;
+use muster::core::model::MachineId;
+use muster::core::model::Observation;
+use muster::core::model::Phase;
+use muster::core::model::Report;
+use muster::core::model::Timestamp;
+use muster::core::model::Visit;
+use muster::core::model::Write;
+use muster::core::reconcile::Input;
+use muster::core::reconcile::Output;
+use muster::core::reconcile::Pass;
+use muster::core::reconcile::Tempo;
+use muster::core::reconcile::assignments::Scope;
 use muster::core::unit::UnitName;
 
 use super::dice::Dice;
@@ -139,7 +139,7 @@ impl World {
             patience: Patience { down_after: Duration::from_millis(down_after), brake: BRAKE },
             lease: None,
         };
-        let terms = Terms::of_controller(Duration::from_secs(16), &tempo).unwrap();
+        let terms = Terms::of_controller(Duration::from_secs(16), tempo.look_every, tempo.retry_every).unwrap();
         Tempo { lease: is_daemon.then_some(terms), ..tempo }
     }
 
@@ -490,7 +490,7 @@ impl World {
                 if let Write::Log(event) = &write {
                     self.note(format_args!(
                         "c{index} logs: {:?} {:?} {}",
-                        event.machine.map(muster::core::cluster::MachineId::short),
+                        event.machine.map(muster::core::model::MachineId::short),
                         event.unit,
                         event.what
                     ));

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster::core::cluster::MachineId;
-use muster::core::cluster::UnitState;
-use muster::core::lease::Seen;
-use muster::core::plan::Action;
-use muster::core::report::Observation;
-use muster::core::report::Outcome;
-use muster::core::report::Refused;
-use muster::core::report::Report;
-use muster::core::report::Visit;
+use muster::core::model::Action;
+use muster::core::model::MachineId;
+use muster::core::model::Observation;
+use muster::core::model::Outcome;
+use muster::core::model::Refused;
+use muster::core::model::Report;
+use muster::core::model::Seen;
+use muster::core::model::UnitState;
+use muster::core::model::Visit;
 use muster::core::unit::Hash;
 use muster::core::unit::UnitName;
 
@@ -200,7 +200,7 @@ impl Host {
         let loads = |unit: &UnitName| {
             visit.steps.iter().any(|step| step.unit == *unit && matches!(step.action, Action::Load { .. }))
         };
-        let outcome = |step: &muster::core::plan::Step| {
+        let outcome = |step: &muster::core::model::Step| {
             let there = self.copies.get(&step.unit);
             let good = match step.action {
                 Action::Unload => there.is_none() || loads(&step.unit),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use muster::core::cluster::DesiredState;
-use muster::core::cluster::Unit;
-use muster::core::cluster::Write;
-use muster::core::plan::Action;
+use muster::core::model::Action;
+use muster::core::model::DesiredState;
+use muster::core::model::Unit;
+use muster::core::model::Write;
 use muster::core::unit::UnitName;
 
 use super::controller::DOWN_AFTER;
@@ -416,7 +416,7 @@ impl World {
             snapshot
                 .health
                 .get(&host.machine)
-                .is_none_or(|health| health.verdict != muster::core::judge::Verdict::Alive)
+                .is_none_or(|health| health.verdict != muster::core::model::Verdict::Alive)
         };
         if strangers || self.hosts.iter().any(doubted) {
             return Some("a stranger is left, or a machine is not thought alive".to_owned());

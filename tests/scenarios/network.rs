@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use muster::core::cluster::MachineId;
-use muster::core::cluster::Snapshot;
-use muster::core::cluster::Unit;
-use muster::core::evidence::Failure;
-use muster::core::evidence::FailureKind;
-use muster::core::evidence::Phase;
-use muster::core::plan::Action;
-use muster::core::report::Report;
-use muster::core::report::Visit;
+use muster::core::model::Action;
+use muster::core::model::Failure;
+use muster::core::model::FailureKind;
+use muster::core::model::MachineId;
+use muster::core::model::Phase;
+use muster::core::model::Report;
+use muster::core::model::Snapshot;
+use muster::core::model::Unit;
+use muster::core::model::Visit;
 use muster::core::unit::UnitName;
 
 /// A visit on its way.

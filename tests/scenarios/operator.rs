@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use muster::core::order;
-use muster::core::order::Change;
-use muster::core::order::LocalFile;
-use muster::core::order::Order;
-use muster::core::order::Verb;
+use muster::core::command;
+use muster::core::command::Change;
+use muster::core::command::LocalFile;
+use muster::core::command::Order;
+use muster::core::command::Verb;
 
 use super::world::Event;
 use super::world::News;
@@ -52,7 +52,7 @@ impl World {
             file: Some(LocalFile { file, path: "a.service".to_owned(), template: false }),
             replace: self.dice.chance(500),
         };
-        let Ok(decision) = order::decide(&self.store.snapshot, &order) else { return };
+        let Ok(decision) = command::decide(&self.store.snapshot, &order) else { return };
         if decision.change == Change::Nothing {
             return;
         }

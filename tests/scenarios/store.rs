@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use muster::core::cluster::MachineId;
-use muster::core::cluster::Snapshot;
-use muster::core::order::Change;
-use muster::core::time::Timestamp;
+use muster::core::command::Change;
+use muster::core::model::MachineId;
+use muster::core::model::Snapshot;
+use muster::core::model::Timestamp;
 use muster::core::unit::UnitName;
 
 /// How long the lead outlives its holder, in milliseconds; a holder gives up after two thirds of it.

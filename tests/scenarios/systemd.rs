@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster::core::lease;
-use muster::core::lease::Seen;
-use muster::core::plan::Action;
-use muster::core::report::Refused;
-use muster::core::report::Report;
+use muster::core::model::Action;
+use muster::core::model::Order;
+use muster::core::model::Refused;
+use muster::core::model::Report;
+use muster::core::model::Seen;
 use muster::core::unit::Hash;
 use muster::core::unit::UnitName;
 
@@ -21,8 +22,8 @@ use super::network::failure;
 use super::world::Event;
 use super::world::Mutant;
 use super::world::World;
-use muster::core::evidence::FailureKind;
-use muster::core::evidence::Phase;
+use muster::core::model::FailureKind;
+use muster::core::model::Phase;
 
 /// How long a visit waits for units to stop.
 const STOP_PATIENCE: u64 = 10_000;
@@ -93,7 +94,7 @@ impl World {
         let (now, index) = (self.now, trip.host);
         let host = &mut self.hosts[index];
         let Some(order) = &trip.visit.lease else { return None };
-        let lease::Order::Hold { until, length } = order else {
+        let Order::Hold { until, length } = order else {
             host.lease = None;
             return Some(Seen::Released);
         };
@@ -307,7 +308,7 @@ impl World {
     }
 
     /// Sends a trip's result back.
-    pub(super) fn reply(&mut self, trip: Trip, result: Result<Report, muster::core::evidence::Failure>, took: u64) {
+    pub(super) fn reply(&mut self, trip: Trip, result: Result<Report, muster::core::model::Failure>, took: u64) {
         if trip.echo {
             return;
         }

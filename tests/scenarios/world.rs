@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use muster::core::cluster::Address;
-use muster::core::cluster::Machine;
-use muster::core::cluster::Write;
+use muster::core::model::Address;
+use muster::core::model::Machine;
+use muster::core::model::Write;
 use muster::core::unit::Hash;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
@@ -82,7 +82,7 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) enum News {
     /// A trip's reply, or that it was given up.
-    Reply { trip: u64, host: usize, result: Result<muster::core::report::Report, muster::core::evidence::Failure> },
+    Reply { trip: u64, host: usize, result: Result<muster::core::model::Report, muster::core::model::Failure> },
     /// What a neighbour saw of a host.
     Probed { life: u64, host: usize, neighbour: usize, reached: Option<bool> },
     /// The store's answer to a commit; none if it is away.

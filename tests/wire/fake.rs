@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use muster::core::cluster::Address;
+use muster::core::model::Address;
 use muster::remote::Target;
 use muster::remote::ssh::Deadlines;
 use muster::remote::ssh::Options;

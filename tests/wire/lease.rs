@@ -7,11 +7,11 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::Duration;
 
-use muster::core::lease::Order;
-use muster::core::lease::Seen;
-use muster::core::plan::Action;
-use muster::core::report::Outcome;
-use muster::core::report::Visit;
+use muster::core::model::Action;
+use muster::core::model::Order;
+use muster::core::model::Outcome;
+use muster::core::model::Seen;
+use muster::core::model::Visit;
 
 use super::visit::Host;
 use super::visit::launch;

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
-use muster::core::cluster::Address;
+use muster::core::model::Address;
 use muster::remote::Target;
 use muster::remote::ssh::Options;
 use muster::remote::ssh::Ssh;

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use muster::core::evidence::Failure;
-use muster::core::evidence::FailureKind;
-use muster::core::evidence::Phase;
+use muster::core::model::Failure;
+use muster::core::model::FailureKind;
+use muster::core::model::Phase;
 use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Remote as _;

@@ -5,8 +5,8 @@ use std::io::pipe;
 use std::process::Command;
 use std::process::Stdio;
 
-use muster::core::cluster::Machine;
-use muster::core::cluster::MachineId;
+use muster::core::model::Machine;
+use muster::core::model::MachineId;
 use muster::store::layout::Slot;
 
 use super::sshd::Sshd;

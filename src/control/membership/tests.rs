@@ -4,11 +4,11 @@ use std::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::pass::Clock;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Remote;
 use crate::remote::Sink;
+use crate::runner::Clock;
 use crate::store::MemoryStore;
 use crate::store::layout::Keys;
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::unit::Hash;
 
 fn hash(text: &str) -> Hash {
     Hash::of(text.as_bytes())

@@ -13,7 +13,7 @@ use super::BadUnitName;
 use super::Glob;
 use super::UnitFile;
 use super::UnitName;
-use crate::core::cluster::MachineId;
+use crate::core::machine_id::MachineId;
 
 /// What a unit asks of the machine it is put on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]

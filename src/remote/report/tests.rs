@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::plan::Reason;
+use crate::core::model::Reason;
 
 const MARK: &str = "@1";
 const HOST: &str = "@1 muster 1\n@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 3f2f3dd0-1bc6-42c2-9d39-6c0eaa4a7139 7.5 0\n";

@@ -25,8 +25,8 @@ use super::failure::At;
 use super::failure::hint;
 use super::host_key::Client;
 use super::host_key::Why;
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
 
 /// How many keys are offered. sshd(8) hangs up after six (`MaxAuthTries`).
 const MAX_OFFERS: usize = 5;

@@ -8,10 +8,10 @@ use russh::Sig;
 use super::connection::Session;
 use super::failure::At;
 use super::failure::hint;
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
-use crate::core::plain;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::Phase;
+use crate::core::sanitize;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Sink;
@@ -99,7 +99,7 @@ async fn read(session: &mut Session, watch: &mut Watch<'_>, at: At<'_>) -> Resul
 /// Returns a signal's name, which may be the host's own word.
 pub(super) fn name(signal: &Sig) -> String {
     match signal {
-        Sig::Custom(name) => plain::words(name.as_bytes()),
+        Sig::Custom(name) => sanitize::words(name.as_bytes()),
         known => format!("{known:?}"),
     }
 }
@@ -137,7 +137,7 @@ impl Watch<'_> {
             return None;
         }
         let at = At { host, phase: Phase::Shell };
-        let failure = at.failure(FailureKind::Denied, format!("it does not let us be root: {}", plain::words(said)));
+        let failure = at.failure(FailureKind::Denied, format!("it does not let us be root: {}", sanitize::words(said)));
         Some(hint(failure, "Log in as root, or let the user `sudo` without a password (NOPASSWD in sudoers(5))."))
     }
 }

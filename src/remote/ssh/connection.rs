@@ -38,10 +38,10 @@ use super::line::Carrier;
 use super::line::Heard;
 use super::line::Line;
 use super::options::Options;
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
-use crate::core::plain;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::Phase;
+use crate::core::sanitize;
 
 /// Session channels at once on one connection; sshd(8) allows ten (`MaxSessions`), and others may share the account.
 const SESSIONS: usize = 8;
@@ -285,7 +285,7 @@ fn refused(error: &Broken, heard: &Heard, why: &Why, at: At<'_>) -> Failure {
         Broken::Ssh(error) => error,
     };
     let mut failure = at.ssh(error);
-    let said = plain::words(&heard.bytes());
+    let said = sanitize::words(&heard.bytes());
     let throttled = ["", "SSH-", "Exceeded MaxStartups", "Not allowed at this time"];
     if failure.kind == FailureKind::Reset && !heard.past_greeting() {
         // Hanging up at the door is how sshd limits connections; whatever else does so says something first.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::failure::At;
 use super::options::Options;
-use crate::core::cluster::Address;
-use crate::core::evidence::Failure;
-use crate::core::evidence::Phase;
+use crate::core::model::Address;
+use crate::core::model::Failure;
+use crate::core::model::Phase;
 use crate::remote::Target;
 use crate::remote::known_hosts::HostName;
 use crate::remote::ssh_config::Agent;

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 
 use super::failure::At;
 use super::line::Carrier;
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::Phase;
 
 /// Turns a name into addresses, in the order the system prefers.
 pub(super) async fn resolve(host: &str, name: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {

@@ -17,9 +17,9 @@ use russh::keys::PublicKeyOrCertificate;
 use tokio_util::sync::DropGuard;
 
 use super::failure::At;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
-use crate::core::plain;
+use crate::core::model::FailureKind;
+use crate::core::model::Phase;
+use crate::core::sanitize;
 use crate::remote::OUR_FAULT;
 use crate::remote::known_hosts::HostName;
 use crate::remote::known_hosts::KnownHosts;
@@ -188,7 +188,7 @@ impl Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Broken>) -> Result<(), Broken> {
         let end = match reason {
             DisconnectReason::ReceivedDisconnect(said) => {
-                let text = format!("the host hung up: {}", plain::words(said.message.as_bytes()));
+                let text = format!("the host hung up: {}", sanitize::words(said.message.as_bytes()));
                 End { kind: FailureKind::Reset, text, said: true }
             }
             DisconnectReason::Error(Broken::Ssh(error)) => {

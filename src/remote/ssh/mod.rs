@@ -54,9 +54,9 @@ use super::known_hosts::KnownHosts;
 use super::ssh_config::Config;
 use super::ssh_config::ConfigError;
 use super::ssh_config::HostConfig;
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::Phase;
 
 /// Handshakes at once through one jump host: sshd(8) there drops more than ten newcomers (`MaxStartups`).
 const THROUGH_ONE_JUMP: usize = 8;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::evidence::Phase;
+use crate::core::model::Phase;
 use crate::remote::ssh_config::StrictHostKey;
 
 /// The environment as `${VARIABLE}` in ssh_config(5) sees it. It may hold secrets, so only its size is ever shown.

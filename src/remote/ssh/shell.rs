@@ -10,10 +10,10 @@ use super::connection::Connection;
 use super::connection::Session;
 use super::failure::At;
 use super::failure::hint;
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
-use crate::core::plain;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::Phase;
+use crate::core::sanitize;
 
 /// What the login shell is given, be it sh, csh or fish: no backslash, no `!`, nothing but quotes that all of them know.
 const START: &str = concat!(
@@ -60,8 +60,11 @@ impl Shell {
 
     /// Makes a failure of a shell that has ended before it began.
     fn no_shell(&self, status: Option<u32>, noise: &[u8], at: At<'_>) -> Failure {
-        let said =
-            if self.complaints.bytes.is_empty() { plain::words(noise) } else { plain::words(&self.complaints.bytes) };
+        let said = if self.complaints.bytes.is_empty() {
+            sanitize::words(noise)
+        } else {
+            sanitize::words(&self.complaints.bytes)
+        };
         let Some(status) = status else {
             return self.session.connection.lost(at, "the host closed the channel");
         };
@@ -120,7 +123,7 @@ impl Shell {
             Ok(Read::TooMuch) => Err(at.failure(FailureKind::Sick, format!("it printed more than {room} bytes"))),
             Ok(Read::Refused) => Err(at.failure(FailureKind::Sick, "it answered what it was not asked")),
             Ok(Read::Ended(Some(status))) => {
-                let said = plain::words(&self.complaints.bytes);
+                let said = sanitize::words(&self.complaints.bytes);
                 Err(at.failure(FailureKind::Sick, format!("its shell ended with status {status}: {said}")))
             }
             Ok(Read::Ended(None)) => Err(self.session.connection.lost(at, "the shell was killed")),

@@ -18,9 +18,9 @@ use tokio::sync::mpsc;
 use super::command::name;
 use super::connection::Session;
 use super::failure::At;
-use crate::core::evidence::Failure;
-use crate::core::evidence::FailureKind;
-use crate::core::evidence::Phase;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::Phase;
 use crate::remote::Exit;
 
 /// A terminal in raw mode. Dropping it puts it back as it was.

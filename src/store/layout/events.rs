@@ -5,15 +5,15 @@ use super::Slot;
 use super::WORDS;
 use super::decode;
 use super::encode;
-use crate::core::cluster::Event;
-use crate::core::plain::tame;
+use crate::core::model::Event;
+use crate::core::sanitize::tame;
 use crate::core::unit::Hash;
 use crate::store::Change;
 use crate::store::Changed;
 use crate::store::Listing;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::lead::Lead;
+use crate::store::leader_election::Lead;
 
 /// How many events a cluster keeps.
 pub const EVENTS_KEPT: usize = 2000;
@@ -31,7 +31,7 @@ pub async fn read_events(store: &dyn Store, keys: &Keys) -> Result<Vec<Event>, S
     let listing = store.list(&keys.events()).await?;
     let event = |value: &[u8]| {
         decode(value).unwrap_or_else(|why| Event {
-            at: crate::core::time::Timestamp::ZERO,
+            at: crate::core::model::Timestamp::ZERO,
             machine: None,
             unit: None,
             what: format!("an event that cannot be read: {why}"),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::Keys;
 use super::Slot;
 use super::decode;
-use crate::core::cluster::Unit;
+use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::store::Change;

@@ -29,10 +29,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Change;
-use crate::core::cluster::Placement;
-use crate::core::cluster::Write;
-use crate::core::judge::Health;
-use crate::core::plain::tame;
+use crate::core::model::Health;
+use crate::core::model::Placement;
+use crate::core::model::Write;
+use crate::core::sanitize::tame;
 
 /// How many characters of words a leader puts into one record. Hosts and unit files have their say in them, and a record
 /// that no commit can take would end every pass.

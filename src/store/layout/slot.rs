@@ -1,7 +1,7 @@
 //! The places that a cluster's keys name.
 
 use super::Keys;
-use crate::core::cluster::MachineId;
+use crate::core::model::MachineId;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 
@@ -12,21 +12,21 @@ pub enum Slot {
     Size,
     /// A machine in the registry: `name=ssh://address`.
     Member(MachineId),
-    /// A [`crate::core::cluster::Machine`].
+    /// A [`crate::core::model::Machine`].
     Machine(MachineId),
-    /// A [`crate::core::judge::Health`].
+    /// A [`crate::core::model::Health`].
     Health(MachineId),
-    /// A [`crate::core::caution::Forced`].
+    /// A [`crate::core::model::Forced`].
     Forced(MachineId),
     /// The text of a unit file.
     File(Hash),
-    /// A [`crate::core::cluster::Unit`].
+    /// A [`crate::core::model::Unit`].
     Unit(UnitName),
-    /// A [`crate::core::cluster::Placement`].
+    /// A [`crate::core::model::Placement`].
     Placement(UnitName),
-    /// A [`crate::core::cluster::UnitState`].
+    /// A [`crate::core::model::UnitState`].
     State(UnitName, MachineId),
-    /// A [`crate::core::lease::Grant`].
+    /// A [`crate::core::model::Grant`].
     Lease(MachineId),
     /// The machines that vote, as a list.
     Voters,
@@ -34,7 +34,7 @@ pub enum Slot {
     Leader,
     /// The highest epoch there has been, in decimal.
     Epoch,
-    /// A [`crate::core::cluster::Event`], under a name that sorts by time.
+    /// A [`crate::core::model::Event`], under a name that sorts by time.
     Event(String),
 }
 

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::core::cluster::Placement;
-use crate::core::cluster::Unit;
-use crate::core::judge::Health;
-use crate::core::lease::Grant;
-use crate::core::time::Timestamp;
+use crate::core::model::Grant;
+use crate::core::model::Health;
+use crate::core::model::Placement;
+use crate::core::model::Timestamp;
+use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
 
 fn id(digits: &str) -> MachineId {

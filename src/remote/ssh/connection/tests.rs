@@ -16,7 +16,7 @@ use tokio::io::DuplexStream;
 use tokio::io::ReadBuf;
 
 use super::*;
-use crate::core::cluster::Address;
+use crate::core::model::Address;
 use crate::remote::OUR_FAULT;
 use crate::remote::Target;
 use crate::remote::known_hosts::KnownHosts;

@@ -1,0 +1,200 @@
+use super::*;
+use crate::core::model::UnitState;
+
+const TEXT: &str = "[Service]\nExecStart=/bin/true\n";
+const OTHER: &str = "[Service]\nExecStart=/bin/false\n";
+
+fn file(text: &str) -> Arc<UnitFile> {
+    Arc::new(UnitFile::parse(text).unwrap())
+}
+
+fn name(text: &str) -> UnitName {
+    text.parse().unwrap()
+}
+
+/// A cluster that knows one unit.
+fn cluster(unit: &str, text: &str, desired: DesiredState) -> Snapshot {
+    let file = file(text);
+    let mut snapshot = Snapshot::default();
+    snapshot.units.insert(name(unit), Unit { hash: file.hash(), desired, restarts: 0 });
+    snapshot.files.insert(file.hash(), file);
+    snapshot
+}
+
+fn order(verb: Verb, unit: &str) -> Order {
+    Order { verb, unit: name(unit), file: None, replace: false }
+}
+
+fn with_file(verb: Verb, unit: &str, text: &str) -> Order {
+    let local = LocalFile { file: file(text), path: "./it".to_owned(), template: false };
+    Order { file: Some(local), ..order(verb, unit) }
+}
+
+/// Returns what is wanted of the unit afterwards; `None` if nothing changes.
+fn wanted(snapshot: &Snapshot, order: &Order) -> Option<DesiredState> {
+    match decide(snapshot, order).unwrap().change {
+        Change::Put(unit, _) => Some(unit.desired),
+        Change::Nothing => None,
+        Change::Delete => panic!("it would be forgotten"),
+    }
+}
+
+#[test]
+fn verbs_move_a_known_unit_as_fleet_did() {
+    use DesiredState::Inactive;
+    use DesiredState::Launched;
+    use DesiredState::Loaded;
+    let table = [
+        (Verb::Submit, Launched, None),
+        (Verb::Load, Inactive, Some(Loaded)),
+        (Verb::Load, Loaded, None),
+        (Verb::Load, Launched, Some(Loaded)),
+        (Verb::Start, Inactive, Some(Launched)),
+        (Verb::Start, Launched, None),
+        (Verb::Stop, Launched, Some(Loaded)),
+        (Verb::Stop, Loaded, None),
+        (Verb::Unload, Launched, Some(Inactive)),
+        (Verb::Unload, Inactive, None),
+        (Verb::Restart, Launched, Some(Launched)),
+        (Verb::Restart, Loaded, Some(Launched)),
+    ];
+    for (verb, before, after) in table {
+        let snapshot = cluster("web.service", TEXT, before);
+        assert_eq!(wanted(&snapshot, &order(verb, "web.service")), after, "{verb} of a unit wanted {before}");
+    }
+}
+
+#[test]
+fn a_unit_that_is_not_known_is_created_by_the_verbs_that_create() {
+    for (verb, desired) in [
+        (Verb::Submit, DesiredState::Inactive),
+        (Verb::Load, DesiredState::Loaded),
+        (Verb::Start, DesiredState::Launched),
+    ] {
+        let decision = decide(&Snapshot::default(), &with_file(verb, "web.service", TEXT)).unwrap();
+        assert!(decision.created);
+        let unit = Unit { hash: file(TEXT).hash(), desired, restarts: 0 };
+        assert_eq!(decision.change, Change::Put(unit, Some(file(TEXT))));
+    }
+    for verb in [Verb::Stop, Verb::Unload, Verb::Destroy, Verb::Restart] {
+        let refused = decide(&Snapshot::default(), &with_file(verb, "web.service", TEXT)).unwrap_err();
+        assert_eq!(refused.to_string(), "Unit web.service does not exist");
+    }
+}
+
+#[test]
+fn nobody_has_the_file() {
+    let refused = decide(&Snapshot::default(), &order(Verb::Start, "web.service")).unwrap_err();
+    assert_eq!(refused.to_string(), "unable to find Unit(web.service) in Registry or on filesystem");
+}
+
+#[test]
+fn stop_and_restart_need_a_unit_that_is_on_a_machine() {
+    let snapshot = cluster("web.service", TEXT, DesiredState::Inactive);
+    let refused = decide(&snapshot, &order(Verb::Stop, "web.service")).unwrap_err();
+    assert_eq!(refused.to_string(), "Unable to stop unit web.service in state inactive");
+    assert!(decide(&snapshot, &order(Verb::Restart, "web.service")).is_err());
+}
+
+#[test]
+fn a_file_that_differs_is_warned_of_and_left_unless_it_is_to_replace() {
+    let snapshot = cluster("web.service", TEXT, DesiredState::Launched);
+    let mut differs = with_file(Verb::Start, "web.service", OTHER);
+    let decision = decide(&snapshot, &differs).unwrap();
+    assert_eq!(decision.change, Change::Nothing);
+    assert_eq!(
+        decision.warnings,
+        ["WARNING: Unit web.service in registry differs from local unit file ./it. Add --replace to override."]
+    );
+    differs.replace = true;
+    let Change::Put(unit, Some(replaced)) = decide(&snapshot, &differs).unwrap().change else { panic!() };
+    assert_eq!((unit.hash, unit.desired, replaced), (file(OTHER).hash(), DesiredState::Launched, file(OTHER)));
+    differs.verb = Verb::Submit;
+    assert!(decide(&snapshot, &differs).is_err(), "submit does not replace what is launched");
+}
+
+#[test]
+fn an_instance_is_made_of_the_submitted_template_before_the_one_at_hand() {
+    let snapshot = cluster("web@.service", TEXT, DesiredState::Inactive);
+    let mut start = with_file(Verb::Start, "web@1.service", OTHER);
+    start.file.as_mut().unwrap().template = true;
+    let made = |snapshot: &Snapshot| match decide(snapshot, &start).unwrap().change {
+        Change::Put(unit, _) => unit.hash,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(made(&snapshot), file(TEXT).hash());
+    assert_eq!(made(&Snapshot::default()), file(OTHER).hash());
+}
+
+#[test]
+fn a_template_itself_cannot_run() {
+    let refused = decide(&Snapshot::default(), &with_file(Verb::Start, "web@.service", TEXT)).unwrap_err();
+    assert_eq!(refused.to_string(), "Unit web@.service is a template: start an instance of it, as in web@1.service");
+    assert!(decide(&Snapshot::default(), &with_file(Verb::Submit, "web@.service", TEXT)).is_ok());
+}
+
+#[test]
+fn requirements_that_cannot_be_met_are_refused_before_anything_is_done() {
+    let text = format!("{TEXT}[X-Fleet]\nGlobal=true\nMachineOf=a.service\n");
+    let refused = decide(&Snapshot::default(), &with_file(Verb::Submit, "web.service", &text)).unwrap_err();
+    assert_eq!(refused.to_string(), "Unit web.service: [X-Fleet] Global cannot be used with Peers");
+}
+
+#[test]
+fn a_promise_that_cannot_be_kept_is_refused_before_anything_is_done() {
+    let refusal = |unit: &str, text: &str| {
+        let order = with_file(Verb::Submit, unit, text);
+        decide(&Snapshot::default(), &order).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refusal("web.service", "[Service]\nExecStart=/bin/true\n[X-Muster]\nClass=strict\n[X-Fleet]\nGlobal=true\n"),
+        "Unit web.service: [X-Muster] Class=strict: a global unit runs everywhere at once"
+    );
+    assert_eq!(
+        refusal("web.timer", "[Timer]\nOnBootSec=1\n[X-Muster]\nClass=strict\n"),
+        "Unit web.timer: [X-Muster] Class=strict: only systemd services can be kept from running twice"
+    );
+}
+
+#[test]
+fn a_class_does_not_change_under_what_may_still_run() {
+    let strict = format!("{TEXT}[X-Muster]\nClass=strict\n");
+    let replace = |verb, text: &str| Order { replace: true, ..with_file(verb, "web.service", text) };
+    let there = |snapshot: &mut Snapshot| {
+        let id = MachineId::from_bits(1 << 96);
+        let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
+        let state = UnitState { load, active, sub, hash: file(TEXT).hash(), launched: true, restarts: 0 };
+        snapshot.states.insert(name("web.service"), [(id, state)].into());
+    };
+    let refusal = |snapshot: &Snapshot, order: &Order| decide(snapshot, order).unwrap_err().to_string();
+    let mut snapshot = cluster("web.service", TEXT, DesiredState::Launched);
+    let told = "Unit web.service: it cannot become strict while it may be on a machine: `muster unload web.service` first; \
+                what a machine that does not answer had of it counts until it answers or leaves the cluster";
+    assert_eq!(refusal(&snapshot, &replace(Verb::Start, &strict)), told);
+    there(&mut snapshot);
+    assert!(refusal(&snapshot, &replace(Verb::Start, &strict)).contains("while it may be on 00000001...: "));
+    // Nor the other way round.
+    let mut other = cluster("web.service", &strict, DesiredState::Launched);
+    assert!(refusal(&other, &replace(Verb::Start, TEXT)).contains("it cannot become available while"));
+    assert!(decide(&other, &replace(Verb::Start, &format!("{strict}[Unit]\nA=b\n"))).is_ok(), "it stays strict");
+    // Once it is nowhere, it may.
+    other.units.get_mut(&name("web.service")).unwrap().desired = DesiredState::Inactive;
+    assert!(decide(&other, &replace(Verb::Start, TEXT)).is_ok());
+    // What was forgotten while its machine was silent may run there still.
+    snapshot.units.clear();
+    snapshot.files.clear();
+    assert!(
+        refusal(&snapshot, &with_file(Verb::Start, "web.service", &strict)).contains("it cannot become strict while")
+    );
+    assert!(decide(&snapshot, &with_file(Verb::Start, "web.service", TEXT)).is_ok());
+}
+
+#[test]
+fn a_file_that_is_lost_is_put_back_by_one_that_is_the_same() {
+    let mut snapshot = cluster("web.service", TEXT, DesiredState::Launched);
+    let start = with_file(Verb::Start, "web.service", TEXT);
+    assert_eq!(decide(&snapshot, &start).unwrap().change, Change::Nothing);
+    snapshot.files.clear();
+    let Change::Put(unit, Some(put)) = decide(&snapshot, &start).unwrap().change else { panic!("nothing is put back") };
+    assert_eq!((unit.desired, put.hash()), (DesiredState::Launched, file(TEXT).hash()));
+}

@@ -1,0 +1,61 @@
+//! What the evidence says of a machine.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Timestamp;
+
+/// What is thought of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It answers.
+    Alive,
+    /// It stopped answering a moment ago; nothing follows from that yet.
+    Suspect,
+    /// Its neighbours reach it and we do not.
+    PathFault,
+    /// The host is up and its sshd is not.
+    SshdDown,
+    /// It lets us in and cannot do its work, or refuses us.
+    Sick,
+    /// Its sshd turns us away before the key exchange.
+    Throttled,
+    /// It is silent, and nothing is moved: the brake is on, or too little is known.
+    Unreachable,
+    /// It is dead for all we can know: its units start elsewhere.
+    Down,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::PathFault => "path fault",
+            Self::SshdDown => "sshd down",
+            Self::Sick => "sick",
+            Self::Throttled => "throttled",
+            Self::Unreachable => "unreachable",
+            Self::Down => "down",
+        })
+    }
+}
+
+/// A verdict with its history. The store keeps it under `health/<id>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// What is thought of the machine.
+    pub verdict: Verdict,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it last answered, as of the time this was written.
+    pub last_seen: Timestamp,
+    /// The evidence in words.
+    pub why: String,
+    /// When it went down lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub falls: Vec<Timestamp>,
+}

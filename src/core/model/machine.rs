@@ -1,0 +1,144 @@
+//! A host that has joined the cluster, and how SSH reaches it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::MachineId;
+use super::Timestamp;
+
+/// A host that has joined the cluster. The store keeps it under `machines/<id>`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Machine {
+    /// Its /etc/machine-id.
+    pub id: MachineId,
+    /// Its name in the inventory it joined from.
+    pub name: String,
+    /// How SSH reaches it.
+    pub address: Address,
+    /// Private keys to offer before any other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identity_files: Vec<PathBuf>,
+    /// Jump hosts on the way, as in `ProxyJump`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jump: Option<String>,
+    /// What `list-machines` shows: the address's IP if it has one, else its name.
+    pub ip: String,
+    /// What units select machines by (`MachineMetadata=`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// Set when nothing new is to be placed here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cordoned: bool,
+    /// Set when what is here is to go elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
+    /// When what is still here stops, whether it could go elsewhere or not; never if there is no such time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_by: Option<Timestamp>,
+    /// What a leader runs, on its own host, to make sure that the machine is off: success is proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence_command: Option<String>,
+    /// `PRETTY_NAME` of its os-release(5).
+    #[serde(default)]
+    pub os: String,
+    /// The major version of its systemd.
+    #[serde(default)]
+    pub systemd: u32,
+}
+
+impl Machine {
+    /// Returns what fleet prints for a machine: `3f2f3dd0.../172.17.8.103`, or the whole identity if `full`.
+    pub fn legend(&self, full: bool) -> String {
+        let id = if full { self.id.to_string() } else { format!("{}...", self.id.short()) };
+        if self.ip.is_empty() { id } else { format!("{id}/{}", self.ip) }
+    }
+}
+
+/// How SSH reaches a host: `ssh://user@host:port`. What is not given is left to ssh_config(5).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Address {
+    /// The user to log in as.
+    pub user: Option<String>,
+    /// A host name, an IP address or an alias of ssh_config(5).
+    pub host: String,
+    /// The port, 1 to 65535.
+    pub port: Option<u16>,
+}
+
+/// The text is not an address of the form `ssh://[user@]host[:port]`. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an address: write ssh://[user@]host[:port]")]
+pub struct BadAddress(String);
+
+impl FromStr for Address {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let bad = || BadAddress(text.chars().take(256).collect());
+        let rest = text.strip_prefix("ssh://").ok_or_else(bad)?;
+        let (user, rest) = match rest.rsplit_once('@') {
+            Some((user, rest)) if !user.is_empty() => (Some(user.to_owned()), rest),
+            Some(_) => return Err(bad()),
+            None => (None, rest),
+        };
+        let (host, port) = split_port(rest).ok_or_else(bad)?;
+        let clean = |c: char| !c.is_whitespace() && !c.is_control() && c != '/';
+        if host.is_empty() || host.starts_with('-') || !host.chars().all(clean) {
+            return Err(bad());
+        }
+        if user.as_deref().is_some_and(|user| user.starts_with('-') || !user.chars().all(clean)) {
+            return Err(bad());
+        }
+        Ok(Self { user, host: host.to_owned(), port })
+    }
+}
+
+/// Splits `host`, `host:22`, `[v6]` or `[v6]:22`; a bare IPv6 address has no port.
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let number = |digits: &str| digits.parse::<u16>().ok().filter(|port| *port != 0);
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, tail) = rest.split_once(']')?;
+        return match tail.strip_prefix(':') {
+            Some(digits) => Some((host, Some(number(digits)?))),
+            None if tail.is_empty() => Some((host, None)),
+            None => None,
+        };
+    }
+    match text.split_once(':') {
+        Some((host, digits)) if !digits.contains(':') => Some((host, Some(number(digits)?))),
+        _ => Some((text, None)),
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ssh://")?;
+        if let Some(user) = &self.user {
+            write!(f, "{user}@")?;
+        }
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?;
+        } else {
+            f.write_str(&self.host)?;
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,29 @@
+//! Values: identities, records, states, steps, what a visit brings back. No policy.
+
+mod event;
+mod failover_override;
+mod failure;
+mod health;
+mod lease;
+mod machine;
+mod snapshot;
+mod state;
+mod step;
+mod time;
+mod unit;
+mod visit;
+
+pub use super::machine_id::BadMachineId;
+pub use super::machine_id::MachineId;
+pub use event::*;
+pub use failover_override::*;
+pub use failure::*;
+pub use health::*;
+pub use lease::*;
+pub use machine::*;
+pub use snapshot::*;
+pub use state::*;
+pub use step::*;
+pub use time::*;
+pub use unit::*;
+pub use visit::*;

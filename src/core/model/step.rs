@@ -1,0 +1,118 @@
+//! Steps: what is done to a unit on a machine, and why.
+
+use std::fmt;
+
+use super::MachineId;
+use crate::core::unit::Hash;
+use crate::core::unit::UnitName;
+
+/// Something done to one unit on one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Stops the unit and waits, takes its file away and makes systemd forget it.
+    Unload,
+    /// Puts the file there and makes systemd know it (`link --runtime`, and `enable --runtime` if it has `[Install]`).
+    Load {
+        /// Which file.
+        hash: Hash,
+        /// Set when the file has an `[Install]` section.
+        install: bool,
+        /// Set when the unit may only run while the machine holds a lease.
+        strict: bool,
+    },
+    /// Stops the unit and waits.
+    Stop,
+    /// Queues the unit's start; what runs already goes on.
+    Start {
+        /// How many restarts were asked for until now: none of them is owed.
+        count: u64,
+    },
+    /// Queues the unit's restart.
+    Restart {
+        /// Which of the restarts that were asked for this is.
+        count: u64,
+    },
+}
+
+/// Why a step is in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The unit is placed on another machine.
+    PlacedElsewhere(MachineId),
+    /// The unit is to be inactive.
+    WantedInactive,
+    /// The unit is not known to the cluster.
+    NotSubmitted,
+    /// The unit is global and this machine is not one for it.
+    NotForThisMachine,
+    /// The unit is placed here and its file is not.
+    NotThere,
+    /// The file differs from the one that was submitted.
+    HashDiffers,
+    /// The unit is to be launched and was not started.
+    WantedLaunched,
+    /// The unit is to be loaded and was started.
+    WantedLoaded,
+    /// A restart was asked for.
+    RestartAsked,
+    /// The machine is drained, its time is over and the unit has no other place.
+    Drained,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PlacedElsewhere(machine) => write!(f, "placed on {}...", machine.short()),
+            Self::WantedInactive => f.write_str("wanted inactive"),
+            Self::NotSubmitted => f.write_str("not submitted"),
+            Self::NotForThisMachine => f.write_str("global, and not for this machine"),
+            Self::NotThere => f.write_str("placed here and not there"),
+            Self::HashDiffers => f.write_str("its file differs from the submitted one"),
+            Self::WantedLaunched => f.write_str("wanted launched"),
+            Self::WantedLoaded => f.write_str("wanted loaded"),
+            Self::RestartAsked => f.write_str("restart asked for"),
+            Self::Drained => f.write_str("drained, and no other machine for it"),
+        }
+    }
+}
+
+/// One action with its unit and its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The unit.
+    pub unit: UnitName,
+    /// What to do to it.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unload => "unload",
+            Self::Load { .. } => "load",
+            Self::Stop => "stop",
+            Self::Start { .. } => "start",
+            Self::Restart { .. } => "restart",
+        })
+    }
+}
+
+impl Action {
+    /// The order in which a visit takes the actions.
+    pub(in crate::core) const fn rank(self) -> u8 {
+        match self {
+            Self::Unload => 0,
+            Self::Load { .. } => 1,
+            Self::Stop => 2,
+            Self::Start { .. } => 3,
+            Self::Restart { .. } => 4,
+        }
+    }
+
+    /// Says whether the unit may run because of it.
+    pub const fn starts(self) -> bool {
+        matches!(self, Self::Start { .. } | Self::Restart { .. })
+    }
+}

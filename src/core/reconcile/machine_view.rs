@@ -1,0 +1,285 @@
+//! What one leader knows of one machine: what it last saw there, what is under way, and what to make of it.
+//!
+//! A seat decides nothing about placement; the pass asks it what it knows and tells it what happened.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::core::health::Detour;
+use crate::core::health::Evidence;
+use crate::core::model::Expiry;
+use crate::core::model::Failure;
+use crate::core::model::MachineId;
+use crate::core::model::Need;
+use crate::core::model::Observation;
+use crate::core::model::Outcome;
+use crate::core::model::Step;
+use crate::core::model::Timestamp;
+use crate::core::model::UnitState;
+use crate::core::model::Verdict;
+use crate::core::unit::UnitName;
+
+/// How long a step that was refused waits before it is tried again: doubled each time, within these bounds.
+const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+
+/// How long steps that have come in time may wait for the host's lock, and a little more.
+const LOCK_WAIT: Duration = Duration::from_secs(6);
+
+/// One machine, as this leader has seen it.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// What was seen of it.
+    pub evidence: Evidence,
+    /// What is thought of it; `None` until something has been seen.
+    pub verdict: Option<Verdict>,
+    /// The evidence for that in words.
+    pub why: String,
+    /// What runs there, as of the last whole look; `None` if nothing is known for sure.
+    pub units: Option<BTreeMap<UnitName, UnitState>>,
+    /// The host's boot, to tell a machine that came back from one that was never away.
+    pub boot: String,
+    /// When it last said how long it had been up, and what it said.
+    pub uptime: Option<(Timestamp, Duration)>,
+    /// The trip that is under way.
+    pub flight: Option<Flight>,
+    /// When the latest trip left that came back.
+    pub heard: Option<Timestamp>,
+    /// Set while steps that nobody knows the end of may still begin or go on there: until then.
+    pub doubt: Option<Timestamp>,
+    /// What is known of its lease.
+    pub lease: Hold,
+    /// Whether somebody makes sure that it is off.
+    pub fencing: Fencing,
+    /// Set when what it needs may have changed since its steps were last worked out.
+    pub unplanned: bool,
+    /// Set when one of its steps waits for something to happen on another machine.
+    pub waits: bool,
+    /// When to judge again although nothing new has come.
+    pub judge_again: Option<Timestamp>,
+    /// When to try the direct way again while a detour works, and a detour after one has failed.
+    pub next_direct: Timestamp,
+    /// See there.
+    pub next_detour: Timestamp,
+    /// When to look again.
+    pub next_look: Timestamp,
+    /// When to look thoroughly again.
+    pub next_whole_look: Timestamp,
+    /// Steps that were refused, by unit.
+    pub setbacks: BTreeMap<UnitName, Setback>,
+}
+
+/// What a leader knows of a machine's lease.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hold {
+    /// What it needs one for, if for anything.
+    pub need: Option<Need>,
+    /// When the latest renewal left that the host confirmed.
+    pub renewed: Option<Timestamp>,
+    /// Why the host would not hold it the last time.
+    pub refused: Option<&'static str>,
+}
+
+/// How far making sure that a machine is off has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fencing {
+    /// Set while the command runs.
+    pub runs: bool,
+    /// Set when its success would prove nothing any more: the machine has been granted a lease since it began.
+    pub void: bool,
+    /// When to try again.
+    pub again: Timestamp,
+}
+
+/// A trip that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Flight {
+    /// What it is to do; nothing for a look.
+    pub steps: Vec<Step>,
+    /// Set when it waits for what an earlier one still does there.
+    pub settle: bool,
+    /// Set when it grants a lease.
+    pub lease: bool,
+    /// When it left.
+    pub since: Timestamp,
+    /// The neighbour that it goes through, if it does not go directly.
+    pub through: Option<MachineId>,
+}
+
+impl Flight {
+    /// Says whether something may be done there because of it.
+    pub const fn acts(&self) -> bool {
+        self.lease || !self.steps.is_empty()
+    }
+}
+
+/// A step that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setback {
+    /// The step.
+    pub step: Step,
+    /// What the host said.
+    pub said: String,
+    /// How often in a row.
+    pub times: u32,
+    /// When to try again.
+    pub until: Timestamp,
+}
+
+impl Seat {
+    /// Takes a seat for a machine that nothing is known of yet.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            evidence: Evidence::new(now),
+            verdict: None,
+            why: String::new(),
+            units: None,
+            boot: String::new(),
+            uptime: None,
+            flight: None,
+            heard: None,
+            doubt: None,
+            lease: Hold::default(),
+            fencing: Fencing::default(),
+            unplanned: true,
+            waits: false,
+            judge_again: None,
+            next_direct: now,
+            next_detour: now,
+            next_look: now,
+            next_whole_look: now,
+            setbacks: BTreeMap::new(),
+        }
+    }
+
+    /// Says whether the machine answered the last time.
+    pub fn answers(&self) -> bool {
+        self.evidence.answers()
+    }
+
+    /// Says whether steps may be sent: nothing is on its way and it is known what is there.
+    pub fn is_ready(&self) -> bool {
+        self.flight.is_none() && self.units.is_some() && self.answers()
+    }
+
+    /// Says whether there may be something to send it.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.unplanned || now >= self.next_look || self.setbacks.values().any(|setback| now >= setback.until)
+    }
+
+    /// Says whether systemd is still on its way with one of its units.
+    pub fn is_changing(&self) -> bool {
+        self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing)
+    }
+
+    /// Notes that the trip under way has come back, and returns it.
+    pub fn land(&mut self) -> Flight {
+        let flight = self.flight.take().unwrap_or_default();
+        self.heard = Some(flight.since);
+        if flight.settle {
+            self.doubt = None;
+        }
+        flight
+    }
+
+    /// Notes that nobody will know how the trip under way ended, and returns it. What it was to do could be begun there
+    /// `within` that time.
+    pub fn abandon(&mut self, within: Duration) -> Option<Flight> {
+        let flight = self.flight.take()?;
+        if flight.acts() {
+            self.doubt = Some(flight.since + within + LOCK_WAIT);
+        }
+        Some(flight)
+    }
+
+    /// Notes what the machine said of itself, and returns what it had said of its units before.
+    pub fn observe(
+        &mut self,
+        seen: Observation,
+        through: Option<MachineId>,
+        now: Timestamp,
+    ) -> Option<BTreeMap<UnitName, UnitState>> {
+        match through {
+            Some(neighbour) => self.evidence.answer_through(neighbour, now),
+            None => self.evidence.answer(now),
+        }
+        self.boot = seen.boot;
+        self.uptime = Some((now, seen.uptime));
+        let units = seen.units?;
+        self.units.replace(units)
+    }
+
+    /// Notes that a trip failed: what was sent may or may not have been done.
+    pub fn lose(&mut self, failure: Failure, through: Option<MachineId>, now: Timestamp) {
+        match through {
+            Some(neighbour) => self.evidence.fail_through(neighbour, &failure),
+            None => self.evidence.fail(now, failure),
+        }
+        if !self.answers() {
+            self.units = None;
+        }
+    }
+
+    /// Takes a way round, and says when to try the direct way again.
+    pub fn take_detour(&mut self, detour: Detour, now: Timestamp, next_direct: Timestamp) {
+        self.evidence.detour = Some(detour);
+        self.next_direct = next_direct;
+        self.next_look = now;
+    }
+
+    /// Returns the host's uptime from which on it must refuse steps that are sent now and given up `within` that time.
+    ///
+    /// Its uptime was at least this when the answer came, so the host may refuse a little early and never late.
+    pub fn expiry(&self, now: Timestamp, within: Duration) -> Option<Expiry> {
+        let (heard, uptime) = self.uptime?;
+        Some(Expiry { boot: self.boot.clone(), uptime: uptime + now.since(heard) + within })
+    }
+
+    /// Says whether nothing but what was last seen there can be there: every step that was sent has ended.
+    pub fn is_certain(&self) -> bool {
+        let acts = self.flight.as_ref().is_some_and(|flight| !flight.steps.is_empty());
+        self.answers() && self.units.is_some() && self.doubt.is_none() && !acts
+    }
+
+    /// Notes how a trip's steps ended. Of several for one unit the first that failed tells.
+    pub fn conclude(&mut self, steps: &[Step], outcomes: &[Outcome], now: Timestamp) {
+        let mut failed: BTreeMap<&UnitName, (&Step, &str)> = BTreeMap::new();
+        for (step, outcome) in steps.iter().zip(outcomes) {
+            if let Outcome::Failed(said) = outcome {
+                failed.entry(&step.unit).or_insert((step, said));
+            }
+        }
+        for step in steps.iter().filter(|step| !failed.contains_key(&step.unit)) {
+            self.setbacks.remove(&step.unit);
+        }
+        for (unit, (step, said)) in failed {
+            let times = self.setbacks.get(unit).map_or(0, |setback| setback.times).saturating_add(1);
+            let setback = Setback { step: step.clone(), said: said.to_owned(), times, until: now + pause(times) };
+            self.setbacks.insert(unit.clone(), setback);
+        }
+    }
+
+    /// Says whether a unit waits because one of its steps was refused a moment ago.
+    pub fn is_set_back(&self, unit: &UnitName, now: Timestamp) -> bool {
+        self.setbacks.get(unit).is_some_and(|setback| now < setback.until)
+    }
+
+    /// Forgets the setbacks of units that need nothing any more, and puts off those that are not tried again now
+    /// although they could be.
+    pub fn settle(&mut self, needed: &[Step], sent: &[Step], now: Timestamp) {
+        let about = |steps: &[Step], unit: &UnitName| steps.iter().any(|step| step.unit == *unit);
+        self.setbacks.retain(|unit, _| about(needed, unit));
+        for (unit, setback) in &mut self.setbacks {
+            if setback.until <= now && !about(sent, unit) {
+                setback.until = now + pause(setback.times);
+            }
+        }
+    }
+}
+
+/// How long a step waits that was refused so often.
+fn pause(times: u32) -> Duration {
+    RETRY.0.saturating_mul(1 << times.clamp(1, 10).saturating_sub(1)).min(RETRY.1)
+}

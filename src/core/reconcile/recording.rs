@@ -1,0 +1,132 @@
+//! The pass's noting: what was observed and done, for the store to know.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Pass;
+use crate::core::model::Action;
+use crate::core::model::Event;
+use crate::core::model::MachineId;
+use crate::core::model::Outcome;
+use crate::core::model::Snapshot;
+use crate::core::model::Step;
+use crate::core::model::Timestamp;
+use crate::core::model::UnitState;
+use crate::core::model::Write;
+use crate::core::unit::UnitName;
+
+/// Returns the units of which a snapshot has a state, by the machine that reported it.
+pub(super) fn by_machine(snapshot: &Snapshot) -> BTreeMap<MachineId, BTreeSet<UnitName>> {
+    let mut noted = BTreeMap::<_, BTreeSet<_>>::new();
+    for (unit, states) in &snapshot.states {
+        for machine in states.keys() {
+            noted.entry(*machine).or_default().insert(unit.clone());
+        }
+    }
+    noted
+}
+
+impl Pass {
+    /// Takes in what was observed and tells the store.
+    pub(super) fn note(&mut self, write: Write) {
+        match &write {
+            Write::State(unit, machine, _) => {
+                self.noted.entry(*machine).or_default().insert(unit.clone());
+                self.wake_waiting(unit);
+            }
+            Write::NoState(unit, machine) => {
+                self.noted.get_mut(machine).into_iter().for_each(|units| _ = units.remove(unit));
+                self.wake_waiting(unit);
+            }
+            _ => {}
+        }
+        self.snapshot.apply(write.clone());
+        self.outbox.push(write);
+    }
+
+    /// Where a unit is to start or to stop it may have waited for what has become known of it elsewhere.
+    fn wake_waiting(&mut self, unit: &UnitName) {
+        let placed = self.snapshot.placements.get(unit).map(|placement| placement.machine);
+        let there = self.snapshot.states.get(unit).into_iter().flat_map(BTreeMap::keys).copied();
+        for machine in placed.into_iter().chain(there) {
+            self.seats.get_mut(&machine).into_iter().for_each(|seat| seat.unplanned |= seat.waits);
+        }
+    }
+
+    /// Notes in the store what changed of a machine's units.
+    pub(super) fn note_states(&mut self, machine: MachineId) {
+        let Some(units) = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()) else { return };
+        let known = |unit: &UnitName| self.snapshot.states.get(unit).and_then(|states| states.get(&machine));
+        let changed = units.iter().filter(|(unit, state)| known(unit) != Some(*state));
+        let changed = changed.map(|(unit, state)| Write::State(unit.clone(), machine, state.clone()));
+        let noted = self.noted.get(&machine).into_iter().flatten();
+        let gone = noted.filter(|unit| !units.contains_key(*unit));
+        let gone = gone.map(|unit| Write::NoState(unit.clone(), machine));
+        let writes: Vec<Write> = changed.chain(gone).collect();
+        for write in writes {
+            self.note(write);
+        }
+    }
+
+    /// Forgets what machines reported that are no longer there.
+    pub(super) fn forget_strangers(&mut self) {
+        let strangers = self.noted.iter().filter(|(machine, _)| !self.snapshot.machines.contains_key(machine));
+        let gone =
+            strangers.flat_map(|(machine, units)| units.iter().map(|unit| Write::NoState(unit.clone(), *machine)));
+        for write in gone.collect::<Vec<_>>() {
+            self.note(write);
+        }
+    }
+
+    pub(super) fn log(&mut self, at: Timestamp, machine: Option<MachineId>, unit: Option<&UnitName>, what: String) {
+        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what, trouble: false }));
+    }
+
+    /// Logs something that is not as it should be.
+    pub(super) fn complain(
+        &mut self,
+        at: Timestamp,
+        machine: Option<MachineId>,
+        unit: Option<&UnitName>,
+        what: String,
+    ) {
+        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what, trouble: true }));
+    }
+
+    pub(super) fn log_outcome(&mut self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) {
+        let trouble = matches!(outcome, Outcome::Failed(_));
+        let mut what = ended(step, outcome);
+        if let Some(overlap) = self.overlap(at, machine, step, outcome) {
+            what += &format!("; two copies ran for at most {} s", overlap.as_millis().div_ceil(1000));
+        }
+        self.outbox.push(Write::Log(Event {
+            at,
+            machine: Some(machine),
+            unit: Some(step.unit.clone()),
+            what,
+            trouble,
+        }));
+    }
+
+    /// Returns for how long at most a unit ran twice that a step has stopped: since it was placed where it runs now.
+    fn overlap(&self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) -> Option<Duration> {
+        let stopped = step.action == Action::Unload && matches!(outcome, Outcome::Done);
+        let placement = self.snapshot.placements.get(&step.unit).filter(|placement| placement.machine != machine)?;
+        let states = self.snapshot.states.get(&step.unit)?;
+        let ran = |machine| states.get(machine).is_some_and(UnitState::runs);
+        (stopped && ran(&machine) && ran(&placement.machine)).then(|| at.since(placement.since))
+    }
+}
+
+/// Says how a step ended, for the log.
+fn ended(step: &Step, outcome: &Outcome) -> String {
+    let Step { action, reason, .. } = step;
+    match outcome {
+        Outcome::Done => format!("{action}: done ({reason})"),
+        Outcome::AlreadyTrue => format!("{action}: already true ({reason})"),
+        Outcome::Begun => format!("{action}: begun ({reason})"),
+        Outcome::Failed(said) => format!("{action}: failed: {said} ({reason})"),
+        Outcome::Lost(failure) => format!("{action}: lost: {}: {} ({reason})", failure.phase, failure.detail),
+    }
+}

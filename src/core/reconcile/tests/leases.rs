@@ -1,0 +1,206 @@
+use super::*;
+
+#[test]
+fn a_strict_unit_stops_before_it_starts_elsewhere() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    assert_eq!(stage.learn(drain(None)), ["unload web on m1", "load web on m2", "start web on m2"]);
+}
+
+#[test]
+fn a_strict_unit_starts_elsewhere_when_its_lease_has_ended_for_sure() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let from = stage.placement("web").machine;
+    assert_eq!(stage.pass.snapshot().leases.keys().copied().collect::<Vec<_>>(), [from]);
+    stage.wait(SECOND * 20);
+    stage.silent.insert(from);
+    // Its last renewal may have left just before; it ends after 12 s, stopping takes 10 s, and 2 s are to spare.
+    assert!((0..23).all(|_| stage.wait(SECOND).is_empty()));
+    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Down));
+    assert_eq!(stage.placement("web").machine, from, "it may still run there");
+    let mut done = Vec::new();
+    (0..3).for_each(|_| done.extend(stage.wait(SECOND)));
+    assert_eq!(done, ["load web on m2", "start web on m2"]);
+    let known = stage.pass.snapshot();
+    assert!(
+        !known.leases.contains_key(&from) && !known.states[&unit("web")].contains_key(&from),
+        "it is gone from there"
+    );
+}
+
+#[test]
+fn a_machine_whose_systemd_may_hang_is_not_trusted_to_have_stopped_anything() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
+    assert!((0..90).all(|_| stage.wait(SECOND).is_empty()));
+    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Sick));
+    assert!(stage.pass.snapshot().leases.contains_key(&from));
+    stage.learn(|snapshot| snapshot.machines.get_mut(&from).unwrap().draining = true);
+    assert!((0..90).all(|_| !stage.wait(SECOND).iter().any(|done| done.starts_with("start"))));
+}
+
+#[test]
+fn a_machine_that_may_yet_turn_out_to_be_like_that_is_not_trusted_before_it_is_judged() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.pass.tempo.patience.down_after = SECOND * 60;
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
+    (0..50).for_each(|_| _ = stage.wait(SECOND));
+    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Suspect));
+    assert!(stage.pass.snapshot().leases.contains_key(&from), "its lease would have ended after 24 s");
+}
+
+#[test]
+fn a_silent_machine_holds_up_the_strict_units_that_it_may_run_and_no_others() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "db", "[X-Muster]\nClass=strict"));
+    let sick = stage.placement("db").machine;
+    stage.silent.insert(sick);
+    stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
+    (0..30).for_each(|_| _ = stage.wait(SECOND));
+    assert_eq!(stage.pass.seat(sick).unwrap().verdict, Some(Verdict::Sick));
+    // Nothing is known of when db ends there; new has never been there.
+    let done = stage.learn(|snapshot| want(snapshot, "new", "[X-Muster]\nClass=strict"));
+    assert!(done.iter().any(|step| step.starts_with("start new on ")), "{done:?}");
+    assert_eq!(stage.placement("db").machine, sick);
+}
+
+#[test]
+fn sweeps_that_come_after_a_controller_start_what_waited_for_its_leases() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.wait(SECOND);
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    let mut done = Vec::new();
+    let mut sweeps = 0;
+    // Each looks until it has judged every machine, and ends.
+    while done.is_empty() && sweeps < 5 {
+        let (epoch, snapshot) = (stage.pass.epoch + 1, stage.pass.snapshot().clone());
+        let terms = Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap();
+        stage.pass = Pass::new(epoch, Scope::All, Tempo { lease: Some(terms), ..stage.pass.tempo }, snapshot);
+        done.extend((0..20).flat_map(|_| stage.wait(SECOND)));
+        stage.now = stage.now + SECOND * 40;
+        sweeps += 1;
+    }
+    assert_eq!(done, ["load web on m2", "start web on m2"]);
+    // The first one writes down that web is gone after 4 s, the lease, its stop and a margin; 30 s more for clocks.
+    assert_eq!(sweeps, 2);
+}
+
+#[test]
+fn where_only_sshd_fails_a_strict_unit_moves_once_it_has_stopped_and_no_other_does() {
+    for (kind, verdict) in [(FailureKind::Refused, Verdict::SshdDown), (FailureKind::Throttled, Verdict::Throttled)] {
+        let moved = |text: &str| {
+            let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", text));
+            let from = stage.placement("web").machine;
+            stage.failure = Failure { kind, ..silence() };
+            stage.silent.insert(from);
+            let early: Vec<String> = (0..23).flat_map(|_| stage.wait(SECOND)).collect();
+            assert!(early.is_empty(), "{verdict}: {early:?}");
+            let done: Vec<String> = (0..60).flat_map(|_| stage.wait(SECOND)).collect();
+            assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(verdict));
+            done
+        };
+        assert_eq!(moved("[X-Muster]\nClass=strict"), ["load web on m2", "start web on m2"], "{verdict}");
+        assert_eq!(moved(""), [""; 0], "{verdict}");
+    }
+}
+
+#[test]
+fn a_fence_command_that_succeeds_is_proof_and_one_that_fails_is_tried_again() {
+    let mut stage = Stage::new(3, |snapshot| {
+        want(snapshot, "web", "[X-Muster]\nClass=strict");
+        snapshot.machines.values_mut().for_each(|machine| machine.fence_command = Some("off".to_owned()));
+    });
+    let from = stage.placement("web").machine;
+    stage.wait(SECOND * 20);
+    stage.silent.insert(from);
+    stage.fence = Err("no such plug".to_owned());
+    assert!((0..10).all(|_| stage.wait(SECOND).is_empty()));
+    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Down));
+    stage.fence = Ok(());
+    let mut done = Vec::new();
+    (0..10).for_each(|_| done.extend(stage.wait(SECOND)));
+    assert_eq!(done, ["load web on m2", "start web on m2"], "well before its lease has ended");
+}
+
+#[test]
+fn a_strict_unit_waits_for_a_machine_that_another_leader_let_run_strict_units() {
+    let mut stage = Stage::new(3, |snapshot| {
+        want(snapshot, "web", "[X-Muster]\nClass=strict");
+        let units = [unit("web")].into();
+        let grant = Grant { epoch: 0, length: SECOND * 12, stop: SECOND * 10, units, until: None, gone_by: None };
+        // It has left the cluster since, and may still be up.
+        snapshot.leases.insert(id(9), grant);
+        snapshot.voters = [id(1), id(2), id(9)].into();
+    });
+    let began = stage.now;
+    let runs = |stage: &Stage| {
+        let mut there = stage.hosts.values().filter_map(|units| units.get(&unit("web")));
+        there.any(|state| state.launched)
+    };
+    while stage.pass.snapshot().leases.contains_key(&id(9)) {
+        assert!(!runs(&stage));
+        stage.wait(SECOND);
+    }
+    // Witnesses 4 s, the lease 12 s, stopping 10 s, to spare 2 s.
+    assert_eq!(stage.now.since(began).as_secs(), 28);
+    stage.wait(SECOND * 2);
+    assert!(runs(&stage));
+}
+
+#[test]
+fn a_pass_that_keeps_no_leases_starts_no_strict_unit() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.pass.tempo.lease = None;
+    let hold = stage.pass.strict_hold(&unit("web"), id(1)).unwrap();
+    let told = hold.tell(|id| id.to_string());
+    assert_eq!(told, "it is strict, and nobody here keeps leases: a controller does");
+}
+
+#[test]
+fn a_strict_unit_whose_machine_falls_silent_may_still_run_there_until_its_lease_has_ended() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    (0..5).for_each(|_| _ = stage.wait(SECOND));
+    let from = stage.placement("web").machine;
+    assert_eq!(stage.pass.strict_hold(&unit("web"), from), None, "it runs there");
+    stage.silent.insert(from);
+    stage.wait(SECOND);
+    let hold = stage.pass.strict_hold(&unit("web"), from).unwrap();
+    assert!(
+        matches!(hold, super::super::leases::Wait::MayRun(on, Some(until)) if on == from && until > stage.now),
+        "{hold:?}"
+    );
+    assert_eq!(hold.tell(|_| "m1".to_owned()), "it is strict, and may still run on m1");
+}
+
+#[test]
+fn without_the_store_leases_are_renewed_while_most_machines_answer() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.wait(SECOND * 20);
+    assert!(stage.pass.holds_leases());
+    stage.pass.keep();
+    let renews = |stage: &mut Stage| {
+        let before = stage.pass.lease_ends.clone();
+        (0..8).for_each(|_| _ = stage.wait(SECOND));
+        stage.pass.lease_ends != before
+    };
+    assert!(renews(&mut stage));
+    stage.silent.extend([id(2), id(3)]);
+    (0..5).for_each(|_| _ = stage.wait(SECOND));
+    assert!(!renews(&mut stage), "somebody else may have taken over on the other side");
+}
+
+#[test]
+fn a_lease_goes_the_way_round_as_soon_as_a_neighbour_knows_one() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    (0..5).for_each(|_| _ = stage.wait(SECOND));
+    let at = stage.placement("web").machine;
+    let before = stage.pass.lease_ends[&at];
+    stage.silent.insert(at);
+    stage.reached = Some(true);
+    (0..6).for_each(|_| _ = stage.wait(SECOND));
+    assert!(stage.ways[&at].is_some() && stage.pass.lease_ends[&at] > before, "{before} {:?}", stage.ways);
+    assert_eq!(stage.pass.seat(at).unwrap().verdict, Some(Verdict::PathFault));
+}

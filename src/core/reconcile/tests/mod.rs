@@ -1,0 +1,602 @@
+mod leases;
+
+use std::sync::Arc;
+
+use super::*;
+use crate::core::model::Action;
+use crate::core::model::DesiredState;
+use crate::core::model::FailureKind;
+use crate::core::model::Forced;
+use crate::core::model::Grant;
+use crate::core::model::Machine;
+use crate::core::model::Observation;
+use crate::core::model::Order;
+use crate::core::model::Outcome;
+use crate::core::model::Phase;
+use crate::core::model::Placement;
+use crate::core::model::Unit;
+use crate::core::unit::UnitFile;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A pass with hosts and a store that do at once what they are told.
+struct Stage {
+    pass: Pass,
+    now: Timestamp,
+    hosts: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
+    /// What was done, where: `start a.service on m1`.
+    done: Vec<String>,
+    /// What a unit is when it was started.
+    active: &'static str,
+    /// Machines that do not answer us directly, and whether their neighbours reach them.
+    silent: BTreeSet<MachineId>,
+    reached: Option<bool>,
+    /// Who was asked about whom, and on which way each machine was last visited.
+    asked: Vec<(MachineId, MachineId)>,
+    ways: BTreeMap<MachineId, Option<MachineId>>,
+    /// How trips to silent machines fail.
+    failure: Failure,
+    /// What was logged.
+    log: Vec<String>,
+    /// How fence commands end.
+    fence: Result<(), String>,
+}
+
+fn silence() -> Failure {
+    let (phase, kind) = (Phase::Connect, FailureKind::Silent);
+    Failure { host: "m1".to_owned(), phase, kind, detail: "no".to_owned(), hint: None }
+}
+
+fn id(number: u32) -> MachineId {
+    MachineId::from_bits(u128::from(number) << 96)
+}
+
+fn unit(name: &str) -> UnitName {
+    format!("{name}.service").parse().unwrap()
+}
+
+/// Puts a unit's file and record into a snapshot.
+fn want(snapshot: &mut Snapshot, name: &str, text: &str) {
+    let file = Arc::new(UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n{text}\n")).unwrap());
+    let record = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
+    snapshot.units.insert(unit(name), record);
+    snapshot.files.insert(file.hash(), file);
+}
+
+fn set(snapshot: &mut Snapshot, machine: u32, key: &str, value: &str) {
+    snapshot.machines.get_mut(&id(machine)).unwrap().metadata.insert(key.to_owned(), value.to_owned());
+}
+
+impl Stage {
+    fn new(machines: u32, prepare: impl FnOnce(&mut Snapshot)) -> Self {
+        let mut snapshot = Snapshot::default();
+        for number in 1..=machines {
+            let machine = Machine { id: id(number), name: format!("m{number}"), systemd: 252, ..Machine::default() };
+            snapshot.machines.insert(machine.id, machine);
+        }
+        prepare(&mut snapshot);
+        let tempo = Tempo {
+            look_every: SECOND,
+            whole_look_every: SECOND * 10,
+            retry_every: SECOND / 2,
+            begin_within: SECOND * 10,
+            lease: None,
+            patience: Patience { down_after: SECOND * 8, brake: 55 },
+        };
+        let tempo = Tempo {
+            lease: Some(Terms::of_controller(SECOND * 12, tempo.look_every, tempo.retry_every).unwrap()),
+            ..tempo
+        };
+        let now = Timestamp::from_millis(1_000_000);
+        let pass = Pass::new(1, Scope::All, tempo, snapshot);
+        let mut stage = Self {
+            pass,
+            now,
+            hosts: BTreeMap::new(),
+            done: Vec::new(),
+            active: "active",
+            silent: BTreeSet::new(),
+            reached: None,
+            asked: Vec::new(),
+            ways: BTreeMap::new(),
+            failure: silence(),
+            log: Vec::new(),
+            fence: Ok(()),
+        };
+        stage.run(Input::Tick);
+        stage
+    }
+
+    /// Changes what the store knows and returns what is done about it.
+    fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) -> Vec<String> {
+        self.pass.learn(change);
+        self.run(Input::Tick)
+    }
+
+    /// Lets time go by and returns what is done in it.
+    fn wait(&mut self, time: Duration) -> Vec<String> {
+        self.now = self.now + time;
+        self.run(Input::Tick)
+    }
+
+    fn run(&mut self, input: Input) -> Vec<String> {
+        self.done.clear();
+        let mut inputs = std::collections::VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for output in self.pass.handle(input, self.now) {
+                inputs.push_back(match output {
+                    Output::Commit(writes) => {
+                        self.log.extend(writes.into_iter().filter_map(|write| match write {
+                            Write::Log(event) => Some(event.what),
+                            _ => None,
+                        }));
+                        Input::Committed(true)
+                    }
+                    Output::Visit { machine, through: None, .. } if self.silent.contains(&machine) => {
+                        Input::Visited(machine, Err(self.failure.clone()))
+                    }
+                    Output::Visit { machine, visit, through, .. } => {
+                        self.ways.insert(machine, through);
+                        Input::Visited(machine, Ok(self.visit(machine, &visit)))
+                    }
+                    Output::Probe { machine, neighbour } => {
+                        self.asked.push((machine, neighbour));
+                        Input::Probed { machine, neighbour, reached: self.reached }
+                    }
+                    Output::Leave(_) => continue,
+                    Output::Fence(machine) => Input::Fenced(machine, self.fence.clone()),
+                    Output::Deposed => panic!("deposed"),
+                });
+            }
+        }
+        self.done.clone()
+    }
+
+    fn visit(&mut self, machine: MachineId, visit: &Visit) -> Report {
+        let units = self.hosts.entry(machine).or_default();
+        for step in &visit.steps {
+            let name = &self.pass.snapshot().machines[&machine].name;
+            self.done.push(format!("{} {} on {name}", step.action, step.unit.stem()));
+            match step.action {
+                Action::Load { hash, .. } => {
+                    let [load, active, sub] = ["loaded", "inactive", "dead"].map(str::to_owned);
+                    let state = UnitState { load, active, sub, hash, launched: false, restarts: 0 };
+                    units.insert(step.unit.clone(), state);
+                }
+                Action::Unload => drop(units.remove(&step.unit)),
+                Action::Stop | Action::Start { .. } | Action::Restart { .. } => {
+                    let state = units.get_mut(&step.unit).unwrap();
+                    state.launched = step.action.starts();
+                    state.active = if state.launched { self.active.to_owned() } else { "inactive".to_owned() };
+                }
+            }
+        }
+        let observation = Observation {
+            machine,
+            boot: "boot".to_owned(),
+            uptime: self.now.since(Timestamp::ZERO),
+            epoch: visit.epoch,
+            lease: visit.lease.as_ref().map(Order::granted),
+            units: Some(units.clone()),
+        };
+        let outcomes = visit.steps.iter().map(|_| Outcome::Done).collect();
+        Report { outcomes, refused: None, observation: Some(observation) }
+    }
+
+    fn placement(&self, name: &str) -> &Placement {
+        &self.pass.snapshot().placements[&unit(name)]
+    }
+
+    fn is_at_rest(&mut self) -> bool {
+        self.wait(SECOND * 11).is_empty() && self.wait(SECOND * 11).is_empty()
+    }
+}
+
+#[test]
+fn a_unit_moves_when_its_machine_no_longer_has_what_it_asks_for() {
+    let mut stage = Stage::new(3, |snapshot| {
+        (1..=3).for_each(|machine| set(snapshot, machine, "zone", if machine < 3 { "a" } else { "b" }));
+        want(snapshot, "web", "[X-Fleet]\nMachineMetadata=zone=a");
+    });
+    assert_eq!(stage.placement("web").machine, id(1));
+    let done = stage.learn(|snapshot| set(snapshot, 1, "zone", "b"));
+    assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
+    assert_eq!(stage.placement("web").reason, "m1: metadata zone=a not matched; the only machine that fits: 0 units");
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_unit_that_fits_nowhere_else_stays_where_it_runs_and_that_is_said() {
+    let mut stage = Stage::new(2, |snapshot| {
+        set(snapshot, 1, "zone", "a");
+        want(snapshot, "web", "[X-Fleet]\nMachineMetadata=zone=a");
+    });
+    assert!(stage.learn(|snapshot| set(snapshot, 1, "zone", "b")).is_empty());
+    assert!(stage.is_at_rest());
+    assert_eq!(
+        stage.pass.refused()[&unit("web")].tell(),
+        "stays on m1 although metadata zone=a not matched: no machine for it: 2 machines: metadata zone=a not matched"
+    );
+    let done = stage.learn(|snapshot| set(snapshot, 2, "zone", "a"));
+    assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
+    assert!(stage.pass.refused().is_empty());
+}
+
+#[test]
+fn of_units_that_come_to_conflict_as_few_move_as_must() {
+    let mut stage = Stage::new(2, |snapshot| ["a", "b", "c", "d"].iter().for_each(|name| want(snapshot, name, "")));
+    let at = |stage: &Stage| ["a", "b", "c", "d"].map(|name| stage.placement(name).machine);
+    assert_eq!(at(&stage), [id(1), id(2), id(1), id(2)]);
+    stage.learn(|snapshot| want(snapshot, "c", "[X-Fleet]\nConflicts=a.service"));
+    assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
+    assert!(stage.is_at_rest());
+    // Now nobody can be alone, and nobody is moved to and fro for it.
+    stage.learn(|snapshot| want(snapshot, "c", "[X-Fleet]\nConflicts=*.service"));
+    assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
+    stage.learn(|snapshot| want(snapshot, "d", "[X-Fleet]\nConflicts=*.service"));
+    assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
+    assert!(stage.is_at_rest());
+    let stays = stage.pass.refused().values().filter(|refusal| matches!(refusal, Refusal::Stays { .. }));
+    assert_eq!(stays.count(), 3);
+}
+
+#[test]
+fn who_follows_a_unit_follows_it_to_its_next_machine() {
+    let mut stage = Stage::new(2, |snapshot| {
+        (1..=2).for_each(|machine| set(snapshot, machine, "zone", "a"));
+        want(snapshot, "leader", "[X-Fleet]\nMachineMetadata=zone=a");
+        want(snapshot, "after", "[X-Fleet]\nMachineOf=leader.service");
+    });
+    stage.learn(|snapshot| set(snapshot, 1, "zone", "b"));
+    assert_eq!((stage.placement("leader").machine, stage.placement("after").machine), (id(2), id(2)));
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_cordon_moves_nothing() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    let cordon = |snapshot: &mut Snapshot| snapshot.machines.get_mut(&id(1)).unwrap().cordoned = true;
+    assert!(stage.learn(cordon).is_empty() && stage.is_at_rest());
+}
+
+fn drain(by: Option<Timestamp>) -> impl FnOnce(&mut Snapshot) {
+    move |snapshot| {
+        let machine = snapshot.machines.get_mut(&id(1)).unwrap();
+        (machine.cordoned, machine.draining, machine.drain_by) = (true, true, by);
+    }
+}
+
+#[test]
+fn a_unit_leaves_a_drained_machine_once_it_runs_elsewhere() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2", "unload web on m1"]);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_unit_that_takes_its_time_to_start_elsewhere_goes_on_meanwhile() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    stage.active = "activating";
+    assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2"]);
+    assert!(stage.is_at_rest());
+    stage.hosts.get_mut(&id(2)).unwrap().get_mut(&unit("web")).unwrap().active = "active".to_owned();
+    assert_eq!(stage.wait(SECOND * 11), ["unload web on m1"]);
+}
+
+#[test]
+fn what_is_everywhere_leaves_a_drained_machine_last_and_comes_back_with_the_duty() {
+    let mut stage = Stage::new(2, |snapshot| {
+        want(snapshot, "agent", "[X-Fleet]\nGlobal=true");
+        want(snapshot, "web", "");
+    });
+    let left = ["load web on m2", "start web on m2", "unload web on m1", "unload agent on m1"];
+    assert_eq!(stage.learn(drain(None)), left);
+    assert!(stage.is_at_rest() && !stage.pass.is_occupied(id(1)));
+    let back = stage.learn(|snapshot| snapshot.machines.get_mut(&id(1)).unwrap().draining = false);
+    assert_eq!(back, ["load agent on m1", "start agent on m1"]);
+}
+
+#[test]
+fn who_was_turned_away_does_not_come_back_before_sshd_has_forgotten() {
+    for (kind, pause) in [(FailureKind::Denied, 6), (FailureKind::HostKey, 6), (FailureKind::Throttled, 6)] {
+        let mut stage = Stage::new(2, |_| ());
+        stage.silent.insert(id(1));
+        stage.failure = Failure { kind, phase: Phase::Authenticate, ..silence() };
+        stage.wait(SECOND);
+        assert_eq!(stage.pass.seat(id(1)).unwrap().next_look, stage.now + SECOND * pause, "{kind:?}");
+        // It says enough to judge the machine as soon as patience ends.
+        (0..7).for_each(|_| _ = stage.wait(SECOND));
+        assert!(!matches!(verdict_of(&stage, 1), Some(Verdict::Suspect | Verdict::Down)), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_log_says_for_how_long_two_copies_ran_at_most() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    (0..20).for_each(|_| drop(stage.wait(SECOND)));
+    let moved = stage.placement("web");
+    assert_ne!(moved.machine, from);
+    let since = moved.since;
+    stage.silent.clear();
+    stage.log.clear();
+    let mut done = Vec::new();
+    (0..5).for_each(|_| done.extend(stage.wait(SECOND)));
+    assert_eq!(done, ["unload web on m1"]);
+    let twice: Vec<_> = stage.log.iter().filter_map(|line| line.split_once("; two copies ran for at most ")).collect();
+    let [(_, time)] = twice.as_slice() else { panic!("{:?}", stage.log) };
+    let seconds: u64 = time.strip_suffix(" s").unwrap().parse().unwrap();
+    let longest = stage.now.since(since).as_secs();
+    assert!((1..=longest).contains(&seconds), "{seconds} of {longest} s");
+}
+
+#[test]
+fn a_unit_on_its_way_off_a_machine_is_not_there_for_one_that_is_drained() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
+    assert_eq!(stage.placement("web").machine, id(1));
+    let stray = stage.hosts[&id(1)][&unit("web")].clone();
+    stage.hosts.entry(id(2)).or_default().insert(unit("web"), stray);
+    // The visit that takes the stray copy off m2 never comes back.
+    let sent = |stage: &mut Stage| {
+        stage.now = stage.now + SECOND * 11;
+        let (mut inputs, mut sent) = (vec![Input::Tick], Vec::new());
+        while let Some(input) = inputs.pop() {
+            for output in stage.pass.handle(input, stage.now) {
+                match output {
+                    Output::Commit(_) => inputs.push(Input::Committed(true)),
+                    Output::Visit { machine, visit, .. } => {
+                        sent.extend(visit.steps.iter().map(|step| format!("{} on {}", step.action, machine.short())));
+                        if machine != id(2) || visit.steps.is_empty() {
+                            inputs.push(Input::Visited(machine, Ok(stage.visit(machine, &visit))));
+                        }
+                    }
+                    output => panic!("{output:?}"),
+                }
+            }
+        }
+        sent
+    };
+    assert_eq!(sent(&mut stage), [format!("unload on {}", id(2).short())]);
+    stage.pass.learn(|snapshot| {
+        let machine = snapshot.machines.get_mut(&id(1)).unwrap();
+        (machine.cordoned, machine.draining) = (true, true);
+    });
+    assert_eq!(sent(&mut stage), [""; 0]);
+    assert_eq!(stage.placement("web").machine, id(2));
+}
+
+#[test]
+fn nobody_is_switched_off_before_the_store_has_been_told() {
+    let mut stage = Stage::new(3, |snapshot| {
+        want(snapshot, "web", "[X-Muster]\nClass=strict");
+        snapshot.machines.values_mut().for_each(|machine| machine.fence_command = Some("off".to_owned()));
+    });
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    // Trips to the machine fail, and everything else stays unanswered.
+    let mut told = None;
+    for _ in 0..60 {
+        stage.now = stage.now + SECOND;
+        let mut inputs = vec![Input::Tick];
+        while let Some(input) = inputs.pop() {
+            for output in stage.pass.handle(input, stage.now) {
+                match output {
+                    Output::Visit { machine, .. } if machine == from => {
+                        inputs.push(Input::Visited(machine, Err(silence())));
+                    }
+                    Output::Visit { machine, visit, .. } => {
+                        inputs.push(Input::Visited(machine, Ok(stage.visit(machine, &visit))));
+                    }
+                    Output::Commit(writes) => {
+                        let fences = |write: &Write| matches!(write, Write::Log(event) if event.what.contains("fence"));
+                        told = writes.iter().any(fences).then_some(stage.now).or(told);
+                        if told.is_none() {
+                            inputs.push(Input::Committed(true));
+                        }
+                    }
+                    Output::Fence(_) => panic!("switched off unannounced"),
+                    Output::Probe { machine, neighbour } => {
+                        inputs.push(Input::Probed { machine, neighbour, reached: None });
+                    }
+                    Output::Leave(_) | Output::Deposed => {}
+                }
+            }
+        }
+    }
+    assert!(told.is_some(), "it is down, and its lease is not over");
+    let outputs = stage.pass.handle(Input::Committed(true), stage.now);
+    assert!(outputs.contains(&Output::Fence(from)));
+}
+
+#[test]
+fn a_leader_that_loses_the_store_before_it_could_write_renews_what_was_granted_before() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.wait(SECOND * 20);
+    let at = stage.placement("web").machine;
+    let next = |stage: &Stage, change: fn(&mut Grant)| {
+        let mut snapshot = stage.pass.snapshot().clone();
+        snapshot.leases.values_mut().for_each(change);
+        let mut pass = Pass::new(2, Scope::All, stage.pass.tempo, snapshot);
+        // It has sent its first looks when the store goes away.
+        drop(pass.handle(Input::Tick, stage.now));
+        pass.keep();
+        pass
+    };
+    let short = next(&stage, |grant| grant.length = SECOND);
+    let ended = next(&stage, |grant| grant.gone_by = Some(Timestamp::ZERO));
+    let renews = |stage: &mut Stage| {
+        (0..5).for_each(|_| _ = stage.wait(SECOND));
+        stage.pass.lease_ends.contains_key(&at)
+    };
+    stage.pass = next(&stage, |_| ());
+    assert!(stage.pass.holds_leases() && renews(&mut stage));
+    stage.pass = short;
+    assert!(!renews(&mut stage), "nobody would wait for the end of a longer one");
+    stage.pass = ended;
+    assert!(!stage.pass.holds_leases() && !renews(&mut stage), "somebody may count on its end");
+}
+
+#[test]
+fn at_the_deadline_what_is_left_stops() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    stage.active = "failed";
+    let by = stage.now + SECOND * 60;
+    assert_eq!(stage.learn(drain(Some(by))), ["load web on m2", "start web on m2"]);
+    assert!(stage.wait(SECOND * 59).is_empty());
+    assert_eq!(stage.pass.wake_at(), Some(by));
+    assert_eq!(stage.wait(SECOND), ["unload web on m1"]);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn it_is_known_when_time_alone_changes_what_is_to_be_done() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    assert_eq!(stage.pass.changes_at(), None, "looks alone change nothing");
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    (0..12).for_each(|_| drop(stage.wait(SECOND)));
+    let gone = stage.pass.snapshot().leases[&from].gone_by;
+    assert!(gone.is_some_and(|at| stage.now < at), "{gone:?}");
+    assert_eq!(stage.pass.changes_at(), gone, "then its strict unit starts elsewhere");
+
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    let by = stage.now + SECOND * 60;
+    stage.learn(drain(Some(by)));
+    assert_eq!(stage.pass.changes_at(), Some(by), "then what is left stops");
+}
+
+#[test]
+fn at_the_deadline_what_has_nowhere_to_go_stops_and_comes_back_with_the_machine() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    let by = stage.now + SECOND * 60;
+    assert!(stage.learn(drain(Some(by))).is_empty() && stage.wait(SECOND * 59).is_empty());
+    assert_eq!(stage.wait(SECOND), ["unload web on m1"]);
+    assert!(!stage.pass.snapshot().placements.contains_key(&unit("web")) && stage.is_at_rest());
+    let open = |snapshot: &mut Snapshot| {
+        let machine = snapshot.machines.get_mut(&id(1)).unwrap();
+        (machine.cordoned, machine.draining, machine.drain_by) = (false, false, None);
+    };
+    assert_eq!(stage.learn(open), ["load web on m1", "start web on m1"]);
+}
+
+/// A stage of so many machines on which the first, which has a unit, has been silent for long enough.
+fn silenced(machines: u32, reached: Option<bool>) -> Stage {
+    let mut stage = Stage::new(machines, |snapshot| {
+        want(snapshot, "a", "");
+        want(snapshot, "b", "[X-Fleet]\nConflicts=a.service");
+    });
+    assert_eq!(stage.placement("a").machine, id(1));
+    stage.silent.insert(id(1));
+    stage.reached = reached;
+    for _ in 0..12 {
+        stage.wait(SECOND);
+    }
+    stage
+}
+
+fn verdict_of(stage: &Stage, machine: u32) -> Option<Verdict> {
+    stage.pass.seat(id(machine)).and_then(|seat| seat.verdict)
+}
+
+#[test]
+fn what_neighbours_reach_is_not_moved_and_is_managed_through_one_of_them() {
+    let mut stage = silenced(3, Some(true));
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::PathFault), id(1)));
+    assert!(stage.ways[&id(1)].is_some_and(|neighbour| neighbour != id(1)));
+    // What it has is looked after; what is new goes elsewhere, however many units the others have.
+    let done = stage.learn(|snapshot| {
+        snapshot.units.get_mut(&unit("a")).unwrap().desired = DesiredState::Loaded;
+        want(snapshot, "c", "");
+        want(snapshot, "d", "");
+        want(snapshot, "e", "");
+    });
+    assert!(done.contains(&"stop a on m1".to_owned()), "{done:?}");
+    assert!(done.iter().all(|step| step.starts_with("stop") || !step.ends_with("m1")), "{done:?}");
+    let asked = stage.asked.len();
+    for _ in 0..100 {
+        stage.wait(SECOND);
+    }
+    assert_eq!(stage.asked.len(), asked, "nobody is asked while the way round works");
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::PathFault), id(1)));
+    stage.silent.clear();
+    for _ in 0..31 {
+        stage.wait(SECOND);
+    }
+    assert_eq!((verdict_of(&stage, 1), stage.ways[&id(1)]), (Some(Verdict::Alive), None));
+}
+
+#[test]
+fn what_no_neighbour_reaches_is_moved_as_soon_as_patience_ends() {
+    for reached in [Some(false), None] {
+        let stage = silenced(3, reached);
+        assert_eq!(verdict_of(&stage, 1), Some(Verdict::Down));
+        assert_ne!(stage.placement("a").machine, id(1));
+        assert_eq!(stage.placement("a").since.since(stage.now), Duration::ZERO);
+        let down = stage.pass.snapshot().health[&id(1)].since;
+        assert!(down.since(Timestamp::from_millis(1_000_000)) <= SECOND * 9, "{down}");
+    }
+}
+
+#[test]
+fn questions_are_spread_over_neighbours_and_never_too_many_for_one_sshd() {
+    let stage = silenced(12, Some(false));
+    let about: Vec<MachineId> = stage.asked.iter().map(|(_, neighbour)| *neighbour).collect();
+    assert!(stage.asked.iter().all(|(machine, neighbour)| *machine == id(1) && *neighbour != id(1)));
+    // Two at once, every five seconds as long as it is suspected, and somebody else each time.
+    assert_eq!(about.len(), 4, "{about:?}");
+    assert_eq!(about.iter().collect::<BTreeSet<_>>().len(), 4, "{about:?}");
+}
+
+/// Lets a machine go and come again.
+fn flap(stage: &mut Stage, machine: u32) {
+    stage.silent.insert(id(machine));
+    for _ in 0..12 {
+        stage.wait(SECOND);
+    }
+    assert_eq!(verdict_of(stage, machine), Some(Verdict::Down));
+    stage.silent.clear();
+    stage.wait(SECOND);
+    assert_eq!(verdict_of(stage, machine), Some(Verdict::Alive));
+}
+
+#[test]
+fn a_machine_that_goes_and_comes_takes_nothing_new_for_a_while_and_a_new_leader_knows() {
+    let mut stage = Stage::new(2, |_| {});
+    stage.reached = Some(false);
+    flap(&mut stage, 1);
+    let place = |stage: &mut Stage, name: &str| {
+        stage.learn(|snapshot| want(snapshot, name, "[X-Fleet]\nMachineMetadata=first=yes"));
+    };
+    stage.learn(|snapshot| set(snapshot, 1, "first", "yes"));
+    place(&mut stage, "a");
+    assert_eq!(stage.placement("a").machine, id(1), "once is nothing");
+    flap(&mut stage, 1);
+    place(&mut stage, "b");
+    let refused = stage.pass.refused()[&unit("b")].to_string();
+    assert!(refused.contains("held down: it went down 2 times within an hour"), "{refused}");
+    assert!(stage.pass.snapshot().health[&id(1)].why.contains("takes nothing new for 60 s"));
+    let snapshot = stage.pass.snapshot().clone();
+    stage.pass = Pass::new(2, Scope::All, stage.pass.tempo, snapshot);
+    stage.wait(SECOND);
+    assert!(!stage.pass.snapshot().placements.contains_key(&unit("b")), "the next leader holds to it");
+    for _ in 0..60 {
+        stage.wait(SECOND);
+    }
+    assert_eq!(stage.placement("b").machine, id(1));
+}
+
+#[test]
+fn what_is_held_back_is_moved_on_the_operators_word() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
+    stage.silent.extend([id(1), id(2)]);
+    for _ in 0..12 {
+        stage.wait(SECOND);
+    }
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::Unreachable), id(1)));
+    let forced = Forced { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
+    stage.learn(|snapshot| drop(snapshot.forced.insert(id(1), forced)));
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::Down), id(3)));
+    assert_eq!(verdict_of(&stage, 2), Some(Verdict::Unreachable), "it was not about this one");
+    assert!(stage.pass.snapshot().health[&id(1)].why.contains("on the word of root@desk"));
+}

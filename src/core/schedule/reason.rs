@@ -1,0 +1,208 @@
+//! Why a unit goes to a machine, and why it goes to none: values with words.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::core::model::Verdict;
+use crate::core::unit::BadRequirements;
+use crate::core::unit::Pin;
+use crate::core::unit::UnitName;
+
+/// Why a unit goes to this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// `MachineID=` names it.
+    Pinned(Pin),
+    /// The unit that it is to be with is there (`MachineOf=`).
+    With(UnitName),
+    /// The unit whose place it takes is there (`Replaces=`).
+    Replaces(UnitName),
+    /// It has the fewest units of all machines that fit.
+    LeastLoaded {
+        /// How many it had.
+        units: usize,
+        /// How many the next one has, if another fits.
+        next: Option<usize>,
+    },
+}
+
+/// What is in the way on one machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// It is not alive, or not surely.
+    Verdict(Verdict),
+    /// The operator wants nothing new there.
+    Cordoned,
+    /// `MachineID=` names another machine.
+    NotPinned(Pin),
+    /// `MachineMetadata=` is not met.
+    Metadata {
+        /// Which key.
+        key: String,
+        /// What values would do.
+        wanted: BTreeSet<String>,
+    },
+    /// It went down so often lately that it takes nothing new yet.
+    Flapping(usize),
+    /// A unit that it is to be with is not there.
+    Without(UnitName),
+    /// A unit that it must not be with is there.
+    Conflict(UnitName),
+}
+
+/// What a machine is worth to a unit that needs one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// What is thought of it; alive is good.
+    Judged(Verdict),
+    /// It is alive, and went down so often lately that it takes nothing new yet.
+    Flapping(usize),
+}
+
+impl From<Verdict> for Standing {
+    fn from(verdict: Verdict) -> Self {
+        Self::Judged(verdict)
+    }
+}
+
+/// Why a unit goes to no machine. Nothing has moved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The cluster has not started.
+    #[error("{joined} of {size} machines have joined: {} more must", *size as usize - joined)]
+    Awaiting {
+        /// How many have.
+        joined: usize,
+        /// How many the token asks for.
+        size: u32,
+    },
+    /// What it asks for is not known: its file is missing, or asks for what cannot be had.
+    #[error("{}", .0.as_ref().map_or_else(|| "its file is missing".to_owned(), ToString::to_string))]
+    Unread(Option<BadRequirements>),
+    /// It is not placed, it is everywhere.
+    #[error("it is global: it runs on every machine that fits")]
+    Global,
+    /// A unit that it is to be with is on no machine.
+    #[error("{0}, which it is to be with, is on no machine")]
+    PeerNotPlaced(UnitName),
+    /// No machine that has joined is the one that `MachineID=` names.
+    #[error("no machine with the machine-id {0} has joined")]
+    NoSuchMachine(Pin),
+    /// It and a unit that is placed replace each other.
+    #[error("it and {0} replace each other")]
+    Circular(UnitName),
+    /// A unit whose place it would take has nowhere to go.
+    #[error("{unit}, which it replaces, fits nowhere else: {why}")]
+    Stuck {
+        /// The unit that would have to go.
+        unit: UnitName,
+        /// Why it cannot.
+        why: Box<Refusal>,
+    },
+    /// Every machine has something in the way.
+    #[error("{0}")]
+    Nowhere(Nowhere),
+    /// It no longer fits where it is and fits nowhere else either.
+    #[error("stays on {machine} although {obstacle}: no machine for it: {why}")]
+    Stays {
+        /// The name of the machine where it is.
+        machine: String,
+        /// What is in the way there.
+        obstacle: Obstacle,
+        /// Why it fits nowhere else.
+        why: Box<Refusal>,
+    },
+}
+
+impl Refusal {
+    /// Says what comes of it for the unit.
+    pub fn tell(&self) -> String {
+        if matches!(self, Self::Stays { .. }) { self.to_string() } else { format!("no machine for it: {self}") }
+    }
+}
+
+/// How many machines each obstacle rules out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Nowhere {
+    /// Obstacles other than conflicts, each with its number of machines.
+    pub counts: BTreeMap<Obstacle, usize>,
+    /// How many machines have a unit that conflicts.
+    pub conflicting: usize,
+    /// The first few of these units.
+    pub conflicts: Vec<UnitName>,
+}
+
+/// How many conflicting units are named.
+const NAMED: usize = 3;
+
+impl FromIterator<Obstacle> for Nowhere {
+    fn from_iter<I: IntoIterator<Item = Obstacle>>(obstacles: I) -> Self {
+        let mut nowhere = Self::default();
+        for obstacle in obstacles {
+            match obstacle {
+                Obstacle::Conflict(unit) => {
+                    nowhere.conflicting += 1;
+                    if nowhere.conflicts.len() < NAMED && !nowhere.conflicts.contains(&unit) {
+                        nowhere.conflicts.push(unit);
+                    }
+                }
+                other => *nowhere.counts.entry(other).or_default() += 1,
+            }
+        }
+        nowhere
+    }
+}
+
+impl fmt::Display for Nowhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = self
+            .counts
+            .iter()
+            .map(|(obstacle, count)| format!("{}: {obstacle}", count_of(*count, "machine")))
+            .collect();
+        if self.conflicting > 0 {
+            let names: Vec<&str> = self.conflicts.iter().map(UnitName::as_str).collect();
+            let more = if self.conflicting > names.len() && names.len() == NAMED { " …" } else { "" };
+            parts.push(format!("{}: conflicts with {}{more}", count_of(self.conflicting, "machine"), names.join(", ")));
+        }
+        if parts.is_empty() { f.write_str("no machine has joined") } else { f.write_str(&parts.join("; ")) }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verdict(verdict) => write!(f, "{verdict}"),
+            Self::Cordoned => f.write_str("cordoned"),
+            Self::Flapping(falls) => write!(f, "held down: it went down {falls} times within an hour"),
+            Self::NotPinned(pin) => write!(f, "not machine-id {pin}"),
+            Self::Metadata { key, wanted } => {
+                let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+                write!(f, "metadata {key}={} not matched", wanted.join(" or "))
+            }
+            Self::Without(unit) => write!(f, "without {unit}"),
+            Self::Conflict(unit) => write!(f, "conflicts with {unit}"),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pinned(pin) => write!(f, "MachineID={pin}"),
+            Self::With(unit) => write!(f, "with {unit}"),
+            Self::Replaces(unit) => write!(f, "in the place of {unit}"),
+            Self::LeastLoaded { units, next: None } => {
+                write!(f, "the only machine that fits: {}", count_of(*units, "unit"))
+            }
+            Self::LeastLoaded { units, next: Some(next) } => {
+                write!(f, "least loaded: {}, next has {next}", count_of(*units, "unit"))
+            }
+        }
+    }
+}
+
+fn count_of(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

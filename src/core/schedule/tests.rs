@@ -1,0 +1,504 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::model::Placement;
+use crate::core::model::Timestamp;
+use crate::core::model::Unit;
+use crate::core::unit::UnitFile;
+
+/// A cluster in the making: machines by number, units by name and `[X-Fleet]`.
+#[derive(Debug, Default)]
+struct World {
+    snapshot: Snapshot,
+    asks: Asks,
+    verdicts: BTreeMap<MachineId, Verdict>,
+}
+
+fn id(number: u128) -> MachineId {
+    MachineId::from_bits(number << 96)
+}
+
+fn name(text: &str) -> UnitName {
+    text.parse().unwrap()
+}
+
+impl World {
+    fn of(machines: u128) -> Self {
+        (1..=machines).fold(Self::default(), |world, number| world.machine(number, &[]))
+    }
+
+    fn machine(mut self, number: u128, metadata: &[(&str, &str)]) -> Self {
+        let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let machine = Machine {
+            id: id(number),
+            name: format!("core-{number:02}"),
+            address: "ssh://core".parse().unwrap(),
+            ip: String::new(),
+            metadata,
+            cordoned: false,
+            os: String::new(),
+            systemd: 252,
+            ..Machine::default()
+        };
+        self.snapshot.machines.insert(id(number), machine);
+        self
+    }
+
+    fn cordon(mut self, number: u128) -> Self {
+        self.snapshot.machines.get_mut(&id(number)).unwrap().cordoned = true;
+        self
+    }
+
+    fn verdict(mut self, number: u128, verdict: Verdict) -> Self {
+        self.verdicts.insert(id(number), verdict);
+        self
+    }
+
+    fn unit(mut self, unit: &str, options: &str) -> Self {
+        let file =
+            Arc::new(UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{options}\n")).unwrap());
+        let hash = file.hash();
+        self.snapshot.files.insert(hash, file);
+        self.snapshot.units.insert(name(unit), Unit { hash, desired: DesiredState::Launched, restarts: 0 });
+        self.asks.renew(&self.snapshot);
+        self
+    }
+
+    fn placed(self, unit: &str, options: &str, number: u128) -> Self {
+        let mut world = self.unit(unit, options);
+        let placement = Placement { machine: id(number), epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+        world.snapshot.placements.insert(name(unit), placement);
+        world
+    }
+
+    fn board(&self) -> Board<'_> {
+        Board::new(&self.snapshot, |id| self.verdicts.get(&id).copied().unwrap_or(Verdict::Alive), &self.asks)
+    }
+
+    /// Places every unit that is nowhere and tells what happened, one line each.
+    fn place(&self) -> Vec<String> {
+        let mut board = self.board();
+        let all = self.asks.iter().filter(|(unit, ask)| !ask.global && !self.snapshot.placements.contains_key(*unit));
+        let done = board.place_all(all.map(|(unit, _)| unit));
+        done.iter().flat_map(|(unit, placed)| tell(unit, placed)).collect()
+    }
+}
+
+fn tell(unit: &UnitName, placed: &Result<Vec<Choice>, Refusal>) -> Vec<String> {
+    match placed {
+        Ok(choices) => choices
+            .iter()
+            .map(|choice| {
+                format!("{} {}: {}", choice.unit.stem(), choice.machine.short().trim_start_matches('0'), choice.why)
+            })
+            .collect(),
+        Err(refusal) => vec![format!("{} refused: {refusal}", unit.stem())],
+    }
+}
+
+#[test]
+fn units_go_to_the_least_loaded_machine_and_ties_to_the_lower_machine_id() {
+    let world =
+        World::of(2).placed("z1.service", "", 1).unit("a.service", "").unit("b.service", "").unit("c.service", "");
+    assert_eq!(
+        world.place(),
+        [
+            "a 2: least loaded: 0 units, next has 1",
+            "b 1: least loaded: 1 unit, next has 1",
+            "c 2: least loaded: 1 unit, next has 2",
+        ]
+    );
+}
+
+#[test]
+fn only_machines_that_are_alive_and_not_cordoned_are_taken() {
+    let world = World::of(5)
+        .cordon(1)
+        .verdict(2, Verdict::Down)
+        .verdict(3, Verdict::Suspect)
+        .verdict(4, Verdict::Suspect)
+        .unit("a.service", "");
+    assert_eq!(world.place(), ["a 5: the only machine that fits: 0 units"]);
+    let world = world.verdict(5, Verdict::Unreachable);
+    assert_eq!(
+        world.place(),
+        ["a refused: 2 machines: suspect; 1 machine: unreachable; 1 machine: down; 1 machine: cordoned"]
+    );
+}
+
+#[test]
+fn nothing_is_placed_before_the_cluster_has_its_size() {
+    let mut world = World::of(1).unit("a.service", "");
+    world.snapshot.size = 3;
+    assert_eq!(world.place(), ["a refused: 1 of 3 machines have joined: 2 more must"]);
+    let world = world.machine(2, &[]).machine(3, &[]);
+    assert_eq!(world.place(), ["a 1: least loaded: 0 units, next has 0"]);
+}
+
+#[test]
+fn a_cluster_that_has_started_goes_on_when_a_machine_leaves() {
+    let mut world = World::of(2).placed("a.service", "", 1).unit("b.service", "");
+    world.snapshot.size = 3;
+    assert_eq!(world.place(), ["b 2: least loaded: 0 units, next has 1"]);
+}
+
+#[test]
+fn no_machines_at_all_is_said() {
+    assert_eq!(World::of(0).unit("a.service", "").place(), ["a refused: no machine has joined"]);
+}
+
+#[test]
+fn machine_id_pins_by_the_whole_or_the_first_eight_digits() {
+    let whole = format!("MachineID={}", id(2));
+    let world = World::of(3)
+        .placed("z.service", "", 2)
+        .unit("a.service", &whole)
+        .unit("b.service", "MachineID=00000003")
+        .unit("c.service", "MachineID=00000009");
+    assert_eq!(
+        world.place(),
+        [
+            format!("a 2: MachineID={}", id(2)),
+            "b 3: MachineID=00000003".into(),
+            "c refused: no machine with the machine-id 00000009 has joined".into(),
+        ]
+    );
+    assert_eq!(
+        world.verdict(3, Verdict::Down).place()[1],
+        "b refused: 1 machine: down; 2 machines: not machine-id 00000003"
+    );
+}
+
+#[test]
+fn the_same_metadata_key_means_or_and_different_keys_mean_and() {
+    let world = World::default()
+        .machine(1, &[("region", "us"), ("disk", "ssd")])
+        .machine(2, &[("region", "eu")])
+        .machine(3, &[("region", "eu"), ("disk", "ssd")])
+        .unit("a.service", "MachineMetadata=region=eu")
+        .unit("b.service", "MachineMetadata=region=eu\nMachineMetadata=region=us\nMachineMetadata=disk=ssd")
+        .unit("c.service", "MachineMetadata=\"region=us\" \"disk=hdd\"")
+        .unit("d.service", "MachineMetadata=region=asia\nMachineMetadata=region=africa");
+    assert_eq!(
+        world.place(),
+        [
+            "a 2: least loaded: 0 units, next has 0",
+            "b 1: least loaded: 0 units, next has 0",
+            "c refused: 3 machines: metadata disk=hdd not matched",
+            "d refused: 3 machines: metadata region=africa or asia not matched",
+        ]
+    );
+}
+
+#[test]
+fn a_pair_lands_together_in_one_pass_whatever_their_names() {
+    let world = World::of(3)
+        .placed("x.service", "", 1)
+        .unit("a-follower.service", "MachineOf=z-leader.service")
+        .unit("z-leader.service", "")
+        .unit("b.service", "MachineOf=a-follower.service");
+    assert_eq!(
+        world.place(),
+        [
+            "z-leader 2: least loaded: 0 units, next has 0",
+            "a-follower 2: with z-leader.service",
+            "b 2: with a-follower.service",
+        ]
+    );
+}
+
+#[test]
+fn a_follower_waits_for_its_leader() {
+    let world = World::of(2)
+        .placed("l1.service", "", 1)
+        .placed("l2.service", "", 2)
+        .unit("a.service", "MachineOf=nowhere.service")
+        .unit("b.service", "MachineOf=l1.service\nMachineOf=l2.service")
+        .unit("c.service", "MachineOf=d.service")
+        .unit("d.service", "MachineOf=c.service")
+        .unit("e.service", "Global=true")
+        .unit("f.service", "MachineOf=e.service");
+    assert_eq!(
+        world.place(),
+        [
+            "a refused: nowhere.service, which it is to be with, is on no machine",
+            "b refused: 1 machine: without l1.service; 1 machine: without l2.service",
+            "f 1: least loaded: 2 units, next has 2",
+            "c refused: d.service, which it is to be with, is on no machine",
+            "d refused: c.service, which it is to be with, is on no machine",
+        ]
+    );
+}
+
+#[test]
+fn conflicts_hold_both_ways_round() {
+    let world = World::of(2)
+        .placed("old.service", "Conflicts=new*", 1)
+        .unit("new.service", "")
+        .unit("other.service", "Conflicts=old.service");
+    assert_eq!(
+        world.place(),
+        ["new 2: the only machine that fits: 0 units", "other 2: the only machine that fits: 1 unit"]
+    );
+}
+
+#[test]
+fn instances_that_exclude_each_other_spread_and_the_rest_are_refused_with_the_culprits() {
+    let mut world = World::of(4);
+    for number in 1..=6 {
+        world = world.unit(&format!("web@{number}.service"), "Conflicts=%p@*.service");
+    }
+    let told = world.place();
+    assert_eq!(told[3], "web@4 4: the only machine that fits: 0 units");
+    assert_eq!(
+        told[4..],
+        ["web@5", "web@6"].map(|unit| format!(
+            "{unit} refused: 4 machines: conflicts with web@1.service, web@2.service, web@3.service …"
+        ))
+    );
+}
+
+#[test]
+fn every_constraint_has_its_count_in_a_refusal() {
+    let world = World::default()
+        .machine(1, &[("region", "us")])
+        .machine(2, &[])
+        .machine(3, &[("region", "eu")])
+        .placed("a.service", "", 3)
+        .unit("b.service", "MachineMetadata=region=eu\nConflicts=a.*");
+    assert_eq!(
+        world.place(),
+        ["b refused: 2 machines: metadata region=eu not matched; 1 machine: conflicts with a.service"]
+    );
+}
+
+#[test]
+fn globals_count_where_they_run_and_the_first_of_two_that_conflict_wins() {
+    let world = World::default()
+        .machine(1, &[("disk", "ssd")])
+        .machine(2, &[])
+        .machine(3, &[])
+        .cordon(3)
+        .placed("p.service", "Conflicts=g2.service", 2)
+        .unit("g1.service", "Global=true\nMachineMetadata=disk=ssd")
+        .unit("g2.service", "Global=true\nConflicts=g3.service")
+        .unit("g3.service", "Global=true")
+        .unit("a.service", "");
+    let board = world.board();
+    let on = |number| board.globals_on(id(number)).map(|unit| unit.stem().to_owned()).collect::<Vec<_>>();
+    assert_eq!(on(1), ["g1", "g2"]);
+    assert_eq!(on(2), ["g3"]);
+    assert_eq!(on(3), ["g2"]);
+    assert_eq!(on(9), Vec::<String>::new());
+    assert_eq!(world.place(), ["a 1: least loaded: 2 units, next has 2"]);
+}
+
+#[test]
+fn a_global_comes_when_what_kept_it_off_has_gone_and_none_is_placed() {
+    let world = World::of(1).placed("p.service", "Conflicts=g.service", 1).unit("g.service", "Global=true");
+    let mut board = world.board();
+    assert_eq!(board.globals_on(id(1)).count(), 0);
+    assert_eq!(board.remove(&name("p.service")), Some(id(1)));
+    assert_eq!(board.globals_on(id(1)).count(), 1);
+    assert_eq!(board.place(&name("p.service")).unwrap_err().to_string(), "1 machine: conflicts with g.service");
+    assert_eq!(board.place(&name("g.service")), Err(Refusal::Global));
+    assert_eq!(board.place(&name("unknown.service")), Err(Refusal::Unread(None)));
+}
+
+#[test]
+fn a_unit_that_asks_for_what_cannot_be_had_is_refused_with_the_fault() {
+    let world = World::of(1).unit("a.service", "MachineOf=b").unit("c.service", "");
+    let mut board = world.board();
+    let refusal = board.place(&name("a.service")).unwrap_err().to_string();
+    assert!(refusal.starts_with("MachineOf=b: unit name must contain"), "{refusal}");
+    assert!(board.place(&name("c.service")).is_ok());
+}
+
+#[test]
+fn what_is_asked_is_read_again_when_the_file_changes() {
+    let mut world = World::of(1).unit("a.service", "Global=true");
+    assert!(world.asks.get(&name("a.service")).unwrap().global);
+    world = world.unit("a.service", "");
+    assert!(!world.asks.get(&name("a.service")).unwrap().global);
+    world.snapshot.units.clear();
+    world.asks.renew(&world.snapshot);
+    assert_eq!(world.asks.get(&name("a.service")), None);
+}
+
+#[test]
+fn a_unit_that_is_not_wanted_neither_counts_nor_conflicts() {
+    let mut world = World::of(2).placed("a.service", "Conflicts=*", 1).unit("b.service", "");
+    world.snapshot.units.get_mut(&name("a.service")).unwrap().desired = DesiredState::Inactive;
+    assert_eq!(world.place(), ["b 1: least loaded: 0 units, next has 0"]);
+}
+
+#[test]
+fn replacing_takes_the_place_and_finds_the_other_a_new_one() {
+    let world = World::of(2).placed("old.service", "", 2).unit("new.service", "Replaces=old.*");
+    assert_eq!(world.place(), ["new 2: in the place of old.service", "old 1: the only machine that fits: 0 units"]);
+}
+
+#[test]
+fn replacing_is_refused_when_the_other_fits_nowhere_else() {
+    let world = World::default()
+        .machine(1, &[])
+        .machine(2, &[("disk", "ssd")])
+        .placed("old.service", "MachineMetadata=disk=ssd", 2)
+        .unit("new.service", "Replaces=old.service");
+    assert_eq!(
+        world.place(),
+        ["new refused: old.service, which it replaces, fits nowhere else: 1 machine: metadata disk=ssd not matched; \
+          1 machine: conflicts with new.service"]
+    );
+    let mut board = world.board();
+    board.place(&name("new.service")).unwrap_err();
+    assert_eq!(board.machine_of(&name("old.service")), Some(id(2)));
+    assert_eq!(board.machine_of(&name("new.service")), None);
+}
+
+#[test]
+fn of_two_that_replace_each_other_the_first_stays() {
+    let world = World::of(3).unit("a.service", "Replaces=b.service").unit("b.service", "Replaces=a.service");
+    assert_eq!(
+        world.place(),
+        ["a 1: least loaded: 0 units, next has 0", "b refused: it and a.service replace each other"]
+    );
+}
+
+#[test]
+fn what_was_replaced_does_not_come_back_beside_it() {
+    let world = World::of(1).placed("new.service", "Replaces=old.service", 1).unit("old.service", "");
+    assert_eq!(world.place(), ["old refused: 1 machine: conflicts with new.service"]);
+}
+
+#[test]
+fn a_unit_that_no_longer_fits_where_it_is_is_told_why() {
+    let world = World::of(2)
+        .placed("a.service", "MachineMetadata=region=eu", 1)
+        .placed("b.service", "MachineOf=a.service", 2)
+        .placed("c.service", "Conflicts=c*", 2)
+        .verdict(2, Verdict::Suspect)
+        .cordon(1);
+    let board = world.board();
+    let obstacle = |unit, number| board.obstacle(&name(unit), id(number)).map(|obstacle| obstacle.to_string());
+    assert_eq!(obstacle("a.service", 1).as_deref(), Some("metadata region=eu not matched"));
+    assert_eq!(obstacle("b.service", 2).as_deref(), Some("without a.service"));
+    assert_eq!(obstacle("c.service", 2), None);
+}
+
+/// A unit's `[X-Fleet]` by number, chosen so that units meet.
+fn options() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => Just(String::new()),
+        1 => (0..12u8).prop_map(|n| format!("Conflicts=u{n:02}.service")),
+        1 => Just("Conflicts=u0*".to_owned()),
+        1 => (0..3u8).prop_map(|n| format!("MachineMetadata=zone={n}")),
+        1 => (0..12u8).prop_map(|n| format!("MachineOf=u{n:02}.service")),
+        1 => (1..6u8).prop_map(|n| format!("MachineID={n:08}")),
+        1 => (0..12u8).prop_map(|n| format!("Replaces=u{n:02}.service")),
+        1 => Just("Global=true".to_owned()),
+    ]
+}
+
+fn worlds() -> impl Strategy<Value = World> {
+    let machines = prop::collection::vec((0..3u8, 0..6u8), 0..6);
+    let units = prop::collection::vec((options(), prop::option::weighted(0.3, 1..6u8)), 0..14);
+    (machines, units).prop_map(|(machines, units)| {
+        let mut world = World::default();
+        for (number, (zone, fate)) in (1..).zip(machines) {
+            world = world.machine(number, &[("zone", &zone.to_string())]);
+            world = match fate {
+                0 => world.cordon(number),
+                1 => world.verdict(number, Verdict::Down),
+                _ => world,
+            };
+        }
+        for (number, (options, on)) in units.into_iter().enumerate() {
+            let unit = format!("u{number:02}.service");
+            world = match on.filter(|_| !options.contains("Global")) {
+                Some(on) => world.placed(&unit, &options, on.into()),
+                None => world.unit(&unit, &options),
+            };
+        }
+        world
+    })
+}
+
+/// Recounts a machine's units from scratch.
+fn units_on<'w>(world: &'w World, board: &Board<'w>, machine: MachineId) -> Vec<&'w UnitName> {
+    let placed = world.snapshot.units.keys().filter(|unit| board.machine_of(unit) == Some(machine));
+    placed.chain(board.globals_on(machine)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn every_choice_meets_its_constraints_and_is_least_loaded(world in worlds()) {
+        let mut board = world.board();
+        let all: Vec<&UnitName> = world.snapshot.units.keys().collect();
+        for unit in leaders_first(all, &world.asks) {
+            if board.machine_of(unit).is_some() {
+                continue;
+            }
+            let before: BTreeMap<_, _> = world.snapshot.machines.keys().map(|id| (*id, units_on(&world, &board, *id).len())).collect();
+            let told = board.place(unit);
+            let again = world.snapshot.units.keys().filter(|unit| board.machine_of(unit).is_some()).count();
+            prop_assert_eq!(again, board.placed.len(), "a unit is on one machine");
+            let Ok(choices) = told else {
+                prop_assert_eq!(board.machine_of(unit), None);
+                continue;
+            };
+            for choice in &choices {
+                let machine = &world.snapshot.machines[&choice.machine];
+                let ask = world.asks.get(&choice.unit).unwrap();
+                prop_assert_eq!(board.machine_of(&choice.unit), Some(choice.machine));
+                prop_assert!(!machine.cordoned && !world.verdicts.contains_key(&choice.machine));
+                prop_assert!(ask.metadata.iter().all(|(key, values)| machine.metadata.get(key).is_some_and(|v| values.contains(v))));
+                prop_assert!(ask.machine_id.is_none_or(|pin| pin.machines().contains(&choice.machine)));
+                let here = units_on(&world, &board, choice.machine);
+                prop_assert!(ask.machine_of.iter().all(|peer| here.contains(&peer)), "{} without its peers", choice.unit);
+                for other in here.into_iter().filter(|other| **other != choice.unit) {
+                    let repels = |a: &UnitName, b: &UnitName| world.asks.get(a).unwrap().conflicts.iter().any(|glob| glob.matches(b.as_str()));
+                    prop_assert!(!repels(&choice.unit, other) && !repels(other, &choice.unit), "{} beside {}", choice.unit, other);
+                }
+                if let (Why::LeastLoaded { units, next }, 1) = (&choice.why, choices.len()) {
+                    prop_assert_eq!(before[&choice.machine], *units);
+                    prop_assert!(next.is_none_or(|next| next >= *units));
+                    let fewer = before.iter().filter(|(id, load)| (**load, **id) < (*units, choice.machine));
+                    for (id, _) in fewer {
+                        board.remove(unit);
+                        let slot = board.find(*id).unwrap();
+                        prop_assert!(board.check(unit, ask, slot, &board.repulsion.of(unit, ask)).is_some(), "{} was emptier", id);
+                        board.put(unit, choice.machine);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_board_counts_as_one_set_up_anew_would(world in worlds(), moves in prop::collection::vec((0..14usize, 0..6u8, any::<bool>()), 0..30)) {
+        let mut board = world.board();
+        let units: Vec<&UnitName> = world.asks.iter().filter(|(_, ask)| !ask.global).map(|(unit, _)| unit).collect();
+        for (unit, machine, put) in moves {
+            let Some(unit) = units.get(unit) else { continue };
+            if put { board.put(unit, id(machine.into())) } else { _ = board.remove(unit) }
+        }
+        let mut anew = world.board();
+        for unit in &units {
+            anew.remove(unit);
+        }
+        for unit in &units {
+            board.machine_of(unit).into_iter().for_each(|machine| anew.put(unit, machine));
+        }
+        prop_assert_eq!(&board.pools, &anew.pools);
+        for machine in world.snapshot.machines.keys() {
+            let slot = &board.slots[board.find(*machine).unwrap()];
+            prop_assert_eq!(slot.load, units_on(&world, &board, *machine).len());
+            prop_assert!(board.globals_on(*machine).eq(anew.globals_on(*machine)));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use super::*;
+use crate::remote::ssh;
+use crate::store::MemoryStore;
+use crate::store::SharedStore;
+use crate::store::leader_election;
+use crate::store::leader_election::Kind;
+
+/// An event of this time.
+fn log(at: usize) -> Write {
+    let at = Timestamp::ZERO + Duration::from_millis(at.try_into().unwrap());
+    Write::Log(Event { at, machine: None, unit: None, what: "done".to_owned(), trouble: false })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_without_end_leaves_the_newest_events_and_no_more_than_are_kept() {
+    const PORTION: usize = 100;
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let keys = Keys::new("default").unwrap();
+    let means = Means {
+        lead: Arc::new(leader_election::take(&store, &keys, Kind::Controller).await.unwrap().unwrap()),
+        keys: keys.clone(),
+        remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
+        clock: Clock::start(),
+        stop: CancellationToken::new(),
+    };
+    let mut shell = Shell::new(&means);
+    // So that the last of them are just enough to shorten the log again.
+    let all = (EVENTS_KEPT / EVENTS_BETWEEN_PRUNES + 2) * EVENTS_BETWEEN_PRUNES;
+    for first in (0..all).step_by(PORTION) {
+        let writes: Vec<Write> = (first..first + PORTION).map(log).collect();
+        shell.commit(&Snapshot::default(), &writes, &mut |_, _| ());
+        assert!(poll(&mut shell.commit).await.unwrap());
+        let count = store.list(&keys.events()).await.unwrap().entries.len();
+        assert!(count < EVENTS_KEPT + EVENTS_BETWEEN_PRUNES, "{count} after {first}");
+    }
+    let kept = layout::read_events(&*store, &keys).await.unwrap();
+    let times: Vec<usize> = kept.iter().map(|event| event.at.as_millis().try_into().unwrap()).collect();
+    assert_eq!(times, (all - EVENTS_KEPT..all).collect::<Vec<_>>());
+}

@@ -1,0 +1,199 @@
+//! A unit or a machine explained, as text and as JSON.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+use serde_json::json;
+
+use super::plan::legend;
+use super::table;
+use super::time;
+use crate::core::explain::Explanation;
+use crate::core::explain::Idle;
+use crate::core::model::Event;
+use crate::core::model::Grant;
+use crate::core::model::Machine;
+use crate::core::model::MachineId;
+use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
+use crate::core::model::Verdict;
+use crate::core::unit::UnitName;
+
+/// Writes down why a unit is as it is, and what happened to it lately.
+pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[Event], now: Timestamp) -> String {
+    let mut rows = vec![
+        ("Unit", name.to_string()),
+        ("Wanted", format!("{}{}", why.desired, if why.global { ", on every machine that fits" } else { "" })),
+        ("File", why.hash.short()),
+    ];
+    rows.extend(why.class.map(|class| ("Class", class.to_string())));
+    if let Some(placement) = &why.placement {
+        rows.push(("Place", legend(snapshot, placement.machine)));
+        rows.push(("Since", time(placement.since)));
+        rows.push(("Because", placement.reason.clone()));
+    }
+    rows.extend(why.refusal.iter().map(|refusal| ("No place", refusal.to_string())));
+    for (machine, state) in &why.states {
+        let (active, sub) = (&state.active, &state.sub);
+        let seen = last_seen(snapshot, *machine, now);
+        rows.push(("State", format!("{active} ({sub}) on {}{seen}", legend(snapshot, *machine))));
+    }
+    rows.extend(why.idle.iter().map(|idle| ("Not running", idle_words(idle, now))));
+    let mut text = lay_out(rows);
+    let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
+    let obstacles = why.obstacles.iter().map(|(machine, obstacle)| {
+        let words = obstacle.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        [legend(snapshot, *machine), words]
+    });
+    if !why.obstacles.is_empty() {
+        let rows: Vec<Vec<String>> = header.chain(obstacles).map(Vec::from).collect();
+        text.push_str(&format!("\n{}", table::lay_out(&rows)));
+    }
+    text + &happened(snapshot, events)
+}
+
+/// Says when a machine that does not answer was last heard of: what it said then may no longer be so.
+fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String {
+    let silent = snapshot.health.get(&machine).filter(|health| health.verdict > Verdict::PathFault);
+    silent.map(|health| format!(", as last seen at {}", super::clock(health.last_seen, now))).unwrap_or_default()
+}
+
+/// Says why a unit does not run, with the time in the operator's time zone if it is a matter of time.
+fn idle_words(idle: &Idle, now: Timestamp) -> String {
+    match idle {
+        Idle::MayRun { until, .. } if now < *until => format!("{idle} until {}", super::clock(*until, now)),
+        Idle::MayRun { name, until } => {
+            let at = super::clock(*until, now);
+            format!(
+                "it is strict, and gone from {name} since {at}: the next controller or sweep that keeps leases starts it"
+            )
+        }
+        idle => idle.to_string(),
+    }
+}
+
+/// Writes the same as JSON.
+pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value {
+    let state = |(machine, state): &(_, _)| json!({"machine": machine, "state": state});
+    let until =
+        why.idle.as_ref().and_then(|idle| if let Idle::MayRun { until, .. } = idle { Some(until) } else { None });
+    let obstacles = why
+        .obstacles
+        .iter()
+        .map(|(machine, obstacle)| json!({"machine": machine, "obstacle": obstacle.as_ref().map(ToString::to_string)}));
+    json!({
+        "unit": name,
+        "desired": why.desired,
+        "hash": why.hash,
+        "class": why.class.map(|class| class.to_string()),
+        "global": why.global,
+        "placement": why.placement,
+        "states": why.states.iter().map(state).collect::<Vec<_>>(),
+        "refusal": why.refusal.as_ref().map(ToString::to_string),
+        "obstacles": obstacles.collect::<Vec<_>>(),
+        "not_running": why.idle.as_ref().map(ToString::to_string),
+        "may_run_until": until,
+        "events": events,
+    })
+}
+
+/// Writes down what is known of a machine, and what is there.
+pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Timestamp) -> String {
+    let metadata: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let duty = match (machine.cordoned, machine.draining, machine.drain_by) {
+        (_, true, Some(by)) => format!("drained: what is left stops at {}", time(by)),
+        (_, true, None) => "drained: what is there goes elsewhere".to_owned(),
+        (true, false, _) => "cordoned: nothing new is placed there".to_owned(),
+        (false, false, _) => "takes units".to_owned(),
+    };
+    let mut rows = vec![
+        ("Name", machine.name.clone()),
+        ("Machine", machine.id.to_string()),
+        ("Address", machine.address.to_string()),
+    ];
+    rows.extend(machine.jump.iter().map(|jump| ("Through", jump.clone())));
+    rows.extend([
+        ("IP", machine.ip.clone()),
+        ("System", format!("{}, systemd {}", machine.os, machine.systemd)),
+        ("Metadata", if metadata.is_empty() { "-".to_owned() } else { metadata.join(",") }),
+        ("Duty", duty),
+    ]);
+    match snapshot.health.get(&machine.id) {
+        Some(health) => rows.extend([
+            ("Verdict", health.verdict.to_string()),
+            ("Evidence", health.why.clone()),
+            ("Since", time(health.since)),
+            (
+                "Last seen",
+                if health.verdict == Verdict::Alive { "at every look".to_owned() } else { time(health.last_seen) },
+            ),
+        ]),
+        None => rows.push(("Verdict", "nobody has looked yet".to_owned())),
+    }
+    rows.extend(snapshot.leases.get(&machine.id).map(|grant| ("Lease", lease(grant, now))));
+    let mut text = lay_out(rows);
+    let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
+    let units: Vec<[String; 4]> = units(snapshot, machine).collect();
+    if !units.is_empty() {
+        let rows: Vec<Vec<String>> = header.into_iter().chain(units).map(Vec::from).collect();
+        text.push_str(&format!("\n{}", table::lay_out(&rows)));
+    }
+    text + &happened(snapshot, events)
+}
+
+/// Writes the same as JSON.
+pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) -> Value {
+    let units = units(snapshot, machine).map(
+        |[unit, active, sub, placed]| json!({"unit": unit, "active": active, "sub": sub, "placed": placed == "yes"}),
+    );
+    json!({
+        "machine": machine,
+        "health": snapshot.health.get(&machine.id),
+        "lease": snapshot.leases.get(&machine.id),
+        "units": units.collect::<Vec<_>>(),
+        "events": events,
+    })
+}
+
+/// Says who lets a machine run strict units, and until when it may.
+fn lease(grant: &Grant, now: Timestamp) -> String {
+    let (epoch, length) = (grant.epoch, grant.length.as_secs());
+    let held = format!("granted by the leader with epoch {epoch}, {length} s long");
+    let clock = |at| super::clock(at, now);
+    match (grant.gone_by, grant.until) {
+        (Some(gone), _) if gone <= now => format!("{held}; its strict units were gone by {}", clock(gone)),
+        (Some(gone), _) => format!("{held}; its strict units may run until {}", clock(gone)),
+        (None, Some(until)) => format!("{held}, until {} unless a sweep renews it", clock(until)),
+        (None, None) => format!("{held}, renewed as long as the machine answers"),
+    }
+}
+
+/// Returns the units that are on a machine or are to be, each with ACTIVE, SUB and whether it is to be there.
+fn units<'a>(snapshot: &'a Snapshot, machine: &Machine) -> impl Iterator<Item = [String; 4]> + 'a {
+    let id = machine.id;
+    snapshot.units.keys().chain(snapshot.states.keys().filter(|unit| !snapshot.units.contains_key(*unit))).filter_map(
+        move |unit| {
+            let placed = snapshot.placements.get(unit).is_some_and(|at| at.machine == id);
+            let state = snapshot.states.get(unit).and_then(|states| states.get(&id));
+            if !placed && state.is_none() {
+                return None;
+            }
+            let (active, sub) = state.map_or(("-", "-"), |state| (&state.active, &state.sub));
+            Some([unit.as_str(), active, sub, if placed { "yes" } else { "no" }].map(str::to_owned))
+        },
+    )
+}
+
+fn lay_out(rows: Vec<(&str, String)>) -> String {
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(key, value)| vec![format!("{key}:"), value]).collect();
+    table::lay_out(&rows)
+}
+
+fn happened(snapshot: &Snapshot, events: &[Event]) -> String {
+    if events.is_empty() {
+        return String::new();
+    }
+    let lines = events.iter().map(|event| format!("{} {}", time(event.at), super::line(snapshot, event)));
+    format!("\n{}", lines.collect::<String>())
+}

@@ -1,0 +1,97 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::core::explain;
+use crate::core::model::DesiredState;
+use crate::core::model::Health;
+use crate::core::model::MachineId;
+use crate::core::model::Placement;
+use crate::core::model::Unit;
+use crate::core::model::UnitState;
+use crate::core::unit::UnitFile;
+use crate::ui::clock;
+use crate::ui::may_still_run;
+
+const NOW: u64 = 1_000_000;
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+fn grant(until: Option<u64>, gone_by: Option<u64>) -> Grant {
+    let (length, stop) = (Duration::from_secs(18), Duration::from_secs(10));
+    Grant { epoch: 7, length, stop, units: [web()].into(), until: until.map(at), gone_by: gone_by.map(at) }
+}
+
+fn core() -> Machine {
+    Machine { id: MachineId::from_bits(1 << 96), name: "core-01".to_owned(), ..Machine::default() }
+}
+
+/// A machine with a lease, on which a strict unit was placed.
+fn strict(lease: Option<Grant>) -> Snapshot {
+    let file = UnitFile::parse("[Service]\nExecStart=/bin/true\n\n[X-Muster]\nClass=strict\n").unwrap();
+    let mut snapshot = Snapshot::default();
+    let placement = Placement { machine: core().id, epoch: 7, reason: String::new(), since: Timestamp::ZERO };
+    let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
+    snapshot.units.insert(web(), unit);
+    snapshot.placements.insert(web(), placement);
+    snapshot.files.insert(file.hash(), Arc::new(file));
+    snapshot.machines.insert(core().id, core());
+    snapshot.leases.extend(lease.map(|grant| (core().id, grant)));
+    snapshot
+}
+
+fn web() -> UnitName {
+    "web.service".parse().unwrap()
+}
+
+#[test]
+fn a_machine_is_shown_with_who_lets_it_run_strict_units_and_until_when() {
+    let row = |lease| {
+        let shown = machine(&strict(lease), &core(), &[], at(NOW));
+        shown.lines().find_map(|line| line.strip_prefix("Lease:")).map(|row| row.trim().to_owned())
+    };
+    let says = |end: String| Some(format!("granted by the leader with epoch 7, 18 s long{end}"));
+    let time = |seconds| clock(at(seconds), at(NOW));
+    assert_eq!(row(None), None);
+    assert_eq!(row(Some(grant(None, None))), says(", renewed as long as the machine answers".to_owned()));
+    let swept = format!(", until {} unless a sweep renews it", time(NOW + 180));
+    assert_eq!(row(Some(grant(Some(NOW + 180), None))), says(swept));
+    let silent = format!("; its strict units may run until {}", time(NOW + 1));
+    assert_eq!(row(Some(grant(Some(NOW + 180), Some(NOW + 1)))), says(silent));
+    let gone = format!("; its strict units were gone by {}", time(NOW));
+    assert_eq!(row(Some(grant(None, Some(NOW)))), says(gone));
+}
+
+#[test]
+fn a_strict_unit_is_said_to_run_still_where_nobody_looks_until_it_must_be_gone() {
+    let lines = |snapshot: &Snapshot| may_still_run(snapshot, &web(), at(NOW));
+    let silent = grant(None, Some(NOW + 1));
+    let until = clock(at(NOW + 1), at(NOW));
+    let mut snapshot = strict(Some(silent));
+    assert_eq!(lines(&snapshot), [format!("Unit web.service may still run on core-01 until {until}")]);
+    snapshot.machines.clear();
+    assert_eq!(lines(&snapshot), [format!("Unit web.service may still run on 00000001... until {until}")]);
+    let nothing: [String; 0] = [];
+    assert_eq!(lines(&strict(Some(grant(None, Some(NOW))))), nothing, "it is gone");
+    assert_eq!(lines(&strict(Some(grant(None, None)))), nothing, "its machine answers");
+}
+
+#[test]
+fn what_a_silent_machine_said_of_a_unit_is_said_to_be_of_then() {
+    let mut snapshot = strict(None);
+    let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
+    let state = UnitState { load, active, sub, hash: snapshot.units[&web()].hash, launched: true, restarts: 0 };
+    snapshot.states.insert(web(), [(core().id, state)].into());
+    let row = |snapshot: &Snapshot| {
+        let why = explain::explain(snapshot, &web()).unwrap();
+        let shown = unit(snapshot, &web(), &why, &[], at(NOW));
+        shown.lines().find_map(|line| line.strip_prefix("State:")).map(|row| row.trim().to_owned()).unwrap()
+    };
+    assert_eq!(row(&snapshot), "active (running) on 00000001...");
+    let (since, last_seen, why) = (at(NOW), at(NOW - 9), String::new());
+    snapshot.health.insert(core().id, Health { verdict: Verdict::Down, since, last_seen, why, falls: Vec::new() });
+    let then = clock(last_seen, at(NOW));
+    assert_eq!(row(&snapshot), format!("active (running) on 00000001..., as last seen at {then}"));
+}
