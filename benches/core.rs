@@ -11,11 +11,12 @@ use std::time::Duration;
 use criterion::BatchSize;
 use criterion::Criterion;
 use muster::core::health::BRAKE;
-use muster::core::health::Patience;
+use muster::core::health::DetectionConfig;
 use muster::core::model::Action;
 use muster::core::model::DesiredState;
 use muster::core::model::Failure;
 use muster::core::model::FailureKind;
+use muster::core::model::Health;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
@@ -26,30 +27,34 @@ use muster::core::model::Snapshot;
 use muster::core::model::Timestamp;
 use muster::core::model::Unit;
 use muster::core::model::UnitState;
-use muster::core::model::Verdict;
 use muster::core::model::Visit;
 use muster::core::reconcile::Input;
 use muster::core::reconcile::Output;
-use muster::core::reconcile::Pass;
-use muster::core::reconcile::Tempo;
+use muster::core::reconcile::Reconciler;
+use muster::core::reconcile::Timing;
 use muster::core::reconcile::assignments::Scope;
-use muster::core::schedule::Asks;
-use muster::core::schedule::Board;
+use muster::core::schedule::RequirementsIndex;
+use muster::core::schedule::Scheduler;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
 
 const MACHINES: u32 = 1_000;
 const UNITS: u32 = 10_000;
 
-/// How many trips have come back by the time a pass looks up: it is told of them at once.
+/// How many trips have come back by the time a reconciler looks up: it is told of them at once.
 const AT_ONCE: usize = 16;
 
 /// A cluster with every unit wanted and none placed.
-fn cluster(name: impl Fn(u32) -> String, options: impl Fn(u32) -> String) -> (Snapshot, Asks) {
+fn cluster(name: impl Fn(u32) -> String, options: impl Fn(u32) -> String) -> (Snapshot, RequirementsIndex) {
     sized(MACHINES, UNITS, name, options)
 }
 
-fn sized(machines: u32, units: u32, name: impl Fn(u32) -> String, options: impl Fn(u32) -> String) -> (Snapshot, Asks) {
+fn sized(
+    machines: u32,
+    units: u32,
+    name: impl Fn(u32) -> String,
+    options: impl Fn(u32) -> String,
+) -> (Snapshot, RequirementsIndex) {
     let mut snapshot = Snapshot::default();
     for number in 0..machines {
         let id = MachineId::from_bits(u128::from(number) << 96);
@@ -74,8 +79,8 @@ fn sized(machines: u32, units: u32, name: impl Fn(u32) -> String, options: impl 
         snapshot.units.insert(unit, wanted);
         snapshot.files.insert(file.hash(), file);
     }
-    let asks = Asks::of(&snapshot);
-    (snapshot, asks)
+    let requirements = RequirementsIndex::of(&snapshot);
+    (snapshot, requirements)
 }
 
 fn place(c: &mut Criterion) {
@@ -84,7 +89,7 @@ fn place(c: &mut Criterion) {
     let web = |number| format!("web-{number}.service");
     let ten = |number| format!("app{}@{}.service", number / 10, number % 10);
     let none = |_| String::new();
-    let cases: [(&str, (Snapshot, Asks)); 7] = [
+    let cases: [(&str, (Snapshot, RequirementsIndex)); 7] = [
         ("that ask for nothing", cluster(web, none)),
         (
             "one in ten in conflict",
@@ -99,10 +104,10 @@ fn place(c: &mut Criterion) {
             cluster(web, |n| if n % 2 == 0 { none(n) } else { format!("MachineOf=web-{}.service", n - 1) }),
         ),
     ];
-    for (name, (snapshot, asks)) in &cases {
+    for (name, (snapshot, requirements)) in &cases {
         group.bench_function(*name, |bencher| {
             bencher.iter(|| {
-                let mut board = Board::new(snapshot, |_| Verdict::Alive, asks);
+                let mut board = Scheduler::new(snapshot, |_| Health::Alive, requirements);
                 black_box(board.place_all(snapshot.units.keys()).len())
             });
         });
@@ -111,11 +116,11 @@ fn place(c: &mut Criterion) {
 }
 
 /// A controller's.
-fn tempo() -> Tempo {
+fn timing() -> Timing {
     let second = Duration::from_secs(1);
-    let patience = Patience { down_after: second * 8, brake: BRAKE };
-    let (look_every, whole_look_every, retry_every) = (second, second * 10, second / 2);
-    Tempo { look_every, whole_look_every, retry_every, begin_within: second * 10, patience, lease: None }
+    let detection = DetectionConfig { down_after: second * 8, brake: BRAKE };
+    let (poll_interval, full_poll_interval, retry_interval) = (second, second * 10, second / 2);
+    Timing { poll_interval, full_poll_interval, retry_interval, start_deadline: second * 10, detection, lease: None }
 }
 
 /// Hosts and a store that do at once what they are told.
@@ -126,13 +131,13 @@ struct Hosts {
 }
 
 impl Hosts {
-    /// Runs a pass until all its looks and steps are out and done, and returns how many steps there were.
-    fn run(&mut self, pass: &mut Pass, now: Timestamp) -> usize {
+    /// Runs a reconciler until all its looks and steps are out and done, and returns how many steps there were.
+    fn run(&mut self, reconciler: &mut Reconciler, now: Timestamp) -> usize {
         let mut inputs = VecDeque::from([Input::Tick]);
         let mut steps = 0;
         while !inputs.is_empty() {
             let some: Vec<Input> = inputs.drain(..AT_ONCE.min(inputs.len())).collect();
-            for output in pass.handle_all(some, now) {
+            for output in reconciler.handle_all(some, now) {
                 inputs.push_back(match output {
                     Output::Commit(_) => Input::Committed(true),
                     Output::Visit { machine, .. } if self.silent.contains(&machine) => {
@@ -177,32 +182,32 @@ fn plan(c: &mut Criterion) {
     let (snapshot, _) = cluster(|number| format!("web-{number}.service"), |_| String::new());
     let now = Timestamp::from_millis(1_000_000);
     let looked = || {
-        let mut pass = Pass::new(1, Scope::All, tempo(), snapshot.clone());
+        let mut reconciler = Reconciler::new(1, Scope::All, timing(), snapshot.clone());
         let mut hosts = Hosts::default();
-        let looks = pass.handle(Input::Tick, now).into_iter().filter_map(|output| match output {
+        let looks = reconciler.handle(Input::Tick, now).into_iter().filter_map(|output| match output {
             Output::Visit { machine, visit, .. } => Some(Input::Visited(machine, Ok(hosts.visit(machine, &visit)))),
             _ => None,
         });
         let mut looks: Vec<Input> = looks.collect();
         let last = looks.pop().unwrap();
         for look in looks {
-            drop(pass.handle(look, now));
+            drop(reconciler.handle(look, now));
         }
-        (pass, last)
+        (reconciler, last)
     };
     group.bench_function("placements, and then the steps of every machine", |bencher| {
         bencher.iter_batched(
             looked,
-            |(mut pass, last)| {
-                drop(pass.handle(last, now));
-                // The verdicts that were told before, and then the placements.
-                let outputs = std::iter::repeat_with(|| pass.handle(Input::Committed(true), now));
+            |(mut reconciler, last)| {
+                drop(reconciler.handle(last, now));
+                // The health_changes that were told before, and then the placements.
+                let outputs = std::iter::repeat_with(|| reconciler.handle(Input::Committed(true), now));
                 let steps = outputs.take(3).flatten().filter_map(|output| match output {
                     Output::Visit { visit, .. } => Some(visit.steps.len()),
                     _ => None,
                 });
                 assert_eq!(steps.sum::<usize>(), 2 * UNITS as usize);
-                pass
+                reconciler
             },
             BatchSize::LargeInput,
         );
@@ -210,8 +215,8 @@ fn plan(c: &mut Criterion) {
     group.finish();
 }
 
-fn pass(c: &mut Criterion) {
-    let mut group = c.benchmark_group("a pass over 10,000 units on 1,000 machines");
+fn reconciler(c: &mut Criterion) {
+    let mut group = c.benchmark_group("a reconcile of 10,000 units on 1,000 machines");
     group.sample_size(10);
     let (snapshot, _) = cluster(|number| format!("web-{number}.service"), |_| String::new());
     let begin = Timestamp::from_millis(1_000_000);
@@ -219,32 +224,32 @@ fn pass(c: &mut Criterion) {
         bencher.iter_batched(
             || snapshot.clone(),
             |snapshot| {
-                let mut pass = Pass::new(1, Scope::All, tempo(), snapshot);
-                let steps = Hosts::default().run(&mut pass, begin);
+                let mut reconciler = Reconciler::new(1, Scope::All, timing(), snapshot);
+                let steps = Hosts::default().run(&mut reconciler, begin);
                 assert_eq!(steps, 2 * UNITS as usize);
-                pass
+                reconciler
             },
             BatchSize::LargeInput,
         );
     });
-    let mut pass = Pass::new(1, Scope::All, tempo(), snapshot);
+    let mut reconciler = Reconciler::new(1, Scope::All, timing(), snapshot);
     let mut hosts = Hosts::default();
-    hosts.run(&mut pass, begin);
+    hosts.run(&mut reconciler, begin);
     let mut now = begin;
     group.bench_function("nothing to do: one round of whole looks", |bencher| {
         bencher.iter(|| {
             now = now + Duration::from_secs(11);
-            assert_eq!(hosts.run(&mut pass, now), 0);
+            assert_eq!(hosts.run(&mut reconciler, now), 0);
         });
     });
-    let known = pass.snapshot().clone();
+    let known = reconciler.snapshot().clone();
     group.bench_function("nothing to do, for a new leader", |bencher| {
         bencher.iter_batched(
             || known.clone(),
             |known| {
-                let mut pass = Pass::new(2, Scope::All, tempo(), known);
-                assert_eq!(hosts.run(&mut pass, begin), 0);
-                pass
+                let mut reconciler = Reconciler::new(2, Scope::All, timing(), known);
+                assert_eq!(hosts.run(&mut reconciler, begin), 0);
+                reconciler
             },
             BatchSize::LargeInput,
         );
@@ -258,24 +263,24 @@ fn rounds(c: &mut Criterion) {
     group.sample_size(10);
     let (snapshot, _) = sized(5_000, 50_000, |number| format!("web-{number}.service"), |_| String::new());
     let mut now = Timestamp::from_millis(1_000_000);
-    let mut pass = Pass::new(1, Scope::All, tempo(), snapshot);
+    let mut reconciler = Reconciler::new(1, Scope::All, timing(), snapshot);
     let mut hosts = Hosts::default();
-    hosts.run(&mut pass, now);
+    hosts.run(&mut reconciler, now);
     group.bench_function("all answer", |bencher| {
         bencher.iter(|| {
             now = now + Duration::from_secs(1);
-            assert_eq!(hosts.run(&mut pass, now), 0);
+            assert_eq!(hosts.run(&mut reconciler, now), 0);
         });
     });
-    hosts.silent = pass.snapshot().machines.keys().step_by(100).copied().collect();
+    hosts.silent = reconciler.snapshot().machines.keys().step_by(100).copied().collect();
     let mut again = |now: &mut Timestamp| {
         *now = *now + Duration::from_secs(1);
-        hosts.run(&mut pass, *now)
+        hosts.run(&mut reconciler, *now)
     };
     (0..20).for_each(|_| _ = again(&mut now));
     group.bench_function("one in a hundred is silent", |bencher| bencher.iter(|| again(&mut now)));
     group.finish();
 }
 
-criterion::criterion_group!(benches, place, plan, pass, rounds);
+criterion::criterion_group!(benches, place, plan, reconciler, rounds);
 criterion::criterion_main!(benches);

@@ -22,7 +22,7 @@ use table::Table;
 
 /// What to measure, and how often.
 #[derive(Debug, Clone)]
-struct Wish {
+struct RequirementKey {
     /// How often each thing is done.
     runs: usize,
     /// How many units are started, from few to many.
@@ -35,7 +35,7 @@ struct Wish {
     only: Option<String>,
 }
 
-impl Wish {
+impl RequirementKey {
     fn read(mut words: impl Iterator<Item = String>) -> Self {
         let mut wish = Self { runs: 5, units: vec![1, 100, 500], hosts: 50, etcd: true, only: None };
         while let Some(word) = words.next() {
@@ -60,7 +60,7 @@ impl Wish {
 }
 
 fn main() {
-    let wish = Wish::read(std::env::args().skip(1));
+    let wish = RequirementKey::read(std::env::args().skip(1));
     if let Err(error) = muster::lab::check() {
         eprintln!("skipped, no real hosts here: {error}");
         return;

@@ -10,33 +10,33 @@ use std::time::Instant;
 
 use muster::cli::settings::Flags;
 use muster::control;
-use muster::control::Office;
+use muster::control::ClusterContext;
 use muster::core::health::BRAKE;
-use muster::core::health::Patience;
+use muster::core::health::DetectionConfig;
 use muster::core::model::Timestamp;
-use muster::core::reconcile::Pass;
+use muster::core::reconcile::Reconciler;
 use muster::core::reconcile::assignments::Scope;
 use muster::lab::Lab;
 use muster::remote::ssh::Ssh;
 use muster::runner;
 use muster::runner::Clock;
-use muster::runner::Ended;
-use muster::runner::Ending;
-use muster::runner::Means;
+use muster::runner::RunContext;
+use muster::runner::RunOutcome;
+use muster::runner::StopCondition;
 use muster::store;
 use muster::store::layout;
 use muster::store::layout::Keys;
 use muster::store::leader_election;
 use muster::store::leader_election::Kind;
 
-use crate::Wish;
+use crate::RequirementKey;
 use crate::ground;
 use crate::table::Table;
 
 /// What each host runs while it is looked at.
 const PER_HOST: usize = 2;
 
-pub(crate) fn measure(wish: &Wish, table: &mut Table) {
+pub(crate) fn measure(wish: &RequirementKey, table: &mut Table) {
     let lab = ground::lab("many", wish.hosts, false);
     let hosts = wish.hosts;
     let mut joins = Vec::new();
@@ -61,9 +61,9 @@ pub(crate) fn measure(wish: &Wish, table: &mut Table) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (firsts, passes) = runtime.block_on(warm(&lab, wish.runs));
     let note = "a claim and a whole look at each, over open connections";
-    table.times(&format!("a new leader's pass over {hosts} hosts, warm"), &firsts, note);
+    table.times(&format!("a new leader's reconcile over {hosts} hosts, warm"), &firsts, note);
     let note = "by the same leader, over open connections: what a controller does every second";
-    table.times(&format!("a pass over {hosts} hosts, warm"), &passes, note);
+    table.times(&format!("a reconcile over {hosts} hosts, warm"), &passes, note);
     drop(runtime);
     controller(&lab, wish, table);
 }
@@ -79,52 +79,52 @@ fn forget(lab: &Lab) {
 /// connections and does not count.
 async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
     let settings = Flags { config: Some(lab.config()), ..Flags::default() }.resolve().expect("the lab's settings");
-    let office = Office {
+    let context = ClusterContext {
         store: store::open(&settings.store, &settings.credentials).await.expect("the store"),
         keys: Keys::new(&settings.token).expect("a token"),
         remote: Arc::new(Ssh::new(settings.ssh_options().expect("options"))),
         clock: Clock::start(),
         stop: tokio_util::sync::CancellationToken::new(),
     };
-    let patience = Patience { down_after: Duration::from_secs(10), brake: BRAKE };
+    let detection = DetectionConfig { down_after: Duration::from_secs(10), brake: BRAKE };
     let (mut firsts, mut passes) = (Vec::new(), Vec::new());
     for _ in 0..=runs {
         let start = Instant::now();
-        let taken = leader_election::take(&office.store, &office.keys, Kind::Sweep).await.expect("the store");
+        let taken = leader_election::take(&context.store, &context.keys, Kind::Sweep).await.expect("the store");
         let lead = taken.expect("nobody else leads");
-        let snapshot = layout::read(&*office.store, &office.keys).await.expect("the store");
+        let snapshot = layout::read(&*context.store, &context.keys).await.expect("the store");
         let machines = snapshot.machines.len();
-        let mut pass = Pass::new(lead.epoch(), Scope::All, control::tempo(patience), snapshot);
-        let means = Means::new(&office, lead);
-        firsts.push(run(&mut pass, &means, start).await);
-        assert_eq!(pass.seats().filter(|(_, seat)| seat.answers()).count(), machines);
-        tokio::time::sleep(control::tempo(patience).look_every).await;
-        let before = looked(&pass);
-        passes.push(run(&mut pass, &means, Instant::now()).await);
-        assert!(looked(&pass) > before, "every machine was due");
-        means.lead.release().await;
+        let mut reconciler = Reconciler::new(lead.epoch(), Scope::All, control::timing(detection), snapshot);
+        let run_context = RunContext::new(&context, lead);
+        firsts.push(run(&mut reconciler, &run_context, start).await);
+        assert_eq!(reconciler.views().filter(|(_, view)| view.answers()).count(), machines);
+        tokio::time::sleep(control::timing(detection).poll_interval).await;
+        let before = looked(&reconciler);
+        passes.push(run(&mut reconciler, &run_context, Instant::now()).await);
+        assert!(looked(&reconciler) > before, "every machine was due");
+        run_context.lead.release().await;
     }
-    office.remote.close(Duration::from_secs(1)).await;
+    context.remote.close(Duration::from_secs(1)).await;
     firsts.remove(0);
     passes.remove(0);
     (firsts, passes)
 }
 
-/// Runs a pass until it has settled and returns how long that took from the start.
-async fn run(pass: &mut Pass, means: &Means, start: Instant) -> Duration {
-    let ending = Ending::Settled(Duration::ZERO);
-    let ended = runner::run(pass, means, None, ending, &mut |_, _| {}).await.expect("the store");
-    assert_eq!(ended, Ended::Finished);
+/// Runs a reconciler until it has settled and returns how long that took from the start.
+async fn run(reconciler: &mut Reconciler, run_context: &RunContext, start: Instant) -> Duration {
+    let ending = StopCondition::Settled(Duration::ZERO);
+    let ended = runner::run(reconciler, run_context, None, ending, &mut |_, _| {}).await.expect("the store");
+    assert_eq!(ended, RunOutcome::Finished);
     start.elapsed()
 }
 
 /// Returns when the machine that was looked at longest ago was looked at.
-fn looked(pass: &Pass) -> Option<Timestamp> {
-    pass.seats().map(|(_, seat)| seat.heard).min().flatten()
+fn looked(reconciler: &Reconciler) -> Option<Timestamp> {
+    reconciler.views().map(|(_, view)| view.heard).min().flatten()
 }
 
 /// Weighs a controller that looks at all the hosts, then cuts one host's power.
-fn controller(lab: &Lab, wish: &Wish, table: &mut Table) {
+fn controller(lab: &Lab, wish: &RequirementKey, table: &mut Table) {
     let hosts = wish.hosts;
     let controller = Controller::start(lab);
     // Three rounds of looks, so that what a look leaves behind is in it.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use muster::lab::Lab;
 
-use crate::Wish;
+use crate::RequirementKey;
 use crate::ground;
 use crate::ground::Counter;
 use crate::table::Table;
@@ -17,7 +17,7 @@ use crate::table::median;
 /// What is started: it runs and does nothing.
 const UNIT: &str = "[Unit]\nDescription=Unit %i\n\n[Service]\nExecStart=/bin/sleep infinity\n";
 
-pub(crate) fn measure(wish: &Wish, table: &mut Table) {
+pub(crate) fn measure(wish: &RequirementKey, table: &mut Table) {
     let lab = ground::lab("units", 3, wish.etcd);
     ground::timed(ground::muster(&lab).arg("join"));
     let store = if wish.etcd { "etcd on the hosts" } else { "sqlite" };
@@ -94,7 +94,7 @@ fn running(counters: &mut [Counter]) -> usize {
     counters.iter_mut().map(Counter::count).sum()
 }
 
-/// Asks systemd itself, once.
+/// RequirementsIndex systemd itself, once.
 fn check(lab: &Lab, count: usize) {
     let ask = "systemctl list-units --no-legend --plain --state=active 'bench@*' | wc -l";
     let counts = lab.hosts().iter().map(|host| {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
 use super::settings::Settings;
-use crate::control::Office;
+use crate::control::ClusterContext;
 use crate::core::model::Snapshot;
 use crate::remote::SharedRemote;
 use crate::remote::ssh::Ssh;
@@ -60,8 +60,8 @@ impl Context {
     }
 
     /// Returns all that is needed to act.
-    pub async fn office(&self) -> Result<Office, CommandError> {
-        Ok(Office {
+    pub async fn cluster(&self) -> Result<ClusterContext, CommandError> {
+        Ok(ClusterContext {
             store: self.store().await?,
             keys: self.keys()?,
             remote: self.remote()?,

@@ -13,13 +13,13 @@ use crate::control::LEASE;
 use crate::control::controller;
 use crate::control::controller::Stage;
 use crate::control::leasing;
-use crate::control::problems::Finding;
+use crate::control::problems::Problem;
 use crate::control::sweep;
-use crate::control::sweep::Swept;
-use crate::control::sweep::Waits;
-use crate::control::tempo;
-use crate::core::lease::Terms;
-use crate::core::reconcile::Tempo;
+use crate::control::sweep::SweepResult;
+use crate::control::sweep::Timeouts;
+use crate::control::timing;
+use crate::core::lease::LeasePolicy;
+use crate::core::reconcile::Timing;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -46,13 +46,13 @@ pub(super) struct SweepArgs {
 
 /// Runs `muster controller`.
 pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Result<(), CommandError> {
-    let (patience, caution) = args.prudence.resolve(&context.settings, 8)?;
+    let (detection, failover_policy) = args.prudence.resolve(&context.settings, 8)?;
     let lease = args.prudence.lease(&context.settings).unwrap_or(LEASE);
-    let tempo = leasing(patience, lease)?;
-    let office = context.office().await?;
+    let timing = leasing(detection, lease)?;
+    let cluster = context.cluster().await?;
     let mut ready = false;
     let mut stage = |stage: Stage<'_>| {
-        // Standing by is being ready, too.
+        // Schedulability by is being ready, too.
         if !std::mem::replace(&mut ready, true) {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         }
@@ -60,7 +60,7 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
             Stage::Leads(epoch) => format!("leads (epoch {epoch})"),
             Stage::StandsBy(holder) => format!("stands by: {holder} leads"),
             Stage::Deposed => "no longer leads".to_owned(),
-            Stage::Deserted => nobody(&context.settings),
+            Stage::NoMachines => nobody(&context.settings),
             Stage::Abandons(machines, length) => {
                 let s = if machines == 1 { "" } else { "s" };
                 let within = length.as_secs();
@@ -71,43 +71,46 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
             Stage::StoreAway(error) => format!("{error}; units are left as they are"),
         });
     };
-    controller::control(&office, (tempo, &caution), &mut stage, &mut |snapshot, event| ui::log(snapshot, event)).await;
-    office.remote.close(Duration::from_secs(1)).await;
+    controller::control(&cluster, (timing, &failover_policy), &mut stage, &mut |snapshot, event| {
+        ui::log(snapshot, event);
+    })
+    .await;
+    cluster.remote.close(Duration::from_secs(1)).await;
     Ok(())
 }
 
 /// Runs `muster sweep`.
 pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), CommandError> {
     let seconds = Duration::from_secs;
-    let (patience, caution) = args.prudence.resolve(&context.settings, 10)?;
+    let (detection, failover_policy) = args.prudence.resolve(&context.settings, 10)?;
     let terms = args.rhythm.every(&context.settings).map(|every| {
         let lease = args.prudence.lease(&context.settings).unwrap_or(every * 3);
-        Terms::of_sweeps(lease, every)
+        LeasePolicy::of_sweeps(lease, every)
     });
     let lease = terms.transpose()?;
-    let tempo = Tempo { lease, ..tempo(patience) };
-    let waits = Waits { tempo, settle: seconds(args.settle), lock_wait: args.lock.wait(&context.settings, 0) };
-    let office = context.office().await?;
+    let timing = Timing { lease, ..timing(detection) };
+    let timeouts = Timeouts { timing, settle: seconds(args.settle), lock_wait: args.lock.wait(&context.settings, 0) };
+    let cluster = context.cluster().await?;
     let json = args.output.is_some();
     let mut tell = |snapshot: &_, event: &_| {
         if !json {
             ui::result(&ui::line(snapshot, event));
         }
     };
-    let swept = sweep::sweep(&office, waits, caution, &mut tell).await;
-    office.remote.close(Duration::from_millis(500)).await;
+    let swept = sweep::sweep(&cluster, timeouts, failover_policy, &mut tell).await;
+    cluster.remote.close(Duration::from_millis(500)).await;
     match swept? {
-        Swept::Found(found) => conclude(&found, json, 1),
-        Swept::Blind(found) => conclude(&found, json, 3),
-        Swept::Deserted => Err(CommandError::usage(nobody(&context.settings)).hint(
+        SweepResult::Found(found) => conclude(&found, json, 1),
+        SweepResult::NothingReachable(found) => conclude(&found, json, 3),
+        SweepResult::NoMachines => Err(CommandError::usage(nobody(&context.settings)).hint(
             "Let hosts join with `muster join`. If they have, it is in another store or under another token: cron and \
              systemd do not read the muster.toml of the folder where you work, but they do take `--config FILE`.",
         )),
-        Swept::Busy(holder) => Err(CommandError::unreachable(format!("{holder} is at work on this cluster"))
+        SweepResult::Busy(holder) => Err(CommandError::unreachable(format!("{holder} is at work on this cluster"))
             .hint("Nothing was looked at. Wait for it with `--lock-wait`, or see `muster lock --help` if it hangs.")),
-        Swept::Deposed => Err(CommandError::unreachable("somebody else took the lead meanwhile")
+        SweepResult::Deposed => Err(CommandError::unreachable("somebody else took the lead meanwhile")
             .hint("What is left to do is theirs: a controller's, another command's or the next sweep's.")),
-        Swept::Stopped => Err(CommandError {
+        SweepResult::Stopped => Err(CommandError {
             kind: ErrorKind::Interrupted,
             message: "interrupted: the next sweep goes on".to_owned(),
             hints: Vec::new(),
@@ -122,7 +125,7 @@ fn nobody(settings: &Settings) -> String {
     format!("no machine has joined the cluster {} in {store}", settings.token)
 }
 
-fn conclude(found: &[Finding], json: bool, code: u8) -> Result<(), CommandError> {
+fn conclude(found: &[Problem], json: bool, code: u8) -> Result<(), CommandError> {
     if json {
         ui::json(&found);
     } else {

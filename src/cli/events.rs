@@ -31,7 +31,7 @@ pub(super) async fn events(context: &Context, args: &EventsArgs) -> Result<(), C
     let snapshot = layout::read(&*store, &keys).await?;
     let mut follower = Follower::new(store.clone(), vec![keys.events()]);
     if args.follow {
-        // Before what is there is read, so that nothing falls between the two.
+        // Before what is there is read, so that nothing outages between the two.
         next(context, &mut follower).await?;
     }
     let mut events = layout::read_events(&*store, &keys).await?;
@@ -55,7 +55,7 @@ pub(super) async fn events(context: &Context, args: &EventsArgs) -> Result<(), C
     }
 }
 
-/// Waits for what is logged next, until the operator has seen enough.
+/// Timeouts for what is logged next, until the operator has seen enough.
 async fn next(context: &Context, follower: &mut Follower) -> Result<Update, CommandError> {
     let update = tokio::select! {
         update = follower.next() => update,

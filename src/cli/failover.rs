@@ -17,7 +17,7 @@ pub(super) struct FailoverArgs {
 
 /// Runs `muster failover`.
 pub(super) async fn failover(context: &Context, args: &FailoverArgs) -> Result<(), CommandError> {
-    let machines = failover::force(&context.office().await?, &args.machines, &operator()).await?;
+    let machines = failover::force(&context.cluster().await?, &args.machines, &operator()).await?;
     if machines.is_empty() {
         return Err(CommandError::failed("no machine is unreachable, so nothing is held back")
             .hint("`muster list-machines --all` shows what is thought of each."));

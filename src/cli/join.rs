@@ -12,10 +12,10 @@ use super::verb::WaitArgs;
 use super::verb::conclude;
 use crate::control::membership;
 use crate::control::membership::Candidate;
-use crate::control::membership::Duty;
 use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
+use crate::control::membership::SchedulingMode;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -61,8 +61,8 @@ pub(super) struct DrainArgs {
 
 /// Runs `muster cordon` and `muster uncordon`.
 pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool) -> Result<(), CommandError> {
-    let duty = if cordoned { Duty::Cordoned } else { Duty::Open };
-    let machine = membership::set_duty(&context.office().await?, &args.machine, duty).await?;
+    let mode = if cordoned { SchedulingMode::Cordoned } else { SchedulingMode::Open };
+    let machine = membership::set_duty(&context.cluster().await?, &args.machine, mode).await?;
     if args.output.is_some() {
         ui::json(&json!({ "machine": machine.id, "name": machine.name, "cordoned": cordoned }));
         return Ok(());
@@ -74,17 +74,18 @@ pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool
 
 /// Runs `muster drain`.
 pub(super) async fn drain(context: &Context, args: &DrainArgs) -> Result<(), CommandError> {
-    let office = context.office().await?;
+    let cluster = context.cluster().await?;
     let mut told = Told::new(args.wait.json());
-    let waits = args.wait.waits(context);
+    let timeouts = args.wait.timeouts(context);
     let deadline = args.deadline.map(Duration::from_secs);
-    let drained = membership::drain(&office, &args.machine, deadline, waits, &mut |notice| told.notice(&notice)).await;
-    office.remote.close(Duration::from_millis(200)).await;
+    let drained =
+        membership::drain(&cluster, &args.machine, deadline, timeouts, &mut |notice| told.notice(&notice)).await;
+    cluster.remote.close(Duration::from_millis(200)).await;
     told.finish();
     let (machine, found) = drained?;
     conclude(&found)?;
     if !args.wait.json() {
-        let word = if waits.block { "drained" } else { "cordoned: what is there goes elsewhere" };
+        let word = if timeouts.block { "drained" } else { "cordoned: what is there goes elsewhere" };
         ui::result(&format!("{} {word}\n", machine.name));
     }
     Ok(())
@@ -100,9 +101,9 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), Comma
         Ok(Candidate { target, metadata, fence_command: host.fence_command()? })
     });
     let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;
-    let office = context.office().await?;
-    let joined = membership::join(&office, &candidates).await;
-    office.remote.close(Duration::from_millis(200)).await;
+    let cluster = context.cluster().await?;
+    let joined = membership::join(&cluster, &candidates).await;
+    cluster.remote.close(Duration::from_millis(200)).await;
     let (mut machines, mut errors) = (Vec::new(), Vec::new());
     for joined in joined? {
         let (machine, outcome) = match joined {
@@ -129,11 +130,12 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), Comma
 
 /// Runs `muster leave`.
 pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> Result<(), CommandError> {
-    let office = context.office().await?;
+    let cluster = context.cluster().await?;
     let mut told = Told::new(args.wait.json());
-    let waits = args.wait.waits(context);
-    let left = membership::leave(&office, &args.machine, args.force, waits, &mut |notice| told.notice(&notice)).await;
-    office.remote.close(Duration::from_millis(200)).await;
+    let timeouts = args.wait.timeouts(context);
+    let left =
+        membership::leave(&cluster, &args.machine, args.force, timeouts, &mut |notice| told.notice(&notice)).await;
+    cluster.remote.close(Duration::from_millis(200)).await;
     told.finish();
     let (machine, found) = left?;
     if found.is_empty() || args.force {

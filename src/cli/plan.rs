@@ -12,16 +12,16 @@ use crate::control;
 use crate::control::LEASE;
 use crate::control::membership;
 use crate::control::membership::MembershipError;
-use crate::control::problems::Finding;
-use crate::control::problems::findings;
+use crate::control::problems::Problem;
+use crate::control::problems::problems;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
-use crate::core::model::Verdict;
-use crate::core::reconcile::Pass;
+use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::simulation;
-use crate::core::simulation::Imagined;
-use crate::core::simulation::Script;
+use crate::core::simulation::SimulatedHosts;
+use crate::core::simulation::Simulation;
 use crate::runner;
 use crate::runner::Clock;
 use crate::ui;
@@ -53,29 +53,30 @@ pub(super) struct SimulateArgs {
     output: Option<String>,
 }
 
-/// Returns the pass that a controller with these settings would begin.
-fn imagine(context: &Context, prudence: &Prudence, snapshot: &Snapshot) -> Result<Pass, CommandError> {
-    let (patience, caution) = prudence.resolve(&context.settings, 8)?;
+/// Returns the reconciler that a controller with these settings would begin.
+fn imagine(context: &Context, prudence: &Prudence, snapshot: &Snapshot) -> Result<Reconciler, CommandError> {
+    let (detection, failover_policy) = prudence.resolve(&context.settings, 8)?;
     let lease = prudence.lease(&context.settings).unwrap_or(LEASE);
-    Ok(Pass::new(NOBODY, Scope::All, control::leasing(patience, lease)?, snapshot.clone()).with_caution(caution))
+    Ok(Reconciler::new(NOBODY, Scope::All, control::leasing(detection, lease)?, snapshot.clone())
+        .with_failover_policy(failover_policy))
 }
 
 /// Runs `muster plan`.
 pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
     let (snapshot, remote) = (context.snapshot().await?, context.remote()?);
-    let mut pass = imagine(context, &args.prudence, &snapshot)?;
-    let script = runner::rehearse(&mut pass, &remote, Clock::start(), &context.stop).await;
+    let mut reconciler = imagine(context, &args.prudence, &snapshot)?;
+    let script = runner::dry_run(&mut reconciler, &remote, Clock::start(), &context.stop).await;
     remote.close(Duration::from_millis(500)).await;
     let Some(script) = script else {
         let kind = ErrorKind::Interrupted;
         return Err(CommandError { kind, message: "interrupted: nothing was changed".to_owned(), hints: Vec::new() });
     };
-    let found = findings(&pass, &Scope::All);
+    let found = problems(&reconciler, &Scope::All);
     let now = Clock::start().now();
-    let again = pass.changes_at().filter(|at| now < *at);
+    let again = reconciler.changes_at().filter(|at| now < *at);
     if args.output.is_some() {
         let mut value = ui::plan::json(&snapshot, &script);
-        value.insert("findings".to_owned(), json!(found));
+        value.insert("problems".to_owned(), json!(found));
         value.insert("look_again".to_owned(), json!(again));
         ui::json(&value);
     } else if script.is_empty() {
@@ -90,7 +91,7 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), Comma
     if args.detailed_exitcode && !script.is_empty() { Err(CommandError::code(2)) } else { Ok(()) }
 }
 
-fn told(found: &[Finding]) -> String {
+fn told(found: &[Problem]) -> String {
     found.iter().map(|finding| format!("{}\n", ui::clean(&finding.to_string()))).collect()
 }
 
@@ -102,30 +103,30 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(
         machine.ok_or_else(|| MembershipError::UnknownMachine(name.clone()))
     };
     let down = args.down.iter().map(find).collect::<Result<Vec<MachineId>, _>>()?;
-    let mut pass = imagine(context, &args.prudence, &snapshot)?;
-    let mut hosts = Imagined::of(&snapshot, down.iter().copied());
-    let script = simulation::rehearse(&mut pass, &mut hosts, Clock::start().now());
+    let mut reconciler = imagine(context, &args.prudence, &snapshot)?;
+    let mut hosts = SimulatedHosts::of(&snapshot, down.iter().copied());
+    let script = simulation::simulate(&mut reconciler, &mut hosts, Clock::start().now());
     if args.output.is_some() {
         let mut value = ui::plan::json(&snapshot, &script);
-        let homeless = pass.refused().iter().map(|(unit, why)| json!({"unit": unit, "why": why.to_string()}));
+        let homeless = reconciler.refused().iter().map(|(unit, why)| json!({"unit": unit, "why": why.to_string()}));
         value.insert("homeless".to_owned(), homeless.collect());
-        value.insert("verdicts".to_owned(), json!(script.verdicts));
+        value.insert("health_changes".to_owned(), json!(script.health_changes));
         ui::json(&value);
         return Ok(());
     }
-    let verdicts = down.iter().filter_map(|id| verdict(&pass, &script, *id));
-    let homeless = pass.refused().iter().map(|(unit, why)| format!("Unit {unit}: {}\n", why.tell()));
-    let moves = ui::plan::text(&snapshot, &Script { moves: script.moves.clone(), ..Script::default() });
+    let health_changes = down.iter().filter_map(|id| health(&reconciler, &script, *id));
+    let homeless = reconciler.refused().iter().map(|(unit, why)| format!("Unit {unit}: {}\n", why.tell()));
+    let moves = ui::plan::text(&snapshot, &Simulation { moves: script.moves.clone(), ..Simulation::default() });
     let moves = if moves.is_empty() { "Nothing would move.\n".to_owned() } else { moves };
-    let text = format!("{}\n{moves}{}", verdicts.collect::<String>(), homeless.collect::<String>());
+    let text = format!("{}\n{moves}{}", health_changes.collect::<String>(), homeless.collect::<String>());
     ui::result(&ui::clean(&text));
     Ok(())
 }
 
 /// Says what would be thought of a machine, and why.
-fn verdict(pass: &Pass, script: &Script, id: MachineId) -> Option<String> {
-    let verdict = pass.seat(id)?.verdict.filter(|verdict| *verdict != Verdict::Alive)?;
-    let name = &pass.snapshot().machines.get(&id)?.name;
-    let why = script.verdicts.get(&id).or_else(|| pass.snapshot().health.get(&id));
-    Some(format!("{name} would be {verdict}: {}\n", why.map_or("as before", |health| health.why.as_str())))
+fn health(reconciler: &Reconciler, script: &Simulation, id: MachineId) -> Option<String> {
+    let health = reconciler.view(id)?.health.filter(|health| *health != Health::Alive)?;
+    let name = &reconciler.snapshot().machines.get(&id)?.name;
+    let why = script.health_changes.get(&id).or_else(|| reconciler.snapshot().health.get(&id));
+    Some(format!("{name} would be {health}: {}\n", why.map_or("as before", |health| health.why.as_str())))
 }

@@ -21,10 +21,10 @@ use crate::inventory::fault::Fault;
 use crate::inventory::limit;
 use crate::inventory::load::read_vars_file;
 use crate::playbook::cluster::Cluster;
+use crate::playbook::cluster_client::ClusterClient;
 use crate::playbook::drive::Crew;
 use crate::playbook::lines;
 use crate::playbook::lines::Event;
-use crate::playbook::office::Clerk;
 use crate::playbook::parse;
 use crate::playbook::play::Playbook;
 use crate::playbook::record::Record;
@@ -98,8 +98,8 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     let targets = played.values().map(|host| Ok((host.name.clone(), host.target()?)));
     let targets = targets.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
     let remote = context.remote()?;
-    let clerk = if playbook.needs_cluster() {
-        Some(Clerk { office: context.office().await?, lock: play.lock.wait(&context.settings, LOCK_WAIT) })
+    let cluster_client = if playbook.needs_cluster() {
+        Some(ClusterClient { cluster: context.cluster().await?, lock: play.lock.wait(&context.settings, LOCK_WAIT) })
     } else {
         None
     };
@@ -107,7 +107,7 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
         inventory: &inventory,
         targets,
         remote: &*remote,
-        cluster: clerk.as_ref().map(|clerk| clerk as &dyn Cluster),
+        cluster: cluster_client.as_ref().map(|cluster_client| cluster_client as &dyn Cluster),
         extra,
         check: play.check,
         forks: usize::from(play.forks),

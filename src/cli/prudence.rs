@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::error::CommandError;
 use super::settings::Settings;
 use crate::core::health::BRAKE;
-use crate::core::health::Patience;
-use crate::core::health::failover::Caution;
+use crate::core::health::DetectionConfig;
+use crate::core::health::failover::FailoverPolicy;
 
 /// Flags about failover. Each is also read from `MUSTER_<FLAG>` and from `muster.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]
@@ -96,23 +96,27 @@ impl Prudence {
 
     /// Puts flags and environment (already in `self`), the settings file and the defaults together. A machine is down
     /// after so many seconds unless somebody says otherwise.
-    pub(super) fn resolve(&self, settings: &Settings, down_after: u64) -> Result<(Patience, Caution), CommandError> {
+    pub(super) fn resolve(
+        &self,
+        settings: &Settings,
+        down_after: u64,
+    ) -> Result<(DetectionConfig, FailoverPolicy), CommandError> {
         let file = &settings.prudence;
         let number = |flag: Option<u64>, file: Option<u64>, or: u64| flag.or(file).unwrap_or(or);
         let brake = number(self.brake, file.brake, BRAKE.into());
-        let patience = Patience {
+        let detection = DetectionConfig {
             down_after: Duration::from_secs(number(self.down_after, file.down_after, down_after)),
             brake: u8::try_from(brake).map_err(|_| CommandError::usage("--brake: at most 100"))?,
         };
-        let usual = Caution::default();
+        let usual = FailoverPolicy::default();
         let limit = self.failover_limit.or(file.failover_limit).and_then(|limit| usize::try_from(limit).ok());
         let hold_down = self.hold_down.or(file.hold_down).map(Duration::from_secs);
         let zone_key = self.zone_key.clone().or_else(|| file.zone_key.clone()).or(usual.zone_key);
-        let caution = Caution {
+        let failover_policy = FailoverPolicy {
             hold_down: hold_down.unwrap_or(usual.hold_down),
             limit: limit.unwrap_or(usual.limit),
             zone_key: zone_key.filter(|key| !key.is_empty()),
         };
-        Ok((patience, caution))
+        Ok((detection, failover_policy))
     }
 }

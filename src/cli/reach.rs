@@ -6,7 +6,7 @@ use super::verb;
 use crate::control::membership;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
-use crate::core::schedule::Asks;
+use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 use crate::remote::Command;
 use crate::remote::Exit;
@@ -61,7 +61,7 @@ pub(super) struct SshArgs {
 /// Runs `muster status`.
 pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
     let snapshot = context.snapshot().await?;
-    let asks = Asks::of(&snapshot);
+    let asks = RequirementsIndex::of(&snapshot);
     for (number, text) in args.units.iter().enumerate() {
         let unit = verb::parse(text)?;
         let machines = if asks.is_global(&unit) {
@@ -108,7 +108,7 @@ async fn status_on(
 pub(super) async fn journal(context: &Context, args: &JournalArgs) -> Result<(), CommandError> {
     let snapshot = context.snapshot().await?;
     let unit = verb::parse(&args.unit)?;
-    if Asks::of(&snapshot).is_global(&unit) {
+    if RequirementsIndex::of(&snapshot).is_global(&unit) {
         let error = CommandError::failed(format!("Unable to retrieve journal of global unit {unit}."));
         return Err(error.hint(format!("`muster ssh MACHINE journalctl -u {unit}` shows it on one machine.")));
     }
@@ -187,7 +187,7 @@ async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: St
 
 /// Finds the way to a machine, and says so if it is a way round.
 async fn way(remote: &SharedRemote, snapshot: &Snapshot, machine: &Machine) -> Target {
-    let (target, neighbour) = runner::way(remote, snapshot, machine).await;
+    let (target, neighbour) = runner::route(remote, snapshot, machine).await;
     if let Some(neighbour) = neighbour {
         ui::remark(&format!("{} has a path fault: going through {}", machine.name, neighbour.name));
     }

@@ -10,13 +10,13 @@ use super::Context;
 use super::error::CommandError;
 use super::error::ErrorKind;
 use super::settings::LockArgs;
-use crate::control::problems::Finding;
+use crate::control::problems::Problem;
 use crate::control::verb;
-use crate::control::verb::Notice;
+use crate::control::verb::Progress;
+use crate::control::verb::Timeouts;
 use crate::control::verb::VerbError;
-use crate::control::verb::Waits;
 use crate::core::command::LocalFile;
-use crate::core::command::Order;
+use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -25,7 +25,7 @@ use crate::ui;
 /// How long one of fleet's block attempts lasts.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
-/// How many seconds a command waits for the lead unless somebody says otherwise.
+/// How many seconds a command timeouts for the lead unless somebody says otherwise.
 pub(super) const LOCK_WAIT: u64 = 30;
 
 /// The longest unit file that is read, in bytes: systemd's own limit for a line.
@@ -66,9 +66,9 @@ pub(super) struct WaitArgs {
 
 impl WaitArgs {
     /// Returns how long to wait for what.
-    pub(super) fn waits(&self, context: &Context) -> Waits {
+    pub(super) fn timeouts(&self, context: &Context) -> Timeouts {
         let attempts = self.block_attempts;
-        Waits {
+        Timeouts {
             lock: self.lock.wait(&context.settings, LOCK_WAIT),
             follow: (attempts > 0).then(|| ATTEMPT.saturating_mul(attempts)),
             settle: ATTEMPT,
@@ -86,7 +86,7 @@ pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -
     let orders = create.args.units.iter().map(|text| {
         let unit = parse(text)?;
         let file = read_local(text, &unit)?;
-        Ok(Order { verb, unit, file, replace: create.replace })
+        Ok(UnitCommand { verb, unit, file, replace: create.replace })
     });
     let orders = orders.collect::<Result<Vec<_>, CommandError>>()?;
     run(context, verb, orders, &create.args.wait).await
@@ -95,7 +95,7 @@ pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -
 /// Runs a verb for units that are known.
 pub(super) async fn change(context: &Context, verb: Verb, args: &Args) -> Result<(), CommandError> {
     let units = args.units.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let orders = units.into_iter().map(|unit| Order { verb, unit, file: None, replace: false }).collect();
+    let orders = units.into_iter().map(|unit| UnitCommand { verb, unit, file: None, replace: false }).collect();
     run(context, verb, orders, &args.wait).await
 }
 
@@ -104,13 +104,14 @@ pub(super) fn parse(text: &str) -> Result<UnitName, CommandError> {
     UnitName::from_argument(text).map_err(|error| CommandError::usage(format!("{text}: {error}")))
 }
 
-async fn run(context: &Context, verb: Verb, mut orders: Vec<Order>, wait: &WaitArgs) -> Result<(), CommandError> {
+async fn run(context: &Context, verb: Verb, mut orders: Vec<UnitCommand>, wait: &WaitArgs) -> Result<(), CommandError> {
     orders.sort_by(|a, b| a.unit.cmp(&b.unit));
     orders.dedup_by(|a, b| a.unit == b.unit);
-    let office = context.office().await?;
+    let cluster = context.cluster().await?;
     let mut told = Told::new(wait.json());
-    let result = verb::carry_out(&office, verb, &orders, wait.waits(context), &mut |notice| told.notice(&notice)).await;
-    office.remote.close(Duration::from_millis(200)).await;
+    let result =
+        verb::execute(&cluster, verb, &orders, wait.timeouts(context), &mut |notice| told.notice(&notice)).await;
+    cluster.remote.close(Duration::from_millis(200)).await;
     told.finish();
     conclude(&result?)
 }
@@ -126,11 +127,11 @@ impl Told {
         Self { json: json.then(Vec::new), progress: ui::Progress::start() }
     }
 
-    pub(super) fn notice(&mut self, notice: &Notice<'_>) {
+    pub(super) fn notice(&mut self, notice: &Progress<'_>) {
         let (unit, state, machine) = match notice {
-            Notice::Warning(text) => return ui::remark(text),
-            Notice::Event(snapshot, event) => return self.progress.tell(&ui::line(snapshot, event)),
-            Notice::Triggered(unit, verb, global) => {
+            Progress::Warning(text) => return ui::remark(text),
+            Progress::Event(snapshot, event) => return self.progress.tell(&ui::line(snapshot, event)),
+            Progress::Triggered(unit, verb, global) => {
                 if let Some(list) = &mut self.json {
                     list.push(serde_json::json!({ "unit": unit, "triggered": verb.to_string(), "global": global }));
                     return;
@@ -138,8 +139,8 @@ impl Told {
                 let kind = if *global { "global unit" } else { "unit" };
                 return ui::result(&format!("Triggered {kind} {unit} {verb}\n"));
             }
-            Notice::Reached(unit, state, machine) => (unit, Some(*state), *machine),
-            Notice::Destroyed(unit) => (unit, None, None),
+            Progress::Reached(unit, state, machine) => (unit, Some(*state), *machine),
+            Progress::Destroyed(unit) => (unit, None, None),
         };
         if let Some(list) = &mut self.json {
             let machine = machine.map(|machine| machine.id);
@@ -161,11 +162,11 @@ impl Told {
 }
 
 /// Turns what is wrong into an error, if anything is.
-pub(super) fn conclude(found: &[Finding]) -> Result<(), CommandError> {
+pub(super) fn conclude(found: &[Problem]) -> Result<(), CommandError> {
     if found.is_empty() {
         return Ok(());
     }
-    let text: Vec<String> = found.iter().map(Finding::to_string).collect();
+    let text: Vec<String> = found.iter().map(Problem::to_string).collect();
     let kind = if found.iter().all(|finding| finding.unreachable) { ErrorKind::Unreachable } else { ErrorKind::Failed };
     let error = CommandError { kind, message: text.join("\nError: "), hints: Vec::new() };
     let unit = found.iter().find(|finding| !finding.unreachable).and_then(|finding| finding.unit.as_ref());
@@ -211,7 +212,7 @@ fn read(path: &PathBuf, template: bool) -> Result<Option<LocalFile>, CommandErro
 impl From<VerbError> for CommandError {
     fn from(error: VerbError) -> Self {
         match error {
-            VerbError::Order(error) => Self::failed(error.to_string()),
+            VerbError::UnitCommand(error) => Self::failed(error.to_string()),
             VerbError::Store(error) => error.into(),
             VerbError::Busy(_) => Self::failed(error.to_string()).hint(
                 "What is wanted was written down. Wait longer with `--lock-wait`, or leave it to the next sweep.",

@@ -5,16 +5,16 @@ mod tests;
 
 use std::time::Duration;
 
-use super::Office;
-use crate::core::health::failover::Caution;
+use super::ClusterContext;
+use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Snapshot;
-use crate::core::reconcile::Pass;
-use crate::core::reconcile::Tempo;
+use crate::core::reconcile::Reconciler;
+use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::runner;
-use crate::runner::Ended;
-use crate::runner::Ending;
-use crate::runner::Means;
+use crate::runner::RunContext;
+use crate::runner::RunOutcome;
+use crate::runner::StopCondition;
 use crate::runner::Tell;
 use crate::store::StoreError;
 use crate::store::follow::Follower;
@@ -24,7 +24,7 @@ use crate::store::layout::EVENTS_KEPT;
 use crate::store::leader_election;
 use crate::store::leader_election::Holder;
 use crate::store::leader_election::Kind;
-use crate::store::leader_election::Lead;
+use crate::store::leader_election::Leadership;
 
 /// How long to wait before trying the store again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub enum Stage<'a> {
     /// Somebody else took the lead.
     Deposed,
     /// It leads, and no machine has joined yet.
-    Deserted,
+    NoMachines,
     /// It was told to end while so many machines may run strict units, for so long.
     Abandons(usize, Duration),
     /// The store is away: units are left as they are.
@@ -48,17 +48,17 @@ pub enum Stage<'a> {
 
 /// Leads or stands by until the operator stops it.
 pub async fn control(
-    office: &Office,
-    ways: (Tempo, &Caution),
+    context: &ClusterContext,
+    ways: (Timing, &FailoverPolicy),
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
     tell: &mut Tell<'_>,
 ) {
     let mut stood_by_for: Option<Holder> = None;
-    let mut kept: Option<Pass> = None;
+    let mut kept: Option<Reconciler> = None;
     loop {
-        let campaign = campaign(office, stage);
+        let campaign = campaign(context, stage);
         let taken = match &mut kept {
-            Some(pass) => runner::keep(pass, office, campaign).await,
+            Some(reconciler) => runner::lease_only(reconciler, context, campaign).await,
             None => campaign.await,
         };
         match taken {
@@ -66,7 +66,7 @@ pub async fn control(
             Some(Ok(lead)) => {
                 stood_by_for = None;
                 stage(Stage::Leads(lead.epoch()));
-                kept = lead_on(office, ways, (lead, kept), stage, tell).await;
+                kept = lead_on(context, ways, (lead, kept), stage, tell).await;
             }
             Some(Err(holder)) => {
                 kept = None;
@@ -80,32 +80,35 @@ pub async fn control(
 }
 
 /// Takes the lead if it is free, however long the store has to be asked; `None` once the operator wants an end.
-async fn campaign(office: &Office, stage: &mut (dyn FnMut(Stage<'_>) + Send)) -> Option<Result<Lead, Holder>> {
-    while !office.stop.is_cancelled() {
-        match leader_election::take_within(&office.store, &office.keys, Kind::Controller, RETRY).await {
+async fn campaign(
+    context: &ClusterContext,
+    stage: &mut (dyn FnMut(Stage<'_>) + Send),
+) -> Option<Result<Leadership, Holder>> {
+    while !context.stop.is_cancelled() {
+        match leader_election::take_within(&context.store, &context.keys, Kind::Controller, RETRY).await {
             Ok(taken) => return Some(taken),
             Err(error) => stage(Stage::StoreAway(&error)),
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
-            () = office.stop.cancelled() => {}
+            () = context.stop.cancelled() => {}
         }
     }
     None
 }
 
-/// Leads until the lead is lost or the operator stops it. Returns the pass if there are leases that it should go on
+/// Leads until the lead is lost or the operator stops it. Returns the reconciler if there are leases that it should go on
 /// renewing until somebody leads again: the one that was kept until now if this one has not begun.
 async fn lead_on(
-    office: &Office,
-    (tempo, caution): (Tempo, &Caution),
-    (lead, kept): (Lead, Option<Pass>),
+    context: &ClusterContext,
+    (timing, failover_policy): (Timing, &FailoverPolicy),
+    (lead, kept): (Leadership, Option<Reconciler>),
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
     tell: &mut Tell<'_>,
-) -> Option<Pass> {
+) -> Option<Reconciler> {
     let epoch = lead.epoch();
-    let means = Means::new(office, lead);
-    let (snapshot, follower) = match enter(office, &means.lead).await {
+    let run_context = RunContext::new(context, lead);
+    let (snapshot, follower) = match enter(context, &run_context.lead).await {
         Ok(entered) => entered,
         Err(error) => {
             stage(Stage::StoreAway(&error));
@@ -113,32 +116,33 @@ async fn lead_on(
         }
     };
     if snapshot.machines.is_empty() {
-        stage(Stage::Deserted);
+        stage(Stage::NoMachines);
     }
-    let mut pass = Pass::new(epoch, Scope::All, tempo, snapshot).with_caution(caution.clone());
-    match runner::run(&mut pass, &means, Some(follower), Ending::Stopped, tell).await {
-        Ok(Ended::Deposed) => stage(Stage::Deposed),
-        Ok(Ended::Finished | Ended::Stopped) => {
-            let held = pass.snapshot().leases.values().filter(|grant| grant.gone_by.is_none());
+    let mut reconciler =
+        Reconciler::new(epoch, Scope::All, timing, snapshot).with_failover_policy(failover_policy.clone());
+    match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, tell).await {
+        Ok(RunOutcome::Deposed) => stage(Stage::Deposed),
+        Ok(RunOutcome::Finished | RunOutcome::Stopped) => {
+            let held = reconciler.snapshot().leases.values().filter(|grant| grant.stopped_for_sure_at.is_none());
             if let Some(longest) = held.clone().map(|grant| grant.length).max() {
                 stage(Stage::Abandons(held.count(), longest));
             }
-            means.lead.release().await;
+            run_context.lead.release().await;
             return None;
         }
         // The lead gives itself back when it can.
         Err(error) => stage(Stage::StoreAway(&error)),
     }
-    pass.holds_leases().then_some(pass)
+    reconciler.holds_leases().then_some(reconciler)
 }
 
 /// Reads what there is to lead.
-async fn enter(office: &Office, lead: &Lead) -> Result<(Snapshot, Follower), StoreError> {
-    layout::prune_events(lead, &office.keys, EVENTS_KEPT).await?;
-    let mut follower = Follower::new(office.store.clone(), office.keys.prefixes());
+async fn enter(context: &ClusterContext, lead: &Leadership) -> Result<(Snapshot, Follower), StoreError> {
+    layout::prune_events(lead, &context.keys, EVENTS_KEPT).await?;
+    let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
     loop {
         match follower.next().await {
-            Update::Reset(listing) => return Ok((layout::snapshot(&office.keys, &listing), follower)),
+            Update::Reset(listing) => return Ok((layout::snapshot(&context.keys, &listing), follower)),
             Update::Changes(_) => {}
             Update::Away(error) => return Err(error),
         }

@@ -1,14 +1,14 @@
 //! The operator's word on a failover that is held back. It is written down; whoever leads, or the next sweep, acts on it.
 
-use super::Office;
+use super::ClusterContext;
 use super::membership;
 use super::membership::MembershipError;
-use crate::core::health::failover::FORCED_FOR;
+use crate::core::health::failover::OVERRIDE_FOR;
 use crate::core::model::Event;
-use crate::core::model::Forced;
+use crate::core::model::FailoverOverride;
+use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
-use crate::core::model::Verdict;
 use crate::core::model::Write;
 use crate::store::COMMIT_LIMIT;
 use crate::store::Change;
@@ -17,24 +17,24 @@ use crate::store::layout::Slot;
 
 /// Says that the units of machines that are held back are to be moved: of these, or of all if none is named. Returns
 /// the machines.
-pub async fn force(office: &Office, names: &[String], by: &str) -> Result<Vec<Machine>, MembershipError> {
-    let snapshot = layout::read(&*office.store, &office.keys).await?;
+pub async fn force(context: &ClusterContext, names: &[String], by: &str) -> Result<Vec<Machine>, MembershipError> {
+    let snapshot = layout::read(&*context.store, &context.keys).await?;
     let machines = choose(&snapshot, names)?;
-    let now = office.clock.now();
-    let forced = Forced { until: now + FORCED_FOR, by: by.to_owned() };
+    let now = context.clock.now();
+    let forced = FailoverOverride { until: now + OVERRIDE_FOR, by: by.to_owned() };
     let what = format!("its units are to be moved if it is down, whoever else is: the word of {by}");
     let logs = machines.iter().map(|machine| {
         let what = what.clone();
         Write::Log(Event { at: now, machine: Some(machine.id), unit: None, what, trouble: false })
     });
     let logs: Vec<Write> = logs.collect();
-    let old = snapshot.forced.iter().filter(|(_, forced)| forced.until <= now);
-    let old = old.map(|(machine, _)| office.keys.delete(&Slot::Forced(*machine)));
-    let words = machines.iter().map(|machine| office.keys.put(&Slot::Forced(machine.id), &forced));
+    let old = snapshot.failover_overrides.iter().filter(|(_, forced)| forced.until <= now);
+    let old = old.map(|(machine, _)| context.keys.delete(&Slot::FailoverOverride(*machine)));
+    let words = machines.iter().map(|machine| context.keys.put(&Slot::FailoverOverride(machine.id), &forced));
     // A word given anew comes after the old one has gone.
-    let changes: Vec<Change> = old.chain(words).chain(office.keys.changes(&logs)).collect();
+    let changes: Vec<Change> = old.chain(words).chain(context.keys.changes(&logs)).collect();
     for portion in unique(changes).chunks(COMMIT_LIMIT) {
-        office.store.commit(Vec::new(), portion.to_vec()).await?;
+        context.store.commit(Vec::new(), portion.to_vec()).await?;
     }
     Ok(machines)
 }
@@ -42,7 +42,7 @@ pub async fn force(office: &Office, names: &[String], by: &str) -> Result<Vec<Ma
 fn choose(snapshot: &Snapshot, names: &[String]) -> Result<Vec<Machine>, MembershipError> {
     if names.is_empty() {
         let held = |machine: &&Machine| {
-            snapshot.health.get(&machine.id).is_some_and(|health| health.verdict == Verdict::Unreachable)
+            snapshot.health.get(&machine.id).is_some_and(|health| health.health == Health::Unreachable)
         };
         return Ok(snapshot.machines.values().filter(held).cloned().collect());
     }

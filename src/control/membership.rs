@@ -9,13 +9,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::ATTEMPTS;
-use super::Office;
-use super::operation::Aim;
-use super::operation::Errand;
-use super::problems::Finding;
-use super::verb::Notify;
+use super::ClusterContext;
+use super::operation::Goal;
+use super::operation::UnitOperation;
+use super::problems::Problem;
+use super::verb::OnProgress;
+use super::verb::Timeouts;
 use super::verb::VerbError;
-use super::verb::Waits;
 use crate::core::model::About;
 use crate::core::model::Address;
 use crate::core::model::Failure;
@@ -125,21 +125,21 @@ pub enum MembershipError {
 }
 
 /// Makes machines of hosts. Every host is told of as soon as all have been asked, in the order given.
-pub async fn join(office: &Office, candidates: &[Candidate]) -> Result<Vec<Joined>, MembershipError> {
-    let token = office.keys.token();
-    if layout::read(&*office.store, &office.keys).await?.size == 0 && token != "default" {
+pub async fn join(context: &ClusterContext, candidates: &[Candidate]) -> Result<Vec<Joined>, MembershipError> {
+    let token = context.keys.token();
+    if layout::read(&*context.store, &context.keys).await?.size == 0 && token != "default" {
         return Err(MembershipError::UnknownToken(token.to_owned()));
     }
-    let asked: Vec<_> = candidates.iter().map(|candidate| facts::facts(&*office.remote, &candidate.target)).collect();
+    let asked: Vec<_> = candidates.iter().map(|candidate| facts::facts(&*context.remote, &candidate.target)).collect();
     let answers: Vec<Result<Facts, Failure>> = tokio::select! {
         answers = stream::iter(asked).buffered(AT_ONCE).collect() => answers,
-        () = office.stop.cancelled() => return Err(MembershipError::Stopped),
+        () = context.stop.cancelled() => return Err(MembershipError::Stopped),
     };
     // From here on it takes a moment: who has answered joins, whatever comes.
     let mut joined: Vec<Option<Joined>> = candidates.iter().map(|_| None).collect();
     for _ in 0..ATTEMPTS {
-        let roll = Roll::read(office).await?;
-        register(office, &roll, decide(&roll, candidates, &answers, &mut joined)).await?;
+        let roll = MembershipView::read(context).await?;
+        register(context, &roll, decide(&roll, candidates, &answers, &mut joined)).await?;
         if joined.iter().all(Option::is_some) {
             break;
         }
@@ -153,15 +153,15 @@ pub async fn join(office: &Office, candidates: &[Candidate]) -> Result<Vec<Joine
 }
 
 /// The machines there are, and when the record of each was last written.
-struct Roll {
+struct MembershipView {
     snapshot: Snapshot,
     revisions: BTreeMap<MachineId, Revision>,
 }
 
-impl Roll {
-    async fn read(office: &Office) -> Result<Self, StoreError> {
+impl MembershipView {
+    async fn read(context: &ClusterContext) -> Result<Self, StoreError> {
         let machine = |slot| if let Slot::Machine(id) = slot { Some(id) } else { None };
-        let (snapshot, revisions) = layout::read_revised(&*office.store, &office.keys, machine).await?;
+        let (snapshot, revisions) = layout::read_revised(&*context.store, &context.keys, machine).await?;
         Ok(Self { snapshot, revisions })
     }
 
@@ -182,7 +182,7 @@ fn is_there(machine: &Machine, target: &Target) -> bool {
 
 /// Decides which of the hosts that have not joined yet may be machines.
 fn decide<'a>(
-    roll: &Roll,
+    roll: &MembershipView,
     candidates: &[Candidate],
     answers: &[Result<Facts, Failure>],
     joined: &'a mut [Option<Joined>],
@@ -209,7 +209,7 @@ fn decide<'a>(
 }
 
 /// Decides whether a host may be a machine.
-fn admit(roll: &Roll, candidate: &Candidate, others: &[Candidate], facts: Facts) -> Joined {
+fn admit(roll: &MembershipView, candidate: &Candidate, others: &[Candidate], facts: Facts) -> Joined {
     let Facts { machine: id, os, systemd } = facts;
     let name = candidate.target.name.clone();
     if let Some(original) = roll.original(id, &candidate.target, others) {
@@ -235,8 +235,8 @@ fn admit(roll: &Roll, candidate: &Candidate, others: &[Candidate], facts: Facts)
 /// Writes the new and the changed machines down, if nobody has written their records since they were read: a machine may
 /// have been cordoned meanwhile. Those that somebody has stay open.
 async fn register(
-    office: &Office,
-    roll: &Roll,
+    context: &ClusterContext,
+    roll: &MembershipView,
     mut decided: Vec<(&mut Option<Joined>, Joined)>,
 ) -> Result<(), StoreError> {
     // Each is up to two checks and two changes.
@@ -247,15 +247,15 @@ async fn register(
         for (_, decided) in &portion {
             let (Joined::New(machine) | Joined::Changed(machine)) = decided else { continue };
             let (record, member) = (Slot::Machine(machine.id), Slot::Member(machine.id));
-            let (key, registered) = (office.keys.key(&record), office.keys.key(&member));
+            let (key, registered) = (context.keys.key(&record), context.keys.key(&member));
             match roll.revisions.get(&machine.id) {
                 Some(revision) => checks.push(Check::Modified(key, *revision)),
                 None => checks.extend([key, registered.clone()].map(Check::Absent)),
             }
-            changes.push(office.keys.put(&record, machine));
+            changes.push(context.keys.put(&record, machine));
             changes.push(Change::put(registered, format!("{}={}", machine.name, machine.address)));
         }
-        if changes.is_empty() || office.store.commit(checks, changes).await?.is_some() {
+        if changes.is_empty() || context.store.commit(checks, changes).await?.is_some() {
             for (joined, decided) in portion {
                 *joined = Some(decided);
             }
@@ -277,7 +277,7 @@ pub fn find<'a>(snapshot: &'a Snapshot, text: &str) -> Option<&'a Machine> {
 
 /// What a machine is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
+pub enum SchedulingMode {
     /// It takes units.
     Open,
     /// It keeps those it has and takes no new ones.
@@ -287,23 +287,23 @@ pub enum Duty {
 }
 
 /// Says what a machine is there for.
-pub async fn set_duty(office: &Office, name: &str, duty: Duty) -> Result<Machine, MembershipError> {
-    let (cordoned, draining, drain_by) = match duty {
-        Duty::Open => (false, false, None),
-        Duty::Cordoned => (true, false, None),
-        Duty::Drained(by) => (true, true, by),
+pub async fn set_duty(context: &ClusterContext, name: &str, mode: SchedulingMode) -> Result<Machine, MembershipError> {
+    let (cordoned, draining, drain_by) = match mode {
+        SchedulingMode::Open => (false, false, None),
+        SchedulingMode::Cordoned => (true, false, None),
+        SchedulingMode::Drained(by) => (true, true, by),
     };
     loop {
-        let snapshot = layout::read(&*office.store, &office.keys).await?;
+        let snapshot = layout::read(&*context.store, &context.keys).await?;
         let machine = find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.to_owned()))?;
         let wanted = Machine { cordoned, draining, drain_by, ..machine.clone() };
         let slot = Slot::Machine(machine.id);
-        let key = office.keys.key(&slot);
-        let Some(entry) = office.store.get(&key).await? else { continue };
+        let key = context.keys.key(&slot);
+        let Some(entry) = context.store.get(&key).await? else { continue };
         // Only if nobody has written the record since: a join may be changing how the machine is reached.
         let same = layout::decode::<Machine>(&entry.value).is_ok_and(|stored| stored == *machine);
-        let change = vec![office.keys.put(&slot, &wanted)];
-        if same && office.store.commit(vec![Check::Modified(key, entry.modified)], change).await?.is_some() {
+        let change = vec![context.keys.put(&slot, &wanted)];
+        if same && context.store.commit(vec![Check::Modified(key, entry.modified)], change).await?.is_some() {
             return Ok(wanted);
         }
     }
@@ -312,56 +312,56 @@ pub async fn set_duty(office: &Office, name: &str, duty: Duty) -> Result<Machine
 /// Cordons a machine and moves everything off it; returns what could not be moved. After `deadline` what still is there
 /// is stopped, even if it has nowhere to go.
 pub async fn drain(
-    office: &Office,
+    context: &ClusterContext,
     name: &str,
     deadline: Option<Duration>,
-    waits: Waits,
-    notify: &mut Notify<'_>,
-) -> Result<(Machine, Vec<Finding>), MembershipError> {
-    let by = deadline.map(|time| office.clock.now() + time);
-    let machine = set_duty(office, name, Duty::Drained(by)).await?;
-    if !waits.block {
+    timeouts: Timeouts,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<(Machine, Vec<Problem>), MembershipError> {
+    let by = deadline.map(|time| context.clock.now() + time);
+    let machine = set_duty(context, name, SchedulingMode::Drained(by)).await?;
+    if !timeouts.block {
         return Ok((machine, Vec::new()));
     }
-    let snapshot = layout::read(&*office.store, &office.keys).await?;
-    let found = empty(office, &snapshot, machine.id, waits, notify).await?;
+    let snapshot = layout::read(&*context.store, &context.keys).await?;
+    let found = empty(context, &snapshot, machine.id, timeouts, on_progress).await?;
     Ok((machine, found))
 }
 
 /// Takes a machine out of the cluster, once what runs there runs elsewhere. With `force` a machine that does not answer
 /// is taken out all the same, and what runs there goes on until somebody stops it.
 pub async fn leave(
-    office: &Office,
+    context: &ClusterContext,
     name: &str,
     force: bool,
-    waits: Waits,
-    notify: &mut Notify<'_>,
-) -> Result<(Machine, Vec<Finding>), MembershipError> {
-    let waits = Waits { block: true, ..waits };
-    let (machine, found) = drain(office, name, None, waits, notify).await?;
+    timeouts: Timeouts,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<(Machine, Vec<Problem>), MembershipError> {
+    let timeouts = Timeouts { block: true, ..timeouts };
+    let (machine, found) = drain(context, name, None, timeouts, on_progress).await?;
     if found.is_empty() || force {
         let slots = [Slot::Machine(machine.id), Slot::Member(machine.id), Slot::Health(machine.id)];
-        let changes = slots.iter().map(|slot| office.keys.delete(slot)).collect();
-        office.store.commit(Vec::new(), changes).await?;
+        let changes = slots.iter().map(|slot| context.keys.delete(slot)).collect();
+        context.store.commit(Vec::new(), changes).await?;
     }
     Ok((machine, found))
 }
 
 /// Moves everything off a machine that is being drained and returns what could not be.
 async fn empty(
-    office: &Office,
+    context: &ClusterContext,
     snapshot: &Snapshot,
     machine: MachineId,
-    waits: Waits,
-    notify: &mut Notify<'_>,
-) -> Result<Vec<Finding>, VerbError> {
+    timeouts: Timeouts,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<Vec<Problem>, VerbError> {
     let placed = snapshot.placements.iter().filter(|(_, at)| at.machine == machine).map(|(unit, _)| unit);
     let stated = snapshot.states.iter().filter(|(_, states)| states.contains_key(&machine)).map(|(unit, _)| unit);
     let units: BTreeSet<UnitName> = placed.chain(stated).cloned().collect();
     if units.is_empty() {
         return Ok(Vec::new());
     }
-    Errand { office, aim: Aim::AwayFrom(machine), units: &units, waits }.run(notify).await
+    UnitOperation { context, goal: Goal::AwayFrom(machine), units: &units, timeouts }.run(on_progress).await
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who may act, and when: verbs, the sweep and the controller, each a pass with another ending.
+//! Who may act, and when: verbs, the sweep and the controller, each a reconciler with another stop_when.
 //!
 //! Whoever holds the lead acts. Nothing here reaches a host except through [`crate::runner::run`].
 
@@ -18,12 +18,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::health::Patience;
-use crate::core::lease::Terms;
+use crate::core::health::DetectionConfig;
+use crate::core::lease::LeasePolicy;
 use crate::core::lease::TooShort;
 use crate::core::model::Grant;
 use crate::core::model::Snapshot;
-use crate::core::reconcile::Tempo;
+use crate::core::reconcile::Timing;
 use crate::remote::SharedRemote;
 use crate::runner::Clock;
 use crate::store::SharedStore;
@@ -31,11 +31,11 @@ use crate::store::StoreError;
 use crate::store::layout::Keys;
 use crate::store::leader_election;
 use crate::store::leader_election::Kind;
-use crate::store::leader_election::Lead;
+use crate::store::leader_election::Leadership;
 
 /// What every way of acting works with.
 #[derive(Debug, Clone)]
-pub struct Office {
+pub struct ClusterContext {
     /// The store.
     pub store: SharedStore,
     /// The cluster's keys.
@@ -60,12 +60,12 @@ fn keeps_leases(snapshot: &Snapshot) -> bool {
     snapshot.leases.values().any(Grant::is_open)
 }
 
-/// Gives the lead back and waits until a controller has it, for a while.
-async fn make_way(office: &Office, lead: Lead) -> Result<(), StoreError> {
+/// Gives the lead back and timeouts until a controller has it, for a while.
+async fn yield_to_controller(context: &ClusterContext, lead: Leadership) -> Result<(), StoreError> {
     lead.release().await;
     let until = Instant::now() + FOR_A_CONTROLLER;
-    while Instant::now() < until && !office.stop.is_cancelled() {
-        if leader_election::holder(&office.store, &office.keys)
+    while Instant::now() < until && !context.stop.is_cancelled() {
+        if leader_election::holder(&context.store, &context.keys)
             .await?
             .is_some_and(|holder| holder.kind == Kind::Controller)
         {
@@ -80,20 +80,23 @@ async fn make_way(office: &Office, lead: Lead) -> Result<(), StoreError> {
 /// one that was killed (the lead's 10 s, a look at every machine) although a quarter of it had passed.
 pub const LEASE: Duration = Duration::from_secs(20);
 
-/// The tempo of a pass that renews leases all the time.
-pub fn leasing(patience: Patience, length: Duration) -> Result<Tempo, TooShort> {
-    let tempo = tempo(patience);
-    Ok(Tempo { lease: Some(Terms::of_controller(length, tempo.look_every, tempo.retry_every)?), ..tempo })
+/// The timing of a reconciler that renews leases all the time.
+pub fn leasing(detection: DetectionConfig, length: Duration) -> Result<Timing, TooShort> {
+    let timing = timing(detection);
+    Ok(Timing {
+        lease: Some(LeasePolicy::of_controller(length, timing.poll_interval, timing.retry_interval)?),
+        ..timing
+    })
 }
 
-/// The tempo of a pass that is as patient as this with silent machines.
-pub const fn tempo(patience: Patience) -> Tempo {
-    Tempo {
-        look_every: Duration::from_secs(1),
-        whole_look_every: Duration::from_secs(10),
-        retry_every: Duration::from_millis(500),
-        begin_within: Duration::from_secs(10),
-        patience,
+/// The timing of a reconciler that is as patient as this with silent machines.
+pub const fn timing(detection: DetectionConfig) -> Timing {
+    Timing {
+        poll_interval: Duration::from_secs(1),
+        full_poll_interval: Duration::from_secs(10),
+        retry_interval: Duration::from_millis(500),
+        start_deadline: Duration::from_secs(10),
+        detection,
         lease: None,
     }
 }

@@ -1,21 +1,21 @@
-//! What is wrong when a pass has done what it could, in words.
+//! What is wrong when a reconciler has done what it could, in words.
 
 use crate::core::explain;
-use crate::core::explain::Idle;
+use crate::core::explain::NotRunning;
 use crate::core::model::DesiredState;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::UnitState;
-use crate::core::model::Verdict;
-use crate::core::reconcile::Pass;
+use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::is_well;
-use crate::core::reconcile::machine_view::Seat;
+use crate::core::reconcile::machine_view::MachineView;
 use crate::core::unit::UnitName;
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Finding {
+pub struct Problem {
     /// The machine, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineId>,
@@ -28,7 +28,7 @@ pub struct Finding {
     pub unreachable: bool,
 }
 
-impl std::fmt::Display for Finding {
+impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.unit {
             Some(unit) => write!(f, "Unit {unit}: {}", self.what),
@@ -37,44 +37,45 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Returns what is wrong with the machines and units that a pass was about.
-pub fn findings(pass: &Pass, scope: &Scope) -> Vec<Finding> {
-    let mut found: Vec<Finding> = pass.seats().filter_map(|(machine, _)| machine_trouble(pass, machine)).collect();
-    found.extend(pass.refused().iter().map(|(unit, why)| Finding {
+/// Returns what is wrong with the machines and units that a reconciler was about.
+pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
+    let mut found: Vec<Problem> =
+        reconciler.views().filter_map(|(machine, _)| machine_trouble(reconciler, machine)).collect();
+    found.extend(reconciler.refused().iter().map(|(unit, why)| Problem {
         machine: None,
         unit: Some(unit.clone()),
         what: why.tell(),
         unreachable: false,
     }));
-    found.extend(pass.setbacks().map(|(machine, setback)| Finding {
+    found.extend(reconciler.backoffs().map(|(machine, backoff)| Problem {
         machine: Some(machine),
-        unit: Some(setback.step.unit.clone()),
-        what: format!("{} failed on {}: {}", setback.step.action, name(pass.snapshot(), machine), setback.said),
+        unit: Some(backoff.step.unit.clone()),
+        what: format!("{} failed on {}: {}", backoff.step.action, name(reconciler.snapshot(), machine), backoff.said),
         unreachable: false,
     }));
-    let setbacks: Vec<&UnitName> = pass.setbacks().map(|(_, setback)| &setback.step.unit).collect();
-    let launched = pass.snapshot().units.iter().filter(|(unit, record)| {
-        record.desired == DesiredState::Launched && scope.has(unit) && !setbacks.contains(unit)
+    let backoffs: Vec<&UnitName> = reconciler.backoffs().map(|(_, backoff)| &backoff.step.unit).collect();
+    let launched = reconciler.snapshot().units.iter().filter(|(unit, record)| {
+        record.desired == DesiredState::Launched && scope.has(unit) && !backoffs.contains(unit)
     });
-    found.extend(launched.filter_map(|(unit, _)| unit_trouble(pass, unit)));
+    found.extend(launched.filter_map(|(unit, _)| unit_trouble(reconciler, unit)));
     found
 }
 
-/// Returns what is wrong as far as the store knows: as whoever leads has written it down.
-pub fn written(snapshot: &Snapshot) -> Vec<Finding> {
+/// Returns what is wrong as far as the store knows: as whoever leads has stored_problems it down.
+pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
     let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
         let what = match snapshot.health.get(machine) {
-            Some(health) if health.verdict == Verdict::Alive => return None,
-            Some(health) => format!("{} is {}: {}", record.name, health.verdict, health.why),
+            Some(health) if health.health == Health::Alive => return None,
+            Some(health) => format!("{} is {}: {}", record.name, health.health, health.why),
             None => format!("{}: nobody has looked yet", record.name),
         };
-        Some(Finding { machine: Some(*machine), unit: None, what, unreachable: true })
+        Some(Problem { machine: Some(*machine), unit: None, what, unreachable: true })
     });
-    let units = explain::idle_units(snapshot).into_iter().map(|(unit, idle)| Finding {
+    let units = explain::units_not_running(snapshot).into_iter().map(|(unit, idle)| Problem {
         machine: snapshot.placements.get(unit).map(|placement| placement.machine),
         unit: Some(unit.clone()),
-        what: if let Idle::NoPlace(refusal) = &idle { refusal.tell() } else { idle.to_string() },
-        unreachable: matches!(idle, Idle::MachineAway { .. }),
+        what: if let NotRunning::NoPlace(refusal) = &idle { refusal.tell() } else { idle.to_string() },
+        unreachable: matches!(idle, NotRunning::MachineAway { .. }),
     });
     machines.chain(units).collect()
 }
@@ -84,27 +85,32 @@ pub(super) fn name(snapshot: &Snapshot, machine: MachineId) -> String {
     snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
 }
 
-fn machine_trouble(pass: &Pass, machine: MachineId) -> Option<Finding> {
-    let seat = pass.seat(machine)?;
-    let verdict = seat.verdict.filter(|verdict| *verdict != Verdict::Alive)?;
-    let (_, failure) = seat.evidence.failures.last()?;
+fn machine_trouble(reconciler: &Reconciler, machine: MachineId) -> Option<Problem> {
+    let view = reconciler.view(machine)?;
+    let health = view.health.filter(|health| *health != Health::Alive)?;
+    let (_, failure) = view.evidence.failures.last()?;
     let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    Some(Finding {
+    Some(Problem {
         machine: Some(machine),
         unit: None,
-        what: format!("{} is {verdict}: {}: {}{hint}", name(pass.snapshot(), machine), failure.phase, failure.detail),
+        what: format!(
+            "{} is {health}: {}: {}{hint}",
+            name(reconciler.snapshot(), machine),
+            failure.phase,
+            failure.detail
+        ),
         unreachable: true,
     })
 }
 
 /// Says what is wrong with a launched unit that has a place.
-fn unit_trouble(pass: &Pass, unit: &UnitName) -> Option<Finding> {
-    let snapshot = pass.snapshot();
+fn unit_trouble(reconciler: &Reconciler, unit: &UnitName) -> Option<Problem> {
+    let snapshot = reconciler.snapshot();
     let machine = snapshot.placements.get(unit)?.machine;
-    if let Some(finding) = strict_trouble(pass, unit, machine) {
+    if let Some(finding) = strict_trouble(reconciler, unit, machine) {
         return Some(finding);
     }
-    let reachable = pass.seat(machine).is_some_and(Seat::answers);
+    let reachable = reconciler.view(machine).is_some_and(MachineView::answers);
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let what = match state {
@@ -112,15 +118,15 @@ fn unit_trouble(pass: &Pass, unit: &UnitName) -> Option<Finding> {
         Some(state) => format!("{} ({}) on {}", state.active, state.sub, name(snapshot, machine)),
         None => format!("not there yet on {}", name(snapshot, machine)),
     };
-    Some(Finding { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })
+    Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })
 }
 
-/// Says why a strict unit waits that does not run where it should, as far as that is known.
-fn strict_trouble(pass: &Pass, unit: &UnitName, machine: MachineId) -> Option<Finding> {
-    let snapshot = pass.snapshot();
+/// Says why a strict unit timeouts that does not run where it should, as far as that is known.
+fn strict_trouble(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Option<Problem> {
+    let snapshot = reconciler.snapshot();
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
-    let runs = state.is_some_and(UnitState::runs) && pass.seat(machine).is_some_and(Seat::answers);
-    let hold = pass.strict_hold(unit, machine).filter(|_| !runs)?;
+    let runs = state.is_some_and(UnitState::runs) && reconciler.view(machine).is_some_and(MachineView::answers);
+    let hold = reconciler.strict_hold(unit, machine).filter(|_| !runs)?;
     let what = hold.tell(|machine| name(snapshot, machine));
-    Some(Finding { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false })
+    Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false })
 }

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::controller;
 use super::controller::Stage;
 use super::sweep;
-use super::sweep::Swept;
+use super::sweep::SweepResult;
 use super::*;
 use crate::core::health::BRAKE;
-use crate::core::health::failover::Caution;
+use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Event;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
@@ -21,9 +21,9 @@ use crate::store::MemoryStore;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
 
-/// Returns an office whose store has seven events more than are kept, from the time 0 on.
-async fn office() -> Office {
-    let office = Office {
+/// Returns an context whose store has seven events more than are kept, from the time 0 on.
+async fn context() -> ClusterContext {
+    let context = ClusterContext {
         store: Arc::new(MemoryStore::new()),
         keys: Keys::new("default").unwrap(),
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
@@ -36,37 +36,37 @@ async fn office() -> Office {
     };
     let events: Vec<Write> = (0..EVENTS_KEPT + 7).map(event).collect();
     for portion in events.chunks(COMMIT_LIMIT) {
-        office.store.commit(vec![], office.keys.changes(portion)).await.unwrap();
+        context.store.commit(vec![], context.keys.changes(portion)).await.unwrap();
     }
-    office
+    context
 }
 
 /// Checks that the oldest are gone, and only they.
-async fn assert_short(office: &Office) {
-    let kept = layout::read_events(&*office.store, &office.keys).await.unwrap();
+async fn assert_short(context: &ClusterContext) {
+    let kept = layout::read_events(&*context.store, &context.keys).await.unwrap();
     assert_eq!((kept.len(), kept[0].at.as_millis()), (EVENTS_KEPT, 7));
 }
 
-fn patient() -> Tempo {
-    tempo(Patience { down_after: Duration::ZERO, brake: BRAKE })
+fn patient() -> Timing {
+    timing(DetectionConfig { down_after: Duration::ZERO, brake: BRAKE })
 }
 
 #[tokio::test]
 async fn a_sweep_leaves_no_more_events_than_are_kept() {
-    let office = office().await;
-    let waits = sweep::Waits { tempo: patient(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    let swept = sweep::sweep(&office, waits, Caution::default(), &mut |_, _| ()).await.unwrap();
-    assert!(matches!(swept, Swept::Deserted), "no machine has joined");
-    assert_short(&office).await;
+    let context = context().await;
+    let timeouts = sweep::Timeouts { timing: patient(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    let swept = sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| ()).await.unwrap();
+    assert!(matches!(swept, SweepResult::NoMachines), "no machine has joined");
+    assert_short(&context).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_controller_leaves_no_more_events_than_are_kept_as_soon_as_it_leads() {
-    let office = office().await;
+    let context = context().await;
     let mut stage = |stage: Stage<'_>| {
-        assert!(matches!(stage, Stage::Leads(_) | Stage::Deserted), "{stage:?}");
-        office.stop.cancel();
+        assert!(matches!(stage, Stage::Leads(_) | Stage::NoMachines), "{stage:?}");
+        context.stop.cancel();
     };
-    controller::control(&office, (patient(), &Caution::default()), &mut stage, &mut |_, _| ()).await;
-    assert_short(&office).await;
+    controller::control(&context, (patient(), &FailoverPolicy::default()), &mut stage, &mut |_, _| ()).await;
+    assert_short(&context).await;
 }

@@ -5,22 +5,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ATTEMPTS;
-use super::Office;
-use super::operation::Aim;
-use super::operation::Errand;
+use super::ClusterContext;
+use super::operation::Goal;
+use super::operation::UnitOperation;
 use super::operation::is_reached;
-use super::problems::Finding;
+use super::problems::Problem;
 use crate::core::command;
-use crate::core::command::BadOrder;
 use crate::core::command::Change;
 use crate::core::command::Decision;
-use crate::core::command::Order;
+use crate::core::command::InvalidCommand;
+use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
-use crate::core::schedule::Asks;
+use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 use crate::store;
 use crate::store::COMMIT_BYTES;
@@ -35,9 +35,9 @@ use crate::store::leader_election::Holder;
 /// How many units go into one commit: each is a check and up to two changes.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 2;
 
-/// How long a verb waits.
+/// How long a verb timeouts.
 #[derive(Debug, Clone, Copy)]
-pub struct Waits {
+pub struct Timeouts {
     /// For the lead, if another command or a sweep has it.
     pub lock: Duration,
     /// For a controller to do it; `None` for as long as it takes.
@@ -50,98 +50,98 @@ pub struct Waits {
 
 /// What a verb tells while it works.
 #[derive(Debug)]
-pub enum Notice<'a> {
+pub enum Progress<'a> {
     /// Something the operator should know.
     Warning(&'a str),
     /// A unit has reached a state, on this machine if it is on one.
     Reached(&'a UnitName, DesiredState, Option<&'a Machine>),
     /// A unit is forgotten.
     Destroyed(&'a UnitName),
-    /// It was written down, and nobody waits for it. Set for a global unit, which never reaches one state.
+    /// It was written down, and nobody timeouts for it. Set for a global unit, which never reaches one state.
     Triggered(&'a UnitName, Verb, bool),
     /// Something was done, beside the cluster as it is.
     Event(&'a Snapshot, &'a Event),
 }
 
 /// Takes what a verb tells.
-pub type Notify<'a> = dyn FnMut(Notice<'_>) + Send + 'a;
+pub type OnProgress<'a> = dyn FnMut(Progress<'_>) + Send + 'a;
 
 /// A verb that was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum VerbError {
     /// One of the orders cannot be. Nothing was changed.
     #[error(transparent)]
-    Order(#[from] BadOrder),
-    /// The store failed; what was written down is done by the next pass.
+    UnitCommand(#[from] InvalidCommand),
+    /// The store failed; what was written down is done by the next reconcile.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Somebody else acts. What is wanted was written down; the next pass does it.
+    /// Somebody else acts. What is wanted was written down; the next reconcile does it.
     #[error("{0} is at work on this cluster")]
     Busy(Holder),
     /// Others kept changing the same units. Some of what is wanted may have been written down.
     #[error("others keep changing the same units")]
     Contended,
-    /// The operator stopped it. What is wanted was written down; the next pass does it.
+    /// The operator stopped it. What is wanted was written down; the next reconcile does it.
     #[error("stopped")]
     Stopped,
 }
 
 /// Carries out a verb for some units and returns what is wrong with them afterwards.
-pub async fn carry_out(
-    office: &Office,
+pub async fn execute(
+    context: &ClusterContext,
     verb: Verb,
-    orders: &[Order],
-    waits: Waits,
-    notify: &mut Notify<'_>,
-) -> Result<Vec<Finding>, VerbError> {
-    let wanted = write_down(office, orders, notify).await?;
+    orders: &[UnitCommand],
+    timeouts: Timeouts,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<Vec<Problem>, VerbError> {
+    let wanted = store_desired_state(context, orders, on_progress).await?;
     let found = if wanted.is_empty() || verb == Verb::Submit {
         Vec::new()
-    } else if waits.block {
-        Errand { office, aim: Aim::Verb(verb), units: &wanted, waits }.run(notify).await?
+    } else if timeouts.block {
+        UnitOperation { context, goal: Goal::Verb(verb), units: &wanted, timeouts }.run(on_progress).await?
     } else {
-        let asks = Asks::of(&layout::read(&*office.store, &office.keys).await?);
+        let requirements = RequirementsIndex::of(&layout::read(&*context.store, &context.keys).await?);
         for unit in &wanted {
-            notify(Notice::Triggered(unit, verb, asks.is_global(unit)));
+            on_progress(Progress::Triggered(unit, verb, requirements.is_global(unit)));
         }
         Vec::new()
     };
     if verb == Verb::Destroy {
-        collect_files(office).await?;
+        collect_files(context).await?;
     }
     Ok(found)
 }
 
 /// Writes down what is wanted and returns the units that are to change.
-async fn write_down(
-    office: &Office,
-    orders: &[Order],
-    notify: &mut Notify<'_>,
+async fn store_desired_state(
+    context: &ClusterContext,
+    orders: &[UnitCommand],
+    on_progress: &mut OnProgress<'_>,
 ) -> Result<BTreeSet<UnitName>, VerbError> {
     let mut wanted = BTreeSet::new();
     let mut warned = BTreeSet::new();
-    let mut left: Vec<&Order> = orders.iter().collect();
+    let mut left: Vec<&UnitCommand> = orders.iter().collect();
     for _ in 0..ATTEMPTS {
-        let (snapshot, revisions) = read(office).await?;
-        let asks = Asks::of(&snapshot);
+        let (snapshot, revisions) = read(context).await?;
+        let requirements = RequirementsIndex::of(&snapshot);
         let decisions = left
             .iter()
             .map(|order| Ok((*order, command::decide(&snapshot, order)?)))
-            .collect::<Result<Vec<_>, BadOrder>>()?;
+            .collect::<Result<Vec<_>, InvalidCommand>>()?;
         for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings) {
             if warned.insert(warning.clone()) {
-                notify(Notice::Warning(warning));
+                on_progress(Progress::Warning(warning));
             }
         }
         left.clear();
         for portion in portions(&decisions) {
-            if commit(office, &revisions, portion).await? {
+            if commit(context, &revisions, portion).await? {
                 for (order, decision) in portion {
                     if decision.created {
-                        notify(Notice::Reached(&order.unit, DesiredState::Inactive, None));
+                        on_progress(Progress::Reached(&order.unit, DesiredState::Inactive, None));
                     }
                     if decision.change != Change::Nothing
-                        || !is_reached(&snapshot, &asks, &order.unit, Aim::Verb(order.verb))
+                        || !is_reached(&snapshot, &requirements, &order.unit, Goal::Verb(order.verb))
                     {
                         wanted.insert(order.unit.clone());
                     }
@@ -181,16 +181,16 @@ fn size_of(decision: &Decision) -> usize {
 }
 
 /// Reads the cluster, and when each unit's record was last changed.
-async fn read(office: &Office) -> Result<(Snapshot, BTreeMap<UnitName, Revision>), StoreError> {
+async fn read(context: &ClusterContext) -> Result<(Snapshot, BTreeMap<UnitName, Revision>), StoreError> {
     let unit = |slot| if let Slot::Unit(unit) = slot { Some(unit) } else { None };
-    layout::read_revised(&*office.store, &office.keys, unit).await
+    layout::read_revised(&*context.store, &context.keys, unit).await
 }
 
 /// Commits decisions if nobody has changed the same units since they were read, and says whether it did.
 async fn commit(
-    office: &Office,
+    context: &ClusterContext,
     revisions: &BTreeMap<UnitName, Revision>,
-    decisions: &[(&Order, Decision)],
+    decisions: &[(&UnitCommand, Decision)],
 ) -> Result<bool, StoreError> {
     let mut checks = Vec::new();
     let mut changes: BTreeMap<String, store::Change> = BTreeMap::new();
@@ -199,13 +199,13 @@ async fn commit(
         let slot = Slot::Unit(order.unit.clone());
         match &decision.change {
             Change::Nothing => continue,
-            Change::Delete => change(office.keys.delete(&slot)),
+            Change::Delete => change(context.keys.delete(&slot)),
             Change::Put(unit, Some(file)) => {
-                layout::submit(&office.keys, &order.unit, unit, file).into_iter().for_each(&mut change);
+                layout::submit(&context.keys, &order.unit, unit, file).into_iter().for_each(&mut change);
             }
-            Change::Put(unit, None) => change(office.keys.put(&slot, unit)),
+            Change::Put(unit, None) => change(context.keys.put(&slot, unit)),
         }
-        let key = office.keys.key(&slot);
+        let key = context.keys.key(&slot);
         checks.push(match revisions.get(&order.unit) {
             Some(revision) => Check::Modified(key, *revision),
             None => Check::Absent(key),
@@ -214,14 +214,14 @@ async fn commit(
     if changes.is_empty() {
         return Ok(true);
     }
-    Ok(office.store.commit(checks, changes.into_values().collect()).await?.is_some())
+    Ok(context.store.commit(checks, changes.into_values().collect()).await?.is_some())
 }
 
 /// Removes the files that no unit names any more.
-async fn collect_files(office: &Office) -> Result<(), StoreError> {
-    let listing = layout::list(&*office.store, &office.keys).await?;
-    for (check, change) in layout::orphans(&office.keys, &listing) {
-        office.store.commit(vec![check], vec![change]).await?;
+async fn collect_files(context: &ClusterContext) -> Result<(), StoreError> {
+    let listing = layout::list(&*context.store, &context.keys).await?;
+    for (check, change) in layout::orphans(&context.keys, &listing) {
+        context.store.commit(vec![check], vec![change]).await?;
     }
     Ok(())
 }

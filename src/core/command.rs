@@ -1,6 +1,6 @@
-//! What a verb changes: `start web` is a wish, this turns it into the records it asks for.
+//! What a verb changes: `start web` is a wish, this turns it into the records it requirements for.
 //!
-//! Only the desired state is decided here; where a unit runs is the pass's business.
+//! Only the desired state is decided here; where a unit runs is the reconciler's business.
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::core::unit::UnitType;
 
-/// What a person asks of units.
+/// What a person requirements of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// Make them known.
@@ -85,7 +85,7 @@ pub struct LocalFile {
 
 /// A verb for one unit.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct UnitCommand {
     /// What to do.
     pub verb: Verb,
     /// To which unit.
@@ -120,7 +120,7 @@ pub struct Decision {
 
 /// The order cannot be carried out. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadOrder {
+pub enum InvalidCommand {
     /// Nobody has the unit's file.
     #[error("unable to find Unit({0}) in Registry or on filesystem")]
     NoFile(UnitName),
@@ -139,7 +139,7 @@ pub enum BadOrder {
     Unknown(UnitName),
     /// The verb needs the unit to be further than it is.
     #[error("Unable to {verb} unit {unit} in state {state}")]
-    TooEarly {
+    WrongState {
         /// What was asked.
         verb: Verb,
         /// The unit.
@@ -147,13 +147,13 @@ pub enum BadOrder {
         /// What is wanted of it.
         state: DesiredState,
     },
-    /// `[X-Fleet]` asks what cannot be.
+    /// `[X-Fleet]` requirements what cannot be.
     #[error("Unit {0}: [X-Fleet] {1}")]
     Requirements(UnitName, BadRequirements),
     /// `Class=strict` cannot be had for the unit.
     #[error("Unit {0}: [X-Muster] Class=strict: {1}")]
     NotStrict(UnitName, &'static str),
-    /// `[X-Muster]` asks what cannot be.
+    /// `[X-Muster]` requirements what cannot be.
     #[error("Unit {0}: [X-Muster] {1}")]
     Class(UnitName, BadClass),
     /// A unit's class cannot change under copies of it that another class holds.
@@ -180,20 +180,20 @@ pub enum BadOrder {
 }
 
 /// Decides what an order comes to.
-pub fn decide(snapshot: &Snapshot, order: &Order) -> Result<Decision, BadOrder> {
-    let Order { verb, unit: name, .. } = order;
+pub fn decide(snapshot: &Snapshot, order: &UnitCommand) -> Result<Decision, InvalidCommand> {
+    let UnitCommand { verb, unit: name, .. } = order;
     if !snapshot.is_readable(name) {
         let why = snapshot.unreadable_of(name).map(|(key, record)| format!("{key}: {}", record.why));
-        return Err(BadOrder::Unreadable { unit: name.clone(), why: why.collect::<Vec<_>>().join("; ") });
+        return Err(InvalidCommand::Unreadable { unit: name.clone(), why: why.collect::<Vec<_>>().join("; ") });
     }
     if name.is_template() && !matches!(verb, Verb::Submit | Verb::Destroy) {
         let example = name.as_str().replacen('@', "@1", 1);
-        return Err(BadOrder::Template { unit: name.clone(), verb: *verb, example });
+        return Err(InvalidCommand::Template { unit: name.clone(), verb: *verb, example });
     }
     let mut warnings = Vec::new();
     let Some(known) = snapshot.units.get(name) else {
         if !verb.creates() {
-            return Err(BadOrder::Unknown(name.clone()));
+            return Err(InvalidCommand::Unknown(name.clone()));
         }
         let file = find_file(snapshot, order)?;
         check(snapshot, name, &file, &mut warnings)?;
@@ -212,7 +212,7 @@ pub fn decide(snapshot: &Snapshot, order: &Order) -> Result<Decision, BadOrder> 
         Verb::Destroy => return Ok(Decision { change: Change::Delete, created: false, warnings }),
         Verb::Load | Verb::Start | Verb::Unload => unit.desired = verb.goal().unwrap_or(unit.desired),
         Verb::Stop | Verb::Restart if unit.desired == DesiredState::Inactive => {
-            return Err(BadOrder::TooEarly { verb: *verb, unit: name.clone(), state: unit.desired });
+            return Err(InvalidCommand::WrongState { verb: *verb, unit: name.clone(), state: unit.desired });
         }
         Verb::Stop => unit.desired = DesiredState::Loaded,
         Verb::Restart => {
@@ -226,20 +226,20 @@ pub fn decide(snapshot: &Snapshot, order: &Order) -> Result<Decision, BadOrder> 
 
 /// Returns the file for a unit that is not known: its own at hand, else the template's that was submitted, else the
 /// template's at hand.
-fn find_file(snapshot: &Snapshot, order: &Order) -> Result<Arc<UnitFile>, BadOrder> {
+fn find_file(snapshot: &Snapshot, order: &UnitCommand) -> Result<Arc<UnitFile>, InvalidCommand> {
     let at_hand = |template| order.file.as_ref().filter(|local| local.template == template).map(|local| &local.file);
     let submitted = || order.unit.template().and_then(|template| snapshot.file(&template));
     let file = at_hand(false).or_else(submitted).or_else(|| at_hand(true));
-    file.cloned().ok_or_else(|| BadOrder::NoFile(order.unit.clone()))
+    file.cloned().ok_or_else(|| InvalidCommand::NoFile(order.unit.clone()))
 }
 
 /// Returns the file that takes the place of the known one, if it differs and that was asked for, or if that one is lost.
 fn replacement(
     snapshot: &Snapshot,
-    order: &Order,
+    order: &UnitCommand,
     known: Unit,
     warnings: &mut Vec<String>,
-) -> Result<Option<Arc<UnitFile>>, BadOrder> {
+) -> Result<Option<Arc<UnitFile>>, InvalidCommand> {
     let Some(LocalFile { file, path, template }) = &order.file else { return Ok(None) };
     let name = &order.unit;
     let goal = order.verb.goal().unwrap_or(DesiredState::Inactive);
@@ -259,23 +259,28 @@ fn replacement(
         return Ok(None);
     }
     if known.desired > goal {
-        return Err(BadOrder::TooEarly { verb: order.verb, unit: name.clone(), state: known.desired });
+        return Err(InvalidCommand::WrongState { verb: order.verb, unit: name.clone(), state: known.desired });
     }
     Ok(Some(file.clone()))
 }
 
 /// Refuses a file that could never be placed, and warns of what in it counts for nothing.
-fn check(snapshot: &Snapshot, name: &UnitName, file: &UnitFile, warnings: &mut Vec<String>) -> Result<(), BadOrder> {
+fn check(
+    snapshot: &Snapshot,
+    name: &UnitName,
+    file: &UnitFile,
+    warnings: &mut Vec<String>,
+) -> Result<(), InvalidCommand> {
     let (requirements, ignored) =
-        Requirements::of(name, file).map_err(|error| BadOrder::Requirements(name.clone(), error))?;
-    let class = Class::of(file).map_err(|error| BadOrder::Class(name.clone(), error))?;
+        Requirements::of(name, file).map_err(|error| InvalidCommand::Requirements(name.clone(), error))?;
+    let class = Class::of(file).map_err(|error| InvalidCommand::Class(name.clone(), error))?;
     if class == Class::Strict {
         let why = match (requirements.global, name.kind()) {
             (true, _) => Some("a global unit runs everywhere at once"),
             (false, UnitType::Service) => None,
             (false, _) => Some("only systemd services can be kept from running twice"),
         };
-        why.map_or(Ok(()), |why| Err(BadOrder::NotStrict(name.clone(), why)))?;
+        why.map_or(Ok(()), |why| Err(InvalidCommand::NotStrict(name.clone(), why)))?;
     }
     check_class(snapshot, name, class)?;
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
@@ -285,7 +290,7 @@ fn check(snapshot: &Snapshot, name: &UnitName, file: &UnitFile, warnings: &mut V
 
 /// Refuses a class that copies of the unit do not have which may still run: one that is not strict is held by no lease,
 /// and the lease of one that is would no longer be waited for.
-fn check_class(snapshot: &Snapshot, name: &UnitName, class: Class) -> Result<(), BadOrder> {
+fn check_class(snapshot: &Snapshot, name: &UnitName, class: Class) -> Result<(), InvalidCommand> {
     let before = snapshot.file(name).map(|file| Class::binding(file));
     let wanted = snapshot.units.get(name).is_some_and(|unit| unit.desired != DesiredState::Inactive);
     let placed = snapshot.placements.get(name).map(|placement| placement.machine);
@@ -297,5 +302,5 @@ fn check_class(snapshot: &Snapshot, name: &UnitName, class: Class) -> Result<(),
     }
     let names = machines.into_iter().map(|machine| snapshot.name_of(machine));
     let machines = if names.len() == 0 { vec!["a machine".to_owned()] } else { names.collect() };
-    Err(BadOrder::ClassChanges { unit: name.clone(), class, machines })
+    Err(InvalidCommand::ClassChanges { unit: name.clone(), class, machines })
 }

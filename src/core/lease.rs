@@ -19,27 +19,27 @@ pub const STOP: Duration = Duration::from_secs(10);
 pub const MARGIN: Duration = Duration::from_secs(2);
 
 /// A leader that the store does not answer renews leases only while most machines have answered it this recently.
-pub const WITNESS: Duration = Duration::from_secs(4);
+pub const QUORUM_WINDOW: Duration = Duration::from_secs(4);
 
 /// How far the clocks of hosts that run sweeps may be apart.
-pub const SKEW: Duration = Duration::from_secs(30);
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 /// How long a trip may take that renews a lease.
-pub const TRIP: Duration = Duration::from_secs(5);
+pub const RENEWAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many sweeps must fit into a lease, so that one that fails does no harm.
 const SWEEPS: u32 = 3;
 
 /// For how long leases are granted, and who renews them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub struct LeasePolicy {
     length: Duration,
-    keeper: Keeper,
+    keeper: Renewer,
 }
 
 /// Who renews leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keeper {
+enum Renewer {
     /// A controller, all the time.
     Controller,
     /// Sweeps, which are this far apart.
@@ -53,7 +53,7 @@ pub enum TooShort {
     #[error(
         "a lease of {} s is too short: renewed every quarter of it, looked at every {} s, a renewal that fails after {} s \
          and is tried again {} s later needs at least {} s",
-        .length.as_secs(), .look.as_secs_f32(), TRIP.as_secs(), .retry.as_secs_f32(), .least.as_secs()
+        .length.as_secs(), .look.as_secs_f32(), RENEWAL_TIMEOUT.as_secs(), .retry.as_secs_f32(), .least.as_secs()
     )]
     Controller {
         /// What was asked for.
@@ -80,25 +80,25 @@ pub enum TooShort {
     },
 }
 
-impl Terms {
-    /// Terms for a controller that looks at each machine every `look` and tries again after `retry`.
+impl LeasePolicy {
+    /// LeasePolicy for a controller that looks at each machine every `look` and tries again after `retry`.
     pub fn of_controller(length: Duration, look: Duration, retry: Duration) -> Result<Self, TooShort> {
-        // A quarter passes before it is due; the rest must hold a look, an attempt that fails and one that does not.
-        let rest = look + TRIP + retry + Duration::from_secs(1);
+        // A quarter reconciles before it is due; the rest must hold a look, an attempt that fails and one that does not.
+        let rest = look + RENEWAL_TIMEOUT + retry + Duration::from_secs(1);
         let least = Duration::from_secs((rest * 4 / 3 + Duration::from_millis(999)).as_secs());
         if length < least {
             return Err(TooShort::Controller { length, look, retry, least });
         }
-        Ok(Self { length, keeper: Keeper::Controller })
+        Ok(Self { length, keeper: Renewer::Controller })
     }
 
-    /// Terms for sweeps that are this far apart.
+    /// LeasePolicy for sweeps that are this far apart.
     pub fn of_sweeps(length: Duration, every: Duration) -> Result<Self, TooShort> {
         let least = every * SWEEPS;
         if length < least {
             return Err(TooShort::Sweeps { length, every, least });
         }
-        Ok(Self { length, keeper: Keeper::Sweeps })
+        Ok(Self { length, keeper: Renewer::Sweeps })
     }
 
     /// Returns how long a lease is.
@@ -113,13 +113,13 @@ impl Terms {
 
     /// Says whether a controller renews the leases.
     pub fn is_controllers(self) -> bool {
-        self.keeper == Keeper::Controller
+        self.keeper == Renewer::Controller
     }
 
-    /// Returns the record of what is granted under these terms now.
+    /// Returns the record of what is granted under these policy now.
     pub fn grant(self, epoch: u64, need: Need, now: Timestamp) -> Grant {
-        let until = (self.keeper == Keeper::Sweeps).then(|| now + self.length);
-        Grant { epoch, length: self.length, stop: need.stop, units: need.units, until, gone_by: None }
+        let until = (self.keeper == Renewer::Sweeps).then(|| now + self.length);
+        Grant { epoch, length: self.length, stop: need.stop, units: need.units, until, stopped_for_sure_at: None }
     }
 }
 
@@ -128,12 +128,12 @@ pub fn gone_after(grant: &Grant, end: Timestamp) -> Timestamp {
     end + grant.stop + MARGIN
 }
 
-/// Returns the latest end of a lease that another leader may have granted under this record. `witnessed` is when
+/// Returns the latest end of a lease that another leader may have granted under this record. `quorum_seen_at` is when
 /// enough machines had been told of us that no other leader could renew leases without the store.
-pub fn end_under(grant: &Grant, witnessed: Option<Timestamp>) -> Option<Timestamp> {
+pub fn end_under(grant: &Grant, quorum_seen_at: Option<Timestamp>) -> Option<Timestamp> {
     match grant.until {
-        Some(until) => Some(until + SKEW),
-        None => witnessed.map(|at| at + WITNESS + grant.length),
+        Some(until) => Some(until + MAX_CLOCK_SKEW),
+        None => quorum_seen_at.map(|at| at + QUORUM_WINDOW + grant.length),
     }
 }
 
@@ -168,8 +168,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn of_controller(length: Duration) -> Result<Terms, TooShort> {
-        Terms::of_controller(length, SECOND, SECOND / 2)
+    fn of_controller(length: Duration) -> Result<LeasePolicy, TooShort> {
+        LeasePolicy::of_controller(length, SECOND, SECOND / 2)
     }
 
     #[test]
@@ -181,11 +181,11 @@ mod tests {
         );
         assert_eq!(of_controller(SECOND * 10).unwrap().length(), SECOND * 10);
         assert_eq!(
-            Terms::of_sweeps(SECOND * 179, SECOND * 60).unwrap_err().to_string(),
+            LeasePolicy::of_sweeps(SECOND * 179, SECOND * 60).unwrap_err().to_string(),
             "a lease of 179 s is too short for sweeps every 60 s: 3 of them must fit, which is 180 s, so that one that \
              fails stops nothing"
         );
-        assert!(!Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap().is_controllers());
+        assert!(!LeasePolicy::of_sweeps(SECOND * 180, SECOND * 60).unwrap().is_controllers());
     }
 
     fn need() -> Need {
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(end_under(&renewed, None), None, "its leader may still renew it");
         assert_eq!(end_under(&renewed, Some(at(200))), Some(at(200 + 4 + 12)));
         assert_eq!(gone_after(&renewed, at(216)), at(216 + 10 + 2));
-        let swept = Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap().grant(1, need(), at(100));
+        let swept = LeasePolicy::of_sweeps(SECOND * 180, SECOND * 60).unwrap().grant(1, need(), at(100));
         assert_eq!(end_under(&swept, None), Some(at(100 + 180 + 30)), "clocks of hosts that sweep differ");
     }
 }

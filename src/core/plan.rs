@@ -27,17 +27,17 @@ pub struct Wanted {
 
 /// Returns the steps that make a machine's units what they should be, in the order in which a visit takes them.
 ///
-/// `wanted` is what belongs on the machine, `observed` what is there, and `stranger` says why a unit that is there and
+/// `wanted` is what belongs on the machine, `observed` what is there, and `removal_reason` says why a unit that is there and
 /// does not belong has to go, if it has to. A machine that is as it should be gets no steps.
 pub fn steps(
     wanted: &BTreeMap<UnitName, Wanted>,
     observed: &BTreeMap<UnitName, UnitState>,
-    stranger: impl Fn(&UnitName) -> Option<Reason>,
+    removal_reason: impl Fn(&UnitName) -> Option<Reason>,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     for unit in observed.keys().filter(|unit| !wanted.contains_key(*unit)) {
         let unload = |reason| Step { unit: unit.clone(), action: Action::Unload, reason };
-        steps.extend(stranger(unit).map(unload));
+        steps.extend(removal_reason(unit).map(unload));
     }
     for (unit, wanted) in wanted {
         for (action, reason) in one_unit(*wanted, observed.get(unit)) {

@@ -17,10 +17,10 @@ pub fn line(text: &str) -> String {
 }
 
 /// How many characters of one saying of a host's are kept.
-pub const SAYING: usize = 512;
+pub const MESSAGE_LIMIT: usize = 512;
 
 /// Makes text words on one line, of at most so many characters: what is left out shows as an ellipsis at the end.
-pub fn tame(text: &str, most: usize) -> String {
+pub fn truncate(text: &str, most: usize) -> String {
     let words = text.split_whitespace().flat_map(|word| std::iter::once(' ').chain(word.chars())).skip(1);
     let mut clean = words.map(|c| if c.is_control() { SHOWN } else { c });
     let mut kept: String = clean.by_ref().take(most).collect();
@@ -32,8 +32,8 @@ pub fn tame(text: &str, most: usize) -> String {
 }
 
 /// Makes what a host sent fit for a message: words on one line, at most 200 characters.
-pub fn words(bytes: &[u8]) -> String {
-    tame(&String::from_utf8_lossy(bytes), 200)
+pub fn printable(bytes: &[u8]) -> String {
+    truncate(&String::from_utf8_lossy(bytes), 200)
 }
 
 /// Escapes in JSON what JSON lets through and a terminal obeys: DEL and C1.
@@ -80,8 +80,8 @@ mod tests {
         let evil = "a\u{1b}[2J\u{7}b\u{7f}\u{9b}31m\r\nc\td";
         assert_eq!(text(evil), "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}31m\u{fffd}\nc\td");
         assert_eq!(line("a\u{1b}b\n\tc"), "a\u{fffd}b  c");
-        assert_eq!(words(b" one\r\n\x1b]0;two \x9b\n"), "one \u{fffd}]0;two \u{fffd}");
-        assert_eq!(words(&[b'x'; 300]).chars().count(), 200);
+        assert_eq!(printable(b" one\r\n\x1b]0;two \x9b\n"), "one \u{fffd}]0;two \u{fffd}");
+        assert_eq!(printable(&[b'x'; 300]).chars().count(), 200);
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
             ("0123456789a", 10, "012345678…"),
             ("ééééé ééééé", 10, "ééééé ééé…"),
         ] {
-            assert_eq!(tame(text, most), expected, "{text:?}");
+            assert_eq!(truncate(text, most), expected, "{text:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A pass that is only played: the same [`Pass`], with hosts that are imagined instead of visited and a store that takes
+//! A reconciler that is only played: the same [`Reconciler`], with hosts that are imagined instead of visited and a store that takes
 //! everything and keeps nothing. What comes of it is what would be done.
 
 #[cfg(test)]
@@ -12,9 +12,10 @@ use crate::core::model::Action;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Health;
+use crate::core::model::HealthRecord;
+use crate::core::model::LeaseAction;
 use crate::core::model::MachineId;
 use crate::core::model::Observation;
-use crate::core::model::Order;
 use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::Report;
@@ -22,12 +23,11 @@ use crate::core::model::Snapshot;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
-use crate::core::model::Verdict;
 use crate::core::model::Visit;
 use crate::core::model::Write;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
-use crate::core::reconcile::Pass;
+use crate::core::reconcile::Reconciler;
 use crate::core::unit::UnitName;
 
 /// How much time a rehearsal may play, so that one that never settles ends.
@@ -48,29 +48,29 @@ pub struct Move {
 
 /// What would be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Script {
+pub struct Simulation {
     /// Verdicts that would be written down, the last of each machine.
-    pub verdicts: BTreeMap<MachineId, Health>,
+    pub health_changes: BTreeMap<MachineId, HealthRecord>,
     /// Units that would change their places, in the order in which that is decided.
     pub moves: Vec<Move>,
     /// Steps, in the order in which they would be sent.
     pub steps: Vec<(MachineId, Step)>,
 }
 
-impl Script {
+impl Simulation {
     /// Says whether nothing would be done to any unit.
     pub const fn is_empty(&self) -> bool {
         self.moves.is_empty() && self.steps.is_empty()
     }
 
-    /// Notes what a pass would write, beside what it knew before.
+    /// Notes what a reconciler would write, beside what it knew before.
     pub fn note_writes(&mut self, known: &Snapshot, writes: &[Write]) {
         for write in writes {
             let (unit, to) = match write {
                 Write::Place(unit, placement) => (unit, Some(placement)),
                 Write::Unplace(unit) => (unit, None),
                 Write::Health(machine, health) => {
-                    self.verdicts.insert(*machine, health.clone());
+                    self.health_changes.insert(*machine, health.clone());
                     continue;
                 }
                 _ => continue,
@@ -81,7 +81,7 @@ impl Script {
         }
     }
 
-    /// Notes a visit that a pass would make.
+    /// Notes a visit that a reconciler would make.
     pub fn note_visit(&mut self, machine: MachineId, visit: &Visit) {
         self.steps.extend(visit.steps.iter().map(|step| (machine, step.clone())));
     }
@@ -98,15 +98,15 @@ fn taken_off(writes: &[Write], unit: &UnitName) -> String {
 
 /// Hosts that do everything they are told, at once, and no harm.
 #[derive(Debug, Clone, Default)]
-pub struct Imagined {
+pub struct SimulatedHosts {
     units: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
     fail: BTreeMap<MachineId, FailureKind>,
 }
 
-impl Imagined {
+impl SimulatedHosts {
     /// Imagines hosts as the store last heard of them, but for some that go down.
     pub fn of(snapshot: &Snapshot, down: impl IntoIterator<Item = MachineId>) -> Self {
-        let ailing = snapshot.health.iter().filter_map(|(id, health)| Some((*id, ailment(health.verdict)?)));
+        let ailing = snapshot.health.iter().filter_map(|(id, health)| Some((*id, ailment(health.health)?)));
         let fail = ailing.chain(down.into_iter().map(|id| (id, FailureKind::Silent))).collect();
         let mut units: BTreeMap<_, BTreeMap<_, _>> =
             snapshot.machines.keys().map(|id| (*id, BTreeMap::new())).collect();
@@ -148,7 +148,7 @@ impl Imagined {
             boot: "played".to_owned(),
             uptime: now.since(Timestamp::ZERO),
             epoch: visit.epoch,
-            lease: visit.lease.as_ref().map(Order::granted),
+            lease: visit.lease.as_ref().map(LeaseAction::granted),
             units: Some(units.clone()),
         };
         let outcomes = visit.steps.iter().map(|_| Outcome::Done).collect();
@@ -157,18 +157,18 @@ impl Imagined {
 }
 
 /// Returns how a machine must fail to be thought of like this.
-const fn ailment(verdict: Verdict) -> Option<FailureKind> {
-    match verdict {
-        Verdict::Alive | Verdict::Suspect => None,
-        Verdict::Down => Some(FailureKind::Silent),
-        Verdict::SshdDown => Some(FailureKind::Refused),
-        Verdict::Throttled => Some(FailureKind::Throttled),
-        Verdict::Sick => Some(FailureKind::Sick),
-        Verdict::PathFault | Verdict::Unreachable => Some(FailureKind::Local),
+const fn ailment(health: Health) -> Option<FailureKind> {
+    match health {
+        Health::Alive | Health::Suspect => None,
+        Health::Down => Some(FailureKind::Silent),
+        Health::SshdDown => Some(FailureKind::Refused),
+        Health::Throttled => Some(FailureKind::Throttled),
+        Health::Sick => Some(FailureKind::Sick),
+        Health::PathFault | Health::Unreachable => Some(FailureKind::Local),
     }
 }
 
-/// Does what a step asks for.
+/// Does what a step requirements for.
 fn play(units: &mut BTreeMap<UnitName, UnitState>, step: &Step) {
     let state = |hash, running: bool, restarts| UnitState {
         load: "loaded".to_owned(),
@@ -191,17 +191,17 @@ fn play(units: &mut BTreeMap<UnitName, UnitState>, step: &Step) {
     }
 }
 
-/// Plays a pass over imagined hosts until it has settled, in a time that is played too.
-pub fn rehearse(pass: &mut Pass, hosts: &mut Imagined, from: Timestamp) -> Script {
-    let mut script = Script::default();
+/// Plays a reconciler over imagined hosts until it has settled, in a time that is played too.
+pub fn simulate(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: Timestamp) -> Simulation {
+    let mut script = Simulation::default();
     let mut now = from;
     let mut inputs = VecDeque::from([Input::Tick]);
     loop {
         while let Some(input) = inputs.pop_front() {
-            for output in pass.handle(input, now) {
+            for output in reconciler.handle(input, now) {
                 match output {
                     Output::Commit(writes) => {
-                        script.note_writes(pass.snapshot(), &writes);
+                        script.note_writes(reconciler.snapshot(), &writes);
                         inputs.push_back(Input::Committed(true));
                     }
                     Output::Visit { machine, visit, .. } => {
@@ -218,8 +218,8 @@ pub fn rehearse(pass: &mut Pass, hosts: &mut Imagined, from: Timestamp) -> Scrip
                 }
             }
         }
-        let over = pass.is_settled() && !pass.awaits_leases();
-        let Some(next) = pass.wake_at().filter(|at| at.since(from) < LONGEST && !over) else {
+        let over = reconciler.is_settled() && !reconciler.awaits_leases();
+        let Some(next) = reconciler.wake_at().filter(|at| at.since(from) < LONGEST && !over) else {
             return script;
         };
         now = next.max(now);

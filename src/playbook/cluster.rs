@@ -1,4 +1,4 @@
-//! What playbooks ask of the cluster: the same pass as the commands, so that there is no second path to a host's units.
+//! What playbooks ask of the cluster: the same reconciler as the commands, so that there is no second path to a host's units.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ pub enum Unfulfilled {
 /// The cluster, as playbooks see it.
 #[async_trait::async_trait]
 pub trait Cluster: Send + Sync {
-    /// Makes all of these true in one pass, and says of each what came of it, in order. With `check` it only says what would.
+    /// Makes all of these true in one reconciler, and says of each what came of it, in order. With `check` it only says what would.
     async fn units(&self, orders: &[UnitOrder], check: bool) -> Vec<Result<Fulfilled, Unfulfilled>>;
 
     /// Joins these hosts into the cluster, and says of each what came of it, in order. With `check` it only says what would.

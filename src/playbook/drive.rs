@@ -44,7 +44,7 @@ pub struct Crew<'a> {
     pub targets: BTreeMap<String, Target>,
     /// The way to the hosts.
     pub remote: &'a dyn Remote,
-    /// The cluster, if the playbook asks it for anything.
+    /// The cluster, if the playbook requirements it for anything.
     pub cluster: Option<&'a dyn Cluster>,
     /// Variables that win over all others (`-e`).
     pub extra: Vars,
@@ -216,7 +216,7 @@ impl Crew<'_> {
         }
     }
 
-    /// Asks the cluster for all hosts' units (or for all hosts) at once.
+    /// RequirementsIndex the cluster for all hosts' units (or for all hosts) at once.
     async fn ask_cluster<'h>(
         &self,
         course: &mut Course<'_, '_>,

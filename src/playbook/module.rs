@@ -13,7 +13,7 @@ pub enum Kind {
     Template,
     /// Says what is wanted of a unit of the cluster.
     Unit,
-    /// Waits for a port or a file.
+    /// Timeouts for a port or a file.
     WaitFor,
 }
 

@@ -24,7 +24,7 @@ impl Playbook {
         self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    /// Says whether any task asks the cluster for something.
+    /// Says whether any task requirements the cluster for something.
     pub fn needs_cluster(&self) -> bool {
         let tasks = self.plays.iter().flat_map(|play| play.tasks.iter().chain(&play.handlers));
         tasks.into_iter().any(|task| task.kind.is_for_cluster())

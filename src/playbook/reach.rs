@@ -1,4 +1,4 @@
-//! Carrying out on a host what a task asks of the host itself: commands, files, waiting.
+//! Carrying out on a host what a task requirements of the host itself: commands, files, waiting.
 
 use std::time::Duration;
 
@@ -109,19 +109,19 @@ impl Reach<'_> {
         let line = file.command(self.check).map_err(unquotable)?;
         let (exit, kept) = self.send(line, file.content.clone(), Some(FILE_LIMIT)).await?;
         let said = String::from_utf8_lossy(&kept.stdout).into_owned();
-        let (verdict, dest) = said.split_once('\n').unwrap_or_default();
+        let (health, dest) = said.split_once('\n').unwrap_or_default();
         let vars = Vars::from_iter([("dest".to_owned(), dest.trim_end_matches('\n').into())]);
-        match (exit, verdict) {
+        match (exit, health) {
             (Exit::Code(0), file::SAME) => Ok(Outcome::done(false, vars)),
             (Exit::Code(0), file::CHANGED) => Ok(Outcome::done(true, vars)),
             _ => Err(Outcome::failed(format!("{}: {}", file.dest, reason(&kept.stderr)))),
         }
     }
 
-    /// Waits until something is so.
+    /// Timeouts until something is so.
     pub async fn wait(&self, wait: &Wait) -> Outcome {
         if self.check {
-            let said = "what a task waits for may be made by what a check does not do";
+            let said = "what a task timeouts for may be made by what a check does not do";
             return Outcome::not_looked_at(Vars::from_iter([("msg".to_owned(), said.into())]));
         }
         let line = match wait.command() {

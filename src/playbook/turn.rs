@@ -36,7 +36,7 @@ pub(super) struct Ended {
 impl Turn {
     /// Ends it: what came of it, seen as the task wants it to be seen, and whom of the play's handlers it notifies.
     pub(super) fn end(self, task: &Task, handlers: &[Task], outcome: Outcome) -> Ended {
-        let outcome = judge(task, &self.scope, outcome);
+        let outcome = assess(task, &self.scope, outcome);
         let mut ended = Ended { item: self.item, outcome, notify: Vec::new() };
         if ended.outcome.status == Status::Changed {
             match notified(task, handlers, &self.scope) {
@@ -104,7 +104,7 @@ fn all(conditions: &[String], scope: &Scope) -> Result<bool, String> {
 }
 
 /// Applies the task's own word on what counts as changed and as failed.
-fn judge(task: &Task, scope: &Scope, mut outcome: Outcome) -> Outcome {
+fn assess(task: &Task, scope: &Scope, mut outcome: Outcome) -> Outcome {
     if matches!(outcome.status, Status::Skipped | Status::Unreachable)
         || (task.changed_when.is_none() && task.failed_when.is_none())
     {

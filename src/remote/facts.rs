@@ -37,7 +37,7 @@ pub struct Facts {
     pub systemd: u32,
 }
 
-/// Asks a host who it is.
+/// RequirementsIndex a host who it is.
 pub async fn facts(remote: &dyn Remote, target: &Target) -> Result<Facts, Failure> {
     let printed = remote.script(target, SCRIPT, "@facts end", LIMIT).await?;
     read(&String::from_utf8_lossy(&printed)).map_err(|(detail, hint)| Failure {
@@ -59,7 +59,7 @@ fn read(printed: &str) -> Result<Facts, (String, &'static str)> {
     let systemd = systemd.ok_or_else(|| {
         ("it was not booted with systemd".to_owned(), "muster needs systemd as the host's init; leave this host out.")
     })?;
-    let os = sanitize::tame(value("os ").unwrap_or_default().trim_matches(['"', '\'']), OS_NAME);
+    let os = sanitize::truncate(value("os ").unwrap_or_default().trim_matches(['"', '\'']), OS_NAME);
     Ok(Facts { machine, os, systemd })
 }
 

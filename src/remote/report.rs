@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::model::Action;
+use crate::core::model::LeaseStatus;
 use crate::core::model::Observation;
 use crate::core::model::Outcome;
 use crate::core::model::Refused;
 use crate::core::model::Report;
-use crate::core::model::Seen;
 use crate::core::model::Step;
 use crate::core::model::UnitState;
-use crate::core::sanitize::SAYING;
-use crate::core::sanitize::tame;
+use crate::core::sanitize::MESSAGE_LIMIT;
+use crate::core::sanitize::truncate;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 
@@ -49,7 +49,7 @@ pub fn read(printed: &[u8], mark: &str, steps: &[Step]) -> Result<Report, BadRep
             Some(ours) => reader.frame(ours),
             None => reader.listing(line),
         };
-        read.map_err(|what| BadReport { line: number, what: tame(&what, SAYING) })?;
+        read.map_err(|what| BadReport { line: number, what: truncate(&what, MESSAGE_LIMIT) })?;
     }
     reader.finish(steps).map_err(|what| BadReport { line: number, what: what.to_owned() })
 }
@@ -71,8 +71,8 @@ struct Reader {
     greeted: bool,
     done: bool,
     same: bool,
-    brief: bool,
-    lease: Option<Seen>,
+    no_wait: bool,
+    lease: Option<LeaseStatus>,
     refused: Option<Refused>,
     observation: Option<Observation>,
     hashes: BTreeMap<UnitName, Hash>,
@@ -117,7 +117,7 @@ impl Reader {
             "listed" => self.section = Section::Listed,
             "shown" => self.section = Section::Shown,
             "same" => self.same = true,
-            "brief" => self.brief = true,
+            "no_wait" => self.no_wait = true,
             "lease" => self.lease = Some(read_lease(rest)?),
             "said" => self.complaint(rest),
             "broken" => return Err(rest.to_owned()),
@@ -131,7 +131,11 @@ impl Reader {
     fn complaint(&mut self, rest: &str) {
         let mut words = rest.splitn(3, ' ');
         let mut word = || words.next().unwrap_or_default();
-        self.said.push(Said { group: word().to_owned(), unit: word().to_owned(), text: tame(word(), SAYING) });
+        self.said.push(Said {
+            group: word().to_owned(),
+            unit: word().to_owned(),
+            text: truncate(word(), MESSAGE_LIMIT),
+        });
     }
 
     /// Reads a line of what a program on the host printed.
@@ -239,7 +243,7 @@ impl Reader {
                 };
                 // On a machine that holds a lease a visit does not wait for what takes long to stop.
                 let stops = matches!(step.action, Action::Stop | Action::Unload);
-                let begun = stops && self.brief && there.is_some_and(|unit| unit.active == "deactivating");
+                let begun = stops && self.no_wait && there.is_some_and(|unit| unit.active == "deactivating");
                 match good {
                     true => Outcome::Done,
                     false if begun => Outcome::Begun,
@@ -262,7 +266,7 @@ impl Reader {
         let named = |said: &&Said| said.unit == name || said.unit == "-" && said.text.contains(&format!(" {name}:"));
         let of_group = |said: &&Said| said.group == group || said.group == "enable" && group == "load";
         let texts: Vec<&str> = self.said.iter().filter(of_group).filter(named).map(|said| said.text.as_str()).collect();
-        (!texts.is_empty()).then(|| tame(&texts.join(" "), SAYING))
+        (!texts.is_empty()).then(|| truncate(&texts.join(" "), MESSAGE_LIMIT))
     }
 
     fn explain(&self, step: &Step, there: Option<&UnitState>) -> String {
@@ -288,7 +292,11 @@ fn is_load(step: &Step) -> bool {
 fn word(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let fits = (1..=WORD).contains(&text.len());
-    if plain && fits { Ok(text.to_owned()) } else { Err(format!("{:?} is not a word for a state", tame(text, WORD))) }
+    if plain && fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{:?} is not a word for a state", truncate(text, WORD)))
+    }
 }
 
 /// Reads `MACHINE-ID BOOT-ID UPTIME EPOCH`.
@@ -307,7 +315,7 @@ fn read_host(rest: &str) -> Result<Observation, String> {
 fn read_refusal(rest: &str) -> Result<Refused, String> {
     let (word, detail) = rest.split_once(' ').unwrap_or((rest, ""));
     Ok(match word {
-        "machine" => Refused::OtherMachine(tame(detail, WORD)),
+        "machine" => Refused::OtherMachine(truncate(detail, WORD)),
         "epoch" => Refused::LaterLeader(detail.parse().map_err(|_| format!("{detail:?} is not an epoch"))?),
         "late" => Refused::TooLate,
         "busy" => Refused::Busy,
@@ -319,14 +327,14 @@ fn read_refusal(rest: &str) -> Result<Refused, String> {
 }
 
 /// Reads what came of a lease.
-fn read_lease(rest: &str) -> Result<Seen, String> {
+fn read_lease(rest: &str) -> Result<LeaseStatus, String> {
     Ok(match rest {
-        "held" => Seen::Held,
-        "granted" => Seen::Granted,
-        "released" => Seen::Released,
-        "late" => Seen::Refused("the word of it came too late"),
-        "unwritable" => Seen::Refused("/run cannot be written: is it full?"),
-        "systemd" => Seen::Refused("systemd there would not start muster-lease.service"),
+        "held" => LeaseStatus::Held,
+        "granted" => LeaseStatus::Granted,
+        "released" => LeaseStatus::Released,
+        "late" => LeaseStatus::Refused("the word of it came too late"),
+        "unwritable" => LeaseStatus::Refused("/run cannot be written: is it full?"),
+        "systemd" => LeaseStatus::Refused("systemd there would not start muster-lease.service"),
         _ => return Err(format!("unknown end of a lease {rest:?}")),
     })
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::core::lease::STOP;
 use crate::core::model::Action;
 use crate::core::model::Expiry;
-use crate::core::model::Order;
+use crate::core::model::LeaseAction;
 use crate::core::model::Visit;
 
 /// The functions that every visit's script starts with.
@@ -44,14 +44,14 @@ pub struct Script {
 
 /// Writes the script for a visit. `nonce` must be fresh for every visit and not be known to the host beforehand.
 ///
-/// With `glance`, a host on which nothing seems to have changed since this shell last looked says so and starts no
+/// With `quick`, a host on which nothing seems to have changed since this shell last looked says so and starts no
 /// process. `root` goes before every path: it is empty on hosts, and a folder where a test plays host.
-pub fn write(visit: &Visit, nonce: u64, glance: bool, root: &str) -> Result<Script, Unquotable> {
+pub fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Result<Script, Unquotable> {
     let mark = format!("@{nonce:016x}");
     let end = format!("{mark} end");
     let mut body = String::with_capacity(PRELUDE.len() + 1024);
     // Writing to a String cannot fail.
-    let patience = if visit.brief { BRIEF_PATIENCE } else { STOP_PATIENCE };
+    let patience = if visit.no_wait { BRIEF_PATIENCE } else { STOP_PATIENCE };
     let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_patience={}", quote(root)?, patience.as_secs());
     body.push_str(PRELUDE);
     let machine = visit.machine.map(|id| id.to_string()).unwrap_or_default();
@@ -59,14 +59,14 @@ pub fn write(visit: &Visit, nonce: u64, glance: bool, root: &str) -> Result<Scri
         Some(Expiry { boot, uptime }) => format!("{} {}", uptime.as_secs().max(1), quote(boot)?),
         None => "0".to_owned(),
     };
-    let epoch = if visit.peek { WHOEVER_LEADS } else { visit.epoch };
+    let epoch = if visit.read_only { WHOEVER_LEADS } else { visit.epoch };
     let _ = writeln!(body, "if m_admit '{machine}' {epoch} {expires}; then");
     if visit.steps.is_empty() {
-        write_look(&mut body, visit, glance);
+        write_look(&mut body, visit, quick);
     } else {
         let _ = writeln!(body, "if m_claim {} {}; then", visit.epoch, visit.number);
-        if visit.brief {
-            body.push_str("m_say brief\n");
+        if visit.no_wait {
+            body.push_str("m_say no_wait\n");
         }
         write_lease(&mut body, visit);
         write_steps(&mut body, visit)?;
@@ -76,12 +76,12 @@ pub fn write(visit: &Visit, nonce: u64, glance: bool, root: &str) -> Result<Scri
     Ok(Script { text: body, mark, end })
 }
 
-/// A look claims the host for a new leader too, so that the old one is turned away from then on; a peek claims nothing.
-fn write_look(body: &mut String, visit: &Visit, glance: bool) {
+/// A look claims the host for a new leader too, so that the old one is turned away from then on; a read_only claims nothing.
+fn write_look(body: &mut String, visit: &Visit, quick: bool) {
     let epoch = visit.epoch;
-    if visit.peek {
+    if visit.read_only {
         body.push_str("if :; then\n");
-    } else if visit.settle || visit.lease.is_some() {
+    } else if visit.barrier || visit.lease.is_some() {
         let _ = writeln!(body, "if m_claim {epoch} {}; then", visit.number);
         write_lease(body, visit);
         body.push_str("exec 9>&-\n");
@@ -89,18 +89,18 @@ fn write_look(body: &mut String, visit: &Visit, glance: bool) {
         let _ = writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} 0 && exec 9>&-; }}; then");
     }
     body.push_str("m_glance\n");
-    let unchanged = if glance { "[ \"$m_seen\" = \"${m_last-}\" ]" } else { "false" };
+    let unchanged = if quick { "[ \"$m_seen\" = \"${m_last-}\" ]" } else { "false" };
     let _ = writeln!(body, "if {unchanged}; then m_say same; else m_last=$m_seen; m_look; fi\nfi");
 }
 
 fn write_lease(body: &mut String, visit: &Visit) {
     match &visit.lease {
         None => {}
-        Some(Order::Hold { until, length }) => {
+        Some(LeaseAction::Hold { until, length }) => {
             let (until, length) = (until.as_secs(), length.as_secs());
             let _ = writeln!(body, "m_lease {until} {length}");
         }
-        Some(Order::Release) => body.push_str("m_release\n"),
+        Some(LeaseAction::Release) => body.push_str("m_release\n"),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::process::Child;
 use tokio::process::Command;
 
 use crate::core::model::Machine;
-use crate::core::sanitize::tame;
+use crate::core::sanitize::truncate;
 
 /// How long a fence command may take: a management board that switches a host off and reports it needs seconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub(super) async fn fence(machine: &Machine) -> Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&said);
-    let said = tame(said.lines().last().unwrap_or_default(), COMPLAINT);
+    let said = truncate(said.lines().last().unwrap_or_default(), COMPLAINT);
     Err(if said.is_empty() { status.to_string() } else { format!("{status}: {said}") })
 }
 

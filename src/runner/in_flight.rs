@@ -24,20 +24,20 @@ type Fencing = (MachineId, Result<(), String>);
 
 /// Everything that is under way.
 #[derive(Debug)]
-pub(super) struct Trips {
+pub(super) struct InFlight {
     remote: SharedRemote,
     visits: JoinSet<Trip>,
     probes: JoinSet<Probe>,
     fencings: JoinSet<Fencing>,
     farewells: JoinSet<()>,
     /// The ways round that were taken.
-    detours: BTreeMap<MachineId, Target>,
+    relays: BTreeMap<MachineId, Target>,
 }
 
-impl Trips {
+impl InFlight {
     pub(super) fn new(remote: SharedRemote) -> Self {
         let (visits, probes, farewells) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        Self { remote, visits, probes, fencings: JoinSet::new(), farewells, detours: BTreeMap::new() }
+        Self { remote, visits, probes, fencings: JoinSet::new(), farewells, relays: BTreeMap::new() }
     }
 
     /// Says whether no visit is under way and no machine is being switched off; who only asks neighbours can stop asking
@@ -70,23 +70,23 @@ impl Trips {
         snapshot: &Snapshot,
         machine: MachineId,
         visit: Visit,
-        glance: bool,
+        quick: bool,
         through: Option<MachineId>,
     ) {
         let Some(known) = snapshot.machines.get(&machine) else { return };
         let mut target = super::target(known);
         if let Some(neighbour) = through.and_then(|neighbour| snapshot.machines.get(&neighbour)) {
             target = target.through(super::target(neighbour));
-            self.detours.insert(machine, target.clone());
+            self.relays.insert(machine, target.clone());
         }
         let remote = self.remote.clone();
         self.visits.spawn(async move {
-            let report = remote::guarded(&target.name, visit::visit(&*remote, &target, &visit, glance)).await;
+            let report = remote::guarded(&target.name, visit::visit(&*remote, &target, &visit, quick)).await;
             (machine, report)
         });
     }
 
-    /// Asks a neighbour whether it reaches a machine.
+    /// RequirementsIndex a neighbour whether it reaches a machine.
     pub(super) fn probe(&mut self, snapshot: &Snapshot, machine: MachineId, neighbour: MachineId) {
         let machines = snapshot
             .machines
@@ -114,7 +114,7 @@ impl Trips {
     /// Closes what was opened for a way round.
     pub(super) fn leave(&mut self, machine: MachineId) {
         while self.farewells.try_join_next().is_some() {}
-        if let Some(target) = self.detours.remove(&machine) {
+        if let Some(target) = self.relays.remove(&machine) {
             let remote = self.remote.clone();
             self.farewells.spawn(async move { remote.forget(&target).await });
         }
@@ -171,13 +171,13 @@ mod tests {
         let machine = |id, name: &str| (id, Machine { id, name: name.to_owned(), ..Machine::default() });
         let machines = BTreeMap::from([machine(bad, "bad"), machine(good, "good")]);
         let snapshot = Snapshot { machines, ..Snapshot::default() };
-        let mut trips = Trips::new(Arc::new(Treacherous));
+        let mut in_flight = InFlight::new(Arc::new(Treacherous));
         for machine in [bad, good] {
-            trips.visit(&snapshot, machine, Visit::default(), false, None);
+            in_flight.visit(&snapshot, machine, Visit::default(), false, None);
         }
         let mut failed = BTreeMap::new();
-        while !trips.is_empty() {
-            let Input::Visited(machine, Err(failure)) = trips.next().await else { panic!("no visit came back") };
+        while !in_flight.is_empty() {
+            let Input::Visited(machine, Err(failure)) = in_flight.next().await else { panic!("no visit came back") };
             failed.insert(machine, failure);
         }
         assert_eq!(failed[&good].kind, FailureKind::Sick);
@@ -186,8 +186,8 @@ mod tests {
 
         // A neighbour about whom that is so has nothing to say.
         for (neighbour, expected) in [(bad, None), (good, Some(true))] {
-            trips.probe(&snapshot, good, neighbour);
-            let Input::Probed { reached, .. } = trips.next().await else { panic!("no answer came back") };
+            in_flight.probe(&snapshot, good, neighbour);
+            let Input::Probed { reached, .. } = in_flight.next().await else { panic!("no answer came back") };
             assert_eq!(reached, expected);
         }
     }

@@ -1,34 +1,34 @@
 //! Renewing leases while the store is away: all that a leader still does that the store no longer answers.
 
-use super::in_flight::Trips;
+use super::in_flight::InFlight;
 use super::sleep_until;
-use crate::control::Office;
+use crate::control::ClusterContext;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
-use crate::core::reconcile::Pass;
+use crate::core::reconcile::Reconciler;
 
 /// Renews leases until `lead` ends: somebody leads again. Whoever renews them does not lead, and does so only while most
 /// machines answer, so that nobody else can have taken over unnoticed.
-pub async fn keep<T>(pass: &mut Pass, office: &Office, lead: impl Future<Output = T>) -> T {
-    pass.keep();
-    let mut trips = Trips::new(office.remote.clone());
+pub async fn lease_only<T>(reconciler: &mut Reconciler, context: &ClusterContext, lead: impl Future<Output = T>) -> T {
+    reconciler.enter_lease_only();
+    let mut in_flight = InFlight::new(context.remote.clone());
     let mut lead = std::pin::pin!(lead);
     let mut input = Input::Tick;
     loop {
-        for output in pass.handle(input, office.clock.now()) {
+        for output in reconciler.handle(input, context.clock.now()) {
             match output {
                 Output::Deposed => return lead.await,
-                Output::Visit { machine, visit, glance, through } => {
-                    trips.visit(pass.snapshot(), machine, visit, glance, through);
+                Output::Visit { machine, visit, quick, through } => {
+                    in_flight.visit(reconciler.snapshot(), machine, visit, quick, through);
                 }
-                Output::Leave(machine) => trips.leave(machine),
+                Output::Leave(machine) => in_flight.leave(machine),
                 Output::Commit(_) | Output::Probe { .. } | Output::Fence(_) => {}
             }
         }
-        let wake = pass.wake_at().map(|at| office.clock.instant(at));
+        let wake = reconciler.wake_at().map(|at| context.clock.instant(at));
         input = tokio::select! {
             led = &mut lead => return led,
-            input = trips.next() => input,
+            input = in_flight.next() => input,
             () = sleep_until(wake) => Input::Tick,
         };
     }

@@ -1,6 +1,6 @@
-//! The shell around the core's pass: it makes the trips, tells the store and reads the clock.
+//! The runner around the core's reconciler: it makes the in_flight, tells the store and reads the clock.
 //!
-//! It decides nothing. What to do comes from [`crate::core::reconcile::Pass`], and every way of running muster goes through
+//! It decides nothing. What to do comes from [`crate::core::reconcile::Reconciler`], and every way of running muster goes through
 //! [`run`].
 
 mod dry_run;
@@ -21,7 +21,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::control::Office;
+use crate::control::ClusterContext;
 use crate::core::model::Event;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
@@ -30,7 +30,7 @@ use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
-use crate::core::reconcile::Pass;
+use crate::core::reconcile::Reconciler;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
 use crate::store::StoreError;
@@ -39,12 +39,12 @@ use crate::store::follow::Update;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
 use crate::store::layout::Keys;
-use crate::store::leader_election::Lead;
+use crate::store::leader_election::Leadership;
 
-pub use dry_run::rehearse;
-use in_flight::Trips;
-pub use lease_only::keep;
-pub use route::way;
+pub use dry_run::dry_run;
+use in_flight::InFlight;
+pub use lease_only::lease_only;
+pub use route::route;
 pub use visit::visit;
 
 /// The time of day that never goes back while the process runs.
@@ -75,12 +75,12 @@ impl Clock {
 /// After how many events of its own a run sees to it that the log keeps no more than it should.
 const EVENTS_BETWEEN_PRUNES: usize = 300;
 
-/// How long a pass that was told to stop waits for what it is doing.
+/// How long a reconciler that was told to stop waits for what it is doing.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// When a run ends.
 #[derive(Debug, Clone)]
-pub enum Ending {
+pub enum StopCondition {
     /// When all that can be done has been done, and what was started has settled or had this long to.
     Settled(std::time::Duration),
     /// When that is so and the machine has none of the units left, or has had this long to get rid of them.
@@ -91,9 +91,9 @@ pub enum Ending {
 
 /// What a run works with.
 #[derive(Debug, Clone)]
-pub struct Means {
+pub struct RunContext {
     /// The lead, which every write carries.
-    pub lead: Arc<Lead>,
+    pub lead: Arc<Leadership>,
     /// The cluster's keys.
     pub keys: Keys,
     /// The way to the hosts.
@@ -104,17 +104,17 @@ pub struct Means {
     pub stop: CancellationToken,
 }
 
-impl Means {
+impl RunContext {
     /// Puts together what a run needs once the lead is taken.
-    pub fn new(office: &Office, lead: Lead) -> Self {
-        let Office { keys, remote, clock, stop, .. } = office.clone();
+    pub fn new(context: &ClusterContext, lead: Leadership) -> Self {
+        let ClusterContext { keys, remote, clock, stop, .. } = context.clone();
         Self { lead: Arc::new(lead), keys, remote, clock, stop }
     }
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunOutcome {
     /// As it should.
     Finished,
     /// It was stopped.
@@ -126,64 +126,66 @@ pub enum Ended {
 /// Takes what is logged as it happens, beside the cluster as it was then.
 pub type Tell<'a> = dyn FnMut(&Snapshot, &Event) + Send + 'a;
 
-/// Runs a pass until it ends. `tell` hears everything that is logged, as it happens.
+/// Runs a reconciler until it ends. `tell` hears everything that is logged, as it happens.
 ///
 /// # Errors
-/// The store's: what was sent to hosts was sent, and the next pass finds out what came of it. Hosts' failures are in
-/// the pass.
+/// The store's: what was sent to hosts was sent, and the next reconcile finds out what came of it. Hosts' failures are in
+/// the reconciler.
 pub async fn run(
-    pass: &mut Pass,
-    means: &Means,
+    reconciler: &mut Reconciler,
+    run_context: &RunContext,
     mut follower: Option<Follower>,
-    ending: Ending,
+    stop_when: StopCondition,
     tell: &mut Tell<'_>,
-) -> Result<Ended, StoreError> {
-    let mut shell = Shell::new(means);
+) -> Result<RunOutcome, StoreError> {
+    let mut runner = Runner::new(run_context);
     let mut inputs = vec![Input::Tick];
     loop {
-        for output in pass.handle_all(inputs, means.clock.now()) {
+        for output in reconciler.handle_all(inputs, run_context.clock.now()) {
             match output {
-                Output::Deposed => return Ok(Ended::Deposed),
-                Output::Commit(writes) => shell.commit(pass.snapshot(), &writes, tell),
-                Output::Visit { machine, visit, glance, through } => {
-                    shell.trips.visit(pass.snapshot(), machine, visit, glance, through);
+                Output::Deposed => return Ok(RunOutcome::Deposed),
+                Output::Commit(writes) => runner.commit(reconciler.snapshot(), &writes, tell),
+                Output::Visit { machine, visit, quick, through } => {
+                    runner.in_flight.visit(reconciler.snapshot(), machine, visit, quick, through);
                 }
-                Output::Probe { machine, neighbour } => shell.trips.probe(pass.snapshot(), machine, neighbour),
-                Output::Leave(machine) => shell.trips.leave(machine),
+                Output::Probe { machine, neighbour } => {
+                    runner.in_flight.probe(reconciler.snapshot(), machine, neighbour);
+                }
+                Output::Leave(machine) => runner.in_flight.leave(machine),
                 // Between the store's word and now we may have been away.
-                Output::Fence(_) if !means.lead.is_valid() => return Ok(Ended::Deposed),
-                Output::Fence(machine) => shell.trips.fence(pass.snapshot(), machine),
+                Output::Fence(_) if !run_context.lead.is_valid() => return Ok(RunOutcome::Deposed),
+                Output::Fence(machine) => runner.in_flight.fence(reconciler.snapshot(), machine),
             }
         }
-        if shell.is_stopped(pass) {
-            return Ok(Ended::Stopped);
+        if runner.is_stopped(reconciler) {
+            return Ok(RunOutcome::Stopped);
         }
-        if shell.is_finished(pass, &ending) {
-            return Ok(Ended::Finished);
+        if runner.is_finished(reconciler, &stop_when) {
+            return Ok(RunOutcome::Finished);
         }
-        let first = shell.wait(pass, follower.as_mut()).await?;
-        inputs = std::iter::once(first).chain(shell.trips.ready()).collect();
+        let first = runner.wait(reconciler, follower.as_mut()).await?;
+        inputs = std::iter::once(first).chain(runner.in_flight.ready()).collect();
     }
 }
 
 type Commit = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
 
 /// What is under way.
-struct Shell<'a> {
-    means: &'a Means,
-    trips: Trips,
+struct Runner<'a> {
+    run_context: &'a RunContext,
+    in_flight: InFlight,
     commit: Option<Commit>,
     settled: Option<Instant>,
-    /// Set once the pass has been told to stop: until when what is under way is waited for.
+    /// Set once the reconciler has been told to stop: until when what is under way is waited for.
     stop_by: Option<Instant>,
     /// Events since the log was last shortened.
     logged: usize,
 }
 
-impl<'a> Shell<'a> {
-    fn new(means: &'a Means) -> Self {
-        let trips = Trips::new(means.remote.clone());
-        Self { means, trips, commit: None, settled: None, stop_by: None, logged: 0 }
+impl<'a> Runner<'a> {
+    fn new(run_context: &'a RunContext) -> Self {
+        let in_flight = InFlight::new(run_context.remote.clone());
+        Self { run_context, in_flight, commit: None, settled: None, stop_by: None, logged: 0 }
     }
 
     fn commit(&mut self, snapshot: &Snapshot, writes: &[Write], tell: &mut Tell<'_>) {
@@ -193,8 +195,8 @@ impl<'a> Shell<'a> {
                 self.logged += 1;
             }
         }
-        let keys = self.means.keys.clone();
-        let lead = self.means.lead.clone();
+        let keys = self.run_context.keys.clone();
+        let lead = self.run_context.lead.clone();
         let changes = keys.changes(writes);
         let prune = self.logged >= EVENTS_BETWEEN_PRUNES;
         self.logged = if prune { 0 } else { self.logged };
@@ -203,63 +205,69 @@ impl<'a> Shell<'a> {
         }));
     }
 
-    /// Says whether the pass was told to stop and nothing that it is doing is waited for any longer. Steps on their way are
+    /// Says whether the reconciler was told to stop and nothing that it is doing is waited for any longer. Steps on their way are
     /// finished by their host in any case, and somebody else may have to lead soon: leases are not renewed meanwhile.
-    fn is_stopped(&self, pass: &Pass) -> bool {
+    fn is_stopped(&self, reconciler: &Reconciler) -> bool {
         let over = self.stop_by.is_some_and(|by| Instant::now() >= by);
-        over || self.stop_by.is_some() && self.commit.is_none() && !pass.is_acting()
+        over || self.stop_by.is_some() && self.commit.is_none() && !reconciler.is_acting()
     }
 
     fn is_idle(&self) -> bool {
-        self.trips.is_empty() && self.commit.is_none()
+        self.in_flight.is_empty() && self.commit.is_none()
     }
 
     /// Says whether all has been done, and what was started has settled or had its time.
-    fn is_finished(&mut self, pass: &Pass, ending: &Ending) -> bool {
-        let (patience, waits) = match ending {
-            Ending::Settled(patience) => (patience, pass.is_changing()),
-            Ending::Emptied(machine, patience) => (patience, pass.is_changing() || pass.is_occupied(*machine)),
-            Ending::Stopped => return false,
+    fn is_finished(&mut self, reconciler: &Reconciler, stop_when: &StopCondition) -> bool {
+        let (detection, waits) = match stop_when {
+            StopCondition::Settled(detection) => (detection, reconciler.is_changing()),
+            StopCondition::Emptied(machine, detection) => {
+                (detection, reconciler.is_changing() || reconciler.is_occupied(*machine))
+            }
+            StopCondition::Stopped => return false,
         };
-        if !self.is_idle() || !pass.is_settled() {
+        if !self.is_idle() || !reconciler.is_settled() {
             return false;
         }
         let since = *self.settled.get_or_insert_with(Instant::now);
-        !waits || since.elapsed() >= *patience
+        !waits || since.elapsed() >= *detection
     }
 
-    /// Waits until something happens that the pass has to know.
-    async fn wait(&mut self, pass: &mut Pass, follower: Option<&mut Follower>) -> Result<Input, StoreError> {
+    /// Waits until something happens that the reconciler has to know.
+    async fn wait(
+        &mut self,
+        reconciler: &mut Reconciler,
+        follower: Option<&mut Follower>,
+    ) -> Result<Input, StoreError> {
         let stopping = self.stop_by.is_some();
-        let wake = pass.wake_at().map(|at| self.means.clock.instant(at));
+        let wake = reconciler.wake_at().map(|at| self.run_context.clock.instant(at));
         tokio::select! {
             taken = poll(&mut self.commit) => {
                 self.commit = None;
                 Ok(Input::Committed(taken?))
             }
-            input = self.trips.next() => Ok(input),
-            update = next(follower) => Ok(learn(pass, &self.means.keys, update)),
+            input = self.in_flight.next() => Ok(input),
+            update = next(follower) => Ok(learn(reconciler, &self.run_context.keys, update)),
             () = sleep_until(if stopping { self.stop_by } else { wake }) => Ok(Input::Tick),
-            () = self.means.stop.cancelled(), if !stopping => {
+            () = self.run_context.stop.cancelled(), if !stopping => {
                 self.stop_by = Some(Instant::now() + LINGER);
                 Ok(Input::Stop)
             }
-            () = self.means.lead.lost() => Ok(Input::Lost),
+            () = self.run_context.lead.lost() => Ok(Input::Lost),
         }
     }
 }
 
 /// Takes in what others wrote. What only a leader writes is known here first, and the store's word on it may be old.
-fn learn(pass: &mut Pass, keys: &Keys, update: Update) -> Input {
+fn learn(reconciler: &mut Reconciler, keys: &Keys, update: Update) -> Input {
     match update {
         Update::Reset(listing) => {
             let fresh = layout::snapshot(keys, &listing);
-            pass.learn(|known| known.renew(fresh));
+            reconciler.learn(|known| known.renew(fresh));
         }
         Update::Changes(mut changes) => {
             changes.retain(|changed| !keys.is_leaders(changed.key()));
             if !changes.is_empty() {
-                pass.learn(|known| layout::apply(known, keys, &changes));
+                reconciler.learn(|known| layout::apply(known, keys, &changes));
             }
         }
         // What we know stays true until the lead runs out.

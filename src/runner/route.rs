@@ -3,9 +3,9 @@
 
 use crate::core::health::peers::ANSWER_LIMIT;
 use crate::core::health::peers::LOOK_LIMIT;
+use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
-use crate::core::model::Verdict;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
 
@@ -13,7 +13,7 @@ use crate::remote::Target;
 const ASKED: usize = 3;
 
 /// Returns the way to a machine, and the neighbour that it goes through if it does not go directly.
-pub async fn way<'a>(
+pub async fn route<'a>(
     remote: &SharedRemote,
     snapshot: &'a Snapshot,
     machine: &Machine,
@@ -32,11 +32,11 @@ pub async fn way<'a>(
 
 /// Returns the machines to ask about one with a path fault, each machine's in an order of its own; none about others.
 fn neighbours<'a>(snapshot: &'a Snapshot, machine: &Machine) -> Vec<&'a Machine> {
-    let is = |other: &Machine, verdict| snapshot.health.get(&other.id).is_some_and(|health| health.verdict == verdict);
-    if !is(machine, Verdict::PathFault) {
+    let is = |other: &Machine, health| snapshot.health.get(&other.id).is_some_and(|record| record.health == health);
+    if !is(machine, Health::PathFault) {
         return Vec::new();
     }
-    let mut open: Vec<&Machine> = snapshot.machines.values().filter(|other| is(other, Verdict::Alive)).collect();
+    let mut open: Vec<&Machine> = snapshot.machines.values().filter(|other| is(other, Health::Alive)).collect();
     open.sort_by_key(|other| machine.id.mixed_with(other.id));
     open
 }

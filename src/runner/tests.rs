@@ -18,20 +18,20 @@ async fn a_run_without_end_leaves_the_newest_events_and_no_more_than_are_kept() 
     const PORTION: usize = 100;
     let store: SharedStore = Arc::new(MemoryStore::new());
     let keys = Keys::new("default").unwrap();
-    let means = Means {
+    let run_context = RunContext {
         lead: Arc::new(leader_election::take(&store, &keys, Kind::Controller).await.unwrap().unwrap()),
         keys: keys.clone(),
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
         stop: CancellationToken::new(),
     };
-    let mut shell = Shell::new(&means);
+    let mut runner = Runner::new(&run_context);
     // So that the last of them are just enough to shorten the log again.
     let all = (EVENTS_KEPT / EVENTS_BETWEEN_PRUNES + 2) * EVENTS_BETWEEN_PRUNES;
     for first in (0..all).step_by(PORTION) {
         let writes: Vec<Write> = (first..first + PORTION).map(log).collect();
-        shell.commit(&Snapshot::default(), &writes, &mut |_, _| ());
-        assert!(poll(&mut shell.commit).await.unwrap());
+        runner.commit(&Snapshot::default(), &writes, &mut |_, _| ());
+        assert!(poll(&mut runner.commit).await.unwrap());
         let count = store.list(&keys.events()).await.unwrap().entries.len();
         assert!(count < EVENTS_KEPT + EVENTS_BETWEEN_PRUNES, "{count} after {first}");
     }

@@ -22,11 +22,11 @@ const STEPS_LIMIT: Duration = Duration::from_secs(30);
 const UNIT_LIMIT: Duration = Duration::from_millis(50);
 
 /// Makes a visit. Whatever does not come back as a report that parses is a failure, and what was done is not known.
-pub async fn visit(remote: &dyn Remote, target: &Target, visit: &Visit, glance: bool) -> Result<Report, Failure> {
+pub async fn visit(remote: &dyn Remote, target: &Target, visit: &Visit, quick: bool) -> Result<Report, Failure> {
     let failure =
         |kind, detail: String| Failure { host: target.name.clone(), phase: Phase::Run, kind, detail, hint: None };
     let nonce = getrandom::u64().map_err(|error| failure(FailureKind::Local, format!("no randomness: {error}")))?;
-    let script = script::write(visit, nonce, glance, "")
+    let script = script::write(visit, nonce, quick, "")
         .map_err(|error| failure(FailureKind::Local, format!("a unit cannot be sent: {error}")))?;
     let printed = remote.script(target, &script.text, &script.end, limit(visit)).await?;
     report::read(&printed, &script.mark, &visit.steps)
@@ -35,7 +35,7 @@ pub async fn visit(remote: &dyn Remote, target: &Target, visit: &Visit, glance: 
 
 fn limit(visit: &Visit) -> Duration {
     if visit.steps.is_empty() {
-        return if visit.lease.is_some() { lease::TRIP } else { LOOK_LIMIT };
+        return if visit.lease.is_some() { lease::RENEWAL_TIMEOUT } else { LOOK_LIMIT };
     }
     let stops = visit.steps.iter().any(|step| matches!(step.action, Action::Stop | Action::Unload));
     let units = u32::try_from(visit.steps.len()).unwrap_or(u32::MAX);

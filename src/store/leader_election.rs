@@ -102,9 +102,9 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The lead, for as long as it is held. [`Lead::release`] gives it back; dropping it does too if the process lives on.
+/// The lead, for as long as it is held. [`Leadership::release`] gives it back; dropping it does too if the process lives on.
 #[derive(Debug)]
-pub struct Lead {
+pub struct Leadership {
     store: SharedStore,
     guard: Check,
     /// The key of our number. Every commit sets it again.
@@ -119,7 +119,7 @@ pub struct Lead {
 }
 
 /// Takes the lead, or says who has it.
-pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result<Lead, Holder>, StoreError> {
+pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result<Leadership, Holder>, StoreError> {
     let leader = keys.key(&Slot::Leader);
     let counter = keys.key(&Slot::Epoch);
     loop {
@@ -143,7 +143,7 @@ pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result
                 let (extend, valid) = watch::channel(asked + TTL * 2 / 3);
                 let keeper = tokio::spawn(keep(store.clone(), lease, extend));
                 let (guard, head) = (Check::Created(leader, taken), Mutex::new(taken));
-                return Ok(Ok(Lead { store: store.clone(), guard, counter, head, epoch, lease, valid, keeper }));
+                return Ok(Ok(Leadership { store: store.clone(), guard, counter, head, epoch, lease, valid, keeper }));
             }
             Ok(None) => store.revoke(lease).await?,
             Err(error) => {
@@ -163,7 +163,7 @@ pub async fn take_within(
     keys: &Keys,
     kind: Kind,
     wait: Duration,
-) -> Result<Result<Lead, Holder>, StoreError> {
+) -> Result<Result<Leadership, Holder>, StoreError> {
     let deadline = Instant::now() + wait;
     let back = Instant::now() + AWAY;
     loop {
@@ -211,7 +211,7 @@ pub async fn take_over(store: &SharedStore, keys: &Keys, reason: &str, by: &str)
     Ok(Some(old))
 }
 
-impl Lead {
+impl Leadership {
     /// Returns the store in which the lead is held.
     pub fn store(&self) -> &dyn Store {
         &*self.store
@@ -290,7 +290,7 @@ impl Lead {
     }
 }
 
-impl Drop for Lead {
+impl Drop for Leadership {
     fn drop(&mut self) {
         self.keeper.abort();
         // So that nobody waits for the lease of one that failed; if this does not come through, it expires.

@@ -10,14 +10,14 @@ use super::plan::legend;
 use super::table;
 use super::time;
 use crate::core::explain::Explanation;
-use crate::core::explain::Idle;
+use crate::core::explain::NotRunning;
 use crate::core::model::Event;
 use crate::core::model::Grant;
+use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
-use crate::core::model::Verdict;
 use crate::core::unit::UnitName;
 
 /// Writes down why a unit is as it is, and what happened to it lately.
@@ -42,12 +42,12 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     rows.extend(why.idle.iter().map(|idle| ("Not running", idle_words(idle, now))));
     let mut text = lay_out(rows);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
-    let obstacles = why.obstacles.iter().map(|(machine, obstacle)| {
-        let words = obstacle.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    let filter_reasons = why.filter_reasons.iter().map(|(machine, filter_reason)| {
+        let words = filter_reason.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
         [legend(snapshot, *machine), words]
     });
-    if !why.obstacles.is_empty() {
-        let rows: Vec<Vec<String>> = header.chain(obstacles).map(Vec::from).collect();
+    if !why.filter_reasons.is_empty() {
+        let rows: Vec<Vec<String>> = header.chain(filter_reasons).map(Vec::from).collect();
         text.push_str(&format!("\n{}", table::lay_out(&rows)));
     }
     text + &happened(snapshot, events)
@@ -55,15 +55,15 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
 
 /// Says when a machine that does not answer was last heard of: what it said then may no longer be so.
 fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String {
-    let silent = snapshot.health.get(&machine).filter(|health| health.verdict > Verdict::PathFault);
+    let silent = snapshot.health.get(&machine).filter(|health| health.health > Health::PathFault);
     silent.map(|health| format!(", as last seen at {}", super::clock(health.last_seen, now))).unwrap_or_default()
 }
 
 /// Says why a unit does not run, with the time in the operator's time zone if it is a matter of time.
-fn idle_words(idle: &Idle, now: Timestamp) -> String {
+fn idle_words(idle: &NotRunning, now: Timestamp) -> String {
     match idle {
-        Idle::MayRun { until, .. } if now < *until => format!("{idle} until {}", super::clock(*until, now)),
-        Idle::MayRun { name, until } => {
+        NotRunning::MayRun { until, .. } if now < *until => format!("{idle} until {}", super::clock(*until, now)),
+        NotRunning::MayRun { name, until } => {
             let at = super::clock(*until, now);
             format!(
                 "it is strict, and gone from {name} since {at}: the next controller or sweep that keeps leases starts it"
@@ -77,11 +77,11 @@ fn idle_words(idle: &Idle, now: Timestamp) -> String {
 pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value {
     let state = |(machine, state): &(_, _)| json!({"machine": machine, "state": state});
     let until =
-        why.idle.as_ref().and_then(|idle| if let Idle::MayRun { until, .. } = idle { Some(until) } else { None });
-    let obstacles = why
-        .obstacles
+        why.idle.as_ref().and_then(|idle| if let NotRunning::MayRun { until, .. } = idle { Some(until) } else { None });
+    let filter_reasons = why
+        .filter_reasons
         .iter()
-        .map(|(machine, obstacle)| json!({"machine": machine, "obstacle": obstacle.as_ref().map(ToString::to_string)}));
+        .map(|(machine, filter_reason)| json!({"machine": machine, "filter_reason": filter_reason.as_ref().map(ToString::to_string)}));
     json!({
         "unit": name,
         "desired": why.desired,
@@ -91,7 +91,7 @@ pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value 
         "placement": why.placement,
         "states": why.states.iter().map(state).collect::<Vec<_>>(),
         "refusal": why.refusal.as_ref().map(ToString::to_string),
-        "obstacles": obstacles.collect::<Vec<_>>(),
+        "filter_reasons": filter_reasons.collect::<Vec<_>>(),
         "not_running": why.idle.as_ref().map(ToString::to_string),
         "may_run_until": until,
         "events": events,
@@ -101,7 +101,7 @@ pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value 
 /// Writes down what is known of a machine, and what is there.
 pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Timestamp) -> String {
     let metadata: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let duty = match (machine.cordoned, machine.draining, machine.drain_by) {
+    let mode = match (machine.cordoned, machine.draining, machine.drain_by) {
         (_, true, Some(by)) => format!("drained: what is left stops at {}", time(by)),
         (_, true, None) => "drained: what is there goes elsewhere".to_owned(),
         (true, false, _) => "cordoned: nothing new is placed there".to_owned(),
@@ -117,19 +117,19 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
         ("IP", machine.ip.clone()),
         ("System", format!("{}, systemd {}", machine.os, machine.systemd)),
         ("Metadata", if metadata.is_empty() { "-".to_owned() } else { metadata.join(",") }),
-        ("Duty", duty),
+        ("SchedulingMode", mode),
     ]);
     match snapshot.health.get(&machine.id) {
         Some(health) => rows.extend([
-            ("Verdict", health.verdict.to_string()),
+            ("Health", health.health.to_string()),
             ("Evidence", health.why.clone()),
             ("Since", time(health.since)),
             (
                 "Last seen",
-                if health.verdict == Verdict::Alive { "at every look".to_owned() } else { time(health.last_seen) },
+                if health.health == Health::Alive { "at every look".to_owned() } else { time(health.last_seen) },
             ),
         ]),
-        None => rows.push(("Verdict", "nobody has looked yet".to_owned())),
+        None => rows.push(("Health", "nobody has looked yet".to_owned())),
     }
     rows.extend(snapshot.leases.get(&machine.id).map(|grant| ("Lease", lease(grant, now))));
     let mut text = lay_out(rows);
@@ -161,7 +161,7 @@ fn lease(grant: &Grant, now: Timestamp) -> String {
     let (epoch, length) = (grant.epoch, grant.length.as_secs());
     let held = format!("granted by the leader with epoch {epoch}, {length} s long");
     let clock = |at| super::clock(at, now);
-    match (grant.gone_by, grant.until) {
+    match (grant.stopped_for_sure_at, grant.until) {
         (Some(gone), _) if gone <= now => format!("{held}; its strict units were gone by {}", clock(gone)),
         (Some(gone), _) => format!("{held}; its strict units may run until {}", clock(gone)),
         (None, Some(until)) => format!("{held}, until {} unless a sweep renews it", clock(until)),

@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::table;
 use crate::core::explain;
 use crate::core::model::DesiredState;
+use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
-use crate::core::model::Verdict;
 use crate::core::sanitize;
 use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
@@ -62,7 +62,7 @@ pub struct MachineRow {
     name: String,
     ip: String,
     metadata: BTreeMap<String, String>,
-    verdict: Verdict,
+    health: Health,
     cordoned: bool,
     os: String,
     systemd: u32,
@@ -138,8 +138,8 @@ impl Row for MachineRow {
         },
         Column { name: "name", cell: |row, _| Some(row.name.clone()) },
         Column {
-            name: "verdict",
-            cell: |row, _| Some(format!("{}{}", row.verdict, if row.cordoned { ", cordoned" } else { "" })),
+            name: "health",
+            cell: |row, _| Some(format!("{}{}", row.health, if row.cordoned { ", cordoned" } else { "" })),
         },
     ];
     const USUAL: &'static str = "machine,ip,metadata";
@@ -180,12 +180,12 @@ impl Row for UnitRow {
 /// Returns the machines by machine-id: those that are present, or all of them.
 pub fn machines(snapshot: &Snapshot, all: bool) -> Vec<MachineRow> {
     let shown = snapshot.machines.values().filter(|machine| all || is_present(snapshot, machine.id));
-    shown.map(|machine| machine_row(machine, verdict(snapshot, machine.id))).collect()
+    shown.map(|machine| machine_row(machine, health(snapshot, machine.id))).collect()
 }
 
-fn machine_row(machine: &Machine, verdict: Verdict) -> MachineRow {
+fn machine_row(machine: &Machine, health: Health) -> MachineRow {
     let Machine { id, name, ip, metadata, cordoned, os, systemd, .. } = machine.clone();
-    MachineRow { machine: id, name, ip, metadata, verdict, cordoned, os, systemd }
+    MachineRow { machine: id, name, ip, metadata, health, cordoned, os, systemd }
 }
 
 /// Returns every unit that was submitted, by name.
@@ -224,8 +224,7 @@ pub fn units(snapshot: &Snapshot) -> Vec<UnitRow> {
     let placed = |unit: &UnitName, machine: MachineId| {
         snapshot.placements.get(unit).is_none_or(|placement| placement.machine == machine)
     };
-    let answers =
-        |machine| matches!(verdict(snapshot, machine), Verdict::Alive | Verdict::Suspect | Verdict::PathFault);
+    let answers = |machine| matches!(health(snapshot, machine), Health::Alive | Health::Suspect | Health::PathFault);
     let present = reports.filter(|(unit, machine, _)| {
         is_present(snapshot, **machine) && (answers(**machine) || placed(unit, **machine))
     });
@@ -284,13 +283,13 @@ fn hash(hash: Hash, full: bool) -> String {
     if full { hash.to_string() } else { hash.short() }
 }
 
-fn verdict(snapshot: &Snapshot, machine: MachineId) -> Verdict {
-    snapshot.health.get(&machine).map_or(Verdict::Alive, |health| health.verdict)
+fn health(snapshot: &Snapshot, machine: MachineId) -> Health {
+    snapshot.health.get(&machine).map_or(Health::Alive, |health| health.health)
 }
 
 /// Says whether fleet would have called a machine present. One that nobody has judged yet is.
 fn is_present(snapshot: &Snapshot, machine: MachineId) -> bool {
-    !matches!(verdict(snapshot, machine), Verdict::Unreachable | Verdict::Down)
+    !matches!(health(snapshot, machine), Health::Unreachable | Health::Down)
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use serde_json::json;
 use super::table;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
-use crate::core::simulation::Script;
+use crate::core::simulation::Simulation;
 
 /// Writes the moves and steps of a script, each as a table that is left out if it is empty.
-pub fn text(snapshot: &Snapshot, script: &Script) -> String {
+pub fn text(snapshot: &Snapshot, script: &Simulation) -> String {
     let legend = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), |id| legend(snapshot, id));
     let moves = script.moves.iter().map(|it| [it.unit.to_string(), legend(it.from), legend(it.to), it.reason.clone()]);
     let steps = script.steps.iter().map(|(machine, step)| {
@@ -23,7 +23,7 @@ pub fn text(snapshot: &Snapshot, script: &Script) -> String {
 }
 
 /// Writes a script as the beginning of a JSON object.
-pub fn json(snapshot: &Snapshot, script: &Script) -> Map<String, Value> {
+pub fn json(snapshot: &Snapshot, script: &Simulation) -> Map<String, Value> {
     let name = |id: MachineId| snapshot.machines.get(&id).map(|machine| machine.name.as_str());
     let moves =
         script.moves.iter().map(|it| json!({"unit": it.unit, "from": it.from, "to": it.to, "reason": it.reason}));

@@ -165,7 +165,7 @@ async fn it_waits_for_the_lead_for_as_long_as_it_is_told() {
     busy(&document(&desk, &["a.service.yaml", "--lock-wait", "0"], 2));
     desk.write("muster.toml", "lock-wait = 0\n");
     busy(&document(&desk, &["b.service.yaml"], 2));
-    assert!(begun.elapsed() < Duration::from_secs(20), "it waits for longer than it was told");
+    assert!(begun.elapsed() < Duration::from_secs(20), "it timeouts for longer than it was told");
     std::fs::remove_file(desk.path("muster.toml")).unwrap();
 
     let args = ["-i", "hosts", "play", "c.service.yaml", "--lock-wait", "600"];

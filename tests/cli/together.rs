@@ -68,7 +68,7 @@ fn so_it_is_with_a_lead_in_etcd() {
     assert!(server.ctl(&["get", "--prefix", "--keys-only", "/muster/"]).contains("/epoch"), "it was in etcd");
 }
 
-/// What happens to a controller that leads: somebody asks who does, waits for it, and takes the lead away.
+/// What happens to a controller that leads: somebody asks who does, timeouts for it, and takes the lead away.
 fn a_lead_changes_hands(desk: &Desk) {
     assert_eq!(desk.muster(&["lock", "show"]).ok(), "nobody leads\n");
     let log = fs::File::create(desk.path("log")).unwrap();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster::control::Office;
+use muster::control::ClusterContext;
 use muster::control::membership;
 use muster::control::sweep;
 use muster::control::verb;
-use muster::core::health::failover::Caution;
+use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::Address;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
@@ -20,10 +20,10 @@ use muster::store::layout::Slot;
 
 use super::Fleet;
 use super::Folder;
+use super::context;
 use super::found;
 use super::keys;
-use super::office;
-use super::tempo;
+use super::timing;
 use crate::store::soon;
 use crate::wire::visit::MACHINE;
 
@@ -35,9 +35,9 @@ async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
     let fleet = Arc::new(Fleet(BTreeMap::from([("core-01", Folder::new()), ("core-02", Folder::of(OTHER))])));
-    let office = Office { remote: fleet.clone(), ..office(&store, &Arc::new(Folder::new())) };
-    let waits = sweep::Waits { tempo: tempo(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    soon(sweep::sweep(&office, waits, Caution::default(), &mut |_, _| ())).await.unwrap();
+    let context = ClusterContext { remote: fleet.clone(), ..context(&store, &Arc::new(Folder::new())) };
+    let timeouts = sweep::Timeouts { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    soon(sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
     assert!(fleet.0["core-01"].file("web.service").is_some());
 
     let (first, other): (MachineId, MachineId) = (MACHINE.parse().unwrap(), OTHER.parse().unwrap());
@@ -47,8 +47,8 @@ async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
     let records = vec![keys().put(&Slot::Machine(other), &machine), member(first), member(other)];
     store.commit(vec![], records).await.unwrap();
 
-    let waits = verb::Waits { lock: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
-    let left = soon(membership::leave(&office, "core-01", false, waits, &mut |_| ())).await;
+    let timeouts = verb::Timeouts { lock: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
+    let left = soon(membership::leave(&context, "core-01", false, timeouts, &mut |_| ())).await;
     let (machine, found) = left.unwrap();
     assert_eq!((machine.id, found.len()), (first, 0), "{found:?}");
     let snapshot = layout::read(&*store, &keys()).await.unwrap();

@@ -11,18 +11,18 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use muster::control::Office;
+use muster::control::ClusterContext;
 use muster::control::controller;
 use muster::control::controller::Stage;
 use muster::core::health::BRAKE;
-use muster::core::health::Patience;
-use muster::core::health::failover::Caution;
+use muster::core::health::DetectionConfig;
+use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::Address;
 use muster::core::model::DesiredState;
 use muster::core::model::Failure;
 use muster::core::model::Machine;
 use muster::core::model::Unit;
-use muster::core::reconcile::Tempo;
+use muster::core::reconcile::Timing;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
 use muster::remote::Command;
@@ -77,7 +77,7 @@ impl Folder {
         Self { gate: Some((Notify::new(), Notify::new())), ..Self::new() }
     }
 
-    /// Waits until the first visit is on its way.
+    /// Timeouts until the first visit is on its way.
     pub(super) async fn is_visited(&self) {
         self.gate.as_ref().unwrap().0.notified().await;
     }
@@ -184,13 +184,13 @@ pub(super) fn keys() -> Keys {
 }
 
 /// Returns what is needed to act at this store, on this host. Each has an end of its own.
-pub(super) fn office(store: &SharedStore, folder: &Arc<Folder>) -> Office {
+pub(super) fn context(store: &SharedStore, folder: &Arc<Folder>) -> ClusterContext {
     let (store, remote, keys) = (store.clone(), folder.clone(), keys());
-    Office { store, keys, remote, clock: Clock::start(), stop: CancellationToken::new() }
+    ClusterContext { store, keys, remote, clock: Clock::start(), stop: CancellationToken::new() }
 }
 
-/// Lets a controller lead until its office is told to stop, and returns its number once it does.
-pub(super) async fn lead_on(leader: Office) -> (u64, JoinHandle<()>) {
+/// Lets a controller lead until its context is told to stop, and returns its number once it does.
+pub(super) async fn lead_on(leader: ClusterContext) -> (u64, JoinHandle<()>) {
     let (say, mut leads) = tokio::sync::mpsc::unbounded_channel();
     let leading = tokio::spawn(async move {
         let mut stage = |stage: Stage<'_>| {
@@ -198,13 +198,13 @@ pub(super) async fn lead_on(leader: Office) -> (u64, JoinHandle<()>) {
                 say.send(epoch).unwrap();
             }
         };
-        controller::control(&leader, (tempo(), &Caution::default()), &mut stage, &mut |_, _| ()).await;
+        controller::control(&leader, (timing(), &FailoverPolicy::default()), &mut stage, &mut |_, _| ()).await;
     });
     (soon(leads.recv()).await.unwrap(), leading)
 }
 
-pub(super) fn tempo() -> Tempo {
-    muster::control::tempo(Patience { down_after: Duration::from_secs(10), brake: BRAKE })
+pub(super) fn timing() -> Timing {
+    muster::control::timing(DetectionConfig { down_after: Duration::from_secs(10), brake: BRAKE })
 }
 
 /// Makes a machine of the host, and wants these units of it.

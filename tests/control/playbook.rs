@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use muster::inventory::Inventory;
 use muster::inventory::Vars;
+use muster::playbook::cluster_client::ClusterClient;
 use muster::playbook::drive::Crew;
-use muster::playbook::office::Clerk;
 use muster::playbook::parse;
 use muster::playbook::record::Record;
 use muster::store::layout::Slot;
@@ -17,27 +17,27 @@ use muster::store::leader_election::Kind;
 use serde_json::Value;
 
 use super::Folder;
+use super::context;
 use super::found;
 use super::keys;
 use super::lead_on;
-use super::office;
 use crate::store::etcd::plain;
 use crate::store::server::Server;
 use crate::store::server::installed;
 use crate::store::soon;
 
 /// Runs a playbook of one task that asks for a unit, and returns whether that changed something and what is so then.
-async fn play(clerk: &Clerk, here: &Path, task: &str) -> (bool, String) {
+async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool, String) {
     std::fs::write(here.join("hosts"), "core-01\n").unwrap();
     let inventory = Inventory::load(&[here.join("hosts")]).unwrap();
     let text = format!("- hosts: core-01\n  tasks:\n    - unit: {task}\n");
     let playbook = parse::read(&here.join("play.yaml"), &text).unwrap();
-    let remote = &*clerk.office.remote;
+    let remote = &*cluster_client.cluster.remote;
     let crew = Crew {
         inventory: &inventory,
         targets: BTreeMap::new(),
         remote,
-        cluster: Some(clerk),
+        cluster: Some(cluster_client),
         extra: Vars::new(),
         check: false,
         forks: 1,
@@ -59,24 +59,24 @@ async fn a_unit_is_followed_until_the_controller_has_made_it_so() {
     let store = plain(&server).await;
     found(&store, &[]).await;
     let folder = Arc::new(Folder::new());
-    let leader = office(&store, &folder);
+    let leader = context(&store, &folder);
     let stop = leader.stop.clone();
     let (epoch, leading) = lead_on(leader).await;
-    let clerk = Clerk { office: office(&store, &folder), lock: Duration::ZERO };
+    let cluster_client = ClusterClient { cluster: context(&store, &folder), lock: Duration::ZERO };
     let here = tempfile::tempdir().unwrap();
     let here = here.path();
 
     let web = "{name: web, src: web.service}";
     for text in ["[Service]\nExecStart=/bin/sleep 1\n", "[Service]\nExecStart=/bin/sleep 2\n"] {
         std::fs::write(here.join("web.service"), text).unwrap();
-        let (changed, what) = play(&clerk, here, web).await;
+        let (changed, what) = play(&cluster_client, here, web).await;
         // Not soon: by now.
         assert_eq!(folder.file("web.service").as_deref(), Some(text));
         assert_eq!((changed, what.as_str()), (true, "Unit web.service launched on 3f2f3dd0.../192.0.2.1"));
     }
     assert_eq!(folder.asked(), ["start web.service", "start web.service"]);
-    assert!(!play(&clerk, here, web).await.0);
-    assert!(play(&clerk, here, "{name: web, state: absent}").await.0);
+    assert!(!play(&cluster_client, here, web).await.0);
+    assert!(play(&cluster_client, here, "{name: web, state: absent}").await.0);
     assert_eq!(folder.file("web.service"), None);
 
     // All of it was the controller's doing: nobody else ever led.

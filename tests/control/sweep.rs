@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster::control::sweep;
-use muster::control::sweep::Swept;
-use muster::control::sweep::Waits;
-use muster::core::health::failover::Caution;
+use muster::control::sweep::SweepResult;
+use muster::control::sweep::Timeouts;
+use muster::core::health::failover::FailoverPolicy;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout;
@@ -14,11 +14,11 @@ use muster::store::leader_election;
 use muster::store::leader_election::Kind;
 
 use super::Folder;
+use super::context;
 use super::found;
 use super::keys;
 use super::lead_on;
-use super::office;
-use super::tempo;
+use super::timing;
 use super::want;
 use crate::store::soon;
 
@@ -27,9 +27,10 @@ async fn one_that_loses_the_lead_on_the_way_does_nothing_about_what_it_sees() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
     let folder = Arc::new(Folder::gated());
-    let office = office(&store, &folder);
-    let waits = Waits { tempo: tempo(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    let sweep = async || soon(sweep::sweep(&office, waits, Caution::default(), &mut |_, _| ())).await.unwrap();
+    let context = context(&store, &folder);
+    let timeouts = Timeouts { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    let sweep =
+        async || soon(sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
     let relieve = async {
         folder.is_visited().await;
         let old = leader_election::take_over(&store, &keys(), "it hangs", "op@desk").await.unwrap().unwrap();
@@ -37,14 +38,14 @@ async fn one_that_loses_the_lead_on_the_way_does_nothing_about_what_it_sees() {
         folder.open();
     };
     let (swept, ()) = tokio::join!(sweep(), relieve);
-    assert!(matches!(swept, Swept::Deposed), "{swept:?}");
+    assert!(matches!(swept, SweepResult::Deposed), "{swept:?}");
     assert_eq!((folder.visits(), folder.file("web.service")), (1, None));
     let snapshot = layout::read(&*store, &keys()).await.unwrap();
     assert!(snapshot.placements.is_empty() && snapshot.health.is_empty() && snapshot.states.is_empty());
 
     // It is the next one's.
     let swept = sweep().await;
-    assert!(matches!(&swept, Swept::Found(found) if found.is_empty()), "{swept:?}");
+    assert!(matches!(&swept, SweepResult::Found(found) if found.is_empty()), "{swept:?}");
     assert_eq!(folder.asked(), ["start web.service"]);
     let events = layout::read_events(&*store, &keys()).await.unwrap();
     let first = &events.first().unwrap().what;
@@ -56,23 +57,25 @@ async fn beside_a_controller_it_tells_what_that_one_has_found_and_does_nothing()
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
     let folder = Arc::new(Folder::new());
-    let leader = office(&store, &folder);
+    let leader = context(&store, &folder);
     let stop = leader.stop.clone();
     let (epoch, leading) = lead_on(leader).await;
     let long = Duration::from_mins(1);
     let sweep = async |settle| {
-        let waits = Waits { tempo: tempo(), settle, lock_wait: long };
-        let office = office(&store, &Arc::new(Folder::gated()));
-        soon(sweep::sweep(&office, waits, Caution::default(), &mut |_, _| panic!("it did something"))).await.unwrap()
+        let timeouts = Timeouts { timing: timing(), settle, lock_wait: long };
+        let context = context(&store, &Arc::new(Folder::gated()));
+        soon(sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| panic!("it did something")))
+            .await
+            .unwrap()
     };
-    // It waits for what the controller is at.
+    // It timeouts for what the controller is at.
     let swept = sweep(long).await;
-    assert!(matches!(&swept, Swept::Found(found) if found.is_empty()), "{swept:?}");
+    assert!(matches!(&swept, SweepResult::Found(found) if found.is_empty()), "{swept:?}");
     assert_eq!(folder.asked(), ["start web.service"]);
 
     let text = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineMetadata=disk=ssd\n";
     store.commit(Vec::new(), want("picky.service", text)).await.unwrap();
-    let Swept::Found(found) = sweep(Duration::ZERO).await else { panic!("it was not blind") };
+    let SweepResult::Found(found) = sweep(Duration::ZERO).await else { panic!("it was not blind") };
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["Unit picky.service: no machine for it: 1 machine: metadata disk=ssd not matched"]);
     let holder = leader_election::holder(&store, &keys()).await.unwrap().unwrap();

@@ -43,7 +43,7 @@ impl Daemon {
         Self { child: command.spawn().unwrap(), log }
     }
 
-    /// Starts a controller and waits until it leads.
+    /// Starts a controller and timeouts until it leads.
     pub(super) fn controller(lab: &Lab, down_after: u32) -> Self {
         let daemon = Self::start(lab, &["controller", "--down-after", &down_after.to_string()]);
         daemon.says("leads (epoch ");
@@ -55,7 +55,7 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until it has said something.
+    /// Timeouts until it has said something.
     #[track_caller]
     pub(super) fn says(&self, text: &str) {
         until(&format!("it says {text:?}"), Duration::from_secs(30), || self.said(), |said| said.contains(text));
@@ -73,7 +73,7 @@ impl Daemon {
         let _ = self.child.wait();
     }
 
-    /// Waits until it has ended by itself.
+    /// Timeouts until it has ended by itself.
     #[track_caller]
     pub(super) fn ended(&mut self, limit: Duration) -> ExitStatus {
         let child = std::cell::RefCell::new(&mut self.child);
@@ -115,14 +115,14 @@ pub(super) fn seen(lab: &Lab, unit: &str) -> Vec<(String, String)> {
     ours.map(|row| (name(&row[1]), format!("{}/{}", row[2], row[3]))).collect()
 }
 
-/// Waits until a unit runs on a host other than this one and is seen nowhere else, and returns the name.
+/// Timeouts until a unit runs on a host other than this one and is seen nowhere else, and returns the name.
 #[track_caller]
 pub(super) fn runs_away_from(lab: &Lab, unit: &str, host: &str, limit: Duration) -> String {
     let so = |seen: &Vec<(String, String)>| matches!(&seen[..], [(at, how)] if at != host && how == "active/running");
     until(&format!("{unit} runs away from {host}"), limit, || seen(lab, unit), so).remove(0).0
 }
 
-/// Asks systemd itself for a unit's main process: `0` if it does not run.
+/// RequirementsIndex systemd itself for a unit's main process: `0` if it does not run.
 pub(super) fn main_pid(lab: &Lab, host: &str, unit: &str) -> String {
     super::ssh(lab, host, &format!("systemctl show --value --property MainPID {unit}"))
 }

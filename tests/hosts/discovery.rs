@@ -58,7 +58,7 @@ impl Service {
         service
     }
 
-    /// Asks it to end, and waits until it has, held requests or not.
+    /// RequirementsIndex it to end, and timeouts until it has, held requests or not.
     fn stop(mut self) {
         let pid = self.process.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -257,7 +257,7 @@ impl Etcd {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// Waits until it has given up, and returns what it said.
+    /// Timeouts until it has given up, and returns what it said.
     fn end(mut self) -> String {
         let status = until("etcd gives up", Duration::from_secs(30), || self.process.0.try_wait().unwrap());
         assert!(!status.success());

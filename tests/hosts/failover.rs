@@ -43,7 +43,7 @@ fn others(host: &str) -> Vec<&'static str> {
     ALL.into_iter().filter(|other| *other != host).collect()
 }
 
-/// Waits until systemd runs a unit on this host alone, of all three.
+/// Timeouts until systemd runs a unit on this host alone, of all three.
 fn alone_on(lab: &Lab, unit: &str, host: &str) {
     until(&format!("{unit} runs on {host} alone"), LIMIT, || really_on(lab, unit, &ALL), |on| *on == [host]);
 }

@@ -143,7 +143,7 @@ pub(crate) fn ssh(lab: &Lab, host: &str, command: &str) -> String {
     ssh_as(lab, "root", host, command).ok().trim().to_owned()
 }
 
-/// Waits until something is so. Fails when it takes longer than `limit`, with what was seen last.
+/// Timeouts until something is so. Fails when it takes longer than `limit`, with what was seen last.
 #[track_caller]
 pub(crate) fn until<T: std::fmt::Debug>(
     what: &str,
@@ -180,7 +180,7 @@ pub(crate) fn traces(dir: &Path, id: &str) -> Vec<String> {
         let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
         let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
-        // One that has ended and waits for init to take note has no words left.
+        // One that has ended and timeouts for init to take note has no words left.
         if !words.is_empty() && (groups.contains(id) || words.contains(id)) {
             found.push(format!("process: {words}"));
         }

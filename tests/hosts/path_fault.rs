@@ -51,8 +51,8 @@ fn in_namespace(lab: &Lab, host: &str, command: &[&str]) {
     run(Command::new("ip").args(["netns", "exec", &namespace]).args(command)).ok();
 }
 
-fn verdict(lab: &Lab, host: &str) -> String {
-    let listed = muster(lab, &["list-machines", "--all", "--no-legend", "--fields", "name,verdict"]).ok();
+fn health(lab: &Lab, host: &str) -> String {
+    let listed = muster(lab, &["list-machines", "--all", "--no-legend", "--fields", "name,health"]).ok();
     let line = listed.lines().find(|line| line.starts_with(host)).unwrap_or_default();
     line.trim_start_matches(host).trim().to_owned()
 }
@@ -68,7 +68,7 @@ fn a_host_whose_answers_are_lost_keeps_its_units_and_takes_orders_through_a_neig
     let pid = main_pid(&lab, &at, "web.service");
 
     drop_answers(&lab, &at);
-    until("it has a path fault", LIMIT, || verdict(&lab, &at), |verdict| verdict == "path fault");
+    until("it has a path fault", LIMIT, || health(&lab, &at), |health| health == "path fault");
     controller.says("2 of 2 neighbours reach its sshd");
     // What the operator wants is done there, over the way round.
     let restarted = muster(&lab, &["restart", "web.service"]);
@@ -90,7 +90,7 @@ fn a_host_whose_answers_are_lost_keeps_its_units_and_takes_orders_through_a_neig
     assert!(!controller.said().contains(": down: "), "{}", controller.said());
 
     let_answers_pass(&lab, &at);
-    until("it is alive", LIMIT * 2, || verdict(&lab, &at), |verdict| verdict == "alive");
+    until("it is alive", LIMIT * 2, || health(&lab, &at), |health| health == "alive");
     let all: Vec<&str> = lab.hosts().iter().map(|host| host.name.as_str()).collect();
     assert_eq!(really_on(&lab, "web.service", &all), [at.as_str()], "it never left");
     assert_ne!(main_pid(&lab, &at, "web.service"), pid, "it was restarted where it is");

@@ -94,7 +94,7 @@ fn walk_through(lab: &Lab, store: &str) {
     drop(controller);
 }
 
-/// Waits until the unit runs elsewhere and returns where, as it is shown.
+/// Timeouts until the unit runs elsewhere and returns where, as it is shown.
 fn fail_over(lab: &Lab, dead: &str) -> String {
     let others: Vec<String> = lab.hosts().iter().filter(|host| host.name != dead).map(legend).collect();
     let shown = || muster(lab, &["list-units"]).ok();

@@ -1,4 +1,4 @@
-//! Controllers: the shell around the core's pass, made of values. They take and lose the lead, stop at any step and go
+//! Controllers: the shell around the core's reconciler, made of values. They take and lose the lead, stop at any step and go
 //! on later as if nothing had been.
 
 use std::collections::BTreeMap;
@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use muster::core::health::BRAKE;
-use muster::core::health::Patience;
-use muster::core::health::failover::Caution;
-use muster::core::lease::Terms;
+use muster::core::health::DetectionConfig;
+use muster::core::health::failover::FailoverPolicy;
+use muster::core::lease::LeasePolicy;
 use muster::core::model::FailureKind;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
@@ -19,8 +19,8 @@ use muster::core::model::Visit;
 use muster::core::model::Write;
 use muster::core::reconcile::Input;
 use muster::core::reconcile::Output;
-use muster::core::reconcile::Pass;
-use muster::core::reconcile::Tempo;
+use muster::core::reconcile::Reconciler;
+use muster::core::reconcile::Timing;
 use muster::core::reconcile::assignments::Scope;
 use muster::core::unit::UnitName;
 
@@ -40,9 +40,9 @@ use super::world::World;
 /// How long a machine must have been silent before its units are moved, in milliseconds.
 pub(super) const DOWN_AFTER: u64 = 15_000;
 
-/// How careful a pass is: what is held down takes units again before the test is over.
-pub(super) fn caution() -> Caution {
-    Caution { hold_down: Duration::from_secs(10), ..Caution::default() }
+/// How careful a reconciler is: what is held down takes units again before the test is over.
+pub(super) fn failover_policy() -> FailoverPolicy {
+    FailoverPolicy { hold_down: Duration::from_secs(10), ..FailoverPolicy::default() }
 }
 
 /// What a controller knows of its way to one host.
@@ -54,7 +54,7 @@ pub(super) struct Way {
     shells: BTreeMap<Option<usize>, u64>,
     /// The ways on which it answered the last time.
     pub(super) good: BTreeSet<Option<usize>>,
-    /// When the host last answered this pass, and what it said of itself.
+    /// When the host last answered this reconciler, and what it said of itself.
     pub(super) answered: Option<u64>,
     seen: Option<Observation>,
 }
@@ -88,7 +88,7 @@ pub(super) struct Controller {
     kept: bool,
     pub(super) is_daemon: bool,
     pub(super) life: u64,
-    pub(super) pass: Option<Pass>,
+    pub(super) reconciler: Option<Reconciler>,
     /// The time it was started and by when the lead has run out by its own clock.
     pub(super) began: u64,
     valid_until: u64,
@@ -112,7 +112,7 @@ impl Controller {
             kept: false,
             is_daemon,
             life: 0,
-            pass: None,
+            reconciler: None,
             began: 0,
             valid_until: 0,
             verb_ends: 0,
@@ -129,32 +129,34 @@ impl Controller {
 }
 
 impl World {
-    fn tempo(&self, is_daemon: bool) -> Tempo {
+    fn timing(&self, is_daemon: bool) -> Timing {
         let down_after = if self.mutant == Mutant::NoPatience { 0 } else { DOWN_AFTER };
-        let tempo = Tempo {
-            look_every: Duration::from_secs(3),
-            whole_look_every: Duration::from_secs(15),
-            retry_every: Duration::from_secs(1),
-            begin_within: Duration::from_secs(10),
-            patience: Patience { down_after: Duration::from_millis(down_after), brake: BRAKE },
+        let timing = Timing {
+            poll_interval: Duration::from_secs(3),
+            full_poll_interval: Duration::from_secs(15),
+            retry_interval: Duration::from_secs(1),
+            start_deadline: Duration::from_secs(10),
+            detection: DetectionConfig { down_after: Duration::from_millis(down_after), brake: BRAKE },
             lease: None,
         };
-        let terms = Terms::of_controller(Duration::from_secs(16), tempo.look_every, tempo.retry_every).unwrap();
-        Tempo { lease: is_daemon.then_some(terms), ..tempo }
+        let terms =
+            LeasePolicy::of_controller(Duration::from_secs(16), timing.poll_interval, timing.retry_interval).unwrap();
+        Timing { lease: is_daemon.then_some(terms), ..timing }
     }
 
-    /// Begins a pass if the lead is free.
+    /// Begins a reconciler if the lead is free.
     pub(super) fn lead(&mut self, index: usize, scope: Scope) -> bool {
         let life = self.watch.count();
         let Some(leader) = self.store.take_lead(index, life, self.now) else { return false };
         self.note(format_args!("c{index} leads, epoch {}, {scope:?}", leader.epoch));
-        let tempo = self.tempo(self.controllers[index].is_daemon);
+        let timing = self.timing(self.controllers[index].is_daemon);
         let mut snapshot = self.store.snapshot.clone();
         if self.mutant == Mutant::GrantsAreForgotten {
             snapshot.leases.clear();
         }
         let controller = &mut self.controllers[index];
-        controller.pass = Some(Pass::new(leader.epoch, scope, tempo, snapshot).with_caution(caution()));
+        controller.reconciler =
+            Some(Reconciler::new(leader.epoch, scope, timing, snapshot).with_failover_policy(failover_policy()));
         controller.kept = false;
         controller.life = life;
         controller.began = self.now;
@@ -169,13 +171,13 @@ impl World {
         true
     }
 
-    /// Gives the pass up, and the lead if it is ours.
+    /// Gives the reconciler up, and the lead if it is ours.
     pub(super) fn give_up(&mut self, index: usize, why: &str) {
         self.note(format_args!("c{index} gives up: {why}"));
         let controller = &mut self.controllers[index];
         let keeps = controller.is_daemon && !controller.kept;
-        controller.pass.take_if(|pass| !keeps || !pass.holds_leases());
-        controller.kept = controller.pass.is_some();
+        controller.reconciler.take_if(|reconciler| !keeps || !reconciler.holds_leases());
+        controller.kept = controller.reconciler.is_some();
         controller.committing = false;
         controller.held.clear();
         let life = controller.life;
@@ -185,8 +187,8 @@ impl World {
                 way.shells.remove(&cut_off.through);
             }
         }
-        if let Some(pass) = &mut self.controllers[index].pass {
-            pass.keep();
+        if let Some(reconciler) = &mut self.controllers[index].reconciler {
+            reconciler.enter_lease_only();
             self.feed(index, Input::Tick);
         }
     }
@@ -268,8 +270,8 @@ impl World {
             News::Changed { .. } => {
                 let known = self.store.snapshot.clone();
                 let controller = &mut self.controllers[index];
-                if let Some(pass) = &mut controller.pass {
-                    pass.learn(|snapshot| snapshot.renew(known));
+                if let Some(reconciler) = &mut controller.reconciler {
+                    reconciler.learn(|snapshot| snapshot.renew(known));
                     self.feed(index, Input::Tick);
                 }
             }
@@ -280,7 +282,7 @@ impl World {
     fn campaign(&mut self, index: usize) {
         let controller = &self.controllers[index];
         let (life, is_daemon) = (controller.life, controller.is_daemon);
-        if controller.pass.is_some() && !controller.kept {
+        if controller.reconciler.is_some() && !controller.kept {
             let kept = self.store.keep_lead(life, self.now);
             let controller = &mut self.controllers[index];
             if kept {
@@ -293,7 +295,7 @@ impl World {
         if is_daemon {
             if !self.lead(index, Scope::All) && self.store.is_led(self.now) && !self.store.away {
                 let controller = &mut self.controllers[index];
-                controller.pass = None;
+                controller.reconciler = None;
                 controller.kept = false;
             }
             self.after(1_000, Event::Tell(index, News::Campaign));
@@ -304,24 +306,24 @@ impl World {
     pub(super) fn run_verb(&mut self, units: BTreeSet<UnitName>) {
         let index = self.controllers.len() - 1;
         let controller = &self.controllers[index];
-        if controller.pass.is_none() && !controller.stopped && self.lead(index, Scope::Units(units)) {
+        if controller.reconciler.is_none() && !controller.stopped && self.lead(index, Scope::Units(units)) {
             self.after(TTL / 3, Event::Tell(index, News::Campaign));
         }
     }
 
     fn feed(&mut self, index: usize, input: Input) {
         let now = self.controllers[index].clock.read(self.now);
-        let Some(pass) = &mut self.controllers[index].pass else { return };
-        let outputs = pass.handle(input, now);
+        let Some(reconciler) = &mut self.controllers[index].reconciler else { return };
+        let outputs = reconciler.handle(input, now);
         let decided = self.now;
         self.act(index, outputs, decided);
         self.plan_wake(index);
         let controller = &self.controllers[index];
         let idle = controller.ways.iter().all(|way| way.trip.is_none()) && !controller.committing;
-        if let Some(pass) = &controller.pass
+        if let Some(reconciler) = &controller.reconciler
             && !controller.is_daemon
             && !controller.stopped
-            && (idle && pass.is_settled() && !pass.is_changing() || self.now > controller.verb_ends)
+            && (idle && reconciler.is_settled() && !reconciler.is_changing() || self.now > controller.verb_ends)
         {
             self.give_up(index, "its verb is done");
         }
@@ -329,7 +331,7 @@ impl World {
 
     fn plan_wake(&mut self, index: usize) {
         let controller = &mut self.controllers[index];
-        let Some(at) = controller.pass.as_ref().and_then(Pass::wake_at) else { return };
+        let Some(at) = controller.reconciler.as_ref().and_then(Reconciler::wake_at) else { return };
         let at = controller.clock.at(at).max(self.now);
         if controller.wake.is_none_or(|wake| at < wake) {
             controller.wake = Some(at);
@@ -339,7 +341,7 @@ impl World {
         }
     }
 
-    /// Carries out what the pass decided, unless the controller is stopped half-way.
+    /// Carries out what the reconciler decided, unless the controller is stopped half-way.
     fn act(&mut self, index: usize, outputs: Vec<Output>, decided: u64) {
         let mut outputs = outputs.into_iter();
         while let Some(output) = outputs.next() {
@@ -373,7 +375,7 @@ impl World {
                     way.shells.retain(|through, _| through.is_none());
                     way.good.retain(Option::is_none);
                 }
-                Output::Visit { machine, visit, glance, through } => {
+                Output::Visit { machine, visit, quick, through } => {
                     let (host, through) = (self.at(machine), through.map(|neighbour| self.at(neighbour)));
                     let (life, fresh) = (self.controllers[index].life, self.watch.count());
                     let shell = *self.controllers[index].ways[host].shells.entry(through).or_insert(fresh);
@@ -385,7 +387,7 @@ impl World {
                         through,
                         boot: self.hosts[host].boot,
                         shell,
-                        glance,
+                        quick,
                         echo: false,
                         decided,
                         view: self.view(index, &visit),
@@ -411,10 +413,10 @@ impl World {
         pause
     }
 
-    /// Returns what the pass believes of the units that a visit is about.
+    /// Returns what the reconciler believes of the units that a visit is about.
     fn view(&self, index: usize, visit: &Visit) -> BTreeMap<UnitName, View> {
-        let Some(pass) = &self.controllers[index].pass else { return BTreeMap::new() };
-        visit.steps.iter().map(|step| (step.unit.clone(), view(pass.snapshot(), &step.unit))).collect()
+        let Some(reconciler) = &self.controllers[index].reconciler else { return BTreeMap::new() };
+        visit.steps.iter().map(|step| (step.unit.clone(), view(reconciler.snapshot(), &step.unit))).collect()
     }
 
     fn set_out(&mut self, trip: Trip) {

@@ -111,7 +111,7 @@ impl World {
 
     /// A fence command comes to its end: it has switched the host off, or it could not.
     pub(super) fn fence(&mut self, controller: usize, life: u64, host: usize) {
-        if self.controllers[controller].life != life || self.controllers[controller].pass.is_none() {
+        if self.controllers[controller].life != life || self.controllers[controller].reconciler.is_none() {
             // It was ended with the lead.
             return;
         }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster::core::model::Action;
+use muster::core::model::LeaseStatus;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
 use muster::core::model::Outcome;
 use muster::core::model::Refused;
 use muster::core::model::Report;
-use muster::core::model::Seen;
 use muster::core::model::UnitState;
 use muster::core::model::Visit;
 use muster::core::unit::Hash;
@@ -61,7 +61,7 @@ impl Run {
 pub(super) struct Job {
     pub(super) trip: Trip,
     pub(super) began: u64,
-    pub(super) lease: Option<Seen>,
+    pub(super) lease: Option<LeaseStatus>,
 }
 
 #[derive(Debug)]
@@ -84,7 +84,7 @@ pub(super) struct Host {
     pub(super) frozen: bool,
     pub(super) sshd: bool,
     pub(super) slow: bool,
-    /// What has come and waits for the host to thaw.
+    /// What has come and timeouts for the host to thaw.
     pub(super) buffer: Vec<Trip>,
     /// Units that systemd refuses to start here, and units that fail soon after.
     pub(super) balks: Option<UnitName>,
@@ -165,12 +165,12 @@ impl Host {
         (overtaken && !trusting.repeats).then_some(Refused::TooLate)
     }
 
-    /// What the host looks like. A glance that finds nothing new says only that.
-    pub(super) fn observe(&mut self, shell: u64, glance: bool, now: u64) -> Observation {
+    /// What the host looks like. A quick that finds nothing new says only that.
+    pub(super) fn observe(&mut self, shell: u64, quick: bool, now: u64) -> Observation {
         let there = self.copies.iter();
         let sight: Vec<_> =
             there.map(|(n, copy)| (n.clone(), if copy.run.is_there() { copy.since } else { 0 })).collect();
-        let same = glance && self.seen.get(&shell) == Some(&sight);
+        let same = quick && self.seen.get(&shell) == Some(&sight);
         let units = (!same).then(|| self.copies.iter().map(|(name, copy)| (name.clone(), state(copy))).collect());
         self.seen.insert(shell, sight);
         Observation {
@@ -216,7 +216,7 @@ impl Host {
             let stopping = there.is_some_and(|copy| matches!(copy.run, Run::Stopping { .. }));
             match good {
                 true => Outcome::Done,
-                false if stops && stopping && visit.brief => Outcome::Begun,
+                false if stops && stopping && visit.no_wait => Outcome::Begun,
                 false => Outcome::Failed(said()),
             }
         };

@@ -9,7 +9,7 @@ use muster::core::model::Write;
 use muster::core::unit::UnitName;
 
 use super::controller::DOWN_AFTER;
-use super::controller::caution;
+use super::controller::failover_policy;
 use super::host::Copy;
 use super::host::Host;
 use super::host::Run;
@@ -22,10 +22,10 @@ use super::world::World;
 const KNOWN_WITHIN: u64 = 25_000;
 
 /// Within this time a leader has heard of a neighbour that reaches a host, and has not heard anything else since: it must
-/// know of the neighbour first, and then it asks.
+/// know of the neighbour first, and then it requirements.
 const SEEN_WITHIN: u64 = KNOWN_WITHIN + 5_000;
 
-/// A host's sshd may be greeted so often within this time by the neighbours that one controller asks.
+/// A host's sshd may be greeted so often within this time by the neighbours that one controller requirements.
 const GREETED_WITHIN: u64 = 5_000;
 const GREETED_AT_MOST: usize = 4;
 
@@ -88,7 +88,7 @@ impl Watch {
         self.wrong.get_or_insert(what);
     }
 
-    /// Notes that a pass wants to be woken now or later: at one moment it may not ask for that again and again.
+    /// Notes that a reconciler wants to be woken now or later: at one moment it may not ask for that again and again.
     pub(super) fn wakes(&mut self, controller: usize, now: u64, at: u64) {
         let (last, times) = &mut self.wakes[controller];
         *times = if at == now && *last == now { *times + 1 } else { 0 };
@@ -144,10 +144,12 @@ impl World {
     /// A neighbour is about to look at a host: sshd may never see so many at once that it counts them.
     pub(super) fn check_question(&mut self, controller: usize, host: usize, neighbour: usize) {
         if host == neighbour {
-            return self.watch.accuse(format!("c{controller} asks h{host} about itself"));
+            return self.watch.accuse(format!("c{controller} requirements h{host} about itself"));
         }
         if self.watch.quiet {
-            return self.watch.accuse(format!("c{controller} asks about h{host} although all is as it should be"));
+            return self
+                .watch
+                .accuse(format!("c{controller} requirements about h{host} although all is as it should be"));
         }
         let since = self.now.saturating_sub(GREETED_WITHIN);
         let greeted = &mut self.watch.greeted[host];
@@ -180,7 +182,7 @@ impl World {
             let leader = self.store.leader.filter(|leader| self.now < leader.until && !self.store.away);
             let free = leader.is_some_and(|leader| {
                 self.controllers[leader.controller].is_daemon
-                    && self.controllers[leader.controller].pass.is_some()
+                    && self.controllers[leader.controller].reconciler.is_some()
                     && hosts.iter().all(|host| self.could_reach(leader.controller, *host, self.now))
             });
             if hosts.len() < 2 || !free {
@@ -239,7 +241,7 @@ impl World {
         }
         let Write::Place(unit, to) = write else { return };
         let health = self.store.snapshot.health.get(&to.machine).filter(|health| health.since <= to.since);
-        if health.and_then(|health| caution().hold(health, to.since)).is_some() {
+        if health.and_then(|health| failover_policy().hold_down(health, to.since)).is_some() {
             return self.watch.accuse(format!("c{c} puts {unit} on {}, which goes and comes", to.machine.short()));
         }
         let Some(from) = self.store.snapshot.placements.get(unit).filter(|from| from.machine != to.machine) else {
@@ -347,21 +349,22 @@ impl World {
     pub(super) fn unfinished(&self) -> Option<String> {
         let snapshot = &self.store.snapshot;
         let Some(leader) = self.store.leader else { return Some("nobody leads".to_owned()) };
-        let Some(pass) = &self.controllers[leader.controller].pass else {
+        let Some(reconciler) = &self.controllers[leader.controller].reconciler else {
             return Some("the leader is gone".to_owned());
         };
         if self.controllers.iter().any(|controller| controller.stopped) {
             return Some("a controller is stopped".to_owned());
         }
         if self.controllers[leader.controller].committing
-            || !pass.is_settled() && pass.seats().any(|(_, s)| s.verdict.is_none())
+            || !reconciler.is_settled() && reconciler.views().any(|(_, s)| s.health.is_none())
         {
             return Some("the leader is not done".to_owned());
         }
         let steps = |host: &Host| {
-            let flight =
-                pass.seat(host.machine).is_none_or(|seat| seat.flight.as_ref().is_some_and(|f| !f.steps.is_empty()));
-            flight || host.job.is_some() || !host.up || pass.setbacks().next().is_some()
+            let in_flight = reconciler
+                .view(host.machine)
+                .is_none_or(|view| view.in_flight.as_ref().is_some_and(|f| !f.steps.is_empty()));
+            in_flight || host.job.is_some() || !host.up || reconciler.backoffs().next().is_some()
         };
         if self.hosts.iter().any(steps) {
             return Some("steps are under way".to_owned());
@@ -375,7 +378,7 @@ impl World {
         if snapshot.leases.keys().any(|machine| !leased(*machine)) {
             return Some("a lease is not let go".to_owned());
         }
-        if pass.seats().any(|(_, seat)| seat.fencing.runs) {
+        if reconciler.views().any(|(_, view)| view.fencing.runs) {
             return Some("a fence command runs".to_owned());
         }
         for unit in &self.units {
@@ -413,10 +416,7 @@ impl World {
         let strangers =
             self.hosts.iter().flat_map(|host| host.copies.keys()).any(|unit| !snapshot.units.contains_key(unit));
         let doubted = |host: &Host| {
-            snapshot
-                .health
-                .get(&host.machine)
-                .is_none_or(|health| health.verdict != muster::core::model::Verdict::Alive)
+            snapshot.health.get(&host.machine).is_none_or(|health| health.health != muster::core::model::Health::Alive)
         };
         if strangers || self.hosts.iter().any(doubted) {
             return Some("a stranger is left, or a machine is not thought alive".to_owned());

@@ -1,4 +1,4 @@
-//! The simulator: the core's pass against hosts, a store and a network made of values, in virtual time, under faults.
+//! The simulator: the core's reconciler against hosts, a store and a network made of values, in virtual time, under faults.
 //!
 //! A run follows from its seed alone. `MUSTER_SEEDS` says how many seeds to run, `MUSTER_SEED` which is the first: a
 //! seed that failed is replayed with `MUSTER_SEED=n MUSTER_SEEDS=1`.

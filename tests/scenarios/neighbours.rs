@@ -1,4 +1,4 @@
-//! What neighbours see: the questions that a pass asks of them, answered as an sshd and the network in between would.
+//! What neighbours see: the questions that a reconciler requirements of them, answered as an sshd and the network in between would.
 
 use super::world::Event;
 use super::world::Mutant;
@@ -10,7 +10,7 @@ const LOOK_LIMIT: u64 = 3_000;
 const ANSWER_LIMIT: u64 = 4_000;
 
 impl World {
-    /// A pass asks a neighbour about a host.
+    /// A reconciler requirements a neighbour about a host.
     pub(super) fn ask(&mut self, controller: usize, host: usize, neighbour: usize) {
         self.check_question(controller, host, neighbour);
         let life = self.controllers[controller].life;

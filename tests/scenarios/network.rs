@@ -28,7 +28,7 @@ pub(super) struct Trip {
     pub(super) boot: u64,
     pub(super) shell: u64,
     pub(super) visit: Visit,
-    pub(super) glance: bool,
+    pub(super) quick: bool,
     /// Set for a second delivery of it: nobody listens to what comes back.
     pub(super) echo: bool,
     /// When it was decided, and what was believed then of the units that it is about.
@@ -67,7 +67,7 @@ pub(super) enum Drops {
     Back,
 }
 
-/// A link that is cut. What is sent over it is lost, or waits until it heals.
+/// A link that is cut. What is sent over it is lost, or timeouts until it heals.
 #[derive(Debug)]
 struct Cut {
     drops: Drops,
@@ -87,7 +87,7 @@ impl Network {
         self.cut.contains_key(&(controller, host))
     }
 
-    /// Says whether a link does not let a parcel pass.
+    /// Says whether a link does not let a parcel reconciler.
     pub(super) fn drops(&self, parcel: &Parcel, host: usize) -> bool {
         let cut = self.cut.get(&(parcel.trip().controller, host));
         cut.is_some_and(|cut| match parcel {

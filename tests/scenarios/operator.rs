@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use muster::core::command;
 use muster::core::command::Change;
 use muster::core::command::LocalFile;
-use muster::core::command::Order;
+use muster::core::command::UnitCommand;
 use muster::core::command::Verb;
 
 use super::world::Event;
@@ -46,7 +46,7 @@ impl World {
         let class = if number > 0 && self.dice.chance(100) { self.dice.index(2) } else { number % 2 };
         let files = &self.files[class];
         let file = files[self.dice.index(files.len())].clone();
-        let order = Order {
+        let order = UnitCommand {
             verb,
             unit: unit.clone(),
             file: Some(LocalFile { file, path: "a.service".to_owned(), template: false }),

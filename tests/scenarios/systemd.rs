@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use muster::core::lease;
 use muster::core::model::Action;
-use muster::core::model::Order;
+use muster::core::model::LeaseAction;
+use muster::core::model::LeaseStatus;
 use muster::core::model::Refused;
 use muster::core::model::Report;
-use muster::core::model::Seen;
 use muster::core::unit::Hash;
 use muster::core::unit::UnitName;
 
@@ -25,10 +25,10 @@ use super::world::World;
 use muster::core::model::FailureKind;
 use muster::core::model::Phase;
 
-/// How long a visit waits for units to stop.
+/// How long a visit timeouts for units to stop.
 const STOP_PATIENCE: u64 = 10_000;
 
-/// How long it waits on a machine that holds a lease.
+/// How long it timeouts on a machine that holds a lease.
 const BRIEF_PATIENCE: u64 = 2_000;
 
 fn millis(span: Duration) -> u64 {
@@ -68,7 +68,7 @@ impl World {
             return self.reply(trip, Ok(report), took);
         }
         let visit = &trip.visit;
-        let claims = host.epoch != visit.epoch || !visit.steps.is_empty() || visit.settle || visit.lease.is_some();
+        let claims = host.epoch != visit.epoch || !visit.steps.is_empty() || visit.barrier || visit.lease.is_some();
         if claims && host.job.is_some() {
             // Waiting for the lock is left to the next trip.
             let report = host.refuse(Refused::Busy, now);
@@ -80,8 +80,8 @@ impl World {
         if trip.visit.steps.is_empty() {
             host.obeyed = host.obeyed.max(trip.visit.epoch);
             let lease = self.obey_lease(&trip);
-            let glance = trip.glance && lease != Some(Seen::Granted);
-            let mut observation = self.hosts[trip.host].observe(trip.shell, glance, now);
+            let quick = trip.quick && lease != Some(LeaseStatus::Granted);
+            let mut observation = self.hosts[trip.host].observe(trip.shell, quick, now);
             observation.lease = lease;
             let report = Report { outcomes: Vec::new(), refused: None, observation: Some(observation) };
             return self.reply(trip, Ok(report), took);
@@ -90,13 +90,13 @@ impl World {
     }
 
     /// Does what a visit says about the lease.
-    fn obey_lease(&mut self, trip: &Trip) -> Option<Seen> {
+    fn obey_lease(&mut self, trip: &Trip) -> Option<LeaseStatus> {
         let (now, index) = (self.now, trip.host);
         let host = &mut self.hosts[index];
         let Some(order) = &trip.visit.lease else { return None };
-        let Order::Hold { until, length } = order else {
+        let LeaseAction::Hold { until, length } = order else {
             host.lease = None;
-            return Some(Seen::Released);
+            return Some(LeaseStatus::Released);
         };
         let uptime = millis(host.uptime(now));
         let mut until = until.as_secs() * 1000;
@@ -104,21 +104,21 @@ impl World {
             until = uptime + millis(*length);
         }
         if uptime >= until {
-            return Some(Seen::Refused("the word of it came too late"));
+            return Some(LeaseStatus::Refused("the word of it came too late"));
         }
         let before = host.lease.replace(until.max(host.lease.unwrap_or(0)));
         let ends = Event::Lease { host: index, boot: host.boot, until };
         let wait = host.at(until).saturating_sub(now) + 1;
         self.after(wait, ends);
         if before.is_some() {
-            return Some(Seen::Held);
+            return Some(LeaseStatus::Held);
         }
         // What was stopped for want of a lease counts as not started.
         let strict: Vec<Hash> = self.files[1].iter().map(|file| file.hash()).collect();
         for copy in self.hosts[index].copies.values_mut().filter(|copy| strict.contains(&copy.hash)) {
             copy.mark = copy.mark.filter(|_| matches!(copy.run, Run::Starting | Run::Running));
         }
-        Some(Seen::Granted)
+        Some(LeaseStatus::Granted)
     }
 
     /// A lease ends: systemd stops every strict unit.
@@ -150,7 +150,7 @@ impl World {
         self.note(format_args!("h{index} begins c{}'s #{}", trip.controller, trip.id));
         self.check_begin(&trip);
         let lease = self.obey_lease(&trip);
-        let patience = if trip.visit.brief { BRIEF_PATIENCE } else { STOP_PATIENCE };
+        let detection = if trip.visit.no_wait { BRIEF_PATIENCE } else { STOP_PATIENCE };
         let mut wait = 0;
         for step in &trip.visit.steps {
             if matches!(step.action, Action::Unload | Action::Stop) {
@@ -166,7 +166,7 @@ impl World {
         let (boot, id) = (host.boot, trip.id);
         host.job = Some(Job { trip, began: self.now, lease });
         let busy = self.delay((5, 100), (500, 3_000), if self.hosts[index].slow { 900 } else { 10 });
-        self.after(wait.min(patience) + busy, Event::Finish { host: index, boot, trip: id });
+        self.after(wait.min(detection) + busy, Event::Finish { host: index, boot, trip: id });
     }
 
     /// Then the files, then the starts, then the report.

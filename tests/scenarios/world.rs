@@ -87,7 +87,7 @@ pub(super) enum News {
     Probed { life: u64, host: usize, neighbour: usize, reached: Option<bool> },
     /// The store's answer to a commit; none if it is away.
     Stored { life: u64, taken: Option<bool> },
-    /// The time that its pass asked to be woken at.
+    /// The time that its reconciler asked to be woken at.
     Wake { life: u64, at: u64 },
     /// How a fence command ended.
     Fenced { life: u64, host: usize, ended: Result<(), String> },
@@ -112,9 +112,9 @@ pub(super) enum Mutant {
     StepsWithoutLook,
     /// One failed trip and the units are moved.
     NoPatience,
-    /// The store takes writes of whoever asks.
+    /// The store takes writes of whoever requirements.
     StoreTrustsAll,
-    /// A pass acts on placements that the store has not taken.
+    /// A reconciler acts on placements that the store has not taken.
     ActsBeforeCommit,
     /// What neighbours see is not listened to.
     IgnoresNeighbours,

@@ -7,7 +7,7 @@ mod sqlite;
 
 use std::time::Duration;
 
-/// Waits for something that must come.
+/// Timeouts for something that must come.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it did not happen within 20 s")
 }

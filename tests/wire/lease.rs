@@ -8,9 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use muster::core::model::Action;
-use muster::core::model::Order;
+use muster::core::model::LeaseAction;
+use muster::core::model::LeaseStatus;
 use muster::core::model::Outcome;
-use muster::core::model::Seen;
 use muster::core::model::Visit;
 
 use super::visit::Host;
@@ -30,11 +30,11 @@ const ASK: &str = "is-active muster-lease.target muster-lease.service";
 const RENEW: &str = "restart muster-lease.service";
 
 fn hold(until: u64, length: Duration) -> Visit {
-    Visit { lease: Some(Order::Hold { until: Duration::from_secs(until), length }), ..look(5) }
+    Visit { lease: Some(LeaseAction::Hold { until: Duration::from_secs(until), length }), ..look(5) }
 }
 
 /// What comes of a lease that is to last until then.
-fn held(host: &Host, until: u64, length: Duration) -> Option<Seen> {
+fn held(host: &Host, until: u64, length: Duration) -> Option<LeaseStatus> {
     host.visit(&hold(until, length)).observation.unwrap().lease
 }
 
@@ -66,7 +66,7 @@ fn end_on(host: &Host) -> String {
 #[test]
 fn a_lease_is_granted_once_and_held_by_one_restart() {
     let host = Host::new();
-    assert_eq!(held(&host, LATER, LENGTH), Some(Seen::Granted));
+    assert_eq!(held(&host, LATER, LENGTH), Some(LeaseStatus::Granted));
     let granting = [
         "daemon-reload",
         ASK,
@@ -77,11 +77,11 @@ fn a_lease_is_granted_once_and_held_by_one_restart() {
         ASK,
     ];
     assert_eq!(host.asked(), granting);
-    assert_eq!(held(&host, LATER + 5, LENGTH), Some(Seen::Held));
+    assert_eq!(held(&host, LATER + 5, LENGTH), Some(LeaseStatus::Held));
     assert_eq!(host.asked(), [ASK, RENEW, ASK], "nothing is written or told anew");
     assert_eq!(end_on(&host), format!("{}\n", LATER + 5));
 
-    assert_eq!(held(&host, LATER + 6, LENGTH * 2), Some(Seen::Held));
+    assert_eq!(held(&host, LATER + 6, LENGTH * 2), Some(LeaseStatus::Held));
     assert_eq!(host.asked(), ["daemon-reload", ASK, RENEW, ASK], "the units of another length");
     let service = fs::read_to_string(host.path("run/systemd/system/muster-lease.service")).unwrap();
     assert!(service.contains("\nRuntimeMaxSec=41\n"), "{service}");
@@ -93,9 +93,9 @@ fn a_lease_is_never_shortened_and_its_file_is_written_over() {
     held(&host, LATER, LENGTH);
     let inode = || fs::metadata(host.path("run/muster/lease")).unwrap().ino();
     let before = inode();
-    assert_eq!(held(&host, LATER - 100, LENGTH), Some(Seen::Held));
+    assert_eq!(held(&host, LATER - 100, LENGTH), Some(LeaseStatus::Held));
     assert_eq!(end_on(&host), format!("{LATER}\n"), "what came out of order");
-    assert_eq!(held(&host, LATER + 1, LENGTH), Some(Seen::Held));
+    assert_eq!(held(&host, LATER + 1, LENGTH), Some(LeaseStatus::Held));
     assert_eq!(end_on(&host), format!("{}\n", LATER + 1));
     assert_eq!(inode(), before, "a full /run has no room for another file");
 }
@@ -103,7 +103,7 @@ fn a_lease_is_never_shortened_and_its_file_is_written_over() {
 #[test]
 fn a_lease_that_comes_late_is_refused_and_revives_nothing() {
     let host = Host::new();
-    assert_eq!(held(&host, 1, LENGTH), Some(Seen::Refused("the word of it came too late")));
+    assert_eq!(held(&host, 1, LENGTH), Some(LeaseStatus::Refused("the word of it came too late")));
     assert_eq!(host.asked(), [""; 0]);
     assert!(!host.path("run/muster/lease").exists());
     assert!(!host.path("run/systemd/system/muster-lease.service").exists());
@@ -111,7 +111,7 @@ fn a_lease_that_comes_late_is_refused_and_revives_nothing() {
 
 #[test]
 fn a_lease_that_cannot_be_written_is_not_granted() {
-    let refused = Some(Seen::Refused("/run cannot be written: is it full?"));
+    let refused = Some(LeaseStatus::Refused("/run cannot be written: is it full?"));
     for path in ["run/muster/lease", "run/systemd/system/muster-lease.service"] {
         let host = Host::new();
         fs::create_dir_all(host.path("run/muster")).unwrap();
@@ -129,7 +129,7 @@ fn a_lease_that_systemd_does_not_start_is_not_held() {
     // The lease's service cannot be started here: it is never active.
     symlink("/nowhere/at/all", host.path("active/muster-lease.service")).unwrap();
     let report = host.visit(&hold(LATER, LENGTH));
-    let refused = Seen::Refused("systemd there would not start muster-lease.service");
+    let refused = LeaseStatus::Refused("systemd there would not start muster-lease.service");
     assert_eq!(report.observation.unwrap().lease, Some(refused));
 }
 
@@ -193,11 +193,11 @@ fn what_stopped_for_want_of_a_lease_counts_as_not_started() {
     let names = ["gone.service", "kept.service", "once.service", "free.service"];
     let marked = || names.map(|name| is_marked(&host, name));
     assert_eq!(marked(), [true; 4]);
-    assert_eq!(held(&host, LATER, LENGTH), Some(Seen::Granted));
+    assert_eq!(held(&host, LATER, LENGTH), Some(LeaseStatus::Granted));
     assert_eq!(marked(), [false, true, true, true], "not what runs, not what is meant to end, not what needs no lease");
 
     fs::remove_file(host.path("active/kept.service")).unwrap();
-    assert_eq!(held(&host, LATER + 1, LENGTH), Some(Seen::Held));
+    assert_eq!(held(&host, LATER + 1, LENGTH), Some(LeaseStatus::Held));
     assert!(is_marked(&host, "kept.service"), "it stopped while the lease was held");
 }
 
@@ -206,12 +206,12 @@ fn a_lease_that_is_released_is_ended_at_once() {
     let host = Host::new();
     held(&host, LATER, LENGTH);
     host.asked();
-    let release = Visit { lease: Some(Order::Release), ..look(5) };
-    assert_eq!(host.visit(&release).observation.unwrap().lease, Some(Seen::Released));
+    let release = Visit { lease: Some(LeaseAction::Release), ..look(5) };
+    assert_eq!(host.visit(&release).observation.unwrap().lease, Some(LeaseStatus::Released));
     assert_eq!(host.asked(), ["stop muster-lease.target muster-lease.service"]);
     assert!(!host.path("run/muster/lease").exists(), "the next one may end earlier");
-    assert_eq!(host.visit(&release).observation.unwrap().lease, Some(Seen::Released), "as it was");
-    assert_eq!(held(&host, LATER - 1, LENGTH), Some(Seen::Granted));
+    assert_eq!(host.visit(&release).observation.unwrap().lease, Some(LeaseStatus::Released), "as it was");
+    assert_eq!(held(&host, LATER - 1, LENGTH), Some(LeaseStatus::Granted));
     assert_eq!(end_on(&host), format!("{}\n", LATER - 1));
 }
 

@@ -1,4 +1,4 @@
-//! Trips to hosts that drop, stall and lie: each ends in time, and says in which phase and what it shows.
+//! InFlight to hosts that drop, stall and lie: each ends in time, and says in which phase and what it shows.
 
 use std::fs;
 use std::sync::Arc;
@@ -275,6 +275,6 @@ async fn a_neighbour_that_hangs_is_at_fault_itself_and_one_that_answers_has_seen
         let answer = ssh.reaches(&neighbour.target(), &target(1), SHORT).await;
         assert_eq!(answer.as_ref().copied().map_err(|failure| failure.kind), expected, "{way:?}: {answer:?}");
         assert!(answer.map_or_else(|failure| failure.host == "core-01", |_| true));
-        assert!(began.elapsed() < SHORT + Duration::from_secs(1), "the core waits for a second more and no longer");
+        assert!(began.elapsed() < SHORT + Duration::from_secs(1), "the core timeouts for a second more and no longer");
     }
 }

@@ -79,8 +79,8 @@ impl Host {
     }
 
     /// Makes several visits in one shell.
-    fn visits(&self, visits: &[Visit], glance: bool) -> Vec<Report> {
-        let (reports, complaints) = self.visits_with_complaints(visits, glance);
+    fn visits(&self, visits: &[Visit], quick: bool) -> Vec<Report> {
+        let (reports, complaints) = self.visits_with_complaints(visits, quick);
         assert!(complaints.is_empty(), "the shell complained: {complaints}");
         reports
     }
@@ -90,10 +90,10 @@ impl Host {
         self.visits_with_complaints(std::slice::from_ref(visit), false).0.pop().unwrap()
     }
 
-    fn visits_with_complaints(&self, visits: &[Visit], glance: bool) -> (Vec<Report>, String) {
+    fn visits_with_complaints(&self, visits: &[Visit], quick: bool) -> (Vec<Report>, String) {
         let root = self.folder.path().to_str().unwrap();
         let scripts: Vec<_> =
-            visits.iter().zip(7..).map(|(visit, nonce)| script::write(visit, nonce, glance, root).unwrap()).collect();
+            visits.iter().zip(7..).map(|(visit, nonce)| script::write(visit, nonce, quick, root).unwrap()).collect();
         let text: String = scripts.iter().map(|script| script.text.as_str()).collect();
         let (printed, complaints) = run_shell(&text, self.folder.path());
         let ends = scripts.iter().map(|script| {
@@ -159,12 +159,12 @@ pub(super) fn launch(names: &[&str], text: &str) -> Visit {
     let start = names.iter().map(|name| step(name, Action::Start { count: 0 }));
     Visit {
         lease: None,
-        brief: false,
-        settle: false,
+        no_wait: false,
+        barrier: false,
         machine: Some(MACHINE.parse().unwrap()),
         epoch: 5,
         number: 0,
-        peek: false,
+        read_only: false,
         expires: None,
         reload: false,
         steps: load.chain(start).collect(),
@@ -295,11 +295,11 @@ fn a_peek_sees_everything_and_leaves_no_trace() {
         names.map(|data| (data.modified().unwrap(), data.len()))
     };
     let before = traces();
-    let report = host.visit(&Visit { peek: true, ..look(1) });
+    let report = host.visit(&Visit { read_only: true, ..look(1) });
     assert_eq!((report.refused, traces()), (None, before));
     assert!(report.observation.unwrap().units.unwrap().contains_key(&unit("a.service")));
     let fresh = Host::new();
-    assert_eq!(fresh.visit(&Visit { peek: true, ..look(1) }).refused, None);
+    assert_eq!(fresh.visit(&Visit { read_only: true, ..look(1) }).refused, None);
     assert!(!fresh.path("run/muster").exists());
 }
 

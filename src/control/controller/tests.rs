@@ -7,7 +7,7 @@ use super::*;
 use crate::control::LEASE;
 use crate::control::leasing;
 use crate::core::health::BRAKE;
-use crate::core::health::Patience;
+use crate::core::health::DetectionConfig;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Grant;
@@ -68,25 +68,37 @@ async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
         changes.push(keys.put(&Slot::Machine(machine.id), &machine));
         assert!(store.commit(Vec::new(), changes).await.unwrap().is_some());
     }
-    let office =
-        Office { store: Arc::new(store), keys, remote: Arc::new(Nowhere), clock: Clock::start(), stop: stop.clone() };
-    let tempo = leasing(Patience { down_after: Duration::from_secs(8), brake: BRAKE }, LEASE).unwrap();
+    let context = ClusterContext {
+        store: Arc::new(store),
+        keys,
+        remote: Arc::new(Nowhere),
+        clock: Clock::start(),
+        stop: stop.clone(),
+    };
+    let timing = leasing(DetectionConfig { down_after: Duration::from_secs(8), brake: BRAKE }, LEASE).unwrap();
     let mut told = Vec::new();
     let mut stage = |stage: Stage<'_>| match stage {
         Stage::Leads(_) => stop.cancel(),
-        Stage::Deserted => {}
+        Stage::NoMachines => {}
         Stage::Abandons(machines, length) => told.push((machines, length)),
         other => panic!("{other:?}"),
     };
-    control(&office, (tempo, &Caution::default()), &mut stage, &mut |_, _| {}).await;
+    control(&context, (timing, &FailoverPolicy::default()), &mut stage, &mut |_, _| {}).await;
     told
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_is_stopped_says_how_many_machines_lose_their_leases_and_how_soon() {
-    let grant = |seconds, gone_by| {
+    let grant = |seconds, stopped_for_sure_at| {
         let length = Duration::from_secs(seconds);
-        Grant { epoch: 1, length, stop: Duration::from_secs(10), units: BTreeSet::new(), until: None, gone_by }
+        Grant {
+            epoch: 1,
+            length,
+            stop: Duration::from_secs(10),
+            units: BTreeSet::new(),
+            until: None,
+            stopped_for_sure_at,
+        }
     };
     let ended = Some(Timestamp::from_millis(5));
     assert_eq!(abandoned(&[]).await, []);

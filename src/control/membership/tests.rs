@@ -54,8 +54,8 @@ impl Remote for Hosts {
     async fn close(&self, _: Duration) {}
 }
 
-fn office(hosts: Hosts) -> Office {
-    Office {
+fn context(hosts: Hosts) -> ClusterContext {
+    ClusterContext {
         store: Arc::new(MemoryStore::new()),
         keys: Keys::new("default").unwrap(),
         remote: Arc::new(hosts),
@@ -77,9 +77,9 @@ fn candidate(name: &str, address: &str) -> Candidate {
 }
 
 /// Joins hosts, and returns one word for each.
-async fn told(office: &Office, hosts: &[(&str, &str)]) -> Vec<String> {
+async fn told(context: &ClusterContext, hosts: &[(&str, &str)]) -> Vec<String> {
     let candidates: Vec<_> = hosts.iter().map(|(name, address)| candidate(name, address)).collect();
-    let joined = join(office, &candidates).await.unwrap();
+    let joined = join(context, &candidates).await.unwrap();
     let word = |joined: &Joined| match joined {
         Joined::New(machine) => format!("{} new", machine.name),
         Joined::Changed(machine) => format!("{} changed", machine.name),
@@ -93,72 +93,75 @@ async fn told(office: &Office, hosts: &[(&str, &str)]) -> Vec<String> {
 }
 
 /// Returns what the store calls each machine, by its identity, and whether it is cordoned.
-async fn names(office: &Office) -> Vec<String> {
-    let snapshot = layout::read(&*office.store, &office.keys).await.unwrap();
+async fn names(context: &ClusterContext) -> Vec<String> {
+    let snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
     let name = |machine: &Machine| format!("{}{}", machine.name, if machine.cordoned { " cordoned" } else { "" });
     snapshot.machines.values().map(name).collect()
 }
 
 #[tokio::test]
 async fn hosts_join_once_and_a_clone_is_refused() {
-    let office = office(four());
+    let context = context(four());
     let hosts = [("web1", "a"), ("web2", "b"), ("clone", "d")];
-    assert_eq!(told(&office, &hosts).await, ["web1 new", "web2 new", "clone refused: web1 joins"]);
-    assert_eq!(told(&office, &hosts).await, ["web1 known", "web2 known", "clone refused: web1 joins"]);
-    assert_eq!(told(&office, &hosts[2..]).await, ["clone refused: web1 has joined"]);
-    assert_eq!(names(&office).await, ["web1", "web2"]);
+    assert_eq!(told(&context, &hosts).await, ["web1 new", "web2 new", "clone refused: web1 joins"]);
+    assert_eq!(told(&context, &hosts).await, ["web1 known", "web2 known", "clone refused: web1 joins"]);
+    assert_eq!(told(&context, &hosts[2..]).await, ["clone refused: web1 has joined"]);
+    assert_eq!(names(&context).await, ["web1", "web2"]);
 }
 
 #[tokio::test]
 async fn what_was_said_of_a_machine_while_it_was_being_asked_still_holds() {
     let mut hosts = four();
-    let office_of_join = office(four());
+    let office_of_join = context(four());
     told(&office_of_join, &[("web1", "a"), ("web2", "b")]).await;
     let drains = office_of_join.clone();
     hosts.meanwhile = Mutex::new(Some(Box::pin(async move {
-        set_duty(&drains, "web1", Duty::Drained(None)).await.unwrap();
+        set_duty(&drains, "web1", SchedulingMode::Drained(None)).await.unwrap();
     })));
-    let office = Office { remote: Arc::new(hosts), ..office_of_join };
+    let context = ClusterContext { remote: Arc::new(hosts), ..office_of_join };
     let hosts = [("web1", "root@a"), ("web2", "root@b"), ("web3", "c")];
-    assert_eq!(told(&office, &hosts).await, ["web1 changed", "web2 changed", "web3 new"]);
-    assert_eq!(names(&office).await, ["web1 cordoned", "web2", "web3"]);
+    assert_eq!(told(&context, &hosts).await, ["web1 changed", "web2 changed", "web3 new"]);
+    assert_eq!(names(&context).await, ["web1 cordoned", "web2", "web3"]);
 }
 
 #[tokio::test]
 async fn a_record_that_is_written_between_reading_and_writing_is_read_again() {
-    let office = office(four());
-    told(&office, &[("web1", "a")]).await;
-    let roll = Roll::read(&office).await.unwrap();
-    set_duty(&office, "web1", Duty::Cordoned).await.unwrap();
+    let context = context(four());
+    told(&context, &[("web1", "a")]).await;
+    let roll = MembershipView::read(&context).await.unwrap();
+    set_duty(&context, "web1", SchedulingMode::Cordoned).await.unwrap();
     let candidates = [candidate("web1", "root@a")];
-    let answers = [facts::facts(&*office.remote, &candidates[0].target).await];
+    let answers = [facts::facts(&*context.remote, &candidates[0].target).await];
     let mut joined = [None];
     let decided = decide(&roll, &candidates, &answers, &mut joined);
-    register(&office, &roll, decided).await.unwrap();
+    register(&context, &roll, decided).await.unwrap();
     assert!(joined[0].is_none(), "{joined:?}");
-    assert_eq!(names(&office).await, ["web1 cordoned"]);
+    assert_eq!(names(&context).await, ["web1 cordoned"]);
 }
 
 #[tokio::test]
 async fn a_new_name_at_the_old_address_is_a_new_name() {
-    let office = office(four());
-    told(&office, &[("web1", "a"), ("web2", "b:22")]).await;
-    assert_eq!(told(&office, &[("www1", "a:22"), ("www2", "root@b")]).await, ["www1 changed", "www2 changed"]);
-    assert_eq!(names(&office).await, ["www1", "www2"]);
+    let context = context(four());
+    told(&context, &[("web1", "a"), ("web2", "b:22")]).await;
+    assert_eq!(told(&context, &[("www1", "a:22"), ("www2", "root@b")]).await, ["www1 changed", "www2 changed"]);
+    assert_eq!(names(&context).await, ["www1", "www2"]);
     // Names that were exchanged are new names, too.
-    assert_eq!(told(&office, &[("www2", "a"), ("www1", "b")]).await, ["www2 changed", "www1 changed"]);
-    assert_eq!(names(&office).await, ["www2", "www1"]);
+    assert_eq!(told(&context, &[("www2", "a"), ("www1", "b")]).await, ["www2 changed", "www1 changed"]);
+    assert_eq!(names(&context).await, ["www2", "www1"]);
 }
 
 #[tokio::test]
 async fn a_new_name_elsewhere_or_beside_the_old_one_is_refused() {
-    let office = office(four());
-    told(&office, &[("web1", "a")]).await;
+    let context = context(four());
+    told(&context, &[("web1", "a")]).await;
     for address in ["a:2222", "d"] {
-        assert_eq!(told(&office, &[("www1", address)]).await, ["www1 refused: web1 has joined"], "{address}");
+        assert_eq!(told(&context, &[("www1", address)]).await, ["www1 refused: web1 has joined"], "{address}");
     }
-    assert_eq!(told(&office, &[("alias", "a"), ("web1", "a")]).await, ["alias refused: web1 has joined", "web1 known"]);
-    assert_eq!(names(&office).await, ["web1"]);
+    assert_eq!(
+        told(&context, &[("alias", "a"), ("web1", "a")]).await,
+        ["alias refused: web1 has joined", "web1 known"]
+    );
+    assert_eq!(names(&context).await, ["web1"]);
 }
 
 #[tokio::test]
@@ -167,20 +170,20 @@ async fn who_stops_it_while_hosts_are_being_asked_has_changed_nothing() {
     let stop = CancellationToken::new();
     let stops = stop.clone();
     hosts.meanwhile = Mutex::new(Some(Box::pin(async move { stops.cancel() })));
-    let office = Office { stop, ..office(hosts) };
+    let context = ClusterContext { stop, ..context(hosts) };
     let candidates = [candidate("web1", "a"), candidate("silent", "nowhere")];
-    let ended = join(&office, &candidates).await;
+    let ended = join(&context, &candidates).await;
     assert!(matches!(ended, Err(MembershipError::Stopped)), "{ended:?}");
-    assert!(names(&office).await.is_empty());
+    assert!(names(&context).await.is_empty());
 }
 
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_left_as_it_is() {
-    let office = office(four());
-    let key = office.keys.key(&Slot::Machine(MachineId::from_bits(0xa)));
-    office.store.commit(vec![], vec![Change::put(key.clone(), "newer")]).await.unwrap();
-    let told = told(&office, &[("web1", "a"), ("web2", "b")]).await;
+    let context = context(four());
+    let key = context.keys.key(&Slot::Machine(MachineId::from_bits(0xa)));
+    context.store.commit(vec![], vec![Change::put(key.clone(), "newer")]).await.unwrap();
+    let told = told(&context, &[("web1", "a"), ("web2", "b")]).await;
     assert!(told[0].starts_with("refused: web1: the record of machine 0000"), "{told:?}");
     assert_eq!(told[1], "web2 new");
-    assert_eq!(office.store.get(&key).await.unwrap().unwrap().value, b"newer");
+    assert_eq!(context.store.get(&key).await.unwrap().unwrap().value, b"newer");
 }

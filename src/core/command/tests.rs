@@ -21,17 +21,17 @@ fn cluster(unit: &str, text: &str, desired: DesiredState) -> Snapshot {
     snapshot
 }
 
-fn order(verb: Verb, unit: &str) -> Order {
-    Order { verb, unit: name(unit), file: None, replace: false }
+fn order(verb: Verb, unit: &str) -> UnitCommand {
+    UnitCommand { verb, unit: name(unit), file: None, replace: false }
 }
 
-fn with_file(verb: Verb, unit: &str, text: &str) -> Order {
+fn with_file(verb: Verb, unit: &str, text: &str) -> UnitCommand {
     let local = LocalFile { file: file(text), path: "./it".to_owned(), template: false };
-    Order { file: Some(local), ..order(verb, unit) }
+    UnitCommand { file: Some(local), ..order(verb, unit) }
 }
 
 /// Returns what is wanted of the unit afterwards; `None` if nothing changes.
-fn wanted(snapshot: &Snapshot, order: &Order) -> Option<DesiredState> {
+fn wanted(snapshot: &Snapshot, order: &UnitCommand) -> Option<DesiredState> {
     match decide(snapshot, order).unwrap().change {
         Change::Put(unit, _) => Some(unit.desired),
         Change::Nothing => None,
@@ -159,14 +159,14 @@ fn a_promise_that_cannot_be_kept_is_refused_before_anything_is_done() {
 #[test]
 fn a_class_does_not_change_under_what_may_still_run() {
     let strict = format!("{TEXT}[X-Muster]\nClass=strict\n");
-    let replace = |verb, text: &str| Order { replace: true, ..with_file(verb, "web.service", text) };
+    let replace = |verb, text: &str| UnitCommand { replace: true, ..with_file(verb, "web.service", text) };
     let there = |snapshot: &mut Snapshot| {
         let id = MachineId::from_bits(1 << 96);
         let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
         let state = UnitState { load, active, sub, hash: file(TEXT).hash(), launched: true, restarts: 0 };
         snapshot.states.insert(name("web.service"), [(id, state)].into());
     };
-    let refusal = |snapshot: &Snapshot, order: &Order| decide(snapshot, order).unwrap_err().to_string();
+    let refusal = |snapshot: &Snapshot, order: &UnitCommand| decide(snapshot, order).unwrap_err().to_string();
     let mut snapshot = cluster("web.service", TEXT, DesiredState::Launched);
     let told = "Unit web.service: it cannot become strict while it may be on a machine: `muster unload web.service` first; \
                 what a machine that does not answer had of it counts until it answers or leaves the cluster";

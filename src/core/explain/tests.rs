@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::model::Grant;
-use crate::core::model::Health;
+use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
@@ -55,24 +55,26 @@ fn a_unit_that_runs_needs_no_excuse() {
     state(&mut snapshot, "active");
     let why = explain(&snapshot, &web()).unwrap();
     assert_eq!((why.idle, why.refusal), (None, None));
-    assert_eq!(why.obstacles, [(id(2), None)]);
+    assert_eq!(why.filter_reasons, [(id(2), None)]);
     assert_eq!(explain(&snapshot, &"b.service".parse().unwrap()), None);
 }
 
 #[test]
 fn each_way_of_not_running_has_its_words() {
     let mut snapshot = cluster("");
-    assert_eq!(idle_of(&snapshot).unwrap(), "it has no machine yet: the next pass finds one");
+    assert_eq!(idle_of(&snapshot).unwrap(), "it has no machine yet: the next reconcile finds one");
     place(&mut snapshot);
-    assert_eq!(idle_of(&snapshot).unwrap(), "it has not come to m1 yet: the next pass brings it");
+    assert_eq!(idle_of(&snapshot).unwrap(), "it has not come to m1 yet: the next reconcile brings it");
     state(&mut snapshot, "failed");
     assert_eq!(idle_of(&snapshot).unwrap(), "it was started and is failed (dead)");
     let why = "no answer for 9 s; connect: silence".to_owned();
     let (since, last_seen) = (Timestamp::ZERO, Timestamp::ZERO);
-    snapshot.health.insert(id(1), Health { verdict: Verdict::Unreachable, since, last_seen, why, falls: Vec::new() });
+    snapshot
+        .health
+        .insert(id(1), HealthRecord { health: Health::Unreachable, since, last_seen, why, outages: Vec::new() });
     assert_eq!(idle_of(&snapshot).unwrap(), "m1 is unreachable: no answer for 9 s; connect: silence");
     snapshot.machines.remove(&id(1));
-    assert_eq!(idle_of(&snapshot).unwrap(), "its machine 00000001... has left: the next pass finds another");
+    assert_eq!(idle_of(&snapshot).unwrap(), "its machine 00000001... has left: the next reconcile finds another");
     snapshot.units.get_mut(&web()).unwrap().desired = DesiredState::Loaded;
     assert_eq!(idle_of(&snapshot).unwrap(), "it is wanted loaded");
 }
@@ -82,20 +84,22 @@ fn a_unit_without_a_place_says_what_is_in_the_way_on_every_machine() {
     let mut snapshot = cluster("[X-Fleet]\nMachineMetadata=zone=a");
     snapshot.machines.get_mut(&id(2)).unwrap().cordoned = true;
     let why = explain(&snapshot, &web()).unwrap();
-    assert_eq!(why.idle, Some(Idle::NoPlace(why.refusal.clone().unwrap())));
-    let words = |(id, obstacle): &(MachineId, Option<Obstacle>)| {
-        format!("{} {}", id.short(), obstacle.as_ref().map_or_else(String::new, ToString::to_string))
+    assert_eq!(why.idle, Some(NotRunning::NoPlace(why.refusal.clone().unwrap())));
+    let words = |(id, filter_reason): &(MachineId, Option<FilterReason>)| {
+        format!("{} {}", id.short(), filter_reason.as_ref().map_or_else(String::new, ToString::to_string))
     };
-    let words: Vec<String> = why.obstacles.iter().map(words).collect();
+    let words: Vec<String> = why.filter_reasons.iter().map(words).collect();
     assert_eq!(words, ["00000001 metadata zone=a not matched", "00000002 cordoned"]);
     assert_eq!(why.refusal.unwrap().to_string(), "1 machine: cordoned; 1 machine: metadata zone=a not matched");
 }
 
 /// Lets a machine run strict units, and has them gone from there by then if it does not answer.
-fn grant(snapshot: &mut Snapshot, number: u32, gone_by: Option<u64>) {
-    let gone_by = gone_by.map(|seconds| Timestamp::from_millis(seconds * 1000));
+fn grant(snapshot: &mut Snapshot, number: u32, stopped_for_sure_at: Option<u64>) {
+    let stopped_for_sure_at = stopped_for_sure_at.map(|seconds| Timestamp::from_millis(seconds * 1000));
     let (length, stop) = (Duration::from_secs(12), Duration::from_secs(10));
-    snapshot.leases.insert(id(number), Grant { epoch: 1, length, stop, units: [web()].into(), until: None, gone_by });
+    snapshot
+        .leases
+        .insert(id(number), Grant { epoch: 1, length, stop, units: [web()].into(), until: None, stopped_for_sure_at });
 }
 
 #[test]
@@ -106,18 +110,18 @@ fn a_strict_unit_says_whose_lease_it_waits_for() {
     snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().launched = false;
     assert_eq!(idle_of(&snapshot).unwrap(), "it is strict, and nobody keeps a lease for m1: a controller does");
     grant(&mut snapshot, 1, None);
-    assert!(idle_of(&snapshot).unwrap().ends_with("was not started yet: the next pass starts it"));
+    assert!(idle_of(&snapshot).unwrap().ends_with("was not started yet: the next reconcile starts it"));
     // Any machine that does not answer may have been told to run it.
     grant(&mut snapshot, 2, Some(60));
     let until = Timestamp::from_millis(60_000);
-    let waits = |name: &str| Some(Idle::MayRun { name: name.to_owned(), until });
-    assert_eq!(explain(&snapshot, &web()).unwrap().idle, waits("m2"));
+    let timeouts = |name: &str| Some(NotRunning::MayRun { name: name.to_owned(), until });
+    assert_eq!(explain(&snapshot, &web()).unwrap().idle, timeouts("m2"));
     assert!(may_still_run(&snapshot, &web()).is_empty(), "nobody has seen it there");
     state(&mut snapshot, "active");
     assert_eq!(idle_of(&snapshot), None, "it runs");
     grant(&mut snapshot, 2, None);
     grant(&mut snapshot, 1, Some(60));
-    assert_eq!(explain(&snapshot, &web()).unwrap().idle, waits("m1"));
+    assert_eq!(explain(&snapshot, &web()).unwrap().idle, timeouts("m1"));
     assert_eq!(may_still_run(&snapshot, &web()), [(id(1), until)].into());
     let mut available = cluster("");
     place(&mut available);

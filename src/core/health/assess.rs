@@ -9,13 +9,13 @@ use super::evidence::Evidence;
 use super::peers::ANSWER_LIMIT;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
+use crate::core::model::Health;
 use crate::core::model::Phase;
 use crate::core::model::Timestamp;
-use crate::core::model::Verdict;
 
-/// How patient the judge is.
+/// How patient the assess is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct DetectionConfig {
     /// How long a machine must have been silent before it is down.
     pub down_after: Duration,
     /// How many machines in a hundred may go silent at once before it is taken for a fault on our side.
@@ -28,21 +28,21 @@ pub const BRAKE: u8 = 55;
 /// Machines that went silent within this time of each other went silent at once.
 pub const AT_ONCE: Duration = Duration::from_secs(30);
 
-impl Patience {
+impl DetectionConfig {
     /// Says whether so many of all machines went silent at once that it is us, not them.
     pub const fn is_brake_on(&self, silent: usize, all: usize) -> bool {
         silent * 100 > all * self.brake as usize
     }
 }
 
-/// A verdict, the evidence for it in words, and when time alone may change it.
+/// A health, the evidence for it in words, and when time alone may change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judgement {
+pub struct Assessment {
     /// What is thought of the machine.
-    pub verdict: Verdict,
+    pub health: Health,
     /// The evidence in words.
     pub why: String,
-    /// When to judge again although nothing new has come.
+    /// When to assess again although nothing new has come.
     pub again: Option<Timestamp>,
 }
 
@@ -55,63 +55,66 @@ const fn misses(kind: FailureKind) -> usize {
     if kind.turns_away() { 1 } else { MISSES }
 }
 
-/// Judges a machine by what was seen of it. Whoever has not looked yet gets no verdict.
-pub fn judge(evidence: &Evidence, patience: Patience, now: Timestamp) -> Option<Judgement> {
+/// Judges a machine by what was seen of it. Whoever has not looked yet gets no health.
+pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -> Option<Assessment> {
     let Some((_, latest)) = evidence.failures.last() else {
         evidence.answered?;
-        return Some(Judgement { verdict: Verdict::Alive, why: "answers".to_owned(), again: None });
+        return Some(Assessment { health: Health::Alive, why: "answers".to_owned(), again: None });
     };
     let tried = || format!("{}: {}", latest.phase, latest.detail);
-    if let Some(detour) = evidence.detour.as_ref().filter(|detour| detour.works) {
-        let why = format!("reached through {}; directly: {}", detour.name, tried());
-        return Some(Judgement { verdict: Verdict::PathFault, why, again: None });
+    if let Some(relay) = evidence.relay.as_ref().filter(|relay| relay.works) {
+        let why = format!("reached through {}; directly: {}", relay.name, tried());
+        return Some(Assessment { health: Health::PathFault, why, again: None });
     }
     // Somebody who opens the door and says nothing may only be slow.
     let hung = latest.phase == Phase::KeyExchange && latest.kind == FailureKind::Silent;
-    let patience = if hung { patience.down_after * 2 } else { patience.down_after };
-    let due = evidence.silent_since() + patience;
+    let detection = if hung { detection.down_after * 2 } else { detection.down_after };
+    let due = evidence.silent_since() + detection;
     if now < due || evidence.failures.len() < misses(latest.kind) {
-        return Some(Judgement { verdict: Verdict::Suspect, why: tried(), again: (now < due).then_some(due) });
+        return Some(Assessment { health: Health::Suspect, why: tried(), again: (now < due).then_some(due) });
     }
     // A host that was up a moment ago is not dead because it is silent now.
-    let proof = evidence.proof_of_life().filter(|(at, _)| now < *at + patience);
+    let proof = evidence.proof_of_life().filter(|(at, _)| now < *at + detection);
     let silence = now.since(evidence.silent_since()).as_secs();
-    let said = evidence.counsel.words(now).map(|words| format!("; {words}")).unwrap_or_default();
+    let said = evidence.peers.summary(now).map(|words| format!("; {words}")).unwrap_or_default();
     let why = |failure: &Failure| format!("no answer for {silence} s; {}: {}{said}", failure.phase, failure.detail);
-    let (verdict, why, again) = match proof {
-        Some((at, proof)) => (up(proof.kind), why(proof), Some(at + patience)),
+    let (health, why, again) = match proof {
+        Some((at, proof)) => (up(proof.kind), why(proof), Some(at + detection)),
         None => (settle(latest.kind), why(latest), None),
     };
     // Who answers at the address is not the machine: then it says nothing that somebody does.
-    let silent = matches!(verdict, Verdict::Down | Verdict::SshdDown) && latest.kind != FailureKind::Stranger;
-    if silent && let Some(until) = evidence.counsel.reached_until(now) {
-        return Some(Judgement { verdict: Verdict::PathFault, why, again: Some(until) });
+    let silent = matches!(health, Health::Down | Health::SshdDown) && latest.kind != FailureKind::WrongMachine;
+    if silent && let Some(until) = evidence.peers.reached_until(now) {
+        return Some(Assessment { health: Health::PathFault, why, again: Some(until) });
     }
     // An answer that is on its way is waited for, but never for longer than one takes.
-    let wait = evidence.counsel.awaited_until(now).map(|until| until.min(due + ANSWER_LIMIT));
-    if verdict == Verdict::Down && silent && !evidence.counsel.has_spoken(now) && wait.is_some_and(|until| now < until)
+    let wait = evidence.peers.awaited_until(now).map(|until| until.min(due + ANSWER_LIMIT));
+    if health == Health::Down
+        && silent
+        && !evidence.peers.has_enough_answers(now)
+        && wait.is_some_and(|until| now < until)
     {
         let why = format!("{why}; its neighbours are asked");
-        return Some(Judgement { verdict: Verdict::Suspect, why, again: wait });
+        return Some(Assessment { health: Health::Suspect, why, again: wait });
     }
-    Some(Judgement { verdict, why, again })
+    Some(Assessment { health, why, again })
 }
 
 /// What it means when a machine that is up has failed in this way.
-const fn up(kind: FailureKind) -> Verdict {
+const fn up(kind: FailureKind) -> Health {
     match settle(kind) {
-        Verdict::Down => Verdict::Sick,
-        verdict => verdict,
+        Health::Down => Health::Sick,
+        health => health,
     }
 }
 
-/// What it means when a machine has failed in this way for as long as patience lasts.
-const fn settle(kind: FailureKind) -> Verdict {
+/// What it means when a machine has failed in this way for as long as detection lasts.
+const fn settle(kind: FailureKind) -> Health {
     match kind {
-        FailureKind::Silent | FailureKind::NoRoute | FailureKind::Reset | FailureKind::Stranger => Verdict::Down,
-        FailureKind::Refused => Verdict::SshdDown,
-        FailureKind::Throttled => Verdict::Throttled,
-        FailureKind::HostKey | FailureKind::Denied | FailureKind::Sick => Verdict::Sick,
-        FailureKind::Local => Verdict::Unreachable,
+        FailureKind::Silent | FailureKind::NoRoute | FailureKind::Reset | FailureKind::WrongMachine => Health::Down,
+        FailureKind::Refused => Health::SshdDown,
+        FailureKind::Throttled => Health::Throttled,
+        FailureKind::HostKey | FailureKind::Denied | FailureKind::Sick => Health::Sick,
+        FailureKind::Local => Health::Unreachable,
     }
 }

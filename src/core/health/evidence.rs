@@ -1,6 +1,6 @@
 //! What one leader has seen of one machine since it took the lead.
 
-use super::peers::Counsel;
+use super::peers::PeerProbes;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::MachineId;
@@ -17,14 +17,14 @@ pub struct Evidence {
     /// The failures since it last answered us directly, oldest first; only the first and the latest few are kept.
     pub failures: Vec<(Timestamp, Failure)>,
     /// What its neighbours say.
-    pub counsel: Counsel,
+    pub peers: PeerProbes,
     /// The way round that is taken while the direct one fails.
-    pub detour: Option<Detour>,
+    pub relay: Option<Relay>,
 }
 
 /// The way to a machine through one of its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Detour {
+pub struct Relay {
     /// The neighbour.
     pub through: MachineId,
     /// Its name.
@@ -39,39 +39,39 @@ const LATEST: usize = 4;
 impl Evidence {
     /// Begins watching.
     pub const fn new(now: Timestamp) -> Self {
-        Self { watched_since: now, answered: None, failures: Vec::new(), counsel: Counsel::new(), detour: None }
+        Self { watched_since: now, answered: None, failures: Vec::new(), peers: PeerProbes::new(), relay: None }
     }
 
     /// Notes that the machine answered us directly.
     pub fn answer(&mut self, now: Timestamp) {
         self.answered = Some(now);
         self.failures.clear();
-        self.counsel.clear();
-        self.detour = None;
+        self.peers.clear();
+        self.relay = None;
     }
 
     /// Notes that the machine answered through a neighbour; without effect if that is no longer the way.
     pub fn answer_through(&mut self, neighbour: MachineId, now: Timestamp) {
-        if let Some(detour) = self.detour.as_mut().filter(|detour| detour.through == neighbour) {
+        if let Some(relay) = self.relay.as_mut().filter(|relay| relay.through == neighbour) {
             self.answered = Some(now);
-            detour.works = true;
+            relay.works = true;
         }
     }
 
     /// Notes that a trip through a neighbour failed: that way is given up.
     pub fn fail_through(&mut self, neighbour: MachineId, failure: &Failure) {
-        let worked = self.detour.take_if(|detour| detour.through == neighbour).is_some_and(|detour| detour.works);
+        let worked = self.relay.take_if(|relay| relay.through == neighbour).is_some_and(|relay| relay.works);
         match failure.kind {
-            FailureKind::Local => self.counsel.forget(neighbour),
+            FailureKind::Local => self.peers.forget(neighbour),
             // What the neighbours said was before that.
-            _ if worked => self.counsel.clear(),
+            _ if worked => self.peers.clear(),
             _ => {}
         }
     }
 
     /// Says whether the machine answered the last time, on the way that is taken to it.
     pub fn answers(&self) -> bool {
-        self.answers_directly() || self.detour.as_ref().is_some_and(|detour| detour.works)
+        self.answers_directly() || self.relay.as_ref().is_some_and(|relay| relay.works)
     }
 
     /// Says whether the machine answered us directly the last time.
@@ -80,7 +80,7 @@ impl Evidence {
     }
 
     /// Says whether neighbours could tell more of it than we know: it is silent for us.
-    pub fn is_doubtful(&self) -> bool {
+    pub fn needs_peer_probe(&self) -> bool {
         use FailureKind::{NoRoute, Refused, Reset, Silent};
         let latest = self.failures.last();
         latest.is_some_and(|(_, failure)| matches!(failure.kind, Silent | NoRoute | Reset | Refused))
@@ -121,5 +121,5 @@ impl Evidence {
 /// failure may be that of a connection that was open before.
 const fn is_proof(failure: &Failure, first: bool) -> bool {
     let inside = matches!(failure.phase, Phase::Authenticate | Phase::Shell | Phase::Run);
-    failure.kind.proves_host_up() || (inside && !first && !matches!(failure.kind, FailureKind::Stranger))
+    failure.kind.proves_host_up() || (inside && !first && !matches!(failure.kind, FailureKind::WrongMachine))
 }

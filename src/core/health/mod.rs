@@ -9,9 +9,9 @@ pub mod failover;
 pub mod peers;
 
 pub use assess::AT_ONCE;
+pub use assess::Assessment;
 pub use assess::BRAKE;
-pub use assess::Judgement;
-pub use assess::Patience;
-pub use assess::judge;
-pub use evidence::Detour;
+pub use assess::DetectionConfig;
+pub use assess::assess;
 pub use evidence::Evidence;
+pub use evidence::Relay;

@@ -1,6 +1,6 @@
 //! The second opinion: what a machine's neighbours say of it, and who has been asked and has not answered yet.
 //!
-//! It asks nobody; [`crate::core::reconcile`] does, at the pace that is kept here. Every question is a connection to the
+//! It requirements nobody; [`crate::core::reconcile`] does, at the pace that is kept here. Every question is a connection to the
 //! machine's sshd that ends without a login, which OpenSSH counts: ten at once are too many for `MaxStartups`, and more
 //! than one a second from one address for `PerSourcePenalties`.
 
@@ -30,7 +30,7 @@ const REMEMBERED: Duration = Duration::from_mins(10);
 
 /// What one neighbour said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Opinion {
+struct PeerReport {
     /// The neighbour's name.
     name: String,
     asked: Timestamp,
@@ -39,8 +39,8 @@ struct Opinion {
 
 /// What the neighbours of one machine say of its sshd.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counsel {
-    opinions: BTreeMap<MachineId, Opinion>,
+pub struct PeerProbes {
+    opinions: BTreeMap<MachineId, PeerReport>,
     awaited: BTreeMap<MachineId, Timestamp>,
     /// When each neighbour was last asked. It outlives the opinions: so does what sshd counts.
     asked: BTreeMap<MachineId, Timestamp>,
@@ -56,7 +56,7 @@ struct Round {
     wasted: usize,
 }
 
-impl Counsel {
+impl PeerProbes {
     /// Begins with nobody asked.
     pub const fn new() -> Self {
         Self { opinions: BTreeMap::new(), awaited: BTreeMap::new(), asked: BTreeMap::new(), round: None }
@@ -73,10 +73,10 @@ impl Counsel {
     }
 
     /// Notes what a neighbour said; `None` if nothing was learned. Whoever was not asked has no say.
-    pub fn hear(&mut self, neighbour: MachineId, name: &str, reached: Option<bool>) {
+    pub fn record(&mut self, neighbour: MachineId, name: &str, reached: Option<bool>) {
         let Some(asked) = self.awaited.remove(&neighbour) else { return };
         if let Some(reached) = reached {
-            self.opinions.insert(neighbour, Opinion { name: name.to_owned(), asked, reached });
+            self.opinions.insert(neighbour, PeerReport { name: name.to_owned(), asked, reached });
             return;
         }
         self.forget(neighbour);
@@ -110,7 +110,7 @@ impl Counsel {
     }
 
     /// Says whether as many neighbours have had their say as are asked at once.
-    pub fn has_spoken(&self, now: Timestamp) -> bool {
+    pub fn has_enough_answers(&self, now: Timestamp) -> bool {
         self.fresh(now).count() >= ASKED_AT_ONCE
     }
 
@@ -144,8 +144,8 @@ impl Counsel {
     }
 
     /// Tells in words what the neighbours say; nothing if they say nothing.
-    pub fn words(&self, now: Timestamp) -> Option<String> {
-        let all: Vec<&Opinion> = self.fresh(now).map(|(_, opinion)| opinion).collect();
+    pub fn summary(&self, now: Timestamp) -> Option<String> {
+        let all: Vec<&PeerReport> = self.fresh(now).map(|(_, opinion)| opinion).collect();
         let names = |reached: bool| {
             let names = all.iter().filter(|opinion| opinion.reached == reached).map(|opinion| opinion.name.as_str());
             names.collect::<Vec<_>>()
@@ -161,7 +161,7 @@ impl Counsel {
         }
     }
 
-    fn fresh(&self, now: Timestamp) -> impl Iterator<Item = (&MachineId, &Opinion)> {
+    fn fresh(&self, now: Timestamp) -> impl Iterator<Item = (&MachineId, &PeerReport)> {
         self.opinions.iter().filter(move |(_, opinion)| now < opinion.asked + FRESH)
     }
 

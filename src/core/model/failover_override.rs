@@ -7,7 +7,7 @@ use super::Timestamp;
 
 /// The operator's word that a machine's units are to be moved. The store keeps it under `forced/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Forced {
+pub struct FailoverOverride {
     /// Until when it counts.
     pub until: Timestamp,
     /// Whose word it is.

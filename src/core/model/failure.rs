@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Finding out from ssh_config(5) how the host is reached.
+    /// Problem out from ssh_config(5) how the host is reached.
     Configure,
     /// Turning the host's name into addresses.
     Resolve,
@@ -65,7 +65,7 @@ pub enum FailureKind {
     /// The host let us in and cannot do its work: no shell, no systemd, a report that does not parse.
     Sick,
     /// Another machine answers at the address: the one we look for is not there.
-    Stranger,
+    WrongMachine,
     /// The name, the configuration or a jump host on the way is at fault; nothing was learned about the host.
     Local,
 }

@@ -10,7 +10,7 @@ use super::Timestamp;
 /// What is thought of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum Health {
     /// It answers.
     Alive,
     /// It stopped answering a moment ago; nothing follows from that yet.
@@ -29,7 +29,7 @@ pub enum Verdict {
     Down,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Alive => "alive",
@@ -44,11 +44,11 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A verdict with its history. The store keeps it under `health/<id>`.
+/// A health with its history. The store keeps it under `health/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
+pub struct HealthRecord {
     /// What is thought of the machine.
-    pub verdict: Verdict,
+    pub health: Health,
     /// Since when.
     pub since: Timestamp,
     /// When it last answered, as of the time this was written.
@@ -57,5 +57,5 @@ pub struct Health {
     pub why: String,
     /// When it went down lately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub falls: Vec<Timestamp>,
+    pub outages: Vec<Timestamp>,
 }

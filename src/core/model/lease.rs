@@ -49,13 +49,13 @@ pub struct Grant {
     pub until: Option<Timestamp>,
     /// Set while the machine does not answer: when its strict units are gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gone_by: Option<Timestamp>,
+    pub stopped_for_sure_at: Option<Timestamp>,
 }
 
 impl Grant {
     /// Says whether a controller may go on renewing the lease: nobody counts on its end.
     pub const fn is_open(&self) -> bool {
-        self.until.is_none() && self.gone_by.is_none()
+        self.until.is_none() && self.stopped_for_sure_at.is_none()
     }
 
     /// Says whether the record allows all that is needed.
@@ -66,7 +66,7 @@ impl Grant {
 
 /// What a visit does about a machine's lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
+pub enum LeaseAction {
     /// Lets it last until this uptime of the host.
     Hold {
         /// The host's uptime at which it ends.
@@ -78,19 +78,19 @@ pub enum Order {
     Release,
 }
 
-impl Order {
+impl LeaseAction {
     /// Returns what comes of it on a host that does as it is told.
-    pub const fn granted(&self) -> Seen {
+    pub const fn granted(&self) -> LeaseStatus {
         match self {
-            Self::Hold { .. } => Seen::Held,
-            Self::Release => Seen::Released,
+            Self::Hold { .. } => LeaseStatus::Held,
+            Self::Release => LeaseStatus::Released,
         }
     }
 }
 
 /// What came of a lease on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum LeaseStatus {
     /// It was held and goes on.
     Held,
     /// It was not held, and is now: what had been stopped for want of it counts as never started.

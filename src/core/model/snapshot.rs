@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Event;
-use super::Forced;
+use super::FailoverOverride;
 use super::Grant;
-use super::Health;
+use super::HealthRecord;
 use super::Machine;
 use super::MachineId;
 use super::Placement;
@@ -25,9 +25,9 @@ pub struct Snapshot {
     /// Who has joined.
     pub machines: BTreeMap<MachineId, Machine>,
     /// What is thought of each machine.
-    pub health: BTreeMap<MachineId, Health>,
+    pub health: BTreeMap<MachineId, HealthRecord>,
     /// Whose units the operator wants moved although the leader would not.
-    pub forced: BTreeMap<MachineId, Forced>,
+    pub failover_overrides: BTreeMap<MachineId, FailoverOverride>,
     /// The unit files that [`Self::units`] name.
     pub files: BTreeMap<Hash, Arc<UnitFile>>,
     /// What was submitted.
@@ -84,11 +84,11 @@ impl Snapshot {
 
     /// Takes in what others than the leader write, from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
-        let Self { size, machines, forced, files, units, unreadable, .. } = newer;
+        let Self { size, machines, failover_overrides, files, units, unreadable, .. } = newer;
         *self = Self {
             size,
             machines,
-            forced,
+            failover_overrides,
             files,
             units,
             unreadable,
@@ -162,7 +162,7 @@ pub enum Write {
     /// Takes a unit off its machine.
     Unplace(UnitName),
     /// Notes what is thought of a machine.
-    Health(MachineId, Health),
+    Health(MachineId, HealthRecord),
     /// Notes what a machine reported of a unit.
     State(UnitName, MachineId, UnitState),
     /// Forgets what a machine reported of a unit.

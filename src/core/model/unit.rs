@@ -44,7 +44,7 @@ pub struct Unit {
     pub restarts: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde reconciles a reference")]
 pub(super) const fn is_zero(number: &u64) -> bool {
     *number == 0
 }

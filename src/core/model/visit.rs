@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lease;
+use super::LeaseAction;
+use super::LeaseStatus;
 use crate::core::model::Failure;
 use crate::core::model::MachineId;
 use crate::core::model::Step;
@@ -25,15 +26,15 @@ pub struct Visit {
     /// done once, and what was overtaken is not done at all.
     pub number: u64,
     /// Set for a look by somebody who does not lead: it changes nothing on the host, and whoever led there still does.
-    pub peek: bool,
+    pub read_only: bool,
     /// When it is too late for the host to obey: a script that was stuck in a buffer is refused.
     pub expires: Option<Expiry>,
     /// What to do about the machine's lease, before the steps.
-    pub lease: Option<lease::Order>,
+    pub lease: Option<LeaseAction>,
     /// Set when it must not wait long for units to stop: a lease has to be renewed meanwhile.
-    pub brief: bool,
+    pub no_wait: bool,
     /// Set when a look must wait for whatever an earlier visit still does there.
-    pub settle: bool,
+    pub barrier: bool,
     /// Whether the host's systemd must be told of every new file, or only of those that it knew before.
     pub reload: bool,
     /// What to do, in this order.
@@ -63,7 +64,7 @@ pub struct Observation {
     /// The highest epoch it has seen; 0 after a boot.
     pub epoch: u64,
     /// What came of its lease, if the visit was about it.
-    pub lease: Option<lease::Seen>,
+    pub lease: Option<LeaseStatus>,
     /// Every unit file under /run/fleet/units, with what systemd says of it; `None` if nothing seems to have changed
     /// since the last look over this connection.
     pub units: Option<BTreeMap<UnitName, UnitState>>,

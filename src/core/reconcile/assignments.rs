@@ -12,7 +12,7 @@ use crate::core::plan::Wanted;
 use crate::core::unit::Class;
 use crate::core::unit::UnitName;
 
-/// Which units a pass is about.
+/// Which units a reconciler is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// All of them: a sweep, a controller.
@@ -22,7 +22,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Says whether the pass is about a unit.
+    /// Says whether the reconciler is about a unit.
     pub fn has(&self, unit: &UnitName) -> bool {
         match self {
             Self::All => true,
@@ -36,13 +36,13 @@ pub type Globals = BTreeMap<MachineId, BTreeSet<UnitName>>;
 
 /// The units of each machine that has any, within a scope.
 #[derive(Debug, Clone, Default)]
-pub struct Roster {
+pub struct Assignments {
     wanted: BTreeMap<MachineId, BTreeMap<UnitName, Wanted>>,
     strict: BTreeSet<MachineId>,
 }
 
-impl Roster {
-    /// Draws up the roster of a snapshot, with the global units of each machine.
+impl Assignments {
+    /// Draws up the assignments of a snapshot, with the global units of each machine.
     pub fn new(snapshot: &Snapshot, scope: &Scope, globals: &Globals) -> Self {
         let mut wanted: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         let placed = snapshot.placements.iter().map(|(name, placement)| (placement.machine, name));
@@ -52,9 +52,9 @@ impl Roster {
                 wanted.entry(machine).or_default().insert(name.clone(), unit);
             }
         }
-        let mut roster = Self { wanted, strict: BTreeSet::new() };
-        roster.strict = roster.machines().filter(|machine| roster.has_strict(*machine)).collect();
-        roster
+        let mut assignments = Self { wanted, strict: BTreeSet::new() };
+        assignments.strict = assignments.machines().filter(|machine| assignments.has_strict(*machine)).collect();
+        assignments
     }
 
     /// Says whether a strict unit is to run on a machine.
@@ -122,7 +122,7 @@ fn wanted_of(snapshot: &Snapshot, name: &UnitName) -> Option<Wanted> {
 
 /// Says why a unit that is on a machine and does not belong there has to go. One that is to be somewhere and has no
 /// place yet need not: the place may be this one. Nor has one that was placed here and whose file is lost.
-pub fn stranger(snapshot: &Snapshot, unit: &UnitName, here: MachineId, global: bool) -> Option<Reason> {
+pub fn removal_reason(snapshot: &Snapshot, unit: &UnitName, here: MachineId, global: bool) -> Option<Reason> {
     match (snapshot.units.get(unit), snapshot.placements.get(unit)) {
         (None, _) => Some(Reason::NotSubmitted),
         (Some(known), _) if known.desired == DesiredState::Inactive => Some(Reason::WantedInactive),

@@ -1,22 +1,22 @@
-//! The pass's sending: which steps a machine needs, which of them can be taken now, and the visits that take them.
+//! The reconciler's sending: which steps a machine needs, which of them can be taken now, and the visits that take them.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::Output;
-use super::Pass;
+use super::Reconciler;
 use crate::core::model::Action;
+use crate::core::model::Health;
+use crate::core::model::LeaseAction;
 use crate::core::model::MachineId;
-use crate::core::model::Order;
 use crate::core::model::Reason;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
-use crate::core::model::Verdict;
 use crate::core::model::Visit;
 use crate::core::plan;
 use crate::core::reconcile::assignments;
-use crate::core::reconcile::machine_view::Flight;
-use crate::core::reconcile::machine_view::Seat;
+use crate::core::reconcile::machine_view::InFlightVisit;
+use crate::core::reconcile::machine_view::MachineView;
 use crate::core::unit::UnitName;
 
 /// The systemd that looks for a unit's file anew when one may have come: until then it has to be reloaded (its NEWS).
@@ -26,57 +26,57 @@ const FINDS_NEW_FILES: u32 = 247;
 /// takes a few seconds.
 const UNITS_BESIDE_LEASE: usize = 50;
 
-impl Pass {
+impl Reconciler {
     /// Sends every machine that is free what it needs, or a look when one is due.
     pub(super) fn send_visits(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        let idle = self.seats.iter().filter(|(_, seat)| seat.flight.is_none() && seat.is_due(now));
+        let idle = self.views.iter().filter(|(_, view)| view.in_flight.is_none() && view.is_due(now));
         let idle: Vec<MachineId> = idle.map(|(machine, _)| *machine).collect();
         for machine in idle {
             let needed = self.needed_by(machine, now);
             let waits = needed.iter().any(|step| self.waits(machine, step, now));
             let steps = self.sendable(machine, needed.clone(), now);
             let lease = self.lease_order(machine, !steps.is_empty(), now);
-            let Some(seat) = self.seats.get_mut(&machine) else { continue };
-            if seat.is_ready() {
-                seat.unplanned = false;
-                seat.waits = waits;
-                seat.settle(&needed, &steps, now);
+            let Some(view) = self.views.get_mut(&machine) else { continue };
+            if view.is_ready() {
+                view.unplanned = false;
+                view.waits = waits;
+                view.update_backoffs(&needed, &steps, now);
             }
-            if steps.is_empty() && now < seat.next_look {
+            if steps.is_empty() && now < view.next_look {
                 continue;
             }
-            let settle = seat.doubt.is_some_and(|until| now >= until);
-            let through = Self::way_to(seat, now, !steps.is_empty());
+            let barrier = view.uncertain_until.is_some_and(|until| now >= until);
+            let through = Self::way_to(view, now, !steps.is_empty());
             // What a connection has been told before is not what we know of the machine once another was used.
-            let tries = through.is_none() && seat.evidence.detour.is_some();
-            let look = seat.units.is_none() || seat.is_changing() || now >= seat.next_whole_look;
-            let whole = look || settle || tries;
-            let glance = steps.is_empty() && !whole;
+            let tries = through.is_none() && view.evidence.relay.is_some();
+            let look = view.units.is_none() || view.is_changing() || now >= view.next_whole_look;
+            let whole = look || barrier || tries;
+            let quick = steps.is_empty() && !whole;
             let files = steps.iter().filter_map(|step| match step.action {
                 Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
                 _ => None,
             });
             let acts = lease.is_some() || !steps.is_empty();
-            self.numbered += u64::from(acts || settle);
+            self.numbered += u64::from(acts || barrier);
             let visit = Visit {
                 machine: Some(machine),
                 epoch: self.epoch,
-                number: if acts || settle { self.numbered } else { 0 },
-                peek: false,
-                expires: seat.expiry(now, self.tempo.begin_within).filter(|_| acts),
-                brief: self.snapshot.leases.contains_key(&machine),
+                number: if acts || barrier { self.numbered } else { 0 },
+                read_only: false,
+                expires: view.expiry(now, self.timing.start_deadline).filter(|_| acts),
+                no_wait: self.snapshot.leases.contains_key(&machine),
                 lease,
-                settle,
+                barrier,
                 reload: self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
                 files: files.collect(),
                 steps: steps.clone(),
             };
-            let lease = matches!(visit.lease, Some(Order::Hold { .. }));
-            seat.flight = Some(Flight { steps, settle, lease, since: now, through });
+            let lease = matches!(visit.lease, Some(LeaseAction::Hold { .. }));
+            view.in_flight = Some(InFlightVisit { steps, barrier, lease, since: now, through });
             if lease {
                 self.lease_sent(machine, now);
             }
-            outputs.push(Output::Visit { machine, visit, glance, through });
+            outputs.push(Output::Visit { machine, visit, quick, through });
         }
     }
 
@@ -87,21 +87,21 @@ impl Pass {
 
     /// Returns the steps that a machine needs, if it is known what is there and nothing is on its way.
     fn needed_by(&self, machine: MachineId, now: Timestamp) -> Vec<Step> {
-        let Some(seat) = self.seats.get(&machine).filter(|seat| seat.is_ready()) else { return Vec::new() };
-        let Some(observed) = &seat.units else { return Vec::new() };
+        let Some(view) = self.views.get(&machine).filter(|view| view.is_ready()) else { return Vec::new() };
+        let Some(observed) = &view.units else { return Vec::new() };
         let none = BTreeMap::new();
-        let wanted = self.roster.wanted(machine).unwrap_or(&none);
+        let wanted = self.assignments.wanted(machine).unwrap_or(&none);
         let overdue = self.is_overdue(machine, now).then_some(Reason::Drained);
-        let stranger = |unit: &UnitName| {
+        let removal_reason = |unit: &UnitName| {
             if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
                 return None;
             }
-            let global = self.asks.is_global(unit);
+            let global = self.requirements.is_global(unit);
             let overdue = overdue.filter(|_| !global);
-            assignments::stranger(&self.snapshot, unit, machine, self.globals.is_some() && global).or(overdue)
+            assignments::removal_reason(&self.snapshot, unit, machine, self.globals.is_some() && global).or(overdue)
         };
-        let mut steps = plan::steps(wanted, observed, stranger);
-        // The roster may still ask for a file that another has replaced since.
+        let mut steps = plan::steps(wanted, observed, removal_reason);
+        // The assignments may still ask for a file that another has replaced since.
         let has_file = |action| match action {
             Action::Load { hash, .. } => self.snapshot.files.contains_key(&hash),
             _ => true,
@@ -112,11 +112,11 @@ impl Pass {
 
     /// Returns those of the steps that can be taken now.
     fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
-        if self.keeping {
+        if self.lease_only {
             return Vec::new();
         }
-        let Some(seat) = self.seats.get(&machine) else { return Vec::new() };
-        steps.retain(|step| !seat.is_set_back(&step.unit, now) && !self.moving.contains(&step.unit));
+        let Some(view) = self.views.get(&machine) else { return Vec::new() };
+        steps.retain(|step| !view.is_backing_off(&step.unit, now) && !self.placements_in_flight.contains(&step.unit));
         steps.retain(|step| !self.waits(machine, step, now));
         // A visit that renews no lease must not stand in the way of one that does, nor one that takes long.
         if self.must_lease_first(machine) {
@@ -142,9 +142,9 @@ impl Pass {
         let Some(states) = self.snapshot.states.get(unit) else { return false };
         let mut others = states.iter().filter(|(other, state)| **other != machine && state.runs());
         others.any(|(other, _)| {
-            let unwanted = self.roster.of(*other, unit).is_none();
-            let waits = |seat: &Seat| seat.answers() || matches!(seat.verdict, None | Some(Verdict::Suspect));
-            unwanted && self.seats.get(other).is_some_and(waits) && !self.hands_over(unit, *other)
+            let unwanted = self.assignments.of(*other, unit).is_none();
+            let waits = |view: &MachineView| view.answers() || matches!(view.health, None | Some(Health::Suspect));
+            unwanted && self.views.get(other).is_some_and(waits) && !self.hands_over(unit, *other)
         })
     }
 }

@@ -1,7 +1,7 @@
-//! The pass's draining: units leave a machine by starting elsewhere first, unless they must never run twice, and at the
+//! The reconciler's draining: units leave a machine by starting elsewhere first, unless they must never run twice, and at the
 //! deadline whatever comes of it. What is everywhere may serve the others, so it stops there last.
 
-use super::Pass;
+use super::Reconciler;
 use super::is_well;
 use crate::core::model::DesiredState;
 use crate::core::model::MachineId;
@@ -9,20 +9,20 @@ use crate::core::model::Reason;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
-use crate::core::reconcile::machine_view::Seat;
+use crate::core::reconcile::machine_view::MachineView;
 use crate::core::unit::Class;
 use crate::core::unit::UnitName;
 
-impl Pass {
+impl Reconciler {
     /// Takes note of drains whose time is over, and of when the next one's is.
     pub(super) fn watch_deadlines(&mut self, now: Timestamp) {
         let over = self.deadline.is_some_and(|at| now >= at);
-        if over || self.unseated {
+        if over || self.views_stale {
             let ends = self.snapshot.machines.values().filter(|machine| machine.draining);
             self.deadline = ends.filter_map(|machine| machine.drain_by).filter(|at| now < *at).min();
         }
-        self.stale |= over;
-        self.redraw |= over;
+        self.placements_stale |= over;
+        self.assignments_stale |= over;
     }
 
     /// Says whether everything has to be off a machine now.
@@ -31,10 +31,10 @@ impl Pass {
         machine.and_then(|machine| machine.drain_by).is_some_and(|at| now >= at)
     }
 
-    /// Says whether some of the pass's units are still on a machine, as far as it answers.
+    /// Says whether some of the reconciler's units are still on a machine, as far as it answers.
     pub fn is_occupied(&self, machine: MachineId) -> bool {
-        let seat = self.seats.get(&machine).filter(|seat| seat.answers());
-        seat.and_then(|seat| seat.units.as_ref()).is_some_and(|units| units.keys().any(|unit| self.scope.has(unit)))
+        let view = self.views.get(&machine).filter(|view| view.answers());
+        view.and_then(|view| view.units.as_ref()).is_some_and(|units| units.keys().any(|unit| self.scope.has(unit)))
     }
 
     /// Says whether a unit may run on a machine until it runs elsewhere, and there as long as it is still on this one.
@@ -63,15 +63,15 @@ impl Pass {
 
     /// Says whether units are on a machine that are not everywhere.
     fn has_others(&self, machine: MachineId) -> bool {
-        let units = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()).into_iter().flatten();
-        units.into_iter().any(|(unit, _)| !self.asks.is_global(unit))
+        let units = self.views.get(&machine).and_then(|view| view.units.as_ref()).into_iter().flatten();
+        units.into_iter().any(|(unit, _)| !self.requirements.is_global(unit))
     }
 
     /// Says whether a unit is on a machine as it should be, and nothing under way there can change that; one that is to be
     /// launched has started.
     fn is_up(&self, name: &UnitName, machine: MachineId) -> bool {
         let Some(unit) = self.snapshot.units.get(name) else { return true };
-        let certain = self.seats.get(&machine).is_some_and(Seat::is_certain);
+        let certain = self.views.get(&machine).is_some_and(MachineView::is_certain);
         let state = self.snapshot.states.get(name).and_then(|states| states.get(&machine)).filter(|_| certain);
         let oneshot = self.snapshot.file(name).is_some_and(|file| file.is_oneshot());
         let started = state.is_some_and(|state| {

@@ -1,4 +1,4 @@
-//! The pass's fencing: a machine that is down and may still run strict units is switched off where somebody knows how.
+//! The reconciler's fencing: a machine that is down and may still run strict units is switched off where somebody knows how.
 //!
 //! The success of a machine's fence command is proof that nothing runs there, so nobody has to wait for its lease to end.
 //! It cannot be taken back, so it is run only once the store has been told: who no longer leads switches nobody off.
@@ -6,31 +6,31 @@
 use std::time::Duration;
 
 use super::Output;
-use super::Pass;
+use super::Reconciler;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Timestamp;
-use crate::core::model::Verdict;
 
 /// How long to wait before a fence command that failed is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
-impl Pass {
+impl Reconciler {
     /// Switches machines off that are down and may still run strict units.
     pub(super) fn fence(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         let due: Vec<MachineId> = self.fenceable().filter(|(_, again)| *again <= now).map(|(id, _)| id).collect();
         for machine in due {
-            let Some(seat) = self.seats.get_mut(&machine) else { continue };
-            (seat.fencing.runs, seat.fencing.void) = (true, false);
+            let Some(view) = self.views.get_mut(&machine) else { continue };
+            (view.fencing.runs, view.fencing.void) = (true, false);
             self.log(now, Some(machine), None, "runs its fence command: it may still run strict units".to_owned());
-            self.doomed.push(machine);
+            self.fence_after_commit.push(machine);
         }
-        for machine in std::mem::take(&mut self.condemned) {
-            let Some(seat) = self.seats.get_mut(&machine) else { continue };
-            if !seat.answers() {
+        for machine in std::mem::take(&mut self.fence_now) {
+            let Some(view) = self.views.get_mut(&machine) else { continue };
+            if !view.answers() {
                 outputs.push(Output::Fence(machine));
                 continue;
             }
-            seat.fencing.runs = false;
+            view.fencing.runs = false;
             self.log(now, Some(machine), None, "answers again: its fence command is not run".to_owned());
         }
     }
@@ -42,20 +42,20 @@ impl Pass {
 
     /// Returns the machines that should be switched off, and when to try.
     fn fenceable(&self) -> impl Iterator<Item = (MachineId, Timestamp)> {
-        let keeps = self.tempo.lease.is_some();
+        let keeps = self.timing.lease.is_some();
         let leased = self.snapshot.leases.keys().filter(move |_| keeps);
         leased.filter(|machine| !self.is_lease_pending(**machine)).filter_map(|machine| {
             self.snapshot.machines.get(machine)?.fence_command.as_ref()?;
-            let seat = self.seats.get(machine).filter(|seat| !seat.fencing.runs && !seat.answers())?;
-            (seat.verdict == Some(Verdict::Down)).then_some((*machine, seat.fencing.again))
+            let view = self.views.get(machine).filter(|view| !view.fencing.runs && !view.answers())?;
+            (view.health == Some(Health::Down)).then_some((*machine, view.fencing.again))
         })
     }
 
     /// Takes in how a fence command ended. If the machine has answered since, its success may be that of another life.
     pub(super) fn fenced(&mut self, machine: MachineId, ended: Result<(), String>, now: Timestamp) {
-        let Some(seat) = self.seats.get_mut(&machine) else { return };
-        let void = seat.fencing.void || seat.answers();
-        (seat.fencing.runs, seat.fencing.again) = (false, now + RETRY);
+        let Some(view) = self.views.get_mut(&machine) else { return };
+        let void = view.fencing.void || view.answers();
+        (view.fencing.runs, view.fencing.again) = (false, now + RETRY);
         if let Err(why) = ended {
             return self.complain(now, Some(machine), None, format!("its fence command failed: {why}"));
         }

@@ -1,4 +1,4 @@
-//! The pass's leases: which machines may run strict units, and when it is certain that one no longer does.
+//! The reconciler's leases: which machines may run strict units, and when it is certain that one no longer does.
 //!
 //! A machine holds a lease as long as strict units belong there; every look at it that is due renews it. Nothing is sent
 //! before the store has the record of it, and the record stays until the lease has surely ended: the host was seen to
@@ -7,28 +7,28 @@
 
 use std::collections::BTreeSet;
 
-use super::Pass;
+use super::Reconciler;
 use crate::core::lease;
-use crate::core::lease::Terms;
+use crate::core::lease::LeasePolicy;
 use crate::core::model::About;
 use crate::core::model::DesiredState;
 use crate::core::model::Grant;
+use crate::core::model::Health;
+use crate::core::model::LeaseAction;
+use crate::core::model::LeaseStatus;
 use crate::core::model::MachineId;
 use crate::core::model::Need;
-use crate::core::model::Order;
-use crate::core::model::Seen;
 use crate::core::model::Timestamp;
-use crate::core::model::Verdict;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Scope;
-use crate::core::reconcile::machine_view::Seat;
+use crate::core::reconcile::machine_view::MachineView;
 use crate::core::unit::UnitName;
 
 /// Why a strict unit is not started now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// This pass keeps no leases.
-    NoKeeper,
+    /// This reconciler keeps no leases.
+    NoController,
     /// The records of leases cannot be read.
     Unreadable,
     /// The machine has no lease yet.
@@ -39,10 +39,10 @@ pub enum Wait {
     Leaving(MachineId),
 }
 
-impl Pass {
+impl Reconciler {
     /// Says whether a unit may only run while its machine holds a lease.
     pub(super) fn is_strict(&self, unit: &UnitName) -> bool {
-        self.asks.is_strict(unit)
+        self.requirements.is_strict(unit)
     }
 
     /// Says why a strict unit that is to run on a machine is not started there now, if so.
@@ -50,8 +50,8 @@ impl Pass {
         if !self.is_strict(unit) {
             return None;
         }
-        if self.tempo.lease.is_none() {
-            return Some(Wait::NoKeeper);
+        if self.timing.lease.is_none() {
+            return Some(Wait::NoController);
         }
         if self.snapshot.unreadable.values().any(|record| record.about == About::Leases) {
             return Some(Wait::Unreadable);
@@ -59,37 +59,37 @@ impl Pass {
         // On a machine that does not answer it may run itself, and it is not known whether it does.
         let doubtful = |other: MachineId| other != machine || !self.answers(machine);
         for (other, grant) in self.snapshot.leases.iter().filter(|(other, _)| doubtful(**other)) {
-            let seat = self.seats.get(other).filter(|seat| seat.answers());
-            if seat.and_then(|seat| seat.units.as_ref()).is_some_and(|units| units.contains_key(unit)) {
+            let view = self.views.get(other).filter(|view| view.answers());
+            if view.and_then(|view| view.units.as_ref()).is_some_and(|units| units.contains_key(unit)) {
                 return Some(Wait::Leaving(*other));
             }
-            if grant.units.contains(unit) && !seat.is_some_and(Seat::is_certain) {
+            if grant.units.contains(unit) && !view.is_some_and(MachineView::is_certain) {
                 return Some(Wait::MayRun(*other, self.gone_at(*other, grant)));
             }
         }
         let ready = self.is_lease_ready(machine);
-        (!ready).then(|| Wait::NoLease(self.seats.get(&machine).and_then(|seat| seat.lease.refused)))
+        (!ready).then(|| Wait::NoLease(self.views.get(&machine).and_then(|view| view.lease.refused)))
     }
 
     /// Finds out what a machine needs a lease for, where that may have changed.
     pub(super) fn renew_need(&mut self, machine: MachineId) {
         let mut need = Need::default();
-        let wanted = self.roster.wanted(machine).into_iter().flatten();
+        let wanted = self.assignments.wanted(machine).into_iter().flatten();
         for (unit, wanted) in wanted.filter(|(_, wanted)| wanted.unit.desired == DesiredState::Launched) {
             wanted.strict.into_iter().for_each(|stop| need.add(unit.clone(), stop));
         }
-        let there = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()).into_iter().flatten();
+        let there = self.views.get(&machine).and_then(|view| view.units.as_ref()).into_iter().flatten();
         for (unit, _) in there.filter(|(unit, state)| state.runs() && self.is_strict(unit)) {
             self.snapshot.file(unit).into_iter().for_each(|file| need.add(unit.clone(), lease::stop_of(file)));
         }
-        if let Some(seat) = self.seats.get_mut(&machine) {
-            seat.lease.need = Some(need).filter(|need| !need.units.is_empty());
+        if let Some(view) = self.views.get_mut(&machine) {
+            view.lease.need = Some(need).filter(|need| !need.units.is_empty());
         }
     }
 
     /// Returns what a machine needs a lease for; `None` if no strict unit belongs there or runs there.
     fn lease_need(&self, machine: MachineId) -> Option<&Need> {
-        self.seats.get(&machine)?.lease.need.as_ref()
+        self.views.get(&machine)?.lease.need.as_ref()
     }
 
     /// Says whether the store has the record that this leader may grant the machine a lease, and nobody counts on its end.
@@ -100,18 +100,18 @@ impl Pass {
             return false;
         };
         let inherited = || {
-            let enough = self.tempo.lease.is_some_and(|terms| grant.length >= terms.length());
-            self.keeping && enough && grant.is_open()
+            let enough = self.timing.lease.is_some_and(|policy| grant.length >= policy.length());
+            self.lease_only && enough && grant.is_open()
         };
-        let known = self.seats.get(&machine).is_some_and(|seat| seat.answers() && seat.uptime.is_some());
+        let known = self.views.get(&machine).is_some_and(|view| view.answers() && view.uptime.is_some());
         let recorded = grant.epoch == self.epoch || inherited();
-        let lasts = grant.gone_by.is_none() && grant.covers(need);
+        let lasts = grant.stopped_for_sure_at.is_none() && grant.covers(need);
         known && recorded && lasts && !self.is_lease_pending(machine)
     }
 
     /// Says whether strict units run on a machine whose lease cannot be renewed yet.
     pub(super) fn must_lease_first(&self, machine: MachineId) -> bool {
-        let leased = self.tempo.lease.is_some() && self.snapshot.leases.contains_key(&machine);
+        let leased = self.timing.lease.is_some() && self.snapshot.leases.contains_key(&machine);
         leased && self.lease_need(machine).is_some() && !self.is_lease_ready(machine)
     }
 
@@ -131,17 +131,17 @@ impl Pass {
         if grant.epoch == self.epoch {
             return Some(sent.map_or(Timestamp::ZERO, |end| lease::gone_after(grant, end)));
         }
-        let bound = lease::end_under(grant, self.witnessed)
+        let bound = lease::end_under(grant, self.quorum_seen_at)
             .map(|end| lease::gone_after(grant, end.max(sent.unwrap_or(Timestamp::ZERO))));
         // Who has written down when they are gone has granted nothing since. Sweeps go by that, for none of them lasts
         // until then; they need clocks that agree in any case.
-        let told = grant.gone_by.filter(|_| self.is_sweep()).map(|gone| gone + lease::SKEW);
+        let told = grant.stopped_for_sure_at.filter(|_| self.is_sweep()).map(|gone| gone + lease::MAX_CLOCK_SKEW);
         bound.into_iter().chain(told).min()
     }
 
-    /// Says whether this pass is one of many that keep leases together.
+    /// Says whether this reconciler is one of many that keep leases together.
     fn is_sweep(&self) -> bool {
-        self.tempo.lease.is_some_and(|terms| !terms.is_controllers())
+        self.timing.lease.is_some_and(|policy| !policy.is_controllers())
     }
 
     /// Returns when it becomes certain that strict units are gone from machines that do not answer.
@@ -161,12 +161,12 @@ impl Pass {
     /// like that is not trusted before it has been judged.
     fn is_bound(&self, machine: MachineId) -> bool {
         let left = !self.snapshot.machines.contains_key(&machine);
-        let judged = !matches!(self.verdict(machine), None | Some(Verdict::Suspect | Verdict::Sick));
+        let judged = !matches!(self.health(machine), None | Some(Health::Suspect | Health::Sick));
         !self.answers(machine) && (left || judged)
     }
 
     fn answers(&self, machine: MachineId) -> bool {
-        self.seats.get(&machine).is_some_and(Seat::answers)
+        self.views.get(&machine).is_some_and(MachineView::answers)
     }
 
     /// Brings the records of leases up to date. Who looks at a few machines only leaves that to others.
@@ -176,9 +176,9 @@ impl Pass {
         }
         let leased = self.snapshot.leases.keys().copied();
         let mut machines: BTreeSet<MachineId> = leased.collect();
-        if let Some(terms) = self.tempo.lease {
-            machines.extend(self.roster.strict_machines());
-            self.keep_voters(terms, !machines.is_empty());
+        if let Some(policy) = self.timing.lease {
+            machines.extend(self.assignments.strict_machines());
+            self.keep_voters(policy, !machines.is_empty());
         }
         for machine in machines {
             if !self.is_lease_pending(machine) {
@@ -195,52 +195,58 @@ impl Pass {
             }
             return;
         }
-        let (Some(terms), Some(need)) = (self.tempo.lease, self.lease_need(machine)) else { return };
-        if record.as_ref().is_none_or(|grant| !self.is_current(grant, terms, need, now)) {
+        let (Some(policy), Some(need)) = (self.timing.lease, self.lease_need(machine)) else { return };
+        if record.as_ref().is_none_or(|grant| !self.is_current(grant, policy, need, now)) {
             let need = need.clone();
-            self.grant(machine, record, (terms, need), now);
+            self.grant(machine, record, (policy, need), now);
         }
     }
 
     /// Says whether a record is what this leader would write.
-    fn is_current(&self, grant: &Grant, terms: Terms, need: &Need, now: Timestamp) -> bool {
+    fn is_current(&self, grant: &Grant, policy: LeasePolicy, need: &Need, now: Timestamp) -> bool {
         let lasts = match grant.until {
-            Some(until) => !terms.is_controllers() && until > now + terms.length() / 2,
-            None => terms.is_controllers(),
+            Some(until) => !policy.is_controllers() && until > now + policy.length() / 2,
+            None => policy.is_controllers(),
         };
-        let ours = grant.epoch == self.epoch && grant.length >= terms.length();
-        ours && grant.covers(need) && grant.gone_by.is_none() && lasts
+        let ours = grant.epoch == self.epoch && grant.length >= policy.length();
+        ours && grant.covers(need) && grant.stopped_for_sure_at.is_none() && lasts
     }
 
     /// Writes down that a machine may hold a lease. What was granted before goes on counting until it has ended.
-    fn grant(&mut self, machine: MachineId, before: Option<Grant>, (terms, mut need): (Terms, Need), now: Timestamp) {
-        let mut length = terms.length();
+    fn grant(
+        &mut self,
+        machine: MachineId,
+        before: Option<Grant>,
+        (policy, mut need): (LeasePolicy, Need),
+        now: Timestamp,
+    ) {
+        let mut length = policy.length();
         if let Some(before) = before {
             if before.epoch != self.epoch {
                 // The machine has answered us, so nobody else has renewed it since.
-                let end = before.until.map_or(now + before.length, |until| until + lease::SKEW);
+                let end = before.until.map_or(now + before.length, |until| until + lease::MAX_CLOCK_SKEW);
                 self.lease_end(machine, end);
             }
             need.stop = need.stop.max(before.stop);
             // Only where nothing is under way it is known that nothing else may run there.
-            if !self.seats.get(&machine).is_some_and(Seat::is_certain) {
+            if !self.views.get(&machine).is_some_and(MachineView::is_certain) {
                 need.join(&before);
             }
             length = length.max(before.length);
         }
-        self.outbox.push(Write::Lease(machine, Grant { length, ..terms.grant(self.epoch, need, now) }));
+        self.outbox.push(Write::Lease(machine, Grant { length, ..policy.grant(self.epoch, need, now) }));
     }
 
     /// Waits until the lease of a machine that does not answer has ended.
     fn await_end(&mut self, machine: MachineId, grant: Grant, now: Timestamp) {
         let Some(gone) = self.gone_at(machine, &grant) else { return };
-        let told = grant.gone_by == Some(gone) || (self.is_sweep() && grant.gone_by.is_some());
+        let told = grant.stopped_for_sure_at == Some(gone) || (self.is_sweep() && grant.stopped_for_sure_at.is_some());
         if gone <= now {
             let what = "its lease has ended: no strict unit runs there".to_owned();
             self.log(now, Some(machine), None, what);
             self.write_off(machine);
         } else if !told {
-            self.outbox.push(Write::Lease(machine, Grant { gone_by: Some(gone), ..grant }));
+            self.outbox.push(Write::Lease(machine, Grant { stopped_for_sure_at: Some(gone), ..grant }));
         }
     }
 
@@ -257,10 +263,10 @@ impl Pass {
     }
 
     /// Writes down whom a leader that comes after us must have reached before it may be sure of us.
-    fn keep_voters(&mut self, terms: Terms, used: bool) {
+    fn keep_voters(&mut self, policy: LeasePolicy, used: bool) {
         let pending = self.is_pending(|write| matches!(write, Write::Voters(_)));
         let same = self.snapshot.voters.iter().eq(self.snapshot.machines.keys());
-        if used && terms.is_controllers() && self.witnessed.is_some() && !pending && !same {
+        if used && policy.is_controllers() && self.quorum_seen_at.is_some() && !pending && !same {
             self.outbox.push(Write::Voters(self.snapshot.machines.keys().copied().collect()));
         }
     }
@@ -268,21 +274,21 @@ impl Pass {
     /// Notes when so many machines have answered that no leader before us can have most of them.
     pub(super) fn witness(&mut self, now: Timestamp) {
         let voters = &self.snapshot.voters;
-        let told = |machine: &&MachineId| self.seats.get(machine).is_some_and(|seat| seat.evidence.answered.is_some());
-        if self.witnessed.is_none() && lease::is_blocking(voters.iter().filter(told).count(), voters.len()) {
-            self.witnessed = Some(now);
+        let told = |machine: &&MachineId| self.views.get(machine).is_some_and(|view| view.evidence.answered.is_some());
+        if self.quorum_seen_at.is_none() && lease::is_blocking(voters.iter().filter(told).count(), voters.len()) {
+            self.quorum_seen_at = Some(now);
         }
     }
 
     /// Says whether there are leases to renew although the store is away.
     pub fn holds_leases(&self) -> bool {
-        self.tempo.lease.is_some() && self.snapshot.leases.values().any(Grant::is_open)
+        self.timing.lease.is_some() && self.snapshot.leases.values().any(Grant::is_open)
     }
 
     /// Gives up everything but the renewal of leases, and what is on its way to hosts. What the store was being told of
     /// leases it may or may not have taken: where that was their end, they are given up too.
-    pub fn keep(&mut self) {
-        self.seats.values_mut().for_each(|seat| drop(seat.abandon(self.tempo.begin_within)));
+    pub fn enter_lease_only(&mut self) {
+        self.views.values_mut().for_each(|view| drop(view.abandon(self.timing.start_deadline)));
         let unsure = self.committing.take().unwrap_or_default().records;
         for write in &unsure {
             match write {
@@ -293,10 +299,10 @@ impl Pass {
             }
         }
         self.outbox.clear();
-        self.doomed.clear();
-        self.condemned.clear();
-        self.moving.clear();
-        self.keeping = true;
+        self.fence_after_commit.clear();
+        self.fence_now.clear();
+        self.placements_in_flight.clear();
+        self.lease_only = true;
         self.deposed = false;
     }
 
@@ -304,7 +310,7 @@ impl Pass {
     fn is_backed(&self, now: Timestamp) -> bool {
         let voters = &self.snapshot.voters;
         let heard = |machine: &&MachineId| {
-            self.seats.get(machine).and_then(|seat| seat.heard).is_some_and(|at| now < at + lease::WITNESS)
+            self.views.get(machine).and_then(|view| view.heard).is_some_and(|at| now < at + lease::QUORUM_WINDOW)
         };
         lease::is_most(voters.iter().filter(heard).count(), voters.len())
     }
@@ -316,72 +322,72 @@ impl Pass {
 
     /// Notes that the store has the record of a machine's lease.
     pub(super) fn lease_written(&mut self, machine: MachineId) {
-        if let Some(seat) = self.seats.get_mut(&machine) {
-            seat.unplanned = true;
-            seat.next_look = Timestamp::ZERO;
+        if let Some(view) = self.views.get_mut(&machine) {
+            view.unplanned = true;
+            view.next_look = Timestamp::ZERO;
         }
     }
 
     /// Notes that a machine's lease has ended: what waited for that may go on.
     pub(super) fn lease_ended(&mut self) {
-        self.stale = true;
-        self.seats.values_mut().for_each(|seat| seat.unplanned |= seat.waits);
+        self.placements_stale = true;
+        self.views.values_mut().for_each(|view| view.unplanned |= view.waits);
     }
 
     /// Returns what a visit to a machine is to do about its lease.
-    pub(super) fn lease_order(&self, machine: MachineId, acts: bool, now: Timestamp) -> Option<Order> {
-        let terms = self.tempo.lease?;
-        if self.keeping && !self.is_backed(now) {
+    pub(super) fn lease_order(&self, machine: MachineId, acts: bool, now: Timestamp) -> Option<LeaseAction> {
+        let policy = self.timing.lease?;
+        if self.lease_only && !self.is_backed(now) {
             return None;
         }
-        let seat = self.seats.get(&machine).filter(|seat| seat.answers())?;
+        let view = self.views.get(&machine).filter(|view| view.answers())?;
         if self.lease_need(machine).is_none() {
             let held = self.snapshot.leases.contains_key(&machine) && !self.is_lease_pending(machine);
-            return (held && seat.is_certain() && !self.keeping).then_some(Order::Release);
+            return (held && view.is_certain() && !self.lease_only).then_some(LeaseAction::Release);
         }
         if !self.is_lease_ready(machine) {
             return None;
         }
-        let due = seat.lease.renewed.is_none_or(|at| now >= at + terms.renew_every());
-        let (heard, uptime) = seat.uptime.filter(|_| acts || due)?;
-        let until = uptime + self.lease_lasts(machine, terms, now).since(heard);
-        Some(Order::Hold { until, length: terms.length() })
+        let due = view.lease.renewed.is_none_or(|at| now >= at + policy.renew_every());
+        let (heard, uptime) = view.uptime.filter(|_| acts || due)?;
+        let until = uptime + self.lease_lasts(machine, policy, now).since(heard);
+        Some(LeaseAction::Hold { until, length: policy.length() })
     }
 
     /// Returns until when a lease lasts that is sent now.
-    fn lease_lasts(&self, machine: MachineId, terms: Terms, now: Timestamp) -> Timestamp {
+    fn lease_lasts(&self, machine: MachineId, policy: LeasePolicy, now: Timestamp) -> Timestamp {
         let until = self.snapshot.leases.get(&machine).and_then(|grant| grant.until);
-        until.unwrap_or(now + terms.length())
+        until.unwrap_or(now + policy.length())
     }
 
     /// Notes that a lease is on its way.
     pub(super) fn lease_sent(&mut self, machine: MachineId, now: Timestamp) {
-        if let Some(seat) = self.seats.get_mut(&machine) {
-            seat.fencing.void = true;
+        if let Some(view) = self.views.get_mut(&machine) {
+            view.fencing.void = true;
         }
-        if let Some(terms) = self.tempo.lease {
-            self.lease_end(machine, self.lease_lasts(machine, terms, now));
+        if let Some(policy) = self.timing.lease {
+            self.lease_end(machine, self.lease_lasts(machine, policy, now));
         }
     }
 
     /// Takes in what came of a lease.
-    pub(super) fn lease_seen(&mut self, machine: MachineId, seen: Seen, now: Timestamp) {
-        let Some(seat) = self.seats.get_mut(&machine) else { return };
-        let (renewed, refused) = (seat.lease.renewed, seat.lease.refused.take());
+    pub(super) fn lease_seen(&mut self, machine: MachineId, seen: LeaseStatus, now: Timestamp) {
+        let Some(view) = self.views.get_mut(&machine) else { return };
+        let (renewed, refused) = (view.lease.renewed, view.lease.refused.take());
         match seen {
-            Seen::Held => seat.lease.renewed = seat.heard,
-            Seen::Granted => {
-                seat.lease.renewed = seat.heard;
+            LeaseStatus::Held => view.lease.renewed = view.heard,
+            LeaseStatus::Granted => {
+                view.lease.renewed = view.heard;
                 if renewed.is_some() {
                     self.log(now, Some(machine), None, "its lease had ended, and it has one again".to_owned());
                 }
             }
-            Seen::Released => {
-                seat.lease.renewed = None;
+            LeaseStatus::Released => {
+                view.lease.renewed = None;
                 self.outbox.push(Write::NoLease(machine));
             }
-            Seen::Refused(why) => {
-                (seat.lease.renewed, seat.lease.refused) = (None, Some(why));
+            LeaseStatus::Refused(why) => {
+                (view.lease.renewed, view.lease.refused) = (None, Some(why));
                 if refused != Some(why) {
                     self.complain(now, Some(machine), None, format!("would not hold a lease: {why}"));
                 }
@@ -394,7 +400,7 @@ impl Wait {
     /// Says it in words, with the names of machines.
     pub fn tell(self, name: impl Fn(MachineId) -> String) -> String {
         let why = match self {
-            Self::NoKeeper => "nobody here keeps leases: a controller does".to_owned(),
+            Self::NoController => "nobody here keeps leases: a controller does".to_owned(),
             Self::Unreadable => "the records of leases cannot be read".to_owned(),
             Self::NoLease(None) => "its machine has no lease yet".to_owned(),
             Self::NoLease(Some(why)) => format!("its machine would not hold a lease: {why}"),

@@ -1,6 +1,6 @@
 //! What one leader knows of one machine: what it last saw there, what is under way, and what to make of it.
 //!
-//! A seat decides nothing about placement; the pass asks it what it knows and tells it what happened.
+//! A view decides nothing about placement; the reconciler requirements it what it knows and tells it what happened.
 
 #[cfg(test)]
 mod tests;
@@ -8,10 +8,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::health::Detour;
 use crate::core::health::Evidence;
+use crate::core::health::Relay;
 use crate::core::model::Expiry;
 use crate::core::model::Failure;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Need;
 use crate::core::model::Observation;
@@ -19,7 +20,6 @@ use crate::core::model::Outcome;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
-use crate::core::model::Verdict;
 use crate::core::unit::UnitName;
 
 /// How long a step that was refused waits before it is tried again: doubled each time, within these bounds.
@@ -30,11 +30,11 @@ const LOCK_WAIT: Duration = Duration::from_secs(6);
 
 /// One machine, as this leader has seen it.
 #[derive(Debug, Clone)]
-pub struct Seat {
+pub struct MachineView {
     /// What was seen of it.
     pub evidence: Evidence,
     /// What is thought of it; `None` until something has been seen.
-    pub verdict: Option<Verdict>,
+    pub health: Option<Health>,
     /// The evidence for that in words.
     pub why: String,
     /// What runs there, as of the last whole look; `None` if nothing is known for sure.
@@ -44,36 +44,36 @@ pub struct Seat {
     /// When it last said how long it had been up, and what it said.
     pub uptime: Option<(Timestamp, Duration)>,
     /// The trip that is under way.
-    pub flight: Option<Flight>,
+    pub in_flight: Option<InFlightVisit>,
     /// When the latest trip left that came back.
     pub heard: Option<Timestamp>,
     /// Set while steps that nobody knows the end of may still begin or go on there: until then.
-    pub doubt: Option<Timestamp>,
+    pub uncertain_until: Option<Timestamp>,
     /// What is known of its lease.
-    pub lease: Hold,
+    pub lease: LeaseView,
     /// Whether somebody makes sure that it is off.
     pub fencing: Fencing,
     /// Set when what it needs may have changed since its steps were last worked out.
     pub unplanned: bool,
     /// Set when one of its steps waits for something to happen on another machine.
     pub waits: bool,
-    /// When to judge again although nothing new has come.
-    pub judge_again: Option<Timestamp>,
-    /// When to try the direct way again while a detour works, and a detour after one has failed.
+    /// When to assess again although nothing new has come.
+    pub assess_again: Option<Timestamp>,
+    /// When to try the direct way again while a relay works, and a relay after one has failed.
     pub next_direct: Timestamp,
     /// See there.
-    pub next_detour: Timestamp,
+    pub next_relay_try: Timestamp,
     /// When to look again.
     pub next_look: Timestamp,
     /// When to look thoroughly again.
     pub next_whole_look: Timestamp,
     /// Steps that were refused, by unit.
-    pub setbacks: BTreeMap<UnitName, Setback>,
+    pub backoffs: BTreeMap<UnitName, Backoff>,
 }
 
 /// What a leader knows of a machine's lease.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hold {
+pub struct LeaseView {
     /// What it needs one for, if for anything.
     pub need: Option<Need>,
     /// When the latest renewal left that the host confirmed.
@@ -95,11 +95,11 @@ pub struct Fencing {
 
 /// A trip that is under way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Flight {
+pub struct InFlightVisit {
     /// What it is to do; nothing for a look.
     pub steps: Vec<Step>,
     /// Set when it waits for what an earlier one still does there.
-    pub settle: bool,
+    pub barrier: bool,
     /// Set when it grants a lease.
     pub lease: bool,
     /// When it left.
@@ -108,7 +108,7 @@ pub struct Flight {
     pub through: Option<MachineId>,
 }
 
-impl Flight {
+impl InFlightVisit {
     /// Says whether something may be done there because of it.
     pub const fn acts(&self) -> bool {
         self.lease || !self.steps.is_empty()
@@ -117,7 +117,7 @@ impl Flight {
 
 /// A step that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setback {
+pub struct Backoff {
     /// The step.
     pub step: Step,
     /// What the host said.
@@ -128,29 +128,29 @@ pub struct Setback {
     pub until: Timestamp,
 }
 
-impl Seat {
-    /// Takes a seat for a machine that nothing is known of yet.
+impl MachineView {
+    /// Takes a view for a machine that nothing is known of yet.
     pub fn new(now: Timestamp) -> Self {
         Self {
             evidence: Evidence::new(now),
-            verdict: None,
+            health: None,
             why: String::new(),
             units: None,
             boot: String::new(),
             uptime: None,
-            flight: None,
+            in_flight: None,
             heard: None,
-            doubt: None,
-            lease: Hold::default(),
+            uncertain_until: None,
+            lease: LeaseView::default(),
             fencing: Fencing::default(),
             unplanned: true,
             waits: false,
-            judge_again: None,
+            assess_again: None,
             next_direct: now,
-            next_detour: now,
+            next_relay_try: now,
             next_look: now,
             next_whole_look: now,
-            setbacks: BTreeMap::new(),
+            backoffs: BTreeMap::new(),
         }
     }
 
@@ -161,12 +161,12 @@ impl Seat {
 
     /// Says whether steps may be sent: nothing is on its way and it is known what is there.
     pub fn is_ready(&self) -> bool {
-        self.flight.is_none() && self.units.is_some() && self.answers()
+        self.in_flight.is_none() && self.units.is_some() && self.answers()
     }
 
     /// Says whether there may be something to send it.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.unplanned || now >= self.next_look || self.setbacks.values().any(|setback| now >= setback.until)
+        self.unplanned || now >= self.next_look || self.backoffs.values().any(|backoff| now >= backoff.until)
     }
 
     /// Says whether systemd is still on its way with one of its units.
@@ -175,23 +175,23 @@ impl Seat {
     }
 
     /// Notes that the trip under way has come back, and returns it.
-    pub fn land(&mut self) -> Flight {
-        let flight = self.flight.take().unwrap_or_default();
-        self.heard = Some(flight.since);
-        if flight.settle {
-            self.doubt = None;
+    pub fn complete(&mut self) -> InFlightVisit {
+        let in_flight = self.in_flight.take().unwrap_or_default();
+        self.heard = Some(in_flight.since);
+        if in_flight.barrier {
+            self.uncertain_until = None;
         }
-        flight
+        in_flight
     }
 
     /// Notes that nobody will know how the trip under way ended, and returns it. What it was to do could be begun there
     /// `within` that time.
-    pub fn abandon(&mut self, within: Duration) -> Option<Flight> {
-        let flight = self.flight.take()?;
-        if flight.acts() {
-            self.doubt = Some(flight.since + within + LOCK_WAIT);
+    pub fn abandon(&mut self, within: Duration) -> Option<InFlightVisit> {
+        let in_flight = self.in_flight.take()?;
+        if in_flight.acts() {
+            self.uncertain_until = Some(in_flight.since + within + LOCK_WAIT);
         }
-        Some(flight)
+        Some(in_flight)
     }
 
     /// Notes what the machine said of itself, and returns what it had said of its units before.
@@ -212,7 +212,7 @@ impl Seat {
     }
 
     /// Notes that a trip failed: what was sent may or may not have been done.
-    pub fn lose(&mut self, failure: Failure, through: Option<MachineId>, now: Timestamp) {
+    pub fn record_failure(&mut self, failure: Failure, through: Option<MachineId>, now: Timestamp) {
         match through {
             Some(neighbour) => self.evidence.fail_through(neighbour, &failure),
             None => self.evidence.fail(now, failure),
@@ -223,8 +223,8 @@ impl Seat {
     }
 
     /// Takes a way round, and says when to try the direct way again.
-    pub fn take_detour(&mut self, detour: Detour, now: Timestamp, next_direct: Timestamp) {
-        self.evidence.detour = Some(detour);
+    pub fn use_relay(&mut self, relay: Relay, now: Timestamp, next_direct: Timestamp) {
+        self.evidence.relay = Some(relay);
         self.next_direct = next_direct;
         self.next_look = now;
     }
@@ -239,8 +239,8 @@ impl Seat {
 
     /// Says whether nothing but what was last seen there can be there: every step that was sent has ended.
     pub fn is_certain(&self) -> bool {
-        let acts = self.flight.as_ref().is_some_and(|flight| !flight.steps.is_empty());
-        self.answers() && self.units.is_some() && self.doubt.is_none() && !acts
+        let acts = self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.steps.is_empty());
+        self.answers() && self.units.is_some() && self.uncertain_until.is_none() && !acts
     }
 
     /// Notes how a trip's steps ended. Of several for one unit the first that failed tells.
@@ -252,34 +252,34 @@ impl Seat {
             }
         }
         for step in steps.iter().filter(|step| !failed.contains_key(&step.unit)) {
-            self.setbacks.remove(&step.unit);
+            self.backoffs.remove(&step.unit);
         }
         for (unit, (step, said)) in failed {
-            let times = self.setbacks.get(unit).map_or(0, |setback| setback.times).saturating_add(1);
-            let setback = Setback { step: step.clone(), said: said.to_owned(), times, until: now + pause(times) };
-            self.setbacks.insert(unit.clone(), setback);
+            let times = self.backoffs.get(unit).map_or(0, |backoff| backoff.times).saturating_add(1);
+            let backoff = Backoff { step: step.clone(), said: said.to_owned(), times, until: now + delay(times) };
+            self.backoffs.insert(unit.clone(), backoff);
         }
     }
 
     /// Says whether a unit waits because one of its steps was refused a moment ago.
-    pub fn is_set_back(&self, unit: &UnitName, now: Timestamp) -> bool {
-        self.setbacks.get(unit).is_some_and(|setback| now < setback.until)
+    pub fn is_backing_off(&self, unit: &UnitName, now: Timestamp) -> bool {
+        self.backoffs.get(unit).is_some_and(|backoff| now < backoff.until)
     }
 
-    /// Forgets the setbacks of units that need nothing any more, and puts off those that are not tried again now
+    /// Forgets the backoffs of units that need nothing any more, and puts off those that are not tried again now
     /// although they could be.
-    pub fn settle(&mut self, needed: &[Step], sent: &[Step], now: Timestamp) {
+    pub fn update_backoffs(&mut self, needed: &[Step], sent: &[Step], now: Timestamp) {
         let about = |steps: &[Step], unit: &UnitName| steps.iter().any(|step| step.unit == *unit);
-        self.setbacks.retain(|unit, _| about(needed, unit));
-        for (unit, setback) in &mut self.setbacks {
-            if setback.until <= now && !about(sent, unit) {
-                setback.until = now + pause(setback.times);
+        self.backoffs.retain(|unit, _| about(needed, unit));
+        for (unit, backoff) in &mut self.backoffs {
+            if backoff.until <= now && !about(sent, unit) {
+                backoff.until = now + delay(backoff.times);
             }
         }
     }
 }
 
 /// How long a step waits that was refused so often.
-fn pause(times: u32) -> Duration {
+fn delay(times: u32) -> Duration {
     RETRY.0.saturating_mul(1 << times.clamp(1, 10).saturating_sub(1)).min(RETRY.1)
 }

@@ -1,4 +1,4 @@
-//! The pass: observe → judge → place → plan → apply, as a machine that is fed what happened and says what to do next.
+//! The reconciler: observe → assess → place → plan → apply, as a machine that is fed what happened and says what to do next.
 //!
 //! A verb, a sweep, the controller and the simulator all run this one machine and differ only in its [`Scope`] and in
 //! when they stop. It holds a leader's view of the cluster and never waits: whoever runs it carries out the
@@ -27,47 +27,47 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use crate::core::health::Patience;
-use crate::core::health::failover::Caution;
-use crate::core::lease::Terms;
+use crate::core::health::DetectionConfig;
+use crate::core::health::failover::FailoverPolicy;
+use crate::core::lease::LeasePolicy;
 use crate::core::model::Failure;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
-use crate::core::model::Verdict;
 use crate::core::model::Visit;
 use crate::core::model::Write;
+use crate::core::reconcile::assignments::Assignments;
 use crate::core::reconcile::assignments::Globals;
-use crate::core::reconcile::assignments::Roster;
 use crate::core::reconcile::assignments::Scope;
-use crate::core::reconcile::machine_view::Flight;
-use crate::core::reconcile::machine_view::Seat;
-use crate::core::reconcile::machine_view::Setback;
-use crate::core::schedule::Asks;
-use crate::core::schedule::Refusal;
+use crate::core::reconcile::machine_view::Backoff;
+use crate::core::reconcile::machine_view::InFlightVisit;
+use crate::core::reconcile::machine_view::MachineView;
+use crate::core::schedule::PlacementError;
+use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 
-/// How often a pass looks, and how long it waits.
+/// How often a reconciler looks, and how long it waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tempo {
+pub struct Timing {
     /// Between two looks at a machine that answers.
-    pub look_every: Duration,
+    pub poll_interval: Duration,
     /// Between two thorough looks, which cost the host a few processes.
-    pub whole_look_every: Duration,
+    pub full_poll_interval: Duration,
     /// Between two attempts at a machine that does not answer, and two looks at a unit that is changing.
-    pub retry_every: Duration,
+    pub retry_interval: Duration,
     /// How long steps may be on their way: a host refuses those that come later. Whoever sends them must not give up
     /// before that.
-    pub begin_within: Duration,
-    /// How patient the judge is.
-    pub patience: Patience,
-    /// For how long this pass lets machines run strict units; `None` if it starts none.
-    pub lease: Option<Terms>,
+    pub start_deadline: Duration,
+    /// How patient the assess is.
+    pub detection: DetectionConfig,
+    /// For how long this reconciler lets machines run strict units; `None` if it starts none.
+    pub lease: Option<LeasePolicy>,
 }
 
-/// How late a pass may be called before it doubts its own view of who has been silent for how long.
+/// How late a reconciler may be called before it doubts its own view of who has been silent for how long.
 const LATE: Duration = Duration::from_secs(2);
 
 /// What happened.
@@ -107,8 +107,8 @@ pub enum Output {
         machine: MachineId,
         /// What for.
         visit: Visit,
-        /// Whether a glance is enough if nothing has changed.
-        glance: bool,
+        /// Whether a quick is enough if nothing has changed.
+        quick: bool,
         /// The neighbour to go through, if the way there is not the direct one.
         through: Option<MachineId>,
     },
@@ -130,51 +130,51 @@ pub enum Output {
 
 /// What the store is being told: records that count once it has taken them, and whom that allows to be switched off.
 #[derive(Debug, Default)]
-struct Telling {
+struct PendingCommit {
     records: Vec<Write>,
-    doomed: Vec<MachineId>,
+    fence_after_commit: Vec<MachineId>,
 }
 
 /// One leader's view of the cluster, and what it is about to do.
 #[derive(Debug)]
-pub struct Pass {
+pub struct Reconciler {
     epoch: u64,
     /// How many visits that may change something have been sent.
     numbered: u64,
     scope: Scope,
-    tempo: Tempo,
-    caution: Caution,
+    timing: Timing,
+    failover_policy: FailoverPolicy,
     /// When the next machine that was held down takes units again.
     released: Option<Timestamp>,
     snapshot: Snapshot,
     /// What the snapshot's units ask of machines.
-    asks: Asks,
+    requirements: RequirementsIndex,
     /// Where its global units belong; not known before units were placed once.
     globals: Option<Globals>,
-    seats: BTreeMap<MachineId, Seat>,
-    /// Set when others may be machines now, or the pass's business.
-    unseated: bool,
-    roster: Roster,
-    /// Set when the whole roster may have changed.
-    redraw: bool,
+    views: BTreeMap<MachineId, MachineView>,
+    /// Set when others may be machines now, or the reconciler's business.
+    views_stale: bool,
+    assignments: Assignments,
+    /// Set when the whole assignments may have changed.
+    assignments_stale: bool,
     /// The units of which the store has a state, by the machine that reported it.
     noted: BTreeMap<MachineId, BTreeSet<UnitName>>,
     /// Candidates for a placement that have to be looked at first.
-    asked: BTreeSet<MachineId>,
+    probe_candidates: BTreeSet<MachineId>,
     /// What the store is to be told, and what it is being told.
     outbox: Vec<Write>,
-    committing: Option<Telling>,
+    committing: Option<PendingCommit>,
     /// Machines to be switched off as soon as the store has been told so, and those of which it has been.
-    doomed: Vec<MachineId>,
-    condemned: Vec<MachineId>,
+    fence_after_commit: Vec<MachineId>,
+    fence_now: Vec<MachineId>,
     /// Units whose place the store is being told: nothing is done to them until it has answered.
-    moving: BTreeSet<UnitName>,
+    placements_in_flight: BTreeSet<UnitName>,
     /// Units that should be somewhere and cannot be, and why.
-    refused: BTreeMap<UnitName, Refusal>,
+    refused: BTreeMap<UnitName, PlacementError>,
     /// Machines to which the way round is not taken any more.
-    left: Vec<MachineId>,
+    departed: Vec<MachineId>,
     /// Set when placements may have to change.
-    stale: bool,
+    placements_stale: bool,
     /// When the next drain must be over.
     deadline: Option<Timestamp>,
     /// When something was going to happen at the latest.
@@ -182,49 +182,49 @@ pub struct Pass {
     /// The latest end of a lease that was sent to each machine, or that one before us may have sent.
     lease_ends: BTreeMap<MachineId, Timestamp>,
     /// Since when no other leader can renew leases behind the store's back.
-    witnessed: Option<Timestamp>,
+    quorum_seen_at: Option<Timestamp>,
     /// Set once the store no longer answers: all that is left to do is to renew leases.
-    keeping: bool,
+    lease_only: bool,
     deposed: bool,
     stopping: bool,
 }
 
-impl Pass {
+impl Reconciler {
     /// Begins with what the store knows.
-    pub fn new(epoch: u64, scope: Scope, tempo: Tempo, snapshot: Snapshot) -> Self {
-        let mut asks = Asks::default();
-        asks.renew(&snapshot);
-        let roster = Roster::new(&snapshot, &scope, &Globals::new());
+    pub fn new(epoch: u64, scope: Scope, timing: Timing, snapshot: Snapshot) -> Self {
+        let mut requirements = RequirementsIndex::default();
+        requirements.renew(&snapshot);
+        let assignments = Assignments::new(&snapshot, &scope, &Globals::new());
         let noted = recording::by_machine(&snapshot);
         Self {
             epoch,
             numbered: 0,
             scope,
-            tempo,
-            caution: Caution::default(),
+            timing,
+            failover_policy: FailoverPolicy::default(),
             released: None,
             snapshot,
-            asks,
+            requirements,
             globals: None,
-            seats: BTreeMap::new(),
-            unseated: true,
-            roster,
-            redraw: false,
+            views: BTreeMap::new(),
+            views_stale: true,
+            assignments,
+            assignments_stale: false,
             noted,
-            asked: BTreeSet::new(),
+            probe_candidates: BTreeSet::new(),
             outbox: Vec::new(),
             committing: None,
-            doomed: Vec::new(),
-            condemned: Vec::new(),
-            moving: BTreeSet::new(),
+            fence_after_commit: Vec::new(),
+            fence_now: Vec::new(),
+            placements_in_flight: BTreeSet::new(),
             refused: BTreeMap::new(),
-            left: Vec::new(),
-            stale: true,
+            departed: Vec::new(),
+            placements_stale: true,
             deadline: None,
             expected: None,
             lease_ends: BTreeMap::new(),
-            witnessed: None,
-            keeping: false,
+            quorum_seen_at: None,
+            lease_only: false,
             deposed: false,
             stopping: false,
         }
@@ -232,8 +232,8 @@ impl Pass {
 
     /// Is as careful as this.
     #[must_use]
-    pub fn with_caution(self, caution: Caution) -> Self {
-        Self { caution, ..self }
+    pub fn with_failover_policy(self, failover_policy: FailoverPolicy) -> Self {
+        Self { failover_policy, ..self }
     }
 
     /// Returns what the store knows, as far as this leader has heard.
@@ -242,37 +242,37 @@ impl Pass {
     }
 
     /// Returns what the units ask of machines.
-    pub const fn asks(&self) -> &Asks {
-        &self.asks
+    pub const fn requirements(&self) -> &RequirementsIndex {
+        &self.requirements
     }
 
     /// Takes in what others wrote to the store.
     pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
-        self.asks.renew(&self.snapshot);
-        self.stale = true;
-        self.redraw = true;
-        self.unseated = true;
+        self.requirements.renew(&self.snapshot);
+        self.placements_stale = true;
+        self.assignments_stale = true;
+        self.views_stale = true;
     }
 
     /// Returns what is known of a machine.
-    pub fn seat(&self, machine: MachineId) -> Option<&Seat> {
-        self.seats.get(&machine)
+    pub fn view(&self, machine: MachineId) -> Option<&MachineView> {
+        self.views.get(&machine)
     }
 
-    /// Returns the machines that the pass is about.
-    pub fn seats(&self) -> impl Iterator<Item = (MachineId, &Seat)> {
-        self.seats.iter().map(|(machine, seat)| (*machine, seat))
+    /// Returns the machines that the reconciler is about.
+    pub fn views(&self) -> impl Iterator<Item = (MachineId, &MachineView)> {
+        self.views.iter().map(|(machine, view)| (*machine, view))
     }
 
     /// Returns the units that should be somewhere and cannot be, and why.
-    pub const fn refused(&self) -> &BTreeMap<UnitName, Refusal> {
+    pub const fn refused(&self) -> &BTreeMap<UnitName, PlacementError> {
         &self.refused
     }
 
     /// Returns the steps that hosts refused.
-    pub fn setbacks(&self) -> impl Iterator<Item = (MachineId, &Setback)> {
-        self.seats.iter().flat_map(|(machine, seat)| seat.setbacks.values().map(|setback| (*machine, setback)))
+    pub fn backoffs(&self) -> impl Iterator<Item = (MachineId, &Backoff)> {
+        self.views.iter().flat_map(|(machine, view)| view.backoffs.values().map(|backoff| (*machine, backoff)))
     }
 
     /// Takes in what happened and returns what to do next. `now` must be read off a clock that nobody sets.
@@ -285,11 +285,11 @@ impl Pass {
     pub fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: Timestamp) -> Vec<Output> {
         if self.expected.is_some_and(|at| now.since(at) > LATE) {
             // It was us who were away, so nobody's silence in that time tells anything.
-            self.seats.values_mut().for_each(|seat| seat.evidence.resume(now));
+            self.views.values_mut().for_each(|view| view.evidence.resume(now));
         }
         inputs.into_iter().for_each(|input| self.take_in(input, now));
         let outputs = self.respond(now);
-        self.expected = self.flights_end().chain(self.wake_at()).min();
+        self.expected = self.in_flight_deadlines().chain(self.wake_at()).min();
         outputs
     }
 
@@ -298,10 +298,10 @@ impl Pass {
             Input::Tick => {}
             Input::Lost => self.deposed = true,
             Input::Stop => self.stopping = true,
-            Input::Committed(_) if self.keeping => {}
+            Input::Committed(_) if self.lease_only => {}
             Input::Committed(taken) => self.committed(taken),
-            Input::Visited(machine, Ok(report)) => self.visited(machine, report, now),
-            Input::Visited(machine, Err(failure)) => self.lost(machine, &failure, now),
+            Input::Visited(machine, Ok(report)) => self.visit_succeeded(machine, report, now),
+            Input::Visited(machine, Err(failure)) => self.visit_failed(machine, &failure, now),
             Input::Probed { machine, neighbour, reached } => self.probed(machine, neighbour, reached),
             Input::Fenced(machine, ended) => self.fenced(machine, ended, now),
         }
@@ -311,25 +311,26 @@ impl Pass {
         if self.deposed {
             return vec![Output::Deposed];
         }
-        let mut outputs: Vec<Output> = self.left.drain(..).map(Output::Leave).collect();
-        if self.keeping {
+        let mut outputs: Vec<Output> = self.departed.drain(..).map(Output::Leave).collect();
+        if self.lease_only {
             self.outbox.clear();
         } else if !self.stopping {
             self.watch_deadlines(now);
-            self.take_seats(now);
+            self.refresh_views(now);
             self.ask_neighbours(now, &mut outputs);
-            self.judge_all(now);
-            self.take_detours(now);
+            self.assess_all(now);
+            self.update_relays(now);
             self.place(now);
-            self.take_seats(now);
+            self.refresh_views(now);
             self.keep_leases(now);
             self.fence(now, &mut outputs);
         }
         if self.committing.is_none() && !self.outbox.is_empty() {
             let writes = std::mem::take(&mut self.outbox);
             let records: Vec<Write> = writes.iter().filter(|write| is_record(write)).cloned().collect();
-            self.moving = records.iter().filter_map(moved_unit).cloned().collect();
-            self.committing = Some(Telling { records, doomed: std::mem::take(&mut self.doomed) });
+            self.placements_in_flight = records.iter().filter_map(moved_unit).cloned().collect();
+            self.committing =
+                Some(PendingCommit { records, fence_after_commit: std::mem::take(&mut self.fence_after_commit) });
             outputs.push(Output::Commit(writes));
         }
         if !self.stopping {
@@ -339,58 +340,58 @@ impl Pass {
     }
 
     /// Returns when each trip that is under way ends at the latest.
-    fn flights_end(&self) -> impl Iterator<Item = Timestamp> {
-        self.seats.values().filter_map(|seat| Some(seat.flight.as_ref()?.since + self.tempo.begin_within))
+    fn in_flight_deadlines(&self) -> impl Iterator<Item = Timestamp> {
+        self.views.values().filter_map(|view| Some(view.in_flight.as_ref()?.since + self.timing.start_deadline))
     }
 
     /// Returns when to look again although nothing happened.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let seats = self.seats.values().filter(|seat| seat.flight.is_none());
-        let looks = seats.clone().map(|seat| seat.next_look);
-        if self.keeping {
+        let views = self.views.values().filter(|view| view.in_flight.is_none());
+        let looks = views.clone().map(|view| view.next_look);
+        if self.lease_only {
             return looks.min();
         }
-        let retries = seats.filter(|seat| seat.answers()).flat_map(|seat| seat.setbacks.values());
-        let retries = retries.map(|setback| setback.until);
+        let retries = views.filter(|view| view.answers()).flat_map(|view| view.backoffs.values());
+        let retries = retries.map(|backoff| backoff.until);
         looks.chain(retries).chain(self.next_questions()).chain(self.next_fencing()).chain(self.changes_at()).min()
     }
 
-    /// Returns when time alone may change what is to be done: a judgement, a lease that ends, a drain's deadline, a
+    /// Returns when time alone may change what is to be done: a assessment, a lease that ends, a drain's deadline, a
     /// machine that is no longer held down.
     pub fn changes_at(&self) -> Option<Timestamp> {
-        let judgements = self.seats.values().filter_map(|seat| seat.judge_again);
-        judgements.chain(self.lease_wakes()).chain(self.deadline).chain(self.released).min()
+        let assessments = self.views.values().filter_map(|view| view.assess_again);
+        assessments.chain(self.lease_wakes()).chain(self.deadline).chain(self.released).min()
     }
 
     /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing
     /// is on its way.
     pub fn is_settled(&self) -> bool {
-        let judged = |seat: &Seat| {
-            seat.flight.is_none() && !seat.fencing.runs && !matches!(seat.verdict, None | Some(Verdict::Suspect))
+        let judged = |view: &MachineView| {
+            view.in_flight.is_none() && !view.fencing.runs && !matches!(view.health, None | Some(Health::Suspect))
         };
-        self.committing.is_none() && self.outbox.is_empty() && !self.stale && self.seats.values().all(judged)
+        self.committing.is_none() && self.outbox.is_empty() && !self.placements_stale && self.views.values().all(judged)
     }
 
     /// Says whether something may be done on a host because of a trip that is under way, or somebody is being switched off.
     pub fn is_acting(&self) -> bool {
-        self.seats.values().any(|seat| seat.fencing.runs || seat.flight.as_ref().is_some_and(Flight::acts))
+        self.views.values().any(|view| view.fencing.runs || view.in_flight.as_ref().is_some_and(InFlightVisit::acts))
     }
 
-    /// Says whether systemd is still on its way with a unit that the pass is about.
+    /// Says whether systemd is still on its way with a unit that the reconciler is about.
     pub fn is_changing(&self) -> bool {
-        self.seats.values().any(Seat::is_changing)
+        self.views.values().any(MachineView::is_changing)
     }
 
     fn committed(&mut self, taken: bool) {
-        let Telling { records, doomed } = self.committing.take().unwrap_or_default();
-        self.condemned.extend(doomed);
-        self.moving.clear();
+        let PendingCommit { records, fence_after_commit } = self.committing.take().unwrap_or_default();
+        self.fence_now.extend(fence_after_commit);
+        self.placements_in_flight.clear();
         if !taken {
             self.deposed = true;
             return;
         }
         // What was decided together fits together; only who found no place may find one now.
-        self.stale |= records.iter().any(|write| moved_unit(write).is_some()) && !self.refused.is_empty();
+        self.placements_stale |= records.iter().any(|write| moved_unit(write).is_some()) && !self.refused.is_empty();
         for write in records {
             match &write {
                 Write::Lease(machine, _) => self.lease_written(*machine),
@@ -410,20 +411,20 @@ impl Pass {
         self.snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
     }
 
-    /// Takes a seat for every machine that the pass is about, and gives up those of machines that left.
-    fn take_seats(&mut self, now: Timestamp) {
-        if !std::mem::take(&mut self.unseated) {
+    /// Takes a view for every machine that the reconciler is about, and gives up those of machines that left.
+    fn refresh_views(&mut self, now: Timestamp) {
+        if !std::mem::take(&mut self.views_stale) {
             return;
         }
         self.forget_strangers();
         let machines = &self.snapshot.machines;
-        self.seats.retain(|machine, _| machines.contains_key(machine));
-        let mut about: BTreeSet<MachineId> = self.asked.clone();
+        self.views.retain(|machine, _| machines.contains_key(machine));
+        let mut about: BTreeSet<MachineId> = self.probe_candidates.clone();
         match &self.scope {
             Scope::All => about.extend(machines.keys()),
             Scope::Units(units) => {
-                about.extend(self.roster.machines());
-                if units.iter().any(|unit| self.asks.is_global(unit)) {
+                about.extend(self.assignments.machines());
+                if units.iter().any(|unit| self.requirements.is_global(unit)) {
                     about.extend(machines.keys());
                 }
                 let states = units.iter().filter_map(|unit| self.snapshot.states.get(unit));
@@ -432,8 +433,8 @@ impl Pass {
         }
         let about = about.into_iter().filter(|machine| machines.contains_key(machine));
         for machine in about.collect::<Vec<_>>() {
-            if let Entry::Vacant(seat) = self.seats.entry(machine) {
-                seat.insert(Seat::new(now));
+            if let Entry::Vacant(view) = self.views.entry(machine) {
+                view.insert(MachineView::new(now));
                 self.renew_need(machine);
             }
         }

@@ -1,10 +1,10 @@
-//! The pass's noting: what was observed and done, for the store to know.
+//! The reconciler's noting: what was observed and done, for the store to know.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Pass;
+use super::Reconciler;
 use crate::core::model::Action;
 use crate::core::model::Event;
 use crate::core::model::MachineId;
@@ -27,7 +27,7 @@ pub(super) fn by_machine(snapshot: &Snapshot) -> BTreeMap<MachineId, BTreeSet<Un
     noted
 }
 
-impl Pass {
+impl Reconciler {
     /// Takes in what was observed and tells the store.
     pub(super) fn note(&mut self, write: Write) {
         match &write {
@@ -50,13 +50,13 @@ impl Pass {
         let placed = self.snapshot.placements.get(unit).map(|placement| placement.machine);
         let there = self.snapshot.states.get(unit).into_iter().flat_map(BTreeMap::keys).copied();
         for machine in placed.into_iter().chain(there) {
-            self.seats.get_mut(&machine).into_iter().for_each(|seat| seat.unplanned |= seat.waits);
+            self.views.get_mut(&machine).into_iter().for_each(|view| view.unplanned |= view.waits);
         }
     }
 
     /// Notes in the store what changed of a machine's units.
     pub(super) fn note_states(&mut self, machine: MachineId) {
-        let Some(units) = self.seats.get(&machine).and_then(|seat| seat.units.as_ref()) else { return };
+        let Some(units) = self.views.get(&machine).and_then(|view| view.units.as_ref()) else { return };
         let known = |unit: &UnitName| self.snapshot.states.get(unit).and_then(|states| states.get(&machine));
         let changed = units.iter().filter(|(unit, state)| known(unit) != Some(*state));
         let changed = changed.map(|(unit, state)| Write::State(unit.clone(), machine, state.clone()));

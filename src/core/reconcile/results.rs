@@ -1,8 +1,8 @@
-//! The pass's landing: what comes back from hosts, and what it says of them when it does not come back.
+//! The reconciler's landing: what comes back from hosts, and what it says of them when it does not come back.
 
 use std::time::Duration;
 
-use super::Pass;
+use super::Reconciler;
 use super::probing;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -12,37 +12,37 @@ use crate::core::model::Phase;
 use crate::core::model::Refused;
 use crate::core::model::Report;
 use crate::core::model::Timestamp;
-use crate::core::reconcile::machine_view::Flight;
+use crate::core::reconcile::machine_view::InFlightVisit;
 
 /// How long somebody waits who was turned away. OpenSSH 9.8 bans an address for which more than 15 s have come together; a
 /// login that fails adds 5 s to that, a connection without one 1 s, and time takes them off again (`PerSourcePenalties`).
 const TURNED_AWAY: Duration = Duration::from_secs(6);
 
-impl Pass {
+impl Reconciler {
     /// Takes in what came back from a machine.
-    pub(super) fn visited(&mut self, machine: MachineId, report: Report, now: Timestamp) {
-        let Some(seat) = self.seats.get_mut(&machine) else { return };
+    pub(super) fn visit_succeeded(&mut self, machine: MachineId, report: Report, now: Timestamp) {
+        let Some(view) = self.views.get_mut(&machine) else { return };
         if let Some(refused) = report.refused {
             return self.turned_away(machine, &refused, now);
         }
-        let flight = seat.land();
-        let (steps, through) = (flight.steps, flight.through);
-        seat.conclude(&steps, &report.outcomes, now);
+        let in_flight = view.complete();
+        let (steps, through) = (in_flight.steps, in_flight.through);
+        view.conclude(&steps, &report.outcomes, now);
         let whole = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
         let lease = report.observation.as_ref().and_then(|seen| seen.lease);
-        let was_round = seat.evidence.detour.is_some();
+        let was_round = view.evidence.relay.is_some();
         if let Some(seen) = report.observation {
-            seat.observe(seen, through, now);
+            view.observe(seen, through, now);
         }
-        if was_round && seat.evidence.detour.is_none() {
-            self.left.push(machine);
+        if was_round && view.evidence.relay.is_none() {
+            self.departed.push(machine);
         }
         if whole {
-            seat.next_whole_look = now + self.tempo.whole_look_every;
+            view.next_whole_look = now + self.timing.full_poll_interval;
         }
-        let soon = if seat.is_changing() { self.tempo.retry_every } else { self.tempo.look_every };
-        seat.next_look = now + soon;
-        seat.unplanned |= whole;
+        let soon = if view.is_changing() { self.timing.retry_interval } else { self.timing.poll_interval };
+        view.next_look = now + soon;
+        view.unplanned |= whole;
         for (step, outcome) in steps.iter().zip(&report.outcomes) {
             self.log_outcome(now, machine, step, outcome);
         }
@@ -62,31 +62,31 @@ impl Pass {
             Refused::LaterLeader(epoch) => {
                 (FailureKind::Sick, format!("it obeys a later leader, with epoch {epoch}; the store says that we lead"))
             }
-            Refused::OtherMachine(id) => (FailureKind::Stranger, format!("machine {id} answers at its address")),
+            Refused::OtherMachine(id) => (FailureKind::WrongMachine, format!("machine {id} answers at its address")),
             Refused::TooLate => (FailureKind::Sick, "the visit arrived too late".to_owned()),
             Refused::Busy => (FailureKind::Sick, "another visit holds the host's lock".to_owned()),
             Refused::Unfit(why) => (FailureKind::Sick, (*why).to_owned()),
         };
         let host = self.snapshot.machines.get(&machine).map(|machine| machine.name.clone()).unwrap_or_default();
-        self.lost(machine, &Failure { host, phase: Phase::Run, kind, detail, hint: None }, now);
+        self.visit_failed(machine, &Failure { host, phase: Phase::Run, kind, detail, hint: None }, now);
     }
 
     /// Takes in that a trip to a machine failed.
-    pub(super) fn lost(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
+    pub(super) fn visit_failed(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
         let retry = self.retry_after(failure.kind);
-        let Some(seat) = self.seats.get_mut(&machine) else { return };
-        let Some(Flight { steps, through, .. }) = seat.abandon(self.tempo.begin_within) else { return };
-        seat.next_look = now + retry;
-        seat.lose(failure.clone(), through, now);
+        let Some(view) = self.views.get_mut(&machine) else { return };
+        let Some(InFlightVisit { steps, through, .. }) = view.abandon(self.timing.start_deadline) else { return };
+        view.next_look = now + retry;
+        view.record_failure(failure.clone(), through, now);
         match through {
-            Some(_) => self.left.push(machine),
-            None => seat.next_direct = now + probing::DIRECT_EVERY,
+            Some(_) => self.departed.push(machine),
+            None => view.next_direct = now + probing::DIRECT_EVERY,
         }
         if through.is_some() && failure.kind != FailureKind::Local {
-            seat.next_detour = now + probing::DETOUR_EVERY;
+            view.next_relay_try = now + probing::RELAY_RETRY;
         }
         // A candidate that does not answer is none.
-        self.stale |= self.asked.contains(&machine);
+        self.placements_stale |= self.probe_candidates.contains(&machine);
         for step in steps {
             self.log_outcome(now, machine, &step, &Outcome::Lost(failure.clone()));
         }
@@ -95,6 +95,6 @@ impl Pass {
     /// Returns how long to wait before the next trip to a machine to which one has failed. sshd bans an address that comes
     /// back too soon after it was turned away.
     fn retry_after(&self, kind: FailureKind) -> Duration {
-        if kind.turns_away() { self.tempo.retry_every.max(TURNED_AWAY) } else { self.tempo.retry_every }
+        if kind.turns_away() { self.timing.retry_interval.max(TURNED_AWAY) } else { self.timing.retry_interval }
     }
 }

@@ -11,11 +11,11 @@ use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
 
 /// Units by the number of the machine that they are on.
-pub(super) type BySlot = BTreeMap<usize, BTreeSet<UnitName>>;
+pub(super) type ByCandidate = BTreeMap<usize, BTreeSet<UnitName>>;
 
 /// Every pattern with the units that it concerns.
 #[derive(Debug)]
-pub(super) struct Repulsion<'a> {
+pub(super) struct AntiAffinityIndex<'a> {
     patterns: BTreeMap<&'a Glob, Pattern>,
     by_prefix: BTreeMap<String, Vec<&'a Glob>>,
     /// How long the prefixes are.
@@ -25,28 +25,28 @@ pub(super) struct Repulsion<'a> {
 #[derive(Debug, Default)]
 struct Pattern {
     /// The units whose names it matches.
-    hits: BySlot,
+    hits: ByCandidate,
     /// The units that have it.
-    owners: BySlot,
+    owners: ByCandidate,
 }
 
 /// Units that one other must not be with.
 #[derive(Debug)]
-pub(super) struct Here<'b>(&'b BySlot);
+pub(super) struct Here<'b>(&'b ByCandidate);
 
 impl Here<'_> {
     /// Returns one that is on a machine and is not the unit itself.
-    pub(super) fn on(&self, slot: usize, unit: &UnitName) -> Option<&UnitName> {
-        self.0.get(&slot)?.iter().find(|other| *other != unit)
+    pub(super) fn on(&self, candidate: usize, unit: &UnitName) -> Option<&UnitName> {
+        self.0.get(&candidate)?.iter().find(|other| *other != unit)
     }
 }
 
-impl<'a> Repulsion<'a> {
+impl<'a> AntiAffinityIndex<'a> {
     /// Indexes every pattern that is asked for.
-    pub(super) fn new(asks: impl Iterator<Item = &'a Requirements>) -> Self {
+    pub(super) fn new(requirements: impl Iterator<Item = &'a Requirements>) -> Self {
         let mut patterns = BTreeMap::new();
         let mut by_prefix = BTreeMap::<String, Vec<&'a Glob>>::new();
-        for glob in asks.flat_map(|ask| ask.conflicts.iter().chain(&ask.replaces)) {
+        for glob in requirements.flat_map(|ask| ask.conflicts.iter().chain(&ask.replaces)) {
             patterns.entry(glob).or_insert_with(|| {
                 by_prefix.entry(glob.prefix()).or_default().push(glob);
                 Pattern::default()
@@ -57,29 +57,29 @@ impl<'a> Repulsion<'a> {
     }
 
     /// Notes that a unit is on a machine.
-    pub(super) fn add(&mut self, unit: &UnitName, ask: Option<&Requirements>, slot: usize) {
+    pub(super) fn add(&mut self, unit: &UnitName, ask: Option<&Requirements>, candidate: usize) {
         for glob in self.matching(unit) {
             if let Some(pattern) = self.patterns.get_mut(glob) {
-                pattern.hits.entry(slot).or_default().insert(unit.clone());
+                pattern.hits.entry(candidate).or_default().insert(unit.clone());
             }
         }
         for glob in own(ask) {
             if let Some(pattern) = self.patterns.get_mut(glob) {
-                pattern.owners.entry(slot).or_default().insert(unit.clone());
+                pattern.owners.entry(candidate).or_default().insert(unit.clone());
             }
         }
     }
 
     /// Notes that a unit is no longer on a machine.
-    pub(super) fn remove(&mut self, unit: &UnitName, ask: Option<&Requirements>, slot: usize) {
+    pub(super) fn remove(&mut self, unit: &UnitName, ask: Option<&Requirements>, candidate: usize) {
         for glob in self.matching(unit) {
             if let Some(pattern) = self.patterns.get_mut(glob) {
-                forget(&mut pattern.hits, slot, unit);
+                forget(&mut pattern.hits, candidate, unit);
             }
         }
         for glob in own(ask) {
             if let Some(pattern) = self.patterns.get_mut(glob) {
-                forget(&mut pattern.owners, slot, unit);
+                forget(&mut pattern.owners, candidate, unit);
             }
         }
     }
@@ -99,8 +99,10 @@ impl<'a> Repulsion<'a> {
     /// Returns the units whose names these patterns match, by machine.
     pub(super) fn hit_by(&self, globs: &[Glob]) -> BTreeMap<usize, BTreeSet<&UnitName>> {
         let mut hit = BTreeMap::<usize, BTreeSet<&UnitName>>::new();
-        for (slot, units) in globs.iter().filter_map(|glob| self.patterns.get(glob)).flat_map(|pattern| &pattern.hits) {
-            hit.entry(*slot).or_default().extend(units);
+        for (candidate, units) in
+            globs.iter().filter_map(|glob| self.patterns.get(glob)).flat_map(|pattern| &pattern.hits)
+        {
+            hit.entry(*candidate).or_default().extend(units);
         }
         hit
     }
@@ -119,11 +121,11 @@ fn own(ask: Option<&Requirements>) -> impl Iterator<Item = &Glob> {
     ask.into_iter().flat_map(|ask| ask.conflicts.iter().chain(&ask.replaces))
 }
 
-fn forget(units: &mut BySlot, slot: usize, unit: &UnitName) {
-    if let Some(here) = units.get_mut(&slot) {
+fn forget(units: &mut ByCandidate, candidate: usize, unit: &UnitName) {
+    if let Some(here) = units.get_mut(&candidate) {
         here.remove(unit);
         if here.is_empty() {
-            units.remove(&slot);
+            units.remove(&candidate);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::core::model::Verdict;
+use crate::core::model::Health;
 use crate::core::unit::BadRequirements;
 use crate::core::unit::Pin;
 use crate::core::unit::UnitName;
@@ -29,9 +29,9 @@ pub enum Why {
 
 /// What is in the way on one machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Obstacle {
+pub enum FilterReason {
     /// It is not alive, or not surely.
-    Verdict(Verdict),
+    Health(Health),
     /// The operator wants nothing new there.
     Cordoned,
     /// `MachineID=` names another machine.
@@ -53,31 +53,31 @@ pub enum Obstacle {
 
 /// What a machine is worth to a unit that needs one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Schedulability {
     /// What is thought of it; alive is good.
-    Judged(Verdict),
+    Judged(Health),
     /// It is alive, and went down so often lately that it takes nothing new yet.
     Flapping(usize),
 }
 
-impl From<Verdict> for Standing {
-    fn from(verdict: Verdict) -> Self {
-        Self::Judged(verdict)
+impl From<Health> for Schedulability {
+    fn from(health: Health) -> Self {
+        Self::Judged(health)
     }
 }
 
 /// Why a unit goes to no machine. Nothing has moved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum PlacementError {
     /// The cluster has not started.
     #[error("{joined} of {size} machines have joined: {} more must", *size as usize - joined)]
     Awaiting {
         /// How many have.
         joined: usize,
-        /// How many the token asks for.
+        /// How many the token requirements for.
         size: u32,
     },
-    /// What it asks for is not known: its file is missing, or asks for what cannot be had.
+    /// What it requirements for is not known: its file is missing, or requirements for what cannot be had.
     #[error("{}", .0.as_ref().map_or_else(|| "its file is missing".to_owned(), ToString::to_string))]
     Unread(Option<BadRequirements>),
     /// It is not placed, it is everywhere.
@@ -98,35 +98,35 @@ pub enum Refusal {
         /// The unit that would have to go.
         unit: UnitName,
         /// Why it cannot.
-        why: Box<Refusal>,
+        why: Box<PlacementError>,
     },
     /// Every machine has something in the way.
     #[error("{0}")]
-    Nowhere(Nowhere),
+    Unschedulable(Unschedulable),
     /// It no longer fits where it is and fits nowhere else either.
-    #[error("stays on {machine} although {obstacle}: no machine for it: {why}")]
+    #[error("stays on {machine} although {filter_reason}: no machine for it: {why}")]
     Stays {
         /// The name of the machine where it is.
         machine: String,
         /// What is in the way there.
-        obstacle: Obstacle,
+        filter_reason: FilterReason,
         /// Why it fits nowhere else.
-        why: Box<Refusal>,
+        why: Box<PlacementError>,
     },
 }
 
-impl Refusal {
+impl PlacementError {
     /// Says what comes of it for the unit.
     pub fn tell(&self) -> String {
         if matches!(self, Self::Stays { .. }) { self.to_string() } else { format!("no machine for it: {self}") }
     }
 }
 
-/// How many machines each obstacle rules out.
+/// How many machines each filter_reason rules out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Nowhere {
+pub struct Unschedulable {
     /// Obstacles other than conflicts, each with its number of machines.
-    pub counts: BTreeMap<Obstacle, usize>,
+    pub counts: BTreeMap<FilterReason, usize>,
     /// How many machines have a unit that conflicts.
     pub conflicting: usize,
     /// The first few of these units.
@@ -136,12 +136,12 @@ pub struct Nowhere {
 /// How many conflicting units are named.
 const NAMED: usize = 3;
 
-impl FromIterator<Obstacle> for Nowhere {
-    fn from_iter<I: IntoIterator<Item = Obstacle>>(obstacles: I) -> Self {
+impl FromIterator<FilterReason> for Unschedulable {
+    fn from_iter<I: IntoIterator<Item = FilterReason>>(filter_reasons: I) -> Self {
         let mut nowhere = Self::default();
-        for obstacle in obstacles {
-            match obstacle {
-                Obstacle::Conflict(unit) => {
+        for filter_reason in filter_reasons {
+            match filter_reason {
+                FilterReason::Conflict(unit) => {
                     nowhere.conflicting += 1;
                     if nowhere.conflicts.len() < NAMED && !nowhere.conflicts.contains(&unit) {
                         nowhere.conflicts.push(unit);
@@ -154,12 +154,12 @@ impl FromIterator<Obstacle> for Nowhere {
     }
 }
 
-impl fmt::Display for Nowhere {
+impl fmt::Display for Unschedulable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts: Vec<String> = self
             .counts
             .iter()
-            .map(|(obstacle, count)| format!("{}: {obstacle}", count_of(*count, "machine")))
+            .map(|(filter_reason, count)| format!("{}: {filter_reason}", count_of(*count, "machine")))
             .collect();
         if self.conflicting > 0 {
             let names: Vec<&str> = self.conflicts.iter().map(UnitName::as_str).collect();
@@ -170,12 +170,12 @@ impl fmt::Display for Nowhere {
     }
 }
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for FilterReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Verdict(verdict) => write!(f, "{verdict}"),
+            Self::Health(health) => write!(f, "{health}"),
             Self::Cordoned => f.write_str("cordoned"),
-            Self::Flapping(falls) => write!(f, "held down: it went down {falls} times within an hour"),
+            Self::Flapping(outages) => write!(f, "held down: it went down {outages} times within an hour"),
             Self::NotPinned(pin) => write!(f, "not machine-id {pin}"),
             Self::Metadata { key, wanted } => {
                 let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();

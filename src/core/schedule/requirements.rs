@@ -1,4 +1,4 @@
-//! What each unit asks for, read once per file and name.
+//! What each unit requirements for, read once per file and name.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -10,19 +10,19 @@ use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
 
-/// What each unit of a cluster asks for.
+/// What each unit of a cluster requirements for.
 #[derive(Debug, Clone, Default)]
-pub struct Asks {
+pub struct RequirementsIndex {
     units: BTreeMap<UnitName, (Hash, Result<Requirements, BadRequirements>)>,
     strict: BTreeSet<UnitName>,
 }
 
-impl Asks {
-    /// Reads what every unit of a snapshot asks for.
+impl RequirementsIndex {
+    /// Reads what every unit of a snapshot requirements for.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let mut asks = Self::default();
-        asks.renew(snapshot);
-        asks
+        let mut requirements = Self::default();
+        requirements.renew(snapshot);
+        requirements
     }
 
     /// Reads the units that are new or have another file than before, and forgets those that are gone.
@@ -43,7 +43,7 @@ impl Asks {
         }
     }
 
-    /// Returns what a unit asks for, if its file is there and says something that can be had.
+    /// Returns what a unit requirements for, if its file is there and says something that can be had.
     pub fn get(&self, unit: &UnitName) -> Option<&Requirements> {
         self.read(unit)?.as_ref().ok()
     }
@@ -58,12 +58,12 @@ impl Asks {
         self.strict.contains(unit)
     }
 
-    /// Returns why it is not known what a unit asks for, if that is its file's fault.
+    /// Returns why it is not known what a unit requirements for, if that is its file's fault.
     pub fn fault(&self, unit: &UnitName) -> Option<&BadRequirements> {
         self.read(unit)?.as_ref().err()
     }
 
-    /// Returns every unit that asks for something that can be had, by name.
+    /// Returns every unit that requirements for something that can be had, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&UnitName, &Requirements)> {
         self.units.iter().filter_map(|(unit, (_, read))| Some((unit, read.as_ref().ok()?)))
     }

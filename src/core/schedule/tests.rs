@@ -12,8 +12,8 @@ use crate::core::unit::UnitFile;
 #[derive(Debug, Default)]
 struct World {
     snapshot: Snapshot,
-    asks: Asks,
-    verdicts: BTreeMap<MachineId, Verdict>,
+    requirements: RequirementsIndex,
+    health_changes: BTreeMap<MachineId, Health>,
 }
 
 fn id(number: u128) -> MachineId {
@@ -51,8 +51,8 @@ impl World {
         self
     }
 
-    fn verdict(mut self, number: u128, verdict: Verdict) -> Self {
-        self.verdicts.insert(id(number), verdict);
+    fn health(mut self, number: u128, health: Health) -> Self {
+        self.health_changes.insert(id(number), health);
         self
     }
 
@@ -62,7 +62,7 @@ impl World {
         let hash = file.hash();
         self.snapshot.files.insert(hash, file);
         self.snapshot.units.insert(name(unit), Unit { hash, desired: DesiredState::Launched, restarts: 0 });
-        self.asks.renew(&self.snapshot);
+        self.requirements.renew(&self.snapshot);
         self
     }
 
@@ -73,20 +73,25 @@ impl World {
         world
     }
 
-    fn board(&self) -> Board<'_> {
-        Board::new(&self.snapshot, |id| self.verdicts.get(&id).copied().unwrap_or(Verdict::Alive), &self.asks)
+    fn scheduler(&self) -> Scheduler<'_> {
+        Scheduler::new(
+            &self.snapshot,
+            |id| self.health_changes.get(&id).copied().unwrap_or(Health::Alive),
+            &self.requirements,
+        )
     }
 
     /// Places every unit that is nowhere and tells what happened, one line each.
     fn place(&self) -> Vec<String> {
-        let mut board = self.board();
-        let all = self.asks.iter().filter(|(unit, ask)| !ask.global && !self.snapshot.placements.contains_key(*unit));
-        let done = board.place_all(all.map(|(unit, _)| unit));
+        let mut scheduler = self.scheduler();
+        let all =
+            self.requirements.iter().filter(|(unit, ask)| !ask.global && !self.snapshot.placements.contains_key(*unit));
+        let done = scheduler.place_all(all.map(|(unit, _)| unit));
         done.iter().flat_map(|(unit, placed)| tell(unit, placed)).collect()
     }
 }
 
-fn tell(unit: &UnitName, placed: &Result<Vec<Choice>, Refusal>) -> Vec<String> {
+fn tell(unit: &UnitName, placed: &Result<Vec<Choice>, PlacementError>) -> Vec<String> {
     match placed {
         Ok(choices) => choices
             .iter()
@@ -116,12 +121,12 @@ fn units_go_to_the_least_loaded_machine_and_ties_to_the_lower_machine_id() {
 fn only_machines_that_are_alive_and_not_cordoned_are_taken() {
     let world = World::of(5)
         .cordon(1)
-        .verdict(2, Verdict::Down)
-        .verdict(3, Verdict::Suspect)
-        .verdict(4, Verdict::Suspect)
+        .health(2, Health::Down)
+        .health(3, Health::Suspect)
+        .health(4, Health::Suspect)
         .unit("a.service", "");
     assert_eq!(world.place(), ["a 5: the only machine that fits: 0 units"]);
-    let world = world.verdict(5, Verdict::Unreachable);
+    let world = world.health(5, Health::Unreachable);
     assert_eq!(
         world.place(),
         ["a refused: 2 machines: suspect; 1 machine: unreachable; 1 machine: down; 1 machine: cordoned"]
@@ -166,7 +171,7 @@ fn machine_id_pins_by_the_whole_or_the_first_eight_digits() {
         ]
     );
     assert_eq!(
-        world.verdict(3, Verdict::Down).place()[1],
+        world.health(3, Health::Down).place()[1],
         "b refused: 1 machine: down; 2 machines: not machine-id 00000003"
     );
 }
@@ -286,8 +291,8 @@ fn globals_count_where_they_run_and_the_first_of_two_that_conflict_wins() {
         .unit("g2.service", "Global=true\nConflicts=g3.service")
         .unit("g3.service", "Global=true")
         .unit("a.service", "");
-    let board = world.board();
-    let on = |number| board.globals_on(id(number)).map(|unit| unit.stem().to_owned()).collect::<Vec<_>>();
+    let scheduler = world.scheduler();
+    let on = |number| scheduler.globals_on(id(number)).map(|unit| unit.stem().to_owned()).collect::<Vec<_>>();
     assert_eq!(on(1), ["g1", "g2"]);
     assert_eq!(on(2), ["g3"]);
     assert_eq!(on(3), ["g2"]);
@@ -298,33 +303,33 @@ fn globals_count_where_they_run_and_the_first_of_two_that_conflict_wins() {
 #[test]
 fn a_global_comes_when_what_kept_it_off_has_gone_and_none_is_placed() {
     let world = World::of(1).placed("p.service", "Conflicts=g.service", 1).unit("g.service", "Global=true");
-    let mut board = world.board();
-    assert_eq!(board.globals_on(id(1)).count(), 0);
-    assert_eq!(board.remove(&name("p.service")), Some(id(1)));
-    assert_eq!(board.globals_on(id(1)).count(), 1);
-    assert_eq!(board.place(&name("p.service")).unwrap_err().to_string(), "1 machine: conflicts with g.service");
-    assert_eq!(board.place(&name("g.service")), Err(Refusal::Global));
-    assert_eq!(board.place(&name("unknown.service")), Err(Refusal::Unread(None)));
+    let mut scheduler = world.scheduler();
+    assert_eq!(scheduler.globals_on(id(1)).count(), 0);
+    assert_eq!(scheduler.remove(&name("p.service")), Some(id(1)));
+    assert_eq!(scheduler.globals_on(id(1)).count(), 1);
+    assert_eq!(scheduler.place(&name("p.service")).unwrap_err().to_string(), "1 machine: conflicts with g.service");
+    assert_eq!(scheduler.place(&name("g.service")), Err(PlacementError::Global));
+    assert_eq!(scheduler.place(&name("unknown.service")), Err(PlacementError::Unread(None)));
 }
 
 #[test]
 fn a_unit_that_asks_for_what_cannot_be_had_is_refused_with_the_fault() {
     let world = World::of(1).unit("a.service", "MachineOf=b").unit("c.service", "");
-    let mut board = world.board();
-    let refusal = board.place(&name("a.service")).unwrap_err().to_string();
+    let mut scheduler = world.scheduler();
+    let refusal = scheduler.place(&name("a.service")).unwrap_err().to_string();
     assert!(refusal.starts_with("MachineOf=b: unit name must contain"), "{refusal}");
-    assert!(board.place(&name("c.service")).is_ok());
+    assert!(scheduler.place(&name("c.service")).is_ok());
 }
 
 #[test]
 fn what_is_asked_is_read_again_when_the_file_changes() {
     let mut world = World::of(1).unit("a.service", "Global=true");
-    assert!(world.asks.get(&name("a.service")).unwrap().global);
+    assert!(world.requirements.get(&name("a.service")).unwrap().global);
     world = world.unit("a.service", "");
-    assert!(!world.asks.get(&name("a.service")).unwrap().global);
+    assert!(!world.requirements.get(&name("a.service")).unwrap().global);
     world.snapshot.units.clear();
-    world.asks.renew(&world.snapshot);
-    assert_eq!(world.asks.get(&name("a.service")), None);
+    world.requirements.renew(&world.snapshot);
+    assert_eq!(world.requirements.get(&name("a.service")), None);
 }
 
 #[test]
@@ -352,10 +357,10 @@ fn replacing_is_refused_when_the_other_fits_nowhere_else() {
         ["new refused: old.service, which it replaces, fits nowhere else: 1 machine: metadata disk=ssd not matched; \
           1 machine: conflicts with new.service"]
     );
-    let mut board = world.board();
-    board.place(&name("new.service")).unwrap_err();
-    assert_eq!(board.machine_of(&name("old.service")), Some(id(2)));
-    assert_eq!(board.machine_of(&name("new.service")), None);
+    let mut scheduler = world.scheduler();
+    scheduler.place(&name("new.service")).unwrap_err();
+    assert_eq!(scheduler.machine_of(&name("old.service")), Some(id(2)));
+    assert_eq!(scheduler.machine_of(&name("new.service")), None);
 }
 
 #[test]
@@ -379,13 +384,14 @@ fn a_unit_that_no_longer_fits_where_it_is_is_told_why() {
         .placed("a.service", "MachineMetadata=region=eu", 1)
         .placed("b.service", "MachineOf=a.service", 2)
         .placed("c.service", "Conflicts=c*", 2)
-        .verdict(2, Verdict::Suspect)
+        .health(2, Health::Suspect)
         .cordon(1);
-    let board = world.board();
-    let obstacle = |unit, number| board.obstacle(&name(unit), id(number)).map(|obstacle| obstacle.to_string());
-    assert_eq!(obstacle("a.service", 1).as_deref(), Some("metadata region=eu not matched"));
-    assert_eq!(obstacle("b.service", 2).as_deref(), Some("without a.service"));
-    assert_eq!(obstacle("c.service", 2), None);
+    let scheduler = world.scheduler();
+    let filter_reason =
+        |unit, number| scheduler.filter_reason(&name(unit), id(number)).map(|filter_reason| filter_reason.to_string());
+    assert_eq!(filter_reason("a.service", 1).as_deref(), Some("metadata region=eu not matched"));
+    assert_eq!(filter_reason("b.service", 2).as_deref(), Some("without a.service"));
+    assert_eq!(filter_reason("c.service", 2), None);
 }
 
 /// A unit's `[X-Fleet]` by number, chosen so that units meet.
@@ -411,7 +417,7 @@ fn worlds() -> impl Strategy<Value = World> {
             world = world.machine(number, &[("zone", &zone.to_string())]);
             world = match fate {
                 0 => world.cordon(number),
-                1 => world.verdict(number, Verdict::Down),
+                1 => world.health(number, Health::Down),
                 _ => world,
             };
         }
@@ -427,9 +433,9 @@ fn worlds() -> impl Strategy<Value = World> {
 }
 
 /// Recounts a machine's units from scratch.
-fn units_on<'w>(world: &'w World, board: &Board<'w>, machine: MachineId) -> Vec<&'w UnitName> {
-    let placed = world.snapshot.units.keys().filter(|unit| board.machine_of(unit) == Some(machine));
-    placed.chain(board.globals_on(machine)).collect()
+fn units_on<'w>(world: &'w World, scheduler: &Scheduler<'w>, machine: MachineId) -> Vec<&'w UnitName> {
+    let placed = world.snapshot.units.keys().filter(|unit| scheduler.machine_of(unit) == Some(machine));
+    placed.chain(scheduler.globals_on(machine)).collect()
 }
 
 proptest! {
@@ -437,31 +443,31 @@ proptest! {
 
     #[test]
     fn every_choice_meets_its_constraints_and_is_least_loaded(world in worlds()) {
-        let mut board = world.board();
+        let mut scheduler = world.scheduler();
         let all: Vec<&UnitName> = world.snapshot.units.keys().collect();
-        for unit in leaders_first(all, &world.asks) {
-            if board.machine_of(unit).is_some() {
+        for unit in dependencies_first(all, &world.requirements) {
+            if scheduler.machine_of(unit).is_some() {
                 continue;
             }
-            let before: BTreeMap<_, _> = world.snapshot.machines.keys().map(|id| (*id, units_on(&world, &board, *id).len())).collect();
-            let told = board.place(unit);
-            let again = world.snapshot.units.keys().filter(|unit| board.machine_of(unit).is_some()).count();
-            prop_assert_eq!(again, board.placed.len(), "a unit is on one machine");
+            let before: BTreeMap<_, _> = world.snapshot.machines.keys().map(|id| (*id, units_on(&world, &scheduler, *id).len())).collect();
+            let told = scheduler.place(unit);
+            let again = world.snapshot.units.keys().filter(|unit| scheduler.machine_of(unit).is_some()).count();
+            prop_assert_eq!(again, scheduler.placed.len(), "a unit is on one machine");
             let Ok(choices) = told else {
-                prop_assert_eq!(board.machine_of(unit), None);
+                prop_assert_eq!(scheduler.machine_of(unit), None);
                 continue;
             };
             for choice in &choices {
                 let machine = &world.snapshot.machines[&choice.machine];
-                let ask = world.asks.get(&choice.unit).unwrap();
-                prop_assert_eq!(board.machine_of(&choice.unit), Some(choice.machine));
-                prop_assert!(!machine.cordoned && !world.verdicts.contains_key(&choice.machine));
+                let ask = world.requirements.get(&choice.unit).unwrap();
+                prop_assert_eq!(scheduler.machine_of(&choice.unit), Some(choice.machine));
+                prop_assert!(!machine.cordoned && !world.health_changes.contains_key(&choice.machine));
                 prop_assert!(ask.metadata.iter().all(|(key, values)| machine.metadata.get(key).is_some_and(|v| values.contains(v))));
                 prop_assert!(ask.machine_id.is_none_or(|pin| pin.machines().contains(&choice.machine)));
-                let here = units_on(&world, &board, choice.machine);
+                let here = units_on(&world, &scheduler, choice.machine);
                 prop_assert!(ask.machine_of.iter().all(|peer| here.contains(&peer)), "{} without its peers", choice.unit);
                 for other in here.into_iter().filter(|other| **other != choice.unit) {
-                    let repels = |a: &UnitName, b: &UnitName| world.asks.get(a).unwrap().conflicts.iter().any(|glob| glob.matches(b.as_str()));
+                    let repels = |a: &UnitName, b: &UnitName| world.requirements.get(a).unwrap().conflicts.iter().any(|glob| glob.matches(b.as_str()));
                     prop_assert!(!repels(&choice.unit, other) && !repels(other, &choice.unit), "{} beside {}", choice.unit, other);
                 }
                 if let (Why::LeastLoaded { units, next }, 1) = (&choice.why, choices.len()) {
@@ -469,10 +475,10 @@ proptest! {
                     prop_assert!(next.is_none_or(|next| next >= *units));
                     let fewer = before.iter().filter(|(id, load)| (**load, **id) < (*units, choice.machine));
                     for (id, _) in fewer {
-                        board.remove(unit);
-                        let slot = board.find(*id).unwrap();
-                        prop_assert!(board.check(unit, ask, slot, &board.repulsion.of(unit, ask)).is_some(), "{} was emptier", id);
-                        board.put(unit, choice.machine);
+                        scheduler.remove(unit);
+                        let candidate = scheduler.find(*id).unwrap();
+                        prop_assert!(scheduler.check(unit, ask, candidate, &scheduler.anti_affinity.of(unit, ask)).is_some(), "{} was emptier", id);
+                        scheduler.put(unit, choice.machine);
                     }
                 }
             }
@@ -481,24 +487,24 @@ proptest! {
 
     #[test]
     fn the_board_counts_as_one_set_up_anew_would(world in worlds(), moves in prop::collection::vec((0..14usize, 0..6u8, any::<bool>()), 0..30)) {
-        let mut board = world.board();
-        let units: Vec<&UnitName> = world.asks.iter().filter(|(_, ask)| !ask.global).map(|(unit, _)| unit).collect();
+        let mut scheduler = world.scheduler();
+        let units: Vec<&UnitName> = world.requirements.iter().filter(|(_, ask)| !ask.global).map(|(unit, _)| unit).collect();
         for (unit, machine, put) in moves {
             let Some(unit) = units.get(unit) else { continue };
-            if put { board.put(unit, id(machine.into())) } else { _ = board.remove(unit) }
+            if put { scheduler.put(unit, id(machine.into())) } else { _ = scheduler.remove(unit) }
         }
-        let mut anew = world.board();
+        let mut anew = world.scheduler();
         for unit in &units {
             anew.remove(unit);
         }
         for unit in &units {
-            board.machine_of(unit).into_iter().for_each(|machine| anew.put(unit, machine));
+            scheduler.machine_of(unit).into_iter().for_each(|machine| anew.put(unit, machine));
         }
-        prop_assert_eq!(&board.pools, &anew.pools);
+        prop_assert_eq!(&scheduler.pools, &anew.pools);
         for machine in world.snapshot.machines.keys() {
-            let slot = &board.slots[board.find(*machine).unwrap()];
-            prop_assert_eq!(slot.load, units_on(&world, &board, *machine).len());
-            prop_assert!(board.globals_on(*machine).eq(anew.globals_on(*machine)));
+            let candidate = &scheduler.candidates[scheduler.find(*machine).unwrap()];
+            prop_assert_eq!(candidate.load, units_on(&world, &scheduler, *machine).len());
+            prop_assert!(scheduler.globals_on(*machine).eq(anew.globals_on(*machine)));
         }
     }
 }

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::core::health::Patience;
+use crate::core::health::DetectionConfig;
 use crate::core::model::DesiredState;
 use crate::core::model::Machine;
 use crate::core::model::Placement;
 use crate::core::model::Unit;
-use crate::core::reconcile::Tempo;
+use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::unit::UnitFile;
 
@@ -38,51 +38,51 @@ fn cluster(machines: u32, units: &[(&str, u32, &str)]) -> Snapshot {
     snapshot
 }
 
-fn rehearsed(snapshot: &Snapshot, down: &[u32]) -> (Pass, Script) {
-    let tempo = Tempo {
-        look_every: SECOND,
-        whole_look_every: SECOND * 10,
-        retry_every: SECOND / 2,
-        begin_within: SECOND * 10,
-        patience: Patience { down_after: SECOND * 8, brake: 55 },
+fn rehearsed(snapshot: &Snapshot, down: &[u32]) -> (Reconciler, Simulation) {
+    let timing = Timing {
+        poll_interval: SECOND,
+        full_poll_interval: SECOND * 10,
+        retry_interval: SECOND / 2,
+        start_deadline: SECOND * 10,
+        detection: DetectionConfig { down_after: SECOND * 8, brake: 55 },
         lease: None,
     };
-    let mut pass = Pass::new(1, Scope::All, tempo, snapshot.clone());
-    let mut hosts = Imagined::of(snapshot, down.iter().map(|number| id(*number)));
-    let script = rehearse(&mut pass, &mut hosts, Timestamp::from_millis(1_000_000));
-    (pass, script)
+    let mut reconciler = Reconciler::new(1, Scope::All, timing, snapshot.clone());
+    let mut hosts = SimulatedHosts::of(snapshot, down.iter().map(|number| id(*number)));
+    let script = simulate(&mut reconciler, &mut hosts, Timestamp::from_millis(1_000_000));
+    (reconciler, script)
 }
 
-fn moves(script: &Script) -> Vec<String> {
+fn moves(script: &Simulation) -> Vec<String> {
     let name = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), MachineId::short);
     script.moves.iter().map(|m| format!("{} {} {}", m.unit.stem(), name(m.from), name(m.to))).collect()
 }
 
 #[test]
 fn nothing_is_to_be_done_where_all_is_well() {
-    let (pass, script) = rehearsed(&cluster(2, &[("a", 1, ""), ("b", 2, "")]), &[]);
-    assert!(script.is_empty() && script.verdicts.values().all(|health| health.verdict == Verdict::Alive));
-    assert!(pass.refused().is_empty());
+    let (reconciler, script) = rehearsed(&cluster(2, &[("a", 1, ""), ("b", 2, "")]), &[]);
+    assert!(script.is_empty() && script.health_changes.values().all(|health| health.health == Health::Alive));
+    assert!(reconciler.refused().is_empty());
 }
 
 #[test]
 fn what_runs_on_a_machine_that_goes_down_goes_to_the_others_as_far_as_it_fits() {
     let snapshot = cluster(3, &[("a", 1, ""), ("b", 1, "[X-Fleet]\nMachineID=00000001"), ("c", 2, "")]);
-    let (pass, script) = rehearsed(&snapshot, &[1]);
+    let (reconciler, script) = rehearsed(&snapshot, &[1]);
     assert_eq!(moves(&script), ["a 00000001 00000003"]);
     assert_eq!(script.moves[0].reason, "m1 is down; least loaded: 0 units, next has 1");
-    assert_eq!(script.verdicts[&id(1)].verdict, Verdict::Down);
+    assert_eq!(script.health_changes[&id(1)].health, Health::Down);
     let actions: Vec<String> = script.steps.iter().map(|(_, step)| step.action.to_string()).collect();
     assert_eq!(actions, ["load", "start"]);
-    assert_eq!(pass.refused().keys().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service"]);
+    assert_eq!(reconciler.refused().keys().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service"]);
 }
 
 #[test]
 fn the_brake_is_played_too() {
-    let (pass, script) = rehearsed(&cluster(3, &[("a", 1, ""), ("b", 2, "")]), &[1, 2]);
-    assert!(script.is_empty() && pass.refused().is_empty());
-    let health = &script.verdicts[&id(1)];
-    assert_eq!(health.verdict, Verdict::Unreachable);
+    let (reconciler, script) = rehearsed(&cluster(3, &[("a", 1, ""), ("b", 2, "")]), &[1, 2]);
+    assert!(script.is_empty() && reconciler.refused().is_empty());
+    let health = &script.health_changes[&id(1)];
+    assert_eq!(health.health, Health::Unreachable);
     assert!(health.why.starts_with("2 of 3 machines went silent at once: "), "{}", health.why);
 }
 
@@ -91,11 +91,11 @@ fn a_plan_leads_to_a_state_in_which_nothing_is_to_be_done() {
     let mut snapshot = cluster(3, &[("a", 1, ""), ("b", 1, ""), ("c", 2, "")]);
     snapshot.machines.get_mut(&id(1)).unwrap().draining = true;
     snapshot.machines.get_mut(&id(1)).unwrap().cordoned = true;
-    let (pass, script) = rehearsed(&snapshot, &[]);
+    let (reconciler, script) = rehearsed(&snapshot, &[]);
     let steps: Vec<String> =
         script.steps.iter().map(|(at, step)| format!("{} {} {}", step.action, step.unit.stem(), at.short())).collect();
     assert_eq!(steps.len(), 6, "{steps:?}");
     assert!(steps[4..].iter().all(|step| step.starts_with("unload ")), "{steps:?}");
-    let again = rehearsed(pass.snapshot(), &[]).1;
+    let again = rehearsed(reconciler.snapshot(), &[]).1;
     assert!(again.is_empty(), "{again:?}");
 }

@@ -15,7 +15,7 @@ use super::UnitFile;
 use super::UnitName;
 use crate::core::machine_id::MachineId;
 
-/// What a unit asks of the machine it is put on.
+/// What a unit requirements of the machine it is put on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Requirements {
     /// `MachineID=`: this machine and no other.
@@ -41,7 +41,7 @@ pub enum Pin {
     Short(u32),
 }
 
-/// What `[X-Fleet]` asks cannot be had or cannot be read. Nothing was changed.
+/// What `[X-Fleet]` requirements cannot be had or cannot be read. Nothing was changed.
 ///
 /// The mutual exclusions have fleet's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,7 +121,7 @@ const KNOWN: [&str; 11] = [
 ];
 
 impl Requirements {
-    /// Reads what a unit of this name and file asks for, and what of it is ignored.
+    /// Reads what a unit of this name and file requirements for, and what of it is ignored.
     ///
     /// A template is never placed, so names that its instances would complete (`MachineID=%i`) are not checked in it.
     pub fn of(name: &UnitName, file: &UnitFile) -> Result<(Self, Vec<Ignored>), BadRequirements> {

@@ -50,7 +50,7 @@ pub enum BadUnitName {
     /// A template without a name.
     #[error("unit name cannot start in \"@\"")]
     StartsInAt,
-    /// A hidden file, which a listing of the host's units passes over; `.service` alone too.
+    /// A hidden file, which a listing of the host's units reconciles over; `.service` alone too.
     #[error("unit name cannot start in \".\"")]
     StartsInDot,
     /// Commands on the host would take it for an option.

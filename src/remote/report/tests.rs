@@ -57,7 +57,7 @@ fn whatever_a_host_says_becomes_a_short_line() {
     {
         let report = read_lines(&with_a_service(&lines), &[start("a.service")]).unwrap();
         let [Outcome::Failed(said)] = report.outcomes.as_slice() else { panic!("{:?}", report.outcomes) };
-        assert!(said.chars().count() <= SAYING && !said.chars().any(char::is_control), "{said:?}");
+        assert!(said.chars().count() <= MESSAGE_LIMIT && !said.chars().any(char::is_control), "{said:?}");
     }
     let Some(Refused::OtherMachine(who)) = read_lines(&format!("@1 refused machine {long}\n"), &[]).unwrap().refused
     else {
@@ -66,7 +66,7 @@ fn whatever_a_host_says_becomes_a_short_line() {
     assert!(who.chars().count() <= WORD);
     for lines in [format!("@1 broken {long}\n"), format!("@1 {long}\n"), format!("@1 refused {long}\n")] {
         let error = read_lines(&lines, &[]).unwrap_err();
-        assert!(error.what.chars().count() <= SAYING, "{}", error.what.len());
+        assert!(error.what.chars().count() <= MESSAGE_LIMIT, "{}", error.what.len());
     }
 }
 

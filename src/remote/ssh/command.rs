@@ -99,7 +99,7 @@ async fn read(session: &mut Session, watch: &mut Watch<'_>, at: At<'_>) -> Resul
 /// Returns a signal's name, which may be the host's own word.
 pub(super) fn name(signal: &Sig) -> String {
     match signal {
-        Sig::Custom(name) => sanitize::words(name.as_bytes()),
+        Sig::Custom(name) => sanitize::printable(name.as_bytes()),
         known => format!("{known:?}"),
     }
 }
@@ -137,7 +137,8 @@ impl Watch<'_> {
             return None;
         }
         let at = At { host, phase: Phase::Shell };
-        let failure = at.failure(FailureKind::Denied, format!("it does not let us be root: {}", sanitize::words(said)));
+        let failure =
+            at.failure(FailureKind::Denied, format!("it does not let us be root: {}", sanitize::printable(said)));
         Some(hint(failure, "Log in as root, or let the user `sudo` without a password (NOPASSWD in sudoers(5))."))
     }
 }

@@ -261,7 +261,7 @@ fn config(destination: &Destination, options: &Options, check: &KeyCheck) -> cli
     }
 }
 
-/// Asks for the key that we know, or else every host with an RSA key on file would seem to have changed its key.
+/// RequirementsIndex for the key that we know, or else every host with an RSA key on file would seem to have changed its key.
 fn preferred(check: &KeyCheck) -> Preferred {
     let usual = Preferred::default();
     // SHA-1 signatures prove nothing any more.
@@ -285,7 +285,7 @@ fn refused(error: &Broken, heard: &Heard, why: &Why, at: At<'_>) -> Failure {
         Broken::Ssh(error) => error,
     };
     let mut failure = at.ssh(error);
-    let said = sanitize::words(&heard.bytes());
+    let said = sanitize::printable(&heard.bytes());
     let throttled = ["", "SSH-", "Exceeded MaxStartups", "Not allowed at this time"];
     if failure.kind == FailureKind::Reset && !heard.past_greeting() {
         // Hanging up at the door is how sshd limits connections; whatever else does so says something first.

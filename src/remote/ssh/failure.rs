@@ -7,7 +7,7 @@ use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::core::sanitize;
-use crate::core::sanitize::SAYING;
+use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::remote::OUR_FAULT;
 
 /// Where an error happened: enough to make a [`Failure`] of it.
@@ -52,7 +52,7 @@ impl At<'_> {
             // The library's own task is no more: nothing was learned about the host.
             Error::Join(_) => self.failure(FailureKind::Local, OUR_FAULT),
             Error::NoCommonAlgo { kind, ours, theirs } => {
-                let theirs = sanitize::tame(&theirs.join(" "), SAYING);
+                let theirs = sanitize::truncate(&theirs.join(" "), MESSAGE_LIMIT);
                 let detail = format!("no {kind:?} algorithm in common: we have {}, it has {theirs}", ours.join(" "));
                 self.failure(FailureKind::Sick, detail)
             }

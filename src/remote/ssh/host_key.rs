@@ -188,7 +188,7 @@ impl Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Broken>) -> Result<(), Broken> {
         let end = match reason {
             DisconnectReason::ReceivedDisconnect(said) => {
-                let text = format!("the host hung up: {}", sanitize::words(said.message.as_bytes()));
+                let text = format!("the host hung up: {}", sanitize::printable(said.message.as_bytes()));
                 End { kind: FailureKind::Reset, text, said: true }
             }
             DisconnectReason::Error(Broken::Ssh(error)) => {

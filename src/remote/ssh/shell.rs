@@ -61,9 +61,9 @@ impl Shell {
     /// Makes a failure of a shell that has ended before it began.
     fn no_shell(&self, status: Option<u32>, noise: &[u8], at: At<'_>) -> Failure {
         let said = if self.complaints.bytes.is_empty() {
-            sanitize::words(noise)
+            sanitize::printable(noise)
         } else {
-            sanitize::words(&self.complaints.bytes)
+            sanitize::printable(&self.complaints.bytes)
         };
         let Some(status) = status else {
             return self.session.connection.lost(at, "the host closed the channel");
@@ -123,7 +123,7 @@ impl Shell {
             Ok(Read::TooMuch) => Err(at.failure(FailureKind::Sick, format!("it printed more than {room} bytes"))),
             Ok(Read::Refused) => Err(at.failure(FailureKind::Sick, "it answered what it was not asked")),
             Ok(Read::Ended(Some(status))) => {
-                let said = sanitize::words(&self.complaints.bytes);
+                let said = sanitize::printable(&self.complaints.bytes);
                 Err(at.failure(FailureKind::Sick, format!("its shell ended with status {status}: {said}")))
             }
             Ok(Read::Ended(None)) => Err(self.session.connection.lost(at, "the shell was killed")),

@@ -69,12 +69,12 @@ async fn a_store_that_stays_away_is_asked_more_and_more_slowly() {
     store.set_away(true);
     let mut follower = follow(&store);
     let began = Instant::now();
-    let mut waits = Vec::new();
+    let mut timeouts = Vec::new();
     for _ in 0..8 {
         follower.next().await;
-        waits.push(began.elapsed().as_millis());
+        timeouts.push(began.elapsed().as_millis());
     }
-    assert_eq!(waits, [0, 200, 600, 1400, 3000, 6200, 11200, 16200]);
+    assert_eq!(timeouts, [0, 200, 600, 1400, 3000, 6200, 11200, 16200]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,14 +6,14 @@ use super::WORDS;
 use super::decode;
 use super::encode;
 use crate::core::model::Event;
-use crate::core::sanitize::tame;
+use crate::core::sanitize::truncate;
 use crate::core::unit::Hash;
 use crate::store::Change;
 use crate::store::Changed;
 use crate::store::Listing;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::leader_election::Lead;
+use crate::store::leader_election::Leadership;
 
 /// How many events a cluster keeps.
 pub const EVENTS_KEPT: usize = 2000;
@@ -21,7 +21,7 @@ pub const EVENTS_KEPT: usize = 2000;
 /// Adds an event. Its name sorts by time and then by its place among what was decided with it; the hash of what it
 /// says makes it one name for one event, so that a commit that is tried again does not log twice.
 pub(super) fn log(keys: &Keys, event: &Event, index: usize) -> Change {
-    let value = encode(&Event { what: tame(&event.what, WORDS), ..event.clone() });
+    let value = encode(&Event { what: truncate(&event.what, WORDS), ..event.clone() });
     let name = format!("{:015}-{index:05}-{}", event.at.as_millis(), Hash::of(&value).short());
     Change::put(keys.key(&Slot::Event(name)), value)
 }
@@ -51,7 +51,7 @@ pub fn event(keys: &Keys, changed: &Changed) -> Option<Event> {
 
 /// Removes the oldest events beyond the newest `keep`, and says whether we still lead: only a leader does this, so that
 /// no two do it at once.
-pub async fn prune_events(lead: &Lead, keys: &Keys, keep: usize) -> Result<bool, StoreError> {
+pub async fn prune_events(lead: &Leadership, keys: &Keys, keep: usize) -> Result<bool, StoreError> {
     let listing = lead.store().list(&keys.events()).await?;
     lead.commit(surplus_events(keys, &listing, keep)).await
 }

@@ -29,10 +29,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Change;
-use crate::core::model::Health;
+use crate::core::model::HealthRecord;
 use crate::core::model::Placement;
 use crate::core::model::Write;
-use crate::core::sanitize::tame;
+use crate::core::sanitize::truncate;
 
 /// How many characters of words a leader puts into one record. Hosts and unit files have their say in them, and a record
 /// that no commit can take would end every pass.
@@ -108,13 +108,13 @@ impl Keys {
     fn change(&self, write: &Write, index: usize) -> Change {
         match write {
             Write::Place(unit, placement) => {
-                let reason = tame(&placement.reason, WORDS);
+                let reason = truncate(&placement.reason, WORDS);
                 self.put(&Slot::Placement(unit.clone()), &Placement { reason, ..placement.clone() })
             }
             Write::Unplace(unit) => self.delete(&Slot::Placement(unit.clone())),
             Write::Health(machine, health) => {
-                let why = tame(&health.why, WORDS);
-                self.put(&Slot::Health(*machine), &Health { why, ..health.clone() })
+                let why = truncate(&health.why, WORDS);
+                self.put(&Slot::Health(*machine), &HealthRecord { why, ..health.clone() })
             }
             Write::State(unit, machine, state) => self.put(&Slot::State(unit.clone(), *machine), state),
             Write::NoState(unit, machine) => self.delete(&Slot::State(unit.clone(), *machine)),

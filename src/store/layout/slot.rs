@@ -14,10 +14,10 @@ pub enum Slot {
     Member(MachineId),
     /// A [`crate::core::model::Machine`].
     Machine(MachineId),
-    /// A [`crate::core::model::Health`].
+    /// A [`crate::core::model::HealthRecord`].
     Health(MachineId),
-    /// A [`crate::core::model::Forced`].
-    Forced(MachineId),
+    /// A [`crate::core::model::FailoverOverride`].
+    FailoverOverride(MachineId),
     /// The text of a unit file.
     File(Hash),
     /// A [`crate::core::model::Unit`].
@@ -47,7 +47,7 @@ impl Keys {
             Slot::Member(id) => format!("{registry}members/{id}"),
             Slot::Machine(id) => format!("{cluster}machines/{id}"),
             Slot::Health(id) => format!("{cluster}health/{id}"),
-            Slot::Forced(id) => format!("{cluster}forced/{id}"),
+            Slot::FailoverOverride(id) => format!("{cluster}failover_overrides/{id}"),
             Slot::File(hash) => format!("{cluster}files/{hash}"),
             Slot::Unit(name) => format!("{cluster}units/{name}"),
             Slot::Placement(name) => format!("{cluster}placements/{name}"),
@@ -101,7 +101,7 @@ impl Keys {
         Ok(Some(match kind {
             "machines" => Slot::Machine(machine(name)?),
             "health" => Slot::Health(machine(name)?),
-            "forced" => Slot::Forced(machine(name)?),
+            "failover_overrides" => Slot::FailoverOverride(machine(name)?),
             "leases" => Slot::Lease(machine(name)?),
             "files" => Slot::File(name.parse().map_err(|error| format!("{error}"))?),
             "units" => Slot::Unit(unit(name)?),

@@ -83,7 +83,7 @@ fn clear(snapshot: &mut Snapshot, keys: &Keys, key: &str) {
         Ok(Some(Slot::Size)) => snapshot.size = 0,
         Ok(Some(Slot::Machine(id))) => drop(snapshot.machines.remove(&id)),
         Ok(Some(Slot::Health(id))) => drop(snapshot.health.remove(&id)),
-        Ok(Some(Slot::Forced(id))) => drop(snapshot.forced.remove(&id)),
+        Ok(Some(Slot::FailoverOverride(id))) => drop(snapshot.failover_overrides.remove(&id)),
         Ok(Some(Slot::Lease(id))) => drop(snapshot.leases.remove(&id)),
         Ok(Some(Slot::Voters)) => snapshot.voters.clear(),
         Ok(Some(Slot::File(hash))) => drop(snapshot.files.remove(&hash)),
@@ -112,7 +112,7 @@ fn fill(snapshot: &mut Snapshot, slot: &Slot, value: &[u8]) -> Result<(), String
             snapshot.machines.insert(*id, machine);
         }
         Slot::Health(id) => drop(snapshot.health.insert(*id, decode(value)?)),
-        Slot::Forced(id) => drop(snapshot.forced.insert(*id, decode(value)?)),
+        Slot::FailoverOverride(id) => drop(snapshot.failover_overrides.insert(*id, decode(value)?)),
         Slot::Lease(id) => drop(snapshot.leases.insert(*id, decode(value)?)),
         Slot::Voters => snapshot.voters = decode(value)?,
         Slot::File(hash) => drop(snapshot.files.insert(*hash, Arc::new(file(*hash, value)?))),
@@ -135,8 +135,8 @@ fn about(slot: Slot) -> About {
         Slot::File(hash) => About::File(hash),
         Slot::Unit(name) | Slot::Placement(name) | Slot::State(name, _) => About::Unit(name),
         Slot::Lease(_) | Slot::Voters => About::Leases,
-        // A verdict is judged anew.
-        Slot::Health(_) | Slot::Forced(_) | Slot::Member(_) | Slot::Leader | Slot::Epoch | Slot::Event(_) => {
+        // A health is judged anew.
+        Slot::Health(_) | Slot::FailoverOverride(_) | Slot::Member(_) | Slot::Leader | Slot::Epoch | Slot::Event(_) => {
             About::Unknown
         }
     }

@@ -3,12 +3,12 @@ use crate::core::model::About;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::Health;
+use crate::core::model::HealthRecord;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
-use crate::core::model::Verdict;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::store::Changed;
@@ -111,7 +111,8 @@ fn keys_of_others_are_left_alone() {
 fn no_record_of_a_leaders_is_too_large_for_a_commit() {
     let long = "x".repeat(2 * crate::store::COMMIT_BYTES);
     let at = Timestamp::from_millis(5);
-    let health = Health { verdict: Verdict::Sick, since: at, last_seen: at, why: long.clone(), falls: Vec::new() };
+    let health =
+        HealthRecord { health: Health::Sick, since: at, last_seen: at, why: long.clone(), outages: Vec::new() };
     let writes = [
         Write::Place(name("web.service"), Placement { reason: long.clone(), ..placement(machine(1)) }),
         Write::Health(machine(1), health),

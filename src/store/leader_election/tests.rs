@@ -13,7 +13,7 @@ fn shared(store: &Flaky) -> SharedStore {
     Arc::new(store.clone())
 }
 
-async fn lead(store: &Flaky) -> Lead {
+async fn lead(store: &Flaky) -> Leadership {
     take(&shared(store), &keys(), Kind::Controller).await.unwrap().unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::core::explain;
 use crate::core::model::DesiredState;
-use crate::core::model::Health;
+use crate::core::model::HealthRecord;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
 use crate::core::model::Unit;
@@ -19,9 +19,16 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
 }
 
-fn grant(until: Option<u64>, gone_by: Option<u64>) -> Grant {
+fn grant(until: Option<u64>, stopped_for_sure_at: Option<u64>) -> Grant {
     let (length, stop) = (Duration::from_secs(18), Duration::from_secs(10));
-    Grant { epoch: 7, length, stop, units: [web()].into(), until: until.map(at), gone_by: gone_by.map(at) }
+    Grant {
+        epoch: 7,
+        length,
+        stop,
+        units: [web()].into(),
+        until: until.map(at),
+        stopped_for_sure_at: stopped_for_sure_at.map(at),
+    }
 }
 
 fn core() -> Machine {
@@ -91,7 +98,9 @@ fn what_a_silent_machine_said_of_a_unit_is_said_to_be_of_then() {
     };
     assert_eq!(row(&snapshot), "active (running) on 00000001...");
     let (since, last_seen, why) = (at(NOW), at(NOW - 9), String::new());
-    snapshot.health.insert(core().id, Health { verdict: Verdict::Down, since, last_seen, why, falls: Vec::new() });
+    snapshot
+        .health
+        .insert(core().id, HealthRecord { health: Health::Down, since, last_seen, why, outages: Vec::new() });
     let then = clock(last_seen, at(NOW));
     assert_eq!(row(&snapshot), format!("active (running) on 00000001..., as last seen at {then}"));
 }

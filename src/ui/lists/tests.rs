@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::core::model::Grant;
-use crate::core::model::Health;
+use crate::core::model::HealthRecord;
 use crate::core::model::Placement;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
@@ -12,7 +12,7 @@ fn id(digits: &str) -> MachineId {
     format!("{digits}{}", "0".repeat(24)).parse().unwrap()
 }
 
-fn add_machine(snapshot: &mut Snapshot, digits: &str, ip: &str, metadata: &[(&str, &str)], verdict: Option<Verdict>) {
+fn add_machine(snapshot: &mut Snapshot, digits: &str, ip: &str, metadata: &[(&str, &str)], health: Option<Health>) {
     let machine = Machine {
         id: id(digits),
         name: format!("core-{}", &digits[..2]),
@@ -25,13 +25,13 @@ fn add_machine(snapshot: &mut Snapshot, digits: &str, ip: &str, metadata: &[(&st
         ..Machine::default()
     };
     snapshot.machines.insert(machine.id, machine);
-    if let Some(verdict) = verdict {
-        let health = Health {
-            verdict,
+    if let Some(health) = health {
+        let health = HealthRecord {
+            health,
             since: Timestamp::ZERO,
             last_seen: Timestamp::ZERO,
             why: String::new(),
-            falls: Vec::new(),
+            outages: Vec::new(),
         };
         snapshot.health.insert(id(digits), health);
     }
@@ -63,9 +63,9 @@ const HELLO: &str = "[Unit]\nDescription=Hello World\n\n[Service]\nExecStart=/bi
 
 fn cluster() -> Snapshot {
     let mut snapshot = Snapshot::default();
-    add_machine(&mut snapshot, "85c0c595", "172.17.8.102", &[], Some(Verdict::Suspect));
+    add_machine(&mut snapshot, "85c0c595", "172.17.8.102", &[], Some(Health::Suspect));
     add_machine(&mut snapshot, "113f16a7", "172.17.8.103", &[("z", "1"), ("az", "us")], None);
-    add_machine(&mut snapshot, "00000001", "172.17.8.101", &[], Some(Verdict::Down));
+    add_machine(&mut snapshot, "00000001", "172.17.8.101", &[], Some(Health::Down));
     let launched = DesiredState::Launched;
     add_unit(&mut snapshot, "hello.service", HELLO, launched, Some("113f16a7"), Some(true));
     add_unit(
@@ -95,7 +95,7 @@ fn list_machines_shows_present_machines_by_machine_id() {
         "MACHINE→→IP→→METADATA\n113f16a7...→172.17.8.103→az=us,z=1\n85c0c595...→172.17.8.102→-\n"
     );
     assert_eq!(
-        shown(&machines(&cluster(), true), "machine,verdict,name", true, true),
+        shown(&machines(&cluster(), true), "machine,health,name", true, true),
         "00000001000000000000000000000000→down→core-00\n\
          113f16a7000000000000000000000000→alive→core-11\n\
          85c0c595000000000000000000000000→suspect→core-85\n"
@@ -140,23 +140,23 @@ fn list_units_shows_what_present_machines_reported() {
 
 #[test]
 fn list_units_leaves_out_what_a_machine_reported_before_it_fell_silent_and_its_unit_went_elsewhere() {
-    let hello = |verdict, machine| {
+    let hello = |health, machine| {
         let mut snapshot = cluster();
-        let health = Health {
-            verdict,
+        let health = HealthRecord {
+            health,
             since: Timestamp::ZERO,
             last_seen: Timestamp::ZERO,
             why: String::new(),
-            falls: Vec::new(),
+            outages: Vec::new(),
         };
         snapshot.health.insert(id("113f16a7"), health);
         let placement = snapshot.placements.get_mut("hello.service").unwrap();
         placement.machine = id(machine);
         units(&snapshot).iter().any(|row| row.unit.as_str() == "hello.service")
     };
-    assert!(hello(Verdict::SshdDown, "113f16a7"), "it may well run there");
-    assert!(!hello(Verdict::SshdDown, "85c0c595"), "it was placed elsewhere");
-    assert!(hello(Verdict::Alive, "85c0c595"), "it runs twice, and that is to be seen");
+    assert!(hello(Health::SshdDown, "113f16a7"), "it may well run there");
+    assert!(!hello(Health::SshdDown, "85c0c595"), "it was placed elsewhere");
+    assert!(hello(Health::Alive, "85c0c595"), "it runs twice, and that is to be seen");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn json_has_whole_values_and_null_for_nothing() {
     assert_eq!(rows[4]["target"]["ip"], "172.17.8.103");
     assert_eq!(rows[3]["target"]["ip"], serde_json::Value::Null);
     let rows: serde_json::Value = serde_json::from_str(&json(&machines(&cluster(), true))).unwrap();
-    assert_eq!((&rows[0]["verdict"], &rows[1]["metadata"]["az"]), (&"down".into(), &"us".into()));
+    assert_eq!((&rows[0]["health"], &rows[1]["metadata"]["az"]), (&"down".into(), &"us".into()));
 }
 
 #[test]
@@ -193,7 +193,8 @@ fn json_says_of_a_strict_unit_until_when_it_may_run_where_nobody_looks() {
     let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
     let length = std::time::Duration::from_secs(12);
     let units_there = ["once.service".parse().unwrap()].into();
-    let grant = Grant { epoch: 1, length, stop: length, units: units_there, until: None, gone_by: Some(at(60)) };
+    let grant =
+        Grant { epoch: 1, length, stop: length, units: units_there, until: None, stopped_for_sure_at: Some(at(60)) };
     snapshot.leases.insert(id("00000001"), grant);
     let table = shown(&units(&snapshot), "unit", false, true);
     assert_eq!(table, "bye.service\nhello.service\n", "fleet's list shows nothing of a machine that is down");

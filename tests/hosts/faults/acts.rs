@@ -90,7 +90,7 @@ pub(super) const ALL: [Fault; 20] = [
         |at, _| drop(at.controller.replace(control(&at.lab))),
         1,
     ),
-    stays("controller killed in the middle of a pass", kill_busy_controller, restart_busy_controller, 1),
+    stays("controller killed in the middle of a reconcile", kill_busy_controller, restart_busy_controller, 1),
     stays("etcd leader killed", kill_etcd_leader, NOTHING, 20),
     stays("etcd compacted and defragmented", compact_etcd, NOTHING, 20),
     stays("daemon-reload and daemon-reexec", reload, NOTHING, 20),

@@ -119,9 +119,9 @@ impl Ground {
         names.into_iter().find(|host| has(host, "available") && has(host, "strict")).expect("a host with both")
     }
 
-    /// Waits until every machine is alive and every unit runs once.
+    /// Timeouts until every machine is alive and every unit runs once.
     fn settle(&self) {
-        let listed = || muster(&self.lab, &["list-machines", "--all", "--no-legend", "--fields", "name,verdict"]).out;
+        let listed = || muster(&self.lab, &["list-machines", "--all", "--no-legend", "--fields", "name,health"]).out;
         let alive = |said: &String| said.lines().filter(|line| line.ends_with("alive")).count() == 3;
         until("all machines are alive", LIMIT * 2, listed, alive);
         let once = |now: &Sample| now.units.values().all(|copies| copies.len() == 1);

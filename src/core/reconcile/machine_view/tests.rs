@@ -10,44 +10,44 @@ fn start(unit: &str) -> Step {
     Step { unit: unit.parse().unwrap(), action: Action::Start { count: 0 }, reason: Reason::WantedLaunched }
 }
 
-fn refuse(seat: &mut Seat, now: u64) {
-    seat.conclude(&[start("a.service")], &[Outcome::Failed("no".to_owned())], at(now));
+fn refuse(view: &mut MachineView, now: u64) {
+    view.conclude(&[start("a.service")], &[Outcome::Failed("no".to_owned())], at(now));
 }
 
 #[test]
 fn a_step_that_is_refused_is_tried_again_ever_more_slowly() {
-    let mut seat = Seat::new(at(0));
+    let mut view = MachineView::new(at(0));
     let unit = "a.service".parse().unwrap();
-    let mut waits = Vec::new();
+    let mut timeouts = Vec::new();
     for now in (0..8).map(|round| round * 1000) {
-        refuse(&mut seat, now);
-        waits.push(seat.setbacks[&unit].until.since(at(now)).as_secs());
+        refuse(&mut view, now);
+        timeouts.push(view.backoffs[&unit].until.since(at(now)).as_secs());
     }
-    assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
-    assert!(seat.is_set_back(&unit, at(7059)) && !seat.is_set_back(&unit, at(7060)));
+    assert_eq!(timeouts, [2, 4, 8, 16, 32, 60, 60, 60]);
+    assert!(view.is_backing_off(&unit, at(7059)) && !view.is_backing_off(&unit, at(7060)));
 }
 
 #[test]
 fn a_step_that_is_done_ends_its_setback() {
-    let mut seat = Seat::new(at(0));
-    refuse(&mut seat, 0);
-    seat.conclude(&[start("a.service")], &[Outcome::Done], at(2));
-    assert!(seat.setbacks.is_empty());
+    let mut view = MachineView::new(at(0));
+    refuse(&mut view, 0);
+    view.conclude(&[start("a.service")], &[Outcome::Done], at(2));
+    assert!(view.backoffs.is_empty());
 }
 
 #[test]
 fn a_unit_that_needs_nothing_any_more_has_no_setback() {
-    let mut seat = Seat::new(at(0));
-    refuse(&mut seat, 0);
-    seat.settle(&[], &[], at(1));
-    assert!(seat.setbacks.is_empty());
+    let mut view = MachineView::new(at(0));
+    refuse(&mut view, 0);
+    view.update_backoffs(&[], &[], at(1));
+    assert!(view.backoffs.is_empty());
 }
 
 #[test]
 fn of_several_steps_for_one_unit_the_first_that_failed_tells() {
-    let mut seat = Seat::new(at(0));
+    let mut view = MachineView::new(at(0));
     let steps = [start("a.service"), start("a.service")];
     let outcomes = [Outcome::Failed("first".to_owned()), Outcome::Failed("second".to_owned())];
-    seat.conclude(&steps, &outcomes, at(0));
-    assert_eq!(seat.setbacks.values().next().unwrap().said, "first");
+    view.conclude(&steps, &outcomes, at(0));
+    assert_eq!(view.backoffs.values().next().unwrap().said, "first");
 }

@@ -10,17 +10,17 @@ fn a_strict_unit_stops_before_it_starts_elsewhere() {
 fn a_strict_unit_starts_elsewhere_when_its_lease_has_ended_for_sure() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     let from = stage.placement("web").machine;
-    assert_eq!(stage.pass.snapshot().leases.keys().copied().collect::<Vec<_>>(), [from]);
+    assert_eq!(stage.reconciler.snapshot().leases.keys().copied().collect::<Vec<_>>(), [from]);
     stage.wait(SECOND * 20);
     stage.silent.insert(from);
     // Its last renewal may have left just before; it ends after 12 s, stopping takes 10 s, and 2 s are to spare.
     assert!((0..23).all(|_| stage.wait(SECOND).is_empty()));
-    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Down));
+    assert_eq!(stage.reconciler.view(from).unwrap().health, Some(Health::Down));
     assert_eq!(stage.placement("web").machine, from, "it may still run there");
     let mut done = Vec::new();
     (0..3).for_each(|_| done.extend(stage.wait(SECOND)));
     assert_eq!(done, ["load web on m2", "start web on m2"]);
-    let known = stage.pass.snapshot();
+    let known = stage.reconciler.snapshot();
     assert!(
         !known.leases.contains_key(&from) && !known.states[&unit("web")].contains_key(&from),
         "it is gone from there"
@@ -34,8 +34,8 @@ fn a_machine_whose_systemd_may_hang_is_not_trusted_to_have_stopped_anything() {
     stage.silent.insert(from);
     stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
     assert!((0..90).all(|_| stage.wait(SECOND).is_empty()));
-    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Sick));
-    assert!(stage.pass.snapshot().leases.contains_key(&from));
+    assert_eq!(stage.reconciler.view(from).unwrap().health, Some(Health::Sick));
+    assert!(stage.reconciler.snapshot().leases.contains_key(&from));
     stage.learn(|snapshot| snapshot.machines.get_mut(&from).unwrap().draining = true);
     assert!((0..90).all(|_| !stage.wait(SECOND).iter().any(|done| done.starts_with("start"))));
 }
@@ -43,13 +43,13 @@ fn a_machine_whose_systemd_may_hang_is_not_trusted_to_have_stopped_anything() {
 #[test]
 fn a_machine_that_may_yet_turn_out_to_be_like_that_is_not_trusted_before_it_is_judged() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
-    stage.pass.tempo.patience.down_after = SECOND * 60;
+    stage.reconciler.timing.detection.down_after = SECOND * 60;
     let from = stage.placement("web").machine;
     stage.silent.insert(from);
     stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
     (0..50).for_each(|_| _ = stage.wait(SECOND));
-    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Suspect));
-    assert!(stage.pass.snapshot().leases.contains_key(&from), "its lease would have ended after 24 s");
+    assert_eq!(stage.reconciler.view(from).unwrap().health, Some(Health::Suspect));
+    assert!(stage.reconciler.snapshot().leases.contains_key(&from), "its lease would have ended after 24 s");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_silent_machine_holds_up_the_strict_units_that_it_may_run_and_no_others() {
     stage.silent.insert(sick);
     stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
     (0..30).for_each(|_| _ = stage.wait(SECOND));
-    assert_eq!(stage.pass.seat(sick).unwrap().verdict, Some(Verdict::Sick));
+    assert_eq!(stage.reconciler.view(sick).unwrap().health, Some(Health::Sick));
     // Nothing is known of when db ends there; new has never been there.
     let done = stage.learn(|snapshot| want(snapshot, "new", "[X-Muster]\nClass=strict"));
     assert!(done.iter().any(|step| step.starts_with("start new on ")), "{done:?}");
@@ -76,9 +76,10 @@ fn sweeps_that_come_after_a_controller_start_what_waited_for_its_leases() {
     let mut sweeps = 0;
     // Each looks until it has judged every machine, and ends.
     while done.is_empty() && sweeps < 5 {
-        let (epoch, snapshot) = (stage.pass.epoch + 1, stage.pass.snapshot().clone());
-        let terms = Terms::of_sweeps(SECOND * 180, SECOND * 60).unwrap();
-        stage.pass = Pass::new(epoch, Scope::All, Tempo { lease: Some(terms), ..stage.pass.tempo }, snapshot);
+        let (epoch, snapshot) = (stage.reconciler.epoch + 1, stage.reconciler.snapshot().clone());
+        let policy = LeasePolicy::of_sweeps(SECOND * 180, SECOND * 60).unwrap();
+        stage.reconciler =
+            Reconciler::new(epoch, Scope::All, Timing { lease: Some(policy), ..stage.reconciler.timing }, snapshot);
         done.extend((0..20).flat_map(|_| stage.wait(SECOND)));
         stage.now = stage.now + SECOND * 40;
         sweeps += 1;
@@ -90,20 +91,20 @@ fn sweeps_that_come_after_a_controller_start_what_waited_for_its_leases() {
 
 #[test]
 fn where_only_sshd_fails_a_strict_unit_moves_once_it_has_stopped_and_no_other_does() {
-    for (kind, verdict) in [(FailureKind::Refused, Verdict::SshdDown), (FailureKind::Throttled, Verdict::Throttled)] {
+    for (kind, health) in [(FailureKind::Refused, Health::SshdDown), (FailureKind::Throttled, Health::Throttled)] {
         let moved = |text: &str| {
             let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", text));
             let from = stage.placement("web").machine;
             stage.failure = Failure { kind, ..silence() };
             stage.silent.insert(from);
             let early: Vec<String> = (0..23).flat_map(|_| stage.wait(SECOND)).collect();
-            assert!(early.is_empty(), "{verdict}: {early:?}");
+            assert!(early.is_empty(), "{health}: {early:?}");
             let done: Vec<String> = (0..60).flat_map(|_| stage.wait(SECOND)).collect();
-            assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(verdict));
+            assert_eq!(stage.reconciler.view(from).unwrap().health, Some(health));
             done
         };
-        assert_eq!(moved("[X-Muster]\nClass=strict"), ["load web on m2", "start web on m2"], "{verdict}");
-        assert_eq!(moved(""), [""; 0], "{verdict}");
+        assert_eq!(moved("[X-Muster]\nClass=strict"), ["load web on m2", "start web on m2"], "{health}");
+        assert_eq!(moved(""), [""; 0], "{health}");
     }
 }
 
@@ -118,7 +119,7 @@ fn a_fence_command_that_succeeds_is_proof_and_one_that_fails_is_tried_again() {
     stage.silent.insert(from);
     stage.fence = Err("no such plug".to_owned());
     assert!((0..10).all(|_| stage.wait(SECOND).is_empty()));
-    assert_eq!(stage.pass.seat(from).unwrap().verdict, Some(Verdict::Down));
+    assert_eq!(stage.reconciler.view(from).unwrap().health, Some(Health::Down));
     stage.fence = Ok(());
     let mut done = Vec::new();
     (0..10).for_each(|_| done.extend(stage.wait(SECOND)));
@@ -130,7 +131,8 @@ fn a_strict_unit_waits_for_a_machine_that_another_leader_let_run_strict_units() 
     let mut stage = Stage::new(3, |snapshot| {
         want(snapshot, "web", "[X-Muster]\nClass=strict");
         let units = [unit("web")].into();
-        let grant = Grant { epoch: 0, length: SECOND * 12, stop: SECOND * 10, units, until: None, gone_by: None };
+        let grant =
+            Grant { epoch: 0, length: SECOND * 12, stop: SECOND * 10, units, until: None, stopped_for_sure_at: None };
         // It has left the cluster since, and may still be up.
         snapshot.leases.insert(id(9), grant);
         snapshot.voters = [id(1), id(2), id(9)].into();
@@ -140,7 +142,7 @@ fn a_strict_unit_waits_for_a_machine_that_another_leader_let_run_strict_units() 
         let mut there = stage.hosts.values().filter_map(|units| units.get(&unit("web")));
         there.any(|state| state.launched)
     };
-    while stage.pass.snapshot().leases.contains_key(&id(9)) {
+    while stage.reconciler.snapshot().leases.contains_key(&id(9)) {
         assert!(!runs(&stage));
         stage.wait(SECOND);
     }
@@ -153,8 +155,8 @@ fn a_strict_unit_waits_for_a_machine_that_another_leader_let_run_strict_units() 
 #[test]
 fn a_pass_that_keeps_no_leases_starts_no_strict_unit() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
-    stage.pass.tempo.lease = None;
-    let hold = stage.pass.strict_hold(&unit("web"), id(1)).unwrap();
+    stage.reconciler.timing.lease = None;
+    let hold = stage.reconciler.strict_hold(&unit("web"), id(1)).unwrap();
     let told = hold.tell(|id| id.to_string());
     assert_eq!(told, "it is strict, and nobody here keeps leases: a controller does");
 }
@@ -164,10 +166,10 @@ fn a_strict_unit_whose_machine_falls_silent_may_still_run_there_until_its_lease_
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     (0..5).for_each(|_| _ = stage.wait(SECOND));
     let from = stage.placement("web").machine;
-    assert_eq!(stage.pass.strict_hold(&unit("web"), from), None, "it runs there");
+    assert_eq!(stage.reconciler.strict_hold(&unit("web"), from), None, "it runs there");
     stage.silent.insert(from);
     stage.wait(SECOND);
-    let hold = stage.pass.strict_hold(&unit("web"), from).unwrap();
+    let hold = stage.reconciler.strict_hold(&unit("web"), from).unwrap();
     assert!(
         matches!(hold, super::super::leases::Wait::MayRun(on, Some(until)) if on == from && until > stage.now),
         "{hold:?}"
@@ -179,12 +181,12 @@ fn a_strict_unit_whose_machine_falls_silent_may_still_run_there_until_its_lease_
 fn without_the_store_leases_are_renewed_while_most_machines_answer() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     stage.wait(SECOND * 20);
-    assert!(stage.pass.holds_leases());
-    stage.pass.keep();
+    assert!(stage.reconciler.holds_leases());
+    stage.reconciler.enter_lease_only();
     let renews = |stage: &mut Stage| {
-        let before = stage.pass.lease_ends.clone();
+        let before = stage.reconciler.lease_ends.clone();
         (0..8).for_each(|_| _ = stage.wait(SECOND));
-        stage.pass.lease_ends != before
+        stage.reconciler.lease_ends != before
     };
     assert!(renews(&mut stage));
     stage.silent.extend([id(2), id(3)]);
@@ -197,10 +199,10 @@ fn a_lease_goes_the_way_round_as_soon_as_a_neighbour_knows_one() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     (0..5).for_each(|_| _ = stage.wait(SECOND));
     let at = stage.placement("web").machine;
-    let before = stage.pass.lease_ends[&at];
+    let before = stage.reconciler.lease_ends[&at];
     stage.silent.insert(at);
     stage.reached = Some(true);
     (0..6).for_each(|_| _ = stage.wait(SECOND));
-    assert!(stage.ways[&at].is_some() && stage.pass.lease_ends[&at] > before, "{before} {:?}", stage.ways);
-    assert_eq!(stage.pass.seat(at).unwrap().verdict, Some(Verdict::PathFault));
+    assert!(stage.ways[&at].is_some() && stage.reconciler.lease_ends[&at] > before, "{before} {:?}", stage.ways);
+    assert_eq!(stage.reconciler.view(at).unwrap().health, Some(Health::PathFault));
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::*;
 use crate::core::model::Action;
 use crate::core::model::DesiredState;
+use crate::core::model::FailoverOverride;
 use crate::core::model::FailureKind;
-use crate::core::model::Forced;
 use crate::core::model::Grant;
+use crate::core::model::LeaseAction;
 use crate::core::model::Machine;
 use crate::core::model::Observation;
-use crate::core::model::Order;
 use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::Placement;
@@ -19,9 +19,9 @@ use crate::core::unit::UnitFile;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A pass with hosts and a store that do at once what they are told.
+/// A reconciler with hosts and a store that do at once what they are told.
 struct Stage {
-    pass: Pass,
+    reconciler: Reconciler,
     now: Timestamp,
     hosts: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
     /// What was done, where: `start a.service on m1`.
@@ -75,22 +75,22 @@ impl Stage {
             snapshot.machines.insert(machine.id, machine);
         }
         prepare(&mut snapshot);
-        let tempo = Tempo {
-            look_every: SECOND,
-            whole_look_every: SECOND * 10,
-            retry_every: SECOND / 2,
-            begin_within: SECOND * 10,
+        let timing = Timing {
+            poll_interval: SECOND,
+            full_poll_interval: SECOND * 10,
+            retry_interval: SECOND / 2,
+            start_deadline: SECOND * 10,
             lease: None,
-            patience: Patience { down_after: SECOND * 8, brake: 55 },
+            detection: DetectionConfig { down_after: SECOND * 8, brake: 55 },
         };
-        let tempo = Tempo {
-            lease: Some(Terms::of_controller(SECOND * 12, tempo.look_every, tempo.retry_every).unwrap()),
-            ..tempo
+        let timing = Timing {
+            lease: Some(LeasePolicy::of_controller(SECOND * 12, timing.poll_interval, timing.retry_interval).unwrap()),
+            ..timing
         };
         let now = Timestamp::from_millis(1_000_000);
-        let pass = Pass::new(1, Scope::All, tempo, snapshot);
+        let reconciler = Reconciler::new(1, Scope::All, timing, snapshot);
         let mut stage = Self {
-            pass,
+            reconciler,
             now,
             hosts: BTreeMap::new(),
             done: Vec::new(),
@@ -109,7 +109,7 @@ impl Stage {
 
     /// Changes what the store knows and returns what is done about it.
     fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) -> Vec<String> {
-        self.pass.learn(change);
+        self.reconciler.learn(change);
         self.run(Input::Tick)
     }
 
@@ -123,7 +123,7 @@ impl Stage {
         self.done.clear();
         let mut inputs = std::collections::VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            for output in self.pass.handle(input, self.now) {
+            for output in self.reconciler.handle(input, self.now) {
                 inputs.push_back(match output {
                     Output::Commit(writes) => {
                         self.log.extend(writes.into_iter().filter_map(|write| match write {
@@ -155,7 +155,7 @@ impl Stage {
     fn visit(&mut self, machine: MachineId, visit: &Visit) -> Report {
         let units = self.hosts.entry(machine).or_default();
         for step in &visit.steps {
-            let name = &self.pass.snapshot().machines[&machine].name;
+            let name = &self.reconciler.snapshot().machines[&machine].name;
             self.done.push(format!("{} {} on {name}", step.action, step.unit.stem()));
             match step.action {
                 Action::Load { hash, .. } => {
@@ -176,7 +176,7 @@ impl Stage {
             boot: "boot".to_owned(),
             uptime: self.now.since(Timestamp::ZERO),
             epoch: visit.epoch,
-            lease: visit.lease.as_ref().map(Order::granted),
+            lease: visit.lease.as_ref().map(LeaseAction::granted),
             units: Some(units.clone()),
         };
         let outcomes = visit.steps.iter().map(|_| Outcome::Done).collect();
@@ -184,7 +184,7 @@ impl Stage {
     }
 
     fn placement(&self, name: &str) -> &Placement {
-        &self.pass.snapshot().placements[&unit(name)]
+        &self.reconciler.snapshot().placements[&unit(name)]
     }
 
     fn is_at_rest(&mut self) -> bool {
@@ -214,12 +214,12 @@ fn a_unit_that_fits_nowhere_else_stays_where_it_runs_and_that_is_said() {
     assert!(stage.learn(|snapshot| set(snapshot, 1, "zone", "b")).is_empty());
     assert!(stage.is_at_rest());
     assert_eq!(
-        stage.pass.refused()[&unit("web")].tell(),
+        stage.reconciler.refused()[&unit("web")].tell(),
         "stays on m1 although metadata zone=a not matched: no machine for it: 2 machines: metadata zone=a not matched"
     );
     let done = stage.learn(|snapshot| set(snapshot, 2, "zone", "a"));
     assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
-    assert!(stage.pass.refused().is_empty());
+    assert!(stage.reconciler.refused().is_empty());
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn of_units_that_come_to_conflict_as_few_move_as_must() {
     stage.learn(|snapshot| want(snapshot, "d", "[X-Fleet]\nConflicts=*.service"));
     assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
     assert!(stage.is_at_rest());
-    let stays = stage.pass.refused().values().filter(|refusal| matches!(refusal, Refusal::Stays { .. }));
+    let stays = stage.reconciler.refused().values().filter(|refusal| matches!(refusal, PlacementError::Stays { .. }));
     assert_eq!(stays.count(), 3);
 }
 
@@ -291,7 +291,7 @@ fn what_is_everywhere_leaves_a_drained_machine_last_and_comes_back_with_the_duty
     });
     let left = ["load web on m2", "start web on m2", "unload web on m1", "unload agent on m1"];
     assert_eq!(stage.learn(drain(None)), left);
-    assert!(stage.is_at_rest() && !stage.pass.is_occupied(id(1)));
+    assert!(stage.is_at_rest() && !stage.reconciler.is_occupied(id(1)));
     let back = stage.learn(|snapshot| snapshot.machines.get_mut(&id(1)).unwrap().draining = false);
     assert_eq!(back, ["load agent on m1", "start agent on m1"]);
 }
@@ -303,10 +303,10 @@ fn who_was_turned_away_does_not_come_back_before_sshd_has_forgotten() {
         stage.silent.insert(id(1));
         stage.failure = Failure { kind, phase: Phase::Authenticate, ..silence() };
         stage.wait(SECOND);
-        assert_eq!(stage.pass.seat(id(1)).unwrap().next_look, stage.now + SECOND * pause, "{kind:?}");
-        // It says enough to judge the machine as soon as patience ends.
+        assert_eq!(stage.reconciler.view(id(1)).unwrap().next_look, stage.now + SECOND * pause, "{kind:?}");
+        // It says enough to assess the machine as soon as detection ends.
         (0..7).for_each(|_| _ = stage.wait(SECOND));
-        assert!(!matches!(verdict_of(&stage, 1), Some(Verdict::Suspect | Verdict::Down)), "{kind:?}");
+        assert!(!matches!(verdict_of(&stage, 1), Some(Health::Suspect | Health::Down)), "{kind:?}");
     }
 }
 
@@ -342,7 +342,7 @@ fn a_unit_on_its_way_off_a_machine_is_not_there_for_one_that_is_drained() {
         stage.now = stage.now + SECOND * 11;
         let (mut inputs, mut sent) = (vec![Input::Tick], Vec::new());
         while let Some(input) = inputs.pop() {
-            for output in stage.pass.handle(input, stage.now) {
+            for output in stage.reconciler.handle(input, stage.now) {
                 match output {
                     Output::Commit(_) => inputs.push(Input::Committed(true)),
                     Output::Visit { machine, visit, .. } => {
@@ -358,7 +358,7 @@ fn a_unit_on_its_way_off_a_machine_is_not_there_for_one_that_is_drained() {
         sent
     };
     assert_eq!(sent(&mut stage), [format!("unload on {}", id(2).short())]);
-    stage.pass.learn(|snapshot| {
+    stage.reconciler.learn(|snapshot| {
         let machine = snapshot.machines.get_mut(&id(1)).unwrap();
         (machine.cordoned, machine.draining) = (true, true);
     });
@@ -374,13 +374,13 @@ fn nobody_is_switched_off_before_the_store_has_been_told() {
     });
     let from = stage.placement("web").machine;
     stage.silent.insert(from);
-    // Trips to the machine fail, and everything else stays unanswered.
+    // InFlight to the machine fail, and everything else stays unanswered.
     let mut told = None;
     for _ in 0..60 {
         stage.now = stage.now + SECOND;
         let mut inputs = vec![Input::Tick];
         while let Some(input) = inputs.pop() {
-            for output in stage.pass.handle(input, stage.now) {
+            for output in stage.reconciler.handle(input, stage.now) {
                 match output {
                     Output::Visit { machine, .. } if machine == from => {
                         inputs.push(Input::Visited(machine, Err(silence())));
@@ -405,7 +405,7 @@ fn nobody_is_switched_off_before_the_store_has_been_told() {
         }
     }
     assert!(told.is_some(), "it is down, and its lease is not over");
-    let outputs = stage.pass.handle(Input::Committed(true), stage.now);
+    let outputs = stage.reconciler.handle(Input::Committed(true), stage.now);
     assert!(outputs.contains(&Output::Fence(from)));
 }
 
@@ -415,26 +415,26 @@ fn a_leader_that_loses_the_store_before_it_could_write_renews_what_was_granted_b
     stage.wait(SECOND * 20);
     let at = stage.placement("web").machine;
     let next = |stage: &Stage, change: fn(&mut Grant)| {
-        let mut snapshot = stage.pass.snapshot().clone();
+        let mut snapshot = stage.reconciler.snapshot().clone();
         snapshot.leases.values_mut().for_each(change);
-        let mut pass = Pass::new(2, Scope::All, stage.pass.tempo, snapshot);
+        let mut reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
         // It has sent its first looks when the store goes away.
-        drop(pass.handle(Input::Tick, stage.now));
-        pass.keep();
-        pass
+        drop(reconciler.handle(Input::Tick, stage.now));
+        reconciler.enter_lease_only();
+        reconciler
     };
     let short = next(&stage, |grant| grant.length = SECOND);
-    let ended = next(&stage, |grant| grant.gone_by = Some(Timestamp::ZERO));
+    let ended = next(&stage, |grant| grant.stopped_for_sure_at = Some(Timestamp::ZERO));
     let renews = |stage: &mut Stage| {
         (0..5).for_each(|_| _ = stage.wait(SECOND));
-        stage.pass.lease_ends.contains_key(&at)
+        stage.reconciler.lease_ends.contains_key(&at)
     };
-    stage.pass = next(&stage, |_| ());
-    assert!(stage.pass.holds_leases() && renews(&mut stage));
-    stage.pass = short;
+    stage.reconciler = next(&stage, |_| ());
+    assert!(stage.reconciler.holds_leases() && renews(&mut stage));
+    stage.reconciler = short;
     assert!(!renews(&mut stage), "nobody would wait for the end of a longer one");
-    stage.pass = ended;
-    assert!(!stage.pass.holds_leases() && !renews(&mut stage), "somebody may count on its end");
+    stage.reconciler = ended;
+    assert!(!stage.reconciler.holds_leases() && !renews(&mut stage), "somebody may count on its end");
 }
 
 #[test]
@@ -444,7 +444,7 @@ fn at_the_deadline_what_is_left_stops() {
     let by = stage.now + SECOND * 60;
     assert_eq!(stage.learn(drain(Some(by))), ["load web on m2", "start web on m2"]);
     assert!(stage.wait(SECOND * 59).is_empty());
-    assert_eq!(stage.pass.wake_at(), Some(by));
+    assert_eq!(stage.reconciler.wake_at(), Some(by));
     assert_eq!(stage.wait(SECOND), ["unload web on m1"]);
     assert!(stage.is_at_rest());
 }
@@ -452,18 +452,18 @@ fn at_the_deadline_what_is_left_stops() {
 #[test]
 fn it_is_known_when_time_alone_changes_what_is_to_be_done() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
-    assert_eq!(stage.pass.changes_at(), None, "looks alone change nothing");
+    assert_eq!(stage.reconciler.changes_at(), None, "looks alone change nothing");
     let from = stage.placement("web").machine;
     stage.silent.insert(from);
     (0..12).for_each(|_| drop(stage.wait(SECOND)));
-    let gone = stage.pass.snapshot().leases[&from].gone_by;
+    let gone = stage.reconciler.snapshot().leases[&from].stopped_for_sure_at;
     assert!(gone.is_some_and(|at| stage.now < at), "{gone:?}");
-    assert_eq!(stage.pass.changes_at(), gone, "then its strict unit starts elsewhere");
+    assert_eq!(stage.reconciler.changes_at(), gone, "then its strict unit starts elsewhere");
 
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
     let by = stage.now + SECOND * 60;
     stage.learn(drain(Some(by)));
-    assert_eq!(stage.pass.changes_at(), Some(by), "then what is left stops");
+    assert_eq!(stage.reconciler.changes_at(), Some(by), "then what is left stops");
 }
 
 #[test]
@@ -472,7 +472,7 @@ fn at_the_deadline_what_has_nowhere_to_go_stops_and_comes_back_with_the_machine(
     let by = stage.now + SECOND * 60;
     assert!(stage.learn(drain(Some(by))).is_empty() && stage.wait(SECOND * 59).is_empty());
     assert_eq!(stage.wait(SECOND), ["unload web on m1"]);
-    assert!(!stage.pass.snapshot().placements.contains_key(&unit("web")) && stage.is_at_rest());
+    assert!(!stage.reconciler.snapshot().placements.contains_key(&unit("web")) && stage.is_at_rest());
     let open = |snapshot: &mut Snapshot| {
         let machine = snapshot.machines.get_mut(&id(1)).unwrap();
         (machine.cordoned, machine.draining, machine.drain_by) = (false, false, None);
@@ -495,14 +495,14 @@ fn silenced(machines: u32, reached: Option<bool>) -> Stage {
     stage
 }
 
-fn verdict_of(stage: &Stage, machine: u32) -> Option<Verdict> {
-    stage.pass.seat(id(machine)).and_then(|seat| seat.verdict)
+fn verdict_of(stage: &Stage, machine: u32) -> Option<Health> {
+    stage.reconciler.view(id(machine)).and_then(|view| view.health)
 }
 
 #[test]
 fn what_neighbours_reach_is_not_moved_and_is_managed_through_one_of_them() {
     let mut stage = silenced(3, Some(true));
-    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::PathFault), id(1)));
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Health::PathFault), id(1)));
     assert!(stage.ways[&id(1)].is_some_and(|neighbour| neighbour != id(1)));
     // What it has is looked after; what is new goes elsewhere, however many units the others have.
     let done = stage.learn(|snapshot| {
@@ -518,22 +518,22 @@ fn what_neighbours_reach_is_not_moved_and_is_managed_through_one_of_them() {
         stage.wait(SECOND);
     }
     assert_eq!(stage.asked.len(), asked, "nobody is asked while the way round works");
-    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::PathFault), id(1)));
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Health::PathFault), id(1)));
     stage.silent.clear();
     for _ in 0..31 {
         stage.wait(SECOND);
     }
-    assert_eq!((verdict_of(&stage, 1), stage.ways[&id(1)]), (Some(Verdict::Alive), None));
+    assert_eq!((verdict_of(&stage, 1), stage.ways[&id(1)]), (Some(Health::Alive), None));
 }
 
 #[test]
 fn what_no_neighbour_reaches_is_moved_as_soon_as_patience_ends() {
     for reached in [Some(false), None] {
         let stage = silenced(3, reached);
-        assert_eq!(verdict_of(&stage, 1), Some(Verdict::Down));
+        assert_eq!(verdict_of(&stage, 1), Some(Health::Down));
         assert_ne!(stage.placement("a").machine, id(1));
         assert_eq!(stage.placement("a").since.since(stage.now), Duration::ZERO);
-        let down = stage.pass.snapshot().health[&id(1)].since;
+        let down = stage.reconciler.snapshot().health[&id(1)].since;
         assert!(down.since(Timestamp::from_millis(1_000_000)) <= SECOND * 9, "{down}");
     }
 }
@@ -554,10 +554,10 @@ fn flap(stage: &mut Stage, machine: u32) {
     for _ in 0..12 {
         stage.wait(SECOND);
     }
-    assert_eq!(verdict_of(stage, machine), Some(Verdict::Down));
+    assert_eq!(verdict_of(stage, machine), Some(Health::Down));
     stage.silent.clear();
     stage.wait(SECOND);
-    assert_eq!(verdict_of(stage, machine), Some(Verdict::Alive));
+    assert_eq!(verdict_of(stage, machine), Some(Health::Alive));
 }
 
 #[test]
@@ -573,13 +573,13 @@ fn a_machine_that_goes_and_comes_takes_nothing_new_for_a_while_and_a_new_leader_
     assert_eq!(stage.placement("a").machine, id(1), "once is nothing");
     flap(&mut stage, 1);
     place(&mut stage, "b");
-    let refused = stage.pass.refused()[&unit("b")].to_string();
+    let refused = stage.reconciler.refused()[&unit("b")].to_string();
     assert!(refused.contains("held down: it went down 2 times within an hour"), "{refused}");
-    assert!(stage.pass.snapshot().health[&id(1)].why.contains("takes nothing new for 60 s"));
-    let snapshot = stage.pass.snapshot().clone();
-    stage.pass = Pass::new(2, Scope::All, stage.pass.tempo, snapshot);
+    assert!(stage.reconciler.snapshot().health[&id(1)].why.contains("takes nothing new for 60 s"));
+    let snapshot = stage.reconciler.snapshot().clone();
+    stage.reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
     stage.wait(SECOND);
-    assert!(!stage.pass.snapshot().placements.contains_key(&unit("b")), "the next leader holds to it");
+    assert!(!stage.reconciler.snapshot().placements.contains_key(&unit("b")), "the next leader holds to it");
     for _ in 0..60 {
         stage.wait(SECOND);
     }
@@ -593,10 +593,10 @@ fn what_is_held_back_is_moved_on_the_operators_word() {
     for _ in 0..12 {
         stage.wait(SECOND);
     }
-    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::Unreachable), id(1)));
-    let forced = Forced { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
-    stage.learn(|snapshot| drop(snapshot.forced.insert(id(1), forced)));
-    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Verdict::Down), id(3)));
-    assert_eq!(verdict_of(&stage, 2), Some(Verdict::Unreachable), "it was not about this one");
-    assert!(stage.pass.snapshot().health[&id(1)].why.contains("on the word of root@desk"));
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Health::Unreachable), id(1)));
+    let forced = FailoverOverride { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
+    stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
+    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Health::Down), id(3)));
+    assert_eq!(verdict_of(&stage, 2), Some(Health::Unreachable), "it was not about this one");
+    assert!(stage.reconciler.snapshot().health[&id(1)].why.contains("on the word of root@desk"));
 }

@@ -10,21 +10,21 @@ use super::cluster::JoinOrder;
 use super::cluster::Unfulfilled;
 use super::cluster::UnitGoal;
 use super::cluster::UnitOrder;
-use crate::control::Office;
+use crate::control::ClusterContext;
 use crate::control::membership;
 use crate::control::membership::Candidate;
 use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
-use crate::control::problems::Finding;
+use crate::control::problems::Problem;
 use crate::control::verb;
-use crate::control::verb::Notice;
+use crate::control::verb::Progress;
+use crate::control::verb::Timeouts;
 use crate::control::verb::VerbError;
-use crate::control::verb::Waits;
 use crate::core::command;
 use crate::core::command::Change;
 use crate::core::command::LocalFile;
-use crate::core::command::Order;
+use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
 use crate::core::model::DesiredState;
 use crate::core::model::FailureKind;
@@ -34,17 +34,17 @@ use crate::remote::facts;
 use crate::store::StoreError;
 use crate::store::layout;
 
-/// How long a task waits for a controller to do what it asked for.
+/// How long a task timeouts for a controller to do what it asked for.
 const FOLLOW: Duration = Duration::from_mins(2);
 
-/// How long a task waits for what was started to settle.
+/// How long a task timeouts for what was started to settle.
 const SETTLE: Duration = Duration::from_secs(10);
 
 /// Who carries out what playbooks ask of the cluster.
 #[derive(Debug)]
-pub struct Clerk {
+pub struct ClusterClient {
     /// What there is to work with.
-    pub office: Office,
+    pub cluster: ClusterContext,
     /// How long to wait for the lead while another command or a sweep has it.
     pub lock: Duration,
 }
@@ -69,14 +69,14 @@ fn verbs(snapshot: &Snapshot, order: &UnitOrder) -> Vec<Verb> {
     }
 }
 
-fn order_of(order: &UnitOrder, verb: Verb) -> Order {
+fn order_of(order: &UnitOrder, verb: Verb) -> UnitCommand {
     let file = order.file.clone().map(|file| LocalFile {
         file: Arc::new(file),
         path: "of the playbook".to_owned(),
         template: false,
     });
     let file = file.filter(|_| verb.creates());
-    Order { verb, unit: order.name.clone(), replace: file.is_some(), file }
+    UnitCommand { verb, unit: order.name.clone(), replace: file.is_some(), file }
 }
 
 fn store_answer(error: &StoreError) -> Unfulfilled {
@@ -108,9 +108,9 @@ fn predict(snapshot: &Snapshot, order: &UnitOrder, verbs: &[Verb]) -> Answer {
 }
 
 #[async_trait::async_trait]
-impl Cluster for Clerk {
+impl Cluster for ClusterClient {
     async fn units(&self, orders: &[UnitOrder], check: bool) -> Vec<Answer> {
-        let snapshot = match layout::read(&*self.office.store, &self.office.keys).await {
+        let snapshot = match layout::read(&*self.cluster.store, &self.cluster.keys).await {
             Ok(snapshot) => snapshot,
             Err(error) => return orders.iter().map(|_| Err(store_answer(&error))).collect(),
         };
@@ -120,7 +120,7 @@ impl Cluster for Clerk {
         if check {
             return answers;
         }
-        // Every verb once for all units that need it: one pass instead of one for each.
+        // Every verb once for all units that need it: one reconciler instead of one for each.
         for step in 0..2 {
             for verb in [Verb::Stop, Verb::Submit, Verb::Load, Verb::Start, Verb::Restart, Verb::Destroy] {
                 let chosen: Vec<usize> = (0..orders.len())
@@ -128,7 +128,7 @@ impl Cluster for Clerk {
                     .filter(|index| paths.get(*index).and_then(|path| path.get(step)) == Some(&verb))
                     .collect();
                 if !chosen.is_empty() {
-                    self.carry_out(verb, orders, &chosen, &mut answers).await;
+                    self.execute(verb, orders, &chosen, &mut answers).await;
                 }
             }
         }
@@ -145,34 +145,34 @@ impl Cluster for Clerk {
             return futures_util::future::join_all(looked).await;
         }
         let candidates: Vec<Candidate> = orders.iter().map(candidate).collect();
-        match membership::join(&self.office, &candidates).await {
+        match membership::join(&self.cluster, &candidates).await {
             Ok(joined) => joined.into_iter().map(join_answer).collect(),
             Err(error) => orders.iter().map(|_| Err(membership_answer(&error))).collect(),
         }
     }
 }
 
-impl Clerk {
+impl ClusterClient {
     /// Carries out a verb for the orders of these numbers and puts down how it ended for each.
-    async fn carry_out(&self, verb: Verb, orders: &[UnitOrder], chosen: &[usize], answers: &mut [Answer]) {
+    async fn execute(&self, verb: Verb, orders: &[UnitOrder], chosen: &[usize], answers: &mut [Answer]) {
         let picked = chosen.iter().filter_map(|index| orders.get(*index));
-        let wanted: Vec<Order> = picked.map(|order| order_of(order, verb)).collect();
+        let wanted: Vec<UnitCommand> = picked.map(|order| order_of(order, verb)).collect();
         let mut reached: BTreeMap<UnitName, String> = BTreeMap::new();
-        let mut notify = |notice: Notice<'_>| {
-            if let Notice::Reached(unit, state, machine) = notice {
+        let mut notify = |notice: Progress<'_>| {
+            if let Progress::Reached(unit, state, machine) = notice {
                 let place = machine.map(|machine| format!(" on {}", machine.legend(false))).unwrap_or_default();
                 reached.insert(unit.clone(), format!("Unit {unit} {state}{place}"));
             }
         };
-        let waits = Waits { lock: self.lock, follow: Some(FOLLOW), settle: SETTLE, block: true };
-        let ended = verb::carry_out(&self.office, verb, &wanted, waits, &mut notify).await;
+        let timeouts = Timeouts { lock: self.lock, follow: Some(FOLLOW), settle: SETTLE, block: true };
+        let ended = verb::execute(&self.cluster, verb, &wanted, timeouts, &mut notify).await;
         for index in chosen {
             let (Some(order), Some(answer)) = (orders.get(*index), answers.get_mut(*index)) else { continue };
             match &ended {
                 Err(error) => *answer = Err(verb_answer(error)),
                 Ok(found) => {
                     let own = found.iter().find(|finding| finding.unit.as_ref() == Some(&order.name));
-                    if let Some(Finding { what, unreachable, .. }) = own {
+                    if let Some(Problem { what, unreachable, .. }) = own {
                         *answer = Err(if *unreachable {
                             Unfulfilled::Unreachable(what.clone())
                         } else {
@@ -187,10 +187,10 @@ impl Clerk {
     }
 
     async fn would_join(&self, order: &JoinOrder) -> Answer {
-        let facts = facts::facts(&*self.office.remote, &order.target).await;
+        let facts = facts::facts(&*self.cluster.remote, &order.target).await;
         let facts = facts.map_err(|failure| join_failure(&JoinError::Host(failure)))?;
         let snapshot =
-            layout::read(&*self.office.store, &self.office.keys).await.map_err(|error| store_answer(&error))?;
+            layout::read(&*self.cluster.store, &self.cluster.keys).await.map_err(|error| store_answer(&error))?;
         let known = snapshot.machines.contains_key(&facts.machine);
         let what = if known { "has joined already" } else { "would join" };
         Ok(Fulfilled { changed: !known, what: format!("{} {what}", order.target.name) })
