@@ -1,15 +1,15 @@
-# Debian packages: which are needed for what, and installing those that are missing. Sourced, not run.
+# The Debian packages that muster needs, and a function that installs the missing ones. This file is sourced, not run.
 # shellcheck shell=bash
 
-# What cargo needs besides itself.
+# For the build, besides cargo.
 build_packages=(gcc libc6-dev libprotobuf-dev protobuf-compiler)
-# What the lab needs: `muster lab` names the same ones when they are missing.
+# For the lab. `muster lab` names the same packages when they are missing.
 lab_packages=(iproute2 mmdebstrap mount openssh-client procps systemd-container util-linux)
-# What the tests compare muster with and try it against.
+# For the tests: the servers and tools that muster is tested against.
 test_packages=(etcd-client etcd-server nftables openssh-server openssl)
 
-# Installs those of the named packages that are missing, and says which. Asks first, unless $1 is --yes or nobody is
-# at a terminal to answer. Servers among them are not left running: they are here to be started by tests.
+# Installs the named packages that are missing, and prints their names. Asks first, unless $1 is --yes or stdin is not a
+# terminal. Servers among the packages are disabled and stopped: the tests start their own.
 install_packages() {
     local yes=$1 package missing=() servers=() sudo=()
     shift
