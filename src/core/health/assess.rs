@@ -111,7 +111,11 @@ const fn up(kind: FailureKind) -> Health {
 /// What it means when a machine has failed in this way for as long as detection lasts.
 const fn settle(kind: FailureKind) -> Health {
     match kind {
-        FailureKind::Silent | FailureKind::NoRoute | FailureKind::Reset | FailureKind::WrongMachine => Health::Down,
+        FailureKind::Silent
+        | FailureKind::NoRoute
+        | FailureKind::Reset
+        | FailureKind::Path
+        | FailureKind::WrongMachine => Health::Down,
         FailureKind::Refused => Health::SshdDown,
         FailureKind::Throttled => Health::Throttled,
         FailureKind::HostKey | FailureKind::Denied | FailureKind::Sick => Health::Sick,

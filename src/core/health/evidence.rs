@@ -81,9 +81,9 @@ impl Evidence {
 
     /// Says whether neighbours could tell more of it than we know: it is silent for us.
     pub fn needs_peer_probe(&self) -> bool {
-        use FailureKind::{NoRoute, Refused, Reset, Silent};
+        use FailureKind::{NoRoute, Path, Refused, Reset, Silent};
         let latest = self.failures.last();
-        latest.is_some_and(|(_, failure)| matches!(failure.kind, Silent | NoRoute | Reset | Refused))
+        latest.is_some_and(|(_, failure)| matches!(failure.kind, Silent | NoRoute | Reset | Refused | Path))
     }
 
     /// Notes that a trip to the machine failed.

@@ -66,7 +66,10 @@ pub enum FailureKind {
     Sick,
     /// Another machine answers at the address: the one we look for is not there.
     WrongMachine,
-    /// The name, the configuration or a jump host on the way is at fault; nothing was learned about the host.
+    /// The path to the host failed before the host's own sshd said anything: a proxy command ended, or a jump host could
+    /// not be reached. For the host that is silence.
+    Path,
+    /// The name, the configuration or muster itself is at fault; nothing was learned about the host.
     Local,
 }
 

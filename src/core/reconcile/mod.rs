@@ -33,6 +33,7 @@ use crate::core::lease::LeasePolicy;
 use crate::core::model::Failure;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
+use crate::core::model::Phase;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -81,6 +82,11 @@ pub enum Input {
     Stop,
     /// The store took what it was given, or did not because somebody else leads.
     Committed(bool),
+    /// Our own process stood still for this long: nothing that did not happen in that time says anything.
+    Stalled(Duration),
+    /// The machine's own sshd has sent something: the visit that is under way has entered this phase, or something came
+    /// in it once more. [`Phase::KeyExchange`] means that sshd has greeted.
+    Progress(MachineId, Phase),
     /// A trip to a machine ended.
     Visited(MachineId, Result<Report, Failure>),
     /// A neighbour looked at a machine, or could not.
@@ -295,7 +301,7 @@ impl Reconciler {
 
     fn take_in(&mut self, input: Input, now: Timestamp) {
         match input {
-            Input::Tick => {}
+            Input::Tick | Input::Stalled(_) | Input::Progress(..) => {}
             Input::Lost => self.deposed = true,
             Input::Stop => self.stopping = true,
             Input::Committed(_) if self.lease_only => {}
