@@ -88,7 +88,7 @@ pub(super) fn name(snapshot: &Snapshot, machine: MachineId) -> String {
 fn machine_trouble(reconciler: &Reconciler, machine: MachineId) -> Option<Problem> {
     let view = reconciler.view(machine)?;
     let health = view.health.filter(|health| *health != Health::Alive)?;
-    let (_, failure) = view.evidence.failures.last()?;
+    let failure = view.evidence.latest_failure()?;
     let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
     Some(Problem {
         machine: Some(machine),

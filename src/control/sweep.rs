@@ -162,6 +162,6 @@ fn verdict_of(snapshot: &Snapshot, machine: MachineId) -> Option<Health> {
 
 /// Says whether a machine let us in, well or not.
 fn was_reached(view: &MachineView) -> bool {
-    let sick = view.evidence.failures.last().is_some_and(|(_, failure)| failure.kind == FailureKind::Sick);
+    let sick = view.evidence.latest_failure().is_some_and(|failure| failure.kind == FailureKind::Sick);
     view.answers() || sick
 }

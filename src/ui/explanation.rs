@@ -56,7 +56,9 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
 /// Says when a machine that does not answer was last heard of: what it said then may no longer be so.
 fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String {
     let silent = snapshot.health.get(&machine).filter(|health| health.health > Health::PathFault);
-    silent.map(|health| format!(", as last seen at {}", super::clock(health.last_seen, now))).unwrap_or_default()
+    silent
+        .and_then(|health| health.last_seen)
+        .map_or_else(String::new, |seen| format!(", as last seen at {}", super::clock(seen, now)))
 }
 
 /// Says why a unit does not run, with the time in the operator's time zone if it is a matter of time.
@@ -117,7 +119,7 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
         ("IP", machine.ip.clone()),
         ("System", format!("{}, systemd {}", machine.os, machine.systemd)),
         ("Metadata", if metadata.is_empty() { "-".to_owned() } else { metadata.join(",") }),
-        ("SchedulingMode", mode),
+        ("Scheduling", mode),
     ]);
     match snapshot.health.get(&machine.id) {
         Some(health) => rows.extend([
@@ -126,7 +128,11 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
             ("Since", time(health.since)),
             (
                 "Last seen",
-                if health.health == Health::Alive { "at every look".to_owned() } else { time(health.last_seen) },
+                if health.health == Health::Alive {
+                    "at every look".to_owned()
+                } else {
+                    health.last_seen.map_or_else(|| "never".to_owned(), time)
+                },
             ),
         ]),
         None => rows.push(("Health", "nobody has looked yet".to_owned())),

@@ -71,7 +71,10 @@ fn a_unit_a_machine_and_a_power_cut_are_explained() {
         assert!(told.contains(part), "no {part:?} in {told}");
     }
     let told = say(&["simulate", "--down", &hosts[0].name, &hosts[1].name]);
-    assert!(told.contains("2 of 3 machines went silent at once") && told.contains("Nothing would move."), "{told}");
+    assert!(
+        told.contains("2 of 3 machines are silent at the same time") && told.contains("Nothing would move."),
+        "{told}"
+    );
     for json in [&["why", "web"][..], &["machine", "show", "core-01"], &["simulate", "--down", "core-01"], &["plan"]] {
         let text = say(&[json, &["-o", "json"]].concat());
         assert!(serde_json::from_str::<serde_json::Value>(&text).unwrap().is_object(), "{text}");

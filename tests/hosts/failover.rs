@@ -197,11 +197,11 @@ fn a_sweep_that_holds_back_goes_on_at_the_operators_word() {
     lab.kill(&at).unwrap();
     lab.kill(also).unwrap();
     let held = muster(&lab, &["sweep", "--down-after", "4"]);
-    assert!(held.out.contains(&format!("{at}: unreachable: 2 of 3 machines went silent at once")), "{held:#?}");
+    assert!(held.out.contains(&format!("{at}: unreachable: 2 of 3 machines are silent at the same time")), "{held:#?}");
     let said = muster(&lab, &["failover", "--force", &at]).ok();
     assert!(said.starts_with(&at) && said.lines().count() == 1, "{said}");
     let went_on = muster(&lab, &["sweep", "--down-after", "4"]);
-    assert!(went_on.out.contains("given up on the word of "), "{went_on:#?}");
+    assert!(went_on.out.contains("failed over by order of "), "{went_on:#?}");
     let last = others(&at)[1];
     assert_eq!(really_on(&lab, "web.service", &[last]), [last]);
     assert!(went_on.out.contains(&format!("{also} is unreachable: ")), "nobody spoke of this one: {went_on:#?}");

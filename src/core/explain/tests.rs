@@ -68,7 +68,7 @@ fn each_way_of_not_running_has_its_words() {
     state(&mut snapshot, "failed");
     assert_eq!(idle_of(&snapshot).unwrap(), "it was started and is failed (dead)");
     let why = "no answer for 9 s; connect: silence".to_owned();
-    let (since, last_seen) = (Timestamp::ZERO, Timestamp::ZERO);
+    let (since, last_seen) = (Timestamp::ZERO, None);
     snapshot
         .health
         .insert(id(1), HealthRecord { health: Health::Unreachable, since, last_seen, why, outages: Vec::new() });

@@ -1,4 +1,10 @@
-//! What one leader has seen of one machine since it took the lead.
+//! What one leader has seen of one machine since it took the lead, and how long the machine has been silent.
+//!
+//! *Proof of life* is anything that the machine's own sshd sent: a greeting, a step of the login, an answer. An attempt
+//! that has come as far as sshd is proof while it lasts. *Silence* is the time since the last proof of life, less the time
+//! in which this process stood still. Nothing here concludes anything: [`super::assess`] does.
+
+use std::time::Duration;
 
 use super::peers::PeerProbes;
 use crate::core::model::Failure;
@@ -10,26 +16,66 @@ use crate::core::model::Timestamp;
 /// What one leader has seen of one machine since it took the lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// When watching began, or began anew after we had been away ourselves.
+    /// When the leader began to watch the machine.
     pub watched_since: Timestamp,
-    /// When the machine last answered, on whatever way, if it has.
+    /// When the machine last answered a visit, directly or through a relay.
     pub answered: Option<Timestamp>,
-    /// The failures since it last answered us directly, oldest first; only the first and the latest few are kept.
-    pub failures: Vec<(Timestamp, Failure)>,
-    /// What its neighbours say.
+    /// The failed visits since the machine last answered directly, oldest first: the first one and the latest few.
+    pub failures: Vec<FailedVisit>,
+    /// What other machines report of its sshd.
     pub peers: PeerProbes,
-    /// The way round that is taken while the direct one fails.
+    /// The relay that is used while the direct path fails.
     pub relay: Option<Relay>,
+    /// The last answer, or the beginning of the watch; our own stalls move it forward.
+    unanswered_since: Timestamp,
+    /// The last proof of life, or the beginning of the watch; our own stalls move it forward.
+    silent_since: Timestamp,
+    /// What the visit under way has brought so far.
+    attempt: Attempt,
 }
 
-/// The way to a machine through one of its neighbours.
+/// A visit that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedVisit {
+    /// When it failed.
+    pub at: Timestamp,
+    /// How it failed.
+    pub failure: Failure,
+    /// Whether the machine's own sshd had spoken on a new connection before the visit failed.
+    pub sshd_spoke: bool,
+}
+
+impl FailedVisit {
+    /// Says whether the failure itself shows that the host is up.
+    pub const fn shows_host_up(&self) -> bool {
+        self.sshd_spoke || self.failure.kind.proves_host_up()
+    }
+}
+
+/// What the visit under way has brought so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Attempt {
+    /// Nothing, or a kept connection is used.
+    #[default]
+    Quiet,
+    /// A new connection on which sshd speaks and the login goes on: proof of life while that lasts.
+    LoggingIn {
+        phase: Phase,
+        /// The silence before this attempt, for the case that another machine turns out to be at the address.
+        silent_before: Timestamp,
+    },
+    /// A new connection on which the login is done.
+    LoggedIn { silent_before: Timestamp },
+}
+
+/// The path to a machine through another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relay {
-    /// The neighbour.
+    /// The machine in between.
     pub through: MachineId,
     /// Its name.
     pub name: String,
-    /// Whether the machine has answered on it.
+    /// Whether a visit through it has been answered.
     pub works: bool,
 }
 
@@ -37,89 +83,162 @@ pub struct Relay {
 const LATEST: usize = 4;
 
 impl Evidence {
-    /// Begins watching.
+    /// Begins to watch a machine.
     pub const fn new(now: Timestamp) -> Self {
-        Self { watched_since: now, answered: None, failures: Vec::new(), peers: PeerProbes::new(), relay: None }
+        Self {
+            watched_since: now,
+            answered: None,
+            failures: Vec::new(),
+            peers: PeerProbes::new(),
+            relay: None,
+            unanswered_since: now,
+            silent_since: now,
+            attempt: Attempt::Quiet,
+        }
     }
 
-    /// Notes that the machine answered us directly.
+    /// Records that the machine's own sshd has sent something in a phase of the visit under way.
+    pub fn progress(&mut self, phase: Phase, now: Timestamp) {
+        let silent_before = match self.attempt {
+            Attempt::Quiet => self.silent_since,
+            Attempt::LoggingIn { silent_before, .. } | Attempt::LoggedIn { silent_before } => silent_before,
+        };
+        match (phase, self.attempt) {
+            (Phase::KeyExchange | Phase::Authenticate | Phase::Shell, _) => {
+                self.attempt = Attempt::LoggingIn { phase, silent_before };
+            }
+            (Phase::Run, Attempt::LoggingIn { .. }) => self.attempt = Attempt::LoggedIn { silent_before },
+            (Phase::Run, _) => {}
+            (Phase::Configure | Phase::Resolve | Phase::Connect | Phase::Close, _) => return,
+        }
+        self.silent_since = now;
+    }
+
+    /// Records that our own process stood still for `stall`: silence in that time shows nothing.
+    pub fn stalled(&mut self, stall: Duration, now: Timestamp) {
+        self.unanswered_since = (self.unanswered_since + stall).min(now);
+        self.silent_since = (self.silent_since + stall).min(now);
+    }
+
+    /// Records that the machine answered a direct visit.
     pub fn answer(&mut self, now: Timestamp) {
-        self.answered = Some(now);
+        self.note_answer(now);
         self.failures.clear();
         self.peers.clear();
         self.relay = None;
     }
 
-    /// Notes that the machine answered through a neighbour; without effect if that is no longer the way.
-    pub fn answer_through(&mut self, neighbour: MachineId, now: Timestamp) {
-        if let Some(relay) = self.relay.as_mut().filter(|relay| relay.through == neighbour) {
-            self.answered = Some(now);
-            relay.works = true;
+    /// Records that the machine answered through a relay; without effect if that relay is not used any more.
+    pub fn answer_through(&mut self, relay: MachineId, now: Timestamp) {
+        if self.relay.as_ref().is_some_and(|used| used.through == relay) {
+            self.note_answer(now);
+            self.relay.as_mut().into_iter().for_each(|used| used.works = true);
         }
     }
 
-    /// Notes that a trip through a neighbour failed: that way is given up.
-    pub fn fail_through(&mut self, neighbour: MachineId, failure: &Failure) {
-        let worked = self.relay.take_if(|relay| relay.through == neighbour).is_some_and(|relay| relay.works);
+    fn note_answer(&mut self, now: Timestamp) {
+        self.answered = Some(now);
+        (self.unanswered_since, self.silent_since) = (now, now);
+        self.attempt = Attempt::Quiet;
+    }
+
+    /// Records that a visit through a relay failed: the relay is given up.
+    pub fn fail_through(&mut self, relay: MachineId, failure: &Failure, now: Timestamp) {
+        self.end_attempt(failure.kind, now);
+        let worked = self.relay.take_if(|used| used.through == relay).is_some_and(|used| used.works);
         match failure.kind {
-            FailureKind::Local => self.peers.forget(neighbour),
-            // What the neighbours said was before that.
+            FailureKind::Local => self.peers.forget(relay),
+            // The reports of the peers are older than this failure.
             _ if worked => self.peers.clear(),
             _ => {}
         }
     }
 
-    /// Says whether the machine answered the last time, on the way that is taken to it.
+    /// Records that a direct visit failed.
+    pub fn fail(&mut self, now: Timestamp, failure: Failure) {
+        let sshd_spoke = self.end_attempt(failure.kind, now);
+        if self.failures.len() > LATEST {
+            self.failures.remove(1);
+        }
+        self.failures.push(FailedVisit { at: now, failure, sshd_spoke });
+    }
+
+    /// Ends the visit under way, and says whether the machine's own sshd had spoken on a new connection.
+    fn end_attempt(&mut self, kind: FailureKind, now: Timestamp) -> bool {
+        match std::mem::take(&mut self.attempt) {
+            // What spoke at the address was another machine's sshd.
+            Attempt::LoggingIn { silent_before, .. } | Attempt::LoggedIn { silent_before }
+                if kind == FailureKind::WrongMachine =>
+            {
+                self.silent_since = silent_before;
+                return false;
+            }
+            Attempt::LoggingIn { .. } => self.silent_since = now,
+            Attempt::LoggedIn { .. } => {}
+            Attempt::Quiet => {
+                if kind.proves_host_up() {
+                    self.silent_since = now;
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Says whether the machine answered the last visit, on the path that is used.
     pub fn answers(&self) -> bool {
         self.answers_directly() || self.relay.as_ref().is_some_and(|relay| relay.works)
     }
 
-    /// Says whether the machine answered us directly the last time.
+    /// Says whether the machine answered the last direct visit.
     pub const fn answers_directly(&self) -> bool {
         self.answered.is_some() && self.failures.is_empty()
     }
 
-    /// Says whether neighbours could tell more of it than we know: it is silent for us.
-    pub fn needs_peer_probe(&self) -> bool {
-        use FailureKind::{NoRoute, Path, Refused, Reset, Silent};
-        let latest = self.failures.last();
-        latest.is_some_and(|(_, failure)| matches!(failure.kind, Silent | NoRoute | Reset | Refused | Path))
-    }
-
-    /// Notes that a trip to the machine failed.
-    pub fn fail(&mut self, now: Timestamp, failure: Failure) {
-        if self.failures.len() > LATEST {
-            self.failures.remove(1);
+    /// Returns the phase of a login that is under way: proof of life while it lasts.
+    pub const fn logging_in(&self) -> Option<Phase> {
+        match self.attempt {
+            Attempt::LoggingIn { phase, .. } => Some(phase),
+            Attempt::Quiet | Attempt::LoggedIn { .. } => None,
         }
-        self.failures.push((now, failure));
     }
 
-    /// Says whether anything has come of watching yet.
+    /// Says whether the machine is silent now: visits fail, and the last one brought no sign that the host is up. A machine
+    /// that is sick, throttled or refuses connections is not silent, nor one of which nothing could be learned.
+    pub fn is_silent(&self) -> bool {
+        let silent = |last: &FailedVisit| !last.shows_host_up() && last.failure.kind != FailureKind::Local;
+        !self.answers() && self.logging_in().is_none() && self.failures.last().is_some_and(silent)
+    }
+
+    /// Says whether other machines could tell more of it than we know.
+    pub fn needs_peer_probe(&self) -> bool {
+        let kind = self.latest_failure().map(|failure| failure.kind);
+        let gone = kind == Some(FailureKind::WrongMachine);
+        (self.is_silent() && !gone) || kind == Some(FailureKind::Refused)
+    }
+
+    /// Returns the latest failure since the machine last answered directly.
+    pub fn latest_failure(&self) -> Option<&Failure> {
+        self.failures.last().map(|last| &last.failure)
+    }
+
+    /// Says whether no visit has ended yet.
     pub const fn is_empty(&self) -> bool {
         self.answered.is_none() && self.failures.is_empty()
     }
 
-    /// Begins watching anew: until now it was us who did not listen.
-    pub const fn resume(&mut self, now: Timestamp) {
-        self.watched_since = now;
+    /// Returns from when the machine has not answered, less our own stalls.
+    pub const fn unanswered_since(&self) -> Timestamp {
+        self.unanswered_since
     }
 
-    /// Returns since when the machine has not answered, as far as we were listening.
-    pub fn silent_since(&self) -> Timestamp {
-        self.answered.map_or(self.watched_since, |answered| answered.max(self.watched_since))
+    /// Returns from when the machine has been silent, less our own stalls; while a login is under way it is not.
+    pub const fn silent_since(&self) -> Timestamp {
+        self.silent_since
     }
 
-    /// Returns the latest failure that shows that the host is up.
-    pub(super) fn proof_of_life(&self) -> Option<(Timestamp, &Failure)> {
-        let failures = self.failures.iter().enumerate().rev();
-        let mut proofs = failures.filter(|(number, (_, failure))| is_proof(failure, *number == 0));
-        proofs.next().map(|(_, (at, failure))| (*at, failure))
+    /// Returns the latest failure that shows that the host was up.
+    pub(super) fn latest_sign_of_host(&self) -> Option<&Failure> {
+        self.failures.iter().rev().find(|failed| failed.shows_host_up()).map(|failed| &failed.failure)
     }
-}
-
-/// Says whether a failure shows that the host is up. Whoever lets us in is, even if nothing comes of it; but the first
-/// failure may be that of a connection that was open before.
-const fn is_proof(failure: &Failure, first: bool) -> bool {
-    let inside = matches!(failure.phase, Phase::Authenticate | Phase::Shell | Phase::Run);
-    failure.kind.proves_host_up() || (inside && !first && !matches!(failure.kind, FailureKind::WrongMachine))
 }

@@ -1,10 +1,10 @@
-//! What holds a failover back although a machine is down for all we can know: too many others went at the same time,
-//! or one after another; and what keeps new units off a machine that goes and comes.
+//! The failover policy: what keeps the units of a machine that is down from being moved (too many machines are silent, or
+//! too many were given up lately), and what keeps new units off a machine that keeps going down.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::core::health::AT_ONCE;
 use crate::core::health::DetectionConfig;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
@@ -15,30 +15,30 @@ use crate::core::model::Timestamp;
 /// How far back a machine's outages count when it comes up again.
 const FLAP_WINDOW: Duration = Duration::from_hours(1);
 
-/// How many of them are free: a machine may go down once without anybody thinking ill of it.
+/// How many outages within the window have no consequence.
 const FREE_OUTAGES: usize = 1;
 
 /// How often the time for which a machine is held down doubles.
 const DOUBLINGS: usize = 4;
 
-/// Within this time only so many machines' units are moved.
-pub const MOVES: Duration = Duration::from_mins(10);
+/// The time within which the units of only so many machines are moved.
+pub const LIMIT_WINDOW: Duration = Duration::from_mins(10);
 
 /// How many outages of one machine are remembered.
 const REMEMBERED: usize = 12;
 
-/// How long the operator's word counts that units are to be moved all the same.
+/// How long an operator's override counts.
 pub const OVERRIDE_FOR: Duration = Duration::from_hours(1);
 
-/// How careful a leader is.
+/// How careful a leader is with failovers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailoverPolicy {
-    /// For how long a machine that went down twice within an hour takes nothing new once it is up; twice as long after
-    /// each further fall, up to sixteen times. Zero for not at all.
+    /// For how long a machine that went down twice within an hour takes no new units once it is up; twice as long after
+    /// each further outage, up to sixteen times. Zero disables it.
     pub hold_down: Duration,
-    /// The units of so many machines are moved within ten minutes, or of the brake's share if that is more.
+    /// How many machines' units are moved within ten minutes at most; the brake's share of all machines if that is more.
     pub limit: usize,
-    /// The key of the metadata that tell machines apart that may fail together.
+    /// The metadata key whose value tells which machines may fail together.
     pub zone_key: Option<String>,
 }
 
@@ -48,124 +48,153 @@ impl Default for FailoverPolicy {
     }
 }
 
-/// Why the units of a machine that is down are not moved, and when to think again although nothing new has come.
+/// Why the units of a machine that is down are not moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailoverBlock {
-    /// In words.
+    /// The reason in words.
     pub why: String,
-    /// When time alone changes it.
+    /// When time alone ends it.
     pub again: Option<Timestamp>,
 }
 
-/// How often a machine fell within an hour before it came up, and until when it therefore takes nothing new.
+/// The time for which a machine takes no new units because it went down too often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldDown {
-    /// How often.
+    /// How often it went down within an hour before it came up.
     pub outages: usize,
-    /// Until then.
+    /// When it takes units again.
     pub until: Timestamp,
 }
 
 impl FailoverPolicy {
-    /// Says whether a machine that is up takes nothing new because it went down too often.
+    /// Returns the hold-down of a machine that is up, if it went down too often.
     pub fn hold_down(&self, health: &HealthRecord, now: Timestamp) -> Option<HoldDown> {
-        let outages = health.outages.iter().filter(|fall| health.since.since(**fall) < FLAP_WINDOW).count();
+        let outages = health.outages.iter().filter(|outage| health.since.since(**outage) < FLAP_WINDOW).count();
         let more = outages.checked_sub(FREE_OUTAGES + 1)?;
         let time = self.hold_down.saturating_mul(1 << more.min(DOUBLINGS));
         let until = health.since + time;
         (health.health == Health::Alive && now < until).then_some(HoldDown { outages, until })
     }
+}
 
-    /// Says why the units of a machine that has been silent since then are not moved, if they are not: `silent` has
-    /// all that are silent, and since when, but for those that have been down for a while, `recent_outages` is what [`recent_outages`]
-    /// returns, and `moved` is how many are given up at this moment.
-    pub fn blocked_by(
-        &self,
-        snapshot: &Snapshot,
+/// One round of decisions about machines that are down: the counts are taken once for all of them.
+#[derive(Debug)]
+pub struct FailoverRound<'a> {
+    policy: &'a FailoverPolicy,
+    snapshot: &'a Snapshot,
+    detection: DetectionConfig,
+    now: Timestamp,
+    /// The machines that are silent now and are not down already.
+    silent: BTreeSet<MachineId>,
+    /// For each zone, how many of its machines are silent, and how many there are.
+    zones: BTreeMap<&'a str, (usize, usize)>,
+    /// The machines that went down within the window of the limit, and when: the first one first.
+    outages: Vec<(MachineId, Timestamp)>,
+    /// How many machines were given up in this round.
+    given_up: usize,
+}
+
+impl<'a> FailoverRound<'a> {
+    /// Counts what matters for every machine that is down. `silent` are the machines that are silent now; those that are
+    /// down already do not count.
+    pub fn new(
+        policy: &'a FailoverPolicy,
+        snapshot: &'a Snapshot,
         detection: DetectionConfig,
-        machine: MachineId,
-        (silent, recent_outages, moved): (&BTreeMap<MachineId, Timestamp>, &[(MachineId, Timestamp)], usize),
+        silent: impl IntoIterator<Item = MachineId>,
         now: Timestamp,
-    ) -> Option<FailoverBlock> {
-        let since = silent.get(&machine)?;
-        let at_once = |other: &Timestamp| other.since(*since).max(since.since(*other)) < AT_ONCE;
-        let together = silent.iter().filter(|(_, other)| at_once(other)).map(|(id, _)| *id);
-        let together: Vec<MachineId> = together.collect();
-        let all = snapshot.machines.len();
-        if detection.is_brake_on(together.len(), all) {
-            let why = format!(
-                "{} of {all} machines went silent at once: it is more likely us than them, and nothing is moved",
-                together.len()
-            );
-            return Some(FailoverBlock { why, again: None });
+    ) -> Self {
+        // A machine that is down only by order of the operator still counts: the order was about that machine alone.
+        let ordered = |id: &MachineId| snapshot.failover_overrides.get(id).is_some_and(|it| now < it.until);
+        let is_down = |id: &MachineId| {
+            let down = snapshot.health.get(id).is_some_and(|record| record.health == Health::Down);
+            down && !ordered(id)
+        };
+        let silent: BTreeSet<MachineId> = silent.into_iter().filter(|id| !is_down(id)).collect();
+        let mut zones: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for (id, zone) in snapshot.machines.keys().filter_map(|id| Some((id, policy.zone_of(snapshot, *id)?))) {
+            let (quiet, all) = zones.entry(zone).or_default();
+            *quiet += usize::from(silent.contains(id));
+            *all += 1;
         }
-        self.zone(snapshot, detection, machine, &together)
-            .or_else(|| self.pace(snapshot, detection, machine, (recent_outages, moved), now))
+        let outages = recent_outages(snapshot, now);
+        Self { policy, snapshot, detection, now, silent, zones, outages, given_up: 0 }
     }
 
-    fn zone(
-        &self,
-        snapshot: &Snapshot,
-        detection: DetectionConfig,
-        machine: MachineId,
-        silent: &[MachineId],
-    ) -> Option<FailoverBlock> {
-        let key = self.zone_key.as_ref()?;
-        let zone = |id: &MachineId| snapshot.machines.get(id)?.metadata.get(key);
-        let here = zone(&machine)?;
-        let all = snapshot.machines.keys().filter(|id| zone(id) == Some(here)).count();
-        let silent = silent.iter().filter(|id| zone(id) == Some(here)).count();
-        // A zone of one says nothing that its machine does not.
-        (all > 1 && detection.is_brake_on(silent, all)).then(|| FailoverBlock {
+    /// Says why the units of a machine that is down are not moved, if they are not.
+    pub fn blocked_by(&self, machine: MachineId) -> Option<FailoverBlock> {
+        if !self.silent.contains(&machine) {
+            return None;
+        }
+        self.brake().or_else(|| self.zone(machine)).or_else(|| self.limit(machine))
+    }
+
+    /// Records that the units of a machine are moved.
+    pub fn give_up(&mut self, machine: MachineId) {
+        let down = self.snapshot.health.get(&machine).is_some_and(|record| record.health == Health::Down);
+        self.given_up += usize::from(!down);
+    }
+
+    fn brake(&self) -> Option<FailoverBlock> {
+        let (silent, all) = (self.silent.len(), self.snapshot.machines.len());
+        self.detection.is_brake_on(silent, all).then(|| FailoverBlock {
             why: format!(
-                "{silent} of {all} machines of {key}={here} went silent at once: it is more likely the way there, and \
-                 nothing is moved"
+                "{silent} of {all} machines are silent at the same time: the fault may be on our side, and nothing is moved"
             ),
             again: None,
         })
     }
 
-    fn pace(
-        &self,
-        snapshot: &Snapshot,
-        detection: DetectionConfig,
-        machine: MachineId,
-        (recent_outages, moved): (&[(MachineId, Timestamp)], usize),
-        now: Timestamp,
-    ) -> Option<FailoverBlock> {
-        // What has been given up before has been counted before.
-        if snapshot.health.get(&machine).is_some_and(|health| health.health == Health::Down) {
-            return None;
-        }
-        let mut lately: Vec<Timestamp> =
-            recent_outages.iter().filter(|(id, _)| *id != machine).map(|(_, fall)| *fall).collect();
-        lately.extend(std::iter::repeat_n(now, moved));
-        let limit = self.limit.max(snapshot.machines.len() * usize::from(detection.brake) / 100);
-        // Room comes when so many of them are long enough ago that the limit is not reached.
-        let over = lately.len().checked_sub(limit)?;
+    fn zone(&self, machine: MachineId) -> Option<FailoverBlock> {
+        let zone = self.policy.zone_of(self.snapshot, machine)?;
+        let (silent, all) = self.zones.get(zone).copied()?;
+        let key = self.policy.zone_key.as_deref().unwrap_or_default();
+        // A zone of one machine says nothing more than the machine itself.
+        (all > 1 && self.detection.is_brake_on(silent, all)).then(|| FailoverBlock {
+            why: format!(
+                "{silent} of {all} machines of {key}={zone} are silent at the same time: the path there may be at fault, \
+                 and nothing is moved"
+            ),
+            again: None,
+        })
+    }
+
+    fn limit(&self, machine: MachineId) -> Option<FailoverBlock> {
+        let before = self.outages.iter().filter(|(id, _)| *id != machine);
+        let limit = self.policy.limit.max(self.snapshot.machines.len() * usize::from(self.detection.brake) / 100);
+        let lately = before.clone().count() + self.given_up;
+        // There is room again when so many of them are long enough ago that the limit is not reached.
+        let over = lately.checked_sub(limit)?;
+        let room = before.map(|(_, outage)| *outage).chain(std::iter::repeat_n(self.now, self.given_up)).nth(over);
         Some(FailoverBlock {
             why: format!(
-                "the units of {} machines were moved within {} minutes: more are not moved now",
-                lately.len(),
-                MOVES.as_secs() / 60
+                "the units of {lately} machines were moved within {} minutes: more are not moved now",
+                LIMIT_WINDOW.as_secs() / 60
             ),
-            again: lately.get(over).map(|fall| *fall + MOVES),
+            again: room.map(|outage| outage + LIMIT_WINDOW),
         })
     }
 }
 
-/// Returns the machines that fell within the time in which only so many are moved, and when: the first one first.
-pub fn recent_outages(snapshot: &Snapshot, now: Timestamp) -> Vec<(MachineId, Timestamp)> {
-    let last = snapshot.health.iter().filter_map(|(id, health)| Some((*id, *health.outages.last()?)));
-    let mut recent_outages: Vec<_> = last.filter(|(_, fall)| now < *fall + MOVES).collect();
-    recent_outages.sort_unstable_by_key(|(_, fall)| *fall);
-    recent_outages
+impl FailoverPolicy {
+    fn zone_of<'a>(&self, snapshot: &'a Snapshot, machine: MachineId) -> Option<&'a str> {
+        let key = self.zone_key.as_ref()?;
+        snapshot.machines.get(&machine)?.metadata.get(key).map(String::as_str)
+    }
 }
 
-/// Adds a fall to those that are remembered.
+/// Returns the machines that went down within the window of the limit, and when: the first one first.
+fn recent_outages(snapshot: &Snapshot, now: Timestamp) -> Vec<(MachineId, Timestamp)> {
+    let last = snapshot.health.iter().filter_map(|(id, health)| Some((*id, *health.outages.last()?)));
+    let mut recent: Vec<_> = last.filter(|(_, outage)| now < *outage + LIMIT_WINDOW).collect();
+    recent.sort_unstable_by_key(|(_, outage)| *outage);
+    recent
+}
+
+/// Returns a machine's outages with one more.
 pub fn record_outage(outages: &[Timestamp], now: Timestamp) -> Vec<Timestamp> {
-    let mut outages: Vec<_> =
-        outages.iter().copied().filter(|fall| now.since(*fall) < FLAP_WINDOW).chain([now]).collect();
+    let recent = outages.iter().copied().filter(|outage| now.since(*outage) < FLAP_WINDOW);
+    let mut outages: Vec<_> = recent.chain([now]).collect();
     outages.drain(..outages.len().saturating_sub(REMEMBERED));
     outages
 }
@@ -176,7 +205,7 @@ mod tests {
     use crate::core::health::BRAKE;
     use crate::core::model::Machine;
 
-    const PATIENCE: DetectionConfig = DetectionConfig { down_after: Duration::from_secs(8), brake: BRAKE };
+    const DETECTION: DetectionConfig = DetectionConfig { down_after: Duration::from_secs(8), brake: BRAKE };
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
@@ -188,10 +217,10 @@ mod tests {
 
     fn health(health: Health, since: u64, outages: &[u64]) -> HealthRecord {
         let outages = outages.iter().map(|fall| at(*fall)).collect();
-        HealthRecord { health, since: at(since), last_seen: at(since), why: String::new(), outages }
+        HealthRecord { health, since: at(since), last_seen: None, why: String::new(), outages }
     }
 
-    /// So many machines, of which the first few are in zone a and the others in zone b.
+    /// Makes a cluster whose first `in_a` machines are in zone a, and the others in zone b.
     fn cluster(machines: u128, in_a: u128) -> Snapshot {
         let mut snapshot = Snapshot::default();
         for number in 1..=machines {
@@ -203,18 +232,13 @@ mod tests {
     }
 
     fn block(snapshot: &Snapshot, silent: &[u128], now: u64) -> Option<FailoverBlock> {
-        let silent = silent.iter().map(|number| (id(*number), at(now - 8))).collect();
-        FailoverPolicy::default().blocked_by(
-            snapshot,
-            PATIENCE,
-            id(1),
-            (&silent, &recent_outages(snapshot, at(now)), 0),
-            at(now),
-        )
+        let policy = FailoverPolicy::default();
+        let silent = silent.iter().map(|number| id(*number));
+        FailoverRound::new(&policy, snapshot, DETECTION, silent, at(now)).blocked_by(id(1))
     }
 
     #[test]
-    fn a_machine_that_goes_and_comes_is_held_down_for_ever_longer() {
+    fn each_further_outage_doubles_the_hold_down() {
         let held = |outages: &[u64]| {
             let health = health(Health::Alive, 3000, outages);
             FailoverPolicy::default().hold_down(&health, at(3000)).map(|hold| hold.until.since(at(3000)).as_secs())
@@ -233,27 +257,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn only_the_latest_outages_are_remembered() {
         let outages = (0..100).fold(Vec::new(), |outages, second| record_outage(&outages, at(second)));
         assert_eq!((outages.len(), outages.last()), (REMEMBERED, Some(&at(99))));
         assert_eq!(record_outage(&outages, at(9999)), [at(9999)]);
     }
 
     #[test]
-    fn a_whole_zone_that_goes_at_once_is_not_moved() {
+    fn a_zone_whose_machines_are_all_silent_is_not_moved() {
         let snapshot = cluster(9, 3);
         assert_eq!(block(&snapshot, &[1], 100), None);
         let why = block(&snapshot, &[1, 2, 3], 100).unwrap().why;
-        assert!(why.starts_with("3 of 3 machines of zone=a went silent at once"), "{why}");
-        // As many of two zones are the brake's business alone, and a zone of one is none.
+        assert!(why.starts_with("3 of 3 machines of zone=a are silent at the same time"), "{why}");
+        // As many machines of two zones concern the brake alone, and a zone of one machine is no zone.
         assert_eq!(block(&snapshot, &[1, 4, 5], 100), None);
         assert_eq!(block(&cluster(9, 1), &[1], 100), None);
         let why = block(&cluster(3, 3), &[1, 2], 100).unwrap().why;
-        assert!(why.starts_with("2 of 3 machines went silent at once"), "{why}");
+        assert!(why.starts_with("2 of 3 machines are silent at the same time"), "{why}");
     }
 
     #[test]
-    fn machines_that_fall_one_after_another_are_moved_up_to_a_limit() {
+    fn the_limit_counts_the_machines_that_went_down_lately() {
         let mut snapshot = cluster(5, 0);
         snapshot.health.insert(id(1), health(Health::Alive, 1, &[950]));
         for (number, fall) in [(2, 500), (3, 700)] {
@@ -261,13 +285,34 @@ mod tests {
         }
         assert_eq!(block(&snapshot, &[1], 1000), None, "its own outages do not count");
         snapshot.health.insert(id(4), health(Health::Alive, 950, &[600, 900]));
-        let restraint_now = block(&snapshot, &[1], 1000).unwrap();
-        assert!(restraint_now.why.starts_with("the units of 3 machines were moved within 10 minutes"));
-        assert_eq!(restraint_now.again, Some(at(1100)));
+        let block_now = block(&snapshot, &[1], 1000).unwrap();
+        assert!(block_now.why.starts_with("the units of 3 machines were moved within 10 minutes"));
+        assert_eq!(block_now.again, Some(at(1100)));
         assert_eq!(block(&snapshot, &[1], 1100), None, "the first is long enough ago");
         // Of a hundred, more may go.
         let mut many = cluster(100, 0);
         many.health = snapshot.health;
         assert_eq!(block(&many, &[1], 1000), None);
+    }
+
+    #[test]
+    fn a_machine_that_is_down_already_is_not_silent() {
+        let mut snapshot = cluster(3, 0);
+        assert!(block(&snapshot, &[1, 2], 100).is_some());
+        snapshot.health.insert(id(2), health(Health::Down, 99, &[99]));
+        assert_eq!(block(&snapshot, &[1, 2], 100), None);
+    }
+
+    #[test]
+    fn machines_given_up_in_one_round_count_for_each_other() {
+        let snapshot = cluster(9, 0);
+        let policy = FailoverPolicy { limit: 2, ..FailoverPolicy::default() };
+        let detection = DetectionConfig { brake: 25, ..DETECTION };
+        let mut round = FailoverRound::new(&policy, &snapshot, detection, [id(1), id(2)], at(100));
+        for number in [1, 2] {
+            assert_eq!(round.blocked_by(id(number)), None);
+            round.give_up(id(number));
+        }
+        assert_eq!(round.blocked_by(id(2)).unwrap().again, Some(at(700)));
     }
 }

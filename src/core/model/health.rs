@@ -51,8 +51,9 @@ pub struct HealthRecord {
     pub health: Health,
     /// Since when.
     pub since: Timestamp,
-    /// When it last answered, as of the time this was written.
-    pub last_seen: Timestamp,
+    /// When it last answered, as of the time this was written; `None` if it never has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
     /// The evidence in words.
     pub why: String,
     /// When it went down lately.

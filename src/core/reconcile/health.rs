@@ -1,12 +1,9 @@
-//! The reconciler's judging: health_changes on all machines together, with the brake on.
-
-use std::collections::BTreeMap;
+//! Assesses every machine, and applies the failover policy to those that are down.
 
 use super::Reconciler;
-use crate::core::health::AT_ONCE;
 use crate::core::health::Assessment;
 use crate::core::health::assess;
-use crate::core::health::failover::recent_outages;
+use crate::core::health::failover::FailoverRound;
 use crate::core::health::failover::record_outage;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Health;
@@ -18,7 +15,7 @@ use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
 
 impl Reconciler {
-    /// Judges every machine. Only who looks at all of them for as long as detection requirements may tell the store.
+    /// Assesses every machine. Only a reconciler that looks at all machines for as long as detection takes tells the store.
     pub(super) fn assess_all(&mut self, now: Timestamp) {
         let mut changed = Vec::new();
         for (machine, assessment) in self.assessments(now) {
@@ -28,64 +25,75 @@ impl Reconciler {
             if view.health == Some(assessment.health) {
                 continue;
             }
-            view.health = Some(assessment.health);
-            // Nobody finds a place because somebody else is suspected.
-            self.placements_stale |= assessment.health != Health::Suspect;
-            let before = self.snapshot.health.get(&machine);
-            let known = before.map(|health| health.health);
-            // A leader that has just begun to look knows less of a machine than the one before that had given it up.
-            let begins = assessment.health == Health::Suspect && known.is_some_and(|known| known != Health::Alive);
-            if self.scope == Scope::All && known != Some(assessment.health) && !begins {
-                let last_seen = view.evidence.answered.unwrap_or(view.evidence.watched_since);
-                let outages = before.map_or(&[][..], |health| &health.outages);
-                let outages =
-                    if assessment.health == Health::Down { record_outage(outages, now) } else { outages.to_vec() };
-                let mut health =
-                    HealthRecord { health: assessment.health, since: now, last_seen, why: assessment.why, outages };
-                if let Some(hold) = self.failover_policy.hold_down(&health, now) {
-                    let (outages, up) = (hold.outages, hold.until.since(now).as_secs());
-                    health.why +=
-                        &format!("; takes nothing new for {up} s: it went down {outages} times within an hour");
-                }
-                changed.push((machine, known, health));
-            }
+            let first = view.health.replace(assessment.health).is_none();
+            // That a machine is suspected gives no unit a place; that it has been looked at may.
+            self.placements_stale |= first || assessment.health != Health::Suspect;
+            changed.extend(self.health_change(machine, assessment, now));
         }
-        for (machine, known, health) in changed {
-            if known.is_some() || health.health != Health::Alive {
-                self.log(now, Some(machine), None, format!("{}: {}", health.health, health.why));
+        for (machine, known, record) in changed {
+            if known.is_some() || record.health != Health::Alive {
+                self.log(now, Some(machine), None, format!("{}: {}", record.health, record.why));
             }
-            self.note(Write::Health(machine, health));
+            self.note(Write::Health(machine, record));
         }
-        self.release_held(now);
+        self.watch_hold_downs(now);
     }
 
-    /// Judges every machine of which something new may be thought.
+    /// Returns the health known before and the record to be written, if the store is to be told.
+    fn health_change(
+        &self,
+        machine: MachineId,
+        assessment: Assessment,
+        now: Timestamp,
+    ) -> Option<(MachineId, Option<Health>, HealthRecord)> {
+        let Assessment { health, mut why, .. } = assessment;
+        let before = self.snapshot.health.get(&machine);
+        let known = before.map(|record| record.health);
+        // A leader that has just begun to look knows less of a machine than the leader before it, which had concluded more.
+        let begins = health == Health::Suspect && known.is_some_and(|known| known != Health::Alive);
+        if self.scope != Scope::All || known == Some(health) || begins {
+            return None;
+        }
+        let answered = self.views.get(&machine)?.evidence.answered;
+        let last_seen = answered.or_else(|| before.and_then(|record| record.last_seen));
+        let outages = before.map_or(&[][..], |record| &record.outages);
+        let outages = if health == Health::Down { record_outage(outages, now) } else { outages.to_vec() };
+        let mut record = HealthRecord { health, since: now, last_seen, why: String::new(), outages };
+        if let Some(hold) = self.failover_policy.hold_down(&record, now) {
+            let (outages, up) = (hold.outages, hold.until.since(now).as_secs());
+            why += &format!("; takes nothing new for {up} s: it went down {outages} times within an hour");
+        }
+        record.why = why;
+        Some((machine, known, record))
+    }
+
+    /// Assesses every machine whose health may change.
     fn assessments(&self, now: Timestamp) -> Vec<(MachineId, Assessment)> {
-        let mut judged: Vec<(MachineId, Assessment)> = Vec::new();
         let doubted = |view: &MachineView| view.health != Some(Health::Alive) || !view.answers();
-        for (machine, view) in self.views.iter().filter(|(_, view)| doubted(view)) {
-            judged.extend(assess(&view.evidence, self.timing.detection, now).map(|assessment| (*machine, assessment)));
+        let assess = |(machine, view): (&MachineId, &MachineView)| {
+            Some((*machine, assess(&view.evidence, self.timing.detection, now)?))
+        };
+        let views = self.views.iter().filter(|(_, view)| doubted(view));
+        let mut assessments: Vec<_> = views.filter_map(assess).collect();
+        let down = |(_, assessment): &(MachineId, Assessment)| assessment.health == Health::Down;
+        if self.scope == Scope::All && assessments.iter().any(down) {
+            self.apply_failover_policy(&mut assessments, now);
         }
-        if self.scope == Scope::All && judged.iter().any(|(_, assessment)| assessment.health == Health::Down) {
-            self.apply_failover_policy(&mut judged, now);
-        }
-        judged
+        assessments
     }
 
-    /// Thinks better of giving machines up, where there is reason to.
-    fn apply_failover_policy(&self, judged: &mut [(MachineId, Assessment)], now: Timestamp) {
-        let (silent, recent_outages) = (self.quiet(now), recent_outages(&self.snapshot, now));
-        // Those that are given up together count for one another.
-        let mut moved = 0;
-        for (machine, assessment) in judged.iter_mut().filter(|(_, assessment)| assessment.health == Health::Down) {
-            let known = self.snapshot.health.get(machine).map(|health| health.health);
-            let others = (&silent, recent_outages.as_slice(), moved);
-            let block = self.failover_policy.blocked_by(&self.snapshot, self.timing.detection, *machine, others, now);
-            let forced = self.snapshot.failover_overrides.get(machine).filter(|forced| now < forced.until);
-            match (block, forced) {
+    /// Turns `down` into `unreachable` where the failover policy keeps units from being moved.
+    fn apply_failover_policy(&self, assessments: &mut [(MachineId, Assessment)], now: Timestamp) {
+        let silent = self.views.iter().filter(|(_, view)| is_silent(view, now)).map(|(machine, _)| *machine);
+        let (policy, detection) = (&self.failover_policy, self.timing.detection);
+        let mut round = FailoverRound::new(policy, &self.snapshot, detection, silent, now);
+        for (machine, assessment) in assessments.iter_mut().filter(|(_, it)| it.health == Health::Down) {
+            let in_force = |it: &&FailoverOverride| now < it.until;
+            let failover_override = self.snapshot.failover_overrides.get(machine).filter(in_force);
+            match (round.blocked_by(*machine), failover_override) {
                 (None, _) => {}
                 (Some(_), Some(FailoverOverride { by, .. })) => {
-                    assessment.why += &format!("; given up on the word of {by}");
+                    assessment.why += &format!("; failed over by order of {by}");
                 }
                 (Some(block), None) => {
                     assessment.health = Health::Unreachable;
@@ -94,41 +102,31 @@ impl Reconciler {
                     continue;
                 }
             }
-            moved += usize::from(known != Some(Health::Down));
+            round.give_up(*machine);
         }
     }
 
-    /// Finds out when the next machine that is held down takes units again.
-    fn release_held(&mut self, now: Timestamp) {
-        let over = self.released.is_some_and(|at| at <= now);
+    /// Finds out when the next hold-down ends.
+    fn watch_hold_downs(&mut self, now: Timestamp) {
+        let over = self.hold_down_ends.is_some_and(|at| at <= now);
         if self.placements_stale || over {
             self.placements_stale |= over;
-            let holds = self.snapshot.health.values().filter_map(|health| self.failover_policy.hold_down(health, now));
-            self.released = holds.map(|hold| hold.until).min();
+            let holds = self.snapshot.health.values().filter_map(|it| self.failover_policy.hold_down(it, now));
+            self.hold_down_ends = holds.map(|hold| hold.until).min();
         }
     }
 
-    /// Returns the machines that do not answer, and since when, but for those that have been down for a while.
-    fn quiet(&self, now: Timestamp) -> BTreeMap<MachineId, Timestamp> {
-        if self.scope != Scope::All {
-            return BTreeMap::new();
-        }
-        // Whom its neighbours reach is not silent.
-        let reached = |view: &MachineView| view.answers() || view.evidence.peers.reached_until(now).is_some();
-        let silent = self.views.iter().filter(|(_, view)| !view.evidence.failures.is_empty() && !reached(view));
-        let fresh = silent.filter(|(machine, _)| {
-            let known = self.snapshot.health.get(machine).filter(|health| health.health == Health::Down);
-            known.is_none_or(|health| now.since(health.since) < AT_ONCE)
-        });
-        fresh.map(|(machine, view)| (*machine, view.evidence.silent_since())).collect()
-    }
-
-    /// Returns what is thought of a machine, by this leader or by those before it.
+    /// Returns a machine's health as this leader or an earlier one has assessed it.
     pub(super) fn health(&self, machine: MachineId) -> Option<Health> {
-        let judged = self.views.get(&machine).and_then(|view| view.health);
-        match (&self.scope, judged) {
-            (Scope::All, judged) | (Scope::Units(_), judged @ Some(Health::Alive)) => judged,
+        let assessed = self.views.get(&machine).and_then(|view| view.health);
+        match (&self.scope, assessed) {
+            (Scope::All, assessed) | (Scope::Units(_), assessed @ Some(Health::Alive)) => assessed,
             (Scope::Units(_), _) => self.snapshot.health.get(&machine).map(|health| health.health),
         }
     }
+}
+
+/// Says whether a machine is silent now: for us, and for its peers as far as they have been asked.
+fn is_silent(view: &MachineView, now: Timestamp) -> bool {
+    view.evidence.is_silent() && view.evidence.peers.reached_until(now).is_none()
 }

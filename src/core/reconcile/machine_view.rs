@@ -214,7 +214,7 @@ impl MachineView {
     /// Notes that a trip failed: what was sent may or may not have been done.
     pub fn record_failure(&mut self, failure: Failure, through: Option<MachineId>, now: Timestamp) {
         match through {
-            Some(neighbour) => self.evidence.fail_through(neighbour, &failure),
+            Some(neighbour) => self.evidence.fail_through(neighbour, &failure, now),
             None => self.evidence.fail(now, failure),
         }
         if !self.answers() {

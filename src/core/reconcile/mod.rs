@@ -68,9 +68,6 @@ pub struct Timing {
     pub lease: Option<LeasePolicy>,
 }
 
-/// How late a reconciler may be called before it doubts its own view of who has been silent for how long.
-const LATE: Duration = Duration::from_secs(2);
-
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
@@ -151,7 +148,7 @@ pub struct Reconciler {
     timing: Timing,
     failover_policy: FailoverPolicy,
     /// When the next machine that was held down takes units again.
-    released: Option<Timestamp>,
+    hold_down_ends: Option<Timestamp>,
     snapshot: Snapshot,
     /// What the snapshot's units ask of machines.
     requirements: RequirementsIndex,
@@ -181,10 +178,10 @@ pub struct Reconciler {
     departed: Vec<MachineId>,
     /// Set when placements may have to change.
     placements_stale: bool,
+    /// Until when placing waits for the first look at a machine.
+    first_looks_until: Option<Timestamp>,
     /// When the next drain must be over.
     deadline: Option<Timestamp>,
-    /// When something was going to happen at the latest.
-    expected: Option<Timestamp>,
     /// The latest end of a lease that was sent to each machine, or that one before us may have sent.
     lease_ends: BTreeMap<MachineId, Timestamp>,
     /// Since when no other leader can renew leases behind the store's back.
@@ -208,7 +205,7 @@ impl Reconciler {
             scope,
             timing,
             failover_policy: FailoverPolicy::default(),
-            released: None,
+            hold_down_ends: None,
             snapshot,
             requirements,
             globals: None,
@@ -226,8 +223,8 @@ impl Reconciler {
             refused: BTreeMap::new(),
             departed: Vec::new(),
             placements_stale: true,
+            first_looks_until: None,
             deadline: None,
-            expected: None,
             lease_ends: BTreeMap::new(),
             quorum_seen_at: None,
             lease_only: false,
@@ -289,19 +286,15 @@ impl Reconciler {
     /// Takes in several things that happened and returns what to do next. To decide costs a look at every machine, so
     /// whoever has heard from many of them says so at once.
     pub fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: Timestamp) -> Vec<Output> {
-        if self.expected.is_some_and(|at| now.since(at) > LATE) {
-            // It was us who were away, so nobody's silence in that time tells anything.
-            self.views.values_mut().for_each(|view| view.evidence.resume(now));
-        }
         inputs.into_iter().for_each(|input| self.take_in(input, now));
-        let outputs = self.respond(now);
-        self.expected = self.in_flight_deadlines().chain(self.wake_at()).min();
-        outputs
+        self.respond(now)
     }
 
     fn take_in(&mut self, input: Input, now: Timestamp) {
         match input {
-            Input::Tick | Input::Stalled(_) | Input::Progress(..) => {}
+            Input::Tick => {}
+            Input::Stalled(stall) => self.views.values_mut().for_each(|view| view.evidence.stalled(stall, now)),
+            Input::Progress(machine, phase) => self.progressed(machine, phase, now),
             Input::Lost => self.deposed = true,
             Input::Stop => self.stopping = true,
             Input::Committed(_) if self.lease_only => {}
@@ -345,11 +338,6 @@ impl Reconciler {
         outputs
     }
 
-    /// Returns when each trip that is under way ends at the latest.
-    fn in_flight_deadlines(&self) -> impl Iterator<Item = Timestamp> {
-        self.views.values().filter_map(|view| Some(view.in_flight.as_ref()?.since + self.timing.start_deadline))
-    }
-
     /// Returns when to look again although nothing happened.
     pub fn wake_at(&self) -> Option<Timestamp> {
         let views = self.views.values().filter(|view| view.in_flight.is_none());
@@ -366,7 +354,8 @@ impl Reconciler {
     /// machine that is no longer held down.
     pub fn changes_at(&self) -> Option<Timestamp> {
         let assessments = self.views.values().filter_map(|view| view.assess_again);
-        assessments.chain(self.lease_wakes()).chain(self.deadline).chain(self.released).min()
+        let waits = self.first_looks_until.into_iter().chain(self.deadline).chain(self.hold_down_ends);
+        assessments.chain(self.lease_wakes()).chain(waits).min()
     }
 
     /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing

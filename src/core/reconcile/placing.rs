@@ -29,7 +29,8 @@ type Placed = Result<Vec<Choice>, PlacementError>;
 impl Reconciler {
     /// Brings placements and assignments up to date, unless the store is still being told of the last change.
     pub(super) fn place(&mut self, now: Timestamp) {
-        if !self.placements_stale || self.committing.is_some() {
+        self.first_looks_until = self.first_looks(now);
+        if !self.placements_stale || self.committing.is_some() || self.first_looks_until.is_some() {
             return;
         }
         self.placements_stale = false;
@@ -39,6 +40,14 @@ impl Reconciler {
         }
         // What a step waits for on another machine may be over.
         self.views.values_mut().for_each(|view| view.unplanned |= view.waits);
+    }
+
+    /// Returns until when placing waits for the first look at each machine: what runs there is not known yet. One that takes
+    /// longer than a silent machine takes to be down keeps no unit waiting.
+    fn first_looks(&self, now: Timestamp) -> Option<Timestamp> {
+        let unseen = self.views.values().filter(|view| self.scope == Scope::All && view.evidence.is_empty());
+        let last = unseen.map(|view| view.evidence.watched_since + self.timing.detection.down_after).max();
+        last.filter(|until| now < *until)
     }
 
     /// Draws the assignments up anew.
@@ -106,10 +115,6 @@ impl Reconciler {
 
     /// Takes units off machines where they cannot or should not stay, and puts those that need one on a machine.
     fn place_units(&mut self, now: Timestamp) {
-        // Before every machine has been looked at once it is not known who is free.
-        if self.scope == Scope::All && self.views.values().any(|view| view.evidence.is_empty()) {
-            return;
-        }
         let refused_before = std::mem::take(&mut self.refused);
         let placements = &self.snapshot.placements;
         let moved = placements.iter().filter_map(|(unit, at)| Some((unit.clone(), self.misplaced(unit, at)?)));

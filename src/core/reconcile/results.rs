@@ -19,6 +19,13 @@ use crate::core::reconcile::machine_view::InFlightVisit;
 const TURNED_AWAY: Duration = Duration::from_secs(6);
 
 impl Reconciler {
+    /// Takes in that a machine's own sshd has sent something during the visit under way.
+    pub(super) fn progressed(&mut self, machine: MachineId, phase: Phase, now: Timestamp) {
+        if let Some(view) = self.views.get_mut(&machine).filter(|view| view.in_flight.is_some()) {
+            view.evidence.progress(phase, now);
+        }
+    }
+
     /// Takes in what came back from a machine.
     pub(super) fn visit_succeeded(&mut self, machine: MachineId, report: Report, now: Timestamp) {
         let Some(view) = self.views.get_mut(&machine) else { return };

@@ -83,7 +83,7 @@ fn the_brake_is_played_too() {
     assert!(script.is_empty() && reconciler.refused().is_empty());
     let health = &script.health_changes[&id(1)];
     assert_eq!(health.health, Health::Unreachable);
-    assert!(health.why.starts_with("2 of 3 machines went silent at once: "), "{}", health.why);
+    assert!(health.why.starts_with("2 of 3 machines are silent at the same time: "), "{}", health.why);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn no_record_of_a_leaders_is_too_large_for_a_commit() {
     let long = "x".repeat(2 * crate::store::COMMIT_BYTES);
     let at = Timestamp::from_millis(5);
     let health =
-        HealthRecord { health: Health::Sick, since: at, last_seen: at, why: long.clone(), outages: Vec::new() };
+        HealthRecord { health: Health::Sick, since: at, last_seen: Some(at), why: long.clone(), outages: Vec::new() };
     let writes = [
         Write::Place(name("web.service"), Placement { reason: long.clone(), ..placement(machine(1)) }),
         Write::Health(machine(1), health),

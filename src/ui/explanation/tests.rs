@@ -97,10 +97,10 @@ fn what_a_silent_machine_said_of_a_unit_is_said_to_be_of_then() {
         shown.lines().find_map(|line| line.strip_prefix("State:")).map(|row| row.trim().to_owned()).unwrap()
     };
     assert_eq!(row(&snapshot), "active (running) on 00000001...");
-    let (since, last_seen, why) = (at(NOW), at(NOW - 9), String::new());
+    let (since, last_seen, why) = (at(NOW), Some(at(NOW - 9)), String::new());
     snapshot
         .health
         .insert(core().id, HealthRecord { health: Health::Down, since, last_seen, why, outages: Vec::new() });
-    let then = clock(last_seen, at(NOW));
+    let then = clock(at(NOW - 9), at(NOW));
     assert_eq!(row(&snapshot), format!("active (running) on 00000001..., as last seen at {then}"));
 }

@@ -26,13 +26,8 @@ fn add_machine(snapshot: &mut Snapshot, digits: &str, ip: &str, metadata: &[(&st
     };
     snapshot.machines.insert(machine.id, machine);
     if let Some(health) = health {
-        let health = HealthRecord {
-            health,
-            since: Timestamp::ZERO,
-            last_seen: Timestamp::ZERO,
-            why: String::new(),
-            outages: Vec::new(),
-        };
+        let health =
+            HealthRecord { health, since: Timestamp::ZERO, last_seen: None, why: String::new(), outages: Vec::new() };
         snapshot.health.insert(id(digits), health);
     }
 }
@@ -142,13 +137,8 @@ fn list_units_shows_what_present_machines_reported() {
 fn list_units_leaves_out_what_a_machine_reported_before_it_fell_silent_and_its_unit_went_elsewhere() {
     let hello = |health, machine| {
         let mut snapshot = cluster();
-        let health = HealthRecord {
-            health,
-            since: Timestamp::ZERO,
-            last_seen: Timestamp::ZERO,
-            why: String::new(),
-            outages: Vec::new(),
-        };
+        let health =
+            HealthRecord { health, since: Timestamp::ZERO, last_seen: None, why: String::new(), outages: Vec::new() };
         snapshot.health.insert(id("113f16a7"), health);
         let placement = snapshot.placements.get_mut("hello.service").unwrap();
         placement.machine = id(machine);

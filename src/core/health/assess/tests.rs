@@ -3,7 +3,7 @@ use crate::core::health::evidence::Relay;
 use crate::core::health::peers::PeerProbes;
 use crate::core::model::MachineId;
 
-const PATIENCE: DetectionConfig = DetectionConfig { down_after: Duration::from_secs(10), brake: BRAKE };
+const DETECTION: DetectionConfig = DetectionConfig { down_after: Duration::from_secs(10), brake: BRAKE };
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
@@ -24,12 +24,12 @@ fn seen(failures: &[(u64, FailureKind)]) -> Evidence {
 }
 
 fn health(evidence: &Evidence, now: u64) -> Option<Health> {
-    assess(evidence, PATIENCE, at(now)).map(|assessment| assessment.health)
+    assess(evidence, DETECTION, at(now)).map(|assessment| assessment.health)
 }
 
 #[test]
 fn who_has_not_looked_has_no_verdict() {
-    assert_eq!(assess(&Evidence::new(at(0)), PATIENCE, at(1000)), None);
+    assert_eq!(assess(&Evidence::new(at(0)), DETECTION, at(1000)), None);
 }
 
 #[test]
@@ -49,6 +49,7 @@ fn what_failures_mean_once_patience_is_over() {
         (FailureKind::HostKey, Health::Sick),
         (FailureKind::Denied, Health::Sick),
         (FailureKind::Sick, Health::Sick),
+        (FailureKind::Path, Health::Down),
         (FailureKind::Local, Health::Unreachable),
     ];
     for (kind, expected) in table {
@@ -61,7 +62,7 @@ fn what_failures_mean_once_patience_is_over() {
 #[test]
 fn time_alone_ends_the_suspicion_and_the_judge_says_when() {
     let evidence = seen(&[(1, FailureKind::Silent), (5, FailureKind::Silent)]);
-    assert_eq!(assess(&evidence, PATIENCE, at(5)).unwrap().again, Some(at(10)));
+    assert_eq!(assess(&evidence, DETECTION, at(5)).unwrap().again, Some(at(10)));
 }
 
 #[test]
@@ -84,51 +85,156 @@ fn an_answer_clears_everything() {
 }
 
 #[test]
-fn silence_while_we_were_away_ourselves_does_not_count() {
+fn our_own_stalls_are_no_silence() {
     let mut evidence = seen(&[(1, FailureKind::Silent), (2, FailureKind::Silent)]);
-    evidence.resume(at(60));
-    assert_eq!(health(&evidence, 61), Some(Health::Suspect));
-    assert_eq!(health(&evidence, 70), Some(Health::Down));
+    evidence.stalled(Duration::from_secs(50), at(60));
+    assert_eq!(health(&evidence, 59), Some(Health::Suspect));
+    assert_eq!(health(&evidence, 60), Some(Health::Down), "ten seconds are left of the sixty");
+    let mut evidence = seen(&[(1, FailureKind::Silent), (2, FailureKind::Silent)]);
+    evidence.stalled(Duration::from_secs(500), at(60));
+    assert_eq!((health(&evidence, 69), health(&evidence, 70)), (Some(Health::Suspect), Some(Health::Down)));
 }
 
 #[test]
 fn only_the_first_and_the_latest_failures_are_kept() {
     let many: Vec<_> = (1..100).map(|second| (second, FailureKind::Silent)).collect();
     let evidence = seen(&many);
-    let kept: Vec<u64> = evidence.failures.iter().map(|(at, _)| at.as_millis() / 1000).collect();
+    let kept: Vec<u64> = evidence.failures.iter().map(|failed| failed.at.as_millis() / 1000).collect();
     assert_eq!(kept, [1, 96, 97, 98, 99]);
 }
 
-fn seen_in(phases: &[(u64, Phase)]) -> Evidence {
+/// One visit that failed: when it began, the phases that it reported and when, and how it failed.
+type Visit<'a> = (&'a [(u64, Phase)], u64, Phase, FailureKind);
+
+/// Returns what was seen of a machine that answered at second 0 and of these visits.
+fn visited(visits: &[Visit<'_>]) -> Evidence {
     let mut evidence = seen(&[]);
-    for (second, phase) in phases {
-        evidence.fail(at(*second), Failure { phase: *phase, ..failure(FailureKind::Silent) });
+    for (progress, end, phase, kind) in visits {
+        for (second, phase) in *progress {
+            evidence.progress(*phase, at(*second));
+        }
+        evidence.fail(at(*end), Failure { phase: *phase, ..failure(*kind) });
     }
     evidence
 }
 
+use FailureKind::Silent;
+use Phase::Authenticate;
+use Phase::Connect;
+use Phase::KeyExchange;
+use Phase::Run;
+use Phase::Shell;
+
+/// A kept connection that has died.
+const DIED: Visit<'_> = (&[], 3, Run, Silent);
+
 #[test]
-fn a_host_that_lets_us_in_and_does_nothing_is_sick_and_not_dead() {
-    assert_eq!(health(&seen_in(&[(1, Phase::Run), (9, Phase::Run)]), 12), Some(Health::Sick));
-    assert_eq!(health(&seen_in(&[(1, Phase::Run), (9, Phase::Authenticate)]), 12), Some(Health::Sick));
+fn a_machine_whose_login_hangs_is_sick_and_never_down() {
+    let mut evidence = visited(&[DIED, (&[(4, KeyExchange), (4, Authenticate)], 24, Authenticate, Silent)]);
+    for second in 24..200 {
+        assert_eq!(health(&evidence, second), Some(Health::Sick), "after {second} s");
+    }
+    for attempt in 1..9 {
+        let begins = attempt * 25;
+        evidence.progress(KeyExchange, at(begins));
+        evidence.progress(Authenticate, at(begins));
+        let during = (begins..begins + 20).map(|second| health(&evidence, second));
+        assert!(during.into_iter().all(|health| health == Some(Health::Sick)));
+        evidence.fail(at(begins + 20), Failure { phase: Authenticate, ..failure(Silent) });
+        assert!((begins + 20..begins + 25).all(|second| health(&evidence, second) == Some(Health::Sick)));
+    }
+}
+
+#[test]
+fn a_machine_that_hangs_after_its_sshd_has_spoken_is_sick_in_every_phase() {
+    let table: [Visit<'_>; 4] = [
+        (&[(4, KeyExchange)], 10, KeyExchange, Silent),
+        (&[(4, KeyExchange), (4, Authenticate)], 24, Authenticate, Silent),
+        (&[(4, KeyExchange), (4, Authenticate), (5, Shell)], 20, Shell, Silent),
+        (&[(4, KeyExchange), (4, Authenticate), (5, Shell), (5, Run)], 8, Run, Silent),
+    ];
+    for visit in table {
+        assert_eq!(health(&visited(&[DIED, visit]), 40), Some(Health::Sick), "{visit:?}");
+    }
+}
+
+#[test]
+fn a_sick_machine_that_dies_is_down_when_its_silence_is_over() {
+    let hung: Visit<'_> = (&[(4, KeyExchange), (4, Authenticate)], 24, Authenticate, Silent);
+    let evidence = visited(&[DIED, hung, (&[], 29, Connect, Silent)]);
+    assert_eq!(health(&evidence, 33), Some(Health::Sick), "its sshd spoke until second 24");
+    assert_eq!(health(&evidence, 34), Some(Health::Down));
+    assert!(evidence.is_silent());
+}
+
+#[test]
+fn a_login_under_way_is_proof_of_life_while_it_lasts() {
+    let mut evidence = visited(&[DIED, (&[], 8, Connect, Silent)]);
+    assert_eq!(health(&evidence, 10), Some(Health::Down));
+    evidence.progress(KeyExchange, at(11));
+    assert!((11..30).all(|second| health(&evidence, second) == Some(Health::Suspect)) && !evidence.is_silent());
+    evidence.progress(Authenticate, at(11));
+    assert!((11..30).all(|second| health(&evidence, second) == Some(Health::Suspect)));
+}
+
+#[test]
+fn a_sign_of_life_during_a_long_script_counts_from_its_own_time() {
+    let long: Visit<'_> = (&[(20, Run), (21, Run), (22, Run)], 26, Run, Silent);
+    let evidence = visited(&[long, (&[], 30, Connect, Silent)]);
+    assert_eq!(health(&evidence, 31), Some(Health::Suspect), "it spoke at second 22");
+    assert_eq!(health(&evidence, 32), Some(Health::Down));
+    assert!(evidence.is_silent());
+}
+
+#[test]
+fn what_another_machine_says_at_the_address_is_no_proof_of_life() {
+    let strange: Visit<'_> = (&[(4, KeyExchange), (4, Authenticate), (5, Run)], 6, Run, FailureKind::WrongMachine);
+    let evidence = visited(&[DIED, strange]);
+    assert_eq!(health(&evidence, 9), Some(Health::Suspect));
+    assert_eq!(health(&evidence, 10), Some(Health::Down));
+}
+
+#[test]
+fn a_path_that_fails_is_silence() {
+    let path: Visit<'_> = (&[], 8, Connect, FailureKind::Path);
+    let evidence = visited(&[DIED, path]);
+    assert_eq!((health(&evidence, 9), health(&evidence, 10)), (Some(Health::Suspect), Some(Health::Down)));
+    assert!(evidence.is_silent() && evidence.needs_peer_probe());
+}
+
+#[test]
+fn only_silent_machines_count_as_silent() {
+    let silent = |kind| seen(&[(1, kind), (9, kind)]).is_silent();
+
+    let quiet = [Silent, FailureKind::NoRoute, FailureKind::Reset, FailureKind::Path, FailureKind::WrongMachine];
+    let loud = [
+        FailureKind::Refused,
+        FailureKind::Throttled,
+        FailureKind::HostKey,
+        FailureKind::Denied,
+        FailureKind::Sick,
+        FailureKind::Local,
+    ];
+    assert!(quiet.into_iter().all(silent) && !loud.into_iter().any(silent));
+    assert!(!seen(&[]).is_silent());
 }
 
 #[test]
 fn a_connection_that_was_open_before_proves_nothing_when_it_dies() {
-    assert_eq!(health(&seen_in(&[(1, Phase::Run), (9, Phase::Connect)]), 12), Some(Health::Down));
+    assert_eq!(health(&visited(&[DIED, (&[], 9, Connect, Silent)]), 12), Some(Health::Down));
 }
 
 #[test]
-fn a_host_that_opens_the_door_and_says_nothing_is_given_twice_the_time() {
-    let evidence = seen_in(&[(1, Phase::Run), (9, Phase::KeyExchange)]);
+fn a_host_that_accepts_a_connection_and_says_nothing_gets_twice_the_time() {
+    let evidence = visited(&[DIED, (&[], 9, KeyExchange, Silent)]);
     assert_eq!(health(&evidence, 19), Some(Health::Suspect));
     assert_eq!(health(&evidence, 20), Some(Health::Down));
 }
 
 #[test]
 fn the_brake_is_on_when_more_than_its_share_went_silent() {
-    assert!(!PATIENCE.is_brake_on(1, 2) && !PATIENCE.is_brake_on(1, 3) && !PATIENCE.is_brake_on(5, 10));
-    assert!(PATIENCE.is_brake_on(2, 3) && PATIENCE.is_brake_on(6, 10) && PATIENCE.is_brake_on(1, 1));
+    assert!(!DETECTION.is_brake_on(1, 2) && !DETECTION.is_brake_on(1, 3) && !DETECTION.is_brake_on(5, 10));
+    assert!(DETECTION.is_brake_on(2, 3) && DETECTION.is_brake_on(6, 10) && DETECTION.is_brake_on(1, 1));
 }
 
 /// What the neighbours numbered from 1 said when asked at this second; `None` for whoever has not answered yet.
@@ -161,7 +267,7 @@ fn what_neighbours_say_of_a_silent_machine() {
     for (answers, expected, words) in table {
         let evidence = advised(silent(), 5, answers);
         assert_eq!(health(&evidence, 9), Some(Health::Suspect), "within detection");
-        let assessment = assess(&evidence, PATIENCE, at(12)).unwrap();
+        let assessment = assess(&evidence, DETECTION, at(12)).unwrap();
         assert_eq!(assessment.health, expected, "{answers:?}");
         assert!(assessment.why.ends_with(words), "{}", assessment.why);
     }
@@ -170,7 +276,7 @@ fn what_neighbours_say_of_a_silent_machine() {
 #[test]
 fn an_answer_on_its_way_is_waited_for_and_no_longer_than_one_takes() {
     let evidence = advised(silent(), 9, &[None, Some(false)]);
-    let assessment = assess(&evidence, PATIENCE, at(10)).unwrap();
+    let assessment = assess(&evidence, DETECTION, at(10)).unwrap();
     assert_eq!((assessment.health, assessment.again), (Health::Suspect, Some(at(13))));
     assert_eq!(health(&evidence, 13), Some(Health::Down));
     // Asked long after the time was up, nobody is waited for.
@@ -182,7 +288,7 @@ fn an_answer_on_its_way_is_waited_for_and_no_longer_than_one_takes() {
 #[test]
 fn an_opinion_ages_and_the_judge_says_when() {
     let evidence = advised(silent(), 9, &[Some(true)]);
-    let assessment = assess(&evidence, PATIENCE, at(11)).unwrap();
+    let assessment = assess(&evidence, DETECTION, at(11)).unwrap();
     assert_eq!((assessment.health, assessment.again), (Health::PathFault, Some(at(24))));
     assert_eq!(health(&evidence, 24), Some(Health::Down));
 }
@@ -223,12 +329,12 @@ fn a_machine_that_answers_on_the_way_round_has_a_path_fault_until_it_does_not() 
     let mut evidence = advised(silent(), 9, &[Some(true), Some(true)]);
     evidence.relay = Some(Relay { through: neighbour, name: "core-01".to_owned(), works: false });
     evidence.answer_through(neighbour, at(12));
-    let assessment = assess(&evidence, PATIENCE, at(500)).unwrap();
+    let assessment = assess(&evidence, DETECTION, at(500)).unwrap();
     assert_eq!(assessment.health, Health::PathFault);
     assert_eq!(assessment.why, "reached through core-01; directly: connect: no");
     assert!(evidence.answers() && !evidence.answers_directly());
     evidence.answer_through(neighbour, at(600));
-    evidence.fail_through(neighbour, &failure(FailureKind::Silent));
+    evidence.fail_through(neighbour, &failure(FailureKind::Silent), at(601));
     // What was said before it broke says nothing now, and the silence begins with the last answer.
     assert_eq!(health(&evidence, 601), Some(Health::Suspect));
     assert_eq!(health(&evidence, 610), Some(Health::Down));

@@ -34,8 +34,11 @@ struct Stage {
     /// Who was asked about whom, and on which way each machine was last visited.
     asked: Vec<(MachineId, MachineId)>,
     ways: BTreeMap<MachineId, Option<MachineId>>,
-    /// How trips to silent machines fail.
+    /// How visits to silent machines fail, and those to some of them in particular.
     failure: Failure,
+    failures: BTreeMap<MachineId, Failure>,
+    /// Machines whose visits never end.
+    hung: BTreeSet<MachineId>,
     /// What was logged.
     log: Vec<String>,
     /// How fence commands end.
@@ -45,6 +48,12 @@ struct Stage {
 fn silence() -> Failure {
     let (phase, kind) = (Phase::Connect, FailureKind::Silent);
     Failure { host: "m1".to_owned(), phase, kind, detail: "no".to_owned(), hint: None }
+}
+
+/// Returns the phases that a new connection has reported when it fails in this one.
+fn phases_before(phase: Phase) -> impl Iterator<Item = Phase> {
+    let all = [Phase::KeyExchange, Phase::Authenticate, Phase::Shell, Phase::Run];
+    all.into_iter().filter(move |reported| *reported <= phase && phase > Phase::KeyExchange)
 }
 
 fn id(number: u32) -> MachineId {
@@ -100,6 +109,8 @@ impl Stage {
             asked: Vec::new(),
             ways: BTreeMap::new(),
             failure: silence(),
+            failures: BTreeMap::new(),
+            hung: BTreeSet::new(),
             log: Vec::new(),
             fence: Ok(()),
         };
@@ -124,7 +135,7 @@ impl Stage {
         let mut inputs = std::collections::VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for output in self.reconciler.handle(input, self.now) {
-                inputs.push_back(match output {
+                let next = match output {
                     Output::Commit(writes) => {
                         self.log.extend(writes.into_iter().filter_map(|write| match write {
                             Write::Log(event) => Some(event.what),
@@ -132,8 +143,11 @@ impl Stage {
                         }));
                         Input::Committed(true)
                     }
+                    Output::Visit { machine, .. } if self.hung.contains(&machine) => continue,
                     Output::Visit { machine, through: None, .. } if self.silent.contains(&machine) => {
-                        Input::Visited(machine, Err(self.failure.clone()))
+                        let failure = self.failures.get(&machine).unwrap_or(&self.failure).clone();
+                        inputs.extend(phases_before(failure.phase).map(|phase| Input::Progress(machine, phase)));
+                        Input::Visited(machine, Err(failure))
                     }
                     Output::Visit { machine, visit, through, .. } => {
                         self.ways.insert(machine, through);
@@ -146,7 +160,8 @@ impl Stage {
                     Output::Leave(_) => continue,
                     Output::Fence(machine) => Input::Fenced(machine, self.fence.clone()),
                     Output::Deposed => panic!("deposed"),
-                });
+                };
+                inputs.push_back(next);
             }
         }
         self.done.clone()
@@ -586,6 +601,107 @@ fn a_machine_that_goes_and_comes_takes_nothing_new_for_a_while_and_a_new_leader_
     assert_eq!(stage.placement("b").machine, id(1));
 }
 
+/// Fails in this phase and way.
+fn failing(phase: Phase, kind: FailureKind) -> Failure {
+    Failure { phase, kind, ..silence() }
+}
+
+/// Makes a cluster of three machines with a unit on m2, and one that has been failing in this way for an hour on m1.
+fn ailing(phase: Phase, kind: FailureKind) -> Stage {
+    let mut stage = Stage::new(3, |snapshot| {
+        want(snapshot, "web", "[X-Fleet]\nMachineMetadata=serves=web");
+        (2..=3).for_each(|machine| set(snapshot, machine, "serves", "web"));
+    });
+    assert_eq!(stage.placement("web").machine, id(2));
+    stage.silent.insert(id(1));
+    stage.failures.insert(id(1), failing(phase, kind));
+    (0..360).for_each(|_| _ = stage.wait(SECOND * 10));
+    stage
+}
+
+const AILMENTS: [(Phase, FailureKind, Health); 5] = [
+    (Phase::Authenticate, FailureKind::Silent, Health::Sick),
+    (Phase::Run, FailureKind::Sick, Health::Sick),
+    (Phase::Authenticate, FailureKind::Denied, Health::Sick),
+    (Phase::KeyExchange, FailureKind::Throttled, Health::Throttled),
+    (Phase::Connect, FailureKind::Refused, Health::SshdDown),
+];
+
+#[test]
+fn a_machine_that_is_not_silent_keeps_no_other_one_from_failing_over() {
+    for (phase, kind, expected) in AILMENTS {
+        let mut stage = ailing(phase, kind);
+        assert_eq!(verdict_of(&stage, 1), Some(expected), "{kind:?}");
+        stage.silent.insert(id(2));
+        (0..9).for_each(|_| _ = stage.wait(SECOND));
+        assert_eq!((verdict_of(&stage, 2), stage.placement("web").machine), (Some(Health::Down), id(3)), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_death_within_seconds_of_another_machines_becoming_sick_fails_over() {
+    for (phase, kind, _) in AILMENTS {
+        let mut stage = ailing(Phase::Run, FailureKind::Sick);
+        stage.silent.clear();
+        stage.wait(SECOND);
+        stage.silent.insert(id(1));
+        stage.failures.insert(id(1), failing(phase, kind));
+        stage.wait(SECOND);
+        stage.silent.insert(id(2));
+        (0..9).for_each(|_| _ = stage.wait(SECOND));
+        assert_eq!((verdict_of(&stage, 2), stage.placement("web").machine), (Some(Health::Down), id(3)), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_death_right_after_a_controller_starts_fails_over_beside_a_sick_machine() {
+    for (phase, kind, _) in AILMENTS {
+        let mut stage = ailing(phase, kind);
+        let snapshot = stage.reconciler.snapshot().clone();
+        stage.reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
+        stage.silent.insert(id(2));
+        (0..10).for_each(|_| _ = stage.wait(SECOND));
+        assert_eq!((verdict_of(&stage, 2), stage.placement("web").machine), (Some(Health::Down), id(3)), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_visit_that_never_ends_keeps_no_other_machine_from_failing_over() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
+    let from = stage.placement("web").machine;
+    stage.hung.insert(id(3));
+    (0..60).for_each(|_| _ = stage.wait(SECOND));
+    stage.silent.insert(from);
+    (0..9).for_each(|_| _ = stage.wait(SECOND));
+    assert_eq!((verdict_of(&stage, 1), stage.placement("web").machine), (Some(Health::Down), id(2)));
+}
+
+#[test]
+fn a_first_suspicion_keeps_no_unit_waiting() {
+    let mut stage = Stage::new(3, |_| ());
+    let mut snapshot = stage.reconciler.snapshot().clone();
+    want(&mut snapshot, "web", "");
+    stage.reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
+    stage.silent.insert(id(1));
+    assert_eq!(stage.wait(SECOND), ["load web on m2", "start web on m2"]);
+    assert_eq!(verdict_of(&stage, 1), Some(Health::Suspect));
+}
+
+#[test]
+fn a_first_look_that_hangs_keeps_units_waiting_no_longer_than_detection_takes() {
+    let mut stage = Stage::new(3, |_| ());
+    let mut snapshot = stage.reconciler.snapshot().clone();
+    want(&mut snapshot, "web", "");
+    stage.reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
+    stage.hung.insert(id(1));
+    stage.run(Input::Tick);
+    let begun = stage.now;
+    assert_eq!(stage.reconciler.changes_at(), Some(begun + SECOND * 8));
+    assert!((0..7).all(|_| stage.wait(SECOND).is_empty()));
+    assert_eq!(stage.wait(SECOND), ["load web on m2", "start web on m2"]);
+    assert_eq!(stage.reconciler.changes_at(), None);
+}
+
 #[test]
 fn what_is_held_back_is_moved_on_the_operators_word() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
@@ -598,5 +714,5 @@ fn what_is_held_back_is_moved_on_the_operators_word() {
     stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
     assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Health::Down), id(3)));
     assert_eq!(verdict_of(&stage, 2), Some(Health::Unreachable), "it was not about this one");
-    assert!(stage.reconciler.snapshot().health[&id(1)].why.contains("on the word of root@desk"));
+    assert!(stage.reconciler.snapshot().health[&id(1)].why.contains("by order of root@desk"));
 }
