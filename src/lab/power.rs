@@ -115,7 +115,7 @@ impl Machine<'_> {
         }
     }
 
-    /// RequirementsIndex the host's systemd to shut down, and cuts its power if it does not in time.
+    /// Asks the host's systemd to shut down, and cuts its power if it does not in time.
     pub(super) fn halt(&self) -> Result<(), LabError> {
         if let Some(leader) = self.cgroup.leader() {
             // SIGRTMIN+4 to systemd is `poweroff`, systemd(1). If it died meanwhile that is as good.

@@ -20,7 +20,7 @@ type Answer = Result<Fulfilled, Unfulfilled>;
 /// What a task has asked for so far, batch after batch, and the first host that did.
 pub(super) type Asked = BTreeMap<UnitName, (UnitOrder, String)>;
 
-/// RequirementsIndex for units, and says what came of each. A unit is one thing in the cluster: what is wanted of it in two ways, in
+/// Asks for units, and says what came of each. A unit is one thing in the cluster: what is wanted of it in two ways, in
 /// this batch or between this and an earlier one, is not asked for, or each would undo the other every time.
 pub(super) async fn units<'h>(
     cluster: &dyn Cluster,
@@ -58,7 +58,7 @@ fn contradiction(first: &UnitOrder, by: &str, other: &UnitOrder, host: &str) -> 
     )
 }
 
-/// RequirementsIndex the cluster to take hosts in, and says by their names what came of it.
+/// Asks the cluster to take hosts in, and says by their names what came of it.
 pub(super) async fn join(cluster: &dyn Cluster, orders: Vec<JoinOrder>, check: bool) -> BTreeMap<String, Answer> {
     if orders.is_empty() {
         return BTreeMap::new();

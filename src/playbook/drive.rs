@@ -216,7 +216,7 @@ impl Crew<'_> {
         }
     }
 
-    /// RequirementsIndex the cluster for all hosts' units (or for all hosts) at once.
+    /// Asks the cluster for all hosts' units (or for all hosts) at once.
     async fn ask_cluster<'h>(
         &self,
         course: &mut Course<'_, '_>,

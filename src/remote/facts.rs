@@ -37,7 +37,7 @@ pub struct Facts {
     pub systemd: u32,
 }
 
-/// RequirementsIndex a host who it is.
+/// Asks a host who it is.
 pub async fn facts(remote: &dyn Remote, target: &Target) -> Result<Facts, Failure> {
     let printed = remote.script(target, SCRIPT, "@facts end", LIMIT).await?;
     read(&String::from_utf8_lossy(&printed)).map_err(|(detail, hint)| Failure {

@@ -86,7 +86,7 @@ impl InFlight {
         });
     }
 
-    /// RequirementsIndex a neighbour whether it reaches a machine.
+    /// Asks a neighbour whether it reaches a machine.
     pub(super) fn probe(&mut self, snapshot: &Snapshot, machine: MachineId, neighbour: MachineId) {
         let machines = snapshot
             .machines

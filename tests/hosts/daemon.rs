@@ -122,7 +122,7 @@ pub(super) fn runs_away_from(lab: &Lab, unit: &str, host: &str, limit: Duration)
     until(&format!("{unit} runs away from {host}"), limit, || seen(lab, unit), so).remove(0).0
 }
 
-/// RequirementsIndex systemd itself for a unit's main process: `0` if it does not run.
+/// Asks systemd itself for a unit's main process: `0` if it does not run.
 pub(super) fn main_pid(lab: &Lab, host: &str, unit: &str) -> String {
     super::ssh(lab, host, &format!("systemctl show --value --property MainPID {unit}"))
 }

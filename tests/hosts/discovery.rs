@@ -58,7 +58,7 @@ impl Service {
         service
     }
 
-    /// RequirementsIndex it to end, and timeouts until it has, held requests or not.
+    /// Asks it to end, and timeouts until it has, held requests or not.
     fn stop(mut self) {
         let pid = self.process.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());

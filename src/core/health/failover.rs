@@ -77,28 +77,55 @@ impl FailoverPolicy {
     }
 }
 
-/// One round of decisions about machines that are down: the counts are taken once for all of them.
+/// What the failover policy counts over all machines. It changes only when machines join or leave, when their metadata
+/// change, or when one goes down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailoverCounts {
+    /// How many machines each zone has.
+    zones: BTreeMap<String, usize>,
+    /// When each machine last went down: the first one first.
+    outages: Vec<(MachineId, Timestamp)>,
+}
+
+impl FailoverCounts {
+    /// Counts the machines of a snapshot.
+    pub fn of(policy: &FailoverPolicy, snapshot: &Snapshot) -> Self {
+        let mut zones: BTreeMap<String, usize> = BTreeMap::new();
+        for zone in snapshot.machines.keys().filter_map(|id| policy.zone_of(snapshot, *id)) {
+            if let Some(machines) = zones.get_mut(zone) {
+                *machines += 1;
+            } else {
+                zones.insert(zone.to_owned(), 1);
+            }
+        }
+        let last = |(id, record): (&MachineId, &HealthRecord)| Some((*id, *record.outages.last()?));
+        let mut outages: Vec<_> = snapshot.health.iter().filter_map(last).collect();
+        outages.sort_unstable_by_key(|(_, outage)| *outage);
+        Self { zones, outages }
+    }
+}
+
+/// One round of decisions about machines that are down.
 #[derive(Debug)]
 pub struct FailoverRound<'a> {
     policy: &'a FailoverPolicy,
+    counts: &'a FailoverCounts,
     snapshot: &'a Snapshot,
     detection: DetectionConfig,
     now: Timestamp,
     /// The machines that are silent now and are not down already.
     silent: BTreeSet<MachineId>,
-    /// For each zone, how many of its machines are silent, and how many there are.
-    zones: BTreeMap<&'a str, (usize, usize)>,
-    /// The machines that went down within the window of the limit, and when: the first one first.
-    outages: Vec<(MachineId, Timestamp)>,
+    /// How many of each zone's machines are silent.
+    silent_in_zone: BTreeMap<&'a str, usize>,
     /// How many machines were given up in this round.
     given_up: usize,
 }
 
 impl<'a> FailoverRound<'a> {
-    /// Counts what matters for every machine that is down. `silent` are the machines that are silent now; those that are
-    /// down already do not count.
+    /// Begins a round. `silent` are the machines that are silent now; those that are down already do not count.
     pub fn new(
         policy: &'a FailoverPolicy,
+        counts: &'a FailoverCounts,
         snapshot: &'a Snapshot,
         detection: DetectionConfig,
         silent: impl IntoIterator<Item = MachineId>,
@@ -111,14 +138,11 @@ impl<'a> FailoverRound<'a> {
             down && !ordered(id)
         };
         let silent: BTreeSet<MachineId> = silent.into_iter().filter(|id| !is_down(id)).collect();
-        let mut zones: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for (id, zone) in snapshot.machines.keys().filter_map(|id| Some((id, policy.zone_of(snapshot, *id)?))) {
-            let (quiet, all) = zones.entry(zone).or_default();
-            *quiet += usize::from(silent.contains(id));
-            *all += 1;
+        let mut silent_in_zone: BTreeMap<&str, usize> = BTreeMap::new();
+        for zone in silent.iter().filter_map(|id| policy.zone_of(snapshot, *id)) {
+            *silent_in_zone.entry(zone).or_default() += 1;
         }
-        let outages = recent_outages(snapshot, now);
-        Self { policy, snapshot, detection, now, silent, zones, outages, given_up: 0 }
+        Self { policy, counts, snapshot, detection, now, silent, silent_in_zone, given_up: 0 }
     }
 
     /// Says why the units of a machine that is down are not moved, if they are not.
@@ -147,7 +171,8 @@ impl<'a> FailoverRound<'a> {
 
     fn zone(&self, machine: MachineId) -> Option<FailoverBlock> {
         let zone = self.policy.zone_of(self.snapshot, machine)?;
-        let (silent, all) = self.zones.get(zone).copied()?;
+        let silent = self.silent_in_zone.get(zone).copied()?;
+        let all = self.counts.zones.get(zone).copied()?;
         let key = self.policy.zone_key.as_deref().unwrap_or_default();
         // A zone of one machine says nothing more than the machine itself.
         (all > 1 && self.detection.is_brake_on(silent, all)).then(|| FailoverBlock {
@@ -160,7 +185,8 @@ impl<'a> FailoverRound<'a> {
     }
 
     fn limit(&self, machine: MachineId) -> Option<FailoverBlock> {
-        let before = self.outages.iter().filter(|(id, _)| *id != machine);
+        let recent = |outage: &Timestamp| self.now < *outage + LIMIT_WINDOW;
+        let before = self.counts.outages.iter().filter(|(id, outage)| *id != machine && recent(outage));
         let limit = self.policy.limit.max(self.snapshot.machines.len() * usize::from(self.detection.brake) / 100);
         let lately = before.clone().count() + self.given_up;
         // There is room again when so many of them are long enough ago that the limit is not reached.
@@ -181,14 +207,6 @@ impl FailoverPolicy {
         let key = self.zone_key.as_ref()?;
         snapshot.machines.get(&machine)?.metadata.get(key).map(String::as_str)
     }
-}
-
-/// Returns the machines that went down within the window of the limit, and when: the first one first.
-fn recent_outages(snapshot: &Snapshot, now: Timestamp) -> Vec<(MachineId, Timestamp)> {
-    let last = snapshot.health.iter().filter_map(|(id, health)| Some((*id, *health.outages.last()?)));
-    let mut recent: Vec<_> = last.filter(|(_, outage)| now < *outage + LIMIT_WINDOW).collect();
-    recent.sort_unstable_by_key(|(_, outage)| *outage);
-    recent
 }
 
 /// Returns a machine's outages with one more.
@@ -234,7 +252,8 @@ mod tests {
     fn block(snapshot: &Snapshot, silent: &[u128], now: u64) -> Option<FailoverBlock> {
         let policy = FailoverPolicy::default();
         let silent = silent.iter().map(|number| id(*number));
-        FailoverRound::new(&policy, snapshot, DETECTION, silent, at(now)).blocked_by(id(1))
+        let counts = FailoverCounts::of(&policy, snapshot);
+        FailoverRound::new(&policy, &counts, snapshot, DETECTION, silent, at(now)).blocked_by(id(1))
     }
 
     #[test]
@@ -308,7 +327,8 @@ mod tests {
         let snapshot = cluster(9, 0);
         let policy = FailoverPolicy { limit: 2, ..FailoverPolicy::default() };
         let detection = DetectionConfig { brake: 25, ..DETECTION };
-        let mut round = FailoverRound::new(&policy, &snapshot, detection, [id(1), id(2)], at(100));
+        let counts = FailoverCounts::of(&policy, &snapshot);
+        let mut round = FailoverRound::new(&policy, &counts, &snapshot, detection, [id(1), id(2)], at(100));
         for number in [1, 2] {
             assert_eq!(round.blocked_by(id(number)), None);
             round.give_up(id(number));

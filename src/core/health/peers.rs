@@ -129,13 +129,20 @@ impl PeerProbes {
         self.asked.get(&neighbour).copied()
     }
 
-    /// Says how many are to be asked now, when a round is due every so often. Whoever taught nothing is made up for.
-    pub fn wanted(&mut self, every: Duration, now: Timestamp) -> usize {
+    /// Says how many peers are to be asked now, when a round is due every so often. A peer that had nothing to report is
+    /// made up for by another one.
+    pub fn wanted(&self, every: Duration, now: Timestamp) -> usize {
+        let current = self.round.filter(|round| now < round.began + every);
+        let Round { asked, wasted, .. } = current.unwrap_or_default();
+        (ASKED_AT_ONCE + wasted).min(ASKED_AT_MOST).saturating_sub(asked)
+    }
+
+    /// Begins a round if one is due, and says how many peers are to be asked now.
+    pub fn begin_round(&mut self, every: Duration, now: Timestamp) -> usize {
         if self.round.is_none_or(|round| now >= round.began + every) {
             self.round = Some(Round { began: now, asked: 0, wasted: 0 });
         }
-        let Round { asked, wasted, .. } = self.round.unwrap_or_default();
-        (ASKED_AT_ONCE + wasted).min(ASKED_AT_MOST).saturating_sub(asked)
+        self.wanted(every, now)
     }
 
     /// Returns when the next round is due.

@@ -106,6 +106,11 @@ impl Assignments {
         self.strict.iter().copied()
     }
 
+    /// Says whether strict units are to run on a machine.
+    pub fn is_strict(&self, machine: MachineId) -> bool {
+        self.strict.contains(&machine)
+    }
+
     /// Returns the machines that something belongs on.
     pub fn machines(&self) -> impl Iterator<Item = MachineId> {
         self.wanted.keys().copied()

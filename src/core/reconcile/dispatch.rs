@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use super::Mode;
 use super::Output;
 use super::Reconciler;
 use crate::core::model::Action;
@@ -29,16 +30,18 @@ const UNITS_BESIDE_LEASE: usize = 50;
 impl Reconciler {
     /// Sends every machine that is free what it needs, or a look when one is due.
     pub(super) fn send_visits(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        let idle = self.views.iter().filter(|(_, view)| view.in_flight.is_none() && view.is_due(now));
-        let idle: Vec<MachineId> = idle.map(|(machine, _)| *machine).collect();
-        for machine in idle {
-            let needed = self.needed_by(machine, now);
-            let waits = needed.iter().any(|step| self.waits(machine, step, now));
+        for machine in self.views.dirty() {
+            let Some(view) = self.views.get(&machine) else { continue };
+            if view.in_flight.is_some() || !view.is_due(now) {
+                continue;
+            }
+            let needed = if view.is_settled() { Vec::new() } else { self.needed_by(machine, now) };
+            let waits = needed.iter().any(|step| self.waits_for_another(machine, step, now));
             let steps = self.sendable(machine, needed.clone(), now);
             let lease = self.lease_order(machine, !steps.is_empty(), now);
-            let Some(view) = self.views.get_mut(&machine) else { continue };
+            let Some(view) = self.views.touch(machine) else { continue };
             if view.is_ready() {
-                view.unplanned = false;
+                (view.unplanned, view.settled) = (false, needed.is_empty());
                 view.waits = waits;
                 view.update_backoffs(&needed, &steps, now);
             }
@@ -112,12 +115,12 @@ impl Reconciler {
 
     /// Returns those of the steps that can be taken now.
     fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
-        if self.lease_only {
+        if self.mode == Mode::LeaseOnly {
             return Vec::new();
         }
         let Some(view) = self.views.get(&machine) else { return Vec::new() };
-        steps.retain(|step| !view.is_backing_off(&step.unit, now) && !self.placements_in_flight.contains(&step.unit));
-        steps.retain(|step| !self.waits(machine, step, now));
+        steps.retain(|step| !view.is_backing_off(&step.unit, now) && !self.outbox.moves(&step.unit));
+        steps.retain(|step| !self.waits_for_another(machine, step, now));
         // A visit that renews no lease must not stand in the way of one that does, nor one that takes long.
         if self.must_lease_first(machine) {
             steps.clear();
@@ -129,7 +132,7 @@ impl Reconciler {
     }
 
     /// Says whether a step waits for something to happen on another machine.
-    fn waits(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
+    fn waits_for_another(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
         if !step.action.starts() {
             return self.goes_on(machine, step, now);
         }

@@ -17,12 +17,12 @@ impl Reconciler {
     /// Takes note of drains whose time is over, and of when the next one's is.
     pub(super) fn watch_deadlines(&mut self, now: Timestamp) {
         let over = self.deadline.is_some_and(|at| now >= at);
-        if over || self.views_stale {
+        if over || self.stale.views {
             let ends = self.snapshot.machines.values().filter(|machine| machine.draining);
             self.deadline = ends.filter_map(|machine| machine.drain_by).filter(|at| now < *at).min();
         }
-        self.placements_stale |= over;
-        self.assignments_stale |= over;
+        self.stale.placements |= over;
+        self.stale.assignments |= over;
     }
 
     /// Says whether everything has to be off a machine now.

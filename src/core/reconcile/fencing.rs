@@ -17,15 +17,17 @@ const RETRY: Duration = Duration::from_secs(10);
 impl Reconciler {
     /// Switches machines off that are down and may still run strict units.
     pub(super) fn fence(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        let due: Vec<MachineId> = self.fenceable().filter(|(_, again)| *again <= now).map(|(id, _)| id).collect();
-        for machine in due {
-            let Some(view) = self.views.get_mut(&machine) else { continue };
+        for machine in self.views.doubted() {
+            if self.next_fencing(machine).is_none_or(|again| now < again) {
+                continue;
+            }
+            let Some(view) = self.views.touch(machine) else { continue };
             (view.fencing.runs, view.fencing.void) = (true, false);
             self.log(now, Some(machine), None, "runs its fence command: it may still run strict units".to_owned());
-            self.fence_after_commit.push(machine);
+            self.outbox.fence_after_commit(machine);
         }
         for machine in std::mem::take(&mut self.fence_now) {
-            let Some(view) = self.views.get_mut(&machine) else { continue };
+            let Some(view) = self.views.touch(machine) else { continue };
             if !view.answers() {
                 outputs.push(Output::Fence(machine));
                 continue;
@@ -35,25 +37,18 @@ impl Reconciler {
         }
     }
 
-    /// Returns when to try a fence command again.
-    pub(super) fn next_fencing(&self) -> Option<Timestamp> {
-        self.fenceable().map(|(_, again)| again).min()
-    }
-
-    /// Returns the machines that should be switched off, and when to try.
-    fn fenceable(&self) -> impl Iterator<Item = (MachineId, Timestamp)> {
-        let keeps = self.timing.lease.is_some();
-        let leased = self.snapshot.leases.keys().filter(move |_| keeps);
-        leased.filter(|machine| !self.is_lease_pending(**machine)).filter_map(|machine| {
-            self.snapshot.machines.get(machine)?.fence_command.as_ref()?;
-            let view = self.views.get(machine).filter(|view| !view.fencing.runs && !view.answers())?;
-            (view.health == Some(Health::Down)).then_some((*machine, view.fencing.again))
-        })
+    /// Returns from when on the fence command of a machine may run, if the machine should be switched off.
+    pub(super) fn next_fencing(&self, machine: MachineId) -> Option<Timestamp> {
+        self.timing.lease?;
+        let view = self.views.get(&machine).filter(|view| view.health == Some(Health::Down))?;
+        let leased = self.snapshot.leases.contains_key(&machine) && !self.is_lease_pending(machine);
+        self.snapshot.machines.get(&machine)?.fence_command.as_ref().filter(|_| leased)?;
+        (!view.fencing.runs && !view.answers()).then_some(view.fencing.again)
     }
 
     /// Takes in how a fence command ended. If the machine has answered since, its success may be that of another life.
     pub(super) fn fenced(&mut self, machine: MachineId, ended: Result<(), String>, now: Timestamp) {
-        let Some(view) = self.views.get_mut(&machine) else { return };
+        let Some(view) = self.views.touch(machine) else { return };
         let void = view.fencing.void || view.answers();
         (view.fencing.runs, view.fencing.again) = (false, now + RETRY);
         if let Err(why) = ended {

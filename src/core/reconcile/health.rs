@@ -3,6 +3,7 @@
 use super::Reconciler;
 use crate::core::health::Assessment;
 use crate::core::health::assess;
+use crate::core::health::failover::FailoverCounts;
 use crate::core::health::failover::FailoverRound;
 use crate::core::health::failover::record_outage;
 use crate::core::model::FailoverOverride;
@@ -19,7 +20,7 @@ impl Reconciler {
     pub(super) fn assess_all(&mut self, now: Timestamp) {
         let mut changed = Vec::new();
         for (machine, assessment) in self.assessments(now) {
-            let Some(view) = self.views.get_mut(&machine) else { continue };
+            let Some(view) = self.views.touch(machine) else { continue };
             view.assess_again = assessment.again;
             view.why.clone_from(&assessment.why);
             if view.health == Some(assessment.health) {
@@ -27,13 +28,15 @@ impl Reconciler {
             }
             let first = view.health.replace(assessment.health).is_none();
             // That a machine is suspected gives no unit a place; that it has been looked at may.
-            self.placements_stale |= first || assessment.health != Health::Suspect;
+            self.stale.placements |= first || assessment.health != Health::Suspect;
+            self.stale.failover = true;
             changed.extend(self.health_change(machine, assessment, now));
         }
         for (machine, known, record) in changed {
             if known.is_some() || record.health != Health::Alive {
                 self.log(now, Some(machine), None, format!("{}: {}", record.health, record.why));
             }
+            self.failover_counts = None;
             self.note(Write::Health(machine, record));
         }
         self.watch_hold_downs(now);
@@ -67,14 +70,22 @@ impl Reconciler {
         Some((machine, known, record))
     }
 
-    /// Assesses every machine whose health may change.
-    fn assessments(&self, now: Timestamp) -> Vec<(MachineId, Assessment)> {
-        let doubted = |view: &MachineView| view.health != Some(Health::Alive) || !view.answers();
-        let assess = |(machine, view): (&MachineId, &MachineView)| {
-            Some((*machine, assess(&view.evidence, self.timing.detection, now)?))
+    /// Assesses the machines whose health may change: those of which something new has come or whose time has, and all
+    /// doubted ones if what the failover policy counts has changed.
+    fn assessments(&mut self, now: Timestamp) -> Vec<(MachineId, Assessment)> {
+        let mut changed = std::mem::take(&mut self.stale.failover);
+        for machine in self.views.dirty() {
+            let Some(view) = self.views.touch(machine) else { continue };
+            let silent = is_silent(view, now);
+            changed |= std::mem::replace(&mut view.silent, silent) != silent;
+        }
+        let machines = if changed { self.views.doubted() } else { self.views.dirty() };
+        let doubted = |view: &&MachineView| view.health != Some(Health::Alive) || !view.answers();
+        let assess = |machine: MachineId| {
+            let view = self.views.get(&machine).filter(doubted)?;
+            Some((machine, assess(&view.evidence, self.timing.detection, now)?))
         };
-        let views = self.views.iter().filter(|(_, view)| doubted(view));
-        let mut assessments: Vec<_> = views.filter_map(assess).collect();
+        let mut assessments: Vec<_> = machines.into_iter().filter_map(assess).collect();
         let down = |(_, assessment): &(MachineId, Assessment)| assessment.health == Health::Down;
         if self.scope == Scope::All && assessments.iter().any(down) {
             self.apply_failover_policy(&mut assessments, now);
@@ -83,10 +94,13 @@ impl Reconciler {
     }
 
     /// Turns `down` into `unreachable` where the failover policy keeps units from being moved.
-    fn apply_failover_policy(&self, assessments: &mut [(MachineId, Assessment)], now: Timestamp) {
-        let silent = self.views.iter().filter(|(_, view)| is_silent(view, now)).map(|(machine, _)| *machine);
+    fn apply_failover_policy(&mut self, assessments: &mut [(MachineId, Assessment)], now: Timestamp) {
+        let counts = self.failover_counts.take();
+        let counts = counts.unwrap_or_else(|| FailoverCounts::of(&self.failover_policy, &self.snapshot));
+        let silent = |machine: &MachineId| self.views.get(machine).is_some_and(|view| view.silent);
+        let silent = self.views.doubted().into_iter().filter(silent);
         let (policy, detection) = (&self.failover_policy, self.timing.detection);
-        let mut round = FailoverRound::new(policy, &self.snapshot, detection, silent, now);
+        let mut round = FailoverRound::new(policy, &counts, &self.snapshot, detection, silent, now);
         for (machine, assessment) in assessments.iter_mut().filter(|(_, it)| it.health == Health::Down) {
             let in_force = |it: &&FailoverOverride| now < it.until;
             let failover_override = self.snapshot.failover_overrides.get(machine).filter(in_force);
@@ -104,13 +118,14 @@ impl Reconciler {
             }
             round.give_up(*machine);
         }
+        self.failover_counts = Some(counts);
     }
 
     /// Finds out when the next hold-down ends.
     fn watch_hold_downs(&mut self, now: Timestamp) {
         let over = self.hold_down_ends.is_some_and(|at| at <= now);
-        if self.placements_stale || over {
-            self.placements_stale |= over;
+        if self.stale.placements || over {
+            self.stale.placements |= over;
             let holds = self.snapshot.health.values().filter_map(|it| self.failover_policy.hold_down(it, now));
             self.hold_down_ends = holds.map(|hold| hold.until).min();
         }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Mode;
 use super::Reconciler;
 use crate::core::lease;
 use crate::core::lease::LeasePolicy;
@@ -82,7 +83,7 @@ impl Reconciler {
         for (unit, _) in there.filter(|(unit, state)| state.runs() && self.is_strict(unit)) {
             self.snapshot.file(unit).into_iter().for_each(|file| need.add(unit.clone(), lease::stop_of(file)));
         }
-        if let Some(view) = self.views.get_mut(&machine) {
+        if let Some(view) = self.views.touch(machine) {
             view.lease.need = Some(need).filter(|need| !need.units.is_empty());
         }
     }
@@ -101,7 +102,7 @@ impl Reconciler {
         };
         let inherited = || {
             let enough = self.timing.lease.is_some_and(|policy| grant.length >= policy.length());
-            self.lease_only && enough && grant.is_open()
+            (self.mode == Mode::LeaseOnly) && enough && grant.is_open()
         };
         let known = self.views.get(&machine).is_some_and(|view| view.answers() && view.uptime.is_some());
         let recorded = grant.epoch == self.epoch || inherited();
@@ -116,12 +117,7 @@ impl Reconciler {
     }
 
     pub(super) fn is_lease_pending(&self, machine: MachineId) -> bool {
-        self.is_pending(|write| matches!(write, Write::Lease(id, _) | Write::NoLease(id) if *id == machine))
-    }
-
-    /// Says whether the store is being told, or is about to be told, of such a write.
-    fn is_pending(&self, such: impl Fn(&Write) -> bool) -> bool {
-        self.outbox.iter().chain(self.committing.iter().flat_map(|telling| &telling.records)).any(such)
+        self.outbox.holds(|write| matches!(write, Write::Lease(id, _) | Write::NoLease(id) if *id == machine))
     }
 
     /// Returns when a machine's strict units are gone if its lease is not renewed any more; `None` if another leader
@@ -146,9 +142,20 @@ impl Reconciler {
 
     /// Returns when it becomes certain that strict units are gone from machines that do not answer.
     pub(super) fn lease_wakes(&self) -> impl Iterator<Item = Timestamp> {
-        let silent = self.snapshot.leases.iter().filter(|(machine, _)| self.is_bound(**machine));
-        let due = silent.filter(|(machine, _)| !self.is_lease_pending(**machine));
-        due.filter_map(|(machine, grant)| self.gone_at(*machine, grant))
+        self.snapshot.leases.keys().filter_map(|machine| self.lease_wake(*machine))
+    }
+
+    /// Returns when it becomes certain that strict units are gone from a machine that does not answer. Only a reconciler
+    /// that looks at all machines keeps their leases.
+    pub(super) fn lease_wake(&self, machine: MachineId) -> Option<Timestamp> {
+        let grant = self.snapshot.leases.get(&machine).filter(|_| self.scope == Scope::All)?;
+        let waits = self.is_bound(machine) && !self.is_lease_pending(machine);
+        self.gone_at(machine, grant).filter(|_| waits)
+    }
+
+    /// Returns when it becomes certain that strict units are gone from machines that have left.
+    pub(super) fn departed_lease_wakes(&self) -> impl Iterator<Item = Timestamp> {
+        self.departed_leases.iter().filter_map(|machine| self.lease_wake(*machine))
     }
 
     /// Says whether something waits for the lease of a machine to end that does not answer.
@@ -174,17 +181,33 @@ impl Reconciler {
         if self.scope != Scope::All {
             return;
         }
-        let leased = self.snapshot.leases.keys().copied();
-        let mut machines: BTreeSet<MachineId> = leased.collect();
-        if let Some(policy) = self.timing.lease {
-            machines.extend(self.assignments.strict_machines());
-            self.keep_voters(policy, !machines.is_empty());
+        let all = std::mem::take(&mut self.stale.leases);
+        if all {
+            let leased = self.snapshot.leases.keys().copied();
+            self.departed_leases = leased.filter(|id| !self.snapshot.machines.contains_key(id)).collect();
         }
-        for machine in machines {
+        if let Some(policy) = self.timing.lease.filter(|_| all) {
+            let used = !self.snapshot.leases.is_empty() || self.assignments.strict_machines().next().is_some();
+            self.keep_voters(policy, used);
+        }
+        for machine in self.lease_candidates(all) {
             if !self.is_lease_pending(machine) {
                 self.keep_lease(machine, now);
             }
         }
+    }
+
+    /// Returns the machines whose lease records may have to change.
+    fn lease_candidates(&self, all: bool) -> BTreeSet<MachineId> {
+        let strict = self.assignments.strict_machines().filter(|_| self.timing.lease.is_some());
+        if all {
+            return self.snapshot.leases.keys().copied().chain(strict).collect();
+        }
+        let leased = |machine: &MachineId| self.snapshot.leases.contains_key(machine);
+        let keeps = self.timing.lease.is_some();
+        let concerned = |machine: &MachineId| leased(machine) || keeps && self.assignments.is_strict(*machine);
+        let doubted = self.views.doubted().into_iter().filter(concerned);
+        doubted.chain(self.departed_leases.iter().copied().filter(leased)).collect()
     }
 
     fn keep_lease(&mut self, machine: MachineId, now: Timestamp) {
@@ -264,7 +287,7 @@ impl Reconciler {
 
     /// Writes down whom a leader that comes after us must have reached before it may be sure of us.
     fn keep_voters(&mut self, policy: LeasePolicy, used: bool) {
-        let pending = self.is_pending(|write| matches!(write, Write::Voters(_)));
+        let pending = self.outbox.holds(|write| matches!(write, Write::Voters(_)));
         let same = self.snapshot.voters.iter().eq(self.snapshot.machines.keys());
         if used && policy.is_controllers() && self.quorum_seen_at.is_some() && !pending && !same {
             self.outbox.push(Write::Voters(self.snapshot.machines.keys().copied().collect()));
@@ -277,6 +300,8 @@ impl Reconciler {
         let told = |machine: &&MachineId| self.views.get(machine).is_some_and(|view| view.evidence.answered.is_some());
         if self.quorum_seen_at.is_none() && lease::is_blocking(voters.iter().filter(told).count(), voters.len()) {
             self.quorum_seen_at = Some(now);
+            self.stale.leases = true;
+            self.views.touch_all().for_each(drop);
         }
     }
 
@@ -288,8 +313,9 @@ impl Reconciler {
     /// Gives up everything but the renewal of leases, and what is on its way to hosts. What the store was being told of
     /// leases it may or may not have taken: where that was their end, they are given up too.
     pub fn enter_lease_only(&mut self) {
-        self.views.values_mut().for_each(|view| drop(view.abandon(self.timing.start_deadline)));
-        let unsure = self.committing.take().unwrap_or_default().records;
+        let start_deadline = self.timing.start_deadline;
+        self.views.touch_all().for_each(|(_, view)| drop(view.abandon(start_deadline)));
+        let unsure = self.outbox.answered().records;
         for write in &unsure {
             match write {
                 Write::Lease(_, grant) if grant.is_open() => {}
@@ -299,11 +325,8 @@ impl Reconciler {
             }
         }
         self.outbox.clear();
-        self.fence_after_commit.clear();
         self.fence_now.clear();
-        self.placements_in_flight.clear();
-        self.lease_only = true;
-        self.deposed = false;
+        self.mode = Mode::LeaseOnly;
     }
 
     /// Says whether most machines have just answered us: then nobody else has been able to take our place.
@@ -322,28 +345,30 @@ impl Reconciler {
 
     /// Notes that the store has the record of a machine's lease.
     pub(super) fn lease_written(&mut self, machine: MachineId) {
-        if let Some(view) = self.views.get_mut(&machine) {
+        if let Some(view) = self.views.touch(machine) {
             view.unplanned = true;
             view.next_look = Timestamp::ZERO;
         }
     }
 
     /// Notes that a machine's lease has ended: what waited for that may go on.
-    pub(super) fn lease_ended(&mut self) {
-        self.placements_stale = true;
-        self.views.values_mut().for_each(|view| view.unplanned |= view.waits);
+    pub(super) fn lease_ended(&mut self, machine: MachineId) {
+        self.stale.placements = true;
+        self.stale.leases = true;
+        self.views.touch(machine);
+        self.views.replan_waiting();
     }
 
     /// Returns what a visit to a machine is to do about its lease.
     pub(super) fn lease_order(&self, machine: MachineId, acts: bool, now: Timestamp) -> Option<LeaseAction> {
         let policy = self.timing.lease?;
-        if self.lease_only && !self.is_backed(now) {
+        if (self.mode == Mode::LeaseOnly) && !self.is_backed(now) {
             return None;
         }
         let view = self.views.get(&machine).filter(|view| view.answers())?;
         if self.lease_need(machine).is_none() {
             let held = self.snapshot.leases.contains_key(&machine) && !self.is_lease_pending(machine);
-            return (held && view.is_certain() && !self.lease_only).then_some(LeaseAction::Release);
+            return (held && view.is_certain() && !(self.mode == Mode::LeaseOnly)).then_some(LeaseAction::Release);
         }
         if !self.is_lease_ready(machine) {
             return None;
@@ -362,7 +387,7 @@ impl Reconciler {
 
     /// Notes that a lease is on its way.
     pub(super) fn lease_sent(&mut self, machine: MachineId, now: Timestamp) {
-        if let Some(view) = self.views.get_mut(&machine) {
+        if let Some(view) = self.views.touch(machine) {
             view.fencing.void = true;
         }
         if let Some(policy) = self.timing.lease {
@@ -372,7 +397,7 @@ impl Reconciler {
 
     /// Takes in what came of a lease.
     pub(super) fn lease_seen(&mut self, machine: MachineId, seen: LeaseStatus, now: Timestamp) {
-        let Some(view) = self.views.get_mut(&machine) else { return };
+        let Some(view) = self.views.touch(machine) else { return };
         let (renewed, refused) = (view.lease.renewed, view.lease.refused.take());
         match seen {
             LeaseStatus::Held => view.lease.renewed = view.heard,

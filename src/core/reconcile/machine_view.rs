@@ -69,6 +69,12 @@ pub struct MachineView {
     pub next_whole_look: Timestamp,
     /// Steps that were refused, by unit.
     pub backoffs: BTreeMap<UnitName, Backoff>,
+    /// Whether it needed nothing when its steps were last worked out.
+    pub(super) settled: bool,
+    /// Whether it was silent when it was last assessed.
+    pub(super) silent: bool,
+    /// The time under which it stands in the queue of [`super::views`].
+    pub(super) due: Option<Timestamp>,
 }
 
 /// What a leader knows of a machine's lease.
@@ -151,6 +157,9 @@ impl MachineView {
             next_look: now,
             next_whole_look: now,
             backoffs: BTreeMap::new(),
+            settled: false,
+            silent: false,
+            due: None,
         }
     }
 
@@ -167,6 +176,11 @@ impl MachineView {
     /// Says whether there may be something to send it.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.unplanned || now >= self.next_look || self.backoffs.values().any(|backoff| now >= backoff.until)
+    }
+
+    /// Says whether it needed nothing when its steps were last worked out, and nothing has changed since.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled && !self.unplanned && self.backoffs.is_empty()
     }
 
     /// Says whether systemd is still on its way with one of its units.

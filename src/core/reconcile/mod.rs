@@ -15,19 +15,21 @@ mod fencing;
 mod health;
 mod leases;
 pub mod machine_view;
+mod outbox;
 mod placing;
 mod probing;
 mod recording;
 mod results;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::core::health::DetectionConfig;
+use crate::core::health::failover::FailoverCounts;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::lease::LeasePolicy;
 use crate::core::model::Failure;
@@ -49,6 +51,10 @@ use crate::core::reconcile::machine_view::MachineView;
 use crate::core::schedule::PlacementError;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
+use outbox::Outbox;
+use outbox::PendingCommit;
+use outbox::moved_unit;
+use views::Views;
 
 /// How often a reconciler looks, and how long it waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,11 +137,32 @@ pub enum Output {
     Deposed,
 }
 
-/// What the store is being told: records that count once it has taken them, and whom that allows to be switched off.
-#[derive(Debug, Default)]
-struct PendingCommit {
-    records: Vec<Write>,
-    fence_after_commit: Vec<MachineId>,
+/// What a reconciler may still do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// It leads: it decides and acts.
+    Leading,
+    /// It was told to stop: it begins nothing new, and takes in how things end.
+    Stopping,
+    /// The store does not answer any more: it renews leases and does nothing else.
+    LeaseOnly,
+    /// Another process leads: it does nothing.
+    Deposed,
+}
+
+/// What has to be worked out again.
+#[derive(Debug, Clone, Copy)]
+struct Stale {
+    /// Which machines have views.
+    views: bool,
+    /// What belongs on which machine.
+    assignments: bool,
+    /// Where units are placed.
+    placements: bool,
+    /// Which machines' units may be moved: the silent ones have changed, or what the policy counts.
+    failover: bool,
+    /// The lease records of all machines.
+    leases: bool,
 }
 
 /// One leader's view of the cluster, and what it is about to do.
@@ -154,30 +181,20 @@ pub struct Reconciler {
     requirements: RequirementsIndex,
     /// Where its global units belong; not known before units were placed once.
     globals: Option<Globals>,
-    views: BTreeMap<MachineId, MachineView>,
-    /// Set when others may be machines now, or the reconciler's business.
-    views_stale: bool,
+    views: Views,
     assignments: Assignments,
-    /// Set when the whole assignments may have changed.
-    assignments_stale: bool,
+    stale: Stale,
     /// The units of which the store has a state, by the machine that reported it.
     noted: BTreeMap<MachineId, BTreeSet<UnitName>>,
     /// Candidates for a placement that have to be looked at first.
     probe_candidates: BTreeSet<MachineId>,
-    /// What the store is to be told, and what it is being told.
-    outbox: Vec<Write>,
-    committing: Option<PendingCommit>,
-    /// Machines to be switched off as soon as the store has been told so, and those of which it has been.
-    fence_after_commit: Vec<MachineId>,
+    outbox: Outbox,
+    /// Machines that are fenced in this turn: the store has been told so.
     fence_now: Vec<MachineId>,
-    /// Units whose place the store is being told: nothing is done to them until it has answered.
-    placements_in_flight: BTreeSet<UnitName>,
     /// Units that should be somewhere and cannot be, and why.
     refused: BTreeMap<UnitName, PlacementError>,
     /// Machines to which the way round is not taken any more.
     departed: Vec<MachineId>,
-    /// Set when placements may have to change.
-    placements_stale: bool,
     /// Until when placing waits for the first look at a machine.
     first_looks_until: Option<Timestamp>,
     /// When the next drain must be over.
@@ -186,10 +203,11 @@ pub struct Reconciler {
     lease_ends: BTreeMap<MachineId, Timestamp>,
     /// Since when no other leader can renew leases behind the store's back.
     quorum_seen_at: Option<Timestamp>,
-    /// Set once the store no longer answers: all that is left to do is to renew leases.
-    lease_only: bool,
-    deposed: bool,
-    stopping: bool,
+    /// The machines that have left and may still hold a lease.
+    departed_leases: BTreeSet<MachineId>,
+    /// What the failover policy counts over all machines; `None` if that has changed.
+    failover_counts: Option<FailoverCounts>,
+    mode: Mode,
 }
 
 impl Reconciler {
@@ -209,27 +227,22 @@ impl Reconciler {
             snapshot,
             requirements,
             globals: None,
-            views: BTreeMap::new(),
-            views_stale: true,
+            views: Views::default(),
             assignments,
-            assignments_stale: false,
+            stale: Stale { views: true, assignments: false, placements: true, failover: true, leases: true },
             noted,
             probe_candidates: BTreeSet::new(),
-            outbox: Vec::new(),
-            committing: None,
-            fence_after_commit: Vec::new(),
+            outbox: Outbox::default(),
             fence_now: Vec::new(),
-            placements_in_flight: BTreeSet::new(),
             refused: BTreeMap::new(),
             departed: Vec::new(),
-            placements_stale: true,
             first_looks_until: None,
             deadline: None,
             lease_ends: BTreeMap::new(),
             quorum_seen_at: None,
-            lease_only: false,
-            deposed: false,
-            stopping: false,
+            departed_leases: BTreeSet::new(),
+            failover_counts: None,
+            mode: Mode::Leading,
         }
     }
 
@@ -253,9 +266,8 @@ impl Reconciler {
     pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
         self.requirements.renew(&self.snapshot);
-        self.placements_stale = true;
-        self.assignments_stale = true;
-        self.views_stale = true;
+        self.stale = Stale { views: true, assignments: true, placements: true, failover: true, leases: true };
+        self.failover_counts = None;
     }
 
     /// Returns what is known of a machine.
@@ -283,8 +295,7 @@ impl Reconciler {
         self.handle_all([input], now)
     }
 
-    /// Takes in several things that happened and returns what to do next. To decide costs a look at every machine, so
-    /// whoever has heard from many of them says so at once.
+    /// Takes in several things that happened and returns what to do next.
     pub fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: Timestamp) -> Vec<Output> {
         inputs.into_iter().for_each(|input| self.take_in(input, now));
         self.respond(now)
@@ -292,12 +303,12 @@ impl Reconciler {
 
     fn take_in(&mut self, input: Input, now: Timestamp) {
         match input {
-            Input::Tick => {}
-            Input::Stalled(stall) => self.views.values_mut().for_each(|view| view.evidence.stalled(stall, now)),
+            Input::Stalled(stall) => self.views.touch_all().for_each(|(_, view)| view.evidence.stalled(stall, now)),
             Input::Progress(machine, phase) => self.progressed(machine, phase, now),
-            Input::Lost => self.deposed = true,
-            Input::Stop => self.stopping = true,
-            Input::Committed(_) if self.lease_only => {}
+            Input::Lost => self.mode = Mode::Deposed,
+            Input::Stop if self.mode == Mode::Leading => self.mode = Mode::Stopping,
+            Input::Tick | Input::Stop => {}
+            Input::Committed(_) if self.mode == Mode::LeaseOnly => {}
             Input::Committed(taken) => self.committed(taken),
             Input::Visited(machine, Ok(report)) => self.visit_succeeded(machine, report, now),
             Input::Visited(machine, Err(failure)) => self.visit_failed(machine, &failure, now),
@@ -307,55 +318,75 @@ impl Reconciler {
     }
 
     fn respond(&mut self, now: Timestamp) -> Vec<Output> {
-        if self.deposed {
+        if self.mode == Mode::Deposed {
             return vec![Output::Deposed];
         }
+        self.views.wake(now);
         let mut outputs: Vec<Output> = self.departed.drain(..).map(Output::Leave).collect();
-        if self.lease_only {
-            self.outbox.clear();
-        } else if !self.stopping {
-            self.watch_deadlines(now);
-            self.refresh_views(now);
-            self.ask_neighbours(now, &mut outputs);
-            self.assess_all(now);
-            self.update_relays(now);
-            self.place(now);
-            self.refresh_views(now);
-            self.keep_leases(now);
-            self.fence(now, &mut outputs);
+        match self.mode {
+            Mode::Leading => self.decide(now, &mut outputs),
+            // Nothing more is written.
+            Mode::LeaseOnly => self.outbox.clear(),
+            Mode::Stopping | Mode::Deposed => {}
         }
-        if self.committing.is_none() && !self.outbox.is_empty() {
-            let writes = std::mem::take(&mut self.outbox);
-            let records: Vec<Write> = writes.iter().filter(|write| is_record(write)).cloned().collect();
-            self.placements_in_flight = records.iter().filter_map(moved_unit).cloned().collect();
-            self.committing =
-                Some(PendingCommit { records, fence_after_commit: std::mem::take(&mut self.fence_after_commit) });
-            outputs.push(Output::Commit(writes));
-        }
-        if !self.stopping {
+        outputs.extend(self.outbox.commit().map(Output::Commit));
+        if self.mode != Mode::Stopping {
             self.send_visits(now, &mut outputs);
+        }
+        for machine in self.views.dirty() {
+            let due = self.views.get(&machine).and_then(|view| self.due_at(machine, view, now));
+            self.views.index(machine, due);
         }
         outputs
     }
 
+    /// Takes all decisions of a turn. The order matters: peers are asked before silence is judged, health is known before
+    /// units are placed, and placements are known before leases and fences follow from them.
+    fn decide(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        self.watch_deadlines(now);
+        self.refresh_views(now);
+        self.ask_neighbours(now, outputs);
+        self.assess_all(now);
+        self.update_relays(now);
+        self.place(now);
+        // A unit that was placed may make another machine the reconciler's business.
+        self.refresh_views(now);
+        self.keep_leases(now);
+        self.fence(now, outputs);
+    }
+
     /// Returns when to look again although nothing happened.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let views = self.views.values().filter(|view| view.in_flight.is_none());
-        let looks = views.clone().map(|view| view.next_look);
-        if self.lease_only {
-            return looks.min();
+        let due = self.views.next_due().into_iter();
+        if self.mode == Mode::LeaseOnly {
+            return due.min();
         }
-        let retries = views.filter(|view| view.answers()).flat_map(|view| view.backoffs.values());
-        let retries = retries.map(|backoff| backoff.until);
-        looks.chain(retries).chain(self.next_questions()).chain(self.next_fencing()).chain(self.changes_at()).min()
+        due.chain(self.waits()).chain(self.departed_lease_wakes()).min()
+    }
+
+    /// Returns what the whole cluster waits for: the first look at a machine, a drain's deadline, the end of a hold-down.
+    fn waits(&self) -> impl Iterator<Item = Timestamp> {
+        self.first_looks_until.into_iter().chain(self.deadline).chain(self.hold_down_ends)
+    }
+
+    /// Returns when a machine needs attention again although nothing happens.
+    fn due_at(&self, machine: MachineId, view: &MachineView, now: Timestamp) -> Option<Timestamp> {
+        let idle = view.in_flight.is_none();
+        let look = Some(view.next_look).filter(|_| idle);
+        if self.mode == Mode::LeaseOnly {
+            return look;
+        }
+        let retries = view.backoffs.values().map(|backoff| backoff.until).filter(|_| idle && view.answers());
+        let doubts = view.assess_again.into_iter().chain(self.next_question(view));
+        let leases = self.lease_wake(machine).into_iter().chain(self.next_fencing(machine));
+        look.into_iter().chain(retries).chain(doubts).chain(leases).filter(|at| *at > now).min()
     }
 
     /// Returns when time alone may change what is to be done: a assessment, a lease that ends, a drain's deadline, a
     /// machine that is no longer held down.
     pub fn changes_at(&self) -> Option<Timestamp> {
         let assessments = self.views.values().filter_map(|view| view.assess_again);
-        let waits = self.first_looks_until.into_iter().chain(self.deadline).chain(self.hold_down_ends);
-        assessments.chain(self.lease_wakes()).chain(waits).min()
+        assessments.chain(self.lease_wakes()).chain(self.waits()).min()
     }
 
     /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing
@@ -364,7 +395,7 @@ impl Reconciler {
         let judged = |view: &MachineView| {
             view.in_flight.is_none() && !view.fencing.runs && !matches!(view.health, None | Some(Health::Suspect))
         };
-        self.committing.is_none() && self.outbox.is_empty() && !self.placements_stale && self.views.values().all(judged)
+        self.outbox.is_idle() && !self.stale.placements && self.views.values().all(judged)
     }
 
     /// Says whether something may be done on a host because of a trip that is under way, or somebody is being switched off.
@@ -378,19 +409,18 @@ impl Reconciler {
     }
 
     fn committed(&mut self, taken: bool) {
-        let PendingCommit { records, fence_after_commit } = self.committing.take().unwrap_or_default();
-        self.fence_now.extend(fence_after_commit);
-        self.placements_in_flight.clear();
+        let PendingCommit { records, fence, .. } = self.outbox.answered();
+        self.fence_now.extend(fence);
         if !taken {
-            self.deposed = true;
+            self.mode = Mode::Deposed;
             return;
         }
         // What was decided together fits together; only who found no place may find one now.
-        self.placements_stale |= records.iter().any(|write| moved_unit(write).is_some()) && !self.refused.is_empty();
+        self.stale.placements |= records.iter().any(|write| moved_unit(write).is_some()) && !self.refused.is_empty();
         for write in records {
             match &write {
                 Write::Lease(machine, _) => self.lease_written(*machine),
-                Write::NoLease(_) => self.lease_ended(),
+                Write::NoLease(machine) => self.lease_ended(*machine),
                 Write::Voters(_) => {}
                 _ => {
                     self.moved(write);
@@ -408,12 +438,12 @@ impl Reconciler {
 
     /// Takes a view for every machine that the reconciler is about, and gives up those of machines that left.
     fn refresh_views(&mut self, now: Timestamp) {
-        if !std::mem::take(&mut self.views_stale) {
+        if !std::mem::take(&mut self.stale.views) {
             return;
         }
         self.forget_strangers();
         let machines = &self.snapshot.machines;
-        self.views.retain(|machine, _| machines.contains_key(machine));
+        self.views.retain(|machine| machines.contains_key(machine));
         let mut about: BTreeSet<MachineId> = self.probe_candidates.clone();
         match &self.scope {
             Scope::All => about.extend(machines.keys()),
@@ -428,24 +458,10 @@ impl Reconciler {
         }
         let about = about.into_iter().filter(|machine| machines.contains_key(machine));
         for machine in about.collect::<Vec<_>>() {
-            if let Entry::Vacant(view) = self.views.entry(machine) {
-                view.insert(MachineView::new(now));
+            if self.views.add(machine, now) {
                 self.renew_need(machine);
             }
         }
-    }
-}
-
-/// Says whether a write counts only once the store has taken it. What was observed has been taken in when it was.
-const fn is_record(write: &Write) -> bool {
-    matches!(write, Write::Place(..) | Write::Unplace(_) | Write::Lease(..) | Write::NoLease(_) | Write::Voters(_))
-}
-
-/// Returns the unit whose place a write changes.
-const fn moved_unit(write: &Write) -> Option<&UnitName> {
-    match write {
-        Write::Place(unit, _) | Write::Unplace(unit) => Some(unit),
-        _ => None,
     }
 }
 

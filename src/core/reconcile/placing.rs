@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::Reconciler;
-use super::moved_unit;
+use super::outbox::moved_unit;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
@@ -30,22 +30,22 @@ impl Reconciler {
     /// Brings placements and assignments up to date, unless the store is still being told of the last change.
     pub(super) fn place(&mut self, now: Timestamp) {
         self.first_looks_until = self.first_looks(now);
-        if !self.placements_stale || self.committing.is_some() || self.first_looks_until.is_some() {
+        if !self.stale.placements || self.outbox.is_committing() || self.first_looks_until.is_some() {
             return;
         }
-        self.placements_stale = false;
+        self.stale.placements = false;
         self.place_units(now);
-        if std::mem::take(&mut self.assignments_stale) {
+        if std::mem::take(&mut self.stale.assignments) {
             self.rebuild_assignments();
         }
         // What a step waits for on another machine may be over.
-        self.views.values_mut().for_each(|view| view.unplanned |= view.waits);
+        self.views.replan_waiting();
     }
 
     /// Returns until when placing waits for the first look at each machine: what runs there is not known yet. One that takes
     /// longer than a silent machine takes to be down keeps no unit waiting.
     fn first_looks(&self, now: Timestamp) -> Option<Timestamp> {
-        let unseen = self.views.values().filter(|view| self.scope == Scope::All && view.evidence.is_empty());
+        let unseen = self.views.unseen().filter(|_| self.scope == Scope::All);
         let last = unseen.map(|view| view.evidence.watched_since + self.timing.detection.down_after).max();
         last.filter(|until| now < *until)
     }
@@ -54,18 +54,18 @@ impl Reconciler {
     fn rebuild_assignments(&mut self) {
         let none = Globals::new();
         let assignments = Assignments::new(&self.snapshot, &self.scope, self.globals.as_ref().unwrap_or(&none));
-        for (machine, view) in &mut self.views {
+        for (machine, view) in self.views.touch_all() {
             // What was refused of something else than is wanted now need not be waited for.
             let same = |unit: &UnitName| assignments.of(*machine, unit) == self.assignments.of(*machine, unit);
             view.backoffs.retain(|unit, _| same(unit));
             view.unplanned = true;
         }
         self.assignments = assignments;
-        let seated: Vec<MachineId> = self.views.keys().copied().collect();
-        for machine in seated {
+        self.stale.leases = true;
+        for machine in self.views.machines() {
             self.renew_need(machine);
         }
-        self.views_stale |= self.scope != Scope::All;
+        self.stale.views |= self.scope != Scope::All;
     }
 
     /// Takes in a placement that the store has taken.
@@ -75,14 +75,15 @@ impl Reconciler {
         let before = place(&self.snapshot);
         self.snapshot.apply(write);
         if self.requirements.is_global(&unit) {
-            self.assignments_stale = true;
-            self.placements_stale = true;
+            self.stale.assignments = true;
+            self.stale.placements = true;
             return;
         }
         let after = place(&self.snapshot);
         self.assignments.shift(&self.snapshot, &self.scope, &unit, before, after);
+        self.stale.leases = true;
         for machine in before.into_iter().chain(after) {
-            let Some(view) = self.views.get_mut(&machine) else { continue };
+            let Some(view) = self.views.touch(machine) else { continue };
             if before != after {
                 view.backoffs.remove(&unit);
             }
@@ -90,7 +91,7 @@ impl Reconciler {
             self.renew_need(machine);
         }
         for machine in self.snapshot.states.get(&unit).into_iter().flat_map(BTreeMap::keys) {
-            self.views.get_mut(machine).into_iter().for_each(|view| view.unplanned = true);
+            self.views.touch(*machine).into_iter().for_each(|view| view.unplanned = true);
         }
     }
 
@@ -151,7 +152,7 @@ impl Reconciler {
                 }
             }
         }
-        self.assignments_stale |= self.globals.as_ref() != Some(&globals);
+        self.stale.assignments |= self.globals.as_ref() != Some(&globals);
         self.globals = Some(globals);
         // A unit that has nowhere else to go stays where it is: its machine may come back.
         let wanted = |unit: &UnitName| {
@@ -204,7 +205,7 @@ impl Reconciler {
         if !unseen.is_empty() {
             for machine in unseen {
                 self.probe_candidates.insert(machine);
-                self.views.entry(machine).or_insert_with(|| MachineView::new(now));
+                self.views.add(machine, now);
             }
             return;
         }
@@ -216,7 +217,7 @@ impl Reconciler {
             self.log(now, Some(machine), Some(&unit), format!("placed: {reason}"));
             // What a verb's unit displaces is the verb's business too.
             if let Scope::Units(units) = &mut self.scope {
-                self.views_stale |= units.insert(unit.clone());
+                self.stale.views |= units.insert(unit.clone());
             }
             let placement = Placement { machine, epoch: self.epoch, reason, since: now };
             self.outbox.push(Write::Place(unit, placement));

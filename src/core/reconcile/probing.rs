@@ -29,35 +29,39 @@ pub(super) const DIRECT_EVERY: Duration = Duration::from_secs(30);
 pub(super) const RELAY_RETRY: Duration = Duration::from_secs(30);
 
 impl Reconciler {
-    /// RequirementsIndex neighbours about every machine that is silent, as far as that is due.
+    /// Asks neighbours about every machine that is silent, as far as that is due.
     pub(super) fn ask_neighbours(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        if self.scope != Scope::All || self.views.values().all(|view| pace(view).is_none()) {
+        if self.scope != Scope::All {
+            return;
+        }
+        let doubted = self.views.doubted();
+        let views = || doubted.iter().filter_map(|machine| Some((*machine, self.views.get(machine)?)));
+        let wants = |view: &MachineView| pace(view).filter(|every| view.evidence.peers.wanted(*every, now) > 0);
+        let due: Vec<_> = views().filter_map(|(machine, view)| Some((machine, wants(view)?))).collect();
+        if due.is_empty() {
             return;
         }
         let mut busy: BTreeMap<MachineId, usize> = BTreeMap::new();
-        for neighbour in self.views.values().flat_map(|view| view.evidence.peers.awaited(now)) {
+        for neighbour in views().flat_map(|(_, view)| view.evidence.peers.awaited(now)) {
             *busy.entry(neighbour).or_default() += 1;
         }
         let neighbours = self.views.iter().filter(|(_, view)| view.evidence.answers_directly());
         let neighbours: Vec<MachineId> = neighbours.map(|(machine, _)| *machine).collect();
-        for (machine, view) in &mut self.views {
-            let Some(every) = pace(view) else { continue };
+        for (machine, every) in due {
+            let Some(view) = self.views.touch(machine) else { continue };
             let peers = &mut view.evidence.peers;
-            let wanted = peers.wanted(every, now);
-            if wanted == 0 {
-                continue;
-            }
+            let wanted = peers.begin_round(every, now);
             let yes = peers.reached_by(now);
-            let mut open: Vec<MachineId> = neighbours.iter().copied().filter(|other| other != machine).collect();
+            let mut open: Vec<MachineId> = neighbours.iter().copied().filter(|other| *other != machine).collect();
             open.retain(|other| busy.get(other).is_none_or(|count| *count < PER_NEIGHBOUR));
-            // Each in its turn, but first those that could reach it, so that their word is kept or taken back.
+            // Each in its turn, but first those that could reach it, so that their report is confirmed or withdrawn.
             open.sort_by_key(|other| (!yes.contains(other), peers.last_asked(*other), machine.mixed_with(*other)));
             let awaited: Vec<MachineId> = peers.awaited(now).collect();
             open.retain(|other| !awaited.contains(other));
             for neighbour in open.into_iter().take(wanted) {
                 peers.ask(neighbour, now);
                 *busy.entry(neighbour).or_default() += 1;
-                outputs.push(Output::Probe { machine: *machine, neighbour });
+                outputs.push(Output::Probe { machine, neighbour });
             }
         }
     }
@@ -65,7 +69,7 @@ impl Reconciler {
     /// Takes in what a neighbour said.
     pub(super) fn probed(&mut self, machine: MachineId, neighbour: MachineId, reached: Option<bool>) {
         let name = self.name(neighbour);
-        if let Some(view) = self.views.get_mut(&machine) {
+        if let Some(view) = self.views.touch(machine) {
             view.evidence.peers.record(neighbour, &name, reached);
         }
     }
@@ -74,7 +78,9 @@ impl Reconciler {
     /// assess has made up its mind, so where there is one the first word of a neighbour is enough.
     pub(super) fn update_relays(&mut self, now: Timestamp) {
         let mut carried: BTreeMap<MachineId, usize> = BTreeMap::new();
-        for relay in self.views.values().filter_map(|view| view.evidence.relay.as_ref()) {
+        let doubted = self.views.doubted();
+        let views = || doubted.iter().filter_map(|machine| Some((machine, self.views.get(machine)?)));
+        for relay in views().filter_map(|(_, view)| view.evidence.relay.as_ref()) {
             *carried.entry(relay.through).or_default() += 1;
         }
         let unmanaged = |machine: &MachineId, view: &MachineView| match view.health {
@@ -82,7 +88,7 @@ impl Reconciler {
             Some(Health::Suspect) => view.evidence.needs_peer_probe() && self.snapshot.leases.contains_key(machine),
             _ => false,
         };
-        let lost = self.views.iter().filter(|(machine, view)| {
+        let lost = views().filter(|(machine, view)| {
             let idle = view.in_flight.is_none() && view.evidence.relay.is_none() && now >= view.next_relay_try;
             idle && unmanaged(machine, view)
         });
@@ -98,7 +104,7 @@ impl Reconciler {
             })
             .collect();
         for (machine, relay) in ways {
-            if let Some(view) = self.views.get_mut(&machine) {
+            if let Some(view) = self.views.touch(machine) {
                 view.use_relay(relay, now, now + DIRECT_EVERY);
             }
         }
@@ -111,10 +117,10 @@ impl Reconciler {
         (has_steps || !relay.works || now < view.next_direct).then_some(relay.through)
     }
 
-    /// Returns when the next round of questions about each silent machine is due.
-    pub(super) fn next_questions(&self) -> impl Iterator<Item = Timestamp> {
-        let about = self.views.values().filter(|_| self.scope == Scope::All);
-        about.filter_map(|view| view.evidence.peers.next_round(pace(view)?))
+    /// Returns when the next round of questions about a silent machine is due.
+    pub(super) fn next_question(&self, view: &MachineView) -> Option<Timestamp> {
+        let every = pace(view).filter(|_| self.scope == Scope::All)?;
+        view.evidence.peers.next_round(every)
     }
 }
 

@@ -50,7 +50,7 @@ impl Reconciler {
         let placed = self.snapshot.placements.get(unit).map(|placement| placement.machine);
         let there = self.snapshot.states.get(unit).into_iter().flat_map(BTreeMap::keys).copied();
         for machine in placed.into_iter().chain(there) {
-            self.views.get_mut(&machine).into_iter().for_each(|view| view.unplanned |= view.waits);
+            self.views.touch(machine).into_iter().for_each(|view| view.unplanned |= view.waits);
         }
     }
 

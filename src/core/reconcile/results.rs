@@ -21,14 +21,14 @@ const TURNED_AWAY: Duration = Duration::from_secs(6);
 impl Reconciler {
     /// Takes in that a machine's own sshd has sent something during the visit under way.
     pub(super) fn progressed(&mut self, machine: MachineId, phase: Phase, now: Timestamp) {
-        if let Some(view) = self.views.get_mut(&machine).filter(|view| view.in_flight.is_some()) {
+        if let Some(view) = self.views.touch(machine).filter(|view| view.in_flight.is_some()) {
             view.evidence.progress(phase, now);
         }
     }
 
     /// Takes in what came back from a machine.
     pub(super) fn visit_succeeded(&mut self, machine: MachineId, report: Report, now: Timestamp) {
-        let Some(view) = self.views.get_mut(&machine) else { return };
+        let Some(view) = self.views.touch(machine) else { return };
         if let Some(refused) = report.refused {
             return self.turned_away(machine, &refused, now);
         }
@@ -81,7 +81,7 @@ impl Reconciler {
     /// Takes in that a trip to a machine failed.
     pub(super) fn visit_failed(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
         let retry = self.retry_after(failure.kind);
-        let Some(view) = self.views.get_mut(&machine) else { return };
+        let Some(view) = self.views.touch(machine) else { return };
         let Some(InFlightVisit { steps, through, .. }) = view.abandon(self.timing.start_deadline) else { return };
         view.next_look = now + retry;
         view.record_failure(failure.clone(), through, now);
@@ -93,7 +93,7 @@ impl Reconciler {
             view.next_relay_try = now + probing::RELAY_RETRY;
         }
         // A candidate that does not answer is none.
-        self.placements_stale |= self.probe_candidates.contains(&machine);
+        self.stale.placements |= self.probe_candidates.contains(&machine);
         for step in steps {
             self.log_outcome(now, machine, &step, &Outcome::Lost(failure.clone()));
         }

@@ -261,7 +261,7 @@ fn config(destination: &Destination, options: &Options, check: &KeyCheck) -> cli
     }
 }
 
-/// RequirementsIndex for the key that we know, or else every host with an RSA key on file would seem to have changed its key.
+/// Asks for the key that we know, or else every host with an RSA key on file would seem to have changed its key.
 fn preferred(check: &KeyCheck) -> Preferred {
     let usual = Preferred::default();
     // SHA-1 signatures prove nothing any more.

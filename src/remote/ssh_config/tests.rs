@@ -64,7 +64,7 @@ fn dump(host: &HostConfig) -> Vec<String> {
     lines
 }
 
-/// RequirementsIndex the oracle. `None` if it does not take the file.
+/// Asks the oracle. `None` if it does not take the file.
 fn ask_ssh(path: &Path, query: &Query<'_>) -> Option<Vec<String>> {
     let mut ssh = Command::new("ssh");
     ssh.arg("-G").arg("-F").arg(path).args(query.user.iter().flat_map(|user| ["-l", user]));

@@ -99,7 +99,7 @@ impl Cluster {
         if self.0.anonymous { " (if it asks for a client certificate: --etcd-cert-file)" } else { "" }
     }
 
-    /// RequirementsIndex one server after another until one answers, for [`DEADLINE`] at most.
+    /// Asks one server after another until one answers, for [`DEADLINE`] at most.
     pub(super) async fn call<T, F>(&self, nature: Nature, ask: impl Fn(Client) -> F + Sync) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, etcd_client::Error>> + Send,

@@ -347,7 +347,7 @@ fn a_round_asks_two_and_makes_up_for_one_that_taught_nothing() {
     let mut peers = PeerProbes::new();
     let every = Duration::from_secs(5);
     let neighbour = MachineId::from_bits;
-    assert_eq!(peers.wanted(every, at(0)), 2);
+    assert_eq!(peers.begin_round(every, at(0)), 2);
     peers.ask(neighbour(1), at(0));
     assert_eq!(peers.wanted(every, at(0)), 1);
     peers.ask(neighbour(2), at(0));
@@ -358,5 +358,5 @@ fn a_round_asks_two_and_makes_up_for_one_that_taught_nothing() {
     peers.record(neighbour(2), "core-02", None);
     assert_eq!(peers.wanted(every, at(3)), 0, "three are enough for one round");
     assert_eq!(peers.next_round(every), Some(at(5)));
-    assert_eq!(peers.wanted(every, at(5)), 2);
+    assert_eq!(peers.begin_round(every, at(5)), 2);
 }

@@ -1,0 +1,152 @@
+//! The views of all machines, with an index of the few that need attention now.
+//!
+//! A turn of the reconciler costs what its *dirty* machines cost, not what all machines cost: a view is changed only
+//! through [`Views::touch`], which marks it, and the time at which it needs attention again stands in a queue. Nothing
+//! here decides anything.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::machine_view::MachineView;
+use crate::core::model::Health;
+use crate::core::model::MachineId;
+use crate::core::model::Timestamp;
+
+/// The views of all machines that the reconciler is about.
+#[derive(Debug, Default)]
+pub(super) struct Views {
+    all: BTreeMap<MachineId, MachineView>,
+    /// The machines whose views may have changed since they were last indexed, and those whose time has come.
+    dirty: BTreeSet<MachineId>,
+    /// When each machine that is not dirty needs attention again.
+    due: BTreeSet<(Timestamp, MachineId)>,
+    /// The indexed machines that are not alive or do not answer.
+    doubted: BTreeSet<MachineId>,
+    /// The indexed machines of which no visit has ended yet.
+    unseen: BTreeSet<MachineId>,
+    /// The indexed machines one of whose steps waits for another machine.
+    waiting: BTreeSet<MachineId>,
+}
+
+impl Views {
+    /// Returns the view of a machine.
+    pub(super) fn get(&self, machine: &MachineId) -> Option<&MachineView> {
+        self.all.get(machine)
+    }
+
+    /// Returns all views, by machine.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&MachineId, &MachineView)> {
+        self.all.iter()
+    }
+
+    /// Returns all views.
+    pub(super) fn values(&self) -> impl Iterator<Item = &MachineView> {
+        self.all.values()
+    }
+
+    /// Returns all machines.
+    pub(super) fn machines(&self) -> Vec<MachineId> {
+        self.all.keys().copied().collect()
+    }
+
+    /// Returns the view of a machine for a change, and marks the machine.
+    pub(super) fn touch(&mut self, machine: MachineId) -> Option<&mut MachineView> {
+        let view = self.all.get_mut(&machine)?;
+        self.dirty.insert(machine);
+        Some(view)
+    }
+
+    /// Returns all views for a change, and marks all machines.
+    pub(super) fn touch_all(&mut self) -> impl Iterator<Item = (&MachineId, &mut MachineView)> {
+        self.dirty.extend(self.all.keys());
+        self.all.iter_mut()
+    }
+
+    /// Lets the steps of every machine whose steps wait for another machine be worked out again.
+    pub(super) fn replan_waiting(&mut self) {
+        let dirty = self.dirty.iter().filter(|machine| self.all.get(machine).is_some_and(|view| view.waits));
+        let waiting: BTreeSet<MachineId> = dirty.chain(&self.waiting).copied().collect();
+        for machine in waiting {
+            self.touch(machine).into_iter().for_each(|view| view.unplanned |= view.waits);
+        }
+    }
+
+    /// Adds a view unless the machine has one, and says whether it was added.
+    pub(super) fn add(&mut self, machine: MachineId, now: Timestamp) -> bool {
+        let new = !self.all.contains_key(&machine);
+        if new {
+            self.all.insert(machine, MachineView::new(now));
+            self.dirty.insert(machine);
+        }
+        new
+    }
+
+    /// Drops the views of machines that are not to be kept.
+    pub(super) fn retain(&mut self, keep: impl Fn(&MachineId) -> bool) {
+        let gone: Vec<MachineId> = self.all.keys().filter(|machine| !keep(machine)).copied().collect();
+        for machine in gone {
+            self.unindex(machine);
+            self.all.remove(&machine);
+            self.dirty.remove(&machine);
+        }
+    }
+
+    /// Marks the machines whose time has come.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        while let Some((_, machine)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            self.due.pop_first();
+            self.all.get_mut(&machine).into_iter().for_each(|view| view.due = None);
+            self.dirty.insert(machine);
+        }
+    }
+
+    /// Returns the marked machines.
+    pub(super) fn dirty(&self) -> Vec<MachineId> {
+        self.dirty.iter().copied().collect()
+    }
+
+    /// Returns every machine that may be doubted: the marked ones, and those that were when they were indexed.
+    pub(super) fn doubted(&self) -> Vec<MachineId> {
+        self.doubted.union(&self.dirty).copied().collect()
+    }
+
+    /// Returns every view that may be unseen: of marked machines, and of those that were when they were indexed.
+    pub(super) fn unseen(&self) -> impl Iterator<Item = &MachineView> {
+        let views = self.unseen.union(&self.dirty).filter_map(|machine| self.all.get(machine));
+        views.filter(|view| view.evidence.is_empty())
+    }
+
+    /// Indexes a machine anew, which needs attention again at `due` although nothing happens, and takes its mark off.
+    pub(super) fn index(&mut self, machine: MachineId, due: Option<Timestamp>) {
+        self.unindex(machine);
+        self.dirty.remove(&machine);
+        let Some(view) = self.all.get_mut(&machine) else { return };
+        view.due = due;
+        self.due.extend(due.map(|at| (at, machine)));
+        let doubted = view.health != Some(Health::Alive) || !view.answers();
+        for (holds, set) in [
+            (doubted, &mut self.doubted),
+            (view.evidence.is_empty(), &mut self.unseen),
+            (view.waits, &mut self.waiting),
+        ] {
+            if holds {
+                set.insert(machine);
+            }
+        }
+    }
+
+    fn unindex(&mut self, machine: MachineId) {
+        let due = self.all.get_mut(&machine).and_then(|view| view.due.take());
+        if let Some(at) = due {
+            self.due.remove(&(at, machine));
+        }
+        for set in [&mut self.doubted, &mut self.unseen, &mut self.waiting] {
+            set.remove(&machine);
+        }
+    }
+
+    /// Returns when the next machine needs attention.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+}
