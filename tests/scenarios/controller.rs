@@ -9,10 +9,8 @@ use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::lease::LeasePolicy;
-use muster::core::model::FailureKind;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
-use muster::core::model::Phase;
 use muster::core::model::Report;
 use muster::core::model::Timestamp;
 use muster::core::model::Visit;
@@ -24,12 +22,10 @@ use muster::core::reconcile::Timing;
 use muster::core::reconcile::assignments::Scope;
 use muster::core::unit::UnitName;
 
+use super::attempt::Attempt;
 use super::dice::Dice;
-use super::network::Parcel;
 use super::network::Trip;
 use super::network::View;
-use super::network::failure;
-use super::network::limit;
 use super::network::view;
 use super::store::TTL;
 use super::world::Event;
@@ -39,6 +35,9 @@ use super::world::World;
 
 /// How long a machine must have been silent before its units are moved, in milliseconds.
 pub(super) const DOWN_AFTER: u64 = 15_000;
+
+/// How often a runner looks at the clock at least, in milliseconds: how late it does says for how long it stood still.
+const TICK: u64 = 1_000;
 
 /// How careful a reconciler is: what is held down takes units again before the test is over.
 pub(super) fn failover_policy() -> FailoverPolicy {
@@ -50,6 +49,10 @@ pub(super) fn failover_policy() -> FailoverPolicy {
 pub(super) struct Way {
     /// The trip under way.
     pub(super) trip: Option<Trip>,
+    /// How far it has come, unless its script runs.
+    pub(super) attempt: Option<Attempt>,
+    /// When the host's own sshd last sent this reconciler something.
+    pub(super) proof: Option<u64>,
     /// The shell on each way there: the direct one, or one through another host.
     shells: BTreeMap<Option<usize>, u64>,
     /// The ways on which it answered the last time.
@@ -97,6 +100,9 @@ pub(super) struct Controller {
     pub(super) stopped: bool,
     /// Since when it has been awake.
     pub(super) awake_since: u64,
+    /// When it was stopped, and how late its timers fired since its reconciler last heard of that.
+    stopped_at: u64,
+    stall: u64,
     inbox: Vec<News>,
     /// What it was about to do when it was stopped, and when it decided that.
     held: Vec<Output>,
@@ -119,6 +125,8 @@ impl Controller {
             ways: vec![Way::default(); hosts],
             stopped: false,
             awake_since: 0,
+            stopped_at: 0,
+            stall: 0,
             inbox: Vec::new(),
             held: Vec::new(),
             held_at: 0,
@@ -183,8 +191,10 @@ impl World {
         let life = controller.life;
         self.store.release_lead(life);
         for way in &mut self.controllers[index].ways {
+            way.attempt = None;
             if let Some(cut_off) = way.trip.take() {
                 way.shells.remove(&cut_off.through);
+                way.good.remove(&cut_off.through);
             }
         }
         if let Some(reconciler) = &mut self.controllers[index].reconciler {
@@ -207,22 +217,30 @@ impl World {
         let controller = &mut self.controllers[index];
         controller.stopped = false;
         controller.awake_since = self.now;
+        // The runner has a timer for when the reconciler wants to be woken, and ticks at least this often.
+        let due = controller.wake.unwrap_or(u64::MAX).clamp(controller.stopped_at, controller.stopped_at + TICK);
+        controller.stall += self.now - due.min(self.now);
         let (held, decided) = (std::mem::take(&mut controller.held), controller.held_at);
         let mut inbox = std::mem::take(&mut controller.inbox);
         self.act(index, held, decided);
+        self.feed(index, Input::Tick);
         while !inbox.is_empty() {
             let news = inbox.swap_remove(self.dice.index(inbox.len()));
             self.tell(index, news);
         }
     }
 
-    fn hear(&mut self, index: usize, news: News) {
+    pub(super) fn hear(&mut self, index: usize, news: News) {
         let life = self.controllers[index].life;
         match news {
             News::Campaign => self.campaign(index),
             News::Reply { trip, host, result } => {
                 let way = &mut self.controllers[index].ways[host];
                 let Some(trip) = way.trip.take_if(|under_way| under_way.id == trip) else { return };
+                way.attempt = None;
+                if result.is_ok() {
+                    way.proof = Some(self.now);
+                }
                 match &result {
                     Ok(report) if report.refused.is_none() => {
                         way.answered = Some(self.now);
@@ -252,6 +270,8 @@ impl World {
                 let [machine, neighbour] = [host, neighbour].map(|index| self.hosts[index].machine);
                 self.feed(index, Input::Probed { machine, neighbour, reached });
             }
+            News::Passed { trip, host, part } => self.passed(index, host, trip, part),
+            News::Pulse { trip, host, ends, missed } => self.pulse(index, host, trip, (ends, missed)),
             News::Fenced { life: of, .. } if of != life => {}
             News::Fenced { host, ended, .. } => {
                 let machine = self.hosts[host].machine;
@@ -311,10 +331,13 @@ impl World {
         }
     }
 
-    fn feed(&mut self, index: usize, input: Input) {
-        let now = self.controllers[index].clock.read(self.now);
-        let Some(reconciler) = &mut self.controllers[index].reconciler else { return };
-        let outputs = reconciler.handle(input, now);
+    pub(super) fn feed(&mut self, index: usize, input: Input) {
+        let controller = &mut self.controllers[index];
+        let now = controller.clock.read(self.now);
+        let stall = std::mem::take(&mut controller.stall);
+        let stalled = (stall > 0).then(|| Input::Stalled(now.since(controller.clock.read(self.now - stall))));
+        let Some(reconciler) = &mut controller.reconciler else { return };
+        let outputs = reconciler.handle_all(stalled.into_iter().chain([input]), now);
         let decided = self.now;
         self.act(index, outputs, decided);
         self.plan_wake(index);
@@ -409,6 +432,7 @@ impl World {
         let pause = self.delay((500, 8_000), (8_000, 90_000), 300);
         self.note(format_args!("c{index} stops for {pause} ms"));
         self.controllers[index].stopped = true;
+        self.controllers[index].stopped_at = self.now;
         self.after(pause, Event::Awake(index));
         pause
     }
@@ -417,43 +441,6 @@ impl World {
     fn view(&self, index: usize, visit: &Visit) -> BTreeMap<UnitName, View> {
         let Some(reconciler) = &self.controllers[index].reconciler else { return BTreeMap::new() };
         visit.steps.iter().map(|step| (step.unit.clone(), view(reconciler.snapshot(), &step.unit))).collect()
-    }
-
-    fn set_out(&mut self, trip: Trip) {
-        self.check_departure(&trip);
-        if !trip.visit.steps.is_empty() {
-            let steps =
-                trip.visit.steps.iter().map(|step| format!(" {} {} ({});", step.action, step.unit, step.reason));
-            self.note(format_args!(
-                "c{} -> h{} #{}:{}",
-                trip.controller,
-                trip.host,
-                trip.id,
-                steps.collect::<String>()
-            ));
-        }
-        let (id, index, host) = (trip.id, trip.controller, trip.host);
-        let fresh = !self.controllers[index].ways[host].good.contains(&trip.through);
-        let (phase, kind) = if fresh { self.door(&trip) } else { (Phase::Run, FailureKind::Silent) };
-        self.controllers[index].ways[host].trip = Some(trip.clone());
-        let result = Err(failure(host, phase, kind));
-        self.after(limit(&trip.visit), Event::Tell(index, News::Reply { trip: id, host, result }));
-        let delay = self.delay((1, 20), (1_000, 6_000), if self.hosts[host].slow { 300 } else { 5 });
-        self.send(Parcel::There(trip), delay);
-    }
-
-    /// Says where a trip that needs a new connection ends if it comes to nothing.
-    fn door(&self, trip: &Trip) -> (Phase, FailureKind) {
-        let host = &self.hosts[trip.host];
-        let joined = trip.through.is_none_or(|other| self.network.joins(other, trip.host));
-        let first = trip.through.unwrap_or(trip.host);
-        if trip.through.is_some_and(|other| !self.hosts[other].lets_in()) {
-            return (Phase::Connect, FailureKind::Local);
-        }
-        if !host.up || !joined || self.network.is_cut(trip.controller, first) {
-            return (Phase::Connect, FailureKind::Silent);
-        }
-        (if host.frozen { Phase::KeyExchange } else { Phase::Run }, FailureKind::Silent)
     }
 
     fn commit(&mut self, index: usize, writes: Vec<Write>) {

@@ -1,5 +1,8 @@
 //! What goes wrong, when, and for how long.
 
+use super::STORM;
+use super::attempt::PARTS;
+use super::attempt::Part;
 use super::host::Copy;
 use super::host::Run;
 use super::network::Drops;
@@ -26,6 +29,14 @@ pub(super) enum Fault {
     Sshd(usize),
     /// The host takes its time.
     Slow(usize),
+    /// A part of every attempt to reach the host takes so much longer.
+    Hang { host: usize, part: Part, lag: u64 },
+    /// Every part of an attempt takes some seconds, and succeeds.
+    Crawl(usize),
+    /// sshd closes new connections, or refuses every login; the host cannot do what a visit asks for.
+    Throttle(usize),
+    Deny(usize),
+    Unfit(usize),
     /// A unit's start is refused.
     Balk(usize),
     /// A unit fails soon after its start.
@@ -45,7 +56,7 @@ impl World {
         let host = self.dice.index(self.hosts.len());
         let controller = self.dice.index(self.controllers.len());
         let unit = self.units[self.dice.index(self.units.len())].clone();
-        let fault = match self.dice.index(18) {
+        let fault = match self.dice.index(28) {
             0 | 1 => Fault::Power(host),
             2 | 3 => Fault::Freeze(host),
             4 | 5 => Fault::Cut(controller, host),
@@ -62,6 +73,16 @@ impl World {
                 return;
             }
             14 | 15 => Fault::OneWay(controller, host, if self.dice.chance(500) { Drops::There } else { Drops::Back }),
+            18..=21 => {
+                let part = PARTS[self.dice.index(PARTS.len())];
+                let lag = self.delay((500, 8_000), (8_000, 2 * STORM), 600);
+                Fault::Hang { host, part, lag }
+            }
+            22 => Fault::Crawl(host),
+            23 => Fault::Throttle(host),
+            24 => Fault::Deny(host),
+            25 => Fault::Unfit(host),
+            26 => return self.restart_leader(),
             16 | 17 => {
                 let further = self.dice.between(1, self.hosts.len() as u64 - 1);
                 Fault::Apart(host, (host + usize::try_from(further).unwrap()) % self.hosts.len())
@@ -82,6 +103,15 @@ impl World {
             }
             Fault::Sshd(host) => self.hosts[host].sshd = false,
             Fault::Slow(host) => self.hosts[host].slow = true,
+            Fault::Hang { host, part, lag } => self.hosts[host].lags[part as usize] = lag,
+            Fault::Crawl(host) => {
+                for part in PARTS {
+                    self.hosts[host].lags[part as usize] = self.dice.between(300, 2_700);
+                }
+            }
+            Fault::Throttle(host) => self.hosts[host].throttles = true,
+            Fault::Deny(host) => self.hosts[host].denies = true,
+            Fault::Unfit(host) => self.hosts[host].unfit = true,
             Fault::Balk(host) => self.hosts[host].balks = Some(unit),
             Fault::Fail(host) => self.hosts[host].fails = Some(unit),
             Fault::Store => self.store.away = true,
@@ -102,6 +132,11 @@ impl World {
             }
             Fault::Sshd(host) => self.hosts[host].sshd = true,
             Fault::Slow(host) => self.hosts[host].slow = false,
+            Fault::Hang { host, part, .. } => self.hosts[host].lags[part as usize] = 0,
+            Fault::Crawl(host) => self.hosts[host].lags = [0; PARTS.len()],
+            Fault::Throttle(host) => self.hosts[host].throttles = false,
+            Fault::Deny(host) => self.hosts[host].denies = false,
+            Fault::Unfit(host) => self.hosts[host].unfit = false,
             Fault::Balk(host) => self.hosts[host].balks = None,
             Fault::Fail(host) => self.hosts[host].fails = None,
             Fault::Store => self.store.away = false,
@@ -127,6 +162,17 @@ impl World {
         let ended = if works { Ok(()) } else { Err("no such plug".to_owned()) };
         let delay = self.delay((1, 500), (500, 20_000), 100);
         self.after(delay, Event::Tell(controller, News::Fenced { life, host, ended }));
+    }
+
+    /// The process that leads ends and another begins.
+    fn restart_leader(&mut self) {
+        if let Some(leader) = self.store.leader.filter(|leader| self.now < leader.until) {
+            let controller = leader.controller;
+            if !self.controllers[controller].stopped && self.controllers[controller].life == leader.life {
+                self.controllers[controller].reconciler = None;
+                self.give_up(controller, "it is restarted");
+            }
+        }
     }
 
     fn power_up(&mut self, host: usize) {
@@ -178,7 +224,10 @@ impl World {
             for fault in [Fault::Power(host), Fault::Freeze(host), Fault::Island(host), Fault::Sshd(host)] {
                 self.mend(&fault);
             }
-            for fault in [Fault::Slow(host), Fault::Balk(host), Fault::Fail(host)] {
+            for fault in [Fault::Slow(host), Fault::Balk(host), Fault::Fail(host), Fault::Crawl(host)] {
+                self.mend(&fault);
+            }
+            for fault in [Fault::Throttle(host), Fault::Deny(host), Fault::Unfit(host)] {
                 self.mend(&fault);
             }
         }

@@ -15,6 +15,7 @@ use muster::core::model::Visit;
 use muster::core::unit::Hash;
 use muster::core::unit::UnitName;
 
+use super::attempt::PARTS;
 use super::network::Trip;
 
 /// A unit file under /run/fleet/units and what systemd makes of it.
@@ -84,6 +85,14 @@ pub(super) struct Host {
     pub(super) frozen: bool,
     pub(super) sshd: bool,
     pub(super) slow: bool,
+    /// How much longer than usual each part of an attempt takes, in milliseconds.
+    pub(super) lags: [u64; PARTS.len()],
+    /// sshd closes new connections before it greets; it refuses every login; the host cannot do what a visit asks for.
+    pub(super) throttles: bool,
+    pub(super) denies: bool,
+    pub(super) unfit: bool,
+    /// Set when controllers reach it through a proxy command, which says that it failed.
+    pub(super) carried: bool,
     /// What has come and timeouts for the host to thaw.
     pub(super) buffer: Vec<Trip>,
     /// Units that systemd refuses to start here, and units that fail soon after.
@@ -112,6 +121,11 @@ impl Host {
             frozen: false,
             sshd: true,
             slow: false,
+            lags: [0; PARTS.len()],
+            throttles: false,
+            denies: false,
+            unfit: false,
+            carried: false,
             buffer: Vec::new(),
             balks: None,
             fails: None,
@@ -122,13 +136,19 @@ impl Host {
 
     /// The power goes: what was in /run and in memory is gone.
     pub(super) fn cut_power(&mut self) {
-        let (index, boot) = (self.machine, self.boot);
-        *self = Self { machine: index, boot: boot + 1, up: false, ..Self::new(0, self.drift) };
+        let (machine, boot, carried) = (self.machine, self.boot + 1, self.carried);
+        *self = Self { machine, boot, up: false, carried, ..Self::new(0, self.drift) };
     }
 
     /// Says whether its sshd lets anybody in.
     pub(super) const fn lets_in(&self) -> bool {
         self.up && !self.frozen && self.sshd
+    }
+
+    /// Says whether it does its work at its usual speed for every controller that reaches it.
+    pub(super) fn is_well(&self) -> bool {
+        let slow = self.slow || self.lags.iter().any(|lag| *lag > 0);
+        self.lets_in() && !slow && !self.throttles && !self.denies && !self.unfit
     }
 
     pub(super) fn uptime(&self, now: u64) -> Duration {

@@ -106,11 +106,11 @@ impl World {
         for (index, controller) in self.watch.well_since.iter_mut().enumerate() {
             for (number, since) in controller.iter_mut().enumerate() {
                 let host = &self.hosts[number];
-                let well = host.up && !host.frozen && host.sshd && !host.slow && !self.network.is_cut(index, number);
+                let well = host.is_well() && !self.network.is_cut(index, number);
                 *since = if well { since.or(Some(now)) } else { None };
             }
         }
-        let well = |host: &super::host::Host| host.lets_in() && !host.slow;
+        let well = Host::is_well;
         for (one, row) in self.watch.seen_since.iter_mut().enumerate() {
             for (other, since) in row.iter_mut().enumerate() {
                 let sees = well(&self.hosts[one]) && well(&self.hosts[other]) && self.network.joins(one, other);

@@ -1,5 +1,6 @@
 //! What neighbours see: the questions that a reconciler requirements of them, answered as an sshd and the network in between would.
 
+use super::attempt::Part;
 use super::world::Event;
 use super::world::Mutant;
 use super::world::News;
@@ -20,11 +21,18 @@ impl World {
 
     /// A neighbour looks.
     pub(super) fn look(&mut self, controller: usize, life: u64, host: usize, neighbour: usize) {
-        let open = !self.network.is_cut(controller, neighbour) && self.hosts[neighbour].lets_in();
+        let carries = &self.hosts[neighbour];
+        let open = !self.network.is_cut(controller, neighbour) && carries.lets_in();
+        let open = open && !carries.denies && carries.lags[Part::Run as usize] < ANSWER_LIMIT;
         let there = &self.hosts[host];
         let joined = self.network.joins(neighbour, host) && there.up;
+        let greets = there.lags[Part::Connect as usize] + there.lags[Part::Greeting as usize] < LOOK_LIMIT;
         let (reached, took) = if !open {
             (None, ANSWER_LIMIT)
+        } else if joined && there.lets_in() && there.throttles {
+            (Some(false), self.dice.between(1, 50))
+        } else if joined && !greets {
+            (Some(false), LOOK_LIMIT)
         } else if joined && there.lets_in() && !(there.slow && self.dice.chance(300)) {
             (Some(true), self.dice.between(1, 900))
         } else if joined && !there.frozen && !there.sshd {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use muster::core::model::Action;
 use muster::core::model::Failure;
@@ -132,12 +131,11 @@ pub(super) fn failure(host: usize, phase: Phase, kind: FailureKind) -> Failure {
     Failure { host: format!("h{host}"), phase, kind, detail: format!("{kind:?}"), hint: None }
 }
 
-/// After how many milliseconds a trip is given up.
+/// How long a visit's script may take, in milliseconds.
 pub(super) fn limit(visit: &Visit) -> u64 {
     if visit.steps.is_empty() {
-        return 5_000;
+        return if visit.lease.is_some() { 5_000 } else { 3_000 };
     }
     let stops = visit.steps.iter().any(|step| matches!(step.action, Action::Stop | Action::Unload));
-    let limit = Duration::from_secs(if stops { 50 } else { 30 });
-    u64::try_from(limit.as_millis()).unwrap()
+    if stops { 50_000 } else { 30_000 }
 }

@@ -12,18 +12,16 @@ use muster::core::model::Report;
 use muster::core::unit::Hash;
 use muster::core::unit::UnitName;
 
+use super::attempt::Part;
 use super::host::Copy;
 use super::host::Job;
 use super::host::Run;
 use super::host::Trust;
 use super::network::Parcel;
 use super::network::Trip;
-use super::network::failure;
 use super::world::Event;
 use super::world::Mutant;
 use super::world::World;
-use muster::core::model::FailureKind;
-use muster::core::model::Phase;
 
 /// How long a visit timeouts for units to stop.
 const STOP_PATIENCE: u64 = 10_000;
@@ -46,11 +44,13 @@ impl World {
             host.buffer.push(trip);
             return;
         }
-        if !host.sshd {
-            let result = Err(failure(trip.host, Phase::Connect, FailureKind::Refused));
-            return self.reply(trip, result, 0);
+        if host.unfit {
+            let now = self.now;
+            let report = self.hosts[trip.host].refuse(Refused::Unfit("it has no systemd"), now);
+            return self.reply(trip, Ok(report), 0);
         }
-        self.admit(trip, 0);
+        let lag = if trip.visit.steps.is_empty() { host.lags[Part::Run as usize] } else { 0 };
+        self.admit(trip, lag);
     }
 
     fn trust(&self) -> Trust {
@@ -166,6 +166,7 @@ impl World {
         let (boot, id) = (host.boot, trip.id);
         host.job = Some(Job { trip, began: self.now, lease });
         let busy = self.delay((5, 100), (500, 3_000), if self.hosts[index].slow { 900 } else { 10 });
+        let busy = busy + self.hosts[index].lags[Part::Run as usize];
         self.after(wait.min(detection) + busy, Event::Finish { host: index, boot, trip: id });
     }
 

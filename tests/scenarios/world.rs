@@ -12,6 +12,7 @@ use muster::core::unit::Hash;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
 
+use super::attempt::Part;
 use super::controller::Clock;
 use super::controller::Controller;
 use super::dice::Dice;
@@ -83,6 +84,10 @@ pub(super) enum Event {
 pub(super) enum News {
     /// A trip's reply, or that it was given up.
     Reply { trip: u64, host: usize, result: Result<muster::core::model::Report, muster::core::model::Failure> },
+    /// A part of an attempt is over.
+    Passed { trip: u64, host: usize, part: Part },
+    /// Time for a sign of life while a script runs, which must end by then, after so many that did not come.
+    Pulse { trip: u64, host: usize, ends: u64, missed: u32 },
     /// What a neighbour saw of a host.
     Probed { life: u64, host: usize, neighbour: usize, reached: Option<bool> },
     /// The store's answer to a commit; none if it is away.
@@ -116,6 +121,10 @@ pub(super) enum Mutant {
     StoreTrustsAll,
     /// A reconciler acts on placements that the store has not taken.
     ActsBeforeCommit,
+    /// What sshd sends before a script runs is not told.
+    ProgressIsDropped,
+    /// A carrier that fails is taken for an sshd that closes the connection.
+    PathIsThrottled,
     /// What neighbours see is not listened to.
     IgnoresNeighbours,
     /// Hosts let a lease last from its arrival, not until the uptime that it names.
@@ -151,7 +160,8 @@ impl World {
     pub(super) fn new(seed: u64, mutant: Mutant, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
         let hosts = 0..dice.index(4) + 2;
-        let hosts: Vec<Host> = hosts.map(|index| Host::new(index, dice.drift())).collect();
+        let mut hosts: Vec<Host> = hosts.map(|index| Host::new(index, dice.drift())).collect();
+        hosts.iter_mut().for_each(|host| host.carried = dice.chance(250));
         let daemons = dice.index(3) + 1;
         let mut store = Store::default();
         for (index, host) in hosts.iter().enumerate() {
