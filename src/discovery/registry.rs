@@ -4,14 +4,14 @@ use std::io::Read as _;
 
 use crate::core::model::Address;
 use crate::core::model::MachineId;
-use crate::store::Change;
-use crate::store::Check;
 use crate::store::Entry;
+use crate::store::Op;
+use crate::store::Precondition;
 use crate::store::Revision;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::layout::Keys;
-use crate::store::layout::Slot;
+use crate::store::layout::Key;
+use crate::store::layout::Keyspace;
 
 /// The largest size that a token may be made with.
 pub const SIZE_LIMIT: u32 = 10_000;
@@ -49,16 +49,16 @@ impl Registry {
 }
 
 /// Makes a token for a cluster of some size: 32 hex digits that nobody can guess, for who has it may join.
-pub async fn create(store: &dyn Store, size: u32) -> Result<Keys, NewTokenError> {
+pub async fn create(store: &dyn Store, size: u32) -> Result<Keyspace, NewTokenError> {
     if size == 0 || size > SIZE_LIMIT {
         return Err(NewTokenError::Size(size));
     }
     loop {
-        let Ok(keys) = Keys::new(&random().map_err(NewTokenError::Randomness)?) else { continue };
-        let key = keys.key(&Slot::Size);
-        let made = store.commit(vec![Check::Absent(key.clone())], vec![Change::put(key, size.to_string())]).await?;
+        let Ok(keyspace) = Keyspace::new(&random().map_err(NewTokenError::Randomness)?) else { continue };
+        let key = keyspace.key(&Key::Size);
+        let made = store.commit(vec![Precondition::Absent(key.clone())], vec![Op::put(key, size.to_string())]).await?;
         if made.is_some() {
-            return Ok(keys);
+            return Ok(keyspace);
         }
     }
 }
@@ -70,9 +70,9 @@ fn random() -> std::io::Result<String> {
 }
 
 /// Reads what stands under a token: nothing if it was not made with a size.
-pub async fn read(store: &dyn Store, keys: &Keys) -> Result<Option<Registry>, StoreError> {
-    let listing = store.list(&keys.registry()).await?;
-    let (size, members) = (keys.key(&Slot::Size), keys.members());
+pub async fn read(store: &dyn Store, keyspace: &Keyspace) -> Result<Option<Registry>, StoreError> {
+    let listing = store.list(&keyspace.registry()).await?;
+    let (size, members) = (keyspace.key(&Key::Size), keyspace.members());
     let mut found = None;
     let mut registered = Vec::new();
     for entry in listing.entries {
@@ -87,14 +87,14 @@ pub async fn read(store: &dyn Store, keys: &Keys) -> Result<Option<Registry>, St
 }
 
 /// Returns what registers a machine if nothing has its identity yet.
-pub fn register(keys: &Keys, id: MachineId, name: &str, address: &Address) -> (Check, Change) {
-    let key = keys.key(&Slot::Member(id));
-    (Check::Absent(key.clone()), Change::put(key, format!("{name}={address}")))
+pub fn register(keyspace: &Keyspace, id: MachineId, name: &str, address: &Address) -> (Precondition, Op) {
+    let key = keyspace.key(&Key::Member(id));
+    (Precondition::Absent(key.clone()), Op::put(key, format!("{name}={address}")))
 }
 
 /// Reads a member: its identity, its name and where it is. An etcd server has several `name=url`, joined by `&`.
-pub fn member(keys: &Keys, entry: &Entry) -> (String, String, String) {
-    let id = entry.key.strip_prefix(&keys.members()).unwrap_or(&entry.key).to_owned();
+pub fn member(keyspace: &Keyspace, entry: &Entry) -> (String, String, String) {
+    let id = entry.key.strip_prefix(&keyspace.members()).unwrap_or(&entry.key).to_owned();
     let value = String::from_utf8_lossy(&entry.value);
     let (name, address) = value.split_once('=').unwrap_or(("", &value));
     (id, name.to_owned(), address.to_owned())

@@ -1,7 +1,7 @@
 //! The discovery service: etcd's v2 discovery protocol over the registry, so that unmodified etcd servers find each
 //! other (`etcd --discovery URL`).
 //!
-//! It knows keys, not clusters: who has a token may register under it. Everything is in the store, so a restart, or a
+//! It knows keyspace, not clusters: who has a token may register under it. Everything is in the store, so a restart, or a
 //! second service beside this one, changes nothing. Requests are small and bounded; nothing of them is trusted.
 
 mod answer;
@@ -34,16 +34,16 @@ use tokio_util::sync::CancellationToken;
 use super::registry;
 use super::registry::NewTokenError;
 use super::registry::Registry;
-use crate::store::Change;
-use crate::store::Changed;
-use crate::store::Check;
 use crate::store::Entry;
+use crate::store::Op;
+use crate::store::Precondition;
 use crate::store::Revision;
 use crate::store::SharedStore;
 use crate::store::StoreError;
-use crate::store::layout::Keys;
+use crate::store::WatchEvent;
+use crate::store::layout::Key;
+use crate::store::layout::Keyspace;
 use crate::store::layout::REGISTRY;
-use crate::store::layout::Slot;
 use answer::Action;
 use answer::Refusal;
 
@@ -129,7 +129,7 @@ async fn new(
         return Err((StatusCode::SERVICE_UNAVAILABLE, "too many tokens are in use").into_response());
     }
     match registry::create(&*desk.store, size).await {
-        Ok(keys) => Ok(format!("{}/{}", desk.url(&headers), keys.token()).into_response()),
+        Ok(keyspace) => Ok(format!("{}/{}", desk.url(&headers), keyspace.token()).into_response()),
         Err(error @ NewTokenError::Size(_)) => Err(bad(error.to_string())),
         Err(error) => Err(Refusal::unavailable(&error.to_string()).into_response()),
     }
@@ -150,12 +150,12 @@ impl Desk {
     }
 
     /// Finds what stands under a token; `path` is what was asked for.
-    async fn find(&self, token: &str, path: &str) -> Result<(Keys, Registry), Refusal> {
+    async fn find(&self, token: &str, path: &str) -> Result<(Keyspace, Registry), Refusal> {
         let is_token = token.len() == 32 && token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let keys = Keys::new(token).ok().filter(|_| is_token).ok_or_else(|| Refusal::not_found(path, 0))?;
-        let revision = match registry::read(&*self.store, &keys).await? {
-            Some(registry) => return Ok((keys, registry)),
-            None => self.store.list(&keys.registry()).await?.revision,
+        let keyspace = Keyspace::new(token).ok().filter(|_| is_token).ok_or_else(|| Refusal::not_found(path, 0))?;
+        let revision = match registry::read(&*self.store, &keyspace).await? {
+            Some(registry) => return Ok((keyspace, registry)),
+            None => self.store.list(&keyspace.registry()).await?.revision,
         };
         Err(Refusal::not_found(path, revision))
     }
@@ -195,8 +195,8 @@ fn server(id: &str) -> Option<&str> {
 }
 
 /// Returns the servers among what registered, each with its path.
-fn servers<'a>(keys: &Keys, token: &str, entries: &'a [Entry]) -> Vec<(String, &'a Entry)> {
-    let prefix = keys.members();
+fn servers<'a>(keyspace: &Keyspace, token: &str, entries: &'a [Entry]) -> Vec<(String, &'a Entry)> {
+    let prefix = keyspace.members();
     let found = entries.iter().filter_map(|entry| Some((server(entry.key.strip_prefix(&prefix)?)?, entry)));
     found.map(|(id, entry)| (format!("/{token}/{id}"), entry)).collect()
 }
@@ -209,11 +209,11 @@ async fn size(State(desk): State<Arc<Desk>>, Path(token): Path<String>) -> Answe
 
 async fn list(State(desk): State<Arc<Desk>>, Path(token): Path<String>, Query(asked): Query<Asked>) -> Answer {
     let path = format!("/{token}");
-    let (keys, found) = desk.find(&token, &path).await?;
-    let servers = servers(&keys, &token, &found.members);
+    let (keyspace, found) = desk.find(&token, &path).await?;
+    let servers = servers(&keyspace, &token, &found.members);
     match asked.waits_from(found.revision)? {
         None => Ok(answer::all(&path, &found.size, &servers, found.revision)),
-        Some(from) => wait(&desk, &keys, &token, &servers, from, found.revision),
+        Some(from) => wait(&desk, &keyspace, &token, &servers, from, found.revision),
     }
 }
 
@@ -223,12 +223,12 @@ async fn show(
     Query(asked): Query<Asked>,
 ) -> Answer {
     let path = format!("/{token}/{id}");
-    let (keys, found) = desk.find(&token, &path).await?;
-    let all = servers(&keys, &token, &found.members);
+    let (keyspace, found) = desk.find(&token, &path).await?;
+    let all = servers(&keyspace, &token, &found.members);
     let this: Vec<_> = all.into_iter().filter(|(server, _)| *server == path).collect();
     match (asked.waits_from(found.revision)?, this.first()) {
         (None, Some((_, entry))) => Ok(answer::one(Action::Get, &path, entry, found.revision)),
-        (Some(from), _) if server(&id).is_some() => wait(&desk, &keys, &path, &this, from, found.revision),
+        (Some(from), _) if server(&id).is_some() => wait(&desk, &keyspace, &path, &this, from, found.revision),
         _ => Err(Refusal::not_found(&path, found.revision)),
     }
 }
@@ -236,7 +236,7 @@ async fn show(
 /// Answers with the first change from an index on: at once if that has been, else when it comes.
 fn wait(
     desk: &Arc<Desk>,
-    keys: &Keys,
+    keyspace: &Keyspace,
     path: &str,
     servers: &[(String, &Entry)],
     from: Revision,
@@ -248,14 +248,14 @@ fn wait(
     }
     let permit = Arc::clone(&desk.waits).try_acquire_owned();
     let permit = permit.map_err(|_| Refusal::unavailable("too many requests are waiting"))?;
-    let (desk, keys) = (Arc::clone(desk), keys.clone());
+    let (desk, keyspace) = (Arc::clone(desk), keyspace.clone());
     let (path, after) = (path.trim_start_matches('/').to_owned(), now.max(from.saturating_sub(1)));
     // The head goes out now, as etcd sends it, and the body when there is something to say.
     let body = futures_util::stream::once(async move {
         let _permit = permit;
         let change = async {
             tokio::select! {
-                change = next(&desk, &keys, &path, now, after) => change.ok(),
+                change = next(&desk, &keyspace, &path, now, after) => change.ok(),
                 () = tokio::time::sleep(WAIT) => None,
                 () = desk.stop.cancelled() => None,
             }
@@ -266,13 +266,19 @@ fn wait(
 }
 
 /// Waits for the next server that registers after an index: any under a token, or the one of `token/id`.
-async fn next(desk: &Desk, keys: &Keys, path: &str, now: Revision, after: Revision) -> Result<Vec<u8>, StoreError> {
+async fn next(
+    desk: &Desk,
+    keyspace: &Keyspace,
+    path: &str,
+    now: Revision,
+    after: Revision,
+) -> Result<Vec<u8>, StoreError> {
     let (token, id) = path.split_once('/').map_or((path, None), |(token, id)| (token, Some(id)));
-    let mut watch = desk.store.watch(&keys.members(), now).await?;
+    let mut watch = desk.store.watch(&keyspace.members(), now).await?;
     loop {
         for change in watch.next().await? {
-            let Changed::Set(entry) = change else { continue };
-            for (path, entry) in servers(keys, token, std::slice::from_ref(&entry)) {
+            let WatchEvent::Put(entry) = change else { continue };
+            for (path, entry) in servers(keyspace, token, std::slice::from_ref(&entry)) {
                 if entry.modified > after && id.is_none_or(|id| path.ends_with(&format!("/{id}"))) {
                     return Ok(answer::text(Action::Create, &path, entry));
                 }
@@ -294,7 +300,7 @@ async fn register(
     form: Result<Form<Registration>, FormRejection>,
 ) -> Answer {
     let path = format!("/{token}/{id}");
-    let (keys, found) = desk.find(&token, &path).await?;
+    let (keyspace, found) = desk.find(&token, &path).await?;
     let bad = |why: &str| Refusal::bad_field(why, found.revision);
     let id = server(&id).ok_or_else(|| bad("a server's name is 1 to 16 hexadecimal digits"))?;
     let Form(Registration { value }) = form.map_err(|rejection| bad(&rejection.to_string()))?;
@@ -305,7 +311,7 @@ async fn register(
         return Err(bad("a server registers once: prevExist=false"));
     }
     // Machines of muster's stand under the token, too.
-    let servers = servers(&keys, &token, &found.members);
+    let servers = servers(&keyspace, &token, &found.members);
     if servers.iter().any(|(taken, _)| *taken == path) {
         return Err(Refusal::exists(&path, found.revision));
     }
@@ -314,10 +320,11 @@ async fn register(
     if servers.len() >= limit {
         return Err(bad("too many servers have registered"));
     }
-    let key = format!("{}{id}", keys.members());
-    let checks = vec![Check::Absent(key.clone()), Check::Created(keys.key(&Slot::Size), found.size.created)];
+    let key = format!("{}{id}", keyspace.members());
+    let checks =
+        vec![Precondition::Absent(key.clone()), Precondition::Created(keyspace.key(&Key::Size), found.size.created)];
     let value = value.into_bytes();
-    match desk.store.commit(checks, vec![Change::put(&key, value.clone())]).await? {
+    match desk.store.commit(checks, vec![Op::put(&key, value.clone())]).await? {
         Some(revision) => {
             let entry = Entry { key, value, created: revision, modified: revision };
             let mut response = answer::one(Action::Create, &path, &entry, revision);
@@ -331,12 +338,12 @@ async fn register(
 /// Takes a server out of the registry.
 async fn withdraw(State(desk): State<Arc<Desk>>, Path((token, id)): Path<(String, String)>) -> Answer {
     let path = format!("/{token}/{id}");
-    let (keys, found) = desk.find(&token, &path).await?;
-    let all = servers(&keys, &token, &found.members);
+    let (keyspace, found) = desk.find(&token, &path).await?;
+    let all = servers(&keyspace, &token, &found.members);
     let this = all.iter().find(|(server, _)| *server == path);
     let (_, entry) = this.ok_or_else(|| Refusal::not_found(&path, found.revision))?;
-    let check = Check::Modified(entry.key.clone(), entry.modified);
-    match desk.store.commit(vec![check], vec![Change::Delete(entry.key.clone())]).await? {
+    let check = Precondition::Modified(entry.key.clone(), entry.modified);
+    match desk.store.commit(vec![check], vec![Op::Delete(entry.key.clone())]).await? {
         Some(revision) => Ok(answer::deleted(&path, entry, revision)),
         None => Err(Refusal::not_found(&path, found.revision)),
     }

@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use super::error::LabError;
 use super::record::Host;
 use crate::discovery::service::serve;
-use crate::store::Change;
-use crate::store::Check;
 use crate::store::Credentials;
 use crate::store::MemoryStore;
+use crate::store::Op;
+use crate::store::Precondition;
 use crate::store::SharedStore;
 use crate::store::Store;
-use crate::store::layout::Keys;
-use crate::store::layout::Slot;
+use crate::store::layout::Key;
+use crate::store::layout::Keyspace;
 use crate::store::open;
 
 /// The port that etcd's clients use.
@@ -132,9 +132,9 @@ pub(super) fn hand_over(store: &str, token: &str, members: usize) -> Result<(), 
 
 /// Writes down how many members a token's cluster starts with.
 async fn found(store: &dyn Store, token: &str, members: usize) -> Result<(), String> {
-    let keys = Keys::new(token).map_err(|error| error.to_string())?;
-    let key = keys.key(&Slot::Size);
-    let made = store.commit(vec![Check::Absent(key.clone())], vec![Change::put(key, members.to_string())]).await;
+    let keyspace = Keyspace::new(token).map_err(|error| error.to_string())?;
+    let key = keyspace.key(&Key::Size);
+    let made = store.commit(vec![Precondition::Absent(key.clone())], vec![Op::put(key, members.to_string())]).await;
     match made.map_err(|error| error.to_string())? {
         Some(_) => Ok(()),
         None => Err(format!("the token {token} is in use")),

@@ -5,33 +5,33 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Change;
-use super::Changed;
-use super::Check;
 use super::Entry;
 use super::LeaseId;
 use super::Listing;
 use super::MemoryStore;
+use super::Op;
+use super::Precondition;
 use super::Revision;
 use super::Store;
 use super::StoreError;
 use super::Watch;
+use super::WatchEvent;
 
 /// A store in memory that answers only while it is there.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Flaky {
+pub(crate) struct FlakyStore {
     pub(crate) memory: MemoryStore,
     away: Arc<AtomicBool>,
     mute: Arc<AtomicBool>,
 }
 
-impl Flaky {
-    pub(crate) fn set_away(&self, away: bool) {
+impl FlakyStore {
+    pub(crate) fn set_unavailable(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
 
     /// Loses the answer to the next commit that is taken.
-    pub(crate) fn lose_an_answer(&self) {
+    pub(crate) fn lose_next_answer(&self) {
         self.mute.store(true, Ordering::SeqCst);
     }
 
@@ -44,11 +44,11 @@ impl Flaky {
 }
 
 fn away() -> StoreError {
-    StoreError::Away { store: "flaky".to_owned(), detail: "taken away".to_owned() }
+    StoreError::Unavailable { store: "flaky".to_owned(), detail: "taken away".to_owned() }
 }
 
 #[async_trait::async_trait]
-impl Store for Flaky {
+impl Store for FlakyStore {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         self.there()?;
         self.memory.get(key).await
@@ -59,7 +59,7 @@ impl Store for Flaky {
         self.memory.list(prefix).await
     }
 
-    async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
+    async fn commit(&self, checks: Vec<Precondition>, changes: Vec<Op>) -> Result<Option<Revision>, StoreError> {
         self.there()?;
         let taken = self.memory.commit(checks, changes).await;
         if self.mute.swap(false, Ordering::SeqCst) { Err(away()) } else { taken }
@@ -88,13 +88,13 @@ impl Store for Flaky {
 }
 
 struct FlakyWatch {
-    store: Flaky,
+    store: FlakyStore,
     watch: Box<dyn Watch>,
 }
 
 #[async_trait::async_trait]
 impl Watch for FlakyWatch {
-    async fn next(&mut self) -> Result<Vec<Changed>, StoreError> {
+    async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         let changes = self.watch.next().await;
         self.store.there()?;
         changes

@@ -8,13 +8,13 @@ use std::time::Duration;
 use futures_util::future::select_all;
 use tokio::time::Instant;
 
-use super::Changed;
 use super::Listing;
 use super::Revision;
 use super::SharedStore;
 use super::Store;
 use super::StoreError;
 use super::Watch;
+use super::WatchEvent;
 
 /// How long to wait before the first and before any later attempt at a store that is away.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -25,9 +25,9 @@ pub enum Update {
     /// This is all there is; what was known before is void.
     Reset(Listing),
     /// These changes were made, in this order.
-    Changes(Vec<Changed>),
+    Events(Vec<WatchEvent>),
     /// The store is away; what was known is as old as it is.
-    Away(StoreError),
+    Unavailable(StoreError),
 }
 
 /// Follows everything under some prefixes.
@@ -104,7 +104,7 @@ impl Follower {
                         if let (Some((revision, _)), Some(last)) = (watches.get_mut(index), changes.last()) {
                             *revision = last.revision();
                         }
-                        return Some(Update::Changes(changes));
+                        return Some(Update::Events(changes));
                     }
                     Err(StoreError::Compacted(_)) => (State::List, None),
                     Err(error) => {
@@ -125,7 +125,7 @@ impl Follower {
     fn away(&mut self, then: State, error: StoreError) -> Update {
         self.state = State::Wait(Instant::now() + self.pause, Box::new(then));
         self.pause = (self.pause * 2).min(PAUSE.1);
-        Update::Away(error)
+        Update::Unavailable(error)
     }
 }
 

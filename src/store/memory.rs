@@ -14,16 +14,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Change;
-use super::Changed;
-use super::Check;
 use super::Entry;
 use super::LeaseId;
 use super::Listing;
+use super::Op;
+use super::Precondition;
 use super::Revision;
 use super::Store;
 use super::StoreError;
 use super::Watch;
+use super::WatchEvent;
 
 /// How many changes are kept for watches.
 const KEPT: usize = 8192;
@@ -46,7 +46,7 @@ struct State {
     entries: BTreeMap<String, (Entry, Option<LeaseId>)>,
     leases: BTreeMap<i64, Lease>,
     granted: i64,
-    history: VecDeque<Changed>,
+    history: VecDeque<WatchEvent>,
     compacted: Revision,
 }
 
@@ -95,31 +95,31 @@ impl State {
     fn revoke(&mut self, lease: LeaseId) {
         self.leases.remove(&lease.0);
         let held = self.entries.iter().filter(|(_, (_, holder))| *holder == Some(lease));
-        let deletes: Vec<Change> = held.map(|(key, _)| Change::Delete(key.clone())).collect();
+        let deletes: Vec<Op> = held.map(|(key, _)| Op::Delete(key.clone())).collect();
         self.apply(deletes);
     }
 
-    fn holds(&self, check: &Check) -> bool {
+    fn holds(&self, check: &Precondition) -> bool {
         let entry = self.entries.get(check.key()).map(|(entry, _)| entry);
         match check {
-            Check::Absent(_) => entry.is_none(),
-            Check::Created(_, revision) => entry.is_some_and(|entry| entry.created == *revision),
-            Check::Modified(_, revision) => entry.is_some_and(|entry| entry.modified == *revision),
+            Precondition::Absent(_) => entry.is_none(),
+            Precondition::Created(_, revision) => entry.is_some_and(|entry| entry.created == *revision),
+            Precondition::Modified(_, revision) => entry.is_some_and(|entry| entry.modified == *revision),
         }
     }
 
-    fn apply(&mut self, changes: Vec<Change>) {
+    fn apply(&mut self, changes: Vec<Op>) {
         let revision = self.revision + 1;
         for change in changes {
             let seen = match change {
-                Change::Put { key, value, lease } => {
+                Op::Put { key, value, lease } => {
                     let created = self.entries.get(&key).map_or(revision, |(entry, _)| entry.created);
                     let entry = Entry { key: key.clone(), value, created, modified: revision };
                     self.entries.insert(key, (entry.clone(), lease));
-                    Changed::Set(entry)
+                    WatchEvent::Put(entry)
                 }
-                Change::Delete(key) => match self.entries.remove(&key) {
-                    Some(_) => Changed::Gone { key, revision },
+                Op::Delete(key) => match self.entries.remove(&key) {
+                    Some(_) => WatchEvent::Delete { key, revision },
                     None => continue,
                 },
             };
@@ -131,7 +131,7 @@ impl State {
         }
     }
 
-    fn changes(&self, prefix: &str, after: Revision) -> Result<Vec<Changed>, StoreError> {
+    fn changes(&self, prefix: &str, after: Revision) -> Result<Vec<WatchEvent>, StoreError> {
         if after < self.compacted || after > self.revision {
             return Err(StoreError::Compacted(after));
         }
@@ -152,8 +152,8 @@ impl Store for MemoryStore {
         Ok(Listing { revision: state.revision, entries: from.map(|(_, (entry, _))| entry.clone()).collect() })
     }
 
-    async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
-        if let Some(detail) = super::refusal(&checks, &changes) {
+    async fn commit(&self, checks: Vec<Precondition>, changes: Vec<Op>) -> Result<Option<Revision>, StoreError> {
+        if let Some(detail) = super::invalid_commit(&checks, &changes) {
             return Err(StoreError::Refused { store: "memory".to_owned(), detail });
         }
         let mut state = self.shared.lock();
@@ -161,10 +161,10 @@ impl Store for MemoryStore {
             return Ok(None);
         }
         for change in &changes {
-            if let Change::Put { lease: Some(lease), .. } = change
+            if let Op::Put { lease: Some(lease), .. } = change
                 && !state.leases.contains_key(&lease.0)
             {
-                return Err(StoreError::LeaseGone(*lease));
+                return Err(StoreError::LeaseExpired(*lease));
             }
         }
         state.apply(changes);
@@ -183,7 +183,7 @@ impl Store for MemoryStore {
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
         let mut state = self.shared.lock();
-        let kept = state.leases.get_mut(&lease.0).ok_or(StoreError::LeaseGone(lease))?;
+        let kept = state.leases.get_mut(&lease.0).ok_or(StoreError::LeaseExpired(lease))?;
         kept.expires = Instant::now() + kept.ttl;
         Ok(())
     }
@@ -211,7 +211,7 @@ struct MemoryWatch {
 
 #[async_trait::async_trait]
 impl Watch for MemoryWatch {
-    async fn next(&mut self) -> Result<Vec<Changed>, StoreError> {
+    async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {
             let next_expiry = {
                 let state = self.shared.lock();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use muster::discovery::registry;
-use muster::store::Change;
+use muster::store::Op;
 use muster::store::SqliteStore;
 use muster::store::Store as _;
 
@@ -202,7 +202,7 @@ async fn machines_that_joined_take_no_place_of_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("registry.db")).await.unwrap();
     let keys = registry::create(&store, 3).await.unwrap();
-    let machines = (0..22).map(|n| Change::put(format!("{}{n:032x}", keys.members()), format!("web{n}=ssh://web{n}")));
+    let machines = (0..22).map(|n| Op::put(format!("{}{n:032x}", keys.members()), format!("web{n}=ssh://web{n}")));
     store.commit(vec![], machines.collect()).await.unwrap();
     let service = Service::start(folder.path(), free_port());
     let member = format!("/{}/287eb8a692cf5fee?prevExist=false", keys.token());

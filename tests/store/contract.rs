@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use muster::store::COMMIT_BYTES;
 use muster::store::COMMIT_LIMIT;
-use muster::store::Change;
-use muster::store::Changed;
-use muster::store::Check;
+use muster::store::Op;
+use muster::store::Precondition;
 use muster::store::SharedStore;
 use muster::store::StoreError;
 use muster::store::Watch;
+use muster::store::WatchEvent;
 
 use super::soon;
 
@@ -64,19 +64,19 @@ rules! {
 }
 
 async fn put(store: &SharedStore, key: &str, value: &str) -> i64 {
-    store.commit(vec![], vec![Change::put(key, value)]).await.unwrap().unwrap()
+    store.commit(vec![], vec![Op::put(key, value)]).await.unwrap().unwrap()
 }
 
 async fn value(store: &SharedStore, key: &str) -> Option<Vec<u8>> {
     store.get(key).await.unwrap().map(|entry| entry.value)
 }
 
-fn leased(key: &str, lease: muster::store::LeaseId) -> Change {
-    Change::Put { key: key.to_owned(), value: b"held".to_vec(), lease: Some(lease) }
+fn leased(key: &str, lease: muster::store::LeaseId) -> Op {
+    Op::Put { key: key.to_owned(), value: b"held".to_vec(), lease: Some(lease) }
 }
 
 /// Takes changes until there are so many.
-async fn take(watch: &mut Box<dyn Watch>, count: usize) -> Vec<Changed> {
+async fn take(watch: &mut Box<dyn Watch>, count: usize) -> Vec<WatchEvent> {
     let mut all = Vec::new();
     while all.len() < count {
         let more = soon(watch.next()).await.unwrap();
@@ -89,11 +89,8 @@ async fn take(watch: &mut Box<dyn Watch>, count: usize) -> Vec<Changed> {
 async fn a_commit_sets_and_removes_at_one_revision(store: SharedStore, at: &str) {
     let (a, b, c) = (format!("{at}a"), format!("{at}b"), format!("{at}c"));
     let first = put(&store, &a, "1").await;
-    let second = store
-        .commit(vec![], vec![Change::put(&b, "2"), Change::Delete(a.clone()), Change::put(&c, "3")])
-        .await
-        .unwrap()
-        .unwrap();
+    let second =
+        store.commit(vec![], vec![Op::put(&b, "2"), Op::Delete(a.clone()), Op::put(&c, "3")]).await.unwrap().unwrap();
     assert!(second > first);
     let listing = store.list(at).await.unwrap();
     assert_eq!(listing.revision, second);
@@ -110,32 +107,36 @@ async fn a_check_that_fails_changes_nothing(store: SharedStore, at: &str) {
     let first = put(&store, &a, "1").await;
     let second = put(&store, &a, "2").await;
     let fails = [
-        Check::Absent(a.clone()),
-        Check::Created(a.clone(), second),
-        Check::Modified(a.clone(), first),
-        Check::Created(b.clone(), first),
-        Check::Modified(b.clone(), second),
+        Precondition::Absent(a.clone()),
+        Precondition::Created(a.clone(), second),
+        Precondition::Modified(a.clone(), first),
+        Precondition::Created(b.clone(), first),
+        Precondition::Modified(b.clone(), second),
     ];
     for check in fails {
-        let holds = Check::Created(a.clone(), first);
-        let outcome = store.commit(vec![holds, check.clone()], vec![Change::put(&b, "x")]).await.unwrap();
+        let holds = Precondition::Created(a.clone(), first);
+        let outcome = store.commit(vec![holds, check.clone()], vec![Op::put(&b, "x")]).await.unwrap();
         assert_eq!(outcome, None, "{check:?}");
     }
     assert_eq!(value(&store, &b).await, None);
-    let hold = vec![Check::Created(a.clone(), first), Check::Modified(a, second), Check::Absent(b.clone())];
-    assert!(store.commit(hold, vec![Change::put(&b, "x")]).await.unwrap().is_some());
+    let hold = vec![
+        Precondition::Created(a.clone(), first),
+        Precondition::Modified(a, second),
+        Precondition::Absent(b.clone()),
+    ];
+    assert!(store.commit(hold, vec![Op::put(&b, "x")]).await.unwrap().is_some());
 }
 
 async fn a_commit_that_changes_nothing_keeps_the_revision(store: SharedStore, at: &str) {
     let first = put(&store, &format!("{at}a"), "1").await;
     assert_eq!(store.commit(vec![], vec![]).await.unwrap(), Some(first));
-    assert_eq!(store.commit(vec![], vec![Change::Delete(format!("{at}none"))]).await.unwrap(), Some(first));
+    assert_eq!(store.commit(vec![], vec![Op::Delete(format!("{at}none"))]).await.unwrap(), Some(first));
     assert_eq!(store.list(at).await.unwrap().revision, first);
 }
 
 async fn a_list_has_the_prefix_and_no_more_in_order(store: SharedStore, at: &str) {
     let names = ["a/2", "a/10", "a0", "a", "a/ü", "A/1", "b/1", "a/"];
-    let changes = names.iter().map(|name| Change::put(format!("{at}{name}"), "")).collect();
+    let changes = names.iter().map(|name| Op::put(format!("{at}{name}"), "")).collect();
     store.commit(vec![], changes).await.unwrap();
     let listing = store.list(&format!("{at}a/")).await.unwrap();
     let keys: Vec<_> = listing.entries.iter().map(|entry| entry.key.strip_prefix(at).unwrap()).collect();
@@ -147,28 +148,28 @@ async fn a_list_has_the_prefix_and_no_more_in_order(store: SharedStore, at: &str
 async fn created_tells_a_key_from_one_that_was_made_again(store: SharedStore, at: &str) {
     let a = format!("{at}a");
     let first = put(&store, &a, "1").await;
-    store.commit(vec![], vec![Change::Delete(a.clone())]).await.unwrap();
+    store.commit(vec![], vec![Op::Delete(a.clone())]).await.unwrap();
     let again = put(&store, &a, "1").await;
-    assert_eq!(store.commit(vec![Check::Created(a.clone(), first)], vec![]).await.unwrap(), None);
-    assert!(store.commit(vec![Check::Created(a, again)], vec![]).await.unwrap().is_some());
+    assert_eq!(store.commit(vec![Precondition::Created(a.clone(), first)], vec![]).await.unwrap(), None);
+    assert!(store.commit(vec![Precondition::Created(a, again)], vec![]).await.unwrap().is_some());
 }
 
 async fn a_commit_that_is_too_large_is_refused(store: SharedStore, at: &str) {
-    let many = |count: usize| (0..count).map(|n| Change::put(format!("{at}{n}"), "")).collect::<Vec<_>>();
+    let many = |count: usize| (0..count).map(|n| Op::put(format!("{at}{n}"), "")).collect::<Vec<_>>();
     assert!(store.commit(vec![], many(COMMIT_LIMIT)).await.unwrap().is_some());
     let refused = store.commit(vec![], many(COMMIT_LIMIT + 1)).await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
-    let refused = store.commit(vec![], vec![Change::put(format!("{at}big"), vec![0; COMMIT_BYTES + 1])]).await;
+    let refused = store.commit(vec![], vec![Op::put(format!("{at}big"), vec![0; COMMIT_BYTES + 1])]).await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     let key = format!("{at}big");
     let fits = vec![1; COMMIT_BYTES - key.len()];
-    store.commit(vec![], vec![Change::put(&key, fits.clone())]).await.unwrap().unwrap();
+    store.commit(vec![], vec![Op::put(&key, fits.clone())]).await.unwrap().unwrap();
     assert_eq!(value(&store, &key).await, Some(fits));
 }
 
 async fn a_commit_that_changes_a_key_twice_is_refused(store: SharedStore, at: &str) {
     let a = format!("{at}a");
-    let refused = store.commit(vec![], vec![Change::put(&a, "1"), Change::Delete(a.clone())]).await;
+    let refused = store.commit(vec![], vec![Op::put(&a, "1"), Op::Delete(a.clone())]).await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     assert_eq!(value(&store, &a).await, None);
 }
@@ -177,7 +178,7 @@ async fn bytes_come_back_as_they_went(store: SharedStore, at: &str) {
     let all: Vec<u8> = (0..=255).collect();
     for (name, bytes) in [("empty", vec![]), ("all", all)] {
         let key = format!("{at}{name}");
-        store.commit(vec![], vec![Change::put(&key, bytes.clone())]).await.unwrap();
+        store.commit(vec![], vec![Op::put(&key, bytes.clone())]).await.unwrap();
         assert_eq!(value(&store, &key).await, Some(bytes.clone()));
     }
 }
@@ -187,15 +188,15 @@ async fn a_watch_sees_what_came_after_in_order(store: SharedStore, at: &str) {
     let before = put(&store, &a, "before").await;
     let early = put(&store, &a, "early").await;
     let mut watch = store.watch(at, before).await.unwrap();
-    let late = store.commit(vec![], vec![Change::put(&b, "late"), Change::Delete(a.clone())]).await.unwrap().unwrap();
+    let late = store.commit(vec![], vec![Op::put(&b, "late"), Op::Delete(a.clone())]).await.unwrap().unwrap();
     let seen = take(&mut watch, 3).await;
-    let [Changed::Set(first), second, third] = seen.as_slice() else { panic!("{seen:?}") };
+    let [WatchEvent::Put(first), second, third] = seen.as_slice() else { panic!("{seen:?}") };
     assert_eq!((&first.key, first.value.as_slice(), first.created, first.modified), (&a, &b"early"[..], before, early));
     // The changes of one commit come together, in the order that the store likes.
     let mut together = vec![(second.key(), second.revision()), (third.key(), third.revision())];
     together.sort_unstable();
     assert_eq!(together, [(a.as_str(), late), (b.as_str(), late)]);
-    assert!(seen.contains(&Changed::Gone { key: a, revision: late }));
+    assert!(seen.contains(&WatchEvent::Delete { key: a, revision: late }));
 }
 
 async fn a_watch_sees_its_prefix_only(store: SharedStore, at: &str) {
@@ -205,7 +206,7 @@ async fn a_watch_sees_its_prefix_only(store: SharedStore, at: &str) {
     put(&store, &format!("{at}y"), "3").await;
     put(&store, &format!("{at}y/c"), "4").await;
     let seen = take(&mut watch, 1).await;
-    assert_eq!(seen.iter().map(Changed::key).collect::<Vec<_>>(), [format!("{at}y/c")]);
+    assert_eq!(seen.iter().map(WatchEvent::key).collect::<Vec<_>>(), [format!("{at}y/c")]);
 }
 
 async fn a_dropped_wait_loses_nothing(store: SharedStore, at: &str) {
@@ -223,7 +224,7 @@ async fn a_dropped_wait_loses_nothing(store: SharedStore, at: &str) {
         put(&store, &key, "").await;
     }
     let last = put(&store, &format!("{at}last"), "").await;
-    while seen.last().map(Changed::revision) != Some(last) {
+    while seen.last().map(WatchEvent::revision) != Some(last) {
         seen.extend(soon(watch.next()).await.unwrap());
     }
     for n in 0..20 {
@@ -243,13 +244,13 @@ async fn a_watch_from_the_future_asks_for_a_list(store: SharedStore, at: &str) {
 async fn a_lease_takes_its_keys_with_it(store: SharedStore, at: &str) {
     let (a, b) = (format!("{at}a"), format!("{at}b"));
     let lease = store.grant(Duration::from_secs(1)).await.unwrap();
-    let made = store.commit(vec![], vec![leased(&a, lease), Change::put(&b, "stays")]).await.unwrap().unwrap();
+    let made = store.commit(vec![], vec![leased(&a, lease), Op::put(&b, "stays")]).await.unwrap().unwrap();
     let mut watch = store.watch(at, made).await.unwrap();
     let seen = take(&mut watch, 1).await;
-    assert!(matches!(seen.as_slice(), [Changed::Gone { key, .. }] if *key == a), "{seen:?}");
+    assert!(matches!(seen.as_slice(), [WatchEvent::Delete { key, .. }] if *key == a), "{seen:?}");
     assert_eq!(value(&store, &a).await, None);
     assert!(value(&store, &b).await.is_some());
-    assert_eq!(store.commit(vec![Check::Created(a, made)], vec![Change::put(b, "x")]).await.unwrap(), None);
+    assert_eq!(store.commit(vec![Precondition::Created(a, made)], vec![Op::put(b, "x")]).await.unwrap(), None);
 }
 
 async fn a_lease_that_is_kept_alive_stays(store: SharedStore, at: &str) {
@@ -268,7 +269,7 @@ async fn a_lease_that_is_kept_alive_stays(store: SharedStore, at: &str) {
         }
     })
     .await;
-    assert!(matches!(gone.as_slice(), [Changed::Gone { key, .. }] if *key == b), "{gone:?}");
+    assert!(matches!(gone.as_slice(), [WatchEvent::Delete { key, .. }] if *key == b), "{gone:?}");
     store.keep_alive(kept).await.unwrap();
     assert!(value(&store, &a).await.is_some());
 }
@@ -286,11 +287,11 @@ async fn a_lease_that_is_gone_holds_nothing(store: SharedStore, at: &str) {
     let lease = store.grant(Duration::from_mins(1)).await.unwrap();
     store.revoke(lease).await.unwrap();
     let (a, b) = (format!("{at}a"), format!("{at}b"));
-    let outcome = store.commit(vec![], vec![Change::put(&b, ""), leased(&a, lease)]).await;
-    assert!(matches!(outcome, Err(StoreError::LeaseGone(id)) if id == lease), "{outcome:?}");
+    let outcome = store.commit(vec![], vec![Op::put(&b, ""), leased(&a, lease)]).await;
+    assert!(matches!(outcome, Err(StoreError::LeaseExpired(id)) if id == lease), "{outcome:?}");
     assert!(store.list(at).await.unwrap().entries.is_empty());
     let outcome = store.keep_alive(lease).await;
-    assert!(matches!(outcome, Err(StoreError::LeaseGone(id)) if id == lease), "{outcome:?}");
+    assert!(matches!(outcome, Err(StoreError::LeaseExpired(id)) if id == lease), "{outcome:?}");
     let next = store.grant(Duration::from_mins(1)).await.unwrap();
     assert_ne!(next, lease, "a number that was used must not come back");
 }
@@ -308,7 +309,7 @@ async fn of_many_that_create_a_key_one_does(store: SharedStore, at: &str) {
     let key = format!("{at}a");
     let tries = (0..16).map(|n| {
         let (store, key) = (store.clone(), key.clone());
-        async move { store.commit(vec![Check::Absent(key.clone())], vec![Change::put(key, format!("{n}"))]).await }
+        async move { store.commit(vec![Precondition::Absent(key.clone())], vec![Op::put(key, format!("{n}"))]).await }
     });
     let outcomes = futures_util::future::join_all(tries).await;
     let made = outcomes.into_iter().filter(|outcome| outcome.as_ref().unwrap().is_some()).count();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use std::time::Instant;
 
-use muster::store::Change;
 use muster::store::Credentials;
+use muster::store::Op;
 use muster::store::SharedStore;
 use muster::store::StoreError;
 use muster::store::open;
@@ -33,8 +33,8 @@ pub(crate) async fn plain(server: &Server) -> SharedStore {
     connect(&format!("etcd://{}", server.address()), &Credentials::default()).await
 }
 
-fn put(key: &str, value: impl Into<Vec<u8>>) -> Vec<Change> {
-    vec![Change::put(key, value)]
+fn put(key: &str, value: impl Into<Vec<u8>>) -> Vec<Op> {
+    vec![Op::put(key, value)]
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_long_list_is_read_in_pages_at_one_revision() {
     let server = Server::start(&[]);
     let store = plain(&server).await;
     for commit in 0..20 {
-        let keys = (0..125).map(|n| Change::put(format!("/many/{commit:03}/{n:03}"), "x")).collect();
+        let keys = (0..125).map(|n| Op::put(format!("/many/{commit:03}/{n:03}"), "x")).collect();
         store.commit(vec![], keys).await.unwrap();
     }
     let writer = store.clone();
@@ -80,11 +80,8 @@ async fn a_long_list_is_read_in_pages_at_one_revision() {
     let writing = tokio::spawn(async move {
         while !stopped.is_cancelled() {
             writer.commit(vec![], put("/many/aaa", "1")).await.unwrap();
-            writer
-                .commit(vec![], vec![Change::Delete("/many/aaa".to_owned()), Change::put("/many/zzz", "1")])
-                .await
-                .unwrap();
-            writer.commit(vec![], vec![Change::Delete("/many/zzz".to_owned())]).await.unwrap();
+            writer.commit(vec![], vec![Op::Delete("/many/aaa".to_owned()), Op::put("/many/zzz", "1")]).await.unwrap();
+            writer.commit(vec![], vec![Op::Delete("/many/zzz".to_owned())]).await.unwrap();
         }
     });
     for _ in 0..10 {
@@ -131,7 +128,7 @@ async fn a_watch_brings_every_commit_whole() {
     let first = store.commit(vec![], put("/first", "")).await.unwrap().unwrap();
     // Several times what etcd puts into a message if it may divide it.
     for _ in 0..8 {
-        let changes = (0..100).map(|n| Change::put(format!("/many/{n:02}"), vec![7; 9000])).collect();
+        let changes = (0..100).map(|n| Op::put(format!("/many/{n:02}"), vec![7; 9000])).collect();
         store.commit(vec![], changes).await.unwrap();
     }
     let mut watch = store.watch("/many/", first).await.unwrap();
@@ -177,10 +174,10 @@ async fn a_restart_is_away_and_then_back() {
     let mut watch = store.watch("/", revision).await.unwrap();
     server.kill();
     let ended = soon(watch.next()).await;
-    assert!(matches!(ended, Err(StoreError::Away { .. })), "{ended:?}");
+    assert!(matches!(ended, Err(StoreError::Unavailable { .. })), "{ended:?}");
     let asked = Instant::now();
     let error = store.commit(vec![], put("/a", "2")).await.unwrap_err();
-    assert!(matches!(error, StoreError::Away { .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains(&server.address()), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(1), "nobody listens, and that shows at once");
     server.run();
@@ -204,7 +201,7 @@ async fn a_silent_server_is_away_within_the_deadline() {
     server.freeze();
     let asked = Instant::now();
     let error = store.commit(vec![], put("/a", "1")).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Away { detail, .. } if detail.contains("no answer")), "{error}");
+    assert!(matches!(&error, StoreError::Unavailable { detail, .. } if detail.contains("no answer")), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     server.thaw();
 }
@@ -223,7 +220,7 @@ async fn one_of_three_servers_may_be_down_or_silent() {
     for n in 0..20 {
         // The leader may have been the one: its heirs take a moment.
         if let Err(error) = store.commit(vec![], put("/a", n.to_string())).await {
-            assert!(matches!(error, StoreError::Away { .. }), "{error}");
+            assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
         }
     }
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());

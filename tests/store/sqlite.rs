@@ -6,8 +6,8 @@ use std::process::Child;
 use std::process::Command;
 use std::time::Duration;
 
-use muster::store::Change;
-use muster::store::Check;
+use muster::store::Op;
+use muster::store::Precondition;
 use muster::store::SqliteStore;
 use muster::store::Store;
 use muster::store::StoreError;
@@ -34,8 +34,10 @@ async fn count(store: &SqliteStore, times: usize) {
         loop {
             let now = store.get("/count").await.unwrap();
             let number = now.as_ref().map_or(0, |entry| String::from_utf8_lossy(&entry.value).parse::<u32>().unwrap());
-            let check = now.map_or(Check::Absent("/count".into()), |entry| Check::Modified(entry.key, entry.modified));
-            let change = Change::put("/count", (number + 1).to_string());
+            let check = now.map_or(Precondition::Absent("/count".into()), |entry| {
+                Precondition::Modified(entry.key, entry.modified)
+            });
+            let change = Op::put("/count", (number + 1).to_string());
             if store.commit(vec![check], vec![change]).await.unwrap().is_some() {
                 break;
             }
@@ -74,7 +76,7 @@ async fn what_another_process_does_is_seen() {
     let mut last = String::new();
     while last != "50" {
         for change in soon(watch.next()).await.unwrap() {
-            let muster::store::Changed::Set(entry) = change else { panic!("{change:?}") };
+            let muster::store::WatchEvent::Put(entry) = change else { panic!("{change:?}") };
             last = String::from_utf8(entry.value).unwrap();
         }
     }
@@ -86,7 +88,7 @@ async fn the_file_is_its_owners_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/muster/db");
     let store = SqliteStore::open(&path).await.unwrap();
-    store.commit(vec![], vec![Change::put("/a", "")]).await.unwrap();
+    store.commit(vec![], vec![Op::put("/a", "")]).await.unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder.path().join("state")), 0o700);
     for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
@@ -155,9 +157,9 @@ impl Drop for Disk {
 async fn a_full_disk_is_said_to_be_full_and_nothing_is_half_done() {
     let Some(disk) = Disk::new() else { return };
     let store = SqliteStore::open(&disk.0.path().join("db")).await.unwrap();
-    let before = store.commit(vec![], vec![Change::put("/a", "1")]).await.unwrap().unwrap();
+    let before = store.commit(vec![], vec![Op::put("/a", "1")]).await.unwrap().unwrap();
     std::fs::write(disk.0.path().join("filler"), vec![0; 600_000]).unwrap();
-    let change = vec![Change::put("/a", "2"), Change::put("/b", vec![7; 500_000])];
+    let change = vec![Op::put("/a", "2"), Op::put("/b", vec![7; 500_000])];
     let error = store.commit(vec![], change).await.unwrap_err();
     assert!(matches!(&error, StoreError::Refused { detail, .. } if detail == "the disk is full"), "{error}");
     let listing = store.list("/").await.unwrap();
@@ -181,10 +183,10 @@ async fn a_file_that_stays_locked_is_away() {
     let store = SqliteStore::open(&path).await.unwrap();
     let hog = rusqlite::Connection::open(&path).unwrap();
     hog.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = soon(store.commit(vec![], vec![Change::put("/a", "1")])).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Away { detail, .. } if detail.contains("locked")), "{error}");
+    let error = soon(store.commit(vec![], vec![Op::put("/a", "1")])).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable { detail, .. } if detail.contains("locked")), "{error}");
     hog.execute_batch("COMMIT").unwrap();
-    store.commit(vec![], vec![Change::put("/a", "1")]).await.unwrap();
+    store.commit(vec![], vec![Op::put("/a", "1")]).await.unwrap();
 }
 
 #[tokio::test]
@@ -193,7 +195,7 @@ async fn a_file_that_was_replaced_is_noticed() {
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
     for n in 0..3 {
-        store.commit(vec![], vec![Change::put("/a", n.to_string())]).await.unwrap();
+        store.commit(vec![], vec![Op::put("/a", n.to_string())]).await.unwrap();
     }
     let mut watch = store.watch("/", 3).await.unwrap();
     for name in ["db", "db-wal", "db-shm"] {
@@ -209,7 +211,7 @@ async fn a_store_that_lost_the_changes_asks_for_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("db")).await.unwrap();
     for n in 0..70 {
-        let changes = (0..128).map(|key| Change::put(format!("/{key}"), n.to_string())).collect();
+        let changes = (0..128).map(|key| Op::put(format!("/{key}"), n.to_string())).collect();
         store.commit(vec![], changes).await.unwrap();
     }
     let ended = store.watch("/", 1).await.err();
@@ -223,7 +225,7 @@ async fn a_clock_that_was_set_back_does_not_make_a_lease_longer() {
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
     let lease = store.grant(Duration::from_secs(1)).await.unwrap();
-    let held = Change::Put { key: "/a".into(), value: vec![], lease: Some(lease) };
+    let held = Op::Put { key: "/a".into(), value: vec![], lease: Some(lease) };
     let made = store.commit(vec![], vec![held]).await.unwrap().unwrap();
     // As if it had been granted by a clock an hour ahead.
     let file = rusqlite::Connection::open(&path).unwrap();

@@ -62,7 +62,7 @@ pub(super) fn one(action: Action, path: &str, entry: &Entry, index: Revision) ->
     with_index(index, Body::from(text(action, path, entry)))
 }
 
-/// Answers with a folder that was made when its size was set. Hidden keys are not listed.
+/// Answers with a folder that was made when its size was set. Hidden keyspace are not listed.
 pub(super) fn all(path: &str, size: &Entry, servers: &[(String, &Entry)], index: Revision) -> Response {
     let nodes = servers.iter().map(|(path, entry)| Node::leaf(path, entry)).collect();
     let (modified_index, created_index) = (size.modified, size.created);

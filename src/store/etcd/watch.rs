@@ -11,23 +11,23 @@ use etcd_client::WatchStream;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
-use super::super::Changed;
 use super::super::Revision;
 use super::super::StoreError;
 use super::super::Watch;
+use super::super::WatchEvent;
 use super::ANSWER_BYTES;
 use super::cluster::Cluster;
-use super::cluster::Nature;
 use super::end_of;
 use super::entry;
-use super::error::Trouble;
+use super::error::EtcdError;
+use super::error::Idempotency;
 use super::key;
 
 /// After how long a silence the server is asked for a sign of life.
-const IDLE: Duration = Duration::from_secs(3);
+const IDLE_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How long it may take to give one.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct EtcdWatch {
     cluster: Cluster,
@@ -45,7 +45,7 @@ impl EtcdWatch {
     pub(super) async fn open(cluster: Cluster, prefix: &str, from: &[u8], after: Revision) -> Result<Self, StoreError> {
         // Not in fragments: one may end within a revision, and whoever goes on after that one would miss the rest of it.
         let options = WatchOptions::new().with_range(end_of(from)).with_start_revision(after + 1);
-        let open = cluster.call(Nature::Repeatable, |client| {
+        let open = cluster.call(Idempotency::Idempotent, |client| {
             let (from, options) = (from.to_vec(), options.clone());
             async move {
                 let mut watches = client.watch_client().max_decoding_message_size(ANSWER_BYTES);
@@ -60,7 +60,7 @@ impl EtcdWatch {
                 }
             }
         });
-        let (stream, first) = open.await.map_err(|trouble| trouble.told(&cluster))?;
+        let (stream, first) = open.await.map_err(|error| cluster.store_error(error))?;
         let mut watch = Self { cluster, stream, prefix: prefix.to_owned(), after, heard: Instant::now(), asked: false };
         let first = watch.heard(Ok(first))?;
         // A store that has not come so far was rebuilt from a backup: it would say nothing until it has.
@@ -80,12 +80,12 @@ impl EtcdWatch {
             Ok(Some(response)) => response,
             Ok(None) => return Err(self.away("the server ended the watch".to_owned())),
             Err(error) => {
-                return Err(match Trouble::new("watch", error) {
+                return Err(match EtcdError::new("watch", error) {
                     // So much has changed that a list, which comes in pages, is the better way to hear of it.
-                    Trouble::AnswerTooLarge(_) => StoreError::Compacted(self.after),
-                    trouble => {
-                        self.cluster.turn_away();
-                        trouble.told(&self.cluster)
+                    EtcdError::AnswerTooLarge(_) => StoreError::Compacted(self.after),
+                    error => {
+                        self.cluster.prefer_next_server();
+                        self.cluster.store_error(error)
                     }
                 });
             }
@@ -105,16 +105,16 @@ impl EtcdWatch {
     }
 
     fn away(&self, detail: String) -> StoreError {
-        self.cluster.turn_away();
-        StoreError::Away { store: self.cluster.name(), detail }
+        self.cluster.prefer_next_server();
+        StoreError::Unavailable { store: self.cluster.name(), detail }
     }
 
-    fn changes(&self, response: &WatchResponse) -> Vec<Changed> {
+    fn changes(&self, response: &WatchResponse) -> Vec<WatchEvent> {
         let changed = response.events().iter().filter_map(|event| {
             let kv = event.kv()?;
             Some(match event.event_type() {
-                EventType::Put => Changed::Set(entry(kv, &self.prefix)),
-                EventType::Delete => Changed::Gone { key: key(kv, &self.prefix), revision: kv.mod_revision() },
+                EventType::Put => WatchEvent::Put(entry(kv, &self.prefix)),
+                EventType::Delete => WatchEvent::Delete { key: key(kv, &self.prefix), revision: kv.mod_revision() },
             })
         });
         changed.collect()
@@ -123,14 +123,14 @@ impl EtcdWatch {
 
 #[async_trait::async_trait]
 impl Watch for EtcdWatch {
-    async fn next(&mut self) -> Result<Vec<Changed>, StoreError> {
+    async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {
-            let limit = self.heard + if self.asked { IDLE + PATIENCE } else { IDLE };
+            let limit = self.heard + if self.asked { IDLE_INTERVAL + PROGRESS_TIMEOUT } else { IDLE_INTERVAL };
             match timeout_at(limit, self.stream.message()).await {
                 Ok(message) => {
                     let response = self.heard(message)?;
                     let changes = self.changes(&response);
-                    self.after = changes.last().map_or(self.after, Changed::revision);
+                    self.after = changes.last().map_or(self.after, WatchEvent::revision);
                     if !changes.is_empty() {
                         return Ok(changes);
                     }

@@ -1,28 +1,28 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::store::Change;
-use crate::store::flaky::Flaky;
+use crate::store::Op;
+use crate::store::flaky::FlakyStore;
 
-async fn put(store: &Flaky, key: &str) {
-    store.memory.commit(vec![], vec![Change::put(key, "")]).await.unwrap();
+async fn put(store: &FlakyStore, key: &str) {
+    store.memory.commit(vec![], vec![Op::put(key, "")]).await.unwrap();
 }
 
 fn keys(update: Update) -> Vec<String> {
     match update {
         Update::Reset(listing) => listing.entries.into_iter().map(|entry| format!("= {}", entry.key)).collect(),
-        Update::Changes(changes) => changes.iter().map(|change| format!("+ {}", change.key())).collect(),
-        Update::Away(_) => vec!["away".to_owned()],
+        Update::Events(changes) => changes.iter().map(|change| format!("+ {}", change.key())).collect(),
+        Update::Unavailable(_) => vec!["away".to_owned()],
     }
 }
 
-fn follow(store: &Flaky) -> Follower {
+fn follow(store: &FlakyStore) -> Follower {
     Follower::new(Arc::new(store.clone()), vec!["/a/".to_owned(), "/b/".to_owned()])
 }
 
 #[tokio::test(start_paused = true)]
 async fn all_there_is_comes_first_and_then_the_changes_under_any_prefix() {
-    let store = Flaky::default();
+    let store = FlakyStore::default();
     put(&store, "/a/1").await;
     put(&store, "/b/1").await;
     put(&store, "/c/1").await;
@@ -37,36 +37,36 @@ async fn all_there_is_comes_first_and_then_the_changes_under_any_prefix() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_comes_back_goes_on_where_it_was() {
-    let store = Flaky::default();
+    let store = FlakyStore::default();
     let mut follower = follow(&store);
     assert!(keys(follower.next().await).is_empty());
-    store.set_away(true);
+    store.set_unavailable(true);
     put(&store, "/a/1").await;
     for _ in 0..3 {
         assert_eq!(keys(follower.next().await), ["away"]);
     }
-    store.set_away(false);
+    store.set_unavailable(false);
     assert_eq!(keys(follower.next().await), ["+ /a/1"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_longer_kept_is_listed_again() {
-    let store = Flaky::default();
+    let store = FlakyStore::default();
     let mut follower = follow(&store);
     follower.next().await;
-    store.set_away(true);
+    store.set_unavailable(true);
     put(&store, "/a/1").await;
     assert_eq!(keys(follower.next().await), ["away"]);
     put(&store, "/b/1").await;
     store.memory.compact();
-    store.set_away(false);
+    store.set_unavailable(false);
     assert_eq!(keys(follower.next().await), ["= /a/1", "= /b/1"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_stays_away_is_asked_more_and_more_slowly() {
-    let store = Flaky::default();
-    store.set_away(true);
+    let store = FlakyStore::default();
+    store.set_unavailable(true);
     let mut follower = follow(&store);
     let began = Instant::now();
     let mut timeouts = Vec::new();
@@ -79,7 +79,7 @@ async fn a_store_that_stays_away_is_asked_more_and_more_slowly() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_dropped_loses_nothing() {
-    let store = Flaky::default();
+    let store = FlakyStore::default();
     let mut follower = follow(&store);
     follower.next().await;
     for n in 0..5 {

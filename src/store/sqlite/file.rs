@@ -20,7 +20,7 @@ use super::super::StoreError;
 use super::table;
 
 /// How long a process waits for its turn to write.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Marks the file as muster's (sqlite's `application_id`): "must".
 const APPLICATION: i64 = 0x6d75_7374;
@@ -38,7 +38,7 @@ impl DatabaseFile {
     /// Opens the file, making what is missing.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let identity = create(path).map_err(|error| refused(path, format!("cannot open it: {error}")))?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             // Switching a new file to write-ahead logging does not wait for other processes that do the same.
             match connect(path) {
@@ -86,7 +86,7 @@ impl From<rusqlite::Error> for OpenError {
 fn connect(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(LOCK_TIMEOUT)?;
     let fresh = is_fresh(&connection)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
@@ -129,10 +129,10 @@ fn refused(path: &Path, detail: String) -> StoreError {
 
 /// Says what an error of sqlite's means to a person.
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
-    let away = |detail: String| StoreError::Away { store: format!("sqlite:{}", path.display()), detail };
+    let away = |detail: String| StoreError::Unavailable { store: format!("sqlite:{}", path.display()), detail };
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            away(format!("another process has kept it locked for {} s", PATIENCE.as_secs()))
+            away(format!("another process has kept it locked for {} s", LOCK_TIMEOUT.as_secs()))
         }
         Some(ErrorCode::SystemIoFailure) => away(format!("reading or writing it failed: {error}")),
         Some(ErrorCode::DiskFull) => refused(path, "the disk is full".to_owned()),

@@ -6,13 +6,13 @@ use rusqlite::Result;
 use rusqlite::Row;
 use rusqlite::params;
 
-use super::super::Change;
-use super::super::Changed;
-use super::super::Check;
 use super::super::Entry;
 use super::super::LeaseId;
 use super::super::Listing;
+use super::super::Op;
+use super::super::Precondition;
 use super::super::Revision;
+use super::super::WatchEvent;
 
 /// How many changes are kept for watches.
 const KEPT: i64 = 8192;
@@ -34,10 +34,10 @@ pub(super) const SCHEMA: &str = "
 ";
 
 /// What became of a commit.
-pub(super) enum Outcome {
-    Made(Revision),
-    CheckFailed,
-    LeaseGone(LeaseId),
+pub(super) enum CommitOutcome {
+    Committed(Revision),
+    PreconditionFailed,
+    LeaseExpired(LeaseId),
 }
 
 /// The tables, inside one transaction.
@@ -79,30 +79,30 @@ impl<'a> Tables<'a> {
         Ok(Listing { revision, entries })
     }
 
-    pub(super) fn commit(&self, checks: &[Check], changes: &[Change]) -> Result<Outcome> {
+    pub(super) fn commit(&self, checks: &[Precondition], changes: &[Op]) -> Result<CommitOutcome> {
         for check in checks {
             if !self.holds(check)? {
-                return Ok(Outcome::CheckFailed);
+                return Ok(CommitOutcome::PreconditionFailed);
             }
         }
         for change in changes {
-            if let Change::Put { lease: Some(lease), .. } = change
+            if let Op::Put { lease: Some(lease), .. } = change
                 && !self.is_granted(*lease)?
             {
-                return Ok(Outcome::LeaseGone(*lease));
+                return Ok(CommitOutcome::LeaseExpired(*lease));
             }
         }
-        self.apply(changes).map(Outcome::Made)
+        self.apply(changes).map(CommitOutcome::Committed)
     }
 
-    fn holds(&self, check: &Check) -> Result<bool> {
+    fn holds(&self, check: &Precondition) -> Result<bool> {
         let sql = "SELECT created, modified FROM entries WHERE key = ?1";
         let found: Option<(Revision, Revision)> =
             self.connection.query_row(sql, [check.key()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         Ok(match check {
-            Check::Absent(_) => found.is_none(),
-            Check::Created(_, revision) => found.is_some_and(|(created, _)| created == *revision),
-            Check::Modified(_, revision) => found.is_some_and(|(_, modified)| modified == *revision),
+            Precondition::Absent(_) => found.is_none(),
+            Precondition::Created(_, revision) => found.is_some_and(|(created, _)| created == *revision),
+            Precondition::Modified(_, revision) => found.is_some_and(|(_, modified)| modified == *revision),
         })
     }
 
@@ -110,7 +110,7 @@ impl<'a> Tables<'a> {
         self.connection.query_row("SELECT EXISTS (SELECT 1 FROM leases WHERE id = ?1)", [lease.0], |row| row.get(0))
     }
 
-    fn apply(&self, changes: &[Change]) -> Result<Revision> {
+    fn apply(&self, changes: &[Op]) -> Result<Revision> {
         let before = self.revision()?;
         let revision = before + 1;
         let mut put = self.connection.prepare(
@@ -123,13 +123,13 @@ impl<'a> Tables<'a> {
         let mut changed = false;
         for change in changes {
             match change {
-                Change::Put { key, value, lease } => {
+                Op::Put { key, value, lease } => {
                     let lease = lease.map(|lease| lease.0);
                     let created: Revision = put.query_row(params![key, value, revision, lease], |row| row.get(0))?;
                     note.execute(params![revision, key, value, created])?;
                 }
-                Change::Delete(key) if delete.execute([key])? == 0 => continue,
-                Change::Delete(key) => {
+                Op::Delete(key) if delete.execute([key])? == 0 => continue,
+                Op::Delete(key) => {
                     note.execute(params![revision, key, None::<Vec<u8>>, None::<Revision>])?;
                 }
             }
@@ -156,7 +156,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Returns the revision and what changed since `after`, or `None` if that is no longer (or not yet) known.
-    pub(super) fn changes(&self, prefix: &str, after: Revision) -> Result<Option<(Revision, Vec<Changed>)>> {
+    pub(super) fn changes(&self, prefix: &str, after: Revision) -> Result<Option<(Revision, Vec<WatchEvent>)>> {
         let sql = "SELECT revision, compacted FROM clock";
         let (revision, compacted): (Revision, Revision) =
             self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -173,8 +173,8 @@ impl<'a> Tables<'a> {
                 continue;
             }
             changes.push(match row.get_ref(1)?.as_blob_or_null()? {
-                Some(_) => Changed::Set(entry(row)?),
-                None => Changed::Gone { key: row.get(0)?, revision: row.get(3)? },
+                Some(_) => WatchEvent::Put(entry(row)?),
+                None => WatchEvent::Delete { key: row.get(0)?, revision: row.get(3)? },
             });
         }
         Ok(Some((revision, changes)))
@@ -193,7 +193,7 @@ impl<'a> Tables<'a> {
     pub(super) fn revoke(&self, lease: LeaseId) -> Result<()> {
         let mut query = self.connection.prepare("SELECT key FROM entries WHERE lease = ?1 ORDER BY key")?;
         let keys = query.query_map([lease.0], |row| row.get(0))?;
-        let deletes = keys.map(|key| key.map(Change::Delete)).collect::<Result<Vec<_>>>()?;
+        let deletes = keys.map(|key| key.map(Op::Delete)).collect::<Result<Vec<_>>>()?;
         self.connection.execute("DELETE FROM leases WHERE id = ?1", [lease.0])?;
         self.apply(&deletes)?;
         Ok(())

@@ -21,31 +21,31 @@ use super::table::Tables;
 /// How often a watch asks whether another process has written.
 const POLL: Duration = Duration::from_millis(100);
 
-type Job = Box<dyn FnOnce(&mut Desk) + Send>;
+type Job = Box<dyn FnOnce(&mut SqliteActor) + Send>;
 
 /// A handle to the thread. The thread ends with the last handle.
 #[derive(Clone)]
-pub(super) struct Owner {
+pub(super) struct SqliteHandle {
     path: Arc<Path>,
     jobs: mpsc::Sender<Job>,
-    ticks: watch::Sender<()>,
+    changed: watch::Sender<()>,
 }
 
-impl fmt::Debug for Owner {
+impl fmt::Debug for SqliteHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name())
     }
 }
 
-impl Owner {
+impl SqliteHandle {
     pub(super) fn start(path: &Path) -> Result<Self, StoreError> {
         let (jobs, inbox) = mpsc::channel();
-        let ticks = watch::Sender::new(());
-        let mut desk = Desk { path: path.to_owned(), file: None, version: 0, ticks: ticks.clone() };
-        let thread = std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || desk.serve(&inbox));
-        let owner = Self { path: path.into(), jobs, ticks };
-        thread.map_err(|error| owner.away(format!("cannot start a thread: {error}")))?;
-        Ok(owner)
+        let changed = watch::Sender::new(());
+        let mut actor = SqliteActor { path: path.to_owned(), file: None, version: 0, changed: changed.clone() };
+        let thread = std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || actor.serve(&inbox));
+        let handle = Self { path: path.into(), jobs, changed };
+        thread.map_err(|error| handle.away(format!("cannot start a thread: {error}")))?;
+        Ok(handle)
     }
 
     /// Returns what errors call this store.
@@ -53,9 +53,9 @@ impl Owner {
         format!("sqlite:{}", self.path.display())
     }
 
-    /// Returns what ticks whenever the file may have changed. While such a receiver lives, the thread polls.
-    pub(super) fn ticks(&self) -> watch::Receiver<()> {
-        self.ticks.subscribe()
+    /// Returns what changed whenever the file may have changed. While such a receiver lives, the thread polls.
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     pub(super) fn gone(&self) -> StoreError {
@@ -63,7 +63,7 @@ impl Owner {
     }
 
     fn away(&self, detail: String) -> StoreError {
-        StoreError::Away { store: self.name(), detail }
+        StoreError::Unavailable { store: self.name(), detail }
     }
 
     /// Reads in one transaction.
@@ -71,7 +71,7 @@ impl Owner {
         &self,
         work: impl FnOnce(&Tables<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.ask(move |desk| desk.read(work)).await
+        self.ask(move |actor| actor.read(work)).await
     }
 
     /// Reads and writes in one transaction; what it wrote is on the disk when this returns.
@@ -79,17 +79,17 @@ impl Owner {
         &self,
         work: impl FnOnce(&Tables<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.ask(move |desk| desk.write(work)).await
+        self.ask(move |actor| actor.write(work)).await
     }
 
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Desk) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut SqliteActor) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |desk| {
+        let job: Job = Box::new(move |actor| {
             // Nobody is waiting any more if this fails.
-            let _ = reply.send(work(desk));
+            let _ = reply.send(work(actor));
         });
         self.jobs.send(job).map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
@@ -97,19 +97,19 @@ impl Owner {
 }
 
 /// What the thread has before it.
-struct Desk {
+struct SqliteActor {
     path: PathBuf,
     file: Option<DatabaseFile>,
     /// sqlite's `data_version`: differs when another connection has committed.
     version: i64,
-    ticks: watch::Sender<()>,
+    changed: watch::Sender<()>,
 }
 
-impl Desk {
+impl SqliteActor {
     fn serve(&mut self, inbox: &mpsc::Receiver<Job>) {
         let mut polled = Instant::now();
         loop {
-            let watched = self.ticks.receiver_count() > 0;
+            let watched = self.changed.receiver_count() > 0;
             let job = if watched {
                 inbox.recv_timeout(POLL)
             } else {
@@ -133,7 +133,7 @@ impl Desk {
         let version = self.read(|tables| tables.data_version());
         if version.as_ref().ok() != Some(&self.version) {
             self.version = version.unwrap_or_default();
-            self.ticks.send_replace(());
+            self.changed.send_replace(());
         }
     }
 
@@ -162,7 +162,7 @@ impl Desk {
             tables.expire(now())?;
             work(tables)
         });
-        self.ticks.send_replace(());
+        self.changed.send_replace(());
         answer
     }
 
