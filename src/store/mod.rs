@@ -237,6 +237,10 @@ pub trait Watch: Send {
     ///
     /// Cancel safe: if the future is dropped, the next call returns the changes.
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError>;
+
+    /// Returns the revision up to which all changes were delivered. It also grows while other keys change, so that a watch
+    /// on a quiet prefix can be opened again after the store was compacted.
+    fn revision(&self) -> Revision;
 }
 
 /// A store that is shared by the parts of the process.

@@ -164,6 +164,31 @@ async fn a_watch_into_what_was_compacted_asks_for_a_list() {
 }
 
 #[tokio::test]
+async fn a_quiet_watch_learns_the_revision_from_progress_notifications() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(&["--experimental-watch-progress-notify-interval=100ms"]);
+    let store = plain(&server).await;
+    let first = store.commit(vec![], put("/quiet/a", "1")).await.unwrap().unwrap();
+    let mut watch = store.watch("/quiet/", first).await.unwrap();
+    let last = store.commit(vec![], put("/other/a", "1")).await.unwrap().unwrap();
+    soon(async {
+        while watch.revision() < last {
+            let quiet = tokio::time::timeout(Duration::from_millis(100), watch.next()).await;
+            assert!(quiet.is_err(), "{quiet:?}");
+        }
+    })
+    .await;
+    assert_eq!(watch.revision(), last);
+    server.ctl(&["compact", &last.to_string()]);
+    let mut watch = store.watch("/quiet/", watch.revision()).await.unwrap();
+    let new = store.commit(vec![], put("/quiet/a", "2")).await.unwrap().unwrap();
+    assert_eq!(soon(watch.next()).await.unwrap()[0].revision(), new);
+    assert_eq!(watch.revision(), new);
+}
+
+#[tokio::test]
 async fn a_restart_is_away_and_then_back() {
     if !installed() {
         return;

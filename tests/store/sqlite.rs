@@ -113,10 +113,10 @@ async fn a_file_that_cannot_be_used_is_said_to_be() {
     rusqlite::Connection::open(&newer).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let cases = [
         (text.clone(), "not a database"),
-        (foreign, "database of something else"),
+        (foreign, "database of another program"),
         (newer, "newer muster"),
         (folder.path().to_owned(), "Is a directory"),
-        (text.join("below"), "cannot make"),
+        (text.join("below"), "cannot create"),
     ];
     for (path, expected) in cases {
         let error = SqliteStore::open(&path).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The store in etcd, by its v3 API.
+//! The store in etcd, through its v3 API.
 
 mod cluster;
 mod error;
@@ -30,14 +30,14 @@ use error::EtcdError;
 use error::Idempotency;
 use watch::EtcdWatch;
 
-/// How many keys are asked for at once.
+/// The number of keys in one page of a list.
 const PAGE: i64 = 1000;
 
-/// How much one answer may be: a page of the largest values would be more, and is then asked for in smaller pages. What a
-/// watch has missed may be more, and is then listed.
+/// The size limit of one answer. A list whose page would be larger is read in smaller pages. A watch whose changes would be
+/// larger reports them as compacted, so that they are listed.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// How often a list is begun again because etcd was compacted under it.
+/// The number of attempts at a list. An attempt fails if etcd is compacted during it.
 const LIST_TRIES: usize = 3;
 
 /// A store in an etcd cluster.
@@ -48,7 +48,7 @@ pub struct EtcdStore {
 }
 
 impl EtcdStore {
-    /// Makes a store that connects when it is first used.
+    /// Returns a store that connects when it is first used.
     pub async fn open(location: &EtcdLocation, credentials: &Credentials) -> Result<Self, StoreError> {
         let cluster = Cluster::new(location, credentials).await?;
         Ok(Self { cluster, prefix: location.prefix.clone() })
@@ -58,17 +58,17 @@ impl EtcdStore {
         [self.prefix.as_bytes(), key.as_bytes()].concat()
     }
 
-    fn compare(&self, check: &Precondition) -> Compare {
-        let key = self.key(check.key());
-        match check {
+    fn compare(&self, precondition: &Precondition) -> Compare {
+        let key = self.key(precondition.key());
+        match precondition {
             Precondition::Absent(_) => Compare::create_revision(key, CompareOp::Equal, 0),
             Precondition::Created(_, revision) => Compare::create_revision(key, CompareOp::Equal, *revision),
             Precondition::Modified(_, revision) => Compare::mod_revision(key, CompareOp::Equal, *revision),
         }
     }
 
-    fn operation(&self, change: Op) -> TxnOp {
-        match change {
+    fn txn_op(&self, op: Op) -> TxnOp {
+        match op {
             Op::Put { key, value, lease } => {
                 let options = lease.map(|lease| PutOptions::new().with_lease(lease.0));
                 TxnOp::put(self.key(&key), value, options)
@@ -77,7 +77,7 @@ impl EtcdStore {
         }
     }
 
-    /// Reads everything under a prefix page by page, all at the revision of the first page.
+    /// Reads all entries under a prefix page by page, at the revision of the first page.
     async fn pages(&self, prefix: &str) -> Result<Listing, EtcdError> {
         let mut from = self.key(prefix);
         let end = end_of(&from);
@@ -109,7 +109,7 @@ impl EtcdStore {
     }
 }
 
-/// Returns the first key after all those that start with a prefix; etcd takes `\0` for the end of all keys.
+/// Returns the first key after all keys that start with a prefix. For etcd `\0` is the end of all keys.
 fn end_of(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -121,7 +121,7 @@ fn end_of(prefix: &[u8]) -> Vec<u8> {
     vec![0]
 }
 
-/// Reads an entry. A key that is not text is somebody else's; it is shown as well as can be.
+/// Converts an entry. A key that is not UTF-8 is of another program. Its invalid bytes are replaced.
 fn entry(kv: &KeyValue, prefix: &str) -> Entry {
     Entry {
         key: key(kv, prefix),
@@ -157,17 +157,17 @@ impl Store for EtcdStore {
         }
     }
 
-    async fn commit(&self, checks: Vec<Precondition>, changes: Vec<Op>) -> Result<Option<Revision>, StoreError> {
-        if let Some(detail) = super::invalid_commit(&checks, &changes) {
+    async fn commit(&self, preconditions: Vec<Precondition>, ops: Vec<Op>) -> Result<Option<Revision>, StoreError> {
+        if let Some(detail) = super::invalid_commit(&preconditions, &ops) {
             return Err(StoreError::Refused { store: self.cluster.name(), detail });
         }
-        let lease = changes.iter().find_map(|change| match change {
+        let lease = ops.iter().find_map(|op| match op {
             Op::Put { lease, .. } => *lease,
             Op::Delete(_) => None,
         });
-        let compares: Vec<_> = checks.iter().map(|check| self.compare(check)).collect();
-        let operations: Vec<_> = changes.into_iter().map(|change| self.operation(change)).collect();
-        let txn = Txn::new().when(compares).and_then(operations);
+        let compares: Vec<_> = preconditions.iter().map(|precondition| self.compare(precondition)).collect();
+        let txn_ops: Vec<_> = ops.into_iter().map(|op| self.txn_op(op)).collect();
+        let txn = Txn::new().when(compares).and_then(txn_ops);
         let commit = self.cluster.call(Idempotency::AtMostOnce, |mut client| {
             let txn = txn.clone();
             async move { client.txn(txn).await }
@@ -182,7 +182,7 @@ impl Store for EtcdStore {
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
         let seconds = i64::try_from(ttl.as_secs().max(1)).unwrap_or(i64::MAX);
-        // Granting twice leaves a lease that holds nothing and ends by itself.
+        // Granting twice leaves a lease without keys, which expires.
         let grant = self
             .cluster
             .call(Idempotency::Idempotent, |mut client| async move { client.lease_grant(seconds, None).await });

@@ -1,7 +1,7 @@
-//! The store as one file, shared by every muster process on this machine: no server.
+//! The store in one file, shared by all muster processes on this host, without a server.
 //!
-//! sqlite blocks, so one thread owns the connection and is sent closures. Several processes write to the file in
-//! turn; each watches what the others did by asking sqlite, a few times a second, whether the file has changed.
+//! sqlite blocks, so one thread owns the connection and runs closures that it is sent. Several processes take turns to
+//! write to the file. Each asks sqlite ten times a second whether another process has written, while it has watches.
 
 mod actor;
 mod file;
@@ -25,14 +25,14 @@ use super::Watch;
 use super::WatchEvent;
 use actor::SqliteHandle;
 
-/// A store in a file.
+/// A store in a sqlite file.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     handle: SqliteHandle,
 }
 
 impl SqliteStore {
-    /// Opens the file, making it (and its folders, for this user alone) if it is not there.
+    /// Opens the file. Creates it, and its folders, readable by this user only, if it does not exist.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let handle = SqliteHandle::start(path)?;
         handle.read(|_| Ok(())).await?;
@@ -40,7 +40,7 @@ impl SqliteStore {
     }
 }
 
-/// Returns the wall clock in milliseconds: the one clock that processes and reboots share.
+/// Returns the wall clock in milliseconds: the only clock that processes share and that reboots keep.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -58,11 +58,11 @@ impl Store for SqliteStore {
         self.handle.read(move |tables| tables.list(&prefix)).await
     }
 
-    async fn commit(&self, checks: Vec<Precondition>, changes: Vec<Op>) -> Result<Option<Revision>, StoreError> {
-        if let Some(detail) = super::invalid_commit(&checks, &changes) {
+    async fn commit(&self, preconditions: Vec<Precondition>, ops: Vec<Op>) -> Result<Option<Revision>, StoreError> {
+        if let Some(detail) = super::invalid_commit(&preconditions, &ops) {
             return Err(StoreError::Refused { store: self.handle.name(), detail });
         }
-        let outcome = self.handle.write(move |tables| tables.commit(&checks, &changes)).await?;
+        let outcome = self.handle.write(move |tables| tables.commit(&preconditions, &ops)).await?;
         match outcome {
             table::CommitOutcome::Committed(revision) => Ok(Some(revision)),
             table::CommitOutcome::PreconditionFailed => Ok(None),
@@ -87,8 +87,8 @@ impl Store for SqliteStore {
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError> {
         let changed = self.handle.subscribe();
         let mut watch =
-            SqliteWatch { handle: self.handle.clone(), changed, prefix: prefix.to_owned(), after, due: true };
-        watch.look().await?;
+            SqliteWatch { handle: self.handle.clone(), changed, prefix: prefix.to_owned(), after, is_due: true };
+        watch.read_changes().await?;
         Ok(Box::new(watch))
     }
 }
@@ -98,16 +98,16 @@ struct SqliteWatch {
     changed: watch::Receiver<()>,
     prefix: String,
     after: Revision,
-    /// Set while the file has not been read since the last tick. A call that is dropped half-way leaves it set.
-    due: bool,
+    /// Set while the file has not been read since it may have changed. A cancelled call leaves it set.
+    is_due: bool,
 }
 
 impl SqliteWatch {
-    async fn look(&mut self) -> Result<(Revision, Vec<WatchEvent>), StoreError> {
+    async fn read_changes(&mut self) -> Result<(Revision, Vec<WatchEvent>), StoreError> {
         self.changed.borrow_and_update();
         let (prefix, after) = (self.prefix.clone(), self.after);
-        let seen = self.handle.read(move |tables| tables.changes(&prefix, after)).await?;
-        seen.ok_or(StoreError::Compacted(after))
+        let changes = self.handle.read(move |tables| tables.changes(&prefix, after)).await?;
+        changes.ok_or(StoreError::Compacted(after))
     }
 }
 
@@ -115,16 +115,20 @@ impl SqliteWatch {
 impl Watch for SqliteWatch {
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {
-            if self.due {
-                let (revision, changes) = self.look().await?;
+            if self.is_due {
+                let (revision, changes) = self.read_changes().await?;
                 self.after = revision;
-                self.due = false;
+                self.is_due = false;
                 if !changes.is_empty() {
                     return Ok(changes);
                 }
             }
-            self.changed.changed().await.map_err(|_| self.handle.gone())?;
-            self.due = true;
+            self.changed.changed().await.map_err(|_| self.handle.ended())?;
+            self.is_due = true;
         }
+    }
+
+    fn revision(&self) -> Revision {
+        self.after
     }
 }
