@@ -105,7 +105,7 @@ async fn show(context: &Context, token: &str, json: bool) -> Result<(), CommandE
             .hint("Make one with `muster discovery new --size N`, or name its store with `--store`.")
     })?;
     let member = |entry| {
-        let (id, name, address) = registry::member(&keys, entry);
+        let (id, name, address) = registry::parse_member(&keys, entry);
         Member { id, name, address }
     };
     let members = found.members.iter().map(member).collect();
