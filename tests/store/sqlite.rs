@@ -1,4 +1,4 @@
-//! What is particular to the file: several processes, its permissions, and files that cannot be used.
+//! The tests of sqlite alone: several processes, permissions, and files that cannot be used.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::soon;
 
 const OTHER: &str = "MUSTER_TEST_OTHER_PROCESS";
 
-/// Runs a function below, whose name ends a test's, in a process of its own.
+/// Runs a test of this file in a process of its own.
 fn process(test: &str, path: &Path) -> Child {
     let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -28,17 +28,17 @@ fn other() -> Option<std::path::PathBuf> {
     std::env::var_os(OTHER).map(Into::into)
 }
 
-/// Adds one to a number so many times, taking care that nobody else did meanwhile.
+/// Increments a number, with compare-and-set.
 async fn count(store: &SqliteStore, times: usize) {
     for _ in 0..times {
         loop {
             let now = store.get("/count").await.unwrap();
             let number = now.as_ref().map_or(0, |entry| String::from_utf8_lossy(&entry.value).parse::<u32>().unwrap());
-            let check = now.map_or(Precondition::Absent("/count".into()), |entry| {
+            let unchanged = now.map_or(Precondition::Absent("/count".into()), |entry| {
                 Precondition::Modified(entry.key, entry.modified)
             });
-            let change = Op::put("/count", (number + 1).to_string());
-            if store.commit(vec![check], vec![change]).await.unwrap().is_some() {
+            let op = Op::put("/count", (number + 1).to_string());
+            if store.commit(vec![unchanged], vec![op]).await.unwrap().is_some() {
                 break;
             }
         }
@@ -53,9 +53,9 @@ async fn counts_in_another_process() {
 }
 
 #[tokio::test]
-async fn processes_that_write_at_once_lose_nothing() {
+async fn concurrent_writes_of_several_processes_are_all_kept() {
     let folder = tempfile::tempdir().unwrap();
-    // Not made yet: they also race for making it.
+    // The file does not exist yet, so the processes also race to create it.
     let path = folder.path().join("state/muster/db");
     let mut others: Vec<_> = (0..3).map(|_| process("counts_in_another_process", &path)).collect();
     let store = SqliteStore::open(&path).await.unwrap();
@@ -67,7 +67,7 @@ async fn processes_that_write_at_once_lose_nothing() {
 }
 
 #[tokio::test]
-async fn what_another_process_does_is_seen() {
+async fn a_watch_delivers_the_changes_of_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -84,7 +84,7 @@ async fn what_another_process_does_is_seen() {
 }
 
 #[tokio::test]
-async fn the_file_is_its_owners_alone() {
+async fn only_its_owner_may_read_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/muster/db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -98,7 +98,7 @@ async fn the_file_is_its_owners_alone() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_used_is_said_to_be() {
+async fn a_file_that_cannot_be_used_is_rejected_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text");
     std::fs::write(
@@ -124,10 +124,10 @@ async fn a_file_that_cannot_be_used_is_said_to_be() {
         assert!(error.to_string().contains(expected), "{error}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }
-    assert!(std::fs::read_to_string(text).unwrap().starts_with("this is not"), "it was left as it is");
+    assert!(std::fs::read_to_string(text).unwrap().starts_with("this is not"), "the file was not changed");
 }
 
-/// A small disk of memory, gone when dropped.
+/// A small tmpfs, unmounted when dropped.
 struct Disk(tempfile::TempDir);
 
 impl Disk {
@@ -154,20 +154,20 @@ impl Drop for Disk {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_said_to_be_full_and_nothing_is_half_done() {
+async fn a_commit_to_a_full_disk_is_rejected_and_changes_nothing() {
     let Some(disk) = Disk::new() else { return };
     let store = SqliteStore::open(&disk.0.path().join("db")).await.unwrap();
     let before = store.commit(vec![], vec![Op::put("/a", "1")]).await.unwrap().unwrap();
     std::fs::write(disk.0.path().join("filler"), vec![0; 600_000]).unwrap();
-    let change = vec![Op::put("/a", "2"), Op::put("/b", vec![7; 500_000])];
-    let error = store.commit(vec![], change).await.unwrap_err();
+    let ops = vec![Op::put("/a", "2"), Op::put("/b", vec![7; 500_000])];
+    let error = store.commit(vec![], ops).await.unwrap_err();
     assert!(matches!(&error, StoreError::Refused { detail, .. } if detail == "the disk is full"), "{error}");
     let listing = store.list("/").await.unwrap();
     assert_eq!((listing.revision, listing.entries.len()), (before, 1));
 }
 
 #[tokio::test]
-async fn a_disk_that_cannot_be_written_is_refused() {
+async fn a_read_only_disk_is_rejected() {
     let Some(disk) = Disk::new() else { return };
     let path = disk.0.path().join("db");
     drop(SqliteStore::open(&path).await.unwrap());
@@ -177,20 +177,20 @@ async fn a_disk_that_cannot_be_written_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_stays_locked_is_away() {
+async fn a_file_that_stays_locked_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
-    let hog = rusqlite::Connection::open(&path).unwrap();
-    hog.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = soon(store.commit(vec![], vec![Op::put("/a", "1")])).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable { detail, .. } if detail.contains("locked")), "{error}");
-    hog.execute_batch("COMMIT").unwrap();
+    other.execute_batch("COMMIT").unwrap();
     store.commit(vec![], vec![Op::put("/a", "1")]).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_file_that_was_replaced_is_noticed() {
+async fn a_watch_on_a_file_that_was_replaced_is_compacted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_file_that_was_replaced_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_store_that_lost_the_changes_asks_for_a_list() {
+async fn a_watch_from_discarded_changes_is_compacted() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("db")).await.unwrap();
     for n in 0..70 {
@@ -220,14 +220,14 @@ async fn a_store_that_lost_the_changes_asks_for_a_list() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_does_not_make_a_lease_longer() {
+async fn a_clock_that_was_set_back_does_not_extend_a_lease() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
     let lease = store.grant(Duration::from_secs(1)).await.unwrap();
     let held = Op::Put { key: "/a".into(), value: vec![], lease: Some(lease) };
     let made = store.commit(vec![], vec![held]).await.unwrap().unwrap();
-    // As if it had been granted by a clock an hour ahead.
+    // This is the lease as a clock one hour ahead would have granted it.
     let file = rusqlite::Connection::open(&path).unwrap();
     file.execute("UPDATE leases SET expires = expires + 3600000", []).unwrap();
     let mut watch = store.watch("/", made).await.unwrap();
