@@ -15,20 +15,20 @@ use std::time::Instant;
 
 use muster::lab::Lab;
 use muster::lab::Options;
-use muster::lab::Scratch;
+use muster::lab::TemporaryLab;
 
 /// How long anything may take before the run is given up.
 const LIMIT: Duration = Duration::from_mins(3);
 
 /// Boots a lab in a directory of its own.
-pub(crate) fn lab(name: &str, hosts: usize, etcd: bool) -> Scratch {
+pub(crate) fn lab(name: &str, hosts: usize, etcd: bool) -> TemporaryLab {
     let dir = PathBuf::from(format!("/tmp/muster-bench-{}-{name}", std::process::id()));
     let mut options = Options::new(dir);
     options.hosts = Some(hosts);
     options.etcd = Some(etcd);
-    options.say = |text| eprintln!("{text}");
+    options.notify = |text| eprintln!("{text}");
     let start = Instant::now();
-    let lab = Lab::scratch(&options).expect("a lab");
+    let lab = Lab::temporary(&options).expect("a lab");
     eprintln!("lab of {hosts} hosts: {:.1} s", start.elapsed().as_secs_f64());
     lab
 }

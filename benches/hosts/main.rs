@@ -61,7 +61,7 @@ impl RequirementKey {
 
 fn main() {
     let wish = RequirementKey::read(std::env::args().skip(1));
-    if let Err(error) = muster::lab::check() {
+    if let Err(error) = muster::lab::check_prerequisites() {
         eprintln!("skipped, no real hosts here: {error}");
         return;
     }

@@ -25,9 +25,9 @@ use muster::runner::RunOutcome;
 use muster::runner::StopCondition;
 use muster::store;
 use muster::store::layout;
-use muster::store::layout::Keys;
+use muster::store::layout::Keyspace;
 use muster::store::leader_election;
-use muster::store::leader_election::Kind;
+use muster::store::leader_election::LeaderKind;
 
 use crate::RequirementKey;
 use crate::ground;
@@ -81,7 +81,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
     let settings = Flags { config: Some(lab.config()), ..Flags::default() }.resolve().expect("the lab's settings");
     let context = ClusterContext {
         store: store::open(&settings.store, &settings.credentials).await.expect("the store"),
-        keys: Keys::new(&settings.token).expect("a token"),
+        keys: Keyspace::new(&settings.token).expect("a token"),
         remote: Arc::new(Ssh::new(settings.ssh_options().expect("options"))),
         clock: Clock::start(),
         stop: tokio_util::sync::CancellationToken::new(),
@@ -90,7 +90,8 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
     let (mut firsts, mut passes) = (Vec::new(), Vec::new());
     for _ in 0..=runs {
         let start = Instant::now();
-        let taken = leader_election::take(&context.store, &context.keys, Kind::Sweep).await.expect("the store");
+        let taken =
+            leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Sweep).await.expect("the store");
         let lead = taken.expect("nobody else leads");
         let snapshot = layout::read(&*context.store, &context.keys).await.expect("the store");
         let machines = snapshot.machines.len();
@@ -102,7 +103,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
         let before = looked(&reconciler);
         passes.push(run(&mut reconciler, &run_context, Instant::now()).await);
         assert!(looked(&reconciler) > before, "every machine was due");
-        run_context.lead.release().await;
+        run_context.lead.resign().await;
     }
     context.remote.close(Duration::from_secs(1)).await;
     firsts.remove(0);

@@ -15,7 +15,7 @@ use crate::runner::Clock;
 use crate::store;
 use crate::store::SharedStore;
 use crate::store::layout;
-use crate::store::layout::Keys;
+use crate::store::layout::Keyspace;
 
 /// What a command works with.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ impl Context {
     }
 
     /// Returns the cluster's keys.
-    pub fn keys(&self) -> Result<Keys, CommandError> {
-        Keys::new(&self.settings.token).map_err(|error| CommandError::usage(format!("--token: {error}")))
+    pub fn keys(&self) -> Result<Keyspace, CommandError> {
+        Keyspace::new(&self.settings.token).map_err(|error| CommandError::usage(format!("--token: {error}")))
     }
 
     /// Opens the store.

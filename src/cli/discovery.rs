@@ -11,7 +11,7 @@ use crate::core::sanitize;
 use crate::discovery::registry;
 use crate::discovery::registry::NewTokenError;
 use crate::discovery::service;
-use crate::store::layout::Keys;
+use crate::store::layout::Keyspace;
 use crate::ui;
 
 /// Make tokens, each the name of a cluster, and let etcd servers find each other by them
@@ -98,14 +98,14 @@ struct Member {
 }
 
 async fn show(context: &Context, token: &str, json: bool) -> Result<(), CommandError> {
-    let keys = Keys::new(token).map_err(|error| CommandError::usage(error.to_string()))?;
+    let keys = Keyspace::new(token).map_err(|error| CommandError::usage(error.to_string()))?;
     let found = registry::read(&*context.store().await?, &keys).await?;
     let found = found.ok_or_else(|| {
         CommandError::failed(format!("there is no token {token} in this store"))
             .hint("Make one with `muster discovery new --size N`, or name its store with `--store`.")
     })?;
     let member = |entry| {
-        let (id, name, address) = registry::member(&keys, entry);
+        let (id, name, address) = registry::parse_member(&keys, entry);
         Member { id, name, address }
     };
     let members = found.members.iter().map(member).collect();

@@ -103,10 +103,10 @@ impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();
         match error {
-            StoreError::Away { .. } => Self::unreachable(message)
+            StoreError::Unavailable { .. } => Self::unreachable(message)
                 .hint("Check where it is with `--store`, or wait until it is back: without it nothing is decided."),
             StoreError::Refused { .. } => Self::usage(message),
-            StoreError::Compacted(_) | StoreError::LeaseGone(_) => Self::failed(message),
+            StoreError::Compacted(_) | StoreError::LeaseExpired(_) => Self::failed(message),
         }
     }
 }

@@ -47,8 +47,8 @@ pub(super) async fn events(context: &Context, args: &EventsArgs) -> Result<(), C
         return Ok(());
     }
     loop {
-        if let Update::Changes(changes) = next(context, &mut follower).await? {
-            let events = changes.iter().filter_map(|changed| layout::event(&keys, changed));
+        if let Update::Events(changes) = next(context, &mut follower).await? {
+            let events = changes.iter().filter_map(|changed| layout::logged_event(&keys, changed));
             let events = events.filter(|event| concerns(&snapshot, event, args.about.as_deref()));
             ui::result(&events.map(|event| line(&snapshot, &event)).collect::<String>());
         }
@@ -62,7 +62,7 @@ async fn next(context: &Context, follower: &mut Follower) -> Result<Update, Comm
         () = context.stop.cancelled() => return Err(CommandError::code(130)),
     };
     match update {
-        Update::Away(error) => Err(error.into()),
+        Update::Unavailable(error) => Err(error.into()),
         update => Ok(update),
     }
 }

@@ -35,5 +35,9 @@ pub(super) async fn failover(context: &Context, args: &FailoverArgs) -> Result<(
 /// Returns who this is, for the log.
 fn operator() -> String {
     let user = crate::remote::ssh::Options::account().map(|(name, _)| name);
-    format!("{}@{}", user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()), leader_election::here())
+    format!(
+        "{}@{}",
+        user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()),
+        leader_election::hostname()
+    )
 }

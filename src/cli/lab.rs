@@ -12,10 +12,10 @@ use super::error::CommandError;
 use super::error::ErrorKind;
 use crate::lab::Destroyed;
 use crate::lab::Host;
+use crate::lab::HostState;
 use crate::lab::Lab;
 use crate::lab::LabError;
 use crate::lab::Options;
-use crate::lab::State;
 use crate::lab::Subnet;
 use crate::ui;
 
@@ -159,7 +159,7 @@ fn make(dir: PathBuf, wanted: &Up) -> Result<(), CommandError> {
     options.hosts = wanted.hosts;
     options.etcd = wanted.etcd.map(|etcd| etcd == Etcd::Hosts);
     options.subnet = wanted.subnet.as_deref().map(str::parse::<Subnet>).transpose()?;
-    options.say = ui::remark;
+    options.notify = ui::remark;
     options.stop = interrupted;
     let lab = Lab::up(&options)?;
     let count = lab.hosts().len();
@@ -184,7 +184,7 @@ fn status(lab: &Lab, format: Format) -> Result<(), CommandError> {
     struct Row<'a> {
         #[serde(flatten)]
         host: &'a Host,
-        state: State,
+        state: HostState,
     }
     let hosts = lab.status()?;
     let text = match format {

@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context, command: LockCommand) -> Result<(), C
     let (store, keys) = (context.store().await?, context.keys()?);
     match command {
         LockCommand::Show { output } => {
-            let holder = leader_election::holder(&store, &keys).await?;
+            let holder = leader_election::current_leader(&store, &keys).await?;
             match (output, holder) {
                 (Some(_), holder) => ui::json(&holder.map(|holder| {
                     let (kind, age) = (holder.kind, holder.age().as_secs());
@@ -50,8 +50,8 @@ pub(super) async fn run(context: &Context, command: LockCommand) -> Result<(), C
         }
         LockCommand::Take { reason } => {
             let user = ssh::Options::account().map_or_else(|| "somebody".to_owned(), |(name, _)| name);
-            let by = format!("{user}@{}", leader_election::here());
-            match leader_election::take_over(&store, &keys, &reason, &by).await? {
+            let by = format!("{user}@{}", leader_election::hostname());
+            match leader_election::depose(&store, &keys, &reason, &by).await? {
                 Some(old) => ui::result(&format!("taken from {old}\n")),
                 None => ui::remark("nobody leads: there was nothing to take"),
             }

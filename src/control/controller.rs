@@ -22,8 +22,8 @@ use crate::store::follow::Update;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
 use crate::store::leader_election;
-use crate::store::leader_election::Holder;
-use crate::store::leader_election::Kind;
+use crate::store::leader_election::LeaderKind;
+use crate::store::leader_election::LeaderRecord;
 use crate::store::leader_election::Leadership;
 
 /// How long to wait before trying the store again.
@@ -35,7 +35,7 @@ pub enum Stage<'a> {
     /// It leads, with this epoch.
     Leads(u64),
     /// Somebody else leads: it stands by.
-    StandsBy(&'a Holder),
+    StandsBy(&'a LeaderRecord),
     /// Somebody else took the lead.
     Deposed,
     /// It leads, and no machine has joined yet.
@@ -53,7 +53,7 @@ pub async fn control(
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
     tell: &mut Tell<'_>,
 ) {
-    let mut stood_by_for: Option<Holder> = None;
+    let mut stood_by_for: Option<LeaderRecord> = None;
     let mut kept: Option<Reconciler> = None;
     loop {
         let campaign = campaign(context, stage);
@@ -83,9 +83,9 @@ pub async fn control(
 async fn campaign(
     context: &ClusterContext,
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
-) -> Option<Result<Leadership, Holder>> {
+) -> Option<Result<Leadership, LeaderRecord>> {
     while !context.stop.is_cancelled() {
-        match leader_election::take_within(&context.store, &context.keys, Kind::Controller, RETRY).await {
+        match leader_election::campaign(&context.store, &context.keys, LeaderKind::Controller, RETRY).await {
             Ok(taken) => return Some(taken),
             Err(error) => stage(Stage::StoreAway(&error)),
         }
@@ -127,7 +127,7 @@ async fn lead_on(
             if let Some(longest) = held.clone().map(|grant| grant.length).max() {
                 stage(Stage::Abandons(held.count(), longest));
             }
-            run_context.lead.release().await;
+            run_context.lead.resign().await;
             return None;
         }
         // The lead gives itself back when it can.
@@ -138,13 +138,13 @@ async fn lead_on(
 
 /// Reads what there is to lead.
 async fn enter(context: &ClusterContext, lead: &Leadership) -> Result<(Snapshot, Follower), StoreError> {
-    layout::prune_events(lead, &context.keys, EVENTS_KEPT).await?;
+    lead.prune_events(&context.keys, EVENTS_KEPT).await?;
     let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
     loop {
         match follower.next().await {
             Update::Reset(listing) => return Ok((layout::snapshot(&context.keys, &listing), follower)),
-            Update::Changes(_) => {}
-            Update::Away(error) => return Err(error),
+            Update::Events(_) => {}
+            Update::Unavailable(error) => return Err(error),
         }
     }
 }

@@ -11,9 +11,9 @@ use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::model::Write;
 use crate::store::COMMIT_LIMIT;
-use crate::store::Change;
+use crate::store::Op;
 use crate::store::layout;
-use crate::store::layout::Slot;
+use crate::store::layout::Key;
 
 /// Says that the units of machines that are held back are to be moved: of these, or of all if none is named. Returns
 /// the machines.
@@ -29,10 +29,10 @@ pub async fn force(context: &ClusterContext, names: &[String], by: &str) -> Resu
     });
     let logs: Vec<Write> = logs.collect();
     let old = snapshot.failover_overrides.iter().filter(|(_, forced)| forced.until <= now);
-    let old = old.map(|(machine, _)| context.keys.delete(&Slot::FailoverOverride(*machine)));
-    let words = machines.iter().map(|machine| context.keys.put(&Slot::FailoverOverride(machine.id), &forced));
+    let old = old.map(|(machine, _)| context.keys.delete(&Key::FailoverOverride(*machine)));
+    let words = machines.iter().map(|machine| context.keys.put(&Key::FailoverOverride(machine.id), &forced));
     // A word given anew comes after the old one has gone.
-    let changes: Vec<Change> = old.chain(words).chain(context.keys.changes(&logs)).collect();
+    let changes: Vec<Op> = old.chain(words).chain(context.keys.ops(&logs)).collect();
     for portion in unique(changes).chunks(COMMIT_LIMIT) {
         context.store.commit(Vec::new(), portion.to_vec()).await?;
     }
@@ -51,8 +51,8 @@ fn choose(snapshot: &Snapshot, names: &[String]) -> Result<Vec<Machine>, Members
 }
 
 /// Keeps the last of several changes to one key: one commit takes no two.
-fn unique(changes: Vec<Change>) -> Vec<Change> {
-    let mut kept: Vec<Change> = Vec::with_capacity(changes.len());
+fn unique(changes: Vec<Op>) -> Vec<Op> {
+    let mut kept: Vec<Op> = Vec::with_capacity(changes.len());
     for change in changes {
         kept.retain(|other| other.key() != change.key());
         kept.push(change);

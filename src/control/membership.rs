@@ -28,12 +28,12 @@ use crate::remote::Target;
 use crate::remote::facts;
 use crate::remote::facts::Facts;
 use crate::store::COMMIT_LIMIT;
-use crate::store::Change;
-use crate::store::Check;
+use crate::store::Op;
+use crate::store::Precondition;
 use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::layout;
-use crate::store::layout::Slot;
+use crate::store::layout::Key;
 
 /// How many hosts are asked at once.
 const AT_ONCE: usize = 64;
@@ -160,8 +160,8 @@ struct MembershipView {
 
 impl MembershipView {
     async fn read(context: &ClusterContext) -> Result<Self, StoreError> {
-        let machine = |slot| if let Slot::Machine(id) = slot { Some(id) } else { None };
-        let (snapshot, revisions) = layout::read_revised(&*context.store, &context.keys, machine).await?;
+        let machine = |slot| if let Key::Machine(id) = slot { Some(id) } else { None };
+        let (snapshot, revisions) = layout::read_with_revisions(&*context.store, &context.keys, machine).await?;
         Ok(Self { snapshot, revisions })
     }
 
@@ -246,14 +246,14 @@ async fn register(
         let mut changes = Vec::new();
         for (_, decided) in &portion {
             let (Joined::New(machine) | Joined::Changed(machine)) = decided else { continue };
-            let (record, member) = (Slot::Machine(machine.id), Slot::Member(machine.id));
+            let (record, member) = (Key::Machine(machine.id), Key::Member(machine.id));
             let (key, registered) = (context.keys.key(&record), context.keys.key(&member));
             match roll.revisions.get(&machine.id) {
-                Some(revision) => checks.push(Check::Modified(key, *revision)),
-                None => checks.extend([key, registered.clone()].map(Check::Absent)),
+                Some(revision) => checks.push(Precondition::Modified(key, *revision)),
+                None => checks.extend([key, registered.clone()].map(Precondition::Absent)),
             }
             changes.push(context.keys.put(&record, machine));
-            changes.push(Change::put(registered, format!("{}={}", machine.name, machine.address)));
+            changes.push(Op::put(registered, format!("{}={}", machine.name, machine.address)));
         }
         if changes.is_empty() || context.store.commit(checks, changes).await?.is_some() {
             for (joined, decided) in portion {
@@ -297,13 +297,13 @@ pub async fn set_duty(context: &ClusterContext, name: &str, mode: SchedulingMode
         let snapshot = layout::read(&*context.store, &context.keys).await?;
         let machine = find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.to_owned()))?;
         let wanted = Machine { cordoned, draining, drain_by, ..machine.clone() };
-        let slot = Slot::Machine(machine.id);
+        let slot = Key::Machine(machine.id);
         let key = context.keys.key(&slot);
         let Some(entry) = context.store.get(&key).await? else { continue };
         // Only if nobody has written the record since: a join may be changing how the machine is reached.
         let same = layout::decode::<Machine>(&entry.value).is_ok_and(|stored| stored == *machine);
         let change = vec![context.keys.put(&slot, &wanted)];
-        if same && context.store.commit(vec![Check::Modified(key, entry.modified)], change).await?.is_some() {
+        if same && context.store.commit(vec![Precondition::Modified(key, entry.modified)], change).await?.is_some() {
             return Ok(wanted);
         }
     }
@@ -340,7 +340,7 @@ pub async fn leave(
     let timeouts = Timeouts { block: true, ..timeouts };
     let (machine, found) = drain(context, name, None, timeouts, on_progress).await?;
     if found.is_empty() || force {
-        let slots = [Slot::Machine(machine.id), Slot::Member(machine.id), Slot::Health(machine.id)];
+        let slots = [Key::Machine(machine.id), Key::Member(machine.id), Key::Health(machine.id)];
         let changes = slots.iter().map(|slot| context.keys.delete(slot)).collect();
         context.store.commit(Vec::new(), changes).await?;
     }

@@ -28,9 +28,9 @@ use crate::remote::SharedRemote;
 use crate::runner::Clock;
 use crate::store::SharedStore;
 use crate::store::StoreError;
-use crate::store::layout::Keys;
+use crate::store::layout::Keyspace;
 use crate::store::leader_election;
-use crate::store::leader_election::Kind;
+use crate::store::leader_election::LeaderKind;
 use crate::store::leader_election::Leadership;
 
 /// What every way of acting works with.
@@ -39,7 +39,7 @@ pub struct ClusterContext {
     /// The store.
     pub store: SharedStore,
     /// The cluster's keys.
-    pub keys: Keys,
+    pub keys: Keyspace,
     /// The way to the hosts.
     pub remote: SharedRemote,
     /// The clock.
@@ -62,16 +62,16 @@ fn keeps_leases(snapshot: &Snapshot) -> bool {
 
 /// Gives the lead back and timeouts until a controller has it, for a while.
 async fn yield_to_controller(context: &ClusterContext, lead: Leadership) -> Result<(), StoreError> {
-    lead.release().await;
+    lead.resign().await;
     let until = Instant::now() + FOR_A_CONTROLLER;
     while Instant::now() < until && !context.stop.is_cancelled() {
-        if leader_election::holder(&context.store, &context.keys)
+        if leader_election::current_leader(&context.store, &context.keys)
             .await?
-            .is_some_and(|holder| holder.kind == Kind::Controller)
+            .is_some_and(|holder| holder.kind == LeaderKind::Controller)
         {
             break;
         }
-        tokio::time::sleep(leader_election::LOOK).await;
+        tokio::time::sleep(leader_election::RETRY_INTERVAL).await;
     }
     Ok(())
 }

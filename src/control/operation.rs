@@ -34,7 +34,7 @@ use crate::store::follow::Follower;
 use crate::store::follow::Update;
 use crate::store::layout;
 use crate::store::leader_election;
-use crate::store::leader_election::Kind;
+use crate::store::leader_election::LeaderKind;
 
 /// How long a drain without a deadline timeouts for systemd to start elsewhere what runs here.
 const HANDOVER: Duration = Duration::from_mins(1);
@@ -74,7 +74,7 @@ impl UnitOperation<'_> {
         let deadline = Instant::now() + self.timeouts.lock;
         let mut waited = false;
         loop {
-            match leader_election::take(&context.store, &context.keys, Kind::Verb).await? {
+            match leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Command).await? {
                 Ok(lead) => {
                     let snapshot = layout::read(&*context.store, &context.keys).await?;
                     if keeps_leases(&snapshot) && !std::mem::replace(&mut waited, true) {
@@ -86,19 +86,19 @@ impl UnitOperation<'_> {
                     }
                     let run_context = RunContext::new(context, lead);
                     let done = self.act(&run_context, snapshot, on_progress).await;
-                    run_context.lead.release().await;
+                    run_context.lead.resign().await;
                     match done? {
                         Some(found) => return Ok(found),
                         // Somebody else took over: see who.
                         None => continue,
                     }
                 }
-                Err(holder) if holder.kind == Kind::Controller => match self.follow(on_progress).await? {
+                Err(holder) if holder.kind == LeaderKind::Controller => match self.follow(on_progress).await? {
                     Some(found) => return Ok(found),
                     None => continue,
                 },
                 Err(holder) if Instant::now() >= deadline => return Err(VerbError::Busy(holder)),
-                Err(_) => tokio::time::sleep(leader_election::LOOK).await,
+                Err(_) => tokio::time::sleep(leader_election::RETRY_INTERVAL).await,
             }
             if context.stop.is_cancelled() {
                 return Err(VerbError::Stopped);
@@ -176,8 +176,8 @@ impl UnitOperation<'_> {
                     return Ok(Some(found));
                 }
                 _ = look.tick() => {
-                    let holder = leader_election::holder(&self.context.store, keys).await?;
-                    if holder.is_none_or(|holder| holder.kind != Kind::Controller) {
+                    let holder = leader_election::current_leader(&self.context.store, keys).await?;
+                    if holder.is_none_or(|holder| holder.kind != LeaderKind::Controller) {
                         return Ok(None);
                     }
                     continue;
@@ -185,9 +185,9 @@ impl UnitOperation<'_> {
             };
             match update {
                 Update::Reset(listing) => snapshot = layout::snapshot(keys, &listing),
-                Update::Changes(changes) => {
+                Update::Events(changes) => {
                     layout::apply(&mut snapshot, keys, &changes);
-                    for event in changes.iter().filter_map(|changed| layout::event(keys, changed)) {
+                    for event in changes.iter().filter_map(|changed| layout::logged_event(keys, changed)) {
                         let Some(unit) = event.unit.clone().filter(|unit| left.contains(unit)) else { continue };
                         on_progress(Progress::Event(&snapshot, &event));
                         if event.trouble {
@@ -197,7 +197,7 @@ impl UnitOperation<'_> {
                         }
                     }
                 }
-                Update::Away(error) => return Err(error.into()),
+                Update::Unavailable(error) => return Err(error.into()),
             }
             requirements.renew(&snapshot);
             left = self.tell_reached(&snapshot, &requirements, &left, on_progress);

@@ -33,8 +33,8 @@ use crate::store::follow::Update;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
 use crate::store::leader_election;
-use crate::store::leader_election::Holder;
-use crate::store::leader_election::Kind;
+use crate::store::leader_election::LeaderKind;
+use crate::store::leader_election::LeaderRecord;
 
 /// How long a sweep timeouts for what.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ pub enum SweepResult {
     /// No machine let us in, so nothing is known of any: it may well be us.
     NothingReachable(Vec<Problem>),
     /// Another command or sweep acts: nothing was done.
-    Busy(Holder),
+    Busy(LeaderRecord),
     /// Somebody else took the lead half-way, and goes on.
     Deposed,
     /// It was stopped half-way; the next reconcile puts it right.
@@ -85,12 +85,15 @@ pub async fn sweep(
 ) -> Result<SweepResult, StoreError> {
     let mut waited = false;
     let (lead, snapshot) = loop {
-        let lead =
-            match leader_election::take_within(&context.store, &context.keys, Kind::Sweep, timeouts.lock_wait).await? {
-                Ok(lead) => lead,
-                Err(holder) if holder.kind == Kind::Controller => return problems_from_store(context, timeouts).await,
-                Err(holder) => return Ok(SweepResult::Busy(holder)),
-            };
+        let lead = match leader_election::campaign(&context.store, &context.keys, LeaderKind::Sweep, timeouts.lock_wait)
+            .await?
+        {
+            Ok(lead) => lead,
+            Err(holder) if holder.kind == LeaderKind::Controller => {
+                return problems_from_store(context, timeouts).await;
+            }
+            Err(holder) => return Ok(SweepResult::Busy(holder)),
+        };
         let snapshot = layout::read(&*context.store, &context.keys).await?;
         if !keeps_leases(&snapshot) || std::mem::replace(&mut waited, true) {
             break (lead, snapshot);
@@ -102,12 +105,12 @@ pub async fn sweep(
     let run_context = RunContext::new(context, lead);
     let ended = runner::run(&mut reconciler, &run_context, None, StopCondition::Settled(timeouts.settle), tell).await;
     if matches!(ended, Ok(RunOutcome::Finished))
-        && let Err(error) = layout::prune_events(&run_context.lead, &run_context.keys, EVENTS_KEPT).await
+        && let Err(error) = run_context.lead.prune_events(&run_context.keys, EVENTS_KEPT).await
     {
         // What the sweep is for has been done; the next one does this.
         tracing::warn!("the event log was not shortened: {error}");
     }
-    run_context.lead.release().await;
+    run_context.lead.resign().await;
     Ok(match ended? {
         RunOutcome::Finished => {
             SweepResult::of(problems(&reconciler, &Scope::All), reconciler.views().map(|(_, view)| was_reached(view)))
@@ -132,12 +135,12 @@ async fn problems_from_store(context: &ClusterContext, timeouts: Timeouts) -> Re
         };
         match update {
             Update::Reset(listing) => known = Some(layout::snapshot(&context.keys, &listing)),
-            Update::Changes(changes) => {
+            Update::Events(changes) => {
                 if let Some(snapshot) = &mut known {
                     layout::apply(snapshot, &context.keys, &changes);
                 }
             }
-            Update::Away(error) => return Err(error),
+            Update::Unavailable(error) => return Err(error),
         }
     }
     let snapshot = known.unwrap_or_default();

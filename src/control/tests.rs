@@ -25,7 +25,7 @@ use crate::store::layout::EVENTS_KEPT;
 async fn context() -> ClusterContext {
     let context = ClusterContext {
         store: Arc::new(MemoryStore::new()),
-        keys: Keys::new("default").unwrap(),
+        keys: Keyspace::new("default").unwrap(),
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
         stop: CancellationToken::new(),
@@ -36,7 +36,7 @@ async fn context() -> ClusterContext {
     };
     let events: Vec<Write> = (0..EVENTS_KEPT + 7).map(event).collect();
     for portion in events.chunks(COMMIT_LIMIT) {
-        context.store.commit(vec![], context.keys.changes(portion)).await.unwrap();
+        context.store.commit(vec![], context.keys.ops(portion)).await.unwrap();
     }
     context
 }

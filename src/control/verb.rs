@@ -25,12 +25,12 @@ use crate::core::unit::UnitName;
 use crate::store;
 use crate::store::COMMIT_BYTES;
 use crate::store::COMMIT_LIMIT;
-use crate::store::Check;
+use crate::store::Precondition;
 use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::layout;
-use crate::store::layout::Slot;
-use crate::store::leader_election::Holder;
+use crate::store::layout::Key;
+use crate::store::leader_election::LeaderRecord;
 
 /// How many units go into one commit: each is a check and up to two changes.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 2;
@@ -77,7 +77,7 @@ pub enum VerbError {
     Store(#[from] StoreError),
     /// Somebody else acts. What is wanted was written down; the next reconcile does it.
     #[error("{0} is at work on this cluster")]
-    Busy(Holder),
+    Busy(LeaderRecord),
     /// Others kept changing the same units. Some of what is wanted may have been written down.
     #[error("others keep changing the same units")]
     Contended,
@@ -182,8 +182,8 @@ fn size_of(decision: &Decision) -> usize {
 
 /// Reads the cluster, and when each unit's record was last changed.
 async fn read(context: &ClusterContext) -> Result<(Snapshot, BTreeMap<UnitName, Revision>), StoreError> {
-    let unit = |slot| if let Slot::Unit(unit) = slot { Some(unit) } else { None };
-    layout::read_revised(&*context.store, &context.keys, unit).await
+    let unit = |slot| if let Key::Unit(unit) = slot { Some(unit) } else { None };
+    layout::read_with_revisions(&*context.store, &context.keys, unit).await
 }
 
 /// Commits decisions if nobody has changed the same units since they were read, and says whether it did.
@@ -193,10 +193,10 @@ async fn commit(
     decisions: &[(&UnitCommand, Decision)],
 ) -> Result<bool, StoreError> {
     let mut checks = Vec::new();
-    let mut changes: BTreeMap<String, store::Change> = BTreeMap::new();
-    let mut change = |change: store::Change| drop(changes.insert(change.key().to_owned(), change));
+    let mut changes: BTreeMap<String, store::Op> = BTreeMap::new();
+    let mut change = |change: store::Op| drop(changes.insert(change.key().to_owned(), change));
     for (order, decision) in decisions {
-        let slot = Slot::Unit(order.unit.clone());
+        let slot = Key::Unit(order.unit.clone());
         match &decision.change {
             Change::Nothing => continue,
             Change::Delete => change(context.keys.delete(&slot)),
@@ -207,8 +207,8 @@ async fn commit(
         }
         let key = context.keys.key(&slot);
         checks.push(match revisions.get(&order.unit) {
-            Some(revision) => Check::Modified(key, *revision),
-            None => Check::Absent(key),
+            Some(revision) => Precondition::Modified(key, *revision),
+            None => Precondition::Absent(key),
         });
     }
     if changes.is_empty() {

@@ -1,6 +1,7 @@
-//! Who belongs to a cluster: tokens, the registry that they name, and the service that lets etcd find its peers.
+//! Discovery: the token of a cluster, the registry of its members, and the service through which etcd servers find their
+//! peers.
 //!
-//! The registry is etcd's own v3 discovery layout. Nothing here reaches a host.
+//! The registry has etcd's own v3 discovery layout. Nothing here may reach a host.
 
 pub mod registry;
 pub mod service;

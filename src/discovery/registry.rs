@@ -1,64 +1,65 @@
-//! The registry: under each token the size that a cluster starts with, and its members.
+//! The registry: for each token, the size that the cluster starts with, and the members.
 
 use std::io::Read as _;
 
 use crate::core::model::Address;
 use crate::core::model::MachineId;
-use crate::store::Change;
-use crate::store::Check;
 use crate::store::Entry;
+use crate::store::Op;
+use crate::store::Precondition;
 use crate::store::Revision;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::layout::Keys;
-use crate::store::layout::Slot;
+use crate::store::layout::Key;
+use crate::store::layout::Keyspace;
 
-/// The largest size that a token may be made with.
+/// The largest size of a token.
 pub const SIZE_LIMIT: u32 = 10_000;
 
-/// A token could not be made. None was.
+/// A token could not be created. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NewTokenError {
-    /// The size makes no cluster.
-    #[error("a cluster starts with 1 to {SIZE_LIMIT} machines, not {0}")]
+    /// The size is out of bounds. Nothing was changed.
+    #[error("invalid size {0}: expected 1 to {SIZE_LIMIT} machines")]
     Size(u32),
-    /// The system gave no random bytes.
+    /// The kernel's random bytes cannot be read. Nothing was changed.
     #[error("cannot read /dev/urandom: {0}")]
     Randomness(std::io::Error),
-    /// The store did not take it.
+    /// The store failed. The token may have been created, but it was not returned.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What stands under a token, at one revision.
+/// The content of a token in the registry, at one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {
     /// The store's revision when it was read.
     pub revision: Revision,
-    /// The size, as it was written.
+    /// The entry of the size.
     pub size: Entry,
-    /// What registered, in the order it did; see [`member`].
+    /// The entries of the members, in the order of registration. [`parse_member`] parses them.
     pub members: Vec<Entry>,
 }
 
 impl Registry {
-    /// Returns how many machines the cluster starts with, if that can be read.
+    /// Returns the number of machines that the cluster starts with, if its entry can be parsed.
     pub fn size(&self) -> Option<u32> {
         std::str::from_utf8(&self.size.value).ok()?.trim().parse().ok()
     }
 }
 
-/// Makes a token for a cluster of some size: 32 hex digits that nobody can guess, for who has it may join.
-pub async fn create(store: &dyn Store, size: u32) -> Result<Keys, NewTokenError> {
+/// Creates a token for a cluster of this size: 32 random hexadecimal digits. They are the secret that lets a machine join.
+pub async fn create(store: &dyn Store, size: u32) -> Result<Keyspace, NewTokenError> {
     if size == 0 || size > SIZE_LIMIT {
         return Err(NewTokenError::Size(size));
     }
     loop {
-        let Ok(keys) = Keys::new(&random().map_err(NewTokenError::Randomness)?) else { continue };
-        let key = keys.key(&Slot::Size);
-        let made = store.commit(vec![Check::Absent(key.clone())], vec![Change::put(key, size.to_string())]).await?;
-        if made.is_some() {
-            return Ok(keys);
+        let Ok(keyspace) = Keyspace::new(&random().map_err(NewTokenError::Randomness)?) else { continue };
+        let key = keyspace.key(&Key::Size);
+        let created =
+            store.commit(vec![Precondition::Absent(key.clone())], vec![Op::put(key, size.to_string())]).await?;
+        if created.is_some() {
+            return Ok(keyspace);
         }
     }
 }
@@ -69,32 +70,32 @@ fn random() -> std::io::Result<String> {
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
-/// Reads what stands under a token: nothing if it was not made with a size.
-pub async fn read(store: &dyn Store, keys: &Keys) -> Result<Option<Registry>, StoreError> {
-    let listing = store.list(&keys.registry()).await?;
-    let (size, members) = (keys.key(&Slot::Size), keys.members());
-    let mut found = None;
+/// Reads the content of a token. Returns `None` if the token has no size.
+pub async fn read(store: &dyn Store, keyspace: &Keyspace) -> Result<Option<Registry>, StoreError> {
+    let listing = store.list(&keyspace.registry()).await?;
+    let (size, members) = (keyspace.key(&Key::Size), keyspace.members());
+    let mut size_entry = None;
     let mut registered = Vec::new();
     for entry in listing.entries {
         if entry.key == size {
-            found = Some(entry);
+            size_entry = Some(entry);
         } else if entry.key.starts_with(&members) {
             registered.push(entry);
         }
     }
     registered.sort_by(|a, b| (a.created, &a.key).cmp(&(b.created, &b.key)));
-    Ok(found.map(|size| Registry { revision: listing.revision, size, members: registered }))
+    Ok(size_entry.map(|size| Registry { revision: listing.revision, size, members: registered }))
 }
 
-/// Returns what registers a machine if nothing has its identity yet.
-pub fn register(keys: &Keys, id: MachineId, name: &str, address: &Address) -> (Check, Change) {
-    let key = keys.key(&Slot::Member(id));
-    (Check::Absent(key.clone()), Change::put(key, format!("{name}={address}")))
+/// Returns the precondition and the operation that register a machine, if no member has its machine-id.
+pub fn register(keyspace: &Keyspace, id: MachineId, name: &str, address: &Address) -> (Precondition, Op) {
+    let key = keyspace.key(&Key::Member(id));
+    (Precondition::Absent(key.clone()), Op::put(key, format!("{name}={address}")))
 }
 
-/// Reads a member: its identity, its name and where it is. An etcd server has several `name=url`, joined by `&`.
-pub fn member(keys: &Keys, entry: &Entry) -> (String, String, String) {
-    let id = entry.key.strip_prefix(&keys.members()).unwrap_or(&entry.key).to_owned();
+/// Parses a member: its id, its name and its address. An etcd server has several `name=url`, joined by `&`.
+pub fn parse_member(keyspace: &Keyspace, entry: &Entry) -> (String, String, String) {
+    let id = entry.key.strip_prefix(&keyspace.members()).unwrap_or(&entry.key).to_owned();
     let value = String::from_utf8_lossy(&entry.value);
     let (name, address) = value.split_once('=').unwrap_or(("", &value));
     (id, name.to_owned(), address.to_owned())

@@ -1,10 +1,10 @@
 //! The discovery service: etcd's v2 discovery protocol over the registry, so that unmodified etcd servers find each
 //! other (`etcd --discovery URL`).
 //!
-//! It knows keys, not clusters: who has a token may register under it. Everything is in the store, so a restart, or a
-//! second service beside this one, changes nothing. Requests are small and bounded; nothing of them is trusted.
+//! The service handles keys, not clusters: a client with the token may register. All state is in the store, so the service
+//! can be restarted, and several can run at once. Requests are bounded and not trusted.
 
-mod answer;
+mod response;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -34,44 +34,44 @@ use tokio_util::sync::CancellationToken;
 use super::registry;
 use super::registry::NewTokenError;
 use super::registry::Registry;
-use crate::store::Change;
-use crate::store::Changed;
-use crate::store::Check;
 use crate::store::Entry;
+use crate::store::Op;
+use crate::store::Precondition;
 use crate::store::Revision;
 use crate::store::SharedStore;
 use crate::store::StoreError;
-use crate::store::layout::Keys;
+use crate::store::WatchEvent;
+use crate::store::layout::Key;
+use crate::store::layout::Keyspace;
 use crate::store::layout::REGISTRY;
-use crate::store::layout::Slot;
-use answer::Action;
-use answer::Refusal;
+use response::Action;
+use response::ApiError;
 
-/// How many tokens the registry may hold before no more are given out.
-const TOKENS: usize = 10_000;
+/// The number of tokens in the registry from which on no more are created.
+const TOKEN_LIMIT: usize = 10_000;
 
-/// How many requests may wait at once.
-const WAITS: usize = 1024;
+/// The number of requests that may wait at once.
+const WAITING_LIMIT: usize = 1024;
 
-/// How long a request may wait before it is answered with nothing, upon which etcd asks again.
-const WAIT: Duration = Duration::from_mins(5);
+/// How long a request may wait. Then it gets an empty body, and etcd sends it again.
+const WAIT_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// How large a request's body may be, in bytes.
-const BODY: usize = 8 * 1024;
+/// The size limit of a request's body.
+const BODY_BYTES: usize = 8 * 1024;
 
-/// Runs the service until it is cancelled. Without a public URL a token's URL is where it was asked for.
+/// Runs the service until it is cancelled. Without a public URL, the URL of a token starts with the `Host` of its request.
 pub async fn serve(
     listener: TcpListener,
     store: SharedStore,
     public_url: Option<String>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let own = format!("http://{}", listener.local_addr()?);
-    let desk = Desk {
+    let listener_url = format!("http://{}", listener.local_addr()?);
+    let discovery = Discovery {
         store,
-        own,
+        listener_url,
         public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
-        waits: Arc::new(Semaphore::new(WAITS)),
+        waiting: Arc::new(Semaphore::new(WAITING_LIMIT)),
         stop: stop.clone(),
     };
     let router = Router::new()
@@ -80,90 +80,92 @@ pub async fn serve(
         .route("/{token}", get(list))
         .route("/{token}/", get(list))
         .route("/{token}/_config/size", get(size))
-        .route("/{token}/{member}", get(show).put(register).delete(withdraw))
-        .fallback(any(async || Refusal::not_found("/", 0)))
-        .layer(DefaultBodyLimit::max(BODY))
-        .with_state(Arc::new(desk));
+        .route("/{token}/{member}", get(show).put(register).delete(deregister))
+        .fallback(any(async || ApiError::not_found("/", 0)))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(Arc::new(discovery));
     axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
 }
 
-struct Desk {
+/// The state of the service.
+struct Discovery {
     store: SharedStore,
-    own: String,
+    /// The URL of the listener.
+    listener_url: String,
     public_url: Option<String>,
-    waits: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
-type Answer = Result<Response, Refusal>;
+type Reply = Result<Response, ApiError>;
 
-impl From<StoreError> for Refusal {
+impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::unavailable(&error.to_string())
     }
 }
 
-async fn health(State(desk): State<Arc<Desk>>) -> Answer {
-    desk.store.get(REGISTRY).await?;
+async fn health(State(discovery): State<Arc<Discovery>>) -> Reply {
+    discovery.store.get(REGISTRY).await?;
     Ok((StatusCode::OK, "OK").into_response())
 }
 
 #[derive(Deserialize)]
-struct Sized {
+struct NewTokenQuery {
     #[serde(default)]
     size: Option<String>,
 }
 
-/// Makes a token and answers with its URL, as text.
+/// Creates a token and responds with its URL as text.
 async fn new(
-    State(desk): State<Arc<Desk>>,
+    State(discovery): State<Arc<Discovery>>,
     headers: HeaderMap,
-    query: Result<Query<Sized>, QueryRejection>,
+    query: Result<Query<NewTokenQuery>, QueryRejection>,
 ) -> Result<Response, Response> {
-    let bad = |why: String| (StatusCode::BAD_REQUEST, why).into_response();
-    let Query(asked) = query.map_err(|rejection| bad(rejection.to_string()))?;
-    let text = asked.size.as_deref().unwrap_or("3");
-    let size = text.parse().map_err(|error| bad(format!("the size is not a number of servers: {error}")))?;
-    let tokens = desk.store.list(REGISTRY).await.map_err(|error| Refusal::from(error).into_response())?;
-    if tokens.entries.iter().filter(|entry| entry.key.ends_with("/_config/size")).count() >= TOKENS {
+    let bad = |cause: String| (StatusCode::BAD_REQUEST, cause).into_response();
+    let Query(query) = query.map_err(|rejection| bad(rejection.to_string()))?;
+    let text = query.size.as_deref().unwrap_or("3");
+    let size = text.parse().map_err(|error| bad(format!("invalid size: expected a number of servers: {error}")))?;
+    let tokens = discovery.store.list(REGISTRY).await.map_err(|error| ApiError::from(error).into_response())?;
+    if tokens.entries.iter().filter(|entry| entry.key.ends_with("/_config/size")).count() >= TOKEN_LIMIT {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "too many tokens are in use").into_response());
     }
-    match registry::create(&*desk.store, size).await {
-        Ok(keys) => Ok(format!("{}/{}", desk.url(&headers), keys.token()).into_response()),
+    match registry::create(&*discovery.store, size).await {
+        Ok(keyspace) => Ok(format!("{}/{}", discovery.url(&headers), keyspace.token()).into_response()),
         Err(error @ NewTokenError::Size(_)) => Err(bad(error.to_string())),
-        Err(error) => Err(Refusal::unavailable(&error.to_string()).into_response()),
+        Err(error) => Err(ApiError::unavailable(&error.to_string()).into_response()),
     }
 }
 
-impl Desk {
-    /// Returns where the one who asks can reach us: as told, else as it just did.
+impl Discovery {
+    /// Returns the URL at which the client reaches the service: the public URL, or the `Host` of the request.
     fn url(&self, headers: &HeaderMap) -> String {
-        let plain = |host: &&str| {
+        let is_plain = |host: &&str| {
             !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
         };
-        let asked = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(plain);
-        match (&self.public_url, asked) {
+        let requested = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(is_plain);
+        match (&self.public_url, requested) {
             (Some(url), _) => url.clone(),
             (None, Some(host)) => format!("http://{host}"),
-            (None, None) => self.own.clone(),
+            (None, None) => self.listener_url.clone(),
         }
     }
 
-    /// Finds what stands under a token; `path` is what was asked for.
-    async fn find(&self, token: &str, path: &str) -> Result<(Keys, Registry), Refusal> {
+    /// Reads the registry of a token. Errors name `path`, the path of the request.
+    async fn find(&self, token: &str, path: &str) -> Result<(Keyspace, Registry), ApiError> {
         let is_token = token.len() == 32 && token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let keys = Keys::new(token).ok().filter(|_| is_token).ok_or_else(|| Refusal::not_found(path, 0))?;
-        let revision = match registry::read(&*self.store, &keys).await? {
-            Some(registry) => return Ok((keys, registry)),
-            None => self.store.list(&keys.registry()).await?.revision,
+        let keyspace = Keyspace::new(token).ok().filter(|_| is_token).ok_or_else(|| ApiError::not_found(path, 0))?;
+        let revision = match registry::read(&*self.store, &keyspace).await? {
+            Some(registry) => return Ok((keyspace, registry)),
+            None => self.store.list(&keyspace.registry()).await?.revision,
         };
-        Err(Refusal::not_found(path, revision))
+        Err(ApiError::not_found(path, revision))
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct KeyQuery {
     #[serde(default)]
     wait: Option<String>,
     #[serde(default)]
@@ -172,9 +174,9 @@ struct Asked {
     prev_exist: Option<String>,
 }
 
-impl Asked {
-    /// Returns from which index on to wait, if at all.
-    fn waits_from(&self, now: Revision) -> Result<Option<Revision>, Refusal> {
+impl KeyQuery {
+    /// Returns the index from which the request waits, if it waits.
+    fn waits_from(&self, now: Revision) -> Result<Option<Revision>, ApiError> {
         if self.wait.as_deref() != Some("true") {
             return Ok(None);
         }
@@ -182,99 +184,111 @@ impl Asked {
             None | Some("" | "0") => Ok(Some(now.saturating_add(1))),
             Some(index) => match index.parse::<u64>().map(Revision::try_from) {
                 Ok(Ok(index)) => Ok(Some(index)),
-                Ok(Err(_)) | Err(_) => Err(Refusal::index_is_no_number(now)),
+                Ok(Err(_)) | Err(_) => Err(ApiError::invalid_index(now)),
             },
         }
     }
 }
 
-/// Returns a server's name in the registry if this is one: machines of muster's have longer ones.
-fn server(id: &str) -> Option<&str> {
+/// Returns the id if it is that of an etcd server. Machines of muster have longer ones.
+fn server_id(id: &str) -> Option<&str> {
     let is_hex = (1..=16).contains(&id.len()) && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_hex.then_some(id)
 }
 
-/// Returns the servers among what registered, each with its path.
-fn servers<'a>(keys: &Keys, token: &str, entries: &'a [Entry]) -> Vec<(String, &'a Entry)> {
-    let prefix = keys.members();
-    let found = entries.iter().filter_map(|entry| Some((server(entry.key.strip_prefix(&prefix)?)?, entry)));
+/// Returns the etcd servers among the members, each with its path.
+fn servers<'a>(keyspace: &Keyspace, token: &str, entries: &'a [Entry]) -> Vec<(String, &'a Entry)> {
+    let prefix = keyspace.members();
+    let found = entries.iter().filter_map(|entry| Some((server_id(entry.key.strip_prefix(&prefix)?)?, entry)));
     found.map(|(id, entry)| (format!("/{token}/{id}"), entry)).collect()
 }
 
-async fn size(State(desk): State<Arc<Desk>>, Path(token): Path<String>) -> Answer {
+async fn size(State(discovery): State<Arc<Discovery>>, Path(token): Path<String>) -> Reply {
     let path = format!("/{token}/_config/size");
-    let (_, found) = desk.find(&token, &path).await?;
-    Ok(answer::one(Action::Get, &path, &found.size, found.revision))
+    let (_, registry) = discovery.find(&token, &path).await?;
+    Ok(response::one(Action::Get, &path, &registry.size, registry.revision))
 }
 
-async fn list(State(desk): State<Arc<Desk>>, Path(token): Path<String>, Query(asked): Query<Asked>) -> Answer {
+async fn list(
+    State(discovery): State<Arc<Discovery>>,
+    Path(token): Path<String>,
+    Query(query): Query<KeyQuery>,
+) -> Reply {
     let path = format!("/{token}");
-    let (keys, found) = desk.find(&token, &path).await?;
-    let servers = servers(&keys, &token, &found.members);
-    match asked.waits_from(found.revision)? {
-        None => Ok(answer::all(&path, &found.size, &servers, found.revision)),
-        Some(from) => wait(&desk, &keys, &token, &servers, from, found.revision),
+    let (keyspace, registry) = discovery.find(&token, &path).await?;
+    let servers = servers(&keyspace, &token, &registry.members);
+    match query.waits_from(registry.revision)? {
+        None => Ok(response::all(&path, &registry.size, &servers, registry.revision)),
+        Some(from) => wait(&discovery, &keyspace, &token, &servers, from, registry.revision),
     }
 }
 
 async fn show(
-    State(desk): State<Arc<Desk>>,
+    State(discovery): State<Arc<Discovery>>,
     Path((token, id)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
-) -> Answer {
+    Query(query): Query<KeyQuery>,
+) -> Reply {
     let path = format!("/{token}/{id}");
-    let (keys, found) = desk.find(&token, &path).await?;
-    let all = servers(&keys, &token, &found.members);
+    let (keyspace, registry) = discovery.find(&token, &path).await?;
+    let all = servers(&keyspace, &token, &registry.members);
     let this: Vec<_> = all.into_iter().filter(|(server, _)| *server == path).collect();
-    match (asked.waits_from(found.revision)?, this.first()) {
-        (None, Some((_, entry))) => Ok(answer::one(Action::Get, &path, entry, found.revision)),
-        (Some(from), _) if server(&id).is_some() => wait(&desk, &keys, &path, &this, from, found.revision),
-        _ => Err(Refusal::not_found(&path, found.revision)),
+    match (query.waits_from(registry.revision)?, this.first()) {
+        (None, Some((_, entry))) => Ok(response::one(Action::Get, &path, entry, registry.revision)),
+        (Some(from), _) if server_id(&id).is_some() => {
+            wait(&discovery, &keyspace, &path, &this, from, registry.revision)
+        }
+        _ => Err(ApiError::not_found(&path, registry.revision)),
     }
 }
 
-/// Answers with the first change from an index on: at once if that has been, else when it comes.
+/// Responds with the first change from an index on: at once if there was one, or else when it is made.
 fn wait(
-    desk: &Arc<Desk>,
-    keys: &Keys,
+    discovery: &Arc<Discovery>,
+    keyspace: &Keyspace,
     path: &str,
     servers: &[(String, &Entry)],
     from: Revision,
     now: Revision,
-) -> Answer {
+) -> Reply {
     let first = servers.iter().filter(|(_, entry)| entry.modified >= from).min_by_key(|(_, entry)| entry.modified);
     if let Some((path, entry)) = first {
-        return Ok(answer::one(Action::Create, path, entry, now));
+        return Ok(response::one(Action::Create, path, entry, now));
     }
-    let permit = Arc::clone(&desk.waits).try_acquire_owned();
-    let permit = permit.map_err(|_| Refusal::unavailable("too many requests are waiting"))?;
-    let (desk, keys) = (Arc::clone(desk), keys.clone());
+    let permit = Arc::clone(&discovery.waiting).try_acquire_owned();
+    let permit = permit.map_err(|_| ApiError::unavailable("too many requests are waiting"))?;
+    let (discovery, keyspace) = (Arc::clone(discovery), keyspace.clone());
     let (path, after) = (path.trim_start_matches('/').to_owned(), now.max(from.saturating_sub(1)));
-    // The head goes out now, as etcd sends it, and the body when there is something to say.
+    // As etcd does, the service sends the head at once, and the body with the change.
     let body = futures_util::stream::once(async move {
         let _permit = permit;
         let change = async {
             tokio::select! {
-                change = next(&desk, &keys, &path, now, after) => change.ok(),
-                () = tokio::time::sleep(WAIT) => None,
-                () = desk.stop.cancelled() => None,
+                change = next(&discovery, &keyspace, &path, now, after) => change.ok(),
+                () = tokio::time::sleep(WAIT_TIMEOUT) => None,
+                () = discovery.stop.cancelled() => None,
             }
         };
         Ok::<_, Infallible>(change.await.unwrap_or_default())
     });
-    Ok(answer::with_index(now, Body::from_stream(body)))
+    Ok(response::with_index(now, Body::from_stream(body)))
 }
 
-/// Waits for the next server that registers after an index: any under a token, or the one of `token/id`.
-async fn next(desk: &Desk, keys: &Keys, path: &str, now: Revision, after: Revision) -> Result<Vec<u8>, StoreError> {
+/// Waits for the next server that registers after an index: any server of a token, or that of `token/id`.
+async fn next(
+    discovery: &Discovery,
+    keyspace: &Keyspace,
+    path: &str,
+    now: Revision,
+    after: Revision,
+) -> Result<Vec<u8>, StoreError> {
     let (token, id) = path.split_once('/').map_or((path, None), |(token, id)| (token, Some(id)));
-    let mut watch = desk.store.watch(&keys.members(), now).await?;
+    let mut watch = discovery.store.watch(&keyspace.members(), now).await?;
     loop {
-        for change in watch.next().await? {
-            let Changed::Set(entry) = change else { continue };
-            for (path, entry) in servers(keys, token, std::slice::from_ref(&entry)) {
+        for event in watch.next().await? {
+            let WatchEvent::Put(entry) = event else { continue };
+            for (path, entry) in servers(keyspace, token, std::slice::from_ref(&entry)) {
                 if entry.modified > after && id.is_none_or(|id| path.ends_with(&format!("/{id}"))) {
-                    return Ok(answer::text(Action::Create, &path, entry));
+                    return Ok(response::text(Action::Create, &path, entry));
                 }
             }
         }
@@ -286,58 +300,59 @@ struct Registration {
     value: String,
 }
 
-/// Registers a server, if its name is free.
+/// Registers a server, if its id is not registered.
 async fn register(
-    State(desk): State<Arc<Desk>>,
+    State(discovery): State<Arc<Discovery>>,
     Path((token, id)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<KeyQuery>,
     form: Result<Form<Registration>, FormRejection>,
-) -> Answer {
+) -> Reply {
     let path = format!("/{token}/{id}");
-    let (keys, found) = desk.find(&token, &path).await?;
-    let bad = |why: &str| Refusal::bad_field(why, found.revision);
-    let id = server(&id).ok_or_else(|| bad("a server's name is 1 to 16 hexadecimal digits"))?;
+    let (keyspace, registry) = discovery.find(&token, &path).await?;
+    let bad = |cause: &str| ApiError::invalid_field(cause, registry.revision);
+    let id = server_id(&id).ok_or_else(|| bad("invalid server id: expected 1 to 16 hexadecimal digits"))?;
     let Form(Registration { value }) = form.map_err(|rejection| bad(&rejection.to_string()))?;
     if !value.contains('=') || value.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
-        return Err(bad("the value is not name=URL"));
+        return Err(bad("invalid value: expected name=URL"));
     }
-    if asked.prev_exist.as_deref() == Some("true") {
-        return Err(bad("a server registers once: prevExist=false"));
+    if query.prev_exist.as_deref() == Some("true") {
+        return Err(bad("invalid prevExist: expected false, because a server registers once"));
     }
-    // Machines of muster's stand under the token, too.
-    let servers = servers(&keys, &token, &found.members);
+    // The members also include muster's machines.
+    let servers = servers(&keyspace, &token, &registry.members);
     if servers.iter().any(|(taken, _)| *taken == path) {
-        return Err(Refusal::exists(&path, found.revision));
+        return Err(ApiError::exists(&path, registry.revision));
     }
-    // More than fit may come at once and learn of it; many more is no cluster.
-    let limit = usize::try_from(found.size().unwrap_or(0)).unwrap_or(0).saturating_mul(2).saturating_add(16);
+    // More servers than the size may register at once: the surplus ones learn that from the list. Many more are an error.
+    let limit = usize::try_from(registry.size().unwrap_or(0)).unwrap_or(0).saturating_mul(2).saturating_add(16);
     if servers.len() >= limit {
         return Err(bad("too many servers have registered"));
     }
-    let key = format!("{}{id}", keys.members());
-    let checks = vec![Check::Absent(key.clone()), Check::Created(keys.key(&Slot::Size), found.size.created)];
+    let key = format!("{}{id}", keyspace.members());
+    let preconditions =
+        vec![Precondition::Absent(key.clone()), Precondition::Created(keyspace.key(&Key::Size), registry.size.created)];
     let value = value.into_bytes();
-    match desk.store.commit(checks, vec![Change::put(&key, value.clone())]).await? {
+    match discovery.store.commit(preconditions, vec![Op::put(&key, value.clone())]).await? {
         Some(revision) => {
             let entry = Entry { key, value, created: revision, modified: revision };
-            let mut response = answer::one(Action::Create, &path, &entry, revision);
-            *response.status_mut() = StatusCode::CREATED;
-            Ok(response)
+            let mut created = response::one(Action::Create, &path, &entry, revision);
+            *created.status_mut() = StatusCode::CREATED;
+            Ok(created)
         }
-        None => Err(Refusal::exists(&path, found.revision)),
+        None => Err(ApiError::exists(&path, registry.revision)),
     }
 }
 
-/// Takes a server out of the registry.
-async fn withdraw(State(desk): State<Arc<Desk>>, Path((token, id)): Path<(String, String)>) -> Answer {
+/// Removes a server from the registry.
+async fn deregister(State(discovery): State<Arc<Discovery>>, Path((token, id)): Path<(String, String)>) -> Reply {
     let path = format!("/{token}/{id}");
-    let (keys, found) = desk.find(&token, &path).await?;
-    let all = servers(&keys, &token, &found.members);
+    let (keyspace, registry) = discovery.find(&token, &path).await?;
+    let all = servers(&keyspace, &token, &registry.members);
     let this = all.iter().find(|(server, _)| *server == path);
-    let (_, entry) = this.ok_or_else(|| Refusal::not_found(&path, found.revision))?;
-    let check = Check::Modified(entry.key.clone(), entry.modified);
-    match desk.store.commit(vec![check], vec![Change::Delete(entry.key.clone())]).await? {
-        Some(revision) => Ok(answer::deleted(&path, entry, revision)),
-        None => Err(Refusal::not_found(&path, found.revision)),
+    let (_, entry) = this.ok_or_else(|| ApiError::not_found(&path, registry.revision))?;
+    let unchanged = Precondition::Modified(entry.key.clone(), entry.modified);
+    match discovery.store.commit(vec![unchanged], vec![Op::Delete(entry.key.clone())]).await? {
+        Some(revision) => Ok(response::deleted(&path, entry, revision)),
+        None => Err(ApiError::not_found(&path, registry.revision)),
     }
 }

@@ -7,21 +7,21 @@ use super::error::LabError;
 use super::etcd;
 use super::record::Record;
 
-/// The private key that every user of every host accepts; its public half is beside it.
+/// The private key that all users of all hosts accept. The public key is beside it.
 pub(super) const KEY: &str = "key";
-/// An ssh_config(5) for the hosts.
+/// The ssh_config(5) for the hosts.
 pub(super) const SSH_CONFIG: &str = "ssh_config";
-/// An inventory of the hosts.
+/// The inventory of the hosts.
 pub(super) const INVENTORY: &str = "inventory.yaml";
-/// Settings for muster: store, token, inventory and ssh_config.
+/// The settings for muster: store, token, inventory and ssh_config.
 pub(super) const CONFIG: &str = "muster.toml";
 const KNOWN_HOSTS: &str = "known_hosts";
 
-/// Every file that is kept in a lab's directory besides its record.
+/// All files in a lab's directory besides its record.
 pub(super) const FILES: [&str; 9] =
     [KEY, "key.pub", SSH_CONFIG, KNOWN_HOSTS, INVENTORY, CONFIG, "muster.db", "muster.db-wal", "muster.db-shm"];
 
-/// Writes the files. `host_keys` are the hosts' public keys, in the hosts' order.
+/// Writes the files. `host_keys` are the hosts' public keys, in the order of the hosts.
 pub(super) fn write(dir: &Path, record: &Record, host_keys: &[String]) -> Result<(), LabError> {
     put(dir, KNOWN_HOSTS, &known_hosts(record, host_keys))?;
     put(dir, SSH_CONFIG, &ssh_config(dir, record))?;
@@ -64,12 +64,12 @@ fn config(dir: &Path, record: &Record) -> String {
     format!("store = \"{store}\"\n{token}inventory = [\"{INVENTORY}\"]\nssh-config = \"{SSH_CONFIG}\"\n")
 }
 
-/// Returns where the lab's cluster is kept.
+/// Returns the location of the store of the lab's cluster.
 pub(super) fn store(dir: &Path, record: &Record) -> String {
     if record.etcd.is_none() {
         return format!("sqlite:{}/muster.db", dir.display());
     }
     let members = record.hosts.iter().filter(|host| host.etcd);
-    let members: Vec<String> = members.map(|host| format!("{}:{}", host.address, etcd::CLIENTS)).collect();
+    let members: Vec<String> = members.map(|host| format!("{}:{}", host.address, etcd::CLIENT_PORT)).collect();
     format!("etcd://{}", members.join(","))
 }

@@ -1,8 +1,8 @@
-//! The control groups that hold a host's processes: to start them apart, freeze them, and end them all at once.
+//! The control groups of a host's processes, which separate, freeze and end them.
 //!
-//! Two systemds that share a group break each other, so each host gets a group of its own in every hierarchy that
-//! systemd uses: only the unified one on a pure cgroup2 machine, `name=systemd` as well on a hybrid one. Freezing and
-//! killing need no controller and work through the unified hierarchy on both.
+//! Two systemds that share a group break each other. So each host has a group of its own in every hierarchy that systemd
+//! uses: only the unified one on a pure cgroup2 machine, and `name=systemd` as well on a hybrid one. Freezing and killing
+//! need no controller, and work through the unified hierarchy on both.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use super::error;
 use super::error::LabError;
 
 /// How long the kernel may take to freeze or end processes.
-const LIMIT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A control group of this name in every hierarchy that systemd uses.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Names the lab's group. It is made when a host's is.
+    /// Returns the lab's group, which is created with a host's group.
     pub(super) fn of_lab(lab: &str) -> Result<Self, LabError> {
         let mounts = Path::new("/proc/self/mounts");
         let text = fs::read_to_string(mounts).map_err(LabError::file(mounts))?;
@@ -35,12 +35,12 @@ impl Cgroup {
         Ok(whole.child(&format!("muster-{lab}")))
     }
 
-    /// Names a group inside this one.
+    /// Returns a group inside this one.
     pub(super) fn child(&self, name: &str) -> Self {
         Self { unified: self.unified.join(name), named: self.named.as_ref().map(|named| named.join(name)) }
     }
 
-    /// Makes the group and returns the files that take a process into it.
+    /// Creates the group, and returns the files that a process writes its id to in order to join it.
     pub(super) fn create(&self) -> Result<Vec<String>, LabError> {
         for folder in self.folders() {
             fs::create_dir_all(folder).map_err(LabError::file(folder))?;
@@ -52,50 +52,50 @@ impl Cgroup {
         Ok(self.folders().map(|folder| folder.join("cgroup.procs").display().to_string()).collect())
     }
 
-    /// Says whether it is there.
+    /// Reports whether the group exists.
     pub(super) fn exists(&self) -> bool {
         self.folders().any(|folder| folder.exists())
     }
 
-    /// Says whether any process is in it.
-    pub(super) fn populated(&self) -> bool {
+    /// Reports whether the group has a process.
+    pub(super) fn is_populated(&self) -> bool {
         self.event("populated")
     }
 
-    /// Says whether its processes are frozen.
-    pub(super) fn frozen(&self) -> bool {
+    /// Reports whether the processes are frozen.
+    pub(super) fn is_frozen(&self) -> bool {
         self.event("frozen")
     }
 
-    /// Returns the first process of the systemd that runs in it.
-    pub(super) fn leader(&self) -> Option<u32> {
+    /// Returns the process id of the systemd in the group.
+    pub(super) fn systemd_pid(&self) -> Option<u32> {
         let scope = self.unified.join("payload/init.scope/cgroup.procs");
         fs::read_to_string(scope).ok()?.lines().next()?.parse().ok()
     }
 
-    /// Stops its processes where they are, or lets them go on.
+    /// Freezes the processes, or continues them.
     pub(super) fn freeze(&self, on: bool) -> Result<(), LabError> {
         let file = self.unified.join("cgroup.freeze");
         fs::write(&file, if on { "1" } else { "0" }).map_err(LabError::file(&file))?;
-        self.wait(if on { "frozen" } else { "thawed" }, LIMIT, || self.frozen() == on)
+        self.wait(if on { "frozen" } else { "thawed" }, TIMEOUT, || self.is_frozen() == on)
     }
 
-    /// Ends all its processes at once, frozen or not.
+    /// Kills all processes, frozen or not, and waits until they have ended.
     pub(super) fn kill(&self) -> Result<(), LabError> {
-        if !self.populated() {
+        if !self.is_populated() {
             return Ok(());
         }
         let file = self.unified.join("cgroup.kill");
         fs::write(&file, "1").map_err(LabError::file(&file))?;
-        self.wait_empty(LIMIT)
+        self.wait_empty(TIMEOUT)
     }
 
-    /// Waits until no process is left in it.
+    /// Waits until the group has no process.
     pub(super) fn wait_empty(&self, limit: Duration) -> Result<(), LabError> {
-        self.wait("empty", limit, || !self.populated())
+        self.wait("empty", limit, || !self.is_populated())
     }
 
-    /// Removes the group and those its systemd made inside; it must be empty of processes.
+    /// Removes the group and the groups inside it. It must have no process.
     pub(super) fn remove(&self) -> Result<(), LabError> {
         error::first(self.folders().map(|folder| remove_tree(folder).map_err(LabError::file(folder))))
     }
@@ -109,11 +109,11 @@ impl Cgroup {
         events.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest == " 1"))
     }
 
-    fn wait(&self, wanted: &'static str, limit: Duration, reached: impl Fn() -> bool) -> Result<(), LabError> {
+    fn wait(&self, expected: &'static str, limit: Duration, reached: impl Fn() -> bool) -> Result<(), LabError> {
         let start = Instant::now();
         while !reached() {
             if start.elapsed() > limit {
-                return Err(LabError::Stuck { path: self.unified.clone(), wanted, waited: limit });
+                return Err(LabError::Stuck { path: self.unified.clone(), expected, waited: limit });
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -121,7 +121,7 @@ impl Cgroup {
     }
 }
 
-/// Finds the unified hierarchy and, on a hybrid machine, systemd's own.
+/// Returns the mount points of the unified hierarchy and, on a hybrid machine, of `name=systemd`.
 fn hierarchies(mounts: &str) -> Option<(PathBuf, Option<PathBuf>)> {
     let fields = || mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let find = |wanted: &dyn Fn(&str, &str) -> bool| {
@@ -135,7 +135,7 @@ fn hierarchies(mounts: &str) -> Option<(PathBuf, Option<PathBuf>)> {
     Some((unified, named))
 }
 
-/// A group's files cannot be removed, only the group: from the innermost out.
+/// Removes a group after those inside it. The files of a group cannot be removed, only the group.
 fn remove_tree(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,4 +1,4 @@
-//! Removing a lab: all that it has made, found by its name, and nothing that is somebody else's.
+//! Removes a lab: all that it created, found by its name. It must not remove the files of another program.
 
 use std::path::Path;
 
@@ -12,19 +12,20 @@ use super::record;
 use super::record::Lock;
 use super::record::Record;
 
-/// What there was to destroy.
+/// What [`remove`] found and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destroyed {
     /// A lab.
     Lab,
-    /// What a lab had made outside of its directory. The files there stay: no record says that they are the lab's.
+    /// The parts of a lab outside of its directory. The files in the directory stay, because no record says that they are
+    /// the lab's.
     Remains,
-    /// Nothing that is known for a lab's.
+    /// Nothing of a lab.
     Nothing,
 }
 
-/// Removes what a lab in this directory has made: everything that has its name, and the files, if there is a record or
-/// what is left of one says that they are its own. One thing that cannot be removed is no reason to leave the others.
+/// Removes all that a lab in this directory created: everything with its name, and the files if the record, or the remains
+/// of the record, says that they are the lab's. It tries all parts even if one cannot be removed.
 pub(super) fn remove(dir: &Path, lock: &Lock) -> Result<Destroyed, LabError> {
     let id = record::id(dir);
     let network = Network::of_lab(&id);
@@ -32,26 +33,26 @@ pub(super) fn remove(dir: &Path, lock: &Lock) -> Result<Destroyed, LabError> {
     let remains = cgroup.as_ref().is_ok_and(Cgroup::exists)
         || network.exists().unwrap_or(false)
         || disk::is_mounted(dir).unwrap_or(false);
-    // A record that cannot be read may be anything, unless it has the lab's name or there is a lab to go with it.
-    let known = match Record::read(dir) {
+    // An unreadable record counts only if it has the lab's name in it or parts of the lab exist.
+    let is_lab = match Record::read(dir) {
         Ok(record) => record.is_some(),
-        Err(_) => remains || record::names(dir, &id),
+        Err(_) => remains || record::mentions(dir, &id),
     };
     let outside = [
         ("its control groups", cgroup.and_then(|cgroup| error::first([cgroup.kill(), cgroup.remove()]))),
         ("its network", network.remove()),
         ("its disks", disk::unmount(dir)),
     ];
-    let files: Vec<&str> = if known { access::FILES.into_iter().chain([disk::DISKS]).collect() } else { Vec::new() };
+    let files: Vec<&str> = if is_lab { access::FILES.into_iter().chain([disk::DISKS]).collect() } else { Vec::new() };
     let files = record::remove_files(dir, &files);
     LabError::left(outside.into_iter().chain([("its files", files)]))?;
-    if known {
+    if is_lab {
         record::remove(dir)?;
     } else {
         lock.discard();
     }
     record::remove_empty(dir)?;
-    Ok(match (known, remains) {
+    Ok(match (is_lab, remains) {
         (true, _) => Destroyed::Lab,
         (false, true) => Destroyed::Remains,
         (false, false) => Destroyed::Nothing,

@@ -1,7 +1,7 @@
-//! A host's disk: what it has written over the image, kept in memory for as long as the lab is there.
+//! The disk of a host: the files that it wrote over the image, in memory for as long as the lab exists.
 //!
-//! Only this machine's side: the tree is put together from image and disk in the host's own mount namespace, so that
-//! nothing is left mounted here when the host is gone.
+//! The overlay of image and disk is mounted in the host's own mount namespace, so nothing stays mounted on this machine
+//! when the host ends.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,16 +13,16 @@ use rustix::mount::MountFlags;
 use rustix::mount::UnmountFlags;
 
 use super::error::LabError;
+use super::local_command::LocalCommand;
 use super::record::Host;
-use super::tool::Tool;
 
 /// The folder in the lab's directory that holds the disks.
 pub(super) const DISKS: &str = "disks";
 
-/// What mounts call the memory that holds the disks.
+/// The source of the tmpfs mount that holds the disks.
 const SOURCE: &str = "muster-lab";
 
-/// Makes the memory that holds the disks of all hosts.
+/// Mounts the tmpfs that holds the disks of all hosts.
 pub(super) fn mount(dir: &Path) -> Result<(), LabError> {
     let place = dir.join(DISKS);
     fs::create_dir_all(&place).map_err(LabError::file(&place))?;
@@ -31,14 +31,14 @@ pub(super) fn mount(dir: &Path) -> Result<(), LabError> {
         .map_err(|error| LabError::file(&place)(error.into()))
 }
 
-/// Says whether the disks are there.
+/// Reports whether the tmpfs of the disks is mounted.
 pub(super) fn is_mounted(dir: &Path) -> Result<bool, LabError> {
     let mounts = Path::new("/proc/self/mounts");
     let text = fs::read_to_string(mounts).map_err(LabError::file(mounts))?;
     Ok(has_disks(&text, &dir.join(DISKS)))
 }
 
-/// Says whether what was mounted last in a place is a lab's.
+/// Reports whether the last mount at a path is that of a lab.
 fn has_disks(mounts: &str, place: &Path) -> bool {
     let mut sources = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ');
@@ -48,9 +48,8 @@ fn has_disks(mounts: &str, place: &Path) -> bool {
     sources.next_back() == Some(SOURCE)
 }
 
-/// Gives the disks up.
+/// Unmounts the disks, if they are mounted.
 pub(super) fn unmount(dir: &Path) -> Result<(), LabError> {
-    // Not there, or not mounted: a crash or a restart of this machine came first.
     if !is_mounted(dir)? {
         return Ok(());
     }
@@ -75,12 +74,12 @@ impl Disk {
         &self.folder
     }
 
-    /// Returns the file that its console's output goes to.
+    /// Returns the file of the console's output.
     pub(super) fn console(&self) -> PathBuf {
         self.folder.join("console.log")
     }
 
-    /// Makes the disk with everything that tells this host from the others; returns its host key's public half.
+    /// Creates the disk, with all files in which this host differs from the others. Returns the host's public key.
     pub(super) fn create(&self, host: &Host, hosts: &[Host], login_key: &str) -> Result<String, LabError> {
         for part in ["upper", "work", "root"] {
             make_folder(&self.folder.join(part))?;
@@ -93,7 +92,7 @@ impl Disk {
         make_key(&self.folder.join("upper/etc/ssh/ssh_host_ed25519_key"), &host.name)
     }
 
-    /// Has the host start its etcd with these settings (environment variables, as etcd and its unit read them).
+    /// Enables etcd on the host with these settings: environment variables, which etcd and its unit read.
     pub(super) fn enable_etcd(&self, settings: &str) -> Result<(), LabError> {
         self.put("etc/default/etcd", settings)?;
         let wants = self.folder.join("upper/etc/systemd/system/multi-user.target.wants");
@@ -112,15 +111,15 @@ impl Disk {
     }
 }
 
-/// Makes an ed25519 key without a passphrase and returns its public half.
+/// Creates an ed25519 key without a passphrase, and returns the public key.
 pub(super) fn make_key(path: &Path, comment: &str) -> Result<String, LabError> {
     let file = path.display().to_string();
-    Tool::new("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &file]).run()?;
+    LocalCommand::new("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &file]).run()?;
     let public = path.with_extension("pub");
     fs::read_to_string(&public).map_err(LabError::file(&public))
 }
 
-/// Makes a folder and those above it, open to all whatever the umask: they are laid over the image's.
+/// Creates a folder and its parents with mode 0755, regardless of the umask: they replace the modes of the image.
 fn make_folder(folder: &Path) -> Result<(), LabError> {
     if folder.exists() {
         return Ok(());
@@ -141,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_lab_has_mounted_last_is_its_own() {
+    fn only_the_last_mount_of_a_lab_counts() {
         let ours = "muster-lab /lab/disks tmpfs rw 0 0\n";
         let other = "tmpfs /lab/disks tmpfs rw 0 0\n";
         let beside = "muster-lab /lab2/disks tmpfs rw 0 0\n";

@@ -1,4 +1,4 @@
-//! What can go wrong in the lab.
+//! The errors of the lab.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -6,18 +6,16 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::subnet::Subnet;
-
-/// Returns the first error there is, once everything has been tried.
+/// Evaluates all results and returns the first error.
 pub(super) fn first(results: impl IntoIterator<Item = Result<(), LabError>>) -> Result<(), LabError> {
     results.into_iter().fold(Ok(()), Result::and)
 }
 
-/// The lab did not do what it was asked.
+/// An operation of the lab failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
-    /// Namespaces and mounts need root. Nothing was done.
-    #[error("the lab needs root: it makes network namespaces, mounts and control groups")]
+    /// The process is not root, which namespaces and mounts need. Nothing was done.
+    #[error("the lab needs root: it creates network namespaces, mounts and control groups")]
     NotRoot,
     /// A program is not installed. Nothing was done.
     #[error("{program} is not installed (Debian package {package})")]
@@ -27,95 +25,95 @@ pub enum LabError {
         /// The Debian package that has it.
         package: &'static str,
     },
-    /// A program failed. What it had done by then is still there; `destroy` removes it.
+    /// A program failed. Its effects until then remain, and `destroy` removes them.
     #[error("{}`{command}` failed ({status}): {stderr}", host.as_ref().map(|host| format!("{host}: ")).unwrap_or_default())]
     Command {
-        /// The host it was run for, if for one.
+        /// The host that it was run for, if there is one.
         host: Option<String>,
         /// The command line.
         command: String,
-        /// How it ended.
+        /// Its exit status.
         status: String,
-        /// What it said.
+        /// The end of its stderr.
         stderr: String,
     },
-    /// A file could not be read or written. What was done before is still there; `destroy` removes it.
+    /// A file could not be read or written. The effects of earlier steps remain, and `destroy` removes them.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// There is no lab in this directory. Nothing was done.
     #[error("there is no lab in {}", .0.display())]
     NoLab(PathBuf),
-    /// The record of the lab cannot be read. Nothing was done; `destroy` removes what the lab had made.
+    /// The record of the lab cannot be parsed. Nothing was done. `destroy` removes all that the lab created.
     #[error("{}: {detail}", path.display())]
     BadRecord {
         /// The record.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         detail: String,
     },
-    /// The machine was started anew since the lab was made: its hosts are gone. Nothing was done.
-    #[error("the lab in {} was made before this machine was last started: its hosts are gone", .0.display())]
+    /// This machine was restarted after the lab was created, so its hosts have ended. Nothing was done.
+    #[error("the lab in {} was created before this machine was last started: its hosts have ended", .0.display())]
     Gone(PathBuf),
-    /// The directory is not fit for a lab. Nothing was done.
+    /// The directory cannot hold a lab. Nothing was done.
     #[error("{}: {reason}", dir.display())]
     BadDirectory {
         /// The directory.
         dir: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
-    /// The lab that is there is not the one that was asked for. Nothing was done.
-    #[error("the lab in {} has {there}, not {wanted}", dir.display())]
+    /// The existing lab differs from the requested one. Nothing was done.
+    #[error("the lab in {} has {actual}, not {requested}", dir.display())]
     Differs {
         /// The lab's directory.
         dir: PathBuf,
-        /// What it has.
-        there: String,
-        /// What was asked for.
-        wanted: String,
+        /// The property of the existing lab.
+        actual: String,
+        /// The requested property.
+        requested: String,
     },
-    /// Not a subnet. Nothing was done.
-    #[error("{text:?} is not a subnet: {reason}")]
+    /// The text is not a subnet. Nothing was done.
+    #[error("invalid subnet {text:?}: {reason}")]
     BadSubnet {
-        /// What was given.
+        /// The text.
         text: String,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
     /// The subnet is in use on this machine. Nothing was done.
     #[error("the subnet {subnet} overlaps {taken}, which this machine uses already")]
     Overlap {
         /// The lab's subnet.
-        subnet: Subnet,
-        /// The route it overlaps.
+        subnet: String,
+        /// The route that it overlaps.
         taken: String,
     },
-    /// Every subnet the lab would choose is in use. Nothing was done.
-    #[error("every subnet that the lab would choose by itself is in use on this machine")]
+    /// All subnets that the lab chooses from are in use. Nothing was done.
+    #[error("all subnets that the lab chooses from are in use on this machine")]
     NoSubnet,
     /// The number of hosts is out of bounds. Nothing was done.
     #[error("{hosts} hosts: {reason}")]
     BadCount {
-        /// How many were asked for.
+        /// The requested number.
         hosts: usize,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// There is no host of this name. Nothing was done.
     #[error("there is no host {name:?} in the lab: it has {known}")]
     NoHost {
-        /// What was given.
+        /// The text.
         name: String,
-        /// The hosts there are.
+        /// The names of the hosts.
         known: String,
     },
-    /// The host is not in a state for this. Nothing was done.
+    /// The state of the host does not allow the operation. Nothing was done.
     #[error("{host} is {state}")]
     WrongState {
         /// The host.
@@ -123,57 +121,57 @@ pub enum LabError {
         /// Its state.
         state: &'static str,
     },
-    /// This machine's control groups are not ones that systemd hosts can use. Nothing was done.
+    /// Systemd hosts cannot use this machine's control groups. Nothing was done.
     #[error("cannot use this machine's control groups: {0}")]
     Cgroups(&'static str),
-    /// A host did not come up. It has been switched off.
+    /// A host did not become ready. It was stopped.
     #[error("{host} ({address}) did not answer on port {port} within {} s: {detail}", waited.as_secs())]
     Boot {
         /// The host.
         host: String,
         /// Its address.
         address: Ipv4Addr,
-        /// The port that was to answer.
+        /// The port that did not answer.
         port: u16,
-        /// How long was waited.
+        /// The time waited.
         waited: Duration,
-        /// The last words of its console, or what was answered.
+        /// The end of its console's output, or the last answer.
         detail: String,
     },
-    /// The etcd members could not be given a way to find each other. What had been made was removed.
+    /// The discovery service for the etcd members failed. The lab was removed.
     #[error("the discovery of the etcd members: {0}")]
     Discovery(String),
-    /// A process survived being killed. The control group it is in is still there.
-    #[error("{}: still not {wanted} after {} s", path.display(), waited.as_secs())]
+    /// A control group did not reach a state in time, because a process did not end or freeze. The group remains.
+    #[error("{}: still not {expected} after {} s", path.display(), waited.as_secs())]
     Stuck {
         /// The control group.
         path: PathBuf,
-        /// What was waited for.
-        wanted: &'static str,
-        /// How long.
+        /// The expected state.
+        expected: &'static str,
+        /// The time waited.
         waited: Duration,
     },
-    /// Not everything of a lab could be removed. What could be is gone; its record stays, for another attempt.
+    /// Some parts of a lab could not be removed. The others were. Its record stays, for another attempt.
     #[error("{first}; still there: {left}")]
     Left {
-        /// What went wrong first.
+        /// The first error.
         first: Box<Self>,
-        /// What is left.
+        /// The parts that remain.
         left: String,
     },
-    /// The operator stopped it. What had been made was removed.
+    /// The operator interrupted it. The new parts were removed.
     #[error("interrupted")]
     Interrupted,
 }
 
 impl LabError {
-    /// Wraps an error of a file, for `map_err`.
+    /// Returns a function for `map_err` that adds the path of a file.
     pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { path, source }
     }
 
-    /// Makes one error of what became of each part that was to be removed.
+    /// Combines the results of removing each part into one error.
     pub(super) fn left(parts: impl IntoIterator<Item = (&'static str, Result<(), Self>)>) -> Result<(), Self> {
         let failed = parts.into_iter().filter_map(|(part, result)| Some((part, result.err()?)));
         let (left, errors): (Vec<&str>, Vec<Self>) = failed.unzip();
@@ -189,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_tried_and_the_first_failure_is_told_with_all_that_is_left() {
+    fn all_parts_are_tried_and_the_first_error_names_all_that_remain() {
         let failed = |why| Err(LabError::Cgroups(why));
         let parts = [("a", Ok(())), ("b", failed("one")), ("c", Ok(())), ("d", failed("two"))];
         let error = LabError::left(parts).unwrap_err().to_string();

@@ -1,4 +1,5 @@
-//! The file tree that every host starts from: a small Debian, made once per recipe and shared read-only by all labs.
+//! The image, the file tree that every host starts from: a small Debian, built once for each recipe, shared read-only by
+//! all labs.
 
 use std::fs;
 use std::fs::File;
@@ -13,15 +14,15 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use super::error::LabError;
-use super::tool::Tool;
+use super::local_command::LocalCommand;
 
-/// What is on a host besides Debian's essential packages.
+/// The packages of a host besides Debian's essential ones.
 const PACKAGES: &str = "dbus,etcd-server,iproute2,openssh-server,procps,sudo,systemd-sysv";
 
-/// What no host needs.
+/// The paths that no host needs.
 const LEFT_OUT: [&str; 4] = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"];
 
-/// Units that take time at every start and do nothing for a host without a screen, disks or devices.
+/// The units that take time at every start and do nothing on a host without a screen, disks or devices.
 const MASKED: &str = "console-getty.service dev-hugepages.mount dev-mqueue.mount dpkg-db-backup.timer \
     getty.target kmod-static-nodes.service modprobe@.service proc-sys-fs-binfmt_misc.automount \
     sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
@@ -31,8 +32,8 @@ const MASKED: &str = "console-getty.service dev-hugepages.mount dev-mqueue.mount
     systemd-tmpfiles-clean.timer systemd-update-utmp.service systemd-update-utmp-runlevel.service \
     cryptsetup.target integritysetup.target veritysetup.target";
 
-/// Run by mmdebstrap as root when the packages are installed, with the tree as `$1`. Two users besides root: `admin`,
-/// whom sudo never asks, and `guest`, whom it always does.
+/// The script that mmdebstrap runs as root after it installed the packages, with the tree as `$1`. It adds two users: sudo
+/// never asks `admin` for a password, and always asks `guest`.
 const FINISH: &str = r#"
 set -e
 root=$1
@@ -51,10 +52,10 @@ rm -rf "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/etc/hostname" "$
     "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/sources.list* "$root"/var/lib/apt/lists/*
 "#;
 
-/// Returns the image, making it first if this recipe's is not there yet.
-pub(super) fn ensure(cache: &Path, say: fn(&str)) -> Result<PathBuf, LabError> {
+/// Returns the image. Builds it first if there is none for this recipe.
+pub(super) fn ensure(cache: &Path, notify: fn(&str)) -> Result<PathBuf, LabError> {
     fs::create_dir_all(cache).map_err(LabError::file(cache))?;
-    // What is made here has this machine's package sources in it for a while, and they may have a password in them.
+    // During the build the folder has this machine's package sources, which may hold a password.
     fs::set_permissions(cache, Permissions::from_mode(0o700)).map_err(LabError::file(cache))?;
     let lock_path = cache.join("lock");
     let lock = File::create(&lock_path).map_err(LabError::file(&lock_path))?;
@@ -65,15 +66,15 @@ pub(super) fn ensure(cache: &Path, say: fn(&str)) -> Result<PathBuf, LabError> {
     let key: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let image = cache.join(format!("image-{key}"));
     if !image.exists() {
-        say("Making the image that the lab's hosts start from: once, about half a minute.");
+        notify("Building the image that the lab's hosts start from. This happens once and takes about half a minute.");
         let draft = cache.join("draft");
         remove(&draft)?;
-        let made = build(cache, &draft, &release, &finish);
-        if made.is_err() {
-            // The reason is worth more than what is left of the draft, which the next attempt removes.
+        let built = build(cache, &draft, &release, &finish);
+        if built.is_err() {
+            // The first error is the one to report. The next attempt removes the draft.
             let _ = remove(&draft);
         }
-        made?;
+        built?;
         fs::rename(&draft, &image).map_err(LabError::file(&image))?;
     }
     Ok(image)
@@ -99,8 +100,8 @@ fn build(cache: &Path, draft: &Path, release: &str, finish: &str) -> Result<(), 
     ];
     args.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
     args.extend([release.to_owned(), draft.display().to_string(), sources.display().to_string()]);
-    let result = Tool::new("mmdebstrap", args).run();
-    // The reason why there is no image is worth more than that one of them could not be removed.
+    let result = LocalCommand::new("mmdebstrap", args).run();
+    // The first error is the one to report.
     let _ = fs::remove_file(&sources);
     let _ = fs::remove_file(&options);
     result.map(drop).map_err(|error| match error {
@@ -111,15 +112,15 @@ fn build(cache: &Path, draft: &Path, release: &str, finish: &str) -> Result<(), 
     })
 }
 
-/// Writes a file that may have the password of a proxy or of a mirror in it.
+/// Writes a file that may hold the password of a proxy or of a mirror.
 fn write_secret(path: &Path, text: &str) -> Result<(), LabError> {
-    // One that an earlier attempt left has the mode that it has.
+    // A file of an earlier attempt may have another mode.
     let _ = fs::remove_file(path);
     let file = File::options().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(LabError::file(path))
 }
 
-/// Returns this machine's release, `bookworm`: the hosts' is the same.
+/// Returns this machine's release, such as `bookworm`. The hosts have the same one.
 fn release() -> Result<String, LabError> {
     let path = Path::new("/etc/os-release");
     let text = fs::read_to_string(path).map_err(LabError::file(path))?;
@@ -130,7 +131,7 @@ fn release() -> Result<String, LabError> {
 /// Returns this machine's own package sources for the release, without those of third parties.
 fn sources_of(release: &str) -> Result<String, LabError> {
     let format = "$(REPO_URI) $(RELEASE) $(COMPONENT)";
-    let text = Tool::new("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).run()?;
+    let text = LocalCommand::new("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).run()?;
     Ok(read_sources(&text, release))
 }
 
@@ -150,14 +151,14 @@ fn read_sources(targets: &str, release: &str) -> String {
     sources.concat()
 }
 
-/// Returns how this machine's apt reaches its sources: proxies, certificates, clocks that are off.
+/// Returns the options with which this machine's apt reaches its sources: proxies, certificates, checks of dates.
 fn transport_options() -> Result<String, LabError> {
-    let text = Tool::new("apt-config", ["dump"]).run()?;
-    let wanted = |line: &&str| {
+    let text = LocalCommand::new("apt-config", ["dump"]).run()?;
+    let is_transport = |line: &&str| {
         let kinds = ["Acquire::http::", "Acquire::https::", "Acquire::Check-", "Acquire::Retries"];
         kinds.iter().any(|kind| line.starts_with(kind)) && !line.ends_with(" \"\";")
     };
-    Ok(text.lines().filter(wanted).map(|line| format!("{line}\n")).collect())
+    Ok(text.lines().filter(is_transport).map(|line| format!("{line}\n")).collect())
 }
 
 #[cfg(test)]
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_releases_own_sources_are_used_and_each_once() {
+    fn only_sources_of_the_release_are_used_and_each_once() {
         let targets = "http://mirror/debian/ bookworm main\nhttp://mirror/debian/ bookworm main\n\
             http://mirror/debian/ bookworm-updates main\nhttp://mirror/debian/ bookworm non-free\n\
             http://other/ bookworm-pgdg main\nhttp://third/ stable main\nbroken\n";
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_a_password_in_it_is_for_nobody_else_to_read() {
+    fn a_file_that_may_hold_a_password_is_readable_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("apt.conf");
         fs::write(&path, "left by an earlier attempt").unwrap();

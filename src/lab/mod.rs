@@ -1,21 +1,21 @@
-//! Real systemd hosts on this machine, for trying muster out and for its tests.
+//! Real systemd hosts on this machine, for trials and tests of muster.
 //!
-//! A lab is a directory. What it makes outside of that (namespaces, links, control groups) has a name made from the
-//! directory's, so several labs run side by side and everything can be found again and removed, also after a crash.
-//! This room knows nothing of units: it gives hosts and an etcd, and takes hosts away in every way there is.
+//! A lab has a directory. All that it creates elsewhere (namespaces, links, control groups) has a name derived from that
+//! directory. So several labs can run at once, and everything can be found and removed, even after a crash. A lab has hosts
+//! and an etcd, and can stop, cut off and freeze hosts. It must not know units.
 
 mod access;
 mod cgroup;
+mod container;
 mod destroy;
 mod disk;
 mod error;
 mod etcd;
 mod image;
+mod local_command;
 mod network;
-mod power;
 mod record;
 mod subnet;
-mod tool;
 
 use std::fs;
 use std::fs::File;
@@ -26,72 +26,72 @@ use std::thread;
 use serde::Serialize;
 
 use cgroup::Cgroup;
+use container::Container;
 use destroy::remove;
 use disk::Disk;
 use etcd::Discovery;
 use network::Network;
-use power::Machine;
 use record::Lock;
 use record::Record;
 
 pub use destroy::Destroyed;
 pub use error::LabError;
+pub use local_command::check_prerequisites;
 pub use record::Host;
 pub use subnet::Subnet;
-pub use tool::check;
 
-/// Where the lab is unless it is told otherwise.
+/// The default directory of the lab.
 pub const DEFAULT_DIR: &str = "/var/lib/muster/lab";
 
-/// Where images are kept. Removing it is safe while no lab is up.
+/// The directory of the images. It can be removed while no lab is up.
 pub const CACHE: &str = "/var/cache/muster/lab";
 
-/// How many hosts a lab has unless it is told otherwise.
+/// The default number of hosts.
 const DEFAULT_HOSTS: usize = 3;
 
-/// How many inotify instances this machine must allow; a host takes about five of its 128.
+/// The number of inotify instances that this machine must allow. The kernel's default is 128, and a host takes about five.
 const INOTIFY_INSTANCES: u32 = 8192;
 
-/// What kind of lab is wanted.
+/// The options of a lab.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Its directory: absent, empty, or a lab.
+    /// The directory: absent, empty, or that of a lab.
     pub dir: PathBuf,
-    /// How many hosts: 1 to 900, 3 if not given.
+    /// The number of hosts: 1 to 900, 3 by default.
     pub hosts: Option<usize>,
-    /// Whether the first three hosts (or the first, if there are fewer) run an etcd; they do if not given.
+    /// Whether the first three hosts (or the first, if there are fewer) run etcd. They do by default.
     pub etcd: Option<bool>,
-    /// Its addresses; if not given 172.17.8.0/24 or the next that is free.
+    /// The addresses: by default 172.17.8.0/24, or the next subnet that is free.
     pub subnet: Option<Subnet>,
-    /// Takes remarks on what takes long and on what stays changed.
-    pub say: fn(&str),
-    /// Asked now and then whether to give up.
+    /// Gets a message before a long step, and about a setting that stays changed.
+    pub notify: fn(&str),
+    /// Asked repeatedly whether to stop.
     pub stop: fn() -> bool,
 }
 
 impl Options {
-    /// Wants a lab in this directory, silently, with everything as it usually is.
+    /// Returns the default options for a lab in this directory, without messages.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), hosts: None, etcd: None, subnet: None, say: |_| (), stop: || false }
+        Self { dir: dir.into(), hosts: None, etcd: None, subnet: None, notify: |_| (), stop: || false }
     }
 }
 
-/// What a host is doing.
+/// The state of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It runs and has its cable.
+pub enum HostState {
+    /// It runs and its cable is plugged in.
     Running,
     /// It is off.
     Halted,
-    /// It runs, its cable is pulled.
+    /// It runs and its cable is unplugged.
     Cut,
-    /// It has its cable, its processes stand still.
+    /// Its cable is plugged in and its processes are stopped.
     Frozen,
 }
 
-impl State {
-    /// Returns the word for it.
+impl HostState {
+    /// Returns the state as text.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -102,7 +102,7 @@ impl State {
     }
 }
 
-/// A lab that is there. It stays when this is dropped; [`Scratch`] does not.
+/// A lab. It stays when this is dropped, unlike a [`TemporaryLab`].
 #[derive(Debug)]
 pub struct Lab {
     dir: PathBuf,
@@ -112,11 +112,9 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Makes a lab, or starts the halted hosts of the one that is there.
-    ///
-    /// If it cannot be made whole, nothing of it is left.
+    /// Creates a lab, or starts the halted hosts of the existing one. After an error, nothing of a new lab is left.
     pub fn up(options: &Options) -> Result<Self, LabError> {
-        tool::check()?;
+        local_command::check_prerequisites()?;
         let dir = make_directory(&options.dir)?;
         let lock = Lock::take(&dir)?;
         match Record::read(&dir)? {
@@ -128,7 +126,7 @@ impl Lab {
                 return Ok(lab);
             }
             Some(_) => {
-                (options.say)("The lab that was here is gone since this machine was last started: making it anew.");
+                (options.notify)("The hosts of this lab ended when this machine was last started: creating it again.");
                 remove(&dir, &lock)?;
                 drop(lock);
                 return Self::up(options);
@@ -136,19 +134,19 @@ impl Lab {
             None => check_empty(&dir).inspect_err(|_| lock.discard())?,
         }
         Self::make(&dir, options).inspect_err(|_| {
-            // Nobody wants to hear of this rather than of why there is no lab; `destroy` tries again.
+            // The first error is the one to report. `destroy` tries again.
             let _ = remove(&dir, &lock);
         })
     }
 
-    /// Makes a lab that is destroyed when the guard is dropped.
-    pub fn scratch(options: &Options) -> Result<Scratch, LabError> {
-        Ok(Scratch { lab: Self::up(options)? })
+    /// Creates a lab that is destroyed when it is dropped.
+    pub fn temporary(options: &Options) -> Result<TemporaryLab, LabError> {
+        Ok(TemporaryLab { lab: Self::up(options)? })
     }
 
     /// Opens the lab in this directory.
     pub fn open(dir: &Path) -> Result<Self, LabError> {
-        tool::check()?;
+        local_command::check_prerequisites()?;
         let dir = fs::canonicalize(dir).map_err(|_| LabError::NoLab(dir.to_owned()))?;
         let record = Record::read(&dir)?.ok_or_else(|| LabError::NoLab(dir.clone()))?;
         if record.boot != record::boot()? {
@@ -157,9 +155,9 @@ impl Lab {
         Self::from(dir, record)
     }
 
-    /// Removes everything a lab in this directory has made, whole or not, and says what there was.
+    /// Removes everything that a lab in this directory created, even if it is incomplete, and returns what there was.
     pub fn destroy(dir: &Path) -> Result<Destroyed, LabError> {
-        tool::check()?;
+        local_command::check_prerequisites()?;
         let dir = make_directory(dir)?;
         let lock = Lock::take(&dir)?;
         remove(&dir, &lock)
@@ -177,8 +175,8 @@ impl Lab {
             subnet.hosts(count)?;
             subnet.check_free()?;
         }
-        let image = image::ensure(Path::new(CACHE), options.say)?;
-        raise_inotify(options.say)?;
+        let image = image::ensure(Path::new(CACHE), options.notify)?;
+        raise_inotify(options.notify)?;
         let lab = Self::claim(dir, options, count, image)?;
         disk::mount(dir)?;
         let login_key = disk::make_key(&dir.join(access::KEY), "muster lab")?;
@@ -188,7 +186,7 @@ impl Lab {
         let token = lab.record.etcd.as_deref();
         let discovery = token.map(|token| Discovery::start(gateway, token, members.len())).transpose()?;
         let host_keys = each(hosts, |host| {
-            let disk = lab.machine(host).disk;
+            let disk = lab.container(host).disk;
             if let Some(discovery) = discovery.as_ref().filter(|_| host.etcd) {
                 disk.enable_etcd(&etcd::settings(host, discovery.url()))?;
             }
@@ -205,7 +203,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Chooses the addresses, writes the record and makes the network; one lab at a time, so that no two choose the same.
+    /// Chooses the addresses, writes the record and creates the network. Labs take turns, so no two choose the same subnet.
     fn claim(dir: &Path, options: &Options, count: usize, image: PathBuf) -> Result<Self, LabError> {
         let path = Path::new(CACHE).join("subnets.lock");
         let lock = File::create(&path).map_err(LabError::file(&path))?;
@@ -228,7 +226,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Returns its hosts, in order.
+    /// Returns the hosts, in order.
     pub fn hosts(&self) -> &[Host] {
         &self.record.hosts
     }
@@ -244,29 +242,29 @@ impl Lab {
         found.ok_or_else(|| LabError::NoHost { name: name.chars().take(64).collect(), known: known() })
     }
 
-    /// Returns its hosts with what each is doing.
-    pub fn status(&self) -> Result<Vec<(&Host, State)>, LabError> {
+    /// Returns the hosts with their states.
+    pub fn status(&self) -> Result<Vec<(&Host, HostState)>, LabError> {
         let cables = self.network.cables()?;
         let state = |host: &Host| {
             let cgroup = self.cgroup.child(&host.name);
-            if !cgroup.populated() {
-                State::Halted
+            if !cgroup.is_populated() {
+                HostState::Halted
             } else if cables.get(&host.name) != Some(&true) {
-                State::Cut
-            } else if cgroup.frozen() {
-                State::Frozen
+                HostState::Cut
+            } else if cgroup.is_frozen() {
+                HostState::Frozen
             } else {
-                State::Running
+                HostState::Running
             }
         };
         Ok(self.record.hosts.iter().map(|host| (host, state(host))).collect())
     }
 
-    /// Returns what one host is doing.
-    pub fn state(&self, name: &str) -> Result<State, LabError> {
-        let wanted = self.host(name)?;
+    /// Returns the state of one host.
+    pub fn state(&self, name: &str) -> Result<HostState, LabError> {
+        let host = self.host(name)?;
         let states = self.status()?;
-        Ok(states.into_iter().find(|(host, _)| host.name == wanted.name).map_or(State::Halted, |(_, state)| state))
+        Ok(states.into_iter().find(|(other, _)| other.name == host.name).map_or(HostState::Halted, |(_, state)| state))
     }
 
     /// Starts a halted host with the disk it had, and waits until its sshd answers.
@@ -274,38 +272,38 @@ impl Lab {
         self.boot_unless(name, || false)
     }
 
-    /// Starts a halted host, unless told to give up while it is starting.
+    /// Starts a halted host, and stops waiting for it when `stop` returns true.
     pub fn boot_unless(&self, name: &str, stop: fn() -> bool) -> Result<(), LabError> {
         let _lock = Lock::take(&self.dir)?;
         match self.state(name)? {
-            State::Halted => self.start(&[name.to_owned()], stop),
+            HostState::Halted => self.start(&[name.to_owned()], stop),
             other => Err(LabError::WrongState { host: name.to_owned(), state: other.word() }),
         }
     }
 
-    /// Shuts a host down; cuts its power if it takes too long, at once if it is frozen.
+    /// Shuts a host down. Cuts its power if that takes longer than 10 s, and at once if the host is frozen.
     pub fn halt(&self, name: &str) -> Result<(), LabError> {
         let _lock = Lock::take(&self.dir)?;
-        let machine = self.machine(self.host(name)?);
-        if self.running(name)? == State::Frozen {
-            machine.stop()?;
+        let container = self.container(self.host(name)?);
+        if self.running(name)? == HostState::Frozen {
+            container.stop()?;
         } else {
-            machine.halt()?;
+            container.halt()?;
         }
         self.network.detach(name)
     }
 
-    /// Cuts a host's power: nobody hears another word from it.
+    /// Cuts a host's power: it sends nothing more, not even to close its connections.
     pub fn kill(&self, name: &str) -> Result<(), LabError> {
         let _lock = Lock::take(&self.dir)?;
         self.running(name)?;
-        // A kernel says goodbye for the processes it ends. A power cut does not.
+        // The kernel closes the connections of a process that it ends. After a power cut nothing is sent.
         self.network.plug(name, false)?;
-        self.machine(self.host(name)?).stop()?;
+        self.container(self.host(name)?).stop()?;
         self.network.detach(name)
     }
 
-    /// Pulls a host's network cable.
+    /// Unplugs a host's network cable.
     pub fn cut(&self, name: &str) -> Result<(), LabError> {
         let _lock = Lock::take(&self.dir)?;
         self.running(name)?;
@@ -319,54 +317,54 @@ impl Lab {
         self.network.plug(name, true)
     }
 
-    /// Stops every process of a host where it is. Its kernel goes on answering: connections open, nobody speaks.
+    /// Stops every process of a host. The kernel still accepts connections, but no process answers on them.
     pub fn freeze(&self, name: &str) -> Result<(), LabError> {
         let _lock = Lock::take(&self.dir)?;
         self.running(name)?;
         self.cgroup.child(name).freeze(true)
     }
 
-    /// Lets a frozen host go on.
+    /// Continues the processes of a frozen host.
     pub fn thaw(&self, name: &str) -> Result<(), LabError> {
         let _lock = Lock::take(&self.dir)?;
         self.running(name)?;
         self.cgroup.child(name).freeze(false)
     }
 
-    /// Returns the settings that point muster at this lab.
+    /// Returns the path of the settings that point muster at this lab.
     pub fn config(&self) -> PathBuf {
         self.dir.join(access::CONFIG)
     }
 
-    /// Returns the ssh_config(5) for its hosts.
+    /// Returns the path of the ssh_config(5) for its hosts.
     pub fn ssh_config(&self) -> PathBuf {
         self.dir.join(access::SSH_CONFIG)
     }
 
-    /// Returns its directory.
+    /// Returns the directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Returns its addresses.
+    /// Returns the subnet.
     pub const fn subnet(&self) -> Subnet {
         self.record.subnet
     }
 
-    fn running(&self, name: &str) -> Result<State, LabError> {
+    fn running(&self, name: &str) -> Result<HostState, LabError> {
         match self.state(name)? {
-            State::Halted => Err(LabError::WrongState { host: name.to_owned(), state: State::Halted.word() }),
+            HostState::Halted => Err(LabError::WrongState { host: name.to_owned(), state: HostState::Halted.word() }),
             other => Ok(other),
         }
     }
 
     fn halted(&self) -> Result<Vec<String>, LabError> {
         let states = self.status()?.into_iter();
-        Ok(states.filter(|(_, state)| *state == State::Halted).map(|(host, _)| host.name.clone()).collect())
+        Ok(states.filter(|(_, state)| *state == HostState::Halted).map(|(host, _)| host.name.clone()).collect())
     }
 
-    fn machine<'a>(&self, host: &'a Host) -> Machine<'a> {
-        Machine {
+    fn container<'a>(&self, host: &'a Host) -> Container<'a> {
+        Container {
             name: &host.name,
             address: host.address,
             disk: Disk::of(&self.dir, &host.name),
@@ -375,19 +373,19 @@ impl Lab {
         }
     }
 
-    /// Starts hosts that are off, all at once, and waits until each answers.
+    /// Starts halted hosts in parallel, and waits until the sshd of each answers.
     fn start(&self, names: &[String], stop: fn() -> bool) -> Result<(), LabError> {
         each(names, |name| {
             let host = self.host(name)?;
-            let machine = self.machine(host);
-            // A host that switched itself off has left these behind.
+            let container = self.container(host);
+            // A host that powered itself off leaves its cable and its control groups behind.
             self.network.detach(name)?;
-            machine.cgroup.remove()?;
+            container.cgroup.remove()?;
             self.network.attach(name, host.address, self.record.subnet.prefix())?;
-            let started = machine.start(&self.record.image).and_then(|()| machine.wait_ready(&stop));
+            let started = container.start(&self.record.image).and_then(|()| container.wait_ready(&stop));
             started.inspect_err(|_| {
-                // Why it did not start is what there is to say.
-                let _ = machine.stop();
+                // The first error is the one to report.
+                let _ = container.stop();
                 let _ = self.network.detach(name);
             })
         })
@@ -395,30 +393,31 @@ impl Lab {
     }
 
     fn check_same(&self, options: &Options) -> Result<(), LabError> {
-        let differs = |there: String, wanted: String| LabError::Differs { dir: self.dir.clone(), there, wanted };
+        let differs =
+            |actual: String, requested: String| LabError::Differs { dir: self.dir.clone(), actual, requested };
         let count = self.record.hosts.len();
-        if let Some(wanted) = options.hosts.filter(|wanted| *wanted != count) {
-            return Err(differs(format!("{count} hosts"), wanted.to_string()));
+        if let Some(requested) = options.hosts.filter(|requested| *requested != count) {
+            return Err(differs(format!("{count} hosts"), requested.to_string()));
         }
-        if let Some(wanted) = options.subnet.filter(|wanted| *wanted != self.record.subnet) {
-            return Err(differs(format!("the subnet {}", self.record.subnet), wanted.to_string()));
+        if let Some(requested) = options.subnet.filter(|requested| *requested != self.record.subnet) {
+            return Err(differs(format!("the subnet {}", self.record.subnet), requested.to_string()));
         }
-        let word = |etcd| if etcd { "an etcd on its hosts" } else { "no etcd" }.to_owned();
-        let there = self.record.etcd.is_some();
-        match options.etcd.filter(|wanted| *wanted != there) {
-            Some(wanted) => Err(differs(word(there), word(wanted))),
+        let word = |etcd| if etcd { "etcd on its hosts" } else { "no etcd" }.to_owned();
+        let actual = self.record.etcd.is_some();
+        match options.etcd.filter(|requested| *requested != actual) {
+            Some(requested) => Err(differs(word(actual), word(requested))),
             None => Ok(()),
         }
     }
 }
 
-/// A lab that is destroyed when this is dropped.
+/// A lab that is destroyed when it is dropped.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct TemporaryLab {
     lab: Lab,
 }
 
-impl std::ops::Deref for Scratch {
+impl std::ops::Deref for TemporaryLab {
     type Target = Lab;
 
     fn deref(&self) -> &Lab {
@@ -426,15 +425,15 @@ impl std::ops::Deref for Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TemporaryLab {
     fn drop(&mut self) {
         if let Err(error) = Lab::destroy(&self.lab.dir) {
-            tracing::warn!("the lab in {} is not wholly removed: {error}", self.lab.dir.display());
+            tracing::warn!("the lab in {} is not completely removed: {error}", self.lab.dir.display());
         }
     }
 }
 
-/// Does the same for all, each in a thread of its own; returns the results in order, or the first error.
+/// Calls `work` for each item in a thread of its own, and returns the results in order, or the first error.
 fn each<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> Result<R, LabError> + Sync) -> Result<Vec<R>, LabError> {
     thread::scope(|scope| {
         let threads: Vec<_> = all.iter().map(|one| scope.spawn(|| work(one))).collect();
@@ -445,30 +444,33 @@ fn each<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> Result<R, LabError> + 
     })
 }
 
-/// Makes the directory if need be and returns its one true name.
+/// Creates the directory if it does not exist, and returns its canonical path.
 fn make_directory(dir: &Path) -> Result<PathBuf, LabError> {
     let absolute = std::path::absolute(dir).map_err(LabError::file(dir))?;
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-".contains(byte);
-    if !absolute.as_os_str().as_encoded_bytes().iter().all(plain) {
-        // It is written into ssh_config(5), mount options and scripts.
-        let reason = "a lab's directory may have letters, digits and /._+- in its name";
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-".contains(byte);
+    if !absolute.as_os_str().as_encoded_bytes().iter().all(is_plain) {
+        // The path is written into ssh_config(5), mount options and scripts.
+        let reason = "invalid directory for a lab: expected letters, digits and /._+- only";
         return Err(LabError::BadDirectory { dir: absolute, reason });
     }
     fs::create_dir_all(&absolute).map_err(LabError::file(&absolute))?;
     fs::canonicalize(&absolute).map_err(LabError::file(&absolute))
 }
 
-/// Refuses a directory in which somebody keeps something else.
+/// Rejects a directory with other files.
 fn check_empty(dir: &Path) -> Result<(), LabError> {
     let entries = fs::read_dir(dir).map_err(LabError::file(dir))?;
     let foreign = entries.flatten().any(|entry| entry.file_name() != "lock");
     if foreign {
-        return Err(LabError::BadDirectory { dir: dir.to_owned(), reason: "there is something else in it than a lab" });
+        return Err(LabError::BadDirectory {
+            dir: dir.to_owned(),
+            reason: "the directory has files that are not of a lab",
+        });
     }
     Ok(())
 }
 
-fn raise_inotify(say: fn(&str)) -> Result<(), LabError> {
+fn raise_inotify(notify: fn(&str)) -> Result<(), LabError> {
     let path = Path::new("/proc/sys/fs/inotify/max_user_instances");
     let text = fs::read_to_string(path).map_err(LabError::file(path))?;
     let now: u32 = text.trim().parse().unwrap_or(0);
@@ -476,8 +478,8 @@ fn raise_inotify(say: fn(&str)) -> Result<(), LabError> {
         return Ok(());
     }
     fs::write(path, INOTIFY_INSTANCES.to_string()).map_err(LabError::file(path))?;
-    say(&format!(
-        "Raised fs.inotify.max_user_instances from {now} to {INOTIFY_INSTANCES}; it stays so until this machine is started again."
+    notify(&format!(
+        "Raised fs.inotify.max_user_instances from {now} to {INOTIFY_INSTANCES} until this machine is started again."
     ));
     Ok(())
 }

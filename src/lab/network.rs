@@ -1,8 +1,8 @@
-//! The lab's network: a switch in a namespace of its own, a cable to each host, one to this machine.
+//! The lab's network: a switch in a namespace of its own, a cable to each host, and one to this machine.
 //!
-//! The switch is apart so that a firewall on this machine cannot come between hosts, and so that removing its namespace
-//! removes every cable. Nothing leads out: hosts have no route beyond the subnet, and this machine refuses the
-//! subnet's addresses when the switch is gone instead of sending them elsewhere.
+//! The switch has its own namespace so that a firewall on this machine cannot affect the hosts, and so that removing the
+//! namespace removes all cables. Hosts have no route beyond the subnet. When the switch is gone, an unreachable route of
+//! this machine keeps packets for the subnet from leaving it.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -11,24 +11,24 @@ use serde::Deserialize;
 
 use super::error;
 use super::error::LabError;
+use super::local_command::LocalCommand;
 use super::subnet::Subnet;
-use super::tool::Tool;
 
-/// The least metric of a route that refuses: any other route for the subnet is better.
-const LAST_RESORT: u32 = 0xf000_0000;
+/// The lowest metric of the unreachable route: any other route for the subnet is preferred.
+const UNREACHABLE_METRIC: u32 = 0xf000_0000;
 
-/// The network of one lab. Every name in it starts with the lab's.
+/// The network of one lab. All its names start with that of the lab.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     switch: String,
     uplink: String,
-    /// The metric of its route that refuses, by which that is found again.
+    /// The metric of the unreachable route, which identifies it.
     metric: u32,
 }
 
 impl Network {
     pub(super) fn of_lab(lab: &str) -> Self {
-        let metric = LAST_RESORT | u32::from_str_radix(lab, 16).unwrap_or_default();
+        let metric = UNREACHABLE_METRIC | u32::from_str_radix(lab, 16).unwrap_or_default();
         Self { switch: format!("muster-{lab}"), uplink: format!("muster{lab}"), metric }
     }
 
@@ -37,11 +37,10 @@ impl Network {
         format!("{}-{host}", self.switch)
     }
 
-    /// Makes the switch and this machine's cable to it.
+    /// Creates the switch and this machine's cable to it.
     pub(super) fn create(&self, subnet: Subnet) -> Result<(), LabError> {
         let Self { switch, uplink, metric } = self;
         batch(None, &format!("netns add {switch}\n"))?;
-        // Nothing leaves, and nothing comes in that this machine would pass on.
         batch(
             None,
             &format!(
@@ -62,10 +61,11 @@ impl Network {
         )
     }
 
-    /// Makes a host's namespace and its cable, plugged in.
+    /// Creates a host's namespace and its cable, plugged in.
     pub(super) fn attach(&self, host: &str, address: Ipv4Addr, prefix: u8) -> Result<(), LabError> {
         let namespace = self.namespace(host);
-        // The same after every start: neighbours remember it, and would talk past the host for seconds.
+        // The hardware address is the same after every start: with another one, the ARP caches of neighbours would be wrong
+        // for seconds.
         let [a, b, c, d] = address.octets();
         let hardware = format!("02:4d:{a:02x}:{b:02x}:{c:02x}:{d:02x}");
         batch(None, &format!("netns add {namespace}\n"))?;
@@ -83,16 +83,16 @@ impl Network {
         )
     }
 
-    /// Removes a host's namespace and cable. What its processes had open is gone without a word to the other end.
+    /// Removes a host's namespace and cable. Its connections end without a packet to the other side.
     pub(super) fn detach(&self, host: &str) -> Result<(), LabError> {
-        // The namespace goes some time after its name does; the cable's name must be free at once.
+        // The kernel removes a namespace some time after its name. The name of the cable must be free at once.
         if self.cables()?.contains_key(host) {
             batch(Some(&self.switch), &format!("link delete {host}\n"))?;
         }
         remove_namespace(&self.namespace(host))
     }
 
-    /// Pulls a host's cable, or plugs it in again.
+    /// Plugs a host's cable in, or unplugs it.
     pub(super) fn plug(&self, host: &str, on: bool) -> Result<(), LabError> {
         batch(Some(&self.switch), &format!("link set {host} {}\n", if on { "up" } else { "down" }))
     }
@@ -105,22 +105,22 @@ impl Network {
             #[serde(default)]
             flags: Vec<String>,
         }
-        let text = Tool::new("ip", ["-n", &self.switch, "-j", "link", "show", "type", "veth"]).run()?;
+        let text = LocalCommand::new("ip", ["-n", &self.switch, "-j", "link", "show", "type", "veth"]).run()?;
         let links: Vec<Link> = serde_json::from_str(&text).unwrap_or_default();
         Ok(links.into_iter().map(|link| (link.ifname, link.flags.iter().any(|flag| flag == "UP"))).collect())
     }
 
-    /// Says whether anything of the network is there.
+    /// Reports whether any part of the network exists.
     pub(super) fn exists(&self) -> Result<bool, LabError> {
-        Ok(self.has_uplink() || !self.namespaces()?.is_empty() || !self.refused()?.is_empty())
+        Ok(self.has_uplink() || !self.namespaces()?.is_empty() || !self.unreachable_subnets()?.is_empty())
     }
 
-    /// Removes whatever there is of the network, even if only half of it was made.
+    /// Removes all existing parts of the network.
     pub(super) fn remove(&self) -> Result<(), LabError> {
         let uplink = if self.has_uplink() { batch(None, &format!("link delete {}\n", self.uplink)) } else { Ok(()) };
         let namespaces = self.namespaces().and_then(|all| error::first(all.iter().map(|name| remove_namespace(name))));
         let route = |subnet| batch(None, &format!("route delete unreachable {subnet} metric {}\n", self.metric));
-        let routes = self.refused().and_then(|all| error::first(all.into_iter().map(route)));
+        let routes = self.unreachable_subnets().and_then(|all| error::first(all.into_iter().map(route)));
         error::first([uplink, namespaces, routes])
     }
 
@@ -128,23 +128,23 @@ impl Network {
         std::path::Path::new("/sys/class/net").join(&self.uplink).exists()
     }
 
-    /// Returns the names of its namespaces that are there.
+    /// Returns the names of its existing namespaces.
     fn namespaces(&self) -> Result<Vec<String>, LabError> {
-        let text = Tool::new("ip", ["netns", "list"]).run()?;
+        let text = LocalCommand::new("ip", ["netns", "list"]).run()?;
         let names = text.lines().filter_map(|line| line.split_whitespace().next());
         let prefix = self.namespace("");
         Ok(names.filter(|name| *name == self.switch || name.starts_with(&prefix)).map(str::to_owned).collect())
     }
 
-    /// Returns the subnets that this machine refuses for the lab's sake: one, or none.
-    fn refused(&self) -> Result<Vec<String>, LabError> {
+    /// Returns the subnets of the lab's unreachable routes: one, or none.
+    fn unreachable_subnets(&self) -> Result<Vec<String>, LabError> {
         #[derive(Deserialize)]
         struct Route {
             dst: String,
             #[serde(default)]
             metric: u32,
         }
-        let text = Tool::new("ip", ["-4", "-j", "route", "show", "type", "unreachable"]).run()?;
+        let text = LocalCommand::new("ip", ["-4", "-j", "route", "show", "type", "unreachable"]).run()?;
         let routes: Vec<Route> = serde_json::from_str(&text).unwrap_or_default();
         Ok(routes.into_iter().filter(|route| route.metric == self.metric).map(|route| route.dst).collect())
     }
@@ -157,10 +157,10 @@ fn remove_namespace(name: &str) -> Result<(), LabError> {
     Ok(())
 }
 
-/// Runs several `ip` commands in one process, in a namespace or in this machine's own.
+/// Runs several `ip` commands in one process, in a namespace or in that of this machine.
 fn batch(namespace: Option<&str>, commands: &str) -> Result<(), LabError> {
     let args = namespace.map(|name| vec!["-n", name]).unwrap_or_default().into_iter().chain(["-batch", "-"]);
-    Tool::new("ip", args).feed(commands).map(drop).map_err(|error| match error {
+    LocalCommand::new("ip", args).run_with_stdin(commands).map(drop).map_err(|error| match error {
         LabError::Command { host, command, status, stderr } => {
             let command = format!("{command} <<< {}", commands.trim().replace('\n', "; "));
             LabError::Command { host, command, status, stderr }

@@ -1,4 +1,4 @@
-//! What a lab has written down of itself: enough to find everything it made, also after a crash.
+//! The record of a lab, with which everything that the lab created is found, even after a crash.
 
 use std::fs;
 use std::fs::File;
@@ -20,21 +20,21 @@ use crate::core::model::MachineId;
 const RECORD: &str = "lab.json";
 const LOCK: &str = "lock";
 
-/// A lab as it was made. Written before anything else is, and not changed afterwards.
+/// The record of a lab. It is written before anything else is created, and never changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
-    /// What every namespace, link and control group of the lab has in its name.
+    /// The part of the names of all namespaces, links and control groups of the lab.
     pub(super) id: String,
-    /// Which start of this machine it was made in.
+    /// The boot id of this machine when the lab was created.
     pub(super) boot: String,
-    /// Its addresses.
+    /// The subnet.
     pub(super) subnet: Subnet,
-    /// The image its hosts are made from.
+    /// The image that its hosts start from.
     pub(super) image: PathBuf,
     /// The discovery token of its etcd, if it has one.
     pub(super) etcd: Option<String>,
-    /// Its hosts, in order.
+    /// The hosts, in order.
     pub(super) hosts: Vec<Host>,
 }
 
@@ -48,7 +48,7 @@ pub struct Host {
     pub address: Ipv4Addr,
     /// Its /etc/machine-id.
     pub machine: MachineId,
-    /// Set if it runs an etcd member.
+    /// Whether it runs an etcd member.
     pub etcd: bool,
 }
 
@@ -64,7 +64,7 @@ impl Record {
         serde_json::from_str(&text).map(Some).map_err(bad)
     }
 
-    /// Writes the record, whole or not at all.
+    /// Writes the record atomically.
     pub(super) fn write(&self, dir: &Path) -> Result<(), LabError> {
         let path = dir.join(RECORD);
         let draft = dir.join(format!("{RECORD}.new"));
@@ -75,23 +75,23 @@ impl Record {
     }
 }
 
-/// Says whether what is in the place of the record, whoever can read it, has the name of a lab in it.
-pub(super) fn names(dir: &Path, id: &str) -> bool {
+/// Reports whether the file of the record contains the id of a lab, even if it cannot be parsed.
+pub(super) fn mentions(dir: &Path, id: &str) -> bool {
     fs::read(dir.join(RECORD)).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(id))
 }
 
-/// Returns what names the lab in this directory: eight hex digits, the same for as long as it is there.
+/// Returns the id of the lab in this directory: eight hexadecimal digits, derived from the path.
 pub(super) fn id(dir: &Path) -> String {
     let digest = Sha256::digest(dir.as_os_str().as_encoded_bytes());
     digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns which start of this machine it is now.
+/// Returns the boot id of this machine.
 pub(super) fn boot() -> Result<String, LabError> {
     kernel_uuid("boot_id")
 }
 
-/// Returns 128 random bits from the kernel, 32 hex digits.
+/// Returns 128 random bits from the kernel, as 32 hexadecimal digits.
 pub(super) fn random() -> Result<String, LabError> {
     kernel_uuid("uuid")
 }
@@ -102,46 +102,46 @@ fn kernel_uuid(name: &str) -> Result<String, LabError> {
     Ok(text.trim().replace('-', ""))
 }
 
-/// Holds the lab in this directory: whoever else wants to change it waits. Ends when dropped.
+/// The lock of a lab. Other processes that change the lab wait until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
     path: PathBuf,
-    /// Set if the file was not there before.
-    made: bool,
+    /// Whether this lock created the file.
+    is_new: bool,
 }
 
 impl Lock {
-    /// Waits for the lock of a lab whose directory is there.
+    /// Waits for the lock. The directory must exist.
     pub(super) fn take(dir: &Path) -> Result<Self, LabError> {
         let path = dir.join(LOCK);
         loop {
-            // Somebody else may keep something in a file of this name.
+            // The file of this name may be that of another program.
             let open = |new: bool| File::options().write(true).create(true).truncate(false).create_new(new).open(&path);
-            let (made, file) = match open(true) {
+            let (is_new, file) = match open(true) {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => (false, open(false)),
                 file => (true, file),
             };
             let file = file.map_err(LabError::file(&path))?;
             file.lock().map_err(LabError::file(&path))?;
-            // Whoever held it may have destroyed the lab, and the file with it.
+            // The process that held the lock may have destroyed the lab, and the file with it.
             let held = file.metadata().map_err(LabError::file(&path))?;
             if fs::metadata(&path).is_ok_and(|there| there.ino() == held.ino() && there.dev() == held.dev()) {
-                return Ok(Self { _file: file, path, made });
+                return Ok(Self { _file: file, path, is_new });
             }
         }
     }
 
-    /// Leaves no file behind that was not there before.
+    /// Removes the file if this lock created it.
     pub(super) fn discard(&self) {
-        if self.made {
-            // It does no harm, and the directory shows that it is still there.
+        if self.is_new {
+            // A file that remains does no harm.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes files and folders that a lab keeps in its directory; they need not be there.
+/// Removes files and folders from the directory of a lab. They need not exist.
 pub(super) fn remove_files(dir: &Path, names: &[&str]) -> Result<(), LabError> {
     error::first(names.iter().map(|name| {
         let path = dir.join(name);
@@ -150,12 +150,12 @@ pub(super) fn remove_files(dir: &Path, names: &[&str]) -> Result<(), LabError> {
     }))
 }
 
-/// Removes the record and the lock of a lab of which nothing else is left.
+/// Removes the record and the lock of a lab, after all else was removed.
 pub(super) fn remove(dir: &Path) -> Result<(), LabError> {
     remove_files(dir, &["lab.json.new", RECORD, LOCK])
 }
 
-/// Removes the directory, unless somebody keeps files of their own there.
+/// Removes the directory if it is empty.
 pub(super) fn remove_empty(dir: &Path) -> Result<(), LabError> {
     match fs::remove_dir(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),

@@ -1,4 +1,4 @@
-//! Which addresses the lab has, and whether this machine uses them already.
+//! The addresses of a lab, and whether this machine uses them.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -8,21 +8,21 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::error::LabError;
-use super::tool::Tool;
+use super::local_command::LocalCommand;
 
-/// An IPv4 network, `172.17.8.0/24`.
+/// An IPv4 network, such as `172.17.8.0/24`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subnet {
     base: u32,
-    /// Length of the prefix, 8 to 29.
+    /// The length of the prefix, 8 to 29.
     prefix: u8,
 }
 
-/// Hosts are numbered from here while they fit, as in `172.17.8.101`.
-const FIRST: u32 = 101;
+/// The number of the first host, as in `172.17.8.101`, if all hosts fit above it.
+const FIRST_HOST: u32 = 101;
 
-/// A bridge has at most 1023 ports; this leaves some.
-const MOST_HOSTS: usize = 900;
+/// The most hosts of a lab. A bridge has at most 1023 ports.
+const MAX_HOSTS: usize = 900;
 
 impl Subnet {
     /// Returns the address of this machine in the lab.
@@ -35,17 +35,17 @@ impl Subnet {
         self.prefix
     }
 
-    /// Returns the addresses for this many hosts.
+    /// Returns the addresses of this many hosts.
     pub fn hosts(self, count: usize) -> Result<Vec<Ipv4Addr>, LabError> {
         check_count(count)?;
         let size = 1_u32 << (32 - u32::from(self.prefix));
-        let wanted = u32::try_from(count).unwrap_or(u32::MAX);
-        let first = if FIRST + wanted < size { FIRST } else { 2 };
-        if first + wanted >= size {
-            let reason = format!("{self} has room for {}; give a wider one with --subnet", size - 3);
+        let needed = u32::try_from(count).unwrap_or(u32::MAX);
+        let first = if FIRST_HOST + needed < size { FIRST_HOST } else { 2 };
+        if first + needed >= size {
+            let reason = format!("the subnet {self} has room for {}: set a larger one with --subnet", size - 3);
             return Err(LabError::BadCount { hosts: count, reason });
         }
-        Ok((first..first + wanted).map(|number| Ipv4Addr::from(self.base + number)).collect())
+        Ok((first..first + needed).map(|number| Ipv4Addr::from(self.base + number)).collect())
     }
 
     fn last(self) -> u32 {
@@ -56,7 +56,7 @@ impl Subnet {
         self.base <= other.last && other.first <= self.last()
     }
 
-    /// Returns the first subnet for this many hosts that this machine does not use: the walk-through's if it can be had.
+    /// Returns the first subnet for this many hosts that this machine does not use, beginning with 172.17.8.0/24.
     pub(super) fn choose(count: usize) -> Result<Self, LabError> {
         check_count(count)?;
         let used = used()?;
@@ -67,20 +67,20 @@ impl Subnet {
         all.find(|subnet| !used.iter().any(|(_, range)| subnet.overlaps(*range))).ok_or(LabError::NoSubnet)
     }
 
-    /// Refuses a subnet that this machine uses already.
+    /// Rejects a subnet that this machine uses.
     pub(super) fn check_free(self) -> Result<(), LabError> {
         match used()?.into_iter().find(|(_, range)| self.overlaps(*range)) {
-            Some((taken, _)) => Err(LabError::Overlap { subnet: self, taken }),
+            Some((taken, _)) => Err(LabError::Overlap { subnet: self.to_string(), taken }),
             None => Ok(()),
         }
     }
 }
 
 fn check_count(count: usize) -> Result<(), LabError> {
-    if (1..=MOST_HOSTS).contains(&count) {
+    if (1..=MAX_HOSTS).contains(&count) {
         return Ok(());
     }
-    Err(LabError::BadCount { hosts: count, reason: format!("a lab has 1 to {MOST_HOSTS}") })
+    Err(LabError::BadCount { hosts: count, reason: format!("expected 1 to {MAX_HOSTS}") })
 }
 
 impl FromStr for Subnet {
@@ -88,18 +88,19 @@ impl FromStr for Subnet {
 
     fn from_str(text: &str) -> Result<Self, LabError> {
         let bad = |reason| LabError::BadSubnet { text: text.chars().take(64).collect(), reason };
-        let (address, prefix) = text.split_once('/').ok_or_else(|| bad("write it as 172.17.8.0/24"))?;
-        let base: Ipv4Addr = address.parse().map_err(|_| bad("it does not start with an IPv4 address"))?;
-        let prefix: u8 = prefix.parse().map_err(|_| bad("the part after the slash is not a number"))?;
+        let (address, prefix) =
+            text.split_once('/').ok_or_else(|| bad("expected an address and a prefix, such as 172.17.8.0/24"))?;
+        let base: Ipv4Addr = address.parse().map_err(|_| bad("expected an IPv4 address before the slash"))?;
+        let prefix: u8 = prefix.parse().map_err(|_| bad("expected a number after the slash"))?;
         if !(8..=29).contains(&prefix) {
-            return Err(bad("the prefix must be 8 to 29 long"));
+            return Err(bad("expected a prefix of 8 to 29 bits"));
         }
         let subnet = Self { base: base.into(), prefix };
         if subnet.base & (subnet.last() - subnet.base) != 0 || subnet.base.trailing_zeros() < 32 - u32::from(prefix) {
-            return Err(bad("the address has bits set behind the prefix"));
+            return Err(bad("expected no bits of the address beyond the prefix"));
         }
         if base.is_loopback() || base.is_multicast() || base.is_unspecified() || base.is_broadcast() {
-            return Err(bad("hosts cannot have such addresses"));
+            return Err(bad("expected addresses that hosts can have"));
         }
         Ok(subnet)
     }
@@ -137,9 +138,9 @@ struct Route {
     dev: Option<String>,
 }
 
-/// Returns what this machine has routes for, in words and in numbers. Its own addresses are routes of the local table.
+/// Returns the ranges that this machine has routes for, with their text. Its own addresses are routes of the local table.
 fn used() -> Result<Vec<(String, Range)>, LabError> {
-    let text = Tool::new("ip", ["-4", "-j", "route", "show", "table", "all"]).run()?;
+    let text = LocalCommand::new("ip", ["-4", "-j", "route", "show", "table", "all"]).run()?;
     Ok(read_routes(&text))
 }
 
@@ -149,7 +150,7 @@ fn read_routes(json: &str) -> Vec<(String, Range)> {
         let (address, prefix) = route.dst.split_once('/').unwrap_or((&route.dst, "32"));
         let first = u32::from(address.parse::<Ipv4Addr>().ok()?);
         let width = 32_u32.checked_sub(prefix.parse().ok()?)?;
-        // A route for everything is a way out, not a use.
+        // A default route does not use the addresses.
         let size = 1_u32.checked_shl(width)?;
         let dev = route.dev.map(|dev| format!(" on {dev}")).unwrap_or_default();
         Some((format!("{}{dev}", route.dst), Range { first, last: first.saturating_add(size - 1) }))
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn three_hosts_have_the_walk_throughs_addresses() {
+    fn three_hosts_have_the_addresses_of_the_walk_through() {
         let hosts = subnet("172.17.8.0/24").hosts(3).unwrap();
         assert_eq!(
             hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_do_not_fit_above_a_hundred_start_at_two_and_then_are_refused() {
+    fn hosts_that_do_not_fit_above_101_start_at_two_and_too_many_are_rejected() {
         assert_eq!(subnet("172.17.8.0/24").hosts(153).unwrap()[152], Ipv4Addr::new(172, 17, 8, 253));
         assert_eq!(subnet("172.17.8.0/24").hosts(200).unwrap()[0], Ipv4Addr::new(172, 17, 8, 2));
         assert_eq!(subnet("10.1.8.0/29").hosts(5).unwrap()[4], Ipv4Addr::new(10, 1, 8, 6));
@@ -185,16 +186,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_subnet_is_refused_with_the_reason() {
+    fn an_invalid_subnet_is_rejected_with_the_reason() {
         for (text, reason) in [
-            ("172.17.8.0", "write it as"),
+            ("172.17.8.0", "such as"),
             ("core/24", "IPv4 address"),
-            ("172.17.8.0/x", "not a number"),
+            ("172.17.8.0/x", "a number after"),
             ("172.17.8.0/30", "8 to 29"),
             ("0.0.0.0/0", "8 to 29"),
-            ("172.17.8.1/24", "behind the prefix"),
-            ("127.0.0.0/8", "cannot have"),
-            ("224.0.0.0/8", "cannot have"),
+            ("172.17.8.1/24", "beyond the prefix"),
+            ("127.0.0.0/8", "hosts can have"),
+            ("224.0.0.0/8", "hosts can have"),
         ] {
             let error = text.parse::<Subnet>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
@@ -202,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn a_subnet_overlaps_what_this_machine_has_routes_for_but_not_the_way_out() {
+    fn a_subnet_overlaps_the_routes_of_this_machine_except_the_default_route() {
         let routes = read_routes(
             r#"[{"dst":"default","gateway":"192.0.2.1","dev":"eth0"},{"dst":"172.17.0.0/16","dev":"docker0"},
                 {"type":"local","dst":"10.9.8.7","dev":"lo"},{"dst":"0.0.0.0/1","dev":"tun0"}]"#,
         );
         let taken = |text: &str| {
             let found = routes.iter().find(|(_, range)| subnet(text).overlaps(*range));
-            found.map(|(words, _)| words.clone())
+            found.map(|(text, _)| text.clone())
         };
         assert_eq!(taken("172.17.8.0/24").as_deref(), Some("172.17.0.0/16 on docker0"));
         assert_eq!(taken("10.9.8.0/24").as_deref(), Some("10.9.8.7 on lo"));

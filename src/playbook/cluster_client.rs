@@ -81,7 +81,7 @@ fn order_of(order: &UnitOrder, verb: Verb) -> UnitCommand {
 
 fn store_answer(error: &StoreError) -> Unfulfilled {
     match error {
-        StoreError::Away { .. } => Unfulfilled::Unreachable(error.to_string()),
+        StoreError::Unavailable { .. } => Unfulfilled::Unreachable(error.to_string()),
         _ => Unfulfilled::Failed(error.to_string()),
     }
 }

@@ -38,7 +38,7 @@ use crate::store::follow::Follower;
 use crate::store::follow::Update;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
-use crate::store::layout::Keys;
+use crate::store::layout::Keyspace;
 use crate::store::leader_election::Leadership;
 
 pub use dry_run::dry_run;
@@ -95,7 +95,7 @@ pub struct RunContext {
     /// The lead, which every write carries.
     pub lead: Arc<Leadership>,
     /// The cluster's keys.
-    pub keys: Keys,
+    pub keys: Keyspace,
     /// The way to the hosts.
     pub remote: SharedRemote,
     /// The clock.
@@ -197,11 +197,11 @@ impl<'a> Runner<'a> {
         }
         let keys = self.run_context.keys.clone();
         let lead = self.run_context.lead.clone();
-        let changes = keys.changes(writes);
+        let changes = keys.ops(writes);
         let prune = self.logged >= EVENTS_BETWEEN_PRUNES;
         self.logged = if prune { 0 } else { self.logged };
         self.commit = Some(Box::pin(async move {
-            Ok(lead.commit(changes).await? && (!prune || layout::prune_events(&lead, &keys, EVENTS_KEPT).await?))
+            Ok(lead.commit(changes).await? && (!prune || lead.prune_events(&keys, EVENTS_KEPT).await?))
         }));
     }
 
@@ -252,26 +252,26 @@ impl<'a> Runner<'a> {
                 self.stop_by = Some(Instant::now() + LINGER);
                 Ok(Input::Stop)
             }
-            () = self.run_context.lead.lost() => Ok(Input::Lost),
+            () = self.run_context.lead.wait_until_lost() => Ok(Input::Lost),
         }
     }
 }
 
 /// Takes in what others wrote. What only a leader writes is known here first, and the store's word on it may be old.
-fn learn(reconciler: &mut Reconciler, keys: &Keys, update: Update) -> Input {
+fn learn(reconciler: &mut Reconciler, keys: &Keyspace, update: Update) -> Input {
     match update {
         Update::Reset(listing) => {
             let fresh = layout::snapshot(keys, &listing);
             reconciler.learn(|known| known.renew(fresh));
         }
-        Update::Changes(mut changes) => {
-            changes.retain(|changed| !keys.is_leaders(changed.key()));
+        Update::Events(mut changes) => {
+            changes.retain(|changed| !keys.is_written_by_leader(changed.key()));
             if !changes.is_empty() {
                 reconciler.learn(|known| layout::apply(known, keys, &changes));
             }
         }
         // What we know stays true until the lead runs out.
-        Update::Away(_) => {}
+        Update::Unavailable(_) => {}
     }
     Input::Tick
 }

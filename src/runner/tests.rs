@@ -5,7 +5,7 @@ use crate::remote::ssh;
 use crate::store::MemoryStore;
 use crate::store::SharedStore;
 use crate::store::leader_election;
-use crate::store::leader_election::Kind;
+use crate::store::leader_election::LeaderKind;
 
 /// An event of this time.
 fn log(at: usize) -> Write {
@@ -17,9 +17,9 @@ fn log(at: usize) -> Write {
 async fn a_run_without_end_leaves_the_newest_events_and_no_more_than_are_kept() {
     const PORTION: usize = 100;
     let store: SharedStore = Arc::new(MemoryStore::new());
-    let keys = Keys::new("default").unwrap();
+    let keys = Keyspace::new("default").unwrap();
     let run_context = RunContext {
-        lead: Arc::new(leader_election::take(&store, &keys, Kind::Controller).await.unwrap().unwrap()),
+        lead: Arc::new(leader_election::try_campaign(&store, &keys, LeaderKind::Controller).await.unwrap().unwrap()),
         keys: keys.clone(),
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),

@@ -1,76 +1,103 @@
-//! Following a part of the store: everything that is there, then every change, for as long as it takes.
+//! Follows a part of the store: all entries first, then every change.
 //!
-//! List, watch from that revision, list again when the changes are no longer kept; and while the store is away, try
-//! again more and more slowly. Whoever follows is told of each, so that *away* is never taken for *empty*.
+//! The follower lists, watches from the listed revision, and lists again when the changes were compacted. While the store
+//! is unavailable it tries again at growing intervals. It reports each of these, because a consumer must never take an
+//! unavailable store for an empty one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::future::select_all;
 use tokio::time::Instant;
 
-use super::Changed;
 use super::Listing;
 use super::Revision;
 use super::SharedStore;
 use super::Store;
 use super::StoreError;
 use super::Watch;
+use super::WatchEvent;
 
-/// How long to wait before the first and before any later attempt at a store that is away.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// The first and the longest delay before an unavailable store is asked again.
+const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// What became known of the store.
+/// What a follower learned of the store.
 #[derive(Debug)]
 pub enum Update {
-    /// This is all there is; what was known before is void.
+    /// All entries. Earlier updates are void.
     Reset(Listing),
-    /// These changes were made, in this order.
-    Changes(Vec<Changed>),
-    /// The store is away; what was known is as old as it is.
-    Away(StoreError),
+    /// Changes, in the order in which they were made.
+    Events(Vec<WatchEvent>),
+    /// The store is unavailable. Earlier updates may be out of date.
+    Unavailable(StoreError),
 }
 
-/// Follows everything under some prefixes.
+/// A follower of the entries under some prefixes.
 #[derive(Debug)]
 pub struct Follower {
     store: SharedStore,
-    prefixes: Vec<String>,
+    prefixes: Arc<[String]>,
     state: State,
-    /// How long to wait after the next failure.
-    pause: Duration,
+    /// The delay after the next failure.
+    delay: Duration,
 }
 
+/// Requests to the store are part of the state, so that a cancelled call does not start them again.
 enum State {
-    /// Nothing is known, or too much was missed.
-    List,
-    /// Everything up to these revisions is known, one for each prefix.
-    Resume(Vec<Revision>),
-    /// Changes come in, for each prefix from its own watch.
-    Watch(Vec<(Revision, Box<dyn Watch>)>),
-    /// The store is away; then go on from there.
-    Wait(Instant, Box<State>),
+    /// All entries are listed.
+    List(BoxFuture<'static, Result<(Vec<Revision>, Listing), StoreError>>),
+    /// A watch is opened for each prefix, from these revisions.
+    Open(Vec<Revision>, BoxFuture<'static, Result<Watches, StoreError>>),
+    /// The watches are open.
+    Watch(Watches),
+    /// The store is unavailable. It is asked again at this time, from these revisions or else for all entries.
+    Wait(Instant, Option<Vec<Revision>>),
 }
+
+type Watches = Vec<Box<dyn Watch>>;
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::List => "List",
-            Self::Resume(_) => "Resume",
+            Self::List(_) => "List",
+            Self::Open(..) => "Open",
             Self::Watch(_) => "Watch",
             Self::Wait(..) => "Wait",
         })
     }
 }
 
-impl Follower {
-    /// Begins to follow.
-    pub fn new(store: SharedStore, prefixes: Vec<String>) -> Self {
-        Self { store, prefixes, state: State::List, pause: PAUSE.0 }
+impl State {
+    fn list(store: &SharedStore, prefixes: &Arc<[String]>) -> Self {
+        let (store, prefixes) = (store.clone(), Arc::clone(prefixes));
+        Self::List(Box::pin(async move { list(&*store, &prefixes).await }))
     }
 
-    /// Waits for what becomes known next.
+    fn open(store: &SharedStore, prefixes: &Arc<[String]>, revisions: Vec<Revision>) -> Self {
+        let (store, prefixes, after) = (store.clone(), Arc::clone(prefixes), revisions.clone());
+        let watches = async move {
+            let mut watches = Vec::with_capacity(prefixes.len());
+            for (prefix, revision) in prefixes.iter().zip(after) {
+                watches.push(store.watch(prefix, revision).await?);
+            }
+            Ok(watches)
+        };
+        Self::Open(revisions, Box::pin(watches))
+    }
+}
+
+impl Follower {
+    /// Returns a follower, which asks the store when it is first polled.
+    pub fn new(store: SharedStore, prefixes: Vec<String>) -> Self {
+        let prefixes = Arc::from(prefixes);
+        let state = State::list(&store, &prefixes);
+        Self { store, prefixes, state, delay: RETRY_DELAY.0 }
+    }
+
+    /// Waits for the next update.
     ///
-    /// Safe to drop half-way: nothing is lost, the next call returns it.
+    /// Cancel safe: if the future is dropped, the next call continues where this one was.
     pub async fn next(&mut self) -> Update {
         loop {
             if let Some(update) = self.step().await {
@@ -79,57 +106,69 @@ impl Follower {
         }
     }
 
-    /// Goes one step on. The state changes only once a step is over, so that one that was dropped is taken again.
+    /// Waits for the end of the present state and enters the next one, without waiting between the two.
     async fn step(&mut self) -> Option<Update> {
-        let (state, update) = match &mut self.state {
-            State::List => match list(&*self.store, &self.prefixes).await {
-                Ok((revisions, listing)) => (State::Resume(revisions), Some(Update::Reset(listing))),
-                Err(error) => return Some(self.away(State::List, error)),
+        match &mut self.state {
+            State::List(listing) => match listing.await {
+                Ok((revisions, listing)) => {
+                    self.state = State::open(&self.store, &self.prefixes, revisions);
+                    Some(Update::Reset(listing))
+                }
+                Err(error) => Some(self.wait(None, error)),
             },
-            State::Resume(revisions) => match watch(&self.store, &self.prefixes, revisions).await {
-                Ok(watches) => (State::Watch(watches), None),
-                Err(StoreError::Compacted(_)) => (State::List, None),
+            State::Open(revisions, watches) => match watches.await {
+                Ok(watches) => {
+                    self.state = State::Watch(watches);
+                    None
+                }
                 Err(error) => {
-                    let resume = State::Resume(std::mem::take(revisions));
-                    return Some(self.away(resume, error));
+                    let revisions = std::mem::take(revisions);
+                    self.resume(revisions, error)
                 }
             },
             State::Watch(watches) if watches.is_empty() => std::future::pending().await,
             State::Watch(watches) => {
-                let nexts = watches.iter_mut().map(|(_, watch)| watch.next());
-                let (changes, index, _) = select_all(nexts).await;
-                match changes {
-                    Ok(changes) => {
-                        self.pause = PAUSE.0;
-                        if let (Some((revision, _)), Some(last)) = (watches.get_mut(index), changes.last()) {
-                            *revision = last.revision();
-                        }
-                        return Some(Update::Changes(changes));
+                let (result, ..) = select_all(watches.iter_mut().map(|watch| watch.next())).await;
+                match result {
+                    Ok(events) => {
+                        self.delay = RETRY_DELAY.0;
+                        Some(Update::Events(events))
                     }
-                    Err(StoreError::Compacted(_)) => (State::List, None),
                     Err(error) => {
-                        let resume = State::Resume(watches.iter().map(|(revision, _)| *revision).collect());
-                        return Some(self.away(resume, error));
+                        let revisions = watches.iter().map(|watch| watch.revision()).collect();
+                        self.resume(revisions, error)
                     }
                 }
             }
-            State::Wait(until, then) => {
+            State::Wait(until, revisions) => {
                 tokio::time::sleep_until(*until).await;
-                (std::mem::replace(&mut **then, State::List), None)
+                self.state = match revisions.take() {
+                    Some(revisions) => State::open(&self.store, &self.prefixes, revisions),
+                    None => State::list(&self.store, &self.prefixes),
+                };
+                None
             }
-        };
-        self.state = state;
-        update
+        }
     }
 
-    fn away(&mut self, then: State, error: StoreError) -> Update {
-        self.state = State::Wait(Instant::now() + self.pause, Box::new(then));
-        self.pause = (self.pause * 2).min(PAUSE.1);
-        Update::Away(error)
+    /// Continues from these revisions after an error, or lists again if the changes since then were compacted.
+    fn resume(&mut self, revisions: Vec<Revision>, error: StoreError) -> Option<Update> {
+        if let StoreError::Compacted(_) = error {
+            self.state = State::list(&self.store, &self.prefixes);
+            return None;
+        }
+        Some(self.wait(Some(revisions), error))
+    }
+
+    fn wait(&mut self, revisions: Option<Vec<Revision>>, error: StoreError) -> Update {
+        self.state = State::Wait(Instant::now() + self.delay, revisions);
+        self.delay = (self.delay * 2).min(RETRY_DELAY.1);
+        Update::Unavailable(error)
     }
 }
 
-/// Lists everything under some prefixes: what stands under each is of one revision, which is returned, too.
+/// Lists all entries under some prefixes. The entries under one prefix are of one revision; these revisions are returned
+/// too.
 pub(super) async fn list(store: &dyn Store, prefixes: &[String]) -> Result<(Vec<Revision>, Listing), StoreError> {
     let mut whole = Listing::default();
     let mut revisions = Vec::with_capacity(prefixes.len());
@@ -140,18 +179,6 @@ pub(super) async fn list(store: &dyn Store, prefixes: &[String]) -> Result<(Vec<
         whole.entries.extend(part.entries);
     }
     Ok((revisions, whole))
-}
-
-async fn watch(
-    store: &SharedStore,
-    prefixes: &[String],
-    revisions: &[Revision],
-) -> Result<Vec<(Revision, Box<dyn Watch>)>, StoreError> {
-    let mut watches = Vec::with_capacity(prefixes.len());
-    for (prefix, revision) in prefixes.iter().zip(revisions) {
-        watches.push((*revision, store.watch(prefix, *revision).await?));
-    }
-    Ok(watches)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
-//! The lead: a leased key that says who may change hosts, and the number that every visit carries.
+//! Leader election: a leased key says which process may change hosts, and gives it the epoch that every visit carries.
 //!
-//! A leader stops acting before its lease ends, by its own clock: two thirds of the lease after the last time the
-//! store answered. What it writes in that time names the revision at which it took the lead, so that nothing of it is
-//! taken once somebody else leads, and the revision of its last commit before, so that none is taken twice or late:
-//! what a store did not answer to can be sent again.
+//! Nothing here decides what a leader does. [`Leadership`] is the right to write, for as long as it is held.
+
+mod leadership;
 
 use std::fmt;
 use std::time::Duration;
@@ -11,143 +10,129 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::Serialize;
-use tokio::sync::Mutex;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::COMMIT_BYTES;
-use super::COMMIT_LIMIT;
-use super::Change;
-use super::Check;
 use super::LeaseId;
-use super::Revision;
+use super::Op;
+use super::Precondition;
 use super::SharedStore;
-use super::Store;
 use super::StoreError;
-use super::layout::Keys;
-use super::layout::Slot;
+use super::layout::Key;
+use super::layout::Keyspace;
 use super::layout::decode;
 use super::layout::encode;
 use crate::core::model::Event;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
+pub use leadership::Leadership;
 
-/// How long the lead outlives its holder.
-pub const TTL: Duration = Duration::from_secs(10);
+/// How long leadership outlives a leader that stopped renewing it.
+pub const LEASE_DURATION: Duration = Duration::from_secs(10);
 
-/// How often a leader renews the lease of the lead, and how soon again if the store did not answer. A cluster of stores
-/// that has lost its own leader needs about 3 s to elect another: there is time for that, whenever it begins.
-const RENEW: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(500));
+/// How often a candidate tries to become the leader.
+pub const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a store that did not take a commit is left alone before it is asked again.
-const AGAIN: Duration = Duration::from_millis(200);
+/// How long the store may be unavailable before a candidate gives up.
+const UNAVAILABLE_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often somebody who waits for the lead looks whether it is free.
-pub const LOOK: Duration = Duration::from_millis(100);
-
-/// How long a store may be away before somebody who waits for the lead gives up.
-const AWAY: Duration = Duration::from_secs(5);
-
-/// What somebody leads for.
+/// The kind of work that a leader does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// For one verb.
-    Verb,
-    /// For one sweep.
+pub enum LeaderKind {
+    /// One command.
+    Command,
+    /// One sweep.
     Sweep,
-    /// For good.
+    /// Reconciling until it is stopped.
     Controller,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for LeaderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Verb => "a command",
+            Self::Command => "a command",
             Self::Sweep => "a sweep",
             Self::Controller => "a controller",
         })
     }
 }
 
-/// Who leads.
+/// A record that names the leader. Its key is removed when the leader's lease ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// What for.
-    pub kind: Kind,
-    /// The host it runs on.
+pub struct LeaderRecord {
+    /// The kind of its work.
+    pub kind: LeaderKind,
+    /// The name of the host on which it runs.
     pub host: String,
-    /// Its process there.
+    /// Its process id.
     pub pid: u32,
-    /// Since when.
+    /// When it became the leader.
     pub since: Timestamp,
-    /// Its number.
+    /// Its epoch.
     pub epoch: u64,
-    /// The lease that holds the lead for it, so that it can be ended from elsewhere.
-    #[serde(default)]
+    /// The lease of its leadership, which [`depose`] ends. `None` if the record cannot be read.
     pub lease: Option<LeaseId>,
 }
 
-impl Holder {
-    /// Returns for how long it has been leading, by this machine's clock.
+impl LeaderRecord {
+    fn new(kind: LeaderKind, epoch: u64, lease: LeaseId) -> Self {
+        let (host, pid) = (hostname(), std::process::id());
+        Self { kind, host, pid, since: wall_clock(), epoch, lease: Some(lease) }
+    }
+
+    /// Reads the record. A process whose record cannot be read is the leader all the same.
+    fn read(value: &[u8]) -> Self {
+        decode(value).unwrap_or_else(|_| {
+            let host = "an unknown host".to_owned();
+            Self { kind: LeaderKind::Controller, host, pid: 0, since: wall_clock(), epoch: 0, lease: None }
+        })
+    }
+
+    /// Returns how long it has been the leader, by this host's clock.
     pub fn age(&self) -> Duration {
         wall_clock().since(self.since)
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for LeaderRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {} (process {}, for {} s)", self.kind, self.host, self.pid, self.age().as_secs())
     }
 }
 
-/// The lead, for as long as it is held. [`Leadership::release`] gives it back; dropping it does too if the process lives on.
-#[derive(Debug)]
-pub struct Leadership {
-    store: SharedStore,
-    guard: Check,
-    /// The key of our number. Every commit sets it again.
-    counter: String,
-    /// The revision of the last commit.
-    head: Mutex<Revision>,
-    epoch: u64,
-    lease: LeaseId,
-    /// Until when we lead, by our own clock.
-    valid: watch::Receiver<Instant>,
-    keeper: JoinHandle<()>,
-}
-
-/// Takes the lead, or says who has it.
-pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result<Leadership, Holder>, StoreError> {
-    let leader = keys.key(&Slot::Leader);
-    let counter = keys.key(&Slot::Epoch);
+/// Tries once to become the leader, or returns the leader that there is.
+pub async fn try_campaign(
+    store: &SharedStore,
+    keyspace: &Keyspace,
+    kind: LeaderKind,
+) -> Result<Result<Leadership, LeaderRecord>, StoreError> {
+    let (leader_key, epoch_key) = (keyspace.key(&Key::Leader), keyspace.key(&Key::Epoch));
     loop {
-        if let Some(entry) = store.get(&leader).await? {
-            return Ok(Err(Holder::read(&entry.value)));
+        if let Some(entry) = store.get(&leader_key).await? {
+            return Ok(Err(LeaderRecord::read(&entry.value)));
         }
-        let last = store.get(&counter).await?;
+        let last = store.get(&epoch_key).await?;
         let number = last.as_ref().and_then(|entry| std::str::from_utf8(&entry.value).ok()?.parse::<u64>().ok());
-        // A store that was set up anew counts on from the time of day, above what hosts remember of the old one.
+        // In a store that was rebuilt, epochs continue from the time of day, above those that hosts remember.
         let epoch = number.unwrap_or(0).saturating_add(1).max(wall_clock().as_millis() / 1000);
-        let untouched = last.map_or(Check::Absent(counter.clone()), |at| Check::Modified(counter.clone(), at.modified));
+        let unchanged = last.map_or(Precondition::Absent(epoch_key.clone()), |entry| {
+            Precondition::Modified(epoch_key.clone(), entry.modified)
+        });
         let asked = Instant::now();
-        let lease = store.grant(TTL).await?;
-        let holder = Holder::here(kind, epoch, lease);
-        let changes = vec![
-            Change::Put { key: leader.clone(), value: encode(&holder), lease: Some(lease) },
-            Change::put(counter.clone(), epoch.to_string()),
+        let lease = store.grant(LEASE_DURATION).await?;
+        let record = LeaderRecord::new(kind, epoch, lease);
+        let ops = vec![
+            Op::Put { key: leader_key.clone(), value: encode(&record), lease: Some(lease) },
+            Op::put(epoch_key.clone(), epoch.to_string()),
         ];
-        match store.commit(vec![Check::Absent(leader.clone()), untouched], changes).await {
-            Ok(Some(taken)) => {
-                let (extend, valid) = watch::channel(asked + TTL * 2 / 3);
-                let keeper = tokio::spawn(keep(store.clone(), lease, extend));
-                let (guard, head) = (Check::Created(leader, taken), Mutex::new(taken));
-                return Ok(Ok(Leadership { store: store.clone(), guard, counter, head, epoch, lease, valid, keeper }));
+        match store.commit(vec![Precondition::Absent(leader_key.clone()), unchanged], ops).await {
+            Ok(Some(revision)) => {
+                let guard = Precondition::Created(leader_key, revision);
+                return Ok(Ok(Leadership::start(store, guard, (epoch_key, revision), epoch, (lease, asked))));
             }
             Ok(None) => store.revoke(lease).await?,
             Err(error) => {
-                // It may have been taken for all we know: give it back if so.
+                // The commit may have been made. Revoking the lease undoes it.
                 let _ = store.revoke(lease).await;
                 return Err(error);
             }
@@ -155,218 +140,78 @@ pub async fn take(store: &SharedStore, keys: &Keys, kind: Kind) -> Result<Result
     }
 }
 
-/// Takes the lead as soon as it is free, or says who still has it after `wait`; a sweep hears at once of a controller, for
-/// which nobody has to wait and nothing is left to do. A store that is away is given a little while to come back: its
-/// servers may be electing a leader because one of them went down with the host we come for.
-pub async fn take_within(
+/// Becomes the leader as soon as there is none, or returns the leader that there still is after `wait`.
+///
+/// A sweep gets the record of a controller at once: the controller does the sweep's work. An unavailable store gets 5 s
+/// to come back: its servers may be electing a leader, because one of them went down with a host.
+pub async fn campaign(
     store: &SharedStore,
-    keys: &Keys,
-    kind: Kind,
+    keyspace: &Keyspace,
+    kind: LeaderKind,
     wait: Duration,
-) -> Result<Result<Leadership, Holder>, StoreError> {
+) -> Result<Result<Leadership, LeaderRecord>, StoreError> {
     let deadline = Instant::now() + wait;
-    let back = Instant::now() + AWAY;
+    let available_by = Instant::now() + UNAVAILABLE_LIMIT;
     loop {
-        match take(store, keys, kind).await {
-            Ok(Err(holder)) if (kind, holder.kind) == (Kind::Sweep, Kind::Controller) => return Ok(Err(holder)),
-            Ok(Err(_)) if Instant::now() + LOOK < deadline => tokio::time::sleep(LOOK).await,
-            Err(StoreError::Away { .. }) if Instant::now() < back => tokio::time::sleep(LOOK).await,
-            taken => return taken,
+        match try_campaign(store, keyspace, kind).await {
+            Ok(Err(leader)) if (kind, leader.kind) == (LeaderKind::Sweep, LeaderKind::Controller) => {
+                return Ok(Err(leader));
+            }
+            Ok(Err(_)) if Instant::now() + RETRY_INTERVAL < deadline => tokio::time::sleep(RETRY_INTERVAL).await,
+            Err(StoreError::Unavailable { .. }) if Instant::now() < available_by => {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+            result => return result,
         }
     }
 }
 
-/// Returns who leads, if somebody does.
-pub async fn holder(store: &SharedStore, keys: &Keys) -> Result<Option<Holder>, StoreError> {
-    Ok(store.get(&keys.key(&Slot::Leader)).await?.map(|entry| Holder::read(&entry.value)))
+/// Returns the record of the leader, if there is one.
+pub async fn current_leader(store: &SharedStore, keyspace: &Keyspace) -> Result<Option<LeaderRecord>, StoreError> {
+    Ok(store.get(&keyspace.key(&Key::Leader)).await?.map(|entry| LeaderRecord::read(&entry.value)))
 }
 
-/// Takes the lead away from whoever has it, for good reason, and returns who that was. The lead is free afterwards.
+/// Ends the leadership of the present leader, and returns its record. There is no leader afterwards.
 ///
-/// What the old holder still writes carries the revision at which it took the lead, so the store takes none of it; its
-/// lease is gone, so it hears of it within a third of it, or runs out of time if it sleeps; and the number of whoever
-/// leads next is higher, so that every host which that one has looked at turns the old one away. That the lead was
-/// taken, why and by whom is the next leader's first entry in the log.
-pub async fn take_over(store: &SharedStore, keys: &Keys, reason: &str, by: &str) -> Result<Option<Holder>, StoreError> {
-    let leader = keys.key(&Slot::Leader);
+/// The store rejects all later commits of the deposed leader, because they carry the revision at which it became the
+/// leader. Its lease is gone, so its next renewal fails. Hosts reject its visits as soon as the next leader, whose epoch
+/// is higher, has visited them. The event log gets an entry with `reason` and `by`.
+pub async fn depose(
+    store: &SharedStore,
+    keyspace: &Keyspace,
+    reason: &str,
+    by: &str,
+) -> Result<Option<LeaderRecord>, StoreError> {
+    let leader_key = keyspace.key(&Key::Leader);
     let old = loop {
-        let Some(entry) = store.get(&leader).await? else { return Ok(None) };
-        let seen = Check::Modified(leader.clone(), entry.modified);
-        if store.commit(vec![seen], vec![Change::Delete(leader.clone())]).await?.is_some() {
-            break Holder::read(&entry.value);
+        let Some(entry) = store.get(&leader_key).await? else { return Ok(None) };
+        let unchanged = Precondition::Modified(leader_key.clone(), entry.modified);
+        if store.commit(vec![unchanged], vec![Op::Delete(leader_key.clone())]).await?.is_some() {
+            break LeaderRecord::read(&entry.value);
         }
     };
     if let Some(lease) = old.lease {
         store.revoke(lease).await?;
     }
-    let what = format!("the lead was taken from {old} by {by}: {reason}");
+    let what = format!("leadership was taken from {old} by {by}: {reason}");
     let event = Event { at: wall_clock(), machine: None, unit: None, what, trouble: true };
-    // Whoever was quicker to lead has a higher number than the old one, too.
-    if let Ok(lead) = take_within(store, keys, Kind::Verb, LOOK * 10).await? {
-        lead.commit(keys.changes(&[Write::Log(event)])).await?;
-        lead.release().await;
+    // A process that became the leader in the meantime also has a higher epoch than the deposed one.
+    if let Ok(lead) = campaign(store, keyspace, LeaderKind::Command, RETRY_INTERVAL * 10).await? {
+        lead.commit(keyspace.ops(&[Write::Log(event)])).await?;
+        lead.resign().await;
     } else {
-        store.commit(Vec::new(), keys.changes(&[Write::Log(event)])).await?;
+        store.commit(Vec::new(), keyspace.ops(&[Write::Log(event)])).await?;
     }
     Ok(Some(old))
 }
 
-impl Leadership {
-    /// Returns the store in which the lead is held.
-    pub fn store(&self) -> &dyn Store {
-        &*self.store
-    }
-
-    /// Returns the leader's number.
-    pub const fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// Says whether we lead, by our own clock.
-    pub fn is_valid(&self) -> bool {
-        Instant::now() < *self.valid.borrow()
-    }
-
-    /// Makes the changes if we lead, and says whether we do. They are made in the given order, but not all at once. A
-    /// store that is away is asked again for as long as we lead.
-    pub async fn commit(&self, changes: Vec<Change>) -> Result<bool, StoreError> {
-        let mut head = self.head.lock().await;
-        let mark = Change::put(self.counter.clone(), self.epoch.to_string());
-        for part in portions(changes, &mark) {
-            match self.commit_once(*head, part).await? {
-                Some(revision) => *head = revision,
-                None => return Ok(false),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Makes the changes of one commit exactly once, however often the store has to be asked. Whoever else takes the
-    /// lead, and every commit of ours, sets the counter: a commit that arrives late finds it changed.
-    async fn commit_once(&self, head: Revision, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
-        let checks = [self.guard.clone(), Check::Modified(self.counter.clone(), head)];
-        let mut away = None;
-        while self.is_valid() {
-            let asked = match self.store.commit(checks.to_vec(), changes.clone()).await {
-                // One that was not answered may have been taken.
-                Ok(None) if away.is_some() => self.last_commit(head).await,
-                asked => asked,
-            };
-            match asked {
-                Err(error @ StoreError::Away { .. }) => away = Some(error),
-                asked => return asked,
-            }
-            tokio::time::sleep(AGAIN).await;
-        }
-        away.map_or(Ok(None), Err)
-    }
-
-    /// Returns the revision of our last commit if it came after `head`.
-    async fn last_commit(&self, head: Revision) -> Result<Option<Revision>, StoreError> {
-        let counter = self.store.get(&self.counter).await?;
-        let ours = counter.filter(|entry| entry.value == self.epoch.to_string().as_bytes());
-        Ok(ours.map(|entry| entry.modified).filter(|modified| *modified != head))
-    }
-
-    /// Waits until we no longer lead.
-    pub async fn lost(&self) {
-        let mut valid = self.valid.clone();
-        loop {
-            let until = *valid.borrow_and_update();
-            tokio::select! {
-                () = tokio::time::sleep_until(until) => return,
-                // The keeper has given up: what is left of the time is still ours.
-                changed = valid.changed() => if changed.is_err() {
-                    return tokio::time::sleep_until(until).await;
-                },
-            }
-        }
-    }
-
-    /// Gives the lead back. If the store is away it expires.
-    pub async fn release(&self) {
-        self.keeper.abort();
-        let _ = self.store.revoke(self.lease).await;
-    }
-}
-
-impl Drop for Leadership {
-    fn drop(&mut self) {
-        self.keeper.abort();
-        // So that nobody waits for the lease of one that failed; if this does not come through, it expires.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (store, lease) = (self.store.clone(), self.lease);
-            runtime.spawn(async move { store.revoke(lease).await });
-        }
-    }
-}
-
-/// Keeps the lease alive until it is gone.
-async fn keep(store: SharedStore, lease: LeaseId, extend: watch::Sender<Instant>) {
-    let mut pause = RENEW.0;
-    loop {
-        tokio::time::sleep(pause).await;
-        let asked = Instant::now();
-        pause = RENEW.1;
-        let kept = tokio::time::timeout(RENEW.0, store.keep_alive(lease)).await;
-        match kept {
-            Ok(Ok(())) => {
-                pause = RENEW.0;
-                let _ = extend.send(asked + TTL * 2 / 3);
-            }
-            Ok(Err(StoreError::LeaseGone(_))) => {
-                let _ = extend.send(asked);
-                return;
-            }
-            Ok(Err(_)) | Err(_) => {}
-        }
-    }
-}
-
-impl Holder {
-    fn here(kind: Kind, epoch: u64, lease: LeaseId) -> Self {
-        let (host, pid) = (here(), std::process::id());
-        Self { kind, host, pid, since: wall_clock(), epoch, lease: Some(lease) }
-    }
-
-    fn unknown() -> Self {
-        let host = "an unknown host".to_owned();
-        Self { kind: Kind::Controller, host, pid: 0, since: wall_clock(), epoch: 0, lease: None }
-    }
-
-    /// Reads the record of whoever leads: somebody who wrote something else there leads all the same.
-    fn read(value: &[u8]) -> Self {
-        decode(value).unwrap_or_else(|_| Self::unknown())
-    }
-}
-
 /// Returns the name of this host.
-pub fn here() -> String {
+pub fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn wall_clock() -> Timestamp {
     Timestamp::ZERO + SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
-
-/// Splits changes into as few commits as the store takes, each with `mark`.
-fn portions(changes: Vec<Change>, mark: &Change) -> Vec<Vec<Change>> {
-    let mut portions: Vec<Vec<Change>> = Vec::new();
-    let mut room = 0;
-    for change in changes {
-        let size = change.size();
-        match portions.last_mut() {
-            Some(portion) if portion.len() < COMMIT_LIMIT && size <= room => {
-                room -= size;
-                portion.push(change);
-            }
-            _ => {
-                room = COMMIT_BYTES.saturating_sub(mark.size() + size);
-                portions.push(vec![mark.clone(), change]);
-            }
-        }
-    }
-    portions
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The store as a value in this process: for tests and simulations.
+//! The store in the memory of this process, for tests and simulations.
 //!
-//! Its clock is tokio's, so that a test with paused time decides when a lease expires. It has no task of its own:
-//! whoever asks next, or watches, carries out what has expired.
+//! Its clock is tokio's, so a test with paused time decides when a lease expires. It has no task of its own: leases expire
+//! when the next request or watch looks at them.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -14,21 +14,21 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Change;
-use super::Changed;
-use super::Check;
 use super::Entry;
 use super::LeaseId;
 use super::Listing;
+use super::Op;
+use super::Precondition;
 use super::Revision;
 use super::Store;
 use super::StoreError;
 use super::Watch;
+use super::WatchEvent;
 
-/// How many changes are kept for watches.
-const KEPT: usize = 8192;
+/// The number of changes that are kept for watches.
+const HISTORY_LIMIT: usize = 8192;
 
-/// A store that lives and dies with this value. Clones share it.
+/// A store that ends with its last clone. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
@@ -46,7 +46,7 @@ struct State {
     entries: BTreeMap<String, (Entry, Option<LeaseId>)>,
     leases: BTreeMap<i64, Lease>,
     granted: i64,
-    history: VecDeque<Changed>,
+    history: VecDeque<WatchEvent>,
     compacted: Revision,
 }
 
@@ -57,12 +57,12 @@ struct Lease {
 }
 
 impl MemoryStore {
-    /// Makes an empty store.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Forgets the changes up to the present, as etcd does when it is compacted.
+    /// Discards all changes so far, as a compaction of etcd does.
     pub fn compact(&self) {
         let mut state = self.shared.lock();
         state.history.clear();
@@ -71,7 +71,7 @@ impl MemoryStore {
 }
 
 impl Shared {
-    /// Locks the state and carries out what has expired.
+    /// Locks the state and ends expired leases.
     fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.expire(Instant::now());
@@ -86,8 +86,9 @@ impl Shared {
 
 impl State {
     fn expire(&mut self, now: Instant) {
-        let over: Vec<i64> = self.leases.iter().filter(|(_, lease)| lease.expires <= now).map(|(id, _)| *id).collect();
-        for id in over {
+        let expired: Vec<i64> =
+            self.leases.iter().filter(|(_, lease)| lease.expires <= now).map(|(id, _)| *id).collect();
+        for id in expired {
             self.revoke(LeaseId(id));
         }
     }
@@ -95,47 +96,47 @@ impl State {
     fn revoke(&mut self, lease: LeaseId) {
         self.leases.remove(&lease.0);
         let held = self.entries.iter().filter(|(_, (_, holder))| *holder == Some(lease));
-        let deletes: Vec<Change> = held.map(|(key, _)| Change::Delete(key.clone())).collect();
+        let deletes: Vec<Op> = held.map(|(key, _)| Op::Delete(key.clone())).collect();
         self.apply(deletes);
     }
 
-    fn holds(&self, check: &Check) -> bool {
-        let entry = self.entries.get(check.key()).map(|(entry, _)| entry);
-        match check {
-            Check::Absent(_) => entry.is_none(),
-            Check::Created(_, revision) => entry.is_some_and(|entry| entry.created == *revision),
-            Check::Modified(_, revision) => entry.is_some_and(|entry| entry.modified == *revision),
+    fn holds(&self, precondition: &Precondition) -> bool {
+        let entry = self.entries.get(precondition.key()).map(|(entry, _)| entry);
+        match precondition {
+            Precondition::Absent(_) => entry.is_none(),
+            Precondition::Created(_, revision) => entry.is_some_and(|entry| entry.created == *revision),
+            Precondition::Modified(_, revision) => entry.is_some_and(|entry| entry.modified == *revision),
         }
     }
 
-    fn apply(&mut self, changes: Vec<Change>) {
+    fn apply(&mut self, ops: Vec<Op>) {
         let revision = self.revision + 1;
-        for change in changes {
-            let seen = match change {
-                Change::Put { key, value, lease } => {
+        for op in ops {
+            let event = match op {
+                Op::Put { key, value, lease } => {
                     let created = self.entries.get(&key).map_or(revision, |(entry, _)| entry.created);
                     let entry = Entry { key: key.clone(), value, created, modified: revision };
                     self.entries.insert(key, (entry.clone(), lease));
-                    Changed::Set(entry)
+                    WatchEvent::Put(entry)
                 }
-                Change::Delete(key) => match self.entries.remove(&key) {
-                    Some(_) => Changed::Gone { key, revision },
+                Op::Delete(key) => match self.entries.remove(&key) {
+                    Some(_) => WatchEvent::Delete { key, revision },
                     None => continue,
                 },
             };
             self.revision = revision;
-            self.history.push_back(seen);
+            self.history.push_back(event);
         }
-        while self.history.len() > KEPT {
-            self.compacted = self.history.pop_front().map_or(self.compacted, |change| change.revision());
+        while self.history.len() > HISTORY_LIMIT {
+            self.compacted = self.history.pop_front().map_or(self.compacted, |event| event.revision());
         }
     }
 
-    fn changes(&self, prefix: &str, after: Revision) -> Result<Vec<Changed>, StoreError> {
+    fn events(&self, prefix: &str, after: Revision) -> Result<Vec<WatchEvent>, StoreError> {
         if after < self.compacted || after > self.revision {
             return Err(StoreError::Compacted(after));
         }
-        let new = self.history.iter().filter(|change| change.revision() > after && change.key().starts_with(prefix));
+        let new = self.history.iter().filter(|event| event.revision() > after && event.key().starts_with(prefix));
         Ok(new.cloned().collect())
     }
 }
@@ -152,22 +153,22 @@ impl Store for MemoryStore {
         Ok(Listing { revision: state.revision, entries: from.map(|(_, (entry, _))| entry.clone()).collect() })
     }
 
-    async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
-        if let Some(detail) = super::refusal(&checks, &changes) {
+    async fn commit(&self, preconditions: Vec<Precondition>, ops: Vec<Op>) -> Result<Option<Revision>, StoreError> {
+        if let Some(detail) = super::invalid_commit(&preconditions, &ops) {
             return Err(StoreError::Refused { store: "memory".to_owned(), detail });
         }
         let mut state = self.shared.lock();
-        if !checks.iter().all(|check| state.holds(check)) {
+        if !preconditions.iter().all(|precondition| state.holds(precondition)) {
             return Ok(None);
         }
-        for change in &changes {
-            if let Change::Put { lease: Some(lease), .. } = change
+        for op in &ops {
+            if let Op::Put { lease: Some(lease), .. } = op
                 && !state.leases.contains_key(&lease.0)
             {
-                return Err(StoreError::LeaseGone(*lease));
+                return Err(StoreError::LeaseExpired(*lease));
             }
         }
-        state.apply(changes);
+        state.apply(ops);
         self.shared.announce(&state);
         Ok(Some(state.revision))
     }
@@ -183,7 +184,7 @@ impl Store for MemoryStore {
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
         let mut state = self.shared.lock();
-        let kept = state.leases.get_mut(&lease.0).ok_or(StoreError::LeaseGone(lease))?;
+        let kept = state.leases.get_mut(&lease.0).ok_or(StoreError::LeaseExpired(lease))?;
         kept.expires = Instant::now() + kept.ttl;
         Ok(())
     }
@@ -196,7 +197,7 @@ impl Store for MemoryStore {
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError> {
-        self.shared.lock().changes(prefix, after)?;
+        self.shared.lock().events(prefix, after)?;
         let committed = self.shared.committed.subscribe();
         Ok(Box::new(MemoryWatch { shared: Arc::clone(&self.shared), committed, prefix: prefix.to_owned(), after }))
     }
@@ -211,15 +212,15 @@ struct MemoryWatch {
 
 #[async_trait::async_trait]
 impl Watch for MemoryWatch {
-    async fn next(&mut self) -> Result<Vec<Changed>, StoreError> {
+    async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {
             let next_expiry = {
                 let state = self.shared.lock();
                 self.committed.borrow_and_update();
-                let changes = state.changes(&self.prefix, self.after)?;
+                let events = state.events(&self.prefix, self.after)?;
                 self.after = state.revision;
-                if !changes.is_empty() {
-                    return Ok(changes);
+                if !events.is_empty() {
+                    return Ok(events);
                 }
                 state.leases.values().map(|lease| lease.expires).min()
             };
@@ -234,5 +235,9 @@ impl Watch for MemoryWatch {
                 () = expiry => {}
             }
         }
+    }
+
+    fn revision(&self) -> Revision {
+        self.after
     }
 }

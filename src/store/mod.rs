@@ -1,7 +1,7 @@
-//! What the cluster knows, kept where every muster process can find it.
+//! The store: the records of a cluster, where every muster process can reach them.
 //!
-//! One trait, three back ends with one contract: etcd, sqlite and memory. This is the only room that names
-//! `etcd_client` and `rusqlite`. It moves keys and values; what they mean is in [`layout`].
+//! One trait, and three back ends that keep one contract: etcd, sqlite and memory. No other folder may name `etcd_client`
+//! or `rusqlite`. The back ends move keys and values and must not know what a record means: [`layout`] does.
 
 mod etcd;
 #[cfg(test)]
@@ -9,16 +9,17 @@ mod flaky;
 pub mod follow;
 pub mod layout;
 pub mod leader_election;
+mod location;
 mod memory;
 mod open;
 mod sqlite;
 
 pub use etcd::EtcdStore;
+pub use location::BadLocation;
+pub use location::Credentials;
+pub use location::EtcdLocation;
+pub use location::Location;
 pub use memory::MemoryStore;
-pub use open::BadLocation;
-pub use open::Credentials;
-pub use open::EtcdLocation;
-pub use open::Location;
 pub use open::open;
 pub use sqlite::SqliteStore;
 
@@ -26,10 +27,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A store's clock: it grows with every commit and never goes back.
+/// The number of a commit. Each commit that changes something has a higher one than all before it.
 pub type Revision = i64;
 
-/// A key with its value and its history.
+/// A key with its value and the revisions of its first and last change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The key.
@@ -47,49 +48,49 @@ pub struct Entry {
 pub struct Listing {
     /// The store's revision when it was read.
     pub revision: Revision,
-    /// What was there.
+    /// The entries.
     pub entries: Vec<Entry>,
 }
 
-/// A condition that a commit carries.
+/// A condition of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Check {
-    /// The key is not there.
+pub enum Precondition {
+    /// The key does not exist.
     Absent(String),
-    /// The key is there, and the commit that created it was this one.
+    /// The key exists, and the commit that created it has this revision.
     Created(String, Revision),
-    /// The key is there, and the commit that last changed it was this one.
+    /// The key exists, and the commit that last changed it has this revision.
     Modified(String, Revision),
 }
 
-/// A change that a commit makes.
+/// One change that a commit makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Sets a key. With a lease, the key goes when the lease does.
+pub enum Op {
+    /// Sets a key. With a lease, the key is removed when the lease ends.
     Put {
         /// The key.
         key: String,
         /// The value.
         value: Vec<u8>,
-        /// The lease that holds it, if one.
+        /// The lease that the key ends with.
         lease: Option<LeaseId>,
     },
-    /// Removes a key; it need not be there.
+    /// Removes a key, which need not exist.
     Delete(String),
 }
 
-/// How many checks and changes one commit may carry: etcd's default `--max-txn-ops` is 128.
+/// The most preconditions, and the most operations, of one commit: etcd's default `--max-txn-ops` is 128.
 pub const COMMIT_LIMIT: usize = 128;
 
-/// How many bytes of keys and values one commit may carry: etcd's default `--max-request-bytes` is 1.5 MiB.
+/// The most bytes of keys and values in one commit: etcd's default `--max-request-bytes` is 1.5 MiB.
 pub const COMMIT_BYTES: usize = 1024 * 1024;
 
-/// Something that expires unless it is kept alive, and takes its keys with it.
+/// A lease, which expires unless it is kept alive. Its keys are removed with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct LeaseId(pub i64);
 
-impl Check {
-    /// Returns the key that the condition is about.
+impl Precondition {
+    /// Returns the key of the condition.
     pub fn key(&self) -> &str {
         match self {
             Self::Absent(key) | Self::Created(key, _) | Self::Modified(key, _) => key,
@@ -97,8 +98,8 @@ impl Check {
     }
 }
 
-impl Change {
-    /// Sets a key for good.
+impl Op {
+    /// Returns the operation that sets a key without a lease.
     pub fn put(key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         Self::Put { key: key.into(), value: value.into(), lease: None }
     }
@@ -110,7 +111,7 @@ impl Change {
         }
     }
 
-    /// Returns how many bytes of key and value the change carries.
+    /// Returns the number of bytes of key and value.
     pub fn size(&self) -> usize {
         match self {
             Self::Put { key, value, .. } => key.len() + value.len(),
@@ -119,117 +120,128 @@ impl Change {
     }
 }
 
-/// Says why no store takes such a commit, if none does. Every back end asks this first, so that all refuse the same.
-fn refusal(checks: &[Check], changes: &[Change]) -> Option<String> {
-    if checks.len() > COMMIT_LIMIT || changes.len() > COMMIT_LIMIT {
-        return Some(format!("a commit of more than {COMMIT_LIMIT} checks or changes"));
+/// Returns why a commit breaks the limits. Every back end asks this first, so that all of them reject the same commits.
+fn invalid_commit(preconditions: &[Precondition], ops: &[Op]) -> Option<String> {
+    let (conditions, count) = (preconditions.len(), ops.len());
+    if conditions > COMMIT_LIMIT || count > COMMIT_LIMIT {
+        return Some(format!(
+            "invalid commit of {conditions} preconditions and {count} operations: expected at most {COMMIT_LIMIT} of each"
+        ));
     }
-    if changes.iter().map(Change::size).sum::<usize>() > COMMIT_BYTES {
-        return Some(format!("a commit of more than {COMMIT_BYTES} bytes"));
+    let bytes = ops.iter().map(Op::size).sum::<usize>();
+    if bytes > COMMIT_BYTES {
+        return Some(format!("invalid commit of {bytes} bytes: expected at most {COMMIT_BYTES}"));
     }
     let mut keys = BTreeSet::new();
-    let twice = changes.iter().map(Change::key).find(|key| !keys.insert(*key));
-    twice.map(|key| format!("a commit that changes {key} twice"))
+    let duplicate = ops.iter().map(Op::key).find(|key| !keys.insert(*key));
+    duplicate.map(|key| format!("invalid commit: it changes the key {key} twice"))
 }
 
-/// What a watch saw.
+/// One change that a watch delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changed {
+pub enum WatchEvent {
     /// A key was set.
-    Set(Entry),
+    Put(Entry),
     /// A key was removed, or its lease expired.
-    Gone {
+    Delete {
         /// The key.
         key: String,
-        /// The commit that removed it.
+        /// The revision of the commit that removed it.
         revision: Revision,
     },
 }
 
-impl Changed {
+impl WatchEvent {
     /// Returns the key.
     pub fn key(&self) -> &str {
         match self {
-            Self::Set(entry) => &entry.key,
-            Self::Gone { key, .. } => key,
+            Self::Put(entry) => &entry.key,
+            Self::Delete { key, .. } => key,
         }
     }
 
-    /// Returns the commit that made the change.
+    /// Returns the revision of the commit that made the change.
     pub const fn revision(&self) -> Revision {
         match self {
-            Self::Set(entry) => entry.modified,
-            Self::Gone { revision, .. } => *revision,
+            Self::Put(entry) => entry.modified,
+            Self::Delete { revision, .. } => *revision,
         }
     }
 }
 
-/// The store did not do what it was asked.
+/// A request to the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It could not be reached, or has no quorum, or did not answer in time. Whether a commit was made is not known.
+    /// The store could not be reached, has no quorum, or did not answer in time. A commit may or may not have been made.
     #[error("store {store}: {detail}")]
-    Away {
-        /// Which store, without passwords.
+    Unavailable {
+        /// The store's location, without passwords.
         store: String,
         /// What happened.
         detail: String,
     },
-    /// The revisions that a watch asked for are gone, or too much happened since: list again. Nothing was changed.
-    #[error("store: the changes after revision {0} are no longer kept")]
+    /// The store no longer has the changes that a watch asked for, or has too many of them. The caller must list again.
+    /// Nothing was changed.
+    #[error("store: the changes after revision {0} are compacted: list again")]
     Compacted(Revision),
-    /// The lease has expired; its keys are gone.
-    #[error("store: lease {0:?} has expired")]
-    LeaseGone(LeaseId),
-    /// It answered that it will not: authentication, permission, a commit too large, a file it cannot write. Nothing was changed.
+    /// The lease has expired, and its keys were removed. Nothing else was changed.
+    #[error("store: lease {} has expired", .0.0)]
+    LeaseExpired(LeaseId),
+    /// The store rejected the request: authentication, permission, an invalid commit, a file that cannot be used. Nothing
+    /// was changed.
     #[error("store {store}: {detail}")]
     Refused {
-        /// Which store, without passwords.
+        /// The store's location, without passwords.
         store: String,
-        /// What it said.
+        /// Why it was rejected.
         detail: String,
     },
 }
 
-/// Keys and values with revisions, conditional commits, leases and watches.
+/// Keyspace and values with revisions, conditional commits, leases and watches.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// Returns the key's entry, if it is there.
+    /// Returns the key's entry, if the key exists.
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError>;
 
-    /// Returns everything whose key starts with `prefix`.
+    /// Returns all entries whose key starts with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Listing, StoreError>;
 
-    /// Makes all changes if all checks hold, at once, and returns the store's revision after it; makes none and
-    /// returns `None` otherwise.
+    /// Applies all operations at one revision if all preconditions hold, and returns the store's revision afterwards.
+    /// Applies none of them and returns `None` if a precondition does not hold.
     ///
-    /// At most [`COMMIT_LIMIT`] checks and at most as many changes, of at most [`COMMIT_BYTES`]; no key may be changed
-    /// twice. A commit that changes nothing (no changes, or only deletes of what is not there) leaves the revision.
-    async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError>;
+    /// A commit has at most [`COMMIT_LIMIT`] preconditions, as many operations, and [`COMMIT_BYTES`]. It may not change a
+    /// key twice. A commit that changes nothing (no operations, or only deletes of absent keys) leaves the revision.
+    async fn commit(&self, preconditions: Vec<Precondition>, ops: Vec<Op>) -> Result<Option<Revision>, StoreError>;
 
-    /// Makes a lease that expires after `ttl` (whole seconds, at least one) unless it is kept alive.
+    /// Creates a lease that expires after `ttl` (whole seconds, at least one) unless it is kept alive.
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError>;
 
-    /// Gives a lease its whole time again.
+    /// Renews a lease: it expires after its whole `ttl` from now.
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError>;
 
-    /// Ends a lease and removes its keys; it need not exist.
+    /// Ends a lease and removes its keys. The lease need not exist.
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError>;
 
-    /// Watches the keys under `prefix` for what happens after `after`.
+    /// Watches the keys under `prefix` for changes later than `after`.
     ///
-    /// A revision that the store has not reached is as good as compacted: the store was rebuilt, so list again.
+    /// A revision that the store has not reached counts as compacted: the store was rebuilt, so the caller lists again.
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError>;
 }
 
-/// An open watch. Dropping it ends it.
+/// An open watch. It ends when it is dropped.
 #[async_trait::async_trait]
 pub trait Watch: Send {
-    /// Waits for the next commits' changes, in order, and all of each commit's. After an error the watch is of no more use.
+    /// Waits for the next changes, in the order of their commits. The changes of one commit come together. After an error
+    /// the watch is unusable.
     ///
-    /// Safe to drop half-way: no change is lost, the next call returns it.
-    async fn next(&mut self) -> Result<Vec<Changed>, StoreError>;
+    /// Cancel safe: if the future is dropped, the next call returns the changes.
+    async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError>;
+
+    /// Returns the revision up to which all changes were delivered. It also grows while other keys change, so that a watch
+    /// on a quiet prefix can be opened again after the store was compacted.
+    fn revision(&self) -> Revision;
 }
 
-/// A store that any part of the process may hold on to.
+/// A store that is shared by the parts of the process.
 pub type SharedStore = Arc<dyn Store>;

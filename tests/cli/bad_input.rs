@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use muster::core::model::Address;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
-use muster::store::layout::Slot;
+use muster::store::layout::Key;
 
 use super::Desk;
 use super::unit;
@@ -89,7 +89,7 @@ fn a_pattern_or_a_token_that_names_nothing_is_refused_before_any_host_is_reached
     desk.fails(&["-i", "broken", "join"], 2, &["broken:1:"]);
     let token = "0123456789abcdef0123456789abcdef";
     desk.fails(&["-i", "hosts", "--token", token, "join"], 2, &[token, "not known", "muster discovery new"]);
-    desk.fails(&["--token", "no/token", "list-units"], 2, &["--token", "\"no/token\" is not a token"]);
+    desk.fails(&["--token", "no/token", "list-units"], 2, &["--token", "invalid token \"no/token\""]);
 }
 
 #[test]
@@ -134,7 +134,7 @@ async fn a_name_that_a_shell_could_run_is_refused_wherever_it_stands() {
     let id = MachineId::from_bits(1);
     let address = Address { user: Some("x|y".to_owned()), host: "192.0.2.1".to_owned(), port: None };
     let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
-    store.commit(vec![], vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
     drop(store);
     let args = [&ssh_config[..], &["ssh", "core-01", "true"]].concat();
     desk.fails(&args, 2, &["Error: core-01: configuration: \"x|y\" cannot be a user's name"]);

@@ -15,7 +15,7 @@ use std::process::Command;
 use muster::store;
 use muster::store::Credentials;
 use muster::store::SharedStore;
-use muster::store::layout::Keys;
+use muster::store::layout::Keyspace;
 
 use crate::hosts::Said;
 use crate::hosts::bare;
@@ -65,9 +65,9 @@ impl Desk {
     }
 
     /// Opens the store that muster keeps here unless it is told of another, and returns it with the keys of its cluster.
-    pub(super) async fn store(&self) -> (SharedStore, Keys) {
+    pub(super) async fn store(&self) -> (SharedStore, Keyspace) {
         let text = format!("sqlite:{}", self.home(".local/state/muster/muster.db").display());
-        (store::open(&text, &Credentials::default()).await.unwrap(), Keys::new("default").unwrap())
+        (store::open(&text, &Credentials::default()).await.unwrap(), Keyspace::new("default").unwrap())
     }
 
     /// Runs muster, which must fail with this exit code and say these things on stderr and nothing on stdout.

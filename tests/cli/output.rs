@@ -9,7 +9,7 @@ use muster::core::model::Machine;
 use muster::core::model::MachineId;
 use muster::core::model::UnitState;
 use muster::core::unit::UnitName;
-use muster::store::layout::Slot;
+use muster::store::layout::Key;
 use serde_json::Value;
 use serde_json::json;
 
@@ -82,7 +82,7 @@ async fn machine(desk: &Desk, number: u128) -> MachineId {
     let id = MachineId::from_bits(number);
     let address = "ssh://root@127.0.0.1:1".parse().unwrap();
     let machine = Machine { id, name: format!("core-0{number}"), address, ..Machine::default() };
-    store.commit(vec![], vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
     id
 }
 
@@ -126,7 +126,7 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
         let state =
             json!({"load": "loaded", "active": "active", "sub": "running", "hash": "0".repeat(40), "launched": true});
         let state: UnitState = serde_json::from_value(state).unwrap();
-        store.commit(vec![], vec![keys.put(&Slot::State(unit, id), &state)]).await.unwrap();
+        store.commit(vec![], vec![keys.put(&Key::State(unit, id), &state)]).await.unwrap();
     }
     // Nobody is there, and each is asked all the same.
     let said = desk.muster(&["status", "g"]);
@@ -146,7 +146,7 @@ async fn what_others_wrote_steers_no_terminal() {
     let id = MachineId::from_bits(1);
     let address: Address = "ssh://root@192.0.2.1".parse().unwrap();
     let machine = Machine { id, name: "core\u{1b}]0;\u{9b}31m".to_owned(), address, ..Machine::default() };
-    store.commit(vec![], vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
     drop(store);
     desk.write("a.service", unit("a\u{9b}31m"));
     desk.muster(&["submit", "a.service"]).ok();

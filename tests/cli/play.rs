@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use muster::store::leader_election;
-use muster::store::leader_election::Kind;
+use muster::store::leader_election::LeaderKind;
 use serde_json::Value;
 use serde_json::json;
 
@@ -155,7 +155,7 @@ async fn it_waits_for_the_lead_for_as_long_as_it_is_told() {
         std::fs::rename(desk.path("book"), desk.path(&format!("{name}.yaml"))).unwrap();
     }
     let (store, keys) = desk.store().await;
-    let lead = leader_election::take(&store, &keys, Kind::Sweep).await.unwrap().unwrap();
+    let lead = leader_election::try_campaign(&store, &keys, LeaderKind::Sweep).await.unwrap().unwrap();
 
     let busy = |said: &Value| {
         let why = said["plays"][0]["tasks"][0]["hosts"]["h1"]["msg"].as_str().unwrap().to_owned();
@@ -173,7 +173,7 @@ async fn it_waits_for_the_lead_for_as_long_as_it_is_told() {
     let units = || desk.muster(&["list-unit-files", "--no-legend"]).ok();
     until("it wrote down what is wanted", Duration::from_secs(20), units, String::is_empty);
     assert!(waiting.try_wait().unwrap().is_none(), "it does not wait");
-    lead.release().await;
+    lead.resign().await;
     let output = waiting.wait_with_output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && printed.contains("changed: [h1]"), "{printed}");

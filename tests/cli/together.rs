@@ -8,7 +8,7 @@ use std::time::Duration;
 use muster::core::model::Address;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
-use muster::store::layout::Slot;
+use muster::store::layout::Key;
 
 use super::Desk;
 use super::unit;
@@ -89,7 +89,7 @@ fn a_lead_changes_hands(desk: &Desk) {
     assert!(taken.starts_with("taken from a controller on ") && taken.contains(&pid), "{taken}");
     says("no longer leads");
     let events = desk.muster(&["events"]).ok();
-    assert!(events.contains("the lead was taken from a controller on ") && events.contains(": it hangs"), "{events}");
+    assert!(events.contains("leadership was taken from a controller on ") && events.contains(": it hangs"), "{events}");
     controller.kill().unwrap();
     controller.wait().unwrap();
 }
@@ -104,7 +104,7 @@ async fn a_sweep_whose_lead_is_taken_away_says_so() {
     let id = MachineId::from_bits(1);
     let machine = Machine { id, name: "core-01".to_owned(), address, systemd: 252, ..Machine::default() };
     let (store, keys) = desk.store().await;
-    store.commit(Vec::new(), vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    store.commit(Vec::new(), vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
 
     let sweep = desk.command(&["sweep"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // It is on its way to a host that has yet to greet.

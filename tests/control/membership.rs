@@ -12,11 +12,11 @@ use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::Address;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
-use muster::store::Change;
 use muster::store::MemoryStore;
+use muster::store::Op;
 use muster::store::SharedStore;
 use muster::store::layout;
-use muster::store::layout::Slot;
+use muster::store::layout::Key;
 
 use super::Fleet;
 use super::Folder;
@@ -43,8 +43,8 @@ async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
     let (first, other): (MachineId, MachineId) = (MACHINE.parse().unwrap(), OTHER.parse().unwrap());
     let address = Address { host: "192.0.2.2".to_owned(), ..Address::default() };
     let machine = Machine { id: other, name: "core-02".to_owned(), address, systemd: 252, ..Machine::default() };
-    let member = |id| Change::put(keys().key(&Slot::Member(id)), "name=ssh://host");
-    let records = vec![keys().put(&Slot::Machine(other), &machine), member(first), member(other)];
+    let member = |id| Op::put(keys().key(&Key::Member(id)), "name=ssh://host");
+    let records = vec![keys().put(&Key::Machine(other), &machine), member(first), member(other)];
     store.commit(vec![], records).await.unwrap();
 
     let timeouts = verb::Timeouts { lock: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
@@ -55,7 +55,7 @@ async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
     assert_eq!(snapshot.machines.keys().collect::<Vec<_>>(), [&other]);
     assert!(!snapshot.health.contains_key(&first));
     let members = store.list(&keys().members()).await.unwrap().entries;
-    assert_eq!(members.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), [keys().key(&Slot::Member(other))]);
+    assert_eq!(members.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), [keys().key(&Key::Member(other))]);
     assert_eq!(snapshot.placements["web.service"].machine, other);
     assert!(snapshot.states["web.service"][&other].runs() && !snapshot.states["web.service"].contains_key(&first));
     assert_eq!(fleet.0["core-01"].file("web.service"), None);

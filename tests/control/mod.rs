@@ -31,11 +31,11 @@ use muster::remote::Remote;
 use muster::remote::Sink;
 use muster::remote::Target;
 use muster::runner::Clock;
-use muster::store::Change;
+use muster::store::Op;
 use muster::store::SharedStore;
 use muster::store::layout;
-use muster::store::layout::Keys;
-use muster::store::layout::Slot;
+use muster::store::layout::Key;
+use muster::store::layout::Keyspace;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -179,8 +179,8 @@ impl Remote for Fleet {
     async fn close(&self, _: Duration) {}
 }
 
-pub(super) fn keys() -> Keys {
-    Keys::new("default").unwrap()
+pub(super) fn keys() -> Keyspace {
+    Keyspace::new("default").unwrap()
 }
 
 /// Returns what is needed to act at this store, on this host. Each has an end of its own.
@@ -213,7 +213,7 @@ pub(super) async fn found(store: &SharedStore, units: &[&str]) {
     let (name, ip) = ("core-01".to_owned(), "192.0.2.1".to_owned());
     let address = Address { host: ip.clone(), ..Address::default() };
     let machine = Machine { id, name, address, ip, systemd: 252, ..Machine::default() };
-    let mut changes = vec![keys().put(&Slot::Machine(id), &machine)];
+    let mut changes = vec![keys().put(&Key::Machine(id), &machine)];
     for unit in units {
         changes.extend(want(unit, "[Service]\nExecStart=/bin/sleep infinity\n"));
     }
@@ -221,7 +221,7 @@ pub(super) async fn found(store: &SharedStore, units: &[&str]) {
 }
 
 /// Returns the changes that want a unit launched.
-pub(super) fn want(unit: &str, text: &str) -> Vec<Change> {
+pub(super) fn want(unit: &str, text: &str) -> Vec<Op> {
     let (name, file): (UnitName, _) = (unit.parse().unwrap(), UnitFile::parse(text).unwrap());
     layout::submit(&keys(), &name, &Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 }, &file)
 }

@@ -11,9 +11,9 @@ use muster::playbook::cluster_client::ClusterClient;
 use muster::playbook::drive::Crew;
 use muster::playbook::parse;
 use muster::playbook::record::Record;
-use muster::store::layout::Slot;
+use muster::store::layout::Key;
 use muster::store::leader_election;
-use muster::store::leader_election::Kind;
+use muster::store::leader_election::LeaderKind;
 use serde_json::Value;
 
 use super::Folder;
@@ -80,9 +80,9 @@ async fn a_unit_is_followed_until_the_controller_has_made_it_so() {
     assert_eq!(folder.file("web.service"), None);
 
     // All of it was the controller's doing: nobody else ever led.
-    let holder = leader_election::holder(&store, &keys()).await.unwrap().unwrap();
-    assert_eq!((holder.kind, holder.epoch, folder.epoch()), (Kind::Controller, epoch, epoch));
-    let counter = store.get(&keys().key(&Slot::Epoch)).await.unwrap().unwrap();
+    let holder = leader_election::current_leader(&store, &keys()).await.unwrap().unwrap();
+    assert_eq!((holder.kind, holder.epoch, folder.epoch()), (LeaderKind::Controller, epoch, epoch));
+    let counter = store.get(&keys().key(&Key::Epoch)).await.unwrap().unwrap();
     assert_eq!(String::from_utf8(counter.value).unwrap(), epoch.to_string());
     stop.cancel();
     soon(leading).await.unwrap();

@@ -11,7 +11,7 @@ use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout;
 use muster::store::leader_election;
-use muster::store::leader_election::Kind;
+use muster::store::leader_election::LeaderKind;
 
 use super::Folder;
 use super::context;
@@ -33,8 +33,8 @@ async fn one_that_loses_the_lead_on_the_way_does_nothing_about_what_it_sees() {
         async || soon(sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
     let relieve = async {
         folder.is_visited().await;
-        let old = leader_election::take_over(&store, &keys(), "it hangs", "op@desk").await.unwrap().unwrap();
-        assert_eq!(old.kind, Kind::Sweep);
+        let old = leader_election::depose(&store, &keys(), "it hangs", "op@desk").await.unwrap().unwrap();
+        assert_eq!(old.kind, LeaderKind::Sweep);
         folder.open();
     };
     let (swept, ()) = tokio::join!(sweep(), relieve);
@@ -49,7 +49,7 @@ async fn one_that_loses_the_lead_on_the_way_does_nothing_about_what_it_sees() {
     assert_eq!(folder.asked(), ["start web.service"]);
     let events = layout::read_events(&*store, &keys()).await.unwrap();
     let first = &events.first().unwrap().what;
-    assert!(first.starts_with("the lead was taken from a sweep on ") && first.ends_with("by op@desk: it hangs"));
+    assert!(first.starts_with("leadership was taken from a sweep on ") && first.ends_with("by op@desk: it hangs"));
 }
 
 #[tokio::test]
@@ -78,8 +78,8 @@ async fn beside_a_controller_it_tells_what_that_one_has_found_and_does_nothing()
     let SweepResult::Found(found) = sweep(Duration::ZERO).await else { panic!("it was not blind") };
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["Unit picky.service: no machine for it: 1 machine: metadata disk=ssd not matched"]);
-    let holder = leader_election::holder(&store, &keys()).await.unwrap().unwrap();
-    assert_eq!((holder.kind, holder.epoch), (Kind::Controller, epoch));
+    let holder = leader_election::current_leader(&store, &keys()).await.unwrap().unwrap();
+    assert_eq!((holder.kind, holder.epoch), (LeaderKind::Controller, epoch));
     stop.cancel();
     soon(leading).await.unwrap();
 }

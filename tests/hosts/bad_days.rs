@@ -1,5 +1,5 @@
-//! Bad days on real hosts: each gets an error that names the host or the unit and says what to do, nothing is half done,
-//! and the next sweep puts right what can be.
+//! Errors on real hosts: each error names the host or the unit and says what to do, no change is left incomplete, and the
+//! next sweep repairs the units.
 
 use std::fs;
 use std::process::Command;
@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 const SLEEPER: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 
-/// Checks that a command failed with this exit code and said all this on stderr.
+/// Checks that a command failed with this exit code, and that its stderr contains these parts.
 #[track_caller]
 fn says(said: &Said, code: i32, parts: &[&str]) {
     assert_eq!(said.code, Some(code), "{said:#?}");
@@ -34,7 +34,7 @@ fn says(said: &Said, code: i32, parts: &[&str]) {
     }
 }
 
-/// Writes the lab's ssh_config anew under another name, with one thing replaced, and returns its path.
+/// Writes a copy of the lab's ssh_config with one text replaced, and returns its path.
 fn ssh_config(lab: &Lab, name: &str, from: &str, to: &str) -> String {
     let text = fs::read_to_string(lab.ssh_config()).unwrap();
     assert!(text.contains(from), "{text}");
@@ -50,7 +50,7 @@ fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
     let file = |name: &str| lab.dir().join(name).to_str().unwrap().to_owned();
     let machines = || muster(&lab, &["list-machines", "--no-legend"]).ok().lines().count();
 
-    // A key that the host does not know.
+    // A key that the host does not accept.
     let key = unit_file(&lab, "key", "");
     fs::remove_file(&key).unwrap();
     run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &key])).ok();
@@ -58,7 +58,7 @@ fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
     let refused = muster(&lab, &["--ssh-config", &config, "join", "core-01"]);
     says(&refused, 3, &["core-01: authenticate: ", "Hint: "]);
 
-    // A host key that nobody has seen, and one that is another than it was.
+    // An unknown host key, and a changed one.
     let known = lab.dir().join("units/known_hosts");
     fs::write(&known, "").unwrap();
     let config = ssh_config(&lab, "other-hosts", &file("known_hosts"), known.to_str().unwrap());
@@ -71,23 +71,23 @@ fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
         says(&muster(&lab, &args), 3, &["core-01: key exchange: ", "is not the one in", "Hint: ", "known_hosts"]);
     }
 
-    // A user whom sudo asks for a password.
+    // A user with a sudo that asks for a password.
     let inventory =
         unit_file(&lab, "inventory", &format!("h ansible_host={} ansible_user=guest\n", lab.hosts()[0].address));
     let asks = muster(&lab, &["-i", &inventory, "join"]);
     says(&asks, 3, &["h: ", "sudo", "NOPASSWD"]);
-    assert_eq!(machines(), 0, "nothing is half done");
+    assert_eq!(machines(), 0, "no machine has joined");
 
-    // A host that was not booted with systemd: here, one that does not see it.
+    // A host that was not booted with systemd: here a namespace without /run/systemd.
     let other_world = "mount -t tmpfs none /run/systemd && exec /usr/sbin/sshd -p 2222";
     ssh(&lab, "core-02", &format!("unshare --mount sh -c '{other_world}'"));
     let address = lab.hosts()[1].address;
     let inventory = unit_file(&lab, "inventory", &format!("h ansible_host={address} ansible_port=2222\n"));
     let args = ["--ssh-config", &config, "--strict-host-key-checking", "accept-new", "-i", &inventory, "join"];
     says(&muster(&lab, &args), 1, &["h: run: it was not booted with systemd", "Hint: ", "leave this host out"]);
-    assert_eq!(machines(), 0, "nothing is half done");
+    assert_eq!(machines(), 0, "no machine has joined");
 
-    // A clone: refused, and the others join.
+    // A clone is rejected, and the others join.
     let id = lab.hosts()[0].machine;
     ssh(&lab, "core-03", &format!("umount /etc/machine-id 2>/dev/null; echo {id} >/etc/machine-id"));
     let clone = muster(&lab, &["join"]);
@@ -95,7 +95,7 @@ fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
     assert!(clone.out.contains("core-01 joined as ") && clone.out.contains("core-02 joined as "), "{clone:#?}");
     assert_eq!(machines(), 2);
 
-    // With sudo that does not ask any user will do, and a new host key is noted when that is asked for.
+    // A user with a sudo that does not ask can be used, and `accept-new` stores a new host key.
     fs::write(&known, "").unwrap();
     let inventory =
         unit_file(&lab, "inventory", &format!("core-02 ansible_host={} ansible_user=admin\n", lab.hosts()[1].address));
@@ -108,7 +108,7 @@ fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
 }
 
 #[test]
-fn a_unit_that_systemd_refuses_fails_alone() {
+fn a_unit_that_systemd_rejects_does_not_affect_others() {
     let Some(lab) = lab(1) else { return };
     join(&lab);
     let mut args = vec!["start".to_owned()];
@@ -134,7 +134,7 @@ fn a_unit_that_systemd_refuses_fails_alone() {
     assert_eq!(sweep.code, Some(1), "{sweep:#?}");
     assert!(sweep.out.contains("Unit b.service: ") && sweep.out.contains("Unit d.service: "), "{sweep:#?}");
     assert!(!sweep.out.contains("a.service") && !sweep.out.contains("c.service"), "{sweep:#?}");
-    // Once it is mended it runs, and the others have never stopped.
+    // After the unit is corrected it runs. The others have not stopped.
     let pid = main_pid(&lab, "core-01", "a.service");
     muster(&lab, &["destroy", "b.service", "d.service"]).ok();
     muster(&lab, &["start", &unit_file(&lab, "b.service", SLEEPER)]).ok();
@@ -144,13 +144,13 @@ fn a_unit_that_systemd_refuses_fails_alone() {
 }
 
 #[test]
-fn a_full_run_leaves_nothing_half_done_and_is_put_right_by_a_sweep_once_there_is_room() {
+fn a_full_run_folder_leaves_nothing_incomplete_and_a_sweep_repairs_it_when_there_is_room() {
     let Some(lab) = lab(1) else { return };
     join(&lab);
     muster(&lab, &["start", &unit_file(&lab, "old.service", SLEEPER)]).ok();
     let pid = main_pid(&lab, "core-01", "old.service");
-    // The journal makes room in a full /run by giving up some of its own, and so does every session that ends: whoever
-    // fills it has to go on.
+    // The journal frees some of its own space in a full /run, and so does each session that ends. So /run is filled all the
+    // time.
     let unkept = "printf '[Journal]\\nStorage=none\\n' >/etc/systemd/journald.conf.d/none.conf";
     ssh(&lab, "core-01", &format!("{unkept} && systemctl restart systemd-journald && rm -r /run/log/journal"));
     let fill = "while :; do cat /dev/zero >>/run/fill; sleep 0.05; done";
@@ -160,7 +160,7 @@ fn a_full_run_leaves_nothing_half_done_and_is_put_right_by_a_sweep_once_there_is
     until("/run is full", LIMIT, room, |room| room == "0");
     let full = muster(&lab, &["start", &unit_file(&lab, "new.service", SLEEPER)]);
     says(&full, 1, &["is /run full", "Unit new.service: "]);
-    // A page that was free for a moment is enough for the look, and then it is the unit that finds no room.
+    // One free page is enough for an observation. Then the unit's file fails.
     let phases = ["core-01 is sick: run: ", "load failed on core-01: cannot write to /run/muster: "];
     assert!(phases.iter().any(|phase| full.err.contains(phase)), "{full:#?}");
     let look = "ls /run/fleet/units /run/muster/new; systemctl is-enabled new.service 2>&1";
@@ -176,7 +176,7 @@ fn a_full_run_leaves_nothing_half_done_and_is_put_right_by_a_sweep_once_there_is
 }
 
 #[test]
-fn a_store_that_is_away_touches_no_unit() {
+fn an_unavailable_store_affects_no_unit() {
     let Some(lab) = lab_with_etcd(3) else { return };
     join(&lab);
     let units = ["a.service", "b.service", "c.service"].map(|name| unit_file(&lab, name, SLEEPER));

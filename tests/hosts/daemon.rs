@@ -1,4 +1,4 @@
-//! Muster as a process of its own, for as long as a test needs it, and what its commands show of the cluster.
+//! A muster process that runs beside a test, and the cluster as muster's commands show it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::muster;
 use super::ssh_as;
 use super::until;
 
-/// A muster that runs beside the test. It ends with its handle.
+/// A muster process. It is killed when this is dropped.
 pub(super) struct Daemon {
     child: Child,
     log: PathBuf,
@@ -32,7 +32,7 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    /// Starts muster against a lab's hosts and store. Both its outputs go to one log.
+    /// Starts muster against a lab's hosts and store. Its stdout and stderr go to one log.
     pub(super) fn start(lab: &Lab, args: &[&str]) -> Self {
         let number = super::COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("muster-test-daemon-{}-{number}.log", std::process::id()));
@@ -43,37 +43,37 @@ impl Daemon {
         Self { child: command.spawn().unwrap(), log }
     }
 
-    /// Starts a controller and timeouts until it leads.
+    /// Starts a controller and waits until it leads.
     pub(super) fn controller(lab: &Lab, down_after: u32) -> Self {
         let daemon = Self::start(lab, &["controller", "--down-after", &down_after.to_string()]);
         daemon.says("leads (epoch ");
         daemon
     }
 
-    /// Returns what it has said so far.
+    /// Returns the output so far.
     pub(super) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Timeouts until it has said something.
+    /// Waits until the output contains a text.
     #[track_caller]
     pub(super) fn says(&self, text: &str) {
         until(&format!("it says {text:?}"), Duration::from_secs(30), || self.said(), |said| said.contains(text));
     }
 
-    /// Sends it a signal (kill(1)).
+    /// Sends a signal (kill(1)).
     pub(super) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Ends it without a chance to tidy up.
+    /// Kills the process.
     pub(super) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Timeouts until it has ended by itself.
+    /// Waits until the process has ended by itself.
     #[track_caller]
     pub(super) fn ended(&mut self, limit: Duration) -> ExitStatus {
         let child = std::cell::RefCell::new(&mut self.child);
@@ -82,7 +82,7 @@ impl Daemon {
     }
 }
 
-/// Lays cells out as fleet's tabwriter does: tab stops of eight, at least one space wide.
+/// Formats cells as fleet's tabwriter does: tab stops of eight, at least one space wide.
 pub(super) fn laid_out(rows: &[&[&str]]) -> String {
     let column = |at: usize| rows.iter().map(|row| row[at].len() / 8 + 1).max().unwrap();
     let line = |row: &&[&str]| {
@@ -93,18 +93,18 @@ pub(super) fn laid_out(rows: &[&[&str]]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// Returns a table's rows without its header, cell by cell.
+/// Returns the cells of a table's rows, without the header.
 pub(super) fn rows(table: &str) -> Vec<Vec<String>> {
     let cells = |line: &str| line.split('\t').filter(|cell| !cell.is_empty()).map(str::to_owned).collect();
     table.lines().skip(1).map(cells).collect()
 }
 
-/// Returns how fleet shows a host: the beginning of its machine-id, and its address.
+/// Returns a host as fleet shows it: the beginning of its machine-id, and its address.
 pub(super) fn legend(host: &Host) -> String {
     format!("{}.../{}", &host.machine.to_string()[..8], host.address)
 }
 
-/// Returns what `list-units` says of a unit: `ACTIVE/SUB` and the host, for each line that it has.
+/// Returns the host and `ACTIVE/SUB` of each line of a unit in `list-units`.
 pub(super) fn seen(lab: &Lab, unit: &str) -> Vec<(String, String)> {
     let name = |shown: &str| match lab.hosts().iter().find(|host| legend(host) == shown) {
         Some(host) => host.name.clone(),
@@ -115,19 +115,19 @@ pub(super) fn seen(lab: &Lab, unit: &str) -> Vec<(String, String)> {
     ours.map(|row| (name(&row[1]), format!("{}/{}", row[2], row[3]))).collect()
 }
 
-/// Timeouts until a unit runs on a host other than this one and is seen nowhere else, and returns the name.
+/// Waits until a unit runs on one host, which is not this one, and returns that host.
 #[track_caller]
 pub(super) fn runs_away_from(lab: &Lab, unit: &str, host: &str, limit: Duration) -> String {
     let so = |seen: &Vec<(String, String)>| matches!(&seen[..], [(at, how)] if at != host && how == "active/running");
     until(&format!("{unit} runs away from {host}"), limit, || seen(lab, unit), so).remove(0).0
 }
 
-/// Asks systemd itself for a unit's main process: `0` if it does not run.
+/// Asks systemd for a unit's main process: `0` if it does not run.
 pub(super) fn main_pid(lab: &Lab, host: &str, unit: &str) -> String {
     super::ssh(lab, host, &format!("systemctl show --value --property MainPID {unit}"))
 }
 
-/// Returns the hosts, of those that let us in, on which systemd itself says that a unit is active.
+/// Returns the hosts whose systemd reports a unit as active. Hosts that cannot be reached are left out.
 pub(super) fn really_on(lab: &Lab, unit: &str, hosts: &[&str]) -> Vec<String> {
     let active = |host: &&&str| ssh_as(lab, "root", host, &format!("systemctl is-active {unit}")).out == "active\n";
     hosts.iter().filter(active).map(|host| (*host).to_owned()).collect()
@@ -142,7 +142,7 @@ pub(super) fn unit_file(lab: &Lab, name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Makes machines of all hosts of a lab.
+/// Joins all hosts of a lab to the cluster.
 pub(super) fn join(lab: &Lab) {
     muster(lab, &["join"]).ok();
 }

@@ -1,4 +1,4 @@
-//! The discovery service: its protocol word for word, and unmodified etcd servers that find each other by it.
+//! The discovery service: its protocol, and unmodified etcd servers that find each other through it.
 
 use std::io::Read as _;
 use std::io::Write as _;
@@ -12,14 +12,14 @@ use std::time::Duration;
 use std::time::Instant;
 
 use muster::discovery::registry;
-use muster::store::Change;
+use muster::store::Op;
 use muster::store::SqliteStore;
 use muster::store::Store as _;
 
 use crate::store::server::free_port;
 use crate::store::server::installed;
 
-/// Calls something until it gives an answer.
+/// Calls a function until it returns a value.
 fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
     loop {
@@ -31,7 +31,7 @@ fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// A process that ends with its handle.
+/// A process that is killed when this is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -41,7 +41,7 @@ impl Drop for Process {
     }
 }
 
-/// The service as a process of its own, with its store in a file.
+/// A process of the service, with its store in a file.
 struct Service {
     process: Process,
     address: SocketAddr,
@@ -58,7 +58,7 @@ impl Service {
         service
     }
 
-    /// Asks it to end, and timeouts until it has, held requests or not.
+    /// Asks the service to end, and waits until it has ended, even with open requests.
     fn stop(mut self) {
         let pid = self.process.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -93,7 +93,7 @@ impl Service {
         (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
     }
 
-    /// Makes a token and returns its path.
+    /// Creates a token and returns its path.
     fn token(&self, size: u32) -> String {
         let (status, _, url) = self.ask("GET", &format!("/new?size={size}"), "");
         assert_eq!(status, 200, "{url}");
@@ -110,7 +110,7 @@ fn muster(folder: &Path) -> Command {
 }
 
 #[test]
-fn the_protocol_is_etcds_word_for_word() {
+fn the_protocol_equals_that_of_etcd() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path(), free_port());
     let t = service.token(2);
@@ -142,7 +142,7 @@ fn the_protocol_is_etcds_word_for_word() {
     let (_, oneself) = service.json("GET", &format!("{member}?recursive=false&wait=true&waitIndex={at}"), "");
     assert_eq!(oneself, serde_json::json!({"action": "create", "node": node}));
 
-    // The next one is waited for, and comes.
+    // A request waits for the next server and gets it.
     std::thread::scope(|scope| {
         let waiting =
             scope.spawn(|| service.json("GET", &format!("{t}?recursive=true&wait=true&waitIndex={}", at + 1), ""));
@@ -161,7 +161,7 @@ fn the_protocol_is_etcds_word_for_word() {
 }
 
 #[test]
-fn what_is_wrong_is_answered_and_bounded() {
+fn invalid_requests_are_answered_and_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path(), free_port());
     for size in ["0", "-1", "x", "99999999999", "10001", ""] {
@@ -194,15 +194,19 @@ fn what_is_wrong_is_answered_and_bounded() {
     for n in 0..18 {
         assert_eq!(service.json("PUT", &format!("{t}/{n:x}?prevExist=false"), "value=a%3Db").0, 201);
     }
-    assert_eq!(service.json("PUT", &format!("{t}/ff?prevExist=false"), "value=a%3Db").0, 400, "no end of servers");
+    assert_eq!(
+        service.json("PUT", &format!("{t}/ff?prevExist=false"), "value=a%3Db").0,
+        400,
+        "the number of servers is bounded"
+    );
 }
 
 #[tokio::test]
-async fn machines_that_joined_take_no_place_of_a_server() {
+async fn machines_that_joined_do_not_count_as_servers() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("registry.db")).await.unwrap();
     let keys = registry::create(&store, 3).await.unwrap();
-    let machines = (0..22).map(|n| Change::put(format!("{}{n:032x}", keys.members()), format!("web{n}=ssh://web{n}")));
+    let machines = (0..22).map(|n| Op::put(format!("{}{n:032x}", keys.members()), format!("web{n}=ssh://web{n}")));
     store.commit(vec![], machines.collect()).await.unwrap();
     let service = Service::start(folder.path(), free_port());
     let member = format!("/{}/287eb8a692cf5fee?prevExist=false", keys.token());
@@ -211,7 +215,7 @@ async fn machines_that_joined_take_no_place_of_a_server() {
 }
 
 #[test]
-fn a_token_is_made_shown_and_printed_alone() {
+fn a_token_is_created_shown_and_printed_alone() {
     let folder = tempfile::tempdir().unwrap();
     let output = muster(folder.path()).args(["discovery", "new", "--size", "3"]).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
@@ -231,7 +235,7 @@ fn a_token_is_made_shown_and_printed_alone() {
     }
 }
 
-/// An etcd server that knows nothing but where to ask.
+/// An etcd server that knows only its discovery URL.
 struct Etcd {
     folder: tempfile::TempDir,
     process: Process,
@@ -257,7 +261,7 @@ impl Etcd {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// Timeouts until it has given up, and returns what it said.
+    /// Waits until the server has given up, and returns its log.
     fn end(mut self) -> String {
         let status = until("etcd gives up", Duration::from_secs(30), || self.process.0.try_wait().unwrap());
         assert!(!status.success());
@@ -276,7 +280,7 @@ impl Etcd {
 }
 
 #[test]
-fn three_unmodified_etcd_servers_find_each_other_and_a_fourth_is_told_that_the_cluster_is_full() {
+fn three_unmodified_etcd_servers_find_each_other_and_a_fourth_learns_that_the_cluster_is_full() {
     if !installed() {
         return;
     }
@@ -290,7 +294,7 @@ fn three_unmodified_etcd_servers_find_each_other_and_a_fourth_is_told_that_the_c
         let (_, all) = service.json("GET", &token, "");
         (all["node"]["nodes"].as_array().map(Vec::len) == Some(2)).then_some(())
     });
-    // They wait for the third; the service goes and comes back under them.
+    // They wait for the third one, while the service restarts.
     service.stop();
     let service = Service::start(folder.path(), port);
     servers.push(Etcd::start("e3", &url));

@@ -1,4 +1,4 @@
-//! Machines that die, hang and are cut off, and controllers that do: what runs, runs once, and goes on.
+//! Machines and controllers that die, hang and are cut off: each unit keeps running, and runs once.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -19,21 +19,21 @@ use super::muster;
 use super::ssh;
 use super::until;
 
-/// What is done to a host of a lab.
+/// An operation on a host of a lab.
 type Act = fn(&Lab, &str) -> Result<(), LabError>;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 const ALL: [&str; 3] = ["core-01", "core-02", "core-03"];
 
-/// What is said when there was nothing to do and all is well.
+/// The output of a sweep that had nothing to do and found no problem.
 const QUIET: Said = Said { code: Some(0), out: String::new(), err: String::new() };
 
 fn sleeper(lab: &Lab, name: &str) -> String {
     unit_file(lab, name, "[Service]\nExecStart=/bin/sleep infinity\n")
 }
 
-/// Starts a unit and returns where it runs.
+/// Starts a unit and returns the host on which it runs.
 fn start(lab: &Lab, name: &str) -> String {
     muster(lab, &["start", &sleeper(lab, name)]).ok();
     runs_away_from(lab, name, "", LIMIT)
@@ -43,19 +43,19 @@ fn others(host: &str) -> Vec<&'static str> {
     ALL.into_iter().filter(|other| *other != host).collect()
 }
 
-/// Timeouts until systemd runs a unit on this host alone, of all three.
+/// Waits until a unit runs on this host only.
 fn alone_on(lab: &Lab, unit: &str, host: &str) {
     until(&format!("{unit} runs on {host} alone"), LIMIT, || really_on(lab, unit, &ALL), |on| *on == [host]);
 }
 
 #[test]
-fn a_unit_outlives_a_power_cut_a_freeze_and_a_cut_cable_and_runs_once_afterwards() {
+fn a_unit_survives_a_power_cut_a_freeze_and_a_cut_cable_and_runs_once_afterwards() {
     let Some(lab) = lab(3) else { return };
     join(&lab);
     let controller = Daemon::controller(&lab, 4);
     let mut at = start(&lab, "web.service");
     let sweep = || muster(&lab, &["sweep"]);
-    assert_eq!(sweep(), QUIET, "a sweep beside a controller, when all is well");
+    assert_eq!(sweep(), QUIET, "a sweep beside a controller without a problem");
     let faults: [(&str, Act, Act); 3] =
         [("power cut", Lab::kill, Lab::boot), ("freeze", Lab::freeze, Lab::thaw), ("cut cable", Lab::cut, Lab::heal)];
     for (what, fault, mend) in faults {
@@ -74,7 +74,7 @@ fn a_unit_outlives_a_power_cut_a_freeze_and_a_cut_cable_and_runs_once_afterwards
         let listed = || muster(&lab, &["list-machines", "--no-legend"]).ok().lines().count();
         until("all machines are listed again", LIMIT, listed, |count| *count == 3);
         until("its file is gone", LIMIT, || ssh(&lab, &at, "ls -A /run/fleet/units 2>/dev/null | wc -l"), |n| n == "0");
-        assert_eq!(main_pid(&lab, &next, "web.service"), pid, "what runs as wanted is left alone");
+        assert_eq!(main_pid(&lab, &next, "web.service"), pid, "a unit that runs as desired is not restarted");
         assert_eq!(seen(&lab, "web.service"), [(next.clone(), "active/running".to_owned())]);
         at = next;
     }
@@ -82,11 +82,11 @@ fn a_unit_outlives_a_power_cut_a_freeze_and_a_cut_cable_and_runs_once_afterwards
 }
 
 #[test]
-fn one_sweep_heals_a_power_cut_and_says_nothing_when_all_is_well() {
+fn one_sweep_repairs_a_power_cut_and_prints_nothing_without_a_problem() {
     let Some(lab) = lab(3) else { return };
     join(&lab);
     let sweep = || muster(&lab, &["sweep", "--down-after", "4"]);
-    assert_eq!(sweep(), QUIET, "nothing to do and all is well");
+    assert_eq!(sweep(), QUIET, "there is nothing to do and no problem");
     let at = start(&lab, "web.service");
     assert_eq!(sweep(), QUIET);
 
@@ -94,7 +94,7 @@ fn one_sweep_heals_a_power_cut_and_says_nothing_when_all_is_well() {
     let began = Instant::now();
     let mut first = Daemon::start(&lab, &["sweep", "--down-after", "4"]);
     first.says("suspect");
-    // A second one, from cron in the same minute, leaves the first alone.
+    // A second sweep, from cron in the same minute, does not disturb the first.
     let second = muster(&lab, &["sweep"]);
     assert_eq!((second.code, second.out.as_str()), (Some(3), ""), "{second:#?}");
     assert!(second.err.contains("a sweep on ") && second.err.contains("--lock-wait"), "{second:#?}");
@@ -118,7 +118,7 @@ fn one_sweep_heals_a_power_cut_and_says_nothing_when_all_is_well() {
 }
 
 #[test]
-fn another_controller_takes_over_and_what_runs_goes_on() {
+fn another_controller_takes_over_and_units_keep_running() {
     let Some(lab) = lab(3) else { return };
     join(&lab);
     let at = start(&lab, "web.service");
@@ -136,22 +136,22 @@ fn another_controller_takes_over_and_what_runs_goes_on() {
     let began = Instant::now();
     second.says("leads (epoch ");
     eprintln!("takeover: led {:.1} s after the first was killed", began.elapsed().as_secs_f64());
-    // Once it has carried something out it has looked at every machine.
+    // After the controller has carried out a command, it has observed all machines.
     let extra = sleeper(&lab, "extra.service");
     muster(&lab, &["start", &extra]).ok();
     assert_eq!(pids(), before, "{}", second.said());
     assert_eq!(seen(&lab, "web.service"), [(at, "active/running".to_owned())]);
     assert_eq!(seen(&lab, "agent.service").len(), 3);
     drop(second);
-    // So it is when nobody stood by.
+    // The same holds when no controller stood by.
     let mut third = Daemon::controller(&lab, 4);
     muster(&lab, &["stop", "extra.service"]).ok();
     assert_eq!(pids(), before, "{}", third.said());
-    // A machine that returns gets its global unit, too.
+    // A machine that returns gets its global unit too.
     lab.kill("core-02").unwrap();
     lab.boot("core-02").unwrap();
     until("the global unit runs everywhere again", LIMIT, everywhere, |on| *on == ALL);
-    // One that is told to end gives the lead back at once.
+    // A controller that is terminated ends its leadership at once.
     third.signal("TERM");
     assert_eq!(third.ended(LIMIT).code(), Some(0), "{}", third.said());
     let sweep = muster(&lab, &["sweep"]);
@@ -159,7 +159,7 @@ fn another_controller_takes_over_and_what_runs_goes_on() {
 }
 
 #[test]
-fn a_start_that_was_interrupted_is_finished_by_a_sweep() {
+fn a_sweep_finishes_a_start_that_was_interrupted() {
     let Some(lab) = lab(3) else { return };
     join(&lab);
     let files: Vec<String> = (0..50).map(|number| sleeper(&lab, &format!("u{number:02}.service"))).collect();
@@ -178,7 +178,7 @@ fn a_start_that_was_interrupted_is_finished_by_a_sweep() {
     let counts: Vec<u32> = ALL.iter().map(count).collect();
     assert_eq!(counts.iter().sum::<u32>(), 50, "{counts:?}");
     assert_eq!(muster(&lab, &["sweep"]), Said { code: Some(0), out: String::new(), err: String::new() });
-    // Who sees no machine at all has not looked.
+    // A sweep that reaches no machine judges none.
     for host in ALL {
         ssh(&lab, host, "systemctl stop ssh");
     }
@@ -187,7 +187,7 @@ fn a_start_that_was_interrupted_is_finished_by_a_sweep() {
 }
 
 #[test]
-fn a_sweep_that_holds_back_goes_on_at_the_operators_word() {
+fn a_failover_that_the_brake_blocks_happens_after_an_override() {
     let Some(lab) = lab(3) else { return };
     join(&lab);
     let at = start(&lab, "web.service");
@@ -204,5 +204,8 @@ fn a_sweep_that_holds_back_goes_on_at_the_operators_word() {
     assert!(went_on.out.contains("failed over by order of "), "{went_on:#?}");
     let last = others(&at)[1];
     assert_eq!(really_on(&lab, "web.service", &[last]), [last]);
-    assert!(went_on.out.contains(&format!("{also} is unreachable: ")), "nobody spoke of this one: {went_on:#?}");
+    assert!(
+        went_on.out.contains(&format!("{also} is unreachable: ")),
+        "the override does not name this one: {went_on:#?}"
+    );
 }

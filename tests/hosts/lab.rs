@@ -1,4 +1,4 @@
-//! The lab itself: hosts that come, go, fall silent and stand still as they are told, and leave nothing behind.
+//! The lab: hosts start, stop, go silent and freeze on request, and nothing of them remains.
 
 use std::io::Read as _;
 use std::io::Write as _;
@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use muster::lab::Destroyed;
+use muster::lab::HostState;
 use muster::lab::Lab;
 use muster::lab::LabError;
-use muster::lab::State;
 
 use super::bare;
 use super::lab;
@@ -35,14 +35,14 @@ pub(super) fn id(lab: &Lab) -> String {
     record(lab)["id"].as_str().unwrap().to_owned()
 }
 
-/// Connects to a host's sshd, without waiting for it to greet.
+/// Connects to a host's sshd without waiting for its greeting.
 fn knock(lab: &Lab, host: &str) -> TcpStream {
     let stream = TcpStream::connect((lab.host(host).unwrap().address, 22)).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     stream
 }
 
-/// Reads once from a connection: the bytes, `None` if nothing comes, an error if the other end hung up.
+/// Reads once from a connection. Returns `None` if nothing arrives, and an error if the other side closed it.
 fn hear(stream: &mut TcpStream) -> Result<Option<Vec<u8>>, String> {
     let mut bytes = [0; 256];
     match stream.read(&mut bytes) {
@@ -58,7 +58,7 @@ fn greeted(heard: Result<Option<Vec<u8>>, String>) -> bool {
 }
 
 #[test]
-fn hosts_are_systemd_machines_with_names_identities_and_users_of_their_own() {
+fn hosts_run_systemd_with_their_own_names_machine_ids_and_users() {
     let Some(lab) = lab(2) else { return };
     assert_eq!(states(&lab), ["running", "running"]);
     for host in lab.hosts() {
@@ -75,7 +75,7 @@ fn hosts_are_systemd_machines_with_names_identities_and_users_of_their_own() {
 }
 
 #[test]
-fn nothing_leads_out_of_the_lab() {
+fn hosts_have_no_route_out_of_the_lab() {
     let Some(lab) = lab(1) else { return };
     assert!(!ssh(&lab, "core-01", "ip route").contains("default"));
     let refused = run(Command::new("ip").args(["-4", "route", "show", "type", "unreachable"])).ok();
@@ -83,7 +83,7 @@ fn nothing_leads_out_of_the_lab() {
 }
 
 #[test]
-fn a_host_keeps_its_disk_and_forgets_what_was_in_memory() {
+fn a_host_keeps_its_disk_and_loses_its_memory() {
     let Some(lab) = lab(2) else { return };
     let look = "cat /root/kept; ls /run/forgotten 2>&1; cat /etc/machine-id /proc/sys/kernel/random/boot_id";
     ssh(&lab, "core-02", "echo kept >/root/kept; echo >/run/forgotten");
@@ -97,7 +97,7 @@ fn a_host_keeps_its_disk_and_forgets_what_was_in_memory() {
         let lines: Vec<&str> = after.lines().collect();
         let machine = lab.host("core-02").unwrap().machine.to_string();
         assert_eq!(lines[..3], ["kept", "ls: cannot access '/run/forgotten': No such file or directory", &machine]);
-        assert_ne!(before.lines().last(), Some(lines[3]), "the boot has an identity of its own");
+        assert_ne!(before.lines().last(), Some(lines[3]), "each boot has its own id");
         ssh(&lab, "core-02", "echo >/run/forgotten");
         before = after;
     }
@@ -105,7 +105,7 @@ fn a_host_keeps_its_disk_and_forgets_what_was_in_memory() {
 }
 
 #[test]
-fn a_power_cut_says_no_goodbye_and_a_shutdown_does() {
+fn a_shutdown_closes_connections_and_a_power_cut_does_not() {
     let Some(lab) = lab(2) else { return };
     let mut killed = knock(&lab, "core-01");
     let mut halted = knock(&lab, "core-02");
@@ -117,7 +117,7 @@ fn a_power_cut_says_no_goodbye_and_a_shutdown_does() {
 }
 
 #[test]
-fn a_cut_host_is_silent_and_goes_on_when_healed() {
+fn a_host_that_is_cut_off_is_silent_until_it_is_healed() {
     let Some(lab) = lab(2) else { return };
     let mut kept = knock(&lab, "core-01");
     assert!(greeted(hear(&mut kept)));
@@ -127,7 +127,7 @@ fn a_cut_host_is_silent_and_goes_on_when_healed() {
     assert_eq!(hear(&mut kept), Ok(None));
     lab.heal("core-01").unwrap();
     assert_eq!(states(&lab), ["running", "running"]);
-    // What was written meanwhile is sent again, and answered.
+    // Data that was written in the meantime is sent again, and answered.
     until(
         "the kept connection goes on",
         Duration::from_secs(20),
@@ -137,7 +137,7 @@ fn a_cut_host_is_silent_and_goes_on_when_healed() {
 }
 
 #[test]
-fn a_frozen_host_accepts_connections_and_says_nothing_until_it_is_thawed() {
+fn a_frozen_host_accepts_connections_and_sends_nothing_until_it_is_thawed() {
     let Some(lab) = lab(1) else { return };
     lab.freeze("core-01").unwrap();
     assert_eq!(states(&lab), ["frozen"]);
@@ -152,14 +152,14 @@ fn a_frozen_host_accepts_connections_and_says_nothing_until_it_is_thawed() {
 }
 
 #[test]
-fn a_host_can_restart_and_switch_itself_off_from_within() {
+fn a_host_can_reboot_and_power_itself_off() {
     let Some(lab) = lab(1) else { return };
     let boot = || ssh_as(&lab, "root", "core-01", "cat /proc/sys/kernel/random/boot_id").out;
     let before = boot();
     ssh_as(&lab, "root", "core-01", "systemctl reboot");
     until("it has started again", Duration::from_secs(20), boot, |now| !now.is_empty() && *now != before);
     ssh_as(&lab, "root", "core-01", "systemctl poweroff");
-    until("it is off", Duration::from_secs(20), || lab.state("core-01").unwrap(), |state| *state == State::Halted);
+    until("it is off", Duration::from_secs(20), || lab.state("core-01").unwrap(), |state| *state == HostState::Halted);
     lab.boot("core-01").unwrap();
     assert_eq!(states(&lab), ["running"]);
 }
@@ -167,8 +167,8 @@ fn a_host_can_restart_and_switch_itself_off_from_within() {
 #[test]
 fn two_labs_run_side_by_side_and_each_leaves_nothing_when_destroyed() {
     let (Some(one), Some(two)) = (options(1), options(1)) else { return };
-    let one = Lab::scratch(&one).unwrap();
-    let two = Lab::scratch(&two).unwrap();
+    let one = Lab::temporary(&one).unwrap();
+    let two = Lab::temporary(&two).unwrap();
     assert_ne!(one.subnet(), two.subnet());
     assert_ne!(ssh(&one, "core-01", "cat /etc/machine-id"), ssh(&two, "core-01", "cat /etc/machine-id"));
     let (dir, id) = (one.dir().to_owned(), id(&one));
@@ -182,7 +182,7 @@ fn two_labs_run_side_by_side_and_each_leaves_nothing_when_destroyed() {
 }
 
 #[test]
-fn a_lab_whose_record_is_lost_is_still_destroyed_whole() {
+fn a_lab_without_a_readable_record_is_completely_destroyed() {
     let Some(lab) = lab(1) else { return };
     let (dir, id) = (lab.dir().to_owned(), id(&lab));
     lab.freeze("core-01").unwrap();
@@ -194,7 +194,7 @@ fn a_lab_whose_record_is_lost_is_still_destroyed_whole() {
 }
 
 #[test]
-fn what_a_lab_without_a_record_has_left_is_removed_and_files_are_not() {
+fn the_remains_of_a_lab_without_a_record_are_removed_and_files_are_not() {
     let Some(dir) = place() else { return };
     std::fs::create_dir(&dir).unwrap();
     std::fs::create_dir(dir.join("disks")).unwrap();
@@ -204,7 +204,7 @@ fn what_a_lab_without_a_record_has_left_is_removed_and_files_are_not() {
     write();
     assert_eq!(Lab::destroy(&dir).unwrap(), Destroyed::Nothing);
     assert!(kept());
-    // A crash has left a network and a memory of the lab that was here.
+    // After a crash a network and a tmpfs of the lab remain.
     std::fs::remove_file(dir.join("lab.json")).unwrap();
     let digest = run(Command::new("sh").arg("-c").arg("printf %s \"$1\" | sha256sum").arg("sh").arg(&dir)).ok();
     let id = &digest[..8];
@@ -218,14 +218,14 @@ fn what_a_lab_without_a_record_has_left_is_removed_and_files_are_not() {
     assert_eq!(traces(&dir, id), [format!("file: {}", dir.display())]);
     std::fs::write(dir.join("lab.json"), "mine").unwrap();
     assert!(kept());
-    // The record of another muster's lab that ended with this machine's last start.
+    // The record of another version's lab that ended with this machine's last start.
     std::fs::write(dir.join("lab.json"), format!("{{\"id\": \"{id}\", \"more\": true}}")).unwrap();
     assert_eq!(Lab::destroy(&dir).unwrap(), Destroyed::Lab);
     assert!(!dir.exists());
 }
 
 #[test]
-fn a_lab_that_cannot_be_made_whole_is_not_made_at_all() {
+fn a_lab_that_cannot_be_completed_is_removed() {
     let Some(mut options) = options(2) else { return };
     options.stop = || true;
     assert!(matches!(Lab::up(&options), Err(LabError::Interrupted)));
@@ -233,7 +233,7 @@ fn a_lab_that_cannot_be_made_whole_is_not_made_at_all() {
 }
 
 #[test]
-fn a_subnet_in_use_and_a_directory_in_use_are_refused_before_anything_is_made() {
+fn a_subnet_or_directory_in_use_is_rejected_before_anything_is_created() {
     let Some(lab) = lab(1) else { return };
     let Some(mut options) = options(1) else { return };
     options.subnet = Some(lab.subnet());
@@ -254,7 +254,7 @@ fn a_subnet_in_use_and_a_directory_in_use_are_refused_before_anything_is_made() 
 }
 
 #[test]
-fn the_command_line_does_what_the_lab_can() {
+fn the_command_line_has_all_operations_of_the_lab() {
     let Some(dir) = place() else { return };
     let lab = |args: &[&str]| run(bare().arg("lab").arg("--dir").arg(&dir).args(args));
     let missing = lab(&["status"]);
@@ -286,7 +286,7 @@ fn the_command_line_does_what_the_lab_can() {
     }
     let unknown = lab(&["cut", "core-01", "core-09"]);
     assert!(unknown.code == Some(2) && unknown.err.contains("it has core-01 to core-02"), "{unknown:#?}");
-    assert!(lab(&["status"]).ok().contains("core-01   running"), "nothing is half done");
+    assert!(lab(&["status"]).ok().contains("core-01   running"), "a wrong name changes nothing");
     lab(&["up"]).ok();
     assert_eq!(lab(&["ssh", "core-02", "uname -n"]).ok(), "core-02\n");
     lab(&["destroy"]).ok();
@@ -295,7 +295,7 @@ fn the_command_line_does_what_the_lab_can() {
 }
 
 #[test]
-fn a_machine_with_nothing_but_cgroup2_will_do() {
+fn a_lab_runs_on_a_machine_with_cgroup2_alone() {
     let Some(dir) = place() else { return };
     let script = "set -e
         umount -R /sys/fs/cgroup
@@ -311,13 +311,13 @@ fn a_machine_with_nothing_but_cgroup2_will_do() {
     let mut unshare = Command::new("unshare");
     unshare.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_muster")]).env("MUSTER_LAB", &dir);
     let said = run(&mut unshare);
-    // Whatever came of it, the lab's control groups are in hierarchies that this side sees too.
+    // If the script failed, the lab's control groups remain, in hierarchies that this namespace sees too.
     Lab::destroy(&dir).unwrap();
     assert_eq!(said.ok(), "running\n1\n");
 }
 
 #[test]
-fn without_root_the_lab_says_so_and_does_nothing() {
+fn without_root_the_lab_fails_with_the_reason_and_does_nothing() {
     let Some(dir) = place() else { return };
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", env!("CARGO_BIN_EXE_muster"), "lab", "up", "--dir"]).arg(&dir);
@@ -327,13 +327,13 @@ fn without_root_the_lab_says_so_and_does_nothing() {
 }
 
 #[test]
-fn its_settings_point_muster_at_its_hosts() {
+fn the_settings_of_a_lab_point_muster_at_its_hosts() {
     let Some(lab) = lab(2) else { return };
     assert_eq!(muster(&lab, &["inventory", "list"]).ok(), "core-01\ncore-02\n");
 }
 
 #[test]
-fn its_etcd_outlives_the_loss_of_a_host_and_takes_it_back_with_its_data() {
+fn the_etcd_of_a_lab_survives_the_loss_of_a_host_and_takes_it_back_with_its_data() {
     let Some(lab) = lab_with_etcd(3) else { return };
     let token = record(&lab)["etcd"].as_str().unwrap().to_owned();
     let settings = std::fs::read_to_string(lab.config()).unwrap();
@@ -353,5 +353,5 @@ fn its_etcd_outlives_the_loss_of_a_host_and_takes_it_back_with_its_data() {
     let get = || etcdctl(&ends[1], &["get", "--print-value-only", "/kept"]).out;
     until("the third has what it missed", Duration::from_secs(20), get, |value| value == "1\n");
     let data = ssh(&lab, "core-02", "ls /var/lib/etcd/default/member/wal/*.wal | wc -l");
-    assert_eq!(data, "1", "it went on with the disk it had");
+    assert_eq!(data, "1", "the member kept its data");
 }

@@ -1,4 +1,4 @@
-//! Machines that are emptied, for a while or for good, of all they have.
+//! Machines that are drained, and machines that leave.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_machine_is_emptied_of_what_is_everywhere_too_before_it_leaves() {
+fn a_machine_is_drained_of_global_units_too_before_it_leaves() {
     let Some(lab) = lab(2) else { return };
     let both = ["core-01", "core-02"];
     let say = |args: &[&str]| muster(&lab, args).ok();
@@ -34,16 +34,16 @@ fn a_machine_is_emptied_of_what_is_everywhere_too_before_it_leaves() {
     say(&["sweep"]);
     assert_eq!(agents(), both);
 
-    // Beside a controller, which does it.
+    // The same beside a controller, which carries it out.
     let controller = Daemon::controller(&lab, 4);
     assert!(say(&["leave", "core-02"]).ends_with("core-02 left\n"));
     assert_eq!(
         (agents(), really_on(&lab, "web.service", &both)),
         (vec!["core-01".to_owned()], vec!["core-01".to_owned()])
     );
-    assert_eq!(ssh(&lab, "core-02", "ls -A /run/fleet/units"), "", "nothing is left there");
+    assert_eq!(ssh(&lab, "core-02", "ls -A /run/fleet/units"), "", "no unit remains there");
     assert_eq!(say(&["list-machines", "--no-legend"]).lines().count(), 1);
     say(&["join", "core-02"]);
-    until("what is everywhere is there again", LIMIT, agents, |on| *on == both);
+    until("the global unit runs there again", LIMIT, agents, |on| *on == both);
     drop(controller);
 }

@@ -1,7 +1,7 @@
 //! Real systemd hosts in the lab, real sshd, real etcd.
 //!
-//! Each test boots a lab of its own, which takes a second or two, and shares nothing with the others. What is left of
-//! the lab of a test that was killed is removed by the next one that runs.
+//! Each test boots a lab of its own, which takes a second or two, and shares nothing with the others. The next test that
+//! runs removes the lab of a test that was killed.
 
 mod bad_days;
 mod daemon;
@@ -27,17 +27,18 @@ use std::time::Instant;
 
 use muster::lab::Lab;
 use muster::lab::Options;
-use muster::lab::Scratch;
+use muster::lab::TemporaryLab;
 
-/// What the directories of the tests' labs start with.
+/// The prefix of the directories of the tests' labs.
 const PREFIX: &str = "/tmp/muster-test-lab-";
 
-/// How many labs this process has asked for.
+/// The number of labs that this process has requested.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// Returns a directory for a lab, if hosts can be had here. If not, says why; where nothing may be skipped, fails.
+/// Returns a directory for a lab, if this machine can have hosts. If it cannot, reports why. With `CI` set that is a
+/// failure.
 pub(crate) fn place() -> Option<PathBuf> {
-    if let Err(error) = muster::lab::check() {
+    if let Err(error) = muster::lab::check_prerequisites() {
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "no real hosts here: {error}");
         eprintln!("skipped, no real hosts here: {error}");
         return None;
@@ -48,7 +49,7 @@ pub(crate) fn place() -> Option<PathBuf> {
     Some(PathBuf::from(format!("{PREFIX}{me}-{}-{number}", started(me).unwrap())))
 }
 
-/// Returns the wish for a lab of this many hosts without etcd, if hosts can be had here.
+/// Returns the options of a lab without etcd, if this machine can have hosts.
 pub(crate) fn options(hosts: usize) -> Option<Options> {
     let mut options = Options::new(place()?);
     options.hosts = Some(hosts);
@@ -56,25 +57,25 @@ pub(crate) fn options(hosts: usize) -> Option<Options> {
     Some(options)
 }
 
-/// Boots a lab of this many hosts whose store is a file, if hosts can be had here.
-pub(crate) fn lab(hosts: usize) -> Option<Scratch> {
-    Some(Lab::scratch(&options(hosts)?).unwrap())
+/// Boots a lab whose store is a file, if this machine can have hosts.
+pub(crate) fn lab(hosts: usize) -> Option<TemporaryLab> {
+    Some(Lab::temporary(&options(hosts)?).unwrap())
 }
 
-/// Boots a lab of this many hosts whose store is an etcd on the first three, if hosts can be had here.
-pub(crate) fn lab_with_etcd(hosts: usize) -> Option<Scratch> {
+/// Boots a lab whose store is etcd on the first three hosts, if this machine can have hosts.
+pub(crate) fn lab_with_etcd(hosts: usize) -> Option<TemporaryLab> {
     let mut options = options(hosts)?;
     options.etcd = Some(true);
-    Some(Lab::scratch(&options).unwrap())
+    Some(Lab::temporary(&options).unwrap())
 }
 
-/// Returns when a process was started, in the kernel's ticks: with its number it names one process for good.
+/// Returns when a process was started, in ticks of the kernel. With its id this identifies the process.
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Removes the labs of tests that are no more.
+/// Removes the labs of tests that have ended.
 fn sweep() {
     for entry in fs::read_dir("/tmp").unwrap().flatten() {
         let path = entry.path();
@@ -83,14 +84,14 @@ fn sweep() {
         if let (Some(Ok(pid)), Some(Ok(start))) = (parts.next(), parts.next())
             && started(u32::try_from(pid).unwrap()) != Some(start)
         {
-            // Another test may be doing the same at this moment. What a test wrote beside its lab goes too.
+            // Another test may be doing the same at this moment. Files of the test beside its lab are removed too.
             let _ = Lab::destroy(&path);
             let _ = fs::remove_dir_all(&path);
         }
     }
 }
 
-/// How a command ended, and what it said.
+/// The exit code and output of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -99,7 +100,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Returns what it printed, having checked that it succeeded.
+    /// Checks that the command succeeded, and returns its stdout.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "{self:#?}");
@@ -107,14 +108,14 @@ impl Said {
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits for its end.
 pub(crate) fn run(command: &mut Command) -> Said {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
-/// Prepares the muster binary, with nothing in its environment but where its programs are.
+/// Returns a command for the muster binary, with a minimal environment.
 pub(crate) fn bare() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
     command
@@ -137,13 +138,13 @@ pub(crate) fn ssh_as(lab: &Lab, user: &str, host: &str, command: &str) -> Said {
     run(ssh.args(["--", host, command]))
 }
 
-/// Runs a command on a host as root and returns what it printed.
+/// Runs a command on a host as root and returns its stdout.
 #[track_caller]
 pub(crate) fn ssh(lab: &Lab, host: &str, command: &str) -> String {
     ssh_as(lab, "root", host, command).ok().trim().to_owned()
 }
 
-/// Timeouts until something is so. Fails when it takes longer than `limit`, with what was seen last.
+/// Waits until a condition holds. Fails after `limit` with the last value.
 #[track_caller]
 pub(crate) fn until<T: std::fmt::Debug>(
     what: &str,
@@ -162,7 +163,7 @@ pub(crate) fn until<T: std::fmt::Debug>(
     }
 }
 
-/// Returns every trace of a lab on this machine: namespaces, links, routes, mounts, groups, processes, files.
+/// Returns all traces of a lab on this machine: namespaces, links, routes, mounts, groups, processes, files.
 pub(crate) fn traces(dir: &Path, id: &str) -> Vec<String> {
     let ours = |line: &&str| line.contains(id) || line.contains(dir.to_str().unwrap());
     let metric = format!("metric {}", 0xf000_0000_u32 | u32::from_str_radix(id, 16).unwrap());
@@ -180,7 +181,7 @@ pub(crate) fn traces(dir: &Path, id: &str) -> Vec<String> {
         let groups = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
         let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
-        // One that has ended and timeouts for init to take note has no words left.
+        // A zombie process has no command line.
         if !words.is_empty() && (groups.contains(id) || words.contains(id)) {
             found.push(format!("process: {words}"));
         }

@@ -1,4 +1,5 @@
-//! Ways that are broken while both ends are well: the machine is not moved, and is managed through a neighbour.
+//! Path faults: both ends work, and the path between them does not. The units stay, and the machine is managed through a
+//! relay.
 
 use std::process::Command;
 use std::time::Duration;
@@ -19,13 +20,13 @@ use super::until;
 
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// Drops what a host sends to this machine, and nothing else: what is sent to it arrives.
+/// Drops all packets from a host to this machine, and none to the host.
 pub(super) fn drop_answers(lab: &Lab, host: &str) {
     drop_some(lab, host, "");
 }
 
-/// Drops what a host sends to this machine in large packets, as a tunnel does whose MTU nobody knows: connections open, and
-/// no key exchange comes to its end.
+/// Drops large packets from a host to this machine, as a tunnel with an unknown MTU does: connections open, and no key
+/// exchange completes.
 pub(super) fn drop_large_answers(lab: &Lab, host: &str) {
     drop_some(lab, host, "meta length > 300");
 }
@@ -41,7 +42,7 @@ fn drop_some(lab: &Lab, host: &str, which: &str) {
     in_namespace(lab, host, &["nft", &rules]);
 }
 
-/// Ends what [`drop_answers`] began.
+/// Removes the rules of [`drop_answers`] and [`drop_large_answers`].
 pub(super) fn let_answers_pass(lab: &Lab, host: &str) {
     in_namespace(lab, host, &["nft", "delete table inet oneway"]);
 }
@@ -58,7 +59,7 @@ fn health(lab: &Lab, host: &str) -> String {
 }
 
 #[test]
-fn a_host_whose_answers_are_lost_keeps_its_units_and_takes_orders_through_a_neighbour() {
+fn a_host_whose_answers_are_lost_keeps_its_units_and_is_managed_through_a_relay() {
     let Some(lab) = lab(3) else { return };
     join(&lab);
     let sleeper = |name| unit_file(&lab, name, "[Service]\nExecStart=/bin/sleep infinity\n");
@@ -70,7 +71,7 @@ fn a_host_whose_answers_are_lost_keeps_its_units_and_takes_orders_through_a_neig
     drop_answers(&lab, &at);
     until("it has a path fault", LIMIT, || health(&lab, &at), |health| health == "path fault");
     controller.says("2 of 2 neighbours reach its sshd");
-    // What the operator wants is done there, over the way round.
+    // Commands reach the host through the relay.
     let restarted = muster(&lab, &["restart", "web.service"]);
     assert_eq!(restarted.code, Some(0), "{restarted:#?}\n{}", controller.said());
     let shown = muster(&lab, &["list-units", "--no-legend"]).ok();
@@ -92,6 +93,6 @@ fn a_host_whose_answers_are_lost_keeps_its_units_and_takes_orders_through_a_neig
     let_answers_pass(&lab, &at);
     until("it is alive", LIMIT * 2, || health(&lab, &at), |health| health == "alive");
     let all: Vec<&str> = lab.hosts().iter().map(|host| host.name.as_str()).collect();
-    assert_eq!(really_on(&lab, "web.service", &all), [at.as_str()], "it never left");
-    assert_ne!(main_pid(&lab, &at, "web.service"), pid, "it was restarted where it is");
+    assert_eq!(really_on(&lab, "web.service", &all), [at.as_str()], "the unit did not move");
+    assert_ne!(main_pid(&lab, &at, "web.service"), pid, "the unit was restarted on its machine");
 }

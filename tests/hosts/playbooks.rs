@@ -14,7 +14,7 @@ fn repository(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
 }
 
-/// Writes the repository's inventory of the lab with the addresses that this lab has.
+/// Writes the repository's inventory of the lab with the addresses of this lab.
 fn inventory(lab: &Lab) -> PathBuf {
     let mut text = std::fs::read_to_string(repository("inventory/lab.yaml")).unwrap();
     for (host, usual) in lab.hosts().iter().zip(101..) {
@@ -30,7 +30,7 @@ fn with(lab: &Lab, inventory: &Path, args: &[&str]) -> Said {
     muster(lab, &[&["-i", &inventory], args].concat())
 }
 
-/// Returns what the recap says of each host.
+/// Returns the recap of each host.
 fn recap(said: &Said, expected: &str, hosts: &[&str]) {
     for host in hosts {
         assert!(said.out.contains(&format!("{host:<26} : {expected}")), "{host}: {expected}: {said:#?}");
@@ -38,7 +38,7 @@ fn recap(said: &Said, expected: &str, hosts: &[&str]) {
 }
 
 #[test]
-fn the_playbooks_bootstrap_a_cluster_and_roll_a_version_out() {
+fn the_playbooks_bootstrap_a_cluster_and_roll_out_a_version() {
     let Some(lab) = lab(3) else { return };
     let inventory = inventory(&lab);
     let all = ["core-01", "core-02", "core-03"];
@@ -68,7 +68,7 @@ fn the_playbooks_bootstrap_a_cluster_and_roll_a_version_out() {
 }
 
 #[test]
-fn a_command_runs_on_every_host_and_its_words_stay_words() {
+fn a_command_runs_on_every_host_and_its_arguments_are_not_expanded() {
     let Some(lab) = lab(3) else { return };
     let inventory = inventory(&lab);
     let said = with(&lab, &inventory, &["exec", "core:!core-02", "--", "echo", "a  b", "$HOME", "; reboot"]);

@@ -1,4 +1,4 @@
-//! The walk-through: three machines, one unit, a power cut, and every word that is said on the way.
+//! The walk-through: three machines, one unit, a power cut, and the complete output of each command.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -19,17 +19,17 @@ use super::until;
 const UNIT: &str = "[Unit]\nDescription=myhost\n\n[Service]\n\
                     ExecStart=/bin/bash -c \"while true; do uname -n; sleep 1; done\"\n";
 
-/// How long a machine that died may go unnoticed, and its unit unserved.
+/// How long it may take until a dead machine is detected and its unit runs elsewhere.
 const FAILOVER: Duration = Duration::from_secs(30);
 
 #[test]
-fn the_walk_through_goes_word_for_word_with_the_store_in_a_file() {
+fn the_walk_through_has_its_exact_output_with_the_store_in_a_file() {
     let Some(lab) = lab(3) else { return };
     walk_through(&lab, "sqlite");
 }
 
 #[test]
-fn the_walk_through_goes_word_for_word_with_etcd_on_the_hosts() {
+fn the_walk_through_has_its_exact_output_with_etcd_on_the_hosts() {
     let Some(lab) = lab_with_etcd(3) else { return };
     walk_through(&lab, "etcd");
 }
@@ -47,12 +47,12 @@ fn walk_through(lab: &Lab, store: &str) {
     assert_eq!(say(&["list-unit-files"]), unit_files("inactive", "-"));
     assert_eq!(say(&["list-units"]), "UNIT\tMACHINE\tACTIVE\tSUB\n");
 
-    // With nothing on any machine, the first by its machine-id is chosen.
+    // While no machine has a unit, the machine with the lowest machine-id is chosen.
     let first = lab.hosts().iter().min_by_key(|host| host.machine).unwrap();
     assert_eq!(say(&["load", "myhost"]), format!("Unit myhost.service loaded on {}\n", legend(first)));
     assert_eq!(say(&["list-unit-files"]), unit_files("loaded", &legend(first)));
     assert_eq!(say(&["list-units"]), units(&legend(first), "inactive", "dead"));
-    // From here on somebody else does it, and the words are the same.
+    // From here on the controller does the work, and the output is the same.
     let controller = Daemon::controller(lab, 8);
     assert_eq!(say(&["start", "myhost"]), format!("Unit myhost.service launched on {}\n", legend(first)));
     assert_eq!(say(&["list-units"]), units(&legend(first), "active", "running"));
@@ -94,7 +94,7 @@ fn walk_through(lab: &Lab, store: &str) {
     drop(controller);
 }
 
-/// Timeouts until the unit runs elsewhere and returns where, as it is shown.
+/// Waits until the unit runs elsewhere, and returns the machine as fleet shows it.
 fn fail_over(lab: &Lab, dead: &str) -> String {
     let others: Vec<String> = lab.hosts().iter().filter(|host| host.name != dead).map(legend).collect();
     let shown = || muster(lab, &["list-units"]).ok();
@@ -103,7 +103,7 @@ fn fail_over(lab: &Lab, dead: &str) -> String {
     at(&text).unwrap()
 }
 
-/// Returns what `list-machines -l` prints when one of the hosts is not there.
+/// Returns the output of `list-machines -l` without one of the hosts.
 fn machines(lab: &Lab, missing: &str) -> String {
     let hosts = lab.hosts().iter().filter(|host| host.name != missing);
     let mut hosts: Vec<[String; 2]> = hosts.map(|host| [host.machine.to_string(), host.address.to_string()]).collect();

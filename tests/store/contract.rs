@@ -1,19 +1,19 @@
-//! What every store must do. Each rule is run against each back end, under a prefix of its own.
+//! The contract of a store. Each rule runs against each back end, under a prefix of its own.
 
 use std::time::Duration;
 
 use muster::store::COMMIT_BYTES;
 use muster::store::COMMIT_LIMIT;
-use muster::store::Change;
-use muster::store::Changed;
-use muster::store::Check;
+use muster::store::Op;
+use muster::store::Precondition;
 use muster::store::SharedStore;
 use muster::store::StoreError;
 use muster::store::Watch;
+use muster::store::WatchEvent;
 
 use super::soon;
 
-/// Makes a test of each rule for the stores that cost nothing to start, and one function for those that do.
+/// Makes a test of each rule for memory and sqlite, and one function that runs all rules for stores that are slow to start.
 macro_rules! rules {
     ($($rule:ident)*) => {
         mod memory {
@@ -44,39 +44,39 @@ macro_rules! rules {
 
 rules! {
     a_commit_sets_and_removes_at_one_revision
-    a_check_that_fails_changes_nothing
+    a_failed_precondition_changes_nothing
     a_commit_that_changes_nothing_keeps_the_revision
-    a_list_has_the_prefix_and_no_more_in_order
-    created_tells_a_key_from_one_that_was_made_again
-    a_commit_that_is_too_large_is_refused
-    a_commit_that_changes_a_key_twice_is_refused
-    bytes_come_back_as_they_went
-    a_watch_sees_what_came_after_in_order
-    a_watch_sees_its_prefix_only
-    a_dropped_wait_loses_nothing
-    a_watch_from_the_future_asks_for_a_list
-    a_lease_takes_its_keys_with_it
-    a_lease_that_is_kept_alive_stays
-    a_revoked_lease_takes_its_keys_at_once
-    a_lease_that_is_gone_holds_nothing
+    a_list_has_the_keys_of_the_prefix_in_order
+    the_created_revision_tells_a_key_from_one_that_was_created_again
+    a_commit_that_is_too_large_is_rejected
+    a_commit_that_changes_a_key_twice_is_rejected
+    values_keep_all_their_bytes
+    a_watch_delivers_later_changes_in_order
+    a_watch_delivers_its_prefix_only
+    a_cancelled_wait_loses_nothing
+    a_watch_from_a_revision_in_the_future_is_compacted
+    an_expired_lease_removes_its_keys
+    a_lease_that_is_kept_alive_does_not_expire
+    a_revoked_lease_removes_its_keys_at_once
+    a_lease_that_has_ended_accepts_no_keys
     a_key_set_without_its_lease_outlives_it
-    of_many_that_create_a_key_one_does
+    of_many_commits_that_create_a_key_one_succeeds
 }
 
 async fn put(store: &SharedStore, key: &str, value: &str) -> i64 {
-    store.commit(vec![], vec![Change::put(key, value)]).await.unwrap().unwrap()
+    store.commit(vec![], vec![Op::put(key, value)]).await.unwrap().unwrap()
 }
 
 async fn value(store: &SharedStore, key: &str) -> Option<Vec<u8>> {
     store.get(key).await.unwrap().map(|entry| entry.value)
 }
 
-fn leased(key: &str, lease: muster::store::LeaseId) -> Change {
-    Change::Put { key: key.to_owned(), value: b"held".to_vec(), lease: Some(lease) }
+fn leased(key: &str, lease: muster::store::LeaseId) -> Op {
+    Op::Put { key: key.to_owned(), value: b"held".to_vec(), lease: Some(lease) }
 }
 
-/// Takes changes until there are so many.
-async fn take(watch: &mut Box<dyn Watch>, count: usize) -> Vec<Changed> {
+/// Reads events from a watch until there are `count`.
+async fn read_events(watch: &mut Box<dyn Watch>, count: usize) -> Vec<WatchEvent> {
     let mut all = Vec::new();
     while all.len() < count {
         let more = soon(watch.next()).await.unwrap();
@@ -89,11 +89,8 @@ async fn take(watch: &mut Box<dyn Watch>, count: usize) -> Vec<Changed> {
 async fn a_commit_sets_and_removes_at_one_revision(store: SharedStore, at: &str) {
     let (a, b, c) = (format!("{at}a"), format!("{at}b"), format!("{at}c"));
     let first = put(&store, &a, "1").await;
-    let second = store
-        .commit(vec![], vec![Change::put(&b, "2"), Change::Delete(a.clone()), Change::put(&c, "3")])
-        .await
-        .unwrap()
-        .unwrap();
+    let second =
+        store.commit(vec![], vec![Op::put(&b, "2"), Op::Delete(a.clone()), Op::put(&c, "3")]).await.unwrap().unwrap();
     assert!(second > first);
     let listing = store.list(at).await.unwrap();
     assert_eq!(listing.revision, second);
@@ -105,38 +102,42 @@ async fn a_commit_sets_and_removes_at_one_revision(store: SharedStore, at: &str)
     assert_eq!((entry.value.as_slice(), entry.created, entry.modified), (&b"4"[..], second, third));
 }
 
-async fn a_check_that_fails_changes_nothing(store: SharedStore, at: &str) {
+async fn a_failed_precondition_changes_nothing(store: SharedStore, at: &str) {
     let (a, b) = (format!("{at}a"), format!("{at}b"));
     let first = put(&store, &a, "1").await;
     let second = put(&store, &a, "2").await;
     let fails = [
-        Check::Absent(a.clone()),
-        Check::Created(a.clone(), second),
-        Check::Modified(a.clone(), first),
-        Check::Created(b.clone(), first),
-        Check::Modified(b.clone(), second),
+        Precondition::Absent(a.clone()),
+        Precondition::Created(a.clone(), second),
+        Precondition::Modified(a.clone(), first),
+        Precondition::Created(b.clone(), first),
+        Precondition::Modified(b.clone(), second),
     ];
-    for check in fails {
-        let holds = Check::Created(a.clone(), first);
-        let outcome = store.commit(vec![holds, check.clone()], vec![Change::put(&b, "x")]).await.unwrap();
-        assert_eq!(outcome, None, "{check:?}");
+    for precondition in fails {
+        let holds = Precondition::Created(a.clone(), first);
+        let outcome = store.commit(vec![holds, precondition.clone()], vec![Op::put(&b, "x")]).await.unwrap();
+        assert_eq!(outcome, None, "{precondition:?}");
     }
     assert_eq!(value(&store, &b).await, None);
-    let hold = vec![Check::Created(a.clone(), first), Check::Modified(a, second), Check::Absent(b.clone())];
-    assert!(store.commit(hold, vec![Change::put(&b, "x")]).await.unwrap().is_some());
+    let all_hold = vec![
+        Precondition::Created(a.clone(), first),
+        Precondition::Modified(a, second),
+        Precondition::Absent(b.clone()),
+    ];
+    assert!(store.commit(all_hold, vec![Op::put(&b, "x")]).await.unwrap().is_some());
 }
 
 async fn a_commit_that_changes_nothing_keeps_the_revision(store: SharedStore, at: &str) {
     let first = put(&store, &format!("{at}a"), "1").await;
     assert_eq!(store.commit(vec![], vec![]).await.unwrap(), Some(first));
-    assert_eq!(store.commit(vec![], vec![Change::Delete(format!("{at}none"))]).await.unwrap(), Some(first));
+    assert_eq!(store.commit(vec![], vec![Op::Delete(format!("{at}none"))]).await.unwrap(), Some(first));
     assert_eq!(store.list(at).await.unwrap().revision, first);
 }
 
-async fn a_list_has_the_prefix_and_no_more_in_order(store: SharedStore, at: &str) {
+async fn a_list_has_the_keys_of_the_prefix_in_order(store: SharedStore, at: &str) {
     let names = ["a/2", "a/10", "a0", "a", "a/ü", "A/1", "b/1", "a/"];
-    let changes = names.iter().map(|name| Change::put(format!("{at}{name}"), "")).collect();
-    store.commit(vec![], changes).await.unwrap();
+    let ops = names.iter().map(|name| Op::put(format!("{at}{name}"), "")).collect();
+    store.commit(vec![], ops).await.unwrap();
     let listing = store.list(&format!("{at}a/")).await.unwrap();
     let keys: Vec<_> = listing.entries.iter().map(|entry| entry.key.strip_prefix(at).unwrap()).collect();
     assert_eq!(keys, ["a/", "a/10", "a/2", "a/ü"]);
@@ -144,78 +145,79 @@ async fn a_list_has_the_prefix_and_no_more_in_order(store: SharedStore, at: &str
     assert!(store.list(&format!("{at}nothing/")).await.unwrap().entries.is_empty());
 }
 
-async fn created_tells_a_key_from_one_that_was_made_again(store: SharedStore, at: &str) {
+async fn the_created_revision_tells_a_key_from_one_that_was_created_again(store: SharedStore, at: &str) {
     let a = format!("{at}a");
     let first = put(&store, &a, "1").await;
-    store.commit(vec![], vec![Change::Delete(a.clone())]).await.unwrap();
+    store.commit(vec![], vec![Op::Delete(a.clone())]).await.unwrap();
     let again = put(&store, &a, "1").await;
-    assert_eq!(store.commit(vec![Check::Created(a.clone(), first)], vec![]).await.unwrap(), None);
-    assert!(store.commit(vec![Check::Created(a, again)], vec![]).await.unwrap().is_some());
+    assert_eq!(store.commit(vec![Precondition::Created(a.clone(), first)], vec![]).await.unwrap(), None);
+    assert!(store.commit(vec![Precondition::Created(a, again)], vec![]).await.unwrap().is_some());
 }
 
-async fn a_commit_that_is_too_large_is_refused(store: SharedStore, at: &str) {
-    let many = |count: usize| (0..count).map(|n| Change::put(format!("{at}{n}"), "")).collect::<Vec<_>>();
+async fn a_commit_that_is_too_large_is_rejected(store: SharedStore, at: &str) {
+    let many = |count: usize| (0..count).map(|n| Op::put(format!("{at}{n}"), "")).collect::<Vec<_>>();
     assert!(store.commit(vec![], many(COMMIT_LIMIT)).await.unwrap().is_some());
     let refused = store.commit(vec![], many(COMMIT_LIMIT + 1)).await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
-    let refused = store.commit(vec![], vec![Change::put(format!("{at}big"), vec![0; COMMIT_BYTES + 1])]).await;
+    let refused = store.commit(vec![], vec![Op::put(format!("{at}big"), vec![0; COMMIT_BYTES + 1])]).await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     let key = format!("{at}big");
     let fits = vec![1; COMMIT_BYTES - key.len()];
-    store.commit(vec![], vec![Change::put(&key, fits.clone())]).await.unwrap().unwrap();
+    store.commit(vec![], vec![Op::put(&key, fits.clone())]).await.unwrap().unwrap();
     assert_eq!(value(&store, &key).await, Some(fits));
 }
 
-async fn a_commit_that_changes_a_key_twice_is_refused(store: SharedStore, at: &str) {
+async fn a_commit_that_changes_a_key_twice_is_rejected(store: SharedStore, at: &str) {
     let a = format!("{at}a");
-    let refused = store.commit(vec![], vec![Change::put(&a, "1"), Change::Delete(a.clone())]).await;
+    let refused = store.commit(vec![], vec![Op::put(&a, "1"), Op::Delete(a.clone())]).await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     assert_eq!(value(&store, &a).await, None);
 }
 
-async fn bytes_come_back_as_they_went(store: SharedStore, at: &str) {
+async fn values_keep_all_their_bytes(store: SharedStore, at: &str) {
     let all: Vec<u8> = (0..=255).collect();
     for (name, bytes) in [("empty", vec![]), ("all", all)] {
         let key = format!("{at}{name}");
-        store.commit(vec![], vec![Change::put(&key, bytes.clone())]).await.unwrap();
+        store.commit(vec![], vec![Op::put(&key, bytes.clone())]).await.unwrap();
         assert_eq!(value(&store, &key).await, Some(bytes.clone()));
     }
 }
 
-async fn a_watch_sees_what_came_after_in_order(store: SharedStore, at: &str) {
+async fn a_watch_delivers_later_changes_in_order(store: SharedStore, at: &str) {
     let (a, b) = (format!("{at}a"), format!("{at}b"));
     let before = put(&store, &a, "before").await;
     let early = put(&store, &a, "early").await;
     let mut watch = store.watch(at, before).await.unwrap();
-    let late = store.commit(vec![], vec![Change::put(&b, "late"), Change::Delete(a.clone())]).await.unwrap().unwrap();
-    let seen = take(&mut watch, 3).await;
-    let [Changed::Set(first), second, third] = seen.as_slice() else { panic!("{seen:?}") };
+    let late = store.commit(vec![], vec![Op::put(&b, "late"), Op::Delete(a.clone())]).await.unwrap().unwrap();
+    let seen = read_events(&mut watch, 3).await;
+    let [WatchEvent::Put(first), second, third] = seen.as_slice() else { panic!("{seen:?}") };
     assert_eq!((&first.key, first.value.as_slice(), first.created, first.modified), (&a, &b"early"[..], before, early));
-    // The changes of one commit come together, in the order that the store likes.
+    // The changes of one commit come together, in any order.
     let mut together = vec![(second.key(), second.revision()), (third.key(), third.revision())];
     together.sort_unstable();
     assert_eq!(together, [(a.as_str(), late), (b.as_str(), late)]);
-    assert!(seen.contains(&Changed::Gone { key: a, revision: late }));
+    assert!(seen.contains(&WatchEvent::Delete { key: a, revision: late }));
+    assert_eq!(watch.revision(), late);
 }
 
-async fn a_watch_sees_its_prefix_only(store: SharedStore, at: &str) {
+async fn a_watch_delivers_its_prefix_only(store: SharedStore, at: &str) {
     let before = put(&store, &format!("{at}x/a"), "1").await;
     let mut watch = store.watch(&format!("{at}y/"), before).await.unwrap();
     put(&store, &format!("{at}x/b"), "2").await;
     put(&store, &format!("{at}y"), "3").await;
     put(&store, &format!("{at}y/c"), "4").await;
-    let seen = take(&mut watch, 1).await;
-    assert_eq!(seen.iter().map(Changed::key).collect::<Vec<_>>(), [format!("{at}y/c")]);
+    let seen = read_events(&mut watch, 1).await;
+    assert_eq!(seen.iter().map(WatchEvent::key).collect::<Vec<_>>(), [format!("{at}y/c")]);
 }
 
-async fn a_dropped_wait_loses_nothing(store: SharedStore, at: &str) {
+async fn a_cancelled_wait_loses_nothing(store: SharedStore, at: &str) {
     let before = put(&store, &format!("{at}a"), "1").await;
     let mut watch = store.watch(at, before).await.unwrap();
     let mut seen = Vec::new();
     for n in 0..20 {
         let key = format!("{at}{n:02}");
         let commit = put(&store, &key, "");
-        // The wait is dropped at whatever point the commit left it.
+        // The wait is cancelled where the commit happens to leave it.
         tokio::select! {
             _ = commit => {}
             more = watch.next() => seen.extend(more.unwrap()),
@@ -223,7 +225,7 @@ async fn a_dropped_wait_loses_nothing(store: SharedStore, at: &str) {
         put(&store, &key, "").await;
     }
     let last = put(&store, &format!("{at}last"), "").await;
-    while seen.last().map(Changed::revision) != Some(last) {
+    while seen.last().map(WatchEvent::revision) != Some(last) {
         seen.extend(soon(watch.next()).await.unwrap());
     }
     for n in 0..20 {
@@ -231,7 +233,7 @@ async fn a_dropped_wait_loses_nothing(store: SharedStore, at: &str) {
     }
 }
 
-async fn a_watch_from_the_future_asks_for_a_list(store: SharedStore, at: &str) {
+async fn a_watch_from_a_revision_in_the_future_is_compacted(store: SharedStore, at: &str) {
     let now = put(&store, &format!("{at}a"), "1").await;
     let outcome = match store.watch(at, now + 1000).await {
         Ok(mut watch) => soon(watch.next()).await.map(drop),
@@ -240,25 +242,25 @@ async fn a_watch_from_the_future_asks_for_a_list(store: SharedStore, at: &str) {
     assert!(matches!(outcome, Err(StoreError::Compacted(_))), "{outcome:?}");
 }
 
-async fn a_lease_takes_its_keys_with_it(store: SharedStore, at: &str) {
+async fn an_expired_lease_removes_its_keys(store: SharedStore, at: &str) {
     let (a, b) = (format!("{at}a"), format!("{at}b"));
     let lease = store.grant(Duration::from_secs(1)).await.unwrap();
-    let made = store.commit(vec![], vec![leased(&a, lease), Change::put(&b, "stays")]).await.unwrap().unwrap();
+    let made = store.commit(vec![], vec![leased(&a, lease), Op::put(&b, "stays")]).await.unwrap().unwrap();
     let mut watch = store.watch(at, made).await.unwrap();
-    let seen = take(&mut watch, 1).await;
-    assert!(matches!(seen.as_slice(), [Changed::Gone { key, .. }] if *key == a), "{seen:?}");
+    let seen = read_events(&mut watch, 1).await;
+    assert!(matches!(seen.as_slice(), [WatchEvent::Delete { key, .. }] if *key == a), "{seen:?}");
     assert_eq!(value(&store, &a).await, None);
     assert!(value(&store, &b).await.is_some());
-    assert_eq!(store.commit(vec![Check::Created(a, made)], vec![Change::put(b, "x")]).await.unwrap(), None);
+    assert_eq!(store.commit(vec![Precondition::Created(a, made)], vec![Op::put(b, "x")]).await.unwrap(), None);
 }
 
-async fn a_lease_that_is_kept_alive_stays(store: SharedStore, at: &str) {
+async fn a_lease_that_is_kept_alive_does_not_expire(store: SharedStore, at: &str) {
     let (a, b) = (format!("{at}a"), format!("{at}b"));
     let kept = store.grant(Duration::from_secs(2)).await.unwrap();
     let left = store.grant(Duration::from_secs(2)).await.unwrap();
     let made = store.commit(vec![], vec![leased(&a, kept), leased(&b, left)]).await.unwrap().unwrap();
     let mut watch = store.watch(at, made).await.unwrap();
-    // The one that is left alone says when both would have been over.
+    // The lease that is not kept alive shows when both would have expired.
     let gone = soon(async {
         loop {
             tokio::select! {
@@ -268,12 +270,12 @@ async fn a_lease_that_is_kept_alive_stays(store: SharedStore, at: &str) {
         }
     })
     .await;
-    assert!(matches!(gone.as_slice(), [Changed::Gone { key, .. }] if *key == b), "{gone:?}");
+    assert!(matches!(gone.as_slice(), [WatchEvent::Delete { key, .. }] if *key == b), "{gone:?}");
     store.keep_alive(kept).await.unwrap();
     assert!(value(&store, &a).await.is_some());
 }
 
-async fn a_revoked_lease_takes_its_keys_at_once(store: SharedStore, at: &str) {
+async fn a_revoked_lease_removes_its_keys_at_once(store: SharedStore, at: &str) {
     let lease = store.grant(Duration::from_mins(1)).await.unwrap();
     let keys: Vec<_> = (0..3).map(|n| format!("{at}{n}")).collect();
     store.commit(vec![], keys.iter().map(|key| leased(key, lease)).collect()).await.unwrap();
@@ -282,17 +284,17 @@ async fn a_revoked_lease_takes_its_keys_at_once(store: SharedStore, at: &str) {
     store.revoke(lease).await.unwrap();
 }
 
-async fn a_lease_that_is_gone_holds_nothing(store: SharedStore, at: &str) {
+async fn a_lease_that_has_ended_accepts_no_keys(store: SharedStore, at: &str) {
     let lease = store.grant(Duration::from_mins(1)).await.unwrap();
     store.revoke(lease).await.unwrap();
     let (a, b) = (format!("{at}a"), format!("{at}b"));
-    let outcome = store.commit(vec![], vec![Change::put(&b, ""), leased(&a, lease)]).await;
-    assert!(matches!(outcome, Err(StoreError::LeaseGone(id)) if id == lease), "{outcome:?}");
+    let outcome = store.commit(vec![], vec![Op::put(&b, ""), leased(&a, lease)]).await;
+    assert!(matches!(outcome, Err(StoreError::LeaseExpired(id)) if id == lease), "{outcome:?}");
     assert!(store.list(at).await.unwrap().entries.is_empty());
     let outcome = store.keep_alive(lease).await;
-    assert!(matches!(outcome, Err(StoreError::LeaseGone(id)) if id == lease), "{outcome:?}");
+    assert!(matches!(outcome, Err(StoreError::LeaseExpired(id)) if id == lease), "{outcome:?}");
     let next = store.grant(Duration::from_mins(1)).await.unwrap();
-    assert_ne!(next, lease, "a number that was used must not come back");
+    assert_ne!(next, lease, "the id of a lease is not used again");
 }
 
 async fn a_key_set_without_its_lease_outlives_it(store: SharedStore, at: &str) {
@@ -304,11 +306,11 @@ async fn a_key_set_without_its_lease_outlives_it(store: SharedStore, at: &str) {
     assert!(value(&store, &a).await.is_some());
 }
 
-async fn of_many_that_create_a_key_one_does(store: SharedStore, at: &str) {
+async fn of_many_commits_that_create_a_key_one_succeeds(store: SharedStore, at: &str) {
     let key = format!("{at}a");
     let tries = (0..16).map(|n| {
         let (store, key) = (store.clone(), key.clone());
-        async move { store.commit(vec![Check::Absent(key.clone())], vec![Change::put(key, format!("{n}"))]).await }
+        async move { store.commit(vec![Precondition::Absent(key.clone())], vec![Op::put(key, format!("{n}"))]).await }
     });
     let outcomes = futures_util::future::join_all(tries).await;
     let made = outcomes.into_iter().filter(|outcome| outcome.as_ref().unwrap().is_some()).count();

@@ -1,11 +1,11 @@
-//! What is particular to etcd: servers that are down, silent or compacted, TLS, users, long lists.
+//! The tests of etcd alone: servers that are down, silent or compacted, TLS, users, long lists.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 use std::time::Instant;
 
-use muster::store::Change;
 use muster::store::Credentials;
+use muster::store::Op;
 use muster::store::SharedStore;
 use muster::store::StoreError;
 use muster::store::open;
@@ -28,13 +28,13 @@ async fn connect(text: &str, credentials: &Credentials) -> SharedStore {
     store
 }
 
-/// Returns a server as a store, once it answers.
+/// Returns a store on a server, once the server answers.
 pub(crate) async fn plain(server: &Server) -> SharedStore {
     connect(&format!("etcd://{}", server.address()), &Credentials::default()).await
 }
 
-fn put(key: &str, value: impl Into<Vec<u8>>) -> Vec<Change> {
-    vec![Change::put(key, value)]
+fn put(key: &str, value: impl Into<Vec<u8>>) -> Vec<Op> {
+    vec![Op::put(key, value)]
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_long_list_is_read_in_pages_at_one_revision() {
     let server = Server::start(&[]);
     let store = plain(&server).await;
     for commit in 0..20 {
-        let keys = (0..125).map(|n| Change::put(format!("/many/{commit:03}/{n:03}"), "x")).collect();
+        let keys = (0..125).map(|n| Op::put(format!("/many/{commit:03}/{n:03}"), "x")).collect();
         store.commit(vec![], keys).await.unwrap();
     }
     let writer = store.clone();
@@ -80,18 +80,15 @@ async fn a_long_list_is_read_in_pages_at_one_revision() {
     let writing = tokio::spawn(async move {
         while !stopped.is_cancelled() {
             writer.commit(vec![], put("/many/aaa", "1")).await.unwrap();
-            writer
-                .commit(vec![], vec![Change::Delete("/many/aaa".to_owned()), Change::put("/many/zzz", "1")])
-                .await
-                .unwrap();
-            writer.commit(vec![], vec![Change::Delete("/many/zzz".to_owned())]).await.unwrap();
+            writer.commit(vec![], vec![Op::Delete("/many/aaa".to_owned()), Op::put("/many/zzz", "1")]).await.unwrap();
+            writer.commit(vec![], vec![Op::Delete("/many/zzz".to_owned())]).await.unwrap();
         }
     });
     for _ in 0..10 {
         let listing = store.list("/many/").await.unwrap();
         let steady = listing.entries.iter().filter(|entry| entry.key.matches('/').count() == 3).count();
         assert_eq!(steady, 2500);
-        // The writer has never both, nor more than one.
+        // The writer never has both keys at once.
         assert!(listing.entries.len() <= 2501, "{}", listing.entries.len());
         assert!(listing.entries.iter().all(|entry| entry.modified <= listing.revision));
         assert!(listing.entries.is_sorted_by(|a, b| a.key < b.key));
@@ -113,7 +110,7 @@ async fn large_values_are_listed_in_smaller_pages() {
     let listing = store.list("/large/").await.unwrap();
     assert_eq!(listing.entries.len(), 80);
     assert!(listing.entries.iter().all(|entry| entry.value.len() == 1_000_000));
-    // More than a watch brings at once is better listed.
+    // Changes that are too large for one message of a watch are to be listed.
     let missed = match store.watch("/large/", 1).await {
         Ok(mut watch) => soon(watch.next()).await.map(drop),
         Err(error) => Err(error),
@@ -122,16 +119,16 @@ async fn large_values_are_listed_in_smaller_pages() {
 }
 
 #[tokio::test]
-async fn a_watch_brings_every_commit_whole() {
+async fn a_watch_delivers_the_changes_of_a_commit_together() {
     if !installed() {
         return;
     }
     let server = Server::start(&[]);
     let store = plain(&server).await;
     let first = store.commit(vec![], put("/first", "")).await.unwrap().unwrap();
-    // Several times what etcd puts into a message if it may divide it.
+    // The changes are several times larger than a fragment of etcd's.
     for _ in 0..8 {
-        let changes = (0..100).map(|n| Change::put(format!("/many/{n:02}"), vec![7; 9000])).collect();
+        let changes = (0..100).map(|n| Op::put(format!("/many/{n:02}"), vec![7; 9000])).collect();
         store.commit(vec![], changes).await.unwrap();
     }
     let mut watch = store.watch("/many/", first).await.unwrap();
@@ -147,7 +144,7 @@ async fn a_watch_brings_every_commit_whole() {
 }
 
 #[tokio::test]
-async fn a_watch_into_what_was_compacted_asks_for_a_list() {
+async fn a_watch_from_a_compacted_revision_is_compacted() {
     if !installed() {
         return;
     }
@@ -167,7 +164,32 @@ async fn a_watch_into_what_was_compacted_asks_for_a_list() {
 }
 
 #[tokio::test]
-async fn a_restart_is_away_and_then_back() {
+async fn a_quiet_watch_learns_the_revision_from_progress_notifications() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(&["--experimental-watch-progress-notify-interval=100ms"]);
+    let store = plain(&server).await;
+    let first = store.commit(vec![], put("/quiet/a", "1")).await.unwrap().unwrap();
+    let mut watch = store.watch("/quiet/", first).await.unwrap();
+    let last = store.commit(vec![], put("/other/a", "1")).await.unwrap().unwrap();
+    soon(async {
+        while watch.revision() < last {
+            let quiet = tokio::time::timeout(Duration::from_millis(100), watch.next()).await;
+            assert!(quiet.is_err(), "{quiet:?}");
+        }
+    })
+    .await;
+    assert_eq!(watch.revision(), last);
+    server.ctl(&["compact", &last.to_string()]);
+    let mut watch = store.watch("/quiet/", watch.revision()).await.unwrap();
+    let new = store.commit(vec![], put("/quiet/a", "2")).await.unwrap().unwrap();
+    assert_eq!(soon(watch.next()).await.unwrap()[0].revision(), new);
+    assert_eq!(watch.revision(), new);
+}
+
+#[tokio::test]
+async fn a_store_is_unavailable_while_its_server_restarts() {
     if !installed() {
         return;
     }
@@ -177,12 +199,12 @@ async fn a_restart_is_away_and_then_back() {
     let mut watch = store.watch("/", revision).await.unwrap();
     server.kill();
     let ended = soon(watch.next()).await;
-    assert!(matches!(ended, Err(StoreError::Away { .. })), "{ended:?}");
+    assert!(matches!(ended, Err(StoreError::Unavailable { .. })), "{ended:?}");
     let asked = Instant::now();
     let error = store.commit(vec![], put("/a", "2")).await.unwrap_err();
-    assert!(matches!(error, StoreError::Away { .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains(&server.address()), "{error}");
-    assert!(asked.elapsed() < Duration::from_secs(1), "nobody listens, and that shows at once");
+    assert!(asked.elapsed() < Duration::from_secs(1), "no process listens, and the error comes at once");
     server.run();
     soon(async {
         while store.get("/a").await.is_err() {
@@ -195,7 +217,7 @@ async fn a_restart_is_away_and_then_back() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_away_within_the_deadline() {
+async fn a_silent_server_is_unavailable_within_the_deadline() {
     if !installed() {
         return;
     }
@@ -204,7 +226,7 @@ async fn a_silent_server_is_away_within_the_deadline() {
     server.freeze();
     let asked = Instant::now();
     let error = store.commit(vec![], put("/a", "1")).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Away { detail, .. } if detail.contains("no answer")), "{error}");
+    assert!(matches!(&error, StoreError::Unavailable { detail, .. } if detail.contains("no answer")), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     server.thaw();
 }
@@ -221,9 +243,9 @@ async fn one_of_three_servers_may_be_down_or_silent() {
     servers[0].kill();
     let asked = Instant::now();
     for n in 0..20 {
-        // The leader may have been the one: its heirs take a moment.
+        // The server may have been the leader, and the others elect a new one.
         if let Err(error) = store.commit(vec![], put("/a", n.to_string())).await {
-            assert!(matches!(error, StoreError::Away { .. }), "{error}");
+            assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
         }
     }
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
@@ -236,7 +258,7 @@ async fn one_of_three_servers_may_be_down_or_silent() {
     assert!(asked.elapsed() < Duration::from_secs(2), "a server that is down costs nothing: {:?}", asked.elapsed());
     servers[0].run();
     connect(&format!("etcd://{}", all[0]), &Credentials::default()).await;
-    // Now one that keeps its connections and says nothing; whichever it is that is asked first.
+    // Now the first server keeps its connections and does not answer.
     let cold = open(&text, &Credentials::default()).await.unwrap();
     cold.get("/a").await.unwrap();
     servers[0].freeze();
@@ -252,7 +274,7 @@ async fn one_of_three_servers_may_be_down_or_silent() {
     for n in 0..20 {
         cold.commit(vec![], put("/a", n.to_string())).await.unwrap();
     }
-    assert!(after.elapsed() < Duration::from_secs(2), "it is asked no more: {:?}", after.elapsed());
+    assert!(after.elapsed() < Duration::from_secs(2), "the silent server is not asked again: {:?}", after.elapsed());
     servers[0].thaw();
 }
 
@@ -284,7 +306,7 @@ async fn tls_with_a_client_certificate() {
     assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
     let stranger = Credentials { ca_file: Some(Certificates::new().file("ca.pem").into()), ..full.clone() };
     let error = open(&text, &stranger).await.unwrap_err();
-    assert!(error.to_string().contains("cannot read"), "its folder is gone: {error}");
+    assert!(error.to_string().contains("cannot read"), "the folder of the CA is gone: {error}");
     let other = Certificates::new();
     let stranger = Credentials { ca_file: Some(other.file("ca.pem").into()), ..full.clone() };
     let error = open(&text, &stranger).await.unwrap().get("/a").await.unwrap_err();
@@ -297,7 +319,7 @@ async fn tls_with_a_client_certificate() {
 }
 
 #[tokio::test]
-async fn a_user_with_a_password_whose_token_runs_out() {
+async fn a_user_with_a_password_gets_a_new_token_when_it_expires() {
     if !installed() {
         return;
     }
@@ -329,13 +351,13 @@ async fn a_user_with_a_password_whose_token_runs_out() {
     let mut watch = store.watch("/muster/", 1).await.unwrap();
     soon(watch.next()).await.unwrap();
     let lease = store.grant(Duration::from_secs(30)).await.unwrap();
-    // Time itself is what is waited for: etcd forgets a token a second after its last use, and looks once a second.
+    // etcd removes a token one second after its last use, and looks once a second. Only time can show that.
     tokio::time::sleep(Duration::from_millis(3100)).await;
     store.watch("/muster/", 1).await.unwrap();
     tokio::time::sleep(Duration::from_millis(3100)).await;
     store.keep_alive(lease).await.unwrap();
     store.get("/muster/a").await.unwrap();
-    // Roles that change make every token old.
+    // A change of roles invalidates all tokens.
     server.ctl(&["--user=root:root", "role", "add", "another"]);
     store.commit(vec![], put("/muster/a", "3")).await.unwrap();
 
@@ -343,7 +365,7 @@ async fn a_user_with_a_password_whose_token_runs_out() {
     let error = open(&text, &wrong).await.unwrap().get("/muster/a").await.unwrap_err();
     assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains("password") && !error.to_string().contains("wrong"), "{error}");
-    assert!(!format!("{wrong:?}").contains("wrong"), "nor is it shown otherwise");
+    assert!(!format!("{wrong:?}").contains("wrong"), "the debug text does not show the password");
     let error = open(&text, &Credentials::default()).await.unwrap_err();
     assert!(error.to_string().contains("MUSTER_ETCD_PASSWORD"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! One contract for every store, and what each has on top of it.
+//! The contract that all stores keep, and the tests of each back end.
 
 mod contract;
 pub(crate) mod etcd;
@@ -7,12 +7,12 @@ mod sqlite;
 
 use std::time::Duration;
 
-/// Timeouts for something that must come.
+/// Waits up to 20 s for something that must happen.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it did not happen within 20 s")
 }
 
-/// Says that something cannot be shown here; where all must run, that is a failure.
+/// Reports that a test is skipped. With `CI` set this is a failure.
 pub(crate) fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "skipped: {why}");
     eprintln!("skipped: {why}");

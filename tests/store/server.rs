@@ -1,4 +1,4 @@
-//! Real etcd servers on loopback, each with a folder of its own, gone when dropped.
+//! Real etcd servers on loopback, each with a folder of its own, removed when dropped.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -8,18 +8,18 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
-/// Returns a port on loopback that nobody listens on.
+/// Returns a port on loopback on which no process listens.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Says whether etcd is there to test against.
+/// Reports whether etcd is installed.
 pub(crate) fn installed() -> bool {
-    let there = Path::new("/usr/bin/etcd").exists() && Path::new("/usr/bin/etcdctl").exists();
-    if !there {
+    let is_installed = Path::new("/usr/bin/etcd").exists() && Path::new("/usr/bin/etcdctl").exists();
+    if !is_installed {
         super::skip("etcd-server and etcd-client are not installed");
     }
-    there
+    is_installed
 }
 
 /// One etcd server.
@@ -31,19 +31,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a cluster of one.
+    /// Starts a cluster of one server.
     pub(crate) fn start(extra: &[&str]) -> Self {
         let (client, peer) = (free_port(), free_port());
         Self::with("http", "s0", client, peer, &format!("s0=http://127.0.0.1:{peer}"), extra)
     }
 
-    /// Starts a cluster of one that speaks TLS to clients.
+    /// Starts a cluster of one server, with TLS for clients.
     pub(crate) fn start_tls(extra: &[&str]) -> Self {
         let (client, peer) = (free_port(), free_port());
         Self::with("https", "s0", client, peer, &format!("s0=http://127.0.0.1:{peer}"), extra)
     }
 
-    /// Starts a cluster of three.
+    /// Starts a cluster of three servers.
     pub(crate) fn three() -> Vec<Self> {
         let ports: Vec<_> = (0..3).map(|_| (free_port(), free_port())).collect();
         let peers: Vec<_> =
@@ -77,7 +77,7 @@ impl Server {
         server
     }
 
-    /// Runs the server, again with what it knew.
+    /// Starts the server, with the data that it has.
     pub(crate) fn run(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let mut command = Command::new("/usr/bin/etcd");
@@ -85,7 +85,7 @@ impl Server {
         self.child = Some(command.spawn().unwrap());
     }
 
-    /// Ends the server at once.
+    /// Kills the server.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -93,10 +93,10 @@ impl Server {
         }
     }
 
-    /// Stops the server where it stands: it keeps its connections and says nothing.
+    /// Freezes the server: it keeps its connections and does not answer.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
-        // The signal stops one thread after the other.
+        // The signal stops one thread after another.
         let tasks = format!("/proc/{}/task", self.child.as_ref().unwrap().id());
         let stopped = |task: std::path::PathBuf| {
             let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
@@ -107,7 +107,7 @@ impl Server {
         }
     }
 
-    /// Lets a frozen server go on.
+    /// Continues a frozen server.
     pub(crate) fn thaw(&self) {
         self.signal("CONT");
     }
@@ -117,7 +117,7 @@ impl Server {
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
-    /// Returns `host:port` for clients.
+    /// Returns the `host:port` for clients.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.client)
     }
@@ -188,8 +188,8 @@ impl Certificates {
     }
 }
 
-/// Returns a folder in memory where there is one: what is tested is the client, not how long this machine's disk takes
-/// to flush while others write to it.
+/// Returns a folder in memory if there is one. The tests are about the client, not about the time that a busy disk takes to
+/// flush.
 fn in_memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What is particular to the file: several processes, its permissions, and files that cannot be used.
+//! The tests of sqlite alone: several processes, permissions, and files that cannot be used.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::process::Child;
 use std::process::Command;
 use std::time::Duration;
 
-use muster::store::Change;
-use muster::store::Check;
+use muster::store::Op;
+use muster::store::Precondition;
 use muster::store::SqliteStore;
 use muster::store::Store;
 use muster::store::StoreError;
@@ -16,7 +16,7 @@ use super::soon;
 
 const OTHER: &str = "MUSTER_TEST_OTHER_PROCESS";
 
-/// Runs a function below, whose name ends a test's, in a process of its own.
+/// Runs a test of this file in a process of its own.
 fn process(test: &str, path: &Path) -> Child {
     let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -28,15 +28,17 @@ fn other() -> Option<std::path::PathBuf> {
     std::env::var_os(OTHER).map(Into::into)
 }
 
-/// Adds one to a number so many times, taking care that nobody else did meanwhile.
+/// Increments a number, with compare-and-set.
 async fn count(store: &SqliteStore, times: usize) {
     for _ in 0..times {
         loop {
             let now = store.get("/count").await.unwrap();
             let number = now.as_ref().map_or(0, |entry| String::from_utf8_lossy(&entry.value).parse::<u32>().unwrap());
-            let check = now.map_or(Check::Absent("/count".into()), |entry| Check::Modified(entry.key, entry.modified));
-            let change = Change::put("/count", (number + 1).to_string());
-            if store.commit(vec![check], vec![change]).await.unwrap().is_some() {
+            let unchanged = now.map_or(Precondition::Absent("/count".into()), |entry| {
+                Precondition::Modified(entry.key, entry.modified)
+            });
+            let op = Op::put("/count", (number + 1).to_string());
+            if store.commit(vec![unchanged], vec![op]).await.unwrap().is_some() {
                 break;
             }
         }
@@ -51,9 +53,9 @@ async fn counts_in_another_process() {
 }
 
 #[tokio::test]
-async fn processes_that_write_at_once_lose_nothing() {
+async fn concurrent_writes_of_several_processes_are_all_kept() {
     let folder = tempfile::tempdir().unwrap();
-    // Not made yet: they also race for making it.
+    // The file does not exist yet, so the processes also race to create it.
     let path = folder.path().join("state/muster/db");
     let mut others: Vec<_> = (0..3).map(|_| process("counts_in_another_process", &path)).collect();
     let store = SqliteStore::open(&path).await.unwrap();
@@ -65,7 +67,7 @@ async fn processes_that_write_at_once_lose_nothing() {
 }
 
 #[tokio::test]
-async fn what_another_process_does_is_seen() {
+async fn a_watch_delivers_the_changes_of_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -74,7 +76,7 @@ async fn what_another_process_does_is_seen() {
     let mut last = String::new();
     while last != "50" {
         for change in soon(watch.next()).await.unwrap() {
-            let muster::store::Changed::Set(entry) = change else { panic!("{change:?}") };
+            let muster::store::WatchEvent::Put(entry) = change else { panic!("{change:?}") };
             last = String::from_utf8(entry.value).unwrap();
         }
     }
@@ -82,11 +84,11 @@ async fn what_another_process_does_is_seen() {
 }
 
 #[tokio::test]
-async fn the_file_is_its_owners_alone() {
+async fn only_its_owner_may_read_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/muster/db");
     let store = SqliteStore::open(&path).await.unwrap();
-    store.commit(vec![], vec![Change::put("/a", "")]).await.unwrap();
+    store.commit(vec![], vec![Op::put("/a", "")]).await.unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder.path().join("state")), 0o700);
     for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
@@ -96,7 +98,7 @@ async fn the_file_is_its_owners_alone() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_used_is_said_to_be() {
+async fn a_file_that_cannot_be_used_is_rejected_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text");
     std::fs::write(
@@ -111,10 +113,10 @@ async fn a_file_that_cannot_be_used_is_said_to_be() {
     rusqlite::Connection::open(&newer).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let cases = [
         (text.clone(), "not a database"),
-        (foreign, "database of something else"),
+        (foreign, "database of another program"),
         (newer, "newer muster"),
         (folder.path().to_owned(), "Is a directory"),
-        (text.join("below"), "cannot make"),
+        (text.join("below"), "cannot create"),
     ];
     for (path, expected) in cases {
         let error = SqliteStore::open(&path).await.unwrap_err();
@@ -122,10 +124,10 @@ async fn a_file_that_cannot_be_used_is_said_to_be() {
         assert!(error.to_string().contains(expected), "{error}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }
-    assert!(std::fs::read_to_string(text).unwrap().starts_with("this is not"), "it was left as it is");
+    assert!(std::fs::read_to_string(text).unwrap().starts_with("this is not"), "the file was not changed");
 }
 
-/// A small disk of memory, gone when dropped.
+/// A small tmpfs, unmounted when dropped.
 struct Disk(tempfile::TempDir);
 
 impl Disk {
@@ -152,20 +154,20 @@ impl Drop for Disk {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_said_to_be_full_and_nothing_is_half_done() {
+async fn a_commit_to_a_full_disk_is_rejected_and_changes_nothing() {
     let Some(disk) = Disk::new() else { return };
     let store = SqliteStore::open(&disk.0.path().join("db")).await.unwrap();
-    let before = store.commit(vec![], vec![Change::put("/a", "1")]).await.unwrap().unwrap();
+    let before = store.commit(vec![], vec![Op::put("/a", "1")]).await.unwrap().unwrap();
     std::fs::write(disk.0.path().join("filler"), vec![0; 600_000]).unwrap();
-    let change = vec![Change::put("/a", "2"), Change::put("/b", vec![7; 500_000])];
-    let error = store.commit(vec![], change).await.unwrap_err();
+    let ops = vec![Op::put("/a", "2"), Op::put("/b", vec![7; 500_000])];
+    let error = store.commit(vec![], ops).await.unwrap_err();
     assert!(matches!(&error, StoreError::Refused { detail, .. } if detail == "the disk is full"), "{error}");
     let listing = store.list("/").await.unwrap();
     assert_eq!((listing.revision, listing.entries.len()), (before, 1));
 }
 
 #[tokio::test]
-async fn a_disk_that_cannot_be_written_is_refused() {
+async fn a_read_only_disk_is_rejected() {
     let Some(disk) = Disk::new() else { return };
     let path = disk.0.path().join("db");
     drop(SqliteStore::open(&path).await.unwrap());
@@ -175,25 +177,25 @@ async fn a_disk_that_cannot_be_written_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_stays_locked_is_away() {
+async fn a_file_that_stays_locked_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
-    let hog = rusqlite::Connection::open(&path).unwrap();
-    hog.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = soon(store.commit(vec![], vec![Change::put("/a", "1")])).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Away { detail, .. } if detail.contains("locked")), "{error}");
-    hog.execute_batch("COMMIT").unwrap();
-    store.commit(vec![], vec![Change::put("/a", "1")]).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = soon(store.commit(vec![], vec![Op::put("/a", "1")])).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable { detail, .. } if detail.contains("locked")), "{error}");
+    other.execute_batch("COMMIT").unwrap();
+    store.commit(vec![], vec![Op::put("/a", "1")]).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_file_that_was_replaced_is_noticed() {
+async fn a_watch_on_a_file_that_was_replaced_is_compacted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
     for n in 0..3 {
-        store.commit(vec![], vec![Change::put("/a", n.to_string())]).await.unwrap();
+        store.commit(vec![], vec![Op::put("/a", n.to_string())]).await.unwrap();
     }
     let mut watch = store.watch("/", 3).await.unwrap();
     for name in ["db", "db-wal", "db-shm"] {
@@ -205,11 +207,11 @@ async fn a_file_that_was_replaced_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_store_that_lost_the_changes_asks_for_a_list() {
+async fn a_watch_from_discarded_changes_is_compacted() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("db")).await.unwrap();
     for n in 0..70 {
-        let changes = (0..128).map(|key| Change::put(format!("/{key}"), n.to_string())).collect();
+        let changes = (0..128).map(|key| Op::put(format!("/{key}"), n.to_string())).collect();
         store.commit(vec![], changes).await.unwrap();
     }
     let ended = store.watch("/", 1).await.err();
@@ -218,14 +220,14 @@ async fn a_store_that_lost_the_changes_asks_for_a_list() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_does_not_make_a_lease_longer() {
+async fn a_clock_that_was_set_back_does_not_extend_a_lease() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
     let lease = store.grant(Duration::from_secs(1)).await.unwrap();
-    let held = Change::Put { key: "/a".into(), value: vec![], lease: Some(lease) };
+    let held = Op::Put { key: "/a".into(), value: vec![], lease: Some(lease) };
     let made = store.commit(vec![], vec![held]).await.unwrap().unwrap();
-    // As if it had been granted by a clock an hour ahead.
+    // This is the lease as a clock one hour ahead would have granted it.
     let file = rusqlite::Connection::open(&path).unwrap();
     file.execute("UPDATE leases SET expires = expires + 3600000", []).unwrap();
     let mut watch = store.watch("/", made).await.unwrap();

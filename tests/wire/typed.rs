@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
-use muster::store::layout::Slot;
+use muster::store::layout::Key;
 
 use super::sshd::Sshd;
 use super::sshd::missing;
@@ -37,7 +37,7 @@ async fn a_shell_has_a_terminal_and_a_command_its_streams_as_they_are() {
     let id = MachineId::from_bits(1);
     let machine = Machine { id, name: "core-01".to_owned(), address: sshd.target().address, ..Machine::default() };
     let (store, keys) = desk.store().await;
-    store.commit(vec![], vec![keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
     drop(store);
     let config = sshd.path("ssh_config").display().to_string();
 

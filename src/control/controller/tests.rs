@@ -24,8 +24,8 @@ use crate::remote::Target;
 use crate::runner::Clock;
 use crate::store::MemoryStore;
 use crate::store::Store as _;
-use crate::store::layout::Keys;
-use crate::store::layout::Slot;
+use crate::store::layout::Key;
+use crate::store::layout::Keyspace;
 
 /// Hosts that never answer.
 #[derive(Debug)]
@@ -61,11 +61,11 @@ impl Remote for Nowhere {
 
 /// Stops a controller as soon as it leads machines with these leases, and returns what it says it abandons.
 async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
-    let (store, keys, stop) = (MemoryStore::new(), Keys::new("default").unwrap(), CancellationToken::new());
+    let (store, keys, stop) = (MemoryStore::new(), Keyspace::new("default").unwrap(), CancellationToken::new());
     for (number, grant) in (1..).zip(leases) {
         let machine = Machine { id: MachineId::from_bits(number), systemd: 252, ..Machine::default() };
-        let mut changes = keys.changes(&[Write::Lease(machine.id, grant.clone())]);
-        changes.push(keys.put(&Slot::Machine(machine.id), &machine));
+        let mut changes = keys.ops(&[Write::Lease(machine.id, grant.clone())]);
+        changes.push(keys.put(&Key::Machine(machine.id), &machine));
         assert!(store.commit(Vec::new(), changes).await.unwrap().is_some());
     }
     let context = ClusterContext {

@@ -10,7 +10,7 @@ use crate::remote::Remote;
 use crate::remote::Sink;
 use crate::runner::Clock;
 use crate::store::MemoryStore;
-use crate::store::layout::Keys;
+use crate::store::layout::Keyspace;
 
 /// The way to hosts that say which machine they are, each by the host name of its address.
 #[derive(Default)]
@@ -57,7 +57,7 @@ impl Remote for Hosts {
 fn context(hosts: Hosts) -> ClusterContext {
     ClusterContext {
         store: Arc::new(MemoryStore::new()),
-        keys: Keys::new("default").unwrap(),
+        keys: Keyspace::new("default").unwrap(),
         remote: Arc::new(hosts),
         clock: Clock::start(),
         stop: CancellationToken::new(),
@@ -180,8 +180,8 @@ async fn who_stops_it_while_hosts_are_being_asked_has_changed_nothing() {
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_left_as_it_is() {
     let context = context(four());
-    let key = context.keys.key(&Slot::Machine(MachineId::from_bits(0xa)));
-    context.store.commit(vec![], vec![Change::put(key.clone(), "newer")]).await.unwrap();
+    let key = context.keys.key(&Key::Machine(MachineId::from_bits(0xa)));
+    context.store.commit(vec![], vec![Op::put(key.clone(), "newer")]).await.unwrap();
     let told = told(&context, &[("web1", "a"), ("web2", "b")]).await;
     assert!(told[0].starts_with("refused: web1: the record of machine 0000"), "{told:?}");
     assert_eq!(told[1], "web2 new");

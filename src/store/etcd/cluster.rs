@@ -1,7 +1,7 @@
-//! The servers of a cluster: which to ask, and when to ask another.
+//! The servers of an etcd cluster: which one is asked, and when another one is asked.
 //!
-//! The client library spreads requests over all its servers, also over one that is down. So each server has a client
-//! of its own here, one is asked until it fails, and then the next.
+//! The client library spreads requests over all its servers, including one that is down. Here each server has its own
+//! client instead. One server is asked until it fails, then the next one.
 
 use std::fmt;
 use std::path::Path;
@@ -21,32 +21,24 @@ use tokio::time::Instant;
 use tokio::time::timeout;
 
 use super::super::StoreError;
-use super::super::open::Credentials;
-use super::super::open::EtcdLocation;
-use super::error::Trouble;
+use super::super::location::Credentials;
+use super::super::location::EtcdLocation;
+use super::error::EtcdError;
+use super::error::Idempotency;
 
-/// How long a request may take, on however many servers: longer than they take to elect a leader.
+/// The deadline of a request, over all servers: longer than an election of etcd's leader takes.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a server may be silent before another is asked the same, if it does no harm to ask twice.
+/// How long a server may be silent before another one is sent the same idempotent request.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// How long to wait before asking a server again that has no leader to ask.
+/// The delay before a server that has no leader is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often to ask whether a quiet connection still stands; etcd hangs up on clients that ask more than every 5 s.
+/// The interval and timeout of pings on a quiet connection. etcd disconnects clients that ping more often than every 5 s.
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 
-/// Whether a request that may have arrived can be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nature {
-    /// Doing it twice is doing it once.
-    Repeatable,
-    /// It is sent again only if it has certainly not arrived.
-    OnceOnly,
-}
-
-/// A handle to the servers.
+/// A handle to the servers of an etcd cluster.
 #[derive(Clone)]
 pub(super) struct Cluster(Arc<Shared>);
 
@@ -54,9 +46,9 @@ struct Shared {
     name: String,
     servers: Vec<Server>,
     options: ConnectOptions,
-    /// Set when we speak TLS without a certificate of our own.
+    /// Set for TLS without a client certificate.
     anonymous: bool,
-    /// The server that answered last.
+    /// The index of the server that is asked first: the one that answered last.
     preferred: AtomicUsize,
 }
 
@@ -89,18 +81,25 @@ impl Cluster {
         })))
     }
 
-    /// Returns what errors call this store.
+    /// Returns the name of this store in errors.
     pub(super) fn name(&self) -> String {
         self.0.name.clone()
     }
 
-    /// Returns what may be behind a connection that broke: a server that asks for a certificate may just hang up.
-    pub(super) fn suspicion(&self) -> &'static str {
-        if self.0.anonymous { " (if it asks for a client certificate: --etcd-cert-file)" } else { "" }
+    /// Converts an error of a request to the store's error.
+    pub(super) fn store_error(&self, error: EtcdError) -> StoreError {
+        // A server that requires a client certificate may close the connection without an error.
+        let certificate_hint =
+            if self.0.anonymous { " (if the server requires a client certificate, set --etcd-cert-file)" } else { "" };
+        error.into_store_error(self.name(), certificate_hint)
     }
 
     /// Asks one server after another until one answers, for [`DEADLINE`] at most.
-    pub(super) async fn call<T, F>(&self, nature: Nature, ask: impl Fn(Client) -> F + Sync) -> Result<T, Trouble>
+    pub(super) async fn call<T, F>(
+        &self,
+        idempotency: Idempotency,
+        ask: impl Fn(Client) -> F + Sync,
+    ) -> Result<T, EtcdError>
     where
         F: Future<Output = Result<T, etcd_client::Error>> + Send,
     {
@@ -109,34 +108,34 @@ impl Cluster {
         let mut at = self.0.preferred.load(Ordering::Relaxed);
         let mut electing = false;
         loop {
-            // A silent server leaves time for the others.
+            // The share leaves time for the other servers if this one is silent.
             let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(left.max(1)).unwrap_or(1);
-            let share = if nature == Nature::Repeatable && left > 1 { share.min(SILENCE) } else { share };
+            let share = if idempotency == Idempotency::Idempotent && left > 1 { share.min(SILENCE) } else { share };
             let Some(server) = self.0.servers.get(at) else {
-                return Err(Trouble::Unsent("no server is named".to_owned()));
+                return Err(EtcdError::NotSent("the location names no server".to_owned()));
             };
-            let trouble = match server.ask(&self.0.options, share, &ask).await {
+            let error = match server.ask(&self.0.options, share, &ask).await {
                 Ok(answer) => {
                     self.0.preferred.store(at, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                Err(trouble) => trouble,
+                Err(error) => error,
             };
-            let again = trouble.may_go_elsewhere(nature);
-            if again || trouble.is_silence() {
+            let may_retry = error.may_try_another_server(idempotency);
+            if may_retry || error.is_no_answer() {
                 at = (at + 1) % self.0.servers.len();
                 self.0.preferred.store(at, Ordering::Relaxed);
                 left = left.saturating_sub(1);
             }
-            if !again {
-                return Err(trouble);
+            if !may_retry {
+                return Err(error);
             }
-            electing |= matches!(trouble, Trouble::NoLeader(_));
+            electing |= matches!(error, EtcdError::NoLeader(_));
             if left == 0 {
                 if !electing || Instant::now() + PAUSE >= deadline {
-                    return Err(trouble);
+                    return Err(error);
                 }
-                // An election is on: it takes about a second.
+                // The servers are electing a leader, which takes about a second.
                 tokio::time::sleep(PAUSE).await;
                 electing = false;
                 left = self.0.servers.len();
@@ -144,8 +143,8 @@ impl Cluster {
         }
     }
 
-    /// Turns to another server, for a stream that this one let down.
-    pub(super) fn turn_away(&self) {
+    /// Prefers the next server, after a stream from the preferred one ended.
+    pub(super) fn prefer_next_server(&self) {
         let next = (self.0.preferred.load(Ordering::Relaxed) + 1) % self.0.servers.len();
         self.0.preferred.store(next, Ordering::Relaxed);
     }
@@ -157,7 +156,7 @@ impl Server {
         options: &ConnectOptions,
         share: Duration,
         ask: &(impl Fn(Client) -> F + Sync),
-    ) -> Result<T, Trouble>
+    ) -> Result<T, EtcdError>
     where
         F: Future<Output = Result<T, etcd_client::Error>> + Send,
     {
@@ -165,23 +164,23 @@ impl Server {
         let mut renewed = false;
         loop {
             let client = match timeout(share, self.client(options)).await {
-                Ok(client) => client.map_err(|error| Trouble::before_sending(&self.name, error))?,
-                Err(_) => return Err(Trouble::Unsent(format!("{}: no answer within {share:.1?}", self.name))),
+                Ok(client) => client.map_err(|error| EtcdError::before_request(&self.name, error))?,
+                Err(_) => return Err(EtcdError::NotSent(format!("{}: no answer within {share:.1?}", self.name))),
             };
             let left = deadline.saturating_duration_since(Instant::now());
             let answer = timeout(left, ask(client)).await;
-            let trouble = match answer {
+            let error = match answer {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => Trouble::new(&self.name, error),
-                Err(_) => Trouble::Silence(format!("{}: no answer within {share:.1?}", self.name)),
+                Ok(Err(error)) => EtcdError::new(&self.name, error),
+                Err(_) => EtcdError::NoAnswer(format!("{}: no answer within {share:.1?}", self.name)),
             };
-            // It was refused, so sending again is safe.
-            if matches!(trouble, Trouble::OldToken(_)) && !renewed {
+            // The server rejected the request, so sending it again is safe.
+            if matches!(error, EtcdError::TokenExpired(_)) && !renewed {
                 renewed = true;
                 *self.client.lock().await = None;
                 continue;
             }
-            return Err(trouble);
+            return Err(error);
         }
     }
 
@@ -200,25 +199,29 @@ async fn options(location: &EtcdLocation, credentials: &Credentials) -> Result<C
     let mut options = ConnectOptions::new()
         .with_connect_timeout(DEADLINE / count.saturating_add(1))
         .with_keep_alive(PING.0, PING.1)
-        // A server that is cut off from the others must say so, not go on with what it last knew.
+        // A server that is cut off from the others must answer with an error, not with old data.
         .with_require_leader(true)
         .with_auto_token_refresh(true);
     let user = location.user.as_ref().or(credentials.username.as_ref());
     if let Some(user) = user {
         let password = credentials.password().await?;
-        let password = password.ok_or("a user without a password: set MUSTER_ETCD_PASSWORD or --etcd-password-file")?;
+        let password = password
+            .ok_or("the password of the etcd user is missing: set MUSTER_ETCD_PASSWORD or --etcd-password-file")?;
         options = options.with_user(user, password.expose_secret());
     }
     if location.tls { Ok(options.with_tls(tls(credentials).await?)) } else { Ok(options) }
 }
 
 async fn tls(credentials: &Credentials) -> Result<TlsOptions, String> {
-    let ca = credentials.ca_file.as_deref().ok_or("etcds:// needs --etcd-ca-file: the CA that signed the servers")?;
+    let ca = credentials
+        .ca_file
+        .as_deref()
+        .ok_or("etcds:// needs the CA of the servers' certificates: set --etcd-ca-file")?;
     let tls = TlsOptions::new().ca_certificate(Certificate::from_pem(read(ca).await?));
     match (credentials.cert_file.as_deref(), credentials.key_file.as_deref()) {
         (Some(cert), Some(key)) => Ok(tls.identity(Identity::from_pem(read(cert).await?, read(key).await?))),
         (None, None) => Ok(tls),
-        _ => Err("--etcd-cert-file and --etcd-key-file belong together".to_owned()),
+        _ => Err("--etcd-cert-file and --etcd-key-file belong together: set both or neither".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What etcd and the way to it can answer instead of an answer.
+//! The errors of a request to etcd, sorted by what the client does next.
 
 use std::error::Error as _;
 
@@ -8,48 +8,55 @@ use tonic::ConnectError;
 use tonic::Status;
 
 use super::super::StoreError;
-use super::cluster::Cluster;
-use super::cluster::Nature;
 
-/// Why a request has no answer, as far as it decides what to do next. The texts name the server.
+/// Whether a request that may have arrived can be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Idempotency {
+    /// Sending it twice has the effect of sending it once.
+    Idempotent,
+    /// It is sent again only if it certainly has not arrived.
+    AtMostOnce,
+}
+
+/// A request that failed. The texts name the server.
 #[derive(Debug)]
-pub(super) enum Trouble {
-    /// The server was not reached: nothing was sent.
-    Unsent(String),
-    /// The server was not reached because it or we are not who the certificates say: nothing was sent.
-    Distrust(String),
-    /// The server was sent the request and did not answer, or the connection broke.
-    Silence(String),
-    /// The server is cut off from the others, or they are electing a leader; the request may have been taken.
+pub(super) enum EtcdError {
+    /// The server was not reached. Nothing was sent.
+    NotSent(String),
+    /// The TLS handshake failed because a certificate was not accepted. Nothing was sent.
+    Untrusted(String),
+    /// The request was sent, and the server did not answer or the connection broke. It may have been carried out.
+    NoAnswer(String),
+    /// The server is cut off from the others, or they are electing a leader. The request may have been carried out.
     NoLeader(String),
-    /// The token has run out, or the roles were changed since it was given: nothing was done.
-    OldToken(String),
-    /// The revision is no longer kept.
+    /// The authentication token has expired, or the roles were changed since it was issued. Nothing was done.
+    TokenExpired(String),
+    /// The revision was compacted. Nothing was done.
     Compacted,
-    /// There is no such lease.
-    NoLease,
-    /// The answer was larger than we take.
+    /// The lease does not exist. Nothing was done.
+    LeaseNotFound,
+    /// The answer was larger than the client's limit.
     AnswerTooLarge(String),
-    /// It will not: nothing was done.
+    /// The server rejected the request. Nothing was done.
     Refused(String),
 }
 
-impl Trouble {
-    /// Reads an error that a request ended in.
+impl EtcdError {
+    /// Converts the error of a request that was sent.
     pub(super) fn new(server: &str, error: Error) -> Self {
         match error {
             Error::GRpcStatus(status) => Self::of_status(server, &status),
-            Error::LeaseKeepAliveError(_) => Self::NoLease,
-            Error::TransportError(error) => Self::Silence(format!("{server}: {}", root(&error))),
-            error => Self::Silence(format!("{server}: {error}")),
+            Error::LeaseKeepAliveError(_) => Self::LeaseNotFound,
+            Error::TransportError(error) => Self::NoAnswer(format!("{server}: {}", root(&error))),
+            error => Self::NoAnswer(format!("{server}: {error}")),
         }
     }
 
-    /// Reads an error of getting ready: the request itself was not sent.
-    pub(super) fn before_sending(server: &str, error: Error) -> Self {
+    /// Converts an error from before the request was sent: connecting, logging in.
+    pub(super) fn before_request(server: &str, error: Error) -> Self {
         match Self::new(server, error) {
-            Self::Silence(text) | Self::NoLeader(text) => Self::Unsent(text),
-            trouble => trouble,
+            Self::NoAnswer(text) | Self::NoLeader(text) => Self::NotSent(text),
+            error => error,
         }
     }
 
@@ -58,65 +65,70 @@ impl Trouble {
         let text = format!("{server}: {message}");
         if let Some(connect) = connect_error(status) {
             let cause = root(connect);
-            // rustls has no quarrel but with certificates before a connection stands.
-            let distrust = connect.0.downcast_ref::<std::io::Error>();
-            return if distrust.is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData) {
-                Self::Distrust(format!("{server}: {cause}"))
+            // Before a connection is established, `InvalidData` comes from rustls, and it means a certificate.
+            let io_error = connect.0.downcast_ref::<std::io::Error>();
+            return if io_error.is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData) {
+                Self::Untrusted(format!("{server}: {cause}"))
             } else {
-                Self::Unsent(format!("{server}: {cause}"))
+                Self::NotSent(format!("{server}: {cause}"))
             };
         }
         match status.code() {
             Code::OutOfRange if message.contains("compacted") => Self::Compacted,
             Code::OutOfRange if message.contains("message length too large") => Self::AnswerTooLarge(text),
-            Code::NotFound if message.contains("lease") => Self::NoLease,
-            Code::InvalidArgument if message.contains("auth store is old") => Self::OldToken(text),
+            Code::NotFound if message.contains("lease") => Self::LeaseNotFound,
+            Code::InvalidArgument if message.contains("auth store is old") => Self::TokenExpired(text),
             Code::Unavailable | Code::DeadlineExceeded
                 if message.contains("leader") || message.contains("timed out") =>
             {
                 Self::NoLeader(text)
             }
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted | Code::Internal => {
-                Self::Silence(if status.source().is_some() { format!("{server}: {}", root(status)) } else { text })
+                Self::NoAnswer(if status.source().is_some() { format!("{server}: {}", root(status)) } else { text })
             }
-            // What a broken connection looks like once a request was under way.
-            Code::Unknown if status.source().is_some() => Self::Silence(format!("{server}: {}", root(status))),
-            Code::Unauthenticated => Self::OldToken(text),
-            Code::PermissionDenied => Self::Refused(format!("{text}: the user may not do this here")),
+            // A connection that broke while a request was under way.
+            Code::Unknown if status.source().is_some() => Self::NoAnswer(format!("{server}: {}", root(status))),
+            Code::Unauthenticated => Self::TokenExpired(text),
+            Code::PermissionDenied => Self::Refused(format!("{text}: the user has no permission for these keys")),
             _ if message.contains("user name is empty") => {
-                Self::Refused(format!("{server}: a user is needed: set --etcd-username"))
+                Self::Refused(format!("{server}: etcd requires a user: set --etcd-username"))
             }
             _ => Self::Refused(text),
         }
     }
 
-    /// Says whether another server may be asked.
-    pub(super) fn may_go_elsewhere(&self, nature: Nature) -> bool {
+    /// Reports whether the request may be sent to another server.
+    pub(super) fn may_try_another_server(&self, idempotency: Idempotency) -> bool {
         match self {
-            Self::Unsent(_) | Self::Distrust(_) => true,
-            Self::Silence(_) | Self::NoLeader(_) => nature == Nature::Repeatable,
-            Self::OldToken(_) | Self::Compacted | Self::NoLease | Self::AnswerTooLarge(_) | Self::Refused(_) => false,
+            Self::NotSent(_) | Self::Untrusted(_) => true,
+            Self::NoAnswer(_) | Self::NoLeader(_) => idempotency == Idempotency::Idempotent,
+            Self::TokenExpired(_)
+            | Self::Compacted
+            | Self::LeaseNotFound
+            | Self::AnswerTooLarge(_)
+            | Self::Refused(_) => false,
         }
     }
 
-    /// Says whether the server is better left alone for now.
-    pub(super) const fn is_silence(&self) -> bool {
-        matches!(self, Self::Silence(_) | Self::NoLeader(_))
+    /// Reports whether the server did not answer, so that the next request goes to another one.
+    pub(super) const fn is_no_answer(&self) -> bool {
+        matches!(self, Self::NoAnswer(_) | Self::NoLeader(_))
     }
 
-    /// Tells it to whoever asked the store.
-    pub(super) fn told(self, cluster: &Cluster) -> StoreError {
-        let store = cluster.name();
+    /// Converts it to the store's error. `certificate_hint` follows the text of a connection that broke.
+    pub(super) fn into_store_error(self, store: String, certificate_hint: &str) -> StoreError {
         match self {
-            Self::Silence(detail) => StoreError::Away { store, detail: format!("{detail}{}", cluster.suspicion()) },
-            Self::Unsent(detail) | Self::NoLeader(detail) => StoreError::Away { store, detail },
-            Self::Distrust(detail) | Self::OldToken(detail) | Self::AnswerTooLarge(detail) | Self::Refused(detail) => {
-                StoreError::Refused { store, detail }
-            }
-            Self::Compacted => {
-                StoreError::Away { store, detail: "it is compacted faster than it can be listed".to_owned() }
-            }
-            Self::NoLease => StoreError::Refused { store, detail: "there is no such lease".to_owned() },
+            Self::NoAnswer(detail) => StoreError::Unavailable { store, detail: format!("{detail}{certificate_hint}") },
+            Self::NotSent(detail) | Self::NoLeader(detail) => StoreError::Unavailable { store, detail },
+            Self::Untrusted(detail)
+            | Self::TokenExpired(detail)
+            | Self::AnswerTooLarge(detail)
+            | Self::Refused(detail) => StoreError::Refused { store, detail },
+            Self::Compacted => StoreError::Unavailable {
+                store,
+                detail: "etcd was compacted during each attempt to list it".to_owned(),
+            },
+            Self::LeaseNotFound => StoreError::Refused { store, detail: "the lease does not exist".to_owned() },
         }
     }
 }
@@ -132,7 +144,7 @@ fn connect_error(status: &Status) -> Option<&ConnectError> {
     None
 }
 
-/// Returns what lies at the bottom of an error: what happened, without how it came up.
+/// Returns the text of the innermost error: the cause, without the layers above it.
 fn root(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

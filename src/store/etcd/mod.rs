@@ -1,4 +1,4 @@
-//! The store in etcd, by its v3 API.
+//! The store in etcd, through its v3 API.
 
 mod cluster;
 mod error;
@@ -14,30 +14,30 @@ use etcd_client::PutOptions;
 use etcd_client::Txn;
 use etcd_client::TxnOp;
 
-use super::Change;
-use super::Check;
 use super::Entry;
 use super::LeaseId;
 use super::Listing;
+use super::Op;
+use super::Precondition;
 use super::Revision;
 use super::Store;
 use super::StoreError;
 use super::Watch;
-use super::open::Credentials;
-use super::open::EtcdLocation;
+use super::location::Credentials;
+use super::location::EtcdLocation;
 use cluster::Cluster;
-use cluster::Nature;
-use error::Trouble;
+use error::EtcdError;
+use error::Idempotency;
 use watch::EtcdWatch;
 
-/// How many keys are asked for at once.
+/// The number of keys in one page of a list.
 const PAGE: i64 = 1000;
 
-/// How much one answer may be: a page of the largest values would be more, and is then asked for in smaller pages. What a
-/// watch has missed may be more, and is then listed.
+/// The size limit of one answer. A list whose page would be larger is read in smaller pages. A watch whose changes would be
+/// larger reports them as compacted, so that they are listed.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// How often a list is begun again because etcd was compacted under it.
+/// The number of attempts at a list. An attempt fails if etcd is compacted during it.
 const LIST_TRIES: usize = 3;
 
 /// A store in an etcd cluster.
@@ -48,7 +48,7 @@ pub struct EtcdStore {
 }
 
 impl EtcdStore {
-    /// Makes a store that connects when it is first used.
+    /// Returns a store that connects when it is first used.
     pub async fn open(location: &EtcdLocation, credentials: &Credentials) -> Result<Self, StoreError> {
         let cluster = Cluster::new(location, credentials).await?;
         Ok(Self { cluster, prefix: location.prefix.clone() })
@@ -58,40 +58,40 @@ impl EtcdStore {
         [self.prefix.as_bytes(), key.as_bytes()].concat()
     }
 
-    fn compare(&self, check: &Check) -> Compare {
-        let key = self.key(check.key());
-        match check {
-            Check::Absent(_) => Compare::create_revision(key, CompareOp::Equal, 0),
-            Check::Created(_, revision) => Compare::create_revision(key, CompareOp::Equal, *revision),
-            Check::Modified(_, revision) => Compare::mod_revision(key, CompareOp::Equal, *revision),
+    fn compare(&self, precondition: &Precondition) -> Compare {
+        let key = self.key(precondition.key());
+        match precondition {
+            Precondition::Absent(_) => Compare::create_revision(key, CompareOp::Equal, 0),
+            Precondition::Created(_, revision) => Compare::create_revision(key, CompareOp::Equal, *revision),
+            Precondition::Modified(_, revision) => Compare::mod_revision(key, CompareOp::Equal, *revision),
         }
     }
 
-    fn operation(&self, change: Change) -> TxnOp {
-        match change {
-            Change::Put { key, value, lease } => {
+    fn txn_op(&self, op: Op) -> TxnOp {
+        match op {
+            Op::Put { key, value, lease } => {
                 let options = lease.map(|lease| PutOptions::new().with_lease(lease.0));
                 TxnOp::put(self.key(&key), value, options)
             }
-            Change::Delete(key) => TxnOp::delete(self.key(&key), None),
+            Op::Delete(key) => TxnOp::delete(self.key(&key), None),
         }
     }
 
-    /// Reads everything under a prefix page by page, all at the revision of the first page.
-    async fn pages(&self, prefix: &str) -> Result<Listing, Trouble> {
+    /// Reads all entries under a prefix page by page, at the revision of the first page.
+    async fn pages(&self, prefix: &str) -> Result<Listing, EtcdError> {
         let mut from = self.key(prefix);
         let end = end_of(&from);
         let mut listing = Listing::default();
         let mut page = PAGE;
         loop {
             let options = GetOptions::new().with_range(end.clone()).with_limit(page).with_revision(listing.revision);
-            let read = self.cluster.call(Nature::Repeatable, |client| {
+            let read = self.cluster.call(Idempotency::Idempotent, |client| {
                 let mut kv = client.kv_client().max_decoding_message_size(ANSWER_BYTES);
                 let (from, options) = (from.clone(), options.clone());
                 async move { kv.get(from, Some(options)).await }
             });
             let answer = match read.await {
-                Err(Trouble::AnswerTooLarge(_)) if page > 1 => {
+                Err(EtcdError::AnswerTooLarge(_)) if page > 1 => {
                     page /= 2;
                     continue;
                 }
@@ -109,7 +109,7 @@ impl EtcdStore {
     }
 }
 
-/// Returns the first key after all those that start with a prefix; etcd takes `\0` for the end of all keys.
+/// Returns the first key after all keys that start with a prefix. For etcd `\0` is the end of all keys.
 fn end_of(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -121,7 +121,7 @@ fn end_of(prefix: &[u8]) -> Vec<u8> {
     vec![0]
 }
 
-/// Reads an entry. A key that is not text is somebody else's; it is shown as well as can be.
+/// Converts an entry. A key that is not UTF-8 is of another program. Its invalid bytes are replaced.
 fn entry(kv: &KeyValue, prefix: &str) -> Entry {
     Entry {
         key: key(kv, prefix),
@@ -139,11 +139,11 @@ fn key(kv: &KeyValue, prefix: &str) -> String {
 impl Store for EtcdStore {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         let path = self.key(key);
-        let read = self.cluster.call(Nature::Repeatable, |mut client| {
+        let read = self.cluster.call(Idempotency::Idempotent, |mut client| {
             let path = path.clone();
             async move { client.get(path, None).await }
         });
-        let answer = read.await.map_err(|trouble| trouble.told(&self.cluster))?;
+        let answer = read.await.map_err(|error| self.cluster.store_error(error))?;
         Ok(answer.kvs().first().map(|kv| entry(kv, &self.prefix)))
     }
 
@@ -151,30 +151,30 @@ impl Store for EtcdStore {
         let mut tries = 1;
         loop {
             match self.pages(prefix).await {
-                Err(Trouble::Compacted) if tries < LIST_TRIES => tries += 1,
-                listing => return listing.map_err(|trouble| trouble.told(&self.cluster)),
+                Err(EtcdError::Compacted) if tries < LIST_TRIES => tries += 1,
+                listing => return listing.map_err(|error| self.cluster.store_error(error)),
             }
         }
     }
 
-    async fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<Option<Revision>, StoreError> {
-        if let Some(detail) = super::refusal(&checks, &changes) {
+    async fn commit(&self, preconditions: Vec<Precondition>, ops: Vec<Op>) -> Result<Option<Revision>, StoreError> {
+        if let Some(detail) = super::invalid_commit(&preconditions, &ops) {
             return Err(StoreError::Refused { store: self.cluster.name(), detail });
         }
-        let lease = changes.iter().find_map(|change| match change {
-            Change::Put { lease, .. } => *lease,
-            Change::Delete(_) => None,
+        let lease = ops.iter().find_map(|op| match op {
+            Op::Put { lease, .. } => *lease,
+            Op::Delete(_) => None,
         });
-        let compares: Vec<_> = checks.iter().map(|check| self.compare(check)).collect();
-        let operations: Vec<_> = changes.into_iter().map(|change| self.operation(change)).collect();
-        let txn = Txn::new().when(compares).and_then(operations);
-        let commit = self.cluster.call(Nature::OnceOnly, |mut client| {
+        let compares: Vec<_> = preconditions.iter().map(|precondition| self.compare(precondition)).collect();
+        let txn_ops: Vec<_> = ops.into_iter().map(|op| self.txn_op(op)).collect();
+        let txn = Txn::new().when(compares).and_then(txn_ops);
+        let commit = self.cluster.call(Idempotency::AtMostOnce, |mut client| {
             let txn = txn.clone();
             async move { client.txn(txn).await }
         });
-        let answer = commit.await.map_err(|trouble| match (trouble, lease) {
-            (Trouble::NoLease, Some(lease)) => StoreError::LeaseGone(lease),
-            (trouble, _) => trouble.told(&self.cluster),
+        let answer = commit.await.map_err(|error| match (error, lease) {
+            (EtcdError::LeaseNotFound, Some(lease)) => StoreError::LeaseExpired(lease),
+            (error, _) => self.cluster.store_error(error),
         })?;
         let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
         Ok(answer.succeeded().then_some(revision))
@@ -182,30 +182,31 @@ impl Store for EtcdStore {
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
         let seconds = i64::try_from(ttl.as_secs().max(1)).unwrap_or(i64::MAX);
-        // Granting twice leaves a lease that holds nothing and ends by itself.
-        let grant =
-            self.cluster.call(Nature::Repeatable, |mut client| async move { client.lease_grant(seconds, None).await });
-        let answer = grant.await.map_err(|trouble| trouble.told(&self.cluster))?;
+        // Granting twice leaves a lease without keys, which expires.
+        let grant = self
+            .cluster
+            .call(Idempotency::Idempotent, |mut client| async move { client.lease_grant(seconds, None).await });
+        let answer = grant.await.map_err(|error| self.cluster.store_error(error))?;
         Ok(LeaseId(answer.id()))
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
-        let keep = self
-            .cluster
-            .call(Nature::Repeatable, |mut client| async move { client.lease_keep_alive(lease.0).await.map(drop) });
-        keep.await.map_err(|trouble| match trouble {
-            Trouble::NoLease => StoreError::LeaseGone(lease),
-            trouble => trouble.told(&self.cluster),
+        let keep = self.cluster.call(Idempotency::Idempotent, |mut client| async move {
+            client.lease_keep_alive(lease.0).await.map(drop)
+        });
+        keep.await.map_err(|error| match error {
+            EtcdError::LeaseNotFound => StoreError::LeaseExpired(lease),
+            error => self.cluster.store_error(error),
         })
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
         let revoke = self
             .cluster
-            .call(Nature::Repeatable, |mut client| async move { client.lease_revoke(lease.0).await.map(drop) });
+            .call(Idempotency::Idempotent, |mut client| async move { client.lease_revoke(lease.0).await.map(drop) });
         match revoke.await {
-            Ok(()) | Err(Trouble::NoLease) => Ok(()),
-            Err(trouble) => Err(trouble.told(&self.cluster)),
+            Ok(()) | Err(EtcdError::LeaseNotFound) => Ok(()),
+            Err(error) => Err(self.cluster.store_error(error)),
         }
     }
 

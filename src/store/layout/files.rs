@@ -1,45 +1,45 @@
-//! Unit files: shared by hash, and collected when no unit names them.
+//! Unit files: stored under their hash, shared by units, and removed when no unit refers to them.
 //!
-//! Whoever submits a unit sets its file in the same commit, even if the file is there already. That is what makes
-//! collecting safe: a file that was set since it was seen unnamed has another revision, and the collector's check fails.
+//! A commit that submits a unit always sets the unit's file too, even if the file is in the store. This makes the removal
+//! safe: a file that was set since it was listed has a higher revision, and the precondition of its removal fails.
 
 use std::collections::BTreeSet;
 
-use super::Keys;
-use super::Slot;
+use super::Key;
+use super::Keyspace;
 use super::decode;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
-use crate::store::Change;
-use crate::store::Check;
 use crate::store::Listing;
+use crate::store::Op;
+use crate::store::Precondition;
 
-/// Returns the changes that submit a unit: its file and its record. They belong in one commit.
-pub fn submit(keys: &Keys, name: &UnitName, unit: &Unit, file: &UnitFile) -> Vec<Change> {
-    let text = Change::put(keys.key(&Slot::File(file.hash())), file.text());
-    vec![text, keys.put(&Slot::Unit(name.clone()), unit)]
+/// Returns the operations that submit a unit: its file and its record. They belong in one commit.
+pub fn submit(keyspace: &Keyspace, name: &UnitName, unit: &Unit, file: &UnitFile) -> Vec<Op> {
+    let text = Op::put(keyspace.key(&Key::File(file.hash())), file.text());
+    vec![text, keyspace.put(&Key::Unit(name.clone()), unit)]
 }
 
-/// Returns, for each listed file that no listed unit names, what removes it: a check and a change for one commit.
+/// Returns, for each listed file that no listed unit refers to, the precondition and the operation that remove it.
 ///
-/// If a unit's record cannot be read, nobody knows which file it names, and nothing is returned.
-pub fn orphans(keys: &Keys, listing: &Listing) -> Vec<(Check, Change)> {
-    let mut named = BTreeSet::new();
+/// Returns nothing if the record of a unit cannot be parsed: it may refer to any file.
+pub fn orphans(keyspace: &Keyspace, listing: &Listing) -> Vec<(Precondition, Op)> {
+    let mut referenced = BTreeSet::new();
     let mut files = Vec::new();
     for entry in &listing.entries {
-        match keys.slot(&entry.key) {
-            Ok(Some(Slot::Unit(_))) => match decode::<Unit>(&entry.value) {
-                Ok(unit) => drop(named.insert(unit.hash)),
+        match keyspace.parse(&entry.key) {
+            Ok(Some(Key::Unit(_))) => match decode::<Unit>(&entry.value) {
+                Ok(unit) => drop(referenced.insert(unit.hash)),
                 Err(_) => return Vec::new(),
             },
-            Ok(Some(Slot::File(hash))) => files.push((hash, entry)),
+            Ok(Some(Key::File(hash))) => files.push((hash, entry)),
             Err(_) if entry.key.contains("/units/") => return Vec::new(),
             Ok(_) | Err(_) => {}
         }
     }
-    let unnamed = files.into_iter().filter(|(hash, _)| !named.contains(hash));
-    unnamed
-        .map(|(_, entry)| (Check::Modified(entry.key.clone(), entry.modified), Change::Delete(entry.key.clone())))
+    let orphaned = files.into_iter().filter(|(hash, _)| !referenced.contains(hash));
+    orphaned
+        .map(|(_, entry)| (Precondition::Modified(entry.key.clone(), entry.modified), Op::Delete(entry.key.clone())))
         .collect()
 }

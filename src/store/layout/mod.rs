@@ -1,62 +1,61 @@
-//! Which key holds what, and how a record is written.
+//! The keys of a cluster's records, and their JSON.
 //!
-//! The store is shared with newer and older musters and with whoever can reach it: a record that does not parse is
-//! kept apart and named, never taken for one that is not there.
+//! Records are input: other programs can write to the store. A record that does not parse is reported by its key. It must
+//! never be treated as absent.
 
 mod events;
 mod files;
-mod slot;
+mod key;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 pub use events::EVENTS_KEPT;
-pub use events::event;
-pub use events::prune_events;
+pub use events::logged_event;
+pub use events::prune_ops;
 pub use events::read_events;
-pub use events::surplus_events;
 pub use files::orphans;
 pub use files::submit;
-pub use slot::Slot;
+pub use key::Key;
 pub use snapshot::apply;
 pub use snapshot::list;
 pub use snapshot::read;
-pub use snapshot::read_revised;
+pub use snapshot::read_with_revisions;
 pub use snapshot::snapshot;
 
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Change;
+use super::Op;
 use crate::core::model::HealthRecord;
 use crate::core::model::Placement;
 use crate::core::model::Write;
 use crate::core::sanitize::truncate;
 
-/// How many characters of words a leader puts into one record. Hosts and unit files have their say in them, and a record
-/// that no commit can take would end every pass.
-const WORDS: usize = 4096;
+/// The most characters of one text in a record. Hosts and unit files supply such texts, and a record that is too large for
+/// a commit would block every reconcile.
+const TEXT_LIMIT: usize = 4096;
 
-/// The text is not a token. Nothing was changed.
+/// The text is not a valid token. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a token: 1 to 64 of A-Z, a-z, 0-9, `_`, `.` and `-` are, without a dot in front")]
+#[error("invalid token {0:?}: expected 1 to 64 of A-Z, a-z, 0-9, `_`, `.` and `-`, and no dot at the start")]
 pub struct BadToken(String);
 
 /// The keys of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keys {
+pub struct Keyspace {
     token: String,
     registry: String,
     cluster: String,
     events: String,
 }
 
-impl Keys {
-    /// Makes the keys of the cluster that a token names.
+impl Keyspace {
+    /// Returns the keys of the cluster that a token names.
     pub fn new(token: &str) -> Result<Self, BadToken> {
-        let clean = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if token.is_empty() || token.len() > 64 || token.starts_with('.') || !token.bytes().all(clean) {
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if token.is_empty() || token.len() > 64 || token.starts_with('.') || !token.bytes().all(is_valid) {
             return Err(BadToken(token.chars().take(80).collect()));
         }
         Ok(Self {
@@ -72,13 +71,13 @@ impl Keys {
         &self.token
     }
 
-    /// Returns the prefixes under which everything is that decisions are made from: the registry's and muster's own.
-    /// The event log is elsewhere, so that nobody reads it who does not want it.
+    /// Returns the prefixes of all records that decisions are made from: the registry's and muster's own. The event log has
+    /// a prefix of its own, so that only its readers read it.
     pub fn prefixes(&self) -> Vec<String> {
         vec![self.registry.clone(), self.cluster.clone()]
     }
 
-    /// Returns the prefix of what stands in the registry under the token.
+    /// Returns the prefix of the token in the registry.
     pub fn registry(&self) -> String {
         self.registry.clone()
     }
@@ -88,58 +87,58 @@ impl Keys {
         format!("{}members/", self.registry)
     }
 
-    /// Returns the prefix of the event log. No token starts with a dot, so it is no other cluster's.
+    /// Returns the prefix of the event log. No token starts with a dot, so no cluster has this prefix for its records.
     pub fn events(&self) -> String {
         self.events.clone()
     }
 
-    /// Turns what a leader decided into changes to keys. Of two that set the same key, the later one counts.
-    pub fn changes(&self, writes: &[Write]) -> Vec<Change> {
-        let mut changes = IndexMap::new();
+    /// Converts a leader's decisions to operations. Of two that change the same key, the later one counts.
+    pub fn ops(&self, writes: &[Write]) -> Vec<Op> {
+        let mut ops = IndexMap::new();
         for (index, write) in writes.iter().enumerate() {
-            let change = self.change(write, index);
-            // The later one also takes the later place, so that changes stay in the order they were decided.
-            changes.shift_remove(change.key());
-            changes.insert(change.key().to_owned(), change);
+            let op = self.op(write, index);
+            // The later operation also takes the later position, so that operations keep the order of the decisions.
+            ops.shift_remove(op.key());
+            ops.insert(op.key().to_owned(), op);
         }
-        changes.into_values().collect()
+        ops.into_values().collect()
     }
 
-    fn change(&self, write: &Write, index: usize) -> Change {
+    fn op(&self, write: &Write, index: usize) -> Op {
         match write {
             Write::Place(unit, placement) => {
-                let reason = truncate(&placement.reason, WORDS);
-                self.put(&Slot::Placement(unit.clone()), &Placement { reason, ..placement.clone() })
+                let reason = truncate(&placement.reason, TEXT_LIMIT);
+                self.put(&Key::Placement(unit.clone()), &Placement { reason, ..placement.clone() })
             }
-            Write::Unplace(unit) => self.delete(&Slot::Placement(unit.clone())),
+            Write::Unplace(unit) => self.delete(&Key::Placement(unit.clone())),
             Write::Health(machine, health) => {
-                let why = truncate(&health.why, WORDS);
-                self.put(&Slot::Health(*machine), &HealthRecord { why, ..health.clone() })
+                let why = truncate(&health.why, TEXT_LIMIT);
+                self.put(&Key::Health(*machine), &HealthRecord { why, ..health.clone() })
             }
-            Write::State(unit, machine, state) => self.put(&Slot::State(unit.clone(), *machine), state),
-            Write::NoState(unit, machine) => self.delete(&Slot::State(unit.clone(), *machine)),
-            Write::Lease(machine, grant) => self.put(&Slot::Lease(*machine), grant),
-            Write::NoLease(machine) => self.delete(&Slot::Lease(*machine)),
-            Write::Voters(voters) => self.put(&Slot::Voters, voters),
+            Write::State(unit, machine, state) => self.put(&Key::State(unit.clone(), *machine), state),
+            Write::NoState(unit, machine) => self.delete(&Key::State(unit.clone(), *machine)),
+            Write::Lease(machine, grant) => self.put(&Key::Lease(*machine), grant),
+            Write::NoLease(machine) => self.delete(&Key::Lease(*machine)),
+            Write::Voters(voters) => self.put(&Key::Voters, voters),
             Write::Log(event) => events::log(self, event, index),
         }
     }
 
-    /// Sets a record.
-    pub fn put<T: Serialize>(&self, slot: &Slot, record: &T) -> Change {
-        Change::put(self.key(slot), encode(record))
+    /// Returns the operation that sets a record.
+    pub fn put<T: Serialize>(&self, key: &Key, record: &T) -> Op {
+        Op::put(self.key(key), encode(record))
     }
 
-    /// Removes a record.
-    pub fn delete(&self, slot: &Slot) -> Change {
-        Change::Delete(self.key(slot))
+    /// Returns the operation that removes a record.
+    pub fn delete(&self, key: &Key) -> Op {
+        Op::Delete(self.key(key))
     }
 }
 
 /// The prefix of etcd's own v3 discovery layout.
 pub const REGISTRY: &str = "/_etcd/registry/";
 
-/// Writes a record as JSON.
+/// Returns a record as JSON.
 #[expect(
     clippy::expect_used,
     clippy::missing_panics_doc,
@@ -149,7 +148,7 @@ pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
     serde_json::to_vec(record).expect("a record is JSON")
 }
 
-/// Reads a record, or says in one sentence why it cannot be.
+/// Parses a record, or returns the reason in one sentence.
 pub fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
     serde_json::from_slice(value).map_err(|error| error.to_string())
 }

@@ -11,14 +11,14 @@ use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
-use crate::store::Changed;
 use crate::store::Entry;
 use crate::store::Listing;
 use crate::store::MemoryStore;
 use crate::store::Store;
+use crate::store::WatchEvent;
 
-fn keys() -> Keys {
-    Keys::new("default").unwrap()
+fn keyspace() -> Keyspace {
+    Keyspace::new("default").unwrap()
 }
 
 fn name(text: &str) -> UnitName {
@@ -45,52 +45,58 @@ fn placement(on: MachineId) -> Placement {
     Placement { machine: on, epoch: 7, reason: "least loaded".to_owned(), since: Timestamp::from_millis(5) }
 }
 
-async fn with(changes: Vec<Change>) -> MemoryStore {
+async fn store_with(ops: Vec<Op>) -> MemoryStore {
     let store = MemoryStore::new();
-    store.commit(vec![], changes).await.unwrap().unwrap();
+    store.commit(vec![], ops).await.unwrap().unwrap();
     store
 }
 
 #[test]
 fn a_token_is_checked() {
     for good in ["default", "a", "A-1_b.c", &"f".repeat(64)] {
-        assert_eq!(Keys::new(good).unwrap().token(), good);
+        assert_eq!(Keyspace::new(good).unwrap().token(), good);
     }
     for bad in ["", ".", ".hidden", "a/b", "a b", "ü", "a\n", &"f".repeat(65)] {
-        assert!(Keys::new(bad).is_err(), "{bad:?}");
+        assert!(Keyspace::new(bad).is_err(), "{bad:?}");
     }
 }
 
 #[test]
-fn every_place_has_one_key_and_is_read_back_from_it() {
+fn every_key_has_one_text_and_is_parsed_from_it() {
     let hash = file().hash();
-    let slots = [
-        (Slot::Size, "/_etcd/registry/default/_config/size".to_owned()),
-        (Slot::Member(machine(1)), "/_etcd/registry/default/members/00000000000000000000000000000001".to_owned()),
-        (Slot::Machine(machine(1)), "/muster/default/machines/00000000000000000000000000000001".to_owned()),
-        (Slot::Health(machine(1)), "/muster/default/health/00000000000000000000000000000001".to_owned()),
-        (Slot::File(hash), format!("/muster/default/files/{hash}")),
-        (Slot::Unit(name("web@1.service")), "/muster/default/units/web@1.service".to_owned()),
-        (Slot::Placement(name("web.service")), "/muster/default/placements/web.service".to_owned()),
+    let cases = [
+        (Key::Size, "/_etcd/registry/default/_config/size".to_owned()),
+        (Key::Member(machine(1)), "/_etcd/registry/default/members/00000000000000000000000000000001".to_owned()),
+        (Key::Machine(machine(1)), "/muster/default/machines/00000000000000000000000000000001".to_owned()),
+        (Key::Health(machine(1)), "/muster/default/health/00000000000000000000000000000001".to_owned()),
         (
-            Slot::State(name("web.service"), machine(1)),
+            Key::FailoverOverride(machine(1)),
+            "/muster/default/failover-overrides/00000000000000000000000000000001".to_owned(),
+        ),
+        (Key::Lease(machine(1)), "/muster/default/leases/00000000000000000000000000000001".to_owned()),
+        (Key::Voters, "/muster/default/voters".to_owned()),
+        (Key::File(hash), format!("/muster/default/files/{hash}")),
+        (Key::Unit(name("web@1.service")), "/muster/default/units/web@1.service".to_owned()),
+        (Key::Placement(name("web.service")), "/muster/default/placements/web.service".to_owned()),
+        (
+            Key::State(name("web.service"), machine(1)),
             "/muster/default/states/web.service/00000000000000000000000000000001".to_owned(),
         ),
-        (Slot::Leader, "/muster/default/leader".to_owned()),
-        (Slot::Epoch, "/muster/default/epoch".to_owned()),
+        (Key::Leader, "/muster/default/leader".to_owned()),
+        (Key::Epoch, "/muster/default/epoch".to_owned()),
         (
-            Slot::Event("000000000000005-00000-abc".to_owned()),
+            Key::Event("000000000000005-00000-abc".to_owned()),
             "/muster/.events/default/000000000000005-00000-abc".to_owned(),
         ),
     ];
-    for (slot, key) in slots {
-        assert_eq!(keys().key(&slot), key);
-        assert_eq!(keys().slot(&key), Ok(Some(slot)));
+    for (key, text) in cases {
+        assert_eq!(keyspace().key(&key), text);
+        assert_eq!(keyspace().parse(&text), Ok(Some(key)));
     }
 }
 
 #[test]
-fn keys_of_others_are_left_alone() {
+fn keys_of_other_clusters_and_kinds_are_ignored() {
     for key in [
         "/muster/other/units/a.service",
         "/muster/.events/other/000000000000005-00000-abc",
@@ -100,15 +106,15 @@ fn keys_of_others_are_left_alone() {
         "/muster/default",
         "/muster/default/units",
     ] {
-        assert_eq!(keys().slot(key), Ok(None), "{key}");
+        assert_eq!(keyspace().parse(key), Ok(None), "{key}");
     }
-    assert_eq!(keys().slot("/_etcd/registry/default/members/287eb8a692cf5fee"), Ok(None));
-    assert!(keys().slot("/muster/default/machines/ABCDEF00000000000000000000000001").is_err());
-    assert!(keys().slot("/muster/default/states/web.service").is_err());
+    assert_eq!(keyspace().parse("/_etcd/registry/default/members/287eb8a692cf5fee"), Ok(None));
+    assert!(keyspace().parse("/muster/default/machines/ABCDEF00000000000000000000000001").is_err());
+    assert!(keyspace().parse("/muster/default/states/web.service").is_err());
 }
 
 #[test]
-fn no_record_of_a_leaders_is_too_large_for_a_commit() {
+fn no_record_of_a_leader_is_too_large_for_a_commit() {
     let long = "x".repeat(2 * crate::store::COMMIT_BYTES);
     let at = Timestamp::from_millis(5);
     let health =
@@ -118,18 +124,18 @@ fn no_record_of_a_leaders_is_too_large_for_a_commit() {
         Write::Health(machine(1), health),
         Write::Log(Event { at, machine: None, unit: None, what: long, trouble: true }),
     ];
-    for change in keys().changes(&writes) {
-        assert!(change.size() < 2 * WORDS, "{}: {}", change.key(), change.size());
+    for op in keyspace().ops(&writes) {
+        assert!(op.size() < 2 * TEXT_LIMIT, "{}: {}", op.key(), op.size());
     }
 }
 
 #[tokio::test]
-async fn what_is_written_is_what_is_read() {
-    let keys = keys();
-    let mut changes = submit(&keys, &name("web.service"), &unit(), &file());
-    changes.extend(keys.changes(&[Write::Place(name("web.service"), placement(machine(1)))]));
-    changes.push(Change::put(keys.key(&Slot::Size), "3"));
-    let snapshot = read(&with(changes).await, &keys).await.unwrap();
+async fn written_records_are_read_back() {
+    let keyspace = keyspace();
+    let mut ops = submit(&keyspace, &name("web.service"), &unit(), &file());
+    ops.extend(keyspace.ops(&[Write::Place(name("web.service"), placement(machine(1)))]));
+    ops.push(Op::put(keyspace.key(&Key::Size), "3"));
+    let snapshot = read(&store_with(ops).await, &keyspace).await.unwrap();
     assert_eq!(snapshot.size, 3);
     assert_eq!(snapshot.units.get(&name("web.service")), Some(&unit()));
     assert_eq!(snapshot.placements.get(&name("web.service")), Some(&placement(machine(1))));
@@ -138,69 +144,69 @@ async fn what_is_written_is_what_is_read() {
 }
 
 #[test]
-fn changes_applied_one_by_one_come_to_the_same_as_reading_it_all() {
-    let keys = keys();
-    let web = keys.key(&Slot::Unit(name("web.service")));
-    let placed = keys.key(&Slot::Placement(name("web.service")));
+fn applying_changes_one_by_one_equals_reading_everything() {
+    let keyspace = keyspace();
+    let web = keyspace.key(&Key::Unit(name("web.service")));
+    let placed = keyspace.key(&Key::Placement(name("web.service")));
     let first = entry(&web, &encode(&unit()), 1);
     let second = entry(&placed, &encode(&placement(machine(2))), 2);
     let mut stepwise = Snapshot::default();
-    apply(&mut stepwise, &keys, &[Changed::Set(first.clone()), Changed::Set(second.clone())]);
-    assert_eq!(stepwise, snapshot(&keys, &Listing { revision: 2, entries: vec![first.clone(), second] }));
-    apply(&mut stepwise, &keys, &[Changed::Gone { key: placed, revision: 3 }]);
-    assert_eq!(stepwise, snapshot(&keys, &Listing { revision: 3, entries: vec![first] }));
+    apply(&mut stepwise, &keyspace, &[WatchEvent::Put(first.clone()), WatchEvent::Put(second.clone())]);
+    assert_eq!(stepwise, snapshot(&keyspace, &Listing { revision: 2, entries: vec![first.clone(), second] }));
+    apply(&mut stepwise, &keyspace, &[WatchEvent::Delete { key: placed, revision: 3 }]);
+    assert_eq!(stepwise, snapshot(&keyspace, &Listing { revision: 3, entries: vec![first] }));
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_named_and_holds_its_unit() {
-    let keys = keys();
+fn an_unreadable_record_is_named_and_blocks_its_unit() {
+    let keyspace = keyspace();
     let web = name("web.service");
-    let key = keys.key(&Slot::Unit(web.clone()));
-    let mut snapshot = snapshot(&keys, &Listing { revision: 1, entries: vec![entry(&key, &encode(&unit()), 1)] });
+    let key = keyspace.key(&Key::Unit(web.clone()));
+    let mut snapshot = snapshot(&keyspace, &Listing { revision: 1, entries: vec![entry(&key, &encode(&unit()), 1)] });
     assert!(snapshot.is_readable(&web));
-    apply(&mut snapshot, &keys, &[Changed::Set(entry(&key, b"{\"hash\":\"of the future\"}", 2))]);
+    apply(&mut snapshot, &keyspace, &[WatchEvent::Put(entry(&key, b"{\"hash\":\"of the future\"}", 2))]);
     assert!(!snapshot.units.contains_key(&web));
     assert_eq!(snapshot.unreadable[&key].about, About::Unit(web.clone()));
     assert!(!snapshot.is_readable(&web) && snapshot.is_readable(&name("other.service")));
-    apply(&mut snapshot, &keys, &[Changed::Set(entry(&key, &encode(&unit()), 3))]);
+    apply(&mut snapshot, &keyspace, &[WatchEvent::Put(entry(&key, &encode(&unit()), 3))]);
     assert!(snapshot.is_readable(&web) && snapshot.unreadable.is_empty());
 }
 
 #[test]
-fn a_machine_or_file_that_cannot_be_read_holds_the_units_that_need_it() {
-    let keys = keys();
+fn an_unreadable_machine_or_file_blocks_the_units_that_need_it() {
+    let keyspace = keyspace();
     let web = name("web.service");
     let mut whole = Listing {
         revision: 1,
         entries: vec![
-            entry(&keys.key(&Slot::Unit(web.clone())), &encode(&unit()), 1),
-            entry(&keys.key(&Slot::Placement(web.clone())), &encode(&placement(machine(2))), 1),
+            entry(&keyspace.key(&Key::Unit(web.clone())), &encode(&unit()), 1),
+            entry(&keyspace.key(&Key::Placement(web.clone())), &encode(&placement(machine(2))), 1),
         ],
     };
-    whole.entries.push(entry(&keys.key(&Slot::Machine(machine(3))), b"?", 1));
-    assert!(snapshot(&keys, &whole).is_readable(&web), "not the machine it is on");
-    whole.entries.push(entry(&keys.key(&Slot::Machine(machine(2))), b"?", 1));
-    assert!(!snapshot(&keys, &whole).is_readable(&web));
+    whole.entries.push(entry(&keyspace.key(&Key::Machine(machine(3))), b"?", 1));
+    assert!(snapshot(&keyspace, &whole).is_readable(&web), "the unit is not on that machine");
+    whole.entries.push(entry(&keyspace.key(&Key::Machine(machine(2))), b"?", 1));
+    assert!(!snapshot(&keyspace, &whole).is_readable(&web));
     whole.entries.truncate(2);
-    whole.entries.push(entry(&keys.key(&Slot::File(file().hash())), b"[Service]\nExecStart=/bin/false\n", 1));
-    assert!(!snapshot(&keys, &whole).is_readable(&web), "a text that does not have its hash");
+    whole.entries.push(entry(&keyspace.key(&Key::File(file().hash())), b"[Service]\nExecStart=/bin/false\n", 1));
+    assert!(!snapshot(&keyspace, &whole).is_readable(&web), "the text does not have its hash");
 }
 
 #[test]
-fn a_size_that_cannot_be_read_is_never_reached() {
-    let listing = Listing { revision: 1, entries: vec![entry(&keys().key(&Slot::Size), b"three", 1)] };
-    assert_eq!(snapshot(&keys(), &listing).size, u32::MAX);
+fn an_unreadable_size_is_never_reached() {
+    let listing = Listing { revision: 1, entries: vec![entry(&keyspace().key(&Key::Size), b"three", 1)] };
+    assert_eq!(snapshot(&keyspace(), &listing).size, u32::MAX);
 }
 
 #[test]
-fn of_two_writes_to_one_key_the_later_counts() {
+fn of_two_writes_to_one_key_the_later_one_counts() {
     let web = name("web.service");
-    let changes = keys().changes(&[Write::Place(web.clone(), placement(machine(1))), Write::Unplace(web.clone())]);
-    assert_eq!(changes, [keys().delete(&Slot::Placement(web))]);
+    let ops = keyspace().ops(&[Write::Place(web.clone(), placement(machine(1))), Write::Unplace(web.clone())]);
+    assert_eq!(ops, [keyspace().delete(&Key::Placement(web))]);
 }
 
 #[tokio::test]
-async fn events_are_kept_in_order_and_only_so_many() {
+async fn events_are_kept_in_order_up_to_a_number() {
     let event = |at, what: &str| {
         Write::Log(Event {
             at: Timestamp::from_millis(at),
@@ -211,34 +217,34 @@ async fn events_are_kept_in_order_and_only_so_many() {
         })
     };
     let writes = [event(20, "second"), event(20, "third"), event(9, "first")];
-    let keys = keys();
-    let store = with(keys.changes(&writes)).await;
-    let said = |events: Vec<Event>| events.into_iter().map(|event| event.what).collect::<Vec<_>>();
-    assert_eq!(said(read_events(&store, &keys).await.unwrap()), ["first", "second", "third"]);
-    store.commit(vec![], keys.changes(&writes)).await.unwrap();
-    let listing = store.list(&keys.events()).await.unwrap();
-    assert_eq!(listing.entries.len(), 3, "the same events, tried again, are not logged twice");
-    store.commit(vec![], surplus_events(&keys, &listing, 1)).await.unwrap();
-    assert_eq!(said(read_events(&store, &keys).await.unwrap()), ["third"]);
+    let keyspace = keyspace();
+    let store = store_with(keyspace.ops(&writes)).await;
+    let texts = |events: Vec<Event>| events.into_iter().map(|event| event.what).collect::<Vec<_>>();
+    assert_eq!(texts(read_events(&store, &keyspace).await.unwrap()), ["first", "second", "third"]);
+    store.commit(vec![], keyspace.ops(&writes)).await.unwrap();
+    let listing = store.list(&keyspace.events()).await.unwrap();
+    assert_eq!(listing.entries.len(), 3, "the same events, committed again, are not logged twice");
+    store.commit(vec![], prune_ops(&keyspace, &listing, 1)).await.unwrap();
+    assert_eq!(texts(read_events(&store, &keyspace).await.unwrap()), ["third"]);
 }
 
 #[tokio::test]
-async fn a_file_is_collected_once_nothing_names_it_and_never_under_a_submit() {
-    let keys = keys();
-    let store = with(submit(&keys, &name("web.service"), &unit(), &file())).await;
-    assert!(orphans(&keys, &store.list("/").await.unwrap()).is_empty());
-    store.commit(vec![], vec![keys.delete(&Slot::Unit(name("web.service")))]).await.unwrap();
-    let unnamed = orphans(&keys, &store.list("/").await.unwrap());
-    let [(check, change)] = unnamed.as_slice() else { panic!("{unnamed:?}") };
-    store.commit(vec![], submit(&keys, &name("again.service"), &unit(), &file())).await.unwrap();
-    assert_eq!(store.commit(vec![check.clone()], vec![change.clone()]).await.unwrap(), None);
-    store.commit(vec![], vec![keys.delete(&Slot::Unit(name("again.service")))]).await.unwrap();
-    for (check, change) in orphans(&keys, &store.list("/").await.unwrap()) {
-        store.commit(vec![check], vec![change]).await.unwrap().unwrap();
+async fn a_file_is_removed_when_no_unit_refers_to_it_and_never_during_a_submit() {
+    let keyspace = keyspace();
+    let store = store_with(submit(&keyspace, &name("web.service"), &unit(), &file())).await;
+    assert!(orphans(&keyspace, &store.list("/").await.unwrap()).is_empty());
+    store.commit(vec![], vec![keyspace.delete(&Key::Unit(name("web.service")))]).await.unwrap();
+    let orphaned = orphans(&keyspace, &store.list("/").await.unwrap());
+    let [(precondition, op)] = orphaned.as_slice() else { panic!("{orphaned:?}") };
+    store.commit(vec![], submit(&keyspace, &name("again.service"), &unit(), &file())).await.unwrap();
+    assert_eq!(store.commit(vec![precondition.clone()], vec![op.clone()]).await.unwrap(), None);
+    store.commit(vec![], vec![keyspace.delete(&Key::Unit(name("again.service")))]).await.unwrap();
+    for (precondition, op) in orphans(&keyspace, &store.list("/").await.unwrap()) {
+        store.commit(vec![precondition], vec![op]).await.unwrap().unwrap();
     }
     assert_eq!(store.list("/").await.unwrap().entries, []);
-    let strange = Change::put(keys.key(&Slot::Unit(name("odd.service"))), "{}");
-    let text = Change::put(keys.key(&Slot::File(file().hash())), file().text());
-    store.commit(vec![], vec![strange, text]).await.unwrap();
-    assert!(orphans(&keys, &store.list("/").await.unwrap()).is_empty(), "the odd unit may name it");
+    let unreadable = Op::put(keyspace.key(&Key::Unit(name("odd.service"))), "{}");
+    let text = Op::put(keyspace.key(&Key::File(file().hash())), file().text());
+    store.commit(vec![], vec![unreadable, text]).await.unwrap();
+    assert!(orphans(&keyspace, &store.list("/").await.unwrap()).is_empty(), "the unreadable unit may refer to it");
 }

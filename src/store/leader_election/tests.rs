@@ -1,205 +1,206 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::store::COMMIT_BYTES;
 use crate::store::Store;
-use crate::store::flaky::Flaky;
-use crate::store::layout::prune_events;
+use crate::store::flaky::FlakyStore;
 
-fn keys() -> Keys {
-    Keys::new("default").unwrap()
+fn keyspace() -> Keyspace {
+    Keyspace::new("default").unwrap()
 }
 
-fn shared(store: &Flaky) -> SharedStore {
+fn shared(store: &FlakyStore) -> SharedStore {
     Arc::new(store.clone())
 }
 
-async fn lead(store: &Flaky) -> Leadership {
-    take(&shared(store), &keys(), Kind::Controller).await.unwrap().unwrap()
+async fn elect(store: &FlakyStore) -> Leadership {
+    try_campaign(&shared(store), &keyspace(), LeaderKind::Controller).await.unwrap().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_leads_and_the_others_are_told_who() {
-    let store = Flaky::default();
-    let first = lead(&store).await;
-    let holder = take(&shared(&store), &keys(), Kind::Verb).await.unwrap().unwrap_err();
-    assert_eq!((holder.kind, holder.pid, holder.epoch), (Kind::Controller, std::process::id(), first.epoch()));
-    first.release().await;
-    assert!(lead(&store).await.epoch() > first.epoch());
+async fn one_candidate_is_elected_and_the_others_get_its_record() {
+    let store = FlakyStore::default();
+    let first = elect(&store).await;
+    let record = try_campaign(&shared(&store), &keyspace(), LeaderKind::Command).await.unwrap().unwrap_err();
+    assert_eq!((record.kind, record.pid, record.epoch), (LeaderKind::Controller, std::process::id(), first.epoch()));
+    first.resign().await;
+    assert!(elect(&store).await.epoch() > first.epoch());
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leads_no_more_removes_no_events() {
-    let (store, keys) = (Flaky::default(), keys());
-    let events: Vec<Change> = (0..9).map(|at| Change::put(keys.key(&Slot::Event(format!("{at}"))), "{}")).collect();
-    store.commit(vec![], events).await.unwrap();
-    let count = async || store.list(&keys.events()).await.unwrap().entries.len();
-    let first = lead(&store).await;
-    assert!(prune_events(&first, &keys, 5).await.unwrap());
+async fn a_former_leader_prunes_no_events() {
+    let (store, keyspace) = (FlakyStore::default(), keyspace());
+    let ops: Vec<Op> = (0..9).map(|at| Op::put(keyspace.key(&Key::Event(format!("{at}"))), "{}")).collect();
+    store.commit(vec![], ops).await.unwrap();
+    let count = async || store.list(&keyspace.events()).await.unwrap().entries.len();
+    let first = elect(&store).await;
+    assert!(first.prune_events(&keyspace, 5).await.unwrap());
     assert_eq!(count().await, 5);
-    first.release().await;
-    assert!(!prune_events(&first, &keys, 2).await.unwrap());
+    first.resign().await;
+    assert!(!first.prune_events(&keyspace, 2).await.unwrap());
     assert_eq!(count().await, 5);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_was_made_anew_counts_on_from_the_time_of_day() {
-    let old = lead(&Flaky::default()).await;
-    let new = lead(&Flaky::default()).await;
+async fn epochs_of_a_rebuilt_store_start_at_the_time_of_day() {
+    let old = elect(&FlakyStore::default()).await;
+    let new = elect(&FlakyStore::default()).await;
     assert!(old.epoch() > 1_700_000_000 && new.epoch() >= old.epoch());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lead_is_kept_for_as_long_as_the_store_answers() {
-    let store = Flaky::default();
-    let lead = lead(&store).await;
-    assert!(tokio::time::timeout(TTL * 20, lead.lost()).await.is_err());
+async fn leadership_lasts_while_the_store_answers() {
+    let store = FlakyStore::default();
+    let lead = elect(&store).await;
+    assert!(tokio::time::timeout(LEASE_DURATION * 20, lead.wait_until_lost()).await.is_err());
     assert!(lead.is_valid());
-    assert!(lead.commit(vec![Change::put("/a", "1")]).await.unwrap());
+    assert!(lead.commit(vec![Op::put("/a", "1")]).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_hears_nothing_stops_before_another_can_begin() {
-    let store = Flaky::default();
-    let first = lead(&store).await;
-    store.set_away(true);
-    first.lost().await;
+async fn a_leader_without_answers_stops_before_another_can_be_elected() {
+    let store = FlakyStore::default();
+    let first = elect(&store).await;
+    store.set_unavailable(true);
+    first.wait_until_lost().await;
     assert!(!first.is_valid());
-    store.set_away(false);
-    // It has stopped, and the store has not yet given the lead away.
-    assert!(store.get(&keys().key(&Slot::Leader)).await.unwrap().is_some());
-    assert!(!first.commit(vec![Change::put("/a", "late")]).await.unwrap());
+    store.set_unavailable(false);
+    // The leader has stopped, and in the store its lease has not ended yet.
+    assert!(store.get(&keyspace().key(&Key::Leader)).await.unwrap().is_some());
+    assert!(!first.commit(vec![Op::put("/a", "late")]).await.unwrap());
     assert_eq!(store.get("/a").await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_absence_of_the_store_costs_nobody_the_lead() {
-    let store = Flaky::default();
-    let lead = lead(&store).await;
-    store.set_away(true);
-    tokio::time::sleep(TTL / 2).await;
-    store.set_away(false);
-    assert!(tokio::time::timeout(TTL * 3, lead.lost()).await.is_err());
+async fn leadership_survives_a_store_that_is_unavailable_for_half_a_lease() {
+    let store = FlakyStore::default();
+    let lead = elect(&store).await;
+    store.set_unavailable(true);
+    tokio::time::sleep(LEASE_DURATION / 2).await;
+    store.set_unavailable(false);
+    assert!(tokio::time::timeout(LEASE_DURATION * 3, lead.wait_until_lost()).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_waits_for_a_store_that_is_away_for_a_moment() {
-    let store = Flaky::default();
-    let lead = lead(&store).await;
-    store.set_away(true);
+async fn a_commit_is_retried_while_the_store_is_unavailable() {
+    let store = FlakyStore::default();
+    let lead = elect(&store).await;
+    store.set_unavailable(true);
     let back = async {
-        tokio::time::sleep(TTL / 3).await;
-        store.set_away(false);
+        tokio::time::sleep(LEASE_DURATION / 3).await;
+        store.set_unavailable(false);
     };
-    let (taken, ()) = tokio::join!(lead.commit(vec![Change::put("/a", "1")]), back);
+    let (taken, ()) = tokio::join!(lead.commit(vec![Op::put("/a", "1")]), back);
     assert!(taken.unwrap());
     assert_eq!(store.get("/a").await.unwrap().unwrap().value, b"1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_ends_with_the_lead_while_the_store_is_away() {
-    let store = Flaky::default();
-    let lead = lead(&store).await;
-    store.set_away(true);
-    let error = lead.commit(vec![Change::put("/a", "1")]).await.unwrap_err();
-    assert!(matches!(error, StoreError::Away { .. }) && !lead.is_valid(), "{error}");
+async fn a_commit_to_an_unavailable_store_fails_when_leadership_ends() {
+    let store = FlakyStore::default();
+    let lead = elect(&store).await;
+    store.set_unavailable(true);
+    let error = lead.commit(vec![Op::put("/a", "1")]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }) && !lead.is_valid(), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_whose_answer_was_lost_is_made_once() {
-    let store = Flaky::default();
-    let lead = lead(&store).await;
-    store.lose_an_answer();
-    assert!(lead.commit(vec![Change::put("/a", "1")]).await.unwrap());
+    let store = FlakyStore::default();
+    let lead = elect(&store).await;
+    store.lose_next_answer();
+    assert!(lead.commit(vec![Op::put("/a", "1")]).await.unwrap());
     let entry = store.get("/a").await.unwrap().unwrap();
     assert_eq!(entry.created, entry.modified);
-    assert!(lead.commit(vec![Change::put("/a", "2")]).await.unwrap());
-    store.lose_an_answer();
-    assert!(lead.commit(vec![Change::Delete("/a".to_owned())]).await.unwrap());
+    assert!(lead.commit(vec![Op::put("/a", "2")]).await.unwrap());
+    store.lose_next_answer();
+    assert!(lead.commit(vec![Op::Delete("/a".to_owned())]).await.unwrap());
     assert_eq!(store.get("/a").await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_of_the_same_leader_that_arrives_late_is_not_taken() {
-    let store = Flaky::default();
-    let lead = lead(&store).await;
-    let checks = vec![lead.guard.clone(), Check::Modified(lead.counter.clone(), *lead.head.lock().await)];
-    assert!(lead.commit(vec![Change::put("/a", "new")]).await.unwrap());
-    assert_eq!(store.commit(checks, vec![Change::put("/a", "old")]).await.unwrap(), None);
+async fn a_commit_that_arrives_late_is_rejected() {
+    let store = FlakyStore::default();
+    let lead = elect(&store).await;
+    let preconditions =
+        vec![lead.guard.clone(), Precondition::Modified(lead.epoch_key.clone(), *lead.head.lock().await)];
+    assert!(lead.commit(vec![Op::put("/a", "new")]).await.unwrap());
+    assert_eq!(store.commit(preconditions, vec![Op::put("/a", "old")]).await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_lost_the_lead_and_an_answer_finds_out_both() {
-    let store = Flaky::default();
-    let first = lead(&store).await;
+async fn a_former_leader_whose_answer_was_lost_learns_that_it_lost_leadership() {
+    let store = FlakyStore::default();
+    let first = elect(&store).await;
     store.revoke(first.lease).await.unwrap();
-    let second = lead(&store).await;
-    store.lose_an_answer();
-    assert!(!first.commit(vec![Change::put("/a", "1")]).await.unwrap());
+    let second = elect(&store).await;
+    store.lose_next_answer();
+    assert!(!first.commit(vec![Op::put("/a", "1")]).await.unwrap());
     assert_eq!(store.get("/a").await.unwrap(), None);
-    assert!(second.commit(vec![Change::put("/a", "2")]).await.unwrap());
+    assert!(second.commit(vec![Op::put("/a", "2")]).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_lost_the_lead_writes_nothing_more() {
-    let store = Flaky::default();
-    let first = lead(&store).await;
+async fn a_former_leader_writes_nothing() {
+    let store = FlakyStore::default();
+    let first = elect(&store).await;
     store.revoke(first.lease).await.unwrap();
-    let second = lead(&store).await;
+    let second = elect(&store).await;
     assert!(first.is_valid(), "it does not know yet");
-    assert!(!first.commit(vec![Change::put("/a", "1")]).await.unwrap());
-    assert!(second.commit(vec![Change::put("/a", "2")]).await.unwrap());
+    assert!(!first.commit(vec![Op::put("/a", "1")]).await.unwrap());
+    assert!(second.commit(vec![Op::put("/a", "2")]).await.unwrap());
     assert_eq!(store.get("/a").await.unwrap().unwrap().value, b"2");
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_a_commit_holds_goes_in_several() {
-    let store = Flaky::default();
-    let lead = lead(&store).await;
-    let mut changes: Vec<_> = (0..300).map(|n| Change::put(format!("/many/{n:03}"), "")).collect();
-    changes.extend((0..3).map(|n| Change::put(format!("/large/{n}"), vec![0; COMMIT_BYTES - 100])));
-    assert!(lead.commit(changes).await.unwrap());
+async fn more_operations_than_a_commit_may_have_go_into_several() {
+    let store = FlakyStore::default();
+    let lead = elect(&store).await;
+    let mut ops: Vec<_> = (0..300).map(|n| Op::put(format!("/many/{n:03}"), "")).collect();
+    ops.extend((0..3).map(|n| Op::put(format!("/large/{n}"), vec![0; COMMIT_BYTES - 100])));
+    assert!(lead.commit(ops).await.unwrap());
     assert_eq!(store.list("/many/").await.unwrap().entries.len(), 300);
     assert_eq!(store.list("/large/").await.unwrap().entries.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lead_that_is_dropped_is_free_at_once() {
-    let store = Flaky::default();
-    drop(lead(&store).await);
-    let taken = take_within(&shared(&store), &keys(), Kind::Verb, TTL / 10).await.unwrap();
+async fn dropping_leadership_ends_it_at_once() {
+    let store = FlakyStore::default();
+    drop(elect(&store).await);
+    let taken = campaign(&shared(&store), &keyspace(), LeaderKind::Command, LEASE_DURATION / 10).await.unwrap();
     assert!(taken.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_relieved_hears_of_it_and_writes_nothing_more() {
-    let (store, keys) = (Flaky::default(), keys());
-    let first = lead(&store).await;
-    let old = take_over(&shared(&store), &keys, "it hangs", "op@desk").await.unwrap().unwrap();
-    assert_eq!((old.kind, old.epoch), (Kind::Controller, first.epoch()));
+async fn a_deposed_leader_learns_of_it_and_writes_nothing() {
+    let (store, keyspace) = (FlakyStore::default(), keyspace());
+    let first = elect(&store).await;
+    let old = depose(&shared(&store), &keyspace, "it hangs", "op@desk").await.unwrap().unwrap();
+    assert_eq!((old.kind, old.epoch), (LeaderKind::Controller, first.epoch()));
     assert!(first.is_valid(), "it does not know yet");
-    assert!(!first.commit(vec![Change::put("/a", "1")]).await.unwrap());
-    let heard = tokio::time::timeout(TTL / 2, first.lost()).await;
+    assert!(!first.commit(vec![Op::put("/a", "1")]).await.unwrap());
+    let heard = tokio::time::timeout(LEASE_DURATION / 2, first.wait_until_lost()).await;
     assert!(heard.is_ok() && !first.is_valid());
-    assert_eq!(holder(&shared(&store), &keys).await.unwrap(), None);
-    assert!(lead(&store).await.epoch() > first.epoch());
-    let events = crate::store::layout::read_events(&store, &keys).await.unwrap();
+    assert_eq!(current_leader(&shared(&store), &keyspace).await.unwrap(), None);
+    assert!(elect(&store).await.epoch() > first.epoch());
+    let events = crate::store::layout::read_events(&store, &keyspace).await.unwrap();
     assert_eq!(events.len(), 1);
     let what = &events[0].what;
-    assert!(what.starts_with("the lead was taken from a controller on ") && what.ends_with("by op@desk: it hangs"));
+    assert!(what.starts_with("leadership was taken from a controller on ") && what.ends_with("by op@desk: it hangs"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lead_that_nobody_has_is_taken_from_nobody() {
-    let store = Flaky::default();
-    assert_eq!(take_over(&shared(&store), &keys(), "it hangs", "op@desk").await.unwrap(), None);
+async fn without_a_leader_depose_returns_none() {
+    let store = FlakyStore::default();
+    assert_eq!(depose(&shared(&store), &keyspace(), "it hangs", "op@desk").await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_of_an_older_muster_is_relieved_too() {
-    let (store, keys) = (Flaky::default(), keys());
-    let record = r#"{"kind":"controller","host":"core-01","pid":7,"since":1,"epoch":9}"#;
-    store.commit(vec![], vec![Change::put(keys.key(&Slot::Leader), record)]).await.unwrap();
-    let old = take_over(&shared(&store), &keys, "it is gone", "op@desk").await.unwrap().unwrap();
-    assert_eq!((old.host.as_str(), old.lease), ("core-01", None));
-    assert!(lead(&store).await.epoch() > 9);
+async fn a_leader_whose_record_cannot_be_read_is_deposed_too() {
+    let (store, keyspace) = (FlakyStore::default(), keyspace());
+    store.commit(vec![], vec![Op::put(keyspace.key(&Key::Leader), "{}")]).await.unwrap();
+    let old = depose(&shared(&store), &keyspace, "it is gone", "op@desk").await.unwrap().unwrap();
+    assert_eq!((old.host.as_str(), old.lease), ("an unknown host", None));
+    assert_eq!(current_leader(&shared(&store), &keyspace).await.unwrap(), None);
+    elect(&store).await;
 }

@@ -1,5 +1,5 @@
-//! The database file: made for its owner's eyes alone, opened the way several processes can share it, and what
-//! sqlite's errors mean to a person.
+//! The database file: created for its owner only, opened so that several processes can share it. Errors of sqlite become
+//! errors of the store here.
 
 use std::fs::DirBuilder;
 use std::fs::OpenOptions;
@@ -19,28 +19,28 @@ use rusqlite::TransactionBehavior;
 use super::super::StoreError;
 use super::table;
 
-/// How long a process waits for its turn to write.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a process waits for the lock of another process.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Marks the file as muster's (sqlite's `application_id`): "must".
 const APPLICATION: i64 = 0x6d75_7374;
 
-/// The layout of the tables, counted up when it changes in a way that an older muster cannot read.
+/// The version of the tables. It grows with each change that an older muster cannot read.
 const LAYOUT: i64 = 1;
 
-/// An open database and which file it is.
+/// An open database, with the device and inode of its file.
 pub(super) struct DatabaseFile {
     pub(super) connection: Connection,
     identity: (u64, u64),
 }
 
 impl DatabaseFile {
-    /// Opens the file, making what is missing.
+    /// Opens the file. Creates the file and its folders if they do not exist.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let identity = create(path).map_err(|error| refused(path, format!("cannot open it: {error}")))?;
-        let deadline = Instant::now() + PATIENCE;
+        let identity = create(path).map_err(|error| refused(path, format!("cannot open the file: {error}")))?;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
-            // Switching a new file to write-ahead logging does not wait for other processes that do the same.
+            // Switching a new file to write-ahead logging fails at once if another process is doing the same.
             match connect(path) {
                 Err(OpenError::Sqlite(error)) if is_busy(&error) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(20));
@@ -52,17 +52,17 @@ impl DatabaseFile {
         }
     }
 
-    /// Says whether the path still leads to this file.
+    /// Reports whether the path still names this file.
     pub(super) fn is_still_at(&self, path: &Path) -> bool {
         std::fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
     }
 }
 
-/// Makes the folders and the file if they are not there: they name hosts and units, so nobody else may read them.
+/// Creates the folders and the file if they do not exist. They name hosts and units, so only their owner may read them.
 fn create(path: &Path) -> io::Result<(u64, u64)> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| io::Error::new(error.kind(), format!("cannot make {}: {error}", folder.display())))?;
+        made.map_err(|error| io::Error::new(error.kind(), format!("cannot create {}: {error}", folder.display())))?;
     }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     let meta = file.metadata()?;
@@ -86,14 +86,14 @@ impl From<rusqlite::Error> for OpenError {
 fn connect(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(LOCK_TIMEOUT)?;
     let fresh = is_fresh(&connection)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
-        let what = "its file system cannot be shared by processes (a network file system?): keep it on a local disk";
+        let what = "processes cannot share the file on its file system, as on a network file system: use a local disk";
         return Err(OpenError::Not(what.to_owned()));
     }
-    // An answered commit survives a power cut.
+    // A commit that was answered survives a power cut.
     connection.pragma_update(None, "synchronous", "full")?;
     if fresh {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -107,15 +107,15 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Says whether the database is still empty; refuses one that is not muster's, or a newer muster's.
+/// Reports whether the database is empty. Rejects a database of another program, and one of a newer muster.
 fn is_fresh(connection: &Connection) -> Result<bool, OpenError> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match number("application_id")? {
         APPLICATION if number("user_version")? <= LAYOUT => Ok(false),
-        APPLICATION => Err(OpenError::Not("it was made by a newer muster: use that one".to_owned())),
+        APPLICATION => Err(OpenError::Not("the database is of a newer muster: use that version".to_owned())),
         0 if tables == 0 => Ok(true),
-        _ => Err(OpenError::Not("it is a database of something else: name another file".to_owned())),
+        _ => Err(OpenError::Not("the file is the database of another program: name another file".to_owned())),
     }
 }
 
@@ -127,20 +127,24 @@ fn refused(path: &Path, detail: String) -> StoreError {
     StoreError::Refused { store: format!("sqlite:{}", path.display()), detail }
 }
 
-/// Says what an error of sqlite's means to a person.
+/// Converts an error of sqlite to an error of the store.
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
-    let away = |detail: String| StoreError::Away { store: format!("sqlite:{}", path.display()), detail };
+    let unavailable = |detail: String| StoreError::Unavailable { store: format!("sqlite:{}", path.display()), detail };
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            away(format!("another process has kept it locked for {} s", PATIENCE.as_secs()))
-        }
-        Some(ErrorCode::SystemIoFailure) => away(format!("reading or writing it failed: {error}")),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => unavailable(format!(
+            "the file is locked: another process did not release it within {} s",
+            LOCK_TIMEOUT.as_secs()
+        )),
+        Some(ErrorCode::SystemIoFailure) => unavailable(format!("the file cannot be read or written: {error}")),
         Some(ErrorCode::DiskFull) => refused(path, "the disk is full".to_owned()),
-        Some(ErrorCode::ReadOnly) => refused(path, "it cannot be written: read-only file or file system".to_owned()),
-        Some(ErrorCode::NotADatabase) => refused(path, "it is not a database: name another file".to_owned()),
-        Some(ErrorCode::DatabaseCorrupt) => {
-            refused(path, format!("it is damaged ({error}): restore it, or move it away and join the machines again"))
+        Some(ErrorCode::ReadOnly) => {
+            refused(path, "the file cannot be written: the file or its file system is read-only".to_owned())
         }
+        Some(ErrorCode::NotADatabase) => refused(path, "the file is not a database: name another file".to_owned()),
+        Some(ErrorCode::DatabaseCorrupt) => refused(
+            path,
+            format!("the file is damaged ({error}): restore a backup, or move the file and join the machines again"),
+        ),
         _ => refused(path, error.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! The tables and what is asked of them: every function runs inside a transaction that the owner opened.
+//! The tables and their queries. Every function runs inside a transaction that the actor opened.
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
@@ -6,18 +6,19 @@ use rusqlite::Result;
 use rusqlite::Row;
 use rusqlite::params;
 
-use super::super::Change;
-use super::super::Changed;
-use super::super::Check;
 use super::super::Entry;
 use super::super::LeaseId;
 use super::super::Listing;
+use super::super::Op;
+use super::super::Precondition;
 use super::super::Revision;
+use super::super::WatchEvent;
 
-/// How many changes are kept for watches.
-const KEPT: i64 = 8192;
+/// The number of changes that are kept for watches.
+const HISTORY_LIMIT: i64 = 8192;
 
-/// Lease numbers are never used twice (`AUTOINCREMENT`): a process that slept must not keep a stranger's lease alive.
+/// The tables. `AUTOINCREMENT` never uses the number of a lease twice: a process that was suspended must not keep the lease
+/// of another process alive.
 pub(super) const SCHEMA: &str = "
     CREATE TABLE clock (revision INTEGER NOT NULL, compacted INTEGER NOT NULL);
     INSERT INTO clock VALUES (0, 0);
@@ -33,14 +34,14 @@ pub(super) const SCHEMA: &str = "
     CREATE INDEX history_by_revision ON history (revision);
 ";
 
-/// What became of a commit.
-pub(super) enum Outcome {
-    Made(Revision),
-    CheckFailed,
-    LeaseGone(LeaseId),
+/// The outcome of a commit.
+pub(super) enum CommitOutcome {
+    Committed(Revision),
+    PreconditionFailed,
+    LeaseExpired(LeaseId),
 }
 
-/// The tables, inside one transaction.
+/// The tables, within one transaction.
 pub(super) struct Tables<'a> {
     connection: &'a Connection,
 }
@@ -79,30 +80,30 @@ impl<'a> Tables<'a> {
         Ok(Listing { revision, entries })
     }
 
-    pub(super) fn commit(&self, checks: &[Check], changes: &[Change]) -> Result<Outcome> {
-        for check in checks {
-            if !self.holds(check)? {
-                return Ok(Outcome::CheckFailed);
+    pub(super) fn commit(&self, preconditions: &[Precondition], ops: &[Op]) -> Result<CommitOutcome> {
+        for precondition in preconditions {
+            if !self.holds(precondition)? {
+                return Ok(CommitOutcome::PreconditionFailed);
             }
         }
-        for change in changes {
-            if let Change::Put { lease: Some(lease), .. } = change
+        for op in ops {
+            if let Op::Put { lease: Some(lease), .. } = op
                 && !self.is_granted(*lease)?
             {
-                return Ok(Outcome::LeaseGone(*lease));
+                return Ok(CommitOutcome::LeaseExpired(*lease));
             }
         }
-        self.apply(changes).map(Outcome::Made)
+        self.apply(ops).map(CommitOutcome::Committed)
     }
 
-    fn holds(&self, check: &Check) -> Result<bool> {
+    fn holds(&self, precondition: &Precondition) -> Result<bool> {
         let sql = "SELECT created, modified FROM entries WHERE key = ?1";
         let found: Option<(Revision, Revision)> =
-            self.connection.query_row(sql, [check.key()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        Ok(match check {
-            Check::Absent(_) => found.is_none(),
-            Check::Created(_, revision) => found.is_some_and(|(created, _)| created == *revision),
-            Check::Modified(_, revision) => found.is_some_and(|(_, modified)| modified == *revision),
+            self.connection.query_row(sql, [precondition.key()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        Ok(match precondition {
+            Precondition::Absent(_) => found.is_none(),
+            Precondition::Created(_, revision) => found.is_some_and(|(created, _)| created == *revision),
+            Precondition::Modified(_, revision) => found.is_some_and(|(_, modified)| modified == *revision),
         })
     }
 
@@ -110,7 +111,7 @@ impl<'a> Tables<'a> {
         self.connection.query_row("SELECT EXISTS (SELECT 1 FROM leases WHERE id = ?1)", [lease.0], |row| row.get(0))
     }
 
-    fn apply(&self, changes: &[Change]) -> Result<Revision> {
+    fn apply(&self, ops: &[Op]) -> Result<Revision> {
         let before = self.revision()?;
         let revision = before + 1;
         let mut put = self.connection.prepare(
@@ -118,19 +119,19 @@ impl<'a> Tables<'a> {
              SET value = ?2, modified = ?3, lease = ?4 RETURNING created",
         )?;
         let mut delete = self.connection.prepare("DELETE FROM entries WHERE key = ?1")?;
-        let mut note =
+        let mut record =
             self.connection.prepare("INSERT INTO history (revision, key, value, created) VALUES (?1, ?2, ?3, ?4)")?;
         let mut changed = false;
-        for change in changes {
-            match change {
-                Change::Put { key, value, lease } => {
+        for op in ops {
+            match op {
+                Op::Put { key, value, lease } => {
                     let lease = lease.map(|lease| lease.0);
                     let created: Revision = put.query_row(params![key, value, revision, lease], |row| row.get(0))?;
-                    note.execute(params![revision, key, value, created])?;
+                    record.execute(params![revision, key, value, created])?;
                 }
-                Change::Delete(key) if delete.execute([key])? == 0 => continue,
-                Change::Delete(key) => {
-                    note.execute(params![revision, key, None::<Vec<u8>>, None::<Revision>])?;
+                Op::Delete(key) if delete.execute([key])? == 0 => continue,
+                Op::Delete(key) => {
+                    record.execute(params![revision, key, None::<Vec<u8>>, None::<Revision>])?;
                 }
             }
             changed = true;
@@ -145,7 +146,7 @@ impl<'a> Tables<'a> {
 
     fn prune(&self) -> Result<()> {
         let limit: i64 = self.connection.query_row("SELECT coalesce(max(id), 0) FROM history", [], |row| row.get(0))?;
-        let limit = limit - KEPT;
+        let limit = limit - HISTORY_LIMIT;
         let sql = "SELECT max(revision) FROM history WHERE id <= ?1";
         let compacted: Option<Revision> = self.connection.query_row(sql, [limit], |row| row.get(0))?;
         if let Some(compacted) = compacted {
@@ -155,8 +156,9 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    /// Returns the revision and what changed since `after`, or `None` if that is no longer (or not yet) known.
-    pub(super) fn changes(&self, prefix: &str, after: Revision) -> Result<Option<(Revision, Vec<Changed>)>> {
+    /// Returns the store's revision and the changes since `after`. Returns `None` if these were compacted, or if the store
+    /// has not reached `after`.
+    pub(super) fn changes(&self, prefix: &str, after: Revision) -> Result<Option<(Revision, Vec<WatchEvent>)>> {
         let sql = "SELECT revision, compacted FROM clock";
         let (revision, compacted): (Revision, Revision) =
             self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -173,8 +175,8 @@ impl<'a> Tables<'a> {
                 continue;
             }
             changes.push(match row.get_ref(1)?.as_blob_or_null()? {
-                Some(_) => Changed::Set(entry(row)?),
-                None => Changed::Gone { key: row.get(0)?, revision: row.get(3)? },
+                Some(_) => WatchEvent::Put(entry(row)?),
+                None => WatchEvent::Delete { key: row.get(0)?, revision: row.get(3)? },
             });
         }
         Ok(Some((revision, changes)))
@@ -193,28 +195,28 @@ impl<'a> Tables<'a> {
     pub(super) fn revoke(&self, lease: LeaseId) -> Result<()> {
         let mut query = self.connection.prepare("SELECT key FROM entries WHERE lease = ?1 ORDER BY key")?;
         let keys = query.query_map([lease.0], |row| row.get(0))?;
-        let deletes = keys.map(|key| key.map(Change::Delete)).collect::<Result<Vec<_>>>()?;
+        let deletes = keys.map(|key| key.map(Op::Delete)).collect::<Result<Vec<_>>>()?;
         self.connection.execute("DELETE FROM leases WHERE id = ?1", [lease.0])?;
         self.apply(&deletes)?;
         Ok(())
     }
 
-    /// Says whether [`Self::expire`] would do something.
+    /// Reports whether [`Self::expire`] would change anything.
     pub(super) fn any_expired(&self, now: i64) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM leases WHERE expires <= ?1 OR expires - ttl > ?1)";
         self.connection.query_row(sql, [now], |row| row.get(0))
     }
 
-    /// Ends what has expired. A clock that was set back must not make a lease last longer than its time.
+    /// Ends expired leases. A lease must not last longer than its time because the clock was set back.
     pub(super) fn expire(&self, now: i64) -> Result<()> {
         self.connection.execute("UPDATE leases SET expires = ?1 + ttl WHERE expires - ttl > ?1", [now])?;
         let mut query = self.connection.prepare("SELECT id FROM leases WHERE expires <= ?1 ORDER BY id")?;
-        let over = query.query_map([now], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
-        over.into_iter().try_for_each(|id| self.revoke(LeaseId(id)))
+        let expired = query.query_map([now], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
+        expired.into_iter().try_for_each(|id| self.revoke(LeaseId(id)))
     }
 }
 
-/// Reads key, value, created and modified, in this order.
+/// Reads an entry from the columns key, value, created and modified.
 fn entry(row: &Row<'_>) -> Result<Entry> {
     Ok(Entry { key: row.get(0)?, value: row.get(1)?, created: row.get(2)?, modified: row.get(3)? })
 }

@@ -1,4 +1,4 @@
-//! The faults, and how each is mended.
+//! The faults, and how each one is ended.
 
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::NOTHING;
 use super::control;
 use super::watch;
 
-/// Does something to a host, or to what muster is made of.
+/// An action on a host, or on a part of muster.
 pub(super) type Act = fn(&mut Ground, &str);
 
 /// A fault.
@@ -26,11 +26,11 @@ pub(super) struct Fault {
     pub(super) name: &'static str,
     pub(super) strike: Act,
     pub(super) mend: Act,
-    /// How long it lasts; `None` for one that the units leave the host for, until they have.
+    /// How long the fault lasts. `None` if units move because of it: until they have moved.
     pub(super) lasts: Option<Duration>,
-    /// Set when somebody knows how to switch the hosts off.
+    /// Whether the hosts have a fence command.
     pub(super) fenced: bool,
-    /// Set when nobody can renew the host's lease meanwhile, although it is up.
+    /// Whether the host's lease cannot be renewed during the fault, although the host is up.
     pub(super) ends_leases: bool,
 }
 
@@ -47,23 +47,23 @@ const fn stays(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Faul
     Fault { name, strike, mend, lasts, fenced: false, ends_leases: false }
 }
 
-/// One that leaves the host up for longer than its lease without anybody who could renew it.
+/// A fault in which the host is up for longer than its lease, and the lease cannot be renewed.
 const fn starves(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
     Fault { ends_leases: true, ..stays(name, strike, mend, seconds) }
 }
 
-/// Those of a store in a file.
+/// The faults of a store in a file.
 pub(super) const OF_A_FILE: [Fault; 2] = [
     stays("store locked for 40 s", |at, _| at.disk().lock(), |at, _| at.disk().unlock(), 40),
     stays("store's disk full for 40 s", |at, _| at.disk().fill(), |at, _| at.disk().empty(), 40),
 ];
 
-/// All others.
+/// All other faults.
 pub(super) const ALL: [Fault; 20] = [
     moves("power cut", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("freeze and thaw", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.thaw(host).unwrap()),
     fenced("power cut, fence command", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
-    // The command switches off what is frozen.
+    // The fence command kills the frozen host.
     fenced("freeze, fence command", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("cut cable", |at, host| at.lab.cut(host).unwrap(), |at, host| at.lab.heal(host).unwrap()),
     moves("cut cable of etcd's leader", cut_etcd_leader, |at, host| at.lab.heal(host).unwrap()),
@@ -80,8 +80,8 @@ pub(super) const ALL: [Fault; 20] = [
         40,
     ),
     starves("sshd stopped", stop_sshd, |at, host| start_sshd(at, host), 40),
-    stays("PID 1 stopped for 6 s", |at, host| signal(at, host, "init.scope", "STOP"), go_on, 6),
-    starves("PID 1 stopped for 40 s", |at, host| signal(at, host, "init.scope", "STOP"), go_on, 40),
+    stays("PID 1 stopped for 6 s", |at, host| signal(at, host, "init.scope", "STOP"), continue_pid_1, 6),
+    starves("PID 1 stopped for 40 s", |at, host| signal(at, host, "init.scope", "STOP"), continue_pid_1, 40),
     stays("overloaded", overload, NOTHING, 30),
     stays("/run full", fill_run, empty_run, 30),
     stays(
@@ -95,21 +95,21 @@ pub(super) const ALL: [Fault; 20] = [
     stays("etcd compacted and defragmented", compact_etcd, NOTHING, 20),
     stays("daemon-reload and daemon-reexec", reload, NOTHING, 20),
     stays("etcd slow", slow_etcd, NOTHING, 30),
-    stays("store away for 40 s", |at, _| etcd(at, "STOP"), |at, _| etcd(at, "CONT"), 40),
+    stays("store unavailable for 40 s", |at, _| etcd(at, "STOP"), |at, _| etcd(at, "CONT"), 40),
 ];
 
 pub(super) fn named(name: &str) -> Fault {
     *ALL.iter().find(|fault| fault.name == name).expect("a fault of this name")
 }
 
-/// Sends a signal to every process of one of a host's units, from outside.
+/// Sends a signal to all processes of a unit on a host, from outside of the host.
 fn signal(at: &Ground, host: &str, unit: &str, name: &str) {
     for pid in watch::processes(&watch::group(&at.lab, host), unit) {
         run(Command::new("kill").args(["-s", name, &pid.to_string()])).ok();
     }
 }
 
-fn go_on(at: &mut Ground, host: &str) {
+fn continue_pid_1(at: &mut Ground, host: &str) {
     signal(at, host, "init.scope", "CONT");
 }
 
@@ -122,13 +122,13 @@ fn start_sshd(at: &Ground, host: &str) {
     ssh_less(at, host, &["systemctl", "start", "ssh.service"]);
 }
 
-/// Runs a command on a host without its sshd.
+/// Runs a command on a host without sshd.
 fn ssh_less(at: &Ground, host: &str, command: &[&str]) {
     let leader = watch::processes(&watch::group(&at.lab, host), "init.scope")[0].to_string();
     run(Command::new("nsenter").args(["--all", "--target", &leader, "--"]).args(command));
 }
 
-/// Keeps every processor busy from within a host, for as long as the fault lasts.
+/// Keeps all processors busy from within a host during the fault.
 fn overload(at: &mut Ground, host: &str) {
     let burner = "for n in 1 2 3 4 5 6 7 8; do systemd-run -q timeout 30 sh -c 'while :; do :; done'; done";
     ssh(&at.lab, host, burner);
@@ -167,7 +167,7 @@ fn restart_busy_controller(at: &mut Ground, _: &str) {
         let running = |unit| said.lines().filter(|line| line.split_whitespace().eq([unit, "running"])).count();
         extras().iter().all(|unit| running(unit.as_str()) == 1)
     };
-    until("what it was about to start runs once", super::LIMIT, listed, run);
+    until("each unit that it was about to start runs once", super::LIMIT, listed, run);
     let names = extras();
     let args: Vec<&str> = std::iter::once("destroy").chain(names.iter().map(String::as_str)).collect();
     muster(&at.lab, &args).ok();
@@ -187,24 +187,24 @@ fn compact_etcd(at: &mut Ground, host: &str) {
     }
 }
 
-/// Returns what an etcd says of itself: its address, its id, …, and whether the others follow it.
+/// Returns the fields of an etcd member's status: its address, its id, …, and whether it is the leader.
 fn etcd_status(at: &Ground, host: &str) -> Vec<String> {
     let status = etcdctl(at, host, &["endpoint", "status", "-w", "simple"]);
     status.split(", ").map(str::to_owned).collect()
 }
 
-/// Returns the host of the etcd that the others follow.
+/// Returns the host of etcd's leader.
 fn etcd_leader(at: &Ground) -> String {
     let leads = |host: &&muster::lab::Host| etcd_status(at, &host.name)[4] == "true";
     at.lab.hosts().iter().find(leads).expect("etcd has a leader").name.clone()
 }
 
-/// Its host's systemd may start it again.
+/// Kills etcd's leader. The systemd of its host may start it again.
 fn kill_etcd_leader(at: &mut Ground, _: &str) {
     signal(at, &etcd_leader(at), "system.slice/etcd.service", "KILL");
 }
 
-/// With the host goes the etcd that the others follow, without a word to whoever is connected to it.
+/// Makes the etcd member of a host the leader, and cuts the host off. Its clients get no packet.
 fn cut_etcd_leader(at: &mut Ground, host: &str) {
     let leader = etcd_leader(at);
     if leader != host {
@@ -215,11 +215,11 @@ fn cut_etcd_leader(at: &mut Ground, host: &str) {
 
 fn reload(at: &mut Ground, host: &str) {
     ssh(&at.lab, host, "systemctl daemon-reload && systemctl daemon-reload");
-    // It may hang up before it says that it is done.
+    // systemd may close the connection before it reports success.
     ssh_less(at, host, &["systemctl", "daemon-reexec"]);
 }
 
-/// Lets all etcd members work for a quarter of the time only, for as long as the fault lasts.
+/// Lets all etcd members run for a quarter of the time only, during the fault.
 fn slow_etcd(at: &mut Ground, _: &str) {
     let members =
         |host: &muster::lab::Host| watch::processes(&watch::group(&at.lab, &host.name), "system.slice/etcd.service");
@@ -232,7 +232,7 @@ fn slow_etcd(at: &mut Ground, _: &str) {
     std::thread::spawn(move || run(Command::new("sh").args(["-c", &pulse])));
 }
 
-/// Stops two of three etcd members where they are, or lets them go on.
+/// Stops two of three etcd members, or continues them.
 fn etcd(at: &Ground, name: &str) {
     for host in &at.lab.hosts()[1..] {
         signal(at, &host.name, "system.slice/etcd.service", name);

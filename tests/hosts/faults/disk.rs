@@ -1,4 +1,4 @@
-//! A disk of its own for a store in a file, so that it can be filled, and the store locked, from outside.
+//! A disk of its own for a store in a file, so that a test can fill the disk and lock the store.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use super::super::run;
 /// A small file system with the store on it.
 pub(super) struct Disk {
     folder: TempDir,
-    /// Who holds the store's lock.
-    holder: Option<Connection>,
+    /// The connection that holds the store's lock.
+    lock: Option<Connection>,
 }
 
 impl Drop for Disk {
@@ -25,11 +25,11 @@ impl Drop for Disk {
 }
 
 impl Disk {
-    /// Makes one and moves a lab's store there.
+    /// Mounts the disk and moves a lab's store to it.
     pub(super) fn beside(lab: &Lab) -> Self {
         let folder = TempDir::new().unwrap();
         run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=8M", "tmpfs"]).arg(folder.path())).ok();
-        let disk = Self { folder, holder: None };
+        let disk = Self { folder, lock: None };
         let config = fs::read_to_string(lab.config()).unwrap();
         let (first, rest) = config.split_once('\n').unwrap();
         assert!(first.starts_with("store = "), "{config}");
@@ -41,19 +41,19 @@ impl Disk {
         self.folder.path().join("muster.db")
     }
 
-    /// Keeps everybody else from writing to the store.
+    /// Locks the store, so that no other process can write to it.
     pub(super) fn lock(&mut self) {
-        let holder = Connection::open(self.store()).unwrap();
-        holder.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-        holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
-        self.holder = Some(holder);
+        let connection = Connection::open(self.store()).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        self.lock = Some(connection);
     }
 
     pub(super) fn unlock(&mut self) {
-        self.holder = None;
+        self.lock = None;
     }
 
-    /// Leaves no room for another byte.
+    /// Fills the disk completely.
     pub(super) fn fill(&self) {
         let fill = run(Command::new("sh").args(["-c", "cat /dev/zero >\"$0\""]).arg(self.folder.path().join("fill")));
         assert!(fill.err.contains("No space left"), "{fill:#?}");

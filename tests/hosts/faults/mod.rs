@@ -1,8 +1,8 @@
-//! What faults of all kinds do to units of both classes, measured from outside muster.
+//! The effects of faults on units of both classes, measured from outside of muster.
 //!
-//! Those that a unit's safety hangs on are part of every check. All of them, with the table of `docs/failover.md`:
-//! `cargo test --locked --test main every_fault -- --ignored --nocapture`; `FAULT=freeze,store` chooses some, `RUNS=3` runs
-//! each so often, and `MUSTER_LEASE=12` takes another lease.
+//! The faults on which the safety of units depends are part of every check. This runs all of them, for the table of
+//! `docs/failover.md`: `cargo test --locked --test main every_fault -- --ignored --nocapture`. `FAULT=freeze,store` selects
+//! faults, `RUNS=3` repeats each one, and `MUSTER_LEASE=12` sets another lease.
 
 mod acts;
 mod disk;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use muster::lab::Lab;
-use muster::lab::Scratch;
+use muster::lab::TemporaryLab;
 
 use super::daemon::Daemon;
 use super::daemon::join;
@@ -40,19 +40,21 @@ const UNITS: [&str; 6] = [
 ];
 
 /// How long a strict unit may take until it runs elsewhere: a lease of 20 s that may have been renewed at the moment of
-/// the fault or was on its way, 10 s to stop, 2 s of margin, and a start. The promise is 45 s.
+/// the fault, 10 s to stop, 2 s of margin, and a start. The promise is 45 s.
 const STRICT_BOUND: Duration = Duration::from_secs(45);
 
-/// How long an available unit may take until it runs elsewhere; for a host that opens connections and says nothing, which
-/// may only be slow, twice `--down-after` and a start.
+/// How long an available unit may take until it runs elsewhere.
 const AVAILABLE_BOUND: Duration = Duration::from_secs(15);
+
+/// The same for a host that accepts connections and sends nothing, which may only be slow: twice `--down-after`, and a
+/// start.
 const HUNG_BOUND: Duration = Duration::from_secs(20);
 
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// Three hosts, one unit of each class on each, and a controller.
 struct Ground {
-    lab: Scratch,
+    lab: TemporaryLab,
     controller: Option<Daemon>,
     watch: Watch,
     /// The store's disk, if the store is a file.
@@ -64,14 +66,14 @@ impl Ground {
         Some(Self::on(lab_with_etcd(3)?, None))
     }
 
-    /// The same with the store in a file.
+    /// Begins with the store in a file.
     fn begin_with_file() -> Option<Self> {
         let lab = lab(3)?;
         let disk = Disk::beside(&lab);
         Some(Self::on(lab, Some(disk)))
     }
 
-    fn on(lab: Scratch, disk: Option<Disk>) -> Self {
+    fn on(lab: TemporaryLab, disk: Option<Disk>) -> Self {
         join(&lab);
         let controller = Some(control(&lab));
         for classes in [&UNITS[..3], &UNITS[3..]] {
@@ -89,7 +91,7 @@ impl Ground {
         self.disk.as_mut().expect("the store is a file")
     }
 
-    /// Lets muster know, or forget, how to switch the hosts off.
+    /// Sets or removes the fence command of the hosts.
     fn arm(&self, armed: bool) {
         let (muster_is, dir) = (env!("CARGO_BIN_EXE_muster"), self.lab.dir().display());
         let off = format!(
@@ -119,21 +121,21 @@ impl Ground {
         names.into_iter().find(|host| has(host, "available") && has(host, "strict")).expect("a host with both")
     }
 
-    /// Timeouts until every machine is alive and every unit runs once.
+    /// Waits until every machine is alive and every unit runs once.
     fn settle(&self) {
         let listed = || muster(&self.lab, &["list-machines", "--all", "--no-legend", "--fields", "name,health"]).out;
         let alive = |said: &String| said.lines().filter(|line| line.ends_with("alive")).count() == 3;
         until("all machines are alive", LIMIT * 2, listed, alive);
         let once = |now: &Sample| now.units.values().all(|copies| copies.len() == 1);
         until("every unit runs once", LIMIT, || self.watch.now(), once);
-        // A fault that comes before a new leader has seen to the leases is two faults at once.
+        // A fault before a new leader has granted the leases would be two faults at once.
         let granted = || self.lab.hosts().iter().filter_map(|host| self.granted_by(&host.name)).collect::<Vec<_>>();
         let leader = || self.said(&["lock", "show"])["epoch"].as_u64();
         let all = |(leader, granted): &(Option<u64>, Vec<u64>)| granted.iter().all(|epoch| Some(*epoch) == *leader);
-        until("whoever leads has granted all leases", LIMIT, || (leader(), granted()), all);
+        until("the leader has granted all leases", LIMIT, || (leader(), granted()), all);
     }
 
-    /// Returns the number of the leader that granted a host's lease, if it has one.
+    /// Returns the epoch of the leader that granted a host's lease, if the host has a lease.
     fn granted_by(&self, host: &str) -> Option<u64> {
         self.said(&["machine", "show", host])["lease"]["epoch"].as_u64()
     }
@@ -142,7 +144,7 @@ impl Ground {
         serde_json::from_str(&muster(&self.lab, &[args, &["-o", "json"]].concat()).out).unwrap_or_default()
     }
 
-    /// Lets a fault happen, mends it, and says what became of each unit in the meantime: nothing that no fault may do.
+    /// Causes a fault, ends it, and returns the fate of each unit, after checking it.
     fn outlive(&mut self, fault: &Fault) -> Vec<Fate> {
         let host = self.victim();
         if fault.fenced {
@@ -173,19 +175,19 @@ impl Ground {
             before.iter().filter(|(_, copies)| copies.contains_key(host)).map(|(unit, _)| unit.clone()).collect()
         };
         let away = |now: &Sample| struck.iter().all(|unit| now.units[unit].keys().any(|at| at != host));
-        until("what ran there runs elsewhere", LIMIT, || self.watch.now(), away);
+        until("the units of that host run elsewhere", LIMIT, || self.watch.now(), away);
     }
 }
 
-/// Checks what no fault may do to a unit.
+/// Checks that a fault had no effect on a unit that it must not have.
 fn check(fault: &Fault, fate: &Fate) {
     let (name, strict, moves) = (fault.name, fate.unit.starts_with("strict"), fault.lasts.is_none());
-    // The kernel of a host that stood still beyond its lease lets its processes go on for a moment.
+    // The processes of a host that was frozen for longer than its lease run for a moment after the thaw.
     let stood_still = name == "freeze and thaw" && fate.struck;
     assert!(!strict || stood_still || fate.twice == Duration::ZERO, "{name}: a strict unit ran twice: {fate:?}");
     assert!(!strict || fate.twice < Duration::from_secs(2), "{name}: {fate:?}");
     let may_stop = fate.struck && (moves || strict && fault.ends_leases);
-    assert!(!fate.touched || may_stop, "{name}: what was well was touched: {fate:?}");
+    assert!(!fate.touched || may_stop, "{name}: a unit on a healthy host was affected: {fate:?}");
     if fate.struck && moves {
         let available = if name.starts_with("freeze") { HUNG_BOUND } else { AVAILABLE_BOUND };
         let bound = if strict { STRICT_BOUND } else { available };
@@ -194,7 +196,7 @@ fn check(fault: &Fault, fate: &Fate) {
 }
 
 fn control(lab: &Lab) -> Daemon {
-    // Several faults follow each other here within minutes: that is not to be taken for flapping.
+    // Several faults follow each other within minutes. They must not count as flapping.
     let lease = std::env::var("MUSTER_LEASE").unwrap_or_else(|_| "20".to_owned());
     let args = ["controller", "--hold-down", "0", "--failover-limit", "100", "--lease", &lease];
     let daemon = Daemon::start(lab, &args);
@@ -208,17 +210,17 @@ fn file(lab: &Lab, name: &str) -> String {
 }
 
 #[test]
-fn units_of_both_classes_outlive_a_power_cut_and_a_cut_cable() {
+fn units_of_both_classes_survive_a_power_cut_and_a_cut_cable() {
     let Some(mut ground) = Ground::begin() else { return };
     ground.outlive(&acts::named("power cut"));
     ground.outlive(&acts::named("cut cable of etcd's leader"));
 }
 
 #[test]
-fn units_of_both_classes_outlive_a_freeze_and_a_store_that_is_away() {
+fn units_of_both_classes_survive_a_freeze_and_an_unavailable_store() {
     let Some(mut ground) = Ground::begin() else { return };
     ground.outlive(&acts::named("freeze and thaw"));
-    ground.outlive(&acts::named("store away for 40 s"));
+    ground.outlive(&acts::named("store unavailable for 40 s"));
 }
 
 #[test]
@@ -232,7 +234,7 @@ fn every_fault_is_measured() {
     );
 }
 
-/// Lets the chosen ones of these faults happen, each so often, and returns the worst of each.
+/// Causes the selected faults, each `RUNS` times, and returns the worst result of each.
 fn measure(begin: fn() -> Option<Ground>, faults: &[Fault]) -> String {
     let only = std::env::var("FAULT").unwrap_or_default();
     let runs: usize = std::env::var("RUNS").map_or(1, |runs| runs.parse().unwrap());
@@ -245,5 +247,5 @@ fn measure(begin: fn() -> Option<Ground>, faults: &[Fault]) -> String {
     rows.collect()
 }
 
-/// Does nothing: what was done ends by itself.
+/// Does nothing: the fault ends by itself.
 const NOTHING: Act = |_, _| {};

@@ -1,4 +1,4 @@
-//! What the record of what ran where says about one fault.
+//! The effects of one fault, computed from the samples of a watch.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Instant;
 
 use super::watch::Sample;
 
-/// What became of one unit.
+/// The effects of a fault on one unit.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fate {
     pub(super) unit: String,
-    /// It ran on the host that the fault befell.
+    /// Whether it ran on the host with the fault.
     pub(super) struck: bool,
-    /// From the fault until it ran on another host, if it ever did.
+    /// The time from the fault until it ran on another host, if it did.
     pub(super) elsewhere: Option<Duration>,
-    /// How long no copy of it ran.
+    /// The time without a running copy.
     pub(super) nowhere: Duration,
-    /// How long two copies of it ran.
+    /// The time with two running copies.
     pub(super) twice: Duration,
-    /// The process that it had before the fault was gone, or another was there.
+    /// Whether its process before the fault ended, or another one was there.
     pub(super) touched: bool,
 }
 
-/// Reads the fate of every unit from a record that begins before the fault.
+/// Computes the fate of each unit from samples that begin before the fault.
 pub(super) fn fates(record: &[Sample], host: &str, start: Instant) -> Vec<Fate> {
     let before = &record[0].units;
     let fate = |unit: &String| {
@@ -51,7 +51,8 @@ pub(super) fn fates(record: &[Sample], host: &str, start: Instant) -> Vec<Fate> 
     before.keys().map(fate).collect()
 }
 
-/// Writes one row of the table for each class: the worst of the units that were struck, and whoever else was touched.
+/// Returns one row of the table for each class: the worst values of the units on the host with the fault, and the number of
+/// other units that were affected.
 pub(super) fn rows(fault: &str, fates: &[Fate], may_move: bool) -> String {
     let mut text = String::new();
     for class in ["available", "strict"] {
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_tells_when_a_unit_moved_ran_nowhere_and_ran_twice() {
+    fn samples_show_when_a_unit_moved_ran_nowhere_and_ran_twice() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let record = [
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_at_the_same_place_is_a_touch() {
+    fn another_process_on_the_same_host_counts_as_touched() {
         let start = Instant::now();
         let record = [sample(start, &[("core-01", 7)]), sample(start, &[("core-01", 9)])];
         assert!(fates(&record, "core-02", start)[0].touched);

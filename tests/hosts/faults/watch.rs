@@ -1,4 +1,4 @@
-//! What really runs where, seen from outside: the hosts' control groups, read every 50 ms on the machine they run on.
+//! The processes of all units, seen from outside of the hosts: their control groups, read every 50 ms on this machine.
 //!
 //! Nothing here asks muster, SSH or a host's systemd.
 
@@ -18,20 +18,20 @@ use muster::lab::Lab;
 
 use super::super::lab::id;
 
-/// How often it looks.
-const EVERY: Duration = Duration::from_millis(50);
+/// The interval between samples.
+const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The copies of one unit that have a process that is not frozen: by host, its first process.
+/// The copies of one unit that have a process that is not frozen: the first process, by host.
 pub(super) type Copies = BTreeMap<String, u32>;
 
-/// What ran at one moment, by unit.
+/// The running copies at one moment, by unit.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) at: Instant,
     pub(super) units: BTreeMap<String, Copies>,
 }
 
-/// A thread that keeps looking, and the record of what it saw.
+/// A thread that takes samples, and the samples.
 pub(super) struct Watch {
     record: Arc<Mutex<Vec<Sample>>>,
     over: Arc<AtomicBool>,
@@ -46,7 +46,7 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    /// Begins to look at these units.
+    /// Begins to watch these units.
     pub(super) fn begin(lab: &Lab, units: &[&str]) -> Self {
         let hosts: Vec<(String, PathBuf)> =
             lab.hosts().iter().map(|host| (host.name.clone(), group(lab, &host.name))).collect();
@@ -57,20 +57,25 @@ impl Watch {
             while !end.load(Ordering::Relaxed) {
                 let sample = Sample { at: Instant::now(), units: look(&hosts, &units) };
                 seen.lock().unwrap().push(sample);
-                std::thread::sleep(EVERY);
+                std::thread::sleep(INTERVAL);
             }
         });
         let watch = Self { record, over, thread: Some(thread) };
-        super::super::until("it has looked", EVERY * 100, || watch.record.lock().unwrap().len(), |count| *count > 0);
+        super::super::until(
+            "there is a sample",
+            INTERVAL * 100,
+            || watch.record.lock().unwrap().len(),
+            |count| *count > 0,
+        );
         watch
     }
 
-    /// Returns what ran when it last looked.
+    /// Returns the last sample.
     pub(super) fn now(&self) -> Sample {
         self.record.lock().unwrap().last().unwrap().clone()
     }
 
-    /// Returns what it saw from then on, preceded by what it saw last before.
+    /// Returns the samples since `start`, after the last one before it.
     pub(super) fn since(&self, start: Instant) -> Vec<Sample> {
         let record = self.record.lock().unwrap();
         let first = record.partition_point(|sample| sample.at < start).saturating_sub(1);
@@ -78,14 +83,14 @@ impl Watch {
     }
 }
 
-/// Returns a host's control group. On a hybrid machine freezing goes by the unified hierarchy, which has all units too.
+/// Returns a host's control group. On a hybrid machine it is in the unified hierarchy, which freezes, and has all units too.
 pub(super) fn group(lab: &Lab, host: &str) -> PathBuf {
     let groups = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
     let groups = groups.map(|hierarchy| hierarchy.join(format!("muster-{}", id(lab))).join(host));
     groups.into_iter().find(|group| group.join("cgroup.procs").exists()).expect("a running host has a group")
 }
 
-/// Returns the processes of one of a host's units, by their numbers on this machine.
+/// Returns the processes of a host's unit, by their ids on this machine.
 pub(super) fn processes(group: &Path, unit: &str) -> Vec<u32> {
     let file = group.join("payload").join(unit).join("cgroup.procs");
     fs::read_to_string(file).unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()

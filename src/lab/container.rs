@@ -1,4 +1,4 @@
-//! Switching a host on and off.
+//! The container of a host: starts and stops it.
 
 use std::fs;
 use std::fs::File;
@@ -16,10 +16,10 @@ use std::time::Instant;
 use super::cgroup::Cgroup;
 use super::disk::Disk;
 use super::error::LabError;
-use super::tool;
-use super::tool::Tool;
+use super::local_command;
+use super::local_command::LocalCommand;
 
-/// How long a host may take to answer on its SSH port. A hundred of them starting on two cores take their time.
+/// How long a host may take until its sshd answers. A hundred hosts that start on two cores need most of it.
 const BOOT_LIMIT: Duration = Duration::from_mins(2);
 
 /// How long a host may take to shut down before its power is cut.
@@ -28,11 +28,11 @@ const HALT_LIMIT: Duration = Duration::from_secs(10);
 /// The port of a host's sshd.
 pub(super) const SSH: u16 = 22;
 
-/// Becomes the host: `$1` its disk, `$2` the image, `$3` its network namespace, `$4` its name here, `$5` its own name,
-/// then the files that take this process into its control groups.
+/// The script that becomes the host: `$1` is its disk, `$2` the image, `$3` its network namespace, `$4` its name on this
+/// machine, `$5` its host name. The other arguments are the files through which the script joins its control groups.
 ///
-/// What nspawn keeps of a machine under /run/systemd goes into memory of its own: nothing of it is left here, and it
-/// never finds the systemd of this machine, if there is one. 133 is its word for a host that wants to start again.
+/// /run/systemd is a tmpfs of its own, so nspawn leaves no files there, and never finds the systemd of this machine. nspawn
+/// exits with 133 when the host restarts itself.
 const BOOT: &str = r#"
 set -e
 disk=$1 image=$2 namespace=$3 machine=$4 name=$5
@@ -51,26 +51,26 @@ while :; do
 done
 "#;
 
-/// What a host is made of on this machine.
+/// The parts of a host on this machine.
 #[derive(Debug)]
-pub(super) struct Machine<'a> {
+pub(super) struct Container<'a> {
     pub(super) name: &'a str,
     pub(super) address: Ipv4Addr,
     pub(super) disk: Disk,
     pub(super) cgroup: Cgroup,
-    /// Its network namespace.
+    /// The name of its network namespace.
     pub(super) namespace: String,
 }
 
-impl Machine<'_> {
+impl Container<'_> {
     /// Starts the host's systemd.
     pub(super) fn start(&self, image: &Path) -> Result<(), LabError> {
         let groups = self.cgroup.create()?;
         let console = self.disk.console();
         let out = File::create(&console).map_err(LabError::file(&console))?;
         let both = out.try_clone().map_err(LabError::file(&console))?;
-        // A session of its own and nobody's child: it outlives this process, and Ctrl-C here is not for it.
-        let mut command = Command::new(tool::path("setsid"));
+        // The host has a session and a parent of its own: it outlives this process, and Ctrl-C does not reach it.
+        let mut command = Command::new(local_command::path("setsid"));
         command.args(["--fork", "unshare", "--mount", "--propagation", "slave", "sh", "-c", BOOT, "boot"]);
         command.arg(self.disk.folder()).arg(image).arg(Path::new("/run/netns").join(&self.namespace));
         command.arg(&self.namespace).arg(self.name).args(groups);
@@ -83,11 +83,11 @@ impl Machine<'_> {
             host: Some(self.name.to_owned()),
             command: "setsid --fork unshare --mount sh".to_owned(),
             status: status.to_string(),
-            stderr: self.last_words(),
+            stderr: self.console_tail(),
         })
     }
 
-    /// Waits until the host's sshd greets.
+    /// Waits until the host's sshd sends its greeting.
     pub(super) fn wait_ready(&self, stop: &dyn Fn() -> bool) -> Result<(), LabError> {
         let start = Instant::now();
         let mut seen = false;
@@ -98,43 +98,43 @@ impl Machine<'_> {
             if stop() {
                 return Err(LabError::Interrupted);
             }
-            // The script that becomes the host ends early if a step of it fails.
-            let populated = self.cgroup.populated();
-            let over = seen && !populated || !seen && start.elapsed() > Duration::from_secs(10);
+            // The script ends early if one of its commands fails.
+            let populated = self.cgroup.is_populated();
+            let has_ended = seen && !populated || !seen && start.elapsed() > Duration::from_secs(10);
             seen |= populated;
-            if over || start.elapsed() > BOOT_LIMIT {
+            if has_ended || start.elapsed() > BOOT_LIMIT {
                 return Err(LabError::Boot {
                     host: self.name.to_owned(),
                     address: self.address,
                     port: SSH,
                     waited: start.elapsed(),
-                    detail: self.last_words(),
+                    detail: self.console_tail(),
                 });
             }
             thread::sleep(Duration::from_millis(25));
         }
     }
 
-    /// Asks the host's systemd to shut down, and cuts its power if it does not in time.
+    /// Asks the host's systemd to power off, and kills the host if it does not do so in time.
     pub(super) fn halt(&self) -> Result<(), LabError> {
-        if let Some(leader) = self.cgroup.leader() {
-            // SIGRTMIN+4 to systemd is `poweroff`, systemd(1). If it died meanwhile that is as good.
-            let _ = Tool::new("kill", ["-s", "RTMIN+4", "--", &leader.to_string()]).on(self.name).run();
+        if let Some(pid) = self.cgroup.systemd_pid() {
+            // SIGRTMIN+4 is `poweroff` to systemd, see systemd(1). An error means that it has ended already.
+            let _ = LocalCommand::new("kill", ["-s", "RTMIN+4", "--", &pid.to_string()]).for_host(self.name).run();
             let _ = self.cgroup.wait_empty(HALT_LIMIT);
         }
         self.stop()
     }
 
-    /// Ends every process of the host at once.
+    /// Kills all processes of the host.
     pub(super) fn stop(&self) -> Result<(), LabError> {
         self.cgroup.kill()?;
         self.cgroup.remove()
     }
 
-    fn last_words(&self) -> String {
+    fn console_tail(&self) -> String {
         let console = fs::read(self.disk.console()).unwrap_or_default();
-        let words = tool::tail(&String::from_utf8_lossy(&console));
-        if words.is_empty() { "its console is silent".to_owned() } else { words }
+        let tail = local_command::tail(&String::from_utf8_lossy(&console));
+        if tail.is_empty() { "its console has no output".to_owned() } else { tail }
     }
 }
 

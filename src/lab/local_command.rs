@@ -1,4 +1,4 @@
-//! Running this machine's own programs, so that a failure says which command, for which host, and what it said.
+//! Runs programs of this machine. An error names the command, the host that it was run for, and the end of its stderr.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use super::error::LabError;
 
-/// The programs the lab needs, with the Debian package that has each.
+/// The programs that the lab needs, with their Debian packages.
 const NEEDED: [(&str, &str); 8] = [
     ("ip", "iproute2"),
     ("mmdebstrap", "mmdebstrap"),
@@ -19,11 +19,11 @@ const NEEDED: [(&str, &str); 8] = [
     ("unshare", "util-linux"),
 ];
 
-/// Where Debian keeps programs. Cron and sudo may have a shorter `PATH`.
-const PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// The folders of programs on Debian. The `PATH` of cron and sudo may be shorter.
+const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// Checks that this machine can have a lab: that this is root, and that every program is there.
-pub fn check() -> Result<(), LabError> {
+/// Checks that this process is root, and that all programs that the lab needs are installed.
+pub fn check_prerequisites() -> Result<(), LabError> {
     if !rustix::process::geteuid().is_root() {
         return Err(LabError::NotRoot);
     }
@@ -35,47 +35,48 @@ pub fn check() -> Result<(), LabError> {
     Ok(())
 }
 
-/// Returns where a program is, or its bare name.
+/// Returns the path of a program, or its bare name if it is not found.
 pub(super) fn path(program: &str) -> PathBuf {
-    let mut places = PLACES.iter().map(|place| PathBuf::from(place).join(program));
-    places.find(|path| path.exists()).unwrap_or_else(|| PathBuf::from(program))
+    let mut paths = FOLDERS.iter().map(|folder| PathBuf::from(folder).join(program));
+    paths.find(|path| path.exists()).unwrap_or_else(|| PathBuf::from(program))
 }
 
-/// A command to be run, for a host or for the lab as a whole.
+/// A command of this machine, run for a host or for the whole lab.
 #[derive(Debug)]
-pub(super) struct Tool<'a> {
+pub(super) struct LocalCommand<'a> {
     host: Option<&'a str>,
     program: &'a str,
     args: Vec<String>,
 }
 
-impl<'a> Tool<'a> {
+impl<'a> LocalCommand<'a> {
     pub(super) fn new<A: Into<String>>(program: &'a str, args: impl IntoIterator<Item = A>) -> Self {
         Self { host: None, program, args: args.into_iter().map(Into::into).collect() }
     }
 
-    /// Names the host that the command is for.
-    pub(super) fn on(mut self, host: &'a str) -> Self {
+    /// Sets the host that errors name.
+    pub(super) fn for_host(mut self, host: &'a str) -> Self {
         self.host = Some(host);
         self
     }
 
-    /// Runs it and returns its stdout.
+    /// Runs the command and returns its stdout.
     pub(super) fn run(self) -> Result<String, LabError> {
-        self.feed("")
+        self.run_with_stdin("")
     }
 
-    /// Runs it with this on stdin and returns its stdout.
-    pub(super) fn feed(self, stdin: &str) -> Result<String, LabError> {
+    /// Runs the command with this stdin and returns its stdout.
+    pub(super) fn run_with_stdin(self, stdin: &str) -> Result<String, LabError> {
         let mut command = Command::new(path(self.program));
-        command.args(&self.args).env("PATH", PLACES.join(":")).env("LC_ALL", "C.UTF-8");
+        command.args(&self.args).env("PATH", FOLDERS.join(":")).env("LC_ALL", "C.UTF-8");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| self.failed("not started", &error.to_string()))?;
+        let mut child = command.spawn().map_err(|error| self.failed("cannot be started", &error.to_string()))?;
         if let Some(mut pipe) = child.stdin.take() {
-            // A program that stops reading says why on stderr.
+            // A program that does not read it all says why on stderr.
             let _ = pipe.write_all(stdin.as_bytes());
         }
-        let output = child.wait_with_output().map_err(|error| self.failed("lost", &error.to_string()))?;
+        let output =
+            child.wait_with_output().map_err(|error| self.failed("cannot be waited for", &error.to_string()))?;
         if !output.status.success() {
             return Err(self.failed(&output.status.to_string(), &tail(&String::from_utf8_lossy(&output.stderr))));
         }
@@ -95,7 +96,7 @@ impl<'a> Tool<'a> {
     }
 }
 
-/// Returns the last lines of what a program said: the reason is there.
+/// Returns the last 12 lines of a program's output, which hold the reason of a failure.
 pub(super) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.trim().lines().collect();
     lines.get(lines.len().saturating_sub(12)..).unwrap_or_default().join("\n")

@@ -1,4 +1,4 @@
-//! Answers as etcd's v2 API writes them.
+//! Responses in the format of etcd's v2 API.
 
 use axum::body::Body;
 use axum::http::HeaderValue;
@@ -12,7 +12,7 @@ use crate::store::Entry;
 use crate::store::Revision;
 use crate::store::layout::encode;
 
-/// What was done.
+/// The action of a response.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Action {
@@ -23,7 +23,7 @@ pub(super) enum Action {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Done<'a> {
+struct KeyResponse<'a> {
     action: Action,
     node: Node<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,32 +52,32 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Writes one key.
+/// Returns the body that describes one key.
 pub(super) fn text(action: Action, path: &str, entry: &Entry) -> Vec<u8> {
-    encode(&Done { action, node: Node::leaf(path, entry), prev_node: None })
+    encode(&KeyResponse { action, node: Node::leaf(path, entry), prev_node: None })
 }
 
-/// Answers with one key.
+/// Returns a response with one key.
 pub(super) fn one(action: Action, path: &str, entry: &Entry, index: Revision) -> Response {
     with_index(index, Body::from(text(action, path, entry)))
 }
 
-/// Answers with a folder that was made when its size was set. Hidden keys are not listed.
+/// Returns a response with a directory, created when its size was set. Hidden keys are not listed.
 pub(super) fn all(path: &str, size: &Entry, servers: &[(String, &Entry)], index: Revision) -> Response {
     let nodes = servers.iter().map(|(path, entry)| Node::leaf(path, entry)).collect();
     let (modified_index, created_index) = (size.modified, size.created);
     let node = Node { key: path, dir: true, value: None, nodes, modified_index, created_index };
-    with_index(index, Body::from(encode(&Done { action: Action::Get, node, prev_node: None })))
+    with_index(index, Body::from(encode(&KeyResponse { action: Action::Get, node, prev_node: None })))
 }
 
-/// Answers that a key was removed.
+/// Returns the response to the removal of a key.
 pub(super) fn deleted(path: &str, entry: &Entry, index: Revision) -> Response {
     let node = Node { value: None, modified_index: index, ..Node::leaf(path, entry) };
-    let done = Done { action: Action::Delete, node, prev_node: Some(Node::leaf(path, entry)) };
-    with_index(index, Body::from(encode(&done)))
+    let response = KeyResponse { action: Action::Delete, node, prev_node: Some(Node::leaf(path, entry)) };
+    with_index(index, Body::from(encode(&response)))
 }
 
-/// Answers with JSON; the header is what the client waits from.
+/// Returns a response with a JSON body. Its header has the index from which the client waits next.
 pub(super) fn with_index(index: Revision, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -86,10 +86,10 @@ pub(super) fn with_index(index: Revision, body: Body) -> Response {
     response
 }
 
-/// What is answered instead, in etcd's words and numbers.
+/// An error response, with the code and the message of etcd's v2 API.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Refusal {
+pub(super) struct ApiError {
     #[serde(skip)]
     status: StatusCode,
     error_code: u16,
@@ -98,7 +98,7 @@ pub(super) struct Refusal {
     index: Revision,
 }
 
-impl Refusal {
+impl ApiError {
     pub(super) fn not_found(path: &str, index: Revision) -> Self {
         Self::new(StatusCode::NOT_FOUND, 100, "Key not found", path, index)
     }
@@ -107,18 +107,18 @@ impl Refusal {
         Self::new(StatusCode::PRECONDITION_FAILED, 105, "Key already exists", path, index)
     }
 
-    pub(super) fn index_is_no_number(index: Revision) -> Self {
+    pub(super) fn invalid_index(index: Revision) -> Self {
         let message = "The given index in POST form is not a number";
         Self::new(StatusCode::BAD_REQUEST, 203, message, "waitIndex", index)
     }
 
-    pub(super) fn bad_field(why: &str, index: Revision) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, 209, "Invalid field", why, index)
+    pub(super) fn invalid_field(cause: &str, index: Revision) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, 209, "Invalid field", cause, index)
     }
 
-    /// The one who asks is to try again.
-    pub(super) fn unavailable(why: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, 300, "Raft Internal Error", why, 0)
+    /// The client is expected to try again.
+    pub(super) fn unavailable(cause: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, 300, "Raft Internal Error", cause, 0)
     }
 
     fn new(status: StatusCode, error_code: u16, message: &'static str, cause: &str, index: Revision) -> Self {
@@ -126,7 +126,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = with_index(self.index, Body::from(encode(&self)));
         *response.status_mut() = self.status;

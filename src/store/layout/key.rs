@@ -1,0 +1,138 @@
+//! The keys of a cluster's records.
+
+use super::Keyspace;
+use crate::core::model::MachineId;
+use crate::core::unit::Hash;
+use crate::core::unit::UnitName;
+
+/// The key of one record, by the kind of the record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// The number of machines that the cluster starts with, in decimal.
+    Size,
+    /// A machine in the registry: `name=ssh://address`.
+    Member(MachineId),
+    /// A [`crate::core::model::Machine`].
+    Machine(MachineId),
+    /// A [`crate::core::model::HealthRecord`].
+    Health(MachineId),
+    /// A [`crate::core::model::FailoverOverride`].
+    FailoverOverride(MachineId),
+    /// The text of a unit file.
+    File(Hash),
+    /// A [`crate::core::model::Unit`].
+    Unit(UnitName),
+    /// A [`crate::core::model::Placement`].
+    Placement(UnitName),
+    /// A [`crate::core::model::UnitState`].
+    State(UnitName, MachineId),
+    /// A [`crate::core::model::Grant`].
+    Lease(MachineId),
+    /// The machines that vote, as a list.
+    Voters,
+    /// A [`crate::store::leader_election::LeaderRecord`], which a lease holds.
+    Leader,
+    /// The highest epoch so far, in decimal.
+    Epoch,
+    /// A [`crate::core::model::Event`], under a name that sorts by time.
+    Event(String),
+}
+
+impl Keyspace {
+    /// Returns the text of a key.
+    pub fn key(&self, key: &Key) -> String {
+        let (registry, cluster, events) = (&self.registry, &self.cluster, &self.events);
+        match key {
+            Key::Size => format!("{registry}_config/size"),
+            Key::Member(id) => format!("{registry}members/{id}"),
+            Key::Machine(id) => format!("{cluster}machines/{id}"),
+            Key::Health(id) => format!("{cluster}health/{id}"),
+            Key::FailoverOverride(id) => format!("{cluster}failover-overrides/{id}"),
+            Key::File(hash) => format!("{cluster}files/{hash}"),
+            Key::Unit(name) => format!("{cluster}units/{name}"),
+            Key::Placement(name) => format!("{cluster}placements/{name}"),
+            Key::State(name, id) => format!("{cluster}states/{name}/{id}"),
+            Key::Lease(id) => format!("{cluster}leases/{id}"),
+            Key::Voters => format!("{cluster}voters"),
+            Key::Leader => format!("{cluster}leader"),
+            Key::Epoch => format!("{cluster}epoch"),
+            Key::Event(name) => format!("{events}{name}"),
+        }
+    }
+
+    /// Reports whether only a leader writes the key.
+    pub fn is_written_by_leader(&self, key: &str) -> bool {
+        let by_leader = |key| {
+            matches!(
+                key,
+                Key::Placement(_)
+                    | Key::State(..)
+                    | Key::Health(_)
+                    | Key::Lease(_)
+                    | Key::Voters
+                    | Key::Leader
+                    | Key::Epoch
+                    | Key::Event(_)
+            )
+        };
+        self.parse(key).ok().flatten().is_some_and(by_leader)
+    }
+
+    /// Parses the text of a key. Returns `None` for a key of another cluster or of an unknown kind, and an error for a key
+    /// of a known kind whose name is invalid.
+    pub fn parse(&self, key: &str) -> Result<Option<Key>, String> {
+        if let Some(rest) = key.strip_prefix(&self.registry) {
+            return Ok(registered(rest));
+        }
+        if let Some(name) = key.strip_prefix(&self.events) {
+            return Ok(Some(Key::Event(name.to_owned())));
+        }
+        let Some(rest) = key.strip_prefix(&self.cluster) else {
+            return Ok(None);
+        };
+        let Some((kind, name)) = rest.split_once('/') else {
+            return Ok(match rest {
+                "leader" => Some(Key::Leader),
+                "epoch" => Some(Key::Epoch),
+                "voters" => Some(Key::Voters),
+                _ => None,
+            });
+        };
+        Ok(Some(match kind {
+            "machines" => Key::Machine(machine(name)?),
+            "health" => Key::Health(machine(name)?),
+            "failover-overrides" => Key::FailoverOverride(machine(name)?),
+            "leases" => Key::Lease(machine(name)?),
+            "files" => Key::File(name.parse().map_err(|error| format!("{error}"))?),
+            "units" => Key::Unit(unit(name)?),
+            "placements" => Key::Placement(unit(name)?),
+            "states" => {
+                let (name, id) = name.rsplit_once('/').ok_or("invalid key: expected UNIT/MACHINE-ID")?;
+                Key::State(unit(name)?, machine(id)?)
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn registered(rest: &str) -> Option<Key> {
+    if rest == "_config/size" {
+        return Some(Key::Size);
+    }
+    // etcd servers that form a cluster register under other names. They are not machines, and not errors.
+    rest.strip_prefix("members/").and_then(|id| id.parse().ok()).map(Key::Member)
+}
+
+fn machine(text: &str) -> Result<MachineId, String> {
+    let id: MachineId = text.parse().map_err(|error| format!("{error}"))?;
+    // A machine has one key, so only one spelling of its machine-id is valid.
+    if id.to_string() == text {
+        Ok(id)
+    } else {
+        Err(format!("invalid machine-id {text:?}: expected lower-case hexadecimal digits"))
+    }
+}
+
+fn unit(text: &str) -> Result<UnitName, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
