@@ -20,14 +20,14 @@ use crate::inventory::document;
 use crate::inventory::fault::Fault;
 use crate::inventory::limit;
 use crate::inventory::load::read_vars_file;
+use crate::playbook::callback::Event;
+use crate::playbook::callback::default;
+use crate::playbook::callback::json::JsonCallback;
 use crate::playbook::cluster::Cluster;
 use crate::playbook::cluster_client::ClusterClient;
-use crate::playbook::drive::Crew;
-use crate::playbook::lines;
-use crate::playbook::lines::Event;
+use crate::playbook::executor::Executor;
 use crate::playbook::parse;
 use crate::playbook::play::Playbook;
-use crate::playbook::record::Record;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::ui;
@@ -103,7 +103,7 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     } else {
         None
     };
-    let crew = Crew {
+    let executor = Executor {
         inventory: &inventory,
         targets,
         remote: &*remote,
@@ -112,21 +112,21 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
         check: play.check,
         forks: usize::from(play.forks),
     };
-    crew.check_become(&playbook, &hosts).map_err(|why| {
+    executor.check_become(&playbook, &hosts).map_err(|why| {
         CommandError::usage(why).hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
     })?;
     inventory::note(played.into_values());
-    let mut record = Record::default();
+    let mut document = JsonCallback::default();
     let mut tell = |event: &Event<'_>| {
-        if json { record.note(event) } else { ui::result(&ui::clean(&lines::lines(event))) }
+        if json { document.handle(event) } else { ui::result(&ui::clean(&default::render(event))) }
     };
     let code = tokio::select! {
-        code = crew.play(&playbook, hosts, &mut tell) => code,
+        code = executor.play(&playbook, hosts, &mut tell) => code,
         // What is under way on a host goes on or ends with the connection; running the playbook again puts it right.
         () = context.stop.cancelled() => INTERRUPTED,
     };
     if json {
-        ui::json(&record.into_json());
+        ui::json(&document.into_json());
     }
     remote.close(Duration::from_secs(2)).await;
     if code == 0 { Ok(()) } else { Err(CommandError::code(code)) }
