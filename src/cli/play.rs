@@ -16,8 +16,8 @@ use super::verb::LOCK_WAIT;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
+use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document;
-use crate::inventory::fault::Fault;
 use crate::inventory::limit;
 use crate::inventory::load::read_vars_file;
 use crate::playbook::callback::Event;
@@ -69,7 +69,7 @@ pub(super) struct Play {
     output: Option<String>,
 }
 
-fn fault(fault: &Fault) -> CommandError {
+fn fault(fault: &Diagnostic) -> CommandError {
     let mut error = CommandError { message: fault.to_string(), ..CommandError::code(UNREADABLE) };
     error.hints.extend(fault.hint.clone());
     error
@@ -145,7 +145,7 @@ fn choose(
     let mut chosen = Vec::new();
     for play in &playbook.plays {
         let wrong = |what: String, hint: Option<String>| {
-            let told = Fault { hint, ..Fault::new(&playbook.file, play.hosts_at, what) };
+            let told = Diagnostic { hint, ..Diagnostic::new(&playbook.file, play.hosts_at, what) };
             CommandError { kind: super::error::ErrorKind::Usage, ..fault(&told) }
         };
         let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;

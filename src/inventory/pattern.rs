@@ -1,17 +1,17 @@
 //! Host patterns: `web:&prod:!web3`, `db[0:2]`, `*.example.com`, `~web\d+`, `h1,h2`.
 //!
-//! Unlike in Ansible, a word that matches nothing is an error: a typing mistake must not quietly leave hosts out.
+//! Unlike in Ansible, a term without a match is an error, so that a misspelt name never leaves hosts out silently.
 
 use regex::Regex;
 
 use super::Host;
 use super::Inventory;
 use super::InventoryError;
-use super::draft::ALL;
-use super::fault::near;
+use super::builder::ALL;
+use super::diagnostic::similar;
 
 impl Inventory {
-    /// Returns the hosts that a pattern stands for, in the inventory's order, each once.
+    /// Returns the hosts that a pattern selects, each once, in the order of the pattern's terms.
     pub fn select(&self, pattern: &str) -> Result<Vec<&Host>, InventoryError> {
         let terms = split(pattern);
         let of = |mark: Option<char>| {
@@ -43,7 +43,7 @@ impl Inventory {
         let unmatched = || InventoryError::NoMatch {
             term: term.to_owned(),
             pattern: pattern.to_owned(),
-            near: near(term, self.groups.keys().chain(self.hosts.keys()).map(String::as_str))
+            near: similar(term, self.groups.keys().chain(self.hosts.keys()).map(String::as_str))
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
@@ -90,7 +90,7 @@ fn split(pattern: &str) -> Vec<&str> {
     terms.into_iter().map(str::trim).filter(|term| !term.is_empty()).collect()
 }
 
-/// Says whether the whole pattern is one IPv6 address.
+/// Reports whether the whole pattern is one IPv6 address.
 fn is_address(pattern: &str) -> bool {
     pattern.parse::<std::net::Ipv6Addr>().is_ok()
 }
@@ -113,7 +113,7 @@ fn subscript(term: &str) -> (&str, Option<(i64, Option<i64>)>) {
     parsed().unwrap_or((term, None))
 }
 
-/// Returns the hosts from one index to another, both included; negative ones count from the end.
+/// Returns the hosts from one index to another, both included. Negative indices count from the end.
 fn cut<'a>(hosts: &[&'a Host], first: i64, last: Option<i64>) -> Vec<&'a Host> {
     let count = i64::try_from(hosts.len()).unwrap_or(i64::MAX);
     let index = |index: i64| if index < 0 { index + count } else { index };
@@ -121,7 +121,7 @@ fn cut<'a>(hosts: &[&'a Host], first: i64, last: Option<i64>) -> Vec<&'a Host> {
     (0..).zip(hosts).filter(|(at, _)| (first..=last).contains(at)).map(|(_, host)| *host).collect()
 }
 
-/// Makes the regular expression that a term is: its own after `~`, else a shell pattern as Python's fnmatch(3) reads it.
+/// Compiles a term: a regular expression after `~`, or else a shell pattern with the rules of Python's `fnmatch`.
 fn compile(term: &str) -> Result<Regex, regex::Error> {
     match term.strip_prefix('~') {
         Some(expression) => Regex::new(&format!("^(?:{expression})")),
@@ -142,7 +142,7 @@ fn translate(glob: &str) -> String {
                     regex.push_str(&class);
                     rest = tail;
                 }
-                // A bracket that is never closed is only a bracket.
+                // A bracket that is not closed is a literal character.
                 None => regex.push_str(r"\["),
             },
             c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
@@ -152,7 +152,7 @@ fn translate(glob: &str) -> String {
     regex
 }
 
-/// Reads a character class after its `[`; a `]` that comes first belongs to it.
+/// Reads a character class after its `[`. A `]` in first place is a member.
 fn class(rest: &str) -> Option<(String, &str)> {
     let (not, body) = rest.strip_prefix('!').map_or(("", rest), |body| ("^", body));
     let end = body.char_indices().skip(1).find(|(_, c)| *c == ']')?.0;

@@ -34,7 +34,7 @@ use super::template::Scope;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
-use crate::inventory::fault::Place;
+use crate::inventory::diagnostic::Position;
 use crate::remote::Remote;
 use crate::remote::Target;
 
@@ -62,7 +62,7 @@ struct RunState<'a, 't> {
     /// The variables that are the same for every host of the batch.
     batch_vars: Arc<Vars>,
     /// The units that each task has requested, in all batches so far.
-    requested: BTreeMap<Place, RequestedUnits>,
+    requested: BTreeMap<Position, RequestedUnits>,
     callback: &'t mut (dyn FnMut(&Event<'_>) + Send),
 }
 

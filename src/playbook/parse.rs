@@ -11,13 +11,13 @@ use super::play::Play;
 use super::play::Playbook;
 use super::play::Task;
 use crate::inventory::Vars;
+use crate::inventory::diagnostic::Diagnostic;
+use crate::inventory::diagnostic::Position;
+use crate::inventory::diagnostic::did_you_mean;
 use crate::inventory::document;
 use crate::inventory::document::Content;
 use crate::inventory::document::Key;
 use crate::inventory::document::Node;
-use crate::inventory::fault::Fault;
-use crate::inventory::fault::Place;
-use crate::inventory::fault::did_you_mean;
 
 /// The keys of a play.
 const PLAY_KEYS: [&str; 9] =
@@ -41,7 +41,7 @@ const TASK_KEYS: [&str; 13] = [
 ];
 
 /// Reads a playbook.
-pub fn read(file: &Path, text: &str) -> Result<Playbook, Fault> {
+pub fn read(file: &Path, text: &str) -> Result<Playbook, Diagnostic> {
     let parser = Parser { file };
     let document = document::read(file, text)?;
     let plays = match &document.content {
@@ -49,7 +49,7 @@ pub fn read(file: &Path, text: &str) -> Result<Playbook, Fault> {
         _ if document.is_null() => Vec::new(),
         _ => {
             return Err(parser
-                .fault(document.at, format!("a playbook must be a list of plays, not {}", document.kind()))
+                .error(document.at, format!("a playbook must be a list of plays, not {}", document.kind()))
                 .hint("Begin each play with `- hosts: PATTERN`."));
         }
     };
@@ -61,60 +61,60 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn fault(&self, at: Place, what: impl Into<String>) -> Fault {
-        Fault::new(self.file, at, what)
+    fn error(&self, at: Position, what: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(self.file, at, what)
     }
 
-    fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Fault> {
+    fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Diagnostic> {
         match &node.content {
             Content::Map(entries) => Ok(entries),
-            _ => Err(self.fault(node.at, format!("{what} must be a map, not {}", node.kind()))),
+            _ => Err(self.error(node.at, format!("{what} must be a map, not {}", node.kind()))),
         }
     }
 
-    fn list<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [Node], Fault> {
+    fn list<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [Node], Diagnostic> {
         match &node.content {
             Content::List(items) => Ok(items),
             _ if node.is_null() => Ok(&[]),
-            _ => Err(self.fault(node.at, format!("{what} must be a list, not {}", node.kind()))),
+            _ => Err(self.error(node.at, format!("{what} must be a list, not {}", node.kind()))),
         }
     }
 
-    fn text(&self, key: &Key, node: &Node) -> Result<String, Fault> {
+    fn text(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {
         match &node.content {
             Content::Scalar(Value::String(text)) => Ok(text.clone()),
             Content::Scalar(value @ Value::Number(_)) => Ok(value.to_string()),
-            _ => Err(self.fault(node.at, format!("`{}` must be text, not {}", key.text, node.kind()))),
+            _ => Err(self.error(node.at, format!("`{}` must be text, not {}", key.text, node.kind()))),
         }
     }
 
     /// Reads one text or a list of them.
-    fn texts(&self, key: &Key, node: &Node) -> Result<Vec<String>, Fault> {
+    fn texts(&self, key: &Key, node: &Node) -> Result<Vec<String>, Diagnostic> {
         match &node.content {
             Content::List(items) => items.iter().map(|item| self.text(key, item)).collect(),
             _ => Ok(vec![self.text(key, node)?]),
         }
     }
 
-    fn flag(&self, key: &Key, node: &Node) -> Result<bool, Fault> {
+    fn flag(&self, key: &Key, node: &Node) -> Result<bool, Diagnostic> {
         match &node.content {
             Content::Scalar(Value::Bool(flag)) => Ok(*flag),
-            _ => Err(self.fault(node.at, format!("`{}` must be true or false, not {}", key.text, node.kind()))),
+            _ => Err(self.error(node.at, format!("`{}` must be true or false, not {}", key.text, node.kind()))),
         }
     }
 
     /// Reads an expression, or a list of expressions that must all hold.
-    fn conditions(&self, key: &Key, node: &Node) -> Result<Vec<String>, Fault> {
+    fn conditions(&self, key: &Key, node: &Node) -> Result<Vec<String>, Diagnostic> {
         let condition = |node: &Node| {
             if let Content::Scalar(Value::Bool(flag)) = &node.content {
                 return Ok(flag.to_string());
             }
             let text = self.text(key, node)?;
             if text.contains("{{") {
-                let fault = self.fault(node.at, format!("`{}` is an expression already", key.text));
-                return Err(fault.hint("Write it without `{{ }}`."));
+                let error = self.error(node.at, format!("`{}` is an expression already", key.text));
+                return Err(error.hint("Write it without `{{ }}`."));
             }
-            super::template::check(&text).map_err(|detail| self.fault(node.at, format!("`{}`: {detail}", key.text)))?;
+            super::template::check(&text).map_err(|detail| self.error(node.at, format!("`{}`: {detail}", key.text)))?;
             Ok(text)
         };
         match &node.content {
@@ -123,14 +123,14 @@ impl Parser<'_> {
         }
     }
 
-    fn unknown(&self, what: &str, key: &Key, known: &[&str]) -> Fault {
-        let mut fault = self.fault(key.at, format!("{what} has no `{}`", key.text));
-        fault.hint = did_you_mean(&key.text, known.iter().copied())
+    fn unknown(&self, what: &str, key: &Key, known: &[&str]) -> Diagnostic {
+        let mut error = self.error(key.at, format!("{what} has no `{}`", key.text));
+        error.hint = did_you_mean(&key.text, known.iter().copied())
             .or_else(|| Some(format!("The known keys are {}.", known.join(", "))));
-        fault
+        error
     }
 
-    fn play(&self, node: &Node) -> Result<Play, Fault> {
+    fn play(&self, node: &Node) -> Result<Play, Diagnostic> {
         let mut play = Play {
             name: String::new(),
             hosts: String::new(),
@@ -151,7 +151,7 @@ impl Parser<'_> {
                 "become_user" => self.become_user(key, node)?,
                 "gather_facts" => {
                     if self.flag(key, node)? {
-                        return Err(self.fault(node.at, "muster gathers no facts").hint("Say `gather_facts: false`."));
+                        return Err(self.error(node.at, "muster gathers no facts").hint("Say `gather_facts: false`."));
                     }
                 }
                 "tasks" => play.tasks = self.tasks(node, "`tasks`")?,
@@ -160,7 +160,7 @@ impl Parser<'_> {
             }
         }
         if play.hosts.is_empty() {
-            return Err(self.fault(node.at, "the play does not say for which `hosts` it is"));
+            return Err(self.error(node.at, "the play does not say for which `hosts` it is"));
         }
         if play.name.is_empty() {
             play.name.clone_from(&play.hosts);
@@ -169,21 +169,21 @@ impl Parser<'_> {
         Ok(play)
     }
 
-    fn check_notified(&self, at: Place, play: &Play) -> Result<(), Fault> {
+    fn check_notified(&self, at: Position, play: &Play) -> Result<(), Diagnostic> {
         for task in play.tasks.iter().chain(&play.handlers) {
             let unknown =
                 |name: &&String| !name.contains("{{") && !play.handlers.iter().any(|task| task.name == **name);
             if let Some(name) = task.notify.iter().find(unknown) {
-                let at = if task.at == Place::default() { at } else { task.at };
-                let mut fault = self.fault(at, format!("the play has no handler called `{name}`"));
-                fault.hint = did_you_mean(name, play.handlers.iter().map(|handler| handler.name.as_str()));
-                return Err(fault);
+                let at = if task.at == Position::default() { at } else { task.at };
+                let mut error = self.error(at, format!("the play has no handler called `{name}`"));
+                error.hint = did_you_mean(name, play.handlers.iter().map(|handler| handler.name.as_str()));
+                return Err(error);
             }
         }
         Ok(())
     }
 
-    fn vars(&self, node: &Node) -> Result<Vars, Fault> {
+    fn vars(&self, node: &Node) -> Result<Vars, Diagnostic> {
         if node.is_null() {
             return Ok(Vars::new());
         }
@@ -191,7 +191,7 @@ impl Parser<'_> {
         Ok(entries.iter().map(|(key, value)| (key.text.clone(), value.value())).collect())
     }
 
-    fn serial(&self, node: &Node) -> Result<Vec<BatchSize>, Fault> {
+    fn serial(&self, node: &Node) -> Result<Vec<BatchSize>, Diagnostic> {
         let size = |node: &Node| {
             let size = match &node.content {
                 Content::Scalar(Value::Number(number)) => {
@@ -205,7 +205,7 @@ impl Parser<'_> {
                 },
                 _ => None,
             };
-            size.ok_or_else(|| self.fault(node.at, "`serial` must be a number of hosts or a share such as \"30%\""))
+            size.ok_or_else(|| self.error(node.at, "`serial` must be a number of hosts or a share such as \"30%\""))
         };
         match &node.content {
             Content::List(items) => items.iter().map(size).collect(),
@@ -213,11 +213,11 @@ impl Parser<'_> {
         }
     }
 
-    fn tasks(&self, node: &Node, what: &str) -> Result<Vec<Task>, Fault> {
+    fn tasks(&self, node: &Node, what: &str) -> Result<Vec<Task>, Diagnostic> {
         self.list(node, what)?.iter().map(|task| self.task(task)).collect()
     }
 
-    fn task(&self, node: &Node) -> Result<Task, Fault> {
+    fn task(&self, node: &Node) -> Result<Task, Diagnostic> {
         let entries = self.map(node, "a task")?;
         let modules: Vec<_> =
             entries.iter().filter_map(|(key, args)| Some((Module::named(&key.text)?, key, args))).collect();
@@ -232,11 +232,11 @@ impl Parser<'_> {
             [(module, _, args)] => (module, args),
             [] => {
                 let names = Module::ALL.map(Module::name).join(", ");
-                return Err(self.fault(node.at, "the task names no module").hint(format!("One of: {names}.")));
+                return Err(self.error(node.at, "the task names no module").hint(format!("One of: {names}.")));
             }
             [(first, ..), (second, key, _), ..] => {
                 let what = format!("a task is for one module, not for `{}` and `{}`", first.name(), second.name());
-                return Err(self.fault(key.at, what));
+                return Err(self.error(key.at, what));
             }
         };
         let mut task = Task {
@@ -276,35 +276,35 @@ impl Parser<'_> {
     }
 
     /// Checks `become_user`, which can only be root.
-    fn become_user(&self, key: &Key, node: &Node) -> Result<(), Fault> {
+    fn become_user(&self, key: &Key, node: &Node) -> Result<(), Diagnostic> {
         match self.text(key, node)?.as_str() {
             "root" => Ok(()),
             user => {
-                let fault = self.fault(node.at, format!("muster can become only root, not {user}"));
-                Err(fault.hint("Log in as that user, or use `sudo -u` (or `runuser -u`) in the command."))
+                let error = self.error(node.at, format!("muster can become only root, not {user}"));
+                Err(error.hint("Log in as that user, or use `sudo -u` (or `runuser -u`) in the command."))
             }
         }
     }
 
-    fn items(&self, node: &Node) -> Result<Value, Fault> {
+    fn items(&self, node: &Node) -> Result<Value, Diagnostic> {
         let template = node.text().is_some_and(|text| text.contains("{{"));
         if !template && !matches!(node.content, Content::List(_)) {
-            return Err(self.fault(node.at, format!("`loop` must be a list, not {}", node.kind())));
+            return Err(self.error(node.at, format!("`loop` must be a list, not {}", node.kind())));
         }
         Ok(node.value())
     }
 
-    fn variable(&self, key: &Key, node: &Node) -> Result<String, Fault> {
+    fn variable(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {
         let name = self.text(key, node)?;
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if !name.chars().all(word) || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(self.fault(node.at, format!("`{name}` cannot be a variable's name")));
+            return Err(self.error(node.at, format!("`{name}` cannot be a variable's name")));
         }
         Ok(name)
     }
 
     /// Reads a module's arguments. The module's own override those under `args`.
-    fn args(&self, module: Module, node: &Node, more: Option<&Node>) -> Result<Vars, Fault> {
+    fn args(&self, module: Module, node: &Node, more: Option<&Node>) -> Result<Vars, Diagnostic> {
         let what = format!("module `{}`", module.name());
         let mut args = match more {
             Some(more) => self.named(module, more)?,
@@ -322,18 +322,18 @@ impl Parser<'_> {
             if given != 1 {
                 let names: Vec<String> = choice.iter().map(|name| format!("`{name}`")).collect();
                 let either = if choice.len() > 1 { "either " } else { "" };
-                return Err(self.fault(node.at, format!("{what} needs {either}{}", names.join(" or "))));
+                return Err(self.error(node.at, format!("{what} needs {either}{}", names.join(" or "))));
             }
         }
         for choice in module.exclusive() {
             if choice.iter().filter(|name| args.contains_key(**name)).count() > 1 {
-                return Err(self.fault(node.at, format!("{what} takes only one of {}", choice.join(", "))));
+                return Err(self.error(node.at, format!("{what} takes only one of {}", choice.join(", "))));
             }
         }
         Ok(args)
     }
 
-    fn named(&self, module: Module, node: &Node) -> Result<Vars, Fault> {
+    fn named(&self, module: Module, node: &Node) -> Result<Vars, Diagnostic> {
         let what = format!("module `{}`", module.name());
         let mut args = Vars::new();
         for (key, value) in self.map(node, &what)? {
@@ -346,15 +346,15 @@ impl Parser<'_> {
     }
 
     /// Reads a command that is written on one line with its options.
-    fn free_form(&self, node: &Node, line: &str) -> Result<Vars, Fault> {
+    fn free_form(&self, node: &Node, line: &str) -> Result<Vars, Diagnostic> {
         let form = free_form::read(line);
-        let form = form.ok_or_else(|| self.fault(node.at, "the quotes or the `{{ }}` in the command do not match"))?;
+        let form = form.ok_or_else(|| self.error(node.at, "the quotes or the `{{ }}` in the command do not match"))?;
         let mut args = Vars::new();
         for (name, value) in form.options {
             if !Module::Command.parameters().contains(&name.as_str()) {
-                let fault = self.fault(node.at, format!("module `command` has no `{name}`"));
+                let error = self.error(node.at, format!("module `command` has no `{name}`"));
                 return Err(
-                    fault.hint(format!("If it is a word for the program, write it in quotes: \"{name}={value}\"."))
+                    error.hint(format!("If it is a word for the program, write it in quotes: \"{name}={value}\"."))
                 );
             }
             args.insert(name, value.into());

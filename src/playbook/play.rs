@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::module::Module;
 use crate::inventory::Vars;
-use crate::inventory::fault::Place;
+use crate::inventory::diagnostic::Position;
 
 /// A playbook.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +39,7 @@ pub struct Play {
     /// The pattern that selects the hosts.
     pub hosts: String,
     /// The place of the pattern in the file.
-    pub hosts_at: Place,
+    pub hosts_at: Position,
     /// The sizes of the batches. The last one repeats. Empty means one batch of all hosts.
     pub serial: Vec<BatchSize>,
     /// The play's variables.
@@ -65,7 +65,7 @@ pub enum BatchSize {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// The place in the file where the task begins.
-    pub at: Place,
+    pub at: Position,
     /// The task's name, which may be a template. The default is the module's name.
     pub name: String,
     /// The module.
