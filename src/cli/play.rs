@@ -1,6 +1,7 @@
 //! `muster play`: runs a playbook.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -142,6 +143,8 @@ fn choose(
     let scope = Scope::new(vec![Layer::written(Arc::new(extra.clone()))]);
     let limit = limit.map(read_limit).transpose()?;
     let allowed = limit.map(|pattern| inventory.select(&pattern)).transpose()?;
+    let allowed: Option<BTreeSet<&str>> =
+        allowed.map(|hosts| hosts.into_iter().map(|host| host.name.as_str()).collect());
     let mut chosen = Vec::new();
     for play in &playbook.plays {
         let wrong = |what: String, hint: Option<String>| {
@@ -150,7 +153,7 @@ fn choose(
         };
         let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
         let hosts = inventory.select(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
-        let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|host| host.name == name));
+        let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.contains(name));
         chosen.push(hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect());
     }
     if allowed.is_some() && chosen.iter().all(Vec::is_empty) {

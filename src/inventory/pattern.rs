@@ -2,6 +2,7 @@
 //!
 //! Unlike in Ansible, a term without a match is an error, so that a misspelt name never leaves hosts out silently.
 
+use indexmap::IndexSet;
 use regex::Regex;
 
 use super::Host;
@@ -18,28 +19,24 @@ impl Inventory {
             let marked = move |term: &&str| term.chars().next().filter(|c| matches!(c, '&' | '!')) == mark;
             terms.iter().copied().filter(marked).map(move |term| term.trim_start_matches(['&', '!']))
         };
-        let mut chosen: Vec<&Host> = Vec::new();
+        let mut selected: IndexSet<&str> = IndexSet::new();
         let plain: Vec<&str> = of(None).collect();
         for term in if plain.is_empty() && !terms.is_empty() { vec![ALL] } else { plain } {
-            for host in self.matching(pattern, term)? {
-                if !chosen.iter().any(|other| other.name == host.name) {
-                    chosen.push(host);
-                }
-            }
+            selected.extend(self.matching(pattern, term)?);
         }
         for term in of(Some('&')) {
-            let also = self.matching(pattern, term)?;
-            chosen.retain(|host| also.iter().any(|other| other.name == host.name));
+            let required = self.matching(pattern, term)?;
+            selected.retain(|host| required.contains(host));
         }
         for term in of(Some('!')) {
-            let not = self.matching(pattern, term)?;
-            chosen.retain(|host| !not.iter().any(|other| other.name == host.name));
+            let excluded = self.matching(pattern, term)?;
+            selected.retain(|host| !excluded.contains(host));
         }
-        Ok(chosen)
+        Ok(selected.into_iter().filter_map(|name| self.hosts.get(name)).collect())
     }
 
-    /// Returns the hosts of one term, without its `&` or `!`.
-    fn matching(&self, pattern: &str, term: &str) -> Result<Vec<&Host>, InventoryError> {
+    /// Returns the names of the hosts that one term selects, without its `&` or `!`.
+    fn matching(&self, pattern: &str, term: &str) -> Result<IndexSet<&str>, InventoryError> {
         let unmatched = || InventoryError::NoMatch {
             term: term.to_owned(),
             pattern: pattern.to_owned(),
@@ -52,24 +49,18 @@ impl Inventory {
         let regex = compile(name)
             .map_err(|error| InventoryError::Pattern { pattern: pattern.to_owned(), detail: error.to_string() })?;
         let groups: Vec<_> = self.groups.iter().filter(|(group, _)| regex.is_match(group)).collect();
-        let mut names: Vec<&str> =
-            groups.iter().flat_map(|(_, group)| group.hosts.iter().map(String::as_str)).collect();
+        let members = groups.iter().flat_map(|(_, group)| group.hosts.iter().map(String::as_str));
+        let mut names: IndexSet<&str> = members.collect();
         let mut known = !groups.is_empty();
         if !known || name.starts_with('~') || name.contains(['.', '?', '*', '[']) {
             names.extend(self.hosts.keys().map(String::as_str).filter(|host| regex.is_match(host)));
             known |= !names.is_empty();
         }
-        let mut hosts: Vec<&Host> = Vec::new();
-        for host in names.into_iter().filter_map(|name| self.hosts.get(name)) {
-            if !hosts.iter().any(|other| other.name == host.name) {
-                hosts.push(host);
-            }
-        }
         if let Some((first, last)) = part {
-            hosts = cut(&hosts, first, last);
-            known &= !hosts.is_empty();
+            names = slice(&names, first, last);
+            known &= !names.is_empty();
         }
-        if known { Ok(hosts) } else { Err(unmatched()) }
+        if known { Ok(names) } else { Err(unmatched()) }
     }
 }
 
@@ -114,7 +105,7 @@ fn subscript(term: &str) -> (&str, Option<(i64, Option<i64>)>) {
 }
 
 /// Returns the hosts from one index to another, both included. Negative indices count from the end.
-fn cut<'a>(hosts: &[&'a Host], first: i64, last: Option<i64>) -> Vec<&'a Host> {
+fn slice<'a>(hosts: &IndexSet<&'a str>, first: i64, last: Option<i64>) -> IndexSet<&'a str> {
     let count = i64::try_from(hosts.len()).unwrap_or(i64::MAX);
     let index = |index: i64| if index < 0 { index + count } else { index };
     let (first, last) = (index(first), index(last.unwrap_or(count - 1)));

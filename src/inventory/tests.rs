@@ -3,6 +3,8 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -332,6 +334,29 @@ fn metadata_is_a_map_of_words() {
     assert_eq!(metadata.into_iter().collect::<Vec<_>>(), [("cores".into(), "8".into()), ("disk".into(), "ssd".into())]);
     assert!(host("h muster_metadata=ssd").metadata().is_err());
     assert!(host("h muster_metadata=\"{'a': [1]}\"").metadata().is_err());
+}
+
+/// Returns the shortest of several times that a pattern takes on an inventory of so many hosts.
+fn selection_time(count: usize) -> Duration {
+    let mut builder = InventoryBuilder::default();
+    for number in 0..count {
+        builder.add_host("web", &format!("host{number}"));
+    }
+    builder.add_host("old", "host0");
+    let inventory = vars::build(builder, &[]);
+    let time = || {
+        let start = Instant::now();
+        assert_eq!(inventory.select("all:&web:!old").unwrap().len(), count - 1);
+        start.elapsed()
+    };
+    (0..5).map(|_| time()).min().unwrap()
+}
+
+#[test]
+fn the_time_of_a_selection_grows_with_the_number_of_hosts_and_not_with_its_square() {
+    // 16 times the hosts take 16 times as long, or 256 times if the growth is quadratic.
+    let (small, large) = (selection_time(500), selection_time(8000));
+    assert!(large < small * 128, "500 hosts take {small:?}, 8000 hosts take {large:?}");
 }
 
 proptest! {
