@@ -201,10 +201,12 @@ impl Arguments {
         let (name, value) = option.split_once(['=', ' ']).unwrap_or((option, ""));
         let value = value.trim();
         match name.trim().to_ascii_lowercase().as_str() {
-            "proxyjump" => self.jump = Some(value.to_owned()).filter(|value| value != "none"),
+            // `none` is a value too: it connects directly although ssh_config may have a jump host.
+            "proxyjump" => self.jump = Some(value.to_owned()),
             "port" => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
             "user" => self.user = Some(value.to_owned()),
             "identityfile" => self.identity_files.push(PathBuf::from(value)),
+            "proxycommand" if value.eq_ignore_ascii_case("none") => self.jump = Some(value.to_owned()),
             "proxycommand" => match jump_of(value) {
                 Some(jump) => self.jump = Some(jump),
                 None => return Err(format!("muster cannot run the proxy command `{value}`; use -J or ProxyJump")),

@@ -277,6 +277,16 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
             "",
         ),
         ("web1 ansible_ssh_common_args='-J one' ansible_ssh_extra_args=-Jtwo", "ssh://web1", Some("two"), ""),
+        // `none` connects directly even if ssh_config has a jump host. It differs from no argument.
+        ("web1 ansible_ssh_common_args='-J none'", "ssh://web1", Some("none"), ""),
+        ("web1 ansible_ssh_common_args='-o ProxyJump=none'", "ssh://web1", Some("none"), ""),
+        ("web1 ansible_ssh_common_args='-o ProxyCommand=none'", "ssh://web1", Some("none"), ""),
+        (
+            "web1 ansible_ssh_common_args='-J one' ansible_ssh_extra_args='-o ProxyJump=none'",
+            "ssh://web1",
+            Some("none"),
+            "",
+        ),
         ("[2001:db8::1]:22", "ssh://[2001:db8::1]:22", None, ""),
     ] {
         let target = host(line).target().unwrap();
