@@ -108,7 +108,7 @@ fn place(c: &mut Criterion) {
         group.bench_function(*name, |bencher| {
             bencher.iter(|| {
                 let mut board = Scheduler::new(snapshot, |_| Health::Alive, requirements);
-                black_box(board.place_all(snapshot.units.keys()).len())
+                black_box(board.schedule_all(snapshot.units.keys()).len())
             });
         });
     }

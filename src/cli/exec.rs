@@ -17,11 +17,11 @@ use crate::core::model::Phase;
 use crate::inventory::Host;
 use crate::inventory::Vars;
 use crate::playbook::become_root;
-use crate::playbook::kept::Kept;
+use crate::playbook::captured_output::CapturedOutput;
+use crate::playbook::host_connection;
 use crate::playbook::magic;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Status;
-use crate::playbook::reach;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::remote::Command;
@@ -158,7 +158,7 @@ impl Sink for Lines<'_> {
 }
 
 /// How the command ended on a host, and what the host printed that is still to be shown.
-struct Ended {
+struct ItemResult {
     host: String,
     exit: Result<Exit, Failure>,
     fold: Option<Fold>,
@@ -180,23 +180,23 @@ impl Exec {
     fn root(&self, all: &Arc<Vars>, host: &Host) -> Result<bool, CommandError> {
         let own = [Layer::written(Arc::new(host.vars.clone())), Layer::data(Arc::new(magic::of_host(host)))];
         let scope = Scope::new([Layer::data(Arc::clone(all))].into_iter().chain(own).collect());
-        let wanted = become_root::wanted(&scope, self.r#become);
+        let wanted = become_root::becomes_root(&scope, self.r#become);
         wanted.map_err(|why| CommandError::usage(format!("host {}: {why}", host.name)))
     }
 
-    async fn on(&self, remote: &dyn Remote, target: Target, command: Command) -> Ended {
+    async fn on(&self, remote: &dyn Remote, target: Target, command: Command) -> ItemResult {
         let (exit, fold, printed);
         if self.output.is_some() {
-            let mut kept = Kept::up_to(KEPT);
-            exit = remote.run(&target, &command, &mut kept).await;
-            (fold, printed) = (None, kept.into_vars());
+            let mut output = CapturedOutput::with_limit(KEPT);
+            exit = remote.run(&target, &command, &mut output).await;
+            (fold, printed) = (None, output.into_vars());
         } else {
             let mut lines = Lines::of(&target.name, self.fold);
             exit = remote.run(&target, &command, &mut lines).await;
             (fold, printed) = (lines.end(), Vars::new());
         }
         let outcome = outcome(&exit, printed, self.timeout);
-        Ended { host: target.name, exit, fold, outcome }
+        ItemResult { host: target.name, exit, fold, outcome }
     }
 }
 
@@ -241,7 +241,7 @@ pub(super) async fn run(context: &Context, exec: Exec) -> Result<(), CommandErro
 }
 
 /// Shows what hosts printed, what is alike once, what most of them printed first.
-fn show_alike(ended: &mut [Ended]) {
+fn show_alike(ended: &mut [ItemResult]) {
     let mut alike: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
     for end in ended {
         let Some(fold) = end.fold.take() else { continue };
@@ -276,7 +276,7 @@ fn too_slow(failure: &Failure, timeout: Option<Duration>) -> Option<String> {
 /// Returns the result of a command that printed this.
 fn outcome(exit: &Result<Exit, Failure>, printed: Vars, timeout: Option<Duration>) -> Outcome {
     let failure = match exit {
-        Ok(exit) => return reach::ended(exit, printed),
+        Ok(exit) => return host_connection::command_outcome(exit, printed),
         Err(failure) => failure,
     };
     let failed = too_slow(failure, timeout).map_or_else(|| Outcome::of_failure(failure), Outcome::failed);
@@ -285,8 +285,8 @@ fn outcome(exit: &Result<Exit, Failure>, printed: Vars, timeout: Option<Duration
 }
 
 /// Says how it ended where it did not end well, and how often.
-fn remark(ended: &[Ended], timeout: Option<Duration>) {
-    for Ended { host, exit, .. } in ended {
+fn remark(ended: &[ItemResult], timeout: Option<Duration>) {
+    for ItemResult { host, exit, .. } in ended {
         match exit {
             Ok(Exit::Code(0)) => {}
             Ok(Exit::Code(code)) => ui::remark(&format!("{host}: exit code {code}")),

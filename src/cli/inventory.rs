@@ -66,7 +66,7 @@ pub fn run(context: &Context, command: &InventoryCommand) -> Result<(), CommandE
     let Verb::List(list) = &command.verb;
     let mut inventory = context.inventory(None)?;
     let chosen: Vec<String> = inventory.select(&list.pattern)?.iter().map(|host| host.name.clone()).collect();
-    inventory.keep(&chosen);
+    inventory.retain_hosts(&chosen);
     note(inventory.hosts.values());
     if list.output.is_some() {
         ui::json(&inventory.to_json());

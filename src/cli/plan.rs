@@ -115,7 +115,7 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(
         return Ok(());
     }
     let health_changes = down.iter().filter_map(|id| health(&reconciler, &script, *id));
-    let homeless = reconciler.refused().iter().map(|(unit, why)| format!("Unit {unit}: {}\n", why.tell()));
+    let homeless = reconciler.refused().iter().map(|(unit, why)| format!("Unit {unit}: {}\n", why.message()));
     let moves = ui::plan::text(&snapshot, &Simulation { moves: script.moves.clone(), ..Simulation::default() });
     let moves = if moves.is_empty() { "Nothing would move.\n".to_owned() } else { moves };
     let text = format!("{}\n{moves}{}", health_changes.collect::<String>(), homeless.collect::<String>());

@@ -1,6 +1,7 @@
 //! `muster play`: runs a playbook.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,18 +17,18 @@ use super::verb::LOCK_WAIT;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
+use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document;
-use crate::inventory::fault::Fault;
 use crate::inventory::limit;
 use crate::inventory::load::read_vars_file;
+use crate::playbook::callback::Event;
+use crate::playbook::callback::default;
+use crate::playbook::callback::json::JsonCallback;
 use crate::playbook::cluster::Cluster;
 use crate::playbook::cluster_client::ClusterClient;
-use crate::playbook::drive::Crew;
-use crate::playbook::lines;
-use crate::playbook::lines::Event;
+use crate::playbook::executor::Executor;
 use crate::playbook::parse;
 use crate::playbook::play::Playbook;
-use crate::playbook::record::Record;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::ui;
@@ -69,7 +70,7 @@ pub(super) struct Play {
     output: Option<String>,
 }
 
-fn fault(fault: &Fault) -> CommandError {
+fn fault(fault: &Diagnostic) -> CommandError {
     let mut error = CommandError { message: fault.to_string(), ..CommandError::code(UNREADABLE) };
     error.hints.extend(fault.hint.clone());
     error
@@ -103,7 +104,7 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     } else {
         None
     };
-    let crew = Crew {
+    let executor = Executor {
         inventory: &inventory,
         targets,
         remote: &*remote,
@@ -112,21 +113,21 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
         check: play.check,
         forks: usize::from(play.forks),
     };
-    crew.check_become(&playbook, &hosts).map_err(|why| {
+    executor.check_become(&playbook, &hosts).map_err(|why| {
         CommandError::usage(why).hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
     })?;
     inventory::note(played.into_values());
-    let mut record = Record::default();
+    let mut document = JsonCallback::default();
     let mut tell = |event: &Event<'_>| {
-        if json { record.note(event) } else { ui::result(&ui::clean(&lines::lines(event))) }
+        if json { document.handle(event) } else { ui::result(&ui::clean(&default::render(event))) }
     };
     let code = tokio::select! {
-        code = crew.play(&playbook, hosts, &mut tell) => code,
+        code = executor.play(&playbook, hosts, &mut tell) => code,
         // What is under way on a host goes on or ends with the connection; running the playbook again puts it right.
         () = context.stop.cancelled() => INTERRUPTED,
     };
     if json {
-        ui::json(&record.into_json());
+        ui::json(&document.into_json());
     }
     remote.close(Duration::from_secs(2)).await;
     if code == 0 { Ok(()) } else { Err(CommandError::code(code)) }
@@ -142,15 +143,17 @@ fn choose(
     let scope = Scope::new(vec![Layer::written(Arc::new(extra.clone()))]);
     let limit = limit.map(read_limit).transpose()?;
     let allowed = limit.map(|pattern| inventory.select(&pattern)).transpose()?;
+    let allowed: Option<BTreeSet<&str>> =
+        allowed.map(|hosts| hosts.into_iter().map(|host| host.name.as_str()).collect());
     let mut chosen = Vec::new();
     for play in &playbook.plays {
         let wrong = |what: String, hint: Option<String>| {
-            let told = Fault { hint, ..Fault::new(&playbook.file, play.hosts_at, what) };
+            let told = Diagnostic { hint, ..Diagnostic::new(&playbook.file, play.hosts_at, what) };
             CommandError { kind: super::error::ErrorKind::Usage, ..fault(&told) }
         };
         let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
         let hosts = inventory.select(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
-        let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|host| host.name == name));
+        let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.contains(name));
         chosen.push(hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect());
     }
     if allowed.is_some() && chosen.iter().all(Vec::is_empty) {

@@ -44,7 +44,7 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     found.extend(reconciler.refused().iter().map(|(unit, why)| Problem {
         machine: None,
         unit: Some(unit.clone()),
-        what: why.tell(),
+        what: why.message(),
         unreachable: false,
     }));
     found.extend(reconciler.backoffs().map(|(machine, backoff)| Problem {
@@ -74,7 +74,7 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
     let units = explain::units_not_running(snapshot).into_iter().map(|(unit, idle)| Problem {
         machine: snapshot.placements.get(unit).map(|placement| placement.machine),
         unit: Some(unit.clone()),
-        what: if let NotRunning::NoPlace(refusal) = &idle { refusal.tell() } else { idle.to_string() },
+        what: if let NotRunning::NoPlace(refusal) = &idle { refusal.message() } else { idle.to_string() },
         unreachable: matches!(idle, NotRunning::MachineAway { .. }),
     });
     machines.chain(units).collect()

@@ -152,7 +152,7 @@ pub fn explain(snapshot: &Snapshot, name: &UnitName) -> Option<Explanation> {
     let placement = snapshot.placements.get(name).cloned();
     let filter_reasons = if global { Vec::new() } else { scheduler.filter_reasons(name) };
     let homeless = unit.desired != DesiredState::Inactive && placement.is_none() && !global;
-    let refusal = homeless.then(|| scheduler.place(name).err()).flatten();
+    let refusal = homeless.then(|| scheduler.schedule(name).err()).flatten();
     let states = snapshot.states.get(name).into_iter().flatten().map(|(id, state)| (*id, state.clone())).collect();
     let idle = if global { None } else { idle(snapshot, name, || refusal.clone()) };
     let class = snapshot.file(name).and_then(|file| Class::of(file).ok());
@@ -166,7 +166,7 @@ pub fn units_not_running(snapshot: &Snapshot) -> Vec<(&UnitName, NotRunning)> {
     let mut scheduler = Scheduler::new(snapshot, |machine| health(snapshot, machine), &requirements);
     let launched = snapshot.units.iter().filter(|(_, unit)| unit.desired == DesiredState::Launched);
     let placed = launched.map(|(name, _)| name).filter(|name| !requirements.is_global(name));
-    placed.filter_map(|name| Some((name, idle(snapshot, name, || scheduler.place(name).err())?))).collect()
+    placed.filter_map(|name| Some((name, idle(snapshot, name, || scheduler.schedule(name).err())?))).collect()
 }
 
 /// Returns what is thought of a machine; nobody who has not been looked at is suspected.

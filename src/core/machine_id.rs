@@ -1,10 +1,6 @@
 //! A machine's identity: the value of /etc/machine-id.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::Deserialize;
-use serde::Serialize;
+use crate::core::hex::hex_identity;
 
 /// A machine's identity: the 128 bits of its /etc/machine-id (machine-id(5)).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -21,50 +17,45 @@ impl MachineId {
         format!("{:08x}", self.0 >> 96)
     }
 
-    /// Returns a number that follows from two identities and looks like chance: it spreads work over machines, and each
-    /// time the same way.
+    /// Returns a deterministic hash of both ids, which spreads work over machines.
     pub const fn mixed_with(self, other: Self) -> u128 {
         let mixed = (self.0 ^ other.0.rotate_left(64)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         (mixed ^ (mixed >> 67)).wrapping_mul(0xbf58_476d_1ce4_e5b9_94d0_49bb_1331_11eb)
     }
-}
 
-/// The text is not a machine-id. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a machine-id: 32 hexadecimal digits are")]
-pub struct BadMachineId(String);
+    const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
 
-impl FromStr for MachineId {
-    type Err = BadMachineId;
-
-    fn from_str(text: &str) -> Result<Self, BadMachineId> {
-        let valid = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let bits = valid.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-        bits.map(Self).ok_or_else(|| BadMachineId(text.chars().take(64).collect()))
+    const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
     }
 }
 
-impl fmt::Display for MachineId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
+hex_identity!(MachineId, "machine-id");
 
-impl fmt::Debug for MachineId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::MachineId;
 
-impl Serialize for MachineId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+    #[test]
+    fn the_text_and_json_forms_are_lower_case_digits() {
+        let id: MachineId = "3F2f3dd00000000000000000000000a1".parse().unwrap();
+        assert_eq!(id, MachineId::from_bits(0x3f2f_3dd0_0000_0000_0000_0000_0000_00a1));
+        assert_eq!(id.to_string(), "3f2f3dd00000000000000000000000a1");
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"3f2f3dd00000000000000000000000a1\"");
     }
-}
 
-impl<'de> Deserialize<'de> for MachineId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+    #[test]
+    fn an_invalid_text_is_quoted_with_the_expected_form() {
+        let refusal = |text: &str| text.parse::<MachineId>().unwrap_err().to_string();
+        let message = |text: &str| format!("invalid machine-id \"{text}\": expected 32 hexadecimal digits");
+        // As many bytes as expected, but not as many digits.
+        for text in ["x", "", "+f2f3dd00000000000000000000000a1", &"é".repeat(16)] {
+            assert_eq!(refusal(text), message(text));
+        }
+        assert_eq!(refusal(&"a".repeat(1000)), message(&"a".repeat(64)));
+        let json = serde_json::from_str::<MachineId>("\"x\"").unwrap_err().to_string();
+        assert!(json.starts_with(&message("x")), "{json}");
     }
 }

@@ -7,6 +7,7 @@
 pub mod command;
 pub mod explain;
 pub mod health;
+pub mod hex;
 pub mod lease;
 pub mod machine_id;
 pub mod model;

@@ -1,7 +1,7 @@
-//! YAML in which every key and value knows where it stands, for inventories and playbooks alike.
+//! YAML documents in which every key and value has its position, for inventories and playbooks.
 //!
-//! The only place that names the YAML library. Tags are refused: nothing that is marked as secret or as code is ever
-//! read as plain text.
+//! No other module uses the YAML library. Tags are errors: a value that is marked as secret or as code is never read as
+//! plain text.
 
 use std::fmt;
 use std::path::Path;
@@ -12,19 +12,19 @@ use serde::de;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use super::fault::Fault;
-use super::fault::Place;
+use super::diagnostic::Diagnostic;
+use super::diagnostic::Position;
 
-/// A value with the place where it stands.
+/// A value with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Where it stands.
-    pub at: Place,
-    /// What it is.
+    /// The position.
+    pub at: Position,
+    /// The value.
     pub content: Content,
 }
 
-/// What a node is.
+/// The value of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// Null, a boolean, a number or text.
@@ -35,17 +35,17 @@ pub enum Content {
     Map(Vec<(Key, Node)>),
 }
 
-/// A map's key with the place where it stands.
+/// A map's key with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Where it stands.
-    pub at: Place,
-    /// Its text.
+    /// The position.
+    pub at: Position,
+    /// The text.
     pub text: String,
 }
 
 impl Node {
-    /// Returns the value without places.
+    /// Returns the value without positions.
     pub fn value(&self) -> Value {
         match &self.content {
             Content::Scalar(value) => value.clone(),
@@ -56,7 +56,7 @@ impl Node {
         }
     }
 
-    /// Says whether nothing was written where a value may stand.
+    /// Reports whether the value is null, or missing.
     pub const fn is_null(&self) -> bool {
         matches!(self.content, Content::Scalar(Value::Null))
     }
@@ -69,7 +69,7 @@ impl Node {
         }
     }
 
-    /// Says what kind of thing it is, for messages.
+    /// Returns the kind of the value, for messages.
     pub const fn kind(&self) -> &'static str {
         match &self.content {
             Content::Scalar(Value::Null) => "nothing",
@@ -82,18 +82,18 @@ impl Node {
     }
 }
 
-/// Reads the one document that a file consists of. An empty file is null.
-pub fn read(file: &Path, text: &str) -> Result<Node, Fault> {
+/// Reads the document of a file. An empty file is null.
+pub fn read(file: &Path, text: &str) -> Result<Node, Diagnostic> {
     if text.starts_with("$ANSIBLE_VAULT") {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             file,
-            Place::new(1, 1),
+            Position::new(1, 1),
             "the file is encrypted with Ansible Vault, which muster cannot open",
         )
         .hint("Decrypt it first (`ansible-vault decrypt`), or keep the secret on the hosts."));
     }
     if text.lines().all(|line| matches!(line.trim(), "" | "---" | "...") || line.trim_start().starts_with('#')) {
-        return Ok(Node { at: Place::new(1, 1), content: Content::Scalar(Value::Null) });
+        return Ok(Node { at: Position::new(1, 1), content: Content::Scalar(Value::Null) });
     }
     let options = serde_saphyr::options! {
         leading_zero_numbers_as_strings: true,
@@ -108,16 +108,16 @@ pub fn read(file: &Path, text: &str) -> Result<Node, Fault> {
     Ok(node)
 }
 
-/// Makes `y` and `n` letters again: unlike `yes` and `no` they are no booleans to Ansible.
+/// Turns `y` and `n` back into text: unlike `yes` and `no` they are no booleans for Ansible.
 fn keep_letters(node: &mut Node, lines: &[&str]) {
     match &mut node.content {
         Content::List(items) => items.iter_mut().for_each(|item| keep_letters(item, lines)),
         Content::Map(entries) => entries.iter_mut().for_each(|(_, node)| keep_letters(node, lines)),
         Content::Scalar(value @ Value::Bool(_)) => {
             let column = usize::try_from(node.at.column).unwrap_or(1).saturating_sub(1);
-            let mut there = line(lines, node.at).chars().skip(column);
-            let letter = there.next().filter(|c| "yYnN".contains(*c));
-            if let Some(letter) = letter.filter(|_| !there.next().is_some_and(char::is_alphanumeric)) {
+            let mut chars = line(lines, node.at).chars().skip(column);
+            let letter = chars.next().filter(|c| "yYnN".contains(*c));
+            if let Some(letter) = letter.filter(|_| !chars.next().is_some_and(char::is_alphanumeric)) {
                 *value = Value::String(letter.to_string());
             }
         }
@@ -125,46 +125,46 @@ fn keep_letters(node: &mut Node, lines: &[&str]) {
     }
 }
 
-/// Returns the line that a place is on.
-fn line<'a>(lines: &[&'a str], at: Place) -> &'a str {
+/// Returns the line of a position.
+fn line<'a>(lines: &[&'a str], at: Position) -> &'a str {
     let line = usize::try_from(at.line).ok().and_then(|line| lines.get(line.checked_sub(1)?));
     line.copied().unwrap_or_default()
 }
 
-fn explain(file: &Path, lines: &[&str], error: &serde_saphyr::Error) -> Fault {
-    let at = error.location().map_or_else(Place::default, place);
+fn explain(file: &Path, lines: &[&str], error: &serde_saphyr::Error) -> Diagnostic {
+    let at = error.location().map_or_else(Position::default, position);
     let message = error.to_string();
-    // The library repeats the place at the end of its message; ours stands in front.
+    // The library repeats the position at the end of its message.
     let message = message.split(" at line ").next().unwrap_or_default().lines().next().unwrap_or_default();
     if message.contains("tag") {
-        // The library points at the value, which may begin on the line after its tag.
+        // The library reports the position of the value, which may begin on the line after its tag.
         let numbered = (1..).zip(lines).take_while(|(number, _)| *number <= at.line);
         let marked = numbered.filter_map(|(number, line)| Some((number, line.split_once("!vault")?.0)));
         if let Some((number, before)) = marked.last() {
-            let at = Place::new(number, before.chars().count() as u64 + 1);
-            return Fault::new(file, at, "`!vault` marks an encrypted value, which muster cannot open")
+            let at = Position::new(number, before.chars().count() as u64 + 1);
+            return Diagnostic::new(file, at, "`!vault` marks an encrypted value, which muster cannot open")
                 .hint("Decrypt it first (`ansible-vault decrypt`), or keep the secret on the hosts.");
         }
     }
-    let fault = Fault::new(file, at, message);
+    let diagnostic = Diagnostic::new(file, at, message);
     let line = line(lines, at);
     if line.contains(": {{") {
-        return fault.hint("A value that starts with `{{` must be quoted: `key: \"{{ name }}\"`.");
+        return diagnostic.hint("A value that starts with `{{` must be quoted: `key: \"{{ name }}\"`.");
     }
     if line.trim_start_matches(' ').starts_with('\t') {
-        return fault.hint("Indent with spaces: YAML does not allow tabs.");
+        return diagnostic.hint("Indent with spaces: YAML does not allow tabs.");
     }
-    fault
+    diagnostic
 }
 
-fn place(location: serde_saphyr::Location) -> Place {
-    Place::new(location.line(), location.column())
+fn position(location: serde_saphyr::Location) -> Position {
+    Position::new(location.line(), location.column())
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Content>::deserialize(deserializer)?;
-        Ok(Self { at: place(spanned.referenced), content: spanned.value })
+        Ok(Self { at: position(spanned.referenced), content: spanned.value })
     }
 }
 
@@ -229,9 +229,9 @@ impl<'de> de::Visitor<'de> for Visitor {
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut entries: A) -> Result<Content, A::Error> {
         let mut map = Vec::new();
-        // A key is a word, whatever its letters would be as a value: `y` is no boolean here.
+        // A key is always text: `y` is no boolean here.
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
-            map.push((Key { at: place(key.referenced), text: key.value }, entries.next_value()?));
+            map.push((Key { at: position(key.referenced), text: key.value }, entries.next_value()?));
         }
         Ok(Content::Map(map))
     }

@@ -1,4 +1,4 @@
-//! A host of the inventory: its variables, and what they say about how SSH reaches it.
+//! A host of the inventory: its variables, and how SSH reaches it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,18 +12,18 @@ use crate::core::model::Address;
 use crate::remote::Target;
 use crate::remote::ssh_config::fit;
 
-/// Something SSH can reach.
+/// A computer that SSH reaches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Host {
     /// Its name in the inventory.
     pub name: String,
-    /// Every group that it is in, directly or not, except `all`; sorted.
+    /// All groups of the host, direct or not, except `all`; sorted.
     pub groups: Vec<String>,
-    /// Its variables, everything merged.
+    /// The merged variables.
     pub vars: Vars,
 }
 
-/// Connection variables that muster reads or that say what it does anyway.
+/// Connection variables that muster reads, or that have no effect on what it does.
 const READ: [&str; 15] = [
     "ansible_host",
     "ansible_ssh_host",
@@ -58,18 +58,18 @@ impl Host {
         let host = self.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| self.name.clone());
         let user = self.text(&["ansible_user", "ansible_ssh_user"])?.or(arguments.user);
         let address = Address { user, host, port };
-        // One reading of what an address may be, whoever wrote it.
+        // The same rules for an address as everywhere else.
         let address: Address =
             address.to_string().parse().map_err(|error| self.bad("ansible_host", format!("{error}")))?;
         fit::host(&address.host).map_err(|why| self.bad("ansible_host", why))?;
         address.user.as_deref().map_or(Ok(()), fit::user).map_err(|why| self.bad("ansible_user", why))?;
         let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
         let keys = key.map(PathBuf::from).into_iter().chain(arguments.identity_files);
-        let identity_files = keys.map(|key| whole(&key)).collect();
+        let identity_files = keys.map(|key| absolute(&key)).collect();
         Ok(Target { name: self.name.clone(), address, identity_files, jump: arguments.jump, through: None })
     }
 
-    /// Returns what units may select the machine by: the map in the variable `muster_metadata`.
+    /// Returns the metadata that units select the machine by: the map in the variable `muster_metadata`.
     pub fn metadata(&self) -> Result<BTreeMap<String, String>, InventoryError> {
         let name = "muster_metadata";
         let entries = match self.vars.get(name) {
@@ -90,12 +90,12 @@ impl Host {
         let name = "muster_fence_command";
         let command = self.text(&[name])?.filter(|command| !command.trim().is_empty());
         if command.as_ref().is_some_and(|command| command.contains('\0')) {
-            return Err(self.bad(name, "it has a NUL byte in it".to_owned()));
+            return Err(self.bad(name, "it contains a NUL byte".to_owned()));
         }
         Ok(command)
     }
 
-    /// Returns what the connection variables ask for and muster does not do, one sentence each.
+    /// Returns one sentence for each connection variable that muster ignores.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, value) in &self.vars {
@@ -134,7 +134,7 @@ impl Host {
         match set {
             None | Some((_, Value::Null)) => Ok(None),
             Some((name, Value::String(text))) if text.contains("{{") || text.contains("{%") => {
-                Err(self.bad(name, "a variable that says how to reach the host cannot be a template".to_owned()))
+                Err(self.bad(name, "a connection variable cannot be a template".to_owned()))
             }
             Some((_, Value::String(text))) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
             Some((_, Value::Number(number))) => Ok(Some(number.to_string())),
@@ -150,9 +150,9 @@ impl Host {
     }
 }
 
-/// Returns a path that means the same wherever muster is run later: `~` is our home, and what is relative is relative to
-/// where we are, as for Ansible and ssh(1).
-fn whole(path: &Path) -> PathBuf {
+/// Returns an absolute path, which means the same wherever muster runs later. `~` is the user's home, and a relative path
+/// is relative to the current directory, as for Ansible and ssh(1).
+fn absolute(path: &Path) -> PathBuf {
     let path = match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_owned(),
@@ -160,7 +160,7 @@ fn whole(path: &Path) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// What ssh(1)'s arguments say that a [`Target`] can carry.
+/// The arguments of ssh(1) that a [`Target`] has fields for.
 #[derive(Debug, Default)]
 struct Arguments {
     jump: Option<String>,
@@ -201,11 +201,13 @@ impl Arguments {
         let (name, value) = option.split_once(['=', ' ']).unwrap_or((option, ""));
         let value = value.trim();
         match name.trim().to_ascii_lowercase().as_str() {
-            "proxyjump" => self.jump = Some(value.to_owned()).filter(|value| value != "none"),
+            // `none` is a value too: it connects directly although ssh_config may have a jump host.
+            "proxyjump" => self.jump = Some(value.to_owned()),
             "port" => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
             "user" => self.user = Some(value.to_owned()),
             "identityfile" => self.identity_files.push(PathBuf::from(value)),
-            "proxycommand" => match through(value) {
+            "proxycommand" if value.eq_ignore_ascii_case("none") => self.jump = Some(value.to_owned()),
+            "proxycommand" => match jump_of(value) {
                 Some(jump) => self.jump = Some(jump),
                 None => return Err(format!("muster cannot run the proxy command `{value}`; use -J or ProxyJump")),
             },
@@ -215,8 +217,8 @@ impl Arguments {
     }
 }
 
-/// Returns the jump host of a proxy command that is `ssh -W %h:%p JUMP`, which is what people wrote before `ProxyJump`.
-fn through(command: &str) -> Option<String> {
+/// Returns the jump host of the proxy command `ssh -W %h:%p JUMP`, an older form of `ProxyJump`.
+fn jump_of(command: &str) -> Option<String> {
     let words = shlex::split(command)?;
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "-q").collect();
     match words[..] {

@@ -2,57 +2,57 @@
 
 use std::path::Path;
 
-use super::draft::Draft;
-use super::draft::UNGROUPED;
-use super::draft::host_names;
-use super::fault::Fault;
-use super::fault::Place;
-use super::fault::did_you_mean;
+use super::builder::InventoryBuilder;
+use super::builder::UNGROUPED;
+use super::builder::host_names;
+use super::diagnostic::Diagnostic;
+use super::diagnostic::Position;
+use super::diagnostic::did_you_mean;
 use super::literal;
 
-/// Adds what an INI file says to the draft.
-pub(super) fn read(file: &Path, text: &str, draft: &mut Draft) -> Result<(), Fault> {
-    let mut reader = Reader { file, draft, pending: Vec::new(), section: Section::Hosts(UNGROUPED.to_owned()) };
+/// Adds the hosts, groups and variables of an INI file to the builder.
+pub(super) fn read(file: &Path, text: &str, builder: &mut InventoryBuilder) -> Result<(), Diagnostic> {
+    let mut parser = IniParser { file, builder, pending: Vec::new(), section: Section::Hosts(UNGROUPED.to_owned()) };
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         if number == 1 && line.starts_with("$ANSIBLE_VAULT") {
-            return Err(Fault::new(
+            return Err(Diagnostic::new(
                 file,
-                Place::new(1, 1),
+                Position::new(1, 1),
                 "the file is encrypted with Ansible Vault, which muster cannot open",
             )
             .hint("Decrypt it first (`ansible-vault decrypt`)."));
         }
-        reader.line(number, line)?;
+        parser.line(number, line)?;
     }
-    reader.finish()
+    parser.finish()
 }
 
-/// What the lines under a section's head are.
+/// The kind of a section, with its group.
 enum Section {
     Hosts(String),
     Children(String),
     Vars(String),
 }
 
-/// A group that was named before it was declared.
+/// A group that was used before it was declared.
 struct Pending {
-    at: Place,
+    at: Position,
     group: String,
-    /// The group that it is to be in; none if it was given variables.
+    /// The group that it was added to, or none if it was given variables.
     parent: Option<String>,
 }
 
-struct Reader<'a> {
+struct IniParser<'a> {
     file: &'a Path,
-    draft: &'a mut Draft,
+    builder: &'a mut InventoryBuilder,
     pending: Vec<Pending>,
     section: Section,
 }
 
-impl Reader<'_> {
-    fn line(&mut self, number: u64, line: &str) -> Result<(), Fault> {
+impl IniParser<'_> {
+    fn line(&mut self, number: u64, line: &str) -> Result<(), Diagnostic> {
         let indent = line.chars().take_while(|c| c.is_whitespace()).count() as u64;
-        let at = Place::new(number, indent + 1);
+        let at = Position::new(number, indent + 1);
         let line = line.trim();
         if line.is_empty() || line.starts_with(['#', ';']) {
             return Ok(());
@@ -62,10 +62,10 @@ impl Reader<'_> {
         }
         match &self.section {
             Section::Hosts(group) => {
-                // A host line may begin with a range or an IPv6 address; what else begins with `[` was meant as a head.
+                // A host line may begin with a range or an IPv6 address. Any other line in brackets is a misspelt section.
                 if line.starts_with('[') && line.ends_with(']') && !line.contains('=') && host_names(line).is_err() {
                     return Err(self
-                        .fault(at, format!("`{line}` is not a section"))
+                        .error(at, format!("`{line}` is not a section"))
                         .hint("Write [group], [group:children] or [group:vars], without blanks inside."));
                 }
                 let group = group.clone();
@@ -82,93 +82,93 @@ impl Reader<'_> {
         }
     }
 
-    fn fault(&self, at: Place, what: impl Into<String>) -> Fault {
-        Fault::new(self.file, at, what)
+    fn error(&self, at: Position, what: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(self.file, at, what)
     }
 
-    fn head(&mut self, at: Place, (group, kind): (&str, Option<&str>)) -> Result<(), Fault> {
+    fn head(&mut self, at: Position, (group, kind): (&str, Option<&str>)) -> Result<(), Diagnostic> {
         let owned = group.to_owned();
         self.section = match kind {
             None | Some("hosts") => Section::Hosts(owned),
             Some("children") => Section::Children(owned),
             Some("vars") => {
-                if !self.draft.groups.contains_key(group) {
+                if !self.builder.groups.contains_key(group) {
                     self.pending.push(Pending { at, group: owned.clone(), parent: None });
                 }
                 self.section = Section::Vars(owned);
                 return Ok(());
             }
             Some(kind) => {
-                let mut fault = self.fault(at, format!("Section [{group}:{kind}] has unknown type: {kind}"));
-                fault.hint = did_you_mean(kind, ["hosts", "children", "vars"]);
-                return Err(fault);
+                let mut error = self.error(at, format!("Section [{group}:{kind}] has unknown type: {kind}"));
+                error.hint = did_you_mean(kind, ["hosts", "children", "vars"]);
+                return Err(error);
             }
         };
-        self.draft.group(group);
+        self.builder.add_group(group);
         let waiting = std::mem::take(&mut self.pending);
         let (declared, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|pending| pending.group == group);
         self.pending = waiting;
         for Pending { at, parent, .. } in declared {
             if let Some(parent) = parent {
-                self.draft.adopt(&parent, group).map_err(|what| self.fault(at, what))?;
+                self.builder.add_child(&parent, group).map_err(|what| self.error(at, what))?;
             }
         }
         Ok(())
     }
 
-    fn host(&mut self, at: Place, group: &str, line: &str) -> Result<(), Fault> {
-        let words = words(line).map_err(|what| self.fault(at, what))?;
+    fn host(&mut self, at: Position, group: &str, line: &str) -> Result<(), Diagnostic> {
+        let words = split_words(line).map_err(|what| self.error(at, what))?;
         let Some(((_, pattern), assignments)) = words.split_first() else {
             return Ok(());
         };
         let (names, port) = host_names(pattern).map_err(|what| {
-            let fault = self.fault(at, what);
+            let error = self.error(at, what);
             if pattern.contains('=') {
-                fault.hint("A variable stands after its host's name, or under a [group:vars] section.")
+                error.hint("Write a variable after its host's name, or under a [group:vars] section.")
             } else if pattern == "---" {
-                fault.hint("Name the file .yaml if that is what it is.")
+                error.hint("Name the file .yaml if it is YAML.")
             } else {
-                fault
+                error
             }
         })?;
         let mut vars = Vec::new();
         vars.extend(port.map(|port| ("ansible_port".to_owned(), port.into())));
         for (column, word) in assignments {
             let Some((name, value)) = word.split_once('=') else {
-                let at = Place::new(at.line, at.column + column);
+                let at = Position::new(at.line, at.column + column);
                 return Err(self
-                    .fault(at, format!("Expected key=value host variable assignment, got: {word}"))
+                    .error(at, format!("Expected key=value host variable assignment, got: {word}"))
                     .hint("Write each host on a line of its own, and quote values with blanks: key=\"a b\"."));
             };
-            vars.push((name.to_owned(), literal::value(value)));
+            vars.push((name.to_owned(), literal::parse(value)));
         }
         for name in names {
-            self.draft.host(group, &name).extend(vars.clone());
+            self.builder.add_host(group, &name).extend(vars.clone());
         }
         Ok(())
     }
 
-    fn child(&mut self, at: Place, parent: &str, line: &str) -> Result<(), Fault> {
+    fn child(&mut self, at: Position, parent: &str, line: &str) -> Result<(), Diagnostic> {
         let child = line.split('#').next().unwrap_or_default().trim_end();
         if child.contains([':', ']', ' ', '\t']) {
-            return Err(self.fault(at, format!("Expected a group's name, got: {line}")));
+            return Err(self.error(at, format!("Expected a group's name, got: {line}")));
         }
-        if self.draft.groups.contains_key(child) {
-            return self.draft.adopt(parent, child).map_err(|what| self.fault(at, what));
+        if self.builder.groups.contains_key(child) {
+            return self.builder.add_child(parent, child).map_err(|what| self.error(at, what));
         }
         self.pending.push(Pending { at, group: child.to_owned(), parent: Some(parent.to_owned()) });
         Ok(())
     }
 
-    fn var(&mut self, at: Place, group: &str, line: &str) -> Result<(), Fault> {
+    fn var(&mut self, at: Position, group: &str, line: &str) -> Result<(), Diagnostic> {
         let (name, value) = line.split_once('=').map(|(name, value)| (name.trim(), value.trim())).unwrap_or_default();
         if name.is_empty() {
-            return Err(self.fault(at, format!("Expected key=value, got: {line}")));
+            return Err(self.error(at, format!("Expected key=value, got: {line}")));
         }
-        self.draft.set(group, name, literal::value(value)).map_err(|what| self.fault(at, what))
+        self.builder.set_variable(group, name, literal::parse(value)).map_err(|what| self.error(at, what))
     }
 
-    fn finish(self) -> Result<(), Fault> {
+    fn finish(self) -> Result<(), Diagnostic> {
         let Some(Pending { at, group, parent }) = self.pending.first() else {
             return Ok(());
         };
@@ -177,9 +177,9 @@ impl Reader<'_> {
             None => format!("Section [{group}:vars] not valid for undefined group: {group}"),
         };
         let undeclared = |name: &&str| !self.pending.iter().any(|pending| pending.group == **name);
-        let mut fault = self.fault(*at, what);
-        fault.hint = did_you_mean(group, self.draft.groups.keys().map(String::as_str).filter(undeclared));
-        Err(fault)
+        let mut error = self.error(*at, what);
+        error.hint = did_you_mean(group, self.builder.groups.keys().map(String::as_str).filter(undeclared));
+        Err(error)
     }
 }
 
@@ -195,8 +195,8 @@ fn section_head(line: &str) -> Option<(&str, Option<&str>)> {
     (word && !group.is_empty()).then_some((group, kind))
 }
 
-/// Splits a line into words as Python's `shlex.split(line, comments=True)` does, each with how far into the line it begins.
-fn words(line: &str) -> Result<Vec<(u64, String)>, String> {
+/// Splits a line into words as Python's `shlex.split(line, comments=True)` does, each with its column.
+fn split_words(line: &str) -> Result<Vec<(u64, String)>, String> {
     let mut words: Vec<(u64, String)> = Vec::new();
     let mut word: Option<(u64, String)> = None;
     let mut chars = (0..).zip(line.chars());
@@ -214,7 +214,7 @@ fn words(line: &str) -> Result<Vec<(u64, String)>, String> {
                 match chars.next() {
                     Some((_, '\'')) => break,
                     Some((_, c)) => text.push(c),
-                    None => return Err("a ' is never closed".to_owned()),
+                    None => return Err("a ' is not closed".to_owned()),
                 }
             },
             '"' => loop {
@@ -223,10 +223,10 @@ fn words(line: &str) -> Result<Vec<(u64, String)>, String> {
                     Some((_, '\\')) => match chars.next() {
                         Some((_, c @ ('"' | '\\'))) => text.push(c),
                         Some((_, c)) => text.extend(['\\', c]),
-                        None => return Err("a \" is never closed".to_owned()),
+                        None => return Err("a \" is not closed".to_owned()),
                     },
                     Some((_, c)) => text.push(c),
-                    None => return Err("a \" is never closed".to_owned()),
+                    None => return Err("a \" is not closed".to_owned()),
                 }
             },
             '\\' => text.push(chars.next().ok_or("the line ends in a \\")?.1),

@@ -1,33 +1,33 @@
-//! Values in INI inventories: a Python literal if it reads as one, text otherwise.
+//! Values in INI inventories: Python literals, or else text.
 
 use serde_json::Map;
 use serde_json::Number;
 use serde_json::Value;
 
-/// How deeply lists and maps may nest before the value counts as text.
+/// The deepest nesting of lists and maps. A deeper value counts as text.
 const DEPTH: usize = 32;
 
-/// Returns the value that a text stands for. Never fails: what is not a literal is text.
-pub(super) fn value(text: &str) -> Value {
-    let mut reader = Reader { rest: text, depth: 0 };
-    match reader.literal() {
-        Some(value) if reader.rest.trim_matches([' ', '\t']).is_empty() => value,
+/// Parses a value. Never fails: a text that is not a literal stays text.
+pub(super) fn parse(text: &str) -> Value {
+    let mut parser = LiteralParser { rest: text, depth: 0 };
+    match parser.literal() {
+        Some(value) if parser.rest.trim_matches([' ', '\t']).is_empty() => value,
         _ => Value::String(text.to_owned()),
     }
 }
 
-struct Reader<'a> {
+struct LiteralParser<'a> {
     rest: &'a str,
     depth: usize,
 }
 
-impl Reader<'_> {
+impl LiteralParser<'_> {
     fn literal(&mut self) -> Option<Value> {
         match self.rest.chars().next()? {
             '[' => self.list('[', ']').map(|(items, _)| Value::Array(items)),
             '(' => {
                 let (mut items, comma) = self.list('(', ')')?;
-                // Parentheses around one value without a comma are only parentheses.
+                // Parentheses around one value without a comma are not a tuple.
                 if items.len() == 1 && !comma { items.pop() } else { Some(Value::Array(items)) }
             }
             '{' => self.map(),
@@ -57,28 +57,28 @@ impl Reader<'_> {
         read
     }
 
-    /// Reads items up to the closing bracket and says whether there was a comma.
+    /// Reads items up to the closing bracket, and reports whether there was a comma.
     fn list(&mut self, open: char, close: char) -> Option<(Vec<Value>, bool)> {
-        self.deeper(|reader| {
-            reader.eat(open);
+        self.deeper(|parser| {
+            parser.eat(open);
             let (mut items, mut comma) = (Vec::new(), false);
             loop {
-                reader.blank();
-                if reader.eat(close) {
+                parser.blank();
+                if parser.eat(close) {
                     return Some((items, comma));
                 }
                 if !items.is_empty() && !comma {
                     return None;
                 }
-                items.push(reader.literal()?);
-                reader.blank();
-                comma = reader.eat(',');
-                if !comma && !reader.rest.starts_with(close) {
+                items.push(parser.literal()?);
+                parser.blank();
+                comma = parser.eat(',');
+                if !comma && !parser.rest.starts_with(close) {
                     return None;
                 }
-                if comma && reader.rest.trim_start().starts_with(close) {
-                    reader.blank();
-                    reader.eat(close);
+                if comma && parser.rest.trim_start().starts_with(close) {
+                    parser.blank();
+                    parser.eat(close);
                     return Some((items, true));
                 }
             }
@@ -86,34 +86,34 @@ impl Reader<'_> {
     }
 
     fn map(&mut self) -> Option<Value> {
-        self.deeper(|reader| {
-            reader.eat('{');
+        self.deeper(|parser| {
+            parser.eat('{');
             let mut map = Map::new();
             loop {
-                reader.blank();
-                if reader.eat('}') {
+                parser.blank();
+                if parser.eat('}') {
                     return Some(Value::Object(map));
                 }
-                let key = match reader.literal()? {
+                let key = match parser.literal()? {
                     Value::String(text) => text,
                     Value::Array(_) | Value::Object(_) => return None,
                     scalar => scalar.to_string(),
                 };
-                reader.blank();
-                if !reader.eat(':') {
+                parser.blank();
+                if !parser.eat(':') {
                     return None;
                 }
-                reader.blank();
-                map.insert(key, reader.literal()?);
-                reader.blank();
-                if !reader.eat(',') && !reader.rest.starts_with('}') {
+                parser.blank();
+                map.insert(key, parser.literal()?);
+                parser.blank();
+                if !parser.eat(',') && !parser.rest.starts_with('}') {
                     return None;
                 }
             }
         })
     }
 
-    /// Reads strings that stand next to each other: they are one.
+    /// Reads adjacent strings, which Python joins.
     fn strings(&mut self) -> Option<Value> {
         let mut text = self.string()?;
         loop {
@@ -142,7 +142,7 @@ impl Reader<'_> {
                     't' => text.push('\t'),
                     'r' => text.push('\r'),
                     c @ ('\\' | '\'' | '"') => text.push(c),
-                    // Rarer escapes are not worth a guess: the whole value stays text.
+                    // With any other escape the whole value stays text.
                     _ => return None,
                 },
                 '\n' => return None,
@@ -191,7 +191,7 @@ impl Reader<'_> {
     }
 }
 
-/// Returns the digits without underscores, each of which must stand between two digits.
+/// Returns the digits without underscores. An underscore must be between two digits.
 fn without_underscores(digits: &str) -> Option<String> {
     let misplaced = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
     let beside_point = digits.contains("_.") || digits.contains("._");
@@ -203,7 +203,7 @@ fn integer(digits: &str, negative: bool) -> Option<Number> {
     let radix = |prefix, radix| lower.strip_prefix(prefix).map(|digits| i128::from_str_radix(digits, radix).ok());
     let based = radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2));
     let decimal = || {
-        // A leading zero is no number in Python: it stays the text it was, which is what a file mode wants.
+        // A number with a leading zero is no Python literal. It stays text, as a file mode should.
         let zeros = lower.len() > 1 && lower.starts_with('0') && lower.bytes().any(|b| b != b'0');
         (!zeros && lower.bytes().all(|b| b.is_ascii_digit())).then(|| lower.parse().ok()).flatten()
     };
@@ -223,9 +223,9 @@ fn float(digits: &str, negative: bool) -> Option<Number> {
 mod tests {
     use serde_json::json;
 
-    use super::value;
+    use super::parse;
 
-    /// Each answer is what `ast.literal_eval` gives, or the text where it raises.
+    /// The expected values are those of `ast.literal_eval`, or the text where it raises.
     #[test]
     fn a_value_is_a_python_literal_or_text() {
         for (text, expected) in [
@@ -269,20 +269,20 @@ mod tests {
             ("18446744073709551615", json!(18_446_744_073_709_551_615_u64)),
             ("é", json!("é")),
         ] {
-            assert_eq!(value(text), expected, "{text:?}");
+            assert_eq!(parse(text), expected, "{text:?}");
         }
     }
 
     #[test]
     fn deep_nesting_stays_text() {
         let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
-        assert_eq!(value(&deep), json!(deep));
+        assert_eq!(parse(&deep), json!(deep));
     }
 
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(text in r#"[-+0-9a-fxo_.,:\[\](){}'"\\ é]{0,32}"#) {
-            value(&text);
+            parse(&text);
         }
     }
 }

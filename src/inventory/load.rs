@@ -1,4 +1,4 @@
-//! Reading an inventory's sources: the only part of the inventory that touches files and runs scripts.
+//! Loads an inventory's sources. No other part of the inventory reads files or runs scripts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,44 +13,44 @@ use serde_json::Value;
 use super::Inventory;
 use super::InventoryError;
 use super::Vars;
+use super::builder::InventoryBuilder;
+use super::builder::UNGROUPED;
+use super::builder::host_names;
+use super::diagnostic::Diagnostic;
+use super::diagnostic::Position;
 use super::document;
-use super::draft::Draft;
-use super::draft::UNGROUPED;
-use super::draft::host_names;
-use super::fault::Fault;
-use super::fault::Place;
 use super::ini;
 use super::script;
 use super::vars;
 use super::vars::VarFiles;
 use super::yaml;
 
-/// Files in an inventory directory that are not sources.
+/// The endings of files in an inventory directory that are not sources.
 const IGNORED: [&str; 12] =
     [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry"];
 
 impl Inventory {
-    /// Reads the sources, the later ones winning: files, directories, scripts, or lists such as `h1,h2,`.
+    /// Loads sources: files, directories, scripts, or lists such as `h1,h2,`. Later sources override earlier ones.
     pub fn load(sources: &[PathBuf]) -> Result<Self, InventoryError> {
         Self::load_beside(sources, None)
     }
 
-    /// Reads the sources, and the `group_vars` and `host_vars` in a playbook's folder over them.
+    /// Loads sources. The `group_vars` and `host_vars` in the playbook's folder override their variables.
     pub fn load_beside(sources: &[PathBuf], playbook: Option<&Path>) -> Result<Self, InventoryError> {
-        let mut draft = Draft::default();
+        let mut builder = InventoryBuilder::default();
         let mut folders: Vec<PathBuf> = Vec::new();
         for source in sources {
             if let Some(list) = source.to_str().filter(|text| text.contains(',') && !source.exists()) {
-                read_list(list, &mut draft)?;
+                read_list(list, &mut builder)?;
                 continue;
             }
-            read_source(source, &mut draft)?;
+            read_source(source, &mut builder)?;
             let folder = if source.is_dir() { source.clone() } else { folder_of(source) };
             folders.push(folder);
         }
         folders.extend(playbook.map(Path::to_owned));
-        let files = folders.iter().map(|folder| read_var_files(folder, &draft)).collect::<Result<Vec<_>, _>>()?;
-        Ok(vars::settle(draft, &files))
+        let files = folders.iter().map(|folder| read_var_files(folder, &builder)).collect::<Result<Vec<_>, _>>()?;
+        Ok(vars::build(builder, &files))
     }
 }
 
@@ -58,12 +58,12 @@ fn folder_of(file: &Path) -> PathBuf {
     file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-fn read_list(list: &str, draft: &mut Draft) -> Result<(), InventoryError> {
+fn read_list(list: &str, builder: &mut InventoryBuilder) -> Result<(), InventoryError> {
     for pattern in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let fault = |what| Fault::new(Path::new("-i"), Place::default(), what);
-        let (names, port) = host_names(pattern).map_err(fault)?;
+        let error = |what| Diagnostic::new(Path::new("-i"), Position::default(), what);
+        let (names, port) = host_names(pattern).map_err(error)?;
         for name in names {
-            let vars = draft.host(UNGROUPED, &name);
+            let vars = builder.add_host(UNGROUPED, &name);
             vars.extend(port.map(|port| ("ansible_port".to_owned(), Value::from(port))));
         }
     }
@@ -74,29 +74,34 @@ fn unreadable(path: &Path, error: &std::io::Error) -> InventoryError {
     InventoryError::Unreadable { path: path.to_owned(), detail: error.to_string() }
 }
 
-fn read_source(path: &Path, draft: &mut Draft) -> Result<(), InventoryError> {
+fn read_source(path: &Path, builder: &mut InventoryBuilder) -> Result<(), InventoryError> {
     let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if about.is_dir() {
         for entry in sorted_entries(path)? {
             let name = entry.file_name().unwrap_or_default().to_string_lossy();
             let hidden = name.starts_with('.') || matches!(&*name, "group_vars" | "host_vars");
             if !hidden && !IGNORED.iter().any(|ending| name.ends_with(ending)) {
-                read_source(&entry, draft)?;
+                read_source(&entry, builder)?;
             }
         }
         return Ok(());
     }
     if about.permissions().mode() & 0o111 != 0 {
-        return Ok(script::read(path, &run_script(path)?, draft)?);
+        return Ok(script::read(path, &run_script(path)?, builder)?);
     }
     let text = read_text(path)?;
     match extension(path) {
-        "yaml" | "yml" | "json" => yaml::read(path, &text, draft)?,
+        "yaml" | "yml" | "json" => yaml::read(path, &text, builder)?,
         "toml" => {
-            return Err(Fault::new(path, Place::default(), "muster reads inventories in YAML and INI, not TOML").into());
+            return Err(Diagnostic::new(
+                path,
+                Position::default(),
+                "muster reads inventories in YAML and INI, not TOML",
+            )
+            .into());
         }
-        _ if looks_like_yaml(&text) => yaml::read(path, &text, draft)?,
-        _ => ini::read(path, &text, draft)?,
+        _ if looks_like_yaml(&text) => yaml::read(path, &text, builder)?,
+        _ => ini::read(path, &text, builder)?,
     }
     Ok(())
 }
@@ -107,10 +112,11 @@ fn extension(path: &Path) -> &str {
 
 fn read_text(path: &Path) -> Result<String, InventoryError> {
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-    String::from_utf8(bytes).map_err(|_| Fault::new(path, Place::default(), "the file is not UTF-8 text").into())
+    String::from_utf8(bytes)
+        .map_err(|_| Diagnostic::new(path, Position::default(), "the file is not UTF-8 text").into())
 }
 
-/// Says whether a file without an extension that tells is YAML: by its first line that says anything.
+/// Reports whether a file without a known extension is YAML, by its first line that is neither blank nor a comment.
 fn looks_like_yaml(text: &str) -> bool {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     first.is_some_and(|line| line == "---" || line.starts_with('{') || (line.ends_with(':') && !line.starts_with('[')))
@@ -128,20 +134,19 @@ fn run_script(path: &Path) -> Result<String, InventoryError> {
     let failed = |detail: String| InventoryError::Script { path: path.to_owned(), detail };
     let program = fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
     let output = Command::new(program).arg("--list").stdin(Stdio::null()).output();
-    let output = output.map_err(|error| {
-        failed(format!("{error}; if it is not meant to be a program, take its execute permission away"))
-    })?;
+    let output = output
+        .map_err(|error| failed(format!("{error}; if the file is not a program, remove its execute permission")))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(failed(format!("{}: {}", output.status, said.trim())));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(failed(format!("{}: {}", output.status, stderr.trim())));
     }
-    String::from_utf8(output.stdout).map_err(|_| failed("what it printed is not UTF-8".to_owned()))
+    String::from_utf8(output.stdout).map_err(|_| failed("its output is not UTF-8".to_owned()))
 }
 
-/// Reads what `group_vars` and `host_vars` in a folder say of the groups and hosts that exist.
-fn read_var_files(folder: &Path, draft: &Draft) -> Result<VarFiles, InventoryError> {
-    let groups = read_vars_of(&folder.join("group_vars"), draft.groups.keys())?;
-    let hosts = read_vars_of(&folder.join("host_vars"), draft.hosts.keys())?;
+/// Reads `group_vars` and `host_vars` in a folder, for the groups and hosts that exist.
+fn read_var_files(folder: &Path, builder: &InventoryBuilder) -> Result<VarFiles, InventoryError> {
+    let groups = read_vars_of(&folder.join("group_vars"), builder.groups.keys())?;
+    let hosts = read_vars_of(&folder.join("host_vars"), builder.hosts.keys())?;
     Ok(VarFiles { groups, hosts })
 }
 
@@ -163,7 +168,7 @@ fn read_vars_of<'a>(
     Ok(found)
 }
 
-/// Reads a variable file, or every variable file in a folder and below, in order.
+/// Reads a variable file, or all variable files in a folder and its subfolders, in order.
 fn read_vars(path: &Path) -> Result<Vars, InventoryError> {
     if !path.is_dir() {
         return read_vars_file(path);
@@ -185,6 +190,6 @@ pub fn read_vars_file(path: &Path) -> Result<Vars, InventoryError> {
     match node.value() {
         Value::Null => Ok(Vars::new()),
         Value::Object(vars) => Ok(vars),
-        _ => Err(Fault::new(path, node.at, format!("variables must be a map, not {}", node.kind())).into()),
+        _ => Err(Diagnostic::new(path, node.at, format!("variables must be a map, not {}", node.kind())).into()),
     }
 }

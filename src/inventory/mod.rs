@@ -1,11 +1,11 @@
-//! The inventory: files that name hosts, groups and variables, as Ansible reads them.
+//! The inventory: hosts, groups and variables from files, as Ansible reads them.
 //!
-//! Pure over the contents of files; [`load`] is the one part that reads files and runs scripts. It knows nothing of the
-//! cluster: what a host is called here is only a name until it has joined.
+//! Only [`load`] reads files and runs scripts. The rest is pure over their contents. The inventory knows nothing of the
+//! cluster: its hosts are machines only after they have joined.
 
+mod builder;
+pub mod diagnostic;
 pub mod document;
-mod draft;
-pub mod fault;
 mod host;
 mod ini;
 pub mod limit;
@@ -27,38 +27,38 @@ use indexmap::IndexSet;
 use serde_json::Value;
 use serde_json::json;
 
-use fault::Fault;
+use diagnostic::Diagnostic;
 pub use host::Host;
 
 /// Variables by name, in the order in which they were first set.
 pub type Vars = serde_json::Map<String, Value>;
 
-/// Hosts and groups, with everything that was said of each host.
+/// Hosts and groups, with the variables of each host.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Inventory {
-    /// The groups by name; `all` and `ungrouped` are always there after a load.
+    /// The groups by name. A loaded inventory always has `all` and `ungrouped`.
     pub groups: IndexMap<String, Group>,
     /// The hosts by name, in the order of the sources.
     pub hosts: IndexMap<String, Host>,
 }
 
-/// Some hosts under one name.
+/// A named set of hosts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Group {
-    /// The hosts that were put into it directly.
+    /// The hosts that are direct members.
     pub direct: Vec<String>,
-    /// The groups that were put into it directly.
+    /// The groups that are direct members.
     pub children: Vec<String>,
-    /// Every host in it or in a group in it.
+    /// All hosts, including those of the groups in it.
     pub hosts: IndexSet<String>,
 }
 
-/// The inventory cannot be used as it stands. Nothing was done to any host.
+/// The inventory, or a pattern over it, is invalid. No host was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InventoryError {
-    /// A file does not say what an inventory can say.
+    /// A file is not a valid inventory.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    File(#[from] Diagnostic),
     /// A source cannot be read.
     #[error("cannot read the inventory {}: {detail}", path.display())]
     Unreadable {
@@ -67,36 +67,36 @@ pub enum InventoryError {
         /// Why.
         detail: String,
     },
-    /// A script that is an inventory failed.
+    /// An inventory script failed.
     #[error("the inventory script {} failed: {detail}", path.display())]
     Script {
         /// The script.
         path: PathBuf,
-        /// What it said.
+        /// The script's error.
         detail: String,
     },
-    /// A variable that muster reads has a value that cannot be.
+    /// A variable that muster reads has an invalid value.
     #[error("host {host}: variable `{name}`: {detail}")]
     Variable {
-        /// Whose variable.
+        /// The host.
         host: String,
-        /// Which variable.
+        /// The variable.
         name: String,
         /// What is wrong with it.
         detail: String,
     },
-    /// A word of a pattern is no host and no group.
+    /// A term of a pattern matches no host and no group.
     #[error("no host or group matches `{term}`{}", if term == pattern { String::new() } else { format!(" in `{pattern}`") })]
     NoMatch {
-        /// The word.
+        /// The term.
         term: String,
         /// The whole pattern.
         pattern: String,
-        /// Names that look like it.
+        /// Similar names.
         near: Vec<String>,
     },
-    /// A pattern is not one.
-    #[error("`{pattern}` is not a pattern: {detail}")]
+    /// A pattern is invalid.
+    #[error("invalid pattern `{pattern}`: {detail}")]
     Pattern {
         /// The pattern.
         pattern: String,
@@ -106,15 +106,15 @@ pub enum InventoryError {
 }
 
 impl InventoryError {
-    /// Returns what to do about it, if there is something to say.
+    /// Returns a hint that says what to do, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Fault(fault) => fault.hint.clone(),
+            Self::File(diagnostic) => diagnostic.hint.clone(),
             Self::NoMatch { near, .. } if !near.is_empty() => {
                 let names: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
                 Some(format!("Did you mean {}?", names.join(" or ")))
             }
-            Self::NoMatch { .. } => Some("`muster inventory list --graph` shows what there is.".to_owned()),
+            Self::NoMatch { .. } => Some("`muster inventory list --graph` shows all hosts and groups.".to_owned()),
             Self::Unreadable { .. } => Some("Name the inventory with `-i PATH`, or in muster.toml.".to_owned()),
             Self::Script { .. } | Self::Variable { .. } | Self::Pattern { .. } => None,
         }
@@ -122,8 +122,8 @@ impl InventoryError {
 }
 
 impl Inventory {
-    /// Forgets every host but these; groups stay, perhaps empty.
-    pub fn keep(&mut self, names: &[String]) {
+    /// Removes all other hosts. Groups stay, even if they are empty.
+    pub fn retain_hosts(&mut self, names: &[String]) {
         let kept: IndexSet<&String> = names.iter().collect();
         self.hosts.retain(|name, _| kept.contains(name));
         for group in self.groups.values_mut() {
@@ -142,8 +142,8 @@ impl Inventory {
             if !group.children.is_empty() {
                 parts.insert("children".to_owned(), group.children.clone().into());
             }
-            // What is in `all` alone is in `ungrouped`, and shown there.
-            if !group.direct.is_empty() && name != draft::ALL {
+            // A host that is only in `all` is listed in `ungrouped`.
+            if !group.direct.is_empty() && name != builder::ALL {
                 parts.insert("hosts".to_owned(), group.direct.clone().into());
             }
             if !parts.is_empty() {
@@ -156,7 +156,7 @@ impl Inventory {
     /// Returns groups and hosts as a tree, in the form of `ansible-inventory --graph`.
     pub fn to_graph(&self) -> String {
         let mut text = String::new();
-        self.draw(draft::ALL, 0, &mut text);
+        self.draw(builder::ALL, 0, &mut text);
         text
     }
 
@@ -168,7 +168,7 @@ impl Inventory {
         for child in &group.children {
             self.draw(child, depth + 1, text);
         }
-        for host in group.direct.iter().filter(|_| name != draft::ALL) {
+        for host in group.direct.iter().filter(|_| name != builder::ALL) {
             text.push_str(&format!("{}{host}\n", branch(depth + 1)));
         }
     }

@@ -1,49 +1,46 @@
 //! Host patterns: `web:&prod:!web3`, `db[0:2]`, `*.example.com`, `~web\d+`, `h1,h2`.
 //!
-//! Unlike in Ansible, a word that matches nothing is an error: a typing mistake must not quietly leave hosts out.
+//! Unlike in Ansible, a term without a match is an error, so that a misspelt name never leaves hosts out silently.
 
+use indexmap::IndexSet;
 use regex::Regex;
 
 use super::Host;
 use super::Inventory;
 use super::InventoryError;
-use super::draft::ALL;
-use super::fault::near;
+use super::builder::ALL;
+use super::diagnostic::similar;
 
 impl Inventory {
-    /// Returns the hosts that a pattern stands for, in the inventory's order, each once.
+    /// Returns the hosts that a pattern selects, each once, in the order of the pattern's terms.
     pub fn select(&self, pattern: &str) -> Result<Vec<&Host>, InventoryError> {
         let terms = split(pattern);
         let of = |mark: Option<char>| {
             let marked = move |term: &&str| term.chars().next().filter(|c| matches!(c, '&' | '!')) == mark;
             terms.iter().copied().filter(marked).map(move |term| term.trim_start_matches(['&', '!']))
         };
-        let mut chosen: Vec<&Host> = Vec::new();
+        let mut selected: IndexSet<&str> = IndexSet::new();
         let plain: Vec<&str> = of(None).collect();
         for term in if plain.is_empty() && !terms.is_empty() { vec![ALL] } else { plain } {
-            for host in self.matching(pattern, term)? {
-                if !chosen.iter().any(|other| other.name == host.name) {
-                    chosen.push(host);
-                }
-            }
+            selected.extend(self.matching(pattern, term)?);
         }
         for term in of(Some('&')) {
-            let also = self.matching(pattern, term)?;
-            chosen.retain(|host| also.iter().any(|other| other.name == host.name));
+            let required = self.matching(pattern, term)?;
+            selected.retain(|host| required.contains(host));
         }
         for term in of(Some('!')) {
-            let not = self.matching(pattern, term)?;
-            chosen.retain(|host| !not.iter().any(|other| other.name == host.name));
+            let excluded = self.matching(pattern, term)?;
+            selected.retain(|host| !excluded.contains(host));
         }
-        Ok(chosen)
+        Ok(selected.into_iter().filter_map(|name| self.hosts.get(name)).collect())
     }
 
-    /// Returns the hosts of one term, without its `&` or `!`.
-    fn matching(&self, pattern: &str, term: &str) -> Result<Vec<&Host>, InventoryError> {
+    /// Returns the names of the hosts that one term selects, without its `&` or `!`.
+    fn matching(&self, pattern: &str, term: &str) -> Result<IndexSet<&str>, InventoryError> {
         let unmatched = || InventoryError::NoMatch {
             term: term.to_owned(),
             pattern: pattern.to_owned(),
-            near: near(term, self.groups.keys().chain(self.hosts.keys()).map(String::as_str))
+            near: similar(term, self.groups.keys().chain(self.hosts.keys()).map(String::as_str))
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
@@ -52,24 +49,18 @@ impl Inventory {
         let regex = compile(name)
             .map_err(|error| InventoryError::Pattern { pattern: pattern.to_owned(), detail: error.to_string() })?;
         let groups: Vec<_> = self.groups.iter().filter(|(group, _)| regex.is_match(group)).collect();
-        let mut names: Vec<&str> =
-            groups.iter().flat_map(|(_, group)| group.hosts.iter().map(String::as_str)).collect();
+        let members = groups.iter().flat_map(|(_, group)| group.hosts.iter().map(String::as_str));
+        let mut names: IndexSet<&str> = members.collect();
         let mut known = !groups.is_empty();
         if !known || name.starts_with('~') || name.contains(['.', '?', '*', '[']) {
             names.extend(self.hosts.keys().map(String::as_str).filter(|host| regex.is_match(host)));
             known |= !names.is_empty();
         }
-        let mut hosts: Vec<&Host> = Vec::new();
-        for host in names.into_iter().filter_map(|name| self.hosts.get(name)) {
-            if !hosts.iter().any(|other| other.name == host.name) {
-                hosts.push(host);
-            }
-        }
         if let Some((first, last)) = part {
-            hosts = cut(&hosts, first, last);
-            known &= !hosts.is_empty();
+            names = slice(&names, first, last);
+            known &= !names.is_empty();
         }
-        if known { Ok(hosts) } else { Err(unmatched()) }
+        if known { Ok(names) } else { Err(unmatched()) }
     }
 }
 
@@ -90,7 +81,7 @@ fn split(pattern: &str) -> Vec<&str> {
     terms.into_iter().map(str::trim).filter(|term| !term.is_empty()).collect()
 }
 
-/// Says whether the whole pattern is one IPv6 address.
+/// Reports whether the whole pattern is one IPv6 address.
 fn is_address(pattern: &str) -> bool {
     pattern.parse::<std::net::Ipv6Addr>().is_ok()
 }
@@ -113,15 +104,15 @@ fn subscript(term: &str) -> (&str, Option<(i64, Option<i64>)>) {
     parsed().unwrap_or((term, None))
 }
 
-/// Returns the hosts from one index to another, both included; negative ones count from the end.
-fn cut<'a>(hosts: &[&'a Host], first: i64, last: Option<i64>) -> Vec<&'a Host> {
+/// Returns the hosts from one index to another, both included. Negative indices count from the end.
+fn slice<'a>(hosts: &IndexSet<&'a str>, first: i64, last: Option<i64>) -> IndexSet<&'a str> {
     let count = i64::try_from(hosts.len()).unwrap_or(i64::MAX);
     let index = |index: i64| if index < 0 { index + count } else { index };
     let (first, last) = (index(first), index(last.unwrap_or(count - 1)));
     (0..).zip(hosts).filter(|(at, _)| (first..=last).contains(at)).map(|(_, host)| *host).collect()
 }
 
-/// Makes the regular expression that a term is: its own after `~`, else a shell pattern as Python's fnmatch(3) reads it.
+/// Compiles a term: a regular expression after `~`, or else a shell pattern with the rules of Python's `fnmatch`.
 fn compile(term: &str) -> Result<Regex, regex::Error> {
     match term.strip_prefix('~') {
         Some(expression) => Regex::new(&format!("^(?:{expression})")),
@@ -142,7 +133,7 @@ fn translate(glob: &str) -> String {
                     regex.push_str(&class);
                     rest = tail;
                 }
-                // A bracket that is never closed is only a bracket.
+                // A bracket that is not closed is a literal character.
                 None => regex.push_str(r"\["),
             },
             c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
@@ -152,7 +143,7 @@ fn translate(glob: &str) -> String {
     regex
 }
 
-/// Reads a character class after its `[`; a `]` that comes first belongs to it.
+/// Reads a character class after its `[`. A `]` in first place is a member.
 fn class(rest: &str) -> Option<(String, &str)> {
     let (not, body) = rest.strip_prefix('!').map_or(("", rest), |body| ("^", body));
     let end = body.char_indices().skip(1).find(|(_, c)| *c == ']')?.0;

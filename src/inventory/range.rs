@@ -1,9 +1,9 @@
 //! Host ranges: `web[01:50].example.com`, `db-[a:f]`, `rack[1:9:4]`; several in one name multiply.
 
-/// How many hosts one name may stand for.
+/// The most hosts that one name may stand for.
 const LIMIT: usize = 65_536;
 
-/// Returns the names that a name with ranges stands for, or what is wrong with it.
+/// Returns the names that a name with ranges stands for.
 pub(super) fn expand(name: &str) -> Result<Vec<String>, String> {
     let Some((head, rest)) = name.split_once('[') else {
         return Ok(vec![name.to_owned()]);
@@ -29,7 +29,7 @@ fn bounds(range: &str) -> Result<Vec<String>, String> {
         _ => return Err(format!("the host range [{range}] must be begin:end or begin:end:step")),
     };
     if end.is_empty() {
-        return Err(format!("the host range [{range}] does not say where it ends"));
+        return Err(format!("the host range [{range}] has no end"));
     }
     let begin = if begin.is_empty() { "0" } else { begin };
     let step: usize = step
@@ -100,12 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_makes_no_sense_is_refused() {
+    fn an_invalid_range_is_an_error() {
         for (name, expected) in [
             ("web[1:", "without its"),
             ("web[1]", "must be begin:end"),
             ("web[1:2:3:4]", "must be begin:end"),
-            ("web[1:]", "does not say where it ends"),
+            ("web[1:]", "has no end"),
             ("web[01:100]", "equally long"),
             ("web[5:1]", "ends before it begins"),
             ("web[b:a]", "ends before it begins"),

@@ -1,8 +1,10 @@
-//! The inventory against what Ansible answers. The recorded answers are `ansible-inventory --list`, `--graph` and
+//! The inventory against Ansible's output. The expected files are recorded from `ansible-inventory --list`, `--graph` and
 //! `ansible --list-hosts` of ansible-core 2.19 on the files in tests/data/inventory.
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -10,8 +12,8 @@ use serde_json::json;
 
 use super::Inventory;
 use super::InventoryError;
-use super::draft::Draft;
-use super::fault::Fault;
+use super::builder::InventoryBuilder;
+use super::diagnostic::Diagnostic;
 use super::ini;
 use super::script;
 use super::vars;
@@ -29,7 +31,7 @@ fn recorded(path: &str) -> String {
     std::fs::read_to_string(repository("tests/data/inventory").join(path)).unwrap()
 }
 
-/// Sorts every list of groups, whose order Ansible leaves open.
+/// Sorts every list of groups: Ansible does not define their order.
 fn sort_children(listing: &mut Value) {
     for (_, group) in listing.as_object_mut().unwrap() {
         if let Some(children) = group.get_mut("children").and_then(Value::as_array_mut) {
@@ -38,7 +40,7 @@ fn sort_children(listing: &mut Value) {
     }
 }
 
-/// Empty groups and the list of profiles are in newer listings only.
+/// Compares two listings. Only newer versions of Ansible list empty groups and profiles.
 fn assert_same_listing(case: &str, source: &str) {
     let mut expected: Value = serde_json::from_str(&recorded(&format!("{case}.expected.json"))).unwrap();
     expected["_meta"].as_object_mut().unwrap().remove("profile");
@@ -56,7 +58,7 @@ fn assert_same_listing(case: &str, source: &str) {
 }
 
 #[test]
-fn hosts_groups_and_variables_are_what_ansible_answers() {
+fn hosts_groups_and_variables_are_those_of_ansible() {
     assert_same_listing("ini", "tests/data/inventory/ini/hosts");
     assert_same_listing("yaml", "tests/data/inventory/yaml/hosts.yaml");
     assert_same_listing("merge", "tests/data/inventory/merge");
@@ -66,18 +68,18 @@ fn hosts_groups_and_variables_are_what_ansible_answers() {
 }
 
 #[test]
-fn the_graph_is_what_ansible_draws() {
+fn the_graph_is_that_of_ansible() {
     assert_eq!(load("inventory/datacenter").to_graph(), recorded("datacenter.expected.graph"));
 }
 
 #[test]
-fn patterns_stand_for_the_hosts_that_ansible_lists() {
+fn patterns_select_the_hosts_that_ansible_lists() {
     let inventory = load("tests/data/inventory/patterns.ini");
     for line in recorded("patterns.txt").lines() {
         let (pattern, expected) = line.split_once(" =>").unwrap();
         let hosts = match inventory.select(pattern) {
             Ok(hosts) => hosts.iter().map(|host| host.name.as_str()).collect(),
-            // Where Ansible warns and goes on with nothing, muster stops.
+            // Ansible warns and continues without hosts; muster stops.
             Err(InventoryError::NoMatch { .. }) => Vec::new(),
             Err(error) => panic!("{pattern}: {error}"),
         };
@@ -86,7 +88,7 @@ fn patterns_stand_for_the_hosts_that_ansible_lists() {
 }
 
 #[test]
-fn a_word_that_matches_nothing_is_an_error_that_suggests_near_names() {
+fn a_term_without_a_match_is_an_error_that_suggests_similar_names() {
     let inventory = load("tests/data/inventory/patterns.ini");
     for (pattern, message, hint) in [
         ("wbe1", "no host or group matches `wbe1`", "`web1`"),
@@ -101,19 +103,19 @@ fn a_word_that_matches_nothing_is_an_error_that_suggests_near_names() {
         assert_eq!(error.to_string(), message);
         assert!(error.hint().unwrap().contains(hint), "{pattern}: {:?}", error.hint());
     }
-    assert!(inventory.select("~(").unwrap_err().to_string().contains("not a pattern"));
+    assert!(inventory.select("~(").unwrap_err().to_string().contains("invalid pattern"));
     assert!(inventory.select("").unwrap().is_empty());
 }
 
-fn fault_in(name: &str, text: &str) -> Fault {
-    let (file, mut draft) = (Path::new(name), Draft::default());
+fn error_in(name: &str, text: &str) -> Diagnostic {
+    let (file, mut builder) = (Path::new(name), InventoryBuilder::default());
     let ini = Path::new(name).extension().is_none_or(|ending| ending == "ini");
-    let read = if ini { ini::read(file, text, &mut draft) } else { yaml::read(file, text, &mut draft) };
+    let read = if ini { ini::read(file, text, &mut builder) } else { yaml::read(file, text, &mut builder) };
     read.unwrap_err()
 }
 
 #[test]
-fn a_fault_in_an_ini_file_says_where_and_what() {
+fn an_error_in_an_ini_file_has_its_position() {
     for (text, expected) in [
         ("[web]\nweb1 port\n", "h:2:6: Expected key=value host variable assignment, got: port"),
         ("[p:children]\ng\n", "h:2:1: Section [p:children] includes undefined group: g"),
@@ -123,7 +125,7 @@ fn a_fault_in_an_ini_file_says_where_and_what() {
         ("[g]\n[g:vars]\n  novalue\n", "h:3:3: Expected key=value, got: novalue"),
         ("web1:\n", "h:1:1: `web1:` ends in a `:` without a port"),
         ("---\n", "h:1:1: `---` begins a YAML file, and this one is read as INI"),
-        ("web1 a=\"open\n", "h:1:1: a \" is never closed"),
+        ("web1 a=\"open\n", "h:1:1: a \" is not closed"),
         ("web[5:1]\n", "h:1:1: the host range [5:1] ends before it begins"),
         ("[a:children]\nb\n[b:children]\na\n", "h:4:1: group `a` cannot be in group `b`, which is in `a` itself"),
         (
@@ -132,12 +134,12 @@ fn a_fault_in_an_ini_file_says_where_and_what() {
         ),
         ("web1:99999\n", "h:1:1: `web1:99999` has no port from 1 to 65535 after its `:`"),
     ] {
-        assert_eq!(fault_in("h", text).to_string(), expected);
+        assert_eq!(error_in("h", text).to_string(), expected);
     }
 }
 
 #[test]
-fn a_fault_in_a_yaml_file_says_where_and_what() {
+fn an_error_in_a_yaml_file_has_its_position() {
     for (text, expected) in [
         ("all:\n  host:\n    a:\n", "h.yaml:2:3: group `all` has no `host`"),
         ("all:\n  hosts:\n    - a\n", "h.yaml:3:5: the `hosts` of group `all` must be a map, not a list"),
@@ -153,13 +155,13 @@ fn a_fault_in_a_yaml_file_says_where_and_what() {
         ("all:\n  hosts:\n    web[1:\n", "h.yaml:3:5: `web[1` has a `[` without its `]`"),
         ("just text\n", "h.yaml:1:1: an inventory must be a map, not text"),
     ] {
-        assert_eq!(fault_in("h.yaml", text).to_string(), expected);
+        assert_eq!(error_in("h.yaml", text).to_string(), expected);
     }
-    assert_eq!(fault_in("h.yaml", "all:\n  host:\n").hint.unwrap(), "Did you mean `hosts`?");
+    assert_eq!(error_in("h.yaml", "all:\n  host:\n").hint.unwrap(), "Did you mean `hosts`?");
 }
 
 #[test]
-fn yaml_that_is_not_yaml_says_where() {
+fn invalid_yaml_has_a_position() {
     for (text, place) in [
         ("all:\n\thosts:\n", "h.yaml:2:"),
         ("all: {hosts: [}\n", "h.yaml:1:"),
@@ -167,20 +169,20 @@ fn yaml_that_is_not_yaml_says_where() {
         ("all:\n  hosts:\n    a: *nowhere\n", "h.yaml:3:8:"),
         ("all:\n  vars:\n    x: {{ y }}\n", "h.yaml:3:"),
     ] {
-        let fault = fault_in("h.yaml", text);
-        assert!(fault.to_string().starts_with(place), "{text:?}: {fault}");
+        let error = error_in("h.yaml", text);
+        assert!(error.to_string().starts_with(place), "{text:?}: {error}");
     }
 }
 
 #[test]
-fn encrypted_values_are_refused_loudly() {
-    let fault =
-        fault_in("h.yaml", "all:\n  vars:\n    secret: !vault |\n      $ANSIBLE_VAULT;1.1;AES256\n      3132\n");
-    assert!(fault.to_string().contains("`!vault` marks an encrypted value"), "{fault}");
-    assert_eq!((fault.at.line, fault.hint.is_some()), (3, true));
+fn encrypted_values_are_errors() {
+    let error =
+        error_in("h.yaml", "all:\n  vars:\n    secret: !vault |\n      $ANSIBLE_VAULT;1.1;AES256\n      3132\n");
+    assert!(error.to_string().contains("`!vault` marks an encrypted value"), "{error}");
+    assert_eq!((error.at.line, error.hint.is_some()), (3, true));
     for name in ["h", "h.yaml"] {
-        let fault = fault_in(name, "$ANSIBLE_VAULT;1.1;AES256\n3132\n");
-        assert!(fault.to_string().contains("encrypted with Ansible Vault"), "{fault}");
+        let error = error_in(name, "$ANSIBLE_VAULT;1.1;AES256\n3132\n");
+        assert!(error.to_string().contains("encrypted with Ansible Vault"), "{error}");
     }
 }
 
@@ -193,7 +195,7 @@ fn a_list_of_names_is_an_inventory() {
 }
 
 #[test]
-fn later_sources_win() {
+fn later_sources_override_earlier_ones() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (folder.path().join("one"), folder.path().join("two.yml"));
     std::fs::write(&one, "[g]\nh a=1 b=1\n").unwrap();
@@ -204,7 +206,7 @@ fn later_sources_win() {
 }
 
 #[test]
-fn variables_beside_the_playbook_win_over_those_beside_the_inventory() {
+fn variables_beside_the_playbook_override_those_beside_the_inventory() {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in [
         ("inv/hosts", "h\n"),
@@ -223,12 +225,12 @@ fn variables_beside_the_playbook_win_over_those_beside_the_inventory() {
 }
 
 #[test]
-fn a_program_is_asked_for_its_list() {
+fn a_program_is_run_with_list() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("inventory.sh");
-    let said = r#"{"web": {"hosts": ["w1"], "vars": {"v": 1}}, "short": ["w1", "s1"], "up": {"children": ["web"]}, "_meta": {"hostvars": {"w1": {"x": [1]}, "ghost": {}}}}"#;
-    std::fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = --list ] && cat <<'END'\n{said}\nEND\n")).unwrap();
+    let listing = r#"{"web": {"hosts": ["w1"], "vars": {"v": 1}}, "short": ["w1", "s1"], "up": {"children": ["web"]}, "_meta": {"hostvars": {"w1": {"x": [1]}, "ghost": {}}}}"#;
+    std::fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = --list ] && cat <<'END'\n{listing}\nEND\n")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let inventory = Inventory::load(&[program]).unwrap();
     assert_eq!(inventory.hosts.keys().collect::<Vec<_>>(), ["w1", "s1"]);
@@ -237,22 +239,22 @@ fn a_program_is_asked_for_its_list() {
     for (printed, expected) in
         [("[]", "not a JSON object"), (r#"{"g": 5}"#, "group `g`"), (r#"{"g": {"hosts": 5}}"#, "`hosts`")]
     {
-        let fault = script::read(Path::new("s"), printed, &mut Draft::default()).unwrap_err();
-        assert!(fault.to_string().contains(expected), "{fault}");
+        let error = script::read(Path::new("s"), printed, &mut InventoryBuilder::default()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
     }
 }
 
 #[test]
-fn a_source_that_is_not_there_is_named() {
+fn a_missing_source_is_named() {
     let error = Inventory::load(&[PathBuf::from("/nowhere/hosts")]).unwrap_err();
     assert!(error.to_string().starts_with("cannot read the inventory /nowhere/hosts: "), "{error}");
 }
 
 /// Returns the one host of an INI line.
 fn host(line: &str) -> super::Host {
-    let mut draft = Draft::default();
-    ini::read(Path::new("h"), line, &mut draft).unwrap();
-    vars::settle(draft, &[]).hosts.values().next().unwrap().clone()
+    let mut builder = InventoryBuilder::default();
+    ini::read(Path::new("h"), line, &mut builder).unwrap();
+    vars::build(builder, &[]).hosts.values().next().unwrap().clone()
 }
 
 #[test]
@@ -275,10 +277,20 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
             "",
         ),
         ("web1 ansible_ssh_common_args='-J one' ansible_ssh_extra_args=-Jtwo", "ssh://web1", Some("two"), ""),
+        // `none` connects directly even if ssh_config has a jump host. It differs from no argument.
+        ("web1 ansible_ssh_common_args='-J none'", "ssh://web1", Some("none"), ""),
+        ("web1 ansible_ssh_common_args='-o ProxyJump=none'", "ssh://web1", Some("none"), ""),
+        ("web1 ansible_ssh_common_args='-o ProxyCommand=none'", "ssh://web1", Some("none"), ""),
+        (
+            "web1 ansible_ssh_common_args='-J one' ansible_ssh_extra_args='-o ProxyJump=none'",
+            "ssh://web1",
+            Some("none"),
+            "",
+        ),
         ("[2001:db8::1]:22", "ssh://[2001:db8::1]:22", None, ""),
     ] {
         let target = host(line).target().unwrap();
-        // They mean the same wherever muster is run later.
+        // The paths of keys are absolute.
         let (home, here) = (std::env::home_dir().unwrap(), std::env::current_dir().unwrap());
         let whole = |key: &str| key.strip_prefix("~/").map_or_else(|| here.join(key), |rest| home.join(rest));
         let keys: Vec<PathBuf> = keys.split_terminator(' ').map(whole).collect();
@@ -292,7 +304,7 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
 }
 
 #[test]
-fn connection_variables_that_cannot_be_are_refused() {
+fn invalid_connection_variables_are_errors() {
     for (line, expected) in [
         ("h ansible_port=0", "not a port"),
         ("h ansible_port=ssh", "not a port"),
@@ -309,7 +321,7 @@ fn connection_variables_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn connection_variables_that_muster_does_not_use_are_noted() {
+fn connection_variables_that_muster_ignores_are_noted() {
     for (line, expected) in [
         ("h ansible_connection=local", "`ansible_connection` is ignored: muster reaches every host over SSH."),
         ("h ansible_password=x", "not with passwords"),
@@ -334,27 +346,50 @@ fn metadata_is_a_map_of_words() {
     assert!(host("h muster_metadata=\"{'a': [1]}\"").metadata().is_err());
 }
 
+/// Returns the shortest of several times that a pattern takes on an inventory of so many hosts.
+fn selection_time(count: usize) -> Duration {
+    let mut builder = InventoryBuilder::default();
+    for number in 0..count {
+        builder.add_host("web", &format!("host{number}"));
+    }
+    builder.add_host("old", "host0");
+    let inventory = vars::build(builder, &[]);
+    let time = || {
+        let start = Instant::now();
+        assert_eq!(inventory.select("all:&web:!old").unwrap().len(), count - 1);
+        start.elapsed()
+    };
+    (0..5).map(|_| time()).min().unwrap()
+}
+
+#[test]
+fn the_time_of_a_selection_grows_with_the_number_of_hosts_and_not_with_its_square() {
+    // 16 times the hosts take 16 times as long, or 256 times if the growth is quadratic.
+    let (small, large) = (selection_time(500), selection_time(8000));
+    assert!(large < small * 128, "500 hosts take {small:?}, 8000 hosts take {large:?}");
+}
+
 proptest! {
     #[test]
     fn no_ini_file_makes_it_panic(text in r#"([\[\]a-z0-9:= #;'"\\,.-]{0,16}\n){0,6}"#) {
-        let mut draft = Draft::default();
-        if ini::read(Path::new("h"), &text, &mut draft).is_ok() {
-            vars::settle(draft, &[]);
+        let mut builder = InventoryBuilder::default();
+        if ini::read(Path::new("h"), &text, &mut builder).is_ok() {
+            vars::build(builder, &[]);
         }
     }
 
     #[test]
     fn no_yaml_file_makes_it_panic(text in r#"([ ]{0,4}(all|hosts|vars|children|a|-|\{|\[|&x|\*x|!t|"|'|\||:|: |\t|1){0,4}\n){0,6}"#) {
-        let mut draft = Draft::default();
-        if yaml::read(Path::new("h.yaml"), &text, &mut draft).is_ok() {
-            vars::settle(draft, &[]);
+        let mut builder = InventoryBuilder::default();
+        if yaml::read(Path::new("h.yaml"), &text, &mut builder).is_ok() {
+            vars::build(builder, &[]);
         }
     }
 
     #[test]
     fn no_pattern_makes_it_panic(pattern in r"[a-z0-9:&!*?~,.\[\]-]{0,16}") {
-        let mut draft = Draft::default();
-        ini::read(Path::new("h"), "[g]\na[1:3]\n", &mut draft).unwrap();
-        let _ = vars::settle(draft, &[]).select(&pattern);
+        let mut builder = InventoryBuilder::default();
+        ini::read(Path::new("h"), "[g]\na[1:3]\n", &mut builder).unwrap();
+        let _ = vars::build(builder, &[]).select(&pattern);
     }
 }

@@ -1,7 +1,7 @@
-//! What a host's variables come to: `all` < parent < child < host, files beside the inventory over the inventory itself.
+//! Merges the variables of each host: `all` < parent < child < host. Variable files override the inventory beside them.
 //!
 //! From the weakest: the inventory's `all`, `group_vars/all`, the inventory's other groups, their `group_vars`, the
-//! inventory's hosts, their `host_vars`. Beside a playbook wins over beside the inventory.
+//! inventory's hosts, their `host_vars`. Files beside a playbook override those beside the inventory.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use super::Group;
 use super::Host;
 use super::Inventory;
 use super::Vars;
-use super::draft::ALL;
-use super::draft::Draft;
+use super::builder::ALL;
+use super::builder::InventoryBuilder;
 
-/// What the `group_vars` and `host_vars` of one folder say.
+/// The variables in `group_vars` and `host_vars` of one folder.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct VarFiles {
     /// Variables by group.
@@ -23,21 +23,21 @@ pub(super) struct VarFiles {
     pub(super) hosts: BTreeMap<String, Vars>,
 }
 
-/// Makes the inventory of a draft and the variable files that go with it, the weakest first.
-pub(super) fn settle(mut draft: Draft, files: &[VarFiles]) -> Inventory {
-    draft.reconcile();
-    let depths = depths(&draft);
-    let members = memberships(&draft);
-    let hosts = draft.hosts.iter().map(|(name, own)| {
+/// Builds the inventory. The later variable files override the earlier ones.
+pub(super) fn build(mut builder: InventoryBuilder, files: &[VarFiles]) -> Inventory {
+    builder.complete();
+    let depths = depths(&builder);
+    let members = memberships(&builder);
+    let hosts = builder.hosts.iter().map(|(name, own)| {
         let mut groups: Vec<&str> = members.get(name.as_str()).cloned().unwrap_or_default();
         groups.sort_by_key(|name| {
-            let priority = draft.groups.get(*name).map_or(1, |group| group.priority);
+            let priority = builder.groups.get(*name).map_or(1, |group| group.priority);
             (depths.get(name).copied().unwrap_or(0), priority, *name)
         });
         let mut vars = Vars::new();
-        for everyone in [true, false] {
-            let layer = || groups.iter().filter(move |name| (**name == ALL) == everyone);
-            for group in layer().filter_map(|name| draft.groups.get(*name)) {
+        for is_all in [true, false] {
+            let layer = || groups.iter().filter(move |name| (**name == ALL) == is_all);
+            for group in layer().filter_map(|name| builder.groups.get(*name)) {
                 vars.extend(group.vars.clone());
             }
             for file in files {
@@ -52,9 +52,9 @@ pub(super) fn settle(mut draft: Draft, files: &[VarFiles]) -> Inventory {
         (name.clone(), Host { name: name.clone(), groups, vars })
     });
     let hosts: IndexMap<String, Host> = hosts.collect();
-    let groups = draft.groups.iter().map(|(name, group)| {
-        let below = draft.below(name);
-        let inner = below.iter().filter_map(|name| draft.groups.get(name));
+    let groups = builder.groups.iter().map(|(name, group)| {
+        let below = builder.descendants(name);
+        let inner = below.iter().filter_map(|name| builder.groups.get(name));
         let all_hosts = inner.flat_map(|group| group.hosts.iter().cloned()).collect();
         let direct = group.hosts.iter().cloned().collect();
         let children = group.children.iter().cloned().collect();
@@ -63,13 +63,13 @@ pub(super) fn settle(mut draft: Draft, files: &[VarFiles]) -> Inventory {
     Inventory { groups: groups.collect(), hosts }
 }
 
-/// Returns how far below `all` each group is, by the longest way.
-fn depths(draft: &Draft) -> BTreeMap<&str, usize> {
+/// Returns the depth of each group below `all`, by the longest path.
+fn depths(builder: &InventoryBuilder) -> BTreeMap<&str, usize> {
     let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
-    // Groups contain no circles, so this many rounds settle the longest chain; it stops when a round changes nothing.
-    for _ in 0..draft.groups.len() {
+    // Groups have no circles, so the longest chain needs at most this many rounds. The loop ends when a round changes nothing.
+    for _ in 0..builder.groups.len() {
         let mut changed = false;
-        for (name, group) in &draft.groups {
+        for (name, group) in &builder.groups {
             let depth = depths.get(name.as_str()).copied().unwrap_or(0);
             for child in &group.children {
                 let known = depths.entry(child).or_default();
@@ -84,12 +84,12 @@ fn depths(draft: &Draft) -> BTreeMap<&str, usize> {
     depths
 }
 
-/// Returns every group that each host is in, directly or not.
-fn memberships(draft: &Draft) -> BTreeMap<&str, Vec<&str>> {
+/// Returns all groups of each host, direct or not.
+fn memberships(builder: &InventoryBuilder) -> BTreeMap<&str, Vec<&str>> {
     let mut members: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for name in draft.groups.keys() {
-        let below = draft.below(name);
-        let hosts = below.iter().filter_map(|inner| draft.groups.get(inner)).flat_map(|group| &group.hosts);
+    for name in builder.groups.keys() {
+        let below = builder.descendants(name);
+        let hosts = below.iter().filter_map(|inner| builder.groups.get(inner)).flat_map(|group| &group.hosts);
         for host in hosts {
             let groups = members.entry(host).or_default();
             if groups.last() != Some(&name.as_str()) {

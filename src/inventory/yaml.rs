@@ -2,61 +2,61 @@
 
 use std::path::Path;
 
+use super::builder::ALL;
+use super::builder::InventoryBuilder;
+use super::builder::host_names;
+use super::diagnostic::Diagnostic;
+use super::diagnostic::did_you_mean;
 use super::document;
 use super::document::Content;
 use super::document::Key;
 use super::document::Node;
-use super::draft::ALL;
-use super::draft::Draft;
-use super::draft::host_names;
-use super::fault::Fault;
-use super::fault::did_you_mean;
 
-/// What a group may say.
+/// The keys of a group.
 const SECTIONS: [&str; 3] = ["hosts", "vars", "children"];
 
-/// Adds what a YAML file says to the draft.
-pub(super) fn read(file: &Path, text: &str, draft: &mut Draft) -> Result<(), Fault> {
+/// Adds the hosts, groups and variables of a YAML file to the builder.
+pub(super) fn read(file: &Path, text: &str, builder: &mut InventoryBuilder) -> Result<(), Diagnostic> {
     let document = document::read(file, text)?;
-    let mut reader = Reader { file, draft };
-    for (name, group) in reader.map(&document, "an inventory")? {
-        reader.group(name, group)?;
+    let mut parser = YamlParser { file, builder };
+    for (name, group) in parser.map(&document, "an inventory")? {
+        parser.group(name, group)?;
     }
     Ok(())
 }
 
-struct Reader<'a> {
+struct YamlParser<'a> {
     file: &'a Path,
-    draft: &'a mut Draft,
+    builder: &'a mut InventoryBuilder,
 }
 
-impl Reader<'_> {
-    fn fault(&self, node: &Node, what: impl Into<String>) -> Fault {
-        Fault::new(self.file, node.at, what)
+impl YamlParser<'_> {
+    fn error(&self, node: &Node, what: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(self.file, node.at, what)
     }
 
-    /// Returns a map's entries; nothing at all is an empty map.
-    fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Fault> {
+    /// Returns a map's entries. Null is an empty map.
+    fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Diagnostic> {
         match &node.content {
             Content::Map(entries) => Ok(entries),
             _ if node.is_null() => Ok(&[]),
             Content::List(_) => Err(self
-                .fault(node, format!("{what} must be a map, not a list"))
+                .error(node, format!("{what} must be a map, not a list"))
                 .hint("Write each entry as `name:` with a colon, without the dash.")),
-            Content::Scalar(_) => Err(self.fault(node, format!("{what} must be a map, not {}", node.kind()))),
+            Content::Scalar(_) => Err(self.error(node, format!("{what} must be a map, not {}", node.kind()))),
         }
     }
 
-    fn group(&mut self, name: &Key, group: &Node) -> Result<(), Fault> {
+    fn group(&mut self, name: &Key, group: &Node) -> Result<(), Diagnostic> {
         let name = name.text.as_str();
-        self.draft.group(name);
+        self.builder.add_group(name);
         for (section, node) in self.map(group, &format!("group `{name}`"))? {
             match section.text.as_str() {
                 "hosts" => self.hosts(name, node)?,
                 "vars" => {
                     for (key, value) in self.map(node, &format!("the `vars` of group `{name}`"))? {
-                        let set = self.draft.set(name, &key.text, value.value());
-                        set.map_err(|what| Fault::new(self.file, value.at, what))?;
+                        let set = self.builder.set_variable(name, &key.text, value.value());
+                        set.map_err(|what| Diagnostic::new(self.file, value.at, what))?;
                     }
                 }
                 "children" => self.children(name, node)?,
@@ -66,22 +66,23 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn unknown(&self, group: &str, section: &Key, word: &str) -> Fault {
-        let mut fault = Fault::new(self.file, section.at, format!("group `{group}` has no `{word}`"));
-        fault.hint = did_you_mean(word, SECTIONS).or_else(|| {
+    fn unknown(&self, group: &str, section: &Key, word: &str) -> Diagnostic {
+        let mut error = Diagnostic::new(self.file, section.at, format!("group `{group}` has no `{word}`"));
+        error.hint = did_you_mean(word, SECTIONS).or_else(|| {
             Some("A group has `hosts`, `vars` and `children`; groups inside it go under `children`.".into())
         });
-        fault
+        error
     }
 
-    fn hosts(&mut self, group: &str, node: &Node) -> Result<(), Fault> {
+    fn hosts(&mut self, group: &str, node: &Node) -> Result<(), Diagnostic> {
         if let Some(name) = node.text() {
-            let (names, port) = host_names(name).map_err(|what| self.fault(node, what))?;
+            let (names, port) = host_names(name).map_err(|what| self.error(node, what))?;
             self.add(group, &names, port, &[]);
             return Ok(());
         }
         for (pattern, vars) in self.map(node, &format!("the `hosts` of group `{group}`"))? {
-            let (names, port) = host_names(&pattern.text).map_err(|what| Fault::new(self.file, pattern.at, what))?;
+            let (names, port) =
+                host_names(&pattern.text).map_err(|what| Diagnostic::new(self.file, pattern.at, what))?;
             let vars = self.map(vars, &format!("the variables of host `{}`", pattern.text))?;
             self.add(group, &names, port, vars);
         }
@@ -90,7 +91,7 @@ impl Reader<'_> {
 
     fn add(&mut self, group: &str, names: &[String], port: Option<u16>, vars: &[(Key, Node)]) {
         for name in names {
-            let host = self.draft.host(group, name);
+            let host = self.builder.add_host(group, name);
             if let Some(port) = port {
                 host.insert("ansible_port".to_owned(), port.into());
             }
@@ -98,16 +99,16 @@ impl Reader<'_> {
         }
     }
 
-    fn children(&mut self, parent: &str, node: &Node) -> Result<(), Fault> {
+    fn children(&mut self, parent: &str, node: &Node) -> Result<(), Diagnostic> {
         if let Some(child) = node.text() {
-            return self.draft.adopt(parent, child).map_err(|what| self.fault(node, what));
+            return self.builder.add_child(parent, child).map_err(|what| self.error(node, what));
         }
         for (child, group) in self.map(node, &format!("the `children` of group `{parent}`"))? {
             if child.text == ALL {
-                return Err(Fault::new(self.file, child.at, "group `all` cannot be in another group"));
+                return Err(Diagnostic::new(self.file, child.at, "group `all` cannot be in another group"));
             }
-            let adopted = self.draft.adopt(parent, &child.text);
-            adopted.map_err(|what| Fault::new(self.file, child.at, what))?;
+            let adopted = self.builder.add_child(parent, &child.text);
+            adopted.map_err(|what| Diagnostic::new(self.file, child.at, what))?;
             self.group(child, group)?;
         }
         Ok(())

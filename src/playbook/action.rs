@@ -1,4 +1,4 @@
-//! A task's arguments, once templates are filled in: typed, or refused with what is wrong.
+//! The actions: a module's arguments after templating, typed and checked.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -6,32 +6,32 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::cluster::UnitGoal;
-use super::cluster::UnitOrder;
+use super::cluster::UnitRequest;
 use super::file::File;
-use super::module::Kind;
+use super::module::Module;
 use super::template;
 use super::template::Scope;
-use super::wait::Goal;
+use super::wait::Condition;
 use super::wait::Wait;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::inventory::Vars;
 
-/// How large a file a playbook may carry to a host.
+/// The largest file that a playbook may copy to a host, in bytes.
 const FILE_LIMIT: u64 = 64 << 20;
 
-/// What is to be done.
+/// One thing that a task does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Run a command on the host.
     Command(CommandLine),
-    /// Put a file on the host.
+    /// Write a file on the host.
     File(File),
-    /// Wait on the host.
+    /// Wait for a port or a file on the host.
     Wait(Wait),
-    /// Ask the cluster for a unit.
-    Unit(UnitOrder),
-    /// Ask the cluster to take the host in.
+    /// Request a unit from the cluster.
+    Unit(UnitRequest),
+    /// Join the host into the cluster.
     Join,
 }
 
@@ -40,27 +40,27 @@ pub enum Action {
 pub struct CommandLine {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Where to run it, and where the two below are looked for.
+    /// The directory in which it runs. `creates` and `removes` are relative to it.
     pub chdir: Option<String>,
-    /// Do not run it if a path is there that matches this: a path or a glob.
+    /// A path or a glob. If it exists on the host, the command does not run.
     pub creates: Option<String>,
-    /// Do not run it unless a path is there that matches this.
+    /// A path or a glob. Unless it exists on the host, the command does not run.
     pub removes: Option<String>,
-    /// What it reads on stdin.
+    /// The command's stdin.
     pub stdin: Vec<u8>,
 }
 
 impl Action {
-    /// Reads a task's arguments, from which templates are gone. Files are looked for in `folder`, the playbook's.
-    pub fn new(kind: Kind, args: &Vars, scope: &Scope, folder: &Path) -> Result<Self, String> {
+    /// Reads a module's arguments after templating. `folder` is the playbook's, in which files are looked up.
+    pub fn new(module: Module, args: &Vars, scope: &Scope, folder: &Path) -> Result<Self, String> {
         let args = Arguments { args, scope, folder };
-        match kind {
-            Kind::Command => args.command().map(Self::Command),
-            Kind::Copy => args.copy().map(Self::File),
-            Kind::Template => args.template().map(Self::File),
-            Kind::WaitFor => args.wait().map(Self::Wait),
-            Kind::Unit => args.unit().map(Self::Unit),
-            Kind::Join => Ok(Self::Join),
+        match module {
+            Module::Command => args.command().map(Self::Command),
+            Module::Copy => args.copy().map(Self::File),
+            Module::Template => args.template().map(Self::File),
+            Module::WaitFor => args.wait().map(Self::Wait),
+            Module::Unit => args.unit().map(Self::Unit),
+            Module::Join => Ok(Self::Join),
         }
     }
 }
@@ -75,52 +75,53 @@ impl Arguments<'_> {
     fn text(&self, name: &str) -> Result<Option<String>, String> {
         match self.args.get(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => plain(value).map(Some).ok_or_else(|| format!("`{name}` must be text")),
+            Some(value) => scalar_text(value).map(Some).ok_or_else(|| format!("`{name}` must be text")),
         }
     }
 
-    /// Returns a text that may be given as empty and then is not given.
-    fn some(&self, name: &str) -> Result<Option<String>, String> {
+    /// Returns a text unless it is empty.
+    fn non_empty(&self, name: &str) -> Result<Option<String>, String> {
         Ok(self.text(name)?.filter(|text| !text.is_empty()))
     }
 
-    fn needed(&self, name: &str) -> Result<String, String> {
-        self.some(name)?.ok_or_else(|| format!("`{name}` is empty"))
+    fn required(&self, name: &str) -> Result<String, String> {
+        self.non_empty(name)?.ok_or_else(|| format!("`{name}` is empty"))
     }
 
     fn command(&self) -> Result<CommandLine, String> {
         let argv = match self.args.get("argv") {
             Some(Value::Array(words)) => {
-                words.iter().map(plain).collect::<Option<Vec<_>>>().ok_or("`argv` must be a list of words")?
+                words.iter().map(scalar_text).collect::<Option<Vec<_>>>().ok_or("`argv` must be a list of words")?
             }
             Some(_) => return Err("`argv` must be a list of words".to_owned()),
-            None => shlex::split(&self.needed("cmd")?).ok_or("the quotes in the command do not match")?,
+            None => shlex::split(&self.required("cmd")?).ok_or("the quotes in the command do not match")?,
         };
         if argv.is_empty() {
             return Err("there is no command to run".to_owned());
         }
-        let (chdir, creates, removes) = (self.some("chdir")?, self.some("creates")?, self.some("removes")?);
+        let (chdir, creates, removes) =
+            (self.non_empty("chdir")?, self.non_empty("creates")?, self.non_empty("removes")?);
         Ok(CommandLine { argv, chdir, creates, removes, stdin: self.stdin()? })
     }
 
     fn stdin(&self) -> Result<Vec<u8>, String> {
         let Some(mut text) = self.text("stdin")? else { return Ok(Vec::new()) };
         let newline = self.text("stdin_add_newline")?.unwrap_or_else(|| "yes".to_owned());
-        if template::said(&newline).ok_or("`stdin_add_newline` must be true or false")? {
+        if template::parse_bool(&newline).ok_or("`stdin_add_newline` must be true or false")? {
             text.push('\n');
         }
         Ok(text.into_bytes())
     }
 
-    /// Returns the path of a file that comes with the playbook: in the folder for its kind, or else beside it.
-    fn found(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
-        let given = self.needed(name)?;
+    /// Returns the path of a file of the playbook: in `files` or `templates`, or else beside the playbook.
+    fn find_file(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
+        let given = self.required(name)?;
         let candidates = [self.folder.join(folder).join(&given), self.folder.join(&given)];
         let found = candidates.into_iter().find(|path| path.is_file());
         found.ok_or_else(|| format!("`{name}`: there is no file {given} in {}", self.folder.display()))
     }
 
-    fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
         let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
         if path.metadata().map_err(failed)?.len() > FILE_LIMIT {
             return Err(format!("{} is larger than {} MiB", path.display(), FILE_LIMIT >> 20));
@@ -128,9 +129,9 @@ impl Arguments<'_> {
         std::fs::read(path).map_err(failed)
     }
 
-    fn rendered(&self, path: &Path) -> Result<String, String> {
+    fn render_file(&self, path: &Path) -> Result<String, String> {
         let text =
-            String::from_utf8(Self::bytes(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
+            String::from_utf8(Self::read_bytes(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
         self.scope.render(&text).map_err(|detail| format!("{}: {detail}", path.display()))
     }
 
@@ -139,22 +140,22 @@ impl Arguments<'_> {
             Some(Value::String(text)) => (text.clone().into_bytes(), String::new()),
             Some(value) => (value.to_string().into_bytes(), String::new()),
             None => {
-                let path = self.found("src", "files")?;
-                (Self::bytes(&path)?, file_name(&path))
+                let path = self.find_file("src", "files")?;
+                (Self::read_bytes(&path)?, file_name(&path))
             }
         };
         self.file(content, name)
     }
 
     fn template(&self) -> Result<File, String> {
-        let path = self.found("src", "templates")?;
+        let path = self.find_file("src", "templates")?;
         let name = file_name(&path);
         let name = name.strip_suffix(".j2").unwrap_or(&name).to_owned();
-        self.file(self.rendered(&path)?.into_bytes(), name)
+        self.file(self.render_file(&path)?.into_bytes(), name)
     }
 
     fn file(&self, content: Vec<u8>, name: String) -> Result<File, String> {
-        let dest = self.needed("dest")?;
+        let dest = self.required("dest")?;
         if !dest.starts_with(['/', '~']) {
             return Err(format!("`dest` must be an absolute path, not `{dest}`"));
         }
@@ -170,10 +171,10 @@ impl Arguments<'_> {
         let mode = match self.args.get("mode") {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::String(text)) => text,
-            Some(other) => return Err(format!("`mode` {other} could be read in two ways; {hint}")),
+            Some(other) => return Err(format!("`mode` {other} is ambiguous; {hint}")),
         };
         let octal = matches!(mode.len(), 3 | 4) && mode.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-        if octal { Ok(Some(mode.clone())) } else { Err(format!("`mode` {mode} is not a mode; {hint}")) }
+        if octal { Ok(Some(mode.clone())) } else { Err(format!("invalid `mode` {mode}; {hint}")) }
     }
 
     fn wait(&self) -> Result<Wait, String> {
@@ -182,29 +183,29 @@ impl Arguments<'_> {
                 |text: String| text.parse().map_err(|_| format!("`{name}` must be a whole number, not `{text}`"));
             self.text(name)?.map(parse).transpose()
         };
-        let goal = match number("port")? {
+        let condition = match number("port")? {
             Some(port) => {
                 let port = u16::try_from(port).ok().filter(|port| *port > 0);
                 let port = port.ok_or("`port` must be from 1 to 65535")?;
                 match self.text("host")? {
                     Some(host) if !matches!(host.as_str(), "" | "127.0.0.1" | "localhost" | "::1") => {
-                        Goal::Answering(host, port)
+                        Condition::Answering(host, port)
                     }
-                    _ => Goal::Listening(port),
+                    _ => Condition::Listening(port),
                 }
             }
-            None => Goal::Path(self.needed("path")?),
+            None => Condition::Path(self.required("path")?),
         };
         let present = match self.text("state")?.as_deref() {
             None | Some("started" | "present") => true,
             Some("stopped" | "absent") => false,
             Some(other) => return Err(format!("`state` must be started, stopped, present or absent, not `{other}`")),
         };
-        Ok(Wait { goal, present, timeout: number("timeout")?.unwrap_or(300) })
+        Ok(Wait { condition, present, timeout: number("timeout")?.unwrap_or(300) })
     }
 
-    fn unit(&self) -> Result<UnitOrder, String> {
-        let name = self.needed("name")?;
+    fn unit(&self) -> Result<UnitRequest, String> {
+        let name = self.required("name")?;
         let name = UnitName::from_argument(&name).map_err(|error| format!("`{name}`: {error}"))?;
         let goal = match self.text("state")?.as_deref() {
             Some("submitted") => UnitGoal::Submitted,
@@ -219,24 +220,24 @@ impl Arguments<'_> {
             }
         };
         let (path, text) = if self.args.contains_key("src") {
-            let path = self.found("src", "files")?;
-            let text = String::from_utf8(Self::bytes(&path)?);
+            let path = self.find_file("src", "files")?;
+            let text = String::from_utf8(Self::read_bytes(&path)?);
             let text = text.map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
             (path, text)
         } else if self.args.contains_key("template") {
-            let path = self.found("template", "templates")?;
-            let text = self.rendered(&path)?;
+            let path = self.find_file("template", "templates")?;
+            let text = self.render_file(&path)?;
             (path, text)
         } else {
-            return Ok(UnitOrder { name, goal, file: None });
+            return Ok(UnitRequest { name, goal, file: None });
         };
         let file = UnitFile::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(UnitOrder { name, goal, file: Some(file) })
+        Ok(UnitRequest { name, goal, file: Some(file) })
     }
 }
 
-/// Returns a value as one word or text, as Ansible writes it; `None` if it is a list, a map or nothing.
-fn plain(value: &Value) -> Option<String> {
+/// Returns a scalar as text, as Ansible writes it; `None` for a list, a map or null.
+fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -1,20 +1,21 @@
-//! Whether to be root on a host. A variable of the host wins over what the play, the task or the command line says, as in
-//! Ansible. Nobody but root is ever become.
+//! Whether a task runs as root (`become`). The variable `ansible_become` overrides the play, the task and the command
+//! line, as in Ansible. Root is the only user that muster becomes.
 
 use serde_json::Value;
 
 use super::template;
 use super::template::Scope;
 
-/// Says whether to be root where `said` is what the play, the task or the command line says. It is an error to be told to
-/// become somebody else.
-pub fn wanted(scope: &Scope, said: bool) -> Result<bool, String> {
+/// Reports whether to run as root. `requested` comes from the play, the task or the command line. Another user than root
+/// is an error.
+pub fn becomes_root(scope: &Scope, requested: bool) -> Result<bool, String> {
     let root = match scope.variable("ansible_become").transpose()? {
-        None | Some(Value::Null) => said,
+        None | Some(Value::Null) => requested,
         Some(Value::Bool(root)) => root,
         Some(value) => {
             let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            template::said(&word).ok_or_else(|| format!("`ansible_become` must be true or false, not `{word}`"))?
+            template::parse_bool(&word)
+                .ok_or_else(|| format!("`ansible_become` must be true or false, not `{word}`"))?
         }
     };
     let user = if root { scope.variable("ansible_become_user").transpose()? } else { None };
@@ -23,7 +24,7 @@ pub fn wanted(scope: &Scope, said: bool) -> Result<bool, String> {
         Some(Value::String(user)) if user.is_empty() || user == "root" => Ok(root),
         Some(user) => {
             let user = user.as_str().map_or_else(|| user.to_string(), str::to_owned);
-            Err(format!("`ansible_become_user` is {user}, but muster can become root and nobody else"))
+            Err(format!("`ansible_become_user` is {user}, but muster can become only root"))
         }
     }
 }
@@ -36,12 +37,12 @@ mod tests {
 
     use super::super::template::Layer;
     use super::Scope;
-    use super::wanted;
+    use super::becomes_root;
 
     #[test]
-    fn the_variable_wins_and_only_root_is_become() {
-        let somebody = "`ansible_become_user` is postgres, but muster can become root and nobody else";
-        for (vars, said, expected) in [
+    fn the_variable_overrides_and_the_only_user_is_root() {
+        let other_user = "`ansible_become_user` is postgres, but muster can become only root";
+        for (vars, requested, expected) in [
             (json!({}), false, Ok(false)),
             (json!({}), true, Ok(true)),
             (json!({"ansible_become": true}), false, Ok(true)),
@@ -52,12 +53,12 @@ mod tests {
             (json!({"ansible_become": null}), true, Ok(true)),
             (json!({"ansible_become": "maybe"}), true, Err("`ansible_become` must be true or false, not `maybe`")),
             (json!({"ansible_become_user": "root"}), true, Ok(true)),
-            (json!({"ansible_become_user": "postgres"}), true, Err(somebody)),
+            (json!({"ansible_become_user": "postgres"}), true, Err(other_user)),
             (json!({"ansible_become_user": "postgres"}), false, Ok(false)),
-            (json!({"ansible_become_user": "postgres", "ansible_become": "on"}), false, Err(somebody)),
+            (json!({"ansible_become_user": "postgres", "ansible_become": "on"}), false, Err(other_user)),
         ] {
             let scope = Scope::new(vec![Layer::written(Arc::new(vars.as_object().unwrap().clone()))]);
-            assert_eq!(wanted(&scope, said), expected.map_err(str::to_owned), "{vars} {said}");
+            assert_eq!(becomes_root(&scope, requested), expected.map_err(str::to_owned), "{vars} {requested}");
         }
     }
 }

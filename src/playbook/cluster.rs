@@ -1,4 +1,4 @@
-//! What playbooks ask of the cluster: the same reconciler as the commands, so that there is no second path to a host's units.
+//! The cluster as playbooks see it: the same path to a host's units as the commands take.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::remote::Target;
 
-/// What is wanted of a unit.
+/// The `state` that a task requests for a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UnitGoal {
-    /// Known to the cluster, on no machine for all we care.
+    /// Known to the cluster. Whether it is on a machine does not matter.
     Submitted,
     /// On a machine, known to its systemd.
     Loaded,
@@ -19,56 +19,56 @@ pub enum UnitGoal {
     Stopped,
     /// Not known to the cluster.
     Absent,
-    /// Started, and started anew if it was before.
+    /// Started, or restarted if it was started before.
     Restarted,
 }
 
-/// A unit with what is wanted of it.
+/// A request for one unit of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitOrder {
-    /// Which unit.
+pub struct UnitRequest {
+    /// The unit.
     pub name: UnitName,
-    /// What is wanted.
+    /// The requested state.
     pub goal: UnitGoal,
-    /// Its file, if the playbook brings it; the cluster's own otherwise.
+    /// The unit's file, if the playbook brings it; the cluster's own otherwise.
     pub file: Option<UnitFile>,
 }
 
-/// A host that is to be in the cluster.
+/// A request that a host joins the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JoinOrder {
-    /// How SSH reaches it.
+pub struct JoinRequest {
+    /// How SSH reaches the host.
     pub target: Target,
-    /// What units may select it by.
+    /// The metadata that units select the machine by.
     pub metadata: BTreeMap<String, String>,
-    /// What makes sure that it is off.
+    /// The command that makes sure that the machine is off.
     pub fence_command: Option<String>,
 }
 
-/// What came of an order.
+/// The answer to a request that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fulfilled {
-    /// Whether something changed.
+pub struct Applied {
+    /// Whether the request changed something.
     pub changed: bool,
-    /// What is so now, a sentence without a full stop.
-    pub what: String,
+    /// The state after the request, a sentence without a full stop.
+    pub message: String,
 }
 
-/// Why an order was not carried out.
+/// Why a request did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfulfilled {
-    /// It was tried and did not work, or cannot.
+pub enum RequestError {
+    /// The cluster refused the request, or tried it without success.
     Failed(String),
-    /// The store, or the host that it is about, cannot be reached.
+    /// The store, or the host that the request is about, cannot be reached.
     Unreachable(String),
 }
 
 /// The cluster, as playbooks see it.
 #[async_trait::async_trait]
 pub trait Cluster: Send + Sync {
-    /// Makes all of these true in one reconciler, and says of each what came of it, in order. With `check` it only says what would.
-    async fn units(&self, orders: &[UnitOrder], check: bool) -> Vec<Result<Fulfilled, Unfulfilled>>;
+    /// Applies all requests together and returns the answers in order. With `check` the answers are predictions.
+    async fn units(&self, requests: &[UnitRequest], check: bool) -> Vec<Result<Applied, RequestError>>;
 
-    /// Joins these hosts into the cluster, and says of each what came of it, in order. With `check` it only says what would.
-    async fn join(&self, orders: &[JoinOrder], check: bool) -> Vec<Result<Fulfilled, Unfulfilled>>;
+    /// Joins hosts into the cluster and returns the answers in order. With `check` the answers are predictions.
+    async fn join(&self, requests: &[JoinRequest], check: bool) -> Vec<Result<Applied, RequestError>>;
 }

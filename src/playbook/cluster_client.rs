@@ -1,15 +1,15 @@
-//! The cluster for playbooks: the same verbs and the same joining as on the command line.
+//! The cluster for playbooks: the same verbs and the same join as on the command line.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cluster::Applied;
 use super::cluster::Cluster;
-use super::cluster::Fulfilled;
-use super::cluster::JoinOrder;
-use super::cluster::Unfulfilled;
+use super::cluster::JoinRequest;
+use super::cluster::RequestError;
 use super::cluster::UnitGoal;
-use super::cluster::UnitOrder;
+use super::cluster::UnitRequest;
 use crate::control::ClusterContext;
 use crate::control::membership;
 use crate::control::membership::Candidate;
@@ -34,31 +34,31 @@ use crate::remote::facts;
 use crate::store::StoreError;
 use crate::store::layout;
 
-/// How long a task timeouts for a controller to do what it asked for.
+/// How long a task waits for a controller to do what the task requested.
 const FOLLOW: Duration = Duration::from_mins(2);
 
-/// How long a task timeouts for what was started to settle.
+/// How long a task waits for a started unit to settle.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Who carries out what playbooks ask of the cluster.
+/// The client that applies a playbook's requests to the cluster.
 #[derive(Debug)]
 pub struct ClusterClient {
-    /// What there is to work with.
+    /// The handles to the store and the hosts.
     pub cluster: ClusterContext,
-    /// How long to wait for the lead while another command or a sweep has it.
+    /// How long to wait for leadership while another command or a sweep holds it.
     pub lock: Duration,
 }
 
-type Answer = Result<Fulfilled, Unfulfilled>;
+type Answer = Result<Applied, RequestError>;
 
-/// Returns the verbs, in order, that bring a unit from where it is to where it is wanted.
-fn verbs(snapshot: &Snapshot, order: &UnitOrder) -> Vec<Verb> {
-    let known = snapshot.units.get(&order.name);
+/// Returns the verbs, in order, that bring a unit to the requested state.
+fn verbs(snapshot: &Snapshot, request: &UnitRequest) -> Vec<Verb> {
+    let known = snapshot.units.get(&request.name);
     let launched = known.is_some_and(|unit| unit.desired == DesiredState::Launched);
-    let differs = known.zip(order.file.as_ref()).is_some_and(|(unit, file)| unit.hash != file.hash());
-    match order.goal {
+    let differs = known.zip(request.file.as_ref()).is_some_and(|(unit, file)| unit.hash != file.hash());
+    match request.goal {
         UnitGoal::Submitted => vec![Verb::Submit],
-        // The file of a unit that runs is not replaced under it unless it is to run on.
+        // The file of a running unit is replaced only after a stop, unless the unit keeps running.
         UnitGoal::Loaded | UnitGoal::Stopped if launched && differs => vec![Verb::Stop, Verb::Load],
         UnitGoal::Loaded | UnitGoal::Stopped if launched => vec![Verb::Stop],
         UnitGoal::Loaded | UnitGoal::Stopped => vec![Verb::Load],
@@ -69,94 +69,94 @@ fn verbs(snapshot: &Snapshot, order: &UnitOrder) -> Vec<Verb> {
     }
 }
 
-fn order_of(order: &UnitOrder, verb: Verb) -> UnitCommand {
-    let file = order.file.clone().map(|file| LocalFile {
+fn command_for(request: &UnitRequest, verb: Verb) -> UnitCommand {
+    let file = request.file.clone().map(|file| LocalFile {
         file: Arc::new(file),
         path: "of the playbook".to_owned(),
         template: false,
     });
     let file = file.filter(|_| verb.creates());
-    UnitCommand { verb, unit: order.name.clone(), replace: file.is_some(), file }
+    UnitCommand { verb, unit: request.name.clone(), replace: file.is_some(), file }
 }
 
-fn store_answer(error: &StoreError) -> Unfulfilled {
+fn store_error(error: &StoreError) -> RequestError {
     match error {
-        StoreError::Unavailable { .. } => Unfulfilled::Unreachable(error.to_string()),
-        _ => Unfulfilled::Failed(error.to_string()),
+        StoreError::Unavailable { .. } => RequestError::Unreachable(error.to_string()),
+        _ => RequestError::Failed(error.to_string()),
     }
 }
 
-fn verb_answer(error: &VerbError) -> Unfulfilled {
+fn verb_error(error: &VerbError) -> RequestError {
     match error {
-        VerbError::Store(error) => store_answer(error),
-        VerbError::Busy(_) => Unfulfilled::Failed(format!(
-            "{error}; what is wanted was written down: wait longer with `--lock-wait`, or leave it to the next sweep"
+        VerbError::Store(error) => store_error(error),
+        VerbError::Busy(_) => RequestError::Failed(format!(
+            "{error}; the desired state was stored: wait longer with `--lock-wait`, or leave it to the next sweep"
         )),
-        error => Unfulfilled::Failed(error.to_string()),
+        error => RequestError::Failed(error.to_string()),
     }
 }
 
-/// Says what an order would change, or why it cannot be.
-fn predict(snapshot: &Snapshot, order: &UnitOrder, verbs: &[Verb]) -> Answer {
+/// Predicts the answer to a request.
+fn predict(snapshot: &Snapshot, request: &UnitRequest, verbs: &[Verb]) -> Answer {
     let Some(first) = verbs.first() else {
-        return Ok(Fulfilled { changed: false, what: format!("{} is not known", order.name) });
+        return Ok(Applied { changed: false, message: format!("{} is not known", request.name) });
     };
-    let decision = command::decide(snapshot, &order_of(order, *first));
-    let decision = decision.map_err(|error| Unfulfilled::Failed(error.to_string()))?;
-    let what = decision.warnings.first().cloned().unwrap_or_else(|| format!("{first} {}", order.name));
-    Ok(Fulfilled { changed: decision.change != Change::Nothing || verbs.len() > 1, what })
+    let decision = command::decide(snapshot, &command_for(request, *first));
+    let decision = decision.map_err(|error| RequestError::Failed(error.to_string()))?;
+    let message = decision.warnings.first().cloned().unwrap_or_else(|| format!("{first} {}", request.name));
+    Ok(Applied { changed: decision.change != Change::Nothing || verbs.len() > 1, message })
 }
 
 #[async_trait::async_trait]
 impl Cluster for ClusterClient {
-    async fn units(&self, orders: &[UnitOrder], check: bool) -> Vec<Answer> {
+    async fn units(&self, requests: &[UnitRequest], check: bool) -> Vec<Answer> {
         let snapshot = match layout::read(&*self.cluster.store, &self.cluster.keys).await {
             Ok(snapshot) => snapshot,
-            Err(error) => return orders.iter().map(|_| Err(store_answer(&error))).collect(),
+            Err(error) => return requests.iter().map(|_| Err(store_error(&error))).collect(),
         };
-        let paths: Vec<Vec<Verb>> = orders.iter().map(|order| verbs(&snapshot, order)).collect();
+        let paths: Vec<Vec<Verb>> = requests.iter().map(|request| verbs(&snapshot, request)).collect();
         let mut answers: Vec<Answer> =
-            orders.iter().zip(&paths).map(|(order, path)| predict(&snapshot, order, path)).collect();
+            requests.iter().zip(&paths).map(|(request, path)| predict(&snapshot, request, path)).collect();
         if check {
             return answers;
         }
-        // Every verb once for all units that need it: one reconciler instead of one for each.
+        // Each verb runs once for all units that need it: one run of the reconciler instead of one for each unit.
         for step in 0..2 {
             for verb in [Verb::Stop, Verb::Submit, Verb::Load, Verb::Start, Verb::Restart, Verb::Destroy] {
-                let chosen: Vec<usize> = (0..orders.len())
+                let chosen: Vec<usize> = (0..requests.len())
                     .filter(|index| answers.get(*index).is_some_and(Result::is_ok))
                     .filter(|index| paths.get(*index).and_then(|path| path.get(step)) == Some(&verb))
                     .collect();
                 if !chosen.is_empty() {
-                    self.execute(verb, orders, &chosen, &mut answers).await;
+                    self.execute(verb, requests, &chosen, &mut answers).await;
                 }
             }
         }
         answers
     }
 
-    async fn join(&self, orders: &[JoinOrder], check: bool) -> Vec<Answer> {
-        let candidate = |order: &JoinOrder| {
-            let JoinOrder { target, metadata, fence_command } = order.clone();
+    async fn join(&self, requests: &[JoinRequest], check: bool) -> Vec<Answer> {
+        let candidate = |request: &JoinRequest| {
+            let JoinRequest { target, metadata, fence_command } = request.clone();
             Candidate { target, metadata, fence_command }
         };
         if check {
-            let looked = orders.iter().map(|order| self.would_join(order));
-            return futures_util::future::join_all(looked).await;
+            let predictions = requests.iter().map(|request| self.predict_join(request));
+            return futures_util::future::join_all(predictions).await;
         }
-        let candidates: Vec<Candidate> = orders.iter().map(candidate).collect();
+        let candidates: Vec<Candidate> = requests.iter().map(candidate).collect();
         match membership::join(&self.cluster, &candidates).await {
             Ok(joined) => joined.into_iter().map(join_answer).collect(),
-            Err(error) => orders.iter().map(|_| Err(membership_answer(&error))).collect(),
+            Err(error) => requests.iter().map(|_| Err(membership_error(&error))).collect(),
         }
     }
 }
 
 impl ClusterClient {
-    /// Carries out a verb for the orders of these numbers and puts down how it ended for each.
-    async fn execute(&self, verb: Verb, orders: &[UnitOrder], chosen: &[usize], answers: &mut [Answer]) {
-        let picked = chosen.iter().filter_map(|index| orders.get(*index));
-        let wanted: Vec<UnitCommand> = picked.map(|order| order_of(order, verb)).collect();
+    /// Runs a verb for the requests with these indices and records the answer of each.
+    async fn execute(&self, verb: Verb, requests: &[UnitRequest], chosen: &[usize], answers: &mut [Answer]) {
+        let chosen_requests = chosen.iter().filter_map(|index| requests.get(*index));
+        let commands: Vec<UnitCommand> = chosen_requests.map(|request| command_for(request, verb)).collect();
         let mut reached: BTreeMap<UnitName, String> = BTreeMap::new();
         let mut notify = |notice: Progress<'_>| {
             if let Progress::Reached(unit, state, machine) = notice {
@@ -165,61 +165,61 @@ impl ClusterClient {
             }
         };
         let timeouts = Timeouts { lock: self.lock, follow: Some(FOLLOW), settle: SETTLE, block: true };
-        let ended = verb::execute(&self.cluster, verb, &wanted, timeouts, &mut notify).await;
+        let ended = verb::execute(&self.cluster, verb, &commands, timeouts, &mut notify).await;
         for index in chosen {
-            let (Some(order), Some(answer)) = (orders.get(*index), answers.get_mut(*index)) else { continue };
+            let (Some(request), Some(answer)) = (requests.get(*index), answers.get_mut(*index)) else { continue };
             match &ended {
-                Err(error) => *answer = Err(verb_answer(error)),
+                Err(error) => *answer = Err(verb_error(error)),
                 Ok(found) => {
-                    let own = found.iter().find(|finding| finding.unit.as_ref() == Some(&order.name));
+                    let own = found.iter().find(|finding| finding.unit.as_ref() == Some(&request.name));
                     if let Some(Problem { what, unreachable, .. }) = own {
                         *answer = Err(if *unreachable {
-                            Unfulfilled::Unreachable(what.clone())
+                            RequestError::Unreachable(what.clone())
                         } else {
-                            Unfulfilled::Failed(what.clone())
+                            RequestError::Failed(what.clone())
                         });
-                    } else if let (Ok(fulfilled), Some(what)) = (answer, reached.get(&order.name)) {
-                        fulfilled.what.clone_from(what);
+                    } else if let (Ok(applied), Some(message)) = (answer, reached.get(&request.name)) {
+                        applied.message.clone_from(message);
                     }
                 }
             }
         }
     }
 
-    async fn would_join(&self, order: &JoinOrder) -> Answer {
-        let facts = facts::facts(&*self.cluster.remote, &order.target).await;
-        let facts = facts.map_err(|failure| join_failure(&JoinError::Host(failure)))?;
+    async fn predict_join(&self, request: &JoinRequest) -> Answer {
+        let facts = facts::facts(&*self.cluster.remote, &request.target).await;
+        let facts = facts.map_err(|failure| join_error(&JoinError::Host(failure)))?;
         let snapshot =
-            layout::read(&*self.cluster.store, &self.cluster.keys).await.map_err(|error| store_answer(&error))?;
+            layout::read(&*self.cluster.store, &self.cluster.keys).await.map_err(|error| store_error(&error))?;
         let known = snapshot.machines.contains_key(&facts.machine);
-        let what = if known { "has joined already" } else { "would join" };
-        Ok(Fulfilled { changed: !known, what: format!("{} {what}", order.target.name) })
+        let prediction = if known { "has joined already" } else { "would join" };
+        Ok(Applied { changed: !known, message: format!("{} {prediction}", request.target.name) })
     }
 }
 
 fn join_answer(joined: Joined) -> Answer {
     match joined {
         Joined::New(machine) => {
-            Ok(Fulfilled { changed: true, what: format!("{} joined as {}", machine.name, machine.legend(false)) })
+            Ok(Applied { changed: true, message: format!("{} joined as {}", machine.name, machine.legend(false)) })
         }
-        Joined::Changed(machine) => Ok(Fulfilled { changed: true, what: format!("{} updated", machine.name) }),
+        Joined::Changed(machine) => Ok(Applied { changed: true, message: format!("{} updated", machine.name) }),
         Joined::Known(machine) => {
-            Ok(Fulfilled { changed: false, what: format!("{} has joined already", machine.name) })
+            Ok(Applied { changed: false, message: format!("{} has joined already", machine.name) })
         }
-        Joined::Refused(error) => Err(join_failure(&error)),
+        Joined::Refused(error) => Err(join_error(&error)),
     }
 }
 
-fn join_failure(error: &JoinError) -> Unfulfilled {
+fn join_error(error: &JoinError) -> RequestError {
     match error {
-        JoinError::Host(failure) if failure.kind != FailureKind::Sick => Unfulfilled::Unreachable(error.to_string()),
-        _ => Unfulfilled::Failed(error.to_string()),
+        JoinError::Host(failure) if failure.kind != FailureKind::Sick => RequestError::Unreachable(error.to_string()),
+        _ => RequestError::Failed(error.to_string()),
     }
 }
 
-fn membership_answer(error: &MembershipError) -> Unfulfilled {
+fn membership_error(error: &MembershipError) -> RequestError {
     match error {
-        MembershipError::Store(error) => store_answer(error),
-        error => Unfulfilled::Failed(error.to_string()),
+        MembershipError::Store(error) => store_error(error),
+        error => RequestError::Failed(error.to_string()),
     }
 }

@@ -1,39 +1,40 @@
-//! Putting a file on a host: the script that does it in one round trip, whole or not at all.
+//! Writing a file on a host: the script that does it in one round trip, atomically.
 //!
-//! The content comes on stdin and is checked by its sum before the old file is touched, so that a connection that dies
-//! half-way leaves the old file.
+//! The content comes on stdin. The script checks its SHA-256 before it replaces the old file, so that a connection that
+//! breaks leaves the old file in place.
 
 use std::fmt::Write as _;
 
 use sha2::Digest as _;
 use sha2::Sha256;
 
-use super::word::expanded;
+use super::shell_expand::quote_expanding;
 
-/// A file that is to be on a host.
+/// A file to write on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// What is in it.
+    /// The content.
     pub content: Vec<u8>,
-    /// Where: an absolute path, or one that begins at a home (`~/x`); with a `/` at its end, or if a directory is there, the file goes into it.
+    /// The destination: an absolute path, or a path in a home directory (`~/x`). If it ends in `/` or is a directory, the
+    /// file is written into it.
     pub dest: String,
-    /// What it is called in a directory.
+    /// The file's name if the destination is a directory.
     pub name: String,
-    /// Its permissions, three or four octal digits; the old file's, or 0644, if not given.
+    /// The permissions, three or four octal digits. The default is the old file's, or 0644.
     pub mode: Option<String>,
-    /// Its owner; the old file's, or who puts it there, if not given.
+    /// The owner. The default is the old file's, or the user that writes the file.
     pub owner: Option<String>,
-    /// Its group, likewise.
+    /// The group. The default is the old file's, or the writing user's.
     pub group: Option<String>,
 }
 
-/// What the script prints first when nothing had to be done.
+/// The first line of the script's output if nothing had to change.
 pub const SAME: &str = "muster-file same";
-/// What the script prints first when it did something, or would do something.
+/// The first line of the script's output if something changed, or would change in a check.
 pub const CHANGED: &str = "muster-file changed";
 
 impl File {
-    /// Returns the line for the login shell; the content goes to its stdin. `check` only looks.
+    /// Returns the line for the login shell, which takes the content on stdin. With `check` nothing is written.
     pub fn command(&self, check: bool) -> Result<String, shlex::QuoteError> {
         let quoted = |text: &Option<String>| shlex::try_quote(text.as_deref().unwrap_or_default()).map(String::from);
         let mut script = String::new();
@@ -42,7 +43,7 @@ impl File {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        script.push_str(&format!("d={}\n", expanded(&self.dest)?));
+        script.push_str(&format!("d={}\n", quote_expanding(&self.dest)?));
         script.push_str(&format!("n={}\n", shlex::try_quote(&self.name)?));
         script.push_str(&format!(
             "mode={}\nowner={}\ngroup={}\n",
@@ -56,7 +57,7 @@ impl File {
     }
 }
 
-/// What runs on the host, after the variables that say what is wanted.
+/// The script for the host. The variables that describe the file precede it.
 const SCRIPT: &str = r#"
 fail() { echo "$1" >&2; exit 1; }
 case $d in */) [ -d "$d" ] || fail "no directory $d" ;; esac

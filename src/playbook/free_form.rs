@@ -1,26 +1,26 @@
-//! The free form of a command: words for the program, and among them `creates=`, `removes=`, `chdir=` for us.
+//! The free form of a command: the program's words, with the options `creates=`, `removes=` and `chdir=` among them.
 //!
-//! It is read before templates are filled in, as Ansible does, so that no variable (and no host that printed one) can
-//! bring in a guard or take one away.
+//! It is parsed before templating, as Ansible does, so that no variable, and no host that printed one, can add or remove
+//! an option.
 
-/// What is taken out of a free form wherever it stands; any other `name=value` is a word for the program.
+/// The options of a free form. Any other `name=value` is a word of the program.
 const OPTIONS: [&str; 8] =
     ["creates", "removes", "chdir", "executable", "warn", "stdin", "stdin_add_newline", "strip_empty_ends"];
 
-/// A free form, taken apart. Templates are still in it.
+/// A parsed free form. Templates in it are not filled in.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct FreeForm {
-    /// The command, its quotes still in it.
+    /// The command, with its quotes.
     pub(super) command: String,
-    /// The options, by name, in the order in which they stand.
+    /// The options with their names, in order.
     pub(super) options: Vec<(String, String)>,
 }
 
-/// Takes a free form apart. `None` means that a quote or a template in it has no end.
+/// Parses a free form. Returns `None` if a quote or a template in it is not closed.
 pub(super) fn read(line: &str) -> Option<FreeForm> {
     let mut form = FreeForm::default();
     let mut command = Vec::new();
-    for word in words(line)? {
+    for word in split_words(line)? {
         match word.split_once('=') {
             Some((name, value)) if OPTIONS.contains(&name) => {
                 form.options.push((name.to_owned(), unquoted(value).to_owned()));
@@ -32,8 +32,8 @@ pub(super) fn read(line: &str) -> Option<FreeForm> {
     Some(form)
 }
 
-/// Splits at blanks outside of quotes and templates, and leaves the words as they are.
-fn words(line: &str) -> Option<Vec<String>> {
+/// Splits at blanks outside quotes and templates. The words keep their quotes.
+fn split_words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word = String::new();
     let (mut quote, mut template) = (None, None);
@@ -58,7 +58,7 @@ fn words(line: &str) -> Option<Vec<String>> {
         before = c;
     }
     words.push(word);
-    // A backslash alone is what is left of a line that goes on.
+    // A single backslash remains where a line is continued.
     words.retain(|word| !word.is_empty() && word != "\\");
     (template.is_none() && quote.is_none()).then_some(words)
 }
@@ -73,12 +73,12 @@ mod tests {
     use super::read;
 
     #[test]
-    fn options_are_taken_out_wherever_they_stand_and_nothing_else_is() {
+    fn options_are_found_anywhere_and_other_words_stay() {
         for (line, command, options) in [
             ("ls", "ls", &[][..]),
             ("touch x creates=/y chdir=/z", "touch x", &[("creates", "/y"), ("chdir", "/z")]),
             ("creates='/a b' touch removes=\"c*\" x", "touch x", &[("creates", "/a b"), ("removes", "c*")]),
-            // The first word may be an option, and then the command is what follows.
+            // The first word may be an option. The command follows it.
             ("dd if=/dev/zero of=/y CHDIR=/z", "dd if=/dev/zero of=/y CHDIR=/z", &[]),
             ("echo \"creates=/y\" 'chdir=/z' creates\\=/x", "echo \"creates=/y\" 'chdir=/z' creates\\=/x", &[]),
             ("echo {{ a b }} creates={{ c ~ ' d' }}", "echo {{ a b }}", &[("creates", "{{ c ~ ' d' }}")]),

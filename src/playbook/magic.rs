@@ -1,4 +1,4 @@
-//! Variables that are always there, as in Ansible: what the inventory says of all hosts, and what it says of one.
+//! Magic variables, which Ansible always defines: those of the whole inventory and those of one host.
 
 use serde_json::Value;
 use serde_json::json;
@@ -20,7 +20,7 @@ pub fn of_all(inventory: &Inventory) -> Vars {
     ])
 }
 
-/// Returns the variables that say which host it is.
+/// Returns the variables of one host: its names and its groups.
 pub fn of_host(host: &Host) -> Vars {
     let short = host.name.split('.').next().unwrap_or_default();
     let own = json!({

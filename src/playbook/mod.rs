@@ -1,28 +1,27 @@
-//! Playbooks: what one says, and running it.
+//! Playbooks: parsing them and running them.
 //!
-//! Parse → typed plays → [`run`], which decides what comes next and touches nothing → [`drive`], the shell around it
-//! that reaches the hosts. Units are asked of the [`cluster`], which takes its one way to the hosts; nothing here ever
-//! touches a host's units.
+//! [`parse`] makes typed plays. [`play_iterator`] decides which task runs next and reaches no host. [`executor`] runs the
+//! tasks: on the hosts through [`host_connection`], on the cluster through [`cluster`]. A host's units are never touched
+//! here.
 
 pub mod action;
-mod ask;
 pub mod become_root;
+pub mod callback;
+pub mod captured_output;
 pub mod cluster;
 pub mod cluster_client;
-pub mod drive;
+mod cluster_tasks;
+pub mod executor;
 pub mod file;
 mod free_form;
-pub mod kept;
-pub mod lines;
+pub mod host_connection;
+mod loop_item;
 pub mod magic;
 pub mod module;
 pub mod outcome;
 pub mod parse;
 pub mod play;
-pub mod reach;
-pub mod record;
-pub mod run;
+pub mod play_iterator;
+mod shell_expand;
 pub mod template;
-mod turn;
 pub mod wait;
-mod word;

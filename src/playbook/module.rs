@@ -1,27 +1,27 @@
-//! The modules: what a task can ask for, and which arguments each takes.
+//! The modules: their names and the arguments that each takes.
 
-/// A module.
+/// A module of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum Module {
     /// Runs a command.
     Command,
-    /// Puts a file there.
+    /// Writes a file on the host.
     Copy,
     /// Joins the host into the cluster.
     Join,
-    /// Puts a file there that is made from a template.
+    /// Writes a file that is rendered from a template.
     Template,
-    /// Says what is wanted of a unit of the cluster.
+    /// Sets the desired state of a unit of the cluster.
     Unit,
-    /// Timeouts for a port or a file.
+    /// Waits for a port or a file.
     WaitFor,
 }
 
-impl Kind {
+impl Module {
     /// Every module.
     pub const ALL: [Self; 6] = [Self::Command, Self::Copy, Self::Join, Self::Template, Self::Unit, Self::WaitFor];
 
-    /// Returns its name in a playbook.
+    /// Returns the module's name in a playbook.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Command => "command",
@@ -33,18 +33,18 @@ impl Kind {
         }
     }
 
-    /// Returns the module of a name; Ansible's long names for its own count too.
-    pub fn of(name: &str) -> Option<Self> {
+    /// Returns the module with a name. The names of Ansible's own modules may be full: `ansible.builtin.copy`.
+    pub fn named(name: &str) -> Option<Self> {
         let short = name.strip_prefix("ansible.builtin.").unwrap_or(name);
-        Self::ALL.into_iter().find(|kind| kind.name() == short)
+        Self::ALL.into_iter().find(|module| module.name() == short)
     }
 
-    /// Says whether it is the cluster that is asked, and not the host.
+    /// Reports whether the module runs on the cluster and not on the host.
     pub const fn is_for_cluster(self) -> bool {
         matches!(self, Self::Unit | Self::Join)
     }
 
-    /// Returns the names of its arguments.
+    /// Returns the names of the module's arguments.
     pub const fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::Command => &["cmd", "argv", "chdir", "creates", "removes", "stdin", "stdin_add_newline"],

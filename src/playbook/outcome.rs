@@ -1,4 +1,4 @@
-//! How a task ended on a host.
+//! The outcome of a task on a host.
 
 use std::fmt;
 
@@ -9,74 +9,74 @@ use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::inventory::Vars;
 
-/// How a task ended on a host, in Ansible's words.
+/// The status of a task on a host, in Ansible's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// It was true already.
+    /// The task succeeded without a change.
     Ok,
-    /// It was made true.
+    /// The task succeeded and changed something.
     Changed,
-    /// It was not tried.
+    /// The task did not run.
     Skipped,
-    /// It was tried and did not work.
+    /// The task failed.
     Failed,
-    /// The host could not be reached; what was under way there is not known.
+    /// The connection to the host failed. Whether the task ran there is not known.
     Unreachable,
 }
 
-/// A task's result on a host: what `register` keeps.
+/// The outcome of a task on a host, as `register` keeps it.
 #[derive(Clone, PartialEq)]
 pub struct Outcome {
-    /// How it ended.
+    /// The status.
     pub status: Status,
-    /// Whether something changed, even though it may have failed then.
+    /// Set if something changed. A task that failed may have changed something before.
     pub changed: bool,
-    /// What the module said: `rc`, `stdout`, `msg` …
+    /// The module's result: `rc`, `stdout`, `msg` …
     pub detail: Vars,
 }
 
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What a command printed may be secret.
+        // The output of a command may be secret.
         f.debug_struct("Outcome").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
 impl Outcome {
-    /// Ended well, having changed something or not.
+    /// ItemResult well, having changed something or not.
     pub fn done(changed: bool, detail: Vars) -> Self {
         Self { status: if changed { Status::Changed } else { Status::Ok }, changed, detail }
     }
 
-    /// Was not tried.
+    /// Makes the outcome of a task that did not run.
     pub fn skipped() -> Self {
         Self { status: Status::Skipped, changed: false, detail: Vars::new() }
     }
 
-    /// Was not tried because a check cannot tell what would come of it; what it would hold is there, as far as it is known.
-    pub fn not_looked_at(mut detail: Vars) -> Self {
+    /// Makes the outcome of a task whose result a check cannot predict. The result has the keys that are known.
+    pub fn not_checked(mut detail: Vars) -> Self {
         detail.insert("failed".to_owned(), false.into());
         Self { detail, ..Self::skipped() }
     }
 
-    /// Did not work.
+    /// Makes the outcome of a task that failed.
     pub fn failed(why: impl Into<String>) -> Self {
         let detail = Vars::from_iter([("msg".to_owned(), Value::String(why.into()))]);
         Self { status: Status::Failed, changed: false, detail }
     }
 
-    /// Says what a trip that did not come back means: a host that cannot do its work failed, any other is unreachable. What
-    /// is wrong with our own configuration is no host's fault.
+    /// Makes the outcome for a failure of the connection. The task failed if the host is sick or if the fault is in the
+    /// configuration of the controller. Otherwise the host is unreachable.
     pub fn of_failure(failure: &Failure) -> Self {
         let mut why = failure.to_string();
         if let Some(hint) = &failure.hint {
             why.push_str(&format!(" ({hint})"));
         }
-        let reached = failure.kind == FailureKind::Sick || failure.phase == Phase::Configure;
-        Self { status: if reached { Status::Failed } else { Status::Unreachable }, ..Self::failed(why) }
+        let failed = failure.kind == FailureKind::Sick || failure.phase == Phase::Configure;
+        Self { status: if failed { Status::Failed } else { Status::Unreachable }, ..Self::failed(why) }
     }
 
-    /// Returns the result as `register` keeps it and as it is printed.
+    /// Returns the outcome as variables, for `register` and for printing.
     pub fn to_vars(&self) -> Vars {
         let mut vars = self.detail.clone();
         vars.insert("changed".to_owned(), self.changed.into());
@@ -89,7 +89,7 @@ impl Outcome {
         vars
     }
 
-    /// Puts the results of a loop's items together.
+    /// Combines the outcomes of a loop's items.
     pub fn of_items(items: &[(Value, Self)]) -> Self {
         let any = |status: Status| items.iter().any(|(_, outcome)| outcome.status == status);
         let changed = items.iter().any(|(_, outcome)| outcome.changed);

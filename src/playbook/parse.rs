@@ -1,30 +1,30 @@
-//! Reading a playbook: YAML in, typed plays out. A key that is not known is refused, never passed over.
+//! The playbook parser: YAML in, typed plays out. An unknown key is an error and is never ignored.
 
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::free_form;
-use super::module::Kind;
-use super::play::Batch;
+use super::module::Module;
+use super::play::BatchSize;
 use super::play::Play;
 use super::play::Playbook;
 use super::play::Task;
 use crate::inventory::Vars;
+use crate::inventory::diagnostic::Diagnostic;
+use crate::inventory::diagnostic::Position;
+use crate::inventory::diagnostic::did_you_mean;
 use crate::inventory::document;
 use crate::inventory::document::Content;
 use crate::inventory::document::Key;
 use crate::inventory::document::Node;
-use crate::inventory::fault::Fault;
-use crate::inventory::fault::Place;
-use crate::inventory::fault::did_you_mean;
 
-/// What a play may say.
-const PLAY: [&str; 9] =
+/// The keys of a play.
+const PLAY_KEYS: [&str; 9] =
     ["name", "hosts", "serial", "vars", "become", "become_user", "gather_facts", "tasks", "handlers"];
 
-/// What a task may say beside its module.
-const TASK: [&str; 13] = [
+/// The keys of a task beside its module.
+const TASK_KEYS: [&str; 13] = [
     "name",
     "args",
     "vars",
@@ -41,96 +41,96 @@ const TASK: [&str; 13] = [
 ];
 
 /// Reads a playbook.
-pub fn read(file: &Path, text: &str) -> Result<Playbook, Fault> {
-    let reader = Reader { file };
+pub fn read(file: &Path, text: &str) -> Result<Playbook, Diagnostic> {
+    let parser = Parser { file };
     let document = document::read(file, text)?;
     let plays = match &document.content {
-        Content::List(plays) => plays.iter().map(|play| reader.play(play)).collect::<Result<_, _>>()?,
+        Content::List(plays) => plays.iter().map(|play| parser.play(play)).collect::<Result<_, _>>()?,
         _ if document.is_null() => Vec::new(),
         _ => {
-            return Err(reader
-                .fault(document.at, format!("a playbook must be a list of plays, not {}", document.kind()))
+            return Err(parser
+                .error(document.at, format!("a playbook must be a list of plays, not {}", document.kind()))
                 .hint("Begin each play with `- hosts: PATTERN`."));
         }
     };
     Ok(Playbook { file: file.to_owned(), plays })
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     file: &'a Path,
 }
 
-impl Reader<'_> {
-    fn fault(&self, at: Place, what: impl Into<String>) -> Fault {
-        Fault::new(self.file, at, what)
+impl Parser<'_> {
+    fn error(&self, at: Position, what: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(self.file, at, what)
     }
 
-    fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Fault> {
+    fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Diagnostic> {
         match &node.content {
             Content::Map(entries) => Ok(entries),
-            _ => Err(self.fault(node.at, format!("{what} must be a map, not {}", node.kind()))),
+            _ => Err(self.error(node.at, format!("{what} must be a map, not {}", node.kind()))),
         }
     }
 
-    fn list<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [Node], Fault> {
+    fn list<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [Node], Diagnostic> {
         match &node.content {
             Content::List(items) => Ok(items),
             _ if node.is_null() => Ok(&[]),
-            _ => Err(self.fault(node.at, format!("{what} must be a list, not {}", node.kind()))),
+            _ => Err(self.error(node.at, format!("{what} must be a list, not {}", node.kind()))),
         }
     }
 
-    fn text(&self, key: &Key, node: &Node) -> Result<String, Fault> {
+    fn text(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {
         match &node.content {
             Content::Scalar(Value::String(text)) => Ok(text.clone()),
             Content::Scalar(value @ Value::Number(_)) => Ok(value.to_string()),
-            _ => Err(self.fault(node.at, format!("`{}` must be text, not {}", key.text, node.kind()))),
+            _ => Err(self.error(node.at, format!("`{}` must be text, not {}", key.text, node.kind()))),
         }
     }
 
     /// Reads one text or a list of them.
-    fn texts(&self, key: &Key, node: &Node) -> Result<Vec<String>, Fault> {
+    fn texts(&self, key: &Key, node: &Node) -> Result<Vec<String>, Diagnostic> {
         match &node.content {
             Content::List(items) => items.iter().map(|item| self.text(key, item)).collect(),
             _ => Ok(vec![self.text(key, node)?]),
         }
     }
 
-    fn flag(&self, key: &Key, node: &Node) -> Result<bool, Fault> {
+    fn flag(&self, key: &Key, node: &Node) -> Result<bool, Diagnostic> {
         match &node.content {
             Content::Scalar(Value::Bool(flag)) => Ok(*flag),
-            _ => Err(self.fault(node.at, format!("`{}` must be true or false, not {}", key.text, node.kind()))),
+            _ => Err(self.error(node.at, format!("`{}` must be true or false, not {}", key.text, node.kind()))),
         }
     }
 
     /// Reads an expression, or a list of expressions that must all hold.
-    fn conditions(&self, key: &Key, node: &Node) -> Result<Vec<String>, Fault> {
-        let one = |node: &Node| {
+    fn conditions(&self, key: &Key, node: &Node) -> Result<Vec<String>, Diagnostic> {
+        let condition = |node: &Node| {
             if let Content::Scalar(Value::Bool(flag)) = &node.content {
                 return Ok(flag.to_string());
             }
             let text = self.text(key, node)?;
             if text.contains("{{") {
-                let fault = self.fault(node.at, format!("`{}` is an expression already", key.text));
-                return Err(fault.hint("Write it without `{{ }}`."));
+                let error = self.error(node.at, format!("`{}` is an expression already", key.text));
+                return Err(error.hint("Write it without `{{ }}`."));
             }
-            super::template::check(&text).map_err(|detail| self.fault(node.at, format!("`{}`: {detail}", key.text)))?;
+            super::template::check(&text).map_err(|detail| self.error(node.at, format!("`{}`: {detail}", key.text)))?;
             Ok(text)
         };
         match &node.content {
-            Content::List(items) => items.iter().map(one).collect(),
-            _ => Ok(vec![one(node)?]),
+            Content::List(items) => items.iter().map(condition).collect(),
+            _ => Ok(vec![condition(node)?]),
         }
     }
 
-    fn unknown(&self, what: &str, key: &Key, known: &[&str]) -> Fault {
-        let mut fault = self.fault(key.at, format!("{what} has no `{}`", key.text));
-        fault.hint = did_you_mean(&key.text, known.iter().copied())
-            .or_else(|| Some(format!("What muster reads here: {}.", known.join(", "))));
-        fault
+    fn unknown(&self, what: &str, key: &Key, known: &[&str]) -> Diagnostic {
+        let mut error = self.error(key.at, format!("{what} has no `{}`", key.text));
+        error.hint = did_you_mean(&key.text, known.iter().copied())
+            .or_else(|| Some(format!("The known keys are {}.", known.join(", "))));
+        error
     }
 
-    fn play(&self, node: &Node) -> Result<Play, Fault> {
+    fn play(&self, node: &Node) -> Result<Play, Diagnostic> {
         let mut play = Play {
             name: String::new(),
             hosts: String::new(),
@@ -148,19 +148,19 @@ impl Reader<'_> {
                 "serial" => play.serial = self.serial(node)?,
                 "vars" => play.vars = self.vars(node)?,
                 "become" => play.root = self.flag(key, node)?,
-                "become_user" => self.root(key, node)?,
+                "become_user" => self.become_user(key, node)?,
                 "gather_facts" => {
                     if self.flag(key, node)? {
-                        return Err(self.fault(node.at, "muster gathers no facts").hint("Say `gather_facts: false`."));
+                        return Err(self.error(node.at, "muster gathers no facts").hint("Say `gather_facts: false`."));
                     }
                 }
                 "tasks" => play.tasks = self.tasks(node, "`tasks`")?,
                 "handlers" => play.handlers = self.tasks(node, "`handlers`")?,
-                _ => return Err(self.unknown("a play", key, &PLAY)),
+                _ => return Err(self.unknown("a play", key, &PLAY_KEYS)),
             }
         }
         if play.hosts.is_empty() {
-            return Err(self.fault(node.at, "the play does not say for which `hosts` it is"));
+            return Err(self.error(node.at, "the play does not say for which `hosts` it is"));
         }
         if play.name.is_empty() {
             play.name.clone_from(&play.hosts);
@@ -169,20 +169,21 @@ impl Reader<'_> {
         Ok(play)
     }
 
-    fn check_notified(&self, at: Place, play: &Play) -> Result<(), Fault> {
+    fn check_notified(&self, at: Position, play: &Play) -> Result<(), Diagnostic> {
         for task in play.tasks.iter().chain(&play.handlers) {
-            let known = |name: &&String| !name.contains("{{") && !play.handlers.iter().any(|task| task.name == **name);
-            if let Some(name) = task.notify.iter().find(known) {
-                let at = if task.at == Place::default() { at } else { task.at };
-                let mut fault = self.fault(at, format!("the play has no handler called `{name}`"));
-                fault.hint = did_you_mean(name, play.handlers.iter().map(|handler| handler.name.as_str()));
-                return Err(fault);
+            let unknown =
+                |name: &&String| !name.contains("{{") && !play.handlers.iter().any(|task| task.name == **name);
+            if let Some(name) = task.notify.iter().find(unknown) {
+                let at = if task.at == Position::default() { at } else { task.at };
+                let mut error = self.error(at, format!("the play has no handler called `{name}`"));
+                error.hint = did_you_mean(name, play.handlers.iter().map(|handler| handler.name.as_str()));
+                return Err(error);
             }
         }
         Ok(())
     }
 
-    fn vars(&self, node: &Node) -> Result<Vars, Fault> {
+    fn vars(&self, node: &Node) -> Result<Vars, Diagnostic> {
         if node.is_null() {
             return Ok(Vars::new());
         }
@@ -190,57 +191,59 @@ impl Reader<'_> {
         Ok(entries.iter().map(|(key, value)| (key.text.clone(), value.value())).collect())
     }
 
-    fn serial(&self, node: &Node) -> Result<Vec<Batch>, Fault> {
-        let one = |node: &Node| {
-            let batch = match &node.content {
+    fn serial(&self, node: &Node) -> Result<Vec<BatchSize>, Diagnostic> {
+        let size = |node: &Node| {
+            let size = match &node.content {
                 Content::Scalar(Value::Number(number)) => {
-                    number.as_u64().and_then(|n| n.try_into().ok()).map(Batch::Count)
+                    number.as_u64().and_then(|n| n.try_into().ok()).map(BatchSize::Count)
                 }
                 Content::Scalar(Value::String(text)) => match text.strip_suffix('%') {
                     Some(share) => {
-                        share.trim().parse().ok().filter(|share| (1..=100).contains(share)).map(Batch::Percent)
+                        share.trim().parse().ok().filter(|share| (1..=100).contains(share)).map(BatchSize::Percent)
                     }
-                    None => text.parse().ok().map(Batch::Count),
+                    None => text.parse().ok().map(BatchSize::Count),
                 },
                 _ => None,
             };
-            batch.ok_or_else(|| self.fault(node.at, "`serial` must be a number of hosts or a share such as \"30%\""))
+            size.ok_or_else(|| self.error(node.at, "`serial` must be a number of hosts or a share such as \"30%\""))
         };
         match &node.content {
-            Content::List(items) => items.iter().map(one).collect(),
-            _ => Ok(vec![one(node)?]),
+            Content::List(items) => items.iter().map(size).collect(),
+            _ => Ok(vec![size(node)?]),
         }
     }
 
-    fn tasks(&self, node: &Node, what: &str) -> Result<Vec<Task>, Fault> {
+    fn tasks(&self, node: &Node, what: &str) -> Result<Vec<Task>, Diagnostic> {
         self.list(node, what)?.iter().map(|task| self.task(task)).collect()
     }
 
-    fn task(&self, node: &Node) -> Result<Task, Fault> {
+    fn task(&self, node: &Node) -> Result<Task, Diagnostic> {
         let entries = self.map(node, "a task")?;
         let modules: Vec<_> =
-            entries.iter().filter_map(|(key, args)| Some((Kind::of(&key.text)?, key, args))).collect();
-        let stray = entries.iter().find(|(key, _)| !TASK.contains(&key.text.as_str()) && Kind::of(&key.text).is_none());
+            entries.iter().filter_map(|(key, args)| Some((Module::named(&key.text)?, key, args))).collect();
+        let stray = entries
+            .iter()
+            .find(|(key, _)| !TASK_KEYS.contains(&key.text.as_str()) && Module::named(&key.text).is_none());
         if let Some((key, _)) = stray {
-            let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).chain(TASK).collect();
+            let known: Vec<&str> = Module::ALL.iter().map(|module| module.name()).chain(TASK_KEYS).collect();
             return Err(self.unknown("a task", key, &known));
         }
-        let (kind, args) = match modules[..] {
-            [(kind, _, args)] => (kind, args),
+        let (module, args) = match modules[..] {
+            [(module, _, args)] => (module, args),
             [] => {
-                let names = Kind::ALL.map(Kind::name).join(", ");
-                return Err(self.fault(node.at, "the task names no module").hint(format!("One of: {names}.")));
+                let names = Module::ALL.map(Module::name).join(", ");
+                return Err(self.error(node.at, "the task names no module").hint(format!("One of: {names}.")));
             }
-            [(one, ..), (two, key, _), ..] => {
-                let what = format!("a task is for one module, not for `{}` and `{}`", one.name(), two.name());
-                return Err(self.fault(key.at, what));
+            [(first, ..), (second, key, _), ..] => {
+                let what = format!("a task is for one module, not for `{}` and `{}`", first.name(), second.name());
+                return Err(self.error(key.at, what));
             }
         };
         let mut task = Task {
             at: node.at,
-            name: kind.name().to_owned(),
-            kind,
-            args: self.args(kind, args, entries.iter().find(|(key, _)| key.text == "args").map(|(_, more)| more))?,
+            name: module.name().to_owned(),
+            module,
+            args: self.args(module, args, entries.iter().find(|(key, _)| key.text == "args").map(|(_, more)| more))?,
             vars: Vars::new(),
             when: Vec::new(),
             register: None,
@@ -263,7 +266,7 @@ impl Reader<'_> {
                 "changed_when" => task.changed_when = Some(self.conditions(key, node)?),
                 "failed_when" => task.failed_when = Some(self.conditions(key, node)?),
                 "become" => task.root = Some(self.flag(key, node)?),
-                "become_user" => self.root(key, node)?,
+                "become_user" => self.become_user(key, node)?,
                 "check_mode" => task.check = Some(self.flag(key, node)?),
                 "vars" => task.vars = self.vars(node)?,
                 _ => {}
@@ -272,84 +275,86 @@ impl Reader<'_> {
         Ok(task)
     }
 
-    /// Reads the name of who is to be become: it can only be root.
-    fn root(&self, key: &Key, node: &Node) -> Result<(), Fault> {
+    /// Checks `become_user`, which can only be root.
+    fn become_user(&self, key: &Key, node: &Node) -> Result<(), Diagnostic> {
         match self.text(key, node)?.as_str() {
             "root" => Ok(()),
             user => {
-                let fault = self.fault(node.at, format!("muster can become root and nobody else, not {user}"));
-                Err(fault.hint("Log in as that user, or use `sudo -u` (or `runuser -u`) in the command."))
+                let error = self.error(node.at, format!("muster can become only root, not {user}"));
+                Err(error.hint("Log in as that user, or use `sudo -u` (or `runuser -u`) in the command."))
             }
         }
     }
 
-    fn items(&self, node: &Node) -> Result<Value, Fault> {
+    fn items(&self, node: &Node) -> Result<Value, Diagnostic> {
         let template = node.text().is_some_and(|text| text.contains("{{"));
         if !template && !matches!(node.content, Content::List(_)) {
-            return Err(self.fault(node.at, format!("`loop` must be a list, not {}", node.kind())));
+            return Err(self.error(node.at, format!("`loop` must be a list, not {}", node.kind())));
         }
         Ok(node.value())
     }
 
-    fn variable(&self, key: &Key, node: &Node) -> Result<String, Fault> {
+    fn variable(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {
         let name = self.text(key, node)?;
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if !name.chars().all(word) || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(self.fault(node.at, format!("`{name}` cannot be a variable's name")));
+            return Err(self.error(node.at, format!("`{name}` cannot be a variable's name")));
         }
         Ok(name)
     }
 
-    /// Reads a module's arguments. What else the task says of them, under `args`, counts where the module itself says nothing.
-    fn args(&self, kind: Kind, node: &Node, more: Option<&Node>) -> Result<Vars, Fault> {
-        let what = format!("module `{}`", kind.name());
+    /// Reads a module's arguments. The module's own override those under `args`.
+    fn args(&self, module: Module, node: &Node, more: Option<&Node>) -> Result<Vars, Diagnostic> {
+        let what = format!("module `{}`", module.name());
         let mut args = match more {
-            Some(more) => self.named(kind, more)?,
+            Some(more) => self.named(module, more)?,
             None => Vars::new(),
         };
         match &node.content {
-            Content::Scalar(Value::String(line)) if kind == Kind::Command => args.extend(self.free_form(node, line)?),
+            Content::Scalar(Value::String(line)) if module == Module::Command => {
+                args.extend(self.free_form(node, line)?)
+            }
             _ if node.is_null() => {}
-            _ => args.extend(self.named(kind, node)?),
+            _ => args.extend(self.named(module, node)?),
         }
-        for choice in kind.required() {
+        for choice in module.required() {
             let given = choice.iter().filter(|name| args.contains_key(**name)).count();
             if given != 1 {
                 let names: Vec<String> = choice.iter().map(|name| format!("`{name}`")).collect();
                 let either = if choice.len() > 1 { "either " } else { "" };
-                return Err(self.fault(node.at, format!("{what} needs {either}{}", names.join(" or "))));
+                return Err(self.error(node.at, format!("{what} needs {either}{}", names.join(" or "))));
             }
         }
-        for choice in kind.exclusive() {
+        for choice in module.exclusive() {
             if choice.iter().filter(|name| args.contains_key(**name)).count() > 1 {
-                return Err(self.fault(node.at, format!("{what} takes only one of {}", choice.join(", "))));
+                return Err(self.error(node.at, format!("{what} takes only one of {}", choice.join(", "))));
             }
         }
         Ok(args)
     }
 
-    fn named(&self, kind: Kind, node: &Node) -> Result<Vars, Fault> {
-        let what = format!("module `{}`", kind.name());
+    fn named(&self, module: Module, node: &Node) -> Result<Vars, Diagnostic> {
+        let what = format!("module `{}`", module.name());
         let mut args = Vars::new();
         for (key, value) in self.map(node, &what)? {
-            if !kind.parameters().contains(&key.text.as_str()) {
-                return Err(self.unknown(&what, key, kind.parameters()));
+            if !module.parameters().contains(&key.text.as_str()) {
+                return Err(self.unknown(&what, key, module.parameters()));
             }
             args.insert(key.text.clone(), value.value());
         }
         Ok(args)
     }
 
-    /// Reads a command that stands on one line with its options.
-    fn free_form(&self, node: &Node, line: &str) -> Result<Vars, Fault> {
+    /// Reads a command that is written on one line with its options.
+    fn free_form(&self, node: &Node, line: &str) -> Result<Vars, Diagnostic> {
         let form = free_form::read(line);
-        let form = form.ok_or_else(|| self.fault(node.at, "the quotes or the `{{ }}` in the command do not match"))?;
+        let form = form.ok_or_else(|| self.error(node.at, "the quotes or the `{{ }}` in the command do not match"))?;
         let mut args = Vars::new();
         for (name, value) in form.options {
-            if !Kind::Command.parameters().contains(&name.as_str()) {
-                let fault = self.fault(node.at, format!("module `command` has no `{name}`"));
+            if !Module::Command.parameters().contains(&name.as_str()) {
+                let error = self.error(node.at, format!("module `command` has no `{name}`"));
                 return Err(
-                    fault.hint(format!("If it is a word for the program, write it in quotes: \"{name}={value}\"."))
+                    error.hint(format!("If it is a word for the program, write it in quotes: \"{name}={value}\"."))
                 );
             }
             args.insert(name, value.into());

@@ -1,123 +1,123 @@
-//! What a playbook says: plays of tasks, typed, each with the place where it was written.
+//! The typed form of a playbook: plays and tasks, each with its place in the file.
 
 use std::path::Path;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::module::Kind;
+use super::module::Module;
 use crate::inventory::Vars;
-use crate::inventory::fault::Place;
+use crate::inventory::diagnostic::Position;
 
-/// A file of plays.
+/// A playbook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Playbook {
-    /// The file; what its tasks copy is found beside it.
+    /// The playbook's file. The files that tasks copy are found beside it.
     pub file: PathBuf,
-    /// Its plays, in order.
+    /// The plays, in order.
     pub plays: Vec<Play>,
 }
 
 impl Playbook {
-    /// Returns the folder that it is in.
+    /// Returns the folder of the playbook's file.
     pub fn folder(&self) -> &Path {
         self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    /// Says whether any task requirements the cluster for something.
+    /// Reports whether a task runs on the cluster.
     pub fn needs_cluster(&self) -> bool {
         let tasks = self.plays.iter().flat_map(|play| play.tasks.iter().chain(&play.handlers));
-        tasks.into_iter().any(|task| task.kind.is_for_cluster())
+        tasks.into_iter().any(|task| task.module.is_for_cluster())
     }
 }
 
-/// Some tasks for some hosts.
+/// Tasks for the hosts of a pattern.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Play {
-    /// What it is called; its hosts' pattern if it was not given a name.
+    /// The play's name. The default is the pattern of its hosts.
     pub name: String,
-    /// Which hosts, as a pattern.
+    /// The pattern that selects the hosts.
     pub hosts: String,
-    /// Where the pattern stands.
-    pub hosts_at: Place,
-    /// How many hosts at a time; the last repeats. Empty means all at once.
-    pub serial: Vec<Batch>,
-    /// Variables of this play.
+    /// The place of the pattern in the file.
+    pub hosts_at: Position,
+    /// The sizes of the batches. The last one repeats. Empty means one batch of all hosts.
+    pub serial: Vec<BatchSize>,
+    /// The play's variables.
     pub vars: Vars,
-    /// Whether tasks run as root unless they say otherwise.
+    /// Set if tasks run as root by default (`become`).
     pub root: bool,
     /// The tasks, in order.
     pub tasks: Vec<Task>,
-    /// Tasks that run at the end if they were notified, in this order.
+    /// The handlers. Those that were notified run at the end, in this order.
     pub handlers: Vec<Task>,
 }
 
-/// A number of hosts.
+/// The number of hosts in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Batch {
-    /// So many; 0 means all.
+pub enum BatchSize {
+    /// A number of hosts; 0 means all.
     Count(usize),
     /// A share of the play's hosts in percent, at least one host.
     Percent(usize),
 }
 
-/// One thing to be true on each host.
+/// A task: one module with its arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// Where it begins.
-    pub at: Place,
-    /// What it is called; its module's name if it was not given one. May be a template.
+    /// The place in the file where the task begins.
+    pub at: Position,
+    /// The task's name, which may be a template. The default is the module's name.
     pub name: String,
-    /// Which module.
-    pub kind: Kind,
-    /// The module's arguments; text in them may be a template.
+    /// The module.
+    pub module: Module,
+    /// The module's arguments. Text in them may be a template.
     pub args: Vars,
-    /// Variables of this task.
+    /// The task's variables.
     pub vars: Vars,
-    /// Run only where all of these hold.
+    /// The task runs only where all of these conditions hold.
     pub when: Vec<String>,
     /// The variable that keeps the result.
     pub register: Option<String>,
-    /// Handlers to run at the end if this changed something.
+    /// The handlers that a change notifies.
     pub notify: Vec<String>,
-    /// Run once for each of these, as `item`: a list, or a template that makes one.
+    /// The task runs once for each item of this list, or of the list that this template makes.
     pub items: Option<Value>,
-    /// Go on with a host although this failed there.
+    /// Set if a host runs the next task although this one failed there.
     pub ignore_errors: bool,
-    /// It counts as changed where all of these hold.
+    /// The task counts as changed where all of these conditions hold.
     pub changed_when: Option<Vec<String>>,
-    /// It counts as failed where all of these hold.
+    /// The task counts as failed where all of these conditions hold.
     pub failed_when: Option<Vec<String>>,
-    /// Whether it runs as root; the play's word if not said.
+    /// Whether the task runs as root. The default is the play's.
     pub root: Option<bool>,
-    /// Whether it only says what it would do; as the run does if not said.
+    /// Whether the task only predicts its changes (`check_mode`). The default is the run's.
     pub check: Option<bool>,
 }
 
-/// Returns how many hosts each batch of a play has.
-pub fn batches(serial: &[Batch], hosts: usize) -> Vec<usize> {
+/// Returns the number of hosts in each batch of a play.
+pub fn batch_sizes(serial: &[BatchSize], hosts: usize) -> Vec<usize> {
     let mut sizes = Vec::new();
     let mut left = hosts;
-    let mut wanted = serial.iter().copied();
-    let mut current = wanted.next().unwrap_or(Batch::Count(0));
+    let mut serial = serial.iter().copied();
+    let mut current = serial.next().unwrap_or(BatchSize::Count(0));
     while left > 0 {
         let size = match current {
-            Batch::Count(0) => left,
-            Batch::Count(count) => count,
-            Batch::Percent(share) => (hosts.saturating_mul(share) / 100).max(1),
+            BatchSize::Count(0) => left,
+            BatchSize::Count(count) => count,
+            BatchSize::Percent(share) => (hosts.saturating_mul(share) / 100).max(1),
         };
         sizes.push(size.min(left));
         left = left.saturating_sub(size);
-        current = wanted.next().unwrap_or(current);
+        current = serial.next().unwrap_or(current);
     }
     sizes
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Batch::Count;
-    use super::Batch::Percent;
-    use super::batches;
+    use super::BatchSize::Count;
+    use super::BatchSize::Percent;
+    use super::batch_sizes;
 
     #[test]
     fn the_last_batch_size_repeats_until_no_host_is_left() {
@@ -131,7 +131,7 @@ mod tests {
             (vec![Count(1), Percent(100)], 4, vec![1, 3]),
             (vec![Count(9)], 0, vec![]),
         ] {
-            assert_eq!(batches(&serial, hosts), expected, "{serial:?} of {hosts}");
+            assert_eq!(batch_sizes(&serial, hosts), expected, "{serial:?} of {hosts}");
         }
     }
 }

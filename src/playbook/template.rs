@@ -1,4 +1,4 @@
-//! Templates and expressions: Jinja2, strict about what is undefined, and bounded in what they may compute.
+//! Templates and expressions: Jinja2, strict about undefined variables, with a limit on the computation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use serde_json::json;
 
 use crate::inventory::Vars;
 
-/// How many steps one template may take.
+/// The most steps that one template may take.
 const FUEL: u64 = 500_000;
 
-/// How deeply variables may refer to variables.
+/// The deepest nesting of variables that refer to variables.
 const DEPTH: usize = 16;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -33,24 +33,24 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     // Text goes into configuration files and commands, never into HTML.
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_formatter(|out, state, value| match value.kind() {
-        // As Ansible writes them: what is made here is to be the same text.
+        // As Ansible writes them, so that rendered files have the same text.
         ValueKind::Bool => out.write_str(if value.is_true() { "True" } else { "False" }).map_err(Error::from),
         ValueKind::None => Ok(()),
         _ => minijinja::escape_formatter(out, state, value),
     });
-    environment.add_filter("bool", |value: minijinja::Value| truth(&value));
+    environment.add_filter("bool", |value: minijinja::Value| bool_filter(&value));
     for (key, names) in RESULT_TESTS {
         for name in names {
-            environment.add_test(*name, move |result: minijinja::Value| says(&result, key));
+            environment.add_test(*name, move |result: minijinja::Value| has_flag(&result, key));
         }
     }
     for name in ["succeeded", "success", "successful"] {
-        environment.add_test(name, |result: minijinja::Value| !says(&result, "failed"));
+        environment.add_test(name, |result: minijinja::Value| !has_flag(&result, "failed"));
     }
     environment
 });
 
-/// What a test looks for in a task's result, and the names that Ansible has for it.
+/// The flags of a task's result that tests look at, with Ansible's names for each test.
 const RESULT_TESTS: [(&str, &[&str]); 4] = [
     ("failed", &["failed", "failure"]),
     ("changed", &["changed", "change"]),
@@ -58,15 +58,14 @@ const RESULT_TESTS: [(&str, &[&str]); 4] = [
     ("unreachable", &["unreachable"]),
 ];
 
-/// Says what a value means as true or false. Text means it only as one of a few words, so that `false` on the command
-/// line is not taken for true.
-fn truth(value: &minijinja::Value) -> Result<bool, Error> {
-    let detail = || format!("`{value}` is neither true nor false, nor a word for it such as yes or no");
-    said(&value.to_string()).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, detail()))
+/// Converts a value to a boolean. Text must be one of a few words, so that `false` on the command line is not true.
+fn bool_filter(value: &minijinja::Value) -> Result<bool, Error> {
+    let detail = || format!("`{value}` is neither true nor false: expected a word such as yes or no");
+    parse_bool(&value.to_string()).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, detail()))
 }
 
-/// Returns what a word means as true or false, if it means that.
-pub fn said(word: &str) -> Option<bool> {
+/// Returns the boolean that a word stands for, if it stands for one.
+pub fn parse_bool(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Some(true),
         "false" | "no" | "off" | "0" => Some(false),
@@ -74,33 +73,33 @@ pub fn said(word: &str) -> Option<bool> {
     }
 }
 
-/// Says whether a task's registered result has a flag set.
-fn says(result: &minijinja::Value, key: &str) -> bool {
+/// Reports whether a task's registered result has a flag set.
+fn has_flag(result: &minijinja::Value, key: &str) -> bool {
     result.get_attr(key).is_ok_and(|flag| flag.is_true())
 }
 
-/// Variables of one origin.
+/// Variables from one source.
 #[derive(Clone)]
 pub struct Layer {
     vars: Arc<Vars>,
-    /// Whether text in them may be a template.
+    /// Set if text in the variables may be a template.
     written: bool,
 }
 
 impl Layer {
-    /// Variables that somebody wrote down: text in them may be a template.
+    /// Makes a layer of variables from a playbook, an inventory or the command line. Text in them may be a template.
     pub const fn written(vars: Arc<Vars>) -> Self {
         Self { vars, written: true }
     }
 
-    /// Variables that are what they are, such as what a host printed: nothing in them is ever a template, or a host could
-    /// ask for whatever variable it likes.
+    /// Makes a layer of plain data, such as the output of a host. Text in it is never a template: otherwise a host could
+    /// read any variable.
     pub const fn data(vars: Arc<Vars>) -> Self {
         Self { vars, written: false }
     }
 }
 
-/// Everything a host's templates can see: layers of variables, the strongest last.
+/// The variables that a host's templates can read: layers, the strongest last.
 #[derive(Clone)]
 pub struct Scope {
     layers: Vec<Layer>,
@@ -128,12 +127,12 @@ impl Scope {
         scope
     }
 
-    /// Returns a variable as it was given, and whether it was written down.
+    /// Returns a variable without templating, and whether text in it may be a template.
     fn raw(&self, name: &str) -> Option<(&Value, bool)> {
         self.layers.iter().rev().find_map(|layer| Some((layer.vars.get(name)?, layer.written)))
     }
 
-    /// Returns the value of a variable, if there is such a variable.
+    /// Returns the value of a variable, if it is defined.
     pub fn variable(&self, name: &str) -> Option<Result<Value, String>> {
         let (value, written) = self.raw(name)?;
         Some(if written { self.fill(value) } else { Ok(value.clone()) })
@@ -164,7 +163,7 @@ impl Scope {
         }
     }
 
-    /// Returns a task's arguments with every template in them filled in; those that are to be omitted are gone.
+    /// Returns a task's arguments with every template in them filled in; omitted arguments are removed.
     pub fn arguments(&self, args: &Vars) -> Result<Vars, String> {
         let mut filled = args.clone();
         for value in filled.values_mut() {
@@ -174,7 +173,7 @@ impl Scope {
         Ok(filled)
     }
 
-    /// Fills in a text that may be all one expression, which then keeps its type: `{{ ports }}` is a list.
+    /// Fills in a text. A text that is one expression keeps the expression's type: `{{ ports }}` is a list.
     fn fill_text(&self, text: &str) -> Result<Value, String> {
         let inner = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
         match inner.filter(|inner| !is_template(inner) && !inner.contains("}}")) {
@@ -206,7 +205,7 @@ impl Scope {
         Ok(value)
     }
 
-    /// Says whether an expression holds. It must be true or false: text that looks true is a trap.
+    /// Reports whether an expression holds. The value must be a boolean: text such as `false` would count as true.
     pub fn holds(&self, expression: &str) -> Result<bool, String> {
         let value = self.evaluate(expression)?;
         match serde_json::to_value(&value) {
@@ -238,18 +237,18 @@ impl Object for Scope {
     }
 }
 
-/// The value of the variable `omit`, which takes an argument away: `{{ mode | default(omit) }}`. It is a map, which no host
-/// can print.
+/// Returns the value of the variable `omit`, which removes an argument: `{{ mode | default(omit) }}`. It is a map, which
+/// no host can print.
 pub fn omit() -> Value {
     json!({ "omit": null })
 }
 
-/// Says whether a text has anything to fill in.
+/// Reports whether a text contains template syntax.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// Says whether a text is an expression at all.
+/// Checks the syntax of an expression.
 pub fn check(expression: &str) -> Result<(), String> {
     ENVIRONMENT.compile_expression(expression).map(drop).map_err(|error| explain(&error, []))
 }
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_host_printed_is_never_a_template() {
+    fn the_output_of_a_host_is_never_a_template() {
         let evil = "{{ secret }}{% set a = 1 %}{#";
         let written = json!({"secret": "s3cret", "direct": "{{ r.stdout }}", "indirect": "{{ direct }}", "list": ["{{ indirect }}"],
             "map": {"a": {"b": "<{{ list[0] }}>"}}, "weak": "{{ secret }}"});
@@ -313,14 +312,14 @@ mod tests {
             assert_eq!(scope.fill(&json!(template)).unwrap(), expected, "{template}");
         }
         assert_eq!(scope.holds("'s3cret' in r.stdout or 's3cret' in indirect or r.rc != 0"), Ok(false));
-        // An item of a loop is what the loop made of it, once.
+        // An item of a loop is filled in once and is plain data afterwards.
         let item = scope.fill(&json!("{{ r.stdout_lines }}")).unwrap()[0].clone();
         let scope = scope.with(Layer::data(vars(&json!({"item": item}))));
         assert_eq!(scope.fill(&json!("{{ item }}")).unwrap(), json!(evil));
     }
 
     #[test]
-    fn text_is_made_of_values_as_ansible_makes_it() {
+    fn values_become_text_as_in_ansible() {
         let scope =
             Scope::new(vec![Layer::written(vars(&json!({"yes": true, "no": false, "nil": null, "word": "no"})))]);
         for (template, expected) in [

@@ -1,49 +1,49 @@
-//! Waiting on a host for a port or a file: the script that looks until it is there.
+//! Waiting on a host for a port or a file: the script that polls until it is there or gone.
 
-use super::word::expanded;
+use super::shell_expand::quote_expanding;
 
-/// What to wait for.
+/// The condition to wait for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Goal {
-    /// A socket of the host itself listens on this TCP port.
+pub enum Condition {
+    /// A socket of the host listens on this TCP port.
     Listening(u16),
-    /// This host and TCP port answer, seen from the host.
+    /// This host accepts connections on this TCP port, seen from the task's host.
     Answering(String, u16),
-    /// This path is there.
+    /// This path exists.
     Path(String),
 }
 
-/// Something to wait for.
+/// A wait for a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// What.
-    pub goal: Goal,
-    /// Whether it is to be there, or gone.
+    /// The condition.
+    pub condition: Condition,
+    /// Set to wait until the condition holds; not set to wait until it does not.
     pub present: bool,
-    /// How long at most, in seconds.
+    /// The timeout in seconds.
     pub timeout: u64,
 }
 
-/// The script's exit code when time ran out.
+/// The script's exit code after the timeout.
 pub const TIMED_OUT: u32 = 75;
 
 impl Wait {
     /// Returns the line for the login shell.
     pub fn command(&self) -> Result<String, shlex::QuoteError> {
-        let look = match &self.goal {
+        let look = match &self.condition {
             // The kernel lists every socket with its port in hexadecimal, and 0A for one that listens (proc(5)).
-            Goal::Listening(port) => format!(
+            Condition::Listening(port) => format!(
                 "look() {{ cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | \
                  while read -r _ local _ state _; do case \"$state ${{local##*:}}\" in '0A {port:04X}') echo y; break ;; esac; done | \
                  {{ read -r _; }}; }}"
             ),
             // sh has no sockets; bash has.
-            Goal::Answering(host, port) => format!(
-                "command -v bash >/dev/null || {{ echo 'to look at another host this one needs bash' >&2; exit 1; }}\n\
+            Condition::Answering(host, port) => format!(
+                "command -v bash >/dev/null || {{ echo 'bash is needed to test a port of another host' >&2; exit 1; }}\n\
                  look() {{ timeout 5 bash -c ': < \"/dev/tcp/$0/$1\"' {} {port} 2>/dev/null; }}",
                 shlex::try_quote(host)?
             ),
-            Goal::Path(path) => format!("look() {{ [ -e {} ]; }}", expanded(path)?),
+            Condition::Path(path) => format!("look() {{ [ -e {} ]; }}", quote_expanding(path)?),
         };
         let done = if self.present { "look" } else { "! look" };
         let script = format!(
@@ -55,13 +55,13 @@ impl Wait {
         Ok(format!("exec sh -c {}", shlex::try_quote(&script)?))
     }
 
-    /// Says what is waited for.
-    pub fn what(&self) -> String {
-        let goal = match &self.goal {
-            Goal::Listening(port) => format!("port {port}"),
-            Goal::Answering(host, port) => format!("{host}:{port}"),
-            Goal::Path(path) => path.clone(),
+    /// Describes the condition, for messages.
+    pub fn description(&self) -> String {
+        let condition = match &self.condition {
+            Condition::Listening(port) => format!("port {port}"),
+            Condition::Answering(host, port) => format!("{host}:{port}"),
+            Condition::Path(path) => path.clone(),
         };
-        format!("{goal} to be {}", if self.present { "there" } else { "gone" })
+        format!("{condition} to be {}", if self.present { "there" } else { "gone" })
     }
 }

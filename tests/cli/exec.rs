@@ -24,7 +24,7 @@ fn its_document_says_of_every_host_what_came_of_it() {
 fn it_becomes_root_and_nobody_else_and_says_what_it_ignores() {
     let desk = Desk::new();
     let hosts = |vars: &str| desk.write("hosts", format!("h1 ansible_host=127.0.0.1 ansible_port=1 {vars}\n"));
-    let somebody = "host h1: `ansible_become_user` is postgres, but muster can become root and nobody else";
+    let somebody = "host h1: `ansible_become_user` is postgres, but muster can become only root";
     let exec = ["-i", "hosts", "exec", "h1", "--", "true"];
     hosts("ansible_become=true ansible_become_user=postgres");
     desk.fails(&exec, 2, &[somebody]);

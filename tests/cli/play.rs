@@ -86,7 +86,7 @@ fn it_becomes_root_and_nobody_else_and_says_what_it_ignores() {
     let book = "- hosts: h1\n  tasks:\n    - command: 'true'\n    - command: 'true'\n      become: true\n";
     desk.write("root.yaml", book);
     desk.write("plain.yaml", book.replace("      become: true\n", ""));
-    let somebody = "host h1: `ansible_become_user` is postgres, but muster can become root and nobody else";
+    let somebody = "host h1: `ansible_become_user` is postgres, but muster can become only root";
     desk.fails(&["-i", "hosts", "play", "root.yaml"], 2, &[somebody, "Nothing was done"]);
     desk.fails(&["-i", "hosts", "play", "plain.yaml", "-e", "ansible_become=yes"], 2, &[somebody]);
     let member = "ansible_become: \"{{ 'h1' in groups.all and 'h1' in play_hosts }}\"";

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use muster::inventory::Inventory;
 use muster::inventory::Vars;
+use muster::playbook::callback::json::JsonCallback;
 use muster::playbook::cluster_client::ClusterClient;
-use muster::playbook::drive::Crew;
+use muster::playbook::executor::Executor;
 use muster::playbook::parse;
-use muster::playbook::record::Record;
 use muster::store::layout::Key;
 use muster::store::leader_election;
 use muster::store::leader_election::LeaderKind;
@@ -33,7 +33,7 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
     let text = format!("- hosts: core-01\n  tasks:\n    - unit: {task}\n");
     let playbook = parse::read(&here.join("play.yaml"), &text).unwrap();
     let remote = &*cluster_client.cluster.remote;
-    let crew = Crew {
+    let executor = Executor {
         inventory: &inventory,
         targets: BTreeMap::new(),
         remote,
@@ -42,11 +42,12 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
         check: false,
         forks: 1,
     };
-    let mut record = Record::default();
-    let code = soon(crew.play(&playbook, vec![vec!["core-01".to_owned()]], &mut |event| record.note(event))).await;
-    let record: Value = record.into_json();
-    assert_eq!(code, 0, "{record:#}");
-    let result = &record["plays"][0]["tasks"][0]["hosts"]["core-01"];
+    let mut document = JsonCallback::default();
+    let code =
+        soon(executor.play(&playbook, vec![vec!["core-01".to_owned()]], &mut |event| document.handle(event))).await;
+    let document: Value = document.into_json();
+    assert_eq!(code, 0, "{document:#}");
+    let result = &document["plays"][0]["tasks"][0]["hosts"]["core-01"];
     (result["changed"].as_bool().unwrap(), result["msg"].as_str().unwrap().to_owned())
 }
 

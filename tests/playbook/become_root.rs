@@ -1,11 +1,11 @@
-//! Who a task runs as.
+//! Which user a task runs as.
 
 use serde_json::json;
 
 use super::Stage;
 
 #[tokio::test]
-async fn only_what_becomes_root_runs_as_root() {
+async fn only_tasks_with_become_run_as_root() {
     let stage = Stage::new();
     stage.play("- hosts: h1\n  become: true\n  tasks:\n    - command: 'true'\n    - command: 'true'\n      become: false\n- hosts: h2\n  tasks:\n    - command: 'true'\n").await;
     let ran = [("h1".to_owned(), true), ("h1".to_owned(), false), ("h2".to_owned(), false)];
@@ -13,7 +13,7 @@ async fn only_what_becomes_root_runs_as_root() {
 }
 
 #[tokio::test]
-async fn a_variable_of_the_host_wins_over_play_and_task() {
+async fn a_variable_of_the_host_overrides_play_and_task() {
     let mut stage = Stage::new();
     let book = "
 - hosts: h1
@@ -35,7 +35,7 @@ async fn a_variable_of_the_host_wins_over_play_and_task() {
 }
 
 #[tokio::test]
-async fn nobody_but_root_is_become() {
+async fn root_is_the_only_user_that_is_become() {
     let stage = Stage::new();
     let book = "
 - hosts: web

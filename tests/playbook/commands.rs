@@ -1,4 +1,4 @@
-//! What `command` makes of its words, and where a file comes from.
+//! The words and options of `command`, and where files are looked up.
 
 use serde_json::Value;
 
@@ -7,12 +7,12 @@ use super::ends;
 
 /// Runs a playbook for `h1` whose one task is this, and returns its result.
 async fn result(stage: &Stage, task: &str) -> Value {
-    let (record, _) = stage.record(&format!("- hosts: h1\n  tasks:\n    - {task}\n")).await;
-    record["plays"][0]["tasks"][0]["hosts"]["h1"].clone()
+    let (document, _) = stage.document(&format!("- hosts: h1\n  tasks:\n    - {task}\n")).await;
+    document["plays"][0]["tasks"][0]["hosts"]["h1"].clone()
 }
 
 #[tokio::test]
-async fn a_command_runs_where_and_unless_it_is_told() {
+async fn a_command_obeys_chdir_creates_and_removes() {
     let stage = Stage::new();
     for task in [
         "command: {cmd: touch made, chdir: DIR, creates: DIR/made}",
@@ -35,13 +35,13 @@ async fn a_command_runs_where_and_unless_it_is_told() {
     assert!(!stage.path("hosts").exists() || stage.path("hosts").metadata().is_ok());
     let nowhere = result(&stage, "command: ls creates=x chdir=DIR/nowhere").await;
     assert!(nowhere["msg"].as_str().unwrap().contains("nowhere"), "{nowhere}");
-    // A link that leads nowhere is there; what a pattern could mean otherwise does not matter where it is a name.
+    // A dangling link exists, and a path that exists literally is not taken as a pattern.
     std::os::unix::fs::symlink("nowhere", stage.path("[x]")).unwrap();
     assert_eq!(result(&stage, "command: 'false creates=DIR/[x]'").await["rc"], 0);
 }
 
 #[tokio::test]
-async fn only_what_the_playbook_says_is_an_option() {
+async fn only_words_of_the_playbook_are_options() {
     let stage = Stage::new();
     let book = "
 - hosts: h1
@@ -53,36 +53,39 @@ async fn only_what_the_playbook_says_is_an_option() {
     - command: echo \"creates=/etc\" of=x
     - command: {cmd: echo creates=/etc}
 ";
-    let (record, code) = stage.record(book).await;
-    let words = |task: usize| record["plays"][0]["tasks"][task]["hosts"]["h1"]["stdout"].clone();
-    assert_eq!(code, 0, "{record:#}");
+    let (document, code) = stage.document(book).await;
+    let words = |task: usize| document["plays"][0]["tasks"][task]["hosts"]["h1"]["stdout"].clone();
+    assert_eq!(code, 0, "{document:#}");
     assert_eq!(words(0), "skipped, since /etc exists");
     assert_eq!([words(1), words(2), words(3)], ["creates=/etc", "creates=/etc of=x", "creates=/etc"]);
 }
 
 #[tokio::test]
-async fn the_words_of_a_command_stand_for_what_they_are_on_the_host() {
+async fn words_of_a_command_are_expanded_on_the_host() {
     let stage = Stage::new();
-    let said = |task: &'static str| {
+    let stdout = |task: &'static str| {
         let stage = &stage;
         async move { result(stage, task).await["stdout"].clone() }
     };
-    assert_eq!(said("command: echo $HOST '${HOST}' x$NOPE $(id) '*' a~ ';' '|'").await, "h1 h1 x$NOPE $(id) * a~ ; |");
     assert_eq!(
-        said("command: {argv: [echo, '~nobody-at-all', '$HOST  x', true, 5]}").await,
-        "~nobody-at-all h1  x True 5"
+        stdout("command: echo $HOST '${HOST}' x$NOPE $(id) '*' a~ ';' '|'").await,
+        "h1 h1 x$NOPE $(id) * a~ ; |"
     );
-    assert_eq!(said("command: {argv: [cat], stdin: \"it's $HOST\"}").await, "it's $HOST");
-    let home = said("command: sh -c 'cd && pwd'").await;
-    assert_eq!(said("command: pwd chdir=~").await, home);
-    assert_eq!(said("command: echo ~").await, home);
-    // What begins like an assignment or a word of the shell is a program all the same.
+    assert_eq!(
+        stdout("command: {argv: [echo, '~no-such-user', '$HOST  x', true, 5]}").await,
+        "~no-such-user h1  x True 5"
+    );
+    assert_eq!(stdout("command: {argv: [cat], stdin: \"it's $HOST\"}").await, "it's $HOST");
+    let home = stdout("command: sh -c 'cd && pwd'").await;
+    assert_eq!(stdout("command: pwd chdir=~").await, home);
+    assert_eq!(stdout("command: echo ~").await, home);
+    // A word like an assignment or a keyword of the shell is the name of a program.
     assert_eq!(result(&stage, "command: A=b").await["rc"], 127);
     assert_eq!(result(&stage, "command: if").await["rc"], 127);
 }
 
 #[tokio::test]
-async fn a_check_registers_what_a_command_would() {
+async fn a_check_registers_the_predicted_result() {
     let mut stage = Stage::new();
     stage.check = true;
     let book = "
@@ -116,7 +119,7 @@ async fn a_check_registers_what_a_command_would() {
 }
 
 #[tokio::test]
-async fn a_file_is_looked_for_in_the_folder_for_its_kind_first() {
+async fn a_file_is_looked_up_in_files_or_templates_first() {
     let stage = Stage::new();
     for folder in ["files", "templates"] {
         std::fs::create_dir(stage.path(folder)).unwrap();
@@ -139,7 +142,7 @@ async fn a_file_is_looked_for_in_the_folder_for_its_kind_first() {
 }
 
 #[tokio::test]
-async fn an_argument_may_be_left_out_by_a_variable() {
+async fn a_variable_can_omit_an_argument() {
     let stage = Stage::new();
     let book = "
 - hosts: h1

@@ -1,4 +1,4 @@
-//! Hosts and a cluster for playbooks: each host is a local shell in a folder of its own, the cluster notes what it is asked.
+//! Hosts and a cluster for playbooks: each host is a local shell, and the cluster records its requests.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -13,16 +13,16 @@ use muster::core::model::FailureKind;
 use muster::core::model::Phase;
 use muster::inventory::Inventory;
 use muster::inventory::Vars;
+use muster::playbook::callback::Event;
+use muster::playbook::callback::default;
+use muster::playbook::callback::json::JsonCallback;
+use muster::playbook::cluster::Applied;
 use muster::playbook::cluster::Cluster;
-use muster::playbook::cluster::Fulfilled;
-use muster::playbook::cluster::JoinOrder;
-use muster::playbook::cluster::Unfulfilled;
-use muster::playbook::cluster::UnitOrder;
-use muster::playbook::drive::Crew;
-use muster::playbook::lines;
-use muster::playbook::lines::Event;
+use muster::playbook::cluster::JoinRequest;
+use muster::playbook::cluster::RequestError;
+use muster::playbook::cluster::UnitRequest;
+use muster::playbook::executor::Executor;
 use muster::playbook::parse;
-use muster::playbook::record::Record;
 use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Remote;
@@ -31,11 +31,11 @@ use muster::remote::Target;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
-/// Hosts that are local shells; those named are out of reach.
+/// Hosts that are local shells. Those in `unreachable` cannot be reached.
 #[derive(Debug, Default)]
 pub(super) struct Shells {
     pub(super) unreachable: BTreeSet<String>,
-    /// Which commands were run, as `host: root?`.
+    /// The hosts that commands ran on, in order, each with whether it ran as root.
     pub(super) ran: Mutex<Vec<(String, bool)>>,
 }
 
@@ -62,7 +62,7 @@ impl Remote for Shells {
         let mut child = child.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let content = command.stdin.clone();
-        // A command that does not read its stdin is no failure.
+        // A command need not read its stdin.
         let feed = tokio::spawn(async move { drop(stdin.write_all(&content).await) });
         let output = child.wait_with_output().await.unwrap();
         feed.await.unwrap();
@@ -84,51 +84,51 @@ impl Remote for Shells {
     async fn close(&self, _: Duration) {}
 }
 
-/// A cluster that notes what it is asked and knows no unit called `bad.service`.
+/// A cluster that records its requests and knows no unit called `bad.service`.
 #[derive(Debug, Default)]
-pub(super) struct Notebook {
-    pub(super) asked: Mutex<Vec<String>>,
+pub(super) struct RecordingCluster {
+    pub(super) requested: Mutex<Vec<String>>,
 }
 
 #[async_trait::async_trait]
-impl Cluster for Notebook {
-    async fn units(&self, orders: &[UnitOrder], check: bool) -> Vec<Result<Fulfilled, Unfulfilled>> {
-        let names: Vec<String> = orders
+impl Cluster for RecordingCluster {
+    async fn units(&self, requests: &[UnitRequest], check: bool) -> Vec<Result<Applied, RequestError>> {
+        let names: Vec<String> = requests
             .iter()
-            .map(|order| {
-                let file = order.file.as_ref().map_or(String::new(), |file| format!(" {:?}", file.text()));
-                format!("{} {:?}{file}", order.name, order.goal)
+            .map(|request| {
+                let file = request.file.as_ref().map_or(String::new(), |file| format!(" {:?}", file.text()));
+                format!("{} {:?}{file}", request.name, request.goal)
             })
             .collect();
-        self.asked.lock().unwrap().push(format!("units{} {}", if check { "?" } else { "" }, names.join(", ")));
-        let one = |order: &UnitOrder| {
-            if order.name.as_str() == "bad.service" {
-                return Err(Unfulfilled::Failed("unit bad.service does not exist".to_owned()));
+        self.requested.lock().unwrap().push(format!("units{} {}", if check { "?" } else { "" }, names.join(", ")));
+        let one = |request: &UnitRequest| {
+            if request.name.as_str() == "bad.service" {
+                return Err(RequestError::Failed("unit bad.service does not exist".to_owned()));
             }
-            Ok(Fulfilled { changed: true, what: format!("{} is as wanted", order.name) })
+            Ok(Applied { changed: true, message: format!("{} is as requested", request.name) })
         };
-        orders.iter().map(one).collect()
+        requests.iter().map(one).collect()
     }
 
-    async fn join(&self, orders: &[JoinOrder], check: bool) -> Vec<Result<Fulfilled, Unfulfilled>> {
+    async fn join(&self, requests: &[JoinRequest], check: bool) -> Vec<Result<Applied, RequestError>> {
         let names: Vec<String> =
-            orders.iter().map(|order| format!("{}{:?}", order.target.address, order.metadata)).collect();
-        self.asked.lock().unwrap().push(format!("join{} {}", if check { "?" } else { "" }, names.join(", ")));
-        let one = |order: &JoinOrder| {
-            if order.target.name == "h3" {
-                return Err(Unfulfilled::Unreachable("h3: connect: connection refused".to_owned()));
+            requests.iter().map(|request| format!("{}{:?}", request.target.address, request.metadata)).collect();
+        self.requested.lock().unwrap().push(format!("join{} {}", if check { "?" } else { "" }, names.join(", ")));
+        let one = |request: &JoinRequest| {
+            if request.target.name == "h3" {
+                return Err(RequestError::Unreachable("h3: connect: connection refused".to_owned()));
             }
-            Ok(Fulfilled { changed: true, what: "joined".to_owned() })
+            Ok(Applied { changed: true, message: "joined".to_owned() })
         };
-        orders.iter().map(one).collect()
+        requests.iter().map(one).collect()
     }
 }
 
-/// A folder with an inventory of three hosts, `h1` to `h3`, and whatever a test puts there.
+/// A folder with an inventory of three hosts, `h1` to `h3`, and the files that a test adds.
 pub(super) struct Stage {
     pub(super) folder: tempfile::TempDir,
     pub(super) shells: Shells,
-    pub(super) cluster: Notebook,
+    pub(super) cluster: RecordingCluster,
     pub(super) extra: Vars,
     pub(super) check: bool,
 }
@@ -138,7 +138,7 @@ impl Stage {
         Self {
             folder: tempfile::tempdir().unwrap(),
             shells: Shells::default(),
-            cluster: Notebook::default(),
+            cluster: RecordingCluster::default(),
             extra: Vars::new(),
             check: false,
         }
@@ -156,21 +156,21 @@ impl Stage {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Runs a playbook and returns what was printed, and the exit code. `DIR` in it is the stage's folder.
+    /// Runs a playbook and returns the printed lines and the exit code. `DIR` in it is the stage's folder.
     pub(super) async fn play(&self, text: &str) -> (String, u8) {
         let mut printed = String::new();
-        let code = self.run(text, &mut |event| printed.push_str(&lines::lines(event))).await;
+        let code = self.run(text, &mut |event| printed.push_str(&default::render(event))).await;
         (printed, code)
     }
 
-    /// Runs a playbook and returns what is written down of it, and the exit code.
-    pub(super) async fn record(&self, text: &str) -> (Value, u8) {
-        let mut record = Record::default();
-        let code = self.run(text, &mut |event| record.note(event)).await;
-        (record.into_json(), code)
+    /// Runs a playbook and returns its JSON document and the exit code.
+    pub(super) async fn document(&self, text: &str) -> (Value, u8) {
+        let mut document = JsonCallback::default();
+        let code = self.run(text, &mut |event| document.handle(event)).await;
+        (document.into_json(), code)
     }
 
-    async fn run(&self, text: &str, tell: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
+    async fn run(&self, text: &str, callback: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
         let text = text.replace("DIR", &self.folder.path().display().to_string());
         let inventory = self.inventory("[web]\nh1 muster_metadata=\"{'disk': 'ssd'}\"\nh2\nh3\n");
         let playbook = parse::read(&self.path("play.yaml"), &text).unwrap_or_else(|fault| panic!("{fault}"));
@@ -178,17 +178,17 @@ impl Stage {
         let hosts = playbook.plays.iter().map(|play| names(&play.hosts)).collect();
         let targets = inventory.hosts.values().map(|host| (host.name.clone(), host.target().unwrap()));
         let targets: BTreeMap<String, Target> = targets.collect();
-        let crew = Crew {
+        let executor = Executor {
             inventory: &inventory,
             targets,
             remote: &self.shells,
             cluster: Some(&self.cluster),
             extra: self.extra.clone(),
             check: self.check,
-            // One at a time, so that the order of lines is fixed.
+            // One host at a time, so that the order of the lines is fixed.
             forks: 1,
         };
-        crew.play(&playbook, hosts, tell).await
+        executor.play(&playbook, hosts, callback).await
     }
 
     fn inventory(&self, text: &str) -> Inventory {

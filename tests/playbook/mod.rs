@@ -1,7 +1,7 @@
-//! Playbooks, run by real shells on this machine.
+//! Playbooks, run in real shells on this machine.
 
-mod ask;
 mod become_root;
+mod cluster_tasks;
 mod commands;
 mod local;
 mod notify;
@@ -14,13 +14,13 @@ use local::Stage;
 use muster::playbook::parse;
 use serde_json::json;
 
-/// Leaves out what modules say, which differs between Ansible's and ours.
+/// Removes the results of modules, which differ between Ansible and muster.
 fn without_details(printed: &str) -> String {
     let short = |line: &str| line.split_once(" => {").map_or(line.to_owned(), |(head, _)| format!("{head} => {{…}}"));
     printed.lines().map(|line| short(line) + "\n").collect()
 }
 
-/// Returns the lines that tell how hosts ended, without headings.
+/// Returns the result lines of the hosts, without headings.
 fn ends(printed: &str) -> Vec<String> {
     let head = printed.split("\nPLAY RECAP").next().unwrap();
     let lines = head.lines().filter(|line| !line.is_empty() && !line.contains("****"));
@@ -36,16 +36,16 @@ async fn a_run_prints_what_ansible_prints() {
 }
 
 #[tokio::test]
-async fn a_run_is_written_down_as_ansible_writes_it_down() {
+async fn the_json_document_has_ansibles_form() {
     let mut stage = Stage::new();
     stage.shells.unreachable.insert("h3".to_owned());
-    let (record, code) = stage.record(include_str!("../data/playbook/record.yaml")).await;
-    assert_eq!(format!("{record:#}\n"), include_str!("../data/playbook/record.expected.json"));
+    let (document, code) = stage.document(include_str!("../data/playbook/record.yaml")).await;
+    assert_eq!(format!("{document:#}\n"), include_str!("../data/playbook/record.expected.json"));
     assert_eq!(code, 4);
 }
 
 #[tokio::test]
-async fn an_unreachable_host_takes_no_further_part_and_wins_over_a_failed_one() {
+async fn an_unreachable_host_runs_nothing_more_and_decides_the_exit_code() {
     let mut stage = Stage::new();
     stage.shells.unreachable.insert("h2".to_owned());
     let book = "- hosts: web\n  tasks:\n    - command: test $HOST != h1\n    - command: 'true'\n";
@@ -85,17 +85,17 @@ async fn a_file_is_copied_once_whole_and_with_its_attributes() {
     assert_eq!(stage.read("out"), "hello\n");
     assert_eq!(std::fs::metadata(stage.path("out")).unwrap().mode() & 0o7777, 0o640);
     assert_eq!(ends(&stage.play(book).await.0), ["ok: [h1]"]);
-    // Who changes only the mode changes only the mode.
+    // A change of the mode leaves the content.
     assert_eq!(ends(&stage.play(&book.replace("0640", "600")).await.0), ["changed: [h1]"]);
     assert_eq!(std::fs::metadata(stage.path("out")).unwrap().mode() & 0o7777, 0o600);
-    // Another content keeps the attributes.
+    // A change of the content keeps the attributes.
     stage.write("motd", "again\n");
     assert_eq!(ends(&stage.play(&book.replace(", mode: '0640'", "")).await.0), ["changed: [h1]"]);
     assert_eq!(
         (stage.read("out").as_str(), std::fs::metadata(stage.path("out")).unwrap().mode() & 0o7777),
         ("again\n", 0o600)
     );
-    // Nothing else is left behind.
+    // No temporary file is left behind.
     assert_eq!(Stage::names(stage.folder.path()), ["hosts", "motd", "out"]);
 }
 
@@ -113,7 +113,7 @@ async fn a_copy_goes_into_a_directory_and_through_a_link() {
 }
 
 #[tokio::test]
-async fn a_copy_that_cannot_be_says_why_and_leaves_everything_as_it_was() {
+async fn a_copy_that_fails_says_why_and_changes_nothing() {
     let stage = Stage::new();
     stage.write("motd", "hello\n");
     for (copy, expected) in [
@@ -121,9 +121,9 @@ async fn a_copy_that_cannot_be_says_why_and_leaves_everything_as_it_was() {
         ("{src: motd, dest: DIR/no/}", "no directory"),
         ("{src: nothing, dest: DIR/out}", "there is no file nothing in"),
         ("{src: motd, dest: out}", "`dest` must be an absolute path"),
-        ("{src: motd, dest: DIR/out, mode: 644}", "could be read in two ways"),
-        ("{src: motd, dest: DIR/out, mode: rw}", "is not a mode"),
-        ("{src: motd, dest: DIR/out, owner: nobody-at-all}", "/out: "),
+        ("{src: motd, dest: DIR/out, mode: 644}", "is ambiguous"),
+        ("{src: motd, dest: DIR/out, mode: rw}", "invalid `mode` rw"),
+        ("{src: motd, dest: DIR/out, owner: no-such-user}", "/out: "),
         ("{src: motd, dest: \"DIR/out\\0\"}", "cannot be given to a shell"),
         ("{content: '{{ missing }}', dest: DIR/out}", "`missing` is undefined"),
     ] {
@@ -138,7 +138,7 @@ async fn a_copy_that_cannot_be_says_why_and_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn hostile_names_reach_a_host_as_names() {
+async fn hostile_file_names_are_quoted() {
     let stage = Stage::new();
     for name in ["a b", "$(touch pwned)", "`touch pwned`", "; touch pwned", "'", "\"", "-rf", "*", "é\n", "\\"] {
         let dest = json!(stage.path(name).display().to_string());
@@ -162,13 +162,13 @@ async fn a_template_sees_the_variables_of_its_host() {
     let mut stage = Stage::new();
     stage.write("t.j2", "{% for host in groups.web %}\n{{ host }}{{ ' (me)' if host == inventory_hostname }}\n{% endfor %}\n{{ greeting }}, {{ who }} {{ item }}\n");
     stage.extra.insert("who".to_owned(), json!("{{ inventory_hostname }}"));
-    let book = "- hosts: h2\n  vars: {greeting: hello, who: nobody}\n  tasks:\n    - template: {src: t.j2, dest: 'DIR/out-{{ item }}'}\n      loop: [1, 2]\n";
+    let book = "- hosts: h2\n  vars: {greeting: hello, who: you}\n  tasks:\n    - template: {src: t.j2, dest: 'DIR/out-{{ item }}'}\n      loop: [1, 2]\n";
     assert_eq!(ends(&stage.play(book).await.0), ["changed: [h2] => (item=1)", "changed: [h2] => (item=2)"]);
     assert_eq!(stage.read("out-2"), "h1\nh2 (me)\nh3\nhello, h2 2\n");
 }
 
 #[tokio::test]
-async fn registered_results_decide_what_follows() {
+async fn registered_results_are_variables_of_later_tasks() {
     let stage = Stage::new();
     let book = "
 - hosts: h1
@@ -223,7 +223,7 @@ async fn a_check_predicts_and_changes_nothing() {
         (stage.read("same").as_str(), Stage::names(stage.folder.path())),
         ("x", vec!["hosts".to_owned(), "same".to_owned()])
     );
-    assert_eq!(*stage.cluster.asked.lock().unwrap(), ["units? web.service Started"]);
+    assert_eq!(*stage.cluster.requested.lock().unwrap(), ["units? web.service Started"]);
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn arguments_of_units_and_waits_are_checked() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_when_the_port_listens_or_time_is_over() {
+async fn a_wait_ends_when_the_port_listens_or_at_the_timeout() {
     let stage = Stage::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -267,7 +267,7 @@ async fn a_wait_ends_when_the_port_listens_or_time_is_over() {
 }
 
 #[test]
-fn a_fault_in_a_playbook_says_where_what_and_what_was_meant() {
+fn an_error_in_a_playbook_has_position_text_and_hint() {
     for (text, expected, hint) in [
         ("hosts: web\n", "p:1:1: a playbook must be a list of plays, not a map", "hosts: PATTERN"),
         ("- name: x\n", "p:1:3: the play does not say for which `hosts` it is", ""),
@@ -329,7 +329,7 @@ fn a_fault_in_a_playbook_says_where_what_and_what_was_meant() {
             "p:4:14: module `command` has no",
             "`creates`",
         ),
-        ("- hosts: a\n  become_user: db\n", "p:2:16: muster can become root and nobody else, not db", "sudo -u"),
+        ("- hosts: a\n  become_user: db\n", "p:2:16: muster can become only root, not db", "sudo -u"),
         ("- hosts: a\n  tasks:\n    - command: x\n      become_user: db\n", "p:4:20: muster can become root", ""),
         ("- hosts: a\n  vars:\n    p: !vault x\n", "p:3:8: `!vault` marks an encrypted value", "Decrypt"),
     ] {

@@ -14,14 +14,14 @@ async fn handlers(tasks: &str) -> (Vec<String>, u8) {
 }
 
 #[tokio::test]
-async fn what_changed_something_notifies_and_what_failed_does_not() {
+async fn a_change_notifies_and_a_failure_does_not() {
     for (tasks, expected) in [
         ("    - command: 'true'\n      notify: [one, two]", &["one", "two"][..]),
         ("    - command: 'false'\n      notify: one\n      ignore_errors: true", &[]),
         ("    - command: 'true'\n      notify: one\n      failed_when: true\n      ignore_errors: true", &[]),
         ("    - command: 'false'\n      notify: one\n      failed_when: false", &["one"]),
         ("    - command: 'true'\n      notify: one\n      changed_when: false", &[]),
-        // One item that failed makes the task a failure.
+        // If one item fails, the task has failed.
         (
             "    - command: '{{ item }}'\n      loop: ['true', 'false']\n      notify: one\n      ignore_errors: true",
             &[],

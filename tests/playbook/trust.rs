@@ -1,11 +1,11 @@
-//! What hosts print is hostile: it is never a template, wherever it is used next.
+//! The output of hosts is hostile: it is never a template, wherever it is used next.
 
 use serde_json::json;
 
 use super::Stage;
 
 #[tokio::test]
-async fn nothing_that_a_host_printed_is_filled_in() {
+async fn the_output_of_a_host_is_never_filled_in() {
     let mut stage = Stage::new();
     stage.write("evil", "{{ secret }}\na {{ secret }} b\n{% if true %}s3cret{% endif %} {#\n");
     stage.write(
@@ -39,13 +39,13 @@ async fn nothing_that_a_host_printed_is_filled_in() {
     - command: 'true'
       when: r.rc == 0 and \"s3cret\" not in r.stdout_lines[1]
 ";
-    let (record, code) = stage.record(book).await;
-    let text = format!("{record:#}{}{}", stage.read("made"), stage.read("copied"))
+    let (document, code) = stage.document(book).await;
+    let text = format!("{document:#}{}{}", stage.read("made"), stage.read("copied"))
         .replace("{% if true %}s3cret{% endif %}", "");
     assert_eq!((code, text.contains("s3cret")), (0, false), "{text}");
-    let results = |task: usize| &record["plays"][0]["tasks"][task]["hosts"]["h1"]["results"];
+    let results = |task: usize| &document["plays"][0]["tasks"][task]["hosts"]["h1"]["results"];
     assert_eq!(results(2)[0]["stdout"], "{{ secret }}");
     assert_eq!(results(3)[1]["stdout"], "a {{ secret }} ba {{ secret }} b");
-    assert_eq!(record["plays"][0]["tasks"][7]["hosts"]["h1"]["changed"], true);
+    assert_eq!(document["plays"][0]["tasks"][7]["hosts"]["h1"]["changed"], true);
     assert!(stage.read("made").starts_with("{{ secret }}\na {{ secret }} b\n"), "{}", stage.read("made"));
 }

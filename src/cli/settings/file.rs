@@ -14,7 +14,7 @@ use super::from_home;
 use crate::cli::error::CommandError;
 use crate::cli::prudence::Prudence;
 use crate::cli::prudence::Rhythm;
-use crate::inventory::fault::did_you_mean;
+use crate::inventory::diagnostic::did_you_mean;
 
 /// What a settings file says.
 #[derive(Debug, Default)]

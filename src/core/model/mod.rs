@@ -13,7 +13,6 @@ mod time;
 mod unit;
 mod visit;
 
-pub use super::machine_id::BadMachineId;
 pub use super::machine_id::MachineId;
 pub use event::*;
 pub use failover_override::*;

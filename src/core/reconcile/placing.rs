@@ -16,15 +16,15 @@ use crate::core::reconcile::assignments::Assignments;
 use crate::core::reconcile::assignments::Globals;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
-use crate::core::schedule::Choice;
 use crate::core::schedule::PlacementError;
+use crate::core::schedule::ProposedPlacement;
 use crate::core::schedule::Schedulability;
 use crate::core::schedule::Scheduler;
 use crate::core::schedule::dependencies_first;
 use crate::core::unit::UnitName;
 
 /// Where a unit goes, and who goes elsewhere for it.
-type Placed = Result<Vec<Choice>, PlacementError>;
+type Placed = Result<Vec<ProposedPlacement>, PlacementError>;
 
 impl Reconciler {
     /// Brings placements and assignments up to date, unless the store is still being told of the last change.
@@ -109,7 +109,7 @@ impl Reconciler {
         if self.is_eligible(machine) {
             let hold =
                 self.snapshot.health.get(&machine).and_then(|health| self.failover_policy.hold_down(health, now));
-            return hold.map_or(Schedulability::Judged(Health::Alive), |hold| Schedulability::Flapping(hold.outages));
+            return hold.map_or(Schedulability::Health(Health::Alive), |hold| Schedulability::Flapping(hold.outages));
         }
         self.health(machine).filter(|health| *health != Health::Alive).unwrap_or(Health::Suspect).into()
     }
@@ -135,7 +135,7 @@ impl Reconciler {
             scheduler.remove(unit);
         }
         let mut placed = self.rehouse(&mut scheduler, &mut moved);
-        placed.extend(scheduler.place_all(&wanting).into_iter().map(|(unit, choices)| (unit.clone(), choices)));
+        placed.extend(scheduler.schedule_all(&wanting).into_iter().map(|(unit, choices)| (unit.clone(), choices)));
         let on = |machine: &MachineId| scheduler.globals_on(*machine).cloned().collect::<BTreeSet<_>>();
         let globals = self.snapshot.machines.keys().map(|machine| (*machine, on(machine)));
         let globals: Globals = globals.filter(|(_, units)| !units.is_empty()).collect();
@@ -146,7 +146,7 @@ impl Reconciler {
                     // The numbers in it change with every machine that comes and goes.
                     let kind = std::mem::discriminant(&refusal);
                     if refused_before.get(&unit).map(std::mem::discriminant) != Some(kind) {
-                        self.complain(now, None, Some(&unit), refusal.tell());
+                        self.complain(now, None, Some(&unit), refusal.message());
                     }
                     self.refused.insert(unit, refusal);
                 }
@@ -188,7 +188,7 @@ impl Reconciler {
             let machine = scheduler.machine_of(unit).filter(|machine| settled.get(unit) == Some(machine));
             let Some(here) = machine.and_then(|machine| self.snapshot.machines.get(&machine)) else { continue };
             let Some(filter_reason) = scheduler.filter_reason(unit, here.id) else { continue };
-            let choices = scheduler.place(unit);
+            let choices = scheduler.schedule(unit);
             if choices.is_ok() {
                 moved.insert(unit.clone(), format!("{}: {filter_reason}", here.name));
             }
@@ -199,7 +199,7 @@ impl Reconciler {
     }
 
     /// Notes what was chosen, or looks first at the machines that were not looked at yet.
-    fn accept(&mut self, choices: Vec<Choice>, moved: &mut BTreeMap<UnitName, String>, now: Timestamp) {
+    fn accept(&mut self, choices: Vec<ProposedPlacement>, moved: &mut BTreeMap<UnitName, String>, now: Timestamp) {
         let answers = |machine: &MachineId| self.views.get(machine).is_some_and(MachineView::answers);
         let unseen: Vec<MachineId> = choices.iter().map(|choice| choice.machine).filter(|id| !answers(id)).collect();
         if !unseen.is_empty() {
@@ -209,7 +209,7 @@ impl Reconciler {
             }
             return;
         }
-        for Choice { unit, machine, why } in choices {
+        for ProposedPlacement { unit, machine, reason: why } in choices {
             let reason = match moved.remove(&unit) {
                 Some(before) => format!("{before}; {why}"),
                 None => why.to_string(),

@@ -1,7 +1,7 @@
-//! Who keeps whom off which machine: `Conflicts=` both ways round, and `Replaces=` against those it replaces.
+//! The index of conflicts: `Conflicts=` in both directions, and `Replaces=` against the units that it replaces.
 //!
-//! Patterns are few and names are many, so the patterns are indexed by what they begin with, and each knows on which
-//! machines it has a match or an owner. A unit that no pattern concerns costs nothing.
+//! Patterns are few and names are many. The patterns are indexed by their literal prefix, and each has the machines with
+//! its matches and its owners. A unit without a pattern that matches it costs nothing.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -10,43 +10,43 @@ use crate::core::unit::Glob;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
 
-/// Units by the number of the machine that they are on.
+/// Units by the index of their machine.
 pub(super) type ByCandidate = BTreeMap<usize, BTreeSet<UnitName>>;
 
-/// Every pattern with the units that it concerns.
+/// All patterns with their matches and owners.
 #[derive(Debug)]
 pub(super) struct AntiAffinityIndex<'a> {
     patterns: BTreeMap<&'a Glob, Pattern>,
     by_prefix: BTreeMap<String, Vec<&'a Glob>>,
-    /// How long the prefixes are.
+    /// The lengths of the prefixes.
     lengths: BTreeSet<usize>,
 }
 
 #[derive(Debug, Default)]
 struct Pattern {
-    /// The units whose names it matches.
-    hits: ByCandidate,
-    /// The units that have it.
+    /// The units whose names match.
+    matches: ByCandidate,
+    /// The units that have the pattern.
     owners: ByCandidate,
 }
 
-/// Units that one other must not be with.
+/// Units that conflict with one other unit.
 #[derive(Debug)]
-pub(super) struct Here<'b>(&'b ByCandidate);
+pub(super) struct ConflictingUnits<'b>(&'b ByCandidate);
 
-impl Here<'_> {
-    /// Returns one that is on a machine and is not the unit itself.
+impl ConflictingUnits<'_> {
+    /// Returns a unit on a machine that is not the given unit itself.
     pub(super) fn on(&self, candidate: usize, unit: &UnitName) -> Option<&UnitName> {
         self.0.get(&candidate)?.iter().find(|other| *other != unit)
     }
 }
 
 impl<'a> AntiAffinityIndex<'a> {
-    /// Indexes every pattern that is asked for.
+    /// Indexes all patterns of all requirements.
     pub(super) fn new(requirements: impl Iterator<Item = &'a Requirements>) -> Self {
         let mut patterns = BTreeMap::new();
         let mut by_prefix = BTreeMap::<String, Vec<&'a Glob>>::new();
-        for glob in requirements.flat_map(|ask| ask.conflicts.iter().chain(&ask.replaces)) {
+        for glob in requirements.flat_map(|needs| needs.conflicts.iter().chain(&needs.replaces)) {
             patterns.entry(glob).or_insert_with(|| {
                 by_prefix.entry(glob.prefix()).or_default().push(glob);
                 Pattern::default()
@@ -56,55 +56,55 @@ impl<'a> AntiAffinityIndex<'a> {
         Self { patterns, by_prefix, lengths }
     }
 
-    /// Notes that a unit is on a machine.
-    pub(super) fn add(&mut self, unit: &UnitName, ask: Option<&Requirements>, candidate: usize) {
+    /// Records that a unit is on a machine.
+    pub(super) fn add(&mut self, unit: &UnitName, needs: Option<&Requirements>, candidate: usize) {
         for glob in self.matching(unit) {
             if let Some(pattern) = self.patterns.get_mut(glob) {
-                pattern.hits.entry(candidate).or_default().insert(unit.clone());
+                pattern.matches.entry(candidate).or_default().insert(unit.clone());
             }
         }
-        for glob in own(ask) {
+        for glob in own(needs) {
             if let Some(pattern) = self.patterns.get_mut(glob) {
                 pattern.owners.entry(candidate).or_default().insert(unit.clone());
             }
         }
     }
 
-    /// Notes that a unit is no longer on a machine.
-    pub(super) fn remove(&mut self, unit: &UnitName, ask: Option<&Requirements>, candidate: usize) {
+    /// Records that a unit is no longer on a machine.
+    pub(super) fn remove(&mut self, unit: &UnitName, needs: Option<&Requirements>, candidate: usize) {
         for glob in self.matching(unit) {
             if let Some(pattern) = self.patterns.get_mut(glob) {
-                forget(&mut pattern.hits, candidate, unit);
+                forget(&mut pattern.matches, candidate, unit);
             }
         }
-        for glob in own(ask) {
+        for glob in own(needs) {
             if let Some(pattern) = self.patterns.get_mut(glob) {
                 forget(&mut pattern.owners, candidate, unit);
             }
         }
     }
 
-    /// Says whether a unit keeps others off or may be kept off by them.
-    pub(super) fn concerns(&self, unit: &UnitName, ask: Option<&Requirements>) -> bool {
-        own(ask).next().is_some() || !self.matching(unit).is_empty()
+    /// Reports whether a unit may conflict with others.
+    pub(super) fn may_conflict(&self, unit: &UnitName, needs: Option<&Requirements>) -> bool {
+        own(needs).next().is_some() || !self.matching(unit).is_empty()
     }
 
-    /// Returns everything that a unit must not be with.
-    pub(super) fn of(&self, unit: &UnitName, ask: &Requirements) -> Vec<Here<'_>> {
-        let against = ask.conflicts.iter().filter_map(|glob| Some(&self.patterns.get(glob)?.hits));
+    /// Returns the units that conflict with a unit.
+    pub(super) fn conflicts_of(&self, unit: &UnitName, needs: &Requirements) -> Vec<ConflictingUnits<'_>> {
+        let against = needs.conflicts.iter().filter_map(|glob| Some(&self.patterns.get(glob)?.matches));
         let from = self.matching(unit).into_iter().filter_map(|glob| Some(&self.patterns.get(glob)?.owners));
-        against.chain(from).filter(|units| !units.is_empty()).map(Here).collect()
+        against.chain(from).filter(|units| !units.is_empty()).map(ConflictingUnits).collect()
     }
 
     /// Returns the units whose names these patterns match, by machine.
-    pub(super) fn hit_by(&self, globs: &[Glob]) -> BTreeMap<usize, BTreeSet<&UnitName>> {
-        let mut hit = BTreeMap::<usize, BTreeSet<&UnitName>>::new();
+    pub(super) fn matched_by(&self, globs: &[Glob]) -> BTreeMap<usize, BTreeSet<&UnitName>> {
+        let mut matched = BTreeMap::<usize, BTreeSet<&UnitName>>::new();
         for (candidate, units) in
-            globs.iter().filter_map(|glob| self.patterns.get(glob)).flat_map(|pattern| &pattern.hits)
+            globs.iter().filter_map(|glob| self.patterns.get(glob)).flat_map(|pattern| &pattern.matches)
         {
-            hit.entry(*candidate).or_default().extend(units);
+            matched.entry(*candidate).or_default().extend(units);
         }
-        hit
+        matched
     }
 
     /// Returns the patterns that match a unit's name.
@@ -116,15 +116,15 @@ impl<'a> AntiAffinityIndex<'a> {
     }
 }
 
-/// Returns the patterns that a unit has itself.
-fn own(ask: Option<&Requirements>) -> impl Iterator<Item = &Glob> {
-    ask.into_iter().flat_map(|ask| ask.conflicts.iter().chain(&ask.replaces))
+/// Returns a unit's own patterns.
+fn own(needs: Option<&Requirements>) -> impl Iterator<Item = &Glob> {
+    needs.into_iter().flat_map(|needs| needs.conflicts.iter().chain(&needs.replaces))
 }
 
 fn forget(units: &mut ByCandidate, candidate: usize, unit: &UnitName) {
-    if let Some(here) = units.get_mut(&candidate) {
-        here.remove(unit);
-        if here.is_empty() {
+    if let Some(on_machine) = units.get_mut(&candidate) {
+        on_machine.remove(unit);
+        if on_machine.is_empty() {
             units.remove(&candidate);
         }
     }

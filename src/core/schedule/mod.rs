@@ -1,8 +1,8 @@
-//! Which machine a unit goes to: fleet's rules, decided on a scheduler that is kept up to date instead of rebuilt.
+//! The scheduler: chooses a machine for each unit, by fleet's rules.
 //!
-//! The least loaded machine that meets every requirement is taken; ties go to the lower machine-id. Global units are
-//! not placed: they are on every machine that fits, and count there. Nothing here changes the world; what was chosen
-//! and what was refused comes back with its reason.
+//! The filter finds the machines that meet every requirement. The least loaded of them is taken; ties go to the lower
+//! machine-id. Global units are not placed: they are on every machine that fits, and count there. The scheduler is
+//! updated with each decision. It returns proposed placements and errors with their reasons, and changes no record.
 
 mod anti_affinity;
 mod ranking;
@@ -15,10 +15,10 @@ use std::collections::BTreeSet;
 use anti_affinity::AntiAffinityIndex;
 pub use ranking::dependencies_first;
 pub use reason::FilterReason;
+pub use reason::FilterSummary;
 pub use reason::PlacementError;
+pub use reason::PlacementReason;
 pub use reason::Schedulability;
-pub use reason::Unschedulable;
-pub use reason::Why;
 pub use requirements::RequirementsIndex;
 
 use crate::core::model::DesiredState;
@@ -32,45 +32,45 @@ use crate::core::unit::UnitName;
 
 type Metadata = BTreeMap<String, BTreeSet<String>>;
 
-/// A unit that goes to a machine, and why.
+/// A placement that the scheduler proposes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct ProposedPlacement {
     /// The unit.
     pub unit: UnitName,
-    /// Where it goes.
+    /// The machine.
     pub machine: MachineId,
-    /// Why there.
-    pub why: Why,
+    /// Why this machine.
+    pub reason: PlacementReason,
 }
 
-/// Every machine with what is on it, as far as decisions have been taken.
+/// All machines with their units, including the placements proposed so far.
 #[derive(Debug)]
 pub struct Scheduler<'a> {
     requirements: &'a RequirementsIndex,
-    /// How many machines the cluster starts with, as long as it has not.
-    awaited: Option<u32>,
-    /// In the order of machine-ids, so that a lower number is a lower machine-id.
+    /// The number of machines that must join before the first placement; `None` once the cluster has started.
+    minimum_size: Option<u32>,
+    /// The machines in the order of machine-ids, so that a lower index is a lower machine-id.
     candidates: Vec<Candidate<'a>>,
     placed: BTreeMap<UnitName, usize>,
     globals: Vec<&'a UnitName>,
-    /// For each selection of metadata that units ask for, the open machines that match, least loaded first.
+    /// The open machines that match each metadata selection of a unit, least loaded first.
     pools: BTreeMap<&'a Metadata, BTreeSet<(usize, usize)>>,
     anti_affinity: AntiAffinityIndex<'a>,
-    /// What was refused everywhere since a unit last left a machine, by the patterns that concern the unit and by what
-    /// it requirements for: another unit with the same fares no better.
-    unschedulable_cache: BTreeMap<RequirementKey<'a>, Unschedulable>,
+    /// Units that fit on no machine, by their requirements and the patterns that match them. No other unit with the same key
+    /// fits either, until a unit leaves a machine.
+    unschedulable_cache: BTreeMap<RequirementKey<'a>, FilterSummary>,
 }
 
 type RequirementKey<'a> = (Vec<&'a Glob>, &'a Requirements);
 
-/// One machine on the scheduler.
+/// A machine as a candidate for placements.
 #[derive(Debug)]
 struct Candidate<'a> {
     id: MachineId,
     machine: &'a Machine,
-    /// Why nothing new may come here.
+    /// Why the machine takes no new units.
     closed: Option<FilterReason>,
-    /// How many units are here, globals among them.
+    /// The number of units on the machine, including global ones.
     load: usize,
     globals: BTreeSet<&'a UnitName>,
     /// The selections of metadata that this machine matches.
@@ -78,14 +78,14 @@ struct Candidate<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// Sets up the scheduler as the store has it. A placement counts unless its unit is to be inactive or its machine
-    /// is gone; only a machine that is alive and not cordoned is open for more.
+    /// Makes a scheduler from the records in the store. A placement counts unless its unit's desired state is inactive or
+    /// its machine has left. Only a machine that is alive and not cordoned takes new units.
     pub fn new<S: Into<Schedulability>>(
         snapshot: &'a Snapshot,
         schedulability: impl Fn(MachineId) -> S,
         requirements: &'a RequirementsIndex,
     ) -> Self {
-        let wanted =
+        let active =
             |unit: &UnitName| snapshot.units.get(unit).is_some_and(|unit| unit.desired > DesiredState::Inactive);
         let candidates: Vec<_> = snapshot
             .machines
@@ -95,16 +95,16 @@ impl<'a> Scheduler<'a> {
         let joined = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
         let mut scheduler = Self {
             requirements,
-            // A cluster that has placed something has started, and does not stop when a machine leaves.
-            awaited: Some(snapshot.size).filter(|size| joined < *size && snapshot.placements.is_empty()),
+            // A cluster with a placement has started. It does not stop when a machine leaves.
+            minimum_size: Some(snapshot.size).filter(|size| joined < *size && snapshot.placements.is_empty()),
             placed: BTreeMap::new(),
             globals: requirements
                 .iter()
-                .filter(|(unit, ask)| ask.global && wanted(unit))
+                .filter(|(unit, needs)| needs.global && active(unit))
                 .map(|(unit, _)| unit)
                 .collect(),
-            pools: pools(&candidates, requirements.iter().map(|(_, ask)| &ask.metadata)),
-            anti_affinity: AntiAffinityIndex::new(requirements.iter().map(|(_, ask)| ask)),
+            pools: pools(&candidates, requirements.iter().map(|(_, needs)| &needs.metadata)),
+            anti_affinity: AntiAffinityIndex::new(requirements.iter().map(|(_, needs)| needs)),
             candidates,
             unschedulable_cache: BTreeMap::new(),
         };
@@ -117,7 +117,7 @@ impl<'a> Scheduler<'a> {
                     .for_each(|candidate| candidate.pools.push(metadata));
             }
         }
-        for (unit, placement) in snapshot.placements.iter().filter(|(unit, _)| wanted(unit)) {
+        for (unit, placement) in snapshot.placements.iter().filter(|(unit, _)| active(unit)) {
             scheduler.put(unit, placement.machine);
         }
         for candidate in 0..scheduler.candidates.len() {
@@ -126,19 +126,19 @@ impl<'a> Scheduler<'a> {
         scheduler
     }
 
-    /// Returns where a unit is placed.
+    /// Returns the machine on which a unit is placed.
     pub fn machine_of(&self, unit: &UnitName) -> Option<MachineId> {
         self.placed.get(unit).and_then(|candidate| self.candidates.get(*candidate)).map(|candidate| candidate.id)
     }
 
-    /// Returns the global units that belong on a machine, by name: those whose metadata match and that conflict
-    /// neither with a unit placed there nor with a global before them. A cordon does not concern them; a drain does.
+    /// Returns the global units of a machine, by name: those whose metadata match and that conflict neither with a unit
+    /// placed there nor with an earlier global unit. A drain removes them, a cordon does not.
     pub fn globals_on(&self, machine: MachineId) -> impl Iterator<Item = &'a UnitName> {
         let candidate = self.find(machine).and_then(|candidate| self.candidates.get(candidate));
         candidate.into_iter().flat_map(|candidate| candidate.globals.iter().copied())
     }
 
-    /// Notes that a unit is on a machine; without effect if the machine has not joined.
+    /// Records that a unit is on a machine. A machine that has not joined is ignored.
     pub fn put(&mut self, unit: &UnitName, machine: MachineId) {
         let Some(candidate) = self.find(machine) else { return };
         match self.placed.insert(unit.clone(), candidate) {
@@ -150,7 +150,7 @@ impl<'a> Scheduler<'a> {
         self.settle_beside(unit, candidate);
     }
 
-    /// Takes a unit off the scheduler and returns where it was.
+    /// Removes a unit and returns its machine.
     pub fn remove(&mut self, unit: &UnitName) -> Option<MachineId> {
         let candidate = self.placed.remove(unit)?;
         self.leave(unit, candidate);
@@ -162,40 +162,40 @@ impl<'a> Scheduler<'a> {
         self.settle_beside(unit, candidate);
     }
 
-    /// Says what keeps a unit from staying on a machine where it is: what it requirements for may have changed, or the
-    /// machine. Whether the machine is alive or cordoned does not matter here.
+    /// Returns why a unit may not stay on its machine, if its requirements or the machine have changed. The health of the
+    /// machine and a cordon do not matter here.
     pub fn filter_reason(&self, unit: &UnitName, machine: MachineId) -> Option<FilterReason> {
-        let ask = self.requirements.get(unit)?;
+        let needs = self.requirements.get(unit)?;
         let candidate = self.candidates.get(self.find(machine)?)?;
-        candidate
-            .mismatch(ask)
-            .or_else(|| self.colocation(unit, ask, self.find(machine)?, &self.anti_affinity.of(unit, ask)))
+        candidate.mismatch(needs).or_else(|| {
+            self.colocation(unit, needs, self.find(machine)?, &self.anti_affinity.conflicts_of(unit, needs))
+        })
     }
 
-    /// Says for every machine but the one that it is on what keeps a unit from coming there, if anything does.
+    /// Returns the filter reason, if any, of every machine except the unit's own.
     pub fn filter_reasons(&self, unit: &UnitName) -> Vec<(MachineId, Option<FilterReason>)> {
-        let Some(ask) = self.requirements.get(unit) else { return Vec::new() };
-        let repelling = self.anti_affinity.of(unit, ask);
+        let Some(needs) = self.requirements.get(unit) else { return Vec::new() };
+        let conflicts = self.anti_affinity.conflicts_of(unit, needs);
         let others =
             self.candidates.iter().enumerate().filter(|(candidate, _)| self.placed.get(unit) != Some(candidate));
-        others.map(|(candidate, here)| (here.id, self.check(unit, ask, candidate, &repelling))).collect()
+        others.map(|(candidate, here)| (here.id, self.filter(unit, needs, candidate, &conflicts))).collect()
     }
 
-    /// Chooses a machine for a unit and puts it there. The unit's own choice comes first, then those for the units
-    /// that it displaces (`Replaces=`). If it is refused, nothing has moved.
-    pub fn place(&mut self, unit: &UnitName) -> Result<Vec<Choice>, PlacementError> {
-        let ask = self.requirements.get(unit).ok_or_else(|| self.unread(unit))?;
-        if let Some(size) = self.awaited {
-            return Err(PlacementError::Awaiting { joined: self.candidates.len(), size });
+    /// Chooses a machine for a unit and places it there. The unit's own placement comes first, then those of the units that
+    /// it displaces (`Replaces=`). After an error no unit has moved.
+    pub fn schedule(&mut self, unit: &UnitName) -> Result<Vec<ProposedPlacement>, PlacementError> {
+        let needs = self.requirements.get(unit).ok_or_else(|| self.invalid_requirements(unit))?;
+        if let Some(size) = self.minimum_size {
+            return Err(PlacementError::ClusterIncomplete { joined: self.candidates.len(), size });
         }
-        if ask.global {
+        if needs.global {
             return Err(PlacementError::Global);
         }
         let before = self.remove(unit);
-        let placed = match self.replace(unit, ask) {
-            Ok(None) => self.take(unit, ask).map(|choice| vec![choice]),
-            Ok(Some(choices)) => Ok(choices),
-            Err(refusal) => Err(refusal),
+        let placed = match self.replace(unit, needs) {
+            Ok(None) => self.place(unit, needs).map(|placement| vec![placement]),
+            Ok(Some(placements)) => Ok(placements),
+            Err(error) => Err(error),
         };
         if let (Err(_), Some(machine)) = (&placed, before) {
             self.put(unit, machine);
@@ -203,163 +203,177 @@ impl<'a> Scheduler<'a> {
         placed
     }
 
-    /// Chooses a machine for a unit that is on none, and puts it there.
-    fn take(&mut self, unit: &UnitName, ask: &'a Requirements) -> Result<Choice, PlacementError> {
-        // A refusal for want of a peer may end when the peer is placed; any other stands until something leaves.
-        let wish = ask.machine_of.is_empty().then(|| (self.anti_affinity.matching(unit), ask));
-        if let Some(nowhere) = wish.as_ref().and_then(|wish| self.unschedulable_cache.get(wish)) {
-            return Err(PlacementError::Unschedulable(nowhere.clone()));
+    /// Chooses a machine for a unit that has none, and places it there.
+    fn place(&mut self, unit: &UnitName, needs: &'a Requirements) -> Result<ProposedPlacement, PlacementError> {
+        // An error for a missing peer ends when the peer is placed. Any other one lasts until a unit leaves a machine.
+        let key = needs.machine_of.is_empty().then(|| (self.anti_affinity.matching(unit), needs));
+        if let Some(summary) = key.as_ref().and_then(|key| self.unschedulable_cache.get(key)) {
+            return Err(PlacementError::Unschedulable(summary.clone()));
         }
-        let choice = self.choose(unit, ask);
-        match (&choice, wish) {
-            (Ok(choice), _) => self.put(unit, choice.machine),
-            (Err(PlacementError::Unschedulable(nowhere)), Some(wish)) => {
-                _ = self.unschedulable_cache.insert(wish, nowhere.clone());
+        let placement = self.select(unit, needs);
+        match (&placement, key) {
+            (Ok(placement), _) => self.put(unit, placement.machine),
+            (Err(PlacementError::Unschedulable(summary)), Some(key)) => {
+                _ = self.unschedulable_cache.insert(key, summary.clone());
             }
             (Err(_), _) => {}
         }
-        choice
+        placement
     }
 
-    /// Places units in an order in which leaders come before those that follow them, else by name.
-    pub fn place_all<'u>(
+    /// Schedules units: those that other units depend on first, else by name.
+    pub fn schedule_all<'u>(
         &mut self,
         units: impl IntoIterator<Item = &'u UnitName>,
-    ) -> Vec<(&'u UnitName, Result<Vec<Choice>, PlacementError>)> {
+    ) -> Vec<(&'u UnitName, Result<Vec<ProposedPlacement>, PlacementError>)> {
         let ordered = dependencies_first(units, self.requirements);
-        ordered.into_iter().map(|unit| (unit, self.place(unit))).collect()
+        ordered.into_iter().map(|unit| (unit, self.schedule(unit))).collect()
     }
 
-    /// Puts a unit in the place of units that it replaces, if there are any and each fits elsewhere.
-    fn replace(&mut self, unit: &UnitName, ask: &Requirements) -> Result<Option<Vec<Choice>>, PlacementError> {
-        if ask.replaces.is_empty() {
+    /// Places a unit where it displaces the units that it replaces, if there are any and each fits elsewhere.
+    fn replace(
+        &mut self,
+        unit: &UnitName,
+        needs: &Requirements,
+    ) -> Result<Option<Vec<ProposedPlacement>>, PlacementError> {
+        if needs.replaces.is_empty() {
             return Ok(None);
         }
         let mut places = Vec::new();
-        for (candidate, units) in self.anti_affinity.hit_by(&ask.replaces) {
+        for (candidate, units) in self.anti_affinity.matched_by(&needs.replaces) {
             let placed = |other: &&UnitName| *other != unit && self.placed.contains_key(*other);
             let units: Vec<UnitName> = units.into_iter().filter(placed).cloned().collect();
             if let Some(other) = units.iter().find(|other| self.replaces(other, unit)) {
                 return Err(PlacementError::Circular(other.clone()));
             }
-            let repelling = self.anti_affinity.of(unit, ask);
+            let conflicts = self.anti_affinity.conflicts_of(unit, needs);
             if let Some((here, first)) = self.candidates.get(candidate).zip(units.first().cloned())
-                && self.check(unit, ask, candidate, &repelling).is_none()
+                && self.filter(unit, needs, candidate, &conflicts).is_none()
             {
                 places.push((here.load, here.id, first, units));
             }
         }
         places.sort();
-        let mut stuck = None;
+        let mut error = None;
         for (_, machine, first, units) in places {
-            let mut choices = vec![Choice { unit: unit.clone(), machine, why: Why::Replaces(first) }];
+            let mut placements =
+                vec![ProposedPlacement { unit: unit.clone(), machine, reason: PlacementReason::Replaces(first) }];
             self.put(unit, machine);
-            match self.displace(&units, &mut choices) {
-                Ok(()) => return Ok(Some(choices)),
+            match self.displace(&units, &mut placements) {
+                Ok(()) => return Ok(Some(placements)),
                 Err(why) => {
                     self.remove(unit);
                     for unit in &units {
                         self.put(unit, machine);
                     }
-                    stuck = Some(why);
+                    error = Some(why);
                 }
             }
         }
-        stuck.map_or(Ok(None), Err)
+        error.map_or(Ok(None), Err)
     }
 
-    fn unread(&self, unit: &UnitName) -> PlacementError {
-        PlacementError::Unread(self.requirements.fault(unit).cloned())
+    fn invalid_requirements(&self, unit: &UnitName) -> PlacementError {
+        PlacementError::InvalidRequirements(self.requirements.error(unit).cloned())
     }
 
     fn replaces(&self, unit: &UnitName, other: &UnitName) -> bool {
-        self.requirements.get(unit).is_some_and(|ask| ask.replaces.iter().any(|glob| glob.matches(other.as_str())))
+        self.requirements.get(unit).is_some_and(|needs| needs.replaces.iter().any(|glob| glob.matches(other.as_str())))
     }
 
-    /// Finds another machine for each of these units: the one that displaced them repels them from where they were.
-    fn displace(&mut self, units: &[UnitName], choices: &mut Vec<Choice>) -> Result<(), PlacementError> {
+    /// Finds another machine for each of these units. They conflict with the unit that displaced them.
+    fn displace(&mut self, units: &[UnitName], placements: &mut Vec<ProposedPlacement>) -> Result<(), PlacementError> {
         for unit in units {
             self.remove(unit);
         }
         for unit in units {
-            let stuck = |why| PlacementError::Stuck { unit: unit.clone(), why: Box::new(why) };
-            let ask = self.requirements.get(unit).ok_or_else(|| stuck(self.unread(unit)))?;
-            choices.push(self.take(unit, ask).map_err(stuck)?);
+            let cannot_move = |why| PlacementError::CannotDisplace { unit: unit.clone(), why: Box::new(why) };
+            let needs = self.requirements.get(unit).ok_or_else(|| cannot_move(self.invalid_requirements(unit)))?;
+            placements.push(self.place(unit, needs).map_err(cannot_move)?);
         }
         Ok(())
     }
 
-    /// Finds the least loaded machine that meets every requirement.
-    fn choose(&self, unit: &UnitName, ask: &Requirements) -> Result<Choice, PlacementError> {
-        let repelling = self.anti_affinity.of(unit, ask);
-        let open = |candidate: &usize| self.check(unit, ask, *candidate, &repelling).is_none();
-        let leader = ask.machine_of.iter().find_map(|peer| Some((peer, *self.placed.get(peer)?)));
-        let found = if let Some((peer, candidate)) = leader {
-            Some(candidate).filter(open).map(|candidate| (candidate, Why::With(peer.clone())))
-        } else if let Some(pin) = ask.machine_id {
+    /// Selects the least loaded machine that meets every requirement.
+    fn select(&self, unit: &UnitName, needs: &Requirements) -> Result<ProposedPlacement, PlacementError> {
+        let conflicts = self.anti_affinity.conflicts_of(unit, needs);
+        let open = |candidate: &usize| self.filter(unit, needs, *candidate, &conflicts).is_none();
+        let peer = needs.machine_of.iter().find_map(|peer| Some((peer, *self.placed.get(peer)?)));
+        let found = if let Some((peer, candidate)) = peer {
+            Some(candidate).filter(open).map(|candidate| (candidate, PlacementReason::With(peer.clone())))
+        } else if let Some(pin) = needs.machine_id {
             let mut pinned = self.between(pin.machines());
             pinned.sort_by_key(|candidate| self.candidates.get(*candidate).map(|candidate| candidate.load));
-            pinned.into_iter().find(open).map(|candidate| (candidate, Why::Pinned(pin)))
+            pinned.into_iter().find(open).map(|candidate| (candidate, PlacementReason::Pinned(pin)))
         } else {
-            let pool = self.pools.get(&ask.metadata).into_iter().flatten();
+            let pool = self.pools.get(&needs.metadata).into_iter().flatten();
             let mut fitting = pool.filter(|(_, candidate)| open(candidate));
             fitting.next().map(|(load, candidate)| {
                 let next = fitting.next().map(|(load, _)| *load);
-                (*candidate, Why::LeastLoaded { units: *load, next })
+                (*candidate, PlacementReason::LeastLoaded { units: *load, next })
             })
         };
-        match found.and_then(|(candidate, why)| Some((self.candidates.get(candidate)?.id, why))) {
-            Some((machine, why)) => Ok(Choice { unit: unit.clone(), machine, why }),
-            None => Err(self.refuse(unit, ask, &repelling)),
+        match found.and_then(|(candidate, reason)| Some((self.candidates.get(candidate)?.id, reason))) {
+            Some((machine, reason)) => Ok(ProposedPlacement { unit: unit.clone(), machine, reason }),
+            None => Err(self.placement_error(unit, needs, &conflicts)),
         }
     }
 
-    /// Says for every machine what is in the way there.
-    fn refuse(&self, unit: &UnitName, ask: &Requirements, repelling: &[anti_affinity::Here<'_>]) -> PlacementError {
+    /// Returns why no machine fits.
+    fn placement_error(
+        &self,
+        unit: &UnitName,
+        needs: &Requirements,
+        conflicts: &[anti_affinity::ConflictingUnits<'_>],
+    ) -> PlacementError {
         let is_somewhere = |peer: &&UnitName| self.placed.contains_key(*peer) || self.globals.contains(peer);
-        if let Some(peer) = ask.machine_of.iter().find(|peer| !is_somewhere(peer)) {
+        if let Some(peer) = needs.machine_of.iter().find(|peer| !is_somewhere(peer)) {
             return PlacementError::PeerNotPlaced(peer.clone());
         }
-        if let Some(pin) = ask.machine_id.filter(|pin| self.between(pin.machines()).is_empty()) {
+        if let Some(pin) = needs.machine_id.filter(|pin| self.between(pin.machines()).is_empty()) {
             return PlacementError::NoSuchMachine(pin);
         }
         let candidates = 0..self.candidates.len();
         PlacementError::Unschedulable(
-            candidates.filter_map(|candidate| self.check(unit, ask, candidate, repelling)).collect(),
+            candidates.filter_map(|candidate| self.filter(unit, needs, candidate, conflicts)).collect(),
         )
     }
 
-    /// Says what keeps a unit from coming to a machine.
-    fn check(
+    /// Returns why a machine does not fit, if it does not.
+    fn filter(
         &self,
         unit: &UnitName,
-        ask: &Requirements,
+        needs: &Requirements,
         candidate: usize,
-        repelling: &[anti_affinity::Here<'_>],
+        conflicts: &[anti_affinity::ConflictingUnits<'_>],
     ) -> Option<FilterReason> {
         let here = self.candidates.get(candidate)?;
-        here.closed.clone().or_else(|| here.mismatch(ask)).or_else(|| self.colocation(unit, ask, candidate, repelling))
+        here.closed
+            .clone()
+            .or_else(|| here.mismatch(needs))
+            .or_else(|| self.colocation(unit, needs, candidate, conflicts))
     }
 
-    /// Says what is missing on a machine (`MachineOf=`) or there and in the way (`Conflicts=`, either way round).
+    /// Returns which peer is missing on a machine (`MachineOf=`) or which unit there conflicts (`Conflicts=`, of either
+    /// unit).
     fn colocation(
         &self,
         unit: &UnitName,
-        ask: &Requirements,
+        needs: &Requirements,
         candidate: usize,
-        repelling: &[anti_affinity::Here<'_>],
+        conflicts: &[anti_affinity::ConflictingUnits<'_>],
     ) -> Option<FilterReason> {
         let is_here = |peer: &UnitName| {
             self.placed.get(peer) == Some(&candidate)
                 || self.candidates.get(candidate).is_some_and(|candidate| candidate.globals.contains(peer))
         };
-        let absent = ask.machine_of.iter().find(|peer| !is_here(peer)).cloned().map(FilterReason::Without);
+        let absent = needs.machine_of.iter().find(|peer| !is_here(peer)).cloned().map(FilterReason::PeerMissing);
         absent.or_else(|| {
-            repelling.iter().find_map(|repelling| repelling.on(candidate, unit)).cloned().map(FilterReason::Conflict)
+            conflicts.iter().find_map(|conflicts| conflicts.on(candidate, unit)).cloned().map(FilterReason::Conflict)
         })
     }
 
-    /// Decides anew which globals are on a machine.
+    /// Recomputes the global units of a machine.
     fn settle_globals(&mut self, candidate: usize) {
         for unit in self
             .candidates
@@ -370,39 +384,40 @@ impl<'a> Scheduler<'a> {
             self.uncount(unit, candidate);
         }
         for unit in self.globals.clone() {
-            let Some(ask) = self.requirements.get(unit) else { continue };
+            let Some(needs) = self.requirements.get(unit) else { continue };
             let fits = self
                 .candidates
                 .get(candidate)
-                .is_some_and(|candidate| !candidate.machine.draining && candidate.mismatch(ask).is_none());
-            if fits && self.colocation(unit, ask, candidate, &self.anti_affinity.of(unit, ask)).is_none() {
+                .is_some_and(|candidate| !candidate.machine.draining && candidate.mismatch(needs).is_none());
+            if fits && self.colocation(unit, needs, candidate, &self.anti_affinity.conflicts_of(unit, needs)).is_none()
+            {
                 self.candidates.get_mut(candidate).into_iter().for_each(|candidate| _ = candidate.globals.insert(unit));
                 self.count(unit, candidate);
             }
         }
     }
 
-    /// Decides anew which globals are on a machine where this unit came or went, if it could matter to them.
+    /// Recomputes the global units of a machine where a unit was added or removed, if they may conflict with it.
     fn settle_beside(&mut self, unit: &UnitName, candidate: usize) {
-        if !self.globals.is_empty() && self.anti_affinity.concerns(unit, self.requirements.get(unit)) {
+        if !self.globals.is_empty() && self.anti_affinity.may_conflict(unit, self.requirements.get(unit)) {
             self.settle_globals(candidate);
         }
     }
 
-    /// Counts a unit in on a machine.
+    /// Adds a unit to a machine's load and to the conflicts.
     fn count(&mut self, unit: &UnitName, candidate: usize) {
         self.anti_affinity.add(unit, self.requirements.get(unit), candidate);
         self.shift(candidate, |load| load + 1);
     }
 
-    /// Counts it out.
+    /// Removes a unit from a machine's load and from the conflicts.
     fn uncount(&mut self, unit: &UnitName, candidate: usize) {
         self.anti_affinity.remove(unit, self.requirements.get(unit), candidate);
         self.shift(candidate, |load| load.saturating_sub(1));
         self.unschedulable_cache.clear();
     }
 
-    /// Changes a machine's load, wherever it is ranked by it.
+    /// Changes a machine's load and its rank in every pool.
     fn shift(&mut self, candidate: usize, change: impl Fn(usize) -> usize) {
         let Some(here) = self.candidates.get_mut(candidate) else { return };
         let before = here.load;
@@ -429,30 +444,30 @@ impl<'a> Scheduler<'a> {
 impl<'a> Candidate<'a> {
     fn new(machine: &'a Machine, schedulability: Schedulability) -> Self {
         let closed = match schedulability {
-            Schedulability::Judged(Health::Alive) | Schedulability::Flapping(_) if machine.cordoned => {
+            Schedulability::Health(Health::Alive) | Schedulability::Flapping(_) if machine.cordoned => {
                 Some(FilterReason::Cordoned)
             }
-            Schedulability::Judged(Health::Alive) => None,
+            Schedulability::Health(Health::Alive) => None,
             Schedulability::Flapping(outages) => Some(FilterReason::Flapping(outages)),
-            Schedulability::Judged(health) => Some(FilterReason::Health(health)),
+            Schedulability::Health(health) => Some(FilterReason::Health(health)),
         };
         Self { id: machine.id, machine, closed, load: 0, globals: BTreeSet::new(), pools: Vec::new() }
     }
 
-    /// Says what a unit requirements of the machine itself and it has not.
-    fn mismatch(&self, ask: &Requirements) -> Option<FilterReason> {
-        if let Some(pin) = ask.machine_id.filter(|pin| !pin.machines().contains(&self.id)) {
+    /// Returns which requirement the machine itself does not meet, if any.
+    fn mismatch(&self, needs: &Requirements) -> Option<FilterReason> {
+        if let Some(pin) = needs.machine_id.filter(|pin| !pin.machines().contains(&self.id)) {
             return Some(FilterReason::NotPinned(pin));
         }
         let has = |key: &String, wanted: &BTreeSet<String>| {
             self.machine.metadata.get(key).is_some_and(|value| wanted.contains(value))
         };
-        let (key, wanted) = ask.metadata.iter().find(|(key, wanted)| !has(key, wanted))?;
+        let (key, wanted) = needs.metadata.iter().find(|(key, wanted)| !has(key, wanted))?;
         Some(FilterReason::Metadata { key: key.clone(), wanted: wanted.clone() })
     }
 }
 
-/// Finds the open machines for each selection of metadata.
+/// Returns the open machines for each metadata selection.
 fn pools<'a>(
     candidates: &[Candidate<'a>],
     selections: impl Iterator<Item = &'a Metadata>,

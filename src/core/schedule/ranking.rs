@@ -1,4 +1,4 @@
-//! In which order units are placed.
+//! The order in which units are scheduled.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use super::RequirementsIndex;
 use crate::core::unit::UnitName;
 
-/// Sorts units by name, except that those a unit is to be with (`MachineOf=`) come before it, so that one reconciler places
-/// both. Units that follow each other in a circle come last: none of them can be first.
+/// Sorts units by name, but the peers of a unit (`MachineOf=`) before it, so that one round places both. Units that
+/// depend on each other in a circle come last.
 pub fn dependencies_first<'u>(
     units: impl IntoIterator<Item = &'u UnitName>,
     requirements: &RequirementsIndex,
@@ -15,32 +15,32 @@ pub fn dependencies_first<'u>(
     let mut units: Vec<&UnitName> = units.into_iter().collect();
     units.sort_unstable();
     units.dedup();
-    let mut followers = BTreeMap::<&UnitName, Vec<&UnitName>>::new();
-    let mut awaited = BTreeMap::<&UnitName, usize>::new();
+    let mut dependents = BTreeMap::<&UnitName, Vec<&UnitName>>::new();
+    let mut pending = BTreeMap::<&UnitName, usize>::new();
     for unit in &units {
-        let peers = requirements.get(unit).into_iter().flat_map(|ask| &ask.machine_of);
+        let peers = requirements.get(unit).into_iter().flat_map(|requirements| &requirements.machine_of);
         for peer in peers.filter(|peer| units.binary_search(peer).is_ok()) {
-            followers.entry(peer).or_default().push(unit);
-            *awaited.entry(unit).or_default() += 1;
+            dependents.entry(peer).or_default().push(unit);
+            *pending.entry(unit).or_default() += 1;
         }
     }
-    if awaited.is_empty() {
+    if pending.is_empty() {
         return units;
     }
-    let mut ready: BTreeSet<&UnitName> = units.iter().copied().filter(|unit| !awaited.contains_key(unit)).collect();
+    let mut ready: BTreeSet<&UnitName> = units.iter().copied().filter(|unit| !pending.contains_key(unit)).collect();
     let mut ordered = Vec::with_capacity(units.len());
     while let Some(unit) = ready.pop_first() {
         ordered.push(unit);
-        for follower in followers.get(unit).into_iter().flatten() {
-            if let Some(count) = awaited.get_mut(follower) {
+        for dependent in dependents.get(unit).into_iter().flatten() {
+            if let Some(count) = pending.get_mut(dependent) {
                 *count -= 1;
                 if *count == 0 {
-                    awaited.remove(follower);
-                    ready.insert(follower);
+                    pending.remove(dependent);
+                    ready.insert(dependent);
                 }
             }
         }
     }
-    ordered.extend(awaited.into_keys());
+    ordered.extend(pending.into_keys());
     ordered
 }

@@ -1,4 +1,4 @@
-//! Why a unit goes to a machine, and why it goes to none: values with words.
+//! The reasons of the scheduler: why a unit is placed on a machine, and why it is placed on none.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -9,82 +9,82 @@ use crate::core::unit::BadRequirements;
 use crate::core::unit::Pin;
 use crate::core::unit::UnitName;
 
-/// Why a unit goes to this machine.
+/// Why a unit is placed on a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum PlacementReason {
     /// `MachineID=` names it.
     Pinned(Pin),
-    /// The unit that it is to be with is there (`MachineOf=`).
+    /// Its peer is there (`MachineOf=`).
     With(UnitName),
-    /// The unit whose place it takes is there (`Replaces=`).
+    /// The unit that it replaces is there (`Replaces=`).
     Replaces(UnitName),
-    /// It has the fewest units of all machines that fit.
+    /// The machine has the fewest units of all that fit.
     LeastLoaded {
-        /// How many it had.
+        /// The number of units on it before.
         units: usize,
-        /// How many the next one has, if another fits.
+        /// The number of units on the next machine that fits, if there is one.
         next: Option<usize>,
     },
 }
 
-/// What is in the way on one machine.
+/// Why the filter rules a machine out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FilterReason {
-    /// It is not alive, or not surely.
+    /// It is not certainly alive.
     Health(Health),
-    /// The operator wants nothing new there.
+    /// The operator has cordoned it.
     Cordoned,
     /// `MachineID=` names another machine.
     NotPinned(Pin),
     /// `MachineMetadata=` is not met.
     Metadata {
-        /// Which key.
+        /// The key.
         key: String,
-        /// What values would do.
+        /// The values that match.
         wanted: BTreeSet<String>,
     },
-    /// It went down so often lately that it takes nothing new yet.
+    /// It is held down, because it was down so many times within an hour.
     Flapping(usize),
-    /// A unit that it is to be with is not there.
-    Without(UnitName),
-    /// A unit that it must not be with is there.
+    /// A peer (`MachineOf=`) is not there.
+    PeerMissing(UnitName),
+    /// A conflicting unit is there.
     Conflict(UnitName),
 }
 
-/// What a machine is worth to a unit that needs one.
+/// Whether a machine takes new units, as far as its health decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schedulability {
-    /// What is thought of it; alive is good.
-    Judged(Health),
-    /// It is alive, and went down so often lately that it takes nothing new yet.
+    /// Its health. Only a machine that is alive takes new units.
+    Health(Health),
+    /// It is alive but held down, because it was down so many times within an hour.
     Flapping(usize),
 }
 
 impl From<Health> for Schedulability {
     fn from(health: Health) -> Self {
-        Self::Judged(health)
+        Self::Health(health)
     }
 }
 
-/// Why a unit goes to no machine. Nothing has moved.
+/// Why a unit is placed on no machine. No unit has moved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlacementError {
-    /// The cluster has not started.
+    /// Fewer machines have joined than the token requires.
     #[error("{joined} of {size} machines have joined: {} more must", *size as usize - joined)]
-    Awaiting {
-        /// How many have.
+    ClusterIncomplete {
+        /// The number of machines that have joined.
         joined: usize,
-        /// How many the token requirements for.
+        /// The number that the token requires.
         size: u32,
     },
-    /// What it requirements for is not known: its file is missing, or requirements for what cannot be had.
+    /// Its requirements are not known: its file is missing or invalid.
     #[error("{}", .0.as_ref().map_or_else(|| "its file is missing".to_owned(), ToString::to_string))]
-    Unread(Option<BadRequirements>),
-    /// It is not placed, it is everywhere.
+    InvalidRequirements(Option<BadRequirements>),
+    /// It is global and has no placement.
     #[error("it is global: it runs on every machine that fits")]
     Global,
-    /// A unit that it is to be with is on no machine.
-    #[error("{0}, which it is to be with, is on no machine")]
+    /// Its peer (`MachineOf=`) is on no machine.
+    #[error("its peer {0} is on no machine")]
     PeerNotPlaced(UnitName),
     /// No machine that has joined is the one that `MachineID=` names.
     #[error("no machine with the machine-id {0} has joined")]
@@ -92,23 +92,23 @@ pub enum PlacementError {
     /// It and a unit that is placed replace each other.
     #[error("it and {0} replace each other")]
     Circular(UnitName),
-    /// A unit whose place it would take has nowhere to go.
+    /// A unit that it would displace fits on no other machine.
     #[error("{unit}, which it replaces, fits nowhere else: {why}")]
-    Stuck {
-        /// The unit that would have to go.
+    CannotDisplace {
+        /// The unit that would have to move.
         unit: UnitName,
-        /// Why it cannot.
+        /// Why that unit fits nowhere else.
         why: Box<PlacementError>,
     },
-    /// Every machine has something in the way.
+    /// The filter rules out every machine.
     #[error("{0}")]
-    Unschedulable(Unschedulable),
-    /// It no longer fits where it is and fits nowhere else either.
+    Unschedulable(FilterSummary),
+    /// It no longer fits on its machine and fits on no other.
     #[error("stays on {machine} although {filter_reason}: no machine for it: {why}")]
     Stays {
-        /// The name of the machine where it is.
+        /// The name of its machine.
         machine: String,
-        /// What is in the way there.
+        /// Why it no longer fits there.
         filter_reason: FilterReason,
         /// Why it fits nowhere else.
         why: Box<PlacementError>,
@@ -116,45 +116,45 @@ pub enum PlacementError {
 }
 
 impl PlacementError {
-    /// Says what comes of it for the unit.
-    pub fn tell(&self) -> String {
+    /// Returns the message for the unit.
+    pub fn message(&self) -> String {
         if matches!(self, Self::Stays { .. }) { self.to_string() } else { format!("no machine for it: {self}") }
     }
 }
 
-/// How many machines each filter_reason rules out.
+/// The number of machines that each filter reason rules out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Unschedulable {
-    /// Obstacles other than conflicts, each with its number of machines.
+pub struct FilterSummary {
+    /// The number of machines by reason, except for conflicts.
     pub counts: BTreeMap<FilterReason, usize>,
-    /// How many machines have a unit that conflicts.
+    /// The number of machines with a conflicting unit.
     pub conflicting: usize,
-    /// The first few of these units.
+    /// The first few conflicting units.
     pub conflicts: Vec<UnitName>,
 }
 
-/// How many conflicting units are named.
+/// The number of conflicting units that are named.
 const NAMED: usize = 3;
 
-impl FromIterator<FilterReason> for Unschedulable {
+impl FromIterator<FilterReason> for FilterSummary {
     fn from_iter<I: IntoIterator<Item = FilterReason>>(filter_reasons: I) -> Self {
-        let mut nowhere = Self::default();
+        let mut summary = Self::default();
         for filter_reason in filter_reasons {
             match filter_reason {
                 FilterReason::Conflict(unit) => {
-                    nowhere.conflicting += 1;
-                    if nowhere.conflicts.len() < NAMED && !nowhere.conflicts.contains(&unit) {
-                        nowhere.conflicts.push(unit);
+                    summary.conflicting += 1;
+                    if summary.conflicts.len() < NAMED && !summary.conflicts.contains(&unit) {
+                        summary.conflicts.push(unit);
                     }
                 }
-                other => *nowhere.counts.entry(other).or_default() += 1,
+                other => *summary.counts.entry(other).or_default() += 1,
             }
         }
-        nowhere
+        summary
     }
 }
 
-impl fmt::Display for Unschedulable {
+impl fmt::Display for FilterSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts: Vec<String> = self
             .counts
@@ -181,13 +181,13 @@ impl fmt::Display for FilterReason {
                 let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
                 write!(f, "metadata {key}={} not matched", wanted.join(" or "))
             }
-            Self::Without(unit) => write!(f, "without {unit}"),
+            Self::PeerMissing(unit) => write!(f, "without {unit}"),
             Self::Conflict(unit) => write!(f, "conflicts with {unit}"),
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for PlacementReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pinned(pin) => write!(f, "MachineID={pin}"),

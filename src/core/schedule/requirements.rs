@@ -1,4 +1,4 @@
-//! What each unit requirements for, read once per file and name.
+//! The index of all units' requirements, parsed once per file and name.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
 
-/// What each unit of a cluster requirements for.
+/// The requirements of each unit of a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct RequirementsIndex {
     units: BTreeMap<UnitName, (Hash, Result<Requirements, BadRequirements>)>,
@@ -18,21 +18,21 @@ pub struct RequirementsIndex {
 }
 
 impl RequirementsIndex {
-    /// Reads what every unit of a snapshot requirements for.
+    /// Parses the requirements of every unit of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut requirements = Self::default();
         requirements.renew(snapshot);
         requirements
     }
 
-    /// Reads the units that are new or have another file than before, and forgets those that are gone.
+    /// Parses the units that are new or have another file than before, and removes those that are gone.
     pub fn renew(&mut self, snapshot: &Snapshot) {
         self.units.retain(|unit, _| snapshot.units.contains_key(unit));
         self.strict.retain(|unit| snapshot.units.contains_key(unit));
         for (name, unit) in &snapshot.units {
             let known = self.units.get(name).is_some_and(|(hash, _)| *hash == unit.hash);
             if let Some(file) = snapshot.files.get(&unit.hash).filter(|_| !known) {
-                let read = Requirements::of(name, file).map(|(ask, _)| ask);
+                let read = Requirements::of(name, file).map(|(requirements, _)| requirements);
                 self.units.insert(name.clone(), (unit.hash, read));
                 if Class::binding(file) == Class::Strict {
                     self.strict.insert(name.clone());
@@ -43,27 +43,27 @@ impl RequirementsIndex {
         }
     }
 
-    /// Returns what a unit requirements for, if its file is there and says something that can be had.
+    /// Returns the requirements of a unit, if its file is there and valid.
     pub fn get(&self, unit: &UnitName) -> Option<&Requirements> {
         self.read(unit)?.as_ref().ok()
     }
 
-    /// Says whether a unit is everywhere and is not placed.
+    /// Reports whether a unit is global: it runs on every machine that fits and has no placement.
     pub fn is_global(&self, unit: &UnitName) -> bool {
-        self.get(unit).is_some_and(|ask| ask.global)
+        self.get(unit).is_some_and(|requirements| requirements.global)
     }
 
-    /// Says whether a unit may only run while its machine holds a lease.
+    /// Reports whether a unit may run only while its machine holds a lease.
     pub fn is_strict(&self, unit: &UnitName) -> bool {
         self.strict.contains(unit)
     }
 
-    /// Returns why it is not known what a unit requirements for, if that is its file's fault.
-    pub fn fault(&self, unit: &UnitName) -> Option<&BadRequirements> {
+    /// Returns the error in a unit's requirements, if its file is invalid.
+    pub fn error(&self, unit: &UnitName) -> Option<&BadRequirements> {
         self.read(unit)?.as_ref().err()
     }
 
-    /// Returns every unit that requirements for something that can be had, by name.
+    /// Returns every unit with valid requirements, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&UnitName, &Requirements)> {
         self.units.iter().filter_map(|(unit, (_, read))| Some((unit, read.as_ref().ok()?)))
     }

@@ -8,7 +8,7 @@ use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
 
-/// A cluster in the making: machines by number, units by name and `[X-Fleet]`.
+/// A cluster for tests: machines by number, units by name and `[X-Fleet]`.
 #[derive(Debug, Default)]
 struct World {
     snapshot: Snapshot,
@@ -81,22 +81,29 @@ impl World {
         )
     }
 
-    /// Places every unit that is nowhere and tells what happened, one line each.
+    /// Schedules every unit without a placement and returns one line for each result.
     fn place(&self) -> Vec<String> {
         let mut scheduler = self.scheduler();
-        let all =
-            self.requirements.iter().filter(|(unit, ask)| !ask.global && !self.snapshot.placements.contains_key(*unit));
-        let done = scheduler.place_all(all.map(|(unit, _)| unit));
-        done.iter().flat_map(|(unit, placed)| tell(unit, placed)).collect()
+        let all = self
+            .requirements
+            .iter()
+            .filter(|(unit, needs)| !needs.global && !self.snapshot.placements.contains_key(*unit));
+        let done = scheduler.schedule_all(all.map(|(unit, _)| unit));
+        done.iter().flat_map(|(unit, placed)| describe(unit, placed)).collect()
     }
 }
 
-fn tell(unit: &UnitName, placed: &Result<Vec<Choice>, PlacementError>) -> Vec<String> {
+fn describe(unit: &UnitName, placed: &Result<Vec<ProposedPlacement>, PlacementError>) -> Vec<String> {
     match placed {
-        Ok(choices) => choices
+        Ok(placements) => placements
             .iter()
-            .map(|choice| {
-                format!("{} {}: {}", choice.unit.stem(), choice.machine.short().trim_start_matches('0'), choice.why)
+            .map(|placement| {
+                format!(
+                    "{} {}: {}",
+                    placement.unit.stem(),
+                    placement.machine.short().trim_start_matches('0'),
+                    placement.reason
+                )
             })
             .collect(),
         Err(refusal) => vec![format!("{} refused: {refusal}", unit.stem())],
@@ -150,12 +157,12 @@ fn a_cluster_that_has_started_goes_on_when_a_machine_leaves() {
 }
 
 #[test]
-fn no_machines_at_all_is_said() {
+fn an_empty_cluster_has_its_own_message() {
     assert_eq!(World::of(0).unit("a.service", "").place(), ["a refused: no machine has joined"]);
 }
 
 #[test]
-fn machine_id_pins_by_the_whole_or_the_first_eight_digits() {
+fn machine_id_pins_by_all_or_the_first_eight_digits() {
     let whole = format!("MachineID={}", id(2));
     let world = World::of(3)
         .placed("z.service", "", 2)
@@ -198,7 +205,7 @@ fn the_same_metadata_key_means_or_and_different_keys_mean_and() {
 }
 
 #[test]
-fn a_pair_lands_together_in_one_pass_whatever_their_names() {
+fn peers_are_placed_together_in_one_round_whatever_their_names() {
     let world = World::of(3)
         .placed("x.service", "", 1)
         .unit("a-follower.service", "MachineOf=z-leader.service")
@@ -215,7 +222,7 @@ fn a_pair_lands_together_in_one_pass_whatever_their_names() {
 }
 
 #[test]
-fn a_follower_waits_for_its_leader() {
+fn a_unit_waits_for_its_peer() {
     let world = World::of(2)
         .placed("l1.service", "", 1)
         .placed("l2.service", "", 2)
@@ -228,17 +235,17 @@ fn a_follower_waits_for_its_leader() {
     assert_eq!(
         world.place(),
         [
-            "a refused: nowhere.service, which it is to be with, is on no machine",
+            "a refused: its peer nowhere.service is on no machine",
             "b refused: 1 machine: without l1.service; 1 machine: without l2.service",
             "f 1: least loaded: 2 units, next has 2",
-            "c refused: d.service, which it is to be with, is on no machine",
-            "d refused: c.service, which it is to be with, is on no machine",
+            "c refused: its peer d.service is on no machine",
+            "d refused: its peer c.service is on no machine",
         ]
     );
 }
 
 #[test]
-fn conflicts_hold_both_ways_round() {
+fn conflicts_hold_in_both_directions() {
     let world = World::of(2)
         .placed("old.service", "Conflicts=new*", 1)
         .unit("new.service", "")
@@ -250,15 +257,15 @@ fn conflicts_hold_both_ways_round() {
 }
 
 #[test]
-fn instances_that_exclude_each_other_spread_and_the_rest_are_refused_with_the_culprits() {
+fn conflicting_instances_spread_and_the_rest_are_refused_with_the_conflicting_units() {
     let mut world = World::of(4);
     for number in 1..=6 {
         world = world.unit(&format!("web@{number}.service"), "Conflicts=%p@*.service");
     }
-    let told = world.place();
-    assert_eq!(told[3], "web@4 4: the only machine that fits: 0 units");
+    let lines = world.place();
+    assert_eq!(lines[3], "web@4 4: the only machine that fits: 0 units");
     assert_eq!(
-        told[4..],
+        lines[4..],
         ["web@5", "web@6"].map(|unit| format!(
             "{unit} refused: 4 machines: conflicts with web@1.service, web@2.service, web@3.service …"
         ))
@@ -301,28 +308,28 @@ fn globals_count_where_they_run_and_the_first_of_two_that_conflict_wins() {
 }
 
 #[test]
-fn a_global_comes_when_what_kept_it_off_has_gone_and_none_is_placed() {
+fn a_global_unit_runs_once_its_conflict_is_gone_and_is_never_placed() {
     let world = World::of(1).placed("p.service", "Conflicts=g.service", 1).unit("g.service", "Global=true");
     let mut scheduler = world.scheduler();
     assert_eq!(scheduler.globals_on(id(1)).count(), 0);
     assert_eq!(scheduler.remove(&name("p.service")), Some(id(1)));
     assert_eq!(scheduler.globals_on(id(1)).count(), 1);
-    assert_eq!(scheduler.place(&name("p.service")).unwrap_err().to_string(), "1 machine: conflicts with g.service");
-    assert_eq!(scheduler.place(&name("g.service")), Err(PlacementError::Global));
-    assert_eq!(scheduler.place(&name("unknown.service")), Err(PlacementError::Unread(None)));
+    assert_eq!(scheduler.schedule(&name("p.service")).unwrap_err().to_string(), "1 machine: conflicts with g.service");
+    assert_eq!(scheduler.schedule(&name("g.service")), Err(PlacementError::Global));
+    assert_eq!(scheduler.schedule(&name("unknown.service")), Err(PlacementError::InvalidRequirements(None)));
 }
 
 #[test]
-fn a_unit_that_asks_for_what_cannot_be_had_is_refused_with_the_fault() {
+fn a_unit_with_invalid_requirements_is_refused_with_the_error() {
     let world = World::of(1).unit("a.service", "MachineOf=b").unit("c.service", "");
     let mut scheduler = world.scheduler();
-    let refusal = scheduler.place(&name("a.service")).unwrap_err().to_string();
+    let refusal = scheduler.schedule(&name("a.service")).unwrap_err().to_string();
     assert!(refusal.starts_with("MachineOf=b: unit name must contain"), "{refusal}");
-    assert!(scheduler.place(&name("c.service")).is_ok());
+    assert!(scheduler.schedule(&name("c.service")).is_ok());
 }
 
 #[test]
-fn what_is_asked_is_read_again_when_the_file_changes() {
+fn requirements_are_parsed_again_when_the_file_changes() {
     let mut world = World::of(1).unit("a.service", "Global=true");
     assert!(world.requirements.get(&name("a.service")).unwrap().global);
     world = world.unit("a.service", "");
@@ -333,20 +340,20 @@ fn what_is_asked_is_read_again_when_the_file_changes() {
 }
 
 #[test]
-fn a_unit_that_is_not_wanted_neither_counts_nor_conflicts() {
+fn an_inactive_unit_neither_counts_nor_conflicts() {
     let mut world = World::of(2).placed("a.service", "Conflicts=*", 1).unit("b.service", "");
     world.snapshot.units.get_mut(&name("a.service")).unwrap().desired = DesiredState::Inactive;
     assert_eq!(world.place(), ["b 1: least loaded: 0 units, next has 0"]);
 }
 
 #[test]
-fn replacing_takes_the_place_and_finds_the_other_a_new_one() {
+fn a_replaced_unit_moves_to_another_machine() {
     let world = World::of(2).placed("old.service", "", 2).unit("new.service", "Replaces=old.*");
     assert_eq!(world.place(), ["new 2: in the place of old.service", "old 1: the only machine that fits: 0 units"]);
 }
 
 #[test]
-fn replacing_is_refused_when_the_other_fits_nowhere_else() {
+fn replacing_is_refused_when_the_other_unit_fits_nowhere_else() {
     let world = World::default()
         .machine(1, &[])
         .machine(2, &[("disk", "ssd")])
@@ -358,7 +365,7 @@ fn replacing_is_refused_when_the_other_fits_nowhere_else() {
           1 machine: conflicts with new.service"]
     );
     let mut scheduler = world.scheduler();
-    scheduler.place(&name("new.service")).unwrap_err();
+    scheduler.schedule(&name("new.service")).unwrap_err();
     assert_eq!(scheduler.machine_of(&name("old.service")), Some(id(2)));
     assert_eq!(scheduler.machine_of(&name("new.service")), None);
 }
@@ -373,13 +380,13 @@ fn of_two_that_replace_each_other_the_first_stays() {
 }
 
 #[test]
-fn what_was_replaced_does_not_come_back_beside_it() {
+fn a_replaced_unit_does_not_return_beside_its_replacement() {
     let world = World::of(1).placed("new.service", "Replaces=old.service", 1).unit("old.service", "");
     assert_eq!(world.place(), ["old refused: 1 machine: conflicts with new.service"]);
 }
 
 #[test]
-fn a_unit_that_no_longer_fits_where_it_is_is_told_why() {
+fn a_unit_that_no_longer_fits_its_machine_has_a_reason() {
     let world = World::of(2)
         .placed("a.service", "MachineMetadata=region=eu", 1)
         .placed("b.service", "MachineOf=a.service", 2)
@@ -394,7 +401,7 @@ fn a_unit_that_no_longer_fits_where_it_is_is_told_why() {
     assert_eq!(filter_reason("c.service", 2), None);
 }
 
-/// A unit's `[X-Fleet]` by number, chosen so that units meet.
+/// Options of `[X-Fleet]`, chosen so that units refer to each other.
 fn options() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => Just(String::new()),
@@ -432,7 +439,7 @@ fn worlds() -> impl Strategy<Value = World> {
     })
 }
 
-/// Recounts a machine's units from scratch.
+/// Returns a machine's units, counted from scratch.
 fn units_on<'w>(world: &'w World, scheduler: &Scheduler<'w>, machine: MachineId) -> Vec<&'w UnitName> {
     let placed = world.snapshot.units.keys().filter(|unit| scheduler.machine_of(unit) == Some(machine));
     placed.chain(scheduler.globals_on(machine)).collect()
@@ -442,7 +449,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn every_choice_meets_its_constraints_and_is_least_loaded(world in worlds()) {
+    fn every_placement_meets_its_requirements_and_is_least_loaded(world in worlds()) {
         let mut scheduler = world.scheduler();
         let all: Vec<&UnitName> = world.snapshot.units.keys().collect();
         for unit in dependencies_first(all, &world.requirements) {
@@ -450,35 +457,35 @@ proptest! {
                 continue;
             }
             let before: BTreeMap<_, _> = world.snapshot.machines.keys().map(|id| (*id, units_on(&world, &scheduler, *id).len())).collect();
-            let told = scheduler.place(unit);
-            let again = world.snapshot.units.keys().filter(|unit| scheduler.machine_of(unit).is_some()).count();
-            prop_assert_eq!(again, scheduler.placed.len(), "a unit is on one machine");
-            let Ok(choices) = told else {
+            let result = scheduler.schedule(unit);
+            let placed = world.snapshot.units.keys().filter(|unit| scheduler.machine_of(unit).is_some()).count();
+            prop_assert_eq!(placed, scheduler.placed.len(), "a unit is on one machine");
+            let Ok(placements) = result else {
                 prop_assert_eq!(scheduler.machine_of(unit), None);
                 continue;
             };
-            for choice in &choices {
-                let machine = &world.snapshot.machines[&choice.machine];
-                let ask = world.requirements.get(&choice.unit).unwrap();
-                prop_assert_eq!(scheduler.machine_of(&choice.unit), Some(choice.machine));
-                prop_assert!(!machine.cordoned && !world.health_changes.contains_key(&choice.machine));
-                prop_assert!(ask.metadata.iter().all(|(key, values)| machine.metadata.get(key).is_some_and(|v| values.contains(v))));
-                prop_assert!(ask.machine_id.is_none_or(|pin| pin.machines().contains(&choice.machine)));
-                let here = units_on(&world, &scheduler, choice.machine);
-                prop_assert!(ask.machine_of.iter().all(|peer| here.contains(&peer)), "{} without its peers", choice.unit);
-                for other in here.into_iter().filter(|other| **other != choice.unit) {
+            for placement in &placements {
+                let machine = &world.snapshot.machines[&placement.machine];
+                let needs = world.requirements.get(&placement.unit).unwrap();
+                prop_assert_eq!(scheduler.machine_of(&placement.unit), Some(placement.machine));
+                prop_assert!(!machine.cordoned && !world.health_changes.contains_key(&placement.machine));
+                prop_assert!(needs.metadata.iter().all(|(key, values)| machine.metadata.get(key).is_some_and(|v| values.contains(v))));
+                prop_assert!(needs.machine_id.is_none_or(|pin| pin.machines().contains(&placement.machine)));
+                let here = units_on(&world, &scheduler, placement.machine);
+                prop_assert!(needs.machine_of.iter().all(|peer| here.contains(&peer)), "{} without its peers", placement.unit);
+                for other in here.into_iter().filter(|other| **other != placement.unit) {
                     let repels = |a: &UnitName, b: &UnitName| world.requirements.get(a).unwrap().conflicts.iter().any(|glob| glob.matches(b.as_str()));
-                    prop_assert!(!repels(&choice.unit, other) && !repels(other, &choice.unit), "{} beside {}", choice.unit, other);
+                    prop_assert!(!repels(&placement.unit, other) && !repels(other, &placement.unit), "{} beside {}", placement.unit, other);
                 }
-                if let (Why::LeastLoaded { units, next }, 1) = (&choice.why, choices.len()) {
-                    prop_assert_eq!(before[&choice.machine], *units);
+                if let (PlacementReason::LeastLoaded { units, next }, 1) = (&placement.reason, placements.len()) {
+                    prop_assert_eq!(before[&placement.machine], *units);
                     prop_assert!(next.is_none_or(|next| next >= *units));
-                    let fewer = before.iter().filter(|(id, load)| (**load, **id) < (*units, choice.machine));
+                    let fewer = before.iter().filter(|(id, load)| (**load, **id) < (*units, placement.machine));
                     for (id, _) in fewer {
                         scheduler.remove(unit);
                         let candidate = scheduler.find(*id).unwrap();
-                        prop_assert!(scheduler.check(unit, ask, candidate, &scheduler.anti_affinity.of(unit, ask)).is_some(), "{} was emptier", id);
-                        scheduler.put(unit, choice.machine);
+                        prop_assert!(scheduler.filter(unit, needs, candidate, &scheduler.anti_affinity.conflicts_of(unit, needs)).is_some(), "{} was emptier", id);
+                        scheduler.put(unit, placement.machine);
                     }
                 }
             }
@@ -486,9 +493,9 @@ proptest! {
     }
 
     #[test]
-    fn the_board_counts_as_one_set_up_anew_would(world in worlds(), moves in prop::collection::vec((0..14usize, 0..6u8, any::<bool>()), 0..30)) {
+    fn an_updated_scheduler_equals_a_new_one(world in worlds(), moves in prop::collection::vec((0..14usize, 0..6u8, any::<bool>()), 0..30)) {
         let mut scheduler = world.scheduler();
-        let units: Vec<&UnitName> = world.requirements.iter().filter(|(_, ask)| !ask.global).map(|(unit, _)| unit).collect();
+        let units: Vec<&UnitName> = world.requirements.iter().filter(|(_, needs)| !needs.global).map(|(unit, _)| unit).collect();
         for (unit, machine, put) in moves {
             let Some(unit) = units.get(unit) else { continue };
             if put { scheduler.put(unit, id(machine.into())) } else { _ = scheduler.remove(unit) }

@@ -1,31 +1,31 @@
-//! `[X-Muster]`: what fleet had no words for.
+//! `[X-Muster]`: muster's own options of a unit file.
 
 use std::fmt;
 
 use super::UnitFile;
 
-/// What a unit may do while a partition lasts.
+/// The behaviour of a unit during a network partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Class {
-    /// It may briefly run twice, and is back sooner.
+    /// It may run twice for a short time, and is restarted sooner.
     #[default]
     Available,
-    /// It never runs twice, and waits for proof that it does not.
+    /// It never runs twice. It starts only after proof that it runs nowhere else.
     Strict,
 }
 
-/// What `[X-Muster]` says cannot be followed, so the unit is refused. Nothing was changed.
+/// `[X-Muster]` is invalid, so the unit is refused. Nothing was changed.
 ///
-/// Unlike `[X-Fleet]`, nothing here is skipped: a promise that was misspelt would be a promise that is not kept.
+/// Unlike in `[X-Fleet]`, no unknown option is ignored: a misspelt guarantee would not be kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadClass {
-    /// A class that there is not.
-    #[error("[X-Muster] Class={0}: there are `available` and `strict`")]
+    /// An unknown class.
+    #[error("[X-Muster] Class={0}: expected `available` or `strict`")]
     Unknown(String),
-    /// Two lines that say a class.
+    /// Two lines with a class.
     #[error("[X-Muster] Class= is given twice: keep one")]
     Twice,
-    /// Something else than `Class=`.
+    /// Another option than `Class=`.
     #[error("[X-Muster] {0}=: only `Class=` is known here")]
     Key(String),
 }
@@ -38,19 +38,19 @@ impl Class {
             if option.name != "Class" {
                 return Err(BadClass::Key(option.name.clone()));
             }
-            let said = match option.value.as_str() {
+            let given = match option.value.as_str() {
                 "available" => Self::Available,
                 "strict" => Self::Strict,
                 other => return Err(BadClass::Unknown(other.to_owned())),
             };
-            if class.replace(said).is_some() {
+            if class.replace(given).is_some() {
                 return Err(BadClass::Twice);
             }
         }
         Ok(class.unwrap_or_default())
     }
 
-    /// Returns the class that a unit is treated as: one that cannot be read may be a promise, so it is kept.
+    /// Returns the class that a unit is treated as. An invalid class may be a guarantee, so it counts as strict.
     pub fn binding(file: &UnitFile) -> Self {
         Self::of(file).unwrap_or(Self::Strict)
     }
@@ -74,19 +74,16 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_says_its_class_or_is_available() {
+    fn a_unit_has_the_given_class_or_is_available() {
         assert_eq!(of("[Service]\nClass=strict\n"), Ok(Class::Available));
         assert_eq!(of("[X-Muster]\nClass=available\n"), Ok(Class::Available));
         assert_eq!(of("[X-Muster]\nClass=strict\n"), Ok(Class::Strict));
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn any_other_option_or_class_is_an_error() {
         let refusal = |text| of(text).unwrap_err().to_string();
-        assert_eq!(
-            refusal("[X-Muster]\nClass=Strict\n"),
-            "[X-Muster] Class=Strict: there are `available` and `strict`"
-        );
+        assert_eq!(refusal("[X-Muster]\nClass=Strict\n"), "[X-Muster] Class=Strict: expected `available` or `strict`");
         assert_eq!(refusal("[X-Muster]\nclass=strict\n"), "[X-Muster] class=: only `Class=` is known here");
         assert_eq!(refusal("[X-Muster]\nClass=strict\nClass=strict\n"), "[X-Muster] Class= is given twice: keep one");
     }

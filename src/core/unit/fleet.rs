@@ -1,7 +1,7 @@
-//! `[X-Fleet]`: where a unit may be, read once per file and name.
+//! `[X-Fleet]`: the requirements of a unit, parsed once per file and name.
 //!
-//! Values are read as fleet read them: `%n %N %p %i` are replaced (and no other specifier), `"a" "b"` is two values,
-//! the old `X-` names still count, and what is not understood is warned about.
+//! Values are parsed as in fleet: `%n %N %p %i` are replaced and no other specifier, `"a" "b"` is two values, the old
+//! `X-` names are accepted, and unknown options give a warning.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -15,24 +15,24 @@ use super::UnitFile;
 use super::UnitName;
 use crate::core::machine_id::MachineId;
 
-/// What a unit requirements of the machine it is put on.
+/// The requirements of a unit on its machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Requirements {
     /// `MachineID=`: this machine and no other.
     pub machine_id: Option<Pin>,
-    /// `MachineOf=`: where each of these units is.
+    /// `MachineOf=`: the machine of each of these units.
     pub machine_of: BTreeSet<UnitName>,
     /// `MachineMetadata=`: for each key, one of these values.
     pub metadata: BTreeMap<String, BTreeSet<String>>,
-    /// `Conflicts=`: not with units whose names match.
+    /// `Conflicts=`: no unit on the machine has a name that matches.
     pub conflicts: Vec<Glob>,
-    /// `Global=`: on every machine that fits.
+    /// `Global=`: every machine that fits.
     pub global: bool,
-    /// `Replaces=`: in the place of units whose names match, which go elsewhere.
+    /// `Replaces=`: units whose names match move to other machines.
     pub replaces: Vec<Glob>,
 }
 
-/// A machine as `MachineID=` names it: by its whole machine-id, or by the first eight digits, which fleet prints.
+/// A machine in `MachineID=`: its full machine-id, or the first eight digits, which fleet prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pin {
     /// All 32 digits.
@@ -41,12 +41,12 @@ pub enum Pin {
     Short(u32),
 }
 
-/// What `[X-Fleet]` requirements cannot be had or cannot be read. Nothing was changed.
+/// `[X-Fleet]` is invalid, or no machine can ever meet it. Nothing was changed.
 ///
-/// The mutual exclusions have fleet's words.
+/// The messages for options that exclude each other are fleet's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequirements {
-    /// It is to be with a unit that it must not be with.
+    /// `MachineOf=` names a unit that `Conflicts=` matches.
     #[error("unresolvable requirements: peer \"{peer}\" matches conflict \"{conflict}\"")]
     PeerConflicts {
         /// From `MachineOf=`.
@@ -54,7 +54,7 @@ pub enum BadRequirements {
         /// From `Conflicts=`.
         conflict: Glob,
     },
-    /// It is to be with a unit that it drives away.
+    /// `MachineOf=` names a unit that `Replaces=` matches.
     #[error("unresolvable requirements: peer \"{peer}\" matches replace \"{replace}\"")]
     PeerReplaced {
         /// From `MachineOf=`.
@@ -65,47 +65,47 @@ pub enum BadRequirements {
     /// Two options that exclude each other.
     #[error("{0} cannot be used with {1}")]
     Exclusive(&'static str, &'static str),
-    /// `MachineOf=` names something that is no unit, so the unit could never be placed.
+    /// `MachineOf=` has an invalid unit name, so the unit could never be placed.
     #[error(
         "MachineOf={text}: {why}; write `MachineOf=a.service`, or `MachineOf=\"a.service\" \"b.service\"` for several"
     )]
     Peer {
-        /// What was written.
+        /// The value.
         text: String,
-        /// What is wrong with it.
+        /// The error.
         why: BadUnitName,
     },
-    /// `MachineID=` names something that is no machine, so the unit could never be placed.
-    #[error("MachineID={0}: a machine-id is 32 hexadecimal digits, of which the first 8 will do")]
+    /// `MachineID=` is not a machine-id, so the unit could never be placed.
+    #[error("invalid MachineID={0}: expected 32 hexadecimal digits, or the first 8 of them")]
     MachineId(String),
-    /// `Conflicts=` or `Replaces=` has a pattern that never matches, so the constraint would not hold.
+    /// `Conflicts=` or `Replaces=` has an invalid pattern, so the constraint would not hold.
     #[error("{key}=: {why}")]
     Glob {
-        /// Which of the two.
+        /// The option.
         key: &'static str,
-        /// What is wrong with it.
+        /// The error.
         why: BadGlob,
     },
 }
 
-/// Something in `[X-Fleet]` that is skipped, as fleet skipped it.
+/// A part of `[X-Fleet]` that is ignored, as in fleet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Ignored {
-    /// An option that fleet did not know, in fleet's words.
+pub enum IgnoredRequirement {
+    /// An unknown option, with fleet's message.
     #[error("unrecognized requirement in [X-Fleet] section: {0:?}")]
     Key(String),
-    /// `MachineMetadata=` with something that is not `key=value`.
+    /// `MachineMetadata=` with a value that is not `key=value`.
     #[error("MachineMetadata={0} is ignored: write `key=value`, or `\"key=value\" \"key=value\"` for several")]
     Metadata(String),
     /// `MachineID=` after the first.
-    #[error("MachineID={0} is ignored: only the first one counts")]
+    #[error("MachineID={0} is ignored: only the first one is used")]
     MachineId(String),
-    /// `Global=` with neither yes nor no.
-    #[error("Global={0} is taken for no: write `true` or `false`")]
+    /// `Global=` with a value that is not a boolean.
+    #[error("Global={0} counts as false: write `true` or `false`")]
     Global(String),
 }
 
-/// Every option that fleet knew, old spellings included.
+/// The options of fleet, with the old spellings.
 const KNOWN: [&str; 11] = [
     "MachineID",
     "X-ConditionMachineID",
@@ -121,10 +121,10 @@ const KNOWN: [&str; 11] = [
 ];
 
 impl Requirements {
-    /// Reads what a unit of this name and file requirements for, and what of it is ignored.
+    /// Parses the requirements of a unit, and returns the ignored parts.
     ///
-    /// A template is never placed, so names that its instances would complete (`MachineID=%i`) are not checked in it.
-    pub fn of(name: &UnitName, file: &UnitFile) -> Result<(Self, Vec<Ignored>), BadRequirements> {
+    /// A template is never placed, so values that only its instances complete (`MachineID=%i`) are not checked in it.
+    pub fn of(name: &UnitName, file: &UnitFile) -> Result<(Self, Vec<IgnoredRequirement>), BadRequirements> {
         let (section, mut ignored) = Section::read(name, file);
         let read = Self {
             machine_id: section.pin(name, &mut ignored)?,
@@ -138,7 +138,7 @@ impl Requirements {
         Ok((read, ignored))
     }
 
-    /// Refuses what excludes each other, in fleet's order.
+    /// Checks for options that exclude each other. The order of the checks is fleet's.
     fn check(&self, pinned: bool) -> Result<(), BadRequirements> {
         for peer in &self.machine_of {
             let peer = peer.clone();
@@ -167,30 +167,30 @@ impl Requirements {
     }
 }
 
-/// The values of `[X-Fleet]` by option, specifiers replaced.
+/// The values of `[X-Fleet]` by option, with specifiers replaced.
 struct Section(BTreeMap<&'static str, Vec<String>>);
 
 impl Section {
-    fn read(name: &UnitName, file: &UnitFile) -> (Self, Vec<Ignored>) {
+    fn read(name: &UnitName, file: &UnitFile) -> (Self, Vec<IgnoredRequirement>) {
         let (mut values, mut unknown) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
         for option in file.options().iter().filter(|option| option.section == "X-Fleet") {
             match KNOWN.into_iter().find(|known| *known == option.name) {
                 Some(key) => values.entry(key).or_default().extend(split(&expand(&option.value, name))),
-                None => unknown.push(Ignored::Key(option.name.clone())),
+                None => unknown.push(IgnoredRequirement::Key(option.name.clone())),
             }
         }
         (Self(values), unknown)
     }
 
-    /// Returns the values of several options, one option after the other.
+    /// Returns the values of several options, in the order of the options.
     fn all(&self, keys: &[&'static str]) -> impl Iterator<Item = &str> {
         keys.iter().filter_map(|key| self.0.get(key)).flatten().map(String::as_str)
     }
 
-    fn pin(&self, name: &UnitName, ignored: &mut Vec<Ignored>) -> Result<Option<Pin>, BadRequirements> {
+    fn pin(&self, name: &UnitName, ignored: &mut Vec<IgnoredRequirement>) -> Result<Option<Pin>, BadRequirements> {
         let mut values = self.all(&["MachineID", "X-ConditionMachineID", "X-ConditionMachineBootID"]);
         let Some(first) = values.next() else { return Ok(None) };
-        ignored.extend(values.map(|value| Ignored::MachineId(value.to_owned())));
+        ignored.extend(values.map(|value| IgnoredRequirement::MachineId(value.to_owned())));
         match Pin::parse(first) {
             None if !name.is_template() => Err(BadRequirements::MachineId(first.to_owned())),
             pin => Ok(pin),
@@ -211,14 +211,14 @@ impl Section {
         Ok(peers)
     }
 
-    fn metadata(&self, ignored: &mut Vec<Ignored>) -> BTreeMap<String, BTreeSet<String>> {
+    fn metadata(&self, ignored: &mut Vec<IgnoredRequirement>) -> BTreeMap<String, BTreeSet<String>> {
         let mut metadata = BTreeMap::<String, BTreeSet<String>>::new();
         for pair in self.all(&["X-ConditionMachineMetadata", "MachineMetadata"]) {
             match pair.split_once('=') {
                 Some((key, value)) if !key.is_empty() && !value.is_empty() && !value.contains('=') => {
                     metadata.entry(key.to_owned()).or_default().insert(value.to_owned());
                 }
-                _ => ignored.push(Ignored::Metadata(pair.to_owned())),
+                _ => ignored.push(IgnoredRequirement::Metadata(pair.to_owned())),
             }
         }
         metadata
@@ -229,18 +229,18 @@ impl Section {
         words.map(|word| Glob::parse(word).map_err(|why| BadRequirements::Glob { key, why })).collect()
     }
 
-    fn global(&self, ignored: &mut Vec<Ignored>) -> bool {
+    fn global(&self, ignored: &mut Vec<IgnoredRequirement>) -> bool {
         let Some(last) = self.all(&["Global"]).last() else { return false };
-        let said = last.to_ascii_lowercase();
-        let yes = ["true", "yes", "1", "on", "t"].contains(&said.as_str());
-        if !yes && !["false", "no", "0", "off", "f", ""].contains(&said.as_str()) {
-            ignored.push(Ignored::Global(last.to_owned()));
+        let value = last.to_ascii_lowercase();
+        let yes = ["true", "yes", "1", "on", "t"].contains(&value.as_str());
+        if !yes && !["false", "no", "0", "off", "f", ""].contains(&value.as_str()) {
+            ignored.push(IgnoredRequirement::Global(last.to_owned()));
         }
         yes
     }
 }
 
-/// Replaces fleet's four specifiers, and joins continued lines as systemd does.
+/// Replaces fleet's four specifiers and joins continued lines, as systemd does.
 fn expand(value: &str, name: &UnitName) -> String {
     let value = value.replace("\\\n", " ");
     let specifiers = [
@@ -252,7 +252,7 @@ fn expand(value: &str, name: &UnitName) -> String {
     specifiers.iter().fold(value, |value, (specifier, text)| value.replace(specifier, text)).trim().to_owned()
 }
 
-/// Splits `"a" "b"` as fleet did: at spaces outside quotes, quotes dropped. Any other line is one value.
+/// Splits `"a" "b"` as fleet did: at spaces outside quotes, without the quotes. Any other line is one value.
 fn split(line: &str) -> Vec<String> {
     if !line.starts_with('"') || !line.ends_with('"') {
         return vec![line.to_owned()];
@@ -267,7 +267,7 @@ fn split(line: &str) -> Vec<String> {
             (_, None) => {}
         }
     }
-    // Two spaces between values are not a value.
+    // Two spaces between values do not make an empty value.
     values.retain(|value| !value.is_empty());
     values
 }
@@ -282,7 +282,7 @@ impl Pin {
         }
     }
 
-    /// Returns the machine-ids that are meant: one, or all that begin so.
+    /// Returns the range of machine-ids that match: one, or all with this beginning.
     pub fn machines(self) -> RangeInclusive<MachineId> {
         match self {
             Self::Whole(id) => id..=id,

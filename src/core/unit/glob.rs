@@ -1,11 +1,11 @@
-//! Patterns over unit names: the grammar of Go's `path.Match`, which `Conflicts=` and `Replaces=` are written in.
+//! Patterns over unit names, with the grammar of Go's `path.Match`, for `Conflicts=` and `Replaces=`.
 //!
 //! `*` any run of characters, `?` one, `[a-z]` or `[^a-z]` one of a class, `\c` the character itself. A pattern
 //! matches whole names, and neither `*` nor `?` matches `/`.
 
 use std::fmt;
 
-/// A pattern that unit names are held against.
+/// A pattern that matches unit names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Glob {
     text: String,
@@ -22,7 +22,7 @@ enum Part {
 
 /// The text is not a pattern. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a pattern: {why}")]
+#[error("invalid pattern {text:?}: {why}")]
 pub struct BadGlob {
     /// The text.
     pub text: String,
@@ -40,7 +40,7 @@ impl Glob {
                 '*' => Ok(Part::Run),
                 '?' => Ok(Part::Any),
                 '[' => class(&mut rest),
-                '\\' => rest.next().map(Part::One).ok_or("nothing follows its last `\\`"),
+                '\\' => rest.next().map(Part::One).ok_or("its last `\\` is followed by no character"),
                 c => Ok(Part::One(c)),
             };
             let part = part.map_err(|why| BadGlob { text: text.to_owned(), why })?;
@@ -56,9 +56,9 @@ impl Glob {
         &self.text
     }
 
-    /// Says whether the pattern matches a whole name.
+    /// Reports whether the pattern matches a whole name.
     pub fn matches(&self, name: &str) -> bool {
-        // Goes back to the last `*` only: what stood before it has matched for good.
+        // Backtracks to the last `*` only: the part before it has matched and stays matched.
         let (mut parts, mut rest) = (self.parts.as_slice(), name);
         let mut back: Option<(&[Part], &str)> = None;
         loop {
@@ -87,7 +87,7 @@ impl Glob {
         }
     }
 
-    /// Returns what every name that the pattern matches begins with.
+    /// Returns the literal prefix of every name that the pattern matches.
     pub fn prefix(&self) -> String {
         let one = |part: &Part| if let Part::One(c) = part { Some(*c) } else { None };
         self.parts.iter().map_while(one).collect()
@@ -132,7 +132,7 @@ fn member(rest: &mut std::str::Chars<'_>) -> Result<char, &'static str> {
     match rest.next() {
         None => Err("its `[` has no `]`"),
         Some('-' | ']') => Err("a `-` or `]` in brackets is written `\\-` or `\\]`, and brackets are never empty"),
-        Some('\\') => rest.next().ok_or("nothing follows its last `\\`"),
+        Some('\\') => rest.next().ok_or("its last `\\` is followed by no character"),
         Some(c) => Ok(c),
     }
 }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_calls_a_bad_pattern_is_refused() {
+    fn patterns_that_go_refuses_are_errors() {
         for pattern in ["[]a]", "[-]", "[x-]", "[-x]", "[a-b-c]", "[", "[^", "[^bc", "a[", "a\\", "[a\\", "[^]"] {
             assert!(Glob::parse(pattern).is_err(), "{pattern:?}");
         }
@@ -226,7 +226,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_long_pattern_is_answered_at_once(pattern in "[a*]{0,60}", name in "a{0,200}b?") {
+        fn a_long_pattern_does_not_backtrack_exponentially(pattern in "[a*]{0,60}", name in "a{0,200}b?") {
             let needed = pattern.matches('a').count();
             let expected = match (pattern.contains('*'), name.ends_with('b')) {
                 (false, false) => needed == name.len(),

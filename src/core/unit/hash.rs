@@ -1,11 +1,8 @@
-//! A unit's HASH: the SHA-1 of its serialised text, as fleet had it.
+//! A unit's HASH: the SHA-1 of its serialised text, as in fleet.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::Deserialize;
-use serde::Serialize;
 use sha1::Digest as _;
+
+use crate::core::hex::hex_identity;
 
 /// The SHA-1 of a unit file in its serialised form.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,51 +20,28 @@ impl Hash {
         text.truncate(7);
         text
     }
-}
 
-/// The text is not a hash. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a SHA-1: 40 hexadecimal digits are")]
-pub struct BadHash;
+    const fn from_bytes(bytes: [u8; 20]) -> Self {
+        Self(bytes)
+    }
 
-impl FromStr for Hash {
-    type Err = BadHash;
-
-    fn from_str(text: &str) -> Result<Self, BadHash> {
-        let digits = text.as_bytes();
-        if digits.len() != 40 {
-            return Err(BadHash);
-        }
-        let mut bytes = [0; 20];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()));
-            *byte = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or(BadHash)?;
-        }
-        Ok(Self(bytes))
+    const fn to_bytes(self) -> [u8; 20] {
+        self.0
     }
 }
 
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
+hex_identity!(Hash, "hash");
 
-impl fmt::Debug for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::Hash;
 
-impl Serialize for Hash {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Hash {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+    #[test]
+    fn a_hash_has_forty_digits_and_fleet_prints_seven() {
+        let hash = Hash::of(b"");
+        assert_eq!(hash.to_string(), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+        assert_eq!(hash.short(), "da39a3e");
+        assert_eq!(serde_json::from_str::<Hash>(&serde_json::to_string(&hash).unwrap()).unwrap(), hash);
+        assert_eq!("x".parse::<Hash>().unwrap_err().to_string(), "invalid hash \"x\": expected 40 hexadecimal digits");
     }
 }

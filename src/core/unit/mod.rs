@@ -1,4 +1,4 @@
-//! Unit files as fleet read them: names, text, hash and the `[X-Fleet]` section; and muster's own `[X-Muster]`.
+//! Unit files as fleet read them: names, text, hash and the `[X-Fleet]` section. muster adds `[X-Muster]`.
 
 mod class;
 mod file;
@@ -10,14 +10,9 @@ mod parse;
 
 pub use class::BadClass;
 pub use class::Class;
-pub use file::BadUnitFile;
-pub use file::Fault;
-pub use file::Oddity;
 pub use file::UnitFile;
-pub use file::UnitOption;
-pub use file::Warning;
 pub use fleet::BadRequirements;
-pub use fleet::Ignored;
+pub use fleet::IgnoredRequirement;
 pub use fleet::Pin;
 pub use fleet::Requirements;
 pub use glob::BadGlob;
@@ -26,3 +21,8 @@ pub use hash::Hash;
 pub use name::BadUnitName;
 pub use name::UnitName;
 pub use name::UnitType;
+pub use parse::BadUnitFile;
+pub use parse::SyntaxError;
+pub use parse::UnitOption;
+pub use parse::Warning;
+pub use parse::WarningKind;

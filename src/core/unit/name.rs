@@ -1,4 +1,4 @@
-//! Unit names: fleet's rules for them, and the few that the hosts add.
+//! Unit names: fleet's rules, and a few rules of Linux and systemd.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,28 +8,28 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
-/// How many bytes fleet let a unit name have.
+/// The longest unit name in fleet, in bytes.
 const FLEET_MAX: usize = 256;
 
-/// How many bytes a file's name may have on Linux (`NAME_MAX`, limits.h(0p)), and a unit's in systemd (systemd.unit(5)).
+/// The longest file name on Linux, in bytes (`NAME_MAX`, limits.h(0p)). It is the longest unit name in systemd (systemd.unit(5)).
 const NAME_MAX: usize = 255;
 
-/// The name of a unit, checked by fleet's rules; cheap to copy about.
+/// The name of a unit, checked by fleet's rules. It is cheap to clone.
 ///
-/// It is one path component: no `/`, no control character, never `.` or `..`, not hidden, not like an option.
+/// It is one path component: it has no `/` and no control character, and does not begin with `.` or `-`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitName(Arc<str>);
 
 /// The text is not a unit name. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadUnitName {
-    /// Nothing was given.
+    /// It is empty.
     #[error("unit name cannot be empty")]
     Empty,
-    /// More than fleet took.
+    /// It is longer than fleet accepted.
     #[error("unit name exceeds maximum length ({FLEET_MAX})")]
     TooLong,
-    /// fleet took it, and no host can have a file of that name.
+    /// fleet accepted it, but no host can have a file of that name.
     #[error("unit name exceeds the {NAME_MAX} bytes that a file's name may have")]
     TooLongForFile,
     /// It has no type.
@@ -50,17 +50,17 @@ pub enum BadUnitName {
     /// A template without a name.
     #[error("unit name cannot start in \"@\"")]
     StartsInAt,
-    /// A hidden file, which a listing of the host's units reconciles over; `.service` alone too.
+    /// It is a hidden file, which a listing of the host's units skips. `.service` is one as well.
     #[error("unit name cannot start in \".\"")]
     StartsInDot,
-    /// Commands on the host would take it for an option.
+    /// Commands on the host would read it as an option.
     #[error("unit name cannot start in \"-\"")]
     StartsInDash,
 }
 
 macro_rules! unit_types {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)+) => {
-        /// The type of a unit: what its name ends in (systemd.unit(5)).
+        /// The type of a unit: the ending of its name (systemd.unit(5)).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum UnitType {
             $($(#[doc = $doc])+ $variant,)+
@@ -70,7 +70,7 @@ macro_rules! unit_types {
             /// Every type that fleet knew.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// Returns the type as names end in it, without the dot.
+            /// Returns the type as in names, without the dot.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
@@ -81,7 +81,7 @@ macro_rules! unit_types {
 unit_types! {
     /// `.automount`
     Automount = "automount",
-    /// `.busname`, which systemd has given up.
+    /// `.busname`, which systemd no longer has.
     Busname = "busname",
     /// `.device`
     Device = "device",
@@ -95,7 +95,7 @@ unit_types! {
     Service = "service",
     /// `.slice`
     Slice = "slice",
-    /// `.snapshot`, which systemd has given up.
+    /// `.snapshot`, which systemd no longer has.
     Snapshot = "snapshot",
     /// `.socket`
     Socket = "socket",
@@ -116,7 +116,7 @@ impl UnitType {
         matches!(self, Self::Path | Self::Service | Self::Socket | Self::Target | Self::Timer)
     }
 
-    /// Says whether fleetctl knew the type, so that an argument which ends in it is a whole name.
+    /// Reports whether fleetctl knew the type. An argument with such an ending is a full name.
     const fn is_known_to_fleetctl(self) -> bool {
         let more = matches!(self, Self::Device | Self::Mount | Self::Automount);
         more || matches!(self, Self::Service | Self::Socket | Self::Timer | Self::Path)
@@ -130,8 +130,8 @@ impl fmt::Display for UnitType {
 }
 
 impl UnitName {
-    /// Makes a name of what a person typed: the last part of a path, and `.service` if no type that fleetctl knew
-    /// is given. So `examples/hello` means `hello.service`, and `foo.target` means `foo.target.service`, as in fleet.
+    /// Makes a name from a command line argument: the last part of a path, with `.service` added if it has no type that
+    /// fleetctl knew. As in fleet, `examples/hello` is `hello.service`, and `foo.target` is `foo.target.service`.
     pub fn from_argument(argument: &str) -> Result<Self, BadUnitName> {
         let base = argument.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         if base.is_empty() {
@@ -148,7 +148,7 @@ impl UnitName {
 
     /// Returns the unit's type.
     pub fn kind(&self) -> UnitType {
-        // Every name was checked to end in a type.
+        // Every name ends in a type: `check` has seen it.
         self.0.rsplit_once('.').and_then(|(_, kind)| UnitType::named(kind)).unwrap_or(UnitType::Service)
     }
 
@@ -157,17 +157,17 @@ impl UnitName {
         self.0.rsplit_once('.').map_or(&self.0, |(stem, _)| stem)
     }
 
-    /// Returns what stands before the first `@`, or before the type: `foo` of `foo@bar.service` and of `foo.service`.
+    /// Returns the part before the first `@`, or before the type: `foo` of `foo@bar.service` and of `foo.service`.
     pub fn prefix(&self) -> &str {
         self.stem().split('@').next().unwrap_or_default()
     }
 
-    /// Returns what stands after the first `@`: `bar` of `foo@bar.service`; `None` for a template and a plain unit.
+    /// Returns the part after the first `@`: `bar` of `foo@bar.service`; `None` for a template and a plain unit.
     pub fn instance(&self) -> Option<&str> {
         self.stem().split_once('@').map(|(_, instance)| instance).filter(|instance| !instance.is_empty())
     }
 
-    /// Says whether units are made from this one, and it is never started itself: `foo@.service`.
+    /// Reports whether the unit is a template, which is never started itself: `foo@.service`.
     pub fn is_template(&self) -> bool {
         self.stem().split_once('@').is_some_and(|(_, instance)| instance.is_empty())
     }
@@ -178,7 +178,7 @@ impl UnitName {
     }
 }
 
-/// Refuses what is not a name, in the order in which fleet looked.
+/// Checks a name. The order of the checks is fleet's.
 fn check(name: &str) -> Result<(), BadUnitName> {
     if name.is_empty() {
         return Err(BadUnitName::Empty);

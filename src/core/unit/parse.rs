@@ -1,64 +1,144 @@
-//! Reads the text of a unit file into its options, by the rules that fleet's HASH depends on.
+//! The parser of unit files: text to options, by the rules that fleet's HASH depends on.
 //!
 //! fleet's parser (go-systemd's `unit.Deserialize`) is not systemd's: comments inside a continued value are text,
-//! and nothing is unescaped. Where the two would read the stored text differently from what was submitted, the file
-//! is refused here instead of meaning one thing in its author's editor and another on the host.
+//! and nothing is unescaped. If systemd would read the stored text differently from the submitted one, the file is
+//! refused. Otherwise it would mean one thing in its author's editor and another on the host.
 
-use super::file::BadUnitFile;
-use super::file::Fault;
-use super::file::Oddity;
-use super::file::UnitOption;
-use super::file::Warning;
-
-/// How large a unit file may be. systemd reads lines of up to 1 MiB, and etcd takes requests of up to 1.5 MiB.
+/// The largest unit file, in bytes. systemd reads lines of up to 1 MiB, and etcd takes requests of up to 1.5 MiB.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
-/// What was read.
+/// One `Name=Value` with its section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitOption {
+    /// The section's name, without brackets.
+    pub section: String,
+    /// The part before `=`, trimmed.
+    pub name: String,
+    /// The part after `=`, trimmed. A continued value keeps its backslashes and newlines.
+    pub value: String,
+}
+
+/// The text is not a unit file. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {error}")]
+pub struct BadUnitFile {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The error at that position.
+    pub error: SyntaxError,
+}
+
+/// Why a text is not a unit file, with a hint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SyntaxError {
+    /// The file is larger than a line of systemd or a request of etcd may be.
+    #[error("the file is larger than 1 MiB: put data that large into a file of its own")]
+    TooLarge,
+    /// A NUL byte: systemd ends the line there.
+    #[error("a NUL byte: a unit file is text")]
+    Nul,
+    /// The bytes are not UTF-8.
+    #[error("not UTF-8: save the file as UTF-8")]
+    NotUtf8,
+    /// A section's header is not closed.
+    #[error("this section's name has no `]` on its line: write it as `[Service]`")]
+    UnclosedSection,
+    /// Text follows a section's header.
+    #[error("text after the section's name: start a new line here")]
+    AfterSection,
+    /// A line is not an option.
+    #[error("no `=` in this line: write `Name=Value`; if it continues the line above, end that one in `\\`")]
+    NoEquals,
+    /// A value's last line ends in a backslash that is followed by blanks (or by the `\r` of a `\r\n`).
+    ///
+    /// The blanks are not kept, so the stored file would continue a line that this one does not.
+    #[error(
+        "this backslash is followed by white space or a carriage return, so it does not continue the line: \
+         remove what follows it (save the file with `\\n` line ends), or the backslash"
+    )]
+    AfterBackslash,
+    /// The file's last line ends in a backslash.
+    #[error("the file ends in a continued line: remove this backslash")]
+    EndsContinued,
+}
+
+/// Text that is read as fleet read it, and that is probably a mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {kind}")]
+pub struct Warning {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The kind of the warning.
+    pub kind: WarningKind,
+}
+
+/// The kind of a [`Warning`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WarningKind {
+    /// Text before the first section.
+    #[error("text before the first section is ignored")]
+    BeforeFirstSection,
+    /// `=value`.
+    #[error("systemd ignores a line without a name before its `=`")]
+    NoName,
+    /// A carriage return within a line, where systemd starts a new one.
+    #[error("systemd ends the line at this carriage return")]
+    CarriageReturn,
+    /// A file without options, which systemd takes for a masked unit.
+    #[error("the unit file has no options, and systemd will not start it")]
+    NoOptions,
+}
+
+/// The result of the parser.
 #[derive(Default)]
 pub(super) struct Parsed {
     pub(super) options: Vec<UnitOption>,
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Reads a whole file.
+/// Parses a whole file.
 pub(super) fn parse(text: &str) -> Result<Parsed, BadUnitFile> {
-    let mut reader = Reader { text, at: 0, parsed: Parsed::default() };
+    let mut parser = UnitFileParser { text, at: 0, parsed: Parsed::default() };
     if text.len() > MAX_BYTES {
-        return Err(reader.fault(0, Fault::TooLarge));
+        return Err(parser.error(0, SyntaxError::TooLarge));
     }
     if let Some(at) = text.find('\0') {
-        return Err(reader.fault(at, Fault::Nul));
+        return Err(parser.error(at, SyntaxError::Nul));
     }
-    let mut next = reader.first_section()?;
+    let mut next = parser.first_section()?;
     while let Some(section) = next {
-        next = reader.section(section)?;
+        next = parser.section(section)?;
     }
-    if reader.parsed.options.is_empty() {
-        reader.warn(0, Oddity::NoOptions);
+    if parser.parsed.options.is_empty() {
+        parser.warn(0, WarningKind::NoOptions);
     }
-    Ok(reader.parsed)
+    Ok(parser.parsed)
 }
 
-/// Returns the line and the column, both from 1, of a place in a text.
-pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
+/// Returns the line and the column, both from 1, of a byte index in a text.
+pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.rsplit('\n').next().unwrap_or_default();
     (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
-struct Reader<'a> {
+struct UnitFileParser<'a> {
     text: &'a str,
     at: usize,
     parsed: Parsed,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> UnitFileParser<'a> {
     fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Returns the rest of the line and whether a newline ended it. A carriage return stays, unless the file ends
-    /// with it: so did fleet.
+    /// Returns the rest of the line, and whether a newline ended it. As in fleet, a carriage return stays unless the file
+    /// ends with it.
     fn line(&mut self) -> (&'a str, bool) {
         let rest = self.rest();
         if let Some((line, _)) = rest.split_once('\n') {
@@ -70,7 +150,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Skips to the first section; what stands before it is ignored, as fleet did.
+    /// Skips to the first section. As in fleet, text before it is ignored.
     fn first_section(&mut self) -> Result<Option<&'a str>, BadUnitFile> {
         while let Some(c) = self.rest().chars().next() {
             match c {
@@ -78,7 +158,7 @@ impl<'a> Reader<'a> {
                 '#' | ';' => self.skip_comment(),
                 _ => {
                     if !c.is_whitespace() && c != '\u{feff}' {
-                        self.warn(self.at, Oddity::BeforeFirstSection);
+                        self.warn(self.at, WarningKind::BeforeFirstSection);
                     }
                     self.at += c.len_utf8();
                 }
@@ -108,20 +188,20 @@ impl<'a> Reader<'a> {
     fn section_name(&mut self) -> Result<&'a str, BadUnitFile> {
         let bracket = self.at;
         self.at += 1;
-        // fleet let a name run over several lines; systemd does not, and it is a forgotten bracket.
+        // fleet accepted a name of several lines. systemd does not, and the cause is a forgotten bracket.
         let closed = self.rest().split_once(']').map(|(name, _)| name).filter(|name| !name.contains('\n'));
-        let name = closed.ok_or_else(|| self.fault(bracket, Fault::UnclosedSection))?;
+        let name = closed.ok_or_else(|| self.error(bracket, SyntaxError::UnclosedSection))?;
         self.at += name.len() + 1;
         let after = self.at;
         let (garbage, _) = self.line();
         let blank = garbage.len() - garbage.trim_start().len();
         if blank < garbage.len() {
-            return Err(self.fault(after + blank, Fault::AfterSection));
+            return Err(self.error(after + blank, SyntaxError::AfterSection));
         }
         Ok(name)
     }
 
-    /// Skips a comment; one that ends in a backslash goes on in the next line.
+    /// Skips a comment. A backslash at its end continues it on the next line.
     fn skip_comment(&mut self) {
         loop {
             let (line, ended) = self.line();
@@ -137,11 +217,11 @@ impl<'a> Reader<'a> {
         let rest = self.rest();
         let stop = rest.find(['=', '\n', '\r']).and_then(|stop| rest.split_at_checked(stop));
         let named = stop.filter(|(_, after)| after.starts_with('='));
-        let (name, _) = named.ok_or_else(|| self.fault(start, Fault::NoEquals))?;
+        let (name, _) = named.ok_or_else(|| self.error(start, SyntaxError::NoEquals))?;
         self.at += name.len() + 1;
         let name = name.trim();
         if name.is_empty() {
-            self.warn(start, Oddity::NoName);
+            self.warn(start, WarningKind::NoName);
         }
         Ok(name.to_owned())
     }
@@ -156,15 +236,15 @@ impl<'a> Reader<'a> {
                 break;
             }
             if line.trim().contains('\r') {
-                self.warn(start, Oddity::CarriageReturn);
+                self.warn(start, WarningKind::CarriageReturn);
             }
             value.push_str(line);
             if line.ends_with('\\') && ended {
                 value.push('\n');
             } else if shown.ends_with('\\') {
-                // Stored and read again, these lines would swallow the next one, or have another hash.
-                let fault = if ended { Fault::AfterBackslash } else { Fault::EndsContinued };
-                return Err(self.fault(start + shown.len() - 1, fault));
+                // If they were stored and parsed again, these lines would join the next one or have another hash.
+                let error = if ended { SyntaxError::AfterBackslash } else { SyntaxError::EndsContinued };
+                return Err(self.error(start + shown.len() - 1, error));
             } else {
                 break;
             }
@@ -173,16 +253,16 @@ impl<'a> Reader<'a> {
         Ok(format!("{}{newline}", value.trim()))
     }
 
-    fn fault(&self, at: usize, fault: Fault) -> BadUnitFile {
-        let (line, column) = place(self.text, at);
-        BadUnitFile { line, column, fault }
+    fn error(&self, at: usize, error: SyntaxError) -> BadUnitFile {
+        let (line, column) = position(self.text, at);
+        BadUnitFile { line, column, error }
     }
 
-    /// Notes the first of each kind: a file full of them is said once.
-    fn warn(&mut self, at: usize, oddity: Oddity) {
-        if self.parsed.warnings.iter().all(|warning| warning.oddity != oddity) {
-            let (line, column) = place(self.text, at);
-            self.parsed.warnings.push(Warning { line, column, oddity });
+    /// Records the first warning of each kind.
+    fn warn(&mut self, at: usize, kind: WarningKind) {
+        if self.parsed.warnings.iter().all(|warning| warning.kind != kind) {
+            let (line, column) = position(self.text, at);
+            self.parsed.warnings.push(Warning { line, column, kind });
         }
     }
 }

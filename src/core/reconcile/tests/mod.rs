@@ -229,7 +229,7 @@ fn a_unit_that_fits_nowhere_else_stays_where_it_runs_and_that_is_said() {
     assert!(stage.learn(|snapshot| set(snapshot, 1, "zone", "b")).is_empty());
     assert!(stage.is_at_rest());
     assert_eq!(
-        stage.reconciler.refused()[&unit("web")].tell(),
+        stage.reconciler.refused()[&unit("web")].message(),
         "stays on m1 although metadata zone=a not matched: no machine for it: 2 machines: metadata zone=a not matched"
     );
     let done = stage.learn(|snapshot| set(snapshot, 2, "zone", "a"));

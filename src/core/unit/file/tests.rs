@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::unit::WarningKind;
 
 #[derive(serde::Deserialize)]
 struct Vector {
@@ -18,17 +19,17 @@ fn vectors() -> Vec<Vector> {
     vectors
 }
 
-/// What fleet took and then stored as something else.
-const CHANGES_WHEN_STORED: [(&str, Fault); 2] =
-    [("continuation_at_eof", Fault::EndsContinued), ("continuation_trailing_space", Fault::AfterBackslash)];
+/// Files that fleet accepted and then stored with another meaning.
+const CHANGES_WHEN_STORED: [(&str, SyntaxError); 2] =
+    [("continuation_at_eof", SyntaxError::EndsContinued), ("continuation_trailing_space", SyntaxError::AfterBackslash)];
 
 #[test]
-fn every_file_that_fleet_read_has_fleets_text_and_hash() {
+fn files_have_fleets_text_and_hash() {
     for vector in vectors() {
         let (Some(text), Some(hash)) = (&vector.serialized, &vector.sha1) else { continue };
         let read = UnitFile::parse(&vector.raw);
-        if let Some((_, fault)) = CHANGES_WHEN_STORED.iter().find(|(name, _)| *name == vector.name) {
-            assert_eq!(read.unwrap_err().fault, *fault, "{}", vector.name);
+        if let Some((_, error)) = CHANGES_WHEN_STORED.iter().find(|(name, _)| *name == vector.name) {
+            assert_eq!(read.unwrap_err().error, *error, "{}", vector.name);
             continue;
         }
         let read = read.unwrap_or_else(|error| panic!("{}: {error}", vector.name));
@@ -38,7 +39,7 @@ fn every_file_that_fleet_read_has_fleets_text_and_hash() {
 }
 
 #[test]
-fn what_fleet_refused_is_refused_except_for_long_lines() {
+fn files_that_fleet_refused_are_errors_except_for_long_lines() {
     for vector in vectors() {
         let Some(error) = &vector.error else { continue };
         let read = UnitFile::parse(&vector.raw);
@@ -51,7 +52,7 @@ fn what_fleet_refused_is_refused_except_for_long_lines() {
 }
 
 #[test]
-fn the_two_refused_continuations_would_not_survive_being_stored() {
+fn the_two_refused_continuations_would_change_when_stored() {
     let stored = |name: &str| {
         let vector = vectors().into_iter().find(|vector| vector.name == name).unwrap();
         (UnitFile::parse(vector.serialized.as_ref().unwrap()).unwrap(), vector.serialized.unwrap())
@@ -69,7 +70,7 @@ fn the_walk_throughs_unit_has_the_hash_that_its_slides_show() {
 }
 
 #[test]
-fn errors_name_the_place_and_what_to_do() {
+fn errors_have_a_position_and_a_hint() {
     let cases = [
         ("[Unit]\n[Service\nA=1\n", "2:1: this section's name has no `]` on its line"),
         ("[Service\nEnvironment=[x]\n", "1:1: this section's name has no `]` on its line"),
@@ -80,7 +81,7 @@ fn errors_name_the_place_and_what_to_do() {
         ("[Unit]\nBad\rName=1\n", "2:1: no `=` in this line"),
         ("[Unit]\nA=é \\ \t\nB=1\n", "2:5: this backslash is followed by white space"),
         ("[Unit]\r\nA=a \\\r\n b\r\n", "2:5: this backslash is followed by white space"),
-        ("[Unit]\nA=a \\\n b \\", "3:4: the file ends in a line that is to be continued"),
+        ("[Unit]\nA=a \\\n b \\", "3:4: the file ends in a continued line"),
         ("[Unit]\nA=\u{0}1\n", "2:3: a NUL byte"),
     ];
     for (text, message) in cases {
@@ -91,39 +92,39 @@ fn errors_name_the_place_and_what_to_do() {
 }
 
 #[test]
-fn bytes_that_are_not_text_are_refused_with_their_place() {
+fn invalid_utf8_is_an_error_with_its_position() {
     let error = UnitFile::from_bytes(b"[Unit]\nA=\xc3\xa9\xff\n").unwrap_err();
-    assert_eq!((error.line, error.column, error.fault), (2, 4, Fault::NotUtf8));
+    assert_eq!((error.line, error.column, error.error), (2, 4, SyntaxError::NotUtf8));
     assert_eq!(UnitFile::from_bytes(b"[Unit]\nA=1\n").unwrap(), UnitFile::parse("[Unit]\nA=1\n").unwrap());
 }
 
 #[test]
-fn a_mebibyte_is_read_and_a_byte_more_is_not() {
+fn a_file_has_at_most_one_mebibyte() {
     let fill = |size: usize| format!("[Unit]\nA={}\n", "x".repeat(size - 10));
     assert_eq!(fill(parse::MAX_BYTES).len(), parse::MAX_BYTES);
     assert_eq!(UnitFile::parse(&fill(parse::MAX_BYTES)).unwrap().text().len(), parse::MAX_BYTES);
-    assert_eq!(UnitFile::parse(&fill(parse::MAX_BYTES + 1)).unwrap_err().fault, Fault::TooLarge);
+    assert_eq!(UnitFile::parse(&fill(parse::MAX_BYTES + 1)).unwrap_err().error, SyntaxError::TooLarge);
 }
 
 #[test]
-fn oddities_are_warned_about_once() {
+fn each_kind_of_warning_is_given_once() {
     let text = "\u{feff}lost\nlost=1\n[Unit]\n=1\n =2\nA=a\rb\n";
-    let said: Vec<String> = UnitFile::parse(text).unwrap().warnings().iter().map(ToString::to_string).collect();
+    let warnings: Vec<String> = UnitFile::parse(text).unwrap().warnings().iter().map(ToString::to_string).collect();
     assert_eq!(
-        said,
+        warnings,
         [
-            "1:2: what stands before the first section is ignored",
-            "4:1: systemd ignores a line with nothing before its `=`",
-            "6:3: systemd takes the carriage return in this line for the end of it",
+            "1:2: text before the first section is ignored",
+            "4:1: systemd ignores a line without a name before its `=`",
+            "6:3: systemd ends the line at this carriage return",
         ]
     );
     let empty = UnitFile::parse("# nothing\n[Unit]\n").unwrap();
-    assert_eq!(empty.warnings().iter().map(|warning| warning.oddity).collect::<Vec<_>>(), [Oddity::NoOptions]);
+    assert_eq!(empty.warnings().iter().map(|warning| warning.kind).collect::<Vec<_>>(), [WarningKind::NoOptions]);
     assert!(UnitFile::parse("\u{feff}\r\n[Unit]\r\nA=1\r\n").unwrap().warnings().is_empty());
 }
 
 #[test]
-fn the_questions_that_others_ask_of_a_file_are_answered() {
+fn properties_of_a_file_come_from_its_options() {
     let file = UnitFile::parse("[Unit]\nDescription=a\nDescription=b\n[Service]\nType=simple\nType=oneshot\n").unwrap();
     assert_eq!(file.description(), Some("a"));
     assert!(file.is_oneshot() && !file.has_install());
@@ -132,7 +133,7 @@ fn the_questions_that_others_ask_of_a_file_are_answered() {
     assert!(!file.is_oneshot() && file.has_install());
 }
 
-/// Texts made of the characters that the grammar is about.
+/// Texts made of the characters of the grammar.
 fn texts() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "[", "]", "=", "\\", "\n", "\r", " ", "\t", "#", ";", "\"", "A", "b1", "é", "\u{a0}", "\u{2028}", "[Unit]\n",
@@ -145,7 +146,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn no_text_panics_and_what_is_read_reads_the_same_when_stored(text in texts()) {
+    fn no_text_panics_and_the_stored_text_parses_to_the_same_file(text in texts()) {
         if let Ok(file) = UnitFile::parse(&text) {
             let again = UnitFile::parse(file.text()).unwrap();
             prop_assert_eq!(again.text(), file.text());

@@ -2,12 +2,12 @@ use super::*;
 
 const ID: &str = "3f2f3dd0000000000000000000000001";
 
-fn read(name: &str, options: &str) -> Result<(Requirements, Vec<Ignored>), BadRequirements> {
+fn read(name: &str, options: &str) -> Result<(Requirements, Vec<IgnoredRequirement>), BadRequirements> {
     let file = UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{options}\n")).unwrap();
     Requirements::of(&name.parse().unwrap(), &file)
 }
 
-fn requirements(name: &str, options: &str) -> Requirements {
+fn parse(name: &str, options: &str) -> Requirements {
     let (requirements, ignored) = read(name, options).unwrap();
     assert_eq!(ignored, [], "{options}");
     requirements
@@ -27,55 +27,61 @@ fn metadata(pairs: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn a_unit_without_the_section_asks_for_nothing() {
+fn a_unit_without_the_section_has_no_requirements() {
     let file = UnitFile::parse("[Service]\nMachineID=1\n").unwrap();
-    let asked = Requirements::of(&"a.service".parse().unwrap(), &file).unwrap();
-    assert_eq!(asked, (Requirements::default(), Vec::new()));
+    let requirements = Requirements::of(&"a.service".parse().unwrap(), &file).unwrap();
+    assert_eq!(requirements, (Requirements::default(), Vec::new()));
 }
 
 #[test]
 fn every_option_is_read() {
-    let asked = requirements("a.service", "Conflicts=b.* c.service\nConflicts=d*\nMachineMetadata=region=eu");
-    assert_eq!(texts(&asked.conflicts), ["b.*", "c.service", "d*"]);
-    assert_eq!(asked.metadata, metadata(&[("region", &["eu"])]));
-    let asked = requirements("a.service", "MachineOf=b.service\nMachineOf=c.service\nReplaces=d.* e.service");
-    assert_eq!(asked.machine_of.iter().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service", "c.service"]);
-    assert_eq!(texts(&asked.replaces), ["d.*", "e.service"]);
-    assert_eq!(requirements("a.service", &format!("MachineID={ID}")).machine_id, Some(Pin::Whole(ID.parse().unwrap())));
-    assert_eq!(requirements("a.service", "MachineID=3f2f3dd0").machine_id, Some(Pin::Short(0x3f2f_3dd0)));
+    let requirements = parse("a.service", "Conflicts=b.* c.service\nConflicts=d*\nMachineMetadata=region=eu");
+    assert_eq!(texts(&requirements.conflicts), ["b.*", "c.service", "d*"]);
+    assert_eq!(requirements.metadata, metadata(&[("region", &["eu"])]));
+    let requirements = parse("a.service", "MachineOf=b.service\nMachineOf=c.service\nReplaces=d.* e.service");
+    assert_eq!(requirements.machine_of.iter().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service", "c.service"]);
+    assert_eq!(texts(&requirements.replaces), ["d.*", "e.service"]);
+    assert_eq!(parse("a.service", &format!("MachineID={ID}")).machine_id, Some(Pin::Whole(ID.parse().unwrap())));
+    assert_eq!(parse("a.service", "MachineID=3f2f3dd0").machine_id, Some(Pin::Short(0x3f2f_3dd0)));
 }
 
 #[test]
-fn the_old_spellings_count() {
-    let asked = requirements(
+fn the_old_spellings_are_accepted() {
+    let requirements = parse(
         "a.service",
         "X-ConditionMachineOf=b.service\nX-Conflicts=c.*\nX-ConditionMachineMetadata=k=v\nMachineMetadata=k=w",
     );
-    assert_eq!(asked.machine_of.iter().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service"]);
-    assert_eq!(texts(&asked.conflicts), ["c.*"]);
-    assert_eq!(asked.metadata, metadata(&[("k", &["v", "w"])]));
+    assert_eq!(requirements.machine_of.iter().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service"]);
+    assert_eq!(texts(&requirements.conflicts), ["c.*"]);
+    assert_eq!(requirements.metadata, metadata(&[("k", &["v", "w"])]));
     for key in ["X-ConditionMachineID", "X-ConditionMachineBootID"] {
-        assert!(requirements("a.service", &format!("{key}={ID}")).machine_id.is_some(), "{key}");
+        assert!(parse("a.service", &format!("{key}={ID}")).machine_id.is_some(), "{key}");
     }
-    assert_eq!(read("a.service", "X-Global=true").unwrap().1, [Ignored::Key("X-Global".into())]);
+    assert_eq!(read("a.service", "X-Global=true").unwrap().1, [IgnoredRequirement::Key("X-Global".into())]);
 }
 
 #[test]
-fn the_modern_machine_id_beats_the_old_one_and_the_first_beats_the_rest() {
-    let (asked, ignored) =
+fn the_modern_machine_id_overrides_the_old_one_and_the_first_value_is_used() {
+    let (requirements, ignored) =
         read("a.service", &format!("X-ConditionMachineID=00000000\nMachineID={ID}\nMachineID=11111111")).unwrap();
-    assert_eq!(asked.machine_id, Some(Pin::Whole(ID.parse().unwrap())));
-    assert_eq!(ignored, [Ignored::MachineId("11111111".into()), Ignored::MachineId("00000000".into())]);
+    assert_eq!(requirements.machine_id, Some(Pin::Whole(ID.parse().unwrap())));
+    assert_eq!(
+        ignored,
+        [IgnoredRequirement::MachineId("11111111".into()), IgnoredRequirement::MachineId("00000000".into())]
+    );
 }
 
 #[test]
 fn fleets_specifiers_are_replaced_and_no_others() {
-    let asked = requirements("foo@bar@baz.service", "Conflicts=%n %N %p %i %m %%i");
-    assert_eq!(texts(&asked.conflicts), ["foo@bar@baz.service", "foo@bar@baz", "foo", "bar@baz", "%m", "%bar@baz"]);
-    let asked = requirements("foo.service", "Conflicts=%p@%i.service %N");
-    assert_eq!(texts(&asked.conflicts), ["foo@.service", "foo"]);
-    let asked = requirements("web@eu.service", "MachineMetadata=\"region=%i\" \"role=%p\"");
-    assert_eq!(asked.metadata, metadata(&[("region", &["eu"]), ("role", &["web"])]));
+    let requirements = parse("foo@bar@baz.service", "Conflicts=%n %N %p %i %m %%i");
+    assert_eq!(
+        texts(&requirements.conflicts),
+        ["foo@bar@baz.service", "foo@bar@baz", "foo", "bar@baz", "%m", "%bar@baz"]
+    );
+    let requirements = parse("foo.service", "Conflicts=%p@%i.service %N");
+    assert_eq!(texts(&requirements.conflicts), ["foo@.service", "foo"]);
+    let requirements = parse("web@eu.service", "MachineMetadata=\"region=%i\" \"role=%p\"");
+    assert_eq!(requirements.metadata, metadata(&[("region", &["eu"]), ("role", &["web"])]));
 }
 
 #[test]
@@ -93,27 +99,27 @@ fn quoted_values_are_split_as_fleet_split_them() {
     for (line, values) in cases {
         assert_eq!(split(line), values, "{line}");
     }
-    assert_eq!(requirements("a.service", "MachineOf=\"b.service\" \\\n  \"c.service\"").machine_of.len(), 2);
+    assert_eq!(parse("a.service", "MachineOf=\"b.service\" \\\n  \"c.service\"").machine_of.len(), 2);
 }
 
 #[test]
-fn global_is_what_its_last_value_says() {
+fn the_last_value_of_global_is_used() {
     for (text, expected) in
         [("true", true), ("YES", true), ("1", true), ("On", true), ("t", true), ("false", false), ("", false)]
     {
-        assert_eq!(requirements("a.service", &format!("Global={text}")).global, expected, "{text}");
+        assert_eq!(parse("a.service", &format!("Global={text}")).global, expected, "{text}");
     }
-    assert!(!requirements("a.service", "Global=true\nGlobal=no").global);
-    let (asked, ignored) = read("a.service", "Global=yep").unwrap();
-    assert!(!asked.global);
-    assert_eq!(ignored, [Ignored::Global("yep".into())]);
+    assert!(!parse("a.service", "Global=true\nGlobal=no").global);
+    let (requirements, ignored) = read("a.service", "Global=yep").unwrap();
+    assert!(!requirements.global);
+    assert_eq!(ignored, [IgnoredRequirement::Global("yep".into())]);
 }
 
 #[test]
-fn what_is_ignored_is_said() {
-    let (asked, ignored) =
+fn ignored_parts_have_a_message() {
+    let (requirements, ignored) =
         read("a.service", "Foo=1\nMachineMetadata=a\nMachineMetadata=a=b c=d\nMachineMetadata==b").unwrap();
-    assert_eq!(asked, Requirements::default());
+    assert_eq!(requirements, Requirements::default());
     assert_eq!(
         ignored.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
@@ -126,7 +132,7 @@ fn what_is_ignored_is_said() {
 }
 
 #[test]
-fn what_excludes_each_other_is_refused_in_fleets_words() {
+fn options_that_exclude_each_other_are_errors_with_fleets_messages() {
     let pin = format!("MachineID={ID}\n");
     let cases = [
         (
@@ -149,22 +155,19 @@ fn what_excludes_each_other_is_refused_in_fleets_words() {
     for (options, message) in cases {
         assert_eq!(refusal("a.service", &options), message, "{options}");
     }
-    assert!(requirements("a.service", "Global=true\nConflicts=b\nMachineMetadata=k=v").global);
+    assert!(parse("a.service", "Global=true\nConflicts=b\nMachineMetadata=k=v").global);
 }
 
 #[test]
-fn what_could_never_hold_is_refused() {
+fn requirements_that_can_never_hold_are_errors() {
     let cases = [
         (
             "MachineOf=b",
             "MachineOf=b: unit name must contain \".\"; write `MachineOf=a.service`, or `MachineOf=\"a.service\" \"b.service\"` for several",
         ),
-        ("MachineID=core-01", "MachineID=core-01: a machine-id is 32 hexadecimal digits, of which the first 8 will do"),
-        (
-            "MachineID=+f2f3dd0",
-            "MachineID=+f2f3dd0: a machine-id is 32 hexadecimal digits, of which the first 8 will do",
-        ),
-        ("Conflicts=a[", "Conflicts=: \"a[\" is not a pattern: its `[` has no `]`"),
+        ("MachineID=core-01", "invalid MachineID=core-01: expected 32 hexadecimal digits, or the first 8 of them"),
+        ("MachineID=+f2f3dd0", "invalid MachineID=+f2f3dd0: expected 32 hexadecimal digits, or the first 8 of them"),
+        ("Conflicts=a[", "Conflicts=: invalid pattern \"a[\": its `[` has no `]`"),
     ];
     for (options, message) in cases {
         assert_eq!(refusal("a.service", options), message, "{options}");
@@ -172,15 +175,15 @@ fn what_could_never_hold_is_refused() {
 }
 
 #[test]
-fn a_template_is_not_held_to_what_its_instances_complete() {
-    assert_eq!(requirements("pin@.service", "MachineID=%i").machine_id, None);
-    assert!(requirements("pong@.service", "MachineOf=ping@%i.service\nMachineOf=%i").machine_of.len() == 1);
+fn values_that_instances_complete_are_not_checked_in_a_template() {
+    assert_eq!(parse("pin@.service", "MachineID=%i").machine_id, None);
+    assert!(parse("pong@.service", "MachineOf=ping@%i.service\nMachineOf=%i").machine_of.len() == 1);
     assert_eq!(refusal("pin@.service", "MachineID=%i\nGlobal=true"), "MachineID cannot be used with Global");
-    assert_eq!(requirements("pin@3f2f3dd0.service", "MachineID=%i").machine_id, Some(Pin::Short(0x3f2f_3dd0)));
+    assert_eq!(parse("pin@3f2f3dd0.service", "MachineID=%i").machine_id, Some(Pin::Short(0x3f2f_3dd0)));
 }
 
 #[test]
-fn a_short_pin_means_every_machine_that_begins_so() {
+fn a_short_pin_matches_every_machine_with_this_beginning() {
     let pin = Pin::parse("3f2f3dd0").unwrap();
     assert!(pin.machines().contains(&ID.parse().unwrap()));
     assert!(pin.machines().contains(&"3f2f3dd0ffffffffffffffffffffffff".parse().unwrap()));

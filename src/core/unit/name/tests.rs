@@ -11,7 +11,7 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn good_names_are_taken() {
+fn valid_names_are_accepted() {
     let good = [
         "foo.service",
         "foo.socket",
@@ -41,7 +41,7 @@ fn good_names_are_taken() {
 }
 
 #[test]
-fn bad_names_are_refused_in_fleets_words() {
+fn invalid_names_are_errors_with_fleets_messages() {
     let cases = [
         ("", "unit name cannot be empty"),
         ("fooservice", "unit name must contain \".\""),
@@ -68,7 +68,7 @@ fn bad_names_are_refused_in_fleets_words() {
 }
 
 #[test]
-fn a_name_is_at_most_as_long_as_a_files_name() {
+fn a_name_is_at_most_as_long_as_a_file_name() {
     let long = |length: usize| format!("{}.service", "a".repeat(length - ".service".len()));
     assert_eq!(name(&long(255)).as_str().len(), 255);
     assert_eq!(refusal(&long(256)), "unit name exceeds the 255 bytes that a file's name may have");
@@ -76,7 +76,7 @@ fn a_name_is_at_most_as_long_as_a_files_name() {
 }
 
 #[test]
-fn names_come_apart_as_in_fleet() {
+fn the_parts_of_names_are_those_of_fleet() {
     let cases = [
         ("ssh@2.service", "ssh@2", "ssh", Some("2"), Some("ssh@.service")),
         ("foo@bar@baz.service", "foo@bar@baz", "foo", Some("bar@baz"), Some("foo@.service")),
@@ -116,7 +116,7 @@ fn arguments_become_names_as_in_fleetctl() {
 }
 
 #[test]
-fn a_bad_name_cannot_come_in_through_serde() {
+fn an_invalid_name_cannot_be_deserialised() {
     assert!(serde_json::from_str::<UnitName>("\"../x.service\"").is_err());
     assert_eq!(serde_json::from_str::<UnitName>("\"x.service\"").unwrap(), name("x.service"));
     assert_eq!(serde_json::to_string(&name("x\\x2d.service")).unwrap(), r#""x\\x2d.service""#);

@@ -1,6 +1,6 @@
-//! An inventory while its sources are read: groups, hosts and what was said of each.
+//! The builder of an inventory: collects groups, hosts and variables from the sources.
 //!
-//! Every source adds to the one draft, the later one winning. What the variables come to is `vars.rs`'s.
+//! Later sources override earlier ones. `vars.rs` merges the variables of each host.
 
 use indexmap::IndexMap;
 use indexmap::IndexSet;
@@ -9,57 +9,57 @@ use serde_json::Value;
 use super::Vars;
 use super::range;
 
-/// The group that every host is in.
+/// The group of all hosts.
 pub(super) const ALL: &str = "all";
-/// The group of hosts that are in no other.
+/// The group of the hosts that are in no other group.
 pub(super) const UNGROUPED: &str = "ungrouped";
 
-/// What was said of a group.
+/// A group while the sources are read.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct GroupDraft {
-    /// The hosts that were put into it directly, in order.
+pub(super) struct GroupBuilder {
+    /// The hosts that are direct members, in order.
     pub(super) hosts: IndexSet<String>,
-    /// The groups that were put into it directly, in order.
+    /// The groups that are direct members, in order.
     pub(super) children: IndexSet<String>,
     /// Its variables.
     pub(super) vars: Vars,
-    /// Who wins among groups of one depth: the higher one (`ansible_group_priority`).
+    /// The priority among groups of one depth (`ansible_group_priority`). The higher one overrides.
     pub(super) priority: i64,
 }
 
-/// What the sources said so far.
+/// The hosts and groups of the sources so far.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Draft {
+pub(super) struct InventoryBuilder {
     /// The groups, in the order in which they were first named.
-    pub(super) groups: IndexMap<String, GroupDraft>,
+    pub(super) groups: IndexMap<String, GroupBuilder>,
     /// The hosts with their own variables, in the order in which they were first named.
     pub(super) hosts: IndexMap<String, Vars>,
 }
 
-impl Default for Draft {
+impl Default for InventoryBuilder {
     fn default() -> Self {
-        let mut draft = Self { groups: IndexMap::new(), hosts: IndexMap::new() };
-        draft.group(UNGROUPED);
-        draft.group(ALL).children.insert(UNGROUPED.to_owned());
-        draft
+        let mut builder = Self { groups: IndexMap::new(), hosts: IndexMap::new() };
+        builder.add_group(UNGROUPED);
+        builder.add_group(ALL).children.insert(UNGROUPED.to_owned());
+        builder
     }
 }
 
-impl Draft {
-    /// Returns the group, making it if it was not named before.
-    pub(super) fn group(&mut self, name: &str) -> &mut GroupDraft {
-        self.groups.entry(name.to_owned()).or_insert_with(|| GroupDraft { priority: 1, ..GroupDraft::default() })
+impl InventoryBuilder {
+    /// Returns a group, which is added if it is new.
+    pub(super) fn add_group(&mut self, name: &str) -> &mut GroupBuilder {
+        self.groups.entry(name.to_owned()).or_insert_with(|| GroupBuilder { priority: 1, ..GroupBuilder::default() })
     }
 
-    /// Puts a host into a group, and returns its variables.
-    pub(super) fn host(&mut self, group: &str, name: &str) -> &mut Vars {
-        self.group(group).hosts.insert(name.to_owned());
+    /// Adds a host to a group, and returns its variables.
+    pub(super) fn add_host(&mut self, group: &str, name: &str) -> &mut Vars {
+        self.add_group(group).hosts.insert(name.to_owned());
         self.hosts.entry(name.to_owned()).or_default()
     }
 
-    /// Sets a group's variable.
-    pub(super) fn set(&mut self, group: &str, name: &str, value: Value) -> Result<(), String> {
-        let group = self.group(group);
+    /// Sets a variable of a group.
+    pub(super) fn set_variable(&mut self, group: &str, name: &str, value: Value) -> Result<(), String> {
+        let group = self.add_group(group);
         if name == "ansible_group_priority" {
             let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
             group.priority =
@@ -70,18 +70,18 @@ impl Draft {
         Ok(())
     }
 
-    /// Puts a group into another.
-    pub(super) fn adopt(&mut self, parent: &str, child: &str) -> Result<(), String> {
-        if parent == child || self.below(child).contains(parent) {
+    /// Adds a group to another one.
+    pub(super) fn add_child(&mut self, parent: &str, child: &str) -> Result<(), String> {
+        if parent == child || self.descendants(child).contains(parent) {
             return Err(format!("group `{child}` cannot be in group `{parent}`, which is in `{child}` itself"));
         }
-        self.group(child);
-        self.group(parent).children.insert(child.to_owned());
+        self.add_group(child);
+        self.add_group(parent).children.insert(child.to_owned());
         Ok(())
     }
 
-    /// Returns a group and every group in it, nearest first.
-    pub(super) fn below(&self, group: &str) -> IndexSet<String> {
+    /// Returns a group and all groups in it, nearest first.
+    pub(super) fn descendants(&self, group: &str) -> IndexSet<String> {
         let mut found = IndexSet::from([group.to_owned()]);
         let mut next = 0;
         while let Some(name) = found.get_index(next).cloned() {
@@ -93,22 +93,22 @@ impl Draft {
         found
     }
 
-    /// Ties up what no source has to say: every group is in `all`, every host in some group.
-    pub(super) fn reconcile(&mut self) {
+    /// Adds the memberships that are implied: every group is in `all`, and a host without a group is in `ungrouped`.
+    pub(super) fn complete(&mut self) {
         let inner: IndexSet<String> = self.groups.values().flat_map(|group| group.children.iter().cloned()).collect();
         let top: Vec<String> =
             self.groups.keys().filter(|name| *name != ALL && !inner.contains(*name)).cloned().collect();
-        self.group(ALL).children.extend(top);
+        self.add_group(ALL).children.extend(top);
         let real = self.groups.iter().filter(|(name, _)| *name != ALL && *name != UNGROUPED);
         let grouped: IndexSet<String> = real.flat_map(|(_, group)| group.hosts.iter().cloned()).collect();
         let loose: Vec<String> = self.hosts.keys().filter(|host| !grouped.contains(*host)).cloned().collect();
-        let ungrouped = self.group(UNGROUPED);
+        let ungrouped = self.add_group(UNGROUPED);
         ungrouped.hosts.retain(|host| !grouped.contains(host));
         ungrouped.hosts.extend(loose);
     }
 }
 
-/// Returns the host names that a host pattern of an inventory stands for, and the port it carries: `web[1:3]:2222`.
+/// Returns the host names and the port of a host line: `web[1:3]:2222`.
 pub(super) fn host_names(pattern: &str) -> Result<(Vec<String>, Option<u16>), String> {
     if pattern == "---" {
         return Err("`---` begins a YAML file, and this one is read as INI".to_owned());
@@ -123,7 +123,7 @@ pub(super) fn host_names(pattern: &str) -> Result<(Vec<String>, Option<u16>), St
     let names = range::expand(name)?;
     let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | '/' | '\'' | '"' | '[' | ']');
     if let Some(name) = names.iter().find(|name| name.is_empty() || name.starts_with('-') || name.contains(bad)) {
-        return Err(format!("`{name}` cannot be a host's name"));
+        return Err(format!("invalid host name `{name}`"));
     }
     Ok((names, port))
 }
@@ -149,11 +149,11 @@ fn split_port(pattern: &str) -> Result<(&str, Option<u16>), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Draft;
+    use super::InventoryBuilder;
     use super::host_names;
 
     #[test]
-    fn a_host_pattern_is_names_and_perhaps_a_port() {
+    fn a_host_line_has_names_and_optionally_a_port() {
         for (pattern, names, port) in [
             ("web1", "web1", None),
             ("web1:2222", "web1", Some(2222)),
@@ -174,10 +174,10 @@ mod tests {
 
     #[test]
     fn a_group_cannot_contain_itself() {
-        let mut draft = Draft::default();
-        draft.adopt("a", "b").unwrap();
-        draft.adopt("b", "c").unwrap();
-        assert!(draft.adopt("c", "a").unwrap_err().contains("cannot be in"));
-        assert!(draft.adopt("c", "c").is_err());
+        let mut builder = InventoryBuilder::default();
+        builder.add_child("a", "b").unwrap();
+        builder.add_child("b", "c").unwrap();
+        assert!(builder.add_child("c", "a").unwrap_err().contains("cannot be in"));
+        assert!(builder.add_child("c", "c").is_err());
     }
 }

@@ -1,29 +1,29 @@
-//! What a command prints, kept up to a bound.
+//! The output of a command, kept up to a limit.
 
 use serde_json::Value;
 
 use crate::inventory::Vars;
 use crate::remote::Sink;
 
-/// What a command printed.
+/// The output of a command.
 #[derive(Debug)]
-pub struct Kept {
-    /// The first of what it wrote to stdout.
+pub struct CapturedOutput {
+    /// The beginning of its stdout.
     pub stdout: Vec<u8>,
-    /// The first of what it wrote to stderr.
+    /// The beginning of its stderr.
     pub stderr: Vec<u8>,
     /// How many bytes of both were dropped.
     pub dropped: usize,
     limit: usize,
 }
 
-impl Kept {
-    /// Keeps at most `limit` bytes of each stream.
-    pub const fn up_to(limit: usize) -> Self {
+impl CapturedOutput {
+    /// Makes an empty output that keeps at most `limit` bytes of each stream.
+    pub const fn with_limit(limit: usize) -> Self {
         Self { stdout: Vec::new(), stderr: Vec::new(), dropped: 0, limit }
     }
 
-    /// Returns it as `register` keeps it: text and lines, without the ends of lines at the end; `msg` if not all was kept.
+    /// Returns the variables that `register` keeps: text and lines, without newlines at the end; `msg` if bytes were dropped.
     pub fn into_vars(self) -> Vars {
         let mut vars = Vars::new();
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
@@ -34,15 +34,15 @@ impl Kept {
         }
         if self.dropped > 0 {
             let (dropped, limit) = (self.dropped, self.limit);
-            let said =
+            let message =
                 format!("{dropped} bytes of its output were dropped: only the first {limit} of each stream are kept");
-            vars.insert("msg".to_owned(), said.into());
+            vars.insert("msg".to_owned(), message.into());
         }
         vars
     }
 }
 
-/// Appends what there is room for under `limit`, and returns how many bytes were not taken.
+/// Appends bytes up to `limit`, and returns how many bytes were dropped.
 fn append(to: &mut Vec<u8>, bytes: &[u8], limit: usize) -> usize {
     let room = limit.saturating_sub(to.len());
     let taken = bytes.get(..room).unwrap_or(bytes);
@@ -50,7 +50,7 @@ fn append(to: &mut Vec<u8>, bytes: &[u8], limit: usize) -> usize {
     bytes.len() - taken.len()
 }
 
-impl Sink for Kept {
+impl Sink for CapturedOutput {
     fn stdout(&mut self, bytes: &[u8]) {
         self.dropped += append(&mut self.stdout, bytes, self.limit);
     }
@@ -62,17 +62,17 @@ impl Sink for Kept {
 
 #[cfg(test)]
 mod tests {
-    use super::Kept;
+    use super::CapturedOutput;
     use crate::remote::Sink as _;
 
     #[test]
-    fn what_is_over_the_bound_is_dropped_and_counted() {
-        let mut kept = Kept::up_to(4);
+    fn output_over_the_limit_is_dropped_and_counted() {
+        let mut output = CapturedOutput::with_limit(4);
         for bytes in [&b"one"[..], b"two", b"three"] {
-            kept.stdout(bytes);
+            output.stdout(bytes);
         }
-        kept.stderr(b"ok\r\n");
-        let vars = kept.into_vars();
+        output.stderr(b"ok\r\n");
+        let vars = output.into_vars();
         assert_eq!((&vars["stdout"], &vars["stderr_lines"][0]), (&"onet".into(), &"ok".into()));
         assert_eq!(vars["msg"], "7 bytes of its output were dropped: only the first 4 of each stream are kept");
     }

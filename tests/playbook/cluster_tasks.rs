@@ -1,11 +1,11 @@
-//! What playbooks ask of the cluster.
+//! Tasks that run on the cluster.
 
 use super::Stage;
 use super::ends;
 use super::without_details;
 
 #[tokio::test]
-async fn the_cluster_is_asked_once_for_all_hosts() {
+async fn the_cluster_gets_one_request_for_all_hosts() {
     let stage = Stage::new();
     stage.write("web.service", "[Service]\nExecStart=/bin/true\n");
     stage.write("web@.service.j2", "[Service]\nExecStart=/bin/echo {{ inventory_hostname }}\n");
@@ -21,7 +21,7 @@ async fn the_cluster_is_asked_once_for_all_hosts() {
 ";
     let (printed, code) = stage.play(book).await;
     assert_eq!(
-        *stage.cluster.asked.lock().unwrap(),
+        *stage.cluster.requested.lock().unwrap(),
         [
             r#"join ssh://h1{"disk": "ssd"}, ssh://h2{}, ssh://h3{}"#,
             r#"units web.service Started "[Service]\nExecStart=/bin/true\n""#,
@@ -51,7 +51,7 @@ async fn the_cluster_is_asked_once_for_all_hosts() {
 }
 
 #[tokio::test]
-async fn a_unit_of_one_name_with_two_texts_is_not_done_and_both_hosts_are_named() {
+async fn two_texts_or_states_for_one_unit_name_fail_and_name_both_hosts() {
     let stage = Stage::new();
     stage.write("web.service.j2", "[Service]\nExecStart=/bin/echo {{ inventory_hostname }}\n");
     stage.write("same.service.j2", "[Service]\nExecStart=/bin/echo {{ groups.web | length }}\n");
@@ -68,27 +68,27 @@ async fn a_unit_of_one_name_with_two_texts_is_not_done_and_both_hosts_are_named(
     let (printed, code) = stage.play(&book.replace("SERIAL", "")).await;
     assert_eq!(code, 0);
     let same = r#"units same.service Started "[Service]\nExecStart=/bin/echo 3\n""#;
-    assert_eq!(*stage.cluster.asked.lock().unwrap(), [same]);
-    let told = |unit: &str, what: &str, first: &str, other: &str| {
+    assert_eq!(*stage.cluster.requested.lock().unwrap(), [same]);
+    let reports = |unit: &str, what: &str, first: &str, other: &str| {
         printed.contains(&format!(
             "unit {unit}.service {what}, one for {first} and another for {other}, and a cluster has one"
         ))
     };
-    assert!(told("web", "has two different texts", "h1", "h2"), "{printed}");
-    assert!(told("same", "is wanted in two states", "h1", "h3"), "{printed}");
+    assert!(reports("web", "has two different texts", "h1", "h2"), "{printed}");
+    assert!(reports("same", "has two desired states", "h1", "h3"), "{printed}");
     assert_eq!(printed.matches("FAILED!").count(), 6, "{printed}");
 
-    // Batch after batch is no different, only that the first has been done by then.
-    stage.cluster.asked.lock().unwrap().clear();
+    // The same holds across batches, but the first request has been applied by then.
+    stage.cluster.requested.lock().unwrap().clear();
     let (printed, _) = stage.play(&book.replace("SERIAL", "serial: 1")).await;
-    let asked = stage.cluster.asked.lock().unwrap().clone();
+    let requested = stage.cluster.requested.lock().unwrap().clone();
     let web = r#"units web.service Started "[Service]\nExecStart=/bin/echo h1\n""#;
-    assert_eq!(asked, [same, web, "units same.service Started", same, "units same.service Started", same]);
+    assert_eq!(requested, [same, web, "units same.service Started", same, "units same.service Started", same]);
     assert!(printed.contains("one for h1 and another for h3"), "{printed}");
 
-    // Two items of a loop are one moment, too.
+    // Two items of a loop conflict as well.
     let (printed, _) = stage
         .play("- hosts: h1\n  tasks:\n    - unit: {name: a, state: '{{ item }}'}\n      loop: [stopped, started]\n")
         .await;
-    assert!(printed.contains("unit a.service is wanted in two states, both on h1"), "{printed}");
+    assert!(printed.contains("unit a.service has two desired states, both on h1"), "{printed}");
 }

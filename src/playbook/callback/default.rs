@@ -1,52 +1,18 @@
-//! What a playbook's run looks like, line by line, as `ansible-playbook` prints it.
+//! The lines of a playbook's run, as `ansible-playbook` prints them.
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::outcome::Outcome;
-use super::outcome::Status;
-use super::run::Tally;
+use super::Event;
+use crate::playbook::outcome::Outcome;
+use crate::playbook::outcome::Status;
+use crate::playbook::play_iterator::HostStats;
 
 /// How wide headings are.
 const WIDTH: usize = 79;
 
-/// Something that happened, to be shown or recorded.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// A play begins.
-    Play(&'a str),
-    /// The play's pattern stands for no host.
-    NoHosts,
-    /// A task begins.
-    Task(&'a str),
-    /// A handler begins.
-    Handler(&'a str),
-    /// An item of a loop ended on a host.
-    Item {
-        /// The host.
-        host: &'a str,
-        /// The item.
-        item: &'a Value,
-        /// How it ended.
-        outcome: &'a Outcome,
-    },
-    /// A task ended on a host.
-    Host {
-        /// The host.
-        host: &'a str,
-        /// How it ended.
-        outcome: &'a Outcome,
-        /// Whether it was a loop, whose items have been shown.
-        looped: bool,
-        /// Whether a failure is to be ignored.
-        ignored: bool,
-    },
-    /// Everything has ended.
-    Recap(&'a IndexMap<String, Tally>),
-}
-
 /// Returns the lines of an event.
-pub fn lines(event: &Event<'_>) -> String {
+pub fn render(event: &Event<'_>) -> String {
     match event {
         Event::Play(name) => format!("\n{}\n", heading(&format!("PLAY [{name}]"))),
         Event::NoHosts => "skipping: no hosts matched\n".to_owned(),
@@ -60,7 +26,7 @@ pub fn lines(event: &Event<'_>) -> String {
             }
             line
         }
-        Event::Recap(tallies) => recap(tallies),
+        Event::Recap(stats) => recap(stats),
     }
 }
 
@@ -93,7 +59,7 @@ fn item_line(host: &str, item: &Value, outcome: &Outcome) -> String {
     }
 }
 
-/// Returns a result on one line, sorted. Control characters of what a host said are escaped by JSON.
+/// Returns a result on one line, sorted. JSON escapes the control characters in a host's output.
 fn detail(outcome: &Outcome) -> String {
     let mut vars: Vec<(String, Value)> = outcome
         .to_vars()
@@ -104,19 +70,19 @@ fn detail(outcome: &Outcome) -> String {
     Value::Object(vars.into_iter().collect()).to_string()
 }
 
-fn recap(tallies: &IndexMap<String, Tally>) -> String {
+fn recap(stats: &IndexMap<String, HostStats>) -> String {
     let mut text = format!("\n{}\n", heading("PLAY RECAP"));
-    let mut sorted: Vec<_> = tallies.iter().collect();
+    let mut sorted: Vec<_> = stats.iter().collect();
     sorted.sort_by_key(|(host, _)| host.as_str());
-    for (host, tally) in sorted {
+    for (host, counts) in sorted {
         let counters = [
-            ("ok", tally.ok),
-            ("changed", tally.changed),
-            ("unreachable", tally.unreachable),
-            ("failed", tally.failed),
-            ("skipped", tally.skipped),
+            ("ok", counts.ok),
+            ("changed", counts.changed),
+            ("unreachable", counts.unreachable),
+            ("failed", counts.failed),
+            ("skipped", counts.skipped),
             ("rescued", 0),
-            ("ignored", tally.ignored),
+            ("ignored", counts.ignored),
         ];
         let counters: Vec<String> = counters.iter().map(|(name, count)| format!("{name}={count:<4}")).collect();
         text.push_str(&format!("{host:<26} : {}\n", counters.join(" ")));

@@ -1,20 +1,19 @@
-//! Words as the host's shell is to read them: `~` and `$NAME` stand for what they stand for there, all else for itself.
-//!
-//! That is what Ansible makes of paths and of the words of a command. It is no shell: nothing is run, split or globbed.
+//! Quoting for the host's shell that leaves `~` and `$NAME` to be expanded there, as Ansible does with paths and with the
+//! words of a command. Nothing else is expanded: no command runs, no word is split or globbed.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use shlex::QuoteError;
 
-/// A variable of the host's environment; the pattern is fixed and compiles, or there are no variables.
+/// The pattern of an environment variable. It is fixed and always compiles.
 static VARIABLE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})").ok());
 
-/// Quotes a word for sh, except for a home directory at its beginning and variables in it. A variable that is not set, and
-/// the home of nobody, stay as they are written.
-pub(super) fn expanded(word: &str) -> Result<String, QuoteError> {
-    let (home, rest) = home(word);
+/// Quotes a word for sh, except for a home directory at its beginning and variables in it. On the host, an unset variable
+/// and the home of an unknown user stay as they are written.
+pub(super) fn quote_expanding(word: &str) -> Result<String, QuoteError> {
+    let (home, rest) = split_home(word);
     let mut quoted = home.to_owned();
     let mut end = 0;
     for found in VARIABLE.iter().flat_map(|variable| variable.captures_iter(rest)) {
@@ -28,8 +27,8 @@ pub(super) fn expanded(word: &str) -> Result<String, QuoteError> {
     Ok(if quoted.is_empty() { "''".to_owned() } else { quoted })
 }
 
-/// Splits off a home directory, with the slash after it: what is quoted after `~user/` does not keep sh from seeing it.
-fn home(word: &str) -> (&str, &str) {
+/// Splits off a home directory with the slash after it. sh expands `~user/` even if quoted text follows it.
+fn split_home(word: &str) -> (&str, &str) {
     let end = word.find('/').map_or(word.len(), |slash| slash + 1);
     let user = |head: &str| head.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
     match word.split_at_checked(end) {
@@ -50,25 +49,25 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::expanded;
+    use super::quote_expanding;
 
-    /// Returns what sh makes of a word.
-    fn read(word: &str) -> String {
-        let script = format!("printf %s {}", expanded(word).unwrap());
+    /// Returns a word after sh has expanded it.
+    fn expand(word: &str) -> String {
+        let script = format!("printf %s {}", quote_expanding(word).unwrap());
         let mut sh = Command::new("sh");
         let output = sh.args(["-c", &script]).env_clear().env("HOME", "/h o").env("A_1", "va  lue*").output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     }
 
     #[test]
-    fn homes_and_variables_stand_for_what_they_are_there() {
+    fn homes_and_variables_are_expanded_by_the_shell() {
         for (word, expected) in [
             ("", ""),
             ("~", "/h o"),
             ("~/x y/*", "/h o/x y/*"),
             ("~root", "/root"),
             ("~root/$A_1", "/root/va  lue*"),
-            ("~nobody-at-all/x", "~nobody-at-all/x"),
+            ("~no-such-user/x", "~no-such-user/x"),
             ("a~", "a~"),
             ("x=~", "x=~"),
             ("~$(id)", "~$(id)"),
@@ -76,18 +75,18 @@ mod tests {
             ("$NOPE${NOPE}$", "$NOPE${NOPE}$"),
             ("$1${}${A_1:-x}$$ $(id) `id` \\$A_1", "$1${}${A_1:-x}$$ $(id) `id` \\va  lue*"),
         ] {
-            assert_eq!(read(word), expected, "{word}");
+            assert_eq!(expand(word), expected, "{word}");
         }
-        assert!(expanded("a\0").is_err());
+        assert!(quote_expanding("a\0").is_err());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn whatever_is_in_a_word_is_not_run(word in r#"[a-z'"`;&|<>(){}!*?\\ \n=/~-]{0,24}"#) {
+        fn no_word_is_run_as_a_command(word in r#"[a-z'"`;&|<>(){}!*?\\ \n=/~-]{0,24}"#) {
             prop_assume!(!word.starts_with('~'));
-            prop_assert_eq!(read(&word), word);
+            prop_assert_eq!(expand(&word), word);
         }
     }
 }

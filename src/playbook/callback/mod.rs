@@ -1,0 +1,47 @@
+//! The output of a playbook's run, as Ansible's stdout callbacks: [`default`] as lines, [`json`] as one document.
+//!
+//! A callback turns events into text or values. Printing is left to `ui`.
+
+pub mod default;
+pub mod json;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::outcome::Outcome;
+use super::play_iterator::HostStats;
+
+/// An event of a run, to be shown or recorded.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A play begins.
+    Play(&'a str),
+    /// The play's pattern matches no host.
+    NoHosts,
+    /// A task begins.
+    Task(&'a str),
+    /// A handler begins.
+    Handler(&'a str),
+    /// An item of a loop ended on a host.
+    Item {
+        /// The host.
+        host: &'a str,
+        /// The item.
+        item: &'a Value,
+        /// The outcome.
+        outcome: &'a Outcome,
+    },
+    /// A task ended on a host.
+    Host {
+        /// The host.
+        host: &'a str,
+        /// The outcome.
+        outcome: &'a Outcome,
+        /// Set for a loop, whose items have been reported already.
+        looped: bool,
+        /// Set for a failure that is ignored (`ignore_errors`).
+        ignored: bool,
+    },
+    /// The run has ended.
+    Recap(&'a IndexMap<String, HostStats>),
+}

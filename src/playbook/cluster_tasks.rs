@@ -1,0 +1,91 @@
+//! Tasks that run on the cluster: one request for all hosts of a task. Equal requests of several hosts are sent once.
+
+use std::collections::BTreeMap;
+
+use super::action::Action;
+use super::cluster::Applied;
+use super::cluster::Cluster;
+use super::cluster::JoinRequest;
+use super::cluster::RequestError;
+use super::cluster::UnitRequest;
+use super::loop_item::LoopItem;
+use super::outcome::Outcome;
+use super::outcome::Status;
+use crate::core::unit::UnitName;
+use crate::inventory::Host;
+use crate::inventory::Vars;
+
+/// The units that a task has requested in all batches so far, each with the first host that requested it.
+pub(super) type RequestedUnits = BTreeMap<UnitName, (UnitRequest, String)>;
+
+/// Requests units from the cluster and returns the answer for each.
+///
+/// A unit name stands for one unit of the cluster. Two different requests for one name, in this batch or in two, are an
+/// error: otherwise each run of the playbook would change the unit twice.
+pub(super) async fn request_units<'h>(
+    cluster: &dyn Cluster,
+    items: impl Iterator<Item = (&'h Host, &LoopItem)>,
+    requested: &mut RequestedUnits,
+    check: bool,
+) -> BTreeMap<UnitName, Result<Applied, RequestError>> {
+    let mut requests: Vec<UnitRequest> = Vec::new();
+    let mut answers = BTreeMap::new();
+    for (host, item) in items {
+        let Ok(Action::Unit(request)) = &item.state else { continue };
+        let first = || (request.clone(), host.name.clone());
+        let (first, first_host) = requested.entry(request.name.clone()).or_insert_with(first);
+        if first != request {
+            let conflict = || Err(RequestError::Failed(conflict(first, first_host, request, &host.name)));
+            answers.entry(request.name.clone()).or_insert_with(conflict);
+        } else if !requests.contains(request) {
+            requests.push(request.clone());
+        }
+    }
+    requests.retain(|request| !answers.contains_key(&request.name));
+    if !requests.is_empty() {
+        let applied = cluster.units(&requests, check).await;
+        answers.extend(requests.into_iter().map(|request| request.name).zip(applied));
+    }
+    answers
+}
+
+fn conflict(first: &UnitRequest, first_host: &str, other: &UnitRequest, host: &str) -> String {
+    let what = if first.file == other.file { "has two desired states" } else { "has two different texts" };
+    let whose = if first_host == host {
+        format!("both on {host}")
+    } else {
+        format!("one for {first_host} and another for {host}")
+    };
+    format!(
+        "unit {} {what}, {whose}, and a cluster has one unit of a name: make it one for each host, such as \
+         `name@{{{{ inventory_hostname }}}}.service`, or the same for all",
+        first.name
+    )
+}
+
+/// Requests that hosts join the cluster and returns the answers by the hosts' names.
+pub(super) async fn request_joins(
+    cluster: &dyn Cluster,
+    requests: Vec<JoinRequest>,
+    check: bool,
+) -> BTreeMap<String, Result<Applied, RequestError>> {
+    if requests.is_empty() {
+        return BTreeMap::new();
+    }
+    let joined = cluster.join(&requests, check).await;
+    requests.into_iter().map(|request| request.target.name).zip(joined).collect()
+}
+
+/// Returns the outcome of a task for an answer of the cluster.
+pub(super) fn outcome_of(answer: Option<&Result<Applied, RequestError>>) -> Outcome {
+    match answer {
+        Some(Ok(Applied { changed, message })) => {
+            Outcome::done(*changed, Vars::from_iter([("msg".to_owned(), message.clone().into())]))
+        }
+        Some(Err(RequestError::Failed(why))) => Outcome::failed(why.clone()),
+        Some(Err(RequestError::Unreachable(why))) => {
+            Outcome { status: Status::Unreachable, ..Outcome::failed(why.clone()) }
+        }
+        None => Outcome::failed("the cluster did not answer"),
+    }
+}
