@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use muster::cli::settings::Flags;
 use muster::control;
-use muster::control::ClusterContext;
 use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::model::Timestamp;
@@ -20,6 +19,7 @@ use muster::lab::Lab;
 use muster::remote::ssh::Ssh;
 use muster::runner;
 use muster::runner::Clock;
+use muster::runner::ClusterContext;
 use muster::runner::RunContext;
 use muster::runner::RunOutcome;
 use muster::runner::StopCondition;

@@ -5,17 +5,17 @@ mod tests;
 
 use std::time::Duration;
 
-use super::ClusterContext;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Snapshot;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::runner;
+use crate::runner::ClusterContext;
+use crate::runner::OnEvent;
 use crate::runner::RunContext;
 use crate::runner::RunOutcome;
 use crate::runner::StopCondition;
-use crate::runner::Tell;
 use crate::store::StoreError;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
@@ -51,7 +51,7 @@ pub async fn control(
     context: &ClusterContext,
     ways: (Timing, &FailoverPolicy),
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
-    tell: &mut Tell<'_>,
+    on_event: &mut OnEvent<'_>,
 ) {
     let mut stood_by_for: Option<Holder> = None;
     let mut kept: Option<Reconciler> = None;
@@ -66,7 +66,7 @@ pub async fn control(
             Some(Ok(lead)) => {
                 stood_by_for = None;
                 stage(Stage::Leads(lead.epoch()));
-                kept = lead_on(context, ways, (lead, kept), stage, tell).await;
+                kept = lead_on(context, ways, (lead, kept), stage, on_event).await;
             }
             Some(Err(holder)) => {
                 kept = None;
@@ -104,11 +104,11 @@ async fn lead_on(
     (timing, failover_policy): (Timing, &FailoverPolicy),
     (lead, kept): (Leadership, Option<Reconciler>),
     stage: &mut (dyn FnMut(Stage<'_>) + Send),
-    tell: &mut Tell<'_>,
+    on_event: &mut OnEvent<'_>,
 ) -> Option<Reconciler> {
     let epoch = lead.epoch();
     let run_context = RunContext::new(context, lead);
-    let (snapshot, follower) = match enter(context, &run_context.lead).await {
+    let (snapshot, follower) = match enter(context, &run_context.leadership).await {
         Ok(entered) => entered,
         Err(error) => {
             stage(Stage::StoreAway(&error));
@@ -120,14 +120,14 @@ async fn lead_on(
     }
     let mut reconciler =
         Reconciler::new(epoch, Scope::All, timing, snapshot).with_failover_policy(failover_policy.clone());
-    match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, tell).await {
+    match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, on_event).await {
         Ok(RunOutcome::Deposed) => stage(Stage::Deposed),
         Ok(RunOutcome::Finished | RunOutcome::Stopped) => {
             let held = reconciler.snapshot().leases.values().filter(|grant| grant.stopped_for_sure_at.is_none());
             if let Some(longest) = held.clone().map(|grant| grant.length).max() {
                 stage(Stage::Abandons(held.count(), longest));
             }
-            run_context.lead.release().await;
+            run_context.leadership.release().await;
             return None;
         }
         // The lead gives itself back when it can.

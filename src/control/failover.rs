@@ -1,6 +1,5 @@
 //! The operator's word on a failover that is held back. It is written down; whoever leads, or the next sweep, acts on it.
 
-use super::ClusterContext;
 use super::membership;
 use super::membership::MembershipError;
 use crate::core::health::failover::OVERRIDE_FOR;
@@ -10,6 +9,7 @@ use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::model::Write;
+use crate::runner::ClusterContext;
 use crate::store::COMMIT_LIMIT;
 use crate::store::Change;
 use crate::store::layout;

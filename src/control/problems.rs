@@ -50,7 +50,12 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     found.extend(reconciler.backoffs().map(|(machine, backoff)| Problem {
         machine: Some(machine),
         unit: Some(backoff.step.unit.clone()),
-        what: format!("{} failed on {}: {}", backoff.step.action, name(reconciler.snapshot(), machine), backoff.said),
+        what: format!(
+            "{} failed on {}: {}",
+            backoff.step.action,
+            machine_name(reconciler.snapshot(), machine),
+            backoff.said
+        ),
         unreachable: false,
     }));
     let backoffs: Vec<&UnitName> = reconciler.backoffs().map(|(_, backoff)| &backoff.step.unit).collect();
@@ -81,7 +86,7 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
 }
 
 /// Returns a machine's name, or its identity if it is none of the cluster's.
-pub(super) fn name(snapshot: &Snapshot, machine: MachineId) -> String {
+pub(super) fn machine_name(snapshot: &Snapshot, machine: MachineId) -> String {
     snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
 }
 
@@ -95,7 +100,7 @@ fn machine_trouble(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
         unit: None,
         what: format!(
             "{} is {health}: {}: {}{hint}",
-            name(reconciler.snapshot(), machine),
+            machine_name(reconciler.snapshot(), machine),
             failure.phase,
             failure.detail
         ),
@@ -115,8 +120,8 @@ fn unit_trouble(reconciler: &Reconciler, unit: &UnitName) -> Option<Problem> {
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let what = match state {
         Some(state) if is_well(state, oneshot) => return None,
-        Some(state) => format!("{} ({}) on {}", state.active, state.sub, name(snapshot, machine)),
-        None => format!("not there yet on {}", name(snapshot, machine)),
+        Some(state) => format!("{} ({}) on {}", state.active, state.sub, machine_name(snapshot, machine)),
+        None => format!("not there yet on {}", machine_name(snapshot, machine)),
     };
     Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })
 }
@@ -127,6 +132,6 @@ fn strict_trouble(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) 
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let runs = state.is_some_and(UnitState::runs) && reconciler.view(machine).is_some_and(MachineView::answers);
     let hold = reconciler.strict_hold(unit, machine).filter(|_| !runs)?;
-    let what = hold.tell(|machine| name(snapshot, machine));
+    let what = hold.tell(|machine| machine_name(snapshot, machine));
     Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false })
 }

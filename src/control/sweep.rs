@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ClusterContext;
-use super::keeps_leases;
+use super::leadership::keeps_leases;
+use super::leadership::yield_to_controller;
 use super::problems::Problem;
 use super::problems::problems;
 use super::problems::stored_problems;
-use super::yield_to_controller;
 use crate::core::explain;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::FailureKind;
@@ -23,10 +22,11 @@ use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
 use crate::runner;
+use crate::runner::ClusterContext;
+use crate::runner::OnEvent;
 use crate::runner::RunContext;
 use crate::runner::RunOutcome;
 use crate::runner::StopCondition;
-use crate::runner::Tell;
 use crate::store::StoreError;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
@@ -81,7 +81,7 @@ pub async fn sweep(
     context: &ClusterContext,
     timeouts: Timeouts,
     failover_policy: FailoverPolicy,
-    tell: &mut Tell<'_>,
+    on_event: &mut OnEvent<'_>,
 ) -> Result<SweepResult, StoreError> {
     let mut waited = false;
     let (lead, snapshot) = loop {
@@ -100,14 +100,15 @@ pub async fn sweep(
     let mut reconciler =
         Reconciler::new(lead.epoch(), Scope::All, timeouts.timing, snapshot).with_failover_policy(failover_policy);
     let run_context = RunContext::new(context, lead);
-    let ended = runner::run(&mut reconciler, &run_context, None, StopCondition::Settled(timeouts.settle), tell).await;
+    let ended =
+        runner::run(&mut reconciler, &run_context, None, StopCondition::Settled(timeouts.settle), on_event).await;
     if matches!(ended, Ok(RunOutcome::Finished))
-        && let Err(error) = layout::prune_events(&run_context.lead, &run_context.keys, EVENTS_KEPT).await
+        && let Err(error) = layout::prune_events(&run_context.leadership, &run_context.keys, EVENTS_KEPT).await
     {
         // What the sweep is for has been done; the next one does this.
         tracing::warn!("the event log was not shortened: {error}");
     }
-    run_context.lead.release().await;
+    run_context.leadership.release().await;
     Ok(match ended? {
         RunOutcome::Finished => {
             SweepResult::of(problems(&reconciler, &Scope::All), reconciler.views().map(|(_, view)| was_reached(view)))

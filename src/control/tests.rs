@@ -9,17 +9,22 @@ use super::controller;
 use super::controller::Stage;
 use super::sweep;
 use super::sweep::SweepResult;
-use super::*;
+use super::timing;
 use crate::core::health::BRAKE;
+use crate::core::health::DetectionConfig;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Event;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
+use crate::core::reconcile::Timing;
 use crate::remote::ssh;
+use crate::runner::Clock;
+use crate::runner::ClusterContext;
 use crate::store::COMMIT_LIMIT;
 use crate::store::MemoryStore;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
+use crate::store::layout::Keys;
 
 /// Returns an context whose store has seven events more than are kept, from the time 0 on.
 async fn context() -> ClusterContext {

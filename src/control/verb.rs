@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use super::ATTEMPTS;
-use super::ClusterContext;
-use super::operation::Goal;
+use super::goal::Goal;
 use super::operation::UnitOperation;
-use super::operation::is_reached;
 use super::problems::Problem;
+use super::progress::OnProgress;
+use super::progress::Progress;
+use super::progress::Timeouts;
+use super::progress::VerbError;
 use crate::core::command;
 use crate::core::command::Change;
 use crate::core::command::Decision;
@@ -17,11 +17,10 @@ use crate::core::command::InvalidCommand;
 use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
 use crate::core::model::DesiredState;
-use crate::core::model::Event;
-use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
+use crate::runner::ClusterContext;
 use crate::store;
 use crate::store::COMMIT_BYTES;
 use crate::store::COMMIT_LIMIT;
@@ -30,61 +29,12 @@ use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Slot;
-use crate::store::leader_election::Holder;
+
+/// How often the records are read anew when others change them at the same time.
+pub(super) const ATTEMPTS: usize = 8;
 
 /// How many units go into one commit: each is a check and up to two changes.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 2;
-
-/// How long a verb timeouts.
-#[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
-    /// For the lead, if another command or a sweep has it.
-    pub lock: Duration,
-    /// For a controller to do it; `None` for as long as it takes.
-    pub follow: Option<Duration>,
-    /// For what was started to settle.
-    pub settle: Duration,
-    /// Whether to wait for anything at all (`--no-block`).
-    pub block: bool,
-}
-
-/// What a verb tells while it works.
-#[derive(Debug)]
-pub enum Progress<'a> {
-    /// Something the operator should know.
-    Warning(&'a str),
-    /// A unit has reached a state, on this machine if it is on one.
-    Reached(&'a UnitName, DesiredState, Option<&'a Machine>),
-    /// A unit is forgotten.
-    Destroyed(&'a UnitName),
-    /// It was written down, and nobody timeouts for it. Set for a global unit, which never reaches one state.
-    Triggered(&'a UnitName, Verb, bool),
-    /// Something was done, beside the cluster as it is.
-    Event(&'a Snapshot, &'a Event),
-}
-
-/// Takes what a verb tells.
-pub type OnProgress<'a> = dyn FnMut(Progress<'_>) + Send + 'a;
-
-/// A verb that was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum VerbError {
-    /// One of the orders cannot be. Nothing was changed.
-    #[error(transparent)]
-    UnitCommand(#[from] InvalidCommand),
-    /// The store failed; what was written down is done by the next reconcile.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Somebody else acts. What is wanted was written down; the next reconcile does it.
-    #[error("{0} is at work on this cluster")]
-    Busy(Holder),
-    /// Others kept changing the same units. Some of what is wanted may have been written down.
-    #[error("others keep changing the same units")]
-    Contended,
-    /// The operator stopped it. What is wanted was written down; the next reconcile does it.
-    #[error("stopped")]
-    Stopped,
-}
 
 /// Carries out a verb for some units and returns what is wrong with them afterwards.
 pub async fn execute(
@@ -141,7 +91,7 @@ async fn store_desired_state(
                         on_progress(Progress::Reached(&order.unit, DesiredState::Inactive, None));
                     }
                     if decision.change != Change::Nothing
-                        || !is_reached(&snapshot, &requirements, &order.unit, Goal::Verb(order.verb))
+                        || !Goal::Verb(order.verb).is_reached(&snapshot, &requirements, &order.unit)
                     {
                         wanted.insert(order.unit.clone());
                     }

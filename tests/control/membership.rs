@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster::control::ClusterContext;
 use muster::control::membership;
+use muster::control::progress;
 use muster::control::sweep;
-use muster::control::verb;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::Address;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
+use muster::runner::ClusterContext;
 use muster::store::Change;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
@@ -47,7 +47,8 @@ async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
     let records = vec![keys().put(&Slot::Machine(other), &machine), member(first), member(other)];
     store.commit(vec![], records).await.unwrap();
 
-    let timeouts = verb::Timeouts { lock: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
+    let timeouts =
+        progress::Timeouts { lock: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
     let left = soon(membership::leave(&context, "core-01", false, timeouts, &mut |_| ())).await;
     let (machine, found) = left.unwrap();
     assert_eq!((machine.id, found.len()), (first, 0), "{found:?}");

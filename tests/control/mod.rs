@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use muster::control::ClusterContext;
 use muster::control::controller;
 use muster::control::controller::Stage;
 use muster::core::health::BRAKE;
@@ -31,6 +30,7 @@ use muster::remote::Remote;
 use muster::remote::Sink;
 use muster::remote::Target;
 use muster::runner::Clock;
+use muster::runner::ClusterContext;
 use muster::store::Change;
 use muster::store::SharedStore;
 use muster::store::layout;
