@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::in_flight::InFlight;
 use super::turn;
-use super::turn::sleep_until;
+use super::turn::TurnTimer;
 use crate::core::model::Visit;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
@@ -27,6 +27,7 @@ pub async fn dry_run(
 ) -> Option<Simulation> {
     let in_flight = InFlight::new(remote.clone());
     let mut run = DryRun { in_flight, clock, hosts: SimulatedHosts::default(), simulation: Simulation::default() };
+    let mut timer = TurnTimer::new();
     let mut inputs = VecDeque::from([Input::Tick]);
     loop {
         while let Some(input) = inputs.pop_front() {
@@ -40,11 +41,14 @@ pub async fn dry_run(
             return Some(run.simulation);
         }
         let wake = reconciler.wake_at().map(|at| clock.instant(at));
-        inputs.push_back(tokio::select! {
-            input = run.in_flight.next() => run.observe(input),
-            () = sleep_until(wake) => Input::Tick,
-            () = stop.cancelled() => return None,
-        });
+        let event = async {
+            tokio::select! {
+                input = run.in_flight.next() => Ok(input),
+                () = stop.cancelled() => Err(()),
+            }
+        };
+        let woken = timer.wait(wake, event).await.transpose().ok()?;
+        inputs.extend(woken.inputs().map(|input| run.observe(input)));
     }
 }
 

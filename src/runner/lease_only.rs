@@ -3,7 +3,7 @@
 use super::context::ClusterContext;
 use super::in_flight::InFlight;
 use super::turn;
-use super::turn::sleep_until;
+use super::turn::TurnTimer;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
 use crate::core::reconcile::Reconciler;
@@ -18,9 +18,10 @@ pub async fn lease_only<T>(
     reconciler.enter_lease_only();
     let mut in_flight = InFlight::new(context.remote.clone());
     let mut campaign = std::pin::pin!(campaign);
-    let mut input = Input::Tick;
+    let mut timer = TurnTimer::new();
+    let mut inputs = vec![Input::Tick];
     loop {
-        for output in turn::reconcile(reconciler, [input], context.clock.now()) {
+        for output in turn::reconcile(reconciler, inputs, context.clock.now()) {
             match output {
                 Output::Deposed => return campaign.await,
                 Output::Visit { machine, visit, quick, through } => {
@@ -31,10 +32,16 @@ pub async fn lease_only<T>(
             }
         }
         let wake = reconciler.wake_at().map(|at| context.clock.instant(at));
-        input = tokio::select! {
-            led = &mut campaign => return led,
-            input = in_flight.next() => input,
-            () = sleep_until(wake) => Input::Tick,
+        // An `Err` is the end of the campaign.
+        let event = async {
+            tokio::select! {
+                led = &mut campaign => Err(led),
+                input = in_flight.next() => Ok(input),
+            }
+        };
+        inputs = match timer.wait(wake, event).await.transpose() {
+            Ok(woken) => woken.inputs().collect(),
+            Err(led) => return led,
         };
     }
 }

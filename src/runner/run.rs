@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::context::RunContext;
 use super::in_flight::InFlight;
 use super::turn;
-use super::turn::sleep_until;
+use super::turn::TurnTimer;
 use crate::core::model::Event;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
@@ -84,7 +84,7 @@ pub async fn run(
         if runner.is_finished(reconciler, &stop_when) {
             return Ok(RunOutcome::Finished);
         }
-        inputs = vec![runner.wait(reconciler, follower.as_mut()).await?];
+        inputs = runner.wait(reconciler, follower.as_mut()).await?;
         inputs.extend(runner.in_flight.ready());
     }
 }
@@ -96,6 +96,9 @@ struct Runner<'a> {
     context: &'a RunContext,
     in_flight: InFlight,
     commit: Option<Commit>,
+    timer: TurnTimer,
+    /// Set for a turn before which this process stood still.
+    stalled: bool,
     /// Since when the reconciler has had nothing left to do.
     idle_since: Option<Instant>,
     /// Set once the reconciler has been told to stop: until when the run waits for the visits and the commit in flight.
@@ -107,7 +110,8 @@ struct Runner<'a> {
 impl<'a> Runner<'a> {
     fn new(context: &'a RunContext) -> Self {
         let in_flight = InFlight::new(context.remote.clone());
-        Self { context, in_flight, commit: None, idle_since: None, stop_by: None, logged: 0 }
+        let timer = TurnTimer::new();
+        Self { context, in_flight, commit: None, timer, stalled: false, idle_since: None, stop_by: None, logged: 0 }
     }
 
     /// Carries out one output. Reports whether this process still leads.
@@ -120,8 +124,9 @@ impl<'a> Runner<'a> {
             }
             Output::Probe { machine, neighbour } => self.in_flight.probe(snapshot, machine, neighbour),
             Output::Leave(machine) => self.in_flight.leave(machine),
-            // The process may have stood still since the store took the commit that the fencing depends on.
-            Output::Fence(_) if !self.context.leadership.is_valid() => return false,
+            // Another process may lead since the store took the commit that the fencing depends on. The clock by which
+            // leadership expires does not count the time in which this machine was suspended.
+            Output::Fence(_) if self.stalled || !self.context.leadership.is_valid() => return false,
             Output::Fence(machine) => self.in_flight.fence(snapshot, machine),
         }
         true
@@ -174,28 +179,32 @@ impl<'a> Runner<'a> {
         !waits || since.elapsed() >= *limit
     }
 
-    /// Waits for the next input of the reconciler.
+    /// Waits for the inputs of the next turn.
     async fn wait(
         &mut self,
         reconciler: &mut Reconciler,
         follower: Option<&mut Follower>,
-    ) -> Result<Input, StoreError> {
-        let Self { context, in_flight, commit, stop_by, .. } = self;
+    ) -> Result<Vec<Input>, StoreError> {
+        let Self { context, in_flight, commit, stop_by, timer, .. } = self;
         let wake = stop_by.or_else(|| reconciler.wake_at().map(|at| context.clock.instant(at)));
-        tokio::select! {
-            committed = next_commit(commit) => {
-                *commit = None;
-                Ok(Input::Committed(committed?))
+        let input = async {
+            tokio::select! {
+                committed = next_commit(commit) => {
+                    *commit = None;
+                    committed.map(Input::Committed)
+                }
+                input = in_flight.next() => Ok(input),
+                update = next_update(follower) => Ok(learn(reconciler, &context.keys, update)),
+                () = context.stop.cancelled(), if stop_by.is_none() => {
+                    *stop_by = Some(Instant::now() + STOP_TIMEOUT);
+                    Ok(Input::Stop)
+                }
+                () = context.leadership.lost() => Ok(Input::Lost),
             }
-            input = in_flight.next() => Ok(input),
-            update = next_update(follower) => Ok(learn(reconciler, &context.keys, update)),
-            () = sleep_until(wake) => Ok(Input::Tick),
-            () = context.stop.cancelled(), if stop_by.is_none() => {
-                *stop_by = Some(Instant::now() + STOP_TIMEOUT);
-                Ok(Input::Stop)
-            }
-            () = context.leadership.lost() => Ok(Input::Lost),
-        }
+        };
+        let woken = timer.wait(wake, input).await.transpose()?;
+        self.stalled = woken.stalled.is_some();
+        Ok(woken.inputs().collect())
     }
 }
 
