@@ -217,7 +217,7 @@ impl From<VerbError> for CommandError {
             VerbError::Busy(_) => Self::failed(error.to_string()).hint(
                 "What is wanted was written down. Wait longer with `--lock-wait`, or leave it to the next sweep.",
             ),
-            VerbError::Contended => Self::failed(error.to_string()).hint("Try again."),
+            VerbError::Contended(_) => Self::failed(error.to_string()).hint("Try again."),
             VerbError::Stopped => Self {
                 kind: ErrorKind::Interrupted,
                 message: "interrupted".to_owned(),

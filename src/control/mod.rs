@@ -12,6 +12,7 @@ pub mod membership;
 pub mod operation;
 pub mod problems;
 pub mod progress;
+pub mod retry;
 pub mod sweep;
 mod timing;
 pub mod verb;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::goal::Goal;
+use super::retry::Contended;
 use crate::core::command::InvalidCommand;
 use crate::core::command::Verb;
 use crate::core::model::DesiredState;
@@ -60,8 +61,8 @@ pub enum VerbError {
     #[error("{0} is at work on this cluster")]
     Busy(Holder),
     /// Other processes kept changing the same units. The desired state of some units may have been stored.
-    #[error("others keep changing the same units")]
-    Contended,
+    #[error(transparent)]
+    Contended(#[from] Contended),
     /// The operator interrupted the command. The desired state was stored; the next reconcile carries it out.
     #[error("stopped")]
     Stopped,

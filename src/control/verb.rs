@@ -1,4 +1,4 @@
-//! Verbs: write down what is wanted, then see to it.
+//! The commands of fleet for units: each stores the desired state, then brings the units there.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -10,6 +10,7 @@ use super::progress::OnProgress;
 use super::progress::Progress;
 use super::progress::Timeouts;
 use super::progress::VerbError;
+use super::retry::Attempts;
 use crate::core::command;
 use crate::core::command::Change;
 use crate::core::command::Decision;
@@ -30,28 +31,25 @@ use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Slot;
 
-/// How often the records are read anew when others change them at the same time.
-pub(super) const ATTEMPTS: usize = 8;
-
-/// How many units go into one commit: each is a check and up to two changes.
+/// How many units go into one commit: each takes a check and up to two changes.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 2;
 
-/// Carries out a verb for some units and returns what is wrong with them afterwards.
+/// Carries out a verb for some units and returns the problems that remain.
 pub async fn execute(
     context: &ClusterContext,
     verb: Verb,
-    orders: &[UnitCommand],
+    commands: &[UnitCommand],
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Vec<Problem>, VerbError> {
-    let wanted = store_desired_state(context, orders, on_progress).await?;
-    let found = if wanted.is_empty() || verb == Verb::Submit {
+    let units = store_desired_state(context, commands, on_progress).await?;
+    let problems = if units.is_empty() || verb == Verb::Submit {
         Vec::new()
     } else if timeouts.block {
-        UnitOperation { context, goal: Goal::Verb(verb), units: &wanted, timeouts }.run(on_progress).await?
+        UnitOperation { context, goal: Goal::Verb(verb), units: &units, timeouts }.run(on_progress).await?
     } else {
         let requirements = RequirementsIndex::of(&layout::read(&*context.store, &context.keys).await?);
-        for unit in &wanted {
+        for unit in &units {
             on_progress(Progress::Triggered(unit, verb, requirements.is_global(unit)));
         }
         Vec::new()
@@ -59,25 +57,24 @@ pub async fn execute(
     if verb == Verb::Destroy {
         collect_files(context).await?;
     }
-    Ok(found)
+    Ok(problems)
 }
 
-/// Writes down what is wanted and returns the units that are to change.
+/// Stores the desired state and returns the units that have not reached it.
 async fn store_desired_state(
     context: &ClusterContext,
-    orders: &[UnitCommand],
+    commands: &[UnitCommand],
     on_progress: &mut OnProgress<'_>,
 ) -> Result<BTreeSet<UnitName>, VerbError> {
-    let mut wanted = BTreeSet::new();
+    let mut open = BTreeSet::new();
     let mut warned = BTreeSet::new();
-    let mut left: Vec<&UnitCommand> = orders.iter().collect();
-    for _ in 0..ATTEMPTS {
+    let mut left: Vec<&UnitCommand> = commands.iter().collect();
+    let mut attempts = Attempts::at("the same units");
+    while !left.is_empty() {
+        attempts.next()?;
         let (snapshot, revisions) = read(context).await?;
         let requirements = RequirementsIndex::of(&snapshot);
-        let decisions = left
-            .iter()
-            .map(|order| Ok((*order, command::decide(&snapshot, order)?)))
-            .collect::<Result<Vec<_>, InvalidCommand>>()?;
+        let decisions = decide(&snapshot, &left)?;
         for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings) {
             if warned.insert(warning.clone()) {
                 on_progress(Progress::Warning(warning));
@@ -85,26 +82,28 @@ async fn store_desired_state(
         }
         left.clear();
         for portion in portions(&decisions) {
-            if commit(context, &revisions, portion).await? {
-                for (order, decision) in portion {
-                    if decision.created {
-                        on_progress(Progress::Reached(&order.unit, DesiredState::Inactive, None));
-                    }
-                    if decision.change != Change::Nothing
-                        || !Goal::Verb(order.verb).is_reached(&snapshot, &requirements, &order.unit)
-                    {
-                        wanted.insert(order.unit.clone());
-                    }
+            if !commit(context, &revisions, portion).await? {
+                left.extend(portion.iter().map(|(command, _)| *command));
+                continue;
+            }
+            for (UnitCommand { unit, verb, .. }, decision) in portion {
+                if decision.created {
+                    on_progress(Progress::Reached(unit, DesiredState::Inactive, None));
                 }
-            } else {
-                left.extend(portion.iter().map(|(order, _)| *order));
+                let changed = decision.change != Change::Nothing;
+                if changed || !Goal::Verb(*verb).is_reached(&snapshot, &requirements, unit) {
+                    open.insert(unit.clone());
+                }
             }
         }
-        if left.is_empty() {
-            return Ok(wanted);
-        }
     }
-    Err(VerbError::Contended)
+    Ok(open)
+}
+
+type Decided<'a> = (&'a UnitCommand, Decision);
+
+fn decide<'a>(snapshot: &Snapshot, commands: &[&'a UnitCommand]) -> Result<Vec<Decided<'a>>, InvalidCommand> {
+    commands.iter().map(|command| Ok((*command, command::decide(snapshot, command)?))).collect()
 }
 
 /// Splits decisions into as few commits as the store takes.
@@ -124,39 +123,39 @@ fn portions<T>(mut decisions: &[(T, Decision)]) -> Vec<&[(T, Decision)]> {
     portions
 }
 
-/// Returns how much a decision adds to a commit at most, in bytes: records and keys are short.
+/// Returns the most bytes that a decision adds to a commit. Records and keys are short.
 fn size_of(decision: &Decision) -> usize {
     let file = if let Change::Put(_, Some(file)) = &decision.change { file.text().len() } else { 0 };
     1024 + file
 }
 
-/// Reads the cluster, and when each unit's record was last changed.
+/// Reads the cluster, and the revision of each unit's record.
 async fn read(context: &ClusterContext) -> Result<(Snapshot, BTreeMap<UnitName, Revision>), StoreError> {
     let unit = |slot| if let Slot::Unit(unit) = slot { Some(unit) } else { None };
     layout::read_revised(&*context.store, &context.keys, unit).await
 }
 
-/// Commits decisions if nobody has changed the same units since they were read, and says whether it did.
+/// Commits decisions unless one of the units was changed since it was read. Reports whether the commit was made.
 async fn commit(
     context: &ClusterContext,
     revisions: &BTreeMap<UnitName, Revision>,
-    decisions: &[(&UnitCommand, Decision)],
+    decisions: &[Decided<'_>],
 ) -> Result<bool, StoreError> {
     let mut checks = Vec::new();
     let mut changes: BTreeMap<String, store::Change> = BTreeMap::new();
     let mut change = |change: store::Change| drop(changes.insert(change.key().to_owned(), change));
-    for (order, decision) in decisions {
-        let slot = Slot::Unit(order.unit.clone());
+    for (command, decision) in decisions {
+        let slot = Slot::Unit(command.unit.clone());
         match &decision.change {
             Change::Nothing => continue,
             Change::Delete => change(context.keys.delete(&slot)),
             Change::Put(unit, Some(file)) => {
-                layout::submit(&context.keys, &order.unit, unit, file).into_iter().for_each(&mut change);
+                layout::submit(&context.keys, &command.unit, unit, file).into_iter().for_each(&mut change);
             }
             Change::Put(unit, None) => change(context.keys.put(&slot, unit)),
         }
         let key = context.keys.key(&slot);
-        checks.push(match revisions.get(&order.unit) {
+        checks.push(match revisions.get(&command.unit) {
             Some(revision) => Check::Modified(key, *revision),
             None => Check::Absent(key),
         });
@@ -167,7 +166,7 @@ async fn commit(
     Ok(context.store.commit(checks, changes.into_values().collect()).await?.is_some())
 }
 
-/// Removes the files that no unit names any more.
+/// Removes the unit files to which no unit refers any more.
 async fn collect_files(context: &ClusterContext) -> Result<(), StoreError> {
     let listing = layout::list(&*context.store, &context.keys).await?;
     for (check, change) in layout::orphans(&context.keys, &listing) {
@@ -185,7 +184,7 @@ mod tests {
     use crate::core::unit::UnitFile;
 
     #[test]
-    fn units_go_into_one_commit_as_far_as_their_number_and_their_files_allow() {
+    fn one_commit_takes_as_many_units_as_their_number_and_their_files_allow() {
         let decision = |length: usize| {
             let file = Arc::new(UnitFile::parse(&format!("[Service]\nA={}\n", "x".repeat(length))).unwrap());
             let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod health;
 pub mod lease;
 pub mod machine_id;
+pub mod machine_lookup;
 pub mod model;
 pub mod plan;
 pub mod reconcile;

@@ -50,8 +50,8 @@ async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
     let timeouts =
         progress::Timeouts { lock: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
     let left = soon(membership::leave(&context, "core-01", false, timeouts, &mut |_| ())).await;
-    let (machine, found) = left.unwrap();
-    assert_eq!((machine.id, found.len()), (first, 0), "{found:?}");
+    let Ok(membership::Left::Removed(machine, problems)) = left else { panic!("{left:?}") };
+    assert_eq!((machine.id, problems.len()), (first, 0), "{problems:?}");
     let snapshot = layout::read(&*store, &keys()).await.unwrap();
     assert_eq!(snapshot.machines.keys().collect::<Vec<_>>(), [&other]);
     assert!(!snapshot.health.contains_key(&first));
