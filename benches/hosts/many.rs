@@ -102,7 +102,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
         let before = looked(&reconciler);
         passes.push(run(&mut reconciler, &run_context, Instant::now()).await);
         assert!(looked(&reconciler) > before, "every machine was due");
-        run_context.lead.release().await;
+        run_context.leadership.release().await;
     }
     context.remote.close(Duration::from_secs(1)).await;
     firsts.remove(0);

@@ -69,7 +69,7 @@ impl WaitArgs {
     pub(super) fn timeouts(&self, context: &Context) -> Timeouts {
         let attempts = self.block_attempts;
         Timeouts {
-            lock: self.lock.wait(&context.settings, LOCK_WAIT),
+            lock_wait: self.lock.wait(&context.settings, LOCK_WAIT),
             follow: (attempts > 0).then(|| ATTEMPT.saturating_mul(attempts)),
             settle: ATTEMPT,
             block: !self.no_block,

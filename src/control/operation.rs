@@ -59,7 +59,7 @@ impl UnitOperation<'_> {
     /// Brings the units to the goal, as the leader or by following a controller, and returns the problems that remain.
     pub async fn run(self, on_progress: &mut OnProgress<'_>) -> Result<Vec<Problem>, VerbError> {
         let Self { context, goal, units, timeouts } = self;
-        let deadline = Instant::now() + timeouts.lock;
+        let deadline = Instant::now() + timeouts.lock_wait;
         let mut yielded = false;
         loop {
             let done = match leader_election::take(&context.store, &context.keys, Kind::Verb).await? {

@@ -20,7 +20,7 @@ use crate::store::leader_election::Holder;
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// For leadership, while another command or a sweep leads.
-    pub lock: Duration,
+    pub lock_wait: Duration,
     /// For a controller to reach the goal; `None` for as long as it takes.
     pub follow: Option<Duration>,
     /// For units that were started to settle.

@@ -164,7 +164,7 @@ impl ClusterClient {
                 reached.insert(unit.clone(), format!("Unit {unit} {state}{place}"));
             }
         };
-        let timeouts = Timeouts { lock: self.lock, follow: Some(FOLLOW), settle: SETTLE, block: true };
+        let timeouts = Timeouts { lock_wait: self.lock, follow: Some(FOLLOW), settle: SETTLE, block: true };
         let ended = verb::execute(&self.cluster, verb, &wanted, timeouts, &mut notify).await;
         for index in chosen {
             let (Some(order), Some(answer)) = (orders.get(*index), answers.get_mut(*index)) else { continue };

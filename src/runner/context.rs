@@ -43,6 +43,7 @@ pub struct RunContext {
 impl RunContext {
     /// Adds the leadership that was taken to the handles of a cluster.
     pub fn new(context: &ClusterContext, leadership: Leadership) -> Self {
+        tracing::debug!(epoch = leadership.epoch(), "leadership taken");
         let ClusterContext { keys, remote, clock, stop, .. } = context.clone();
         Self { leadership: Arc::new(leadership), keys, remote, clock, stop }
     }

@@ -1,4 +1,4 @@
-//! Leaving, with two hosts that are folders.
+//! A machine that leaves, with two hosts that are folders.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,13 +31,13 @@ use crate::wire::visit::MACHINE;
 const OTHER: &str = "4f2f3dd01bc642c29d396c0eaa4a7139";
 
 #[tokio::test]
-async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
+async fn a_machine_leaves_once_its_units_run_elsewhere() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
     let fleet = Arc::new(Fleet(BTreeMap::from([("core-01", Folder::new()), ("core-02", Folder::of(OTHER))])));
     let context = ClusterContext { remote: fleet.clone(), ..context(&store, &Arc::new(Folder::new())) };
-    let timeouts = sweep::Timeouts { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    soon(sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+    let options = sweep::SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
     assert!(fleet.0["core-01"].file("web.service").is_some());
 
     let (first, other): (MachineId, MachineId) = (MACHINE.parse().unwrap(), OTHER.parse().unwrap());
@@ -48,7 +48,7 @@ async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
     store.commit(vec![], records).await.unwrap();
 
     let timeouts =
-        progress::Timeouts { lock: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
+        progress::Timeouts { lock_wait: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
     let left = soon(membership::leave(&context, "core-01", false, timeouts, &mut |_| ())).await;
     let Ok(membership::Left::Removed(machine, problems)) = left else { panic!("{left:?}") };
     assert_eq!((machine.id, problems.len()), (first, 0), "{problems:?}");

@@ -213,7 +213,7 @@ async fn one() -> ClusterContext {
     context
 }
 
-const NOW: Timeouts = Timeouts { lock: Duration::ZERO, follow: None, settle: Duration::ZERO, block: false };
+const NOW: Timeouts = Timeouts { lock_wait: Duration::ZERO, follow: None, settle: Duration::ZERO, block: false };
 
 /// Stores a placement of `web.service` on `web1`, a lease for it, and a failover override.
 async fn occupy(context: &ClusterContext) -> MachineId {
@@ -282,6 +282,23 @@ async fn a_machine_that_was_uncordoned_meanwhile_does_not_leave() {
     let error = remove(&context, &machine, true).await.unwrap_err();
     assert_eq!(error.to_string(), "web1 was uncordoned meanwhile, so it has not left");
     assert_eq!(names(&context).await, ["web1"]);
+}
+
+#[tokio::test]
+async fn an_address_of_two_machines_cordons_neither() {
+    let context = context(four());
+    for (bits, name, address) in [(0xa, "web1", "ssh://10.0.0.5:2201"), (0xb, "web2", "ssh://10.0.0.5:2202")] {
+        let (id, address) = (MachineId::from_bits(bits), address.parse().unwrap());
+        let machine = Machine { id, name: name.to_owned(), address, ..Machine::default() };
+        context.store.commit(vec![], vec![context.keys.put(&Slot::Machine(id), &machine)]).await.unwrap();
+    }
+    let refused = set_scheduling_mode(&context, "10.0.0.5", SchedulingMode::Cordoned).await;
+    assert!(matches!(refused, Err(MembershipError::Machine(FindMachineError::Ambiguous { .. }))), "{refused:?}");
+    let refused = leave(&context, "10.0.0.5", true, NOW, &mut |_| ()).await;
+    assert!(matches!(refused, Err(MembershipError::Machine(FindMachineError::Ambiguous { .. }))), "{refused:?}");
+    assert_eq!(names(&context).await, ["web1", "web2"]);
+    set_scheduling_mode(&context, "10.0.0.5:2202", SchedulingMode::Cordoned).await.unwrap();
+    assert_eq!(names(&context).await, ["web1", "web2 cordoned"]);
 }
 
 /// A store in which another process is always faster: no check holds.
