@@ -95,7 +95,19 @@ impl FollowedUnits {
         }
         self.requirements.renew(&self.snapshot);
         self.left = report_reached(self.goal, &self.snapshot, &self.requirements, &self.left, on_progress);
+        self.give_up_blocked();
         Ok(())
+    }
+
+    /// Ends the wait for units on machines that are out of reach: that may last for good.
+    fn give_up_blocked(&mut self) {
+        let Self { goal, snapshot, left, problems, .. } = self;
+        left.retain(|unit| {
+            let Some((machine, health)) = goal.blocked_on(snapshot, unit) else { return true };
+            let what = format!("still on {}, which is {health}", machine.name);
+            problems.push(Problem { machine: Some(machine.id), unit: Some(unit.clone()), what, unreachable: true });
+            false
+        });
     }
 
     /// Reports an event about one of the units. An event that reports trouble ends the wait for its unit.
@@ -119,3 +131,6 @@ impl FollowedUnits {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests;

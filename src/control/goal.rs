@@ -2,6 +2,8 @@
 
 use crate::core::command::Verb;
 use crate::core::model::DesiredState;
+use crate::core::model::Health;
+use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Unit;
@@ -50,6 +52,37 @@ impl Goal {
             (Some(state), Some(unit)) => has_reported(snapshot, name, unit, state),
         }
     }
+}
+
+impl Goal {
+    /// Returns a machine that is out of reach, if the unit cannot reach the goal before that machine answers: the machine
+    /// was the last to report the unit, and no other machine has it.
+    pub(super) fn blocked_on<'a>(self, snapshot: &'a Snapshot, name: &UnitName) -> Option<(&'a Machine, Health)> {
+        let out_of_reach = |machine: MachineId| {
+            let health =
+                snapshot.health.get(&machine).map(|record| record.health).filter(|health| !can_be_visited(*health));
+            snapshot.machines.get(&machine).zip(health)
+        };
+        match self {
+            // The controller still has to place the unit elsewhere: it does so once the machine is down.
+            Self::AwayFrom(machine) => {
+                let placed = snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine);
+                let moves = |health| placed && health == Health::Down;
+                out_of_reach(machine).filter(|(_, health)| is_on(snapshot, name, machine) && !moves(*health))
+            }
+            Self::Verb(verb) if matches!(verb.goal(), None | Some(DesiredState::Inactive)) => {
+                let mut reporters = snapshot.states.get(name).into_iter().flatten().map(|(machine, _)| *machine);
+                let first = reporters.next().and_then(out_of_reach);
+                first.filter(|_| reporters.all(|machine| out_of_reach(machine).is_some()))
+            }
+            Self::Verb(_) => None,
+        }
+    }
+}
+
+/// Reports whether muster visits machines of this health, or may do so in a moment.
+const fn can_be_visited(health: Health) -> bool {
+    matches!(health, Health::Alive | Health::Suspect | Health::PathFault)
 }
 
 /// Reports whether a unit is placed on a machine or was last reported by it.
