@@ -54,6 +54,14 @@ pub enum MachineKey {
 }
 
 impl MachineKey {
+    fn matches(self, machine: &Machine, text: &str) -> bool {
+        match self {
+            Self::Name => machine.name == text,
+            Self::Id => is_id_prefix(machine.id, text),
+            Self::Address => is_address(machine, text),
+        }
+    }
+
     const fn article(self) -> &'static str {
         match self {
             Self::Name => "the name of",
@@ -77,13 +85,8 @@ pub struct Candidate {
 /// Finds a machine by its name, by at least four digits of its machine-id, or by its address: an IP address, a host name,
 /// either with a port, or `ssh://…`. The first of these that matches any machine counts; it must match only one.
 pub fn find_machine<'a>(snapshot: &'a Snapshot, text: &str) -> Result<&'a Machine, FindMachineError> {
-    let by_name = |machine: &Machine| machine.name == text;
-    let by_id = |machine: &Machine| is_id_prefix(machine.id, text);
-    let by_address = |machine: &Machine| is_address(machine, text);
-    let keys: [(MachineKey, &dyn Fn(&Machine) -> bool); 3] =
-        [(MachineKey::Name, &by_name), (MachineKey::Id, &by_id), (MachineKey::Address, &by_address)];
-    for (key, matches) in keys {
-        let found: Vec<&Machine> = snapshot.machines.values().filter(|machine| matches(machine)).collect();
+    for key in [MachineKey::Name, MachineKey::Id, MachineKey::Address] {
+        let found: Vec<&Machine> = snapshot.machines.values().filter(|machine| key.matches(machine, text)).collect();
         match found.as_slice() {
             [] => {}
             [machine] => return Ok(machine),
