@@ -141,7 +141,9 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> Result<(), Com
     told.finish();
     match left? {
         Left::Removed(machine, problems) => {
-            problems.iter().for_each(|problem| ui::remark(&format!("Warning: {problem}")));
+            for problem in &problems {
+                ui::remark(&format!("Warning: {problem}"));
+            }
             if !args.wait.json() {
                 ui::result(&format!("{} left\n", machine.name));
             }
@@ -181,7 +183,7 @@ impl From<MembershipError> for CommandError {
     fn from(error: MembershipError) -> Self {
         match error {
             MembershipError::Store(error) => error.into(),
-            MembershipError::Verb(error) => error.into(),
+            MembershipError::Operation(error) => error.into(),
             MembershipError::Stopped => {
                 Self { kind: ErrorKind::Interrupted, message: error.to_string(), hints: Vec::new() }
             }

@@ -9,9 +9,9 @@ use super::goal::Goal;
 use super::leadership::controller_leads;
 use super::problems::Problem;
 use super::progress::OnProgress;
+use super::progress::OperationError;
 use super::progress::Progress;
 use super::progress::Timeouts;
-use super::progress::VerbError;
 use super::progress::report_reached;
 use crate::core::model::Event;
 use crate::core::model::Snapshot;
@@ -35,7 +35,7 @@ pub(super) async fn follow(
     units: &BTreeSet<UnitName>,
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
-) -> Result<Option<Vec<Problem>>, VerbError> {
+) -> Result<Option<Vec<Problem>>, OperationError> {
     let mut prefixes = context.keys.prefixes();
     prefixes.push(context.keys.events());
     let mut follower = Follower::new(context.store.clone(), prefixes);
@@ -45,7 +45,7 @@ pub(super) async fn follow(
     while view.is_open() {
         tokio::select! {
             update = follower.next() => view.take_in(&context.keys, update, on_progress)?,
-            () = context.stop.cancelled() => return Err(VerbError::Stopped),
+            () = context.stop.cancelled() => return Err(OperationError::Stopped),
             () = runner::sleep_until(deadline) => {
                 view.give_up();
                 break;
@@ -82,7 +82,7 @@ impl FollowedUnits {
         !self.left.is_empty() && (!only_globals || self.problems.is_empty())
     }
 
-    fn take_in(&mut self, keys: &Keys, update: Update, on_progress: &mut OnProgress<'_>) -> Result<(), VerbError> {
+    fn take_in(&mut self, keys: &Keys, update: Update, on_progress: &mut OnProgress<'_>) -> Result<(), OperationError> {
         match update {
             Update::Reset(listing) => self.snapshot = layout::snapshot(keys, &listing),
             Update::Changes(changes) => {

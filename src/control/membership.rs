@@ -11,8 +11,8 @@ use super::goal::Goal;
 use super::operation::UnitOperation;
 use super::problems::Problem;
 use super::progress::OnProgress;
+use super::progress::OperationError;
 use super::progress::Timeouts;
-use super::progress::VerbError;
 use super::retry::Attempts;
 use super::retry::Contended;
 use crate::core::machine_lookup::FindMachineError;
@@ -51,7 +51,7 @@ pub enum MembershipError {
     Store(#[from] StoreError),
     /// The units could not be moved off the machine. It stays cordoned and draining.
     #[error(transparent)]
-    Verb(#[from] VerbError),
+    Operation(#[from] OperationError),
     /// Other processes kept changing the machine's records. Nothing was changed.
     #[error(transparent)]
     Contended(#[from] Contended),
@@ -208,7 +208,7 @@ async fn move_units(
     machine: MachineId,
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
-) -> Result<Vec<Problem>, VerbError> {
+) -> Result<Vec<Problem>, OperationError> {
     let units = units_on(snapshot, machine);
     if units.is_empty() {
         return Ok(Vec::new());

@@ -13,9 +13,9 @@ use super::problems::Problem;
 use super::problems::machine_name;
 use super::problems::problems;
 use super::progress::OnProgress;
+use super::progress::OperationError;
 use super::progress::Progress;
 use super::progress::Timeouts;
-use super::progress::VerbError;
 use super::progress::report_reached;
 use super::timing::timing;
 use crate::core::health::BRAKE;
@@ -57,7 +57,7 @@ pub struct UnitOperation<'a> {
 
 impl UnitOperation<'_> {
     /// Brings the units to the goal, as the leader or by following a controller, and returns the problems that remain.
-    pub async fn run(self, on_progress: &mut OnProgress<'_>) -> Result<Vec<Problem>, VerbError> {
+    pub async fn run(self, on_progress: &mut OnProgress<'_>) -> Result<Vec<Problem>, OperationError> {
         let Self { context, goal, units, timeouts } = self;
         let deadline = Instant::now() + timeouts.lock_wait;
         let mut yielded = false;
@@ -67,8 +67,8 @@ impl UnitOperation<'_> {
                 Err(holder) if holder.kind == Kind::Controller => {
                     follow(context, goal, units, timeouts, on_progress).await?
                 }
-                Err(holder) if Instant::now() >= deadline => return Err(VerbError::Busy(holder)),
-                Err(_) if context.stop.is_cancelled() => return Err(VerbError::Stopped),
+                Err(holder) if Instant::now() >= deadline => return Err(OperationError::Busy(holder)),
+                Err(_) if context.stop.is_cancelled() => return Err(OperationError::Stopped),
                 Err(_) => {
                     tokio::time::sleep(leader_election::LOOK).await;
                     None
@@ -88,7 +88,7 @@ impl UnitOperation<'_> {
         leadership: Leadership,
         yielded: &mut bool,
         on_progress: &mut OnProgress<'_>,
-    ) -> Result<Option<Vec<Problem>>, VerbError> {
+    ) -> Result<Option<Vec<Problem>>, OperationError> {
         let context = self.context;
         let snapshot = layout::read(&*context.store, &context.keys).await?;
         if keeps_leases(&snapshot) && !std::mem::replace(yielded, true) {
@@ -110,7 +110,7 @@ impl UnitOperation<'_> {
         run_context: &RunContext,
         snapshot: Snapshot,
         on_progress: &mut OnProgress<'_>,
-    ) -> Result<Option<Vec<Problem>>, VerbError> {
+    ) -> Result<Option<Vec<Problem>>, OperationError> {
         let scope = Scope::Units(self.units.clone());
         // A command does not wait for machines that do not answer at once: the sweep or the controller handles them.
         let timing = timing(DetectionConfig { down_after: Duration::ZERO, brake: BRAKE });
@@ -126,7 +126,7 @@ impl UnitOperation<'_> {
                 found.extend(self.stragglers(snapshot, &left, &found));
                 Ok(Some(found))
             }
-            RunOutcome::Stopped => Err(VerbError::Stopped),
+            RunOutcome::Stopped => Err(OperationError::Stopped),
             RunOutcome::Deposed => Ok(None),
         }
     }

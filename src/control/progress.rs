@@ -50,10 +50,10 @@ pub type OnProgress<'a> = dyn FnMut(Progress<'_>) + Send + 'a;
 
 /// A command that ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum VerbError {
+pub enum OperationError {
     /// One of the unit commands is invalid. Nothing was changed.
     #[error(transparent)]
-    UnitCommand(#[from] InvalidCommand),
+    Invalid(#[from] InvalidCommand),
     /// The store failed. The next reconcile carries out the desired state that was stored before.
     #[error(transparent)]
     Store(#[from] StoreError),

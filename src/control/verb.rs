@@ -7,9 +7,9 @@ use super::goal::Goal;
 use super::operation::UnitOperation;
 use super::problems::Problem;
 use super::progress::OnProgress;
+use super::progress::OperationError;
 use super::progress::Progress;
 use super::progress::Timeouts;
-use super::progress::VerbError;
 use super::retry::Attempts;
 use crate::core::command;
 use crate::core::command::Change;
@@ -41,7 +41,7 @@ pub async fn execute(
     commands: &[UnitCommand],
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
-) -> Result<Vec<Problem>, VerbError> {
+) -> Result<Vec<Problem>, OperationError> {
     let units = store_desired_state(context, commands, on_progress).await?;
     let problems = if units.is_empty() || verb == Verb::Submit {
         Vec::new()
@@ -65,7 +65,7 @@ async fn store_desired_state(
     context: &ClusterContext,
     commands: &[UnitCommand],
     on_progress: &mut OnProgress<'_>,
-) -> Result<BTreeSet<UnitName>, VerbError> {
+) -> Result<BTreeSet<UnitName>, OperationError> {
     let mut open = BTreeSet::new();
     let mut warned = BTreeSet::new();
     let mut left: Vec<&UnitCommand> = commands.iter().collect();

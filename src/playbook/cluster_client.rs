@@ -16,9 +16,9 @@ use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
 use crate::control::problems::Problem;
+use crate::control::progress::OperationError;
 use crate::control::progress::Progress;
 use crate::control::progress::Timeouts;
-use crate::control::progress::VerbError;
 use crate::control::verb;
 use crate::core::command;
 use crate::core::command::Change;
@@ -86,10 +86,10 @@ fn store_answer(error: &StoreError) -> Unfulfilled {
     }
 }
 
-fn verb_answer(error: &VerbError) -> Unfulfilled {
+fn verb_answer(error: &OperationError) -> Unfulfilled {
     match error {
-        VerbError::Store(error) => store_answer(error),
-        VerbError::Busy(_) => Unfulfilled::Failed(format!(
+        OperationError::Store(error) => store_answer(error),
+        OperationError::Busy(_) => Unfulfilled::Failed(format!(
             "{error}; what is wanted was written down: wait longer with `--lock-wait`, or leave it to the next sweep"
         )),
         error => Unfulfilled::Failed(error.to_string()),
