@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use muster::cli::settings::Flags;
 use muster::control;
-use muster::control::ClusterContext;
 use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::model::Timestamp;
@@ -20,6 +19,7 @@ use muster::lab::Lab;
 use muster::remote::ssh::Ssh;
 use muster::runner;
 use muster::runner::Clock;
+use muster::runner::ClusterContext;
 use muster::runner::RunContext;
 use muster::runner::RunOutcome;
 use muster::runner::StopCondition;
@@ -103,7 +103,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
         let before = looked(&reconciler);
         passes.push(run(&mut reconciler, &run_context, Instant::now()).await);
         assert!(looked(&reconciler) > before, "every machine was due");
-        run_context.lead.resign().await;
+        run_context.leadership.resign().await;
     }
     context.remote.close(Duration::from_secs(1)).await;
     firsts.remove(0);

@@ -7,11 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
 use super::settings::Settings;
-use crate::control::ClusterContext;
 use crate::core::model::Snapshot;
 use crate::remote::SharedRemote;
 use crate::remote::ssh::Ssh;
 use crate::runner::Clock;
+use crate::runner::ClusterContext;
 use crate::store;
 use crate::store::SharedStore;
 use crate::store::layout;

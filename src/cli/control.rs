@@ -11,12 +11,12 @@ use super::settings::LockArgs;
 use super::settings::Settings;
 use crate::control::LEASE;
 use crate::control::controller;
-use crate::control::controller::Stage;
+use crate::control::controller::ControllerStatus;
 use crate::control::leasing;
 use crate::control::problems::Problem;
 use crate::control::sweep;
+use crate::control::sweep::SweepOptions;
 use crate::control::sweep::SweepResult;
-use crate::control::sweep::Timeouts;
 use crate::control::timing;
 use crate::core::lease::LeasePolicy;
 use crate::core::reconcile::Timing;
@@ -51,27 +51,27 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
     let timing = leasing(detection, lease)?;
     let cluster = context.cluster().await?;
     let mut ready = false;
-    let mut stage = |stage: Stage<'_>| {
+    let mut on_status = |status: ControllerStatus<'_>| {
         // Schedulability by is being ready, too.
         if !std::mem::replace(&mut ready, true) {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         }
-        ui::remark(&match stage {
-            Stage::Leads(epoch) => format!("leads (epoch {epoch})"),
-            Stage::StandsBy(holder) => format!("stands by: {holder} leads"),
-            Stage::Deposed => "no longer leads".to_owned(),
-            Stage::NoMachines => nobody(&context.settings),
-            Stage::Abandons(machines, length) => {
+        ui::remark(&match status {
+            ControllerStatus::Leads(epoch) => format!("leads (epoch {epoch})"),
+            ControllerStatus::StandsBy(holder) => format!("stands by: {holder} leads"),
+            ControllerStatus::Deposed => "no longer leads".to_owned(),
+            ControllerStatus::NoMachines => nobody(&context.settings),
+            ControllerStatus::Abandons(machines, length) => {
                 let s = if machines == 1 { "" } else { "s" };
                 let within = length.as_secs();
                 format!(
                     "strict units on {machines} machine{s} stop within {within} s unless another controller takes over"
                 )
             }
-            Stage::StoreAway(error) => format!("{error}; units are left as they are"),
+            ControllerStatus::StoreAway(error) => format!("{error}; units are left as they are"),
         });
     };
-    controller::control(&cluster, (timing, &failover_policy), &mut stage, &mut |snapshot, event| {
+    controller::control(&cluster, timing, &failover_policy, &mut on_status, &mut |snapshot, event| {
         ui::log(snapshot, event);
     })
     .await;
@@ -89,7 +89,8 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
     });
     let lease = terms.transpose()?;
     let timing = Timing { lease, ..timing(detection) };
-    let timeouts = Timeouts { timing, settle: seconds(args.settle), lock_wait: args.lock.wait(&context.settings, 0) };
+    let options =
+        SweepOptions { timing, settle: seconds(args.settle), lock_wait: args.lock.wait(&context.settings, 0) };
     let cluster = context.cluster().await?;
     let json = args.output.is_some();
     let mut tell = |snapshot: &_, event: &_| {
@@ -97,7 +98,7 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
             ui::result(&ui::line(snapshot, event));
         }
     };
-    let swept = sweep::sweep(&cluster, timeouts, failover_policy, &mut tell).await;
+    let swept = sweep::sweep(&cluster, options, failover_policy, &mut tell).await;
     cluster.remote.close(Duration::from_millis(500)).await;
     match swept? {
         SweepResult::Found(found) => conclude(&found, json, 1),

@@ -14,8 +14,10 @@ use crate::control::membership;
 use crate::control::membership::Candidate;
 use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
+use crate::control::membership::Left;
 use crate::control::membership::MembershipError;
 use crate::control::membership::SchedulingMode;
+use crate::core::machine_lookup::FindMachineError;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -62,7 +64,7 @@ pub(super) struct DrainArgs {
 /// Runs `muster cordon` and `muster uncordon`.
 pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool) -> Result<(), CommandError> {
     let mode = if cordoned { SchedulingMode::Cordoned } else { SchedulingMode::Open };
-    let machine = membership::set_duty(&context.cluster().await?, &args.machine, mode).await?;
+    let machine = membership::set_scheduling_mode(&context.cluster().await?, &args.machine, mode).await?;
     if args.output.is_some() {
         ui::json(&json!({ "machine": machine.id, "name": machine.name, "cordoned": cordoned }));
         return Ok(());
@@ -137,18 +139,24 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> Result<(), Com
         membership::leave(&cluster, &args.machine, args.force, timeouts, &mut |notice| told.notice(&notice)).await;
     cluster.remote.close(Duration::from_millis(200)).await;
     told.finish();
-    let (machine, found) = left?;
-    if found.is_empty() || args.force {
-        for finding in &found {
-            ui::remark(&format!("Warning: {finding}"));
+    match left? {
+        Left::Removed(machine, problems) => {
+            for problem in &problems {
+                ui::remark(&format!("Warning: {problem}"));
+            }
+            if !args.wait.json() {
+                ui::result(&format!("{} left\n", machine.name));
+            }
+            Ok(())
         }
-        if !args.wait.json() {
-            ui::result(&format!("{} left\n", machine.name));
+        Left::Draining(machine) => {
+            let name = &machine.name;
+            ui::remark(&format!("{name} is drained: `muster leave {name}` removes it once its units run elsewhere"));
+            Ok(())
         }
-        return Ok(());
+        Left::Kept(_, problems) => conclude(&problems)
+            .map_err(|error| error.hint("It is still a machine of the cluster; `--force` takes it out all the same.")),
     }
-    conclude(&found)
-        .map_err(|error| error.hint("It is still a machine of the cluster; `--force` takes it out all the same."))
 }
 
 impl From<JoinError> for CommandError {
@@ -166,7 +174,7 @@ impl From<JoinError> for CommandError {
                     .hint(one)
             }
             JoinError::Unreadable { .. } => Self::failed(error.to_string()).hint("A newer muster may have written it."),
-            JoinError::Raced(_) => Self::failed(error.to_string()),
+            JoinError::Contended { .. } => Self::failed(error.to_string()).hint("Join again."),
         }
     }
 }
@@ -175,16 +183,32 @@ impl From<MembershipError> for CommandError {
     fn from(error: MembershipError) -> Self {
         match error {
             MembershipError::Store(error) => error.into(),
-            MembershipError::Verb(error) => error.into(),
+            MembershipError::Operation(error) => error.into(),
             MembershipError::Stopped => {
                 Self { kind: ErrorKind::Interrupted, message: error.to_string(), hints: Vec::new() }
             }
             MembershipError::UnknownToken(_) => Self::usage(error.to_string()).hint(
                 "Make one with `muster discovery new --size N`, or leave `--token` out for the cluster `default`.",
             ),
-            MembershipError::UnknownMachine(_) => {
-                Self::usage(error.to_string()).hint("`muster list-machines` shows which there are.")
-            }
+            MembershipError::Machine(error) => error.into(),
+            MembershipError::Contended(_) => Self::failed(error.to_string()).hint("Try again."),
+            MembershipError::Uncordoned(_) => Self::failed(error.to_string()),
         }
+    }
+}
+
+impl From<FindMachineError> for CommandError {
+    fn from(error: FindMachineError) -> Self {
+        let hint = match &error {
+            FindMachineError::Ambiguous { .. } => {
+                "Use its name, its machine-id or its address with the port.".to_owned()
+            }
+            FindMachineError::Unknown { similar, .. } if !similar.is_empty() => {
+                let similar: Vec<String> = similar.iter().map(|name| format!("`{name}`")).collect();
+                format!("Did you mean {}? `muster list-machines` shows all.", similar.join(" or "))
+            }
+            FindMachineError::Unknown { .. } => "`muster list-machines` shows which there are.".to_owned(),
+        };
+        Self::usage(error.to_string()).hint(hint)
     }
 }

@@ -10,10 +10,9 @@ use super::error::ErrorKind;
 use super::prudence::Prudence;
 use crate::control;
 use crate::control::LEASE;
-use crate::control::membership;
-use crate::control::membership::MembershipError;
 use crate::control::problems::Problem;
 use crate::control::problems::problems;
+use crate::core::machine_lookup::find_machine;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
@@ -98,10 +97,7 @@ fn told(found: &[Problem]) -> String {
 /// Runs `muster simulate`.
 pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(), CommandError> {
     let snapshot = context.snapshot().await?;
-    let find = |name: &String| {
-        let machine = membership::find(&snapshot, name).map(|machine| machine.id);
-        machine.ok_or_else(|| MembershipError::UnknownMachine(name.clone()))
-    };
+    let find = |name: &String| find_machine(&snapshot, name).map(|machine| machine.id);
     let down = args.down.iter().map(find).collect::<Result<Vec<MachineId>, _>>()?;
     let mut reconciler = imagine(context, &args.prudence, &snapshot)?;
     let mut hosts = SimulatedHosts::of(&snapshot, down.iter().copied());

@@ -3,7 +3,8 @@
 use super::Context;
 use super::error::CommandError;
 use super::verb;
-use crate::control::membership;
+use crate::core::machine_lookup::FindMachineError;
+use crate::core::machine_lookup::find_machine;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::schedule::RequirementsIndex;
@@ -155,16 +156,19 @@ fn machine_of<'a>(snapshot: &'a Snapshot, unit: &UnitName, need: &str) -> Result
 }
 
 fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, CommandError> {
-    let machine = (!args.unit).then(|| membership::find(snapshot, &args.name)).flatten();
+    let machine = (!args.unit).then(|| find_machine(snapshot, &args.name));
     let unit = (!args.machine).then(|| verb::parse(&args.name).ok()).flatten();
     let unit = unit.and_then(|unit| machine_of(snapshot, &unit, "loaded").ok());
     match (machine, unit) {
-        (Some(_), Some(_)) => Err(CommandError::usage(format!(
+        (Some(Ok(_) | Err(FindMachineError::Ambiguous { .. })), Some(_)) => Err(CommandError::usage(format!(
             "Unable to proceed: ambiguous argument, both machine and unit found for `{}`.\nPlease use flag `-m` or `-u` to refine the search",
             args.name
         ))),
-        (Some(machine), None) | (None, Some(machine)) => Ok(machine),
-        (None, None) => Err(CommandError::failed("Unable to proceed: could not find matching unit or machine")),
+        (Some(Ok(machine)), None) | (_, Some(machine)) => Ok(machine),
+        (Some(Err(error @ FindMachineError::Ambiguous { .. })), None) => Err(error.into()),
+        (Some(Err(FindMachineError::Unknown { .. })) | None, None) => {
+            Err(CommandError::failed("Unable to proceed: could not find matching unit or machine"))
+        }
     }
 }
 

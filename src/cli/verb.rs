@@ -11,10 +11,10 @@ use super::error::CommandError;
 use super::error::ErrorKind;
 use super::settings::LockArgs;
 use crate::control::problems::Problem;
+use crate::control::progress::OperationError;
+use crate::control::progress::Progress;
+use crate::control::progress::Timeouts;
 use crate::control::verb;
-use crate::control::verb::Progress;
-use crate::control::verb::Timeouts;
-use crate::control::verb::VerbError;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
@@ -69,7 +69,7 @@ impl WaitArgs {
     pub(super) fn timeouts(&self, context: &Context) -> Timeouts {
         let attempts = self.block_attempts;
         Timeouts {
-            lock: self.lock.wait(&context.settings, LOCK_WAIT),
+            lock_wait: self.lock.wait(&context.settings, LOCK_WAIT),
             follow: (attempts > 0).then(|| ATTEMPT.saturating_mul(attempts)),
             settle: ATTEMPT,
             block: !self.no_block,
@@ -209,16 +209,16 @@ fn read(path: &PathBuf, template: bool) -> Result<Option<LocalFile>, CommandErro
     Ok(Some(LocalFile { file: Arc::new(file), path: path.display().to_string(), template }))
 }
 
-impl From<VerbError> for CommandError {
-    fn from(error: VerbError) -> Self {
+impl From<OperationError> for CommandError {
+    fn from(error: OperationError) -> Self {
         match error {
-            VerbError::UnitCommand(error) => Self::failed(error.to_string()),
-            VerbError::Store(error) => error.into(),
-            VerbError::Busy(_) => Self::failed(error.to_string()).hint(
+            OperationError::Invalid(error) => Self::failed(error.to_string()),
+            OperationError::Store(error) => error.into(),
+            OperationError::Busy(_) => Self::failed(error.to_string()).hint(
                 "What is wanted was written down. Wait longer with `--lock-wait`, or leave it to the next sweep.",
             ),
-            VerbError::Contended => Self::failed(error.to_string()).hint("Try again."),
-            VerbError::Stopped => Self {
+            OperationError::Contended(_) => Self::failed(error.to_string()).hint("Try again."),
+            OperationError::Stopped => Self {
                 kind: ErrorKind::Interrupted,
                 message: "interrupted".to_owned(),
                 hints: vec!["What is wanted was written down: the next command or sweep does it.".to_owned()],

@@ -3,9 +3,8 @@
 use super::Context;
 use super::error::CommandError;
 use super::verb;
-use crate::control::membership;
-use crate::control::membership::MembershipError;
 use crate::core::explain;
+use crate::core::machine_lookup::find_machine;
 use crate::core::model::Event;
 use crate::runner::Clock;
 use crate::store::layout;
@@ -54,7 +53,7 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), Command
 pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Result<(), CommandError> {
     let MachineCommand::Show { machine: name, output } = command;
     let snapshot = context.snapshot().await?;
-    let machine = membership::find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.clone()))?;
+    let machine = find_machine(&snapshot, name)?;
     let events = latest(context, |event| event.machine == Some(machine.id) && event.unit.is_none()).await?;
     match output {
         Some(_) => ui::json(&explanation::machine_json(&snapshot, machine, &events)),

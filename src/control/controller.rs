@@ -1,21 +1,21 @@
-//! The controller: leads for as long as it can and stands by otherwise.
+//! The controller: leads for as long as it can, and stands by otherwise.
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use super::ClusterContext;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Snapshot;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::runner;
+use crate::runner::ClusterContext;
+use crate::runner::OnEvent;
 use crate::runner::RunContext;
 use crate::runner::RunOutcome;
 use crate::runner::StopCondition;
-use crate::runner::Tell;
 use crate::store::StoreError;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
@@ -26,52 +26,63 @@ use crate::store::leader_election::LeaderKind;
 use crate::store::leader_election::LeaderRecord;
 use crate::store::leader_election::Leadership;
 
-/// How long to wait before trying the store again.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before the store is asked again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// What a controller tells about itself.
+/// A change in the role of a controller.
 #[derive(Debug)]
-pub enum Stage<'a> {
+pub enum ControllerStatus<'a> {
     /// It leads, with this epoch.
     Leads(u64),
-    /// Somebody else leads: it stands by.
+    /// Another process leads, and it stands by.
     StandsBy(&'a LeaderRecord),
-    /// Somebody else took the lead.
+    /// Another process has taken leadership.
     Deposed,
     /// It leads, and no machine has joined yet.
     NoMachines,
-    /// It was told to end while so many machines may run strict units, for so long.
+    /// It was stopped while this many machines may run strict units, for at most this long.
     Abandons(usize, Duration),
-    /// The store is away: units are left as they are.
+    /// The store is away, so units are left as they are.
     StoreAway(&'a StoreError),
 }
+
+/// Receives the changes in the role of a controller.
+type OnStatus<'a> = dyn FnMut(ControllerStatus<'_>) + Send + 'a;
 
 /// Leads or stands by until the operator stops it.
 pub async fn control(
     context: &ClusterContext,
-    ways: (Timing, &FailoverPolicy),
-    stage: &mut (dyn FnMut(Stage<'_>) + Send),
-    tell: &mut Tell<'_>,
+    timing: Timing,
+    failover_policy: &FailoverPolicy,
+    on_status: &mut OnStatus<'_>,
+    on_event: &mut OnEvent<'_>,
 ) {
     let mut stood_by_for: Option<LeaderRecord> = None;
+    // The last reconciler, if it holds leases that must be renewed until a process leads again.
     let mut kept: Option<Reconciler> = None;
     loop {
-        let campaign = campaign(context, stage);
+        let campaign = campaign(context, on_status);
         let taken = match &mut kept {
             Some(reconciler) => runner::lease_only(reconciler, context, campaign).await,
             None => campaign.await,
         };
         match taken {
             None => return,
-            Some(Ok(lead)) => {
+            Some(Ok(leadership)) => {
                 stood_by_for = None;
-                stage(Stage::Leads(lead.epoch()));
-                kept = lead_on(context, ways, (lead, kept), stage, tell).await;
+                on_status(ControllerStatus::Leads(leadership.epoch()));
+                kept = match enter(context, leadership).await {
+                    Ok(entered) => lead(entered, timing, failover_policy, on_status, on_event).await,
+                    Err(error) => {
+                        on_status(ControllerStatus::StoreAway(&error));
+                        kept
+                    }
+                };
             }
             Some(Err(holder)) => {
                 kept = None;
                 if stood_by_for.as_ref() != Some(&holder) {
-                    stage(Stage::StandsBy(&holder));
+                    on_status(ControllerStatus::StandsBy(&holder));
                     stood_by_for = Some(holder);
                 }
             }
@@ -79,72 +90,79 @@ pub async fn control(
     }
 }
 
-/// Takes the lead if it is free, however long the store has to be asked; `None` once the operator wants an end.
-async fn campaign(
-    context: &ClusterContext,
-    stage: &mut (dyn FnMut(Stage<'_>) + Send),
-) -> Option<Result<Leadership, LeaderRecord>> {
+/// Takes leadership if it is free, and asks the store until it answers. Returns the holder if another process leads;
+/// `None` once the operator stops the controller.
+async fn campaign(context: &ClusterContext, on_status: &mut OnStatus<'_>) -> Option<Result<Leadership, LeaderRecord>> {
     while !context.stop.is_cancelled() {
-        match leader_election::campaign(&context.store, &context.keys, LeaderKind::Controller, RETRY).await {
+        match leader_election::campaign(&context.store, &context.keys, LeaderKind::Controller, STORE_RETRY).await {
             Ok(taken) => return Some(taken),
-            Err(error) => stage(Stage::StoreAway(&error)),
+            Err(error) => on_status(ControllerStatus::StoreAway(&error)),
         }
         tokio::select! {
-            () = tokio::time::sleep(RETRY) => {}
+            () = tokio::time::sleep(STORE_RETRY) => {}
             () = context.stop.cancelled() => {}
         }
     }
     None
 }
 
-/// Leads until the lead is lost or the operator stops it. Returns the reconciler if there are leases that it should go on
-/// renewing until somebody leads again: the one that was kept until now if this one has not begun.
-async fn lead_on(
-    context: &ClusterContext,
-    (timing, failover_policy): (Timing, &FailoverPolicy),
-    (lead, kept): (Leadership, Option<Reconciler>),
-    stage: &mut (dyn FnMut(Stage<'_>) + Send),
-    tell: &mut Tell<'_>,
-) -> Option<Reconciler> {
-    let epoch = lead.epoch();
-    let run_context = RunContext::new(context, lead);
-    let (snapshot, follower) = match enter(context, &run_context.lead).await {
-        Ok(entered) => entered,
-        Err(error) => {
-            stage(Stage::StoreAway(&error));
-            return kept;
+/// The handles and the records with which a leader begins.
+struct Entered {
+    run_context: RunContext,
+    snapshot: Snapshot,
+    follower: Follower,
+}
+
+/// Prunes the event log and reads the cluster.
+async fn enter(context: &ClusterContext, leadership: Leadership) -> Result<Entered, StoreError> {
+    let run_context = RunContext::new(context, leadership);
+    run_context.leadership.prune_events(&context.keys, EVENTS_KEPT).await?;
+    let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
+    loop {
+        match follower.next().await {
+            Update::Reset(listing) => {
+                let snapshot = layout::snapshot(&context.keys, &listing);
+                return Ok(Entered { run_context, snapshot, follower });
+            }
+            Update::Events(_) => {}
+            Update::Unavailable(error) => return Err(error),
         }
-    };
-    if snapshot.machines.is_empty() {
-        stage(Stage::NoMachines);
     }
+}
+
+/// Leads until leadership is lost or the operator stops the controller. Returns the reconciler if it holds leases that
+/// must be renewed until a process leads again.
+async fn lead(
+    Entered { run_context, snapshot, follower }: Entered,
+    timing: Timing,
+    failover_policy: &FailoverPolicy,
+    on_status: &mut OnStatus<'_>,
+    on_event: &mut OnEvent<'_>,
+) -> Option<Reconciler> {
+    if snapshot.machines.is_empty() {
+        on_status(ControllerStatus::NoMachines);
+    }
+    let epoch = run_context.leadership.epoch();
     let mut reconciler =
         Reconciler::new(epoch, Scope::All, timing, snapshot).with_failover_policy(failover_policy.clone());
-    match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, tell).await {
-        Ok(RunOutcome::Deposed) => stage(Stage::Deposed),
+    match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, on_event).await {
+        Ok(RunOutcome::Deposed) => on_status(ControllerStatus::Deposed),
         Ok(RunOutcome::Finished | RunOutcome::Stopped) => {
-            let held = reconciler.snapshot().leases.values().filter(|grant| grant.stopped_for_sure_at.is_none());
-            if let Some(longest) = held.clone().map(|grant| grant.length).max() {
-                stage(Stage::Abandons(held.count(), longest));
-            }
-            run_context.lead.resign().await;
+            report_abandoned(&reconciler, on_status);
+            run_context.leadership.resign().await;
             return None;
         }
-        // The lead gives itself back when it can.
-        Err(error) => stage(Stage::StoreAway(&error)),
+        // The leadership is released when it is dropped, if the store answers.
+        Err(error) => on_status(ControllerStatus::StoreAway(&error)),
     }
     reconciler.holds_leases().then_some(reconciler)
 }
 
-/// Reads what there is to lead.
-async fn enter(context: &ClusterContext, lead: &Leadership) -> Result<(Snapshot, Follower), StoreError> {
-    lead.prune_events(&context.keys, EVENTS_KEPT).await?;
-    let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
-    loop {
-        match follower.next().await {
-            Update::Reset(listing) => return Ok((layout::snapshot(&context.keys, &listing), follower)),
-            Update::Events(_) => {}
-            Update::Unavailable(error) => return Err(error),
-        }
+/// Reports the machines that lose their leases when this controller stops.
+fn report_abandoned(reconciler: &Reconciler, on_status: &mut OnStatus<'_>) {
+    let held = reconciler.snapshot().leases.values().filter(|grant| grant.stopped_for_sure_at.is_none());
+    let lengths: Vec<Duration> = held.map(|grant| grant.length).collect();
+    if let Some(longest) = lengths.iter().max() {
+        on_status(ControllerStatus::Abandons(lengths.len(), *longest));
     }
 }

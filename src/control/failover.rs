@@ -1,57 +1,57 @@
-//! The operator's word on a failover that is held back. It is written down; whoever leads, or the next sweep, acts on it.
+//! The failover override: the operator orders a failover that the failover policy blocks. The leader or the next sweep
+//! carries it out.
 
-use super::ClusterContext;
-use super::membership;
 use super::membership::MembershipError;
 use crate::core::health::failover::OVERRIDE_FOR;
+use crate::core::machine_lookup::FindMachineError;
+use crate::core::machine_lookup::find_machine;
 use crate::core::model::Event;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::model::Write;
+use crate::runner::ClusterContext;
 use crate::store::COMMIT_LIMIT;
 use crate::store::Op;
 use crate::store::layout;
 use crate::store::layout::Key;
 
-/// Says that the units of machines that are held back are to be moved: of these, or of all if none is named. Returns
-/// the machines.
+/// Stores an override for these machines, or for all unreachable machines if none is named. Returns the machines.
 pub async fn force(context: &ClusterContext, names: &[String], by: &str) -> Result<Vec<Machine>, MembershipError> {
     let snapshot = layout::read(&*context.store, &context.keys).await?;
     let machines = choose(&snapshot, names)?;
     let now = context.clock.now();
-    let forced = FailoverOverride { until: now + OVERRIDE_FOR, by: by.to_owned() };
-    let what = format!("its units are to be moved if it is down, whoever else is: the word of {by}");
-    let logs = machines.iter().map(|machine| {
+    let order = FailoverOverride { until: now + OVERRIDE_FOR, by: by.to_owned() };
+    let what = format!("failover forced by {by}: its units move if it is down, whatever the failover policy says");
+    let log = |machine: &Machine| {
         let what = what.clone();
         Write::Log(Event { at: now, machine: Some(machine.id), unit: None, what, trouble: false })
-    });
-    let logs: Vec<Write> = logs.collect();
-    let old = snapshot.failover_overrides.iter().filter(|(_, forced)| forced.until <= now);
-    let old = old.map(|(machine, _)| context.keys.delete(&Key::FailoverOverride(*machine)));
-    let words = machines.iter().map(|machine| context.keys.put(&Key::FailoverOverride(machine.id), &forced));
-    // A word given anew comes after the old one has gone.
-    let changes: Vec<Op> = old.chain(words).chain(context.keys.ops(&logs)).collect();
-    for portion in unique(changes).chunks(COMMIT_LIMIT) {
+    };
+    let logs: Vec<Write> = machines.iter().map(log).collect();
+    let expired = snapshot.failover_overrides.iter().filter(|(_, order)| order.until <= now);
+    let expired = expired.map(|(machine, _)| context.keys.delete(&Key::FailoverOverride(*machine)));
+    let orders = machines.iter().map(|machine| context.keys.put(&Key::FailoverOverride(machine.id), &order));
+    // A new override comes after the removal of the expired one for the same machine.
+    let changes: Vec<Op> = expired.chain(orders).chain(context.keys.ops(&logs)).collect();
+    for portion in last_of_each_key(changes).chunks(COMMIT_LIMIT) {
         context.store.commit(Vec::new(), portion.to_vec()).await?;
     }
     Ok(machines)
 }
 
-fn choose(snapshot: &Snapshot, names: &[String]) -> Result<Vec<Machine>, MembershipError> {
+fn choose(snapshot: &Snapshot, names: &[String]) -> Result<Vec<Machine>, FindMachineError> {
     if names.is_empty() {
-        let held = |machine: &&Machine| {
+        let blocked = |machine: &&Machine| {
             snapshot.health.get(&machine.id).is_some_and(|health| health.health == Health::Unreachable)
         };
-        return Ok(snapshot.machines.values().filter(held).cloned().collect());
+        return Ok(snapshot.machines.values().filter(blocked).cloned().collect());
     }
-    let find = |name: &String| membership::find(snapshot, name).cloned();
-    names.iter().map(|name| find(name).ok_or_else(|| MembershipError::UnknownMachine(name.clone()))).collect()
+    names.iter().map(|name| find_machine(snapshot, name).cloned()).collect()
 }
 
-/// Keeps the last of several changes to one key: one commit takes no two.
-fn unique(changes: Vec<Op>) -> Vec<Op> {
+/// Returns the last of several changes to each key: a commit takes only one.
+fn last_of_each_key(changes: Vec<Op>) -> Vec<Op> {
     let mut kept: Vec<Op> = Vec::with_capacity(changes.len());
     for change in changes {
         kept.retain(|other| other.key() != change.key());

@@ -1,4 +1,4 @@
-//! What is wrong when a reconciler has done what it could, in words.
+//! The problems that remain after a run, as text.
 
 use crate::core::explain;
 use crate::core::explain::NotRunning;
@@ -13,18 +13,18 @@ use crate::core::reconcile::is_well;
 use crate::core::reconcile::machine_view::MachineView;
 use crate::core::unit::UnitName;
 
-/// One thing that is not as it should be.
+/// A machine or a unit that is not as desired.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
-    /// The machine, if it is about one.
+    /// The machine that has the problem, or that the unit is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineId>,
-    /// The unit, if it is about one.
+    /// The unit that has the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitName>,
-    /// What is wrong and why.
+    /// The problem and its cause.
     pub what: String,
-    /// Set when it comes of not reaching a host.
+    /// Set if the cause is a host that could not be reached.
     pub unreachable: bool,
 }
 
@@ -37,55 +37,61 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Returns what is wrong with the machines and units that a reconciler was about.
+/// Returns the problems of the machines and units that a reconciler was responsible for.
 pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
-    let mut found: Vec<Problem> =
-        reconciler.views().filter_map(|(machine, _)| machine_trouble(reconciler, machine)).collect();
-    found.extend(reconciler.refused().iter().map(|(unit, why)| Problem {
+    let mut problems: Vec<Problem> =
+        reconciler.views().filter_map(|(machine, _)| machine_problem(reconciler, machine)).collect();
+    problems.extend(reconciler.refused().iter().map(|(unit, why)| Problem {
         machine: None,
         unit: Some(unit.clone()),
         what: why.message(),
         unreachable: false,
     }));
-    found.extend(reconciler.backoffs().map(|(machine, backoff)| Problem {
+    problems.extend(reconciler.backoffs().map(|(machine, backoff)| Problem {
         machine: Some(machine),
         unit: Some(backoff.step.unit.clone()),
-        what: format!("{} failed on {}: {}", backoff.step.action, name(reconciler.snapshot(), machine), backoff.said),
+        what: format!(
+            "{} failed on {}: {}",
+            backoff.step.action,
+            machine_name(reconciler.snapshot(), machine),
+            backoff.said
+        ),
         unreachable: false,
     }));
     let backoffs: Vec<&UnitName> = reconciler.backoffs().map(|(_, backoff)| &backoff.step.unit).collect();
     let launched = reconciler.snapshot().units.iter().filter(|(unit, record)| {
         record.desired == DesiredState::Launched && scope.has(unit) && !backoffs.contains(unit)
     });
-    found.extend(launched.filter_map(|(unit, _)| unit_trouble(reconciler, unit)));
-    found
+    problems.extend(launched.filter_map(|(unit, _)| unit_problem(reconciler, unit)));
+    problems
 }
 
-/// Returns what is wrong as far as the store knows: as whoever leads has stored_problems it down.
+/// Returns the problems that the records of the leader show.
 pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
     let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
         let what = match snapshot.health.get(machine) {
             Some(health) if health.health == Health::Alive => return None,
             Some(health) => format!("{} is {}: {}", record.name, health.health, health.why),
-            None => format!("{}: nobody has looked yet", record.name),
+            None => format!("{}: not observed yet", record.name),
         };
         Some(Problem { machine: Some(*machine), unit: None, what, unreachable: true })
     });
-    let units = explain::units_not_running(snapshot).into_iter().map(|(unit, idle)| Problem {
+    let units = explain::units_not_running(snapshot).into_iter().map(|(unit, cause)| Problem {
         machine: snapshot.placements.get(unit).map(|placement| placement.machine),
         unit: Some(unit.clone()),
-        what: if let NotRunning::NoPlace(refusal) = &idle { refusal.message() } else { idle.to_string() },
-        unreachable: matches!(idle, NotRunning::MachineAway { .. }),
+        what: if let NotRunning::NoPlace(refusal) = &cause { refusal.message() } else { cause.to_string() },
+        unreachable: matches!(cause, NotRunning::MachineAway { .. }),
     });
     machines.chain(units).collect()
 }
 
-/// Returns a machine's name, or its identity if it is none of the cluster's.
-pub(super) fn name(snapshot: &Snapshot, machine: MachineId) -> String {
+/// Returns the name of a machine, or its machine-id if it is no machine of the cluster.
+pub(super) fn machine_name(snapshot: &Snapshot, machine: MachineId) -> String {
     snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
 }
 
-fn machine_trouble(reconciler: &Reconciler, machine: MachineId) -> Option<Problem> {
+/// Returns the problem of a machine that is not alive.
+fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Problem> {
     let view = reconciler.view(machine)?;
     let health = view.health.filter(|health| *health != Health::Alive)?;
     let failure = view.evidence.latest_failure()?;
@@ -95,7 +101,7 @@ fn machine_trouble(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
         unit: None,
         what: format!(
             "{} is {health}: {}: {}{hint}",
-            name(reconciler.snapshot(), machine),
+            machine_name(reconciler.snapshot(), machine),
             failure.phase,
             failure.detail
         ),
@@ -103,30 +109,30 @@ fn machine_trouble(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
     })
 }
 
-/// Says what is wrong with a launched unit that has a place.
-fn unit_trouble(reconciler: &Reconciler, unit: &UnitName) -> Option<Problem> {
+/// Returns the problem of a launched unit that is placed.
+fn unit_problem(reconciler: &Reconciler, unit: &UnitName) -> Option<Problem> {
     let snapshot = reconciler.snapshot();
     let machine = snapshot.placements.get(unit)?.machine;
-    if let Some(finding) = strict_trouble(reconciler, unit, machine) {
-        return Some(finding);
+    if let Some(problem) = strict_problem(reconciler, unit, machine) {
+        return Some(problem);
     }
     let reachable = reconciler.view(machine).is_some_and(MachineView::answers);
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let what = match state {
         Some(state) if is_well(state, oneshot) => return None,
-        Some(state) => format!("{} ({}) on {}", state.active, state.sub, name(snapshot, machine)),
-        None => format!("not there yet on {}", name(snapshot, machine)),
+        Some(state) => format!("{} ({}) on {}", state.active, state.sub, machine_name(snapshot, machine)),
+        None => format!("not there yet on {}", machine_name(snapshot, machine)),
     };
     Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })
 }
 
-/// Says why a strict unit timeouts that does not run where it should, as far as that is known.
-fn strict_trouble(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Option<Problem> {
+/// Returns why a strict unit does not start on the machine where it is placed.
+fn strict_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Option<Problem> {
     let snapshot = reconciler.snapshot();
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let runs = state.is_some_and(UnitState::runs) && reconciler.view(machine).is_some_and(MachineView::answers);
     let hold = reconciler.strict_hold(unit, machine).filter(|_| !runs)?;
-    let what = hold.tell(|machine| name(snapshot, machine));
+    let what = hold.tell(|machine| machine_name(snapshot, machine));
     Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false })
 }

@@ -1,17 +1,16 @@
-//! The sweep: look at every machine once, put right what can be put right, and say what cannot.
+//! The sweep: observe every machine once, repair what can be repaired, and report the problems that remain.
 //!
-//! While a controller leads, that is the controller's to do: the sweep only says what is wrong by what it has stored_problems down.
+//! While a controller leads, the controller repairs. The sweep then only reports the problems that the store shows.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ClusterContext;
-use super::keeps_leases;
+use super::leadership::keeps_leases;
+use super::leadership::yield_to_controller;
 use super::problems::Problem;
 use super::problems::problems;
 use super::problems::stored_problems;
-use super::yield_to_controller;
 use crate::core::explain;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::FailureKind;
@@ -23,10 +22,11 @@ use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
 use crate::runner;
+use crate::runner::ClusterContext;
+use crate::runner::OnEvent;
 use crate::runner::RunContext;
 use crate::runner::RunOutcome;
 use crate::runner::StopCondition;
-use crate::runner::Tell;
 use crate::store::StoreError;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
@@ -35,43 +35,44 @@ use crate::store::layout::EVENTS_KEPT;
 use crate::store::leader_election;
 use crate::store::leader_election::LeaderKind;
 use crate::store::leader_election::LeaderRecord;
+use crate::store::leader_election::Leadership;
 
-/// How long a sweep timeouts for what.
+/// How a sweep works and how long it waits.
 #[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
-    /// For machines, and for how long it grants leases.
+pub struct SweepOptions {
+    /// How long machines may be silent, and which leases are granted.
     pub timing: Timing,
-    /// For what was started to settle.
+    /// How long units that were started may take to settle.
     pub settle: Duration,
-    /// For the lead.
+    /// How long to wait for leadership.
     pub lock_wait: Duration,
 }
 
-/// How a sweep ended.
+/// The outcome of a sweep.
 #[derive(Debug)]
 pub enum SweepResult {
-    /// Every machine was looked at; this is still wrong.
+    /// Every machine was observed, and these problems remain.
     Found(Vec<Problem>),
-    /// No machine has joined: it may well be another cluster that is meant.
+    /// No machine has joined. The sweep may have been given the wrong store or token.
     NoMachines,
-    /// No machine let us in, so nothing is known of any: it may well be us.
+    /// No machine let muster in. The fault is probably on this side.
     NothingReachable(Vec<Problem>),
-    /// Another command or sweep acts: nothing was done.
+    /// Another command or sweep leads. Nothing was done.
     Busy(LeaderRecord),
-    /// Somebody else took the lead half-way, and goes on.
+    /// Another process took leadership during the sweep, and goes on.
     Deposed,
-    /// It was stopped half-way; the next reconcile puts it right.
+    /// The operator interrupted the sweep. The next reconcile repairs the rest.
     Stopped,
 }
 
 impl SweepResult {
-    /// Says what was found, and of each machine whether it let anybody in.
-    fn of(found: Vec<Problem>, reached: impl Iterator<Item = bool>) -> Self {
+    /// Makes the result from the problems and, for each machine, whether it let muster in.
+    fn of(problems: Vec<Problem>, reached: impl Iterator<Item = bool>) -> Self {
         let reached: Vec<bool> = reached.collect();
         match reached.as_slice() {
             [] => Self::NoMachines,
-            reached if reached.contains(&true) => Self::Found(found),
-            _ => Self::NothingReachable(found),
+            reached if reached.contains(&true) => Self::Found(problems),
+            _ => Self::NothingReachable(problems),
         }
     }
 }
@@ -79,38 +80,49 @@ impl SweepResult {
 /// Runs one sweep.
 pub async fn sweep(
     context: &ClusterContext,
-    timeouts: Timeouts,
+    options: SweepOptions,
     failover_policy: FailoverPolicy,
-    tell: &mut Tell<'_>,
+    on_event: &mut OnEvent<'_>,
 ) -> Result<SweepResult, StoreError> {
-    let mut waited = false;
-    let (lead, snapshot) = loop {
-        let lead = match leader_election::campaign(&context.store, &context.keys, LeaderKind::Sweep, timeouts.lock_wait)
-            .await?
-        {
-            Ok(lead) => lead,
-            Err(holder) if holder.kind == LeaderKind::Controller => {
-                return problems_from_store(context, timeouts).await;
-            }
+    let mut yielded = false;
+    loop {
+        let taken =
+            leader_election::campaign(&context.store, &context.keys, LeaderKind::Sweep, options.lock_wait).await?;
+        let leadership = match taken {
+            Ok(leadership) => leadership,
+            Err(holder) if holder.kind == LeaderKind::Controller => return problems_from_store(context, options).await,
             Err(holder) => return Ok(SweepResult::Busy(holder)),
         };
         let snapshot = layout::read(&*context.store, &context.keys).await?;
-        if !keeps_leases(&snapshot) || std::mem::replace(&mut waited, true) {
-            break (lead, snapshot);
+        if keeps_leases(&snapshot) && !std::mem::replace(&mut yielded, true) {
+            yield_to_controller(context, leadership).await?;
+            continue;
         }
-        yield_to_controller(context, lead).await?;
-    };
-    let mut reconciler =
-        Reconciler::new(lead.epoch(), Scope::All, timeouts.timing, snapshot).with_failover_policy(failover_policy);
-    let run_context = RunContext::new(context, lead);
-    let ended = runner::run(&mut reconciler, &run_context, None, StopCondition::Settled(timeouts.settle), tell).await;
-    if matches!(ended, Ok(RunOutcome::Finished))
-        && let Err(error) = run_context.lead.prune_events(&run_context.keys, EVENTS_KEPT).await
-    {
-        // What the sweep is for has been done; the next one does this.
-        tracing::warn!("the event log was not shortened: {error}");
+        return lead(context, leadership, snapshot, options, failover_policy, on_event).await;
     }
-    run_context.lead.resign().await;
+}
+
+/// Runs one sweep as the leader.
+async fn lead(
+    context: &ClusterContext,
+    leadership: Leadership,
+    snapshot: Snapshot,
+    options: SweepOptions,
+    failover_policy: FailoverPolicy,
+    on_event: &mut OnEvent<'_>,
+) -> Result<SweepResult, StoreError> {
+    let mut reconciler =
+        Reconciler::new(leadership.epoch(), Scope::All, options.timing, snapshot).with_failover_policy(failover_policy);
+    let run_context = RunContext::new(context, leadership);
+    let stop_when = StopCondition::Settled(options.settle);
+    let ended = runner::run(&mut reconciler, &run_context, None, stop_when, on_event).await;
+    if matches!(ended, Ok(RunOutcome::Finished))
+        && let Err(error) = run_context.leadership.prune_events(&run_context.keys, EVENTS_KEPT).await
+    {
+        // The sweep itself is complete, and the next one prunes the log.
+        tracing::warn!("the event log was not pruned: {error}");
+    }
+    run_context.leadership.resign().await;
     Ok(match ended? {
         RunOutcome::Finished => {
             SweepResult::of(problems(&reconciler, &Scope::All), reconciler.views().map(|(_, view)| was_reached(view)))
@@ -120,13 +132,13 @@ pub async fn sweep(
     })
 }
 
-/// Reads what is wrong as the controller that leads has stored_problems it down, and gives it a little time for what it is at.
-async fn problems_from_store(context: &ClusterContext, timeouts: Timeouts) -> Result<SweepResult, StoreError> {
+/// Reads the problems from the records of the controller that leads, after a short wait for the work that it has begun.
+async fn problems_from_store(context: &ClusterContext, options: SweepOptions) -> Result<SweepResult, StoreError> {
     let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
     let mut known: Option<Snapshot> = None;
-    let begun = Instant::now();
+    let began = Instant::now();
     loop {
-        let enough = known.as_ref().map(|snapshot| begun + under_way(snapshot, timeouts));
+        let enough = known.as_ref().map(|snapshot| began + time_for_work(snapshot, options));
         let update = tokio::select! {
             biased;
             () = context.stop.cancelled() => return Ok(SweepResult::Stopped),
@@ -145,25 +157,25 @@ async fn problems_from_store(context: &ClusterContext, timeouts: Timeouts) -> Re
     }
     let snapshot = known.unwrap_or_default();
     let let_in = |health| matches!(health, Some(Health::Alive | Health::PathFault | Health::Sick));
-    let reached = snapshot.machines.keys().map(|machine| let_in(verdict_of(&snapshot, *machine)));
+    let reached = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine)));
     Ok(SweepResult::of(stored_problems(&snapshot), reached))
 }
 
-/// Returns how long what is under way may take: a machine that is being judged, a unit that is being brought or started.
-fn under_way(snapshot: &Snapshot, timeouts: Timeouts) -> Duration {
-    let undecided = |machine: &_| matches!(verdict_of(snapshot, *machine), None | Some(Health::Suspect));
+/// Returns how long the controller may take to assess machines, and to place and start units.
+fn time_for_work(snapshot: &Snapshot, options: SweepOptions) -> Duration {
+    let undecided = |machine: &_| matches!(health_of(snapshot, *machine), None | Some(Health::Suspect));
     if snapshot.machines.keys().any(undecided) {
-        return timeouts.timing.detection.down_after + timeouts.settle;
+        return options.timing.detection.down_after + options.settle;
     }
-    let busy = explain::units_not_running(snapshot).iter().any(|(_, idle)| idle.is_under_way());
-    if busy { timeouts.settle } else { Duration::ZERO }
+    let busy = explain::units_not_running(snapshot).iter().any(|(_, cause)| cause.is_under_way());
+    if busy { options.settle } else { Duration::ZERO }
 }
 
-fn verdict_of(snapshot: &Snapshot, machine: MachineId) -> Option<Health> {
-    snapshot.health.get(&machine).map(|health| health.health)
+fn health_of(snapshot: &Snapshot, machine: MachineId) -> Option<Health> {
+    snapshot.health.get(&machine).map(|record| record.health)
 }
 
-/// Says whether a machine let us in, well or not.
+/// Reports whether a machine let muster in, sick or not.
 fn was_reached(view: &MachineView) -> bool {
     let sick = view.evidence.latest_failure().is_some_and(|failure| failure.kind == FailureKind::Sick);
     view.answers() || sick

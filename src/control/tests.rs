@@ -1,4 +1,4 @@
-//! The event log, which everybody who acts leaves short.
+//! The event log is pruned by every process that leads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,22 +6,27 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::controller;
-use super::controller::Stage;
+use super::controller::ControllerStatus;
 use super::sweep;
 use super::sweep::SweepResult;
-use super::*;
+use super::timing;
 use crate::core::health::BRAKE;
+use crate::core::health::DetectionConfig;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Event;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
+use crate::core::reconcile::Timing;
 use crate::remote::ssh;
+use crate::runner::Clock;
+use crate::runner::ClusterContext;
 use crate::store::COMMIT_LIMIT;
 use crate::store::MemoryStore;
 use crate::store::layout;
 use crate::store::layout::EVENTS_KEPT;
+use crate::store::layout::Keyspace;
 
-/// Returns an context whose store has seven events more than are kept, from the time 0 on.
+/// Returns a context whose store has seven events more than are kept, from the time 0 on.
 async fn context() -> ClusterContext {
     let context = ClusterContext {
         store: Arc::new(MemoryStore::new()),
@@ -41,8 +46,8 @@ async fn context() -> ClusterContext {
     context
 }
 
-/// Checks that the oldest are gone, and only they.
-async fn assert_short(context: &ClusterContext) {
+/// Checks that the seven oldest events are gone.
+async fn assert_pruned(context: &ClusterContext) {
     let kept = layout::read_events(&*context.store, &context.keys).await.unwrap();
     assert_eq!((kept.len(), kept[0].at.as_millis()), (EVENTS_KEPT, 7));
 }
@@ -52,21 +57,21 @@ fn patient() -> Timing {
 }
 
 #[tokio::test]
-async fn a_sweep_leaves_no_more_events_than_are_kept() {
+async fn a_sweep_prunes_the_event_log() {
     let context = context().await;
-    let timeouts = sweep::Timeouts { timing: patient(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    let swept = sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| ()).await.unwrap();
+    let options = sweep::SweepOptions { timing: patient(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    let swept = sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ()).await.unwrap();
     assert!(matches!(swept, SweepResult::NoMachines), "no machine has joined");
-    assert_short(&context).await;
+    assert_pruned(&context).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_controller_leaves_no_more_events_than_are_kept_as_soon_as_it_leads() {
+async fn a_controller_prunes_the_event_log_as_soon_as_it_leads() {
     let context = context().await;
-    let mut stage = |stage: Stage<'_>| {
-        assert!(matches!(stage, Stage::Leads(_) | Stage::NoMachines), "{stage:?}");
+    let mut on_status = |status: ControllerStatus<'_>| {
+        assert!(matches!(status, ControllerStatus::Leads(_) | ControllerStatus::NoMachines), "{status:?}");
         context.stop.cancel();
     };
-    controller::control(&context, (patient(), &FailoverPolicy::default()), &mut stage, &mut |_, _| ()).await;
-    assert_short(&context).await;
+    controller::control(&context, patient(), &FailoverPolicy::default(), &mut on_status, &mut |_, _| ()).await;
+    assert_pruned(&context).await;
 }

@@ -1,15 +1,16 @@
-//! Verbs: write down what is wanted, then see to it.
+//! The commands of fleet for units: each stores the desired state, then brings the units there.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use super::ATTEMPTS;
-use super::ClusterContext;
-use super::operation::Goal;
+use super::goal::Goal;
 use super::operation::UnitOperation;
-use super::operation::is_reached;
 use super::problems::Problem;
+use super::progress::OnProgress;
+use super::progress::OperationError;
+use super::progress::Progress;
+use super::progress::Timeouts;
+use super::retry::Attempts;
 use crate::core::command;
 use crate::core::command::Change;
 use crate::core::command::Decision;
@@ -17,11 +18,10 @@ use crate::core::command::InvalidCommand;
 use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
 use crate::core::model::DesiredState;
-use crate::core::model::Event;
-use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
+use crate::runner::ClusterContext;
 use crate::store;
 use crate::store::COMMIT_BYTES;
 use crate::store::COMMIT_LIMIT;
@@ -30,78 +30,26 @@ use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
-use crate::store::leader_election::LeaderRecord;
 
-/// How many units go into one commit: each is a check and up to two changes.
+/// How many units go into one commit: each takes a check and up to two changes.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 2;
 
-/// How long a verb timeouts.
-#[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
-    /// For the lead, if another command or a sweep has it.
-    pub lock: Duration,
-    /// For a controller to do it; `None` for as long as it takes.
-    pub follow: Option<Duration>,
-    /// For what was started to settle.
-    pub settle: Duration,
-    /// Whether to wait for anything at all (`--no-block`).
-    pub block: bool,
-}
-
-/// What a verb tells while it works.
-#[derive(Debug)]
-pub enum Progress<'a> {
-    /// Something the operator should know.
-    Warning(&'a str),
-    /// A unit has reached a state, on this machine if it is on one.
-    Reached(&'a UnitName, DesiredState, Option<&'a Machine>),
-    /// A unit is forgotten.
-    Destroyed(&'a UnitName),
-    /// It was written down, and nobody timeouts for it. Set for a global unit, which never reaches one state.
-    Triggered(&'a UnitName, Verb, bool),
-    /// Something was done, beside the cluster as it is.
-    Event(&'a Snapshot, &'a Event),
-}
-
-/// Takes what a verb tells.
-pub type OnProgress<'a> = dyn FnMut(Progress<'_>) + Send + 'a;
-
-/// A verb that was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum VerbError {
-    /// One of the orders cannot be. Nothing was changed.
-    #[error(transparent)]
-    UnitCommand(#[from] InvalidCommand),
-    /// The store failed; what was written down is done by the next reconcile.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Somebody else acts. What is wanted was written down; the next reconcile does it.
-    #[error("{0} is at work on this cluster")]
-    Busy(LeaderRecord),
-    /// Others kept changing the same units. Some of what is wanted may have been written down.
-    #[error("others keep changing the same units")]
-    Contended,
-    /// The operator stopped it. What is wanted was written down; the next reconcile does it.
-    #[error("stopped")]
-    Stopped,
-}
-
-/// Carries out a verb for some units and returns what is wrong with them afterwards.
+/// Carries out a verb for some units and returns the problems that remain.
 pub async fn execute(
     context: &ClusterContext,
     verb: Verb,
-    orders: &[UnitCommand],
+    commands: &[UnitCommand],
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
-) -> Result<Vec<Problem>, VerbError> {
-    let wanted = store_desired_state(context, orders, on_progress).await?;
-    let found = if wanted.is_empty() || verb == Verb::Submit {
+) -> Result<Vec<Problem>, OperationError> {
+    let units = store_desired_state(context, commands, on_progress).await?;
+    let problems = if units.is_empty() || verb == Verb::Submit {
         Vec::new()
     } else if timeouts.block {
-        UnitOperation { context, goal: Goal::Verb(verb), units: &wanted, timeouts }.run(on_progress).await?
+        UnitOperation { context, goal: Goal::Verb(verb), units: &units, timeouts }.run(on_progress).await?
     } else {
         let requirements = RequirementsIndex::of(&layout::read(&*context.store, &context.keys).await?);
-        for unit in &wanted {
+        for unit in &units {
             on_progress(Progress::Triggered(unit, verb, requirements.is_global(unit)));
         }
         Vec::new()
@@ -109,25 +57,24 @@ pub async fn execute(
     if verb == Verb::Destroy {
         collect_files(context).await?;
     }
-    Ok(found)
+    Ok(problems)
 }
 
-/// Writes down what is wanted and returns the units that are to change.
+/// Stores the desired state and returns the units that have not reached it.
 async fn store_desired_state(
     context: &ClusterContext,
-    orders: &[UnitCommand],
+    commands: &[UnitCommand],
     on_progress: &mut OnProgress<'_>,
-) -> Result<BTreeSet<UnitName>, VerbError> {
-    let mut wanted = BTreeSet::new();
+) -> Result<BTreeSet<UnitName>, OperationError> {
+    let mut open = BTreeSet::new();
     let mut warned = BTreeSet::new();
-    let mut left: Vec<&UnitCommand> = orders.iter().collect();
-    for _ in 0..ATTEMPTS {
+    let mut left: Vec<&UnitCommand> = commands.iter().collect();
+    let mut attempts = Attempts::at("the same units");
+    while !left.is_empty() {
+        attempts.next()?;
         let (snapshot, revisions) = read(context).await?;
         let requirements = RequirementsIndex::of(&snapshot);
-        let decisions = left
-            .iter()
-            .map(|order| Ok((*order, command::decide(&snapshot, order)?)))
-            .collect::<Result<Vec<_>, InvalidCommand>>()?;
+        let decisions = decide(&snapshot, &left)?;
         for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings) {
             if warned.insert(warning.clone()) {
                 on_progress(Progress::Warning(warning));
@@ -135,26 +82,28 @@ async fn store_desired_state(
         }
         left.clear();
         for portion in portions(&decisions) {
-            if commit(context, &revisions, portion).await? {
-                for (order, decision) in portion {
-                    if decision.created {
-                        on_progress(Progress::Reached(&order.unit, DesiredState::Inactive, None));
-                    }
-                    if decision.change != Change::Nothing
-                        || !is_reached(&snapshot, &requirements, &order.unit, Goal::Verb(order.verb))
-                    {
-                        wanted.insert(order.unit.clone());
-                    }
+            if !commit(context, &revisions, portion).await? {
+                left.extend(portion.iter().map(|(command, _)| *command));
+                continue;
+            }
+            for (UnitCommand { unit, verb, .. }, decision) in portion {
+                if decision.created {
+                    on_progress(Progress::Reached(unit, DesiredState::Inactive, None));
                 }
-            } else {
-                left.extend(portion.iter().map(|(order, _)| *order));
+                let changed = decision.change != Change::Nothing;
+                if changed || !Goal::Verb(*verb).is_reached(&snapshot, &requirements, unit) {
+                    open.insert(unit.clone());
+                }
             }
         }
-        if left.is_empty() {
-            return Ok(wanted);
-        }
     }
-    Err(VerbError::Contended)
+    Ok(open)
+}
+
+type Decided<'a> = (&'a UnitCommand, Decision);
+
+fn decide<'a>(snapshot: &Snapshot, commands: &[&'a UnitCommand]) -> Result<Vec<Decided<'a>>, InvalidCommand> {
+    commands.iter().map(|command| Ok((*command, command::decide(snapshot, command)?))).collect()
 }
 
 /// Splits decisions into as few commits as the store takes.
@@ -174,39 +123,39 @@ fn portions<T>(mut decisions: &[(T, Decision)]) -> Vec<&[(T, Decision)]> {
     portions
 }
 
-/// Returns how much a decision adds to a commit at most, in bytes: records and keys are short.
+/// Returns the most bytes that a decision adds to a commit. Records and keys are short.
 fn size_of(decision: &Decision) -> usize {
     let file = if let Change::Put(_, Some(file)) = &decision.change { file.text().len() } else { 0 };
     1024 + file
 }
 
-/// Reads the cluster, and when each unit's record was last changed.
+/// Reads the cluster, and the revision of each unit's record.
 async fn read(context: &ClusterContext) -> Result<(Snapshot, BTreeMap<UnitName, Revision>), StoreError> {
     let unit = |slot| if let Key::Unit(unit) = slot { Some(unit) } else { None };
     layout::read_with_revisions(&*context.store, &context.keys, unit).await
 }
 
-/// Commits decisions if nobody has changed the same units since they were read, and says whether it did.
+/// Commits decisions unless one of the units was changed since it was read. Reports whether the commit was made.
 async fn commit(
     context: &ClusterContext,
     revisions: &BTreeMap<UnitName, Revision>,
-    decisions: &[(&UnitCommand, Decision)],
+    decisions: &[Decided<'_>],
 ) -> Result<bool, StoreError> {
     let mut checks = Vec::new();
     let mut changes: BTreeMap<String, store::Op> = BTreeMap::new();
     let mut change = |change: store::Op| drop(changes.insert(change.key().to_owned(), change));
-    for (order, decision) in decisions {
-        let slot = Key::Unit(order.unit.clone());
+    for (command, decision) in decisions {
+        let slot = Key::Unit(command.unit.clone());
         match &decision.change {
             Change::Nothing => continue,
             Change::Delete => change(context.keys.delete(&slot)),
             Change::Put(unit, Some(file)) => {
-                layout::submit(&context.keys, &order.unit, unit, file).into_iter().for_each(&mut change);
+                layout::submit(&context.keys, &command.unit, unit, file).into_iter().for_each(&mut change);
             }
             Change::Put(unit, None) => change(context.keys.put(&slot, unit)),
         }
         let key = context.keys.key(&slot);
-        checks.push(match revisions.get(&order.unit) {
+        checks.push(match revisions.get(&command.unit) {
             Some(revision) => Precondition::Modified(key, *revision),
             None => Precondition::Absent(key),
         });
@@ -217,7 +166,7 @@ async fn commit(
     Ok(context.store.commit(checks, changes.into_values().collect()).await?.is_some())
 }
 
-/// Removes the files that no unit names any more.
+/// Removes the unit files to which no unit refers any more.
 async fn collect_files(context: &ClusterContext) -> Result<(), StoreError> {
     let listing = layout::list(&*context.store, &context.keys).await?;
     for (check, change) in layout::orphans(&context.keys, &listing) {
@@ -235,7 +184,7 @@ mod tests {
     use crate::core::unit::UnitFile;
 
     #[test]
-    fn units_go_into_one_commit_as_far_as_their_number_and_their_files_allow() {
+    fn one_commit_takes_as_many_units_as_their_number_and_their_files_allow() {
         let decision = |length: usize| {
             let file = Arc::new(UnitFile::parse(&format!("[Service]\nA={}\n", "x".repeat(length))).unwrap());
             let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };

@@ -10,6 +10,7 @@ pub mod health;
 pub mod hex;
 pub mod lease;
 pub mod machine_id;
+pub mod machine_lookup;
 pub mod model;
 pub mod plan;
 pub mod reconcile;

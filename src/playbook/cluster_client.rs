@@ -10,17 +10,16 @@ use super::cluster::JoinRequest;
 use super::cluster::RequestError;
 use super::cluster::UnitGoal;
 use super::cluster::UnitRequest;
-use crate::control::ClusterContext;
 use crate::control::membership;
 use crate::control::membership::Candidate;
 use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
 use crate::control::problems::Problem;
+use crate::control::progress::OperationError;
+use crate::control::progress::Progress;
+use crate::control::progress::Timeouts;
 use crate::control::verb;
-use crate::control::verb::Progress;
-use crate::control::verb::Timeouts;
-use crate::control::verb::VerbError;
 use crate::core::command;
 use crate::core::command::Change;
 use crate::core::command::LocalFile;
@@ -31,6 +30,7 @@ use crate::core::model::FailureKind;
 use crate::core::model::Snapshot;
 use crate::core::unit::UnitName;
 use crate::remote::facts;
+use crate::runner::ClusterContext;
 use crate::store::StoreError;
 use crate::store::layout;
 
@@ -86,11 +86,11 @@ fn store_error(error: &StoreError) -> RequestError {
     }
 }
 
-fn verb_error(error: &VerbError) -> RequestError {
+fn verb_error(error: &OperationError) -> RequestError {
     match error {
-        VerbError::Store(error) => store_error(error),
-        VerbError::Busy(_) => RequestError::Failed(format!(
-            "{error}; the desired state was stored: wait longer with `--lock-wait`, or leave it to the next sweep"
+        OperationError::Store(error) => store_error(error),
+        OperationError::Busy(_) => RequestError::Failed(format!(
+            "{error}; what is wanted was written down: wait longer with `--lock-wait`, or leave it to the next sweep"
         )),
         error => RequestError::Failed(error.to_string()),
     }
@@ -164,7 +164,7 @@ impl ClusterClient {
                 reached.insert(unit.clone(), format!("Unit {unit} {state}{place}"));
             }
         };
-        let timeouts = Timeouts { lock: self.lock, follow: Some(FOLLOW), settle: SETTLE, block: true };
+        let timeouts = Timeouts { lock_wait: self.lock, follow: Some(FOLLOW), settle: SETTLE, block: true };
         let ended = verb::execute(&self.cluster, verb, &commands, timeouts, &mut notify).await;
         for index in chosen {
             let (Some(request), Some(answer)) = (requests.get(*index), answers.get_mut(*index)) else { continue };

@@ -1,12 +1,13 @@
-//! A rehearsal on the real hosts: they are looked at and left as they are, and nothing is written.
+//! A dry run on the real hosts: they are observed and not changed, and the store is not written.
 
 use std::collections::VecDeque;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Clock;
+use super::clock::Clock;
 use super::in_flight::InFlight;
-use super::sleep_until;
+use super::turn;
+use super::turn::TurnTimer;
 use crate::core::model::Visit;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
@@ -15,66 +16,87 @@ use crate::core::simulation::SimulatedHosts;
 use crate::core::simulation::Simulation;
 use crate::remote::SharedRemote;
 
-/// Plays a reconciler until it has settled and returns what it would do; nothing if it was stopped.
+/// Runs a reconciler until it has settled and returns the steps that it would take; `None` if it was stopped.
 ///
-/// Each host is looked at until it answers once; from then on it is imagined.
+/// Each host is visited read-only until it answers once. From then on the host is simulated.
 pub async fn dry_run(
     reconciler: &mut Reconciler,
     remote: &SharedRemote,
     clock: Clock,
     stop: &CancellationToken,
 ) -> Option<Simulation> {
-    let (mut script, mut hosts) = (Simulation::default(), SimulatedHosts::default());
-    let mut in_flight = InFlight::new(remote.clone());
+    let in_flight = InFlight::new(remote.clone());
+    let mut run = DryRun { in_flight, clock, hosts: SimulatedHosts::default(), simulation: Simulation::default() };
+    let mut timer = TurnTimer::new();
     let mut inputs = VecDeque::from([Input::Tick]);
     loop {
         while let Some(input) = inputs.pop_front() {
-            for output in reconciler.handle(input, clock.now()) {
-                match output {
-                    Output::Commit(writes) => {
-                        script.note_writes(reconciler.snapshot(), &writes);
-                        inputs.push_back(Input::Committed(true));
-                    }
-                    Output::Visit { machine, visit, .. } if hosts.knows(machine) => {
-                        script.note_visit(machine, &visit);
-                        inputs.push_back(Input::Visited(machine, hosts.visit(machine, &visit, clock.now())));
-                    }
-                    Output::Visit { machine, visit, through, .. } => {
-                        let look = Visit {
-                            read_only: true,
-                            number: 0,
-                            steps: Vec::new(),
-                            expires: None,
-                            lease: None,
-                            barrier: false,
-                            ..visit
-                        };
-                        in_flight.visit(reconciler.snapshot(), machine, look, false, through);
-                    }
-                    Output::Probe { machine, neighbour } => in_flight.probe(reconciler.snapshot(), machine, neighbour),
-                    Output::Leave(machine) => in_flight.leave(machine),
-                    // Only imagined.
-                    Output::Fence(machine) => inputs.push_back(Input::Fenced(machine, Ok(()))),
-                    Output::Deposed => return Some(script),
+            for output in turn::reconcile(reconciler, [input], clock.now()) {
+                if !run.carry_out(reconciler, output, &mut inputs) {
+                    return Some(run.simulation);
                 }
             }
         }
-        if in_flight.is_empty() && reconciler.is_settled() {
-            return Some(script);
+        if run.in_flight.is_empty() && reconciler.is_settled() {
+            return Some(run.simulation);
         }
         let wake = reconciler.wake_at().map(|at| clock.instant(at));
-        let input = tokio::select! {
-            input = in_flight.next() => {
-                if let Input::Visited(machine, Ok(report)) = &input
-                    && let Some(units) = report.observation.as_ref().and_then(|seen| seen.units.clone())
-                {
-                    hosts.learn(*machine, units);
-                }
-                input
+        let event = async {
+            tokio::select! {
+                input = run.in_flight.next() => Ok(input),
+                () = stop.cancelled() => Err(()),
             }
-            () = sleep_until(wake) => Input::Tick,
-            () = stop.cancelled() => return None,
         };
-        inputs.push_back(input);
+        let woken = timer.wait(wake, event).await.transpose().ok()?;
+        inputs.extend(woken.inputs().map(|input| run.observe(input)));
     }
+}
+
+/// The visits in flight, the hosts that are simulated by now, and the steps so far.
+struct DryRun {
+    in_flight: InFlight,
+    clock: Clock,
+    hosts: SimulatedHosts,
+    simulation: Simulation,
+}
+
+impl DryRun {
+    /// Carries out one output without a change to anything. Reports whether the dry run goes on.
+    fn carry_out(&mut self, reconciler: &Reconciler, output: Output, inputs: &mut VecDeque<Input>) -> bool {
+        match output {
+            Output::Commit(writes) => {
+                self.simulation.note_writes(reconciler.snapshot(), &writes);
+                inputs.push_back(Input::Committed(true));
+            }
+            Output::Visit { machine, visit, .. } if self.hosts.knows(machine) => {
+                self.simulation.note_visit(machine, &visit);
+                let report = self.hosts.visit(machine, &visit, self.clock.now());
+                inputs.push_back(Input::Visited(machine, report));
+            }
+            Output::Visit { machine, visit, through, .. } => {
+                self.in_flight.visit(reconciler.snapshot(), machine, read_only(visit), false, through);
+            }
+            Output::Probe { machine, neighbour } => self.in_flight.probe(reconciler.snapshot(), machine, neighbour),
+            Output::Leave(machine) => self.in_flight.leave(machine),
+            // A simulated fence command always succeeds.
+            Output::Fence(machine) => inputs.push_back(Input::Fenced(machine, Ok(()))),
+            Output::Deposed => return false,
+        }
+        true
+    }
+
+    /// Makes a simulated host of a machine that has answered.
+    fn observe(&mut self, input: Input) -> Input {
+        if let Input::Visited(machine, Ok(report)) = &input
+            && let Some(units) = report.observation.as_ref().and_then(|seen| seen.units.clone())
+        {
+            self.hosts.learn(*machine, units);
+        }
+        input
+    }
+}
+
+/// Returns the visit without its steps and its lease.
+fn read_only(visit: Visit) -> Visit {
+    Visit { read_only: true, number: 0, steps: Vec::new(), expires: None, lease: None, barrier: false, ..visit }
 }

@@ -1,5 +1,6 @@
-//! Running a machine's fence command, on the host that muster runs on.
+//! Runs a machine's fence command on the host where muster runs.
 
+use std::process::ExitStatus;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,22 +9,31 @@ use rustix::process::Signal;
 use rustix::process::kill_process_group;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
+use tokio::process::ChildStderr;
 use tokio::process::Command;
 
 use crate::core::model::Machine;
 use crate::core::sanitize::truncate;
 
-/// How long a fence command may take: a management board that switches a host off and reports it needs seconds.
+/// How long a fence command may take. A management board needs seconds to switch a host off and to report it.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How many characters of what a command complained of are passed on.
-const COMPLAINT: usize = 200;
+/// How long stderr is still read after the command has ended: a process that it started may hold stderr open.
+const STDERR_LIMIT: Duration = Duration::from_millis(100);
 
-/// Runs a machine's fence command with `sh`, which finds the machine in `MUSTER_MACHINE` (its name), `MUSTER_MACHINE_ID`
-/// and `MUSTER_ADDRESS`, and says why it failed: by its exit code and the last line of its stderr. Nothing of it goes on
-/// when this ends or is given up: a machine that has answered since must not lose its power.
+/// How many bytes of stderr are kept: the last ones.
+const STDERR_KEPT: usize = 4096;
+
+/// How many characters of the last line of stderr an error quotes.
+const QUOTED: usize = 200;
+
+/// Runs a machine's fence command with `sh`. The command finds the machine in `MUSTER_MACHINE` (its name),
+/// `MUSTER_MACHINE_ID` and `MUSTER_ADDRESS`. An error quotes the exit status and the last line of stderr.
+///
+/// All processes that the command has started are killed when this returns or is dropped: a machine that has answered
+/// since must not lose its power.
 pub(super) async fn fence(machine: &Machine) -> Result<(), String> {
-    let Some(command) = &machine.fence_command else { return Err("there is none".to_owned()) };
+    let Some(command) = &machine.fence_command else { return Err("the machine has no fence command".to_owned()) };
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     shell.env("MUSTER_MACHINE", &machine.name).env("MUSTER_MACHINE_ID", machine.id.to_string());
@@ -31,29 +41,55 @@ pub(super) async fn fence(machine: &Machine) -> Result<(), String> {
     let not_run = |error| format!("/bin/sh: {error}");
     let mut child = shell.spawn().map_err(not_run)?;
     let _group = Group::of(&child);
-    let end = async {
-        let mut said = Vec::new();
-        if let Some(stderr) = &mut child.stderr {
-            stderr.read_to_end(&mut said).await?;
-        }
-        child.wait().await.map(|status| (status, said))
-    };
-    let ended = tokio::time::timeout(LIMIT, end).await;
+    let ended = tokio::time::timeout(LIMIT, end_of(&mut child)).await;
     let ended = ended.map_err(|_| format!("it did not end within {} s", LIMIT.as_secs()))?;
-    let (status, said) = ended.map_err(not_run)?;
+    let (status, stderr) = ended.map_err(not_run)?;
     if status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&said);
-    let said = truncate(said.lines().last().unwrap_or_default(), COMPLAINT);
-    Err(if said.is_empty() { status.to_string() } else { format!("{status}: {said}") })
+    let stderr = String::from_utf8_lossy(&stderr);
+    let last = truncate(stderr.lines().last().unwrap_or_default(), QUOTED);
+    Err(if last.is_empty() { status.to_string() } else { format!("{status}: {last}") })
 }
 
-/// A command and all that it has started, which end when this is dropped.
+/// Waits for the end of a command. Returns its exit status and the end of what it wrote to stderr.
+async fn end_of(child: &mut Child) -> std::io::Result<(ExitStatus, Vec<u8>)> {
+    let mut tail = Tail { stderr: child.stderr.take(), kept: Vec::new() };
+    // The pipe is read meanwhile: a command that fills it would wait for a reader.
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        () = tail.read_on() => child.wait().await?,
+    };
+    let _ = tokio::time::timeout(STDERR_LIMIT, tail.read_on()).await;
+    Ok((status, tail.kept))
+}
+
+/// The end of what a command has written to stderr so far.
+struct Tail {
+    stderr: Option<ChildStderr>,
+    kept: Vec<u8>,
+}
+
+impl Tail {
+    /// Reads until every process has closed stderr.
+    async fn read_on(&mut self) {
+        let mut chunk = [0; STDERR_KEPT];
+        while let Some(stderr) = &mut self.stderr {
+            match stderr.read(&mut chunk).await {
+                Ok(length) if length > 0 => self.kept.extend(chunk.iter().take(length)),
+                _ => self.stderr = None,
+            }
+            let excess = self.kept.len().saturating_sub(STDERR_KEPT);
+            self.kept.drain(..excess);
+        }
+    }
+}
+
+/// The process group of a command. All its processes are killed when this is dropped.
 struct Group(Option<Pid>);
 
 impl Group {
-    /// Names the group of a child that was started as the first of its own.
+    /// Returns the group of a child that was started as the first process of its own group.
     fn of(child: &Child) -> Self {
         Self(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)))
     }
@@ -62,7 +98,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It may have ended a moment ago; while any of it is left, its number is nobody else's.
+            // The group may have ended by itself. As long as one of its processes is left, no other group has its number.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -91,27 +127,41 @@ mod tests {
         assert_eq!(ended("kill -9 $$").unwrap_err(), "signal: 9 (SIGKILL)");
     }
 
+    #[test]
+    fn a_process_left_behind_with_stderr_open_does_not_delay_the_outcome() {
+        let began = std::time::Instant::now();
+        assert_eq!(ended("sleep 300 & exit 0"), Ok(()));
+        assert_eq!(ended("sleep 300 & echo no such plug >&2; exit 3").unwrap_err(), "exit status: 3: no such plug");
+        assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn stderr_is_read_without_a_limit_and_its_end_is_kept() {
+        let filled = "dd if=/dev/zero bs=1024 count=1024 2>/dev/null | tr '\\0' x >&2; echo >&2; echo last >&2; exit 1";
+        assert_eq!(ended(filled).unwrap_err(), "exit status: 1: last");
+    }
+
     #[tokio::test]
-    async fn what_a_command_has_started_ends_when_nobody_waits_for_it_any_more() {
+    async fn processes_of_a_command_that_is_given_up_are_killed() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let machine = with(&format!("exec 3>'{}'; sleep 300 & echo up >&3; wait", pipe.display()));
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        // Whatever holds the other end of the pipe is still there.
+        let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+        // As long as the pipe has another end, the process is alive.
         std::thread::spawn(move || {
             let mut file = File::open(pipe).unwrap();
             let mut up = [0; 3];
             file.read_exact(&mut up).unwrap();
-            tell.send("up").unwrap();
+            sender.send("up").unwrap();
             file.read_to_end(&mut Vec::new()).unwrap();
-            tell.send("gone").unwrap();
+            sender.send("gone").unwrap();
         });
         tokio::select! {
             ended = fence(&machine) => panic!("{ended:?}"),
-            up = told.recv() => assert_eq!(up, Some("up")),
+            up = received.recv() => assert_eq!(up, Some("up")),
         }
-        let gone = tokio::time::timeout(Duration::from_secs(20), told.recv()).await;
+        let gone = tokio::time::timeout(Duration::from_secs(20), received.recv()).await;
         assert_eq!(gone, Ok(Some("gone")));
     }
 }

@@ -1,23 +1,29 @@
-//! Renewing leases while the store is away: all that a leader still does that the store no longer answers.
+//! Renewal of leases while the store is away: the only task of a leader that the store no longer answers.
 
+use super::context::ClusterContext;
 use super::in_flight::InFlight;
-use super::sleep_until;
-use crate::control::ClusterContext;
+use super::turn;
+use super::turn::TurnTimer;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
 use crate::core::reconcile::Reconciler;
 
-/// Renews leases until `lead` ends: somebody leads again. Whoever renews them does not lead, and does so only while most
-/// machines answer, so that nobody else can have taken over unnoticed.
-pub async fn lease_only<T>(reconciler: &mut Reconciler, context: &ClusterContext, lead: impl Future<Output = T>) -> T {
+/// Renews leases until `campaign` ends, and returns what it returns. The process does not lead meanwhile. It renews
+/// leases only while most machines answer, so that no other process can have become the leader unnoticed.
+pub async fn lease_only<T>(
+    reconciler: &mut Reconciler,
+    context: &ClusterContext,
+    campaign: impl Future<Output = T>,
+) -> T {
     reconciler.enter_lease_only();
     let mut in_flight = InFlight::new(context.remote.clone());
-    let mut lead = std::pin::pin!(lead);
-    let mut input = Input::Tick;
+    let mut campaign = std::pin::pin!(campaign);
+    let mut timer = TurnTimer::new();
+    let mut inputs = vec![Input::Tick];
     loop {
-        for output in reconciler.handle(input, context.clock.now()) {
+        for output in turn::reconcile(reconciler, inputs, context.clock.now()) {
             match output {
-                Output::Deposed => return lead.await,
+                Output::Deposed => return campaign.await,
                 Output::Visit { machine, visit, quick, through } => {
                     in_flight.visit(reconciler.snapshot(), machine, visit, quick, through);
                 }
@@ -26,10 +32,16 @@ pub async fn lease_only<T>(reconciler: &mut Reconciler, context: &ClusterContext
             }
         }
         let wake = reconciler.wake_at().map(|at| context.clock.instant(at));
-        input = tokio::select! {
-            led = &mut lead => return led,
-            input = in_flight.next() => input,
-            () = sleep_until(wake) => Input::Tick,
+        // An `Err` is the end of the campaign.
+        let event = async {
+            tokio::select! {
+                led = &mut campaign => Err(led),
+                input = in_flight.next() => Ok(input),
+            }
+        };
+        inputs = match timer.wait(wake, event).await.transpose() {
+            Ok(woken) => woken.inputs().collect(),
+            Err(led) => return led,
         };
     }
 }

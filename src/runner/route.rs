@@ -1,5 +1,6 @@
-//! The way to one machine for a command that somebody runs there: direct, or through a neighbour while the machine is one
-//! that only its neighbours reach. Nothing is judged here.
+//! The route to one machine: direct, or through a relay while the machine has a path fault.
+//!
+//! A route serves a command that an operator runs on a machine. Nothing here assesses health.
 
 use crate::core::health::peers::ANSWER_LIMIT;
 use crate::core::health::peers::LOOK_LIMIT;
@@ -9,34 +10,46 @@ use crate::core::model::Snapshot;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
 
-/// How many neighbours are asked before the direct way is tried after all.
-const ASKED: usize = 3;
+/// How many relays are probed before the direct path is tried after all.
+const RELAYS_PROBED: usize = 3;
 
-/// Returns the way to a machine, and the neighbour that it goes through if it does not go directly.
+/// Returns how SSH reaches a machine directly.
+pub fn target(machine: &Machine) -> Target {
+    Target {
+        name: machine.name.clone(),
+        address: machine.address.clone(),
+        identity_files: machine.identity_files.clone(),
+        jump: machine.jump.clone(),
+        through: None,
+    }
+}
+
+/// Returns how SSH reaches a machine now, and the machine that serves as the relay if there is one.
 pub async fn route<'a>(
     remote: &SharedRemote,
     snapshot: &'a Snapshot,
     machine: &Machine,
 ) -> (Target, Option<&'a Machine>) {
-    let direct = super::target(machine);
-    // One after the other: the first one nearly always does.
-    for neighbour in neighbours(snapshot, machine).into_iter().take(ASKED) {
-        let via = super::target(neighbour);
-        let look = remote.reaches(&via, &direct, LOOK_LIMIT);
-        if let Ok(Ok(true)) = tokio::time::timeout(ANSWER_LIMIT, look).await {
-            return (direct.through(via), Some(neighbour));
+    let direct = target(machine);
+    // The first relay nearly always reaches the machine, so the probes are not made at the same time.
+    for relay in relays(snapshot, machine).into_iter().take(RELAYS_PROBED) {
+        let via = target(relay);
+        let probe = remote.reaches(&via, &direct, LOOK_LIMIT);
+        if let Ok(Ok(true)) = tokio::time::timeout(ANSWER_LIMIT, probe).await {
+            return (direct.through(via), Some(relay));
         }
     }
     (direct, None)
 }
 
-/// Returns the machines to ask about one with a path fault, each machine's in an order of its own; none about others.
-fn neighbours<'a>(snapshot: &'a Snapshot, machine: &Machine) -> Vec<&'a Machine> {
+/// Returns the alive machines that may serve as relays to a machine with a path fault, in an order that differs from
+/// machine to machine. For a machine without a path fault it returns none.
+fn relays<'a>(snapshot: &'a Snapshot, machine: &Machine) -> Vec<&'a Machine> {
     let is = |other: &Machine, health| snapshot.health.get(&other.id).is_some_and(|record| record.health == health);
     if !is(machine, Health::PathFault) {
         return Vec::new();
     }
-    let mut open: Vec<&Machine> = snapshot.machines.values().filter(|other| is(other, Health::Alive)).collect();
-    open.sort_by_key(|other| machine.id.mixed_with(other.id));
-    open
+    let mut alive: Vec<&Machine> = snapshot.machines.values().filter(|other| is(other, Health::Alive)).collect();
+    alive.sort_by_key(|other| machine.id.mixed_with(other.id));
+    alive
 }

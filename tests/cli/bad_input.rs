@@ -75,7 +75,7 @@ fn a_unit_that_nobody_knows_is_an_error_and_a_failure() {
     }
     desk.fails(&["cat", "web"], 1, &["Unit web.service not found"]);
     desk.fails(&["ssh", "web"], 1, &["could not find matching unit or machine"]);
-    desk.fails(&["leave", "core-01"], 2, &["no machine is called core-01", "list-machines"]);
+    desk.fails(&["leave", "core-01"], 2, &["no machine is called \"core-01\"", "list-machines"]);
 }
 
 #[test]

@@ -1,17 +1,17 @@
-//! Leaving, with two hosts that are folders.
+//! A machine that leaves, with two hosts that are folders.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster::control::ClusterContext;
 use muster::control::membership;
+use muster::control::progress;
 use muster::control::sweep;
-use muster::control::verb;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::Address;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
+use muster::runner::ClusterContext;
 use muster::store::MemoryStore;
 use muster::store::Op;
 use muster::store::SharedStore;
@@ -31,13 +31,13 @@ use crate::wire::visit::MACHINE;
 const OTHER: &str = "4f2f3dd01bc642c29d396c0eaa4a7139";
 
 #[tokio::test]
-async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
+async fn a_machine_leaves_once_its_units_run_elsewhere() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
     let fleet = Arc::new(Fleet(BTreeMap::from([("core-01", Folder::new()), ("core-02", Folder::of(OTHER))])));
     let context = ClusterContext { remote: fleet.clone(), ..context(&store, &Arc::new(Folder::new())) };
-    let timeouts = sweep::Timeouts { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    soon(sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+    let options = sweep::SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
     assert!(fleet.0["core-01"].file("web.service").is_some());
 
     let (first, other): (MachineId, MachineId) = (MACHINE.parse().unwrap(), OTHER.parse().unwrap());
@@ -47,10 +47,11 @@ async fn a_machine_leaves_once_what_ran_there_runs_elsewhere() {
     let records = vec![keys().put(&Key::Machine(other), &machine), member(first), member(other)];
     store.commit(vec![], records).await.unwrap();
 
-    let timeouts = verb::Timeouts { lock: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
+    let timeouts =
+        progress::Timeouts { lock_wait: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
     let left = soon(membership::leave(&context, "core-01", false, timeouts, &mut |_| ())).await;
-    let (machine, found) = left.unwrap();
-    assert_eq!((machine.id, found.len()), (first, 0), "{found:?}");
+    let Ok(membership::Left::Removed(machine, problems)) = left else { panic!("{left:?}") };
+    assert_eq!((machine.id, problems.len()), (first, 0), "{problems:?}");
     let snapshot = layout::read(&*store, &keys()).await.unwrap();
     assert_eq!(snapshot.machines.keys().collect::<Vec<_>>(), [&other]);
     assert!(!snapshot.health.contains_key(&first));

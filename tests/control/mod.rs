@@ -1,4 +1,4 @@
-//! Who acts and when, in one process: sweeps, controllers and playbooks at a real store, and a host that is a folder.
+//! Sweeps, controllers and playbooks in one process, with a real store and hosts that are folders.
 
 mod membership;
 mod playbook;
@@ -11,9 +11,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use muster::control::ClusterContext;
 use muster::control::controller;
-use muster::control::controller::Stage;
+use muster::control::controller::ControllerStatus;
 use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
@@ -31,6 +30,7 @@ use muster::remote::Remote;
 use muster::remote::Sink;
 use muster::remote::Target;
 use muster::runner::Clock;
+use muster::runner::ClusterContext;
 use muster::store::Op;
 use muster::store::SharedStore;
 use muster::store::layout;
@@ -45,12 +45,12 @@ use crate::store::soon;
 use crate::wire::visit::Host;
 use crate::wire::visit::MACHINE;
 
-/// The way to the one host: a real `sh` that does what the script of a visit says, in the host's folder.
+/// A host: a real `sh` runs the scripts of visits in its folder.
 pub(super) struct Folder {
     host: Host,
     /// How many scripts have begun.
     visits: Mutex<usize>,
-    /// Keeps the first script from its host until somebody lets it go on, having told that it is there.
+    /// Stops the first script before it reaches the host: reports that it has come, and waits to be opened.
     gate: Option<(Notify, Notify)>,
 }
 
@@ -65,24 +65,24 @@ impl Folder {
         Self { host: Host::new(), visits: Mutex::default(), gate: None }
     }
 
-    /// A host that is another machine.
+    /// Returns a host with this machine-id.
     pub(super) fn of(machine: &str) -> Self {
         let folder = Self::new();
         fs::write(folder.host.path("etc/machine-id"), format!("{machine}\n")).unwrap();
         folder
     }
 
-    /// A host to which the first visit is held up on its way.
+    /// Returns a host whose first visit waits until [`Self::open`].
     pub(super) fn gated() -> Self {
         Self { gate: Some((Notify::new(), Notify::new())), ..Self::new() }
     }
 
-    /// Timeouts until the first visit is on its way.
+    /// Waits until the first visit has come.
     pub(super) async fn is_visited(&self) {
         self.gate.as_ref().unwrap().0.notified().await;
     }
 
-    /// Lets the first visit go on.
+    /// Lets the first visit reach the host.
     pub(super) fn open(&self) {
         self.gate.as_ref().unwrap().1.notify_one();
     }
@@ -96,7 +96,7 @@ impl Folder {
         fs::read_to_string(self.host.path("run/fleet/units").join(unit)).ok()
     }
 
-    /// Returns what systemd was asked to do with units, one line for each call: the verb and the units.
+    /// Returns the units that systemd was asked to start, one line for each call: the verb and the last unit.
     pub(super) fn asked(&self) -> Vec<String> {
         let text = fs::read_to_string(self.host.path("asked")).unwrap_or_default();
         let words =
@@ -105,7 +105,7 @@ impl Folder {
         calls.map(|words| format!("{} {}", words.first().unwrap(), words.last().unwrap())).collect()
     }
 
-    /// Returns the number of the last leader that was there.
+    /// Returns the epoch of the last leader that visited the host.
     pub(super) fn epoch(&self) -> u64 {
         fs::read_to_string(self.host.path("run/muster/epoch")).unwrap().split(' ').next().unwrap().parse().unwrap()
     }
@@ -140,11 +140,11 @@ impl Remote for Folder {
     }
 
     async fn interact(&self, _: &Target, _: Option<&str>) -> Result<Exit, Failure> {
-        panic!("nobody is here to interact")
+        panic!("no test opens a terminal")
     }
 
     async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
-        panic!("there are no neighbours")
+        panic!("no test has a path fault")
     }
 
     async fn forget(&self, _: &Target) {}
@@ -152,7 +152,7 @@ impl Remote for Folder {
     async fn close(&self, _: Duration) {}
 }
 
-/// The way to several hosts, by their names.
+/// Several hosts, by their names.
 #[derive(Debug)]
 pub(super) struct Fleet(pub(super) BTreeMap<&'static str, Folder>);
 
@@ -167,11 +167,11 @@ impl Remote for Fleet {
     }
 
     async fn interact(&self, _: &Target, _: Option<&str>) -> Result<Exit, Failure> {
-        panic!("nobody is here to interact")
+        panic!("no test opens a terminal")
     }
 
     async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
-        panic!("every host answers")
+        panic!("no test has a path fault")
     }
 
     async fn forget(&self, _: &Target) {}
@@ -183,22 +183,22 @@ pub(super) fn keys() -> Keyspace {
     Keyspace::new("default").unwrap()
 }
 
-/// Returns what is needed to act at this store, on this host. Each has an end of its own.
+/// Returns the handles of a cluster with this store and this host. Each has a stop signal of its own.
 pub(super) fn context(store: &SharedStore, folder: &Arc<Folder>) -> ClusterContext {
     let (store, remote, keys) = (store.clone(), folder.clone(), keys());
     ClusterContext { store, keys, remote, clock: Clock::start(), stop: CancellationToken::new() }
 }
 
-/// Lets a controller lead until its context is told to stop, and returns its number once it does.
+/// Runs a controller until its context is stopped. Returns its epoch once it leads.
 pub(super) async fn lead_on(leader: ClusterContext) -> (u64, JoinHandle<()>) {
-    let (say, mut leads) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut leads) = tokio::sync::mpsc::unbounded_channel();
     let leading = tokio::spawn(async move {
-        let mut stage = |stage: Stage<'_>| {
-            if let Stage::Leads(epoch) = stage {
-                say.send(epoch).unwrap();
+        let mut on_status = |status: ControllerStatus<'_>| {
+            if let ControllerStatus::Leads(epoch) = status {
+                sender.send(epoch).unwrap();
             }
         };
-        controller::control(&leader, (timing(), &FailoverPolicy::default()), &mut stage, &mut |_, _| ()).await;
+        controller::control(&leader, timing(), &FailoverPolicy::default(), &mut on_status, &mut |_, _| ()).await;
     });
     (soon(leads.recv()).await.unwrap(), leading)
 }
@@ -207,7 +207,7 @@ pub(super) fn timing() -> Timing {
     muster::control::timing(DetectionConfig { down_after: Duration::from_secs(10), brake: BRAKE })
 }
 
-/// Makes a machine of the host, and wants these units of it.
+/// Stores the host as a machine, and these units with the desired state `launched`.
 pub(super) async fn found(store: &SharedStore, units: &[&str]) {
     let id = MACHINE.parse().unwrap();
     let (name, ip) = ("core-01".to_owned(), "192.0.2.1".to_owned());
@@ -220,7 +220,7 @@ pub(super) async fn found(store: &SharedStore, units: &[&str]) {
     store.commit(Vec::new(), changes).await.unwrap();
 }
 
-/// Returns the changes that want a unit launched.
+/// Returns the changes that store a unit with the desired state `launched`.
 pub(super) fn want(unit: &str, text: &str) -> Vec<Op> {
     let (name, file): (UnitName, _) = (unit.parse().unwrap(), UnitFile::parse(text).unwrap());
     layout::submit(&keys(), &name, &Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 }, &file)

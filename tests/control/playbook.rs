@@ -1,4 +1,4 @@
-//! Playbooks beside a controller that leads.
+//! Playbooks beside a controller.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +26,7 @@ use crate::store::server::Server;
 use crate::store::server::installed;
 use crate::store::soon;
 
-/// Runs a playbook of one task that asks for a unit, and returns whether that changed something and what is so then.
+/// Runs a playbook of one task for a unit. Returns whether it changed anything, and its message.
 async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool, String) {
     std::fs::write(here.join("hosts"), "core-01\n").unwrap();
     let inventory = Inventory::load(&[here.join("hosts")]).unwrap();
@@ -52,7 +52,7 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
 }
 
 #[tokio::test]
-async fn a_unit_is_followed_until_the_controller_has_made_it_so() {
+async fn a_unit_task_waits_until_the_controller_has_started_the_unit() {
     if !installed() {
         return;
     }
@@ -71,7 +71,7 @@ async fn a_unit_is_followed_until_the_controller_has_made_it_so() {
     for text in ["[Service]\nExecStart=/bin/sleep 1\n", "[Service]\nExecStart=/bin/sleep 2\n"] {
         std::fs::write(here.join("web.service"), text).unwrap();
         let (changed, what) = play(&cluster_client, here, web).await;
-        // Not soon: by now.
+        // The task has waited: the file is there now, not soon.
         assert_eq!(folder.file("web.service").as_deref(), Some(text));
         assert_eq!((changed, what.as_str()), (true, "Unit web.service launched on 3f2f3dd0.../192.0.2.1"));
     }
@@ -80,7 +80,7 @@ async fn a_unit_is_followed_until_the_controller_has_made_it_so() {
     assert!(play(&cluster_client, here, "{name: web, state: absent}").await.0);
     assert_eq!(folder.file("web.service"), None);
 
-    // All of it was the controller's doing: nobody else ever led.
+    // The controller did all of it: no other process has led.
     let holder = leader_election::current_leader(&store, &keys()).await.unwrap().unwrap();
     assert_eq!((holder.kind, holder.epoch, folder.epoch()), (LeaderKind::Controller, epoch, epoch));
     let counter = store.get(&keys().key(&Key::Epoch)).await.unwrap().unwrap();

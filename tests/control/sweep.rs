@@ -1,11 +1,11 @@
-//! The sweep, when somebody relieves it half-way, and beside a controller.
+//! Sweeps that lose leadership, and sweeps beside a controller.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use muster::control::sweep;
+use muster::control::sweep::SweepOptions;
 use muster::control::sweep::SweepResult;
-use muster::control::sweep::Timeouts;
 use muster::core::health::failover::FailoverPolicy;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
@@ -23,14 +23,14 @@ use super::want;
 use crate::store::soon;
 
 #[tokio::test]
-async fn one_that_loses_the_lead_on_the_way_does_nothing_about_what_it_sees() {
+async fn a_sweep_that_loses_leadership_changes_nothing() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
     let folder = Arc::new(Folder::gated());
     let context = context(&store, &folder);
-    let timeouts = Timeouts { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    let options = SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
     let sweep =
-        async || soon(sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+        async || soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
     let relieve = async {
         folder.is_visited().await;
         let old = leader_election::depose(&store, &keys(), "it hangs", "op@desk").await.unwrap().unwrap();
@@ -43,17 +43,17 @@ async fn one_that_loses_the_lead_on_the_way_does_nothing_about_what_it_sees() {
     let snapshot = layout::read(&*store, &keys()).await.unwrap();
     assert!(snapshot.placements.is_empty() && snapshot.health.is_empty() && snapshot.states.is_empty());
 
-    // It is the next one's.
+    // The next sweep starts the unit.
     let swept = sweep().await;
     assert!(matches!(&swept, SweepResult::Found(found) if found.is_empty()), "{swept:?}");
     assert_eq!(folder.asked(), ["start web.service"]);
     let events = layout::read_events(&*store, &keys()).await.unwrap();
     let first = &events.first().unwrap().what;
-    assert!(first.starts_with("leadership was taken from a sweep on ") && first.ends_with("by op@desk: it hangs"));
+    assert!(first.contains(" taken from a sweep on ") && first.ends_with("by op@desk: it hangs"), "{first}");
 }
 
 #[tokio::test]
-async fn beside_a_controller_it_tells_what_that_one_has_found_and_does_nothing() {
+async fn a_sweep_beside_a_controller_reports_its_problems_and_changes_nothing() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
     let folder = Arc::new(Folder::new());
@@ -62,20 +62,22 @@ async fn beside_a_controller_it_tells_what_that_one_has_found_and_does_nothing()
     let (epoch, leading) = lead_on(leader).await;
     let long = Duration::from_mins(1);
     let sweep = async |settle| {
-        let timeouts = Timeouts { timing: timing(), settle, lock_wait: long };
+        let options = SweepOptions { timing: timing(), settle, lock_wait: long };
         let context = context(&store, &Arc::new(Folder::gated()));
-        soon(sweep::sweep(&context, timeouts, FailoverPolicy::default(), &mut |_, _| panic!("it did something")))
-            .await
-            .unwrap()
+        soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| {
+            panic!("the sweep logged an event")
+        }))
+        .await
+        .unwrap()
     };
-    // It timeouts for what the controller is at.
+    // The sweep waits for the unit that the controller starts.
     let swept = sweep(long).await;
     assert!(matches!(&swept, SweepResult::Found(found) if found.is_empty()), "{swept:?}");
     assert_eq!(folder.asked(), ["start web.service"]);
 
     let text = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineMetadata=disk=ssd\n";
     store.commit(Vec::new(), want("picky.service", text)).await.unwrap();
-    let SweepResult::Found(found) = sweep(Duration::ZERO).await else { panic!("it was not blind") };
+    let SweepResult::Found(found) = sweep(Duration::ZERO).await else { panic!("the machine is reached") };
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["Unit picky.service: no machine for it: 1 machine: metadata disk=ssd not matched"]);
     let holder = leader_election::current_leader(&store, &keys()).await.unwrap().unwrap();

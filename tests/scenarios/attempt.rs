@@ -28,15 +28,8 @@ pub(super) enum Part {
     Run,
 }
 
-pub(super) const PARTS: [Part; 7] = [
-    Part::Resolve,
-    Part::Connect,
-    Part::Greeting,
-    Part::KeyExchange,
-    Part::Authenticate,
-    Part::Shell,
-    Part::Run,
-];
+pub(super) const PARTS: [Part; 7] =
+    [Part::Resolve, Part::Connect, Part::Greeting, Part::KeyExchange, Part::Authenticate, Part::Shell, Part::Run];
 
 /// Between two signs of life that the transport asks for while a script runs, in milliseconds.
 const ALIVE_EVERY: u64 = 1_000;

@@ -59,7 +59,7 @@ impl Remote for Nowhere {
     async fn close(&self, _: Duration) {}
 }
 
-/// Stops a controller as soon as it leads machines with these leases, and returns what it says it abandons.
+/// Stops a controller as soon as it leads machines with these leases, and returns the machines and the time that it reports.
 async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
     let (store, keys, stop) = (MemoryStore::new(), Keyspace::new("default").unwrap(), CancellationToken::new());
     for (number, grant) in (1..).zip(leases) {
@@ -77,18 +77,18 @@ async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
     };
     let timing = leasing(DetectionConfig { down_after: Duration::from_secs(8), brake: BRAKE }, LEASE).unwrap();
     let mut told = Vec::new();
-    let mut stage = |stage: Stage<'_>| match stage {
-        Stage::Leads(_) => stop.cancel(),
-        Stage::NoMachines => {}
-        Stage::Abandons(machines, length) => told.push((machines, length)),
+    let mut on_status = |status: ControllerStatus<'_>| match status {
+        ControllerStatus::Leads(_) => stop.cancel(),
+        ControllerStatus::NoMachines => {}
+        ControllerStatus::Abandons(machines, length) => told.push((machines, length)),
         other => panic!("{other:?}"),
     };
-    control(&context, (timing, &FailoverPolicy::default()), &mut stage, &mut |_, _| {}).await;
+    control(&context, timing, &FailoverPolicy::default(), &mut on_status, &mut |_, _| {}).await;
     told
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_stopped_says_how_many_machines_lose_their_leases_and_how_soon() {
+async fn a_controller_that_is_stopped_reports_how_many_machines_lose_their_leases_and_how_soon() {
     let grant = |seconds, stopped_for_sure_at| {
         let length = Duration::from_secs(seconds);
         Grant {
@@ -104,5 +104,5 @@ async fn one_that_is_stopped_says_how_many_machines_lose_their_leases_and_how_so
     assert_eq!(abandoned(&[]).await, []);
     assert_eq!(abandoned(&[grant(18, None), grant(24, None)]).await, [(2, Duration::from_secs(24))]);
     assert_eq!(abandoned(&[grant(18, None), grant(24, ended)]).await, [(1, Duration::from_secs(18))]);
-    assert_eq!(abandoned(&[grant(24, ended)]).await, [], "what nobody renews stops by itself");
+    assert_eq!(abandoned(&[grant(24, ended)]).await, [], "a lease that no process renews ends by itself");
 }

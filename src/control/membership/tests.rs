@@ -1,22 +1,40 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 
 use tokio_util::sync::CancellationToken;
 
+use super::join::MembershipView;
+use super::join::decide;
+use super::join::register;
 use super::*;
+use crate::core::model::FailoverOverride;
+use crate::core::model::Failure;
+use crate::core::model::Grant;
+use crate::core::model::Placement;
+use crate::core::model::Write;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Remote;
 use crate::remote::Sink;
+use crate::remote::Target;
+use crate::remote::facts;
 use crate::runner::Clock;
+use crate::store::Entry;
+use crate::store::LeaseId;
+use crate::store::Listing;
 use crate::store::MemoryStore;
+use crate::store::Op;
+use crate::store::Revision;
+use crate::store::Store;
+use crate::store::Watch;
 use crate::store::layout::Keyspace;
 
-/// The way to hosts that say which machine they are, each by the host name of its address.
+/// Hosts that report their machine-ids, by the host names of their addresses.
 #[derive(Default)]
 struct Hosts {
     machines: BTreeMap<&'static str, u128>,
-    /// Done once, while a host is being asked.
+    /// A future that runs once, while the first host is being asked.
     meanwhile: Mutex<Option<futures_util::future::BoxFuture<'static, ()>>>,
 }
 
@@ -64,7 +82,7 @@ fn context(hosts: Hosts) -> ClusterContext {
     }
 }
 
-/// Hosts at `a` to `d`; the one at `d` is a clone of the one at `a`, and whoever is elsewhere never answers.
+/// Hosts at `a` to `d`; the one at `d` is a clone of the one at `a`, and a host elsewhere never answers.
 fn four() -> Hosts {
     Hosts { machines: BTreeMap::from([("a", 0xa), ("b", 0xb), ("c", 0xc), ("d", 0xa)]), ..Hosts::default() }
 }
@@ -76,11 +94,11 @@ fn candidate(name: &str, address: &str) -> Candidate {
     Candidate { target, metadata: BTreeMap::new(), fence_command: None }
 }
 
-/// Joins hosts, and returns one word for each.
-async fn told(context: &ClusterContext, hosts: &[(&str, &str)]) -> Vec<String> {
+/// Joins hosts, and returns the outcome of each as text.
+async fn outcomes(context: &ClusterContext, hosts: &[(&str, &str)]) -> Vec<String> {
     let candidates: Vec<_> = hosts.iter().map(|(name, address)| candidate(name, address)).collect();
     let joined = join(context, &candidates).await.unwrap();
-    let word = |joined: &Joined| match joined {
+    let text = |joined: &Joined| match joined {
         Joined::New(machine) => format!("{} new", machine.name),
         Joined::Changed(machine) => format!("{} changed", machine.name),
         Joined::Known(machine) => format!("{} known", machine.name),
@@ -89,10 +107,10 @@ async fn told(context: &ClusterContext, hosts: &[(&str, &str)]) -> Vec<String> {
         }
         Joined::Refused(error) => format!("refused: {error}"),
     };
-    joined.iter().map(word).collect()
+    joined.iter().map(text).collect()
 }
 
-/// Returns what the store calls each machine, by its identity, and whether it is cordoned.
+/// Returns the name of each machine in the store, ordered by machine-id, and whether it is cordoned.
 async fn names(context: &ClusterContext) -> Vec<String> {
     let snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
     let name = |machine: &Machine| format!("{}{}", machine.name, if machine.cordoned { " cordoned" } else { "" });
@@ -103,69 +121,69 @@ async fn names(context: &ClusterContext) -> Vec<String> {
 async fn hosts_join_once_and_a_clone_is_refused() {
     let context = context(four());
     let hosts = [("web1", "a"), ("web2", "b"), ("clone", "d")];
-    assert_eq!(told(&context, &hosts).await, ["web1 new", "web2 new", "clone refused: web1 joins"]);
-    assert_eq!(told(&context, &hosts).await, ["web1 known", "web2 known", "clone refused: web1 joins"]);
-    assert_eq!(told(&context, &hosts[2..]).await, ["clone refused: web1 has joined"]);
+    assert_eq!(outcomes(&context, &hosts).await, ["web1 new", "web2 new", "clone refused: web1 joins"]);
+    assert_eq!(outcomes(&context, &hosts).await, ["web1 known", "web2 known", "clone refused: web1 joins"]);
+    assert_eq!(outcomes(&context, &hosts[2..]).await, ["clone refused: web1 has joined"]);
     assert_eq!(names(&context).await, ["web1", "web2"]);
 }
 
 #[tokio::test]
-async fn what_was_said_of_a_machine_while_it_was_being_asked_still_holds() {
+async fn a_drain_during_a_join_is_kept() {
     let mut hosts = four();
-    let office_of_join = context(four());
-    told(&office_of_join, &[("web1", "a"), ("web2", "b")]).await;
-    let drains = office_of_join.clone();
+    let joining = context(four());
+    outcomes(&joining, &[("web1", "a"), ("web2", "b")]).await;
+    let drains = joining.clone();
     hosts.meanwhile = Mutex::new(Some(Box::pin(async move {
-        set_duty(&drains, "web1", SchedulingMode::Drained(None)).await.unwrap();
+        set_scheduling_mode(&drains, "web1", SchedulingMode::Drained(None)).await.unwrap();
     })));
-    let context = ClusterContext { remote: Arc::new(hosts), ..office_of_join };
+    let context = ClusterContext { remote: Arc::new(hosts), ..joining };
     let hosts = [("web1", "root@a"), ("web2", "root@b"), ("web3", "c")];
-    assert_eq!(told(&context, &hosts).await, ["web1 changed", "web2 changed", "web3 new"]);
+    assert_eq!(outcomes(&context, &hosts).await, ["web1 changed", "web2 changed", "web3 new"]);
     assert_eq!(names(&context).await, ["web1 cordoned", "web2", "web3"]);
 }
 
 #[tokio::test]
-async fn a_record_that_is_written_between_reading_and_writing_is_read_again() {
+async fn a_record_that_another_process_writes_after_it_was_read_is_not_overwritten() {
     let context = context(four());
-    told(&context, &[("web1", "a")]).await;
-    let roll = MembershipView::read(&context).await.unwrap();
-    set_duty(&context, "web1", SchedulingMode::Cordoned).await.unwrap();
+    outcomes(&context, &[("web1", "a")]).await;
+    let view = MembershipView::read(&context).await.unwrap();
+    set_scheduling_mode(&context, "web1", SchedulingMode::Cordoned).await.unwrap();
     let candidates = [candidate("web1", "root@a")];
     let answers = [facts::facts(&*context.remote, &candidates[0].target).await];
     let mut joined = [None];
-    let decided = decide(&roll, &candidates, &answers, &mut joined);
-    register(&context, &roll, decided).await.unwrap();
+    let decided = decide(&view, &candidates, &answers, &mut joined);
+    register(&context, &view, decided).await.unwrap();
     assert!(joined[0].is_none(), "{joined:?}");
     assert_eq!(names(&context).await, ["web1 cordoned"]);
 }
 
 #[tokio::test]
-async fn a_new_name_at_the_old_address_is_a_new_name() {
+async fn a_host_with_a_new_name_at_its_old_address_is_renamed() {
     let context = context(four());
-    told(&context, &[("web1", "a"), ("web2", "b:22")]).await;
-    assert_eq!(told(&context, &[("www1", "a:22"), ("www2", "root@b")]).await, ["www1 changed", "www2 changed"]);
+    outcomes(&context, &[("web1", "a"), ("web2", "b:22")]).await;
+    assert_eq!(outcomes(&context, &[("www1", "a:22"), ("www2", "root@b")]).await, ["www1 changed", "www2 changed"]);
     assert_eq!(names(&context).await, ["www1", "www2"]);
-    // Names that were exchanged are new names, too.
-    assert_eq!(told(&context, &[("www2", "a"), ("www1", "b")]).await, ["www2 changed", "www1 changed"]);
+    // Two hosts may exchange their names.
+    assert_eq!(outcomes(&context, &[("www2", "a"), ("www1", "b")]).await, ["www2 changed", "www1 changed"]);
     assert_eq!(names(&context).await, ["www2", "www1"]);
 }
 
 #[tokio::test]
-async fn a_new_name_elsewhere_or_beside_the_old_one_is_refused() {
+async fn a_new_name_at_another_address_or_beside_the_old_name_is_refused() {
     let context = context(four());
-    told(&context, &[("web1", "a")]).await;
+    outcomes(&context, &[("web1", "a")]).await;
     for address in ["a:2222", "d"] {
-        assert_eq!(told(&context, &[("www1", address)]).await, ["www1 refused: web1 has joined"], "{address}");
+        assert_eq!(outcomes(&context, &[("www1", address)]).await, ["www1 refused: web1 has joined"], "{address}");
     }
     assert_eq!(
-        told(&context, &[("alias", "a"), ("web1", "a")]).await,
+        outcomes(&context, &[("alias", "a"), ("web1", "a")]).await,
         ["alias refused: web1 has joined", "web1 known"]
     );
     assert_eq!(names(&context).await, ["web1"]);
 }
 
 #[tokio::test]
-async fn who_stops_it_while_hosts_are_being_asked_has_changed_nothing() {
+async fn an_interrupt_while_hosts_are_being_asked_changes_nothing() {
     let mut hosts = four();
     let stop = CancellationToken::new();
     let stops = stop.clone();
@@ -182,8 +200,154 @@ async fn a_record_that_cannot_be_read_is_left_as_it_is() {
     let context = context(four());
     let key = context.keys.key(&Key::Machine(MachineId::from_bits(0xa)));
     context.store.commit(vec![], vec![Op::put(key.clone(), "newer")]).await.unwrap();
-    let told = told(&context, &[("web1", "a"), ("web2", "b")]).await;
-    assert!(told[0].starts_with("refused: web1: the record of machine 0000"), "{told:?}");
-    assert_eq!(told[1], "web2 new");
+    let outcomes = outcomes(&context, &[("web1", "a"), ("web2", "b")]).await;
+    assert!(outcomes[0].starts_with("refused: web1: the record of machine 0000"), "{outcomes:?}");
+    assert_eq!(outcomes[1], "web2 new");
     assert_eq!(context.store.get(&key).await.unwrap().unwrap().value, b"newer");
+}
+
+/// Returns a context with the machine `web1`, whose machine-id ends in `a`.
+async fn one() -> ClusterContext {
+    let context = context(four());
+    outcomes(&context, &[("web1", "a")]).await;
+    context
+}
+
+const NOW: Timeouts = Timeouts { lock_wait: Duration::ZERO, follow: None, settle: Duration::ZERO, block: false };
+
+/// Stores a placement of `web.service` on `web1`, a lease for it, and a failover override.
+async fn occupy(context: &ClusterContext) -> MachineId {
+    let id = MachineId::from_bits(0xa);
+    let web: UnitName = "web.service".parse().unwrap();
+    let placement = Placement { machine: id, epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+    let grant = Grant {
+        epoch: 1,
+        length: Duration::from_secs(20),
+        stop: Duration::from_secs(10),
+        units: BTreeSet::from([web.clone()]),
+        until: None,
+        stopped_for_sure_at: None,
+    };
+    let order = FailoverOverride { until: Timestamp::ZERO, by: "op@desk".to_owned() };
+    let mut changes = context.keys.ops(&[Write::Place(web, placement), Write::Lease(id, grant)]);
+    changes.push(context.keys.put(&Key::FailoverOverride(id), &order));
+    context.store.commit(vec![], changes).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_leave_that_does_not_block_drains_a_machine_with_units_and_removes_one_without() {
+    let context = one().await;
+    occupy(&context).await;
+    let left = leave(&context, "web1", false, NOW, &mut |_| ()).await.unwrap();
+    assert!(matches!(left, Left::Draining(_)), "{left:?}");
+    assert_eq!(names(&context).await, ["web1 cordoned"]);
+
+    let unplaced = context.keys.ops(&[Write::Unplace("web.service".parse().unwrap())]);
+    context.store.commit(vec![], unplaced).await.unwrap();
+    let left = leave(&context, "web1", false, NOW, &mut |_| ()).await.unwrap();
+    assert!(matches!(&left, Left::Removed(_, problems) if problems.is_empty()), "{left:?}");
+    assert_eq!(names(&context).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_forced_leave_keeps_the_lease_and_removes_the_other_records() {
+    let context = one().await;
+    let id = occupy(&context).await;
+    let left = leave(&context, "web1", true, NOW, &mut |_| ()).await.unwrap();
+    assert!(matches!(left, Left::Removed(..)), "{left:?}");
+    let snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
+    assert!(snapshot.machines.is_empty() && snapshot.failover_overrides.is_empty());
+    assert_eq!(snapshot.leases.keys().collect::<Vec<_>>(), [&id], "strict units may still run there");
+    assert_eq!(context.store.get(&context.keys.key(&Key::Member(id))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_machine_that_was_drained_leaves_without_its_lease() {
+    let context = one().await;
+    let id = occupy(&context).await;
+    let machine = set_scheduling_mode(&context, "web1", SchedulingMode::Drained(None)).await.unwrap();
+    remove(&context, &machine, true).await.unwrap();
+    let snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
+    assert!(snapshot.machines.is_empty() && !snapshot.leases.contains_key(&id));
+    // As if another process had removed the machine meanwhile.
+    remove(&context, &machine, true).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_that_was_uncordoned_meanwhile_does_not_leave() {
+    let context = one().await;
+    let machine = set_scheduling_mode(&context, "web1", SchedulingMode::Drained(None)).await.unwrap();
+    set_scheduling_mode(&context, "web1", SchedulingMode::Open).await.unwrap();
+    let error = remove(&context, &machine, true).await.unwrap_err();
+    assert_eq!(error.to_string(), "web1 was uncordoned meanwhile, so it has not left");
+    assert_eq!(names(&context).await, ["web1"]);
+}
+
+#[tokio::test]
+async fn an_address_of_two_machines_cordons_neither() {
+    let context = context(four());
+    for (bits, name, address) in [(0xa, "web1", "ssh://10.0.0.5:2201"), (0xb, "web2", "ssh://10.0.0.5:2202")] {
+        let (id, address) = (MachineId::from_bits(bits), address.parse().unwrap());
+        let machine = Machine { id, name: name.to_owned(), address, ..Machine::default() };
+        context.store.commit(vec![], vec![context.keys.put(&Key::Machine(id), &machine)]).await.unwrap();
+    }
+    let refused = set_scheduling_mode(&context, "10.0.0.5", SchedulingMode::Cordoned).await;
+    assert!(matches!(refused, Err(MembershipError::Machine(FindMachineError::Ambiguous { .. }))), "{refused:?}");
+    let refused = leave(&context, "10.0.0.5", true, NOW, &mut |_| ()).await;
+    assert!(matches!(refused, Err(MembershipError::Machine(FindMachineError::Ambiguous { .. }))), "{refused:?}");
+    assert_eq!(names(&context).await, ["web1", "web2"]);
+    set_scheduling_mode(&context, "10.0.0.5:2202", SchedulingMode::Cordoned).await.unwrap();
+    assert_eq!(names(&context).await, ["web1", "web2 cordoned"]);
+}
+
+/// A store in which another process is always faster: no check holds.
+#[derive(Debug)]
+struct Busy(MemoryStore);
+
+#[async_trait::async_trait]
+impl Store for Busy {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        self.0.get(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        self.0.list(prefix).await
+    }
+
+    async fn commit(&self, _: Vec<Precondition>, _: Vec<Op>) -> Result<Option<Revision>, StoreError> {
+        Ok(None)
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
+        self.0.grant(ttl).await
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.0.keep_alive(lease).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.0.revoke(lease).await
+    }
+
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError> {
+        self.0.watch(prefix, after).await
+    }
+}
+
+#[tokio::test]
+async fn attempts_to_change_a_busy_record_are_bounded() {
+    let store = MemoryStore::new();
+    let context = context(four());
+    let address = "ssh://a".parse().unwrap();
+    let machine = Machine { id: MachineId::from_bits(0xa), name: "web1".to_owned(), address, ..Machine::default() };
+    store.commit(vec![], vec![context.keys.put(&Key::Machine(machine.id), &machine)]).await.unwrap();
+    let context = ClusterContext { store: Arc::new(Busy(store)), ..context };
+    let text = "other processes keep changing the record of the machine: gave up after 8 attempts";
+    let error = set_scheduling_mode(&context, "web1", SchedulingMode::Cordoned).await.unwrap_err();
+    assert_eq!(error.to_string(), text);
+    let joined = outcomes(&context, &[("web2", "b"), ("web3", "c")]).await;
+    let refused = |name| format!("refused: {name}: other processes keep changing its record: gave up after 8 attempts");
+    assert_eq!(joined, [refused("web2"), refused("web3")]);
 }

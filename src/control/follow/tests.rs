@@ -1,0 +1,124 @@
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::core::command::Verb;
+use crate::core::model::DesiredState;
+use crate::core::model::Health;
+use crate::core::model::HealthRecord;
+use crate::core::model::Machine;
+use crate::core::model::MachineId;
+use crate::core::model::Placement;
+use crate::core::model::Timestamp;
+use crate::core::model::Unit;
+use crate::core::model::Write;
+use crate::core::unit::UnitFile;
+use crate::remote::ssh;
+use crate::runner::Clock;
+use crate::store::MemoryStore;
+use crate::store::layout::Key;
+use crate::store::leader_election;
+use crate::store::leader_election::LeaderKind;
+
+const LONG: Duration = Duration::from_mins(5);
+
+const WEB: &str = "web.service";
+
+fn file() -> UnitFile {
+    UnitFile::parse("[Service]\nExecStart=/bin/true\n").unwrap()
+}
+
+fn machine(number: u128) -> MachineId {
+    MachineId::from_bits(number)
+}
+
+/// Returns a cluster of two machines with these healths. Both have reported `web.service` if `reported`, and it is placed
+/// on the machine `placed`.
+async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> ClusterContext {
+    let keys = Keyspace::new("default").unwrap();
+    let store = MemoryStore::new();
+    let web: UnitName = WEB.parse().unwrap();
+    let mut changes = Vec::new();
+    for (number, health) in (1..).zip(healths) {
+        let (name, address) = (format!("core-0{number}"), "ssh://host".parse().unwrap());
+        let record = Machine { id: machine(number), name, address, ..Machine::default() };
+        changes.push(keys.put(&Key::Machine(record.id), &record));
+        let (since, why) = (Timestamp::ZERO, String::new());
+        let health = HealthRecord { health, since, last_seen: Some(since), why, outages: Vec::new() };
+        changes.extend(keys.ops(&[Write::Health(record.id, health)]));
+        if reported {
+            let hash = file().hash();
+            let state =
+                json!({ "load": "loaded", "active": "active", "sub": "running", "hash": hash, "launched": true });
+            changes.push(keys.put(&Key::State(web.clone(), record.id), &state));
+        }
+    }
+    if let Some(number) = placed {
+        let placement = Placement { machine: machine(number), epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+        changes.extend(keys.ops(&[Write::Place(web.clone(), placement)]));
+    }
+    crate::store::Store::commit(&store, vec![], changes).await.unwrap();
+    ClusterContext {
+        store: Arc::new(store),
+        keys,
+        remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
+        clock: Clock::start(),
+        stop: CancellationToken::new(),
+    }
+}
+
+/// Follows a controller that does nothing, for five minutes at most, and returns the problems and how long it took.
+async fn followed(context: &ClusterContext, goal: Goal) -> (Vec<String>, Duration) {
+    let leadership =
+        leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Controller).await.unwrap().unwrap();
+    let began = Instant::now();
+    let units = BTreeSet::from([WEB.parse().unwrap()]);
+    let timeouts = Timeouts { lock_wait: Duration::ZERO, follow: Some(LONG), settle: Duration::ZERO, block: true };
+    let problems = follow(context, goal, &units, timeouts, &mut |_| ()).await.unwrap().unwrap();
+    leadership.resign().await;
+    (problems.into_iter().map(|problem| problem.what).collect(), began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_on_a_machine_that_is_out_of_reach_is_not_waited_for() {
+    for (goal, healths, placed, problem) in [
+        (Goal::Verb(Verb::Destroy), [Health::Down, Health::Sick], None, "still on core-01, which is down"),
+        (Goal::AwayFrom(machine(2)), [Health::Alive, Health::Down], Some(1), "still on core-02, which is down"),
+        (Goal::AwayFrom(machine(2)), [Health::Alive, Health::Sick], Some(2), "still on core-02, which is sick"),
+    ] {
+        let (problems, took) = followed(&cluster(healths, true, placed).await, goal).await;
+        assert_eq!(problems, [problem], "{goal:?} {healths:?}");
+        assert!(took < LEADER_CHECK, "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_the_controller_can_still_move_or_stop_is_waited_for() {
+    for (goal, healths, placed) in [
+        (Goal::Verb(Verb::Destroy), [Health::Down, Health::Alive], None),
+        (Goal::Verb(Verb::Unload), [Health::Suspect, Health::Suspect], None),
+        (Goal::Verb(Verb::Start), [Health::Down, Health::Down], Some(1)),
+        (Goal::AwayFrom(machine(2)), [Health::Alive, Health::PathFault], Some(1)),
+        // The controller moves the unit, because the machine is down.
+        (Goal::AwayFrom(machine(2)), [Health::Alive, Health::Down], Some(2)),
+    ] {
+        let (problems, took) = followed(&cluster(healths, true, placed).await, goal).await;
+        let expected = format!("timed out waiting for unit {WEB} to report state {}", goal.label());
+        assert_eq!((problems, took >= LONG), (vec![expected], true), "{goal:?} {healths:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_has_reached_the_goal_ends_the_wait() {
+    let context = cluster([Health::Alive, Health::Alive], false, None).await;
+    assert_eq!(followed(&context, Goal::Verb(Verb::Destroy)).await.0, [""; 0]);
+    // The unit is known, so it is not destroyed.
+    let file = file();
+    let unit = Unit { hash: file.hash(), desired: DesiredState::Inactive, restarts: 0 };
+    let changes = layout::submit(&context.keys, &WEB.parse().unwrap(), &unit, &file);
+    context.store.commit(vec![], changes).await.unwrap();
+    assert_eq!(followed(&context, Goal::Verb(Verb::Unload)).await.0, [""; 0]);
+    assert_eq!(followed(&context, Goal::Verb(Verb::Destroy)).await.0.len(), 1);
+}

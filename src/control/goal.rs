@@ -1,0 +1,102 @@
+//! The goal of an operation, and whether a unit has reached it.
+
+use crate::core::command::Verb;
+use crate::core::model::DesiredState;
+use crate::core::model::Health;
+use crate::core::model::Machine;
+use crate::core::model::MachineId;
+use crate::core::model::Snapshot;
+use crate::core::model::Unit;
+use crate::core::schedule::RequirementsIndex;
+use crate::core::unit::UnitName;
+
+/// Where an operation wants its units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// In the state that a verb asks for.
+    Verb(Verb),
+    /// Away from a machine, in the state that each unit is desired to have.
+    AwayFrom(MachineId),
+}
+
+impl Goal {
+    /// Returns the state in which a unit has reached the goal; `None` if the goal is that the unit is gone.
+    pub(super) fn state(self, snapshot: &Snapshot, name: &UnitName) -> Option<DesiredState> {
+        match self {
+            Self::Verb(verb) => verb.goal(),
+            Self::AwayFrom(_) => snapshot.units.get(name).map(|unit| unit.desired),
+        }
+    }
+
+    /// Returns the text with which fleet names the goal when it gives up.
+    pub(super) fn label(self) -> String {
+        match self {
+            Self::Verb(verb) => verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string()),
+            Self::AwayFrom(machine) => format!("away from {}...", machine.short()),
+        }
+    }
+
+    /// Reports whether a unit has reached the goal.
+    pub(super) fn is_reached(self, snapshot: &Snapshot, requirements: &RequirementsIndex, name: &UnitName) -> bool {
+        if let Self::AwayFrom(machine) = self
+            && is_on(snapshot, name, machine)
+        {
+            return false;
+        }
+        let nowhere = !snapshot.placements.contains_key(name) && !snapshot.states.contains_key(name);
+        match (self.state(snapshot, name), snapshot.units.get(name)) {
+            (None, unit) => unit.is_none() && nowhere,
+            (Some(_), None) => false,
+            (Some(DesiredState::Inactive), Some(_)) => nowhere,
+            (Some(state), Some(unit)) if requirements.is_global(name) => unit.desired == state,
+            (Some(state), Some(unit)) => has_reported(snapshot, name, unit, state),
+        }
+    }
+}
+
+impl Goal {
+    /// Returns a machine that is out of reach, if the unit cannot reach the goal before that machine answers: the machine
+    /// was the last to report the unit, and no other machine has it.
+    pub(super) fn blocked_on<'a>(self, snapshot: &'a Snapshot, name: &UnitName) -> Option<(&'a Machine, Health)> {
+        let out_of_reach = |machine: MachineId| {
+            let health =
+                snapshot.health.get(&machine).map(|record| record.health).filter(|health| !can_be_visited(*health));
+            snapshot.machines.get(&machine).zip(health)
+        };
+        match self {
+            // The controller still has to place the unit elsewhere: it does so once the machine is down.
+            Self::AwayFrom(machine) => {
+                let placed = snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine);
+                let moves = |health| placed && health == Health::Down;
+                out_of_reach(machine).filter(|(_, health)| is_on(snapshot, name, machine) && !moves(*health))
+            }
+            Self::Verb(verb) if matches!(verb.goal(), None | Some(DesiredState::Inactive)) => {
+                let mut reporters = snapshot.states.get(name).into_iter().flatten().map(|(machine, _)| *machine);
+                let first = reporters.next().and_then(out_of_reach);
+                first.filter(|_| reporters.all(|machine| out_of_reach(machine).is_some()))
+            }
+            Self::Verb(_) => None,
+        }
+    }
+}
+
+/// Reports whether muster visits machines of this health, or may do so in a moment.
+const fn can_be_visited(health: Health) -> bool {
+    matches!(health, Health::Alive | Health::Suspect | Health::PathFault)
+}
+
+/// Reports whether a unit is placed on a machine or was last reported by it.
+fn is_on(snapshot: &Snapshot, name: &UnitName, machine: MachineId) -> bool {
+    let placed = snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine);
+    placed || snapshot.states.get(name).is_some_and(|states| states.contains_key(&machine))
+}
+
+/// Reports whether the machine on which a unit is placed has reported it in this state, with its current file.
+fn has_reported(snapshot: &Snapshot, name: &UnitName, unit: &Unit, state: DesiredState) -> bool {
+    let placement = snapshot.placements.get(name);
+    let reported = placement.and_then(|placement| snapshot.states.get(name)?.get(&placement.machine));
+    reported.is_some_and(|reported| {
+        let same = reported.hash == unit.hash && reported.reached() == state;
+        same && if state == DesiredState::Loaded { !reported.runs() } else { reported.restarts >= unit.restarts }
+    })
+}

@@ -1,0 +1,250 @@
+//! Joining: hosts become machines of the cluster.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::MembershipError;
+use crate::control::retry::Attempts;
+use crate::control::retry::Contended;
+use crate::core::model::About;
+use crate::core::model::Address;
+use crate::core::model::Failure;
+use crate::core::model::Machine;
+use crate::core::model::MachineId;
+use crate::core::model::Snapshot;
+use crate::remote::Target;
+use crate::remote::facts;
+use crate::remote::facts::Facts;
+use crate::runner::ClusterContext;
+use crate::store::COMMIT_LIMIT;
+use crate::store::Op;
+use crate::store::Precondition;
+use crate::store::Revision;
+use crate::store::StoreError;
+use crate::store::layout;
+use crate::store::layout::Key;
+
+/// How many hosts are asked for their facts at once.
+const HOSTS_AT_ONCE: usize = 64;
+
+/// The port of an address that names none.
+const SSH_PORT: u16 = 22;
+
+/// A host that is to join.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// How SSH reaches it.
+    pub target: Target,
+    /// The metadata that units select it by.
+    pub metadata: BTreeMap<String, String>,
+    /// The command that makes sure that the host is off.
+    pub fence_command: Option<String>,
+}
+
+/// The outcome of joining for one host.
+#[derive(Debug)]
+pub enum Joined {
+    /// The host is a machine now.
+    New(Machine),
+    /// The host was a machine; its address, name, metadata or facts have changed.
+    Changed(Machine),
+    /// The host was a machine; nothing has changed.
+    Known(Machine),
+    /// The host did not join.
+    Refused(JoinError),
+}
+
+/// A host did not join. The other hosts did.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The host could not be reached, or cannot be managed.
+    #[error(transparent)]
+    Host(#[from] Failure),
+    /// Two hosts have one machine-id: one is a clone, or both names mean one host.
+    #[error("{name}: its machine-id {id} is that of {other}: one is a clone of the other")]
+    Duplicate {
+        /// The host that is refused.
+        name: String,
+        /// The other host with the machine-id.
+        other: String,
+        /// The machine-id of both.
+        id: MachineId,
+        /// Set if the other host has joined before.
+        joined: bool,
+    },
+    /// The record of its machine was written by a newer muster, or by hand.
+    #[error("{name}: the record of machine {id} cannot be read: {why}")]
+    Unreadable {
+        /// The host.
+        name: String,
+        /// Its machine-id.
+        id: MachineId,
+        /// The error of the parser.
+        why: String,
+    },
+    /// Other processes kept changing the record of its machine.
+    #[error("{name}: {error}")]
+    Contended {
+        /// The host.
+        name: String,
+        /// How often it was tried.
+        error: Contended,
+    },
+}
+
+impl JoinError {
+    fn duplicate(name: &str, other: &str, id: MachineId, joined: bool) -> Self {
+        Self::Duplicate { name: name.to_owned(), other: other.to_owned(), id, joined }
+    }
+}
+
+/// Makes machines of hosts. Returns the outcome of each candidate in the order given.
+pub async fn join(context: &ClusterContext, candidates: &[Candidate]) -> Result<Vec<Joined>, MembershipError> {
+    let token = context.keys.token();
+    if layout::read(&*context.store, &context.keys).await?.size == 0 && token != "default" {
+        return Err(MembershipError::UnknownToken(token.to_owned()));
+    }
+    let asked: Vec<_> = candidates.iter().map(|candidate| facts::facts(&*context.remote, &candidate.target)).collect();
+    let answers: Vec<Result<Facts, Failure>> = tokio::select! {
+        answers = stream::iter(asked).buffered(HOSTS_AT_ONCE).collect() => answers,
+        () = context.stop.cancelled() => return Err(MembershipError::Stopped),
+    };
+    // An interrupt is ignored from here on: the rest takes a moment, and the hosts that have answered all join.
+    let mut joined: Vec<Option<Joined>> = candidates.iter().map(|_| None).collect();
+    let mut attempts = Attempts::at("its record");
+    loop {
+        if let Err(error) = attempts.next() {
+            return Ok(outcomes(joined, candidates, &error));
+        }
+        let view = MembershipView::read(context).await?;
+        register(context, &view, decide(&view, candidates, &answers, &mut joined)).await?;
+        if joined.iter().all(Option::is_some) {
+            return Ok(joined.into_iter().flatten().collect());
+        }
+    }
+}
+
+/// Returns the outcome of each candidate; the error for those that have none.
+fn outcomes(joined: Vec<Option<Joined>>, candidates: &[Candidate], error: &Contended) -> Vec<Joined> {
+    let refused = |candidate: &Candidate| {
+        let name = candidate.target.name.clone();
+        Joined::Refused(JoinError::Contended { name, error: error.clone() })
+    };
+    let both = joined.into_iter().zip(candidates);
+    both.map(|(joined, candidate)| joined.unwrap_or_else(|| refused(candidate))).collect()
+}
+
+/// The machines of the cluster, and the revision of each record.
+pub(super) struct MembershipView {
+    snapshot: Snapshot,
+    revisions: BTreeMap<MachineId, Revision>,
+}
+
+impl MembershipView {
+    pub(super) async fn read(context: &ClusterContext) -> Result<Self, StoreError> {
+        let machine = |slot| if let Key::Machine(id) = slot { Some(id) } else { None };
+        let (snapshot, revisions) = layout::read_with_revisions(&*context.store, &context.keys, machine).await?;
+        Ok(Self { snapshot, revisions })
+    }
+
+    /// Returns the machine that has a host's machine-id and is another host: one of the two is a clone. A host with a new
+    /// name at the address of the machine has only been renamed.
+    fn original(&self, id: MachineId, target: &Target, others: &[Candidate]) -> Option<&Machine> {
+        let known = self.snapshot.machines.get(&id).filter(|known| known.name != target.name)?;
+        let old = |other: &Candidate| other.target.name == known.name && is_at(known, &other.target);
+        (!is_at(known, target) || others.iter().any(old)).then_some(known)
+    }
+}
+
+/// Reports whether a host has the address of a machine.
+fn is_at(machine: &Machine, target: &Target) -> bool {
+    let place = |address: &Address| (address.host.clone(), address.port.unwrap_or(SSH_PORT));
+    place(&machine.address) == place(&target.address) && machine.jump == target.jump
+}
+
+/// Decides the outcome of each host that has none yet.
+pub(super) fn decide<'a>(
+    view: &MembershipView,
+    candidates: &[Candidate],
+    answers: &[Result<Facts, Failure>],
+    joined: &'a mut [Option<Joined>],
+) -> Vec<(&'a mut Option<Joined>, Joined)> {
+    let mut seen: BTreeMap<MachineId, String> = BTreeMap::new();
+    let mut open = Vec::new();
+    for ((candidate, answer), joined) in candidates.iter().zip(answers).zip(joined) {
+        let name = &candidate.target.name;
+        let admitted = match answer {
+            Err(failure) => Joined::Refused(failure.clone().into()),
+            Ok(facts) => match seen.get(&facts.machine) {
+                Some(other) => Joined::Refused(JoinError::duplicate(name, other, facts.machine, false)),
+                None => admit(view, candidate, candidates, facts.clone()),
+            },
+        };
+        if let (Ok(facts), Joined::New(_) | Joined::Changed(_) | Joined::Known(_)) = (answer, &admitted) {
+            seen.insert(facts.machine, name.clone());
+        }
+        if joined.is_none() {
+            open.push((joined, admitted));
+        }
+    }
+    open
+}
+
+/// Decides whether a host may be a machine.
+fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], facts: Facts) -> Joined {
+    let Facts { machine: id, os, systemd } = facts;
+    let name = candidate.target.name.clone();
+    if let Some(original) = view.original(id, &candidate.target, others) {
+        return Joined::Refused(JoinError::duplicate(&name, &original.name, id, true));
+    }
+    if let Some(record) = view.snapshot.unreadable.values().find(|record| record.about == About::Machine(id)) {
+        return Joined::Refused(JoinError::Unreadable { name, id, why: record.why.clone() });
+    }
+    let known = view.snapshot.machines.get(&id);
+    let Target { address, identity_files, jump, .. } = candidate.target.clone();
+    let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
+    let (metadata, fence_command) = (candidate.metadata.clone(), candidate.fence_command.clone());
+    let before = known.cloned().unwrap_or_default();
+    let machine =
+        Machine { id, name, address, identity_files, jump, ip, metadata, fence_command, os, systemd, ..before };
+    match known {
+        None => Joined::New(machine),
+        Some(known) if *known == machine => Joined::Known(machine),
+        Some(_) => Joined::Changed(machine),
+    }
+}
+
+/// Stores the new and the changed machines. A machine whose record was written since it was read, perhaps by a cordon,
+/// keeps no outcome.
+pub(super) async fn register(
+    context: &ClusterContext,
+    view: &MembershipView,
+    mut decided: Vec<(&mut Option<Joined>, Joined)>,
+) -> Result<(), StoreError> {
+    // Each machine takes up to two checks and two changes.
+    while !decided.is_empty() {
+        let portion: Vec<_> = decided.drain(..decided.len().min(COMMIT_LIMIT / 2)).collect();
+        let mut checks = Vec::new();
+        let mut changes = Vec::new();
+        for (_, decided) in &portion {
+            let (Joined::New(machine) | Joined::Changed(machine)) = decided else { continue };
+            let (record, member) = (Key::Machine(machine.id), Key::Member(machine.id));
+            let (key, registered) = (context.keys.key(&record), context.keys.key(&member));
+            match view.revisions.get(&machine.id) {
+                Some(revision) => checks.push(Precondition::Modified(key, *revision)),
+                None => checks.extend([key, registered.clone()].map(Precondition::Absent)),
+            }
+            changes.push(context.keys.put(&record, machine));
+            changes.push(Op::put(registered, format!("{}={}", machine.name, machine.address)));
+        }
+        if changes.is_empty() || context.store.commit(checks, changes).await?.is_some() {
+            for (joined, decided) in portion {
+                *joined = Some(decided);
+            }
+        }
+    }
+    Ok(())
+}

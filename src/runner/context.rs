@@ -1,0 +1,50 @@
+//! The handles that a command works with, before and after it has taken leadership.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use crate::remote::SharedRemote;
+use crate::store::SharedStore;
+use crate::store::layout::Keyspace;
+use crate::store::leader_election::Leadership;
+
+/// The handles of one cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterContext {
+    /// The store.
+    pub store: SharedStore,
+    /// The cluster's keys in the store.
+    pub keys: Keyspace,
+    /// The connections to the hosts.
+    pub remote: SharedRemote,
+    /// The clock.
+    pub clock: Clock,
+    /// Cancelled when the operator interrupts the command.
+    pub stop: CancellationToken,
+}
+
+/// The handles of one run, which leads.
+#[derive(Debug, Clone)]
+pub struct RunContext {
+    /// The leadership. Every commit carries its revision, every visit its epoch.
+    pub leadership: Arc<Leadership>,
+    /// The cluster's keys in the store.
+    pub keys: Keyspace,
+    /// The connections to the hosts.
+    pub remote: SharedRemote,
+    /// The clock.
+    pub clock: Clock,
+    /// Cancelled when the run should end early: it waits for the visits and the commit in flight and begins no others.
+    pub stop: CancellationToken,
+}
+
+impl RunContext {
+    /// Adds the leadership that was taken to the handles of a cluster.
+    pub fn new(context: &ClusterContext, leadership: Leadership) -> Self {
+        tracing::debug!(epoch = leadership.epoch(), "leadership taken");
+        let ClusterContext { keys, remote, clock, stop, .. } = context.clone();
+        Self { leadership: Arc::new(leadership), keys, remote, clock, stop }
+    }
+}

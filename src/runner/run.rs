@@ -1,0 +1,245 @@
+//! The loop of a run: inputs go into the reconciler, its outputs are carried out, until the stop condition is met.
+
+#[cfg(test)]
+mod tests;
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::context::RunContext;
+use super::in_flight::InFlight;
+use super::turn;
+use super::turn::TurnTimer;
+use crate::core::model::Event;
+use crate::core::model::MachineId;
+use crate::core::model::Snapshot;
+use crate::core::model::Write;
+use crate::core::reconcile::Input;
+use crate::core::reconcile::Output;
+use crate::core::reconcile::Reconciler;
+use crate::store::StoreError;
+use crate::store::follow::Follower;
+use crate::store::follow::Update;
+use crate::store::layout;
+use crate::store::layout::EVENTS_KEPT;
+use crate::store::layout::Keyspace;
+
+/// How many events a run logs before it prunes the event log.
+const EVENTS_BETWEEN_PRUNES: usize = 300;
+
+/// How long a run that was told to stop waits for the visits and the commit in flight.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// When a run ends.
+#[derive(Debug, Clone)]
+pub enum StopCondition {
+    /// The reconciler has nothing left to do, and the units that it started have settled or had this long to settle.
+    Settled(Duration),
+    /// As [`Self::Settled`], and the machine has none of the units left or had this long to get rid of them.
+    Emptied(MachineId, Duration),
+    /// Never: the run goes on until it is stopped.
+    Stopped,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// The stop condition was met.
+    Finished,
+    /// The operator stopped it.
+    Stopped,
+    /// Another process leads now.
+    Deposed,
+}
+
+/// Receives each event as it is logged, with the snapshot of that moment.
+pub type OnEvent<'a> = dyn FnMut(&Snapshot, &Event) + Send + 'a;
+
+/// Runs a reconciler until the stop condition is met. `on_event` receives each event as it is logged.
+///
+/// # Errors
+/// The store failed. Steps that were sent to hosts take effect, and the next run observes their outcome. Failures of
+/// hosts are no errors of the run; the reconciler holds them.
+pub async fn run(
+    reconciler: &mut Reconciler,
+    context: &RunContext,
+    mut follower: Option<Follower>,
+    stop_when: StopCondition,
+    on_event: &mut OnEvent<'_>,
+) -> Result<RunOutcome, StoreError> {
+    let mut runner = Runner::new(context);
+    let mut inputs = vec![Input::Tick];
+    loop {
+        for output in turn::reconcile(reconciler, inputs, context.clock.now()) {
+            if !runner.carry_out(reconciler.snapshot(), output, on_event) {
+                tracing::debug!(epoch = context.leadership.epoch(), "leadership lost");
+                return Ok(RunOutcome::Deposed);
+            }
+        }
+        if runner.is_stopped(reconciler) {
+            return Ok(RunOutcome::Stopped);
+        }
+        if runner.is_finished(reconciler, &stop_when) {
+            return Ok(RunOutcome::Finished);
+        }
+        inputs = runner.wait(reconciler, follower.as_mut()).await?;
+        inputs.extend(runner.in_flight.ready());
+    }
+}
+
+type Commit = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
+
+/// The visits and the commit in flight.
+struct Runner<'a> {
+    context: &'a RunContext,
+    in_flight: InFlight,
+    commit: Option<Commit>,
+    timer: TurnTimer,
+    /// Set for a turn before which this process stood still.
+    stalled: bool,
+    /// Since when the reconciler has had nothing left to do.
+    idle_since: Option<Instant>,
+    /// Set once the reconciler has been told to stop: until when the run waits for the visits and the commit in flight.
+    stop_by: Option<Instant>,
+    /// How many events were logged since the event log was pruned.
+    logged: usize,
+}
+
+impl<'a> Runner<'a> {
+    fn new(context: &'a RunContext) -> Self {
+        let in_flight = InFlight::new(context.remote.clone());
+        let timer = TurnTimer::new();
+        Self { context, in_flight, commit: None, timer, stalled: false, idle_since: None, stop_by: None, logged: 0 }
+    }
+
+    /// Carries out one output. Reports whether this process still leads.
+    fn carry_out(&mut self, snapshot: &Snapshot, output: Output, on_event: &mut OnEvent<'_>) -> bool {
+        match output {
+            Output::Deposed => return false,
+            Output::Commit(writes) => self.commit(snapshot, &writes, on_event),
+            Output::Visit { machine, visit, quick, through } => {
+                self.in_flight.visit(snapshot, machine, visit, quick, through);
+            }
+            Output::Probe { machine, neighbour } => self.in_flight.probe(snapshot, machine, neighbour),
+            Output::Leave(machine) => self.in_flight.leave(machine),
+            // Another process may lead since the store took the commit that the fencing depends on. The clock by which
+            // leadership expires does not count the time in which this machine was suspended.
+            Output::Fence(_) if self.stalled || !self.context.leadership.is_valid() => return false,
+            Output::Fence(machine) => self.in_flight.fence(snapshot, machine),
+        }
+        true
+    }
+
+    fn commit(&mut self, snapshot: &Snapshot, writes: &[Write], on_event: &mut OnEvent<'_>) {
+        for write in writes {
+            if let Write::Log(event) = write {
+                on_event(snapshot, event);
+                self.logged += 1;
+            }
+        }
+        let keys = self.context.keys.clone();
+        let leadership = self.context.leadership.clone();
+        let changes = keys.ops(writes);
+        let prune = self.logged >= EVENTS_BETWEEN_PRUNES;
+        self.logged = if prune { 0 } else { self.logged };
+        self.commit = Some(Box::pin(async move {
+            let (began, writes) = (Instant::now(), changes.len());
+            let committed = leadership.commit(changes).await;
+            tracing::debug!(writes, took = ?began.elapsed(), ?committed, "commit");
+            Ok(committed? && (!prune || leadership.prune_events(&keys, EVENTS_KEPT).await?))
+        }));
+    }
+
+    /// Reports whether the run was told to stop and has nothing left to wait for. Leases are not renewed meanwhile, so
+    /// the wait is bounded: another process may have to lead soon, and hosts finish the steps that they have received.
+    fn is_stopped(&self, reconciler: &Reconciler) -> bool {
+        let over = self.stop_by.is_some_and(|by| Instant::now() >= by);
+        over || self.stop_by.is_some() && self.commit.is_none() && !reconciler.is_acting()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.commit.is_none()
+    }
+
+    /// Reports whether the stop condition is met.
+    fn is_finished(&mut self, reconciler: &Reconciler, stop_when: &StopCondition) -> bool {
+        let (limit, waits) = match stop_when {
+            StopCondition::Settled(limit) => (limit, reconciler.is_changing()),
+            StopCondition::Emptied(machine, limit) => {
+                (limit, reconciler.is_changing() || reconciler.is_occupied(*machine))
+            }
+            StopCondition::Stopped => return false,
+        };
+        if !self.is_idle() || !reconciler.is_settled() {
+            return false;
+        }
+        let since = *self.idle_since.get_or_insert_with(Instant::now);
+        !waits || since.elapsed() >= *limit
+    }
+
+    /// Waits for the inputs of the next turn.
+    async fn wait(
+        &mut self,
+        reconciler: &mut Reconciler,
+        follower: Option<&mut Follower>,
+    ) -> Result<Vec<Input>, StoreError> {
+        let Self { context, in_flight, commit, stop_by, timer, .. } = self;
+        let wake = stop_by.or_else(|| reconciler.wake_at().map(|at| context.clock.instant(at)));
+        let input = async {
+            tokio::select! {
+                committed = next_commit(commit) => {
+                    *commit = None;
+                    committed.map(Input::Committed)
+                }
+                input = in_flight.next() => Ok(input),
+                update = next_update(follower) => Ok(learn(reconciler, &context.keys, update)),
+                () = context.stop.cancelled(), if stop_by.is_none() => {
+                    *stop_by = Some(Instant::now() + STOP_TIMEOUT);
+                    Ok(Input::Stop)
+                }
+                () = context.leadership.wait_until_lost() => Ok(Input::Lost),
+            }
+        };
+        let woken = timer.wait(wake, input).await.transpose()?;
+        self.stalled = woken.stalled.is_some();
+        Ok(woken.inputs().collect())
+    }
+}
+
+/// Hands the records that other processes wrote to the reconciler. Records that only a leader writes are left out: the
+/// reconciler knew them first, and the store's version may be older.
+fn learn(reconciler: &mut Reconciler, keys: &Keyspace, update: Update) -> Input {
+    match update {
+        Update::Reset(listing) => {
+            let fresh = layout::snapshot(keys, &listing);
+            reconciler.learn(|known| known.renew(fresh));
+        }
+        Update::Events(mut changes) => {
+            changes.retain(|changed| !keys.is_written_by_leader(changed.key()));
+            if !changes.is_empty() {
+                reconciler.learn(|known| layout::apply(known, keys, &changes));
+            }
+        }
+        // The snapshot stays true until the leadership expires.
+        Update::Unavailable(_) => {}
+    }
+    Input::Tick
+}
+
+/// Waits for the commit in flight; forever if there is none.
+async fn next_commit(commit: &mut Option<Commit>) -> Result<bool, StoreError> {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for changes by other processes; forever without a follower.
+async fn next_update(follower: Option<&mut Follower>) -> Update {
+    match follower {
+        Some(follower) => follower.next().await,
+        None => std::future::pending().await,
+    }
+}
