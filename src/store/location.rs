@@ -1,4 +1,4 @@
-//! Where a store is, as the text of `--store` says it, and what it takes to log in. Nothing here opens a store.
+//! The location of a store, parsed from the text of `--store`, and the credentials for it. Nothing here opens a store.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -102,24 +102,26 @@ fn etcd(rest: &str, tls: bool) -> Result<EtcdLocation, BadLocation> {
         Some((user, hosts)) => (Some(user.to_owned()), hosts),
         None => (None, authority),
     };
-    let endpoints = hosts.split(',').map(endpoint).collect::<Result<_, _>>()?;
+    let endpoint =
+        |(index, text)| endpoint(text).ok_or_else(|| BadLocation::new(format!("invalid server {}", index + 1)));
+    let endpoints = hosts.split(',').enumerate().map(endpoint).collect::<Result<_, _>>()?;
     Ok(EtcdLocation { tls, user, endpoints, prefix: prefix.trim_end_matches('/').to_owned() })
 }
 
-/// Checks one server. The default port is etcd's.
-fn endpoint(text: &str) -> Result<String, BadLocation> {
-    let bad = || BadLocation::new(format!("invalid server {:?}", text.chars().take(64).collect::<String>()));
+/// Returns one server as `host:port`, if it is valid. The default port is etcd's. Errors do not quote the text: it may hold a
+/// part of a password.
+fn endpoint(text: &str) -> Option<String> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => (text, "2379"),
     };
-    let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let good = match plain {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_valid = match address {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)),
     };
-    let port: u16 = port.parse().map_err(|_| bad())?;
-    if good && port != 0 { Ok(format!("{host}:{port}")) } else { Err(bad()) }
+    let port = port.parse::<u16>().ok().filter(|port| *port != 0 && is_valid)?;
+    Some(format!("{host}:{port}"))
 }
 
 impl fmt::Display for Location {

@@ -29,8 +29,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_password_in_the_location_is_refused_and_not_repeated() {
-        let error = open("etcd://root:hunter2@a:2379", &Credentials::default()).await.unwrap_err().to_string();
-        assert!(error.contains("MUSTER_ETCD_PASSWORD") && !error.contains("hunter2"), "{error}");
+    async fn a_password_in_the_location_is_rejected_and_not_quoted() {
+        for (text, expected) in [
+            ("etcd://root:hunter2@a:2379", "MUSTER_ETCD_PASSWORD"),
+            ("etcd://b,root:hunter2/x@a:2379", "invalid server 2: expected etcd://host:2379"),
+        ] {
+            let error = open(text, &Credentials::default()).await.unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
+        }
     }
 }
