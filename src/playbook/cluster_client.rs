@@ -30,7 +30,6 @@ use crate::core::model::DesiredState;
 use crate::core::model::FailureKind;
 use crate::core::model::Snapshot;
 use crate::core::unit::UnitName;
-use crate::remote::facts;
 use crate::store::StoreError;
 use crate::store::layout;
 
@@ -187,7 +186,7 @@ impl ClusterClient {
     }
 
     async fn would_join(&self, order: &JoinOrder) -> Answer {
-        let facts = facts::facts(&*self.cluster.remote, &order.target).await;
+        let facts = self.cluster.remote.facts(&order.target).await;
         let facts = facts.map_err(|failure| join_failure(&JoinError::Host(failure)))?;
         let snapshot =
             layout::read(&*self.cluster.store, &self.cluster.keys).await.map_err(|error| store_answer(&error))?;

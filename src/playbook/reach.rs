@@ -47,7 +47,7 @@ impl Reach<'_> {
     async fn send(&self, line: String, stdin: Vec<u8>, limit: Option<Duration>) -> Result<(Exit, Kept), Outcome> {
         let command = Command { line, stdin, root: self.root, limit };
         let mut kept = Kept::up_to(KEPT);
-        let exit = self.remote.run(self.target, &command, &mut kept).await;
+        let exit = self.remote.exec(self.target, &command, &mut kept).await;
         exit.map(|exit| (exit, kept)).map_err(|failure| Outcome::of_failure(&failure))
     }
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::Remote;
-use super::Target;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::MachineId;
@@ -11,13 +9,13 @@ use crate::core::model::Phase;
 use crate::core::sanitize;
 
 /// How long a host may take to say who it is.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// How many characters of the name of its operating system are kept.
 const OS_NAME: usize = 128;
 
 /// Prints the facts, a line each. `systemctl` is the only process it starts.
-const SCRIPT: &str = r#"{
+pub(super) const SCRIPT: &str = r#"{
 m_id=; [ -r /etc/machine-id ] && read -r m_id </etc/machine-id
 printf 'machine %s\n' "$m_id"
 [ -d /run/systemd/system ] && printf 'systemd %s\n' "$(systemctl --version)"
@@ -25,6 +23,9 @@ while IFS= read -r m_line; do case $m_line in PRETTY_NAME=*) printf 'os %s\n' "$
 } </dev/null 2>/dev/null
 printf '%s\n' '@facts end'
 "#;
+
+/// The line that ends its output.
+pub(super) const END: &str = "@facts end";
 
 /// Who a host is and what it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +38,10 @@ pub struct Facts {
     pub systemd: u32,
 }
 
-/// RequirementsIndex a host who it is.
-pub async fn facts(remote: &dyn Remote, target: &Target) -> Result<Facts, Failure> {
-    let printed = remote.script(target, SCRIPT, "@facts end", LIMIT).await?;
-    read(&String::from_utf8_lossy(&printed)).map_err(|(detail, hint)| Failure {
-        host: target.name.clone(),
+/// Reads the facts of the host called `host` from what [`SCRIPT`] printed.
+pub(super) fn facts(host: &str, printed: &[u8]) -> Result<Facts, Failure> {
+    read(&String::from_utf8_lossy(printed)).map_err(|(detail, hint)| Failure {
+        host: host.to_owned(),
         phase: Phase::Run,
         kind: FailureKind::Sick,
         detail,

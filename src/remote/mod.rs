@@ -3,13 +3,14 @@
 //! One trait, so that everything above it runs against real hosts, against an SSH server inside a test, and against
 //! hosts made of values. `russh` is named in this room only.
 
-pub mod facts;
+mod facts;
 pub mod known_hosts;
 mod pattern;
-pub mod report;
-pub mod script;
+mod progress;
+mod quote;
 pub mod ssh;
 pub mod ssh_config;
+pub mod visit;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -22,6 +23,13 @@ use crate::core::model::Address;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
+use crate::core::model::Report;
+use crate::core::model::Visit;
+
+pub use facts::Facts;
+pub use progress::Progress;
+pub use quote::Unquotable;
+pub use quote::quote;
 
 /// A host that can be reached, with what the inventory says about how. What is not given here is ssh_config(5)'s.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -78,31 +86,34 @@ pub struct Command {
 }
 
 /// The way to the hosts.
+///
+/// Calls for one host's visits queue up behind each other; calls for different hosts do not.
 #[async_trait::async_trait]
 pub trait Remote: Send + Sync + std::fmt::Debug {
-    /// Feeds `script` to the host's resident root shell, connecting first if need be, and returns all that the script
-    /// printed (stdout only). The script is one compound command that prints a line `end` last; the call returns
-    /// when that line (and nothing else on it) has come.
+    /// Visits a host, connecting first if need be. With `quick`, a host on which nothing seems to have changed since the
+    /// last look says so at almost no cost.
     ///
-    /// A script that was cut off on its way is not run at all. After a failure in [`crate::core::model::Phase::Run`] it is not known
-    /// how far it came; the shell and the connection are given up, so that the next call starts afresh.
-    /// Calls for one host queue up behind each other; calls for different hosts do not.
-    async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure>;
+    /// A visit that was cut off on its way is not carried out at all. After a failure in [`Phase::Run`] it is not known
+    /// how far it came. The connection is given up then, so that the next call starts afresh.
+    async fn visit(&self, target: &Target, visit: &Visit, quick: bool, progress: &Progress) -> Result<Report, Failure>;
+
+    /// Asks a host for its identity and what it runs.
+    async fn facts(&self, target: &Target) -> Result<Facts, Failure>;
 
     /// Runs a command in a channel of its own on the kept connection.
-    async fn run(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure>;
+    async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure>;
 
     /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns how it ended.
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure>;
 
-    /// Looks from one host at another: says whether the sshd of `target` greets, seen from `via`. Silence for `limit`
-    /// is no. The failure is about `via`, or about what is known of `target`, and then nothing was learned about it.
-    async fn reaches(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure>;
+    /// Probes one host from another: reports whether the sshd of `target` greets, seen from `via`. Silence for `limit`
+    /// means no. A failure is about `via` or about the configuration, and then nothing was learned about `target`.
+    async fn probe(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure>;
 
     /// Closes the connection to a host, if there is one.
     async fn forget(&self, target: &Target);
 
-    /// Takes leave of every host, for at most `limit` altogether.
+    /// Closes the connections to all hosts, within `limit` altogether.
     async fn close(&self, limit: Duration);
 }
 

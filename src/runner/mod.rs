@@ -8,7 +8,6 @@ mod fence;
 mod in_flight;
 mod lease_only;
 mod route;
-mod visit;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +44,6 @@ pub use dry_run::dry_run;
 use in_flight::InFlight;
 pub use lease_only::lease_only;
 pub use route::route;
-pub use visit::visit;
 
 /// The time of day that never goes back while the process runs.
 #[derive(Debug, Clone, Copy)]

@@ -22,7 +22,7 @@ pub async fn route<'a>(
     // One after the other: the first one nearly always does.
     for neighbour in neighbours(snapshot, machine).into_iter().take(ASKED) {
         let via = super::target(neighbour);
-        let look = remote.reaches(&via, &direct, LOOK_LIMIT);
+        let look = remote.probe(&via, &direct, LOOK_LIMIT);
         if let Ok(Ok(true)) = tokio::time::timeout(ANSWER_LIMIT, look).await {
             return (direct.through(via), Some(neighbour));
         }

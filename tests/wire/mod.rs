@@ -2,6 +2,7 @@
 
 mod fake;
 mod lease;
+mod proxy;
 mod real;
 mod sshd;
 mod trips;

@@ -3,14 +3,18 @@
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
 use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Phase;
+use muster::core::model::Visit;
 use muster::remote::Command;
 use muster::remote::Exit;
+use muster::remote::Progress;
 use muster::remote::Remote as _;
 use muster::remote::Sink;
 use muster::remote::Target;
@@ -71,7 +75,7 @@ async fn a_command_gets_its_stdin_and_gives_its_output_and_exit_status() {
         let line = "cat; echo \"it's\" bad >&2; exit 7".to_owned();
         let command = Command { line, stdin: b"fed".to_vec(), root, limit: Some(LIMIT) };
         let mut kept = Kept::default();
-        let exit = ssh.run(&target, &command, &mut kept).await.unwrap();
+        let exit = ssh.exec(&target, &command, &mut kept).await.unwrap();
         assert_eq!((exit, kept.out, kept.err), (Exit::Code(7), b"fed".to_vec(), b"it's bad\n".to_vec()));
     }
 }
@@ -329,10 +333,14 @@ async fn hosts_are_reached_through_others_by_jump_and_by_command() {
     let command = "ProxyCommand bash -c 'exec 3<>/dev/tcp/%h/%p; cat <&3 & exec cat >&3'";
     log_in(config(command), &far).await.unwrap();
 
-    // Whatever happens on the way says nothing about the host.
+    // A jump host that refuses its key is a fault of the configuration; one that is away is a path that failed.
+    let known = fs::read_to_string(sshd.path("known")).unwrap();
+    fs::write(sshd.path("known"), known.lines().next().unwrap()).unwrap();
+    let failure = log_in(config(&format!("ProxyJump {place}")), &far).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Connect, FailureKind::Local), "{failure}");
     jump.stop();
     let failure = log_in(config(&format!("ProxyJump {place}")), &far).await.unwrap_err();
-    assert_eq!((failure.phase, failure.kind), (Phase::Connect, FailureKind::Local));
+    assert_eq!((failure.phase, failure.kind), (Phase::Connect, FailureKind::Path));
     assert!(
         failure.detail.starts_with("jump host 127.0.0.1:") && failure.detail.ends_with("connection refused"),
         "{failure}"
@@ -350,12 +358,12 @@ async fn one_host_can_say_whether_another_greets() {
     let (via, sshd) = (Sshd::start(), Sshd::start());
     let ssh = via.ssh();
     let target = via.target();
-    let reaches = async |port| ssh.reaches(&target, &fake::target(port), Duration::from_secs(10)).await;
+    let reaches = async |port| ssh.probe(&target, &fake::target(port), Duration::from_secs(10)).await;
     assert_eq!(reaches(sshd.port).await, Ok(true));
     // What listens and never greets, and what does not listen.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = mute.local_addr().unwrap().port();
-    assert_eq!(ssh.reaches(&via.target(), &fake::target(port), Duration::from_millis(200)).await, Ok(false));
+    assert_eq!(ssh.probe(&via.target(), &fake::target(port), Duration::from_millis(200)).await, Ok(false));
     drop(mute);
     assert_eq!(reaches(port).await, Ok(false));
 }
@@ -368,16 +376,16 @@ async fn a_host_that_forwards_nothing_looks_from_its_shell() {
     let (via, sshd) = (Sshd::start_with(|_| "AllowTcpForwarding no".to_owned()), Sshd::start());
     let ssh = via.ssh();
     let target = via.target();
-    let reaches = async |port| ssh.reaches(&target, &fake::target(port), Duration::from_secs(10)).await;
+    let reaches = async |port| ssh.probe(&target, &fake::target(port), Duration::from_secs(10)).await;
     assert_eq!(reaches(sshd.port).await, Ok(true));
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = mute.local_addr().unwrap().port();
-    assert_eq!(ssh.reaches(&target, &fake::target(port), Duration::from_secs(1)).await, Ok(false));
+    assert_eq!(ssh.probe(&target, &fake::target(port), Duration::from_secs(1)).await, Ok(false));
     drop(mute);
     assert_eq!(reaches(port).await, Ok(false));
     // A name that it does not know is no word on the host.
     let nowhere = Target { address: "ssh://no-such-host.invalid".parse().unwrap(), ..Target::default() };
-    let failure = ssh.reaches(&target, &nowhere, LIMIT).await.unwrap_err();
+    let failure = ssh.probe(&target, &nowhere, LIMIT).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);
 }
 
@@ -400,6 +408,13 @@ async fn a_host_is_visited_through_another_over_the_connection_that_is_there() {
     let printed = ssh.script(&around, echo, "end", LIMIT).await.unwrap();
     let printed = String::from_utf8_lossy(&printed).into_owned();
     assert!(printed.contains(&format!(" {}", sshd.port)), "{printed}");
+    // Progress is about the host itself: the relay is connected already, and what it sends does not count.
+    ssh.forget(&around).await;
+    let phases = Arc::new(Mutex::new(Vec::new()));
+    let reported = phases.clone();
+    let progress = Progress::new(move |phase| reported.lock().unwrap().push(phase));
+    ssh.visit(&around, &Visit { read_only: true, ..Visit::default() }, false, &progress).await.unwrap();
+    assert_eq!(*phases.lock().unwrap(), [Phase::KeyExchange, Phase::Authenticate, Phase::Shell, Phase::Run]);
     ssh.forget(&around).await;
     ssh.script(&near, echo, "end", LIMIT).await.unwrap();
     assert_eq!((before, logins()), (1, 1), "one connection carries all");
@@ -416,7 +431,7 @@ async fn a_command_ends_as_it_ended_whatever_it_leaves_behind() {
     let run = async |line: &str, limit| {
         let command = Command { line: line.to_owned(), limit, ..Command::default() };
         let mut kept = Kept::default();
-        let exit = ssh.run(&target, &command, &mut kept).await;
+        let exit = ssh.exec(&target, &command, &mut kept).await;
         (exit, String::from_utf8(kept.out).unwrap())
     };
     let (exit, _) = run("kill -TERM $$", Some(LIMIT)).await;
@@ -451,6 +466,6 @@ async fn a_shell_killed_in_the_middle_is_lost_and_the_next_call_has_another() {
     let printed = ssh.script(&target, "echo $$\necho end; exit 0", "end", LIMIT).await.unwrap();
     let pid = String::from_utf8(printed).unwrap().lines().next().unwrap().to_owned();
     let gone = Command { line: format!("while kill -0 {pid}; do :; done"), limit: Some(LIMIT), ..Command::default() };
-    ssh.run(&target, &gone, &mut Kept::default()).await.unwrap();
+    ssh.exec(&target, &gone, &mut Kept::default()).await.unwrap();
     ssh.script(&target, "echo end", "end", LIMIT).await.unwrap();
 }

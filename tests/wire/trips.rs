@@ -257,11 +257,11 @@ async fn a_panic_on_the_way_to_a_host_ends_that_trip_alone() {
     let ssh = Ssh::new(host.options(Deadlines::default()));
     let target = host.target();
     let hello = Command { line: "echo hello".to_owned(), limit: Some(LONG), ..Command::default() };
-    let failure = ssh.run(&target, &hello, &mut Trap).await.unwrap_err();
+    let failure = ssh.exec(&target, &hello, &mut Trap).await.unwrap_err();
     assert_eq!((failure.phase, failure.kind), (Phase::Run, FailureKind::Local), "{failure}");
     assert_eq!(failure.to_string(), "core-01: run: muster itself failed on the way: this is a bug");
     // The host is as good as before, and so is the connection.
-    assert_eq!(ssh.run(&target, &hello, &mut Patient).await.unwrap(), Exit::Code(0));
+    assert_eq!(ssh.exec(&target, &hello, &mut Patient).await.unwrap(), Exit::Code(0));
     assert!(visit(&ssh, &host, LONG).await.is_ok());
     assert_eq!(host.connections.load(Ordering::SeqCst), 1);
 }
@@ -272,7 +272,7 @@ async fn a_neighbour_that_hangs_is_at_fault_itself_and_one_that_answers_has_seen
         let neighbour = FakeHost::start(&[way]).await;
         let ssh = Ssh::new(neighbour.options(Deadlines::default()));
         let began = Instant::now();
-        let answer = ssh.reaches(&neighbour.target(), &target(1), SHORT).await;
+        let answer = ssh.probe(&neighbour.target(), &target(1), SHORT).await;
         assert_eq!(answer.as_ref().copied().map_err(|failure| failure.kind), expected, "{way:?}: {answer:?}");
         assert!(answer.map_or_else(|failure| failure.host == "core-01", |_| true));
         assert!(began.elapsed() < SHORT + Duration::from_secs(1), "the core timeouts for a second more and no longer");

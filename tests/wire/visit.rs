@@ -18,8 +18,7 @@ use muster::core::model::Step;
 use muster::core::model::Visit;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
-use muster::remote::report;
-use muster::remote::script;
+use muster::remote::visit::VisitScript;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -92,18 +91,21 @@ impl Host {
 
     fn visits_with_complaints(&self, visits: &[Visit], quick: bool) -> (Vec<Report>, String) {
         let root = self.folder.path().to_str().unwrap();
-        let scripts: Vec<_> =
-            visits.iter().zip(7..).map(|(visit, nonce)| script::write(visit, nonce, quick, root).unwrap()).collect();
-        let text: String = scripts.iter().map(|script| script.text.as_str()).collect();
+        let scripts: Vec<_> = visits
+            .iter()
+            .zip(7..)
+            .map(|(visit, nonce)| VisitScript::write(visit, nonce, quick, root).unwrap())
+            .collect();
+        let text: String = scripts.iter().map(VisitScript::text).collect();
         let (printed, complaints) = run_shell(&text, self.folder.path());
         let ends = scripts.iter().map(|script| {
-            let end = format!("{}\n", script.end);
+            let end = format!("{}\n", script.end());
             printed.find(&end).unwrap_or_else(|| panic!("no end in {printed:?}")) + end.len()
         });
         let mut from = 0;
         let mut reports = Vec::new();
-        for ((script, visit), end) in scripts.iter().zip(visits).zip(ends) {
-            reports.push(report::read(&printed.as_bytes()[from..end], &script.mark, &visit.steps).unwrap());
+        for (script, end) in scripts.iter().zip(ends) {
+            reports.push(script.read(&printed.as_bytes()[from..end]).unwrap());
             from = end;
         }
         (reports, complaints)
@@ -271,8 +273,8 @@ fn who_is_turned_away_does_not_keep_the_lock() {
     let host = Host::new();
     let visit = Visit { number: 1, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };
     host.visit(&visit);
-    let script = script::write(&visit, 7, false, host.folder.path().to_str().unwrap()).unwrap();
-    let text = format!("{}[ ! -e /proc/$$/fd/9 ] || echo held\n", script.text);
+    let script = VisitScript::write(&visit, 7, false, host.folder.path().to_str().unwrap()).unwrap();
+    let text = format!("{}[ ! -e /proc/$$/fd/9 ] || echo held\n", script.text());
     let (printed, complaints) = run_shell(&text, host.folder.path());
     assert_eq!(complaints, "");
     assert!(printed.contains("refused late") && !printed.contains("held"), "{printed}");
@@ -423,4 +425,13 @@ proptest! {
         let stray: Vec<_> = fs::read_dir(host.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         prop_assert!(!stray.iter().any(|name| name == "pwned"), "{:?}", stray);
     }
+}
+
+#[test]
+fn a_step_that_loads_a_file_without_a_text_is_an_error() {
+    let mut visit = launch(&["a.service"], "[Service]\nExecStart=/bin/true\n");
+    let hash = *visit.files.keys().next().unwrap();
+    visit.files.clear();
+    let error = VisitScript::write(&visit, 7, false, "").unwrap_err();
+    assert_eq!(error.to_string(), format!("no text for a.service: expected a file with the hash {hash}"));
 }

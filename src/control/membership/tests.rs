@@ -4,8 +4,11 @@ use std::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::core::model::Report;
+use crate::core::model::Visit;
 use crate::remote::Command;
 use crate::remote::Exit;
+use crate::remote::Progress;
 use crate::remote::Remote;
 use crate::remote::Sink;
 use crate::runner::Clock;
@@ -28,16 +31,20 @@ impl std::fmt::Debug for Hosts {
 
 #[async_trait::async_trait]
 impl Remote for Hosts {
-    async fn script(&self, target: &Target, _: &str, _: &str, _: Duration) -> Result<Vec<u8>, Failure> {
+    async fn visit(&self, _: &Target, _: &Visit, _: bool, _: &Progress) -> Result<Report, Failure> {
+        unreachable!()
+    }
+
+    async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
         let meanwhile = self.meanwhile.lock().unwrap().take();
         if let Some(meanwhile) = meanwhile {
             meanwhile.await;
         }
         let Some(id) = self.machines.get(target.address.host.as_str()) else { return std::future::pending().await };
-        Ok(format!("machine {id:032x}\nsystemd systemd 252\n").into_bytes())
+        Ok(Facts { machine: MachineId::from_bits(*id), os: String::new(), systemd: 252 })
     }
 
-    async fn run(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+    async fn exec(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
         unreachable!()
     }
 
@@ -45,7 +52,7 @@ impl Remote for Hosts {
         unreachable!()
     }
 
-    async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+    async fn probe(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
         unreachable!()
     }
 
@@ -131,7 +138,7 @@ async fn a_record_that_is_written_between_reading_and_writing_is_read_again() {
     let roll = MembershipView::read(&context).await.unwrap();
     set_duty(&context, "web1", SchedulingMode::Cordoned).await.unwrap();
     let candidates = [candidate("web1", "root@a")];
-    let answers = [facts::facts(&*context.remote, &candidates[0].target).await];
+    let answers = [context.remote.facts(&candidates[0].target).await];
     let mut joined = [None];
     let decided = decide(&roll, &candidates, &answers, &mut joined);
     register(&context, &roll, decided).await.unwrap();

@@ -28,6 +28,7 @@ use tokio_util::sync::DropGuard;
 
 use super::auth;
 use super::destination::Destination;
+use super::destination::Via;
 use super::failure::At;
 use super::failure::hint;
 use super::host_key::Broken;
@@ -42,6 +43,7 @@ use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::core::sanitize;
+use crate::remote::progress::Listeners;
 
 /// Session channels at once on one connection; sshd(8) allows ten (`MaxSessions`), and others may share the account.
 const SESSIONS: usize = 8;
@@ -66,6 +68,7 @@ pub(super) struct Connection {
     handle: Handle<Client>,
     over: CancellationToken,
     why: Why,
+    heard: Heard,
     sessions: Arc<Semaphore>,
     given_up: AtomicBool,
     /// Cuts the line when the connection is dropped, whatever the library's task is waiting for.
@@ -83,17 +86,19 @@ pub(super) struct Terms<'a> {
     /// Where to queue for a turn: handshakes cost CPU here, and patience at a jump host.
     pub(super) turns: &'a Semaphore,
     pub(super) carried_by: Option<Arc<Connection>>,
+    /// The visits that are told how far the handshake has come.
+    pub(super) listeners: &'a Arc<Listeners>,
 }
 
 impl Connection {
     /// Shakes hands over a line that was just opened, and logs in.
     pub(super) async fn open(carrier: Box<dyn Carrier>, terms: Terms<'_>) -> Result<Self, Failure> {
-        let Terms { host, destination, options, check, turns, carried_by } = terms;
+        let Terms { host, destination, options, check, turns, carried_by, listeners } = terms;
         let at = At { host, phase: Phase::KeyExchange };
         let limit = options.deadlines.key_exchange;
         let (cut, over) = (CancellationToken::new(), CancellationToken::new());
         let guard = cut.clone().drop_guard();
-        let mut line = Line::new(carrier, cut);
+        let mut line = Line::new(carrier, cut, listeners.clone());
         let heard = line.heard();
         let why = Why::default();
         let config = Arc::new(config(destination, options, &check));
@@ -101,7 +106,13 @@ impl Connection {
 
         // Only a host that has greeted takes a turn: a silent one has no need of the CPU.
         let began = Instant::now();
-        let greeted = tokio::time::timeout(GREETING.min(limit / 2), line.listen()).await.is_ok();
+        let path = Path { is_command: matches!(destination.via, Via::Command(_)), jump: carried_by.as_deref() };
+        let failed = |error: &Broken| refused(error, &heard, &why, &path, at);
+        let greeted = match tokio::time::timeout(GREETING.min(limit / 2), line.listen()).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => return Err(failed(&Broken::Ssh(error.into()))),
+            Err(_) => false,
+        };
         // Waiting for a turn is not the host's fault; waiting for its greeting is.
         let left = limit.saturating_sub(began.elapsed());
         let turn = if greeted { turns.acquire().await.ok() } else { None };
@@ -115,14 +126,17 @@ impl Connection {
             shake.await
         };
         let shaken = tokio::time::timeout(left, shake).await.map_err(|_| at.silent(limit))?;
-        let mut handle = shaken.map_err(|error| refused(&error, &heard, &why, at))?;
+        let mut handle = shaken.map_err(|error| failed(&error))?;
+        listeners.report(Phase::Authenticate);
 
         let at = At { host, phase: Phase::Authenticate };
         at.within(options.deadlines.authenticate, auth::authenticate(&mut handle, destination, &why, at)).await?;
+        listeners.report(Phase::Shell);
         Ok(Self {
             handle,
             over,
             why,
+            heard,
             sessions: Arc::new(Semaphore::new(SESSIONS)),
             given_up: AtomicBool::new(false),
             _cut: guard,
@@ -132,7 +146,12 @@ impl Connection {
 
     /// Says whether there is a point in opening another channel.
     pub(super) fn is_usable(&self) -> bool {
-        !self.given_up.load(Ordering::Relaxed) && !self.over.is_cancelled() && !self.handle.is_closed()
+        !self.given_up.load(Ordering::Relaxed) && !self.is_over()
+    }
+
+    /// Reports whether the connection has ended.
+    fn is_over(&self) -> bool {
+        self.over.is_cancelled() || self.handle.is_closed()
     }
 
     /// Keeps the connection from being used again. What runs on it may go on.
@@ -184,11 +203,21 @@ impl Connection {
         }
     }
 
-    /// Waits for a sign of life, as long as that takes.
-    pub(super) async fn answers(&self, at: At<'_>) -> Result<(), Failure> {
+    /// Asks the host for a sign of life and reports whether it came, as long as that takes.
+    pub(super) async fn ping(&self) -> bool {
         let sent = self.handle.send_ping().await;
         // The library says yes, too, when the session has ended meanwhile.
-        if sent.is_ok() && self.is_usable() { Ok(()) } else { Err(self.lost(at, "the connection was closed")) }
+        sent.is_ok() && !self.is_over()
+    }
+
+    /// Waits for a sign of life, as long as that takes.
+    pub(super) async fn answers(&self, at: At<'_>) -> Result<(), Failure> {
+        if self.ping().await { Ok(()) } else { Err(self.lost(at, "the connection was closed")) }
+    }
+
+    /// Returns how often bytes have come from the host: a count that grows with each sign of life.
+    pub(super) fn reads(&self) -> u64 {
+        self.heard.reads()
     }
 
     /// Takes leave, as long as that takes.
@@ -278,34 +307,74 @@ fn preferred(check: &KeyCheck) -> Preferred {
     Preferred { key: Cow::Owned(all), host_key_certificates: Cow::Owned(certificates), ..usual }
 }
 
+/// What carries the bytes of a connection, apart from TCP.
+struct Path<'a> {
+    is_command: bool,
+    jump: Option<&'a Connection>,
+}
+
+impl Path<'_> {
+    /// Returns why the path ended, if it did before an SSH server at its far end said anything.
+    fn failed(&self, error: &russh::Error, heard: &Heard) -> Option<String> {
+        if heard.is_ssh() {
+            return None;
+        }
+        if self.jump.is_some_and(Connection::is_over) {
+            return Some("the connection to the jump host was lost".to_owned());
+        }
+        let said = sanitize::printable(&heard.bytes());
+        if !self.is_command || is_throttle(&said) {
+            return None;
+        }
+        match error {
+            russh::Error::IO(error) if said.is_empty() => Some(error.to_string()),
+            russh::Error::IO(error) => Some(format!("{error}; it printed {said:?}")),
+            russh::Error::Version => Some(format!("the proxy command printed something other than SSH: {said:?}")),
+            _ => None,
+        }
+    }
+}
+
+/// Reports whether text is what sshd says when it limits connections.
+fn is_throttle(said: &str) -> bool {
+    ["Exceeded MaxStartups", "Not allowed at this time"].iter().any(|start| said.starts_with(start))
+}
+
 /// Makes a failure of a handshake that came to nothing.
-fn refused(error: &Broken, heard: &Heard, why: &Why, at: At<'_>) -> Failure {
+fn refused(error: &Broken, heard: &Heard, why: &Why, path: &Path<'_>, at: At<'_>) -> Failure {
     let error = match error {
         Broken::HostKey { detail, hint: advice } => return hint(at.failure(FailureKind::HostKey, detail), advice),
         Broken::Ssh(error) => error,
     };
+    if let Some(detail) = path.failed(error, heard) {
+        return At { phase: Phase::Connect, ..at }.failure(FailureKind::Path, detail);
+    }
     let mut failure = at.ssh(error);
     let said = sanitize::printable(&heard.bytes());
-    let throttled = ["", "SSH-", "Exceeded MaxStartups", "Not allowed at this time"];
     if failure.kind == FailureKind::Reset && !heard.past_greeting() {
-        // Hanging up at the door is how sshd limits connections; whatever else does so says something first.
-        if throttled.iter().any(|start| said.is_empty() || (!start.is_empty() && said.starts_with(start))) {
-            failure.kind = FailureKind::Throttled;
-            "it closed the connection before the key exchange".clone_into(&mut failure.detail);
-            if !said.is_empty() && !said.starts_with("SSH-") {
-                failure.detail = format!("{}: {said}", failure.detail);
-            }
-            return hint(
-                failure,
-                "sshd limits new connections: see MaxStartups and PerSourcePenalties in sshd_config(5).",
-            );
+        if is_throttle(&said) {
+            return throttled(&format!(": {said}"), at);
         }
-        failure.kind = FailureKind::Sick;
-        failure.detail = format!("what answers there is not SSH: it says {said:?}");
+        // An sshd that limits connections closes them without a word.
+        if (said.is_empty() || heard.is_ssh()) && !path.is_command {
+            return throttled("", at);
+        }
+        if !said.is_empty() && !heard.is_ssh() {
+            failure.kind = FailureKind::Sick;
+            failure.detail = format!("what answers there is not SSH: it says {said:?}");
+        }
     } else if matches!(error, russh::Error::Version) {
         failure.detail = format!("what answers there is not SSH: it says {said:?}");
     } else if let Some(end) = why.get() {
         failure.detail.clone_from(&end.text);
     }
     failure
+}
+
+fn throttled(said: &str, at: At<'_>) -> Failure {
+    let detail = format!("it closed the connection before the key exchange{said}");
+    hint(
+        at.failure(FailureKind::Throttled, detail),
+        "sshd limits new connections: see MaxStartups and PerSourcePenalties in sshd_config(5).",
+    )
 }

@@ -1,16 +1,11 @@
-//! Opening the line to a host: over TCP, through a jump host, or over a command's stdin and stdout.
+//! Opening a TCP connection to a host: its name is resolved and its addresses are tried.
 
 use std::io;
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
-use tokio::process::Child;
-use tokio::process::ChildStdin;
-use tokio::process::ChildStdout;
-use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::failure::At;
@@ -75,56 +70,4 @@ async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     socket.set_keepalive(true)?;
     socket.set_nodelay(true)?;
     socket.connect(address).await
-}
-
-/// Starts a `ProxyCommand`. Its stderr is ours to drop: what it has to say comes out as a line that is closed.
-pub(super) fn command(host: &str, line: &str) -> Result<Box<dyn Carrier>, Failure> {
-    let at = At { host, phase: Phase::Connect };
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(format!("exec {line}")).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| at.local(format!("cannot start the proxy command: {error}")))?;
-    match (child.stdin.take(), child.stdout.take()) {
-        (Some(stdin), Some(stdout)) => Ok(Box::new(Piped { pipe: tokio::io::join(stdout, stdin), _child: child })),
-        _ => Err(at.local("the proxy command has no stdin or stdout")),
-    }
-}
-
-/// A command's stdin and stdout as one; the command ends with it.
-struct Piped {
-    pipe: tokio::io::Join<ChildStdout, ChildStdin>,
-    _child: Child,
-}
-
-mod piped {
-    use std::io;
-    use std::pin::Pin;
-    use std::task::Context;
-    use std::task::Poll;
-
-    use tokio::io::AsyncRead;
-    use tokio::io::AsyncWrite;
-    use tokio::io::ReadBuf;
-
-    use super::Piped;
-
-    impl AsyncRead for Piped {
-        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.pipe).poll_read(cx, buffer)
-        }
-    }
-
-    impl AsyncWrite for Piped {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.pipe).poll_write(cx, bytes)
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.pipe).poll_flush(cx)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.pipe).poll_shutdown(cx)
-        }
-    }
 }

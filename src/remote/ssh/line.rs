@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -17,6 +19,9 @@ use tokio::io::ReadBuf;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::core::model::Phase;
+use crate::remote::progress::Listeners;
+
 /// How much of what a host says first is kept.
 const HEARD: usize = 512;
 
@@ -25,20 +30,43 @@ pub(super) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
 
-/// What a host has said first.
+/// The first bytes that came from a host, and how often bytes came.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Heard(Arc<Received>);
+
+#[derive(Debug, Default)]
+struct Received {
+    first: Mutex<Vec<u8>>,
+    reads: AtomicU64,
+}
 
 impl Heard {
-    fn note(&self, bytes: &[u8]) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = HEARD.saturating_sub(heard.len());
-        heard.extend(bytes.iter().take(room));
+    /// Takes bytes that have come, and reports whether an SSH server has said its name with them.
+    fn note(&self, bytes: &[u8]) -> bool {
+        self.0.reads.fetch_add(1, Ordering::Relaxed);
+        let mut first = self.0.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = HEARD.saturating_sub(first.len());
+        if room == 0 {
+            return false;
+        }
+        let before = is_ssh(&first);
+        first.extend(bytes.iter().take(room));
+        !before && is_ssh(&first)
     }
 
     /// Returns the first bytes.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns how often bytes have come: a count that grows with each sign of life.
+    pub(super) fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::Relaxed)
+    }
+
+    /// Reports whether an SSH server has said its name.
+    pub(super) fn is_ssh(&self) -> bool {
+        is_ssh(&self.bytes())
     }
 
     /// Says whether the host has said more than its name: the key exchange has begun.
@@ -50,19 +78,27 @@ impl Heard {
     }
 }
 
+/// Reports whether an SSH server has said its name in these bytes.
+fn is_ssh(bytes: &[u8]) -> bool {
+    bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"SSH-"))
+}
+
 /// A line to a host.
 pub(super) struct Line {
     carrier: Box<dyn Carrier>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     heard: Heard,
+    /// The visits that are told when sshd greets.
+    listeners: Arc<Listeners>,
     /// What was read before anybody asked for it.
     early: Vec<u8>,
 }
 
 impl Line {
     /// Wraps what carries the bytes. The line is dead as soon as `cut` is cancelled.
-    pub(super) fn new(carrier: Box<dyn Carrier>, cut: CancellationToken) -> Self {
-        Self { carrier, cut: Box::pin(cut.cancelled_owned()), heard: Heard::default(), early: Vec::new() }
+    pub(super) fn new(carrier: Box<dyn Carrier>, cut: CancellationToken, listeners: Arc<Listeners>) -> Self {
+        let cut = Box::pin(cut.cancelled_owned());
+        Self { carrier, cut, heard: Heard::default(), listeners, early: Vec::new() }
     }
 
     /// Returns what the host says first, also what it will have said later.
@@ -71,11 +107,17 @@ impl Line {
     }
 
     /// Waits until the host has said something, or has hung up.
-    pub(super) async fn listen(&mut self) {
+    pub(super) async fn listen(&mut self) -> io::Result<()> {
         let mut bytes = [0; HEARD];
-        if let Ok(count) = self.carrier.read(&mut bytes).await {
-            self.early = bytes.get(..count).unwrap_or_default().to_vec();
-            self.heard.note(&self.early);
+        let count = self.carrier.read(&mut bytes).await?;
+        self.early = bytes.get(..count).unwrap_or_default().to_vec();
+        self.note(&self.early);
+        Ok(())
+    }
+
+    fn note(&self, bytes: &[u8]) {
+        if !bytes.is_empty() && self.heard.note(bytes) {
+            self.listeners.report(Phase::KeyExchange);
         }
     }
 }
@@ -97,7 +139,7 @@ impl AsyncRead for Line {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.carrier).poll_read(context, buffer))?;
-        self.heard.note(buffer.filled().get(before..).unwrap_or_default());
+        self.note(buffer.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }

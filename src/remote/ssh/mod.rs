@@ -13,7 +13,9 @@ mod host_key;
 mod line;
 mod look;
 mod options;
+mod proxy;
 mod shell;
+mod tail;
 mod terminal;
 
 use std::collections::HashMap;
@@ -42,21 +44,29 @@ use line::Carrier;
 pub use options::Deadlines;
 pub use options::Environment;
 pub use options::Options;
+use shell::Script;
 use shell::Shell;
 
 use super::Command;
 use super::Exit;
+use super::Facts;
+use super::Progress;
 use super::Remote;
 use super::Sink;
 use super::Target;
+use super::facts;
 use super::guarded;
 use super::known_hosts::KnownHosts;
+use super::progress::Listeners;
 use super::ssh_config::Config;
 use super::ssh_config::ConfigError;
 use super::ssh_config::HostConfig;
+use super::visit::VisitScript;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
+use crate::core::model::Report;
+use crate::core::model::Visit;
 
 /// Handshakes at once through one jump host: sshd(8) there drops more than ten newcomers (`MaxStartups`).
 const THROUGH_ONE_JUMP: usize = 8;
@@ -75,6 +85,8 @@ struct Host {
     shell: tokio::sync::Mutex<Option<Shell>>,
     /// Turns for handshakes through this host.
     through: Semaphore,
+    /// The visits that are under way there.
+    listeners: Arc<Listeners>,
 }
 
 /// Hosts by what they were asked for, and by what that came to.
@@ -167,8 +179,9 @@ impl Ssh {
         let (carrier, carried_by) = self.dial(host, name).await?;
         let turns = host.jump.as_ref().map_or(&self.turns, |jump| &jump.through);
         let destination = &host.destination;
-        Connection::open(carrier, Terms { host: name, destination, options: &self.options, check, turns, carried_by })
-            .await
+        let (options, listeners) = (&self.options, &host.listeners);
+        let terms = Terms { host: name, destination, options, check, turns, carried_by, listeners };
+        Connection::open(carrier, terms).await
     }
 
     async fn dial(&self, host: &Host, name: &str) -> Result<(Box<dyn Carrier>, Option<Arc<Connection>>), Failure> {
@@ -179,14 +192,13 @@ impl Ssh {
                 let at = At { host: name, phase: Phase::Connect };
                 let place = jump.place();
                 let connection = self.connection(way, &place).await.map_err(|failure| {
-                    // Nothing was learned about the host itself.
                     let detail = format!("jump host {place}: {}: {}", failure.phase, failure.detail);
-                    Failure { hint: failure.hint, ..at.failure(FailureKind::Local, detail) }
+                    Failure { hint: failure.hint, ..at.failure(behind(failure.kind), detail) }
                 })?;
                 let open = async { tunnel(&connection, &config.hostname, config.port, &place, at).await };
                 Ok((at.within(limit, open).await?, Some(connection)))
             }
-            (Via::Command(line), _) => Ok((dial::command(name, line)?, None)),
+            (Via::Command(line), _) => Ok((Box::new(proxy::start(name, line)?), None)),
             _ => {
                 let resolve = self.options.deadlines.resolve;
                 let addresses = dial::resolve(name, &config.hostname, config.port, resolve).await?;
@@ -234,14 +246,29 @@ impl Ssh {
         connection.session(At { host: &target.name, phase }, self.options.deadlines.shell).await
     }
 
-    async fn run_script(
+    /// Feeds a script to a host's resident root shell, connecting first if need be, and returns all that the script
+    /// printed on stdout. The script is one compound command that prints the line `end` last; the call returns when that
+    /// line has come.
+    pub async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure> {
+        self.script_with_progress(target, script, end, limit, &Progress::default()).await
+    }
+
+    async fn script_with_progress(
         &self,
-        host: &Host,
-        name: &str,
+        target: &Target,
         script: &str,
         end: &str,
         limit: Duration,
+        progress: &Progress,
     ) -> Result<Vec<u8>, Failure> {
+        let host = self.host(target)?;
+        let _listening = host.listeners.add(progress);
+        let room = self.options.output_limit;
+        let script = Script { text: script, end, limit, room, listeners: &host.listeners };
+        self.run_script(&host, &target.name, &script).await
+    }
+
+    async fn run_script(&self, host: &Host, name: &str, script: &Script<'_>) -> Result<Vec<u8>, Failure> {
         let mut slot = host.shell.lock().await;
         // Taken out for as long as the script runs: whoever stops waiting for it leaves no half-used shell behind.
         let kept = slot.take().filter(|shell| shell.connection().is_usable());
@@ -250,11 +277,14 @@ impl Ssh {
             shell
         } else {
             let connection = self.connection(host, name).await?;
-            Shell::start(&connection, name, self.options.deadlines.shell).await?
+            let shell = Shell::start(&connection, name, self.options.deadlines.shell).await?;
+            // The host has just spoken, which a kept shell has not.
+            host.listeners.report(Phase::Run);
+            shell
         };
         let mut running = Running(Some(shell));
         let printed = match running.0.as_mut() {
-            Some(shell) => shell.run(script, end, limit, self.options.output_limit, name).await?,
+            Some(shell) => shell.run(script, At { host: name, phase: Phase::Run }).await?,
             None => Vec::new(),
         };
         *slot = running.0.take();
@@ -290,6 +320,7 @@ impl Hosts {
             connection: tokio::sync::Mutex::default(),
             shell: tokio::sync::Mutex::default(),
             through: Semaphore::new(THROUGH_ONE_JUMP),
+            listeners: Arc::default(),
         });
         self.destinations.insert(destination.clone(), host.clone());
         host
@@ -310,8 +341,17 @@ async fn tunnel(
             at.failure(FailureKind::Local, format!("jump host {jump} forwards no connections")),
             format!("Set `AllowTcpForwarding yes` in the sshd_config of {jump}."),
         ),
-        Tunnel::Lost => at.failure(FailureKind::Local, format!("the connection to jump host {jump} was lost")),
+        Tunnel::Lost => at.failure(FailureKind::Path, format!("the connection to jump host {jump} was lost")),
     })
+}
+
+/// Returns what a failure to reach a jump host shows about a host behind it: the network failed on the way, or nothing.
+const fn behind(jump: FailureKind) -> FailureKind {
+    use FailureKind as Kind;
+    match jump {
+        Kind::Silent | Kind::Refused | Kind::NoRoute | Kind::Reset | Kind::Throttled | Kind::Path => Kind::Path,
+        Kind::HostKey | Kind::Denied | Kind::Sick | Kind::WrongMachine | Kind::Local => Kind::Local,
+    }
 }
 
 /// A connection per host needs a file each, and 1,024 are soon used up.
@@ -323,15 +363,25 @@ fn raise_file_limit() {
 
 #[async_trait::async_trait]
 impl Remote for Ssh {
-    async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure> {
-        let trip = async {
-            let host = self.host(target)?;
-            self.run_script(&host, &target.name, script, end, limit).await
+    async fn visit(&self, target: &Target, visit: &Visit, quick: bool, progress: &Progress) -> Result<Report, Failure> {
+        let exchange = async {
+            let script = VisitScript::to_host(&target.name, visit, quick)?;
+            let printed =
+                self.script_with_progress(target, script.text(), script.end(), script.limit(), progress).await?;
+            script.report(&target.name, &printed)
         };
-        guarded(&target.name, trip).await
+        guarded(&target.name, exchange).await
     }
 
-    async fn run(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
+    async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
+        let exchange = async {
+            let printed = self.script(target, facts::SCRIPT, facts::END, facts::LIMIT).await?;
+            facts::facts(&target.name, &printed)
+        };
+        guarded(&target.name, exchange).await
+    }
+
+    async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
         let trip = async {
             let mut session = self.session(target, Phase::Run).await?;
             command::run(&mut session, command, sink, &target.name, self.options.deadlines.shell).await
@@ -345,7 +395,7 @@ impl Remote for Ssh {
         terminal::interact(&mut session, command, kind, &target.name, self.options.deadlines.shell).await
     }
 
-    async fn reaches(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure> {
+    async fn probe(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure> {
         let HostConfig { hostname: host, port, .. } = self.host(target)?.destination.config.clone();
         let way = self.host(via)?;
         let at = At { host: &via.name, phase: Phase::Run };

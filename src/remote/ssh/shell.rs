@@ -1,19 +1,24 @@
 //! The resident shell: one `sh` as root per host, fed with scripts. What a script printed is returned, not understood.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use russh::ChannelMsg;
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::connection::Session;
 use super::failure::At;
 use super::failure::hint;
+use super::tail::Tail;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::core::sanitize;
+use crate::remote::progress::Listeners;
 
 /// What the login shell is given, be it sh, csh or fish: no backslash, no `!`, nothing but quotes that all of them know.
 const START: &str = concat!(
@@ -24,11 +29,14 @@ const START: &str = concat!(
 /// What the shell says first. Whatever stands before it (a chatty ~/.bashrc) is not ours.
 const READY: &str = "muster-shell-is-ready";
 
+/// How often a host is asked for a sign of life while a script runs there.
+const SIGN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// In how many of these intervals in a row nothing comes from a host that has died.
+const SILENT_INTERVALS: u32 = 4;
+
 /// How much noise may come before that, in bytes.
 const NOISE: usize = 256 << 10;
-
-/// How much of stderr is kept for messages, in bytes.
-const COMPLAINTS: usize = 4 << 10;
 
 /// A shell that waits for scripts.
 pub(super) struct Shell {
@@ -60,10 +68,10 @@ impl Shell {
 
     /// Makes a failure of a shell that has ended before it began.
     fn no_shell(&self, status: Option<u32>, noise: &[u8], at: At<'_>) -> Failure {
-        let said = if self.complaints.bytes.is_empty() {
+        let said = if self.complaints.bytes().is_empty() {
             sanitize::printable(noise)
         } else {
-            sanitize::printable(&self.complaints.bytes)
+            sanitize::printable(self.complaints.bytes())
         };
         let Some(status) = status else {
             return self.session.connection.lost(at, "the host closed the channel");
@@ -91,39 +99,41 @@ impl Shell {
     }
 
     /// Runs a script and returns all it printed, up to and with the line `end`.
-    pub(super) async fn run(
-        &mut self,
-        script: &str,
-        end: &str,
-        limit: Duration,
-        room: usize,
-        host: &str,
-    ) -> Result<Vec<u8>, Failure> {
-        let at = At { host, phase: Phase::Run };
+    pub(super) async fn run(&mut self, script: &Script<'_>, at: At<'_>) -> Result<Vec<u8>, Failure> {
+        let Script { text, end, limit, room, listeners } = *script;
         let mut output = Output::new(end, room);
         self.complaints = Tail::default();
-        let write = self.session.write.clone();
-        let mut text = script.as_bytes().to_vec();
+        let (connection, write) = (self.session.connection.clone(), self.session.write.clone());
+        let mut text = text.as_bytes().to_vec();
         if !text.ends_with(b"\n") {
             text.push(b'\n');
         }
+        let is_sent = AtomicBool::new(false);
         let exchange = async {
             // Both at once: a shell that ends half way through a script takes no more of it.
-            let send = write.data_bytes(text);
-            let read = self.read(&mut output);
-            tokio::pin!(send, read);
+            let send = async {
+                let _ = write.data_bytes(text).await;
+                is_sent.store(true, Ordering::Relaxed);
+                std::future::pending().await
+            };
             tokio::select! {
-                read = &mut read => read,
-                _ = &mut send => read.await,
+                read = self.read(&mut output) => read,
+                () = send => Read::Ended(None),
             }
         };
-        let read = tokio::time::timeout(limit, exchange).await;
+        let read = tokio::select! {
+            biased;
+            read = tokio::time::timeout(limit, exchange) => read,
+            () = silence(&connection, listeners, &is_sent) => {
+                return Err(at.failure(FailureKind::Silent, "the host stopped answering"));
+            }
+        };
         match read {
             Ok(Read::Complete) => Ok(output.bytes),
             Ok(Read::TooMuch) => Err(at.failure(FailureKind::Sick, format!("it printed more than {room} bytes"))),
             Ok(Read::Refused) => Err(at.failure(FailureKind::Sick, "it answered what it was not asked")),
             Ok(Read::Ended(Some(status))) => {
-                let said = sanitize::printable(&self.complaints.bytes);
+                let said = sanitize::printable(self.complaints.bytes());
                 Err(at.failure(FailureKind::Sick, format!("its shell ended with status {status}: {said}")))
             }
             Ok(Read::Ended(None)) => Err(self.session.connection.lost(at, "the shell was killed")),
@@ -153,6 +163,50 @@ impl Shell {
             }
         }
         Read::Ended(status)
+    }
+}
+
+/// A script to run.
+#[derive(Clone, Copy)]
+pub(super) struct Script<'a> {
+    pub(super) text: &'a str,
+    /// The line that ends its output.
+    pub(super) end: &'a str,
+    /// How long it may take.
+    pub(super) limit: Duration,
+    /// How much it may print, in bytes.
+    pub(super) room: usize,
+    /// The visits that are told that the host lives while it runs.
+    pub(super) listeners: &'a Listeners,
+}
+
+/// Watches a host on which a script runs, and returns once the host has sent nothing for as long as a host that lives
+/// answers in. From the end of the first second on it asks for a sign of life each second, and reports each.
+async fn silence(connection: &Connection, listeners: &Listeners, is_sent: &AtomicBool) {
+    let mut reads = connection.reads();
+    let mut silent = 0;
+    for second in 0_u64.. {
+        // Seconds are counted, not measured: one in which this process stood still is one second, not many.
+        let end = Instant::now() + SIGN_INTERVAL;
+        let answered = second > 0 && matches!(tokio::time::timeout_at(end, connection.ping()).await, Ok(true));
+        if answered {
+            listeners.report(Phase::Run);
+        }
+        tokio::time::sleep_until(end).await;
+        let now = connection.reads();
+        if now != reads {
+            silent = 0;
+            if !answered {
+                listeners.report(Phase::Run);
+            }
+        } else if is_sent.load(Ordering::Relaxed) {
+            // Until the script was sent the question may be stuck behind it.
+            silent += 1;
+        }
+        reads = now;
+        if silent >= SILENT_INTERVALS {
+            return;
+        }
     }
 }
 
@@ -201,20 +255,6 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The last of what was complained of.
-#[derive(Debug, Default)]
-pub(super) struct Tail {
-    bytes: Vec<u8>,
-}
-
-impl Tail {
-    fn add(&mut self, data: &[u8]) {
-        self.bytes.extend_from_slice(data);
-        let excess = self.bytes.len().saturating_sub(COMPLAINTS);
-        self.bytes.drain(..excess);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,14 +275,5 @@ mod tests {
         let mut output = Output::new("end", 1000);
         assert_eq!(output.add(&[b'x'; 1000]), Added::More);
         assert_eq!(output.add(b"x"), Added::TooMuch);
-    }
-
-    #[test]
-    fn complaints_keep_their_end() {
-        let mut tail = Tail::default();
-        tail.add(&[b'a'; COMPLAINTS]);
-        tail.add(b"at last");
-        assert_eq!(tail.bytes.len(), COMPLAINTS);
-        assert!(tail.bytes.ends_with(b"aat last"));
     }
 }

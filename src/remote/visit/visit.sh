@@ -49,7 +49,7 @@ m_load() {
 }
 m_stop() {
   m_group=$1; shift
-  m_many "$m_group" "timeout $m_patience systemctl stop" "$@"
+  m_many "$m_group" "timeout $m_stop_limit systemctl stop" "$@"
   for m_u in "$@"; do
     shift
     # What was refused is still to be stopped.
@@ -64,7 +64,7 @@ m_unload() {
   for m_u in "$@"; do
     shift; m_state=${m_live%%"$m_nl"*} m_live=${m_live#*"$m_nl"}
     case $m_state in
-      deactivating) m_say said unload "$m_u" "still stopping after $m_patience seconds" ;;
+      deactivating) m_say said unload "$m_u" "still stopping after $m_stop_limit seconds" ;;
       active|activating|reloading) m_say said unload "$m_u" "systemd would not stop it" ;;
       '') m_say said unload "$m_u" "systemd does not say whether it runs" ;;
       *) set -- "$@" "$m_u" ;;

@@ -22,7 +22,7 @@ use crate::core::unit::UnitName;
 
 /// How many units one host may report: several times what a systemd is good for. Each is a record in the store, which
 /// a host that names new ones at every look would otherwise fill.
-pub const UNITS: usize = 4096;
+pub(super) const UNITS: usize = 4096;
 
 /// How many bytes a word for a state may have. The longest of systemd's has 26.
 const WORD: usize = 64;
@@ -38,7 +38,7 @@ pub struct BadReport {
 }
 
 /// Reads what a host printed. `steps` are the visit's.
-pub fn read(printed: &[u8], mark: &str, steps: &[Step]) -> Result<Report, BadReport> {
+pub(super) fn read(printed: &[u8], mark: &str, steps: &[Step]) -> Result<Report, BadReport> {
     let text = String::from_utf8_lossy(printed);
     let mut reader = Reader::default();
     let mut number = 0;
