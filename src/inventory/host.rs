@@ -10,7 +10,7 @@ use super::InventoryError;
 use super::Vars;
 use crate::core::model::Address;
 use crate::remote::Target;
-use crate::remote::ssh_config::fit;
+use crate::remote::ssh_config::validate;
 
 /// Something SSH can reach.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,8 +61,8 @@ impl Host {
         // One reading of what an address may be, whoever wrote it.
         let address: Address =
             address.to_string().parse().map_err(|error| self.bad("ansible_host", format!("{error}")))?;
-        fit::host(&address.host).map_err(|why| self.bad("ansible_host", why))?;
-        address.user.as_deref().map_or(Ok(()), fit::user).map_err(|why| self.bad("ansible_user", why))?;
+        validate::host(&address.host).map_err(|why| self.bad("ansible_host", why))?;
+        address.user.as_deref().map_or(Ok(()), validate::user).map_err(|why| self.bad("ansible_user", why))?;
         let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
         let keys = key.map(PathBuf::from).into_iter().chain(arguments.identity_files);
         let identity_files = keys.map(|key| whole(&key)).collect();

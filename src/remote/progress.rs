@@ -1,4 +1,4 @@
-//! How far a visit has come, told while it is under way.
+//! Progress of a visit, reported while the visit is under way.
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ impl fmt::Debug for Progress {
     }
 }
 
-/// The visits that are under way to one host. What one of them learns about the host's sshd is true for all of them, for
-/// example while they wait for one connection to be made.
+/// The visits that are under way to one host. Proof of life is reported to all of them: visits that wait for one
+/// connection have the same sshd in front of them.
 #[derive(Debug, Default)]
 pub(super) struct Listeners(Mutex<List>);
 
@@ -66,7 +66,7 @@ impl Listeners {
     }
 }
 
-/// The time during which a visit is told of progress.
+/// A guard: the visit receives progress until it is dropped.
 pub(super) struct Listening {
     listeners: Arc<Listeners>,
     number: u64,

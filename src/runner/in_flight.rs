@@ -1,4 +1,4 @@
-//! What is on its way to hosts: visits, questions to neighbours, closings.
+//! Visits, peer probes, fence commands and closing connections that are under way. Nothing is decided here.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -195,7 +195,7 @@ mod tests {
     use crate::remote::Remote;
     use crate::remote::Sink;
 
-    /// A way to hosts on which those called `bad` make us panic. The others report progress, keep the callback, and are
+    /// A way to hosts on which those called `bad` cause a panic. The others report progress, keep the callback, and are
     /// sick.
     #[derive(Debug, Default)]
     struct Treacherous(Mutex<Vec<Progress>>);

@@ -1,4 +1,4 @@
-//! Hosts behind a `ProxyCommand`, which is a real `/bin/sh` command: how it ends says what the path is like.
+//! Hosts behind a `ProxyCommand`, which is a real `/bin/sh` command, and the ways in which the command ends.
 
 use std::fs;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use muster::remote::ssh::Options;
 use muster::remote::ssh::Ssh;
 
 use super::fake::FakeHost;
-use super::fake::Way;
+use super::fake::Fault;
 
 const LONG: Duration = Duration::from_secs(30);
 
 /// A proxy command in bash that carries a connection to a host on loopback. It writes its process id to the file `pid`.
-/// Told to end by SIGTERM, it complains and exits with 3.
+/// On SIGTERM it complains and exits with 3.
 fn tunnel(host: &FakeHost, more: &str) -> String {
     let (pid, port) = (host.path("pid").display().to_string(), host.port);
     format!(
@@ -27,7 +27,7 @@ fn tunnel(host: &FakeHost, more: &str) -> String {
     )
 }
 
-/// Returns the way to a host through a proxy command.
+/// Returns connections that go through a proxy command.
 fn through(host: &FakeHost, command: &str, deadlines: Deadlines) -> Ssh {
     let options = host.options(deadlines);
     let config = fs::read_to_string(host.path("config")).unwrap();
@@ -37,7 +37,7 @@ fn through(host: &FakeHost, command: &str, deadlines: Deadlines) -> Ssh {
 
 /// Visits a host through a proxy command that does not reach it.
 async fn failed(command: &str) -> Failure {
-    let host = FakeHost::start(&[Way::Work]).await;
+    let host = FakeHost::start(&[Fault::None]).await;
     let ssh = through(&host, command, Deadlines { key_exchange: LONG, ..Deadlines::default() });
     ssh.script(&host.target(), "echo end", "end", LONG).await.unwrap_err()
 }
@@ -60,7 +60,7 @@ async fn a_proxy_command_that_ends_before_the_host_spoke_is_a_path_that_failed()
             "the proxy command ended with exit status 1; it printed \"HTTP/1.1 502 Bad Gateway\"",
         ),
         ("exec >&-; exec sleep 300", "the proxy command closed its stdout"),
-        // Its complaints are cut to a bound, and it is not kept waiting.
+        // The stderr is bounded, and the command does not block on it.
         (
             "head -c 3000000 /dev/zero >&2; echo >&2; echo at last >&2; exit 9",
             "the proxy command ended with exit status 9: at last",
@@ -83,7 +83,7 @@ async fn a_proxy_command_that_prints_something_other_than_ssh_says_nothing_about
 
 #[tokio::test]
 async fn a_proxy_command_that_hangs_is_silence() {
-    let host = FakeHost::start(&[Way::Work]).await;
+    let host = FakeHost::start(&[Fault::None]).await;
     let limit = Duration::from_millis(300);
     let ssh = through(&host, "sleep 300", Deadlines { key_exchange: limit, ..Deadlines::default() });
     let failure = ssh.script(&host.target(), "echo end", "end", LONG).await.unwrap_err();
@@ -92,8 +92,8 @@ async fn a_proxy_command_that_hangs_is_silence() {
 }
 
 #[tokio::test]
-async fn sshd_that_limits_connections_is_heard_through_a_proxy_command() {
-    let host = FakeHost::start(&[Way::Say("Exceeded MaxStartups\r\n")]).await;
+async fn sshd_that_limits_connections_is_recognised_through_a_proxy_command() {
+    let host = FakeHost::start(&[Fault::Say("Exceeded MaxStartups\r\n")]).await;
     let command = format!("bash -c 'exec cat </dev/tcp/127.0.0.1/{}'", host.port);
     let ssh = through(&host, &command, Deadlines::default());
     let failure = ssh.script(&host.target(), "echo end", "end", LONG).await.unwrap_err();
@@ -101,9 +101,9 @@ async fn sshd_that_limits_connections_is_heard_through_a_proxy_command() {
 }
 
 #[tokio::test]
-async fn a_proxy_command_that_ends_under_a_connection_is_named_and_one_that_talks_does_not_block() {
-    let host = FakeHost::start(&[Way::Work]).await;
-    let command = tunnel(&host, "head -c 3000000 /dev/zero >&2;");
+async fn the_end_of_a_proxy_command_under_a_connection_is_named_and_its_stderr_does_not_block() {
+    let host = FakeHost::start(&[Fault::None]).await;
+    let command = tunnel(&host, "head -c 3000000 /dev/zero >&2; echo >&2;");
     let ssh = through(&host, &command, Deadlines::default());
     assert_eq!(ssh.script(&host.target(), "echo hello\necho end", "end", LONG).await.unwrap(), b"hello\nend\n");
     // The host's commands run on this machine.
@@ -115,7 +115,7 @@ async fn a_proxy_command_that_ends_under_a_connection_is_named_and_one_that_talk
 
 #[tokio::test]
 async fn a_proxy_command_ends_with_the_connection_and_leaves_no_zombie() {
-    let host = FakeHost::start(&[Way::Work]).await;
+    let host = FakeHost::start(&[Fault::None]).await;
     let command = tunnel(&host, "");
     let ssh = through(&host, &command, Deadlines::default());
     ssh.script(&host.target(), "echo end", "end", LONG).await.unwrap();

@@ -1,4 +1,4 @@
-//! Opening a TCP connection to a host: its name is resolved and its addresses are tried.
+//! Opens a TCP connection to a host: resolves its name and tries its addresses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,15 +8,15 @@ use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::failure::At;
-use super::line::Carrier;
+use super::failure::ErrorContext;
+use super::stream::ByteStream;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 
-/// Turns a name into addresses, in the order the system prefers.
+/// Resolves a name to addresses, in the order that the system prefers.
 pub(super) async fn resolve(host: &str, name: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
-    let at = At { host, phase: Phase::Resolve };
+    let at = ErrorContext { host, phase: Phase::Resolve };
     let look_up = async {
         match tokio::net::lookup_host((name, port)).await {
             Ok(found) => Ok(found.collect::<Vec<_>>()),
@@ -27,7 +27,7 @@ pub(super) async fn resolve(host: &str, name: &str, port: u16, limit: Duration) 
             }
         }
     };
-    // That the name service is silent says nothing about the host.
+    // A silent name service says nothing about the host.
     let found = tokio::time::timeout(limit, look_up)
         .await
         .unwrap_or_else(|_| Err(Failure { kind: FailureKind::Local, ..at.silent(limit) }))?;
@@ -37,18 +37,18 @@ pub(super) async fn resolve(host: &str, name: &str, port: u16, limit: Duration) 
     Ok(found)
 }
 
-/// Opens a TCP connection to the first address that answers. All of them together have until `limit`.
+/// Opens a TCP connection to the first address that answers, within `limit` for all addresses together.
 pub(super) async fn connect(
     host: &str,
     addresses: &[SocketAddr],
     limit: Duration,
-) -> Result<Box<dyn Carrier>, Failure> {
-    let at = At { host, phase: Phase::Connect };
+) -> Result<Box<dyn ByteStream>, Failure> {
+    let at = ErrorContext { host, phase: Phase::Connect };
     let end = Instant::now() + limit;
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len().saturating_sub(tried)).unwrap_or(u32::MAX).max(1);
-        // A silent address may not use up the time of those after it.
+        // A silent address must not use the time of the addresses after it.
         let share = end.saturating_duration_since(Instant::now()) / left;
         let failure = match tokio::time::timeout(share, dial(*address)).await {
             Ok(Ok(stream)) => return Ok(Box::new(stream)),
@@ -62,7 +62,7 @@ pub(super) async fn connect(
             last = Some(Failure { detail, ..failure });
         }
     }
-    Err(last.unwrap_or_else(|| at.failure(FailureKind::Local, "it has no address")))
+    Err(last.unwrap_or_else(|| at.failure(FailureKind::Local, "the host has no address")))
 }
 
 async fn dial(address: SocketAddr) -> io::Result<TcpStream> {

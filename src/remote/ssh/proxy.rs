@@ -1,7 +1,7 @@
 //! A `ProxyCommand`: a command on this machine whose stdin and stdout carry the bytes of a connection.
 //!
-//! Its end is an error that says how the command ended. The command ends with the connection, and nothing waits for its
-//! stderr: the last of it is kept.
+//! The end of the stream is an error that says how the command ended. The command is killed with the connection. Its
+//! stderr never blocks it, and the last bytes of it are kept.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
 
-use super::failure::At;
+use super::failure::ErrorContext;
 use super::tail::Tail;
 use crate::core::model::Failure;
 use crate::core::model::Phase;
@@ -39,17 +39,17 @@ use crate::core::sanitize;
 /// How long a command may take to end after it has closed its stdout.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long the rest of a command's stderr is waited for: a process that it left behind may hold it.
+/// How long to wait for the end of stderr after the command has ended: a process that it started may hold it open.
 const STDERR_LIMIT: Duration = Duration::from_millis(100);
 
-/// How a proxy command ended. It travels inside the [`io::Error`] with which reads and writes fail from then on.
+/// How a proxy command ended. It is the inner error of the [`io::Error`] with which reads and writes fail from then on.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct ProxyEnded(String);
 
 /// Starts a proxy command with `/bin/sh`.
 pub(super) fn start(host: &str, line: &str) -> Result<ProxyStream, Failure> {
-    let at = At { host, phase: Phase::Connect };
+    let at = ErrorContext { host, phase: Phase::Connect };
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("exec {line}")).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -70,12 +70,12 @@ pub(super) fn start(host: &str, line: &str) -> Result<ProxyStream, Failure> {
     Ok(ProxyStream { pipe, end: Box::pin(end), ended: None, _closed: closed.drop_guard() })
 }
 
-/// The process of a proxy command. Dropping it kills the command and all that the command started.
+/// The process of a proxy command. Dropping it kills the process group of the command.
 struct Process(Child);
 
 impl Process {
     fn kill(&self) {
-        // There is no id any more once the process was waited for.
+        // A process that was waited for has no id any more.
         let pid = self.0.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         if let Some(pid) = pid {
             let _ = kill_process_group(pid, Signal::KILL);
@@ -114,7 +114,7 @@ async fn supervise(
     let _ = sender.send(ProxyEnded(describe(status.ok(), tail.bytes())));
 }
 
-/// Reads until the end of the stream and keeps the last of it.
+/// Reads until the end of the stream and keeps its last bytes.
 async fn drain(stderr: &mut ChildStderr, tail: &mut Tail) {
     let mut buffer = [0; 1024];
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
@@ -137,13 +137,13 @@ pub(super) struct ProxyStream {
     pipe: tokio::io::Join<ChildStdout, ChildStdin>,
     /// Waits for the end of the command, for a while.
     end: BoxFuture<'static, ProxyEnded>,
-    /// Set once that has ended.
+    /// Set once the command has ended.
     ended: Option<ProxyEnded>,
     _closed: DropGuard,
 }
 
 impl ProxyStream {
-    /// Waits until it is known how the command ended.
+    /// Waits until the end of the command is known.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         let ended = match &self.ended {
             Some(ended) => ended.clone(),

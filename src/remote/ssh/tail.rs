@@ -1,6 +1,6 @@
-//! The last bytes of what a process complained of, kept for messages.
+//! The last bytes of a stream, kept for messages.
 
-/// How much is kept, in bytes.
+/// How many bytes are kept.
 const LIMIT: usize = 4 << 10;
 
 /// The last bytes of a stream.

@@ -21,10 +21,10 @@ use crate::core::model::Visit;
 pub use report::BadReport;
 pub use script::ScriptError;
 
-/// How long a look may take on a host that is well.
+/// How long a visit without steps may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long steps may take: systemd needs about 5 ms for a unit, and a stop is waited for.
+/// How long steps may take. systemd needs about 5 ms for a unit, and the script waits for stops.
 const STEPS_LIMIT: Duration = Duration::from_secs(30);
 const UNIT_LIMIT: Duration = Duration::from_millis(50);
 
@@ -91,6 +91,6 @@ fn limit(visit: &Visit) -> Duration {
     let stops = visit.steps.iter().any(|step| matches!(step.action, Action::Stop | Action::Unload));
     let units = u32::try_from(visit.steps.len()).unwrap_or(u32::MAX);
     let limit = STEPS_LIMIT.saturating_add(UNIT_LIMIT.saturating_mul(units));
-    // Stops and unloads wait one after the other.
+    // The script waits for stops first and for unloads after that.
     if stops { limit.saturating_add(script::STOP_LIMIT * 2) } else { limit }
 }

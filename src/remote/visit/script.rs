@@ -1,8 +1,8 @@
-//! What a visit's script says: a [`Visit`] in, text for the host's `sh` out.
+//! Writes the script of a visit: a [`Visit`] in, text for the host's `sh` out.
 //!
-//! The script needs `sh`, coreutils, util-linux (`flock`) and systemd. It is one compound command, so that a shell that
-//! was sent half of it runs none of it. Every word that did not come from this file is quoted. Nothing here reaches a
-//! host; what comes back is read in [`super::report`].
+//! The script needs `sh`, coreutils, util-linux (`flock`) and systemd. It is one compound command, so a shell that
+//! received only half of it runs none of it. Every word from outside this file is quoted. This module does no I/O; the
+//! module `report` reads the output.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,10 +24,10 @@ const PRELUDE: &str = include_str!("visit.sh");
 /// How long a visit waits for units to stop before it goes on and leaves the rest to the next one.
 pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// No leader's number is higher, and every shell can count this far.
+/// The epoch of a visit that is not a leader's. No leader has a higher one, and every shell can count this far.
 const ANY_EPOCH: u64 = i64::MAX.unsigned_abs();
 
-/// How long it waits on a machine that holds a lease: the next renewal must not come too late for that.
+/// The same for a machine that holds a lease, whose next renewal must not be late.
 const NO_WAIT_STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// A visit that cannot be written as a script. Nothing was sent.
@@ -51,7 +51,7 @@ pub enum ScriptError {
 pub(super) struct Script {
     /// The text for the shell.
     pub(super) text: String,
-    /// Starts every line of the report that is ours.
+    /// Starts every line of the report that the script itself prints.
     pub(super) mark: String,
     /// The line that ends the report.
     pub(super) end: String,
@@ -88,7 +88,8 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     Ok(Script { text: body, mark, end })
 }
 
-/// A look claims the host for a new leader too, so that the old one is turned away from then on; a read_only claims nothing.
+/// A visit without steps claims the host for a new leader too: the host refuses the old leader from then on. A read-only
+/// visit claims nothing.
 fn write_look(body: &mut String, visit: &Visit, quick: bool) {
     let epoch = visit.epoch;
     if visit.read_only {
@@ -143,7 +144,7 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     call(load, names(|action| matches!(action, Action::Load { .. }))?);
     call("m_each enable 'enable --runtime'", names(|action| matches!(action, Action::Load { install: true, .. }))?);
     call("m_stop stop", names(|action| action == Action::Stop)?);
-    // One call per verb and count: nearly always one for all the units.
+    // One call for each verb and restart count: nearly always one for all units.
     let mut starts: BTreeMap<(&str, u64), String> = BTreeMap::new();
     for step in &visit.steps {
         let verb = match step.action {

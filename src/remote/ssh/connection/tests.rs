@@ -1,4 +1,4 @@
-//! A panic in the library's task of a connection, made by what carries the bytes.
+//! A connection over a stream inside the test: panics in the library's task, and hosts that stop answering.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use tokio::io::AsyncWrite;
 use tokio::io::DuplexStream;
 use tokio::io::ReadBuf;
 
-use super::super::shell::Script;
+use super::super::shell::ScriptRun;
 use super::super::shell::Shell;
 use super::*;
 use crate::core::model::Address;
@@ -28,9 +28,9 @@ use crate::remote::known_hosts::KnownHosts;
 use crate::remote::ssh_config::Config;
 use crate::remote::ssh_config::StrictHostKey;
 
-/// A line on which only so many reads go well.
+/// A stream on which only a number of reads succeed.
 struct Trap {
-    line: DuplexStream,
+    stream: DuplexStream,
     reads: Arc<AtomicUsize>,
 }
 
@@ -40,7 +40,7 @@ impl AsyncRead for Trap {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.line).poll_read(context, buffer))?;
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let left = self.reads.load(Ordering::SeqCst);
         assert!(left > 0, "the trap");
         self.reads.store(left - 1, Ordering::SeqCst);
@@ -50,26 +50,26 @@ impl AsyncRead for Trap {
 
 impl AsyncWrite for Trap {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.line).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.line).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.line).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
-/// What the host does with a script.
+/// How the host treats a script.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     /// Prints the end after a minute, and answers meanwhile.
     Slow,
     /// Prints the end at once.
     Quick,
-    /// Says nothing any more.
+    /// Sends nothing any more.
     Hang,
 }
 
@@ -118,7 +118,7 @@ impl server::Handler for Open {
     }
 }
 
-/// Connects to a host over a line on which only so many reads go well.
+/// Connects to a host over a stream on which only a number of reads succeed.
 async fn connect(reads: &Arc<AtomicUsize>) -> Result<Arc<Connection>, Failure> {
     connect_to(Way::Quick, reads, &Arc::default()).await
 }
@@ -143,19 +143,20 @@ async fn connect_to(
         known: Arc::new(KnownHosts::read(std::iter::empty()).unwrap()),
         host: destination.known_as(),
         strict: StrictHostKey::No,
-        note_in: None,
+        record_in: None,
         hashed: false,
     };
-    let turns = Semaphore::new(1);
-    let (host, options, turns) = ("core-01", &options, &turns);
-    let terms = Terms { host, destination: &destination, options, check, turns, carried_by: None, listeners };
-    let trap = Trap { line: ours, reads: reads.clone() };
-    Connection::open(Box::new(trap), terms).await.map(Arc::new)
+    let handshake_permits = Semaphore::new(1);
+    let (host, options, handshake_permits) = ("core-01", &options, &handshake_permits);
+    let handshake =
+        Handshake { host, destination: &destination, options, check, handshake_permits, carried_by: None, listeners };
+    let trap = Trap { stream: ours, reads: reads.clone() };
+    Connection::open(Box::new(trap), handshake).await.map(Arc::new)
 }
 
 #[tokio::test]
 async fn a_panic_in_the_handshake_is_our_fault_and_no_throttling() {
-    // The greeting comes through.
+    // The greeting arrives.
     let failure = connect(&Arc::new(AtomicUsize::new(1))).await.err().unwrap();
     assert_eq!((failure.phase, failure.kind), (Phase::KeyExchange, FailureKind::Local), "{failure}");
     assert_eq!(failure.detail, OUR_FAULT);
@@ -165,7 +166,7 @@ async fn a_panic_in_the_handshake_is_our_fault_and_no_throttling() {
 async fn a_panic_under_a_connection_ends_it_and_is_our_fault() {
     let reads = Arc::new(AtomicUsize::new(usize::MAX));
     let connection = connect(&reads).await.unwrap();
-    let at = At { host: "core-01", phase: Phase::Run };
+    let at = ErrorContext { host: "core-01", phase: Phase::Run };
     drop(connection.session(at, Duration::from_secs(20)).await.unwrap());
     reads.store(0, Ordering::SeqCst);
     let failure = connection.session(at, Duration::from_secs(20)).await.err().unwrap();
@@ -173,7 +174,7 @@ async fn a_panic_under_a_connection_ends_it_and_is_our_fault() {
     assert!(!connection.is_usable(), "the next call must make another");
 }
 
-/// Runs a script on a host and returns how it ended, the time that took and the phases that were reported.
+/// Runs a script on a host and returns its result, its duration and the phases that were reported.
 async fn run_on(way: Way) -> (Result<Vec<u8>, Failure>, Duration, Vec<Phase>) {
     let listeners = Arc::new(Listeners::default());
     let phases = Arc::new(Mutex::new(Vec::new()));
@@ -183,8 +184,8 @@ async fn run_on(way: Way) -> (Result<Vec<u8>, Failure>, Duration, Vec<Phase>) {
     let limit = Duration::from_secs(20);
     let mut shell = Shell::start(&connection, "core-01", limit).await.unwrap();
     let began = Instant::now();
-    let script = Script { text: "true", end: "end", limit: limit * 6, room: 1000, listeners: &listeners };
-    let printed = shell.run(&script, At { host: "core-01", phase: Phase::Run }).await;
+    let script = ScriptRun { text: "true", end: "end", limit: limit * 6, room: 1000, listeners: &listeners };
+    let printed = shell.run(&script, ErrorContext { host: "core-01", phase: Phase::Run }).await;
     let phases = phases.lock().unwrap().clone();
     (printed, began.elapsed(), phases)
 }
@@ -205,7 +206,7 @@ async fn a_host_whose_script_is_slow_but_that_answers_may_take_its_time() {
     let (printed, took, phases) = run_on(Way::Slow).await;
     assert_eq!(printed.unwrap(), b"end\n");
     assert_eq!(took, Duration::from_mins(1));
-    // Nothing is asked in the first second, and one answer came in each of the others.
+    // Nothing is asked in the first second, and one answer arrives in each of the others.
     assert_eq!(phases, [LOGIN.as_slice(), &[Phase::Run; 59]].concat());
 }
 

@@ -1,5 +1,5 @@
-//! The bytes between us and a host, whatever carries them, with two things that SSH itself does not give: a look at the
-//! first of them, which tell a throttled sshd from something that is no sshd, and a way to cut the line at once.
+//! The stream of bytes to a host over any carrier. It keeps the first bytes, which tell a throttled sshd from another
+//! server, counts reads, and can be cut at once.
 
 use std::io;
 use std::pin::Pin;
@@ -22,17 +22,17 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use crate::core::model::Phase;
 use crate::remote::progress::Listeners;
 
-/// How much of what a host says first is kept.
-const HEARD: usize = 512;
+/// How many of the first bytes of a host are kept.
+const BANNER_LIMIT: usize = 512;
 
-/// Anything that carries bytes both ways.
-pub(super) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A carrier of bytes in both directions.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
-/// The first bytes that came from a host, and how often bytes came.
+/// The first bytes that arrived from a host, and how often bytes arrived.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<Received>);
+pub(super) struct Banner(Arc<Received>);
 
 #[derive(Debug, Default)]
 struct Received {
@@ -40,12 +40,12 @@ struct Received {
     reads: AtomicU64,
 }
 
-impl Heard {
-    /// Takes bytes that have come, and reports whether an SSH server has said its name with them.
+impl Banner {
+    /// Takes bytes that have arrived, and reports whether they complete the start of an SSH greeting.
     fn note(&self, bytes: &[u8]) -> bool {
         self.0.reads.fetch_add(1, Ordering::Relaxed);
         let mut first = self.0.first.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = HEARD.saturating_sub(first.len());
+        let room = BANNER_LIMIT.saturating_sub(first.len());
         if room == 0 {
             return false;
         }
@@ -59,17 +59,17 @@ impl Heard {
         self.0.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns how often bytes have come: a count that grows with each sign of life.
+    /// Returns how often bytes have arrived. The count grows with each sign of life.
     pub(super) fn reads(&self) -> u64 {
         self.0.reads.load(Ordering::Relaxed)
     }
 
-    /// Reports whether an SSH server has said its name.
+    /// Reports whether an SSH server has greeted.
     pub(super) fn is_ssh(&self) -> bool {
         is_ssh(&self.bytes())
     }
 
-    /// Says whether the host has said more than its name: the key exchange has begun.
+    /// Reports whether more than the greeting has arrived: the key exchange has begun.
     pub(super) fn past_greeting(&self) -> bool {
         let bytes = self.bytes();
         let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').skip_while(|line| !line.starts_with(b"SSH-"));
@@ -78,51 +78,51 @@ impl Heard {
     }
 }
 
-/// Reports whether an SSH server has said its name in these bytes.
+/// Reports whether these bytes hold the greeting of an SSH server.
 fn is_ssh(bytes: &[u8]) -> bool {
     bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"SSH-"))
 }
 
-/// A line to a host.
-pub(super) struct Line {
-    carrier: Box<dyn Carrier>,
+/// A stream to a host whose bytes are observed.
+pub(super) struct TappedStream {
+    stream: Box<dyn ByteStream>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    heard: Heard,
-    /// The visits that are told when sshd greets.
+    banner: Banner,
+    /// The visits to which the greeting of sshd is reported.
     listeners: Arc<Listeners>,
-    /// What was read before anybody asked for it.
+    /// Bytes that were read before the SSH library asked for them.
     early: Vec<u8>,
 }
 
-impl Line {
-    /// Wraps what carries the bytes. The line is dead as soon as `cut` is cancelled.
-    pub(super) fn new(carrier: Box<dyn Carrier>, cut: CancellationToken, listeners: Arc<Listeners>) -> Self {
+impl TappedStream {
+    /// Wraps a carrier. The stream fails as soon as `cut` is cancelled.
+    pub(super) fn new(stream: Box<dyn ByteStream>, cut: CancellationToken, listeners: Arc<Listeners>) -> Self {
         let cut = Box::pin(cut.cancelled_owned());
-        Self { carrier, cut, heard: Heard::default(), listeners, early: Vec::new() }
+        Self { stream, cut, banner: Banner::default(), listeners, early: Vec::new() }
     }
 
-    /// Returns what the host says first, also what it will have said later.
-    pub(super) fn heard(&self) -> Heard {
-        self.heard.clone()
+    /// Returns the record of the first bytes, which later bytes extend.
+    pub(super) fn banner(&self) -> Banner {
+        self.banner.clone()
     }
 
-    /// Waits until the host has said something, or has hung up.
+    /// Waits until the host has sent something or has closed the stream.
     pub(super) async fn listen(&mut self) -> io::Result<()> {
-        let mut bytes = [0; HEARD];
-        let count = self.carrier.read(&mut bytes).await?;
+        let mut bytes = [0; BANNER_LIMIT];
+        let count = self.stream.read(&mut bytes).await?;
         self.early = bytes.get(..count).unwrap_or_default().to_vec();
         self.note(&self.early);
         Ok(())
     }
 
     fn note(&self, bytes: &[u8]) {
-        if !bytes.is_empty() && self.heard.note(bytes) {
+        if !bytes.is_empty() && self.banner.note(bytes) {
             self.listeners.report(Phase::KeyExchange);
         }
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for TappedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -138,25 +138,25 @@ impl AsyncRead for Line {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.carrier).poll_read(context, buffer))?;
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         self.note(buffer.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for TappedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut self.carrier).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.carrier).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.carrier).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
