@@ -90,8 +90,8 @@ pub struct Command {
 /// Visits to one host queue behind each other; visits to different hosts do not.
 #[async_trait::async_trait]
 pub trait Remote: Send + Sync + std::fmt::Debug {
-    /// Visits a host, connecting first if need be. With `quick`, a host on which nothing seems to have changed since the
-    /// last look says so at almost no cost.
+    /// Visits a host, connecting first if need be. With `quick`, a host on which nothing seems to have changed since
+    /// the last look says so at almost no cost.
     ///
     /// A visit that was cut off on its way is not carried out at all. After a failure in [`Phase::Run`] it is not known
     /// how far it came. The connection is given up then, so that the next call starts afresh.
@@ -103,7 +103,8 @@ pub trait Remote: Send + Sync + std::fmt::Debug {
     /// Runs a command in a channel of its own on the kept connection.
     async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure>;
 
-    /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns its exit.
+    /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns its
+    /// exit.
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure>;
 
     /// Probes one host from another: reports whether the sshd of `target` greets, seen from `via`. Silence for `limit`

@@ -63,8 +63,8 @@ impl InFlight {
         }
     }
 
-    /// Reports whether no visit is under way and no machine is being fenced. Peer probes do not count: they can be given
-    /// up at any time.
+    /// Reports whether no visit is under way and no machine is being fenced. Peer probes do not count: they can be
+    /// given up at any time.
     pub(super) fn is_empty(&self) -> bool {
         self.visits.is_empty() && self.fencings.is_empty() && self.arrived.is_empty()
     }

@@ -129,7 +129,7 @@ fn a_lease_that_systemd_does_not_start_is_not_held() {
     // The lease's service cannot be started here: it is never active.
     symlink("/nowhere/at/all", host.path("active/muster-lease.service")).unwrap();
     let report = host.visit(&hold(LATER, LENGTH));
-    let refused = LeaseStatus::Refused("systemd there would not start muster-lease.service");
+    let refused = LeaseStatus::Refused("systemd did not start muster-lease.service");
     assert_eq!(report.observation.unwrap().lease, Some(refused));
 }
 

@@ -218,8 +218,8 @@ impl KnownHosts {
         revoked.find(|entry| entry.key.key_data() == key.key_data()).map(|entry| entry.place.clone())
     }
 
-    /// Returns the status of a certificate at a time in seconds since the Unix epoch. It does not look up the key inside:
-    /// a certificate that is not accepted says nothing about that key.
+    /// Returns the status of a certificate at a time in seconds since the Unix epoch. It does not look up the key
+    /// inside: a certificate that is not accepted says nothing about that key.
     pub fn check_certificate(
         &self,
         host: &HostName,

@@ -53,8 +53,8 @@ fn a_file_of_revoked_keys_counts_for_every_host_and_one_that_does_not_parse_is_a
     let place = Place { file: file.as_path().into(), line: 4 };
     assert_eq!(without().unwrap().check(&host(), &key(ED_A)), KeyStatus::Revoked(place));
     for (text, why) in [
-        (format!("{ECDSA}\n{}\n", &ED_A[..40]), "line 2: its ssh-ed25519 key does not parse"),
-        ("core-01\n".to_owned(), "line 1: it is no public key"),
+        (format!("{ECDSA}\n{}\n", &ED_A[..40]), "line 2: the ssh-ed25519 key does not parse"),
+        ("core-01\n".to_owned(), "line 1: the line is not a public key"),
         ("SSHKRL\n\0\0\0\0\x01".to_owned(), "it is a KRL"),
     ] {
         fs::write(&file, &text).unwrap();

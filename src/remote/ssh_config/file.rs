@@ -56,7 +56,8 @@ pub(super) struct Roots {
     pub(super) home: Option<PathBuf>,
     /// `~/.ssh` for a user's file, `/etc/ssh` for the system's.
     pub(super) relative: PathBuf,
-    /// Set when only root and the user that runs muster may write to the files, as for `~/.ssh/config` and its includes.
+    /// Set when only root and the user that runs muster may write to the files, as for `~/.ssh/config` and its
+    /// includes.
     pub(super) private: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Resolves the lines of ssh_config(5) for one host: the first value wins, in OpenSSH's order.
 //!
-//! `Match` depends on values that earlier lines have set, so this is an interpreter and not a lookup. This module is pure
-//! except for warnings.
+//! `Match` depends on values that earlier lines have set, so this is an interpreter and not a lookup. This module is
+//! pure except for warnings.
 
 use std::time::Duration;
 

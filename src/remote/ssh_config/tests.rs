@@ -263,15 +263,15 @@ fn includes_are_relative_to_the_users_folder_and_sorted() {
 #[test]
 fn a_fault_is_reported_with_file_and_line() {
     for (text, what) in [
-        ("\nPort ssh\n", "2: port: \"ssh\" is not a port"),
-        ("Port\n", "1: port says nothing"),
-        ("Host \"x\n", "1: a \" is not closed"),
+        ("\nPort ssh\n", "2: port: invalid port \"ssh\": expected 1 to 65535"),
+        ("Port\n", "1: port has no value"),
+        ("Host \"x\n", "1: the quote \" is not closed"),
         (
             "Host x\n StrictHostKeyChecking maybe\nHost *\n StrictHostKeyChecking maybe\n",
-            "4: stricthostkeychecking: \"maybe\" is none of yes, accept-new and no",
+            "4: stricthostkeychecking: invalid value \"maybe\": expected yes, accept-new or no",
         ),
-        ("ConnectTimeout 5x\n", "1: connecttimeout: \"5x\" is not a time"),
-        ("Match host\n", "1: Match host says nothing"),
+        ("ConnectTimeout 5x\n", "1: connecttimeout: invalid time \"5x\": expected a time such as 90, 1m30s or 2h"),
+        ("Match host\n", "1: Match host has no value"),
     ] {
         let error = config(text).and_then(|config| config.resolve(&QUERY)).unwrap_err().to_string();
         assert!(error.ends_with(&format!("/config:{what}")), "{text:?}: {error}");
@@ -320,7 +320,7 @@ fn an_included_file_must_be_as_private_as_the_file_that_includes_it() {
     for mode in [0o660, 0o602] {
         fs::set_permissions(ssh.join("most"), fs::Permissions::from_mode(mode)).unwrap();
         let error = Config::load(Some(home.path())).unwrap_err().to_string();
-        assert!(error.contains("/.ssh/most: others may write to it"), "{error}");
+        assert!(error.contains("/.ssh/most: other users may write to it"), "{error}");
         // As for `ssh -F`, a file that is named explicitly may have any owner.
         assert!(Config::load_only(&ssh.join("config"), Some(home.path())).is_ok());
     }

@@ -1,7 +1,7 @@
 //! Reads the report of a visit: text that a host printed in, a [`Report`] out.
 //!
-//! The host is not trusted. Text that does not parse is an error, which the caller treats as *lost*; nothing is guessed.
-//! The module `script` writes the script that prints the report.
+//! The host is not trusted. Text that does not parse is an error, which the caller treats as *lost*; nothing is
+//! guessed. The module `script` writes the script that prints the report.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -88,8 +88,8 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     Ok(Script { text: body, mark, end })
 }
 
-/// A visit without steps claims the host for a new leader too: the host refuses the old leader from then on. A read-only
-/// visit claims nothing.
+/// A visit without steps claims the host for a new leader too: the host refuses the old leader from then on. A
+/// read-only visit claims nothing.
 fn write_look(body: &mut String, visit: &Visit, quick: bool) {
     let epoch = visit.epoch;
     if visit.read_only {
