@@ -13,6 +13,7 @@ use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Remote as _;
 use muster::remote::Sink;
+use muster::remote::Target;
 use muster::remote::ssh::Deadlines;
 use muster::remote::ssh::Ssh;
 
@@ -259,7 +260,7 @@ async fn a_panic_in_a_call_to_a_host_ends_that_call_only() {
     let hello = Command { line: "echo hello".to_owned(), limit: Some(LONG), ..Command::default() };
     let failure = ssh.exec(&target, &hello, &mut Trap).await.unwrap_err();
     assert_eq!((failure.phase, failure.kind), (Phase::Run, FailureKind::Local), "{failure}");
-    assert_eq!(failure.to_string(), "core-01: run: muster itself failed on the fault: this is a bug");
+    assert_eq!(failure.to_string(), "core-01: run: muster itself failed on the way: this is a bug");
     // The connection can still be used.
     assert_eq!(ssh.exec(&target, &hello, &mut Discard).await.unwrap(), Exit::Code(0));
     assert!(visit(&ssh, &host, LONG).await.is_ok());
@@ -277,4 +278,14 @@ async fn a_neighbour_that_hangs_is_at_fault_and_one_that_answers_has_reached_no_
         assert!(answer.map_or_else(|failure| failure.host == "core-01", |_| true));
         assert!(began.elapsed() < SHORT + Duration::from_secs(1), "the core waits for one second more and no longer");
     }
+}
+
+#[tokio::test]
+async fn a_jump_host_that_is_lost_before_the_host_spoke_is_a_path_that_failed() {
+    let jump = FakeHost::start(&[Fault::DropTunnel]).await;
+    let ssh = Ssh::new(jump.options(Deadlines::default()));
+    let target = Target { jump: Some(format!("root@127.0.0.1:{}", jump.port)), ..target(1) };
+    let failure = ssh.script(&target, "echo end", "end", LONG).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Connect, FailureKind::Path), "{failure}");
+    assert!(failure.detail.contains("jump host") && failure.detail.contains("was lost"), "{failure}");
 }

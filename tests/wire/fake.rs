@@ -13,6 +13,7 @@ use muster::remote::ssh::Deadlines;
 use muster::remote::ssh::Options;
 use russh::Channel;
 use russh::ChannelId;
+use russh::Disconnect;
 use russh::keys::Algorithm;
 use russh::keys::HashAlg;
 use russh::keys::PrivateKey;
@@ -62,6 +63,8 @@ pub(super) enum Fault {
     Garbage,
     /// Does not answer a request for a stream to another host, and answers all others.
     IgnoreProbe,
+    /// Opens a stream to another host and disconnects.
+    DropTunnel,
     /// Hangs at a request for a stream to another host.
     HangAtProbe,
 }
@@ -191,9 +194,16 @@ impl server::Handler for Client {
         _: &str,
         _: u32,
         reply: ChannelOpenHandle,
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), russh::Error> {
         match self.fault {
+            Fault::DropTunnel => {
+                reply.accept().await;
+                let handle = session.handle();
+                tokio::spawn(async move {
+                    handle.disconnect(Disconnect::ByApplication, "bye".to_owned(), String::new()).await
+                });
+            }
             Fault::IgnoreProbe => self.unanswered.push(reply),
             Fault::HangAtProbe => std::future::pending().await,
             _ => {}

@@ -128,11 +128,13 @@ impl Connection {
         };
         let shaken = tokio::time::timeout(left, shake).await.map_err(|_| at.silent(limit))?;
         let mut handle = shaken.map_err(|error| failed(&error))?;
+        tracing::debug!(host, elapsed = ?began.elapsed(), "key exchange done");
         listeners.report(Phase::Authenticate);
 
-        let at = ErrorContext { host, phase: Phase::Authenticate };
+        let (at, began) = (ErrorContext { host, phase: Phase::Authenticate }, Instant::now());
         at.within(options.deadlines.authenticate, auth::authenticate(&mut handle, destination, &close_reason, at))
             .await?;
+        tracing::debug!(host, elapsed = ?began.elapsed(), "logged in");
         listeners.report(Phase::Shell);
         Ok(Self {
             handle,
@@ -322,8 +324,9 @@ impl Transport<'_> {
         if banner.is_ssh() {
             return None;
         }
-        if self.jump.is_some_and(Connection::is_over) {
-            return Some("the connection to the jump host was lost".to_owned());
+        if let Some(jump) = self.jump.filter(|jump| jump.is_over()) {
+            let why = jump.close_reason.get().map(|reason| format!(": {}", reason.text));
+            return Some(format!("the connection to the jump host was lost{}", why.unwrap_or_default()));
         }
         let said = sanitize::printable(&banner.bytes());
         if !self.is_command || is_throttle(&said) {

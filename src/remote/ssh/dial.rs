@@ -17,6 +17,7 @@ use crate::core::model::Phase;
 /// Resolves a name to addresses, in the order that the system prefers.
 pub(super) async fn resolve(host: &str, name: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
     let at = ErrorContext { host, phase: Phase::Resolve };
+    let began = Instant::now();
     let look_up = async {
         match tokio::net::lookup_host((name, port)).await {
             Ok(found) => Ok(found.collect::<Vec<_>>()),
@@ -34,6 +35,7 @@ pub(super) async fn resolve(host: &str, name: &str, port: u16, limit: Duration) 
     if found.is_empty() {
         return Err(at.failure(FailureKind::Local, format!("no address for {name:?}")));
     }
+    tracing::debug!(host, name, addresses = found.len(), elapsed = ?began.elapsed(), "resolved");
     Ok(found)
 }
 
@@ -44,17 +46,22 @@ pub(super) async fn connect(
     limit: Duration,
 ) -> Result<Box<dyn ByteStream>, Failure> {
     let at = ErrorContext { host, phase: Phase::Connect };
-    let end = Instant::now() + limit;
+    let began = Instant::now();
+    let end = began + limit;
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len().saturating_sub(tried)).unwrap_or(u32::MAX).max(1);
         // A silent address must not use the time of the addresses after it.
         let share = end.saturating_duration_since(Instant::now()) / left;
         let failure = match tokio::time::timeout(share, dial(*address)).await {
-            Ok(Ok(stream)) => return Ok(Box::new(stream)),
+            Ok(Ok(stream)) => {
+                tracing::debug!(host, %address, elapsed = ?began.elapsed(), "connected");
+                return Ok(Box::new(stream));
+            }
             Ok(Err(error)) => at.io(&error),
             Err(_) => at.silent(limit),
         };
+        tracing::debug!(host, %address, elapsed = ?began.elapsed(), "not connected: {}", failure.detail);
         let detail = format!("{address}: {}", failure.detail);
         // An address that answered says more about the host than one that did not.
         let better = last.as_ref().is_none_or(|last: &Failure| last.kind != FailureKind::Refused);

@@ -58,6 +58,7 @@ pub(super) fn start(host: &str, line: &str) -> Result<ProxyStream, Failure> {
     else {
         return Err(at.local("the proxy command has no stdin, stdout or stderr"));
     };
+    tracing::debug!(host, "proxy command started");
     let (sender, receiver) = oneshot::channel();
     let closed = CancellationToken::new();
     tokio::spawn(supervise(Process(child), stderr, closed.clone(), sender));

@@ -192,6 +192,7 @@ async fn silence(connection: &Connection, listeners: &Listeners, is_sent: &Atomi
         let end = Instant::now() + SIGN_INTERVAL;
         let answered = second > 0 && matches!(tokio::time::timeout_at(end, connection.ping()).await, Ok(true));
         if answered {
+            tracing::trace!("the host answers while a script runs");
             listeners.report(Phase::Run);
         }
         tokio::time::sleep_until(end).await;

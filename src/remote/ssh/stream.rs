@@ -42,7 +42,7 @@ struct Received {
 
 impl Banner {
     /// Takes bytes that have arrived, and reports whether they complete the start of an SSH greeting.
-    fn note(&self, bytes: &[u8]) -> bool {
+    fn record(&self, bytes: &[u8]) -> bool {
         self.0.reads.fetch_add(1, Ordering::Relaxed);
         let mut first = self.0.first.lock().unwrap_or_else(PoisonError::into_inner);
         let room = BANNER_LIMIT.saturating_sub(first.len());
@@ -111,12 +111,12 @@ impl TappedStream {
         let mut bytes = [0; BANNER_LIMIT];
         let count = self.stream.read(&mut bytes).await?;
         self.early = bytes.get(..count).unwrap_or_default().to_vec();
-        self.note(&self.early);
+        self.record(&self.early);
         Ok(())
     }
 
-    fn note(&self, bytes: &[u8]) {
-        if !bytes.is_empty() && self.banner.note(bytes) {
+    fn record(&self, bytes: &[u8]) {
+        if !bytes.is_empty() && self.banner.record(bytes) {
             self.listeners.report(Phase::KeyExchange);
         }
     }
@@ -139,7 +139,7 @@ impl AsyncRead for TappedStream {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.note(buffer.filled().get(before..).unwrap_or_default());
+        self.record(buffer.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
