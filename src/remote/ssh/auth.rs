@@ -27,6 +27,7 @@ use super::host_key::Client;
 use super::host_key::SharedCloseReason;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
+use crate::remote::OUR_FAULT;
 
 /// How many keys are offered. sshd(8) disconnects after six (`MaxAuthTries`).
 const MAX_OFFERS: usize = 5;
@@ -62,7 +63,10 @@ pub(super) async fn authenticate(
     at: ErrorContext<'_>,
 ) -> Result<(), Failure> {
     let mut agent = Agent::connect(destination.agent.as_deref(), handle).await;
-    let offers = collect(destination, &agent.identities);
+    let (owned, held) = (destination.clone(), agent.identities.clone());
+    // Keys may be on a slow file system, and parsing them costs CPU.
+    let collected = tokio::task::spawn_blocking(move || collect(&owned, &held)).await;
+    let offers = collected.map_err(|_| at.local(OUR_FAULT))?;
     let user = &destination.config.user;
     let mut tried = 0;
     for offer in offers.list.iter().take(MAX_OFFERS) {

@@ -1,6 +1,7 @@
 //! The callbacks of the SSH library for one session: they check the host's key, refuse channels that the host opens,
 //! and keep the reason why the session ended.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -68,7 +69,8 @@ pub(super) struct KeyCheck {
 }
 
 impl KeyCheck {
-    fn check(&self, shown: &PublicKeyOrCertificate) -> Result<(), SessionError> {
+    /// Checks the key or certificate of the host, and reports whether the key is new and is to be recorded.
+    fn check(&self, shown: &PublicKeyOrCertificate) -> Result<bool, SessionError> {
         let key = shown.public_key();
         let mut about = String::new();
         if let PublicKeyOrCertificate::Certificate(certificate) = shown {
@@ -81,22 +83,19 @@ impl KeyCheck {
         self.act(&self.known.check(&self.host, &key), &key, &about)
     }
 
-    fn act(&self, status: &KeyStatus, key: &PublicKey, about: &str) -> Result<(), SessionError> {
+    fn act(&self, status: &KeyStatus, key: &PublicKey, about: &str) -> Result<bool, SessionError> {
         let print = format!("{} host key {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
         let name = self.host.recorded_as();
         let refuse = |detail: String, hint: String| Err(SessionError::HostKey { detail, hint });
         match status {
-            KeyStatus::Trusted(_) | KeyStatus::TrustedByAuthority(_) => Ok(()),
+            KeyStatus::Trusted(_) | KeyStatus::TrustedByAuthority(_) => Ok(false),
             KeyStatus::Revoked(place) => refuse(
                 format!("its {print} was revoked: {place}"),
                 "Give the host a new key first: an attacker may have the revoked one.".to_owned(),
             ),
             KeyStatus::Changed(_) | KeyStatus::Unknown(_) if self.strict == StrictHostKey::No => {
                 tracing::warn!("{name}: {print} is accepted without a check (StrictHostKeyChecking no)");
-                if matches!(status, KeyStatus::Unknown(others) if others.is_empty()) {
-                    self.record(key);
-                }
-                Ok(())
+                Ok(matches!(status, KeyStatus::Unknown(others) if others.is_empty()))
             }
             KeyStatus::Changed(place) => refuse(
                 format!("its {print} is not the one in {place}{about}"),
@@ -108,10 +107,7 @@ impl KeyCheck {
                 ),
             ),
             KeyStatus::Unknown(others) => match others.first() {
-                None if self.strict == StrictHostKey::AcceptNew => {
-                    self.record(key);
-                    Ok(())
-                }
+                None if self.strict == StrictHostKey::AcceptNew => Ok(true),
                 None => refuse(
                     format!("its {print} is not known{about}"),
                     "Compare the fingerprint and record the key by logging in once with `ssh`, or accept the keys of new \
@@ -129,10 +125,14 @@ impl KeyCheck {
         }
     }
 
-    fn record(&self, key: &PublicKey) {
-        let Some(file) = &self.record_in else { return };
-        let (algorithm, name, file_name) = (key.algorithm(), self.host.recorded_as(), file.display());
-        match record(file, &self.host, key, self.hashed) {
+    /// Records a new key. Another process may hold the lock of the file, so a blocking thread waits for it.
+    async fn record(&self, key: PublicKey) {
+        let Some(file) = self.record_in.clone() else { return };
+        let (algorithm, host, hashed) = (key.algorithm(), self.host.clone(), self.hashed);
+        let path = file.clone();
+        let write = tokio::task::spawn_blocking(move || record(&path, &host, &key, hashed));
+        let (name, file_name) = (self.host.recorded_as(), file.display());
+        match write.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => tracing::info!("recorded the {algorithm} key of {name} in {file_name}"),
             Err(error) => tracing::warn!("cannot record the key of {name} in {file_name}: {error}"),
         }
@@ -186,7 +186,10 @@ impl Handler for Client {
     type Error = SessionError;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, SessionError> {
-        self.check.check(shown).map(|()| true)
+        if self.check.check(shown)? {
+            self.check.record(shown.public_key()).await;
+        }
+        Ok(true)
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<SessionError>) -> Result<(), SessionError> {

@@ -1,7 +1,7 @@
 //! Hosts over SSH: one kept connection per destination, a resident shell on it, and commands beside the shell.
 //!
-//! Each step that can wait has a deadline, and its failure names the phase. Calls for the shell of one host queue; calls
-//! for other hosts are not delayed. This module does not know what a script means.
+//! Each step that can wait has a deadline, and its failure names the phase. Calls for the shell of one host queue;
+//! calls for other hosts are not delayed. This module does not know what a script means.
 
 mod auth;
 mod command;
@@ -30,6 +30,7 @@ use futures_util::future::BoxFuture;
 use futures_util::future::join_all;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use connection::Connection;
 use connection::Handshake;
@@ -50,6 +51,7 @@ use stream::ByteStream;
 use super::Command;
 use super::Exit;
 use super::Facts;
+use super::OUR_FAULT;
 use super::Progress;
 use super::Remote;
 use super::Sink;
@@ -57,6 +59,7 @@ use super::Target;
 use super::facts;
 use super::guarded;
 use super::known_hosts::KnownHosts;
+use super::known_hosts::Unreadable;
 use super::progress::Listeners;
 use super::ssh_config::Config;
 use super::ssh_config::ConfigError;
@@ -105,7 +108,7 @@ pub struct Ssh {
     options: Options,
     config: Mutex<Option<Arc<Config>>>,
     hosts: Mutex<Hosts>,
-    known_hosts_cache: Mutex<KnownHostsCache>,
+    known_hosts_cache: Arc<Mutex<KnownHostsCache>>,
     /// Permits for handshakes.
     handshake_permits: Semaphore,
 }
@@ -125,13 +128,13 @@ impl Ssh {
             options,
             config: Mutex::default(),
             hosts: Mutex::default(),
-            known_hosts_cache: Mutex::default(),
+            known_hosts_cache: Arc::default(),
             handshake_permits: Semaphore::new(cores * 2),
         }
     }
 
-    /// Reads ssh_config(5) once. A caller that calls this first sees a fault in the file before it becomes the failure of
-    /// a host.
+    /// Reads ssh_config(5) once. A caller that calls this first sees a fault in the file before it becomes the
+    /// failure of a host.
     pub fn read_config(&self) -> Result<Arc<Config>, ConfigError> {
         let mut slot = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = slot.as_ref() {
@@ -176,7 +179,7 @@ impl Ssh {
     }
 
     async fn connect(&self, host: &Host, name: &str) -> Result<Connection, Failure> {
-        let check = self.key_check(&host.destination, name)?;
+        let check = self.key_check(&host.destination, name).await?;
         let (stream, carried_by) = self.dial(host, name).await?;
         let handshake_permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
         let destination = &host.destination;
@@ -209,28 +212,14 @@ impl Ssh {
     }
 
     /// Returns the rules by which the key of a host is checked.
-    fn key_check(&self, destination: &Destination, name: &str) -> Result<KeyCheck, Failure> {
+    async fn key_check(&self, destination: &Destination, name: &str) -> Result<KeyCheck, Failure> {
         let at = ErrorContext { host: name, phase: Phase::Configure };
         let files: Vec<PathBuf> =
             destination.user_known_hosts.iter().chain(&destination.global_known_hosts).cloned().collect();
-        let revoked = &destination.revoked_host_keys;
-        let stamps: Vec<_> = files
-            .iter()
-            .chain(revoked)
-            .map(|file| std::fs::metadata(file).ok().and_then(|about| Some((about.len(), about.modified().ok()?))))
-            .collect();
-        let mut cache = self.known_hosts_cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (files, revoked.clone());
-        let known = match cache.get(&key) {
-            Some((then, known)) if *then == stamps => known.clone(),
-            _ => {
-                let known = KnownHosts::read(key.0.iter().map(PathBuf::as_path));
-                let known = known.and_then(|known| known.without(key.1.iter().map(PathBuf::as_path)));
-                let known = Arc::new(known.map_err(|error| at.local(error))?);
-                cache.insert(key, (stamps, known.clone()));
-                known
-            }
-        };
+        let (cache, revoked) = (self.known_hosts_cache.clone(), destination.revoked_host_keys.clone());
+        // The files may be large, or on a slow file system.
+        let read = tokio::task::spawn_blocking(move || read_known_hosts(&cache, files, revoked)).await;
+        let known = read.map_err(|_| at.local(OUR_FAULT))?.map_err(|error| at.local(error))?;
         Ok(KeyCheck {
             known,
             host: destination.known_as(),
@@ -247,8 +236,8 @@ impl Ssh {
         connection.session(ErrorContext { host: &target.name, phase }, self.options.deadlines.shell).await
     }
 
-    /// Runs a script in the resident root shell of a host, connecting first if need be, and returns its stdout. The script
-    /// is one compound command that prints the line `end` last. The call returns when that line has arrived.
+    /// Runs a script in the resident root shell of a host, connecting first if need be, and returns its stdout. The
+    /// script is one compound command that prints the line `end` last. The call returns when that line has arrived.
     pub async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure> {
         self.script_with_progress(target, script, end, limit, &Progress::default()).await
     }
@@ -277,7 +266,9 @@ impl Ssh {
             shell
         } else {
             let connection = self.connection(host, name).await?;
+            let began = Instant::now();
             let shell = Shell::start(&connection, name, self.options.deadlines.shell).await?;
+            tracing::debug!(host = name, elapsed = ?began.elapsed(), "shell started");
             // The host has just sent something. Over a kept shell it has not.
             host.listeners.report(Phase::Run);
             shell
@@ -292,8 +283,8 @@ impl Ssh {
     }
 }
 
-/// A shell that runs a script. If it is dropped before the script has ended, the connection is given up too, because the
-/// state of the host is not known.
+/// A shell that runs a script. If it is dropped before the script has ended, the connection is given up too, because
+/// the state of the host is not known.
 struct Running(Option<Shell>);
 
 impl Drop for Running {
@@ -325,6 +316,29 @@ impl Hosts {
         self.destinations.insert(destination.clone(), host.clone());
         host
     }
+}
+
+/// Reads files of known and of revoked keys, unless none of them has changed since they were read last.
+fn read_known_hosts(
+    cache: &Mutex<KnownHostsCache>,
+    files: Vec<PathBuf>,
+    revoked: Vec<PathBuf>,
+) -> Result<Arc<KnownHosts>, Unreadable> {
+    let stamp = |file: &PathBuf| {
+        let metadata = std::fs::metadata(file).ok()?;
+        Some((metadata.len(), metadata.modified().ok()?))
+    };
+    let stamps: Vec<_> = files.iter().chain(&revoked).map(stamp).collect();
+    // The lock is held while the files are read: connections to many hosts read them once.
+    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (files, revoked);
+    if let Some((_, known)) = cache.get(&key).filter(|(then, _)| *then == stamps) {
+        return Ok(known.clone());
+    }
+    let known = KnownHosts::read(key.0.iter().map(PathBuf::as_path))?;
+    let known = Arc::new(known.without(key.1.iter().map(PathBuf::as_path))?);
+    cache.insert(key, (stamps, known.clone()));
+    Ok(known)
 }
 
 /// Opens a stream through a jump host.
@@ -373,7 +387,11 @@ impl Remote for Ssh {
                 self.script_with_progress(target, script.text(), script.end(), script.limit(), progress).await?;
             script.report(&target.name, &printed)
         };
-        guarded(&target.name, exchange).await
+        let report = guarded(&target.name, exchange).await;
+        if let Err(failure) = &report {
+            tracing::debug!("visit failed: {failure}");
+        }
+        report
     }
 
     async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
