@@ -188,11 +188,11 @@ impl Exec {
         let (exit, fold, printed);
         if self.output.is_some() {
             let mut output = CapturedOutput::with_limit(KEPT);
-            exit = remote.run(&target, &command, &mut output).await;
+            exit = remote.exec(&target, &command, &mut output).await;
             (fold, printed) = (None, output.into_vars());
         } else {
             let mut lines = Lines::of(&target.name, self.fold);
-            exit = remote.run(&target, &command, &mut lines).await;
+            exit = remote.exec(&target, &command, &mut lines).await;
             (fold, printed) = (lines.end(), Vars::new());
         }
         let outcome = outcome(&exit, printed, self.timeout);

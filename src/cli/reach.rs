@@ -9,11 +9,11 @@ use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
+use crate::remote;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
-use crate::remote::script;
 use crate::runner;
 use crate::runner::Clock;
 use crate::ui;
@@ -132,7 +132,7 @@ pub(super) async fn ssh(context: &Context, args: &SshArgs) -> Result<(), Command
 }
 
 fn quote(word: &str) -> Result<String, CommandError> {
-    script::quote(word).map(Into::into).map_err(|error| CommandError::usage(format!("{word:?}: {error}")))
+    remote::quote(word).map(Into::into).map_err(|error| CommandError::usage(format!("{word:?}: {error}")))
 }
 
 /// Finds the machines that have reported a global unit.
@@ -179,7 +179,7 @@ async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: St
     let mut out = ui::Passing::default();
     let trip = async {
         let target = way(&remote, snapshot, machine).await;
-        remote.run(&target, &command, &mut out).await
+        remote.exec(&target, &command, &mut out).await
     };
     let exit = tokio::select! {
         exit = trip => exit?,

@@ -10,7 +10,7 @@ use super::InventoryError;
 use super::Vars;
 use crate::core::model::Address;
 use crate::remote::Target;
-use crate::remote::ssh_config::fit;
+use crate::remote::ssh_config::validate;
 
 /// A computer that SSH reaches.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,8 +61,8 @@ impl Host {
         // The same rules for an address as everywhere else.
         let address: Address =
             address.to_string().parse().map_err(|error| self.bad("ansible_host", format!("{error}")))?;
-        fit::host(&address.host).map_err(|why| self.bad("ansible_host", why))?;
-        address.user.as_deref().map_or(Ok(()), fit::user).map_err(|why| self.bad("ansible_user", why))?;
+        validate::host(&address.host).map_err(|why| self.bad("ansible_host", why))?;
+        address.user.as_deref().map_or(Ok(()), validate::user).map_err(|why| self.bad("ansible_user", why))?;
         let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
         let keys = key.map(PathBuf::from).into_iter().chain(arguments.identity_files);
         let identity_files = keys.map(|key| absolute(&key)).collect();

@@ -29,7 +29,6 @@ use crate::core::model::DesiredState;
 use crate::core::model::FailureKind;
 use crate::core::model::Snapshot;
 use crate::core::unit::UnitName;
-use crate::remote::facts;
 use crate::runner::ClusterContext;
 use crate::store::StoreError;
 use crate::store::layout;
@@ -187,7 +186,7 @@ impl ClusterClient {
     }
 
     async fn predict_join(&self, request: &JoinRequest) -> Answer {
-        let facts = facts::facts(&*self.cluster.remote, &request.target).await;
+        let facts = self.cluster.remote.facts(&request.target).await;
         let facts = facts.map_err(|failure| join_error(&JoinError::Host(failure)))?;
         let snapshot =
             layout::read(&*self.cluster.store, &self.cluster.keys).await.map_err(|error| store_error(&error))?;

@@ -52,7 +52,7 @@ impl HostConnection<'_> {
     ) -> Result<(Exit, CapturedOutput), Outcome> {
         let command = Command { line, stdin, root: self.root, limit };
         let mut output = CapturedOutput::with_limit(OUTPUT_LIMIT);
-        let exit = self.remote.run(self.target, &command, &mut output).await;
+        let exit = self.remote.exec(self.target, &command, &mut output).await;
         exit.map(|exit| (exit, output)).map_err(|failure| Outcome::of_failure(&failure))
     }
 

@@ -1,23 +1,21 @@
-//! What a host says of itself when it joins.
+//! The facts that a host reports when it joins: its identity and what it runs.
 
 use std::time::Duration;
 
-use super::Remote;
-use super::Target;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::MachineId;
 use crate::core::model::Phase;
 use crate::core::sanitize;
 
-/// How long a host may take to say who it is.
-const LIMIT: Duration = Duration::from_secs(10);
+/// How long a host may take to report its facts.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
-/// How many characters of the name of its operating system are kept.
+/// How many characters of the name of an operating system are kept.
 const OS_NAME: usize = 128;
 
-/// Prints the facts, a line each. `systemctl` is the only process it starts.
-const SCRIPT: &str = r#"{
+/// The script that prints the facts, one on a line. `systemctl` is the only process that it starts.
+pub(super) const SCRIPT: &str = r#"{
 m_id=; [ -r /etc/machine-id ] && read -r m_id </etc/machine-id
 printf 'machine %s\n' "$m_id"
 [ -d /run/systemd/system ] && printf 'systemd %s\n' "$(systemctl --version)"
@@ -26,22 +24,24 @@ while IFS= read -r m_line; do case $m_line in PRETTY_NAME=*) printf 'os %s\n' "$
 printf '%s\n' '@facts end'
 "#;
 
-/// Who a host is and what it runs.
+/// The line that ends the output of [`SCRIPT`].
+pub(super) const END: &str = "@facts end";
+
+/// The identity of a host and what it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Its /etc/machine-id.
+    /// The content of /etc/machine-id.
     pub machine: MachineId,
-    /// `PRETTY_NAME` of its os-release(5); empty if it has none.
+    /// `PRETTY_NAME` of os-release(5); empty if there is none.
     pub os: String,
-    /// The major version of its systemd.
+    /// The major version of systemd.
     pub systemd: u32,
 }
 
-/// Asks a host who it is.
-pub async fn facts(remote: &dyn Remote, target: &Target) -> Result<Facts, Failure> {
-    let printed = remote.script(target, SCRIPT, "@facts end", LIMIT).await?;
-    read(&String::from_utf8_lossy(&printed)).map_err(|(detail, hint)| Failure {
-        host: target.name.clone(),
+/// Reads the facts of the host called `host` from what [`SCRIPT`] printed.
+pub(super) fn facts(host: &str, printed: &[u8]) -> Result<Facts, Failure> {
+    read(&String::from_utf8_lossy(printed)).map_err(|(detail, hint)| Failure {
+        host: host.to_owned(),
         phase: Phase::Run,
         kind: FailureKind::Sick,
         detail,
@@ -52,12 +52,15 @@ pub async fn facts(remote: &dyn Remote, target: &Target) -> Result<Facts, Failur
 fn read(printed: &str) -> Result<Facts, (String, &'static str)> {
     let value = |key: &str| printed.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
     let machine = value("machine ").unwrap_or_default();
-    let machine = machine.parse().map_err(|error| {
-        (format!("it has no proper /etc/machine-id: {error}"), "Run `systemd-machine-id-setup` on it.")
-    })?;
+    let machine = machine
+        .parse()
+        .map_err(|error| (format!("/etc/machine-id: {error}"), "Run `systemd-machine-id-setup` on it."))?;
     let systemd = value("systemd ").and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
     let systemd = systemd.ok_or_else(|| {
-        ("it was not booted with systemd".to_owned(), "muster needs systemd as the host's init; leave this host out.")
+        (
+            "it was not booted with systemd".to_owned(),
+            "Leave this host out: muster needs systemd as the init of a host.",
+        )
     })?;
     let os = sanitize::truncate(value("os ").unwrap_or_default().trim_matches(['"', '\'']), OS_NAME);
     Ok(Facts { machine, os, systemd })
@@ -68,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_are_read_from_what_the_script_prints() {
+    fn facts_are_read_from_the_output_of_the_script() {
         let printed = "machine 3f2f3dd01bc642c29d396c0eaa4a7139\nsystemd systemd 252 (252.39-1~deb12u1)\n+PAM\nos \"Debian GNU/Linux 12 (bookworm)\"\n@facts end\n";
         let facts = read(printed).unwrap();
         assert_eq!((facts.systemd, facts.os.as_str()), (252, "Debian GNU/Linux 12 (bookworm)"));
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_systemd_or_identity_is_told_so() {
+    fn a_host_without_systemd_or_machine_id_is_an_error() {
         assert!(read("machine 3f2f3dd01bc642c29d396c0eaa4a7139\n").unwrap_err().0.contains("not booted with systemd"));
         assert!(read("machine uninitialized\nsystemd systemd 252\n").unwrap_err().0.contains("machine-id"));
     }

@@ -1,15 +1,16 @@
 //! Reaching hosts: one kept connection and one resident shell per host.
 //!
-//! One trait, so that everything above it runs against real hosts, against an SSH server inside a test, and against
-//! hosts made of values. `russh` is named in this room only.
+//! Everything above uses one trait, [`Remote`], so it runs against real hosts, against an SSH server inside a test, and
+//! against simulated hosts. Only this room knows SSH, shell text and `russh`.
 
-pub mod facts;
+mod facts;
 pub mod known_hosts;
 mod pattern;
-pub mod report;
-pub mod script;
+mod progress;
+mod quote;
 pub mod ssh;
 pub mod ssh_config;
+pub mod visit;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -22,100 +23,111 @@ use crate::core::model::Address;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
+use crate::core::model::Report;
+use crate::core::model::Visit;
 
-/// A host that can be reached, with what the inventory says about how. What is not given here is ssh_config(5)'s.
+pub use facts::Facts;
+pub use progress::Progress;
+pub use quote::Unquotable;
+pub use quote::quote;
+
+/// A host and how the inventory says to reach it. ssh_config(5) supplies the rest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Target {
-    /// Its name, for messages.
+    /// The name of the host, for messages.
     pub name: String,
-    /// Where it is; [`Address::host`] is looked up in ssh_config(5).
+    /// The address. ssh_config(5) is searched for [`Address::host`].
     pub address: Address,
-    /// Private keys to offer before any other (`ansible_ssh_private_key_file`).
+    /// Private keys to offer before any others (`ansible_ssh_private_key_file`).
     pub identity_files: Vec<PathBuf>,
     /// Jump hosts, as in `ProxyJump` (`ansible_ssh_common_args: -J …`).
     pub jump: Option<String>,
-    /// A host to go through instead, from which the address is then dialled. It is reached as it always is, over the
-    /// connection to it that there may be.
+    /// A relay from which the address is dialled instead. The relay is reached by its own target, over the kept
+    /// connection to it if there is one.
     pub through: Option<Box<Self>>,
 }
 
 impl Target {
-    /// Returns the way to this host through another.
+    /// Returns this target, reached through a relay.
     #[must_use]
-    pub fn through(self, neighbour: Self) -> Self {
-        Self { through: Some(Box::new(neighbour)), ..self }
+    pub fn through(self, relay: Self) -> Self {
+        Self { through: Some(Box::new(relay)), ..self }
     }
 }
 
-/// How a command on a host ended.
+/// The end of a command on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
-    /// It exited with this status.
+    /// The command exited with this status.
     Code(u32),
-    /// It was killed by this signal (`TERM`, `KILL` …).
+    /// This signal (`TERM`, `KILL` …) killed the command.
     Signal(String),
 }
 
-/// Where a command's output goes, as it comes.
+/// A receiver of a command's output, as the output arrives.
 pub trait Sink: Send {
-    /// Takes what the command wrote to stdout.
+    /// Takes bytes that the command wrote to stdout.
     fn stdout(&mut self, bytes: &[u8]);
-    /// Takes what the command wrote to stderr.
+    /// Takes bytes that the command wrote to stderr.
     fn stderr(&mut self, bytes: &[u8]);
 }
 
 /// A command to run on a host in a channel of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Command {
-    /// What the login shell is given. Build it with [`shlex`], never by hand.
+    /// The command line for the login shell. Build it with [`quote`], never by hand.
     pub line: String,
-    /// What it reads on stdin.
+    /// The bytes that the command reads on stdin.
     pub stdin: Vec<u8>,
-    /// Run it as root: as it is when we log in as root, by `sudo -n` otherwise.
+    /// Set to run the command as root: directly when the login user is root, with `sudo -n` otherwise.
     pub root: bool,
-    /// How long it may take; `None` means until it ends.
+    /// How long the command may take; `None` means without limit.
     pub limit: Option<Duration>,
 }
 
-/// The way to the hosts.
+/// The connections to the hosts.
+///
+/// Visits to one host queue behind each other; visits to different hosts do not.
 #[async_trait::async_trait]
 pub trait Remote: Send + Sync + std::fmt::Debug {
-    /// Feeds `script` to the host's resident root shell, connecting first if need be, and returns all that the script
-    /// printed (stdout only). The script is one compound command that prints a line `end` last; the call returns
-    /// when that line (and nothing else on it) has come.
+    /// Visits a host, connecting first if need be. With `quick`, a host on which nothing seems to have changed since
+    /// the last look says so at almost no cost.
     ///
-    /// A script that was cut off on its way is not run at all. After a failure in [`crate::core::model::Phase::Run`] it is not known
-    /// how far it came; the shell and the connection are given up, so that the next call starts afresh.
-    /// Calls for one host queue up behind each other; calls for different hosts do not.
-    async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure>;
+    /// A visit that was cut off on its way is not carried out at all. After a failure in [`Phase::Run`] it is not known
+    /// how far it came. The connection is given up then, so that the next call starts afresh.
+    async fn visit(&self, target: &Target, visit: &Visit, quick: bool, progress: &Progress) -> Result<Report, Failure>;
+
+    /// Asks a host for its identity and what it runs.
+    async fn facts(&self, target: &Target) -> Result<Facts, Failure>;
 
     /// Runs a command in a channel of its own on the kept connection.
-    async fn run(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure>;
+    async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure>;
 
-    /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns how it ended.
+    /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns its
+    /// exit.
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure>;
 
-    /// Looks from one host at another: says whether the sshd of `target` greets, seen from `via`. Silence for `limit`
-    /// is no. The failure is about `via`, or about what is known of `target`, and then nothing was learned about it.
-    async fn reaches(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure>;
+    /// Probes one host from another: reports whether the sshd of `target` greets, seen from `via`. Silence for `limit`
+    /// means no. A failure is about `via` or about the configuration, and then nothing was learned about `target`.
+    async fn probe(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure>;
 
     /// Closes the connection to a host, if there is one.
     async fn forget(&self, target: &Target);
 
-    /// Takes leave of every host, for at most `limit` altogether.
+    /// Closes the connections to all hosts, within `limit` altogether.
     async fn close(&self, limit: Duration);
 }
 
-/// A way to the hosts that any part of the process may hold on to.
+/// A [`Remote`] that any part of the process may share.
 pub type SharedRemote = Arc<dyn Remote>;
 
-/// What is said of a fault of muster's own.
+/// The detail of a failure that a fault in muster itself caused.
 const OUR_FAULT: &str = "muster itself failed on the way: this is a bug";
 
-/// Goes on a trip to a host. A fault of ours on the way, a panic, is a failure of this one trip: it tells nothing about the
-/// host, and is no reason to give up the others.
-pub async fn guarded<T>(host: &str, trip: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    AssertUnwindSafe(trip).catch_unwind().await.unwrap_or_else(|_| {
+/// Runs a call to a host. A panic in muster becomes a failure of this one call: it says nothing about the host, and the
+/// calls to other hosts go on.
+pub async fn guarded<T>(host: &str, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
         Err(Failure {
             host: host.to_owned(),
             phase: Phase::Run,

@@ -1,11 +1,11 @@
-//! Patterns as ssh_config(5) and sshd(8)'s known_hosts have them: `*`, `?`, lists and `!`. Text in, yes or no out.
+//! The patterns of ssh_config(5) and known_hosts: `*`, `?`, lists and `!`. This module is pure.
 
-/// Says whether `text` matches one pattern of `*` (any run) and `?` (any one character).
+/// Reports whether `text` matches one pattern of `*` (any run) and `?` (any one character).
 pub(crate) fn matches(text: &str, pattern: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     let pattern: Vec<char> = pattern.chars().collect();
     let (mut at, mut of) = (0, 0);
-    // Where to go on from when what follows the last `*` turns out not to match: linear, never exponential.
+    // Matching resumes here when the text after the last `*` does not match, so the time is never exponential.
     let mut back: Option<(usize, usize)> = None;
     while at < text.len() {
         match pattern.get(of) {
@@ -28,7 +28,7 @@ pub(crate) fn matches(text: &str, pattern: &str) -> bool {
     pattern.get(of..).is_none_or(|rest| rest.iter().all(|c| *c == '*'))
 }
 
-/// Says whether `text` matches a list of patterns: at least one of them, and none that is negated with `!`.
+/// Reports whether `text` matches a list of patterns: at least one of them, and none that is negated with `!`.
 pub(crate) fn matches_any<'a>(text: &str, patterns: impl IntoIterator<Item = &'a str>) -> bool {
     let mut found = false;
     for pattern in patterns {
@@ -68,12 +68,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_made_to_backtrack_ends_soon() {
+    fn a_pattern_with_many_stars_does_not_take_exponential_time() {
         assert!(!matches(&"a".repeat(4000), &format!("{}b", "a*".repeat(200))));
     }
 
     #[test]
-    fn a_negated_pattern_wins_wherever_it_stands() {
+    fn a_negated_pattern_wins_at_any_position() {
         assert!(matches_any("web1", ["web*"]));
         assert!(!matches_any("web1", ["web*", "!web1"]));
         assert!(!matches_any("web1", ["!web1", "web*"]));

@@ -1,70 +1,109 @@
-//! What is on its way to hosts: visits, questions to neighbours, farewells.
+//! Visits, peer probes, fence commands and closing connections that are under way. Nothing is decided here.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::fence;
-use super::visit;
 use crate::core::health::peers::ANSWER_LIMIT;
 use crate::core::health::peers::LOOK_LIMIT;
 use crate::core::model::Failure;
 use crate::core::model::MachineId;
+use crate::core::model::Phase;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Visit;
 use crate::core::reconcile::Input;
 use crate::remote;
+use crate::remote::Progress;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
 
-type Trip = (MachineId, Result<Report, Failure>);
-type Probe = (MachineId, MachineId, Option<bool>);
-type Fencing = (MachineId, Result<(), String>);
+type Visited = (MachineId, Result<Report, Failure>);
+type Probed = (MachineId, MachineId, Option<bool>);
+type Fenced = (MachineId, Result<(), String>);
+
+/// How many reports of progress may wait to be taken. More are dropped: the end of each visit says more.
+const PROGRESS_LIMIT: usize = 1024;
 
 /// Everything that is under way.
 #[derive(Debug)]
 pub(super) struct InFlight {
     remote: SharedRemote,
-    visits: JoinSet<Trip>,
-    probes: JoinSet<Probe>,
-    fencings: JoinSet<Fencing>,
-    farewells: JoinSet<()>,
-    /// The ways round that were taken.
+    visits: JoinSet<Visited>,
+    probes: JoinSet<Probed>,
+    fencings: JoinSet<Fenced>,
+    closings: JoinSet<()>,
+    sender: mpsc::Sender<(MachineId, Phase)>,
+    progress: mpsc::Receiver<(MachineId, Phase)>,
+    /// Progress and ends of visits that have arrived and were not taken yet.
+    arrived: VecDeque<Input>,
+    /// The relays in use, by the machines behind them.
     relays: BTreeMap<MachineId, Target>,
 }
 
 impl InFlight {
     pub(super) fn new(remote: SharedRemote) -> Self {
-        let (visits, probes, farewells) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        Self { remote, visits, probes, fencings: JoinSet::new(), farewells, relays: BTreeMap::new() }
+        let (sender, progress) = mpsc::channel(PROGRESS_LIMIT);
+        Self {
+            remote,
+            visits: JoinSet::new(),
+            probes: JoinSet::new(),
+            fencings: JoinSet::new(),
+            closings: JoinSet::new(),
+            sender,
+            progress,
+            arrived: VecDeque::new(),
+            relays: BTreeMap::new(),
+        }
     }
 
-    /// Says whether no visit is under way and no machine is being switched off; who only asks neighbours can stop asking
-    /// at any time.
+    /// Reports whether no visit is under way and no machine is being fenced. Peer probes do not count: they can be
+    /// given up at any time.
     pub(super) fn is_empty(&self) -> bool {
-        self.visits.is_empty() && self.fencings.is_empty()
+        self.visits.is_empty() && self.fencings.is_empty() && self.arrived.is_empty()
     }
 
-    /// Waits for the next that comes back; forever if nothing is under way.
+    /// Waits for the next input; forever if nothing is under way. The progress of a visit comes before its end.
     pub(super) async fn next(&mut self) -> Input {
+        if let Some(input) = self.arrived.pop_front() {
+            return input;
+        }
         tokio::select! {
-            Some(Ok((machine, report))) = self.visits.join_next() => Input::Visited(machine, report),
+            Some((machine, phase)) = self.progress.recv() => Input::Progress(machine, phase),
+            Some(Ok((machine, report))) = self.visits.join_next() => {
+                self.take_progress();
+                self.arrived.push_back(Input::Visited(machine, report));
+                self.arrived.pop_front().unwrap_or(Input::Tick)
+            }
             Some(Ok((machine, neighbour, reached))) = self.probes.join_next() => {
                 Input::Probed { machine, neighbour, reached }
             }
             Some(Ok((machine, ended))) = self.fencings.join_next() => Input::Fenced(machine, ended),
-            else => std::future::pending().await,
         }
     }
 
-    /// Returns what else has come back by now, without waiting.
+    /// Returns what else has arrived by now, without waiting.
     pub(super) fn ready(&mut self) -> Vec<Input> {
-        let visits = std::iter::from_fn(|| self.visits.try_join_next());
-        visits.flatten().map(|(machine, report)| Input::Visited(machine, report)).collect()
+        let ended: Vec<Visited> = std::iter::from_fn(|| self.visits.try_join_next()).flatten().collect();
+        // A visit that has ended sent its progress before.
+        self.take_progress();
+        self.arrived.extend(ended.into_iter().map(|(machine, report)| Input::Visited(machine, report)));
+        self.arrived.drain(..).collect()
     }
 
-    /// Sets out on a visit, through a neighbour if the direct way fails.
+    fn take_progress(&mut self) {
+        while let Ok((machine, phase)) = self.progress.try_recv() {
+            self.arrived.push_back(Input::Progress(machine, phase));
+        }
+    }
+
+    /// Starts a visit, through a relay if the core chose one.
     pub(super) fn visit(
         &mut self,
         snapshot: &Snapshot,
@@ -80,8 +119,11 @@ impl InFlight {
             self.relays.insert(machine, target.clone());
         }
         let remote = self.remote.clone();
+        let gate = Gate(Arc::new(Mutex::new(Some(self.sender.clone()))));
         self.visits.spawn(async move {
-            let report = remote::guarded(&target.name, visit::visit(&*remote, &target, &visit, quick)).await;
+            let progress = gate.progress(machine);
+            let report = remote::guarded(&target.name, remote.visit(&target, &visit, quick, &progress)).await;
+            gate.close();
             (machine, report)
         });
     }
@@ -97,34 +139,51 @@ impl InFlight {
         self.probes.spawn(async move {
             let look = async {
                 let (target, via) = machines?;
-                remote::guarded(&via.name, remote.reaches(&via, &target, LOOK_LIMIT)).await.ok()
+                remote::guarded(&via.name, remote.probe(&via, &target, LOOK_LIMIT)).await.ok()
             };
-            // A neighbour that takes longer has something else the matter.
+            // A neighbour that takes longer has a fault of its own.
             let look = tokio::time::timeout(ANSWER_LIMIT, look).await;
             (machine, neighbour, look.ok().flatten())
         });
     }
 
-    /// Switches a machine off.
+    /// Fences a machine.
     pub(super) fn fence(&mut self, snapshot: &Snapshot, machine: MachineId) {
         let Some(known) = snapshot.machines.get(&machine).cloned() else { return };
         self.fencings.spawn(async move { (machine, fence::fence(&known).await) });
     }
 
-    /// Closes what was opened for a way round.
+    /// Closes the connection through a relay.
     pub(super) fn leave(&mut self, machine: MachineId) {
-        while self.farewells.try_join_next().is_some() {}
+        while self.closings.try_join_next().is_some() {}
         if let Some(target) = self.relays.remove(&machine) {
             let remote = self.remote.clone();
-            self.farewells.spawn(async move { remote.forget(&target).await });
+            self.closings.spawn(async move { remote.forget(&target).await });
         }
+    }
+}
+
+/// Lets the progress of one visit through until the visit ends.
+#[derive(Clone)]
+struct Gate(Arc<Mutex<Option<mpsc::Sender<(MachineId, Phase)>>>>);
+
+impl Gate {
+    fn progress(&self, machine: MachineId) -> Progress {
+        let gate = self.clone();
+        Progress::new(move |phase| {
+            if let Some(sender) = gate.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                let _ = sender.try_send((machine, phase));
+            }
+        })
+    }
+
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -132,22 +191,32 @@ mod tests {
     use crate::core::model::Machine;
     use crate::remote::Command;
     use crate::remote::Exit;
+    use crate::remote::Facts;
     use crate::remote::Remote;
     use crate::remote::Sink;
 
-    /// A way to hosts on which those called `bad` make us panic, and the others say something that is no report.
-    #[derive(Debug)]
-    struct Treacherous;
+    /// A way to hosts on which those called `bad` cause a panic. The others report progress, keep the callback, and are
+    /// sick.
+    #[derive(Debug, Default)]
+    struct Treacherous(Mutex<Vec<Progress>>);
 
     #[async_trait::async_trait]
     impl Remote for Treacherous {
-        async fn script(&self, target: &Target, _: &str, _: &str, _: Duration) -> Result<Vec<u8>, Failure> {
+        async fn visit(&self, target: &Target, _: &Visit, _: bool, progress: &Progress) -> Result<Report, Failure> {
+            progress.report(Phase::KeyExchange);
             tokio::task::yield_now().await;
             assert_ne!(target.name, "bad");
-            Ok(b"nonsense".to_vec())
+            progress.report(Phase::Run);
+            self.0.lock().unwrap().push(progress.clone());
+            let (host, detail) = (target.name.clone(), "nonsense".to_owned());
+            Err(Failure { host, phase: Phase::Run, kind: FailureKind::Sick, detail, hint: None })
         }
 
-        async fn run(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+        async fn facts(&self, _: &Target) -> Result<Facts, Failure> {
+            unreachable!()
+        }
+
+        async fn exec(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
             unreachable!()
         }
 
@@ -155,7 +224,7 @@ mod tests {
             unreachable!()
         }
 
-        async fn reaches(&self, via: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+        async fn probe(&self, via: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
             assert_ne!(via.name, "bad");
             Ok(true)
         }
@@ -165,30 +234,64 @@ mod tests {
         async fn close(&self, _: Duration) {}
     }
 
+    fn snapshot_of(machines: &[(MachineId, &str)]) -> Snapshot {
+        let machine =
+            |&(id, name): &(MachineId, &str)| (id, Machine { id, name: name.to_owned(), ..Machine::default() });
+        Snapshot { machines: machines.iter().map(machine).collect(), ..Snapshot::default() }
+    }
+
     #[tokio::test]
-    async fn a_fault_of_our_own_on_the_way_to_a_host_is_told_of_that_host_and_the_others_go_on() {
+    async fn a_panic_on_the_way_to_a_host_is_a_failure_of_that_host_and_the_others_go_on() {
         let (bad, good) = (MachineId::from_bits(1), MachineId::from_bits(2));
-        let machine = |id, name: &str| (id, Machine { id, name: name.to_owned(), ..Machine::default() });
-        let machines = BTreeMap::from([machine(bad, "bad"), machine(good, "good")]);
-        let snapshot = Snapshot { machines, ..Snapshot::default() };
-        let mut in_flight = InFlight::new(Arc::new(Treacherous));
+        let snapshot = snapshot_of(&[(bad, "bad"), (good, "good")]);
+        let mut in_flight = InFlight::new(Arc::new(Treacherous::default()));
         for machine in [bad, good] {
             in_flight.visit(&snapshot, machine, Visit::default(), false, None);
         }
         let mut failed = BTreeMap::new();
         while !in_flight.is_empty() {
-            let Input::Visited(machine, Err(failure)) = in_flight.next().await else { panic!("no visit came back") };
-            failed.insert(machine, failure);
+            if let Input::Visited(machine, Err(failure)) = in_flight.next().await {
+                failed.insert(machine, failure);
+            }
         }
         assert_eq!(failed[&good].kind, FailureKind::Sick);
         assert_eq!(failed[&bad].kind, FailureKind::Local);
         assert_eq!(failed[&bad].to_string(), "bad: run: muster itself failed on the way: this is a bug");
 
-        // A neighbour about whom that is so has nothing to say.
+        // The answer of a neighbour about which muster fails is no answer.
         for (neighbour, expected) in [(bad, None), (good, Some(true))] {
             in_flight.probe(&snapshot, good, neighbour);
             let Input::Probed { reached, .. } = in_flight.next().await else { panic!("no answer came back") };
             assert_eq!(reached, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn the_progress_of_a_visit_comes_before_its_end_and_never_after() {
+        let good = MachineId::from_bits(2);
+        let snapshot = snapshot_of(&[(good, "good")]);
+        let remote = Arc::new(Treacherous::default());
+        let mut in_flight = InFlight::new(remote.clone());
+        let shown = |input: &Input| match input {
+            Input::Progress(machine, phase) if *machine == good => phase.to_string(),
+            Input::Visited(machine, _) if *machine == good => "end".to_owned(),
+            other => panic!("{other:?}"),
+        };
+        in_flight.visit(&snapshot, good, Visit::default(), false, None);
+        let mut inputs = Vec::new();
+        while !in_flight.is_empty() {
+            inputs.push(shown(&in_flight.next().await));
+        }
+        assert_eq!(inputs, ["key exchange", "run", "end"]);
+
+        // The same without waiting, and what the first visit still reports is not delivered.
+        in_flight.visit(&snapshot, good, Visit::default(), false, None);
+        remote.0.lock().unwrap()[0].report(Phase::Authenticate);
+        let mut inputs = vec![shown(&in_flight.next().await)];
+        while !in_flight.is_empty() {
+            tokio::task::yield_now().await;
+            inputs.extend(in_flight.ready().iter().map(shown));
+        }
+        assert_eq!(inputs, ["key exchange", "run", "end"]);
     }
 }

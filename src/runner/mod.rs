@@ -12,7 +12,6 @@ mod lease_only;
 mod route;
 mod run;
 mod turn;
-mod visit;
 
 pub use clock::Clock;
 pub use context::ClusterContext;
@@ -26,4 +25,3 @@ pub use run::RunOutcome;
 pub use run::StopCondition;
 pub use run::run;
 pub use turn::sleep_until;
-pub use visit::visit;

@@ -34,7 +34,7 @@ pub async fn route<'a>(
     // The first relay nearly always reaches the machine, so the probes are not made at the same time.
     for relay in relays(snapshot, machine).into_iter().take(RELAYS_PROBED) {
         let via = target(relay);
-        let probe = remote.reaches(&via, &direct, LOOK_LIMIT);
+        let probe = remote.probe(&via, &direct, LOOK_LIMIT);
         if let Ok(Ok(true)) = tokio::time::timeout(ANSWER_LIMIT, probe).await {
             return (direct.through(via), Some(relay));
         }

@@ -121,10 +121,13 @@ async fn a_name_that_a_shell_could_run_is_refused_wherever_it_stands() {
     desk.write("ssh_config", "Host *\n  ProxyCommand sh -c 'touch pwned' %h %r %n\n");
     let ssh_config = ["--ssh-config", "ssh_config"];
     for (line, named) in [
-        ("h1 ansible_host=a$(touch${IFS}pwned)", "host h1: variable `ansible_host`: \"a$(touch${IFS}pwned)\""),
-        ("h1 ansible_user=a;b", "host h1: variable `ansible_user`: \"a;b\""),
-        ("a`b`", "host a`b`: variable `ansible_host`: \"a`b`\""),
-        ("h1 ansible_ssh_common_args='-J a&b'", "h1: configuration: \"a&b\" cannot be a host's name"),
+        (
+            "h1 ansible_host=a$(touch${IFS}pwned)",
+            "host h1: variable `ansible_host`: invalid name of a host \"a$(touch${IFS}pwned)\"",
+        ),
+        ("h1 ansible_user=a;b", "host h1: variable `ansible_user`: invalid name of a user \"a;b\""),
+        ("a`b`", "host a`b`: variable `ansible_host`: invalid name of a host \"a`b`\""),
+        ("h1 ansible_ssh_common_args='-J a&b'", "h1: configuration: invalid name of a host \"a&b\""),
     ] {
         desk.write("hosts", format!("{line}\n"));
         let said = desk.muster(&[&ssh_config[..], &["-i", "hosts", "exec", "all", "--", "true"]].concat());
@@ -137,7 +140,7 @@ async fn a_name_that_a_shell_could_run_is_refused_wherever_it_stands() {
     store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
     drop(store);
     let args = [&ssh_config[..], &["ssh", "core-01", "true"]].concat();
-    desk.fails(&args, 2, &["Error: core-01: configuration: \"x|y\" cannot be a user's name"]);
+    desk.fails(&args, 2, &["Error: core-01: configuration: invalid name of a user \"x|y\""]);
     assert!(!desk.path("pwned").exists());
 }
 

@@ -37,7 +37,7 @@ fn a_warning_is_said_once_by_name_whoever_else_reads_the_same_file() {
     let warnings: Vec<&str> = said.err.lines().filter(|line| line.starts_with("Warning: ")).collect();
     assert_eq!(warnings.len(), 2, "{said:#?}");
     for (line, warning) in (1..).zip(&warnings) {
-        assert!(warning.contains(&format!("/known:{line}: ")) && warning.ends_with("the line is passed over"));
+        assert!(warning.contains(&format!("/known:{line}: ")) && warning.ends_with("the line is skipped"));
         assert!(!warning.contains(char::is_control), "{warning:?}");
     }
     assert_eq!(said.code, Some(4));

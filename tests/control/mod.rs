@@ -20,15 +20,20 @@ use muster::core::model::Address;
 use muster::core::model::DesiredState;
 use muster::core::model::Failure;
 use muster::core::model::Machine;
+use muster::core::model::Report;
 use muster::core::model::Unit;
+use muster::core::model::Visit;
 use muster::core::reconcile::Timing;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
 use muster::remote::Command;
 use muster::remote::Exit;
+use muster::remote::Facts;
+use muster::remote::Progress;
 use muster::remote::Remote;
 use muster::remote::Sink;
 use muster::remote::Target;
+use muster::remote::visit::VisitScript;
 use muster::runner::Clock;
 use muster::runner::ClusterContext;
 use muster::store::Op;
@@ -113,7 +118,7 @@ impl Folder {
 
 #[async_trait::async_trait]
 impl Remote for Folder {
-    async fn script(&self, _: &Target, script: &str, _: &str, _: Duration) -> Result<Vec<u8>, Failure> {
+    async fn visit(&self, _: &Target, visit: &Visit, quick: bool, _: &Progress) -> Result<Report, Failure> {
         let number = {
             let mut visits = self.visits.lock().unwrap();
             *visits += 1;
@@ -125,17 +130,20 @@ impl Remote for Folder {
         }
         let root = self.host.path("").display().to_string();
         let root = root.trim_end_matches('/');
-        let placed = script.replacen("m_root=''", &format!("m_root={root}"), 1);
-        assert_ne!(placed, script, "a script that would do something to this machine");
+        let script = VisitScript::write(visit, 7, quick, root).unwrap();
         let mut shell = tokio::process::Command::new("sh");
         shell.env_clear().env("PATH", format!("{root}/bin:/usr/bin:/bin")).env("LC_ALL", "C").current_dir(root);
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut shell = shell.spawn().unwrap();
-        shell.stdin.take().unwrap().write_all(placed.as_bytes()).await.unwrap();
-        Ok(shell.wait_with_output().await.unwrap().stdout)
+        shell.stdin.take().unwrap().write_all(script.text().as_bytes()).await.unwrap();
+        Ok(script.read(&shell.wait_with_output().await.unwrap().stdout).unwrap())
     }
 
-    async fn run(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+    async fn facts(&self, _: &Target) -> Result<Facts, Failure> {
+        panic!("no host joins")
+    }
+
+    async fn exec(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
         panic!("a host's units are reached by visits only")
     }
 
@@ -143,7 +151,7 @@ impl Remote for Folder {
         panic!("no test opens a terminal")
     }
 
-    async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+    async fn probe(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
         panic!("no test has a path fault")
     }
 
@@ -158,11 +166,15 @@ pub(super) struct Fleet(pub(super) BTreeMap<&'static str, Folder>);
 
 #[async_trait::async_trait]
 impl Remote for Fleet {
-    async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure> {
-        self.0[target.name.as_str()].script(target, script, end, limit).await
+    async fn visit(&self, target: &Target, visit: &Visit, quick: bool, progress: &Progress) -> Result<Report, Failure> {
+        self.0[target.name.as_str()].visit(target, visit, quick, progress).await
     }
 
-    async fn run(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+    async fn facts(&self, _: &Target) -> Result<Facts, Failure> {
+        panic!("no host joins")
+    }
+
+    async fn exec(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
         panic!("a host's units are reached by visits only")
     }
 
@@ -170,7 +182,7 @@ impl Remote for Fleet {
         panic!("no test opens a terminal")
     }
 
-    async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+    async fn probe(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
         panic!("no test has a path fault")
     }
 

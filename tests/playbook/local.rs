@@ -11,6 +11,8 @@ use std::time::Duration;
 use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Phase;
+use muster::core::model::Report;
+use muster::core::model::Visit;
 use muster::inventory::Inventory;
 use muster::inventory::Vars;
 use muster::playbook::callback::Event;
@@ -25,6 +27,8 @@ use muster::playbook::executor::Executor;
 use muster::playbook::parse;
 use muster::remote::Command;
 use muster::remote::Exit;
+use muster::remote::Facts;
+use muster::remote::Progress;
 use muster::remote::Remote;
 use muster::remote::Sink;
 use muster::remote::Target;
@@ -41,11 +45,15 @@ pub(super) struct Shells {
 
 #[async_trait::async_trait]
 impl Remote for Shells {
-    async fn script(&self, _: &Target, _: &str, _: &str, _: Duration) -> Result<Vec<u8>, Failure> {
-        panic!("playbooks run commands, not scripts")
+    async fn visit(&self, _: &Target, _: &Visit, _: bool, _: &Progress) -> Result<Report, Failure> {
+        panic!("playbooks run commands")
     }
 
-    async fn run(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
+    async fn facts(&self, _: &Target) -> Result<Facts, Failure> {
+        panic!("playbooks run commands")
+    }
+
+    async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
         if self.unreachable.contains(&target.name) {
             return Err(Failure {
                 host: target.name.clone(),
@@ -75,7 +83,7 @@ impl Remote for Shells {
         panic!("playbooks do not interact")
     }
 
-    async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+    async fn probe(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
         panic!("playbooks do not probe")
     }
 

@@ -1,4 +1,4 @@
-//! An SSH server inside the test, which works, drops, stalls or lies as it is told.
+//! An SSH server inside the test that works, drops, stalls or lies.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -13,6 +13,7 @@ use muster::remote::ssh::Deadlines;
 use muster::remote::ssh::Options;
 use russh::Channel;
 use russh::ChannelId;
+use russh::Disconnect;
 use russh::keys::Algorithm;
 use russh::keys::HashAlg;
 use russh::keys::PrivateKey;
@@ -29,44 +30,46 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::process::ChildStdin;
 
-/// What a host does with one connection.
+/// How a host treats one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// What it is asked to, with a real `sh`.
-    Work,
+pub(super) enum Fault {
+    /// Runs commands with a real `sh`.
+    None,
     /// Closes the connection at once.
     HangUp,
-    /// Says this and closes the connection.
+    /// Sends this and closes the connection.
     Say(&'static str),
-    /// Says this and nothing more.
-    Mumble(&'static str),
+    /// Sends this and nothing more.
+    SayAndStall(&'static str),
     /// Refuses every key.
     RefuseKeys,
     /// Never answers a key.
     StallAtKeys,
-    /// Refuses to run anything.
+    /// Refuses all commands.
     RefuseCommands,
-    /// Says yes to a command and nothing more.
+    /// Accepts a command and sends nothing more.
     StallAtShell,
     /// Has a `sudo` that asks for a password.
     AskForPassword,
-    /// Starts the shell; at the first script it drops the connection.
+    /// Starts the shell and drops the connection at the first script.
     Die,
-    /// Starts the shell; at the first script it prints something, never the end.
+    /// Starts the shell and prints text without the end at the first script.
     NeverEnd,
-    /// Starts the shell; at the first script it prints without end, and no newline.
+    /// Starts the shell and prints without end and without a newline at the first script.
     Flood,
-    /// Starts the shell; at the first script it closes the channel and says no exit status.
+    /// Starts the shell and closes the channel without an exit status at the first script.
     CloseChannel,
-    /// Starts the shell; at the first script it prints bytes that are no text, and then the end.
+    /// Starts the shell and prints bytes that are not text, then the end, at the first script.
     Garbage,
-    /// Asked for a line to another host it says nothing, and answers everything else.
-    LookInVain,
-    /// Asked for a line to another host it says nothing any more.
-    HangLooking,
+    /// Does not answer a request for a stream to another host, and answers all others.
+    IgnoreProbe,
+    /// Opens a stream to another host and disconnects.
+    DropTunnel,
+    /// Hangs at a request for a stream to another host.
+    HangAtProbe,
 }
 
-/// A host that listens on loopback. Its connections go the ways it was given, the last one from then on.
+/// A host that listens on loopback. Each connection has the next of the given faults, and the last one from then on.
 pub(super) struct FakeHost {
     pub(super) port: u16,
     pub(super) connections: Arc<AtomicUsize>,
@@ -81,7 +84,7 @@ impl Drop for FakeHost {
 }
 
 impl FakeHost {
-    pub(super) async fn start(ways: &[Way]) -> Self {
+    pub(super) async fn start(faults: &[Fault]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let host_key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
         let user_key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
@@ -96,14 +99,14 @@ impl FakeHost {
             ..server::Config::default()
         });
         let connections = Arc::new(AtomicUsize::new(0));
-        let (ways, count, print) =
-            (ways.to_vec(), connections.clone(), user_key.public_key().fingerprint(HashAlg::Sha256).to_string());
+        let (faults, count, print) =
+            (faults.to_vec(), connections.clone(), user_key.public_key().fingerprint(HashAlg::Sha256).to_string());
         let task = tokio::spawn(async move {
             let mut open = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                let way = ways[number.min(ways.len() - 1)];
-                open.spawn(serve(stream, way, config.clone(), print.clone()));
+                let fault = faults[number.min(faults.len() - 1)];
+                open.spawn(serve(stream, fault, config.clone(), print.clone()));
             }
         });
         Self { port, connections, folder, task }
@@ -135,16 +138,16 @@ pub(super) fn target(port: u16) -> Target {
     Target { name: "core-01".to_owned(), address, ..Target::default() }
 }
 
-async fn serve(mut stream: TcpStream, way: Way, config: Arc<server::Config>, print: String) {
-    match way {
-        Way::HangUp => {}
-        Way::Say(text) => stream.write_all(text.as_bytes()).await.unwrap(),
-        Way::Mumble(text) => {
+async fn serve(mut stream: TcpStream, fault: Fault, config: Arc<server::Config>, print: String) {
+    match fault {
+        Fault::HangUp => {}
+        Fault::Say(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+        Fault::SayAndStall(text) => {
             stream.write_all(text.as_bytes()).await.unwrap();
             std::future::pending::<()>().await;
         }
         _ => {
-            let client = Client { way, print, stdin: None, told: false, looking: Vec::new() };
+            let client = Client { fault, print, stdin: None, told: false, unanswered: Vec::new() };
             if let Ok(session) = server::run_stream(config, stream, client).await {
                 let _ = session.await;
             }
@@ -153,21 +156,21 @@ async fn serve(mut stream: TcpStream, way: Way, config: Arc<server::Config>, pri
 }
 
 struct Client {
-    way: Way,
+    fault: Fault,
     print: String,
     stdin: Option<ChildStdin>,
     told: bool,
-    /// What is not answered.
-    looking: Vec<ChannelOpenHandle>,
+    /// Requests that are not answered.
+    unanswered: Vec<ChannelOpenHandle>,
 }
 
 impl server::Handler for Client {
     type Error = russh::Error;
 
     async fn auth_publickey(&mut self, _: &str, key: server::VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
-        match self.way {
-            Way::RefuseKeys => Ok(Auth::reject()),
-            Way::StallAtKeys => std::future::pending().await,
+        match self.fault {
+            Fault::RefuseKeys => Ok(Auth::reject()),
+            Fault::StallAtKeys => std::future::pending().await,
             _ if key.public_key.fingerprint(HashAlg::Sha256).to_string() == self.print => Ok(Auth::Accept),
             _ => Ok(Auth::reject()),
         }
@@ -191,28 +194,35 @@ impl server::Handler for Client {
         _: &str,
         _: u32,
         reply: ChannelOpenHandle,
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), russh::Error> {
-        match self.way {
-            Way::LookInVain => self.looking.push(reply),
-            Way::HangLooking => std::future::pending().await,
+        match self.fault {
+            Fault::DropTunnel => {
+                reply.accept().await;
+                let handle = session.handle();
+                tokio::spawn(async move {
+                    handle.disconnect(Disconnect::ByApplication, "bye".to_owned(), String::new()).await
+                });
+            }
+            Fault::IgnoreProbe => self.unanswered.push(reply),
+            Fault::HangAtProbe => std::future::pending().await,
             _ => {}
         }
         Ok(())
     }
 
     async fn exec_request(&mut self, id: ChannelId, command: &[u8], session: &mut Session) -> Result<(), russh::Error> {
-        match self.way {
-            Way::RefuseCommands => return session.channel_failure(id),
-            Way::StallAtShell => return session.channel_success(id),
-            Way::AskForPassword => {
+        match self.fault {
+            Fault::RefuseCommands => return session.channel_failure(id),
+            Fault::StallAtShell => return session.channel_success(id),
+            Fault::AskForPassword => {
                 session.channel_success(id)?;
                 session.extended_data(id, 1, b"sudo: a password is required\n".to_vec())?;
                 session.exit_status_request(id, 1)?;
                 session.eof(id)?;
                 return session.close(id);
             }
-            Way::Work => {}
+            Fault::None => {}
             _ => {
                 session.channel_success(id)?;
                 return session.data(id, b"Welcome!\nmuster-shell-is-ready\n".to_vec());
@@ -251,12 +261,12 @@ impl server::Handler for Client {
             return Ok(());
         }
         let first = !std::mem::replace(&mut self.told, true);
-        match self.way {
-            Way::Die => Err(russh::Error::Disconnect),
-            Way::NeverEnd if first => session.data(id, b"some\noutput\n".to_vec()),
-            Way::CloseChannel if first => session.close(id),
-            Way::Garbage if first => session.data(id, b"\x00\xff\r\n\x1b[2J end\nend \nend\n".to_vec()),
-            Way::Flood if first => {
+        match self.fault {
+            Fault::Die => Err(russh::Error::Disconnect),
+            Fault::NeverEnd if first => session.data(id, b"some\noutput\n".to_vec()),
+            Fault::CloseChannel if first => session.close(id),
+            Fault::Garbage if first => session.data(id, b"\x00\xff\r\n\x1b[2J end\nend \nend\n".to_vec()),
+            Fault::Flood if first => {
                 let handle = session.handle();
                 tokio::spawn(async move { while handle.data(id, vec![b'x'; 30_000]).await.is_ok() {} });
                 Ok(())

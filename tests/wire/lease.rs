@@ -20,7 +20,7 @@ use super::visit::step;
 
 const LENGTH: Duration = Duration::from_secs(20);
 
-/// Later than any host has been up.
+/// An uptime that no host has reached.
 const LATER: u64 = 4_000_000_000;
 
 const SERVICE: &str = "[Service]\nExecStart=/bin/true\n";
@@ -33,7 +33,7 @@ fn hold(until: u64, length: Duration) -> Visit {
     Visit { lease: Some(LeaseAction::Hold { until: Duration::from_secs(until), length }), ..look(5) }
 }
 
-/// What comes of a lease that is to last until then.
+/// Returns the status of a lease that is to last until then.
 fn held(host: &Host, until: u64, length: Duration) -> Option<LeaseStatus> {
     host.visit(&hold(until, length)).observation.unwrap().lease
 }
@@ -88,7 +88,7 @@ fn a_lease_is_granted_once_and_held_by_one_restart() {
 }
 
 #[test]
-fn a_lease_is_never_shortened_and_its_file_is_written_over() {
+fn a_lease_is_never_shortened_and_its_file_is_overwritten() {
     let host = Host::new();
     held(&host, LATER, LENGTH);
     let inode = || fs::metadata(host.path("run/muster/lease")).unwrap().ino();
@@ -103,7 +103,7 @@ fn a_lease_is_never_shortened_and_its_file_is_written_over() {
 #[test]
 fn a_lease_that_comes_late_is_refused_and_revives_nothing() {
     let host = Host::new();
-    assert_eq!(held(&host, 1, LENGTH), Some(LeaseStatus::Refused("the word of it came too late")));
+    assert_eq!(held(&host, 1, LENGTH), Some(LeaseStatus::Refused("the visit came too late for it")));
     assert_eq!(host.asked(), [""; 0]);
     assert!(!host.path("run/muster/lease").exists());
     assert!(!host.path("run/systemd/system/muster-lease.service").exists());
@@ -116,7 +116,7 @@ fn a_lease_that_cannot_be_written_is_not_granted() {
         let host = Host::new();
         fs::create_dir_all(host.path("run/muster")).unwrap();
         symlink("/nowhere/at/all", host.path(path)).unwrap();
-        let report = host.visit_in_vain(&hold(LATER, LENGTH));
+        let report = host.visit_unwritable(&hold(LATER, LENGTH));
         assert_eq!(report.observation.unwrap().lease, refused, "{path}");
         let asked = host.asked();
         assert!(!asked.iter().any(|line| line.starts_with("start") || line.starts_with("restart")), "{asked:?}");
@@ -129,12 +129,12 @@ fn a_lease_that_systemd_does_not_start_is_not_held() {
     // The lease's service cannot be started here: it is never active.
     symlink("/nowhere/at/all", host.path("active/muster-lease.service")).unwrap();
     let report = host.visit(&hold(LATER, LENGTH));
-    let refused = LeaseStatus::Refused("systemd there would not start muster-lease.service");
+    let refused = LeaseStatus::Refused("systemd did not start muster-lease.service");
     assert_eq!(report.observation.unwrap().lease, Some(refused));
 }
 
 #[test]
-fn the_sleeper_ends_before_the_uptime_that_was_named_whenever_it_starts() {
+fn the_sleeper_ends_before_the_given_uptime_even_if_it_starts_late() {
     let host = Host::new();
     held(&host, LATER, LENGTH);
     let service = fs::read_to_string(host.path("run/systemd/system/muster-lease.service")).unwrap();
@@ -174,7 +174,7 @@ fn a_strict_unit_that_cannot_be_guarded_is_not_loaded() {
     let folder = host.path("run/systemd/system/web.service.d");
     fs::create_dir(&folder).unwrap();
     symlink("/dev/full", folder.join("50-muster-strict.conf")).unwrap();
-    let report = host.visit_in_vain(&launch_strict(&["web.service", "other.service"], SERVICE));
+    let report = host.visit_unwritable(&launch_strict(&["web.service", "other.service"], SERVICE));
     let full = |outcome: &Outcome| matches!(outcome, Outcome::Failed(said) if said.contains("is /run full?"));
     assert!(full(&report.outcomes[0]), "{:?}", report.outcomes);
     assert_eq!(report.outcomes[1], Outcome::Done, "the others are");
@@ -182,7 +182,7 @@ fn a_strict_unit_that_cannot_be_guarded_is_not_loaded() {
 }
 
 #[test]
-fn what_stopped_for_want_of_a_lease_counts_as_not_started() {
+fn a_unit_that_stopped_because_the_lease_ended_counts_as_not_started() {
     let host = Host::new();
     host.visit(&launch_strict(&["gone.service", "kept.service"], SERVICE));
     host.visit(&launch_strict(&["once.service"], "[Service]\nType = oneshot\nExecStart=/bin/true\n"));
@@ -216,7 +216,7 @@ fn a_lease_that_is_released_is_ended_at_once() {
 }
 
 #[test]
-fn an_unload_leaves_no_guard_and_no_folder_of_it() {
+fn an_unload_removes_the_drop_in_and_its_folder() {
     let host = Host::new();
     host.visit(&launch_strict(&["a.service", "b.service", "slow.service"], SERVICE));
     host.visit(&launch(&["free.service"], SERVICE));
@@ -229,7 +229,7 @@ fn an_unload_leaves_no_guard_and_no_folder_of_it() {
         let entries = fs::read_dir(folder(name)).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
-    assert_eq!(left("b.service"), ["10-mine.conf"], "what somebody else put there stays");
+    assert_eq!(left("b.service"), ["10-mine.conf"], "files that are not muster's stay");
     assert_eq!(left("slow.service"), ["50-muster-strict.conf"], "it is bound to the lease until it has stopped");
     assert_eq!(left("free.service"), [""; 0], "it is not ours");
 }

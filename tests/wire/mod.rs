@@ -1,9 +1,10 @@
-//! The SSH side: against an in-process server that drops, stalls and lies, and against a real sshd.
+//! SSH against a server inside the test that drops, stalls and lies, and against a real sshd.
 
+mod failures;
 mod fake;
 mod lease;
+mod proxy;
 mod real;
 mod sshd;
-mod trips;
-mod typed;
+mod terminal;
 pub(crate) mod visit;

@@ -3,14 +3,18 @@
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
 use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Phase;
+use muster::core::model::Visit;
 use muster::remote::Command;
 use muster::remote::Exit;
+use muster::remote::Progress;
 use muster::remote::Remote as _;
 use muster::remote::Sink;
 use muster::remote::Target;
@@ -28,7 +32,7 @@ use super::sshd::sh;
 /// How long anything here may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Keeps what a command wrote.
+/// A sink that keeps the output of a command.
 #[derive(Default)]
 struct Kept {
     out: Vec<u8>,
@@ -71,12 +75,12 @@ async fn a_command_gets_its_stdin_and_gives_its_output_and_exit_status() {
         let line = "cat; echo \"it's\" bad >&2; exit 7".to_owned();
         let command = Command { line, stdin: b"fed".to_vec(), root, limit: Some(LIMIT) };
         let mut kept = Kept::default();
-        let exit = ssh.run(&target, &command, &mut kept).await.unwrap();
+        let exit = ssh.exec(&target, &command, &mut kept).await.unwrap();
         assert_eq!((exit, kept.out, kept.err), (Exit::Code(7), b"fed".to_vec(), b"it's bad\n".to_vec()));
     }
 }
 
-/// Says who one is after logging in with these options.
+/// Logs in with these options and checks that the shell is root's.
 async fn log_in(options: Options, target: &Target) -> Result<(), Failure> {
     let ssh = Ssh::new(options);
     let printed = ssh.script(target, "id -u\necho end", "end", LIMIT).await?;
@@ -146,14 +150,14 @@ async fn keys_are_found_in_files_in_the_agent_and_behind_a_passphrase() {
     log_in(sshd.options(&with("id")), &target).await.unwrap();
     log_in(sshd.options(&with("rsa")), &target).await.unwrap();
 
-    // The inventory's key comes first, and no other file is needed.
+    // The key from the inventory comes first and needs no other file.
     let named = Target { identity_files: vec![sshd.path("rsa")], ..target.clone() };
     log_in(sshd.options("IdentityAgent none"), &named).await.unwrap();
 
     let failure = log_in(sshd.options(&with("locked")), &target).await.unwrap_err();
     assert_eq!((failure.phase, failure.kind), (Phase::Authenticate, FailureKind::Denied));
     let locked = sshd.path("locked").display().to_string();
-    assert_eq!(failure.hint, Some(format!("{locked} has a passphrase: `ssh-add {locked}` first.")));
+    assert_eq!(failure.hint, Some(format!("Run `ssh-add {locked}` first: the key has a passphrase.")));
 
     let agent = Agent::start(sshd.folder.path());
     let held = |more: &str| Options { environment: agent.environment(), ..sshd.options(more) };
@@ -171,7 +175,7 @@ async fn keys_are_found_in_files_in_the_agent_and_behind_a_passphrase() {
 }
 
 #[tokio::test]
-async fn no_more_keys_are_offered_than_sshd_bears() {
+async fn no_more_keys_are_offered_than_sshd_accepts() {
     if missing() {
         return;
     }
@@ -184,13 +188,13 @@ async fn no_more_keys_are_offered_than_sshd_bears() {
     }
     let held = |more: &str| Options { environment: agent.environment(), ..sshd.options(more) };
     let failure = log_in(held(""), &sshd.target()).await.unwrap_err();
-    assert!(failure.detail.starts_with("it refused all 5 keys"), "{failure}");
-    assert!(failure.hint.unwrap().starts_with("Only the first 5 of 8 keys were offered"));
+    assert!(failure.detail.starts_with("the host refused all 5 keys"), "{failure}");
+    assert!(failure.hint.unwrap().ends_with("only the first 5 of 8 keys were offered."));
     log_in(held(&format!("IdentityFile {}", sshd.path("id").display())), &sshd.target()).await.unwrap();
 }
 
 #[tokio::test]
-async fn certificates_of_users_count_from_files_and_from_the_agent() {
+async fn user_certificates_are_found_in_files_and_in_the_agent() {
     if missing() {
         return;
     }
@@ -221,7 +225,7 @@ async fn certificates_of_users_count_from_files_and_from_the_agent() {
 }
 
 #[tokio::test]
-async fn certificates_of_hosts_count_if_everything_about_them_is_right() {
+async fn host_certificates_are_accepted_only_if_valid() {
     if missing() {
         return;
     }
@@ -257,14 +261,14 @@ async fn certificates_of_hosts_count_if_everything_about_them_is_right() {
         let failure = log_in(options(), &sshd.target()).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::HostKey);
         assert!(failure.detail.ends_with(why), "{failure}");
-        // A certificate that does not count leaves the key in it what it was.
+        // The key inside a certificate that is not accepted can still be known.
         sshd.know(&format!("[127.0.0.1]:{}", sshd.port), "host.pub");
         log_in(options(), &sshd.target()).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn known_hosts_is_believed_hashed_and_with_revoked_keys_and_grows_when_it_may() {
+async fn known_hosts_counts_hashed_and_with_revoked_keys_and_grows_if_allowed() {
     if missing() {
         return;
     }
@@ -277,7 +281,7 @@ async fn known_hosts_is_believed_hashed_and_with_revoked_keys_and_grows_when_it_
     sh("ssh-keygen", &["-q", "-H", "-f", known.to_str().unwrap()]);
     log_in(sshd.options(&key), &sshd.target()).await.unwrap();
 
-    // Of the two keys of this host only the second is known: it is asked for that one.
+    // Only the second of the host's two keys is known, and the handshake asks for it.
     fs::write(&known, "").unwrap();
     sshd.know(&format!("[127.0.0.1]:{}", sshd.port), "ecdsa.pub");
     log_in(sshd.options(&key), &sshd.target()).await.unwrap();
@@ -287,7 +291,7 @@ async fn known_hosts_is_believed_hashed_and_with_revoked_keys_and_grows_when_it_
     assert_eq!(failure.kind, FailureKind::HostKey);
     assert!(failure.detail.ends_with(&format!("was revoked: {}:2", known.display())), "{failure}");
 
-    // A file of such keys is believed as well, and without it no host is.
+    // A file of revoked keys counts too, and without the file no host is accepted.
     let list = format!("{key}RevokedHostKeys {}\n", sshd.path("ecdsa.pub").display());
     fs::write(&known, "").unwrap();
     sshd.know(&format!("[127.0.0.1]:{}", sshd.port), "ecdsa.pub");
@@ -310,7 +314,7 @@ async fn known_hosts_is_believed_hashed_and_with_revoked_keys_and_grows_when_it_
 }
 
 #[tokio::test]
-async fn hosts_are_reached_through_others_by_jump_and_by_command() {
+async fn hosts_are_reached_through_a_jump_host_and_a_command() {
     if missing() {
         return;
     }
@@ -319,7 +323,7 @@ async fn hosts_are_reached_through_others_by_jump_and_by_command() {
     let place = format!("root@127.0.0.1:{}", jump.port);
     let config = |way: &str| {
         let (id, other) = (sshd.path("id").display().to_string(), jump.path("id").display().to_string());
-        // `Host *` is about the jump host too, which must not be sent through itself.
+        // `Host *` applies to the jump host too, which must not be reached through itself.
         sshd.options(&format!("IdentityFile {id}\nIdentityFile {other}\nHost far\n HostName 127.0.0.1\nHost *\n {way}"))
     };
     let far = sshd.target_at("far");
@@ -329,10 +333,14 @@ async fn hosts_are_reached_through_others_by_jump_and_by_command() {
     let command = "ProxyCommand bash -c 'exec 3<>/dev/tcp/%h/%p; cat <&3 & exec cat >&3'";
     log_in(config(command), &far).await.unwrap();
 
-    // Whatever happens on the way says nothing about the host.
+    // A jump host that refuses its key is a fault of the configuration; one that is away is a path that failed.
+    let known = fs::read_to_string(sshd.path("known")).unwrap();
+    fs::write(sshd.path("known"), known.lines().next().unwrap()).unwrap();
+    let failure = log_in(config(&format!("ProxyJump {place}")), &far).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Connect, FailureKind::Local), "{failure}");
     jump.stop();
     let failure = log_in(config(&format!("ProxyJump {place}")), &far).await.unwrap_err();
-    assert_eq!((failure.phase, failure.kind), (Phase::Connect, FailureKind::Local));
+    assert_eq!((failure.phase, failure.kind), (Phase::Connect, FailureKind::Path));
     assert!(
         failure.detail.starts_with("jump host 127.0.0.1:") && failure.detail.ends_with("connection refused"),
         "{failure}"
@@ -343,52 +351,52 @@ async fn hosts_are_reached_through_others_by_jump_and_by_command() {
 }
 
 #[tokio::test]
-async fn one_host_can_say_whether_another_greets() {
+async fn one_host_reports_whether_another_greets() {
     if missing() {
         return;
     }
     let (via, sshd) = (Sshd::start(), Sshd::start());
     let ssh = via.ssh();
     let target = via.target();
-    let reaches = async |port| ssh.reaches(&target, &fake::target(port), Duration::from_secs(10)).await;
+    let reaches = async |port| ssh.probe(&target, &fake::target(port), Duration::from_secs(10)).await;
     assert_eq!(reaches(sshd.port).await, Ok(true));
-    // What listens and never greets, and what does not listen.
+    // A port that listens without a greeting, and a port without a listener.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = mute.local_addr().unwrap().port();
-    assert_eq!(ssh.reaches(&via.target(), &fake::target(port), Duration::from_millis(200)).await, Ok(false));
+    assert_eq!(ssh.probe(&via.target(), &fake::target(port), Duration::from_millis(200)).await, Ok(false));
     drop(mute);
     assert_eq!(reaches(port).await, Ok(false));
 }
 
 #[tokio::test]
-async fn a_host_that_forwards_nothing_looks_from_its_shell() {
+async fn a_host_that_forwards_nothing_probes_from_its_shell() {
     if missing() {
         return;
     }
     let (via, sshd) = (Sshd::start_with(|_| "AllowTcpForwarding no".to_owned()), Sshd::start());
     let ssh = via.ssh();
     let target = via.target();
-    let reaches = async |port| ssh.reaches(&target, &fake::target(port), Duration::from_secs(10)).await;
+    let reaches = async |port| ssh.probe(&target, &fake::target(port), Duration::from_secs(10)).await;
     assert_eq!(reaches(sshd.port).await, Ok(true));
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = mute.local_addr().unwrap().port();
-    assert_eq!(ssh.reaches(&target, &fake::target(port), Duration::from_secs(1)).await, Ok(false));
+    assert_eq!(ssh.probe(&target, &fake::target(port), Duration::from_secs(1)).await, Ok(false));
     drop(mute);
     assert_eq!(reaches(port).await, Ok(false));
-    // A name that it does not know is no word on the host.
+    // A name that it cannot resolve says nothing about the host.
     let nowhere = Target { address: "ssh://no-such-host.invalid".parse().unwrap(), ..Target::default() };
-    let failure = ssh.reaches(&target, &nowhere, LIMIT).await.unwrap_err();
+    let failure = ssh.probe(&target, &nowhere, LIMIT).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);
 }
 
 #[tokio::test]
-async fn a_host_is_visited_through_another_over_the_connection_that_is_there() {
+async fn a_relay_carries_a_visit_over_its_kept_connection() {
     if missing() {
         return;
     }
     let (neighbour, sshd) = (Sshd::start(), Sshd::start());
     sshd.know(&format!("[127.0.0.1]:{}", neighbour.port), &neighbour.path("host.pub").display().to_string());
-    // The neighbour has a key of its own, which the way through it has to know, too.
+    // The neighbour needs a key of its own, also as a relay.
     let near = Target { identity_files: vec![neighbour.path("id")], ..neighbour.target() };
     let far = Target { identity_files: vec![sshd.path("id")], ..sshd.target() };
     let ssh = Ssh::new(sshd.options(""));
@@ -400,6 +408,13 @@ async fn a_host_is_visited_through_another_over_the_connection_that_is_there() {
     let printed = ssh.script(&around, echo, "end", LIMIT).await.unwrap();
     let printed = String::from_utf8_lossy(&printed).into_owned();
     assert!(printed.contains(&format!(" {}", sshd.port)), "{printed}");
+    // Progress is about the host itself: the relay is connected already, and what it sends does not count.
+    ssh.forget(&around).await;
+    let phases = Arc::new(Mutex::new(Vec::new()));
+    let reported = phases.clone();
+    let progress = Progress::new(move |phase| reported.lock().unwrap().push(phase));
+    ssh.visit(&around, &Visit { read_only: true, ..Visit::default() }, false, &progress).await.unwrap();
+    assert_eq!(*phases.lock().unwrap(), [Phase::KeyExchange, Phase::Authenticate, Phase::Shell, Phase::Run]);
     ssh.forget(&around).await;
     ssh.script(&near, echo, "end", LIMIT).await.unwrap();
     assert_eq!((before, logins()), (1, 1), "one connection carries all");
@@ -407,7 +422,7 @@ async fn a_host_is_visited_through_another_over_the_connection_that_is_there() {
 }
 
 #[tokio::test]
-async fn a_command_ends_as_it_ended_whatever_it_leaves_behind() {
+async fn the_exit_of_a_command_is_returned_even_if_a_child_goes_on() {
     if missing() {
         return;
     }
@@ -416,7 +431,7 @@ async fn a_command_ends_as_it_ended_whatever_it_leaves_behind() {
     let run = async |line: &str, limit| {
         let command = Command { line: line.to_owned(), limit, ..Command::default() };
         let mut kept = Kept::default();
-        let exit = ssh.run(&target, &command, &mut kept).await;
+        let exit = ssh.exec(&target, &command, &mut kept).await;
         (exit, String::from_utf8(kept.out).unwrap())
     };
     let (exit, _) = run("kill -TERM $$", Some(LIMIT)).await;
@@ -428,7 +443,7 @@ async fn a_command_ends_as_it_ended_whatever_it_leaves_behind() {
     let (exit, out) = run("echo first; sleep 60", Some(Duration::from_secs(2))).await;
     let failure = exit.unwrap_err();
     assert_eq!((failure.phase, failure.kind, out.as_str()), (Phase::Run, FailureKind::Silent, "first\n"));
-    // More at once than a connection has sessions for: they wait for each other.
+    // More commands at once than a connection has sessions wait for each other.
     let many = futures_util::future::join_all((0..20).map(|_| run("echo hello", Some(LIMIT)))).await;
     assert!(many.iter().all(|(exit, out)| *exit == Ok(Exit::Code(0)) && out == "hello\n"), "{many:?}");
     let (exit, out) = run("head -c 3000000 /dev/zero | tr '\\0' x", Some(LIMIT)).await;
@@ -436,7 +451,7 @@ async fn a_command_ends_as_it_ended_whatever_it_leaves_behind() {
 }
 
 #[tokio::test]
-async fn a_shell_killed_in_the_middle_is_lost_and_the_next_call_has_another() {
+async fn a_shell_that_is_killed_is_lost_and_the_next_call_has_another() {
     if missing() {
         return;
     }
@@ -447,10 +462,10 @@ async fn a_shell_killed_in_the_middle_is_lost_and_the_next_call_has_another() {
     let failure = ssh.script(&target, "{ (; }\necho end", "end", LIMIT).await.unwrap_err();
     assert_eq!((failure.phase, failure.kind), (Phase::Run, FailureKind::Sick));
     assert!(failure.detail.contains("yntax error"), "{failure}");
-    // One that ended between two calls is simply replaced.
+    // A shell that ended between two calls is replaced.
     let printed = ssh.script(&target, "echo $$\necho end; exit 0", "end", LIMIT).await.unwrap();
     let pid = String::from_utf8(printed).unwrap().lines().next().unwrap().to_owned();
     let gone = Command { line: format!("while kill -0 {pid}; do :; done"), limit: Some(LIMIT), ..Command::default() };
-    ssh.run(&target, &gone, &mut Kept::default()).await.unwrap();
+    ssh.exec(&target, &gone, &mut Kept::default()).await.unwrap();
     ssh.script(&target, "echo end", "end", LIMIT).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! A real sshd on loopback, with keys of its own in a directory of its own. Needs root and openssh-server.
+//! A real sshd on loopback, with its own keys in its own directory. It needs root and openssh-server.
 
 use std::fs;
 use std::io::Write as _;
@@ -29,7 +29,7 @@ impl Drop for Sshd {
     }
 }
 
-/// Says whether there is an sshd to test with. CI must have one.
+/// Reports whether there is no sshd to test with. CI must have one.
 pub(super) fn missing() -> bool {
     let there = Path::new("/usr/sbin/sshd").exists() && rustix::process::getuid().is_root();
     if there {
@@ -40,7 +40,7 @@ pub(super) fn missing() -> bool {
     true
 }
 
-/// Runs a command that must succeed, and returns what it printed.
+/// Runs a command that must succeed, and returns its stdout.
 pub(super) fn sh(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -57,12 +57,12 @@ fn free_port() -> u16 {
 }
 
 impl Sshd {
-    /// Starts an sshd with an ed25519 host key, in which root may log in with the key `id`.
+    /// Starts an sshd with an ed25519 host key. root may log in with the key `id`.
     pub(super) fn start() -> Self {
         Self::start_with(|_| String::new())
     }
 
-    /// The same, with more lines of sshd_config(5) from what is prepared in the directory.
+    /// The same with more lines of sshd_config(5), after `prepare` has made files in the directory.
     pub(super) fn start_with(prepare: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
@@ -123,7 +123,7 @@ impl Sshd {
         writeln!(file, "{names} {}", words.join(" ")).unwrap();
     }
 
-    /// Writes an ssh_config(5) that knows nothing of the machine's own files, and returns options that use it.
+    /// Writes an ssh_config(5) that uses none of this machine's own files, and returns options that use it.
     pub(super) fn options(&self, more: &str) -> Options {
         let known = self.path("known");
         let text = format!("{more}\nHost *\n UserKnownHostsFile {}\n GlobalKnownHostsFile none\n", known.display());
@@ -131,7 +131,7 @@ impl Sshd {
         Options { ssh_config: Some(self.path("ssh_config")), ..Options::default() }
     }
 
-    /// Returns the way there that has all it needs.
+    /// Returns connections that can log in.
     pub(super) fn ssh(&self) -> Ssh {
         Ssh::new(self.options(&format!("IdentityFile {}", self.path("id").display())))
     }

@@ -1,4 +1,4 @@
-//! The script of a visit in a real `sh`, on a host that is a folder and whose systemctl notes what it is asked.
+//! The script of a visit in a real `sh`, on a host that is a folder. Its systemctl records each call.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,16 +18,15 @@ use muster::core::model::Step;
 use muster::core::model::Visit;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
-use muster::remote::report;
-use muster::remote::script;
+use muster::remote::visit::VisitScript;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 
-/// A systemctl that knows nothing of systemd: every unit it is asked to list is running, what it started and has not
-/// stopped is active, units with `bad` in their names are refused and those with `slow` in them take long to stop. Verbs
-/// of which there is a file in `deaf` do not reach it.
+/// A systemctl without systemd. Every listed unit is running; a unit that was started and not stopped is active. Units
+/// with `bad` in their names are refused, and units with `slow` in them take long to stop. A verb with a file in `deaf`
+/// fails as if there were no bus.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 root=${0%/bin/systemctl}
 { printf '%s\0' "$@"; printf '\n'; } >>"$root/asked"
@@ -85,31 +84,34 @@ impl Host {
         reports
     }
 
-    /// Makes a visit to a host that cannot be written to, of which a shell complains.
-    pub(super) fn visit_in_vain(&self, visit: &Visit) -> Report {
+    /// Makes a visit to a host that cannot be written to, about which the shell complains.
+    pub(super) fn visit_unwritable(&self, visit: &Visit) -> Report {
         self.visits_with_complaints(std::slice::from_ref(visit), false).0.pop().unwrap()
     }
 
     fn visits_with_complaints(&self, visits: &[Visit], quick: bool) -> (Vec<Report>, String) {
         let root = self.folder.path().to_str().unwrap();
-        let scripts: Vec<_> =
-            visits.iter().zip(7..).map(|(visit, nonce)| script::write(visit, nonce, quick, root).unwrap()).collect();
-        let text: String = scripts.iter().map(|script| script.text.as_str()).collect();
+        let scripts: Vec<_> = visits
+            .iter()
+            .zip(7..)
+            .map(|(visit, nonce)| VisitScript::write(visit, nonce, quick, root).unwrap())
+            .collect();
+        let text: String = scripts.iter().map(VisitScript::text).collect();
         let (printed, complaints) = run_shell(&text, self.folder.path());
         let ends = scripts.iter().map(|script| {
-            let end = format!("{}\n", script.end);
+            let end = format!("{}\n", script.end());
             printed.find(&end).unwrap_or_else(|| panic!("no end in {printed:?}")) + end.len()
         });
         let mut from = 0;
         let mut reports = Vec::new();
-        for ((script, visit), end) in scripts.iter().zip(visits).zip(ends) {
-            reports.push(report::read(&printed.as_bytes()[from..end], &script.mark, &visit.steps).unwrap());
+        for (script, end) in scripts.iter().zip(ends) {
+            reports.push(script.read(&printed.as_bytes()[from..end]).unwrap());
             from = end;
         }
         (reports, complaints)
     }
 
-    /// What its systemctl has been asked since this was last called, line by line.
+    /// Returns the calls of systemctl since the last call of this function, one on a line.
     pub(super) fn asked(&self) -> Vec<String> {
         let asked = fs::read_to_string(self.path("asked")).unwrap_or_default().replace('\0', " ");
         let _ = fs::remove_file(self.path("asked"));
@@ -117,7 +119,7 @@ impl Host {
     }
 }
 
-/// Returns what the shell printed and what it complained of.
+/// Returns the stdout and the stderr of the shell.
 fn run_shell(text: &str, root: &Path) -> (String, String) {
     let path = format!("{}:/usr/bin:/bin", root.join("bin").display());
     let mut shell = Command::new("sh")
@@ -200,7 +202,7 @@ fn a_unit_is_written_linked_started_and_seen() {
 }
 
 #[test]
-fn systemd_is_reloaded_only_for_what_it_may_have_read_before() {
+fn systemd_is_reloaded_only_for_units_that_it_may_have_read_before() {
     let reloads = |prepare: fn(&Host, &mut Visit)| {
         let host = Host::new();
         let mut visit = launch(&["a.service", "b.service"], "[Service]\nExecStart=/bin/true\n");
@@ -218,7 +220,7 @@ fn systemd_is_reloaded_only_for_what_it_may_have_read_before() {
 }
 
 #[test]
-fn a_unit_that_systemd_refuses_does_not_hold_up_the_others() {
+fn a_unit_that_systemd_refuses_does_not_block_the_others() {
     let host = Host::new();
     let report = host.visit(&launch(&["a.service", "bad.service", "c.service"], "[Service]\nExecStart=/bin/true\n"));
     let refused =
@@ -231,7 +233,7 @@ fn a_unit_that_systemd_refuses_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn a_lower_epoch_a_late_script_and_another_machine_are_turned_away() {
+fn a_lower_epoch_a_late_script_and_another_machine_are_refused() {
     let host = Host::new();
     let text = "[Service]\nExecStart=/bin/true\n";
     assert_eq!(host.visit(&launch(&["a.service"], text)).refused, None);
@@ -253,40 +255,40 @@ fn a_lower_epoch_a_late_script_and_another_machine_are_turned_away() {
 }
 
 #[test]
-fn a_visit_that_comes_again_or_was_overtaken_is_turned_away() {
+fn a_visit_that_comes_twice_or_was_overtaken_is_refused() {
     let host = Host::new();
     let numbered =
         |epoch, number| Visit { epoch, number, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };
-    let turned_away = |visits: &[Visit]| -> Vec<bool> {
+    let refused_as_late = |visits: &[Visit]| -> Vec<bool> {
         host.visits(visits, false).iter().map(|report| report.refused == Some(Refused::TooLate)).collect()
     };
     let visits = [numbered(5, 9), numbered(5, 9), look(5), numbered(5, 8), numbered(5, 10)];
-    assert_eq!(turned_away(&visits), [false, true, false, true, false]);
-    assert_eq!(turned_away(&[numbered(6, 1), numbered(6, 1)]), [false, true], "a new leader counts anew");
+    assert_eq!(refused_as_late(&visits), [false, true, false, true, false]);
+    assert_eq!(refused_as_late(&[numbered(6, 1), numbered(6, 1)]), [false, true], "a new leader counts anew");
     assert_eq!(fs::read_to_string(host.path("run/muster/epoch")).unwrap().lines().next(), Some("6 1"));
 }
 
 #[test]
-fn who_is_turned_away_does_not_keep_the_lock() {
+fn a_visit_that_is_refused_does_not_keep_the_lock() {
     let host = Host::new();
     let visit = Visit { number: 1, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };
     host.visit(&visit);
-    let script = script::write(&visit, 7, false, host.folder.path().to_str().unwrap()).unwrap();
-    let text = format!("{}[ ! -e /proc/$$/fd/9 ] || echo held\n", script.text);
+    let script = VisitScript::write(&visit, 7, false, host.folder.path().to_str().unwrap()).unwrap();
+    let text = format!("{}[ ! -e /proc/$$/fd/9 ] || echo held\n", script.text());
     let (printed, complaints) = run_shell(&text, host.folder.path());
     assert_eq!(complaints, "");
     assert!(printed.contains("refused late") && !printed.contains("held"), "{printed}");
 }
 
 #[test]
-fn a_look_by_a_new_leader_turns_the_old_one_away() {
+fn after_a_visit_by_a_new_leader_the_old_one_is_refused() {
     let host = Host::new();
     assert_eq!(host.visit(&look(6)).refused, None);
     assert_eq!(host.visit(&look(5)).refused, Some(Refused::LaterLeader(6)));
 }
 
 #[test]
-fn a_peek_sees_everything_and_leaves_no_trace() {
+fn a_read_only_visit_sees_all_units_and_changes_nothing() {
     let host = Host::new();
     host.visit(&launch(&["a.service"], "[Service]\nExecStart=/bin/true\n"));
     let traces = || {
@@ -304,7 +306,7 @@ fn a_peek_sees_everything_and_leaves_no_trace() {
 }
 
 #[test]
-fn a_glance_starts_no_process_while_nothing_changes() {
+fn a_quick_look_starts_no_process_while_nothing_changes() {
     let host = Host::new();
     host.visit(&launch(&["a.service"], "[Service]\nExecStart=/bin/true\n"));
     host.asked();
@@ -328,11 +330,11 @@ fn an_unload_takes_the_file_away() {
 }
 
 #[test]
-fn a_stop_that_is_refused_is_still_to_be_done_and_the_others_are_not() {
+fn a_stop_that_is_refused_stays_to_be_done_and_the_others_are_done() {
     let host = Host::new();
     let names = ["a.service", "bad.service"];
     host.visit(&launch(&names, "[Service]\nExecStart=/bin/true\n"));
-    // It was started before systemd came to refuse it.
+    // The unit was started before systemd refused it.
     fs::write(host.path("run/muster/launched/bad.service"), "0\n").unwrap();
     let mut visit = look(5);
     visit.steps = names.iter().map(|name| step(name, Action::Stop)).collect();
@@ -348,7 +350,7 @@ fn a_stop_that_is_refused_is_still_to_be_done_and_the_others_are_not() {
 }
 
 #[test]
-fn a_start_of_which_systemd_never_heard_is_to_be_done_again() {
+fn a_start_that_did_not_reach_systemd_stays_to_be_done() {
     let host = Host::new();
     let names = ["a.service", "b.service"];
     fs::write(host.path("deaf/start"), "").unwrap();
@@ -365,7 +367,7 @@ fn a_start_of_which_systemd_never_heard_is_to_be_done_again() {
 }
 
 #[test]
-fn a_stop_of_which_systemd_never_heard_leaves_the_marks_and_the_files() {
+fn a_stop_that_did_not_reach_systemd_leaves_the_start_records_and_the_files() {
     let host = Host::new();
     let names = ["a.service", "b.service"];
     host.visit(&launch(&names, "[Service]\nExecStart=/bin/true\n"));
@@ -382,7 +384,7 @@ fn a_stop_of_which_systemd_never_heard_leaves_the_marks_and_the_files() {
     }
 }
 
-/// Text that a careless quoting would let the shell see.
+/// Text that a shell would interpret without correct quoting.
 fn hostile_text() -> impl Strategy<Value = String> {
     let bits = prop_oneof![
         Just("'".to_owned()),
@@ -423,4 +425,13 @@ proptest! {
         let stray: Vec<_> = fs::read_dir(host.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         prop_assert!(!stray.iter().any(|name| name == "pwned"), "{:?}", stray);
     }
+}
+
+#[test]
+fn a_step_that_loads_a_file_without_a_text_is_an_error() {
+    let mut visit = launch(&["a.service"], "[Service]\nExecStart=/bin/true\n");
+    let hash = *visit.files.keys().next().unwrap();
+    visit.files.clear();
+    let error = VisitScript::write(&visit, 7, false, "").unwrap_err();
+    assert_eq!(error.to_string(), format!("no text for a.service: expected a file with the hash {hash}"));
 }

@@ -14,10 +14,14 @@ use crate::core::model::Grant;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Phase;
+use crate::core::model::Report;
 use crate::core::model::Timestamp;
+use crate::core::model::Visit;
 use crate::core::model::Write;
 use crate::remote::Command;
 use crate::remote::Exit;
+use crate::remote::Facts;
+use crate::remote::Progress;
 use crate::remote::Remote;
 use crate::remote::Sink;
 use crate::remote::Target;
@@ -38,11 +42,15 @@ fn silence(target: &Target) -> Failure {
 
 #[async_trait::async_trait]
 impl Remote for Nowhere {
-    async fn script(&self, target: &Target, _: &str, _: &str, _: Duration) -> Result<Vec<u8>, Failure> {
+    async fn visit(&self, target: &Target, _: &Visit, _: bool, _: &Progress) -> Result<Report, Failure> {
         Err(silence(target))
     }
 
-    async fn run(&self, target: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+    async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
+        Err(silence(target))
+    }
+
+    async fn exec(&self, target: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
         Err(silence(target))
     }
 
@@ -50,7 +58,7 @@ impl Remote for Nowhere {
         Err(silence(target))
     }
 
-    async fn reaches(&self, via: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+    async fn probe(&self, via: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
         Err(silence(via))
     }
 

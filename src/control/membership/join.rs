@@ -15,9 +15,8 @@ use crate::core::model::Failure;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::remote::Facts;
 use crate::remote::Target;
-use crate::remote::facts;
-use crate::remote::facts::Facts;
 use crate::runner::ClusterContext;
 use crate::store::COMMIT_LIMIT;
 use crate::store::Op;
@@ -107,7 +106,7 @@ pub async fn join(context: &ClusterContext, candidates: &[Candidate]) -> Result<
     if layout::read(&*context.store, &context.keys).await?.size == 0 && token != "default" {
         return Err(MembershipError::UnknownToken(token.to_owned()));
     }
-    let asked: Vec<_> = candidates.iter().map(|candidate| facts::facts(&*context.remote, &candidate.target)).collect();
+    let asked: Vec<_> = candidates.iter().map(|candidate| context.remote.facts(&candidate.target)).collect();
     let answers: Vec<Result<Facts, Failure>> = tokio::select! {
         answers = stream::iter(asked).buffered(HOSTS_AT_ONCE).collect() => answers,
         () = context.stop.cancelled() => return Err(MembershipError::Stopped),

@@ -12,13 +12,16 @@ use crate::core::model::FailoverOverride;
 use crate::core::model::Failure;
 use crate::core::model::Grant;
 use crate::core::model::Placement;
+use crate::core::model::Report;
+use crate::core::model::Visit;
 use crate::core::model::Write;
 use crate::remote::Command;
 use crate::remote::Exit;
+use crate::remote::Facts;
+use crate::remote::Progress;
 use crate::remote::Remote;
 use crate::remote::Sink;
 use crate::remote::Target;
-use crate::remote::facts;
 use crate::runner::Clock;
 use crate::store::Entry;
 use crate::store::LeaseId;
@@ -46,16 +49,20 @@ impl std::fmt::Debug for Hosts {
 
 #[async_trait::async_trait]
 impl Remote for Hosts {
-    async fn script(&self, target: &Target, _: &str, _: &str, _: Duration) -> Result<Vec<u8>, Failure> {
+    async fn visit(&self, _: &Target, _: &Visit, _: bool, _: &Progress) -> Result<Report, Failure> {
+        unreachable!()
+    }
+
+    async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
         let meanwhile = self.meanwhile.lock().unwrap().take();
         if let Some(meanwhile) = meanwhile {
             meanwhile.await;
         }
         let Some(id) = self.machines.get(target.address.host.as_str()) else { return std::future::pending().await };
-        Ok(format!("machine {id:032x}\nsystemd systemd 252\n").into_bytes())
+        Ok(Facts { machine: MachineId::from_bits(*id), os: String::new(), systemd: 252 })
     }
 
-    async fn run(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
+    async fn exec(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
         unreachable!()
     }
 
@@ -63,7 +70,7 @@ impl Remote for Hosts {
         unreachable!()
     }
 
-    async fn reaches(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
+    async fn probe(&self, _: &Target, _: &Target, _: Duration) -> Result<bool, Failure> {
         unreachable!()
     }
 
@@ -149,7 +156,7 @@ async fn a_record_that_another_process_writes_after_it_was_read_is_not_overwritt
     let view = MembershipView::read(&context).await.unwrap();
     set_scheduling_mode(&context, "web1", SchedulingMode::Cordoned).await.unwrap();
     let candidates = [candidate("web1", "root@a")];
-    let answers = [facts::facts(&*context.remote, &candidates[0].target).await];
+    let answers = [context.remote.facts(&candidates[0].target).await];
     let mut joined = [None];
     let decided = decide(&view, &candidates, &answers, &mut joined);
     register(&context, &view, decided).await.unwrap();

@@ -1,4 +1,4 @@
-//! One line of a known_hosts file: marker, names, key. Text in, values out.
+//! Parses one line of a known_hosts file: marker, names, key. This module is pure.
 
 use hmac::KeyInit as _;
 use hmac::Mac as _;
@@ -8,18 +8,18 @@ use russh::keys::ssh_key::known_hosts::HostPatterns;
 
 use crate::remote::pattern::matches_any;
 
-/// What a line's key is.
+/// The meaning of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
-    /// The host's own.
+    /// The key of the host.
     Plain,
-    /// That of an authority which signs host keys.
+    /// The key of an authority that signs host keys.
     Authority,
-    /// One that is never to be trusted.
+    /// A key that must not be trusted.
     Revoked,
 }
 
-/// Whom a line is about.
+/// The hosts of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Names {
     /// Patterns, in lower case.
@@ -29,7 +29,7 @@ pub(super) enum Names {
 }
 
 impl Names {
-    /// Says whether the line is about this host. `name` is in lower case.
+    /// Reports whether the line is about this host. `name` is in lower case.
     pub(super) fn include(&self, name: &str) -> bool {
         match self {
             Self::Patterns(patterns) => matches_any(name, patterns.iter().map(String::as_str)),
@@ -45,7 +45,7 @@ pub(super) fn hash_name(name: &str, salt: &[u8]) -> [u8; 20] {
             mac.update(name.as_bytes());
             mac.finalize().into_bytes().into()
         }
-        // HMAC takes a key of any length, so this is never reached; no name hashes to it in any case.
+        // HMAC accepts a key of any length, so this is not reached. No name has this hash.
         Err(_) => [0; 20],
     }
 }
@@ -57,13 +57,15 @@ pub(super) fn parse(line: &str) -> Result<Option<(Marker, Names, PublicKey)>, St
     let marker = match first {
         "@cert-authority" => Marker::Authority,
         "@revoked" => Marker::Revoked,
-        _ if first.starts_with('@') => return Err(format!("the marker {first} is not known")),
+        _ if first.starts_with('@') => {
+            return Err(format!("unknown marker {first}: expected @cert-authority or @revoked"));
+        }
         _ => Marker::Plain,
     };
     let names = if marker == Marker::Plain { Some(first) } else { words.next() };
-    let names = read_names(names.ok_or("it names no host")?)?;
+    let names = read_names(names.ok_or("the line names no host")?)?;
     let (Some(algorithm), Some(blob)) = (words.next(), words.next()) else {
-        return Err("it has no key".to_owned());
+        return Err("the line has no key".to_owned());
     };
     Ok(Some((marker, names, read_key(algorithm, blob)?)))
 }
@@ -74,7 +76,7 @@ pub(super) fn parse_key(line: &str) -> Result<Option<PublicKey>, String> {
     match (words.next().filter(|word| !word.starts_with('#')), words.next()) {
         (None, _) => Ok(None),
         (Some(algorithm), Some(blob)) => read_key(algorithm, blob).map(Some),
-        (Some(_), None) => Err("it is no public key".to_owned()),
+        (Some(_), None) => Err("the line is not a public key".to_owned()),
     }
 }
 
@@ -84,16 +86,16 @@ fn read_names(text: &str) -> Result<Names, String> {
     }
     match text.parse() {
         Ok(HostPatterns::HashedName { salt, hash }) => Ok(Names::Hashed { salt, hash }),
-        _ => Err("its hashed name does not parse".to_owned()),
+        _ => Err("the hashed name does not parse".to_owned()),
     }
 }
 
 /// Reads a key. The word before it must be its algorithm.
 fn read_key(algorithm: &str, blob: &str) -> Result<PublicKey, String> {
-    let key = parse_public_key_base64(blob).map_err(|error| format!("its {algorithm} key does not parse ({error})"))?;
+    let key = parse_public_key_base64(blob).map_err(|error| format!("the {algorithm} key does not parse ({error})"))?;
     if key.algorithm().as_str() == algorithm {
         Ok(key)
     } else {
-        Err(format!("its key is not of the algorithm {algorithm}"))
+        Err(format!("the key does not have the algorithm {algorithm}"))
     }
 }

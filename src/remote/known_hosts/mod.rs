@@ -1,10 +1,10 @@
-//! Which host keys are trusted: known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT), read with every marker.
+//! The host keys of known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT), with all markers.
 //!
-//! Reads and appends to files; asks nobody and decides nothing about connections. Nothing in a file is passed over in
-//! silence: a file that cannot be read is an error, a line that does not parse a warning.
+//! This module reads the files and appends to them. It decides nothing about connections. A file that cannot be read is
+//! an error; a line that does not parse is a warning.
 
 mod line;
-mod note;
+mod record;
 
 #[cfg(test)]
 mod tests;
@@ -24,9 +24,9 @@ use russh::keys::ssh_key::certificate::CertType;
 
 use line::Marker;
 use line::Names;
-pub use note::note;
+pub use record::record;
 
-/// A file and a line in it, from 1.
+/// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The file.
@@ -41,55 +41,55 @@ impl fmt::Display for Place {
     }
 }
 
-/// A file is there and cannot be read, so it is not known which keys are trusted. Nothing was done.
+/// A file that exists and cannot be read, so the trusted keys are not known. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read {file}: {why}", file = file.display())]
 pub struct Unreadable {
     /// The file.
     pub file: PathBuf,
-    /// What the system said.
+    /// The reason.
     pub why: String,
 }
 
-/// What the files say about a key that a host has shown.
+/// The status of a key that a host has shown, according to the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is the host's.
+pub enum KeyStatus {
+    /// The key is the host's.
     Trusted(Place),
-    /// An authority that may speak for the host says that it is the host's.
+    /// An authority for the host has certified the key.
     TrustedByAuthority(Place),
-    /// Nothing is known of the host, or only keys of other algorithms: these.
+    /// No key of the host is known, or only these keys of other algorithms.
     Unknown(Vec<(Algorithm, Place)>),
-    /// The host has had another key of this algorithm.
+    /// Another key of this algorithm is known for the host.
     Changed(Place),
-    /// It was revoked.
+    /// The key was revoked.
     Revoked(Place),
 }
 
-/// Why a certificate does not count, as the end of a sentence that starts with "its certificate".
+/// Why a certificate is not accepted, as the end of a sentence that starts with "its certificate".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadCertificate {
-    /// No `@cert-authority` line for the host has its key.
+    /// No `@cert-authority` line for the host has the authority's key.
     #[error("is by no authority that known_hosts has for this host")]
-    Stranger,
-    /// It is a user's.
-    #[error("is one for users")]
+    UnknownAuthority,
+    /// The certificate is a user's.
+    #[error("is for users")]
     NotHost,
-    /// It names no host or others.
+    /// The certificate names no host, or other hosts.
     #[error("is for other hosts")]
     OtherHost,
-    /// The time is not within its bounds.
+    /// The time is not within the bounds of the certificate.
     #[error("is not valid now")]
     Expired,
-    /// It asks for something that nobody here understands.
-    #[error("has critical options that are not known here")]
+    /// The certificate has critical options, none of which muster supports.
+    #[error("has unknown critical options")]
     Critical,
-    /// The signature does not fit, or uses SHA-1.
-    #[error("is not signed as it should be")]
+    /// The signature is not valid, or uses SHA-1.
+    #[error("has no valid signature")]
     Signature,
 }
 
-/// A host as known_hosts names it: `core-01`, or `[core-01]:2222`.
+/// The name of a host in known_hosts: `core-01`, or `[core-01]:2222`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostName {
     bare: String,
@@ -97,25 +97,25 @@ pub struct HostName {
 }
 
 impl HostName {
-    /// The name of a host that is reached on a port.
+    /// Returns the name of a host that is reached on a port.
     pub fn new(host: &str, port: u16) -> Self {
         let bare = host.to_ascii_lowercase();
         let with_port = (port != 22).then(|| format!("[{bare}]:{port}"));
         Self { bare, with_port }
     }
 
-    /// A name that stands for itself whatever the port (`HostKeyAlias`).
+    /// Returns a name that is independent of the port (`HostKeyAlias`).
     pub fn alias(alias: &str) -> Self {
         Self { bare: alias.to_ascii_lowercase(), with_port: None }
     }
 
-    /// Returns the name that a key is noted under.
-    pub fn noted(&self) -> &str {
+    /// Returns the name under which a key is recorded.
+    pub fn recorded_as(&self) -> &str {
         self.with_port.as_deref().unwrap_or(&self.bare)
     }
 }
 
-/// One line that names keys.
+/// One line with a key.
 #[derive(Debug, Clone)]
 struct Entry {
     place: Place,
@@ -124,14 +124,14 @@ struct Entry {
     key: PublicKey,
 }
 
-/// The known_hosts files, read.
+/// The content of known_hosts files.
 #[derive(Debug, Clone, Default)]
 pub struct KnownHosts {
     entries: Vec<Entry>,
 }
 
 impl KnownHosts {
-    /// Reads the files in order. A file that is not there knows nobody.
+    /// Reads the files in order. A file that does not exist has no keys.
     pub fn read<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Self, Unreadable> {
         let mut known = Self::default();
         for file in files {
@@ -144,18 +144,15 @@ impl KnownHosts {
         Ok(known)
     }
 
-    /// Adds files of keys that no host may have (`RevokedHostKeys`), one to a line. Not to know which those are is an error.
+    /// Adds files of revoked keys (`RevokedHostKeys`), one key on a line. A file that cannot be read is an error.
     pub fn without<'a>(mut self, files: impl IntoIterator<Item = &'a Path>) -> Result<Self, Unreadable> {
         for file in files {
             let wrong = |why: String| Unreadable { file: file.to_path_buf(), why };
             let bytes = fs::read(file).map_err(|error| wrong(error.to_string()))?;
             if bytes.starts_with(b"SSHKRL\n\0") {
-                return Err(wrong(
-                    "it is a KRL, and muster reads revoked keys one to a line: put their public halves there"
-                        .to_owned(),
-                ));
+                return Err(wrong("it is a KRL: expected public keys, one on a line".to_owned()));
             }
-            let text = String::from_utf8(bytes).map_err(|_| wrong("it is not text".to_owned()))?;
+            let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text".to_owned()))?;
             let file: Arc<Path> = file.into();
             for (number, text) in text.lines().enumerate() {
                 let place = Place { file: file.clone(), line: number + 1 };
@@ -167,7 +164,7 @@ impl KnownHosts {
         Ok(self)
     }
 
-    /// Adds the lines of a file. A line that does not parse is passed over with a warning, as in OpenSSH.
+    /// Adds the lines of a file. A line that does not parse is skipped with a warning, as in OpenSSH.
     fn take(&mut self, file: &Path, text: &str) {
         let file: Arc<Path> = file.into();
         for (number, text) in text.split('\n').enumerate() {
@@ -175,7 +172,7 @@ impl KnownHosts {
             match line::parse(text) {
                 Ok(None) => {}
                 Ok(Some((marker, names, key))) => self.entries.push(Entry { place, marker, names, key }),
-                Err(what) => tracing::warn!("{place}: {what}: the line is passed over"),
+                Err(what) => tracing::warn!("{place}: {what}: the line is skipped"),
             }
         }
     }
@@ -184,28 +181,28 @@ impl KnownHosts {
         self.entries.iter().filter(move |entry| entry.marker == marker && entry.names.include(name))
     }
 
-    /// Judges a plain key.
-    pub fn judge(&self, host: &HostName, key: &PublicKey) -> Verdict {
+    /// Returns the status of a plain key.
+    pub fn check(&self, host: &HostName, key: &PublicKey) -> KeyStatus {
         if let Some(place) = self.revoked(host, key) {
-            return Verdict::Revoked(place);
+            return KeyStatus::Revoked(place);
         }
-        let verdict = self.judge_as(host.noted(), key);
-        match verdict {
-            // OpenSSH too lets a plain name speak for every port of which nothing is known.
-            Verdict::Unknown(_) if host.with_port.is_some() => match self.judge_as(&host.bare, key) {
-                Verdict::Trusted(place) => Verdict::Trusted(place),
-                _ => verdict,
+        let status = self.check_as(host.recorded_as(), key);
+        match status {
+            // As in OpenSSH, a plain name counts for each port without an entry of its own.
+            KeyStatus::Unknown(_) if host.with_port.is_some() => match self.check_as(&host.bare, key) {
+                KeyStatus::Trusted(place) => KeyStatus::Trusted(place),
+                _ => status,
             },
-            _ => verdict,
+            _ => status,
         }
     }
 
-    fn judge_as(&self, name: &str, key: &PublicKey) -> Verdict {
+    fn check_as(&self, name: &str, key: &PublicKey) -> KeyStatus {
         let mut others = Vec::new();
         let mut changed = None;
         for entry in self.of(name, Marker::Plain) {
             if entry.key.key_data() == key.key_data() {
-                return Verdict::Trusted(entry.place.clone());
+                return KeyStatus::Trusted(entry.place.clone());
             }
             if entry.key.algorithm() == key.algorithm() {
                 changed.get_or_insert_with(|| entry.place.clone());
@@ -213,30 +210,30 @@ impl KnownHosts {
                 others.push((entry.key.algorithm(), entry.place.clone()));
             }
         }
-        changed.map_or(Verdict::Unknown(others), Verdict::Changed)
+        changed.map_or(KeyStatus::Unknown(others), KeyStatus::Changed)
     }
 
     fn revoked(&self, host: &HostName, key: &PublicKey) -> Option<Place> {
-        let mut revoked = self.of(host.noted(), Marker::Revoked).chain(self.of(&host.bare, Marker::Revoked));
+        let mut revoked = self.of(host.recorded_as(), Marker::Revoked).chain(self.of(&host.bare, Marker::Revoked));
         revoked.find(|entry| entry.key.key_data() == key.key_data()).map(|entry| entry.place.clone())
     }
 
-    /// Judges a certificate, at a time in seconds since the Unix epoch. The key in it is not looked up here: a
-    /// certificate that does not count says nothing about it.
-    pub fn judge_certificate(
+    /// Returns the status of a certificate at a time in seconds since the Unix epoch. It does not look up the key
+    /// inside: a certificate that is not accepted says nothing about that key.
+    pub fn check_certificate(
         &self,
         host: &HostName,
         certificate: &Certificate,
         now: u64,
-    ) -> Result<Verdict, BadCertificate> {
+    ) -> Result<KeyStatus, BadCertificate> {
         let authority = PublicKey::from(certificate.signature_key().clone());
         let inside = PublicKey::from(certificate.public_key().clone());
         if let Some(place) = self.revoked(host, &authority).or_else(|| self.revoked(host, &inside)) {
-            return Ok(Verdict::Revoked(place));
+            return Ok(KeyStatus::Revoked(place));
         }
-        let mut known = self.of(host.noted(), Marker::Authority).chain(self.of(&host.bare, Marker::Authority));
+        let mut known = self.of(host.recorded_as(), Marker::Authority).chain(self.of(&host.bare, Marker::Authority));
         let known = known.find(|entry| entry.key.key_data() == authority.key_data());
-        let place = known.ok_or(BadCertificate::Stranger)?.place.clone();
+        let place = known.ok_or(BadCertificate::UnknownAuthority)?.place.clone();
         if certificate.cert_type() != CertType::Host {
             return Err(BadCertificate::NotHost);
         }
@@ -255,18 +252,18 @@ impl KnownHosts {
         }
         let print = authority.fingerprint(HashAlg::Sha256);
         certificate.validate_at(now, [&print]).map_err(|_| BadCertificate::Signature)?;
-        Ok(Verdict::TrustedByAuthority(place))
+        Ok(KeyStatus::TrustedByAuthority(place))
     }
 
-    /// Says whether some authority may speak for the host.
+    /// Reports whether there is an authority for the host.
     pub fn has_authority(&self, host: &HostName) -> bool {
-        self.of(host.noted(), Marker::Authority).chain(self.of(&host.bare, Marker::Authority)).next().is_some()
+        self.of(host.recorded_as(), Marker::Authority).chain(self.of(&host.bare, Marker::Authority)).next().is_some()
     }
 
-    /// Returns the algorithms of the keys that are known of a host: those it should be asked for first.
+    /// Returns the algorithms of the known keys of a host, which the handshake should prefer.
     pub fn algorithms(&self, host: &HostName) -> Vec<Algorithm> {
         let of = |name| self.of(name, Marker::Plain).map(|entry| entry.key.algorithm()).collect::<Vec<_>>();
-        let exact = of(host.noted());
+        let exact = of(host.recorded_as());
         if exact.is_empty() { of(&host.bare) } else { exact }
     }
 }

@@ -1,4 +1,4 @@
-//! Proving who we are: which keys there are, and offering them one by one. Secrets stay in here.
+//! Logging in with public keys: finds the keys and offers them one by one. Secrets do not leave this module.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -21,102 +21,106 @@ use russh::keys::ssh_key::private::KeypairData;
 use tokio::net::UnixStream;
 
 use super::destination::Destination;
-use super::failure::At;
+use super::failure::ErrorContext;
 use super::failure::hint;
 use super::host_key::Client;
-use super::host_key::Why;
+use super::host_key::SharedCloseReason;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
+use crate::remote::OUR_FAULT;
 
-/// How many keys are offered. sshd(8) hangs up after six (`MaxAuthTries`).
+/// How many keys are offered. sshd(8) disconnects after six (`MaxAuthTries`).
 const MAX_OFFERS: usize = 5;
 
-/// One thing to offer: whose signature, and by whom.
+/// A key or certificate to offer, and the place of its private key.
 struct Offer {
-    what: AgentIdentity,
-    by: By,
+    identity: AgentIdentity,
+    source: KeySource,
 }
 
-enum By {
-    /// We have the private key.
-    Us(Arc<PrivateKey>),
-    /// The agent has it.
+enum KeySource {
+    /// The private key was read from a file.
+    File(Arc<PrivateKey>),
+    /// The agent has the private key.
     Agent,
 }
 
-/// What there is to offer, and what there would be if it could be used.
+/// The keys to offer, and the keys that cannot be used.
 #[derive(Default)]
 struct Offers {
     list: Vec<Offer>,
     /// Keys with a passphrase that the agent does not have.
     locked: Vec<PathBuf>,
-    /// Keys that somebody asked for by name and that cannot be used, with the reason.
+    /// Configured keys that cannot be used, with the reason.
     broken: Vec<String>,
 }
 
-/// Proves who we are to a host, by the first key it takes.
+/// Logs in to a host with the first key that it accepts.
 pub(super) async fn authenticate(
     handle: &mut Handle<Client>,
     destination: &Destination,
-    why: &Why,
-    at: At<'_>,
+    close_reason: &SharedCloseReason,
+    at: ErrorContext<'_>,
 ) -> Result<(), Failure> {
     let mut agent = Agent::connect(destination.agent.as_deref(), handle).await;
-    let offers = collect(destination, &agent.identities);
+    let (owned, held) = (destination.clone(), agent.identities.clone());
+    // Keys may be on a slow file system, and parsing them costs CPU.
+    let collected = tokio::task::spawn_blocking(move || collect(&owned, &held)).await;
+    let offers = collected.map_err(|_| at.local(OUR_FAULT))?;
     let user = &destination.config.user;
     let mut tried = 0;
     for offer in offers.list.iter().take(MAX_OFFERS) {
         tried += 1;
-        match try_one(handle, user, offer, &mut agent, why, at).await? {
-            Answer::Yes => return Ok(()),
-            Answer::No { go_on: true } => {}
-            Answer::No { go_on: false } => break,
+        match try_one(handle, user, offer, &mut agent, close_reason, at).await? {
+            Answer::Accepted => return Ok(()),
+            Answer::Refused { may_retry: true } => {}
+            Answer::Refused { may_retry: false } => break,
             Answer::More(methods) => {
-                let detail = format!("it takes the key of {user:?} and wants more than that: {methods}");
+                let detail = format!("the host accepts the key of {user:?} and asks for more: {methods}");
                 return Err(at.failure(FailureKind::Denied, detail));
             }
         }
     }
-    // A host may let everybody in, or trust who comes from our address.
+    // A host may accept any user, or trust this machine's address.
     if tried == 0 {
         let answer = handle.authenticate_none(user).await.map_err(|error| at.ssh(&error))?;
         if answer.success() {
             return Ok(());
         }
-        alive(handle, why, at)?;
+        check_alive(handle, close_reason, at)?;
     }
     Err(denied(&offers, user, tried, at))
 }
 
-fn denied(offers: &Offers, user: &str, tried: usize, at: At<'_>) -> Failure {
+fn denied(offers: &Offers, user: &str, tried: usize, at: ErrorContext<'_>) -> Failure {
     let detail = match tried {
         0 => format!("there is no key to log in with as {user:?}"),
-        1 => format!("it refused the one key we have for {user:?}"),
-        _ => format!("it refused all {tried} keys that we offered for {user:?}"),
+        1 => format!("the host refused the only key for {user:?}"),
+        _ => format!("the host refused all {tried} keys that were offered for {user:?}"),
     };
     let detail = offers.broken.iter().fold(detail, |detail, why| format!("{detail}; {why}"));
     let advice = if let Some(locked) = offers.locked.first() {
-        format!("{0} has a passphrase: `ssh-add {0}` first.", locked.display())
+        format!("Run `ssh-add {0}` first: the key has a passphrase.", locked.display())
     } else if offers.list.len() > MAX_OFFERS {
         format!(
-            "Only the first {MAX_OFFERS} of {} keys were offered: name the right one with IdentityFile.",
+            "Name the right key with IdentityFile: only the first {MAX_OFFERS} of {} keys were offered.",
             offers.list.len()
         )
     } else if tried == 0 {
         "Name a key with IdentityFile or `ansible_ssh_private_key_file`, or load one with `ssh-add`.".to_owned()
     } else {
-        format!("Check that the public key is in the authorized_keys of {user:?} there.")
+        format!("Check that the public key is in the authorized_keys of {user:?} on the host.")
     };
     hint(at.failure(FailureKind::Denied, detail), advice)
 }
 
 enum Answer {
-    Yes,
-    /// Another key may be offered, or not.
-    No {
-        go_on: bool,
+    Accepted,
+    /// The host refused the key. Another key may be offered, or not.
+    Refused {
+        may_retry: bool,
     },
-    /// The key was taken and is not enough.
+    /// The host accepted the key and asks for more.
     More(String),
 }
 
@@ -125,55 +129,55 @@ async fn try_one(
     user: &str,
     offer: &Offer,
     agent: &mut Agent,
-    why: &Why,
-    at: At<'_>,
+    close_reason: &SharedCloseReason,
+    at: ErrorContext<'_>,
 ) -> Result<Answer, Failure> {
-    let key = offer.what.public_key().into_owned();
-    // Without a word from the server, SHA-2 is the better guess: SHA-1 has been off by default since OpenSSH 8.8.
+    let key = offer.identity.public_key().into_owned();
+    // If the server names no algorithm, SHA-2 is the better guess: OpenSSH disables SHA-1 since 8.8.
     let hash = if key.algorithm().is_rsa() {
         let best = handle.best_supported_rsa_hash().await.map_err(|error| at.ssh(&error))?;
         Some(best.flatten().unwrap_or(HashAlg::Sha512))
     } else {
         None
     };
-    let mut pen = match &offer.by {
-        By::Us(key) => Pen::Ours(key.clone(), hash),
-        By::Agent => Pen::Agents(agent),
+    let mut signer = match &offer.source {
+        KeySource::File(key) => KeySigner::Local(key.clone(), hash),
+        KeySource::Agent => KeySigner::Agent(agent),
     };
-    let result = match &offer.what {
-        AgentIdentity::PublicKey { .. } => handle.authenticate_publickey_with(user, key, hash, &mut pen).await,
+    let result = match &offer.identity {
+        AgentIdentity::PublicKey { .. } => handle.authenticate_publickey_with(user, key, hash, &mut signer).await,
         AgentIdentity::Certificate { certificate, .. } => {
-            handle.authenticate_certificate_with(user, certificate.clone(), hash, &mut pen).await
+            handle.authenticate_certificate_with(user, certificate.clone(), hash, &mut signer).await
         }
     };
     match result {
-        Ok(AuthResult::Success) => Ok(Answer::Yes),
+        Ok(AuthResult::Success) => Ok(Answer::Accepted),
         Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
-            alive(handle, why, at)?;
+            check_alive(handle, close_reason, at)?;
             if partial_success {
                 let names: Vec<String> = remaining_methods.iter().map(String::from).collect();
                 return Ok(Answer::More(names.join(", ")));
             }
-            Ok(Answer::No { go_on: remaining_methods.contains(&MethodKind::PublicKey) })
+            Ok(Answer::Refused { may_retry: remaining_methods.contains(&MethodKind::PublicKey) })
         }
         Err(AgentAuthError::Send(_)) => Err(at.failure(FailureKind::Reset, "the connection was closed")),
-        // The agent would not sign: its user said no, or the key is gone. The next one may do.
+        // The agent did not sign: its user refused, or the key is gone. The next key may work.
         Err(AgentAuthError::Key(error)) => {
-            tracing::debug!("{}: no signature: {error}", at.host);
-            Ok(Answer::No { go_on: true })
+            tracing::debug!("{}: the agent gave no signature: {error}", at.host);
+            Ok(Answer::Refused { may_retry: true })
         }
     }
 }
 
-/// The library says "refused" for a connection that has ended; this tells the two apart.
-fn alive(handle: &Handle<Client>, why: &Why, at: At<'_>) -> Result<(), Failure> {
+/// Checks that the connection is alive: the library reports "refused" for a connection that has ended, too.
+fn check_alive(handle: &Handle<Client>, close_reason: &SharedCloseReason, at: ErrorContext<'_>) -> Result<(), Failure> {
     if !handle.is_closed() {
         return Ok(());
     }
-    Err(match why.get() {
-        // "Too many authentication failures" and the like.
-        Some(end) if end.said => at.failure(FailureKind::Denied, &end.text),
-        Some(end) => at.failure(end.kind, &end.text),
+    Err(match close_reason.get() {
+        // For example "Too many authentication failures".
+        Some(reason) if reason.said => at.failure(FailureKind::Denied, &reason.text),
+        Some(reason) => at.failure(reason.kind, &reason.text),
         None => at.failure(FailureKind::Reset, "the connection was closed"),
     })
 }
@@ -192,15 +196,15 @@ fn collect(destination: &Destination, held: &[AgentIdentity]) -> Offers {
     }
     if !destination.config.identities_only {
         for identity in held {
-            offers.add(identity.clone(), &By::Agent);
+            offers.add(identity.clone(), &KeySource::Agent);
         }
     }
     offers
 }
 
 impl Offers {
-    fn add(&mut self, what: AgentIdentity, by: &By) {
-        let same = |offer: &Offer| match (&offer.what, &what) {
+    fn add(&mut self, identity: AgentIdentity, source: &KeySource) {
+        let same = |offer: &Offer| match (&offer.identity, &identity) {
             (AgentIdentity::PublicKey { key: one, .. }, AgentIdentity::PublicKey { key: other, .. }) => {
                 one.key_data() == other.key_data()
             }
@@ -211,25 +215,25 @@ impl Offers {
             _ => false,
         };
         if !self.list.iter().any(same) {
-            let by = match by {
-                By::Us(key) => By::Us(key.clone()),
-                By::Agent => By::Agent,
+            let source = match source {
+                KeySource::File(key) => KeySource::File(key.clone()),
+                KeySource::Agent => KeySource::Agent,
             };
-            self.list.push(Offer { what, by });
+            self.list.push(Offer { identity, source });
         }
     }
 }
 
 /// Reads a private key, or the public half of one that the agent holds.
-fn read_key(path: &Path, named: bool, held: &[AgentIdentity], offers: &mut Offers) -> Option<(PublicKey, By)> {
+fn read_key(path: &Path, named: bool, held: &[AgentIdentity], offers: &mut Offers) -> Option<(PublicKey, KeySource)> {
     let held = |key: &PublicKey| held.iter().any(|identity| identity.public_key().key_data() == key.key_data());
     let public = || russh::keys::load_public_key(with_suffix(path, ".pub")).ok();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
-            // The public half is enough where the agent has the rest.
+            // The public key is enough if the agent has the private key.
             if let Some(key) = public().filter(|key| held(key)) {
-                return Some((key, By::Agent));
+                return Some((key, KeySource::Agent));
             }
             if named {
                 offers.broken.push(format!("cannot read {}: {error}", path.display()));
@@ -239,23 +243,23 @@ fn read_key(path: &Path, named: bool, held: &[AgentIdentity], offers: &mut Offer
     };
     if let Ok(key) = PublicKey::from_openssh(text.trim()) {
         if held(&key) {
-            return Some((key, By::Agent));
+            return Some((key, KeySource::Agent));
         }
-        offers.broken.push(format!("{} is a public key, and the agent does not have its other half", path.display()));
+        offers.broken.push(format!("{} is a public key, and the agent does not have its private key", path.display()));
         return None;
     }
     match russh::keys::decode_secret_key(&text, None) {
-        Ok(key) => Some((key.public_key().clone(), By::Us(Arc::new(key)))),
+        Ok(key) => Some((key.public_key().clone(), KeySource::File(Arc::new(key)))),
         Err(russh::keys::Error::KeyIsEncrypted) => {
             let key = PrivateKey::from_openssh(&text).ok().map(|key| key.public_key().clone()).or_else(public);
             let key = key.filter(|key| held(key));
             if key.is_none() {
                 offers.locked.push(path.to_path_buf());
             }
-            key.map(|key| (key, By::Agent))
+            key.map(|key| (key, KeySource::Agent))
         }
         Err(error) => {
-            offers.broken.push(format!("{} is not a key we can use: {error}", path.display()));
+            offers.broken.push(format!("{} is not a usable key: {error}", path.display()));
             None
         }
     }
@@ -271,7 +275,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The agent, if there is one, and what it holds.
+/// The agent, if there is one, and its keys.
 struct Agent {
     client: Option<AgentClient<UnixStream>>,
     identities: Vec<AgentIdentity>,
@@ -284,7 +288,7 @@ impl Agent {
         let talk = async {
             let mut client = AgentClient::connect_uds(socket).await?;
             if let Some(binding) = handle.agent_session_binding() {
-                // Agents older than OpenSSH 8.9 do not know it, and need not.
+                // Agents older than OpenSSH 8.9 do not know this request, and do not need it.
                 let _ = client.bind_session(binding, false).await;
             }
             let identities = client.request_identities().await?;
@@ -298,13 +302,13 @@ impl Agent {
     }
 }
 
-/// Signs, with our key or by the agent.
-enum Pen<'a> {
-    Ours(Arc<PrivateKey>, Option<HashAlg>),
-    Agents(&'a mut Agent),
+/// Signs with a private key or through the agent.
+enum KeySigner<'a> {
+    Local(Arc<PrivateKey>, Option<HashAlg>),
+    Agent(&'a mut Agent),
 }
 
-impl Signer for Pen<'_> {
+impl Signer for KeySigner<'_> {
     type Error = AgentAuthError;
 
     async fn auth_sign(
@@ -314,9 +318,9 @@ impl Signer for Pen<'_> {
         mut data: Vec<u8>,
     ) -> Result<Vec<u8>, AgentAuthError> {
         match self {
-            Self::Agents(Agent { client: Some(client), .. }) => client.auth_sign(key, hash, data).await,
-            Self::Agents(_) => Err(AgentAuthError::Key(russh::keys::Error::AgentFailure)),
-            Self::Ours(key, hash) => {
+            Self::Agent(Agent { client: Some(client), .. }) => client.auth_sign(key, hash, data).await,
+            Self::Agent(_) => Err(AgentAuthError::Key(russh::keys::Error::AgentFailure)),
+            Self::Local(key, hash) => {
                 let signature = sign(key, *hash, &data).map_err(|error| AgentAuthError::Key(error.into()))?;
                 let length = u32::try_from(signature.len()).unwrap_or(u32::MAX);
                 data.extend_from_slice(&length.to_be_bytes());

@@ -1,4 +1,4 @@
-//! One command in a channel of its own, its output passed on as it comes.
+//! Runs one command in a channel of its own and passes its output on as it arrives.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use russh::ChannelMsg;
 use russh::Sig;
 
 use super::connection::Session;
-use super::failure::At;
+use super::failure::ErrorContext;
 use super::failure::hint;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -16,10 +16,10 @@ use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Sink;
 
-/// How long a command that has exited may leave the channel open and silent: what it left behind may hold its stdout.
+/// How long a command that has exited may leave the channel open and silent: a process it started may hold its stdout.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Runs a command to its end.
+/// Runs a command and returns its exit.
 pub(super) async fn run(
     session: &mut Session,
     command: &Command,
@@ -27,7 +27,7 @@ pub(super) async fn run(
     host: &str,
     start: Duration,
 ) -> Result<Exit, Failure> {
-    let at = At { host, phase: Phase::Run };
+    let at = ErrorContext { host, phase: Phase::Run };
     let line = if command.root { as_root(&command.line, at)? } else { command.line.clone() };
     let asked = session.write.exec(true, line).await;
     asked.map_err(|_| session.connection.lost(at, "the connection was closed"))?;
@@ -35,7 +35,7 @@ pub(super) async fn run(
     let write = session.write.clone();
     let stdin = command.stdin.clone();
     let send = async {
-        // A command need not read what it is given.
+        // A command need not read its stdin.
         if write.data_bytes(stdin).await.is_ok() {
             let _ = write.eof().await;
         }
@@ -56,30 +56,33 @@ pub(super) async fn run(
                 exit?
             } else {
                 let _ = write.signal(Sig::TERM).await;
-                return Err(Failure { detail: format!("it did not end within {limit:?}"), ..at.silent(limit) });
+                return Err(Failure {
+                    detail: format!("the command did not end within {limit:?}"),
+                    ..at.silent(limit)
+                });
             }
         }
     };
     watch.denied(&exit, host).map_or(Ok(exit), Err)
 }
 
-/// Waits until the host says whether it starts the command.
-async fn accepted(session: &mut Session, at: At<'_>) -> Result<(), Failure> {
+/// Waits until the host reports whether it starts the command.
+async fn accepted(session: &mut Session, at: ErrorContext<'_>) -> Result<(), Failure> {
     loop {
         match session.wait().await {
             Some(ChannelMsg::Success) => return Ok(()),
-            Some(ChannelMsg::Failure) => return Err(at.failure(FailureKind::Sick, "it runs no commands")),
+            Some(ChannelMsg::Failure) => return Err(at.failure(FailureKind::Sick, "the host runs no commands")),
             Some(_) => {}
             None => return Err(session.connection.lost(at, "the host closed the channel")),
         }
     }
 }
 
-async fn read(session: &mut Session, watch: &mut Watch<'_>, at: At<'_>) -> Result<Exit, Failure> {
+async fn read(session: &mut Session, watch: &mut Watch<'_>, at: ErrorContext<'_>) -> Result<Exit, Failure> {
     let mut exit = None;
     loop {
         let message = if exit.is_some() {
-            // The order of exit status, end of file and close is the server's to choose.
+            // The server chooses the order of exit status, end of file and close.
             tokio::time::timeout(GRACE, session.wait()).await.unwrap_or(None)
         } else {
             session.wait().await
@@ -93,10 +96,12 @@ async fn read(session: &mut Session, watch: &mut Watch<'_>, at: At<'_>) -> Resul
             Some(_) => {}
         }
     }
-    exit.ok_or_else(|| session.connection.lost(at, "the host closed the channel and did not say how the command ended"))
+    exit.ok_or_else(|| {
+        session.connection.lost(at, "the host closed the channel and did not report how the command ended")
+    })
 }
 
-/// Returns a signal's name, which may be the host's own word.
+/// Returns the name of a signal. The host may send a name of its own.
 pub(super) fn name(signal: &Sig) -> String {
     match signal {
         Sig::Custom(name) => sanitize::printable(name.as_bytes()),
@@ -104,15 +109,15 @@ pub(super) fn name(signal: &Sig) -> String {
     }
 }
 
-fn as_root(line: &str, at: At<'_>) -> Result<String, Failure> {
-    let quoted = shlex::try_quote(line).map_err(|_| at.local("the command has a NUL byte in it"))?;
+fn as_root(line: &str, at: ErrorContext<'_>) -> Result<String, Failure> {
+    let quoted = shlex::try_quote(line).map_err(|_| at.local("the command contains a NUL byte"))?;
     Ok(format!(r#"sh -c 'test "$(id -u)" = 0 && exec sh -c "$0"; exec sudo -n sh -c "$0"' {quoted}"#))
 }
 
-/// Passes output on, and looks out for a `sudo` that would not.
+/// Passes output on and detects a `sudo` that refused.
 struct Watch<'a> {
     sink: &'a mut dyn Sink,
-    /// The first of stderr, while it may be sudo's.
+    /// The first bytes of stderr, while sudo may have written them.
     sudo: Option<Vec<u8>>,
     printed: bool,
 }
@@ -130,15 +135,18 @@ impl Watch<'_> {
         self.sink.stderr(data);
     }
 
-    /// sudo itself exits with 1 and says why; the command was not run then.
+    /// Returns the failure if sudo refused to run the command: sudo itself exits with 1 and prints the reason.
     fn denied(&self, exit: &Exit, host: &str) -> Option<Failure> {
         let said = self.sudo.as_ref().filter(|said| said.starts_with(b"sudo: ") && !self.printed)?;
         if *exit != Exit::Code(1) {
             return None;
         }
-        let at = At { host, phase: Phase::Shell };
+        let at = ErrorContext { host, phase: Phase::Shell };
         let failure =
-            at.failure(FailureKind::Denied, format!("it does not let us be root: {}", sanitize::printable(said)));
-        Some(hint(failure, "Log in as root, or let the user `sudo` without a password (NOPASSWD in sudoers(5))."))
+            at.failure(FailureKind::Denied, format!("the host does not allow root: {}", sanitize::printable(said)));
+        Some(hint(
+            failure,
+            "Log in as root, or allow the user to run `sudo` without a password (NOPASSWD in sudoers(5)).",
+        ))
     }
 }

@@ -1,4 +1,4 @@
-//! One kept connection: made, used for channels, given up. It ends when the last who holds it lets go.
+//! One kept connection: made, used for channels, given up. It ends when its last owner drops it.
 
 #[cfg(test)]
 mod tests;
@@ -28,101 +28,119 @@ use tokio_util::sync::DropGuard;
 
 use super::auth;
 use super::destination::Destination;
-use super::failure::At;
+use super::destination::Via;
+use super::failure::ErrorContext;
 use super::failure::hint;
-use super::host_key::Broken;
 use super::host_key::Client;
 use super::host_key::KeyCheck;
-use super::host_key::Why;
-use super::line::Carrier;
-use super::line::Heard;
-use super::line::Line;
+use super::host_key::SessionError;
+use super::host_key::SharedCloseReason;
 use super::options::Options;
+use super::stream::Banner;
+use super::stream::ByteStream;
+use super::stream::TappedStream;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::core::sanitize;
+use crate::remote::progress::Listeners;
 
 /// Session channels at once on one connection; sshd(8) allows ten (`MaxSessions`), and others may share the account.
 const SESSIONS: usize = 8;
 
-/// How long to wait before a host that opens no session is asked again.
+/// The pauses before a host that opens no session is asked again.
 const PAUSES: [Duration; 6] = {
     let ms = Duration::from_millis;
     [ms(50), ms(100), ms(200), ms(400), ms(800), ms(1600)]
 };
 
-/// How long a host may take to close a channel before its session is taken for free.
+/// How long a host may take to close a channel before its session counts as free.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// How long a handshake that the host holds up keeps others waiting for their turn.
-const TURN: Duration = Duration::from_secs(1);
+/// How long a handshake that waits for its host keeps its permit.
+const PERMIT_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long a host may take to greet before it is tried whether it wants to be greeted first.
+/// How long muster waits for the host's greeting before it greets first.
 const GREETING: Duration = Duration::from_secs(2);
 
-/// A connection on which we have proved who we are.
+/// A connection on which muster is logged in.
 pub(super) struct Connection {
     handle: Handle<Client>,
     over: CancellationToken,
-    why: Why,
+    close_reason: SharedCloseReason,
+    banner: Banner,
     sessions: Arc<Semaphore>,
     given_up: AtomicBool,
-    /// Cuts the line when the connection is dropped, whatever the library's task is waiting for.
+    /// Cuts the stream when the connection is dropped, even if the library's task is waiting.
     _cut: DropGuard,
-    /// The jump host's connection, which carries this one.
+    /// The connection to the jump host, which carries this one.
     _carried_by: Option<Arc<Self>>,
 }
 
-/// What a handshake needs besides the line.
-pub(super) struct Terms<'a> {
+/// The parameters of a handshake besides the stream.
+pub(super) struct Handshake<'a> {
     pub(super) host: &'a str,
     pub(super) destination: &'a Destination,
     pub(super) options: &'a Options,
     pub(super) check: KeyCheck,
-    /// Where to queue for a turn: handshakes cost CPU here, and patience at a jump host.
-    pub(super) turns: &'a Semaphore,
+    /// Bounds the handshakes at once: they cost CPU here, and a jump host drops too many.
+    pub(super) handshake_permits: &'a Semaphore,
     pub(super) carried_by: Option<Arc<Connection>>,
+    /// The visits that receive the progress of the handshake.
+    pub(super) listeners: &'a Arc<Listeners>,
 }
 
 impl Connection {
-    /// Shakes hands over a line that was just opened, and logs in.
-    pub(super) async fn open(carrier: Box<dyn Carrier>, terms: Terms<'_>) -> Result<Self, Failure> {
-        let Terms { host, destination, options, check, turns, carried_by } = terms;
-        let at = At { host, phase: Phase::KeyExchange };
+    /// Does the handshake over a stream that was just opened, and logs in.
+    pub(super) async fn open(stream: Box<dyn ByteStream>, handshake: Handshake<'_>) -> Result<Self, Failure> {
+        let Handshake { host, destination, options, check, handshake_permits, carried_by, listeners } = handshake;
+        let at = ErrorContext { host, phase: Phase::KeyExchange };
         let limit = options.deadlines.key_exchange;
         let (cut, over) = (CancellationToken::new(), CancellationToken::new());
         let guard = cut.clone().drop_guard();
-        let mut line = Line::new(carrier, cut);
-        let heard = line.heard();
-        let why = Why::default();
+        let mut stream = TappedStream::new(stream, cut, listeners.clone());
+        let banner = stream.banner();
+        let close_reason = SharedCloseReason::default();
         let config = Arc::new(config(destination, options, &check));
-        let client = Client { check, why: why.clone(), _over: over.clone().drop_guard() };
+        let client = Client { check, close_reason: close_reason.clone(), _over: over.clone().drop_guard() };
 
-        // Only a host that has greeted takes a turn: a silent one has no need of the CPU.
+        // Only a host that has greeted takes a permit: a silent one needs no CPU.
         let began = Instant::now();
-        let greeted = tokio::time::timeout(GREETING.min(limit / 2), line.listen()).await.is_ok();
-        // Waiting for a turn is not the host's fault; waiting for its greeting is.
+        let transport =
+            Transport { is_command: matches!(destination.via, Via::Command(_)), jump: carried_by.as_deref() };
+        let failed = |error: &SessionError| refused(error, &banner, &close_reason, &transport, at);
+        let greeted = match tokio::time::timeout(GREETING.min(limit / 2), stream.listen()).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => return Err(failed(&SessionError::Ssh(error.into()))),
+            Err(_) => false,
+        };
+        // The time until the greeting counts against the host; the time until the permit does not.
         let left = limit.saturating_sub(began.elapsed());
-        let turn = if greeted { turns.acquire().await.ok() } else { None };
+        let permit = if greeted { handshake_permits.acquire().await.ok() } else { None };
         let shake = async {
-            let shake = client::connect_stream(config, line, client);
+            let shake = client::connect_stream(config, stream, client);
             tokio::pin!(shake);
             tokio::select! {
                 done = &mut shake => return done,
-                () = tokio::time::sleep(TURN) => drop(turn),
+                () = tokio::time::sleep(PERMIT_LIMIT) => drop(permit),
             }
             shake.await
         };
         let shaken = tokio::time::timeout(left, shake).await.map_err(|_| at.silent(limit))?;
-        let mut handle = shaken.map_err(|error| refused(&error, &heard, &why, at))?;
+        let mut handle = shaken.map_err(|error| failed(&error))?;
+        tracing::debug!(host, elapsed = ?began.elapsed(), "key exchange done");
+        listeners.report(Phase::Authenticate);
 
-        let at = At { host, phase: Phase::Authenticate };
-        at.within(options.deadlines.authenticate, auth::authenticate(&mut handle, destination, &why, at)).await?;
+        let (at, began) = (ErrorContext { host, phase: Phase::Authenticate }, Instant::now());
+        at.within(options.deadlines.authenticate, auth::authenticate(&mut handle, destination, &close_reason, at))
+            .await?;
+        tracing::debug!(host, elapsed = ?began.elapsed(), "logged in");
+        listeners.report(Phase::Shell);
         Ok(Self {
             handle,
             over,
-            why,
+            close_reason,
+            banner,
             sessions: Arc::new(Semaphore::new(SESSIONS)),
             given_up: AtomicBool::new(false),
             _cut: guard,
@@ -130,27 +148,32 @@ impl Connection {
         })
     }
 
-    /// Says whether there is a point in opening another channel.
+    /// Reports whether another channel can be opened.
     pub(super) fn is_usable(&self) -> bool {
-        !self.given_up.load(Ordering::Relaxed) && !self.over.is_cancelled() && !self.handle.is_closed()
+        !self.given_up.load(Ordering::Relaxed) && !self.is_over()
     }
 
-    /// Keeps the connection from being used again. What runs on it may go on.
+    /// Reports whether the connection has ended.
+    fn is_over(&self) -> bool {
+        self.over.is_cancelled() || self.handle.is_closed()
+    }
+
+    /// Prevents further use of the connection. Channels that are open may go on.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
 
-    /// Makes a failure of a connection or a channel that has ended: `otherwise` if the connection itself has not.
-    pub(super) fn lost(&self, at: At<'_>, otherwise: &str) -> Failure {
-        match self.why.get() {
-            Some(end) => at.failure(end.kind, &end.text),
+    /// Makes a failure of a channel that has ended. `otherwise` is the detail if the connection itself has not ended.
+    pub(super) fn lost(&self, at: ErrorContext<'_>, otherwise: &str) -> Failure {
+        match self.close_reason.get() {
+            Some(reason) => at.failure(reason.kind, &reason.text),
             None if self.over.is_cancelled() => at.failure(FailureKind::Reset, "the connection was closed"),
             None => at.failure(FailureKind::Reset, otherwise),
         }
     }
 
-    /// Opens a session channel, when one of the few is free.
-    pub(super) async fn session(self: &Arc<Self>, at: At<'_>, limit: Duration) -> Result<Session, Failure> {
+    /// Opens a session channel once one is free.
+    pub(super) async fn session(self: &Arc<Self>, at: ErrorContext<'_>, limit: Duration) -> Result<Session, Failure> {
         let closed = || self.lost(at, "the connection was closed");
         let permit = self.sessions.clone().acquire_owned().await.map_err(|_| closed())?;
         let (read, write) = at.within(limit, self.open_session(at)).await?.split();
@@ -158,12 +181,12 @@ impl Connection {
         Ok(Session { read, write: Arc::new(write), connection: self.clone(), permit })
     }
 
-    async fn open_session(&self, at: At<'_>) -> Result<Channel<Msg>, Failure> {
+    async fn open_session(&self, at: ErrorContext<'_>) -> Result<Channel<Msg>, Failure> {
         let mut pauses = PAUSES.iter();
         loop {
             match self.handle.channel_open_session().await {
                 Ok(channel) => return Ok(channel),
-                // A command that was given up counts as a session there until it ends, and it may be ending.
+                // A command that was given up counts as a session on the host until it ends.
                 Err(russh::Error::ChannelOpenFailure(_)) => match pauses.next() {
                     Some(pause) => tokio::time::sleep(*pause).await,
                     None => return Err(at.failure(FailureKind::Sick, "the host opens no session")),
@@ -173,26 +196,36 @@ impl Connection {
         }
     }
 
-    /// Opens a line from this host to another.
-    pub(super) async fn tunnel(&self, host: &str, port: u16) -> Result<Box<dyn Carrier>, Tunnel> {
+    /// Opens a stream from this host to another.
+    pub(super) async fn tunnel(&self, host: &str, port: u16) -> Result<Box<dyn ByteStream>, TunnelError> {
         let opened = self.handle.channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0).await;
         match opened {
             Ok(channel) => Ok(Box::new(channel.into_stream())),
-            Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed)) => Err(Tunnel::NoWay),
-            Err(russh::Error::ChannelOpenFailure(_)) => Err(Tunnel::Forbidden),
-            Err(_) => Err(Tunnel::Lost),
+            Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed)) => Err(TunnelError::ConnectFailed),
+            Err(russh::Error::ChannelOpenFailure(_)) => Err(TunnelError::Forbidden),
+            Err(_) => Err(TunnelError::Lost),
         }
     }
 
-    /// Waits for a sign of life, as long as that takes.
-    pub(super) async fn answers(&self, at: At<'_>) -> Result<(), Failure> {
+    /// Asks the host for a sign of life, waits without limit, and reports whether it came.
+    pub(super) async fn ping(&self) -> bool {
         let sent = self.handle.send_ping().await;
-        // The library says yes, too, when the session has ended meanwhile.
-        if sent.is_ok() && self.is_usable() { Ok(()) } else { Err(self.lost(at, "the connection was closed")) }
+        // The library returns without an error when the session has ended meanwhile, too.
+        sent.is_ok() && !self.is_over()
     }
 
-    /// Takes leave, as long as that takes.
-    pub(super) async fn leave(&self) {
+    /// Asks the host for a sign of life and waits for it without limit.
+    pub(super) async fn answers(&self, at: ErrorContext<'_>) -> Result<(), Failure> {
+        if self.ping().await { Ok(()) } else { Err(self.lost(at, "the connection was closed")) }
+    }
+
+    /// Returns how often bytes have arrived from the host. The count grows with each sign of life.
+    pub(super) fn reads(&self) -> u64 {
+        self.banner.reads()
+    }
+
+    /// Disconnects and waits without limit for the end of the session.
+    pub(super) async fn disconnect(&self) {
         self.give_up();
         if self.handle.disconnect(Disconnect::ByApplication, "", "").await.is_ok() {
             self.over.cancelled().await;
@@ -200,14 +233,14 @@ impl Connection {
     }
 }
 
-/// Why a host opened no line to another.
+/// Why a host opened no stream to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tunnel {
-    /// It tried and could not connect.
-    NoWay,
-    /// It does not do that (`AllowTcpForwarding no`).
+pub(super) enum TunnelError {
+    /// The host tried and could not connect.
+    ConnectFailed,
+    /// The host does not forward connections (`AllowTcpForwarding no`).
     Forbidden,
-    /// The connection to it ended.
+    /// The connection to the host ended.
     Lost,
 }
 
@@ -220,7 +253,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Waits for what comes next from the host; `None` when the channel is closed.
+    /// Waits for the next message from the host; `None` when the channel is closed.
     pub(super) async fn wait(&mut self) -> Option<ChannelMsg> {
         self.read.as_mut()?.wait().await
     }
@@ -235,7 +268,7 @@ impl Drop for Session {
             runtime.spawn(async move {
                 let closed = async {
                     let _ = write.close().await;
-                    // Nobody else gets the place before the host has given it up.
+                    // The permit is kept until the host has closed the channel.
                     if let Some(mut read) = read {
                         while read.wait().await.is_some() {}
                     }
@@ -250,7 +283,7 @@ impl Drop for Session {
 fn config(destination: &Destination, options: &Options, check: &KeyCheck) -> client::Config {
     let asked = destination.config.alive_interval;
     client::Config {
-        // An unread channel holds at most this much, times a thousand hosts.
+        // An unread channel holds at most this much, on each of a thousand hosts.
         window_size: 256 << 10,
         channel_buffer_size: 16,
         preferred: preferred(check),
@@ -261,15 +294,16 @@ fn config(destination: &Destination, options: &Options, check: &KeyCheck) -> cli
     }
 }
 
-/// Asks for the key that we know, or else every host with an RSA key on file would seem to have changed its key.
+/// Prefers the algorithms of the known keys. Otherwise each host of which only the RSA key is known would seem to have
+/// changed its key.
 fn preferred(check: &KeyCheck) -> Preferred {
     let usual = Preferred::default();
-    // SHA-1 signatures prove nothing any more.
+    // SHA-1 signatures are forgeable.
     let (weak, mut all): (Vec<_>, Vec<_>) =
         usual.key.iter().cloned().partition(|algorithm| matches!(algorithm, Algorithm::Rsa { hash: None }));
     drop(weak);
     let known = check.known.algorithms(&check.host);
-    // An RSA key is one key, whatever hash it signs with.
+    // An RSA key is the same key with each of its hashes.
     let rsa = |algorithm: &Algorithm| matches!(algorithm, Algorithm::Rsa { .. });
     let is_known =
         |algorithm: &Algorithm| known.iter().any(|known| known == algorithm || (rsa(known) && rsa(algorithm)));
@@ -278,34 +312,83 @@ fn preferred(check: &KeyCheck) -> Preferred {
     Preferred { key: Cow::Owned(all), host_key_certificates: Cow::Owned(certificates), ..usual }
 }
 
-/// Makes a failure of a handshake that came to nothing.
-fn refused(error: &Broken, heard: &Heard, why: &Why, at: At<'_>) -> Failure {
-    let error = match error {
-        Broken::HostKey { detail, hint: advice } => return hint(at.failure(FailureKind::HostKey, detail), advice),
-        Broken::Ssh(error) => error,
-    };
-    let mut failure = at.ssh(error);
-    let said = sanitize::printable(&heard.bytes());
-    let throttled = ["", "SSH-", "Exceeded MaxStartups", "Not allowed at this time"];
-    if failure.kind == FailureKind::Reset && !heard.past_greeting() {
-        // Hanging up at the door is how sshd limits connections; whatever else does so says something first.
-        if throttled.iter().any(|start| said.is_empty() || (!start.is_empty() && said.starts_with(start))) {
-            failure.kind = FailureKind::Throttled;
-            "it closed the connection before the key exchange".clone_into(&mut failure.detail);
-            if !said.is_empty() && !said.starts_with("SSH-") {
-                failure.detail = format!("{}: {said}", failure.detail);
-            }
-            return hint(
-                failure,
-                "sshd limits new connections: see MaxStartups and PerSourcePenalties in sshd_config(5).",
-            );
+/// The carriers of a connection that can fail without the host's doing.
+struct Transport<'a> {
+    is_command: bool,
+    jump: Option<&'a Connection>,
+}
+
+impl Transport<'_> {
+    /// Returns why the path failed, if it failed before an SSH server at its end said anything.
+    fn failed(&self, error: &russh::Error, banner: &Banner) -> Option<String> {
+        if banner.is_ssh() {
+            return None;
         }
-        failure.kind = FailureKind::Sick;
-        failure.detail = format!("what answers there is not SSH: it says {said:?}");
+        if let Some(jump) = self.jump.filter(|jump| jump.is_over()) {
+            let why = jump.close_reason.get().map(|reason| format!(": {}", reason.text));
+            return Some(format!("the connection to the jump host was lost{}", why.unwrap_or_default()));
+        }
+        let said = sanitize::printable(&banner.bytes());
+        if !self.is_command || is_throttle(&said) {
+            return None;
+        }
+        match error {
+            russh::Error::IO(error) if said.is_empty() => Some(error.to_string()),
+            russh::Error::IO(error) => Some(format!("{error}; it printed {said:?}")),
+            russh::Error::Version => Some(format!("the proxy command printed something other than SSH: {said:?}")),
+            _ => None,
+        }
+    }
+}
+
+/// Reports whether sshd prints this text when it limits connections.
+fn is_throttle(said: &str) -> bool {
+    ["Exceeded MaxStartups", "Not allowed at this time"].iter().any(|start| said.starts_with(start))
+}
+
+/// Makes a failure of a handshake that failed.
+fn refused(
+    error: &SessionError,
+    banner: &Banner,
+    close_reason: &SharedCloseReason,
+    transport: &Transport<'_>,
+    at: ErrorContext<'_>,
+) -> Failure {
+    let error = match error {
+        SessionError::HostKey { detail, hint: advice } => {
+            return hint(at.failure(FailureKind::HostKey, detail), advice);
+        }
+        SessionError::Ssh(error) => error,
+    };
+    if let Some(detail) = transport.failed(error, banner) {
+        return ErrorContext { phase: Phase::Connect, ..at }.failure(FailureKind::Path, detail);
+    }
+    let mut failure = at.ssh(error);
+    let said = sanitize::printable(&banner.bytes());
+    if failure.kind == FailureKind::Reset && !banner.past_greeting() {
+        if is_throttle(&said) {
+            return throttled(&format!(": {said}"), at);
+        }
+        // Older versions of sshd print nothing when they limit connections.
+        if (said.is_empty() || banner.is_ssh()) && !transport.is_command {
+            return throttled("", at);
+        }
+        if !said.is_empty() && !banner.is_ssh() {
+            failure.kind = FailureKind::Sick;
+            failure.detail = format!("the server there does not speak SSH: it sent {said:?}");
+        }
     } else if matches!(error, russh::Error::Version) {
-        failure.detail = format!("what answers there is not SSH: it says {said:?}");
-    } else if let Some(end) = why.get() {
-        failure.detail.clone_from(&end.text);
+        failure.detail = format!("the server there does not speak SSH: it sent {said:?}");
+    } else if let Some(reason) = close_reason.get() {
+        failure.detail.clone_from(&reason.text);
     }
     failure
+}
+
+fn throttled(said: &str, at: ErrorContext<'_>) -> Failure {
+    let detail = format!("the host closed the connection before the key exchange{said}");
+    hint(
+        at.failure(FailureKind::Throttled, detail),
+        "Check MaxStartups and PerSourcePenalties in sshd_config(5): sshd limits new connections.",
+    )
 }

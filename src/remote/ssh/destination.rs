@@ -1,8 +1,8 @@
-//! Where a [`Target`] is, once the inventory, the options and ssh_config(5) have been put together. No network.
+//! Resolves a [`Target`] with the inventory, the options and ssh_config(5) to a destination. It uses no network.
 
 use std::path::PathBuf;
 
-use super::failure::At;
+use super::failure::ErrorContext;
 use super::options::Options;
 use crate::core::model::Address;
 use crate::core::model::Failure;
@@ -13,16 +13,16 @@ use crate::remote::ssh_config::Agent;
 use crate::remote::ssh_config::Config;
 use crate::remote::ssh_config::ConfigError;
 use crate::remote::ssh_config::HostConfig;
-use crate::remote::ssh_config::Names;
 use crate::remote::ssh_config::Proxy;
 use crate::remote::ssh_config::Query;
-use crate::remote::ssh_config::fit;
+use crate::remote::ssh_config::TokenValues;
+use crate::remote::ssh_config::validate;
 
-/// How many jump hosts may stand in a row.
+/// How many jump hosts a destination may have.
 const MAX_HOPS: usize = 8;
 
 /// The keys that OpenSSH tries when none is configured.
-const USUAL_KEYS: [&str; 5] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"];
+const DEFAULT_KEYS: [&str; 5] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"];
 
 /// How a host is dialled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,38 +35,38 @@ pub(super) enum Via {
     Command(String),
 }
 
-/// Everything that is needed to connect. Two targets that come to the same destination share a connection.
+/// All that is needed to connect. Two targets with the same destination share a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Destination {
-    /// What ssh_config(5) says.
+    /// The configuration from ssh_config(5).
     pub(super) config: HostConfig,
-    /// How it is dialled.
+    /// How the host is dialled.
     pub(super) via: Via,
-    /// Private keys in the order they are offered, and whether somebody asked for each by name.
+    /// Private keys in the order in which they are offered, and whether each was configured.
     pub(super) keys: Vec<(PathBuf, bool)>,
-    /// Certificates for them.
+    /// Certificates for the private keys.
     pub(super) certificates: Vec<PathBuf>,
-    /// The agent's socket.
+    /// The socket of the agent.
     pub(super) agent: Option<PathBuf>,
-    /// The user's known_hosts files; a new key is noted in the first.
+    /// The user's known_hosts files. A new key is recorded in the first.
     pub(super) user_known_hosts: Vec<PathBuf>,
-    /// The system's.
+    /// The system's known_hosts files.
     pub(super) global_known_hosts: Vec<PathBuf>,
     /// Files of keys that no host may have.
     pub(super) revoked_host_keys: Vec<PathBuf>,
 }
 
 impl Destination {
-    /// Puts together what is known about a target.
+    /// Resolves a target.
     pub(super) fn resolve(target: &Target, config: &Config, options: &Options) -> Result<Self, Failure> {
         let mut seen = Vec::new();
         find(target, config, options, &mut seen).map_err(|error| {
-            let at = At { host: &target.name, phase: Phase::Configure };
+            let at = ErrorContext { host: &target.name, phase: Phase::Configure };
             at.local(error)
         })
     }
 
-    /// Returns the name its key is known by.
+    /// Returns the name under which known_hosts has the key of the host.
     pub(super) fn known_as(&self) -> HostName {
         match &self.config.host_key_alias {
             Some(alias) => HostName::alias(alias),
@@ -74,44 +74,51 @@ impl Destination {
         }
     }
 
-    /// Returns the place as a person writes it.
+    /// Returns `HOST:PORT` for messages.
     pub(super) fn place(&self) -> String {
         format!("{}:{}", self.config.hostname, self.config.port)
     }
 }
 
-/// Why a target is nowhere. Nothing was done.
+/// Why a target has no destination. Nothing was done.
 #[derive(Debug, thiserror::Error)]
-enum Nowhere {
+enum DestinationError {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("{0:?} is not a jump host: write [user@]host[:port], or ssh://[user@]host[:port]")]
+    #[error("invalid jump host {0:?}: expected [user@]host[:port] or ssh://[user@]host[:port]")]
     BadJump(String),
-    #[error("its jump hosts go round in a circle, or are more than {MAX_HOPS}")]
+    #[error("its jump hosts form a circle, or are more than {MAX_HOPS}")]
     Circle,
-    #[error("{0:?} cannot be the name of a host or a user")]
+    #[error("invalid name {0:?} of a host or user: expected no leading `-`, blank or control character")]
     BadName(String),
     #[error("{0}")]
-    Unfit(String),
+    Invalid(String),
 }
 
-fn find(target: &Target, config: &Config, options: &Options, seen: &mut Vec<String>) -> Result<Destination, Nowhere> {
+fn find(
+    target: &Target,
+    config: &Config,
+    options: &Options,
+    seen: &mut Vec<String>,
+) -> Result<Destination, DestinationError> {
     let address = &target.address;
-    fit::host(&address.host).and(address.user.as_deref().map_or(Ok(()), fit::user)).map_err(Nowhere::Unfit)?;
+    validate::host(&address.host)
+        .and(address.user.as_deref().map_or(Ok(()), validate::user))
+        .map_err(DestinationError::Invalid)?;
     let mut host = config.resolve(&query(target, options))?;
     if let Some(strict) = options.strict {
         host.strict = strict;
     }
-    // A name that starts with a dash could be taken for an option by a proxy command.
+    // A proxy command could take a name with a leading dash for an option.
     for name in [&host.hostname, &host.user] {
         if name.is_empty() || name.starts_with('-') || name.contains(|c: char| c.is_control() || c.is_whitespace()) {
-            return Err(Nowhere::BadName(name.clone()));
+            return Err(DestinationError::BadName(name.clone()));
         }
     }
     let system = rustix::system::uname();
     let local_host = system.nodename().to_string_lossy();
     let variable = |name: &str| options.environment.get(name).map(str::to_owned);
-    let names = Names {
+    let names = TokenValues {
         original: &address.host,
         local_user: &options.local_user,
         uid: rustix::process::getuid().as_raw(),
@@ -119,15 +126,15 @@ fn find(target: &Target, config: &Config, options: &Options, seen: &mut Vec<Stri
         home: options.home.as_deref(),
         variable: &variable,
     };
-    let via = find_way(target, &host, &names, config, options, seen)?;
+    let via = find_route(target, &host, &names, config, options, seen)?;
     let paths = |files: &[String]| -> Result<Vec<PathBuf>, ConfigError> {
         let files = files.iter().filter(|file| !file.eq_ignore_ascii_case("none"));
         files.map(|file| names.path(file, &host)).collect()
     };
     let agent = match &host.identity_agent {
         Agent::None => None,
-        Agent::Usual => options.environment.get("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
-        Agent::At(path) => Some(names.path(path, &host)?),
+        Agent::Default => options.environment.get("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
+        Agent::Socket(path) => Some(names.path(path, &host)?),
     };
     Ok(Destination {
         via,
@@ -151,19 +158,19 @@ fn find_keys(target: &Target, configured: &[PathBuf], host: &HostConfig, options
     let mut keys: Vec<(PathBuf, bool)> = named.map(|path| (path.clone(), true)).collect();
     if keys.is_empty() && host.identity_files.is_empty() {
         let folder = options.home.iter().map(|home| home.join(".ssh"));
-        keys = folder.flat_map(|folder| USUAL_KEYS.map(|name| (folder.join(name), false))).collect();
+        keys = folder.flat_map(|folder| DEFAULT_KEYS.map(|name| (folder.join(name), false))).collect();
     }
     keys
 }
 
-fn find_way(
+fn find_route(
     target: &Target,
     host: &HostConfig,
-    names: &Names<'_>,
+    names: &TokenValues<'_>,
     config: &Config,
     options: &Options,
     seen: &mut Vec<String>,
-) -> Result<Via, Nowhere> {
+) -> Result<Via, DestinationError> {
     let here = format!("{}:{}", host.hostname, host.port);
     if let Some(neighbour) = &target.through {
         return Ok(Via::Jump(Box::new(find(neighbour, config, options, seen)?)));
@@ -174,7 +181,7 @@ fn find_way(
         (None, Proxy::Command(command)) => return Ok(Via::Command(names.command(command, host)?)),
         (None, Proxy::None) => return Ok(Via::Direct),
     };
-    // The last of the list is the one next to the host, and the rest is the way to that one.
+    // The last jump host is next to the host. The others are the path to the last one.
     let (rest, last) = jump.rsplit_once(',').map_or((None, jump.as_str()), |(rest, last)| (Some(rest), last));
     let hop = Target {
         name: last.to_owned(),
@@ -185,18 +192,18 @@ fn find_way(
     };
     let known = config.resolve(&query(&hop, options))?;
     let there = format!("{}:{}", known.hostname, known.port);
-    // `Host *` with `ProxyJump bastion` is about the bastion too, which of course is not reached through itself.
+    // `Host *` with `ProxyJump bastion` applies to the bastion too, which is not reached through itself.
     if there == here {
         return Ok(Via::Direct);
     }
     if seen.len() >= MAX_HOPS || seen.contains(&there) {
-        return Err(Nowhere::Circle);
+        return Err(DestinationError::Circle);
     }
     seen.push(here);
     Ok(Via::Jump(Box::new(find(&hop, config, options, seen)?)))
 }
 
-fn read_jump(text: &str) -> Result<Address, Nowhere> {
+fn read_jump(text: &str) -> Result<Address, DestinationError> {
     let url = if text.starts_with("ssh://") { text.to_owned() } else { format!("ssh://{}", text.trim()) };
-    url.parse().map_err(|_| Nowhere::BadJump(text.to_owned()))
+    url.parse().map_err(|_| DestinationError::BadJump(text.to_owned()))
 }

@@ -1,27 +1,23 @@
-//! Opening the line to a host: over TCP, through a jump host, or over a command's stdin and stdout.
+//! Opens a TCP connection to a host: resolves its name and tries its addresses.
 
 use std::io;
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
-use tokio::process::Child;
-use tokio::process::ChildStdin;
-use tokio::process::ChildStdout;
-use tokio::process::Command;
 use tokio::time::Instant;
 
-use super::failure::At;
-use super::line::Carrier;
+use super::failure::ErrorContext;
+use super::stream::ByteStream;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 
-/// Turns a name into addresses, in the order the system prefers.
+/// Resolves a name to addresses, in the order that the system prefers.
 pub(super) async fn resolve(host: &str, name: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
-    let at = At { host, phase: Phase::Resolve };
+    let at = ErrorContext { host, phase: Phase::Resolve };
+    let began = Instant::now();
     let look_up = async {
         match tokio::net::lookup_host((name, port)).await {
             Ok(found) => Ok(found.collect::<Vec<_>>()),
@@ -32,34 +28,40 @@ pub(super) async fn resolve(host: &str, name: &str, port: u16, limit: Duration) 
             }
         }
     };
-    // That the name service is silent says nothing about the host.
+    // A silent name service says nothing about the host.
     let found = tokio::time::timeout(limit, look_up)
         .await
         .unwrap_or_else(|_| Err(Failure { kind: FailureKind::Local, ..at.silent(limit) }))?;
     if found.is_empty() {
         return Err(at.failure(FailureKind::Local, format!("no address for {name:?}")));
     }
+    tracing::debug!(host, name, addresses = found.len(), elapsed = ?began.elapsed(), "resolved");
     Ok(found)
 }
 
-/// Opens a TCP connection to the first address that answers. All of them together have until `limit`.
+/// Opens a TCP connection to the first address that answers, within `limit` for all addresses together.
 pub(super) async fn connect(
     host: &str,
     addresses: &[SocketAddr],
     limit: Duration,
-) -> Result<Box<dyn Carrier>, Failure> {
-    let at = At { host, phase: Phase::Connect };
-    let end = Instant::now() + limit;
+) -> Result<Box<dyn ByteStream>, Failure> {
+    let at = ErrorContext { host, phase: Phase::Connect };
+    let began = Instant::now();
+    let end = began + limit;
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len().saturating_sub(tried)).unwrap_or(u32::MAX).max(1);
-        // A silent address may not use up the time of those after it.
+        // A silent address must not use the time of the addresses after it.
         let share = end.saturating_duration_since(Instant::now()) / left;
         let failure = match tokio::time::timeout(share, dial(*address)).await {
-            Ok(Ok(stream)) => return Ok(Box::new(stream)),
+            Ok(Ok(stream)) => {
+                tracing::debug!(host, %address, elapsed = ?began.elapsed(), "connected");
+                return Ok(Box::new(stream));
+            }
             Ok(Err(error)) => at.io(&error),
             Err(_) => at.silent(limit),
         };
+        tracing::debug!(host, %address, elapsed = ?began.elapsed(), "not connected: {}", failure.detail);
         let detail = format!("{address}: {}", failure.detail);
         // An address that answered says more about the host than one that did not.
         let better = last.as_ref().is_none_or(|last: &Failure| last.kind != FailureKind::Refused);
@@ -67,7 +69,7 @@ pub(super) async fn connect(
             last = Some(Failure { detail, ..failure });
         }
     }
-    Err(last.unwrap_or_else(|| at.failure(FailureKind::Local, "it has no address")))
+    Err(last.unwrap_or_else(|| at.failure(FailureKind::Local, "the host has no address")))
 }
 
 async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
@@ -75,56 +77,4 @@ async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     socket.set_keepalive(true)?;
     socket.set_nodelay(true)?;
     socket.connect(address).await
-}
-
-/// Starts a `ProxyCommand`. Its stderr is ours to drop: what it has to say comes out as a line that is closed.
-pub(super) fn command(host: &str, line: &str) -> Result<Box<dyn Carrier>, Failure> {
-    let at = At { host, phase: Phase::Connect };
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(format!("exec {line}")).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| at.local(format!("cannot start the proxy command: {error}")))?;
-    match (child.stdin.take(), child.stdout.take()) {
-        (Some(stdin), Some(stdout)) => Ok(Box::new(Piped { pipe: tokio::io::join(stdout, stdin), _child: child })),
-        _ => Err(at.local("the proxy command has no stdin or stdout")),
-    }
-}
-
-/// A command's stdin and stdout as one; the command ends with it.
-struct Piped {
-    pipe: tokio::io::Join<ChildStdout, ChildStdin>,
-    _child: Child,
-}
-
-mod piped {
-    use std::io;
-    use std::pin::Pin;
-    use std::task::Context;
-    use std::task::Poll;
-
-    use tokio::io::AsyncRead;
-    use tokio::io::AsyncWrite;
-    use tokio::io::ReadBuf;
-
-    use super::Piped;
-
-    impl AsyncRead for Piped {
-        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.pipe).poll_read(cx, buffer)
-        }
-    }
-
-    impl AsyncWrite for Piped {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.pipe).poll_write(cx, bytes)
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.pipe).poll_flush(cx)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.pipe).poll_shutdown(cx)
-        }
-    }
 }

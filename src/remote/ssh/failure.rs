@@ -1,4 +1,4 @@
-//! What went wrong on the way to a host, in the words the rest of muster shares. Errors in, [`Failure`]s out.
+//! Turns errors of the network and the SSH library into [`Failure`]s.
 
 use std::io;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::core::sanitize;
 use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::remote::OUR_FAULT;
 
-/// Where an error happened: enough to make a [`Failure`] of it.
+/// The host and the phase of an error, from which a [`Failure`] is made.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct At<'a> {
+pub(super) struct ErrorContext<'a> {
     pub(super) host: &'a str,
     pub(super) phase: Phase,
 }
 
-impl At<'_> {
+impl ErrorContext<'_> {
     /// Makes a failure.
     pub(super) fn failure(self, kind: FailureKind, detail: impl Into<String>) -> Failure {
         Failure { host: self.host.to_owned(), phase: self.phase, kind, detail: detail.into(), hint: None }
@@ -33,12 +33,12 @@ impl At<'_> {
         self.failure(FailureKind::Silent, format!("nothing came back within {}", seconds(limit)))
     }
 
-    /// Makes a failure of what the network said.
+    /// Makes a failure of an error of the network.
     pub(super) fn io(self, error: &io::Error) -> Failure {
-        self.failure(kind_of(error.kind()), plain(error))
+        self.failure(failure_kind(error.kind()), message(error))
     }
 
-    /// Makes a failure of what the SSH library said.
+    /// Makes a failure of an error of the SSH library.
     pub(super) fn ssh(self, error: &russh::Error) -> Failure {
         use russh::Error;
         match error {
@@ -49,18 +49,19 @@ impl At<'_> {
             Error::HUP | Error::Disconnect | Error::SendError | Error::RecvError => {
                 self.failure(FailureKind::Reset, "the connection was closed")
             }
-            // The library's own task is no more: nothing was learned about the host.
+            // The library's own task panicked: nothing was learned about the host.
             Error::Join(_) => self.failure(FailureKind::Local, OUR_FAULT),
             Error::NoCommonAlgo { kind, ours, theirs } => {
                 let theirs = sanitize::truncate(&theirs.join(" "), MESSAGE_LIMIT);
-                let detail = format!("no {kind:?} algorithm in common: we have {}, it has {theirs}", ours.join(" "));
+                let detail =
+                    format!("no {kind:?} algorithm in common: muster has {}, the host has {theirs}", ours.join(" "));
                 self.failure(FailureKind::Sick, detail)
             }
-            other => self.failure(FailureKind::Sick, format!("it does not speak SSH as it should: {other}")),
+            other => self.failure(FailureKind::Sick, format!("the host violates the SSH protocol: {other}")),
         }
     }
 
-    /// Gives a step of the way its deadline.
+    /// Runs a step with a deadline.
     pub(super) async fn within<T>(
         self,
         limit: Duration,
@@ -70,13 +71,13 @@ impl At<'_> {
     }
 }
 
-/// Adds what to do about it.
+/// Adds a hint to a failure.
 pub(super) fn hint(mut failure: Failure, hint: impl Into<String>) -> Failure {
     failure.hint = Some(hint.into());
     failure
 }
 
-fn kind_of(kind: io::ErrorKind) -> FailureKind {
+fn failure_kind(kind: io::ErrorKind) -> FailureKind {
     use io::ErrorKind;
     match kind {
         ErrorKind::ConnectionRefused => FailureKind::Refused,
@@ -91,8 +92,8 @@ fn kind_of(kind: io::ErrorKind) -> FailureKind {
     }
 }
 
-/// Says what the system said, without its number and in lower case.
-fn plain(error: &io::Error) -> String {
+/// Returns the system's message without its number and in lower case.
+fn message(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return "the connection was closed".to_owned();
     }
@@ -102,7 +103,7 @@ fn plain(error: &io::Error) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// Writes a time as a person would.
+/// Formats a time limit.
 fn seconds(limit: Duration) -> String {
     if limit.subsec_millis() == 0 { format!("{} s", limit.as_secs()) } else { format!("{} ms", limit.as_millis()) }
 }

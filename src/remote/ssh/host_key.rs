@@ -1,6 +1,7 @@
-//! Our end of an SSH session as the library calls it: it judges the host's key, refuses whatever the host would open
-//! on its own, and keeps the reason why the session ended.
+//! The callbacks of the SSH library for one session: they check the host's key, refuse channels that the host opens,
+//! and keep the reason why the session ended.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -16,27 +17,27 @@ use russh::keys::PublicKey;
 use russh::keys::PublicKeyOrCertificate;
 use tokio_util::sync::DropGuard;
 
-use super::failure::At;
+use super::failure::ErrorContext;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::core::sanitize;
 use crate::remote::OUR_FAULT;
 use crate::remote::known_hosts::HostName;
+use crate::remote::known_hosts::KeyStatus;
 use crate::remote::known_hosts::KnownHosts;
-use crate::remote::known_hosts::Verdict;
-use crate::remote::known_hosts::note;
+use crate::remote::known_hosts::record;
 use crate::remote::ssh_config::StrictHostKey;
 
-/// Why a session came to nothing.
+/// The error with which a session ends.
 #[derive(Debug)]
-pub(super) enum Broken {
-    /// The library's reason.
+pub(super) enum SessionError {
+    /// An error of the library.
     Ssh(russh::Error),
-    /// The host's key is not to be trusted: why, and what to do.
+    /// The host's key is not trusted.
     HostKey { detail: String, hint: String },
 }
 
-impl From<russh::Error> for Broken {
+impl From<russh::Error> for SessionError {
     fn from(error: russh::Error) -> Self {
         Self::Ssh(error)
     }
@@ -44,84 +45,79 @@ impl From<russh::Error> for Broken {
 
 /// Why a session ended.
 #[derive(Debug)]
-pub(super) struct End {
-    /// What it shows.
+pub(super) struct CloseReason {
+    /// What the end shows about the host.
     pub(super) kind: FailureKind,
-    /// The reason, in a sentence.
+    /// The reason, as the detail of a failure.
     pub(super) text: String,
-    /// Set when the host itself took its leave, and gave a reason.
+    /// Set when the host itself disconnected and sent the reason.
     pub(super) said: bool,
 }
 
-/// Where the reason is kept. Set once.
-pub(super) type Why = Arc<OnceLock<End>>;
+/// A shared slot for the reason, which is set once.
+pub(super) type SharedCloseReason = Arc<OnceLock<CloseReason>>;
 
-/// What a host's key is judged by.
+/// The rules by which a host's key is checked.
 #[derive(Debug)]
 pub(super) struct KeyCheck {
     pub(super) known: Arc<KnownHosts>,
     pub(super) host: HostName,
     pub(super) strict: StrictHostKey,
-    /// Where a new key is noted, and whether under a hashed name.
-    pub(super) note_in: Option<PathBuf>,
+    /// The file in which a new key is recorded, and whether under a hashed name.
+    pub(super) record_in: Option<PathBuf>,
     pub(super) hashed: bool,
 }
 
 impl KeyCheck {
-    fn check(&self, shown: &PublicKeyOrCertificate) -> Result<(), Broken> {
+    /// Checks the key or certificate of the host, and reports whether the key is new and is to be recorded.
+    fn check(&self, shown: &PublicKeyOrCertificate) -> Result<bool, SessionError> {
         let key = shown.public_key();
         let mut about = String::new();
         if let PublicKeyOrCertificate::Certificate(certificate) = shown {
-            match self.known.judge_certificate(&self.host, certificate, now()) {
-                Ok(verdict) => return self.act(&verdict, &key, &about),
-                // The key inside may still be known for itself.
+            match self.known.check_certificate(&self.host, certificate, now()) {
+                Ok(status) => return self.act(&status, &key, &about),
+                // The key inside the certificate may still be known by itself.
                 Err(why) => about = format!("; its certificate {why}"),
             }
         }
-        self.act(&self.known.judge(&self.host, &key), &key, &about)
+        self.act(&self.known.check(&self.host, &key), &key, &about)
     }
 
-    fn act(&self, verdict: &Verdict, key: &PublicKey, about: &str) -> Result<(), Broken> {
+    fn act(&self, status: &KeyStatus, key: &PublicKey, about: &str) -> Result<bool, SessionError> {
         let print = format!("{} host key {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
-        let name = self.host.noted();
-        let refuse = |detail: String, hint: String| Err(Broken::HostKey { detail, hint });
-        match verdict {
-            Verdict::Trusted(_) | Verdict::TrustedByAuthority(_) => Ok(()),
-            Verdict::Revoked(place) => refuse(
+        let name = self.host.recorded_as();
+        let refuse = |detail: String, hint: String| Err(SessionError::HostKey { detail, hint });
+        match status {
+            KeyStatus::Trusted(_) | KeyStatus::TrustedByAuthority(_) => Ok(false),
+            KeyStatus::Revoked(place) => refuse(
                 format!("its {print} was revoked: {place}"),
-                "Somebody may hold the key of this host. Do not go on before it has a new one.".to_owned(),
+                "Give the host a new key first: an attacker may have the revoked one.".to_owned(),
             ),
-            Verdict::Changed(_) | Verdict::Unknown(_) if self.strict == StrictHostKey::No => {
-                tracing::warn!("{name}: {print} is accepted unseen (StrictHostKeyChecking no)");
-                if matches!(verdict, Verdict::Unknown(others) if others.is_empty()) {
-                    self.note(key);
-                }
-                Ok(())
+            KeyStatus::Changed(_) | KeyStatus::Unknown(_) if self.strict == StrictHostKey::No => {
+                tracing::warn!("{name}: {print} is accepted without a check (StrictHostKeyChecking no)");
+                Ok(matches!(status, KeyStatus::Unknown(others) if others.is_empty()))
             }
-            Verdict::Changed(place) => refuse(
+            KeyStatus::Changed(place) => refuse(
                 format!("its {print} is not the one in {place}{about}"),
                 format!(
-                    "If the host was installed anew, forget its old key with `ssh-keygen -f {} -R {}`. If not, \
-                     somebody may be in between.",
+                    "If the host was installed anew, remove its old key with `ssh-keygen -f {} -R {}`. If not, \
+                     an attacker may intercept the connection.",
                     shown(&place.file.to_string_lossy()),
                     shown(name)
                 ),
             ),
-            Verdict::Unknown(others) => match others.first() {
-                None if self.strict == StrictHostKey::AcceptNew => {
-                    self.note(key);
-                    Ok(())
-                }
+            KeyStatus::Unknown(others) => match others.first() {
+                None if self.strict == StrictHostKey::AcceptNew => Ok(true),
                 None => refuse(
                     format!("its {print} is not known{about}"),
-                    "Compare the fingerprint and note the key by logging in once with `ssh`, or trust hosts at first \
-                     sight with `--strict-host-key-checking accept-new`."
+                    "Compare the fingerprint and record the key by logging in once with `ssh`, or accept the keys of new \
+                     hosts with `--strict-host-key-checking accept-new`."
                         .to_owned(),
                 ),
                 Some((algorithm, place)) => refuse(
                     format!("its {print} is not known, but its {algorithm} key is: {place}{about}"),
                     format!(
-                        "If it has a new key, note it by hand, or forget the old one with `ssh-keygen -R {}`.",
+                        "If the host has a new key, add it to known_hosts, or remove the old one with `ssh-keygen -R {}`.",
                         shown(name)
                     ),
                 ),
@@ -129,17 +125,21 @@ impl KeyCheck {
         }
     }
 
-    fn note(&self, key: &PublicKey) {
-        let Some(file) = &self.note_in else { return };
-        let (algorithm, name, file_name) = (key.algorithm(), self.host.noted(), file.display());
-        match note(file, &self.host, key, self.hashed) {
-            Ok(()) => tracing::info!("noted the {algorithm} key of {name} in {file_name}"),
-            Err(error) => tracing::warn!("cannot note the key of {name} in {file_name}: {error}"),
+    /// Records a new key. Another process may hold the lock of the file, so a blocking thread waits for it.
+    async fn record(&self, key: PublicKey) {
+        let Some(file) = self.record_in.clone() else { return };
+        let (algorithm, host, hashed) = (key.algorithm(), self.host.clone(), self.hashed);
+        let path = file.clone();
+        let write = tokio::task::spawn_blocking(move || record(&path, &host, &key, hashed));
+        let (name, file_name) = (self.host.recorded_as(), file.display());
+        match write.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(()) => tracing::info!("recorded the {algorithm} key of {name} in {file_name}"),
+            Err(error) => tracing::warn!("cannot record the key of {name} in {file_name}: {error}"),
         }
     }
 }
 
-/// Quotes a word so that it can be typed.
+/// Quotes a word for a shell command in a hint.
 fn shown(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
@@ -149,29 +149,33 @@ fn now() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-/// Our end of one session.
+/// The client's side of one session.
 pub(super) struct Client {
     pub(super) check: KeyCheck,
-    pub(super) why: Why,
-    /// Tells that the session is over, however it ended: it goes with the library's task.
+    pub(super) close_reason: SharedCloseReason,
+    /// Cancels a token when the session is over: the library's task drops it.
     pub(super) _over: DropGuard,
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // A fault of ours in the library's task takes the session with it, and must not look like the host's doing.
+        // A panic in the library's task ends the session and must not look like a fault of the host.
         if std::thread::panicking() {
-            let _ = self.why.set(End { kind: FailureKind::Local, text: OUR_FAULT.to_owned(), said: false });
+            let _ = self.close_reason.set(CloseReason {
+                kind: FailureKind::Local,
+                text: OUR_FAULT.to_owned(),
+                said: false,
+            });
         }
     }
 }
 
-/// Refuses a channel that the host wants to open: we serve nothing. A reply that is dropped says no.
+/// Refuses channels that the host wants to open: muster serves nothing. A dropped reply is a refusal.
 macro_rules! refuse {
     ($($callback:ident($($argument:ty),*);)*) => {$(
         async fn $callback(
             &mut self, _: Channel<Msg>, $(_: $argument,)* reply: ChannelOpenHandle, _: &mut Session,
-        ) -> Result<(), Broken> {
+        ) -> Result<(), SessionError> {
             drop(reply);
             Ok(())
         }
@@ -179,28 +183,31 @@ macro_rules! refuse {
 }
 
 impl Handler for Client {
-    type Error = Broken;
+    type Error = SessionError;
 
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Broken> {
-        self.check.check(shown).map(|()| true)
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, SessionError> {
+        if self.check.check(shown)? {
+            self.check.record(shown.public_key()).await;
+        }
+        Ok(true)
     }
 
-    async fn disconnected(&mut self, reason: DisconnectReason<Broken>) -> Result<(), Broken> {
+    async fn disconnected(&mut self, reason: DisconnectReason<SessionError>) -> Result<(), SessionError> {
         let end = match reason {
             DisconnectReason::ReceivedDisconnect(said) => {
-                let text = format!("the host hung up: {}", sanitize::printable(said.message.as_bytes()));
-                End { kind: FailureKind::Reset, text, said: true }
+                let text = format!("the host disconnected: {}", sanitize::printable(said.message.as_bytes()));
+                CloseReason { kind: FailureKind::Reset, text, said: true }
             }
-            DisconnectReason::Error(Broken::Ssh(error)) => {
-                let failure = At { host: "", phase: Phase::Run }.ssh(&error);
-                End { kind: failure.kind, text: failure.detail, said: false }
+            DisconnectReason::Error(SessionError::Ssh(error)) => {
+                let failure = ErrorContext { host: "", phase: Phase::Run }.ssh(&error);
+                CloseReason { kind: failure.kind, text: failure.detail, said: false }
             }
-            DisconnectReason::Error(Broken::HostKey { detail, .. }) => {
-                End { kind: FailureKind::HostKey, text: detail, said: false }
+            DisconnectReason::Error(SessionError::HostKey { detail, .. }) => {
+                CloseReason { kind: FailureKind::HostKey, text: detail, said: false }
             }
         };
         // Only the first reason counts.
-        let _ = self.why.set(end);
+        let _ = self.close_reason.set(end);
         Ok(())
     }
 

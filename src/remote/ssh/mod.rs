@@ -1,7 +1,7 @@
-//! The way to the hosts over SSH: one kept connection per destination, the resident shell on it, commands beside it.
+//! Hosts over SSH: one kept connection per destination, a resident shell on it, and commands beside the shell.
 //!
-//! Everything that can wait has a deadline, and its failure says in which phase it happened. Calls for one host's
-//! shell queue up; calls for other hosts do not notice. Nothing here knows what a script means.
+//! Each step that can wait has a deadline, and its failure names the phase. Calls for the shell of one host queue;
+//! calls for other hosts are not delayed. This module does not know what a script means.
 
 mod auth;
 mod command;
@@ -10,10 +10,12 @@ mod destination;
 mod dial;
 mod failure;
 mod host_key;
-mod line;
-mod look;
 mod options;
+mod probe;
+mod proxy;
 mod shell;
+mod stream;
+mod tail;
 mod terminal;
 
 use std::collections::HashMap;
@@ -28,73 +30,87 @@ use futures_util::future::BoxFuture;
 use futures_util::future::join_all;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use connection::Connection;
+use connection::Handshake;
 use connection::Session;
-use connection::Terms;
-use connection::Tunnel;
+use connection::TunnelError;
 use destination::Destination;
 use destination::Via;
-use failure::At;
+use failure::ErrorContext;
 use failure::hint;
 use host_key::KeyCheck;
-use line::Carrier;
 pub use options::Deadlines;
 pub use options::Environment;
 pub use options::Options;
+use shell::ScriptRun;
 use shell::Shell;
+use stream::ByteStream;
 
 use super::Command;
 use super::Exit;
+use super::Facts;
+use super::OUR_FAULT;
+use super::Progress;
 use super::Remote;
 use super::Sink;
 use super::Target;
+use super::facts;
 use super::guarded;
 use super::known_hosts::KnownHosts;
+use super::known_hosts::Unreadable;
+use super::progress::Listeners;
 use super::ssh_config::Config;
 use super::ssh_config::ConfigError;
 use super::ssh_config::HostConfig;
+use super::visit::VisitScript;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
+use crate::core::model::Report;
+use crate::core::model::Visit;
 
 /// Handshakes at once through one jump host: sshd(8) there drops more than ten newcomers (`MaxStartups`).
 const THROUGH_ONE_JUMP: usize = 8;
 
-/// How long a host that looked at another in vain has to show that it is well itself. Together with the time that the core
-/// gives it to look it is less than the core waits.
+/// How long a host that reached no sshd in a peer probe has to show that it is well itself. Together with the limit of
+/// the probe it is less than the core waits.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(750);
 
-/// A destination and what we have there.
+/// A destination and its kept connection and shell.
 struct Host {
     destination: Destination,
     jump: Option<Arc<Host>>,
-    /// Held while connecting, so that everybody who waits gets the same connection.
+    /// Held while connecting, so all calls that wait get the same connection.
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
     /// Held while a script runs.
     shell: tokio::sync::Mutex<Option<Shell>>,
-    /// Turns for handshakes through this host.
-    through: Semaphore,
+    /// Permits for handshakes through this host.
+    jump_permits: Semaphore,
+    /// The visits that are under way to this host.
+    listeners: Arc<Listeners>,
 }
 
-/// Hosts by what they were asked for, and by what that came to.
+/// Hosts by target and by destination.
 #[derive(Default)]
 struct Hosts {
     targets: HashMap<Target, Arc<Host>>,
     destinations: HashMap<Destination, Arc<Host>>,
 }
 
-/// known_hosts files that were read, those of revoked keys, and how all of them looked then: size and time of change.
-type Library = HashMap<(Vec<PathBuf>, Vec<PathBuf>), (Vec<Option<(u64, std::time::SystemTime)>>, Arc<KnownHosts>)>;
+/// The keys of known_hosts files and files of revoked keys, with the size and the time of change of each file.
+type KnownHostsCache =
+    HashMap<(Vec<PathBuf>, Vec<PathBuf>), (Vec<Option<(u64, std::time::SystemTime)>>, Arc<KnownHosts>)>;
 
-/// The way to the hosts over SSH.
+/// The connections to hosts over SSH.
 pub struct Ssh {
     options: Options,
     config: Mutex<Option<Arc<Config>>>,
     hosts: Mutex<Hosts>,
-    library: Mutex<Library>,
-    /// Turns for handshakes.
-    turns: Semaphore,
+    known_hosts_cache: Arc<Mutex<KnownHostsCache>>,
+    /// Permits for handshakes.
+    handshake_permits: Semaphore,
 }
 
 impl fmt::Debug for Ssh {
@@ -104,7 +120,7 @@ impl fmt::Debug for Ssh {
 }
 
 impl Ssh {
-    /// Makes the way to the hosts. No host is touched yet.
+    /// Makes an instance without connections.
     pub fn new(options: Options) -> Self {
         raise_file_limit();
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -112,13 +128,13 @@ impl Ssh {
             options,
             config: Mutex::default(),
             hosts: Mutex::default(),
-            library: Mutex::default(),
-            turns: Semaphore::new(cores * 2),
+            known_hosts_cache: Arc::default(),
+            handshake_permits: Semaphore::new(cores * 2),
         }
     }
 
-    /// Reads ssh_config(5) unless that was done before. Whoever calls this first hears of a fault in it before any host
-    /// is blamed for it.
+    /// Reads ssh_config(5) once. A caller that calls this first sees a fault in the file before it becomes the
+    /// failure of a host.
     pub fn read_config(&self) -> Result<Arc<Config>, ConfigError> {
         let mut slot = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = slot.as_ref() {
@@ -126,20 +142,20 @@ impl Ssh {
         }
         let home = self.options.home.as_deref();
         let config = Arc::new(match &self.options.ssh_config {
-            Some(path) => Config::only(path, home)?,
-            None => Config::usual(home)?,
+            Some(path) => Config::load_only(path, home)?,
+            None => Config::load(home)?,
         });
         *slot = Some(config.clone());
         Ok(config)
     }
 
-    /// Finds what we have for a target.
+    /// Finds or makes the host of a target.
     fn host(&self, target: &Target) -> Result<Arc<Host>, Failure> {
         let known = |hosts: &Hosts| hosts.targets.get(target).cloned();
         if let Some(host) = known(&self.hosts.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(host);
         }
-        let at = At { host: &target.name, phase: Phase::Configure };
+        let at = ErrorContext { host: &target.name, phase: Phase::Configure };
         let config = self.read_config().map_err(|error| at.local(error))?;
         let destination = Destination::resolve(target, &config, &self.options)?;
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +164,7 @@ impl Ssh {
         Ok(host)
     }
 
-    /// Returns the connection to a host, made anew if there is none that can be used.
+    /// Returns the connection to a host, and connects if there is no usable one.
     fn connection<'a>(&'a self, host: &'a Host, name: &'a str) -> BoxFuture<'a, Result<Arc<Connection>, Failure>> {
         Box::pin(async move {
             let mut slot = host.connection.lock().await;
@@ -163,30 +179,30 @@ impl Ssh {
     }
 
     async fn connect(&self, host: &Host, name: &str) -> Result<Connection, Failure> {
-        let check = self.key_check(&host.destination, name)?;
-        let (carrier, carried_by) = self.dial(host, name).await?;
-        let turns = host.jump.as_ref().map_or(&self.turns, |jump| &jump.through);
+        let check = self.key_check(&host.destination, name).await?;
+        let (stream, carried_by) = self.dial(host, name).await?;
+        let handshake_permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
         let destination = &host.destination;
-        Connection::open(carrier, Terms { host: name, destination, options: &self.options, check, turns, carried_by })
-            .await
+        let (options, listeners) = (&self.options, &host.listeners);
+        let terms = Handshake { host: name, destination, options, check, handshake_permits, carried_by, listeners };
+        Connection::open(stream, terms).await
     }
 
-    async fn dial(&self, host: &Host, name: &str) -> Result<(Box<dyn Carrier>, Option<Arc<Connection>>), Failure> {
+    async fn dial(&self, host: &Host, name: &str) -> Result<(Box<dyn ByteStream>, Option<Arc<Connection>>), Failure> {
         let config = &host.destination.config;
         let limit = config.connect_timeout.unwrap_or(self.options.deadlines.connect);
         match (&host.destination.via, &host.jump) {
             (Via::Jump(jump), Some(way)) => {
-                let at = At { host: name, phase: Phase::Connect };
+                let at = ErrorContext { host: name, phase: Phase::Connect };
                 let place = jump.place();
                 let connection = self.connection(way, &place).await.map_err(|failure| {
-                    // Nothing was learned about the host itself.
                     let detail = format!("jump host {place}: {}: {}", failure.phase, failure.detail);
-                    Failure { hint: failure.hint, ..at.failure(FailureKind::Local, detail) }
+                    Failure { hint: failure.hint, ..at.failure(behind(failure.kind), detail) }
                 })?;
                 let open = async { tunnel(&connection, &config.hostname, config.port, &place, at).await };
                 Ok((at.within(limit, open).await?, Some(connection)))
             }
-            (Via::Command(line), _) => Ok((dial::command(name, line)?, None)),
+            (Via::Command(line), _) => Ok((Box::new(proxy::start(name, line)?), None)),
             _ => {
                 let resolve = self.options.deadlines.resolve;
                 let addresses = dial::resolve(name, &config.hostname, config.port, resolve).await?;
@@ -195,66 +211,71 @@ impl Ssh {
         }
     }
 
-    /// Puts together what a host's key is judged by.
-    fn key_check(&self, destination: &Destination, name: &str) -> Result<KeyCheck, Failure> {
-        let at = At { host: name, phase: Phase::Configure };
+    /// Returns the rules by which the key of a host is checked.
+    async fn key_check(&self, destination: &Destination, name: &str) -> Result<KeyCheck, Failure> {
+        let at = ErrorContext { host: name, phase: Phase::Configure };
         let files: Vec<PathBuf> =
             destination.user_known_hosts.iter().chain(&destination.global_known_hosts).cloned().collect();
-        let revoked = &destination.revoked_host_keys;
-        let looks: Vec<_> = files
-            .iter()
-            .chain(revoked)
-            .map(|file| std::fs::metadata(file).ok().and_then(|about| Some((about.len(), about.modified().ok()?))))
-            .collect();
-        let mut library = self.library.lock().unwrap_or_else(PoisonError::into_inner);
-        let book = (files, revoked.clone());
-        let known = match library.get(&book) {
-            Some((then, known)) if *then == looks => known.clone(),
-            _ => {
-                let known = KnownHosts::read(book.0.iter().map(PathBuf::as_path));
-                let known = known.and_then(|known| known.without(book.1.iter().map(PathBuf::as_path)));
-                let known = Arc::new(known.map_err(|error| at.local(error))?);
-                library.insert(book, (looks, known.clone()));
-                known
-            }
-        };
+        let (cache, revoked) = (self.known_hosts_cache.clone(), destination.revoked_host_keys.clone());
+        // The files may be large, or on a slow file system.
+        let read = tokio::task::spawn_blocking(move || read_known_hosts(&cache, files, revoked)).await;
+        let known = read.map_err(|_| at.local(OUR_FAULT))?.map_err(|error| at.local(error))?;
         Ok(KeyCheck {
             known,
             host: destination.known_as(),
             strict: destination.config.strict,
-            note_in: destination.user_known_hosts.first().cloned(),
+            record_in: destination.user_known_hosts.first().cloned(),
             hashed: destination.config.hash_known_hosts,
         })
     }
 
-    /// Opens a channel of its own for a command.
+    /// Opens a channel for a command.
     async fn session(&self, target: &Target, phase: Phase) -> Result<Session, Failure> {
         let host = self.host(target)?;
         let connection = self.connection(&host, &target.name).await?;
-        connection.session(At { host: &target.name, phase }, self.options.deadlines.shell).await
+        connection.session(ErrorContext { host: &target.name, phase }, self.options.deadlines.shell).await
     }
 
-    async fn run_script(
+    /// Runs a script in the resident root shell of a host, connecting first if need be, and returns its stdout. The
+    /// script is one compound command that prints the line `end` last. The call returns when that line has arrived.
+    pub async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure> {
+        self.script_with_progress(target, script, end, limit, &Progress::default()).await
+    }
+
+    async fn script_with_progress(
         &self,
-        host: &Host,
-        name: &str,
+        target: &Target,
         script: &str,
         end: &str,
         limit: Duration,
+        progress: &Progress,
     ) -> Result<Vec<u8>, Failure> {
+        let host = self.host(target)?;
+        let _listening = host.listeners.add(progress);
+        let room = self.options.output_limit;
+        let script = ScriptRun { text: script, end, limit, room, listeners: &host.listeners };
+        self.run_script(&host, &target.name, &script).await
+    }
+
+    async fn run_script(&self, host: &Host, name: &str, script: &ScriptRun<'_>) -> Result<Vec<u8>, Failure> {
         let mut slot = host.shell.lock().await;
-        // Taken out for as long as the script runs: whoever stops waiting for it leaves no half-used shell behind.
+        // The shell is taken out while the script runs, so a call that is cancelled leaves no half-used shell behind.
         let kept = slot.take().filter(|shell| shell.connection().is_usable());
         let idle = kept.and_then(|mut shell| shell.is_idle().then_some(shell));
         let shell = if let Some(shell) = idle {
             shell
         } else {
             let connection = self.connection(host, name).await?;
-            Shell::start(&connection, name, self.options.deadlines.shell).await?
+            let began = Instant::now();
+            let shell = Shell::start(&connection, name, self.options.deadlines.shell).await?;
+            tracing::debug!(host = name, elapsed = ?began.elapsed(), "shell started");
+            // The host has just sent something. Over a kept shell it has not.
+            host.listeners.report(Phase::Run);
+            shell
         };
         let mut running = Running(Some(shell));
         let printed = match running.0.as_mut() {
-            Some(shell) => shell.run(script, end, limit, self.options.output_limit, name).await?,
+            Some(shell) => shell.run(script, ErrorContext { host: name, phase: Phase::Run }).await?,
             None => Vec::new(),
         };
         *slot = running.0.take();
@@ -262,8 +283,8 @@ impl Ssh {
     }
 }
 
-/// A shell with a script in it. If it is dropped before the script has ended, the connection is given up too: nobody
-/// knows what the host is doing.
+/// A shell that runs a script. If it is dropped before the script has ended, the connection is given up too, because
+/// the state of the host is not known.
 struct Running(Option<Shell>);
 
 impl Drop for Running {
@@ -275,7 +296,7 @@ impl Drop for Running {
 }
 
 impl Hosts {
-    /// Finds or makes the host at a destination, and those on the way to it.
+    /// Finds or makes the host at a destination, and its jump hosts.
     fn at(&mut self, destination: &Destination) -> Arc<Host> {
         if let Some(host) = self.destinations.get(destination) {
             return host.clone();
@@ -289,32 +310,68 @@ impl Hosts {
             jump,
             connection: tokio::sync::Mutex::default(),
             shell: tokio::sync::Mutex::default(),
-            through: Semaphore::new(THROUGH_ONE_JUMP),
+            jump_permits: Semaphore::new(THROUGH_ONE_JUMP),
+            listeners: Arc::default(),
         });
         self.destinations.insert(destination.clone(), host.clone());
         host
     }
 }
 
-/// Opens a line through a jump host.
+/// Reads files of known and of revoked keys, unless none of them has changed since they were read last.
+fn read_known_hosts(
+    cache: &Mutex<KnownHostsCache>,
+    files: Vec<PathBuf>,
+    revoked: Vec<PathBuf>,
+) -> Result<Arc<KnownHosts>, Unreadable> {
+    let stamp = |file: &PathBuf| {
+        let metadata = std::fs::metadata(file).ok()?;
+        Some((metadata.len(), metadata.modified().ok()?))
+    };
+    let stamps: Vec<_> = files.iter().chain(&revoked).map(stamp).collect();
+    // The lock is held while the files are read: connections to many hosts read them once.
+    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (files, revoked);
+    if let Some((_, known)) = cache.get(&key).filter(|(then, _)| *then == stamps) {
+        return Ok(known.clone());
+    }
+    let known = KnownHosts::read(key.0.iter().map(PathBuf::as_path))?;
+    let known = Arc::new(known.without(key.1.iter().map(PathBuf::as_path))?);
+    cache.insert(key, (stamps, known.clone()));
+    Ok(known)
+}
+
+/// Opens a stream through a jump host.
 async fn tunnel(
     connection: &Connection,
     host: &str,
     port: u16,
     jump: &str,
-    at: At<'_>,
-) -> Result<Box<dyn Carrier>, Failure> {
-    connection.tunnel(host, port).await.map_err(|why| match why {
-        Tunnel::NoWay => at.failure(FailureKind::NoRoute, format!("jump host {jump} cannot connect to {host}:{port}")),
-        Tunnel::Forbidden => hint(
-            at.failure(FailureKind::Local, format!("jump host {jump} forwards no connections")),
+    at: ErrorContext<'_>,
+) -> Result<Box<dyn ByteStream>, Failure> {
+    connection.tunnel(host, port).await.map_err(|error| match error {
+        TunnelError::ConnectFailed => {
+            at.failure(FailureKind::NoRoute, format!("jump host {jump} cannot connect to {host}:{port}"))
+        }
+        TunnelError::Forbidden => hint(
+            at.failure(FailureKind::Local, format!("jump host {jump} does not forward connections")),
             format!("Set `AllowTcpForwarding yes` in the sshd_config of {jump}."),
         ),
-        Tunnel::Lost => at.failure(FailureKind::Local, format!("the connection to jump host {jump} was lost")),
+        TunnelError::Lost => at.failure(FailureKind::Path, format!("the connection to jump host {jump} was lost")),
     })
 }
 
-/// A connection per host needs a file each, and 1,024 are soon used up.
+/// Returns the kind of failure for a host behind a jump host that failed in this way. Faults of the network are a path
+/// that failed; faults of the configuration say nothing about the host.
+const fn behind(jump: FailureKind) -> FailureKind {
+    use FailureKind as Kind;
+    match jump {
+        Kind::Silent | Kind::Refused | Kind::NoRoute | Kind::Reset | Kind::Throttled | Kind::Path => Kind::Path,
+        Kind::HostKey | Kind::Denied | Kind::Sick | Kind::WrongMachine | Kind::Local => Kind::Local,
+    }
+}
+
+/// Raises the limit of open files: each connection needs one, and the usual limit is 1,024.
 fn raise_file_limit() {
     use rustix::process::Resource;
     let limit = rustix::process::getrlimit(Resource::Nofile);
@@ -323,20 +380,34 @@ fn raise_file_limit() {
 
 #[async_trait::async_trait]
 impl Remote for Ssh {
-    async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure> {
-        let trip = async {
-            let host = self.host(target)?;
-            self.run_script(&host, &target.name, script, end, limit).await
+    async fn visit(&self, target: &Target, visit: &Visit, quick: bool, progress: &Progress) -> Result<Report, Failure> {
+        let exchange = async {
+            let script = VisitScript::to_host(&target.name, visit, quick)?;
+            let printed =
+                self.script_with_progress(target, script.text(), script.end(), script.limit(), progress).await?;
+            script.report(&target.name, &printed)
         };
-        guarded(&target.name, trip).await
+        let report = guarded(&target.name, exchange).await;
+        if let Err(failure) = &report {
+            tracing::debug!("visit failed: {failure}");
+        }
+        report
     }
 
-    async fn run(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
-        let trip = async {
+    async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
+        let exchange = async {
+            let printed = self.script(target, facts::SCRIPT, facts::END, facts::LIMIT).await?;
+            facts::facts(&target.name, &printed)
+        };
+        guarded(&target.name, exchange).await
+    }
+
+    async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
+        let call = async {
             let mut session = self.session(target, Phase::Run).await?;
             command::run(&mut session, command, sink, &target.name, self.options.deadlines.shell).await
         };
-        guarded(&target.name, trip).await
+        guarded(&target.name, call).await
     }
 
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure> {
@@ -345,23 +416,23 @@ impl Remote for Ssh {
         terminal::interact(&mut session, command, kind, &target.name, self.options.deadlines.shell).await
     }
 
-    async fn reaches(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure> {
+    async fn probe(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure> {
         let HostConfig { hostname: host, port, .. } = self.host(target)?.destination.config.clone();
-        let way = self.host(via)?;
-        let at = At { host: &via.name, phase: Phase::Run };
+        let via_host = self.host(via)?;
+        let at = ErrorContext { host: &via.name, phase: Phase::Run };
         let answer = async {
-            let connection = self.connection(&way, &via.name).await?;
-            let look = async {
+            let connection = self.connection(&via_host, &via.name).await?;
+            let greeting = async {
                 match connection.tunnel(&host, port).await {
-                    Ok(mut line) => Ok(greets(&mut line).await),
-                    Err(Tunnel::NoWay) => Ok(false),
-                    Err(Tunnel::Forbidden) => look::from_shell(&connection, &host, port, limit, &via.name).await,
-                    Err(Tunnel::Lost) => Err(connection.lost(at, "the connection was closed")),
+                    Ok(mut stream) => Ok(greets(&mut stream).await),
+                    Err(TunnelError::ConnectFailed) => Ok(false),
+                    Err(TunnelError::Forbidden) => probe::from_shell(&connection, &host, port, limit, &via.name).await,
+                    Err(TunnelError::Lost) => Err(connection.lost(at, "the connection was closed")),
                 }
             };
-            match tokio::time::timeout(limit, look).await {
+            match tokio::time::timeout(limit, greeting).await {
                 Ok(answer) => answer,
-                // That nothing comes from over there within the limit is an answer, if the one who looks is well.
+                // Silence of the target within the limit is an answer if the host that probes is well.
                 Err(_) => connection.answers(at).await.map(|()| false),
             }
         };
@@ -376,32 +447,32 @@ impl Remote for Ssh {
             hosts.destinations.remove(&host.destination);
             host
         };
-        leave(&host, self.options.deadlines.of(Phase::Close)).await;
+        disconnect(&host, self.options.deadlines.of(Phase::Close)).await;
     }
 
     async fn close(&self, limit: Duration) {
         let hosts = std::mem::take(&mut *self.hosts.lock().unwrap_or_else(PoisonError::into_inner));
         let each = self.options.deadlines.of(Phase::Close).min(limit);
-        // Those behind a jump host first, or they could not say goodbye.
+        // Hosts behind a jump host first, because their connections need the jump host's.
         let (far, near): (Vec<_>, Vec<_>) = hosts.destinations.values().partition(|host| host.jump.is_some());
         let all = async {
-            join_all(far.into_iter().map(|host| leave(host, each))).await;
-            join_all(near.into_iter().map(|host| leave(host, each))).await;
+            join_all(far.into_iter().map(|host| disconnect(&host, each))).await;
+            join_all(near.into_iter().map(|host| disconnect(&host, each))).await;
         };
         let _ = tokio::time::timeout(limit, all).await;
     }
 }
 
-/// Takes leave of a host, unless it is being connected to just now.
-async fn leave(host: &Host, limit: Duration) {
+/// Closes the connection to a host, unless a call is connecting to it now.
+async fn disconnect(host: &Host, limit: Duration) {
     let Ok(mut slot) = host.connection.try_lock() else { return };
     if let Some(connection) = slot.take() {
-        let _ = tokio::time::timeout(limit, connection.leave()).await;
+        let _ = tokio::time::timeout(limit, connection.disconnect()).await;
     }
 }
 
-/// Says whether an sshd greets on a line.
-async fn greets(line: &mut Box<dyn Carrier>) -> bool {
+/// Reports whether an sshd greets on a stream.
+async fn greets(stream: &mut Box<dyn ByteStream>) -> bool {
     let mut start = [0; 4];
-    line.read_exact(&mut start).await.is_ok() && start == *b"SSH-"
+    stream.read_exact(&mut start).await.is_ok() && start == *b"SSH-"
 }

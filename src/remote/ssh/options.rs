@@ -1,4 +1,4 @@
-//! What a caller settles once for every host: where our own things are, and how long anything may take.
+//! Options that hold for every host: the paths of muster's own files, and the limits of time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::core::model::Phase;
 use crate::remote::ssh_config::StrictHostKey;
 
-/// The environment as `${VARIABLE}` in ssh_config(5) sees it. It may hold secrets, so only its size is ever shown.
+/// The environment for `${VARIABLE}` in ssh_config(5). It may hold secrets, so only its size is shown.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<String, String>);
 
@@ -31,20 +31,20 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// How long each part of a trip may take.
+/// How long each phase of a visit may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// Turning a name into addresses.
+    /// Resolving a name to addresses.
     pub resolve: Duration,
-    /// Opening the connection, all addresses together, unless ssh_config(5) has a `ConnectTimeout`.
+    /// Opening the TCP connection, all addresses together, unless ssh_config(5) has a `ConnectTimeout`.
     pub connect: Duration,
     /// SSH version and key exchange.
     pub key_exchange: Duration,
-    /// Proving who we are, including an agent that asks its user.
+    /// Logging in, including an agent that asks its user.
     pub authenticate: Duration,
     /// Starting the resident shell, or opening a channel for a command.
     pub shell: Duration,
-    /// Taking leave of one host.
+    /// Closing the connection to one host.
     pub close: Duration,
 }
 
@@ -53,9 +53,9 @@ impl Default for Deadlines {
         let seconds = Duration::from_secs;
         Self {
             resolve: seconds(5),
-            // Long enough for two more attempts of TCP's own (RFC 6298: after 1 s and after 3 s).
+            // Long enough for two retransmissions of TCP (RFC 6298: after 1 s and after 3 s).
             connect: seconds(4),
-            // A host that hangs accepts connections and never greets: this is most of the time until it is given up.
+            // A host that hangs accepts connections and never greets, so this is most of its detection time.
             key_exchange: seconds(6),
             authenticate: seconds(20),
             shell: seconds(15),
@@ -65,7 +65,7 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    /// Returns the deadline of a phase. A run has the caller's own.
+    /// Returns the deadline of a phase. The caller gives the deadline of a run.
     pub(super) const fn of(&self, phase: Phase) -> Duration {
         match phase {
             Phase::Configure | Phase::Resolve => self.resolve,
@@ -78,24 +78,24 @@ impl Deadlines {
     }
 }
 
-/// What a caller settles once for every host.
+/// Options that hold for every host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// An ssh_config(5) to use in place of the usual ones; `none` is no file at all.
+    /// An ssh_config(5) file to use in place of the default ones; `none` means no file.
     pub ssh_config: Option<PathBuf>,
-    /// What to do with an unknown host key, whatever ssh_config(5) says.
+    /// How to treat an unknown host key. It overrides ssh_config(5).
     pub strict: Option<StrictHostKey>,
-    /// Our home directory.
+    /// The home directory of the user that runs muster.
     pub home: Option<PathBuf>,
-    /// Our name on this machine, which is the default for the user to log in as.
+    /// The name of the user that runs muster, which is the default login user.
     pub local_user: String,
-    /// The environment: `SSH_AUTH_SOCK`, `TERM` and what ssh_config(5) names.
+    /// The environment: `SSH_AUTH_SOCK`, `TERM` and the variables that ssh_config(5) names.
     pub environment: Environment,
-    /// How long each part of a trip may take.
+    /// How long each phase of a visit may take.
     pub deadlines: Deadlines,
-    /// How long a silent connection is left alone before it is asked for a sign of life, unless ssh_config(5) says.
+    /// How long a connection may be silent before the host is asked for a sign of life. ssh_config(5) overrides it.
     pub alive_interval: Duration,
-    /// How much a script may print before its host is given up, in bytes.
+    /// How many bytes a script may print before its connection is given up.
     pub output_limit: usize,
 }
 
@@ -115,7 +115,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Returns who owns this process, by passwd(5): name and home directory.
+    /// Returns the name and the home directory of the user that runs muster, from passwd(5).
     pub fn account() -> Option<(String, PathBuf)> {
         let uid = rustix::process::getuid().as_raw().to_string();
         let text = std::fs::read_to_string("/etc/passwd").ok()?;

@@ -1,34 +1,42 @@
-//! The resident shell: one `sh` as root per host, fed with scripts. What a script printed is returned, not understood.
+//! The resident shell: one `sh` as root per host that runs scripts. This module does not read their output.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use russh::ChannelMsg;
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::connection::Session;
-use super::failure::At;
+use super::failure::ErrorContext;
 use super::failure::hint;
+use super::tail::Tail;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::core::sanitize;
+use crate::remote::progress::Listeners;
 
-/// What the login shell is given, be it sh, csh or fish: no backslash, no `!`, nothing but quotes that all of them know.
+/// The command for the login shell, which may be sh, csh or fish: no backslash, no `!`, and only quotes that all know.
 const START: &str = concat!(
     r#"sh -c 'S="LC_ALL=C; export LC_ALL; echo muster-shell-is-ready; exec sh"; "#,
     r#"test "$(id -u)" = 0 && exec sh -c "$S"; exec sudo -n sh -c "$S"'"#
 );
 
-/// What the shell says first. Whatever stands before it (a chatty ~/.bashrc) is not ours.
-const READY: &str = "muster-shell-is-ready";
+/// The first line of the shell. Text before it comes from start files such as ~/.bashrc.
+const READY_LINE: &str = "muster-shell-is-ready";
 
-/// How much noise may come before that, in bytes.
-const NOISE: usize = 256 << 10;
+/// How often a host is asked for a sign of life while a script runs there.
+const SIGN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much of stderr is kept for messages, in bytes.
-const COMPLAINTS: usize = 4 << 10;
+/// How many of these intervals without a byte in a row end a visit.
+const SILENT_INTERVALS: u32 = 4;
+
+/// How many bytes may come before the first line of the shell.
+const NOISE_LIMIT: usize = 256 << 10;
 
 /// A shell that waits for scripts.
 pub(super) struct Shell {
@@ -39,46 +47,46 @@ pub(super) struct Shell {
 impl Shell {
     /// Starts the shell.
     pub(super) async fn start(connection: &Arc<Connection>, host: &str, limit: Duration) -> Result<Self, Failure> {
-        let at = At { host, phase: Phase::Shell };
+        let at = ErrorContext { host, phase: Phase::Shell };
         let session = connection.session(at, limit).await?;
         let mut shell = Self { session, complaints: Tail::default() };
         at.within(limit, shell.greet(at)).await?;
         Ok(shell)
     }
 
-    async fn greet(&mut self, at: At<'_>) -> Result<(), Failure> {
+    async fn greet(&mut self, at: ErrorContext<'_>) -> Result<(), Failure> {
         let asked = self.session.write.exec(true, START).await;
         asked.map_err(|_| self.session.connection.lost(at, "the connection was closed"))?;
-        let mut noise = Output::new(READY, NOISE);
+        let mut noise = Output::new(READY_LINE, NOISE_LIMIT);
         match self.read(&mut noise).await {
             Read::Complete => Ok(()),
-            Read::TooMuch => Err(at.failure(FailureKind::Sick, "its login shell talks without end")),
-            Read::Refused => Err(at.failure(FailureKind::Sick, "it runs no commands")),
+            Read::TooMuch => Err(at.failure(FailureKind::Sick, "the login shell prints without end")),
+            Read::Refused => Err(at.failure(FailureKind::Sick, "the host runs no commands")),
             Read::Ended(status) => Err(self.no_shell(status, &noise.bytes, at)),
         }
     }
 
-    /// Makes a failure of a shell that has ended before it began.
-    fn no_shell(&self, status: Option<u32>, noise: &[u8], at: At<'_>) -> Failure {
-        let said = if self.complaints.bytes.is_empty() {
+    /// Makes a failure of a shell that ended before it was ready.
+    fn no_shell(&self, status: Option<u32>, noise: &[u8], at: ErrorContext<'_>) -> Failure {
+        let said = if self.complaints.bytes().is_empty() {
             sanitize::printable(noise)
         } else {
-            sanitize::printable(&self.complaints.bytes)
+            sanitize::printable(self.complaints.bytes())
         };
         let Some(status) = status else {
             return self.session.connection.lost(at, "the host closed the channel");
         };
         if said.contains("sudo") {
-            let failure = at.failure(FailureKind::Denied, format!("it does not let us be root: {said}"));
+            let failure = at.failure(FailureKind::Denied, format!("the host does not allow root: {said}"));
             return hint(
                 failure,
-                "Log in as root, or let the user `sudo` without a password (NOPASSWD in sudoers(5)).",
+                "Log in as root, or allow the user to run `sudo` without a password (NOPASSWD in sudoers(5)).",
             );
         }
-        at.failure(FailureKind::Sick, format!("its shell ended with status {status}: {said}"))
+        at.failure(FailureKind::Sick, format!("the shell ended with status {status}: {said}"))
     }
 
-    /// Says whether the shell waits for a script: it has not ended, and nothing of an earlier one is still talking.
+    /// Reports whether the shell waits for a script: it has not ended, and no earlier script still prints.
     pub(super) fn is_idle(&mut self) -> bool {
         loop {
             match self.session.wait().now_or_never() {
@@ -90,48 +98,52 @@ impl Shell {
         }
     }
 
-    /// Runs a script and returns all it printed, up to and with the line `end`.
-    pub(super) async fn run(
-        &mut self,
-        script: &str,
-        end: &str,
-        limit: Duration,
-        room: usize,
-        host: &str,
-    ) -> Result<Vec<u8>, Failure> {
-        let at = At { host, phase: Phase::Run };
+    /// Runs a script and returns its output up to and with the line `end`.
+    pub(super) async fn run(&mut self, script: &ScriptRun<'_>, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
+        let ScriptRun { text, end, limit, room, listeners } = *script;
         let mut output = Output::new(end, room);
         self.complaints = Tail::default();
-        let write = self.session.write.clone();
-        let mut text = script.as_bytes().to_vec();
+        let (connection, write) = (self.session.connection.clone(), self.session.write.clone());
+        let mut text = text.as_bytes().to_vec();
         if !text.ends_with(b"\n") {
             text.push(b'\n');
         }
+        let is_sent = AtomicBool::new(false);
         let exchange = async {
-            // Both at once: a shell that ends half way through a script takes no more of it.
-            let send = write.data_bytes(text);
-            let read = self.read(&mut output);
-            tokio::pin!(send, read);
+            // Both at once: a shell that ends in the middle of a script reads no more of it.
+            let send = async {
+                let _ = write.data_bytes(text).await;
+                is_sent.store(true, Ordering::Relaxed);
+                std::future::pending().await
+            };
             tokio::select! {
-                read = &mut read => read,
-                _ = &mut send => read.await,
+                read = self.read(&mut output) => read,
+                () = send => Read::Ended(None),
             }
         };
-        let read = tokio::time::timeout(limit, exchange).await;
+        let read = tokio::select! {
+            biased;
+            read = tokio::time::timeout(limit, exchange) => read,
+            () = silence(&connection, listeners, &is_sent) => {
+                return Err(at.failure(FailureKind::Silent, "the host stopped answering"));
+            }
+        };
         match read {
             Ok(Read::Complete) => Ok(output.bytes),
-            Ok(Read::TooMuch) => Err(at.failure(FailureKind::Sick, format!("it printed more than {room} bytes"))),
-            Ok(Read::Refused) => Err(at.failure(FailureKind::Sick, "it answered what it was not asked")),
+            Ok(Read::TooMuch) => {
+                Err(at.failure(FailureKind::Sick, format!("the script printed more than {room} bytes")))
+            }
+            Ok(Read::Refused) => Err(at.failure(FailureKind::Sick, "the host sent a reply to no request")),
             Ok(Read::Ended(Some(status))) => {
-                let said = sanitize::printable(&self.complaints.bytes);
-                Err(at.failure(FailureKind::Sick, format!("its shell ended with status {status}: {said}")))
+                let said = sanitize::printable(self.complaints.bytes());
+                Err(at.failure(FailureKind::Sick, format!("the shell ended with status {status}: {said}")))
             }
             Ok(Read::Ended(None)) => Err(self.session.connection.lost(at, "the shell was killed")),
             Err(_) => Err(at.silent(limit)),
         }
     }
 
-    /// Returns the connection the shell lives on.
+    /// Returns the connection of the shell.
     pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.session.connection
     }
@@ -156,21 +168,66 @@ impl Shell {
     }
 }
 
-/// How reading came to an end.
+/// A script to run.
+#[derive(Clone, Copy)]
+pub(super) struct ScriptRun<'a> {
+    pub(super) text: &'a str,
+    /// The line that ends the output.
+    pub(super) end: &'a str,
+    /// How long the script may take.
+    pub(super) limit: Duration,
+    /// How many bytes the script may print.
+    pub(super) room: usize,
+    /// The visits to which proof of life is reported while the script runs.
+    pub(super) listeners: &'a Listeners,
+}
+
+/// Watches a host on which a script runs and returns once the host has been silent for too long. After the first second
+/// it asks for a sign of life each second and reports each answer.
+async fn silence(connection: &Connection, listeners: &Listeners, is_sent: &AtomicBool) {
+    let mut reads = connection.reads();
+    let mut silent = 0;
+    for second in 0_u64.. {
+        // Intervals are counted, because a long stall of this process must count as one interval.
+        let end = Instant::now() + SIGN_INTERVAL;
+        let answered = second > 0 && matches!(tokio::time::timeout_at(end, connection.ping()).await, Ok(true));
+        if answered {
+            tracing::trace!("the host answers while a script runs");
+            listeners.report(Phase::Run);
+        }
+        tokio::time::sleep_until(end).await;
+        let now = connection.reads();
+        if now != reads {
+            silent = 0;
+            if !answered {
+                listeners.report(Phase::Run);
+            }
+        } else if is_sent.load(Ordering::Relaxed) {
+            // Until the script was sent, the question may be queued behind it.
+            silent += 1;
+        }
+        reads = now;
+        if silent >= SILENT_INTERVALS {
+            return;
+        }
+    }
+}
+
+/// How reading the output ended.
 enum Read {
     Complete,
     TooMuch,
     Refused,
-    /// The shell is gone, with its exit status if it said one.
+    /// The shell ended, with its exit status if the host sent one.
     Ended(Option<u32>),
 }
 
-/// What a script prints, until a line that says that it is all.
+/// The output of a script, up to the line that ends it.
 struct Output<'a> {
     end: &'a str,
     room: usize,
     bytes: Vec<u8>,
-    /// Where the line begins that is not complete yet.
+    /// The start of the line that is not complete yet.
     line: usize,
 }
 
@@ -201,26 +258,12 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The last of what was complained of.
-#[derive(Debug, Default)]
-pub(super) struct Tail {
-    bytes: Vec<u8>,
-}
-
-impl Tail {
-    fn add(&mut self, data: &[u8]) {
-        self.bytes.extend_from_slice(data);
-        let excess = self.bytes.len().saturating_sub(COMPLAINTS);
-        self.bytes.drain(..excess);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn output_ends_with_the_line_and_not_with_what_looks_like_it() {
+    fn output_ends_with_the_whole_line_only() {
         let mut output = Output::new("@1 end", 1000);
         for part in ["@1 end of it\n@1", " end ", "\n x@1 end\n@1 e"] {
             assert_eq!(output.add(part.as_bytes()), Added::More);
@@ -231,18 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn output_without_a_newline_does_not_grow_for_ever() {
+    fn output_without_a_newline_is_bounded() {
         let mut output = Output::new("end", 1000);
         assert_eq!(output.add(&[b'x'; 1000]), Added::More);
         assert_eq!(output.add(b"x"), Added::TooMuch);
-    }
-
-    #[test]
-    fn complaints_keep_their_end() {
-        let mut tail = Tail::default();
-        tail.add(&[b'a'; COMPLAINTS]);
-        tail.add(b"at last");
-        assert_eq!(tail.bytes.len(), COMPLAINTS);
-        assert!(tail.bytes.ends_with(b"aat last"));
     }
 }

@@ -1,4 +1,4 @@
-//! An interactive session: the caller's terminal, made raw for as long as it lasts, and put back on every path.
+//! An interactive session. The caller's terminal is raw while the session lasts and is restored on every path.
 
 use std::io;
 use std::io::IsTerminal as _;
@@ -17,13 +17,13 @@ use tokio::sync::mpsc;
 
 use super::command::name;
 use super::connection::Session;
-use super::failure::At;
+use super::failure::ErrorContext;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::remote::Exit;
 
-/// A terminal in raw mode. Dropping it puts it back as it was.
+/// A terminal in raw mode. Dropping it restores the mode.
 struct Raw<F: AsFd> {
     terminal: F,
     before: Termios,
@@ -45,7 +45,7 @@ impl<F: AsFd> Drop for Raw<F> {
     }
 }
 
-/// Runs a command, or the login shell, with our stdin, stdout and stderr.
+/// Runs a command, or the login shell, with the stdin, stdout and stderr of this process.
 pub(super) async fn interact(
     session: &mut Session,
     command: Option<&str>,
@@ -53,18 +53,23 @@ pub(super) async fn interact(
     host: &str,
     limit: Duration,
 ) -> Result<Exit, Failure> {
-    let at = At { host, phase: Phase::Shell };
+    let at = ErrorContext { host, phase: Phase::Shell };
     let stdin = std::io::stdin();
-    // A command's stdout and stderr stay apart, and as they are.
+    // The stdout and stderr of a command stay separate and unchanged.
     let terminal = command.is_none() && stdin.is_terminal();
     at.within(limit, start(session, command, terminal.then_some(kind), at)).await?;
     let raw = if terminal { Some(Raw::new(&stdin).map_err(|error| at.local(error))?) } else { None };
-    let exit = relay(session, At { host, phase: Phase::Run }).await;
+    let exit = relay(session, ErrorContext { host, phase: Phase::Run }).await;
     drop(raw);
     exit
 }
 
-async fn start(session: &mut Session, command: Option<&str>, kind: Option<&str>, at: At<'_>) -> Result<(), Failure> {
+async fn start(
+    session: &mut Session,
+    command: Option<&str>,
+    kind: Option<&str>,
+    at: ErrorContext<'_>,
+) -> Result<(), Failure> {
     let lost = |session: &Session| session.connection.lost(at, "the connection was closed");
     let mut answers = 1;
     if let Some(kind) = kind {
@@ -81,7 +86,7 @@ async fn start(session: &mut Session, command: Option<&str>, kind: Option<&str>,
     while answers > 0 {
         match session.wait().await {
             Some(ChannelMsg::Success) => answers -= 1,
-            Some(ChannelMsg::Failure) => return Err(at.failure(FailureKind::Sick, "it opens no terminal")),
+            Some(ChannelMsg::Failure) => return Err(at.failure(FailureKind::Sick, "the host opens no terminal")),
             Some(_) => {}
             None => return Err(lost(session)),
         }
@@ -89,9 +94,9 @@ async fn start(session: &mut Session, command: Option<&str>, kind: Option<&str>,
     Ok(())
 }
 
-async fn relay(session: &mut Session, at: At<'_>) -> Result<Exit, Failure> {
+async fn relay(session: &mut Session, at: ErrorContext<'_>) -> Result<Exit, Failure> {
     let (write, mut keys) = (session.write.clone(), keys());
-    // A future of its own: while the host takes no more, what comes from there is still read.
+    // A future of its own, so output is read even while the host accepts no input.
     let send = async {
         while let Some(bytes) = keys.recv().await {
             if write.data_bytes(bytes).await.is_err() {
@@ -111,7 +116,7 @@ async fn relay(session: &mut Session, at: At<'_>) -> Result<Exit, Failure> {
         tokio::select! {
             message = session.wait() => match message {
                 Some(ChannelMsg::Data { data }) => {
-                    // Whoever read it has seen enough.
+                    // The reader of the output has closed it.
                     if !put(&mut out, &data, at).await? {
                         return Ok(Exit::Code(0));
                     }
@@ -136,8 +141,12 @@ async fn relay(session: &mut Session, at: At<'_>) -> Result<Exit, Failure> {
     exit.ok_or_else(|| session.connection.lost(at, "the host closed the channel"))
 }
 
-/// Passes bytes on, and says whether there is still somebody who takes them.
-async fn put<W: tokio::io::AsyncWrite + Unpin>(to: &mut W, bytes: &[u8], at: At<'_>) -> Result<bool, Failure> {
+/// Writes bytes and reports whether the reader still accepts them.
+async fn put<W: tokio::io::AsyncWrite + Unpin>(
+    to: &mut W,
+    bytes: &[u8],
+    at: ErrorContext<'_>,
+) -> Result<bool, Failure> {
     let wrote = async {
         to.write_all(bytes).await?;
         to.flush().await
@@ -149,12 +158,12 @@ async fn put<W: tokio::io::AsyncWrite + Unpin>(to: &mut W, bytes: &[u8], at: At<
     }
 }
 
-fn listen(kind: SignalKind, at: At<'_>) -> Result<Signal, Failure> {
+fn listen(kind: SignalKind, at: ErrorContext<'_>) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| at.local(error))
 }
 
-/// Reads stdin in a thread of its own, which ends with the process: a read from a terminal cannot be called off, and
-/// the runtime would wait for it.
+/// Reads stdin in a thread of its own that ends with the process, because a read from a terminal cannot be cancelled
+/// and the runtime would wait for it.
 fn keys() -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel(4);
     std::thread::spawn(move || {
@@ -170,7 +179,7 @@ fn keys() -> mpsc::Receiver<Vec<u8>> {
     receiver
 }
 
-/// Returns columns and rows of our terminal.
+/// Returns the columns and rows of the terminal.
 fn size() -> (u32, u32) {
     let size = rustix::termios::tcgetwinsize(std::io::stdin());
     size.map_or((80, 24), |size| (u32::from(size.ws_col), u32::from(size.ws_row)))

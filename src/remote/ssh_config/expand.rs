@@ -1,4 +1,4 @@
-//! TOKENS of ssh_config(5), `~` and `${VARIABLE}` in names of files and commands. Values in, text out.
+//! Expands the TOKENS of ssh_config(5), `~` and `${VARIABLE}` in names of files and commands. This module is pure.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -7,29 +7,29 @@ use super::ConfigError;
 use super::HostConfig;
 use super::Proxy;
 
-/// What tokens stand for, besides what is configured for the host.
+/// The values of tokens besides the configuration of the host.
 #[derive(Clone, Copy)]
-pub(crate) struct Names<'a> {
-    /// The name that was given (`%n`).
+pub(crate) struct TokenValues<'a> {
+    /// The name that was given on the command line or in the inventory (`%n`).
     pub original: &'a str,
-    /// Who we are on this machine (`%u`).
+    /// The name of the user that runs muster (`%u`).
     pub local_user: &'a str,
-    /// Our number (`%i`).
+    /// The id of that user (`%i`).
     pub uid: u32,
-    /// This machine's name (`%l`).
+    /// The name of this machine (`%l`).
     pub local_host: &'a str,
-    /// Our home (`%d`, `~`).
+    /// The home directory of that user (`%d`, `~`).
     pub home: Option<&'a Path>,
     /// Looks a variable up (`${VARIABLE}`).
     pub variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// Expands `HostName`, which knows `%h` and `%%` only.
+/// Expands `HostName`, which has the tokens `%h` and `%%` only.
 pub(super) fn expand_hostname(value: &str, host: &str) -> Result<String, ConfigError> {
     percent(value, &|token| (token == 'h').then(|| host.to_owned()))
 }
 
-impl Names<'_> {
+impl TokenValues<'_> {
     /// Expands the name of a file: `~`, tokens, variables.
     pub(crate) fn path(&self, value: &str, host: &HostConfig) -> Result<PathBuf, ConfigError> {
         let text = self.variables(&self.tilde(value)?)?;
@@ -74,14 +74,14 @@ impl Names<'_> {
         let Some(rest) = value.strip_prefix('~') else { return Ok(value.to_owned()) };
         let wrong = |what: &str| ConfigError::Token { value: value.to_owned(), what: what.to_owned() };
         if !rest.is_empty() && !rest.starts_with('/') {
-            return Err(wrong("another user's home is not looked up: write the path in full"));
+            return Err(wrong("the home of another user is not supported: expected a full path"));
         }
         let home = self.home.ok_or_else(|| wrong("there is no home directory"))?;
         Ok(format!("{}{rest}", home.display()))
     }
 
     fn variables(&self, value: &str) -> Result<String, ConfigError> {
-        // `IdentityAgent $NAME` is an older way to write it.
+        // `IdentityAgent $NAME` is the older syntax.
         if let Some(name) = value.strip_prefix('$').filter(|name| !name.starts_with('{')) {
             return self.variable(value, name);
         }
@@ -118,7 +118,7 @@ fn percent(value: &str, token: &dyn Fn(char) -> Option<String>) -> Result<String
         }
         match chars.next() {
             Some('%') => text.push('%'),
-            Some(name) => text.push_str(&token(name).ok_or_else(|| wrong(format!("%{name} is not known here")))?),
+            Some(name) => text.push_str(&token(name).ok_or_else(|| wrong(format!("unknown token %{name}")))?),
             None => return Err(wrong("it ends in %".to_owned())),
         }
     }

@@ -1,6 +1,6 @@
-//! ssh_config(5) files as they are read: blocks, settings and the files they include, each with its place.
+//! Reads ssh_config(5) files: blocks, settings and included files, each with its place.
 //!
-//! Files in, values out. What a block means for a host is decided in [`super::resolve`].
+//! The module `resolve` applies them to a host.
 
 use std::fs;
 use std::io;
@@ -12,19 +12,19 @@ use std::path::PathBuf;
 use super::ConfigError;
 use super::words;
 
-/// How deep files may include each other, as in OpenSSH. A file that includes itself ends here.
+/// How deep files may include each other, as in OpenSSH. The limit also stops a file that includes itself.
 const MAX_DEPTH: usize = 16;
 
-/// A line that matters.
+/// A line with a keyword.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
-    /// Where it stands.
+    /// The place of the line.
     pub(super) place: Place,
-    /// What it says.
-    pub(super) what: What,
+    /// The content of the line.
+    pub(super) directive: Directive,
 }
 
-/// A file and a line in it, from 1.
+/// A file and the number of a line in it, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) file: std::sync::Arc<Path>,
@@ -39,28 +39,29 @@ impl Place {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum What {
+pub(super) enum Directive {
     /// `Host PATTERN…`
     Host(Vec<String>),
     /// `Match CRITERION…`
     Match(Vec<String>),
-    /// `Include`: the files it named, in order.
+    /// `Include`: the lines of the included files, in order.
     Include(Vec<Vec<Line>>),
     /// Any other keyword, in lower case, with its arguments.
     Set(String, Vec<String>),
 }
 
-/// Where relative and `~` names in `Include` lead.
+/// The directories of relative and `~` names in `Include`.
 #[derive(Debug, Clone)]
 pub(super) struct Roots {
     pub(super) home: Option<PathBuf>,
     /// `~/.ssh` for a user's file, `/etc/ssh` for the system's.
     pub(super) relative: PathBuf,
-    /// Set where nobody but us and root may be able to write, as for all that `~/.ssh/config` includes.
+    /// Set when only root and the user that runs muster may write to the files, as for `~/.ssh/config` and its
+    /// includes.
     pub(super) private: bool,
 }
 
-/// Reads a file and all it includes. A file that is not there has no lines.
+/// Reads a file and its includes. A missing file has no lines.
 pub(super) fn read(path: &Path, roots: &Roots) -> Result<Vec<Line>, ConfigError> {
     read_at(path, roots, 0)
 }
@@ -77,30 +78,32 @@ fn read_at(path: &Path, roots: &Roots, depth: usize) -> Result<Vec<Line>, Config
         let place = Place { file: file.clone(), line: number + 1 };
         let Some((keyword, arguments)) = words::split(line).map_err(|what| place.error(what))? else { continue };
         if arguments.is_empty() {
-            return Err(place.error(format!("{keyword} says nothing")));
+            return Err(place.error(format!("{keyword} has no value")));
         }
-        let what = match keyword.as_str() {
-            "host" => What::Host(arguments),
-            "match" => What::Match(arguments),
+        let directive = match keyword.as_str() {
+            "host" => Directive::Host(arguments),
+            "match" => Directive::Match(arguments),
             "include" if depth >= MAX_DEPTH => {
                 return Err(place.error("files include each other more than 16 deep"));
             }
-            "include" => What::Include(included(&arguments, roots, depth)?),
-            _ => What::Set(keyword, arguments),
+            "include" => Directive::Include(included(&arguments, roots, depth)?),
+            _ => Directive::Set(keyword, arguments),
         };
-        lines.push(Line { place, what });
+        lines.push(Line { place, directive });
     }
     Ok(lines)
 }
 
-/// Reads a file. A private one that somebody else could have written is not believed: it may name programs to run and
-/// keys to trust.
+/// Reads a file. It is an error if another user may write to a private file, which names programs to run and keys to
+/// trust.
 fn read_text(path: &Path, private: bool) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let about = file.metadata()?;
     let ours = about.uid() == 0 || about.uid() == rustix::process::getuid().as_raw();
     if private && !(ours && about.mode() & 0o022 == 0) {
-        return Err(io::Error::other("others may write to it: chmod 600 it, and chown it to yourself"));
+        return Err(io::Error::other(
+            "other users may write to it: expected mode 600 and its owner to be the user that runs muster",
+        ));
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -121,7 +124,7 @@ fn included(patterns: &[String], roots: &Roots, depth: usize) -> Result<Vec<Vec<
     Ok(files)
 }
 
-/// Expands a glob(7) part by part, sorted as the shell sorts. Hidden files need their dot spelled out.
+/// Expands a glob(7) part by part, sorted as a shell sorts. Only a pattern with a leading dot matches hidden files.
 fn expand(path: &Path) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in path.components() {

@@ -1,11 +1,11 @@
-//! What ssh_config(5) says about a host: the keywords that muster honours, resolved as OpenSSH resolves them.
+//! The configuration of a host in ssh_config(5): the keywords that muster supports, resolved as OpenSSH resolves them.
 //!
-//! Reads files, and nothing else: no environment, no host, no process. `ssh -G` is the oracle it is tested against.
+//! This module reads files only: no environment, no host, no process. The tests compare it with `ssh -G`.
 
 mod expand;
 mod file;
-pub(crate) mod fit;
 mod resolve;
+pub(crate) mod validate;
 mod words;
 
 #[cfg(test)]
@@ -18,15 +18,15 @@ use std::time::Duration;
 use file::Line;
 use file::Roots;
 
-pub(crate) use expand::Names;
+pub(crate) use expand::TokenValues;
 
-/// What to do with a host key that is not known (`StrictHostKeyChecking`).
+/// How to treat a host key that is not known (`StrictHostKeyChecking`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum StrictHostKey {
-    /// Refuse the host. `ask` is the same: nobody is there to be asked.
+    /// Refuse the host. `ask` means the same, because muster does not ask.
     #[default]
     Yes,
-    /// Note the key of a host of which nothing is known; refuse a host whose key has changed.
+    /// Record the key of a host without a known key; refuse a host whose key has changed.
     AcceptNew,
     /// Accept any key that is not revoked.
     No,
@@ -40,20 +40,20 @@ impl std::str::FromStr for StrictHostKey {
             "yes" | "true" | "ask" => Ok(Self::Yes),
             "accept-new" => Ok(Self::AcceptNew),
             "no" | "false" | "off" => Ok(Self::No),
-            _ => Err(format!("{text:?} is none of yes, accept-new and no")),
+            _ => Err(format!("invalid value {text:?}: expected yes, accept-new or no")),
         }
     }
 }
 
-/// The configuration cannot be used. Nothing was done.
+/// A configuration that cannot be used. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A file is there and cannot be read.
+    /// A file exists and cannot be read.
     #[error("cannot read {file}: {why}", file = file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The reason.
         why: String,
     },
     /// A line is wrong.
@@ -76,57 +76,57 @@ pub enum ConfigError {
     },
 }
 
-/// What stands between us and a host.
+/// The carrier between muster and a host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Proxy {
-    /// There is nothing in between.
+    /// A direct TCP connection.
     #[default]
     None,
-    /// Through these hosts (`ProxyJump`).
+    /// A connection through these hosts (`ProxyJump`).
     Jump(String),
-    /// Through this command's stdin and stdout (`ProxyCommand`), not yet expanded.
+    /// The stdin and stdout of this command (`ProxyCommand`), not yet expanded.
     Command(String),
 }
 
-/// Which agent is asked (`IdentityAgent`).
+/// The agent to use (`IdentityAgent`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Agent {
-    /// The one that `SSH_AUTH_SOCK` names.
+    /// The agent that `SSH_AUTH_SOCK` names.
     #[default]
-    Usual,
-    /// None.
+    Default,
+    /// No agent.
     None,
-    /// The one at this socket, not yet expanded.
-    At(String),
+    /// The agent at this socket, not yet expanded.
+    Socket(String),
 }
 
-/// What is asked of the configuration.
+/// A host whose configuration is looked up.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
-    /// The name that was given.
+    /// The name that was given on the command line or in the inventory.
     pub host: &'a str,
     /// The user that was given, which no file can change.
     pub user: Option<&'a str>,
     /// The port that was given, which no file can change.
     pub port: Option<u16>,
-    /// Who we are on this machine.
+    /// The user that runs muster.
     pub local_user: &'a str,
 }
 
-/// What the configuration says about a host. Names of files are as they were written, with their tokens.
+/// The configuration of a host. Names of files are not expanded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostConfig {
-    /// Where to connect to.
+    /// The host to connect to.
     pub hostname: String,
     /// The port, 1 to 65535.
     pub port: u16,
     /// The user to log in as.
     pub user: String,
-    /// Private keys, in order. Empty if none was configured: the usual ones are tried then.
+    /// Private keys, in order. If the list is empty, the default keys are tried.
     pub identity_files: Vec<String>,
-    /// Set when only the configured keys may be offered.
+    /// Set when only configured keys may be offered.
     pub identities_only: bool,
-    /// Which agent is asked.
+    /// The agent to use.
     pub identity_agent: Agent,
     /// Certificates for the private keys.
     pub certificate_files: Vec<String>,
@@ -136,19 +136,19 @@ pub struct HostConfig {
     pub user_known_hosts: Vec<String>,
     /// The system's known_hosts files.
     pub global_known_hosts: Vec<String>,
-    /// Files of keys that no host may have.
+    /// Files of revoked host keys.
     pub revoked_host_keys: Vec<String>,
-    /// The name to look up in them.
+    /// The name to look up in known_hosts instead of the host's.
     pub host_key_alias: Option<String>,
-    /// What to do with an unknown host key.
+    /// How to treat an unknown host key.
     pub strict: StrictHostKey,
-    /// Set when names are hashed before they are noted.
+    /// Set when names are hashed before they are recorded.
     pub hash_known_hosts: bool,
     /// How long connecting may take.
     pub connect_timeout: Option<Duration>,
-    /// How long a silent connection is left alone before it is asked for a sign of life; zero is never.
+    /// How long a connection may be silent before the host is asked for a sign of life; zero means no limit.
     pub alive_interval: Duration,
-    /// How many unanswered questions end a connection.
+    /// How many requests without an answer end a connection.
     pub alive_count: u32,
 }
 
@@ -159,8 +159,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `~/.ssh/config` and `/etc/ssh/ssh_config`. What is not there says nothing.
-    pub fn usual(home: Option<&Path>) -> Result<Self, ConfigError> {
+    /// Reads `~/.ssh/config` and `/etc/ssh/ssh_config`. A missing file has no lines.
+    pub fn load(home: Option<&Path>) -> Result<Self, ConfigError> {
         let mut lines = Vec::new();
         if let Some(home) = home {
             let path = home.join(".ssh/config");
@@ -172,8 +172,8 @@ impl Config {
         Ok(Self { lines })
     }
 
-    /// Reads one file in place of the usual ones. `none` is no file at all.
-    pub fn only(path: &Path, home: Option<&Path>) -> Result<Self, ConfigError> {
+    /// Reads one file in place of the default ones. `none` means no file.
+    pub fn load_only(path: &Path, home: Option<&Path>) -> Result<Self, ConfigError> {
         if path == Path::new("none") {
             return Ok(Self::default());
         }

@@ -1,6 +1,7 @@
-//! From lines to what they say about one host: first value wins, line by line, in OpenSSH's order.
+//! Resolves the lines of ssh_config(5) for one host: the first value wins, in OpenSSH's order.
 //!
-//! `Match` looks at what the lines before it have set, so this is an interpreter and not a lookup. Pure.
+//! `Match` depends on values that earlier lines have set, so this is an interpreter and not a lookup. This module is
+//! pure except for warnings.
 
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use super::Proxy;
 use super::Query;
 use super::StrictHostKey;
 use super::expand::expand_hostname;
+use super::file::Directive;
 use super::file::Line;
 use super::file::Place;
-use super::file::What;
 use crate::remote::pattern::matches;
 use crate::remote::pattern::matches_any;
 
@@ -22,10 +23,10 @@ use crate::remote::pattern::matches_any;
 const MAX_FILES: usize = 100;
 
 impl Config {
-    /// Says what the files say about a host.
+    /// Returns the configuration of a host.
     pub fn resolve(&self, query: &Query<'_>) -> Result<HostConfig, ConfigError> {
         let mut state = State { user: query.user.map(str::to_owned), port: query.port, ..State::default() };
-        state.pass(&self.lines, query, query.host)?;
+        state.apply_files(&self.lines, query, query.host)?;
         let mut hostname = match &state.hostname {
             Some(hostname) => expand_hostname(hostname, query.host)?,
             None => query.host.to_owned(),
@@ -34,17 +35,17 @@ impl Config {
         if state.wants_final {
             state.hostname = Some(hostname.clone());
             state.last = true;
-            state.pass(&self.lines, query, &hostname)?;
+            state.apply_files(&self.lines, query, &hostname)?;
             hostname = state.hostname.take().unwrap_or(hostname);
         }
         Ok(state.finish(&hostname, query))
     }
 }
 
-/// What has been set so far.
+/// The values that have been set so far.
 #[derive(Debug, Default)]
 struct State {
-    /// The second pass, in which `Match final` matches.
+    /// Set in the second reading, in which `Match final` matches.
     last: bool,
     wants_final: bool,
     hostname: Option<String>,
@@ -69,26 +70,28 @@ struct State {
 }
 
 impl State {
-    fn pass(&mut self, files: &[Vec<Line>], query: &Query<'_>, host: &str) -> Result<(), ConfigError> {
-        files.iter().try_for_each(|lines| self.lines(lines, true, query, host))
+    fn apply_files(&mut self, files: &[Vec<Line>], query: &Query<'_>, host: &str) -> Result<(), ConfigError> {
+        files.iter().try_for_each(|lines| self.apply(lines, true, query, host))
     }
 
-    /// Reads the lines of one file. In a file that a block which does not apply includes, no line applies.
-    fn lines(&mut self, lines: &[Line], may: bool, query: &Query<'_>, host: &str) -> Result<(), ConfigError> {
+    /// Applies the lines of one file. If an `Include` stands in a block that does not apply, no line of its files does.
+    fn apply(&mut self, lines: &[Line], may: bool, query: &Query<'_>, host: &str) -> Result<(), ConfigError> {
         let mut applies = may;
-        for Line { place, what } in lines {
-            match what {
-                What::Host(patterns) => applies = may && matches_any(host, patterns.iter().map(String::as_str)),
-                What::Match(criteria) => applies = self.fits(criteria, place, query, host)? && may,
-                What::Include(files) => files.iter().try_for_each(|lines| self.lines(lines, applies, query, host))?,
-                What::Set(keyword, arguments) if applies => self.set(keyword, arguments, place)?,
-                What::Set(..) => {}
+        for Line { place, directive } in lines {
+            match directive {
+                Directive::Host(patterns) => applies = may && matches_any(host, patterns.iter().map(String::as_str)),
+                Directive::Match(criteria) => applies = self.fits(criteria, place, query, host)? && may,
+                Directive::Include(files) => {
+                    files.iter().try_for_each(|lines| self.apply(lines, applies, query, host))?
+                }
+                Directive::Set(keyword, arguments) if applies => self.set(keyword, arguments, place)?,
+                Directive::Set(..) => {}
             }
         }
         Ok(())
     }
 
-    /// Says whether all criteria of a `Match` fit. All of them are read, so that a mistake never goes unnoticed.
+    /// Reports whether all criteria of a `Match` match. All are read, so each fault is found.
     fn fits(&mut self, criteria: &[String], place: &Place, query: &Query<'_>, host: &str) -> Result<bool, ConfigError> {
         let mut words = criteria.iter().flat_map(|word| word.splitn(2, '=')).filter(|word| !word.is_empty());
         let (mut fits, mut count) = (true, 0);
@@ -97,9 +100,9 @@ impl State {
             count += 1;
             // As in OpenSSH, for `final all`.
             if name.eq_ignore_ascii_case("all") && (count > 2 || words.next().is_some()) {
-                return Err(place.error("Match all stands alone, or after one other criterion"));
+                return Err(place.error("expected `Match all` alone or after one other criterion"));
             }
-            let mut list = || words.next().ok_or_else(|| place.error(format!("Match {name} says nothing")));
+            let mut list = || words.next().ok_or_else(|| place.error(format!("Match {name} has no value")));
             let one = match name.to_ascii_lowercase().as_str() {
                 "all" => true,
                 "final" => {
@@ -113,7 +116,7 @@ impl State {
                 "localuser" => matches_list(query.local_user, list()?),
                 _ => {
                     tracing::warn!(
-                        "{}:{}: Match {name} is not understood: the block is skipped",
+                        "{}:{}: unknown criterion Match {name}: the block is skipped",
                         place.file.display(),
                         place.line
                     );
@@ -125,7 +128,7 @@ impl State {
         Ok(fits)
     }
 
-    /// The name that `Match host` looks at: the one that was set so far.
+    /// Returns the name that `Match host` compares: the host name that was set so far.
     fn current_host(&self, host: &str) -> Result<String, ConfigError> {
         match &self.hostname {
             Some(hostname) if !self.last => expand_hostname(hostname, host),
@@ -145,7 +148,7 @@ impl State {
             "identitiesonly" => keep(&mut self.identities_only, || flag(first)),
             "identityagent" => keep(&mut self.identity_agent, || Ok(agent(first))),
             "certificatefile" => add(&mut self.certificate_files, first),
-            // `none` ends the search for jump hosts, and leaves room for a command.
+            // `none` ends the search for jump hosts, and a later ProxyCommand still counts.
             "proxyjump" if self.no_jump => Ok(()),
             "proxyjump" if first.eq_ignore_ascii_case("none") => {
                 self.no_jump = true;
@@ -159,13 +162,13 @@ impl State {
             "hostkeyalias" => keep(&mut self.host_key_alias, || Ok(first.to_owned())),
             "stricthostkeychecking" => keep(&mut self.strict, || first.parse()),
             "hashknownhosts" => keep(&mut self.hash_known_hosts, || flag(first)),
-            // As in OpenSSH, `none` says nothing: a later line still counts.
+            // As in OpenSSH, a line after `none` still counts.
             "connecttimeout" if first == "none" => Ok(()),
             "connecttimeout" => keep(&mut self.connect_timeout, || time(first)),
             "serveraliveinterval" => keep(&mut self.alive_interval, || time(first)),
-            "serveralivecountmax" => {
-                keep(&mut self.alive_count, || first.parse().map_err(|_| format!("{first:?} is not a number")))
-            }
+            "serveralivecountmax" => keep(&mut self.alive_count, || {
+                first.parse().map_err(|_| format!("invalid value {first:?}: expected a number"))
+            }),
             _ => Ok(()),
         }
         .map_err(wrong)
@@ -199,7 +202,7 @@ impl State {
     }
 }
 
-/// Sets what is not set yet. A value that is not used must still be right.
+/// Sets a value unless it is set. A value that is not used must be valid, too.
 fn keep<T>(slot: &mut Option<T>, value: impl FnOnce() -> Result<T, String>) -> Result<(), String> {
     let value = value()?;
     slot.get_or_insert(value);
@@ -211,7 +214,7 @@ fn add(files: &mut Vec<String>, file: &str) -> Result<(), String> {
         return Ok(());
     }
     if files.len() >= MAX_FILES {
-        return Err(format!("more than {MAX_FILES} of them"));
+        return Err(format!("more than {MAX_FILES} values"));
     }
     files.push(file.to_owned());
     Ok(())
@@ -224,8 +227,8 @@ fn command(text: &str) -> Proxy {
 fn agent(text: &str) -> Agent {
     match text {
         "none" => Agent::None,
-        "SSH_AUTH_SOCK" => Agent::Usual,
-        _ => Agent::At(text.to_owned()),
+        "SSH_AUTH_SOCK" => Agent::Default,
+        _ => Agent::Socket(text.to_owned()),
     }
 }
 
@@ -233,17 +236,17 @@ fn flag(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "true" => Ok(true),
         "no" | "false" => Ok(false),
-        _ => Err(format!("{text:?} is neither yes nor no")),
+        _ => Err(format!("invalid value {text:?}: expected yes or no")),
     }
 }
 
 fn port(text: &str) -> Result<u16, String> {
-    text.parse().ok().filter(|port| *port != 0).ok_or_else(|| format!("{text:?} is not a port"))
+    text.parse().ok().filter(|port| *port != 0).ok_or_else(|| format!("invalid port {text:?}: expected 1 to 65535"))
 }
 
 /// Reads a time as in TIME FORMATS of sshd_config(5): `90`, `1m30s`, `2h`.
 fn time(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a time");
+    let wrong = || format!("invalid time {text:?}: expected a time such as 90, 1m30s or 2h");
     let (mut total, mut digits) = (0u64, String::new());
     for c in text.chars().chain(text.ends_with(|c: char| c.is_ascii_digit()).then_some('s')) {
         if c.is_ascii_digit() {
@@ -266,6 +269,6 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 fn matches_list(text: &str, list: &str) -> bool {
-    // One pattern is by far the usual case, and a list costs nothing more.
+    // Nearly all lists have one pattern.
     if list.contains([',', '!']) { matches_any(text, list.split(',')) } else { matches(text, list) }
 }

@@ -1,4 +1,4 @@
-//! ssh_config(5) against its oracle, `ssh -G`, and by tables where there is none.
+//! ssh_config(5) compared with `ssh -G`, and with tables.
 
 use std::fs;
 use std::path::Path;
@@ -14,14 +14,14 @@ fn config(text: &str) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
     fs::write(&path, text).unwrap();
-    Config::only(&path, Some(folder.path()))
+    Config::load_only(&path, Some(folder.path()))
 }
 
 fn resolve(text: &str) -> HostConfig {
     config(text).unwrap().resolve(&QUERY).unwrap()
 }
 
-/// Writes what was resolved as `ssh -G` does, as far as it is about what muster honours.
+/// Writes the keywords that muster supports as `ssh -G` does.
 fn dump(host: &HostConfig) -> Vec<String> {
     let yes_no = |yes: bool| if yes { "yes" } else { "no" };
     let strict = match host.strict {
@@ -51,9 +51,9 @@ fn dump(host: &HostConfig) -> Vec<String> {
     lines.extend(host.certificate_files.iter().map(|file| format!("certificatefile {file}")));
     lines.extend(host.host_key_alias.iter().map(|alias| format!("hostkeyalias {alias}")));
     match &host.identity_agent {
-        Agent::Usual => {}
+        Agent::Default => {}
         Agent::None => lines.push("identityagent none".to_owned()),
-        Agent::At(path) => lines.push(format!("identityagent {path}")),
+        Agent::Socket(path) => lines.push(format!("identityagent {path}")),
     }
     match &host.proxy {
         Proxy::None => {}
@@ -64,7 +64,7 @@ fn dump(host: &HostConfig) -> Vec<String> {
     lines
 }
 
-/// Asks the oracle. `None` if it does not take the file.
+/// Asks `ssh -G`. `None` if it does not accept the file.
 fn ask_ssh(path: &Path, query: &Query<'_>) -> Option<Vec<String>> {
     let mut ssh = Command::new("ssh");
     ssh.arg("-G").arg("-F").arg(path).args(query.user.iter().flat_map(|user| ["-l", user]));
@@ -114,7 +114,7 @@ fn has_ssh() -> bool {
     there
 }
 
-/// Compares with the oracle; what it refuses, we must refuse or at least not choke on.
+/// Compares with `ssh -G`. A file that it refuses must not cause a panic.
 fn compare(text: &str, query: &Query<'_>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
@@ -123,14 +123,14 @@ fn compare(text: &str, query: &Query<'_>) {
     fs::write(folder.path().join("two.conf"), "IdentityFile /two\nMatch final\n ConnectTimeout 77\n").unwrap();
     let text = text.replace("@HERE@", folder.path().to_str().unwrap());
     fs::write(&path, &text).unwrap();
-    let ours = Config::only(&path, None).and_then(|config| config.resolve(query)).map(|host| dump(&host));
+    let ours = Config::load_only(&path, None).and_then(|config| config.resolve(query)).map(|host| dump(&host));
     match ask_ssh(&path, query) {
         Some(theirs) => assert_eq!(ours.as_ref(), Ok(&theirs), "{query:?}\n{text}"),
         None => drop(ours),
     }
 }
 
-/// The settings that every generated file ends with: what the machine would say otherwise.
+/// The settings at the end of each generated file, so the settings of this machine do not count.
 const FOOT: &str = "\nHost *\n UserKnownHostsFile /kh\n ConnectTimeout 9\n";
 
 fn pattern() -> impl Strategy<Value = String> {
@@ -151,7 +151,7 @@ fn pattern() -> impl Strategy<Value = String> {
 
 fn criterion() -> impl Strategy<Value = String> {
     let list = proptest::collection::vec(pattern(), 1..3).prop_map(|patterns| patterns.join(","));
-    let user = prop_oneof![Just("root"), Just("admin"), Just("r*,!root"), Just("nobody")];
+    let user = prop_oneof![Just("root"), Just("admin"), Just("r*,!root"), Just("daemon")];
     prop_oneof![
         3 => (prop_oneof![Just("host"), Just("originalhost"), Just("!host"), Just("HOST")], list)
             .prop_map(|(name, list)| format!("{name} {list}")),
@@ -218,7 +218,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in "(Host|Match|Include|Port|User|HostName|ProxyJump|[ =\"'!,%*#\\\\\n]|[a-z0-9/~.]){0,40}") {
+    fn no_text_causes_a_panic(text in "(Host|Match|Include|Port|User|HostName|ProxyJump|[ =\"'!,%*#\\\\\n]|[a-z0-9/~.]){0,40}") {
         if let Ok(config) = config(&text) {
             let _ = config.resolve(&QUERY);
         }
@@ -232,7 +232,7 @@ fn the_first_value_wins_and_later_blocks_fill_in() {
 }
 
 #[test]
-fn a_criterion_nobody_knows_skips_its_block_and_no_other() {
+fn an_unknown_criterion_skips_its_block_and_no_other() {
     let host = resolve("Match exec \"true\" host core-01\n Port 1\nHost core-01\n User after\n");
     assert_eq!((host.port, host.user.as_str()), (22, "after"));
 }
@@ -242,7 +242,7 @@ fn a_file_that_includes_itself_is_an_error_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
     fs::write(&path, format!("Port 22\nInclude {}\n", path.display())).unwrap();
-    let error = Config::only(&path, None).unwrap_err();
+    let error = Config::load_only(&path, None).unwrap_err();
     assert_eq!(error.to_string(), format!("{}:2: files include each other more than 16 deep", path.display()));
 }
 
@@ -256,22 +256,22 @@ fn includes_are_relative_to_the_users_folder_and_sorted() {
     fs::write(ssh.join("conf.d/.hidden"), "User hidden\n").unwrap();
     let path = ssh.join("config");
     fs::write(&path, "Include conf.d/*\n").unwrap();
-    let host = Config::only(&path, Some(home.path())).unwrap().resolve(&QUERY).unwrap();
+    let host = Config::load_only(&path, Some(home.path())).unwrap().resolve(&QUERY).unwrap();
     assert_eq!((host.port, host.user.as_str()), (1, "root"));
 }
 
 #[test]
-fn a_mistake_is_named_with_file_and_line() {
+fn a_fault_is_reported_with_file_and_line() {
     for (text, what) in [
-        ("\nPort ssh\n", "2: port: \"ssh\" is not a port"),
-        ("Port\n", "1: port says nothing"),
-        ("Host \"x\n", "1: a \" is not closed"),
+        ("\nPort ssh\n", "2: port: invalid port \"ssh\": expected 1 to 65535"),
+        ("Port\n", "1: port has no value"),
+        ("Host \"x\n", "1: the quote \" is not closed"),
         (
             "Host x\n StrictHostKeyChecking maybe\nHost *\n StrictHostKeyChecking maybe\n",
-            "4: stricthostkeychecking: \"maybe\" is none of yes, accept-new and no",
+            "4: stricthostkeychecking: invalid value \"maybe\": expected yes, accept-new or no",
         ),
-        ("ConnectTimeout 5x\n", "1: connecttimeout: \"5x\" is not a time"),
-        ("Match host\n", "1: Match host says nothing"),
+        ("ConnectTimeout 5x\n", "1: connecttimeout: invalid time \"5x\": expected a time such as 90, 1m30s or 2h"),
+        ("Match host\n", "1: Match host has no value"),
     ] {
         let error = config(text).and_then(|config| config.resolve(&QUERY)).unwrap_err().to_string();
         assert!(error.ends_with(&format!("/config:{what}")), "{text:?}: {error}");
@@ -279,14 +279,14 @@ fn a_mistake_is_named_with_file_and_line() {
 }
 
 #[test]
-fn a_file_that_others_may_write_to_is_not_believed() {
+fn a_file_that_other_users_may_write_to_is_an_error() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join(".ssh/config");
     fs::create_dir_all(home.path().join(".ssh")).unwrap();
     fs::write(&path, "Port 1\n").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-    assert!(matches!(Config::usual(Some(home.path())), Err(ConfigError::Unreadable { .. })));
+    assert!(matches!(Config::load(Some(home.path())), Err(ConfigError::Unreadable { .. })));
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn match_all_negated_matches_nothing_and_stands_alone() {
 }
 
 #[test]
-fn what_a_users_file_includes_must_be_as_private_as_that_is() {
+fn an_included_file_must_be_as_private_as_the_file_that_includes_it() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = tempfile::tempdir().unwrap();
     let ssh = home.path().join(".ssh");
@@ -316,21 +316,21 @@ fn what_a_users_file_includes_must_be_as_private_as_that_is() {
         fs::write(ssh.join(name), text).unwrap();
         fs::set_permissions(ssh.join(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
-    assert_eq!(Config::usual(Some(home.path())).unwrap().resolve(&QUERY).unwrap().port, 1);
+    assert_eq!(Config::load(Some(home.path())).unwrap().resolve(&QUERY).unwrap().port, 1);
     for mode in [0o660, 0o602] {
         fs::set_permissions(ssh.join("most"), fs::Permissions::from_mode(mode)).unwrap();
-        let error = Config::usual(Some(home.path())).unwrap_err().to_string();
-        assert!(error.contains("/.ssh/most: others may write to it"), "{error}");
-        // As for `ssh -F`, a file that is named is its owner's business.
-        assert!(Config::only(&ssh.join("config"), Some(home.path())).is_ok());
+        let error = Config::load(Some(home.path())).unwrap_err().to_string();
+        assert!(error.contains("/.ssh/most: other users may write to it"), "{error}");
+        // As for `ssh -F`, a file that is named explicitly may have any owner.
+        assert!(Config::load_only(&ssh.join("config"), Some(home.path())).is_ok());
     }
 }
 
 #[test]
-fn names_of_files_know_home_tokens_and_variables() {
+fn home_tokens_and_variables_are_expanded_in_names_of_files() {
     let host = resolve("HostName 10.0.0.1\nUser core\nPort 2222\nHostKeyAlias alias\nProxyJump b\n");
     let variable = |name: &str| (name == "KEYS").then(|| "/keys".to_owned());
-    let names = Names {
+    let names = TokenValues {
         original: "core-01",
         local_user: "me",
         uid: 7,

@@ -1,4 +1,4 @@
-//! One line of an ssh_config(5) as words: quotes, backslashes, comments, `Key=value`. Text in, words out.
+//! Splits one line of ssh_config(5) into words: quotes, backslashes, comments, `Key=value`. This module is pure.
 
 /// Splits a line into its keyword (lower case) and its arguments; `None` for an empty line or a comment.
 ///
@@ -11,19 +11,19 @@ pub(super) fn split(line: &str) -> Result<Option<(String, Vec<String>)>, String>
     }
     let end = line.find(|c: char| c.is_ascii_whitespace() || c == '=').unwrap_or(line.len());
     let (keyword, rest) = line.split_at(end);
-    // One `=` may stand between the two, with or without blanks around it.
+    // One `=` with or without blanks may separate the two.
     let rest = rest.trim_ascii_start();
     let rest = rest.strip_prefix('=').unwrap_or(rest);
     let keyword = keyword.trim_matches('"').to_ascii_lowercase();
     if keyword == "proxycommand" {
-        // A shell will read it: quotes and all.
+        // A shell reads the command, so quotes stay.
         let command = rest.trim_ascii_start();
         return Ok(Some((keyword, if command.is_empty() { Vec::new() } else { vec![command.to_owned()] })));
     }
     Ok(Some((keyword, arguments(rest)?)))
 }
 
-/// Splits what follows a keyword. A word that starts with `#` ends the line.
+/// Splits the arguments. A word that starts with `#` ends the line.
 fn arguments(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut chars = text.chars().peekable();
@@ -52,7 +52,7 @@ fn word(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String, 
         }
     }
     match quote {
-        Some(quote) => Err(format!("a {quote} is not closed")),
+        Some(quote) => Err(format!("the quote {quote} is not closed")),
         None => Ok(word),
     }
 }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_empty_lines_are_nothing_and_an_open_quote_is_an_error() {
+    fn comments_and_empty_lines_have_no_words_and_an_open_quote_is_an_error() {
         assert_eq!(words(""), None);
         assert_eq!(words("   # Host x"), None);
         assert!(split("User \"core").is_err());

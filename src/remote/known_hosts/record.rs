@@ -1,4 +1,4 @@
-//! Noting a host key: one line at the end of a known_hosts file, whoever else is writing to it.
+//! Appends a host key to a known_hosts file, to which other processes may write at the same time.
 
 use std::fs;
 use std::fs::OpenOptions;
@@ -17,20 +17,20 @@ use russh::keys::ssh_key::known_hosts::HostPatterns;
 use super::HostName;
 use super::line::hash_name;
 
-/// Appends a host's key to a file, which is made (0600, its directory 0700) if it is not there.
+/// Appends the key of a host to a file. A missing file is made with mode 0600, its directory with 0700.
 ///
 /// # Errors
-/// The file cannot be written; it is as it was, or has part of the line at its end.
-pub fn note(file: &Path, host: &HostName, key: &PublicKey, hashed: bool) -> io::Result<()> {
+/// The file cannot be written. It is unchanged, or has a part of the line at its end.
+pub fn record(file: &Path, host: &HostName, key: &PublicKey, hashed: bool) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let mut out = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)?;
-    // Several processes may meet a host for the first time at once; the lock goes with the file.
+    // Several processes may record a host at once. The lock ends with the file.
     out.lock()?;
-    let names = if hashed { hash(host.noted())? } else { host.noted().to_owned() };
+    let names = if hashed { hash(host.recorded_as())? } else { host.recorded_as().to_owned() };
     let text = key.to_openssh().map_err(io::Error::other)?;
-    // The comment is the server's to choose and none of ours.
+    // The server chooses the comment, so it is left out.
     let text: Vec<&str> = text.split(' ').take(2).collect();
     let line = format!("{}{names} {}\n", if ends_in_newline(&mut out)? { "" } else { "\n" }, text.join(" "));
     out.write_all(line.as_bytes())

@@ -1,7 +1,7 @@
-//! What a visit's report says: the text that the host printed in, a [`Report`] out.
+//! Reads the report of a visit: text that a host printed in, a [`Report`] out.
 //!
-//! The host is not trusted: what does not parse is an error, which the caller treats as *lost*, and nothing is guessed.
-//! The script that prints it is in [`super::script`].
+//! The host is not trusted. Text that does not parse is an error, which the caller treats as *lost*; nothing is
+//! guessed. The module `script` writes the script that prints the report.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -20,25 +20,25 @@ use crate::core::sanitize::truncate;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 
-/// How many units one host may report: several times what a systemd is good for. Each is a record in the store, which
-/// a host that names new ones at every look would otherwise fill.
-pub const UNITS: usize = 4096;
+/// How many units one host may report, several times what one systemd can handle. Each is a record in the store, and a
+/// host that reports new names at each visit must not fill the store.
+pub(super) const UNITS: usize = 4096;
 
-/// How many bytes a word for a state may have. The longest of systemd's has 26.
+/// How many bytes the name of a state may have. systemd's longest has 26.
 const WORD: usize = 64;
 
-/// The report does not parse: which of its lines, and why.
+/// A report that does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the report: {what}")]
 pub struct BadReport {
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The fault in the line.
     pub what: String,
 }
 
-/// Reads what a host printed. `steps` are the visit's.
-pub fn read(printed: &[u8], mark: &str, steps: &[Step]) -> Result<Report, BadReport> {
+/// Reads the output of a visit's script. `steps` are the steps of the visit.
+pub(super) fn read(printed: &[u8], mark: &str, steps: &[Step]) -> Result<Report, BadReport> {
     let text = String::from_utf8_lossy(printed);
     let mut reader = Reader::default();
     let mut number = 0;
@@ -54,7 +54,7 @@ pub fn read(printed: &[u8], mark: &str, steps: &[Step]) -> Result<Report, BadRep
     reader.finish(steps).map_err(|what| BadReport { line: number, what: what.to_owned() })
 }
 
-/// Which part of the report the lines without a mark belong to.
+/// The part of a report to which lines without the mark belong.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Section {
     #[default]
@@ -78,23 +78,25 @@ struct Reader {
     hashes: BTreeMap<UnitName, Hash>,
     launched: BTreeMap<UnitName, u64>,
     systemd: BTreeMap<UnitName, [String; 3]>,
-    shown: Shown,
-    said: Vec<Said>,
+    shown: ShowBlock,
+    complaints: Vec<Complaint>,
 }
 
-/// A block of `systemctl show` under way.
+/// A block of `systemctl show` that is being read.
 #[derive(Debug, Default)]
-struct Shown {
+struct ShowBlock {
     id: String,
     load: String,
     active: String,
     sub: String,
 }
 
-/// A complaint: of which group of steps, of which unit (`-` if the text says), and the text.
+/// A message of a program on the host about a step.
 #[derive(Debug)]
-struct Said {
+struct Complaint {
+    /// The group of steps.
     group: String,
+    /// The unit; `-` if the text names it.
     unit: String,
     text: String,
 }
@@ -104,12 +106,12 @@ impl Reader {
     fn frame(&mut self, line: &str) -> Result<(), String> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         if word != "muster" && !self.greeted {
-            return Err("it does not start with a greeting".to_owned());
+            return Err("expected the greeting line first".to_owned());
         }
         self.section = Section::None;
         match word {
             "muster" if rest == "1" => self.greeted = true,
-            "muster" => return Err(format!("version {rest} is not known here")),
+            "muster" => return Err(format!("unknown version {rest:?}: expected 1")),
             "host" => self.observation = Some(read_host(rest)?),
             "refused" => self.refused = Some(read_refusal(rest)?),
             "hashes" => self.section = Section::Hashes,
@@ -131,14 +133,14 @@ impl Reader {
     fn complaint(&mut self, rest: &str) {
         let mut words = rest.splitn(3, ' ');
         let mut word = || words.next().unwrap_or_default();
-        self.said.push(Said {
+        self.complaints.push(Complaint {
             group: word().to_owned(),
             unit: word().to_owned(),
             text: truncate(word(), MESSAGE_LIMIT),
         });
     }
 
-    /// Reads a line of what a program on the host printed.
+    /// Reads a line that a program on the host printed.
     fn listing(&mut self, line: &str) -> Result<(), String> {
         match self.section {
             Section::None => {}
@@ -151,7 +153,7 @@ impl Reader {
                 }
             }
             Section::Launched => {
-                let (count, name) = line.split_once(' ').ok_or("a mark of a start without a unit")?;
+                let (count, name) = line.split_once(' ').ok_or("a start record without a unit")?;
                 if let Ok(name) = name.parse() {
                     self.launched.insert(name, count.parse().unwrap_or(0));
                 }
@@ -168,7 +170,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes in what systemd says of a unit.
+    /// Takes the state of a unit.
     fn state(&mut self, name: &str, [load, active, sub]: [&str; 3]) -> Result<(), String> {
         if let Ok(name) = name.parse() {
             self.systemd.insert(name, [word(load)?, word(active)?, word(sub)?]);
@@ -190,16 +192,16 @@ impl Reader {
         if whole.iter().any(|field| field.is_empty()) {
             return Ok(());
         }
-        let Shown { id, load, active, sub } = std::mem::take(&mut self.shown);
+        let ShowBlock { id, load, active, sub } = std::mem::take(&mut self.shown);
         self.state(&id, [&load, &active, &sub])
     }
 
     fn finish(mut self, steps: &[Step]) -> Result<Report, &'static str> {
         if !self.done {
-            return Err("it ends half-way");
+            return Err("the line `done` is missing");
         }
         if self.refused.is_none() && self.observation.is_none() {
-            return Err("the host did not say who it is");
+            return Err("the host line is missing");
         }
         let units = (!self.same && self.refused.is_none()).then(|| self.units());
         let outcomes = match &units {
@@ -225,7 +227,7 @@ impl Reader {
         states.collect()
     }
 
-    /// Finds out how each step ended, from what the host looked like afterwards and what was complained of.
+    /// Derives the outcome of each step from the state of the host afterwards and the complaints.
     fn outcomes(&self, steps: &[Step], units: &BTreeMap<UnitName, UnitState>) -> Vec<Outcome> {
         let reloaded: BTreeSet<&UnitName> = steps.iter().filter(|step| is_load(step)).map(|step| &step.unit).collect();
         steps
@@ -241,7 +243,7 @@ impl Reader {
                         marked && self.complaints(step).is_none()
                     }
                 };
-                // On a machine that holds a lease a visit does not wait for what takes long to stop.
+                // On a machine that holds a lease a visit does not wait for units that stop slowly.
                 let stops = matches!(step.action, Action::Stop | Action::Unload);
                 let begun = stops && self.no_wait && there.is_some_and(|unit| unit.active == "deactivating");
                 match good {
@@ -253,7 +255,7 @@ impl Reader {
             .collect()
     }
 
-    /// Returns what was complained of a step, if anything was.
+    /// Returns the complaints about a step, if there are any.
     fn complaints(&self, step: &Step) -> Option<String> {
         let group = match step.action {
             Action::Unload => "unload",
@@ -263,19 +265,21 @@ impl Reader {
             Action::Restart { .. } => "restart",
         };
         let name = step.unit.as_str();
-        let named = |said: &&Said| said.unit == name || said.unit == "-" && said.text.contains(&format!(" {name}:"));
-        let of_group = |said: &&Said| said.group == group || said.group == "enable" && group == "load";
-        let texts: Vec<&str> = self.said.iter().filter(of_group).filter(named).map(|said| said.text.as_str()).collect();
+        let named =
+            |said: &&Complaint| said.unit == name || said.unit == "-" && said.text.contains(&format!(" {name}:"));
+        let of_group = |said: &&Complaint| said.group == group || said.group == "enable" && group == "load";
+        let texts: Vec<&str> =
+            self.complaints.iter().filter(of_group).filter(named).map(|said| said.text.as_str()).collect();
         (!texts.is_empty()).then(|| truncate(&texts.join(" "), MESSAGE_LIMIT))
     }
 
     fn explain(&self, step: &Step, there: Option<&UnitState>) -> String {
         let state = || match (step.action, there) {
-            (Action::Load { hash, .. }, Some(unit)) if unit.hash != hash => "another file is in its place".to_owned(),
+            (Action::Load { hash, .. }, Some(unit)) if unit.hash != hash => "another file is at its path".to_owned(),
             (Action::Load { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
-            (Action::Load { .. }, None) => "its file did not get there".to_owned(),
+            (Action::Load { .. }, None) => "its file was not written".to_owned(),
             (Action::Start { .. } | Action::Restart { .. }, Some(_)) => {
-                "the mark of its start could not be written: is /run full?".to_owned()
+                "the record of its start could not be written: is /run full?".to_owned()
             }
             (_, Some(unit)) => format!("it is still {} ({})", unit.active, unit.sub),
             (_, None) => "its file is gone".to_owned(),
@@ -288,14 +292,14 @@ fn is_load(step: &Step) -> bool {
     matches!(step.action, Action::Load { .. })
 }
 
-/// Takes a word by which a host names a state or a boot: it ends up in records and in scripts.
+/// Checks the name of a state or the id of a boot, which goes into records and scripts.
 fn word(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let fits = (1..=WORD).contains(&text.len());
     if plain && fits {
         Ok(text.to_owned())
     } else {
-        Err(format!("{:?} is not a word for a state", truncate(text, WORD)))
+        Err(format!("invalid state {:?}: expected letters, digits, `-` and `_`", truncate(text, WORD)))
     }
 }
 
@@ -303,12 +307,12 @@ fn word(text: &str) -> Result<String, String> {
 fn read_host(rest: &str) -> Result<Observation, String> {
     let words: Vec<&str> = rest.split(' ').collect();
     let [machine, boot, uptime, epoch] = words.as_slice() else {
-        return Err("a host line of another form".to_owned());
+        return Err("expected `MACHINE-ID BOOT-ID UPTIME EPOCH` in the host line".to_owned());
     };
     let machine = machine.parse().map_err(|error| format!("/etc/machine-id: {error}"))?;
     let seconds = uptime.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let uptime = seconds.ok_or_else(|| format!("{uptime:?} is not an uptime"))?;
-    let epoch = epoch.parse().map_err(|_| format!("{epoch:?} is not an epoch"))?;
+    let uptime = seconds.ok_or_else(|| format!("invalid uptime {uptime:?}: expected seconds"))?;
+    let epoch = epoch.parse().map_err(|_| format!("invalid epoch {epoch:?}: expected a number"))?;
     Ok(Observation { machine, boot: word(boot)?, uptime, epoch, lease: None, units: None })
 }
 
@@ -316,7 +320,9 @@ fn read_refusal(rest: &str) -> Result<Refused, String> {
     let (word, detail) = rest.split_once(' ').unwrap_or((rest, ""));
     Ok(match word {
         "machine" => Refused::OtherMachine(truncate(detail, WORD)),
-        "epoch" => Refused::LaterLeader(detail.parse().map_err(|_| format!("{detail:?} is not an epoch"))?),
+        "epoch" => {
+            Refused::LaterLeader(detail.parse().map_err(|_| format!("invalid epoch {detail:?}: expected a number"))?)
+        }
         "late" => Refused::TooLate,
         "busy" => Refused::Busy,
         "systemd" => Refused::Unfit("it was not booted with systemd"),
@@ -326,16 +332,16 @@ fn read_refusal(rest: &str) -> Result<Refused, String> {
     })
 }
 
-/// Reads what came of a lease.
+/// Reads the outcome of a lease.
 fn read_lease(rest: &str) -> Result<LeaseStatus, String> {
     Ok(match rest {
         "held" => LeaseStatus::Held,
         "granted" => LeaseStatus::Granted,
         "released" => LeaseStatus::Released,
-        "late" => LeaseStatus::Refused("the word of it came too late"),
+        "late" => LeaseStatus::Refused("the visit came too late for it"),
         "unwritable" => LeaseStatus::Refused("/run cannot be written: is it full?"),
-        "systemd" => LeaseStatus::Refused("systemd there would not start muster-lease.service"),
-        _ => return Err(format!("unknown end of a lease {rest:?}")),
+        "systemd" => LeaseStatus::Refused("systemd did not start muster-lease.service"),
+        _ => return Err(format!("unknown outcome of a lease {rest:?}")),
     })
 }
 
@@ -345,7 +351,7 @@ fn read_hash(line: &str) -> Result<Option<(UnitName, Hash)>, String> {
     let (hash, name) = plain.split_once("  ").ok_or("a hash without a file")?;
     let hash = hash.parse().map_err(|error| format!("{error}"))?;
     let name = if escaped { name.replace("\\\\", "\\") } else { name.to_owned() };
-    // What muster could not have put there is none of its business.
+    // muster cannot have written a file with another kind of name, so such a file is not its own.
     Ok(name.parse().ok().map(|name| (name, hash)))
 }
 

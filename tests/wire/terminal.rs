@@ -1,4 +1,4 @@
-//! `muster ssh` as somebody types it, to a real sshd.
+//! `muster ssh` on a terminal and without one, to a real sshd.
 
 use std::io::Write as _;
 use std::io::pipe;
@@ -15,7 +15,7 @@ use crate::cli::Desk;
 use crate::hosts::Said;
 use crate::hosts::run;
 
-/// Runs muster on a terminal, which is given these keys, with what it says on stderr in a file.
+/// Runs muster on a terminal that sends these keys. The stderr of muster goes to a file.
 fn on_a_terminal(desk: &Desk, args: &str, keys: &str) -> Said {
     let mut script = Command::new("script");
     let line = format!("{} {args} 2>err", env!("CARGO_BIN_EXE_muster"));
@@ -28,7 +28,7 @@ fn on_a_terminal(desk: &Desk, args: &str, keys: &str) -> Said {
 }
 
 #[tokio::test]
-async fn a_shell_has_a_terminal_and_a_command_its_streams_as_they_are() {
+async fn a_shell_has_a_terminal_and_a_command_has_separate_streams() {
     if missing() {
         return;
     }
@@ -47,7 +47,7 @@ async fn a_shell_has_a_terminal_and_a_command_its_streams_as_they_are() {
     let said = on_a_terminal(&desk, &format!("--ssh-config {config} ssh core-01"), "tty; exit 7\r");
     assert!(said.code == Some(7) && said.out.contains("/dev/pts/"), "{said:#?}");
 
-    // Whoever reads it goes away.
+    // The reader of the output has gone.
     let (reader, writer) = pipe().unwrap();
     drop(reader);
     let mut command = desk.command(&["--ssh-config", &config, "ssh", "core-01", "yes"]);

@@ -5,7 +5,7 @@ const MARK: &str = "@1";
 const HOST: &str = "@1 muster 1\n@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 3f2f3dd0-1bc6-42c2-9d39-6c0eaa4a7139 7.5 0\n";
 const HASH: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
-/// More than the store takes in one commit.
+/// More than the store accepts in one commit.
 const LONG: usize = 2 << 20;
 
 /// Reads a report that has these lines between its greeting and its end.
@@ -22,7 +22,7 @@ fn with_a_service(lines: &str) -> String {
 }
 
 #[test]
-fn the_longest_words_of_systemd_are_read() {
+fn the_longest_state_names_of_systemd_are_read() {
     let listed = with_a_service("@1 listed\nbad-setting deactivating failed-before-auto-restart a.service\n");
     let units = read_lines(&listed, &[]).unwrap().observation.unwrap().units.unwrap();
     let state = units.values().next().unwrap();
@@ -33,7 +33,7 @@ fn the_longest_words_of_systemd_are_read() {
 }
 
 #[test]
-fn a_word_that_is_none_of_systemds_is_a_report_that_does_not_parse() {
+fn a_state_that_systemd_cannot_have_is_a_report_that_does_not_parse() {
     let long = "x".repeat(LONG);
     for bad in [long.as_str(), "run\u{1b}[2Jning", "", "läuft"] {
         for lines in [
@@ -49,7 +49,7 @@ fn a_word_that_is_none_of_systemds_is_a_report_that_does_not_parse() {
 }
 
 #[test]
-fn whatever_a_host_says_becomes_a_short_line() {
+fn any_message_of_a_host_becomes_a_short_line() {
     let (long, one) = ("x".repeat(LONG), "said a.service \u{1b}[2J\r not found");
     let many = format!("@1 said start a.service {}\n", "x".repeat(100)).repeat(LONG / 100);
     for lines in
@@ -71,7 +71,7 @@ fn whatever_a_host_says_becomes_a_short_line() {
 }
 
 #[test]
-fn a_host_with_more_units_than_any_has_is_not_believed() {
+fn a_report_with_too_many_units_is_an_error() {
     let units = |count: usize| (0..count).map(|n| format!("{HASH}  u{n}.service\n")).collect::<String>();
     let report = read_lines(&format!("@1 hashes\n{}", units(UNITS)), &[]).unwrap();
     assert_eq!(report.observation.unwrap().units.unwrap().len(), UNITS);

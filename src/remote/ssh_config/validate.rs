@@ -1,18 +1,18 @@
-//! Names of hosts and users that may come before a shell: a `ProxyCommand` is one, and has them in it.
+//! Checks names of hosts and users, which a shell may read as a part of a `ProxyCommand`.
 //!
-//! The line is OpenSSH's (`ssh_valid_hostname` and `ssh_valid_ruser`), and as there it is drawn for names that come from
-//! outside. What ssh_config(5) says itself is its owner's business. Pure.
+//! The rules are OpenSSH's (`ssh_valid_hostname` and `ssh_valid_ruser`). As in OpenSSH they apply to names from outside
+//! and not to names in ssh_config(5) itself. This module is pure.
 
-/// What a shell takes for more than a part of a word.
+/// Characters with a meaning for a shell.
 const SPECIAL: &str = "'`\"$\\;&<>|(){}";
 
-/// Says what is wrong with the name of a host, if something is.
+/// Checks the name of a host.
 pub(crate) fn host(name: &str) -> Result<(), String> {
     let bad = |c: char| SPECIAL.contains(c) || c == ',' || c.is_whitespace() || c.is_control();
     check("host", name, name.chars().find(|c| bad(*c)))
 }
 
-/// Says what is wrong with the name of a user, if something is.
+/// Checks the name of a user.
 pub(crate) fn user(name: &str) -> Result<(), String> {
     let bad = |c: char| SPECIAL.contains(c) || c.is_whitespace() || c.is_control();
     check("user", name, name.chars().find(|c| bad(*c)))
@@ -21,10 +21,12 @@ pub(crate) fn user(name: &str) -> Result<(), String> {
 fn check(kind: &str, name: &str, bad: Option<char>) -> Result<(), String> {
     match bad.or_else(|| name.starts_with('-').then_some('-')) {
         None => Ok(()),
-        Some('-') => {
-            Err(format!("{name:?} cannot be a {kind}'s name: with its `-` a command could take it for an option"))
+        Some('-') => Err(format!(
+            "invalid name of a {kind} {name:?}: expected no leading `-`, which a command takes for an option"
+        )),
+        Some(c) => {
+            Err(format!("invalid name of a {kind} {name:?}: expected no {c:?}, which has a meaning for a shell"))
         }
-        Some(c) => Err(format!("{name:?} cannot be a {kind}'s name: a shell could take its {c:?} for more than that")),
     }
 }
 
@@ -33,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_could_run_is_no_name() {
+    fn text_that_a_shell_could_run_is_not_a_name() {
         for c in "'`\"$\\;&<>|(){} \t\n\u{7f}\u{9b}".chars() {
             for name in [format!("a{c}b"), format!("{c}b"), format!("a{c}")] {
                 assert!(host(&name).is_err() && user(&name).is_err(), "{name:?}");
@@ -46,6 +48,6 @@ mod tests {
             assert!(host(name).is_ok() && user(name).is_ok(), "{name:?}");
         }
         let told = user("a$(reboot)").unwrap_err();
-        assert_eq!(told, "\"a$(reboot)\" cannot be a user's name: a shell could take its '$' for more than that");
+        assert_eq!(told, "invalid name of a user \"a$(reboot)\": expected no '$', which has a meaning for a shell");
     }
 }

@@ -1,11 +1,11 @@
 m_say() { printf '%s %s\n' "$m_mark" "$*"; }
-# Passes on what a command complained of, line by line, under the group it belongs to.
+# Reports each line that a command complained with, under its group of steps.
 m_said() {
   while IFS= read -r m_line; do m_say said "$1" "$m_line"; done <<M_EOF
 $2
 M_EOF
 }
-# All units at once; if that is refused one by one, so that a bad unit does not hold up the others.
+# All units at once. If systemd refuses that, one by one, so that a bad unit does not block the others.
 m_each() {
   m_group=$1 m_verb=$2; shift 2
   systemctl $m_verb -- "$@" >/dev/null 2>&1 && return
@@ -13,8 +13,8 @@ m_each() {
     m_out=$(systemctl $m_verb -- "$m_u" 2>&1) || m_said "$m_group ${m_u##*/}" "$m_out"
   done
 }
-# All units at once; systemctl itself goes on to the next after one that is refused, and names the one. What it says without
-# naming any (there is no way to systemd) it says of all. 124 is timeout's: what takes long to stop is on its way.
+# All units at once: systemctl goes on after a unit that is refused, and names that unit. A message that names no unit
+# (systemd cannot be reached) is about all units. 124 is timeout's status: the slow units are still stopping.
 m_many() {
   m_group=$1 m_verb=$2; shift 2
   m_out=$($m_verb -- "$@" 2>&1) && return
@@ -33,8 +33,8 @@ m_write() {
   m_say said load "$1" "cannot write to $m_run: is /run full?"
   return 1
 }
-# A reload costs systemd more than a start does. Newer ones find a file by themselves that they have not read before; what
-# they know of a unit already, by an older file or because another names it, they must be told to read again.
+# A reload costs systemd more than a start does. Newer versions find by themselves a file that they have not read before.
+# A unit that they know already, from an older file or because another unit names it, needs the reload.
 m_load() {
   m_reload=$1; shift
   for m_u in "$@"; do shift; [ -e "$m_run/new/$m_u" ] && set -- "$@" "$m_u"; done
@@ -49,24 +49,24 @@ m_load() {
 }
 m_stop() {
   m_group=$1; shift
-  m_many "$m_group" "timeout $m_patience systemctl stop" "$@"
+  m_many "$m_group" "timeout $m_stop_limit systemctl stop" "$@"
   for m_u in "$@"; do
     shift
-    # What was refused is still to be stopped.
+    # A unit that was refused has still to be stopped.
     case $m_out in *" $m_u:"*) ;; *) set -- "$@" "$m_run/launched/$m_u" ;; esac
   done
   [ $# -eq 0 ] || rm -f -- "$@"
 }
-# What is still stopping keeps its file: it goes with the next visit.
+# A unit that is still stopping keeps its file: the next visit unloads it.
 m_unload() {
   m_stop unload "$@"
   m_live=$(systemctl is-active -- "$@" 2>/dev/null)
   for m_u in "$@"; do
     shift; m_state=${m_live%%"$m_nl"*} m_live=${m_live#*"$m_nl"}
     case $m_state in
-      deactivating) m_say said unload "$m_u" "still stopping after $m_patience seconds" ;;
-      active|activating|reloading) m_say said unload "$m_u" "systemd would not stop it" ;;
-      '') m_say said unload "$m_u" "systemd does not say whether it runs" ;;
+      deactivating) m_say said unload "$m_u" "still stopping after $m_stop_limit seconds" ;;
+      active|activating|reloading) m_say said unload "$m_u" "systemd did not stop it" ;;
+      '') m_say said unload "$m_u" "systemd does not report whether it runs" ;;
       *) set -- "$@" "$m_u" ;;
     esac
   done
@@ -78,7 +78,7 @@ m_unload() {
     m_u=$m_system/$m_u.d
     [ -e "$m_u/50-muster-strict.conf" ] && set -- "$@" "$m_u/50-muster-strict.conf" "$m_u"
   done
-  # A folder goes too, unless somebody else has put something there.
+  # The drop-in folder is removed too, unless it holds files that are not muster's.
   rm -fd -- "$@" 2>/dev/null
 }
 m_start() {
@@ -90,8 +90,8 @@ m_start() {
     case $m_out in *" $m_u:"*) rm -f -- "$m_run/launched/$m_u" ;; esac
   done
 }
-# A strict unit only starts while the host holds a lease, and stops with it. What could keep it alive beyond that is
-# overruled.
+# A strict unit starts only while the host holds a lease, and stops with it. The drop-in overrides settings that could
+# keep the unit alive longer.
 m_guard() {
   mkdir -p "$m_system/$1.d" && printf '%s\n' '[Unit]' Requisite=muster-lease.target After=muster-lease.target '[Service]' \
     "TimeoutStopSec=$2" KillMode=control-group SendSIGKILL=yes FinalKillSignal=SIGKILL \
@@ -99,14 +99,14 @@ m_guard() {
   m_say said load "$1" "cannot write to $m_system: is /run full?"
   return 1
 }
-# Puts a unit of our own there, if it is not there as it is now.
+# Writes one of muster's own units, unless the same form of it is there already.
 m_own() {
   m_there=; [ -e "$m_system/$1" ] && read -r m_there <"$m_system/$1"
   [ "$m_there" = "# $m_form" ] && return
   m_u=$1; shift
   printf '%s\n' "# $m_form" "$@" >"$m_system/$m_u" && m_reload=y
 }
-# The sleeper ends at an uptime, not after a time, so that whatever comes late ends no later. PID 1 has the last word.
+# The sleeper ends at an uptime, not after a time, so a late start does not end later. RuntimeMaxSec is the last bound.
 m_lease_units() {
   m_form="muster lease 1, $1 s" m_reload=
   m_own muster-fence.target '[Unit]' Description='No lease: strict units are stopped' DefaultDependencies=no \
@@ -118,8 +118,8 @@ m_lease_units() {
     "ExecStart=/bin/sh -c 'read -r e <$m_run/lease; read -r u r </proc/uptime; sleep \$\$((e - \$\${u%%%%.*} - 1)); exit 1'" || return
   [ -z "$m_reload" ] || systemctl daemon-reload
 }
-# The arguments: the uptime at which it ends, and its length. The number is written over the one before: a full /run has
-# room for that.
+# The arguments: the uptime at which the lease ends, and its length. The number overwrites the one before, for which a
+# full /run still has room.
 m_lease() {
   [ "${m_up%%.*}" -lt "$1" ] || { m_say lease late; return; }
   m_old=0; [ -e "$m_run/lease" ] && read -r m_old <"$m_run/lease"
@@ -137,7 +137,7 @@ m_lease() {
   systemctl restart muster-lease.service >/dev/null 2>&1
   if m_is_leased; then m_say lease $m_word; else m_say lease systemd; fi
 }
-# What was stopped for want of a lease counts as not started, so that it is started again. What is meant to end is not.
+# A unit that stopped because the lease ended counts as not started, so it is started again. A oneshot unit does not.
 m_unmark() {
   for m_u in "$m_system"/*.d/50-muster-strict.conf; do
     m_u=${m_u%.d/*} m_u=${m_u##*/}
@@ -155,8 +155,8 @@ m_release() {
   m_say lease released
 }
 m_deny() { m_say refused "$@"; exec 9>&-; return 1; }
-# Holds the host's lock for the rest of the visit, unless a later leader has been here, or a later visit of this one: its
-# number is the second argument. It is written over the one before: a full /run has room for that.
+# Holds the host's lock for the rest of the visit, unless a later leader or a later visit of this leader was here. The
+# arguments: the epoch and the visit's number. The record overwrites the one before, for which a full /run has room.
 m_claim() {
   [ -d "$m_run" ] || mkdir -p "$m_run" || { m_deny unwritable; return; }
   command exec 9>"$m_run/lock" || { m_deny unwritable; return; }
@@ -185,15 +185,15 @@ m_greet() {
   m_recall
   m_say host "${m_id:--}" "${m_boot:--}" "${m_up:-0}" "$m_epoch"
 }
-# The arguments: who must be there ("" for anybody), the leader's number, the uptime after which it is too late (0: never)
-# and the boot that it is of.
+# The arguments: the expected machine-id ("" for any), the epoch, the uptime after which it is too late (0: never) and
+# the boot to which that uptime belongs.
 m_admit() {
   m_greet || return
   [ -z "$1" ] || [ "$m_id" = "$1" ] || { m_say refused machine "$m_id"; return 1; }
   [ "$3" -eq 0 ] || { [ "${m_up%%.*}" -lt "$3" ] && [ "$m_boot" = "$4" ]; } || { m_say refused late; return 1; }
   [ "$m_epoch" -le "$2" ] || { m_say refused epoch "$m_epoch"; return 1; }
 }
-# A look that starts no process: the files there, and the first process of each. It only tells that something changed.
+# A quick look that starts no process: the unit files and the first process of each. It shows only that something changed.
 m_glance() {
   m_seen=
   for m_u in "$m_units"/*; do
@@ -214,7 +214,7 @@ m_look() {
   m_say listed
   m_listed=" "
   m_list="systemctl list-units --all --full --plain --no-legend --no-pager"
-  # A few are asked for by name: a shell is slow to read what else a host runs. Many would be slow to match.
+  # A few units are listed by name, because a shell is slow to read the whole list. Many names would be slow to match.
   if [ $# -gt 32 ]; then m_all=$($m_list); else m_all=$($m_list -- "$@"); fi || m_say broken "systemctl list-units failed"
   while read -r m_u m_l m_a m_s m_rest; do
     [ -e "./$m_u" ] && printf '%s %s %s %s\n' "$m_l" "$m_a" "$m_s" "$m_u" && m_listed="$m_listed$m_u "

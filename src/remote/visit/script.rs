@@ -1,8 +1,8 @@
-//! What a visit's script says: a [`Visit`] in, text for the host's `sh` out.
+//! Writes the script of a visit: a [`Visit`] in, text for the host's `sh` out.
 //!
-//! The script needs `sh`, coreutils, util-linux (`flock`) and systemd. It is one compound command, so that a shell that
-//! was sent half of it runs none of it. Every word that did not come from this file is quoted. Nothing here reaches a
-//! host; what comes back is read in [`super::report`].
+//! The script needs `sh`, coreutils, util-linux (`flock`) and systemd. It is one compound command, so a shell that
+//! received only half of it runs none of it. Every word from outside this file is quoted. This module does no I/O; the
+//! module `report` reads the output.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,53 +13,65 @@ use crate::core::model::Action;
 use crate::core::model::Expiry;
 use crate::core::model::LeaseAction;
 use crate::core::model::Visit;
+use crate::core::unit::Hash;
+use crate::core::unit::UnitName;
+use crate::remote::quote::Unquotable;
+use crate::remote::quote::quote;
 
 /// The functions that every visit's script starts with.
 const PRELUDE: &str = include_str!("visit.sh");
 
 /// How long a visit waits for units to stop before it goes on and leaves the rest to the next one.
-pub const STOP_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// No leader's number is higher, and every shell can count this far.
-const WHOEVER_LEADS: u64 = i64::MAX.unsigned_abs();
+/// The epoch of a visit that is not a leader's. No leader has a higher one, and every shell can count this far.
+const ANY_EPOCH: u64 = i64::MAX.unsigned_abs();
 
-/// How long it waits on a machine that holds a lease: the next renewal must not come too late for that.
-const BRIEF_PATIENCE: Duration = Duration::from_secs(2);
+/// The same for a machine that holds a lease, whose next renewal must not be late.
+const NO_WAIT_STOP_LIMIT: Duration = Duration::from_secs(2);
 
-/// A word that has a NUL in it, which no shell can be given. Nothing was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it has a NUL byte in it")]
-pub struct Unquotable;
+/// A visit that cannot be written as a script. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScriptError {
+    /// A word cannot be quoted.
+    #[error(transparent)]
+    Unquotable(#[from] Unquotable),
+    /// A step loads a file whose text the visit does not carry.
+    #[error("no text for {unit}: expected a file with the hash {hash}")]
+    MissingFile {
+        /// The step's unit.
+        unit: UnitName,
+        /// The hash of the text.
+        hash: Hash,
+    },
+}
 
 /// A script and the word that marks the lines of its report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Script {
+pub(super) struct Script {
     /// The text for the shell.
-    pub text: String,
-    /// Starts every line of the report that is ours.
-    pub mark: String,
+    pub(super) text: String,
+    /// Starts every line of the report that the script itself prints.
+    pub(super) mark: String,
     /// The line that ends the report.
-    pub end: String,
+    pub(super) end: String,
 }
 
 /// Writes the script for a visit. `nonce` must be fresh for every visit and not be known to the host beforehand.
-///
-/// With `quick`, a host on which nothing seems to have changed since this shell last looked says so and starts no
-/// process. `root` goes before every path: it is empty on hosts, and a folder where a test plays host.
-pub fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Result<Script, Unquotable> {
+pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Result<Script, ScriptError> {
     let mark = format!("@{nonce:016x}");
     let end = format!("{mark} end");
     let mut body = String::with_capacity(PRELUDE.len() + 1024);
     // Writing to a String cannot fail.
-    let patience = if visit.no_wait { BRIEF_PATIENCE } else { STOP_PATIENCE };
-    let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_patience={}", quote(root)?, patience.as_secs());
+    let stop_limit = if visit.no_wait { NO_WAIT_STOP_LIMIT } else { STOP_LIMIT };
+    let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_stop_limit={}", quote(root)?, stop_limit.as_secs());
     body.push_str(PRELUDE);
     let machine = visit.machine.map(|id| id.to_string()).unwrap_or_default();
     let expires = match &visit.expires {
         Some(Expiry { boot, uptime }) => format!("{} {}", uptime.as_secs().max(1), quote(boot)?),
         None => "0".to_owned(),
     };
-    let epoch = if visit.read_only { WHOEVER_LEADS } else { visit.epoch };
+    let epoch = if visit.read_only { ANY_EPOCH } else { visit.epoch };
     let _ = writeln!(body, "if m_admit '{machine}' {epoch} {expires}; then");
     if visit.steps.is_empty() {
         write_look(&mut body, visit, quick);
@@ -76,7 +88,8 @@ pub fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Result<Scrip
     Ok(Script { text: body, mark, end })
 }
 
-/// A look claims the host for a new leader too, so that the old one is turned away from then on; a read_only claims nothing.
+/// A visit without steps claims the host for a new leader too: the host refuses the old leader from then on. A
+/// read-only visit claims nothing.
 fn write_look(body: &mut String, visit: &Visit, quick: bool) {
     let epoch = visit.epoch;
     if visit.read_only {
@@ -104,8 +117,8 @@ fn write_lease(body: &mut String, visit: &Visit) {
     }
 }
 
-fn write_steps(body: &mut String, visit: &Visit) -> Result<(), Unquotable> {
-    let names = |wanted: fn(Action) -> bool| -> Result<String, Unquotable> {
+fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
+    let names = |wanted: fn(Action) -> bool| -> Result<String, ScriptError> {
         let units = visit.steps.iter().filter(|step| wanted(step.action));
         units.map(|step| Ok(format!(" {}", quote(step.unit.as_str())?))).collect()
     };
@@ -117,19 +130,21 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), Unquotable> {
     call("m_unload", names(|action| action == Action::Unload)?);
     for step in &visit.steps {
         let Action::Load { hash, strict, .. } = step.action else { continue };
-        let text = visit.files.get(&hash).map_or("", |file| file.text());
+        let Some(file) = visit.files.get(&hash) else {
+            return Err(ScriptError::MissingFile { unit: step.unit.clone(), hash });
+        };
         let write = if strict {
             format!("m_guard {} {} && m_write", quote(step.unit.as_str())?, STOP.as_secs())
         } else {
             "m_write".to_owned()
         };
-        call(&write, format!(" {} {}", quote(step.unit.as_str())?, quote(text)?));
+        call(&write, format!(" {} {}", quote(step.unit.as_str())?, quote(file.text())?));
     }
     let load = if visit.reload { "m_load always" } else { "m_load known" };
     call(load, names(|action| matches!(action, Action::Load { .. }))?);
     call("m_each enable 'enable --runtime'", names(|action| matches!(action, Action::Load { install: true, .. }))?);
     call("m_stop stop", names(|action| action == Action::Stop)?);
-    // One call per verb and count: nearly always one for all the units.
+    // One call for each verb and restart count: nearly always one for all units.
     let mut starts: BTreeMap<(&str, u64), String> = BTreeMap::new();
     for step in &visit.steps {
         let verb = match step.action {
@@ -143,9 +158,4 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), Unquotable> {
         call(&format!("m_start {verb} {count}"), units);
     }
     Ok(())
-}
-
-/// Quotes one word for `sh`.
-pub fn quote(word: &str) -> Result<std::borrow::Cow<'_, str>, Unquotable> {
-    shlex::try_quote(word).map_err(|_| Unquotable)
 }
