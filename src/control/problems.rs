@@ -71,11 +71,11 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
         };
         Some(Problem { machine: Some(*machine), unit: None, what, unreachable: true })
     });
-    let units = explain::units_not_running(snapshot).into_iter().map(|(unit, idle)| Problem {
+    let units = explain::units_not_running(snapshot).into_iter().map(|(unit, reason)| Problem {
         machine: snapshot.placements.get(unit).map(|placement| placement.machine),
         unit: Some(unit.clone()),
-        what: if let NotRunning::NoPlace(refusal) = &idle { refusal.message() } else { idle.to_string() },
-        unreachable: matches!(idle, NotRunning::MachineAway { .. }),
+        what: if let NotRunning::Unschedulable(error) = &reason { error.message() } else { reason.to_string() },
+        unreachable: matches!(reason, NotRunning::MachineUnavailable { .. }),
     });
     machines.chain(units).collect()
 }

@@ -152,7 +152,7 @@ fn under_way(snapshot: &Snapshot, timeouts: Timeouts) -> Duration {
     if snapshot.machines.keys().any(undecided) {
         return timeouts.timing.detection.down_after + timeouts.settle;
     }
-    let busy = explain::units_not_running(snapshot).iter().any(|(_, idle)| idle.is_under_way());
+    let busy = explain::units_not_running(snapshot).iter().any(|(_, reason)| reason.is_in_progress());
     if busy { timeouts.settle } else { Duration::ZERO }
 }
 
