@@ -11,8 +11,8 @@ use super::operation::UnitOperation;
 use super::operation::is_reached;
 use super::problems::Problem;
 use crate::core::command;
-use crate::core::command::Change;
 use crate::core::command::Decision;
+use crate::core::command::DesiredChange;
 use crate::core::command::InvalidCommand;
 use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
@@ -140,7 +140,7 @@ async fn store_desired_state(
                     if decision.created {
                         on_progress(Progress::Reached(&order.unit, DesiredState::Inactive, None));
                     }
-                    if decision.change != Change::Nothing
+                    if decision.change != DesiredChange::Nothing
                         || !is_reached(&snapshot, &requirements, &order.unit, Goal::Verb(order.verb))
                     {
                         wanted.insert(order.unit.clone());
@@ -176,7 +176,7 @@ fn portions<T>(mut decisions: &[(T, Decision)]) -> Vec<&[(T, Decision)]> {
 
 /// Returns how much a decision adds to a commit at most, in bytes: records and keys are short.
 fn size_of(decision: &Decision) -> usize {
-    let file = if let Change::Put(_, Some(file)) = &decision.change { file.text().len() } else { 0 };
+    let file = if let DesiredChange::Put(_, Some(file)) = &decision.change { file.text().len() } else { 0 };
     1024 + file
 }
 
@@ -198,12 +198,12 @@ async fn commit(
     for (order, decision) in decisions {
         let slot = Slot::Unit(order.unit.clone());
         match &decision.change {
-            Change::Nothing => continue,
-            Change::Delete => change(context.keys.delete(&slot)),
-            Change::Put(unit, Some(file)) => {
+            DesiredChange::Nothing => continue,
+            DesiredChange::Delete => change(context.keys.delete(&slot)),
+            DesiredChange::Put(unit, Some(file)) => {
                 layout::submit(&context.keys, &order.unit, unit, file).into_iter().for_each(&mut change);
             }
-            Change::Put(unit, None) => change(context.keys.put(&slot, unit)),
+            DesiredChange::Put(unit, None) => change(context.keys.put(&slot, unit)),
         }
         let key = context.keys.key(&slot);
         checks.push(match revisions.get(&order.unit) {
@@ -239,7 +239,7 @@ mod tests {
         let decision = |length: usize| {
             let file = Arc::new(UnitFile::parse(&format!("[Service]\nA={}\n", "x".repeat(length))).unwrap());
             let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
-            ((), Decision { change: Change::Put(unit, Some(file)), created: true, warnings: Vec::new() })
+            ((), Decision { change: DesiredChange::Put(unit, Some(file)), created: true, warnings: Vec::new() })
         };
         let counts = |lengths: &[usize]| {
             let decisions: Vec<_> = lengths.iter().map(|length| decision(*length)).collect();
