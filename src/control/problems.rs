@@ -79,8 +79,8 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
     let units = explain::units_not_running(snapshot).into_iter().map(|(unit, cause)| Problem {
         machine: snapshot.placements.get(unit).map(|placement| placement.machine),
         unit: Some(unit.clone()),
-        what: if let NotRunning::NoPlace(refusal) = &cause { refusal.message() } else { cause.to_string() },
-        unreachable: matches!(cause, NotRunning::MachineAway { .. }),
+        what: if let NotRunning::Unschedulable(refusal) = &cause { refusal.message() } else { cause.to_string() },
+        unreachable: matches!(cause, NotRunning::MachineUnavailable { .. }),
     });
     machines.chain(units).collect()
 }

@@ -167,7 +167,7 @@ fn time_for_work(snapshot: &Snapshot, options: SweepOptions) -> Duration {
     if snapshot.machines.keys().any(undecided) {
         return options.timing.detection.down_after + options.settle;
     }
-    let busy = explain::units_not_running(snapshot).iter().any(|(_, cause)| cause.is_under_way());
+    let busy = explain::units_not_running(snapshot).iter().any(|(_, cause)| cause.is_in_progress());
     if busy { options.settle } else { Duration::ZERO }
 }
 

@@ -12,8 +12,8 @@ use super::progress::Progress;
 use super::progress::Timeouts;
 use super::retry::Attempts;
 use crate::core::command;
-use crate::core::command::Change;
 use crate::core::command::Decision;
+use crate::core::command::DesiredChange;
 use crate::core::command::InvalidCommand;
 use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
@@ -90,7 +90,7 @@ async fn store_desired_state(
                 if decision.created {
                     on_progress(Progress::Reached(unit, DesiredState::Inactive, None));
                 }
-                let changed = decision.change != Change::Nothing;
+                let changed = decision.change != DesiredChange::Nothing;
                 if changed || !Goal::Verb(*verb).is_reached(&snapshot, &requirements, unit) {
                     open.insert(unit.clone());
                 }
@@ -125,7 +125,7 @@ fn portions<T>(mut decisions: &[(T, Decision)]) -> Vec<&[(T, Decision)]> {
 
 /// Returns the most bytes that a decision adds to a commit. Records and keys are short.
 fn size_of(decision: &Decision) -> usize {
-    let file = if let Change::Put(_, Some(file)) = &decision.change { file.text().len() } else { 0 };
+    let file = if let DesiredChange::Put(_, Some(file)) = &decision.change { file.text().len() } else { 0 };
     1024 + file
 }
 
@@ -147,12 +147,12 @@ async fn commit(
     for (command, decision) in decisions {
         let slot = Key::Unit(command.unit.clone());
         match &decision.change {
-            Change::Nothing => continue,
-            Change::Delete => change(context.keys.delete(&slot)),
-            Change::Put(unit, Some(file)) => {
+            DesiredChange::Nothing => continue,
+            DesiredChange::Delete => change(context.keys.delete(&slot)),
+            DesiredChange::Put(unit, Some(file)) => {
                 layout::submit(&context.keys, &command.unit, unit, file).into_iter().for_each(&mut change);
             }
-            Change::Put(unit, None) => change(context.keys.put(&slot, unit)),
+            DesiredChange::Put(unit, None) => change(context.keys.put(&slot, unit)),
         }
         let key = context.keys.key(&slot);
         checks.push(match revisions.get(&command.unit) {
@@ -188,7 +188,7 @@ mod tests {
         let decision = |length: usize| {
             let file = Arc::new(UnitFile::parse(&format!("[Service]\nA={}\n", "x".repeat(length))).unwrap());
             let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
-            ((), Decision { change: Change::Put(unit, Some(file)), created: true, warnings: Vec::new() })
+            ((), Decision { change: DesiredChange::Put(unit, Some(file)), created: true, warnings: Vec::new() })
         };
         let counts = |lengths: &[usize]| {
             let decisions: Vec<_> = lengths.iter().map(|length| decision(*length)).collect();

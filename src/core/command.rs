@@ -1,6 +1,6 @@
-//! What a verb changes: `start web` is a wish, this turns it into the records it requirements for.
+//! Turns a command of the operator, such as `start web`, into changes of records.
 //!
-//! Only the desired state is decided here; where a unit runs is the reconciler's business.
+//! Only the desired state is decided here. The reconciler decides where a unit runs.
 
 #[cfg(test)]
 mod tests;
@@ -22,22 +22,22 @@ use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::core::unit::UnitType;
 
-/// What a person requirements of units.
+/// What an operator commands for units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// Make them known.
+    /// Makes a unit known to the cluster.
     Submit,
-    /// Put them on machines.
+    /// Places a unit on a machine.
     Load,
-    /// Start them.
+    /// Starts a unit.
     Start,
-    /// Stop them and leave them where they are.
+    /// Stops a unit and leaves it on its machine.
     Stop,
-    /// Take them off their machines.
+    /// Removes a unit from its machine.
     Unload,
-    /// Forget them.
+    /// Removes a unit from the cluster.
     Destroy,
-    /// Stop and start them where they are.
+    /// Stops and starts a unit on its machine.
     Restart,
 }
 
@@ -56,12 +56,12 @@ impl fmt::Display for Verb {
 }
 
 impl Verb {
-    /// Says whether the verb makes units known that are not.
+    /// Reports whether the verb creates units that are not known.
     pub const fn creates(self) -> bool {
         matches!(self, Self::Submit | Self::Load | Self::Start)
     }
 
-    /// Returns the state in which a unit is when the verb has been carried out; `None` once it is forgotten.
+    /// Returns the desired state after the verb; `None` if the unit is removed.
     pub const fn goal(self) -> Option<DesiredState> {
         match self {
             Self::Submit | Self::Unload => Some(DesiredState::Inactive),
@@ -72,116 +72,117 @@ impl Verb {
     }
 }
 
-/// A unit file that the operator has at hand.
+/// A unit file on the operator's machine.
 #[derive(Debug, Clone)]
 pub struct LocalFile {
     /// The file.
     pub file: Arc<UnitFile>,
-    /// Where it was read from, for messages.
+    /// The path of the file, for messages.
     pub path: String,
-    /// Set when it is the file of the unit's template.
+    /// Set if it is the file of the unit's template.
     pub template: bool,
 }
 
 /// A verb for one unit.
 #[derive(Debug, Clone)]
 pub struct UnitCommand {
-    /// What to do.
+    /// The verb.
     pub verb: Verb,
-    /// To which unit.
+    /// The unit.
     pub unit: UnitName,
-    /// Its file, if the operator has one at hand.
+    /// The unit's local file, if there is one.
     pub file: Option<LocalFile>,
-    /// Whether the file takes the place of one that differs.
+    /// Set to replace a stored file that differs (`--replace`).
     pub replace: bool,
 }
 
-/// What an order comes to.
+/// What a command changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// It is so already.
+pub enum DesiredChange {
+    /// Nothing changes.
     Nothing,
-    /// The unit's record becomes this; the file comes with it if it is new.
+    /// The unit's record is replaced. The file is stored with it if it is new.
     Put(Unit, Option<Arc<UnitFile>>),
-    /// The unit's record goes.
+    /// The unit's record is deleted.
     Delete,
 }
 
-/// What an order comes to, and what the operator should know.
+/// What a command changes, and the warnings for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What changes.
-    pub change: Change,
-    /// Set when the unit becomes known by it.
+    /// The change.
+    pub change: DesiredChange,
+    /// Set if the command creates the unit.
     pub created: bool,
-    /// Warnings, in fleet's words where it had some.
+    /// The warnings. Those that fleet had are fleet's.
     pub warnings: Vec<String>,
 }
 
-/// The order cannot be carried out. Nothing was changed.
+/// The command cannot be carried out. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCommand {
-    /// Nobody has the unit's file.
+    /// The unit's file is neither in the store nor on the operator's machine.
     #[error("unable to find Unit({0}) in Registry or on filesystem")]
     NoFile(UnitName),
-    /// The unit is a template and cannot be on a machine itself.
+    /// The unit is a template, which cannot be on a machine itself.
     #[error("Unit {unit} is a template: {verb} an instance of it, as in {example}")]
     Template {
         /// The unit.
         unit: UnitName,
-        /// What was asked.
+        /// The verb.
         verb: Verb,
-        /// A name that would do.
+        /// The name of an instance.
         example: String,
     },
     /// The unit was not submitted.
     #[error("Unit {0} does not exist")]
     Unknown(UnitName),
-    /// The verb needs the unit to be further than it is.
+    /// The verb does not apply to the unit's desired state: `stop` of an inactive unit, or `submit --replace` of a launched
+    /// one.
     #[error("Unable to {verb} unit {unit} in state {state}")]
     WrongState {
-        /// What was asked.
+        /// The verb.
         verb: Verb,
         /// The unit.
         unit: UnitName,
-        /// What is wanted of it.
+        /// The unit's desired state.
         state: DesiredState,
     },
-    /// `[X-Fleet]` requirements what cannot be.
+    /// `[X-Fleet]` is invalid.
     #[error("Unit {0}: [X-Fleet] {1}")]
     Requirements(UnitName, BadRequirements),
-    /// `Class=strict` cannot be had for the unit.
+    /// The unit cannot be strict.
     #[error("Unit {0}: [X-Muster] Class=strict: {1}")]
     NotStrict(UnitName, &'static str),
-    /// `[X-Muster]` requirements what cannot be.
+    /// `[X-Muster]` is invalid.
     #[error("Unit {0}: [X-Muster] {1}")]
     Class(UnitName, BadClass),
-    /// A unit's class cannot change under copies of it that another class holds.
+    /// The class of a unit cannot change while the unit may run somewhere with the old class.
     #[error(
-        "Unit {unit}: it cannot become {class} while it may be on {}: `muster unload {unit}` first; what a machine that does \
-         not answer had of it counts until it answers or leaves the cluster", .machines.join(", ")
+        "Unit {unit}: it cannot become {class} while it may be on {}: `muster unload {unit}` first; a machine that does not \
+         answer counts until it answers or leaves the cluster", .machines.join(", ")
     )]
     ClassChanges {
         /// The unit.
         unit: UnitName,
-        /// What it would be.
+        /// The new class.
         class: Class,
-        /// The names of the machines that it was put on or was last seen on.
+        /// The names of the machines on which it was placed or last observed.
         machines: Vec<String>,
     },
-    /// The store's record of the unit cannot be read, so nothing may be done to it.
+    /// The unit's record in the store cannot be read, so no command applies to it.
     #[error("Unit {unit}: its record cannot be read: {why}")]
     Unreadable {
         /// The unit.
         unit: UnitName,
-        /// Why.
+        /// The error.
         why: String,
     },
 }
 
-/// Decides what an order comes to.
-pub fn decide(snapshot: &Snapshot, order: &UnitCommand) -> Result<Decision, InvalidCommand> {
-    let UnitCommand { verb, unit: name, .. } = order;
+/// Decides what a command changes.
+pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, InvalidCommand> {
+    let UnitCommand { verb, unit: name, .. } = command;
     if !snapshot.is_readable(name) {
         let why = snapshot.unreadable_of(name).map(|(key, record)| format!("{key}: {}", record.why));
         return Err(InvalidCommand::Unreadable { unit: name.clone(), why: why.collect::<Vec<_>>().join("; ") });
@@ -195,21 +196,21 @@ pub fn decide(snapshot: &Snapshot, order: &UnitCommand) -> Result<Decision, Inva
         if !verb.creates() {
             return Err(InvalidCommand::Unknown(name.clone()));
         }
-        let file = find_file(snapshot, order)?;
+        let file = find_file(snapshot, command)?;
         check(snapshot, name, &file, &mut warnings)?;
         let desired = verb.goal().unwrap_or(DesiredState::Inactive);
         let unit = Unit { hash: file.hash(), desired, restarts: 0 };
-        return Ok(Decision { change: Change::Put(unit, Some(file)), created: true, warnings });
+        return Ok(Decision { change: DesiredChange::Put(unit, Some(file)), created: true, warnings });
     };
     let mut unit = *known;
-    let file = if verb.creates() { replacement(snapshot, order, *known, &mut warnings)? } else { None };
+    let file = if verb.creates() { replacement(snapshot, command, *known, &mut warnings)? } else { None };
     if let Some(file) = &file {
         check(snapshot, name, file, &mut warnings)?;
         unit.hash = file.hash();
     }
     match verb {
         Verb::Submit => {}
-        Verb::Destroy => return Ok(Decision { change: Change::Delete, created: false, warnings }),
+        Verb::Destroy => return Ok(Decision { change: DesiredChange::Delete, created: false, warnings }),
         Verb::Load | Verb::Start | Verb::Unload => unit.desired = verb.goal().unwrap_or(unit.desired),
         Verb::Stop | Verb::Restart if unit.desired == DesiredState::Inactive => {
             return Err(InvalidCommand::WrongState { verb: *verb, unit: name.clone(), state: unit.desired });
@@ -220,51 +221,51 @@ pub fn decide(snapshot: &Snapshot, order: &UnitCommand) -> Result<Decision, Inva
             unit.desired = DesiredState::Launched;
         }
     }
-    let change = if unit == *known && file.is_none() { Change::Nothing } else { Change::Put(unit, file) };
+    let change = if unit == *known && file.is_none() { DesiredChange::Nothing } else { DesiredChange::Put(unit, file) };
     Ok(Decision { change, created: false, warnings })
 }
 
-/// Returns the file for a unit that is not known: its own at hand, else the template's that was submitted, else the
-/// template's at hand.
-fn find_file(snapshot: &Snapshot, order: &UnitCommand) -> Result<Arc<UnitFile>, InvalidCommand> {
-    let at_hand = |template| order.file.as_ref().filter(|local| local.template == template).map(|local| &local.file);
-    let submitted = || order.unit.template().and_then(|template| snapshot.file(&template));
-    let file = at_hand(false).or_else(submitted).or_else(|| at_hand(true));
-    file.cloned().ok_or_else(|| InvalidCommand::NoFile(order.unit.clone()))
+/// Returns the file for a new unit: its own local file, else the template's file in the store, else the template's local
+/// file.
+fn find_file(snapshot: &Snapshot, command: &UnitCommand) -> Result<Arc<UnitFile>, InvalidCommand> {
+    let local = |template| command.file.as_ref().filter(|file| file.template == template).map(|file| &file.file);
+    let submitted = || command.unit.template().and_then(|template| snapshot.file(&template));
+    let file = local(false).or_else(submitted).or_else(|| local(true));
+    file.cloned().ok_or_else(|| InvalidCommand::NoFile(command.unit.clone()))
 }
 
-/// Returns the file that takes the place of the known one, if it differs and that was asked for, or if that one is lost.
+/// Returns the file that replaces the stored one: if it differs and `--replace` is given, or if the stored one is lost.
 fn replacement(
     snapshot: &Snapshot,
-    order: &UnitCommand,
+    command: &UnitCommand,
     known: Unit,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Arc<UnitFile>>, InvalidCommand> {
-    let Some(LocalFile { file, path, template }) = &order.file else { return Ok(None) };
-    let name = &order.unit;
-    let goal = order.verb.goal().unwrap_or(DesiredState::Inactive);
+    let Some(LocalFile { file, path, template }) = &command.file else { return Ok(None) };
+    let name = &command.unit;
+    let goal = command.verb.goal().unwrap_or(DesiredState::Inactive);
     if file.hash() == known.hash {
         if !snapshot.files.contains_key(&known.hash) {
             return Ok(Some(file.clone()));
         }
-        if order.replace {
+        if command.replace {
             warnings.push(format!("Found same Unit({name}) in Registry, nothing to do"));
         }
         return Ok(None);
     }
-    if !order.replace {
+    if !command.replace {
         let kind = if *template { "local template unit file" } else { "local unit file" };
         warnings
             .push(format!("WARNING: Unit {name} in registry differs from {kind} {path}. Add --replace to override."));
         return Ok(None);
     }
     if known.desired > goal {
-        return Err(InvalidCommand::WrongState { verb: order.verb, unit: name.clone(), state: known.desired });
+        return Err(InvalidCommand::WrongState { verb: command.verb, unit: name.clone(), state: known.desired });
     }
     Ok(Some(file.clone()))
 }
 
-/// Refuses a file that could never be placed, and warns of what in it counts for nothing.
+/// Refuses a file that could never be placed, and adds a warning for each ignored part of it.
 fn check(
     snapshot: &Snapshot,
     name: &UnitName,
@@ -288,16 +289,16 @@ fn check(
     Ok(())
 }
 
-/// Refuses a class that copies of the unit do not have which may still run: one that is not strict is held by no lease,
-/// and the lease of one that is would no longer be waited for.
+/// Refuses a change of class while the unit may still run with the old class: an available unit has no lease, and the
+/// lease of a strict one would no longer be waited for.
 fn check_class(snapshot: &Snapshot, name: &UnitName, class: Class) -> Result<(), InvalidCommand> {
     let before = snapshot.file(name).map(|file| Class::binding(file));
-    let wanted = snapshot.units.get(name).is_some_and(|unit| unit.desired != DesiredState::Inactive);
+    let active = snapshot.units.get(name).is_some_and(|unit| unit.desired != DesiredState::Inactive);
     let placed = snapshot.placements.get(name).map(|placement| placement.machine);
-    let seen = snapshot.states.get(name).into_iter().flat_map(BTreeMap::keys).copied();
-    let machines: BTreeSet<MachineId> = placed.into_iter().chain(seen).collect();
-    let fresh = before.is_none() && class == Class::Available;
-    if before == Some(class) || fresh || (machines.is_empty() && !wanted) {
+    let observed = snapshot.states.get(name).into_iter().flat_map(BTreeMap::keys).copied();
+    let machines: BTreeSet<MachineId> = placed.into_iter().chain(observed).collect();
+    let new = before.is_none() && class == Class::Available;
+    if before == Some(class) || new || (machines.is_empty() && !active) {
         return Ok(());
     }
     let names = machines.into_iter().map(|machine| snapshot.name_of(machine));

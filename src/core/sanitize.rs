@@ -1,28 +1,28 @@
-//! Text that others wrote, made fit to be shown: hosts, units and inventories may hold what would steer a terminal.
+//! Sanitises text from hosts, units and inventories, which may contain control sequences of terminals.
 //!
-//! One rule for all: a control character (C0, DEL, C1) is shown as U+FFFD, and only line breaks and tabs are let through.
-//! Nothing is printed here. What is kept of others' text in messages and records is cut as well.
+//! A control character (C0, DEL, C1) is replaced by U+FFFD; only line breaks and tabs may stay. Text in messages and
+//! records is also cut to a limit. Nothing is printed here.
 
-/// What is shown in the place of a control character.
-const SHOWN: char = '\u{fffd}';
+/// The replacement of a control character.
+const REPLACEMENT: char = '\u{fffd}';
 
-/// Makes text of any number of lines fit to be shown.
+/// Sanitises text of any number of lines.
 pub fn text(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { SHOWN } else { c }).collect()
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { REPLACEMENT } else { c }).collect()
 }
 
-/// Makes text fit for one line: a line break or a tab becomes a blank.
+/// Sanitises text for one line. A line break or a tab becomes a blank.
 pub fn line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { if c.is_whitespace() { ' ' } else { SHOWN } } else { c }).collect()
+    text.chars().map(|c| if c.is_control() { if c.is_whitespace() { ' ' } else { REPLACEMENT } } else { c }).collect()
 }
 
-/// How many characters of one saying of a host's are kept.
+/// The most characters that are kept of one message of a host.
 pub const MESSAGE_LIMIT: usize = 512;
 
-/// Makes text words on one line, of at most so many characters: what is left out shows as an ellipsis at the end.
+/// Sanitises text for one line of at most `most` characters, with single blanks. Longer text ends in an ellipsis.
 pub fn truncate(text: &str, most: usize) -> String {
     let words = text.split_whitespace().flat_map(|word| std::iter::once(' ').chain(word.chars())).skip(1);
-    let mut clean = words.map(|c| if c.is_control() { SHOWN } else { c });
+    let mut clean = words.map(|c| if c.is_control() { REPLACEMENT } else { c });
     let mut kept: String = clean.by_ref().take(most).collect();
     if clean.next().is_some() {
         kept.pop();
@@ -31,12 +31,12 @@ pub fn truncate(text: &str, most: usize) -> String {
     kept
 }
 
-/// Makes what a host sent fit for a message: words on one line, at most 200 characters.
+/// Sanitises bytes from a host for a message: one line of at most 200 characters.
 pub fn printable(bytes: &[u8]) -> String {
     truncate(&String::from_utf8_lossy(bytes), 200)
 }
 
-/// Escapes in JSON what JSON lets through and a terminal obeys: DEL and C1.
+/// Escapes the control characters that JSON allows in strings: DEL and C1.
 pub fn json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -49,24 +49,24 @@ pub fn json(text: &str) -> String {
     escaped
 }
 
-/// Makes bytes that come in pieces fit to be shown, whole characters at a time.
+/// Sanitises a stream of bytes, whole characters at a time.
 #[derive(Debug, Default)]
 pub struct Stream {
-    /// The beginning of a character whose rest has not come yet.
-    begun: Vec<u8>,
+    /// The first bytes of a character whose other bytes have not arrived yet.
+    pending: Vec<u8>,
 }
 
 impl Stream {
-    /// Takes the next piece and returns what can be shown of it.
+    /// Adds bytes and returns the sanitised text of all complete characters.
     pub fn take(&mut self, bytes: &[u8]) -> String {
-        let mut all = std::mem::take(&mut self.begun);
+        let mut all = std::mem::take(&mut self.pending);
         all.extend_from_slice(bytes);
         let unfinished = all.utf8_chunks().last().map_or(0, |last| {
             let tail = last.invalid();
             let more = std::str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
             if more { tail.len() } else { 0 }
         });
-        self.begun = all.split_off(all.len() - unfinished);
+        self.pending = all.split_off(all.len() - unfinished);
         text(&String::from_utf8_lossy(&all))
     }
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_steers_a_terminal_is_let_through() {
+    fn control_characters_are_replaced() {
         let evil = "a\u{1b}[2J\u{7}b\u{7f}\u{9b}31m\r\nc\td";
         assert_eq!(text(evil), "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}31m\u{fffd}\nc\td");
         assert_eq!(line("a\u{1b}b\n\tc"), "a\u{fffd}b  c");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_becomes_one_short_line() {
+    fn a_truncated_text_is_one_short_line() {
         for (text, most, expected) in [
             ("", 10, ""),
             ("  Unit a.service\n\tnot found.\n", 40, "Unit a.service not found."),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_escaped_and_means_the_same() {
+    fn escaped_json_has_the_same_value() {
         let value = serde_json::json!({"a\u{9b}": "\u{7f}\u{85}é\u{1b}"});
         let escaped = json(&value.to_string());
         assert_eq!(escaped, r#"{"a\u009b":"\u007f\u0085é\u001b"}"#);
@@ -106,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_comes_in_pieces_is_one_and_what_is_none_is_shown() {
+    fn a_split_character_is_joined_and_an_invalid_one_is_replaced() {
         let mut stream = Stream::default();
         assert_eq!(stream.take(b"\xc3"), "");
         assert_eq!(stream.take(b"\xa9\xf0\x9f"), "é");
         assert_eq!(stream.take(b"\x98\x80 \xc2"), "😀 ");
-        // A control character of two bytes does not slip through between two pieces.
+        // A control character of two bytes is replaced even if it is split.
         assert_eq!(stream.take(b"\x9b"), "\u{fffd}");
         assert_eq!(stream.take(b"\xff\n"), "\u{fffd}\n");
     }

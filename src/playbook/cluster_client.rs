@@ -21,7 +21,7 @@ use crate::control::progress::Progress;
 use crate::control::progress::Timeouts;
 use crate::control::verb;
 use crate::core::command;
-use crate::core::command::Change;
+use crate::core::command::DesiredChange;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
@@ -103,7 +103,7 @@ fn predict(snapshot: &Snapshot, request: &UnitRequest, verbs: &[Verb]) -> Answer
     let decision = command::decide(snapshot, &command_for(request, *first));
     let decision = decision.map_err(|error| RequestError::Failed(error.to_string()))?;
     let message = decision.warnings.first().cloned().unwrap_or_else(|| format!("{first} {}", request.name));
-    Ok(Applied { changed: decision.change != Change::Nothing || verbs.len() > 1, message })
+    Ok(Applied { changed: decision.change != DesiredChange::Nothing || verbs.len() > 1, message })
 }
 
 #[async_trait::async_trait]

@@ -312,7 +312,7 @@ impl Parser<'_> {
         };
         match &node.content {
             Content::Scalar(Value::String(line)) if module == Module::Command => {
-                args.extend(self.free_form(node, line)?)
+                args.extend(self.free_form(node, line)?);
             }
             _ if node.is_null() => {}
             _ => args.extend(self.named(module, node)?),

@@ -33,13 +33,13 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         rows.push(("Since", time(placement.since)));
         rows.push(("Because", placement.reason.clone()));
     }
-    rows.extend(why.refusal.iter().map(|refusal| ("No place", refusal.to_string())));
+    rows.extend(why.placement_error.iter().map(|error| ("No place", error.to_string())));
     for (machine, state) in &why.states {
         let (active, sub) = (&state.active, &state.sub);
         let seen = last_seen(snapshot, *machine, now);
         rows.push(("State", format!("{active} ({sub}) on {}{seen}", legend(snapshot, *machine))));
     }
-    rows.extend(why.idle.iter().map(|idle| ("Not running", idle_words(idle, now))));
+    rows.extend(why.not_running.iter().map(|reason| ("Not running", not_running_text(reason, now))));
     let mut text = lay_out(rows);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
     let filter_reasons = why.filter_reasons.iter().map(|(machine, filter_reason)| {
@@ -62,24 +62,28 @@ fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String 
 }
 
 /// Says why a unit does not run, with the time in the operator's time zone if it is a matter of time.
-fn idle_words(idle: &NotRunning, now: Timestamp) -> String {
-    match idle {
-        NotRunning::MayRun { until, .. } if now < *until => format!("{idle} until {}", super::clock(*until, now)),
-        NotRunning::MayRun { name, until } => {
+fn not_running_text(reason: &NotRunning, now: Timestamp) -> String {
+    match reason {
+        NotRunning::MayStillRun { until, .. } if now < *until => {
+            format!("{reason} until {}", super::clock(*until, now))
+        }
+        NotRunning::MayStillRun { name, until } => {
             let at = super::clock(*until, now);
             format!(
                 "it is strict, and gone from {name} since {at}: the next controller or sweep that keeps leases starts it"
             )
         }
-        idle => idle.to_string(),
+        reason => reason.to_string(),
     }
 }
 
 /// Writes the same as JSON.
 pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value {
     let state = |(machine, state): &(_, _)| json!({"machine": machine, "state": state});
-    let until =
-        why.idle.as_ref().and_then(|idle| if let NotRunning::MayRun { until, .. } = idle { Some(until) } else { None });
+    let until = why
+        .not_running
+        .as_ref()
+        .and_then(|reason| if let NotRunning::MayStillRun { until, .. } = reason { Some(until) } else { None });
     let filter_reasons = why
         .filter_reasons
         .iter()
@@ -92,9 +96,9 @@ pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value 
         "global": why.global,
         "placement": why.placement,
         "states": why.states.iter().map(state).collect::<Vec<_>>(),
-        "refusal": why.refusal.as_ref().map(ToString::to_string),
+        "refusal": why.placement_error.as_ref().map(ToString::to_string),
         "filter_reasons": filter_reasons.collect::<Vec<_>>(),
-        "not_running": why.idle.as_ref().map(ToString::to_string),
+        "not_running": why.not_running.as_ref().map(ToString::to_string),
         "may_run_until": until,
         "events": events,
     })

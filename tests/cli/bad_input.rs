@@ -21,7 +21,7 @@ fn a_unit_file_that_does_not_parse_is_refused_with_its_place_and_so_are_those_be
         (b"[Service]\nExecStart /bin/true\n", "units/bad.service:2:1: no `=` in this line"),
         (b"[Service]\nExecStart=/bin/\xff\n", "units/bad.service:2:16: not UTF-8"),
         (b"[Service]\nExecStart=/bin/\0\n", "units/bad.service:2:16: a NUL byte"),
-        (b"[Service]\nExecStart=/bin/true \\", "units/bad.service:2:21: the file ends in a line"),
+        (b"[Service]\nExecStart=/bin/true \\", "units/bad.service:2:21: the file ends in a continued line"),
         (&vec![b'#'; 2 << 20], "units/bad.service: longer than 1048576 bytes"),
     ] {
         desk.write("units/bad.service", text);

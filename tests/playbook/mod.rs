@@ -330,7 +330,7 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
             "`creates`",
         ),
         ("- hosts: a\n  become_user: db\n", "p:2:16: muster can become only root, not db", "sudo -u"),
-        ("- hosts: a\n  tasks:\n    - command: x\n      become_user: db\n", "p:4:20: muster can become root", ""),
+        ("- hosts: a\n  tasks:\n    - command: x\n      become_user: db\n", "p:4:20: muster can become only root", ""),
         ("- hosts: a\n  vars:\n    p: !vault x\n", "p:3:8: `!vault` marks an encrypted value", "Decrypt"),
     ] {
         let fault = parse::read(Path::new("p"), text).unwrap_err();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use muster::core::command;
-use muster::core::command::Change;
+use muster::core::command::DesiredChange;
 use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
 use muster::core::command::Verb;
@@ -53,7 +53,7 @@ impl World {
             replace: self.dice.chance(500),
         };
         let Ok(decision) = command::decide(&self.store.snapshot, &order) else { return };
-        if decision.change == Change::Nothing {
+        if decision.change == DesiredChange::Nothing {
             return;
         }
         self.note(format_args!("operator: {verb} {unit}"));

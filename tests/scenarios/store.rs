@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use muster::core::command::Change;
+use muster::core::command::DesiredChange;
 use muster::core::model::MachineId;
 use muster::core::model::Snapshot;
 use muster::core::model::Timestamp;
@@ -87,16 +87,16 @@ impl Store {
     }
 
     /// Takes in what an operator changed.
-    pub(super) fn order(&mut self, unit: &UnitName, change: Change) {
+    pub(super) fn order(&mut self, unit: &UnitName, change: DesiredChange) {
         match change {
-            Change::Nothing => return,
-            Change::Put(record, file) => {
+            DesiredChange::Nothing => return,
+            DesiredChange::Put(record, file) => {
                 if let Some(file) = file {
                     self.snapshot.files.insert(file.hash(), file);
                 }
                 self.snapshot.units.insert(unit.clone(), record);
             }
-            Change::Delete => {
+            DesiredChange::Delete => {
                 self.snapshot.units.remove(unit);
             }
         }

@@ -21,21 +21,21 @@ fn cluster(unit: &str, text: &str, desired: DesiredState) -> Snapshot {
     snapshot
 }
 
-fn order(verb: Verb, unit: &str) -> UnitCommand {
+fn command(verb: Verb, unit: &str) -> UnitCommand {
     UnitCommand { verb, unit: name(unit), file: None, replace: false }
 }
 
 fn with_file(verb: Verb, unit: &str, text: &str) -> UnitCommand {
     let local = LocalFile { file: file(text), path: "./it".to_owned(), template: false };
-    UnitCommand { file: Some(local), ..order(verb, unit) }
+    UnitCommand { file: Some(local), ..command(verb, unit) }
 }
 
-/// Returns what is wanted of the unit afterwards; `None` if nothing changes.
-fn wanted(snapshot: &Snapshot, order: &UnitCommand) -> Option<DesiredState> {
-    match decide(snapshot, order).unwrap().change {
-        Change::Put(unit, _) => Some(unit.desired),
-        Change::Nothing => None,
-        Change::Delete => panic!("it would be forgotten"),
+/// Returns the desired state of the unit after a command; `None` if nothing changes.
+fn desired_after(snapshot: &Snapshot, command: &UnitCommand) -> Option<DesiredState> {
+    match decide(snapshot, command).unwrap().change {
+        DesiredChange::Put(unit, _) => Some(unit.desired),
+        DesiredChange::Nothing => None,
+        DesiredChange::Delete => panic!("the unit would be deleted"),
     }
 }
 
@@ -60,7 +60,7 @@ fn verbs_move_a_known_unit_as_fleet_did() {
     ];
     for (verb, before, after) in table {
         let snapshot = cluster("web.service", TEXT, before);
-        assert_eq!(wanted(&snapshot, &order(verb, "web.service")), after, "{verb} of a unit wanted {before}");
+        assert_eq!(desired_after(&snapshot, &command(verb, "web.service")), after, "{verb} of a unit that is {before}");
     }
 }
 
@@ -74,7 +74,7 @@ fn a_unit_that_is_not_known_is_created_by_the_verbs_that_create() {
         let decision = decide(&Snapshot::default(), &with_file(verb, "web.service", TEXT)).unwrap();
         assert!(decision.created);
         let unit = Unit { hash: file(TEXT).hash(), desired, restarts: 0 };
-        assert_eq!(decision.change, Change::Put(unit, Some(file(TEXT))));
+        assert_eq!(decision.change, DesiredChange::Put(unit, Some(file(TEXT))));
     }
     for verb in [Verb::Stop, Verb::Unload, Verb::Destroy, Verb::Restart] {
         let refused = decide(&Snapshot::default(), &with_file(verb, "web.service", TEXT)).unwrap_err();
@@ -83,43 +83,46 @@ fn a_unit_that_is_not_known_is_created_by_the_verbs_that_create() {
 }
 
 #[test]
-fn nobody_has_the_file() {
-    let refused = decide(&Snapshot::default(), &order(Verb::Start, "web.service")).unwrap_err();
+fn a_unit_without_a_file_is_refused() {
+    let refused = decide(&Snapshot::default(), &command(Verb::Start, "web.service")).unwrap_err();
     assert_eq!(refused.to_string(), "unable to find Unit(web.service) in Registry or on filesystem");
 }
 
 #[test]
 fn stop_and_restart_need_a_unit_that_is_on_a_machine() {
     let snapshot = cluster("web.service", TEXT, DesiredState::Inactive);
-    let refused = decide(&snapshot, &order(Verb::Stop, "web.service")).unwrap_err();
+    let refused = decide(&snapshot, &command(Verb::Stop, "web.service")).unwrap_err();
     assert_eq!(refused.to_string(), "Unable to stop unit web.service in state inactive");
-    assert!(decide(&snapshot, &order(Verb::Restart, "web.service")).is_err());
+    assert!(decide(&snapshot, &command(Verb::Restart, "web.service")).is_err());
 }
 
 #[test]
-fn a_file_that_differs_is_warned_of_and_left_unless_it_is_to_replace() {
+fn a_file_that_differs_gives_a_warning_unless_it_replaces() {
     let snapshot = cluster("web.service", TEXT, DesiredState::Launched);
     let mut differs = with_file(Verb::Start, "web.service", OTHER);
     let decision = decide(&snapshot, &differs).unwrap();
-    assert_eq!(decision.change, Change::Nothing);
+    assert_eq!(decision.change, DesiredChange::Nothing);
     assert_eq!(
         decision.warnings,
         ["WARNING: Unit web.service in registry differs from local unit file ./it. Add --replace to override."]
     );
     differs.replace = true;
-    let Change::Put(unit, Some(replaced)) = decide(&snapshot, &differs).unwrap().change else { panic!() };
+    let DesiredChange::Put(unit, Some(replaced)) = decide(&snapshot, &differs).unwrap().change else { panic!() };
     assert_eq!((unit.hash, unit.desired, replaced), (file(OTHER).hash(), DesiredState::Launched, file(OTHER)));
     differs.verb = Verb::Submit;
-    assert!(decide(&snapshot, &differs).is_err(), "submit does not replace what is launched");
+    assert_eq!(
+        decide(&snapshot, &differs).unwrap_err().to_string(),
+        "Unable to submit unit web.service in state launched"
+    );
 }
 
 #[test]
-fn an_instance_is_made_of_the_submitted_template_before_the_one_at_hand() {
+fn an_instance_uses_the_submitted_template_before_the_local_one() {
     let snapshot = cluster("web@.service", TEXT, DesiredState::Inactive);
     let mut start = with_file(Verb::Start, "web@1.service", OTHER);
     start.file.as_mut().unwrap().template = true;
     let made = |snapshot: &Snapshot| match decide(snapshot, &start).unwrap().change {
-        Change::Put(unit, _) => unit.hash,
+        DesiredChange::Put(unit, _) => unit.hash,
         other => panic!("{other:?}"),
     };
     assert_eq!(made(&snapshot), file(TEXT).hash());
@@ -134,17 +137,17 @@ fn a_template_itself_cannot_run() {
 }
 
 #[test]
-fn requirements_that_cannot_be_met_are_refused_before_anything_is_done() {
+fn invalid_requirements_are_refused() {
     let text = format!("{TEXT}[X-Fleet]\nGlobal=true\nMachineOf=a.service\n");
     let refused = decide(&Snapshot::default(), &with_file(Verb::Submit, "web.service", &text)).unwrap_err();
     assert_eq!(refused.to_string(), "Unit web.service: [X-Fleet] Global cannot be used with Peers");
 }
 
 #[test]
-fn a_promise_that_cannot_be_kept_is_refused_before_anything_is_done() {
+fn a_strict_class_that_cannot_be_kept_is_refused() {
     let refusal = |unit: &str, text: &str| {
-        let order = with_file(Verb::Submit, unit, text);
-        decide(&Snapshot::default(), &order).unwrap_err().to_string()
+        let command = with_file(Verb::Submit, unit, text);
+        decide(&Snapshot::default(), &command).unwrap_err().to_string()
     };
     assert_eq!(
         refusal("web.service", "[Service]\nExecStart=/bin/true\n[X-Muster]\nClass=strict\n[X-Fleet]\nGlobal=true\n"),
@@ -157,30 +160,30 @@ fn a_promise_that_cannot_be_kept_is_refused_before_anything_is_done() {
 }
 
 #[test]
-fn a_class_does_not_change_under_what_may_still_run() {
+fn a_class_does_not_change_while_the_unit_may_run() {
     let strict = format!("{TEXT}[X-Muster]\nClass=strict\n");
     let replace = |verb, text: &str| UnitCommand { replace: true, ..with_file(verb, "web.service", text) };
-    let there = |snapshot: &mut Snapshot| {
+    let observe = |snapshot: &mut Snapshot| {
         let id = MachineId::from_bits(1 << 96);
         let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
         let state = UnitState { load, active, sub, hash: file(TEXT).hash(), launched: true, restarts: 0 };
         snapshot.states.insert(name("web.service"), [(id, state)].into());
     };
-    let refusal = |snapshot: &Snapshot, order: &UnitCommand| decide(snapshot, order).unwrap_err().to_string();
+    let refusal = |snapshot: &Snapshot, command: &UnitCommand| decide(snapshot, command).unwrap_err().to_string();
     let mut snapshot = cluster("web.service", TEXT, DesiredState::Launched);
-    let told = "Unit web.service: it cannot become strict while it may be on a machine: `muster unload web.service` first; \
-                what a machine that does not answer had of it counts until it answers or leaves the cluster";
-    assert_eq!(refusal(&snapshot, &replace(Verb::Start, &strict)), told);
-    there(&mut snapshot);
+    let message = "Unit web.service: it cannot become strict while it may be on a machine: `muster unload web.service` first; \
+                a machine that does not answer counts until it answers or leaves the cluster";
+    assert_eq!(refusal(&snapshot, &replace(Verb::Start, &strict)), message);
+    observe(&mut snapshot);
     assert!(refusal(&snapshot, &replace(Verb::Start, &strict)).contains("while it may be on 00000001...: "));
-    // Nor the other way round.
+    // The change from strict to available is refused as well.
     let mut other = cluster("web.service", &strict, DesiredState::Launched);
     assert!(refusal(&other, &replace(Verb::Start, TEXT)).contains("it cannot become available while"));
     assert!(decide(&other, &replace(Verb::Start, &format!("{strict}[Unit]\nA=b\n"))).is_ok(), "it stays strict");
-    // Once it is nowhere, it may.
+    // An inactive unit that is nowhere may change.
     other.units.get_mut(&name("web.service")).unwrap().desired = DesiredState::Inactive;
     assert!(decide(&other, &replace(Verb::Start, TEXT)).is_ok());
-    // What was forgotten while its machine was silent may run there still.
+    // A unit that was destroyed while its machine was silent may still run there.
     snapshot.units.clear();
     snapshot.files.clear();
     assert!(
@@ -190,11 +193,13 @@ fn a_class_does_not_change_under_what_may_still_run() {
 }
 
 #[test]
-fn a_file_that_is_lost_is_put_back_by_one_that_is_the_same() {
+fn a_lost_file_is_restored_by_an_equal_one() {
     let mut snapshot = cluster("web.service", TEXT, DesiredState::Launched);
     let start = with_file(Verb::Start, "web.service", TEXT);
-    assert_eq!(decide(&snapshot, &start).unwrap().change, Change::Nothing);
+    assert_eq!(decide(&snapshot, &start).unwrap().change, DesiredChange::Nothing);
     snapshot.files.clear();
-    let Change::Put(unit, Some(put)) = decide(&snapshot, &start).unwrap().change else { panic!("nothing is put back") };
+    let DesiredChange::Put(unit, Some(put)) = decide(&snapshot, &start).unwrap().change else {
+        panic!("nothing is restored")
+    };
     assert_eq!((unit.desired, put.hash()), (DesiredState::Launched, file(TEXT).hash()));
 }

@@ -31,7 +31,7 @@ fn cluster(text: &str) -> Snapshot {
     snapshot
 }
 
-/// Puts the unit on the first machine.
+/// Places the unit on the first machine.
 fn place(snapshot: &mut Snapshot) {
     let placement = Placement { machine: id(1), epoch: 1, reason: "least loaded".to_owned(), since: Timestamp::ZERO };
     snapshot.placements.insert(web(), placement);
@@ -44,56 +44,59 @@ fn state(snapshot: &mut Snapshot, active: &str) {
     snapshot.states.entry(web()).or_default().insert(id(1), state);
 }
 
-fn idle_of(snapshot: &Snapshot) -> Option<String> {
-    explain(snapshot, &web()).unwrap().idle.map(|idle| idle.to_string())
+fn reason(snapshot: &Snapshot) -> Option<String> {
+    explain(snapshot, &web()).unwrap().not_running.map(|reason| reason.to_string())
 }
 
 #[test]
-fn a_unit_that_runs_needs_no_excuse() {
+fn a_running_unit_has_no_reason() {
     let mut snapshot = cluster("");
     place(&mut snapshot);
     state(&mut snapshot, "active");
-    let why = explain(&snapshot, &web()).unwrap();
-    assert_eq!((why.idle, why.refusal), (None, None));
-    assert_eq!(why.filter_reasons, [(id(2), None)]);
+    let explanation = explain(&snapshot, &web()).unwrap();
+    assert_eq!((explanation.not_running, explanation.placement_error), (None, None));
+    assert_eq!(explanation.filter_reasons, [(id(2), None)]);
     assert_eq!(explain(&snapshot, &"b.service".parse().unwrap()), None);
 }
 
 #[test]
-fn each_way_of_not_running_has_its_words() {
+fn each_reason_has_its_message() {
     let mut snapshot = cluster("");
-    assert_eq!(idle_of(&snapshot).unwrap(), "it has no machine yet: the next reconcile finds one");
+    assert_eq!(reason(&snapshot).unwrap(), "it has no machine yet: the next reconcile places it");
     place(&mut snapshot);
-    assert_eq!(idle_of(&snapshot).unwrap(), "it has not come to m1 yet: the next reconcile brings it");
+    assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
     state(&mut snapshot, "failed");
-    assert_eq!(idle_of(&snapshot).unwrap(), "it was started and is failed (dead)");
+    assert_eq!(reason(&snapshot).unwrap(), "it was started and is failed (dead)");
     let why = "no answer for 9 s; connect: silence".to_owned();
     let (since, last_seen) = (Timestamp::ZERO, None);
     snapshot
         .health
         .insert(id(1), HealthRecord { health: Health::Unreachable, since, last_seen, why, outages: Vec::new() });
-    assert_eq!(idle_of(&snapshot).unwrap(), "m1 is unreachable: no answer for 9 s; connect: silence");
+    assert_eq!(reason(&snapshot).unwrap(), "m1 is unreachable: no answer for 9 s; connect: silence");
     snapshot.machines.remove(&id(1));
-    assert_eq!(idle_of(&snapshot).unwrap(), "its machine 00000001... has left: the next reconcile finds another");
+    assert_eq!(reason(&snapshot).unwrap(), "its machine 00000001... has left: the next reconcile places it on another");
     snapshot.units.get_mut(&web()).unwrap().desired = DesiredState::Loaded;
-    assert_eq!(idle_of(&snapshot).unwrap(), "it is wanted loaded");
+    assert_eq!(reason(&snapshot).unwrap(), "its desired state is loaded");
 }
 
 #[test]
-fn a_unit_without_a_place_says_what_is_in_the_way_on_every_machine() {
+fn an_unschedulable_unit_has_a_filter_reason_for_every_machine() {
     let mut snapshot = cluster("[X-Fleet]\nMachineMetadata=zone=a");
     snapshot.machines.get_mut(&id(2)).unwrap().cordoned = true;
-    let why = explain(&snapshot, &web()).unwrap();
-    assert_eq!(why.idle, Some(NotRunning::NoPlace(why.refusal.clone().unwrap())));
-    let words = |(id, filter_reason): &(MachineId, Option<FilterReason>)| {
+    let explanation = explain(&snapshot, &web()).unwrap();
+    assert_eq!(explanation.not_running, Some(NotRunning::Unschedulable(explanation.placement_error.clone().unwrap())));
+    let line = |(id, filter_reason): &(MachineId, Option<FilterReason>)| {
         format!("{} {}", id.short(), filter_reason.as_ref().map_or_else(String::new, ToString::to_string))
     };
-    let words: Vec<String> = why.filter_reasons.iter().map(words).collect();
-    assert_eq!(words, ["00000001 metadata zone=a not matched", "00000002 cordoned"]);
-    assert_eq!(why.refusal.unwrap().to_string(), "1 machine: cordoned; 1 machine: metadata zone=a not matched");
+    let lines: Vec<String> = explanation.filter_reasons.iter().map(line).collect();
+    assert_eq!(lines, ["00000001 metadata zone=a not matched", "00000002 cordoned"]);
+    assert_eq!(
+        explanation.placement_error.unwrap().to_string(),
+        "1 machine: cordoned; 1 machine: metadata zone=a not matched"
+    );
 }
 
-/// Lets a machine run strict units, and has them gone from there by then if it does not answer.
+/// Grants a machine a lease. If the machine does not answer, its units have stopped for sure at the given second.
 fn grant(snapshot: &mut Snapshot, number: u32, stopped_for_sure_at: Option<u64>) {
     let stopped_for_sure_at = stopped_for_sure_at.map(|seconds| Timestamp::from_millis(seconds * 1000));
     let (length, stop) = (Duration::from_secs(12), Duration::from_secs(10));
@@ -103,25 +106,25 @@ fn grant(snapshot: &mut Snapshot, number: u32, stopped_for_sure_at: Option<u64>)
 }
 
 #[test]
-fn a_strict_unit_says_whose_lease_it_waits_for() {
+fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     let mut snapshot = cluster("[X-Muster]\nClass=strict");
     place(&mut snapshot);
     state(&mut snapshot, "inactive");
     snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().launched = false;
-    assert_eq!(idle_of(&snapshot).unwrap(), "it is strict, and nobody keeps a lease for m1: a controller does");
+    assert_eq!(reason(&snapshot).unwrap(), "it is strict, and m1 has no lease: a controller must run to renew leases");
     grant(&mut snapshot, 1, None);
-    assert!(idle_of(&snapshot).unwrap().ends_with("was not started yet: the next reconcile starts it"));
-    // Any machine that does not answer may have been told to run it.
+    assert!(reason(&snapshot).unwrap().ends_with("was not started yet: the next reconcile starts it"));
+    // Any silent machine with a lease for the unit may run it.
     grant(&mut snapshot, 2, Some(60));
     let until = Timestamp::from_millis(60_000);
-    let timeouts = |name: &str| Some(NotRunning::MayRun { name: name.to_owned(), until });
-    assert_eq!(explain(&snapshot, &web()).unwrap().idle, timeouts("m2"));
-    assert!(may_still_run(&snapshot, &web()).is_empty(), "nobody has seen it there");
+    let waits_for = |name: &str| Some(NotRunning::MayStillRun { name: name.to_owned(), until });
+    assert_eq!(explain(&snapshot, &web()).unwrap().not_running, waits_for("m2"));
+    assert!(may_still_run(&snapshot, &web()).is_empty(), "it was never observed there");
     state(&mut snapshot, "active");
-    assert_eq!(idle_of(&snapshot), None, "it runs");
+    assert_eq!(reason(&snapshot), None, "it runs");
     grant(&mut snapshot, 2, None);
     grant(&mut snapshot, 1, Some(60));
-    assert_eq!(explain(&snapshot, &web()).unwrap().idle, timeouts("m1"));
+    assert_eq!(explain(&snapshot, &web()).unwrap().not_running, waits_for("m1"));
     assert_eq!(may_still_run(&snapshot, &web()), [(id(1), until)].into());
     let mut available = cluster("");
     place(&mut available);
