@@ -9,6 +9,7 @@ use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::lease::LeasePolicy;
+use muster::core::model::Health;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
 use muster::core::model::Report;
@@ -53,6 +54,8 @@ pub(super) struct Way {
     pub(super) attempt: Option<Attempt>,
     /// When the host's own sshd last sent this reconciler something.
     pub(super) proof: Option<u64>,
+    /// The host's health as this reconciler assessed it last.
+    pub(super) health: Option<Health>,
     /// The shell on each way there: the direct one, or one through another host.
     shells: BTreeMap<Option<usize>, u64>,
     /// The ways on which it answered the last time.
@@ -88,7 +91,7 @@ impl Clock {
 pub(super) struct Controller {
     pub(super) clock: Clock,
     /// Set when it no longer leads and only renews leases.
-    kept: bool,
+    pub(super) kept: bool,
     pub(super) is_daemon: bool,
     pub(super) life: u64,
     pub(super) reconciler: Option<Reconciler>,
@@ -223,7 +226,9 @@ impl World {
         let (held, decided) = (std::mem::take(&mut controller.held), controller.held_at);
         let mut inbox = std::mem::take(&mut controller.inbox);
         self.act(index, held, decided);
-        self.feed(index, Input::Tick);
+        if !self.controllers[index].stopped {
+            self.feed(index, Input::Tick);
+        }
         while !inbox.is_empty() {
             let news = inbox.swap_remove(self.dice.index(inbox.len()));
             self.tell(index, news);
@@ -339,6 +344,7 @@ impl World {
         let Some(reconciler) = &mut controller.reconciler else { return };
         let outputs = reconciler.handle_all(stalled.into_iter().chain([input]), now);
         let decided = self.now;
+        self.check_assessed(index);
         self.act(index, outputs, decided);
         self.plan_wake(index);
         let controller = &self.controllers[index];
@@ -368,7 +374,7 @@ impl World {
     fn act(&mut self, index: usize, outputs: Vec<Output>, decided: u64) {
         let mut outputs = outputs.into_iter();
         while let Some(output) = outputs.next() {
-            if !self.controllers[index].stopped && self.stormy && self.dice.chance(5) {
+            if !self.controllers[index].stopped && self.stormy && !self.steady && self.dice.chance(5) {
                 self.stop_controller(index);
             }
             if self.controllers[index].stopped {
@@ -454,7 +460,7 @@ impl World {
         if self.mutant == Mutant::ActsBeforeCommit {
             self.after(0, Event::Tell(index, News::Stored { life, taken: Some(true) }));
         }
-        if self.stormy && self.dice.chance(5) {
+        if self.stormy && !self.steady && self.dice.chance(5) {
             // Stopped between the last look at the clock and the sending.
             delay += self.stop_controller(index);
         }
@@ -485,6 +491,9 @@ impl World {
                     ));
                 }
                 self.check_write(index, life, &write);
+                if let Write::Place(unit, _) | Write::Unplace(unit) = &write {
+                    self.watch.liveness.touch(unit, self.now);
+                }
                 if let Write::Place(unit, placement) = &write {
                     placed.insert(unit.clone(), placement.machine);
                 }

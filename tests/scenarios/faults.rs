@@ -51,7 +51,11 @@ impl World {
         if !self.stormy {
             return;
         }
-        let next = self.delay((500, 15_000), (15_000, 60_000), 200);
+        let next = if self.steady {
+            self.delay((5_000, 30_000), (30_000, 90_000), 300)
+        } else {
+            self.delay((500, 15_000), (15_000, 60_000), 200)
+        };
         self.after(next, Event::Strike);
         let host = self.dice.index(self.hosts.len());
         let controller = self.dice.index(self.controllers.len());
@@ -65,9 +69,10 @@ impl World {
             8 => Fault::Slow(host),
             9 => Fault::Balk(host),
             10 => Fault::Fail(host),
+            11 if self.steady => return,
             11 => Fault::Store,
             12 => {
-                if !self.controllers[controller].stopped {
+                if !self.steady && !self.controllers[controller].stopped {
                     self.stop_controller(controller);
                 }
                 return;
@@ -89,7 +94,11 @@ impl World {
             }
             _ => return self.plant(host),
         };
-        let lasts = self.delay((200, 15_000), (15_000, 90_000), 500);
+        let lasts = if self.steady {
+            self.delay((20_000, 90_000), (90_000, 2 * STORM), 500)
+        } else {
+            self.delay((200, 15_000), (15_000, 90_000), 500)
+        };
         self.note(format_args!("{fault:?} for {lasts} ms"));
         match fault {
             Fault::Power(host) => self.hosts[host].cut_power(),

@@ -14,6 +14,7 @@ use super::host::Copy;
 use super::host::Host;
 use super::host::Run;
 use super::host::state;
+use super::liveness::Liveness;
 use super::network::Trip;
 use super::network::view;
 use super::world::World;
@@ -57,6 +58,7 @@ pub(super) struct Watch {
     twice_since: BTreeMap<UnitName, u64>,
     longest_twice: u64,
     wakes: Vec<(u64, u32)>,
+    pub(super) liveness: Liveness,
     /// Set when nothing more may happen.
     pub(super) quiet: bool,
 }
@@ -74,6 +76,7 @@ impl Watch {
             twice_since: BTreeMap::new(),
             longest_twice: 0,
             wakes: vec![(0, 0); controllers],
+            liveness: Liveness::default(),
             quiet: false,
         }
     }
@@ -84,7 +87,7 @@ impl Watch {
         self.counter
     }
 
-    fn accuse(&mut self, what: String) {
+    pub(super) fn accuse(&mut self, what: String) {
         self.wrong.get_or_insert(what);
     }
 
@@ -119,6 +122,7 @@ impl World {
         }
         self.look_for_twins();
         self.look_for_strict_twins();
+        self.watch_liveness();
     }
 
     /// A strict unit never runs twice, whatever happens. A host that stood still beyond the end of its lease is not

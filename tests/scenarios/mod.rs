@@ -9,6 +9,7 @@ mod dice;
 mod faults;
 mod host;
 mod invariants;
+mod liveness;
 mod neighbours;
 mod network;
 mod operator;
@@ -34,7 +35,8 @@ fn number(name: &str, or: u64) -> u64 {
 }
 
 fn weather(world: &mut World) -> Result<(), String> {
-    let storm = world.dice.between(STORM / 4, STORM);
+    let storm = if world.steady { STORM..=3 * STORM } else { STORM / 4..=STORM };
+    let storm = world.dice.between(*storm.start(), *storm.end());
     let end = world.now + storm;
     world.run_until(end)?;
     world.calm();

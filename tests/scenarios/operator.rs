@@ -58,6 +58,7 @@ impl World {
         }
         self.note(format_args!("operator: {verb} {unit}"));
         self.store.order(&unit, decision.change);
+        self.watch.liveness.touch(&unit, self.now);
         self.spread_word();
         if !self.store.is_led(self.now) {
             self.run_verb(BTreeSet::from([unit]));

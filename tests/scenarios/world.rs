@@ -150,6 +150,8 @@ pub(super) struct World {
     pub(super) units: Vec<UnitName>,
     /// What units may be: available, and strict.
     pub(super) files: [Vec<Arc<UnitFile>>; 2],
+    /// Set if faults are few and last long, and nothing but a restart disturbs a controller.
+    pub(super) steady: bool,
     /// Set while faults happen.
     pub(super) stormy: bool,
     pub(super) watch: Watch,
@@ -162,10 +164,11 @@ impl World {
         let hosts = 0..dice.index(4) + 2;
         let mut hosts: Vec<Host> = hosts.map(|index| Host::new(index, dice.drift())).collect();
         hosts.iter_mut().for_each(|host| host.carried = dice.chance(250));
+        let (steady, zoned) = (dice.chance(300), dice.chance(300));
         let daemons = dice.index(3) + 1;
         let mut store = Store::default();
         for (index, host) in hosts.iter().enumerate() {
-            store.snapshot.machines.insert(host.machine, joined(index));
+            store.snapshot.machines.insert(host.machine, joined(index, zoned));
         }
         let units = (0..=dice.index(6)).map(|number| format!("u{number}.service").parse().unwrap()).collect();
         let file = |number, class| {
@@ -188,6 +191,7 @@ impl World {
             dice,
             units,
             files: ["available", "strict"].map(|class| (1..4).map(|number| file(number, class)).collect()),
+            steady,
             stormy: true,
             watch,
             trace: Trace::new(traced),
@@ -270,12 +274,15 @@ impl World {
     }
 }
 
-fn joined(index: usize) -> Machine {
+fn joined(index: usize, zoned: bool) -> Machine {
+    // The first machines share a zone.
+    let zone = || ("zone".to_owned(), if index < 2 { "a" } else { "b" }.to_owned());
     Machine {
         id: machine(index),
         name: format!("h{index}"),
         // Every third has something that can switch it off.
         fence_command: index.is_multiple_of(3).then(|| "off".to_owned()),
+        metadata: zoned.then(zone).into_iter().collect(),
         address: Address { host: format!("h{index}"), ..Address::default() },
         ..Machine::default()
     }
