@@ -25,6 +25,7 @@ use muster::core::unit::UnitName;
 
 use super::attempt::Attempt;
 use super::dice::Dice;
+use super::host::Host;
 use super::network::Trip;
 use super::network::View;
 use super::network::view;
@@ -36,6 +37,9 @@ use super::world::World;
 
 /// How long a machine must have been silent before its units are moved, in milliseconds.
 pub(super) const DOWN_AFTER: u64 = 15_000;
+
+/// After how many milliseconds a mutant takes a visit for a stall.
+const OVERDUE: u64 = 12_000;
 
 /// How often a runner looks at the clock at least, in milliseconds: how late it does says for how long it stood still.
 const TICK: u64 = 1_000;
@@ -54,6 +58,8 @@ pub(super) struct Way {
     pub(super) attempt: Option<Attempt>,
     /// When the host's own sshd last sent this reconciler something.
     pub(super) proof: Option<u64>,
+    /// Set once a visit to it has ended.
+    pub(super) tried: bool,
     /// The host's health as this reconciler assessed it last.
     pub(super) health: Option<Health>,
     /// The shell on each way there: the direct one, or one through another host.
@@ -137,9 +143,25 @@ impl Controller {
             committing: false,
         }
     }
+
+    /// Says whether a mutant takes a visit under way for a stall.
+    fn is_overdue(&self, mutant: Mutant, now: u64) -> bool {
+        let overdue = |way: &Way| way.trip.as_ref().is_some_and(|trip| now > trip.decided + OVERDUE);
+        mutant == Mutant::OverdueIsStall && self.ways.iter().any(overdue)
+    }
 }
 
 impl World {
+    /// Returns the brake: less than usual by the share of machines that a mutant counts as silent.
+    fn brake(&self) -> u8 {
+        let sick = |host: &&Host| host.lets_in() && (host.throttles || host.denies || host.unfit) || host.up && !host.sshd;
+        if self.mutant != Mutant::SickAreSilent {
+            return BRAKE;
+        }
+        let share = self.hosts.iter().filter(sick).count() * 100 / self.hosts.len();
+        BRAKE.saturating_sub(u8::try_from(share).unwrap())
+    }
+
     fn timing(&self, is_daemon: bool) -> Timing {
         let down_after = if self.mutant == Mutant::NoPatience { 0 } else { DOWN_AFTER };
         let timing = Timing {
@@ -147,7 +169,7 @@ impl World {
             full_poll_interval: Duration::from_secs(15),
             retry_interval: Duration::from_secs(1),
             start_deadline: Duration::from_secs(10),
-            detection: DetectionConfig { down_after: Duration::from_millis(down_after), brake: BRAKE },
+            detection: DetectionConfig { down_after: Duration::from_millis(down_after), brake: self.brake() },
             lease: None,
         };
         let terms =
@@ -240,6 +262,17 @@ impl World {
         match news {
             News::Campaign => self.campaign(index),
             News::Reply { trip, host, result } => {
+                let way = &mut self.controllers[index].ways[host];
+                if way.trip.as_ref().is_some_and(|under_way| under_way.id == trip) {
+                    way.tried = true;
+                }
+                if self.mutant == Mutant::SuspectBlocksPlacing && result.is_err() && way.health.is_none() {
+                    let judged = self.controllers[index].began + DOWN_AFTER;
+                    if self.now < judged {
+                        let again = News::Reply { trip, host, result };
+                        return self.after(judged - self.now, Event::Tell(index, again));
+                    }
+                }
                 let way = &mut self.controllers[index].ways[host];
                 let Some(trip) = way.trip.take_if(|under_way| under_way.id == trip) else { return };
                 way.attempt = None;
@@ -340,6 +373,7 @@ impl World {
         let controller = &mut self.controllers[index];
         let now = controller.clock.read(self.now);
         let stall = std::mem::take(&mut controller.stall);
+        let stall = if controller.is_overdue(self.mutant, self.now) { self.now } else { stall };
         let stalled = (stall > 0).then(|| Input::Stalled(now.since(controller.clock.read(self.now - stall))));
         let Some(reconciler) = &mut controller.reconciler else { return };
         let outputs = reconciler.handle_all(stalled.into_iter().chain([input]), now);

@@ -60,7 +60,7 @@ impl World {
         let host = self.dice.index(self.hosts.len());
         let controller = self.dice.index(self.controllers.len());
         let unit = self.units[self.dice.index(self.units.len())].clone();
-        let fault = match self.dice.index(28) {
+        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(28) } {
             0 | 1 => Fault::Power(host),
             2 | 3 => Fault::Freeze(host),
             4 | 5 => Fault::Cut(controller, host),
@@ -126,6 +126,12 @@ impl World {
             Fault::Store => self.store.away = true,
         }
         self.after(lasts, Event::Mend(fault));
+    }
+
+    /// Picks a fault of those that leave the other machines alone, and most of all a slow one or a death.
+    fn steady_fault(&mut self) -> usize {
+        const FAULTS: [usize; 20] = [0, 0, 1, 2, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26];
+        FAULTS[self.dice.index(FAULTS.len())]
     }
 
     /// Ends a fault.

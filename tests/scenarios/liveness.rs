@@ -74,7 +74,7 @@ type Since = Option<u64>;
 struct Led {
     life: u64,
     since: u64,
-    /// Since when every machine has been assessed.
+    /// Since when every machine has been visited, with whatever result.
     assessed: Since,
     hosts: Vec<Watched>,
     /// When it waited for the store: the latest times.
@@ -172,7 +172,7 @@ impl World {
             }
             _ => {}
         }
-        hold(&mut led.assessed, reconciler.views().all(|(_, view)| view.health.is_some()), now);
+        hold(&mut led.assessed, controller.ways.iter().all(|way| way.tried), now);
         let clock = controller.clock.read(now);
         for (index, host) in self.hosts.iter().enumerate() {
             let watched = &mut led.hosts[index];

@@ -141,62 +141,87 @@ fn a_seed_replays_exactly() {
 
 /// Finds a seed that shows that a mutant does harm.
 fn catch(mutant: Mutant) {
-    let caught = (1..2_000).find_map(|seed| run(seed, mutant, false).0.err().map(|wrong| (seed, wrong)));
-    let (seed, wrong) = caught.unwrap_or_else(|| panic!("{mutant:?} was not found out"));
+    let caught = (1..4_000).find_map(|seed| run(seed, mutant, false).0.err().map(|wrong| (seed, wrong)));
+    let (seed, wrong) = caught.unwrap_or_else(|| panic!("{mutant:?} was not found"));
     eprintln!("{mutant:?}: seed {seed}: {wrong}");
 }
 
 #[test]
-fn hosts_that_obey_an_old_leader_are_found_out() {
+fn hosts_that_obey_an_old_leader_are_found() {
     catch(Mutant::HostsForgetEpochs);
 }
 
 #[test]
-fn hosts_that_obey_a_stale_script_are_found_out() {
+fn hosts_that_obey_a_stale_script_are_found() {
     catch(Mutant::HostsObeyLate);
 }
 
 #[test]
-fn hosts_that_obey_twice_are_found_out() {
+fn hosts_that_obey_twice_are_found() {
     catch(Mutant::HostsObeyTwice);
 }
 
 #[test]
-fn steps_without_a_look_are_found_out() {
+fn steps_without_an_observation_are_found() {
     catch(Mutant::StepsWithoutLook);
 }
 
 #[test]
-fn a_failover_without_patience_is_found_out() {
+fn a_failover_without_detection_time_is_found() {
     catch(Mutant::NoPatience);
 }
 
 #[test]
-fn a_store_that_trusts_everybody_is_found_out() {
+fn a_store_that_takes_writes_of_any_process_is_found() {
     catch(Mutant::StoreTrustsAll);
 }
 
 #[test]
-fn a_leader_that_does_not_listen_to_neighbours_is_found_out() {
+fn a_leader_that_ignores_peer_probes_is_found() {
     catch(Mutant::IgnoresNeighbours);
 }
 
 #[test]
-fn acting_before_the_store_agrees_is_found_out() {
+fn acting_before_the_store_has_taken_a_commit_is_found() {
     catch(Mutant::ActsBeforeCommit);
 }
 
 #[test]
-fn leases_that_count_from_their_arrival_are_found_out() {
+fn leases_that_count_from_their_arrival_are_found() {
     catch(Mutant::LeasesCountFromArrival);
 }
 
 #[test]
-fn forgetting_who_was_granted_a_lease_is_found_out() {
+fn a_store_that_forgets_granted_leases_is_found() {
     catch(Mutant::GrantsAreForgotten);
 }
 
 #[test]
-fn hosts_that_go_on_without_a_lease_are_found_out() {
+fn hosts_that_go_on_without_a_lease_are_found() {
     catch(Mutant::LeasesBindNobody);
+}
+
+#[test]
+fn a_slow_visit_that_excuses_the_silence_of_other_machines_is_found() {
+    catch(Mutant::OverdueIsStall);
+}
+
+#[test]
+fn a_proof_of_life_that_is_ignored_while_its_attempt_lasts_is_found() {
+    catch(Mutant::ProgressIsDropped);
+}
+
+#[test]
+fn a_failed_carrier_that_counts_as_a_proof_of_life_is_found() {
+    catch(Mutant::PathIsThrottled);
+}
+
+#[test]
+fn a_brake_that_counts_sick_machines_is_found() {
+    catch(Mutant::SickAreSilent);
+}
+
+#[test]
+fn a_suspect_machine_that_keeps_units_from_other_machines_is_found() {
+    catch(Mutant::SuspectBlocksPlacing);
 }

@@ -31,7 +31,8 @@ impl World {
         if !self.stormy {
             return;
         }
-        let again = self.delay((200, 20_000), (20_000, 60_000), 100);
+        let short = if self.steady && !self.store.snapshot.units.is_empty() { (5_000, 60_000) } else { (200, 20_000) };
+        let again = self.delay(short, (20_000, 60_000), 100);
         self.after(again, Event::Operate);
         if self.store.away {
             return;

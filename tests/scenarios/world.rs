@@ -121,6 +121,12 @@ pub(super) enum Mutant {
     StoreTrustsAll,
     /// A reconciler acts on placements that the store has not taken.
     ActsBeforeCommit,
+    /// A visit that takes long is taken for a stall of the controller's own process.
+    OverdueIsStall,
+    /// Machines that are sick, throttled or refusing when a leader begins count as silent for the brake.
+    SickAreSilent,
+    /// A unit waits for a place until the first failure of every machine has been judged.
+    SuspectBlocksPlacing,
     /// What sshd sends before a script runs is not told.
     ProgressIsDropped,
     /// A carrier that fails is taken for an sshd that closes the connection.
@@ -161,10 +167,10 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, mutant: Mutant, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let hosts = 0..dice.index(4) + 2;
+        let (steady, zoned) = (dice.chance(300), dice.chance(300));
+        let hosts = 0..if steady { dice.index(3) + 3 } else { dice.index(4) + 2 };
         let mut hosts: Vec<Host> = hosts.map(|index| Host::new(index, dice.drift())).collect();
         hosts.iter_mut().for_each(|host| host.carried = dice.chance(250));
-        let (steady, zoned) = (dice.chance(300), dice.chance(300));
         let daemons = dice.index(3) + 1;
         let mut store = Store::default();
         for (index, host) in hosts.iter().enumerate() {
