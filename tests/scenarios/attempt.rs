@@ -150,7 +150,9 @@ impl World {
         // The reconciler may have given the visit up, or be stopped.
         let Some(trip) = self.under_way(index, host, id) else { return };
         if part == Part::Shell {
-            self.controllers[index].ways[host].attempt = None;
+            let way = &mut self.controllers[index].ways[host];
+            way.attempt = None;
+            way.boots.insert(trip.through, trip.boot);
             return self.run(trip);
         }
         self.enter(trip, part.next());

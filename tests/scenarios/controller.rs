@@ -64,11 +64,20 @@ pub(super) struct Way {
     pub(super) health: Option<Health>,
     /// The shell on each way there: the direct one, or one through another host.
     shells: BTreeMap<Option<usize>, u64>,
+    /// The boot that the open connection on each of them belongs to.
+    pub(super) boots: BTreeMap<Option<usize>, u64>,
     /// The ways on which it answered the last time.
     pub(super) good: BTreeSet<Option<usize>>,
     /// When the host last answered this reconciler, and what it said of itself.
     pub(super) answered: Option<u64>,
     seen: Option<Observation>,
+}
+
+impl Way {
+    /// Returns the boot that the open connection belongs to, if there is one.
+    fn boot(&self, through: Option<usize>) -> Option<u64> {
+        self.boots.get(&through).copied().filter(|_| self.good.contains(&through))
+    }
 }
 
 /// A clock that is wrong and runs at a speed of its own.
@@ -408,7 +417,9 @@ impl World {
     fn act(&mut self, index: usize, outputs: Vec<Output>, decided: u64) {
         let mut outputs = outputs.into_iter();
         while let Some(output) = outputs.next() {
-            if !self.controllers[index].stopped && self.stormy && !self.steady && self.dice.chance(5) {
+            let acts = matches!(&output, Output::Visit { visit, .. } if !visit.steps.is_empty());
+            let per_mille = if acts { 30 } else { 5 };
+            if !self.controllers[index].stopped && self.stormy && !self.steady && self.dice.chance(per_mille) {
                 self.stop_controller(index);
             }
             if self.controllers[index].stopped {
@@ -448,7 +459,7 @@ impl World {
                         life,
                         host,
                         through,
-                        boot: self.hosts[host].boot,
+                        boot: self.controllers[index].ways[host].boot(through).unwrap_or(self.hosts[host].boot),
                         shell,
                         quick,
                         echo: false,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use muster::core::model::Action;
 use muster::core::model::DesiredState;
+use muster::core::model::Health;
 use muster::core::model::Unit;
 use muster::core::model::Write;
 use muster::core::unit::UnitName;
@@ -265,7 +266,10 @@ impl World {
         if answered || in_reach {
             self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which is well"));
         }
-        if self.is_seen(c, host, decided.saturating_sub(SEEN_WITHIN)) {
+        // Peers are asked about a machine that has been given up once a minute.
+        let known = self.store.snapshot.health.get(&from.machine).map(|health| health.health);
+        let asked = if known == Some(Health::Down) { 60_000 } else { 0 };
+        if self.is_seen(c, host, decided.saturating_sub(SEEN_WITHIN + asked)) {
             self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which its neighbours reach"));
         }
     }
@@ -420,7 +424,7 @@ impl World {
         let strangers =
             self.hosts.iter().flat_map(|host| host.copies.keys()).any(|unit| !snapshot.units.contains_key(unit));
         let doubted = |host: &Host| {
-            snapshot.health.get(&host.machine).is_none_or(|health| health.health != muster::core::model::Health::Alive)
+            snapshot.health.get(&host.machine).is_none_or(|health| health.health != Health::Alive)
         };
         if strangers || self.hosts.iter().any(doubted) {
             return Some("a stranger is left, or a machine is not thought alive".to_owned());

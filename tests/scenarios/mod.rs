@@ -6,6 +6,7 @@
 mod attempt;
 mod controller;
 mod dice;
+mod directed;
 mod faults;
 mod host;
 mod invariants;

@@ -90,7 +90,7 @@ impl World {
     }
 
     /// Lets everybody who listens hear that the store has changed.
-    fn spread_word(&mut self) {
+    pub(super) fn spread_word(&mut self) {
         for index in 0..self.controllers.len() {
             let life = self.controllers[index].life;
             let delay = self.delay((1, 50), (500, 5_000), 30);
