@@ -28,15 +28,8 @@ pub(super) enum Part {
     Run,
 }
 
-pub(super) const PARTS: [Part; 7] = [
-    Part::Resolve,
-    Part::Connect,
-    Part::Greeting,
-    Part::KeyExchange,
-    Part::Authenticate,
-    Part::Shell,
-    Part::Run,
-];
+pub(super) const PARTS: [Part; 7] =
+    [Part::Resolve, Part::Connect, Part::Greeting, Part::KeyExchange, Part::Authenticate, Part::Shell, Part::Run];
 
 /// Between two signs of life that the transport asks for while a script runs, in milliseconds.
 const ALIVE_EVERY: u64 = 1_000;
@@ -238,7 +231,7 @@ impl World {
                 Ending::Fails(left, FailureKind::Silent)
             });
         }
-        (!host.sshd).then(|| Ending::Fails(self.dice.between(1, 8), FailureKind::Refused))
+        (!host.sshd && !host.frozen).then(|| Ending::Fails(self.dice.between(1, 8), FailureKind::Refused))
     }
 
     /// Sends the script over an open connection.

@@ -163,7 +163,8 @@ impl Controller {
 impl World {
     /// Returns the brake: less than usual by the share of machines that a mutant counts as silent.
     fn brake(&self) -> u8 {
-        let sick = |host: &&Host| host.lets_in() && (host.throttles || host.denies || host.unfit) || host.up && !host.sshd;
+        let sick =
+            |host: &&Host| host.lets_in() && (host.throttles || host.denies || host.unfit) || host.up && !host.sshd;
         if self.mutant != Mutant::SickAreSilent {
             return BRAKE;
         }

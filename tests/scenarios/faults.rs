@@ -32,7 +32,11 @@ pub(super) enum Fault {
     /// The host takes its time.
     Slow(usize),
     /// A part of every attempt to reach the host takes so much longer.
-    Hang { host: usize, part: Part, lag: u64 },
+    Hang {
+        host: usize,
+        part: Part,
+        lag: u64,
+    },
     /// Every part of an attempt takes some seconds, and succeeds.
     Crawl(usize),
     /// sshd closes new connections, or refuses every login; the host cannot do what a visit asks for.

@@ -423,9 +423,8 @@ impl World {
         }
         let strangers =
             self.hosts.iter().flat_map(|host| host.copies.keys()).any(|unit| !snapshot.units.contains_key(unit));
-        let doubted = |host: &Host| {
-            snapshot.health.get(&host.machine).is_none_or(|health| health.health != Health::Alive)
-        };
+        let doubted =
+            |host: &Host| snapshot.health.get(&host.machine).is_none_or(|health| health.health != Health::Alive);
         if strangers || self.hosts.iter().any(doubted) {
             return Some("a stranger is left, or a machine is not thought alive".to_owned());
         }
