@@ -158,6 +158,7 @@ impl World {
     /// Tells the reconciler that the host's own sshd has sent something.
     fn progress(&mut self, index: usize, host: usize, phase: Phase) {
         self.controllers[index].ways[host].proof = Some(self.now);
+        self.reach(if phase == Phase::Run { "progress: run" } else { "progress: greeted" });
         let machine = self.hosts[host].machine;
         if self.mutant != Mutant::ProgressIsDropped {
             self.feed(index, Input::Progress(machine, phase));

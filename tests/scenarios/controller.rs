@@ -192,6 +192,7 @@ impl World {
         let life = self.watch.count();
         let Some(leader) = self.store.take_lead(index, life, self.now) else { return false };
         self.note(format_args!("c{index} leads, epoch {}, {scope:?}", leader.epoch));
+        self.reach("leadership: taken");
         let timing = self.timing(self.controllers[index].is_daemon);
         let mut snapshot = self.store.snapshot.clone();
         if self.mutant == Mutant::GrantsAreForgotten {
@@ -217,6 +218,7 @@ impl World {
     /// Gives the reconciler up, and the lead if it is ours.
     pub(super) fn give_up(&mut self, index: usize, why: &str) {
         self.note(format_args!("c{index} gives up: {why}"));
+        self.reach("leadership: lost");
         let controller = &mut self.controllers[index];
         let keeps = controller.is_daemon && !controller.kept;
         controller.reconciler.take_if(|reconciler| !keeps || !reconciler.holds_leases());
@@ -234,6 +236,7 @@ impl World {
         }
         if let Some(reconciler) = &mut self.controllers[index].reconciler {
             reconciler.enter_lease_only();
+            self.reach("leadership: leases only");
             self.feed(index, Input::Tick);
         }
     }
@@ -300,6 +303,8 @@ impl World {
                         way.shells.remove(&trip.through);
                     }
                 }
+                self.reach_report(&trip, &result);
+                let way = &self.controllers[index].ways[host];
                 let result = match (result, way.seen.clone()) {
                     (Err(_), Some(seen)) if self.mutant == Mutant::StepsWithoutLook => {
                         Ok(Report { outcomes: Vec::new(), refused: None, observation: Some(seen) })
@@ -323,6 +328,13 @@ impl World {
             News::Fenced { life: of, .. } if of != life => {}
             News::Fenced { host, ended, .. } => {
                 let machine = self.hosts[host].machine;
+                let view = self.controllers[index].reconciler.as_ref().and_then(|it| it.view(machine));
+                let void = view.is_some_and(|view| view.fencing.void || view.answers());
+                match &ended {
+                    Err(_) => self.reach("fence: failed"),
+                    Ok(()) if void => self.reach("fence: void"),
+                    Ok(()) => {}
+                }
                 self.feed(index, Input::Fenced(machine, ended));
             }
             News::Stored { taken: None, .. } => self.give_up(index, "the store is away"),
@@ -388,7 +400,11 @@ impl World {
         let Some(reconciler) = &mut controller.reconciler else { return };
         let outputs = reconciler.handle_all(stalled.into_iter().chain([input]), now);
         let decided = self.now;
+        if stall > 0 {
+            self.reach("stall: reported");
+        }
         self.check_assessed(index);
+        self.reach_assessments(index);
         self.act(index, outputs, decided);
         self.plan_wake(index);
         let controller = &self.controllers[index];
@@ -429,6 +445,7 @@ impl World {
                 controller.held_at = decided;
                 return;
             }
+            self.reach_output(&output);
             match output {
                 Output::Deposed => return self.give_up(index, "deposed"),
                 Output::Commit(writes) => self.commit(index, writes),
@@ -537,6 +554,7 @@ impl World {
                     ));
                 }
                 self.check_write(index, life, &write);
+                self.reach_write(index, &write);
                 if let Write::Place(unit, _) | Write::Unplace(unit) = &write {
                     self.watch.liveness.touch(unit, self.now);
                 }

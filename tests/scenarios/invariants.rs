@@ -18,6 +18,7 @@ use super::host::state;
 use super::liveness::Liveness;
 use super::network::Trip;
 use super::network::view;
+use super::reached::Reached;
 use super::world::World;
 
 /// Within this time a leader knows of what a machine that is well is doing, in milliseconds.
@@ -60,6 +61,7 @@ pub(super) struct Watch {
     longest_twice: u64,
     wakes: Vec<(u64, u32)>,
     pub(super) liveness: Liveness,
+    pub(super) reached: Reached,
     /// Set when nothing more may happen.
     pub(super) quiet: bool,
 }
@@ -78,6 +80,7 @@ impl Watch {
             longest_twice: 0,
             wakes: vec![(0, 0); controllers],
             liveness: Liveness::default(),
+            reached: Reached::new(),
             quiet: false,
         }
     }

@@ -14,11 +14,13 @@ mod liveness;
 mod neighbours;
 mod network;
 mod operator;
+mod reached;
 mod store;
 mod systemd;
 mod trace;
 mod world;
 
+use reached::Reached;
 use world::Mutant;
 use world::World;
 
@@ -30,6 +32,9 @@ const CALM_WITHIN: u64 = 240_000;
 
 /// And then nothing more happens for this long.
 const QUIET: u64 = 60_000;
+
+/// So many seeds reach every point of the register.
+const EVERY_POINT: u64 = 10_000;
 
 fn number(name: &str, or: u64) -> u64 {
     std::env::var(name).ok().map_or(or, |text| text.parse().unwrap())
@@ -82,6 +87,7 @@ struct Sum {
     moved: u64,
     relayed: u64,
     longest: u64,
+    reached: Reached,
     failed: Vec<(u64, String)>,
 }
 
@@ -91,12 +97,13 @@ impl Sum {
         let (result, world) = run(seed, Mutant::None, false);
         let [events, moved, relayed, longest] = world.tally();
         self.failed.extend(result.err().map(|wrong| (seed, wrong)));
-        let one = Self { events, moved, relayed, longest, failed: Vec::new() };
+        let one = Self { events, moved, relayed, longest, reached: world.watch.reached, failed: Vec::new() };
         self.add(one)
     }
 
     fn add(mut self, mut other: Self) -> Self {
         self.failed.append(&mut other.failed);
+        self.reached.append(&mut other.reached);
         self.events += other.events;
         self.moved += other.moved;
         self.relayed += other.relayed;
@@ -128,6 +135,9 @@ fn no_storm_breaks_an_invariant_and_every_unit_ends_as_desired() {
         let (_, world) = run(*seed, Mutant::None, true);
         panic!("{}seed {seed}: {wrong}\nreplay it with MUSTER_SEED={seed} MUSTER_SEEDS=1", world.trace.print());
     }
+    let missed = reached::missed(&sum.reached);
+    eprintln!("{} points reached, not reached: {missed:?}", sum.reached.len());
+    assert!(count < EVERY_POINT || missed.is_empty(), "no seed has reached {missed:?}");
     // A storm in which nothing has to be moved shows nothing.
     assert!(count < 100 || moved > count / 10 && relayed > count / 100, "too little happened");
 }

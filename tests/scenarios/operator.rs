@@ -8,6 +8,9 @@ use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
 use muster::core::command::Verb;
 
+use muster::core::model::FailoverOverride;
+use muster::core::model::Timestamp;
+
 use super::world::Event;
 use super::world::News;
 use super::world::World;
@@ -39,6 +42,9 @@ impl World {
         }
         if self.dice.chance(60) {
             return self.drain_or_open();
+        }
+        if self.dice.chance(15) {
+            return self.override_failover();
         }
         let verb = VERBS[self.dice.index(VERBS.len())];
         let number = self.dice.index(self.units.len());
@@ -78,6 +84,17 @@ impl World {
             self.note(format_args!("operator: drain h{host} by {by:?}"));
             self.store.drain(machine, by);
         }
+        self.spread_word();
+    }
+
+    /// Orders that the units of a machine are moved whatever the brake says.
+    fn override_failover(&mut self) {
+        let host = self.dice.index(self.hosts.len());
+        self.note(format_args!("operator: failover --force h{host}"));
+        // A time of day, read off a clock that is as wrong as any other.
+        let until = Timestamp::from_millis(self.now + self.dice.between(60_000, 600_000));
+        let order = FailoverOverride { until, by: "root@desk".to_owned() };
+        self.store.snapshot.failover_overrides.insert(self.hosts[host].machine, order);
         self.spread_word();
     }
 

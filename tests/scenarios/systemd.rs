@@ -133,6 +133,7 @@ impl World {
         }
         host.lease = None;
         self.note(format_args!("h{index}: its lease ends"));
+        self.reach("lease: ended on the host");
         if self.mutant == Mutant::LeasesBindNobody {
             return;
         }
