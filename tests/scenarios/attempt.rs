@@ -143,7 +143,9 @@ impl World {
         // The reconciler may have given the visit up, or be stopped.
         let Some(trip) = self.under_way(index, host, id) else { return };
         if part == Part::Shell {
-            self.controllers[index].ways[host].attempt = None;
+            let way = &mut self.controllers[index].ways[host];
+            way.attempt = None;
+            way.boots.insert(trip.through, trip.boot);
             return self.run(trip);
         }
         self.enter(trip, part.next());
@@ -156,6 +158,7 @@ impl World {
     /// Tells the reconciler that the host's own sshd has sent something.
     fn progress(&mut self, index: usize, host: usize, phase: Phase) {
         self.controllers[index].ways[host].proof = Some(self.now);
+        self.reach(if phase == Phase::Run { "progress: run" } else { "progress: greeted" });
         let machine = self.hosts[host].machine;
         if self.mutant != Mutant::ProgressIsDropped {
             self.feed(index, Input::Progress(machine, phase));
@@ -229,7 +232,7 @@ impl World {
                 Ending::Fails(left, FailureKind::Silent)
             });
         }
-        (!host.sshd).then(|| Ending::Fails(self.dice.between(1, 8), FailureKind::Refused))
+        (!host.sshd && !host.frozen).then(|| Ending::Fails(self.dice.between(1, 8), FailureKind::Refused))
     }
 
     /// Sends the script over an open connection.

@@ -9,6 +9,7 @@ use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::lease::LeasePolicy;
+use muster::core::model::Health;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
 use muster::core::model::Report;
@@ -24,6 +25,7 @@ use muster::core::unit::UnitName;
 
 use super::attempt::Attempt;
 use super::dice::Dice;
+use super::host::Host;
 use super::network::Trip;
 use super::network::View;
 use super::network::view;
@@ -35,6 +37,9 @@ use super::world::World;
 
 /// How long a machine must have been silent before its units are moved, in milliseconds.
 pub(super) const DOWN_AFTER: u64 = 15_000;
+
+/// After how many milliseconds a mutant takes a visit for a stall.
+const OVERDUE: u64 = 12_000;
 
 /// How often a runner looks at the clock at least, in milliseconds: how late it does says for how long it stood still.
 const TICK: u64 = 1_000;
@@ -53,13 +58,26 @@ pub(super) struct Way {
     pub(super) attempt: Option<Attempt>,
     /// When the host's own sshd last sent this reconciler something.
     pub(super) proof: Option<u64>,
+    /// Set once a visit to it has ended.
+    pub(super) tried: bool,
+    /// The host's health as this reconciler assessed it last.
+    pub(super) health: Option<Health>,
     /// The shell on each way there: the direct one, or one through another host.
     shells: BTreeMap<Option<usize>, u64>,
+    /// The boot that the open connection on each of them belongs to.
+    pub(super) boots: BTreeMap<Option<usize>, u64>,
     /// The ways on which it answered the last time.
     pub(super) good: BTreeSet<Option<usize>>,
     /// When the host last answered this reconciler, and what it said of itself.
     pub(super) answered: Option<u64>,
     seen: Option<Observation>,
+}
+
+impl Way {
+    /// Returns the boot that the open connection belongs to, if there is one.
+    fn boot(&self, through: Option<usize>) -> Option<u64> {
+        self.boots.get(&through).copied().filter(|_| self.good.contains(&through))
+    }
 }
 
 /// A clock that is wrong and runs at a speed of its own.
@@ -88,7 +106,7 @@ impl Clock {
 pub(super) struct Controller {
     pub(super) clock: Clock,
     /// Set when it no longer leads and only renews leases.
-    kept: bool,
+    pub(super) kept: bool,
     pub(super) is_daemon: bool,
     pub(super) life: u64,
     pub(super) reconciler: Option<Reconciler>,
@@ -134,9 +152,26 @@ impl Controller {
             committing: false,
         }
     }
+
+    /// Says whether a mutant takes a visit under way for a stall.
+    fn is_overdue(&self, mutant: Mutant, now: u64) -> bool {
+        let overdue = |way: &Way| way.trip.as_ref().is_some_and(|trip| now > trip.decided + OVERDUE);
+        mutant == Mutant::OverdueIsStall && self.ways.iter().any(overdue)
+    }
 }
 
 impl World {
+    /// Returns the brake: less than usual by the share of machines that a mutant counts as silent.
+    fn brake(&self) -> u8 {
+        let sick =
+            |host: &&Host| host.lets_in() && (host.throttles || host.denies || host.unfit) || host.up && !host.sshd;
+        if self.mutant != Mutant::SickAreSilent {
+            return BRAKE;
+        }
+        let share = self.hosts.iter().filter(sick).count() * 100 / self.hosts.len();
+        BRAKE.saturating_sub(u8::try_from(share).unwrap())
+    }
+
     fn timing(&self, is_daemon: bool) -> Timing {
         let down_after = if self.mutant == Mutant::NoPatience { 0 } else { DOWN_AFTER };
         let timing = Timing {
@@ -144,7 +179,7 @@ impl World {
             full_poll_interval: Duration::from_secs(15),
             retry_interval: Duration::from_secs(1),
             start_deadline: Duration::from_secs(10),
-            detection: DetectionConfig { down_after: Duration::from_millis(down_after), brake: BRAKE },
+            detection: DetectionConfig { down_after: Duration::from_millis(down_after), brake: self.brake() },
             lease: None,
         };
         let terms =
@@ -157,6 +192,7 @@ impl World {
         let life = self.watch.count();
         let Some(leader) = self.store.take_lead(index, life, self.now) else { return false };
         self.note(format_args!("c{index} leads, epoch {}, {scope:?}", leader.epoch));
+        self.reach("leadership: taken");
         let timing = self.timing(self.controllers[index].is_daemon);
         let mut snapshot = self.store.snapshot.clone();
         if self.mutant == Mutant::GrantsAreForgotten {
@@ -182,6 +218,7 @@ impl World {
     /// Gives the reconciler up, and the lead if it is ours.
     pub(super) fn give_up(&mut self, index: usize, why: &str) {
         self.note(format_args!("c{index} gives up: {why}"));
+        self.reach("leadership: lost");
         let controller = &mut self.controllers[index];
         let keeps = controller.is_daemon && !controller.kept;
         controller.reconciler.take_if(|reconciler| !keeps || !reconciler.holds_leases());
@@ -199,6 +236,7 @@ impl World {
         }
         if let Some(reconciler) = &mut self.controllers[index].reconciler {
             reconciler.enter_lease_only();
+            self.reach("leadership: leases only");
             self.feed(index, Input::Tick);
         }
     }
@@ -223,7 +261,9 @@ impl World {
         let (held, decided) = (std::mem::take(&mut controller.held), controller.held_at);
         let mut inbox = std::mem::take(&mut controller.inbox);
         self.act(index, held, decided);
-        self.feed(index, Input::Tick);
+        if !self.controllers[index].stopped {
+            self.feed(index, Input::Tick);
+        }
         while !inbox.is_empty() {
             let news = inbox.swap_remove(self.dice.index(inbox.len()));
             self.tell(index, news);
@@ -235,6 +275,17 @@ impl World {
         match news {
             News::Campaign => self.campaign(index),
             News::Reply { trip, host, result } => {
+                let way = &mut self.controllers[index].ways[host];
+                if way.trip.as_ref().is_some_and(|under_way| under_way.id == trip) {
+                    way.tried = true;
+                }
+                if self.mutant == Mutant::SuspectBlocksPlacing && result.is_err() && way.health.is_none() {
+                    let judged = self.controllers[index].began + DOWN_AFTER;
+                    if self.now < judged {
+                        let again = News::Reply { trip, host, result };
+                        return self.after(judged - self.now, Event::Tell(index, again));
+                    }
+                }
                 let way = &mut self.controllers[index].ways[host];
                 let Some(trip) = way.trip.take_if(|under_way| under_way.id == trip) else { return };
                 way.attempt = None;
@@ -252,6 +303,8 @@ impl World {
                         way.shells.remove(&trip.through);
                     }
                 }
+                self.reach_report(&trip, &result);
+                let way = &self.controllers[index].ways[host];
                 let result = match (result, way.seen.clone()) {
                     (Err(_), Some(seen)) if self.mutant == Mutant::StepsWithoutLook => {
                         Ok(Report { outcomes: Vec::new(), refused: None, observation: Some(seen) })
@@ -275,6 +328,13 @@ impl World {
             News::Fenced { life: of, .. } if of != life => {}
             News::Fenced { host, ended, .. } => {
                 let machine = self.hosts[host].machine;
+                let view = self.controllers[index].reconciler.as_ref().and_then(|it| it.view(machine));
+                let void = view.is_some_and(|view| view.fencing.void || view.answers());
+                match &ended {
+                    Err(_) => self.reach("fence: failed"),
+                    Ok(()) if void => self.reach("fence: void"),
+                    Ok(()) => {}
+                }
                 self.feed(index, Input::Fenced(machine, ended));
             }
             News::Stored { taken: None, .. } => self.give_up(index, "the store is away"),
@@ -335,10 +395,16 @@ impl World {
         let controller = &mut self.controllers[index];
         let now = controller.clock.read(self.now);
         let stall = std::mem::take(&mut controller.stall);
+        let stall = if controller.is_overdue(self.mutant, self.now) { self.now } else { stall };
         let stalled = (stall > 0).then(|| Input::Stalled(now.since(controller.clock.read(self.now - stall))));
         let Some(reconciler) = &mut controller.reconciler else { return };
         let outputs = reconciler.handle_all(stalled.into_iter().chain([input]), now);
         let decided = self.now;
+        if stall > 0 {
+            self.reach("stall: reported");
+        }
+        self.check_assessed(index);
+        self.reach_assessments(index);
         self.act(index, outputs, decided);
         self.plan_wake(index);
         let controller = &self.controllers[index];
@@ -368,7 +434,9 @@ impl World {
     fn act(&mut self, index: usize, outputs: Vec<Output>, decided: u64) {
         let mut outputs = outputs.into_iter();
         while let Some(output) = outputs.next() {
-            if !self.controllers[index].stopped && self.stormy && self.dice.chance(5) {
+            let acts = matches!(&output, Output::Visit { visit, .. } if !visit.steps.is_empty());
+            let per_mille = if acts { 30 } else { 5 };
+            if !self.controllers[index].stopped && self.stormy && !self.steady && self.dice.chance(per_mille) {
                 self.stop_controller(index);
             }
             if self.controllers[index].stopped {
@@ -377,6 +445,7 @@ impl World {
                 controller.held_at = decided;
                 return;
             }
+            self.reach_output(&output);
             match output {
                 Output::Deposed => return self.give_up(index, "deposed"),
                 Output::Commit(writes) => self.commit(index, writes),
@@ -408,7 +477,7 @@ impl World {
                         life,
                         host,
                         through,
-                        boot: self.hosts[host].boot,
+                        boot: self.controllers[index].ways[host].boot(through).unwrap_or(self.hosts[host].boot),
                         shell,
                         quick,
                         echo: false,
@@ -454,7 +523,7 @@ impl World {
         if self.mutant == Mutant::ActsBeforeCommit {
             self.after(0, Event::Tell(index, News::Stored { life, taken: Some(true) }));
         }
-        if self.stormy && self.dice.chance(5) {
+        if self.stormy && !self.steady && self.dice.chance(5) {
             // Stopped between the last look at the clock and the sending.
             delay += self.stop_controller(index);
         }
@@ -485,6 +554,10 @@ impl World {
                     ));
                 }
                 self.check_write(index, life, &write);
+                self.reach_write(index, &write);
+                if let Write::Place(unit, _) | Write::Unplace(unit) = &write {
+                    self.watch.liveness.touch(unit, self.now);
+                }
                 if let Write::Place(unit, placement) = &write {
                     placed.insert(unit.clone(), placement.machine);
                 }

@@ -1,5 +1,7 @@
 //! What goes wrong, when, and for how long.
 
+use muster::core::unit::UnitName;
+
 use super::STORM;
 use super::attempt::PARTS;
 use super::attempt::Part;
@@ -55,12 +57,15 @@ impl World {
         if !self.stormy {
             return;
         }
-        let next = self.delay((500, 15_000), (15_000, 60_000), 200);
+        let next = if self.steady {
+            self.delay((5_000, 30_000), (30_000, 90_000), 300)
+        } else {
+            self.delay((500, 15_000), (15_000, 60_000), 200)
+        };
         self.after(next, Event::Strike);
         let host = self.dice.index(self.hosts.len());
         let controller = self.dice.index(self.controllers.len());
-        let unit = self.units[self.dice.index(self.units.len())].clone();
-        let fault = match self.dice.index(28) {
+        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(28) } {
             0 | 1 => Fault::Power(host),
             2 | 3 => Fault::Freeze(host),
             4 | 5 => Fault::Cut(controller, host),
@@ -69,9 +74,10 @@ impl World {
             8 => Fault::Slow(host),
             9 => Fault::Balk(host),
             10 => Fault::Fail(host),
+            11 if self.steady => return,
             11 => Fault::Store,
-            12 => {
-                if !self.controllers[controller].stopped {
+            12 | 27 => {
+                if !self.steady && !self.controllers[controller].stopped {
                     self.stop_controller(controller);
                 }
                 return;
@@ -93,9 +99,19 @@ impl World {
             }
             _ => return self.plant(host),
         };
-        let lasts = self.delay((200, 15_000), (15_000, 90_000), 500);
+        let lasts = if self.steady {
+            self.delay((20_000, 90_000), (90_000, 2 * STORM), 500)
+        } else {
+            self.delay((200, 15_000), (15_000, 90_000), 500)
+        };
         self.note(format_args!("{fault:?} for {lasts} ms"));
-        match fault {
+        self.inflict(&fault);
+        self.after(lasts, Event::Mend(fault));
+    }
+
+    /// Lets a fault begin.
+    pub(super) fn inflict(&mut self, fault: &Fault) {
+        match *fault {
             Fault::Power(host) => self.hosts[host].cut_power(),
             Fault::Freeze(host) => self.hosts[host].frozen = true,
             Fault::Cut(controller, host) => self.network.cut(controller, host, Drops::Both),
@@ -116,11 +132,21 @@ impl World {
             Fault::Throttle(host) => self.hosts[host].throttles = true,
             Fault::Deny(host) => self.hosts[host].denies = true,
             Fault::Unfit(host) => self.hosts[host].unfit = true,
-            Fault::Balk(host) => self.hosts[host].balks = Some(unit),
-            Fault::Fail(host) => self.hosts[host].fails = Some(unit),
+            Fault::Balk(host) => self.hosts[host].balks = self.pick_unit(),
+            Fault::Fail(host) => self.hosts[host].fails = self.pick_unit(),
             Fault::Store => self.store.away = true,
         }
-        self.after(lasts, Event::Mend(fault));
+    }
+
+    fn pick_unit(&mut self) -> Option<UnitName> {
+        let number = self.dice.index(self.units.len());
+        self.units.get(number).cloned()
+    }
+
+    /// Picks a fault of those that leave the other machines alone, and most of all a slow one or a death.
+    fn steady_fault(&mut self) -> usize {
+        const FAULTS: [usize; 20] = [0, 0, 1, 2, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26];
+        FAULTS[self.dice.index(FAULTS.len())]
     }
 
     /// Ends a fault.
@@ -169,7 +195,7 @@ impl World {
     }
 
     /// The process that leads ends and another begins.
-    fn restart_leader(&mut self) {
+    pub(super) fn restart_leader(&mut self) {
         if let Some(leader) = self.store.leader.filter(|leader| self.now < leader.until) {
             let controller = leader.controller;
             if !self.controllers[controller].stopped && self.controllers[controller].life == leader.life {

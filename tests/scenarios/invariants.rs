@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use muster::core::model::Action;
 use muster::core::model::DesiredState;
+use muster::core::model::Health;
 use muster::core::model::Unit;
 use muster::core::model::Write;
 use muster::core::unit::UnitName;
@@ -14,8 +15,10 @@ use super::host::Copy;
 use super::host::Host;
 use super::host::Run;
 use super::host::state;
+use super::liveness::Liveness;
 use super::network::Trip;
 use super::network::view;
+use super::reached::Reached;
 use super::world::World;
 
 /// Within this time a leader knows of what a machine that is well is doing, in milliseconds.
@@ -57,6 +60,8 @@ pub(super) struct Watch {
     twice_since: BTreeMap<UnitName, u64>,
     longest_twice: u64,
     wakes: Vec<(u64, u32)>,
+    pub(super) liveness: Liveness,
+    pub(super) reached: Reached,
     /// Set when nothing more may happen.
     pub(super) quiet: bool,
 }
@@ -74,6 +79,8 @@ impl Watch {
             twice_since: BTreeMap::new(),
             longest_twice: 0,
             wakes: vec![(0, 0); controllers],
+            liveness: Liveness::default(),
+            reached: Reached::new(),
             quiet: false,
         }
     }
@@ -84,7 +91,7 @@ impl Watch {
         self.counter
     }
 
-    fn accuse(&mut self, what: String) {
+    pub(super) fn accuse(&mut self, what: String) {
         self.wrong.get_or_insert(what);
     }
 
@@ -119,6 +126,7 @@ impl World {
         }
         self.look_for_twins();
         self.look_for_strict_twins();
+        self.watch_liveness();
     }
 
     /// A strict unit never runs twice, whatever happens. A host that stood still beyond the end of its lease is not
@@ -261,7 +269,10 @@ impl World {
         if answered || in_reach {
             self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which is well"));
         }
-        if self.is_seen(c, host, decided.saturating_sub(SEEN_WITHIN)) {
+        // Peers are asked about a machine that has been given up once a minute.
+        let known = self.store.snapshot.health.get(&from.machine).map(|health| health.health);
+        let asked = if known == Some(Health::Down) { 60_000 } else { 0 };
+        if self.is_seen(c, host, decided.saturating_sub(SEEN_WITHIN + asked)) {
             self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which its neighbours reach"));
         }
     }
@@ -415,9 +426,8 @@ impl World {
         }
         let strangers =
             self.hosts.iter().flat_map(|host| host.copies.keys()).any(|unit| !snapshot.units.contains_key(unit));
-        let doubted = |host: &Host| {
-            snapshot.health.get(&host.machine).is_none_or(|health| health.health != muster::core::model::Health::Alive)
-        };
+        let doubted =
+            |host: &Host| snapshot.health.get(&host.machine).is_none_or(|health| health.health != Health::Alive);
         if strangers || self.hosts.iter().any(doubted) {
             return Some("a stranger is left, or a machine is not thought alive".to_owned());
         }

@@ -8,6 +8,9 @@ use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
 use muster::core::command::Verb;
 
+use muster::core::model::FailoverOverride;
+use muster::core::model::Timestamp;
+
 use super::world::Event;
 use super::world::News;
 use super::world::World;
@@ -31,13 +34,17 @@ impl World {
         if !self.stormy {
             return;
         }
-        let again = self.delay((200, 20_000), (20_000, 60_000), 100);
+        let short = if self.steady && !self.store.snapshot.units.is_empty() { (5_000, 60_000) } else { (200, 20_000) };
+        let again = self.delay(short, (20_000, 60_000), 100);
         self.after(again, Event::Operate);
         if self.store.away {
             return;
         }
         if self.dice.chance(60) {
             return self.drain_or_open();
+        }
+        if self.dice.chance(15) {
+            return self.override_failover();
         }
         let verb = VERBS[self.dice.index(VERBS.len())];
         let number = self.dice.index(self.units.len());
@@ -58,6 +65,7 @@ impl World {
         }
         self.note(format_args!("operator: {verb} {unit}"));
         self.store.order(&unit, decision.change);
+        self.watch.liveness.touch(&unit, self.now);
         self.spread_word();
         if !self.store.is_led(self.now) {
             self.run_verb(BTreeSet::from([unit]));
@@ -79,6 +87,17 @@ impl World {
         self.spread_word();
     }
 
+    /// Orders that the units of a machine are moved whatever the brake says.
+    fn override_failover(&mut self) {
+        let host = self.dice.index(self.hosts.len());
+        self.note(format_args!("operator: failover --force h{host}"));
+        // A time of day, read off a clock that is as wrong as any other.
+        let until = Timestamp::from_millis(self.now + self.dice.between(60_000, 600_000));
+        let order = FailoverOverride { until, by: "root@desk".to_owned() };
+        self.store.snapshot.failover_overrides.insert(self.hosts[host].machine, order);
+        self.spread_word();
+    }
+
     /// Every machine takes units again.
     pub(super) fn open_all(&mut self) {
         for host in &self.hosts {
@@ -88,7 +107,7 @@ impl World {
     }
 
     /// Lets everybody who listens hear that the store has changed.
-    fn spread_word(&mut self) {
+    pub(super) fn spread_word(&mut self) {
         for index in 0..self.controllers.len() {
             let life = self.controllers[index].life;
             let delay = self.delay((1, 50), (500, 5_000), 30);

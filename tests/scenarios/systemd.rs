@@ -133,6 +133,7 @@ impl World {
         }
         host.lease = None;
         self.note(format_args!("h{index}: its lease ends"));
+        self.reach("lease: ended on the host");
         if self.mutant == Mutant::LeasesBindNobody {
             return;
         }
@@ -166,7 +167,6 @@ impl World {
         let (boot, id) = (host.boot, trip.id);
         host.job = Some(Job { trip, began: self.now, lease });
         let busy = self.delay((5, 100), (500, 3_000), if self.hosts[index].slow { 900 } else { 10 });
-        let busy = busy + self.hosts[index].lags[Part::Run as usize];
         self.after(wait.min(detection) + busy, Event::Finish { host: index, boot, trip: id });
     }
 
@@ -176,7 +176,8 @@ impl World {
         if !host.up || host.boot != boot {
             return;
         }
-        if host.frozen {
+        let lag = host.lags[Part::Run as usize];
+        if host.frozen || host.job.as_ref().is_some_and(|job| job.trip.id == id && self.now < job.began + lag) {
             return self.after(500, Event::Finish { host: index, boot, trip: id });
         }
         let Some(Job { trip, began, lease }) = host.job.take_if(|job| job.trip.id == id) else { return };

@@ -121,6 +121,12 @@ pub(super) enum Mutant {
     StoreTrustsAll,
     /// A reconciler acts on placements that the store has not taken.
     ActsBeforeCommit,
+    /// A visit that takes long is taken for a stall of the controller's own process.
+    OverdueIsStall,
+    /// Machines that are sick, throttled or refusing when a leader begins count as silent for the brake.
+    SickAreSilent,
+    /// A unit waits for a place until the first failure of every machine has been judged.
+    SuspectBlocksPlacing,
     /// What sshd sends before a script runs is not told.
     ProgressIsDropped,
     /// A carrier that fails is taken for an sshd that closes the connection.
@@ -133,6 +139,14 @@ pub(super) enum Mutant {
     GrantsAreForgotten,
     /// Hosts go on with strict units when their lease has ended.
     LeasesBindNobody,
+}
+
+/// How many hosts, controllers and units there are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) hosts: usize,
+    pub(super) daemons: usize,
+    pub(super) units: usize,
 }
 
 #[derive(Debug)]
@@ -150,6 +164,8 @@ pub(super) struct World {
     pub(super) units: Vec<UnitName>,
     /// What units may be: available, and strict.
     pub(super) files: [Vec<Arc<UnitFile>>; 2],
+    /// Set if faults are few and last long, and nothing but a restart disturbs a controller.
+    pub(super) steady: bool,
     /// Set while faults happen.
     pub(super) stormy: bool,
     pub(super) watch: Watch,
@@ -159,39 +175,21 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, mutant: Mutant, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let hosts = 0..dice.index(4) + 2;
-        let mut hosts: Vec<Host> = hosts.map(|index| Host::new(index, dice.drift())).collect();
-        hosts.iter_mut().for_each(|host| host.carried = dice.chance(250));
-        let daemons = dice.index(3) + 1;
-        let mut store = Store::default();
-        for (index, host) in hosts.iter().enumerate() {
-            store.snapshot.machines.insert(host.machine, joined(index));
+        let (steady, zoned) = (dice.chance(300), dice.chance(300));
+        let hosts = if steady { dice.index(3) + 3 } else { dice.index(4) + 2 };
+        let shape = Shape { hosts, daemons: dice.index(3) + 1, units: dice.index(6) + 1 };
+        let daemons = shape.daemons;
+        let mut world = Self::shaped(dice, shape, Trace::new(traced));
+        (world.mutant, world.steady, world.stormy) = (mutant, steady, true);
+        for index in 0..hosts {
+            world.hosts[index].carried = world.dice.chance(250);
+            if zoned {
+                // The first machines share a zone.
+                let zone = if index < 2 { "a" } else { "b" };
+                let record = world.store.snapshot.machines.get_mut(&machine(index)).unwrap();
+                record.metadata.insert("zone".to_owned(), zone.to_owned());
+            }
         }
-        let units = (0..=dice.index(6)).map(|number| format!("u{number}.service").parse().unwrap()).collect();
-        let file = |number, class| {
-            let text = format!("[Service]\nExecStart=/bin/sleep {number}\n[X-Muster]\nClass={class}\n");
-            Arc::new(UnitFile::parse(&text).unwrap())
-        };
-        let watch = Watch::new(hosts.len(), daemons + 1);
-        let mut world = Self {
-            now: 1_000_000,
-            mutant,
-            queue: BinaryHeap::new(),
-            events: BTreeMap::new(),
-            next: 0,
-            controllers: (0..=daemons)
-                .map(|index| Controller::new(index < daemons, hosts.len(), Clock::new(&mut dice)))
-                .collect(),
-            hosts,
-            store,
-            network: Network::default(),
-            dice,
-            units,
-            files: ["available", "strict"].map(|class| (1..4).map(|number| file(number, class)).collect()),
-            stormy: true,
-            watch,
-            trace: Trace::new(traced),
-        };
         for index in 0..daemons {
             let at = world.dice.delay((0, 2_000), (0, 60_000), 200);
             world.after(at, Event::Tell(index, News::Campaign));
@@ -200,6 +198,49 @@ impl World {
         let first = world.dice.between(1_000, 20_000);
         world.after(first, Event::Strike);
         world
+    }
+
+    /// Returns a world in which nothing happens by chance.
+    pub(super) fn staged(shape: Shape) -> Self {
+        Self::shaped(Dice::new(1), shape, Trace::new(true))
+    }
+
+    /// Lets a controller that does not lead yet try to.
+    pub(super) fn campaign_soon(&mut self, index: usize) {
+        self.after(1, Event::Tell(index, News::Campaign));
+    }
+
+    fn shaped(mut dice: Dice, shape: Shape, trace: Trace) -> Self {
+        let Shape { hosts, daemons, units } = shape;
+        let hosts: Vec<Host> = (0..hosts).map(|index| Host::new(index, dice.drift())).collect();
+        let mut store = Store::default();
+        for (index, host) in hosts.iter().enumerate() {
+            store.snapshot.machines.insert(host.machine, joined(index));
+        }
+        let file = |number, class| {
+            let text = format!("[Service]\nExecStart=/bin/sleep {number}\n[X-Muster]\nClass={class}\n");
+            Arc::new(UnitFile::parse(&text).unwrap())
+        };
+        Self {
+            now: 1_000_000,
+            mutant: Mutant::None,
+            queue: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            next: 0,
+            controllers: (0..=daemons)
+                .map(|index| Controller::new(index < daemons, hosts.len(), Clock::new(&mut dice)))
+                .collect(),
+            watch: Watch::new(hosts.len(), daemons + 1),
+            hosts,
+            store,
+            network: Network::default(),
+            dice,
+            units: (0..units).map(|number| format!("u{number}.service").parse().unwrap()).collect(),
+            files: ["available", "strict"].map(|class| (1..4).map(|number| file(number, class)).collect()),
+            steady: false,
+            stormy: false,
+            trace,
+        }
     }
 
     /// Lets something happen in so many milliseconds.

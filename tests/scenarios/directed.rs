@@ -1,0 +1,191 @@
+//! Small scenarios with exact faults, one for each promise about liveness.
+
+use muster::core::command;
+use muster::core::command::LocalFile;
+use muster::core::command::UnitCommand;
+use muster::core::command::Verb;
+use muster::core::model::Health;
+
+use super::attempt::Part;
+use super::controller::DOWN_AFTER;
+use super::faults::Fault;
+use super::liveness::MOVED_WITHIN;
+use super::world::Shape;
+use super::world::World;
+
+/// A machine whose connection was idle when it died is down within this time: silence, answers of peers, and what a
+/// visit and a commit take.
+const DOWN_WITHIN: u64 = DOWN_AFTER + 4_000 + 2_000;
+
+/// A machine that dies while a script runs there is found silent after four signs of life that did not come.
+const DOWN_WITHIN_A_SCRIPT: u64 = DOWN_WITHIN + 4_000;
+
+/// Units on machines that are well, with a controller that leads.
+struct Stage(World);
+
+impl Stage {
+    fn new(hosts: usize, units: usize) -> Self {
+        let mut stage = Self::without_leader(hosts, units);
+        stage.0.campaign_soon(0);
+        stage.run(20_000);
+        stage
+    }
+
+    fn without_leader(hosts: usize, units: usize) -> Self {
+        let mut stage = Self(World::staged(Shape { hosts, daemons: 1, units }));
+        (0..units).for_each(|number| stage.order(number, Verb::Start));
+        stage
+    }
+
+    fn order(&mut self, number: usize, verb: Verb) {
+        let (unit, file) = (self.0.units[number].clone(), self.0.files[0][0].clone());
+        let file = Some(LocalFile { file, path: "a.service".to_owned(), template: false });
+        let order = UnitCommand { verb, unit: unit.clone(), file, replace: false };
+        let decision = command::decide(&self.0.store.snapshot, &order).unwrap();
+        self.0.store.order(&unit, decision.change);
+        self.0.spread_word();
+    }
+
+    /// Lets time pass. No invariant may break meanwhile.
+    fn run(&mut self, span: u64) {
+        if let Err(wrong) = self.0.run_until(self.0.now + span) {
+            panic!("{}{wrong}", self.0.trace.print());
+        }
+    }
+
+    /// Closes the connections to a host, and lets the next attempts end like this.
+    fn reconnect(&mut self, host: usize, fault: Fault) {
+        self.0.inflict(&Fault::Power(host));
+        self.0.mend(&Fault::Power(host));
+        self.0.inflict(&fault);
+    }
+
+    fn health(&self, host: usize) -> Option<Health> {
+        self.0.store.snapshot.health.get(&self.0.hosts[host].machine).map(|health| health.health)
+    }
+
+    /// Returns the host where a unit is placed and runs.
+    fn host_of(&self, number: usize) -> Option<usize> {
+        let unit = &self.0.units[number];
+        let machine = self.0.store.snapshot.placements.get(unit)?.machine;
+        let host = self.0.hosts.iter().position(|host| host.machine == machine)?;
+        let runs = self.0.hosts[host].copies.get(unit).is_some_and(|copy| copy.run.is_there());
+        runs.then_some(host)
+    }
+
+    /// Lets time pass until something is so, and returns how much that was.
+    fn until(&mut self, within: u64, holds: impl Fn(&Self) -> bool) -> u64 {
+        let began = self.0.now;
+        while !holds(self) {
+            let waited = self.0.now - began;
+            assert!(waited < within, "{}not within {within} ms", self.0.trace.print());
+            self.run(100);
+        }
+        self.0.now - began
+    }
+
+    /// Cuts a machine's power: its units must run elsewhere in time.
+    fn dies(&mut self, host: usize, within: u64) {
+        let here = |stage: &Self, number: &usize| stage.host_of(*number) == Some(host);
+        let units: Vec<usize> = (0..self.0.units.len()).filter(|number| here(self, number)).collect();
+        assert!(!units.is_empty(), "nothing runs on h{host}");
+        self.0.inflict(&Fault::Power(host));
+        self.until(within, |stage| stage.health(host) == Some(Health::Down));
+        let runs = |stage: &Self, number: &usize| stage.host_of(*number).is_some_and(|it| it != host);
+        self.until(2_000, |stage| units.iter().all(|number| runs(stage, number)));
+    }
+}
+
+const HUNG_LOGIN: Part = Part::Authenticate;
+
+#[test]
+fn a_dead_machine_is_down_in_time_although_the_login_of_another_one_hangs() {
+    let mut stage = Stage::new(4, 4);
+    let dead = stage.host_of(0).unwrap();
+    let hung = (dead + 1) % 4;
+    stage.reconnect(hung, Fault::Hang { host: hung, part: HUNG_LOGIN, lag: 60_000 });
+    stage.run(30_000);
+    stage.dies(dead, DOWN_WITHIN);
+}
+
+#[test]
+fn a_machine_whose_login_hangs_is_sick_and_never_down_without_a_peer_that_reaches_it() {
+    let mut stage = Stage::new(2, 2);
+    let hung = stage.host_of(0).unwrap();
+    stage.0.network.part(0, 1);
+    stage.reconnect(hung, Fault::Hang { host: hung, part: HUNG_LOGIN, lag: 60_000 });
+    let mut seen = Vec::new();
+    for _ in 0..3_000 {
+        stage.run(100);
+        seen.extend(stage.health(hung));
+        seen.dedup();
+    }
+    assert_eq!(seen, [Health::Alive, Health::Suspect, Health::Sick]);
+    let placed = stage.0.store.snapshot.placements[&stage.0.units[0]].machine;
+    assert_eq!(placed, stage.0.hosts[hung].machine);
+}
+
+#[test]
+fn a_machine_behind_a_proxy_command_fails_over_like_any_other() {
+    let mut stage = Stage::new(3, 3);
+    let dead = stage.host_of(0).unwrap();
+    stage.0.hosts[dead].carried = true;
+    stage.dies(dead, DOWN_WITHIN);
+}
+
+#[test]
+fn a_power_cut_while_steps_are_slow_moves_the_other_units_in_time() {
+    for verb in [Verb::Stop, Verb::Restart] {
+        let mut stage = Stage::new(3, 6);
+        let dead = stage.host_of(0).unwrap();
+        let other = (1..6).find(|number| stage.host_of(*number) == Some(dead)).unwrap();
+        stage.0.inflict(&Fault::Hang { host: dead, part: Part::Run, lag: 25_000 });
+        stage.order(other, verb);
+        stage.run(10_000);
+        assert!(stage.0.hosts[dead].job.is_some(), "{verb}: the step is under way");
+        stage.dies(dead, DOWN_WITHIN_A_SCRIPT);
+    }
+}
+
+/// Machines that are up and of no use.
+fn useless(host: usize) -> [Fault; 5] {
+    let hung = Fault::Hang { host, part: HUNG_LOGIN, lag: 60_000 };
+    [Fault::Deny(host), Fault::Throttle(host), Fault::Sshd(host), Fault::Unfit(host), hung]
+}
+
+#[test]
+fn machines_that_have_been_sick_for_long_do_not_hold_up_a_failover_when_a_controller_begins() {
+    for number in 0..5 {
+        let mut stage = Stage::new(3, 3);
+        let dead = stage.host_of(0).unwrap();
+        let sick = (dead + 1) % 3;
+        stage.reconnect(sick, useless(sick)[number]);
+        stage.run(600_000);
+        stage.0.restart_leader();
+        stage.run(3_000);
+        // The first visit to a machine whose login hangs takes 20 s, and the leader waits for it.
+        stage.dies(dead, MOVED_WITHIN);
+    }
+}
+
+#[test]
+fn a_machine_that_becomes_sick_does_not_hold_up_the_failover_of_one_that_dies_soon_after() {
+    for number in 0..5 {
+        let mut stage = Stage::new(3, 3);
+        let dead = stage.host_of(0).unwrap();
+        let sick = (dead + 1) % 3;
+        stage.reconnect(sick, useless(sick)[number]);
+        stage.run(10_000);
+        stage.dies(dead, DOWN_WITHIN);
+    }
+}
+
+#[test]
+fn a_suspect_machine_does_not_keep_waiting_units_from_the_others_when_a_controller_begins() {
+    let mut stage = Stage::without_leader(3, 3);
+    stage.0.inflict(&Fault::Power(0));
+    stage.0.campaign_soon(0);
+    // One attempt to connect, which takes 4 s, a commit, and a start.
+    let placed = |stage: &Stage, number| stage.host_of(number).is_some_and(|host| host > 0);
+    stage.until(6_000, |stage| (0..3).all(|number| placed(stage, number)));
+}
