@@ -11,6 +11,7 @@ mod failover;
 mod faults;
 mod lab;
 mod leaving;
+mod liveness;
 mod path_fault;
 mod playbooks;
 mod sweeps;

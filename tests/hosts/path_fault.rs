@@ -70,7 +70,7 @@ fn a_host_whose_answers_are_lost_keeps_its_units_and_is_managed_through_a_relay(
 
     drop_answers(&lab, &at);
     until("it has a path fault", LIMIT, || health(&lab, &at), |health| health == "path fault");
-    controller.says("2 of 2 neighbours reach its sshd");
+    controller.says("2 of 2 peers reach its sshd");
     // Commands reach the host through the relay.
     let restarted = muster(&lab, &["restart", "web.service"]);
     assert_eq!(restarted.code, Some(0), "{restarted:#?}\n{}", controller.said());

@@ -1,8 +1,8 @@
-//! The second opinion: what a machine's neighbours say of it, and who has been asked and has not answered yet.
+//! Peer probes: what other machines report of a machine's sshd, and which of them still have to answer.
 //!
-//! It requirements nobody; [`crate::core::reconcile`] does, at the pace that is kept here. Every question is a connection to the
-//! machine's sshd that ends without a login, which OpenSSH counts: ten at once are too many for `MaxStartups`, and more
-//! than one a second from one address for `PerSourcePenalties`.
+//! This module sends no probe: [`crate::core::reconcile`] does, at the pace that is kept here. Every probe is a connection
+//! to the machine's sshd that ends without a login, and OpenSSH counts those: ten at once are too many for `MaxStartups`,
+//! and more than one a second from one address for `PerSourcePenalties`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,123 +10,123 @@ use std::time::Duration;
 use crate::core::model::MachineId;
 use crate::core::model::Timestamp;
 
-/// How many neighbours are asked in one round.
+/// How many peers are asked in one round.
 pub const ASKED_AT_ONCE: usize = 2;
 
-/// How many are asked in one round at most, when some have nothing to say.
+/// How many peers are asked in one round at most, when some have nothing to report.
 const ASKED_AT_MOST: usize = 3;
 
-/// How long a neighbour may look. TCP knocks a second time within this (RFC 6298: after 1 s).
+/// How long a peer waits for the sshd. TCP sends its SYN a second time within this (RFC 6298: after 1 s).
 pub const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
-/// Within this time a question is answered, or the neighbour is at fault.
+/// How long an answer may take. A later one is the fault of the peer or of the path to it.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 
-/// For how long an opinion counts, from when it was asked for.
+/// How long a report counts, from the moment it was asked for.
 const FRESH: Duration = Duration::from_secs(15);
 
-/// For how long it is remembered who was asked. sshd has forgotten it by then.
+/// How long it is remembered which peer was asked. sshd has forgotten the connection by then.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
-/// What one neighbour said.
+/// The report of one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PeerReport {
-    /// The neighbour's name.
+    /// The peer's name.
     name: String,
     asked: Timestamp,
     reached: bool,
 }
 
-/// What the neighbours of one machine say of its sshd.
+/// What peers report of one machine's sshd.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerProbes {
     opinions: BTreeMap<MachineId, PeerReport>,
     awaited: BTreeMap<MachineId, Timestamp>,
-    /// When each neighbour was last asked. It outlives the opinions: so does what sshd counts.
+    /// When each peer was last asked. This is kept longer than the reports, because sshd counts for longer.
     asked: BTreeMap<MachineId, Timestamp>,
     round: Option<Round>,
 }
 
-/// The questions that are asked together.
+/// The probes that are sent together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Round {
     began: Timestamp,
     asked: usize,
-    /// How many of them taught nothing.
+    /// How many of them brought no report.
     wasted: usize,
 }
 
 impl PeerProbes {
-    /// Begins with nobody asked.
+    /// Makes a record without probes.
     pub const fn new() -> Self {
         Self { opinions: BTreeMap::new(), awaited: BTreeMap::new(), asked: BTreeMap::new(), round: None }
     }
 
-    /// Notes that a neighbour is being asked.
-    pub fn ask(&mut self, neighbour: MachineId, now: Timestamp) {
+    /// Records that a peer is being asked.
+    pub fn ask(&mut self, peer: MachineId, now: Timestamp) {
         self.asked.retain(|_, asked| now.since(*asked) < REMEMBERED);
-        self.awaited.insert(neighbour, now);
-        self.asked.insert(neighbour, now);
+        self.awaited.insert(peer, now);
+        self.asked.insert(peer, now);
         if let Some(round) = &mut self.round {
             round.asked += 1;
         }
     }
 
-    /// Notes what a neighbour said; `None` if nothing was learned. Whoever was not asked has no say.
-    pub fn record(&mut self, neighbour: MachineId, name: &str, reached: Option<bool>) {
-        let Some(asked) = self.awaited.remove(&neighbour) else { return };
+    /// Records a report; `None` if the probe brought none. A report that was not asked for is ignored.
+    pub fn record(&mut self, peer: MachineId, name: &str, reached: Option<bool>) {
+        let Some(asked) = self.awaited.remove(&peer) else { return };
         if let Some(reached) = reached {
-            self.opinions.insert(neighbour, PeerReport { name: name.to_owned(), asked, reached });
+            self.opinions.insert(peer, PeerReport { name: name.to_owned(), asked, reached });
             return;
         }
-        self.forget(neighbour);
+        self.forget(peer);
         if let Some(round) = self.round.as_mut().filter(|round| round.began <= asked) {
             round.wasted += 1;
         }
     }
 
-    /// Drops what one neighbour said.
-    pub fn forget(&mut self, neighbour: MachineId) {
-        self.opinions.remove(&neighbour);
+    /// Drops the report of one peer.
+    pub fn forget(&mut self, peer: MachineId) {
+        self.opinions.remove(&peer);
     }
 
-    /// Drops what was said, and what will be said to questions that are under way.
+    /// Drops all reports, and those that are still to come.
     pub fn clear(&mut self) {
         self.opinions.clear();
         self.awaited.clear();
     }
 
-    /// Returns the neighbours that reach it, the latest word first.
+    /// Returns the peers that reach the sshd, the latest report first.
     pub fn reached_by(&self, now: Timestamp) -> Vec<MachineId> {
         let mut yes: Vec<_> = self.fresh(now).filter(|(_, opinion)| opinion.reached).collect();
-        yes.sort_by_key(|(neighbour, opinion)| (std::cmp::Reverse(opinion.asked), **neighbour));
-        yes.into_iter().map(|(neighbour, _)| *neighbour).collect()
+        yes.sort_by_key(|(peer, opinion)| (std::cmp::Reverse(opinion.asked), **peer));
+        yes.into_iter().map(|(peer, _)| *peer).collect()
     }
 
-    /// Returns until when it counts that a neighbour reaches it, if one does.
+    /// Returns until when it counts that a peer reaches the sshd, if one does.
     pub fn reached_until(&self, now: Timestamp) -> Option<Timestamp> {
         let yes = self.fresh(now).filter(|(_, opinion)| opinion.reached);
         yes.map(|(_, opinion)| opinion.asked + FRESH).max()
     }
 
-    /// Says whether as many neighbours have had their say as are asked at once.
+    /// Says whether as many peers have reported as are asked at once.
     pub fn has_enough_answers(&self, now: Timestamp) -> bool {
         self.fresh(now).count() >= ASKED_AT_ONCE
     }
 
-    /// Returns until when an answer may still come, if one may.
+    /// Returns until when a report may still come, if one may.
     pub fn awaited_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.open(now).map(|(_, asked)| *asked + ANSWER_LIMIT).max()
     }
 
-    /// Returns the neighbours that may still answer.
+    /// Returns the peers that may still report.
     pub fn awaited(&self, now: Timestamp) -> impl Iterator<Item = MachineId> {
-        self.open(now).map(|(neighbour, _)| *neighbour)
+        self.open(now).map(|(peer, _)| *peer)
     }
 
-    /// Returns when a neighbour was last asked.
-    pub fn last_asked(&self, neighbour: MachineId) -> Option<Timestamp> {
-        self.asked.get(&neighbour).copied()
+    /// Returns when a peer was last asked.
+    pub fn last_asked(&self, peer: MachineId) -> Option<Timestamp> {
+        self.asked.get(&peer).copied()
     }
 
     /// Says how many peers are to be asked now, when a round is due every so often. A peer that had nothing to report is
@@ -150,7 +150,7 @@ impl PeerProbes {
         self.round.map(|round| round.began + every)
     }
 
-    /// Tells in words what the neighbours say; nothing if they say nothing.
+    /// Returns the reports in words; `None` without a report.
     pub fn summary(&self, now: Timestamp) -> Option<String> {
         let all: Vec<&PeerReport> = self.fresh(now).map(|(_, opinion)| opinion).collect();
         let names = |reached: bool| {
@@ -161,10 +161,10 @@ impl PeerProbes {
         let (count, of) = (yes.len(), all.len());
         match (count, of) {
             (_, 0) => None,
-            (0, 1) => Some(format!("the neighbour that was asked does not reach its sshd: {}", no.join(", "))),
-            (0, _) => Some(format!("none of {of} neighbours reaches its sshd: {}", no.join(", "))),
-            (1, _) => Some(format!("1 of {of} neighbours reaches its sshd: {}", yes.join(", "))),
-            _ => Some(format!("{count} of {of} neighbours reach its sshd: {}", yes.join(", "))),
+            (0, 1) => Some(format!("the peer that was asked does not reach its sshd: {}", no.join(", "))),
+            (0, _) => Some(format!("none of {of} peers reaches its sshd: {}", no.join(", "))),
+            (1, _) => Some(format!("1 of {of} peers reaches its sshd: {}", yes.join(", "))),
+            _ => Some(format!("{count} of {of} peers reach its sshd: {}", yes.join(", "))),
         }
     }
 

@@ -28,7 +28,7 @@ fn health(evidence: &Evidence, now: u64) -> Option<Health> {
 }
 
 #[test]
-fn who_has_not_looked_has_no_verdict() {
+fn a_machine_without_a_finished_visit_has_no_health() {
     assert_eq!(assess(&Evidence::new(at(0)), DETECTION, at(1000)), None);
 }
 
@@ -38,7 +38,7 @@ fn a_machine_that_answers_is_alive_however_long_ago_that_was() {
 }
 
 #[test]
-fn what_failures_mean_once_patience_is_over() {
+fn what_failures_mean_once_detection_is_over() {
     let table = [
         (FailureKind::Silent, Health::Down),
         (FailureKind::NoRoute, Health::Down),
@@ -60,13 +60,13 @@ fn what_failures_mean_once_patience_is_over() {
 }
 
 #[test]
-fn time_alone_ends_the_suspicion_and_the_judge_says_when() {
+fn time_alone_ends_a_suspicion_and_the_assessment_says_when() {
     let evidence = seen(&[(1, FailureKind::Silent), (5, FailureKind::Silent)]);
     assert_eq!(assess(&evidence, DETECTION, at(5)).unwrap().again, Some(at(10)));
 }
 
 #[test]
-fn one_failed_trip_condemns_nobody() {
+fn one_failed_visit_is_a_suspicion_at_most() {
     assert_eq!(health(&seen(&[(1, FailureKind::Silent)]), 1000), Some(Health::Suspect));
 }
 
@@ -237,13 +237,13 @@ fn the_brake_is_on_when_more_than_its_share_went_silent() {
     assert!(DETECTION.is_brake_on(2, 3) && DETECTION.is_brake_on(6, 10) && DETECTION.is_brake_on(1, 1));
 }
 
-/// What the neighbours numbered from 1 said when asked at this second; `None` for whoever has not answered yet.
+/// What the peers numbered from 1 said when asked at this second; `None` for a peer that has not answered yet.
 fn advised(mut evidence: Evidence, second: u64, answers: &[Option<bool>]) -> Evidence {
     for (number, reached) in (1..).zip(answers) {
-        let neighbour = MachineId::from_bits(number);
-        evidence.peers.ask(neighbour, at(second));
+        let peer = MachineId::from_bits(number);
+        evidence.peers.ask(peer, at(second));
         if reached.is_some() {
-            evidence.peers.record(neighbour, &format!("core-0{number}"), *reached);
+            evidence.peers.record(peer, &format!("core-0{number}"), *reached);
         }
     }
     evidence
@@ -254,14 +254,14 @@ fn silent() -> Evidence {
 }
 
 #[test]
-fn what_neighbours_say_of_a_silent_machine() {
+fn what_peers_report_of_a_silent_machine() {
     let (yes, no) = (Some(true), Some(false));
     let table: [(&[Option<bool>], Health, &str); 6] = [
-        (&[yes, yes], Health::PathFault, "2 of 2 neighbours reach its sshd: core-01, core-02"),
-        (&[no, yes], Health::PathFault, "1 of 2 neighbours reaches its sshd: core-02"),
-        (&[yes, None], Health::PathFault, "1 of 1 neighbours reaches its sshd: core-01"),
-        (&[no, no], Health::Down, "none of 2 neighbours reaches its sshd: core-01, core-02"),
-        (&[no], Health::Down, "the neighbour that was asked does not reach its sshd: core-01"),
+        (&[yes, yes], Health::PathFault, "2 of 2 peers reach its sshd: core-01, core-02"),
+        (&[no, yes], Health::PathFault, "1 of 2 peers reaches its sshd: core-02"),
+        (&[yes, None], Health::PathFault, "1 of 1 peers reaches its sshd: core-01"),
+        (&[no, no], Health::Down, "none of 2 peers reaches its sshd: core-01, core-02"),
+        (&[no], Health::Down, "the peer that was asked does not reach its sshd: core-01"),
         (&[], Health::Down, "connect: no"),
     ];
     for (answers, expected, words) in table {
@@ -279,14 +279,14 @@ fn an_answer_on_its_way_is_waited_for_and_no_longer_than_one_takes() {
     let assessment = assess(&evidence, DETECTION, at(10)).unwrap();
     assert_eq!((assessment.health, assessment.again), (Health::Suspect, Some(at(13))));
     assert_eq!(health(&evidence, 13), Some(Health::Down));
-    // Asked long after the time was up, nobody is waited for.
+    // A peer that is asked long after detection is not waited for.
     assert_eq!(health(&advised(silent(), 30, &[None, None]), 31), Some(Health::Down));
-    // Two have spoken: that is enough.
+    // Two reports are enough.
     assert_eq!(health(&advised(silent(), 9, &[Some(false), Some(false), None]), 10), Some(Health::Down));
 }
 
 #[test]
-fn an_opinion_ages_and_the_judge_says_when() {
+fn a_report_ages_and_the_assessment_says_when() {
     let evidence = advised(silent(), 9, &[Some(true)]);
     let assessment = assess(&evidence, DETECTION, at(11)).unwrap();
     assert_eq!((assessment.health, assessment.again), (Health::PathFault, Some(at(24))));
@@ -294,7 +294,7 @@ fn an_opinion_ages_and_the_judge_says_when() {
 }
 
 #[test]
-fn a_neighbour_that_takes_its_word_back_is_believed() {
+fn the_latest_report_of_a_peer_counts() {
     let evidence = advised(advised(silent(), 5, &[Some(true)]), 10, &[Some(false)]);
     assert_eq!(health(&evidence, 12), Some(Health::Down));
     let evidence = advised(advised(silent(), 5, &[Some(false)]), 10, &[Some(true)]);
@@ -302,7 +302,7 @@ fn a_neighbour_that_takes_its_word_back_is_believed() {
 }
 
 #[test]
-fn whoever_was_not_asked_has_no_say_and_a_neighbour_at_fault_none_either() {
+fn reports_that_were_not_asked_for_and_failed_probes_do_not_count() {
     let mut evidence = silent();
     evidence.peers.record(MachineId::from_bits(1), "core-01", Some(true));
     assert_eq!(health(&evidence, 12), Some(Health::Down));
@@ -312,10 +312,10 @@ fn whoever_was_not_asked_has_no_say_and_a_neighbour_at_fault_none_either() {
 }
 
 #[test]
-fn what_neighbours_reach_at_the_address_is_not_a_machine_that_is_known_to_have_gone() {
+fn peers_that_reach_another_machine_at_the_address_prove_nothing() {
     let evidence = advised(seen(&[(1, FailureKind::WrongMachine), (9, FailureKind::WrongMachine)]), 9, &[Some(true)]);
     assert_eq!(health(&evidence, 12), Some(Health::Down));
-    // And one that turns us away is up anyway.
+    // A machine that turns us away is up anyway.
     let evidence = advised(seen(&[(1, FailureKind::Denied), (9, FailureKind::Denied)]), 9, &[Some(true)]);
     assert_eq!(health(&evidence, 12), Some(Health::Sick));
     // A reset may be a firewall's.
@@ -324,18 +324,18 @@ fn what_neighbours_reach_at_the_address_is_not_a_machine_that_is_known_to_have_g
 }
 
 #[test]
-fn a_machine_that_answers_on_the_way_round_has_a_path_fault_until_it_does_not() {
-    let neighbour = MachineId::from_bits(1);
+fn a_machine_that_answers_through_a_relay_has_a_path_fault() {
+    let peer = MachineId::from_bits(1);
     let mut evidence = advised(silent(), 9, &[Some(true), Some(true)]);
-    evidence.relay = Some(Relay { through: neighbour, name: "core-01".to_owned(), works: false });
-    evidence.answer_through(neighbour, at(12));
+    evidence.relay = Some(Relay { through: peer, name: "core-01".to_owned(), works: false });
+    evidence.answer_through(peer, at(12));
     let assessment = assess(&evidence, DETECTION, at(500)).unwrap();
     assert_eq!(assessment.health, Health::PathFault);
     assert_eq!(assessment.why, "reached through core-01; directly: connect: no");
     assert!(evidence.answers() && !evidence.answers_directly());
-    evidence.answer_through(neighbour, at(600));
-    evidence.fail_through(neighbour, &failure(FailureKind::Silent), at(601));
-    // What was said before it broke says nothing now, and the silence begins with the last answer.
+    evidence.answer_through(peer, at(600));
+    evidence.fail_through(peer, &failure(FailureKind::Silent), at(601));
+    // Reports from before the relay broke do not count, and the silence begins with the last answer.
     assert_eq!(health(&evidence, 601), Some(Health::Suspect));
     assert_eq!(health(&evidence, 610), Some(Health::Down));
     evidence.answer(at(611));
@@ -343,19 +343,19 @@ fn a_machine_that_answers_on_the_way_round_has_a_path_fault_until_it_does_not() 
 }
 
 #[test]
-fn a_round_asks_two_and_makes_up_for_one_that_taught_nothing() {
+fn a_round_asks_two_peers_and_one_more_for_a_probe_without_a_report() {
     let mut peers = PeerProbes::new();
     let every = Duration::from_secs(5);
-    let neighbour = MachineId::from_bits;
+    let peer = MachineId::from_bits;
     assert_eq!(peers.begin_round(every, at(0)), 2);
-    peers.ask(neighbour(1), at(0));
+    peers.ask(peer(1), at(0));
     assert_eq!(peers.wanted(every, at(0)), 1);
-    peers.ask(neighbour(2), at(0));
+    peers.ask(peer(2), at(0));
     assert_eq!(peers.wanted(every, at(1)), 0);
-    peers.record(neighbour(1), "core-01", None);
+    peers.record(peer(1), "core-01", None);
     assert_eq!(peers.wanted(every, at(2)), 1);
-    peers.ask(neighbour(3), at(2));
-    peers.record(neighbour(2), "core-02", None);
+    peers.ask(peer(3), at(2));
+    peers.record(peer(2), "core-02", None);
     assert_eq!(peers.wanted(every, at(3)), 0, "three are enough for one round");
     assert_eq!(peers.next_round(every), Some(at(5)));
     assert_eq!(peers.begin_round(every, at(5)), 2);
