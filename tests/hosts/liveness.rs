@@ -44,7 +44,7 @@ fn start_on(lab: &Lab, name: &str, host: &str, service: &str) {
 fn join_serving(lab: &Lab, serving: &[&str]) {
     let hosts = lab.hosts().iter().map(|host| {
         let serves = if serving.contains(&host.name.as_str()) { "yes" } else { "no" };
-        format!("    {}: {{muster_metadata: {{serves: '{serves}'}}}}\n", host.name)
+        format!("    {}: {{ansible_host: {}, muster_metadata: {{serves: '{serves}'}}}}\n", host.name, host.address)
     });
     let path = lab.dir().join("serving.yaml");
     fs::write(&path, format!("all:\n  hosts:\n{}", hosts.collect::<String>())).unwrap();
@@ -66,7 +66,7 @@ fn hang_logins(lab: &Lab, host: &str) {
 fn health(lab: &Lab, host: &str) -> String {
     let shown = muster(lab, &["machine", "show", host]).ok();
     let row = shown.lines().find_map(|line| line.strip_prefix("Health"));
-    row.unwrap_or_default().trim().to_owned()
+    row.unwrap_or_default().trim_matches([':', '\t', ' ']).to_owned()
 }
 
 #[test]
@@ -133,10 +133,10 @@ fn a_host_behind_a_proxy_command_fails_over_and_the_message_has_the_commands_las
     let host = lab.hosts().iter().find(|it| it.name == "core-01").unwrap();
     let usual = lab.ssh_config();
     let proxy = format!(
-        "Host core-01\n    ProxyCommand ssh -F {} -o BatchMode=yes -W {}:22 core-03\n{}",
+        "Host {address}\n    ProxyCommand ssh -F {} -o BatchMode=yes -W {address}:22 core-03\n{}",
         usual.display(),
-        host.address,
-        fs::read_to_string(&usual).unwrap()
+        fs::read_to_string(&usual).unwrap(),
+        address = host.address,
     );
     let config = lab.dir().join("proxied.conf");
     fs::write(&config, proxy).unwrap();

@@ -147,7 +147,8 @@ impl Evidence {
         self.end_attempt(failure.kind, now);
         let worked = self.relay.take_if(|used| used.through == relay).is_some_and(|used| used.works);
         match failure.kind {
-            FailureKind::Local => self.peers.forget(relay),
+            // The relay itself could not be reached, so its report does not count any more.
+            FailureKind::Local | FailureKind::Path => self.peers.forget(relay),
             // The reports of the peers are older than this failure.
             _ if worked => self.peers.clear(),
             _ => {}
@@ -174,6 +175,7 @@ impl Evidence {
                 return false;
             }
             Attempt::LoggingIn { .. } => self.silent_since = now,
+            Attempt::LoggedIn { .. } if kind.proves_host_up() => self.silent_since = now,
             Attempt::LoggedIn { .. } => {}
             Attempt::Quiet => {
                 if kind.proves_host_up() {

@@ -89,7 +89,7 @@ impl Reconciler {
             Some(_) => self.departed.push(machine),
             None => view.next_direct = now + probing::DIRECT_EVERY,
         }
-        if through.is_some() && failure.kind != FailureKind::Local {
+        if through.is_some() && !matches!(failure.kind, FailureKind::Local | FailureKind::Path) {
             view.next_relay_try = now + probing::RELAY_RETRY;
         }
         // A candidate that does not answer is none.
