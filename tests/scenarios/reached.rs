@@ -11,6 +11,7 @@ use muster::core::model::LeaseStatus;
 use muster::core::model::Outcome;
 use muster::core::model::Phase;
 use muster::core::model::Reason;
+use muster::core::model::Refused;
 use muster::core::model::Report;
 use muster::core::model::Write;
 use muster::core::reconcile::Output;
@@ -80,7 +81,7 @@ const NAMED: [&str; 42] = [
 ];
 
 /// How an attempt can fail, and what a machine can then be but suspect.
-const FAILURES: [(Phase, FailureKind, &[Health]); 14] = {
+const FAILURES: [(Phase, FailureKind, &[Health]); 13] = {
     use FailureKind::{Denied, Local, NoRoute, Path, Refused, Reset, Sick as Unfit, Silent, Throttled};
     use Health::{Down, PathFault, Sick, SshdDown, Throttled as Penalised, Unreachable};
     [
@@ -91,7 +92,6 @@ const FAILURES: [(Phase, FailureKind, &[Health]); 14] = {
         (Phase::Connect, Refused, &[SshdDown, PathFault]),
         (Phase::KeyExchange, Silent, &[Down, PathFault, Unreachable, Sick]),
         (Phase::KeyExchange, Throttled, &[Penalised]),
-        (Phase::KeyExchange, Reset, &[]),
         (Phase::Authenticate, Silent, &[Sick]),
         (Phase::Authenticate, Denied, &[Sick]),
         (Phase::Shell, Silent, &[Sick]),
@@ -170,7 +170,9 @@ impl World {
         if !reconciler.refused().is_empty() {
             names.push("unit: no machine for it");
         }
-        names.into_iter().for_each(|name| self.reach(name));
+        for name in names {
+            self.reach(name);
+        }
     }
 
     /// Notes what a reconciler wants to be done.
@@ -224,13 +226,11 @@ impl World {
             };
             self.watch.reached.insert(Point::Step(name(step.action), ending));
         }
-        use muster::core::model::Refused;
         match &report.refused {
-            Some(Refused::Busy) => self.reach("refused: busy"),
             Some(Refused::TooLate) => self.reach("refused: too late"),
             Some(Refused::LaterLeader(_)) => self.reach("refused: later leader"),
             Some(Refused::Unfit(_)) => self.reach("refused: unfit"),
-            Some(Refused::OtherMachine(_)) | None => {}
+            Some(Refused::Busy | Refused::OtherMachine(_)) | None => {}
         }
         let away = self.controllers[trip.controller].kept;
         match report.observation.as_ref().and_then(|seen| seen.lease) {

@@ -72,6 +72,7 @@ impl World {
         if claims && host.job.is_some() {
             // Waiting for the lock is left to the next trip.
             let report = host.refuse(Refused::Busy, now);
+            self.reach("refused: busy");
             return self.reply(trip, Ok(report), took + 5_000);
         }
         if claims {
@@ -98,6 +99,9 @@ impl World {
             host.lease = None;
             return Some(LeaseStatus::Released);
         };
+        if host.lease.is_none() && host.balks.is_some() && self.dice.chance(300) {
+            return Some(LeaseStatus::Refused("systemd would not"));
+        }
         let uptime = millis(host.uptime(now));
         let mut until = until.as_secs() * 1000;
         if self.mutant == Mutant::LeasesCountFromArrival {
