@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use muster::core::model::Action;
+use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Health;
 use muster::core::model::LeaseStatus;
@@ -17,7 +18,7 @@ use muster::core::model::Write;
 use muster::core::reconcile::Output;
 
 use super::controller::failover_policy;
-use super::network::Trip;
+use super::network::Delivery;
 use super::world::World;
 
 /// Something that a run reached.
@@ -128,7 +129,7 @@ impl World {
         self.watch.reached.insert(Point::Named(name));
     }
 
-    /// Notes what a controller thinks of the machines.
+    /// Notes how a controller assesses the machines.
     pub(super) fn reach_assessments(&mut self, index: usize) {
         let Some(reconciler) = &self.controllers[index].reconciler else { return };
         let clock = self.controllers[index].clock.read(self.now);
@@ -209,14 +210,14 @@ impl World {
     }
 
     /// Notes how a visit ended.
-    pub(super) fn reach_report(&mut self, trip: &Trip, result: &Result<Report, muster::core::model::Failure>) {
+    pub(super) fn reach_report(&mut self, delivery: &Delivery, result: &Result<Report, Failure>) {
         let Ok(report) = result else {
-            for step in &trip.visit.steps {
+            for step in &delivery.visit.steps {
                 self.watch.reached.insert(Point::Step(name(step.action), "lost"));
             }
             return;
         };
-        for (step, outcome) in trip.visit.steps.iter().zip(&report.outcomes) {
+        for (step, outcome) in delivery.visit.steps.iter().zip(&report.outcomes) {
             let ending = match outcome {
                 Outcome::Done => "done",
                 Outcome::AlreadyTrue => "already true",
@@ -232,7 +233,7 @@ impl World {
             Some(Refused::Unfit(_)) => self.reach("refused: unfit"),
             Some(Refused::Busy | Refused::OtherMachine(_)) | None => {}
         }
-        let away = self.controllers[trip.controller].kept;
+        let away = self.controllers[delivery.controller].kept;
         match report.observation.as_ref().and_then(|seen| seen.lease) {
             Some(LeaseStatus::Granted) => self.reach("lease: granted"),
             Some(LeaseStatus::Held) if away => self.reach("lease: renewed while the store is away"),
