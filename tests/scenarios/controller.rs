@@ -437,7 +437,13 @@ impl World {
             let acts = matches!(&output, Output::Visit { visit, .. } if !visit.steps.is_empty());
             let per_mille = if acts { 30 } else { 5 };
             if !self.controllers[index].stopped && self.stormy && !self.steady && self.dice.chance(per_mille) {
-                self.stop_controller(index);
+                if acts {
+                    // Long enough for another leader to begin, and short enough for the steps to be in time.
+                    let pause = self.dice.between(5_000, 10_000);
+                    self.pause_controller(index, pause);
+                } else {
+                    self.stop_controller(index);
+                }
             }
             if self.controllers[index].stopped {
                 let controller = &mut self.controllers[index];
@@ -499,11 +505,15 @@ impl World {
     /// Stops a controller and returns for how long.
     pub(super) fn stop_controller(&mut self, index: usize) -> u64 {
         let pause = self.delay((500, 8_000), (8_000, 90_000), 300);
+        self.pause_controller(index, pause);
+        pause
+    }
+
+    fn pause_controller(&mut self, index: usize, pause: u64) {
         self.note(format_args!("c{index} stops for {pause} ms"));
         self.controllers[index].stopped = true;
         self.controllers[index].stopped_at = self.now;
         self.after(pause, Event::Awake(index));
-        pause
     }
 
     /// Returns what the reconciler believes of the units that a visit is about.
