@@ -5,8 +5,8 @@ use muster::core::model::FailureKind;
 use muster::core::model::Phase;
 use muster::core::reconcile::Input;
 
+use super::network::Delivery;
 use super::network::Parcel;
-use super::network::Trip;
 use super::network::failure;
 use super::network::limit;
 use super::world::Event;
@@ -89,30 +89,30 @@ enum Ending {
 
 impl World {
     /// Begins a visit: over the connection that is open, or over a new one, phase by phase.
-    pub(super) fn set_out(&mut self, trip: Trip) {
-        self.check_departure(&trip);
-        let (index, host, id) = (trip.controller, trip.host, trip.id);
-        if !trip.visit.steps.is_empty() {
-            let steps = trip.visit.steps.iter().map(|it| format!(" {} {} ({});", it.action, it.unit, it.reason));
+    pub(super) fn set_out(&mut self, delivery: Delivery) {
+        self.check_departure(&delivery);
+        let (index, host, id) = (delivery.controller, delivery.host, delivery.id);
+        if !delivery.visit.steps.is_empty() {
+            let steps = delivery.visit.steps.iter().map(|it| format!(" {} {} ({});", it.action, it.unit, it.reason));
             let steps = steps.collect::<String>();
             self.note(format_args!("c{index} -> h{host} #{id}:{steps}"));
         }
         let way = &mut self.controllers[index].ways[host];
-        way.trip = Some(trip.clone());
-        if way.good.contains(&trip.through) {
-            return self.run(trip);
+        way.delivery = Some(delivery.clone());
+        if way.good.contains(&delivery.through) {
+            return self.run(delivery);
         }
         way.attempt = Some(Attempt { part: Part::Resolve, began: self.now });
-        self.enter(trip, Part::Resolve);
+        self.enter(delivery, Part::Resolve);
     }
 
     /// Begins a part of an attempt.
-    fn enter(&mut self, mut trip: Trip, part: Part) {
-        let (index, host, id) = (trip.controller, trip.host, trip.id);
+    fn enter(&mut self, mut delivery: Delivery, part: Part) {
+        let (index, host, id) = (delivery.controller, delivery.host, delivery.id);
         if part == Part::Greeting {
             // Whatever boot the host is in now, the connection is one to that.
-            trip.boot = self.hosts[host].boot;
-            self.controllers[index].ways[host].trip = Some(trip.clone());
+            delivery.boot = self.hosts[host].boot;
+            self.controllers[index].ways[host].delivery = Some(delivery.clone());
         }
         let now = self.now;
         let Some(attempt) = &mut self.controllers[index].ways[host].attempt else { return };
@@ -120,10 +120,10 @@ impl World {
             attempt.began = now;
         }
         attempt.part = part;
-        let news = match self.ending(&trip, part) {
-            Ending::Passes(takes) => (takes, News::Passed { trip: id, host, part }),
+        let news = match self.ending(&delivery, part) {
+            Ending::Passes(takes) => (takes, News::Passed { delivery: id, host, part }),
             Ending::Fails(takes, kind) => {
-                (takes, News::Reply { trip: id, host, result: Err(failure(host, part.phase(), kind)) })
+                (takes, News::Reply { delivery: id, host, result: Err(failure(host, part.phase(), kind)) })
             }
         };
         self.after(news.0, Event::Tell(index, news.1));
@@ -131,28 +131,28 @@ impl World {
 
     /// A part of an attempt has come to its end, unless the host has gone meanwhile.
     pub(super) fn passed(&mut self, index: usize, host: usize, id: u64, part: Part) {
-        let Some(trip) = self.under_way(index, host, id) else { return };
-        let lost = part >= Part::Greeting && !self.hears(&trip);
-        if lost && let Ending::Fails(takes, kind) = self.ending(&trip, part) {
+        let Some(delivery) = self.under_way(index, host, id) else { return };
+        let lost = part >= Part::Greeting && !self.hears(&delivery);
+        if lost && let Ending::Fails(takes, kind) = self.ending(&delivery, part) {
             let result = Err(failure(host, part.phase(), kind));
-            return self.after(takes, Event::Tell(index, News::Reply { trip: id, host, result }));
+            return self.after(takes, Event::Tell(index, News::Reply { delivery: id, host, result }));
         }
         if part >= Part::Greeting {
             self.progress(index, host, part.next().phase());
         }
         // The reconciler may have given the visit up, or be stopped.
-        let Some(trip) = self.under_way(index, host, id) else { return };
+        let Some(delivery) = self.under_way(index, host, id) else { return };
         if part == Part::Shell {
             let way = &mut self.controllers[index].ways[host];
             way.attempt = None;
-            way.boots.insert(trip.through, trip.boot);
-            return self.run(trip);
+            way.boots.insert(delivery.through, delivery.boot);
+            return self.run(delivery);
         }
-        self.enter(trip, part.next());
+        self.enter(delivery, part.next());
     }
 
-    fn under_way(&self, index: usize, host: usize, id: u64) -> Option<Trip> {
-        self.controllers[index].ways[host].trip.as_ref().filter(|trip| trip.id == id).cloned()
+    fn under_way(&self, index: usize, host: usize, id: u64) -> Option<Delivery> {
+        self.controllers[index].ways[host].delivery.as_ref().filter(|delivery| delivery.id == id).cloned()
     }
 
     /// Tells the reconciler that the host's own sshd has sent something.
@@ -165,16 +165,16 @@ impl World {
         }
     }
 
-    /// Says whether packets get from a trip's controller to its host and back, and the host deals with them.
-    pub(super) fn hears(&self, trip: &Trip) -> bool {
-        self.connects(trip) && !self.hosts[trip.host].frozen && self.hosts[trip.host].boot == trip.boot
+    /// Says whether packets get from a delivery's controller to its host and back, and the host deals with them.
+    pub(super) fn hears(&self, delivery: &Delivery) -> bool {
+        self.connects(delivery) && !self.hosts[delivery.host].frozen && self.hosts[delivery.host].boot == delivery.boot
     }
 
     /// Says whether the host has power and packets get there and back.
-    fn connects(&self, trip: &Trip) -> bool {
-        let first = trip.through.unwrap_or(trip.host);
-        let carried = trip.through.is_none_or(|it| self.is_relay(it) && self.network.joins(it, trip.host));
-        carried && self.hosts[trip.host].up && !self.network.is_cut(trip.controller, first)
+    fn connects(&self, delivery: &Delivery) -> bool {
+        let first = delivery.through.unwrap_or(delivery.host);
+        let carried = delivery.through.is_none_or(|it| self.is_relay(it) && self.network.joins(it, delivery.host));
+        carried && self.hosts[delivery.host].up && !self.network.is_cut(delivery.controller, first)
     }
 
     fn is_relay(&self, host: usize) -> bool {
@@ -182,27 +182,27 @@ impl World {
     }
 
     /// Says how a part that begins now is going to end.
-    fn ending(&mut self, trip: &Trip, part: Part) -> Ending {
-        let began = self.controllers[trip.controller].ways[trip.host].attempt.map_or(self.now, |it| it.began);
+    fn ending(&mut self, delivery: &Delivery, part: Part) -> Ending {
+        let began = self.controllers[delivery.controller].ways[delivery.host].attempt.map_or(self.now, |it| it.began);
         let left = (began + part.deadline()).saturating_sub(self.now).max(1);
-        let lag = self.hosts[trip.host].lags[part as usize];
+        let lag = self.hosts[delivery.host].lags[part as usize];
         let silent = Ending::Fails(left, FailureKind::Silent);
         match part {
             Part::Resolve if lag >= left => return Ending::Fails(left, FailureKind::Local),
             Part::Connect => {
-                if let Some(ending) = self.refusal(trip, left) {
+                if let Some(ending) = self.refusal(delivery, left) {
                     return ending;
                 }
             }
             Part::Resolve | Part::Run => {}
-            _ if self.connects(trip) && self.hosts[trip.host].boot != trip.boot => {
+            _ if self.connects(delivery) && self.hosts[delivery.host].boot != delivery.boot => {
                 return Ending::Fails(self.dice.between(1, 20), FailureKind::Reset);
             }
-            _ if !self.hears(trip) => return silent,
-            Part::Greeting if self.hosts[trip.host].throttles => {
+            _ if !self.hears(delivery) => return silent,
+            Part::Greeting if self.hosts[delivery.host].throttles => {
                 return Ending::Fails(self.dice.between(1, 20), FailureKind::Throttled);
             }
-            Part::Authenticate if self.hosts[trip.host].denies => {
+            Part::Authenticate if self.hosts[delivery.host].denies => {
                 return Ending::Fails(self.dice.between(1, 2_000), FailureKind::Denied);
             }
             _ => {}
@@ -212,17 +212,17 @@ impl World {
     }
 
     /// Says how an attempt to connect fails, if it does.
-    fn refusal(&mut self, trip: &Trip, left: u64) -> Option<Ending> {
-        let host = &self.hosts[trip.host];
-        if let Some(other) = trip.through
-            && (!self.hosts[other].lets_in() || self.network.is_cut(trip.controller, other))
+    fn refusal(&mut self, delivery: &Delivery, left: u64) -> Option<Ending> {
+        let host = &self.hosts[delivery.host];
+        if let Some(other) = delivery.through
+            && (!self.hosts[other].lets_in() || self.network.is_cut(delivery.controller, other))
         {
             let kind = if self.dice.chance(500) { FailureKind::Local } else { FailureKind::Path };
             return Some(Ending::Fails(self.dice.between(1, left), kind));
         }
-        if !self.connects(trip) {
+        if !self.connects(delivery) {
             // A carrier says that it failed; a router may say that there is no way.
-            return Some(if trip.through.is_none() && host.carried {
+            return Some(if delivery.through.is_none() && host.carried {
                 let kind =
                     if self.mutant == Mutant::PathIsThrottled { FailureKind::Throttled } else { FailureKind::Path };
                 Ending::Fails(self.dice.between(1, 3_000), kind)
@@ -236,27 +236,27 @@ impl World {
     }
 
     /// Sends the script over an open connection.
-    fn run(&mut self, trip: Trip) {
-        let (index, host) = (trip.controller, trip.host);
-        let pulse = News::Pulse { trip: trip.id, host, ends: self.now + limit(&trip.visit), missed: 0 };
+    fn run(&mut self, delivery: Delivery) {
+        let (index, host) = (delivery.controller, delivery.host);
+        let pulse = News::Pulse { delivery: delivery.id, host, ends: self.now + limit(&delivery.visit), missed: 0 };
         self.after(ALIVE_EVERY, Event::Tell(index, pulse));
         let delay = self.delay((1, 20), (1_000, 6_000), if self.hosts[host].slow { 300 } else { 5 });
-        self.send(Parcel::There(trip), delay);
+        self.send(Parcel::There(delivery), delay);
     }
 
     /// A script is still running: the transport asks for a sign of life, or gives the visit up.
     pub(super) fn pulse(&mut self, index: usize, host: usize, id: u64, (ends, missed): (u64, u32)) {
-        let Some(trip) = self.under_way(index, host, id) else { return };
-        let alive = self.hears(&trip);
+        let Some(delivery) = self.under_way(index, host, id) else { return };
+        let alive = self.hears(&delivery);
         let missed = if alive { 0 } else { missed + 1 };
-        let is_reset = !alive && self.connects(&trip) && !self.hosts[host].frozen;
+        let is_reset = !alive && self.connects(&delivery) && !self.hosts[host].frozen;
         if self.now >= ends || missed >= ALIVE_MISSES || is_reset {
             let kind = if is_reset { FailureKind::Reset } else { FailureKind::Silent };
             let result = Err(failure(host, Phase::Run, kind));
-            return self.hear(index, News::Reply { trip: id, host, result });
+            return self.hear(index, News::Reply { delivery: id, host, result });
         }
         let next = ALIVE_EVERY.min(ends - self.now);
-        self.after(next, Event::Tell(index, News::Pulse { trip: id, host, ends, missed }));
+        self.after(next, Event::Tell(index, News::Pulse { delivery: id, host, ends, missed }));
         if alive {
             self.progress(index, host, Phase::Run);
         }

@@ -1,5 +1,5 @@
-//! Controllers: the shell around the core's reconciler, made of values. They take and lose the lead, stop at any step and go
-//! on later as if nothing had been.
+//! Controllers: the shell around the core's reconciler, made of values. They take and lose leadership, stop at
+//! any step and go on later.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ use muster::core::unit::UnitName;
 use super::attempt::Attempt;
 use super::dice::Dice;
 use super::host::Host;
-use super::network::Trip;
+use super::network::Delivery;
 use super::network::View;
 use super::network::view;
 use super::store::TTL;
@@ -44,7 +44,7 @@ const OVERDUE: u64 = 12_000;
 /// How often a runner looks at the clock at least, in milliseconds: how late it does says for how long it stood still.
 const TICK: u64 = 1_000;
 
-/// How careful a reconciler is: what is held down takes units again before the test is over.
+/// The failover policy: a machine that is held down takes units again before the test is over.
 pub(super) fn failover_policy() -> FailoverPolicy {
     FailoverPolicy { hold_down: Duration::from_secs(10), ..FailoverPolicy::default() }
 }
@@ -52,8 +52,8 @@ pub(super) fn failover_policy() -> FailoverPolicy {
 /// What a controller knows of its way to one host.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Way {
-    /// The trip under way.
-    pub(super) trip: Option<Trip>,
+    /// The delivery under way.
+    pub(super) delivery: Option<Delivery>,
     /// How far it has come, unless its script runs.
     pub(super) attempt: Option<Attempt>,
     /// When the host's own sshd last sent this reconciler something.
@@ -110,7 +110,7 @@ pub(super) struct Controller {
     pub(super) is_daemon: bool,
     pub(super) life: u64,
     pub(super) reconciler: Option<Reconciler>,
-    /// The time it was started and by when the lead has run out by its own clock.
+    /// When it was started, and when its leadership has run out by its own clock.
     pub(super) began: u64,
     valid_until: u64,
     verb_ends: u64,
@@ -155,7 +155,7 @@ impl Controller {
 
     /// Says whether a mutant takes a visit under way for a stall.
     fn is_overdue(&self, mutant: Mutant, now: u64) -> bool {
-        let overdue = |way: &Way| way.trip.as_ref().is_some_and(|trip| now > trip.decided + OVERDUE);
+        let overdue = |way: &Way| way.delivery.as_ref().is_some_and(|delivery| now > delivery.decided + OVERDUE);
         mutant == Mutant::OverdueIsStall && self.ways.iter().any(overdue)
     }
 }
@@ -187,7 +187,7 @@ impl World {
         Timing { lease: is_daemon.then_some(terms), ..timing }
     }
 
-    /// Begins a reconciler if the lead is free.
+    /// Begins a reconciler if no process leads.
     pub(super) fn lead(&mut self, index: usize, scope: Scope) -> bool {
         let life = self.watch.count();
         let Some(leader) = self.store.take_lead(index, life, self.now) else { return false };
@@ -215,7 +215,7 @@ impl World {
         true
     }
 
-    /// Gives the reconciler up, and the lead if it is ours.
+    /// Gives the reconciler up, and leadership if the controller holds it.
     pub(super) fn give_up(&mut self, index: usize, why: &str) {
         self.note(format_args!("c{index} gives up: {why}"));
         self.reach("leadership: lost");
@@ -229,7 +229,7 @@ impl World {
         self.store.release_lead(life);
         for way in &mut self.controllers[index].ways {
             way.attempt = None;
-            if let Some(cut_off) = way.trip.take() {
+            if let Some(cut_off) = way.delivery.take() {
                 way.shells.remove(&cut_off.through);
                 way.good.remove(&cut_off.through);
             }
@@ -274,20 +274,20 @@ impl World {
         let life = self.controllers[index].life;
         match news {
             News::Campaign => self.campaign(index),
-            News::Reply { trip, host, result } => {
+            News::Reply { delivery, host, result } => {
                 let way = &mut self.controllers[index].ways[host];
-                if way.trip.as_ref().is_some_and(|under_way| under_way.id == trip) {
+                if way.delivery.as_ref().is_some_and(|under_way| under_way.id == delivery) {
                     way.tried = true;
                 }
                 if self.mutant == Mutant::SuspectBlocksPlacing && result.is_err() && way.health.is_none() {
                     let judged = self.controllers[index].began + DOWN_AFTER;
                     if self.now < judged {
-                        let again = News::Reply { trip, host, result };
+                        let again = News::Reply { delivery, host, result };
                         return self.after(judged - self.now, Event::Tell(index, again));
                     }
                 }
                 let way = &mut self.controllers[index].ways[host];
-                let Some(trip) = way.trip.take_if(|under_way| under_way.id == trip) else { return };
+                let Some(delivery) = way.delivery.take_if(|under_way| under_way.id == delivery) else { return };
                 way.attempt = None;
                 if result.is_ok() {
                     way.proof = Some(self.now);
@@ -296,14 +296,14 @@ impl World {
                     Ok(report) if report.refused.is_none() => {
                         way.answered = Some(self.now);
                         way.seen.clone_from(&report.observation);
-                        way.good.insert(trip.through);
+                        way.good.insert(delivery.through);
                     }
                     _ => {
-                        way.good.remove(&trip.through);
-                        way.shells.remove(&trip.through);
+                        way.good.remove(&delivery.through);
+                        way.shells.remove(&delivery.through);
                     }
                 }
-                self.reach_report(&trip, &result);
+                self.reach_report(&delivery, &result);
                 let way = &self.controllers[index].ways[host];
                 let result = match (result, way.seen.clone()) {
                     (Err(_), Some(seen)) if self.mutant == Mutant::StepsWithoutLook => {
@@ -323,8 +323,8 @@ impl World {
                 let [machine, neighbour] = [host, neighbour].map(|index| self.hosts[index].machine);
                 self.feed(index, Input::Probed { machine, neighbour, reached });
             }
-            News::Passed { trip, host, part } => self.passed(index, host, trip, part),
-            News::Pulse { trip, host, ends, missed } => self.pulse(index, host, trip, (ends, missed)),
+            News::Passed { delivery, host, part } => self.passed(index, host, delivery, part),
+            News::Pulse { delivery, host, ends, missed } => self.pulse(index, host, delivery, (ends, missed)),
             News::Fenced { life: of, .. } if of != life => {}
             News::Fenced { host, ended, .. } => {
                 let machine = self.hosts[host].machine;
@@ -358,7 +358,7 @@ impl World {
         }
     }
 
-    /// Takes the lead if it is free, keeps it if it is ours.
+    /// Takes leadership if no process holds it, and extends it if this controller does.
     fn campaign(&mut self, index: usize) {
         let controller = &self.controllers[index];
         let (life, is_daemon) = (controller.life, controller.is_daemon);
@@ -368,7 +368,7 @@ impl World {
             if kept {
                 controller.valid_until = self.now + TTL * 2 / 3;
             } else if self.now >= controller.valid_until {
-                self.give_up(index, "the lead has run out");
+                self.give_up(index, "its leadership has run out");
             }
             return self.after(TTL / 3, Event::Tell(index, News::Campaign));
         }
@@ -382,7 +382,7 @@ impl World {
         }
     }
 
-    /// Lets a verb act, if nobody else does.
+    /// Lets a command reconcile if no controller leads.
     pub(super) fn run_verb(&mut self, units: BTreeSet<UnitName>) {
         let index = self.controllers.len() - 1;
         let controller = &self.controllers[index];
@@ -408,7 +408,7 @@ impl World {
         self.act(index, outputs, decided);
         self.plan_wake(index);
         let controller = &self.controllers[index];
-        let idle = controller.ways.iter().all(|way| way.trip.is_none()) && !controller.committing;
+        let idle = controller.ways.iter().all(|way| way.delivery.is_none()) && !controller.committing;
         if let Some(reconciler) = &controller.reconciler
             && !controller.is_daemon
             && !controller.stopped
@@ -437,7 +437,13 @@ impl World {
             let acts = matches!(&output, Output::Visit { visit, .. } if !visit.steps.is_empty());
             let per_mille = if acts { 30 } else { 5 };
             if !self.controllers[index].stopped && self.stormy && !self.steady && self.dice.chance(per_mille) {
-                self.stop_controller(index);
+                if acts {
+                    // Long enough for another leader to begin, and short enough for the steps to be in time.
+                    let pause = self.dice.between(5_000, 10_000);
+                    self.pause_controller(index, pause);
+                } else {
+                    self.stop_controller(index);
+                }
             }
             if self.controllers[index].stopped {
                 let controller = &mut self.controllers[index];
@@ -454,7 +460,7 @@ impl World {
                     self.ask(index, host, neighbour);
                 }
                 Output::Fence(_) if self.now >= self.controllers[index].valid_until => {
-                    return self.give_up(index, "the lead has run out");
+                    return self.give_up(index, "its leadership has run out");
                 }
                 Output::Fence(machine) => {
                     let (host, life) = (self.at(machine), self.controllers[index].life);
@@ -471,7 +477,7 @@ impl World {
                     let (host, through) = (self.at(machine), through.map(|neighbour| self.at(neighbour)));
                     let (life, fresh) = (self.controllers[index].life, self.watch.count());
                     let shell = *self.controllers[index].ways[host].shells.entry(through).or_insert(fresh);
-                    let trip = Trip {
+                    let delivery = Delivery {
                         id: self.watch.count(),
                         controller: index,
                         life,
@@ -485,7 +491,7 @@ impl World {
                         view: self.view(index, &visit),
                         visit,
                     };
-                    self.set_out(trip);
+                    self.set_out(delivery);
                 }
             }
         }
@@ -499,11 +505,15 @@ impl World {
     /// Stops a controller and returns for how long.
     pub(super) fn stop_controller(&mut self, index: usize) -> u64 {
         let pause = self.delay((500, 8_000), (8_000, 90_000), 300);
+        self.pause_controller(index, pause);
+        pause
+    }
+
+    fn pause_controller(&mut self, index: usize, pause: u64) {
         self.note(format_args!("c{index} stops for {pause} ms"));
         self.controllers[index].stopped = true;
         self.controllers[index].stopped_at = self.now;
         self.after(pause, Event::Awake(index));
-        pause
     }
 
     /// Returns what the reconciler believes of the units that a visit is about.

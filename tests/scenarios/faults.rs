@@ -47,7 +47,7 @@ pub(super) enum Fault {
     Balk(usize),
     /// A unit fails soon after its start.
     Fail(usize),
-    /// The store answers nobody.
+    /// The store answers no process.
     Store,
 }
 
@@ -177,7 +177,7 @@ impl World {
     /// A fence command comes to its end: it has switched the host off, or it could not.
     pub(super) fn fence(&mut self, controller: usize, life: u64, host: usize) {
         if self.controllers[controller].life != life || self.controllers[controller].reconciler.is_none() {
-            // It was ended with the lead.
+            // It was ended with leadership.
             return;
         }
         let works = self.dice.chance(700);
@@ -219,9 +219,9 @@ impl World {
         let stopped_half_way = self.hosts[host].lease.is_none() && self.hosts[host].copies.values().any(stops);
         self.hosts[host].frozen = false;
         self.hosts[host].overdue |= stopped_half_way;
-        for trip in std::mem::take(&mut self.hosts[host].buffer) {
+        for delivery in std::mem::take(&mut self.hosts[host].buffer) {
             let delay = self.dice.between(0, 3_000);
-            self.after(delay, Event::Arrive(Box::new(Parcel::There(trip))));
+            self.after(delay, Event::Arrive(Box::new(Parcel::There(delivery))));
         }
     }
 
@@ -232,7 +232,7 @@ impl World {
         }
     }
 
-    /// Somebody puts a unit file on a host by hand and starts it: one of ours, or one that nobody knows.
+    /// A user puts a unit file on a host by hand and starts it: a unit of the cluster, or one that it does not know.
     fn plant(&mut self, host: usize) {
         let known = self.dice.chance(300);
         let unit = if known { self.units[0].clone() } else { "ghost.service".parse().unwrap() };
@@ -240,7 +240,7 @@ impl World {
         if !self.hosts[host].up || self.hosts[host].copies.contains_key(&unit) {
             return;
         }
-        self.note(format_args!("somebody puts {unit} on h{host}"));
+        self.note(format_args!("a user puts {unit} on h{host}"));
         let copy = Copy { hash, mark: None, run: Run::Running, change: self.watch.count(), since: self.now };
         self.hosts[host].copies.insert(unit, copy);
     }

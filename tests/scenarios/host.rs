@@ -16,7 +16,7 @@ use muster::core::unit::Hash;
 use muster::core::unit::UnitName;
 
 use super::attempt::PARTS;
-use super::network::Trip;
+use super::network::Delivery;
 
 /// A unit file under /run/fleet/units and what systemd makes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Run {
 /// Steps under way, which hold the host's lock.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
-    pub(super) trip: Trip,
+    pub(super) delivery: Delivery,
     pub(super) began: u64,
     pub(super) lease: Option<LeaseStatus>,
 }
@@ -93,8 +93,8 @@ pub(super) struct Host {
     pub(super) unfit: bool,
     /// Set when controllers reach it through a proxy command, which says that it failed.
     pub(super) carried: bool,
-    /// What has come and timeouts for the host to thaw.
-    pub(super) buffer: Vec<Trip>,
+    /// Visits that have come and wait for the host to thaw.
+    pub(super) buffer: Vec<Delivery>,
     /// Units that systemd refuses to start here, and units that fail soon after.
     pub(super) balks: Option<UnitName>,
     pub(super) fails: Option<UnitName>,
@@ -140,7 +140,7 @@ impl Host {
         *self = Self { machine, boot, up: false, carried, ..Self::new(0, self.drift) };
     }
 
-    /// Says whether its sshd lets anybody in.
+    /// Says whether its sshd accepts logins.
     pub(super) const fn lets_in(&self) -> bool {
         self.up && !self.frozen && self.sshd
     }

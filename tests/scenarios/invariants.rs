@@ -16,7 +16,7 @@ use super::host::Host;
 use super::host::Run;
 use super::host::state;
 use super::liveness::Liveness;
-use super::network::Trip;
+use super::network::Delivery;
 use super::network::view;
 use super::reached::Reached;
 use super::world::World;
@@ -25,10 +25,10 @@ use super::world::World;
 const KNOWN_WITHIN: u64 = 25_000;
 
 /// Within this time a leader has heard of a neighbour that reaches a host, and has not heard anything else since: it must
-/// know of the neighbour first, and then it requirements.
+/// know of the neighbour first, and then ask.
 const SEEN_WITHIN: u64 = KNOWN_WITHIN + 5_000;
 
-/// A host's sshd may be greeted so often within this time by the neighbours that one controller requirements.
+/// A host's sshd may be greeted so often within this time by the neighbours that one controller asks.
 const GREETED_WITHIN: u64 = 5_000;
 const GREETED_AT_MOST: usize = 4;
 
@@ -48,15 +48,15 @@ pub(super) struct Watch {
     counter: u64,
     /// Since when the controller could reach the host, and the host could do its work.
     well_since: Vec<Vec<Option<u64>>>,
-    /// Since when a unit has been running twice with nothing in the way of ending it.
     /// Since when each host could see each other one's sshd.
     seen_since: Vec<Vec<Option<u64>>>,
-    /// When each host's sshd was greeted by somebody who did not log in.
+    /// When each host's sshd was probed by a peer.
     greeted: Vec<Vec<u64>>,
     /// How many visits with steps went through a neighbour.
     pub(super) round: u64,
     /// How many units were moved.
     pub(super) moved: u64,
+    /// Since when a unit has been running twice with nothing in the way of ending it.
     twice_since: BTreeMap<UnitName, u64>,
     longest_twice: u64,
     wakes: Vec<(u64, u32)>,
@@ -152,12 +152,10 @@ impl World {
     /// A neighbour is about to look at a host: sshd may never see so many at once that it counts them.
     pub(super) fn check_question(&mut self, controller: usize, host: usize, neighbour: usize) {
         if host == neighbour {
-            return self.watch.accuse(format!("c{controller} requirements h{host} about itself"));
+            return self.watch.accuse(format!("c{controller} asks h{host} about itself"));
         }
         if self.watch.quiet {
-            return self
-                .watch
-                .accuse(format!("c{controller} requirements about h{host} although all is as it should be"));
+            return self.watch.accuse(format!("c{controller} asks about h{host} although all is as it should be"));
         }
         let since = self.now.saturating_sub(GREETED_WITHIN);
         let greeted = &mut self.watch.greeted[host];
@@ -205,32 +203,35 @@ impl World {
         }
     }
 
-    /// A trip sets out.
-    pub(super) fn check_departure(&mut self, trip: &Trip) {
-        let controller = &self.controllers[trip.controller];
-        let way = &controller.ways[trip.host];
-        let (c, h) = (trip.controller, trip.host);
-        self.watch.round += u64::from(trip.through.is_some() && !trip.visit.steps.is_empty());
-        if way.trip.is_some() {
-            return self.watch.accuse(format!("c{c} makes two trips to h{h} at once"));
+    /// A visit is sent.
+    pub(super) fn check_departure(&mut self, delivery: &Delivery) {
+        let controller = &self.controllers[delivery.controller];
+        let way = &controller.ways[delivery.host];
+        let (c, h) = (delivery.controller, delivery.host);
+        self.watch.round += u64::from(delivery.through.is_some() && !delivery.visit.steps.is_empty());
+        if way.delivery.is_some() {
+            return self.watch.accuse(format!("c{c} makes two visits to h{h} at once"));
         }
-        if trip.visit.steps.is_empty() {
+        if delivery.visit.steps.is_empty() {
             return;
         }
-        if !way.good.contains(&trip.through) {
+        if !way.good.contains(&delivery.through) {
             return self.watch.accuse(format!("c{c} sends h{h} steps without having looked"));
         }
         if self.watch.quiet {
             return self.watch.accuse(format!("c{c} sends h{h} steps although all is as it should be"));
         }
-        if self.store.leads(trip.life, self.now).is_none() {
+        if self.store.leads(delivery.life, self.now).is_none() {
             return;
         }
-        for step in
-            trip.visit.steps.iter().filter(|step| matches!(step.action, Action::Load { .. }) || step.action.starts())
+        for step in delivery
+            .visit
+            .steps
+            .iter()
+            .filter(|step| matches!(step.action, Action::Load { .. }) || step.action.starts())
         {
             let placed = self.store.snapshot.placements.get(&step.unit).map(|placement| placement.machine);
-            if placed != trip.visit.machine {
+            if placed != delivery.visit.machine {
                 return self
                     .watch
                     .accuse(format!("c{c} starts {} on h{h}, where the store has not placed it", step.unit));
@@ -278,23 +279,23 @@ impl World {
     }
 
     /// A host begins a visit's steps.
-    pub(super) fn check_begin(&mut self, trip: &Trip) {
-        let late = self.now - trip.decided;
+    pub(super) fn check_begin(&mut self, delivery: &Delivery) {
+        let late = self.now - delivery.decided;
         if late > BEGIN_WITHIN {
-            self.watch.accuse(format!("h{} obeys c{} {late} ms after it decided", trip.host, trip.controller));
+            self.watch.accuse(format!("h{} obeys c{} {late} ms after it decided", delivery.host, delivery.controller));
         }
-        for step in &trip.visit.steps {
+        for step in &delivery.visit.steps {
             if let Action::Load { hash, .. } = step.action
-                && !trip.visit.files.contains_key(&hash)
+                && !delivery.visit.files.contains_key(&hash)
             {
-                self.watch.accuse(format!("h{} is to load {}, whose file did not come", trip.host, step.unit));
+                self.watch.accuse(format!("h{} is to load {}, whose file did not come", delivery.host, step.unit));
             }
         }
     }
 
     /// A host stops or restarts a unit for a visit.
-    pub(super) fn check_stop(&mut self, trip: &Trip, unit: &UnitName, action: Action) {
-        let host = &self.hosts[trip.host];
+    pub(super) fn check_stop(&mut self, delivery: &Delivery, unit: &UnitName, action: Action) {
+        let host = &self.hosts[delivery.host];
         let Some(copy) = host.copies.get(unit).filter(|copy| matches!(copy.run, Run::Starting | Run::Running)) else {
             return;
         };
@@ -305,52 +306,57 @@ impl World {
             && copy.hash == wanted.hash
             && copy.mark.is_none_or(|mark| mark >= wanted.restarts);
         if !well {
-            return self.check_handover(trip, unit);
+            return self.check_handover(delivery, unit);
         }
-        let was_right = trip.view.get(unit) != Some(&now);
-        let overtaken = host.obeyed > trip.visit.epoch;
+        let was_right = delivery.view.get(unit) != Some(&now);
+        let overtaken = host.obeyed > delivery.visit.epoch;
         if !was_right || overtaken {
-            let what =
-                format!("h{} obeys c{}'s {action} of {unit}, which is as it should be", trip.host, trip.controller);
+            let what = format!(
+                "h{} obeys c{}'s {action} of {unit}, which is as it should be",
+                delivery.host, delivery.controller
+            );
             self.watch.accuse(what);
         }
     }
 
     /// A host stops a unit that runs, for it belongs elsewhere: if the machine is being drained it must have started there,
     /// unless it is strict.
-    fn check_handover(&mut self, trip: &Trip, unit: &UnitName) {
-        let host = &self.hosts[trip.host];
+    fn check_handover(&mut self, delivery: &Delivery, unit: &UnitName) {
+        let host = &self.hosts[delivery.host];
         let record = &self.store.snapshot.machines[&host.machine];
-        let right = trip.view.get(unit).is_some_and(|seen| *seen == view(&self.store.snapshot, unit));
-        let Some((Some(wanted), Some(to))) = trip.view.get(unit).filter(|_| right && record.draining) else { return };
+        let right = delivery.view.get(unit).is_some_and(|seen| *seen == view(&self.store.snapshot, unit));
+        let Some((Some(wanted), Some(to))) = delivery.view.get(unit).filter(|_| right && record.draining) else {
+            return;
+        };
         // The deadline is a time of day, and the controller goes by its own clock.
-        let clock = self.controllers[trip.controller].clock;
-        let over = record.drain_by.is_some_and(|by| by <= clock.read(trip.decided));
+        let clock = self.controllers[delivery.controller].clock;
+        let over = record.drain_by.is_some_and(|by| by <= clock.read(delivery.decided));
         let to = self.hosts.iter().find(|host| host.machine == *to).unwrap();
-        let never = to.up && to.booted_at < trip.decided.saturating_sub(KNOWN_WITHIN) && !to.copies.contains_key(unit);
+        let never =
+            to.up && to.booted_at < delivery.decided.saturating_sub(KNOWN_WITHIN) && !to.copies.contains_key(unit);
         let strict = self.is_strict(wanted.hash);
         if wanted.desired == DesiredState::Launched && to.machine != host.machine && !over && never && !strict {
-            let what = format!("h{} stops {unit}, which has not started elsewhere", trip.host);
+            let what = format!("h{} stops {unit}, which has not started elsewhere", delivery.host);
             self.watch.accuse(what);
         }
     }
 
     /// A host starts a unit for a visit.
-    pub(super) fn check_start(&mut self, trip: &Trip, unit: &UnitName) {
-        if self.store.leads(trip.life, self.now).is_none() {
+    pub(super) fn check_start(&mut self, delivery: &Delivery, unit: &UnitName) {
+        if self.store.leads(delivery.life, self.now).is_none() {
             return;
         }
-        let Some(known) = trip.decided.checked_sub(KNOWN_WITHIN) else { return };
-        for (number, host) in self.hosts.iter().enumerate().filter(|(number, _)| *number != trip.host) {
+        let Some(known) = delivery.decided.checked_sub(KNOWN_WITHIN) else { return };
+        for (number, host) in self.hosts.iter().enumerate().filter(|(number, _)| *number != delivery.host) {
             let twin = host.copies.get(unit).is_some_and(|copy| copy.run.is_there() && copy.since < known);
             // What leaves a drained machine starts elsewhere first.
             let handed_over = self.store.was_drained(host.machine, known);
             if twin
                 && !handed_over
-                && self.could_reach(trip.controller, number, known)
-                && self.controllers[trip.controller].is_daemon
+                && self.could_reach(delivery.controller, number, known)
+                && self.controllers[delivery.controller].is_daemon
             {
-                let what = format!("{unit} is started on h{} while it runs on h{number}, within reach", trip.host);
+                let what = format!("{unit} is started on h{} while it runs on h{number}, within reach", delivery.host);
                 return self.watch.accuse(what);
             }
         }
@@ -359,7 +365,7 @@ impl World {
     /// Says what is not yet as it should be.
     pub(super) fn unfinished(&self) -> Option<String> {
         let snapshot = &self.store.snapshot;
-        let Some(leader) = self.store.leader else { return Some("nobody leads".to_owned()) };
+        let Some(leader) = self.store.leader else { return Some("no controller leads".to_owned()) };
         let Some(reconciler) = &self.controllers[leader.controller].reconciler else {
             return Some("the leader is gone".to_owned());
         };
@@ -429,7 +435,7 @@ impl World {
         let doubted =
             |host: &Host| snapshot.health.get(&host.machine).is_none_or(|health| health.health != Health::Alive);
         if strangers || self.hosts.iter().any(doubted) {
-            return Some("a stranger is left, or a machine is not thought alive".to_owned());
+            return Some("a stranger is left, or a machine is not alive for the leader".to_owned());
         }
         None
     }

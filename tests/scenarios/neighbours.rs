@@ -1,4 +1,4 @@
-//! What neighbours see: the questions that a reconciler requirements of them, answered as an sshd and the network in between would.
+//! What neighbours see: the probes that a reconciler asks for, answered as an sshd and the network in between would.
 
 use super::attempt::Part;
 use super::world::Event;
@@ -11,7 +11,7 @@ const LOOK_LIMIT: u64 = 3_000;
 const ANSWER_LIMIT: u64 = 4_000;
 
 impl World {
-    /// A reconciler requirements a neighbour about a host.
+    /// A reconciler asks a neighbour about a host.
     pub(super) fn ask(&mut self, controller: usize, host: usize, neighbour: usize) {
         self.check_question(controller, host, neighbour);
         let life = self.controllers[controller].life;

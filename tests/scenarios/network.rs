@@ -1,4 +1,4 @@
-//! The network between controllers and hosts: it delays, loses, and delivers late what everybody has given up.
+//! The network between controllers and hosts: it delays, loses, and delivers late.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use muster::core::unit::UnitName;
 
 /// A visit on its way.
 #[derive(Debug, Clone)]
-pub(super) struct Trip {
+pub(super) struct Delivery {
     pub(super) id: u64,
     pub(super) controller: usize,
     pub(super) life: u64,
@@ -28,14 +28,14 @@ pub(super) struct Trip {
     pub(super) shell: u64,
     pub(super) visit: Visit,
     pub(super) quick: bool,
-    /// Set for a second delivery of it: nobody listens to what comes back.
+    /// Set for a second delivery of it, whose reply is dropped.
     pub(super) echo: bool,
     /// When it was decided, and what was believed then of the units that it is about.
     pub(super) decided: u64,
     pub(super) view: BTreeMap<UnitName, View>,
 }
 
-/// What is wanted of a unit and where it is placed.
+/// A unit's record and where it is placed.
 pub(super) type View = (Option<Unit>, Option<MachineId>);
 
 pub(super) fn view(snapshot: &Snapshot, unit: &UnitName) -> View {
@@ -46,14 +46,14 @@ pub(super) fn view(snapshot: &Snapshot, unit: &UnitName) -> View {
 /// What is on the wire.
 #[derive(Debug, Clone)]
 pub(super) enum Parcel {
-    There(Trip),
-    Back { trip: Trip, result: Result<Report, Failure> },
+    There(Delivery),
+    Back { delivery: Delivery, result: Result<Report, Failure> },
 }
 
 impl Parcel {
-    pub(super) const fn trip(&self) -> &Trip {
+    pub(super) const fn delivery(&self) -> &Delivery {
         match self {
-            Self::There(trip) | Self::Back { trip, .. } => trip,
+            Self::There(delivery) | Self::Back { delivery, .. } => delivery,
         }
     }
 }
@@ -66,7 +66,7 @@ pub(super) enum Drops {
     Back,
 }
 
-/// A link that is cut. What is sent over it is lost, or timeouts until it heals.
+/// A link that is cut. Parcels are lost on it, or wait until it heals.
 #[derive(Debug)]
 struct Cut {
     drops: Drops,
@@ -81,14 +81,14 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Says whether nobody gets an answer over a link.
+    /// Says whether no answer comes over a link.
     pub(super) fn is_cut(&self, controller: usize, host: usize) -> bool {
         self.cut.contains_key(&(controller, host))
     }
 
-    /// Says whether a link does not let a parcel reconciler.
+    /// Says whether a link drops a parcel.
     pub(super) fn drops(&self, parcel: &Parcel, host: usize) -> bool {
-        let cut = self.cut.get(&(parcel.trip().controller, host));
+        let cut = self.cut.get(&(parcel.delivery().controller, host));
         cut.is_some_and(|cut| match parcel {
             Parcel::There(_) => cut.drops != Drops::Back,
             Parcel::Back { .. } => cut.drops != Drops::There,
@@ -119,9 +119,9 @@ impl Network {
 
     /// Keeps a parcel for when the link heals; says no if the link is whole.
     pub(super) fn hold(&mut self, parcel: Parcel) {
-        let trip = parcel.trip();
-        let first = trip.through.unwrap_or(trip.host);
-        if let Some(cut) = self.cut.get_mut(&(trip.controller, first)) {
+        let delivery = parcel.delivery();
+        let first = delivery.through.unwrap_or(delivery.host);
+        if let Some(cut) = self.cut.get_mut(&(delivery.controller, first)) {
             cut.held.push(parcel);
         }
     }

@@ -106,7 +106,7 @@ impl World {
         self.spread_word();
     }
 
-    /// Lets everybody who listens hear that the store has changed.
+    /// Tells every controller that the store has changed.
     pub(super) fn spread_word(&mut self) {
         for index in 0..self.controllers.len() {
             let life = self.controllers[index].life;

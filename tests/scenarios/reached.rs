@@ -5,18 +5,20 @@
 use std::collections::BTreeSet;
 
 use muster::core::model::Action;
+use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Health;
 use muster::core::model::LeaseStatus;
 use muster::core::model::Outcome;
 use muster::core::model::Phase;
 use muster::core::model::Reason;
+use muster::core::model::Refused;
 use muster::core::model::Report;
 use muster::core::model::Write;
 use muster::core::reconcile::Output;
 
 use super::controller::failover_policy;
-use super::network::Trip;
+use super::network::Delivery;
 use super::world::World;
 
 /// Something that a run reached.
@@ -80,7 +82,7 @@ const NAMED: [&str; 42] = [
 ];
 
 /// How an attempt can fail, and what a machine can then be but suspect.
-const FAILURES: [(Phase, FailureKind, &[Health]); 14] = {
+const FAILURES: [(Phase, FailureKind, &[Health]); 13] = {
     use FailureKind::{Denied, Local, NoRoute, Path, Refused, Reset, Sick as Unfit, Silent, Throttled};
     use Health::{Down, PathFault, Sick, SshdDown, Throttled as Penalised, Unreachable};
     [
@@ -91,7 +93,6 @@ const FAILURES: [(Phase, FailureKind, &[Health]); 14] = {
         (Phase::Connect, Refused, &[SshdDown, PathFault]),
         (Phase::KeyExchange, Silent, &[Down, PathFault, Unreachable, Sick]),
         (Phase::KeyExchange, Throttled, &[Penalised]),
-        (Phase::KeyExchange, Reset, &[]),
         (Phase::Authenticate, Silent, &[Sick]),
         (Phase::Authenticate, Denied, &[Sick]),
         (Phase::Shell, Silent, &[Sick]),
@@ -128,7 +129,7 @@ impl World {
         self.watch.reached.insert(Point::Named(name));
     }
 
-    /// Notes what a controller thinks of the machines.
+    /// Notes how a controller assesses the machines.
     pub(super) fn reach_assessments(&mut self, index: usize) {
         let Some(reconciler) = &self.controllers[index].reconciler else { return };
         let clock = self.controllers[index].clock.read(self.now);
@@ -170,7 +171,9 @@ impl World {
         if !reconciler.refused().is_empty() {
             names.push("unit: no machine for it");
         }
-        names.into_iter().for_each(|name| self.reach(name));
+        for name in names {
+            self.reach(name);
+        }
     }
 
     /// Notes what a reconciler wants to be done.
@@ -207,14 +210,14 @@ impl World {
     }
 
     /// Notes how a visit ended.
-    pub(super) fn reach_report(&mut self, trip: &Trip, result: &Result<Report, muster::core::model::Failure>) {
+    pub(super) fn reach_report(&mut self, delivery: &Delivery, result: &Result<Report, Failure>) {
         let Ok(report) = result else {
-            for step in &trip.visit.steps {
+            for step in &delivery.visit.steps {
                 self.watch.reached.insert(Point::Step(name(step.action), "lost"));
             }
             return;
         };
-        for (step, outcome) in trip.visit.steps.iter().zip(&report.outcomes) {
+        for (step, outcome) in delivery.visit.steps.iter().zip(&report.outcomes) {
             let ending = match outcome {
                 Outcome::Done => "done",
                 Outcome::AlreadyTrue => "already true",
@@ -224,15 +227,13 @@ impl World {
             };
             self.watch.reached.insert(Point::Step(name(step.action), ending));
         }
-        use muster::core::model::Refused;
         match &report.refused {
-            Some(Refused::Busy) => self.reach("refused: busy"),
             Some(Refused::TooLate) => self.reach("refused: too late"),
             Some(Refused::LaterLeader(_)) => self.reach("refused: later leader"),
             Some(Refused::Unfit(_)) => self.reach("refused: unfit"),
-            Some(Refused::OtherMachine(_)) | None => {}
+            Some(Refused::Busy | Refused::OtherMachine(_)) | None => {}
         }
-        let away = self.controllers[trip.controller].kept;
+        let away = self.controllers[delivery.controller].kept;
         match report.observation.as_ref().and_then(|seen| seen.lease) {
             Some(LeaseStatus::Granted) => self.reach("lease: granted"),
             Some(LeaseStatus::Held) if away => self.reach("lease: renewed while the store is away"),

@@ -1,4 +1,4 @@
-//! A store made of values: a snapshot, a lead with a lease, outages.
+//! A store made of values: a snapshot, leadership with a lease, outages.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use muster::core::model::Snapshot;
 use muster::core::model::Timestamp;
 use muster::core::unit::UnitName;
 
-/// How long the lead outlives its holder, in milliseconds; a holder gives up after two thirds of it.
+/// How long leadership lasts without renewal, in milliseconds; a leader gives up after two thirds of it.
 pub(super) const TTL: u64 = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Store {
         self.leader.is_some_and(|leader| now < leader.until)
     }
 
-    /// Takes the lead if it is free.
+    /// Takes leadership if no process holds it.
     pub(super) fn take_lead(&mut self, controller: usize, life: u64, now: u64) -> Option<Leader> {
         if self.away || self.is_led(now) {
             return None;
@@ -50,7 +50,7 @@ impl Store {
         self.leader
     }
 
-    /// Extends the lead, if it is still held and the store is there.
+    /// Extends leadership, if it is still held and the store answers.
     pub(super) fn keep_lead(&mut self, life: u64, now: u64) -> bool {
         match &mut self.leader {
             Some(leader) if !self.away && leader.life == life && now < leader.until => {

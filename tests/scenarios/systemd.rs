@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use muster::core::lease;
 use muster::core::model::Action;
+use muster::core::model::Failure;
 use muster::core::model::LeaseAction;
 use muster::core::model::LeaseStatus;
 use muster::core::model::Refused;
@@ -17,16 +18,16 @@ use super::host::Copy;
 use super::host::Job;
 use super::host::Run;
 use super::host::Trust;
+use super::network::Delivery;
 use super::network::Parcel;
-use super::network::Trip;
 use super::world::Event;
 use super::world::Mutant;
 use super::world::World;
 
-/// How long a visit timeouts for units to stop.
+/// How long a visit waits for units to stop.
 const STOP_PATIENCE: u64 = 10_000;
 
-/// How long it timeouts on a machine that holds a lease.
+/// How long it waits on a machine that holds a lease.
 const BRIEF_PATIENCE: u64 = 2_000;
 
 fn millis(span: Duration) -> u64 {
@@ -35,22 +36,22 @@ fn millis(span: Duration) -> u64 {
 
 impl World {
     /// A visit has come to its host.
-    pub(super) fn knock(&mut self, trip: Trip) {
-        let host = &mut self.hosts[trip.host];
-        if !host.up || host.boot != trip.boot {
+    pub(super) fn knock(&mut self, delivery: Delivery) {
+        let host = &mut self.hosts[delivery.host];
+        if !host.up || host.boot != delivery.boot {
             return;
         }
         if host.frozen {
-            host.buffer.push(trip);
+            host.buffer.push(delivery);
             return;
         }
         if host.unfit {
             let now = self.now;
-            let report = self.hosts[trip.host].refuse(Refused::Unfit("it has no systemd"), now);
-            return self.reply(trip, Ok(report), 0);
+            let report = self.hosts[delivery.host].refuse(Refused::Unfit("it has no systemd"), now);
+            return self.reply(delivery, Ok(report), 0);
         }
-        let lag = if trip.visit.steps.is_empty() { host.lags[Part::Run as usize] } else { 0 };
-        self.admit(trip, lag);
+        let lag = if delivery.visit.steps.is_empty() { host.lags[Part::Run as usize] } else { 0 };
+        self.admit(delivery, lag);
     }
 
     fn trust(&self) -> Trust {
@@ -59,52 +60,59 @@ impl World {
         Trust { epoch, lateness: late.contains(&self.mutant), repeats }
     }
 
-    fn admit(&mut self, trip: Trip, took: u64) {
+    fn admit(&mut self, delivery: Delivery, took: u64) {
         let (now, trust) = (self.now, self.trust());
-        let host = &mut self.hosts[trip.host];
-        if let Some(refused) = host.refusal(&trip.visit, now, trust) {
+        let host = &mut self.hosts[delivery.host];
+        if let Some(refused) = host.refusal(&delivery.visit, now, trust) {
             let report = host.refuse(refused, now);
-            self.note(format_args!("h{} turns c{} away: {:?}", trip.host, trip.controller, report.refused));
-            return self.reply(trip, Ok(report), took);
+            self.note(format_args!(
+                "h{} refuses c{}'s visit: {:?}",
+                delivery.host, delivery.controller, report.refused
+            ));
+            return self.reply(delivery, Ok(report), took);
         }
-        let visit = &trip.visit;
+        let visit = &delivery.visit;
         let claims = host.epoch != visit.epoch || !visit.steps.is_empty() || visit.barrier || visit.lease.is_some();
         if claims && host.job.is_some() {
-            // Waiting for the lock is left to the next trip.
+            // The next visit waits for the lock.
             let report = host.refuse(Refused::Busy, now);
-            return self.reply(trip, Ok(report), took + 5_000);
+            self.reach("refused: busy");
+            return self.reply(delivery, Ok(report), took + 5_000);
         }
         if claims {
-            host.claim(&trip.visit);
+            host.claim(&delivery.visit);
         }
-        if trip.visit.steps.is_empty() {
-            host.obeyed = host.obeyed.max(trip.visit.epoch);
-            let lease = self.obey_lease(&trip);
-            let quick = trip.quick && lease != Some(LeaseStatus::Granted);
-            let mut observation = self.hosts[trip.host].observe(trip.shell, quick, now);
+        if delivery.visit.steps.is_empty() {
+            host.obeyed = host.obeyed.max(delivery.visit.epoch);
+            let lease = self.obey_lease(&delivery);
+            let quick = delivery.quick && lease != Some(LeaseStatus::Granted);
+            let mut observation = self.hosts[delivery.host].observe(delivery.shell, quick, now);
             observation.lease = lease;
             let report = Report { outcomes: Vec::new(), refused: None, observation: Some(observation) };
-            return self.reply(trip, Ok(report), took);
+            return self.reply(delivery, Ok(report), took);
         }
-        self.begin(trip);
+        self.begin(delivery);
     }
 
     /// Does what a visit says about the lease.
-    fn obey_lease(&mut self, trip: &Trip) -> Option<LeaseStatus> {
-        let (now, index) = (self.now, trip.host);
+    fn obey_lease(&mut self, delivery: &Delivery) -> Option<LeaseStatus> {
+        let (now, index) = (self.now, delivery.host);
         let host = &mut self.hosts[index];
-        let Some(order) = &trip.visit.lease else { return None };
+        let Some(order) = &delivery.visit.lease else { return None };
         let LeaseAction::Hold { until, length } = order else {
             host.lease = None;
             return Some(LeaseStatus::Released);
         };
+        if host.lease.is_none() && host.balks.is_some() && self.dice.chance(300) {
+            return Some(LeaseStatus::Refused("systemd would not"));
+        }
         let uptime = millis(host.uptime(now));
         let mut until = until.as_secs() * 1000;
         if self.mutant == Mutant::LeasesCountFromArrival {
             until = uptime + millis(*length);
         }
         if uptime >= until {
-            return Some(LeaseStatus::Refused("the word of it came too late"));
+            return Some(LeaseStatus::Refused("it came too late"));
         }
         let before = host.lease.replace(until.max(host.lease.unwrap_or(0)));
         let ends = Event::Lease { host: index, boot: host.boot, until };
@@ -146,16 +154,16 @@ impl World {
     }
 
     /// The host's part of a visit with steps: first what has to stop.
-    fn begin(&mut self, trip: Trip) {
-        let index = trip.host;
-        self.note(format_args!("h{index} begins c{}'s #{}", trip.controller, trip.id));
-        self.check_begin(&trip);
-        let lease = self.obey_lease(&trip);
-        let detection = if trip.visit.no_wait { BRIEF_PATIENCE } else { STOP_PATIENCE };
+    fn begin(&mut self, delivery: Delivery) {
+        let index = delivery.host;
+        self.note(format_args!("h{index} begins c{}'s #{}", delivery.controller, delivery.id));
+        self.check_begin(&delivery);
+        let lease = self.obey_lease(&delivery);
+        let detection = if delivery.visit.no_wait { BRIEF_PATIENCE } else { STOP_PATIENCE };
         let mut wait = 0;
-        for step in &trip.visit.steps {
+        for step in &delivery.visit.steps {
             if matches!(step.action, Action::Unload | Action::Stop) {
-                self.check_stop(&trip, &step.unit, step.action);
+                self.check_stop(&delivery, &step.unit, step.action);
                 wait = wait.max(self.stop(index, &step.unit, false));
                 if let Some(copy) = self.hosts[index].copies.get_mut(&step.unit) {
                     copy.mark = None;
@@ -163,11 +171,11 @@ impl World {
             }
         }
         let host = &mut self.hosts[index];
-        host.obeyed = host.obeyed.max(trip.visit.epoch);
-        let (boot, id) = (host.boot, trip.id);
-        host.job = Some(Job { trip, began: self.now, lease });
+        host.obeyed = host.obeyed.max(delivery.visit.epoch);
+        let (boot, id) = (host.boot, delivery.id);
+        host.job = Some(Job { delivery, began: self.now, lease });
         let busy = self.delay((5, 100), (500, 3_000), if self.hosts[index].slow { 900 } else { 10 });
-        self.after(wait.min(detection) + busy, Event::Finish { host: index, boot, trip: id });
+        self.after(wait.min(detection) + busy, Event::Finish { host: index, boot, delivery: id });
     }
 
     /// Then the files, then the starts, then the report.
@@ -177,24 +185,24 @@ impl World {
             return;
         }
         let lag = host.lags[Part::Run as usize];
-        if host.frozen || host.job.as_ref().is_some_and(|job| job.trip.id == id && self.now < job.began + lag) {
-            return self.after(500, Event::Finish { host: index, boot, trip: id });
+        if host.frozen || host.job.as_ref().is_some_and(|job| job.delivery.id == id && self.now < job.began + lag) {
+            return self.after(500, Event::Finish { host: index, boot, delivery: id });
         }
-        let Some(Job { trip, began, lease }) = host.job.take_if(|job| job.trip.id == id) else { return };
-        for step in &trip.visit.steps {
+        let Some(Job { delivery, began, lease }) = host.job.take_if(|job| job.delivery.id == id) else { return };
+        for step in &delivery.visit.steps {
             let stopped = host.copies.get(&step.unit).is_some_and(|copy| !copy.run.is_there());
             if step.action == Action::Unload && stopped {
                 host.copies.remove(&step.unit);
             }
         }
-        for step in &trip.visit.steps {
+        for step in &delivery.visit.steps {
             let Action::Load { hash, .. } = step.action else { continue };
             let new = Copy { hash, mark: None, run: Run::Dead, change: 0, since: 0 };
             let copy = host.copies.entry(step.unit.clone()).or_insert(new);
             copy.hash = hash;
         }
         let mut complaints = BTreeMap::new();
-        for step in &trip.visit.steps {
+        for step in &delivery.visit.steps {
             let (Action::Start { count } | Action::Restart { count }) = step.action else { continue };
             let host = &mut self.hosts[index];
             let Some(copy) = host.copies.get_mut(&step.unit) else {
@@ -213,21 +221,21 @@ impl World {
             let marked = copy.mark.replace(count);
             if matches!(step.action, Action::Restart { .. }) && copy.run.is_there() {
                 copy.mark = marked;
-                self.check_stop(&trip, &step.unit, step.action);
+                self.check_stop(&delivery, &step.unit, step.action);
                 self.hosts[index].copies.get_mut(&step.unit).unwrap().mark = Some(count);
                 self.stop(index, &step.unit, true);
             } else {
-                self.check_start(&trip, &step.unit);
+                self.check_start(&delivery, &step.unit);
                 self.start(index, &step.unit);
             }
         }
         let host = &mut self.hosts[index];
-        let outcomes = host.outcomes(&trip.visit, &complaints);
-        let mut observation = host.observe(trip.shell, false, self.now);
+        let outcomes = host.outcomes(&delivery.visit, &complaints);
+        let mut observation = host.observe(delivery.shell, false, self.now);
         observation.lease = lease;
         let report = Report { outcomes, refused: None, observation: Some(observation) };
-        self.note(format_args!("h{index} ends c{}'s #{id} after {} ms", trip.controller, self.now - began));
-        self.reply(trip, Ok(report), 0);
+        self.note(format_args!("h{index} ends c{}'s #{id} after {} ms", delivery.controller, self.now - began));
+        self.reply(delivery, Ok(report), 0);
     }
 
     /// Queues a unit's start.
@@ -309,31 +317,31 @@ impl World {
         }
     }
 
-    /// Sends a trip's result back.
-    pub(super) fn reply(&mut self, trip: Trip, result: Result<Report, muster::core::model::Failure>, took: u64) {
-        if trip.echo {
+    /// Sends a visit's result back.
+    pub(super) fn reply(&mut self, delivery: Delivery, result: Result<Report, Failure>, took: u64) {
+        if delivery.echo {
             return;
         }
-        let slow = self.hosts[trip.host].slow;
+        let slow = self.hosts[delivery.host].slow;
         let delay = took + self.delay((1, 20), (1_000, 4_000), if slow { 600 } else { 5 });
-        self.send(Parcel::Back { trip, result }, delay);
+        self.send(Parcel::Back { delivery, result }, delay);
     }
 
     /// Now and then a visit is delivered twice.
     fn repeat(&mut self, parcel: &Parcel, delay: u64) {
-        if let Parcel::There(trip) = parcel
+        if let Parcel::There(delivery) = parcel
             && self.stormy
             && self.dice.chance(20)
         {
             let again = delay + self.delay((1, 3_000), (3_000, 30_000), 100);
-            let echo = Parcel::There(Trip { echo: true, ..trip.clone() });
+            let echo = Parcel::There(Delivery { echo: true, ..delivery.clone() });
             self.after(again, Event::Arrive(Box::new(echo)));
         }
     }
 
     /// Puts a parcel on the wire.
     pub(super) fn send(&mut self, parcel: Parcel, delay: u64) {
-        let Trip { host, through, .. } = *parcel.trip();
+        let Delivery { host, through, .. } = *parcel.delivery();
         let passes = match through {
             None => !self.network.drops(&parcel, host),
             Some(other) => {

@@ -1,4 +1,4 @@
-//! What happened in a run, for a person to read. Nothing is written down unless the run is known to fail.
+//! The events of a run as text. Nothing is kept unless the run is known to fail.
 
 use std::collections::VecDeque;
 use std::fmt::Arguments;

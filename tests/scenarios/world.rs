@@ -1,4 +1,4 @@
-//! The world: virtual time, a queue of what is going to happen, and everybody in it.
+//! The world: virtual time, a queue of events, the hosts, the controllers, the store and the network.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,7 +6,9 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use muster::core::model::Address;
+use muster::core::model::Failure;
 use muster::core::model::Machine;
+use muster::core::model::Report;
 use muster::core::model::Write;
 use muster::core::unit::Hash;
 use muster::core::unit::UnitFile;
@@ -34,7 +36,7 @@ pub(super) enum Event {
     Finish {
         host: usize,
         boot: u64,
-        trip: u64,
+        delivery: u64,
     },
     /// A unit on a host gets to its next state.
     Systemd {
@@ -60,7 +62,7 @@ pub(super) enum Event {
     Tell(usize, News),
     /// A controller that was stopped goes on.
     Awake(usize),
-    /// Somebody's command switches a host off, or fails to.
+    /// A fence command switches a host off, or fails to.
     Fence {
         controller: usize,
         life: u64,
@@ -82,12 +84,12 @@ pub(super) enum Event {
 /// What a controller hears.
 #[derive(Debug)]
 pub(super) enum News {
-    /// A trip's reply, or that it was given up.
-    Reply { trip: u64, host: usize, result: Result<muster::core::model::Report, muster::core::model::Failure> },
+    /// A visit's report, or how it failed.
+    Reply { delivery: u64, host: usize, result: Result<Report, Failure> },
     /// A part of an attempt is over.
-    Passed { trip: u64, host: usize, part: Part },
+    Passed { delivery: u64, host: usize, part: Part },
     /// Time for a sign of life while a script runs, which must end by then, after so many that did not come.
-    Pulse { trip: u64, host: usize, ends: u64, missed: u32 },
+    Pulse { delivery: u64, host: usize, ends: u64, missed: u32 },
     /// What a neighbour saw of a host.
     Probed { life: u64, host: usize, neighbour: usize, reached: Option<bool> },
     /// The store's answer to a commit; none if it is away.
@@ -96,13 +98,13 @@ pub(super) enum News {
     Wake { life: u64, at: u64 },
     /// How a fence command ended.
     Fenced { life: u64, host: usize, ended: Result<(), String> },
-    /// Time to take the lead, or to keep it.
+    /// Time to take leadership, or to extend it.
     Campaign,
     /// The store has changed.
     Changed { life: u64 },
 }
 
-/// How a world differs from the one muster is made for: each must be found out.
+/// A fault of muster or of the hosts that the invariants must find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mutant {
     /// It does not.
@@ -115,9 +117,9 @@ pub(super) enum Mutant {
     HostsObeyTwice,
     /// Steps are sent to machines that were not looked at since they last failed.
     StepsWithoutLook,
-    /// One failed trip and the units are moved.
+    /// One failed delivery and the units are moved.
     NoPatience,
-    /// The store takes writes of whoever requirements.
+    /// The store takes writes of any process.
     StoreTrustsAll,
     /// A reconciler acts on placements that the store has not taken.
     ActsBeforeCommit,
@@ -279,10 +281,10 @@ impl World {
 
     fn arrive(&mut self, parcel: Parcel) {
         match parcel {
-            Parcel::There(trip) => self.knock(trip),
-            Parcel::Back { trip, result } => {
-                let news = News::Reply { trip: trip.id, host: trip.host, result };
-                self.tell(trip.controller, news);
+            Parcel::There(delivery) => self.knock(delivery),
+            Parcel::Back { delivery, result } => {
+                let news = News::Reply { delivery: delivery.id, host: delivery.host, result };
+                self.tell(delivery.controller, news);
             }
         }
     }
@@ -291,7 +293,7 @@ impl World {
         self.trace.digest.0 += 1;
         match event {
             Event::Arrive(parcel) => self.arrive(*parcel),
-            Event::Finish { host, boot, trip } => self.finish(host, boot, trip),
+            Event::Finish { host, boot, delivery } => self.finish(host, boot, delivery),
             Event::Systemd { host, boot, unit, change } => self.settle(host, boot, &unit, change),
             Event::Look { controller, life, host, neighbour } => self.look(controller, life, host, neighbour),
             Event::Store { controller, life, writes } => self.store_writes(controller, life, writes),
@@ -305,7 +307,7 @@ impl World {
         }
     }
 
-    /// Writes down what happened.
+    /// Adds a line to the trace.
     pub(super) fn note(&mut self, what: std::fmt::Arguments<'_>) {
         self.trace.note(self.now - 1_000_000, what);
     }
