@@ -71,8 +71,8 @@ use crate::core::model::Phase;
 use crate::core::model::Report;
 use crate::core::model::Visit;
 
-/// Handshakes at once through one jump host: sshd(8) there drops more than ten newcomers (`MaxStartups`).
-const THROUGH_ONE_JUMP: usize = 8;
+/// How many handshakes run at once through one jump host: sshd(8) there drops more than ten (`MaxStartups`).
+const MAX_HANDSHAKES_PER_JUMP: usize = 8;
 
 /// How long a host that reached no sshd in a peer probe has to show that it is well itself. Together with the limit of
 /// the probe it is less than the core waits.
@@ -184,18 +184,18 @@ impl Ssh {
         let handshake_permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
         let destination = &host.destination;
         let (options, listeners) = (&self.options, &host.listeners);
-        let terms = Handshake { host: name, destination, options, check, handshake_permits, carried_by, listeners };
-        Connection::open(stream, terms).await
+        let handshake = Handshake { host: name, destination, options, check, handshake_permits, carried_by, listeners };
+        Connection::open(stream, handshake).await
     }
 
     async fn dial(&self, host: &Host, name: &str) -> Result<(Box<dyn ByteStream>, Option<Arc<Connection>>), Failure> {
         let config = &host.destination.config;
         let limit = config.connect_timeout.unwrap_or(self.options.deadlines.connect);
         match (&host.destination.via, &host.jump) {
-            (Via::Jump(jump), Some(way)) => {
+            (Via::Jump(jump), Some(jump_host)) => {
                 let at = ErrorContext { host: name, phase: Phase::Connect };
                 let place = jump.place();
-                let connection = self.connection(way, &place).await.map_err(|failure| {
+                let connection = self.connection(jump_host, &place).await.map_err(|failure| {
                     let detail = format!("jump host {place}: {}: {}", failure.phase, failure.detail);
                     Failure { hint: failure.hint, ..at.failure(behind(failure.kind), detail) }
                 })?;
@@ -310,7 +310,7 @@ impl Hosts {
             jump,
             connection: tokio::sync::Mutex::default(),
             shell: tokio::sync::Mutex::default(),
-            jump_permits: Semaphore::new(THROUGH_ONE_JUMP),
+            jump_permits: Semaphore::new(MAX_HANDSHAKES_PER_JUMP),
             listeners: Arc::default(),
         });
         self.destinations.insert(destination.clone(), host.clone());
@@ -456,8 +456,8 @@ impl Remote for Ssh {
         // Hosts behind a jump host first, because their connections need the jump host's.
         let (far, near): (Vec<_>, Vec<_>) = hosts.destinations.values().partition(|host| host.jump.is_some());
         let all = async {
-            join_all(far.into_iter().map(|host| disconnect(&host, each))).await;
-            join_all(near.into_iter().map(|host| disconnect(&host, each))).await;
+            join_all(far.into_iter().map(|host| disconnect(host, each))).await;
+            join_all(near.into_iter().map(|host| disconnect(host, each))).await;
         };
         let _ = tokio::time::timeout(limit, all).await;
     }
