@@ -84,7 +84,7 @@ pub(super) struct Handshake<'a> {
     pub(super) options: &'a Options,
     pub(super) check: KeyCheck,
     /// Bounds the handshakes at once: they cost CPU here, and a jump host drops too many.
-    pub(super) handshake_permits: &'a Semaphore,
+    pub(super) permits: &'a Semaphore,
     pub(super) carried_by: Option<Arc<Connection>>,
     /// The visits that receive the progress of the handshake.
     pub(super) listeners: &'a Arc<Listeners>,
@@ -93,7 +93,7 @@ pub(super) struct Handshake<'a> {
 impl Connection {
     /// Does the handshake over a stream that was just opened, and logs in.
     pub(super) async fn open(stream: Box<dyn ByteStream>, handshake: Handshake<'_>) -> Result<Self, Failure> {
-        let Handshake { host, destination, options, check, handshake_permits, carried_by, listeners } = handshake;
+        let Handshake { host, destination, options, check, permits, carried_by, listeners } = handshake;
         let at = ErrorContext { host, phase: Phase::KeyExchange };
         let limit = options.deadlines.key_exchange;
         let (cut, over) = (CancellationToken::new(), CancellationToken::new());
@@ -116,7 +116,7 @@ impl Connection {
         };
         // The time until the greeting counts against the host; the time until the permit does not.
         let left = limit.saturating_sub(began.elapsed());
-        let permit = if greeted { handshake_permits.acquire().await.ok() } else { None };
+        let permit = if greeted { permits.acquire().await.ok() } else { None };
         let shake = async {
             let shake = client::connect_stream(config, stream, client);
             tokio::pin!(shake);

@@ -181,10 +181,10 @@ impl Ssh {
     async fn connect(&self, host: &Host, name: &str) -> Result<Connection, Failure> {
         let check = self.key_check(&host.destination, name).await?;
         let (stream, carried_by) = self.dial(host, name).await?;
-        let handshake_permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
+        let permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
         let destination = &host.destination;
         let (options, listeners) = (&self.options, &host.listeners);
-        let handshake = Handshake { host: name, destination, options, check, handshake_permits, carried_by, listeners };
+        let handshake = Handshake { host: name, destination, options, check, permits, carried_by, listeners };
         Connection::open(stream, handshake).await
     }
 
