@@ -62,7 +62,9 @@ impl Listeners {
     /// Reports a phase to every visit.
     pub(super) fn report(&self, phase: Phase) {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner).entries.clone();
-        entries.iter().for_each(|(_, progress)| progress.report(phase));
+        for (_, progress) in entries {
+            progress.report(phase);
+        }
     }
 }
 

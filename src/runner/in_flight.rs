@@ -28,6 +28,8 @@ type Visited = (MachineId, Result<Report, Failure>);
 type Probed = (MachineId, MachineId, Option<bool>);
 type Fenced = (MachineId, Result<(), String>);
 
+type ProgressSender = mpsc::Sender<(MachineId, Phase)>;
+
 /// How many reports of progress may wait to be taken. More are dropped: the end of each visit says more.
 const PROGRESS_LIMIT: usize = 1024;
 
@@ -39,7 +41,7 @@ pub(super) struct InFlight {
     probes: JoinSet<Probed>,
     fencings: JoinSet<Fenced>,
     closings: JoinSet<()>,
-    sender: mpsc::Sender<(MachineId, Phase)>,
+    sender: ProgressSender,
     progress: mpsc::Receiver<(MachineId, Phase)>,
     /// Progress and ends of visits that have arrived and were not taken yet.
     arrived: VecDeque<Input>,
@@ -165,7 +167,7 @@ impl InFlight {
 
 /// Lets the progress of one visit through until the visit ends.
 #[derive(Clone)]
-struct Gate(Arc<Mutex<Option<mpsc::Sender<(MachineId, Phase)>>>>);
+struct Gate(Arc<Mutex<Option<ProgressSender>>>);
 
 impl Gate {
     fn progress(&self, machine: MachineId) -> Progress {

@@ -3,6 +3,7 @@
 //! This module reads the files and appends to them. It decides nothing about connections. A file that cannot be read is
 //! an error; a line that does not parse is a warning.
 
+mod cache;
 mod line;
 mod record;
 
@@ -22,6 +23,7 @@ use russh::keys::HashAlg;
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::certificate::CertType;
 
+pub use cache::KnownHostsCache;
 use line::Marker;
 use line::Names;
 pub use record::record;

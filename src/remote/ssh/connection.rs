@@ -30,8 +30,10 @@ use super::auth;
 use super::destination::Destination;
 use super::destination::Via;
 use super::failure::ErrorContext;
-use super::failure::hint;
+use super::handshake::Transport;
+use super::handshake::handshake_failure;
 use super::host_key::Client;
+use super::host_key::CloseReason;
 use super::host_key::KeyCheck;
 use super::host_key::SessionError;
 use super::host_key::SharedCloseReason;
@@ -42,7 +44,6 @@ use super::stream::TappedStream;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
-use crate::core::sanitize;
 use crate::remote::progress::Listeners;
 
 /// Session channels at once on one connection; sshd(8) allows ten (`MaxSessions`), and others may share the account.
@@ -84,7 +85,7 @@ pub(super) struct Handshake<'a> {
     pub(super) options: &'a Options,
     pub(super) check: KeyCheck,
     /// Bounds the handshakes at once: they cost CPU here, and a jump host drops too many.
-    pub(super) handshake_permits: &'a Semaphore,
+    pub(super) permits: &'a Semaphore,
     pub(super) carried_by: Option<Arc<Connection>>,
     /// The visits that receive the progress of the handshake.
     pub(super) listeners: &'a Arc<Listeners>,
@@ -93,7 +94,7 @@ pub(super) struct Handshake<'a> {
 impl Connection {
     /// Does the handshake over a stream that was just opened, and logs in.
     pub(super) async fn open(stream: Box<dyn ByteStream>, handshake: Handshake<'_>) -> Result<Self, Failure> {
-        let Handshake { host, destination, options, check, handshake_permits, carried_by, listeners } = handshake;
+        let Handshake { host, destination, options, check, permits, carried_by, listeners } = handshake;
         let at = ErrorContext { host, phase: Phase::KeyExchange };
         let limit = options.deadlines.key_exchange;
         let (cut, over) = (CancellationToken::new(), CancellationToken::new());
@@ -108,7 +109,7 @@ impl Connection {
         let began = Instant::now();
         let transport =
             Transport { is_command: matches!(destination.via, Via::Command(_)), jump: carried_by.as_deref() };
-        let failed = |error: &SessionError| refused(error, &banner, &close_reason, &transport, at);
+        let failed = |error: &SessionError| handshake_failure(error, &banner, &close_reason, &transport, at);
         let greeted = match tokio::time::timeout(GREETING.min(limit / 2), stream.listen()).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => return Err(failed(&SessionError::Ssh(error.into()))),
@@ -116,7 +117,7 @@ impl Connection {
         };
         // The time until the greeting counts against the host; the time until the permit does not.
         let left = limit.saturating_sub(began.elapsed());
-        let permit = if greeted { handshake_permits.acquire().await.ok() } else { None };
+        let permit = if greeted { permits.acquire().await.ok() } else { None };
         let shake = async {
             let shake = client::connect_stream(config, stream, client);
             tokio::pin!(shake);
@@ -154,8 +155,13 @@ impl Connection {
     }
 
     /// Reports whether the connection has ended.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.over.is_cancelled() || self.handle.is_closed()
+    }
+
+    /// Returns why the connection has ended, if that is known.
+    pub(super) fn close_reason(&self) -> Option<&CloseReason> {
+        self.close_reason.get()
     }
 
     /// Prevents further use of the connection. Channels that are open may go on.
@@ -310,85 +316,4 @@ fn preferred(check: &KeyCheck) -> Preferred {
     all.sort_by_key(|algorithm| !is_known(algorithm));
     let certificates = if check.known.has_authority(&check.host) { all.clone() } else { Vec::new() };
     Preferred { key: Cow::Owned(all), host_key_certificates: Cow::Owned(certificates), ..usual }
-}
-
-/// The carriers of a connection that can fail without the host's doing.
-struct Transport<'a> {
-    is_command: bool,
-    jump: Option<&'a Connection>,
-}
-
-impl Transport<'_> {
-    /// Returns why the path failed, if it failed before an SSH server at its end said anything.
-    fn failed(&self, error: &russh::Error, banner: &Banner) -> Option<String> {
-        if banner.is_ssh() {
-            return None;
-        }
-        if let Some(jump) = self.jump.filter(|jump| jump.is_over()) {
-            let why = jump.close_reason.get().map(|reason| format!(": {}", reason.text));
-            return Some(format!("the connection to the jump host was lost{}", why.unwrap_or_default()));
-        }
-        let said = sanitize::printable(&banner.bytes());
-        if !self.is_command || is_throttle(&said) {
-            return None;
-        }
-        match error {
-            russh::Error::IO(error) if said.is_empty() => Some(error.to_string()),
-            russh::Error::IO(error) => Some(format!("{error}; it printed {said:?}")),
-            russh::Error::Version => Some(format!("the proxy command printed something other than SSH: {said:?}")),
-            _ => None,
-        }
-    }
-}
-
-/// Reports whether sshd prints this text when it limits connections.
-fn is_throttle(said: &str) -> bool {
-    ["Exceeded MaxStartups", "Not allowed at this time"].iter().any(|start| said.starts_with(start))
-}
-
-/// Makes a failure of a handshake that failed.
-fn refused(
-    error: &SessionError,
-    banner: &Banner,
-    close_reason: &SharedCloseReason,
-    transport: &Transport<'_>,
-    at: ErrorContext<'_>,
-) -> Failure {
-    let error = match error {
-        SessionError::HostKey { detail, hint: advice } => {
-            return hint(at.failure(FailureKind::HostKey, detail), advice);
-        }
-        SessionError::Ssh(error) => error,
-    };
-    if let Some(detail) = transport.failed(error, banner) {
-        return ErrorContext { phase: Phase::Connect, ..at }.failure(FailureKind::Path, detail);
-    }
-    let mut failure = at.ssh(error);
-    let said = sanitize::printable(&banner.bytes());
-    if failure.kind == FailureKind::Reset && !banner.past_greeting() {
-        if is_throttle(&said) {
-            return throttled(&format!(": {said}"), at);
-        }
-        // Older versions of sshd print nothing when they limit connections.
-        if (said.is_empty() || banner.is_ssh()) && !transport.is_command {
-            return throttled("", at);
-        }
-        if !said.is_empty() && !banner.is_ssh() {
-            failure.kind = FailureKind::Sick;
-            failure.detail = format!("the server there does not speak SSH: it sent {said:?}");
-        }
-    } else if matches!(error, russh::Error::Version) {
-        failure.detail = format!("the server there does not speak SSH: it sent {said:?}");
-    } else if let Some(reason) = close_reason.get() {
-        failure.detail.clone_from(&reason.text);
-    }
-    failure
-}
-
-fn throttled(said: &str, at: ErrorContext<'_>) -> Failure {
-    let detail = format!("the host closed the connection before the key exchange{said}");
-    hint(
-        at.failure(FailureKind::Throttled, detail),
-        "Check MaxStartups and PerSourcePenalties in sshd_config(5): sshd limits new connections.",
-    )
 }

@@ -9,6 +9,7 @@ mod connection;
 mod destination;
 mod dial;
 mod failure;
+mod handshake;
 mod host_key;
 mod options;
 mod probe;
@@ -58,8 +59,7 @@ use super::Sink;
 use super::Target;
 use super::facts;
 use super::guarded;
-use super::known_hosts::KnownHosts;
-use super::known_hosts::Unreadable;
+use super::known_hosts::KnownHostsCache;
 use super::progress::Listeners;
 use super::ssh_config::Config;
 use super::ssh_config::ConfigError;
@@ -71,8 +71,8 @@ use crate::core::model::Phase;
 use crate::core::model::Report;
 use crate::core::model::Visit;
 
-/// Handshakes at once through one jump host: sshd(8) there drops more than ten newcomers (`MaxStartups`).
-const THROUGH_ONE_JUMP: usize = 8;
+/// How many handshakes run at once through one jump host: sshd(8) there drops more than ten (`MaxStartups`).
+const MAX_HANDSHAKES_PER_JUMP: usize = 8;
 
 /// How long a host that reached no sshd in a peer probe has to show that it is well itself. Together with the limit of
 /// the probe it is less than the core waits.
@@ -99,16 +99,12 @@ struct Hosts {
     destinations: HashMap<Destination, Arc<Host>>,
 }
 
-/// The keys of known_hosts files and files of revoked keys, with the size and the time of change of each file.
-type KnownHostsCache =
-    HashMap<(Vec<PathBuf>, Vec<PathBuf>), (Vec<Option<(u64, std::time::SystemTime)>>, Arc<KnownHosts>)>;
-
 /// The connections to hosts over SSH.
 pub struct Ssh {
     options: Options,
     config: Mutex<Option<Arc<Config>>>,
     hosts: Mutex<Hosts>,
-    known_hosts_cache: Arc<Mutex<KnownHostsCache>>,
+    known_hosts: Arc<KnownHostsCache>,
     /// Permits for handshakes.
     handshake_permits: Semaphore,
 }
@@ -128,7 +124,7 @@ impl Ssh {
             options,
             config: Mutex::default(),
             hosts: Mutex::default(),
-            known_hosts_cache: Arc::default(),
+            known_hosts: Arc::default(),
             handshake_permits: Semaphore::new(cores * 2),
         }
     }
@@ -181,21 +177,21 @@ impl Ssh {
     async fn connect(&self, host: &Host, name: &str) -> Result<Connection, Failure> {
         let check = self.key_check(&host.destination, name).await?;
         let (stream, carried_by) = self.dial(host, name).await?;
-        let handshake_permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
+        let permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
         let destination = &host.destination;
         let (options, listeners) = (&self.options, &host.listeners);
-        let terms = Handshake { host: name, destination, options, check, handshake_permits, carried_by, listeners };
-        Connection::open(stream, terms).await
+        let handshake = Handshake { host: name, destination, options, check, permits, carried_by, listeners };
+        Connection::open(stream, handshake).await
     }
 
     async fn dial(&self, host: &Host, name: &str) -> Result<(Box<dyn ByteStream>, Option<Arc<Connection>>), Failure> {
         let config = &host.destination.config;
         let limit = config.connect_timeout.unwrap_or(self.options.deadlines.connect);
         match (&host.destination.via, &host.jump) {
-            (Via::Jump(jump), Some(way)) => {
+            (Via::Jump(jump), Some(jump_host)) => {
                 let at = ErrorContext { host: name, phase: Phase::Connect };
                 let place = jump.place();
-                let connection = self.connection(way, &place).await.map_err(|failure| {
+                let connection = self.connection(jump_host, &place).await.map_err(|failure| {
                     let detail = format!("jump host {place}: {}: {}", failure.phase, failure.detail);
                     Failure { hint: failure.hint, ..at.failure(behind(failure.kind), detail) }
                 })?;
@@ -216,9 +212,9 @@ impl Ssh {
         let at = ErrorContext { host: name, phase: Phase::Configure };
         let files: Vec<PathBuf> =
             destination.user_known_hosts.iter().chain(&destination.global_known_hosts).cloned().collect();
-        let (cache, revoked) = (self.known_hosts_cache.clone(), destination.revoked_host_keys.clone());
+        let (cache, revoked) = (self.known_hosts.clone(), destination.revoked_host_keys.clone());
         // The files may be large, or on a slow file system.
-        let read = tokio::task::spawn_blocking(move || read_known_hosts(&cache, files, revoked)).await;
+        let read = tokio::task::spawn_blocking(move || cache.read(files, revoked)).await;
         let known = read.map_err(|_| at.local(OUR_FAULT))?.map_err(|error| at.local(error))?;
         Ok(KeyCheck {
             known,
@@ -310,35 +306,12 @@ impl Hosts {
             jump,
             connection: tokio::sync::Mutex::default(),
             shell: tokio::sync::Mutex::default(),
-            jump_permits: Semaphore::new(THROUGH_ONE_JUMP),
+            jump_permits: Semaphore::new(MAX_HANDSHAKES_PER_JUMP),
             listeners: Arc::default(),
         });
         self.destinations.insert(destination.clone(), host.clone());
         host
     }
-}
-
-/// Reads files of known and of revoked keys, unless none of them has changed since they were read last.
-fn read_known_hosts(
-    cache: &Mutex<KnownHostsCache>,
-    files: Vec<PathBuf>,
-    revoked: Vec<PathBuf>,
-) -> Result<Arc<KnownHosts>, Unreadable> {
-    let stamp = |file: &PathBuf| {
-        let metadata = std::fs::metadata(file).ok()?;
-        Some((metadata.len(), metadata.modified().ok()?))
-    };
-    let stamps: Vec<_> = files.iter().chain(&revoked).map(stamp).collect();
-    // The lock is held while the files are read: connections to many hosts read them once.
-    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = (files, revoked);
-    if let Some((_, known)) = cache.get(&key).filter(|(then, _)| *then == stamps) {
-        return Ok(known.clone());
-    }
-    let known = KnownHosts::read(key.0.iter().map(PathBuf::as_path))?;
-    let known = Arc::new(known.without(key.1.iter().map(PathBuf::as_path))?);
-    cache.insert(key, (stamps, known.clone()));
-    Ok(known)
 }
 
 /// Opens a stream through a jump host.
@@ -456,8 +429,8 @@ impl Remote for Ssh {
         // Hosts behind a jump host first, because their connections need the jump host's.
         let (far, near): (Vec<_>, Vec<_>) = hosts.destinations.values().partition(|host| host.jump.is_some());
         let all = async {
-            join_all(far.into_iter().map(|host| disconnect(&host, each))).await;
-            join_all(near.into_iter().map(|host| disconnect(&host, each))).await;
+            join_all(far.into_iter().map(|host| disconnect(host, each))).await;
+            join_all(near.into_iter().map(|host| disconnect(host, each))).await;
         };
         let _ = tokio::time::timeout(limit, all).await;
     }

@@ -102,7 +102,7 @@ async fn supervise(
         status = process.0.wait() => Some(status),
         () = async {
             drain(&mut stderr, &mut tail).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } => None,
         () = closed.cancelled() => None,
     };

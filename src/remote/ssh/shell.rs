@@ -114,7 +114,7 @@ impl Shell {
             let send = async {
                 let _ = write.data_bytes(text).await;
                 is_sent.store(true, Ordering::Relaxed);
-                std::future::pending().await
+                std::future::pending::<()>().await;
             };
             tokio::select! {
                 read = self.read(&mut output) => read,

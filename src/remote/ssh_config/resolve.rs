@@ -82,7 +82,7 @@ impl State {
                 Directive::Host(patterns) => applies = may && matches_any(host, patterns.iter().map(String::as_str)),
                 Directive::Match(criteria) => applies = self.fits(criteria, place, query, host)? && may,
                 Directive::Include(files) => {
-                    files.iter().try_for_each(|lines| self.apply(lines, applies, query, host))?
+                    files.iter().try_for_each(|lines| self.apply(lines, applies, query, host))?;
                 }
                 Directive::Set(keyword, arguments) if applies => self.set(keyword, arguments, place)?,
                 Directive::Set(..) => {}

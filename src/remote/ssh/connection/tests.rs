@@ -146,10 +146,9 @@ async fn connect_to(
         record_in: None,
         hashed: false,
     };
-    let handshake_permits = Semaphore::new(1);
-    let (host, options, handshake_permits) = ("core-01", &options, &handshake_permits);
-    let handshake =
-        Handshake { host, destination: &destination, options, check, handshake_permits, carried_by: None, listeners };
+    let permits = Semaphore::new(1);
+    let (host, options, permits) = ("core-01", &options, &permits);
+    let handshake = Handshake { host, destination: &destination, options, check, permits, carried_by: None, listeners };
     let trap = Trap { stream: ours, reads: reads.clone() };
     Connection::open(Box::new(trap), handshake).await.map(Arc::new)
 }
