@@ -9,12 +9,12 @@ use std::fmt;
 
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
+use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
-use crate::core::reconcile::is_well;
 use crate::core::schedule::FilterReason;
 use crate::core::schedule::PlacementError;
 use crate::core::schedule::RequirementsIndex;
@@ -104,7 +104,9 @@ impl fmt::Display for NotRunning {
             Self::OtherFile(hash) => {
                 write!(f, "an older file of it is there ({}): the next reconcile replaces it", hash.short())
             }
-            Self::Systemd(UnitState { load, .. }) if load != "loaded" => write!(f, "systemd could not load it: {load}"),
+            Self::Systemd(UnitState { load, .. }) if *load != LoadState::Loaded => {
+                write!(f, "systemd could not load it: {load}")
+            }
             Self::Systemd(UnitState { active, sub, launched: true, .. }) => {
                 write!(f, "it was started and is {active} ({sub})")
             }
@@ -120,7 +122,7 @@ impl NotRunning {
     pub fn is_under_way(&self) -> bool {
         match self {
             Self::NotPlacedYet | Self::MachineLeft(_) | Self::NotThereYet(_) | Self::OtherFile(_) => true,
-            Self::Systemd(state) => state.load == "loaded" && (!state.launched || state.is_changing()),
+            Self::Systemd(state) => state.load == LoadState::Loaded && (!state.launched || state.is_changing()),
             _ => false,
         }
     }
@@ -206,7 +208,7 @@ fn idle(snapshot: &Snapshot, name: &UnitName, refusal: impl FnOnce() -> Option<P
     if state.hash != unit.hash {
         return Some(NotRunning::OtherFile(state.hash));
     }
-    (!is_well(state, oneshot)).then(|| NotRunning::Systemd(state.clone()))
+    (!state.is_well(oneshot)).then(|| NotRunning::Systemd(state.clone()))
 }
 
 /// Says which machine keeps a strict unit waiting: of all that do not answer and may have been told to run it the one that

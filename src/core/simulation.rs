@@ -9,11 +9,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::model::Action;
+use crate::core::model::ActiveState;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
 use crate::core::model::LeaseAction;
+use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Observation;
 use crate::core::model::Outcome;
@@ -21,6 +23,7 @@ use crate::core::model::Phase;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Step;
+use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::model::Visit;
@@ -171,9 +174,9 @@ const fn ailment(health: Health) -> Option<FailureKind> {
 /// Does what a step requirements for.
 fn play(units: &mut BTreeMap<UnitName, UnitState>, step: &Step) {
     let state = |hash, running: bool, restarts| UnitState {
-        load: "loaded".to_owned(),
-        active: if running { "active" } else { "inactive" }.to_owned(),
-        sub: if running { "running" } else { "dead" }.to_owned(),
+        load: LoadState::Loaded,
+        active: if running { ActiveState::Active } else { ActiveState::Inactive },
+        sub: if running { SubState::RUNNING } else { SubState::DEAD },
         hash,
         launched: running,
         restarts,

@@ -8,12 +8,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::model::Action;
+use crate::core::model::ActiveState;
+use crate::core::model::BadState;
 use crate::core::model::LeaseStatus;
+use crate::core::model::LoadState;
 use crate::core::model::Observation;
 use crate::core::model::Outcome;
 use crate::core::model::Refused;
 use crate::core::model::Report;
 use crate::core::model::Step;
+use crate::core::model::SubState;
 use crate::core::model::UnitState;
 use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::core::sanitize::truncate;
@@ -24,7 +28,7 @@ use crate::core::unit::UnitName;
 /// a host that names new ones at every look would otherwise fill.
 pub const UNITS: usize = 4096;
 
-/// How many bytes a word for a state may have. The longest of systemd's has 26.
+/// How many bytes the name of a boot may have. Linux writes 36.
 const WORD: usize = 64;
 
 /// The report does not parse: which of its lines, and why.
@@ -77,7 +81,7 @@ struct Reader {
     observation: Option<Observation>,
     hashes: BTreeMap<UnitName, Hash>,
     launched: BTreeMap<UnitName, u64>,
-    systemd: BTreeMap<UnitName, [String; 3]>,
+    systemd: BTreeMap<UnitName, (LoadState, ActiveState, SubState)>,
     shown: Shown,
     said: Vec<Said>,
 }
@@ -171,7 +175,9 @@ impl Reader {
     /// Takes in what systemd says of a unit.
     fn state(&mut self, name: &str, [load, active, sub]: [&str; 3]) -> Result<(), String> {
         if let Ok(name) = name.parse() {
-            self.systemd.insert(name, [word(load)?, word(active)?, word(sub)?]);
+            let bad = |error: BadState| error.to_string();
+            let states = (load.parse().map_err(bad)?, active.parse().map_err(bad)?, sub.parse().map_err(bad)?);
+            self.systemd.insert(name, states);
         }
         Ok(())
     }
@@ -216,8 +222,8 @@ impl Reader {
     fn units(&mut self) -> BTreeMap<UnitName, UnitState> {
         let hashes = std::mem::take(&mut self.hashes);
         let states = hashes.into_iter().map(|(name, hash)| {
-            let unknown = || ["not-found".to_owned(), "inactive".to_owned(), "dead".to_owned()];
-            let [load, active, sub] = self.systemd.remove(&name).unwrap_or_else(unknown);
+            let unknown = || (LoadState::NotFound, ActiveState::Inactive, SubState::DEAD);
+            let (load, active, sub) = self.systemd.remove(&name).unwrap_or_else(unknown);
             let mark = self.launched.get(&name).copied();
             let (launched, restarts) = (mark.is_some(), mark.unwrap_or(0));
             (name, UnitState { load, active, sub, hash, launched, restarts })
@@ -234,7 +240,9 @@ impl Reader {
                 let there = units.get(&step.unit);
                 let good = match step.action {
                     Action::Unload => there.is_none() || reloaded.contains(&step.unit),
-                    Action::Load { hash, .. } => there.is_some_and(|unit| unit.hash == hash && unit.load == "loaded"),
+                    Action::Load { hash, .. } => {
+                        there.is_some_and(|unit| unit.hash == hash && unit.load == LoadState::Loaded)
+                    }
                     Action::Stop => there.is_none_or(|unit| !unit.runs() && !unit.launched),
                     Action::Start { count } | Action::Restart { count } => {
                         let marked = there.is_some_and(|unit| unit.launched && unit.restarts >= count);
@@ -243,7 +251,7 @@ impl Reader {
                 };
                 // On a machine that holds a lease a visit does not wait for what takes long to stop.
                 let stops = matches!(step.action, Action::Stop | Action::Unload);
-                let begun = stops && self.no_wait && there.is_some_and(|unit| unit.active == "deactivating");
+                let begun = stops && self.no_wait && there.is_some_and(|unit| unit.active == ActiveState::Deactivating);
                 match good {
                     true => Outcome::Done,
                     false if begun => Outcome::Begun,
@@ -288,14 +296,14 @@ fn is_load(step: &Step) -> bool {
     matches!(step.action, Action::Load { .. })
 }
 
-/// Takes a word by which a host names a state or a boot: it ends up in records and in scripts.
+/// Takes the word by which a host names its boot: it ends up in records and in scripts.
 fn word(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let fits = (1..=WORD).contains(&text.len());
     if plain && fits {
         Ok(text.to_owned())
     } else {
-        Err(format!("{:?} is not a word for a state", truncate(text, WORD)))
+        Err(format!("{:?} is not the name of a boot", truncate(text, WORD)))
     }
 }
 

@@ -65,7 +65,7 @@ m_unload() {
     shift; m_state=${m_live%%"$m_nl"*} m_live=${m_live#*"$m_nl"}
     case $m_state in
       deactivating) m_say said unload "$m_u" "still stopping after $m_patience seconds" ;;
-      active|activating|reloading) m_say said unload "$m_u" "systemd would not stop it" ;;
+      active|activating|reloading|refreshing) m_say said unload "$m_u" "systemd would not stop it" ;;
       '') m_say said unload "$m_u" "systemd does not say whether it runs" ;;
       *) set -- "$@" "$m_u" ;;
     esac
@@ -142,7 +142,7 @@ m_unmark() {
   for m_u in "$m_system"/*.d/50-muster-strict.conf; do
     m_u=${m_u%.d/*} m_u=${m_u##*/}
     [ -e "$m_run/launched/$m_u" ] || continue
-    case $(systemctl is-active -- "$m_u") in active|activating|reloading) continue ;; esac
+    case $(systemctl is-active -- "$m_u") in active|activating|reloading|refreshing) continue ;; esac
     grep -q '^Type *= *oneshot' "$m_units/$m_u" || rm -f -- "$m_run/launched/$m_u"
   done
 }

@@ -179,7 +179,7 @@ fn units<'a>(snapshot: &'a Snapshot, machine: &Machine) -> impl Iterator<Item = 
             if !placed && state.is_none() {
                 return None;
             }
-            let (active, sub) = state.map_or(("-", "-"), |state| (&state.active, &state.sub));
+            let (active, sub) = state.map_or(("-", "-"), |state| (state.active.as_str(), state.sub.as_str()));
             Some([unit.as_str(), active, sub, if placed { "yes" } else { "no" }].map(str::to_owned))
         },
     )

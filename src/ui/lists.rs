@@ -6,11 +6,14 @@ use serde::Serialize;
 
 use super::table;
 use crate::core::explain;
+use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
+use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::sanitize;
@@ -86,9 +89,9 @@ pub struct UnitFileRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnitRow {
     unit: UnitName,
-    load: String,
-    active: String,
-    sub: String,
+    load: LoadState,
+    active: ActiveState,
+    sub: SubState,
     machine: Place,
     hash: Hash,
     /// Set if it is strict and its machine does not answer: when it is gone from there.
@@ -168,9 +171,9 @@ impl UnitFileRow {
 impl Row for UnitRow {
     const COLUMNS: &'static [Column<Self>] = &[
         Column { name: "unit", cell: |row, _| Some(row.unit.to_string()) },
-        Column { name: "load", cell: |row, _| Some(row.load.clone()) },
-        Column { name: "active", cell: |row, _| Some(row.active.clone()) },
-        Column { name: "sub", cell: |row, _| Some(row.sub.clone()) },
+        Column { name: "load", cell: |row, _| Some(row.load.to_string()) },
+        Column { name: "active", cell: |row, _| Some(row.active.to_string()) },
+        Column { name: "sub", cell: |row, _| Some(row.sub.to_string()) },
         Column { name: "machine", cell: |row, full| Some(row.machine.legend(full)) },
         Column { name: "hash", cell: |row, full| Some(hash(row.hash, full)) },
     ];
@@ -245,8 +248,8 @@ pub fn unseen(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitRow> {
 fn unit_row(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &UnitState) -> UnitRow {
     UnitRow {
         unit: unit.clone(),
-        load: state.load.clone(),
-        active: state.active.clone(),
+        load: state.load,
+        active: state.active,
         sub: state.sub.clone(),
         machine: Place::new(snapshot, machine),
         hash: state.hash,

@@ -1,4 +1,7 @@
 use super::*;
+use crate::core::model::ActiveState;
+use crate::core::model::LoadState;
+use crate::core::model::SubState;
 use crate::core::model::UnitState;
 
 const TEXT: &str = "[Service]\nExecStart=/bin/true\n";
@@ -162,7 +165,7 @@ fn a_class_does_not_change_under_what_may_still_run() {
     let replace = |verb, text: &str| UnitCommand { replace: true, ..with_file(verb, "web.service", text) };
     let there = |snapshot: &mut Snapshot| {
         let id = MachineId::from_bits(1 << 96);
-        let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
+        let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
         let state = UnitState { load, active, sub, hash: file(TEXT).hash(), launched: true, restarts: 0 };
         snapshot.states.insert(name("web.service"), [(id, state)].into());
     };

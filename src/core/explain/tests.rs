@@ -5,6 +5,7 @@ use super::*;
 use crate::core::model::Grant;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
+use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
@@ -39,7 +40,7 @@ fn place(snapshot: &mut Snapshot) {
 
 fn state(snapshot: &mut Snapshot, active: &str) {
     let hash = snapshot.units[&web()].hash;
-    let [load, active, sub] = ["loaded", active, "dead"].map(str::to_owned);
+    let (load, active, sub) = (LoadState::Loaded, active.parse().unwrap(), SubState::DEAD);
     let state = UnitState { load, active, sub, hash, launched: true, restarts: 0 };
     snapshot.states.entry(web()).or_default().insert(id(1), state);
 }

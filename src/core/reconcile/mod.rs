@@ -37,7 +37,6 @@ use crate::core::model::Phase;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
-use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Assignments;
@@ -457,14 +456,5 @@ const fn moved_unit(write: &Write) -> Option<&UnitName> {
     match write {
         Write::Place(unit, _) | Write::Unplace(unit) => Some(unit),
         _ => None,
-    }
-}
-
-/// Says whether a launched unit is as it should be: it runs, or it was meant to end and has.
-pub fn is_well(state: &UnitState, oneshot: bool) -> bool {
-    match state.active.as_str() {
-        "active" | "activating" | "reloading" => true,
-        "inactive" => oneshot && state.launched,
-        _ => false,
     }
 }

@@ -2,9 +2,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::core::health::DetectionConfig;
+use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
+use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::Placement;
+use crate::core::model::SubState;
 use crate::core::model::Unit;
 use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
@@ -29,7 +32,7 @@ fn cluster(machines: u32, units: &[(&str, u32, &str)]) -> Snapshot {
         let hash = file.hash();
         snapshot.units.insert(unit.clone(), Unit { hash, desired: DesiredState::Launched, restarts: 0 });
         snapshot.files.insert(hash, file);
-        let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
+        let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
         let state = UnitState { load, active, sub, hash, launched: true, restarts: 0 };
         snapshot.states.entry(unit.clone()).or_default().insert(id(*machine), state);
         let placement = Placement { machine: id(*machine), epoch: 1, reason: String::new(), since: Timestamp::ZERO };

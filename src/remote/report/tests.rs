@@ -26,10 +26,8 @@ fn the_longest_words_of_systemd_are_read() {
     let listed = with_a_service("@1 listed\nbad-setting deactivating failed-before-auto-restart a.service\n");
     let units = read_lines(&listed, &[]).unwrap().observation.unwrap().units.unwrap();
     let state = units.values().next().unwrap();
-    assert_eq!(
-        [state.load.as_str(), &state.active, &state.sub],
-        ["bad-setting", "deactivating", "failed-before-auto-restart"]
-    );
+    assert_eq!((state.load, state.active), (LoadState::BadSetting, ActiveState::Deactivating));
+    assert_eq!(state.sub.as_str(), "failed-before-auto-restart");
 }
 
 #[test]
@@ -46,6 +44,20 @@ fn a_word_that_is_none_of_systemds_is_a_report_that_does_not_parse() {
             assert!(error.len() < 1000 && !error.chars().any(char::is_control), "{error:?}");
         }
     }
+}
+
+#[test]
+fn a_state_that_systemd_does_not_have_is_a_report_that_does_not_parse() {
+    let listed = |states: &str| {
+        let lines = with_a_service(&format!("@1 listed\n{states} a.service\n"));
+        read_lines(&lines, &[]).map_err(|error| error.what)
+    };
+    assert!(listed("loaded active running").is_ok() && listed("loaded refreshing refreshing").is_ok());
+    assert!(
+        listed("loaded banana running").unwrap_err().starts_with("invalid ActiveState \"banana\": expected active, ")
+    );
+    assert!(listed("banana active running").unwrap_err().starts_with("invalid LoadState \"banana\": expected stub, "));
+    assert!(listed("loaded active Running").unwrap_err().starts_with("invalid SubState \"Running\": expected "));
 }
 
 #[test]

@@ -3,10 +3,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::explain;
+use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::HealthRecord;
+use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
+use crate::core::model::SubState;
 use crate::core::model::Unit;
 use crate::core::model::UnitState;
 use crate::core::unit::UnitFile;
@@ -88,7 +91,7 @@ fn a_strict_unit_is_said_to_run_still_where_nobody_looks_until_it_must_be_gone()
 #[test]
 fn what_a_silent_machine_said_of_a_unit_is_said_to_be_of_then() {
     let mut snapshot = strict(None);
-    let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
+    let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
     let state = UnitState { load, active, sub, hash: snapshot.units[&web()].hash, launched: true, restarts: 0 };
     snapshot.states.insert(web(), [(core().id, state)].into());
     let row = |snapshot: &Snapshot| {

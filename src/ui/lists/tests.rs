@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::core::model::ActiveState;
 use crate::core::model::Grant;
 use crate::core::model::HealthRecord;
+use crate::core::model::LoadState;
 use crate::core::model::Placement;
+use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
@@ -53,7 +56,7 @@ fn add_unit(
     let placement = Placement { machine, epoch: 1, reason: String::new(), since: Timestamp::ZERO };
     snapshot.placements.insert(name.clone(), placement);
     if let Some(launched) = launched {
-        let (load, active, sub) = ("loaded".to_owned(), "active".to_owned(), "running".to_owned());
+        let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
         let state = UnitState { load, active, sub, hash, launched, restarts: 0 };
         snapshot.states.entry(name).or_default().insert(machine, state);
     }

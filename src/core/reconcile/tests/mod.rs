@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use super::*;
 use crate::core::model::Action;
+use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::FailoverOverride;
 use crate::core::model::FailureKind;
 use crate::core::model::Grant;
 use crate::core::model::LeaseAction;
+use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::Observation;
 use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::Placement;
+use crate::core::model::SubState;
 use crate::core::model::Unit;
+use crate::core::model::UnitState;
 use crate::core::unit::UnitFile;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +31,7 @@ struct Stage {
     /// What was done, where: `start a.service on m1`.
     done: Vec<String>,
     /// What a unit is when it was started.
-    active: &'static str,
+    active: ActiveState,
     /// Machines that do not answer us directly, and whether their neighbours reach them.
     silent: BTreeSet<MachineId>,
     reached: Option<bool>,
@@ -94,7 +98,7 @@ impl Stage {
             now,
             hosts: BTreeMap::new(),
             done: Vec::new(),
-            active: "active",
+            active: ActiveState::Active,
             silent: BTreeSet::new(),
             reached: None,
             asked: Vec::new(),
@@ -159,7 +163,7 @@ impl Stage {
             self.done.push(format!("{} {} on {name}", step.action, step.unit.stem()));
             match step.action {
                 Action::Load { hash, .. } => {
-                    let [load, active, sub] = ["loaded", "inactive", "dead"].map(str::to_owned);
+                    let (load, active, sub) = (LoadState::Loaded, ActiveState::Inactive, SubState::DEAD);
                     let state = UnitState { load, active, sub, hash, launched: false, restarts: 0 };
                     units.insert(step.unit.clone(), state);
                 }
@@ -167,7 +171,7 @@ impl Stage {
                 Action::Stop | Action::Start { .. } | Action::Restart { .. } => {
                     let state = units.get_mut(&step.unit).unwrap();
                     state.launched = step.action.starts();
-                    state.active = if state.launched { self.active.to_owned() } else { "inactive".to_owned() };
+                    state.active = if state.launched { self.active } else { ActiveState::Inactive };
                 }
             }
         }
@@ -276,10 +280,10 @@ fn a_unit_leaves_a_drained_machine_once_it_runs_elsewhere() {
 #[test]
 fn a_unit_that_takes_its_time_to_start_elsewhere_goes_on_meanwhile() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
-    stage.active = "activating";
+    stage.active = ActiveState::Activating;
     assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2"]);
     assert!(stage.is_at_rest());
-    stage.hosts.get_mut(&id(2)).unwrap().get_mut(&unit("web")).unwrap().active = "active".to_owned();
+    stage.hosts.get_mut(&id(2)).unwrap().get_mut(&unit("web")).unwrap().active = ActiveState::Active;
     assert_eq!(stage.wait(SECOND * 11), ["unload web on m1"]);
 }
 
@@ -440,7 +444,7 @@ fn a_leader_that_loses_the_store_before_it_could_write_renews_what_was_granted_b
 #[test]
 fn at_the_deadline_what_is_left_stops() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
-    stage.active = "failed";
+    stage.active = ActiveState::Failed;
     let by = stage.now + SECOND * 60;
     assert_eq!(stage.learn(drain(Some(by))), ["load web on m2", "start web on m2"]);
     assert!(stage.wait(SECOND * 59).is_empty());
