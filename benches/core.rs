@@ -163,7 +163,10 @@ impl Hosts {
         for step in &visit.steps {
             if let Action::Load { hash, .. } = step.action {
                 let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-                units.insert(step.unit.clone(), UnitState { load, active, sub, hash, launched: true, restarts: 0 });
+                units.insert(
+                    step.unit.clone(),
+                    UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 },
+                );
             }
         }
         let units = Some(units.clone());

@@ -114,7 +114,7 @@ fn unit_trouble(reconciler: &Reconciler, unit: &UnitName) -> Option<Problem> {
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let what = match state {
         Some(state) if state.is_well(oneshot) => return None,
-        Some(state) => format!("{} ({}) on {}", state.active, state.sub, name(snapshot, machine)),
+        Some(state) => format!("{state} on {}", name(snapshot, machine)),
         None => format!("not there yet on {}", name(snapshot, machine)),
     };
     Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })

@@ -107,12 +107,8 @@ impl fmt::Display for NotRunning {
             Self::Systemd(UnitState { load, .. }) if *load != LoadState::Loaded => {
                 write!(f, "systemd could not load it: {load}")
             }
-            Self::Systemd(UnitState { active, sub, launched: true, .. }) => {
-                write!(f, "it was started and is {active} ({sub})")
-            }
-            Self::Systemd(UnitState { active, sub, .. }) => {
-                write!(f, "it is {active} ({sub}) and was not started yet: the next reconcile starts it")
-            }
+            Self::Systemd(state) if state.launched => write!(f, "it was started and is {state}"),
+            Self::Systemd(state) => write!(f, "it is {state} and was not started yet: the next reconcile starts it"),
         }
     }
 }

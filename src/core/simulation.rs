@@ -177,6 +177,7 @@ fn play(units: &mut BTreeMap<UnitName, UnitState>, step: &Step) {
         load: LoadState::Loaded,
         active: if running { ActiveState::Active } else { ActiveState::Inactive },
         sub: if running { SubState::RUNNING } else { SubState::DEAD },
+        job: None,
         hash,
         launched: running,
         restarts,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::core::model::Action;
 use crate::core::model::ActiveState;
 use crate::core::model::BadState;
+use crate::core::model::JobType;
 use crate::core::model::LeaseStatus;
 use crate::core::model::LoadState;
 use crate::core::model::Observation;
@@ -27,6 +28,11 @@ use crate::core::unit::UnitName;
 /// How many units one host may report: several times what a systemd is good for. Each is a record in the store, which
 /// a host that names new ones at every look would otherwise fill.
 pub const UNITS: usize = 4096;
+
+/// A unit that every systemd has, with its description. `systemctl list-units` has a column for jobs only while a listed
+/// unit has one, and leaves it empty for the others. Where the description of this unit begins tells which words of
+/// another line are no description.
+const REFERENCE: (&str, &str) = ("init.scope", "System and Service Manager");
 
 /// How many bytes the name of a boot may have. Linux writes 36.
 const WORD: usize = 64;
@@ -81,9 +87,29 @@ struct Reader {
     observation: Option<Observation>,
     hashes: BTreeMap<UnitName, Hash>,
     launched: BTreeMap<UnitName, u64>,
-    systemd: BTreeMap<UnitName, (LoadState, ActiveState, SubState)>,
+    systemd: BTreeMap<UnitName, Systemd>,
+    /// Where the descriptions of listed units begin, counted from LOAD.
+    description_column: Option<usize>,
     shown: Shown,
     said: Vec<Said>,
+}
+
+/// What systemd says of a unit.
+#[derive(Debug)]
+struct Systemd {
+    load: LoadState,
+    active: ActiveState,
+    sub: SubState,
+    /// The line of `systemctl list-units` from LOAD on; empty if it was not listed.
+    listed: String,
+}
+
+impl Default for Systemd {
+    /// Returns the states of a unit that systemd does not know.
+    fn default() -> Self {
+        let (load, active, sub) = (LoadState::NotFound, ActiveState::Inactive, SubState::DEAD);
+        Self { load, active, sub, listed: String::new() }
+    }
 }
 
 /// A block of `systemctl show` under way.
@@ -161,23 +187,35 @@ impl Reader {
                 }
             }
             Section::Listed => {
-                let words: Vec<&str> = line.splitn(4, ' ').collect();
-                let &[load, active, sub, name] = words.as_slice() else {
-                    return Err("a listed unit without its states".to_owned());
-                };
-                self.state(name, [load, active, sub])?;
+                let (name, rest) = line.split_once(' ').ok_or("a listed unit without its states")?;
+                self.list(name, rest)?;
             }
             Section::Shown => self.show(line)?,
         }
         Ok(())
     }
 
-    /// Takes in what systemd says of a unit.
-    fn state(&mut self, name: &str, [load, active, sub]: [&str; 3]) -> Result<(), String> {
+    /// Reads the states of a listed unit: `LOAD ACTIVE SUB [JOB] DESCRIPTION`, in columns.
+    fn list(&mut self, name: &str, rest: &str) -> Result<(), String> {
+        if name == REFERENCE.0 {
+            self.description_column = rest.find(REFERENCE.1);
+            return Ok(());
+        }
+        let mut words = rest.split_ascii_whitespace();
+        let (Some(load), Some(active), Some(sub)) = (words.next(), words.next(), words.next()) else {
+            return Err("a listed unit without its states".to_owned());
+        };
+        self.state(name, [load, active, sub], rest)
+    }
+
+    /// Takes in what systemd says of a unit. `listed` is the line of a list that it was read from.
+    fn state(&mut self, name: &str, [load, active, sub]: [&str; 3], listed: &str) -> Result<(), String> {
         if let Ok(name) = name.parse() {
             let bad = |error: BadState| error.to_string();
-            let states = (load.parse().map_err(bad)?, active.parse().map_err(bad)?, sub.parse().map_err(bad)?);
-            self.systemd.insert(name, states);
+            let listed = listed.to_owned();
+            let (load, active, sub) =
+                (load.parse().map_err(bad)?, active.parse().map_err(bad)?, sub.parse().map_err(bad)?);
+            self.systemd.insert(name, Systemd { load, active, sub, listed });
         }
         Ok(())
     }
@@ -197,7 +235,7 @@ impl Reader {
             return Ok(());
         }
         let Shown { id, load, active, sub } = std::mem::take(&mut self.shown);
-        self.state(&id, [&load, &active, &sub])
+        self.state(&id, [&load, &active, &sub], "")
     }
 
     fn finish(mut self, steps: &[Step]) -> Result<Report, &'static str> {
@@ -207,7 +245,7 @@ impl Reader {
         if self.refused.is_none() && self.observation.is_none() {
             return Err("the host did not say who it is");
         }
-        let units = (!self.same && self.refused.is_none()).then(|| self.units());
+        let units = (!self.same && self.refused.is_none()).then(|| self.units()).transpose()?;
         let outcomes = match &units {
             Some(units) => self.outcomes(steps, units),
             None => Vec::new(),
@@ -219,14 +257,14 @@ impl Reader {
         Ok(Report { outcomes, refused: self.refused, observation: self.observation })
     }
 
-    fn units(&mut self) -> BTreeMap<UnitName, UnitState> {
+    fn units(&mut self) -> Result<BTreeMap<UnitName, UnitState>, &'static str> {
         let hashes = std::mem::take(&mut self.hashes);
         let states = hashes.into_iter().map(|(name, hash)| {
-            let unknown = || (LoadState::NotFound, ActiveState::Inactive, SubState::DEAD);
-            let (load, active, sub) = self.systemd.remove(&name).unwrap_or_else(unknown);
+            let Systemd { load, active, sub, listed } = self.systemd.remove(&name).unwrap_or_default();
+            let job = queued_job(&listed, self.description_column)?;
             let mark = self.launched.get(&name).copied();
             let (launched, restarts) = (mark.is_some(), mark.unwrap_or(0));
-            (name, UnitState { load, active, sub, hash, launched, restarts })
+            Ok((name, UnitState { load, active, sub, job, hash, launched, restarts }))
         });
         states.collect()
     }
@@ -290,6 +328,13 @@ impl Reader {
         };
         self.complaints(step).unwrap_or_else(state)
     }
+}
+
+/// Reads the job that is queued for a listed unit, if its line has one.
+fn queued_job(listed: &str, description_column: Option<usize>) -> Result<Option<JobType>, &'static str> {
+    let columns = description_column.and_then(|column| listed.get(..column)).unwrap_or_default();
+    let job = columns.split_ascii_whitespace().nth(3).map(str::parse).transpose();
+    job.map_err(|_| "it lists a job of a type that systemd does not have")
 }
 
 fn is_load(step: &Step) -> bool {

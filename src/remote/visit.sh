@@ -214,10 +214,12 @@ m_look() {
   m_say listed
   m_listed=" "
   m_list="systemctl list-units --all --full --plain --no-legend --no-pager"
-  # A few are asked for by name: a shell is slow to read what else a host runs. Many would be slow to match.
-  if [ $# -gt 32 ]; then m_all=$($m_list); else m_all=$($m_list -- "$@"); fi || m_say broken "systemctl list-units failed"
-  while read -r m_u m_l m_a m_s m_rest; do
-    [ -e "./$m_u" ] && printf '%s %s %s %s\n' "$m_l" "$m_a" "$m_s" "$m_u" && m_listed="$m_listed$m_u "
+  # A few are asked for by name: a shell is slow to read what else a host runs. Many would be slow to match. init.scope is
+  # always there and shows where the columns are.
+  if [ $# -gt 32 ]; then m_all=$($m_list); else m_all=$($m_list -- "$@" init.scope); fi || m_say broken "systemctl list-units failed"
+  while read -r m_u m_rest; do
+    [ "$m_u" = init.scope ] || [ -e "./$m_u" ] || continue
+    printf '%s %.100s\n' "$m_u" "$m_rest" && m_listed="$m_listed$m_u "
   done <<M_EOF
 $m_all
 M_EOF

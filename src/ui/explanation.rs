@@ -35,9 +35,8 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     }
     rows.extend(why.refusal.iter().map(|refusal| ("No place", refusal.to_string())));
     for (machine, state) in &why.states {
-        let (active, sub) = (&state.active, &state.sub);
         let seen = last_seen(snapshot, *machine, now);
-        rows.push(("State", format!("{active} ({sub}) on {}{seen}", legend(snapshot, *machine))));
+        rows.push(("State", format!("{state} on {}{seen}", legend(snapshot, *machine))));
     }
     rows.extend(why.idle.iter().map(|idle| ("Not running", idle_words(idle, now))));
     let mut text = lay_out(rows);

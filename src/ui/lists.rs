@@ -9,6 +9,7 @@ use crate::core::explain;
 use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
+use crate::core::model::JobType;
 use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
@@ -92,6 +93,8 @@ pub struct UnitRow {
     load: LoadState,
     active: ActiveState,
     sub: SubState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<JobType>,
     machine: Place,
     hash: Hash,
     /// Set if it is strict and its machine does not answer: when it is gone from there.
@@ -173,7 +176,10 @@ impl Row for UnitRow {
         Column { name: "unit", cell: |row, _| Some(row.unit.to_string()) },
         Column { name: "load", cell: |row, _| Some(row.load.to_string()) },
         Column { name: "active", cell: |row, _| Some(row.active.to_string()) },
-        Column { name: "sub", cell: |row, _| Some(row.sub.to_string()) },
+        Column {
+            name: "sub",
+            cell: |row, _| Some(row.job.map_or_else(|| row.sub.to_string(), |job| format!("{job}-queued"))),
+        },
         Column { name: "machine", cell: |row, full| Some(row.machine.legend(full)) },
         Column { name: "hash", cell: |row, full| Some(hash(row.hash, full)) },
     ];
@@ -251,6 +257,7 @@ fn unit_row(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &Un
         load: state.load,
         active: state.active,
         sub: state.sub.clone(),
+        job: state.job,
         machine: Place::new(snapshot, machine),
         hash: state.hash,
         may_run_until: explain::may_still_run(snapshot, unit).get(&machine).copied(),

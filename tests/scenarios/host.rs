@@ -246,6 +246,7 @@ pub(super) fn state(copy: &Copy) -> UnitState {
         load: LoadState::Loaded,
         active,
         sub: sub.parse().unwrap(),
+        job: None,
         hash: copy.hash,
         launched: copy.mark.is_some(),
         restarts: copy.mark.unwrap_or(0),

@@ -166,7 +166,7 @@ fn a_class_does_not_change_under_what_may_still_run() {
     let there = |snapshot: &mut Snapshot| {
         let id = MachineId::from_bits(1 << 96);
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-        let state = UnitState { load, active, sub, hash: file(TEXT).hash(), launched: true, restarts: 0 };
+        let state = UnitState { load, active, sub, job: None, hash: file(TEXT).hash(), launched: true, restarts: 0 };
         snapshot.states.insert(name("web.service"), [(id, state)].into());
     };
     let refusal = |snapshot: &Snapshot, order: &UnitCommand| decide(snapshot, order).unwrap_err().to_string();

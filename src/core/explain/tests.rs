@@ -41,7 +41,7 @@ fn place(snapshot: &mut Snapshot) {
 fn state(snapshot: &mut Snapshot, active: &str) {
     let hash = snapshot.units[&web()].hash;
     let (load, active, sub) = (LoadState::Loaded, active.parse().unwrap(), SubState::DEAD);
-    let state = UnitState { load, active, sub, hash, launched: true, restarts: 0 };
+    let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 };
     snapshot.states.entry(web()).or_default().insert(id(1), state);
 }
 

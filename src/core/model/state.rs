@@ -24,6 +24,9 @@ pub struct UnitState {
     pub active: ActiveState,
     /// systemd's SUB.
     pub sub: SubState,
+    /// systemd's JOB: what is queued for the unit and has not begun or not ended, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobType>,
     /// The hash of the file on the machine.
     pub hash: Hash,
     /// Set when muster has started it there since the file was put there.
@@ -36,16 +39,29 @@ pub struct UnitState {
 impl UnitState {
     /// Reports whether processes of the unit run, or may start to run at any moment.
     pub const fn runs(&self) -> bool {
-        self.active.runs()
+        self.active.runs() || self.is_queued_to_start()
     }
 
-    /// Reports whether systemd is still moving the unit to another state.
+    /// Reports whether systemd is still moving the unit to another state, or is about to.
     pub const fn is_changing(&self) -> bool {
-        self.active.is_changing()
+        self.active.is_changing() || matches!(self.job, Some(job) if job.changes_state())
     }
 
-    /// Reports whether a launched unit is as it should be: it runs, or it is a oneshot that has run and ended.
+    /// Reports whether a launched unit is as it should be: it runs or is queued to start, or it is a oneshot that has run
+    /// and ended.
     pub const fn is_well(&self, oneshot: bool) -> bool {
+        if let Some(JobType::Stop) = self.job {
+            return false;
+        }
+        self.is_queued_to_start() || self.is_well_without_job(oneshot)
+    }
+
+    /// Reports whether systemd will start the unit although nothing has begun.
+    const fn is_queued_to_start(&self) -> bool {
+        matches!(self.job, Some(JobType::Start | JobType::Restart | JobType::ReloadOrStart))
+    }
+
+    const fn is_well_without_job(&self, oneshot: bool) -> bool {
         match self.active {
             ActiveState::Active | ActiveState::Activating | ActiveState::Reloading | ActiveState::Refreshing => true,
             ActiveState::Inactive => oneshot && self.launched,
@@ -56,6 +72,17 @@ impl UnitState {
     /// Says how far the unit has come on this machine, in fleet's words (STATE).
     pub const fn reached(&self) -> DesiredState {
         if self.launched { DesiredState::Launched } else { DesiredState::Loaded }
+    }
+}
+
+impl fmt::Display for UnitState {
+    /// Writes `inactive (dead)`, or `inactive (dead), start queued`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { active, sub, .. } = self;
+        match self.job {
+            Some(job) => write!(f, "{active} ({sub}), {job} queued"),
+            None => write!(f, "{active} ({sub})"),
+        }
     }
 }
 
@@ -159,6 +186,65 @@ impl ActiveState {
     }
 }
 
+/// systemd's JOB: what is queued for a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobType {
+    /// It is to start.
+    Start,
+    /// Another job waits until it is active.
+    VerifyActive,
+    /// It is to stop.
+    Stop,
+    /// It is to read its configuration again.
+    Reload,
+    /// It is to stop and to start.
+    Restart,
+    /// Another job waits for the ones of the unit to end.
+    Nop,
+    /// It is to stop and to start if it runs.
+    TryRestart,
+    /// It is to read its configuration again if it runs.
+    TryReload,
+    /// It is to read its configuration again if it runs, and to start otherwise.
+    ReloadOrStart,
+}
+
+impl JobType {
+    /// Every type of job.
+    pub const ALL: [Self; 9] = [
+        Self::Start,
+        Self::VerifyActive,
+        Self::Stop,
+        Self::Reload,
+        Self::Restart,
+        Self::Nop,
+        Self::TryRestart,
+        Self::TryReload,
+        Self::ReloadOrStart,
+    ];
+
+    /// Returns systemd's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::VerifyActive => "verify-active",
+            Self::Stop => "stop",
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+            Self::Nop => "nop",
+            Self::TryRestart => "try-restart",
+            Self::TryReload => "try-reload",
+            Self::ReloadOrStart => "reload-or-start",
+        }
+    }
+
+    /// Reports whether the job changes the state of its own unit.
+    const fn changes_state(self) -> bool {
+        !matches!(self, Self::VerifyActive | Self::Nop)
+    }
+}
+
 /// systemd's SUB: the state within a type of unit, such as `running`, `dead` or `auto-restart`. Each type has its own
 /// words and each release of systemd adds some, so the word is only checked for its form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -216,6 +302,15 @@ impl FromStr for ActiveState {
     }
 }
 
+impl FromStr for JobType {
+    type Err = BadState;
+
+    fn from_str(word: &str) -> Result<Self, BadState> {
+        let expected = || Self::ALL.map(Self::as_str).join(", ");
+        Self::ALL.into_iter().find(|job| job.as_str() == word).ok_or_else(|| BadState::new("JobType", word, expected()))
+    }
+}
+
 impl FromStr for SubState {
     type Err = BadState;
 
@@ -250,6 +345,12 @@ impl fmt::Display for LoadState {
 }
 
 impl fmt::Display for ActiveState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for JobType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

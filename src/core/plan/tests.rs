@@ -22,6 +22,7 @@ fn there(file: &str, active: &str, launched: bool) -> UnitState {
         load: LoadState::Loaded,
         active: active.parse().unwrap(),
         sub: SubState::DEAD,
+        job: None,
         hash: hash(file),
         launched,
         restarts: 0,

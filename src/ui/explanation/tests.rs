@@ -92,7 +92,8 @@ fn a_strict_unit_is_said_to_run_still_where_nobody_looks_until_it_must_be_gone()
 fn what_a_silent_machine_said_of_a_unit_is_said_to_be_of_then() {
     let mut snapshot = strict(None);
     let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-    let state = UnitState { load, active, sub, hash: snapshot.units[&web()].hash, launched: true, restarts: 0 };
+    let state =
+        UnitState { load, active, sub, job: None, hash: snapshot.units[&web()].hash, launched: true, restarts: 0 };
     snapshot.states.insert(web(), [(core().id, state)].into());
     let row = |snapshot: &Snapshot| {
         let why = explain::explain(snapshot, &web()).unwrap();

@@ -4,7 +4,7 @@ use super::*;
 
 fn state(active: ActiveState, launched: bool) -> UnitState {
     let hash = Hash::of(b"");
-    UnitState { load: LoadState::Loaded, active, sub: SubState::DEAD, hash, launched, restarts: 0 }
+    UnitState { load: LoadState::Loaded, active, sub: SubState::DEAD, job: None, hash, launched, restarts: 0 }
 }
 
 #[test]
@@ -34,10 +34,36 @@ fn each_active_state_says_whether_a_unit_runs_and_changes_and_is_well() {
 }
 
 #[test]
+fn a_queued_job_counts_as_the_state_that_it_leads_to() {
+    let runs_changes_well = |active, job| {
+        let state = UnitState { job: Some(job), ..state(active, true) };
+        (state.runs(), state.is_changing(), state.is_well(false))
+    };
+    for job in [JobType::Start, JobType::Restart, JobType::ReloadOrStart] {
+        assert_eq!(runs_changes_well(ActiveState::Inactive, job), (true, true, true), "{job}");
+        assert_eq!(runs_changes_well(ActiveState::Failed, job), (true, true, true), "{job}");
+    }
+    assert_eq!(runs_changes_well(ActiveState::Active, JobType::Stop), (true, true, false));
+    assert_eq!(runs_changes_well(ActiveState::Inactive, JobType::Stop), (false, true, false));
+    assert_eq!(runs_changes_well(ActiveState::Active, JobType::Reload), (true, true, true));
+    assert_eq!(runs_changes_well(ActiveState::Failed, JobType::TryRestart), (false, true, false));
+    for job in [JobType::Nop, JobType::VerifyActive] {
+        assert_eq!(runs_changes_well(ActiveState::Inactive, job), (false, false, false), "{job}");
+    }
+    let queued = UnitState { job: Some(JobType::Start), ..state(ActiveState::Inactive, true) };
+    assert_eq!(queued.to_string(), "inactive (dead), start queued");
+    assert_eq!(state(ActiveState::Inactive, true).to_string(), "inactive (dead)");
+}
+
+#[test]
 fn every_state_has_one_word_in_reports_and_records() {
     for load in LoadState::ALL {
         assert_eq!(load.to_string().parse(), Ok(load));
         assert_eq!(serde_json::to_value(load).unwrap(), load.as_str());
+    }
+    for job in JobType::ALL {
+        assert_eq!(job.to_string().parse(), Ok(job));
+        assert_eq!(serde_json::to_value(job).unwrap(), job.as_str());
     }
     for active in ActiveState::ALL {
         assert_eq!(active.to_string().parse(), Ok(active));
@@ -66,14 +92,11 @@ fn a_word_that_is_no_state_is_an_error_that_names_it() {
 
 fn any_unit_state() -> impl Strategy<Value = UnitState> {
     let (load, active) = (prop::sample::select(&LoadState::ALL[..]), prop::sample::select(&ActiveState::ALL[..]));
-    (load, active, "[a-z0-9-]{1,64}", any::<bool>(), any::<u64>()).prop_map(
-        |(load, active, sub, launched, restarts)| UnitState {
-            load,
-            active,
-            sub: sub.parse().unwrap(),
-            hash: Hash::of(b""),
-            launched,
-            restarts,
+    let job = prop::option::of(prop::sample::select(&JobType::ALL[..]));
+    (load, active, "[a-z0-9-]{1,64}", job, any::<bool>(), any::<u64>()).prop_map(
+        |(load, active, sub, job, launched, restarts)| {
+            let (sub, hash) = (sub.parse().unwrap(), Hash::of(b""));
+            UnitState { load, active, sub, job, hash, launched, restarts }
         },
     )
 }

@@ -164,7 +164,7 @@ impl Stage {
             match step.action {
                 Action::Load { hash, .. } => {
                     let (load, active, sub) = (LoadState::Loaded, ActiveState::Inactive, SubState::DEAD);
-                    let state = UnitState { load, active, sub, hash, launched: false, restarts: 0 };
+                    let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0 };
                     units.insert(step.unit.clone(), state);
                 }
                 Action::Unload => drop(units.remove(&step.unit)),
