@@ -39,7 +39,7 @@ pub(super) async fn events(context: &Context, args: &EventsArgs) -> Result<(), C
     let first = events.len().saturating_sub(args.lines);
     let events = events.split_off(first);
     if args.output.is_some() {
-        ui::json(&events);
+        ui::json(&events.iter().map(|event| ui::event::json(&snapshot, event)).collect::<Vec<_>>());
         return Ok(());
     }
     ui::result(&events.iter().map(|event| line(&snapshot, event)).collect::<String>());
@@ -70,8 +70,8 @@ async fn next(context: &Context, follower: &mut Follower) -> Result<Update, Comm
 /// Says whether an event is about a unit or a machine.
 fn concerns(snapshot: &Snapshot, event: &Event, about: Option<&str>) -> bool {
     let Some(about) = about else { return true };
-    let unit = event.unit.as_ref().is_some_and(|unit| unit.as_str() == about || unit.stem() == about);
-    let machine = event.machine.is_some_and(|id| {
+    let unit = event.subject.unit.as_ref().is_some_and(|unit| unit.as_str() == about || unit.stem() == about);
+    let machine = event.subject.machine.is_some_and(|id| {
         let name = snapshot.machines.get(&id).map(|machine| machine.name.as_str());
         name == Some(about) || id.to_string().starts_with(about.trim_end_matches("..."))
     });

@@ -5,6 +5,7 @@ use super::membership;
 use super::membership::MembershipError;
 use crate::core::health::failover::OVERRIDE_FOR;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Health;
 use crate::core::model::Machine;
@@ -22,11 +23,8 @@ pub async fn force(context: &ClusterContext, names: &[String], by: &str) -> Resu
     let machines = choose(&snapshot, names)?;
     let now = context.clock.now();
     let forced = FailoverOverride { until: now + OVERRIDE_FOR, by: by.to_owned() };
-    let what = format!("its units are to be moved if it is down, whoever else is: the word of {by}");
-    let logs = machines.iter().map(|machine| {
-        let what = what.clone();
-        Write::Log(Event { at: now, machine: Some(machine.id), unit: None, what, trouble: false })
-    });
+    let overridden = |machine: &Machine| Event::new(now, Some(machine.id), None, EventKind::FailoverOverridden).by(by);
+    let logs = machines.iter().map(|machine| Write::Log(overridden(machine)));
     let logs: Vec<Write> = logs.collect();
     let old = snapshot.failover_overrides.iter().filter(|(_, forced)| forced.until <= now);
     let old = old.map(|(machine, _)| context.keys.delete(&Slot::FailoverOverride(*machine)));

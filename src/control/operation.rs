@@ -20,6 +20,7 @@ use crate::core::health::BRAKE;
 use crate::core::health::DetectionConfig;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::reconcile::Reconciler;
@@ -188,13 +189,18 @@ impl UnitOperation<'_> {
                 Update::Changes(changes) => {
                     layout::apply(&mut snapshot, keys, &changes);
                     for event in changes.iter().filter_map(|changed| layout::event(keys, changed)) {
-                        let Some(unit) = event.unit.clone().filter(|unit| left.contains(unit)) else { continue };
+                        let Some(unit) = event.subject.unit.clone().filter(|unit| left.contains(unit)) else {
+                            continue;
+                        };
                         on_progress(Progress::Event(&snapshot, &event));
-                        if event.trouble {
-                            left.remove(&unit);
-                            let what = event.what.clone();
-                            found.push(Problem { machine: event.machine, unit: Some(unit), what, unreachable: false });
-                        }
+                        let what = match &event.kind {
+                            EventKind::StepEnded(step) if event.kind.is_trouble() => step.to_string(),
+                            EventKind::UnitUnschedulable(error) => error.tell(),
+                            _ => continue,
+                        };
+                        left.remove(&unit);
+                        let machine = event.subject.machine;
+                        found.push(Problem { machine, unit: Some(unit), what, unreachable: false });
                     }
                 }
                 Update::Away(error) => return Err(error.into()),

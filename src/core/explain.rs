@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::core::model::DesiredState;
+use crate::core::model::FilterReason;
 use crate::core::model::Health;
 use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
+use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
-use crate::core::schedule::FilterReason;
-use crate::core::schedule::PlacementError;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::schedule::Scheduler;
 use crate::core::unit::Class;

@@ -11,6 +11,7 @@ use crate::core::model::Action;
 use crate::core::model::ActiveState;
 use crate::core::model::BadState;
 use crate::core::model::JobType;
+use crate::core::model::LeaseRefusal;
 use crate::core::model::LeaseStatus;
 use crate::core::model::LoadState;
 use crate::core::model::Observation;
@@ -385,9 +386,9 @@ fn read_lease(rest: &str) -> Result<LeaseStatus, String> {
         "held" => LeaseStatus::Held,
         "granted" => LeaseStatus::Granted,
         "released" => LeaseStatus::Released,
-        "late" => LeaseStatus::Refused("the word of it came too late"),
-        "unwritable" => LeaseStatus::Refused("/run cannot be written: is it full?"),
-        "systemd" => LeaseStatus::Refused("systemd there would not start muster-lease.service"),
+        "late" => LeaseStatus::Refused(LeaseRefusal::TooLate),
+        "unwritable" => LeaseStatus::Refused(LeaseRefusal::Unwritable),
+        "systemd" => LeaseStatus::Refused(LeaseRefusal::NotStarted),
         _ => return Err(format!("unknown end of a lease {rest:?}")),
     })
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::core::model::EventKind;
 use crate::remote::ssh;
 use crate::store::MemoryStore;
 use crate::store::SharedStore;
@@ -10,7 +11,7 @@ use crate::store::leader_election::Kind;
 /// An event of this time.
 fn log(at: usize) -> Write {
     let at = Timestamp::ZERO + Duration::from_millis(at.try_into().unwrap());
-    Write::Log(Event { at, machine: None, unit: None, what: "done".to_owned(), trouble: false })
+    Write::Log(Event::new(at, None, None, EventKind::LeaseEnded))
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,6 +30,7 @@ use super::layout::Slot;
 use super::layout::decode;
 use super::layout::encode;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
 
@@ -199,8 +200,8 @@ pub async fn take_over(store: &SharedStore, keys: &Keys, reason: &str, by: &str)
     if let Some(lease) = old.lease {
         store.revoke(lease).await?;
     }
-    let what = format!("the lead was taken from {old} by {by}: {reason}");
-    let event = Event { at: wall_clock(), machine: None, unit: None, what, trouble: true };
+    let kind = EventKind::LeadershipTaken { from: old.to_string(), why: reason.to_owned() };
+    let event = Event::new(wall_clock(), None, None, kind).by(by);
     // Whoever was quicker to lead has a higher number than the old one, too.
     if let Ok(lead) = take_within(store, keys, Kind::Verb, LOOK * 10).await? {
         lead.commit(keys.changes(&[Write::Log(event)])).await?;

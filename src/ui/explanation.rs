@@ -6,6 +6,7 @@ mod tests;
 use serde_json::Value;
 use serde_json::json;
 
+use super::event;
 use super::plan::legend;
 use super::table;
 use super::time;
@@ -31,7 +32,7 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     if let Some(placement) = &why.placement {
         rows.push(("Place", legend(snapshot, placement.machine)));
         rows.push(("Since", time(placement.since)));
-        rows.push(("Because", placement.reason.clone()));
+        rows.push(("Because", event::placement(snapshot, &placement.reason)));
     }
     rows.extend(why.refusal.iter().map(|refusal| ("No place", refusal.to_string())));
     for (machine, state) in &why.states {
@@ -73,7 +74,7 @@ fn idle_words(idle: &NotRunning, now: Timestamp) -> String {
 }
 
 /// Writes the same as JSON.
-pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value {
+pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[Event]) -> Value {
     let state = |(machine, state): &(_, _)| json!({"machine": machine, "state": state});
     let until =
         why.idle.as_ref().and_then(|idle| if let NotRunning::MayRun { until, .. } = idle { Some(until) } else { None });
@@ -93,7 +94,7 @@ pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value 
         "filter_reasons": filter_reasons.collect::<Vec<_>>(),
         "not_running": why.idle.as_ref().map(ToString::to_string),
         "may_run_until": until,
-        "events": events,
+        "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
     })
 }
 
@@ -151,7 +152,7 @@ pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) ->
         "health": snapshot.health.get(&machine.id),
         "lease": snapshot.leases.get(&machine.id),
         "units": units.collect::<Vec<_>>(),
-        "events": events,
+        "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
     })
 }
 
@@ -193,6 +194,6 @@ fn happened(snapshot: &Snapshot, events: &[Event]) -> String {
     if events.is_empty() {
         return String::new();
     }
-    let lines = events.iter().map(|event| format!("{} {}", time(event.at), super::line(snapshot, event)));
+    let lines = events.iter().map(|event| format!("{} {}", time(event.at), super::event::line(snapshot, event)));
     format!("\n{}", lines.collect::<String>())
 }

@@ -7,6 +7,7 @@ use muster::control::sweep;
 use muster::control::sweep::SweepResult;
 use muster::control::sweep::Timeouts;
 use muster::core::health::failover::FailoverPolicy;
+use muster::core::model::EventKind;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout;
@@ -48,8 +49,10 @@ async fn one_that_loses_the_lead_on_the_way_does_nothing_about_what_it_sees() {
     assert!(matches!(&swept, SweepResult::Found(found) if found.is_empty()), "{swept:?}");
     assert_eq!(folder.asked(), ["start web.service"]);
     let events = layout::read_events(&*store, &keys()).await.unwrap();
-    let first = &events.first().unwrap().what;
-    assert!(first.starts_with("the lead was taken from a sweep on ") && first.ends_with("by op@desk: it hangs"));
+    let first = events.first().unwrap();
+    assert_eq!(first.subject.actor.as_deref(), Some("op@desk"));
+    let EventKind::LeadershipTaken { from, why } = &first.kind else { panic!("{first:?}") };
+    assert!(from.starts_with("a sweep on ") && why == "it hangs", "{from}: {why}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::core::health::Assessment;
 use crate::core::health::assess;
 use crate::core::health::failover::recent_outages;
 use crate::core::health::failover::record_outage;
+use crate::core::model::EventKind;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
@@ -52,7 +53,8 @@ impl Reconciler {
         }
         for (machine, known, health) in changed {
             if known.is_some() || health.health != Health::Alive {
-                self.log(now, Some(machine), None, format!("{}: {}", health.health, health.why));
+                let (from, to, evidence) = (known, health.health, health.why.clone());
+                self.log(now, Some(machine), None, EventKind::HealthChanged { from, to, evidence });
             }
             self.note(Write::Health(machine, health));
         }

@@ -34,6 +34,7 @@ use crate::core::model::Failure;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Phase;
+use crate::core::model::PlacementError;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -45,7 +46,6 @@ use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::Backoff;
 use crate::core::reconcile::machine_view::InFlightVisit;
 use crate::core::reconcile::machine_view::MachineView;
-use crate::core::schedule::PlacementError;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 

@@ -6,26 +6,26 @@
 
 mod anti_affinity;
 mod ranking;
-mod reason;
 mod requirements;
+mod schedulability;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use anti_affinity::AntiAffinityIndex;
 pub use ranking::dependencies_first;
-pub use reason::FilterReason;
-pub use reason::PlacementError;
-pub use reason::Schedulability;
-pub use reason::Unschedulable;
-pub use reason::Why;
 pub use requirements::RequirementsIndex;
+pub use schedulability::Schedulability;
 
+use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::FilterReason;
 use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
+use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
+use crate::core::model::Unschedulable;
 use crate::core::unit::Glob;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
@@ -40,7 +40,7 @@ pub struct Choice {
     /// Where it goes.
     pub machine: MachineId,
     /// Why there.
-    pub why: Why,
+    pub why: ChoiceReason,
 }
 
 /// Every machine with what is on it, as far as decisions have been taken.
@@ -252,7 +252,7 @@ impl<'a> Scheduler<'a> {
         places.sort();
         let mut stuck = None;
         for (_, machine, first, units) in places {
-            let mut choices = vec![Choice { unit: unit.clone(), machine, why: Why::Replaces(first) }];
+            let mut choices = vec![Choice { unit: unit.clone(), machine, why: ChoiceReason::Replaces(first) }];
             self.put(unit, machine);
             match self.displace(&units, &mut choices) {
                 Ok(()) => return Ok(Some(choices)),
@@ -269,7 +269,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn unread(&self, unit: &UnitName) -> PlacementError {
-        PlacementError::Unread(self.requirements.fault(unit).cloned())
+        PlacementError::Unread(self.requirements.fault(unit).map(ToString::to_string))
     }
 
     fn replaces(&self, unit: &UnitName, other: &UnitName) -> bool {
@@ -295,17 +295,17 @@ impl<'a> Scheduler<'a> {
         let open = |candidate: &usize| self.check(unit, ask, *candidate, &repelling).is_none();
         let leader = ask.machine_of.iter().find_map(|peer| Some((peer, *self.placed.get(peer)?)));
         let found = if let Some((peer, candidate)) = leader {
-            Some(candidate).filter(open).map(|candidate| (candidate, Why::With(peer.clone())))
+            Some(candidate).filter(open).map(|candidate| (candidate, ChoiceReason::With(peer.clone())))
         } else if let Some(pin) = ask.machine_id {
             let mut pinned = self.between(pin.machines());
             pinned.sort_by_key(|candidate| self.candidates.get(*candidate).map(|candidate| candidate.load));
-            pinned.into_iter().find(open).map(|candidate| (candidate, Why::Pinned(pin)))
+            pinned.into_iter().find(open).map(|candidate| (candidate, ChoiceReason::Pinned(pin)))
         } else {
             let pool = self.pools.get(&ask.metadata).into_iter().flatten();
             let mut fitting = pool.filter(|(_, candidate)| open(candidate));
             fitting.next().map(|(load, candidate)| {
                 let next = fitting.next().map(|(load, _)| *load);
-                (*candidate, Why::LeastLoaded { units: *load, next })
+                (*candidate, ChoiceReason::LeastLoaded { units: *load, next })
             })
         };
         match found.and_then(|(candidate, why)| Some((self.candidates.get(candidate)?.id, why))) {

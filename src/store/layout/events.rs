@@ -6,10 +6,12 @@ use super::WORDS;
 use super::decode;
 use super::encode;
 use crate::core::model::Event;
-use crate::core::sanitize::truncate;
+use crate::core::model::EventKind;
+use crate::core::model::Timestamp;
 use crate::core::unit::Hash;
 use crate::store::Change;
 use crate::store::Changed;
+use crate::store::Entry;
 use crate::store::Listing;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -21,7 +23,7 @@ pub const EVENTS_KEPT: usize = 2000;
 /// Adds an event. Its name sorts by time and then by its place among what was decided with it; the hash of what it
 /// says makes it one name for one event, so that a commit that is tried again does not log twice.
 pub(super) fn log(keys: &Keys, event: &Event, index: usize) -> Change {
-    let value = encode(&Event { what: truncate(&event.what, WORDS), ..event.clone() });
+    let value = encode(&event.clone().bounded(WORDS));
     let name = format!("{:015}-{index:05}-{}", event.at.as_millis(), Hash::of(&value).short());
     Change::put(keys.key(&Slot::Event(name)), value)
 }
@@ -29,16 +31,18 @@ pub(super) fn log(keys: &Keys, event: &Event, index: usize) -> Change {
 /// Returns the events, oldest first. One that cannot be read is shown as far as it can be.
 pub async fn read_events(store: &dyn Store, keys: &Keys) -> Result<Vec<Event>, StoreError> {
     let listing = store.list(&keys.events()).await?;
-    let event = |value: &[u8]| {
-        decode(value).unwrap_or_else(|why| Event {
-            at: crate::core::model::Timestamp::ZERO,
-            machine: None,
-            unit: None,
-            what: format!("an event that cannot be read: {why}"),
-            trouble: false,
-        })
+    let event = |entry: &Entry| {
+        decode(&entry.value)
+            .unwrap_or_else(|why| Event::new(logged_at(keys, &entry.key), None, None, EventKind::Unreadable { why }))
     };
-    Ok(listing.entries.iter().map(|entry| event(&entry.value)).collect())
+    Ok(listing.entries.iter().map(event).collect())
+}
+
+/// Returns when an event was logged, from its key.
+fn logged_at(keys: &Keys, key: &str) -> Timestamp {
+    let name = key.strip_prefix(&keys.events()).unwrap_or_default();
+    let millis = name.split('-').next().and_then(|millis| millis.parse().ok());
+    Timestamp::from_millis(millis.unwrap_or_default())
 }
 
 /// Returns the event that a change logged, if it logged one.

@@ -108,7 +108,7 @@ impl Keys {
     fn change(&self, write: &Write, index: usize) -> Change {
         match write {
             Write::Place(unit, placement) => {
-                let reason = truncate(&placement.reason, WORDS);
+                let reason = placement.reason.clone().bounded(WORDS);
                 self.put(&Slot::Placement(unit.clone()), &Placement { reason, ..placement.clone() })
             }
             Write::Unplace(unit) => self.delete(&Slot::Placement(unit.clone())),

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::core::model::EventKind;
 use crate::store::Store;
 use crate::store::flaky::Flaky;
 use crate::store::layout::prune_events;
@@ -184,8 +185,9 @@ async fn who_is_relieved_hears_of_it_and_writes_nothing_more() {
     assert!(lead(&store).await.epoch() > first.epoch());
     let events = crate::store::layout::read_events(&store, &keys).await.unwrap();
     assert_eq!(events.len(), 1);
-    let what = &events[0].what;
-    assert!(what.starts_with("the lead was taken from a controller on ") && what.ends_with("by op@desk: it hangs"));
+    assert_eq!(events[0].subject.actor.as_deref(), Some("op@desk"));
+    let EventKind::LeadershipTaken { from, why } = &events[0].kind else { panic!("{events:?}") };
+    assert!(from.starts_with("a controller on ") && why == "it hangs", "{from}: {why}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,14 +2,20 @@ use std::sync::Arc;
 
 use super::*;
 use crate::core::model::ActiveState;
+use crate::core::model::ChoiceReason;
 use crate::core::model::Grant;
 use crate::core::model::HealthRecord;
 use crate::core::model::LoadState;
 use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
 use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
+
+fn chosen() -> PlacementReason {
+    PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None }
+}
 
 fn id(digits: &str) -> MachineId {
     format!("{digits}{}", "0".repeat(24)).parse().unwrap()
@@ -53,7 +59,7 @@ fn add_unit(
     snapshot.files.insert(hash, file);
     snapshot.units.insert(name.clone(), Unit { hash, desired, restarts: 0 });
     let Some(machine) = on.map(id) else { return };
-    let placement = Placement { machine, epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+    let placement = Placement { machine, epoch: 1, reason: chosen(), since: Timestamp::ZERO };
     snapshot.placements.insert(name.clone(), placement);
     if let Some(launched) = launched {
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use super::*;
 use crate::core::model::Action;
 use crate::core::model::ActiveState;
+use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::EventKind;
 use crate::core::model::FailoverOverride;
 use crate::core::model::FailureKind;
+use crate::core::model::FilterReason;
 use crate::core::model::Grant;
 use crate::core::model::LeaseAction;
 use crate::core::model::LoadState;
@@ -16,6 +19,8 @@ use crate::core::model::Observation;
 use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
+use crate::core::model::RemovalReason;
 use crate::core::model::SubState;
 use crate::core::model::Unit;
 use crate::core::model::UnitState;
@@ -41,7 +46,7 @@ struct Stage {
     /// How trips to silent machines fail.
     failure: Failure,
     /// What was logged.
-    log: Vec<String>,
+    log: Vec<EventKind>,
     /// How fence commands end.
     fence: Result<(), String>,
 }
@@ -131,7 +136,7 @@ impl Stage {
                 inputs.push_back(match output {
                     Output::Commit(writes) => {
                         self.log.extend(writes.into_iter().filter_map(|write| match write {
-                            Write::Log(event) => Some(event.what),
+                            Write::Log(event) => Some(event.kind),
                             _ => None,
                         }));
                         Input::Committed(true)
@@ -205,7 +210,12 @@ fn a_unit_moves_when_its_machine_no_longer_has_what_it_asks_for() {
     assert_eq!(stage.placement("web").machine, id(1));
     let done = stage.learn(|snapshot| set(snapshot, 1, "zone", "b"));
     assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
-    assert_eq!(stage.placement("web").reason, "m1: metadata zone=a not matched; the only machine that fits: 0 units");
+    let obstacle = FilterReason::Metadata { key: "zone".to_owned(), wanted: ["a".to_owned()].into() };
+    let expected = PlacementReason {
+        choice: ChoiceReason::LeastLoaded { units: 0, next: None },
+        moved: Some(RemovalReason::Misfit { machine: id(1), obstacle }),
+    };
+    assert_eq!(stage.placement("web").reason, expected);
     assert!(stage.is_at_rest());
 }
 
@@ -328,11 +338,11 @@ fn the_log_says_for_how_long_two_copies_ran_at_most() {
     let mut done = Vec::new();
     (0..5).for_each(|_| done.extend(stage.wait(SECOND)));
     assert_eq!(done, ["unload web on m1"]);
-    let twice: Vec<_> = stage.log.iter().filter_map(|line| line.split_once("; two copies ran for at most ")).collect();
-    let [(_, time)] = twice.as_slice() else { panic!("{:?}", stage.log) };
-    let seconds: u64 = time.strip_suffix(" s").unwrap().parse().unwrap();
-    let longest = stage.now.since(since).as_secs();
-    assert!((1..=longest).contains(&seconds), "{seconds} of {longest} s");
+    let overlap = |kind: &EventKind| if let EventKind::StepEnded(step) = kind { step.overlap } else { None };
+    let twice: Vec<Duration> = stage.log.iter().filter_map(overlap).collect();
+    let [time] = twice.as_slice() else { panic!("{:?}", stage.log) };
+    let longest = stage.now.since(since);
+    assert!((SECOND..=longest).contains(time), "{time:?} of {longest:?}");
 }
 
 #[test]
@@ -393,7 +403,8 @@ fn nobody_is_switched_off_before_the_store_has_been_told() {
                         inputs.push(Input::Visited(machine, Ok(stage.visit(machine, &visit))));
                     }
                     Output::Commit(writes) => {
-                        let fences = |write: &Write| matches!(write, Write::Log(event) if event.what.contains("fence"));
+                        let fences =
+                            |write: &Write| matches!(write, Write::Log(event) if event.kind == EventKind::FenceBegun);
                         told = writes.iter().any(fences).then_some(stage.now).or(told);
                         if told.is_none() {
                             inputs.push(Input::Committed(true));

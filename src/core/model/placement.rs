@@ -1,17 +1,62 @@
-//! Why a unit goes to a machine, and why it goes to none: values with words.
+//! The reasons of placements: why a unit is on a machine, why it was taken off one, and why it is on none.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::core::model::Health;
-use crate::core::unit::BadRequirements;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Health;
+use super::MachineId;
+use crate::core::sanitize::truncate;
 use crate::core::unit::Pin;
 use crate::core::unit::UnitName;
 
-/// Why a unit goes to this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+/// Why a unit is on its machine. The store keeps it as part of the placement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementReason {
+    /// Why this machine was chosen.
+    pub choice: ChoiceReason,
+    /// Why the unit left the machine that it was on, if it moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<RemovalReason>,
+}
+
+/// Why a unit is taken off a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalReason {
+    /// The unit is not known to the cluster any more.
+    NotSubmitted,
+    /// The desired state of the unit is inactive.
+    WantedInactive,
+    /// The unit has become global, and global units are not placed.
+    Global,
+    /// The machine left the cluster.
+    MachineLeft(MachineId),
+    /// The machine is drained.
+    Drained(MachineId),
+    /// The machine does not run its units any more.
+    Unhealthy {
+        /// The machine.
+        machine: MachineId,
+        /// Its health.
+        health: Health,
+    },
+    /// The unit does not fit the machine any more.
+    Misfit {
+        /// The machine.
+        machine: MachineId,
+        /// What is in the way there.
+        obstacle: FilterReason,
+    },
+}
+
+/// Why this machine was chosen for a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChoiceReason {
     /// `MachineID=` names it.
     Pinned(Pin),
     /// The unit that it is to be with is there (`MachineOf=`).
@@ -28,7 +73,8 @@ pub enum Why {
 }
 
 /// What is in the way on one machine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FilterReason {
     /// It is not alive, or not surely.
     Health(Health),
@@ -51,35 +97,22 @@ pub enum FilterReason {
     Conflict(UnitName),
 }
 
-/// What a machine is worth to a unit that needs one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Schedulability {
-    /// What is thought of it; alive is good.
-    Judged(Health),
-    /// It is alive, and went down so often lately that it takes nothing new yet.
-    Flapping(usize),
-}
-
-impl From<Health> for Schedulability {
-    fn from(health: Health) -> Self {
-        Self::Judged(health)
-    }
-}
-
 /// Why a unit goes to no machine. Nothing has moved.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PlacementError {
     /// The cluster has not started.
-    #[error("{joined} of {size} machines have joined: {} more must", *size as usize - joined)]
+    #[error("{joined} of {size} machines have joined: {} more must", (*size as usize).saturating_sub(*joined))]
     Awaiting {
         /// How many have.
         joined: usize,
         /// How many the token requirements for.
         size: u32,
     },
-    /// What it requirements for is not known: its file is missing, or requirements for what cannot be had.
-    #[error("{}", .0.as_ref().map_or_else(|| "its file is missing".to_owned(), ToString::to_string))]
-    Unread(Option<BadRequirements>),
+    /// The requirements of the unit are not known: its file is missing, or has requirements that contradict each other or
+    /// cannot be read, as the text says.
+    #[error("{}", .0.as_deref().unwrap_or("its file is missing"))]
+    Unread(Option<String>),
     /// It is not placed, it is everywhere.
     #[error("it is global: it runs on every machine that fits")]
     Global,
@@ -113,9 +146,46 @@ pub enum PlacementError {
         /// Why it fits nowhere else.
         why: Box<PlacementError>,
     },
+    /// A reason that was too long to be stored whole: the beginning of its text.
+    #[error("{0}")]
+    Abridged(String),
+}
+
+/// How many of the values that a unit asks for are kept in a record, and how many characters of each.
+const KEPT: (usize, usize) = (8, 128);
+
+impl PlacementReason {
+    /// Cuts texts from unit files so that a record stays small.
+    #[must_use]
+    pub fn bounded(self, limit: usize) -> Self {
+        Self { choice: self.choice, moved: self.moved.map(|reason| reason.bounded(limit)) }
+    }
+}
+
+impl RemovalReason {
+    /// Cuts texts from unit files so that a record stays small.
+    #[must_use]
+    pub fn bounded(self, limit: usize) -> Self {
+        match self {
+            Self::Misfit { machine, obstacle: FilterReason::Metadata { key, wanted } } => {
+                let length = KEPT.1.min(limit);
+                let wanted = wanted.iter().take(KEPT.0).map(|value| truncate(value, length)).collect();
+                let obstacle = FilterReason::Metadata { key: truncate(&key, length), wanted };
+                Self::Misfit { machine, obstacle }
+            }
+            other => other,
+        }
+    }
 }
 
 impl PlacementError {
+    /// Replaces an error that would make a large record by the beginning of its text.
+    #[must_use]
+    pub fn bounded(self, limit: usize) -> Self {
+        let text = self.to_string();
+        if text.len() > limit { Self::Abridged(truncate(&text, limit)) } else { self }
+    }
+
     /// Says what comes of it for the unit.
     pub fn tell(&self) -> String {
         if matches!(self, Self::Stays { .. }) { self.to_string() } else { format!("no machine for it: {self}") }
@@ -123,9 +193,10 @@ impl PlacementError {
 }
 
 /// How many machines each filter_reason rules out.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unschedulable {
     /// Obstacles other than conflicts, each with its number of machines.
+    #[serde(with = "pairs")]
     pub counts: BTreeMap<FilterReason, usize>,
     /// How many machines have a unit that conflicts.
     pub conflicting: usize,
@@ -187,7 +258,7 @@ impl fmt::Display for FilterReason {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for ChoiceReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pinned(pin) => write!(f, "MachineID={pin}"),
@@ -205,4 +276,28 @@ impl fmt::Display for Why {
 
 fn count_of(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A map whose keys are no text, as a list of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize as _;
+    use serde::Deserializer;
+    use serde::Serializer;
+
+    use super::FilterReason;
+
+    pub(super) fn serialize<S: Serializer>(
+        counts: &BTreeMap<FilterReason, usize>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(counts)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<FilterReason, usize>, D::Error> {
+        Ok(Vec::<(FilterReason, usize)>::deserialize(deserializer)?.into_iter().collect())
+    }
 }
