@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::event;
+use super::lists::state_cells;
 use super::plan::legend;
 use super::table;
 use super::time;
@@ -19,6 +20,7 @@ use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
+use crate::core::model::UnitState;
 use crate::core::unit::UnitName;
 
 /// Writes down why a unit is as it is, and what happened to it lately.
@@ -134,7 +136,11 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
     rows.extend(snapshot.leases.get(&machine.id).map(|grant| ("Lease", lease(grant, now))));
     let mut text = lay_out(rows);
     let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
-    let units: Vec<[String; 4]> = units(snapshot, machine).collect();
+    let row = |(unit, state, placed): (&UnitName, Option<&UnitState>, bool)| {
+        let [active, sub] = state.map_or_else(|| ["-", "-"].map(str::to_owned), state_cells);
+        [unit.to_string(), active, sub, if placed { "yes" } else { "no" }.to_owned()]
+    };
+    let units: Vec<[String; 4]> = units(snapshot, machine).map(row).collect();
     if !units.is_empty() {
         let rows: Vec<Vec<String>> = header.into_iter().chain(units).map(Vec::from).collect();
         text.push_str(&format!("\n{}", table::lay_out(&rows)));
@@ -144,9 +150,11 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
 
 /// Writes the same as JSON.
 pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) -> Value {
-    let units = units(snapshot, machine).map(
-        |[unit, active, sub, placed]| json!({"unit": unit, "active": active, "sub": sub, "placed": placed == "yes"}),
-    );
+    let units = units(snapshot, machine).map(|(unit, state, placed)| {
+        let (active, sub) = (state.map(|state| state.active), state.map(|state| &state.sub));
+        let job = state.and_then(UnitState::queued_job);
+        json!({"unit": unit, "active": active, "sub": sub, "job": job, "placed": placed})
+    });
     json!({
         "machine": machine,
         "health": snapshot.health.get(&machine.id),
@@ -169,20 +177,18 @@ fn lease(grant: &Grant, now: Timestamp) -> String {
     }
 }
 
-/// Returns the units that are on a machine or are to be, each with ACTIVE, SUB and whether it is to be there.
-fn units<'a>(snapshot: &'a Snapshot, machine: &Machine) -> impl Iterator<Item = [String; 4]> + 'a {
+/// Returns the units that are on a machine or are to be, each with its state there and whether it is placed there.
+fn units<'a>(
+    snapshot: &'a Snapshot,
+    machine: &Machine,
+) -> impl Iterator<Item = (&'a UnitName, Option<&'a UnitState>, bool)> {
     let id = machine.id;
-    snapshot.units.keys().chain(snapshot.states.keys().filter(|unit| !snapshot.units.contains_key(*unit))).filter_map(
-        move |unit| {
-            let placed = snapshot.placements.get(unit).is_some_and(|at| at.machine == id);
-            let state = snapshot.states.get(unit).and_then(|states| states.get(&id));
-            if !placed && state.is_none() {
-                return None;
-            }
-            let (active, sub) = state.map_or(("-", "-"), |state| (state.active.as_str(), state.sub.as_str()));
-            Some([unit.as_str(), active, sub, if placed { "yes" } else { "no" }].map(str::to_owned))
-        },
-    )
+    let unknown = snapshot.states.keys().filter(|unit| !snapshot.units.contains_key(*unit));
+    snapshot.units.keys().chain(unknown).filter_map(move |unit| {
+        let placed = snapshot.placements.get(unit).is_some_and(|at| at.machine == id);
+        let state = snapshot.states.get(unit).and_then(|states| states.get(&id));
+        (placed || state.is_some()).then_some((unit, state, placed))
+    })
 }
 
 fn lay_out(rows: Vec<(&str, String)>) -> String {

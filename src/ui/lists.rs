@@ -176,10 +176,7 @@ impl Row for UnitRow {
         Column { name: "unit", cell: |row, _| Some(row.unit.to_string()) },
         Column { name: "load", cell: |row, _| Some(row.load.to_string()) },
         Column { name: "active", cell: |row, _| Some(row.active.to_string()) },
-        Column {
-            name: "sub",
-            cell: |row, _| Some(row.job.map_or_else(|| row.sub.to_string(), |job| format!("{job}-queued"))),
-        },
+        Column { name: "sub", cell: |row, _| Some(sub_cell(&row.sub, row.job)) },
         Column { name: "machine", cell: |row, full| Some(row.machine.legend(full)) },
         Column { name: "hash", cell: |row, full| Some(hash(row.hash, full)) },
     ];
@@ -257,11 +254,21 @@ fn unit_row(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &Un
         load: state.load,
         active: state.active,
         sub: state.sub.clone(),
-        job: state.job,
+        job: state.queued_job(),
         machine: Place::new(snapshot, machine),
         hash: state.hash,
         may_run_until: explain::may_still_run(snapshot, unit).get(&machine).copied(),
     }
+}
+
+/// Returns ACTIVE and SUB of a unit as a table shows them.
+pub fn state_cells(state: &UnitState) -> [String; 2] {
+    [state.active.to_string(), sub_cell(&state.sub, state.queued_job())]
+}
+
+/// Returns SUB, or the job that waits in systemd's queue: a unit that is to start is not merely dead.
+fn sub_cell(sub: &SubState, queued: Option<JobType>) -> String {
+    queued.map_or_else(|| sub.to_string(), |job| format!("{job}-queued"))
 }
 
 /// Lays a list out as a table.

@@ -89,7 +89,10 @@ fn a_lead_changes_hands(desk: &Desk) {
     assert!(taken.starts_with("taken from a controller on ") && taken.contains(&pid), "{taken}");
     says("no longer leads");
     let events = desk.muster(&["events"]).ok();
-    assert!(events.contains("the leadership was taken from a controller on ") && events.contains(": it hangs"), "{events}");
+    assert!(
+        events.contains("the leadership was taken from a controller on ") && events.contains(": it hangs"),
+        "{events}"
+    );
     controller.kill().unwrap();
     controller.wait().unwrap();
 }

@@ -24,7 +24,7 @@ pub struct UnitState {
     pub active: ActiveState,
     /// systemd's SUB.
     pub sub: SubState,
-    /// systemd's JOB: what is queued for the unit and has not begun or not ended, if anything is.
+    /// systemd's JOB: what systemd is to do to the unit or does to it, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobType>,
     /// The hash of the file on the machine.
@@ -69,6 +69,11 @@ impl UnitState {
         }
     }
 
+    /// Returns the job that waits in systemd's queue. A unit in a state that changes has a job too, which has begun.
+    pub const fn queued_job(&self) -> Option<JobType> {
+        if self.active.is_changing() { None } else { self.job }
+    }
+
     /// Says how far the unit has come on this machine, in fleet's words (STATE).
     pub const fn reached(&self) -> DesiredState {
         if self.launched { DesiredState::Launched } else { DesiredState::Loaded }
@@ -79,7 +84,7 @@ impl fmt::Display for UnitState {
     /// Writes `inactive (dead)`, or `inactive (dead), start queued`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { active, sub, .. } = self;
-        match self.job {
+        match self.queued_job() {
             Some(job) => write!(f, "{active} ({sub}), {job} queued"),
             None => write!(f, "{active} ({sub})"),
         }
@@ -186,7 +191,7 @@ impl ActiveState {
     }
 }
 
-/// systemd's JOB: what is queued for a unit.
+/// systemd's JOB: what systemd is to do to a unit or does to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobType {

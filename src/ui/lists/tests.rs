@@ -213,3 +213,16 @@ fn json_says_of_a_strict_unit_until_when_it_may_run_where_nobody_looks() {
     assert_eq!(unseen(&snapshot, at(60)), [], "it is gone");
     assert!(!json(&units(&snapshot)).contains("may_run_until"));
 }
+
+#[test]
+fn a_unit_that_waits_in_systemds_queue_is_not_shown_as_dead() {
+    let mut snapshot = cluster();
+    let states = snapshot.states.get_mut("hello.service").unwrap();
+    let state = states.values_mut().next().unwrap();
+    (state.active, state.sub, state.job) = (ActiveState::Inactive, SubState::DEAD, Some(JobType::Start));
+    assert_eq!(state_cells(state), ["inactive", "start-queued"]);
+    let rows = units(&snapshot);
+    let row = rows.iter().find(|row| row.unit.as_str() == "hello.service").unwrap();
+    let shown = serde_json::to_value(row).unwrap();
+    assert_eq!((&shown["active"], &shown["sub"], &shown["job"]), (&"inactive".into(), &"dead".into(), &"start".into()));
+}

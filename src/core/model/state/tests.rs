@@ -53,6 +53,8 @@ fn a_queued_job_counts_as_the_state_that_it_leads_to() {
     let queued = UnitState { job: Some(JobType::Start), ..state(ActiveState::Inactive, true) };
     assert_eq!(queued.to_string(), "inactive (dead), start queued");
     assert_eq!(state(ActiveState::Inactive, true).to_string(), "inactive (dead)");
+    let starting = UnitState { active: ActiveState::Activating, sub: "start".parse().unwrap(), ..queued };
+    assert_eq!(starting.to_string(), "activating (start)", "the job has begun");
 }
 
 #[test]
