@@ -7,6 +7,7 @@ use muster::core::lease;
 use muster::core::model::Action;
 use muster::core::model::Failure;
 use muster::core::model::LeaseAction;
+use muster::core::model::LeaseRefusal;
 use muster::core::model::LeaseStatus;
 use muster::core::model::Refused;
 use muster::core::model::Report;
@@ -104,7 +105,7 @@ impl World {
             return Some(LeaseStatus::Released);
         };
         if host.lease.is_none() && host.balks.is_some() && self.dice.chance(300) {
-            return Some(LeaseStatus::Refused("systemd would not"));
+            return Some(LeaseStatus::Refused(LeaseRefusal::NotStarted));
         }
         let uptime = millis(host.uptime(now));
         let mut until = until.as_secs() * 1000;
@@ -112,7 +113,7 @@ impl World {
             until = uptime + millis(*length);
         }
         if uptime >= until {
-            return Some(LeaseStatus::Refused("it came too late"));
+            return Some(LeaseStatus::Refused(LeaseRefusal::TooLate));
         }
         let before = host.lease.replace(until.max(host.lease.unwrap_or(0)));
         let ends = Event::Lease { host: index, boot: host.boot, until };

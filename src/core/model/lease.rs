@@ -1,6 +1,7 @@
 //! Leases as records and as parts of a visit.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -98,5 +99,27 @@ pub enum LeaseStatus {
     /// It is not held, as asked for.
     Released,
     /// The host would not: another boot, too late, or systemd refused.
-    Refused(&'static str),
+    Refused(LeaseRefusal),
+}
+
+/// Why a host would not hold a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseRefusal {
+    /// The order came after the time until which the lease was to last.
+    TooLate,
+    /// /run cannot be written.
+    Unwritable,
+    /// systemd would not start the units that hold the lease.
+    NotStarted,
+}
+
+impl fmt::Display for LeaseRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLate => "the visit came too late for it",
+            Self::Unwritable => "/run cannot be written: is it full?",
+            Self::NotStarted => "systemd did not start muster-lease.service",
+        })
+    }
 }

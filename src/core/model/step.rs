@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use super::MachineId;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 
 /// Something done to one unit on one machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Stops the unit and waits, takes its file away and makes systemd forget it.
     Unload,
@@ -35,7 +39,8 @@ pub enum Action {
 }
 
 /// Why a step is in the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The unit is placed on another machine.
     PlacedElsewhere(MachineId),
