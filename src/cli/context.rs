@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
+use super::error::ExitStatus;
 use super::settings::Settings;
 use crate::control::ClusterContext;
 use crate::core::model::Snapshot;
@@ -54,7 +55,7 @@ impl Context {
             return Ok(remote.clone());
         }
         let ssh = Ssh::new(self.settings.ssh_options()?);
-        ssh.read_config().map_err(|error| CommandError::usage(error.to_string()))?;
+        ssh.read_config().map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
         let remote: SharedRemote = Arc::new(ssh);
         Ok(self.remote.get_or_init(|| remote).clone())
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Context;
 use super::error::CommandError;
-use super::error::ErrorKind;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::prudence::Prudence;
 use super::prudence::Rhythm;
 use super::settings::LockArgs;
@@ -45,7 +46,7 @@ pub(super) struct SweepArgs {
 }
 
 /// Runs `muster controller`.
-pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Result<(), CommandError> {
+pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> CommandResult {
     let (detection, failover_policy) = args.prudence.resolve(&context.settings, 8)?;
     let lease = args.prudence.lease(&context.settings).unwrap_or(LEASE);
     let timing = leasing(detection, lease)?;
@@ -76,11 +77,11 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Resu
     })
     .await;
     cluster.remote.close(Duration::from_secs(1)).await;
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Runs `muster sweep`.
-pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), CommandError> {
+pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult {
     let seconds = Duration::from_secs;
     let (detection, failover_policy) = args.prudence.resolve(&context.settings, 10)?;
     let terms = args.rhythm.every(&context.settings).map(|every| {
@@ -100,21 +101,17 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> Result<(), Com
     let swept = sweep::sweep(&cluster, timeouts, failover_policy, &mut tell).await;
     cluster.remote.close(Duration::from_millis(500)).await;
     match swept? {
-        SweepResult::Found(found) => conclude(&found, json, 1),
-        SweepResult::NothingReachable(found) => conclude(&found, json, 3),
+        SweepResult::Found(found) => Ok(conclude(&found, json, ExitStatus::Failed)),
+        SweepResult::NothingReachable(found) => Ok(conclude(&found, json, ExitStatus::Unreachable)),
         SweepResult::NoMachines => Err(CommandError::usage(nobody(&context.settings)).hint(
             "Let hosts join with `muster join`. If they have, it is in another store or under another token: cron and \
              systemd do not read the muster.toml of the folder where you work, but they do take `--config FILE`.",
         )),
-        SweepResult::Busy(holder) => Err(CommandError::unreachable(format!("{holder} is at work on this cluster"))
-            .hint("Nothing was looked at. Wait for it with `--lock-wait`, or see `muster lock --help` if it hangs.")),
-        SweepResult::Deposed => Err(CommandError::unreachable("somebody else took the lead meanwhile")
-            .hint("What is left to do is theirs: a controller's, another command's or the next sweep's.")),
-        SweepResult::Stopped => Err(CommandError {
-            kind: ErrorKind::Interrupted,
-            message: "interrupted: the next sweep goes on".to_owned(),
-            hints: Vec::new(),
-        }),
+        SweepResult::Busy(holder) => Err(CommandError::unreachable(format!("{holder} leads this cluster"))
+            .hint("No host was observed. Wait longer with `--lock-wait`, or see `muster lock --help` if the leader hangs.")),
+        SweepResult::Deposed => Err(CommandError::unreachable("another process took leadership")
+            .hint("The new leader, or the next sweep, does the rest.")),
+        SweepResult::Stopped => Err(CommandError::interrupted("interrupted: the next sweep continues")),
     }
 }
 
@@ -125,15 +122,13 @@ fn nobody(settings: &Settings) -> String {
     format!("no machine has joined the cluster {} in {store}", settings.token)
 }
 
-fn conclude(found: &[Problem], json: bool, code: u8) -> Result<(), CommandError> {
+/// Prints problems and returns how the process ends: with `status` if there are any.
+fn conclude(found: &[Problem], json: bool, status: ExitStatus) -> ExitStatus {
     if json {
         ui::json(&found);
     } else {
         let lines: String = found.iter().map(|finding| format!("{finding}\n")).collect();
         ui::result(&ui::clean(&lines));
     }
-    if found.is_empty() {
-        return Ok(());
-    }
-    Err(CommandError::code(code))
+    if found.is_empty() { ExitStatus::Done } else { status }
 }

@@ -7,9 +7,10 @@ use tokio::net::TcpListener;
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::core::sanitize;
 use crate::discovery::registry;
-use crate::discovery::registry::NewTokenError;
 use crate::discovery::service;
 use crate::store::layout::Keys;
 use crate::ui;
@@ -58,17 +59,7 @@ fn public_url(text: &str) -> Result<String, String> {
     if clean { Ok(text.to_owned()) } else { Err("write http://HOST[:PORT] or https://HOST[:PORT]".to_owned()) }
 }
 
-impl From<NewTokenError> for CommandError {
-    fn from(error: NewTokenError) -> Self {
-        match error {
-            NewTokenError::Size(_) => Self::usage(error.to_string()),
-            NewTokenError::Randomness(_) => Self::failed(error.to_string()),
-            NewTokenError::Store(error) => error.into(),
-        }
-    }
-}
-
-pub(super) async fn run(context: &Context, args: Args) -> Result<(), CommandError> {
+pub(super) async fn run(context: &Context, args: Args) -> CommandResult {
     match args.verb {
         Verb::New { size, output } => {
             let keys = registry::create(&*context.store().await?, size).await?;
@@ -76,7 +67,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CommandErro
                 Some(_) => ui::json(&serde_json::json!({ "token": keys.token(), "size": size })),
                 None => ui::result(&format!("{}\n", keys.token())),
             }
-            Ok(())
+            Ok(ExitStatus::Done)
         }
         Verb::Show { token, output } => show(context, &token, output.is_some()).await,
         Verb::Serve { listen, public_url } => serve(context, listen, public_url).await,
@@ -97,8 +88,8 @@ struct Member {
     address: String,
 }
 
-async fn show(context: &Context, token: &str, json: bool) -> Result<(), CommandError> {
-    let keys = Keys::new(token).map_err(|error| CommandError::usage(error.to_string()))?;
+async fn show(context: &Context, token: &str, json: bool) -> CommandResult {
+    let keys = Keys::new(token).map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
     let found = registry::read(&*context.store().await?, &keys).await?;
     let found = found.ok_or_else(|| {
         CommandError::failed(format!("there is no token {token} in this store"))
@@ -115,7 +106,7 @@ async fn show(context: &Context, token: &str, json: bool) -> Result<(), CommandE
     } else {
         ui::result(&shown.table());
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 impl Shown {
@@ -134,12 +125,13 @@ impl Shown {
     }
 }
 
-async fn serve(context: &Context, listen: SocketAddr, public_url: Option<String>) -> Result<(), CommandError> {
-    let cannot = |error| CommandError::usage(format!("cannot listen on {listen}: {error}"));
+async fn serve(context: &Context, listen: SocketAddr, public_url: Option<String>) -> CommandResult {
+    let cannot = |error| CommandError::usage(format!("cannot listen on {listen}")).caused_by(error);
     let store = context.store().await?;
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     ui::remark(&format!("discovery service on http://{address}: new tokens from http://{address}/new?size=N"));
     let served = service::serve(listener, store, public_url, context.stop.clone()).await;
-    served.map_err(|error| CommandError::failed(format!("the discovery service ended: {error}")))
+    served.map_err(|error| CommandError::failed("the discovery service ended").caused_by(error))?;
+    Ok(ExitStatus::Done)
 }

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::inventory;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -36,6 +38,12 @@ const LINE_LIMIT: usize = 64 << 10;
 
 /// How much is kept of what a host prints where it is shown at the end, in bytes; of each stream with `-o json`.
 const KEPT: usize = 1 << 20;
+
+/// Ansible's exit code for a command that failed on a host.
+const FAILED: u8 = 2;
+
+/// Ansible's exit code for a host that could not be reached.
+const UNREACHABLE: u8 = 4;
 
 /// Run a command on hosts of the inventory
 #[derive(Debug, clap::Args)]
@@ -173,7 +181,7 @@ impl Exec {
             return Ok(self.command.join(" "));
         }
         let words = self.command.iter().map(String::as_str);
-        shlex::try_join(words).map_err(|error| CommandError::usage(format!("the command: {error}")))
+        shlex::try_join(words).map_err(|error| CommandError::usage("invalid command").caused_by(error))
     }
 
     /// Says whether to be root on a host.
@@ -201,7 +209,7 @@ impl Exec {
 }
 
 /// Runs `muster exec …`.
-pub(super) async fn run(context: &Context, exec: Exec) -> Result<(), CommandError> {
+pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
     let inventory = context.inventory(None)?;
     let hosts = inventory.select(&exec.pattern)?;
     if hosts.is_empty() {
@@ -221,7 +229,7 @@ pub(super) async fn run(context: &Context, exec: Exec) -> Result<(), CommandErro
     let under_way = under_way.buffer_unordered(usize::from(exec.forks)).collect::<Vec<_>>();
     let mut ended = tokio::select! {
         ended = under_way => ended,
-        () = context.stop.cancelled() => return Err(CommandError::code(130)),
+        () = context.stop.cancelled() => return Ok(ExitStatus::Interrupted),
     };
     remote.close(Duration::from_secs(2)).await;
     ended.sort_by_key(|ended| inventory.hosts.get_index_of(&ended.host));
@@ -234,9 +242,9 @@ pub(super) async fn run(context: &Context, exec: Exec) -> Result<(), CommandErro
     }
     let any = |status: Status| ended.iter().any(|end| end.outcome.status == status);
     match (any(Status::Failed), any(Status::Unreachable)) {
-        (false, false) => Ok(()),
-        (true, false) => Err(CommandError::code(2)),
-        (_, true) => Err(CommandError::code(4)),
+        (false, false) => Ok(ExitStatus::Done),
+        (true, false) => Ok(ExitStatus::External(FAILED)),
+        (_, true) => Ok(ExitStatus::External(UNREACHABLE)),
     }
 }
 

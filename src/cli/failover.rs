@@ -2,6 +2,8 @@
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::control::failover;
 use crate::store::leader_election;
 use crate::ui;
@@ -16,7 +18,7 @@ pub(super) struct FailoverArgs {
 }
 
 /// Runs `muster failover`.
-pub(super) async fn failover(context: &Context, args: &FailoverArgs) -> Result<(), CommandError> {
+pub(super) async fn failover(context: &Context, args: &FailoverArgs) -> CommandResult {
     let machines = failover::force(&context.cluster().await?, &args.machines, &operator()).await?;
     if machines.is_empty() {
         return Err(CommandError::failed("no machine is unreachable, so nothing is held back")
@@ -29,7 +31,7 @@ pub(super) async fn failover(context: &Context, args: &FailoverArgs) -> Result<(
         )
     });
     ui::result(&lines.collect::<String>());
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Returns who this is, for the log.

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
-use crate::inventory::InventoryError;
 use crate::ui;
 
 /// Looks at the inventory
@@ -35,16 +36,6 @@ struct List {
     output: Option<String>,
 }
 
-impl From<InventoryError> for CommandError {
-    fn from(error: InventoryError) -> Self {
-        let command = Self::usage(error.to_string());
-        match error.hint() {
-            Some(hint) => command.hint(hint),
-            None => command,
-        }
-    }
-}
-
 impl Context {
     /// Reads the inventory, with the variables beside a playbook if there is one.
     pub fn inventory(&self, playbook: Option<&Path>) -> Result<Inventory, CommandError> {
@@ -62,7 +53,7 @@ pub(super) fn note<'a>(hosts: impl IntoIterator<Item = &'a Host>) {
 }
 
 /// Runs `muster inventory …`.
-pub fn run(context: &Context, command: &InventoryCommand) -> Result<(), CommandError> {
+pub fn run(context: &Context, command: &InventoryCommand) -> CommandResult {
     let Verb::List(list) = &command.verb;
     let mut inventory = context.inventory(None)?;
     let chosen: Vec<String> = inventory.select(&list.pattern)?.iter().map(|host| host.name.clone()).collect();
@@ -75,5 +66,5 @@ pub fn run(context: &Context, command: &InventoryCommand) -> Result<(), CommandE
     } else {
         ui::result(&chosen.into_iter().map(|name| name + "\n").collect::<String>());
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }

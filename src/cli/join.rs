@@ -6,15 +6,14 @@ use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
-use super::error::ErrorKind;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::verb::Told;
 use super::verb::WaitArgs;
-use super::verb::conclude;
+use super::verb::errors;
 use crate::control::membership;
 use crate::control::membership::Candidate;
-use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
-use crate::control::membership::MembershipError;
 use crate::control::membership::SchedulingMode;
 use crate::ui;
 
@@ -60,20 +59,20 @@ pub(super) struct DrainArgs {
 }
 
 /// Runs `muster cordon` and `muster uncordon`.
-pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool) -> Result<(), CommandError> {
+pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool) -> CommandResult {
     let mode = if cordoned { SchedulingMode::Cordoned } else { SchedulingMode::Open };
     let machine = membership::set_duty(&context.cluster().await?, &args.machine, mode).await?;
     if args.output.is_some() {
         ui::json(&json!({ "machine": machine.id, "name": machine.name, "cordoned": cordoned }));
-        return Ok(());
+        return Ok(ExitStatus::Done);
     }
     let word = if cordoned { "cordoned: nothing new is placed there" } else { "uncordoned" };
     ui::result(&format!("{} {word}\n", machine.name));
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Runs `muster drain`.
-pub(super) async fn drain(context: &Context, args: &DrainArgs) -> Result<(), CommandError> {
+pub(super) async fn drain(context: &Context, args: &DrainArgs) -> CommandResult {
     let cluster = context.cluster().await?;
     let mut told = Told::new(args.wait.json());
     let timeouts = args.wait.timeouts(context);
@@ -83,16 +82,16 @@ pub(super) async fn drain(context: &Context, args: &DrainArgs) -> Result<(), Com
     cluster.remote.close(Duration::from_millis(200)).await;
     told.finish();
     let (machine, found) = drained?;
-    conclude(&found)?;
-    if !args.wait.json() {
+    let errors = errors(&found);
+    if errors.is_empty() && !args.wait.json() {
         let word = if timeouts.block { "drained" } else { "cordoned: what is there goes elsewhere" };
         ui::result(&format!("{} {word}\n", machine.name));
     }
-    Ok(())
+    Ok(ui::report(&errors))
 }
 
 /// Runs `muster join`.
-pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), CommandError> {
+pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
     let inventory = context.inventory(None)?;
     let hosts = inventory.select(&args.pattern)?;
     let candidates = hosts.into_iter().map(|host| {
@@ -125,11 +124,11 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> Result<(), Comma
     if args.output.is_some() {
         ui::json(&machines);
     }
-    CommandError::all(errors)
+    Ok(ui::report(&errors))
 }
 
 /// Runs `muster leave`.
-pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> Result<(), CommandError> {
+pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> CommandResult {
     let cluster = context.cluster().await?;
     let mut told = Told::new(args.wait.json());
     let timeouts = args.wait.timeouts(context);
@@ -145,46 +144,11 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> Result<(), Com
         if !args.wait.json() {
             ui::result(&format!("{} left\n", machine.name));
         }
-        return Ok(());
+        return Ok(ExitStatus::Done);
     }
-    conclude(&found)
-        .map_err(|error| error.hint("It is still a machine of the cluster; `--force` takes it out all the same."))
-}
-
-impl From<JoinError> for CommandError {
-    fn from(error: JoinError) -> Self {
-        match error {
-            JoinError::Host(failure) => failure.into(),
-            JoinError::Duplicate { ref other, joined, .. } => {
-                let one = if joined {
-                    format!("If {other} was renumbered and is this host now: `muster leave {other}`, and join again.")
-                } else {
-                    "If they are one host by two names: join it by one of them.".to_owned()
-                };
-                Self::failed(error.to_string())
-                    .hint("Give the clone a new one: `rm /etc/machine-id && systemd-machine-id-setup`, and restart it.")
-                    .hint(one)
-            }
-            JoinError::Unreadable { .. } => Self::failed(error.to_string()).hint("A newer muster may have written it."),
-            JoinError::Raced(_) => Self::failed(error.to_string()),
-        }
-    }
-}
-
-impl From<MembershipError> for CommandError {
-    fn from(error: MembershipError) -> Self {
-        match error {
-            MembershipError::Store(error) => error.into(),
-            MembershipError::Verb(error) => error.into(),
-            MembershipError::Stopped => {
-                Self { kind: ErrorKind::Interrupted, message: error.to_string(), hints: Vec::new() }
-            }
-            MembershipError::UnknownToken(_) => Self::usage(error.to_string()).hint(
-                "Make one with `muster discovery new --size N`, or leave `--token` out for the cluster `default`.",
-            ),
-            MembershipError::UnknownMachine(_) => {
-                Self::usage(error.to_string()).hint("`muster list-machines` shows which there are.")
-            }
-        }
-    }
+    let mut errors = errors(&found);
+    let last =
+        errors.pop().map(|last| last.hint("The machine is still in the cluster. `--force` takes it out anyway."));
+    errors.extend(last);
+    Ok(ui::report(&errors))
 }

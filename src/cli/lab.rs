@@ -9,7 +9,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::error::CommandError;
-use super::error::ErrorKind;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::lab::Destroyed;
 use crate::lab::Host;
 use crate::lab::Lab;
@@ -103,7 +104,7 @@ struct Names {
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Runs `muster lab`. Ctrl-C while hosts boot gives up and cleans up.
-pub(super) async fn run(args: Args) -> Result<(), CommandError> {
+pub(super) async fn run(args: Args) -> CommandResult {
     let interrupt = tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
             INTERRUPTED.store(true, Ordering::Relaxed);
@@ -111,10 +112,10 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     });
     let done = tokio::task::spawn_blocking(move || dispatch(args)).await;
     interrupt.abort();
-    done.unwrap_or_else(|error| Err(CommandError::failed(format!("the lab stopped half-way: {error}"))))
+    done.unwrap_or_else(|error| Err(CommandError::failed("the lab stopped half-way").caused_by(error)))
 }
 
-fn dispatch(args: Args) -> Result<(), CommandError> {
+fn dispatch(args: Args) -> CommandResult {
     let dir = args.dir;
     match args.verb {
         Verb::Up(wanted) if wanted.names.is_empty() => make(dir, &wanted),
@@ -132,7 +133,7 @@ fn dispatch(args: Args) -> Result<(), CommandError> {
         Verb::Thaw(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::thaw),
         Verb::Env => {
             ui::result(&format!("export MUSTER_CONFIG={}\n", Lab::open(&dir)?.config().display()));
-            Ok(())
+            Ok(ExitStatus::Done)
         }
         Verb::Destroy => {
             let place = dir.display();
@@ -144,7 +145,7 @@ fn dispatch(args: Args) -> Result<(), CommandError> {
                 )),
                 Destroyed::Nothing => ui::remark(&format!("There was no lab in {place}.")),
             }
-            Ok(())
+            Ok(ExitStatus::Done)
         }
     }
 }
@@ -153,7 +154,7 @@ fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-fn make(dir: PathBuf, wanted: &Up) -> Result<(), CommandError> {
+fn make(dir: PathBuf, wanted: &Up) -> CommandResult {
     let start = Instant::now();
     let mut options = Options::new(dir);
     options.hosts = wanted.hosts;
@@ -165,21 +166,21 @@ fn make(dir: PathBuf, wanted: &Up) -> Result<(), CommandError> {
     let count = lab.hosts().len();
     let hosts = if count == 1 { "1 host is" } else { &format!("{count} hosts are") };
     ui::remark(&format!("{hosts} up on {} after {:.1} s.", lab.subnet(), start.elapsed().as_secs_f64()));
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Does the same to each host named, once all names are known to be hosts'.
-fn each(lab: &Lab, names: &[String], verb: impl Fn(&Lab, &str) -> Result<(), LabError>) -> Result<(), CommandError> {
+fn each(lab: &Lab, names: &[String], verb: impl Fn(&Lab, &str) -> Result<(), LabError>) -> CommandResult {
     for name in names {
         lab.host(name)?;
     }
     for name in names {
         verb(lab, name)?;
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
-fn status(lab: &Lab, format: Format) -> Result<(), CommandError> {
+fn status(lab: &Lab, format: Format) -> CommandResult {
     #[derive(Serialize)]
     struct Row<'a> {
         #[serde(flatten)]
@@ -194,12 +195,13 @@ fn status(lab: &Lab, format: Format) -> Result<(), CommandError> {
         }
         Format::Json => {
             let rows: Vec<Row<'_>> = hosts.into_iter().map(|(host, state)| Row { host, state }).collect();
-            let json = serde_json::to_string_pretty(&rows).map_err(|error| CommandError::failed(error.to_string()))?;
+            let json =
+                serde_json::to_string_pretty(&rows).map_err(|error| CommandError::new(ExitStatus::Failed, error))?;
             json + "\n"
         }
     };
     ui::result(&text);
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 fn line(name: &str, state: &str, address: &str) -> String {
@@ -207,42 +209,9 @@ fn line(name: &str, state: &str, address: &str) -> String {
 }
 
 /// Becomes ssh(1): its terminal, its signals and its exit code are then the caller's.
-fn ssh(lab: &Lab, name: &str, command: &[String]) -> Result<(), CommandError> {
+fn ssh(lab: &Lab, name: &str, command: &[String]) -> CommandResult {
     lab.host(name)?;
     let mut ssh = std::process::Command::new("ssh");
     ssh.arg("-F").arg(lab.ssh_config()).arg("--").arg(name).args(command);
-    Err(CommandError::failed(format!("cannot run ssh: {}", ssh.exec())))
-}
-
-impl From<LabError> for CommandError {
-    fn from(error: LabError) -> Self {
-        let message = error.to_string();
-        match error {
-            LabError::NotRoot => Self::usage(message).hint("Run it with sudo."),
-            LabError::Missing { package, .. } => Self::usage(message).hint(format!("apt-get install {package}")),
-            LabError::NoLab(_) => Self::usage(message).hint("Make one with `muster lab up`."),
-            LabError::Gone(_) => Self::usage(message)
-                .hint("`muster lab up` makes it anew, `muster lab destroy` removes what is left of it."),
-            LabError::Left { .. } => Self::failed(message).hint("`muster lab destroy` tries again."),
-            LabError::BadRecord { .. } | LabError::Stuck { .. } => {
-                Self::failed(message).hint("`muster lab destroy` removes the lab.")
-            }
-            LabError::Differs { .. } => Self::usage(message)
-                .hint("Destroy it first with `muster lab destroy`, or make a second one with `--dir`."),
-            LabError::Overlap { .. } | LabError::NoSubnet => {
-                Self::usage(message).hint("Choose another with `--subnet`; `ip -4 route` shows what is in use.")
-            }
-            LabError::BadDirectory { .. } => Self::usage(message).hint("Choose another directory with `--dir`."),
-            LabError::NoHost { .. } => Self::usage(message).hint("`muster lab status` lists the hosts."),
-            LabError::BadSubnet { .. } | LabError::BadCount { .. } | LabError::WrongState { .. } => {
-                Self::usage(message)
-            }
-            LabError::Interrupted => Self { kind: ErrorKind::Interrupted, message, hints: Vec::new() },
-            LabError::Command { .. }
-            | LabError::File { .. }
-            | LabError::Cgroups(_)
-            | LabError::Boot { .. }
-            | LabError::Discovery(_) => Self::failed(message),
-        }
-    }
+    Err(CommandError::failed("cannot run ssh").caused_by(ssh.exec()))
 }

@@ -2,12 +2,13 @@
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::verb;
 use crate::core::model::Snapshot;
 use crate::runner::Clock;
 use crate::ui;
 use crate::ui::lists;
-use crate::ui::lists::BadFields;
 use crate::ui::lists::Row;
 use crate::ui::lists::View;
 
@@ -43,12 +44,12 @@ pub(super) struct CatArgs {
 }
 
 /// Runs `muster list-machines`.
-pub(super) async fn machines(context: &Context, args: &MachinesArgs) -> Result<(), CommandError> {
+pub(super) async fn machines(context: &Context, args: &MachinesArgs) -> CommandResult {
     show(&lists::machines(&read(context).await?, args.all), &args.list)
 }
 
 /// Runs `muster list-unit-files`.
-pub(super) async fn unit_files(context: &Context, args: &ListArgs) -> Result<(), CommandError> {
+pub(super) async fn unit_files(context: &Context, args: &ListArgs) -> CommandResult {
     let fields = args.fields.as_deref().unwrap_or_default();
     if fields.split(',').any(|field| field.trim() == "tmachine") {
         ui::remark("WARNING: The \"tmachine\" field is deprecated. Use \"target\" instead");
@@ -57,7 +58,7 @@ pub(super) async fn unit_files(context: &Context, args: &ListArgs) -> Result<(),
 }
 
 /// Runs `muster list-units`.
-pub(super) async fn units(context: &Context, args: &ListArgs) -> Result<(), CommandError> {
+pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
     let (snapshot, now) = (read(context).await?, Clock::start().now());
     let mut rows = lists::units(&snapshot);
     if args.output.is_some() {
@@ -67,16 +68,16 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> Result<(), Comm
     // Fleet's columns stay fleet's: what it had no word for is said beside them.
     let lines = snapshot.units.keys().flat_map(|unit| ui::may_still_run(&snapshot, unit, now));
     lines.filter(|_| args.output.is_none()).for_each(|line| ui::remark(&line));
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Runs `muster cat`.
-pub(super) async fn cat(context: &Context, args: &CatArgs) -> Result<(), CommandError> {
+pub(super) async fn cat(context: &Context, args: &CatArgs) -> CommandResult {
     let unit = verb::parse(&args.unit)?;
     let snapshot = read(context).await?;
     let file = snapshot.file(&unit).ok_or_else(|| CommandError::failed(format!("Unit {unit} not found")))?;
     ui::result(file.text());
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Reads the cluster, and says which of its records cannot be read.
@@ -88,19 +89,13 @@ async fn read(context: &Context) -> Result<Snapshot, CommandError> {
     Ok(snapshot)
 }
 
-fn show<R: Row>(rows: &[R], args: &ListArgs) -> Result<(), CommandError> {
+fn show<R: Row>(rows: &[R], args: &ListArgs) -> CommandResult {
     if args.output.is_some() {
         ui::result(&lists::json(rows));
-        return Ok(());
+        return Ok(ExitStatus::Done);
     }
     let fields = args.fields.clone().unwrap_or_else(|| R::USUAL.to_owned());
     let view = View { fields, full: args.full, no_legend: args.no_legend };
     ui::result(&lists::table(rows, &view)?);
-    Ok(())
-}
-
-impl From<BadFields> for CommandError {
-    fn from(error: BadFields) -> Self {
-        Self::usage(error.to_string())
-    }
+    Ok(ExitStatus::Done)
 }

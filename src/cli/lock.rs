@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::Context;
-use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::remote::ssh;
 use crate::store::leader_election;
 use crate::ui;
@@ -29,7 +30,7 @@ pub(super) enum LockCommand {
 }
 
 /// Runs `muster lock`.
-pub(super) async fn run(context: &Context, command: LockCommand) -> Result<(), CommandError> {
+pub(super) async fn run(context: &Context, command: LockCommand) -> CommandResult {
     let (store, keys) = (context.store().await?, context.keys()?);
     match command {
         LockCommand::Show { output } => {
@@ -57,5 +58,5 @@ pub(super) async fn run(context: &Context, command: LockCommand) -> Result<(), C
             }
         }
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }

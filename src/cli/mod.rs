@@ -30,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 
 use context::Context;
 use error::CommandError;
+use error::CommandResult;
+use error::ExitStatus;
 use settings::Flags;
 
 use crate::core::command::Verb;
@@ -157,27 +159,17 @@ impl Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(error) = ui::warnings::listen(&settings::log()) {
-        ui::report(&CommandError::usage(format!("MUSTER_LOG: {error}")));
-        return ExitCode::from(2);
+        return ui::report(&[CommandError::usage("invalid MUSTER_LOG").caused_by(error)]).into();
     }
     if cli.command.changes_hosts() {
         ui::outlive_reader();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            ui::report(&CommandError::failed(format!("cannot start: {error}")));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return ui::report(&[CommandError::failed("cannot start").caused_by(error)]).into(),
     };
-    match runtime.block_on(run(cli)) {
-        Ok(()) if ui::is_written() => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
-        Err(error) => {
-            ui::report(&error);
-            error.exit_code()
-        }
-    }
+    let status = runtime.block_on(run(cli)).unwrap_or_else(|error| ui::report(&[error]));
+    if status == ExitStatus::Done && !ui::is_written() { ExitStatus::Failed } else { status }.into()
 }
 
 /// Ends what is under way in good order at the first signal, and at once at the second.
@@ -192,13 +184,13 @@ async fn watch_signals(stop: CancellationToken) {
             _ = terminate.recv() => {}
         }
         if stop.is_cancelled() {
-            ui::quit(130);
+            ui::quit(ExitStatus::Interrupted);
         }
         stop.cancel();
     }
 }
 
-async fn run(cli: Cli) -> Result<(), CommandError> {
+async fn run(cli: Cli) -> CommandResult {
     let stop = CancellationToken::new();
     tokio::spawn(watch_signals(stop.clone()));
     let context = Context::new(cli.flags.resolve()?, stop);
@@ -240,9 +232,12 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);
             ui::result(&String::from_utf8_lossy(&script));
-            Ok(())
+            Ok(ExitStatus::Done)
         }
-        Command::Man { folder } => clap_mangen::generate_to(Cli::command(), &folder)
-            .map_err(|error| CommandError::usage(format!("cannot write to {}: {error}", folder.display()))),
+        Command::Man { folder } => {
+            let cannot = |error| CommandError::usage(format!("cannot write to {}", folder.display())).caused_by(error);
+            clap_mangen::generate_to(Cli::command(), &folder).map_err(cannot)?;
+            Ok(ExitStatus::Done)
+        }
     }
 }

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
-use super::error::ErrorKind;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::prudence::Prudence;
 use crate::control;
 use crate::control::LEASE;
@@ -62,14 +63,13 @@ fn imagine(context: &Context, prudence: &Prudence, snapshot: &Snapshot) -> Resul
 }
 
 /// Runs `muster plan`.
-pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
+pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
     let (snapshot, remote) = (context.snapshot().await?, context.remote()?);
     let mut reconciler = imagine(context, &args.prudence, &snapshot)?;
     let script = runner::dry_run(&mut reconciler, &remote, Clock::start(), &context.stop).await;
     remote.close(Duration::from_millis(500)).await;
     let Some(script) = script else {
-        let kind = ErrorKind::Interrupted;
-        return Err(CommandError { kind, message: "interrupted: nothing was changed".to_owned(), hints: Vec::new() });
+        return Err(CommandError::interrupted("interrupted: nothing was changed"));
     };
     let found = problems(&reconciler, &Scope::All);
     let now = Clock::start().now();
@@ -88,7 +88,8 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> Result<(), Comma
     if let Some(at) = again.filter(|_| args.output.is_none()) {
         ui::result(&format!("Look again at {}: time changes what is to be done.\n", ui::clock(at, now)));
     }
-    if args.detailed_exitcode && !script.is_empty() { Err(CommandError::code(2)) } else { Ok(()) }
+    let pending = args.detailed_exitcode && !script.is_empty();
+    Ok(if pending { ExitStatus::ChangesPending } else { ExitStatus::Done })
 }
 
 fn told(found: &[Problem]) -> String {
@@ -96,7 +97,7 @@ fn told(found: &[Problem]) -> String {
 }
 
 /// Runs `muster simulate`.
-pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(), CommandError> {
+pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> CommandResult {
     let snapshot = context.snapshot().await?;
     let find = |name: &String| {
         let machine = membership::find(&snapshot, name).map(|machine| machine.id);
@@ -112,7 +113,7 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(
         value.insert("homeless".to_owned(), homeless.collect());
         value.insert("health_changes".to_owned(), json!(script.health_changes));
         ui::json(&value);
-        return Ok(());
+        return Ok(ExitStatus::Done);
     }
     let health_changes = down.iter().filter_map(|id| health(&reconciler, &script, *id));
     let homeless = reconciler.refused().iter().map(|(unit, why)| format!("Unit {unit}: {}\n", why.tell()));
@@ -120,7 +121,7 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> Result<(
     let moves = if moves.is_empty() { "Nothing would move.\n".to_owned() } else { moves };
     let text = format!("{}\n{moves}{}", health_changes.collect::<String>(), homeless.collect::<String>());
     ui::result(&ui::clean(&text));
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Says what would be thought of a machine, and why.

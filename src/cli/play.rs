@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::inventory;
 use super::settings::LockArgs;
 use super::verb::LOCK_WAIT;
@@ -31,12 +33,6 @@ use crate::playbook::record::Record;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::ui;
-
-/// Ansible's exit code for a playbook that cannot be understood.
-const UNREADABLE: u8 = 4;
-
-/// The exit code for Ctrl-C.
-const INTERRUPTED: u8 = 130;
 
 /// Run a playbook
 ///
@@ -69,17 +65,12 @@ pub(super) struct Play {
     output: Option<String>,
 }
 
-fn fault(fault: &Fault) -> CommandError {
-    let mut error = CommandError { message: fault.to_string(), ..CommandError::code(UNREADABLE) };
-    error.hints.extend(fault.hint.clone());
-    error
-}
-
 /// Runs `muster play …`.
-pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandError> {
-    let text = std::fs::read_to_string(&play.file)
-        .map_err(|error| CommandError::failed(format!("cannot read the playbook {}: {error}", play.file.display())))?;
-    let playbook = parse::read(&play.file, &text).map_err(|error| fault(&error))?;
+pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
+    let text = std::fs::read_to_string(&play.file).map_err(|error| {
+        CommandError::failed(format!("cannot read the playbook {}", play.file.display())).caused_by(error)
+    })?;
+    let playbook = parse::read(&play.file, &text)?;
     let inventory = context.inventory(Some(playbook.folder()))?;
     let extra = extra(&play.extra_vars)?;
     let hosts = choose(&playbook, &inventory, &extra, play.limit.as_deref())?;
@@ -87,7 +78,7 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     if play.list_hosts {
         let listing = if json { listing_json(&playbook, &hosts) } else { ui::clean(&listing(&playbook, &hosts)) };
         ui::result(&listing);
-        return Ok(());
+        return Ok(ExitStatus::Done);
     }
     let played: BTreeMap<&str, &Host> = hosts
         .iter()
@@ -120,16 +111,16 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     let mut tell = |event: &Event<'_>| {
         if json { record.note(event) } else { ui::result(&ui::clean(&lines::lines(event))) }
     };
-    let code = tokio::select! {
-        code = crew.play(&playbook, hosts, &mut tell) => code,
+    let status = tokio::select! {
+        code = crew.play(&playbook, hosts, &mut tell) => ExitStatus::External(code),
         // What is under way on a host goes on or ends with the connection; running the playbook again puts it right.
-        () = context.stop.cancelled() => INTERRUPTED,
+        () = context.stop.cancelled() => ExitStatus::Interrupted,
     };
     if json {
         ui::json(&record.into_json());
     }
     remote.close(Duration::from_secs(2)).await;
-    if code == 0 { Ok(()) } else { Err(CommandError::code(code)) }
+    Ok(status)
 }
 
 /// Returns the hosts of each play. Which they are may be left to `-e`: `hosts: "{{ target }}"`.
@@ -146,7 +137,7 @@ fn choose(
     for play in &playbook.plays {
         let wrong = |what: String, hint: Option<String>| {
             let told = Fault { hint, ..Fault::new(&playbook.file, play.hosts_at, what) };
-            CommandError { kind: super::error::ErrorKind::Usage, ..fault(&told) }
+            CommandError { status: ExitStatus::Usage, ..told.into() }
         };
         let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
         let hosts = inventory.select(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
@@ -189,7 +180,7 @@ fn extra(given: &[String]) -> Result<Vars, CommandError> {
         if let Some(path) = text.strip_prefix('@') {
             vars.extend(read_vars_file(Path::new(path))?);
         } else if text.trim_start().starts_with('{') {
-            let node = document::read(Path::new("-e"), text).map_err(|error| fault(&error))?;
+            let node = document::read(Path::new("-e"), text)?;
             vars.extend(node.value().as_object().cloned().unwrap_or_default());
         } else {
             let words = shlex::split(text).ok_or_else(|| CommandError::usage("-e: the quotes do not match"))?;

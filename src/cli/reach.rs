@@ -2,6 +2,8 @@
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::verb;
 use crate::control::membership;
 use crate::core::model::Machine;
@@ -59,9 +61,10 @@ pub(super) struct SshArgs {
 }
 
 /// Runs `muster status`.
-pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
+pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResult {
     let snapshot = context.snapshot().await?;
     let asks = RequirementsIndex::of(&snapshot);
+    let mut status = ExitStatus::Done;
     for (number, text) in args.units.iter().enumerate() {
         let unit = verb::parse(text)?;
         let machines = if asks.is_global(&unit) {
@@ -74,38 +77,36 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<(), C
         }
         let unsure = ui::may_still_run(&snapshot, &unit, Clock::start().now());
         ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
-        status_on(context, &snapshot, &unit, &machines).await?;
+        status = status_on(context, &snapshot, &unit, &machines).await?;
+        if status != ExitStatus::Done {
+            return Ok(status);
+        }
     }
-    Ok(())
+    Ok(status)
 }
 
 /// Shows what systemd says of a unit on each of these machines. What is wrong on one is said, and ends with the first.
-async fn status_on(
-    context: &Context,
-    snapshot: &Snapshot,
-    unit: &UnitName,
-    machines: &[&Machine],
-) -> Result<(), CommandError> {
+async fn status_on(context: &Context, snapshot: &Snapshot, unit: &UnitName, machines: &[&Machine]) -> CommandResult {
     let line = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
-    let mut ended = Ok(());
+    let mut first = ExitStatus::Done;
     for (number, machine) in machines.iter().enumerate() {
         if number > 0 {
             ui::result("\n");
         }
         let shown = run(context, snapshot, machine, line.clone()).await;
+        let status = shown.unwrap_or_else(|error| ui::report(&[error]));
         if context.stop.is_cancelled() {
-            return shown;
+            return Ok(status);
         }
-        if let Err(error) = &shown {
-            ui::report(error);
+        if first == ExitStatus::Done {
+            first = status;
         }
-        ended = ended.and(shown.map_err(CommandError::said));
     }
-    ended
+    Ok(first)
 }
 
 /// Runs `muster journal`.
-pub(super) async fn journal(context: &Context, args: &JournalArgs) -> Result<(), CommandError> {
+pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandResult {
     let snapshot = context.snapshot().await?;
     let unit = verb::parse(&args.unit)?;
     if RequirementsIndex::of(&snapshot).is_global(&unit) {
@@ -120,18 +121,20 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> Result<(),
 }
 
 /// Runs `muster ssh`.
-pub(super) async fn ssh(context: &Context, args: &SshArgs) -> Result<(), CommandError> {
+pub(super) async fn ssh(context: &Context, args: &SshArgs) -> CommandResult {
     let snapshot = context.snapshot().await?;
     let machine = lookup(&snapshot, args)?;
     let remote = context.remote()?;
     let target = way(&remote, &snapshot, machine).await;
     let command = (!args.command.is_empty()).then(|| args.command.join(" "));
     let exit = remote.interact(&target, command.as_deref()).await?;
-    end(&exit)
+    Ok(status_of(&exit))
 }
 
 fn quote(word: &str) -> Result<String, CommandError> {
-    script::quote(word).map(Into::into).map_err(|error| CommandError::usage(format!("{word:?}: {error}")))
+    script::quote(word)
+        .map(Into::into)
+        .map_err(|error| CommandError::usage(format!("invalid word {word:?}")).caused_by(error))
 }
 
 /// Finds the machines that have reported a global unit.
@@ -169,7 +172,7 @@ fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, Com
 }
 
 /// Runs a command on a machine, passes its output on as it comes and ends as it ends.
-async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: String) -> Result<(), CommandError> {
+async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: String) -> CommandResult {
     let remote = context.remote()?;
     let command = Command { line, root: true, ..Command::default() };
     let mut out = ui::Passing::default();
@@ -180,9 +183,9 @@ async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: St
     let exit = tokio::select! {
         exit = trip => exit?,
         // What follows a journal ends when the operator has seen enough.
-        () = context.stop.cancelled() => return Err(CommandError::code(130)),
+        () = context.stop.cancelled() => return Ok(ExitStatus::Interrupted),
     };
-    end(&exit)
+    Ok(status_of(&exit))
 }
 
 /// Finds the way to a machine, and says so if it is a way round.
@@ -194,10 +197,10 @@ async fn way(remote: &SharedRemote, snapshot: &Snapshot, machine: &Machine) -> T
     target
 }
 
-fn end(exit: &Exit) -> Result<(), CommandError> {
+fn status_of(exit: &Exit) -> ExitStatus {
     match exit {
-        Exit::Code(0) => Ok(()),
-        Exit::Code(code) => Err(CommandError::code(u8::try_from(*code).unwrap_or(255))),
-        Exit::Signal(_) => Err(CommandError::code(255)),
+        Exit::Code(0) => ExitStatus::Done,
+        Exit::Code(code) => ExitStatus::External(u8::try_from(*code).unwrap_or(255)),
+        Exit::Signal(_) => ExitStatus::External(255),
     }
 }

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use super::Context;
 use super::error::CommandError;
-use super::error::ErrorKind;
+use super::error::CommandResult;
 use super::settings::LockArgs;
 use crate::control::problems::Problem;
 use crate::control::verb;
 use crate::control::verb::Progress;
 use crate::control::verb::Timeouts;
-use crate::control::verb::VerbError;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
 use crate::core::command::Verb;
@@ -82,7 +81,7 @@ impl WaitArgs {
 }
 
 /// Runs a verb that may make units known.
-pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -> Result<(), CommandError> {
+pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -> CommandResult {
     let orders = create.args.units.iter().map(|text| {
         let unit = parse(text)?;
         let file = read_local(text, &unit)?;
@@ -93,7 +92,7 @@ pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -
 }
 
 /// Runs a verb for units that are known.
-pub(super) async fn change(context: &Context, verb: Verb, args: &Args) -> Result<(), CommandError> {
+pub(super) async fn change(context: &Context, verb: Verb, args: &Args) -> CommandResult {
     let units = args.units.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
     let orders = units.into_iter().map(|unit| UnitCommand { verb, unit, file: None, replace: false }).collect();
     run(context, verb, orders, &args.wait).await
@@ -104,7 +103,7 @@ pub(super) fn parse(text: &str) -> Result<UnitName, CommandError> {
     UnitName::from_argument(text).map_err(|error| CommandError::usage(format!("{text}: {error}")))
 }
 
-async fn run(context: &Context, verb: Verb, mut orders: Vec<UnitCommand>, wait: &WaitArgs) -> Result<(), CommandError> {
+async fn run(context: &Context, verb: Verb, mut orders: Vec<UnitCommand>, wait: &WaitArgs) -> CommandResult {
     orders.sort_by(|a, b| a.unit.cmp(&b.unit));
     orders.dedup_by(|a, b| a.unit == b.unit);
     let cluster = context.cluster().await?;
@@ -113,7 +112,7 @@ async fn run(context: &Context, verb: Verb, mut orders: Vec<UnitCommand>, wait: 
         verb::execute(&cluster, verb, &orders, wait.timeouts(context), &mut |notice| told.notice(&notice)).await;
     cluster.remote.close(Duration::from_millis(200)).await;
     told.finish();
-    conclude(&result?)
+    Ok(ui::report(&errors(&result?)))
 }
 
 /// What was told of units, for printing at once or as JSON in the end.
@@ -161,22 +160,19 @@ impl Told {
     }
 }
 
-/// Turns what is wrong into an error, if anything is.
-pub(super) fn conclude(found: &[Problem]) -> Result<(), CommandError> {
-    if found.is_empty() {
-        return Ok(());
+/// Returns the errors that problems are, the last with advice.
+pub(super) fn errors(problems: &[Problem]) -> Vec<CommandError> {
+    let mut errors: Vec<CommandError> = problems.iter().map(CommandError::from).collect();
+    let unit = problems.iter().find(|problem| !problem.unreachable).and_then(|problem| problem.unit.as_ref());
+    let hint = if problems.iter().all(|problem| problem.unreachable) {
+        Some("The desired state is stored. `muster sweep` or a controller applies it once the host answers.".to_owned())
+    } else {
+        unit.map(|unit| format!("`muster status {unit}` and `muster journal {unit}` show more."))
+    };
+    if let Some(last) = errors.pop() {
+        errors.push(last.maybe_hint(hint));
     }
-    let text: Vec<String> = found.iter().map(Problem::to_string).collect();
-    let kind = if found.iter().all(|finding| finding.unreachable) { ErrorKind::Unreachable } else { ErrorKind::Failed };
-    let error = CommandError { kind, message: text.join("\nError: "), hints: Vec::new() };
-    let unit = found.iter().find(|finding| !finding.unreachable).and_then(|finding| finding.unit.as_ref());
-    Err(match (kind, unit) {
-        (ErrorKind::Unreachable, _) => {
-            error.hint("What is wanted was written down: `muster sweep` or a controller does it once the host answers.")
-        }
-        (_, Some(unit)) => error.hint(format!("`muster status {unit}` and `muster journal {unit}` say more.")),
-        _ => error,
-    })
+    errors
 }
 
 /// Reads the unit file that an argument names, or its template's, if there is one.
@@ -191,7 +187,7 @@ fn read_local(text: &str, unit: &UnitName) -> Result<Option<LocalFile>, CommandE
 }
 
 fn read(path: &PathBuf, template: bool) -> Result<Option<LocalFile>, CommandError> {
-    let unreadable = |error: io::Error| CommandError::usage(format!("cannot read {}: {error}", path.display()));
+    let unreadable = |error: io::Error| CommandError::usage(format!("cannot read {}", path.display())).caused_by(error);
     match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
@@ -207,22 +203,4 @@ fn read(path: &PathBuf, template: bool) -> Result<Option<LocalFile>, CommandErro
     let file =
         UnitFile::from_bytes(&bytes).map_err(|error| CommandError::usage(format!("{}:{error}", path.display())))?;
     Ok(Some(LocalFile { file: Arc::new(file), path: path.display().to_string(), template }))
-}
-
-impl From<VerbError> for CommandError {
-    fn from(error: VerbError) -> Self {
-        match error {
-            VerbError::UnitCommand(error) => Self::failed(error.to_string()),
-            VerbError::Store(error) => error.into(),
-            VerbError::Busy(_) => Self::failed(error.to_string()).hint(
-                "What is wanted was written down. Wait longer with `--lock-wait`, or leave it to the next sweep.",
-            ),
-            VerbError::Contended => Self::failed(error.to_string()).hint("Try again."),
-            VerbError::Stopped => Self {
-                kind: ErrorKind::Interrupted,
-                message: "interrupted".to_owned(),
-                hints: vec!["What is wanted was written down: the next command or sweep does it.".to_owned()],
-            },
-        }
-    }
 }

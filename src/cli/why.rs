@@ -2,6 +2,8 @@
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::verb;
 use crate::control::membership;
 use crate::control::membership::MembershipError;
@@ -37,7 +39,7 @@ pub(super) enum MachineCommand {
 }
 
 /// Runs `muster why`.
-pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), CommandError> {
+pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
     let unit = verb::parse(&args.unit)?;
     let snapshot = context.snapshot().await?;
     let missing = || CommandError::failed(format!("Unit {unit} does not exist"));
@@ -47,11 +49,11 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), Command
         Some(_) => ui::json(&explanation::unit_json(&unit, &explanation, &events)),
         None => ui::result(&explanation::unit(&snapshot, &unit, &explanation, &events, Clock::start().now())),
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Runs `muster machine`.
-pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Result<(), CommandError> {
+pub(super) async fn machine(context: &Context, command: &MachineCommand) -> CommandResult {
     let MachineCommand::Show { machine: name, output } = command;
     let snapshot = context.snapshot().await?;
     let machine = membership::find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.clone()))?;
@@ -60,7 +62,7 @@ pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Resu
         Some(_) => ui::json(&explanation::machine_json(&snapshot, machine, &events)),
         None => ui::result(&explanation::machine(&snapshot, machine, &events, Clock::start().now())),
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Returns the latest of some events, oldest first.

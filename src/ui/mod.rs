@@ -1,5 +1,6 @@
 //! What a person reads: results on stdout, everything else on stderr, and no printing anywhere else.
 
+pub mod error;
 pub mod explanation;
 pub mod lists;
 mod output;
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::error::CommandError;
 use crate::core::explain;
 use crate::core::model::Event;
 use crate::core::model::MachineId;
@@ -22,6 +22,8 @@ use crate::core::model::Timestamp;
 use crate::core::sanitize;
 use crate::core::unit::UnitName;
 
+use error::CommandError;
+use error::ExitStatus;
 pub use output::Passing;
 pub use output::is_written;
 pub use output::json;
@@ -29,16 +31,10 @@ pub use output::outlive_reader;
 pub use output::result;
 pub use progress::Progress;
 
-/// Prints an error and what to do about it.
-pub fn report(error: &CommandError) {
-    let mut text = String::new();
-    if !error.message.is_empty() {
-        text.push_str(&format!("Error: {}\n", clean(&error.message)));
-    }
-    for hint in &error.hints {
-        text.push_str(&format!("Hint: {}\n", clean(hint)));
-    }
-    write(&text);
+/// Prints errors with their causes and hints on stderr, and returns how the process ends with them.
+pub fn report(errors: &[CommandError]) -> ExitStatus {
+    write(&error::text(errors));
+    error::worst(errors)
 }
 
 /// Prints a remark on stderr.
@@ -103,6 +99,6 @@ pub fn log(snapshot: &Snapshot, event: &Event) {
 
 /// Ends the process at once.
 #[expect(clippy::exit, reason = "the one place where the process ends early")]
-pub fn quit(code: i32) -> ! {
-    std::process::exit(code)
+pub fn quit(status: ExitStatus) -> ! {
+    std::process::exit(status.code().into())
 }

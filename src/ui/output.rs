@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 
 use serde::Serialize;
 
+use super::error::ExitStatus;
 use super::progress;
 use super::quit;
 use crate::core::sanitize;
@@ -33,7 +34,7 @@ static OUTPUT: Mutex<Output> = Mutex::new(Output { outlives: false, over: false,
 #[derive(Debug, PartialEq, Eq)]
 enum Then {
     GoOn,
-    Quit(i32),
+    Quit(ExitStatus),
 }
 
 impl Output {
@@ -41,7 +42,11 @@ impl Output {
     fn fail(&mut self, error: &io::Error) -> Then {
         self.over = true;
         self.failed = error.kind() != io::ErrorKind::BrokenPipe;
-        if self.outlives { Then::GoOn } else { Then::Quit(i32::from(self.failed)) }
+        if self.outlives {
+            Then::GoOn
+        } else {
+            Then::Quit(if self.failed { ExitStatus::Failed } else { ExitStatus::Done })
+        }
     }
 }
 
@@ -88,8 +93,8 @@ fn write(bytes: &[u8]) {
         }
         then
     };
-    if let Then::Quit(code) = then {
-        quit(code);
+    if let Then::Quit(status) = then {
+        quit(status);
     }
 }
 
@@ -123,8 +128,8 @@ mod tests {
     #[test]
     fn a_reader_that_went_away_ends_what_only_shows_and_any_other_fault_is_an_error() {
         for (outlives, kind, expected, failed) in [
-            (false, io::ErrorKind::BrokenPipe, Then::Quit(0), false),
-            (false, io::ErrorKind::StorageFull, Then::Quit(1), true),
+            (false, io::ErrorKind::BrokenPipe, Then::Quit(ExitStatus::Done), false),
+            (false, io::ErrorKind::StorageFull, Then::Quit(ExitStatus::Failed), true),
             (true, io::ErrorKind::BrokenPipe, Then::GoOn, false),
             (true, io::ErrorKind::StorageFull, Then::GoOn, true),
         ] {

@@ -44,7 +44,7 @@ fn a_warning_is_said_once_by_name_whoever_else_reads_the_same_file() {
     let quiet = run(desk.command(&args).env("MUSTER_LOG", "off"));
     assert!(!quiet.err.contains("Warning: "), "{quiet:#?}");
     let wrong = run(desk.command(&["list-units"]).env("MUSTER_LOG", "muster=loud"));
-    assert!(wrong.code == Some(2) && wrong.err.starts_with("Error: MUSTER_LOG: "), "{wrong:#?}");
+    assert!(wrong.code == Some(2) && wrong.err.starts_with("Error: invalid MUSTER_LOG\nCaused by: "), "{wrong:#?}");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn it_ends_as_ansible_ends_when_there_is_nothing_to_play() {
     let desk = desk();
     desk.write("broken.yaml", "- hosts: web\n  tasks: x\n");
     desk.write("none.yaml", "- hosts: web\n  tasks: []\n");
-    desk.fails(&["-i", "hosts", "play", "missing.yaml"], 1, &["cannot read the playbook missing.yaml: "]);
+    desk.fails(&["-i", "hosts", "play", "missing.yaml"], 1, &["cannot read the playbook missing.yaml\nCaused by: "]);
     desk.fails(&["-i", "hosts", "play", "broken.yaml"], 4, &["broken.yaml:2:10: "]);
     desk.fails(&["-i", "hosts", "play", "none.yaml", "-l", "!web"], 1, &["leave no host"]);
 }

@@ -116,5 +116,5 @@ async fn a_sweep_whose_lead_is_taken_away_says_so() {
     let output = sweep.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("Error: somebody else took the lead meanwhile\nHint: "), "{said}");
+    assert!(said.contains("Error: another process took leadership\nHint: "), "{said}");
 }

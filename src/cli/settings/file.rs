@@ -36,16 +36,13 @@ pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
         return Ok(File::default());
     };
     let text = std::fs::read_to_string(&path)
-        .map_err(|error| CommandError::usage(format!("cannot read {}: {error}", path.display())))?;
+        .map_err(|error| CommandError::usage(format!("cannot read {}", path.display())).caused_by(error))?;
     let wrong = |error: String| CommandError::usage(format!("{}: {error}", path.display()));
     let mut file = File::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if let Some((line, key)) = unknown(&text).map_err(|error| wrong(error.to_string()))? {
         let error = wrong(format!("line {line}: there is no setting `{key}`"));
         let known = keys();
-        return Err(match did_you_mean(&key, known.iter().map(String::as_str)) {
-            Some(hint) => error.hint(hint),
-            None => error,
-        });
+        return Err(error.maybe_hint(did_you_mean(&key, known.iter().map(String::as_str))));
     }
     file.prudence.check().and_then(|()| file.rhythm.check()).map_err(wrong)?;
     file.flags.stand_in(path.parent().unwrap_or_else(|| Path::new(".")));
