@@ -1,4 +1,4 @@
-//! What a command is given: its settings, and from them the store and the way to the hosts when it asks for them.
+//! The context of a command: its settings, and on demand the store and the connection to the hosts.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -11,25 +11,27 @@ use super::settings::Settings;
 use crate::control::ClusterContext;
 use crate::core::model::Snapshot;
 use crate::remote::SharedRemote;
+use crate::remote::ssh;
 use crate::remote::ssh::Ssh;
 use crate::runner::Clock;
 use crate::store;
 use crate::store::SharedStore;
 use crate::store::layout;
 use crate::store::layout::Keys;
+use crate::store::leader_election;
 
-/// What a command works with.
+/// The handles that a command works with.
 #[derive(Debug)]
 pub struct Context {
     /// The settings.
     pub settings: Settings,
-    /// Set when the operator wants it to end.
+    /// Set when the operator stops the command.
     pub stop: CancellationToken,
     remote: OnceLock<SharedRemote>,
 }
 
 impl Context {
-    /// Begins with settings; nothing is opened yet.
+    /// Makes a context. Nothing is opened yet.
     pub fn new(settings: Settings, stop: CancellationToken) -> Self {
         Self { settings, stop, remote: OnceLock::new() }
     }
@@ -44,12 +46,12 @@ impl Context {
         Ok(store::open(&self.settings.store, &self.settings.credentials).await?)
     }
 
-    /// Reads what the store knows of the cluster.
+    /// Reads all records of the cluster.
     pub async fn snapshot(&self) -> Result<Snapshot, CommandError> {
         Ok(layout::read(&*self.store().await?, &self.keys()?).await?)
     }
 
-    /// Returns the way to the hosts; the same one every time.
+    /// Returns the connections to the hosts, the same for each call.
     pub fn remote(&self) -> Result<SharedRemote, CommandError> {
         if let Some(remote) = self.remote.get() {
             return Ok(remote.clone());
@@ -60,7 +62,7 @@ impl Context {
         Ok(self.remote.get_or_init(|| remote).clone())
     }
 
-    /// Returns all that is needed to act.
+    /// Returns the handles that an operation needs.
     pub async fn cluster(&self) -> Result<ClusterContext, CommandError> {
         Ok(ClusterContext {
             store: self.store().await?,
@@ -70,4 +72,10 @@ impl Context {
             stop: self.stop.clone(),
         })
     }
+}
+
+/// Returns the user and the host of this process, for the event log.
+pub(super) fn operator() -> String {
+    let user = ssh::Options::account().map(|(name, _)| name);
+    format!("{}@{}", user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()), leader_election::here())
 }

@@ -1,4 +1,4 @@
-//! `muster discovery`: tokens, what stands under them, and the service that etcd servers find each other by.
+//! `muster discovery`: tokens, their members, and the service by which etcd servers find each other.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::discovery::service;
 use crate::store::layout::Keys;
 use crate::ui;
 
-/// Make tokens, each the name of a cluster, and let etcd servers find each other by them
+/// Make tokens, which name clusters, and run the discovery service of etcd
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -26,14 +26,14 @@ pub(super) struct Args {
 enum Verb {
     /// Make a token and print it
     New {
-        /// How many machines the cluster starts with
+        /// The number of machines that the cluster starts with: 1 to 10000
         #[arg(long, value_name = "N")]
         size: u32,
         /// Print as JSON
         #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
         output: Option<String>,
     },
-    /// Show the size and the members that stand under a token
+    /// Show the size and the members of a token
     Show {
         /// The token
         token: String,
@@ -43,10 +43,10 @@ enum Verb {
     },
     /// Run the discovery service, for `etcd --discovery URL`
     Serve {
-        /// Where to listen
+        /// Listen on this address
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8087")]
         listen: SocketAddr,
-        /// What the URLs of new tokens start with [default: how the service was reached]
+        /// Begin the URLs of new tokens with this URL [default: that of the request]
         #[arg(long, value_name = "URL", value_parser = public_url)]
         public_url: Option<String>,
     },
@@ -56,7 +56,7 @@ fn public_url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let clean =
         rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control()));
-    if clean { Ok(text.to_owned()) } else { Err("write http://HOST[:PORT] or https://HOST[:PORT]".to_owned()) }
+    if clean { Ok(text.to_owned()) } else { Err("expected http://HOST[:PORT] or https://HOST[:PORT]".to_owned()) }
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> CommandResult {
@@ -117,7 +117,7 @@ impl Shown {
             |column: fn(&Member) -> &str| self.members.iter().map(|member| column(member).len()).max().unwrap_or(0);
         let (id, name) = (width(|member| &member.id), width(|member| &member.name));
         for member in &self.members {
-            // What registered is somebody else's text: nothing of it may reach a terminal as a command.
+            // Members register with any text. It must not steer the terminal.
             let line = format!("{:id$}  {:name$}  {}", member.id, member.name, member.address);
             text.push_str(&format!("{}\n", sanitize::line(&line)));
         }
@@ -130,7 +130,7 @@ async fn serve(context: &Context, listen: SocketAddr, public_url: Option<String>
     let store = context.store().await?;
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
-    ui::remark(&format!("discovery service on http://{address}: new tokens from http://{address}/new?size=N"));
+    ui::status(&format!("discovery service on http://{address}: new tokens from http://{address}/new?size=N"));
     let served = service::serve(listener, store, public_url, context.stop.clone()).await;
     served.map_err(|error| CommandError::failed("the discovery service ended").caused_by(error))?;
     Ok(ExitStatus::Done)

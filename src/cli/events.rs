@@ -1,4 +1,4 @@
-//! `muster events`: what was done, and why.
+//! `muster events`: the event log.
 
 use super::Context;
 use super::error::CommandResult;
@@ -14,13 +14,13 @@ use crate::ui;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct EventsArgs {
-    /// How many events to begin with
+    /// Print this many of the latest events first
     #[arg(long, short = 'n', default_value_t = 20)]
     lines: usize,
-    /// Go on as events come
+    /// Print new events as they come, until interrupted
     #[arg(long, short = 'f', conflicts_with = "output")]
     follow: bool,
-    /// Only what was done to this unit or on this machine
+    /// Only events of this unit or machine
     #[arg(value_name = "UNIT|MACHINE")]
     about: Option<String>,
     /// Print as JSON
@@ -61,7 +61,7 @@ async fn follow(context: &Context, snapshot: &Snapshot, args: &EventsArgs) -> Co
         };
         if let Update::Away(error) = &update {
             if !std::mem::replace(&mut is_away, true) {
-                ui::remark(&format!("{error}; waiting until it is back"));
+                ui::warn(&format!("{error}; waiting until it is back"));
             }
             continue;
         }
@@ -107,7 +107,7 @@ fn latest(mut events: Vec<Event>, count: usize) -> Vec<Event> {
     events.split_off(events.len().saturating_sub(count))
 }
 
-/// Says whether an event is about a unit or a machine.
+/// Reports whether an event is about a unit or a machine.
 fn concerns(snapshot: &Snapshot, event: &Event, about: Option<&str>) -> bool {
     let Some(about) = about else { return true };
     let unit = event.unit.as_ref().is_some_and(|unit| unit.as_str() == about || unit.stem() == about);

@@ -9,6 +9,7 @@ use futures_util::stream;
 use serde_json::json;
 
 use super::Context;
+use super::duration;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
@@ -33,11 +34,11 @@ use crate::remote::Sink;
 use crate::remote::Target;
 use crate::ui;
 
-/// How long a line may get before it is shown in parts, in bytes.
+/// The length at which a line is printed in parts, in bytes.
 const LINE_LIMIT: usize = 64 << 10;
 
-/// How much is kept of what a host prints where it is shown at the end, in bytes; of each stream with `-o json`.
-const KEPT: usize = 1 << 20;
+/// How much output of a host is kept for printing at the end, in bytes; with `-o json` of each stream.
+const OUTPUT_LIMIT: usize = 1 << 20;
 
 /// Ansible's exit code for a command that failed on a host.
 const FAILED: u8 = 2;
@@ -48,49 +49,43 @@ const UNREACHABLE: u8 = 4;
 /// Run a command on hosts of the inventory
 #[derive(Debug, clap::Args)]
 pub(super) struct Exec {
-    /// Which hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
+    /// Hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
     pattern: String,
-    /// What to run; each word reaches the host as one word
+    /// The command; each word reaches the host as one word
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<String>,
-    /// Give the words to the host's shell as they are, joined by blanks: pipes, variables and globs work there
+    /// Pass the words to the shell of the host, joined by blanks: pipes, variables and globs work there
     #[arg(long)]
     shell: bool,
-    /// Run as root: as it is when we log in as root, by `sudo -n` otherwise
+    /// Run as root: directly if the login user is root, else with `sudo -n`
     #[arg(long, short = 'b', alias = "root")]
     r#become: bool,
-    /// Show what several hosts print alike once, when all have ended
+    /// Print equal output of several hosts once, after all have ended
     #[arg(long, conflicts_with = "output")]
     fold: bool,
-    /// Print one JSON document at the end instead of lines: for each of the `hosts` its `rc`, `stdout` and `stderr`, or
-    /// `msg` with what went wrong
+    /// Print one JSON document at the end instead of lines
+    ///
+    /// It has for each of the `hosts` its `rc`, `stdout` and `stderr`, or `msg` with the error.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
-    /// Give up on a host after this long, such as 30s or 5m
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    /// Give up on a host after this long: at least 1s
+    #[arg(long, value_name = "DURATION", value_parser = duration::within(1..=u32::MAX.into()))]
     timeout: Option<Duration>,
-    /// On how many hosts at once
+    /// Run on at most this many hosts at once: 1 to 65535
     #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     forks: u16,
 }
 
-pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().map(Duration::from_secs);
-    let friendly = || text.parse::<jiff::SignedDuration>().ok().and_then(|time| time.try_into().ok());
-    let time = seconds.or_else(friendly).filter(|time: &Duration| !time.is_zero());
-    time.ok_or_else(|| "write a time such as 30s or 5m".to_owned())
-}
-
-/// Cuts what comes from a host into lines, and shows them where they come: a reader that is slow makes the hosts wait, so
-/// that nothing piles up here.
+/// Cuts the output of a host into lines and prints them as they come. A slow reader makes the hosts wait, so that no
+/// output accumulates here.
 struct Lines<'a> {
     host: &'a str,
     partial: [Vec<u8>; 2],
-    /// Where lines go instead, to be shown at the end.
+    /// Where lines are kept instead, to be printed at the end.
     fold: Option<Fold>,
 }
 
-/// The first of what a host printed, and how many bytes came after that.
+/// The beginning of the output of a host, and how many bytes came after it.
 #[derive(Debug, Default)]
 struct Fold {
     text: Vec<u8>,
@@ -99,7 +94,7 @@ struct Fold {
 
 impl Fold {
     fn take(&mut self, line: &[u8]) {
-        if self.dropped == 0 && self.text.len() + line.len() < KEPT {
+        if self.dropped == 0 && self.text.len() + line.len() < OUTPUT_LIMIT {
             self.text.extend_from_slice(line);
             self.text.push(b'\n');
         } else {
@@ -138,13 +133,13 @@ impl<'a> Lines<'a> {
             }
         }
         match shown.strip_suffix('\n') {
-            Some(shown) if error => ui::remark(shown),
+            Some(shown) if error => ui::error_output(shown),
             Some(_) => ui::result(&ui::clean(&shown)),
             None => {}
         }
     }
 
-    /// Shows what the host ended without the end of a line, and returns what is to be shown at the end.
+    /// Prints an unfinished line, and returns the output that is to be printed at the end.
     fn end(mut self) -> Option<Fold> {
         for (error, text) in [false, true].into_iter().zip(std::mem::take(&mut self.partial)) {
             if !text.is_empty() {
@@ -165,17 +160,17 @@ impl Sink for Lines<'_> {
     }
 }
 
-/// How the command ended on a host, and what the host printed that is still to be shown.
+/// How the command ended on a host, and its output that is still to be printed.
 struct Ended {
     host: String,
     exit: Result<Exit, Failure>,
     fold: Option<Fold>,
-    /// The result as `register` would keep it.
+    /// The result as `register` would record it.
     outcome: Outcome,
 }
 
 impl Exec {
-    /// Returns what the host's shell is given.
+    /// Returns the line for the shell of the host.
     fn line(&self) -> Result<String, CommandError> {
         if self.shell {
             return Ok(self.command.join(" "));
@@ -184,7 +179,7 @@ impl Exec {
         shlex::try_join(words).map_err(|error| CommandError::usage("invalid command").caused_by(error))
     }
 
-    /// Says whether to be root on a host.
+    /// Reports whether the command runs as root on a host.
     fn root(&self, all: &Arc<Vars>, host: &Host) -> Result<bool, CommandError> {
         let own = [Layer::written(Arc::new(host.vars.clone())), Layer::data(Arc::new(magic::of_host(host)))];
         let scope = Scope::new([Layer::data(Arc::clone(all))].into_iter().chain(own).collect());
@@ -195,7 +190,7 @@ impl Exec {
     async fn on(&self, remote: &dyn Remote, target: Target, command: Command) -> Ended {
         let (exit, fold, printed);
         if self.output.is_some() {
-            let mut kept = Kept::up_to(KEPT);
+            let mut kept = Kept::up_to(OUTPUT_LIMIT);
             exit = remote.run(&target, &command, &mut kept).await;
             (fold, printed) = (None, kept.into_vars());
         } else {
@@ -213,19 +208,19 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
     let inventory = context.inventory(None)?;
     let hosts = inventory.select(&exec.pattern)?;
     if hosts.is_empty() {
-        return Err(CommandError::usage(format!("`{}` stands for no host", exec.pattern)));
+        return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));
     }
     let line = exec.line()?;
     let all = Arc::new(magic::of_all(&inventory));
-    let errand = |host: &&Host| {
+    let order = |host: &&Host| {
         let root = exec.root(&all, host)?;
         let command = Command { line: line.clone(), stdin: Vec::new(), root, limit: exec.timeout };
         Ok((host.target()?, command))
     };
-    let errands = hosts.iter().map(errand).collect::<Result<Vec<_>, CommandError>>()?;
-    inventory::note(hosts);
+    let orders = hosts.iter().map(order).collect::<Result<Vec<_>, CommandError>>()?;
+    inventory::print_notes(hosts);
     let remote = context.remote()?;
-    let under_way = stream::iter(errands.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
+    let under_way = stream::iter(orders.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
     let under_way = under_way.buffer_unordered(usize::from(exec.forks)).collect::<Vec<_>>();
     let mut ended = tokio::select! {
         ended = under_way => ended,
@@ -238,7 +233,7 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
         ui::json(&json!({ "hosts": hosts }));
     } else {
         show_alike(&mut ended);
-        remark(&ended, exec.timeout);
+        summarise(&ended, exec.timeout);
     }
     let any = |status: Status| ended.iter().any(|end| end.outcome.status == status);
     match (any(Status::Failed), any(Status::Unreachable)) {
@@ -248,17 +243,14 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
     }
 }
 
-/// Shows what hosts printed, what is alike once, what most of them printed first.
+/// Prints the output of the hosts, equal output once, the most frequent first.
 fn show_alike(ended: &mut [Ended]) {
     let mut alike: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
     for end in ended {
         let Some(fold) = end.fold.take() else { continue };
         if fold.dropped > 0 {
             let (kept, dropped) = (fold.text.len(), fold.dropped);
-            ui::remark(&format!(
-                "{}: {dropped} bytes of its output were dropped, all after the first {kept}",
-                end.host
-            ));
+            ui::warn(&format!("{}: {dropped} bytes of its output were dropped, all after the first {kept}", end.host));
         }
         if !fold.text.is_empty() {
             alike.entry(fold.text).or_default().push(end.host.clone());
@@ -275,13 +267,13 @@ fn show_alike(ended: &mut [Ended]) {
     }
 }
 
-/// Says whether a failure is that the command took longer than it may.
+/// Returns the message for a command that exceeded its time limit, if the failure is that.
 fn too_slow(failure: &Failure, timeout: Option<Duration>) -> Option<String> {
     let limit = timeout.filter(|_| failure.phase == Phase::Run && failure.kind == FailureKind::Silent)?;
     Some(format!("did not end in {} s", limit.as_secs_f32()))
 }
 
-/// Returns the result of a command that printed this.
+/// Returns the result of a command with this output.
 fn outcome(exit: &Result<Exit, Failure>, printed: Vars, timeout: Option<Duration>) -> Outcome {
     let failure = match exit {
         Ok(exit) => return reach::ended(exit, printed),
@@ -292,21 +284,21 @@ fn outcome(exit: &Result<Exit, Failure>, printed: Vars, timeout: Option<Duration
     Outcome { detail, ..failed }
 }
 
-/// Says how it ended where it did not end well, and how often.
-fn remark(ended: &[Ended], timeout: Option<Duration>) {
+/// Prints how the command ended on each host where it failed, and the counts.
+fn summarise(ended: &[Ended], timeout: Option<Duration>) {
     for Ended { host, exit, .. } in ended {
         match exit {
             Ok(Exit::Code(0)) => {}
-            Ok(Exit::Code(code)) => ui::remark(&format!("{host}: exit code {code}")),
-            Ok(Exit::Signal(signal)) => ui::remark(&format!("{host}: killed by signal {signal}")),
+            Ok(Exit::Code(code)) => ui::error_output(&format!("{host}: exit code {code}")),
+            Ok(Exit::Signal(signal)) => ui::error_output(&format!("{host}: killed by signal {signal}")),
             Err(failure) => {
                 if let Some(slow) = too_slow(failure, timeout) {
-                    ui::remark(&format!("{host}: {slow}"));
+                    ui::error_output(&format!("{host}: {slow}"));
                     continue;
                 }
-                ui::remark(&failure.to_string());
+                ui::error_output(&failure.to_string());
                 if let Some(hint) = &failure.hint {
-                    ui::remark(&format!("{host}: {hint}"));
+                    ui::error_output(&format!("{host}: {hint}"));
                 }
             }
         }
@@ -315,29 +307,29 @@ fn remark(ended: &[Ended], timeout: Option<Duration>) {
     let (failed, unreachable) = (count(Status::Failed), count(Status::Unreachable));
     let hosts = if ended.len() == 1 { "host" } else { "hosts" };
     let well = ended.len() - failed - unreachable;
-    ui::remark(&format!("{} {hosts}: {well} ok, {failed} failed, {unreachable} unreachable", ended.len()));
+    ui::status(&format!("{} {hosts}: {well} ok, {failed} failed, {unreachable} unreachable", ended.len()));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::KEPT;
     use super::Lines;
+    use super::OUTPUT_LIMIT;
     use crate::remote::Sink as _;
 
     #[test]
-    fn what_is_kept_for_the_end_is_bounded_and_the_rest_is_counted() {
+    fn output_for_the_end_is_bounded_and_the_rest_is_counted() {
         let mut lines = Lines::of("h1", true);
         lines.stdout(b"a\r\n");
         lines.stderr(b"b");
         let block = "c".repeat(1023) + "\n";
-        for _ in 0..2 * (KEPT >> 10) {
+        for _ in 0..2 * (OUTPUT_LIMIT >> 10) {
             lines.stdout(block.as_bytes());
         }
         lines.stdout(b"d\n");
         let fold = lines.end().unwrap();
-        assert!(fold.text.starts_with(b"a\nccc") && fold.text.len() <= KEPT, "{}", fold.text.len());
-        assert!(fold.text.ends_with(b"c\n"), "a line is kept whole or not at all, and none after one that was dropped");
-        let all = 2 + 2 * KEPT + 2 + 2;
+        assert!(fold.text.starts_with(b"a\nccc") && fold.text.len() <= OUTPUT_LIMIT, "{}", fold.text.len());
+        assert!(fold.text.ends_with(b"c\n"), "a line is kept whole or not at all, and none after a dropped one");
+        let all = 2 + 2 * OUTPUT_LIMIT + 2 + 2;
         assert_eq!(fold.text.len() + fold.dropped, all);
     }
 }

@@ -23,7 +23,7 @@ use crate::ui;
 /// Boot real systemd hosts on this machine, to try muster out (needs root)
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the lab is kept; another directory is another lab
+    /// Keep the lab in this directory; another directory is another lab
     #[arg(long, global = true, env = "MUSTER_LAB", value_name = "DIR", default_value = crate::lab::DEFAULT_DIR)]
     dir: PathBuf,
     #[command(subcommand)]
@@ -32,19 +32,19 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Make the lab, or boot hosts that are halted
+    /// Make the lab, or boot halted hosts
     Up(Up),
-    /// Show what the hosts are doing
+    /// Show the state of the hosts
     Status {
-        /// How to print it
+        /// Print in this format
         #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
         output: Format,
     },
     /// Log in to a host, or run a command there
     Ssh {
-        /// Which host
+        /// The host
         name: String,
-        /// What to run
+        /// The command
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
         command: Vec<String>,
     },
@@ -52,15 +52,17 @@ enum Verb {
     Halt(Names),
     /// Cut the power of hosts
     Kill(Names),
-    /// Pull the network cable of hosts
+    /// Cut the network of hosts
     Cut(Names),
-    /// Plug the network cable of hosts in again
+    /// Restore the network of hosts
     Heal(Names),
-    /// Stop every process of hosts where it is
+    /// Stop every process of hosts
     Freeze(Names),
-    /// Let frozen hosts go on
+    /// Continue the processes of frozen hosts
     Thaw(Names),
-    /// Print what points muster at the lab: eval "$(muster lab env)"
+    /// Print the environment that points muster at the lab
+    ///
+    /// Use it with `eval "$(muster lab env)"`.
     Env,
     /// Remove the lab and everything it made
     Destroy,
@@ -68,15 +70,15 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Up {
-    /// Hosts to boot again [default: make the lab, or boot all that are halted]
+    /// Hosts to boot again [default: make the lab, or boot all halted hosts]
     names: Vec<String>,
-    /// How many hosts [default: 3]
+    /// Make this many hosts [default: 3]
     #[arg(long, value_name = "N", conflicts_with = "names")]
     hosts: Option<usize>,
-    /// Where etcd runs: on the first three hosts, or nowhere (the store is then sqlite) [default: hosts]
+    /// Run etcd on the first three hosts, or use sqlite as the store [default: hosts]
     #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "names")]
     etcd: Option<Etcd>,
-    /// Which addresses [default: 172.17.8.0/24, or the next that this machine does not use]
+    /// Use addresses of this subnet [default: 172.17.8.0/24, or the next that this machine does not use]
     #[arg(long, value_name = "CIDR", conflicts_with = "names")]
     subnet: Option<String>,
 }
@@ -96,14 +98,14 @@ enum Format {
 
 #[derive(Debug, clap::Args)]
 struct Names {
-    /// Which hosts
+    /// The hosts
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Runs `muster lab`. Ctrl-C while hosts boot gives up and cleans up.
+/// Runs `muster lab`. An interrupt while hosts boot removes what was made.
 pub(super) async fn run(args: Args) -> CommandResult {
     let interrupt = tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -139,11 +141,11 @@ fn dispatch(args: Args) -> CommandResult {
             let place = dir.display();
             match Lab::destroy(&dir)? {
                 Destroyed::Lab => {}
-                Destroyed::Remains => ui::remark(&format!(
-                    "There was no record of a lab in {place}: what a lab there has left on this machine is removed; \
-                     the files there are not."
+                Destroyed::Remains => ui::status(&format!(
+                    "There was no record of a lab in {place}. The namespaces, mounts and control groups of such a lab \
+                     were removed; the files in {place} were not."
                 )),
-                Destroyed::Nothing => ui::remark(&format!("There was no lab in {place}.")),
+                Destroyed::Nothing => ui::status(&format!("There was no lab in {place}.")),
             }
             Ok(ExitStatus::Done)
         }
@@ -160,16 +162,16 @@ fn make(dir: PathBuf, wanted: &Up) -> CommandResult {
     options.hosts = wanted.hosts;
     options.etcd = wanted.etcd.map(|etcd| etcd == Etcd::Hosts);
     options.subnet = wanted.subnet.as_deref().map(str::parse::<Subnet>).transpose()?;
-    options.say = ui::remark;
+    options.say = ui::status;
     options.stop = interrupted;
     let lab = Lab::up(&options)?;
     let count = lab.hosts().len();
     let hosts = if count == 1 { "1 host is" } else { &format!("{count} hosts are") };
-    ui::remark(&format!("{hosts} up on {} after {:.1} s.", lab.subnet(), start.elapsed().as_secs_f64()));
+    ui::status(&format!("{hosts} up on {} after {:.1} s.", lab.subnet(), start.elapsed().as_secs_f64()));
     Ok(ExitStatus::Done)
 }
 
-/// Does the same to each host named, once all names are known to be hosts'.
+/// Does the same to each named host, after the check that all of them exist.
 fn each(lab: &Lab, names: &[String], verb: impl Fn(&Lab, &str) -> Result<(), LabError>) -> CommandResult {
     for name in names {
         lab.host(name)?;
@@ -208,7 +210,7 @@ fn line(name: &str, state: &str, address: &str) -> String {
     format!("{name:<10}{state:<10}{address}\n")
 }
 
-/// Becomes ssh(1): its terminal, its signals and its exit code are then the caller's.
+/// Replaces this process by ssh(1), so that the caller gets its terminal, signals and exit code.
 fn ssh(lab: &Lab, name: &str, command: &[String]) -> CommandResult {
     lab.host(name)?;
     let mut ssh = std::process::Command::new("ssh");

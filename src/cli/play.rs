@@ -14,7 +14,7 @@ use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::inventory;
 use super::settings::LockArgs;
-use super::verb::LOCK_WAIT;
+use super::unit_commands::LOCK_WAIT;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
@@ -36,31 +36,33 @@ use crate::ui;
 
 /// Run a playbook
 ///
-/// Ends with 0 when every task ended well, with 2 when one failed, and with 4 when a host could not be reached or what the
-/// playbook says cannot be understood; with 1, as Ansible does, when there is no such playbook or no host is left.
+/// The exit code is that of ansible-playbook: 0 if every task succeeded, 1 if the playbook was not found or no host is
+/// left, 2 if a task failed, 4 if a host was unreachable or the playbook cannot be parsed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Play {
     /// The playbook
     file: PathBuf,
-    /// Only on these hosts: a pattern, in which @FILE stands for the hosts that a file names, one on each line
+    /// Limit the play to hosts that match this pattern; @FILE stands for the hosts in a file, one on each line
     #[arg(long, short = 'l', value_name = "PATTERN")]
     limit: Option<String>,
-    /// Set variables over all others: NAME=VALUE, a map in YAML or JSON, or @FILE (can be repeated)
+    /// Set variables that win over all others: NAME=VALUE, a map in YAML or JSON, or @FILE (can be repeated)
     #[arg(long, short = 'e', value_name = "VARS")]
     extra_vars: Vec<String>,
-    /// Only say what would be done
+    /// Change nothing and print what would be done
     #[arg(long, short = 'C')]
     check: bool,
-    /// Only list the hosts of each play
+    /// List the hosts of each play and do nothing
     #[arg(long)]
     list_hosts: bool,
-    /// On how many hosts at once
+    /// Run on at most this many hosts at once: 1 to 65535
     #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     forks: u16,
     #[command(flatten)]
     lock: LockArgs,
-    /// Print one JSON document at the end instead of lines: `plays`, each with its `tasks` and what came of them on which of
-    /// the `hosts`, and `stats`, the counts for each host
+    /// Print one JSON document at the end instead of lines
+    ///
+    /// It has `plays`, each with its `tasks` and their results on each of the `hosts`, and `stats`, the counts of each
+    /// host.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
 }
@@ -106,14 +108,14 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     crew.check_become(&playbook, &hosts).map_err(|why| {
         CommandError::usage(why).hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
     })?;
-    inventory::note(played.into_values());
+    inventory::print_notes(played.into_values());
     let mut record = Record::default();
     let mut tell = |event: &Event<'_>| {
         if json { record.note(event) } else { ui::result(&ui::clean(&lines::lines(event))) }
     };
     let status = tokio::select! {
         code = crew.play(&playbook, hosts, &mut tell) => ExitStatus::External(code),
-        // What is under way on a host goes on or ends with the connection; running the playbook again puts it right.
+        // Commands in progress on a host continue or end with the connection. Running the playbook again repairs that.
         () = context.stop.cancelled() => ExitStatus::Interrupted,
     };
     if json {
@@ -123,7 +125,7 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     Ok(status)
 }
 
-/// Returns the hosts of each play. Which they are may be left to `-e`: `hosts: "{{ target }}"`.
+/// Returns the hosts of each play. `hosts` may use variables of `-e`: `hosts: "{{ target }}"`.
 fn choose(
     playbook: &Playbook,
     inventory: &Inventory,
@@ -136,8 +138,8 @@ fn choose(
     let mut chosen = Vec::new();
     for play in &playbook.plays {
         let wrong = |what: String, hint: Option<String>| {
-            let told = Fault { hint, ..Fault::new(&playbook.file, play.hosts_at, what) };
-            CommandError { status: ExitStatus::Usage, ..told.into() }
+            let fault = Fault { hint, ..Fault::new(&playbook.file, play.hosts_at, what) };
+            CommandError { status: ExitStatus::Usage, ..fault.into() }
         };
         let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
         let hosts = inventory.select(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
@@ -145,7 +147,7 @@ fn choose(
         chosen.push(hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect());
     }
     if allowed.is_some() && chosen.iter().all(Vec::is_empty) {
-        return Err(CommandError::failed("the plays' hosts and --limit leave no host"));
+        return Err(CommandError::failed("the hosts of the plays and --limit leave no host"));
     }
     Ok(chosen)
 }
@@ -173,7 +175,7 @@ fn listing_json(playbook: &Playbook, hosts: &[Vec<String>]) -> String {
     format!("{:#}\n", json!({"plays": plays.collect::<Vec<_>>()}))
 }
 
-/// Reads the values of `-e`, the later ones winning.
+/// Reads the values of `-e`. Later ones win.
 fn extra(given: &[String]) -> Result<Vars, CommandError> {
     let mut vars = Vars::new();
     for text in given {

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::clean;
+use super::terminal::Tone;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +116,7 @@ impl CommandError {
         Self::new(status, Message { text: text.into(), source: None })
     }
 
-    /// Names the cause of an error, which was none of another layer so far.
+    /// Adds the cause of an error.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Arc::new(Message { text: self.source.to_string(), source: Some(cause.into()) });
@@ -137,8 +138,9 @@ impl CommandError {
     }
 
     /// Writes the error and those of its causes that say something new, each on a line.
-    fn lines(&self) -> String {
-        let mut text = format!("Error: {}\n", clean(&self.source.to_string()));
+    fn lines(&self, has_color: bool) -> String {
+        let label = Tone::Error.paint("Error:", has_color);
+        let mut text = format!("{label} {}\n", clean(&self.source.to_string()));
         let mut cause = self.source.source();
         while let Some(error) = cause {
             let line = clean(&error.to_string());
@@ -153,8 +155,8 @@ impl CommandError {
 }
 
 /// Writes errors and, after them, their hints, each hint once.
-pub(super) fn text(errors: &[CommandError]) -> String {
-    let mut text: String = errors.iter().map(CommandError::lines).collect();
+pub(super) fn text(errors: &[CommandError], has_color: bool) -> String {
+    let mut text: String = errors.iter().map(|error| error.lines(has_color)).collect();
     let mut hints: Vec<&Hint> = Vec::new();
     for hint in errors.iter().flat_map(|error| &error.hints) {
         if !hints.contains(&hint) {
@@ -183,7 +185,7 @@ mod tests {
         let outer = Message { text: "cannot write a.db: quota".to_owned(), source: Some(cause.into()) };
         let error = CommandError::failed("submit failed").caused_by(outer).hint("Free some space.");
         assert_eq!(
-            text(&[error]),
+            text(&[error], false),
             "Error: submit failed\nCaused by: cannot write a.db: quota\nHint: Free some space.\n",
             "the text of the innermost cause is in the line above it"
         );
@@ -209,7 +211,9 @@ mod tests {
         let failed = CommandError::failed("web2: sick\u{1b}[2J").hint("Wait.").hint("Look.");
         let errors = [away.clone(), failed];
         let expected = "Error: web1: connect: refused\nError: web2: sick\u{fffd}[2J\nHint: Wait.\nHint: Look.\n";
-        assert_eq!((text(&errors).as_str(), worst(&errors)), (expected, ExitStatus::Failed));
+        assert_eq!((text(&errors, false).as_str(), worst(&errors)), (expected, ExitStatus::Failed));
+        let colored = text(&[CommandError::usage("x")], true);
+        assert_eq!(colored, "\u{1b}[1;31mError:\u{1b}[0m x\n");
         assert_eq!((worst(&[away]), worst(&[])), (ExitStatus::Unreachable, ExitStatus::Done));
     }
 }

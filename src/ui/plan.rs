@@ -1,4 +1,4 @@
-//! What would be done, as tables and as JSON.
+//! A simulation or a dry run, as tables and as JSON.
 
 use serde_json::Map;
 use serde_json::Value;
@@ -9,11 +9,12 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::simulation::Simulation;
 
-/// Writes the moves and steps of a script, each as a table that is left out if it is empty.
-pub fn text(snapshot: &Snapshot, script: &Simulation) -> String {
+/// Writes the moves and the steps, each as a table that is left out if it is empty.
+pub fn text(snapshot: &Snapshot, simulation: &Simulation) -> String {
     let legend = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), |id| legend(snapshot, id));
-    let moves = script.moves.iter().map(|it| [it.unit.to_string(), legend(it.from), legend(it.to), it.reason.clone()]);
-    let steps = script.steps.iter().map(|(machine, step)| {
+    let moves =
+        simulation.moves.iter().map(|it| [it.unit.to_string(), legend(it.from), legend(it.to), it.reason.clone()]);
+    let steps = simulation.steps.iter().map(|(machine, step)| {
         [legend(Some(*machine)), step.action.to_string(), step.unit.to_string(), step.reason.to_string()]
     });
     let moves = lay_out(["UNIT", "FROM", "TO", "REASON"], moves.collect());
@@ -22,12 +23,12 @@ pub fn text(snapshot: &Snapshot, script: &Simulation) -> String {
     format!("{moves}{gap}{steps}")
 }
 
-/// Writes a script as the beginning of a JSON object.
-pub fn json(snapshot: &Snapshot, script: &Simulation) -> Map<String, Value> {
+/// Writes the moves and the steps as the beginning of a JSON object.
+pub fn json(snapshot: &Snapshot, simulation: &Simulation) -> Map<String, Value> {
     let name = |id: MachineId| snapshot.machines.get(&id).map(|machine| machine.name.as_str());
     let moves =
-        script.moves.iter().map(|it| json!({"unit": it.unit, "from": it.from, "to": it.to, "reason": it.reason}));
-    let steps = script.steps.iter().map(|(machine, step)| {
+        simulation.moves.iter().map(|it| json!({"unit": it.unit, "from": it.from, "to": it.to, "reason": it.reason}));
+    let steps = simulation.steps.iter().map(|(machine, step)| {
         let (action, reason) = (step.action.to_string(), step.reason.to_string());
         json!({"machine": machine, "name": name(*machine), "unit": step.unit, "step": action, "reason": reason})
     });
@@ -41,10 +42,10 @@ fn lay_out(header: [&str; 4], rows: Vec<[String; 4]>) -> String {
     }
     let header = header.map(str::to_owned);
     let cells: Vec<Vec<String>> = std::iter::once(header).chain(rows).map(Vec::from).collect();
-    table::lay_out(&cells)
+    table::lay_out(&cells, false)
 }
 
-/// Returns what is printed for a machine, whether it is still one or not.
+/// Returns the legend of a machine, or the beginning of its id if it has left the cluster.
 pub fn legend(snapshot: &Snapshot, id: MachineId) -> String {
     snapshot.machines.get(&id).map_or_else(|| format!("{}...", id.short()), |machine| machine.legend(false))
 }

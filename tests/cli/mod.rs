@@ -5,6 +5,7 @@ mod exec;
 mod output;
 mod packaging;
 mod play;
+mod reference;
 mod settings;
 mod together;
 

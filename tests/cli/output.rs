@@ -48,6 +48,68 @@ fn a_warning_is_said_once_by_name_whoever_else_reads_the_same_file() {
 }
 
 #[test]
+fn quiet_leaves_results_and_errors_and_verbose_adds_log_messages() {
+    let desk = Desk::new();
+    desk.write("a.service", unit("a") + "[X-Fleet]\nMachineColour=blue\n");
+    let submit = |flags: &[&str]| {
+        desk.muster(&["destroy", "a"]);
+        desk.muster(&[flags, &["submit", "a.service"]].concat())
+    };
+    assert!(submit(&[]).err.contains("WARNING: Unit a.service: "));
+    let quiet = submit(&["-q"]);
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("Unit a.service inactive\n", ""));
+    desk.fails(&["--quiet", "cat", "b"], 1, &["Error: Unit b.service does not exist.\n"]);
+    desk.fails(&["-q", "-v", "list-units"], 2, &["cannot be used with"]);
+
+    desk.write("known", "@revoked * ssh-ed25519 AAAA\n");
+    desk.write("ssh_config", format!("Host *\n UserKnownHostsFile {}\n", desk.path("known").display()));
+    desk.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1\n");
+    let exec = |flags: &[&str], log: &str| {
+        let args = [flags, &["-i", "hosts", "--ssh-config", "ssh_config", "exec", "all", "--", "true"]].concat();
+        run(desk.command(&args).env("MUSTER_LOG", log)).err
+    };
+    let summary = "1 host: 0 ok, 0 failed, 1 unreachable\n";
+    assert!(exec(&[], "").contains("Warning: ") && exec(&[], "").ends_with(summary));
+    let quiet = exec(&["-q"], "");
+    assert!(quiet.starts_with("h1: connect: ") && !quiet.contains(summary), "errors are printed: {quiet}");
+    assert!(exec(&["-vv"], "").contains("Warning: "));
+    assert!(!exec(&["-vv"], "off").contains("Warning: "), "MUSTER_LOG wins");
+}
+
+#[test]
+fn colours_are_for_terminals_or_if_they_are_asked_for() {
+    let desk = Desk::new();
+    let error = |flags: &[&str], variable: (&str, &str)| {
+        let args = [flags, &["cat", "b"]].concat();
+        run(desk.command(&args).env(variable.0, variable.1)).err
+    };
+    let (plain, colored) = ("Error: Unit", "\u{1b}[1;31mError:\u{1b}[0m Unit");
+    assert!(error(&[], ("TERM", "xterm")).starts_with(plain), "stderr is no terminal");
+    assert!(error(&["--color", "always"], ("NO_COLOR", "1")).starts_with(colored), "the flag wins");
+    assert!(error(&["--color", "never"], ("TERM", "xterm")).starts_with(plain));
+    desk.fails(&["--color", "perhaps", "list-units"], 2, &["[possible values: auto, always, never]"]);
+    let muster = env!("CARGO_BIN_EXE_muster");
+    let on_terminal = |variable: (&str, &str)| {
+        let mut script = std::process::Command::new("script");
+        script.args(["--quiet", "--command", &format!("{muster} cat b"), "/dev/null"]);
+        script.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", desk.home("")).stdin(Stdio::null());
+        run(script.current_dir(desk.path("")).env(variable.0, variable.1)).out
+    };
+    assert!(on_terminal(("TERM", "xterm")).starts_with(colored));
+    assert!(on_terminal(("NO_COLOR", "1")).starts_with(plain));
+    assert!(on_terminal(("TERM", "dumb")).starts_with(plain));
+}
+
+#[tokio::test]
+async fn the_health_of_machines_has_a_colour_except_in_json() {
+    let desk = Desk::new();
+    machine(&desk, 1).await;
+    let list = ["--color", "always", "list-machines", "--fields", "name,health"];
+    assert_eq!(desk.muster(&list).ok(), "NAME\tHEALTH\ncore-01\t\u{1b}[32malive\u{1b}[0m\n");
+    assert!(!desk.muster(&[&list[..], &["-o", "json"]].concat()).ok().contains('\u{1b}'));
+}
+
+#[test]
 fn what_changes_things_goes_on_when_nobody_reads_and_what_shows_ends() {
     let desk = Desk::new();
     for (name, expected) in [("a", Some(0)), ("b", Some(1))] {
@@ -60,13 +122,13 @@ fn what_changes_things_goes_on_when_nobody_reads_and_what_shows_ends() {
         let out = if name == "a" { Stdio::from(writer) } else { Stdio::from(full) };
         let said = printing_to(&desk, out, &["submit", "a.service", &file]);
         assert_eq!(said.code, expected, "{said:#?}");
-        let complaint = "Error: cannot write to stdout: No space left on device (os error 28)\n";
+        let complaint = "Error: cannot write to stdout\nCaused by: No space left on device (os error 28)\n";
         assert_eq!(said.err, if name == "a" { "" } else { complaint });
         assert_eq!(desk.muster(&["cat", name]).ok(), unit(name), "it was done all the same");
     }
     let full = File::options().write(true).open("/dev/full").unwrap();
     let said = printing_to(&desk, full, &["list-unit-files"]);
-    assert!(said.code == Some(1) && said.err.starts_with("Error: cannot write to stdout: "), "{said:#?}");
+    assert!(said.code == Some(1) && said.err.starts_with("Error: cannot write to stdout\n"), "{said:#?}");
 }
 
 /// Runs muster, which must print one JSON document and nothing else, and returns it.

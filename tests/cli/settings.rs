@@ -130,10 +130,11 @@ fn failover_is_set_in_the_file_too_and_within_bounds() {
     taken(good);
     let bad = sweep("brake = 101");
     let said = String::from_utf8_lossy(&bad.stderr);
-    assert!(bad.status.code() == Some(2) && said.contains("`brake` is from 1 to 100"), "{said}");
+    assert!(bad.status.code() == Some(2) && said.contains("invalid `brake`: expected 1 to 100 percent"), "{said}");
     taken("sweep-every = 60\nlease = 180");
+    taken("sweep-every = \"1m\"\nlease = \"3m\"\nlock-wait = \"2s\"");
     for (text, why) in [
-        ("sweep-every = 0", "`sweep-every` is from 1 to 28800"),
+        ("sweep-every = 0", "invalid `sweep-every`: expected a duration from 1s to 8h"),
         // It counts, or the lease would not be asked to hold three of them.
         ("sweep-every = 60\nlease = 100", "lease"),
     ] {

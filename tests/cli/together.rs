@@ -70,7 +70,7 @@ fn so_it_is_with_a_lead_in_etcd() {
 
 /// What happens to a controller that leads: somebody asks who does, timeouts for it, and takes the lead away.
 fn a_lead_changes_hands(desk: &Desk) {
-    assert_eq!(desk.muster(&["lock", "show"]).ok(), "nobody leads\n");
+    assert_eq!(desk.muster(&["lock", "show"]).ok(), "no process leads\n");
     let log = fs::File::create(desk.path("log")).unwrap();
     let mut controller = desk.command(&["controller"]).stderr(log).spawn().unwrap();
     let says = |text: &str| {

@@ -25,7 +25,7 @@ fn a_plan_foretells_what_a_drain_does_and_changes_nothing_itself() {
     say(&["sweep"]);
     let before: Vec<String> = traces().collect();
     assert_eq!(say(&["plan", "--detailed-exitcode"]), "Nothing to do.\n");
-    assert_eq!(say(&["lock", "show"]), "nobody leads\n");
+    assert_eq!(say(&["lock", "show"]), "no process leads\n");
 
     say(&["drain", &from.name, "--no-block"]);
     let events = say(&["events"]);

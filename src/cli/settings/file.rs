@@ -1,5 +1,4 @@
-//! `muster.toml`: where it is, what it may say, and whose its paths are. A key is what a flag is called, whichever command
-//! has that flag.
+//! `muster.toml`: where it is found, its keys, and what its paths are relative to. Each key is the name of a flag.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -12,27 +11,27 @@ use super::LockArgs;
 use super::directory;
 use super::from_home;
 use crate::cli::error::CommandError;
-use crate::cli::prudence::Prudence;
-use crate::cli::prudence::Rhythm;
+use crate::cli::failover_args::FailoverPolicyArgs;
+use crate::cli::failover_args::SweepSchedule;
 use crate::inventory::fault::did_you_mean;
 
-/// What a settings file says.
+/// The contents of a settings file.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) flags: Flags,
-    pub(super) prudence: Prudence,
-    pub(super) rhythm: Rhythm,
+    pub(super) failover: FailoverPolicyArgs,
+    pub(super) schedule: SweepSchedule,
     pub(super) lock: LockArgs,
 }
 
-/// Reads the settings file that was named, or the first of the usual ones that is there.
+/// Reads the named settings file, or the first of the default ones that exists.
 pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
-    let usual = || {
+    let default = || {
         let user = directory("XDG_CONFIG_HOME", ".config").map(|config| config.join("muster/muster.toml"));
         let all = [Some(PathBuf::from("muster.toml")), user, Some(PathBuf::from("/etc/muster/muster.toml"))];
         all.into_iter().flatten().find(|path| path.exists())
     };
-    let Some(path) = named.map(Path::to_owned).or_else(usual) else {
+    let Some(path) = named.map(Path::to_owned).or_else(default) else {
         return Ok(File::default());
     };
     let text = std::fs::read_to_string(&path)
@@ -44,21 +43,21 @@ pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
         let known = keys();
         return Err(error.maybe_hint(did_you_mean(&key, known.iter().map(String::as_str))));
     }
-    file.prudence.check().and_then(|()| file.rhythm.check()).map_err(wrong)?;
-    file.flags.stand_in(path.parent().unwrap_or_else(|| Path::new(".")));
+    file.failover.check().and_then(|()| file.schedule.check()).map_err(wrong)?;
+    file.flags.resolve_paths(path.parent().unwrap_or_else(|| Path::new(".")));
     Ok(file)
 }
 
 impl File {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        let (flags, prudence) = (toml::from_str(text)?, toml::from_str(text)?);
-        Ok(Self { flags, prudence, rhythm: toml::from_str(text)?, lock: toml::from_str(text)? })
+        let (flags, failover) = (toml::from_str(text)?, toml::from_str(text)?);
+        Ok(Self { flags, failover, schedule: toml::from_str(text)?, lock: toml::from_str(text)? })
     }
 }
 
 impl Flags {
-    /// Makes paths mean what they mean in a file in this folder, wherever the command is run.
-    fn stand_in(&mut self, folder: &Path) {
+    /// Resolves relative paths against the folder of the settings file, and `~` against the home directory.
+    fn resolve_paths(&mut self, folder: &Path) {
         let place = |path: &Path| folder.join(from_home(path));
         for path in [
             &mut self.ssh_config,
@@ -76,7 +75,7 @@ impl Flags {
         }
         for source in &mut self.inventory {
             let path = place(source);
-            // A list of hosts is no path.
+            // A list of hosts is not a path.
             if path.exists() || !source.to_string_lossy().contains(',') {
                 *source = path;
             }
@@ -84,7 +83,7 @@ impl Flags {
     }
 }
 
-/// Returns the first key that is no setting, and its line.
+/// Returns the first unknown key with its line.
 fn unknown(text: &str) -> Result<Option<(usize, String)>, toml::de::Error> {
     let (table, known) = (DeTable::parse(text)?, keys());
     let unknown = table.get_ref().keys().filter(|key| !known.iter().any(|known| *known == **key.get_ref()));
@@ -95,10 +94,10 @@ fn unknown(text: &str) -> Result<Option<(usize, String)>, toml::de::Error> {
     }))
 }
 
-/// Returns every key that there is: what the flags are called.
+/// Returns every key: the names of the flags.
 fn keys() -> Vec<String> {
-    let command = Flags::augment_args(Prudence::augment_args(clap::Command::new("muster")));
-    let command = Rhythm::augment_args(LockArgs::augment_args(command));
+    let command = Flags::augment_args(FailoverPolicyArgs::augment_args(clap::Command::new("muster")));
+    let command = SweepSchedule::augment_args(LockArgs::augment_args(command));
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
     names.filter(|name| *name != "config").map(str::to_owned).collect()
 }

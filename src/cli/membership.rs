@@ -1,25 +1,28 @@
-//! `muster join` and `muster leave`: which hosts are machines of the cluster.
+//! `muster join`, `leave`, `cordon`, `uncordon` and `drain`: the machines of the cluster.
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::Context;
+use super::duration;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
-use super::verb::Told;
-use super::verb::WaitArgs;
-use super::verb::errors;
+use super::inventory::print_notes;
+use super::progress_printer::ProgressPrinter;
+use super::unit_commands::WaitArgs;
+use super::unit_commands::errors;
 use crate::control::membership;
 use crate::control::membership::Candidate;
 use crate::control::membership::Joined;
 use crate::control::membership::SchedulingMode;
 use crate::ui;
+use crate::ui::messages;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct JoinArgs {
-    /// Which hosts of the inventory
+    /// Hosts of the inventory: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
     #[arg(default_value = "all")]
     pattern: String,
     /// Print as JSON
@@ -29,9 +32,9 @@ pub(super) struct JoinArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct LeaveArgs {
-    /// A machine: its name, its machine-id or the beginning of it
+    /// A machine: its name, its address, or the beginning of its machine-id
     machine: String,
-    /// Take it out even if it does not answer; what runs there goes on until somebody stops it
+    /// Remove the machine even if it does not answer; its units keep running until they are stopped there
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -40,7 +43,7 @@ pub(super) struct LeaveArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct MachineArgs {
-    /// A machine: its name, its machine-id or the beginning of it
+    /// A machine: its name, its address, or the beginning of its machine-id
     machine: String,
     /// Print as JSON
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
@@ -49,11 +52,11 @@ pub(super) struct MachineArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DrainArgs {
-    /// A machine: its name, its machine-id or the beginning of it
+    /// A machine: its name, its address, or the beginning of its machine-id
     machine: String,
-    /// Stop what is still there after so many seconds, even if it runs nowhere else
-    #[arg(long, value_name = "SECONDS")]
-    deadline: Option<u64>,
+    /// Stop the units that are still on the machine after this long, even if they run nowhere else
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    deadline: Option<Duration>,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -66,26 +69,24 @@ pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool
         ui::json(&json!({ "machine": machine.id, "name": machine.name, "cordoned": cordoned }));
         return Ok(ExitStatus::Done);
     }
-    let word = if cordoned { "cordoned: nothing new is placed there" } else { "uncordoned" };
-    ui::result(&format!("{} {word}\n", machine.name));
+    ui::result(&messages::cordoned(&machine, cordoned));
     Ok(ExitStatus::Done)
 }
 
 /// Runs `muster drain`.
 pub(super) async fn drain(context: &Context, args: &DrainArgs) -> CommandResult {
     let cluster = context.cluster().await?;
-    let mut told = Told::new(args.wait.json());
+    let mut printer = ProgressPrinter::new(args.wait.json());
     let timeouts = args.wait.timeouts(context);
-    let deadline = args.deadline.map(Duration::from_secs);
     let drained =
-        membership::drain(&cluster, &args.machine, deadline, timeouts, &mut |notice| told.notice(&notice)).await;
+        membership::drain(&cluster, &args.machine, args.deadline, timeouts, &mut |progress| printer.print(&progress))
+            .await;
     cluster.remote.close(Duration::from_millis(200)).await;
-    told.finish();
+    printer.finish();
     let (machine, found) = drained?;
     let errors = errors(&found);
     if errors.is_empty() && !args.wait.json() {
-        let word = if timeouts.block { "drained" } else { "cordoned: what is there goes elsewhere" };
-        ui::result(&format!("{} {word}\n", machine.name));
+        ui::result(&messages::drained(&machine, timeouts.block));
     }
     Ok(ui::report(&errors))
 }
@@ -95,7 +96,7 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
     let inventory = context.inventory(None)?;
     let hosts = inventory.select(&args.pattern)?;
     let candidates = hosts.into_iter().map(|host| {
-        host.notes().iter().for_each(|note| ui::remark(&format!("Note: {note}")));
+        print_notes([host]);
         let (target, metadata) = (host.target()?, host.metadata()?);
         Ok(Candidate { target, metadata, fence_command: host.fence_command()? })
     });
@@ -116,9 +117,9 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
         };
         match (args.output.is_some(), outcome) {
             (true, _) => machines.push(json!({ "machine": machine.id, "name": machine.name, "outcome": outcome })),
-            (_, "joined") => ui::result(&format!("{} joined as {}\n", machine.name, machine.legend(false))),
-            (_, "updated") => ui::result(&format!("{} updated\n", machine.name)),
-            _ => ui::remark(&format!("{} has joined already", machine.name)),
+            (_, "joined") => ui::result(&messages::joined(&machine)),
+            (_, "updated") => ui::result(&messages::updated(&machine)),
+            _ => ui::status(&messages::has_joined(&machine)),
         }
     }
     if args.output.is_some() {
@@ -130,19 +131,18 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
 /// Runs `muster leave`.
 pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> CommandResult {
     let cluster = context.cluster().await?;
-    let mut told = Told::new(args.wait.json());
+    let mut printer = ProgressPrinter::new(args.wait.json());
     let timeouts = args.wait.timeouts(context);
     let left =
-        membership::leave(&cluster, &args.machine, args.force, timeouts, &mut |notice| told.notice(&notice)).await;
+        membership::leave(&cluster, &args.machine, args.force, timeouts, &mut |progress| printer.print(&progress))
+            .await;
     cluster.remote.close(Duration::from_millis(200)).await;
-    told.finish();
+    printer.finish();
     let (machine, found) = left?;
     if found.is_empty() || args.force {
-        for finding in &found {
-            ui::remark(&format!("Warning: {finding}"));
-        }
+        found.iter().for_each(|problem| ui::warn(&problem.to_string()));
         if !args.wait.json() {
-            ui::result(&format!("{} left\n", machine.name));
+            ui::result(&messages::left(&machine));
         }
         return Ok(ExitStatus::Done);
     }

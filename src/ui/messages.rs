@@ -1,0 +1,134 @@
+//! Sentences about machines, units and leadership: values in, text out.
+
+use std::time::Duration;
+
+use crate::core::command::Verb;
+use crate::core::model::DesiredState;
+use crate::core::model::Machine;
+use crate::core::unit::UnitName;
+use crate::store::StoreError;
+use crate::store::leader_election::Holder;
+
+/// A controller has lost leadership.
+pub const DEPOSED: &str = "no longer leads";
+
+/// A controller leads.
+pub fn leads(epoch: u64) -> String {
+    format!("leads (epoch {epoch})")
+}
+
+/// A controller waits because another process leads.
+pub fn stands_by(holder: &Holder) -> String {
+    format!("stands by: {holder} leads")
+}
+
+/// A command cannot act because another process leads.
+pub fn busy(holder: &Holder) -> String {
+    format!("{holder} leads this cluster")
+}
+
+/// The cluster has no machines. The text of the store is shown only if it cannot hold a password.
+pub fn no_machines(token: &str, store: &str) -> String {
+    let store = if store.starts_with("sqlite:") { store } else { "the store" };
+    format!("no machine has joined the cluster {token} in {store}")
+}
+
+/// A controller ends while machines hold leases of this length.
+pub fn strict_units_stop(machines: usize, lease: Duration) -> String {
+    let s = if machines == 1 { "" } else { "s" };
+    let within = lease.as_secs();
+    format!("strict units on {machines} machine{s} stop within {within} s unless another controller takes over")
+}
+
+/// A controller cannot reach the store.
+pub fn store_away(error: &StoreError) -> String {
+    format!("{error}; units are left as they are")
+}
+
+/// A unit has reached a state.
+pub fn reached(unit: &UnitName, state: DesiredState, machine: Option<&Machine>) -> String {
+    let at = machine.map(|machine| format!(" on {}", machine.legend(false))).unwrap_or_default();
+    format!("Unit {unit} {state}{at}\n")
+}
+
+/// A unit was removed from the cluster.
+pub fn destroyed(unit: &UnitName) -> String {
+    format!("Destroyed {unit}\n")
+}
+
+/// The desired state of a unit is stored, and the command does not wait for it.
+pub fn triggered(unit: &UnitName, verb: Verb, is_global: bool) -> String {
+    let kind = if is_global { "global unit" } else { "unit" };
+    format!("Triggered {kind} {unit} {verb}\n")
+}
+
+/// A host has become a machine.
+pub fn joined(machine: &Machine) -> String {
+    format!("{} joined as {}\n", machine.name, machine.legend(false))
+}
+
+/// The record of a machine was changed by a second join.
+pub fn updated(machine: &Machine) -> String {
+    format!("{} updated\n", machine.name)
+}
+
+/// A host was a machine already.
+pub fn has_joined(machine: &Machine) -> String {
+    format!("{} has joined already", machine.name)
+}
+
+/// A machine has left the cluster.
+pub fn left(machine: &Machine) -> String {
+    format!("{} left\n", machine.name)
+}
+
+/// A machine was cordoned or uncordoned.
+pub fn cordoned(machine: &Machine, is_cordoned: bool) -> String {
+    let word = if is_cordoned { "cordoned: takes no new units" } else { "uncordoned" };
+    format!("{} {word}\n", machine.name)
+}
+
+/// A machine was drained, or its units are going to move if the command does not wait for that.
+pub fn drained(machine: &Machine, is_done: bool) -> String {
+    let word = if is_done { "drained" } else { "cordoned: its units move to other machines" };
+    format!("{} {word}\n", machine.name)
+}
+
+/// The failover of a machine was allowed although the failover policy blocks it.
+pub fn failover_forced(machine: &Machine) -> String {
+    let name = &machine.name;
+    format!("{name}: if it is down, the controller or a sweep within the next hour moves its units\n")
+}
+
+/// A machine is reached through another one.
+pub fn relayed(machine: &Machine, relay: &Machine) -> String {
+    format!("{} has a path fault: going through {}", machine.name, relay.name)
+}
+
+/// A record of the store cannot be parsed.
+pub fn unreadable_record(key: &str, why: &str) -> String {
+    format!("{key} cannot be parsed and is ignored: {why}")
+}
+
+/// The holder of leadership, if there is one.
+pub fn leadership(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) => format!("{holder} leads with epoch {}\n", holder.epoch),
+        None => "no process leads\n".to_owned(),
+    }
+}
+
+/// Leadership was taken from a process.
+pub fn leadership_taken(holder: &Holder) -> String {
+    format!("taken from {holder}\n")
+}
+
+/// The cluster has no such unit.
+pub fn no_such_unit(unit: &UnitName) -> String {
+    format!("Unit {unit} does not exist.")
+}
+
+/// A unit is on no machine, so it is not what a command needs: `loaded` or `running`.
+pub fn not_on_a_machine(unit: &UnitName, need: &str) -> String {
+    format!("Unit {unit} does not appear to be {need}.")
+}
