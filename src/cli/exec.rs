@@ -1,6 +1,7 @@
 //! `muster exec`: one command on many hosts, at once.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,22 +219,32 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
         Ok((host.target()?, command))
     };
     let orders = hosts.iter().map(order).collect::<Result<Vec<_>, CommandError>>()?;
-    inventory::print_notes(hosts);
+    inventory::print_notes(hosts.iter().copied());
     let remote = context.remote()?;
-    let under_way = stream::iter(orders.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
-    let under_way = under_way.buffer_unordered(usize::from(exec.forks)).collect::<Vec<_>>();
-    let mut ended = tokio::select! {
-        ended = under_way => ended,
-        () = context.stop.cancelled() => return Ok(ExitStatus::Interrupted),
+    let runs = stream::iter(orders.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
+    let mut ended = Vec::new();
+    let is_interrupted = {
+        let mut runs = pin!(runs.buffer_unordered(usize::from(exec.forks)));
+        loop {
+            tokio::select! {
+                end = runs.next() => match end {
+                    Some(end) => ended.push(end),
+                    None => break false,
+                },
+                () = context.stop.cancelled() => break true,
+            }
+        }
     };
     remote.close(Duration::from_secs(2)).await;
     ended.sort_by_key(|ended| inventory.hosts.get_index_of(&ended.host));
     if exec.output.is_some() {
-        let hosts: Vars = ended.iter().map(|end| (end.host.clone(), end.outcome.to_vars().into())).collect();
-        ui::json(&json!({ "hosts": hosts }));
+        ui::json(&json!({ "hosts": document(&hosts, &ended) }));
     } else {
         show_alike(&mut ended);
         summarise(&ended, exec.timeout);
+    }
+    if is_interrupted {
+        return Ok(ExitStatus::Interrupted);
     }
     let any = |status: Status| ended.iter().any(|end| end.outcome.status == status);
     match (any(Status::Failed), any(Status::Unreachable)) {
@@ -241,6 +252,16 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
         (true, false) => Ok(ExitStatus::External(FAILED)),
         (_, true) => Ok(ExitStatus::External(UNREACHABLE)),
     }
+}
+
+/// Returns the results of all hosts. A host whose command had not ended failed because of the interrupt.
+fn document(hosts: &[&Host], ended: &[Ended]) -> Vars {
+    let result = |host: &&Host| {
+        let end = ended.iter().find(|end| end.host == host.name);
+        let outcome = end.map_or_else(|| Outcome::failed("interrupted"), |end| end.outcome.clone());
+        (host.name.clone(), outcome.to_vars().into())
+    };
+    hosts.iter().map(result).collect()
 }
 
 /// Prints the output of the hosts, equal output once, the most frequent first.

@@ -60,12 +60,11 @@ pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Comm
     let snapshot = context.snapshot().await?;
     let machine = membership::find(&snapshot, name).ok_or_else(|| MembershipError::UnknownMachine(name.clone()))?;
     let events = latest(context, |event| event.machine == Some(machine.id) && event.unit.is_none()).await?;
-    match output {
-        Some(_) => ui::json(&explanation::machine_json(&snapshot, machine, &events)),
-        None => {
-            let (now, has_color) = (Clock::start().now(), stdout_has_color());
-            ui::print_table(&explanation::machine(&snapshot, machine, &events, now, has_color));
-        }
+    if output.is_some() {
+        ui::json(&explanation::machine_json(&snapshot, machine, &events));
+    } else {
+        let (now, has_color) = (Clock::start().now(), stdout_has_color());
+        ui::print_table(&explanation::machine(&snapshot, machine, &events, now, has_color));
     }
     Ok(ExitStatus::Done)
 }

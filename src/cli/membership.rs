@@ -140,7 +140,9 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> CommandResult 
     printer.finish();
     let (machine, found) = left?;
     if found.is_empty() || args.force {
-        found.iter().for_each(|problem| ui::warn(&problem.to_string()));
+        for problem in &found {
+            ui::warn(&problem.to_string());
+        }
         if !args.wait.json() {
             ui::result(&messages::left(&machine));
         }

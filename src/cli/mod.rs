@@ -59,8 +59,9 @@ pub struct Cli {
 /// What follows the options in `muster --help`.
 const AFTER_HELP: &str = "\
 Settings:
-  An option wins over the variable MUSTER_<OPTION>, and the variable over the key of the same name in muster.toml. A
-  duration is written 30s, 5m or 1h30m; a plain number is a number of seconds.
+  An option wins over the variable MUSTER_<OPTION>, and the variable over the
+  key of the same name in muster.toml. A duration is written 30s, 5m or 1h30m;
+  a plain number is a number of seconds.
 
 Exit codes:
   0    done
@@ -69,10 +70,11 @@ Exit codes:
   3    hosts or the store could not be reached
   4    `plan --detailed-exitcode`: changes are pending
   130  interrupted
-  `play` and `exec` use those of Ansible: 2 failed, 4 unreachable. `status`, `journal` and `ssh` end with the exit code
-  of the remote command.
 
-`muster man FOLDER` writes man pages, `muster completions SHELL` prints completions.";
+  `play` and `exec` use those of Ansible: 2 failed, 4 unreachable. `status`,
+  `journal` and `ssh` end with the exit code of the remote command.
+
+`muster man FOLDER` writes man pages, `muster completions SHELL` completions.";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {

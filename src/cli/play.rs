@@ -185,11 +185,11 @@ fn extra(given: &[String]) -> Result<Vars, CommandError> {
             let node = document::read(Path::new("-e"), text)?;
             vars.extend(node.value().as_object().cloned().unwrap_or_default());
         } else {
-            let words = shlex::split(text).ok_or_else(|| CommandError::usage("-e: the quotes do not match"))?;
-            for word in words {
-                let (name, value) = word
-                    .split_once('=')
-                    .ok_or_else(|| CommandError::usage(format!("-e: `{word}` is not NAME=VALUE")))?;
+            let pairs = shlex::split(text).ok_or_else(|| CommandError::usage("-e: the quotes do not match"))?;
+            for pair in pairs {
+                let (name, value) = pair.split_once('=').ok_or_else(|| {
+                    CommandError::usage(format!("-e: invalid variable `{pair}`: expected NAME=VALUE"))
+                })?;
                 vars.insert(name.to_owned(), value.into());
             }
         }

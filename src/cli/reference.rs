@@ -17,13 +17,16 @@ A duration is written `30s`, `5m` or `1h30m`; a plain number is a number of seco
 variable, which each option names, and from `muster.toml`. The [README](../README.md#exit-codes) has the exit codes.
 ";
 
+/// The width of the page, in characters.
+const WIDTH: usize = 120;
+
 /// Writes the page.
 pub fn reference() -> String {
     let mut muster = Cli::command();
     muster.build();
     let mut page = HEAD.to_owned();
     page.push_str("\n## Options of every command\n");
-    page.push_str(&options(&muster, |arg| arg.is_global_set()));
+    page.push_str(&options(&muster, Arg::is_global_set));
     for command in muster.get_subcommands().filter(|command| is_shown(command)) {
         section(&mut page, command, "muster", 2);
     }
@@ -39,7 +42,10 @@ fn section(page: &mut String, command: &Command, parent: &str, depth: usize) {
     let name = format!("{parent} {}", command.get_name());
     page.push_str(&format!("\n{} {name}\n", "#".repeat(depth)));
     let about = command.get_long_about().or_else(|| command.get_about());
-    page.push_str(&format!("\n{}\n", about.map(ToString::to_string).unwrap_or_default()));
+    page.push('\n');
+    for paragraph in about.map(ToString::to_string).unwrap_or_default().split('\n') {
+        page.push_str(&wrap(paragraph, ""));
+    }
     page.push_str(&format!("\n```\n{}\n```\n", usage(command, &name)));
     page.push_str(&options(command, |arg| !arg.is_global_set()));
     for command in command.get_subcommands().filter(|command| is_shown(command)) {
@@ -71,7 +77,9 @@ fn usage(command: &Command, name: &str) -> String {
 
 /// Writes the chosen arguments as a list for each heading.
 fn options(command: &Command, is_chosen: impl Fn(&Arg) -> bool) -> String {
-    let args: Vec<&Arg> = command.get_arguments().filter(|arg| is_chosen(arg) && is_documented(arg)).collect();
+    let positionals = command.get_positionals();
+    let args = positionals.chain(command.get_arguments().filter(|arg| !arg.is_positional()));
+    let args: Vec<&Arg> = args.filter(|arg| is_chosen(arg) && is_documented(arg)).collect();
     let mut headings: Vec<Option<&str>> = Vec::new();
     for arg in &args {
         if !headings.contains(&arg.get_help_heading()) {
@@ -117,7 +125,26 @@ fn item(arg: &Arg) -> String {
     }
     notes.extend(arg.get_env().map(|variable| format!("[variable: `{}`]", variable.display())));
     let text = std::iter::once(help).chain(notes).collect::<Vec<_>>().join(" ");
-    format!("* `{name}`: {}\n", text.replace("\n\n", "\n\n  "))
+    let paragraphs: Vec<&str> = text.split("\n\n").collect();
+    let (first, rest) = paragraphs.split_first().unwrap_or((&"", &[]));
+    let mut item = wrap(&format!("* `{name}`: {first}"), "  ");
+    for paragraph in rest {
+        item.push_str(&format!("\n{}", wrap(&format!("  {paragraph}"), "  ")));
+    }
+    item
+}
+
+/// Breaks a paragraph into lines of at most [`WIDTH`] characters, all but the first with an indent.
+fn wrap(paragraph: &str, indent: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in paragraph.split_inclusive(' ') {
+        let is_full = |line: &String| line.chars().count() + word.trim_end().chars().count() > WIDTH;
+        match lines.last_mut() {
+            Some(line) if !is_full(line) => line.push_str(word),
+            _ => lines.push(format!("{indent}{word}")),
+        }
+    }
+    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// Returns the names of the values of an argument.
@@ -125,4 +152,17 @@ fn values(arg: &Arg) -> String {
     let names = arg.get_value_names().unwrap_or_default();
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     if names.is_empty() { arg.get_id().as_str().to_uppercase() } else { names.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_paragraph_is_broken_at_blanks() {
+        let word = "x".repeat(59);
+        assert_eq!(wrap(&format!("{word} {word} {word}"), "  "), format!("{word} {word}\n  {word}\n"));
+        assert_eq!(wrap("short", "  "), "short\n");
+        assert_eq!(wrap("", ""), "\n");
+    }
 }

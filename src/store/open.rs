@@ -68,7 +68,7 @@ impl Credentials {
 
 /// The text does not say where a store is. Nothing was opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: write etcd://host:2379,host:2379 (etcds:// for TLS), sqlite:PATH or memory:")]
+#[error("{what}: expected etcd://host:2379,host:2379 (etcds:// for TLS), sqlite:PATH or memory:")]
 pub struct BadLocation {
     what: String,
 }
@@ -87,7 +87,7 @@ impl FromStr for Location {
         match scheme {
             "memory" if rest.is_empty() => Ok(Self::Memory),
             "memory" => Err(BadLocation::new("nothing may follow memory:")),
-            "sqlite" if rest.is_empty() => Err(BadLocation::new("the file is missing")),
+            "sqlite" if rest.is_empty() => Err(BadLocation::new("`sqlite:` names no file")),
             "sqlite" => Ok(Self::Sqlite(PathBuf::from(rest))),
             "etcd" => etcd(rest, false).map(Self::Etcd),
             "etcds" => etcd(rest, true).map(Self::Etcd),
@@ -208,7 +208,7 @@ mod tests {
         ];
         for text in cases {
             let error = text.parse::<Location>().unwrap_err().to_string();
-            assert!(error.contains("write etcd://host:2379"), "{error}");
+            assert!(error.contains("expected etcd://host:2379"), "{error}");
         }
     }
 

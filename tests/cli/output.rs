@@ -1,4 +1,4 @@
-//! What comes out: results and nothing else on stdout, warnings beside them, and nothing that steers a terminal.
+//! Output: only results on stdout, everything else on stderr, and nothing that steers a terminal.
 
 use std::fs::File;
 use std::io::pipe;
@@ -26,7 +26,7 @@ fn printing_to(desk: &Desk, out: impl Into<Stdio>, args: &[&str]) -> Said {
 }
 
 #[test]
-fn a_warning_is_said_once_by_name_whoever_else_reads_the_same_file() {
+fn a_warning_about_a_file_that_several_hosts_read_is_printed_once() {
     let desk = Desk::new();
     desk.write("known", "@revoked * ssh-ed25519 AAAA\u{9b}31m\nh1 ssh-ed25519 !\n");
     desk.write("ssh_config", format!("Host *\n UserKnownHostsFile {}\n", desk.path("known").display()));
@@ -110,7 +110,7 @@ async fn the_health_of_machines_has_a_colour_except_in_json() {
 }
 
 #[test]
-fn what_changes_things_goes_on_when_nobody_reads_and_what_shows_ends() {
+fn a_command_that_changes_hosts_outlives_its_reader_and_one_that_shows_does_not() {
     let desk = Desk::new();
     for (name, expected) in [("a", Some(0)), ("b", Some(1))] {
         desk.write("unit.service", unit(name));
@@ -124,7 +124,7 @@ fn what_changes_things_goes_on_when_nobody_reads_and_what_shows_ends() {
         assert_eq!(said.code, expected, "{said:#?}");
         let complaint = "Error: cannot write to stdout\nCaused by: No space left on device (os error 28)\n";
         assert_eq!(said.err, if name == "a" { "" } else { complaint });
-        assert_eq!(desk.muster(&["cat", name]).ok(), unit(name), "it was done all the same");
+        assert_eq!(desk.muster(&["cat", name]).ok(), unit(name), "it was done anyway");
     }
     let full = File::options().write(true).open("/dev/full").unwrap();
     let said = printing_to(&desk, full, &["list-unit-files"]);
@@ -138,7 +138,7 @@ fn document(desk: &Desk, args: &[&str]) -> Value {
     serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{args:?}: {error}: {said:#?}"))
 }
 
-/// Puts a machine that nobody answers for into the desk's cluster.
+/// Adds a machine that does not answer to the cluster.
 async fn machine(desk: &Desk, number: u128) -> MachineId {
     let (store, keys) = desk.store().await;
     let id = MachineId::from_bits(number);
@@ -190,7 +190,7 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
         let state: UnitState = serde_json::from_value(state).unwrap();
         store.commit(vec![], vec![keys.put(&Slot::State(unit, id), &state)]).await.unwrap();
     }
-    // Nobody is there, and each is asked all the same.
+    // Both machines are asked although neither answers.
     let said = desk.muster(&["status", "g"]);
     assert_eq!((said.code, said.out.as_str()), (Some(3), "\n"), "{said:#?}");
     assert!(
@@ -202,7 +202,7 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
 }
 
 #[tokio::test]
-async fn what_others_wrote_steers_no_terminal() {
+async fn text_of_hosts_and_units_steers_no_terminal() {
     let desk = Desk::new();
     let (store, keys) = desk.store().await;
     let id = MachineId::from_bits(1);
@@ -222,7 +222,7 @@ async fn what_others_wrote_steers_no_terminal() {
         assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{args:?}: {said:?}");
         serde_json::from_str::<Value>(&said).unwrap();
     }
-    // What was submitted comes back as it was, but not on a terminal.
+    // A submitted file is printed unchanged, except on a terminal.
     assert_eq!(desk.muster(&["cat", "a"]).ok(), unit("a\u{9b}31m"));
     let muster = env!("CARGO_BIN_EXE_muster");
     let mut script = std::process::Command::new("script");

@@ -1,4 +1,6 @@
-//! Rules of the house that the compiler does not know.
+//! Rules of the source tree that the compiler does not know.
+
+mod words;
 
 use std::fs;
 use std::path::Path;
