@@ -34,6 +34,7 @@ use crate::remote::Remote;
 use crate::remote::Sink;
 use crate::remote::Target;
 use crate::ui;
+use crate::ui::messages;
 
 /// The length at which a line is printed in parts, in bytes.
 const LINE_LIMIT: usize = 64 << 10;
@@ -271,7 +272,7 @@ fn show_alike(ended: &mut [Ended]) {
         let Some(fold) = end.fold.take() else { continue };
         if fold.dropped > 0 {
             let (kept, dropped) = (fold.text.len(), fold.dropped);
-            ui::warn(&format!("{}: {dropped} bytes of its output were dropped, all after the first {kept}", end.host));
+            ui::warn(&messages::output_dropped(&end.host, dropped, kept));
         }
         if !fold.text.is_empty() {
             alike.entry(fold.text).or_default().push(end.host.clone());
@@ -310,8 +311,8 @@ fn summarise(ended: &[Ended], timeout: Option<Duration>) {
     for Ended { host, exit, .. } in ended {
         match exit {
             Ok(Exit::Code(0)) => {}
-            Ok(Exit::Code(code)) => ui::error_output(&format!("{host}: exit code {code}")),
-            Ok(Exit::Signal(signal)) => ui::error_output(&format!("{host}: killed by signal {signal}")),
+            Ok(Exit::Code(code)) => ui::error_output(&messages::exit_code(host, code)),
+            Ok(Exit::Signal(signal)) => ui::error_output(&messages::killed(host, signal)),
             Err(failure) => {
                 if let Some(slow) = too_slow(failure, timeout) {
                     ui::error_output(&format!("{host}: {slow}"));
@@ -326,9 +327,7 @@ fn summarise(ended: &[Ended], timeout: Option<Duration>) {
     }
     let count = |status: Status| ended.iter().filter(|end| end.outcome.status == status).count();
     let (failed, unreachable) = (count(Status::Failed), count(Status::Unreachable));
-    let hosts = if ended.len() == 1 { "host" } else { "hosts" };
-    let well = ended.len() - failed - unreachable;
-    ui::status(&format!("{} {hosts}: {well} ok, {failed} failed, {unreachable} unreachable", ended.len()));
+    ui::status(&messages::host_counts(ended.len() - failed - unreachable, failed, unreachable));
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
     let snapshot = context.snapshot().await?;
     let unit = parse_unit(&args.unit)?;
     if RequirementsIndex::of(&snapshot).is_global(&unit) {
-        let error = CommandError::failed(format!("Unable to retrieve journal of global unit {unit}."));
+        let error = CommandError::failed(messages::journal_of_global_unit(&unit));
         return Err(error.hint(format!("`muster ssh MACHINE journalctl -u {unit}` shows it on one machine.")));
     }
     let machine = machine_of(&snapshot, &unit, "running")?;

@@ -79,20 +79,20 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
     };
     let found = problems(&reconciler, &Scope::All);
     let now = Clock::start().now();
-    let again = reconciler.changes_at().filter(|at| now < *at);
+    let may_change_at = reconciler.changes_at().filter(|at| now < *at);
     if args.output.is_some() {
         let mut value = ui::plan::json(&snapshot, &simulation);
         value.insert("problems".to_owned(), json!(found));
-        value.insert("look_again".to_owned(), json!(again));
+        value.insert("may_change_at".to_owned(), json!(may_change_at));
         ui::json(&value);
     } else if simulation.is_empty() {
-        ui::result(&format!("{}Nothing to do.\n", lines(&found)));
+        ui::result(&format!("{}{}", lines(&found), ui::plan::NOTHING_TO_DO));
     } else {
         let text = ui::plan::text(&snapshot, &simulation);
         ui::result(&if found.is_empty() { text } else { format!("{text}\n{}", lines(&found)) });
     }
-    if let Some(at) = again.filter(|_| args.output.is_none()) {
-        ui::result(&format!("The plan may change at {}.\n", ui::clock(at, now)));
+    if let Some(at) = may_change_at.filter(|_| args.output.is_none()) {
+        ui::result(&ui::plan::may_change(at, now));
     }
     let pending = args.detailed_exitcode && !simulation.is_empty();
     Ok(if pending { ExitStatus::ChangesPending } else { ExitStatus::Done })
@@ -123,18 +123,17 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> CommandR
         return Ok(ExitStatus::Done);
     }
     let health_changes = down.iter().filter_map(|id| health(&reconciler, &simulation, *id));
-    let unschedulable = reconciler.refused().iter().map(|(unit, why)| format!("Unit {unit}: {}\n", why.tell()));
-    let moves = ui::plan::text(&snapshot, &Simulation { moves: simulation.moves.clone(), ..Simulation::default() });
-    let moves = if moves.is_empty() { "Nothing would move.\n".to_owned() } else { moves };
+    let unschedulable = reconciler.refused().iter().map(|(unit, why)| ui::plan::unschedulable(unit, why));
+    let moves = ui::plan::moves(&snapshot, &simulation);
     let text = format!("{}\n{moves}{}", health_changes.collect::<String>(), unschedulable.collect::<String>());
     ui::result(&ui::clean(&text));
     Ok(ExitStatus::Done)
 }
 
-/// Returns the health that a machine would have, with the reason.
+/// Returns the line about the health that a machine would have, unless it would be alive.
 fn health(reconciler: &Reconciler, simulation: &Simulation, id: MachineId) -> Option<String> {
     let health = reconciler.view(id)?.health.filter(|health| *health != Health::Alive)?;
     let name = &reconciler.snapshot().machines.get(&id)?.name;
     let why = simulation.health_changes.get(&id).or_else(|| reconciler.snapshot().health.get(&id));
-    Some(format!("{name} would be {health}: {}\n", why.map_or("as before", |health| health.why.as_str())))
+    Some(ui::plan::health(name, health, why.map(|health| health.why.as_str())))
 }

@@ -152,7 +152,7 @@ impl fmt::Display for EtcdLocation {
 pub async fn open(text: &str, credentials: &Credentials) -> Result<SharedStore, StoreError> {
     // The text is not repeated: a password may have been typed into it.
     let location = text.parse().map_err(|error: BadLocation| StoreError::Refused {
-        store: "of --store".to_owned(),
+        store: "from --store".to_owned(),
         detail: error.to_string(),
     })?;
     match location {

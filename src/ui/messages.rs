@@ -123,12 +123,39 @@ pub fn leadership_taken(holder: &Holder) -> String {
     format!("taken from {holder}\n")
 }
 
+/// The command ended on a host with an exit code other than 0.
+pub fn exit_code(host: &str, code: impl std::fmt::Display) -> String {
+    format!("{host}: exit code {code}")
+}
+
+/// A signal ended the command on a host.
+pub fn killed(host: &str, signal: impl std::fmt::Display) -> String {
+    format!("{host}: killed by signal {signal}")
+}
+
+/// The output of a host was longer than what is kept.
+pub fn output_dropped(host: &str, dropped: usize, kept: usize) -> String {
+    format!("{host}: {dropped} bytes of its output were dropped, all after the first {kept}")
+}
+
+/// The number of hosts on which a command succeeded, failed or could not run.
+pub fn host_counts(ok: usize, failed: usize, unreachable: usize) -> String {
+    let all = ok + failed + unreachable;
+    let hosts = if all == 1 { "host" } else { "hosts" };
+    format!("{all} {hosts}: {ok} ok, {failed} failed, {unreachable} unreachable")
+}
+
 /// The cluster has no such unit.
 pub fn no_such_unit(unit: &UnitName) -> String {
     format!("Unit {unit} does not exist.")
 }
 
-/// A unit is on no machine, so it is not what a command needs: `loaded` or `running`.
+/// A global unit has no single journal.
+pub fn journal_of_global_unit(unit: &UnitName) -> String {
+    format!("Unable to retrieve journal of global unit {unit}.")
+}
+
+/// A unit is on no machine, so it is not in the state that a command needs: `loaded` or `running`.
 pub fn not_on_a_machine(unit: &UnitName, need: &str) -> String {
     format!("Unit {unit} does not appear to be {need}.")
 }

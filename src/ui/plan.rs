@@ -5,9 +5,13 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::table;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
+use crate::core::schedule::PlacementError;
 use crate::core::simulation::Simulation;
+use crate::core::unit::UnitName;
 
 /// Writes the moves and the steps, each as a table that is left out if it is empty.
 pub fn text(snapshot: &Snapshot, simulation: &Simulation) -> String {
@@ -21,6 +25,30 @@ pub fn text(snapshot: &Snapshot, simulation: &Simulation) -> String {
     let steps = lay_out(["MACHINE", "STEP", "UNIT", "REASON"], steps.collect());
     let gap = if moves.is_empty() || steps.is_empty() { "" } else { "\n" };
     format!("{moves}{gap}{steps}")
+}
+
+/// The plan has no steps.
+pub const NOTHING_TO_DO: &str = "Nothing to do.\n";
+
+/// The time from which on the plan may be another one.
+pub fn may_change(at: Timestamp, now: Timestamp) -> String {
+    format!("The plan may change at {}.\n", super::clock(at, now))
+}
+
+/// Writes the moves of a simulation.
+pub fn moves(snapshot: &Snapshot, simulation: &Simulation) -> String {
+    let moves = text(snapshot, &Simulation { moves: simulation.moves.clone(), ..Simulation::default() });
+    if moves.is_empty() { "Nothing would move.\n".to_owned() } else { moves }
+}
+
+/// The health that a machine would have.
+pub fn health(machine: &str, health: Health, why: Option<&str>) -> String {
+    format!("{machine} would be {health}: {}\n", why.unwrap_or("as before"))
+}
+
+/// The reason why a unit would have no machine, or would stay on one that does not fit.
+pub fn unschedulable(unit: &UnitName, why: &PlacementError) -> String {
+    format!("Unit {unit}: {}\n", why.tell())
 }
 
 /// Writes the moves and the steps as the beginning of a JSON object.

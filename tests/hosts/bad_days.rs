@@ -194,7 +194,7 @@ fn a_store_that_is_away_touches_no_unit() {
         assert_eq!(command.ended(LIMIT).code(), Some(3), "{}", command.said());
         let said = command.said();
         assert!(
-            said.starts_with("Error: store etcd://") && said.contains("Hint: Check where it is with `--store`"),
+            said.starts_with("Error: store etcd://") && said.contains("Hint: Check `--store`"),
             "{said}"
         );
     }

@@ -80,6 +80,11 @@ fn the_core_is_pure() {
 }
 
 #[test]
+fn the_ui_renders_values_and_knows_nothing_of_the_layers_above() {
+    assert_nowhere("src/ui", &["crate::cli", "crate::control", "crate::playbook", "crate::runner"], &[]);
+}
+
+#[test]
 fn each_library_is_named_in_its_room_only() {
     assert_nowhere("src", &["russh::"], &["src/remote/"]);
     assert_nowhere("src", &["etcd_client::", "rusqlite::"], &["src/store/"]);
