@@ -10,6 +10,7 @@ use muster::core::model::MachineId;
 use muster::core::model::UnitState;
 use muster::core::unit::UnitName;
 use muster::store::layout::Slot;
+use regex::Regex;
 use serde_json::Value;
 use serde_json::json;
 
@@ -60,6 +61,12 @@ fn quiet_leaves_results_and_errors_and_verbose_adds_log_messages() {
     assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("Unit a.service inactive\n", ""));
     desk.fails(&["--quiet", "cat", "b"], 1, &["Error: Unit b.service does not exist.\n"]);
     desk.fails(&["-q", "-v", "list-units"], 2, &["cannot be used with"]);
+
+    desk.write("muster.toml", "lock-wait = 1\n");
+    let verbose = desk.muster(&["-v", "list-units"]).err;
+    let line = Regex::new("^[0-9]+\\.[0-9]{3}s debug cli::settings::file: settings file muster.toml$").unwrap();
+    assert!(verbose.lines().any(|text| line.is_match(text)), "{verbose}");
+    assert_eq!(desk.muster(&["list-units"]).err, "");
 
     desk.write("known", "@revoked * ssh-ed25519 AAAA\n");
     desk.write("ssh_config", format!("Host *\n UserKnownHostsFile {}\n", desk.path("known").display()));

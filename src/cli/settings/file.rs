@@ -32,8 +32,10 @@ pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
         all.into_iter().flatten().find(|path| path.exists())
     };
     let Some(path) = named.map(Path::to_owned).or_else(default) else {
+        tracing::debug!("no settings file");
         return Ok(File::default());
     };
+    tracing::debug!("settings file {}", path.display());
     let text = std::fs::read_to_string(&path)
         .map_err(|error| CommandError::usage(format!("cannot read {}", path.display())).caused_by(error))?;
     let wrong = |error: String| CommandError::usage(format!("{}: {error}", path.display()));
