@@ -108,7 +108,7 @@ impl Line {
         let mut text = Text::default();
         event.record(&mut text);
         let source = if is_foreign { format!("{target}: ") } else { String::new() };
-        Self { label, message: sanitize::line(&format!("{source}{}{}", text.message, text.fields)) }
+        Self { label, message: sanitize::line(&format!("{source}{}", text.join())) }
     }
 
     fn text(&self, has_color: bool) -> String {
@@ -118,19 +118,47 @@ impl Line {
     }
 }
 
-/// The message of an event, and its other fields.
+/// The message of an event, and its fields: the host comes first, then the message, the time that it took, the rest.
 #[derive(Default)]
 struct Text {
+    host: String,
     message: String,
+    elapsed: String,
     fields: String,
 }
 
+impl Text {
+    fn join(&self) -> String {
+        let host = if self.host.is_empty() { String::new() } else { format!("{}: ", self.host) };
+        format!("{host}{}{}{}", self.message, self.elapsed, self.fields)
+    }
+}
+
 impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "host" => value.clone_into(&mut self.host),
+            _ => self.record_debug(field, &value),
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
+            "host" => write!(self.host, "{value:?}"),
+            "elapsed" => write!(self.elapsed, " in {}", rounded(&format!("{value:?}"))),
             name => write!(self.fields, " {name}={value:?}"),
         };
+    }
+}
+
+/// Rounds the text of a duration: `41.234567ms` is `41 ms`.
+fn rounded(text: &str) -> String {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
+    match number.parse::<f64>() {
+        Ok(number) if number < 10.0 => format!("{number:.1} {unit}"),
+        Ok(number) => format!("{number:.0} {unit}"),
+        Err(_) => text.to_owned(),
     }
 }
 
@@ -148,8 +176,9 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines.with_filter(filter)), || {
             for _ in 0..2 {
                 tracing::warn!("{}:{}: no key", "known_hosts", 3);
-                tracing::debug!(target: "muster::remote::ssh", "web1: key exchange done in 41 ms");
-                tracing::info!(target: "muster::runner", host = "core-01", "no\tkey");
+                let elapsed = Duration::from_micros(41_234);
+                tracing::debug!(target: "muster::remote::ssh", host = "web1", ?elapsed, "key exchange done");
+                tracing::info!(target: "muster::runner", name = "core-01", "no\tkey");
                 tracing::trace!(target: "muster::runner", "not selected");
                 tracing::warn!(target: "other::room", "odd");
                 tracing::warn!(target: "another", "not selected");
@@ -158,10 +187,19 @@ mod tests {
         let all = [
             "Warning: known_hosts:3: no key",
             "12.345s debug remote::ssh: web1: key exchange done in 41 ms",
-            "12.345s info runner: no key host=\"core-01\"",
+            "12.345s info runner: no key name=\"core-01\"",
             "Warning: other::room: odd",
         ];
         assert_eq!(*PRINTED.lock().unwrap(), [&all[..], &all[1..3]].concat());
+    }
+
+    #[test]
+    fn the_time_that_something_took_is_rounded() {
+        for (text, expected) in
+            [("41.234567ms", "41 ms"), ("1.25s", "1.2 s"), ("850.1µs", "850 µs"), ("0ns", "0.0 ns"), ("long", "long")]
+        {
+            assert_eq!(rounded(text), expected);
+        }
     }
 
     #[test]
