@@ -36,6 +36,8 @@ enum Verb {
     /// Show the size and the members of a token
     Show {
         /// The token
+        // An id of its own: the global option --token has the id `token`.
+        #[arg(id = "shown_token", value_name = "TOKEN")]
         token: String,
         /// Print as JSON
         #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]

@@ -3,6 +3,7 @@
 use clap::Arg;
 use clap::Command;
 use clap::CommandFactory as _;
+use clap::Id;
 
 use super::Cli;
 
@@ -27,8 +28,9 @@ pub fn reference() -> String {
     let mut page = HEAD.to_owned();
     page.push_str("\n## Options of every command\n");
     page.push_str(&options(&muster, Arg::is_global_set));
+    let shared: Vec<&Id> = muster.get_arguments().filter(|arg| arg.is_global_set()).map(Arg::get_id).collect();
     for command in muster.get_subcommands().filter(|command| is_shown(command)) {
-        section(&mut page, command, "muster", 2);
+        section(&mut page, command, "muster", &shared, 2);
     }
     page
 }
@@ -37,8 +39,9 @@ fn is_shown(command: &Command) -> bool {
     !command.is_hide_set() && command.get_name() != "help"
 }
 
-/// Writes a command and its subcommands.
-fn section(page: &mut String, command: &Command, parent: &str, depth: usize) {
+/// Writes a command and its subcommands, without the arguments that all commands share.
+fn section(page: &mut String, command: &Command, parent: &str, shared: &[&Id], depth: usize) {
+    let is_own = |arg: &Arg| !(arg.is_global_set() && shared.contains(&arg.get_id()));
     let name = format!("{parent} {}", command.get_name());
     page.push_str(&format!("\n{} {name}\n", "#".repeat(depth)));
     let about = command.get_long_about().or_else(|| command.get_about());
@@ -46,20 +49,20 @@ fn section(page: &mut String, command: &Command, parent: &str, depth: usize) {
     for paragraph in about.map(ToString::to_string).unwrap_or_default().split('\n') {
         page.push_str(&wrap(paragraph, ""));
     }
-    page.push_str(&format!("\n```\n{}\n```\n", usage(command, &name)));
-    page.push_str(&options(command, |arg| !arg.is_global_set()));
+    page.push_str(&format!("\n```\n{}\n```\n", usage(command, &name, is_own)));
+    page.push_str(&options(command, is_own));
     for command in command.get_subcommands().filter(|command| is_shown(command)) {
-        section(page, command, &name, depth + 1);
+        section(page, command, &name, shared, depth + 1);
     }
 }
 
 /// Writes how a command is typed.
-fn usage(command: &Command, name: &str) -> String {
+fn usage(command: &Command, name: &str, is_own: impl Fn(&Arg) -> bool) -> String {
     if command.has_subcommands() {
         return format!("{name} COMMAND");
     }
     let mut usage = name.to_owned();
-    if command.get_opts().any(|arg| !arg.is_global_set()) {
+    if command.get_opts().any(|arg| is_own(arg) && is_documented(arg)) {
         usage.push_str(" [OPTIONS]");
     }
     for arg in command.get_positionals() {

@@ -58,3 +58,15 @@ fn each_first_line_of_help_is_a_sentence_without_a_full_stop() {
         commands.extend(command.get_subcommands().cloned());
     }
 }
+
+#[test]
+fn no_argument_hides_a_global_option() {
+    let muster = <muster::cli::Cli as clap::CommandFactory>::command();
+    let globals: Vec<clap::Id> = muster.get_arguments().map(|arg| arg.get_id().clone()).collect();
+    let mut commands: Vec<clap::Command> = muster.get_subcommands().cloned().collect();
+    while let Some(command) = commands.pop() {
+        let hidden = command.get_arguments().find(|arg| globals.contains(arg.get_id()));
+        assert!(hidden.is_none(), "{}: {:?}", command.get_name(), hidden.map(clap::Arg::get_id));
+        commands.extend(command.get_subcommands().cloned());
+    }
+}
