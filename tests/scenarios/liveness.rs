@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use muster::core::health::BRAKE;
-use muster::core::health::failover::MOVES;
+use muster::core::health::failover::LIMIT_WINDOW;
 use muster::core::model::DesiredState;
 use muster::core::model::Health;
 use muster::core::unit::UnitName;
@@ -234,7 +234,7 @@ impl World {
         let now = self.controllers[leader].clock.read(self.now);
         let fell = |other: usize| {
             let last = snapshot.health.get(&self.hosts[other].machine).and_then(|health| health.outages.last());
-            last.is_some_and(|fall| now < *fall + MOVES)
+            last.is_some_and(|fall| now < *fall + LIMIT_WINDOW)
         };
         let others = (0..self.hosts.len()).filter(|other| *other != index);
         let lately = others.filter(|other| fell(*other) || silent.contains(other)).count();

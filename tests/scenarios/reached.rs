@@ -135,7 +135,7 @@ impl World {
         let mut names = Vec::new();
         for (machine, view) in reconciler.views() {
             let Some(health) = view.health else { continue };
-            if let Some((_, failure)) = view.evidence.failures.last() {
+            if let Some(failure) = view.evidence.latest_failure() {
                 self.watch.reached.insert(Point::Health(health, failure.phase, failure.kind));
             }
             let record = reconciler.snapshot().health.get(&machine);
