@@ -1,4 +1,4 @@
-//! What a command is given: its settings, and from them the store and the way to the hosts when it asks for them.
+//! The context of a command: its settings, and on demand the store and the connection to the hosts.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -6,9 +6,11 @@ use std::sync::OnceLock;
 use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
+use super::error::ExitStatus;
 use super::settings::Settings;
 use crate::core::model::Snapshot;
 use crate::remote::SharedRemote;
+use crate::remote::ssh;
 use crate::remote::ssh::Ssh;
 use crate::runner::Clock;
 use crate::runner::ClusterContext;
@@ -16,19 +18,20 @@ use crate::store;
 use crate::store::SharedStore;
 use crate::store::layout;
 use crate::store::layout::Keyspace;
+use crate::store::leader_election;
 
-/// What a command works with.
+/// The handles that a command works with.
 #[derive(Debug)]
 pub struct Context {
     /// The settings.
     pub settings: Settings,
-    /// Set when the operator wants it to end.
+    /// Set when the operator stops the command.
     pub stop: CancellationToken,
     remote: OnceLock<SharedRemote>,
 }
 
 impl Context {
-    /// Begins with settings; nothing is opened yet.
+    /// Makes a context. Nothing is opened yet.
     pub fn new(settings: Settings, stop: CancellationToken) -> Self {
         Self { settings, stop, remote: OnceLock::new() }
     }
@@ -43,23 +46,23 @@ impl Context {
         Ok(store::open(&self.settings.store, &self.settings.credentials).await?)
     }
 
-    /// Reads what the store knows of the cluster.
+    /// Reads all records of the cluster.
     pub async fn snapshot(&self) -> Result<Snapshot, CommandError> {
         Ok(layout::read(&*self.store().await?, &self.keys()?).await?)
     }
 
-    /// Returns the way to the hosts; the same one every time.
+    /// Returns the connections to the hosts, the same for each call.
     pub fn remote(&self) -> Result<SharedRemote, CommandError> {
         if let Some(remote) = self.remote.get() {
             return Ok(remote.clone());
         }
         let ssh = Ssh::new(self.settings.ssh_options()?);
-        ssh.read_config().map_err(|error| CommandError::usage(error.to_string()))?;
+        ssh.read_config().map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
         let remote: SharedRemote = Arc::new(ssh);
         Ok(self.remote.get_or_init(|| remote).clone())
     }
 
-    /// Returns all that is needed to act.
+    /// Returns the handles that an operation needs.
     pub async fn cluster(&self) -> Result<ClusterContext, CommandError> {
         Ok(ClusterContext {
             store: self.store().await?,
@@ -69,4 +72,14 @@ impl Context {
             stop: self.stop.clone(),
         })
     }
+}
+
+/// Returns the user and the host of this process, for the event log.
+pub(super) fn operator() -> String {
+    let user = ssh::Options::account().map(|(name, _)| name);
+    format!(
+        "{}@{}",
+        user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()),
+        leader_election::hostname()
+    )
 }

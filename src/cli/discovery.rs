@@ -1,4 +1,4 @@
-//! `muster discovery`: tokens, what stands under them, and the service that etcd servers find each other by.
+//! `muster discovery`: tokens, their members, and the service by which etcd servers find each other.
 
 use std::net::SocketAddr;
 
@@ -7,14 +7,15 @@ use tokio::net::TcpListener;
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::core::sanitize;
 use crate::discovery::registry;
-use crate::discovery::registry::NewTokenError;
 use crate::discovery::service;
 use crate::store::layout::Keyspace;
 use crate::ui;
 
-/// Make tokens, each the name of a cluster, and let etcd servers find each other by them
+/// Make tokens, which name clusters, and run the discovery service of etcd
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -25,16 +26,18 @@ pub(super) struct Args {
 enum Verb {
     /// Make a token and print it
     New {
-        /// How many machines the cluster starts with
+        /// The number of machines that the cluster starts with: 1 to 10000
         #[arg(long, value_name = "N")]
         size: u32,
         /// Print as JSON
         #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
         output: Option<String>,
     },
-    /// Show the size and the members that stand under a token
+    /// Show the size and the members of a token
     Show {
         /// The token
+        // An id of its own: the global option --token has the id `token`.
+        #[arg(id = "shown_token", value_name = "TOKEN")]
         token: String,
         /// Print as JSON
         #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
@@ -42,10 +45,10 @@ enum Verb {
     },
     /// Run the discovery service, for `etcd --discovery URL`
     Serve {
-        /// Where to listen
+        /// Listen on this address
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8087")]
         listen: SocketAddr,
-        /// What the URLs of new tokens start with [default: how the service was reached]
+        /// Begin the URLs of new tokens with this URL [default: that of the request]
         #[arg(long, value_name = "URL", value_parser = public_url)]
         public_url: Option<String>,
     },
@@ -55,20 +58,10 @@ fn public_url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let clean =
         rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control()));
-    if clean { Ok(text.to_owned()) } else { Err("write http://HOST[:PORT] or https://HOST[:PORT]".to_owned()) }
+    if clean { Ok(text.to_owned()) } else { Err("expected http://HOST[:PORT] or https://HOST[:PORT]".to_owned()) }
 }
 
-impl From<NewTokenError> for CommandError {
-    fn from(error: NewTokenError) -> Self {
-        match error {
-            NewTokenError::Size(_) => Self::usage(error.to_string()),
-            NewTokenError::Randomness(_) => Self::failed(error.to_string()),
-            NewTokenError::Store(error) => error.into(),
-        }
-    }
-}
-
-pub(super) async fn run(context: &Context, args: Args) -> Result<(), CommandError> {
+pub(super) async fn run(context: &Context, args: Args) -> CommandResult {
     match args.verb {
         Verb::New { size, output } => {
             let keys = registry::create(&*context.store().await?, size).await?;
@@ -76,7 +69,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CommandErro
                 Some(_) => ui::json(&serde_json::json!({ "token": keys.token(), "size": size })),
                 None => ui::result(&format!("{}\n", keys.token())),
             }
-            Ok(())
+            Ok(ExitStatus::Done)
         }
         Verb::Show { token, output } => show(context, &token, output.is_some()).await,
         Verb::Serve { listen, public_url } => serve(context, listen, public_url).await,
@@ -97,8 +90,8 @@ struct Member {
     address: String,
 }
 
-async fn show(context: &Context, token: &str, json: bool) -> Result<(), CommandError> {
-    let keys = Keyspace::new(token).map_err(|error| CommandError::usage(error.to_string()))?;
+async fn show(context: &Context, token: &str, json: bool) -> CommandResult {
+    let keys = Keyspace::new(token).map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
     let found = registry::read(&*context.store().await?, &keys).await?;
     let found = found.ok_or_else(|| {
         CommandError::failed(format!("there is no token {token} in this store"))
@@ -115,7 +108,7 @@ async fn show(context: &Context, token: &str, json: bool) -> Result<(), CommandE
     } else {
         ui::result(&shown.table());
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 impl Shown {
@@ -126,7 +119,7 @@ impl Shown {
             |column: fn(&Member) -> &str| self.members.iter().map(|member| column(member).len()).max().unwrap_or(0);
         let (id, name) = (width(|member| &member.id), width(|member| &member.name));
         for member in &self.members {
-            // What registered is somebody else's text: nothing of it may reach a terminal as a command.
+            // Members register with any text. It must not steer the terminal.
             let line = format!("{:id$}  {:name$}  {}", member.id, member.name, member.address);
             text.push_str(&format!("{}\n", sanitize::line(&line)));
         }
@@ -134,12 +127,13 @@ impl Shown {
     }
 }
 
-async fn serve(context: &Context, listen: SocketAddr, public_url: Option<String>) -> Result<(), CommandError> {
-    let cannot = |error| CommandError::usage(format!("cannot listen on {listen}: {error}"));
+async fn serve(context: &Context, listen: SocketAddr, public_url: Option<String>) -> CommandResult {
+    let cannot = |error| CommandError::usage(format!("cannot listen on {listen}")).caused_by(error);
     let store = context.store().await?;
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
-    ui::remark(&format!("discovery service on http://{address}: new tokens from http://{address}/new?size=N"));
+    ui::status(&format!("discovery service on http://{address}: new tokens from http://{address}/new?size=N"));
     let served = service::serve(listener, store, public_url, context.stop.clone()).await;
-    served.map_err(|error| CommandError::failed(format!("the discovery service ended: {error}")))
+    served.map_err(|error| CommandError::failed("the discovery service ended").caused_by(error))?;
+    Ok(ExitStatus::Done)
 }

@@ -1,133 +1,207 @@
-//! Errors as a person reads them, and the exit codes: one place for both.
+//! The errors of the other layers as errors of a command: which exit code each has, and what to do about it.
+//!
+//! This is the only place where they are converted.
 
-use std::process::ExitCode;
-
+use crate::control::membership::JoinError;
+use crate::control::membership::MembershipError;
+use crate::control::problems::Problem;
+use crate::control::progress::OperationError;
 use crate::core::lease::TooShort;
+use crate::core::machine_lookup::FindMachineError;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
+use crate::discovery::registry::NewTokenError;
+use crate::inventory::InventoryError;
+use crate::inventory::diagnostic::Diagnostic;
+use crate::lab::LabError;
 use crate::store::StoreError;
+pub use crate::ui::error::CommandError;
+pub use crate::ui::error::ExitStatus;
+use crate::ui::lists::BadFields;
 
-/// How a command ends when it does not end well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// Some host or unit failed: 1.
-    Failed,
-    /// The command line, a file or a setting is wrong; nothing was done: 2.
-    Usage,
-    /// The hosts or the store could not be reached: 3.
-    Unreachable,
-    /// The operator stopped it: 130.
-    Interrupted,
-    /// A remote command's own exit code, or Ansible's for `play` and `exec`.
-    Code(u8),
-}
+/// Ansible's exit code for a playbook that cannot be parsed.
+const UNPARSABLE: u8 = 4;
 
-/// What went wrong, why, and what to do.
-#[derive(Debug)]
-pub struct CommandError {
-    /// Which exit code.
-    pub kind: ErrorKind,
-    /// What and why, a sentence without a full stop. Empty if everything has been said already.
-    pub message: String,
-    /// What to do about it.
-    pub hints: Vec<String>,
-}
-
-impl CommandError {
-    /// Some host or unit failed.
-    pub fn failed(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Failed, message)
-    }
-
-    /// The command line, a file or a setting is wrong.
-    pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Usage, message)
-    }
-
-    /// The hosts or the store could not be reached.
-    pub fn unreachable(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Unreachable, message)
-    }
-
-    /// Ends with this exit code, everything having been said.
-    pub const fn code(code: u8) -> Self {
-        Self { kind: ErrorKind::Code(code), message: String::new(), hints: Vec::new() }
-    }
-
-    /// Ends as this error does, everything having been said.
-    #[must_use]
-    pub fn said(self) -> Self {
-        Self { message: String::new(), hints: Vec::new(), ..self }
-    }
-
-    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new() }
-    }
-
-    /// Makes one error of several: the worst decides the exit code, and a hint is given once.
-    pub fn all(errors: Vec<Self>) -> Result<(), Self> {
-        let Some(worst) = errors.iter().map(|error| error.kind).min_by_key(|kind| *kind != ErrorKind::Failed) else {
-            return Ok(());
-        };
-        let mut hints: Vec<String> = Vec::new();
-        for hint in errors.iter().flat_map(|error| &error.hints) {
-            if !hints.contains(hint) {
-                hints.push(hint.clone());
-            }
-        }
-        let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-        Err(Self { kind: worst, message: messages.join("\nError: "), hints })
-    }
-
-    /// Adds what to do about it.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
-        self
-    }
-
-    /// Returns the process's exit code.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self.kind {
-            ErrorKind::Failed => 1,
-            ErrorKind::Usage => 2,
-            ErrorKind::Unreachable => 3,
-            ErrorKind::Interrupted => 130,
-            ErrorKind::Code(code) => code,
-        })
-    }
-}
+/// How a command ends.
+pub(super) type CommandResult = Result<ExitStatus, CommandError>;
 
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
-        let message = error.to_string();
         match error {
-            StoreError::Unavailable { .. } => Self::unreachable(message)
-                .hint("Check where it is with `--store`, or wait until it is back: without it nothing is decided."),
-            StoreError::Refused { .. } => Self::usage(message),
-            StoreError::Compacted(_) | StoreError::LeaseExpired(_) => Self::failed(message),
+            StoreError::Unavailable { .. } => Self::new(ExitStatus::Unreachable, error)
+                .hint("Check `--store`, or wait until the store is back. Without it muster decides nothing."),
+            StoreError::Refused { .. } => Self::new(ExitStatus::Usage, error),
+            StoreError::Compacted(_) | StoreError::LeaseExpired(_) => Self::new(ExitStatus::Failed, error),
         }
     }
 }
 
 impl From<TooShort> for CommandError {
     fn from(error: TooShort) -> Self {
-        Self::usage(error.to_string())
+        Self::new(ExitStatus::Usage, error)
     }
 }
 
 impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
-        let message = failure.to_string();
-        let mut error = match failure.kind {
-            _ if failure.phase == Phase::Configure => Self::usage(message),
-            FailureKind::Sick => Self::failed(message),
-            _ => Self::unreachable(message),
+        let status = match failure.kind {
+            _ if failure.phase == Phase::Configure => ExitStatus::Usage,
+            FailureKind::Sick => ExitStatus::Failed,
+            _ => ExitStatus::Unreachable,
         };
-        error.hints.extend(failure.hint);
-        error
+        let hint = failure.hint.clone();
+        Self::new(status, failure).maybe_hint(hint)
     }
+}
+
+impl From<InventoryError> for CommandError {
+    fn from(error: InventoryError) -> Self {
+        let hint = error.hint();
+        Self::new(ExitStatus::Usage, error).maybe_hint(hint)
+    }
+}
+
+impl From<Diagnostic> for CommandError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        let hint = diagnostic.hint.clone();
+        Self::new(ExitStatus::External(UNPARSABLE), diagnostic).maybe_hint(hint)
+    }
+}
+
+impl From<BadFields> for CommandError {
+    fn from(error: BadFields) -> Self {
+        Self::new(ExitStatus::Usage, error)
+    }
+}
+
+impl From<NewTokenError> for CommandError {
+    fn from(error: NewTokenError) -> Self {
+        match error {
+            NewTokenError::Store(error) => error.into(),
+            NewTokenError::Size(_) => Self::new(ExitStatus::Usage, error),
+            NewTokenError::Randomness(_) => Self::new(ExitStatus::Failed, error),
+        }
+    }
+}
+
+impl From<OperationError> for CommandError {
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::Store(error) => error.into(),
+            OperationError::Invalid(error) => Self::new(ExitStatus::Failed, error),
+            OperationError::Busy(_) => Self::new(ExitStatus::Failed, error).hint(
+                "The desired state is stored. Wait longer with `--lock-wait`, or leave the work to the next sweep.",
+            ),
+            OperationError::Contended(_) => Self::new(ExitStatus::Failed, error).hint("Try again."),
+            OperationError::Stopped => Self::interrupted("interrupted")
+                .hint("The desired state is stored. The next command or sweep applies it."),
+        }
+    }
+}
+
+impl From<JoinError> for CommandError {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Host(failure) => failure.into(),
+            JoinError::Duplicate { ref other, joined, .. } => {
+                let same = if joined {
+                    format!("If {other} was renumbered and is this host: run `muster leave {other}`, then join again.")
+                } else {
+                    "If both names are of one host: join it under one of them.".to_owned()
+                };
+                Self::new(ExitStatus::Failed, error)
+                    .hint(
+                        "Give the clone a new machine-id: `rm /etc/machine-id && systemd-machine-id-setup`. Reboot it.",
+                    )
+                    .hint(same)
+            }
+            JoinError::Unreadable { .. } => {
+                Self::new(ExitStatus::Failed, error).hint("A newer muster may have written the record.")
+            }
+            JoinError::Contended { .. } => Self::new(ExitStatus::Failed, error).hint("Join again."),
+        }
+    }
+}
+
+impl From<MembershipError> for CommandError {
+    fn from(error: MembershipError) -> Self {
+        match error {
+            MembershipError::Store(error) => error.into(),
+            MembershipError::Operation(error) => error.into(),
+            MembershipError::Stopped => Self::new(ExitStatus::Interrupted, error),
+            MembershipError::UnknownToken(_) => Self::new(ExitStatus::Usage, error).hint(
+                "Make a token with `muster discovery new --size N`, or leave `--token` out for the cluster `default`.",
+            ),
+            MembershipError::Machine(error) => error.into(),
+            MembershipError::Contended(_) => Self::new(ExitStatus::Failed, error).hint("Try again."),
+            MembershipError::Uncordoned(_) => Self::new(ExitStatus::Failed, error),
+        }
+    }
+}
+
+impl From<FindMachineError> for CommandError {
+    fn from(error: FindMachineError) -> Self {
+        let hint = match &error {
+            FindMachineError::Ambiguous { .. } => {
+                "Name the machine by its name, its machine-id or its address with the port.".to_owned()
+            }
+            FindMachineError::Unknown { similar, .. } if !similar.is_empty() => {
+                let similar: Vec<String> = similar.iter().map(|name| format!("`{name}`")).collect();
+                format!("Did you mean {}? `muster list-machines --all` lists the machines.", similar.join(" or "))
+            }
+            FindMachineError::Unknown { .. } => "`muster list-machines --all` lists the machines.".to_owned(),
+        };
+        Self::new(ExitStatus::Usage, error).hint(hint)
+    }
+}
+
+impl From<&Problem> for CommandError {
+    fn from(problem: &Problem) -> Self {
+        let text = problem.to_string();
+        if problem.unreachable { Self::unreachable(text) } else { Self::failed(text) }
+    }
+}
+
+impl From<LabError> for CommandError {
+    fn from(error: LabError) -> Self {
+        let (status, hint) = lab(&error);
+        Self::new(status, error).maybe_hint(hint)
+    }
+}
+
+/// Returns how the process ends with an error of the lab, and what to do about it.
+fn lab(error: &LabError) -> (ExitStatus, Option<String>) {
+    let (status, hint) = match error {
+        LabError::NotRoot => (ExitStatus::Usage, "Run it with sudo."),
+        LabError::Missing { package, .. } => return (ExitStatus::Usage, Some(format!("apt-get install {package}"))),
+        LabError::NoLab(_) => (ExitStatus::Usage, "Make a lab with `muster lab up`."),
+        LabError::Gone(_) => {
+            (ExitStatus::Usage, "`muster lab up` makes the lab again. `muster lab destroy` removes what remains of it.")
+        }
+        LabError::Left { .. } => (ExitStatus::Failed, "`muster lab destroy` tries again."),
+        LabError::BadRecord { .. } | LabError::Stuck { .. } => {
+            (ExitStatus::Failed, "`muster lab destroy` removes the lab.")
+        }
+        LabError::Differs { .. } => {
+            (ExitStatus::Usage, "Destroy the lab first with `muster lab destroy`, or make a second one with `--dir`.")
+        }
+        LabError::Overlap { .. } | LabError::NoSubnet => {
+            (ExitStatus::Usage, "Choose another subnet with `--subnet`. `ip -4 route` shows those in use.")
+        }
+        LabError::BadDirectory { .. } => (ExitStatus::Usage, "Choose another directory with `--dir`."),
+        LabError::NoHost { .. } => (ExitStatus::Usage, "`muster lab status` lists the hosts."),
+        LabError::BadSubnet { .. } | LabError::BadCount { .. } | LabError::WrongState { .. } => {
+            return (ExitStatus::Usage, None);
+        }
+        LabError::Interrupted => return (ExitStatus::Interrupted, None),
+        LabError::Command { .. }
+        | LabError::File { .. }
+        | LabError::Cgroups(_)
+        | LabError::Boot { .. }
+        | LabError::Discovery(_) => return (ExitStatus::Failed, None),
+    };
+    (status, Some(hint.to_owned()))
 }
 
 #[cfg(test)]
@@ -135,16 +209,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_wrong_with_the_configuration_is_a_usage_error() {
+    fn only_a_failure_in_the_configuration_is_a_usage_error() {
         for (phase, kind, expected) in [
-            (Phase::Configure, FailureKind::Local, ErrorKind::Usage),
-            (Phase::Resolve, FailureKind::Local, ErrorKind::Unreachable),
-            (Phase::Connect, FailureKind::Local, ErrorKind::Unreachable),
-            (Phase::KeyExchange, FailureKind::HostKey, ErrorKind::Unreachable),
-            (Phase::Run, FailureKind::Sick, ErrorKind::Failed),
+            (Phase::Configure, FailureKind::Local, ExitStatus::Usage),
+            (Phase::Resolve, FailureKind::Local, ExitStatus::Unreachable),
+            (Phase::Connect, FailureKind::Local, ExitStatus::Unreachable),
+            (Phase::KeyExchange, FailureKind::HostKey, ExitStatus::Unreachable),
+            (Phase::Run, FailureKind::Sick, ExitStatus::Failed),
         ] {
             let failure = Failure { host: String::new(), phase, kind, detail: String::new(), hint: None };
-            assert_eq!(CommandError::from(failure).kind, expected, "{phase} {kind:?}");
+            assert_eq!(CommandError::from(failure).status, expected, "{phase} {kind:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `muster exec`: one command on many hosts, at once.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,10 @@ use futures_util::stream;
 use serde_json::json;
 
 use super::Context;
+use super::duration;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::inventory;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -30,59 +34,60 @@ use crate::remote::Remote;
 use crate::remote::Sink;
 use crate::remote::Target;
 use crate::ui;
+use crate::ui::messages;
 
-/// How long a line may get before it is shown in parts, in bytes.
+/// The length at which a line is printed in parts, in bytes.
 const LINE_LIMIT: usize = 64 << 10;
 
-/// How much is kept of what a host prints where it is shown at the end, in bytes; of each stream with `-o json`.
-const KEPT: usize = 1 << 20;
+/// How much output of a host is kept for printing at the end, in bytes; with `-o json` of each stream.
+const OUTPUT_LIMIT: usize = 1 << 20;
+
+/// Ansible's exit code for a command that failed on a host.
+const FAILED: u8 = 2;
+
+/// Ansible's exit code for a host that could not be reached.
+const UNREACHABLE: u8 = 4;
 
 /// Run a command on hosts of the inventory
 #[derive(Debug, clap::Args)]
 pub(super) struct Exec {
-    /// Which hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
+    /// Hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
     pattern: String,
-    /// What to run; each word reaches the host as one word
+    /// The command; each word reaches the host as one word
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<String>,
-    /// Give the words to the host's shell as they are, joined by blanks: pipes, variables and globs work there
+    /// Pass the words to the shell of the host, joined by blanks: pipes, variables and globs work there
     #[arg(long)]
     shell: bool,
-    /// Run as root: as it is when we log in as root, by `sudo -n` otherwise
+    /// Run as root: directly if the login user is root, else with `sudo -n`
     #[arg(long, short = 'b', alias = "root")]
     r#become: bool,
-    /// Show what several hosts print alike once, when all have ended
+    /// Print equal output of several hosts once, after all have ended
     #[arg(long, conflicts_with = "output")]
     fold: bool,
-    /// Print one JSON document at the end instead of lines: for each of the `hosts` its `rc`, `stdout` and `stderr`, or
-    /// `msg` with what went wrong
+    /// Print one JSON document at the end instead of lines
+    ///
+    /// It has for each of the `hosts` its `rc`, `stdout` and `stderr`, or `msg` with the error.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
-    /// Give up on a host after this long, such as 30s or 5m
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    /// Give up on a host after this long: at least 1s
+    #[arg(long, value_name = "DURATION", value_parser = duration::within(1..=u32::MAX.into()))]
     timeout: Option<Duration>,
-    /// On how many hosts at once
+    /// Run on at most this many hosts at once: 1 to 65535
     #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     forks: u16,
 }
 
-pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().map(Duration::from_secs);
-    let friendly = || text.parse::<jiff::SignedDuration>().ok().and_then(|time| time.try_into().ok());
-    let time = seconds.or_else(friendly).filter(|time: &Duration| !time.is_zero());
-    time.ok_or_else(|| "write a time such as 30s or 5m".to_owned())
-}
-
-/// Cuts what comes from a host into lines, and shows them where they come: a reader that is slow makes the hosts wait, so
-/// that nothing piles up here.
+/// Cuts the output of a host into lines and prints them as they come. A slow reader makes the hosts wait, so that no
+/// output accumulates here.
 struct Lines<'a> {
     host: &'a str,
     partial: [Vec<u8>; 2],
-    /// Where lines go instead, to be shown at the end.
+    /// Where lines are kept instead, to be printed at the end.
     fold: Option<Fold>,
 }
 
-/// The first of what a host printed, and how many bytes came after that.
+/// The beginning of the output of a host, and how many bytes came after it.
 #[derive(Debug, Default)]
 struct Fold {
     text: Vec<u8>,
@@ -91,7 +96,7 @@ struct Fold {
 
 impl Fold {
     fn take(&mut self, line: &[u8]) {
-        if self.dropped == 0 && self.text.len() + line.len() < KEPT {
+        if self.dropped == 0 && self.text.len() + line.len() < OUTPUT_LIMIT {
             self.text.extend_from_slice(line);
             self.text.push(b'\n');
         } else {
@@ -130,13 +135,13 @@ impl<'a> Lines<'a> {
             }
         }
         match shown.strip_suffix('\n') {
-            Some(shown) if error => ui::remark(shown),
+            Some(shown) if error => ui::error_output(shown),
             Some(_) => ui::result(&ui::clean(&shown)),
             None => {}
         }
     }
 
-    /// Shows what the host ended without the end of a line, and returns what is to be shown at the end.
+    /// Prints an unfinished line, and returns the output that is to be printed at the end.
     fn end(mut self) -> Option<Fold> {
         for (error, text) in [false, true].into_iter().zip(std::mem::take(&mut self.partial)) {
             if !text.is_empty() {
@@ -157,26 +162,26 @@ impl Sink for Lines<'_> {
     }
 }
 
-/// How the command ended on a host, and what the host printed that is still to be shown.
-struct ItemResult {
+/// How the command ended on a host, and its output that is still to be printed.
+struct Ended {
     host: String,
     exit: Result<Exit, Failure>,
     fold: Option<Fold>,
-    /// The result as `register` would keep it.
+    /// The result as `register` would record it.
     outcome: Outcome,
 }
 
 impl Exec {
-    /// Returns what the host's shell is given.
+    /// Returns the line for the shell of the host.
     fn line(&self) -> Result<String, CommandError> {
         if self.shell {
             return Ok(self.command.join(" "));
         }
         let words = self.command.iter().map(String::as_str);
-        shlex::try_join(words).map_err(|error| CommandError::usage(format!("the command: {error}")))
+        shlex::try_join(words).map_err(|error| CommandError::usage("invalid command").caused_by(error))
     }
 
-    /// Says whether to be root on a host.
+    /// Reports whether the command runs as root on a host.
     fn root(&self, all: &Arc<Vars>, host: &Host) -> Result<bool, CommandError> {
         let own = [Layer::written(Arc::new(host.vars.clone())), Layer::data(Arc::new(magic::of_host(host)))];
         let scope = Scope::new([Layer::data(Arc::clone(all))].into_iter().chain(own).collect());
@@ -184,10 +189,10 @@ impl Exec {
         wanted.map_err(|why| CommandError::usage(format!("host {}: {why}", host.name)))
     }
 
-    async fn on(&self, remote: &dyn Remote, target: Target, command: Command) -> ItemResult {
+    async fn on(&self, remote: &dyn Remote, target: Target, command: Command) -> Ended {
         let (exit, fold, printed);
         if self.output.is_some() {
-            let mut output = CapturedOutput::with_limit(KEPT);
+            let mut output = CapturedOutput::with_limit(OUTPUT_LIMIT);
             exit = remote.exec(&target, &command, &mut output).await;
             (fold, printed) = (None, output.into_vars());
         } else {
@@ -196,61 +201,78 @@ impl Exec {
             (fold, printed) = (lines.end(), Vars::new());
         }
         let outcome = outcome(&exit, printed, self.timeout);
-        ItemResult { host: target.name, exit, fold, outcome }
+        Ended { host: target.name, exit, fold, outcome }
     }
 }
 
 /// Runs `muster exec …`.
-pub(super) async fn run(context: &Context, exec: Exec) -> Result<(), CommandError> {
+pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
     let inventory = context.inventory(None)?;
     let hosts = inventory.select(&exec.pattern)?;
     if hosts.is_empty() {
-        return Err(CommandError::usage(format!("`{}` stands for no host", exec.pattern)));
+        return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));
     }
     let line = exec.line()?;
     let all = Arc::new(magic::of_all(&inventory));
-    let errand = |host: &&Host| {
+    let order = |host: &&Host| {
         let root = exec.root(&all, host)?;
         let command = Command { line: line.clone(), stdin: Vec::new(), root, limit: exec.timeout };
         Ok((host.target()?, command))
     };
-    let errands = hosts.iter().map(errand).collect::<Result<Vec<_>, CommandError>>()?;
-    inventory::note(hosts);
+    let orders = hosts.iter().map(order).collect::<Result<Vec<_>, CommandError>>()?;
+    inventory::print_notes(hosts.iter().copied());
     let remote = context.remote()?;
-    let under_way = stream::iter(errands.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
-    let under_way = under_way.buffer_unordered(usize::from(exec.forks)).collect::<Vec<_>>();
-    let mut ended = tokio::select! {
-        ended = under_way => ended,
-        () = context.stop.cancelled() => return Err(CommandError::code(130)),
+    let runs = stream::iter(orders.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
+    let mut ended = Vec::new();
+    let is_interrupted = {
+        let mut runs = pin!(runs.buffer_unordered(usize::from(exec.forks)));
+        loop {
+            tokio::select! {
+                end = runs.next() => match end {
+                    Some(end) => ended.push(end),
+                    None => break false,
+                },
+                () = context.stop.cancelled() => break true,
+            }
+        }
     };
     remote.close(Duration::from_secs(2)).await;
     ended.sort_by_key(|ended| inventory.hosts.get_index_of(&ended.host));
     if exec.output.is_some() {
-        let hosts: Vars = ended.iter().map(|end| (end.host.clone(), end.outcome.to_vars().into())).collect();
-        ui::json(&json!({ "hosts": hosts }));
+        ui::json(&json!({ "hosts": document(&hosts, &ended) }));
     } else {
         show_alike(&mut ended);
-        remark(&ended, exec.timeout);
+        summarise(&ended, exec.timeout);
+    }
+    if is_interrupted {
+        return Ok(ExitStatus::Interrupted);
     }
     let any = |status: Status| ended.iter().any(|end| end.outcome.status == status);
     match (any(Status::Failed), any(Status::Unreachable)) {
-        (false, false) => Ok(()),
-        (true, false) => Err(CommandError::code(2)),
-        (_, true) => Err(CommandError::code(4)),
+        (false, false) => Ok(ExitStatus::Done),
+        (true, false) => Ok(ExitStatus::External(FAILED)),
+        (_, true) => Ok(ExitStatus::External(UNREACHABLE)),
     }
 }
 
-/// Shows what hosts printed, what is alike once, what most of them printed first.
-fn show_alike(ended: &mut [ItemResult]) {
+/// Returns the results of all hosts. A host whose command had not ended failed because of the interrupt.
+fn document(hosts: &[&Host], ended: &[Ended]) -> Vars {
+    let result = |host: &&Host| {
+        let end = ended.iter().find(|end| end.host == host.name);
+        let outcome = end.map_or_else(|| Outcome::failed("interrupted"), |end| end.outcome.clone());
+        (host.name.clone(), outcome.to_vars().into())
+    };
+    hosts.iter().map(result).collect()
+}
+
+/// Prints the output of the hosts, equal output once, the most frequent first.
+fn show_alike(ended: &mut [Ended]) {
     let mut alike: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
     for end in ended {
         let Some(fold) = end.fold.take() else { continue };
         if fold.dropped > 0 {
             let (kept, dropped) = (fold.text.len(), fold.dropped);
-            ui::remark(&format!(
-                "{}: {dropped} bytes of its output were dropped, all after the first {kept}",
-                end.host
-            ));
+            ui::warn(&messages::output_dropped(&end.host, dropped, kept));
         }
         if !fold.text.is_empty() {
             alike.entry(fold.text).or_default().push(end.host.clone());
@@ -267,13 +289,13 @@ fn show_alike(ended: &mut [ItemResult]) {
     }
 }
 
-/// Says whether a failure is that the command took longer than it may.
+/// Returns the message for a command that exceeded its time limit, if the failure is that.
 fn too_slow(failure: &Failure, timeout: Option<Duration>) -> Option<String> {
     let limit = timeout.filter(|_| failure.phase == Phase::Run && failure.kind == FailureKind::Silent)?;
     Some(format!("did not end in {} s", limit.as_secs_f32()))
 }
 
-/// Returns the result of a command that printed this.
+/// Returns the result of a command with this output.
 fn outcome(exit: &Result<Exit, Failure>, printed: Vars, timeout: Option<Duration>) -> Outcome {
     let failure = match exit {
         Ok(exit) => return host_connection::command_outcome(exit, printed),
@@ -284,52 +306,50 @@ fn outcome(exit: &Result<Exit, Failure>, printed: Vars, timeout: Option<Duration
     Outcome { detail, ..failed }
 }
 
-/// Says how it ended where it did not end well, and how often.
-fn remark(ended: &[ItemResult], timeout: Option<Duration>) {
-    for ItemResult { host, exit, .. } in ended {
+/// Prints how the command ended on each host where it failed, and the counts.
+fn summarise(ended: &[Ended], timeout: Option<Duration>) {
+    for Ended { host, exit, .. } in ended {
         match exit {
             Ok(Exit::Code(0)) => {}
-            Ok(Exit::Code(code)) => ui::remark(&format!("{host}: exit code {code}")),
-            Ok(Exit::Signal(signal)) => ui::remark(&format!("{host}: killed by signal {signal}")),
+            Ok(Exit::Code(code)) => ui::error_output(&messages::exit_code(host, code)),
+            Ok(Exit::Signal(signal)) => ui::error_output(&messages::killed(host, signal)),
             Err(failure) => {
                 if let Some(slow) = too_slow(failure, timeout) {
-                    ui::remark(&format!("{host}: {slow}"));
+                    ui::error_output(&format!("{host}: {slow}"));
                     continue;
                 }
-                ui::remark(&failure.to_string());
+                ui::error_output(&failure.to_string());
                 if let Some(hint) = &failure.hint {
-                    ui::remark(&format!("{host}: {hint}"));
+                    ui::error_output(&format!("{host}: {hint}"));
                 }
             }
         }
     }
     let count = |status: Status| ended.iter().filter(|end| end.outcome.status == status).count();
     let (failed, unreachable) = (count(Status::Failed), count(Status::Unreachable));
-    let hosts = if ended.len() == 1 { "host" } else { "hosts" };
-    let well = ended.len() - failed - unreachable;
-    ui::remark(&format!("{} {hosts}: {well} ok, {failed} failed, {unreachable} unreachable", ended.len()));
+    ui::status(&messages::host_counts(ended.len() - failed - unreachable, failed, unreachable));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::KEPT;
     use super::Lines;
+    use super::OUTPUT_LIMIT;
     use crate::remote::Sink as _;
 
     #[test]
-    fn what_is_kept_for_the_end_is_bounded_and_the_rest_is_counted() {
+    fn output_for_the_end_is_bounded_and_the_rest_is_counted() {
         let mut lines = Lines::of("h1", true);
         lines.stdout(b"a\r\n");
         lines.stderr(b"b");
         let block = "c".repeat(1023) + "\n";
-        for _ in 0..2 * (KEPT >> 10) {
+        for _ in 0..2 * (OUTPUT_LIMIT >> 10) {
             lines.stdout(block.as_bytes());
         }
         lines.stdout(b"d\n");
         let fold = lines.end().unwrap();
-        assert!(fold.text.starts_with(b"a\nccc") && fold.text.len() <= KEPT, "{}", fold.text.len());
-        assert!(fold.text.ends_with(b"c\n"), "a line is kept whole or not at all, and none after one that was dropped");
-        let all = 2 + 2 * KEPT + 2 + 2;
+        assert!(fold.text.starts_with(b"a\nccc") && fold.text.len() <= OUTPUT_LIMIT, "{}", fold.text.len());
+        assert!(fold.text.ends_with(b"c\n"), "a line is kept whole or not at all, and none after a dropped one");
+        let all = 2 + 2 * OUTPUT_LIMIT + 2 + 2;
         assert_eq!(fold.text.len() + fold.dropped, all);
     }
 }

@@ -1,43 +1,30 @@
-//! `muster failover`: the operator's word on a failover that is held back.
+//! `muster failover`: allows a failover that the failover policy blocks.
 
 use super::Context;
+use super::context::operator;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::control::failover;
-use crate::store::leader_election;
 use crate::ui;
+use crate::ui::messages;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FailoverArgs {
-    /// Move the units although the brake or the limit says no
+    /// Move the units although the brake or the failover limit blocks it; required
     #[arg(long, required = true)]
     force: bool,
-    /// Machines: each by its name, its machine-id or the beginning of it [default: all that are held back]
+    /// Machines: names, addresses, or beginnings of machine-ids [default: all unreachable machines]
     machines: Vec<String>,
 }
 
 /// Runs `muster failover`.
-pub(super) async fn failover(context: &Context, args: &FailoverArgs) -> Result<(), CommandError> {
+pub(super) async fn failover(context: &Context, args: &FailoverArgs) -> CommandResult {
     let machines = failover::force(&context.cluster().await?, &args.machines, &operator()).await?;
     if machines.is_empty() {
-        return Err(CommandError::failed("no machine is unreachable, so nothing is held back")
-            .hint("`muster list-machines --all` shows what is thought of each."));
+        return Err(CommandError::failed("no machine is unreachable, so no failover is blocked")
+            .hint("`muster list-machines --all --fields name,health` shows the health of each machine."));
     }
-    let lines = machines.iter().map(|machine| {
-        format!(
-            "{}: its units are moved if it is down, by the controller or the next sweep, within an hour\n",
-            machine.name
-        )
-    });
-    ui::result(&lines.collect::<String>());
-    Ok(())
-}
-
-/// Returns who this is, for the log.
-fn operator() -> String {
-    let user = crate::remote::ssh::Options::account().map(|(name, _)| name);
-    format!(
-        "{}@{}",
-        user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()),
-        leader_election::hostname()
-    )
+    ui::result(&machines.iter().map(messages::failover_forced).collect::<String>());
+    Ok(ExitStatus::Done)
 }

@@ -1,15 +1,16 @@
-//! `muster inventory`: what the inventory says, before anything is done with it.
+//! `muster inventory`: the hosts, groups and variables of the inventory.
 
 use std::path::Path;
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
-use crate::inventory::InventoryError;
 use crate::ui;
 
-/// Looks at the inventory
+/// Show the inventory
 #[derive(Debug, clap::Args)]
 pub struct InventoryCommand {
     #[command(subcommand)]
@@ -18,16 +19,16 @@ pub struct InventoryCommand {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// List the hosts that a pattern stands for
+    /// List the hosts that match a pattern
     List(List),
 }
 
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Which hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
+    /// Hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
     #[arg(default_value = "all")]
     pattern: String,
-    /// Draw groups and hosts as a tree
+    /// Print groups and hosts as a tree
     #[arg(long, conflicts_with = "output")]
     graph: bool,
     /// Print as JSON, in the form of `ansible-inventory --list`
@@ -35,39 +36,29 @@ struct List {
     output: Option<String>,
 }
 
-impl From<InventoryError> for CommandError {
-    fn from(error: InventoryError) -> Self {
-        let command = Self::usage(error.to_string());
-        match error.hint() {
-            Some(hint) => command.hint(hint),
-            None => command,
-        }
-    }
-}
-
 impl Context {
-    /// Reads the inventory, with the variables beside a playbook if there is one.
+    /// Reads the inventory, with the variables in the folder of a playbook if there is one.
     pub fn inventory(&self, playbook: Option<&Path>) -> Result<Inventory, CommandError> {
         if self.settings.inventory.is_empty() {
             return Err(CommandError::usage("no inventory")
-                .hint("Name one with `-i PATH` (or `-i host1,host2,`), or set `inventory` in muster.toml."));
+                .hint("Name an inventory with `-i PATH` or `-i host1,host2,`, or set `inventory` in muster.toml."));
         }
         Ok(Inventory::load_beside(&self.settings.inventory, playbook)?)
     }
 }
 
-/// Says what these hosts' variables ask for and muster does not do.
-pub(super) fn note<'a>(hosts: impl IntoIterator<Item = &'a Host>) {
-    hosts.into_iter().flat_map(Host::notes).for_each(|note| ui::remark(&format!("Note: {note}")));
+/// Prints the variables of these hosts that muster ignores.
+pub(super) fn print_notes<'a>(hosts: impl IntoIterator<Item = &'a Host>) {
+    hosts.into_iter().flat_map(Host::notes).for_each(|note| ui::note(&note));
 }
 
 /// Runs `muster inventory …`.
-pub fn run(context: &Context, command: &InventoryCommand) -> Result<(), CommandError> {
+pub fn run(context: &Context, command: &InventoryCommand) -> CommandResult {
     let Verb::List(list) = &command.verb;
     let mut inventory = context.inventory(None)?;
     let chosen: Vec<String> = inventory.select(&list.pattern)?.iter().map(|host| host.name.clone()).collect();
     inventory.retain_hosts(&chosen);
-    note(inventory.hosts.values());
+    print_notes(inventory.hosts.values());
     if list.output.is_some() {
         ui::json(&inventory.to_json());
     } else if list.graph {
@@ -75,5 +66,5 @@ pub fn run(context: &Context, command: &InventoryCommand) -> Result<(), CommandE
     } else {
         ui::result(&chosen.into_iter().map(|name| name + "\n").collect::<String>());
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }

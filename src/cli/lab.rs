@@ -9,7 +9,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::error::CommandError;
-use super::error::ErrorKind;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::lab::Destroyed;
 use crate::lab::Host;
 use crate::lab::HostState;
@@ -22,7 +23,7 @@ use crate::ui;
 /// Boot real systemd hosts on this machine, to try muster out (needs root)
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the lab is kept; another directory is another lab
+    /// Keep the lab in this directory; another directory is another lab
     #[arg(long, global = true, env = "MUSTER_LAB", value_name = "DIR", default_value = crate::lab::DEFAULT_DIR)]
     dir: PathBuf,
     #[command(subcommand)]
@@ -31,19 +32,19 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Make the lab, or boot hosts that are halted
+    /// Make the lab, or boot halted hosts
     Up(Up),
-    /// Show what the hosts are doing
+    /// Show the state of the hosts
     Status {
-        /// How to print it
+        /// Print in this format
         #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
         output: Format,
     },
     /// Log in to a host, or run a command there
     Ssh {
-        /// Which host
+        /// The host
         name: String,
-        /// What to run
+        /// The command
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
         command: Vec<String>,
     },
@@ -51,15 +52,17 @@ enum Verb {
     Halt(Names),
     /// Cut the power of hosts
     Kill(Names),
-    /// Pull the network cable of hosts
+    /// Cut the network of hosts
     Cut(Names),
-    /// Plug the network cable of hosts in again
+    /// Restore the network of hosts
     Heal(Names),
-    /// Stop every process of hosts where it is
+    /// Stop every process of hosts
     Freeze(Names),
-    /// Let frozen hosts go on
+    /// Continue the processes of frozen hosts
     Thaw(Names),
-    /// Print what points muster at the lab: eval "$(muster lab env)"
+    /// Print the environment that points muster at the lab
+    ///
+    /// Use it with `eval "$(muster lab env)"`.
     Env,
     /// Remove the lab and everything it made
     Destroy,
@@ -67,15 +70,15 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Up {
-    /// Hosts to boot again [default: make the lab, or boot all that are halted]
+    /// Hosts to boot again [default: make the lab, or boot all halted hosts]
     names: Vec<String>,
-    /// How many hosts [default: 3]
+    /// Make this many hosts [default: 3]
     #[arg(long, value_name = "N", conflicts_with = "names")]
     hosts: Option<usize>,
-    /// Where etcd runs: on the first three hosts, or nowhere (the store is then sqlite) [default: hosts]
+    /// Run etcd on the first three hosts, or use sqlite as the store [default: hosts]
     #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "names")]
     etcd: Option<Etcd>,
-    /// Which addresses [default: 172.17.8.0/24, or the next that this machine does not use]
+    /// Use addresses of this subnet [default: 172.17.8.0/24, or the next that this machine does not use]
     #[arg(long, value_name = "CIDR", conflicts_with = "names")]
     subnet: Option<String>,
 }
@@ -95,15 +98,15 @@ enum Format {
 
 #[derive(Debug, clap::Args)]
 struct Names {
-    /// Which hosts
+    /// The hosts
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Runs `muster lab`. Ctrl-C while hosts boot gives up and cleans up.
-pub(super) async fn run(args: Args) -> Result<(), CommandError> {
+/// Runs `muster lab`. An interrupt while hosts boot removes what was made.
+pub(super) async fn run(args: Args) -> CommandResult {
     let interrupt = tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
             INTERRUPTED.store(true, Ordering::Relaxed);
@@ -111,10 +114,10 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     });
     let done = tokio::task::spawn_blocking(move || dispatch(args)).await;
     interrupt.abort();
-    done.unwrap_or_else(|error| Err(CommandError::failed(format!("the lab stopped half-way: {error}"))))
+    done.unwrap_or_else(|error| Err(CommandError::failed("the lab stopped half-way").caused_by(error)))
 }
 
-fn dispatch(args: Args) -> Result<(), CommandError> {
+fn dispatch(args: Args) -> CommandResult {
     let dir = args.dir;
     match args.verb {
         Verb::Up(wanted) if wanted.names.is_empty() => make(dir, &wanted),
@@ -132,19 +135,19 @@ fn dispatch(args: Args) -> Result<(), CommandError> {
         Verb::Thaw(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::thaw),
         Verb::Env => {
             ui::result(&format!("export MUSTER_CONFIG={}\n", Lab::open(&dir)?.config().display()));
-            Ok(())
+            Ok(ExitStatus::Done)
         }
         Verb::Destroy => {
             let place = dir.display();
             match Lab::destroy(&dir)? {
                 Destroyed::Lab => {}
-                Destroyed::Remains => ui::remark(&format!(
-                    "There was no record of a lab in {place}: what a lab there has left on this machine is removed; \
-                     the files there are not."
+                Destroyed::Remains => ui::status(&format!(
+                    "There was no record of a lab in {place}. The namespaces, mounts and control groups of such a lab \
+                     were removed; the files in {place} were not."
                 )),
-                Destroyed::Nothing => ui::remark(&format!("There was no lab in {place}.")),
+                Destroyed::Nothing => ui::status(&format!("There was no lab in {place}.")),
             }
-            Ok(())
+            Ok(ExitStatus::Done)
         }
     }
 }
@@ -153,33 +156,33 @@ fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-fn make(dir: PathBuf, wanted: &Up) -> Result<(), CommandError> {
+fn make(dir: PathBuf, wanted: &Up) -> CommandResult {
     let start = Instant::now();
     let mut options = Options::new(dir);
     options.hosts = wanted.hosts;
     options.etcd = wanted.etcd.map(|etcd| etcd == Etcd::Hosts);
     options.subnet = wanted.subnet.as_deref().map(str::parse::<Subnet>).transpose()?;
-    options.notify = ui::remark;
+    options.notify = ui::status;
     options.stop = interrupted;
     let lab = Lab::up(&options)?;
     let count = lab.hosts().len();
     let hosts = if count == 1 { "1 host is" } else { &format!("{count} hosts are") };
-    ui::remark(&format!("{hosts} up on {} after {:.1} s.", lab.subnet(), start.elapsed().as_secs_f64()));
-    Ok(())
+    ui::status(&format!("{hosts} up on {} after {:.1} s.", lab.subnet(), start.elapsed().as_secs_f64()));
+    Ok(ExitStatus::Done)
 }
 
-/// Does the same to each host named, once all names are known to be hosts'.
-fn each(lab: &Lab, names: &[String], verb: impl Fn(&Lab, &str) -> Result<(), LabError>) -> Result<(), CommandError> {
+/// Does the same to each named host, after the check that all of them exist.
+fn each(lab: &Lab, names: &[String], verb: impl Fn(&Lab, &str) -> Result<(), LabError>) -> CommandResult {
     for name in names {
         lab.host(name)?;
     }
     for name in names {
         verb(lab, name)?;
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
-fn status(lab: &Lab, format: Format) -> Result<(), CommandError> {
+fn status(lab: &Lab, format: Format) -> CommandResult {
     #[derive(Serialize)]
     struct Row<'a> {
         #[serde(flatten)]
@@ -194,55 +197,23 @@ fn status(lab: &Lab, format: Format) -> Result<(), CommandError> {
         }
         Format::Json => {
             let rows: Vec<Row<'_>> = hosts.into_iter().map(|(host, state)| Row { host, state }).collect();
-            let json = serde_json::to_string_pretty(&rows).map_err(|error| CommandError::failed(error.to_string()))?;
+            let json =
+                serde_json::to_string_pretty(&rows).map_err(|error| CommandError::new(ExitStatus::Failed, error))?;
             json + "\n"
         }
     };
     ui::result(&text);
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 fn line(name: &str, state: &str, address: &str) -> String {
     format!("{name:<10}{state:<10}{address}\n")
 }
 
-/// Becomes ssh(1): its terminal, its signals and its exit code are then the caller's.
-fn ssh(lab: &Lab, name: &str, command: &[String]) -> Result<(), CommandError> {
+/// Replaces this process by ssh(1), so that the caller gets its terminal, signals and exit code.
+fn ssh(lab: &Lab, name: &str, command: &[String]) -> CommandResult {
     lab.host(name)?;
     let mut ssh = std::process::Command::new("ssh");
     ssh.arg("-F").arg(lab.ssh_config()).arg("--").arg(name).args(command);
-    Err(CommandError::failed(format!("cannot run ssh: {}", ssh.exec())))
-}
-
-impl From<LabError> for CommandError {
-    fn from(error: LabError) -> Self {
-        let message = error.to_string();
-        match error {
-            LabError::NotRoot => Self::usage(message).hint("Run it with sudo."),
-            LabError::Missing { package, .. } => Self::usage(message).hint(format!("apt-get install {package}")),
-            LabError::NoLab(_) => Self::usage(message).hint("Make one with `muster lab up`."),
-            LabError::Gone(_) => Self::usage(message)
-                .hint("`muster lab up` makes it anew, `muster lab destroy` removes what is left of it."),
-            LabError::Left { .. } => Self::failed(message).hint("`muster lab destroy` tries again."),
-            LabError::BadRecord { .. } | LabError::Stuck { .. } => {
-                Self::failed(message).hint("`muster lab destroy` removes the lab.")
-            }
-            LabError::Differs { .. } => Self::usage(message)
-                .hint("Destroy it first with `muster lab destroy`, or make a second one with `--dir`."),
-            LabError::Overlap { .. } | LabError::NoSubnet => {
-                Self::usage(message).hint("Choose another with `--subnet`; `ip -4 route` shows what is in use.")
-            }
-            LabError::BadDirectory { .. } => Self::usage(message).hint("Choose another directory with `--dir`."),
-            LabError::NoHost { .. } => Self::usage(message).hint("`muster lab status` lists the hosts."),
-            LabError::BadSubnet { .. } | LabError::BadCount { .. } | LabError::WrongState { .. } => {
-                Self::usage(message)
-            }
-            LabError::Interrupted => Self { kind: ErrorKind::Interrupted, message, hints: Vec::new() },
-            LabError::Command { .. }
-            | LabError::File { .. }
-            | LabError::Cgroups(_)
-            | LabError::Boot { .. }
-            | LabError::Discovery(_) => Self::failed(message),
-        }
-    }
+    Err(CommandError::failed("cannot run ssh").caused_by(ssh.exec()))
 }

@@ -1,25 +1,31 @@
-//! `muster list-machines`, `list-unit-files`, `list-units` and `cat`: what the store knows.
+//! `muster list-machines`, `list-unit-files`, `list-units` and `cat`: the records of the store.
 
 use super::Context;
 use super::error::CommandError;
-use super::verb;
+use super::error::CommandResult;
+use super::error::ExitStatus;
+use super::unit_commands::parse_unit;
 use crate::core::model::Snapshot;
 use crate::runner::Clock;
 use crate::ui;
 use crate::ui::lists;
-use crate::ui::lists::BadFields;
 use crate::ui::lists::Row;
 use crate::ui::lists::View;
+use crate::ui::messages;
+use crate::ui::terminal::stdout_has_color;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
     /// Print machine-ids and hashes in full
     #[arg(long, short = 'l')]
     full: bool,
-    /// Leave the header out
+    /// Print no header
     #[arg(long)]
     no_legend: bool,
-    /// Which columns to print, separated by commas
+    /// Print these columns, separated by commas
+    ///
+    /// Machines: machine, ip, metadata, name, health. Unit files: unit, hash, global, dstate, state, target, desc.
+    /// Units: unit, load, active, sub, machine, hash.
     #[arg(long, value_name = "FIELDS")]
     fields: Option<String>,
     /// Print as JSON
@@ -29,7 +35,7 @@ pub(super) struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct MachinesArgs {
-    /// List machines that are down or unreachable, too
+    /// List also the machines that are down or unreachable
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -38,69 +44,63 @@ pub(super) struct MachinesArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CatArgs {
-    /// A unit, by name
+    /// A unit
     unit: String,
 }
 
 /// Runs `muster list-machines`.
-pub(super) async fn machines(context: &Context, args: &MachinesArgs) -> Result<(), CommandError> {
+pub(super) async fn machines(context: &Context, args: &MachinesArgs) -> CommandResult {
     show(&lists::machines(&read(context).await?, args.all), &args.list)
 }
 
 /// Runs `muster list-unit-files`.
-pub(super) async fn unit_files(context: &Context, args: &ListArgs) -> Result<(), CommandError> {
+pub(super) async fn unit_files(context: &Context, args: &ListArgs) -> CommandResult {
     let fields = args.fields.as_deref().unwrap_or_default();
     if fields.split(',').any(|field| field.trim() == "tmachine") {
-        ui::remark("WARNING: The \"tmachine\" field is deprecated. Use \"target\" instead");
+        ui::status("WARNING: The \"tmachine\" field is deprecated. Use \"target\" instead");
     }
     show(&lists::unit_files(&read(context).await?), args)
 }
 
 /// Runs `muster list-units`.
-pub(super) async fn units(context: &Context, args: &ListArgs) -> Result<(), CommandError> {
+pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
     let (snapshot, now) = (read(context).await?, Clock::start().now());
     let mut rows = lists::units(&snapshot);
     if args.output.is_some() {
         rows.extend(lists::unseen(&snapshot, now));
     }
     show(&rows, args)?;
-    // Fleet's columns stay fleet's: what it had no word for is said beside them.
+    // The columns are those of fleet, which had no leases.
     let lines = snapshot.units.keys().flat_map(|unit| ui::may_still_run(&snapshot, unit, now));
-    lines.filter(|_| args.output.is_none()).for_each(|line| ui::remark(&line));
-    Ok(())
+    lines.filter(|_| args.output.is_none()).for_each(|line| ui::status(&line));
+    Ok(ExitStatus::Done)
 }
 
 /// Runs `muster cat`.
-pub(super) async fn cat(context: &Context, args: &CatArgs) -> Result<(), CommandError> {
-    let unit = verb::parse(&args.unit)?;
+pub(super) async fn cat(context: &Context, args: &CatArgs) -> CommandResult {
+    let unit = parse_unit(&args.unit)?;
     let snapshot = read(context).await?;
-    let file = snapshot.file(&unit).ok_or_else(|| CommandError::failed(format!("Unit {unit} not found")))?;
+    let file = snapshot.file(&unit).ok_or_else(|| CommandError::failed(messages::no_such_unit(&unit)))?;
     ui::result(file.text());
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
-/// Reads the cluster, and says which of its records cannot be read.
+/// Reads the cluster, with a warning for each record that cannot be parsed.
 async fn read(context: &Context) -> Result<Snapshot, CommandError> {
     let snapshot = context.snapshot().await?;
     for (key, record) in &snapshot.unreadable {
-        ui::remark(&format!("Warning: {key} cannot be read and is left alone: {}", record.why));
+        ui::warn(&messages::unreadable_record(key, &record.why));
     }
     Ok(snapshot)
 }
 
-fn show<R: Row>(rows: &[R], args: &ListArgs) -> Result<(), CommandError> {
+fn show<R: Row>(rows: &[R], args: &ListArgs) -> CommandResult {
     if args.output.is_some() {
         ui::result(&lists::json(rows));
-        return Ok(());
+        return Ok(ExitStatus::Done);
     }
     let fields = args.fields.clone().unwrap_or_else(|| R::USUAL.to_owned());
-    let view = View { fields, full: args.full, no_legend: args.no_legend };
-    ui::result(&lists::table(rows, &view)?);
-    Ok(())
-}
-
-impl From<BadFields> for CommandError {
-    fn from(error: BadFields) -> Self {
-        Self::usage(error.to_string())
-    }
+    let view = View { fields, full: args.full, no_legend: args.no_legend, has_color: stdout_has_color() };
+    ui::print_table(&lists::table(rows, &view)?);
+    Ok(ExitStatus::Done)
 }

@@ -1,35 +1,37 @@
-//! `muster lock`: who may change hosts, and how to take that away from somebody who hangs.
+//! `muster lock`: which process leads, and how to end its leadership.
 
 use serde_json::json;
 
 use super::Context;
-use super::error::CommandError;
-use crate::remote::ssh;
+use super::context::operator;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use crate::store::leader_election;
 use crate::ui;
+use crate::ui::messages;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum LockCommand {
-    /// Show who leads, where, since when and with which number
+    /// Show which process leads, on which host, since when and with which epoch
     Show {
         /// Print as JSON
         #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
         output: Option<String>,
     },
-    /// Take the lead away from whoever has it
+    /// End the leadership of the process that leads
     ///
     /// For a command or a controller that hangs, or whose host cannot be reached and must not come back as the leader.
-    /// The store takes nothing more from it, and hosts turn it away as soon as the next leader has looked at them. One
-    /// that is well and wants to lead takes the lead again.
+    /// The store rejects its writes from then on. Hosts reject it once the next leader has observed them. A controller
+    /// that works may take leadership again.
     Take {
-        /// Why, for the event log
+        /// The reason, which the event log records
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
 }
 
 /// Runs `muster lock`.
-pub(super) async fn run(context: &Context, command: LockCommand) -> Result<(), CommandError> {
+pub(super) async fn run(context: &Context, command: LockCommand) -> CommandResult {
     let (store, keys) = (context.store().await?, context.keys()?);
     match command {
         LockCommand::Show { output } => {
@@ -42,20 +44,13 @@ pub(super) async fn run(context: &Context, command: LockCommand) -> Result<(), C
                         "epoch": holder.epoch,
                     })
                 })),
-                (None, Some(holder)) => {
-                    ui::result(&ui::clean(&format!("{holder} leads with epoch {}\n", holder.epoch)));
-                }
-                (None, None) => ui::result("nobody leads\n"),
+                (None, holder) => ui::result(&ui::clean(&messages::leadership(holder.as_ref()))),
             }
         }
-        LockCommand::Take { reason } => {
-            let user = ssh::Options::account().map_or_else(|| "somebody".to_owned(), |(name, _)| name);
-            let by = format!("{user}@{}", leader_election::hostname());
-            match leader_election::depose(&store, &keys, &reason, &by).await? {
-                Some(old) => ui::result(&format!("taken from {old}\n")),
-                None => ui::remark("nobody leads: there was nothing to take"),
-            }
-        }
+        LockCommand::Take { reason } => match leader_election::depose(&store, &keys, &reason, &operator()).await? {
+            Some(old) => ui::result(&ui::clean(&messages::leadership_taken(&old))),
+            None => ui::status("no process leads: nothing was changed"),
+        },
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }

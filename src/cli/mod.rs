@@ -1,24 +1,28 @@
-//! What a person types: one file per command, and nothing here that another way of running muster would need too.
+//! The command line: one file for each command. It holds nothing that another way of running muster needs.
 
 pub mod context;
-mod control;
+mod controller;
 mod discovery;
+mod duration;
 pub mod error;
 mod events;
 mod exec;
+mod explain;
 mod failover;
+mod failover_args;
 pub mod inventory;
-mod join;
 mod lab;
 mod list;
 mod lock;
+mod membership;
+mod on_machine;
 mod plan;
 mod play;
-mod prudence;
-mod reach;
+mod progress_printer;
+pub mod reference;
 pub mod settings;
-mod verb;
-mod why;
+mod sweep;
+mod unit_commands;
 
 use std::process::ExitCode;
 
@@ -30,87 +34,141 @@ use tokio_util::sync::CancellationToken;
 
 use context::Context;
 use error::CommandError;
+use error::CommandResult;
+use error::ExitStatus;
 use settings::Flags;
+use settings::OutputFlags;
 
 use crate::core::command::Verb;
 use crate::ui;
 
-/// Keeps systemd services running across a set of Linux hosts, over SSH, with nothing installed on them.
+/// Keep systemd units running across Linux hosts, over SSH, with nothing installed on them
+///
+/// muster places unit files on machines and starts them there. When a machine dies, its units start on another one.
 #[derive(Debug, clap::Parser)]
-#[command(name = "muster", version, infer_subcommands = true)]
+#[command(name = "muster", version, infer_subcommands = true, after_long_help = AFTER_HELP)]
 pub struct Cli {
-    #[command(flatten)]
-    flags: Flags,
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    flags: Flags,
+    #[command(flatten)]
+    output: OutputFlags,
 }
+
+/// What follows the options in `muster --help`.
+const AFTER_HELP: &str = "\
+Settings:
+  An option wins over the variable MUSTER_<OPTION>, and the variable over the
+  key of the same name in muster.toml. A duration is written 30s, 5m or 1h30m;
+  a plain number is a number of seconds.
+
+Exit codes:
+  0    done
+  1    a host or a unit failed
+  2    wrong usage or configuration; nothing was done
+  3    hosts or the store could not be reached
+  4    `plan --detailed-exitcode`: changes are pending
+  130  interrupted
+
+  `play` and `exec` use those of Ansible: 2 failed, 4 unreachable. `status`,
+  `journal` and `ssh` end with the exit code of the remote command.
+
+`muster man FOLDER` writes man pages, `muster completions SHELL` completions.";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make units known to the cluster
-    Submit(verb::CreateArgs),
-    /// Put units on machines, making them known first if need be
-    Load(verb::CreateArgs),
-    /// Start units, putting them on machines first if need be
-    Start(verb::CreateArgs),
-    /// Stop units and leave them where they are
-    Stop(verb::Args),
-    /// Take units off their machines, stopping them first
-    Unload(verb::Args),
-    /// Forget units, stopping them first
-    Destroy(verb::Args),
-    /// Stop and start units where they are
-    Restart(verb::Args),
-    /// Show what systemd says of units, from where they are
-    Status(reach::StatusArgs),
-    /// Show a unit's journal, from where it is
-    Journal(reach::JournalArgs),
+    /// Submit unit files to the cluster
+    ///
+    /// The units are known to the cluster and stay inactive.
+    Submit(unit_commands::CreateArgs),
+    /// Place units on machines without starting them
+    ///
+    /// Units that are not known yet are submitted first, from unit files in the working folder or the named path.
+    Load(unit_commands::CreateArgs),
+    /// Start units
+    ///
+    /// Units that are not known yet are submitted first, from unit files in the working folder or the named path. Then
+    /// each unit is placed on a machine and started there. The command waits for the outcome.
+    Start(unit_commands::CreateArgs),
+    /// Stop units, which stay on their machines
+    Stop(unit_commands::Args),
+    /// Stop units and remove them from their machines
+    ///
+    /// The units stay known to the cluster.
+    Unload(unit_commands::Args),
+    /// Stop units and remove them from the cluster
+    Destroy(unit_commands::Args),
+    /// Restart units on their machines
+    Restart(unit_commands::Args),
+    /// Show the status of units, as systemctl prints it on their machines
+    Status(on_machine::StatusArgs),
+    /// Show the journal of a unit, from its machine
+    Journal(on_machine::JournalArgs),
     /// Log in to a machine, or to the machine of a unit
-    Ssh(reach::SshArgs),
-    /// List the machines that are there
+    ///
+    /// With a command, run the command there and end with its exit code.
+    Ssh(on_machine::SshArgs),
+    /// List the machines of the cluster that are reachable
     ListMachines(list::MachinesArgs),
-    /// List the units that were submitted, with what is wanted of each and where it is
+    /// List the submitted units with their desired state and their machine
     ListUnitFiles(list::ListArgs),
-    /// List the units that are on machines, with what systemd says of each
+    /// List the units on machines with the state that systemd last reported
     ListUnits(list::ListArgs),
-    /// Print a unit's file as it was submitted
+    /// Print the submitted file of a unit
     Cat(list::CatArgs),
-    /// Make machines of the inventory's hosts
-    Join(join::JoinArgs),
-    /// Take a machine out of the cluster
-    Leave(join::LeaveArgs),
-    /// Place nothing new on a machine
-    Cordon(join::MachineArgs),
-    /// Let a machine take units again
-    Uncordon(join::MachineArgs),
-    /// Place nothing new on a machine and move what is there elsewhere
-    Drain(join::DrainArgs),
-    /// Say why a unit is where it is, and why it does not run if it does not
-    Why(why::WhyArgs),
+    /// Add hosts of the inventory to the cluster
+    ///
+    /// Each host becomes a machine. For a host that has joined, its address, name and metadata are updated.
+    Join(membership::JoinArgs),
+    /// Remove a machine from the cluster
+    ///
+    /// Its units move to other machines first.
+    Leave(membership::LeaveArgs),
+    /// Place no new units on a machine
+    Cordon(membership::MachineArgs),
+    /// Place units on a cordoned or drained machine again
+    Uncordon(membership::MachineArgs),
+    /// Move the units of a machine to other machines and place no new ones there
+    ///
+    /// A unit starts elsewhere before it stops on this machine. A unit that fits on no other machine stays, unless there
+    /// is a deadline.
+    Drain(membership::DrainArgs),
+    /// Explain why a unit is on its machine, or why it does not run
+    Why(explain::WhyArgs),
     /// Show a machine
     #[command(subcommand)]
-    Machine(why::MachineCommand),
-    /// Move the units of machines that are down although too many others are
-    Failover(failover::FailoverArgs),
-    /// Show what was done, and why
-    Events(events::EventsArgs),
-    /// Look at every machine and say what would be done, and why; nothing is changed
+    Machine(explain::MachineCommand),
+    /// Fail over machines whose failover the brake or the failover limit blocks
     ///
-    /// Ends with 0 when it could look, whatever there is to do; with `--detailed-exitcode` with 2 when there is something.
+    /// The permission holds for an hour, for the controller and for sweeps.
+    Failover(failover::FailoverArgs),
+    /// Show the event log: what was done, and why
+    Events(events::EventsArgs),
+    /// Observe every machine and print the steps that would be taken
+    ///
+    /// Nothing is changed. The exit code is 0 if the machines could be observed. With --detailed-exitcode it is 4 if
+    /// there are changes to make.
     Plan(plan::PlanArgs),
-    /// Say what would move where, and what would have no place, if machines went down; no host is reached
+    /// Print which units would move where if machines went down
+    ///
+    /// No host is reached and nothing is changed: the hosts are imagined from the records of the store.
     Simulate(plan::SimulateArgs),
-    /// Show who may change hosts at the moment, or take that away
+    /// Show which process leads, or end its leadership
     #[command(subcommand)]
     Lock(lock::LockCommand),
-    /// Look at every machine once, put right what can be and say what cannot
+    /// Observe every machine once, repair what can be repaired and report the rest
     ///
-    /// Ends with 0 when every machine is alive and every launched unit runs, with 1 when something is still wrong, and
-    /// with 3 when it could not look. Where no machine has joined it ends with 2. Made for cron: it is silent when there was nothing to do and all is well. Beside a
-    /// controller it does nothing itself, and says what is wrong by what the controller has found.
-    Sweep(control::SweepArgs),
-    /// Keep every unit running until stopped
-    Controller(control::ControllerArgs),
+    /// Made for cron: it prints nothing if nothing was done and nothing is wrong. If a controller leads, the sweep changes
+    /// nothing and reports the problems that the controller has recorded.
+    ///
+    /// The exit code is 0 if every machine is alive and every launched unit runs, 1 if something is still wrong, 2 if no
+    /// machine has joined, and 3 if the cluster could not be observed.
+    Sweep(sweep::SweepArgs),
+    /// Reconcile the cluster until stopped
+    ///
+    /// Run it on one machine, or on several with etcd as the store: one leads, the others stand by.
+    Controller(controller::ControllerArgs),
     Discovery(discovery::Args),
     Inventory(inventory::InventoryCommand),
     Exec(exec::Exec),
@@ -119,19 +177,19 @@ enum Command {
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Write a man page for every command into a folder
     #[command(hide = true)]
     Man {
-        /// Which folder; it must be there
+        /// The folder, which must exist
         folder: std::path::PathBuf,
     },
 }
 
 impl Command {
-    /// Says whether it changes hosts, and so must come to its end whoever reads what it prints.
+    /// Reports whether the command changes hosts, and so goes on when its reader is gone.
     const fn changes_hosts(&self) -> bool {
         matches!(
             self,
@@ -153,34 +211,25 @@ impl Command {
     }
 }
 
-/// Runs the command that was typed and returns the process's exit code.
+/// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = ui::warnings::listen(&settings::log()) {
-        ui::report(&CommandError::usage(format!("MUSTER_LOG: {error}")));
-        return ExitCode::from(2);
+    ui::terminal::set_appearance(cli.output.appearance());
+    if let Err(error) = ui::log::listen(&cli.output.log_directives()) {
+        return ui::report(&[CommandError::usage("invalid MUSTER_LOG").caused_by(error)]).into();
     }
     if cli.command.changes_hosts() {
         ui::outlive_reader();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            ui::report(&CommandError::failed(format!("cannot start: {error}")));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return ui::report(&[CommandError::failed("cannot start").caused_by(error)]).into(),
     };
-    match runtime.block_on(run(cli)) {
-        Ok(()) if ui::is_written() => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
-        Err(error) => {
-            ui::report(&error);
-            error.exit_code()
-        }
-    }
+    let status = runtime.block_on(run(cli)).unwrap_or_else(|error| ui::report(&[error]));
+    if status == ExitStatus::Done && !ui::is_written() { ExitStatus::Failed } else { status }.into()
 }
 
-/// Ends what is under way in good order at the first signal, and at once at the second.
+/// Stops the command in good order at the first signal, and at once at the second.
 async fn watch_signals(stop: CancellationToken) {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -192,45 +241,45 @@ async fn watch_signals(stop: CancellationToken) {
             _ = terminate.recv() => {}
         }
         if stop.is_cancelled() {
-            ui::quit(130);
+            ui::quit(ExitStatus::Interrupted);
         }
         stop.cancel();
     }
 }
 
-async fn run(cli: Cli) -> Result<(), CommandError> {
+async fn run(cli: Cli) -> CommandResult {
     let stop = CancellationToken::new();
     tokio::spawn(watch_signals(stop.clone()));
     let context = Context::new(cli.flags.resolve()?, stop);
     match cli.command {
-        Command::Submit(args) => verb::create(&context, Verb::Submit, &args).await,
-        Command::Load(args) => verb::create(&context, Verb::Load, &args).await,
-        Command::Start(args) => verb::create(&context, Verb::Start, &args).await,
-        Command::Stop(args) => verb::change(&context, Verb::Stop, &args).await,
-        Command::Unload(args) => verb::change(&context, Verb::Unload, &args).await,
-        Command::Destroy(args) => verb::change(&context, Verb::Destroy, &args).await,
-        Command::Restart(args) => verb::change(&context, Verb::Restart, &args).await,
-        Command::Status(args) => reach::status(&context, &args).await,
-        Command::Journal(args) => reach::journal(&context, &args).await,
-        Command::Ssh(args) => reach::ssh(&context, &args).await,
+        Command::Submit(args) => unit_commands::create(&context, Verb::Submit, &args).await,
+        Command::Load(args) => unit_commands::create(&context, Verb::Load, &args).await,
+        Command::Start(args) => unit_commands::create(&context, Verb::Start, &args).await,
+        Command::Stop(args) => unit_commands::change(&context, Verb::Stop, &args).await,
+        Command::Unload(args) => unit_commands::change(&context, Verb::Unload, &args).await,
+        Command::Destroy(args) => unit_commands::change(&context, Verb::Destroy, &args).await,
+        Command::Restart(args) => unit_commands::change(&context, Verb::Restart, &args).await,
+        Command::Status(args) => on_machine::status(&context, &args).await,
+        Command::Journal(args) => on_machine::journal(&context, &args).await,
+        Command::Ssh(args) => on_machine::ssh(&context, &args).await,
         Command::ListMachines(args) => list::machines(&context, &args).await,
         Command::ListUnitFiles(args) => list::unit_files(&context, &args).await,
         Command::ListUnits(args) => list::units(&context, &args).await,
         Command::Cat(args) => list::cat(&context, &args).await,
-        Command::Join(args) => join::join(&context, &args).await,
-        Command::Leave(args) => join::leave(&context, &args).await,
-        Command::Cordon(args) => join::cordon(&context, &args, true).await,
-        Command::Uncordon(args) => join::cordon(&context, &args, false).await,
-        Command::Drain(args) => join::drain(&context, &args).await,
-        Command::Why(args) => why::why(&context, &args).await,
-        Command::Machine(command) => why::machine(&context, &command).await,
+        Command::Join(args) => membership::join(&context, &args).await,
+        Command::Leave(args) => membership::leave(&context, &args).await,
+        Command::Cordon(args) => membership::cordon(&context, &args, true).await,
+        Command::Uncordon(args) => membership::cordon(&context, &args, false).await,
+        Command::Drain(args) => membership::drain(&context, &args).await,
+        Command::Why(args) => explain::why(&context, &args).await,
+        Command::Machine(command) => explain::machine(&context, &command).await,
         Command::Failover(args) => failover::failover(&context, &args).await,
         Command::Events(args) => events::events(&context, &args).await,
         Command::Plan(args) => plan::plan(&context, &args).await,
         Command::Simulate(args) => plan::simulate(&context, &args).await,
         Command::Lock(command) => lock::run(&context, command).await,
-        Command::Sweep(args) => control::sweep(&context, &args).await,
-        Command::Controller(args) => control::controller(&context, &args).await,
+        Command::Sweep(args) => sweep::sweep(&context, &args).await,
+        Command::Controller(args) => controller::controller(&context, &args).await,
         Command::Discovery(args) => discovery::run(&context, args).await,
         Command::Lab(args) => lab::run(args).await,
         Command::Inventory(command) => inventory::run(&context, &command),
@@ -240,9 +289,12 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);
             ui::result(&String::from_utf8_lossy(&script));
-            Ok(())
+            Ok(ExitStatus::Done)
         }
-        Command::Man { folder } => clap_mangen::generate_to(Cli::command(), &folder)
-            .map_err(|error| CommandError::usage(format!("cannot write to {}: {error}", folder.display()))),
+        Command::Man { folder } => {
+            let cannot = |error| CommandError::usage(format!("cannot write to {}", folder.display())).caused_by(error);
+            clap_mangen::generate_to(Cli::command(), &folder).map_err(cannot)?;
+            Ok(ExitStatus::Done)
+        }
     }
 }

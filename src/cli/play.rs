@@ -11,9 +11,11 @@ use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::inventory;
 use super::settings::LockArgs;
-use super::verb::LOCK_WAIT;
+use super::unit_commands::LOCK_WAIT;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
@@ -33,54 +35,45 @@ use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::ui;
 
-/// Ansible's exit code for a playbook that cannot be understood.
-const UNREADABLE: u8 = 4;
-
-/// The exit code for Ctrl-C.
-const INTERRUPTED: u8 = 130;
-
 /// Run a playbook
 ///
-/// Ends with 0 when every task ended well, with 2 when one failed, and with 4 when a host could not be reached or what the
-/// playbook says cannot be understood; with 1, as Ansible does, when there is no such playbook or no host is left.
+/// The exit code is that of ansible-playbook: 0 if every task succeeded, 1 if the playbook was not found or no host is
+/// left, 2 if a task failed, 4 if a host was unreachable or the playbook cannot be parsed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Play {
     /// The playbook
     file: PathBuf,
-    /// Only on these hosts: a pattern, in which @FILE stands for the hosts that a file names, one on each line
+    /// Limit the play to hosts that match this pattern; @FILE stands for the hosts in a file, one on each line
     #[arg(long, short = 'l', value_name = "PATTERN")]
     limit: Option<String>,
-    /// Set variables over all others: NAME=VALUE, a map in YAML or JSON, or @FILE (can be repeated)
+    /// Set variables that win over all others: NAME=VALUE, a map in YAML or JSON, or @FILE (can be repeated)
     #[arg(long, short = 'e', value_name = "VARS")]
     extra_vars: Vec<String>,
-    /// Only say what would be done
+    /// Change nothing and print what would be done
     #[arg(long, short = 'C')]
     check: bool,
-    /// Only list the hosts of each play
+    /// List the hosts of each play and do nothing
     #[arg(long)]
     list_hosts: bool,
-    /// On how many hosts at once
+    /// Run on at most this many hosts at once: 1 to 65535
     #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     forks: u16,
     #[command(flatten)]
     lock: LockArgs,
-    /// Print one JSON document at the end instead of lines: `plays`, each with its `tasks` and what came of them on which of
-    /// the `hosts`, and `stats`, the counts for each host
+    /// Print one JSON document at the end instead of lines
+    ///
+    /// It has `plays`, each with its `tasks` and their results on each of the `hosts`, and `stats`, the counts of each
+    /// host.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
 }
 
-fn fault(fault: &Diagnostic) -> CommandError {
-    let mut error = CommandError { message: fault.to_string(), ..CommandError::code(UNREADABLE) };
-    error.hints.extend(fault.hint.clone());
-    error
-}
-
 /// Runs `muster play …`.
-pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandError> {
-    let text = std::fs::read_to_string(&play.file)
-        .map_err(|error| CommandError::failed(format!("cannot read the playbook {}: {error}", play.file.display())))?;
-    let playbook = parse::read(&play.file, &text).map_err(|error| fault(&error))?;
+pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
+    let text = std::fs::read_to_string(&play.file).map_err(|error| {
+        CommandError::failed(format!("cannot read the playbook {}", play.file.display())).caused_by(error)
+    })?;
+    let playbook = parse::read(&play.file, &text)?;
     let inventory = context.inventory(Some(playbook.folder()))?;
     let extra = extra(&play.extra_vars)?;
     let hosts = choose(&playbook, &inventory, &extra, play.limit.as_deref())?;
@@ -88,7 +81,7 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     if play.list_hosts {
         let listing = if json { listing_json(&playbook, &hosts) } else { ui::clean(&listing(&playbook, &hosts)) };
         ui::result(&listing);
-        return Ok(());
+        return Ok(ExitStatus::Done);
     }
     let played: BTreeMap<&str, &Host> = hosts
         .iter()
@@ -116,24 +109,24 @@ pub(super) async fn run(context: &Context, play: Play) -> Result<(), CommandErro
     executor.check_become(&playbook, &hosts).map_err(|why| {
         CommandError::usage(why).hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
     })?;
-    inventory::note(played.into_values());
+    inventory::print_notes(played.into_values());
     let mut document = JsonCallback::default();
     let mut tell = |event: &Event<'_>| {
         if json { document.handle(event) } else { ui::result(&ui::clean(&default::render(event))) }
     };
-    let code = tokio::select! {
-        code = executor.play(&playbook, hosts, &mut tell) => code,
-        // What is under way on a host goes on or ends with the connection; running the playbook again puts it right.
-        () = context.stop.cancelled() => INTERRUPTED,
+    let status = tokio::select! {
+        code = executor.play(&playbook, hosts, &mut tell) => ExitStatus::External(code),
+        // Commands in progress on a host continue or end with the connection. Running the playbook again repairs that.
+        () = context.stop.cancelled() => ExitStatus::Interrupted,
     };
     if json {
         ui::json(&document.into_json());
     }
     remote.close(Duration::from_secs(2)).await;
-    if code == 0 { Ok(()) } else { Err(CommandError::code(code)) }
+    Ok(status)
 }
 
-/// Returns the hosts of each play. Which they are may be left to `-e`: `hosts: "{{ target }}"`.
+/// Returns the hosts of each play. `hosts` may use variables of `-e`: `hosts: "{{ target }}"`.
 fn choose(
     playbook: &Playbook,
     inventory: &Inventory,
@@ -148,8 +141,8 @@ fn choose(
     let mut chosen = Vec::new();
     for play in &playbook.plays {
         let wrong = |what: String, hint: Option<String>| {
-            let told = Diagnostic { hint, ..Diagnostic::new(&playbook.file, play.hosts_at, what) };
-            CommandError { kind: super::error::ErrorKind::Usage, ..fault(&told) }
+            let diagnostic = Diagnostic { hint, ..Diagnostic::new(&playbook.file, play.hosts_at, what) };
+            CommandError { status: ExitStatus::Usage, ..diagnostic.into() }
         };
         let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
         let hosts = inventory.select(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
@@ -157,7 +150,7 @@ fn choose(
         chosen.push(hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect());
     }
     if allowed.is_some() && chosen.iter().all(Vec::is_empty) {
-        return Err(CommandError::failed("the plays' hosts and --limit leave no host"));
+        return Err(CommandError::failed("the hosts of the plays and --limit leave no host"));
     }
     Ok(chosen)
 }
@@ -185,21 +178,21 @@ fn listing_json(playbook: &Playbook, hosts: &[Vec<String>]) -> String {
     format!("{:#}\n", json!({"plays": plays.collect::<Vec<_>>()}))
 }
 
-/// Reads the values of `-e`, the later ones winning.
+/// Reads the values of `-e`. Later ones win.
 fn extra(given: &[String]) -> Result<Vars, CommandError> {
     let mut vars = Vars::new();
     for text in given {
         if let Some(path) = text.strip_prefix('@') {
             vars.extend(read_vars_file(Path::new(path))?);
         } else if text.trim_start().starts_with('{') {
-            let node = document::read(Path::new("-e"), text).map_err(|error| fault(&error))?;
+            let node = document::read(Path::new("-e"), text)?;
             vars.extend(node.value().as_object().cloned().unwrap_or_default());
         } else {
-            let words = shlex::split(text).ok_or_else(|| CommandError::usage("-e: the quotes do not match"))?;
-            for word in words {
-                let (name, value) = word
-                    .split_once('=')
-                    .ok_or_else(|| CommandError::usage(format!("-e: `{word}` is not NAME=VALUE")))?;
+            let pairs = shlex::split(text).ok_or_else(|| CommandError::usage("-e: the quotes do not match"))?;
+            for pair in pairs {
+                let (name, value) = pair.split_once('=').ok_or_else(|| {
+                    CommandError::usage(format!("-e: invalid variable `{pair}`: expected NAME=VALUE"))
+                })?;
                 vars.insert(name.to_owned(), value.into());
             }
         }

@@ -1,4 +1,4 @@
-//! Settings: flags, then `MUSTER_<FLAG>`, then `muster.toml`, then defaults. Resolved once, before anything is done.
+//! Settings: flags, then `MUSTER_<FLAG>`, then `muster.toml`, then defaults. They are merged once, before a command runs.
 
 mod file;
 
@@ -9,95 +9,241 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::duration;
 use super::error::CommandError;
-use super::prudence::Prudence;
-use super::prudence::Rhythm;
+use super::failover_args::FailoverPolicyArgs;
+use super::failover_args::SweepSchedule;
 use crate::remote::ssh;
 use crate::store::Credentials;
-use crate::ui;
+use crate::ui::terminal::Appearance;
+use crate::ui::terminal::ColorChoice;
 
 /// Flags that every command takes. Each is also read from `MUSTER_<FLAG>` and from `muster.toml`.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
-#[command(next_help_heading = "Global options")]
 pub struct Flags {
-    /// Read settings from this file [default: ./muster.toml, ~/.config/muster/muster.toml, /etc/muster/muster.toml]
-    #[arg(long, global = true, env = "MUSTER_CONFIG", value_name = "FILE")]
+    /// Read hosts, groups and variables from this file, directory or list `host1,host2,` (can be repeated)
+    #[arg(
+        long,
+        short = 'i',
+        global = true,
+        env = "MUSTER_INVENTORY",
+        hide_env_values = true,
+        value_name = "PATH",
+        help_heading = "Connection"
+    )]
+    pub inventory: Vec<PathBuf>,
+    /// Read this ssh_config(5) [default: ~/.ssh/config and /etc/ssh/ssh_config]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_SSH_CONFIG",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Connection"
+    )]
+    pub ssh_config: Option<PathBuf>,
+    /// Treat unknown host keys so: `yes` refuses them, `accept-new` records them, `no` accepts any key [default: that of
+    /// ssh_config, else yes]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_STRICT_HOST_KEY_CHECKING",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "WHEN",
+        help_heading = "Connection"
+    )]
+    pub strict_host_key_checking: Option<String>,
+    /// Keep the cluster in this store: sqlite:PATH, etcd://h1:2379,h2:2379, or etcds:// with TLS [default:
+    /// sqlite:~/.local/state/muster/muster.db]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_STORE",
+        hide_env_values = true,
+        value_name = "STORE",
+        help_heading = "Store"
+    )]
+    pub store: Option<String>,
+    /// Use the cluster with this token, which `muster discovery new` makes [default: default]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_TOKEN",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "TOKEN",
+        help_heading = "Store"
+    )]
+    pub token: Option<String>,
+    /// Trust this CA for the certificates of the etcd servers (PEM; for etcds://)
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_ETCD_CA_FILE",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Store"
+    )]
+    pub etcd_ca_file: Option<PathBuf>,
+    /// Present this client certificate to etcd (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_ETCD_CERT_FILE",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Store"
+    )]
+    pub etcd_cert_file: Option<PathBuf>,
+    /// Use this key of the client certificate (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_ETCD_KEY_FILE",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Store"
+    )]
+    pub etcd_key_file: Option<PathBuf>,
+    /// Log in to etcd as this user; MUSTER_ETCD_PASSWORD or --etcd-password-file has the password
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_ETCD_USERNAME",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "USER",
+        help_heading = "Store"
+    )]
+    pub etcd_username: Option<String>,
+    /// Read the etcd password from the first line of this file
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_ETCD_PASSWORD_FILE",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Store"
+    )]
+    pub etcd_password_file: Option<PathBuf>,
+    /// Read settings from this file [default: the first that exists of ./muster.toml, ~/.config/muster/muster.toml,
+    /// /etc/muster/muster.toml]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_CONFIG",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Settings"
+    )]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Where the cluster is kept: etcd://h1:2379,h2:2379 or sqlite:PATH [default: sqlite:~/.local/state/muster/muster.db]
-    #[arg(long, global = true, env = "MUSTER_STORE", value_name = "STORE", hide_env_values = true)]
-    pub store: Option<String>,
-    /// Which cluster: a token made by `muster discovery new` [default: default]
-    #[arg(long, global = true, env = "MUSTER_TOKEN", value_name = "TOKEN")]
-    pub token: Option<String>,
-    /// The CA that signed the etcd servers' certificates, for etcds:// (PEM)
-    #[arg(long, global = true, env = "MUSTER_ETCD_CA_FILE", value_name = "FILE")]
-    pub etcd_ca_file: Option<PathBuf>,
-    /// Our certificate for etcd, if it asks for one (PEM)
-    #[arg(long, global = true, env = "MUSTER_ETCD_CERT_FILE", value_name = "FILE")]
-    pub etcd_cert_file: Option<PathBuf>,
-    /// The key of our certificate for etcd (PEM)
-    #[arg(long, global = true, env = "MUSTER_ETCD_KEY_FILE", value_name = "FILE")]
-    pub etcd_key_file: Option<PathBuf>,
-    /// Log in to etcd as this user; the password is in MUSTER_ETCD_PASSWORD or a file
-    #[arg(long, global = true, env = "MUSTER_ETCD_USERNAME", value_name = "USER")]
-    pub etcd_username: Option<String>,
-    /// Read etcd's password from the first line of this file
-    #[arg(long, global = true, env = "MUSTER_ETCD_PASSWORD_FILE", value_name = "FILE")]
-    pub etcd_password_file: Option<PathBuf>,
-    /// Hosts, groups and variables: a file or a directory (can be repeated)
-    #[arg(long, short = 'i', global = true, env = "MUSTER_INVENTORY", value_name = "PATH")]
-    pub inventory: Vec<PathBuf>,
-    /// Read this ssh_config(5) instead of ~/.ssh/config and /etc/ssh/ssh_config
-    #[arg(long, global = true, env = "MUSTER_SSH_CONFIG", value_name = "FILE")]
-    pub ssh_config: Option<PathBuf>,
-    /// What to do with an unknown host key: yes (refuse it), accept-new (note it), no (accept any) [default: ssh_config's, else yes]
-    #[arg(long, global = true, env = "MUSTER_STRICT_HOST_KEY_CHECKING", value_name = "WHEN")]
-    pub strict_host_key_checking: Option<String>,
 }
 
-/// For commands that take the lead.
-#[derive(Debug, Clone, Copy, Default, clap::Args, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub struct LockArgs {
-    /// How many seconds to wait while another command or a sweep is at work [default: 30, for a sweep 0]
-    #[arg(long, env = "MUSTER_LOCK_WAIT", value_name = "SECONDS")]
-    lock_wait: Option<u64>,
+/// Flags about what is printed. They have no variable and no key of `muster.toml`.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct OutputFlags {
+    /// Print results and errors only
+    #[arg(long, short = 'q', global = true, help_heading = "Output")]
+    quiet: bool,
+    /// Print log messages on stderr: -v debug messages, -vv all
+    ///
+    /// MUSTER_LOG selects them more precisely and wins: directives of tracing-subscriber's EnvFilter, such as
+    /// `muster::remote=debug`.
+    #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count, conflicts_with = "quiet", help_heading = "Output")]
+    verbose: u8,
+    /// Print in colours: on a terminal without NO_COLOR, always, or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_short_help = true,
+        help_heading = "Output"
+    )]
+    color: ColorChoice,
 }
 
-impl LockArgs {
-    /// Returns how long to wait for the lead: what was said, or what the settings say, or so many seconds.
-    pub fn wait(self, settings: &Settings, or: u64) -> Duration {
-        Duration::from_secs(self.lock_wait.or(settings.lock_wait).unwrap_or(or))
+impl OutputFlags {
+    /// Returns how much is printed and in which colours.
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+    pub fn appearance(self) -> Appearance {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_plain = is_set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Appearance { quiet: self.quiet, verbose: self.verbose > 0, color: self.color, is_plain }
+    }
+
+    /// Returns which log messages are printed: the directives of `MUSTER_LOG`, else those of the flags.
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+    pub fn log_directives(self) -> String {
+        let set = std::env::var("MUSTER_LOG").ok().filter(|directives| !directives.trim().is_empty());
+        let flags = match (self.quiet, self.verbose) {
+            (true, _) => "muster=error",
+            (false, 0) => "muster=warn",
+            (false, 1) => "muster=debug",
+            (false, _) => "muster=trace",
+        };
+        set.unwrap_or_else(|| flags.to_owned())
     }
 }
 
-/// What a command works with once flags, environment, file and defaults are put together.
+/// Flags of commands that take leadership.
+#[derive(Debug, Clone, Copy, Default, clap::Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct LockArgs {
+    /// Wait this long while another command or a sweep leads [default: 30s, for a sweep 0s]
+    #[arg(
+        long,
+        env = "MUSTER_LOCK_WAIT",
+        hide_env_values = true,
+        value_name = "DURATION",
+        value_parser = duration::parse
+    )]
+    #[serde(deserialize_with = "duration::setting")]
+    lock_wait: Option<Duration>,
+}
+
+impl LockArgs {
+    /// Returns how long to wait for leadership: the flag's time, else the file's, else the default.
+    pub fn wait(self, settings: &Settings, default: Duration) -> Duration {
+        self.lock_wait.or(settings.lock.lock_wait).unwrap_or(default)
+    }
+}
+
+/// The settings of a command: flags, environment, file and defaults merged.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where the cluster is kept.
+    /// The store of the cluster.
     pub store: String,
-    /// What proves to the store who we are.
+    /// The credentials for the store.
     pub credentials: Credentials,
-    /// Which cluster.
+    /// The token of the cluster.
     pub token: String,
     /// The inventory's sources.
     pub inventory: Vec<PathBuf>,
-    /// An ssh_config(5) to use instead of the usual ones.
+    /// An ssh_config(5) to use instead of the default ones.
     pub ssh_config: Option<PathBuf>,
-    /// What to do with an unknown host key, if ssh_config(5) is not to say.
+    /// How unknown host keys are treated, if not as ssh_config(5) says.
     pub strict_host_key_checking: Option<String>,
-    /// How many seconds to wait for the lead, if the settings file says.
-    pub lock_wait: Option<u64>,
-    /// What the settings file says about failover.
-    pub prudence: Prudence,
-    /// What the settings file says about sweeps.
-    pub rhythm: Rhythm,
+    /// How long to wait for leadership, from the settings file.
+    pub lock: LockArgs,
+    /// The failover policy of the settings file.
+    pub failover: FailoverPolicyArgs,
+    /// The sweep schedule of the settings file.
+    pub schedule: SweepSchedule,
 }
 
 impl Settings {
-    /// Returns how hosts are reached: what was set, and where our own keys and our agent are.
+    /// Returns how hosts are reached: the settings, and where the user's keys and agent are.
     #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
     pub fn ssh_options(&self) -> Result<ssh::Options, CommandError> {
         let strict = self.strict_host_key_checking.as_deref().map(str::parse).transpose();
@@ -118,17 +264,17 @@ impl Settings {
 }
 
 impl Flags {
-    /// Puts flags and environment (already in `self`), the settings file and the defaults together.
+    /// Merges flags and environment (already in `self`), the settings file and the defaults.
     pub fn resolve(self) -> Result<Settings, CommandError> {
         let file = file::read(self.config.as_deref())?;
-        let path = |said: Option<PathBuf>, or: Option<PathBuf>| said.map(|path| from_home(&path)).or(or);
+        let path = |flag: Option<PathBuf>, file: Option<PathBuf>| flag.map(|path| from_home(&path)).or(file);
         let store = self.store.map(|store| match store.strip_prefix("sqlite:") {
             Some(path) => format!("sqlite:{}", from_home(Path::new(path)).display()),
             None => store,
         });
         Ok(Settings {
-            prudence: file.prudence,
-            rhythm: file.rhythm,
+            failover: file.failover,
+            schedule: file.schedule,
             store: store.or(file.flags.store).map_or_else(default_store, Ok)?,
             credentials: Credentials {
                 ca_file: path(self.etcd_ca_file, file.flags.etcd_ca_file),
@@ -142,13 +288,13 @@ impl Flags {
             inventory: if self.inventory.is_empty() { file.flags.inventory } else { sources(&self.inventory) },
             ssh_config: path(self.ssh_config, file.flags.ssh_config),
             strict_host_key_checking: self.strict_host_key_checking.or(file.flags.strict_host_key_checking),
-            lock_wait: file.lock.lock_wait,
+            lock: file.lock,
         })
     }
 }
 
-/// Splits what was said of the inventory in one word: sources are apart by `:`. A list of hosts has commas, and the `:` in it
-/// are its own.
+/// Splits the words of `--inventory` into sources, which `:` separates. In a list of hosts, which has commas, each `:`
+/// belongs to a host.
 fn sources(words: &[PathBuf]) -> Vec<PathBuf> {
     let split = |word: &PathBuf| match word.to_str() {
         Some(text) if !text.contains(',') => text.split(':').map(|path| from_home(Path::new(path))).collect(),
@@ -157,13 +303,13 @@ fn sources(words: &[PathBuf]) -> Vec<PathBuf> {
     words.iter().flat_map(split).filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
-/// Returns our home directory, if there is one.
+/// Returns the home directory of the user, if it is known.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 fn home() -> Option<PathBuf> {
     std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
-/// Puts our home directory in the place of a `~` that no shell has put it in the place of.
+/// Replaces a leading `~` that no shell has replaced by the home directory.
 fn from_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), home()) {
         (Ok(rest), Some(home)) => home.join(rest),
@@ -171,22 +317,15 @@ fn from_home(path: &Path) -> PathBuf {
     }
 }
 
-/// Returns the password for etcd. It has no flag: flags are for everybody on the machine to see.
+/// Returns the password for etcd. It has no flag, because every user of the machine can read flags.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 fn password() -> Option<SecretString> {
     std::env::var("MUSTER_ETCD_PASSWORD").ok().filter(|password| !password.is_empty()).map(SecretString::from)
 }
 
-/// Returns what is to be said beside results: `MUSTER_LOG`, or warnings. It is read before anything else is.
-#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
-pub fn log() -> String {
-    let set = std::env::var("MUSTER_LOG").ok().filter(|directives| !directives.trim().is_empty());
-    set.unwrap_or_else(|| ui::warnings::USUAL.to_owned())
-}
-
 fn default_store() -> Result<String, CommandError> {
     let state = directory("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
-        CommandError::usage("no home directory to keep the cluster in").hint("Say where with `--store`.")
+        CommandError::usage("no home directory for the default store").hint("Name a store with `--store`.")
     })?;
     Ok(format!("sqlite:{}", state.join("muster/muster.db").display()))
 }

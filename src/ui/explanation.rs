@@ -10,6 +10,8 @@ use super::event;
 use super::lists::state_cells;
 use super::plan::legend;
 use super::table;
+use super::table::Cell;
+use super::terminal::Tone;
 use super::time;
 use crate::core::explain::Explanation;
 use crate::core::explain::NotRunning;
@@ -23,7 +25,7 @@ use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::unit::UnitName;
 
-/// Writes down why a unit is as it is, and what happened to it lately.
+/// Writes why a unit is as it is, and its latest events.
 pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[Event], now: Timestamp) -> String {
     let mut rows = vec![
         ("Unit", name.to_string()),
@@ -41,21 +43,21 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         let seen = last_seen(snapshot, *machine, now);
         rows.push(("State", format!("{state} on {}{seen}", legend(snapshot, *machine))));
     }
-    rows.extend(why.not_running.iter().map(|reason| ("Not running", not_running_text(reason, now))));
-    let mut text = lay_out(rows);
+    rows.extend(why.not_running.iter().map(|reason| ("Not running", not_running(reason, now))));
+    let mut text = lay_out(rows, false);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
     let filter_reasons = why.filter_reasons.iter().map(|(machine, filter_reason)| {
-        let words = filter_reason.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        [legend(snapshot, *machine), words]
+        let reason = filter_reason.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        [legend(snapshot, *machine), reason]
     });
     if !why.filter_reasons.is_empty() {
         let rows: Vec<Vec<String>> = header.chain(filter_reasons).map(Vec::from).collect();
-        text.push_str(&format!("\n{}", table::lay_out(&rows)));
+        text.push_str(&format!("\n{}", table::lay_out(&rows, false)));
     }
     text + &happened(snapshot, events)
 }
 
-/// Says when a machine that does not answer was last heard of: what it said then may no longer be so.
+/// Returns the time of the last report of a machine that does not answer, after which its units may have changed.
 fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String {
     let silent = snapshot.health.get(&machine).filter(|health| health.health > Health::PathFault);
     silent
@@ -63,17 +65,15 @@ fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String 
         .map_or_else(String::new, |seen| format!(", as last seen at {}", super::clock(seen, now)))
 }
 
-/// Says why a unit does not run, with the time in the operator's time zone if it is a matter of time.
-fn not_running_text(reason: &NotRunning, now: Timestamp) -> String {
+/// Writes why a unit does not run, with the time if it waits for one.
+fn not_running(reason: &NotRunning, now: Timestamp) -> String {
     match reason {
         NotRunning::MayStillRun { until, .. } if now < *until => {
             format!("{reason} until {}", super::clock(*until, now))
         }
         NotRunning::MayStillRun { name, until } => {
             let at = super::clock(*until, now);
-            format!(
-                "it is strict, and gone from {name} since {at}: the next controller or sweep that keeps leases starts it"
-            )
+            format!("strict unit, stopped on {name} by {at}: the next controller or sweep that keeps leases starts it")
         }
         reason => reason.to_string(),
     }
@@ -106,13 +106,13 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
     })
 }
 
-/// Writes down what is known of a machine, and what is there.
-pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Timestamp) -> String {
+/// Writes the facts, the health, the units and the latest events of a machine, the health in its colour.
+pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Timestamp, has_color: bool) -> String {
     let metadata: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mode = match (machine.cordoned, machine.draining, machine.drain_by) {
-        (_, true, Some(by)) => format!("drained: what is left stops at {}", time(by)),
-        (_, true, None) => "drained: what is there goes elsewhere".to_owned(),
-        (true, false, _) => "cordoned: nothing new is placed there".to_owned(),
+        (_, true, Some(by)) => format!("drained: the remaining units stop at {}", time(by)),
+        (_, true, None) => "drained: its units move to other machines".to_owned(),
+        (true, false, _) => "cordoned: takes no new units".to_owned(),
         (false, false, _) => "takes units".to_owned(),
     };
     let mut rows = vec![
@@ -127,24 +127,26 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
         ("Metadata", if metadata.is_empty() { "-".to_owned() } else { metadata.join(",") }),
         ("Scheduling", mode),
     ]);
+    let mut rows: Vec<(&str, Cell)> = rows.into_iter().map(|(key, value)| (key, value.into())).collect();
     match snapshot.health.get(&machine.id) {
         Some(health) => rows.extend([
-            ("Health", health.health.to_string()),
-            ("Evidence", health.why.clone()),
-            ("Since", time(health.since)),
+            ("Health", Cell::colored(health.health.to_string(), Some(Tone::of(health.health)))),
+            ("Evidence", health.why.clone().into()),
+            ("Since", time(health.since).into()),
             (
                 "Last seen",
-                if health.health == Health::Alive {
-                    "at every look".to_owned()
-                } else {
-                    health.last_seen.map_or_else(|| "never".to_owned(), time)
-                },
+                match health.last_seen {
+                    _ if health.health == Health::Alive => "now".to_owned(),
+                    Some(seen) => time(seen),
+                    None => "never".to_owned(),
+                }
+                .into(),
             ),
         ]),
-        None => rows.push(("Health", "nobody has looked yet".to_owned())),
+        None => rows.push(("Health", "not observed yet".to_owned().into())),
     }
-    rows.extend(snapshot.leases.get(&machine.id).map(|grant| ("Lease", lease(grant, now))));
-    let mut text = lay_out(rows);
+    rows.extend(snapshot.leases.get(&machine.id).map(|grant| ("Lease", lease(grant, now).into())));
+    let mut text = lay_out(rows, has_color);
     let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
     let row = |(unit, state, placed): (&UnitName, Option<&UnitState>, bool)| {
         let [active, sub] = state.map_or_else(|| ["-", "-"].map(str::to_owned), state_cells);
@@ -153,7 +155,7 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
     let units: Vec<[String; 4]> = units(snapshot, machine).map(row).collect();
     if !units.is_empty() {
         let rows: Vec<Vec<String>> = header.into_iter().chain(units).map(Vec::from).collect();
-        text.push_str(&format!("\n{}", table::lay_out(&rows)));
+        text.push_str(&format!("\n{}", table::lay_out(&rows, false)));
     }
     text + &happened(snapshot, events)
 }
@@ -174,16 +176,16 @@ pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) ->
     })
 }
 
-/// Says who lets a machine run strict units, and until when it may.
+/// Writes which leader granted a lease, and until when the machine may run strict units.
 fn lease(grant: &Grant, now: Timestamp) -> String {
     let (epoch, length) = (grant.epoch, grant.length.as_secs());
-    let held = format!("granted by the leader with epoch {epoch}, {length} s long");
+    let grant_text = format!("granted by the leader with epoch {epoch}, {length} s long");
     let clock = |at| super::clock(at, now);
     match (grant.stopped_for_sure_at, grant.until) {
-        (Some(gone), _) if gone <= now => format!("{held}; its strict units were gone by {}", clock(gone)),
-        (Some(gone), _) => format!("{held}; its strict units may run until {}", clock(gone)),
-        (None, Some(until)) => format!("{held}, until {} unless a sweep renews it", clock(until)),
-        (None, None) => format!("{held}, renewed as long as the machine answers"),
+        (Some(gone), _) if gone <= now => format!("{grant_text}; its strict units had stopped by {}", clock(gone)),
+        (Some(gone), _) => format!("{grant_text}; its strict units may run until {}", clock(gone)),
+        (None, Some(until)) => format!("{grant_text}, until {} unless a sweep renews it", clock(until)),
+        (None, None) => format!("{grant_text}, renewed as long as the machine answers"),
     }
 }
 
@@ -201,9 +203,10 @@ fn units<'a>(
     })
 }
 
-fn lay_out(rows: Vec<(&str, String)>) -> String {
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|(key, value)| vec![format!("{key}:"), value]).collect();
-    table::lay_out(&rows)
+fn lay_out<C: Into<Cell>>(rows: Vec<(&str, C)>, has_color: bool) -> String {
+    let rows: Vec<Vec<Cell>> =
+        rows.into_iter().map(|(key, value)| vec![format!("{key}:").into(), value.into()]).collect();
+    table::lay_out(&rows, has_color)
 }
 
 fn happened(snapshot: &Snapshot, events: &[Event]) -> String {

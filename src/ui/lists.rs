@@ -1,10 +1,12 @@
-//! The three lists, from a snapshot: fleet's columns, legends and order, and the same rows as JSON.
+//! The three lists of a snapshot: the columns, legends and order of fleet, and the same rows as JSON.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::table;
+use super::table::Cell;
+use super::terminal::Tone;
 use crate::core::explain;
 use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
@@ -25,38 +27,45 @@ use crate::core::unit::UnitName;
 /// How a list is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// Which columns, separated by commas; each kind of list has its own usual ones.
+    /// The columns, separated by commas. Each list has its own default.
     pub fields: String,
-    /// Set for whole machine-ids and hashes.
+    /// Set to print machine-ids and hashes in full.
     pub full: bool,
-    /// Set to leave the header out.
+    /// Set to print no header.
     pub no_legend: bool,
+    /// Set to print the health of machines in colours.
+    pub has_color: bool,
 }
 
-/// The columns that were asked for cannot be shown. Nothing was printed.
+/// The chosen columns are invalid. Nothing was printed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadFields {
-    /// None was given.
+    /// The list of columns is empty.
     #[error("Must define output format")]
     None,
-    /// There is no such column.
+    /// The list has no such column.
     #[error("Invalid key in output format: {0:?}")]
     Unknown(String),
 }
 
-/// One column: its name, and what it shows of a row (`-` for nothing), shortened or in full.
+/// A column: its name, and its text for a row, shortened or in full (`-` for none).
 #[derive(Debug)]
 pub struct Column<R> {
     name: &'static str,
     cell: fn(&R, bool) -> Option<String>,
 }
 
-/// A kind of row that can be listed.
+/// A row of a list.
 pub trait Row: Serialize + Sized + 'static {
-    /// Every column there is.
+    /// All columns.
     const COLUMNS: &'static [Column<Self>];
-    /// The columns that are shown unless others are asked for.
+    /// The default columns.
     const USUAL: &'static str;
+
+    /// Returns the colour of a column, if it has one.
+    fn tone(&self, _column: &str) -> Option<Tone> {
+        None
+    }
 }
 
 /// A machine in `list-machines`.
@@ -97,12 +106,12 @@ pub struct UnitRow {
     job: Option<JobType>,
     machine: Place,
     hash: Hash,
-    /// Set if it is strict and its machine does not answer: when it is gone from there.
+    /// When the unit is certain to have stopped, if it is strict and its machine does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     may_run_until: Option<Timestamp>,
 }
 
-/// A machine that a unit is on. It has no IP here if it is no longer a member.
+/// The machine of a unit. It has no IP if it has left the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Place {
     machine: MachineId,
@@ -149,6 +158,10 @@ impl Row for MachineRow {
         },
     ];
     const USUAL: &'static str = "machine,ip,metadata";
+
+    fn tone(&self, column: &str) -> Option<Tone> {
+        (column == "health").then(|| Tone::of(self.health))
+    }
 }
 
 impl Row for UnitFileRow {
@@ -183,7 +196,7 @@ impl Row for UnitRow {
     const USUAL: &'static str = "unit,machine,active,sub";
 }
 
-/// Returns the machines by machine-id: those that are present, or all of them.
+/// Returns the machines in the order of their ids: those that are reachable, or all.
 pub fn machines(snapshot: &Snapshot, all: bool) -> Vec<MachineRow> {
     let shown = snapshot.machines.values().filter(|machine| all || is_present(snapshot, machine.id));
     shown.map(|machine| machine_row(machine, health(snapshot, machine.id))).collect()
@@ -194,13 +207,13 @@ fn machine_row(machine: &Machine, health: Health) -> MachineRow {
     MachineRow { machine: id, name, ip, metadata, health, cordoned, os, systemd }
 }
 
-/// Returns every unit that was submitted, by name.
+/// Returns every submitted unit, by name.
 pub fn unit_files(snapshot: &Snapshot) -> Vec<UnitFileRow> {
     let row = |name: &UnitName| {
         let unit = snapshot.units.get(name)?;
         let file = snapshot.files.get(&unit.hash);
-        let asks = file.and_then(|file| Requirements::of(name, file).ok());
-        let global = asks.is_some_and(|(asks, _)| asks.global);
+        let requirements = file.and_then(|file| Requirements::of(name, file).ok());
+        let global = requirements.is_some_and(|(requirements, _)| requirements.global);
         let target = snapshot.placements.get(name).map(|placement| placement.machine);
         Some(UnitFileRow {
             unit: name.clone(),
@@ -215,15 +228,15 @@ pub fn unit_files(snapshot: &Snapshot) -> Vec<UnitFileRow> {
     snapshot.units.keys().filter_map(row).collect()
 }
 
-/// Says how far a unit has come: nothing is known of one that is nowhere or whose machine is not present.
+/// Returns the state that a unit has reached: inactive if it is on no machine or its machine is not reachable.
 fn state(snapshot: &Snapshot, unit: &UnitName, target: Option<MachineId>) -> DesiredState {
     let target = target.filter(|machine| is_present(snapshot, *machine));
     let reported = target.and_then(|machine| snapshot.states.get(unit)?.get(&machine));
     reported.map_or(DesiredState::Inactive, UnitState::reached)
 }
 
-/// Returns what present machines reported of units, by unit and machine-id. What a machine reported before it fell
-/// silent counts only for the units that are still to be there.
+/// Returns the unit states of the reachable machines, by unit and machine-id. The last report of a machine that does not
+/// answer counts only for units that are placed there.
 pub fn units(snapshot: &Snapshot) -> Vec<UnitRow> {
     let reports =
         snapshot.states.iter().flat_map(|(unit, states)| states.iter().map(move |(id, state)| (unit, id, state)));
@@ -237,8 +250,8 @@ pub fn units(snapshot: &Snapshot) -> Vec<UnitRow> {
     present.map(|(unit, machine, state)| unit_row(snapshot, unit, *machine, state)).collect()
 }
 
-/// Returns what is not among [`units`] and may run all the same: strict units on machines that do not answer and whose
-/// leases have not ended, as they were last reported.
+/// Returns the units that [`units`] leaves out and that may still run: strict units on machines that do not answer and
+/// whose leases have not ended, with the state that was last reported.
 pub fn unseen(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitRow> {
     let shown = units(snapshot);
     let is_shown = |row: &UnitRow| shown.iter().any(|it| (&it.unit, &it.machine) == (&row.unit, &row.machine));
@@ -281,16 +294,17 @@ pub fn table<R: Row>(rows: &[R], view: &View) -> Result<String, BadFields> {
         found.ok_or_else(|| BadFields::Unknown(field.to_owned()))
     };
     let columns = view.fields.split(',').map(column).collect::<Result<Vec<_>, _>>()?;
-    let header = columns.iter().map(|column| column.name.to_ascii_uppercase()).collect();
-    let mut cells: Vec<Vec<String>> = if view.no_legend { Vec::new() } else { vec![header] };
+    let header = columns.iter().map(|column| column.name.to_ascii_uppercase().into()).collect();
+    let mut cells: Vec<Vec<Cell>> = if view.no_legend { Vec::new() } else { vec![header] };
     for row in rows {
-        let cell = |column: &&Column<R>| (column.cell)(row, view.full).filter(|text| !text.is_empty());
-        cells.push(columns.iter().map(|column| cell(column).unwrap_or_else(|| "-".to_owned())).collect());
+        let text = |column: &&Column<R>| (column.cell)(row, view.full).filter(|text| !text.is_empty());
+        let cell = |column| Cell::colored(text(column).unwrap_or_else(|| "-".to_owned()), row.tone(column.name));
+        cells.push(columns.iter().map(cell).collect());
     }
-    Ok(table::lay_out(&cells))
+    Ok(table::lay_out(&cells, view.has_color))
 }
 
-/// Writes a list as JSON: an array of objects with everything that is known, on one line.
+/// Writes a list as JSON: an array of objects with all fields, on one line.
 pub fn json<R: Row>(rows: &[R]) -> String {
     let text = serde_json::to_string(rows).unwrap_or_else(|_| "[]".to_owned());
     format!("{}\n", sanitize::json(&text))
@@ -304,7 +318,7 @@ fn health(snapshot: &Snapshot, machine: MachineId) -> Health {
     snapshot.health.get(&machine).map_or(Health::Alive, |health| health.health)
 }
 
-/// Says whether fleet would have called a machine present. One that nobody has judged yet is.
+/// Reports whether fleet would have listed a machine. One without a health record is listed.
 fn is_present(snapshot: &Snapshot, machine: MachineId) -> bool {
     !matches!(health(snapshot, machine), Health::Unreachable | Health::Down)
 }

@@ -1,20 +1,24 @@
-//! What a person reads: results on stdout, everything else on stderr, and no printing anywhere else.
+//! The text that an operator reads: results on stdout, everything else on stderr. Nothing else in muster prints.
+//!
+//! This layer renders values. It does not decide anything, and knows nothing of `cli`, `control` or `playbook`.
 
+pub mod error;
 pub mod event;
 pub mod explanation;
 pub mod lists;
+pub mod log;
+pub mod messages;
 mod output;
 pub mod plan;
 mod progress;
 pub mod table;
-pub mod warnings;
+pub mod terminal;
 
 use std::io::Write as _;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::error::CommandError;
 use crate::core::explain;
 use crate::core::model::Event;
 use crate::core::model::MachineId;
@@ -23,42 +27,56 @@ use crate::core::model::Timestamp;
 use crate::core::sanitize;
 use crate::core::unit::UnitName;
 
+use error::CommandError;
+use error::ExitStatus;
 pub use event::line;
 pub use output::Passing;
 pub use output::is_written;
 pub use output::json;
 pub use output::outlive_reader;
+pub use output::print_table;
 pub use output::result;
-pub use progress::Progress;
+pub use progress::ProgressLine;
+use terminal::Tone;
+use terminal::appearance;
+use terminal::stderr_has_color;
 
-/// Prints an error and what to do about it.
-pub fn report(error: &CommandError) {
-    let mut text = String::new();
-    if !error.message.is_empty() {
-        text.push_str(&format!("Error: {}\n", clean(&error.message)));
-    }
-    for hint in &error.hints {
-        text.push_str(&format!("Hint: {}\n", clean(hint)));
-    }
-    write(&text);
+/// Prints errors with their causes and hints on stderr, and returns how the process ends with them.
+pub fn report(errors: &[CommandError]) -> ExitStatus {
+    write(&error::text(errors, stderr_has_color()));
+    error::worst(errors)
 }
 
-/// Prints a remark on stderr.
-pub fn remark(text: &str) {
+/// Prints on stderr what the command does, unless results and errors only are asked for.
+pub fn status(text: &str) {
+    if !appearance().quiet {
+        write(&format!("{}\n", clean(text)));
+    }
+}
+
+/// Prints a warning on stderr, unless results and errors only are asked for.
+pub fn warn(text: &str) {
+    if !appearance().quiet {
+        write(&format!("{} {}\n", Tone::Warning.paint("Warning:", stderr_has_color()), clean(text)));
+    }
+}
+
+/// Prints a note on stderr, unless results and errors only are asked for.
+pub fn note(text: &str) {
+    status(&format!("Note: {text}"));
+}
+
+/// Prints on stderr what a host printed there, or how its command failed.
+pub fn error_output(text: &str) {
     write(&format!("{}\n", clean(text)));
 }
 
-/// Prints one line on stderr, whatever is in it.
-fn say(text: &str) {
-    write(&format!("{}\n", sanitize::line(text)));
-}
-
 fn write(text: &str) {
-    // Nobody is left to tell if stderr is gone.
-    let _ = progress::aside(|| std::io::stderr().write_all(text.as_bytes()));
+    // If stderr is gone there is nowhere to report it.
+    let _ = progress::suspended(|| std::io::stderr().write_all(text.as_bytes()));
 }
 
-/// Takes out what would steer a terminal: part of what is shown comes from hosts.
+/// Replaces the characters that would steer a terminal: hosts write part of the text.
 pub fn clean(text: &str) -> String {
     sanitize::text(text)
 }
@@ -70,14 +88,14 @@ pub fn time(at: Timestamp) -> String {
     time.strftime("%F %T").to_string()
 }
 
-/// Writes the time of day of something that is near, in the operator's time zone, with its day if it is not that near.
+/// Writes the time of day in the operator's time zone, with the date if it is more than 12 hours from now.
 pub fn clock(at: Timestamp, now: Timestamp) -> String {
     let whole = time(at);
     let near = at.since(now).max(now.since(at)) < Duration::from_hours(12);
     whole.split_once(' ').filter(|_| near).map_or_else(|| whole.clone(), |(_, clock)| clock.to_owned())
 }
 
-/// Says where a strict unit may still run and until when, one line for each machine.
+/// Writes where a strict unit may still run and until when, one line for each machine.
 pub fn may_still_run(snapshot: &Snapshot, unit: &UnitName, now: Timestamp) -> Vec<String> {
     let there = explain::may_still_run(snapshot, unit).into_iter().filter(|(_, until)| now < *until);
     let line = |(machine, until): (MachineId, Timestamp)| {
@@ -87,13 +105,15 @@ pub fn may_still_run(snapshot: &Snapshot, unit: &UnitName, now: Timestamp) -> Ve
     there.map(line).collect()
 }
 
-/// Writes an event to the daemon's log.
-pub fn log(snapshot: &Snapshot, event: &Event) {
-    write(&line(snapshot, event));
+/// Writes an event to the log of the controller. If results and errors only are asked for, those are the troubles.
+pub fn log_event(snapshot: &Snapshot, event: &Event) {
+    if event.kind.is_trouble() || !appearance().quiet {
+        write(&line(snapshot, event));
+    }
 }
 
 /// Ends the process at once.
 #[expect(clippy::exit, reason = "the one place where the process ends early")]
-pub fn quit(code: i32) -> ! {
-    std::process::exit(code)
+pub fn quit(status: ExitStatus) -> ! {
+    std::process::exit(status.code().into())
 }

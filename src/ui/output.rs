@@ -1,7 +1,7 @@
-//! Stdout: results, and what becomes of a command when nobody takes them.
+//! Stdout: results, and how a command ends that cannot write them.
 //!
-//! Whoever only shows something ends with its reader (`| head`), quietly. A command that changes hosts goes on and says
-//! nothing more. That stdout cannot be written for any other reason is an error.
+//! A command that only shows records ends quietly when its reader is gone (`| head`). A command that changes hosts goes
+//! on and prints nothing more. Any other fault of stdout is an error.
 
 use std::io;
 use std::io::IsTerminal as _;
@@ -11,46 +11,52 @@ use std::sync::PoisonError;
 
 use serde::Serialize;
 
+use super::error::CommandError;
+use super::error::ExitStatus;
 use super::progress;
 use super::quit;
 use crate::core::sanitize;
 use crate::remote::Sink;
 
-/// What is known of whoever reads stdout.
+/// The state of stdout.
 #[derive(Debug)]
 struct Output {
     /// Set for a command that goes on when its reader is gone.
     outlives: bool,
-    /// Set when there is no point in writing more.
-    over: bool,
-    /// Set when that is an error.
+    /// Set when nothing more can be written.
+    is_closed: bool,
+    /// Set when the reason is an error.
     failed: bool,
 }
 
-static OUTPUT: Mutex<Output> = Mutex::new(Output { outlives: false, over: false, failed: false });
+static OUTPUT: Mutex<Output> = Mutex::new(Output { outlives: false, is_closed: false, failed: false });
 
-/// What a failed write comes to.
+/// What follows from a failed write.
 #[derive(Debug, PartialEq, Eq)]
 enum Then {
     GoOn,
-    Quit(i32),
+    Quit(ExitStatus),
 }
 
 impl Output {
-    /// Takes note of a write that failed.
+    /// Records a failed write.
     fn fail(&mut self, error: &io::Error) -> Then {
-        self.over = true;
+        self.is_closed = true;
         self.failed = error.kind() != io::ErrorKind::BrokenPipe;
-        if self.outlives { Then::GoOn } else { Then::Quit(i32::from(self.failed)) }
+        if self.outlives {
+            Then::GoOn
+        } else {
+            Then::Quit(if self.failed { ExitStatus::Failed } else { ExitStatus::Done })
+        }
     }
 }
 
-/// Lets the command go on to its end when nobody reads what it prints any more: it is changing hosts.
+/// Lets the command go on when its reader is gone, because it is changing hosts.
 pub fn outlive_reader() {
     OUTPUT.lock().unwrap_or_else(PoisonError::into_inner).outlives = true;
 }
 
-/// Says whether all that was printed could be written, or was not wanted.
+/// Reports whether everything printed could be written, or its reader was gone.
 pub fn is_written() -> bool {
     !OUTPUT.lock().unwrap_or_else(PoisonError::into_inner).failed
 }
@@ -64,9 +70,14 @@ pub fn result(text: &str) {
     }
 }
 
+/// Prints a table on stdout. Its cells are sanitized, so that the only control characters are colours.
+pub fn print_table(text: &str) {
+    write(text.as_bytes());
+}
+
 /// Prints a result on stdout as JSON.
 pub fn json(value: &impl Serialize) {
-    // What is printed is made of values that have a form in JSON.
+    // Every value that muster prints has a form in JSON.
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
     write(format!("{}\n", sanitize::json(&text)).as_bytes());
 }
@@ -74,26 +85,26 @@ pub fn json(value: &impl Serialize) {
 fn write(bytes: &[u8]) {
     let then = {
         let mut output = OUTPUT.lock().unwrap_or_else(PoisonError::into_inner);
-        if output.over {
+        if output.is_closed {
             return;
         }
-        let wrote = progress::aside(|| {
+        let wrote = progress::suspended(|| {
             let mut out = std::io::stdout().lock();
             out.write_all(bytes).and_then(|()| out.flush())
         });
         let Err(error) = wrote else { return };
         let then = output.fail(&error);
         if output.failed {
-            super::say(&format!("Error: cannot write to stdout: {error}"));
+            super::report(&[CommandError::failed("cannot write to stdout").caused_by(error)]);
         }
         then
     };
-    if let Then::Quit(code) = then {
-        quit(code);
+    if let Then::Quit(status) = then {
+        quit(status);
     }
 }
 
-/// Passes a remote command's output on as it comes.
+/// Prints the output of a remote command as it comes.
 #[derive(Debug, Default)]
 pub struct Passing {
     out: sanitize::Stream,
@@ -121,16 +132,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_that_went_away_ends_what_only_shows_and_any_other_fault_is_an_error() {
+    fn a_closed_reader_ends_commands_that_only_show_and_any_other_fault_is_an_error() {
         for (outlives, kind, expected, failed) in [
-            (false, io::ErrorKind::BrokenPipe, Then::Quit(0), false),
-            (false, io::ErrorKind::StorageFull, Then::Quit(1), true),
+            (false, io::ErrorKind::BrokenPipe, Then::Quit(ExitStatus::Done), false),
+            (false, io::ErrorKind::StorageFull, Then::Quit(ExitStatus::Failed), true),
             (true, io::ErrorKind::BrokenPipe, Then::GoOn, false),
             (true, io::ErrorKind::StorageFull, Then::GoOn, true),
         ] {
-            let mut output = Output { outlives, over: false, failed: false };
+            let mut output = Output { outlives, is_closed: false, failed: false };
             assert_eq!(output.fail(&kind.into()), expected, "{outlives} {kind}");
-            assert_eq!((output.over, output.failed), (true, failed), "{outlives} {kind}");
+            assert_eq!((output.is_closed, output.failed), (true, failed), "{outlives} {kind}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What would be done, as tables and as JSON.
+//! A simulation or a dry run, as tables and as JSON.
 
 use serde_json::Map;
 use serde_json::Value;
@@ -6,18 +6,22 @@ use serde_json::json;
 
 use super::event;
 use super::table;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
+use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::core::simulation::Simulation;
+use crate::core::unit::UnitName;
 
-/// Writes the moves and steps of a script, each as a table that is left out if it is empty.
-pub fn text(snapshot: &Snapshot, script: &Simulation) -> String {
+/// Writes the moves and the steps, each as a table that is left out if it is empty.
+pub fn text(snapshot: &Snapshot, simulation: &Simulation) -> String {
     let legend = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), |id| legend(snapshot, id));
-    let moves = script
+    let moves = simulation
         .moves
         .iter()
         .map(|it| [it.unit.to_string(), legend(it.from), legend(it.to), event::movement(snapshot, &it.reason)]);
-    let steps = script.steps.iter().map(|(machine, step)| {
+    let steps = simulation.steps.iter().map(|(machine, step)| {
         [legend(Some(*machine)), step.action.to_string(), step.unit.to_string(), step.reason.to_string()]
     });
     let moves = lay_out(["UNIT", "FROM", "TO", "REASON"], moves.collect());
@@ -26,14 +30,38 @@ pub fn text(snapshot: &Snapshot, script: &Simulation) -> String {
     format!("{moves}{gap}{steps}")
 }
 
-/// Writes a script as the beginning of a JSON object.
-pub fn json(snapshot: &Snapshot, script: &Simulation) -> Map<String, Value> {
+/// The plan has no steps.
+pub const NOTHING_TO_DO: &str = "Nothing to do.\n";
+
+/// The time from which on the plan may be another one.
+pub fn may_change(at: Timestamp, now: Timestamp) -> String {
+    format!("The plan may change at {}.\n", super::clock(at, now))
+}
+
+/// Writes the moves of a simulation.
+pub fn moves(snapshot: &Snapshot, simulation: &Simulation) -> String {
+    let moves = text(snapshot, &Simulation { moves: simulation.moves.clone(), ..Simulation::default() });
+    if moves.is_empty() { "Nothing would move.\n".to_owned() } else { moves }
+}
+
+/// The health that a machine would have.
+pub fn health(machine: &str, health: Health, why: Option<&str>) -> String {
+    format!("{machine} would be {health}: {}\n", why.unwrap_or("as before"))
+}
+
+/// The reason why a unit would have no machine, or would stay on one that does not fit.
+pub fn unschedulable(unit: &UnitName, why: &PlacementError) -> String {
+    format!("Unit {unit}: {}\n", why.message())
+}
+
+/// Writes the moves and the steps as the beginning of a JSON object.
+pub fn json(snapshot: &Snapshot, simulation: &Simulation) -> Map<String, Value> {
     let name = |id: MachineId| snapshot.machines.get(&id).map(|machine| machine.name.as_str());
-    let moves = script.moves.iter().map(|it| {
+    let moves = simulation.moves.iter().map(|it| {
         let reason = event::movement(snapshot, &it.reason);
         json!({"unit": it.unit, "from": it.from, "to": it.to, "reason": reason, "cause": it.reason})
     });
-    let steps = script.steps.iter().map(|(machine, step)| {
+    let steps = simulation.steps.iter().map(|(machine, step)| {
         let (action, reason) = (step.action.to_string(), step.reason.to_string());
         json!({"machine": machine, "name": name(*machine), "unit": step.unit, "step": action, "reason": reason})
     });
@@ -47,10 +75,10 @@ fn lay_out(header: [&str; 4], rows: Vec<[String; 4]>) -> String {
     }
     let header = header.map(str::to_owned);
     let cells: Vec<Vec<String>> = std::iter::once(header).chain(rows).map(Vec::from).collect();
-    table::lay_out(&cells)
+    table::lay_out(&cells, false)
 }
 
-/// Returns what is printed for a machine, whether it is still one or not.
+/// Returns the legend of a machine, or the beginning of its id if it has left the cluster.
 pub fn legend(snapshot: &Snapshot, id: MachineId) -> String {
     snapshot.machines.get(&id).map_or_else(|| format!("{}...", id.short()), |machine| machine.legend(false))
 }

@@ -1,4 +1,4 @@
-//! What is going on, for somebody who watches a terminal; nothing for a pipe, a file or a log.
+//! The progress line, which is shown on a terminal only.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -6,40 +6,48 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+use super::terminal::appearance;
 use crate::core::sanitize;
 
-/// The line that is on the terminal now. Whatever else is written there goes through [`aside`].
+/// The line that is on the terminal now. Everything else is written there through [`suspended`].
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// A line on the terminal that tells what was done last.
+/// A line on the terminal that shows the last event.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct ProgressLine(Option<ProgressBar>);
 
-impl Progress {
-    /// Begins to tell, if stderr is a terminal.
+impl ProgressLine {
+    /// Shows the line, if stderr is a terminal and the command is neither quiet nor verbose.
     pub fn start() -> Self {
+        if !appearance().has_progress() {
+            return Self(None);
+        }
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(100));
         *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
-        Self(bar)
+        Self(Some(bar))
     }
 
-    /// Tells what was done last.
-    pub fn tell(&self, what: &str) {
-        self.0.set_message(sanitize::line(what.trim_end()));
+    /// Shows an event.
+    pub fn show(&self, event: &str) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(sanitize::line(event.trim_end()));
+        }
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
-        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.0.finish_and_clear();
+        if let Some(bar) = &self.0 {
+            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            bar.finish_and_clear();
+        }
     }
 }
 
-/// Does something that writes to the terminal itself.
-pub(super) fn aside<T>(write: impl FnOnce() -> T) -> T {
-    // Held meanwhile, so that no two write at once.
+/// Takes the line off the terminal while something else is written there.
+pub(super) fn suspended<T>(write: impl FnOnce() -> T) -> T {
+    // The lock is held meanwhile, so that no two writes mix.
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
     match &*shown {
         Some(bar) => bar.suspend(write),

@@ -1,28 +1,53 @@
 //! Tables as fleet printed them: the layout of Go's `text/tabwriter` with tabs of eight, so that scripts which read
 //! fleet's output read this.
 
+use super::terminal::Tone;
 use crate::core::sanitize;
 
-/// How wide a tab is.
+/// The width of a tab.
 const TAB: usize = 8;
 
-/// Lays rows of cells out: cells are followed by as many tabs as align the next column, the last one by none.
+/// The text of a cell and its colour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    tone: Option<Tone>,
+}
+
+impl Cell {
+    /// Makes a cell that is printed in a colour.
+    pub fn colored(text: impl Into<String>, tone: Option<Tone>) -> Self {
+        Self { text: text.into(), tone }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self { text, tone: None }
+    }
+}
+
+/// Lays rows of cells out: tabs align the next column, and none follow the last cell.
 ///
 /// A cell is one line: a tab in it would be a cell of its own.
-pub fn lay_out(rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| sanitize::line(cell)).collect()).collect();
+pub fn lay_out<C: Clone + Into<Cell>>(rows: &[Vec<C>], has_color: bool) -> String {
+    let clean = |cell: &C| {
+        let cell: Cell = cell.clone().into();
+        Cell { text: sanitize::line(&cell.text), ..cell }
+    };
+    let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().map(clean).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let longest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+        cells.map(|cell| cell.text.chars().count()).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..columns).map(|column| (longest(column) + 1).next_multiple_of(TAB)).collect();
     let mut text = String::new();
     for row in &rows {
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            text.push_str(cell);
+            text.push_str(&cell.tone.map_or_else(|| cell.text.clone(), |tone| tone.paint(&cell.text, has_color)));
             if column + 1 < row.len() {
-                let tabs = (width - cell.chars().count()).div_ceil(TAB);
+                let tabs = (width - cell.text.chars().count()).div_ceil(TAB);
                 text.extend(std::iter::repeat_n('\t', tabs));
             }
         }
@@ -40,7 +65,7 @@ mod tests {
     fn laid_out(rows: &[&[&str]]) -> String {
         let rows: Vec<Vec<String>> =
             rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
-        lay_out(&rows).replace('\t', "→")
+        lay_out(&rows, false).replace('\t', "→")
     }
 
     #[test]
@@ -81,6 +106,14 @@ mod tests {
     }
 
     #[test]
+    fn a_colour_has_no_width() {
+        let cell = |text: &str, tone| Cell::colored(text, tone);
+        let rows = [vec![cell("down", Some(Tone::Error)), cell("x", None)], vec![cell("alive", None), cell("y", None)]];
+        assert_eq!(lay_out(&rows, true), "\u{1b}[1;31mdown\u{1b}[0m\tx\nalive\ty\n");
+        assert_eq!(lay_out(&rows, false), "down\tx\nalive\ty\n");
+    }
+
+    #[test]
     fn a_cell_is_measured_in_characters_and_holds_no_control_character() {
         assert_eq!(laid_out(&[&["ééééééé", "a\tb\u{1b}[2J\n"], &["a", "b"]]), "ééééééé→a b\u{fffd}[2J \na→b\n");
         assert_eq!(laid_out(&[]), "");
@@ -89,7 +122,7 @@ mod tests {
     proptest! {
         #[test]
         fn columns_start_at_the_same_place(rows in prop::collection::vec(prop::collection::vec("[a-zé]{0,20}", 3), 1..8)) {
-            let text = lay_out(&rows);
+            let text = lay_out(&rows, false);
             let mut starts = std::collections::BTreeSet::new();
             for (line, row) in text.lines().zip(&rows) {
                 let (mut at, mut here) = (0, Vec::new());

@@ -1,4 +1,4 @@
-//! Input that cannot be what was meant: one clear error, the exit code for it, and nothing half done.
+//! Invalid input: one clear error, its exit code, and nothing half done.
 
 use std::io::pipe;
 use std::os::unix::fs::symlink;
@@ -13,7 +13,7 @@ use super::unit;
 use crate::hosts::run;
 
 #[test]
-fn a_unit_file_that_does_not_parse_is_refused_with_its_place_and_so_are_those_beside_it() {
+fn an_invalid_unit_file_is_rejected_with_its_place_and_so_are_those_beside_it() {
     let desk = Desk::new();
     desk.write("good.service", unit("good"));
     for (text, place) in [
@@ -35,7 +35,7 @@ fn a_unit_file_that_does_not_parse_is_refused_with_its_place_and_so_are_those_be
 }
 
 #[test]
-fn a_requirement_that_cannot_be_is_refused_and_one_that_counts_for_nothing_is_warned_of() {
+fn an_invalid_requirement_is_rejected_and_an_unknown_one_is_a_warning() {
     let desk = Desk::new();
     desk.write("a.service", unit("a") + "[X-Fleet]\nMachineID=a\nGlobal=true\nMachineOf=b.service\n");
     desk.fails(&["submit", "a.service"], 1, &["Unit a.service: [X-Fleet] "]);
@@ -46,7 +46,7 @@ fn a_requirement_that_cannot_be_is_refused_and_one_that_counts_for_nothing_is_wa
 }
 
 #[test]
-fn a_name_that_no_unit_can_have_is_refused_with_the_reason() {
+fn an_invalid_unit_name_is_rejected_with_the_reason() {
     let desk = Desk::new();
     let long = format!("{}.service", "a".repeat(300));
     for (name, why) in [
@@ -65,7 +65,7 @@ fn a_name_that_no_unit_can_have_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_unit_that_nobody_knows_is_an_error_and_a_failure() {
+fn an_unknown_unit_is_an_error() {
     let desk = Desk::new();
     for verb in ["submit", "load", "start"] {
         desk.fails(&[verb, "web"], 1, &["unable to find Unit(web.service) in Registry or on filesystem"]);
@@ -73,13 +73,13 @@ fn a_unit_that_nobody_knows_is_an_error_and_a_failure() {
     for verb in ["stop", "unload", "restart", "destroy", "status", "journal"] {
         desk.fails(&[verb, "web"], 1, &["Unit web.service does not exist"]);
     }
-    desk.fails(&["cat", "web"], 1, &["Unit web.service not found"]);
+    desk.fails(&["cat", "web"], 1, &["Unit web.service does not exist"]);
     desk.fails(&["ssh", "web"], 1, &["could not find matching unit or machine"]);
     desk.fails(&["leave", "core-01"], 2, &["no machine is called \"core-01\"", "list-machines"]);
 }
 
 #[test]
-fn a_pattern_or_a_token_that_names_nothing_is_refused_before_any_host_is_reached() {
+fn an_unknown_pattern_or_token_is_rejected_before_any_host_is_reached() {
     let desk = Desk::new();
     desk.write("hosts", "[web]\nh1 ansible_host=192.0.2.1\n");
     desk.fails(&["-i", "hosts", "join", "h9"], 2, &["no host or group matches `h9`"]);
@@ -93,14 +93,14 @@ fn a_pattern_or_a_token_that_names_nothing_is_refused_before_any_host_is_reached
 }
 
 #[test]
-fn a_join_says_what_it_ignores_of_the_inventory() {
+fn a_join_names_the_variables_that_it_ignores() {
     let desk = Desk::new();
     desk.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1 ansible_password=secret\n");
     desk.fails(&["-i", "hosts", "join"], 3, &["Note: h1: `ansible_password` is ignored", "h1: connect: "]);
 }
 
 #[test]
-fn a_broken_ssh_config_is_a_usage_error_and_no_hosts_fault() {
+fn an_invalid_ssh_config_is_a_usage_error() {
     let desk = Desk::new();
     desk.write("hosts", "h1 ansible_host=192.0.2.1\n");
     desk.write("ssh_config", "Host *\n  Port many\n");
@@ -116,7 +116,7 @@ fn a_broken_ssh_config_is_a_usage_error_and_no_hosts_fault() {
 }
 
 #[tokio::test]
-async fn a_name_that_a_shell_could_run_is_refused_wherever_it_stands() {
+async fn a_name_that_a_shell_could_run_is_rejected_everywhere() {
     let desk = Desk::new();
     desk.write("ssh_config", "Host *\n  ProxyCommand sh -c 'touch pwned' %h %r %n\n");
     let ssh_config = ["--ssh-config", "ssh_config"];
@@ -145,7 +145,7 @@ async fn a_name_that_a_shell_could_run_is_refused_wherever_it_stands() {
 }
 
 #[test]
-fn a_store_that_cannot_be_is_refused_and_one_that_is_away_is_unreachable() {
+fn an_invalid_store_is_rejected_and_one_that_is_away_is_unreachable() {
     let desk = Desk::new();
     for store in ["", "etcd", "etcd://", "mysql://here", "sqlite:", "/var/lib/muster.db", "etcd://h:99999"] {
         desk.fails(&["--store", store, "list-units"], 2, &["Error: ", "sqlite:PATH"]);
@@ -158,13 +158,22 @@ fn a_store_that_cannot_be_is_refused_and_one_that_is_away_is_unreachable() {
 }
 
 #[test]
-fn what_clap_refuses_is_a_usage_error_and_help_is_none() {
+fn invalid_arguments_are_a_usage_error_and_help_is_none() {
     let desk = Desk::new();
     for args in [&["begin"][..], &["start"], &["list-units", "--colour"], &[]] {
         desk.fails(args, 2, &["Usage: muster"]);
     }
-    desk.fails(&["sweep", "--down-after", "0"], 2, &["'0' for '--down-after <SECONDS>'"]);
-    desk.fails(&["plan", "--lease", "9s"], 2, &["'9s' for '--lease <SECONDS>': it is a whole number from 1 to 86400"]);
+    for (args, value, expected) in [
+        (["sweep", "--down-after"], "0", "a duration from 1s to 1h"),
+        (["plan", "--lease"], "25h", "a duration from 1s to 24h"),
+        (["start", "--wait"], "soon", "a duration such as 30s or 5m, or a number of seconds"),
+        (["drain", "--deadline"], "-5s", "a duration such as 30s or 5m, or a number of seconds"),
+    ] {
+        let [command, flag] = args;
+        let error = format!("invalid value '{value}' for '{flag} <DURATION>': expected {expected}");
+        desk.fails(&[command, &format!("{flag}={value}"), "x"], 2, &[&error]);
+    }
+    desk.fails(&["start", "--wait", "1m", "--block-attempts", "3", "x"], 2, &["cannot be used with"]);
     for args in [&["--help"][..], &["help"], &["start", "--help"], &["help", "start"], &["lab", "--help"], &["-h"]] {
         assert!(desk.muster(args).ok().contains("Usage: muster"), "{args:?}");
     }
@@ -172,7 +181,7 @@ fn what_clap_refuses_is_a_usage_error_and_help_is_none() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn a_closed_reader_ends_it_quietly() {
     let desk = Desk::new();
     desk.write("a.service", unit("a"));
     desk.muster(&["submit", "a.service"]).ok();
@@ -188,7 +197,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 }
 
 #[test]
-fn it_is_fleetctl_too_and_brings_its_completions_and_man_pages() {
+fn the_binary_is_fleetctl_too_and_writes_completions_and_man_pages() {
     let desk = Desk::new();
     symlink(env!("CARGO_BIN_EXE_muster"), desk.path("fleetctl")).unwrap();
     let mut command = std::process::Command::new(desk.path("fleetctl"));

@@ -1,11 +1,17 @@
-//! `exec`: what it is told on the command line, and how it ends.
+//! `exec`: its options, its document and its exit codes.
 
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use serde_json::Value;
 
 use super::Desk;
 
 #[test]
-fn its_document_says_of_every_host_what_came_of_it() {
+fn its_document_has_the_result_of_every_host() {
     let desk = Desk::new();
     desk.write("hosts", "h2 ansible_host=127.0.0.1 ansible_port=1\nh1 ansible_host=127.0.0.1 ansible_port=1\n");
     let said = desk.muster(&["-i", "hosts", "exec", "all", "-o", "json", "--", "true"]);
@@ -21,18 +27,45 @@ fn its_document_says_of_every_host_what_came_of_it() {
 }
 
 #[test]
-fn it_becomes_root_and_nobody_else_and_says_what_it_ignores() {
+fn an_interrupted_run_prints_its_document_too() {
+    let desk = Desk::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let hosts = ["h1 ansible_port=1", &format!("h2 ansible_port={port}"), "h3 ansible_port=1"];
+    desk.write("hosts", hosts.map(|host| format!("{host} ansible_host=127.0.0.1\n")).concat());
+    // One host at a time: when h2 is connected, h1 has ended and h3 has not begun.
+    let exec = desk.command(&["-i", "hosts", "exec", "all", "-f", "1", "-o", "json", "--", "true"]);
+    let exec = { exec }.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _connected = silent.accept().unwrap();
+    let pid = Pid::from_raw(exec.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let output = exec.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let hosts = &document["hosts"];
+    assert_eq!(hosts["h1"]["unreachable"], true, "{document:#}");
+    for host in ["h2", "h3"] {
+        assert_eq!(
+            (&hosts[host]["failed"], &hosts[host]["msg"]),
+            (&true.into(), &"interrupted".into()),
+            "{document:#}"
+        );
+    }
+}
+
+#[test]
+fn it_becomes_root_and_no_other_user_and_names_the_variables_that_it_ignores() {
     let desk = Desk::new();
     let hosts = |vars: &str| desk.write("hosts", format!("h1 ansible_host=127.0.0.1 ansible_port=1 {vars}\n"));
-    let somebody = "host h1: `ansible_become_user` is postgres, but muster can become only root";
+    let error = "host h1: `ansible_become_user` is postgres, but muster can become only root";
     let exec = ["-i", "hosts", "exec", "h1", "--", "true"];
     hosts("ansible_become=true ansible_become_user=postgres");
-    desk.fails(&exec, 2, &[somebody]);
+    desk.fails(&exec, 2, &[error]);
     hosts("ansible_become_user=postgres");
-    desk.fails(&["-i", "hosts", "exec", "h1", "-b", "--", "true"], 2, &[somebody]);
+    desk.fails(&["-i", "hosts", "exec", "h1", "-b", "--", "true"], 2, &[error]);
     desk.fails(&exec, 4, &["Note: h1: `ansible_become_user` is ignored", "h1: connect: "]);
     hosts("ansible_become='{{ inventory_hostname in groups.all }}' ansible_become_user=postgres");
-    desk.fails(&exec, 2, &[somebody]);
+    desk.fails(&exec, 2, &[error]);
     hosts("ansible_become=perhaps");
     desk.fails(&exec, 2, &["host h1: `ansible_become` must be true or false, not `perhaps`"]);
 }

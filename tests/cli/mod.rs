@@ -1,10 +1,11 @@
-//! The binary, run as a person runs it, at a desk of its own: a home and a folder with nothing in them.
+//! The binary, run as an operator runs it, in a home directory and a working folder of its own.
 
 mod bad_input;
 mod exec;
 mod output;
 mod packaging;
 mod play;
+mod reference;
 mod settings;
 mod together;
 
@@ -21,13 +22,13 @@ use crate::hosts::Said;
 use crate::hosts::bare;
 use crate::hosts::run;
 
-/// Where somebody works: nobody's settings, keys or clusters but their own.
+/// A home directory and a working folder without settings, keys or clusters.
 pub(super) struct Desk {
     folder: tempfile::TempDir,
 }
 
 impl Desk {
-    /// Sits down at an empty one.
+    /// Makes both, empty.
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("home")).unwrap();
@@ -45,14 +46,14 @@ impl Desk {
         self.folder.path().join("home").join(name)
     }
 
-    /// Writes a file there, with folders as needed, and returns its name.
+    /// Writes a file in the working folder, with folders as needed, and returns its name.
     pub(super) fn write<'a>(&self, name: &'a str, text: impl AsRef<[u8]>) -> &'a str {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         fs::write(self.path(name), text).unwrap();
         name
     }
 
-    /// Prepares a muster.
+    /// Prepares a run of muster.
     pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = bare();
         command.env("HOME", self.home("")).current_dir(self.path("")).args(args);
@@ -64,13 +65,13 @@ impl Desk {
         run(&mut self.command(args))
     }
 
-    /// Opens the store that muster keeps here unless it is told of another, and returns it with the keys of its cluster.
+    /// Opens the default store and returns it with the keys of its cluster.
     pub(super) async fn store(&self) -> (SharedStore, Keyspace) {
         let text = format!("sqlite:{}", self.home(".local/state/muster/muster.db").display());
         (store::open(&text, &Credentials::default()).await.unwrap(), Keyspace::new("default").unwrap())
     }
 
-    /// Runs muster, which must fail with this exit code and say these things on stderr and nothing on stdout.
+    /// Runs muster, which must fail with this exit code, with these texts on stderr and nothing on stdout.
     #[track_caller]
     pub(super) fn fails(&self, args: &[&str], code: i32, parts: &[&str]) {
         let said = self.muster(args);
@@ -81,7 +82,7 @@ impl Desk {
     }
 }
 
-/// A unit file that says this of itself.
+/// A unit file with this description.
 pub(super) fn unit(description: &str) -> String {
     format!("[Unit]\nDescription={description}\n\n[Service]\nExecStart=/bin/sleep infinity\n")
 }

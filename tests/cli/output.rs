@@ -1,4 +1,4 @@
-//! What comes out: results and nothing else on stdout, warnings beside them, and nothing that steers a terminal.
+//! Output: only results on stdout, everything else on stderr, and nothing that steers a terminal.
 
 use std::fs::File;
 use std::io::pipe;
@@ -10,6 +10,7 @@ use muster::core::model::MachineId;
 use muster::core::model::UnitState;
 use muster::core::unit::UnitName;
 use muster::store::layout::Key;
+use regex::Regex;
 use serde_json::Value;
 use serde_json::json;
 
@@ -26,7 +27,7 @@ fn printing_to(desk: &Desk, out: impl Into<Stdio>, args: &[&str]) -> Said {
 }
 
 #[test]
-fn a_warning_is_said_once_by_name_whoever_else_reads_the_same_file() {
+fn a_warning_about_a_file_that_several_hosts_read_is_printed_once() {
     let desk = Desk::new();
     desk.write("known", "@revoked * ssh-ed25519 AAAA\u{9b}31m\nh1 ssh-ed25519 !\n");
     desk.write("ssh_config", format!("Host *\n UserKnownHostsFile {}\n", desk.path("known").display()));
@@ -44,11 +45,79 @@ fn a_warning_is_said_once_by_name_whoever_else_reads_the_same_file() {
     let quiet = run(desk.command(&args).env("MUSTER_LOG", "off"));
     assert!(!quiet.err.contains("Warning: "), "{quiet:#?}");
     let wrong = run(desk.command(&["list-units"]).env("MUSTER_LOG", "muster=loud"));
-    assert!(wrong.code == Some(2) && wrong.err.starts_with("Error: MUSTER_LOG: "), "{wrong:#?}");
+    assert!(wrong.code == Some(2) && wrong.err.starts_with("Error: invalid MUSTER_LOG\nCaused by: "), "{wrong:#?}");
 }
 
 #[test]
-fn what_changes_things_goes_on_when_nobody_reads_and_what_shows_ends() {
+fn quiet_leaves_results_and_errors_and_verbose_adds_log_messages() {
+    let desk = Desk::new();
+    desk.write("a.service", unit("a") + "[X-Fleet]\nMachineColour=blue\n");
+    let submit = |flags: &[&str]| {
+        desk.muster(&["destroy", "a"]);
+        desk.muster(&[flags, &["submit", "a.service"]].concat())
+    };
+    assert!(submit(&[]).err.contains("WARNING: Unit a.service: "));
+    let quiet = submit(&["-q"]);
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("Unit a.service inactive\n", ""));
+    desk.fails(&["--quiet", "cat", "b"], 1, &["Error: Unit b.service does not exist.\n"]);
+    desk.fails(&["-q", "-v", "list-units"], 2, &["cannot be used with"]);
+
+    desk.write("muster.toml", "lock-wait = 1\n");
+    let verbose = desk.muster(&["-v", "list-units"]).err;
+    let line = Regex::new("^[0-9]+\\.[0-9]{3}s debug cli::settings::file: settings file muster.toml$").unwrap();
+    assert!(verbose.lines().any(|text| line.is_match(text)), "{verbose}");
+    assert_eq!(desk.muster(&["list-units"]).err, "");
+
+    desk.write("known", "@revoked * ssh-ed25519 AAAA\n");
+    desk.write("ssh_config", format!("Host *\n UserKnownHostsFile {}\n", desk.path("known").display()));
+    desk.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1\n");
+    let exec = |flags: &[&str], log: &str| {
+        let args = [flags, &["-i", "hosts", "--ssh-config", "ssh_config", "exec", "all", "--", "true"]].concat();
+        run(desk.command(&args).env("MUSTER_LOG", log)).err
+    };
+    let summary = "1 host: 0 ok, 0 failed, 1 unreachable\n";
+    assert!(exec(&[], "").contains("Warning: ") && exec(&[], "").ends_with(summary));
+    let quiet = exec(&["-q"], "");
+    assert!(quiet.starts_with("h1: connect: ") && !quiet.contains(summary), "errors are printed: {quiet}");
+    assert!(exec(&["-vv"], "").contains("Warning: "));
+    assert!(!exec(&["-vv"], "off").contains("Warning: "), "MUSTER_LOG wins");
+}
+
+#[test]
+fn colours_are_for_terminals_or_if_they_are_asked_for() {
+    let desk = Desk::new();
+    let error = |flags: &[&str], variable: (&str, &str)| {
+        let args = [flags, &["cat", "b"]].concat();
+        run(desk.command(&args).env(variable.0, variable.1)).err
+    };
+    let (plain, colored) = ("Error: Unit", "\u{1b}[1;31mError:\u{1b}[0m Unit");
+    assert!(error(&[], ("TERM", "xterm")).starts_with(plain), "stderr is no terminal");
+    assert!(error(&["--color", "always"], ("NO_COLOR", "1")).starts_with(colored), "the flag wins");
+    assert!(error(&["--color", "never"], ("TERM", "xterm")).starts_with(plain));
+    desk.fails(&["--color", "perhaps", "list-units"], 2, &["[possible values: auto, always, never]"]);
+    let muster = env!("CARGO_BIN_EXE_muster");
+    let on_terminal = |variable: (&str, &str)| {
+        let mut script = std::process::Command::new("script");
+        script.args(["--quiet", "--command", &format!("{muster} cat b"), "/dev/null"]);
+        script.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", desk.home("")).stdin(Stdio::null());
+        run(script.current_dir(desk.path("")).env(variable.0, variable.1)).out
+    };
+    assert!(on_terminal(("TERM", "xterm")).starts_with(colored));
+    assert!(on_terminal(("NO_COLOR", "1")).starts_with(plain));
+    assert!(on_terminal(("TERM", "dumb")).starts_with(plain));
+}
+
+#[tokio::test]
+async fn the_health_of_machines_has_a_colour_except_in_json() {
+    let desk = Desk::new();
+    machine(&desk, 1).await;
+    let list = ["--color", "always", "list-machines", "--fields", "name,health"];
+    assert_eq!(desk.muster(&list).ok(), "NAME\tHEALTH\ncore-01\t\u{1b}[32malive\u{1b}[0m\n");
+    assert!(!desk.muster(&[&list[..], &["-o", "json"]].concat()).ok().contains('\u{1b}'));
+}
+
+#[test]
+fn a_command_that_changes_hosts_outlives_its_reader_and_one_that_shows_does_not() {
     let desk = Desk::new();
     for (name, expected) in [("a", Some(0)), ("b", Some(1))] {
         desk.write("unit.service", unit(name));
@@ -60,13 +129,13 @@ fn what_changes_things_goes_on_when_nobody_reads_and_what_shows_ends() {
         let out = if name == "a" { Stdio::from(writer) } else { Stdio::from(full) };
         let said = printing_to(&desk, out, &["submit", "a.service", &file]);
         assert_eq!(said.code, expected, "{said:#?}");
-        let complaint = "Error: cannot write to stdout: No space left on device (os error 28)\n";
+        let complaint = "Error: cannot write to stdout\nCaused by: No space left on device (os error 28)\n";
         assert_eq!(said.err, if name == "a" { "" } else { complaint });
-        assert_eq!(desk.muster(&["cat", name]).ok(), unit(name), "it was done all the same");
+        assert_eq!(desk.muster(&["cat", name]).ok(), unit(name), "it was done anyway");
     }
     let full = File::options().write(true).open("/dev/full").unwrap();
     let said = printing_to(&desk, full, &["list-unit-files"]);
-    assert!(said.code == Some(1) && said.err.starts_with("Error: cannot write to stdout: "), "{said:#?}");
+    assert!(said.code == Some(1) && said.err.starts_with("Error: cannot write to stdout\n"), "{said:#?}");
 }
 
 /// Runs muster, which must print one JSON document and nothing else, and returns it.
@@ -76,7 +145,7 @@ fn document(desk: &Desk, args: &[&str]) -> Value {
     serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{args:?}: {error}: {said:#?}"))
 }
 
-/// Puts a machine that nobody answers for into the desk's cluster.
+/// Adds a machine that does not answer to the cluster.
 async fn machine(desk: &Desk, number: u128) -> MachineId {
     let (store, keys) = desk.store().await;
     let id = MachineId::from_bits(number);
@@ -128,7 +197,7 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
         let state: UnitState = serde_json::from_value(state).unwrap();
         store.commit(vec![], vec![keys.put(&Key::State(unit, id), &state)]).await.unwrap();
     }
-    // Nobody is there, and each is asked all the same.
+    // Both machines are asked although neither answers.
     let said = desk.muster(&["status", "g"]);
     assert_eq!((said.code, said.out.as_str()), (Some(3), "\n"), "{said:#?}");
     assert!(
@@ -140,7 +209,7 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
 }
 
 #[tokio::test]
-async fn what_others_wrote_steers_no_terminal() {
+async fn text_of_hosts_and_units_steers_no_terminal() {
     let desk = Desk::new();
     let (store, keys) = desk.store().await;
     let id = MachineId::from_bits(1);
@@ -160,7 +229,7 @@ async fn what_others_wrote_steers_no_terminal() {
         assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{args:?}: {said:?}");
         serde_json::from_str::<Value>(&said).unwrap();
     }
-    // What was submitted comes back as it was, but not on a terminal.
+    // A submitted file is printed unchanged, except on a terminal.
     assert_eq!(desk.muster(&["cat", "a"]).ok(), unit("a\u{9b}31m"));
     let muster = env!("CARGO_BIN_EXE_muster");
     let mut script = std::process::Command::new("script");

@@ -1,4 +1,4 @@
-//! What is beside the source for whoever installs or tries muster: units, settings, the recipe for cron, the demo.
+//! The files beside the source for those who install or try muster: units, settings, the line for cron, the demo.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ fn beside(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Returns the names and the texts of the units that are shipped.
+/// Returns the names and the texts of the shipped units.
 fn units() -> Vec<(String, String)> {
     let entries = fs::read_dir(beside("packaging")).unwrap().map(|entry| entry.unwrap().path());
     let unit = |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kind == "service" || kind == "timer");
@@ -24,7 +24,7 @@ fn units() -> Vec<(String, String)> {
 }
 
 #[test]
-fn systemd_has_nothing_to_say_against_the_units() {
+fn systemd_accepts_the_units() {
     if !Path::new("/usr/bin/systemd-analyze").exists() {
         return skip("there is no systemd-analyze");
     }
@@ -41,7 +41,7 @@ fn systemd_has_nothing_to_say_against_the_units() {
 }
 
 #[test]
-fn the_services_work_with_the_settings_that_are_shipped() {
+fn the_services_work_with_the_shipped_settings() {
     let services: Vec<_> = units().into_iter().filter(|(name, _)| name.ends_with(".service")).collect();
     assert_eq!(services.len(), 2);
     for (name, text) in services {
@@ -60,7 +60,7 @@ fn the_services_work_with_the_settings_that_are_shipped() {
 }
 
 #[test]
-fn the_recipe_for_cron_finds_its_way_from_anywhere() {
+fn the_line_for_cron_finds_its_settings_from_any_folder() {
     let readme = fs::read_to_string(beside("README.md")).unwrap();
     let line = readme.lines().find_map(|line| line.strip_prefix("* * * * *")).unwrap();
     let desk = Desk::new();

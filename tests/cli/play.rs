@@ -1,4 +1,4 @@
-//! `play`: what it is told on the command line, and how it ends.
+//! `play`: its options, its document and its exit codes.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -30,12 +30,12 @@ fn document(desk: &Desk, args: &[&str], code: i32) -> Value {
 }
 
 #[test]
-fn its_document_is_all_that_it_prints_and_its_exit_codes_are_ansibles() {
+fn its_document_is_its_whole_output_and_its_exit_codes_are_those_of_ansible() {
     let desk = desk();
     desk.write("reach.yaml", "- name: reach\n  hosts: web\n  tasks:\n    - command: 'true'\n    - command: 'true'\n");
     let reach = document(&desk, &["reach.yaml"], 4);
     let tasks = reach["plays"][0]["tasks"].as_array().unwrap();
-    assert_eq!(tasks.len(), 1, "nobody is left for the second task: {reach:#}");
+    assert_eq!(tasks.len(), 1, "no host is left for the second task: {reach:#}");
     for host in ["h1", "h2", "h3"] {
         let result = &tasks[0]["hosts"][host];
         assert_eq!((&result["unreachable"], &result["changed"]), (&json!(true), &json!(false)), "{reach:#}");
@@ -59,17 +59,17 @@ fn its_document_is_all_that_it_prints_and_its_exit_codes_are_ansibles() {
 }
 
 #[test]
-fn it_ends_as_ansible_ends_when_there_is_nothing_to_play() {
+fn it_ends_as_ansible_does_if_there_is_nothing_to_play() {
     let desk = desk();
     desk.write("broken.yaml", "- hosts: web\n  tasks: x\n");
     desk.write("none.yaml", "- hosts: web\n  tasks: []\n");
-    desk.fails(&["-i", "hosts", "play", "missing.yaml"], 1, &["cannot read the playbook missing.yaml: "]);
+    desk.fails(&["-i", "hosts", "play", "missing.yaml"], 1, &["cannot read the playbook missing.yaml\nCaused by: "]);
     desk.fails(&["-i", "hosts", "play", "broken.yaml"], 4, &["broken.yaml:2:10: "]);
     desk.fails(&["-i", "hosts", "play", "none.yaml", "-l", "!web"], 1, &["leave no host"]);
 }
 
 #[test]
-fn which_hosts_a_play_is_for_may_be_left_to_the_command_line() {
+fn the_command_line_may_choose_the_hosts_of_a_play() {
     let desk = desk();
     desk.write("book.yaml", "- hosts: \"{{ target | default('web') }}\"\n- hosts: '{{ other }}'\n");
     let play = ["-i", "hosts", "play", "book.yaml", "--list-hosts"];
@@ -79,19 +79,19 @@ fn which_hosts_a_play_is_for_may_be_left_to_the_command_line() {
 }
 
 #[test]
-fn it_becomes_root_and_nobody_else_and_says_what_it_ignores() {
+fn it_becomes_root_and_no_other_user_and_names_the_variables_that_it_ignores() {
     let desk = Desk::new();
     let host = "h1 ansible_host=127.0.0.1 ansible_port=1";
     desk.write("hosts", format!("{host} ansible_become_user=postgres ansible_become_password=x\n"));
     let book = "- hosts: h1\n  tasks:\n    - command: 'true'\n    - command: 'true'\n      become: true\n";
     desk.write("root.yaml", book);
     desk.write("plain.yaml", book.replace("      become: true\n", ""));
-    let somebody = "host h1: `ansible_become_user` is postgres, but muster can become only root";
-    desk.fails(&["-i", "hosts", "play", "root.yaml"], 2, &[somebody, "Nothing was done"]);
-    desk.fails(&["-i", "hosts", "play", "plain.yaml", "-e", "ansible_become=yes"], 2, &[somebody]);
+    let error = "host h1: `ansible_become_user` is postgres, but muster can become only root";
+    desk.fails(&["-i", "hosts", "play", "root.yaml"], 2, &[error, "Nothing was done"]);
+    desk.fails(&["-i", "hosts", "play", "plain.yaml", "-e", "ansible_become=yes"], 2, &[error]);
     let member = "ansible_become: \"{{ 'h1' in groups.all and 'h1' in play_hosts }}\"";
     desk.write("member.yaml", book.replace("- hosts: h1\n", &format!("- hosts: h1\n  vars: {{{member}}}\n")));
-    desk.fails(&["-i", "hosts", "play", "member.yaml"], 2, &[somebody]);
+    desk.fails(&["-i", "hosts", "play", "member.yaml"], 2, &[error]);
     let said = desk.muster(&["-i", "hosts", "play", "plain.yaml"]);
     assert_eq!(said.code, Some(4), "{said:#?}");
     for name in ["ansible_become_user", "ansible_become_password"] {
@@ -101,7 +101,7 @@ fn it_becomes_root_and_nobody_else_and_says_what_it_ignores() {
 }
 
 #[test]
-fn nothing_that_it_prints_steers_the_terminal() {
+fn its_output_steers_no_terminal() {
     let desk = desk();
     let book = r#"
 - name: "play \e[2J"
@@ -121,7 +121,7 @@ fn nothing_that_it_prints_steers_the_terminal() {
 }
 
 #[test]
-fn it_keeps_to_the_hosts_that_a_file_names() {
+fn a_file_may_limit_the_hosts() {
     let desk = desk();
     desk.write(
         "all.yaml",
@@ -138,14 +138,14 @@ fn it_keeps_to_the_hosts_that_a_file_names() {
 
     let with = |limit: &'static str| ["-i", "hosts", "play", "all.yaml", "--limit", limit];
     desk.fails(&with("@failed.retri"), 2, &["--limit: cannot read @failed.retri: "]);
-    desk.write("nobody.retry", "# all is well\n");
-    desk.fails(&with("@nobody.retry,!h1"), 2, &["--limit: @nobody.retry names no host"]);
+    desk.write("empty.retry", "# all is well\n");
+    desk.fails(&with("@empty.retry,!h1"), 2, &["--limit: @empty.retry names no host"]);
     desk.write("gone.retry", "h1\nh9\n");
     desk.fails(&with("@gone.retry"), 2, &["no host or group matches `h9` in `h1,h9`"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_waits_for_the_lead_for_as_long_as_it_is_told() {
+async fn it_waits_for_leadership_as_long_as_lock_wait_allows() {
     let desk = desk();
     for name in ["a.service", "b.service", "c.service"] {
         desk.write(name, unit(name));
@@ -171,7 +171,7 @@ async fn it_waits_for_the_lead_for_as_long_as_it_is_told() {
     let args = ["-i", "hosts", "play", "c.service.yaml", "--lock-wait", "600"];
     let mut waiting = desk.command(&args).stdout(Stdio::piped()).spawn().unwrap();
     let units = || desk.muster(&["list-unit-files", "--no-legend"]).ok();
-    until("it wrote down what is wanted", Duration::from_secs(20), units, String::is_empty);
+    until("the desired state is stored", Duration::from_secs(20), units, String::is_empty);
     assert!(waiting.try_wait().unwrap().is_none(), "it does not wait");
     lead.resign().await;
     let output = waiting.wait_with_output().unwrap();

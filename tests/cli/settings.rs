@@ -1,11 +1,12 @@
-//! Every global flag is also a variable and a line of `muster.toml`, and the first of the three that says something counts.
+//! Every global flag is also a variable and a key of `muster.toml`. The flag wins over the variable, the variable over the
+//! file.
 
 use super::Desk;
 use super::unit;
 use crate::hosts::Said;
 use crate::hosts::run;
 
-/// Says a setting in each of the three ways, beside what is the same for all, and returns what came of each.
+/// Sets a setting in each of the three ways, with the same arguments otherwise, and returns the three outcomes.
 fn each_way(desk: &Desk, name: &str, value: &str, args: &[&str]) -> [Said; 3] {
     let flag = format!("--{name}");
     let by_flag = desk.muster(&[&[&flag, value], args].concat());
@@ -19,7 +20,7 @@ fn each_way(desk: &Desk, name: &str, value: &str, args: &[&str]) -> [Said; 3] {
 }
 
 #[test]
-fn every_global_setting_can_be_a_flag_a_variable_or_a_line() {
+fn every_global_setting_can_be_a_flag_a_variable_or_a_key() {
     let desk = Desk::new();
     let here = |name: &str| desk.path(name).to_str().unwrap().to_owned();
     desk.write("a.service", unit("a"));
@@ -46,7 +47,7 @@ fn every_global_setting_can_be_a_flag_a_variable_or_a_line() {
 }
 
 #[test]
-fn the_certificate_its_key_and_the_user_can_be_said_in_each_way_too() {
+fn the_certificate_its_key_and_the_user_can_be_set_in_each_way_too() {
     let desk = Desk::new();
     let here = |name: &str| desk.path(name).to_str().unwrap().to_owned();
     desk.write("ca", "");
@@ -83,7 +84,7 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
 }
 
 #[test]
-fn a_settings_file_is_found_where_it_is_looked_for_and_its_paths_are_its_own() {
+fn a_settings_file_is_found_in_the_default_folders_and_its_paths_are_relative_to_it() {
     let desk = Desk::new();
     desk.write("etc/muster.toml", "store = \"sqlite:here.db\"\ninventory = [\"hosts\"]\n");
     desk.write("etc/hosts", "h1\n");
@@ -101,7 +102,7 @@ fn a_settings_file_is_found_where_it_is_looked_for_and_its_paths_are_its_own() {
 }
 
 #[test]
-fn a_settings_file_with_a_mistake_is_named_with_the_line() {
+fn an_invalid_settings_file_is_named_with_the_line() {
     let desk = Desk::new();
     desk.write("muster.toml", "store = \"sqlite:x.db\"\ncolour = \"blue\"\n");
     desk.fails(&["list-units"], 2, &["muster.toml", "line 2", "colour"]);
@@ -121,7 +122,7 @@ fn failover_is_set_in_the_file_too_and_within_bounds() {
         command.output().unwrap()
     };
     let good = "down-after = 20\nbrake = 40\nfailover-limit = 2\nhold-down = 0\nzone-key = \"\"";
-    // It is not the settings that are wrong: nobody has joined.
+    // The settings are valid: the error is that no machine has joined.
     let taken = |text: &str| {
         let output = sweep(text);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -130,11 +131,12 @@ fn failover_is_set_in_the_file_too_and_within_bounds() {
     taken(good);
     let bad = sweep("brake = 101");
     let said = String::from_utf8_lossy(&bad.stderr);
-    assert!(bad.status.code() == Some(2) && said.contains("`brake` is from 1 to 100"), "{said}");
+    assert!(bad.status.code() == Some(2) && said.contains("invalid `brake`: expected 1 to 100 percent"), "{said}");
     taken("sweep-every = 60\nlease = 180");
+    taken("sweep-every = \"1m\"\nlease = \"3m\"\nlock-wait = \"2s\"");
     for (text, why) in [
-        ("sweep-every = 0", "`sweep-every` is from 1 to 28800"),
-        // It counts, or the lease would not be asked to hold three of them.
+        ("sweep-every = 0", "invalid `sweep-every`: expected a duration from 1s to 8h"),
+        // The error shows that the key was read: a lease must be three times as long.
         ("sweep-every = 60\nlease = 100", "lease"),
     ] {
         let bad = sweep(text);
@@ -144,14 +146,14 @@ fn failover_is_set_in_the_file_too_and_within_bounds() {
 }
 
 #[test]
-fn a_key_that_is_no_setting_is_named_and_what_it_may_have_been() {
+fn an_unknown_key_is_named_with_similar_keys() {
     let desk = Desk::new();
     desk.write("muster.toml", "# ours\nlock-wait = 1\nfailover-limits = 2\n");
     let hint = "Hint: Did you mean `failover-limit`?";
     desk.fails(&["list-units"], 2, &["muster.toml: line 3: there is no setting `failover-limits`", hint]);
     desk.write("muster.toml", "token = \"t\"\nlease = \"long\"\n");
     desk.fails(&["list-units"], 2, &["muster.toml: ", "line 2", "lease = \"long\""]);
-    // It is a flag, and of no use in the file.
+    // `config` is a flag and not a key of the file.
     desk.write("muster.toml", "config = \"other.toml\"\n");
     desk.fails(&["list-units"], 2, &["there is no setting `config`"]);
 }
@@ -175,7 +177,7 @@ fn a_list_of_hosts_keeps_its_colons_and_is_no_path() {
 }
 
 #[test]
-fn a_tilde_is_the_home_directory_wherever_a_path_is_said() {
+fn a_tilde_is_the_home_directory_in_every_path() {
     let desk = Desk::new();
     std::fs::write(desk.home("hosts"), "h1 ansible_host=127.0.0.1\n").unwrap();
     std::fs::write(desk.home("ssh_config"), "Host *\n  Port x\n").unwrap();

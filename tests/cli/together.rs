@@ -1,4 +1,4 @@
-//! Two operators at once, at one store.
+//! Two operators at the same time with one store.
 
 use std::fs;
 use std::net::TcpListener;
@@ -17,14 +17,14 @@ use crate::store::server::Server;
 use crate::store::server::installed;
 
 #[test]
-fn submits_at_the_same_time_all_succeed_and_nothing_is_lost() {
+fn concurrent_submits_all_succeed_and_nothing_is_lost() {
     let desk = Desk::new();
     desk.write("same.service", unit("same"));
     let names: Vec<String> = (0..10).map(|number| format!("own-{number}.service")).collect();
     for name in &names {
         desk.write(name, unit(name));
     }
-    // Nobody has made the store yet either.
+    // The store does not exist yet either.
     let same = std::iter::repeat_n(vec!["submit", "same.service"], 10);
     let own = names.iter().map(|name| vec!["submit", name.as_str(), "same.service"]);
     let all: Vec<_> = same
@@ -49,12 +49,12 @@ fn submits_at_the_same_time_all_succeed_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_lead_is_shown_waited_for_and_taken_away_with_a_reason() {
-    a_lead_changes_hands(&Desk::new());
+fn leadership_is_shown_and_taken_away_with_a_reason() {
+    take_leadership(&Desk::new());
 }
 
 #[test]
-fn so_it_is_with_a_lead_in_etcd() {
+fn leadership_in_etcd_is_taken_away_too() {
     if !installed() {
         return;
     }
@@ -64,13 +64,13 @@ fn so_it_is_with_a_lead_in_etcd() {
     desk.write("muster.toml", &settings);
     let shown = || desk.muster(&["lock", "show"]).code;
     until("etcd answers", Duration::from_secs(20), shown, |code| *code == Some(0));
-    a_lead_changes_hands(&desk);
+    take_leadership(&desk);
     assert!(server.ctl(&["get", "--prefix", "--keys-only", "/muster/"]).contains("/epoch"), "it was in etcd");
 }
 
-/// What happens to a controller that leads: somebody asks who does, timeouts for it, and takes the lead away.
-fn a_lead_changes_hands(desk: &Desk) {
-    assert_eq!(desk.muster(&["lock", "show"]).ok(), "nobody leads\n");
+/// Runs a controller, shows that it leads, and takes its leadership away.
+fn take_leadership(desk: &Desk) {
+    assert_eq!(desk.muster(&["lock", "show"]).ok(), "no process leads\n");
     let log = fs::File::create(desk.path("log")).unwrap();
     let mut controller = desk.command(&["controller"]).stderr(log).spawn().unwrap();
     let says = |text: &str| {
@@ -95,7 +95,7 @@ fn a_lead_changes_hands(desk: &Desk) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_whose_lead_is_taken_away_says_so() {
+async fn a_sweep_whose_leadership_is_taken_away_reports_it() {
     let desk = Desk::new();
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
     host.set_nonblocking(true).unwrap();
@@ -107,7 +107,7 @@ async fn a_sweep_whose_lead_is_taken_away_says_so() {
     store.commit(Vec::new(), vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
 
     let sweep = desk.command(&["sweep"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // It is on its way to a host that has yet to greet.
+    // The sweep is connected to a host that does not answer.
     let come = || host.accept().map_err(|error| error.kind());
     let held = until("it comes", Duration::from_secs(20), come, Result::is_ok);
     let taken = desk.muster(&["lock", "take", "--reason", "it hangs"]).ok();
@@ -116,5 +116,5 @@ async fn a_sweep_whose_lead_is_taken_away_says_so() {
     let output = sweep.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("Error: somebody else took the lead meanwhile\nHint: "), "{said}");
+    assert!(said.contains("Error: another process took leadership\nHint: "), "{said}");
 }

@@ -30,7 +30,7 @@ fn a_plan_predicts_a_drain_and_changes_nothing() {
     say(&["drain", &from.name, "--no-block"]);
     let events = say(&["events"]);
     let plan = muster(&lab, &["plan", "--detailed-exitcode"]);
-    assert_eq!(plan.code, Some(2), "{plan:#?}");
+    assert_eq!(plan.code, Some(4), "{plan:#?}");
     let words: Vec<Vec<&str>> = plan.out.lines().map(|line| line.split_whitespace().collect()).collect();
     let (here, there) = (legend(from), legend(to));
     assert_eq!(words[1][..3], ["web.service", &here, &there], "{}", plan.out);

@@ -94,8 +94,8 @@ fn a_command_runs_on_every_host_and_its_arguments_are_not_expanded() {
         assert_eq!((&result["rc"], &result["stdout"], &result["stderr"]), (&rc.into(), &"out".into(), &"err".into()));
     }
 
-    let said = with(&lab, &inventory, &["exec", "core-01", "--timeout", "200ms", "--", "sleep", "60"]);
-    assert_eq!((said.err.lines().next(), said.code), (Some("core-01: did not end in 0.2 s"), Some(2)));
+    let said = with(&lab, &inventory, &["exec", "core-01", "--timeout", "1s", "--", "sleep", "60"]);
+    assert_eq!((said.err.lines().next(), said.code), (Some("core-01: did not end in 1 s"), Some(2)));
 
     let said = with(&lab, &inventory, &["exec", "core-1", "--", "true"]);
     assert_eq!((said.out.as_str(), said.code), ("", Some(2)));

@@ -1,4 +1,6 @@
-//! Rules of the house that the compiler does not know.
+//! Rules of the source tree that the compiler does not know.
+
+mod words;
 
 use std::fs;
 use std::path::Path;
@@ -75,6 +77,11 @@ fn the_core_is_pure() {
         "async ",
     ];
     assert_nowhere("src/core", &world, &[]);
+}
+
+#[test]
+fn the_ui_renders_values_and_knows_nothing_of_the_layers_above() {
+    assert_nowhere("src/ui", &["crate::cli", "crate::control", "crate::playbook", "crate::runner"], &[]);
 }
 
 #[test]

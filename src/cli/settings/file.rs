@@ -1,5 +1,4 @@
-//! `muster.toml`: where it is, what it may say, and whose its paths are. A key is what a flag is called, whichever command
-//! has that flag.
+//! `muster.toml`: where it is found, its keys, and what its paths are relative to. Each key is the name of a flag.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -12,56 +11,55 @@ use super::LockArgs;
 use super::directory;
 use super::from_home;
 use crate::cli::error::CommandError;
-use crate::cli::prudence::Prudence;
-use crate::cli::prudence::Rhythm;
+use crate::cli::failover_args::FailoverPolicyArgs;
+use crate::cli::failover_args::SweepSchedule;
 use crate::inventory::diagnostic::did_you_mean;
 
-/// What a settings file says.
+/// The contents of a settings file.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) flags: Flags,
-    pub(super) prudence: Prudence,
-    pub(super) rhythm: Rhythm,
+    pub(super) failover: FailoverPolicyArgs,
+    pub(super) schedule: SweepSchedule,
     pub(super) lock: LockArgs,
 }
 
-/// Reads the settings file that was named, or the first of the usual ones that is there.
+/// Reads the named settings file, or the first of the default ones that exists.
 pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
-    let usual = || {
+    let default = || {
         let user = directory("XDG_CONFIG_HOME", ".config").map(|config| config.join("muster/muster.toml"));
         let all = [Some(PathBuf::from("muster.toml")), user, Some(PathBuf::from("/etc/muster/muster.toml"))];
         all.into_iter().flatten().find(|path| path.exists())
     };
-    let Some(path) = named.map(Path::to_owned).or_else(usual) else {
+    let Some(path) = named.map(Path::to_owned).or_else(default) else {
+        tracing::debug!("no settings file");
         return Ok(File::default());
     };
+    tracing::debug!("settings file {}", path.display());
     let text = std::fs::read_to_string(&path)
-        .map_err(|error| CommandError::usage(format!("cannot read {}: {error}", path.display())))?;
+        .map_err(|error| CommandError::usage(format!("cannot read {}", path.display())).caused_by(error))?;
     let wrong = |error: String| CommandError::usage(format!("{}: {error}", path.display()));
     let mut file = File::parse(&text).map_err(|error| wrong(error.to_string()))?;
     if let Some((line, key)) = unknown(&text).map_err(|error| wrong(error.to_string()))? {
         let error = wrong(format!("line {line}: there is no setting `{key}`"));
         let known = keys();
-        return Err(match did_you_mean(&key, known.iter().map(String::as_str)) {
-            Some(hint) => error.hint(hint),
-            None => error,
-        });
+        return Err(error.maybe_hint(did_you_mean(&key, known.iter().map(String::as_str))));
     }
-    file.prudence.check().and_then(|()| file.rhythm.check()).map_err(wrong)?;
-    file.flags.stand_in(path.parent().unwrap_or_else(|| Path::new(".")));
+    file.failover.check().and_then(|()| file.schedule.check()).map_err(wrong)?;
+    file.flags.resolve_paths(path.parent().unwrap_or_else(|| Path::new(".")));
     Ok(file)
 }
 
 impl File {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        let (flags, prudence) = (toml::from_str(text)?, toml::from_str(text)?);
-        Ok(Self { flags, prudence, rhythm: toml::from_str(text)?, lock: toml::from_str(text)? })
+        let (flags, failover) = (toml::from_str(text)?, toml::from_str(text)?);
+        Ok(Self { flags, failover, schedule: toml::from_str(text)?, lock: toml::from_str(text)? })
     }
 }
 
 impl Flags {
-    /// Makes paths mean what they mean in a file in this folder, wherever the command is run.
-    fn stand_in(&mut self, folder: &Path) {
+    /// Resolves relative paths against the folder of the settings file, and `~` against the home directory.
+    fn resolve_paths(&mut self, folder: &Path) {
         let place = |path: &Path| folder.join(from_home(path));
         for path in [
             &mut self.ssh_config,
@@ -79,7 +77,7 @@ impl Flags {
         }
         for source in &mut self.inventory {
             let path = place(source);
-            // A list of hosts is no path.
+            // A list of hosts is not a path.
             if path.exists() || !source.to_string_lossy().contains(',') {
                 *source = path;
             }
@@ -87,7 +85,7 @@ impl Flags {
     }
 }
 
-/// Returns the first key that is no setting, and its line.
+/// Returns the first unknown key with its line.
 fn unknown(text: &str) -> Result<Option<(usize, String)>, toml::de::Error> {
     let (table, known) = (DeTable::parse(text)?, keys());
     let unknown = table.get_ref().keys().filter(|key| !known.iter().any(|known| *known == **key.get_ref()));
@@ -98,10 +96,10 @@ fn unknown(text: &str) -> Result<Option<(usize, String)>, toml::de::Error> {
     }))
 }
 
-/// Returns every key that there is: what the flags are called.
+/// Returns every key: the names of the flags.
 fn keys() -> Vec<String> {
-    let command = Flags::augment_args(Prudence::augment_args(clap::Command::new("muster")));
-    let command = Rhythm::augment_args(LockArgs::augment_args(command));
+    let command = Flags::augment_args(FailoverPolicyArgs::augment_args(clap::Command::new("muster")));
+    let command = SweepSchedule::augment_args(LockArgs::augment_args(command));
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
     names.filter(|name| *name != "config").map(str::to_owned).collect()
 }

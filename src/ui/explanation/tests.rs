@@ -63,9 +63,9 @@ fn web() -> UnitName {
 }
 
 #[test]
-fn a_machine_is_shown_with_who_lets_it_run_strict_units_and_until_when() {
+fn a_machine_is_shown_with_the_leader_that_granted_its_lease_and_the_end_of_the_lease() {
     let row = |lease| {
-        let shown = machine(&strict(lease), &core(), &[], at(NOW));
+        let shown = machine(&strict(lease), &core(), &[], at(NOW), false);
         shown.lines().find_map(|line| line.strip_prefix("Lease:")).map(|row| row.trim().to_owned())
     };
     let says = |end: String| Some(format!("granted by the leader with epoch 7, 18 s long{end}"));
@@ -76,12 +76,12 @@ fn a_machine_is_shown_with_who_lets_it_run_strict_units_and_until_when() {
     assert_eq!(row(Some(grant(Some(NOW + 180), None))), says(swept));
     let silent = format!("; its strict units may run until {}", time(NOW + 1));
     assert_eq!(row(Some(grant(Some(NOW + 180), Some(NOW + 1)))), says(silent));
-    let gone = format!("; its strict units were gone by {}", time(NOW));
+    let gone = format!("; its strict units had stopped by {}", time(NOW));
     assert_eq!(row(Some(grant(None, Some(NOW)))), says(gone));
 }
 
 #[test]
-fn a_strict_unit_is_said_to_run_still_where_nobody_looks_until_it_must_be_gone() {
+fn a_strict_unit_may_still_run_on_a_silent_machine_until_its_lease_has_ended() {
     let lines = |snapshot: &Snapshot| may_still_run(snapshot, &web(), at(NOW));
     let silent = grant(None, Some(NOW + 1));
     let until = clock(at(NOW + 1), at(NOW));
@@ -95,7 +95,7 @@ fn a_strict_unit_is_said_to_run_still_where_nobody_looks_until_it_must_be_gone()
 }
 
 #[test]
-fn what_a_silent_machine_said_of_a_unit_is_said_to_be_of_then() {
+fn the_unit_state_of_a_silent_machine_is_shown_with_its_time() {
     let mut snapshot = strict(None);
     let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
     let state =

@@ -88,7 +88,7 @@ fn cluster() -> Snapshot {
 }
 
 fn shown<R: Row>(rows: &[R], fields: &str, full: bool, no_legend: bool) -> String {
-    let view = View { fields: fields.to_owned(), full, no_legend };
+    let view = View { fields: fields.to_owned(), full, no_legend, has_color: false };
     table(rows, &view).unwrap().replace('\t', "→")
 }
 
@@ -161,7 +161,7 @@ fn list_units_leaves_out_what_a_machine_reported_before_it_fell_silent_and_its_u
 #[test]
 fn fields_that_are_not_there_are_refused_in_fleets_words() {
     let refusal = |fields: &str| {
-        let view = View { fields: fields.to_owned(), full: false, no_legend: false };
+        let view = View { fields: fields.to_owned(), full: false, no_legend: false, has_color: false };
         table(&units(&cluster()), &view).unwrap_err().to_string()
     };
     assert_eq!(refusal(""), "Must define output format");

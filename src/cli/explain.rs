@@ -1,8 +1,10 @@
-//! `muster why` and `muster machine`: a unit or a machine explained, from what the store knows.
+//! `muster why` and `muster machine show`: a unit or a machine explained from the records of the store.
 
 use super::Context;
 use super::error::CommandError;
-use super::verb;
+use super::error::CommandResult;
+use super::error::ExitStatus;
+use super::unit_commands::parse_unit;
 use crate::core::explain;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Event;
@@ -10,13 +12,15 @@ use crate::runner::Clock;
 use crate::store::layout;
 use crate::ui;
 use crate::ui::explanation;
+use crate::ui::messages;
+use crate::ui::terminal::stdout_has_color;
 
-/// How many of the latest events are shown.
+/// The number of latest events that are shown.
 const LATEST: usize = 10;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WhyArgs {
-    /// A unit, by name
+    /// A unit
     unit: String,
     /// Print as JSON
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
@@ -25,9 +29,9 @@ pub(super) struct WhyArgs {
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum MachineCommand {
-    /// Show what is known of a machine, what is thought of it and why, and what is there
+    /// Show a machine: its facts, its health and the reason for it, and its units
     Show {
-        /// A machine: its name, its address, its machine-id or the beginning of it
+        /// A machine: its name, its address, or the beginning of its machine-id
         machine: String,
         /// Print as JSON
         #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
@@ -36,31 +40,33 @@ pub(super) enum MachineCommand {
 }
 
 /// Runs `muster why`.
-pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), CommandError> {
-    let unit = verb::parse(&args.unit)?;
+pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
+    let unit = parse_unit(&args.unit)?;
     let snapshot = context.snapshot().await?;
-    let missing = || CommandError::failed(format!("Unit {unit} does not exist"));
+    let missing = || CommandError::failed(messages::no_such_unit(&unit));
     let explanation = explain::explain(&snapshot, &unit).ok_or_else(missing)?;
     let events = latest(context, |event| event.subject.unit.as_ref() == Some(&unit)).await?;
     match args.output {
         Some(_) => ui::json(&explanation::unit_json(&snapshot, &unit, &explanation, &events)),
         None => ui::result(&explanation::unit(&snapshot, &unit, &explanation, &events, Clock::start().now())),
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Runs `muster machine`.
-pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Result<(), CommandError> {
+pub(super) async fn machine(context: &Context, command: &MachineCommand) -> CommandResult {
     let MachineCommand::Show { machine: name, output } = command;
     let snapshot = context.snapshot().await?;
     let machine = find_machine(&snapshot, name)?;
     let events =
         latest(context, |event| event.subject.machine == Some(machine.id) && event.subject.unit.is_none()).await?;
-    match output {
-        Some(_) => ui::json(&explanation::machine_json(&snapshot, machine, &events)),
-        None => ui::result(&explanation::machine(&snapshot, machine, &events, Clock::start().now())),
+    if output.is_some() {
+        ui::json(&explanation::machine_json(&snapshot, machine, &events));
+    } else {
+        let (now, has_color) = (Clock::start().now(), stdout_has_color());
+        ui::print_table(&explanation::machine(&snapshot, machine, &events, now, has_color));
     }
-    Ok(())
+    Ok(ExitStatus::Done)
 }
 
 /// Returns the latest of some events, oldest first.

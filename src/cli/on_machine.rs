@@ -1,8 +1,10 @@
-//! `muster status`, `journal` and `ssh`: to where a unit is.
+//! `muster status`, `journal` and `ssh`: commands that run on the machine of a unit.
 
 use super::Context;
 use super::error::CommandError;
-use super::verb;
+use super::error::CommandResult;
+use super::error::ExitStatus;
+use super::unit_commands::parse_unit;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Machine;
@@ -17,55 +19,57 @@ use crate::remote::Target;
 use crate::runner;
 use crate::runner::Clock;
 use crate::ui;
+use crate::ui::messages;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {
-    /// Units, by name
+    /// Units
     #[arg(required = true, value_name = "UNIT")]
     units: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct JournalArgs {
-    /// A unit, by name
+    /// A unit
     unit: String,
-    /// How many lines to begin with
+    /// Print this many of the latest lines first
     #[arg(long, short = 'n', default_value_t = 10)]
     lines: u32,
-    /// Go on as lines come
+    /// Print new lines as they come, until interrupted
     #[arg(long, short = 'f')]
     follow: bool,
-    /// journalctl's output format
+    /// Print in this format of journalctl(1)
     #[arg(long, default_value = "short")]
     output: String,
-    /// Accepted for fleet's sake: the journal is always read as root
+    /// Accepted because fleet has it: the journal is always read as root
     #[arg(long, hide = true)]
     sudo: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SshArgs {
-    /// Take the name for a machine's
+    /// Treat the name as that of a machine
     #[arg(long, short = 'm', conflicts_with = "unit")]
     machine: bool,
-    /// Take the name for a unit's
+    /// Treat the name as that of a unit
     #[arg(long, short = 'u')]
     unit: bool,
-    /// A machine (name, machine-id or the beginning of it), or a unit, which stands for its machine
+    /// A machine (name, address or beginning of its machine-id), or a unit, which stands for its machine
     #[arg(value_name = "MACHINE|UNIT")]
     name: String,
-    /// A command to run there instead of a shell
+    /// Run this command instead of a shell
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
 }
 
 /// Runs `muster status`.
-pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
+pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResult {
     let snapshot = context.snapshot().await?;
-    let asks = RequirementsIndex::of(&snapshot);
+    let requirements = RequirementsIndex::of(&snapshot);
+    let mut status = ExitStatus::Done;
     for (number, text) in args.units.iter().enumerate() {
-        let unit = verb::parse(text)?;
-        let machines = if asks.is_global(&unit) {
+        let unit = parse_unit(text)?;
+        let machines = if requirements.is_global(&unit) {
             machines_with(&snapshot, &unit)?
         } else {
             vec![machine_of(&snapshot, &unit, "loaded")?]
@@ -75,42 +79,40 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> Result<(), C
         }
         let unsure = ui::may_still_run(&snapshot, &unit, Clock::start().now());
         ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
-        status_on(context, &snapshot, &unit, &machines).await?;
+        status = status_on(context, &snapshot, &unit, &machines).await?;
+        if status != ExitStatus::Done {
+            return Ok(status);
+        }
     }
-    Ok(())
+    Ok(status)
 }
 
-/// Shows what systemd says of a unit on each of these machines. What is wrong on one is said, and ends with the first.
-async fn status_on(
-    context: &Context,
-    snapshot: &Snapshot,
-    unit: &UnitName,
-    machines: &[&Machine],
-) -> Result<(), CommandError> {
+/// Prints the status of a unit on each of these machines, and returns how the first that failed ended.
+async fn status_on(context: &Context, snapshot: &Snapshot, unit: &UnitName, machines: &[&Machine]) -> CommandResult {
     let line = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
-    let mut ended = Ok(());
+    let mut first = ExitStatus::Done;
     for (number, machine) in machines.iter().enumerate() {
         if number > 0 {
             ui::result("\n");
         }
         let shown = run(context, snapshot, machine, line.clone()).await;
+        let status = shown.unwrap_or_else(|error| ui::report(&[error]));
         if context.stop.is_cancelled() {
-            return shown;
+            return Ok(status);
         }
-        if let Err(error) = &shown {
-            ui::report(error);
+        if first == ExitStatus::Done {
+            first = status;
         }
-        ended = ended.and(shown.map_err(CommandError::said));
     }
-    ended
+    Ok(first)
 }
 
 /// Runs `muster journal`.
-pub(super) async fn journal(context: &Context, args: &JournalArgs) -> Result<(), CommandError> {
+pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandResult {
     let snapshot = context.snapshot().await?;
-    let unit = verb::parse(&args.unit)?;
+    let unit = parse_unit(&args.unit)?;
     if RequirementsIndex::of(&snapshot).is_global(&unit) {
-        let error = CommandError::failed(format!("Unable to retrieve journal of global unit {unit}."));
+        let error = CommandError::failed(messages::journal_of_global_unit(&unit));
         return Err(error.hint(format!("`muster ssh MACHINE journalctl -u {unit}` shows it on one machine.")));
     }
     let machine = machine_of(&snapshot, &unit, "running")?;
@@ -121,18 +123,20 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> Result<(),
 }
 
 /// Runs `muster ssh`.
-pub(super) async fn ssh(context: &Context, args: &SshArgs) -> Result<(), CommandError> {
+pub(super) async fn ssh(context: &Context, args: &SshArgs) -> CommandResult {
     let snapshot = context.snapshot().await?;
     let machine = lookup(&snapshot, args)?;
     let remote = context.remote()?;
-    let target = way(&remote, &snapshot, machine).await;
+    let target = route(&remote, &snapshot, machine).await;
     let command = (!args.command.is_empty()).then(|| args.command.join(" "));
     let exit = remote.interact(&target, command.as_deref()).await?;
-    end(&exit)
+    Ok(status_of(&exit))
 }
 
 fn quote(word: &str) -> Result<String, CommandError> {
-    remote::quote(word).map(Into::into).map_err(|error| CommandError::usage(format!("{word:?}: {error}")))
+    remote::quote(word)
+        .map(Into::into)
+        .map_err(|error| CommandError::usage(format!("invalid word {word:?}")).caused_by(error))
 }
 
 /// Finds the machines that have reported a global unit.
@@ -140,30 +144,31 @@ fn machines_with<'a>(snapshot: &'a Snapshot, unit: &UnitName) -> Result<Vec<&'a 
     let reported = snapshot.states.get(unit).into_iter().flat_map(|states| states.keys());
     let machines: Vec<&Machine> = reported.filter_map(|id| snapshot.machines.get(id)).collect();
     if machines.is_empty() {
-        return Err(CommandError::failed(format!("Unit {unit} does not appear to be loaded.")));
+        return Err(CommandError::failed(messages::not_on_a_machine(unit, "loaded")));
     }
     Ok(machines)
 }
 
-/// Finds the machine that a unit is on.
+/// Finds the machine that a unit is placed on.
 fn machine_of<'a>(snapshot: &'a Snapshot, unit: &UnitName, need: &str) -> Result<&'a Machine, CommandError> {
     if !snapshot.units.contains_key(unit) {
-        return Err(CommandError::failed(format!("Unit {unit} does not exist.")));
+        return Err(CommandError::failed(messages::no_such_unit(unit)));
     }
     let placement = snapshot.placements.get(unit);
     let machine = placement.and_then(|placement| snapshot.machines.get(&placement.machine));
-    machine.ok_or_else(|| CommandError::failed(format!("Unit {unit} does not appear to be {need}.")))
+    machine.ok_or_else(|| CommandError::failed(messages::not_on_a_machine(unit, need)))
 }
 
 fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, CommandError> {
     let machine = (!args.unit).then(|| find_machine(snapshot, &args.name));
-    let unit = (!args.machine).then(|| verb::parse(&args.name).ok()).flatten();
+    let unit = (!args.machine).then(|| parse_unit(&args.name).ok()).flatten();
     let unit = unit.and_then(|unit| machine_of(snapshot, &unit, "loaded").ok());
     match (machine, unit) {
         (Some(Ok(_) | Err(FindMachineError::Ambiguous { .. })), Some(_)) => Err(CommandError::usage(format!(
-            "Unable to proceed: ambiguous argument, both machine and unit found for `{}`.\nPlease use flag `-m` or `-u` to refine the search",
+            "Unable to proceed: ambiguous argument, both machine and unit found for `{}`.",
             args.name
-        ))),
+        ))
+        .hint("Please use flag `-m` or `-u` to refine the search.")),
         (Some(Ok(machine)), None) | (_, Some(machine)) => Ok(machine),
         (Some(Err(error @ FindMachineError::Ambiguous { .. })), None) => Err(error.into()),
         (Some(Err(FindMachineError::Unknown { .. })) | None, None) => {
@@ -172,36 +177,36 @@ fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, Com
     }
 }
 
-/// Runs a command on a machine, passes its output on as it comes and ends as it ends.
-async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: String) -> Result<(), CommandError> {
+/// Runs a command on a machine, prints its output as it comes and returns how it ended.
+async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: String) -> CommandResult {
     let remote = context.remote()?;
     let command = Command { line, root: true, ..Command::default() };
     let mut out = ui::Passing::default();
-    let trip = async {
-        let target = way(&remote, snapshot, machine).await;
+    let exit = async {
+        let target = route(&remote, snapshot, machine).await;
         remote.exec(&target, &command, &mut out).await
     };
     let exit = tokio::select! {
-        exit = trip => exit?,
-        // What follows a journal ends when the operator has seen enough.
-        () = context.stop.cancelled() => return Err(CommandError::code(130)),
+        exit = exit => exit?,
+        // `journal -f` ends only so.
+        () = context.stop.cancelled() => return Ok(ExitStatus::Interrupted),
     };
-    end(&exit)
+    Ok(status_of(&exit))
 }
 
-/// Finds the way to a machine, and says so if it is a way round.
-async fn way(remote: &SharedRemote, snapshot: &Snapshot, machine: &Machine) -> Target {
-    let (target, neighbour) = runner::route(remote, snapshot, machine).await;
-    if let Some(neighbour) = neighbour {
-        ui::remark(&format!("{} has a path fault: going through {}", machine.name, neighbour.name));
+/// Finds the route to a machine, and says so if it leads through a relay.
+async fn route(remote: &SharedRemote, snapshot: &Snapshot, machine: &Machine) -> Target {
+    let (target, relay) = runner::route(remote, snapshot, machine).await;
+    if let Some(relay) = relay {
+        ui::status(&messages::relayed(machine, relay));
     }
     target
 }
 
-fn end(exit: &Exit) -> Result<(), CommandError> {
+fn status_of(exit: &Exit) -> ExitStatus {
     match exit {
-        Exit::Code(0) => Ok(()),
-        Exit::Code(code) => Err(CommandError::code(u8::try_from(*code).unwrap_or(255))),
-        Exit::Signal(_) => Err(CommandError::code(255)),
+        Exit::Code(0) => ExitStatus::Done,
+        Exit::Code(code) => ExitStatus::External(u8::try_from(*code).unwrap_or(255)),
+        Exit::Signal(_) => ExitStatus::External(255),
     }
 }

@@ -1,0 +1,164 @@
+//! `muster join`, `leave`, `cordon`, `uncordon` and `drain`: the machines of the cluster.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Context;
+use super::duration;
+use super::error::CommandError;
+use super::error::CommandResult;
+use super::error::ExitStatus;
+use super::inventory::print_notes;
+use super::progress_printer::ProgressPrinter;
+use super::unit_commands::WaitArgs;
+use super::unit_commands::errors;
+use crate::control::membership;
+use crate::control::membership::Candidate;
+use crate::control::membership::Joined;
+use crate::control::membership::Left;
+use crate::control::membership::SchedulingMode;
+use crate::ui;
+use crate::ui::messages;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct JoinArgs {
+    /// Hosts of the inventory: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
+    #[arg(default_value = "all")]
+    pattern: String,
+    /// Print as JSON
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct LeaveArgs {
+    /// A machine: its name, its address, or the beginning of its machine-id
+    machine: String,
+    /// Remove the machine even if it does not answer; its units keep running until they are stopped there
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct MachineArgs {
+    /// A machine: its name, its address, or the beginning of its machine-id
+    machine: String,
+    /// Print as JSON
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DrainArgs {
+    /// A machine: its name, its address, or the beginning of its machine-id
+    machine: String,
+    /// Stop the units that are still on the machine after this long, even if they run nowhere else
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    deadline: Option<Duration>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// Runs `muster cordon` and `muster uncordon`.
+pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool) -> CommandResult {
+    let mode = if cordoned { SchedulingMode::Cordoned } else { SchedulingMode::Open };
+    let machine = membership::set_scheduling_mode(&context.cluster().await?, &args.machine, mode).await?;
+    if args.output.is_some() {
+        ui::json(&json!({ "machine": machine.id, "name": machine.name, "cordoned": cordoned }));
+        return Ok(ExitStatus::Done);
+    }
+    ui::result(&messages::cordoned(&machine, cordoned));
+    Ok(ExitStatus::Done)
+}
+
+/// Runs `muster drain`.
+pub(super) async fn drain(context: &Context, args: &DrainArgs) -> CommandResult {
+    let cluster = context.cluster().await?;
+    let mut printer = ProgressPrinter::new(args.wait.json());
+    let timeouts = args.wait.timeouts(context);
+    let drained =
+        membership::drain(&cluster, &args.machine, args.deadline, timeouts, &mut |progress| printer.print(&progress))
+            .await;
+    cluster.remote.close(Duration::from_millis(200)).await;
+    printer.finish();
+    let (machine, found) = drained?;
+    let errors = errors(&found);
+    if errors.is_empty() && !args.wait.json() {
+        ui::result(&messages::drained(&machine, timeouts.block));
+    }
+    Ok(ui::report(&errors))
+}
+
+/// Runs `muster join`.
+pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
+    let inventory = context.inventory(None)?;
+    let hosts = inventory.select(&args.pattern)?;
+    let candidates = hosts.into_iter().map(|host| {
+        print_notes([host]);
+        let (target, metadata) = (host.target()?, host.metadata()?);
+        Ok(Candidate { target, metadata, fence_command: host.fence_command()? })
+    });
+    let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;
+    let cluster = context.cluster().await?;
+    let joined = membership::join(&cluster, &candidates).await;
+    cluster.remote.close(Duration::from_millis(200)).await;
+    let (mut machines, mut errors) = (Vec::new(), Vec::new());
+    for joined in joined? {
+        let (machine, outcome) = match joined {
+            Joined::New(machine) => (machine, "joined"),
+            Joined::Changed(machine) => (machine, "updated"),
+            Joined::Known(machine) => (machine, "known"),
+            Joined::Refused(error) => {
+                errors.push(CommandError::from(error));
+                continue;
+            }
+        };
+        match (args.output.is_some(), outcome) {
+            (true, _) => machines.push(json!({ "machine": machine.id, "name": machine.name, "outcome": outcome })),
+            (_, "joined") => ui::result(&messages::joined(&machine)),
+            (_, "updated") => ui::result(&messages::updated(&machine)),
+            _ => ui::status(&messages::has_joined(&machine)),
+        }
+    }
+    if args.output.is_some() {
+        ui::json(&machines);
+    }
+    Ok(ui::report(&errors))
+}
+
+/// Runs `muster leave`.
+pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> CommandResult {
+    let cluster = context.cluster().await?;
+    let mut printer = ProgressPrinter::new(args.wait.json());
+    let timeouts = args.wait.timeouts(context);
+    let left =
+        membership::leave(&cluster, &args.machine, args.force, timeouts, &mut |progress| printer.print(&progress))
+            .await;
+    cluster.remote.close(Duration::from_millis(200)).await;
+    printer.finish();
+    match left? {
+        Left::Removed(machine, problems) => {
+            for problem in &problems {
+                ui::warn(&problem.to_string());
+            }
+            if !args.wait.json() {
+                ui::result(&messages::left(&machine));
+            }
+            Ok(ExitStatus::Done)
+        }
+        Left::Draining(machine) => {
+            ui::status(&messages::leaves_later(&machine));
+            Ok(ExitStatus::Done)
+        }
+        Left::Kept(_, problems) => {
+            let mut errors = errors(&problems);
+            let hint = "The machine is still in the cluster. `--force` takes it out anyway.";
+            let last = errors.pop().map(|last| last.hint(hint));
+            errors.extend(last);
+            Ok(ui::report(&errors))
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `muster submit`, `load`, `start`, `stop`, `unload`, `destroy`, `restart`: the desired state of units.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Context;
+use super::duration;
+use super::error::CommandError;
+use super::error::CommandResult;
+use super::progress_printer::ProgressPrinter;
+use super::settings::LockArgs;
+use crate::control::problems::Problem;
+use crate::control::progress::Timeouts;
+use crate::control::verb;
+use crate::core::command::LocalFile;
+use crate::core::command::UnitCommand;
+use crate::core::command::Verb;
+use crate::core::unit::UnitFile;
+use crate::core::unit::UnitName;
+use crate::ui;
+
+/// How long one block attempt of fleet lasts.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How long a command waits for leadership, unless a setting says otherwise.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest unit file that is read, in bytes: the limit of systemd for one line.
+const FILE_LIMIT: u64 = 1 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Units: names, or paths of unit files; without a type it is `.service`
+    #[arg(required = true, value_name = "UNIT")]
+    units: Vec<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateArgs {
+    /// Replace a submitted file that differs
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    args: Args,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct WaitArgs {
+    /// Store the desired state and do not wait for it
+    #[arg(long)]
+    no_block: bool,
+    /// Wait at most this long for a controller that leads; 0 means no limit [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "no_block")]
+    wait: Option<Duration>,
+    /// Wait N times two seconds for a controller that leads, as in fleet; 0 means no limit
+    #[arg(long, value_name = "N", conflicts_with = "wait", hide_short_help = true)]
+    block_attempts: Option<u32>,
+    #[command(flatten)]
+    lock: LockArgs,
+    /// Print as JSON
+    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+impl WaitArgs {
+    /// Returns how long to wait for leadership, for a controller and for started units.
+    pub(super) fn timeouts(&self, context: &Context) -> Timeouts {
+        let attempts = self.block_attempts.map(|attempts| ATTEMPT.saturating_mul(attempts));
+        Timeouts {
+            lock_wait: self.lock.wait(&context.settings, LOCK_WAIT),
+            follow: self.wait.or(attempts).filter(|limit| !limit.is_zero()),
+            settle: ATTEMPT,
+            block: !self.no_block,
+        }
+    }
+
+    pub(super) const fn json(&self) -> bool {
+        self.output.is_some()
+    }
+}
+
+/// Runs a command that may submit units.
+pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -> CommandResult {
+    let commands = create.args.units.iter().map(|text| {
+        let unit = parse_unit(text)?;
+        let file = read_local(text, &unit)?;
+        Ok(UnitCommand { verb, unit, file, replace: create.replace })
+    });
+    let commands = commands.collect::<Result<Vec<_>, CommandError>>()?;
+    run(context, verb, commands, &create.args.wait).await
+}
+
+/// Runs a command for submitted units.
+pub(super) async fn change(context: &Context, verb: Verb, args: &Args) -> CommandResult {
+    let units = args.units.iter().map(|text| parse_unit(text)).collect::<Result<Vec<_>, _>>()?;
+    let commands = units.into_iter().map(|unit| UnitCommand { verb, unit, file: None, replace: false }).collect();
+    run(context, verb, commands, &args.wait).await
+}
+
+/// Parses the name of a unit as fleet did: the last part of a path, `.service` if it has no type.
+pub(super) fn parse_unit(text: &str) -> Result<UnitName, CommandError> {
+    UnitName::from_argument(text).map_err(|error| CommandError::usage(format!("{text}: {error}")))
+}
+
+async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait: &WaitArgs) -> CommandResult {
+    commands.sort_by(|a, b| a.unit.cmp(&b.unit));
+    commands.dedup_by(|a, b| a.unit == b.unit);
+    let cluster = context.cluster().await?;
+    let mut printer = ProgressPrinter::new(wait.json());
+    let result =
+        verb::execute(&cluster, verb, &commands, wait.timeouts(context), &mut |progress| printer.print(&progress))
+            .await;
+    cluster.remote.close(Duration::from_millis(200)).await;
+    printer.finish();
+    Ok(ui::report(&errors(&result?)))
+}
+
+/// Returns the errors that problems are, the last with advice.
+pub(super) fn errors(problems: &[Problem]) -> Vec<CommandError> {
+    let mut errors: Vec<CommandError> = problems.iter().map(CommandError::from).collect();
+    let unit = problems.iter().find(|problem| !problem.unreachable).and_then(|problem| problem.unit.as_ref());
+    let hint = if problems.iter().all(|problem| problem.unreachable) {
+        Some("The desired state is stored. `muster sweep` or a controller applies it once the host answers.".to_owned())
+    } else {
+        unit.map(|unit| format!("`muster status {unit}` and `muster journal {unit}` show more."))
+    };
+    if let Some(last) = errors.pop() {
+        errors.push(last.maybe_hint(hint));
+    }
+    errors
+}
+
+/// Reads the unit file that an argument names, or the file of its template, if there is one.
+fn read_local(text: &str, unit: &UnitName) -> Result<Option<LocalFile>, CommandError> {
+    let folder = Path::new(text).parent().unwrap_or_else(|| Path::new(""));
+    let own = read(&folder.join(unit.as_str()), false)?;
+    let template = unit.template().map(|template| folder.join(template.as_str()));
+    match (own, template) {
+        (None, Some(template)) => read(&template, true),
+        (own, _) => Ok(own),
+    }
+}
+
+fn read(path: &PathBuf, template: bool) -> Result<Option<LocalFile>, CommandError> {
+    let unreadable = |error: io::Error| CommandError::usage(format!("cannot read {}", path.display())).caused_by(error);
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+        Ok(data) if data.is_file() && data.len() > FILE_LIMIT => {
+            return Err(CommandError::usage(format!("{}: longer than {FILE_LIMIT} bytes", path.display())));
+        }
+        Ok(data) if !data.is_file() => {
+            return Err(CommandError::usage(format!("{}: not a file", path.display())));
+        }
+        Ok(_) => {}
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let file =
+        UnitFile::from_bytes(&bytes).map_err(|error| CommandError::usage(format!("{}:{error}", path.display())))?;
+    Ok(Some(LocalFile { file: Arc::new(file), path: path.display().to_string(), template }))
+}

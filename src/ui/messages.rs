@@ -1,0 +1,167 @@
+//! Sentences about machines, units and leadership: values in, text out.
+
+use std::time::Duration;
+
+use crate::core::command::Verb;
+use crate::core::model::DesiredState;
+use crate::core::model::Machine;
+use crate::core::unit::UnitName;
+use crate::store::StoreError;
+use crate::store::leader_election::LeaderRecord;
+
+/// A controller has lost leadership.
+pub const DEPOSED: &str = "no longer leads";
+
+/// A controller leads.
+pub fn leads(epoch: u64) -> String {
+    format!("leads (epoch {epoch})")
+}
+
+/// A controller waits because another process leads.
+pub fn stands_by(holder: &LeaderRecord) -> String {
+    format!("stands by: {holder} leads")
+}
+
+/// A command cannot act because another process leads.
+pub fn busy(holder: &LeaderRecord) -> String {
+    format!("{holder} leads this cluster")
+}
+
+/// The cluster has no machines. The text of the store is shown only if it cannot hold a password.
+pub fn no_machines(token: &str, store: &str) -> String {
+    let store = if store.starts_with("sqlite:") { store } else { "the store" };
+    format!("no machine has joined the cluster {token} in {store}")
+}
+
+/// A controller ends while machines hold leases of this length.
+pub fn strict_units_stop(machines: usize, lease: Duration) -> String {
+    let s = if machines == 1 { "" } else { "s" };
+    let within = lease.as_secs();
+    format!("strict units on {machines} machine{s} stop within {within} s unless another controller takes over")
+}
+
+/// A controller cannot reach the store.
+pub fn store_away(error: &StoreError) -> String {
+    format!("{error}; units are left as they are")
+}
+
+/// A unit has reached a state.
+pub fn reached(unit: &UnitName, state: DesiredState, machine: Option<&Machine>) -> String {
+    let at = machine.map(|machine| format!(" on {}", machine.legend(false))).unwrap_or_default();
+    format!("Unit {unit} {state}{at}\n")
+}
+
+/// A unit was removed from the cluster.
+pub fn destroyed(unit: &UnitName) -> String {
+    format!("Destroyed {unit}\n")
+}
+
+/// The desired state of a unit is stored, and the command does not wait for it.
+pub fn triggered(unit: &UnitName, verb: Verb, is_global: bool) -> String {
+    let kind = if is_global { "global unit" } else { "unit" };
+    format!("Triggered {kind} {unit} {verb}\n")
+}
+
+/// A host has become a machine.
+pub fn joined(machine: &Machine) -> String {
+    format!("{} joined as {}\n", machine.name, machine.legend(false))
+}
+
+/// The record of a machine was changed by a second join.
+pub fn updated(machine: &Machine) -> String {
+    format!("{} updated\n", machine.name)
+}
+
+/// A host was a machine already.
+pub fn has_joined(machine: &Machine) -> String {
+    format!("{} has joined already", machine.name)
+}
+
+/// A machine has left the cluster.
+pub fn left(machine: &Machine) -> String {
+    format!("{} left\n", machine.name)
+}
+
+/// A machine is drained and still in the cluster, because `leave` does not wait.
+pub fn leaves_later(machine: &Machine) -> String {
+    let name = &machine.name;
+    format!("{name} is drained: `muster leave {name}` removes it once its units run elsewhere")
+}
+
+/// A machine was cordoned or uncordoned.
+pub fn cordoned(machine: &Machine, is_cordoned: bool) -> String {
+    let word = if is_cordoned { "cordoned: takes no new units" } else { "uncordoned" };
+    format!("{} {word}\n", machine.name)
+}
+
+/// A machine was drained, or its units are going to move if the command does not wait for that.
+pub fn drained(machine: &Machine, is_done: bool) -> String {
+    let word = if is_done { "drained" } else { "cordoned: its units move to other machines" };
+    format!("{} {word}\n", machine.name)
+}
+
+/// The failover of a machine was allowed although the failover policy blocks it.
+pub fn failover_forced(machine: &Machine) -> String {
+    let name = &machine.name;
+    format!("{name}: if it is down, the controller or a sweep within the next hour moves its units\n")
+}
+
+/// A machine is reached through another one.
+pub fn relayed(machine: &Machine, relay: &Machine) -> String {
+    format!("{} has a path fault: going through {}", machine.name, relay.name)
+}
+
+/// A record of the store cannot be parsed.
+pub fn unreadable_record(key: &str, why: &str) -> String {
+    format!("{key} cannot be parsed and is ignored: {why}")
+}
+
+/// The holder of leadership, if there is one.
+pub fn leadership(holder: Option<&LeaderRecord>) -> String {
+    match holder {
+        Some(holder) => format!("{holder} leads with epoch {}\n", holder.epoch),
+        None => "no process leads\n".to_owned(),
+    }
+}
+
+/// Leadership was taken from a process.
+pub fn leadership_taken(holder: &LeaderRecord) -> String {
+    format!("taken from {holder}\n")
+}
+
+/// The command ended on a host with an exit code other than 0.
+pub fn exit_code(host: &str, code: impl std::fmt::Display) -> String {
+    format!("{host}: exit code {code}")
+}
+
+/// A signal ended the command on a host.
+pub fn killed(host: &str, signal: impl std::fmt::Display) -> String {
+    format!("{host}: killed by signal {signal}")
+}
+
+/// The output of a host was longer than what is kept.
+pub fn output_dropped(host: &str, dropped: usize, kept: usize) -> String {
+    format!("{host}: {dropped} bytes of its output were dropped, all after the first {kept}")
+}
+
+/// The number of hosts on which a command succeeded, failed or could not run.
+pub fn host_counts(ok: usize, failed: usize, unreachable: usize) -> String {
+    let all = ok + failed + unreachable;
+    let hosts = if all == 1 { "host" } else { "hosts" };
+    format!("{all} {hosts}: {ok} ok, {failed} failed, {unreachable} unreachable")
+}
+
+/// The cluster has no such unit.
+pub fn no_such_unit(unit: &UnitName) -> String {
+    format!("Unit {unit} does not exist.")
+}
+
+/// A global unit has no single journal.
+pub fn journal_of_global_unit(unit: &UnitName) -> String {
+    format!("Unable to retrieve journal of global unit {unit}.")
+}
+
+/// A unit is on no machine, so it is not in the state that a command needs: `loaded` or `running`.
+pub fn not_on_a_machine(unit: &UnitName, need: &str) -> String {
+    format!("Unit {unit} does not appear to be {need}.")
+}
