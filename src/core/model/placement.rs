@@ -106,7 +106,7 @@ pub enum PlacementError {
     Awaiting {
         /// How many have.
         joined: usize,
-        /// How many the token requirements for.
+        /// How many the token asks for.
         size: u32,
     },
     /// The requirements of the unit are not known: its file is missing, or has requirements that contradict each other or
@@ -186,7 +186,7 @@ impl PlacementError {
         if text.len() > limit { Self::Abridged(truncate(&text, limit)) } else { self }
     }
 
-    /// Says what comes of it for the unit.
+    /// Returns the text with its consequence for the unit.
     pub fn tell(&self) -> String {
         if matches!(self, Self::Stays { .. }) { self.to_string() } else { format!("no machine for it: {self}") }
     }

@@ -2,12 +2,12 @@
 
 use crate::core::model::Health;
 
-/// What a machine is worth to a unit that needs one.
+/// Whether a machine takes units that need a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schedulability {
-    /// What is thought of it; alive is good.
+    /// As far as its health says: it takes units if it is alive.
     Judged(Health),
-    /// It is alive, and went down so often lately that it takes nothing new yet.
+    /// It is alive, but went down so often lately that it takes no new units yet.
     Flapping(usize),
 }
 
