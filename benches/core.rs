@@ -13,10 +13,12 @@ use criterion::Criterion;
 use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::model::Action;
+use muster::core::model::ActiveState;
 use muster::core::model::DesiredState;
 use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Health;
+use muster::core::model::LoadState;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
@@ -24,6 +26,7 @@ use muster::core::model::Outcome;
 use muster::core::model::Phase;
 use muster::core::model::Report;
 use muster::core::model::Snapshot;
+use muster::core::model::SubState;
 use muster::core::model::Timestamp;
 use muster::core::model::Unit;
 use muster::core::model::UnitState;
@@ -159,8 +162,11 @@ impl Hosts {
         let units = self.units.entry(machine).or_default();
         for step in &visit.steps {
             if let Action::Load { hash, .. } = step.action {
-                let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
-                units.insert(step.unit.clone(), UnitState { load, active, sub, hash, launched: true, restarts: 0 });
+                let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+                units.insert(
+                    step.unit.clone(),
+                    UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 },
+                );
             }
         }
         let units = Some(units.clone());

@@ -45,7 +45,7 @@ pub(super) async fn events(context: &Context, args: &EventsArgs) -> Result<(), C
     let first = events.len().saturating_sub(args.lines);
     let events = events.split_off(first);
     if args.output.is_some() {
-        ui::json(&events);
+        ui::json(&events.iter().map(|event| ui::event::json(&snapshot, event)).collect::<Vec<_>>());
         return Ok(());
     }
     ui::result(&events.iter().map(|event| line(&snapshot, event)).collect::<String>());
@@ -103,8 +103,8 @@ fn is_called(unit: &UnitName, text: &str) -> bool {
 /// Reports whether an event is about a unit or a machine.
 fn concerns(snapshot: &Snapshot, event: &Event, about: Option<&About<'_>>) -> bool {
     let Some(about) = about else { return true };
-    let unit = event.unit.as_ref().is_some_and(|unit| is_called(unit, about.text));
-    unit || event.machine.is_some_and(|id| about.is_machine(snapshot, id))
+    let unit = event.subject.unit.as_ref().is_some_and(|unit| is_called(unit, about.text));
+    unit || event.subject.machine.is_some_and(|id| about.is_machine(snapshot, id))
 }
 
 /// Writes an event with its time, in the operator's time zone.

@@ -41,9 +41,9 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), Command
     let snapshot = context.snapshot().await?;
     let missing = || CommandError::failed(format!("Unit {unit} does not exist"));
     let explanation = explain::explain(&snapshot, &unit).ok_or_else(missing)?;
-    let events = latest(context, |event| event.unit.as_ref() == Some(&unit)).await?;
+    let events = latest(context, |event| event.subject.unit.as_ref() == Some(&unit)).await?;
     match args.output {
-        Some(_) => ui::json(&explanation::unit_json(&unit, &explanation, &events)),
+        Some(_) => ui::json(&explanation::unit_json(&snapshot, &unit, &explanation, &events)),
         None => ui::result(&explanation::unit(&snapshot, &unit, &explanation, &events, Clock::start().now())),
     }
     Ok(())
@@ -54,7 +54,8 @@ pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Resu
     let MachineCommand::Show { machine: name, output } = command;
     let snapshot = context.snapshot().await?;
     let machine = find_machine(&snapshot, name)?;
-    let events = latest(context, |event| event.machine == Some(machine.id) && event.unit.is_none()).await?;
+    let events =
+        latest(context, |event| event.subject.machine == Some(machine.id) && event.subject.unit.is_none()).await?;
     match output {
         Some(_) => ui::json(&explanation::machine_json(&snapshot, machine, &events)),
         None => ui::result(&explanation::machine(&snapshot, machine, &events, Clock::start().now())),

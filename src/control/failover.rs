@@ -6,6 +6,7 @@ use crate::core::health::failover::OVERRIDE_FOR;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Health;
 use crate::core::model::Machine;
@@ -23,11 +24,8 @@ pub async fn force(context: &ClusterContext, names: &[String], by: &str) -> Resu
     let machines = choose(&snapshot, names)?;
     let now = context.clock.now();
     let order = FailoverOverride { until: now + OVERRIDE_FOR, by: by.to_owned() };
-    let what = format!("failover forced by {by}: its units move if it is down, whatever the failover policy says");
-    let log = |machine: &Machine| {
-        let what = what.clone();
-        Write::Log(Event { at: now, machine: Some(machine.id), unit: None, what, trouble: false })
-    };
+    let log =
+        |machine: &Machine| Write::Log(Event::new(now, Some(machine.id), None, EventKind::FailoverOverridden).by(by));
     let logs: Vec<Write> = machines.iter().map(log).collect();
     let expired = snapshot.failover_overrides.iter().filter(|(_, order)| order.until <= now);
     let expired = expired.map(|(machine, _)| context.keys.delete(&Key::FailoverOverride(*machine)));

@@ -14,6 +14,7 @@ use super::progress::Progress;
 use super::progress::Timeouts;
 use super::progress::report_reached;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::Snapshot;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
@@ -93,7 +94,7 @@ impl FollowedUnits {
             Update::Events(changes) => {
                 layout::apply(&mut self.snapshot, keys, &changes);
                 for event in changes.iter().filter_map(|changed| layout::logged_event(keys, changed)) {
-                    self.note(event, on_progress);
+                    self.note(&event, on_progress);
                 }
             }
             Update::Unavailable(error) => return Err(error.into()),
@@ -116,14 +117,16 @@ impl FollowedUnits {
     }
 
     /// Reports an event about one of the units. An event that reports trouble ends the wait for its unit.
-    fn note(&mut self, event: Event, on_progress: &mut OnProgress<'_>) {
-        let Some(unit) = event.unit.clone().filter(|unit| self.left.contains(unit)) else { return };
-        on_progress(Progress::Event(&self.snapshot, &event));
-        if event.trouble {
-            self.left.remove(&unit);
-            let Event { machine, what, .. } = event;
-            self.problems.push(Problem { machine, unit: Some(unit), what, unreachable: false });
-        }
+    fn note(&mut self, event: &Event, on_progress: &mut OnProgress<'_>) {
+        let Some(unit) = event.subject.unit.clone().filter(|unit| self.left.contains(unit)) else { return };
+        on_progress(Progress::Event(&self.snapshot, event));
+        let what = match &event.kind {
+            EventKind::StepEnded(step) if event.kind.is_trouble() => step.to_string(),
+            EventKind::UnitUnschedulable(error) => error.message(),
+            _ => return,
+        };
+        self.left.remove(&unit);
+        self.problems.push(Problem { machine: event.subject.machine, unit: Some(unit), what, unreachable: false });
     }
 
     fn give_up(&mut self) {

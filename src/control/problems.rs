@@ -9,7 +9,6 @@ use crate::core::model::Snapshot;
 use crate::core::model::UnitState;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
-use crate::core::reconcile::is_well;
 use crate::core::reconcile::machine_view::MachineView;
 use crate::core::unit::UnitName;
 
@@ -120,8 +119,8 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName) -> Option<Problem> {
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let what = match state {
-        Some(state) if is_well(state, oneshot) => return None,
-        Some(state) => format!("{} ({}) on {}", state.active, state.sub, machine_name(snapshot, machine)),
+        Some(state) if state.is_well(oneshot) => return None,
+        Some(state) => format!("{state} on {}", machine_name(snapshot, machine)),
         None => format!("not there yet on {}", machine_name(snapshot, machine)),
     };
     Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })

@@ -14,6 +14,7 @@ use crate::core::health::BRAKE;
 use crate::core::health::DetectionConfig;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::Timing;
@@ -37,7 +38,7 @@ async fn context() -> ClusterContext {
     };
     let event = |at: usize| {
         let at = Timestamp::from_millis(at.try_into().unwrap());
-        Write::Log(Event { at, machine: None, unit: None, what: "done".to_owned(), trouble: false })
+        Write::Log(Event::new(at, None, None, EventKind::LeaseEnded))
     };
     let events: Vec<Write> = (0..EVENTS_KEPT + 7).map(event).collect();
     for portion in events.chunks(COMMIT_LIMIT) {

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::core::model::DesiredState;
+use crate::core::model::FilterReason;
 use crate::core::model::Health;
+use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
+use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
-use crate::core::reconcile::is_well;
-use crate::core::schedule::FilterReason;
-use crate::core::schedule::PlacementError;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::schedule::Scheduler;
 use crate::core::unit::Class;
@@ -104,15 +104,11 @@ impl fmt::Display for NotRunning {
             Self::OutdatedFile(hash) => {
                 write!(f, "its machine has an older file of it ({}): the next reconcile replaces it", hash.short())
             }
-            Self::NotActive(UnitState { load, .. }) if load != "loaded" => {
+            Self::NotActive(UnitState { load, .. }) if *load != LoadState::Loaded => {
                 write!(f, "systemd could not load it: {load}")
             }
-            Self::NotActive(UnitState { active, sub, launched: true, .. }) => {
-                write!(f, "it was started and is {active} ({sub})")
-            }
-            Self::NotActive(UnitState { active, sub, .. }) => {
-                write!(f, "it is {active} ({sub}) and was not started yet: the next reconcile starts it")
-            }
+            Self::NotActive(state) if state.launched => write!(f, "it was started and is {state}"),
+            Self::NotActive(state) => write!(f, "it is {state} and was not started yet: the next reconcile starts it"),
         }
     }
 }
@@ -122,7 +118,7 @@ impl NotRunning {
     pub fn is_in_progress(&self) -> bool {
         match self {
             Self::NotPlacedYet | Self::MachineLeft(_) | Self::NotOnMachineYet(_) | Self::OutdatedFile(_) => true,
-            Self::NotActive(state) => state.load == "loaded" && (!state.launched || state.is_changing()),
+            Self::NotActive(state) => state.load == LoadState::Loaded && (!state.launched || state.is_changing()),
             _ => false,
         }
     }
@@ -212,7 +208,7 @@ fn not_running(
     if state.hash != unit.hash {
         return Some(NotRunning::OutdatedFile(state.hash));
     }
-    (!is_well(state, oneshot)).then(|| NotRunning::NotActive(state.clone()))
+    (!state.is_well(oneshot)).then(|| NotRunning::NotActive(state.clone()))
 }
 
 /// Returns the silent machine that a strict unit waits for: of all that may run it, the one where it stops last.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::core::model::Action;
 use crate::core::model::DesiredState;
+use crate::core::model::LoadState;
 use crate::core::model::Reason;
 use crate::core::model::Step;
 use crate::core::model::Unit;
@@ -61,7 +62,7 @@ fn one_unit(wanted: Wanted, there: Option<&UnitState>) -> Vec<(Action, Reason)> 
             steps.push((Action::Unload, Reason::HashDiffers));
             steps.push((load, Reason::HashDiffers));
         }
-        Some(state) if state.load == "not-found" => steps.push((load, Reason::NotThere)),
+        Some(state) if state.load == LoadState::NotFound => steps.push((load, Reason::NotThere)),
         Some(state) if launch && state.launched => {
             if state.restarts < restarts {
                 steps.push((Action::Restart { count: restarts }, Reason::RestartAsked));

@@ -8,19 +8,29 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::core::model::Action;
+use crate::core::model::ActiveState;
+use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
 use crate::core::model::LeaseAction;
+use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Observation;
 use crate::core::model::Outcome;
 use crate::core::model::Phase;
+use crate::core::model::PlacementReason;
+use crate::core::model::RemovalReason;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Step;
+use crate::core::model::SubState;
+use crate::core::model::Subject;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::model::Visit;
@@ -30,7 +40,7 @@ use crate::core::reconcile::Output;
 use crate::core::reconcile::Reconciler;
 use crate::core::unit::UnitName;
 
-/// How much time a rehearsal may play, so that one that never settles ends.
+/// How much time a simulation may play, so that a simulation that never settles ends.
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// A unit that would change its place.
@@ -43,13 +53,23 @@ pub struct Move {
     /// Where it would go; `None` if it would be taken off its machine.
     pub to: Option<MachineId>,
     /// Why.
-    pub reason: String,
+    pub reason: MoveReason,
+}
+
+/// Why a unit would change its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveReason {
+    /// It would be placed.
+    Placed(PlacementReason),
+    /// It would be taken off its machine.
+    Removed(RemovalReason),
 }
 
 /// What would be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Simulation {
-    /// Verdicts that would be written down, the last of each machine.
+    /// The health records that would be stored, the last of each machine.
     pub health_changes: BTreeMap<MachineId, HealthRecord>,
     /// Units that would change their places, in the order in which that is decided.
     pub moves: Vec<Move>,
@@ -66,9 +86,15 @@ impl Simulation {
     /// Notes what a reconciler would write, beside what it knew before.
     pub fn note_writes(&mut self, known: &Snapshot, writes: &[Write]) {
         for write in writes {
-            let (unit, to) = match write {
-                Write::Place(unit, placement) => (unit, Some(placement)),
-                Write::Unplace(unit) => (unit, None),
+            let (unit, to, reason) = match write {
+                Write::Place(unit, placement) => {
+                    (unit, Some(placement.machine), MoveReason::Placed(placement.reason.clone()))
+                }
+                Write::Log(Event {
+                    subject: Subject { unit: Some(unit), .. },
+                    kind: EventKind::UnitRemoved(reason),
+                    ..
+                }) => (unit, None, MoveReason::Removed(reason.clone())),
                 Write::Health(machine, health) => {
                     self.health_changes.insert(*machine, health.clone());
                     continue;
@@ -76,8 +102,7 @@ impl Simulation {
                 _ => continue,
             };
             let from = known.placements.get(unit).map(|placement| placement.machine);
-            let reason = to.map_or_else(|| taken_off(writes, unit), |placement| placement.reason.clone());
-            self.moves.push(Move { unit: unit.clone(), from, to: to.map(|placement| placement.machine), reason });
+            self.moves.push(Move { unit: unit.clone(), from, to, reason });
         }
     }
 
@@ -85,15 +110,6 @@ impl Simulation {
     pub fn note_visit(&mut self, machine: MachineId, visit: &Visit) {
         self.steps.extend(visit.steps.iter().map(|step| (machine, step.clone())));
     }
-}
-
-/// Finds why a unit is taken off its machine: the log of the same commit says it.
-fn taken_off(writes: &[Write], unit: &UnitName) -> String {
-    let said = writes.iter().rev().find_map(|write| match write {
-        Write::Log(event) if event.unit.as_ref() == Some(unit) => event.what.strip_prefix("taken off: "),
-        _ => None,
-    });
-    said.unwrap_or_default().to_owned()
 }
 
 /// Hosts that do everything they are told, at once, and no harm.
@@ -171,9 +187,10 @@ const fn ailment(health: Health) -> Option<FailureKind> {
 /// Does what a step requirements for.
 fn play(units: &mut BTreeMap<UnitName, UnitState>, step: &Step) {
     let state = |hash, running: bool, restarts| UnitState {
-        load: "loaded".to_owned(),
-        active: if running { "active" } else { "inactive" }.to_owned(),
-        sub: if running { "running" } else { "dead" }.to_owned(),
+        load: LoadState::Loaded,
+        active: if running { ActiveState::Active } else { ActiveState::Inactive },
+        sub: if running { SubState::RUNNING } else { SubState::DEAD },
+        job: None,
         hash,
         launched: running,
         restarts,

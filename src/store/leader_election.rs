@@ -22,6 +22,7 @@ use super::layout::Keyspace;
 use super::layout::decode;
 use super::layout::encode;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
 pub use leadership::Leadership;
@@ -193,8 +194,8 @@ pub async fn depose(
     if let Some(lease) = old.lease {
         store.revoke(lease).await?;
     }
-    let what = format!("leadership was taken from {old} by {by}: {reason}");
-    let event = Event { at: wall_clock(), machine: None, unit: None, what, trouble: true };
+    let kind = EventKind::LeadershipTaken { from: old.to_string(), why: reason.to_owned() };
+    let event = Event::new(wall_clock(), None, None, kind).by(by);
     // A process that became the leader in the meantime also has a higher epoch than the deposed one.
     if let Ok(lead) = campaign(store, keyspace, LeaderKind::Command, RETRY_INTERVAL * 10).await? {
         lead.commit(keyspace.ops(&[Write::Log(event)])).await?;

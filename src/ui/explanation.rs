@@ -6,6 +6,8 @@ mod tests;
 use serde_json::Value;
 use serde_json::json;
 
+use super::event;
+use super::lists::state_cells;
 use super::plan::legend;
 use super::table;
 use super::time;
@@ -18,6 +20,7 @@ use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
+use crate::core::model::UnitState;
 use crate::core::unit::UnitName;
 
 /// Writes down why a unit is as it is, and what happened to it lately.
@@ -31,13 +34,12 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     if let Some(placement) = &why.placement {
         rows.push(("Place", legend(snapshot, placement.machine)));
         rows.push(("Since", time(placement.since)));
-        rows.push(("Because", placement.reason.clone()));
+        rows.push(("Because", event::placement(snapshot, &placement.reason)));
     }
     rows.extend(why.placement_error.iter().map(|error| ("No place", error.to_string())));
     for (machine, state) in &why.states {
-        let (active, sub) = (&state.active, &state.sub);
         let seen = last_seen(snapshot, *machine, now);
-        rows.push(("State", format!("{active} ({sub}) on {}{seen}", legend(snapshot, *machine))));
+        rows.push(("State", format!("{state} on {}{seen}", legend(snapshot, *machine))));
     }
     rows.extend(why.not_running.iter().map(|reason| ("Not running", not_running_text(reason, now))));
     let mut text = lay_out(rows);
@@ -78,7 +80,7 @@ fn not_running_text(reason: &NotRunning, now: Timestamp) -> String {
 }
 
 /// Writes the same as JSON.
-pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value {
+pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[Event]) -> Value {
     let state = |(machine, state): &(_, _)| json!({"machine": machine, "state": state});
     let until = why
         .not_running
@@ -100,7 +102,7 @@ pub fn unit_json(name: &UnitName, why: &Explanation, events: &[Event]) -> Value 
         "filter_reasons": filter_reasons.collect::<Vec<_>>(),
         "not_running": why.not_running.as_ref().map(ToString::to_string),
         "may_run_until": until,
-        "events": events,
+        "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
     })
 }
 
@@ -144,7 +146,11 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
     rows.extend(snapshot.leases.get(&machine.id).map(|grant| ("Lease", lease(grant, now))));
     let mut text = lay_out(rows);
     let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
-    let units: Vec<[String; 4]> = units(snapshot, machine).collect();
+    let row = |(unit, state, placed): (&UnitName, Option<&UnitState>, bool)| {
+        let [active, sub] = state.map_or_else(|| ["-", "-"].map(str::to_owned), state_cells);
+        [unit.to_string(), active, sub, if placed { "yes" } else { "no" }.to_owned()]
+    };
+    let units: Vec<[String; 4]> = units(snapshot, machine).map(row).collect();
     if !units.is_empty() {
         let rows: Vec<Vec<String>> = header.into_iter().chain(units).map(Vec::from).collect();
         text.push_str(&format!("\n{}", table::lay_out(&rows)));
@@ -154,15 +160,17 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
 
 /// Writes the same as JSON.
 pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) -> Value {
-    let units = units(snapshot, machine).map(
-        |[unit, active, sub, placed]| json!({"unit": unit, "active": active, "sub": sub, "placed": placed == "yes"}),
-    );
+    let units = units(snapshot, machine).map(|(unit, state, placed)| {
+        let (active, sub) = (state.map(|state| state.active), state.map(|state| &state.sub));
+        let job = state.and_then(UnitState::queued_job);
+        json!({"unit": unit, "active": active, "sub": sub, "job": job, "placed": placed})
+    });
     json!({
         "machine": machine,
         "health": snapshot.health.get(&machine.id),
         "lease": snapshot.leases.get(&machine.id),
         "units": units.collect::<Vec<_>>(),
-        "events": events,
+        "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
     })
 }
 
@@ -179,20 +187,18 @@ fn lease(grant: &Grant, now: Timestamp) -> String {
     }
 }
 
-/// Returns the units that are on a machine or are to be, each with ACTIVE, SUB and whether it is to be there.
-fn units<'a>(snapshot: &'a Snapshot, machine: &Machine) -> impl Iterator<Item = [String; 4]> + 'a {
+/// Returns the units that are on a machine or are to be, each with its state there and whether it is placed there.
+fn units<'a>(
+    snapshot: &'a Snapshot,
+    machine: &Machine,
+) -> impl Iterator<Item = (&'a UnitName, Option<&'a UnitState>, bool)> {
     let id = machine.id;
-    snapshot.units.keys().chain(snapshot.states.keys().filter(|unit| !snapshot.units.contains_key(*unit))).filter_map(
-        move |unit| {
-            let placed = snapshot.placements.get(unit).is_some_and(|at| at.machine == id);
-            let state = snapshot.states.get(unit).and_then(|states| states.get(&id));
-            if !placed && state.is_none() {
-                return None;
-            }
-            let (active, sub) = state.map_or(("-", "-"), |state| (&state.active, &state.sub));
-            Some([unit.as_str(), active, sub, if placed { "yes" } else { "no" }].map(str::to_owned))
-        },
-    )
+    let unknown = snapshot.states.keys().filter(|unit| !snapshot.units.contains_key(*unit));
+    snapshot.units.keys().chain(unknown).filter_map(move |unit| {
+        let placed = snapshot.placements.get(unit).is_some_and(|at| at.machine == id);
+        let state = snapshot.states.get(unit).and_then(|states| states.get(&id));
+        (placed || state.is_some()).then_some((unit, state, placed))
+    })
 }
 
 fn lay_out(rows: Vec<(&str, String)>) -> String {
@@ -204,6 +210,6 @@ fn happened(snapshot: &Snapshot, events: &[Event]) -> String {
     if events.is_empty() {
         return String::new();
     }
-    let lines = events.iter().map(|event| format!("{} {}", time(event.at), super::line(snapshot, event)));
+    let lines = events.iter().map(|event| format!("{} {}", time(event.at), super::event::line(snapshot, event)));
     format!("\n{}", lines.collect::<String>())
 }

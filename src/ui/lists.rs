@@ -6,11 +6,15 @@ use serde::Serialize;
 
 use super::table;
 use crate::core::explain;
+use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
+use crate::core::model::JobType;
+use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::sanitize;
@@ -86,9 +90,11 @@ pub struct UnitFileRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnitRow {
     unit: UnitName,
-    load: String,
-    active: String,
-    sub: String,
+    load: LoadState,
+    active: ActiveState,
+    sub: SubState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<JobType>,
     machine: Place,
     hash: Hash,
     /// Set if it is strict and its machine does not answer: when it is gone from there.
@@ -168,9 +174,9 @@ impl UnitFileRow {
 impl Row for UnitRow {
     const COLUMNS: &'static [Column<Self>] = &[
         Column { name: "unit", cell: |row, _| Some(row.unit.to_string()) },
-        Column { name: "load", cell: |row, _| Some(row.load.clone()) },
-        Column { name: "active", cell: |row, _| Some(row.active.clone()) },
-        Column { name: "sub", cell: |row, _| Some(row.sub.clone()) },
+        Column { name: "load", cell: |row, _| Some(row.load.to_string()) },
+        Column { name: "active", cell: |row, _| Some(row.active.to_string()) },
+        Column { name: "sub", cell: |row, _| Some(sub_cell(&row.sub, row.job)) },
         Column { name: "machine", cell: |row, full| Some(row.machine.legend(full)) },
         Column { name: "hash", cell: |row, full| Some(hash(row.hash, full)) },
     ];
@@ -245,13 +251,24 @@ pub fn unseen(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitRow> {
 fn unit_row(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &UnitState) -> UnitRow {
     UnitRow {
         unit: unit.clone(),
-        load: state.load.clone(),
-        active: state.active.clone(),
+        load: state.load,
+        active: state.active,
         sub: state.sub.clone(),
+        job: state.queued_job(),
         machine: Place::new(snapshot, machine),
         hash: state.hash,
         may_run_until: explain::may_still_run(snapshot, unit).get(&machine).copied(),
     }
+}
+
+/// Returns ACTIVE and SUB of a unit as a table shows them.
+pub fn state_cells(state: &UnitState) -> [String; 2] {
+    [state.active.to_string(), sub_cell(&state.sub, state.queued_job())]
+}
+
+/// Returns SUB, or the job that waits in systemd's queue: a unit that is to start is not merely dead.
+fn sub_cell(sub: &SubState, queued: Option<JobType>) -> String {
+    queued.map_or_else(|| sub.to_string(), |job| format!("{job}-queued"))
 }
 
 /// Lays a list out as a table.

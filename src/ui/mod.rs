@@ -1,5 +1,6 @@
 //! What a person reads: results on stdout, everything else on stderr, and no printing anywhere else.
 
+pub mod event;
 pub mod explanation;
 pub mod lists;
 mod output;
@@ -22,6 +23,7 @@ use crate::core::model::Timestamp;
 use crate::core::sanitize;
 use crate::core::unit::UnitName;
 
+pub use event::line;
 pub use output::Passing;
 pub use output::is_written;
 pub use output::json;
@@ -59,17 +61,6 @@ fn write(text: &str) {
 /// Takes out what would steer a terminal: part of what is shown comes from hosts.
 pub fn clean(text: &str) -> String {
     sanitize::text(text)
-}
-
-/// Writes an event as one line: the machine, the unit, what was done and how it ended.
-pub fn line(snapshot: &Snapshot, event: &Event) -> String {
-    let machine = event.machine.map(|id| match snapshot.machines.get(&id) {
-        Some(machine) => machine.name.clone(),
-        None => format!("{}...", id.short()),
-    });
-    let unit = event.unit.as_ref().map(ToString::to_string);
-    let words: Vec<String> = machine.into_iter().chain(unit).collect();
-    format!("{}\n", sanitize::line(&format!("{}: {}", words.join(" "), event.what)))
 }
 
 /// Writes a time in the operator's time zone.

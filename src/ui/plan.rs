@@ -4,6 +4,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use super::event;
 use super::table;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
@@ -12,7 +13,10 @@ use crate::core::simulation::Simulation;
 /// Writes the moves and steps of a script, each as a table that is left out if it is empty.
 pub fn text(snapshot: &Snapshot, script: &Simulation) -> String {
     let legend = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), |id| legend(snapshot, id));
-    let moves = script.moves.iter().map(|it| [it.unit.to_string(), legend(it.from), legend(it.to), it.reason.clone()]);
+    let moves = script
+        .moves
+        .iter()
+        .map(|it| [it.unit.to_string(), legend(it.from), legend(it.to), event::movement(snapshot, &it.reason)]);
     let steps = script.steps.iter().map(|(machine, step)| {
         [legend(Some(*machine)), step.action.to_string(), step.unit.to_string(), step.reason.to_string()]
     });
@@ -25,8 +29,10 @@ pub fn text(snapshot: &Snapshot, script: &Simulation) -> String {
 /// Writes a script as the beginning of a JSON object.
 pub fn json(snapshot: &Snapshot, script: &Simulation) -> Map<String, Value> {
     let name = |id: MachineId| snapshot.machines.get(&id).map(|machine| machine.name.as_str());
-    let moves =
-        script.moves.iter().map(|it| json!({"unit": it.unit, "from": it.from, "to": it.to, "reason": it.reason}));
+    let moves = script.moves.iter().map(|it| {
+        let reason = event::movement(snapshot, &it.reason);
+        json!({"unit": it.unit, "from": it.from, "to": it.to, "reason": reason, "cause": it.reason})
+    });
     let steps = script.steps.iter().map(|(machine, step)| {
         let (action, reason) = (step.action.to_string(), step.reason.to_string());
         json!({"machine": machine, "name": name(*machine), "unit": step.unit, "step": action, "reason": reason})

@@ -7,6 +7,7 @@ use muster::control::sweep;
 use muster::control::sweep::SweepOptions;
 use muster::control::sweep::SweepResult;
 use muster::core::health::failover::FailoverPolicy;
+use muster::core::model::EventKind;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout;
@@ -48,8 +49,10 @@ async fn a_sweep_that_loses_leadership_changes_nothing() {
     assert!(matches!(&swept, SweepResult::Found(found) if found.is_empty()), "{swept:?}");
     assert_eq!(folder.asked(), ["start web.service"]);
     let events = layout::read_events(&*store, &keys()).await.unwrap();
-    let first = &events.first().unwrap().what;
-    assert!(first.contains(" taken from a sweep on ") && first.ends_with("by op@desk: it hangs"), "{first}");
+    let first = events.first().unwrap();
+    assert_eq!(first.subject.actor.as_deref(), Some("op@desk"));
+    let EventKind::LeadershipTaken { from, why } = &first.kind else { panic!("{first:?}") };
+    assert!(from.starts_with("a sweep on ") && why == "it hangs", "{from}: {why}");
 }
 
 #[tokio::test]

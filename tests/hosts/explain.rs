@@ -80,3 +80,27 @@ fn a_unit_and_a_machine_are_explained_before_and_after_a_power_cut() {
         assert!(serde_json::from_str::<serde_json::Value>(&text).unwrap().is_object(), "{text}");
     }
 }
+
+#[test]
+fn a_start_that_waits_for_another_unit_is_shown_as_queued() {
+    let Some(lab) = lab(1) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    say(&["join"]);
+    let slow = unit_file(&lab, "slow.service", "[Service]\nType=oneshot\nExecStart=/bin/sleep infinity\n");
+    let waits = "[Unit]\nDescription=start the engine\nAfter=slow.service\n";
+    let waits = unit_file(&lab, "waits.service", &format!("{waits}{UNIT}"));
+    // Its description begins like a job.
+    let runs = unit_file(&lab, "runs.service", &format!("[Unit]\nDescription=stop words\n{UNIT}"));
+    say(&["start", "--no-block", &slow, &waits, &runs]);
+    say(&["sweep"]);
+    let shown = say(&["list-units", "--no-legend", "--fields=unit,active,sub"]);
+    let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+    let expected = [
+        ["runs.service", "active", "running"],
+        ["slow.service", "activating", "start"],
+        ["waits.service", "inactive", "start-queued"],
+    ];
+    assert_eq!(rows, expected, "{shown}");
+    let why = say(&["why", "waits"]);
+    assert!(why.contains("inactive (dead), start queued") && !why.contains("Not running"), "{why}");
+}

@@ -478,10 +478,10 @@ impl World {
             for write in writes {
                 if let Write::Log(event) = &write {
                     self.note(format_args!(
-                        "c{index} logs: {:?} {:?} {}",
-                        event.machine.map(muster::core::model::MachineId::short),
-                        event.unit,
-                        event.what
+                        "c{index} logs: {:?} {:?} {:?}",
+                        event.subject.machine.map(muster::core::model::MachineId::short),
+                        event.subject.unit,
+                        event.kind
                     ));
                 }
                 self.check_write(index, life, &write);

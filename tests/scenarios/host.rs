@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster::core::model::Action;
+use muster::core::model::ActiveState;
 use muster::core::model::LeaseStatus;
+use muster::core::model::LoadState;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
 use muster::core::model::Outcome;
@@ -46,13 +48,13 @@ impl Run {
         !matches!(self, Self::Dead | Self::Failed)
     }
 
-    const fn words(self) -> (&'static str, &'static str) {
+    const fn words(self) -> (ActiveState, &'static str) {
         match self {
-            Self::Dead => ("inactive", "dead"),
-            Self::Failed => ("failed", "failed"),
-            Self::Starting => ("activating", "start"),
-            Self::Running => ("active", "running"),
-            Self::Stopping { .. } => ("deactivating", "stop-sigterm"),
+            Self::Dead => (ActiveState::Inactive, "dead"),
+            Self::Failed => (ActiveState::Failed, "failed"),
+            Self::Starting => (ActiveState::Activating, "start"),
+            Self::Running => (ActiveState::Active, "running"),
+            Self::Stopping { .. } => (ActiveState::Deactivating, "stop-sigterm"),
         }
     }
 }
@@ -261,9 +263,10 @@ pub(super) fn machine(index: usize) -> MachineId {
 pub(super) fn state(copy: &Copy) -> UnitState {
     let (active, sub) = copy.run.words();
     UnitState {
-        load: "loaded".to_owned(),
-        active: active.to_owned(),
-        sub: sub.to_owned(),
+        load: LoadState::Loaded,
+        active,
+        sub: sub.parse().unwrap(),
+        job: None,
         hash: copy.hash,
         launched: copy.mark.is_some(),
         restarts: copy.mark.unwrap_or(0),

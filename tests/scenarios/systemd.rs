@@ -6,6 +6,7 @@ use std::time::Duration;
 use muster::core::lease;
 use muster::core::model::Action;
 use muster::core::model::LeaseAction;
+use muster::core::model::LeaseRefusal;
 use muster::core::model::LeaseStatus;
 use muster::core::model::Refused;
 use muster::core::model::Report;
@@ -104,7 +105,7 @@ impl World {
             until = uptime + millis(*length);
         }
         if uptime >= until {
-            return Some(LeaseStatus::Refused("the word of it came too late"));
+            return Some(LeaseStatus::Refused(LeaseRefusal::TooLate));
         }
         let before = host.lease.replace(until.max(host.lease.unwrap_or(0)));
         let ends = Event::Lease { host: index, boot: host.boot, until };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use muster::core::model::Action;
 use muster::core::model::LeaseAction;
+use muster::core::model::LeaseRefusal;
 use muster::core::model::LeaseStatus;
 use muster::core::model::Outcome;
 use muster::core::model::Visit;
@@ -103,7 +104,7 @@ fn a_lease_is_never_shortened_and_its_file_is_overwritten() {
 #[test]
 fn a_lease_that_comes_late_is_refused_and_revives_nothing() {
     let host = Host::new();
-    assert_eq!(held(&host, 1, LENGTH), Some(LeaseStatus::Refused("the visit came too late for it")));
+    assert_eq!(held(&host, 1, LENGTH), Some(LeaseStatus::Refused(LeaseRefusal::TooLate)));
     assert_eq!(host.asked(), [""; 0]);
     assert!(!host.path("run/muster/lease").exists());
     assert!(!host.path("run/systemd/system/muster-lease.service").exists());
@@ -111,7 +112,7 @@ fn a_lease_that_comes_late_is_refused_and_revives_nothing() {
 
 #[test]
 fn a_lease_that_cannot_be_written_is_not_granted() {
-    let refused = Some(LeaseStatus::Refused("/run cannot be written: is it full?"));
+    let refused = Some(LeaseStatus::Refused(LeaseRefusal::Unwritable));
     for path in ["run/muster/lease", "run/systemd/system/muster-lease.service"] {
         let host = Host::new();
         fs::create_dir_all(host.path("run/muster")).unwrap();
@@ -129,7 +130,7 @@ fn a_lease_that_systemd_does_not_start_is_not_held() {
     // The lease's service cannot be started here: it is never active.
     symlink("/nowhere/at/all", host.path("active/muster-lease.service")).unwrap();
     let report = host.visit(&hold(LATER, LENGTH));
-    let refused = LeaseStatus::Refused("systemd did not start muster-lease.service");
+    let refused = LeaseStatus::Refused(LeaseRefusal::NotStarted);
     assert_eq!(report.observation.unwrap().lease, Some(refused));
 }
 

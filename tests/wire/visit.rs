@@ -24,16 +24,17 @@ use tempfile::TempDir;
 
 pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 
-/// A systemctl without systemd. Every listed unit is running; a unit that was started and not stopped is active. Units
-/// with `bad` in their names are refused, and units with `slow` in them take long to stop. A verb with a file in `deaf`
-/// fails as if there were no bus.
+/// A systemctl without systemd. Every listed unit is running, unless a file `listed` holds the list; a unit that was
+/// started and not stopped is active. Units with `bad` in their names are refused, and units with `slow` in them take long
+/// to stop. A verb with a file in `deaf` fails as if there were no bus.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 root=${0%/bin/systemctl}
 { printf '%s\0' "$@"; printf '\n'; } >>"$root/asked"
 verb=$1; shift
 [ ! -e "$root/deaf/$verb" ] || { echo 'Failed to connect to bus: No such file or directory' >&2; exit 1; }
 case $verb in
-  list-units) for unit in "$root"/run/fleet/units/* "$root"/known/*; do
+  list-units) [ ! -e "$root/listed" ] || exec cat "$root/listed"
+    for unit in "$root"/run/fleet/units/* "$root"/known/*; do
       [ -e "$unit" ] && printf '%s loaded active running words of a description\n' "${unit##*/}"
     done; exit 0 ;;
 esac
@@ -196,7 +197,7 @@ fn a_unit_is_written_linked_started_and_seen() {
         format!("link --runtime --no-reload -- {}", path.display()),
         "enable --runtime -- web.service".to_owned(),
         "start --no-block -- web.service".to_owned(),
-        "list-units --all --full --plain --no-legend --no-pager -- web.service".to_owned(),
+        "list-units --all --full --plain --no-legend --no-pager -- web.service init.scope".to_owned(),
     ];
     assert_eq!(host.asked(), expected);
 }
@@ -313,7 +314,20 @@ fn a_quick_look_starts_no_process_while_nothing_changes() {
     let reports = host.visits(&[look(5), look(5), look(5)], true);
     let whole: Vec<bool> = reports.iter().map(|report| report.observation.as_ref().unwrap().units.is_some()).collect();
     assert_eq!(whole, [true, false, false]);
-    assert_eq!(host.asked(), ["list-units --all --full --plain --no-legend --no-pager -- a.service"]);
+    assert_eq!(host.asked(), ["list-units --all --full --plain --no-legend --no-pager -- a.service init.scope"]);
+}
+
+#[test]
+fn a_start_that_waits_in_systemds_queue_is_reported_as_queued() {
+    let host = Host::new();
+    host.visit(&launch(&["a.service", "b.service"], "[Service]\nExecStart=/bin/true\n"));
+    let listed = "a.service  loaded inactive dead    start start the engine\n\
+                  b.service  loaded active   running       start is a word of this description\n\
+                  init.scope loaded active   running       System and Service Manager\n";
+    fs::write(host.path("listed"), listed).unwrap();
+    let units = host.visit(&look(5)).observation.unwrap().units.unwrap();
+    assert_eq!(units[&unit("a.service")].to_string(), "inactive (dead), start queued");
+    assert_eq!(units[&unit("b.service")].to_string(), "active (running)");
 }
 
 #[test]

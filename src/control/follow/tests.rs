@@ -5,12 +5,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::core::command::Verb;
+use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::model::Write;
@@ -56,7 +58,8 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
         }
     }
     if let Some(number) = placed {
-        let placement = Placement { machine: machine(number), epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+        let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
+        let placement = Placement { machine: machine(number), epoch: 1, reason, since: Timestamp::ZERO };
         changes.extend(keys.ops(&[Write::Place(web.clone(), placement)]));
     }
     crate::store::Store::commit(&store, vec![], changes).await.unwrap();

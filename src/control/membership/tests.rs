@@ -8,10 +8,12 @@ use super::join::MembershipView;
 use super::join::decide;
 use super::join::register;
 use super::*;
+use crate::core::model::ChoiceReason;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Failure;
 use crate::core::model::Grant;
 use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
 use crate::core::model::Report;
 use crate::core::model::Visit;
 use crate::core::model::Write;
@@ -226,7 +228,8 @@ const NOW: Timeouts = Timeouts { lock_wait: Duration::ZERO, follow: None, settle
 async fn occupy(context: &ClusterContext) -> MachineId {
     let id = MachineId::from_bits(0xa);
     let web: UnitName = "web.service".parse().unwrap();
-    let placement = Placement { machine: id, epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+    let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
+    let placement = Placement { machine: id, epoch: 1, reason, since: Timestamp::ZERO };
     let grant = Grant {
         epoch: 1,
         length: Duration::from_secs(20),

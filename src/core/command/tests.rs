@@ -1,4 +1,7 @@
 use super::*;
+use crate::core::model::ActiveState;
+use crate::core::model::LoadState;
+use crate::core::model::SubState;
 use crate::core::model::UnitState;
 
 const TEXT: &str = "[Service]\nExecStart=/bin/true\n";
@@ -165,8 +168,8 @@ fn a_class_does_not_change_while_the_unit_may_run() {
     let replace = |verb, text: &str| UnitCommand { replace: true, ..with_file(verb, "web.service", text) };
     let observe = |snapshot: &mut Snapshot| {
         let id = MachineId::from_bits(1 << 96);
-        let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
-        let state = UnitState { load, active, sub, hash: file(TEXT).hash(), launched: true, restarts: 0 };
+        let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+        let state = UnitState { load, active, sub, job: None, hash: file(TEXT).hash(), launched: true, restarts: 0 };
         snapshot.states.insert(name("web.service"), [(id, state)].into());
     };
     let refusal = |snapshot: &Snapshot, command: &UnitCommand| decide(snapshot, command).unwrap_err().to_string();

@@ -2,12 +2,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::core::model::ChoiceReason;
 use crate::core::model::Grant;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
+use crate::core::model::PlacementReason;
+use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
+
+fn chosen() -> PlacementReason {
+    PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None }
+}
 
 fn id(number: u32) -> MachineId {
     MachineId::from_bits(u128::from(number) << 96)
@@ -33,14 +40,14 @@ fn cluster(text: &str) -> Snapshot {
 
 /// Places the unit on the first machine.
 fn place(snapshot: &mut Snapshot) {
-    let placement = Placement { machine: id(1), epoch: 1, reason: "least loaded".to_owned(), since: Timestamp::ZERO };
+    let placement = Placement { machine: id(1), epoch: 1, reason: chosen(), since: Timestamp::ZERO };
     snapshot.placements.insert(web(), placement);
 }
 
 fn state(snapshot: &mut Snapshot, active: &str) {
     let hash = snapshot.units[&web()].hash;
-    let [load, active, sub] = ["loaded", active, "dead"].map(str::to_owned);
-    let state = UnitState { load, active, sub, hash, launched: true, restarts: 0 };
+    let (load, active, sub) = (LoadState::Loaded, active.parse().unwrap(), SubState::DEAD);
+    let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 };
     snapshot.states.entry(web()).or_default().insert(id(1), state);
 }
 

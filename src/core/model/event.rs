@@ -1,26 +1,204 @@
-//! One line of the event log.
+//! The event log: what was decided or happened, as typed values. The text of an event is made in the user interface.
+
+use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::Action;
+use super::Failure;
+use super::Health;
+use super::LeaseRefusal;
 use super::MachineId;
+use super::Outcome;
+use super::PlacementError;
+use super::PlacementReason;
+use super::Reason;
+use super::RemovalReason;
 use super::Timestamp;
+use crate::core::sanitize::truncate;
 use crate::core::unit::UnitName;
 
-/// One line of the event log: what was done, to what, why, and how it ended.
+/// One entry of the event log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// When.
+    /// When it was decided or happened.
     pub at: Timestamp,
-    /// The machine it was done on, if one.
+    /// What it is about.
+    #[serde(default)]
+    pub subject: Subject,
+    /// What was decided or happened, and why.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What an event is about, and the person or program that caused it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Subject {
+    /// The machine, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineId>,
-    /// The unit it was done to, if one.
+    /// The unit, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitName>,
-    /// What was done, why and how it ended, in one sentence.
-    pub what: String,
-    /// Set when it is not what was wanted.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub trouble: bool,
+    /// The operator that asked for it, if one did: `user@host`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
+
+/// What was decided or happened, with its cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "cause", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The health of a machine changed.
+    HealthChanged {
+        /// The health before, if there is a record of one.
+        from: Option<Health>,
+        /// The health from now on.
+        to: Health,
+        /// The evidence.
+        evidence: String,
+    },
+    /// A unit was placed on a machine.
+    UnitPlaced(PlacementReason),
+    /// A unit was taken off its machine, and has no other.
+    UnitRemoved(RemovalReason),
+    /// A unit needs a machine and there is none for it.
+    UnitUnschedulable(PlacementError),
+    /// A step on a machine ended.
+    StepEnded(StepEnd),
+    /// The lease of a machine that does not answer has ended: no strict unit runs there.
+    LeaseEnded,
+    /// The lease of a machine had ended, and the machine holds one again.
+    LeaseRegained,
+    /// A machine would not hold a lease.
+    LeaseRefused(LeaseRefusal),
+    /// The fence command of a machine is run: strict units may still run there.
+    FenceBegun,
+    /// The fence command of a machine is not run: the machine answers again.
+    FenceCancelled,
+    /// The fence command of a machine succeeded: nothing runs there.
+    FenceSucceeded,
+    /// The fence command of a machine succeeded, but the machine has answered since: that proves nothing.
+    FenceVoid,
+    /// The fence command of a machine failed.
+    FenceFailed {
+        /// What the command said, or why it could not be run.
+        why: String,
+    },
+    /// An operator overrode the failover policy: the units of a machine move if it is down.
+    FailoverOverridden,
+    /// An operator took the leadership from a process.
+    LeadershipTaken {
+        /// The process that led.
+        from: String,
+        /// Why, as the operator put it.
+        why: String,
+    },
+    /// The store holds an event that cannot be read. This is never stored.
+    Unreadable {
+        /// What is wrong with the record.
+        why: String,
+    },
+}
+
+/// A step with its reason and its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepEnd {
+    /// The step.
+    pub action: Action,
+    /// Why it was taken.
+    pub reason: Reason,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// For how long at most two copies of the unit ran, if two did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Duration>,
+}
+
+impl Event {
+    /// Makes an event about a machine, a unit or both.
+    pub const fn new(at: Timestamp, machine: Option<MachineId>, unit: Option<UnitName>, kind: EventKind) -> Self {
+        Self { at, subject: Subject { machine, unit, actor: None }, kind }
+    }
+
+    /// Names the operator that caused it.
+    #[must_use]
+    pub fn by(mut self, actor: &str) -> Self {
+        self.subject.actor = Some(actor.to_owned());
+        self
+    }
+
+    /// Cuts texts that hosts and operators wrote to so many characters.
+    #[must_use]
+    pub fn bounded(self, limit: usize) -> Self {
+        let cut = |text: String| truncate(&text, limit);
+        let kind = match self.kind {
+            EventKind::HealthChanged { from, to, evidence } => {
+                EventKind::HealthChanged { from, to, evidence: cut(evidence) }
+            }
+            EventKind::UnitPlaced(reason) => EventKind::UnitPlaced(reason.bounded(limit)),
+            EventKind::UnitRemoved(reason) => EventKind::UnitRemoved(reason.bounded(limit)),
+            EventKind::UnitUnschedulable(error) => EventKind::UnitUnschedulable(error.bounded(limit)),
+            EventKind::StepEnded(StepEnd { outcome: Outcome::Failed(said), action, reason, overlap }) => {
+                EventKind::StepEnded(StepEnd { action, reason, outcome: Outcome::Failed(cut(said)), overlap })
+            }
+            EventKind::StepEnded(StepEnd { outcome: Outcome::Lost(failure), action, reason, overlap }) => {
+                let Failure { host, phase, kind, detail, hint } = failure;
+                let failure = Failure { host: cut(host), phase, kind, detail: cut(detail), hint: hint.map(cut) };
+                EventKind::StepEnded(StepEnd { action, reason, outcome: Outcome::Lost(failure), overlap })
+            }
+            EventKind::FenceFailed { why } => EventKind::FenceFailed { why: cut(why) },
+            EventKind::LeadershipTaken { from, why } => EventKind::LeadershipTaken { from: cut(from), why: cut(why) },
+            EventKind::Unreadable { why } => EventKind::Unreadable { why: cut(why) },
+            kind => kind,
+        };
+        let Subject { machine, unit, actor } = self.subject;
+        Self { at: self.at, subject: Subject { machine, unit, actor: actor.map(cut) }, kind }
+    }
+}
+
+impl EventKind {
+    /// Reports whether something failed or needs attention.
+    pub const fn is_trouble(&self) -> bool {
+        match self {
+            Self::HealthChanged { to, .. } => !matches!(to, Health::Alive | Health::Suspect),
+            Self::StepEnded(step) => matches!(step.outcome, Outcome::Failed(_)),
+            Self::UnitUnschedulable(_)
+            | Self::LeaseRefused(_)
+            | Self::FenceFailed { .. }
+            | Self::LeadershipTaken { .. }
+            | Self::Unreadable { .. } => true,
+            Self::UnitPlaced(_)
+            | Self::UnitRemoved(_)
+            | Self::LeaseEnded
+            | Self::LeaseRegained
+            | Self::FenceBegun
+            | Self::FenceCancelled
+            | Self::FenceSucceeded
+            | Self::FenceVoid
+            | Self::FailoverOverridden => false,
+        }
+    }
+}
+
+impl fmt::Display for StepEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { action, reason, outcome, overlap } = self;
+        match outcome {
+            Outcome::Done => write!(f, "{action}: done ({reason})")?,
+            Outcome::AlreadyTrue => write!(f, "{action}: already true ({reason})")?,
+            Outcome::Begun => write!(f, "{action}: begun ({reason})")?,
+            Outcome::Failed(said) => write!(f, "{action}: failed: {said} ({reason})")?,
+            Outcome::Lost(Failure { phase, detail, .. }) => write!(f, "{action}: lost: {phase}: {detail} ({reason})")?,
+        }
+        match overlap {
+            Some(time) => write!(f, "; two copies ran for at most {} s", time.as_millis().div_ceil(1000)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,39 +1,77 @@
-//! What a machine's systemd reports of a unit.
+//! The state of a unit as a machine's systemd reports it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::DesiredState;
 use super::unit::is_zero;
+use crate::core::sanitize::truncate;
 use crate::core::unit::Hash;
 
-/// What a machine's systemd last said of a unit. The store keeps it under `states/<unit>/<machine>`.
+/// How many bytes the name of a sub state may have. The longest name in systemd 257 has 26.
+const SUB_STATE_BYTES: usize = 64;
+
+/// The last state that a machine's systemd reported for a unit. The store keeps it under `states/<unit>/<machine>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitState {
-    /// systemd's LOAD: `loaded`, `not-found`, `bad-setting`, `error`, `masked` …
-    pub load: String,
-    /// systemd's ACTIVE: `active`, `inactive`, `failed`, `activating` …
-    pub active: String,
-    /// systemd's SUB: `running`, `dead`, `exited` …
-    pub sub: String,
+    /// systemd's LOAD.
+    pub load: LoadState,
+    /// systemd's ACTIVE.
+    pub active: ActiveState,
+    /// systemd's SUB.
+    pub sub: SubState,
+    /// systemd's JOB: what systemd is to do to the unit or does to it, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobType>,
     /// The hash of the file on the machine.
     pub hash: Hash,
     /// Set when muster has started it there since the file was put there.
     pub launched: bool,
-    /// The last of [`Unit::restarts`] that was carried out there.
+    /// The last of [`Unit::restarts`](super::Unit::restarts) that was carried out there.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u64,
 }
 
 impl UnitState {
-    /// Says whether something of the unit runs, or is about to.
-    pub fn runs(&self) -> bool {
-        matches!(self.active.as_str(), "active" | "activating" | "reloading" | "deactivating")
+    /// Reports whether processes of the unit run, or may start to run at any moment.
+    pub const fn runs(&self) -> bool {
+        self.active.runs() || self.is_queued_to_start()
     }
 
-    /// Says whether systemd is still on its way to another state.
-    pub fn is_changing(&self) -> bool {
-        matches!(self.active.as_str(), "activating" | "reloading" | "deactivating")
+    /// Reports whether systemd is still moving the unit to another state, or is about to.
+    pub const fn is_changing(&self) -> bool {
+        self.active.is_changing() || matches!(self.job, Some(job) if job.changes_state())
+    }
+
+    /// Reports whether a launched unit is as it should be: it runs or is queued to start, or it is a oneshot that has run
+    /// and ended.
+    pub const fn is_well(&self, oneshot: bool) -> bool {
+        if let Some(JobType::Stop) = self.job {
+            return false;
+        }
+        self.is_queued_to_start() || self.is_well_without_job(oneshot)
+    }
+
+    /// Reports whether systemd will start the unit although nothing has begun.
+    const fn is_queued_to_start(&self) -> bool {
+        matches!(self.job, Some(JobType::Start | JobType::Restart | JobType::ReloadOrStart))
+    }
+
+    const fn is_well_without_job(&self, oneshot: bool) -> bool {
+        match self.active {
+            ActiveState::Active | ActiveState::Activating | ActiveState::Reloading | ActiveState::Refreshing => true,
+            ActiveState::Inactive => oneshot && self.launched,
+            ActiveState::Deactivating | ActiveState::Failed | ActiveState::Maintenance => false,
+        }
+    }
+
+    /// Returns the job that waits in systemd's queue. A unit in a state that changes has a job too, which has begun.
+    pub const fn queued_job(&self) -> Option<JobType> {
+        if self.active.is_changing() { None } else { self.job }
     }
 
     /// Says how far the unit has come on this machine, in fleet's words (STATE).
@@ -41,3 +79,293 @@ impl UnitState {
         if self.launched { DesiredState::Launched } else { DesiredState::Loaded }
     }
 }
+
+impl fmt::Display for UnitState {
+    /// Writes `inactive (dead)`, or `inactive (dead), start queued`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { active, sub, .. } = self;
+        match self.queued_job() {
+            Some(job) => write!(f, "{active} ({sub}), {job} queued"),
+            None => write!(f, "{active} ({sub})"),
+        }
+    }
+}
+
+/// systemd's LOAD: whether the unit's file could be read. The words are those of systemd 252 to 257.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadState {
+    /// The file has not been read yet.
+    Stub,
+    /// The file was read.
+    Loaded,
+    /// There is no file of that name.
+    NotFound,
+    /// The file has a setting that systemd refuses.
+    BadSetting,
+    /// The file could not be read.
+    Error,
+    /// The unit is an alias of another one.
+    Merged,
+    /// The unit is masked.
+    Masked,
+}
+
+impl LoadState {
+    /// Every load state.
+    pub const ALL: [Self; 7] =
+        [Self::Stub, Self::Loaded, Self::NotFound, Self::BadSetting, Self::Error, Self::Merged, Self::Masked];
+
+    /// Returns systemd's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stub => "stub",
+            Self::Loaded => "loaded",
+            Self::NotFound => "not-found",
+            Self::BadSetting => "bad-setting",
+            Self::Error => "error",
+            Self::Merged => "merged",
+            Self::Masked => "masked",
+        }
+    }
+}
+
+/// systemd's ACTIVE: the state of the unit, the same set of words for every type of unit. The words are those of systemd
+/// 252 to 257.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActiveState {
+    /// It runs.
+    Active,
+    /// It runs and reads its configuration again.
+    Reloading,
+    /// It does not run.
+    Inactive,
+    /// It ended with an error.
+    Failed,
+    /// It starts.
+    Activating,
+    /// It stops.
+    Deactivating,
+    /// It does not run, and systemd cleans up its directories.
+    Maintenance,
+    /// It runs and its credentials or mounts are being renewed.
+    Refreshing,
+}
+
+impl ActiveState {
+    /// Every active state.
+    pub const ALL: [Self; 8] = [
+        Self::Active,
+        Self::Reloading,
+        Self::Inactive,
+        Self::Failed,
+        Self::Activating,
+        Self::Deactivating,
+        Self::Maintenance,
+        Self::Refreshing,
+    ];
+
+    /// Returns systemd's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Reloading => "reloading",
+            Self::Inactive => "inactive",
+            Self::Failed => "failed",
+            Self::Activating => "activating",
+            Self::Deactivating => "deactivating",
+            Self::Maintenance => "maintenance",
+            Self::Refreshing => "refreshing",
+        }
+    }
+
+    /// Reports whether processes of a unit in this state run, or may start to run at any moment.
+    pub const fn runs(self) -> bool {
+        matches!(self, Self::Active) || self.is_changing()
+    }
+
+    /// Reports whether systemd is still moving a unit in this state to another one.
+    pub const fn is_changing(self) -> bool {
+        matches!(self, Self::Activating | Self::Reloading | Self::Deactivating | Self::Refreshing)
+    }
+}
+
+/// systemd's JOB: what systemd is to do to a unit or does to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobType {
+    /// It is to start.
+    Start,
+    /// Another job waits until it is active.
+    VerifyActive,
+    /// It is to stop.
+    Stop,
+    /// It is to read its configuration again.
+    Reload,
+    /// It is to stop and to start.
+    Restart,
+    /// Another job waits for the ones of the unit to end.
+    Nop,
+    /// It is to stop and to start if it runs.
+    TryRestart,
+    /// It is to read its configuration again if it runs.
+    TryReload,
+    /// It is to read its configuration again if it runs, and to start otherwise.
+    ReloadOrStart,
+}
+
+impl JobType {
+    /// Every type of job.
+    pub const ALL: [Self; 9] = [
+        Self::Start,
+        Self::VerifyActive,
+        Self::Stop,
+        Self::Reload,
+        Self::Restart,
+        Self::Nop,
+        Self::TryRestart,
+        Self::TryReload,
+        Self::ReloadOrStart,
+    ];
+
+    /// Returns systemd's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::VerifyActive => "verify-active",
+            Self::Stop => "stop",
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+            Self::Nop => "nop",
+            Self::TryRestart => "try-restart",
+            Self::TryReload => "try-reload",
+            Self::ReloadOrStart => "reload-or-start",
+        }
+    }
+
+    /// Reports whether the job changes the state of its own unit.
+    const fn changes_state(self) -> bool {
+        !matches!(self, Self::VerifyActive | Self::Nop)
+    }
+}
+
+/// systemd's SUB: the state within a type of unit, such as `running`, `dead` or `auto-restart`. Each type has its own
+/// words and each release of systemd adds some, so the word is only checked for its form.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SubState(Cow<'static, str>);
+
+impl SubState {
+    /// A service that runs.
+    pub const RUNNING: Self = Self(Cow::Borrowed("running"));
+    /// A unit that does not run.
+    pub const DEAD: Self = Self(Cow::Borrowed("dead"));
+
+    /// Returns systemd's word.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The word is none that systemd uses for such a state. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {property} {word:?}: expected {expected}")]
+pub struct BadState {
+    property: &'static str,
+    word: String,
+    expected: String,
+}
+
+impl BadState {
+    fn new(property: &'static str, word: &str, expected: String) -> Self {
+        Self { property, word: truncate(word, SUB_STATE_BYTES), expected }
+    }
+}
+
+impl FromStr for LoadState {
+    type Err = BadState;
+
+    fn from_str(word: &str) -> Result<Self, BadState> {
+        let expected = || Self::ALL.map(Self::as_str).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| BadState::new("LoadState", word, expected()))
+    }
+}
+
+impl FromStr for ActiveState {
+    type Err = BadState;
+
+    fn from_str(word: &str) -> Result<Self, BadState> {
+        let expected = || Self::ALL.map(Self::as_str).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| BadState::new("ActiveState", word, expected()))
+    }
+}
+
+impl FromStr for JobType {
+    type Err = BadState;
+
+    fn from_str(word: &str) -> Result<Self, BadState> {
+        let expected = || Self::ALL.map(Self::as_str).join(", ");
+        Self::ALL.into_iter().find(|job| job.as_str() == word).ok_or_else(|| BadState::new("JobType", word, expected()))
+    }
+}
+
+impl FromStr for SubState {
+    type Err = BadState;
+
+    fn from_str(word: &str) -> Result<Self, BadState> {
+        let plain = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if plain && (1..=SUB_STATE_BYTES).contains(&word.len()) {
+            return Ok(Self(Cow::Owned(word.to_owned())));
+        }
+        let expected = format!("1 to {SUB_STATE_BYTES} lower-case letters, digits and hyphens");
+        Err(BadState::new("SubState", word, expected))
+    }
+}
+
+impl TryFrom<String> for SubState {
+    type Error = BadState;
+
+    fn try_from(word: String) -> Result<Self, BadState> {
+        word.parse()
+    }
+}
+
+impl From<SubState> for String {
+    fn from(state: SubState) -> Self {
+        state.0.into_owned()
+    }
+}
+
+impl fmt::Display for LoadState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for ActiveState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for JobType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for SubState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

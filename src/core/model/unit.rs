@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::MachineId;
+use super::PlacementReason;
 use super::Timestamp;
 use crate::core::unit::Hash;
 
@@ -56,8 +57,8 @@ pub struct Placement {
     pub machine: MachineId,
     /// The leader that chose it.
     pub epoch: u64,
-    /// Why this machine, in words.
-    pub reason: String,
+    /// Why this machine.
+    pub reason: PlacementReason,
     /// Since when.
     pub since: Timestamp,
 }

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::model::ActiveState;
+use crate::core::model::SubState;
 use crate::core::unit::Hash;
 
 fn hash(text: &str) -> Hash {
@@ -17,9 +19,10 @@ fn want(desired: DesiredState, file: &str) -> Wanted {
 
 fn there(file: &str, active: &str, launched: bool) -> UnitState {
     UnitState {
-        load: "loaded".to_owned(),
-        active: active.to_owned(),
-        sub: "-".to_owned(),
+        load: LoadState::Loaded,
+        active: active.parse().unwrap(),
+        sub: SubState::DEAD,
+        job: None,
         hash: hash(file),
         launched,
         restarts: 0,
@@ -81,7 +84,7 @@ fn one_unit_takes_exactly_the_steps_that_it_needs() {
 #[test]
 fn a_file_that_systemd_does_not_know_is_loaded_again() {
     let mut state = there("a", "inactive", false);
-    state.load = "not-found".to_owned();
+    state.load = LoadState::NotFound;
     assert_eq!(plan(Some(want(DesiredState::Loaded, "a")), Some(state)), ["load: placed here and not there"]);
 }
 
@@ -123,12 +126,12 @@ fn apply(steps: &[Step], observed: &mut BTreeMap<UnitName, UnitState>) {
             }
             (Action::Stop, Some(state)) => {
                 state.launched = false;
-                "inactive".clone_into(&mut state.active);
+                state.active = ActiveState::Inactive;
             }
             (Action::Start { count } | Action::Restart { count }, Some(state)) => {
                 state.launched = true;
                 state.restarts = count;
-                "active".clone_into(&mut state.active);
+                state.active = ActiveState::Active;
             }
             (_, None) => panic!("{step:?} on a unit that is not there"),
         }
@@ -144,9 +147,9 @@ fn any_wanted() -> impl Strategy<Value = Wanted> {
 
 fn any_state() -> impl Strategy<Value = UnitState> {
     let active = prop::sample::select(vec!["active", "inactive", "failed", "activating"]);
-    let load = prop::sample::select(vec!["loaded", "not-found"]);
+    let load = prop::sample::select(vec![LoadState::Loaded, LoadState::NotFound]);
     (0..2_u8, active, load, any::<bool>(), 0..3_u64).prop_map(|(file, active, load, launched, restarts)| UnitState {
-        load: load.to_owned(),
+        load,
         restarts,
         ..there(&file.to_string(), active, launched)
     })
@@ -170,7 +173,7 @@ proptest! {
     fn what_runs_as_wanted_is_never_touched(wanted in any_units(any_wanted()), observed in any_units(any_state())) {
         for step in steps(&wanted, &observed, |_| Some(Reason::NotSubmitted)) {
             let (Some(wanted), Some(state)) = (wanted.get(&step.unit), observed.get(&step.unit)) else { continue };
-            let same = state.hash == wanted.unit.hash && state.load == "loaded";
+            let same = state.hash == wanted.unit.hash && state.load == LoadState::Loaded;
             let well = same && state.launched && state.runs() && state.restarts >= wanted.unit.restarts;
             prop_assert!(!(well && wanted.unit.desired == DesiredState::Launched), "{:?}", step);
         }

@@ -2,7 +2,6 @@
 //! deadline whatever comes of it. What is everywhere may serve the others, so it stops there last.
 
 use super::Reconciler;
-use super::is_well;
 use crate::core::model::DesiredState;
 use crate::core::model::MachineId;
 use crate::core::model::Reason;
@@ -75,7 +74,7 @@ impl Reconciler {
         let state = self.snapshot.states.get(name).and_then(|states| states.get(&machine)).filter(|_| certain);
         let oneshot = self.snapshot.file(name).is_some_and(|file| file.is_oneshot());
         let started = state.is_some_and(|state| {
-            state.launched && state.hash == unit.hash && !state.is_changing() && is_well(state, oneshot)
+            state.launched && state.hash == unit.hash && !state.is_changing() && state.is_well(oneshot)
         });
         unit.desired != DesiredState::Launched || started
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Output;
 use super::Reconciler;
+use crate::core::model::EventKind;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Timestamp;
@@ -23,7 +24,7 @@ impl Reconciler {
             }
             let Some(view) = self.views.touch(machine) else { continue };
             (view.fencing.runs, view.fencing.void) = (true, false);
-            self.log(now, Some(machine), None, "runs its fence command: it may still run strict units".to_owned());
+            self.log(now, Some(machine), None, EventKind::FenceBegun);
             self.outbox.fence_after_commit(machine);
         }
         for machine in std::mem::take(&mut self.fence_now) {
@@ -33,7 +34,7 @@ impl Reconciler {
                 continue;
             }
             view.fencing.runs = false;
-            self.log(now, Some(machine), None, "answers again: its fence command is not run".to_owned());
+            self.log(now, Some(machine), None, EventKind::FenceCancelled);
         }
     }
 
@@ -52,10 +53,10 @@ impl Reconciler {
         let void = view.fencing.void || view.answers();
         (view.fencing.runs, view.fencing.again) = (false, now + RETRY);
         if let Err(why) = ended {
-            return self.complain(now, Some(machine), None, format!("its fence command failed: {why}"));
+            return self.log(now, Some(machine), None, EventKind::FenceFailed { why });
         }
-        let means = if void { ", but it has answered since: that proves nothing" } else { ": nothing runs there" };
-        self.log(now, Some(machine), None, format!("its fence command succeeded{means}"));
+        let kind = if void { EventKind::FenceVoid } else { EventKind::FenceSucceeded };
+        self.log(now, Some(machine), None, kind);
         if !void && self.snapshot.leases.contains_key(&machine) && !self.is_lease_pending(machine) {
             self.write_off(machine);
         }

@@ -6,6 +6,7 @@ use crate::core::health::assess;
 use crate::core::health::failover::FailoverCounts;
 use crate::core::health::failover::FailoverRound;
 use crate::core::health::failover::record_outage;
+use crate::core::model::EventKind;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
@@ -34,7 +35,8 @@ impl Reconciler {
         }
         for (machine, known, record) in changed {
             if known.is_some() || record.health != Health::Alive {
-                self.log(now, Some(machine), None, format!("{}: {}", record.health, record.why));
+                let (from, to, evidence) = (known, record.health, record.why.clone());
+                self.log(now, Some(machine), None, EventKind::HealthChanged { from, to, evidence });
             }
             self.failover_counts = None;
             self.note(Write::Health(machine, record));

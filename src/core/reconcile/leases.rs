@@ -13,9 +13,11 @@ use crate::core::lease;
 use crate::core::lease::LeasePolicy;
 use crate::core::model::About;
 use crate::core::model::DesiredState;
+use crate::core::model::EventKind;
 use crate::core::model::Grant;
 use crate::core::model::Health;
 use crate::core::model::LeaseAction;
+use crate::core::model::LeaseRefusal;
 use crate::core::model::LeaseStatus;
 use crate::core::model::MachineId;
 use crate::core::model::Need;
@@ -33,7 +35,7 @@ pub enum Wait {
     /// The records of leases cannot be read.
     Unreadable,
     /// The machine has no lease yet.
-    NoLease(Option<&'static str>),
+    NoLease(Option<LeaseRefusal>),
     /// It may still run on this machine, until then if that is known.
     MayRun(MachineId, Option<Timestamp>),
     /// It is being taken away from this machine.
@@ -265,8 +267,7 @@ impl Reconciler {
         let Some(gone) = self.gone_at(machine, &grant) else { return };
         let told = grant.stopped_for_sure_at == Some(gone) || (self.is_sweep() && grant.stopped_for_sure_at.is_some());
         if gone <= now {
-            let what = "its lease has ended: no strict unit runs there".to_owned();
-            self.log(now, Some(machine), None, what);
+            self.log(now, Some(machine), None, EventKind::LeaseEnded);
             self.write_off(machine);
         } else if !told {
             self.outbox.push(Write::Lease(machine, Grant { stopped_for_sure_at: Some(gone), ..grant }));
@@ -404,7 +405,7 @@ impl Reconciler {
             LeaseStatus::Granted => {
                 view.lease.renewed = view.heard;
                 if renewed.is_some() {
-                    self.log(now, Some(machine), None, "its lease had ended, and it has one again".to_owned());
+                    self.log(now, Some(machine), None, EventKind::LeaseRegained);
                 }
             }
             LeaseStatus::Released => {
@@ -414,7 +415,7 @@ impl Reconciler {
             LeaseStatus::Refused(why) => {
                 (view.lease.renewed, view.lease.refused) = (None, Some(why));
                 if refused != Some(why) {
-                    self.complain(now, Some(machine), None, format!("would not hold a lease: {why}"));
+                    self.log(now, Some(machine), None, EventKind::LeaseRefused(why));
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::core::health::Relay;
 use crate::core::model::Expiry;
 use crate::core::model::Failure;
 use crate::core::model::Health;
+use crate::core::model::LeaseRefusal;
 use crate::core::model::MachineId;
 use crate::core::model::Need;
 use crate::core::model::Observation;
@@ -85,7 +86,7 @@ pub struct LeaseView {
     /// When the latest renewal left that the host confirmed.
     pub renewed: Option<Timestamp>,
     /// Why the host would not hold it the last time.
-    pub refused: Option<&'static str>,
+    pub refused: Option<LeaseRefusal>,
 }
 
 /// How far making sure that a machine is off has come.

@@ -36,10 +36,10 @@ use crate::core::model::Failure;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Phase;
+use crate::core::model::PlacementError;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
-use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Assignments;
@@ -48,7 +48,6 @@ use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::Backoff;
 use crate::core::reconcile::machine_view::InFlightVisit;
 use crate::core::reconcile::machine_view::MachineView;
-use crate::core::schedule::PlacementError;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 use outbox::Outbox;
@@ -462,14 +461,5 @@ impl Reconciler {
                 self.renew_need(machine);
             }
         }
-    }
-}
-
-/// Says whether a launched unit is as it should be: it runs, or it was meant to end and has.
-pub fn is_well(state: &UnitState, oneshot: bool) -> bool {
-    match state.active.as_str() {
-        "active" | "activating" | "reloading" => true,
-        "inactive" => oneshot && state.launched,
-        _ => false,
     }
 }

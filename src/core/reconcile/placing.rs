@@ -6,9 +6,13 @@ use std::collections::BTreeSet;
 use super::Reconciler;
 use super::outbox::moved_unit;
 use crate::core::model::DesiredState;
+use crate::core::model::EventKind;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
+use crate::core::model::PlacementError;
+use crate::core::model::PlacementReason;
+use crate::core::model::RemovalReason;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
@@ -16,7 +20,6 @@ use crate::core::reconcile::assignments::Assignments;
 use crate::core::reconcile::assignments::Globals;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
-use crate::core::schedule::PlacementError;
 use crate::core::schedule::ProposedPlacement;
 use crate::core::schedule::Schedulability;
 use crate::core::schedule::Scheduler;
@@ -119,7 +122,7 @@ impl Reconciler {
         let refused_before = std::mem::take(&mut self.refused);
         let placements = &self.snapshot.placements;
         let moved = placements.iter().filter_map(|(unit, at)| Some((unit.clone(), self.misplaced(unit, at)?)));
-        let mut moved: BTreeMap<UnitName, String> = moved.collect();
+        let mut moved: BTreeMap<UnitName, RemovalReason> = moved.collect();
         let wanting = self.snapshot.units.iter().filter(|(name, unit)| {
             let homeless = moved.contains_key(*name) || !placements.contains_key(*name);
             unit.desired != DesiredState::Inactive
@@ -146,7 +149,7 @@ impl Reconciler {
                     // The numbers in it change with every machine that comes and goes.
                     let kind = std::mem::discriminant(&refusal);
                     if refused_before.get(&unit).map(std::mem::discriminant) != Some(kind) {
-                        self.complain(now, None, Some(&unit), refusal.message());
+                        self.log(now, None, Some(&unit), EventKind::UnitUnschedulable(refusal.clone()));
                     }
                     self.refused.insert(unit, refusal);
                 }
@@ -165,7 +168,8 @@ impl Reconciler {
         };
         moved.retain(|unit, _| !wanted(unit));
         for (unit, why) in moved {
-            self.log(now, None, Some(&unit), format!("taken off: {why}"));
+            let machine = self.snapshot.placements.get(&unit).map(|placement| placement.machine);
+            self.log(now, machine, Some(&unit), EventKind::UnitRemoved(why));
             self.outbox.push(Write::Unplace(unit));
         }
     }
@@ -175,7 +179,7 @@ impl Reconciler {
     fn rehouse(
         &self,
         scheduler: &mut Scheduler<'_>,
-        moved: &mut BTreeMap<UnitName, String>,
+        moved: &mut BTreeMap<UnitName, RemovalReason>,
     ) -> Vec<(UnitName, Placed)> {
         let settled = self.snapshot.placements.iter().filter(|(unit, at)| {
             let answers = self.views.get(&at.machine).is_some_and(MachineView::answers);
@@ -190,7 +194,8 @@ impl Reconciler {
             let Some(filter_reason) = scheduler.filter_reason(unit, here.id) else { continue };
             let choices = scheduler.schedule(unit);
             if choices.is_ok() {
-                moved.insert(unit.clone(), format!("{}: {filter_reason}", here.name));
+                let filter_reason = filter_reason.clone();
+                moved.insert(unit.clone(), RemovalReason::Misfit { machine: here.id, filter_reason });
             }
             let stays = |why| PlacementError::Stays { machine: here.name.clone(), filter_reason, why: Box::new(why) };
             placed.push((unit.clone(), choices.map_err(stays)));
@@ -199,7 +204,12 @@ impl Reconciler {
     }
 
     /// Notes what was chosen, or looks first at the machines that were not looked at yet.
-    fn accept(&mut self, choices: Vec<ProposedPlacement>, moved: &mut BTreeMap<UnitName, String>, now: Timestamp) {
+    fn accept(
+        &mut self,
+        choices: Vec<ProposedPlacement>,
+        moved: &mut BTreeMap<UnitName, RemovalReason>,
+        now: Timestamp,
+    ) {
         let answers = |machine: &MachineId| self.views.get(machine).is_some_and(MachineView::answers);
         let unseen: Vec<MachineId> = choices.iter().map(|choice| choice.machine).filter(|id| !answers(id)).collect();
         if !unseen.is_empty() {
@@ -209,12 +219,9 @@ impl Reconciler {
             }
             return;
         }
-        for ProposedPlacement { unit, machine, reason: why } in choices {
-            let reason = match moved.remove(&unit) {
-                Some(before) => format!("{before}; {why}"),
-                None => why.to_string(),
-            };
-            self.log(now, Some(machine), Some(&unit), format!("placed: {reason}"));
+        for ProposedPlacement { unit, machine, reason: choice } in choices {
+            let reason = PlacementReason { choice, moved: moved.remove(&unit) };
+            self.log(now, Some(machine), Some(&unit), EventKind::UnitPlaced(reason.clone()));
             // What a verb's unit displaces is the verb's business too.
             if let Scope::Units(units) = &mut self.scope {
                 self.stale.views |= units.insert(unit.clone());
@@ -225,27 +232,27 @@ impl Reconciler {
     }
 
     /// Says why a unit cannot stay where it was put, if it cannot.
-    fn misplaced(&self, unit: &UnitName, placement: &Placement) -> Option<String> {
+    fn misplaced(&self, unit: &UnitName, placement: &Placement) -> Option<RemovalReason> {
         if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
             return None;
         }
         match self.snapshot.units.get(unit) {
-            None => return Some("not submitted".to_owned()),
-            Some(unit) if unit.desired == DesiredState::Inactive => return Some("wanted inactive".to_owned()),
-            Some(_) if self.requirements.is_global(unit) => return Some("global".to_owned()),
+            None => return Some(RemovalReason::NotSubmitted),
+            Some(unit) if unit.desired == DesiredState::Inactive => return Some(RemovalReason::WantedInactive),
+            Some(_) if self.requirements.is_global(unit) => return Some(RemovalReason::Global),
             Some(_) => {}
         }
         let Some(machine) = self.snapshot.machines.get(&placement.machine) else {
-            return Some(format!("machine {}... left", placement.machine.short()));
+            return Some(RemovalReason::MachineLeft(placement.machine));
         };
         if machine.draining {
-            return Some(format!("{} is drained", machine.name));
+            return Some(RemovalReason::Drained(machine.id));
         }
         // A strict unit is not given up before it is known to be gone.
         let may_run = self.is_strict(unit) && self.snapshot.leases.contains_key(&placement.machine);
         let health = self.health(placement.machine).filter(|_| !may_run)?;
         // A strict unit has stopped for want of a lease on a machine that is only out of reach.
         let stopped = self.is_strict(unit) && matches!(health, Health::SshdDown | Health::Throttled);
-        (health == Health::Down || stopped).then(|| format!("{} is {health}", machine.name))
+        (health == Health::Down || stopped).then_some(RemovalReason::Unhealthy { machine: machine.id, health })
     }
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::Reconciler;
 use crate::core::model::Action;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::MachineId;
 use crate::core::model::Outcome;
 use crate::core::model::Snapshot;
 use crate::core::model::Step;
+use crate::core::model::StepEnd;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::model::Write;
@@ -79,34 +81,16 @@ impl Reconciler {
         }
     }
 
-    pub(super) fn log(&mut self, at: Timestamp, machine: Option<MachineId>, unit: Option<&UnitName>, what: String) {
-        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what, trouble: false }));
+    /// Adds to the event log.
+    pub(super) fn log(&mut self, at: Timestamp, machine: Option<MachineId>, unit: Option<&UnitName>, kind: EventKind) {
+        self.outbox.push(Write::Log(Event::new(at, machine, unit.cloned(), kind)));
     }
 
-    /// Logs something that is not as it should be.
-    pub(super) fn complain(
-        &mut self,
-        at: Timestamp,
-        machine: Option<MachineId>,
-        unit: Option<&UnitName>,
-        what: String,
-    ) {
-        self.outbox.push(Write::Log(Event { at, machine, unit: unit.cloned(), what, trouble: true }));
-    }
-
+    /// Adds the end of a step to the event log.
     pub(super) fn log_outcome(&mut self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) {
-        let trouble = matches!(outcome, Outcome::Failed(_));
-        let mut what = ended(step, outcome);
-        if let Some(overlap) = self.overlap(at, machine, step, outcome) {
-            what += &format!("; two copies ran for at most {} s", overlap.as_millis().div_ceil(1000));
-        }
-        self.outbox.push(Write::Log(Event {
-            at,
-            machine: Some(machine),
-            unit: Some(step.unit.clone()),
-            what,
-            trouble,
-        }));
+        let overlap = self.overlap(at, machine, step, outcome);
+        let end = StepEnd { action: step.action, reason: step.reason, outcome: outcome.clone(), overlap };
+        self.log(at, Some(machine), Some(&step.unit), EventKind::StepEnded(end));
     }
 
     /// Returns for how long at most a unit ran twice that a step has stopped: since it was placed where it runs now.
@@ -116,17 +100,5 @@ impl Reconciler {
         let states = self.snapshot.states.get(&step.unit)?;
         let ran = |machine| states.get(machine).is_some_and(UnitState::runs);
         (stopped && ran(&machine) && ran(&placement.machine)).then(|| at.since(placement.since))
-    }
-}
-
-/// Says how a step ended, for the log.
-fn ended(step: &Step, outcome: &Outcome) -> String {
-    let Step { action, reason, .. } = step;
-    match outcome {
-        Outcome::Done => format!("{action}: done ({reason})"),
-        Outcome::AlreadyTrue => format!("{action}: already true ({reason})"),
-        Outcome::Begun => format!("{action}: begun ({reason})"),
-        Outcome::Failed(said) => format!("{action}: failed: {said} ({reason})"),
-        Outcome::Lost(failure) => format!("{action}: lost: {}: {} ({reason})", failure.phase, failure.detail),
     }
 }

@@ -6,25 +6,25 @@
 
 mod anti_affinity;
 mod ranking;
-mod reason;
 mod requirements;
+mod schedulability;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use anti_affinity::AntiAffinityIndex;
 pub use ranking::dependencies_first;
-pub use reason::FilterReason;
-pub use reason::FilterSummary;
-pub use reason::PlacementError;
-pub use reason::PlacementReason;
-pub use reason::Schedulability;
 pub use requirements::RequirementsIndex;
+pub use schedulability::Schedulability;
 
+use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::FilterReason;
+use crate::core::model::FilterSummary;
 use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
+use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
 use crate::core::unit::Glob;
 use crate::core::unit::Requirements;
@@ -40,7 +40,7 @@ pub struct ProposedPlacement {
     /// The machine.
     pub machine: MachineId,
     /// Why this machine.
-    pub reason: PlacementReason,
+    pub reason: ChoiceReason,
 }
 
 /// All machines with their units, including the placements proposed so far.
@@ -257,7 +257,7 @@ impl<'a> Scheduler<'a> {
         let mut error = None;
         for (_, machine, first, units) in places {
             let mut placements =
-                vec![ProposedPlacement { unit: unit.clone(), machine, reason: PlacementReason::Replaces(first) }];
+                vec![ProposedPlacement { unit: unit.clone(), machine, reason: ChoiceReason::Replaces(first) }];
             self.put(unit, machine);
             match self.displace(&units, &mut placements) {
                 Ok(()) => return Ok(Some(placements)),
@@ -274,7 +274,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn invalid_requirements(&self, unit: &UnitName) -> PlacementError {
-        PlacementError::InvalidRequirements(self.requirements.error(unit).cloned())
+        PlacementError::InvalidRequirements(self.requirements.error(unit).map(ToString::to_string))
     }
 
     fn replaces(&self, unit: &UnitName, other: &UnitName) -> bool {
@@ -300,17 +300,17 @@ impl<'a> Scheduler<'a> {
         let open = |candidate: &usize| self.filter(unit, needs, *candidate, &conflicts).is_none();
         let peer = needs.machine_of.iter().find_map(|peer| Some((peer, *self.placed.get(peer)?)));
         let found = if let Some((peer, candidate)) = peer {
-            Some(candidate).filter(open).map(|candidate| (candidate, PlacementReason::With(peer.clone())))
+            Some(candidate).filter(open).map(|candidate| (candidate, ChoiceReason::With(peer.clone())))
         } else if let Some(pin) = needs.machine_id {
             let mut pinned = self.between(pin.machines());
             pinned.sort_by_key(|candidate| self.candidates.get(*candidate).map(|candidate| candidate.load));
-            pinned.into_iter().find(open).map(|candidate| (candidate, PlacementReason::Pinned(pin)))
+            pinned.into_iter().find(open).map(|candidate| (candidate, ChoiceReason::Pinned(pin)))
         } else {
             let pool = self.pools.get(&needs.metadata).into_iter().flatten();
             let mut fitting = pool.filter(|(_, candidate)| open(candidate));
             fitting.next().map(|(load, candidate)| {
                 let next = fitting.next().map(|(load, _)| *load);
-                (*candidate, PlacementReason::LeastLoaded { units: *load, next })
+                (*candidate, ChoiceReason::LeastLoaded { units: *load, next })
             })
         };
         match found.and_then(|(candidate, reason)| Some((self.candidates.get(candidate)?.id, reason))) {

@@ -3,10 +3,16 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::model::ChoiceReason;
 use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
+
+fn chosen() -> PlacementReason {
+    PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None }
+}
 
 /// A cluster for tests: machines by number, units by name and `[X-Fleet]`.
 #[derive(Debug, Default)]
@@ -68,7 +74,7 @@ impl World {
 
     fn placed(self, unit: &str, options: &str, number: u128) -> Self {
         let mut world = self.unit(unit, options);
-        let placement = Placement { machine: id(number), epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+        let placement = Placement { machine: id(number), epoch: 1, reason: chosen(), since: Timestamp::ZERO };
         world.snapshot.placements.insert(name(unit), placement);
         world
     }
@@ -477,7 +483,7 @@ proptest! {
                     let repels = |a: &UnitName, b: &UnitName| world.requirements.get(a).unwrap().conflicts.iter().any(|glob| glob.matches(b.as_str()));
                     prop_assert!(!repels(&placement.unit, other) && !repels(other, &placement.unit), "{} beside {}", placement.unit, other);
                 }
-                if let (PlacementReason::LeastLoaded { units, next }, 1) = (&placement.reason, placements.len()) {
+                if let (ChoiceReason::LeastLoaded { units, next }, 1) = (&placement.reason, placements.len()) {
                     prop_assert_eq!(before[&placement.machine], *units);
                     prop_assert!(next.is_none_or(|next| next >= *units));
                     let fewer = before.iter().filter(|(id, load)| (**load, **id) < (*units, placement.machine));

@@ -2,15 +2,25 @@ use std::sync::Arc;
 
 use super::*;
 use crate::core::health::DetectionConfig;
+use crate::core::model::ActiveState;
+use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
+use crate::core::model::RemovalReason;
+use crate::core::model::SubState;
 use crate::core::model::Unit;
 use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::unit::UnitFile;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+fn chosen() -> PlacementReason {
+    PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None }
+}
 
 fn id(number: u32) -> MachineId {
     MachineId::from_bits(u128::from(number) << 96)
@@ -29,10 +39,10 @@ fn cluster(machines: u32, units: &[(&str, u32, &str)]) -> Snapshot {
         let hash = file.hash();
         snapshot.units.insert(unit.clone(), Unit { hash, desired: DesiredState::Launched, restarts: 0 });
         snapshot.files.insert(hash, file);
-        let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
-        let state = UnitState { load, active, sub, hash, launched: true, restarts: 0 };
+        let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+        let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 };
         snapshot.states.entry(unit.clone()).or_default().insert(id(*machine), state);
-        let placement = Placement { machine: id(*machine), epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+        let placement = Placement { machine: id(*machine), epoch: 1, reason: chosen(), since: Timestamp::ZERO };
         snapshot.placements.insert(unit, placement);
     }
     snapshot
@@ -70,11 +80,27 @@ fn what_runs_on_a_machine_that_goes_down_goes_to_the_others_as_far_as_it_fits() 
     let snapshot = cluster(3, &[("a", 1, ""), ("b", 1, "[X-Fleet]\nMachineID=00000001"), ("c", 2, "")]);
     let (reconciler, script) = rehearsed(&snapshot, &[1]);
     assert_eq!(moves(&script), ["a 00000001 00000003"]);
-    assert_eq!(script.moves[0].reason, "m1 is down; least loaded: 0 units, next has 1");
+    let reason = PlacementReason {
+        choice: ChoiceReason::LeastLoaded { units: 0, next: Some(1) },
+        moved: Some(RemovalReason::Unhealthy { machine: id(1), health: Health::Down }),
+    };
+    assert_eq!(script.moves[0].reason, MoveReason::Placed(reason));
     assert_eq!(script.health_changes[&id(1)].health, Health::Down);
     let actions: Vec<String> = script.steps.iter().map(|(_, step)| step.action.to_string()).collect();
     assert_eq!(actions, ["load", "start"]);
     assert_eq!(reconciler.refused().keys().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service"]);
+}
+
+#[test]
+fn a_unit_that_is_to_be_nowhere_is_taken_off_its_machine_for_that_reason() {
+    let mut snapshot = cluster(2, &[("a", 1, ""), ("b", 1, "")]);
+    snapshot.units.get_mut("a.service").unwrap().desired = DesiredState::Inactive;
+    snapshot.units.remove("b.service");
+    let (_, script) = rehearsed(&snapshot, &[]);
+    assert_eq!(moves(&script), ["a 00000001 -", "b 00000001 -"]);
+    let reasons: Vec<&MoveReason> = script.moves.iter().map(|it| &it.reason).collect();
+    let expected = [RemovalReason::WantedInactive, RemovalReason::NotSubmitted].map(MoveReason::Removed);
+    assert_eq!(reasons, expected.each_ref());
 }
 
 #[test]

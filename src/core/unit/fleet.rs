@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use super::BadGlob;
 use super::BadUnitName;
 use super::Glob;
@@ -291,6 +294,20 @@ impl Pin {
                 MachineId::from_bits(first)..=MachineId::from_bits(first | (u128::MAX >> 32))
             }
         }
+    }
+}
+
+impl Serialize for Pin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bad = || serde::de::Error::custom(BadRequirements::MachineId(text.chars().take(64).collect()));
+        Self::parse(&text).ok_or_else(bad)
     }
 }
 

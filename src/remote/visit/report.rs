@@ -8,12 +8,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::model::Action;
+use crate::core::model::ActiveState;
+use crate::core::model::BadState;
+use crate::core::model::JobType;
+use crate::core::model::LeaseRefusal;
 use crate::core::model::LeaseStatus;
+use crate::core::model::LoadState;
 use crate::core::model::Observation;
 use crate::core::model::Outcome;
 use crate::core::model::Refused;
 use crate::core::model::Report;
 use crate::core::model::Step;
+use crate::core::model::SubState;
 use crate::core::model::UnitState;
 use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::core::sanitize::truncate;
@@ -24,7 +30,12 @@ use crate::core::unit::UnitName;
 /// host that reports new names at each visit must not fill the store.
 pub(super) const UNITS: usize = 4096;
 
-/// How many bytes the name of a state may have. systemd's longest has 26.
+/// A unit that every systemd has, with its description. `systemctl list-units` has a column for jobs only while a listed
+/// unit has one, and leaves it empty for the others. Where the description of this unit begins tells which words of
+/// another line are no description.
+const REFERENCE: (&str, &str) = ("init.scope", "System and Service Manager");
+
+/// How many bytes the name of a boot may have. Linux writes 36.
 const WORD: usize = 64;
 
 /// A report that does not parse.
@@ -77,9 +88,29 @@ struct Reader {
     observation: Option<Observation>,
     hashes: BTreeMap<UnitName, Hash>,
     launched: BTreeMap<UnitName, u64>,
-    systemd: BTreeMap<UnitName, [String; 3]>,
+    systemd: BTreeMap<UnitName, Systemd>,
+    /// Where the descriptions of listed units begin, counted from LOAD.
+    description_column: Option<usize>,
     shown: ShowBlock,
     complaints: Vec<Complaint>,
+}
+
+/// What systemd says of a unit.
+#[derive(Debug)]
+struct Systemd {
+    load: LoadState,
+    active: ActiveState,
+    sub: SubState,
+    /// The line of `systemctl list-units` from LOAD on; empty if it was not listed.
+    listed: String,
+}
+
+impl Default for Systemd {
+    /// Returns the states of a unit that systemd does not know.
+    fn default() -> Self {
+        let (load, active, sub) = (LoadState::NotFound, ActiveState::Inactive, SubState::DEAD);
+        Self { load, active, sub, listed: String::new() }
+    }
 }
 
 /// A block of `systemctl show` that is being read.
@@ -159,21 +190,35 @@ impl Reader {
                 }
             }
             Section::Listed => {
-                let words: Vec<&str> = line.splitn(4, ' ').collect();
-                let &[load, active, sub, name] = words.as_slice() else {
-                    return Err("a listed unit without its states".to_owned());
-                };
-                self.state(name, [load, active, sub])?;
+                let (name, rest) = line.split_once(' ').ok_or("a listed unit without its states")?;
+                self.list(name, rest)?;
             }
             Section::Shown => self.show(line)?,
         }
         Ok(())
     }
 
-    /// Takes the state of a unit.
-    fn state(&mut self, name: &str, [load, active, sub]: [&str; 3]) -> Result<(), String> {
+    /// Reads the states of a listed unit: `LOAD ACTIVE SUB [JOB] DESCRIPTION`, in columns.
+    fn list(&mut self, name: &str, rest: &str) -> Result<(), String> {
+        if name == REFERENCE.0 {
+            self.description_column = rest.find(REFERENCE.1);
+            return Ok(());
+        }
+        let mut words = rest.split_ascii_whitespace();
+        let (Some(load), Some(active), Some(sub)) = (words.next(), words.next(), words.next()) else {
+            return Err("a listed unit without its states".to_owned());
+        };
+        self.state(name, [load, active, sub], rest)
+    }
+
+    /// Takes the state of a unit. `listed` is the line of the list that it was read from.
+    fn state(&mut self, name: &str, [load, active, sub]: [&str; 3], listed: &str) -> Result<(), String> {
         if let Ok(name) = name.parse() {
-            self.systemd.insert(name, [word(load)?, word(active)?, word(sub)?]);
+            let bad = |error: BadState| error.to_string();
+            let listed = listed.to_owned();
+            let (load, active, sub) =
+                (load.parse().map_err(bad)?, active.parse().map_err(bad)?, sub.parse().map_err(bad)?);
+            self.systemd.insert(name, Systemd { load, active, sub, listed });
         }
         Ok(())
     }
@@ -193,7 +238,7 @@ impl Reader {
             return Ok(());
         }
         let ShowBlock { id, load, active, sub } = std::mem::take(&mut self.shown);
-        self.state(&id, [&load, &active, &sub])
+        self.state(&id, [&load, &active, &sub], "")
     }
 
     fn finish(mut self, steps: &[Step]) -> Result<Report, &'static str> {
@@ -203,7 +248,7 @@ impl Reader {
         if self.refused.is_none() && self.observation.is_none() {
             return Err("the host line is missing");
         }
-        let units = (!self.same && self.refused.is_none()).then(|| self.units());
+        let units = (!self.same && self.refused.is_none()).then(|| self.units()).transpose()?;
         let outcomes = match &units {
             Some(units) => self.outcomes(steps, units),
             None => Vec::new(),
@@ -215,14 +260,14 @@ impl Reader {
         Ok(Report { outcomes, refused: self.refused, observation: self.observation })
     }
 
-    fn units(&mut self) -> BTreeMap<UnitName, UnitState> {
+    fn units(&mut self) -> Result<BTreeMap<UnitName, UnitState>, &'static str> {
         let hashes = std::mem::take(&mut self.hashes);
         let states = hashes.into_iter().map(|(name, hash)| {
-            let unknown = || ["not-found".to_owned(), "inactive".to_owned(), "dead".to_owned()];
-            let [load, active, sub] = self.systemd.remove(&name).unwrap_or_else(unknown);
+            let Systemd { load, active, sub, listed } = self.systemd.remove(&name).unwrap_or_default();
+            let job = queued_job(&listed, self.description_column)?;
             let mark = self.launched.get(&name).copied();
             let (launched, restarts) = (mark.is_some(), mark.unwrap_or(0));
-            (name, UnitState { load, active, sub, hash, launched, restarts })
+            Ok((name, UnitState { load, active, sub, job, hash, launched, restarts }))
         });
         states.collect()
     }
@@ -236,7 +281,9 @@ impl Reader {
                 let there = units.get(&step.unit);
                 let good = match step.action {
                     Action::Unload => there.is_none() || reloaded.contains(&step.unit),
-                    Action::Load { hash, .. } => there.is_some_and(|unit| unit.hash == hash && unit.load == "loaded"),
+                    Action::Load { hash, .. } => {
+                        there.is_some_and(|unit| unit.hash == hash && unit.load == LoadState::Loaded)
+                    }
                     Action::Stop => there.is_none_or(|unit| !unit.runs() && !unit.launched),
                     Action::Start { count } | Action::Restart { count } => {
                         let marked = there.is_some_and(|unit| unit.launched && unit.restarts >= count);
@@ -245,7 +292,7 @@ impl Reader {
                 };
                 // On a machine that holds a lease a visit does not wait for units that stop slowly.
                 let stops = matches!(step.action, Action::Stop | Action::Unload);
-                let begun = stops && self.no_wait && there.is_some_and(|unit| unit.active == "deactivating");
+                let begun = stops && self.no_wait && there.is_some_and(|unit| unit.active == ActiveState::Deactivating);
                 match good {
                     true => Outcome::Done,
                     false if begun => Outcome::Begun,
@@ -288,18 +335,25 @@ impl Reader {
     }
 }
 
+/// Reads the job that is queued for a listed unit, if its line has one.
+fn queued_job(listed: &str, description_column: Option<usize>) -> Result<Option<JobType>, &'static str> {
+    let columns = description_column.and_then(|column| listed.get(..column)).unwrap_or_default();
+    let job = columns.split_ascii_whitespace().nth(3).map(str::parse).transpose();
+    job.map_err(|_| "it lists a job of a type that systemd does not have")
+}
+
 fn is_load(step: &Step) -> bool {
     matches!(step.action, Action::Load { .. })
 }
 
-/// Checks the name of a state or the id of a boot, which goes into records and scripts.
+/// Checks the id of a boot, which goes into records and scripts.
 fn word(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let fits = (1..=WORD).contains(&text.len());
     if plain && fits {
         Ok(text.to_owned())
     } else {
-        Err(format!("invalid state {:?}: expected letters, digits, `-` and `_`", truncate(text, WORD)))
+        Err(format!("invalid boot id {:?}: expected letters, digits, `-` and `_`", truncate(text, WORD)))
     }
 }
 
@@ -338,9 +392,9 @@ fn read_lease(rest: &str) -> Result<LeaseStatus, String> {
         "held" => LeaseStatus::Held,
         "granted" => LeaseStatus::Granted,
         "released" => LeaseStatus::Released,
-        "late" => LeaseStatus::Refused("the visit came too late for it"),
-        "unwritable" => LeaseStatus::Refused("/run cannot be written: is it full?"),
-        "systemd" => LeaseStatus::Refused("systemd did not start muster-lease.service"),
+        "late" => LeaseStatus::Refused(LeaseRefusal::TooLate),
+        "unwritable" => LeaseStatus::Refused(LeaseRefusal::Unwritable),
+        "systemd" => LeaseStatus::Refused(LeaseRefusal::NotStarted),
         _ => return Err(format!("unknown outcome of a lease {rest:?}")),
     })
 }

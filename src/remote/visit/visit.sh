@@ -65,7 +65,7 @@ m_unload() {
     shift; m_state=${m_live%%"$m_nl"*} m_live=${m_live#*"$m_nl"}
     case $m_state in
       deactivating) m_say said unload "$m_u" "still stopping after $m_stop_limit seconds" ;;
-      active|activating|reloading) m_say said unload "$m_u" "systemd did not stop it" ;;
+      active|activating|reloading|refreshing) m_say said unload "$m_u" "systemd did not stop it" ;;
       '') m_say said unload "$m_u" "systemd does not report whether it runs" ;;
       *) set -- "$@" "$m_u" ;;
     esac
@@ -142,7 +142,7 @@ m_unmark() {
   for m_u in "$m_system"/*.d/50-muster-strict.conf; do
     m_u=${m_u%.d/*} m_u=${m_u##*/}
     [ -e "$m_run/launched/$m_u" ] || continue
-    case $(systemctl is-active -- "$m_u") in active|activating|reloading) continue ;; esac
+    case $(systemctl is-active -- "$m_u") in active|activating|reloading|refreshing) continue ;; esac
     grep -q '^Type *= *oneshot' "$m_units/$m_u" || rm -f -- "$m_run/launched/$m_u"
   done
 }
@@ -215,9 +215,11 @@ m_look() {
   m_listed=" "
   m_list="systemctl list-units --all --full --plain --no-legend --no-pager"
   # A few units are listed by name, because a shell is slow to read the whole list. Many names would be slow to match.
-  if [ $# -gt 32 ]; then m_all=$($m_list); else m_all=$($m_list -- "$@"); fi || m_say broken "systemctl list-units failed"
-  while read -r m_u m_l m_a m_s m_rest; do
-    [ -e "./$m_u" ] && printf '%s %s %s %s\n' "$m_l" "$m_a" "$m_s" "$m_u" && m_listed="$m_listed$m_u "
+  # init.scope is always listed and shows where the columns are.
+  if [ $# -gt 32 ]; then m_all=$($m_list); else m_all=$($m_list -- "$@" init.scope); fi || m_say broken "systemctl list-units failed"
+  while read -r m_u m_rest; do
+    [ "$m_u" = init.scope ] || [ -e "./$m_u" ] || continue
+    printf '%s %.100s\n' "$m_u" "$m_rest" && m_listed="$m_listed$m_u "
   done <<M_EOF
 $m_all
 M_EOF

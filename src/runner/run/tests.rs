@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::core::model::EventKind;
 use crate::core::model::Timestamp;
 use crate::remote::ssh;
 use crate::runner::Clock;
@@ -15,7 +16,7 @@ use crate::store::leader_election::LeaderKind;
 /// Returns a write that logs an event of this time.
 fn log(at: usize) -> Write {
     let at = Timestamp::ZERO + Duration::from_millis(at.try_into().unwrap());
-    Write::Log(Event { at, machine: None, unit: None, what: "done".to_owned(), trouble: false })
+    Write::Log(Event::new(at, None, None, EventKind::LeaseEnded))
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,8 +6,10 @@ use super::TEXT_LIMIT;
 use super::decode;
 use super::encode;
 use crate::core::model::Event;
-use crate::core::sanitize::truncate;
+use crate::core::model::EventKind;
+use crate::core::model::Timestamp;
 use crate::core::unit::Hash;
+use crate::store::Entry;
 use crate::store::Listing;
 use crate::store::Op;
 use crate::store::Store;
@@ -20,7 +22,7 @@ pub const EVENTS_KEPT: usize = 2000;
 /// Returns the operation that adds an event. The event's name sorts by time, and then by the event's index among those of
 /// the same decision. The hash of the text in the name makes a commit that is sent again set the same key.
 pub(super) fn log(keyspace: &Keyspace, event: &Event, index: usize) -> Op {
-    let value = encode(&Event { what: truncate(&event.what, TEXT_LIMIT), ..event.clone() });
+    let value = encode(&event.clone().bounded(TEXT_LIMIT));
     let name = format!("{:015}-{index:05}-{}", event.at.as_millis(), Hash::of(&value).short());
     Op::put(keyspace.key(&Key::Event(name)), value)
 }
@@ -28,16 +30,19 @@ pub(super) fn log(keyspace: &Keyspace, event: &Event, index: usize) -> Op {
 /// Returns the events, oldest first. An event that cannot be parsed is replaced by one that says so.
 pub async fn read_events(store: &dyn Store, keyspace: &Keyspace) -> Result<Vec<Event>, StoreError> {
     let listing = store.list(&keyspace.events()).await?;
-    let event = |value: &[u8]| {
-        decode(value).unwrap_or_else(|why| Event {
-            at: crate::core::model::Timestamp::ZERO,
-            machine: None,
-            unit: None,
-            what: format!("an event that cannot be parsed: {why}"),
-            trouble: false,
+    let event = |entry: &Entry| {
+        decode(&entry.value).unwrap_or_else(|why| {
+            Event::new(logged_at(keyspace, &entry.key), None, None, EventKind::Unreadable { why })
         })
     };
-    Ok(listing.entries.iter().map(|entry| event(&entry.value)).collect())
+    Ok(listing.entries.iter().map(event).collect())
+}
+
+/// Returns when an event was logged, from its key.
+fn logged_at(keyspace: &Keyspace, key: &str) -> Timestamp {
+    let name = key.strip_prefix(&keyspace.events()).unwrap_or_default();
+    let millis = name.split('-').next().and_then(|millis| millis.parse().ok());
+    Timestamp::from_millis(millis.unwrap_or_default())
 }
 
 /// Returns the event that a change of the store added, if it added one.

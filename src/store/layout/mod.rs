@@ -107,7 +107,7 @@ impl Keyspace {
     fn op(&self, write: &Write, index: usize) -> Op {
         match write {
             Write::Place(unit, placement) => {
-                let reason = truncate(&placement.reason, TEXT_LIMIT);
+                let reason = placement.reason.clone().bounded(TEXT_LIMIT);
                 self.put(&Key::Placement(unit.clone()), &Placement { reason, ..placement.clone() })
             }
             Write::Unplace(unit) => self.delete(&Key::Placement(unit.clone())),

@@ -1,12 +1,25 @@
 use super::*;
 use crate::core::model::About;
+use crate::core::model::Action;
+use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::FilterReason;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
 use crate::core::model::MachineId;
+use crate::core::model::Outcome;
+use crate::core::model::Phase;
 use crate::core::model::Placement;
+use crate::core::model::PlacementError;
+use crate::core::model::PlacementReason;
+use crate::core::model::Reason;
+use crate::core::model::RemovalReason;
 use crate::core::model::Snapshot;
+use crate::core::model::StepEnd;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
@@ -16,6 +29,10 @@ use crate::store::Listing;
 use crate::store::MemoryStore;
 use crate::store::Store;
 use crate::store::WatchEvent;
+
+fn chosen() -> PlacementReason {
+    PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None }
+}
 
 fn keyspace() -> Keyspace {
     Keyspace::new("default").unwrap()
@@ -42,7 +59,7 @@ fn unit() -> Unit {
 }
 
 fn placement(on: MachineId) -> Placement {
-    Placement { machine: on, epoch: 7, reason: "least loaded".to_owned(), since: Timestamp::from_millis(5) }
+    Placement { machine: on, epoch: 7, reason: chosen(), since: Timestamp::from_millis(5) }
 }
 
 async fn store_with(ops: Vec<Op>) -> MemoryStore {
@@ -117,12 +134,26 @@ fn keys_of_other_clusters_and_kinds_are_ignored() {
 fn no_record_of_a_leader_is_too_large_for_a_commit() {
     let long = "x".repeat(2 * crate::store::COMMIT_BYTES);
     let at = Timestamp::from_millis(5);
+    let event = |kind| Write::Log(Event::new(at, None, None, kind));
+    let misfit = |text: &str| {
+        let wanted = (0..100).map(|number| format!("{number}{text}")).collect();
+        let filter_reason = FilterReason::Metadata { key: text.to_owned(), wanted };
+        PlacementReason { moved: Some(RemovalReason::Misfit { machine: machine(1), filter_reason }), ..chosen() }
+    };
+    let ended = |outcome| StepEnd { action: Action::Stop, reason: Reason::WantedLoaded, outcome, overlap: None };
+    let (host, phase, kind) = (String::new(), Phase::Run, FailureKind::Sick);
+    let failure = Failure { host, phase, kind, detail: long.clone(), hint: None };
     let health =
         HealthRecord { health: Health::Sick, since: at, last_seen: Some(at), why: long.clone(), outages: Vec::new() };
     let writes = [
-        Write::Place(name("web.service"), Placement { reason: long.clone(), ..placement(machine(1)) }),
+        Write::Place(name("web.service"), Placement { reason: misfit(&long), ..placement(machine(1)) }),
         Write::Health(machine(1), health),
-        Write::Log(Event { at, machine: None, unit: None, what: long, trouble: true }),
+        event(EventKind::FenceFailed { why: long.clone() }),
+        event(EventKind::UnitPlaced(misfit(&long))),
+        event(EventKind::UnitUnschedulable(PlacementError::InvalidRequirements(Some(long.clone())))),
+        event(EventKind::StepEnded(ended(Outcome::Failed(long.clone())))),
+        event(EventKind::StepEnded(ended(Outcome::Lost(failure)))),
+        event(EventKind::LeadershipTaken { from: "a".to_owned(), why: long }),
     ];
     for op in keyspace().ops(&writes) {
         assert!(op.size() < 2 * TEXT_LIMIT, "{}: {}", op.key(), op.size());
@@ -207,25 +238,43 @@ fn of_two_writes_to_one_key_the_later_one_counts() {
 
 #[tokio::test]
 async fn events_are_kept_in_order_up_to_a_number() {
-    let event = |at, what: &str| {
-        Write::Log(Event {
-            at: Timestamp::from_millis(at),
-            machine: None,
-            unit: None,
-            what: what.to_owned(),
-            trouble: false,
-        })
+    let event = |at, why: &str| {
+        let kind = EventKind::FenceFailed { why: why.to_owned() };
+        Write::Log(Event::new(Timestamp::from_millis(at), None, None, kind))
     };
     let writes = [event(20, "second"), event(20, "third"), event(9, "first")];
     let keyspace = keyspace();
     let store = store_with(keyspace.ops(&writes)).await;
-    let texts = |events: Vec<Event>| events.into_iter().map(|event| event.what).collect::<Vec<_>>();
+    let texts = |events: Vec<Event>| {
+        let why = |event: Event| match event.kind {
+            EventKind::FenceFailed { why } => why,
+            kind => panic!("{kind:?}"),
+        };
+        events.into_iter().map(why).collect::<Vec<_>>()
+    };
     assert_eq!(texts(read_events(&store, &keyspace).await.unwrap()), ["first", "second", "third"]);
     store.commit(vec![], keyspace.ops(&writes)).await.unwrap();
     let listing = store.list(&keyspace.events()).await.unwrap();
     assert_eq!(listing.entries.len(), 3, "the same events, committed again, are not logged twice");
     store.commit(vec![], prune_ops(&keyspace, &listing, 1)).await.unwrap();
     assert_eq!(texts(read_events(&store, &keyspace).await.unwrap()), ["third"]);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_parsed_is_reported_with_its_time_and_stops_no_other() {
+    let keyspace = keyspace();
+    let event = Event::new(Timestamp::from_millis(7), Some(machine(1)), None, EventKind::FenceBegun);
+    let mut ops = keyspace.ops(&[Write::Log(event.clone())]);
+    for (millis, record) in [(5, r#"{"at":5,"kind":"of_the_future"}"#), (6, "?")] {
+        ops.push(Op::put(format!("{}{millis:015}-00000-abc", keyspace.events()), record));
+    }
+    let events = read_events(&store_with(ops).await, &keyspace).await.unwrap();
+    let [future, noise, read] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(read, &event);
+    for (millis, unreadable) in [(5, future), (6, noise)] {
+        assert_eq!(unreadable.at, Timestamp::from_millis(millis));
+        assert!(matches!(&unreadable.kind, EventKind::Unreadable { why } if !why.is_empty()), "{unreadable:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::core::model::EventKind;
 use crate::store::COMMIT_BYTES;
 use crate::store::Store;
 use crate::store::flaky::FlakyStore;
@@ -185,8 +186,9 @@ async fn a_deposed_leader_learns_of_it_and_writes_nothing() {
     assert!(elect(&store).await.epoch() > first.epoch());
     let events = crate::store::layout::read_events(&store, &keyspace).await.unwrap();
     assert_eq!(events.len(), 1);
-    let what = &events[0].what;
-    assert!(what.starts_with("leadership was taken from a controller on ") && what.ends_with("by op@desk: it hangs"));
+    assert_eq!(events[0].subject.actor.as_deref(), Some("op@desk"));
+    let EventKind::LeadershipTaken { from, why } = &events[0].kind else { panic!("{events:?}") };
+    assert!(from.starts_with("a controller on ") && why == "it hangs", "{from}: {why}");
 }
 
 #[tokio::test(start_paused = true)]

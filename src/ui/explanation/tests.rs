@@ -3,10 +3,15 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::explain;
+use crate::core::model::ActiveState;
+use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
 use crate::core::model::HealthRecord;
+use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
+use crate::core::model::SubState;
 use crate::core::model::Unit;
 use crate::core::model::UnitState;
 use crate::core::unit::UnitFile;
@@ -14,6 +19,10 @@ use crate::ui::clock;
 use crate::ui::may_still_run;
 
 const NOW: u64 = 1_000_000;
+
+fn chosen() -> PlacementReason {
+    PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None }
+}
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
@@ -39,7 +48,7 @@ fn core() -> Machine {
 fn strict(lease: Option<Grant>) -> Snapshot {
     let file = UnitFile::parse("[Service]\nExecStart=/bin/true\n\n[X-Muster]\nClass=strict\n").unwrap();
     let mut snapshot = Snapshot::default();
-    let placement = Placement { machine: core().id, epoch: 7, reason: String::new(), since: Timestamp::ZERO };
+    let placement = Placement { machine: core().id, epoch: 7, reason: chosen(), since: Timestamp::ZERO };
     let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
     snapshot.units.insert(web(), unit);
     snapshot.placements.insert(web(), placement);
@@ -88,8 +97,9 @@ fn a_strict_unit_is_said_to_run_still_where_nobody_looks_until_it_must_be_gone()
 #[test]
 fn what_a_silent_machine_said_of_a_unit_is_said_to_be_of_then() {
     let mut snapshot = strict(None);
-    let [load, active, sub] = ["loaded", "active", "running"].map(str::to_owned);
-    let state = UnitState { load, active, sub, hash: snapshot.units[&web()].hash, launched: true, restarts: 0 };
+    let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+    let state =
+        UnitState { load, active, sub, job: None, hash: snapshot.units[&web()].hash, launched: true, restarts: 0 };
     snapshot.states.insert(web(), [(core().id, state)].into());
     let row = |snapshot: &Snapshot| {
         let why = explain::explain(snapshot, &web()).unwrap();

@@ -1,12 +1,21 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::core::model::ActiveState;
+use crate::core::model::ChoiceReason;
 use crate::core::model::Grant;
 use crate::core::model::HealthRecord;
+use crate::core::model::LoadState;
 use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
+use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
+
+fn chosen() -> PlacementReason {
+    PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None }
+}
 
 fn id(digits: &str) -> MachineId {
     format!("{digits}{}", "0".repeat(24)).parse().unwrap()
@@ -45,11 +54,11 @@ fn add_unit(
     snapshot.files.insert(hash, file);
     snapshot.units.insert(name.clone(), Unit { hash, desired, restarts: 0 });
     let Some(machine) = on.map(id) else { return };
-    let placement = Placement { machine, epoch: 1, reason: String::new(), since: Timestamp::ZERO };
+    let placement = Placement { machine, epoch: 1, reason: chosen(), since: Timestamp::ZERO };
     snapshot.placements.insert(name.clone(), placement);
     if let Some(launched) = launched {
-        let (load, active, sub) = ("loaded".to_owned(), "active".to_owned(), "running".to_owned());
-        let state = UnitState { load, active, sub, hash, launched, restarts: 0 };
+        let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+        let state = UnitState { load, active, sub, job: None, hash, launched, restarts: 0 };
         snapshot.states.entry(name).or_default().insert(machine, state);
     }
 }
@@ -193,4 +202,17 @@ fn json_says_of_a_strict_unit_until_when_it_may_run_where_nobody_looks() {
     assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
     assert_eq!(unseen(&snapshot, at(60)), [], "it is gone");
     assert!(!json(&units(&snapshot)).contains("may_run_until"));
+}
+
+#[test]
+fn a_unit_that_waits_in_systemds_queue_is_not_shown_as_dead() {
+    let mut snapshot = cluster();
+    let states = snapshot.states.get_mut("hello.service").unwrap();
+    let state = states.values_mut().next().unwrap();
+    (state.active, state.sub, state.job) = (ActiveState::Inactive, SubState::DEAD, Some(JobType::Start));
+    assert_eq!(state_cells(state), ["inactive", "start-queued"]);
+    let rows = units(&snapshot);
+    let row = rows.iter().find(|row| row.unit.as_str() == "hello.service").unwrap();
+    let shown = serde_json::to_value(row).unwrap();
+    assert_eq!((&shown["active"], &shown["sub"], &shown["job"]), (&"inactive".into(), &"dead".into(), &"start".into()));
 }

@@ -4,17 +4,26 @@ use std::sync::Arc;
 
 use super::*;
 use crate::core::model::Action;
+use crate::core::model::ActiveState;
+use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::EventKind;
 use crate::core::model::FailoverOverride;
 use crate::core::model::FailureKind;
+use crate::core::model::FilterReason;
 use crate::core::model::Grant;
 use crate::core::model::LeaseAction;
+use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::Observation;
 use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
+use crate::core::model::RemovalReason;
+use crate::core::model::SubState;
 use crate::core::model::Unit;
+use crate::core::model::UnitState;
 use crate::core::unit::UnitFile;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +36,7 @@ struct Stage {
     /// What was done, where: `start a.service on m1`.
     done: Vec<String>,
     /// What a unit is when it was started.
-    active: &'static str,
+    active: ActiveState,
     /// Machines that do not answer us directly, and whether their neighbours reach them.
     silent: BTreeSet<MachineId>,
     reached: Option<bool>,
@@ -40,7 +49,7 @@ struct Stage {
     /// Machines whose visits never end.
     hung: BTreeSet<MachineId>,
     /// What was logged.
-    log: Vec<String>,
+    log: Vec<EventKind>,
     /// How fence commands end.
     fence: Result<(), String>,
 }
@@ -103,7 +112,7 @@ impl Stage {
             now,
             hosts: BTreeMap::new(),
             done: Vec::new(),
-            active: "active",
+            active: ActiveState::Active,
             silent: BTreeSet::new(),
             reached: None,
             asked: Vec::new(),
@@ -138,7 +147,7 @@ impl Stage {
                 let next = match output {
                     Output::Commit(writes) => {
                         self.log.extend(writes.into_iter().filter_map(|write| match write {
-                            Write::Log(event) => Some(event.what),
+                            Write::Log(event) => Some(event.kind),
                             _ => None,
                         }));
                         Input::Committed(true)
@@ -174,15 +183,15 @@ impl Stage {
             self.done.push(format!("{} {} on {name}", step.action, step.unit.stem()));
             match step.action {
                 Action::Load { hash, .. } => {
-                    let [load, active, sub] = ["loaded", "inactive", "dead"].map(str::to_owned);
-                    let state = UnitState { load, active, sub, hash, launched: false, restarts: 0 };
+                    let (load, active, sub) = (LoadState::Loaded, ActiveState::Inactive, SubState::DEAD);
+                    let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0 };
                     units.insert(step.unit.clone(), state);
                 }
                 Action::Unload => drop(units.remove(&step.unit)),
                 Action::Stop | Action::Start { .. } | Action::Restart { .. } => {
                     let state = units.get_mut(&step.unit).unwrap();
                     state.launched = step.action.starts();
-                    state.active = if state.launched { self.active.to_owned() } else { "inactive".to_owned() };
+                    state.active = if state.launched { self.active } else { ActiveState::Inactive };
                 }
             }
         }
@@ -216,7 +225,12 @@ fn a_unit_moves_when_its_machine_no_longer_has_what_it_asks_for() {
     assert_eq!(stage.placement("web").machine, id(1));
     let done = stage.learn(|snapshot| set(snapshot, 1, "zone", "b"));
     assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
-    assert_eq!(stage.placement("web").reason, "m1: metadata zone=a not matched; the only machine that fits: 0 units");
+    let filter_reason = FilterReason::Metadata { key: "zone".to_owned(), wanted: ["a".to_owned()].into() };
+    let expected = PlacementReason {
+        choice: ChoiceReason::LeastLoaded { units: 0, next: None },
+        moved: Some(RemovalReason::Misfit { machine: id(1), filter_reason }),
+    };
+    assert_eq!(stage.placement("web").reason, expected);
     assert!(stage.is_at_rest());
 }
 
@@ -291,10 +305,10 @@ fn a_unit_leaves_a_drained_machine_once_it_runs_elsewhere() {
 #[test]
 fn a_unit_that_takes_its_time_to_start_elsewhere_goes_on_meanwhile() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
-    stage.active = "activating";
+    stage.active = ActiveState::Activating;
     assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2"]);
     assert!(stage.is_at_rest());
-    stage.hosts.get_mut(&id(2)).unwrap().get_mut(&unit("web")).unwrap().active = "active".to_owned();
+    stage.hosts.get_mut(&id(2)).unwrap().get_mut(&unit("web")).unwrap().active = ActiveState::Active;
     assert_eq!(stage.wait(SECOND * 11), ["unload web on m1"]);
 }
 
@@ -339,11 +353,11 @@ fn the_log_says_for_how_long_two_copies_ran_at_most() {
     let mut done = Vec::new();
     (0..5).for_each(|_| done.extend(stage.wait(SECOND)));
     assert_eq!(done, ["unload web on m1"]);
-    let twice: Vec<_> = stage.log.iter().filter_map(|line| line.split_once("; two copies ran for at most ")).collect();
-    let [(_, time)] = twice.as_slice() else { panic!("{:?}", stage.log) };
-    let seconds: u64 = time.strip_suffix(" s").unwrap().parse().unwrap();
-    let longest = stage.now.since(since).as_secs();
-    assert!((1..=longest).contains(&seconds), "{seconds} of {longest} s");
+    let overlap = |kind: &EventKind| if let EventKind::StepEnded(step) = kind { step.overlap } else { None };
+    let twice: Vec<Duration> = stage.log.iter().filter_map(overlap).collect();
+    let [time] = twice.as_slice() else { panic!("{:?}", stage.log) };
+    let longest = stage.now.since(since);
+    assert!((SECOND..=longest).contains(time), "{time:?} of {longest:?}");
 }
 
 #[test]
@@ -404,7 +418,8 @@ fn nobody_is_switched_off_before_the_store_has_been_told() {
                         inputs.push(Input::Visited(machine, Ok(stage.visit(machine, &visit))));
                     }
                     Output::Commit(writes) => {
-                        let fences = |write: &Write| matches!(write, Write::Log(event) if event.what.contains("fence"));
+                        let fences =
+                            |write: &Write| matches!(write, Write::Log(event) if event.kind == EventKind::FenceBegun);
                         told = writes.iter().any(fences).then_some(stage.now).or(told);
                         if told.is_none() {
                             inputs.push(Input::Committed(true));
@@ -455,7 +470,7 @@ fn a_leader_that_loses_the_store_before_it_could_write_renews_what_was_granted_b
 #[test]
 fn at_the_deadline_what_is_left_stops() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
-    stage.active = "failed";
+    stage.active = ActiveState::Failed;
     let by = stage.now + SECOND * 60;
     assert_eq!(stage.learn(drain(Some(by))), ["load web on m2", "start web on m2"]);
     assert!(stage.wait(SECOND * 59).is_empty());

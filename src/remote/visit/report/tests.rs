@@ -23,13 +23,11 @@ fn with_a_service(lines: &str) -> String {
 
 #[test]
 fn the_longest_state_names_of_systemd_are_read() {
-    let listed = with_a_service("@1 listed\nbad-setting deactivating failed-before-auto-restart a.service\n");
+    let listed = with_a_service("@1 listed\na.service bad-setting deactivating failed-before-auto-restart words\n");
     let units = read_lines(&listed, &[]).unwrap().observation.unwrap().units.unwrap();
     let state = units.values().next().unwrap();
-    assert_eq!(
-        [state.load.as_str(), &state.active, &state.sub],
-        ["bad-setting", "deactivating", "failed-before-auto-restart"]
-    );
+    assert_eq!((state.load, state.active), (LoadState::BadSetting, ActiveState::Deactivating));
+    assert_eq!(state.sub.as_str(), "failed-before-auto-restart");
 }
 
 #[test]
@@ -37,8 +35,8 @@ fn a_state_that_systemd_cannot_have_is_a_report_that_does_not_parse() {
     let long = "x".repeat(LONG);
     for bad in [long.as_str(), "run\u{1b}[2Jning", "", "läuft"] {
         for lines in [
-            format!("@1 listed\nloaded active {bad} a.service\n"),
-            format!("@1 listed\n{bad} active running a.service\n"),
+            format!("@1 listed\na.service loaded active {bad}\n"),
+            format!("@1 listed\na.service {bad} active running\n"),
             format!("@1 shown\nId=a.service\nLoadState=loaded\nActiveState=active\nSubState={bad}x\u{7}\n"),
             format!("@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 {bad} 7.5 0\n"),
         ] {
@@ -46,6 +44,44 @@ fn a_state_that_systemd_cannot_have_is_a_report_that_does_not_parse() {
             assert!(error.len() < 1000 && !error.chars().any(char::is_control), "{error:?}");
         }
     }
+}
+
+#[test]
+fn a_state_that_systemd_does_not_have_is_a_report_that_does_not_parse() {
+    let listed = |states: &str| {
+        let lines = with_a_service(&format!("@1 listed\na.service {states}\n"));
+        read_lines(&lines, &[]).map_err(|error| error.what)
+    };
+    assert!(listed("loaded active running").is_ok() && listed("loaded refreshing refreshing").is_ok());
+    assert!(
+        listed("loaded banana running").unwrap_err().starts_with("invalid ActiveState \"banana\": expected active, ")
+    );
+    assert!(listed("banana active running").unwrap_err().starts_with("invalid LoadState \"banana\": expected stub, "));
+    assert!(listed("loaded active Running").unwrap_err().starts_with("invalid SubState \"Running\": expected "));
+}
+
+#[test]
+fn a_queued_job_is_read_from_its_column_and_never_from_a_description() {
+    let jobs = |rows: &[&str]| {
+        let lines = format!("@1 hashes\n{HASH}  a.service\n{HASH}  b.service\n@1 listed\n{}\n", rows.join("\n"));
+        let units = read_lines(&lines, &[]).map_err(|error| error.what)?.observation.unwrap().units.unwrap();
+        Ok::<_, String>(units.into_values().map(|state| state.job).collect::<Vec<_>>())
+    };
+    let queued = [
+        "a.service loaded inactive dead    start start the engine",
+        "b.service loaded active   running       start is the first word of a description",
+        "init.scope loaded active   running       System and Service Manager",
+    ];
+    assert_eq!(jobs(&queued), Ok(vec![Some(JobType::Start), None]));
+    let idle = [
+        "a.service loaded inactive dead    start the engine",
+        "b.service loaded active   running stop",
+        "init.scope loaded active   running System and Service Manager",
+    ];
+    assert_eq!(jobs(&idle), Ok(vec![None, None]));
+    assert_eq!(jobs(&idle[..2]), Ok(vec![None, None]), "it is not known where the columns are");
+    let strange = [&queued[0].replace(" start start", " leave start"), queued[1], queued[2]];
+    assert_eq!(jobs(&strange), Err("it lists a job of a type that systemd does not have".to_owned()));
 }
 
 #[test]

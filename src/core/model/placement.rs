@@ -1,17 +1,62 @@
-//! The reasons of the scheduler: why a unit is placed on a machine, and why it is placed on none.
+//! The reasons of placements: why a unit is on a machine, why it was taken off one, and why it is on none.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::core::model::Health;
-use crate::core::unit::BadRequirements;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Health;
+use super::MachineId;
+use crate::core::sanitize::truncate;
 use crate::core::unit::Pin;
 use crate::core::unit::UnitName;
 
-/// Why a unit is placed on a machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PlacementReason {
+/// Why a unit is placed on a machine. The store keeps it as part of the placement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementReason {
+    /// Why this machine was chosen.
+    pub choice: ChoiceReason,
+    /// Why the unit left the machine that it was on, if it moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<RemovalReason>,
+}
+
+/// Why a unit is taken off a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalReason {
+    /// The unit is not known to the cluster any more.
+    NotSubmitted,
+    /// The desired state of the unit is inactive.
+    WantedInactive,
+    /// The unit has become global, and global units are not placed.
+    Global,
+    /// The machine left the cluster.
+    MachineLeft(MachineId),
+    /// The machine is drained.
+    Drained(MachineId),
+    /// The machine does not run its units any more.
+    Unhealthy {
+        /// The machine.
+        machine: MachineId,
+        /// Its health.
+        health: Health,
+    },
+    /// The unit does not fit the machine any more.
+    Misfit {
+        /// The machine.
+        machine: MachineId,
+        /// Why the filter rules the machine out.
+        filter_reason: FilterReason,
+    },
+}
+
+/// Why this machine was chosen for a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChoiceReason {
     /// `MachineID=` names it.
     Pinned(Pin),
     /// Its peer is there (`MachineOf=`).
@@ -28,7 +73,8 @@ pub enum PlacementReason {
 }
 
 /// Why the filter rules a machine out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FilterReason {
     /// It is not certainly alive.
     Health(Health),
@@ -51,35 +97,21 @@ pub enum FilterReason {
     Conflict(UnitName),
 }
 
-/// Whether a machine takes new units, as far as its health decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Schedulability {
-    /// Its health. Only a machine that is alive takes new units.
-    Health(Health),
-    /// It is alive but held down, because it was down so many times within an hour.
-    Flapping(usize),
-}
-
-impl From<Health> for Schedulability {
-    fn from(health: Health) -> Self {
-        Self::Health(health)
-    }
-}
-
 /// Why a unit is placed on no machine. No unit has moved.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PlacementError {
     /// Fewer machines have joined than the token requires.
-    #[error("{joined} of {size} machines have joined: {} more must", *size as usize - joined)]
+    #[error("{joined} of {size} machines have joined: {} more must", (*size as usize).saturating_sub(*joined))]
     ClusterIncomplete {
         /// The number of machines that have joined.
         joined: usize,
         /// The number that the token requires.
         size: u32,
     },
-    /// Its requirements are not known: its file is missing or invalid.
-    #[error("{}", .0.as_ref().map_or_else(|| "its file is missing".to_owned(), ToString::to_string))]
-    InvalidRequirements(Option<BadRequirements>),
+    /// Its requirements are not known: its file is missing, or invalid as the text describes.
+    #[error("{}", .0.as_deref().unwrap_or("its file is missing"))]
+    InvalidRequirements(Option<String>),
     /// It is global and has no placement.
     #[error("it is global: it runs on every machine that fits")]
     Global,
@@ -113,19 +145,57 @@ pub enum PlacementError {
         /// Why it fits nowhere else.
         why: Box<PlacementError>,
     },
+    /// A reason that was too long to be stored whole: the beginning of its text.
+    #[error("{0}")]
+    Abridged(String),
+}
+
+/// How many of the values that a unit asks for are kept in a record, and how many characters of each.
+const KEPT: (usize, usize) = (8, 128);
+
+impl PlacementReason {
+    /// Cuts texts from unit files so that a record stays small.
+    #[must_use]
+    pub fn bounded(self, limit: usize) -> Self {
+        Self { choice: self.choice, moved: self.moved.map(|reason| reason.bounded(limit)) }
+    }
+}
+
+impl RemovalReason {
+    /// Cuts texts from unit files so that a record stays small.
+    #[must_use]
+    pub fn bounded(self, limit: usize) -> Self {
+        match self {
+            Self::Misfit { machine, filter_reason: FilterReason::Metadata { key, wanted } } => {
+                let length = KEPT.1.min(limit);
+                let wanted = wanted.iter().take(KEPT.0).map(|value| truncate(value, length)).collect();
+                let filter_reason = FilterReason::Metadata { key: truncate(&key, length), wanted };
+                Self::Misfit { machine, filter_reason }
+            }
+            other => other,
+        }
+    }
 }
 
 impl PlacementError {
-    /// Returns the message for the unit.
+    /// Replaces an error that would make a large record by the beginning of its text.
+    #[must_use]
+    pub fn bounded(self, limit: usize) -> Self {
+        let text = self.to_string();
+        if text.len() > limit { Self::Abridged(truncate(&text, limit)) } else { self }
+    }
+
+    /// Returns the text with its consequence for the unit.
     pub fn message(&self) -> String {
         if matches!(self, Self::Stays { .. }) { self.to_string() } else { format!("no machine for it: {self}") }
     }
 }
 
 /// The number of machines that each filter reason rules out.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FilterSummary {
     /// The number of machines by reason, except for conflicts.
+    #[serde(with = "pairs")]
     pub counts: BTreeMap<FilterReason, usize>,
     /// The number of machines with a conflicting unit.
     pub conflicting: usize,
@@ -187,7 +257,7 @@ impl fmt::Display for FilterReason {
     }
 }
 
-impl fmt::Display for PlacementReason {
+impl fmt::Display for ChoiceReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pinned(pin) => write!(f, "MachineID={pin}"),
@@ -205,4 +275,28 @@ impl fmt::Display for PlacementReason {
 
 fn count_of(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A map whose keys are no text, as a list of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize as _;
+    use serde::Deserializer;
+    use serde::Serializer;
+
+    use super::FilterReason;
+
+    pub(super) fn serialize<S: Serializer>(
+        counts: &BTreeMap<FilterReason, usize>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(counts)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<FilterReason, usize>, D::Error> {
+        Ok(Vec::<(FilterReason, usize)>::deserialize(deserializer)?.into_iter().collect())
+    }
 }

@@ -1,0 +1,175 @@
+use std::time::Duration;
+
+use super::*;
+use crate::core::model::Action;
+use crate::core::model::ChoiceReason;
+use crate::core::model::Failure;
+use crate::core::model::FailureKind;
+use crate::core::model::FilterReason;
+use crate::core::model::Health;
+use crate::core::model::LeaseRefusal;
+use crate::core::model::Machine;
+use crate::core::model::Outcome;
+use crate::core::model::Phase;
+use crate::core::model::PlacementError;
+use crate::core::model::Reason;
+use crate::core::model::StepEnd;
+use crate::core::model::Timestamp;
+
+fn core() -> MachineId {
+    MachineId::from_bits(0xa1 << 120)
+}
+
+fn snapshot() -> Snapshot {
+    let machine = Machine { id: core(), name: "core-01".to_owned(), ..Machine::default() };
+    Snapshot { machines: [(core(), machine)].into(), ..Snapshot::default() }
+}
+
+fn event(kind: EventKind) -> Event {
+    Event::new(Timestamp::from_millis(5), None, None, kind)
+}
+
+fn ended(outcome: Outcome, overlap: Option<Duration>) -> EventKind {
+    EventKind::StepEnded(StepEnd { action: Action::Stop, reason: Reason::WantedLoaded, outcome, overlap })
+}
+
+fn least_loaded(moved: Option<RemovalReason>) -> PlacementReason {
+    PlacementReason { choice: ChoiceReason::LeastLoaded { units: 1, next: Some(3) }, moved }
+}
+
+#[test]
+fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
+    let health = |to| EventKind::HealthChanged { from: Some(Health::Suspect), to, evidence: "no answer".to_owned() };
+    let failure = Failure {
+        host: "core-01".to_owned(),
+        phase: Phase::Connect,
+        kind: FailureKind::Silent,
+        detail: "no answer within 4 s".to_owned(),
+        hint: None,
+    };
+    let misfit = RemovalReason::Misfit { machine: core(), filter_reason: FilterReason::Cordoned };
+    let table = [
+        (health(Health::Down), "down: no answer", true),
+        (health(Health::Alive), "alive: no answer", false),
+        (EventKind::UnitPlaced(least_loaded(None)), "placed: least loaded: 1 unit, next has 3", false),
+        (
+            EventKind::UnitPlaced(least_loaded(Some(misfit))),
+            "placed: core-01: cordoned; least loaded: 1 unit, next has 3",
+            false,
+        ),
+        (EventKind::UnitRemoved(RemovalReason::WantedInactive), "taken off: wanted inactive", false),
+        (
+            EventKind::UnitUnschedulable(PlacementError::InvalidRequirements(None)),
+            "no machine for it: its file is missing",
+            true,
+        ),
+        (ended(Outcome::Done, None), "stop: done (wanted loaded)", false),
+        (ended(Outcome::AlreadyTrue, None), "stop: already true (wanted loaded)", false),
+        (ended(Outcome::Begun, None), "stop: begun (wanted loaded)", false),
+        (ended(Outcome::Failed("it hangs".to_owned()), None), "stop: failed: it hangs (wanted loaded)", true),
+        (ended(Outcome::Lost(failure), None), "stop: lost: connect: no answer within 4 s (wanted loaded)", false),
+        (
+            ended(Outcome::Done, Some(Duration::from_millis(2001))),
+            "stop: done (wanted loaded); two copies ran for at most 3 s",
+            false,
+        ),
+        (EventKind::LeaseEnded, "its lease has ended: no strict unit runs there", false),
+        (EventKind::LeaseRegained, "its lease had ended, and it has one again", false),
+        (
+            EventKind::LeaseRefused(LeaseRefusal::Unwritable),
+            "would not hold a lease: /run cannot be written: is it full?",
+            true,
+        ),
+        (EventKind::FenceBegun, "runs its fence command: it may still run strict units", false),
+        (EventKind::FenceCancelled, "answers again: its fence command is not run", false),
+        (EventKind::FenceSucceeded, "its fence command succeeded: nothing runs there", false),
+        (EventKind::FenceVoid, "its fence command succeeded, but it has answered since: that proves nothing", false),
+        (EventKind::FenceFailed { why: "exit status 1".to_owned() }, "its fence command failed: exit status 1", true),
+        (
+            EventKind::FailoverOverridden,
+            "failover forced by op@desk: its units move if it is down, whatever the failover policy says",
+            false,
+        ),
+        (
+            EventKind::LeadershipTaken { from: "a sweep on desk".to_owned(), why: "it hangs".to_owned() },
+            "leadership was taken from a sweep on desk by op@desk: it hangs",
+            true,
+        ),
+        (EventKind::Unreadable { why: "no JSON".to_owned() }, "an event that cannot be parsed: no JSON", true),
+    ];
+    for (kind, expected, trouble) in table {
+        let event = event(kind).by("op@desk");
+        assert_eq!(text(&snapshot(), &event), expected);
+        assert_eq!(event.kind.is_trouble(), trouble, "{expected}");
+    }
+}
+
+#[test]
+fn every_reason_for_a_removal_has_its_text() {
+    let other = MachineId::from_bits(0xb2 << 120);
+    let table = [
+        (RemovalReason::NotSubmitted, "not submitted"),
+        (RemovalReason::WantedInactive, "wanted inactive"),
+        (RemovalReason::Global, "global"),
+        (RemovalReason::MachineLeft(other), "machine b2000000... left"),
+        (RemovalReason::Drained(core()), "core-01 is drained"),
+        (RemovalReason::Drained(other), "b2000000... is drained"),
+        (RemovalReason::Unhealthy { machine: core(), health: Health::SshdDown }, "core-01 is sshd down"),
+        (
+            RemovalReason::Misfit { machine: core(), filter_reason: FilterReason::Flapping(4) },
+            "core-01: held down: it went \
+          down 4 times within an hour",
+        ),
+    ];
+    for (reason, expected) in table {
+        assert_eq!(removal(&snapshot(), &reason), expected);
+    }
+}
+
+#[test]
+fn a_line_names_the_machine_and_the_unit_and_steers_no_terminal() {
+    let mut failed = event(EventKind::FenceFailed { why: "\u{1b}[2J\nno".to_owned() });
+    assert_eq!(line(&snapshot(), &failed), "its fence command failed: \u{fffd}[2J no\n");
+    failed.subject.machine = Some(core());
+    failed.subject.unit = Some("web.service".parse().unwrap());
+    assert_eq!(line(&snapshot(), &failed), "core-01 web.service: its fence command failed: \u{fffd}[2J no\n");
+}
+
+#[test]
+fn json_has_the_subject_the_kind_the_cause_and_the_text() {
+    let reason = least_loaded(Some(RemovalReason::Unhealthy { machine: core(), health: Health::Down }));
+    let placed = Event::new(
+        Timestamp::from_millis(5),
+        Some(core()),
+        Some("web.service".parse().unwrap()),
+        EventKind::UnitPlaced(reason),
+    );
+    let expected = json!({
+        "at": 5,
+        "subject": {"machine": core(), "unit": "web.service"},
+        "kind": "unit_placed",
+        "cause": {
+            "choice": {"least_loaded": {"units": 1, "next": 3}},
+            "moved": {"unhealthy": {"machine": core(), "health": "down"}},
+        },
+        "trouble": false,
+        "text": "placed: core-01 is down; least loaded: 1 unit, next has 3",
+    });
+    assert_eq!(json(&snapshot(), &placed), expected);
+    let taken = EventKind::LeadershipTaken { from: "a sweep".to_owned(), why: "it hangs".to_owned() };
+    let expected = json!({
+        "at": 5,
+        "subject": {"actor": "op@desk"},
+        "kind": "leadership_taken",
+        "cause": {"from": "a sweep", "why": "it hangs"},
+        "trouble": true,
+        "text": "leadership was taken from a sweep by op@desk: it hangs",
+    });
+    assert_eq!(json(&snapshot(), &event(taken).by("op@desk")), expected);
+    let shape = |kind| json(&snapshot(), &event(kind));
+    assert_eq!(shape(EventKind::FenceBegun)["kind"], "fence_begun");
+    assert_eq!(shape(EventKind::FenceBegun).get("cause"), None);
+    assert_eq!(shape(EventKind::UnitRemoved(RemovalReason::Drained(core())))["cause"], json!({"drained": core()}));
+    let lost = ended(Outcome::Failed("no".to_owned()), None);
+    assert_eq!(shape(lost)["cause"], json!({"action": "stop", "reason": "wanted_loaded", "outcome": {"failed": "no"}}));
+}
