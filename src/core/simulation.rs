@@ -40,7 +40,7 @@ use crate::core::reconcile::Output;
 use crate::core::reconcile::Reconciler;
 use crate::core::unit::UnitName;
 
-/// How much time a rehearsal may play, so that one that never settles ends.
+/// How much time a simulation may play, so that a simulation that never settles ends.
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// A unit that would change its place.
@@ -69,7 +69,7 @@ pub enum MoveReason {
 /// What would be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Simulation {
-    /// Verdicts that would be written down, the last of each machine.
+    /// The health records that would be stored, the last of each machine.
     pub health_changes: BTreeMap<MachineId, HealthRecord>,
     /// Units that would change their places, in the order in which that is decided.
     pub moves: Vec<Move>,

@@ -16,7 +16,7 @@ use super::muster;
 use super::ssh;
 use super::until;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// `--down-after` of the controllers here, in seconds.
 const DOWN_AFTER: u32 = 4;

@@ -160,7 +160,7 @@ impl Event {
 }
 
 impl EventKind {
-    /// Reports whether the event is not what was wanted.
+    /// Reports whether something failed or needs attention.
     pub const fn is_trouble(&self) -> bool {
         match self {
             Self::HealthChanged { to, .. } => !matches!(to, Health::Alive | Health::Suspect),

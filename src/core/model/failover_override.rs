@@ -1,15 +1,16 @@
-//! The operator's decision to move units although the failover policy would not.
+//! Failover overrides: an operator's decision against the failover policy.
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::Timestamp;
 
-/// The operator's word that a machine's units are to be moved. The store keeps it under `forced/<id>`.
+/// An operator's order that the units of a machine move if it is down, whatever the failover policy says. The store keeps
+/// it under `forced/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailoverOverride {
-    /// Until when it counts.
+    /// When it ends.
     pub until: Timestamp,
-    /// Whose word it is.
+    /// The operator that gave it.
     pub by: String,
 }

@@ -1,4 +1,4 @@
-//! Leases as records and as parts of a visit.
+//! Leases: the records in the store, and what a visit does about the lease of a machine.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Timestamp;
 use crate::core::unit::UnitName;
 
-/// What a machine needs a lease for.
+/// The strict units for which a machine needs a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Need {
     /// The strict units that are to run there, or do.
@@ -26,40 +26,40 @@ impl Need {
         self.stop = self.stop.max(stop);
     }
 
-    /// Adds what a record covers already.
+    /// Adds the units that a record covers already.
     pub fn join(&mut self, grant: &Grant) {
         self.units.extend(grant.units.iter().cloned());
         self.stop = self.stop.max(grant.stop);
     }
 }
 
-/// The record that a machine may hold a lease, so that strict units may run there. It is written before anything is
-/// sent and goes when the lease has ended for sure. The store keeps it under `leases/<id>`.
+/// A record that a machine may hold a lease, so that strict units may run there. The leader stores it before it sends
+/// anything and removes it when the lease has certainly ended. The store keeps it under `leases/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The leader that granted it.
     pub epoch: u64,
-    /// How far beyond the moment it is sent a renewal may reach.
+    /// How long after it is sent a renewal may last.
     pub length: Duration,
     /// How long the strict units there may take to stop.
     pub stop: Duration,
-    /// Which strict units may have been told to run there: no others wait for the end of this lease.
+    /// The strict units that may have been started there. Only these units wait for the end of this lease.
     pub units: BTreeSet<UnitName>,
-    /// Until when it lasts if it is not renewed in this record; `None` if its leader renews it without saying so here.
+    /// When it ends unless this record is renewed; `None` if its leader renews the lease without updating the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Set while the machine does not answer: when its strict units are gone.
+    /// Set while the machine does not answer: when its strict units have certainly stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_for_sure_at: Option<Timestamp>,
 }
 
 impl Grant {
-    /// Says whether a controller may go on renewing the lease: nobody counts on its end.
+    /// Reports whether a controller may go on renewing the lease: no other leader has recorded when it ends.
     pub const fn is_open(&self) -> bool {
         self.until.is_none() && self.stopped_for_sure_at.is_none()
     }
 
-    /// Says whether the record allows all that is needed.
+    /// Reports whether the record covers all units of a need.
     pub fn covers(&self, need: &Need) -> bool {
         self.stop >= need.stop && self.units.is_superset(&need.units)
     }
@@ -68,19 +68,19 @@ impl Grant {
 /// What a visit does about a machine's lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseAction {
-    /// Lets it last until this uptime of the host.
+    /// Grants or renews it until this uptime of the host.
     Hold {
         /// The host's uptime at which it ends.
         until: Duration,
-        /// How long after its arrival it ends in any case.
+        /// How long after the visit arrives it ends at the latest.
         length: Duration,
     },
-    /// Ends it: no strict unit is left there.
+    /// Ends it, because no strict unit is on the machine any more.
     Release,
 }
 
 impl LeaseAction {
-    /// Returns what comes of it on a host that does as it is told.
+    /// Returns the status that a host without faults reports afterwards.
     pub const fn granted(&self) -> LeaseStatus {
         match self {
             Self::Hold { .. } => LeaseStatus::Held,
@@ -89,16 +89,16 @@ impl LeaseAction {
     }
 }
 
-/// What came of a lease on the host.
+/// The status of a lease on the host after a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseStatus {
-    /// It was held and goes on.
+    /// It was held and was renewed.
     Held,
-    /// It was not held, and is now: what had been stopped for want of it counts as never started.
+    /// It was not held, and is now. The units that had stopped with the former lease count as not started.
     Granted,
-    /// It is not held, as asked for.
+    /// It is not held, as ordered.
     Released,
-    /// The host would not: another boot, too late, or systemd refused.
+    /// The host would not hold it.
     Refused(LeaseRefusal),
 }
 

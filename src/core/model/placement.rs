@@ -48,7 +48,7 @@ pub enum RemovalReason {
     Misfit {
         /// The machine.
         machine: MachineId,
-        /// What is in the way there.
+        /// Why the filter rules the machine out.
         filter_reason: FilterReason,
     },
 }
@@ -185,7 +185,7 @@ impl PlacementError {
         if text.len() > limit { Self::Abridged(truncate(&text, limit)) } else { self }
     }
 
-    /// Returns the message for the unit.
+    /// Returns the text with its consequence for the unit.
     pub fn message(&self) -> String {
         if matches!(self, Self::Stays { .. }) { self.to_string() } else { format!("no machine for it: {self}") }
     }

@@ -1,4 +1,4 @@
-//! Steps: what is done to a unit on a machine, and why.
+//! Steps: actions on a unit on a machine, with their reasons.
 
 use std::fmt;
 
@@ -9,31 +9,31 @@ use super::MachineId;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 
-/// Something done to one unit on one machine.
+/// An action on one unit on one machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Stops the unit and waits, takes its file away and makes systemd forget it.
+    /// Stops the unit, waits for its end and removes its file.
     Unload,
-    /// Puts the file there and makes systemd know it (`link --runtime`, and `enable --runtime` if it has `[Install]`).
+    /// Writes the file and links it into systemd (`link --runtime`, and `enable --runtime` if it has `[Install]`).
     Load {
-        /// Which file.
+        /// The hash of the file.
         hash: Hash,
         /// Set when the file has an `[Install]` section.
         install: bool,
         /// Set when the unit may only run while the machine holds a lease.
         strict: bool,
     },
-    /// Stops the unit and waits.
+    /// Stops the unit and waits for its end.
     Stop,
-    /// Queues the unit's start; what runs already goes on.
+    /// Queues the unit's start. A unit that runs goes on running.
     Start {
-        /// How many restarts were asked for until now: none of them is owed.
+        /// How many restarts have been requested until now: a start makes up for all of them.
         count: u64,
     },
     /// Queues the unit's restart.
     Restart {
-        /// Which of the restarts that were asked for this is.
+        /// The number of this restart among those that were requested.
         count: u64,
     },
 }
@@ -50,7 +50,7 @@ pub enum Reason {
     NotSubmitted,
     /// The unit is global and this machine is not one for it.
     NotForThisMachine,
-    /// The unit is placed here and its file is not.
+    /// The unit is placed here and its file is not there.
     NotThere,
     /// The file differs from the one that was submitted.
     HashDiffers,
@@ -58,9 +58,9 @@ pub enum Reason {
     WantedLaunched,
     /// The unit is to be loaded and was started.
     WantedLoaded,
-    /// A restart was asked for.
+    /// A restart was requested.
     RestartAsked,
-    /// The machine is drained, its time is over and the unit has no other place.
+    /// The machine is drained, the deadline is over and no other machine takes the unit.
     Drained,
 }
 
@@ -81,14 +81,14 @@ impl fmt::Display for Reason {
     }
 }
 
-/// One action with its unit and its reason.
+/// An action with its unit and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The unit.
     pub unit: UnitName,
-    /// What to do to it.
+    /// The action.
     pub action: Action,
-    /// Why.
+    /// Why it is taken.
     pub reason: Reason,
 }
 
@@ -116,7 +116,7 @@ impl Action {
         }
     }
 
-    /// Says whether the unit may run because of it.
+    /// Reports whether the unit may run because of the action.
     pub const fn starts(self) -> bool {
         matches!(self, Self::Start { .. } | Self::Restart { .. })
     }

@@ -1,4 +1,4 @@
-//! What a visit to a host is asked to do, and what it brings back.
+//! Visits: the order that is sent to a host, and the report that comes back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,45 +17,45 @@ use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 
-/// One trip to one host: steps, then an observation, in one round trip.
+/// One round trip to one host: steps, then an observation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Visit {
-    /// Who must be there: a host with another machine-id does nothing and says so.
+    /// The machine-id that the host must have. A host with another machine-id does nothing and says so.
     pub machine: Option<MachineId>,
-    /// The leader's number. A host that has seen a higher one does nothing and says so. Visits without steps carry it too.
+    /// The leader's epoch. A host that has seen a higher epoch does nothing and says so. Visits without steps carry it too.
     pub epoch: u64,
     /// Which of this leader's visits it is, among those that may change something on the host; 0 for one that is not
     /// counted. A host that has begun this one or a later one of the same leader does nothing: what is delivered twice is
     /// done once, and what was overtaken is not done at all.
     pub number: u64,
-    /// Set for a look by somebody who does not lead: it changes nothing on the host, and whoever led there still does.
+    /// Set for a visit by a process that does not lead: it changes nothing on the host, not even the recorded leader.
     pub read_only: bool,
-    /// When it is too late for the host to obey: a script that was stuck in a buffer is refused.
+    /// When the visit is too late: the host refuses a script that was stuck in a buffer until then.
     pub expires: Option<Expiry>,
-    /// What to do about the machine's lease, before the steps.
+    /// What to do about the machine's lease before the steps.
     pub lease: Option<LeaseAction>,
-    /// Set when it must not wait long for units to stop: a lease has to be renewed meanwhile.
+    /// Set when the visit must not wait long for units to stop, because a lease has to be renewed meanwhile.
     pub no_wait: bool,
-    /// Set when a look must wait for whatever an earlier visit still does there.
+    /// Set when the visit must wait for the steps of an earlier visit that may still run there.
     pub barrier: bool,
-    /// Whether the host's systemd must be told of every new file, or only of those that it knew before.
+    /// Set when the host's systemd must be reloaded for every new file, not only for files that it knew before.
     pub reload: bool,
-    /// What to do, in this order.
+    /// The steps, in the order in which they are taken.
     pub steps: Vec<Step>,
-    /// The texts of the files that the steps name.
+    /// The unit files that the steps name.
     pub files: BTreeMap<Hash, Arc<UnitFile>>,
 }
 
-/// A moment in the life of a host.
+/// A point in time on a host's own clock: its boot and its uptime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiry {
-    /// The boot: /proc/sys/kernel/random/boot_id. In any other it is too late.
+    /// The boot: /proc/sys/kernel/random/boot_id. In any other boot it is too late.
     pub boot: String,
-    /// How long the host has then been up.
+    /// The uptime.
     pub uptime: Duration,
 }
 
-/// What a host said of itself.
+/// What a host reported about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// Its /etc/machine-id.
@@ -66,25 +66,25 @@ pub struct Observation {
     pub uptime: Duration,
     /// The highest epoch it has seen; 0 after a boot.
     pub epoch: u64,
-    /// What came of its lease, if the visit was about it.
+    /// The status of its lease, if the visit was about the lease.
     pub lease: Option<LeaseStatus>,
-    /// Every unit file under /run/fleet/units, with what systemd says of it; `None` if nothing seems to have changed
-    /// since the last look over this connection.
+    /// Every unit file under /run/fleet/units, with its state in systemd; `None` if nothing seems to have changed since
+    /// the last observation over this connection.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
 }
 
-/// Why a host did nothing of what it was asked.
+/// Why a host did nothing that the visit ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
     /// Another machine answers at the address: its machine-id.
     OtherMachine(String),
-    /// A leader with this higher number has been there.
+    /// A leader with this higher epoch has visited the host.
     LaterLeader(u64),
     /// The visit came too late.
     TooLate,
     /// Another visit holds the host's lock.
     Busy,
-    /// The host cannot be managed, and why.
+    /// The host cannot be managed, for this reason.
     Unfit(&'static str),
 }
 
@@ -96,21 +96,21 @@ pub enum Outcome {
     Done,
     /// It was true before.
     AlreadyTrue,
-    /// It was begun, and the visit could not wait for its end.
+    /// It began, and the visit could not wait for its end.
     Begun,
-    /// It was tried and refused; what the host said is attached.
+    /// It was tried and failed; the text is the host's.
     Failed(String),
-    /// The connection died first. It may have been done; only the next observation tells.
+    /// The connection died first. The step may have been done: the next observation shows it.
     Lost(Failure),
 }
 
-/// What a visit brought back.
+/// The report of a visit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// How each step ended, in the order of [`Visit::steps`]; empty if the host refused.
     pub outcomes: Vec<Outcome>,
     /// Set when the host did nothing.
     pub refused: Option<Refused>,
-    /// What the host looked like afterwards; missing only if it refused before it said who it is.
+    /// The state of the host afterwards; missing only if it refused before it gave its machine-id.
     pub observation: Option<Observation>,
 }
