@@ -43,6 +43,8 @@ pub(super) struct TurnTimer {
     began: Instant,
     /// For how long the machine had been suspended since boot, at the last measurement.
     suspended: Duration,
+    /// Reads for how long the machine has been suspended since boot.
+    clock: fn() -> Duration,
 }
 
 /// The end of a wait.
@@ -56,7 +58,11 @@ pub(super) struct Woken<T> {
 
 impl TurnTimer {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), suspended: suspended() }
+        Self::with_clock(suspended)
+    }
+
+    fn with_clock(clock: fn() -> Duration) -> Self {
+        Self { began: Instant::now(), suspended: clock(), clock }
     }
 
     /// Waits for an event, at most until `wake`; forever without it. The wait also ends when a stall is noticed. The event
@@ -72,7 +78,7 @@ impl TurnTimer {
                 () = tokio::time::sleep_until(planned) => None,
             };
             let now = Instant::now();
-            let stalled = self.measure(planned, now, suspended());
+            let stalled = self.measure(planned, now, (self.clock)());
             if event.is_some() || stalled.is_some() || wake.is_some_and(|wake| wake <= now) {
                 return Woken { stalled, event };
             }
@@ -83,7 +89,7 @@ impl TurnTimer {
     /// the machine has been suspended since boot. The next turn begins now.
     fn measure(&mut self, planned: Instant, now: Instant, suspended: Duration) -> Option<Duration> {
         let slept = suspended.saturating_sub(self.suspended);
-        *self = Self { began: now, suspended };
+        (self.began, self.suspended) = (now, suspended);
         let stalled = stall(planned, now, slept)?;
         tracing::debug!(?stalled, ?slept, "this process stood still");
         Some(stalled)
@@ -151,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_suspension_counts_once() {
-        let mut timer = TurnTimer::new();
+        let mut timer = TurnTimer::with_clock(|| Duration::ZERO);
         let (now, before) = (Instant::now(), timer.suspended);
         assert_eq!(timer.measure(now, now, before + SECOND * 9), Some(SECOND * 9));
         assert_eq!(timer.measure(now, now, before + SECOND * 9), None);
@@ -159,7 +165,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_timer_that_fires_on_time_is_no_stall() {
-        let mut timer = TurnTimer::new();
+        let mut timer = TurnTimer::with_clock(|| Duration::ZERO);
         let wake = Instant::now() + SECOND * 30;
         assert_eq!(timer.wait(Some(wake), pending::<()>()).await, Woken { stalled: None, event: None });
         assert_eq!(Instant::now(), wake);
@@ -168,7 +174,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_that_stands_still_notices_it_long_before_it_had_to_wake() {
         for wake in [None, Some(Instant::now() + SECOND * 3600)] {
-            let mut timer = TurnTimer::new();
+            let mut timer = TurnTimer::with_clock(|| Duration::ZERO);
             let (woken, ()) = tokio::join!(timer.wait(wake, pending::<()>()), tokio::time::advance(SECOND * 5));
             assert_eq!(woken, Woken { stalled: Some(SECOND * 4), event: None });
         }
@@ -176,7 +182,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stall_is_noticed_although_an_event_came_meanwhile_and_is_the_first_input() {
-        let mut timer = TurnTimer::new();
+        let mut timer = TurnTimer::with_clock(|| Duration::ZERO);
         let event = async {
             tokio::time::sleep(SECOND * 2).await;
             Input::Committed(true)
@@ -191,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_takes_too_long_is_a_stall() {
-        let mut timer = TurnTimer::new();
+        let mut timer = TurnTimer::with_clock(|| Duration::ZERO);
         // The turn itself: it should have ended before the time to wake.
         tokio::time::advance(SECOND * 3).await;
         let wake = Instant::now() - SECOND * 2;
