@@ -1,5 +1,7 @@
 //! Rules of the house that the compiler does not know.
 
+mod layers;
+
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
