@@ -13,7 +13,7 @@ const FEWEST_DIGITS: usize = 4;
 /// The port of an address that names none.
 const SSH_PORT: u16 = 22;
 
-/// How many candidates or similar names an error lists.
+/// How many machines or similar names an error lists.
 const LISTED: usize = 5;
 
 /// How similar a name must be to be suggested, from 0 to 1.
@@ -31,14 +31,14 @@ pub enum FindMachineError {
         similar: Vec<String>,
     },
     /// Several machines match.
-    #[error("{text:?} is {} {} machines: {}", key.article(), candidates.len(), list(candidates))]
+    #[error("{text:?} is {} {} machines: {}", key.phrase(), machines.len(), list(machines))]
     Ambiguous {
         /// The text.
         text: String,
         /// Which property they share.
         key: MachineKey,
         /// The machines, by their machine-ids.
-        candidates: Vec<Candidate>,
+        machines: Vec<MachineSummary>,
     },
 }
 
@@ -62,7 +62,7 @@ impl MachineKey {
         }
     }
 
-    const fn article(self) -> &'static str {
+    const fn phrase(self) -> &'static str {
         match self {
             Self::Name => "the name of",
             Self::Id => "the beginning of the machine-ids of",
@@ -71,9 +71,9 @@ impl MachineKey {
     }
 }
 
-/// A machine that a text may mean.
+/// A machine that a text may mean, as an error lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
+pub struct MachineSummary {
     /// Its name.
     pub name: String,
     /// Its machine-id.
@@ -91,8 +91,8 @@ pub fn find_machine<'a>(snapshot: &'a Snapshot, text: &str) -> Result<&'a Machin
             [] => {}
             [machine] => return Ok(machine),
             several => {
-                let candidates = several.iter().map(|machine| Candidate::of(machine)).collect();
-                return Err(FindMachineError::Ambiguous { text: bounded(text), key, candidates });
+                let machines = several.iter().map(|machine| MachineSummary::of(machine)).collect();
+                return Err(FindMachineError::Ambiguous { text: bounded(text), key, machines });
             }
         }
     }
@@ -135,17 +135,17 @@ fn bounded(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
-impl Candidate {
+impl MachineSummary {
     fn of(machine: &Machine) -> Self {
         Self { name: machine.name.clone(), id: machine.id, address: machine.address.clone() }
     }
 }
 
-/// Lists candidates: each with its name, the beginning of its machine-id and its address.
-fn list(candidates: &[Candidate]) -> String {
-    let text = |Candidate { name, id, address }: &Candidate| format!("{name} ({}..., {address})", id.short());
-    let listed: Vec<String> = candidates.iter().take(LISTED).map(text).collect();
-    let others = candidates.len().saturating_sub(LISTED);
+/// Lists machines: each with its name, the beginning of its machine-id and its address.
+fn list(machines: &[MachineSummary]) -> String {
+    let text = |MachineSummary { name, id, address }: &MachineSummary| format!("{name} ({}..., {address})", id.short());
+    let listed: Vec<String> = machines.iter().take(LISTED).map(text).collect();
+    let others = machines.len().saturating_sub(LISTED);
     let others = if others > 0 { format!(" and {others} more") } else { String::new() };
     format!("{}{others}", listed.join(", "))
 }

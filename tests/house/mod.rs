@@ -2,6 +2,8 @@
 
 mod words;
 
+mod layers;
+
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;

@@ -82,7 +82,7 @@ fn a_text_that_matches_several_machines_lists_them() {
 }
 
 #[test]
-fn an_error_lists_five_candidates_and_counts_the_others() {
+fn an_error_lists_five_machines_and_counts_the_others() {
     let machines: Vec<(String, String)> = (0..7).map(|number| (format!("{number}f"), format!("n{number}"))).collect();
     let machines: Vec<_> = machines.iter().map(|(id, name)| (id.as_str(), name.as_str(), "gateway")).collect();
     let text = found(&cluster(&machines), "gateway");
