@@ -21,12 +21,12 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// The folders in which no two files import each other.
-const WITHOUT_CIRCLES: &[&str] = &["control", "runner"];
+const WITHOUT_CIRCLES: &[&str] =
+    &["cli", "control", "discovery", "inventory", "lab", "playbook", "runner", "store", "ui"];
 
 #[test]
 fn no_folder_imports_a_layer_above_it() {
-    // The layer of `ui` is not checked.
-    for (number, layer) in LAYERS.iter().enumerate().skip(2) {
+    for (number, layer) in LAYERS.iter().enumerate().skip(1) {
         let above: Vec<String> = LAYERS
             .iter()
             .take(number)
