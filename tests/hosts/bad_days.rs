@@ -84,7 +84,7 @@ fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
     let address = lab.hosts()[1].address;
     let inventory = unit_file(&lab, "inventory", &format!("h ansible_host={address} ansible_port=2222\n"));
     let args = ["--ssh-config", &config, "--strict-host-key-checking", "accept-new", "-i", &inventory, "join"];
-    says(&muster(&lab, &args), 1, &["h: run: it was not booted with systemd", "Hint: ", "leave this host out"]);
+    says(&muster(&lab, &args), 1, &["h: run: it was not booted with systemd", "Hint: ", "Leave this host out"]);
     assert_eq!(machines(), 0, "no machine has joined");
 
     // A clone is rejected, and the others join.

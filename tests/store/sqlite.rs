@@ -145,6 +145,11 @@ impl Disk {
     fn mount(&self, how: &[&str]) {
         assert!(Command::new("mount").args(how).arg(self.0.path()).status().unwrap().success());
     }
+
+    /// Makes the disk read-only, and reports whether no file is open for writing.
+    fn remount_read_only(&self) -> bool {
+        Command::new("mount").args(["-o", "remount,ro"]).arg(self.0.path()).status().unwrap().success()
+    }
 }
 
 impl Drop for Disk {
@@ -171,7 +176,12 @@ async fn a_read_only_disk_is_rejected() {
     let Some(disk) = Disk::new() else { return };
     let path = disk.0.path().join("db");
     drop(SqliteStore::open(&path).await.unwrap());
-    disk.mount(&["-o", "remount,ro"]);
+    // The thread of the store closes the file a moment after the last handle is gone.
+    let began = std::time::Instant::now();
+    while !disk.remount_read_only() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the file is still open");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let error = SqliteStore::open(&path).await.unwrap_err();
     assert!(matches!(&error, StoreError::Refused { detail, .. } if detail.contains("Read-only")), "{error}");
 }

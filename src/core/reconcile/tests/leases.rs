@@ -206,3 +206,21 @@ fn a_lease_goes_the_way_round_as_soon_as_a_neighbour_knows_one() {
     assert!(stage.ways[&at].is_some() && stage.reconciler.lease_ends[&at] > before, "{before} {:?}", stage.ways);
     assert_eq!(stage.reconciler.view(at).unwrap().health, Some(Health::PathFault));
 }
+
+#[test]
+fn a_reconciler_of_a_few_units_does_not_wake_for_leases_that_it_does_not_keep() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "db", "[X-Muster]\nClass=strict"));
+    let from = stage.placement("db").machine;
+    stage.silent.insert(from);
+    (0..12).for_each(|_| _ = stage.wait(SECOND));
+    let mut snapshot = stage.reconciler.snapshot().clone();
+    let ends = snapshot.leases[&from].stopped_for_sure_at.expect("the end of the lease is recorded");
+    want(&mut snapshot, "web", "");
+    stage.now = ends + SECOND * 600;
+    let timing = Timing { lease: None, ..stage.reconciler.timing };
+    let scope = Scope::Units([unit("db"), unit("web")].into());
+    stage.reconciler = Reconciler::new(2, scope, timing, snapshot);
+    stage.run(Input::Tick);
+    assert!(stage.reconciler.snapshot().leases.contains_key(&from));
+    assert!(stage.reconciler.wake_at().is_none_or(|at| at > stage.now), "it would wake again and again");
+}
