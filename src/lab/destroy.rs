@@ -12,7 +12,7 @@ use super::record;
 use super::record::Lock;
 use super::record::Record;
 
-/// What [`remove`] found and removed.
+/// What [`super::Lab::destroy`] found and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destroyed {
     /// A lab.

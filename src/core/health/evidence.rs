@@ -2,7 +2,7 @@
 //!
 //! *Proof of life* is anything that the machine's own sshd sent: a greeting, a step of the login, an answer. An attempt
 //! that has come as far as sshd is proof while it lasts. *Silence* is the time since the last proof of life, less the time
-//! in which this process stood still. Nothing here concludes anything: [`super::assess`] does.
+//! in which this process stood still. Nothing here concludes anything: [`mod@super::assess`] does.
 
 use std::time::Duration;
 
