@@ -152,7 +152,7 @@ fn controller(lab: &Lab, wish: &RequirementKey, table: &mut Table) {
     controller.stop();
 }
 
-/// Says whether a line of the controller's log tells that a unit was started on another host.
+/// Reports whether a line of the controller's log tells that a unit was started on another host.
 fn started(line: &str, unit: &str, lost: &str) -> bool {
     line.contains(unit) && line.contains("start: done") && !line.contains(lost)
 }

@@ -111,7 +111,7 @@ impl LeasePolicy {
         self.length / 4
     }
 
-    /// Says whether a controller renews the leases.
+    /// Reports whether a controller renews the leases.
     pub fn is_controllers(self) -> bool {
         self.keeper == Renewer::Controller
     }
@@ -152,12 +152,12 @@ fn commands(file: &UnitFile, name: &str) -> usize {
     file.values("Service", name).fold(0, |sum, value| if value.trim().is_empty() { 0 } else { sum + count(value) })
 }
 
-/// Says whether so many of so many machines are most of them, so that no other leader can have as many.
+/// Reports whether so many of so many machines are most of them, so that no other leader can have as many.
 pub const fn is_most(count: usize, all: usize) -> bool {
     count * 2 > all
 }
 
-/// Says whether so many of so many machines are enough that no other leader can have most of them.
+/// Reports whether so many of so many machines are enough that no other leader can have most of them.
 pub const fn is_blocking(count: usize, all: usize) -> bool {
     count * 2 >= all
 }

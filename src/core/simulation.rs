@@ -78,7 +78,7 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// Says whether nothing would be done to any unit.
+    /// Reports whether nothing would be done to any unit.
     pub const fn is_empty(&self) -> bool {
         self.moves.is_empty() && self.steps.is_empty()
     }
@@ -139,12 +139,12 @@ impl SimulatedHosts {
         self.units.insert(machine, units);
     }
 
-    /// Says whether it is known how a host is.
+    /// Reports whether it is known how a host is.
     pub fn knows(&self, machine: MachineId) -> bool {
         self.units.contains_key(&machine)
     }
 
-    /// Says whether a host reaches another one, if it can say anything.
+    /// Reports whether a host reaches another one, if it can say anything.
     fn reaches(&self, from: MachineId, to: MachineId) -> Option<bool> {
         (!self.fail.contains_key(&from)).then(|| self.fail.get(&to) != Some(&FailureKind::Silent))
     }

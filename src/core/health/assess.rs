@@ -28,7 +28,7 @@ pub struct DetectionConfig {
 pub const BRAKE: u8 = 55;
 
 impl DetectionConfig {
-    /// Says whether so many of all machines are silent that the fault is taken to be on our side.
+    /// Reports whether so many of all machines are silent that the fault is taken to be on our side.
     pub const fn is_brake_on(&self, silent: usize, all: usize) -> bool {
         silent * 100 > all * self.brake as usize
     }

@@ -46,7 +46,7 @@ pub struct FailedVisit {
 }
 
 impl FailedVisit {
-    /// Says whether the failure itself shows that the host is up.
+    /// Reports whether the failure itself shows that the host is up.
     pub const fn shows_host_up(&self) -> bool {
         self.sshd_spoke || self.failure.kind.proves_host_up()
     }
@@ -187,12 +187,12 @@ impl Evidence {
         true
     }
 
-    /// Says whether the machine answered the last visit, on the path that is used.
+    /// Reports whether the machine answered the last visit, on the path that is used.
     pub fn answers(&self) -> bool {
         self.answers_directly() || self.relay.as_ref().is_some_and(|relay| relay.works)
     }
 
-    /// Says whether the machine answered the last direct visit.
+    /// Reports whether the machine answered the last direct visit.
     pub const fn answers_directly(&self) -> bool {
         self.answered.is_some() && self.failures.is_empty()
     }
@@ -205,14 +205,14 @@ impl Evidence {
         }
     }
 
-    /// Says whether the machine is silent now: visits fail, and the last one brought no sign that the host is up. A machine
-    /// that is sick, throttled or refuses connections is not silent, nor one of which nothing could be learned.
+    /// Reports whether the machine is silent now: visits fail, and the last one brought no sign that the host is up. A
+    /// machine that is sick, throttled or refuses connections is not silent, nor one of which nothing could be learned.
     pub fn is_silent(&self) -> bool {
         let silent = |last: &FailedVisit| !last.shows_host_up() && last.failure.kind != FailureKind::Local;
         !self.answers() && self.logging_in().is_none() && self.failures.last().is_some_and(silent)
     }
 
-    /// Says whether other machines could tell more of it than we know.
+    /// Reports whether other machines could tell more of it than we know.
     pub fn needs_peer_probe(&self) -> bool {
         let kind = self.latest_failure().map(|failure| failure.kind);
         let gone = kind == Some(FailureKind::WrongMachine);
@@ -224,7 +224,7 @@ impl Evidence {
         self.failures.last().map(|last| &last.failure)
     }
 
-    /// Says whether no visit has ended yet.
+    /// Reports whether no visit has ended yet.
     pub const fn is_empty(&self) -> bool {
         self.answered.is_none() && self.failures.is_empty()
     }

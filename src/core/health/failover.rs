@@ -145,7 +145,7 @@ impl<'a> FailoverRound<'a> {
         Self { policy, counts, snapshot, detection, now, silent, silent_in_zone, given_up: 0 }
     }
 
-    /// Says why the units of a machine that is down are not moved, if they are not.
+    /// Returns why the units of a machine that is down are not moved, if they are not.
     pub fn blocked_by(&self, machine: MachineId) -> Option<FailoverBlock> {
         if !self.silent.contains(&machine) {
             return None;

@@ -109,7 +109,7 @@ impl PeerProbes {
         yes.map(|(_, opinion)| opinion.asked + FRESH).max()
     }
 
-    /// Says whether as many peers have reported as are asked at once.
+    /// Reports whether as many peers have reported as are asked at once.
     pub fn has_enough_answers(&self, now: Timestamp) -> bool {
         self.fresh(now).count() >= ASKED_AT_ONCE
     }

@@ -74,12 +74,13 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Says whether the failure shows that the host's kernel is up.
+    /// Reports whether the failure shows that the host's kernel is up.
     pub const fn proves_host_up(self) -> bool {
         matches!(self, Self::Refused | Self::Throttled | Self::HostKey | Self::Denied | Self::Sick)
     }
 
-    /// Says whether somebody was there and one of us turned the other away: over a new connection, which sshd counts.
+    /// Reports whether somebody was there and one of us turned the other away: over a new connection, which sshd
+    /// counts.
     pub const fn turns_away(self) -> bool {
         matches!(self, Self::Throttled | Self::HostKey | Self::Denied)
     }

@@ -134,8 +134,8 @@ impl Snapshot {
         }
     }
 
-    /// Says whether every record that a unit depends on could be read. One that is not must be left as it is: what is
-    /// wanted of it is not known.
+    /// Reports whether every record that a unit depends on could be read. One that is not must be left as it is: what
+    /// is wanted of it is not known.
     pub fn is_readable(&self, unit: &UnitName) -> bool {
         self.unreadable_of(unit).next().is_none()
     }
@@ -167,9 +167,9 @@ pub enum Write {
     State(UnitName, MachineId, UnitState),
     /// Forgets what a machine reported of a unit.
     NoState(UnitName, MachineId),
-    /// Notes that a machine may hold a lease.
+    /// Records that a machine may hold a lease.
     Lease(MachineId, Grant),
-    /// Notes that a machine's lease has ended for sure.
+    /// Records that a machine's lease has ended for sure.
     NoLease(MachineId),
     /// Sets the machines that vote.
     Voters(BTreeSet<MachineId>),

@@ -131,7 +131,7 @@ impl Reconciler {
         steps
     }
 
-    /// Says whether a step waits for something to happen on another machine.
+    /// Reports whether a step waits for something to happen on another machine.
     fn waits_for_another(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
         if !step.action.starts() {
             return self.goes_on(machine, step, now);
@@ -139,8 +139,8 @@ impl Reconciler {
         self.runs_elsewhere(&step.unit, machine) || self.strict_hold(&step.unit, machine).is_some()
     }
 
-    /// Says whether a unit still runs on another machine, where it can be stopped first: a machine that answers, or of
-    /// which it is not known yet whether it does.
+    /// Reports whether a unit still runs on another machine, where it can be stopped first: a machine that answers, or
+    /// of which it is not known yet whether it does.
     fn runs_elsewhere(&self, unit: &UnitName, machine: MachineId) -> bool {
         let Some(states) = self.snapshot.states.get(unit) else { return false };
         let mut others = states.iter().filter(|(other, state)| **other != machine && state.runs());

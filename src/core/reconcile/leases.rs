@@ -43,12 +43,12 @@ pub enum Wait {
 }
 
 impl Reconciler {
-    /// Says whether a unit may only run while its machine holds a lease.
+    /// Reports whether a unit may only run while its machine holds a lease.
     pub(super) fn is_strict(&self, unit: &UnitName) -> bool {
         self.requirements.is_strict(unit)
     }
 
-    /// Says why a strict unit that is to run on a machine is not started there now, if so.
+    /// Returns why a strict unit that is to run on a machine is not started there now, if so.
     pub fn strict_hold(&self, unit: &UnitName, machine: MachineId) -> Option<Wait> {
         if !self.is_strict(unit) {
             return None;
@@ -95,9 +95,9 @@ impl Reconciler {
         self.views.get(&machine)?.lease.need.as_ref()
     }
 
-    /// Says whether the store has the record that this leader may grant the machine a lease, and nobody counts on its end.
-    /// While the store is away the record of a leader before us does, if what we grant is no more: whoever comes after us
-    /// reads no more into ours.
+    /// Reports whether the store has the record that this leader may grant the machine a lease, and nobody counts on
+    /// its end. While the store is away the record of a leader before us does, if what we grant is no more: whoever
+    /// comes after us reads no more into ours.
     fn is_lease_ready(&self, machine: MachineId) -> bool {
         let (Some(grant), Some(need)) = (self.snapshot.leases.get(&machine), self.lease_need(machine)) else {
             return false;
@@ -112,7 +112,7 @@ impl Reconciler {
         known && recorded && lasts && !self.is_lease_pending(machine)
     }
 
-    /// Says whether strict units run on a machine whose lease cannot be renewed yet.
+    /// Reports whether strict units run on a machine whose lease cannot be renewed yet.
     pub(super) fn must_lease_first(&self, machine: MachineId) -> bool {
         let leased = self.timing.lease.is_some() && self.snapshot.leases.contains_key(&machine);
         leased && self.lease_need(machine).is_some() && !self.is_lease_ready(machine)
@@ -137,7 +137,7 @@ impl Reconciler {
         bound.into_iter().chain(told).min()
     }
 
-    /// Says whether this reconciler is one of many that keep leases together.
+    /// Reports whether this reconciler is one of many that keep leases together.
     fn is_sweep(&self) -> bool {
         self.timing.lease.is_some_and(|policy| !policy.is_controllers())
     }
@@ -160,14 +160,14 @@ impl Reconciler {
         self.departed_leases.iter().filter_map(|machine| self.lease_wake(*machine))
     }
 
-    /// Says whether something waits for the lease of a machine to end that does not answer.
+    /// Reports whether something waits for the lease of a machine to end that does not answer.
     pub fn awaits_leases(&self) -> bool {
         self.lease_wakes().next().is_some()
     }
 
-    /// Says whether a machine that does not answer may be trusted to let its lease end. One that lets us in and does not
-    /// do as it is told may have a systemd that hangs, and that could stop nothing; so one that may yet turn out to be
-    /// like that is not trusted before it has been judged.
+    /// Reports whether a machine that does not answer may be trusted to let its lease end. One that lets us in and does
+    /// not do as it is told may have a systemd that hangs, and that could stop nothing; so one that may yet turn out to
+    /// be like that is not trusted before it has been judged.
     fn is_bound(&self, machine: MachineId) -> bool {
         let left = !self.snapshot.machines.contains_key(&machine);
         let judged = !matches!(self.health(machine), None | Some(Health::Suspect | Health::Sick));
@@ -227,7 +227,7 @@ impl Reconciler {
         }
     }
 
-    /// Says whether a record is what this leader would write.
+    /// Reports whether a record is what this leader would write.
     fn is_current(&self, grant: &Grant, policy: LeasePolicy, need: &Need, now: Timestamp) -> bool {
         let lasts = match grant.until {
             Some(until) => !policy.is_controllers() && until > now + policy.length() / 2,
@@ -306,7 +306,7 @@ impl Reconciler {
         }
     }
 
-    /// Says whether there are leases to renew although the store is away.
+    /// Reports whether there are leases to renew although the store is away.
     pub fn holds_leases(&self) -> bool {
         self.timing.lease.is_some() && self.snapshot.leases.values().any(Grant::is_open)
     }
@@ -330,7 +330,7 @@ impl Reconciler {
         self.mode = Mode::LeaseOnly;
     }
 
-    /// Says whether most machines have just answered us: then nobody else has been able to take our place.
+    /// Reports whether most machines have just answered us: then nobody else has been able to take our place.
     fn is_backed(&self, now: Timestamp) -> bool {
         let voters = &self.snapshot.voters;
         let heard = |machine: &&MachineId| {
@@ -344,7 +344,7 @@ impl Reconciler {
         *known = end.max(*known);
     }
 
-    /// Notes that the store has the record of a machine's lease.
+    /// Records that the store has the record of a machine's lease.
     pub(super) fn lease_written(&mut self, machine: MachineId) {
         if let Some(view) = self.views.touch(machine) {
             view.unplanned = true;
@@ -352,7 +352,7 @@ impl Reconciler {
         }
     }
 
-    /// Notes that a machine's lease has ended: what waited for that may go on.
+    /// Records that a machine's lease has ended: what waited for that may go on.
     pub(super) fn lease_ended(&mut self, machine: MachineId) {
         self.stale.placements = true;
         self.stale.leases = true;
@@ -386,7 +386,7 @@ impl Reconciler {
         until.unwrap_or(now + policy.length())
     }
 
-    /// Notes that a lease is on its way.
+    /// Records that a lease is on its way.
     pub(super) fn lease_sent(&mut self, machine: MachineId, now: Timestamp) {
         if let Some(view) = self.views.touch(machine) {
             view.fencing.void = true;

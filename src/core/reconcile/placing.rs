@@ -98,7 +98,7 @@ impl Reconciler {
         }
     }
 
-    /// Says whether a unit may be put on a machine.
+    /// Reports whether a unit may be put on a machine.
     fn is_eligible(&self, machine: MachineId) -> bool {
         match self.views.get(&machine).filter(|view| !view.evidence.is_empty()) {
             // What hangs on a neighbour gets nothing new.
@@ -231,7 +231,7 @@ impl Reconciler {
         }
     }
 
-    /// Says why a unit cannot stay where it was put, if it cannot.
+    /// Returns why a unit cannot stay where it was put, if it cannot.
     fn misplaced(&self, unit: &UnitName, placement: &Placement) -> Option<RemovalReason> {
         if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
             return None;
