@@ -74,7 +74,7 @@ impl UnitState {
         if self.active.is_changing() { None } else { self.job }
     }
 
-    /// Says how far the unit has come on this machine, in fleet's words (STATE).
+    /// Returns how far the unit has come on this machine (STATE in fleet).
     pub const fn reached(&self) -> DesiredState {
         if self.launched { DesiredState::Launched } else { DesiredState::Loaded }
     }
@@ -268,7 +268,7 @@ impl SubState {
     }
 }
 
-/// The word is none that systemd uses for such a state. Nothing was changed.
+/// The text is not one of systemd's words for this property. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {property} {word:?}: expected {expected}")]
 pub struct BadState {

@@ -128,8 +128,8 @@ fn wanted_of(snapshot: &Snapshot, name: &UnitName) -> Option<Wanted> {
 
 /// Returns why a unit must leave a machine that it is not assigned to; `None` if it stays.
 ///
-/// A unit without a placement stays, because it may yet be placed here. A unit that is placed here stays although it
-/// has no assignment, because its file is lost.
+/// A unit that is not global and has no placement stays, because it may yet be placed here. A unit that is placed here
+/// stays although it has no assignment, because its file is lost.
 pub fn removal_reason(snapshot: &Snapshot, unit: &UnitName, here: MachineId, global: bool) -> Option<Reason> {
     match (snapshot.units.get(unit), snapshot.placements.get(unit)) {
         (None, _) => Some(Reason::NotSubmitted),
