@@ -118,7 +118,7 @@ pub struct FailoverRound<'a> {
     silent: BTreeSet<MachineId>,
     /// The number of silent machines in each zone.
     silent_in_zone: BTreeMap<&'a str, usize>,
-    /// The number of machines whose units were released for a failover in this round.
+    /// The number of machines whose failover this round has allowed.
     given_up: usize,
 }
 

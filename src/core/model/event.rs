@@ -1,5 +1,5 @@
-//! Events: typed records of decisions and occurrences. The text of an event is made in the user interface, except for
-//! parts that other texts share.
+//! Events: typed records of decisions and occurrences. The user interface makes the text of an event; this module has
+//! only the text of the end of a step.
 
 use std::fmt;
 use std::time::Duration;

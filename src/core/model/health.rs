@@ -56,7 +56,7 @@ pub struct HealthRecord {
     pub last_seen: Option<Timestamp>,
     /// The evidence, as text.
     pub why: String,
-    /// When the machine went down within the last hour.
+    /// The recent times at which the machine went down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<Timestamp>,
 }
