@@ -83,7 +83,7 @@ impl Simulation {
         self.moves.is_empty() && self.steps.is_empty()
     }
 
-    /// Records the writes that a reconciler would commit. `known` are the records before them.
+    /// Records the writes that a reconciler would commit. `known` has the records before these writes.
     pub fn note_writes(&mut self, known: &Snapshot, writes: &[Write]) {
         for write in writes {
             let (unit, to, reason) = match write {

@@ -79,8 +79,8 @@ impl FailureKind {
         matches!(self, Self::Refused | Self::Throttled | Self::HostKey | Self::Denied | Self::Sick)
     }
 
-    /// Reports whether the host or muster rejected the other side on a new connection, which sshd counts as a failed
-    /// login.
+    /// Reports whether the host or muster ended a new connection before a session began. sshd may penalise the address
+    /// for that.
     pub const fn turns_away(self) -> bool {
         matches!(self, Self::Throttled | Self::HostKey | Self::Denied)
     }

@@ -1,4 +1,5 @@
-//! Leases: the records in the store, and what a visit does about the lease of a machine.
+//! Leases: the records in the store, and what a visit does about the lease of a machine. [`crate::core::reconcile`]
+//! decides which machine is granted a lease.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A host that has joined the cluster, and how SSH reaches it.
+//! A host that has joined the cluster, and how SSH reaches it. Its health and its units are separate records.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,5 @@
 //! The reasons of placements: why a unit is on a machine, why it was taken off one, and why it is on none.
+//! [`crate::core::schedule`] chooses the machine; this module has only the reasons and their texts.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

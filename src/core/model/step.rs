@@ -1,4 +1,5 @@
-//! Steps: actions on a unit on a machine, with their reasons.
+//! Steps: actions on a unit on a machine, with their reasons. [`crate::core::plan`] decides which steps a machine
+//! needs; nothing is decided here.
 
 use std::fmt;
 

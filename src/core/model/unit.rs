@@ -1,4 +1,5 @@
-//! A submitted unit and its placement.
+//! A submitted unit and its placement, as the store keeps them. The text of the unit file is not part of them: the
+//! store keeps it once for all units with the same hash.
 
 use std::fmt;
 

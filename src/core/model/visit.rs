@@ -1,4 +1,5 @@
-//! Visits: the order that is sent to a host, and the report that comes back.
+//! Visits: the order that is sent to a host, and the report that comes back. These values must not depend on SSH: the
+//! remote layer turns an order into a script and parses the report.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use crate::core::unit::UnitName;
 pub struct Visit {
     /// The machine-id that the host must have. A host with another machine-id does nothing and says so.
     pub machine: Option<MachineId>,
-    /// The leader's epoch. A host that has seen a higher epoch does nothing and says so. Visits without steps carry it too.
+    /// The leader's epoch. A host that has seen a higher epoch does nothing and says so. Visits without steps carry it
+    /// too.
     pub epoch: u64,
     /// The number of the visit among those of this leader that may change something on the host; 0 for a visit that is
     /// not counted. A host that has begun this visit or a later one of the same leader does nothing. So a visit that is

@@ -170,7 +170,7 @@ proptest! {
     }
 
     #[test]
-    fn a_unit_that_runs_as_desired_is_never_touched(wanted in any_units(any_wanted()), observed in any_units(any_state())) {
+    fn units_that_run_as_desired_get_no_steps(wanted in any_units(any_wanted()), observed in any_units(any_state())) {
         for step in steps(&wanted, &observed, |_| Some(Reason::NotSubmitted)) {
             let (Some(wanted), Some(state)) = (wanted.get(&step.unit), observed.get(&step.unit)) else { continue };
             let same = state.hash == wanted.unit.hash && state.load == LoadState::Loaded;

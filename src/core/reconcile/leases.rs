@@ -302,7 +302,7 @@ impl Reconciler {
         }
     }
 
-    /// Records when so many machines have answered that no earlier leader can be answered by most of them.
+    /// Records the time at which enough machines have answered that no earlier leader can be answered by most of them.
     pub(super) fn witness(&mut self, now: Timestamp) {
         let voters = &self.snapshot.voters;
         let told = |machine: &&MachineId| self.views.get(machine).is_some_and(|view| view.evidence.answered.is_some());

@@ -96,7 +96,7 @@ pub enum Input {
     Probed {
         /// The machine.
         machine: MachineId,
-        /// The neighbour.
+        /// The peer.
         neighbour: MachineId,
         /// Whether an sshd sent its greeting; `None` if the probe learned nothing.
         reached: Option<bool>,
@@ -126,7 +126,7 @@ pub enum Output {
     Probe {
         /// The machine.
         machine: MachineId,
-        /// The neighbour.
+        /// The peer.
         neighbour: MachineId,
     },
     /// Close the connection through a relay to this machine: the relay is no longer used.

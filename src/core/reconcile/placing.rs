@@ -108,7 +108,7 @@ impl Reconciler {
         }
     }
 
-    /// Returns whether a machine may take a unit, and if not, why.
+    /// Returns that a machine may take units, or why it may not.
     fn schedulability(&self, machine: MachineId, now: Timestamp) -> Schedulability {
         if self.is_eligible(machine) {
             let hold =
@@ -254,7 +254,7 @@ impl Reconciler {
         // A strict unit is not moved before it has certainly stopped.
         let may_run = self.is_strict(unit) && self.snapshot.leases.contains_key(&placement.machine);
         let health = self.health(placement.machine).filter(|_| !may_run)?;
-        // A machine that only SSH cannot reach has stopped its strict units, because their lease has ended.
+        // If only the sshd of a machine fails, its strict units have stopped, because their lease has ended.
         let stopped = self.is_strict(unit) && matches!(health, Health::SshdDown | Health::Throttled);
         (health == Health::Down || stopped).then_some(RemovalReason::Unhealthy { machine: machine.id, health })
     }

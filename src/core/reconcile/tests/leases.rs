@@ -86,8 +86,8 @@ fn sweeps_after_a_controller_start_the_units_that_waited_for_its_leases() {
         sweeps += 1;
     }
     assert_eq!(done, ["load web on m2", "start web on m2"]);
-    // The first sweep records that web has stopped after 4 s, the lease, its stop and a margin. The clock skew adds 30
-    // s.
+    // The first sweep records when web has certainly stopped: after 4 s, the lease, its stop and a margin. Clock skew
+    // is 30 s more.
     assert_eq!(sweeps, 2);
 }
 

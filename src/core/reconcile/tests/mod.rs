@@ -497,7 +497,7 @@ fn changes_at_returns_when_time_alone_changes_a_decision() {
 }
 
 #[test]
-fn at_the_deadline_of_a_drain_a_unit_that_fits_nowhere_else_stops_until_the_machine_is_back() {
+fn at_the_deadline_of_a_drain_a_unit_that_fits_nowhere_else_stops_until_the_drain_ends() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
     let by = stage.now + SECOND * 60;
     assert!(stage.learn(drain(Some(by))).is_empty() && stage.wait(SECOND * 59).is_empty());
