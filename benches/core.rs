@@ -1,4 +1,5 @@
-//! How long the decisions take, at the size muster is made for: 10,000 units on 1,000 machines, and 50,000 on 5,000.
+//! Measures how long the decisions take, with 10,000 units on 1,000 machines and 50,000 units on 5,000 machines. The
+//! hosts and the store are simulated: this benchmark does no I/O.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -44,10 +45,10 @@ use muster::core::unit::UnitName;
 const MACHINES: u32 = 1_000;
 const UNITS: u32 = 10_000;
 
-/// How many trips have come back by the time a reconciler looks up: it is told of them at once.
+/// How many results the reconciler gets at once.
 const AT_ONCE: usize = 16;
 
-/// A cluster with every unit wanted and none placed.
+/// Makes a cluster in which every unit is to be launched and none is placed.
 fn cluster(name: impl Fn(u32) -> String, options: impl Fn(u32) -> String) -> (Snapshot, RequirementsIndex) {
     sized(MACHINES, UNITS, name, options)
 }
@@ -118,7 +119,7 @@ fn place(c: &mut Criterion) {
     group.finish();
 }
 
-/// A controller's.
+/// Returns the timing of a controller.
 fn timing() -> Timing {
     let second = Duration::from_secs(1);
     let detection = DetectionConfig { down_after: second * 8, brake: BRAKE };
@@ -126,7 +127,7 @@ fn timing() -> Timing {
     Timing { poll_interval, full_poll_interval, retry_interval, start_deadline: second * 10, detection, lease: None }
 }
 
-/// Hosts and a store that do at once what they are told.
+/// Simulated hosts, which carry out every step at once.
 #[derive(Default)]
 struct Hosts {
     units: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
@@ -134,7 +135,7 @@ struct Hosts {
 }
 
 impl Hosts {
-    /// Runs a reconciler until all its looks and steps are out and done, and returns how many steps there were.
+    /// Runs a reconciler until it has no more outputs, and returns the number of steps.
     fn run(&mut self, reconciler: &mut Reconciler, now: Timestamp) -> usize {
         let mut inputs = VecDeque::from([Input::Tick]);
         let mut steps = 0;
@@ -181,7 +182,8 @@ fn silence() -> Failure {
     Failure { host, phase: Phase::Connect, kind: FailureKind::Silent, detail, hint: None }
 }
 
-/// From the last machine's first look to the first steps for all of them: judged, placed, and planned.
+/// Measures the time from the report of the first visit to the last machine until the first steps of all machines are
+/// sent: assessment, scheduling and planning.
 fn plan(c: &mut Criterion) {
     let mut group = c.benchmark_group("plan 10,000 units on 1,000 machines");
     group.sample_size(10);
@@ -206,7 +208,7 @@ fn plan(c: &mut Criterion) {
             looked,
             |(mut reconciler, last)| {
                 drop(reconciler.handle(last, now));
-                // The health_changes that were told before, and then the placements.
+                // The first answer is about the health records, the second about the placements.
                 let outputs = std::iter::repeat_with(|| reconciler.handle(Input::Committed(true), now));
                 let steps = outputs.take(3).flatten().filter_map(|output| match output {
                     Output::Visit { visit, .. } => Some(visit.steps.len()),
@@ -263,7 +265,7 @@ fn reconciler(c: &mut Criterion) {
     group.finish();
 }
 
-/// What a controller of several thousand machines has to do every second.
+/// Measures the work of a controller of several thousand machines in one second.
 fn rounds(c: &mut Criterion) {
     let mut group = c.benchmark_group("a round over 50,000 units on 5,000 machines");
     group.sample_size(10);

@@ -1,7 +1,7 @@
 //! muster keeps systemd services running across a set of Linux hosts, over SSH, and installs nothing on them.
 //!
-//! The library is laid out in rooms, each a module with one job: [`core`] decides and touches nothing, the others
-//! carry its decisions out. `README.md` has the vocabulary and how the parts work together on one page.
+//! [`core`] makes the decisions and does no I/O. The other modules carry the decisions out. docs/architecture.md
+//! describes the layers, docs/glossary.md the vocabulary.
 
 pub mod cli;
 pub mod control;

@@ -1,5 +1,5 @@
-//! The ground that everything is measured on: a lab, muster as a user runs it, and a look at the hosts that costs them
-//! next to nothing.
+//! The environment of the measurements: a lab, muster as a user runs it, and counters that use almost no time of the
+//! hosts.
 
 use std::io::BufRead as _;
 use std::io::BufReader;
@@ -17,7 +17,7 @@ use muster::lab::Lab;
 use muster::lab::Options;
 use muster::lab::TemporaryLab;
 
-/// How long anything may take before the run is given up.
+/// How long one operation may take before the benchmark fails.
 const LIMIT: Duration = Duration::from_mins(3);
 
 /// Boots a lab in a directory of its own.
@@ -33,7 +33,7 @@ pub(crate) fn lab(name: &str, hosts: usize, etcd: bool) -> TemporaryLab {
     lab
 }
 
-/// Prepares muster against a lab.
+/// Returns a muster command that uses the lab.
 pub(crate) fn muster(lab: &Lab) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/nonexistent");
@@ -41,7 +41,7 @@ pub(crate) fn muster(lab: &Lab) -> Command {
     command
 }
 
-/// Runs a command that must succeed, and says how long it took.
+/// Runs a command that must succeed, and returns how long it took.
 pub(crate) fn timed(command: &mut Command) -> Duration {
     let start = Instant::now();
     let output = command.stdin(Stdio::null()).output().expect("it runs");
@@ -50,14 +50,14 @@ pub(crate) fn timed(command: &mut Command) -> Duration {
     took
 }
 
-/// Prepares OpenSSH's client for a command on a host.
+/// Returns an OpenSSH client command that runs a command on a host.
 pub(crate) fn ssh(lab: &Lab, host: &str, command: &str) -> Command {
     let mut ssh = Command::new("ssh");
     ssh.arg("-F").arg(lab.ssh_config()).args(["-o", "BatchMode=yes", host, command]);
     ssh
 }
 
-/// Waits until something is so, and says how long it took since `start`.
+/// Waits until the condition `so` is true, and returns the time since `start`.
 pub(crate) fn wait(start: Instant, what: &str, mut so: impl FnMut() -> bool) -> Duration {
     while !so() {
         assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} for {what}");
@@ -66,7 +66,7 @@ pub(crate) fn wait(start: Instant, what: &str, mut so: impl FnMut() -> bool) -> 
     start.elapsed()
 }
 
-/// Counts the units that run on a host, by their control groups: a resident shell's own work, without a process.
+/// Counts the units that run on a host by their control groups, in a shell that stays open and starts no process.
 #[derive(Debug)]
 pub(crate) struct Counter {
     child: Child,
@@ -83,7 +83,7 @@ impl Counter {
         counter
     }
 
-    /// Returns how many instances of `bench@.service` have a process there.
+    /// Returns how many instances of `bench@.service` have a process on the host.
     pub(crate) fn count(&mut self) -> usize {
         let ask = "c=/sys/fs/cgroup/systemd; [ -d $c ] || c=/sys/fs/cgroup; n=0; \
                    for u in $c/system.slice/system-bench.slice/bench@*; do [ ! -d $u ] || n=$((n+1)); done; echo $n\n";

@@ -1,4 +1,5 @@
-//! Many hosts: joining them, looking at them when there is nothing to do, what the controller weighs, and failover.
+//! Measurements with many hosts: join, sweep and reconcile with nothing to do, the resources of the controller, and
+//! failover.
 
 use std::io::BufRead as _;
 use std::io::BufReader;
@@ -33,14 +34,14 @@ use crate::RequirementKey;
 use crate::ground;
 use crate::table::Table;
 
-/// What each host runs while it is looked at.
+/// The number of units that each host runs.
 const PER_HOST: usize = 2;
 
-pub(crate) fn measure(wish: &RequirementKey, table: &mut Table) {
-    let lab = ground::lab("many", wish.hosts, false);
-    let hosts = wish.hosts;
+pub(crate) fn measure(selection: &RequirementKey, table: &mut Table) {
+    let lab = ground::lab("many", selection.hosts, false);
+    let hosts = selection.hosts;
     let mut joins = Vec::new();
-    for _ in 0..wish.runs {
+    for _ in 0..selection.runs {
         joins.push(ground::timed(ground::muster(&lab).arg("join")));
         forget(&lab);
     }
@@ -55,28 +56,28 @@ pub(crate) fn measure(wish: &RequirementKey, table: &mut Table) {
     ground::timed(ground::muster(&lab).current_dir(folder).arg("start").args(names));
     std::fs::remove_file(&template).expect("it is ours");
 
-    let sweeps: Vec<Duration> = (0..wish.runs).map(|_| ground::timed(ground::muster(&lab).arg("sweep"))).collect();
+    let sweeps: Vec<Duration> = (0..selection.runs).map(|_| ground::timed(ground::muster(&lab).arg("sweep"))).collect();
     let note = format!("nothing to do, {PER_HOST} units on each");
     table.times(&format!("`sweep` over {hosts} hosts, cold"), &sweeps, &note);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (firsts, passes) = runtime.block_on(warm(&lab, wish.runs));
+    let (firsts, reconciles) = runtime.block_on(warm(&lab, selection.runs));
     let note = "a claim and a whole look at each, over open connections";
     table.times(&format!("a new leader's reconcile over {hosts} hosts, warm"), &firsts, note);
     let note = "by the same leader, over open connections: what a controller does every second";
-    table.times(&format!("a reconcile over {hosts} hosts, warm"), &passes, note);
+    table.times(&format!("a reconcile over {hosts} hosts, warm"), &reconciles, note);
     drop(runtime);
-    controller(&lab, wish, table);
+    controller(&lab, selection, table);
 }
 
-/// Makes the hosts strangers again.
+/// Removes the store, so that the hosts can join again.
 fn forget(lab: &Lab) {
     for file in ["muster.db", "muster.db-wal", "muster.db-shm"] {
         let _ = std::fs::remove_file(lab.dir().join(file));
     }
 }
 
-/// Makes passes with nothing to do in one process, each by a new leader and then by the same one: the first opens the
-/// connections and does not count.
+/// Reconciles with nothing to do in one process: each run first by a new leader and then by the same leader. The first
+/// run opens the connections and does not count.
 async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
     let settings = Flags { config: Some(lab.config()), ..Flags::default() }.resolve().expect("the lab's settings");
     let context = ClusterContext {
@@ -87,31 +88,31 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
         stop: tokio_util::sync::CancellationToken::new(),
     };
     let detection = DetectionConfig { down_after: Duration::from_secs(10), brake: BRAKE };
-    let (mut firsts, mut passes) = (Vec::new(), Vec::new());
+    let (mut firsts, mut reconciles) = (Vec::new(), Vec::new());
     for _ in 0..=runs {
         let start = Instant::now();
         let taken =
             leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Sweep).await.expect("the store");
-        let lead = taken.expect("nobody else leads");
+        let leadership = taken.expect("no other process leads");
         let snapshot = layout::read(&*context.store, &context.keys).await.expect("the store");
         let machines = snapshot.machines.len();
-        let mut reconciler = Reconciler::new(lead.epoch(), Scope::All, control::timing(detection), snapshot);
-        let run_context = RunContext::new(&context, lead);
+        let mut reconciler = Reconciler::new(leadership.epoch(), Scope::All, control::timing(detection), snapshot);
+        let run_context = RunContext::new(&context, leadership);
         firsts.push(run(&mut reconciler, &run_context, start).await);
         assert_eq!(reconciler.views().filter(|(_, view)| view.answers()).count(), machines);
         tokio::time::sleep(control::timing(detection).poll_interval).await;
         let before = looked(&reconciler);
-        passes.push(run(&mut reconciler, &run_context, Instant::now()).await);
+        reconciles.push(run(&mut reconciler, &run_context, Instant::now()).await);
         assert!(looked(&reconciler) > before, "every machine was due");
         run_context.leadership.resign().await;
     }
     context.remote.close(Duration::from_secs(1)).await;
     firsts.remove(0);
-    passes.remove(0);
-    (firsts, passes)
+    reconciles.remove(0);
+    (firsts, reconciles)
 }
 
-/// Runs a reconciler until it has settled and returns how long that took from the start.
+/// Runs a reconciler until it has settled, and returns the time since `start`.
 async fn run(reconciler: &mut Reconciler, run_context: &RunContext, start: Instant) -> Duration {
     let ending = StopCondition::Settled(Duration::ZERO);
     let ended = runner::run(reconciler, run_context, None, ending, &mut |_, _| {}).await.expect("the store");
@@ -119,16 +120,16 @@ async fn run(reconciler: &mut Reconciler, run_context: &RunContext, start: Insta
     start.elapsed()
 }
 
-/// Returns when the machine that was looked at longest ago was looked at.
+/// Returns the time of the last visit to the machine that was visited longest ago.
 fn looked(reconciler: &Reconciler) -> Option<Timestamp> {
     reconciler.views().map(|(_, view)| view.heard).min().flatten()
 }
 
-/// Weighs a controller that looks at all the hosts, then cuts one host's power.
-fn controller(lab: &Lab, wish: &RequirementKey, table: &mut Table) {
-    let hosts = wish.hosts;
+/// Measures the memory and processor time of a controller, then the failover after a power cut of one host.
+fn controller(lab: &Lab, selection: &RequirementKey, table: &mut Table) {
+    let hosts = selection.hosts;
     let controller = Controller::start(lab);
-    // Three rounds of looks, so that what a look leaves behind is in it.
+    // After five seconds, the costs of an observation have settled.
     std::thread::sleep(Duration::from_secs(5));
     let before = controller.cpu();
     let watched = Instant::now();
@@ -138,7 +139,7 @@ fn controller(lab: &Lab, wish: &RequirementKey, table: &mut Table) {
     table.numbers(&format!("controller's memory with {hosts} hosts"), &[controller.resident()], "MB", &note);
     table.numbers("controller's share of a core, nothing to do", &[busy], "%", "");
     let mut moved = Vec::new();
-    for host in lab.hosts().iter().rev().take(wish.runs.min(3)) {
+    for host in lab.hosts().iter().rev().take(selection.runs.min(3)) {
         let units = units_on(lab, &host.address.to_string());
         assert!(!units.is_empty(), "{} runs something", host.name);
         let start = Instant::now();
@@ -152,7 +153,7 @@ fn controller(lab: &Lab, wish: &RequirementKey, table: &mut Table) {
     controller.stop();
 }
 
-/// Says whether a line of the controller's log tells that a unit was started on another host.
+/// Reports whether a line of the controller's log says that a unit was started on another host than `lost`.
 fn started(line: &str, unit: &str, lost: &str) -> bool {
     line.contains(unit) && line.contains("start: done") && !line.contains(lost)
 }
@@ -164,7 +165,7 @@ fn units_on(lab: &Lab, address: &str) -> Vec<String> {
     here.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-/// A controller under way, and what it has said.
+/// A controller that runs, and its log lines.
 struct Controller {
     child: Child,
     heard: Arc<std::sync::Mutex<Vec<String>>>,
@@ -184,18 +185,18 @@ impl Controller {
         controller
     }
 
-    /// Returns how much memory it holds, in MB.
+    /// Returns the resident memory of the controller, in MB.
     fn resident(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a kernel with VmRSS");
         line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
     }
 
-    /// Returns how much processor time it has used, in seconds.
+    /// Returns the processor time of the controller, in seconds.
     fn cpu(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        // utime and stime of proc(5), in ticks of a hundredth of a second.
+        // The fields utime and stime of proc(5), in ticks of a hundredth of a second.
         (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
     }
 

@@ -1,10 +1,10 @@
-//! The table: how long each thing took, and on what machine.
+//! The table of results: how long each operation took, and on which machine.
 
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
-/// What was measured so far.
+/// The results so far.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<[String; 4]>,
@@ -16,13 +16,13 @@ impl Table {
         Self { rows: Vec::new(), load: load() }
     }
 
-    /// Adds the times of a few runs of one thing.
+    /// Adds the times of several runs of one operation.
     pub(crate) fn times(&mut self, what: &str, runs: &[Duration], note: &str) {
         let seconds: Vec<f64> = runs.iter().map(Duration::as_secs_f64).collect();
         self.numbers(what, &seconds, "s", note);
     }
 
-    /// Adds a few numbers of one thing.
+    /// Adds several values of one measurement.
     pub(crate) fn numbers(&mut self, what: &str, runs: &[f64], unit: &str, note: &str) {
         let mut sorted = runs.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -33,7 +33,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Returns the whole as Markdown.
+    /// Returns the table as Markdown.
     pub(crate) fn end(&self) -> String {
         let mut text = String::from("| work | median | spread (runs) | |\n|---|---|---|---|\n");
         for row in &self.rows {
@@ -54,7 +54,7 @@ impl Table {
     }
 }
 
-/// Returns the middle of sorted numbers.
+/// Returns the median of sorted numbers.
 pub(crate) fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }

@@ -1,4 +1,4 @@
-//! `start` and `destroy` of one, many and very many units on three hosts, beside the floor.
+//! Measurements of `start` and `destroy` for few and many units on three hosts, beside the floor.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -14,20 +14,20 @@ use crate::ground::Counter;
 use crate::table::Table;
 use crate::table::median;
 
-/// What is started: it runs and does nothing.
+/// The unit file: a process that does nothing.
 const UNIT: &str = "[Unit]\nDescription=Unit %i\n\n[Service]\nExecStart=/bin/sleep infinity\n";
 
-pub(crate) fn measure(wish: &RequirementKey, table: &mut Table) {
-    let lab = ground::lab("units", 3, wish.etcd);
+pub(crate) fn measure(selection: &RequirementKey, table: &mut Table) {
+    let lab = ground::lab("units", 3, selection.etcd);
     ground::timed(ground::muster(&lab).arg("join"));
-    let store = if wish.etcd { "etcd on the hosts" } else { "sqlite" };
+    let store = if selection.etcd { "etcd on the hosts" } else { "sqlite" };
     let mut counters: Vec<Counter> = lab.hosts().iter().map(|host| Counter::open(&lab, &host.name)).collect();
     let folder = lab.dir().parent().unwrap().join(format!("muster-bench-{}-files", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("bench@.service"), UNIT).expect("a unit file");
-    for &count in &wish.units {
+    for &count in &selection.units {
         let mut rounds = Rounds::default();
-        for _ in 0..wish.runs {
+        for _ in 0..selection.runs {
             rounds.add(&lab, &folder, count, &mut counters);
         }
         rounds.tell(count, store, table);
@@ -35,7 +35,7 @@ pub(crate) fn measure(wish: &RequirementKey, table: &mut Table) {
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
 }
 
-/// How long the parts of each round took.
+/// The durations of the parts of each round.
 #[derive(Debug, Default)]
 struct Rounds {
     floor: Vec<Duration>,
@@ -45,7 +45,7 @@ struct Rounds {
 }
 
 impl Rounds {
-    /// Starts units the plain way and by muster, in turn, so that both meet the same load.
+    /// Starts the units by `ssh` and `systemctl` and then by muster, so that both meet the same load.
     fn add(&mut self, lab: &Lab, folder: &Path, count: usize, counters: &mut [Counter]) {
         self.floor.push(floor(lab, count));
         assert_eq!(running(counters), count, "the floor has started them all");
@@ -94,7 +94,7 @@ fn running(counters: &mut [Counter]) -> usize {
     counters.iter_mut().map(Counter::count).sum()
 }
 
-/// RequirementsIndex systemd itself, once.
+/// Checks once that systemd itself reports all units as active.
 fn check(lab: &Lab, count: usize) {
     let ask = "systemctl list-units --no-legend --plain --state=active 'bench@*' | wc -l";
     let counts = lab.hosts().iter().map(|host| {
@@ -104,7 +104,8 @@ fn check(lab: &Lab, count: usize) {
     assert_eq!(counts.sum::<usize>(), count, "all are active");
 }
 
-/// Starts the units with one `ssh` per host, all at once: the files, one `systemctl link`, one `systemctl start`.
+/// Starts the units with one `ssh` per host, on all hosts at once: writes the files, then runs one `systemctl link` and
+/// one `systemctl start`.
 fn floor(lab: &Lab, count: usize) -> Duration {
     let start = Instant::now();
     let children = share(lab, count).map(|(host, numbers)| {
@@ -125,7 +126,7 @@ fn floor(lab: &Lab, count: usize) -> Duration {
     start.elapsed()
 }
 
-/// Removes what the floor left.
+/// Removes the units and files of the floor.
 fn clear(lab: &Lab, count: usize) {
     for (host, numbers) in share(lab, count) {
         let names: String = numbers.iter().map(|number| format!(" bench@{number}.service")).collect();
@@ -136,7 +137,7 @@ fn clear(lab: &Lab, count: usize) {
     }
 }
 
-/// Returns which hosts get which of the units.
+/// Returns the numbers of the units of each host.
 fn share(lab: &Lab, count: usize) -> impl Iterator<Item = (&str, Vec<usize>)> {
     let hosts = lab.hosts();
     let shares = hosts.iter().enumerate().map(move |(index, host)| {

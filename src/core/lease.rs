@@ -1,8 +1,10 @@
-//! Leases: for how long a host may run strict units without hearing from a leader, and when they are surely gone.
+//! Leases: how long a host may run strict units without a visit from a leader, and when these units have certainly
+//! stopped.
 //!
-//! A lease ends at an uptime of the host that the leader named, however late the word of it arrived, and systemd on the
-//! host then stops every strict unit. So whoever knows the latest end that was ever sent knows when the units are gone.
-//! This file has the words and the arithmetic; who is granted what is decided in [`crate::core::reconcile`].
+//! A lease ends at an uptime of the host that the leader named, however late the visit arrives. systemd on the host
+//! then stops every strict unit. A process that knows the latest end that was ever sent therefore knows when the units
+//! have stopped. This module has the terms and the arithmetic only: [`crate::core::reconcile`] decides which machine is
+//! granted a lease.
 
 use std::time::Duration;
 
@@ -11,79 +13,81 @@ use crate::core::model::Need;
 use crate::core::model::Timestamp;
 use crate::core::unit::UnitFile;
 
-/// How long a strict unit may take to stop before systemd kills it: `TimeoutStopSec=` of its drop-in. Each command of its
-/// `ExecStop=` and `ExecStopPost=` may take as long again, and so may what the latter leave behind (systemd.service(5)).
+/// How long a strict unit may take to stop before systemd kills it: `TimeoutStopSec=` of its drop-in. Each command of
+/// `ExecStop=` and `ExecStopPost=` may take as long again, and so may the processes that `ExecStopPost=` leaves behind
+/// (systemd.service(5)).
 pub const STOP: Duration = Duration::from_secs(10);
 
-/// What is added to every bound for clocks that run at different speeds and for a systemd that is busy.
+/// The margin that is added to every bound, for clocks that run at different speeds and for a busy systemd.
 pub const MARGIN: Duration = Duration::from_secs(2);
 
-/// A leader that the store does not answer renews leases only while most machines have answered it this recently.
+/// How recently most machines must have answered a leader that renews leases while the store is away.
 pub const QUORUM_WINDOW: Duration = Duration::from_secs(4);
 
-/// How far the clocks of hosts that run sweeps may be apart.
+/// How much the clocks of hosts that run sweeps may differ.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(30);
 
-/// How long a trip may take that renews a lease.
+/// How long a visit that renews a lease may take.
 pub const RENEWAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many sweeps must fit into a lease, so that one that fails does no harm.
+/// How many sweeps must fit into a lease, so that one failed sweep stops no unit.
 const SWEEPS: u32 = 3;
 
-/// For how long leases are granted, and who renews them.
+/// How long leases last, and which kind of leader renews them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeasePolicy {
     length: Duration,
     keeper: Renewer,
 }
 
-/// Who renews leases.
+/// The kind of leader that renews leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Renewer {
-    /// A controller, all the time.
+    /// A controller, continuously.
     Controller,
-    /// Sweeps, which are this far apart.
+    /// Sweeps, which run periodically.
     Sweeps,
 }
 
-/// The lease is too short to be kept. Nothing was begun.
+/// The lease is too short to be renewed in time. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooShort {
-    /// For a controller.
+    /// The lease is too short for a controller.
     #[error(
         "a lease of {} s is too short: renewed every quarter of it, looked at every {} s, a renewal that fails after {} s \
          and is tried again {} s later needs at least {} s",
         .length.as_secs(), .look.as_secs_f32(), RENEWAL_TIMEOUT.as_secs(), .retry.as_secs_f32(), .least.as_secs()
     )]
     Controller {
-        /// What was asked for.
+        /// The length that was requested.
         length: Duration,
-        /// Between two looks.
+        /// The time between two visits.
         look: Duration,
-        /// Before another attempt.
+        /// The delay before a failed visit is tried again.
         retry: Duration,
-        /// What it takes.
+        /// The shortest length that is possible.
         least: Duration,
     },
-    /// For sweeps.
+    /// The lease is too short for sweeps.
     #[error(
         "a lease of {} s is too short for sweeps every {} s: {SWEEPS} of them must fit, which is {} s, so that one that \
          fails stops nothing", .length.as_secs(), .every.as_secs(), .least.as_secs()
     )]
     Sweeps {
-        /// What was asked for.
+        /// The length that was requested.
         length: Duration,
-        /// How far the sweeps are apart.
+        /// The time between two sweeps.
         every: Duration,
-        /// What it takes.
+        /// The shortest length that is possible.
         least: Duration,
     },
 }
 
 impl LeasePolicy {
-    /// LeasePolicy for a controller that looks at each machine every `look` and tries again after `retry`.
+    /// Makes the policy of a controller that visits each machine every `look` and tries again after `retry`.
     pub fn of_controller(length: Duration, look: Duration, retry: Duration) -> Result<Self, TooShort> {
-        // A quarter reconciles before it is due; the rest must hold a look, an attempt that fails and one that does not.
+        // A renewal is due after a quarter of the lease. The rest must have room for the wait for a visit, a failed
+        // renewal and a successful one.
         let rest = look + RENEWAL_TIMEOUT + retry + Duration::from_secs(1);
         let least = Duration::from_secs((rest * 4 / 3 + Duration::from_millis(999)).as_secs());
         if length < least {
@@ -92,7 +96,7 @@ impl LeasePolicy {
         Ok(Self { length, keeper: Renewer::Controller })
     }
 
-    /// LeasePolicy for sweeps that are this far apart.
+    /// Makes the policy of sweeps that run every `every`.
     pub fn of_sweeps(length: Duration, every: Duration) -> Result<Self, TooShort> {
         let least = every * SWEEPS;
         if length < least {
@@ -101,7 +105,7 @@ impl LeasePolicy {
         Ok(Self { length, keeper: Renewer::Sweeps })
     }
 
-    /// Returns how long a lease is.
+    /// Returns the length of a lease.
     pub const fn length(self) -> Duration {
         self.length
     }
@@ -111,25 +115,26 @@ impl LeasePolicy {
         self.length / 4
     }
 
-    /// Says whether a controller renews the leases.
+    /// Reports whether a controller renews the leases.
     pub fn is_controllers(self) -> bool {
         self.keeper == Renewer::Controller
     }
 
-    /// Returns the record of what is granted under these policy now.
+    /// Returns the record of a lease that is granted now under this policy.
     pub fn grant(self, epoch: u64, need: Need, now: Timestamp) -> Grant {
         let until = (self.keeper == Renewer::Sweeps).then(|| now + self.length);
         Grant { epoch, length: self.length, stop: need.stop, units: need.units, until, stopped_for_sure_at: None }
     }
 }
 
-/// Returns when strict units are gone whose lease under this record ends then.
+/// Returns when the strict units of a record have certainly stopped if their lease ends at `end`.
 pub fn gone_after(grant: &Grant, end: Timestamp) -> Timestamp {
     end + grant.stop + MARGIN
 }
 
-/// Returns the latest end of a lease that another leader may have granted under this record. `quorum_seen_at` is when
-/// enough machines had been told of us that no other leader could renew leases without the store.
+/// Returns the latest end of a lease that another leader may have granted under this record; `None` if that leader may
+/// still renew the lease. `quorum_seen_at` is the time since which no other leader can renew leases without the store,
+/// because enough machines have seen this leader.
 pub fn end_under(grant: &Grant, quorum_seen_at: Option<Timestamp>) -> Option<Timestamp> {
     match grant.until {
         Some(until) => Some(until + MAX_CLOCK_SKEW),
@@ -140,24 +145,24 @@ pub fn end_under(grant: &Grant, quorum_seen_at: Option<Timestamp>) -> Option<Tim
 /// Returns how long a strict unit may take to stop.
 pub fn stop_of(file: &UnitFile) -> Duration {
     let (stops, after) = (commands(file, "ExecStop"), commands(file, "ExecStopPost"));
-    // The unit itself, and after the last commands what they have left behind.
+    // One period is for the unit itself, and one for the processes that its last commands leave behind.
     let phases = stops + 1 + after + usize::from(after > 0);
     STOP.saturating_mul(u32::try_from(phases).unwrap_or(u32::MAX))
 }
 
-/// Returns how many commands a setting of `[Service]` has at most: an empty one drops those before it, and a `;` on its
-/// own begins another one (systemd.service(5)).
+/// Returns the most commands that a setting of `[Service]` can have. An empty setting drops those before it, and a
+/// separate `;` begins another command (systemd.service(5)).
 fn commands(file: &UnitFile, name: &str) -> usize {
     let count = |value: &str| value.split_ascii_whitespace().filter(|word| *word == ";").count() + 1;
     file.values("Service", name).fold(0, |sum, value| if value.trim().is_empty() { 0 } else { sum + count(value) })
 }
 
-/// Says whether so many of so many machines are most of them, so that no other leader can have as many.
+/// Reports whether `count` of `all` machines are a majority, so that no other leader can have one.
 pub const fn is_most(count: usize, all: usize) -> bool {
     count * 2 > all
 }
 
-/// Says whether so many of so many machines are enough that no other leader can have most of them.
+/// Reports whether `count` of `all` machines are enough to keep every other leader from a majority.
 pub const fn is_blocking(count: usize, all: usize) -> bool {
     count * 2 >= all
 }
@@ -173,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_one_failure_would_end_is_refused_with_its_arithmetic() {
+    fn a_lease_that_one_failed_renewal_would_end_is_refused_with_the_arithmetic() {
         assert_eq!(
             of_controller(SECOND * 9).unwrap_err().to_string(),
             "a lease of 9 s is too short: renewed every quarter of it, looked at every 1 s, a renewal that fails after 5 \
@@ -195,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_that_ends_a_unit_may_take_its_time() {
+    fn each_stop_command_adds_to_the_time_that_a_unit_takes_to_stop() {
         let stop = |text: &str| {
             let file = UnitFile::parse(&format!("[Service]\nExecStart=/bin/sleep 9\n{text}")).unwrap();
             stop_of(&file).as_secs()
@@ -204,18 +209,18 @@ mod tests {
         assert_eq!(stop("ExecStop=/bin/a\n"), 20);
         assert_eq!(stop("ExecStop=/bin/a ; /bin/b\nExecStop=/bin/c x;y\n"), 40);
         assert_eq!(stop("ExecStop=/bin/a\nExecStop=\nExecStop=/bin/b\n"), 20);
-        assert_eq!(stop("ExecStopPost=/bin/a\n"), 30, "what it leaves behind is given a time, too");
+        assert_eq!(stop("ExecStopPost=/bin/a\n"), 30, "the processes that are left behind get their time too");
         assert_eq!(stop("ExecStop=/bin/a\nExecStopPost=/bin/b\nExecStopPost=/bin/c\n"), 50);
     }
 
     #[test]
-    fn a_lease_of_another_leader_ends_late_enough() {
+    fn the_end_of_another_leaders_lease_includes_quorum_and_clock_skew() {
         let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
         let renewed = of_controller(SECOND * 12).unwrap().grant(1, need(), at(100));
         assert_eq!(end_under(&renewed, None), None, "its leader may still renew it");
         assert_eq!(end_under(&renewed, Some(at(200))), Some(at(200 + 4 + 12)));
         assert_eq!(gone_after(&renewed, at(216)), at(216 + 10 + 2));
         let swept = LeasePolicy::of_sweeps(SECOND * 180, SECOND * 60).unwrap().grant(1, need(), at(100));
-        assert_eq!(end_under(&swept, None), Some(at(100 + 180 + 30)), "clocks of hosts that sweep differ");
+        assert_eq!(end_under(&swept, None), Some(at(100 + 180 + 30)), "the clocks of hosts that run sweeps differ");
     }
 }

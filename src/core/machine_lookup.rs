@@ -1,6 +1,7 @@
-//! Finding the machine that a person named: by its name, its machine-id or its address.
+//! Machine lookup: finds the machine that a user named by its name, its machine-id or its address.
 //!
-//! Every command that takes a machine uses [`find_machine`], so that one text means the same machine everywhere.
+//! Every command that takes a machine must use [`find_machine`], so that one text means the same machine everywhere.
+//! The lookup reads the snapshot only and resolves no host names.
 
 use super::model::Address;
 use super::model::Machine;
@@ -10,7 +11,7 @@ use super::model::Snapshot;
 /// The fewest digits of a machine-id that name a machine.
 const FEWEST_DIGITS: usize = 4;
 
-/// The port of an address that names none.
+/// The port of an address without a port.
 const SSH_PORT: u16 = 22;
 
 /// How many machines or similar names an error lists.
@@ -82,8 +83,9 @@ pub struct MachineSummary {
     pub address: Address,
 }
 
-/// Finds a machine by its name, by at least four digits of its machine-id, or by its address: an IP address, a host name,
-/// either with a port, or `ssh://…`. The first of these that matches any machine counts; it must match only one.
+/// Finds a machine by its name, by at least four digits of its machine-id, or by its address: `ssh://…`, or an IP
+/// address or host name with or without a port. The first of these properties that matches any machine counts; it must
+/// match only one.
 pub fn find_machine<'a>(snapshot: &'a Snapshot, text: &str) -> Result<&'a Machine, FindMachineError> {
     for key in [MachineKey::Name, MachineKey::Id, MachineKey::Address] {
         let found: Vec<&Machine> = snapshot.machines.values().filter(|machine| key.matches(machine, text)).collect();
@@ -130,7 +132,7 @@ fn similar_names(snapshot: &Snapshot, text: &str) -> Vec<String> {
     scored.into_iter().take(LISTED).map(|(_, name)| name.to_owned()).collect()
 }
 
-/// Cuts a text that a person typed, for an error.
+/// Cuts a text that a user typed, for an error.
 fn bounded(text: &str) -> String {
     text.chars().take(80).collect()
 }

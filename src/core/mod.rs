@@ -1,8 +1,8 @@
-//! The decisions: values in, values out.
+//! The functional core: all decisions of muster, as functions from values to values.
 //!
-//! Nothing here may read a clock, draw a random number, log, or touch the network, the disk or a map whose order is
-//! not fixed. Time is an argument, the world is a [`model::Snapshot`] and what hosts reported, and what should be
-//! done comes back as a value. A test reads this folder and fails when that stops being true.
+//! Nothing here may read a clock, draw a random number, log, touch the network or the disk, or use a map whose order is
+//! not fixed. The caller passes the time as an argument, the state of the cluster as a [`model::Snapshot`], and the
+//! reports of hosts. A test reads this folder and fails when one of these rules is broken.
 
 pub mod command;
 pub mod explain;

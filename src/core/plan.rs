@@ -1,4 +1,5 @@
-//! The plan: what should be done on a machine, and why.
+//! The plan: the steps that bring the units of one machine to their desired states, with reasons. It does not choose
+//! machines and does not decide when a step is sent.
 
 #[cfg(test)]
 mod tests;
@@ -15,21 +16,22 @@ use crate::core::model::Unit;
 use crate::core::model::UnitState;
 use crate::core::unit::UnitName;
 
-/// What is wanted of one unit on one machine.
+/// The assignment of a unit to a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
-    /// The unit's file, its desired state and how many restarts were asked for.
+    /// The unit's file, its desired state and the number of requested restarts.
     pub unit: Unit,
     /// Set when the file has an `[Install]` section.
     pub install: bool,
-    /// How long it may take to stop, if it may only run while the machine holds a lease.
+    /// How long the unit may take to stop if it is strict; `None` if it is not.
     pub strict: Option<Duration>,
 }
 
-/// Returns the steps that make a machine's units what they should be, in the order in which a visit takes them.
+/// Returns the steps that bring a machine's units to their desired states, in the order in which a visit takes them.
 ///
-/// `wanted` is what belongs on the machine, `observed` what is there, and `removal_reason` says why a unit that is there and
-/// does not belong has to go, if it has to. A machine that is as it should be gets no steps.
+/// `wanted` has the units that belong on the machine, `observed` those that are on it. `removal_reason` returns why a
+/// unit that does not belong on the machine must leave it, or `None` if it stays. A machine whose units are as desired
+/// gets no steps.
 pub fn steps(
     wanted: &BTreeMap<UnitName, Wanted>,
     observed: &BTreeMap<UnitName, UnitState>,
@@ -49,7 +51,7 @@ pub fn steps(
     steps
 }
 
-/// Returns what has to be done to one unit that belongs on a machine.
+/// Returns the actions for one unit that belongs on a machine.
 fn one_unit(wanted: Wanted, there: Option<&UnitState>) -> Vec<(Action, Reason)> {
     let Unit { hash, desired, restarts } = wanted.unit;
     let load = Action::Load { hash, install: wanted.install, strict: wanted.strict.is_some() };
@@ -70,7 +72,7 @@ fn one_unit(wanted: Wanted, there: Option<&UnitState>) -> Vec<(Action, Reason)> 
             return steps;
         }
         Some(state) => {
-            // What runs without having been started here was started by another unit (a timer, a socket, `Wants=`).
+            // A unit that runs and was not started by muster was started by another unit (a timer, a socket, `Wants=`).
             if !launch && state.launched {
                 steps.push((Action::Stop, Reason::WantedLoaded));
             }

@@ -1,5 +1,5 @@
-//! A reconciler that is only played: the same [`Reconciler`], with hosts that are imagined instead of visited and a store that takes
-//! everything and keeps nothing. What comes of it is what would be done.
+//! The simulation: the real [`Reconciler`] with simulated hosts, a simulated clock and a store that accepts every
+//! commit and keeps nothing. It returns the moves and steps that would follow. It must not change a host or the store.
 
 #[cfg(test)]
 mod tests;
@@ -40,23 +40,23 @@ use crate::core::reconcile::Output;
 use crate::core::reconcile::Reconciler;
 use crate::core::unit::UnitName;
 
-/// How much time a simulation may play, so that a simulation that never settles ends.
+/// The longest simulated time, so that a simulation that never settles ends.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// A unit that would change its place.
+/// A unit whose placement would change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
     /// The unit.
     pub unit: UnitName,
-    /// Where it was.
+    /// The machine that it was on.
     pub from: Option<MachineId>,
-    /// Where it would go; `None` if it would be taken off its machine.
+    /// The machine that it would move to; `None` if it would be taken off its machine.
     pub to: Option<MachineId>,
-    /// Why.
+    /// Why it would move.
     pub reason: MoveReason,
 }
 
-/// Why a unit would change its place.
+/// Why the placement of a unit would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MoveReason {
@@ -66,24 +66,24 @@ pub enum MoveReason {
     Removed(RemovalReason),
 }
 
-/// What would be done.
+/// The changes that would be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Simulation {
-    /// The health records that would be stored, the last of each machine.
+    /// The health records that would be stored: the last one of each machine.
     pub health_changes: BTreeMap<MachineId, HealthRecord>,
-    /// Units that would change their places, in the order in which that is decided.
+    /// The changes of placements, in the order of the decisions.
     pub moves: Vec<Move>,
-    /// Steps, in the order in which they would be sent.
+    /// The steps, in the order in which they would be sent.
     pub steps: Vec<(MachineId, Step)>,
 }
 
 impl Simulation {
-    /// Says whether nothing would be done to any unit.
+    /// Reports whether no unit would be changed.
     pub const fn is_empty(&self) -> bool {
         self.moves.is_empty() && self.steps.is_empty()
     }
 
-    /// Notes what a reconciler would write, beside what it knew before.
+    /// Records the writes that a reconciler would commit. `known` has the records before these writes.
     pub fn note_writes(&mut self, known: &Snapshot, writes: &[Write]) {
         for write in writes {
             let (unit, to, reason) = match write {
@@ -106,13 +106,13 @@ impl Simulation {
         }
     }
 
-    /// Notes a visit that a reconciler would make.
+    /// Records a visit that a reconciler would make.
     pub fn note_visit(&mut self, machine: MachineId, visit: &Visit) {
         self.steps.extend(visit.steps.iter().map(|step| (machine, step.clone())));
     }
 }
 
-/// Hosts that do everything they are told, at once, and no harm.
+/// Simulated hosts, which carry out every step at once and without failures.
 #[derive(Debug, Clone, Default)]
 pub struct SimulatedHosts {
     units: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
@@ -120,10 +120,10 @@ pub struct SimulatedHosts {
 }
 
 impl SimulatedHosts {
-    /// Imagines hosts as the store last heard of them, but for some that go down.
+    /// Makes hosts in the state that the store last recorded, except for some that are down.
     pub fn of(snapshot: &Snapshot, down: impl IntoIterator<Item = MachineId>) -> Self {
-        let ailing = snapshot.health.iter().filter_map(|(id, health)| Some((*id, ailment(health.health)?)));
-        let fail = ailing.chain(down.into_iter().map(|id| (id, FailureKind::Silent))).collect();
+        let failing = snapshot.health.iter().filter_map(|(id, health)| Some((*id, ailment(health.health)?)));
+        let fail = failing.chain(down.into_iter().map(|id| (id, FailureKind::Silent))).collect();
         let mut units: BTreeMap<_, BTreeMap<_, _>> =
             snapshot.machines.keys().map(|id| (*id, BTreeMap::new())).collect();
         for (unit, states) in &snapshot.states {
@@ -134,22 +134,22 @@ impl SimulatedHosts {
         Self { units, fail }
     }
 
-    /// Takes in how a host really is.
+    /// Sets the units of a host to those that were observed on the real host.
     pub fn learn(&mut self, machine: MachineId, units: BTreeMap<UnitName, UnitState>) {
         self.units.insert(machine, units);
     }
 
-    /// Says whether it is known how a host is.
+    /// Reports whether the units of a host are known.
     pub fn knows(&self, machine: MachineId) -> bool {
         self.units.contains_key(&machine)
     }
 
-    /// Says whether a host reaches another one, if it can say anything.
+    /// Reports whether a host reaches another one; `None` if the first host is down itself.
     fn reaches(&self, from: MachineId, to: MachineId) -> Option<bool> {
         (!self.fail.contains_key(&from)).then(|| self.fail.get(&to) != Some(&FailureKind::Silent))
     }
 
-    /// Plays a visit.
+    /// Carries out a visit on a simulated host.
     pub fn visit(&mut self, machine: MachineId, visit: &Visit, now: Timestamp) -> Result<Report, Failure> {
         if let Some(kind) = self.fail.get(&machine).copied() {
             let (host, detail) = (machine.to_string(), "as imagined".to_owned());
@@ -172,7 +172,7 @@ impl SimulatedHosts {
     }
 }
 
-/// Returns how a machine must fail to be thought of like this.
+/// Returns the failure that leads to this health; `None` for a machine that answers.
 const fn ailment(health: Health) -> Option<FailureKind> {
     match health {
         Health::Alive | Health::Suspect => None,
@@ -184,7 +184,7 @@ const fn ailment(health: Health) -> Option<FailureKind> {
     }
 }
 
-/// Does what a step requirements for.
+/// Carries out a step on simulated units.
 fn play(units: &mut BTreeMap<UnitName, UnitState>, step: &Step) {
     let state = |hash, running: bool, restarts| UnitState {
         load: LoadState::Loaded,
@@ -208,9 +208,9 @@ fn play(units: &mut BTreeMap<UnitName, UnitState>, step: &Step) {
     }
 }
 
-/// Plays a reconciler over imagined hosts until it has settled, in a time that is played too.
+/// Runs a reconciler over simulated hosts, in simulated time, until it has settled.
 pub fn simulate(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: Timestamp) -> Simulation {
-    let mut script = Simulation::default();
+    let mut simulation = Simulation::default();
     let mut now = from;
     let mut inputs = VecDeque::from([Input::Tick]);
     loop {
@@ -218,11 +218,11 @@ pub fn simulate(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: T
             for output in reconciler.handle(input, now) {
                 match output {
                     Output::Commit(writes) => {
-                        script.note_writes(reconciler.snapshot(), &writes);
+                        simulation.note_writes(reconciler.snapshot(), &writes);
                         inputs.push_back(Input::Committed(true));
                     }
                     Output::Visit { machine, visit, .. } => {
-                        script.note_visit(machine, &visit);
+                        simulation.note_visit(machine, &visit);
                         inputs.push_back(Input::Visited(machine, hosts.visit(machine, &visit, now)));
                     }
                     Output::Probe { machine, neighbour } => {
@@ -231,13 +231,13 @@ pub fn simulate(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: T
                     }
                     Output::Leave(_) => {}
                     Output::Fence(machine) => inputs.push_back(Input::Fenced(machine, Ok(()))),
-                    Output::Deposed => return script,
+                    Output::Deposed => return simulation,
                 }
             }
         }
         let over = reconciler.is_settled() && !reconciler.awaits_leases();
         let Some(next) = reconciler.wake_at().filter(|at| at.since(from) < LONGEST && !over) else {
-            return script;
+            return simulation;
         };
         now = next.max(now);
         inputs.push_back(Input::Tick);

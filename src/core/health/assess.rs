@@ -1,6 +1,7 @@
-//! What follows from evidence: is a machine alive, and if not, what is wrong with it.
+//! Assessment: computes the health of a machine from its evidence.
 //!
-//! A machine's health follows from its own evidence and from nothing else: how slow other machines are changes nothing.
+//! The health of a machine must depend on its own evidence only, never on how slow other machines are. The failover
+//! policy is applied elsewhere ([`super::failover`]).
 
 #[cfg(test)]
 mod tests;
@@ -20,42 +21,43 @@ use crate::core::model::Timestamp;
 pub struct DetectionConfig {
     /// How long a machine must have been silent before it is down.
     pub down_after: Duration,
-    /// How many machines in a hundred may be silent at the same time before the fault is taken to be on our side.
+    /// How many percent of the machines may be silent at once before the fault is assumed to be on the controller's
+    /// side.
     pub brake: u8,
 }
 
-/// The default share of machines, in a hundred, that may be silent at the same time.
+/// The default of [`DetectionConfig::brake`], in percent.
 pub const BRAKE: u8 = 55;
 
 impl DetectionConfig {
-    /// Says whether so many of all machines are silent that the fault is taken to be on our side.
+    /// Reports whether more machines are silent than the brake allows.
     pub const fn is_brake_on(&self, silent: usize, all: usize) -> bool {
         silent * 100 > all * self.brake as usize
     }
 }
 
-/// A machine's health, the evidence for it in words, and when time alone may change it.
+/// The health of a machine, the evidence for it as text, and when time alone may change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assessment {
     /// The machine's health.
     pub health: Health,
-    /// The evidence in words.
+    /// The evidence, as text.
     pub why: String,
-    /// When to assess again although nothing new has come.
+    /// When to assess the machine again although nothing happened.
     pub again: Option<Timestamp>,
 }
 
-/// How many visits in a row must have failed before anything follows: the first may have found only that the kept
-/// connection was gone.
+/// How many visits in a row must fail before anything follows. The first failure may only show that an open connection
+/// had ended.
 const MISSES: usize = 2;
 
-/// Returns how many visits must have failed when the last one failed in this way. A host that turned us away did so on a
-/// new connection.
+/// Returns how many visits must have failed when the last one failed in this way. A rejected login was made on a new
+/// connection, so one failure suffices.
 const fn misses(kind: FailureKind) -> usize {
     if kind.turns_away() { 1 } else { MISSES }
 }
 
-/// Assesses a machine by what was seen of it. A machine of which no visit has ended yet has no health.
+/// Returns the assessment of a machine; `None` if no visit has ended yet.
 pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -> Option<Assessment> {
     let Some(last) = evidence.failures.last() else {
         evidence.answered?;
@@ -82,7 +84,7 @@ pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -
     } else if let Some(phase) = evidence.logging_in() {
         (Health::Suspect, format!("its sshd speaks again: {phase}; before: {}", tried()), None)
     } else if now < down_at {
-        // A host that was up a moment ago is not dead because it is silent now.
+        // A host that was up recently is not down before it has been silent for the detection time.
         match evidence.latest_sign_of_host() {
             Some(sign) => (up(sign.kind), why(sign), Some(down_at)),
             None => (Health::Suspect, tried(), Some(down_at)),
@@ -90,12 +92,12 @@ pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -
     } else {
         (settle(latest.kind), why(latest), None)
     };
-    // Where another machine answers at the address, it shows nothing that peers reach it.
+    // If another machine answers at the address, the reports of peers are about that machine.
     let asked = matches!(health, Health::Down | Health::SshdDown) && latest.kind != FailureKind::WrongMachine;
     if asked && let Some(until) = evidence.peers.reached_until(now) {
         return assessment(Health::PathFault, why, Some(until));
     }
-    // An answer that is on its way is waited for, but never for longer than one takes.
+    // An awaited answer of a peer delays the assessment, but never for longer than an answer may take.
     let wait = evidence.peers.awaited_until(now).map(|until| until.min(due.max(down_at) + ANSWER_LIMIT));
     let waits = !evidence.peers.has_enough_answers(now) && wait.is_some_and(|until| now < until);
     if asked && health == Health::Down && waits {
@@ -104,14 +106,14 @@ pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -
     assessment(health, why, again)
 }
 
-/// Returns how long a machine must have been silent whose last visit failed in this way. A host that accepts a connection
-/// and says nothing may only be slow: it gets twice the time.
+/// Returns the detection time of a machine whose last visit failed in this way. A host that accepts a connection and
+/// sends nothing may only be slow, so it gets twice the time.
 fn detection_time(sshd_spoke: bool, latest: &Failure, detection: DetectionConfig) -> Duration {
     let hung = !sshd_spoke && latest.phase == Phase::KeyExchange && latest.kind == FailureKind::Silent;
     if hung { detection.down_after * 2 } else { detection.down_after }
 }
 
-/// Returns the health of a machine that is up and has failed in this way.
+/// Returns the health of a machine that is up and whose last visit failed in this way.
 const fn up(kind: FailureKind) -> Health {
     match settle(kind) {
         Health::Down => Health::Sick,
@@ -119,7 +121,7 @@ const fn up(kind: FailureKind) -> Health {
     }
 }
 
-/// Returns the health of a machine that has failed in this way until detection was over.
+/// Returns the health of a machine whose visits have failed in this way for the detection time.
 const fn settle(kind: FailureKind) -> Health {
     match kind {
         FailureKind::Silent

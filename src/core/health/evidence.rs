@@ -1,8 +1,9 @@
-//! What one leader has seen of one machine since it took the lead, and how long the machine has been silent.
+//! Evidence: the answers and failures of one machine since one leader began to watch it, and how long the machine has
+//! been silent.
 //!
-//! *Proof of life* is anything that the machine's own sshd sent: a greeting, a step of the login, an answer. An attempt
-//! that has come as far as sshd is proof while it lasts. *Silence* is the time since the last proof of life, less the time
-//! in which this process stood still. Nothing here concludes anything: [`mod@super::assess`] does.
+//! *Proof of life* is anything that the machine's own sshd sent: a greeting, a step of the login, an answer. A login on
+//! a new connection is proof while it lasts. *Silence* is the time since the last proof of life, without the time in
+//! which the leader's own process was stalled. This module must not conclude anything: [`mod@super::assess`] does.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Phase;
 use crate::core::model::Timestamp;
 
-/// What one leader has seen of one machine since it took the lead.
+/// The evidence that one leader has of one machine since its leadership began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     /// When the leader began to watch the machine.
@@ -22,15 +23,15 @@ pub struct Evidence {
     pub answered: Option<Timestamp>,
     /// The failed visits since the machine last answered directly, oldest first: the first one and the latest few.
     pub failures: Vec<FailedVisit>,
-    /// What other machines report of its sshd.
+    /// The reports of peers about its sshd.
     pub peers: PeerProbes,
     /// The relay that is used while the direct path fails.
     pub relay: Option<Relay>,
-    /// The last answer, or the beginning of the watch; our own stalls move it forward.
+    /// The last answer, or the beginning of the watch, plus the stalls of the leader's process since.
     unanswered_since: Timestamp,
-    /// The last proof of life, or the beginning of the watch; our own stalls move it forward.
+    /// The last proof of life, or the beginning of the watch, plus the stalls of the leader's process since.
     silent_since: Timestamp,
-    /// What the visit under way has brought so far.
+    /// What the visit in flight has brought so far.
     attempt: Attempt,
 }
 
@@ -41,45 +42,45 @@ pub struct FailedVisit {
     pub at: Timestamp,
     /// How it failed.
     pub failure: Failure,
-    /// Whether the machine's own sshd had spoken on a new connection before the visit failed.
+    /// Set when the machine's own sshd had sent something on a new connection before the visit failed.
     pub sshd_spoke: bool,
 }
 
 impl FailedVisit {
-    /// Says whether the failure itself shows that the host is up.
+    /// Reports whether the failure itself shows that the host is up.
     pub const fn shows_host_up(&self) -> bool {
         self.sshd_spoke || self.failure.kind.proves_host_up()
     }
 }
 
-/// What the visit under way has brought so far.
+/// What the visit in flight has brought so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Attempt {
-    /// Nothing, or a kept connection is used.
+    /// Nothing so far, or the visit uses a connection that was open before.
     #[default]
     Quiet,
-    /// A new connection on which sshd speaks and the login goes on: proof of life while that lasts.
+    /// A login on a new connection is under way: proof of life while it lasts.
     LoggingIn {
         phase: Phase,
-        /// The silence before this attempt, for the case that another machine turns out to be at the address.
+        /// The beginning of the silence before this attempt, in case another machine turns out to be at the address.
         silent_before: Timestamp,
     },
-    /// A new connection on which the login is done.
+    /// The login on a new connection is complete.
     LoggedIn { silent_before: Timestamp },
 }
 
-/// The path to a machine through another one.
+/// A path to a machine through another machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relay {
     /// The machine in between.
     pub through: MachineId,
     /// Its name.
     pub name: String,
-    /// Whether a visit through it has been answered.
+    /// Set when a visit through the relay has been answered.
     pub works: bool,
 }
 
-/// How many of the failures since the last answer are kept: the first, and this many of the latest.
+/// How many of the latest failures since the last answer are kept, in addition to the first one.
 const LATEST: usize = 4;
 
 impl Evidence {
@@ -97,7 +98,7 @@ impl Evidence {
         }
     }
 
-    /// Records that the machine's own sshd has sent something in a phase of the visit under way.
+    /// Records that the machine's own sshd has sent something in a phase of the visit in flight.
     pub fn progress(&mut self, phase: Phase, now: Timestamp) {
         let silent_before = match self.attempt {
             Attempt::Quiet => self.silent_since,
@@ -114,7 +115,7 @@ impl Evidence {
         self.silent_since = now;
     }
 
-    /// Records that our own process stood still for `stall`: silence in that time shows nothing.
+    /// Records that the leader's own process was stalled for the time `stall`: silence in that time proves nothing.
     pub fn stalled(&mut self, stall: Duration, now: Timestamp) {
         self.unanswered_since = (self.unanswered_since + stall).min(now);
         self.silent_since = (self.silent_since + stall).min(now);
@@ -128,7 +129,7 @@ impl Evidence {
         self.relay = None;
     }
 
-    /// Records that the machine answered through a relay; without effect if that relay is not used any more.
+    /// Records that the machine answered through a relay. Has no effect if that relay is no longer used.
     pub fn answer_through(&mut self, relay: MachineId, now: Timestamp) {
         if self.relay.as_ref().is_some_and(|used| used.through == relay) {
             self.note_answer(now);
@@ -142,7 +143,7 @@ impl Evidence {
         self.attempt = Attempt::Quiet;
     }
 
-    /// Records that a visit through a relay failed: the relay is given up.
+    /// Records that a visit through a relay failed: the relay is no longer used.
     pub fn fail_through(&mut self, relay: MachineId, failure: &Failure, now: Timestamp) {
         self.end_attempt(failure.kind, now);
         let worked = self.relay.take_if(|used| used.through == relay).is_some_and(|used| used.works);
@@ -164,10 +165,10 @@ impl Evidence {
         self.failures.push(FailedVisit { at: now, failure, sshd_spoke });
     }
 
-    /// Ends the visit under way, and says whether the machine's own sshd had spoken on a new connection.
+    /// Ends the visit in flight, and reports whether the machine's own sshd had sent something on a new connection.
     fn end_attempt(&mut self, kind: FailureKind, now: Timestamp) -> bool {
         match std::mem::take(&mut self.attempt) {
-            // What spoke at the address was another machine's sshd.
+            // The sshd of another machine answered at the address.
             Attempt::LoggingIn { silent_before, .. } | Attempt::LoggedIn { silent_before }
                 if kind == FailureKind::WrongMachine =>
             {
@@ -187,17 +188,17 @@ impl Evidence {
         true
     }
 
-    /// Says whether the machine answered the last visit, on the path that is used.
+    /// Reports whether the machine answered the last visit, on the path that is used.
     pub fn answers(&self) -> bool {
         self.answers_directly() || self.relay.as_ref().is_some_and(|relay| relay.works)
     }
 
-    /// Says whether the machine answered the last direct visit.
+    /// Reports whether the machine answered the last direct visit.
     pub const fn answers_directly(&self) -> bool {
         self.answered.is_some() && self.failures.is_empty()
     }
 
-    /// Returns the phase of a login that is under way: proof of life while it lasts.
+    /// Returns the phase of a login that is under way, which is proof of life while it lasts.
     pub const fn logging_in(&self) -> Option<Phase> {
         match self.attempt {
             Attempt::LoggingIn { phase, .. } => Some(phase),
@@ -205,14 +206,16 @@ impl Evidence {
         }
     }
 
-    /// Says whether the machine is silent now: visits fail, and the last one brought no sign that the host is up. A machine
-    /// that is sick, throttled or refuses connections is not silent, nor one of which nothing could be learned.
+    /// Reports whether the machine is silent now: visits fail, and the last one brought no sign that the host is up.
+    ///
+    /// A machine that is sick, throttled or refuses connections is not silent. A failure that says nothing about the
+    /// host is no silence either.
     pub fn is_silent(&self) -> bool {
         let silent = |last: &FailedVisit| !last.shows_host_up() && last.failure.kind != FailureKind::Local;
         !self.answers() && self.logging_in().is_none() && self.failures.last().is_some_and(silent)
     }
 
-    /// Says whether other machines could tell more of it than we know.
+    /// Reports whether peers could tell more about the machine than the leader knows.
     pub fn needs_peer_probe(&self) -> bool {
         let kind = self.latest_failure().map(|failure| failure.kind);
         let gone = kind == Some(FailureKind::WrongMachine);
@@ -224,17 +227,18 @@ impl Evidence {
         self.failures.last().map(|last| &last.failure)
     }
 
-    /// Says whether no visit has ended yet.
+    /// Reports whether no visit has ended yet.
     pub const fn is_empty(&self) -> bool {
         self.answered.is_none() && self.failures.is_empty()
     }
 
-    /// Returns from when the machine has not answered, less our own stalls.
+    /// Returns since when the machine has not answered, without the stalls of the leader's process.
     pub const fn unanswered_since(&self) -> Timestamp {
         self.unanswered_since
     }
 
-    /// Returns from when the machine has been silent, less our own stalls; while a login is under way it is not.
+    /// Returns since when the machine has been silent, without the stalls of the leader's process. While a login is
+    /// under way, the machine is not silent.
     pub const fn silent_since(&self) -> Timestamp {
         self.silent_since
     }

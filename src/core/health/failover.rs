@@ -1,5 +1,5 @@
-//! The failover policy: what keeps the units of a machine that is down from being moved (too many machines are silent, or
-//! too many were given up lately), and what keeps new units off a machine that keeps going down.
+//! The failover policy: blocks a failover while too many machines are silent or too many units were moved recently, and
+//! keeps new units off a machine that goes down repeatedly. It does not assess machines.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -12,33 +12,34 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 
-/// How far back a machine's outages count when it comes up again.
+/// How far back the outages of a machine count towards its hold-down.
 const FLAP_WINDOW: Duration = Duration::from_hours(1);
 
 /// How many outages within the window have no consequence.
 const FREE_OUTAGES: usize = 1;
 
-/// How often the time for which a machine is held down doubles.
+/// How often the hold-down doubles at most.
 const DOUBLINGS: usize = 4;
 
-/// The time within which the units of only so many machines are moved.
+/// The window of the failover limit: the units of only so many machines move within it.
 pub const LIMIT_WINDOW: Duration = Duration::from_mins(10);
 
-/// How many outages of one machine are remembered.
+/// How many outages of one machine the store keeps.
 const REMEMBERED: usize = 12;
 
-/// How long an operator's override counts.
+/// How long a failover override is in force.
 pub const OVERRIDE_FOR: Duration = Duration::from_hours(1);
 
-/// How careful a leader is with failovers.
+/// The settings of the failover policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailoverPolicy {
-    /// For how long a machine that went down twice within an hour takes no new units once it is up; twice as long after
-    /// each further outage, up to sixteen times. Zero disables it.
+    /// How long a machine that went down twice within an hour takes no new units once it is up. Each further outage
+    /// doubles it, up to sixteen times. Zero disables it.
     pub hold_down: Duration,
-    /// How many machines' units are moved within ten minutes at most; the brake's share of all machines if that is more.
+    /// The most machines whose units move within ten minutes. If the brake's share of all machines is larger, that
+    /// number counts.
     pub limit: usize,
-    /// The metadata key whose value tells which machines may fail together.
+    /// The metadata key whose value names the zone of a machine: machines that may fail together.
     pub zone_key: Option<String>,
 }
 
@@ -51,18 +52,18 @@ impl Default for FailoverPolicy {
 /// Why the units of a machine that is down are not moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailoverBlock {
-    /// The reason in words.
+    /// The reason, as text.
     pub why: String,
-    /// When time alone ends it.
+    /// When time alone ends the block; `None` if only a change of other machines does.
     pub again: Option<Timestamp>,
 }
 
-/// The time for which a machine takes no new units because it went down too often.
+/// The time in which a machine takes no new units because it went down too often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldDown {
-    /// How often it went down within an hour before it came up.
+    /// How often the machine went down within an hour before it came up.
     pub outages: usize,
-    /// When it takes units again.
+    /// When the machine takes units again.
     pub until: Timestamp,
 }
 
@@ -77,13 +78,13 @@ impl FailoverPolicy {
     }
 }
 
-/// What the failover policy counts over all machines. It changes only when machines join or leave, when their metadata
-/// change, or when one goes down.
+/// The counts of the failover policy over all machines. They change only when a machine joins, leaves, goes down or
+/// gets other metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailoverCounts {
     /// How many machines each zone has.
     zones: BTreeMap<String, usize>,
-    /// When each machine last went down: the first one first.
+    /// When each machine last went down, earliest first.
     outages: Vec<(MachineId, Timestamp)>,
 }
 
@@ -113,16 +114,16 @@ pub struct FailoverRound<'a> {
     snapshot: &'a Snapshot,
     detection: DetectionConfig,
     now: Timestamp,
-    /// The machines that are silent now and are not down already.
+    /// The silent machines that are not down already.
     silent: BTreeSet<MachineId>,
-    /// How many of each zone's machines are silent.
+    /// The number of silent machines in each zone.
     silent_in_zone: BTreeMap<&'a str, usize>,
-    /// How many machines were given up in this round.
+    /// The number of machines whose failover this round has allowed.
     given_up: usize,
 }
 
 impl<'a> FailoverRound<'a> {
-    /// Begins a round. `silent` are the machines that are silent now; those that are down already do not count.
+    /// Begins a round. Of the `silent` machines, those that are down already do not count.
     pub fn new(
         policy: &'a FailoverPolicy,
         counts: &'a FailoverCounts,
@@ -131,7 +132,7 @@ impl<'a> FailoverRound<'a> {
         silent: impl IntoIterator<Item = MachineId>,
         now: Timestamp,
     ) -> Self {
-        // A machine that is down only by order of the operator still counts: the order was about that machine alone.
+        // A machine that is down only because of an override still counts: the override was about that machine alone.
         let ordered = |id: &MachineId| snapshot.failover_overrides.get(id).is_some_and(|it| now < it.until);
         let is_down = |id: &MachineId| {
             let down = snapshot.health.get(id).is_some_and(|record| record.health == Health::Down);
@@ -145,7 +146,7 @@ impl<'a> FailoverRound<'a> {
         Self { policy, counts, snapshot, detection, now, silent, silent_in_zone, given_up: 0 }
     }
 
-    /// Says why the units of a machine that is down are not moved, if they are not.
+    /// Returns why the units of a machine that is down are not moved; `None` if they are moved.
     pub fn blocked_by(&self, machine: MachineId) -> Option<FailoverBlock> {
         if !self.silent.contains(&machine) {
             return None;
@@ -174,7 +175,7 @@ impl<'a> FailoverRound<'a> {
         let silent = self.silent_in_zone.get(zone).copied()?;
         let all = self.counts.zones.get(zone).copied()?;
         let key = self.policy.zone_key.as_deref().unwrap_or_default();
-        // A zone of one machine says nothing more than the machine itself.
+        // A zone of one machine would block every failover of that machine.
         (all > 1 && self.detection.is_brake_on(silent, all)).then(|| FailoverBlock {
             why: format!(
                 "{silent} of {all} machines of {key}={zone} are silent at the same time: the path there may be at fault, \
@@ -189,7 +190,7 @@ impl<'a> FailoverRound<'a> {
         let before = self.counts.outages.iter().filter(|(id, outage)| *id != machine && recent(outage));
         let limit = self.policy.limit.max(self.snapshot.machines.len() * usize::from(self.detection.brake) / 100);
         let lately = before.clone().count() + self.given_up;
-        // There is room again when so many of them are long enough ago that the limit is not reached.
+        // The limit allows the next failover when enough of the earlier ones have left the window.
         let over = lately.checked_sub(limit)?;
         let room = before.map(|(_, outage)| *outage).chain(std::iter::repeat_n(self.now, self.given_up)).nth(over);
         Some(FailoverBlock {
@@ -209,7 +210,7 @@ impl FailoverPolicy {
     }
 }
 
-/// Returns a machine's outages with one more.
+/// Returns a machine's outages with one more, without those that no longer count.
 pub fn record_outage(outages: &[Timestamp], now: Timestamp) -> Vec<Timestamp> {
     let recent = outages.iter().copied().filter(|outage| now.since(*outage) < FLAP_WINDOW);
     let mut outages: Vec<_> = recent.chain([now]).collect();
@@ -234,7 +235,7 @@ mod tests {
     }
 
     fn health(health: Health, since: u64, outages: &[u64]) -> HealthRecord {
-        let outages = outages.iter().map(|fall| at(*fall)).collect();
+        let outages = outages.iter().map(|outage| at(*outage)).collect();
         HealthRecord { health, since: at(since), last_seen: None, why: String::new(), outages }
     }
 
@@ -262,13 +263,13 @@ mod tests {
             let health = health(Health::Alive, 3000, outages);
             FailoverPolicy::default().hold_down(&health, at(3000)).map(|hold| hold.until.since(at(3000)).as_secs())
         };
-        assert_eq!([held(&[]), held(&[2900])], [None, None], "once is nothing");
+        assert_eq!([held(&[]), held(&[2900])], [None, None], "one outage costs nothing");
         assert_eq!([held(&[2800, 2900]), held(&[2700, 2800, 2900])], [Some(60), Some(120)]);
-        assert_eq!(held(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]), Some(960), "a quarter of an hour at most");
+        assert_eq!(held(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]), Some(960), "16 minutes at most");
         let long_ago = health(Health::Alive, 10_000, &[1, 2, 9_000]);
         assert_eq!(FailoverPolicy::default().hold_down(&long_ago, at(10_000)), None);
         let up = health(Health::Alive, 3000, &[2800, 2900]);
-        assert_eq!(FailoverPolicy::default().hold_down(&up, at(3060)), None, "its time is over");
+        assert_eq!(FailoverPolicy::default().hold_down(&up, at(3060)), None, "the hold-down is over");
         assert_eq!(
             FailoverPolicy { hold_down: Duration::ZERO, ..FailoverPolicy::default() }.hold_down(&up, at(3000)),
             None
@@ -283,12 +284,12 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_whose_machines_are_all_silent_is_not_moved() {
+    fn a_zone_whose_machines_are_all_silent_does_not_fail_over() {
         let snapshot = cluster(9, 3);
         assert_eq!(block(&snapshot, &[1], 100), None);
         let why = block(&snapshot, &[1, 2, 3], 100).unwrap().why;
         assert!(why.starts_with("3 of 3 machines of zone=a are silent at the same time"), "{why}");
-        // As many machines of two zones concern the brake alone, and a zone of one machine is no zone.
+        // Silent machines of two zones concern the brake alone, and a zone of one machine blocks nothing.
         assert_eq!(block(&snapshot, &[1, 4, 5], 100), None);
         assert_eq!(block(&cluster(9, 1), &[1], 100), None);
         let why = block(&cluster(3, 3), &[1, 2], 100).unwrap().why;
@@ -296,26 +297,26 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_counts_the_machines_that_went_down_lately() {
+    fn the_limit_counts_the_machines_that_went_down_recently() {
         let mut snapshot = cluster(5, 0);
         snapshot.health.insert(id(1), health(Health::Alive, 1, &[950]));
-        for (number, fall) in [(2, 500), (3, 700)] {
-            snapshot.health.insert(id(number), health(Health::Down, fall, &[fall]));
+        for (number, outage) in [(2, 500), (3, 700)] {
+            snapshot.health.insert(id(number), health(Health::Down, outage, &[outage]));
         }
         assert_eq!(block(&snapshot, &[1], 1000), None, "its own outages do not count");
         snapshot.health.insert(id(4), health(Health::Alive, 950, &[600, 900]));
         let block_now = block(&snapshot, &[1], 1000).unwrap();
         assert!(block_now.why.starts_with("the units of 3 machines were moved within 10 minutes"));
         assert_eq!(block_now.again, Some(at(1100)));
-        assert_eq!(block(&snapshot, &[1], 1100), None, "the first is long enough ago");
-        // Of a hundred, more may go.
+        assert_eq!(block(&snapshot, &[1], 1100), None, "the first outage has left the window");
+        // The limit of a hundred machines is larger.
         let mut many = cluster(100, 0);
         many.health = snapshot.health;
         assert_eq!(block(&many, &[1], 1000), None);
     }
 
     #[test]
-    fn a_machine_that_is_down_already_is_not_silent() {
+    fn a_machine_that_is_down_already_does_not_count_as_silent() {
         let mut snapshot = cluster(3, 0);
         assert!(block(&snapshot, &[1, 2], 100).is_some());
         snapshot.health.insert(id(2), health(Health::Down, 99, &[99]));
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn machines_given_up_in_one_round_count_for_each_other() {
+    fn machines_that_fail_over_in_one_round_count_towards_the_limit() {
         let snapshot = cluster(9, 0);
         let policy = FailoverPolicy { limit: 2, ..FailoverPolicy::default() };
         let detection = DetectionConfig { brake: 25, ..DETECTION };

@@ -1,8 +1,9 @@
-//! Is a machine alive, and if not, what is wrong with it: the one definition of liveness.
+//! Health: the one definition of whether a machine is alive, and if not, what is wrong with it.
 //!
-//! [`evidence`] records proof of life and counts silence; [`peers`] holds what other machines report; [`mod@assess`] turns both
-//! into a machine's [`Health`](crate::core::model::Health); [`failover`] decides whether the units of a machine that is
-//! down may be moved. The brake, zones and the rate limit all use [`Evidence::is_silent`]. Nothing here acts.
+//! [`evidence`] records proof of life and counts silence; [`peers`] holds the reports of peers; [`mod@assess`] computes the
+//! [`Health`](crate::core::model::Health) of a machine; [`failover`] decides whether the units of a machine that is
+//! down may be moved. The brake, the zones and the failover limit all use [`Evidence::is_silent`]. These modules must
+//! not act.
 
 pub mod assess;
 pub mod evidence;

@@ -1,8 +1,8 @@
-//! Peer probes: what other machines report of a machine's sshd, and which of them still have to answer.
+//! Peer probes: the reports of peers about the sshd of one machine, and the probes that are not answered yet.
 //!
-//! This module sends no probe: [`crate::core::reconcile`] does, at the pace that is kept here. Every probe is a connection
-//! to the machine's sshd that ends without a login, and OpenSSH counts those: ten at once are too many for `MaxStartups`,
-//! and more than one a second from one address for `PerSourcePenalties`.
+//! This module sends no probe: [`crate::core::reconcile`] does, at the pace that is set here. Every probe is a
+//! connection to the machine's sshd that ends without a login, and OpenSSH limits those: ten at once exceed
+//! `MaxStartups`, and more than one a second from one address exceeds `PerSourcePenalties`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::core::model::Timestamp;
 /// How many peers are asked in one round.
 pub const ASKED_AT_ONCE: usize = 2;
 
-/// How many peers are asked in one round at most, when some have nothing to report.
+/// The most peers that are asked in one round, when some probes bring no report.
 const ASKED_AT_MOST: usize = 3;
 
-/// How long a peer waits for the sshd. TCP sends its SYN a second time within this (RFC 6298: after 1 s).
+/// How long a peer waits for the sshd. TCP sends its SYN a second time within this time (RFC 6298: after 1 s).
 pub const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long an answer may take. A later one is the fault of the peer or of the path to it.
+/// How long an answer may take. A later answer is the fault of the peer or of the path to it.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 
-/// How long a report counts, from the moment it was asked for.
+/// How long a report counts after the probe was sent.
 const FRESH: Duration = Duration::from_secs(15);
 
-/// How long it is remembered which peer was asked. sshd has forgotten the connection by then.
+/// How long the time of the last probe by each peer is kept. By then, sshd has forgotten the connection.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
 /// The report of one peer.
@@ -37,22 +37,22 @@ struct PeerReport {
     reached: bool,
 }
 
-/// What peers report of one machine's sshd.
+/// The reports of peers about the sshd of one machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerProbes {
     opinions: BTreeMap<MachineId, PeerReport>,
     awaited: BTreeMap<MachineId, Timestamp>,
-    /// When each peer was last asked. This is kept longer than the reports, because sshd counts for longer.
+    /// When each peer was last asked. This is kept longer than the reports, because sshd counts connections for longer.
     asked: BTreeMap<MachineId, Timestamp>,
     round: Option<Round>,
 }
 
-/// The probes that are sent together.
+/// Probes that are sent together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Round {
     began: Timestamp,
     asked: usize,
-    /// How many of them brought no report.
+    /// The number of probes that brought no report.
     wasted: usize,
 }
 
@@ -72,7 +72,7 @@ impl PeerProbes {
         }
     }
 
-    /// Records a report; `None` if the probe brought none. A report that was not asked for is ignored.
+    /// Records a report; `None` if the probe brought none. A report that was not requested is ignored.
     pub fn record(&mut self, peer: MachineId, name: &str, reached: Option<bool>) {
         let Some(asked) = self.awaited.remove(&peer) else { return };
         if let Some(reached) = reached {
@@ -90,31 +90,31 @@ impl PeerProbes {
         self.opinions.remove(&peer);
     }
 
-    /// Drops all reports, and those that are still to come.
+    /// Drops all reports, and ignores those that are still to come.
     pub fn clear(&mut self) {
         self.opinions.clear();
         self.awaited.clear();
     }
 
-    /// Returns the peers that reach the sshd, the latest report first.
+    /// Returns the peers that reach the sshd, latest report first.
     pub fn reached_by(&self, now: Timestamp) -> Vec<MachineId> {
         let mut yes: Vec<_> = self.fresh(now).filter(|(_, opinion)| opinion.reached).collect();
         yes.sort_by_key(|(peer, opinion)| (std::cmp::Reverse(opinion.asked), **peer));
         yes.into_iter().map(|(peer, _)| *peer).collect()
     }
 
-    /// Returns until when it counts that a peer reaches the sshd, if one does.
+    /// Returns until when a report counts that a peer reaches the sshd; `None` without such a report.
     pub fn reached_until(&self, now: Timestamp) -> Option<Timestamp> {
         let yes = self.fresh(now).filter(|(_, opinion)| opinion.reached);
         yes.map(|(_, opinion)| opinion.asked + FRESH).max()
     }
 
-    /// Says whether as many peers have reported as are asked at once.
+    /// Reports whether as many peers have reported as one round asks.
     pub fn has_enough_answers(&self, now: Timestamp) -> bool {
         self.fresh(now).count() >= ASKED_AT_ONCE
     }
 
-    /// Returns until when a report may still come, if one may.
+    /// Returns until when a report may still come; `None` if no report is awaited.
     pub fn awaited_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.open(now).map(|(_, asked)| *asked + ANSWER_LIMIT).max()
     }
@@ -129,15 +129,15 @@ impl PeerProbes {
         self.asked.get(&peer).copied()
     }
 
-    /// Says how many peers are to be asked now, when a round is due every so often. A peer that had nothing to report is
-    /// made up for by another one.
+    /// Returns how many peers are to be asked now, when a round is due `every` so often. Another peer makes up for a
+    /// probe without a report.
     pub fn wanted(&self, every: Duration, now: Timestamp) -> usize {
         let current = self.round.filter(|round| now < round.began + every);
         let Round { asked, wasted, .. } = current.unwrap_or_default();
         (ASKED_AT_ONCE + wasted).min(ASKED_AT_MOST).saturating_sub(asked)
     }
 
-    /// Begins a round if one is due, and says how many peers are to be asked now.
+    /// Begins a round if one is due, and returns how many peers are to be asked now.
     pub fn begin_round(&mut self, every: Duration, now: Timestamp) -> usize {
         if self.round.is_none_or(|round| now >= round.began + every) {
             self.round = Some(Round { began: now, asked: 0, wasted: 0 });
@@ -150,7 +150,7 @@ impl PeerProbes {
         self.round.map(|round| round.began + every)
     }
 
-    /// Returns the reports in words; `None` without a report.
+    /// Returns the reports as text; `None` without a report.
     pub fn summary(&self, now: Timestamp) -> Option<String> {
         let all: Vec<&PeerReport> = self.fresh(now).map(|(_, opinion)| opinion).collect();
         let names = |reached: bool| {

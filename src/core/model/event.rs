@@ -1,4 +1,5 @@
-//! The event log: what was decided or happened, as typed values. The text of an event is made in the user interface.
+//! Events: typed records of decisions and occurrences. The user interface makes the text of an event; this module has
+//! only the text of the end of a step.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,15 +26,15 @@ use crate::core::unit::UnitName;
 pub struct Event {
     /// When it was decided or happened.
     pub at: Timestamp,
-    /// What it is about.
+    /// The subject of the event.
     #[serde(default)]
     pub subject: Subject,
-    /// What was decided or happened, and why.
+    /// The decision or occurrence, with its cause.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// What an event is about, and the person or program that caused it.
+/// The subject of an event: a machine, a unit or both, and the operator that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Subject {
     /// The machine, if it is about one.
@@ -47,7 +48,7 @@ pub struct Subject {
     pub actor: Option<String>,
 }
 
-/// What was decided or happened, with its cause.
+/// A decision or an occurrence, with its cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "cause", rename_all = "snake_case")]
 pub enum EventKind {
@@ -64,7 +65,7 @@ pub enum EventKind {
     UnitPlaced(PlacementReason),
     /// A unit was taken off its machine, and has no other.
     UnitRemoved(RemovalReason),
-    /// A unit needs a machine and there is none for it.
+    /// A unit fits on no machine.
     UnitUnschedulable(PlacementError),
     /// A step on a machine ended.
     StepEnded(StepEnd),
@@ -72,19 +73,19 @@ pub enum EventKind {
     LeaseEnded,
     /// The lease of a machine had ended, and the machine holds one again.
     LeaseRegained,
-    /// A machine would not hold a lease.
+    /// A machine refused a lease.
     LeaseRefused(LeaseRefusal),
-    /// The fence command of a machine is run: strict units may still run there.
+    /// The fence command of a machine is run, because strict units may still run there.
     FenceBegun,
-    /// The fence command of a machine is not run: the machine answers again.
+    /// The fence command of a machine is not run, because the machine answers again.
     FenceCancelled,
     /// The fence command of a machine succeeded: nothing runs there.
     FenceSucceeded,
-    /// The fence command of a machine succeeded, but the machine has answered since: that proves nothing.
+    /// The fence command of a machine succeeded, which proves nothing because the machine has answered since.
     FenceVoid,
     /// The fence command of a machine failed.
     FenceFailed {
-        /// What the command said, or why it could not be run.
+        /// The output of the command, or why it could not be run.
         why: String,
     },
     /// An operator overrode the failover policy: the units of a machine move if it is down.
@@ -93,7 +94,7 @@ pub enum EventKind {
     LeadershipTaken {
         /// The process that led.
         from: String,
-        /// Why, as the operator put it.
+        /// The reason that the operator gave.
         why: String,
     },
     /// The store holds an event that cannot be read. This is never stored.
@@ -130,7 +131,7 @@ impl Event {
         self
     }
 
-    /// Cuts texts that hosts and operators wrote to so many characters.
+    /// Cuts texts from hosts and operators to `limit` characters.
     #[must_use]
     pub fn bounded(self, limit: usize) -> Self {
         let cut = |text: String| truncate(&text, limit);

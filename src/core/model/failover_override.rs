@@ -1,12 +1,13 @@
-//! Failover overrides: an operator's decision against the failover policy.
+//! Failover overrides: an operator's decision against the failover policy. Assessment applies them; nothing is decided
+//! here.
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::Timestamp;
 
-/// An operator's order that the units of a machine move if it is down, whatever the failover policy says. The store keeps
-/// it under `forced/<id>`.
+/// An operator's order that the units of a machine move if it is down, whatever the failover policy says. The store
+/// keeps it under `forced/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailoverOverride {
     /// When it ends.

@@ -1,31 +1,31 @@
-//! What a trip to a host can end in: the words that probes, visits and errors share.
+//! Failures of visits and probes: their phases and kinds.
 //!
-//! Only values; what follows from them is decided in [`crate::core::health`].
+//! These are values only: [`crate::core::health`] decides what follows from them.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::Serialize;
 
-/// The part of a trip to a host that was under way. Every part has a deadline, and every error names its part.
+/// The part of a visit that was under way. Every phase has a deadline, and every error names its phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Problem out from ssh_config(5) how the host is reached.
+    /// Reading from ssh_config(5) how the host is reached.
     Configure,
-    /// Turning the host's name into addresses.
+    /// Looking up the addresses of the host's name.
     Resolve,
     /// Opening the TCP connection (or the channel through a jump host).
     Connect,
     /// SSH version and key exchange, including the check of the host key.
     KeyExchange,
-    /// Proving who we are.
+    /// Proving the identity of the user.
     Authenticate,
     /// Starting the resident shell, as root.
     Shell,
     /// Running the visit's script or a command.
     Run,
-    /// Taking leave.
+    /// Closing the connection.
     Close,
 }
 
@@ -44,59 +44,60 @@ impl fmt::Display for Phase {
     }
 }
 
-/// How a trip failed, as far as it tells about the host.
+/// How a visit failed, as far as that says something about the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// Nothing came back before the phase's deadline.
+    /// Nothing was received before the deadline of the phase.
     Silent,
-    /// The host (or its network) answered that there is no way: connection refused.
+    /// The host, or its network, refused the connection.
     Refused,
-    /// The host (or a router) answered that it cannot be reached: no route, network down.
+    /// The host, or a router, answered that the host cannot be reached: no route, network down.
     NoRoute,
-    /// The connection was torn down.
+    /// The connection was reset.
     Reset,
     /// The server closed the connection before the key exchange: OpenSSH's `MaxStartups` or `PerSourcePenalties`.
     Throttled,
-    /// The host key is unknown, changed or revoked: we refuse the host.
+    /// The host key is unknown, changed or revoked: muster refuses the host.
     HostKey,
-    /// The host refused us: key, user or `sudo`.
+    /// The host refused the key, the user or `sudo`.
     Denied,
-    /// The host let us in and cannot do its work: no shell, no systemd, a report that does not parse.
+    /// The host accepted the login and cannot do its work: no shell, no systemd, a report that does not parse.
     Sick,
-    /// Another machine answers at the address: the one we look for is not there.
+    /// Another machine answers at the address, so the expected machine is not there.
     WrongMachine,
-    /// The path to the host failed before the host's own sshd said anything: a proxy command ended, or a jump host could
-    /// not be reached. For the host that is silence.
+    /// The path to the host failed before the host's own sshd sent anything: a proxy command ended, or a jump host
+    /// could not be reached. For the host this counts as silence.
     Path,
-    /// The name, the configuration or muster itself is at fault; nothing was learned about the host.
+    /// The name, the configuration or muster itself is at fault. The failure says nothing about the host.
     Local,
 }
 
 impl FailureKind {
-    /// Says whether the failure shows that the host's kernel is up.
+    /// Reports whether the failure shows that the host's kernel is up.
     pub const fn proves_host_up(self) -> bool {
         matches!(self, Self::Refused | Self::Throttled | Self::HostKey | Self::Denied | Self::Sick)
     }
 
-    /// Says whether somebody was there and one of us turned the other away: over a new connection, which sshd counts.
+    /// Reports whether the host or muster ended a new connection before a session began. sshd may penalise the address
+    /// for that.
     pub const fn turns_away(self) -> bool {
         matches!(self, Self::Throttled | Self::HostKey | Self::Denied)
     }
 }
 
-/// A trip to a host that did not come back with what it was sent for.
+/// A visit or probe that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{host}: {phase}: {detail}")]
 pub struct Failure {
     /// The host's name in the inventory or the registry.
     pub host: String,
-    /// Where it happened.
+    /// The phase in which it failed.
     pub phase: Phase,
-    /// What it shows.
+    /// How it failed.
     pub kind: FailureKind,
-    /// What and why, in one sentence without a full stop.
+    /// The cause, in one sentence without a full stop.
     pub detail: String,
-    /// What to do about it, if we know.
+    /// What to do about it, if that is known.
     pub hint: Option<String>,
 }

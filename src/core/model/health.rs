@@ -1,4 +1,4 @@
-//! What the evidence says of a machine.
+//! The health of a machine, and its record in the store. [`crate::core::health`] decides it.
 
 use std::fmt;
 
@@ -7,25 +7,25 @@ use serde::Serialize;
 
 use super::Timestamp;
 
-/// What is thought of a machine.
+/// The health of a machine: a summary of the evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// It answers.
     Alive,
-    /// It stopped answering a moment ago; nothing follows from that yet.
+    /// It stopped answering recently. Nothing follows from that yet.
     Suspect,
-    /// Its neighbours reach it and we do not.
+    /// Peers reach it and the leader does not, except through a relay.
     PathFault,
     /// The host is up and its sshd is not.
     SshdDown,
-    /// It lets us in and cannot do its work, or refuses us.
+    /// It accepts connections and cannot do its work, or refuses the login.
     Sick,
-    /// Its sshd turns us away before the key exchange.
+    /// Its sshd closes connections before the key exchange.
     Throttled,
-    /// It is silent, and nothing is moved: the brake is on, or too little is known.
+    /// It is silent and its units are not moved: the failover policy blocks that, or too little is known.
     Unreachable,
-    /// It is dead for all we can know: its units start elsewhere.
+    /// It is down, as far as the evidence says: its units start elsewhere.
     Down,
 }
 
@@ -47,16 +47,16 @@ impl fmt::Display for Health {
 /// A health with its history. The store keeps it under `health/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthRecord {
-    /// What is thought of the machine.
+    /// The health.
     pub health: Health,
     /// Since when.
     pub since: Timestamp,
-    /// When it last answered, as of the time this was written; `None` if it never has.
+    /// When the machine last answered, as of the time of this record; `None` if it never has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
-    /// The evidence in words.
+    /// The evidence, as text.
     pub why: String,
-    /// When it went down lately.
+    /// The recent times at which the machine went down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<Timestamp>,
 }

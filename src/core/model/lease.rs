@@ -1,4 +1,5 @@
-//! Leases: the records in the store, and what a visit does about the lease of a machine.
+//! Leases: the records in the store, and what a visit does about the lease of a machine. [`crate::core::reconcile`]
+//! decides which machine is granted a lease.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +14,7 @@ use crate::core::unit::UnitName;
 /// The strict units for which a machine needs a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Need {
-    /// The strict units that are to run there, or do.
+    /// The strict units that belong there or run there.
     pub units: BTreeSet<UnitName>,
     /// How long the slowest of them may take to stop.
     pub stop: Duration,
@@ -39,7 +40,7 @@ impl Need {
 pub struct Grant {
     /// The leader that granted it.
     pub epoch: u64,
-    /// How long after it is sent a renewal may last.
+    /// How long a renewal lasts after it is sent.
     pub length: Duration,
     /// How long the strict units there may take to stop.
     pub stop: Duration,
@@ -48,7 +49,7 @@ pub struct Grant {
     /// When it ends unless this record is renewed; `None` if its leader renews the lease without updating the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Set while the machine does not answer: when its strict units have certainly stopped.
+    /// When the strict units have certainly stopped; set only while the machine does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_for_sure_at: Option<Timestamp>,
 }
@@ -98,11 +99,11 @@ pub enum LeaseStatus {
     Granted,
     /// It is not held, as ordered.
     Released,
-    /// The host would not hold it.
+    /// The host refused it.
     Refused(LeaseRefusal),
 }
 
-/// Why a host would not hold a lease.
+/// Why a host refused a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseRefusal {
@@ -110,7 +111,7 @@ pub enum LeaseRefusal {
     TooLate,
     /// /run cannot be written.
     Unwritable,
-    /// systemd would not start the units that hold the lease.
+    /// systemd did not start the units that hold the lease.
     NotStarted,
 }
 

@@ -1,4 +1,4 @@
-//! A host that has joined the cluster, and how SSH reaches it.
+//! A host that has joined the cluster, and how SSH reaches it. Its health and its units are separate records.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,27 +20,27 @@ pub struct Machine {
     pub name: String,
     /// How SSH reaches it.
     pub address: Address,
-    /// Private keys to offer before any other.
+    /// The private keys to offer first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identity_files: Vec<PathBuf>,
-    /// Jump hosts on the way, as in `ProxyJump`.
+    /// The jump hosts, as in `ProxyJump`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jump: Option<String>,
-    /// What `list-machines` shows: the address's IP if it has one, else its name.
+    /// The address that `list-machines` shows: the IP address if it is known, otherwise the host name.
     pub ip: String,
-    /// What units select machines by (`MachineMetadata=`).
+    /// The metadata that units select machines by (`MachineMetadata=`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// Set when nothing new is to be placed here.
+    /// Set when the machine takes no new units.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cordoned: bool,
-    /// Set when what is here is to go elsewhere.
+    /// Set when the units of the machine are to move to other machines.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draining: bool,
-    /// When what is still here stops, whether it could go elsewhere or not; never if there is no such time.
+    /// When the units that are still here stop, even if they fit on no other machine; `None` for no deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_by: Option<Timestamp>,
-    /// What a leader runs, on its own host, to make sure that the machine is off: success is proof.
+    /// The command that a leader runs, on its own host, to make sure that the machine is off. Its success is proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence_command: Option<String>,
     /// `PRETTY_NAME` of its os-release(5).
@@ -52,14 +52,15 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Returns what fleet prints for a machine: `3f2f3dd0.../172.17.8.103`, or the whole identity if `full`.
+    /// Returns the text that fleet prints for a machine: `3f2f3dd0.../172.17.8.103`, or with the whole machine-id if
+    /// `full`.
     pub fn legend(&self, full: bool) -> String {
         let id = if full { self.id.to_string() } else { format!("{}...", self.id.short()) };
         if self.ip.is_empty() { id } else { format!("{id}/{}", self.ip) }
     }
 }
 
-/// How SSH reaches a host: `ssh://user@host:port`. What is not given is left to ssh_config(5).
+/// How SSH reaches a host: `ssh://user@host:port`. ssh_config(5) gives the parts that are missing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Address {
     /// The user to log in as.

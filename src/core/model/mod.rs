@@ -1,4 +1,5 @@
-//! Values: identities, records, states, steps, what a visit brings back. No policy.
+//! The values of the core: identities, records, states, steps, visits and reports. This module must not decide
+//! anything: rules are in the modules that use the values.
 
 mod event;
 mod failover_override;

@@ -1,4 +1,5 @@
 //! The reasons of placements: why a unit is on a machine, why it was taken off one, and why it is on none.
+//! [`crate::core::schedule`] chooses the machine; this module has only the reasons and their texts.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -76,7 +77,7 @@ pub enum ChoiceReason {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FilterReason {
-    /// It is not certainly alive.
+    /// It is not alive, as far as the evidence says.
     Health(Health),
     /// The operator has cordoned it.
     Cordoned,
@@ -150,7 +151,7 @@ pub enum PlacementError {
     Abridged(String),
 }
 
-/// How many of the values that a unit asks for are kept in a record, and how many characters of each.
+/// How many values of a `MachineMetadata=` a record keeps, and how many characters of each.
 const KEPT: (usize, usize) = (8, 128);
 
 impl PlacementReason {
@@ -277,7 +278,7 @@ fn count_of(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A map whose keys are no text, as a list of pairs.
+/// Stores a map whose keys are not strings as a list of pairs.
 mod pairs {
     use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The cluster as the store knows it at one revision, and the changes that a leader decides.
+//! The records of a cluster at one revision of the store, and the writes of a leader. This module does not access the
+//! store.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -17,47 +18,47 @@ use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 
-/// Everything the store knows of a cluster, at one revision.
+/// All records of a cluster, at one revision of the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// How many machines must have joined before anything is placed; 0 if the token was not made with a size.
+    /// How many machines must have joined before units are placed; 0 if the token has no size.
     pub size: u32,
-    /// Who has joined.
+    /// The machines that have joined.
     pub machines: BTreeMap<MachineId, Machine>,
-    /// What is thought of each machine.
+    /// The health of each machine.
     pub health: BTreeMap<MachineId, HealthRecord>,
-    /// Whose units the operator wants moved although the leader would not.
+    /// The machines whose units the operator wants moved against the failover policy.
     pub failover_overrides: BTreeMap<MachineId, FailoverOverride>,
     /// The unit files that [`Self::units`] name.
     pub files: BTreeMap<Hash, Arc<UnitFile>>,
-    /// What was submitted.
+    /// The units that were submitted.
     pub units: BTreeMap<UnitName, Unit>,
-    /// What was put where.
+    /// The placements.
     pub placements: BTreeMap<UnitName, Placement>,
-    /// What was last reported of each unit by each machine.
+    /// The last state of each unit that each machine reported.
     pub states: BTreeMap<UnitName, BTreeMap<MachineId, UnitState>>,
-    /// Which machines may run strict units, whoever granted it.
+    /// The leases of machines, granted by any leader.
     pub leases: BTreeMap<MachineId, Grant>,
-    /// The machines of which most must have answered a leader that renews leases while the store is away.
+    /// The machines of which most must answer a leader that renews leases while the store is away.
     pub voters: BTreeSet<MachineId>,
-    /// Records that are there and could not be read, by their key. They are absent above, and must not be taken for
-    /// absent: see [`Self::is_readable`].
+    /// The records that could not be read, by key. They are missing above, and must not be taken for absent: see
+    /// [`Self::is_readable`].
     pub unreadable: BTreeMap<String, Unreadable>,
 }
 
-/// A record that a newer muster wrote, or somebody's hand.
+/// A record that cannot be read: a newer muster wrote it, or it was edited by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// What it is about.
+    /// The subject of the record.
     pub about: About,
     /// Why it cannot be read, in a few words.
     pub why: String,
 }
 
-/// What a record is about.
+/// The subject of a record that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum About {
-    /// The size of the cluster; [`Snapshot::size`] is then the largest number there is, so that nothing is placed.
+    /// The size of the cluster. [`Snapshot::size`] is then the largest number, so that no unit is placed.
     Size,
     /// A unit: the record of it, of its placement or of its state.
     Unit(UnitName),
@@ -65,7 +66,7 @@ pub enum About {
     Machine(MachineId),
     /// A unit file.
     File(Hash),
-    /// Who may run strict units: while that is not known, none is started.
+    /// The leases, or the machines that vote. No strict unit is started while they are not known.
     Leases,
     /// Something on which no unit depends.
     Unknown,
@@ -77,12 +78,12 @@ impl Snapshot {
         self.files.get(&self.units.get(name)?.hash)
     }
 
-    /// Returns a machine's name, or the beginning of its identity if it is none of the cluster's.
+    /// Returns a machine's name, or the beginning of its machine-id if it is not in the cluster.
     pub fn name_of(&self, machine: MachineId) -> String {
         self.machines.get(&machine).map_or_else(|| format!("{}...", machine.short()), |machine| machine.name.clone())
     }
 
-    /// Takes in what others than the leader write, from a newer snapshot.
+    /// Takes the records that other processes than the leader write from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
         let Self { size, machines, failover_overrides, files, units, unreadable, .. } = newer;
         *self = Self {
@@ -100,7 +101,7 @@ impl Snapshot {
         };
     }
 
-    /// Takes in a write that the store has taken.
+    /// Applies a write.
     pub fn apply(&mut self, write: Write) {
         match write {
             Write::Place(unit, placement) => {
@@ -134,8 +135,8 @@ impl Snapshot {
         }
     }
 
-    /// Says whether every record that a unit depends on could be read. One that is not must be left as it is: what is
-    /// wanted of it is not known.
+    /// Reports whether every record that a unit depends on could be read. A unit with an unreadable record must be left
+    /// as it is, because its desired state is not known.
     pub fn is_readable(&self, unit: &UnitName) -> bool {
         self.unreadable_of(unit).next().is_none()
     }
@@ -154,25 +155,25 @@ impl Snapshot {
     }
 }
 
-/// One change to the store that a leader decided. Each is written only while it still leads.
+/// A change to the store that a leader decided. It is written only while the leader still leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// Puts a unit on a machine.
+    /// Places a unit on a machine.
     Place(UnitName, Placement),
     /// Takes a unit off its machine.
     Unplace(UnitName),
-    /// Notes what is thought of a machine.
+    /// Records the health of a machine.
     Health(MachineId, HealthRecord),
-    /// Notes what a machine reported of a unit.
+    /// Records the state of a unit that a machine reported.
     State(UnitName, MachineId, UnitState),
-    /// Forgets what a machine reported of a unit.
+    /// Removes the state of a unit on a machine.
     NoState(UnitName, MachineId),
-    /// Notes that a machine may hold a lease.
+    /// Records that a machine may hold a lease.
     Lease(MachineId, Grant),
-    /// Notes that a machine's lease has ended for sure.
+    /// Removes the record of a lease that has certainly ended.
     NoLease(MachineId),
-    /// Sets the machines that vote.
+    /// Records the machines that vote, see [`Snapshot::voters`].
     Voters(BTreeSet<MachineId>),
-    /// Adds to the log of what was done, and why.
+    /// Adds an event to the log.
     Log(Event),
 }

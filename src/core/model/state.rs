@@ -1,4 +1,5 @@
-//! The state of a unit as a machine's systemd reports it.
+//! The state of a unit as a machine's systemd reports it. Only words that systemd uses are accepted, because reports of
+//! hosts are not trusted.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -47,8 +48,8 @@ impl UnitState {
         self.active.is_changing() || matches!(self.job, Some(job) if job.changes_state())
     }
 
-    /// Reports whether a launched unit is as it should be: it runs or is queued to start, or it is a oneshot that has run
-    /// and ended.
+    /// Reports whether a launched unit is as it should be: it runs or is queued to start, or it is a oneshot that has
+    /// run and ended.
     pub const fn is_well(&self, oneshot: bool) -> bool {
         if let Some(JobType::Stop) = self.job {
             return false;
@@ -74,7 +75,7 @@ impl UnitState {
         if self.active.is_changing() { None } else { self.job }
     }
 
-    /// Says how far the unit has come on this machine, in fleet's words (STATE).
+    /// Returns how far the unit has come on this machine (STATE in fleet).
     pub const fn reached(&self) -> DesiredState {
         if self.launched { DesiredState::Launched } else { DesiredState::Loaded }
     }
@@ -130,8 +131,8 @@ impl LoadState {
     }
 }
 
-/// systemd's ACTIVE: the state of the unit, the same set of words for every type of unit. The words are those of systemd
-/// 252 to 257.
+/// systemd's ACTIVE: the state of the unit, the same set of words for every type of unit. The words are those of
+/// systemd 252 to 257.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActiveState {
@@ -268,7 +269,7 @@ impl SubState {
     }
 }
 
-/// The word is none that systemd uses for such a state. Nothing was changed.
+/// The text is not one of systemd's words for this property. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {property} {word:?}: expected {expected}")]
 pub struct BadState {

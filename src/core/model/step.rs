@@ -1,4 +1,5 @@
-//! Steps: actions on a unit on a machine, with their reasons.
+//! Steps: actions on a unit on a machine, with their reasons. [`crate::core::plan`] decides which steps a machine
+//! needs; nothing is decided here.
 
 use std::fmt;
 
@@ -28,7 +29,7 @@ pub enum Action {
     Stop,
     /// Queues the unit's start. A unit that runs goes on running.
     Start {
-        /// How many restarts have been requested until now: a start makes up for all of them.
+        /// How many restarts have been requested until now. A start counts as all of them.
         count: u64,
     },
     /// Queues the unit's restart.
@@ -48,9 +49,9 @@ pub enum Reason {
     WantedInactive,
     /// The unit is not known to the cluster.
     NotSubmitted,
-    /// The unit is global and this machine is not one for it.
+    /// The unit is global and does not fit on this machine.
     NotForThisMachine,
-    /// The unit is placed here and its file is not there.
+    /// The unit is placed here and its file is missing.
     NotThere,
     /// The file differs from the one that was submitted.
     HashDiffers,

@@ -1,4 +1,4 @@
-//! Points in time as the core sees them: numbers that somebody else read off a clock.
+//! Points in time. The core never reads a clock: callers pass the time as an argument.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns how long after `earlier` this is, zero if it is not after it.
+    /// Returns the time since `earlier`; zero if this is not later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -40,7 +40,7 @@ impl std::ops::Add<Duration> for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// Writes seconds since the Unix epoch with milliseconds, as logs and traces want it.
+    /// Writes seconds since the Unix epoch with milliseconds, for logs and traces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
     }

@@ -1,4 +1,5 @@
-//! A submitted unit and its placement.
+//! A submitted unit and its placement, as the store keeps them. The text of the unit file is not part of them: the
+//! store keeps it once for all units with the same hash.
 
 use std::fmt;
 
@@ -10,13 +11,13 @@ use super::PlacementReason;
 use super::Timestamp;
 use crate::core::unit::Hash;
 
-/// What is wanted of a unit (DSTATE), in fleet's order: each state includes the one before it.
+/// The desired state of a unit (DSTATE), in fleet's order: each state includes the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DesiredState {
     /// Known to the cluster, on no machine.
     Inactive,
-    /// On a machine and known to its systemd, not started by us.
+    /// On a machine and known to its systemd. muster does not start it.
     Loaded,
     /// Started.
     Launched,
@@ -35,30 +36,30 @@ impl fmt::Display for DesiredState {
 /// A unit that was submitted. The store keeps it under `units/<name>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
-    /// Which file it is; the text is under `files/<hash>`.
+    /// The hash of its file. The text is under `files/<hash>`.
     pub hash: Hash,
-    /// What is wanted of it.
+    /// The desired state.
     #[serde(rename = "desired")]
     pub desired: DesiredState,
-    /// How often a restart was asked for.
+    /// How many restarts were requested.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde reconciles a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub(super) const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Unit → machine, with the reason it was chosen. The store keeps it under `placements/<name>`.
+/// The machine of a unit, with the reason for the choice. The store keeps it under `placements/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
-    /// Where the unit is to be.
+    /// The machine that the unit belongs on.
     pub machine: MachineId,
-    /// The leader that chose it.
+    /// The epoch of the leader that chose the machine.
     pub epoch: u64,
-    /// Why this machine.
+    /// Why the machine was chosen.
     pub reason: PlacementReason,
-    /// Since when.
+    /// When the machine was chosen.
     pub since: Timestamp,
 }

@@ -1,4 +1,5 @@
-//! Visits: the order that is sent to a host, and the report that comes back.
+//! Visits: the order that is sent to a host, and the report that comes back. These values must not depend on SSH: the
+//! remote layer turns an order into a script and parses the report.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,15 +23,16 @@ use crate::core::unit::UnitName;
 pub struct Visit {
     /// The machine-id that the host must have. A host with another machine-id does nothing and says so.
     pub machine: Option<MachineId>,
-    /// The leader's epoch. A host that has seen a higher epoch does nothing and says so. Visits without steps carry it too.
+    /// The leader's epoch. A host that has seen a higher epoch does nothing and says so. Visits without steps carry it
+    /// too.
     pub epoch: u64,
-    /// Which of this leader's visits it is, among those that may change something on the host; 0 for one that is not
-    /// counted. A host that has begun this one or a later one of the same leader does nothing: what is delivered twice is
-    /// done once, and what was overtaken is not done at all.
+    /// The number of the visit among those of this leader that may change something on the host; 0 for a visit that is
+    /// not counted. A host that has begun this visit or a later one of the same leader does nothing. So a visit that is
+    /// delivered twice is carried out once, and one that was overtaken is not carried out.
     pub number: u64,
     /// Set for a visit by a process that does not lead: it changes nothing on the host, not even the recorded leader.
     pub read_only: bool,
-    /// When the visit is too late: the host refuses a script that was stuck in a buffer until then.
+    /// When the visit is too late: the host refuses a script that was delayed until then.
     pub expires: Option<Expiry>,
     /// What to do about the machine's lease before the steps.
     pub lease: Option<LeaseAction>,
@@ -100,7 +102,7 @@ pub enum Outcome {
     Begun,
     /// It was tried and failed; the text is the host's.
     Failed(String),
-    /// The connection died first. The step may have been done: the next observation shows it.
+    /// The connection ended first. The step may have been done: the next observation shows it.
     Lost(Failure),
 }
 

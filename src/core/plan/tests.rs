@@ -29,7 +29,7 @@ fn there(file: &str, active: &str, launched: bool) -> UnitState {
     }
 }
 
-/// Works the steps out for one unit, in the words of a plan.
+/// Returns the steps for one unit, as text.
 fn plan(wanted: Option<Wanted>, observed: Option<UnitState>) -> Vec<String> {
     let unit = name("web.service");
     let wanted = wanted.map(|wanted| (unit.clone(), wanted)).into_iter().collect();
@@ -38,7 +38,7 @@ fn plan(wanted: Option<Wanted>, observed: Option<UnitState>) -> Vec<String> {
     steps.into_iter().map(|step| format!("{}: {}", step.action, step.reason)).collect()
 }
 
-/// What a case is about, what is wanted and what is there, and the steps that follow.
+/// The name of a case, the assignment, the observed state and the expected steps.
 type Case = (&'static str, Option<Wanted>, Option<UnitState>, &'static [&'static str]);
 
 #[test]
@@ -57,7 +57,7 @@ fn one_unit_takes_exactly_the_steps_that_it_needs() {
         ("as wanted", Some(want(Launched, "a")), Some(there("a", "active", true)), &[]),
         ("failed by itself: systemd's business", Some(want(Launched, "a")), Some(there("a", "failed", true)), &[]),
         (
-            "runs and was not started by us: adopted by a start that changes nothing",
+            "runs and was not started by muster: adopted by a start that changes nothing",
             Some(want(Launched, "a")),
             Some(there("a", "active", false)),
             &["start: wanted launched"],
@@ -99,13 +99,13 @@ fn a_restart_is_carried_out_once() {
 }
 
 #[test]
-fn a_unit_that_is_to_go_and_has_no_place_yet_is_left_alone() {
+fn a_unit_without_a_removal_reason_is_left_alone() {
     let observed = [(name("web.service"), there("a", "active", true))].into();
     assert!(steps(&BTreeMap::new(), &observed, |_| None).is_empty());
 }
 
 #[test]
-fn units_go_before_others_come_and_start_last() {
+fn units_are_unloaded_first_and_started_last() {
     let wanted =
         [(name("a.service"), want(DesiredState::Launched, "a")), (name("b.service"), want(DesiredState::Loaded, "b"))];
     let observed = [(name("b.service"), there("b", "active", true)), (name("z.service"), there("z", "active", true))];
@@ -114,7 +114,7 @@ fn units_go_before_others_come_and_start_last() {
     assert_eq!(order, ["unload z.service", "load a.service", "stop b.service", "start a.service"]);
 }
 
-/// Does to a host made of values what the steps say.
+/// Carries out steps on a simulated host.
 fn apply(steps: &[Step], observed: &mut BTreeMap<UnitName, UnitState>) {
     for step in steps {
         let state = observed.get_mut(&step.unit);
@@ -170,7 +170,7 @@ proptest! {
     }
 
     #[test]
-    fn what_runs_as_wanted_is_never_touched(wanted in any_units(any_wanted()), observed in any_units(any_state())) {
+    fn units_that_run_as_desired_get_no_steps(wanted in any_units(any_wanted()), observed in any_units(any_state())) {
         for step in steps(&wanted, &observed, |_| Some(Reason::NotSubmitted)) {
             let (Some(wanted), Some(state)) = (wanted.get(&step.unit), observed.get(&step.unit)) else { continue };
             let same = state.hash == wanted.unit.hash && state.load == LoadState::Loaded;

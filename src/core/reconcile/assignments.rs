@@ -1,4 +1,5 @@
-//! Who should run what: the snapshot's units and placements, by machine.
+//! The assignments: the units that belong on each machine, from the placements and the global units of a snapshot. This
+//! module chooses no machine and plans no step.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -12,17 +13,17 @@ use crate::core::plan::Wanted;
 use crate::core::unit::Class;
 use crate::core::unit::UnitName;
 
-/// Which units a reconciler is about.
+/// The units that a reconciler works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// All of them: a sweep, a controller.
+    /// All units: a sweep, a controller.
     All,
-    /// These, and nothing else is touched: a verb.
+    /// These units only: an operation. No other unit is touched.
     Units(BTreeSet<UnitName>),
 }
 
 impl Scope {
-    /// Says whether the reconciler is about a unit.
+    /// Reports whether a unit is in scope.
     pub fn has(&self, unit: &UnitName) -> bool {
         match self {
             Self::All => true,
@@ -34,7 +35,7 @@ impl Scope {
 /// The global units that belong on each machine.
 pub type Globals = BTreeMap<MachineId, BTreeSet<UnitName>>;
 
-/// The units of each machine that has any, within a scope.
+/// The assigned units of each machine, within a scope. Machines without units are left out.
 #[derive(Debug, Clone, Default)]
 pub struct Assignments {
     wanted: BTreeMap<MachineId, BTreeMap<UnitName, Wanted>>,
@@ -42,7 +43,7 @@ pub struct Assignments {
 }
 
 impl Assignments {
-    /// Draws up the assignments of a snapshot, with the global units of each machine.
+    /// Computes the assignments of a snapshot, given the global units of each machine.
     pub fn new(snapshot: &Snapshot, scope: &Scope, globals: &Globals) -> Self {
         let mut wanted: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         let placed = snapshot.placements.iter().map(|(name, placement)| (placement.machine, name));
@@ -57,13 +58,13 @@ impl Assignments {
         assignments
     }
 
-    /// Says whether a strict unit is to run on a machine.
+    /// Reports whether a strict unit is to run on a machine.
     fn has_strict(&self, machine: MachineId) -> bool {
         let runs = |wanted: &Wanted| wanted.strict.is_some() && wanted.unit.desired == DesiredState::Launched;
         self.wanted.get(&machine).is_some_and(|units| units.values().any(runs))
     }
 
-    /// Takes a unit that is not global off the machine where it was placed and puts it where it is placed now.
+    /// Moves a unit that is not global from the machine `before` to the machine `after`.
     pub fn shift(
         &mut self,
         snapshot: &Snapshot,
@@ -91,12 +92,12 @@ impl Assignments {
         }
     }
 
-    /// Returns what belongs on a machine.
+    /// Returns the units that belong on a machine.
     pub fn wanted(&self, machine: MachineId) -> Option<&BTreeMap<UnitName, Wanted>> {
         self.wanted.get(&machine)
     }
 
-    /// Returns what is wanted of a unit on a machine.
+    /// Returns the assignment of a unit to a machine.
     pub fn of(&self, machine: MachineId, unit: &UnitName) -> Option<&Wanted> {
         self.wanted.get(&machine)?.get(unit)
     }
@@ -106,18 +107,18 @@ impl Assignments {
         self.strict.iter().copied()
     }
 
-    /// Says whether strict units are to run on a machine.
+    /// Reports whether strict units are to run on a machine.
     pub fn is_strict(&self, machine: MachineId) -> bool {
         self.strict.contains(&machine)
     }
 
-    /// Returns the machines that something belongs on.
+    /// Returns the machines that have units.
     pub fn machines(&self) -> impl Iterator<Item = MachineId> {
         self.wanted.keys().copied()
     }
 }
 
-/// Returns what is wanted of a unit that is to be on a machine; `None` if it is to be on none.
+/// Returns the assignment of a unit on its machine; `None` if the unit is to be inactive or its file is unknown.
 fn wanted_of(snapshot: &Snapshot, name: &UnitName) -> Option<Wanted> {
     let unit = snapshot.units.get(name).filter(|unit| unit.desired != DesiredState::Inactive)?;
     let file = snapshot.files.get(&unit.hash)?;
@@ -125,8 +126,10 @@ fn wanted_of(snapshot: &Snapshot, name: &UnitName) -> Option<Wanted> {
     Some(Wanted { unit: *unit, install: file.has_install(), strict })
 }
 
-/// Says why a unit that is on a machine and does not belong there has to go. One that is to be somewhere and has no
-/// place yet need not: the place may be this one. Nor has one that was placed here and whose file is lost.
+/// Returns why a unit must leave a machine that it is not assigned to; `None` if it stays.
+///
+/// A unit that is not global and has no placement stays, because it may yet be placed here. A unit that is placed here
+/// stays although it has no assignment, because its file is lost.
 pub fn removal_reason(snapshot: &Snapshot, unit: &UnitName, here: MachineId, global: bool) -> Option<Reason> {
     match (snapshot.units.get(unit), snapshot.placements.get(unit)) {
         (None, _) => Some(Reason::NotSubmitted),

@@ -1,4 +1,5 @@
-//! The reconciler's sending: which steps a machine needs, which of them can be taken now, and the visits that take them.
+//! Dispatch: which steps a machine needs, which of them may be sent now, and the visits that carry them. [`plan`]
+//! computes the steps; this module does not choose placements.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -20,15 +21,15 @@ use crate::core::reconcile::machine_view::InFlightVisit;
 use crate::core::reconcile::machine_view::MachineView;
 use crate::core::unit::UnitName;
 
-/// The systemd that looks for a unit's file anew when one may have come: until then it has to be reloaded (its NEWS).
+/// The first systemd version that finds new unit files without a daemon-reload (according to its NEWS).
 const FINDS_NEW_FILES: u32 = 247;
 
-/// How many units one visit to a machine that holds a lease is about: should each of them be refused on its own, that
+/// The most units of which one visit to a machine with a lease has steps. If the host refuses each of them, the visit
 /// takes a few seconds.
 const UNITS_BESIDE_LEASE: usize = 50;
 
 impl Reconciler {
-    /// Sends every machine that is free what it needs, or a look when one is due.
+    /// Sends every idle machine the steps that it needs, or observes it if that is due.
     pub(super) fn send_visits(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         for machine in self.views.dirty() {
             let Some(view) = self.views.get(&machine) else { continue };
@@ -50,11 +51,12 @@ impl Reconciler {
             }
             let barrier = view.uncertain_until.is_some_and(|until| now >= until);
             let through = Self::way_to(view, now, !steps.is_empty());
-            // What a connection has been told before is not what we know of the machine once another was used.
+            // A quick observation compares with the last one over the same connection. After a relay was used, that is
+            // not what the leader knows.
             let tries = through.is_none() && view.evidence.relay.is_some();
-            let look = view.units.is_none() || view.is_changing() || now >= view.next_whole_look;
-            let whole = look || barrier || tries;
-            let quick = steps.is_empty() && !whole;
+            let is_due = view.units.is_none() || view.is_changing() || now >= view.next_whole_look;
+            let full = is_due || barrier || tries;
+            let quick = steps.is_empty() && !full;
             let files = steps.iter().filter_map(|step| match step.action {
                 Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
                 _ => None,
@@ -83,12 +85,12 @@ impl Reconciler {
         }
     }
 
-    /// Returns the steps that a machine needs and can be sent now.
+    /// Returns the steps that a machine needs and that may be sent now.
     pub fn steps_for(&self, machine: MachineId, now: Timestamp) -> Vec<Step> {
         self.sendable(machine, self.needed_by(machine, now), now)
     }
 
-    /// Returns the steps that a machine needs, if it is known what is there and nothing is on its way.
+    /// Returns the steps that a machine needs; none while its units are unknown or a visit is in flight.
     fn needed_by(&self, machine: MachineId, now: Timestamp) -> Vec<Step> {
         let Some(view) = self.views.get(&machine).filter(|view| view.is_ready()) else { return Vec::new() };
         let Some(observed) = &view.units else { return Vec::new() };
@@ -104,7 +106,7 @@ impl Reconciler {
             assignments::removal_reason(&self.snapshot, unit, machine, self.globals.is_some() && global).or(overdue)
         };
         let mut steps = plan::steps(wanted, observed, removal_reason);
-        // The assignments may still ask for a file that another has replaced since.
+        // The assignments may still name a file that another file has replaced since.
         let has_file = |action| match action {
             Action::Load { hash, .. } => self.snapshot.files.contains_key(&hash),
             _ => true,
@@ -113,7 +115,7 @@ impl Reconciler {
         steps
     }
 
-    /// Returns those of the steps that can be taken now.
+    /// Returns those of the steps that may be sent now.
     fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
         if self.mode == Mode::LeaseOnly {
             return Vec::new();
@@ -121,7 +123,7 @@ impl Reconciler {
         let Some(view) = self.views.get(&machine) else { return Vec::new() };
         steps.retain(|step| !view.is_backing_off(&step.unit, now) && !self.outbox.moves(&step.unit));
         steps.retain(|step| !self.waits_for_another(machine, step, now));
-        // A visit that renews no lease must not stand in the way of one that does, nor one that takes long.
+        // A visit that does not renew the lease, or that takes long, must not delay one that renews it.
         if self.must_lease_first(machine) {
             steps.clear();
         }
@@ -131,7 +133,7 @@ impl Reconciler {
         steps
     }
 
-    /// Says whether a step waits for something to happen on another machine.
+    /// Reports whether a step waits for another machine.
     fn waits_for_another(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
         if !step.action.starts() {
             return self.goes_on(machine, step, now);
@@ -139,8 +141,8 @@ impl Reconciler {
         self.runs_elsewhere(&step.unit, machine) || self.strict_hold(&step.unit, machine).is_some()
     }
 
-    /// Says whether a unit still runs on another machine, where it can be stopped first: a machine that answers, or of
-    /// which it is not known yet whether it does.
+    /// Reports whether a unit still runs on another machine and can be stopped there first. A machine that is suspected
+    /// or not assessed yet counts, because it may answer.
     fn runs_elsewhere(&self, unit: &UnitName, machine: MachineId) -> bool {
         let Some(states) = self.snapshot.states.get(unit) else { return false };
         let mut others = states.iter().filter(|(other, state)| **other != machine && state.runs());
@@ -152,7 +154,7 @@ impl Reconciler {
     }
 }
 
-/// Drops the steps of all units but the first so many.
+/// Drops the steps of all units after the first `count`.
 fn keep_units(steps: &mut Vec<Step>, count: usize) {
     let units: BTreeSet<UnitName> = steps.iter().map(|step| step.unit.clone()).collect();
     if let Some(first) = units.iter().nth(count) {

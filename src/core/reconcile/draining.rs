@@ -1,5 +1,6 @@
-//! The reconciler's draining: units leave a machine by starting elsewhere first, unless they must never run twice, and at the
-//! deadline whatever comes of it. What is everywhere may serve the others, so it stops there last.
+//! Draining: an available unit leaves a machine after it runs elsewhere, a strict unit stops first, and global units
+//! stop last because the other units may use them. At the deadline every unit stops. This module only says which steps
+//! wait: [`super::dispatch`] sends them.
 
 use super::Reconciler;
 use crate::core::model::DesiredState;
@@ -13,7 +14,7 @@ use crate::core::unit::Class;
 use crate::core::unit::UnitName;
 
 impl Reconciler {
-    /// Takes note of drains whose time is over, and of when the next one's is.
+    /// Makes placements and assignments stale when a drain reaches its deadline, and finds the next deadline.
     pub(super) fn watch_deadlines(&mut self, now: Timestamp) {
         let over = self.deadline.is_some_and(|at| now >= at);
         if over || self.stale.views {
@@ -24,26 +25,27 @@ impl Reconciler {
         self.stale.assignments |= over;
     }
 
-    /// Says whether everything has to be off a machine now.
+    /// Reports whether the drain of a machine has reached its deadline.
     pub(super) fn is_overdue(&self, machine: MachineId, now: Timestamp) -> bool {
         let machine = self.snapshot.machines.get(&machine).filter(|machine| machine.draining);
         machine.and_then(|machine| machine.drain_by).is_some_and(|at| now >= at)
     }
 
-    /// Says whether some of the reconciler's units are still on a machine, as far as it answers.
+    /// Reports whether units in scope are still on a machine; `false` if the machine does not answer.
     pub fn is_occupied(&self, machine: MachineId) -> bool {
         let view = self.views.get(&machine).filter(|view| view.answers());
         view.and_then(|view| view.units.as_ref()).is_some_and(|units| units.keys().any(|unit| self.scope.has(unit)))
     }
 
-    /// Says whether a unit may run on a machine until it runs elsewhere, and there as long as it is still on this one.
+    /// Reports whether a unit may run on a machine that is drained until it runs on another machine. Two copies may run
+    /// for a moment.
     pub(super) fn hands_over(&self, unit: &UnitName, machine: MachineId) -> bool {
         let class = || self.snapshot.file(unit).map(|file| Class::of(file));
         self.is_draining(machine) && matches!(class(), Some(Ok(Class::Available)))
     }
 
-    /// Says whether a unit that leaves a machine goes on there for now: until it runs where it goes, or, if it is
-    /// everywhere, until the others have left.
+    /// Reports whether a unit that leaves a machine keeps running there for now: until it runs on its new machine, or,
+    /// for a global unit, until all other units have left.
     pub(super) fn goes_on(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
         let state = self.snapshot.states.get(&step.unit).and_then(|states| states.get(&machine));
         if !state.is_some_and(UnitState::runs) || self.is_overdue(machine, now) {
@@ -60,14 +62,14 @@ impl Reconciler {
         self.snapshot.machines.get(&machine).is_some_and(|machine| machine.draining)
     }
 
-    /// Says whether units are on a machine that are not everywhere.
+    /// Reports whether units that are not global are on a machine.
     fn has_others(&self, machine: MachineId) -> bool {
         let units = self.views.get(&machine).and_then(|view| view.units.as_ref()).into_iter().flatten();
         units.into_iter().any(|(unit, _)| !self.requirements.is_global(unit))
     }
 
-    /// Says whether a unit is on a machine as it should be, and nothing under way there can change that; one that is to be
-    /// launched has started.
+    /// Reports whether a unit is on a machine as desired and nothing in flight can change that. A unit that is to be
+    /// launched must have started.
     fn is_up(&self, name: &UnitName, machine: MachineId) -> bool {
         let Some(unit) = self.snapshot.units.get(name) else { return true };
         let certain = self.views.get(&machine).is_some_and(MachineView::is_certain);

@@ -1,7 +1,8 @@
-//! The reconciler's fencing: a machine that is down and may still run strict units is switched off where somebody knows how.
+//! Fencing: runs the fence command of a machine that is down and may still run strict units.
 //!
-//! The success of a machine's fence command is proof that nothing runs there, so nobody has to wait for its lease to end.
-//! It cannot be taken back, so it is run only once the store has been told: who no longer leads switches nobody off.
+//! Success proves that nothing runs on the machine, so strict units need not wait for its lease to end. A fence command
+//! cannot be undone, so it runs only after the store has accepted the event that announces it: a process that no longer
+//! leads fences nothing.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::core::model::Timestamp;
 const RETRY: Duration = Duration::from_secs(10);
 
 impl Reconciler {
-    /// Switches machines off that are down and may still run strict units.
+    /// Begins to fence machines that are down and may still run strict units, and runs the commands that were
+    /// announced.
     pub(super) fn fence(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         for machine in self.views.doubted() {
             if self.next_fencing(machine).is_none_or(|again| now < again) {
@@ -38,7 +40,7 @@ impl Reconciler {
         }
     }
 
-    /// Returns from when on the fence command of a machine may run, if the machine should be switched off.
+    /// Returns when the fence command of a machine may run; `None` if the machine must not be fenced.
     pub(super) fn next_fencing(&self, machine: MachineId) -> Option<Timestamp> {
         self.timing.lease?;
         let view = self.views.get(&machine).filter(|view| view.health == Some(Health::Down))?;
@@ -47,7 +49,8 @@ impl Reconciler {
         (!view.fencing.runs && !view.answers()).then_some(view.fencing.again)
     }
 
-    /// Takes in how a fence command ended. If the machine has answered since, its success may be that of another life.
+    /// Handles the end of a fence command. If the machine has answered since the command began, its success may refer
+    /// to the previous boot of the machine.
     pub(super) fn fenced(&mut self, machine: MachineId, ended: Result<(), String>, now: Timestamp) {
         let Some(view) = self.views.touch(machine) else { return };
         let void = view.fencing.void || view.answers();

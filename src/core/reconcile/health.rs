@@ -1,4 +1,5 @@
-//! Assesses every machine, and applies the failover policy to those that are down.
+//! Assesses machines, and applies the failover policy to those that are down. The rules themselves are in
+//! [`crate::core::health`].
 
 use super::Reconciler;
 use crate::core::health::Assessment;
@@ -17,7 +18,8 @@ use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
 
 impl Reconciler {
-    /// Assesses every machine. Only a reconciler that looks at all machines for as long as detection takes tells the store.
+    /// Assesses every machine whose health may have changed. Only a reconciler with all machines in scope stores the
+    /// result.
     pub(super) fn assess_all(&mut self, now: Timestamp) {
         let mut changed = Vec::new();
         for (machine, assessment) in self.assessments(now) {
@@ -28,7 +30,7 @@ impl Reconciler {
                 continue;
             }
             let first = view.health.replace(assessment.health).is_none();
-            // That a machine is suspected gives no unit a place; that it has been looked at may.
+            // A suspicion opens no machine to units. The first assessment and every other change may.
             self.stale.placements |= first || assessment.health != Health::Suspect;
             self.stale.failover = true;
             changed.extend(self.health_change(machine, assessment, now));
@@ -44,7 +46,7 @@ impl Reconciler {
         self.watch_hold_downs(now);
     }
 
-    /// Returns the health known before and the record to be written, if the store is to be told.
+    /// Returns the health in the store and the record to write, if the store must be updated.
     fn health_change(
         &self,
         machine: MachineId,
@@ -54,7 +56,7 @@ impl Reconciler {
         let Assessment { health, mut why, .. } = assessment;
         let before = self.snapshot.health.get(&machine);
         let known = before.map(|record| record.health);
-        // A leader that has just begun to look knows less of a machine than the leader before it, which had concluded more.
+        // A new leader has less evidence than the leader before it, which had concluded more than a suspicion.
         let begins = health == Health::Suspect && known.is_some_and(|known| known != Health::Alive);
         if self.scope != Scope::All || known == Some(health) || begins {
             return None;
@@ -72,8 +74,8 @@ impl Reconciler {
         Some((machine, known, record))
     }
 
-    /// Assesses the machines whose health may change: those of which something new has come or whose time has, and all
-    /// doubted ones if what the failover policy counts has changed.
+    /// Assesses the machines whose health may have changed: those with new evidence, those whose time has come, and all
+    /// doubted machines if the silent machines or the counts of the failover policy have changed.
     fn assessments(&mut self, now: Timestamp) -> Vec<(MachineId, Assessment)> {
         let mut changed = std::mem::take(&mut self.stale.failover);
         for machine in self.views.dirty() {
@@ -95,7 +97,7 @@ impl Reconciler {
         assessments
     }
 
-    /// Turns `down` into `unreachable` where the failover policy keeps units from being moved.
+    /// Changes `down` to `unreachable` where the failover policy blocks the failover.
     fn apply_failover_policy(&mut self, assessments: &mut [(MachineId, Assessment)], now: Timestamp) {
         let counts = self.failover_counts.take();
         let counts = counts.unwrap_or_else(|| FailoverCounts::of(&self.failover_policy, &self.snapshot));
@@ -123,7 +125,7 @@ impl Reconciler {
         self.failover_counts = Some(counts);
     }
 
-    /// Finds out when the next hold-down ends.
+    /// Computes when the next hold-down ends, and makes the placements stale when one has ended.
     fn watch_hold_downs(&mut self, now: Timestamp) {
         let over = self.hold_down_ends.is_some_and(|at| at <= now);
         if self.stale.placements || over {
@@ -143,7 +145,8 @@ impl Reconciler {
     }
 }
 
-/// Says whether a machine is silent now: for us, and for its peers as far as they have been asked.
+/// Reports whether a machine is silent now: the leader's visits fail and no peer has reported that it reaches the
+/// machine.
 fn is_silent(view: &MachineView, now: Timestamp) -> bool {
     view.evidence.is_silent() && view.evidence.peers.reached_until(now).is_none()
 }

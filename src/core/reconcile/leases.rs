@@ -1,9 +1,10 @@
-//! The reconciler's leases: which machines may run strict units, and when it is certain that one no longer does.
+//! Leases: which machines may run strict units, and when a strict unit has certainly stopped on a machine that does not
+//! answer. [`crate::core::lease`] computes the bounds.
 //!
-//! A machine holds a lease as long as strict units belong there; every look at it that is due renews it. Nothing is sent
-//! before the store has the record of it, and the record stays until the lease has surely ended: the host was seen to
-//! have let it go, or so much time has passed that systemd there has stopped everything. As long as a machine has a
-//! record and does not answer, no strict unit that may be there starts anywhere else.
+//! A machine holds a lease while strict units belong or run there, and visits renew it. The store has the record of a
+//! lease before the lease is sent. The record stays until the lease has certainly ended: the host reported its release,
+//! or enough time has passed for systemd to stop all strict units. While a machine has a record and does not answer,
+//! the strict units of the record start on no other machine.
 
 use std::collections::BTreeSet;
 
@@ -30,25 +31,25 @@ use crate::core::unit::UnitName;
 /// Why a strict unit is not started now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// This reconciler keeps no leases.
+    /// This reconciler maintains no leases.
     NoController,
     /// The records of leases cannot be read.
     Unreadable,
     /// The machine has no lease yet.
     NoLease(Option<LeaseRefusal>),
-    /// It may still run on this machine, until then if that is known.
+    /// It may still run on this machine until this time, if the time is known.
     MayRun(MachineId, Option<Timestamp>),
-    /// It is being taken away from this machine.
+    /// It is being stopped on this machine.
     Leaving(MachineId),
 }
 
 impl Reconciler {
-    /// Says whether a unit may only run while its machine holds a lease.
+    /// Reports whether a unit is strict: it runs only while its machine holds a lease.
     pub(super) fn is_strict(&self, unit: &UnitName) -> bool {
         self.requirements.is_strict(unit)
     }
 
-    /// Says why a strict unit that is to run on a machine is not started there now, if so.
+    /// Returns why a strict unit must not start on a machine now; `None` if it may start or is not strict.
     pub fn strict_hold(&self, unit: &UnitName, machine: MachineId) -> Option<Wait> {
         if !self.is_strict(unit) {
             return None;
@@ -59,7 +60,7 @@ impl Reconciler {
         if self.snapshot.unreadable.values().any(|record| record.about == About::Leases) {
             return Some(Wait::Unreadable);
         }
-        // On a machine that does not answer it may run itself, and it is not known whether it does.
+        // If the machine itself does not answer, the unit may already run there.
         let doubtful = |other: MachineId| other != machine || !self.answers(machine);
         for (other, grant) in self.snapshot.leases.iter().filter(|(other, _)| doubtful(**other)) {
             let view = self.views.get(other).filter(|view| view.answers());
@@ -74,7 +75,7 @@ impl Reconciler {
         (!ready).then(|| Wait::NoLease(self.views.get(&machine).and_then(|view| view.lease.refused)))
     }
 
-    /// Finds out what a machine needs a lease for, where that may have changed.
+    /// Computes for which strict units a machine needs a lease: those that belong there and those that run there.
     pub(super) fn renew_need(&mut self, machine: MachineId) {
         let mut need = Need::default();
         let wanted = self.assignments.wanted(machine).into_iter().flatten();
@@ -90,14 +91,17 @@ impl Reconciler {
         }
     }
 
-    /// Returns what a machine needs a lease for; `None` if no strict unit belongs there or runs there.
+    /// Returns the strict units for which a machine needs a lease; `None` if no strict unit belongs there or runs
+    /// there.
     fn lease_need(&self, machine: MachineId) -> Option<&Need> {
         self.views.get(&machine)?.lease.need.as_ref()
     }
 
-    /// Says whether the store has the record that this leader may grant the machine a lease, and nobody counts on its end.
-    /// While the store is away the record of a leader before us does, if what we grant is no more: whoever comes after us
-    /// reads no more into ours.
+    /// Reports whether this leader may send a lease: the store has a record that covers the need, and no leader waits
+    /// for the end of the lease.
+    ///
+    /// While the store is away, the record of an earlier leader suffices if it allows at least the length that this
+    /// leader grants: the next leader then waits long enough.
     fn is_lease_ready(&self, machine: MachineId) -> bool {
         let (Some(grant), Some(need)) = (self.snapshot.leases.get(&machine), self.lease_need(machine)) else {
             return false;
@@ -112,7 +116,7 @@ impl Reconciler {
         known && recorded && lasts && !self.is_lease_pending(machine)
     }
 
-    /// Says whether strict units run on a machine whose lease cannot be renewed yet.
+    /// Reports whether strict units belong or run on a machine with a lease that cannot be renewed yet.
     pub(super) fn must_lease_first(&self, machine: MachineId) -> bool {
         let leased = self.timing.lease.is_some() && self.snapshot.leases.contains_key(&machine);
         leased && self.lease_need(machine).is_some() && !self.is_lease_ready(machine)
@@ -122,8 +126,8 @@ impl Reconciler {
         self.outbox.holds(|write| matches!(write, Write::Lease(id, _) | Write::NoLease(id) if *id == machine))
     }
 
-    /// Returns when a machine's strict units are gone if its lease is not renewed any more; `None` if another leader
-    /// may still renew it.
+    /// Returns when a machine's strict units have certainly stopped if its lease is not renewed; `None` if another
+    /// leader may still renew the lease.
     fn gone_at(&self, machine: MachineId, grant: &Grant) -> Option<Timestamp> {
         let sent = self.lease_ends.get(&machine).copied();
         if grant.epoch == self.epoch {
@@ -131,43 +135,44 @@ impl Reconciler {
         }
         let bound = lease::end_under(grant, self.quorum_seen_at)
             .map(|end| lease::gone_after(grant, end.max(sent.unwrap_or(Timestamp::ZERO))));
-        // Who has written down when they are gone has granted nothing since. Sweeps go by that, for none of them lasts
-        // until then; they need clocks that agree in any case.
-        let told = grant.stopped_for_sure_at.filter(|_| self.is_sweep()).map(|gone| gone + lease::MAX_CLOCK_SKEW);
-        bound.into_iter().chain(told).min()
+        // A leader that stored this time has granted nothing since. Only sweeps rely on the time, because no sweep
+        // lasts that long. Sweeps need synchronised clocks in any case.
+        let stored = grant.stopped_for_sure_at.filter(|_| self.is_sweep()).map(|gone| gone + lease::MAX_CLOCK_SKEW);
+        bound.into_iter().chain(stored).min()
     }
 
-    /// Says whether this reconciler is one of many that keep leases together.
+    /// Reports whether this reconciler is one of a series of sweeps that renew leases.
     fn is_sweep(&self) -> bool {
         self.timing.lease.is_some_and(|policy| !policy.is_controllers())
     }
 
-    /// Returns when it becomes certain that strict units are gone from machines that do not answer.
+    /// Returns when strict units have certainly stopped on machines that do not answer.
     pub(super) fn lease_wakes(&self) -> impl Iterator<Item = Timestamp> {
         self.snapshot.leases.keys().filter_map(|machine| self.lease_wake(*machine))
     }
 
-    /// Returns when it becomes certain that strict units are gone from a machine that does not answer. Only a reconciler
-    /// that looks at all machines keeps their leases.
+    /// Returns when strict units have certainly stopped on a machine that does not answer. Only a reconciler with all
+    /// machines in scope maintains leases.
     pub(super) fn lease_wake(&self, machine: MachineId) -> Option<Timestamp> {
         let grant = self.snapshot.leases.get(&machine).filter(|_| self.scope == Scope::All)?;
         let waits = self.is_bound(machine) && !self.is_lease_pending(machine);
         self.gone_at(machine, grant).filter(|_| waits)
     }
 
-    /// Returns when it becomes certain that strict units are gone from machines that have left.
+    /// Returns when strict units have certainly stopped on machines that have left the cluster.
     pub(super) fn departed_lease_wakes(&self) -> impl Iterator<Item = Timestamp> {
         self.departed_leases.iter().filter_map(|machine| self.lease_wake(*machine))
     }
 
-    /// Says whether something waits for the lease of a machine to end that does not answer.
+    /// Reports whether the lease of a machine that does not answer has yet to end.
     pub fn awaits_leases(&self) -> bool {
         self.lease_wakes().next().is_some()
     }
 
-    /// Says whether a machine that does not answer may be trusted to let its lease end. One that lets us in and does not
-    /// do as it is told may have a systemd that hangs, and that could stop nothing; so one that may yet turn out to be
-    /// like that is not trusted before it has been judged.
+    /// Reports whether a machine that does not answer can be relied on to stop its strict units when its lease ends.
+    ///
+    /// A machine whose sshd works but whose visits fail may have a systemd that hangs, which could stop nothing. A
+    /// machine that is not assessed yet may turn out to be such a machine, so it is not relied on either.
     fn is_bound(&self, machine: MachineId) -> bool {
         let left = !self.snapshot.machines.contains_key(&machine);
         let judged = !matches!(self.health(machine), None | Some(Health::Suspect | Health::Sick));
@@ -178,7 +183,7 @@ impl Reconciler {
         self.views.get(&machine).is_some_and(MachineView::answers)
     }
 
-    /// Brings the records of leases up to date. Who looks at a few machines only leaves that to others.
+    /// Brings the records of leases up to date. A reconciler that is limited to some units does not maintain leases.
     pub(super) fn keep_leases(&mut self, now: Timestamp) {
         if self.scope != Scope::All {
             return;
@@ -227,7 +232,7 @@ impl Reconciler {
         }
     }
 
-    /// Says whether a record is what this leader would write.
+    /// Reports whether a record is the one that this leader would write.
     fn is_current(&self, grant: &Grant, policy: LeasePolicy, need: &Need, now: Timestamp) -> bool {
         let lasts = match grant.until {
             Some(until) => !policy.is_controllers() && until > now + policy.length() / 2,
@@ -237,7 +242,7 @@ impl Reconciler {
         ours && grant.covers(need) && grant.stopped_for_sure_at.is_none() && lasts
     }
 
-    /// Writes down that a machine may hold a lease. What was granted before goes on counting until it has ended.
+    /// Records that a machine may hold a lease. An earlier lease counts until it has ended.
     fn grant(
         &mut self,
         machine: MachineId,
@@ -248,12 +253,12 @@ impl Reconciler {
         let mut length = policy.length();
         if let Some(before) = before {
             if before.epoch != self.epoch {
-                // The machine has answered us, so nobody else has renewed it since.
+                // The machine has answered this leader, so the earlier leader has not renewed the lease since.
                 let end = before.until.map_or(now + before.length, |until| until + lease::MAX_CLOCK_SKEW);
                 self.lease_end(machine, end);
             }
             need.stop = need.stop.max(before.stop);
-            // Only where nothing is under way it is known that nothing else may run there.
+            // The units of the earlier record may still run there, unless the observed units are certain.
             if !self.views.get(&machine).is_some_and(MachineView::is_certain) {
                 need.join(&before);
             }
@@ -262,7 +267,8 @@ impl Reconciler {
         self.outbox.push(Write::Lease(machine, Grant { length, ..policy.grant(self.epoch, need, now) }));
     }
 
-    /// Waits until the lease of a machine that does not answer has ended.
+    /// Waits for the lease of a machine that does not answer to end: records when its strict units have certainly
+    /// stopped, and removes the record then.
     fn await_end(&mut self, machine: MachineId, grant: Grant, now: Timestamp) {
         let Some(gone) = self.gone_at(machine, &grant) else { return };
         let told = grant.stopped_for_sure_at == Some(gone) || (self.is_sweep() && grant.stopped_for_sure_at.is_some());
@@ -274,7 +280,7 @@ impl Reconciler {
         }
     }
 
-    /// Writes down that a machine's lease has ended for sure, and with it what it last said of the units that it was for.
+    /// Removes the record of a lease that has certainly ended, and the states of its units on the machine.
     pub(super) fn write_off(&mut self, machine: MachineId) {
         let units = self.snapshot.leases.get(&machine).map(|grant| grant.units.clone()).unwrap_or_default();
         let known =
@@ -286,7 +292,8 @@ impl Reconciler {
         self.outbox.push(Write::NoLease(machine));
     }
 
-    /// Writes down whom a leader that comes after us must have reached before it may be sure of us.
+    /// Records the machines of which a later leader must have reached enough before it may rely on the end of these
+    /// leases.
     fn keep_voters(&mut self, policy: LeasePolicy, used: bool) {
         let pending = self.outbox.holds(|write| matches!(write, Write::Voters(_)));
         let same = self.snapshot.voters.iter().eq(self.snapshot.machines.keys());
@@ -295,7 +302,7 @@ impl Reconciler {
         }
     }
 
-    /// Notes when so many machines have answered that no leader before us can have most of them.
+    /// Records the time at which enough machines have answered that no earlier leader can be answered by most of them.
     pub(super) fn witness(&mut self, now: Timestamp) {
         let voters = &self.snapshot.voters;
         let told = |machine: &&MachineId| self.views.get(machine).is_some_and(|view| view.evidence.answered.is_some());
@@ -306,13 +313,13 @@ impl Reconciler {
         }
     }
 
-    /// Says whether there are leases to renew although the store is away.
+    /// Reports whether there are leases to renew while the store is away.
     pub fn holds_leases(&self) -> bool {
         self.timing.lease.is_some() && self.snapshot.leases.values().any(Grant::is_open)
     }
 
-    /// Gives up everything but the renewal of leases, and what is on its way to hosts. What the store was being told of
-    /// leases it may or may not have taken: where that was their end, they are given up too.
+    /// Stops everything except the renewal of leases, and abandons visits in flight. The store may or may not have
+    /// accepted the commit in flight: leases whose end it recorded are not renewed either.
     pub fn enter_lease_only(&mut self) {
         let start_deadline = self.timing.start_deadline;
         self.views.touch_all().for_each(|(_, view)| drop(view.abandon(start_deadline)));
@@ -330,7 +337,7 @@ impl Reconciler {
         self.mode = Mode::LeaseOnly;
     }
 
-    /// Says whether most machines have just answered us: then nobody else has been able to take our place.
+    /// Reports whether most machines have answered recently, so that no other leader can have taken over.
     fn is_backed(&self, now: Timestamp) -> bool {
         let voters = &self.snapshot.voters;
         let heard = |machine: &&MachineId| {
@@ -344,7 +351,7 @@ impl Reconciler {
         *known = end.max(*known);
     }
 
-    /// Notes that the store has the record of a machine's lease.
+    /// Records that the store has accepted the record of a machine's lease.
     pub(super) fn lease_written(&mut self, machine: MachineId) {
         if let Some(view) = self.views.touch(machine) {
             view.unplanned = true;
@@ -352,7 +359,7 @@ impl Reconciler {
         }
     }
 
-    /// Notes that a machine's lease has ended: what waited for that may go on.
+    /// Records that a machine's lease has ended: steps and placements that waited for it are computed again.
     pub(super) fn lease_ended(&mut self, machine: MachineId) {
         self.stale.placements = true;
         self.stale.leases = true;
@@ -360,7 +367,7 @@ impl Reconciler {
         self.views.replan_waiting();
     }
 
-    /// Returns what a visit to a machine is to do about its lease.
+    /// Returns what a visit to a machine does about its lease.
     pub(super) fn lease_order(&self, machine: MachineId, acts: bool, now: Timestamp) -> Option<LeaseAction> {
         let policy = self.timing.lease?;
         if (self.mode == Mode::LeaseOnly) && !self.is_backed(now) {
@@ -380,13 +387,13 @@ impl Reconciler {
         Some(LeaseAction::Hold { until, length: policy.length() })
     }
 
-    /// Returns until when a lease lasts that is sent now.
+    /// Returns when a lease ends that is sent now.
     fn lease_lasts(&self, machine: MachineId, policy: LeasePolicy, now: Timestamp) -> Timestamp {
         let until = self.snapshot.leases.get(&machine).and_then(|grant| grant.until);
         until.unwrap_or(now + policy.length())
     }
 
-    /// Notes that a lease is on its way.
+    /// Records that a lease was sent.
     pub(super) fn lease_sent(&mut self, machine: MachineId, now: Timestamp) {
         if let Some(view) = self.views.touch(machine) {
             view.fencing.void = true;
@@ -396,7 +403,7 @@ impl Reconciler {
         }
     }
 
-    /// Takes in what came of a lease.
+    /// Records the status of a lease that a host reported.
     pub(super) fn lease_seen(&mut self, machine: MachineId, seen: LeaseStatus, now: Timestamp) {
         let Some(view) = self.views.touch(machine) else { return };
         let (renewed, refused) = (view.lease.renewed, view.lease.refused.take());
@@ -423,7 +430,7 @@ impl Reconciler {
 }
 
 impl Wait {
-    /// Says it in words, with the names of machines.
+    /// Returns the reason as text, with the names of machines.
     pub fn tell(self, name: impl Fn(MachineId) -> String) -> String {
         let why = match self {
             Self::NoController => "nobody here keeps leases: a controller does".to_owned(),

@@ -1,6 +1,6 @@
-//! What one leader knows of one machine: what it last saw there, what is under way, and what to make of it.
+//! What one leader knows of one machine: its evidence, its units, the visit in flight, the backoffs and the lease.
 //!
-//! A view decides nothing about placement; the reconciler requirements it what it knows and tells it what happened.
+//! A view makes no decisions about placement. The reconciler reads it and records in it what happened.
 
 #[cfg(test)]
 mod tests;
@@ -23,100 +23,100 @@ use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::unit::UnitName;
 
-/// How long a step that was refused waits before it is tried again: doubled each time, within these bounds.
+/// The first delay before a refused step is tried again, and the longest. The delay doubles each time.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
-/// How long steps that have come in time may wait for the host's lock, and a little more.
+/// How long steps that arrived in time may wait for the host's lock, with a margin.
 const LOCK_WAIT: Duration = Duration::from_secs(6);
 
 /// One machine, as this leader has seen it.
 #[derive(Debug, Clone)]
 pub struct MachineView {
-    /// What was seen of it.
+    /// The answers and failures of the machine.
     pub evidence: Evidence,
-    /// What is thought of it; `None` until something has been seen.
+    /// The health of the machine; `None` until a visit has ended.
     pub health: Option<Health>,
-    /// The evidence for that in words.
+    /// The evidence for the health, as text.
     pub why: String,
-    /// What runs there, as of the last whole look; `None` if nothing is known for sure.
+    /// The units on the machine as of the last full observation; `None` if they are not known for certain.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
-    /// The host's boot, to tell a machine that came back from one that was never away.
+    /// The host's boot id, which changes when the machine boots.
     pub boot: String,
-    /// When it last said how long it had been up, and what it said.
+    /// When the machine last reported its uptime, and that uptime.
     pub uptime: Option<(Timestamp, Duration)>,
-    /// The trip that is under way.
+    /// The visit in flight.
     pub in_flight: Option<InFlightVisit>,
-    /// When the latest trip left that came back.
+    /// When the latest visit that was answered was sent.
     pub heard: Option<Timestamp>,
-    /// Set while steps that nobody knows the end of may still begin or go on there: until then.
+    /// Until when steps whose outcome is lost may still begin or run on the host; `None` if there are no such steps.
     pub uncertain_until: Option<Timestamp>,
-    /// What is known of its lease.
+    /// The state of the machine's lease.
     pub lease: LeaseView,
-    /// Whether somebody makes sure that it is off.
+    /// The state of the machine's fence command.
     pub fencing: Fencing,
-    /// Set when what it needs may have changed since its steps were last worked out.
+    /// Set when the steps that the machine needs have to be computed again.
     pub unplanned: bool,
-    /// Set when one of its steps waits for something to happen on another machine.
+    /// Set when one of its steps waits for another machine.
     pub waits: bool,
-    /// When to assess again although nothing new has come.
+    /// When to assess the machine again although nothing happened.
     pub assess_again: Option<Timestamp>,
-    /// When to try the direct way again while a relay works, and a relay after one has failed.
+    /// When to try the direct path again while a relay works.
     pub next_direct: Timestamp,
-    /// See there.
+    /// When to try a relay again after one has failed.
     pub next_relay_try: Timestamp,
-    /// When to look again.
+    /// When the next visit is due.
     pub next_look: Timestamp,
-    /// When to look thoroughly again.
+    /// When the next full observation is due.
     pub next_whole_look: Timestamp,
     /// Steps that were refused, by unit.
     pub backoffs: BTreeMap<UnitName, Backoff>,
-    /// Whether it needed nothing when its steps were last worked out.
+    /// Set when the machine needed no steps the last time they were computed.
     pub(super) settled: bool,
-    /// Whether it was silent when it was last assessed.
+    /// Set when the machine was silent at the last assessment.
     pub(super) silent: bool,
-    /// The time under which it stands in the queue of [`super::views`].
+    /// The time under which the machine is in the queue of [`super::views`].
     pub(super) due: Option<Timestamp>,
 }
 
 /// What a leader knows of a machine's lease.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LeaseView {
-    /// What it needs one for, if for anything.
+    /// The strict units that need the lease, if there are any.
     pub need: Option<Need>,
-    /// When the latest renewal left that the host confirmed.
+    /// When the latest renewal that the host confirmed was sent.
     pub renewed: Option<Timestamp>,
-    /// Why the host would not hold it the last time.
+    /// Why the host refused the lease the last time.
     pub refused: Option<LeaseRefusal>,
 }
 
-/// How far making sure that a machine is off has come.
+/// The state of the fence command of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fencing {
     /// Set while the command runs.
     pub runs: bool,
-    /// Set when its success would prove nothing any more: the machine has been granted a lease since it began.
+    /// Set when the success of the command would prove nothing: the machine was sent a lease after the command began.
     pub void: bool,
-    /// When to try again.
+    /// When the next attempt is due.
     pub again: Timestamp,
 }
 
-/// A trip that is under way.
+/// A visit in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InFlightVisit {
-    /// What it is to do; nothing for a look.
+    /// The steps of the visit; empty if it only observes.
     pub steps: Vec<Step>,
-    /// Set when it waits for what an earlier one still does there.
+    /// Set when the visit waits for the steps of an earlier visit that may still run.
     pub barrier: bool,
-    /// Set when it grants a lease.
+    /// Set when the visit grants or renews a lease.
     pub lease: bool,
-    /// When it left.
+    /// When the visit was sent.
     pub since: Timestamp,
-    /// The neighbour that it goes through, if it does not go directly.
+    /// The relay, if the visit does not use the direct path.
     pub through: Option<MachineId>,
 }
 
 impl InFlightVisit {
-    /// Says whether something may be done there because of it.
+    /// Reports whether the visit may change something on the host.
     pub const fn acts(&self) -> bool {
         self.lease || !self.steps.is_empty()
     }
@@ -127,16 +127,16 @@ impl InFlightVisit {
 pub struct Backoff {
     /// The step.
     pub step: Step,
-    /// What the host said.
+    /// The error that the host reported.
     pub said: String,
-    /// How often in a row.
+    /// How often in a row the step was refused.
     pub times: u32,
-    /// When to try again.
+    /// When the next attempt is due.
     pub until: Timestamp,
 }
 
 impl MachineView {
-    /// Takes a view for a machine that nothing is known of yet.
+    /// Makes a view of a machine that was not visited yet.
     pub fn new(now: Timestamp) -> Self {
         Self {
             evidence: Evidence::new(now),
@@ -164,32 +164,32 @@ impl MachineView {
         }
     }
 
-    /// Says whether the machine answered the last time.
+    /// Reports whether the machine answered the last visit.
     pub fn answers(&self) -> bool {
         self.evidence.answers()
     }
 
-    /// Says whether steps may be sent: nothing is on its way and it is known what is there.
+    /// Reports whether steps may be sent: no visit is in flight and the units on the machine are known.
     pub fn is_ready(&self) -> bool {
         self.in_flight.is_none() && self.units.is_some() && self.answers()
     }
 
-    /// Says whether there may be something to send it.
+    /// Reports whether a visit to the machine may be due.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.unplanned || now >= self.next_look || self.backoffs.values().any(|backoff| now >= backoff.until)
     }
 
-    /// Says whether it needed nothing when its steps were last worked out, and nothing has changed since.
+    /// Reports whether the machine needed no steps the last time they were computed, and nothing has changed since.
     pub(super) fn is_settled(&self) -> bool {
         self.settled && !self.unplanned && self.backoffs.is_empty()
     }
 
-    /// Says whether systemd is still on its way with one of its units.
+    /// Reports whether systemd is still changing the state of one of the machine's units.
     pub fn is_changing(&self) -> bool {
         self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing)
     }
 
-    /// Notes that the trip under way has come back, and returns it.
+    /// Records that the visit in flight was answered, and returns the visit.
     pub fn complete(&mut self) -> InFlightVisit {
         let in_flight = self.in_flight.take().unwrap_or_default();
         self.heard = Some(in_flight.since);
@@ -199,8 +199,8 @@ impl MachineView {
         in_flight
     }
 
-    /// Notes that nobody will know how the trip under way ended, and returns it. What it was to do could be begun there
-    /// `within` that time.
+    /// Records that the outcome of the visit in flight is lost, and returns the visit. The host may begin its steps
+    /// until the time `within` after it was sent.
     pub fn abandon(&mut self, within: Duration) -> Option<InFlightVisit> {
         let in_flight = self.in_flight.take()?;
         if in_flight.acts() {
@@ -209,7 +209,7 @@ impl MachineView {
         Some(in_flight)
     }
 
-    /// Notes what the machine said of itself, and returns what it had said of its units before.
+    /// Records an observation of the machine, and returns the units of the observation before.
     pub fn observe(
         &mut self,
         seen: Observation,
@@ -226,7 +226,7 @@ impl MachineView {
         self.units.replace(units)
     }
 
-    /// Notes that a trip failed: what was sent may or may not have been done.
+    /// Records that a visit failed. Its steps may or may not have been carried out.
     pub fn record_failure(&mut self, failure: Failure, through: Option<MachineId>, now: Timestamp) {
         match through {
             Some(neighbour) => self.evidence.fail_through(neighbour, &failure, now),
@@ -237,28 +237,28 @@ impl MachineView {
         }
     }
 
-    /// Takes a way round, and says when to try the direct way again.
+    /// Uses a relay from now on, and sets when to try the direct path again.
     pub fn use_relay(&mut self, relay: Relay, now: Timestamp, next_direct: Timestamp) {
         self.evidence.relay = Some(relay);
         self.next_direct = next_direct;
         self.next_look = now;
     }
 
-    /// Returns the host's uptime from which on it must refuse steps that are sent now and given up `within` that time.
+    /// Returns the host uptime after which the host must refuse steps that are sent now with the deadline `within`.
     ///
-    /// Its uptime was at least this when the answer came, so the host may refuse a little early and never late.
+    /// The host had at least this uptime when its report arrived, so the host may refuse a little early and never late.
     pub fn expiry(&self, now: Timestamp, within: Duration) -> Option<Expiry> {
         let (heard, uptime) = self.uptime?;
         Some(Expiry { boot: self.boot.clone(), uptime: uptime + now.since(heard) + within })
     }
 
-    /// Says whether nothing but what was last seen there can be there: every step that was sent has ended.
+    /// Reports whether the units on the machine are exactly those last observed: every step that was sent has ended.
     pub fn is_certain(&self) -> bool {
         let acts = self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.steps.is_empty());
         self.answers() && self.units.is_some() && self.uncertain_until.is_none() && !acts
     }
 
-    /// Notes how a trip's steps ended. Of several for one unit the first that failed tells.
+    /// Records the outcomes of a visit's steps. If several steps of one unit failed, the first of them counts.
     pub fn conclude(&mut self, steps: &[Step], outcomes: &[Outcome], now: Timestamp) {
         let mut failed: BTreeMap<&UnitName, (&Step, &str)> = BTreeMap::new();
         for (step, outcome) in steps.iter().zip(outcomes) {
@@ -276,13 +276,13 @@ impl MachineView {
         }
     }
 
-    /// Says whether a unit waits because one of its steps was refused a moment ago.
+    /// Reports whether a unit waits because the host refused one of its steps recently.
     pub fn is_backing_off(&self, unit: &UnitName, now: Timestamp) -> bool {
         self.backoffs.get(unit).is_some_and(|backoff| now < backoff.until)
     }
 
-    /// Forgets the backoffs of units that need nothing any more, and puts off those that are not tried again now
-    /// although they could be.
+    /// Drops the backoffs of units that need no steps any more. A backoff that is over begins again if the step of its
+    /// unit is needed and not sent now.
     pub fn update_backoffs(&mut self, needed: &[Step], sent: &[Step], now: Timestamp) {
         let about = |steps: &[Step], unit: &UnitName| steps.iter().any(|step| step.unit == *unit);
         self.backoffs.retain(|unit, _| about(needed, unit));
@@ -294,7 +294,7 @@ impl MachineView {
     }
 }
 
-/// How long a step waits that was refused so often.
+/// Returns the delay before a step that was refused this many times is tried again.
 fn delay(times: u32) -> Duration {
     RETRY.0.saturating_mul(1 << times.clamp(1, 10).saturating_sub(1)).min(RETRY.1)
 }

@@ -1,12 +1,13 @@
-//! The reconciler: observe → assess → place → plan → apply, as a machine that is fed what happened and says what to do next.
+//! The reconciler: a state machine that takes [`Input`]s and returns [`Output`]s. It observes, assesses, schedules,
+//! plans and applies.
 //!
-//! A verb, a sweep, the controller and the simulator all run this one machine and differ only in its [`Scope`] and in
-//! when they stop. It holds a leader's view of the cluster and never waits: whoever runs it carries out the
-//! [`Output`]s, in whatever time that takes, and tells it how they ended.
+//! Each operation, sweep, controller and simulation runs this one state machine. They differ only in the [`Scope`] and
+//! in when they stop. The reconciler must not wait, do I/O or read a clock: the runner carries out the outputs and
+//! feeds their results back as inputs.
 //!
-//! What keeps it safe: nothing is sent to a machine before the store has taken the placement it follows from; nothing
-//! is sent to a machine that has not been looked at since it last failed to answer; a machine's trips follow one
-//! another, so that no trip overtakes the one before.
+//! Three rules keep it safe. The store accepts a placement before any step that follows from it is sent. A machine that
+//! failed to answer is observed again before it gets steps. A machine has at most one visit in flight, so that no visit
+//! overtakes another.
 
 pub mod assignments;
 mod dispatch;
@@ -55,84 +56,84 @@ use outbox::PendingCommit;
 use outbox::moved_unit;
 use views::Views;
 
-/// How often a reconciler looks, and how long it waits.
+/// How often the reconciler visits machines, and how long it waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// Between two looks at a machine that answers.
+    /// The time between two visits to a machine that answers.
     pub poll_interval: Duration,
-    /// Between two thorough looks, which cost the host a few processes.
+    /// The time between two full observations of a machine. A full observation costs the host a few processes.
     pub full_poll_interval: Duration,
-    /// Between two attempts at a machine that does not answer, and two looks at a unit that is changing.
+    /// The time between two visits to a machine that does not answer or has a unit that is changing.
     pub retry_interval: Duration,
-    /// How long steps may be on their way: a host refuses those that come later. Whoever sends them must not give up
-    /// before that.
+    /// How long steps may be in flight: a host refuses steps that arrive later. The runner must not give up a visit
+    /// before this time.
     pub start_deadline: Duration,
-    /// How patient the assess is.
+    /// When a silent machine counts as down.
     pub detection: DetectionConfig,
-    /// For how long this reconciler lets machines run strict units; `None` if it starts none.
+    /// The length of the leases that this reconciler grants; `None` if it starts no strict units.
     pub lease: Option<LeasePolicy>,
 }
 
-/// What happened.
+/// Something that happened.
 #[derive(Debug)]
 pub enum Input {
-    /// Time went by.
+    /// Time has passed.
     Tick,
-    /// The lead has run out.
+    /// The leadership has ended.
     Lost,
-    /// The operator wants it to end: begin nothing new.
+    /// The operator stops the run: nothing new is begun.
     Stop,
-    /// The store took what it was given, or did not because somebody else leads.
+    /// The store accepted the commit (`true`), or rejected it because another process leads (`false`).
     Committed(bool),
-    /// Our own process stood still for this long: nothing that did not happen in that time says anything.
+    /// The leader's own process was stalled for this long: that nothing came in during this time is no evidence.
     Stalled(Duration),
-    /// The machine's own sshd has sent something: the visit that is under way has entered this phase, or something came
-    /// in it once more. [`Phase::KeyExchange`] means that sshd has greeted.
+    /// The machine's own sshd has sent something: the visit in flight has entered this phase, or has received more data
+    /// in it. [`Phase::KeyExchange`] means that sshd has sent its greeting.
     Progress(MachineId, Phase),
-    /// A trip to a machine ended.
+    /// A visit to a machine ended.
     Visited(MachineId, Result<Report, Failure>),
-    /// A neighbour looked at a machine, or could not.
+    /// A peer probe ended.
     Probed {
         /// The machine.
         machine: MachineId,
-        /// The neighbour.
+        /// The peer.
         neighbour: MachineId,
-        /// Whether an sshd greeted; `None` if nothing was learned.
+        /// Whether an sshd sent its greeting; `None` if the probe learned nothing.
         reached: Option<bool>,
     },
-    /// Making sure that a machine is off has succeeded, or why it has not.
+    /// The fence command of a machine succeeded, or failed with this error.
     Fenced(MachineId, Result<(), String>),
 }
 
-/// What to do next.
+/// Something that the runner must do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Give this to the store, if we still lead. The next one comes only after the answer.
+    /// Commit these writes if this process still leads. The next commit follows only after the answer.
     Commit(Vec<Write>),
-    /// Make this trip. The next one to the same machine comes only after the answer.
+    /// Make this visit. The next visit to the same machine follows only after the answer.
     Visit {
-        /// Where to.
+        /// The machine to visit.
         machine: MachineId,
-        /// What for.
+        /// The visit.
         visit: Visit,
-        /// Whether a quick is enough if nothing has changed.
+        /// Set when a quick observation suffices: the host may answer that nothing has changed.
         quick: bool,
-        /// The neighbour to go through, if the way there is not the direct one.
+        /// The relay, if the direct path is not used.
         through: Option<MachineId>,
     },
-    /// Ask a neighbour whether it reaches a machine's sshd, for at most [`crate::core::health::peers::ANSWER_LIMIT`]. Every
-    /// question is answered with an [`Input::Probed`].
+    /// Ask a peer whether it reaches a machine's sshd, for at most [`crate::core::health::peers::ANSWER_LIMIT`]. Every
+    /// probe is answered with an [`Input::Probed`].
     Probe {
         /// The machine.
         machine: MachineId,
-        /// The neighbour.
+        /// The peer.
         neighbour: MachineId,
     },
-    /// The way round to this machine is not taken any more: close what was opened for it.
+    /// Close the connection through a relay to this machine: the relay is no longer used.
     Leave(MachineId),
-    /// Make sure that this machine is off, as its record says. The next time comes only after an [`Input::Fenced`].
+    /// Run the fence command of this machine. The next one follows only after an [`Input::Fenced`].
     Fence(MachineId),
-    /// Stop: somebody else leads.
+    /// Stop: another process leads.
     Deposed,
 }
 
@@ -141,76 +142,76 @@ pub enum Output {
 enum Mode {
     /// It leads: it decides and acts.
     Leading,
-    /// It was told to stop: it begins nothing new, and takes in how things end.
+    /// It was told to stop: it begins nothing new and records how operations in flight end.
     Stopping,
-    /// The store does not answer any more: it renews leases and does nothing else.
+    /// The store no longer answers: the reconciler renews leases and does nothing else.
     LeaseOnly,
     /// Another process leads: it does nothing.
     Deposed,
 }
 
-/// What has to be worked out again.
+/// What has to be computed again.
 #[derive(Debug, Clone, Copy)]
 struct Stale {
-    /// Which machines have views.
+    /// The set of machines that have views.
     views: bool,
-    /// What belongs on which machine.
+    /// The assignments.
     assignments: bool,
-    /// Where units are placed.
+    /// The placements.
     placements: bool,
-    /// Which machines' units may be moved: the silent ones have changed, or what the policy counts.
+    /// The failover policy: the silent machines or its counts have changed.
     failover: bool,
     /// The lease records of all machines.
     leases: bool,
 }
 
-/// One leader's view of the cluster, and what it is about to do.
+/// One leader's view of the cluster, and the work that it has begun.
 #[derive(Debug)]
 pub struct Reconciler {
     epoch: u64,
-    /// How many visits that may change something have been sent.
+    /// The number of visits sent that may change something on a host.
     numbered: u64,
     scope: Scope,
     timing: Timing,
     failover_policy: FailoverPolicy,
-    /// When the next machine that was held down takes units again.
+    /// When the next hold-down ends.
     hold_down_ends: Option<Timestamp>,
     snapshot: Snapshot,
-    /// What the snapshot's units ask of machines.
+    /// The requirements of the snapshot's units.
     requirements: RequirementsIndex,
-    /// Where its global units belong; not known before units were placed once.
+    /// The global units of each machine; `None` before the first scheduling.
     globals: Option<Globals>,
     views: Views,
     assignments: Assignments,
     stale: Stale,
     /// The units of which the store has a state, by the machine that reported it.
     noted: BTreeMap<MachineId, BTreeSet<UnitName>>,
-    /// Candidates for a placement that have to be looked at first.
+    /// Candidates for a placement that must be visited first.
     probe_candidates: BTreeSet<MachineId>,
     outbox: Outbox,
-    /// Machines that are fenced in this turn: the store has been told so.
+    /// Machines to fence in this turn: the store has the event that announces the fence command.
     fence_now: Vec<MachineId>,
-    /// Units that should be somewhere and cannot be, and why.
+    /// Units that should be on a machine and fit on none, and why.
     refused: BTreeMap<UnitName, PlacementError>,
-    /// Machines to which the way round is not taken any more.
+    /// Machines that are no longer reached through a relay.
     departed: Vec<MachineId>,
-    /// Until when placing waits for the first look at a machine.
+    /// When scheduling stops waiting for the first visit to a machine.
     first_looks_until: Option<Timestamp>,
-    /// When the next drain must be over.
+    /// The next drain deadline.
     deadline: Option<Timestamp>,
-    /// The latest end of a lease that was sent to each machine, or that one before us may have sent.
+    /// The latest end of a lease that this leader, or maybe an earlier one, sent to each machine.
     lease_ends: BTreeMap<MachineId, Timestamp>,
-    /// Since when no other leader can renew leases behind the store's back.
+    /// Since when no other leader can renew leases without the store.
     quorum_seen_at: Option<Timestamp>,
-    /// The machines that have left and may still hold a lease.
+    /// The machines that have left the cluster and may still hold a lease.
     departed_leases: BTreeSet<MachineId>,
-    /// What the failover policy counts over all machines; `None` if that has changed.
+    /// The counts of the failover policy over all machines; `None` if they have to be computed again.
     failover_counts: Option<FailoverCounts>,
     mode: Mode,
 }
 
 impl Reconciler {
-    /// Begins with what the store knows.
+    /// Makes a reconciler that begins with the records of the store.
     pub fn new(epoch: u64, scope: Scope, timing: Timing, snapshot: Snapshot) -> Self {
         let mut requirements = RequirementsIndex::default();
         requirements.renew(&snapshot);
@@ -245,23 +246,23 @@ impl Reconciler {
         }
     }
 
-    /// Is as careful as this.
+    /// Sets the failover policy.
     #[must_use]
     pub fn with_failover_policy(self, failover_policy: FailoverPolicy) -> Self {
         Self { failover_policy, ..self }
     }
 
-    /// Returns what the store knows, as far as this leader has heard.
+    /// Returns the records of the store, as far as this leader knows them.
     pub const fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// Returns what the units ask of machines.
+    /// Returns the requirements of the units.
     pub const fn requirements(&self) -> &RequirementsIndex {
         &self.requirements
     }
 
-    /// Takes in what others wrote to the store.
+    /// Applies changes that other processes made to the store.
     pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
         self.requirements.renew(&self.snapshot);
@@ -269,32 +270,32 @@ impl Reconciler {
         self.failover_counts = None;
     }
 
-    /// Returns what is known of a machine.
+    /// Returns the view of a machine.
     pub fn view(&self, machine: MachineId) -> Option<&MachineView> {
         self.views.get(&machine)
     }
 
-    /// Returns the machines that the reconciler is about.
+    /// Returns the views of all machines in scope.
     pub fn views(&self) -> impl Iterator<Item = (MachineId, &MachineView)> {
         self.views.iter().map(|(machine, view)| (*machine, view))
     }
 
-    /// Returns the units that should be somewhere and cannot be, and why.
+    /// Returns the units that should be on a machine and fit on none, with the reasons.
     pub const fn refused(&self) -> &BTreeMap<UnitName, PlacementError> {
         &self.refused
     }
 
-    /// Returns the steps that hosts refused.
+    /// Returns the backoffs of all machines: steps that hosts refused.
     pub fn backoffs(&self) -> impl Iterator<Item = (MachineId, &Backoff)> {
         self.views.iter().flat_map(|(machine, view)| view.backoffs.values().map(|backoff| (*machine, backoff)))
     }
 
-    /// Takes in what happened and returns what to do next. `now` must be read off a clock that nobody sets.
+    /// Handles one input and returns the outputs. `now` must come from a monotonic clock.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Vec<Output> {
         self.handle_all([input], now)
     }
 
-    /// Takes in several things that happened and returns what to do next.
+    /// Handles several inputs and returns the outputs.
     pub fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: Timestamp) -> Vec<Output> {
         inputs.into_iter().for_each(|input| self.take_in(input, now));
         self.respond(now)
@@ -324,7 +325,7 @@ impl Reconciler {
         let mut outputs: Vec<Output> = self.departed.drain(..).map(Output::Leave).collect();
         match self.mode {
             Mode::Leading => self.decide(now, &mut outputs),
-            // Nothing more is written.
+            // The store is not answering, so nothing more is committed.
             Mode::LeaseOnly => self.outbox.clear(),
             Mode::Stopping | Mode::Deposed => {}
         }
@@ -339,8 +340,16 @@ impl Reconciler {
         outputs
     }
 
-    /// Takes all decisions of a turn. The order matters: peers are asked before silence is judged, health is known before
-    /// units are placed, and placements are known before leases and fences follow from them.
+    /// Takes all decisions of one turn. The order matters, because a stage uses the results of the stages before it:
+    ///
+    /// 1. Deadlines first: an expired drain makes placements and assignments stale.
+    /// 2. Views: a decision needs a view of every machine in scope.
+    /// 3. Peer probes before the assessment: a silent machine is not assessed as down while a peer's answer is awaited.
+    /// 4. Assessment before relays and scheduling: relays are for machines with a path fault, and units move off
+    ///    machines that are down.
+    /// 5. Views again after scheduling: a placement may bring a machine into scope.
+    /// 6. Leases after scheduling: the assignments say which machines need a lease.
+    /// 7. Fencing last: it skips machines whose lease record is about to change.
     fn decide(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         self.watch_deadlines(now);
         self.refresh_views(now);
@@ -348,13 +357,13 @@ impl Reconciler {
         self.assess_all(now);
         self.update_relays(now);
         self.place(now);
-        // A unit that was placed may make another machine the reconciler's business.
+        // A placement may have brought another machine into scope.
         self.refresh_views(now);
         self.keep_leases(now);
         self.fence(now, outputs);
     }
 
-    /// Returns when to look again although nothing happened.
+    /// Returns when the next turn is due although nothing happens.
     pub fn wake_at(&self) -> Option<Timestamp> {
         let due = self.views.next_due().into_iter();
         if self.mode == Mode::LeaseOnly {
@@ -363,7 +372,8 @@ impl Reconciler {
         due.chain(self.waits()).chain(self.departed_lease_wakes()).min()
     }
 
-    /// Returns what the whole cluster waits for: the first look at a machine, a drain's deadline, the end of a hold-down.
+    /// Returns the times that concern the whole cluster: the end of the wait for first visits, a drain deadline, the
+    /// end of a hold-down.
     fn waits(&self) -> impl Iterator<Item = Timestamp> {
         self.first_looks_until.into_iter().chain(self.deadline).chain(self.hold_down_ends)
     }
@@ -381,15 +391,15 @@ impl Reconciler {
         look.into_iter().chain(retries).chain(doubts).chain(leases).filter(|at| *at > now).min()
     }
 
-    /// Returns when time alone may change what is to be done: a assessment, a lease that ends, a drain's deadline, a
-    /// machine that is no longer held down.
+    /// Returns when time alone may change a decision: a machine is assessed again, a lease ends, a drain reaches its
+    /// deadline, or a hold-down ends.
     pub fn changes_at(&self) -> Option<Timestamp> {
         let assessments = self.views.values().filter_map(|view| view.assess_again);
         assessments.chain(self.lease_wakes()).chain(self.waits()).min()
     }
 
-    /// Says whether everything that can be done now has been done: every machine was looked at and judged, and nothing
-    /// is on its way.
+    /// Reports whether everything that can be done now has been done: every machine was visited and assessed, and
+    /// nothing is in flight.
     pub fn is_settled(&self) -> bool {
         let judged = |view: &MachineView| {
             view.in_flight.is_none() && !view.fencing.runs && !matches!(view.health, None | Some(Health::Suspect))
@@ -397,12 +407,12 @@ impl Reconciler {
         self.outbox.is_idle() && !self.stale.placements && self.views.values().all(judged)
     }
 
-    /// Says whether something may be done on a host because of a trip that is under way, or somebody is being switched off.
+    /// Reports whether a host may be changed at this moment: by a visit in flight or by a fence command.
     pub fn is_acting(&self) -> bool {
         self.views.values().any(|view| view.fencing.runs || view.in_flight.as_ref().is_some_and(InFlightVisit::acts))
     }
 
-    /// Says whether systemd is still on its way with a unit that the reconciler is about.
+    /// Reports whether systemd is still changing the state of a unit in scope.
     pub fn is_changing(&self) -> bool {
         self.views.values().any(MachineView::is_changing)
     }
@@ -414,7 +424,7 @@ impl Reconciler {
             self.mode = Mode::Deposed;
             return;
         }
-        // What was decided together fits together; only who found no place may find one now.
+        // Placements that were decided together fit together. They may have made room for a unit that fitted nowhere.
         self.stale.placements |= records.iter().any(|write| moved_unit(write).is_some()) && !self.refused.is_empty();
         for write in records {
             match &write {
@@ -435,7 +445,7 @@ impl Reconciler {
         self.snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
     }
 
-    /// Takes a view for every machine that the reconciler is about, and gives up those of machines that left.
+    /// Adds a view for every machine in scope and drops the views of machines that left the cluster.
     fn refresh_views(&mut self, now: Timestamp) {
         if !std::mem::take(&mut self.stale.views) {
             return;

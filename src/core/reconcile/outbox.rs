@@ -1,4 +1,4 @@
-//! What the store is to be told, and what it is being told: one commit at a time.
+//! The writes that wait for the store, and the one commit in flight. The outbox does not decide what is written.
 
 use std::collections::BTreeSet;
 
@@ -6,23 +6,23 @@ use crate::core::model::MachineId;
 use crate::core::model::Write;
 use crate::core::unit::UnitName;
 
-/// The writes that wait for the next commit, and what the commit under way means.
+/// The writes that wait for the next commit, and the consequences of the commit in flight.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     queued: Vec<Write>,
-    /// Machines that are fenced once the next commit has been taken.
+    /// Machines to fence after the store has accepted the next commit.
     fence: Vec<MachineId>,
     pending: Option<PendingCommit>,
 }
 
-/// What the commit under way means once the store has taken it.
+/// The consequences of a commit that the store accepts.
 #[derive(Debug, Default)]
 pub(super) struct PendingCommit {
-    /// The records that count from then on.
+    /// The records that take effect with the commit.
     pub(super) records: Vec<Write>,
-    /// Machines that are fenced then.
+    /// Machines to fence after the commit.
     pub(super) fence: Vec<MachineId>,
-    /// The units whose placements change: nothing is done to them before the answer.
+    /// The units whose placements change. No step is sent for them before the store has answered.
     units: BTreeSet<UnitName>,
 }
 
@@ -32,33 +32,33 @@ impl Outbox {
         self.queued.push(write);
     }
 
-    /// Fences a machine once the next commit has been taken.
+    /// Fences a machine after the store has accepted the next commit.
     pub(super) fn fence_after_commit(&mut self, machine: MachineId) {
         self.fence.push(machine);
     }
 
-    /// Says whether nothing waits and no commit is under way.
+    /// Reports whether no write waits and no commit is in flight.
     pub(super) const fn is_idle(&self) -> bool {
         self.queued.is_empty() && self.pending.is_none()
     }
 
-    /// Says whether a commit is under way.
+    /// Reports whether a commit is in flight.
     pub(super) const fn is_committing(&self) -> bool {
         self.pending.is_some()
     }
 
-    /// Says whether the placement of a unit is part of the commit under way.
+    /// Reports whether the commit in flight changes the placement of a unit.
     pub(super) fn moves(&self, unit: &UnitName) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.units.contains(unit))
     }
 
-    /// Says whether the store is being told, or is about to be told, of such a write.
+    /// Reports whether such a write waits or is part of the commit in flight.
     pub(super) fn holds(&self, such: impl Fn(&Write) -> bool) -> bool {
         let pending = self.pending.iter().flat_map(|pending| &pending.records);
         self.queued.iter().chain(pending).any(such)
     }
 
-    /// Begins the next commit, unless one is under way or there is nothing to write.
+    /// Begins the next commit, unless one is in flight or no write waits.
     pub(super) fn commit(&mut self) -> Option<Vec<Write>> {
         if self.pending.is_some() || self.queued.is_empty() {
             return None;
@@ -70,19 +70,19 @@ impl Outbox {
         Some(writes)
     }
 
-    /// Ends the commit under way and returns what it meant.
+    /// Ends the commit in flight and returns its consequences.
     pub(super) fn answered(&mut self) -> PendingCommit {
         self.pending.take().unwrap_or_default()
     }
 
-    /// Drops what waits: nothing more is written.
+    /// Drops the writes that wait.
     pub(super) fn clear(&mut self) {
         self.queued.clear();
         self.fence.clear();
     }
 }
 
-/// Says whether a write counts only once the store has taken it. An observation counts from the moment it was made.
+/// Reports whether a write takes effect only after the store has accepted it. An observation takes effect at once.
 const fn is_record(write: &Write) -> bool {
     matches!(write, Write::Place(..) | Write::Unplace(_) | Write::Lease(..) | Write::NoLease(_) | Write::Voters(_))
 }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn one_commit_is_under_way_at_a_time_and_later_writes_wait_for_the_next() {
+    fn one_commit_is_in_flight_at_a_time_and_later_writes_wait_for_the_next() {
         let mut outbox = Outbox::default();
         assert!(outbox.commit().is_none() && outbox.is_idle());
         outbox.push(Write::Unplace(unit()));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_fenced_with_the_commit_that_says_so() {
+    fn a_machine_is_fenced_after_the_commit_that_announces_it() {
         let (mut outbox, machine) = (Outbox::default(), MachineId::from_bits(1));
         outbox.push(Write::Unplace(unit()));
         outbox.commit();

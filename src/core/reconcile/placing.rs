@@ -1,4 +1,5 @@
-//! The reconciler's placing: units off machines where they cannot stay, and onto machines that can take them.
+//! Placing: takes units off machines where they cannot stay and places them on machines that fit.
+//! [`crate::core::schedule`] filters and ranks the machines; this module adds health, hold-downs, drains and leases.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -26,11 +27,11 @@ use crate::core::schedule::Scheduler;
 use crate::core::schedule::dependencies_first;
 use crate::core::unit::UnitName;
 
-/// Where a unit goes, and who goes elsewhere for it.
+/// The placements that a unit needs: its own and those of the units that it displaces.
 type Placed = Result<Vec<ProposedPlacement>, PlacementError>;
 
 impl Reconciler {
-    /// Brings placements and assignments up to date, unless the store is still being told of the last change.
+    /// Brings placements and assignments up to date, unless a commit is in flight.
     pub(super) fn place(&mut self, now: Timestamp) {
         self.first_looks_until = self.first_looks(now);
         if !self.stale.placements || self.outbox.is_committing() || self.first_looks_until.is_some() {
@@ -41,24 +42,24 @@ impl Reconciler {
         if std::mem::take(&mut self.stale.assignments) {
             self.rebuild_assignments();
         }
-        // What a step waits for on another machine may be over.
+        // A step may have waited for another machine that no longer holds the unit.
         self.views.replan_waiting();
     }
 
-    /// Returns until when placing waits for the first look at each machine: what runs there is not known yet. One that takes
-    /// longer than a silent machine takes to be down keeps no unit waiting.
+    /// Returns when scheduling stops waiting for the first visit to each machine, because the units there are not known
+    /// yet. It waits no longer than the detection of a silent machine takes.
     fn first_looks(&self, now: Timestamp) -> Option<Timestamp> {
         let unseen = self.views.unseen().filter(|_| self.scope == Scope::All);
         let last = unseen.map(|view| view.evidence.watched_since + self.timing.detection.down_after).max();
         last.filter(|until| now < *until)
     }
 
-    /// Draws the assignments up anew.
+    /// Computes the assignments again.
     fn rebuild_assignments(&mut self) {
         let none = Globals::new();
         let assignments = Assignments::new(&self.snapshot, &self.scope, self.globals.as_ref().unwrap_or(&none));
         for (machine, view) in self.views.touch_all() {
-            // What was refused of something else than is wanted now need not be waited for.
+            // A backoff ends when the assignment of its unit changes: the refused step may no longer be needed.
             let same = |unit: &UnitName| assignments.of(*machine, unit) == self.assignments.of(*machine, unit);
             view.backoffs.retain(|unit, _| same(unit));
             view.unplanned = true;
@@ -71,7 +72,7 @@ impl Reconciler {
         self.stale.views |= self.scope != Scope::All;
     }
 
-    /// Takes in a placement that the store has taken.
+    /// Applies a placement that the store has accepted.
     pub(super) fn moved(&mut self, write: Write) {
         let Some(unit) = moved_unit(&write).cloned() else { return };
         let place = |snapshot: &Snapshot| snapshot.placements.get(&unit).map(|placement| placement.machine);
@@ -98,16 +99,16 @@ impl Reconciler {
         }
     }
 
-    /// Says whether a unit may be put on a machine.
+    /// Reports whether a machine may take new units, as far as its visits tell.
     fn is_eligible(&self, machine: MachineId) -> bool {
         match self.views.get(&machine).filter(|view| !view.evidence.is_empty()) {
-            // What hangs on a neighbour gets nothing new.
+            // Machines that are reached only through a relay take no new units.
             Some(view) => view.evidence.answers_directly(),
             None => self.scope != Scope::All && matches!(self.health(machine), None | Some(Health::Alive)),
         }
     }
 
-    /// Says what a machine is worth to a unit that needs one.
+    /// Returns that a machine may take units, or why it may not.
     fn schedulability(&self, machine: MachineId, now: Timestamp) -> Schedulability {
         if self.is_eligible(machine) {
             let hold =
@@ -117,16 +118,16 @@ impl Reconciler {
         self.health(machine).filter(|health| *health != Health::Alive).unwrap_or(Health::Suspect).into()
     }
 
-    /// Takes units off machines where they cannot or should not stay, and puts those that need one on a machine.
+    /// Takes units off machines where they cannot or should not stay, and places every unit that needs a machine.
     fn place_units(&mut self, now: Timestamp) {
         let refused_before = std::mem::take(&mut self.refused);
         let placements = &self.snapshot.placements;
         let moved = placements.iter().filter_map(|(unit, at)| Some((unit.clone(), self.misplaced(unit, at)?)));
         let mut moved: BTreeMap<UnitName, RemovalReason> = moved.collect();
         let wanting = self.snapshot.units.iter().filter(|(name, unit)| {
-            let homeless = moved.contains_key(*name) || !placements.contains_key(*name);
+            let unplaced = moved.contains_key(*name) || !placements.contains_key(*name);
             unit.desired != DesiredState::Inactive
-                && homeless
+                && unplaced
                 && self.scope.has(name)
                 && self.snapshot.is_readable(name)
                 && !self.requirements.is_global(name)
@@ -146,7 +147,8 @@ impl Reconciler {
             match choices {
                 Ok(choices) => self.accept(choices, &mut moved, now),
                 Err(refusal) => {
-                    // The numbers in it change with every machine that comes and goes.
+                    // Numbers in the reason change whenever a machine joins or leaves. Only a new kind of reason is
+                    // logged.
                     let kind = std::mem::discriminant(&refusal);
                     if refused_before.get(&unit).map(std::mem::discriminant) != Some(kind) {
                         self.log(now, None, Some(&unit), EventKind::UnitUnschedulable(refusal.clone()));
@@ -157,7 +159,7 @@ impl Reconciler {
         }
         self.stale.assignments |= self.globals.as_ref() != Some(&globals);
         self.globals = Some(globals);
-        // A unit that has nowhere else to go stays where it is: its machine may come back.
+        // A unit that fits on no other machine keeps its placement: its machine may come back.
         let wanted = |unit: &UnitName| {
             let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
             let joined = machine
@@ -174,8 +176,9 @@ impl Reconciler {
         }
     }
 
-    /// Looks for another machine for the units that no longer fit where they are, as fleet did; but what runs is not
-    /// stopped for want of a better place. Where a machine does not answer nothing could be stopped, so nobody leaves it.
+    /// Finds other machines for units that no longer fit on their machines, as fleet did. A running unit is not stopped
+    /// if it fits nowhere else. A machine that does not answer keeps its units, because they could not be stopped
+    /// there.
     fn rehouse(
         &self,
         scheduler: &mut Scheduler<'_>,
@@ -203,7 +206,7 @@ impl Reconciler {
         placed
     }
 
-    /// Notes what was chosen, or looks first at the machines that were not looked at yet.
+    /// Accepts placements, or visits the chosen machines first if they were not visited yet.
     fn accept(
         &mut self,
         choices: Vec<ProposedPlacement>,
@@ -222,7 +225,7 @@ impl Reconciler {
         for ProposedPlacement { unit, machine, reason: choice } in choices {
             let reason = PlacementReason { choice, moved: moved.remove(&unit) };
             self.log(now, Some(machine), Some(&unit), EventKind::UnitPlaced(reason.clone()));
-            // What a verb's unit displaces is the verb's business too.
+            // A unit that is displaced by a unit in scope comes into scope too.
             if let Scope::Units(units) = &mut self.scope {
                 self.stale.views |= units.insert(unit.clone());
             }
@@ -231,7 +234,7 @@ impl Reconciler {
         }
     }
 
-    /// Says why a unit cannot stay where it was put, if it cannot.
+    /// Returns why a unit cannot stay on its machine; `None` if it can.
     fn misplaced(&self, unit: &UnitName, placement: &Placement) -> Option<RemovalReason> {
         if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
             return None;
@@ -248,10 +251,10 @@ impl Reconciler {
         if machine.draining {
             return Some(RemovalReason::Drained(machine.id));
         }
-        // A strict unit is not given up before it is known to be gone.
+        // A strict unit is not moved before it has certainly stopped.
         let may_run = self.is_strict(unit) && self.snapshot.leases.contains_key(&placement.machine);
         let health = self.health(placement.machine).filter(|_| !may_run)?;
-        // A strict unit has stopped for want of a lease on a machine that is only out of reach.
+        // If only the sshd of a machine fails, its strict units have stopped, because their lease has ended.
         let stopped = self.is_strict(unit) && matches!(health, Health::SshdDown | Health::Throttled);
         (health == Health::Down || stopped).then_some(RemovalReason::Unhealthy { machine: machine.id, health })
     }

@@ -1,7 +1,7 @@
-//! The reconciler's asking: neighbours for what they see of a machine that is silent for us, and the way round to it.
+//! Probing: asks peers whether they reach a silent machine, and chooses relays to machines that only peers reach.
 //!
-//! A machine that its neighbours reach is not moved, and is managed through one of them for as long as the direct way
-//! fails. Nothing new is placed there meanwhile: what it has hangs on two hosts instead of one.
+//! A machine that peers reach keeps its units and is managed through a relay while the direct path fails. It takes no
+//! new units, because they would depend on two hosts. This module does not assess machines.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::core::model::Timestamp;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
 
-/// How many questions one neighbour works on at once.
+/// How many probes one peer runs at once.
 const PER_NEIGHBOUR: usize = 4;
 
-/// How often neighbours are asked about a machine that is suspected, one that they reach and we cannot manage, and one
-/// that has been given up: it may be back for them alone.
+/// How often peers are asked about a machine that is suspected, one that they reach and the leader does not, and one
+/// that is down, which may be reachable again from peers only.
 const ASK_EVERY: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(10), Duration::from_mins(1)];
 
-/// How often the direct way is tried while a relay works.
+/// How often the direct path is tried while a relay works.
 pub(super) const DIRECT_EVERY: Duration = Duration::from_secs(30);
 
-/// How long after a way round has failed the next one is tried.
+/// How long after a relay has failed the next one is tried.
 pub(super) const RELAY_RETRY: Duration = Duration::from_secs(30);
 
 impl Reconciler {
-    /// Asks neighbours about every machine that is silent, as far as that is due.
+    /// Asks peers about every silent machine whose probes are due.
     pub(super) fn ask_neighbours(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         if self.scope != Scope::All {
             return;
@@ -54,7 +54,8 @@ impl Reconciler {
             let yes = peers.reached_by(now);
             let mut open: Vec<MachineId> = neighbours.iter().copied().filter(|other| *other != machine).collect();
             open.retain(|other| busy.get(other).is_none_or(|count| *count < PER_NEIGHBOUR));
-            // Each in its turn, but first those that could reach it, so that their report is confirmed or withdrawn.
+            // Peers that could reach the machine come first, so that their reports are confirmed or withdrawn. The
+            // others follow in turn.
             open.sort_by_key(|other| (!yes.contains(other), peers.last_asked(*other), machine.mixed_with(*other)));
             let awaited: Vec<MachineId> = peers.awaited(now).collect();
             open.retain(|other| !awaited.contains(other));
@@ -66,7 +67,7 @@ impl Reconciler {
         }
     }
 
-    /// Takes in what a neighbour said.
+    /// Records the report of a peer.
     pub(super) fn probed(&mut self, machine: MachineId, neighbour: MachineId, reached: Option<bool>) {
         let name = self.name(neighbour);
         if let Some(view) = self.views.touch(machine) {
@@ -74,8 +75,8 @@ impl Reconciler {
         }
     }
 
-    /// Sends trips to machines with a path fault through neighbours that reach them. A lease must be renewed before the
-    /// assess has made up its mind, so where there is one the first word of a neighbour is enough.
+    /// Chooses a relay for every machine with a path fault. A machine with a lease gets one as soon as a first peer
+    /// reaches it, because the lease must be renewed before the assessment is certain.
     pub(super) fn update_relays(&mut self, now: Timestamp) {
         let mut carried: BTreeMap<MachineId, usize> = BTreeMap::new();
         let doubted = self.views.doubted();
@@ -92,7 +93,7 @@ impl Reconciler {
             let idle = view.in_flight.is_none() && view.evidence.relay.is_none() && now >= view.next_relay_try;
             idle && unmanaged(machine, view)
         });
-        let ways: Vec<_> = lost
+        let relays: Vec<_> = lost
             .filter_map(|(machine, view)| {
                 let mut open = view.evidence.peers.reached_by(now);
                 let answers = |id: &MachineId| self.views.get(id).is_some_and(|it| it.evidence.answers_directly());
@@ -103,35 +104,35 @@ impl Reconciler {
                 Some((*machine, Relay { through, name: self.name(through), works: false }))
             })
             .collect();
-        for (machine, relay) in ways {
+        for (machine, relay) in relays {
             if let Some(view) = self.views.touch(machine) {
                 view.use_relay(relay, now, now + DIRECT_EVERY);
             }
         }
     }
 
-    /// Returns the neighbour that the next trip to a machine goes through, if it does not go directly. Steps go where
-    /// the last look went.
+    /// Returns the relay of the next visit to a machine; `None` for the direct path. Steps take the path of the last
+    /// observation.
     pub(super) fn way_to(view: &MachineView, now: Timestamp, has_steps: bool) -> Option<MachineId> {
         let relay = view.evidence.relay.as_ref()?;
         (has_steps || !relay.works || now < view.next_direct).then_some(relay.through)
     }
 
-    /// Returns when the next round of questions about a silent machine is due.
+    /// Returns when the next round of probes of a silent machine is due.
     pub(super) fn next_question(&self, view: &MachineView) -> Option<Timestamp> {
         let every = pace(view).filter(|_| self.scope == Scope::All)?;
         view.evidence.peers.next_round(every)
     }
 }
 
-/// Returns how often neighbours are asked about a machine, if they are.
+/// Returns how often peers are asked about a machine; `None` if they are not asked.
 fn pace(view: &MachineView) -> Option<Duration> {
-    let [suspected, unmanaged, given_up] = ASK_EVERY;
+    let [suspected, unmanaged, down] = ASK_EVERY;
     if view.evidence.answers() || !view.evidence.needs_peer_probe() {
         return None;
     }
     match view.health {
-        Some(Health::Down) => Some(given_up),
+        Some(Health::Down) => Some(down),
         Some(Health::PathFault) => Some(unmanaged),
         _ => Some(suspected),
     }

@@ -1,4 +1,4 @@
-//! The reconciler's noting: what was observed and done, for the store to know.
+//! Recording: writes observations and events for the store. This module makes no decisions.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub(super) fn by_machine(snapshot: &Snapshot) -> BTreeMap<MachineId, BTreeSet<Un
 }
 
 impl Reconciler {
-    /// Takes in what was observed and tells the store.
+    /// Applies an observation to the snapshot and queues it for the store.
     pub(super) fn note(&mut self, write: Write) {
         match &write {
             Write::State(unit, machine, _) => {
@@ -47,7 +47,7 @@ impl Reconciler {
         self.outbox.push(write);
     }
 
-    /// Where a unit is to start or to stop it may have waited for what has become known of it elsewhere.
+    /// Lets the steps that wait for a change of this unit on another machine be computed again.
     fn wake_waiting(&mut self, unit: &UnitName) {
         let placed = self.snapshot.placements.get(unit).map(|placement| placement.machine);
         let there = self.snapshot.states.get(unit).into_iter().flat_map(BTreeMap::keys).copied();
@@ -56,7 +56,7 @@ impl Reconciler {
         }
     }
 
-    /// Notes in the store what changed of a machine's units.
+    /// Records changed and removed units of a machine.
     pub(super) fn note_states(&mut self, machine: MachineId) {
         let Some(units) = self.views.get(&machine).and_then(|view| view.units.as_ref()) else { return };
         let known = |unit: &UnitName| self.snapshot.states.get(unit).and_then(|states| states.get(&machine));
@@ -71,7 +71,7 @@ impl Reconciler {
         }
     }
 
-    /// Forgets what machines reported that are no longer there.
+    /// Drops the unit states of machines that have left the cluster.
     pub(super) fn forget_strangers(&mut self) {
         let strangers = self.noted.iter().filter(|(machine, _)| !self.snapshot.machines.contains_key(machine));
         let gone =
@@ -81,19 +81,20 @@ impl Reconciler {
         }
     }
 
-    /// Adds to the event log.
+    /// Adds an event to the log.
     pub(super) fn log(&mut self, at: Timestamp, machine: Option<MachineId>, unit: Option<&UnitName>, kind: EventKind) {
         self.outbox.push(Write::Log(Event::new(at, machine, unit.cloned(), kind)));
     }
 
-    /// Adds the end of a step to the event log.
+    /// Adds the outcome of a step to the event log.
     pub(super) fn log_outcome(&mut self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) {
         let overlap = self.overlap(at, machine, step, outcome);
         let end = StepEnd { action: step.action, reason: step.reason, outcome: outcome.clone(), overlap };
         self.log(at, Some(machine), Some(&step.unit), EventKind::StepEnded(end));
     }
 
-    /// Returns for how long at most a unit ran twice that a step has stopped: since it was placed where it runs now.
+    /// Returns for how long at most two copies of a unit ran until this step stopped one: the time since the unit was
+    /// placed on its new machine.
     fn overlap(&self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) -> Option<Duration> {
         let stopped = step.action == Action::Unload && matches!(outcome, Outcome::Done);
         let placement = self.snapshot.placements.get(&step.unit).filter(|placement| placement.machine != machine)?;

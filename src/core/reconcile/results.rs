@@ -1,4 +1,5 @@
-//! The reconciler's landing: what comes back from hosts, and what it says of them when it does not come back.
+//! Results of visits: records the reports of hosts and the failures of visits. What follows from them is decided later
+//! in the turn.
 
 use std::time::Duration;
 
@@ -14,19 +15,20 @@ use crate::core::model::Report;
 use crate::core::model::Timestamp;
 use crate::core::reconcile::machine_view::InFlightVisit;
 
-/// How long somebody waits who was turned away. OpenSSH 9.8 bans an address for which more than 15 s have come together; a
-/// login that fails adds 5 s to that, a connection without one 1 s, and time takes them off again (`PerSourcePenalties`).
-const TURNED_AWAY: Duration = Duration::from_secs(6);
+/// How long the next visit waits after the host, or the check of its key, ended the login. OpenSSH 9.8 bans an address
+/// that has collected more than 15 s of penalties: a failed login adds 5 s, a connection without a login 1 s, and
+/// penalties expire with time (`PerSourcePenalties`).
+const REJECTED_WAIT: Duration = Duration::from_secs(6);
 
 impl Reconciler {
-    /// Takes in that a machine's own sshd has sent something during the visit under way.
+    /// Records that a machine's own sshd has sent something during the visit in flight.
     pub(super) fn progressed(&mut self, machine: MachineId, phase: Phase, now: Timestamp) {
         if let Some(view) = self.views.touch(machine).filter(|view| view.in_flight.is_some()) {
             view.evidence.progress(phase, now);
         }
     }
 
-    /// Takes in what came back from a machine.
+    /// Records the report of a visit.
     pub(super) fn visit_succeeded(&mut self, machine: MachineId, report: Report, now: Timestamp) {
         let Some(view) = self.views.touch(machine) else { return };
         if let Some(refused) = report.refused {
@@ -35,25 +37,25 @@ impl Reconciler {
         let in_flight = view.complete();
         let (steps, through) = (in_flight.steps, in_flight.through);
         view.conclude(&steps, &report.outcomes, now);
-        let whole = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
+        let is_full = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
         let lease = report.observation.as_ref().and_then(|seen| seen.lease);
-        let was_round = view.evidence.relay.is_some();
+        let had_relay = view.evidence.relay.is_some();
         if let Some(seen) = report.observation {
             view.observe(seen, through, now);
         }
-        if was_round && view.evidence.relay.is_none() {
+        if had_relay && view.evidence.relay.is_none() {
             self.departed.push(machine);
         }
-        if whole {
+        if is_full {
             view.next_whole_look = now + self.timing.full_poll_interval;
         }
         let soon = if view.is_changing() { self.timing.retry_interval } else { self.timing.poll_interval };
         view.next_look = now + soon;
-        view.unplanned |= whole;
+        view.unplanned |= is_full;
         for (step, outcome) in steps.iter().zip(&report.outcomes) {
             self.log_outcome(now, machine, step, outcome);
         }
-        if whole {
+        if is_full {
             self.note_states(machine);
             self.renew_need(machine);
         }
@@ -65,7 +67,8 @@ impl Reconciler {
 
     fn turned_away(&mut self, machine: MachineId, refused: &Refused, now: Timestamp) {
         let (kind, detail) = match refused {
-            // Whether we lead is for the store to say: a host may lie, and until we have heard each turns us away for itself.
+            // Only the store decides which process leads, because a host may lie. A host that refuses this leader
+            // counts as sick.
             Refused::LaterLeader(epoch) => {
                 (FailureKind::Sick, format!("it obeys a later leader, with epoch {epoch}; the store says that we lead"))
             }
@@ -78,7 +81,7 @@ impl Reconciler {
         self.visit_failed(machine, &Failure { host, phase: Phase::Run, kind, detail, hint: None }, now);
     }
 
-    /// Takes in that a trip to a machine failed.
+    /// Records that a visit failed.
     pub(super) fn visit_failed(&mut self, machine: MachineId, failure: &Failure, now: Timestamp) {
         let retry = self.retry_after(failure.kind);
         let Some(view) = self.views.touch(machine) else { return };
@@ -92,16 +95,16 @@ impl Reconciler {
         if through.is_some() && !matches!(failure.kind, FailureKind::Local | FailureKind::Path) {
             view.next_relay_try = now + probing::RELAY_RETRY;
         }
-        // A candidate that does not answer is none.
+        // A candidate that does not answer takes no unit, so another machine has to be found.
         self.stale.placements |= self.probe_candidates.contains(&machine);
         for step in steps {
             self.log_outcome(now, machine, &step, &Outcome::Lost(failure.clone()));
         }
     }
 
-    /// Returns how long to wait before the next trip to a machine to which one has failed. sshd bans an address that comes
-    /// back too soon after it was turned away.
+    /// Returns how long the next visit waits after a failure. sshd bans an address that reconnects too soon after a
+    /// failed login.
     fn retry_after(&self, kind: FailureKind) -> Duration {
-        if kind.turns_away() { self.timing.retry_interval.max(TURNED_AWAY) } else { self.timing.retry_interval }
+        if kind.turns_away() { self.timing.retry_interval.max(REJECTED_WAIT) } else { self.timing.retry_interval }
     }
 }

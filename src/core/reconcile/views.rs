@@ -1,8 +1,8 @@
 //! The views of all machines, with an index of the few that need attention now.
 //!
-//! A turn of the reconciler costs what its *dirty* machines cost, not what all machines cost: a view is changed only
-//! through [`Views::touch`], which marks it, and the time at which it needs attention again stands in a queue. Nothing
-//! here decides anything.
+//! A turn of the reconciler costs as much as its *dirty* machines, not as all machines. A view is changed only through
+//! [`Views::touch`], which marks its machine as dirty. A queue holds the time at which each machine needs attention
+//! again. This module makes no decisions.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -12,11 +12,11 @@ use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Timestamp;
 
-/// The views of all machines that the reconciler is about.
+/// The views of all machines in scope.
 #[derive(Debug, Default)]
 pub(super) struct Views {
     all: BTreeMap<MachineId, MachineView>,
-    /// The machines whose views may have changed since they were last indexed, and those whose time has come.
+    /// The machines whose views may have changed since they were indexed, or whose time has come.
     dirty: BTreeSet<MachineId>,
     /// When each machine that is not dirty needs attention again.
     due: BTreeSet<(Timestamp, MachineId)>,
@@ -24,7 +24,7 @@ pub(super) struct Views {
     doubted: BTreeSet<MachineId>,
     /// The indexed machines of which no visit has ended yet.
     unseen: BTreeSet<MachineId>,
-    /// The indexed machines one of whose steps waits for another machine.
+    /// The indexed machines with a step that waits for another machine.
     waiting: BTreeSet<MachineId>,
 }
 
@@ -49,20 +49,20 @@ impl Views {
         self.all.keys().copied().collect()
     }
 
-    /// Returns the view of a machine for a change, and marks the machine.
+    /// Returns the view of a machine to change it, and marks the machine as dirty.
     pub(super) fn touch(&mut self, machine: MachineId) -> Option<&mut MachineView> {
         let view = self.all.get_mut(&machine)?;
         self.dirty.insert(machine);
         Some(view)
     }
 
-    /// Returns all views for a change, and marks all machines.
+    /// Returns all views to change them, and marks all machines as dirty.
     pub(super) fn touch_all(&mut self) -> impl Iterator<Item = (&MachineId, &mut MachineView)> {
         self.dirty.extend(self.all.keys());
         self.all.iter_mut()
     }
 
-    /// Lets the steps of every machine whose steps wait for another machine be worked out again.
+    /// Lets the steps of every machine that waits for another machine be computed again.
     pub(super) fn replan_waiting(&mut self) {
         let dirty = self.dirty.iter().filter(|machine| self.all.get(machine).is_some_and(|view| view.waits));
         let waiting: BTreeSet<MachineId> = dirty.chain(&self.waiting).copied().collect();
@@ -71,7 +71,7 @@ impl Views {
         }
     }
 
-    /// Adds a view unless the machine has one, and says whether it was added.
+    /// Adds a view unless the machine has one, and reports whether it was added.
     pub(super) fn add(&mut self, machine: MachineId, now: Timestamp) -> bool {
         let new = !self.all.contains_key(&machine);
         if new {
@@ -81,7 +81,7 @@ impl Views {
         new
     }
 
-    /// Drops the views of machines that are not to be kept.
+    /// Drops the views of machines for which `keep` returns false.
     pub(super) fn retain(&mut self, keep: impl Fn(&MachineId) -> bool) {
         let gone: Vec<MachineId> = self.all.keys().filter(|machine| !keep(machine)).copied().collect();
         for machine in gone {
@@ -91,7 +91,7 @@ impl Views {
         }
     }
 
-    /// Marks the machines whose time has come.
+    /// Marks the machines whose time has come as dirty.
     pub(super) fn wake(&mut self, now: Timestamp) {
         while let Some((_, machine)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
             self.due.pop_first();
@@ -100,23 +100,25 @@ impl Views {
         }
     }
 
-    /// Returns the marked machines.
+    /// Returns the dirty machines.
     pub(super) fn dirty(&self) -> Vec<MachineId> {
         self.dirty.iter().copied().collect()
     }
 
-    /// Returns every machine that may be doubted: the marked ones, and those that were when they were indexed.
+    /// Returns every machine that may be doubted: the dirty machines, and those that were doubted when they were
+    /// indexed.
     pub(super) fn doubted(&self) -> Vec<MachineId> {
         self.doubted.union(&self.dirty).copied().collect()
     }
 
-    /// Returns every view that may be unseen: of marked machines, and of those that were when they were indexed.
+    /// Returns the views of which no visit has ended yet.
     pub(super) fn unseen(&self) -> impl Iterator<Item = &MachineView> {
         let views = self.unseen.union(&self.dirty).filter_map(|machine| self.all.get(machine));
         views.filter(|view| view.evidence.is_empty())
     }
 
-    /// Indexes a machine anew, which needs attention again at `due` although nothing happens, and takes its mark off.
+    /// Indexes a machine again with the time at which it needs attention although nothing happens, and marks it as
+    /// clean.
     pub(super) fn index(&mut self, machine: MachineId, due: Option<Timestamp>) {
         self.unindex(machine);
         self.dirty.remove(&machine);

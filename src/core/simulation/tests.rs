@@ -26,7 +26,7 @@ fn id(number: u32) -> MachineId {
     MachineId::from_bits(u128::from(number) << 96)
 }
 
-/// A cluster in which each unit runs on the machine that it is given with.
+/// Makes a cluster in which each unit runs on the machine that it is given with.
 fn cluster(machines: u32, units: &[(&str, u32, &str)]) -> Snapshot {
     let mut snapshot = Snapshot::default();
     for number in 1..=machines {
@@ -48,7 +48,7 @@ fn cluster(machines: u32, units: &[(&str, u32, &str)]) -> Snapshot {
     snapshot
 }
 
-fn rehearsed(snapshot: &Snapshot, down: &[u32]) -> (Reconciler, Simulation) {
+fn simulated(snapshot: &Snapshot, down: &[u32]) -> (Reconciler, Simulation) {
     let timing = Timing {
         poll_interval: SECOND,
         full_poll_interval: SECOND * 10,
@@ -59,69 +59,72 @@ fn rehearsed(snapshot: &Snapshot, down: &[u32]) -> (Reconciler, Simulation) {
     };
     let mut reconciler = Reconciler::new(1, Scope::All, timing, snapshot.clone());
     let mut hosts = SimulatedHosts::of(snapshot, down.iter().map(|number| id(*number)));
-    let script = simulate(&mut reconciler, &mut hosts, Timestamp::from_millis(1_000_000));
-    (reconciler, script)
+    let simulation = simulate(&mut reconciler, &mut hosts, Timestamp::from_millis(1_000_000));
+    (reconciler, simulation)
 }
 
-fn moves(script: &Simulation) -> Vec<String> {
+fn moves(simulation: &Simulation) -> Vec<String> {
     let name = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), MachineId::short);
-    script.moves.iter().map(|m| format!("{} {} {}", m.unit.stem(), name(m.from), name(m.to))).collect()
+    simulation.moves.iter().map(|m| format!("{} {} {}", m.unit.stem(), name(m.from), name(m.to))).collect()
 }
 
 #[test]
-fn nothing_is_to_be_done_where_all_is_well() {
-    let (reconciler, script) = rehearsed(&cluster(2, &[("a", 1, ""), ("b", 2, "")]), &[]);
-    assert!(script.is_empty() && script.health_changes.values().all(|health| health.health == Health::Alive));
+fn a_cluster_in_its_desired_state_needs_no_steps() {
+    let (reconciler, simulation) = simulated(&cluster(2, &[("a", 1, ""), ("b", 2, "")]), &[]);
+    assert!(simulation.is_empty() && simulation.health_changes.values().all(|health| health.health == Health::Alive));
     assert!(reconciler.refused().is_empty());
 }
 
 #[test]
-fn what_runs_on_a_machine_that_goes_down_goes_to_the_others_as_far_as_it_fits() {
+fn the_units_of_a_machine_that_goes_down_move_to_other_machines_that_fit() {
     let snapshot = cluster(3, &[("a", 1, ""), ("b", 1, "[X-Fleet]\nMachineID=00000001"), ("c", 2, "")]);
-    let (reconciler, script) = rehearsed(&snapshot, &[1]);
-    assert_eq!(moves(&script), ["a 00000001 00000003"]);
+    let (reconciler, simulation) = simulated(&snapshot, &[1]);
+    assert_eq!(moves(&simulation), ["a 00000001 00000003"]);
     let reason = PlacementReason {
         choice: ChoiceReason::LeastLoaded { units: 0, next: Some(1) },
         moved: Some(RemovalReason::Unhealthy { machine: id(1), health: Health::Down }),
     };
-    assert_eq!(script.moves[0].reason, MoveReason::Placed(reason));
-    assert_eq!(script.health_changes[&id(1)].health, Health::Down);
-    let actions: Vec<String> = script.steps.iter().map(|(_, step)| step.action.to_string()).collect();
+    assert_eq!(simulation.moves[0].reason, MoveReason::Placed(reason));
+    assert_eq!(simulation.health_changes[&id(1)].health, Health::Down);
+    let actions: Vec<String> = simulation.steps.iter().map(|(_, step)| step.action.to_string()).collect();
     assert_eq!(actions, ["load", "start"]);
     assert_eq!(reconciler.refused().keys().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service"]);
 }
 
 #[test]
-fn a_unit_that_is_to_be_nowhere_is_taken_off_its_machine_for_that_reason() {
+fn an_inactive_or_destroyed_unit_is_taken_off_its_machine_with_that_reason() {
     let mut snapshot = cluster(2, &[("a", 1, ""), ("b", 1, "")]);
     snapshot.units.get_mut("a.service").unwrap().desired = DesiredState::Inactive;
     snapshot.units.remove("b.service");
-    let (_, script) = rehearsed(&snapshot, &[]);
-    assert_eq!(moves(&script), ["a 00000001 -", "b 00000001 -"]);
-    let reasons: Vec<&MoveReason> = script.moves.iter().map(|it| &it.reason).collect();
+    let (_, simulation) = simulated(&snapshot, &[]);
+    assert_eq!(moves(&simulation), ["a 00000001 -", "b 00000001 -"]);
+    let reasons: Vec<&MoveReason> = simulation.moves.iter().map(|it| &it.reason).collect();
     let expected = [RemovalReason::WantedInactive, RemovalReason::NotSubmitted].map(MoveReason::Removed);
     assert_eq!(reasons, expected.each_ref());
 }
 
 #[test]
-fn the_brake_is_played_too() {
-    let (reconciler, script) = rehearsed(&cluster(3, &[("a", 1, ""), ("b", 2, "")]), &[1, 2]);
-    assert!(script.is_empty() && reconciler.refused().is_empty());
-    let health = &script.health_changes[&id(1)];
+fn the_brake_works_in_a_simulation_too() {
+    let (reconciler, simulation) = simulated(&cluster(3, &[("a", 1, ""), ("b", 2, "")]), &[1, 2]);
+    assert!(simulation.is_empty() && reconciler.refused().is_empty());
+    let health = &simulation.health_changes[&id(1)];
     assert_eq!(health.health, Health::Unreachable);
     assert!(health.why.starts_with("2 of 3 machines are silent at the same time: "), "{}", health.why);
 }
 
 #[test]
-fn a_plan_leads_to_a_state_in_which_nothing_is_to_be_done() {
+fn a_second_simulation_after_the_first_needs_no_steps() {
     let mut snapshot = cluster(3, &[("a", 1, ""), ("b", 1, ""), ("c", 2, "")]);
     snapshot.machines.get_mut(&id(1)).unwrap().draining = true;
     snapshot.machines.get_mut(&id(1)).unwrap().cordoned = true;
-    let (reconciler, script) = rehearsed(&snapshot, &[]);
-    let steps: Vec<String> =
-        script.steps.iter().map(|(at, step)| format!("{} {} {}", step.action, step.unit.stem(), at.short())).collect();
+    let (reconciler, simulation) = simulated(&snapshot, &[]);
+    let steps: Vec<String> = simulation
+        .steps
+        .iter()
+        .map(|(at, step)| format!("{} {} {}", step.action, step.unit.stem(), at.short()))
+        .collect();
     assert_eq!(steps.len(), 6, "{steps:?}");
     assert!(steps[4..].iter().all(|step| step.starts_with("unload ")), "{steps:?}");
-    let again = rehearsed(reconciler.snapshot(), &[]).1;
+    let again = simulated(reconciler.snapshot(), &[]).1;
     assert!(again.is_empty(), "{again:?}");
 }

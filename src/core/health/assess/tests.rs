@@ -13,7 +13,7 @@ fn failure(kind: FailureKind) -> Failure {
     Failure { host: "core-01".to_owned(), phase: Phase::Connect, kind, detail: "no".to_owned(), hint: None }
 }
 
-/// What was seen of a machine that answered at second 0 and failed in these ways at these seconds.
+/// Makes the evidence of a machine that answered at second 0 and failed in these ways at these seconds.
 fn seen(failures: &[(u64, FailureKind)]) -> Evidence {
     let mut evidence = Evidence::new(at(0));
     evidence.answer(at(0));
@@ -38,7 +38,7 @@ fn a_machine_that_answers_is_alive_however_long_ago_that_was() {
 }
 
 #[test]
-fn what_failures_mean_once_detection_is_over() {
+fn each_kind_of_failure_leads_to_its_health_after_the_detection_time() {
     let table = [
         (FailureKind::Silent, Health::Down),
         (FailureKind::NoRoute, Health::Down),
@@ -55,7 +55,7 @@ fn what_failures_mean_once_detection_is_over() {
     for (kind, expected) in table {
         let evidence = seen(&[(1, kind), (9, kind)]);
         assert_eq!(health(&evidence, 9), Some(Health::Suspect), "{kind:?} within detection");
-        assert_eq!(health(&evidence, 10), Some(expected), "{kind:?} after it");
+        assert_eq!(health(&evidence, 10), Some(expected), "{kind:?} after detection");
     }
 }
 
@@ -71,7 +71,7 @@ fn one_failed_visit_is_a_suspicion_at_most() {
 }
 
 #[test]
-fn a_host_that_was_up_a_moment_ago_is_not_dead() {
+fn a_host_that_was_up_recently_is_not_down() {
     let evidence = seen(&[(1, FailureKind::Silent), (9, FailureKind::Refused), (11, FailureKind::Silent)]);
     assert_eq!(health(&evidence, 12), Some(Health::SshdDown));
     assert_eq!(health(&evidence, 20), Some(Health::Down));
@@ -85,7 +85,7 @@ fn an_answer_clears_everything() {
 }
 
 #[test]
-fn our_own_stalls_are_no_silence() {
+fn stalls_of_the_leaders_process_do_not_count_as_silence() {
     let mut evidence = seen(&[(1, FailureKind::Silent), (2, FailureKind::Silent)]);
     evidence.stalled(Duration::from_secs(50), at(60));
     assert_eq!(health(&evidence, 59), Some(Health::Suspect));
@@ -103,10 +103,10 @@ fn only_the_first_and_the_latest_failures_are_kept() {
     assert_eq!(kept, [1, 96, 97, 98, 99]);
 }
 
-/// One visit that failed: when it began, the phases that it reported and when, and how it failed.
+/// A visit that failed: the phases that it reported and when, when it ended, in which phase, and how.
 type Visit<'a> = (&'a [(u64, Phase)], u64, Phase, FailureKind);
 
-/// Returns what was seen of a machine that answered at second 0 and of these visits.
+/// Makes the evidence of a machine that answered at second 0 and of these visits.
 fn visited(visits: &[Visit<'_>]) -> Evidence {
     let mut evidence = seen(&[]);
     for (progress, end, phase, kind) in visits {
@@ -125,7 +125,7 @@ use Phase::KeyExchange;
 use Phase::Run;
 use Phase::Shell;
 
-/// A kept connection that has died.
+/// A connection that was open before and has ended.
 const DIED: Visit<'_> = (&[], 3, Run, Silent);
 
 #[test]
@@ -146,7 +146,7 @@ fn a_machine_whose_login_hangs_is_sick_and_never_down() {
 }
 
 #[test]
-fn a_machine_that_hangs_after_its_sshd_has_spoken_is_sick_in_every_phase() {
+fn a_machine_that_hangs_after_the_greeting_of_its_sshd_is_sick_in_every_phase() {
     let table: [Visit<'_>; 4] = [
         (&[(4, KeyExchange)], 10, KeyExchange, Silent),
         (&[(4, KeyExchange), (4, Authenticate)], 24, Authenticate, Silent),
@@ -159,7 +159,7 @@ fn a_machine_that_hangs_after_its_sshd_has_spoken_is_sick_in_every_phase() {
 }
 
 #[test]
-fn a_sick_machine_that_dies_is_down_when_its_silence_is_over() {
+fn a_sick_machine_that_falls_silent_is_down_after_the_detection_time() {
     let hung: Visit<'_> = (&[(4, KeyExchange), (4, Authenticate)], 24, Authenticate, Silent);
     let evidence = visited(&[DIED, hung, (&[], 29, Connect, Silent)]);
     assert_eq!(health(&evidence, 33), Some(Health::Sick), "its sshd spoke until second 24");
@@ -187,7 +187,7 @@ fn a_sign_of_life_during_a_long_script_counts_from_its_own_time() {
 }
 
 #[test]
-fn what_another_machine_says_at_the_address_is_no_proof_of_life() {
+fn an_answer_of_another_machine_at_the_address_is_no_proof_of_life() {
     let strange: Visit<'_> = (&[(4, KeyExchange), (4, Authenticate), (5, Run)], 6, Run, FailureKind::WrongMachine);
     let evidence = visited(&[DIED, strange]);
     assert_eq!(health(&evidence, 9), Some(Health::Suspect));
@@ -195,7 +195,7 @@ fn what_another_machine_says_at_the_address_is_no_proof_of_life() {
 }
 
 #[test]
-fn a_path_that_fails_is_silence() {
+fn a_path_that_fails_counts_as_silence() {
     let path: Visit<'_> = (&[], 8, Connect, FailureKind::Path);
     let evidence = visited(&[DIED, path]);
     assert_eq!((health(&evidence, 9), health(&evidence, 10)), (Some(Health::Suspect), Some(Health::Down)));
@@ -203,7 +203,7 @@ fn a_path_that_fails_is_silence() {
 }
 
 #[test]
-fn only_silent_machines_count_as_silent() {
+fn only_machines_without_a_sign_of_life_are_silent() {
     let silent = |kind| seen(&[(1, kind), (9, kind)]).is_silent();
 
     let quiet = [Silent, FailureKind::NoRoute, FailureKind::Reset, FailureKind::Path, FailureKind::WrongMachine];
@@ -220,7 +220,7 @@ fn only_silent_machines_count_as_silent() {
 }
 
 #[test]
-fn a_connection_that_was_open_before_proves_nothing_when_it_dies() {
+fn the_end_of_an_open_connection_is_no_proof_of_life() {
     assert_eq!(health(&visited(&[DIED, (&[], 9, Connect, Silent)]), 12), Some(Health::Down));
 }
 
@@ -232,12 +232,13 @@ fn a_host_that_accepts_a_connection_and_says_nothing_gets_twice_the_time() {
 }
 
 #[test]
-fn the_brake_is_on_when_more_than_its_share_went_silent() {
+fn the_brake_is_on_when_more_machines_than_its_share_are_silent() {
     assert!(!DETECTION.is_brake_on(1, 2) && !DETECTION.is_brake_on(1, 3) && !DETECTION.is_brake_on(5, 10));
     assert!(DETECTION.is_brake_on(2, 3) && DETECTION.is_brake_on(6, 10) && DETECTION.is_brake_on(1, 1));
 }
 
-/// What the peers numbered from 1 said when asked at this second; `None` for a peer that has not answered yet.
+/// Adds the reports of the peers, numbered from 1, that were asked at this second; `None` for a peer that has not
+/// answered yet.
 fn advised(mut evidence: Evidence, second: u64, answers: &[Option<bool>]) -> Evidence {
     for (number, reached) in (1..).zip(answers) {
         let peer = MachineId::from_bits(number);
@@ -254,7 +255,7 @@ fn silent() -> Evidence {
 }
 
 #[test]
-fn what_peers_report_of_a_silent_machine() {
+fn peer_reports_decide_the_health_of_a_silent_machine() {
     let (yes, no) = (Some(true), Some(false));
     let table: [(&[Option<bool>], Health, &str); 6] = [
         (&[yes, yes], Health::PathFault, "2 of 2 peers reach its sshd: core-01, core-02"),
@@ -274,12 +275,12 @@ fn what_peers_report_of_a_silent_machine() {
 }
 
 #[test]
-fn an_answer_on_its_way_is_waited_for_and_no_longer_than_one_takes() {
+fn an_awaited_answer_delays_the_assessment_for_as_long_as_an_answer_may_take() {
     let evidence = advised(silent(), 9, &[None, Some(false)]);
     let assessment = assess(&evidence, DETECTION, at(10)).unwrap();
     assert_eq!((assessment.health, assessment.again), (Health::Suspect, Some(at(13))));
     assert_eq!(health(&evidence, 13), Some(Health::Down));
-    // A peer that is asked long after detection is not waited for.
+    // A peer that is asked long after the detection time is not awaited.
     assert_eq!(health(&advised(silent(), 30, &[None, None]), 31), Some(Health::Down));
     // Two reports are enough.
     assert_eq!(health(&advised(silent(), 9, &[Some(false), Some(false), None]), 10), Some(Health::Down));
@@ -302,7 +303,7 @@ fn the_latest_report_of_a_peer_counts() {
 }
 
 #[test]
-fn reports_that_were_not_asked_for_and_failed_probes_do_not_count() {
+fn reports_that_were_not_requested_and_failed_probes_do_not_count() {
     let mut evidence = silent();
     evidence.peers.record(MachineId::from_bits(1), "core-01", Some(true));
     assert_eq!(health(&evidence, 12), Some(Health::Down));
@@ -315,10 +316,10 @@ fn reports_that_were_not_asked_for_and_failed_probes_do_not_count() {
 fn peers_that_reach_another_machine_at_the_address_prove_nothing() {
     let evidence = advised(seen(&[(1, FailureKind::WrongMachine), (9, FailureKind::WrongMachine)]), 9, &[Some(true)]);
     assert_eq!(health(&evidence, 12), Some(Health::Down));
-    // A machine that turns us away is up anyway.
+    // A machine that rejects the login is up, whatever peers report.
     let evidence = advised(seen(&[(1, FailureKind::Denied), (9, FailureKind::Denied)]), 9, &[Some(true)]);
     assert_eq!(health(&evidence, 12), Some(Health::Sick));
-    // A reset may be a firewall's.
+    // A refused connection may come from a firewall.
     let evidence = advised(seen(&[(1, FailureKind::Refused), (9, FailureKind::Refused)]), 9, &[Some(true)]);
     assert_eq!(health(&evidence, 12), Some(Health::PathFault));
 }
@@ -335,7 +336,7 @@ fn a_machine_that_answers_through_a_relay_has_a_path_fault() {
     assert!(evidence.answers() && !evidence.answers_directly());
     evidence.answer_through(peer, at(600));
     evidence.fail_through(peer, &failure(FailureKind::Silent), at(601));
-    // Reports from before the relay broke do not count, and the silence begins with the last answer.
+    // Reports from before the relay failed do not count, and the silence begins with the last answer.
     assert_eq!(health(&evidence, 601), Some(Health::Suspect));
     assert_eq!(health(&evidence, 610), Some(Health::Down));
     evidence.answer(at(611));
@@ -343,7 +344,7 @@ fn a_machine_that_answers_through_a_relay_has_a_path_fault() {
 }
 
 #[test]
-fn a_round_asks_two_peers_and_one_more_for_a_probe_without_a_report() {
+fn a_round_asks_two_peers_and_a_third_after_a_probe_without_a_report() {
     let mut peers = PeerProbes::new();
     let every = Duration::from_secs(5);
     let peer = MachineId::from_bits;

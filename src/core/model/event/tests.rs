@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cut_once_is_not_cut_again_and_keeps_its_kind(event in any_event()) {
+    fn an_event_that_was_cut_is_not_cut_again_and_keeps_its_kind(event in any_event()) {
         let bounded = event.clone().bounded(LIMIT);
         prop_assert_eq!(std::mem::discriminant(&bounded.kind), std::mem::discriminant(&event.kind));
         prop_assert_eq!(bounded.clone().bounded(LIMIT), bounded);
@@ -174,7 +174,7 @@ proptest! {
 }
 
 #[test]
-fn a_refusal_that_is_too_long_to_be_stored_keeps_the_beginning_of_its_text() {
+fn a_placement_error_that_is_too_long_to_be_stored_keeps_the_beginning_of_its_text() {
     let long = PlacementError::InvalidRequirements(Some("x".repeat(LIMIT * 2)));
     let PlacementError::Abridged(text) = long.bounded(LIMIT) else { panic!("it is whole") };
     assert!(text.starts_with("xxx") && text.ends_with('…') && text.chars().count() == LIMIT, "{}", text.len());

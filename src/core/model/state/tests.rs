@@ -9,8 +9,8 @@ fn state(active: ActiveState, launched: bool) -> UnitState {
 
 #[test]
 fn each_active_state_says_whether_a_unit_runs_and_changes_and_is_well() {
-    // The state, whether the unit runs, whether it changes, and whether it is well: as a service, as a oneshot, and as
-    // a oneshot that was not started.
+    // The state; whether the unit runs; whether it is changing; and whether it is well as a service, as a oneshot, and
+    // as a oneshot that was not started.
     let table = [
         (ActiveState::Active, true, false, [true, true, true]),
         (ActiveState::Reloading, true, true, [true, true, true]),

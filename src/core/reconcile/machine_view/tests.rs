@@ -15,20 +15,20 @@ fn refuse(view: &mut MachineView, now: u64) {
 }
 
 #[test]
-fn a_step_that_is_refused_is_tried_again_ever_more_slowly() {
+fn a_refused_step_is_tried_again_after_doubling_delays() {
     let mut view = MachineView::new(at(0));
     let unit = "a.service".parse().unwrap();
-    let mut timeouts = Vec::new();
+    let mut waits = Vec::new();
     for now in (0..8).map(|round| round * 1000) {
         refuse(&mut view, now);
-        timeouts.push(view.backoffs[&unit].until.since(at(now)).as_secs());
+        waits.push(view.backoffs[&unit].until.since(at(now)).as_secs());
     }
-    assert_eq!(timeouts, [2, 4, 8, 16, 32, 60, 60, 60]);
+    assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
     assert!(view.is_backing_off(&unit, at(7059)) && !view.is_backing_off(&unit, at(7060)));
 }
 
 #[test]
-fn a_step_that_is_done_ends_its_setback() {
+fn a_step_that_is_done_ends_its_backoff() {
     let mut view = MachineView::new(at(0));
     refuse(&mut view, 0);
     view.conclude(&[start("a.service")], &[Outcome::Done], at(2));
@@ -36,7 +36,7 @@ fn a_step_that_is_done_ends_its_setback() {
 }
 
 #[test]
-fn a_unit_that_needs_nothing_any_more_has_no_setback() {
+fn a_unit_that_needs_no_step_has_no_backoff() {
     let mut view = MachineView::new(at(0));
     refuse(&mut view, 0);
     view.update_backoffs(&[], &[], at(1));
@@ -44,7 +44,7 @@ fn a_unit_that_needs_nothing_any_more_has_no_setback() {
 }
 
 #[test]
-fn of_several_steps_for_one_unit_the_first_that_failed_tells() {
+fn the_first_failed_step_of_a_unit_is_its_backoff() {
     let mut view = MachineView::new(at(0));
     let steps = [start("a.service"), start("a.service")];
     let outcomes = [Outcome::Failed("first".to_owned()), Outcome::Failed("second".to_owned())];

@@ -7,13 +7,14 @@ fn a_strict_unit_stops_before_it_starts_elsewhere() {
 }
 
 #[test]
-fn a_strict_unit_starts_elsewhere_when_its_lease_has_ended_for_sure() {
+fn a_strict_unit_starts_elsewhere_when_its_lease_has_certainly_ended() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     let from = stage.placement("web").machine;
     assert_eq!(stage.reconciler.snapshot().leases.keys().copied().collect::<Vec<_>>(), [from]);
     stage.wait(SECOND * 20);
     stage.silent.insert(from);
-    // Its last renewal may have left just before; it ends after 12 s, stopping takes 10 s, and 2 s are to spare.
+    // The last renewal may have been sent just before. The lease ends after 12 s, the unit stops within 10 s, and the
+    // margin is 2 s.
     assert!((0..23).all(|_| stage.wait(SECOND).is_empty()));
     assert_eq!(stage.reconciler.view(from).unwrap().health, Some(Health::Down));
     assert_eq!(stage.placement("web").machine, from, "it may still run there");
@@ -28,7 +29,7 @@ fn a_strict_unit_starts_elsewhere_when_its_lease_has_ended_for_sure() {
 }
 
 #[test]
-fn a_machine_whose_systemd_may_hang_is_not_trusted_to_have_stopped_anything() {
+fn a_machine_whose_systemd_may_hang_is_not_relied_on_to_stop_its_units() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     let from = stage.placement("web").machine;
     stage.silent.insert(from);
@@ -41,7 +42,7 @@ fn a_machine_whose_systemd_may_hang_is_not_trusted_to_have_stopped_anything() {
 }
 
 #[test]
-fn a_machine_that_may_yet_turn_out_to_be_like_that_is_not_trusted_before_it_is_judged() {
+fn a_machine_whose_systemd_may_hang_is_not_relied_on_before_it_is_assessed() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     stage.reconciler.timing.detection.down_after = SECOND * 60;
     let from = stage.placement("web").machine;
@@ -53,28 +54,28 @@ fn a_machine_that_may_yet_turn_out_to_be_like_that_is_not_trusted_before_it_is_j
 }
 
 #[test]
-fn a_silent_machine_holds_up_the_strict_units_that_it_may_run_and_no_others() {
+fn a_sick_machine_delays_the_strict_units_that_it_may_run_and_no_others() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "db", "[X-Muster]\nClass=strict"));
     let sick = stage.placement("db").machine;
     stage.silent.insert(sick);
     stage.failure = Failure { phase: Phase::Run, kind: FailureKind::Silent, ..silence() };
     (0..30).for_each(|_| _ = stage.wait(SECOND));
     assert_eq!(stage.reconciler.view(sick).unwrap().health, Some(Health::Sick));
-    // Nothing is known of when db ends there; new has never been there.
+    // It is not known when db stops there. new was never there.
     let done = stage.learn(|snapshot| want(snapshot, "new", "[X-Muster]\nClass=strict"));
     assert!(done.iter().any(|step| step.starts_with("start new on ")), "{done:?}");
     assert_eq!(stage.placement("db").machine, sick);
 }
 
 #[test]
-fn sweeps_that_come_after_a_controller_start_what_waited_for_its_leases() {
+fn sweeps_after_a_controller_start_the_units_that_waited_for_its_leases() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     stage.wait(SECOND);
     let from = stage.placement("web").machine;
     stage.silent.insert(from);
     let mut done = Vec::new();
     let mut sweeps = 0;
-    // Each looks until it has judged every machine, and ends.
+    // Each sweep runs until it has assessed every machine.
     while done.is_empty() && sweeps < 5 {
         let (epoch, snapshot) = (stage.reconciler.epoch + 1, stage.reconciler.snapshot().clone());
         let policy = LeasePolicy::of_sweeps(SECOND * 180, SECOND * 60).unwrap();
@@ -85,12 +86,13 @@ fn sweeps_that_come_after_a_controller_start_what_waited_for_its_leases() {
         sweeps += 1;
     }
     assert_eq!(done, ["load web on m2", "start web on m2"]);
-    // The first one writes down that web is gone after 4 s, the lease, its stop and a margin; 30 s more for clocks.
+    // The first sweep records when web has certainly stopped: after 4 s, the lease, its stop and a margin. Clock skew
+    // is 30 s more.
     assert_eq!(sweeps, 2);
 }
 
 #[test]
-fn where_only_sshd_fails_a_strict_unit_moves_once_it_has_stopped_and_no_other_does() {
+fn if_only_sshd_fails_strict_units_move_after_they_have_stopped_and_others_stay() {
     for (kind, health) in [(FailureKind::Refused, Health::SshdDown), (FailureKind::Throttled, Health::Throttled)] {
         let moved = |text: &str| {
             let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", text));
@@ -127,13 +129,13 @@ fn a_fence_command_that_succeeds_is_proof_and_one_that_fails_is_tried_again() {
 }
 
 #[test]
-fn a_strict_unit_waits_for_a_machine_that_another_leader_let_run_strict_units() {
+fn a_strict_unit_waits_for_the_end_of_a_lease_that_another_leader_granted() {
     let mut stage = Stage::new(3, |snapshot| {
         want(snapshot, "web", "[X-Muster]\nClass=strict");
         let units = [unit("web")].into();
         let grant =
             Grant { epoch: 0, length: SECOND * 12, stop: SECOND * 10, units, until: None, stopped_for_sure_at: None };
-        // It has left the cluster since, and may still be up.
+        // The machine has left the cluster since, and may still be up.
         snapshot.leases.insert(id(9), grant);
         snapshot.voters = [id(1), id(2), id(9)].into();
     });
@@ -146,14 +148,14 @@ fn a_strict_unit_waits_for_a_machine_that_another_leader_let_run_strict_units() 
         assert!(!runs(&stage));
         stage.wait(SECOND);
     }
-    // Witnesses 4 s, the lease 12 s, stopping 10 s, to spare 2 s.
+    // The quorum window is 4 s, the lease 12 s, the stop 10 s and the margin 2 s.
     assert_eq!(stage.now.since(began).as_secs(), 28);
     stage.wait(SECOND * 2);
     assert!(runs(&stage));
 }
 
 #[test]
-fn a_pass_that_keeps_no_leases_starts_no_strict_unit() {
+fn a_reconciler_that_maintains_no_leases_starts_no_strict_unit() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     stage.reconciler.timing.lease = None;
     let hold = stage.reconciler.strict_hold(&unit("web"), id(1)).unwrap();
@@ -191,11 +193,11 @@ fn without_the_store_leases_are_renewed_while_most_machines_answer() {
     assert!(renews(&mut stage));
     stage.silent.extend([id(2), id(3)]);
     (0..5).for_each(|_| _ = stage.wait(SECOND));
-    assert!(!renews(&mut stage), "somebody else may have taken over on the other side");
+    assert!(!renews(&mut stage), "another leader may have taken over on the other side");
 }
 
 #[test]
-fn a_lease_goes_the_way_round_as_soon_as_a_neighbour_knows_one() {
+fn a_lease_is_renewed_through_a_relay_as_soon_as_a_peer_reaches_the_machine() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     (0..5).for_each(|_| _ = stage.wait(SECOND));
     let at = stage.placement("web").machine;
@@ -203,7 +205,7 @@ fn a_lease_goes_the_way_round_as_soon_as_a_neighbour_knows_one() {
     stage.silent.insert(at);
     stage.reached = Some(true);
     (0..6).for_each(|_| _ = stage.wait(SECOND));
-    assert!(stage.ways[&at].is_some() && stage.reconciler.lease_ends[&at] > before, "{before} {:?}", stage.ways);
+    assert!(stage.relays[&at].is_some() && stage.reconciler.lease_ends[&at] > before, "{before} {:?}", stage.relays);
     assert_eq!(stage.reconciler.view(at).unwrap().health, Some(Health::PathFault));
 }
 

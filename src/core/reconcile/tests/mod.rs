@@ -28,27 +28,27 @@ use crate::core::unit::UnitFile;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A reconciler with hosts and a store that do at once what they are told.
+/// A reconciler with simulated hosts and a store, which carry out every output at once.
 struct Stage {
     reconciler: Reconciler,
     now: Timestamp,
     hosts: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
-    /// What was done, where: `start a.service on m1`.
+    /// The steps that were carried out, such as `start a.service on m1`.
     done: Vec<String>,
-    /// What a unit is when it was started.
+    /// The active state of a unit after its start.
     active: ActiveState,
-    /// Machines that do not answer us directly, and whether their neighbours reach them.
+    /// Machines that do not answer the leader directly, and whether peers reach them.
     silent: BTreeSet<MachineId>,
     reached: Option<bool>,
-    /// Who was asked about whom, and on which way each machine was last visited.
+    /// The probes, as machine and peer, and the relay of the last visit to each machine.
     asked: Vec<(MachineId, MachineId)>,
-    ways: BTreeMap<MachineId, Option<MachineId>>,
-    /// How visits to silent machines fail, and those to some of them in particular.
+    relays: BTreeMap<MachineId, Option<MachineId>>,
+    /// How visits to silent machines fail, and how visits to certain machines fail.
     failure: Failure,
     failures: BTreeMap<MachineId, Failure>,
     /// Machines whose visits never end.
     hung: BTreeSet<MachineId>,
-    /// What was logged.
+    /// The events.
     log: Vec<EventKind>,
     /// How fence commands end.
     fence: Result<(), String>,
@@ -59,7 +59,7 @@ fn silence() -> Failure {
     Failure { host: "m1".to_owned(), phase, kind, detail: "no".to_owned(), hint: None }
 }
 
-/// Returns the phases that a new connection has reported when it fails in this one.
+/// Returns the phases that a visit over a new connection has reported when it fails in this phase.
 fn phases_before(phase: Phase) -> impl Iterator<Item = Phase> {
     let all = [Phase::KeyExchange, Phase::Authenticate, Phase::Shell, Phase::Run];
     all.into_iter().filter(move |reported| *reported <= phase && phase > Phase::KeyExchange)
@@ -73,7 +73,7 @@ fn unit(name: &str) -> UnitName {
     format!("{name}.service").parse().unwrap()
 }
 
-/// Puts a unit's file and record into a snapshot.
+/// Adds a unit's file and record to a snapshot.
 fn want(snapshot: &mut Snapshot, name: &str, text: &str) {
     let file = Arc::new(UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n{text}\n")).unwrap());
     let record = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
@@ -116,7 +116,7 @@ impl Stage {
             silent: BTreeSet::new(),
             reached: None,
             asked: Vec::new(),
-            ways: BTreeMap::new(),
+            relays: BTreeMap::new(),
             failure: silence(),
             failures: BTreeMap::new(),
             hung: BTreeSet::new(),
@@ -127,13 +127,13 @@ impl Stage {
         stage
     }
 
-    /// Changes what the store knows and returns what is done about it.
+    /// Changes the records of the store and returns the steps that follow.
     fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) -> Vec<String> {
         self.reconciler.learn(change);
         self.run(Input::Tick)
     }
 
-    /// Lets time go by and returns what is done in it.
+    /// Lets time pass and returns the steps that follow.
     fn wait(&mut self, time: Duration) -> Vec<String> {
         self.now = self.now + time;
         self.run(Input::Tick)
@@ -159,7 +159,7 @@ impl Stage {
                         Input::Visited(machine, Err(failure))
                     }
                     Output::Visit { machine, visit, through, .. } => {
-                        self.ways.insert(machine, through);
+                        self.relays.insert(machine, through);
                         Input::Visited(machine, Ok(self.visit(machine, &visit)))
                     }
                     Output::Probe { machine, neighbour } => {
@@ -217,7 +217,7 @@ impl Stage {
 }
 
 #[test]
-fn a_unit_moves_when_its_machine_no_longer_has_what_it_asks_for() {
+fn a_unit_moves_when_its_machine_no_longer_meets_its_requirements() {
     let mut stage = Stage::new(3, |snapshot| {
         (1..=3).for_each(|machine| set(snapshot, machine, "zone", if machine < 3 { "a" } else { "b" }));
         want(snapshot, "web", "[X-Fleet]\nMachineMetadata=zone=a");
@@ -235,7 +235,7 @@ fn a_unit_moves_when_its_machine_no_longer_has_what_it_asks_for() {
 }
 
 #[test]
-fn a_unit_that_fits_nowhere_else_stays_where_it_runs_and_that_is_said() {
+fn a_unit_that_fits_on_no_other_machine_stays_and_the_reason_is_reported() {
     let mut stage = Stage::new(2, |snapshot| {
         set(snapshot, 1, "zone", "a");
         want(snapshot, "web", "[X-Fleet]\nMachineMetadata=zone=a");
@@ -252,14 +252,14 @@ fn a_unit_that_fits_nowhere_else_stays_where_it_runs_and_that_is_said() {
 }
 
 #[test]
-fn of_units_that_come_to_conflict_as_few_move_as_must() {
+fn when_units_begin_to_conflict_as_few_as_possible_move() {
     let mut stage = Stage::new(2, |snapshot| ["a", "b", "c", "d"].iter().for_each(|name| want(snapshot, name, "")));
     let at = |stage: &Stage| ["a", "b", "c", "d"].map(|name| stage.placement(name).machine);
     assert_eq!(at(&stage), [id(1), id(2), id(1), id(2)]);
     stage.learn(|snapshot| want(snapshot, "c", "[X-Fleet]\nConflicts=a.service"));
     assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
     assert!(stage.is_at_rest());
-    // Now nobody can be alone, and nobody is moved to and fro for it.
+    // Now no machine meets all requirements, and no unit moves back and forth.
     stage.learn(|snapshot| want(snapshot, "c", "[X-Fleet]\nConflicts=*.service"));
     assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
     stage.learn(|snapshot| want(snapshot, "d", "[X-Fleet]\nConflicts=*.service"));
@@ -270,7 +270,7 @@ fn of_units_that_come_to_conflict_as_few_move_as_must() {
 }
 
 #[test]
-fn who_follows_a_unit_follows_it_to_its_next_machine() {
+fn a_unit_with_machine_of_follows_its_peer_to_the_next_machine() {
     let mut stage = Stage::new(2, |snapshot| {
         (1..=2).for_each(|machine| set(snapshot, machine, "zone", "a"));
         want(snapshot, "leader", "[X-Fleet]\nMachineMetadata=zone=a");
@@ -282,7 +282,7 @@ fn who_follows_a_unit_follows_it_to_its_next_machine() {
 }
 
 #[test]
-fn a_cordon_moves_nothing() {
+fn a_cordon_moves_no_unit() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
     let cordon = |snapshot: &mut Snapshot| snapshot.machines.get_mut(&id(1)).unwrap().cordoned = true;
     assert!(stage.learn(cordon).is_empty() && stage.is_at_rest());
@@ -303,7 +303,7 @@ fn a_unit_leaves_a_drained_machine_once_it_runs_elsewhere() {
 }
 
 #[test]
-fn a_unit_that_takes_its_time_to_start_elsewhere_goes_on_meanwhile() {
+fn a_unit_keeps_running_while_it_starts_slowly_on_another_machine() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
     stage.active = ActiveState::Activating;
     assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2"]);
@@ -313,7 +313,7 @@ fn a_unit_that_takes_its_time_to_start_elsewhere_goes_on_meanwhile() {
 }
 
 #[test]
-fn what_is_everywhere_leaves_a_drained_machine_last_and_comes_back_with_the_duty() {
+fn a_global_unit_leaves_a_drained_machine_last_and_comes_back_after_the_drain() {
     let mut stage = Stage::new(2, |snapshot| {
         want(snapshot, "agent", "[X-Fleet]\nGlobal=true");
         want(snapshot, "web", "");
@@ -326,21 +326,21 @@ fn what_is_everywhere_leaves_a_drained_machine_last_and_comes_back_with_the_duty
 }
 
 #[test]
-fn who_was_turned_away_does_not_come_back_before_sshd_has_forgotten() {
+fn after_a_rejected_login_the_next_visit_waits_until_the_penalty_of_sshd_has_expired() {
     for (kind, pause) in [(FailureKind::Denied, 6), (FailureKind::HostKey, 6), (FailureKind::Throttled, 6)] {
         let mut stage = Stage::new(2, |_| ());
         stage.silent.insert(id(1));
         stage.failure = Failure { kind, phase: Phase::Authenticate, ..silence() };
         stage.wait(SECOND);
         assert_eq!(stage.reconciler.view(id(1)).unwrap().next_look, stage.now + SECOND * pause, "{kind:?}");
-        // It says enough to assess the machine as soon as detection ends.
+        // The failure is enough to assess the machine as soon as the detection time has passed.
         (0..7).for_each(|_| _ = stage.wait(SECOND));
-        assert!(!matches!(verdict_of(&stage, 1), Some(Health::Suspect | Health::Down)), "{kind:?}");
+        assert!(!matches!(health_of(&stage, 1), Some(Health::Suspect | Health::Down)), "{kind:?}");
     }
 }
 
 #[test]
-fn the_log_says_for_how_long_two_copies_ran_at_most() {
+fn an_event_says_how_long_two_copies_of_a_unit_ran_at_most() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
     let from = stage.placement("web").machine;
     stage.silent.insert(from);
@@ -361,12 +361,12 @@ fn the_log_says_for_how_long_two_copies_ran_at_most() {
 }
 
 #[test]
-fn a_unit_on_its_way_off_a_machine_is_not_there_for_one_that_is_drained() {
+fn a_copy_that_is_being_removed_does_not_let_a_drain_stop_the_unit() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
     assert_eq!(stage.placement("web").machine, id(1));
     let stray = stage.hosts[&id(1)][&unit("web")].clone();
     stage.hosts.entry(id(2)).or_default().insert(unit("web"), stray);
-    // The visit that takes the stray copy off m2 never comes back.
+    // The visit that takes the stray copy off m2 is not answered.
     let sent = |stage: &mut Stage| {
         stage.now = stage.now + SECOND * 11;
         let (mut inputs, mut sent) = (vec![Input::Tick], Vec::new());
@@ -396,14 +396,14 @@ fn a_unit_on_its_way_off_a_machine_is_not_there_for_one_that_is_drained() {
 }
 
 #[test]
-fn nobody_is_switched_off_before_the_store_has_been_told() {
+fn no_machine_is_fenced_before_the_store_has_the_event() {
     let mut stage = Stage::new(3, |snapshot| {
         want(snapshot, "web", "[X-Muster]\nClass=strict");
         snapshot.machines.values_mut().for_each(|machine| machine.fence_command = Some("off".to_owned()));
     });
     let from = stage.placement("web").machine;
     stage.silent.insert(from);
-    // InFlight to the machine fail, and everything else stays unanswered.
+    // Visits to the machine fail. The commit that announces the fence command is not answered, nor any later one.
     let mut told = None;
     for _ in 0..60 {
         stage.now = stage.now + SECOND;
@@ -440,7 +440,7 @@ fn nobody_is_switched_off_before_the_store_has_been_told() {
 }
 
 #[test]
-fn a_leader_that_loses_the_store_before_it_could_write_renews_what_was_granted_before() {
+fn a_leader_that_loses_the_store_before_its_first_commit_renews_earlier_leases() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     stage.wait(SECOND * 20);
     let at = stage.placement("web").machine;
@@ -448,7 +448,7 @@ fn a_leader_that_loses_the_store_before_it_could_write_renews_what_was_granted_b
         let mut snapshot = stage.reconciler.snapshot().clone();
         snapshot.leases.values_mut().for_each(change);
         let mut reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
-        // It has sent its first looks when the store goes away.
+        // The store fails after the first visits were sent.
         drop(reconciler.handle(Input::Tick, stage.now));
         reconciler.enter_lease_only();
         reconciler
@@ -462,13 +462,13 @@ fn a_leader_that_loses_the_store_before_it_could_write_renews_what_was_granted_b
     stage.reconciler = next(&stage, |_| ());
     assert!(stage.reconciler.holds_leases() && renews(&mut stage));
     stage.reconciler = short;
-    assert!(!renews(&mut stage), "nobody would wait for the end of a longer one");
+    assert!(!renews(&mut stage), "no later leader would wait for the end of a longer lease");
     stage.reconciler = ended;
-    assert!(!stage.reconciler.holds_leases() && !renews(&mut stage), "somebody may count on its end");
+    assert!(!stage.reconciler.holds_leases() && !renews(&mut stage), "another leader may rely on its end");
 }
 
 #[test]
-fn at_the_deadline_what_is_left_stops() {
+fn at_the_deadline_of_a_drain_the_remaining_units_stop() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
     stage.active = ActiveState::Failed;
     let by = stage.now + SECOND * 60;
@@ -480,9 +480,9 @@ fn at_the_deadline_what_is_left_stops() {
 }
 
 #[test]
-fn it_is_known_when_time_alone_changes_what_is_to_be_done() {
+fn changes_at_returns_when_time_alone_changes_a_decision() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
-    assert_eq!(stage.reconciler.changes_at(), None, "looks alone change nothing");
+    assert_eq!(stage.reconciler.changes_at(), None, "observations alone change nothing");
     let from = stage.placement("web").machine;
     stage.silent.insert(from);
     (0..12).for_each(|_| drop(stage.wait(SECOND)));
@@ -493,11 +493,11 @@ fn it_is_known_when_time_alone_changes_what_is_to_be_done() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
     let by = stage.now + SECOND * 60;
     stage.learn(drain(Some(by)));
-    assert_eq!(stage.reconciler.changes_at(), Some(by), "then what is left stops");
+    assert_eq!(stage.reconciler.changes_at(), Some(by), "then the remaining unit stops");
 }
 
 #[test]
-fn at_the_deadline_what_has_nowhere_to_go_stops_and_comes_back_with_the_machine() {
+fn at_the_deadline_of_a_drain_a_unit_that_fits_nowhere_else_stops_until_the_drain_ends() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
     let by = stage.now + SECOND * 60;
     assert!(stage.learn(drain(Some(by))).is_empty() && stage.wait(SECOND * 59).is_empty());
@@ -510,7 +510,7 @@ fn at_the_deadline_what_has_nowhere_to_go_stops_and_comes_back_with_the_machine(
     assert_eq!(stage.learn(open), ["load web on m1", "start web on m1"]);
 }
 
-/// A stage of so many machines on which the first, which has a unit, has been silent for long enough.
+/// Makes a stage whose first machine has a unit and has been silent for longer than the detection time.
 fn silenced(machines: u32, reached: Option<bool>) -> Stage {
     let mut stage = Stage::new(machines, |snapshot| {
         want(snapshot, "a", "");
@@ -525,16 +525,16 @@ fn silenced(machines: u32, reached: Option<bool>) -> Stage {
     stage
 }
 
-fn verdict_of(stage: &Stage, machine: u32) -> Option<Health> {
+fn health_of(stage: &Stage, machine: u32) -> Option<Health> {
     stage.reconciler.view(id(machine)).and_then(|view| view.health)
 }
 
 #[test]
-fn what_neighbours_reach_is_not_moved_and_is_managed_through_one_of_them() {
+fn a_machine_that_peers_reach_keeps_its_units_and_is_managed_through_a_relay() {
     let mut stage = silenced(3, Some(true));
-    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Health::PathFault), id(1)));
-    assert!(stage.ways[&id(1)].is_some_and(|neighbour| neighbour != id(1)));
-    // What it has is looked after; what is new goes elsewhere, however many units the others have.
+    assert_eq!((health_of(&stage, 1), stage.placement("a").machine), (Some(Health::PathFault), id(1)));
+    assert!(stage.relays[&id(1)].is_some_and(|neighbour| neighbour != id(1)));
+    // Its own units are managed. New units go to other machines, however many units those have.
     let done = stage.learn(|snapshot| {
         snapshot.units.get_mut(&unit("a")).unwrap().desired = DesiredState::Loaded;
         want(snapshot, "c", "");
@@ -547,20 +547,20 @@ fn what_neighbours_reach_is_not_moved_and_is_managed_through_one_of_them() {
     for _ in 0..100 {
         stage.wait(SECOND);
     }
-    assert_eq!(stage.asked.len(), asked, "nobody is asked while the way round works");
-    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Health::PathFault), id(1)));
+    assert_eq!(stage.asked.len(), asked, "no peer is asked while the relay works");
+    assert_eq!((health_of(&stage, 1), stage.placement("a").machine), (Some(Health::PathFault), id(1)));
     stage.silent.clear();
     for _ in 0..31 {
         stage.wait(SECOND);
     }
-    assert_eq!((verdict_of(&stage, 1), stage.ways[&id(1)]), (Some(Health::Alive), None));
+    assert_eq!((health_of(&stage, 1), stage.relays[&id(1)]), (Some(Health::Alive), None));
 }
 
 #[test]
-fn what_no_neighbour_reaches_is_moved_as_soon_as_patience_ends() {
+fn a_machine_that_no_peer_reaches_fails_over_after_the_detection_time() {
     for reached in [Some(false), None] {
         let stage = silenced(3, reached);
-        assert_eq!(verdict_of(&stage, 1), Some(Health::Down));
+        assert_eq!(health_of(&stage, 1), Some(Health::Down));
         assert_ne!(stage.placement("a").machine, id(1));
         assert_eq!(stage.placement("a").since.since(stage.now), Duration::ZERO);
         let down = stage.reconciler.snapshot().health[&id(1)].since;
@@ -569,29 +569,29 @@ fn what_no_neighbour_reaches_is_moved_as_soon_as_patience_ends() {
 }
 
 #[test]
-fn questions_are_spread_over_neighbours_and_never_too_many_for_one_sshd() {
+fn probes_are_spread_over_peers_and_never_too_many_for_one_sshd() {
     let stage = silenced(12, Some(false));
     let about: Vec<MachineId> = stage.asked.iter().map(|(_, neighbour)| *neighbour).collect();
     assert!(stage.asked.iter().all(|(machine, neighbour)| *machine == id(1) && *neighbour != id(1)));
-    // Two at once, every five seconds as long as it is suspected, and somebody else each time.
+    // Two peers are asked at once, every five seconds while the machine is suspected, and other peers each time.
     assert_eq!(about.len(), 4, "{about:?}");
     assert_eq!(about.iter().collect::<BTreeSet<_>>().len(), 4, "{about:?}");
 }
 
-/// Lets a machine go and come again.
+/// Lets a machine go down and come up again.
 fn flap(stage: &mut Stage, machine: u32) {
     stage.silent.insert(id(machine));
     for _ in 0..12 {
         stage.wait(SECOND);
     }
-    assert_eq!(verdict_of(stage, machine), Some(Health::Down));
+    assert_eq!(health_of(stage, machine), Some(Health::Down));
     stage.silent.clear();
     stage.wait(SECOND);
-    assert_eq!(verdict_of(stage, machine), Some(Health::Alive));
+    assert_eq!(health_of(stage, machine), Some(Health::Alive));
 }
 
 #[test]
-fn a_machine_that_goes_and_comes_takes_nothing_new_for_a_while_and_a_new_leader_knows() {
+fn a_machine_that_went_down_twice_is_held_down_even_by_a_new_leader() {
     let mut stage = Stage::new(2, |_| {});
     stage.reached = Some(false);
     flap(&mut stage, 1);
@@ -600,7 +600,7 @@ fn a_machine_that_goes_and_comes_takes_nothing_new_for_a_while_and_a_new_leader_
     };
     stage.learn(|snapshot| set(snapshot, 1, "first", "yes"));
     place(&mut stage, "a");
-    assert_eq!(stage.placement("a").machine, id(1), "once is nothing");
+    assert_eq!(stage.placement("a").machine, id(1), "one outage costs nothing");
     flap(&mut stage, 1);
     place(&mut stage, "b");
     let refused = stage.reconciler.refused()[&unit("b")].to_string();
@@ -609,19 +609,19 @@ fn a_machine_that_goes_and_comes_takes_nothing_new_for_a_while_and_a_new_leader_
     let snapshot = stage.reconciler.snapshot().clone();
     stage.reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
     stage.wait(SECOND);
-    assert!(!stage.reconciler.snapshot().placements.contains_key(&unit("b")), "the next leader holds to it");
+    assert!(!stage.reconciler.snapshot().placements.contains_key(&unit("b")), "the next leader keeps the hold-down");
     for _ in 0..60 {
         stage.wait(SECOND);
     }
     assert_eq!(stage.placement("b").machine, id(1));
 }
 
-/// Fails in this phase and way.
+/// Makes a failure of this kind in this phase.
 fn failing(phase: Phase, kind: FailureKind) -> Failure {
     Failure { phase, kind, ..silence() }
 }
 
-/// Makes a cluster of three machines with a unit on m2, and one that has been failing in this way for an hour on m1.
+/// Makes a cluster of three machines with a unit on m2. Visits to m1 have failed in this way for an hour.
 fn ailing(phase: Phase, kind: FailureKind) -> Stage {
     let mut stage = Stage::new(3, |snapshot| {
         want(snapshot, "web", "[X-Fleet]\nMachineMetadata=serves=web");
@@ -643,18 +643,18 @@ const AILMENTS: [(Phase, FailureKind, Health); 5] = [
 ];
 
 #[test]
-fn a_machine_that_is_not_silent_keeps_no_other_one_from_failing_over() {
+fn a_machine_that_fails_without_silence_blocks_no_failover() {
     for (phase, kind, expected) in AILMENTS {
         let mut stage = ailing(phase, kind);
-        assert_eq!(verdict_of(&stage, 1), Some(expected), "{kind:?}");
+        assert_eq!(health_of(&stage, 1), Some(expected), "{kind:?}");
         stage.silent.insert(id(2));
         (0..9).for_each(|_| _ = stage.wait(SECOND));
-        assert_eq!((verdict_of(&stage, 2), stage.placement("web").machine), (Some(Health::Down), id(3)), "{kind:?}");
+        assert_eq!((health_of(&stage, 2), stage.placement("web").machine), (Some(Health::Down), id(3)), "{kind:?}");
     }
 }
 
 #[test]
-fn a_death_within_seconds_of_another_machines_becoming_sick_fails_over() {
+fn a_machine_fails_over_seconds_after_another_machine_became_sick() {
     for (phase, kind, _) in AILMENTS {
         let mut stage = ailing(Phase::Run, FailureKind::Sick);
         stage.silent.clear();
@@ -664,46 +664,46 @@ fn a_death_within_seconds_of_another_machines_becoming_sick_fails_over() {
         stage.wait(SECOND);
         stage.silent.insert(id(2));
         (0..9).for_each(|_| _ = stage.wait(SECOND));
-        assert_eq!((verdict_of(&stage, 2), stage.placement("web").machine), (Some(Health::Down), id(3)), "{kind:?}");
+        assert_eq!((health_of(&stage, 2), stage.placement("web").machine), (Some(Health::Down), id(3)), "{kind:?}");
     }
 }
 
 #[test]
-fn a_death_right_after_a_controller_starts_fails_over_beside_a_sick_machine() {
+fn a_machine_fails_over_beside_a_sick_one_right_after_a_controller_started() {
     for (phase, kind, _) in AILMENTS {
         let mut stage = ailing(phase, kind);
         let snapshot = stage.reconciler.snapshot().clone();
         stage.reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
         stage.silent.insert(id(2));
         (0..10).for_each(|_| _ = stage.wait(SECOND));
-        assert_eq!((verdict_of(&stage, 2), stage.placement("web").machine), (Some(Health::Down), id(3)), "{kind:?}");
+        assert_eq!((health_of(&stage, 2), stage.placement("web").machine), (Some(Health::Down), id(3)), "{kind:?}");
     }
 }
 
 #[test]
-fn a_visit_that_never_ends_keeps_no_other_machine_from_failing_over() {
+fn a_visit_that_never_ends_blocks_no_failover_of_another_machine() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
     let from = stage.placement("web").machine;
     stage.hung.insert(id(3));
     (0..60).for_each(|_| _ = stage.wait(SECOND));
     stage.silent.insert(from);
     (0..9).for_each(|_| _ = stage.wait(SECOND));
-    assert_eq!((verdict_of(&stage, 1), stage.placement("web").machine), (Some(Health::Down), id(2)));
+    assert_eq!((health_of(&stage, 1), stage.placement("web").machine), (Some(Health::Down), id(2)));
 }
 
 #[test]
-fn a_first_suspicion_keeps_no_unit_waiting() {
+fn a_suspected_machine_delays_no_placement() {
     let mut stage = Stage::new(3, |_| ());
     let mut snapshot = stage.reconciler.snapshot().clone();
     want(&mut snapshot, "web", "");
     stage.reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
     stage.silent.insert(id(1));
     assert_eq!(stage.wait(SECOND), ["load web on m2", "start web on m2"]);
-    assert_eq!(verdict_of(&stage, 1), Some(Health::Suspect));
+    assert_eq!(health_of(&stage, 1), Some(Health::Suspect));
 }
 
 #[test]
-fn a_first_look_that_hangs_keeps_units_waiting_no_longer_than_detection_takes() {
+fn a_first_visit_that_hangs_delays_placements_for_the_detection_time_only() {
     let mut stage = Stage::new(3, |_| ());
     let mut snapshot = stage.reconciler.snapshot().clone();
     want(&mut snapshot, "web", "");
@@ -718,16 +718,16 @@ fn a_first_look_that_hangs_keeps_units_waiting_no_longer_than_detection_takes() 
 }
 
 #[test]
-fn what_is_held_back_is_moved_on_the_operators_word() {
+fn a_failover_override_moves_units_that_the_policy_blocks() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
     stage.silent.extend([id(1), id(2)]);
     for _ in 0..12 {
         stage.wait(SECOND);
     }
-    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Health::Unreachable), id(1)));
+    assert_eq!((health_of(&stage, 1), stage.placement("a").machine), (Some(Health::Unreachable), id(1)));
     let forced = FailoverOverride { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
     stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
-    assert_eq!((verdict_of(&stage, 1), stage.placement("a").machine), (Some(Health::Down), id(3)));
-    assert_eq!(verdict_of(&stage, 2), Some(Health::Unreachable), "it was not about this one");
+    assert_eq!((health_of(&stage, 1), stage.placement("a").machine), (Some(Health::Down), id(3)));
+    assert_eq!(health_of(&stage, 2), Some(Health::Unreachable), "the override is about the other machine");
     assert!(stage.reconciler.snapshot().health[&id(1)].why.contains("by order of root@desk"));
 }
