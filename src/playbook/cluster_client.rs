@@ -89,7 +89,7 @@ fn verb_error(error: &OperationError) -> RequestError {
     match error {
         OperationError::Store(error) => store_error(error),
         OperationError::Busy(_) => RequestError::Failed(format!(
-            "{error}; what is wanted was written down: wait longer with `--lock-wait`, or leave it to the next sweep"
+            "{error}; the desired state was stored: wait longer with `--lock-wait`, or leave it to the next sweep"
         )),
         error => RequestError::Failed(error.to_string()),
     }

@@ -433,7 +433,7 @@ impl Wait {
     /// Returns the reason as text, with the names of machines.
     pub fn tell(self, name: impl Fn(MachineId) -> String) -> String {
         let why = match self {
-            Self::NoController => "nobody here keeps leases: a controller does".to_owned(),
+            Self::NoController => "strict units need a running controller".to_owned(),
             Self::Unreadable => "the records of leases cannot be read".to_owned(),
             Self::NoLease(None) => "its machine has no lease yet".to_owned(),
             Self::NoLease(Some(why)) => format!("its machine would not hold a lease: {why}"),
