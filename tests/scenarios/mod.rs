@@ -150,8 +150,17 @@ fn a_seed_replays_exactly() {
     }
 }
 
-/// Finds a seed that shows that a mutant does harm.
+/// Finds a seed that shows that a mutant does harm. With `MUSTER_SEED` that seed is replayed, and what happened is printed.
 fn catch(mutant: Mutant) {
+    if std::env::var_os("MUSTER_SEED").is_some() {
+        let seed = number("MUSTER_SEED", 1);
+        let (result, world) = run(seed, mutant, true);
+        return eprintln!(
+            "{}{mutant:?}: seed {seed}: {}",
+            world.trace.print(),
+            result.expect_err("it does no harm here")
+        );
+    }
     let caught = (1..4_000).find_map(|seed| run(seed, mutant, false).0.err().map(|wrong| (seed, wrong)));
     let (seed, wrong) = caught.unwrap_or_else(|| panic!("{mutant:?} was not found"));
     eprintln!("{mutant:?}: seed {seed}: {wrong}");
