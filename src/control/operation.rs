@@ -10,7 +10,6 @@ use super::goal::Goal;
 use super::leadership::keeps_leases;
 use super::leadership::yield_to_controller;
 use super::problems::Problem;
-use super::problems::machine_name;
 use super::problems::problems;
 use super::progress::OnProgress;
 use super::progress::OperationError;
@@ -152,7 +151,7 @@ impl UnitOperation<'_> {
 /// Returns the problem of a unit that is still on a machine that it should leave.
 fn straggler(snapshot: &Snapshot, unit: &UnitName, machine: MachineId) -> Problem {
     let target = snapshot.placements.get(unit).map(|placement| placement.machine).filter(|target| *target != machine);
-    let until = target.map(|target| format!(" until it runs on {}", machine_name(snapshot, target)));
-    let what = format!("still on {}{}", machine_name(snapshot, machine), until.unwrap_or_default());
+    let until = target.map(|target| format!(" until it runs on {}", snapshot.full_name_of(target)));
+    let what = format!("still on {}{}", snapshot.full_name_of(machine), until.unwrap_or_default());
     Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false }
 }

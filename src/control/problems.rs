@@ -52,7 +52,7 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
         what: format!(
             "{} failed on {}: {}",
             backoff.step.action,
-            machine_name(reconciler.snapshot(), machine),
+            reconciler.snapshot().full_name_of(machine),
             backoff.said
         ),
         unreachable: false,
@@ -84,11 +84,6 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
     machines.chain(units).collect()
 }
 
-/// Returns the name of a machine, or its machine-id if it is no machine of the cluster.
-pub(super) fn machine_name(snapshot: &Snapshot, machine: MachineId) -> String {
-    snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
-}
-
 /// Returns the problem of a machine that is not alive.
 fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Problem> {
     let view = reconciler.view(machine)?;
@@ -100,7 +95,7 @@ fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
         unit: None,
         what: format!(
             "{} is {health}: {}: {}{hint}",
-            machine_name(reconciler.snapshot(), machine),
+            reconciler.snapshot().full_name_of(machine),
             failure.phase,
             failure.detail
         ),
@@ -120,8 +115,8 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName) -> Option<Problem> {
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let what = match state {
         Some(state) if state.is_well(oneshot) => return None,
-        Some(state) => format!("{state} on {}", machine_name(snapshot, machine)),
-        None => format!("not there yet on {}", machine_name(snapshot, machine)),
+        Some(state) => format!("{state} on {}", snapshot.full_name_of(machine)),
+        None => format!("not there yet on {}", snapshot.full_name_of(machine)),
     };
     Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })
 }
@@ -132,6 +127,6 @@ fn strict_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) 
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let runs = state.is_some_and(UnitState::runs) && reconciler.view(machine).is_some_and(MachineView::answers);
     let hold = reconciler.strict_hold(unit, machine).filter(|_| !runs)?;
-    let what = hold.tell(|machine| machine_name(snapshot, machine));
+    let what = hold.tell(|machine| snapshot.full_name_of(machine));
     Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false })
 }

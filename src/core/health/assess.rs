@@ -9,6 +9,7 @@ mod tests;
 use std::time::Duration;
 
 use super::evidence::Evidence;
+use super::evidence::FailedVisit;
 use super::peers::ANSWER_LIMIT;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -70,7 +71,7 @@ pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -
         let why = format!("reached through {}; directly: {}", relay.name, tried());
         return assessment(Health::PathFault, why, None);
     }
-    let detection = detection_time(last.sshd_spoke, latest, detection);
+    let detection = detection_time(last, detection);
     let due = evidence.unanswered_since() + detection;
     if now < due || evidence.failures.len() < misses(latest.kind) {
         return assessment(Health::Suspect, tried(), (now < due).then_some(due));
@@ -108,8 +109,8 @@ pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -
 
 /// Returns the detection time of a machine whose last visit failed in this way. A host that accepts a connection and
 /// sends nothing may only be slow, so it gets twice the time.
-fn detection_time(sshd_spoke: bool, latest: &Failure, detection: DetectionConfig) -> Duration {
-    let hung = !sshd_spoke && latest.phase == Phase::KeyExchange && latest.kind == FailureKind::Silent;
+fn detection_time(FailedVisit { failure, sshd_spoke, .. }: &FailedVisit, detection: DetectionConfig) -> Duration {
+    let hung = !sshd_spoke && failure.phase == Phase::KeyExchange && failure.kind == FailureKind::Silent;
     if hung { detection.down_after * 2 } else { detection.down_after }
 }
 

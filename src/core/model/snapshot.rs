@@ -83,6 +83,11 @@ impl Snapshot {
         self.machines.get(&machine).map_or_else(|| format!("{}...", machine.short()), |machine| machine.name.clone())
     }
 
+    /// Returns a machine's name, or its whole machine-id if it is not in the cluster.
+    pub fn full_name_of(&self, machine: MachineId) -> String {
+        self.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
+    }
+
     /// Takes the records that other processes than the leader write from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
         let Self { size, machines, failover_overrides, files, units, unreadable, .. } = newer;

@@ -284,15 +284,22 @@ impl BadState {
     }
 }
 
+/// Returns the value that systemd writes as this word, or an error that lists the words of the property.
+fn parse_word<T: Copy, const N: usize>(
+    property: &'static str,
+    word: &str,
+    all: [T; N],
+    as_str: impl Fn(T) -> &'static str,
+) -> Result<T, BadState> {
+    let found = all.into_iter().find(|value| as_str(*value) == word);
+    found.ok_or_else(|| BadState::new(property, word, all.map(as_str).join(", ")))
+}
+
 impl FromStr for LoadState {
     type Err = BadState;
 
     fn from_str(word: &str) -> Result<Self, BadState> {
-        let expected = || Self::ALL.map(Self::as_str).join(", ");
-        Self::ALL
-            .into_iter()
-            .find(|state| state.as_str() == word)
-            .ok_or_else(|| BadState::new("LoadState", word, expected()))
+        parse_word("LoadState", word, Self::ALL, Self::as_str)
     }
 }
 
@@ -300,11 +307,7 @@ impl FromStr for ActiveState {
     type Err = BadState;
 
     fn from_str(word: &str) -> Result<Self, BadState> {
-        let expected = || Self::ALL.map(Self::as_str).join(", ");
-        Self::ALL
-            .into_iter()
-            .find(|state| state.as_str() == word)
-            .ok_or_else(|| BadState::new("ActiveState", word, expected()))
+        parse_word("ActiveState", word, Self::ALL, Self::as_str)
     }
 }
 
@@ -312,8 +315,7 @@ impl FromStr for JobType {
     type Err = BadState;
 
     fn from_str(word: &str) -> Result<Self, BadState> {
-        let expected = || Self::ALL.map(Self::as_str).join(", ");
-        Self::ALL.into_iter().find(|job| job.as_str() == word).ok_or_else(|| BadState::new("JobType", word, expected()))
+        parse_word("JobType", word, Self::ALL, Self::as_str)
     }
 }
 

@@ -206,15 +206,15 @@ impl Reconciler {
 
     /// Returns the machines whose lease records may have to change.
     fn lease_candidates(&self, all: bool) -> BTreeSet<MachineId> {
-        let strict = self.assignments.strict_machines().filter(|_| self.timing.lease.is_some());
+        let (leases, keeps) = (&self.snapshot.leases, self.timing.lease.is_some());
         if all {
-            return self.snapshot.leases.keys().copied().chain(strict).collect();
+            let strict = self.assignments.strict_machines().filter(|_| keeps);
+            return leases.keys().copied().chain(strict).collect();
         }
-        let leased = |machine: &MachineId| self.snapshot.leases.contains_key(machine);
-        let keeps = self.timing.lease.is_some();
-        let concerned = |machine: &MachineId| leased(machine) || keeps && self.assignments.is_strict(*machine);
-        let doubted = self.views.doubted().into_iter().filter(concerned);
-        doubted.chain(self.departed_leases.iter().copied().filter(leased)).collect()
+        let concerned =
+            |machine: &MachineId| leases.contains_key(machine) || keeps && self.assignments.is_strict(*machine);
+        let machines = self.views.doubted().into_iter().chain(self.departed_leases.iter().copied());
+        machines.filter(concerned).collect()
     }
 
     fn keep_lease(&mut self, machine: MachineId, now: Timestamp) {

@@ -440,11 +440,6 @@ impl Reconciler {
         }
     }
 
-    /// Returns a machine's name.
-    fn name(&self, machine: MachineId) -> String {
-        self.snapshot.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
-    }
-
     /// Adds a view for every machine in scope and drops the views of machines that left the cluster.
     fn refresh_views(&mut self, now: Timestamp) {
         if !std::mem::take(&mut self.stale.views) {

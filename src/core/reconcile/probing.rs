@@ -69,7 +69,7 @@ impl Reconciler {
 
     /// Records the report of a peer.
     pub(super) fn probed(&mut self, machine: MachineId, neighbour: MachineId, reached: Option<bool>) {
-        let name = self.name(neighbour);
+        let name = self.snapshot.full_name_of(neighbour);
         if let Some(view) = self.views.touch(machine) {
             view.evidence.peers.record(neighbour, &name, reached);
         }
@@ -101,7 +101,7 @@ impl Reconciler {
                 let load = |id: &MachineId| carried.get(id).copied().unwrap_or(0);
                 let through = open.into_iter().min_by_key(|id| (load(id), machine.mixed_with(*id)))?;
                 *carried.entry(through).or_default() += 1;
-                Some((*machine, Relay { through, name: self.name(through), works: false }))
+                Some((*machine, Relay { through, name: self.snapshot.full_name_of(through), works: false }))
             })
             .collect();
         for (machine, relay) in relays {
