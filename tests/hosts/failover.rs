@@ -172,12 +172,12 @@ fn a_sweep_finishes_a_start_that_was_interrupted() {
     assert!(verb.said().contains("interrupted"), "{}", verb.said());
     let sweep = muster(&lab, &["sweep", "--lock-wait", "15"]);
     assert_eq!(sweep.code, Some(0), "{sweep:#?}");
-    let running = muster(&lab, &["list-units", "--no-legend", "--fields=unit,active,sub"]).ok();
-    assert_eq!(running.lines().filter(|line| line.ends_with("active\trunning")).count(), 50, "{running}");
     let count = |host: &&str| ssh(&lab, host, "systemctl is-active 'u*.service' | grep -c '^active$'").parse().unwrap();
     let counts: Vec<u32> = ALL.iter().map(count).collect();
     assert_eq!(counts.iter().sum::<u32>(), 50, "{counts:?}");
     assert_eq!(muster(&lab, &["sweep"]), Said { code: Some(0), out: String::new(), err: String::new() });
+    let running = muster(&lab, &["list-units", "--no-legend", "--fields=unit,active,sub"]).ok();
+    assert_eq!(running.lines().filter(|line| line.ends_with("active\trunning")).count(), 50, "{running}");
     // A sweep that reaches no machine judges none.
     for host in ALL {
         ssh(&lab, host, "systemctl stop ssh");

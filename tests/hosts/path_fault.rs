@@ -74,8 +74,8 @@ fn a_host_whose_answers_are_lost_keeps_its_units_and_is_managed_through_a_relay(
     // Commands reach the host through the relay.
     let restarted = muster(&lab, &["restart", "web.service"]);
     assert_eq!(restarted.code, Some(0), "{restarted:#?}\n{}", controller.said());
-    let shown = muster(&lab, &["list-units", "--no-legend"]).ok();
-    assert!(shown.contains("active\trunning"), "{shown}");
+    let shown = || muster(&lab, &["list-units", "--no-legend"]).ok();
+    until("the restarted unit runs", LIMIT, shown, |units| units.contains("\tactive\trunning"));
     let neighbours = || lab.hosts().iter().filter(|host| host.name != at);
     let through = |args: &[&str]| {
         let said = muster(&lab, args);

@@ -55,7 +55,8 @@ fn walk_through(lab: &Lab, store: &str) {
     // From here on the controller does the work, and the output is the same.
     let controller = Daemon::controller(lab, 8);
     assert_eq!(say(&["start", "myhost"]), format!("Unit myhost.service launched on {}\n", legend(first)));
-    assert_eq!(say(&["list-units"]), units(&legend(first), "active", "running"));
+    let runs = units(&legend(first), "active", "running");
+    until("the unit runs", Duration::from_secs(10), || say(&["list-units"]), |text| *text == runs);
     assert_eq!(say(&["list-unit-files"]), unit_files("launched", &legend(first)));
 
     let status = say(&["status", "myhost"]);

@@ -8,10 +8,21 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Returns every Rust file under a folder of the source tree.
-fn files(folder: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+/// Returns the names of the folders in a folder of the source tree.
+fn folders(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+    let folders = entries.map(Result::unwrap).filter(|entry| entry.path().is_dir());
+    let names: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    assert!(!names.is_empty(), "no folder in {folder}");
+    names
+}
+
+/// Returns every Rust file of a module of the source tree: a folder, or a file without its ending with its children.
+fn files(module: &str) -> Vec<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(module);
+    let file = path.with_extension("rs");
+    let mut found: Vec<PathBuf> = file.is_file().then_some(file).into_iter().collect();
+    let mut open: Vec<PathBuf> = path.is_dir().then_some(path).into_iter().collect();
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -22,7 +33,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
             }
         }
     }
-    assert!(!found.is_empty(), "no source under {folder}");
+    assert!(!found.is_empty(), "no source under {module}");
     found
 }
 

@@ -30,7 +30,7 @@ use super::auth;
 use super::destination::Destination;
 use super::destination::Via;
 use super::failure::ErrorContext;
-use super::handshake::Transport;
+use super::handshake::Carrier;
 use super::handshake::handshake_failure;
 use super::host_key::Client;
 use super::host_key::CloseReason;
@@ -91,6 +91,16 @@ pub(super) struct Handshake<'a> {
     pub(super) listeners: &'a Arc<Listeners>,
 }
 
+/// Returns the carrier of a connection to a destination, as it is now.
+fn carrier(destination: &Destination, jump: Option<&Connection>) -> Carrier {
+    match jump {
+        Some(jump) if jump.is_over() => Carrier::EndedJump(jump.close_reason().map(|reason| reason.text.clone())),
+        Some(_) => Carrier::Jump,
+        None if matches!(destination.via, Via::Command(_)) => Carrier::Command,
+        None => Carrier::Tcp,
+    }
+}
+
 impl Connection {
     /// Does the handshake over a stream that was just opened, and logs in.
     pub(super) async fn open(stream: Box<dyn ByteStream>, handshake: Handshake<'_>) -> Result<Self, Failure> {
@@ -107,9 +117,10 @@ impl Connection {
 
         // Only a host that has greeted takes a permit: a silent one needs no CPU.
         let began = Instant::now();
-        let transport =
-            Transport { is_command: matches!(destination.via, Via::Command(_)), jump: carried_by.as_deref() };
-        let failed = |error: &SessionError| handshake_failure(error, &banner, &close_reason, &transport, at);
+        let failed = |error: &SessionError| {
+            let carrier = carrier(destination, carried_by.as_deref());
+            handshake_failure(error, &banner, &close_reason, &carrier, at)
+        };
         let greeted = match tokio::time::timeout(GREETING.min(limit / 2), stream.listen()).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => return Err(failed(&SessionError::Ssh(error.into()))),

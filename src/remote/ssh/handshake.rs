@@ -1,7 +1,6 @@
 //! Failures of a handshake: they tell a path that failed from an sshd that limits connections and from a server that
 //! does not speak SSH.
 
-use super::connection::Connection;
 use super::failure::ErrorContext;
 use super::failure::hint;
 use super::host_key::SessionError;
@@ -12,26 +11,30 @@ use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::core::sanitize;
 
-/// The carriers of a connection that can fail without the host's doing.
-pub(super) struct Transport<'a> {
-    /// Set for a proxy command.
-    pub(super) is_command: bool,
-    /// The connection to the jump host.
-    pub(super) jump: Option<&'a Connection>,
+/// The carrier of a connection, which can fail without the host's doing.
+pub(super) enum Carrier {
+    /// A TCP connection.
+    Tcp,
+    /// A proxy command.
+    Command,
+    /// A connection to a jump host, which is open.
+    Jump,
+    /// A connection to a jump host, which has ended for this reason, if the reason is known.
+    EndedJump(Option<String>),
 }
 
-impl Transport<'_> {
+impl Carrier {
     /// Returns why the path failed, if it failed before an SSH server at its end said anything.
     fn failed(&self, error: &russh::Error, banner: &Banner) -> Option<String> {
         if banner.is_ssh() {
             return None;
         }
-        if let Some(jump) = self.jump.filter(|jump| jump.is_over()) {
-            let why = jump.close_reason().map(|reason| format!(": {}", reason.text));
+        if let Self::EndedJump(why) = self {
+            let why = why.as_ref().map(|why| format!(": {why}"));
             return Some(format!("the connection to the jump host was lost{}", why.unwrap_or_default()));
         }
         let said = sanitize::printable(&banner.bytes());
-        if !self.is_command || is_throttle(&said) {
+        if !matches!(self, Self::Command) || is_throttle(&said) {
             return None;
         }
         match error {
@@ -53,7 +56,7 @@ pub(super) fn handshake_failure(
     error: &SessionError,
     banner: &Banner,
     close_reason: &SharedCloseReason,
-    transport: &Transport<'_>,
+    carrier: &Carrier,
     at: ErrorContext<'_>,
 ) -> Failure {
     let error = match error {
@@ -62,7 +65,7 @@ pub(super) fn handshake_failure(
         }
         SessionError::Ssh(error) => error,
     };
-    if let Some(detail) = transport.failed(error, banner) {
+    if let Some(detail) = carrier.failed(error, banner) {
         return ErrorContext { phase: Phase::Connect, ..at }.failure(FailureKind::Path, detail);
     }
     let mut failure = at.ssh(error);
@@ -72,7 +75,7 @@ pub(super) fn handshake_failure(
             return throttled(&format!(": {said}"), at);
         }
         // Older versions of sshd print nothing when they limit connections.
-        if (said.is_empty() || banner.is_ssh()) && !transport.is_command {
+        if (said.is_empty() || banner.is_ssh()) && !matches!(carrier, Carrier::Command) {
             return throttled("", at);
         }
         if !said.is_empty() && !banner.is_ssh() {
