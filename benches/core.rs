@@ -151,7 +151,7 @@ impl Hosts {
                         steps += visit.steps.len();
                         Input::Visited(machine, Ok(self.visit(machine, &visit)))
                     }
-                    Output::Probe { machine, neighbour } => Input::Probed { machine, neighbour, reached: Some(false) },
+                    Output::Probe { machine, peer } => Input::Probed { machine, peer, reached: Some(false) },
                     Output::Deposed | Output::Leave(_) | Output::Fence(_) => unreachable!(),
                 });
             }

@@ -5,8 +5,8 @@
 mod cli;
 mod control;
 mod hosts;
-mod house;
 mod playbook;
-mod scenarios;
+mod simulator;
+mod source_rules;
 mod store;
 mod wire;

@@ -23,7 +23,7 @@ use crate::inventory::Vars;
 use crate::playbook::become_root;
 use crate::playbook::captured_output::CapturedOutput;
 use crate::playbook::host_connection;
-use crate::playbook::magic;
+use crate::playbook::magic_variables;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Status;
 use crate::playbook::template::Layer;
@@ -183,7 +183,7 @@ impl Exec {
 
     /// Reports whether the command runs as root on a host.
     fn root(&self, all: &Arc<Vars>, host: &Host) -> Result<bool, CommandError> {
-        let own = [Layer::written(Arc::new(host.vars.clone())), Layer::data(Arc::new(magic::of_host(host)))];
+        let own = [Layer::written(Arc::new(host.vars.clone())), Layer::data(Arc::new(magic_variables::of_host(host)))];
         let scope = Scope::new([Layer::data(Arc::clone(all))].into_iter().chain(own).collect());
         let wanted = become_root::becomes_root(&scope, self.r#become);
         wanted.map_err(|why| CommandError::usage(format!("host {}: {why}", host.name)))
@@ -213,7 +213,7 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
         return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));
     }
     let line = exec.line()?;
-    let all = Arc::new(magic::of_all(&inventory));
+    let all = Arc::new(magic_variables::of_all(&inventory));
     let order = |host: &&Host| {
         let root = exec.root(&all, host)?;
         let command = Command { line: line.clone(), stdin: Vec::new(), root, limit: exec.timeout };

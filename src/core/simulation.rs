@@ -225,9 +225,9 @@ pub fn simulate(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: T
                         simulation.note_visit(machine, &visit);
                         inputs.push_back(Input::Visited(machine, hosts.visit(machine, &visit, now)));
                     }
-                    Output::Probe { machine, neighbour } => {
-                        let reached = hosts.reaches(neighbour, machine);
-                        inputs.push_back(Input::Probed { machine, neighbour, reached });
+                    Output::Probe { machine, peer } => {
+                        let reached = hosts.reaches(peer, machine);
+                        inputs.push_back(Input::Probed { machine, peer, reached });
                     }
                     Output::Leave(_) => {}
                     Output::Fence(machine) => inputs.push_back(Input::Fenced(machine, Ok(()))),

@@ -21,7 +21,7 @@ use super::host_connection::HostConnection;
 use super::loop_item::ItemResult;
 use super::loop_item::LoopItem;
 use super::loop_item::loop_items;
-use super::magic;
+use super::magic_variables;
 use super::outcome::Outcome;
 use super::outcome::Status;
 use super::play::Play;
@@ -127,7 +127,7 @@ impl Executor<'_> {
 
     /// Returns the variables that are the same for every host of a batch.
     fn batch_vars(&self, playbook: &Playbook, hosts: &[String]) -> Arc<Vars> {
-        let mut vars = magic::of_all(self.inventory);
+        let mut vars = magic_variables::of_all(self.inventory);
         vars.insert("playbook_dir".to_owned(), playbook.folder().display().to_string().into());
         vars.insert("ansible_check_mode".to_owned(), self.check.into());
         vars.insert("ansible_play_hosts".to_owned(), hosts.into());
@@ -144,7 +144,7 @@ impl Executor<'_> {
             Layer::written(Arc::new(task.clone())),
             Layer::data(registered),
             Layer::written(Arc::new(self.extra.clone())),
-            Layer::data(Arc::new(magic::of_host(host))),
+            Layer::data(Arc::new(magic_variables::of_host(host))),
         ])
     }
 

@@ -16,7 +16,7 @@ pub mod file;
 mod free_form;
 pub mod host_connection;
 mod loop_item;
-pub mod magic;
+pub mod magic_variables;
 pub mod module;
 pub mod outcome;
 pub mod parse;

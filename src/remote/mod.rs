@@ -5,11 +5,11 @@
 
 mod facts;
 pub mod known_hosts;
-mod pattern;
 mod progress;
 mod quote;
 pub mod ssh;
 pub mod ssh_config;
+mod ssh_pattern;
 pub mod visit;
 
 use std::panic::AssertUnwindSafe;

@@ -76,7 +76,7 @@ impl DryRun {
             Output::Visit { machine, visit, through, .. } => {
                 self.in_flight.visit(reconciler.snapshot(), machine, read_only(visit), false, through);
             }
-            Output::Probe { machine, neighbour } => self.in_flight.probe(reconciler.snapshot(), machine, neighbour),
+            Output::Probe { machine, peer } => self.in_flight.probe(reconciler.snapshot(), machine, peer),
             Output::Leave(machine) => self.in_flight.leave(machine),
             // A simulated fence command always succeeds.
             Output::Fence(machine) => inputs.push_back(Input::Fenced(machine, Ok(()))),

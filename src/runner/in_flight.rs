@@ -83,8 +83,8 @@ impl InFlight {
                 self.arrived.push_back(Input::Visited(machine, report));
                 self.arrived.pop_front().unwrap_or(Input::Tick)
             }
-            Some(Ok((machine, neighbour, reached))) = self.probes.join_next() => {
-                Input::Probed { machine, neighbour, reached }
+            Some(Ok((machine, peer, reached))) = self.probes.join_next() => {
+                Input::Probed { machine, peer, reached }
             }
             Some(Ok((machine, ended))) = self.fencings.join_next() => Input::Fenced(machine, ended),
         }
@@ -116,8 +116,8 @@ impl InFlight {
     ) {
         let Some(known) = snapshot.machines.get(&machine) else { return };
         let mut target = super::target(known);
-        if let Some(neighbour) = through.and_then(|neighbour| snapshot.machines.get(&neighbour)) {
-            target = target.through(super::target(neighbour));
+        if let Some(relay) = through.and_then(|relay| snapshot.machines.get(&relay)) {
+            target = target.through(super::target(relay));
             self.relays.insert(machine, target.clone());
         }
         let remote = self.remote.clone();
@@ -130,22 +130,19 @@ impl InFlight {
         });
     }
 
-    /// Asks a neighbour whether it reaches a machine.
-    pub(super) fn probe(&mut self, snapshot: &Snapshot, machine: MachineId, neighbour: MachineId) {
-        let machines = snapshot
-            .machines
-            .get(&machine)
-            .map(super::target)
-            .zip(snapshot.machines.get(&neighbour).map(super::target));
+    /// Asks a peer whether it reaches a machine.
+    pub(super) fn probe(&mut self, snapshot: &Snapshot, machine: MachineId, peer: MachineId) {
+        let machines =
+            snapshot.machines.get(&machine).map(super::target).zip(snapshot.machines.get(&peer).map(super::target));
         let remote = self.remote.clone();
         self.probes.spawn(async move {
             let look = async {
                 let (target, via) = machines?;
                 remote::guarded(&via.name, remote.probe(&via, &target, LOOK_LIMIT)).await.ok()
             };
-            // A neighbour that takes longer has a fault of its own.
+            // A peer that takes longer has a fault of its own.
             let look = tokio::time::timeout(ANSWER_LIMIT, look).await;
-            (machine, neighbour, look.ok().flatten())
+            (machine, peer, look.ok().flatten())
         });
     }
 
@@ -260,9 +257,9 @@ mod tests {
         assert_eq!(failed[&bad].kind, FailureKind::Local);
         assert_eq!(failed[&bad].to_string(), "bad: run: muster itself failed on the way: this is a bug");
 
-        // The answer of a neighbour about which muster fails is no answer.
-        for (neighbour, expected) in [(bad, None), (good, Some(true))] {
-            in_flight.probe(&snapshot, good, neighbour);
+        // The answer of a peer about which muster fails is no answer.
+        for (peer, expected) in [(bad, None), (good, Some(true))] {
+            in_flight.probe(&snapshot, good, peer);
             let Input::Probed { reached, .. } = in_flight.next().await else { panic!("no answer came back") };
             assert_eq!(reached, expected);
         }

@@ -122,7 +122,7 @@ impl<'a> Runner<'a> {
             Output::Visit { machine, visit, quick, through } => {
                 self.in_flight.visit(snapshot, machine, visit, quick, through);
             }
-            Output::Probe { machine, neighbour } => self.in_flight.probe(snapshot, machine, neighbour),
+            Output::Probe { machine, peer } => self.in_flight.probe(snapshot, machine, peer),
             Output::Leave(machine) => self.in_flight.leave(machine),
             // Another process may lead since the store took the commit that the fencing depends on. The clock by which
             // leadership expires does not count the time in which this machine was suspended.

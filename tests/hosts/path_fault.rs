@@ -76,11 +76,11 @@ fn a_host_whose_answers_are_lost_keeps_its_units_and_is_managed_through_a_relay(
     assert_eq!(restarted.code, Some(0), "{restarted:#?}\n{}", controller.said());
     let shown = || muster(&lab, &["list-units", "--no-legend"]).ok();
     until("the restarted unit runs", LIMIT, shown, |units| units.contains("\tactive\trunning"));
-    let neighbours = || lab.hosts().iter().filter(|host| host.name != at);
+    let peers = || lab.hosts().iter().filter(|host| host.name != at);
     let through = |args: &[&str]| {
         let said = muster(&lab, args);
         let names = |name: &str| said.err == format!("{at} has a path fault: going through {name}\n");
-        assert!(said.code == Some(0) && neighbours().any(|host| names(&host.name)), "{args:?}: {said:#?}");
+        assert!(said.code == Some(0) && peers().any(|host| names(&host.name)), "{args:?}: {said:#?}");
         said.out
     };
     assert!(through(&["status", "web.service"]).contains("active (running)"));

@@ -268,12 +268,12 @@ async fn a_panic_in_a_call_to_a_host_ends_that_call_only() {
 }
 
 #[tokio::test]
-async fn a_neighbour_that_hangs_is_at_fault_and_one_that_answers_has_reached_no_sshd() {
+async fn a_peer_that_hangs_is_at_fault_and_one_that_answers_has_reached_no_sshd() {
     for (fault, expected) in [(Fault::IgnoreProbe, Ok(false)), (Fault::HangAtProbe, Err(FailureKind::Silent))] {
-        let neighbour = FakeHost::start(&[fault]).await;
-        let ssh = Ssh::new(neighbour.options(Deadlines::default()));
+        let peer = FakeHost::start(&[fault]).await;
+        let ssh = Ssh::new(peer.options(Deadlines::default()));
         let began = Instant::now();
-        let answer = ssh.probe(&neighbour.target(), &target(1), SHORT).await;
+        let answer = ssh.probe(&peer.target(), &target(1), SHORT).await;
         assert_eq!(answer.as_ref().copied().map_err(|failure| failure.kind), expected, "{fault:?}: {answer:?}");
         assert!(answer.map_or_else(|failure| failure.host == "core-01", |_| true));
         assert!(began.elapsed() < SHORT + Duration::from_secs(1), "the core waits for one second more and no longer");

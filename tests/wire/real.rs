@@ -394,14 +394,14 @@ async fn a_relay_carries_a_visit_over_its_kept_connection() {
     if missing() {
         return;
     }
-    let (neighbour, sshd) = (Sshd::start(), Sshd::start());
-    sshd.know(&format!("[127.0.0.1]:{}", neighbour.port), &neighbour.path("host.pub").display().to_string());
-    // The neighbour needs a key of its own, also as a relay.
-    let near = Target { identity_files: vec![neighbour.path("id")], ..neighbour.target() };
+    let (relay, sshd) = (Sshd::start(), Sshd::start());
+    sshd.know(&format!("[127.0.0.1]:{}", relay.port), &relay.path("host.pub").display().to_string());
+    // The relay needs a key of its own, also as a relay.
+    let near = Target { identity_files: vec![relay.path("id")], ..relay.target() };
     let far = Target { identity_files: vec![sshd.path("id")], ..sshd.target() };
     let ssh = Ssh::new(sshd.options(""));
     let around = far.through(near.clone());
-    let logins = || fs::read_to_string(neighbour.path("log")).unwrap().matches("Accepted publickey").count();
+    let logins = || fs::read_to_string(relay.path("log")).unwrap().matches("Accepted publickey").count();
     let echo = "{ echo \"$SSH_CONNECTION\"; echo end; }\n";
     ssh.script(&near, echo, "end", LIMIT).await.unwrap();
     let before = logins();

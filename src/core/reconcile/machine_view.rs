@@ -217,7 +217,7 @@ impl MachineView {
         now: Timestamp,
     ) -> Option<BTreeMap<UnitName, UnitState>> {
         match through {
-            Some(neighbour) => self.evidence.answer_through(neighbour, now),
+            Some(relay) => self.evidence.answer_through(relay, now),
             None => self.evidence.answer(now),
         }
         self.boot = seen.boot;
@@ -229,7 +229,7 @@ impl MachineView {
     /// Records that a visit failed. Its steps may or may not have been carried out.
     pub fn record_failure(&mut self, failure: Failure, through: Option<MachineId>, now: Timestamp) {
         match through {
-            Some(neighbour) => self.evidence.fail_through(neighbour, &failure, now),
+            Some(relay) => self.evidence.fail_through(relay, &failure, now),
             None => self.evidence.fail(now, failure),
         }
         if !self.answers() {

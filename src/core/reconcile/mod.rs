@@ -20,10 +20,10 @@ mod outbox;
 mod placing;
 mod probing;
 mod recording;
-mod results;
 #[cfg(test)]
 mod tests;
 mod views;
+mod visit_results;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -97,7 +97,7 @@ pub enum Input {
         /// The machine.
         machine: MachineId,
         /// The peer.
-        neighbour: MachineId,
+        peer: MachineId,
         /// Whether an sshd sent its greeting; `None` if the probe learned nothing.
         reached: Option<bool>,
     },
@@ -127,7 +127,7 @@ pub enum Output {
         /// The machine.
         machine: MachineId,
         /// The peer.
-        neighbour: MachineId,
+        peer: MachineId,
     },
     /// Close the connection through a relay to this machine: the relay is no longer used.
     Leave(MachineId),
@@ -312,7 +312,7 @@ impl Reconciler {
             Input::Committed(taken) => self.committed(taken),
             Input::Visited(machine, Ok(report)) => self.visit_succeeded(machine, report, now),
             Input::Visited(machine, Err(failure)) => self.visit_failed(machine, &failure, now),
-            Input::Probed { machine, neighbour, reached } => self.probed(machine, neighbour, reached),
+            Input::Probed { machine, peer, reached } => self.probed(machine, peer, reached),
             Input::Fenced(machine, ended) => self.fenced(machine, ended, now),
         }
     }
@@ -353,7 +353,7 @@ impl Reconciler {
     fn decide(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         self.watch_deadlines(now);
         self.refresh_views(now);
-        self.ask_neighbours(now, outputs);
+        self.ask_peers(now, outputs);
         self.assess_all(now);
         self.update_relays(now);
         self.place(now);

@@ -16,7 +16,7 @@ use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
 
 /// How many probes one peer runs at once.
-const PER_NEIGHBOUR: usize = 4;
+const PROBES_PER_PEER: usize = 4;
 
 /// How often peers are asked about a machine that is suspected, one that they reach and the leader does not, and one
 /// that is down, which may be reachable again from peers only.
@@ -30,7 +30,7 @@ pub(super) const RELAY_RETRY: Duration = Duration::from_secs(30);
 
 impl Reconciler {
     /// Asks peers about every silent machine whose probes are due.
-    pub(super) fn ask_neighbours(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+    pub(super) fn ask_peers(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         if self.scope != Scope::All {
             return;
         }
@@ -42,36 +42,36 @@ impl Reconciler {
             return;
         }
         let mut busy: BTreeMap<MachineId, usize> = BTreeMap::new();
-        for neighbour in views().flat_map(|(_, view)| view.evidence.peers.awaited(now)) {
-            *busy.entry(neighbour).or_default() += 1;
+        for peer in views().flat_map(|(_, view)| view.evidence.peers.awaited(now)) {
+            *busy.entry(peer).or_default() += 1;
         }
-        let neighbours = self.views.iter().filter(|(_, view)| view.evidence.answers_directly());
-        let neighbours: Vec<MachineId> = neighbours.map(|(machine, _)| *machine).collect();
+        let answering = self.views.iter().filter(|(_, view)| view.evidence.answers_directly());
+        let answering: Vec<MachineId> = answering.map(|(machine, _)| *machine).collect();
         for (machine, every) in due {
             let Some(view) = self.views.touch(machine) else { continue };
             let peers = &mut view.evidence.peers;
             let wanted = peers.begin_round(every, now);
             let yes = peers.reached_by(now);
-            let mut open: Vec<MachineId> = neighbours.iter().copied().filter(|other| *other != machine).collect();
-            open.retain(|other| busy.get(other).is_none_or(|count| *count < PER_NEIGHBOUR));
+            let mut open: Vec<MachineId> = answering.iter().copied().filter(|other| *other != machine).collect();
+            open.retain(|other| busy.get(other).is_none_or(|count| *count < PROBES_PER_PEER));
             // Peers that could reach the machine come first, so that their reports are confirmed or withdrawn. The
             // others follow in turn.
             open.sort_by_key(|other| (!yes.contains(other), peers.last_asked(*other), machine.mixed_with(*other)));
             let awaited: Vec<MachineId> = peers.awaited(now).collect();
             open.retain(|other| !awaited.contains(other));
-            for neighbour in open.into_iter().take(wanted) {
-                peers.ask(neighbour, now);
-                *busy.entry(neighbour).or_default() += 1;
-                outputs.push(Output::Probe { machine, neighbour });
+            for peer in open.into_iter().take(wanted) {
+                peers.ask(peer, now);
+                *busy.entry(peer).or_default() += 1;
+                outputs.push(Output::Probe { machine, peer });
             }
         }
     }
 
     /// Records the report of a peer.
-    pub(super) fn probed(&mut self, machine: MachineId, neighbour: MachineId, reached: Option<bool>) {
-        let name = self.snapshot.full_name_of(neighbour);
+    pub(super) fn probed(&mut self, machine: MachineId, peer: MachineId, reached: Option<bool>) {
+        let name = self.snapshot.full_name_of(peer);
         if let Some(view) = self.views.touch(machine) {
-            view.evidence.peers.record(neighbour, &name, reached);
+            view.evidence.peers.record(peer, &name, reached);
         }
     }
 

@@ -6,7 +6,7 @@ use russh::keys::PublicKey;
 use russh::keys::parse_public_key_base64;
 use russh::keys::ssh_key::known_hosts::HostPatterns;
 
-use crate::remote::pattern::matches_any;
+use crate::remote::ssh_pattern::matches_any;
 
 /// The meaning of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

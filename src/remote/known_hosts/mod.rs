@@ -239,7 +239,7 @@ impl KnownHosts {
         if certificate.cert_type() != CertType::Host {
             return Err(BadCertificate::NotHost);
         }
-        let named = |principal: &String| super::pattern::matches(&host.bare, &principal.to_ascii_lowercase());
+        let named = |principal: &String| super::ssh_pattern::matches(&host.bare, &principal.to_ascii_lowercase());
         if !certificate.valid_principals().iter().any(named) {
             return Err(BadCertificate::OtherHost);
         }

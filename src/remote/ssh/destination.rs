@@ -172,8 +172,8 @@ fn find_route(
     seen: &mut Vec<String>,
 ) -> Result<Via, DestinationError> {
     let here = format!("{}:{}", host.hostname, host.port);
-    if let Some(neighbour) = &target.through {
-        return Ok(Via::Jump(Box::new(find(neighbour, config, options, seen)?)));
+    if let Some(relay) = &target.through {
+        return Ok(Via::Jump(Box::new(find(relay, config, options, seen)?)));
     }
     let jump = match (&target.jump, &host.proxy) {
         (Some(jump), _) if jump.eq_ignore_ascii_case("none") => return Ok(Via::Direct),

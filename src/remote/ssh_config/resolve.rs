@@ -16,8 +16,8 @@ use super::expand::expand_hostname;
 use super::file::Directive;
 use super::file::Line;
 use super::file::Place;
-use crate::remote::pattern::matches;
-use crate::remote::pattern::matches_any;
+use crate::remote::ssh_pattern::matches;
+use crate::remote::ssh_pattern::matches_any;
 
 /// How many keys or certificates a host may have, as in OpenSSH.
 const MAX_FILES: usize = 100;

@@ -4,24 +4,24 @@
 //! never be treated as absent.
 
 mod events;
-mod files;
 mod key;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod unit_files;
 
 pub use events::EVENTS_KEPT;
 pub use events::logged_event;
 pub use events::prune_ops;
 pub use events::read_events;
-pub use files::orphans;
-pub use files::submit;
 pub use key::Key;
 pub use snapshot::apply;
 pub use snapshot::list;
 pub use snapshot::read;
 pub use snapshot::read_with_revisions;
 pub use snapshot::snapshot;
+pub use unit_files::orphans;
+pub use unit_files::submit;
 
 use indexmap::IndexMap;
 use serde::Serialize;

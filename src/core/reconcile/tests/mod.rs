@@ -162,9 +162,9 @@ impl Stage {
                         self.relays.insert(machine, through);
                         Input::Visited(machine, Ok(self.visit(machine, &visit)))
                     }
-                    Output::Probe { machine, neighbour } => {
-                        self.asked.push((machine, neighbour));
-                        Input::Probed { machine, neighbour, reached: self.reached }
+                    Output::Probe { machine, peer } => {
+                        self.asked.push((machine, peer));
+                        Input::Probed { machine, peer, reached: self.reached }
                     }
                     Output::Leave(_) => continue,
                     Output::Fence(machine) => Input::Fenced(machine, self.fence.clone()),
@@ -426,8 +426,8 @@ fn no_machine_is_fenced_before_the_store_has_the_event() {
                         }
                     }
                     Output::Fence(_) => panic!("switched off unannounced"),
-                    Output::Probe { machine, neighbour } => {
-                        inputs.push(Input::Probed { machine, neighbour, reached: None });
+                    Output::Probe { machine, peer } => {
+                        inputs.push(Input::Probed { machine, peer, reached: None });
                     }
                     Output::Leave(_) | Output::Deposed => {}
                 }
@@ -533,7 +533,7 @@ fn health_of(stage: &Stage, machine: u32) -> Option<Health> {
 fn a_machine_that_peers_reach_keeps_its_units_and_is_managed_through_a_relay() {
     let mut stage = silenced(3, Some(true));
     assert_eq!((health_of(&stage, 1), stage.placement("a").machine), (Some(Health::PathFault), id(1)));
-    assert!(stage.relays[&id(1)].is_some_and(|neighbour| neighbour != id(1)));
+    assert!(stage.relays[&id(1)].is_some_and(|peer| peer != id(1)));
     // Its own units are managed. New units go to other machines, however many units those have.
     let done = stage.learn(|snapshot| {
         snapshot.units.get_mut(&unit("a")).unwrap().desired = DesiredState::Loaded;
@@ -571,8 +571,8 @@ fn a_machine_that_no_peer_reaches_fails_over_after_the_detection_time() {
 #[test]
 fn probes_are_spread_over_peers_and_never_too_many_for_one_sshd() {
     let stage = silenced(12, Some(false));
-    let about: Vec<MachineId> = stage.asked.iter().map(|(_, neighbour)| *neighbour).collect();
-    assert!(stage.asked.iter().all(|(machine, neighbour)| *machine == id(1) && *neighbour != id(1)));
+    let about: Vec<MachineId> = stage.asked.iter().map(|(_, peer)| *peer).collect();
+    assert!(stage.asked.iter().all(|(machine, peer)| *machine == id(1) && *peer != id(1)));
     // Two peers are asked at once, every five seconds while the machine is suspected, and other peers each time.
     assert_eq!(about.len(), 4, "{about:?}");
     assert_eq!(about.iter().collect::<BTreeSet<_>>().len(), 4, "{about:?}");

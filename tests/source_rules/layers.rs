@@ -25,7 +25,6 @@ const LAYERS: &[&[&str]] = &[
     &["core/hex", "core/machine_id", "core/sanitize"],
 ];
 
-
 #[test]
 fn no_folder_imports_a_layer_above_it() {
     for (number, layer) in LAYERS.iter().enumerate().skip(1) {
@@ -43,9 +42,8 @@ fn each_folder_and_file_has_its_layer() {
     let rooms: BTreeSet<&str> = LAYERS.iter().flat_map(|layer| layer.iter()).copied().collect();
     let source = files("src").into_iter().map(|path| module(&path));
     let lost = source.filter(|module| !matches!(module.as_str(), "lib" | "main" | "core"));
-    let lost: Vec<String> = lost
-        .filter(|module| !rooms.iter().any(|room| is_within(module, &room.replace('/', "::"))))
-        .collect();
+    let lost: Vec<String> =
+        lost.filter(|module| !rooms.iter().any(|room| is_within(module, &room.replace('/', "::")))).collect();
     assert!(lost.is_empty(), "these modules are in no layer: {lost:?}");
 }
 

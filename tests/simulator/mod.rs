@@ -5,22 +5,22 @@
 
 mod attempt;
 mod controller;
+mod coverage;
 mod dice;
 mod directed;
 mod faults;
 mod host;
 mod invariants;
 mod liveness;
-mod neighbours;
 mod network;
 mod operator;
-mod reached;
+mod peers;
 mod store;
 mod systemd;
 mod trace;
 mod world;
 
-use reached::Reached;
+use coverage::Reached;
 use world::Mutant;
 use world::World;
 
@@ -135,7 +135,7 @@ fn no_storm_breaks_an_invariant_and_every_unit_ends_as_desired() {
         let (_, world) = run(*seed, Mutant::None, true);
         panic!("{}seed {seed}: {wrong}\nreplay it with MUSTER_SEED={seed} MUSTER_SEEDS=1", world.trace.print());
     }
-    let missed = reached::missed(&sum.reached);
+    let missed = coverage::missed(&sum.reached);
     eprintln!("{} points reached, not reached: {missed:?}", sum.reached.len());
     assert!(count < EVERY_POINT || missed.is_empty(), "no seed has reached {missed:?}");
     // A storm in which nothing has to be moved shows nothing.
@@ -198,7 +198,7 @@ fn a_store_that_takes_writes_of_any_process_is_found() {
 
 #[test]
 fn a_leader_that_ignores_peer_probes_is_found() {
-    catch(Mutant::IgnoresNeighbours);
+    catch(Mutant::IgnoresPeers);
 }
 
 #[test]

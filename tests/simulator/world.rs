@@ -45,12 +45,12 @@ pub(super) enum Event {
         unit: UnitName,
         change: u64,
     },
-    /// A neighbour looks at a host.
+    /// A peer looks at a host.
     Look {
         controller: usize,
         life: u64,
         host: usize,
-        neighbour: usize,
+        peer: usize,
     },
     /// A commit reaches the store.
     Store {
@@ -90,8 +90,8 @@ pub(super) enum News {
     Passed { delivery: u64, host: usize, part: Part },
     /// Time for a sign of life while a script runs, which must end by then, after so many that did not come.
     Pulse { delivery: u64, host: usize, ends: u64, missed: u32 },
-    /// What a neighbour saw of a host.
-    Probed { life: u64, host: usize, neighbour: usize, reached: Option<bool> },
+    /// What a peer saw of a host.
+    Probed { life: u64, host: usize, peer: usize, reached: Option<bool> },
     /// The store's answer to a commit; none if it is away.
     Stored { life: u64, taken: Option<bool> },
     /// The time that its reconciler asked to be woken at.
@@ -133,8 +133,8 @@ pub(super) enum Mutant {
     ProgressIsDropped,
     /// A carrier that fails is taken for an sshd that closes the connection.
     PathIsThrottled,
-    /// What neighbours see is not listened to.
-    IgnoresNeighbours,
+    /// What peers see is not listened to.
+    IgnoresPeers,
     /// Hosts let a lease last from its arrival, not until the uptime that it names.
     LeasesCountFromArrival,
     /// The store forgets who was granted a lease.
@@ -295,7 +295,7 @@ impl World {
             Event::Arrive(parcel) => self.arrive(*parcel),
             Event::Finish { host, boot, delivery } => self.finish(host, boot, delivery),
             Event::Systemd { host, boot, unit, change } => self.settle(host, boot, &unit, change),
-            Event::Look { controller, life, host, neighbour } => self.look(controller, life, host, neighbour),
+            Event::Look { controller, life, host, peer } => self.look(controller, life, host, peer),
             Event::Store { controller, life, writes } => self.store_writes(controller, life, writes),
             Event::Tell(controller, news) => self.tell(controller, news),
             Event::Awake(controller) => self.awake(controller),

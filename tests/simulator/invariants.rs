@@ -11,6 +11,7 @@ use muster::core::unit::UnitName;
 
 use super::controller::DOWN_AFTER;
 use super::controller::failover_policy;
+use super::coverage::Reached;
 use super::host::Copy;
 use super::host::Host;
 use super::host::Run;
@@ -18,17 +19,16 @@ use super::host::state;
 use super::liveness::Liveness;
 use super::network::Delivery;
 use super::network::view;
-use super::reached::Reached;
 use super::world::World;
 
 /// Within this time a leader knows of what a machine that is well is doing, in milliseconds.
 const KNOWN_WITHIN: u64 = 25_000;
 
-/// Within this time a leader has heard of a neighbour that reaches a host, and has not heard anything else since: it must
-/// know of the neighbour first, and then ask.
+/// Within this time a leader has heard of a peer that reaches a host, and has not heard anything else since: it must
+/// know of the peer first, and then ask.
 const SEEN_WITHIN: u64 = KNOWN_WITHIN + 5_000;
 
-/// A host's sshd may be greeted so often within this time by the neighbours that one controller asks.
+/// A host's sshd may be greeted so often within this time by the peers that one controller asks.
 const GREETED_WITHIN: u64 = 5_000;
 const GREETED_AT_MOST: usize = 4;
 
@@ -52,7 +52,7 @@ pub(super) struct Watch {
     seen_since: Vec<Vec<Option<u64>>>,
     /// When each host's sshd was probed by a peer.
     greeted: Vec<Vec<u64>>,
-    /// How many visits with steps went through a neighbour.
+    /// How many visits with steps went through a peer.
     pub(super) round: u64,
     /// How many units were moved.
     pub(super) moved: u64,
@@ -149,9 +149,9 @@ impl World {
         }
     }
 
-    /// A neighbour is about to look at a host: sshd may never see so many at once that it counts them.
-    pub(super) fn check_question(&mut self, controller: usize, host: usize, neighbour: usize) {
-        if host == neighbour {
+    /// A peer is about to look at a host: sshd may never see so many at once that it counts them.
+    pub(super) fn check_question(&mut self, controller: usize, host: usize, peer: usize) {
+        if host == peer {
             return self.watch.accuse(format!("c{controller} asks h{host} about itself"));
         }
         if self.watch.quiet {
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// Says whether a controller could have heard from a neighbour since then that it reaches a host.
+    /// Says whether a controller could have heard from a peer since then that it reaches a host.
     fn is_seen(&self, controller: usize, host: usize, since: u64) -> bool {
         (0..self.hosts.len()).filter(|other| *other != host).any(|other| {
             let sees = self.watch.seen_since[other][host].is_some_and(|seen| seen <= since);
@@ -274,7 +274,7 @@ impl World {
         let known = self.store.snapshot.health.get(&from.machine).map(|health| health.health);
         let asked = if known == Some(Health::Down) { 60_000 } else { 0 };
         if self.is_seen(c, host, decided.saturating_sub(SEEN_WITHIN + asked)) {
-            self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which its neighbours reach"));
+            self.watch.accuse(format!("c{c} moves {unit} away from h{host}, which its peers reach"));
         }
     }
 
@@ -440,7 +440,7 @@ impl World {
         None
     }
 
-    /// Tells what happened: events, units that were moved, visits with steps that went through a neighbour, and for how
+    /// Tells what happened: events, units that were moved, visits with steps that went through a peer, and for how
     /// long a unit ran twice within reach.
     pub(super) const fn tally(&self) -> [u64; 4] {
         [self.trace.digest.0, self.watch.moved, self.watch.round, self.watch.longest_twice]

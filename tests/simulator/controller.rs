@@ -319,9 +319,9 @@ impl World {
             | News::Wake { life: of, .. }
             | News::Changed { life: of }
                 if of != life => {}
-            News::Probed { host, neighbour, reached, .. } => {
-                let [machine, neighbour] = [host, neighbour].map(|index| self.hosts[index].machine);
-                self.feed(index, Input::Probed { machine, neighbour, reached });
+            News::Probed { host, peer, reached, .. } => {
+                let [machine, peer] = [host, peer].map(|index| self.hosts[index].machine);
+                self.feed(index, Input::Probed { machine, peer, reached });
             }
             News::Passed { delivery, host, part } => self.passed(index, host, delivery, part),
             News::Pulse { delivery, host, ends, missed } => self.pulse(index, host, delivery, (ends, missed)),
@@ -455,9 +455,9 @@ impl World {
             match output {
                 Output::Deposed => return self.give_up(index, "deposed"),
                 Output::Commit(writes) => self.commit(index, writes),
-                Output::Probe { machine, neighbour } => {
-                    let [host, neighbour] = [machine, neighbour].map(|machine| self.at(machine));
-                    self.ask(index, host, neighbour);
+                Output::Probe { machine, peer } => {
+                    let [host, peer] = [machine, peer].map(|machine| self.at(machine));
+                    self.ask(index, host, peer);
                 }
                 Output::Fence(_) if self.now >= self.controllers[index].valid_until => {
                     return self.give_up(index, "its leadership has run out");
@@ -474,7 +474,7 @@ impl World {
                     way.good.retain(Option::is_none);
                 }
                 Output::Visit { machine, visit, quick, through } => {
-                    let (host, through) = (self.at(machine), through.map(|neighbour| self.at(neighbour)));
+                    let (host, through) = (self.at(machine), through.map(|peer| self.at(peer)));
                     let (life, fresh) = (self.controllers[index].life, self.watch.count());
                     let shell = *self.controllers[index].ways[host].shells.entry(through).or_insert(fresh);
                     let delivery = Delivery {

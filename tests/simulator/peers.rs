@@ -1,4 +1,4 @@
-//! What neighbours see: the probes that a reconciler asks for, answered as an sshd and the network in between would.
+//! What peers see: the probes that a reconciler asks for, answered as an sshd and the network in between would.
 
 use super::attempt::Part;
 use super::world::Event;
@@ -6,26 +6,26 @@ use super::world::Mutant;
 use super::world::News;
 use super::world::World;
 
-/// How long a neighbour looks, and after how long it is given up, in milliseconds.
+/// How long a peer looks, and after how long it is given up, in milliseconds.
 const LOOK_LIMIT: u64 = 3_000;
 const ANSWER_LIMIT: u64 = 4_000;
 
 impl World {
-    /// A reconciler asks a neighbour about a host.
-    pub(super) fn ask(&mut self, controller: usize, host: usize, neighbour: usize) {
-        self.check_question(controller, host, neighbour);
+    /// A reconciler asks a peer about a host.
+    pub(super) fn ask(&mut self, controller: usize, host: usize, peer: usize) {
+        self.check_question(controller, host, peer);
         let life = self.controllers[controller].life;
         let delay = self.delay((1, 20), (200, 900), 20);
-        self.after(delay, Event::Look { controller, life, host, neighbour });
+        self.after(delay, Event::Look { controller, life, host, peer });
     }
 
-    /// A neighbour looks.
-    pub(super) fn look(&mut self, controller: usize, life: u64, host: usize, neighbour: usize) {
-        let carries = &self.hosts[neighbour];
-        let open = !self.network.is_cut(controller, neighbour) && carries.lets_in();
+    /// A peer looks.
+    pub(super) fn look(&mut self, controller: usize, life: u64, host: usize, peer: usize) {
+        let carries = &self.hosts[peer];
+        let open = !self.network.is_cut(controller, peer) && carries.lets_in();
         let open = open && !carries.denies && carries.lags[Part::Run as usize] < ANSWER_LIMIT;
         let there = &self.hosts[host];
-        let joined = self.network.joins(neighbour, host) && there.up;
+        let joined = self.network.joins(peer, host) && there.up;
         let greets = there.lags[Part::Connect as usize] + there.lags[Part::Greeting as usize] < LOOK_LIMIT;
         let (reached, took) = if !open {
             (None, ANSWER_LIMIT)
@@ -40,7 +40,7 @@ impl World {
         } else {
             (Some(false), LOOK_LIMIT)
         };
-        let reached = reached.filter(|_| self.mutant != Mutant::IgnoresNeighbours);
-        self.after(took, Event::Tell(controller, News::Probed { life, host, neighbour, reached }));
+        let reached = reached.filter(|_| self.mutant != Mutant::IgnoresPeers);
+        self.after(took, Event::Tell(controller, News::Probed { life, host, peer, reached }));
     }
 }
