@@ -36,8 +36,6 @@ pub struct MachineView {
     pub evidence: Evidence,
     /// The health of the machine; `None` until a visit has ended.
     pub health: Option<Health>,
-    /// The evidence for the health, as text.
-    pub why: String,
     /// The units on the machine as of the last full observation; `None` if they are not known for certain.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
     /// The host's boot id, which changes when the machine boots.
@@ -141,7 +139,6 @@ impl MachineView {
         Self {
             evidence: Evidence::new(now),
             health: None,
-            why: String::new(),
             units: None,
             boot: String::new(),
             uptime: None,
