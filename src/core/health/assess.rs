@@ -57,7 +57,7 @@ const MISSES: usize = 2;
 /// Returns how many visits must have failed when the last one failed in this way. A rejected login was made on a new
 /// connection, so one failure suffices.
 const fn misses(kind: FailureKind) -> usize {
-    if kind.turns_away() { 1 } else { MISSES }
+    if kind.ends_login() { 1 } else { MISSES }
 }
 
 /// Returns the assessment of a machine; `None` if no visit has ended yet.

@@ -113,7 +113,7 @@ pub struct FailoverRound<'a> {
     /// The number of silent machines in each zone.
     silent_in_zone: BTreeMap<&'a str, usize>,
     /// The number of machines whose failover this round has allowed.
-    given_up: usize,
+    failed_over: usize,
 }
 
 impl<'a> FailoverRound<'a> {
@@ -137,7 +137,7 @@ impl<'a> FailoverRound<'a> {
         for zone in silent.iter().filter_map(|id| policy.zone_of(snapshot, *id)) {
             *silent_in_zone.entry(zone).or_default() += 1;
         }
-        Self { policy, counts, snapshot, detection, now, silent, silent_in_zone, given_up: 0 }
+        Self { policy, counts, snapshot, detection, now, silent, silent_in_zone, failed_over: 0 }
     }
 
     /// Returns why the units of a machine that is down are not moved; `None` if they are moved.
@@ -149,9 +149,9 @@ impl<'a> FailoverRound<'a> {
     }
 
     /// Records that the units of a machine are moved.
-    pub fn give_up(&mut self, machine: MachineId) {
+    pub fn fail_over(&mut self, machine: MachineId) {
         let down = self.snapshot.health.get(&machine).is_some_and(|record| record.health == Health::Down);
-        self.given_up += usize::from(!down);
+        self.failed_over += usize::from(!down);
     }
 
     fn brake(&self) -> Option<BlockedFailover> {
@@ -177,10 +177,10 @@ impl<'a> FailoverRound<'a> {
         let recent = |outage: &Timestamp| self.now < *outage + LIMIT_WINDOW;
         let before = self.counts.outages.iter().filter(|(id, outage)| *id != machine && recent(outage));
         let limit = self.policy.limit.max(self.snapshot.machines.len() * usize::from(self.detection.brake) / 100);
-        let lately = before.clone().count() + self.given_up;
+        let lately = before.clone().count() + self.failed_over;
         // The limit allows the next failover when enough of the earlier ones have left the window.
         let over = lately.checked_sub(limit)?;
-        let room = before.map(|(_, outage)| *outage).chain(std::iter::repeat_n(self.now, self.given_up)).nth(over);
+        let room = before.map(|(_, outage)| *outage).chain(std::iter::repeat_n(self.now, self.failed_over)).nth(over);
         Some(BlockedFailover {
             by: FailoverBlock::Limit { moved: lately, minutes: LIMIT_WINDOW.as_secs() / 60 },
             again: room.map(|outage| outage + LIMIT_WINDOW),
@@ -318,7 +318,7 @@ mod tests {
         let mut round = FailoverRound::new(&policy, &counts, &snapshot, detection, [id(1), id(2)], at(100));
         for number in [1, 2] {
             assert_eq!(round.blocked_by(id(number)), None);
-            round.give_up(id(number));
+            round.fail_over(id(number));
         }
         assert_eq!(round.blocked_by(id(2)).unwrap().again, Some(at(700)));
     }

@@ -115,7 +115,7 @@ impl Reconciler {
                     continue;
                 }
             }
-            round.give_up(*machine);
+            round.fail_over(*machine);
         }
         self.failover_counts = Some(counts);
     }

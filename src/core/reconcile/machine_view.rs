@@ -63,9 +63,9 @@ pub struct MachineView {
     /// When to try a relay again after one has failed.
     pub next_relay_try: Timestamp,
     /// When the next visit is due.
-    pub next_look: Timestamp,
+    pub next_visit: Timestamp,
     /// When the next full observation is due.
-    pub next_whole_look: Timestamp,
+    pub next_full_observation: Timestamp,
     /// Steps that were refused, by unit.
     pub backoffs: BTreeMap<UnitName, Backoff>,
     /// Set when the machine needed no steps the last time they were computed.
@@ -152,8 +152,8 @@ impl MachineView {
             assess_again: None,
             next_direct: now,
             next_relay_try: now,
-            next_look: now,
-            next_whole_look: now,
+            next_visit: now,
+            next_full_observation: now,
             backoffs: BTreeMap::new(),
             settled: false,
             silent: false,
@@ -173,7 +173,7 @@ impl MachineView {
 
     /// Reports whether a visit to the machine may be due.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.unplanned || now >= self.next_look || self.backoffs.values().any(|backoff| now >= backoff.until)
+        self.unplanned || now >= self.next_visit || self.backoffs.values().any(|backoff| now >= backoff.until)
     }
 
     /// Reports whether the machine needed no steps the last time they were computed, and nothing has changed since.
@@ -238,7 +238,7 @@ impl MachineView {
     pub fn use_relay(&mut self, relay: Relay, now: Timestamp, next_direct: Timestamp) {
         self.evidence.relay = Some(relay);
         self.next_direct = next_direct;
-        self.next_look = now;
+        self.next_visit = now;
     }
 
     /// Returns the host uptime after which the host must refuse steps that are sent now with the deadline `within`.

@@ -332,7 +332,7 @@ fn after_a_rejected_login_the_next_visit_waits_until_the_penalty_of_sshd_has_exp
         stage.silent.insert(id(1));
         stage.failure = Failure { kind, phase: Phase::Authenticate, ..silence() };
         stage.wait(SECOND);
-        assert_eq!(stage.reconciler.view(id(1)).unwrap().next_look, stage.now + SECOND * pause, "{kind:?}");
+        assert_eq!(stage.reconciler.view(id(1)).unwrap().next_visit, stage.now + SECOND * pause, "{kind:?}");
         // The failure is enough to assess the machine as soon as the detection time has passed.
         (0..7).for_each(|_| _ = stage.wait(SECOND));
         assert!(!matches!(health_of(&stage, 1), Some(Health::Suspect | Health::Down)), "{kind:?}");
