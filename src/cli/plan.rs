@@ -131,5 +131,5 @@ fn health(reconciler: &Reconciler, simulation: &Simulation, id: MachineId) -> Op
     let health = reconciler.view(id)?.health.filter(|health| *health != Health::Alive)?;
     let name = &reconciler.snapshot().machines.get(&id)?.name;
     let why = simulation.health_changes.get(&id).or_else(|| reconciler.snapshot().health.get(&id));
-    Some(ui::plan::health(name, health, why.map(|health| health.why.as_str())))
+    Some(ui::plan::health(name, health, why.map(|health| &health.reason)))
 }

@@ -48,7 +48,7 @@ pub(super) async fn follow(
             update = follower.next() => view.take_in(&context.keys, update, on_progress)?,
             () = context.stop.cancelled() => return Err(OperationError::Stopped),
             () = runner::sleep_until(deadline) => {
-                view.give_up();
+                view.time_out();
                 break;
             }
             _ = check.tick() => if !controller_leads(context).await? {
@@ -101,12 +101,12 @@ impl FollowedUnits {
         }
         self.requirements.renew(&self.snapshot);
         self.left = report_reached(self.goal, &self.snapshot, &self.requirements, &self.left, on_progress);
-        self.give_up_blocked();
+        self.end_blocked();
         Ok(())
     }
 
     /// Ends the wait for units on machines that are out of reach: that may last for good.
-    fn give_up_blocked(&mut self) {
+    fn end_blocked(&mut self) {
         let Self { goal, snapshot, left, problems, .. } = self;
         left.retain(|unit| {
             let Some((machine, health)) = goal.blocked_on(snapshot, unit) else { return true };
@@ -129,7 +129,7 @@ impl FollowedUnits {
         self.problems.push(Problem { machine: event.subject.machine, unit: Some(unit), what, unreachable: false });
     }
 
-    fn give_up(&mut self) {
+    fn time_out(&mut self) {
         let label = self.goal.label();
         self.problems.extend(self.left.iter().map(|unit| Problem {
             machine: None,

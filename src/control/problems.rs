@@ -70,7 +70,7 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
     let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
         let what = match snapshot.health.get(machine) {
             Some(health) if health.health == Health::Alive => return None,
-            Some(health) => format!("{} is {}: {}", record.name, health.health, health.why),
+            Some(health) => format!("{} is {}: {}", record.name, health.health, health.reason),
             None => format!("{}: not observed yet", record.name),
         };
         Some(Problem { machine: Some(*machine), unit: None, what, unreachable: true })

@@ -10,6 +10,7 @@ use std::fmt;
 use crate::core::model::DesiredState;
 use crate::core::model::FilterReason;
 use crate::core::model::Health;
+use crate::core::model::HealthReason;
 use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
@@ -65,8 +66,8 @@ pub enum NotRunning {
         name: String,
         /// The machine's health.
         health: Health,
-        /// The evidence as text.
-        why: String,
+        /// Why it has this health.
+        reason: Box<HealthReason>,
     },
     /// It is strict, and its machine has no lease.
     NoLease(String),
@@ -95,7 +96,7 @@ impl fmt::Display for NotRunning {
             Self::MachineLeft(id) => {
                 write!(f, "its machine {}... has left: the next reconcile places it on another", id.short())
             }
-            Self::MachineUnavailable { name, health, why } => write!(f, "{name} is {health}: {why}"),
+            Self::MachineUnavailable { name, health, reason } => write!(f, "{name} is {health}: {reason}"),
             Self::NoLease(name) => {
                 write!(f, "it is strict, and {name} has no lease: a controller must run to renew leases")
             }
@@ -195,8 +196,8 @@ fn not_running(
         return Some(wait);
     }
     if let Some(health) = snapshot.health.get(&machine.id).filter(|health| health.health > Health::PathFault) {
-        let (health, why) = (health.health, health.why.clone());
-        return Some(NotRunning::MachineUnavailable { name: machine.name.clone(), health, why });
+        let (health, reason) = (health.health, Box::new(health.reason.clone()));
+        return Some(NotRunning::MachineUnavailable { name: machine.name.clone(), health, reason });
     }
     let Some(state) = snapshot.states.get(name).and_then(|states| states.get(&machine.id)) else {
         return Some(NotRunning::NotOnMachineYet(machine.name.clone()));

@@ -37,7 +37,7 @@ pub fn json(snapshot: &Snapshot, event: &Event) -> Value {
 pub fn text(snapshot: &Snapshot, event: &Event) -> String {
     let by = || event.subject.actor.as_deref().unwrap_or("an unknown operator");
     match &event.kind {
-        EventKind::HealthChanged { to, evidence, .. } => format!("{to}: {evidence}"),
+        EventKind::HealthChanged { to, reason, .. } => format!("{to}: {reason}"),
         EventKind::UnitPlaced(reason) => format!("placed: {}", placement(snapshot, reason)),
         EventKind::UnitRemoved(reason) => format!("taken off: {}", removal(snapshot, reason)),
         EventKind::UnitUnschedulable(error) => error.message(),

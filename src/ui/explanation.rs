@@ -131,7 +131,7 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
     match snapshot.health.get(&machine.id) {
         Some(health) => rows.extend([
             ("Health", Cell::colored(health.health.to_string(), Some(Tone::of(health.health)))),
-            ("Evidence", health.why.clone().into()),
+            ("Evidence", health.reason.to_string().into()),
             ("Since", time(health.since).into()),
             (
                 "Last seen",

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::event;
 use super::table;
 use crate::core::model::Health;
+use crate::core::model::HealthReason;
 use crate::core::model::MachineId;
 use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
@@ -45,8 +46,9 @@ pub fn moves(snapshot: &Snapshot, simulation: &Simulation) -> String {
 }
 
 /// The health that a machine would have.
-pub fn health(machine: &str, health: Health, why: Option<&str>) -> String {
-    format!("{machine} would be {health}: {}\n", why.unwrap_or("as before"))
+pub fn health(machine: &str, health: Health, reason: Option<&HealthReason>) -> String {
+    let reason = reason.map_or_else(|| "as before".to_owned(), ToString::to_string);
+    format!("{machine} would be {health}: {reason}\n")
 }
 
 /// The reason why a unit would have no machine, or would stay on one that does not fit.

@@ -8,6 +8,7 @@ use crate::core::command::Verb;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
+use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
@@ -47,8 +48,8 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
         let (name, address) = (format!("core-0{number}"), "ssh://host".parse().unwrap());
         let record = Machine { id: machine(number), name, address, ..Machine::default() };
         changes.push(keys.put(&Key::Machine(record.id), &record));
-        let (since, why) = (Timestamp::ZERO, String::new());
-        let health = HealthRecord { health, since, last_seen: Some(since), why, outages: Vec::new() };
+        let (since, reason) = (Timestamp::ZERO, HealthEvidence::Answers.into());
+        let health = HealthRecord { health, since, last_seen: Some(since), reason, outages: Vec::new() };
         changes.extend(keys.ops(&[Write::Health(record.id, health)]));
         if reported {
             let hash = file().hash();

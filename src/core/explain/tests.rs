@@ -3,9 +3,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::model::ChoiceReason;
+use crate::core::model::FailedAttempt;
 use crate::core::model::Grant;
+use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
+use crate::core::model::Phase;
 use crate::core::model::PlacementReason;
 use crate::core::model::SubState;
 use crate::core::model::Timestamp;
@@ -74,12 +77,19 @@ fn each_reason_has_its_message() {
     assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
     state(&mut snapshot, "failed");
     assert_eq!(reason(&snapshot).unwrap(), "it was started and is failed (dead)");
-    let why = "no answer for 9 s; connect: silence".to_owned();
+    let attempt = FailedAttempt { phase: Phase::Connect, detail: "silence".to_owned() };
     let (since, last_seen) = (Timestamp::ZERO, None);
-    snapshot
-        .health
-        .insert(id(1), HealthRecord { health: Health::Unreachable, since, last_seen, why, outages: Vec::new() });
-    assert_eq!(reason(&snapshot).unwrap(), "m1 is unreachable: no answer for 9 s; connect: silence");
+    snapshot.health.insert(
+        id(1),
+        HealthRecord {
+            health: Health::Unreachable,
+            since,
+            last_seen,
+            reason: HealthEvidence::VisitFailed(attempt).into(),
+            outages: Vec::new(),
+        },
+    );
+    assert_eq!(reason(&snapshot).unwrap(), "m1 is unreachable: connect: silence");
     snapshot.machines.remove(&id(1));
     assert_eq!(reason(&snapshot).unwrap(), "its machine 00000001... has left: the next reconcile places it on another");
     snapshot.units.get_mut(&web()).unwrap().desired = DesiredState::Loaded;

@@ -14,6 +14,8 @@ use super::peers::ANSWER_LIMIT;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Health;
+use crate::core::model::HealthEvidence;
+use crate::core::model::HealthReason;
 use crate::core::model::Phase;
 use crate::core::model::Timestamp;
 
@@ -37,13 +39,13 @@ impl DetectionConfig {
     }
 }
 
-/// The health of a machine, the evidence for it as text, and when time alone may change it.
+/// The health of a machine, the evidence for it, and when time alone may change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assessment {
     /// The machine's health.
     pub health: Health,
-    /// The evidence, as text.
-    pub why: String,
+    /// Why it has this health.
+    pub reason: HealthReason,
     /// When to assess the machine again although nothing happened.
     pub again: Option<Timestamp>,
 }
@@ -55,56 +57,58 @@ const MISSES: usize = 2;
 /// Returns how many visits must have failed when the last one failed in this way. A rejected login was made on a new
 /// connection, so one failure suffices.
 const fn misses(kind: FailureKind) -> usize {
-    if kind.turns_away() { 1 } else { MISSES }
+    if kind.ends_login() { 1 } else { MISSES }
 }
 
 /// Returns the assessment of a machine; `None` if no visit has ended yet.
 pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -> Option<Assessment> {
     let Some(last) = evidence.failures.last() else {
         evidence.answered?;
-        return Some(Assessment { health: Health::Alive, why: "answers".to_owned(), again: None });
+        return Some(Assessment { health: Health::Alive, reason: HealthEvidence::Answers.into(), again: None });
     };
     let latest = &last.failure;
-    let tried = || format!("{}: {}", latest.phase, latest.detail);
-    let assessment = |health, why, again| Some(Assessment { health, why, again });
+    let failed = || HealthEvidence::VisitFailed(latest.into());
+    let assessment = |health, shown: HealthEvidence, again| Some(Assessment { health, reason: shown.into(), again });
     if let Some(relay) = evidence.relay.as_ref().filter(|relay| relay.works) {
-        let why = format!("reached through {}; directly: {}", relay.name, tried());
-        return assessment(Health::PathFault, why, None);
+        let through = HealthEvidence::AnswersThrough { relay: relay.name.clone(), direct: latest.into() };
+        return assessment(Health::PathFault, through, None);
     }
     let detection = detection_time(last, detection);
     let due = evidence.unanswered_since() + detection;
     if now < due || evidence.failures.len() < misses(latest.kind) {
-        return assessment(Health::Suspect, tried(), (now < due).then_some(due));
+        return assessment(Health::Suspect, failed(), (now < due).then_some(due));
     }
-    let unanswered = now.since(evidence.unanswered_since()).as_secs();
-    let said = evidence.peers.summary(now).map(|words| format!("; {words}")).unwrap_or_default();
-    let why = |failure: &Failure| format!("no answer for {unanswered} s; {}: {}{said}", failure.phase, failure.detail);
+    let seconds = now.since(evidence.unanswered_since()).as_secs();
+    let no_answer = |failure: &Failure, asked: bool| {
+        let (attempt, peers) = (failure.into(), evidence.peers.summary(now));
+        HealthEvidence::NoAnswer { seconds, attempt, peers, asked }
+    };
     let down_at = evidence.silent_since() + detection;
-    let (health, why, again) = if last.shows_host_up() {
-        (up(latest.kind), why(latest), None)
+    let (health, shown, again) = if last.shows_host_up() {
+        (up(latest.kind), no_answer(latest, false), None)
     } else if let Some(phase) = evidence.logging_in() {
-        (Health::Suspect, format!("its sshd speaks again: {phase}; before: {}", tried()), None)
+        (Health::Suspect, HealthEvidence::LoggingIn { phase, before: latest.into() }, None)
     } else if now < down_at {
         // A host that was up recently is not down before it has been silent for the detection time.
         match evidence.latest_sign_of_host() {
-            Some(sign) => (up(sign.kind), why(sign), Some(down_at)),
-            None => (Health::Suspect, tried(), Some(down_at)),
+            Some(sign) => (up(sign.kind), no_answer(sign, false), Some(down_at)),
+            None => (Health::Suspect, failed(), Some(down_at)),
         }
     } else {
-        (settle(latest.kind), why(latest), None)
+        (settle(latest.kind), no_answer(latest, false), None)
     };
     // If another machine answers at the address, the reports of peers are about that machine.
     let asked = matches!(health, Health::Down | Health::SshdDown) && latest.kind != FailureKind::WrongMachine;
     if asked && let Some(until) = evidence.peers.reached_until(now) {
-        return assessment(Health::PathFault, why, Some(until));
+        return assessment(Health::PathFault, shown, Some(until));
     }
     // An awaited answer of a peer delays the assessment, but never for longer than an answer may take.
     let wait = evidence.peers.awaited_until(now).map(|until| until.min(due.max(down_at) + ANSWER_LIMIT));
     let waits = !evidence.peers.has_enough_answers(now) && wait.is_some_and(|until| now < until);
     if asked && health == Health::Down && waits {
-        return assessment(Health::Suspect, format!("{why}; its peers are asked"), wait);
+        return assessment(Health::Suspect, no_answer(latest, true), wait);
     }
-    assessment(health, why, again)
+    assessment(health, shown, again)
 }
 
 /// Returns the detection time of a machine whose last visit failed in this way. A host that accepts a connection and

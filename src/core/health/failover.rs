@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::health::DetectionConfig;
+use crate::core::model::FailoverBlock;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
+use crate::core::model::HoldDown;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -49,22 +51,13 @@ impl Default for FailoverPolicy {
     }
 }
 
-/// Why the units of a machine that is down are not moved.
+/// A failover that the policy does not let happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailoverBlock {
-    /// The reason, as text.
-    pub why: String,
+pub struct BlockedFailover {
+    /// Why.
+    pub by: FailoverBlock,
     /// When time alone ends the block; `None` if only a change of other machines does.
     pub again: Option<Timestamp>,
-}
-
-/// The time in which a machine takes no new units because it went down too often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HoldDown {
-    /// How often the machine went down within an hour before it came up.
-    pub outages: usize,
-    /// When the machine takes units again.
-    pub until: Timestamp,
 }
 
 impl FailoverPolicy {
@@ -73,8 +66,9 @@ impl FailoverPolicy {
         let outages = health.outages.iter().filter(|outage| health.since.since(**outage) < FLAP_WINDOW).count();
         let more = outages.checked_sub(FREE_OUTAGES + 1)?;
         let time = self.hold_down.saturating_mul(1 << more.min(DOUBLINGS));
-        let until = health.since + time;
-        (health.health == Health::Alive && now < until).then_some(HoldDown { outages, until })
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let hold_down = HoldDown { outages, seconds };
+        (health.health == Health::Alive && now < health.since + hold_down.length()).then_some(hold_down)
     }
 }
 
@@ -119,7 +113,7 @@ pub struct FailoverRound<'a> {
     /// The number of silent machines in each zone.
     silent_in_zone: BTreeMap<&'a str, usize>,
     /// The number of machines whose failover this round has allowed.
-    given_up: usize,
+    failed_over: usize,
 }
 
 impl<'a> FailoverRound<'a> {
@@ -143,11 +137,11 @@ impl<'a> FailoverRound<'a> {
         for zone in silent.iter().filter_map(|id| policy.zone_of(snapshot, *id)) {
             *silent_in_zone.entry(zone).or_default() += 1;
         }
-        Self { policy, counts, snapshot, detection, now, silent, silent_in_zone, given_up: 0 }
+        Self { policy, counts, snapshot, detection, now, silent, silent_in_zone, failed_over: 0 }
     }
 
     /// Returns why the units of a machine that is down are not moved; `None` if they are moved.
-    pub fn blocked_by(&self, machine: MachineId) -> Option<FailoverBlock> {
+    pub fn blocked_by(&self, machine: MachineId) -> Option<BlockedFailover> {
         if !self.silent.contains(&machine) {
             return None;
         }
@@ -155,49 +149,40 @@ impl<'a> FailoverRound<'a> {
     }
 
     /// Records that the units of a machine are moved.
-    pub fn give_up(&mut self, machine: MachineId) {
+    pub fn fail_over(&mut self, machine: MachineId) {
         let down = self.snapshot.health.get(&machine).is_some_and(|record| record.health == Health::Down);
-        self.given_up += usize::from(!down);
+        self.failed_over += usize::from(!down);
     }
 
-    fn brake(&self) -> Option<FailoverBlock> {
+    fn brake(&self) -> Option<BlockedFailover> {
         let (silent, all) = (self.silent.len(), self.snapshot.machines.len());
-        self.detection.is_brake_on(silent, all).then(|| FailoverBlock {
-            why: format!(
-                "{silent} of {all} machines are silent at the same time: the fault may be on our side, and nothing is moved"
-            ),
-            again: None,
-        })
+        self.detection
+            .is_brake_on(silent, all)
+            .then_some(BlockedFailover { by: FailoverBlock::Brake { silent, all }, again: None })
     }
 
-    fn zone(&self, machine: MachineId) -> Option<FailoverBlock> {
+    fn zone(&self, machine: MachineId) -> Option<BlockedFailover> {
         let zone = self.policy.zone_of(self.snapshot, machine)?;
         let silent = self.silent_in_zone.get(zone).copied()?;
         let all = self.counts.zones.get(zone).copied()?;
         let key = self.policy.zone_key.as_deref().unwrap_or_default();
         // A zone of one machine would block every failover of that machine.
-        (all > 1 && self.detection.is_brake_on(silent, all)).then(|| FailoverBlock {
-            why: format!(
-                "{silent} of {all} machines of {key}={zone} are silent at the same time: the path there may be at fault, \
-                 and nothing is moved"
-            ),
+        (all > 1 && self.detection.is_brake_on(silent, all)).then(|| BlockedFailover {
+            by: FailoverBlock::ZoneBrake { zone: format!("{key}={zone}"), silent, all },
             again: None,
         })
     }
 
-    fn limit(&self, machine: MachineId) -> Option<FailoverBlock> {
+    fn limit(&self, machine: MachineId) -> Option<BlockedFailover> {
         let recent = |outage: &Timestamp| self.now < *outage + LIMIT_WINDOW;
         let before = self.counts.outages.iter().filter(|(id, outage)| *id != machine && recent(outage));
         let limit = self.policy.limit.max(self.snapshot.machines.len() * usize::from(self.detection.brake) / 100);
-        let lately = before.clone().count() + self.given_up;
+        let lately = before.clone().count() + self.failed_over;
         // The limit allows the next failover when enough of the earlier ones have left the window.
         let over = lately.checked_sub(limit)?;
-        let room = before.map(|(_, outage)| *outage).chain(std::iter::repeat_n(self.now, self.given_up)).nth(over);
-        Some(FailoverBlock {
-            why: format!(
-                "the units of {lately} machines were moved within {} minutes: more are not moved now",
-                LIMIT_WINDOW.as_secs() / 60
-            ),
+        let room = before.map(|(_, outage)| *outage).chain(std::iter::repeat_n(self.now, self.failed_over)).nth(over);
+        Some(BlockedFailover {
+            by: FailoverBlock::Limit { moved: lately, minutes: LIMIT_WINDOW.as_secs() / 60 },
             again: room.map(|outage| outage + LIMIT_WINDOW),
         })
     }
@@ -222,6 +207,7 @@ pub fn record_outage(outages: &[Timestamp], now: Timestamp) -> Vec<Timestamp> {
 mod tests {
     use super::*;
     use crate::core::health::BRAKE;
+    use crate::core::model::HealthEvidence;
     use crate::core::model::Machine;
 
     const DETECTION: DetectionConfig = DetectionConfig { down_after: Duration::from_secs(8), brake: BRAKE };
@@ -236,7 +222,7 @@ mod tests {
 
     fn health(health: Health, since: u64, outages: &[u64]) -> HealthRecord {
         let outages = outages.iter().map(|outage| at(*outage)).collect();
-        HealthRecord { health, since: at(since), last_seen: None, why: String::new(), outages }
+        HealthRecord { health, since: at(since), last_seen: None, reason: HealthEvidence::Answers.into(), outages }
     }
 
     /// Makes a cluster whose first `in_a` machines are in zone a, and the others in zone b.
@@ -250,7 +236,7 @@ mod tests {
         snapshot
     }
 
-    fn block(snapshot: &Snapshot, silent: &[u128], now: u64) -> Option<FailoverBlock> {
+    fn block(snapshot: &Snapshot, silent: &[u128], now: u64) -> Option<BlockedFailover> {
         let policy = FailoverPolicy::default();
         let silent = silent.iter().map(|number| id(*number));
         let counts = FailoverCounts::of(&policy, snapshot);
@@ -261,7 +247,7 @@ mod tests {
     fn each_further_outage_doubles_the_hold_down() {
         let held = |outages: &[u64]| {
             let health = health(Health::Alive, 3000, outages);
-            FailoverPolicy::default().hold_down(&health, at(3000)).map(|hold| hold.until.since(at(3000)).as_secs())
+            FailoverPolicy::default().hold_down(&health, at(3000)).map(|hold| hold.seconds)
         };
         assert_eq!([held(&[]), held(&[2900])], [None, None], "one outage costs nothing");
         assert_eq!([held(&[2800, 2900]), held(&[2700, 2800, 2900])], [Some(60), Some(120)]);
@@ -287,12 +273,12 @@ mod tests {
     fn a_zone_whose_machines_are_all_silent_does_not_fail_over() {
         let snapshot = cluster(9, 3);
         assert_eq!(block(&snapshot, &[1], 100), None);
-        let why = block(&snapshot, &[1, 2, 3], 100).unwrap().why;
+        let why = block(&snapshot, &[1, 2, 3], 100).unwrap().by.to_string();
         assert!(why.starts_with("3 of 3 machines of zone=a are silent at the same time"), "{why}");
         // Silent machines of two zones concern the brake alone, and a zone of one machine blocks nothing.
         assert_eq!(block(&snapshot, &[1, 4, 5], 100), None);
         assert_eq!(block(&cluster(9, 1), &[1], 100), None);
-        let why = block(&cluster(3, 3), &[1, 2], 100).unwrap().why;
+        let why = block(&cluster(3, 3), &[1, 2], 100).unwrap().by.to_string();
         assert!(why.starts_with("2 of 3 machines are silent at the same time"), "{why}");
     }
 
@@ -306,7 +292,7 @@ mod tests {
         assert_eq!(block(&snapshot, &[1], 1000), None, "its own outages do not count");
         snapshot.health.insert(id(4), health(Health::Alive, 950, &[600, 900]));
         let block_now = block(&snapshot, &[1], 1000).unwrap();
-        assert!(block_now.why.starts_with("the units of 3 machines were moved within 10 minutes"));
+        assert!(block_now.by.to_string().starts_with("the units of 3 machines were moved within 10 minutes"));
         assert_eq!(block_now.again, Some(at(1100)));
         assert_eq!(block(&snapshot, &[1], 1100), None, "the first outage has left the window");
         // The limit of a hundred machines is larger.
@@ -332,7 +318,7 @@ mod tests {
         let mut round = FailoverRound::new(&policy, &counts, &snapshot, detection, [id(1), id(2)], at(100));
         for number in [1, 2] {
             assert_eq!(round.blocked_by(id(number)), None);
-            round.give_up(id(number));
+            round.fail_over(id(number));
         }
         assert_eq!(round.blocked_by(id(2)).unwrap().again, Some(at(700)));
     }

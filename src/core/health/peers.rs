@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::model::MachineId;
+use crate::core::model::PeerReports;
 use crate::core::model::Timestamp;
 
 /// How many peers are asked in one round.
@@ -40,7 +41,7 @@ struct PeerReport {
 /// The reports of peers about the sshd of one machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerProbes {
-    opinions: BTreeMap<MachineId, PeerReport>,
+    reports: BTreeMap<MachineId, PeerReport>,
     awaited: BTreeMap<MachineId, Timestamp>,
     /// When each peer was last asked. This is kept longer than the reports, because sshd counts connections for longer.
     asked: BTreeMap<MachineId, Timestamp>,
@@ -59,7 +60,7 @@ struct Round {
 impl PeerProbes {
     /// Makes a record without probes.
     pub const fn new() -> Self {
-        Self { opinions: BTreeMap::new(), awaited: BTreeMap::new(), asked: BTreeMap::new(), round: None }
+        Self { reports: BTreeMap::new(), awaited: BTreeMap::new(), asked: BTreeMap::new(), round: None }
     }
 
     /// Records that a peer is being asked.
@@ -76,7 +77,7 @@ impl PeerProbes {
     pub fn record(&mut self, peer: MachineId, name: &str, reached: Option<bool>) {
         let Some(asked) = self.awaited.remove(&peer) else { return };
         if let Some(reached) = reached {
-            self.opinions.insert(peer, PeerReport { name: name.to_owned(), asked, reached });
+            self.reports.insert(peer, PeerReport { name: name.to_owned(), asked, reached });
             return;
         }
         self.forget(peer);
@@ -87,26 +88,26 @@ impl PeerProbes {
 
     /// Drops the report of one peer.
     pub fn forget(&mut self, peer: MachineId) {
-        self.opinions.remove(&peer);
+        self.reports.remove(&peer);
     }
 
     /// Drops all reports, and ignores those that are still to come.
     pub fn clear(&mut self) {
-        self.opinions.clear();
+        self.reports.clear();
         self.awaited.clear();
     }
 
     /// Returns the peers that reach the sshd, latest report first.
     pub fn reached_by(&self, now: Timestamp) -> Vec<MachineId> {
-        let mut yes: Vec<_> = self.fresh(now).filter(|(_, opinion)| opinion.reached).collect();
-        yes.sort_by_key(|(peer, opinion)| (std::cmp::Reverse(opinion.asked), **peer));
+        let mut yes: Vec<_> = self.fresh(now).filter(|(_, report)| report.reached).collect();
+        yes.sort_by_key(|(peer, report)| (std::cmp::Reverse(report.asked), **peer));
         yes.into_iter().map(|(peer, _)| *peer).collect()
     }
 
     /// Returns until when a report counts that a peer reaches the sshd; `None` without such a report.
     pub fn reached_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let yes = self.fresh(now).filter(|(_, opinion)| opinion.reached);
-        yes.map(|(_, opinion)| opinion.asked + FRESH).max()
+        let yes = self.fresh(now).filter(|(_, report)| report.reached);
+        yes.map(|(_, report)| report.asked + FRESH).max()
     }
 
     /// Reports whether as many peers have reported as one round asks.
@@ -150,26 +151,17 @@ impl PeerProbes {
         self.round.map(|round| round.began + every)
     }
 
-    /// Returns the reports as text; `None` without a report.
-    pub fn summary(&self, now: Timestamp) -> Option<String> {
-        let all: Vec<&PeerReport> = self.fresh(now).map(|(_, opinion)| opinion).collect();
+    /// Returns the reports that count, by the names of the peers.
+    pub fn summary(&self, now: Timestamp) -> PeerReports {
         let names = |reached: bool| {
-            let names = all.iter().filter(|opinion| opinion.reached == reached).map(|opinion| opinion.name.as_str());
-            names.collect::<Vec<_>>()
+            let reports = self.fresh(now).filter(|(_, report)| report.reached == reached);
+            reports.map(|(_, report)| report.name.clone()).collect()
         };
-        let (yes, no) = (names(true), names(false));
-        let (count, of) = (yes.len(), all.len());
-        match (count, of) {
-            (_, 0) => None,
-            (0, 1) => Some(format!("the peer that was asked does not reach its sshd: {}", no.join(", "))),
-            (0, _) => Some(format!("none of {of} peers reaches its sshd: {}", no.join(", "))),
-            (1, _) => Some(format!("1 of {of} peers reaches its sshd: {}", yes.join(", "))),
-            _ => Some(format!("{count} of {of} peers reach its sshd: {}", yes.join(", "))),
-        }
+        PeerReports { reaching: names(true), not_reaching: names(false) }
     }
 
     fn fresh(&self, now: Timestamp) -> impl Iterator<Item = (&MachineId, &PeerReport)> {
-        self.opinions.iter().filter(move |(_, opinion)| now < opinion.asked + FRESH)
+        self.reports.iter().filter(move |(_, report)| now < report.asked + FRESH)
     }
 
     fn open(&self, now: Timestamp) -> impl Iterator<Item = (&MachineId, &Timestamp)> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Action;
 use super::Failure;
 use super::Health;
+use super::HealthReason;
 use super::LeaseRefusal;
 use super::MachineId;
 use super::Outcome;
@@ -58,8 +59,8 @@ pub enum EventKind {
         from: Option<Health>,
         /// The health from now on.
         to: Health,
-        /// The evidence.
-        evidence: String,
+        /// Why.
+        reason: HealthReason,
     },
     /// A unit was placed on a machine.
     UnitPlaced(PlacementReason),
@@ -136,8 +137,8 @@ impl Event {
     pub fn bounded(self, limit: usize) -> Self {
         let cut = |text: String| truncate(&text, limit);
         let kind = match self.kind {
-            EventKind::HealthChanged { from, to, evidence } => {
-                EventKind::HealthChanged { from, to, evidence: cut(evidence) }
+            EventKind::HealthChanged { from, to, reason } => {
+                EventKind::HealthChanged { from, to, reason: reason.bounded(limit) }
             }
             EventKind::UnitPlaced(reason) => EventKind::UnitPlaced(reason.bounded(limit)),
             EventKind::UnitRemoved(reason) => EventKind::UnitRemoved(reason.bounded(limit)),

@@ -81,7 +81,7 @@ impl FailureKind {
 
     /// Reports whether the host or muster ended a new connection before a session began. sshd may penalise the address
     /// for that.
-    pub const fn turns_away(self) -> bool {
+    pub const fn ends_login(self) -> bool {
         matches!(self, Self::Throttled | Self::HostKey | Self::Denied)
     }
 }

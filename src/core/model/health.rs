@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::HealthReason;
 use super::Timestamp;
 
 /// The health of a machine: a summary of the evidence.
@@ -54,8 +55,8 @@ pub struct HealthRecord {
     /// When the machine last answered, as of the time of this record; `None` if it never has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
-    /// The evidence, as text.
-    pub why: String,
+    /// Why it has this health.
+    pub reason: HealthReason,
     /// The recent times at which the machine went down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<Timestamp>,

@@ -46,7 +46,7 @@ impl Reconciler {
                 view.waits = waits;
                 view.update_backoffs(&needed, &steps, now);
             }
-            if steps.is_empty() && now < view.next_look {
+            if steps.is_empty() && now < view.next_visit {
                 continue;
             }
             let barrier = view.uncertain_until.is_some_and(|until| now >= until);
@@ -54,7 +54,7 @@ impl Reconciler {
             // A quick observation compares with the last one over the same connection. After a relay was used, that is
             // not what the leader knows.
             let tries = through.is_none() && view.evidence.relay.is_some();
-            let is_due = view.units.is_none() || view.is_changing() || now >= view.next_whole_look;
+            let is_due = view.units.is_none() || view.is_changing() || now >= view.next_full_observation;
             let full = is_due || barrier || tries;
             let quick = steps.is_empty() && !full;
             let files = steps.iter().filter_map(|step| match step.action {

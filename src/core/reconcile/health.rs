@@ -25,7 +25,6 @@ impl Reconciler {
         for (machine, assessment) in self.assessments(now) {
             let Some(view) = self.views.touch(machine) else { continue };
             view.assess_again = assessment.again;
-            view.why.clone_from(&assessment.why);
             if view.health == Some(assessment.health) {
                 continue;
             }
@@ -37,8 +36,8 @@ impl Reconciler {
         }
         for (machine, known, record) in changed {
             if known.is_some() || record.health != Health::Alive {
-                let (from, to, evidence) = (known, record.health, record.why.clone());
-                self.log(now, Some(machine), None, EventKind::HealthChanged { from, to, evidence });
+                let (from, to, reason) = (known, record.health, record.reason.clone());
+                self.log(now, Some(machine), None, EventKind::HealthChanged { from, to, reason });
             }
             self.failover_counts = None;
             self.note(Write::Health(machine, record));
@@ -53,7 +52,7 @@ impl Reconciler {
         assessment: Assessment,
         now: Timestamp,
     ) -> Option<(MachineId, Option<Health>, HealthRecord)> {
-        let Assessment { health, mut why, .. } = assessment;
+        let Assessment { health, reason, .. } = assessment;
         let before = self.snapshot.health.get(&machine);
         let known = before.map(|record| record.health);
         // A new leader has less evidence than the leader before it, which had concluded more than a suspicion.
@@ -65,12 +64,8 @@ impl Reconciler {
         let last_seen = answered.or_else(|| before.and_then(|record| record.last_seen));
         let outages = before.map_or(&[][..], |record| &record.outages);
         let outages = if health == Health::Down { record_outage(outages, now) } else { outages.to_vec() };
-        let mut record = HealthRecord { health, since: now, last_seen, why: String::new(), outages };
-        if let Some(hold) = self.failover_policy.hold_down(&record, now) {
-            let (outages, up) = (hold.outages, hold.until.since(now).as_secs());
-            why += &format!("; takes nothing new for {up} s: it went down {outages} times within an hour");
-        }
-        record.why = why;
+        let mut record = HealthRecord { health, since: now, last_seen, reason, outages };
+        record.reason.hold_down = self.failover_policy.hold_down(&record, now);
         Some((machine, known, record))
     }
 
@@ -111,16 +106,16 @@ impl Reconciler {
             match (round.blocked_by(*machine), failover_override) {
                 (None, _) => {}
                 (Some(_), Some(FailoverOverride { by, .. })) => {
-                    assessment.why += &format!("; failed over by order of {by}");
+                    assessment.reason.forced_by = Some(by.clone());
                 }
-                (Some(block), None) => {
+                (Some(blocked), None) => {
                     assessment.health = Health::Unreachable;
-                    assessment.why = format!("{}; {}", block.why, assessment.why);
-                    assessment.again = block.again;
+                    assessment.reason.block = Some(blocked.by);
+                    assessment.again = blocked.again;
                     continue;
                 }
             }
-            round.give_up(*machine);
+            round.fail_over(*machine);
         }
         self.failover_counts = Some(counts);
     }
@@ -130,8 +125,8 @@ impl Reconciler {
         let over = self.hold_down_ends.is_some_and(|at| at <= now);
         if self.stale.placements || over {
             self.stale.placements |= over;
-            let holds = self.snapshot.health.values().filter_map(|it| self.failover_policy.hold_down(it, now));
-            self.hold_down_ends = holds.map(|hold| hold.until).min();
+            let ends = |it: &HealthRecord| Some(it.since + self.failover_policy.hold_down(it, now)?.length());
+            self.hold_down_ends = self.snapshot.health.values().filter_map(ends).min();
         }
     }
 

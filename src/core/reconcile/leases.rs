@@ -305,8 +305,12 @@ impl Reconciler {
     /// Records the time at which enough machines have answered that no earlier leader can be answered by most of them.
     pub(super) fn witness(&mut self, now: Timestamp) {
         let voters = &self.snapshot.voters;
+        // This bound costs no walk over all voters with every visit.
+        if self.quorum_seen_at.is_some() || !lease::is_blocking(self.views.seen_at_most(), voters.len()) {
+            return;
+        }
         let told = |machine: &&MachineId| self.views.get(machine).is_some_and(|view| view.evidence.answered.is_some());
-        if self.quorum_seen_at.is_none() && lease::is_blocking(voters.iter().filter(told).count(), voters.len()) {
+        if lease::is_blocking(voters.iter().filter(told).count(), voters.len()) {
             self.quorum_seen_at = Some(now);
             self.stale.leases = true;
             self.views.touch_all().for_each(drop);
@@ -355,7 +359,7 @@ impl Reconciler {
     pub(super) fn lease_written(&mut self, machine: MachineId) {
         if let Some(view) = self.views.touch(machine) {
             view.unplanned = true;
-            view.next_look = Timestamp::ZERO;
+            view.next_visit = Timestamp::ZERO;
         }
     }
 

@@ -36,8 +36,6 @@ pub struct MachineView {
     pub evidence: Evidence,
     /// The health of the machine; `None` until a visit has ended.
     pub health: Option<Health>,
-    /// The evidence for the health, as text.
-    pub why: String,
     /// The units on the machine as of the last full observation; `None` if they are not known for certain.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
     /// The host's boot id, which changes when the machine boots.
@@ -65,9 +63,9 @@ pub struct MachineView {
     /// When to try a relay again after one has failed.
     pub next_relay_try: Timestamp,
     /// When the next visit is due.
-    pub next_look: Timestamp,
+    pub next_visit: Timestamp,
     /// When the next full observation is due.
-    pub next_whole_look: Timestamp,
+    pub next_full_observation: Timestamp,
     /// Steps that were refused, by unit.
     pub backoffs: BTreeMap<UnitName, Backoff>,
     /// Set when the machine needed no steps the last time they were computed.
@@ -141,7 +139,6 @@ impl MachineView {
         Self {
             evidence: Evidence::new(now),
             health: None,
-            why: String::new(),
             units: None,
             boot: String::new(),
             uptime: None,
@@ -155,8 +152,8 @@ impl MachineView {
             assess_again: None,
             next_direct: now,
             next_relay_try: now,
-            next_look: now,
-            next_whole_look: now,
+            next_visit: now,
+            next_full_observation: now,
             backoffs: BTreeMap::new(),
             settled: false,
             silent: false,
@@ -176,7 +173,7 @@ impl MachineView {
 
     /// Reports whether a visit to the machine may be due.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.unplanned || now >= self.next_look || self.backoffs.values().any(|backoff| now >= backoff.until)
+        self.unplanned || now >= self.next_visit || self.backoffs.values().any(|backoff| now >= backoff.until)
     }
 
     /// Reports whether the machine needed no steps the last time they were computed, and nothing has changed since.
@@ -241,7 +238,7 @@ impl MachineView {
     pub fn use_relay(&mut self, relay: Relay, now: Timestamp, next_direct: Timestamp) {
         self.evidence.relay = Some(relay);
         self.next_direct = next_direct;
-        self.next_look = now;
+        self.next_visit = now;
     }
 
     /// Returns the host uptime after which the host must refuse steps that are sent now with the deadline `within`.

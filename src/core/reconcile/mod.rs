@@ -194,9 +194,9 @@ pub struct Reconciler {
     /// Units that should be on a machine and fit on none, and why.
     refused: BTreeMap<UnitName, PlacementError>,
     /// Machines that are no longer reached through a relay.
-    departed: Vec<MachineId>,
+    closing_relays: Vec<MachineId>,
     /// When scheduling stops waiting for the first visit to a machine.
-    first_looks_until: Option<Timestamp>,
+    first_visits_until: Option<Timestamp>,
     /// The next drain deadline.
     deadline: Option<Timestamp>,
     /// The latest end of a lease that this leader, or maybe an earlier one, sent to each machine.
@@ -235,8 +235,8 @@ impl Reconciler {
             outbox: Outbox::default(),
             fence_now: Vec::new(),
             refused: BTreeMap::new(),
-            departed: Vec::new(),
-            first_looks_until: None,
+            closing_relays: Vec::new(),
+            first_visits_until: None,
             deadline: None,
             lease_ends: BTreeMap::new(),
             quorum_seen_at: None,
@@ -322,7 +322,7 @@ impl Reconciler {
             return vec![Output::Deposed];
         }
         self.views.wake(now);
-        let mut outputs: Vec<Output> = self.departed.drain(..).map(Output::Leave).collect();
+        let mut outputs: Vec<Output> = self.closing_relays.drain(..).map(Output::Leave).collect();
         match self.mode {
             Mode::Leading => self.decide(now, &mut outputs),
             // The store is not answering, so nothing more is committed.
@@ -375,13 +375,13 @@ impl Reconciler {
     /// Returns the times that concern the whole cluster: the end of the wait for first visits, a drain deadline, the
     /// end of a hold-down.
     fn waits(&self) -> impl Iterator<Item = Timestamp> {
-        self.first_looks_until.into_iter().chain(self.deadline).chain(self.hold_down_ends)
+        self.first_visits_until.into_iter().chain(self.deadline).chain(self.hold_down_ends)
     }
 
     /// Returns when a machine needs attention again although nothing happens.
     fn due_at(&self, machine: MachineId, view: &MachineView, now: Timestamp) -> Option<Timestamp> {
         let idle = view.in_flight.is_none();
-        let look = Some(view.next_look).filter(|_| idle);
+        let look = Some(view.next_visit).filter(|_| idle);
         if self.mode == Mode::LeaseOnly {
             return look;
         }

@@ -33,8 +33,8 @@ type Placed = Result<Vec<ProposedPlacement>, PlacementError>;
 impl Reconciler {
     /// Brings placements and assignments up to date, unless a commit is in flight.
     pub(super) fn place(&mut self, now: Timestamp) {
-        self.first_looks_until = self.first_looks(now);
-        if !self.stale.placements || self.outbox.is_committing() || self.first_looks_until.is_some() {
+        self.first_visits_until = self.first_visits(now);
+        if !self.stale.placements || self.outbox.is_committing() || self.first_visits_until.is_some() {
             return;
         }
         self.stale.placements = false;
@@ -48,7 +48,7 @@ impl Reconciler {
 
     /// Returns when scheduling stops waiting for the first visit to each machine, because the units there are not known
     /// yet. It waits no longer than the detection of a silent machine takes.
-    fn first_looks(&self, now: Timestamp) -> Option<Timestamp> {
+    fn first_visits(&self, now: Timestamp) -> Option<Timestamp> {
         let unseen = self.views.unseen().filter(|_| self.scope == Scope::All);
         let last = unseen.map(|view| view.evidence.watched_since + self.timing.detection.down_after).max();
         last.filter(|until| now < *until)

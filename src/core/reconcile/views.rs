@@ -111,6 +111,11 @@ impl Views {
         self.doubted.union(&self.dirty).copied().collect()
     }
 
+    /// Returns a number that is at least the number of machines of which a visit has ended.
+    pub(super) fn seen_at_most(&self) -> usize {
+        (self.all.len() + self.dirty.len()).saturating_sub(self.unseen.len())
+    }
+
     /// Returns the views of which no visit has ended yet.
     pub(super) fn unseen(&self) -> impl Iterator<Item = &MachineView> {
         let views = self.unseen.union(&self.dirty).filter_map(|machine| self.all.get(machine));

@@ -32,7 +32,7 @@ impl Reconciler {
     pub(super) fn visit_succeeded(&mut self, machine: MachineId, report: Report, now: Timestamp) {
         let Some(view) = self.views.touch(machine) else { return };
         if let Some(refused) = report.refused {
-            return self.turned_away(machine, &refused, now);
+            return self.visit_refused(machine, &refused, now);
         }
         let in_flight = view.complete();
         let (steps, through) = (in_flight.steps, in_flight.through);
@@ -44,13 +44,13 @@ impl Reconciler {
             view.observe(seen, through, now);
         }
         if had_relay && view.evidence.relay.is_none() {
-            self.departed.push(machine);
+            self.closing_relays.push(machine);
         }
         if is_full {
-            view.next_whole_look = now + self.timing.full_poll_interval;
+            view.next_full_observation = now + self.timing.full_poll_interval;
         }
         let soon = if view.is_changing() { self.timing.retry_interval } else { self.timing.poll_interval };
-        view.next_look = now + soon;
+        view.next_visit = now + soon;
         view.unplanned |= is_full;
         for (step, outcome) in steps.iter().zip(&report.outcomes) {
             self.log_outcome(now, machine, step, outcome);
@@ -65,7 +65,7 @@ impl Reconciler {
         self.witness(now);
     }
 
-    fn turned_away(&mut self, machine: MachineId, refused: &Refused, now: Timestamp) {
+    fn visit_refused(&mut self, machine: MachineId, refused: &Refused, now: Timestamp) {
         let (kind, detail) = match refused {
             // Only the store decides which process leads, because a host may lie. A host that refuses this leader
             // counts as sick.
@@ -86,10 +86,10 @@ impl Reconciler {
         let retry = self.retry_after(failure.kind);
         let Some(view) = self.views.touch(machine) else { return };
         let Some(InFlightVisit { steps, through, .. }) = view.abandon(self.timing.start_deadline) else { return };
-        view.next_look = now + retry;
+        view.next_visit = now + retry;
         view.record_failure(failure.clone(), through, now);
         match through {
-            Some(_) => self.departed.push(machine),
+            Some(_) => self.closing_relays.push(machine),
             None => view.next_direct = now + probing::DIRECT_EVERY,
         }
         if through.is_some() && !matches!(failure.kind, FailureKind::Local | FailureKind::Path) {
@@ -105,6 +105,6 @@ impl Reconciler {
     /// Returns how long the next visit waits after a failure. sshd bans an address that reconnects too soon after a
     /// failed login.
     fn retry_after(&self, kind: FailureKind) -> Duration {
-        if kind.turns_away() { self.timing.retry_interval.max(REJECTED_WAIT) } else { self.timing.retry_interval }
+        if kind.ends_login() { self.timing.retry_interval.max(REJECTED_WAIT) } else { self.timing.retry_interval }
     }
 }

@@ -109,7 +109,11 @@ fn the_brake_works_in_a_simulation_too() {
     assert!(simulation.is_empty() && reconciler.refused().is_empty());
     let health = &simulation.health_changes[&id(1)];
     assert_eq!(health.health, Health::Unreachable);
-    assert!(health.why.starts_with("2 of 3 machines are silent at the same time: "), "{}", health.why);
+    assert!(
+        health.reason.to_string().starts_with("2 of 3 machines are silent at the same time: "),
+        "{}",
+        health.reason
+    );
 }
 
 #[test]

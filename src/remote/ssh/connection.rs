@@ -71,7 +71,7 @@ pub(super) struct Connection {
     close_reason: SharedCloseReason,
     banner: Banner,
     sessions: Arc<Semaphore>,
-    given_up: AtomicBool,
+    retired: AtomicBool,
     /// Cuts the stream when the connection is dropped, even if the library's task is waiting.
     _cut: DropGuard,
     /// The connection to the jump host, which carries this one.
@@ -154,7 +154,7 @@ impl Connection {
             close_reason,
             banner,
             sessions: Arc::new(Semaphore::new(SESSIONS)),
-            given_up: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             _cut: guard,
             _carried_by: carried_by,
         })
@@ -162,7 +162,7 @@ impl Connection {
 
     /// Reports whether another channel can be opened.
     pub(super) fn is_usable(&self) -> bool {
-        !self.given_up.load(Ordering::Relaxed) && !self.is_over()
+        !self.retired.load(Ordering::Relaxed) && !self.is_over()
     }
 
     /// Reports whether the connection has ended.
@@ -176,8 +176,8 @@ impl Connection {
     }
 
     /// Prevents further use of the connection. Channels that are open may go on.
-    pub(super) fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
     }
 
     /// Makes a failure of a channel that has ended. `otherwise` is the detail if the connection itself has not ended.
@@ -243,7 +243,7 @@ impl Connection {
 
     /// Disconnects and waits without limit for the end of the session.
     pub(super) async fn disconnect(&self) {
-        self.give_up();
+        self.retire();
         if self.handle.disconnect(Disconnect::ByApplication, "", "").await.is_ok() {
             self.over.cancelled().await;
         }

@@ -286,7 +286,7 @@ struct Running(Option<Shell>);
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(shell) = &self.0 {
-            shell.connection().give_up();
+            shell.connection().retire();
         }
     }
 }

@@ -31,7 +31,6 @@ use super::Op;
 use crate::core::model::HealthRecord;
 use crate::core::model::Placement;
 use crate::core::model::Write;
-use crate::core::sanitize::truncate;
 
 /// The most characters of one text in a record. Hosts and unit files supply such texts, and a record that is too large for
 /// a commit would block every reconcile.
@@ -112,8 +111,8 @@ impl Keyspace {
             }
             Write::Unplace(unit) => self.delete(&Key::Placement(unit.clone())),
             Write::Health(machine, health) => {
-                let why = truncate(&health.why, TEXT_LIMIT);
-                self.put(&Key::Health(*machine), &HealthRecord { why, ..health.clone() })
+                let reason = health.reason.clone().bounded(TEXT_LIMIT);
+                self.put(&Key::Health(*machine), &HealthRecord { reason, ..health.clone() })
             }
             Write::State(unit, machine, state) => self.put(&Key::State(unit.clone(), *machine), state),
             Write::NoState(unit, machine) => self.delete(&Key::State(unit.clone(), *machine)),

@@ -5,10 +5,12 @@ use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
+use crate::core::model::FailedAttempt;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::FilterReason;
 use crate::core::model::Health;
+use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
 use crate::core::model::MachineId;
 use crate::core::model::Outcome;
@@ -143,8 +145,9 @@ fn no_record_of_a_leader_is_too_large_for_a_commit() {
     let ended = |outcome| StepEnd { action: Action::Stop, reason: Reason::WantedLoaded, outcome, overlap: None };
     let (host, phase, kind) = (String::new(), Phase::Run, FailureKind::Sick);
     let failure = Failure { host, phase, kind, detail: long.clone(), hint: None };
-    let health =
-        HealthRecord { health: Health::Sick, since: at, last_seen: Some(at), why: long.clone(), outages: Vec::new() };
+    let attempt = FailedAttempt { phase, detail: long.clone() };
+    let reason = HealthEvidence::VisitFailed(attempt).into();
+    let health = HealthRecord { health: Health::Sick, since: at, last_seen: Some(at), reason, outages: Vec::new() };
     let writes = [
         Write::Place(name("web.service"), Placement { reason: misfit(&long), ..placement(machine(1)) }),
         Write::Health(machine(1), health),

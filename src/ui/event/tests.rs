@@ -3,10 +3,12 @@ use std::time::Duration;
 use super::*;
 use crate::core::model::Action;
 use crate::core::model::ChoiceReason;
+use crate::core::model::FailedAttempt;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::FilterReason;
 use crate::core::model::Health;
+use crate::core::model::HealthEvidence;
 use crate::core::model::LeaseRefusal;
 use crate::core::model::Machine;
 use crate::core::model::Outcome;
@@ -39,7 +41,9 @@ fn least_loaded(moved: Option<RemovalReason>) -> PlacementReason {
 
 #[test]
 fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
-    let health = |to| EventKind::HealthChanged { from: Some(Health::Suspect), to, evidence: "no answer".to_owned() };
+    let attempt = || FailedAttempt { phase: Phase::Connect, detail: "no answer".to_owned() };
+    let reason = || HealthEvidence::VisitFailed(attempt()).into();
+    let health = |to| EventKind::HealthChanged { from: Some(Health::Suspect), to, reason: reason() };
     let failure = Failure {
         host: "core-01".to_owned(),
         phase: Phase::Connect,
@@ -49,8 +53,8 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
     };
     let misfit = RemovalReason::Misfit { machine: core(), filter_reason: FilterReason::Cordoned };
     let table = [
-        (health(Health::Down), "down: no answer", true),
-        (health(Health::Alive), "alive: no answer", false),
+        (health(Health::Down), "down: connect: no answer", true),
+        (health(Health::Alive), "alive: connect: no answer", false),
         (EventKind::UnitPlaced(least_loaded(None)), "placed: least loaded: 1 unit, next has 3", false),
         (
             EventKind::UnitPlaced(least_loaded(Some(misfit))),

@@ -6,6 +6,7 @@ use crate::core::explain;
 use crate::core::model::ActiveState;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
 use crate::core::model::LoadState;
 use crate::core::model::MachineId;
@@ -107,10 +108,10 @@ fn the_unit_state_of_a_silent_machine_is_shown_with_its_time() {
         shown.lines().find_map(|line| line.strip_prefix("State:")).map(|row| row.trim().to_owned()).unwrap()
     };
     assert_eq!(row(&snapshot), "active (running) on 00000001...");
-    let (since, last_seen, why) = (at(NOW), Some(at(NOW - 9)), String::new());
+    let (since, last_seen, reason) = (at(NOW), Some(at(NOW - 9)), HealthEvidence::Answers.into());
     snapshot
         .health
-        .insert(core().id, HealthRecord { health: Health::Down, since, last_seen, why, outages: Vec::new() });
+        .insert(core().id, HealthRecord { health: Health::Down, since, last_seen, reason, outages: Vec::new() });
     let then = clock(at(NOW - 9), at(NOW));
     assert_eq!(row(&snapshot), format!("active (running) on 00000001..., as last seen at {then}"));
 }

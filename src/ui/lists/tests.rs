@@ -4,6 +4,7 @@ use super::*;
 use crate::core::model::ActiveState;
 use crate::core::model::ChoiceReason;
 use crate::core::model::Grant;
+use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
 use crate::core::model::LoadState;
 use crate::core::model::Placement;
@@ -35,8 +36,13 @@ fn add_machine(snapshot: &mut Snapshot, digits: &str, ip: &str, metadata: &[(&st
     };
     snapshot.machines.insert(machine.id, machine);
     if let Some(health) = health {
-        let health =
-            HealthRecord { health, since: Timestamp::ZERO, last_seen: None, why: String::new(), outages: Vec::new() };
+        let health = HealthRecord {
+            health,
+            since: Timestamp::ZERO,
+            last_seen: None,
+            reason: HealthEvidence::Answers.into(),
+            outages: Vec::new(),
+        };
         snapshot.health.insert(id(digits), health);
     }
 }
@@ -146,8 +152,13 @@ fn list_units_shows_what_present_machines_reported() {
 fn list_units_leaves_out_what_a_machine_reported_before_it_fell_silent_and_its_unit_went_elsewhere() {
     let hello = |health, machine| {
         let mut snapshot = cluster();
-        let health =
-            HealthRecord { health, since: Timestamp::ZERO, last_seen: None, why: String::new(), outages: Vec::new() };
+        let health = HealthRecord {
+            health,
+            since: Timestamp::ZERO,
+            last_seen: None,
+            reason: HealthEvidence::Answers.into(),
+            outages: Vec::new(),
+        };
         snapshot.health.insert(id("113f16a7"), health);
         let placement = snapshot.placements.get_mut("hello.service").unwrap();
         placement.machine = id(machine);

@@ -270,7 +270,7 @@ fn peer_reports_decide_the_health_of_a_silent_machine() {
         assert_eq!(health(&evidence, 9), Some(Health::Suspect), "within detection");
         let assessment = assess(&evidence, DETECTION, at(12)).unwrap();
         assert_eq!(assessment.health, expected, "{answers:?}");
-        assert!(assessment.why.ends_with(words), "{}", assessment.why);
+        assert!(assessment.reason.to_string().ends_with(words), "{}", assessment.reason);
     }
 }
 
@@ -332,7 +332,7 @@ fn a_machine_that_answers_through_a_relay_has_a_path_fault() {
     evidence.answer_through(peer, at(12));
     let assessment = assess(&evidence, DETECTION, at(500)).unwrap();
     assert_eq!(assessment.health, Health::PathFault);
-    assert_eq!(assessment.why, "reached through core-01; directly: connect: no");
+    assert_eq!(assessment.reason.to_string(), "reached through core-01; directly: connect: no");
     assert!(evidence.answers() && !evidence.answers_directly());
     evidence.answer_through(peer, at(600));
     evidence.fail_through(peer, &failure(FailureKind::Silent), at(601));

@@ -2,9 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::model::ChoiceReason;
+use crate::core::model::FailedAttempt;
 use crate::core::model::FailureKind;
 use crate::core::model::FilterReason;
 use crate::core::model::FilterSummary;
+use crate::core::model::HealthEvidence;
+use crate::core::model::PeerReports;
 use crate::core::model::Phase;
 use crate::core::unit::Hash;
 use crate::core::unit::Pin;
@@ -120,6 +123,18 @@ fn any_step() -> impl Strategy<Value = StepEnd> {
     })
 }
 
+fn any_reason() -> impl Strategy<Value = HealthReason> {
+    let names = || prop::collection::vec(any::<String>(), 0..3);
+    (any::<String>(), names(), names(), any::<bool>(), prop::option::of(any::<String>())).prop_map(
+        |(detail, reaching, not_reaching, asked, forced_by)| {
+            let attempt = FailedAttempt { phase: Phase::Connect, detail };
+            let peers = PeerReports { reaching, not_reaching };
+            let evidence = HealthEvidence::NoAnswer { seconds: 8, attempt, peers, asked };
+            HealthReason { forced_by, ..evidence.into() }
+        },
+    )
+}
+
 fn any_kind() -> impl Strategy<Value = EventKind> {
     let lease = [LeaseRefusal::TooLate, LeaseRefusal::Unwritable, LeaseRefusal::NotStarted];
     let plain = [
@@ -132,8 +147,8 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
         EventKind::FailoverOverridden,
     ];
     prop_oneof![
-        (prop::option::of(any_health()), any_health(), any::<String>())
-            .prop_map(|(from, to, evidence)| EventKind::HealthChanged { from, to, evidence }),
+        (prop::option::of(any_health()), any_health(), any_reason())
+            .prop_map(|(from, to, reason)| EventKind::HealthChanged { from, to, reason }),
         any_placement().prop_map(EventKind::UnitPlaced),
         any_removal().prop_map(EventKind::UnitRemoved),
         any_refusal().prop_map(EventKind::UnitUnschedulable),

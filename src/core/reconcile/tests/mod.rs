@@ -332,7 +332,7 @@ fn after_a_rejected_login_the_next_visit_waits_until_the_penalty_of_sshd_has_exp
         stage.silent.insert(id(1));
         stage.failure = Failure { kind, phase: Phase::Authenticate, ..silence() };
         stage.wait(SECOND);
-        assert_eq!(stage.reconciler.view(id(1)).unwrap().next_look, stage.now + SECOND * pause, "{kind:?}");
+        assert_eq!(stage.reconciler.view(id(1)).unwrap().next_visit, stage.now + SECOND * pause, "{kind:?}");
         // The failure is enough to assess the machine as soon as the detection time has passed.
         (0..7).for_each(|_| _ = stage.wait(SECOND));
         assert!(!matches!(health_of(&stage, 1), Some(Health::Suspect | Health::Down)), "{kind:?}");
@@ -605,7 +605,7 @@ fn a_machine_that_went_down_twice_is_held_down_even_by_a_new_leader() {
     place(&mut stage, "b");
     let refused = stage.reconciler.refused()[&unit("b")].to_string();
     assert!(refused.contains("held down: it went down 2 times within an hour"), "{refused}");
-    assert!(stage.reconciler.snapshot().health[&id(1)].why.contains("takes nothing new for 60 s"));
+    assert!(stage.reconciler.snapshot().health[&id(1)].reason.to_string().contains("takes nothing new for 60 s"));
     let snapshot = stage.reconciler.snapshot().clone();
     stage.reconciler = Reconciler::new(2, Scope::All, stage.reconciler.timing, snapshot);
     stage.wait(SECOND);
@@ -729,5 +729,5 @@ fn a_failover_override_moves_units_that_the_policy_blocks() {
     stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
     assert_eq!((health_of(&stage, 1), stage.placement("a").machine), (Some(Health::Down), id(3)));
     assert_eq!(health_of(&stage, 2), Some(Health::Unreachable), "the override is about the other machine");
-    assert!(stage.reconciler.snapshot().health[&id(1)].why.contains("by order of root@desk"));
+    assert!(stage.reconciler.snapshot().health[&id(1)].reason.to_string().contains("by order of root@desk"));
 }
