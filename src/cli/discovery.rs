@@ -15,7 +15,7 @@ use crate::discovery::service;
 use crate::store::layout::Keyspace;
 use crate::ui;
 
-/// Make tokens, which name clusters, and run the discovery service of etcd
+/// Make tokens, which name clusters in the store, and run a discovery service for etcd
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -26,7 +26,9 @@ pub(super) struct Args {
 enum Verb {
     /// Make a token and print it
     New {
-        /// The number of machines that the cluster starts with: 1 to 10000
+        /// Place no unit before this many machines have joined: 1 to 10000
+        ///
+        /// For the discovery service it is the number of etcd servers that form the cluster.
         #[arg(long, value_name = "N")]
         size: u32,
         /// Print as JSON
@@ -43,12 +45,12 @@ enum Verb {
         #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
         output: Option<String>,
     },
-    /// Run the discovery service, for `etcd --discovery URL`
+    /// Run a discovery service through which etcd servers find each other (`etcd --discovery URL`)
     Serve {
         /// Listen on this address
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8087")]
         listen: SocketAddr,
-        /// Begin the URLs of new tokens with this URL [default: that of the request]
+        /// Begin the URLs of new tokens with this URL [default: the host in the request]
         #[arg(long, value_name = "URL", value_parser = public_url)]
         public_url: Option<String>,
     },

@@ -25,7 +25,7 @@ pub(super) struct EventsArgs {
     /// Print new events as they come, until interrupted
     #[arg(long, short = 'f', conflicts_with = "output")]
     follow: bool,
-    /// Only events of this unit or machine
+    /// Print only events of this unit or machine
     #[arg(value_name = "UNIT|MACHINE")]
     about: Option<String>,
     /// Print as JSON

@@ -49,28 +49,31 @@ const FAILED: u8 = 2;
 const UNREACHABLE: u8 = 4;
 
 /// Run a command on hosts of the inventory
+///
+/// The exit code is that of ansible: 0 if the command ended with 0 on every host, 2 if it failed on a host, 4 if a host
+/// was unreachable.
 #[derive(Debug, clap::Args)]
 pub(super) struct Exec {
     /// Hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
     pattern: String,
-    /// The command; each word reaches the host as one word
+    /// The command and its arguments; the host gets each word unchanged
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<String>,
-    /// Pass the words to the shell of the host, joined by blanks: pipes, variables and globs work there
+    /// Join the words with blanks and pass them to the shell of the host, so that pipes, variables and globs work
     #[arg(long)]
     shell: bool,
-    /// Run as root: directly if the login user is root, else with `sudo -n`
+    /// Run as root: with `sudo -n` unless the login user is root
     #[arg(long, short = 'b', alias = "root")]
     r#become: bool,
-    /// Print equal output of several hosts once, after all have ended
+    /// Print output that is equal on several hosts once, after all hosts have ended
     #[arg(long, conflicts_with = "output")]
     fold: bool,
     /// Print one JSON document at the end instead of lines
     ///
-    /// It has for each of the `hosts` its `rc`, `stdout` and `stderr`, or `msg` with the error.
+    /// It has `hosts`, and for each host `rc`, `stdout` and `stderr`, or `msg` with the error.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
-    /// Give up on a host after this long: at least 1s
+    /// Give up on a host after this long: at least 1s [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration::within(1..=u32::MAX.into()))]
     timeout: Option<Duration>,
     /// Run on at most this many hosts at once: 1 to 65535

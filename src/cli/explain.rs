@@ -29,7 +29,7 @@ pub(super) struct WhyArgs {
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum MachineCommand {
-    /// Show a machine: its facts, its health and the reason for it, and its units
+    /// Show the facts of a machine, its health with the evidence, its units and its latest events
     Show {
         /// A machine: its name, its address, or the beginning of its machine-id
         machine: String,

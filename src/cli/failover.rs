@@ -11,10 +11,10 @@ use crate::ui::messages;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FailoverArgs {
-    /// Move the units although the brake or the failover limit blocks it; required
+    /// Confirm that the units are to move although the brake or the failover limit blocks it; required
     #[arg(long, required = true)]
     force: bool,
-    /// Machines: names, addresses, or beginnings of machine-ids [default: all unreachable machines]
+    /// Machines: names, addresses, or beginnings of machine-ids [default: all machines whose health is unreachable]
     machines: Vec<String>,
 }
 

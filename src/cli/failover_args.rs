@@ -26,7 +26,10 @@ const SWEEP_EVERY: RangeInclusive<u64> = 1..=28_800;
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct FailoverPolicyArgs {
-    /// Start the units of a machine elsewhere after it was silent for this long: 1s to 1h [default: 8s, for a sweep 10s]
+    /// Treat a machine as down when it has been silent for this long and no other machine reaches it: 1s to 1h [default:
+    /// 8s, for a sweep 10s]
+    ///
+    /// The units of a machine that is down start elsewhere.
     #[arg(
         long,
         env = "MUSTER_DOWN_AFTER",
@@ -39,8 +42,8 @@ pub struct FailoverPolicyArgs {
     down_after: Option<Duration>,
     /// Move no units while more than this share of the machines is silent: 1 to 100 percent [default: 55]
     ///
-    /// This is the unhealthy threshold. It counts machines that fell silent within 30 seconds, of all machines and of
-    /// each zone alone. With 100 the brake is off.
+    /// If more than this share of one zone is silent, no units of that zone's machines move. Machines that are already
+    /// down do not count as silent. With 100 the brake is off.
     #[arg(
         long,
         env = "MUSTER_BRAKE",
@@ -50,9 +53,9 @@ pub struct FailoverPolicyArgs {
         help_heading = "Failover policy"
     )]
     brake: Option<u8>,
-    /// Fail over at most this many machines within 10 minutes: 1 to 100000 [default: 3]
+    /// Move the units of at most this many machines within 10 minutes: 1 to 100000 [default: 3]
     ///
-    /// The limit is the share of --brake if that is more machines.
+    /// In a large cluster the limit is higher: the number of machines that --brake allows to be silent.
     #[arg(
         long,
         env = "MUSTER_FAILOVER_LIMIT",
@@ -62,9 +65,10 @@ pub struct FailoverPolicyArgs {
         help_heading = "Failover policy"
     )]
     failover_limit: Option<u32>,
-    /// Place no units for this long on a machine that failed twice within an hour: 0s to 1h [default: 60s]
+    /// Place no units on a machine for this long after it went down twice within an hour and came back: 0s to 1h [default:
+    /// 60s]
     ///
-    /// The time doubles with each further failure. With 0 there is no hold-down.
+    /// Each further time that the machine goes down doubles the time, up to 16 times. With 0 there is no hold-down.
     #[arg(
         long,
         env = "MUSTER_HOLD_DOWN",
@@ -76,7 +80,7 @@ pub struct FailoverPolicyArgs {
     )]
     #[serde(deserialize_with = "duration::setting")]
     hold_down: Option<Duration>,
-    /// Form zones by this key of the machines' metadata; an empty key means no zones [default: zone]
+    /// Treat machines with the same value of this metadata key as a zone; an empty key means no zones [default: zone]
     #[arg(
         long,
         env = "MUSTER_ZONE_KEY",
@@ -86,8 +90,10 @@ pub struct FailoverPolicyArgs {
         help_heading = "Failover policy"
     )]
     zone_key: Option<String>,
-    /// Let a machine run strict units for this long without a renewal: 1s to 24h [default: 20s, for a sweep three times
-    /// --sweep-every]
+    /// Let a machine run strict units for this long without a renewal of its lease: 1s to 24h [default: 20s, for a sweep
+    /// three times --sweep-every]
+    ///
+    /// A controller needs at least 10s, sweeps at least three times --sweep-every.
     #[arg(
         long,
         env = "MUSTER_LEASE",
@@ -105,9 +111,9 @@ pub struct FailoverPolicyArgs {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct SweepSchedule {
-    /// Keep leases from one sweep to the next, which cron or a timer starts this far apart: 1s to 8h
+    /// Grant and renew leases, because cron or a timer starts a sweep this often: 1s to 8h
     ///
-    /// Machines then run strict units between sweeps. A lease must be at least three times as long.
+    /// Without this option, sweeps start no strict unit.
     #[arg(
         long,
         env = "MUSTER_SWEEP_EVERY",

@@ -23,7 +23,7 @@ use crate::ui;
 /// Boot real systemd hosts on this machine, to try muster out (needs root)
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Keep the lab in this directory; another directory is another lab
+    /// Use the lab in this directory; each directory has a lab of its own
     #[arg(long, global = true, env = "MUSTER_LAB", value_name = "DIR", default_value = crate::lab::DEFAULT_DIR)]
     dir: PathBuf,
     #[command(subcommand)]
@@ -32,7 +32,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Make the lab, or boot halted hosts
+    /// Make the lab, or boot its halted hosts
     Up(Up),
     /// Show the state of the hosts
     Status {
@@ -56,11 +56,11 @@ enum Verb {
     Cut(Names),
     /// Restore the network of hosts
     Heal(Names),
-    /// Stop every process of hosts
+    /// Freeze every process of hosts, as if the hosts hung
     Freeze(Names),
-    /// Continue the processes of frozen hosts
+    /// Let the processes of frozen hosts run again
     Thaw(Names),
-    /// Print the environment that points muster at the lab
+    /// Print the setting that points muster at the lab
     ///
     /// Use it with `eval "$(muster lab env)"`.
     Env,
@@ -70,12 +70,12 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Up {
-    /// Hosts to boot again [default: make the lab, or boot all halted hosts]
+    /// Boot these halted hosts [default: make the lab, or boot all halted hosts]
     names: Vec<String>,
-    /// Make this many hosts [default: 3]
+    /// Make a lab of this many hosts: 1 to 900 [default: 3]
     #[arg(long, value_name = "N", conflicts_with = "names")]
     hosts: Option<usize>,
-    /// Run etcd on the first three hosts, or use sqlite as the store [default: hosts]
+    /// Run etcd as the store on the first three `hosts`, or use a sqlite file (`none`) [default: hosts]
     #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "names")]
     etcd: Option<Etcd>,
     /// Use addresses of this subnet [default: 172.17.8.0/24, or the next that this machine does not use]

@@ -35,7 +35,7 @@ pub(super) struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct MachinesArgs {
-    /// List also the machines that are down or unreachable
+    /// Also list the machines that are down or unreachable
     #[arg(long)]
     all: bool,
     #[command(flatten)]

@@ -20,11 +20,11 @@ pub(super) enum LockCommand {
     },
     /// End the leadership of the process that leads
     ///
-    /// For a command or a controller that hangs, or whose host cannot be reached and must not come back as the leader.
-    /// The store rejects its writes from then on. Hosts reject it once the next leader has observed them. A controller
-    /// that works may take leadership again.
+    /// Use it if the process hangs, or if its host cannot be reached. From then on the store rejects the writes of the
+    /// process. A host rejects its visits once the next leader has visited that host. A controller that works may become
+    /// the leader again.
     Take {
-        /// The reason, which the event log records
+        /// Store this reason in the event log
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },

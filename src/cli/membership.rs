@@ -35,7 +35,7 @@ pub(super) struct JoinArgs {
 pub(super) struct LeaveArgs {
     /// A machine: its name, its address, or the beginning of its machine-id
     machine: String,
-    /// Remove the machine even if it does not answer; its units keep running until they are stopped there
+    /// Remove the machine even if units are still on it or it does not answer; muster does not stop these units
     #[arg(long)]
     force: bool,
     #[command(flatten)]

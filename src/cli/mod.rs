@@ -71,7 +71,7 @@ Exit codes:
   4    `plan --detailed-exitcode`: changes are pending
   130  interrupted
 
-  `play` and `exec` use those of Ansible: 2 failed, 4 unreachable. `status`,
+  `play` and `exec` use the codes of Ansible: 2 failed, 4 unreachable. `status`,
   `journal` and `ssh` end with the exit code of the remote command.
 
 `muster man FOLDER` writes man pages, `muster completions SHELL` completions.";
@@ -80,26 +80,30 @@ Exit codes:
 enum Command {
     /// Submit unit files to the cluster
     ///
-    /// The units are known to the cluster and stay inactive.
+    /// The cluster then knows the units. They are placed on no machine.
     Submit(unit_commands::CreateArgs),
     /// Place units on machines without starting them
     ///
-    /// Units that are not known yet are submitted first, from unit files in the working folder or the named path.
+    /// A unit that the cluster does not know is submitted first, from a unit file in the working folder or at the named
+    /// path.
     Load(unit_commands::CreateArgs),
     /// Start units
     ///
-    /// Units that are not known yet are submitted first, from unit files in the working folder or the named path. Then
-    /// each unit is placed on a machine and started there. The command waits for the outcome.
+    /// A unit that the cluster does not know is submitted first, from a unit file in the working folder or at the named
+    /// path. Then each unit is placed on a machine and started there. The command waits until the machines have started
+    /// the units. If no controller leads, it waits up to 2 seconds longer and reports units that failed meanwhile.
     Start(unit_commands::CreateArgs),
-    /// Stop units, which stay on their machines
+    /// Stop units and leave them on their machines
     Stop(unit_commands::Args),
     /// Stop units and remove them from their machines
     ///
-    /// The units stay known to the cluster.
+    /// The cluster still knows the units afterwards.
     Unload(unit_commands::Args),
     /// Stop units and remove them from the cluster
     Destroy(unit_commands::Args),
     /// Restart units on their machines
+    ///
+    /// A unit that is on its machine and was not started is started.
     Restart(unit_commands::Args),
     /// Show the status of units, as systemctl prints it on their machines
     Status(on_machine::StatusArgs),
@@ -119,7 +123,8 @@ enum Command {
     Cat(list::CatArgs),
     /// Add hosts of the inventory to the cluster
     ///
-    /// Each host becomes a machine. For a host that has joined, its address, name and metadata are updated.
+    /// Each host becomes a machine. If it has joined before, its name, address, keys, metadata and fence command are
+    /// updated.
     Join(membership::JoinArgs),
     /// Remove a machine from the cluster
     ///
@@ -131,43 +136,46 @@ enum Command {
     Uncordon(membership::MachineArgs),
     /// Move the units of a machine to other machines and place no new ones there
     ///
-    /// A unit starts elsewhere before it stops on this machine. A unit that fits on no other machine stays, unless there
-    /// is a deadline.
+    /// An available unit starts elsewhere before it stops on this machine. A strict unit stops first. A unit that fits on
+    /// no other machine stays, unless there is a deadline.
     Drain(membership::DrainArgs),
     /// Explain why a unit is on its machine, or why it does not run
     Why(explain::WhyArgs),
     /// Show a machine
     #[command(subcommand)]
     Machine(explain::MachineCommand),
-    /// Fail over machines whose failover the brake or the failover limit blocks
+    /// Move the units of machines although the brake or the failover limit blocks it
     ///
-    /// The permission holds for an hour, for the controller and for sweeps.
+    /// The order is valid for an hour. The controller or the next sweep carries it out for the machines that are down.
     Failover(failover::FailoverArgs),
     /// Show the event log: what was done, and why
     Events(events::EventsArgs),
     /// Observe every machine and print the steps that would be taken
     ///
-    /// Nothing is changed. The exit code is 0 if the machines could be observed. With --detailed-exitcode it is 4 if
-    /// there are changes to make.
+    /// Nothing is changed. Problems of machines and units are printed and do not change the exit code. With
+    /// --detailed-exitcode, the exit code is 4 if there are changes to make.
     Plan(plan::PlanArgs),
     /// Print which units would move where if machines went down
     ///
-    /// No host is reached and nothing is changed: the hosts are imagined from the records of the store.
+    /// muster contacts no host and changes nothing. It simulates the hosts from the records in the store.
     Simulate(plan::SimulateArgs),
     /// Show which process leads, or end its leadership
+    ///
+    /// The leader is the one process that may change machines: a command, a sweep or a controller.
     #[command(subcommand)]
     Lock(lock::LockCommand),
     /// Observe every machine once, repair what can be repaired and report the rest
     ///
-    /// Made for cron: it prints nothing if nothing was done and nothing is wrong. If a controller leads, the sweep changes
-    /// nothing and reports the problems that the controller has recorded.
+    /// It is made for cron: it prints nothing if nothing was done and nothing is wrong. If a controller leads, the sweep
+    /// changes nothing and reports the problems that the controller has recorded.
     ///
     /// The exit code is 0 if every machine is alive and every launched unit runs, 1 if something is still wrong, 2 if no
-    /// machine has joined, and 3 if the cluster could not be observed.
+    /// machine has joined, and 3 if the cluster could not be observed or another command leads. Of global units, a sweep
+    /// notices only steps that fail.
     Sweep(sweep::SweepArgs),
-    /// Reconcile the cluster until stopped
+    /// Observe and repair the cluster until stopped
     ///
-    /// Run it on one machine, or on several with etcd as the store: one leads, the others stand by.
+    /// Run it on one machine, or on several with etcd as the store: one controller leads, the others stand by.
     Controller(controller::ControllerArgs),
     Discovery(discovery::Args),
     Inventory(inventory::InventoryCommand),

@@ -38,7 +38,7 @@ pub(super) struct JournalArgs {
     /// Print new lines as they come, until interrupted
     #[arg(long, short = 'f')]
     follow: bool,
-    /// Print in this format of journalctl(1)
+    /// Print in this output format of journalctl(1)
     #[arg(long, default_value = "short")]
     output: String,
     /// Accepted because fleet has it: the journal is always read as root

@@ -43,7 +43,7 @@ use crate::ui;
 pub(super) struct Play {
     /// The playbook
     file: PathBuf,
-    /// Limit the play to hosts that match this pattern; @FILE stands for the hosts in a file, one on each line
+    /// Limit all plays to hosts that match this pattern; @FILE stands for the hosts in a file, one on each line
     #[arg(long, short = 'l', value_name = "PATTERN")]
     limit: Option<String>,
     /// Set variables that win over all others: NAME=VALUE, a map in YAML or JSON, or @FILE (can be repeated)
@@ -62,8 +62,8 @@ pub(super) struct Play {
     lock: LockArgs,
     /// Print one JSON document at the end instead of lines
     ///
-    /// It has `plays`, each with its `tasks` and their results on each of the `hosts`, and `stats`, the counts of each
-    /// host.
+    /// It has `plays` and `stats`. Each play has `tasks`, and each task has its results under `hosts`. `stats` has the
+    /// counts of each host.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
 }

@@ -14,8 +14,9 @@ const HEAD: &str = "\
 For operators: every command with its arguments and options. A test writes this page from the same definitions as
 `--help` (`MUSTER_WRITE_DOCS=1 cargo nextest run -E 'test(the_reference)'`).
 
-A duration is written `30s`, `5m` or `1h30m`; a plain number is a number of seconds. Most options are also read from a
-variable, which each option names, and from `muster.toml`. The [README](../README.md#exit-codes) has the exit codes.
+A duration is written `30s`, `5m` or `1h30m`; a plain number is a number of seconds. An option that names a variable is
+also read from this variable. All of these except `--config` and `--dir` are also keys of `muster.toml`. The
+[README](../README.md#exit-codes) has the exit codes, and [glossary.md](glossary.md) the terms.
 ";
 
 /// The width of the page, in characters.
@@ -62,8 +63,14 @@ fn usage(command: &Command, name: &str, is_own: impl Fn(&Arg) -> bool) -> String
         return format!("{name} COMMAND");
     }
     let mut usage = name.to_owned();
-    if command.get_opts().any(|arg| is_own(arg) && is_documented(arg)) {
+    let named = command.get_arguments().filter(|arg| !arg.is_positional() && is_own(arg) && is_documented(arg));
+    let (required, optional): (Vec<&Arg>, Vec<&Arg>) = named.partition(|arg| arg.is_required_set());
+    if !optional.is_empty() {
         usage.push_str(" [OPTIONS]");
+    }
+    for arg in required {
+        let value = if arg.get_action().takes_values() { format!(" {}", values(arg)) } else { String::new() };
+        usage.push_str(&format!(" --{}{value}", arg.get_long().unwrap_or_default()));
     }
     for arg in command.get_positionals() {
         let dashes = if arg.is_last_set() { "-- " } else { "" };

@@ -22,7 +22,8 @@ use crate::ui::terminal::ColorChoice;
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Flags {
-    /// Read hosts, groups and variables from this file, directory or list `host1,host2,` (can be repeated)
+    /// Read hosts, groups and variables from this file, directory or list `host1,host2,` (repeat it for several, or join
+    /// paths with `:`)
     #[arg(
         long,
         short = 'i',
@@ -33,7 +34,7 @@ pub struct Flags {
         help_heading = "Connection"
     )]
     pub inventory: Vec<PathBuf>,
-    /// Read this ssh_config(5) [default: ~/.ssh/config and /etc/ssh/ssh_config]
+    /// Read this ssh_config(5); `none` means no file [default: ~/.ssh/config and /etc/ssh/ssh_config]
     #[arg(
         long,
         global = true,
@@ -44,8 +45,8 @@ pub struct Flags {
         help_heading = "Connection"
     )]
     pub ssh_config: Option<PathBuf>,
-    /// Treat unknown host keys so: `yes` refuses them, `accept-new` records them, `no` accepts any key [default: that of
-    /// ssh_config, else yes]
+    /// Refuse hosts whose key is unknown (`yes`), record their keys (`accept-new`), or accept any key that is not revoked
+    /// (`no`) [default: that of ssh_config, else yes]
     #[arg(
         long,
         global = true,
@@ -67,7 +68,7 @@ pub struct Flags {
         help_heading = "Store"
     )]
     pub store: Option<String>,
-    /// Use the cluster with this token, which `muster discovery new` makes [default: default]
+    /// Use the cluster with this token; `muster discovery new` makes tokens [default: default]
     #[arg(
         long,
         global = true,
@@ -111,7 +112,7 @@ pub struct Flags {
         help_heading = "Store"
     )]
     pub etcd_key_file: Option<PathBuf>,
-    /// Log in to etcd as this user; MUSTER_ETCD_PASSWORD or --etcd-password-file has the password
+    /// Log in to etcd as this user, with the password of MUSTER_ETCD_PASSWORD or --etcd-password-file
     #[arg(
         long,
         global = true,
@@ -154,13 +155,13 @@ pub struct OutputFlags {
     /// Print results and errors only
     #[arg(long, short = 'q', global = true, help_heading = "Output")]
     quiet: bool,
-    /// Print log messages on stderr: -v debug messages, -vv all
+    /// Print log messages on stderr: -v up to the level debug, -vv all
     ///
-    /// MUSTER_LOG selects them more precisely and wins: directives of tracing-subscriber's EnvFilter, such as
-    /// `muster::remote=debug`.
+    /// The variable MUSTER_LOG selects log messages more precisely and wins over -v and -q. It holds directives of
+    /// tracing-subscriber's EnvFilter, such as `muster::remote=debug`.
     #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count, conflicts_with = "quiet", help_heading = "Output")]
     verbose: u8,
-    /// Print in colours: on a terminal without NO_COLOR, always, or never
+    /// Print in colours; `auto` does so on a terminal, unless NO_COLOR is set
     #[arg(
         long,
         global = true,
@@ -200,7 +201,7 @@ impl OutputFlags {
 #[derive(Debug, Clone, Copy, Default, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct LockArgs {
-    /// Wait this long while another command or a sweep leads [default: 30s, for a sweep 0s]
+    /// Wait at most this long while another command or a sweep leads [default: 30s, for a sweep 0s]
     #[arg(
         long,
         env = "MUSTER_LOCK_WAIT",

@@ -25,7 +25,7 @@ const DOWN_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SweepArgs {
-    /// Wait this long for started units to settle
+    /// Wait at most this long for units that are still starting or stopping
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration::parse)]
     settle: Duration,
     #[command(flatten)]

@@ -33,7 +33,7 @@ const FILE_LIMIT: u64 = 1 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Units: names, or paths of unit files; without a type it is `.service`
+    /// Units: names, or paths of unit files; a name without a type is that of a `.service`
     #[arg(required = true, value_name = "UNIT")]
     units: Vec<String>,
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CreateArgs {
-    /// Replace a submitted file that differs
+    /// Replace the submitted file if the local file differs from it
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
@@ -51,13 +51,13 @@ pub(super) struct CreateArgs {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct WaitArgs {
-    /// Store the desired state and do not wait for it
+    /// Store the desired state and end; a controller or the next sweep carries it out
     #[arg(long)]
     no_block: bool,
-    /// Wait at most this long for a controller that leads; 0 means no limit [default: no limit]
+    /// If a controller leads, wait at most this long for it to finish; 0 means no limit [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "no_block")]
     wait: Option<Duration>,
-    /// Wait N times two seconds for a controller that leads, as in fleet; 0 means no limit
+    /// As --wait, but in units of two seconds, as in fleet; 0 means no limit
     #[arg(long, value_name = "N", conflicts_with = "wait", hide_short_help = true)]
     block_attempts: Option<u32>,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Timestamp;
 
 /// An operator's order that the units of a machine move if it is down, whatever the failover policy says. The store
-/// keeps it under `forced/<id>`.
+/// keeps it under `failover-overrides/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailoverOverride {
     /// When it ends.
