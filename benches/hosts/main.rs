@@ -1,7 +1,7 @@
 //! Measures how long muster takes on real hosts: boots a lab, runs the binary as a user would, and prints one table.
 //!
-//! `cargo bench --bench hosts -- [--quick] [--runs N] [--hosts N] [--store etcd|sqlite] [--only WORD]`. It needs root.
-//! The floor is the time that plain `ssh` and `systemctl` take for the same units on the same hosts, in the same run.
+//! `cargo bench --bench hosts -- [--quick] [--runs N] [--units N,N] [--hosts N] [--store etcd|sqlite] [--only WORD]`. It
+//! needs root. The floor is the time that plain `ssh` and `systemctl` take for the same units on the same hosts, in the same run.
 //! No duration fails the benchmark; only a command that does not work ends it.
 #![allow(
     missing_docs,
@@ -22,7 +22,7 @@ use table::Table;
 
 /// The selection of measurements, and how often each is made.
 #[derive(Debug, Clone)]
-struct RequirementKey {
+struct Selection {
     /// How often each operation is measured.
     runs: usize,
     /// The numbers of units to start, in ascending order.
@@ -36,7 +36,7 @@ struct RequirementKey {
     only: Option<String>,
 }
 
-impl RequirementKey {
+impl Selection {
     fn read(mut words: impl Iterator<Item = String>) -> Self {
         let mut selection = Self { runs: 5, units: vec![1, 100, 500], hosts: 50, etcd: true, only: None };
         while let Some(word) = words.next() {
@@ -44,12 +44,17 @@ impl RequirementKey {
             match word.as_str() {
                 "--quick" => (selection.runs, selection.units, selection.hosts) = (2, vec![1, 20], 6),
                 "--runs" => selection.runs = value().parse().expect("--runs N"),
+                "--units" => {
+                    selection.units = value().split(',').map(|count| count.parse().expect("--units N,N")).collect();
+                }
                 "--hosts" => selection.hosts = value().parse().expect("--hosts N"),
                 "--store" => selection.etcd = value() == "etcd",
                 "--only" => selection.only = Some(value()),
                 // Cargo passes this flag.
                 "--bench" => {}
-                _ => panic!("{word}: --quick, --runs N, --hosts N, --store etcd|sqlite and --only WORD are known"),
+                _ => panic!(
+                    "{word}: --quick, --runs N, --units N,N, --hosts N, --store etcd|sqlite and --only WORD are known"
+                ),
             }
         }
         selection
@@ -61,7 +66,7 @@ impl RequirementKey {
 }
 
 fn main() {
-    let selection = RequirementKey::read(std::env::args().skip(1));
+    let selection = Selection::read(std::env::args().skip(1));
     if let Err(error) = muster::lab::check_prerequisites() {
         eprintln!("skipped, no real hosts here: {error}");
         return;

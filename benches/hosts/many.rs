@@ -30,14 +30,14 @@ use muster::store::layout::Keyspace;
 use muster::store::leader_election;
 use muster::store::leader_election::LeaderKind;
 
-use crate::RequirementKey;
+use crate::Selection;
 use crate::ground;
 use crate::table::Table;
 
 /// The number of units that each host runs.
 const PER_HOST: usize = 2;
 
-pub(crate) fn measure(selection: &RequirementKey, table: &mut Table) {
+pub(crate) fn measure(selection: &Selection, table: &mut Table) {
     let lab = ground::lab("many", selection.hosts, false);
     let hosts = selection.hosts;
     let mut joins = Vec::new();
@@ -126,7 +126,7 @@ fn looked(reconciler: &Reconciler) -> Option<Timestamp> {
 }
 
 /// Measures the memory and processor time of a controller, then the failover after a power cut of one host.
-fn controller(lab: &Lab, selection: &RequirementKey, table: &mut Table) {
+fn controller(lab: &Lab, selection: &Selection, table: &mut Table) {
     let hosts = selection.hosts;
     let controller = Controller::start(lab);
     // After five seconds, the costs of an observation have settled.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use muster::lab::Lab;
 
-use crate::RequirementKey;
+use crate::Selection;
 use crate::ground;
 use crate::ground::Counter;
 use crate::table::Table;
@@ -17,7 +17,7 @@ use crate::table::median;
 /// The unit file: a process that does nothing.
 const UNIT: &str = "[Unit]\nDescription=Unit %i\n\n[Service]\nExecStart=/bin/sleep infinity\n";
 
-pub(crate) fn measure(selection: &RequirementKey, table: &mut Table) {
+pub(crate) fn measure(selection: &Selection, table: &mut Table) {
     let lab = ground::lab("units", 3, selection.etcd);
     ground::timed(ground::muster(&lab).arg("join"));
     let store = if selection.etcd { "etcd on the hosts" } else { "sqlite" };

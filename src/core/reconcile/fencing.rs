@@ -19,8 +19,8 @@ const RETRY: Duration = Duration::from_secs(10);
 impl Reconciler {
     /// Begins to fence machines that are down and may still run strict units, and runs the commands that were
     /// announced.
-    pub(super) fn fence(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        for machine in self.views.doubted() {
+    pub(super) fn fence(&mut self, doubted: &[MachineId], now: Timestamp, outputs: &mut Vec<Output>) {
+        for &machine in doubted {
             if self.next_fencing(machine).is_none_or(|again| now < again) {
                 continue;
             }

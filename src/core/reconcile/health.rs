@@ -73,16 +73,16 @@ impl Reconciler {
     /// doubted machines if the silent machines or the counts of the failover policy have changed.
     fn assessments(&mut self, now: Timestamp) -> Vec<(MachineId, Assessment)> {
         let mut changed = std::mem::take(&mut self.stale.failover);
+        let mut doubted = Vec::new();
         for machine in self.views.dirty() {
             let Some(view) = self.views.touch(machine) else { continue };
             let silent = is_silent(view, now);
             changed |= std::mem::replace(&mut view.silent, silent) != silent;
+            doubted.extend(view.is_doubted().then_some(machine));
         }
-        let machines = if changed { self.views.doubted() } else { self.views.dirty() };
-        let doubted = |view: &&MachineView| view.health != Some(Health::Alive) || !view.answers();
+        let machines = if changed { self.views.doubted() } else { doubted };
         let assess = |machine: MachineId| {
-            let view = self.views.get(&machine).filter(doubted)?;
-            Some((machine, assess(&view.evidence, self.timing.detection, now)?))
+            Some((machine, assess(&self.views.get(&machine)?.evidence, self.timing.detection, now)?))
         };
         let mut assessments: Vec<_> = machines.into_iter().filter_map(assess).collect();
         let down = |(_, assessment): &(MachineId, Assessment)| assessment.health == Health::Down;

@@ -38,6 +38,8 @@ pub struct MachineView {
     pub health: Option<Health>,
     /// The units on the machine as of the last full observation; `None` if they are not known for certain.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
+    /// Set while systemd is still changing the state of one of the units.
+    changing: bool,
     /// The host's boot id, which changes when the machine boots.
     pub boot: String,
     /// When the machine last reported its uptime, and that uptime.
@@ -140,6 +142,7 @@ impl MachineView {
             evidence: Evidence::new(now),
             health: None,
             units: None,
+            changing: false,
             boot: String::new(),
             uptime: None,
             in_flight: None,
@@ -182,8 +185,13 @@ impl MachineView {
     }
 
     /// Reports whether systemd is still changing the state of one of the machine's units.
-    pub fn is_changing(&self) -> bool {
-        self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing)
+    pub const fn is_changing(&self) -> bool {
+        self.changing
+    }
+
+    /// Reports whether the machine is not known to be alive.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.health != Some(Health::Alive) || !self.answers()
     }
 
     /// Records that the visit in flight was answered, and returns the visit.
@@ -206,21 +214,18 @@ impl MachineView {
         Some(in_flight)
     }
 
-    /// Records an observation of the machine, and returns the units of the observation before.
-    pub fn observe(
-        &mut self,
-        seen: Observation,
-        through: Option<MachineId>,
-        now: Timestamp,
-    ) -> Option<BTreeMap<UnitName, UnitState>> {
+    /// Records an observation of the machine.
+    pub fn observe(&mut self, seen: Observation, through: Option<MachineId>, now: Timestamp) {
         match through {
             Some(relay) => self.evidence.answer_through(relay, now),
             None => self.evidence.answer(now),
         }
         self.boot = seen.boot;
         self.uptime = Some((now, seen.uptime));
-        let units = seen.units?;
-        self.units.replace(units)
+        if seen.units.is_some() {
+            self.units = seen.units;
+            self.changing = self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing);
+        }
     }
 
     /// Records that a visit failed. Its steps may or may not have been carried out.
@@ -230,7 +235,7 @@ impl MachineView {
             None => self.evidence.fail(now, failure),
         }
         if !self.answers() {
-            self.units = None;
+            (self.units, self.changing) = (None, false);
         }
     }
 

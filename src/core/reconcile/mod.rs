@@ -353,14 +353,16 @@ impl Reconciler {
     fn decide(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         self.watch_deadlines(now);
         self.refresh_views(now);
-        self.ask_peers(now, outputs);
+        // No stage makes a machine doubted that was not: that takes an input.
+        let doubted = self.views.doubted();
+        self.ask_peers(&doubted, now, outputs);
         self.assess_all(now);
-        self.update_relays(now);
+        self.update_relays(&doubted, now);
         self.place(now);
         // A placement may have brought another machine into scope.
         self.refresh_views(now);
         self.keep_leases(now);
-        self.fence(now, outputs);
+        self.fence(&doubted, now, outputs);
     }
 
     /// Returns when the next turn is due although nothing happens.

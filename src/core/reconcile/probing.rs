@@ -30,11 +30,10 @@ pub(super) const RELAY_RETRY: Duration = Duration::from_secs(30);
 
 impl Reconciler {
     /// Asks peers about every silent machine whose probes are due.
-    pub(super) fn ask_peers(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+    pub(super) fn ask_peers(&mut self, doubted: &[MachineId], now: Timestamp, outputs: &mut Vec<Output>) {
         if self.scope != Scope::All {
             return;
         }
-        let doubted = self.views.doubted();
         let views = || doubted.iter().filter_map(|machine| Some((*machine, self.views.get(machine)?)));
         let wants = |view: &MachineView| pace(view).filter(|every| view.evidence.peers.wanted(*every, now) > 0);
         let due: Vec<_> = views().filter_map(|(machine, view)| Some((machine, wants(view)?))).collect();
@@ -77,9 +76,8 @@ impl Reconciler {
 
     /// Chooses a relay for every machine with a path fault. A machine with a lease gets one as soon as a first peer
     /// reaches it, because the lease must be renewed before the assessment is certain.
-    pub(super) fn update_relays(&mut self, now: Timestamp) {
+    pub(super) fn update_relays(&mut self, doubted: &[MachineId], now: Timestamp) {
         let mut carried: BTreeMap<MachineId, usize> = BTreeMap::new();
-        let doubted = self.views.doubted();
         let views = || doubted.iter().filter_map(|machine| Some((machine, self.views.get(machine)?)));
         for relay in views().filter_map(|(_, view)| view.evidence.relay.as_ref()) {
             *carried.entry(relay.through).or_default() += 1;

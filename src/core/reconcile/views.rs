@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::machine_view::MachineView;
-use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Timestamp;
 
@@ -105,10 +104,15 @@ impl Views {
         self.dirty.iter().copied().collect()
     }
 
-    /// Returns every machine that may be doubted: the dirty machines, and those that were doubted when they were
-    /// indexed.
+    /// Returns every machine that is not known to be alive.
     pub(super) fn doubted(&self) -> Vec<MachineId> {
-        self.doubted.union(&self.dirty).copied().collect()
+        let doubted = |machine: &&MachineId| self.all.get(machine).is_some_and(MachineView::is_doubted);
+        self.doubted.union(&self.dirty).filter(doubted).copied().collect()
+    }
+
+    /// Returns the dirty machines, and every machine that is not known to be alive.
+    pub(super) fn dirty_or_doubted(&self) -> impl Iterator<Item = MachineId> {
+        self.doubted.union(&self.dirty).copied()
     }
 
     /// Returns a number that is at least the number of machines of which a visit has ended.
@@ -130,9 +134,8 @@ impl Views {
         let Some(view) = self.all.get_mut(&machine) else { return };
         view.due = due;
         self.due.extend(due.map(|at| (at, machine)));
-        let doubted = view.health != Some(Health::Alive) || !view.answers();
         for (holds, set) in [
-            (doubted, &mut self.doubted),
+            (view.is_doubted(), &mut self.doubted),
             (view.evidence.is_empty(), &mut self.unseen),
             (view.waits, &mut self.waiting),
         ] {
