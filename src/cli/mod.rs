@@ -128,7 +128,8 @@ enum Command {
     Join(membership::JoinArgs),
     /// Remove a machine from the cluster
     ///
-    /// Its units move to other machines first.
+    /// Its units move to other machines first. With --no-block, a machine that has units is drained and stays in the
+    /// cluster until the next `leave`.
     Leave(membership::LeaveArgs),
     /// Place no new units on a machine
     Cordon(membership::MachineArgs),
