@@ -13,24 +13,17 @@ use criterion::BatchSize;
 use criterion::Criterion;
 use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
-use muster::core::model::Action;
-use muster::core::model::ActiveState;
 use muster::core::model::DesiredState;
 use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Health;
-use muster::core::model::LoadState;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
-use muster::core::model::Observation;
-use muster::core::model::Outcome;
 use muster::core::model::Phase;
 use muster::core::model::Report;
 use muster::core::model::Snapshot;
-use muster::core::model::SubState;
 use muster::core::model::Timestamp;
 use muster::core::model::Unit;
-use muster::core::model::UnitState;
 use muster::core::model::Visit;
 use muster::core::reconcile::Input;
 use muster::core::reconcile::Output;
@@ -39,6 +32,7 @@ use muster::core::reconcile::Timing;
 use muster::core::reconcile::assignments::Scope;
 use muster::core::schedule::RequirementsIndex;
 use muster::core::schedule::Scheduler;
+use muster::core::simulated_host::SimulatedHost;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
 
@@ -130,7 +124,7 @@ fn timing() -> Timing {
 /// Simulated hosts, which carry out every step at once.
 #[derive(Default)]
 struct Hosts {
-    units: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
+    hosts: BTreeMap<MachineId, SimulatedHost>,
     silent: BTreeSet<MachineId>,
 }
 
@@ -149,7 +143,7 @@ impl Hosts {
                     }
                     Output::Visit { machine, visit, quick, .. } => {
                         steps += visit.steps.len();
-                        Input::Visited(machine, Ok(self.visit(machine, &visit, quick)))
+                        Input::Visited(machine, Ok(self.visit(machine, &visit, quick, now)))
                     }
                     Output::Probe { machine, peer } => Input::Probed { machine, peer, reached: Some(false) },
                     Output::Deposed | Output::Leave(_) | Output::Fence(_) => unreachable!(),
@@ -159,22 +153,9 @@ impl Hosts {
         steps
     }
 
-    fn visit(&mut self, machine: MachineId, visit: &Visit, quick: bool) -> Report {
-        let units = self.units.entry(machine).or_default();
-        for step in &visit.steps {
-            if let Action::Load { hash, .. } = step.action {
-                let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-                units.insert(
-                    step.unit.clone(),
-                    UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 },
-                );
-            }
-        }
-        // A quick look at an unchanged host reports no units.
-        let units = (!quick || !visit.steps.is_empty()).then(|| units.clone());
-        let (boot, uptime) = ("boot".to_owned(), Duration::from_hours(1));
-        let observation = Some(Observation { machine, boot, uptime, epoch: visit.epoch, lease: None, units });
-        Report { outcomes: visit.steps.iter().map(|_| Outcome::Done).collect(), refused: None, observation }
+    fn visit(&mut self, machine: MachineId, visit: &Visit, quick: bool, now: Timestamp) -> Report {
+        let new = || SimulatedHost::new(machine, "boot".to_owned());
+        self.hosts.entry(machine).or_insert_with(new).visit(visit, quick, 0, now.since(Timestamp::ZERO))
     }
 }
 
@@ -195,7 +176,7 @@ fn plan(c: &mut Criterion) {
         let mut hosts = Hosts::default();
         let looks = reconciler.handle(Input::Tick, now).into_iter().filter_map(|output| match output {
             Output::Visit { machine, visit, quick, .. } => {
-                Some(Input::Visited(machine, Ok(hosts.visit(machine, &visit, quick))))
+                Some(Input::Visited(machine, Ok(hosts.visit(machine, &visit, quick, now))))
             }
             _ => None,
         });

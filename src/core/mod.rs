@@ -16,5 +16,6 @@ pub mod plan;
 pub mod reconcile;
 pub mod sanitize;
 pub mod schedule;
+pub mod simulated_host;
 pub mod simulation;
 pub mod unit;

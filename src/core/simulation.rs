@@ -6,42 +6,43 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::core::model::Action;
-use crate::core::model::ActiveState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
-use crate::core::model::LeaseAction;
-use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Observation;
-use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::PlacementReason;
 use crate::core::model::RemovalReason;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Step;
-use crate::core::model::SubState;
 use crate::core::model::Subject;
 use crate::core::model::Timestamp;
-use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::model::Write;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
 use crate::core::reconcile::Reconciler;
+use crate::core::simulated_host::SimulatedHost;
 use crate::core::unit::UnitName;
 
 /// The longest simulated time, so that a simulation that never settles ends.
 const LONGEST: Duration = Duration::from_mins(10);
+
+/// The end of a lease that a host holds already: it is not known, and a leader that goes on renews the lease.
+const UNENDING: Duration = Duration::MAX;
+
+/// The only shell on a simulated host.
+const SHELL: u64 = 0;
 
 /// A unit whose placement would change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,33 +116,52 @@ impl Simulation {
 /// Simulated hosts, which carry out every step at once and without failures.
 #[derive(Debug, Clone, Default)]
 pub struct SimulatedHosts {
-    units: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
+    /// The hosts, each with the time at which it booted.
+    hosts: BTreeMap<MachineId, (Timestamp, SimulatedHost)>,
     fail: BTreeMap<MachineId, FailureKind>,
 }
 
 impl SimulatedHosts {
     /// Makes hosts in the state that the store last recorded, except for some that are down.
     pub fn of(snapshot: &Snapshot, down: impl IntoIterator<Item = MachineId>) -> Self {
-        let failing = snapshot.health.iter().filter_map(|(id, health)| Some((*id, ailment(health.health)?)));
+        let failing = snapshot.health.iter().filter_map(|(id, health)| Some((*id, failure_kind(health.health)?)));
         let fail = failing.chain(down.into_iter().map(|id| (id, FailureKind::Silent))).collect();
-        let mut units: BTreeMap<_, BTreeMap<_, _>> =
-            snapshot.machines.keys().map(|id| (*id, BTreeMap::new())).collect();
+        let mut hosts = Self { hosts: BTreeMap::new(), fail };
         for (unit, states) in &snapshot.states {
             for (machine, state) in states {
-                units.entry(*machine).or_default().insert(unit.clone(), state.clone());
+                let file = snapshot.files.get(&state.hash).map(Arc::as_ref);
+                hosts.host(*machine).1.put(unit.clone(), state.clone(), file, Duration::ZERO);
             }
         }
-        Self { units, fail }
+        for machine in snapshot.leases.keys() {
+            hosts.host(*machine).1.lease = Some(UNENDING);
+        }
+        hosts
     }
 
-    /// Sets the units of a host to those that were observed on the real host.
-    pub fn learn(&mut self, machine: MachineId, units: BTreeMap<UnitName, UnitState>) {
-        self.units.insert(machine, units);
+    /// Returns a host and the time at which it booted.
+    fn host(&mut self, machine: MachineId) -> &mut (Timestamp, SimulatedHost) {
+        let new = || (Timestamp::ZERO, SimulatedHost::new(machine, "simulated".to_owned()));
+        self.hosts.entry(machine).or_insert_with(new)
+    }
+
+    /// Makes a host that is like the real host in an observation. The leader of a simulation may visit it, whatever
+    /// leader has visited the real host.
+    pub fn learn(&mut self, snapshot: &Snapshot, seen: &Observation, now: Timestamp) {
+        let Some(units) = &seen.units else { return };
+        let uptime = u64::try_from(seen.uptime.as_millis()).unwrap_or(u64::MAX);
+        let booted = Timestamp::from_millis(now.as_millis().saturating_sub(uptime));
+        let mut host = SimulatedHost::new(seen.machine, seen.boot.clone());
+        host.lease = snapshot.leases.contains_key(&seen.machine).then_some(UNENDING);
+        for (unit, state) in units {
+            host.put(unit.clone(), state.clone(), snapshot.files.get(&state.hash).map(Arc::as_ref), Duration::ZERO);
+        }
+        self.hosts.insert(seen.machine, (booted, host));
     }
 
     /// Reports whether the units of a host are known.
     pub fn knows(&self, machine: MachineId) -> bool {
-        self.units.contains_key(&machine)
+        self.hosts.contains_key(&machine)
     }
 
     /// Reports whether a host reaches another one; `None` if the first host is down itself.
@@ -150,30 +170,18 @@ impl SimulatedHosts {
     }
 
     /// Carries out a visit on a simulated host.
-    pub fn visit(&mut self, machine: MachineId, visit: &Visit, now: Timestamp) -> Result<Report, Failure> {
+    pub fn visit(&mut self, machine: MachineId, visit: &Visit, quick: bool, now: Timestamp) -> Result<Report, Failure> {
         if let Some(kind) = self.fail.get(&machine).copied() {
-            let (host, detail) = (machine.to_string(), "as imagined".to_owned());
+            let (host, detail) = (machine.to_string(), "simulated".to_owned());
             return Err(Failure { host, phase: Phase::Connect, kind, detail, hint: None });
         }
-        let units = self.units.entry(machine).or_default();
-        for step in &visit.steps {
-            play(units, step);
-        }
-        let observation = Observation {
-            machine,
-            boot: "played".to_owned(),
-            uptime: now.since(Timestamp::ZERO),
-            epoch: visit.epoch,
-            lease: visit.lease.as_ref().map(LeaseAction::granted),
-            units: Some(units.clone()),
-        };
-        let outcomes = visit.steps.iter().map(|_| Outcome::Done).collect();
-        Ok(Report { outcomes, refused: None, observation: Some(observation) })
+        let (booted, host) = self.host(machine);
+        Ok(host.visit(visit, quick, SHELL, now.since(*booted)))
     }
 }
 
 /// Returns the failure that leads to this health; `None` for a machine that answers.
-const fn ailment(health: Health) -> Option<FailureKind> {
+const fn failure_kind(health: Health) -> Option<FailureKind> {
     match health {
         Health::Alive | Health::Suspect => None,
         Health::Down => Some(FailureKind::Silent),
@@ -181,30 +189,6 @@ const fn ailment(health: Health) -> Option<FailureKind> {
         Health::Throttled => Some(FailureKind::Throttled),
         Health::Sick => Some(FailureKind::Sick),
         Health::PathFault | Health::Unreachable => Some(FailureKind::Local),
-    }
-}
-
-/// Carries out a step on simulated units.
-fn play(units: &mut BTreeMap<UnitName, UnitState>, step: &Step) {
-    let state = |hash, running: bool, restarts| UnitState {
-        load: LoadState::Loaded,
-        active: if running { ActiveState::Active } else { ActiveState::Inactive },
-        sub: if running { SubState::RUNNING } else { SubState::DEAD },
-        job: None,
-        hash,
-        launched: running,
-        restarts,
-    };
-    let hash = units.get(&step.unit).map(|state| state.hash);
-    match (step.action, hash) {
-        (Action::Unload, _) => drop(units.remove(&step.unit)),
-        (Action::Load { hash, .. }, _) | (Action::Stop, Some(hash)) => {
-            units.insert(step.unit.clone(), state(hash, false, 0));
-        }
-        (Action::Start { count } | Action::Restart { count }, Some(hash)) => {
-            units.insert(step.unit.clone(), state(hash, true, count));
-        }
-        (Action::Stop | Action::Start { .. } | Action::Restart { .. }, None) => {}
     }
 }
 
@@ -221,9 +205,9 @@ pub fn simulate(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: T
                         simulation.note_writes(reconciler.snapshot(), &writes);
                         inputs.push_back(Input::Committed(true));
                     }
-                    Output::Visit { machine, visit, .. } => {
+                    Output::Visit { machine, visit, quick, .. } => {
                         simulation.note_visit(machine, &visit);
-                        inputs.push_back(Input::Visited(machine, hosts.visit(machine, &visit, now)));
+                        inputs.push_back(Input::Visited(machine, hosts.visit(machine, &visit, quick, now)));
                     }
                     Output::Probe { machine, peer } => {
                         let reached = hosts.reaches(peer, machine);

@@ -8,6 +8,8 @@ use super::clock::Clock;
 use super::in_flight::InFlight;
 use super::turn;
 use super::turn::TurnTimer;
+use crate::core::model::Report;
+use crate::core::model::Snapshot;
 use crate::core::model::Visit;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
@@ -48,7 +50,7 @@ pub async fn dry_run(
             }
         };
         let woken = timer.wait(wake, event).await.transpose().ok()?;
-        inputs.extend(woken.inputs().map(|input| run.observe(input)));
+        inputs.extend(woken.inputs().map(|input| run.observe(reconciler.snapshot(), input)));
     }
 }
 
@@ -68,9 +70,9 @@ impl DryRun {
                 self.simulation.note_writes(reconciler.snapshot(), &writes);
                 inputs.push_back(Input::Committed(true));
             }
-            Output::Visit { machine, visit, .. } if self.hosts.knows(machine) => {
+            Output::Visit { machine, visit, quick, .. } if self.hosts.knows(machine) => {
                 self.simulation.note_visit(machine, &visit);
-                let report = self.hosts.visit(machine, &visit, self.clock.now());
+                let report = self.hosts.visit(machine, &visit, quick, self.clock.now());
                 inputs.push_back(Input::Visited(machine, report));
             }
             Output::Visit { machine, visit, through, .. } => {
@@ -86,11 +88,9 @@ impl DryRun {
     }
 
     /// Makes a simulated host of a machine that has answered.
-    fn observe(&mut self, input: Input) -> Input {
-        if let Input::Visited(machine, Ok(report)) = &input
-            && let Some(units) = report.observation.as_ref().and_then(|seen| seen.units.clone())
-        {
-            self.hosts.learn(*machine, units);
+    fn observe(&mut self, snapshot: &Snapshot, input: Input) -> Input {
+        if let Input::Visited(_, Ok(Report { observation: Some(seen), .. })) = &input {
+            self.hosts.learn(snapshot, seen, self.clock.now());
         }
         input
     }

@@ -220,7 +220,6 @@ impl World {
         for (step, outcome) in delivery.visit.steps.iter().zip(&report.outcomes) {
             let ending = match outcome {
                 Outcome::Done => "done",
-                Outcome::AlreadyTrue => "already true",
                 Outcome::Begun => "begun",
                 Outcome::Failed(_) => "failed",
                 Outcome::Lost(_) => "lost",

@@ -20,7 +20,16 @@ const LAYERS: &[&[&str]] = &[
     &["remote", "store"],
     &["core/simulation"],
     &["core/reconcile"],
-    &["core/command", "core/explain", "core/health", "core/lease", "core/machine_lookup", "core/plan", "core/schedule"],
+    &[
+        "core/command",
+        "core/explain",
+        "core/health",
+        "core/lease",
+        "core/machine_lookup",
+        "core/plan",
+        "core/schedule",
+        "core/simulated_host",
+    ],
     &["core/model", "core/unit"],
     &["core/hex", "core/machine_id", "core/sanitize"],
 ];

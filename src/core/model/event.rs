@@ -190,7 +190,6 @@ impl fmt::Display for StepEnd {
         let Self { action, reason, outcome, overlap } = self;
         match outcome {
             Outcome::Done => write!(f, "{action}: done ({reason})")?,
-            Outcome::AlreadyTrue => write!(f, "{action}: already true ({reason})")?,
             Outcome::Begun => write!(f, "{action}: begun ({reason})")?,
             Outcome::Failed(said) => write!(f, "{action}: failed: {said} ({reason})")?,
             Outcome::Lost(Failure { phase, detail, .. }) => write!(f, "{action}: lost: {phase}: {detail} ({reason})")?,

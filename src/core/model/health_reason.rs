@@ -227,8 +227,8 @@ impl fmt::Display for FailoverBlock {
         match self {
             Self::Brake { silent, all } => write!(
                 f,
-                "{silent} of {all} machines are silent at the same time: the fault may be on our side, and nothing is \
-                 moved"
+                "{silent} of {all} machines are silent at the same time: the fault may be on the controller's side, and \
+                 nothing is moved"
             ),
             Self::ZoneBrake { zone, silent, all } => write!(
                 f,

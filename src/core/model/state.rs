@@ -262,6 +262,12 @@ impl SubState {
     pub const RUNNING: Self = Self(Cow::Borrowed("running"));
     /// A unit that does not run.
     pub const DEAD: Self = Self(Cow::Borrowed("dead"));
+    /// A service that ended with an error.
+    pub const FAILED: Self = Self(Cow::Borrowed("failed"));
+    /// A service that starts.
+    pub const START: Self = Self(Cow::Borrowed("start"));
+    /// A service that stops.
+    pub const STOP: Self = Self(Cow::Borrowed("stop-sigterm"));
 
     /// Returns systemd's word.
     pub fn as_str(&self) -> &str {

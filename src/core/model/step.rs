@@ -6,7 +6,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::LoadState;
 use super::MachineId;
+use super::UnitState;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 
@@ -114,6 +116,18 @@ impl Action {
             Self::Stop => 2,
             Self::Start { .. } => 3,
             Self::Restart { .. } => 4,
+        }
+    }
+
+    /// Reports whether the state of the unit after a visit shows that the action was carried out.
+    pub fn is_done(self, there: Option<&UnitState>) -> bool {
+        match self {
+            Self::Unload => there.is_none(),
+            Self::Load { hash, .. } => there.is_some_and(|unit| unit.hash == hash && unit.load == LoadState::Loaded),
+            Self::Stop => there.is_none_or(|unit| !unit.runs() && !unit.launched),
+            Self::Start { count } | Self::Restart { count } => {
+                there.is_some_and(|unit| unit.launched && unit.restarts >= count)
+            }
         }
     }
 

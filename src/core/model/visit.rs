@@ -96,8 +96,6 @@ pub enum Refused {
 pub enum Outcome {
     /// It was done.
     Done,
-    /// It was true before.
-    AlreadyTrue,
     /// It began, and the visit could not wait for its end.
     Begun,
     /// It was tried and failed; the text is the host's.

@@ -12,6 +12,7 @@ use crate::core::model::PlacementReason;
 use crate::core::model::RemovalReason;
 use crate::core::model::SubState;
 use crate::core::model::Unit;
+use crate::core::model::UnitState;
 use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::unit::UnitFile;

@@ -279,17 +279,9 @@ impl Reader {
             .iter()
             .map(|step| {
                 let there = units.get(&step.unit);
-                let good = match step.action {
-                    Action::Unload => there.is_none() || reloaded.contains(&step.unit),
-                    Action::Load { hash, .. } => {
-                        there.is_some_and(|unit| unit.hash == hash && unit.load == LoadState::Loaded)
-                    }
-                    Action::Stop => there.is_none_or(|unit| !unit.runs() && !unit.launched),
-                    Action::Start { count } | Action::Restart { count } => {
-                        let marked = there.is_some_and(|unit| unit.launched && unit.restarts >= count);
-                        marked && self.complaints(step).is_none()
-                    }
-                };
+                let replaced = step.action == Action::Unload && reloaded.contains(&step.unit);
+                let refused = step.action.starts() && self.complaints(step).is_some();
+                let good = (replaced || step.action.is_done(there)) && !refused;
                 // On a machine that holds a lease a visit does not wait for units that stop slowly.
                 let stops = matches!(step.action, Action::Stop | Action::Unload);
                 let begun = stops && self.no_wait && there.is_some_and(|unit| unit.active == ActiveState::Deactivating);

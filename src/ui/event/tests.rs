@@ -68,7 +68,6 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
             true,
         ),
         (ended(Outcome::Done, None), "stop: done (wanted loaded)", false),
-        (ended(Outcome::AlreadyTrue, None), "stop: already true (wanted loaded)", false),
         (ended(Outcome::Begun, None), "stop: begun (wanted loaded)", false),
         (ended(Outcome::Failed("it hangs".to_owned()), None), "stop: failed: it hangs (wanted loaded)", true),
         (ended(Outcome::Lost(failure), None), "stop: lost: connect: no answer within 4 s (wanted loaded)", false),

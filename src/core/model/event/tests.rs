@@ -107,13 +107,8 @@ fn any_step() -> impl Strategy<Value = StepEnd> {
         let (host, phase, kind) = ("core-01".to_owned(), Phase::KeyExchange, FailureKind::Throttled);
         Outcome::Lost(Failure { host, phase, kind, detail, hint })
     });
-    let outcome = prop_oneof![
-        Just(Outcome::Done),
-        Just(Outcome::AlreadyTrue),
-        Just(Outcome::Begun),
-        any::<String>().prop_map(Outcome::Failed),
-        lost,
-    ];
+    let outcome =
+        prop_oneof![Just(Outcome::Done), Just(Outcome::Begun), any::<String>().prop_map(Outcome::Failed), lost,];
     let overlap = prop::option::of((0..u64::MAX / 1000).prop_map(Duration::from_millis));
     (action, reason, outcome, overlap).prop_map(|(action, reason, outcome, overlap)| StepEnd {
         action,

@@ -1,0 +1,94 @@
+use super::*;
+
+#[test]
+fn a_cordon_moves_no_unit() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    let cordon = |snapshot: &mut Snapshot| snapshot.machines.get_mut(&id(1)).unwrap().cordoned = true;
+    assert!(stage.learn(cordon).is_empty() && stage.is_at_rest());
+}
+
+#[test]
+fn a_unit_leaves_a_drained_machine_once_it_runs_elsewhere() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2", "unload web on m1"]);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_unit_keeps_running_while_it_starts_slowly_on_another_machine() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    stage.started = ActiveState::Activating;
+    assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2"]);
+    assert!(stage.is_at_rest());
+    stage.started = ActiveState::Active;
+    assert_eq!(stage.wait(SECOND * 11), ["unload web on m1"]);
+}
+
+#[test]
+fn a_global_unit_leaves_a_drained_machine_last_and_comes_back_after_the_drain() {
+    let mut stage = Stage::new(2, |snapshot| {
+        want(snapshot, "agent", "[X-Fleet]\nGlobal=true");
+        want(snapshot, "web", "");
+    });
+    let left = ["load web on m2", "start web on m2", "unload web on m1", "unload agent on m1"];
+    assert_eq!(stage.learn(drain(None)), left);
+    assert!(stage.is_at_rest() && !stage.reconciler.is_occupied(id(1)));
+    let back = stage.learn(|snapshot| snapshot.machines.get_mut(&id(1)).unwrap().draining = false);
+    assert_eq!(back, ["load agent on m1", "start agent on m1"]);
+}
+
+#[test]
+fn a_copy_that_is_being_removed_does_not_let_a_drain_stop_the_unit() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
+    assert_eq!(stage.placement("web").machine, id(1));
+    let stray = stage.hosts[&id(1)].units[&unit("web")].state.clone();
+    stage.hosts.get_mut(&id(2)).unwrap().put(unit("web"), stray, None, Duration::ZERO);
+    // The visit that takes the stray copy off m2 is not answered.
+    stage.hangs = |machine, visit| machine == id(2) && !visit.steps.is_empty();
+    assert_eq!(stage.wait(SECOND * 11), ["unload web on m2"]);
+    assert!(stage.learn(drain(None)).is_empty() && stage.wait(SECOND * 11).is_empty());
+    assert_eq!(stage.placement("web").machine, id(2));
+}
+
+#[test]
+fn at_the_deadline_of_a_drain_the_remaining_units_stop() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    stage.started = ActiveState::Failed;
+    let by = stage.now + SECOND * 60;
+    assert_eq!(stage.learn(drain(Some(by))), ["load web on m2", "start web on m2"]);
+    assert!(stage.wait(SECOND * 59).is_empty());
+    assert_eq!(stage.reconciler.wake_at(), Some(by));
+    assert_eq!(stage.wait(SECOND), ["unload web on m1"]);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn at_the_deadline_of_a_drain_a_unit_that_fits_nowhere_else_stops_until_the_drain_ends() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    let by = stage.now + SECOND * 60;
+    assert!(stage.learn(drain(Some(by))).is_empty() && stage.wait(SECOND * 59).is_empty());
+    assert_eq!(stage.wait(SECOND), ["unload web on m1"]);
+    assert!(!stage.reconciler.snapshot().placements.contains_key(&unit("web")) && stage.is_at_rest());
+    let open = |snapshot: &mut Snapshot| {
+        let machine = snapshot.machines.get_mut(&id(1)).unwrap();
+        (machine.cordoned, machine.draining, machine.drain_by) = (false, false, None);
+    };
+    assert_eq!(stage.learn(open), ["load web on m1", "start web on m1"]);
+}
+
+#[test]
+fn changes_at_returns_when_time_alone_changes_a_decision() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    assert_eq!(stage.reconciler.changes_at(), None, "observations alone change nothing");
+    let from = stage.placement("web").machine;
+    stage.silent.insert(from);
+    stage.seconds(12);
+    let gone = stage.reconciler.snapshot().leases[&from].stopped_for_sure_at;
+    assert!(gone.is_some_and(|at| stage.now < at), "{gone:?}");
+    assert_eq!(stage.reconciler.changes_at(), gone, "then its strict unit starts elsewhere");
+
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    let by = stage.now + SECOND * 60;
+    stage.learn(drain(Some(by)));
+    assert_eq!(stage.reconciler.changes_at(), Some(by), "then the remaining unit stops");
+}

@@ -1,0 +1,88 @@
+use super::*;
+
+#[test]
+fn a_unit_moves_when_its_machine_no_longer_meets_its_requirements() {
+    let mut stage = Stage::new(3, |snapshot| {
+        (1..=3).for_each(|machine| set(snapshot, machine, "zone", if machine < 3 { "a" } else { "b" }));
+        want(snapshot, "web", "[X-Fleet]\nMachineMetadata=zone=a");
+    });
+    assert_eq!(stage.placement("web").machine, id(1));
+    let done = stage.learn(|snapshot| set(snapshot, 1, "zone", "b"));
+    assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
+    let filter_reason = FilterReason::Metadata { key: "zone".to_owned(), wanted: ["a".to_owned()].into() };
+    let expected = PlacementReason {
+        choice: ChoiceReason::LeastLoaded { units: 0, next: None },
+        moved: Some(RemovalReason::Misfit { machine: id(1), filter_reason }),
+    };
+    assert_eq!(stage.placement("web").reason, expected);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_unit_that_fits_on_no_other_machine_stays_and_the_reason_is_reported() {
+    let mut stage = Stage::new(2, |snapshot| {
+        set(snapshot, 1, "zone", "a");
+        want(snapshot, "web", "[X-Fleet]\nMachineMetadata=zone=a");
+    });
+    assert!(stage.learn(|snapshot| set(snapshot, 1, "zone", "b")).is_empty());
+    assert!(stage.is_at_rest());
+    assert_eq!(
+        stage.reconciler.refused()[&unit("web")].message(),
+        "stays on m1 although metadata zone=a not matched: no machine for it: 2 machines: metadata zone=a not matched"
+    );
+    let done = stage.learn(|snapshot| set(snapshot, 2, "zone", "a"));
+    assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
+    assert!(stage.reconciler.refused().is_empty());
+}
+
+#[test]
+fn when_units_begin_to_conflict_as_few_as_possible_move() {
+    let mut stage = Stage::new(2, |snapshot| ["a", "b", "c", "d"].iter().for_each(|name| want(snapshot, name, "")));
+    let at = |stage: &Stage| ["a", "b", "c", "d"].map(|name| stage.placement(name).machine);
+    assert_eq!(at(&stage), [id(1), id(2), id(1), id(2)]);
+    stage.learn(|snapshot| want(snapshot, "c", "[X-Fleet]\nConflicts=a.service"));
+    assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
+    assert!(stage.is_at_rest());
+    // Now no machine meets all requirements, and no unit moves back and forth.
+    stage.learn(|snapshot| want(snapshot, "c", "[X-Fleet]\nConflicts=*.service"));
+    assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
+    stage.learn(|snapshot| want(snapshot, "d", "[X-Fleet]\nConflicts=*.service"));
+    assert_eq!(at(&stage), [id(2), id(2), id(1), id(2)]);
+    assert!(stage.is_at_rest());
+    let stays = stage.reconciler.refused().values().filter(|refusal| matches!(refusal, PlacementError::Stays { .. }));
+    assert_eq!(stays.count(), 3);
+}
+
+#[test]
+fn a_unit_with_machine_of_follows_its_peer_to_the_next_machine() {
+    let mut stage = Stage::new(2, |snapshot| {
+        (1..=2).for_each(|machine| set(snapshot, machine, "zone", "a"));
+        want(snapshot, "leader", "[X-Fleet]\nMachineMetadata=zone=a");
+        want(snapshot, "after", "[X-Fleet]\nMachineOf=leader.service");
+    });
+    stage.learn(|snapshot| set(snapshot, 1, "zone", "b"));
+    assert_eq!((stage.placement("leader").machine, stage.placement("after").machine), (id(2), id(2)));
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_suspected_machine_delays_no_placement() {
+    let mut stage = Stage::new(3, |_| ());
+    stage.next_leader(|snapshot| want(snapshot, "web", ""));
+    stage.silent.insert(id(1));
+    assert_eq!(stage.wait(SECOND), ["load web on m2", "start web on m2"]);
+    assert_eq!(stage.health(1), Some(Health::Suspect));
+}
+
+#[test]
+fn a_first_visit_that_hangs_delays_placements_for_the_detection_time_only() {
+    let mut stage = Stage::new(3, |_| ());
+    stage.next_leader(|snapshot| want(snapshot, "web", ""));
+    stage.hangs = |machine, _| machine == id(1);
+    stage.run(Input::Tick);
+    let begun = stage.now;
+    assert_eq!(stage.reconciler.changes_at(), Some(begun + SECOND * 8));
+    assert!(stage.seconds(7).is_empty());
+    assert_eq!(stage.wait(SECOND), ["load web on m2", "start web on m2"]);
+    assert_eq!(stage.reconciler.changes_at(), None);
+}

@@ -1,0 +1,234 @@
+//! A simulated host: what a visit does to a host, as a value. The simulation, the tests and the benchmarks use it.
+//!
+//! The host does what `remote/visit/visit.sh` does. Its systemd works in two steps: a unit begins to start or to stop,
+//! and [`SimulatedHost::settle`] ends that. The caller passes the host's uptime as an argument. This module must not
+//! know which visits follow, and must not read a clock.
+
+mod systemd;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::core::model::Action;
+use crate::core::model::ActiveState;
+use crate::core::model::Expiry;
+use crate::core::model::LeaseStatus;
+use crate::core::model::MachineId;
+use crate::core::model::Observation;
+use crate::core::model::Outcome;
+use crate::core::model::Refused;
+use crate::core::model::Report;
+use crate::core::model::Step;
+use crate::core::model::Visit;
+use crate::core::unit::UnitName;
+
+pub use systemd::SimulatedUnit;
+
+/// A host in one boot. A host that boots again is a new one.
+#[derive(Debug, Clone)]
+pub struct SimulatedHost {
+    /// Its /etc/machine-id.
+    pub machine: MachineId,
+    /// Its boot: /proc/sys/kernel/random/boot_id.
+    pub boot: String,
+    /// The highest epoch that has claimed the host, as in /run/muster/epoch.
+    pub epoch: u64,
+    /// The number of the last visit of that leader that was counted.
+    pub number: u64,
+    /// The uptime at which its lease ends; `None` if it holds none.
+    pub lease: Option<Duration>,
+    /// The unit files under /run/fleet/units, and what systemd makes of them.
+    pub units: BTreeMap<UnitName, SimulatedUnit>,
+    /// The state that a unit is in when it has started: `Active`, unless it fails or takes its time.
+    pub started: ActiveState,
+    /// The unit that systemd refuses to start.
+    pub refuses: Option<UnitName>,
+    /// Set when systemd does not start the units that hold the lease.
+    pub refuses_lease: bool,
+    /// Set while a visit with steps holds the host's lock.
+    is_locked: bool,
+    /// How many changes systemd has made.
+    changes: u64,
+    /// What each shell saw at its last look: the unit files and their processes.
+    seen: BTreeMap<u64, Vec<(UnitName, u64)>>,
+}
+
+/// A visit that the host has admitted and that has not ended.
+#[derive(Debug, Clone)]
+pub struct Underway {
+    uptime: Duration,
+    epoch: u64,
+    lease: Option<LeaseStatus>,
+    complaints: BTreeMap<UnitName, String>,
+}
+
+impl Underway {
+    /// Returns the status of the lease, if the visit is about the lease.
+    pub const fn lease(&self) -> Option<LeaseStatus> {
+        self.lease
+    }
+
+    /// Reports whether systemd refused a step on this unit.
+    pub fn is_refused(&self, unit: &UnitName) -> bool {
+        self.complaints.contains_key(unit)
+    }
+}
+
+impl SimulatedHost {
+    /// Makes a host that has just booted.
+    pub const fn new(machine: MachineId, boot: String) -> Self {
+        Self {
+            machine,
+            boot,
+            epoch: 0,
+            number: 0,
+            lease: None,
+            units: BTreeMap::new(),
+            started: ActiveState::Active,
+            refuses: None,
+            refuses_lease: false,
+            is_locked: false,
+            changes: 0,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// Carries out a visit at once: every unit that starts or stops has done so before the report. `shell` is the shell
+    /// that the visit uses, which remembers what it saw.
+    pub fn visit(&mut self, visit: &Visit, quick: bool, shell: u64, uptime: Duration) -> Report {
+        if self.is_lease_over(uptime) {
+            self.end_lease();
+        }
+        self.settle_all(uptime);
+        let mut underway = match self.admit(visit, uptime) {
+            Ok(underway) => underway,
+            Err(refused) => return self.refusal(refused, uptime),
+        };
+        self.begin(visit, &mut underway);
+        self.settle_all(uptime);
+        self.proceed(visit, &mut underway, uptime);
+        self.settle_all(uptime);
+        self.report(visit, &underway, quick, shell)
+    }
+
+    /// Checks whether the host takes a visit, and claims it for the leader if the visit may change something.
+    pub fn admit(&mut self, visit: &Visit, uptime: Duration) -> Result<Underway, Refused> {
+        if visit.machine.is_some_and(|machine| machine != self.machine) {
+            return Err(Refused::OtherMachine(self.machine.to_string()));
+        }
+        let late = |at: &Expiry| uptime.as_secs() >= at.uptime.as_secs().max(1) || at.boot != self.boot;
+        if visit.expires.as_ref().is_some_and(late) {
+            return Err(Refused::TooLate);
+        }
+        if !visit.read_only && self.epoch > visit.epoch {
+            return Err(Refused::LaterLeader(self.epoch));
+        }
+        let underway = Underway { uptime, epoch: self.epoch, lease: None, complaints: BTreeMap::new() };
+        let acts = !visit.steps.is_empty() || visit.barrier || visit.lease.is_some();
+        if !visit.read_only && (acts || self.epoch != visit.epoch) {
+            self.claim(visit)?;
+        }
+        Ok(underway)
+    }
+
+    /// Records the leader and how far its visits have come.
+    fn claim(&mut self, visit: &Visit) -> Result<(), Refused> {
+        if self.is_locked {
+            return Err(Refused::Busy);
+        }
+        let known = self.epoch == visit.epoch;
+        if known && visit.number > 0 && self.number >= visit.number {
+            return Err(Refused::TooLate);
+        }
+        if !known || visit.number > 0 {
+            (self.epoch, self.number) = (visit.epoch, visit.number);
+        }
+        self.is_locked = !visit.steps.is_empty();
+        Ok(())
+    }
+
+    /// Does the first part of a visit: the lease, and the units that are to stop begin to.
+    pub fn begin(&mut self, visit: &Visit, underway: &mut Underway) {
+        underway.lease = visit.lease.as_ref().map(|lease| self.obey_lease(lease, underway.uptime));
+        for step in &visit.steps {
+            if matches!(step.action, Action::Unload | Action::Stop) {
+                self.stop(&step.unit);
+                self.unmark(&step.unit);
+            }
+        }
+    }
+
+    /// Does the rest of a visit: files are removed and written, and units begin to start.
+    pub fn proceed(&mut self, visit: &Visit, underway: &mut Underway, uptime: Duration) {
+        for step in visit.steps.iter().filter(|step| step.action == Action::Unload) {
+            if self.units.get(&step.unit).is_some_and(|unit| !unit.is_there()) {
+                self.units.remove(&step.unit);
+            }
+        }
+        for step in &visit.steps {
+            if let Action::Load { hash, strict, .. } = step.action {
+                let unit = self.units.entry(step.unit.clone()).or_insert_with(|| SimulatedUnit::new(hash));
+                unit.load(hash, strict, visit.files.get(&hash).is_some_and(|file| file.is_oneshot()));
+            }
+        }
+        for step in &visit.steps {
+            let (Action::Start { count } | Action::Restart { count }) = step.action else { continue };
+            let restart = matches!(step.action, Action::Restart { .. });
+            if let Err(complaint) = self.launch(&step.unit, count, restart, uptime) {
+                underway.complaints.insert(step.unit.clone(), complaint);
+            }
+        }
+    }
+
+    /// Ends a visit with its report. A quick look on which the shell sees nothing new says only that.
+    pub fn report(&mut self, visit: &Visit, underway: &Underway, quick: bool, shell: u64) -> Report {
+        let outcomes = visit.steps.iter().map(|step| self.outcome(step, visit, underway)).collect();
+        let Underway { uptime, epoch, lease, .. } = *underway;
+        let quick = quick && visit.steps.is_empty() && lease != Some(LeaseStatus::Granted);
+        let same = self.look(shell) && quick;
+        let units = || self.units.iter().map(|(name, unit)| (name.clone(), unit.state.clone())).collect();
+        let units = (!same).then(units);
+        if !visit.steps.is_empty() {
+            self.is_locked = false;
+        }
+        let observation = Observation { machine: self.machine, boot: self.boot.clone(), uptime, epoch, lease, units };
+        Report { outcomes, refused: None, observation: Some(observation) }
+    }
+
+    /// Returns the report of a visit that the host refused.
+    pub fn refusal(&self, refused: Refused, uptime: Duration) -> Report {
+        let (machine, boot, epoch) = (self.machine, self.boot.clone(), self.epoch);
+        let observation = Observation { machine, boot, uptime, epoch, lease: None, units: None };
+        Report { outcomes: Vec::new(), refused: Some(refused), observation: Some(observation) }
+    }
+
+    /// Lets a shell look at the unit files and their processes. Reports whether it sees what it saw before.
+    fn look(&mut self, shell: u64) -> bool {
+        let sight = self.units.iter().map(|(name, unit)| (name, if unit.is_there() { unit.process } else { 0 }));
+        let seen = self.seen.get(&shell);
+        if seen.is_some_and(|seen| seen.iter().map(|(name, process)| (name, *process)).eq(sight.clone())) {
+            return true;
+        }
+        let sight = sight.map(|(name, process)| (name.clone(), process)).collect();
+        self.seen.insert(shell, sight);
+        false
+    }
+
+    /// Returns how a step ended, as the reader of a report finds it out.
+    fn outcome(&self, step: &Step, visit: &Visit, underway: &Underway) -> Outcome {
+        let there = self.units.get(&step.unit).map(|unit| &unit.state);
+        let complaint = underway.complaints.get(&step.unit).filter(|_| step.action.starts());
+        let loads = |other: &Step| other.unit == step.unit && matches!(other.action, Action::Load { .. });
+        let replaced = step.action == Action::Unload && visit.steps.iter().any(loads);
+        if (replaced || step.action.is_done(there)) && complaint.is_none() {
+            return Outcome::Done;
+        }
+        let is_stopping = there.is_some_and(|state| state.active == ActiveState::Deactivating);
+        if visit.no_wait && is_stopping && matches!(step.action, Action::Stop | Action::Unload) {
+            return Outcome::Begun;
+        }
+        Outcome::Failed(complaint.cloned().unwrap_or_else(|| "its state says otherwise".to_owned()))
+    }
+}
