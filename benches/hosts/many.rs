@@ -81,6 +81,7 @@ fn forget(lab: &Lab) {
 async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
     let settings = Flags { config: Some(lab.config()), ..Flags::default() }.resolve().expect("the lab's settings");
     let context = ClusterContext {
+        name: "default".to_owned(),
         store: store::open(&settings.store, &settings.credentials).await.expect("the store"),
         keys: Keyspace::new(&settings.token).expect("a token"),
         remote: Arc::new(Ssh::new(settings.ssh_options().expect("options"))),

@@ -64,7 +64,9 @@ impl Context {
 
     /// Returns the handles that an operation needs.
     pub async fn cluster(&self) -> Result<ClusterContext, CommandError> {
+        let (token, store, host) = (&self.settings.token, &self.settings.store, leader_election::hostname());
         Ok(ClusterContext {
+            name: format!("{token} in {store}, made on {host}"),
             store: self.store().await?,
             keys: self.keys()?,
             remote: self.remote()?,

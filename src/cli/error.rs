@@ -4,6 +4,7 @@
 
 use crate::control::membership::JoinError;
 use crate::control::membership::MembershipError;
+use crate::control::membership::OwnershipError;
 use crate::control::problems::Problem;
 use crate::control::progress::OperationError;
 use crate::core::lease::TooShort;
@@ -116,10 +117,27 @@ impl From<JoinError> for CommandError {
                     )
                     .hint(same)
             }
+            JoinError::Ownership(error) => error.into(),
             JoinError::Unreadable { .. } => {
                 Self::new(ExitStatus::Failed, error).hint("A newer muster may have written the record.")
             }
             JoinError::Contended { .. } => Self::new(ExitStatus::Failed, error).hint("Join again."),
+        }
+    }
+}
+
+impl From<OwnershipError> for CommandError {
+    fn from(error: OwnershipError) -> Self {
+        match error {
+            OwnershipError::Host(failure) => failure.into(),
+            OwnershipError::OtherCluster { .. } => Self::new(ExitStatus::Failed, error).hint(
+                "Take the host out of that cluster with `muster leave`. If that cluster is gone, `muster join \
+                 --take-over` takes the host.",
+            ),
+            OwnershipError::ForeignUnits { .. } => Self::new(ExitStatus::Failed, error).hint(
+                "Stop that program and its units. Or run `muster join --take-over`: the next sweep or the controller \
+                 then unloads the units there that are not submitted.",
+            ),
         }
     }
 }
@@ -135,7 +153,7 @@ impl From<MembershipError> for CommandError {
             ),
             MembershipError::Machine(error) => error.into(),
             MembershipError::Contended(_) => Self::new(ExitStatus::Failed, error).hint("Try again."),
-            MembershipError::Uncordoned(_) => Self::new(ExitStatus::Failed, error),
+            MembershipError::Uncordoned(_) | MembershipError::NoRandomness(_) => Self::new(ExitStatus::Failed, error),
         }
     }
 }

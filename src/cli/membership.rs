@@ -26,6 +26,10 @@ pub(super) struct JoinArgs {
     /// Hosts of the inventory: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
     #[arg(default_value = "all")]
     pattern: String,
+    /// Take hosts from other clusters, and take over the unit files that other programs wrote to /run/fleet/units: the next
+    /// sweep or the controller unloads those that are not submitted
+    #[arg(long)]
+    take_over: bool,
     /// Print as JSON
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
@@ -103,7 +107,7 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
     });
     let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;
     let cluster = context.cluster().await?;
-    let joined = membership::join(&cluster, &candidates).await;
+    let joined = membership::join(&cluster, &candidates, args.take_over).await;
     cluster.remote.close(Duration::from_millis(200)).await;
     let (mut machines, mut errors) = (Vec::new(), Vec::new());
     for joined in joined? {

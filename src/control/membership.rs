@@ -1,6 +1,7 @@
 //! Membership: hosts join the cluster and leave it, and machines are cordoned and drained.
 
 mod join;
+mod ownership;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ pub use join::Candidate;
 pub use join::JoinError;
 pub use join::Joined;
 pub use join::join;
+pub use ownership::OwnershipError;
 
 /// How long `leave --force` waits for a machine that does not answer, if no other limit is given.
 const FORCED_LIMIT: Duration = Duration::from_secs(30);
@@ -58,6 +60,9 @@ pub enum MembershipError {
     /// The machine was uncordoned while its units moved. It is still a machine of the cluster.
     #[error("{0} was uncordoned meanwhile, so it has not left")]
     Uncordoned(String),
+    /// The system has no random number for the cluster's id. Nothing was changed.
+    #[error("no random number for the id of the cluster: {0}")]
+    NoRandomness(String),
     /// The operator interrupted `join` while hosts were being asked. Nothing was changed.
     #[error("interrupted: no host has joined")]
     Stopped,
@@ -125,7 +130,8 @@ pub async fn drain(
 /// The outcome of [`leave`].
 #[derive(Debug)]
 pub enum Left {
-    /// The host is no machine of the cluster any more. The problems are those of units that may still run there.
+    /// The host is no machine of the cluster any more. The problems are those of units that may still run there, and of a
+    /// host that could not be told that it has left.
     Removed(Machine, Vec<Problem>),
     /// The host is still a machine, because these units could not be moved off it. It stays cordoned and draining.
     Kept(Machine, Vec<Problem>),
@@ -145,7 +151,7 @@ pub async fn leave(
 ) -> Result<Left, MembershipError> {
     let machine = set_scheduling_mode(context, name, SchedulingMode::Drained(None)).await?;
     let snapshot = layout::read(&*context.store, &context.keys).await?;
-    let problems = if timeouts.block {
+    let mut problems = if timeouts.block {
         let timeouts = if force { forced(timeouts, &snapshot, machine.id) } else { timeouts };
         move_units(context, &snapshot, machine.id, timeouts, on_progress).await?
     } else if units_on(&snapshot, machine.id).is_empty() || force {
@@ -158,7 +164,15 @@ pub async fn leave(
     }
     let drained = timeouts.block && problems.is_empty();
     remove(context, &machine, drained).await?;
+    problems.extend(forget(context, &snapshot, &machine).await);
     Ok(Left::Removed(machine, problems))
+}
+
+/// Lets a host that has left forget the cluster. Returns the problem of a host that could not be told.
+async fn forget(context: &ClusterContext, snapshot: &Snapshot, machine: &Machine) -> Option<Problem> {
+    let error = ownership::release(context, snapshot.cluster.as_ref()?, machine).await.err()?;
+    let what = format!("{error}; {} still belongs to this cluster in its own records until it boots", machine.name);
+    Some(Problem { machine: Some(machine.id), unit: None, what, unreachable: true })
 }
 
 /// Bounds the time for which a forced `leave` follows a controller that waits for a machine to answer.

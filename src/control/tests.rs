@@ -30,6 +30,7 @@ use crate::store::layout::Keyspace;
 /// Returns a context whose store has seven events more than are kept, from the time 0 on.
 async fn context() -> ClusterContext {
     let context = ClusterContext {
+        name: "default".to_owned(),
         store: Arc::new(MemoryStore::new()),
         keys: Keyspace::new("default").unwrap(),
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),

@@ -9,10 +9,12 @@ mod systemd;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::model::Action;
 use crate::core::model::ActiveState;
+use crate::core::model::Cluster;
 use crate::core::model::Expiry;
 use crate::core::model::LeaseStatus;
 use crate::core::model::MachineId;
@@ -33,6 +35,8 @@ pub struct SimulatedHost {
     pub machine: MachineId,
     /// Its boot: /proc/sys/kernel/random/boot_id.
     pub boot: String,
+    /// The cluster that it belongs to, as in /run/muster/cluster.
+    pub cluster: Option<Arc<Cluster>>,
     /// The highest epoch that has claimed the host, as in /run/muster/epoch.
     pub epoch: u64,
     /// The number of the last visit of that leader that was counted.
@@ -82,6 +86,7 @@ impl SimulatedHost {
         Self {
             machine,
             boot,
+            cluster: None,
             epoch: 0,
             number: 0,
             lease: None,
@@ -118,6 +123,10 @@ impl SimulatedHost {
         if visit.machine.is_some_and(|machine| machine != self.machine) {
             return Err(Refused::OtherMachine(self.machine.to_string()));
         }
+        let visitor = visit.cluster.as_ref().map(|cluster| cluster.id);
+        if let Some(owner) = self.cluster.as_ref().filter(|owner| visitor != Some(owner.id)) {
+            return Err(Refused::OtherCluster(format!("{} ({})", owner.name, owner.id)));
+        }
         let late = |at: &Expiry| uptime.as_secs() >= at.uptime.as_secs().max(1) || at.boot != self.boot;
         if visit.expires.as_ref().is_some_and(late) {
             return Err(Refused::TooLate);
@@ -138,6 +147,7 @@ impl SimulatedHost {
         if self.is_locked {
             return Err(Refused::Busy);
         }
+        self.cluster = self.cluster.take().or_else(|| visit.cluster.clone());
         let known = self.epoch == visit.epoch;
         if known && visit.number > 0 && self.number >= visit.number {
             return Err(Refused::TooLate);

@@ -15,6 +15,7 @@ use crate::control::membership::Candidate;
 use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
+use crate::control::membership::OwnershipError;
 use crate::control::problems::Problem;
 use crate::control::progress::OperationError;
 use crate::control::progress::Progress;
@@ -144,7 +145,7 @@ impl Cluster for ClusterClient {
             return futures_util::future::join_all(predictions).await;
         }
         let candidates: Vec<Candidate> = requests.iter().map(candidate).collect();
-        match membership::join(&self.cluster, &candidates).await {
+        match membership::join(&self.cluster, &candidates, false).await {
             Ok(joined) => joined.into_iter().map(join_answer).collect(),
             Err(error) => requests.iter().map(|_| Err(membership_error(&error))).collect(),
         }
@@ -211,7 +212,11 @@ fn join_answer(joined: Joined) -> Answer {
 
 fn join_error(error: &JoinError) -> RequestError {
     match error {
-        JoinError::Host(failure) if failure.kind != FailureKind::Sick => RequestError::Unreachable(error.to_string()),
+        JoinError::Host(failure) | JoinError::Ownership(OwnershipError::Host(failure))
+            if failure.kind != FailureKind::Sick =>
+        {
+            RequestError::Unreachable(error.to_string())
+        }
         _ => RequestError::Failed(error.to_string()),
     }
 }

@@ -13,6 +13,8 @@ use crate::store::leader_election::Leadership;
 /// The handles of one cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterContext {
+    /// The cluster's name for messages: its token and the location of its store.
+    pub name: String,
     /// The store.
     pub store: SharedStore,
     /// The cluster's keys in the store.

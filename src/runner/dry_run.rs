@@ -76,7 +76,7 @@ impl DryRun {
                 inputs.push_back(Input::Visited(machine, report));
             }
             Output::Visit { machine, visit, through, .. } => {
-                self.in_flight.visit(reconciler.snapshot(), machine, read_only(visit), false, through);
+                self.in_flight.visit(reconciler.snapshot(), machine, read_only(*visit), false, through);
             }
             Output::Probe { machine, peer } => self.in_flight.probe(reconciler.snapshot(), machine, peer),
             Output::Leave(machine) => self.in_flight.leave(machine),

@@ -25,7 +25,7 @@ pub async fn lease_only<T>(
             match output {
                 Output::Deposed => return campaign.await,
                 Output::Visit { machine, visit, quick, through } => {
-                    in_flight.visit(reconciler.snapshot(), machine, visit, quick, through);
+                    in_flight.visit(reconciler.snapshot(), machine, *visit, quick, through);
                 }
                 Output::Leave(machine) => in_flight.leave(machine),
                 Output::Commit(_) | Output::Probe { .. } | Output::Fence(_) => {}

@@ -120,7 +120,7 @@ impl<'a> Runner<'a> {
             Output::Deposed => return false,
             Output::Commit(writes) => self.commit(snapshot, &writes, on_event),
             Output::Visit { machine, visit, quick, through } => {
-                self.in_flight.visit(snapshot, machine, visit, quick, through);
+                self.in_flight.visit(snapshot, machine, *visit, quick, through);
             }
             Output::Probe { machine, peer } => self.in_flight.probe(snapshot, machine, peer),
             Output::Leave(machine) => self.in_flight.leave(machine),

@@ -198,7 +198,14 @@ pub(super) fn keys() -> Keyspace {
 /// Returns the handles of a cluster with this store and this host. Each has a stop signal of its own.
 pub(super) fn context(store: &SharedStore, folder: &Arc<Folder>) -> ClusterContext {
     let (store, remote, keys) = (store.clone(), folder.clone(), keys());
-    ClusterContext { store, keys, remote, clock: Clock::start(), stop: CancellationToken::new() }
+    ClusterContext {
+        name: "default".to_owned(),
+        store,
+        keys,
+        remote,
+        clock: Clock::start(),
+        stop: CancellationToken::new(),
+    }
 }
 
 /// Runs a controller until its context is stopped. Returns its epoch once it leads.

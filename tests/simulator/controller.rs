@@ -489,7 +489,7 @@ impl World {
                         echo: false,
                         decided,
                         view: self.view(index, &visit),
-                        visit,
+                        visit: *visit,
                     };
                     self.set_out(delivery);
                 }

@@ -230,7 +230,8 @@ impl World {
             Some(Refused::TooLate) => self.reach("refused: too late"),
             Some(Refused::LaterLeader(_)) => self.reach("refused: later leader"),
             Some(Refused::Unfit(_)) => self.reach("refused: unfit"),
-            Some(Refused::Busy | Refused::OtherMachine(_)) | None => {}
+            Some(Refused::Busy | Refused::OtherMachine(_) | Refused::OtherCluster(_) | Refused::ForeignUnits(_))
+            | None => {}
         }
         let away = self.controllers[delivery.controller].kept;
         match report.observation.as_ref().and_then(|seen| seen.lease) {

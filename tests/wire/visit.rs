@@ -9,8 +9,11 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use muster::core::model::Action;
+use muster::core::model::Cluster;
+use muster::core::model::ClusterId;
 use muster::core::model::Expiry;
 use muster::core::model::Outcome;
+use muster::core::model::Ownership;
 use muster::core::model::Reason;
 use muster::core::model::Refused;
 use muster::core::model::Report;
@@ -160,19 +163,7 @@ pub(super) fn launch(names: &[&str], text: &str) -> Visit {
     let hash = file.hash();
     let load = names.iter().map(|name| step(name, Action::Load { hash, install: file.has_install(), strict: false }));
     let start = names.iter().map(|name| step(name, Action::Start { count: 0 }));
-    Visit {
-        lease: None,
-        no_wait: false,
-        barrier: false,
-        machine: Some(MACHINE.parse().unwrap()),
-        epoch: 5,
-        number: 0,
-        read_only: false,
-        expires: None,
-        reload: false,
-        steps: load.chain(start).collect(),
-        files: [(hash, file)].into(),
-    }
+    Visit { steps: load.chain(start).collect(), files: [(hash, file)].into(), ..look(5) }
 }
 
 pub(super) fn look(epoch: u64) -> Visit {
@@ -286,6 +277,68 @@ fn after_a_visit_by_a_new_leader_the_old_one_is_refused() {
     let host = Host::new();
     assert_eq!(host.visit(&look(6)).refused, None);
     assert_eq!(host.visit(&look(5)).refused, Some(Refused::LaterLeader(6)));
+}
+
+/// A visit by the cluster with this number.
+fn of_cluster(number: u128, visit: Visit) -> Visit {
+    let cluster = Cluster { id: ClusterId::from_bits(number), name: format!("cluster $number {number}") };
+    Visit { cluster: Some(Arc::new(cluster)), ..visit }
+}
+
+fn owns(number: u128, ownership: Ownership) -> Visit {
+    of_cluster(number, Visit { ownership, ..look(0) })
+}
+
+fn other_cluster(number: u128) -> Refused {
+    Refused::OtherCluster(format!("cluster $number {number} ({})", ClusterId::from_bits(number)))
+}
+
+#[test]
+fn a_host_remembers_its_cluster_and_refuses_every_visit_of_another() {
+    let host = Host::new();
+    let web = || launch(&["web.service"], "[Service]\nExecStart=/bin/true\n");
+    assert_eq!(host.visit(&owns(1, Ownership::Join)).refused, None);
+    assert_eq!(host.visit(&of_cluster(1, web())).refused, None);
+    for visit in [look(9), web(), Visit { read_only: true, ..look(9) }, owns(2, Ownership::Join)] {
+        assert_eq!(host.visit(&of_cluster(2, visit)).refused, Some(other_cluster(1)));
+    }
+    assert_eq!(host.visit(&web()).refused, Some(other_cluster(1)), "a visit that does not know its cluster");
+    assert!(host.path("run/fleet/units/web.service").exists());
+    assert_eq!(host.visit(&of_cluster(1, look(5))).refused, None, "the epoch of the other cluster counted for nothing");
+}
+
+#[test]
+fn a_host_that_is_taken_over_obeys_the_new_cluster_from_its_first_epoch_on() {
+    let host = Host::new();
+    host.visit(&owns(1, Ownership::Join));
+    host.visit(&of_cluster(1, Visit { epoch: 99, ..launch(&["web.service"], "[Service]\nExecStart=/bin/true\n") }));
+    assert_eq!(host.visit(&owns(2, Ownership::TakeOver)).refused, None);
+    assert_eq!(host.visit(&of_cluster(1, look(99))).refused, Some(other_cluster(2)));
+    assert_eq!(host.visit(&of_cluster(2, look(1))).refused, None);
+}
+
+#[test]
+fn a_host_that_has_left_belongs_to_the_next_cluster_that_claims_it() {
+    let host = Host::new();
+    host.visit(&owns(1, Ownership::Join));
+    host.visit(&of_cluster(1, look(99)));
+    assert_eq!(host.visit(&owns(2, Ownership::Leave)).refused, Some(other_cluster(1)));
+    assert_eq!(host.visit(&owns(1, Ownership::Leave)).refused, None);
+    // As after a boot, the first leader that visits claims the host.
+    assert_eq!(host.visit(&of_cluster(2, look(1))).refused, None);
+    assert_eq!(host.visit(&of_cluster(1, look(99))).refused, Some(other_cluster(2)));
+}
+
+#[test]
+fn a_host_with_unit_files_of_another_program_joins_only_if_it_is_taken_over() {
+    let host = Host::new();
+    fs::create_dir_all(host.path("run/fleet/units")).unwrap();
+    fs::write(host.path("run/fleet/units/prod-db.service"), "[Service]\n").unwrap();
+    let refused = host.visit(&owns(1, Ownership::Join)).refused;
+    assert_eq!(refused, Some(Refused::ForeignUnits("prod-db.service".to_owned())));
+    assert!(!host.path("run/muster/cluster").exists());
+    assert_eq!(host.visit(&owns(1, Ownership::TakeOver)).refused, None);
+    assert_eq!(host.visit(&owns(1, Ownership::Join)).refused, None, "it has joined already");
 }
 
 #[test]

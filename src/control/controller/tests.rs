@@ -77,6 +77,7 @@ async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
         assert!(store.commit(Vec::new(), changes).await.unwrap().is_some());
     }
     let context = ClusterContext {
+        name: "default".to_owned(),
         store: Arc::new(store),
         keys,
         remote: Arc::new(Nowhere),

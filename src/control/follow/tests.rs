@@ -65,6 +65,7 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
     }
     crate::store::Store::commit(&store, vec![], changes).await.unwrap();
     ClusterContext {
+        name: "default".to_owned(),
         store: Arc::new(store),
         keys,
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),

@@ -7,6 +7,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::MembershipError;
+use super::ownership;
+use super::ownership::HOSTS_AT_ONCE;
+use super::ownership::OwnershipError;
 use crate::control::retry::Attempts;
 use crate::control::retry::Contended;
 use crate::core::model::About;
@@ -25,9 +28,6 @@ use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
-
-/// How many hosts are asked for their facts at once.
-const HOSTS_AT_ONCE: usize = 64;
 
 /// The port of an address that names none.
 const SSH_PORT: u16 = 22;
@@ -62,6 +62,9 @@ pub enum JoinError {
     /// The host could not be reached, or cannot be managed.
     #[error(transparent)]
     Host(#[from] Failure),
+    /// The host does not accept that it belongs to the cluster.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
     /// Two hosts have one machine-id: one is a clone, or both names mean one host.
     #[error("{name}: its machine-id {id} is that of {other}: one is a clone of the other")]
     Duplicate {
@@ -94,14 +97,29 @@ pub enum JoinError {
     },
 }
 
+impl Joined {
+    /// Returns the machine that the host is, unless the host did not join.
+    pub(super) const fn machine(&self) -> Option<&Machine> {
+        match self {
+            Self::New(machine) | Self::Changed(machine) | Self::Known(machine) => Some(machine),
+            Self::Refused(_) => None,
+        }
+    }
+}
+
 impl JoinError {
     fn duplicate(name: &str, other: &str, id: MachineId, joined: bool) -> Self {
         Self::Duplicate { name: name.to_owned(), other: other.to_owned(), id, joined }
     }
 }
 
-/// Makes machines of hosts. Returns the outcome of each candidate in the order given.
-pub async fn join(context: &ClusterContext, candidates: &[Candidate]) -> Result<Vec<Joined>, MembershipError> {
+/// Makes machines of hosts. Returns the outcome of each candidate in the order given. With `take_over` a host that belongs
+/// to another cluster joins this one, and the unit files that it has count as muster's.
+pub async fn join(
+    context: &ClusterContext,
+    candidates: &[Candidate],
+    take_over: bool,
+) -> Result<Vec<Joined>, MembershipError> {
     let token = context.keys.token();
     if layout::read(&*context.store, &context.keys).await?.size == 0 && token != "default" {
         return Err(MembershipError::UnknownToken(token.to_owned()));
@@ -119,11 +137,28 @@ pub async fn join(context: &ClusterContext, candidates: &[Candidate]) -> Result<
             return Ok(outcomes(joined, candidates, &error));
         }
         let view = MembershipView::read(context).await?;
-        register(context, &view, decide(&view, candidates, &answers, &mut joined)).await?;
+        let decided = decide(&view, candidates, &answers, &mut joined);
+        let cluster = ownership::identity(context, &view.snapshot).await?;
+        let machines = decided.iter().map(|(_, decided)| decided.machine().cloned());
+        let answers = ownership::claim(context, &cluster, machines, take_over).await;
+        register(context, &view, without_refusals(decided, answers)).await?;
         if joined.iter().all(Option::is_some) {
             return Ok(joined.into_iter().flatten().collect());
         }
     }
+}
+
+/// Replaces the outcome of each host that does not accept that it belongs to the cluster.
+fn without_refusals(
+    decided: Vec<(&mut Option<Joined>, Joined)>,
+    answers: Vec<Result<(), OwnershipError>>,
+) -> Vec<(&mut Option<Joined>, Joined)> {
+    let accepted = |(decided, answer): (Joined, Result<(), OwnershipError>)| match answer {
+        Ok(()) => decided,
+        Err(error) => Joined::Refused(error.into()),
+    };
+    let both = decided.into_iter().zip(answers);
+    both.map(|((slot, decided), answer)| (slot, accepted((decided, answer)))).collect()
 }
 
 /// Returns the outcome of each candidate; the error for those that have none.

@@ -12,8 +12,10 @@ use crate::core::model::ChoiceReason;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Failure;
 use crate::core::model::Grant;
+use crate::core::model::Ownership;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
+use crate::core::model::Refused;
 use crate::core::model::Report;
 use crate::core::model::Visit;
 use crate::core::model::Write;
@@ -39,6 +41,8 @@ use crate::store::layout::Keyspace;
 #[derive(Default)]
 struct Hosts {
     machines: BTreeMap<&'static str, u128>,
+    /// The cluster to which each host belongs.
+    owners: Mutex<BTreeMap<String, Option<String>>>,
     /// A future that runs once, while the first host is being asked.
     meanwhile: Mutex<Option<futures_util::future::BoxFuture<'static, ()>>>,
 }
@@ -51,8 +55,23 @@ impl std::fmt::Debug for Hosts {
 
 #[async_trait::async_trait]
 impl Remote for Hosts {
-    async fn visit(&self, _: &Target, _: &Visit, _: bool, _: &Progress) -> Result<Report, Failure> {
-        unreachable!()
+    async fn visit(&self, target: &Target, visit: &Visit, _: bool, _: &Progress) -> Result<Report, Failure> {
+        let mut owners = self.owners.lock().unwrap();
+        let owner = owners.entry(target.address.host.clone()).or_default();
+        let cluster = visit.cluster.as_deref().map(|cluster| cluster.name.clone());
+        let refused = match visit.ownership {
+            Ownership::Check => unreachable!(),
+            Ownership::Join if owner.is_some() && *owner != cluster => owner.clone().map(Refused::OtherCluster),
+            Ownership::Join | Ownership::TakeOver => {
+                *owner = cluster;
+                None
+            }
+            Ownership::Leave => {
+                *owner = None;
+                None
+            }
+        };
+        Ok(Report { outcomes: Vec::new(), refused, observation: None })
     }
 
     async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
@@ -83,6 +102,7 @@ impl Remote for Hosts {
 
 fn context(hosts: Hosts) -> ClusterContext {
     ClusterContext {
+        name: "default".to_owned(),
         store: Arc::new(MemoryStore::new()),
         keys: Keyspace::new("default").unwrap(),
         remote: Arc::new(hosts),
@@ -106,7 +126,7 @@ fn candidate(name: &str, address: &str) -> Candidate {
 /// Joins hosts, and returns the outcome of each as text.
 async fn outcomes(context: &ClusterContext, hosts: &[(&str, &str)]) -> Vec<String> {
     let candidates: Vec<_> = hosts.iter().map(|(name, address)| candidate(name, address)).collect();
-    let joined = join(context, &candidates).await.unwrap();
+    let joined = join(context, &candidates, false).await.unwrap();
     let text = |joined: &Joined| match joined {
         Joined::New(machine) => format!("{} new", machine.name),
         Joined::Changed(machine) => format!("{} changed", machine.name),
@@ -134,6 +154,19 @@ async fn hosts_join_once_and_a_clone_is_refused() {
     assert_eq!(outcomes(&context, &hosts).await, ["web1 known", "web2 known", "clone refused: web1 joins"]);
     assert_eq!(outcomes(&context, &hosts[2..]).await, ["clone refused: web1 has joined"]);
     assert_eq!(names(&context).await, ["web1", "web2"]);
+}
+
+#[tokio::test]
+async fn a_host_of_another_cluster_joins_only_if_it_is_taken_over() {
+    let hosts = four();
+    hosts.owners.lock().unwrap().insert("b".to_owned(), Some("other in sqlite:there".to_owned()));
+    let context = context(hosts);
+    let both = [("web1", "a"), ("web2", "b")];
+    let refused = "refused: web2: it belongs to another cluster: other in sqlite:there";
+    assert_eq!(outcomes(&context, &both).await, ["web1 new", refused]);
+    assert_eq!(names(&context).await, ["web1"]);
+    let joined = join(&context, &both.map(|(name, address)| candidate(name, address)), true).await.unwrap();
+    assert!(matches!(joined[..], [Joined::Known(_), Joined::New(_)]), "{joined:?}");
 }
 
 #[tokio::test]
@@ -199,7 +232,7 @@ async fn an_interrupt_while_hosts_are_being_asked_changes_nothing() {
     hosts.meanwhile = Mutex::new(Some(Box::pin(async move { stops.cancel() })));
     let context = ClusterContext { stop, ..context(hosts) };
     let candidates = [candidate("web1", "a"), candidate("silent", "nowhere")];
-    let ended = join(&context, &candidates).await;
+    let ended = join(&context, &candidates, false).await;
     assert!(matches!(ended, Err(MembershipError::Stopped)), "{ended:?}");
     assert!(names(&context).await.is_empty());
 }
@@ -220,6 +253,19 @@ async fn one() -> ClusterContext {
     let context = context(four());
     outcomes(&context, &[("web1", "a")]).await;
     context
+}
+
+#[tokio::test]
+async fn a_host_that_has_left_joins_another_cluster() {
+    let hosts = Arc::new(four());
+    let (remote, first) = (hosts.clone(), context(four()));
+    let first = ClusterContext { remote, ..first };
+    let second = ClusterContext { name: "second".to_owned(), remote: hosts, ..context(four()) };
+    assert_eq!(outcomes(&first, &[("web1", "a")]).await, ["web1 new"]);
+    let refused = "refused: web1: it belongs to another cluster: default";
+    assert_eq!(outcomes(&second, &[("web1", "a")]).await, [refused]);
+    leave(&first, "web1", false, NOW, &mut |_| ()).await.unwrap();
+    assert_eq!(outcomes(&second, &[("web1", "a")]).await, ["web1 new"]);
 }
 
 const NOW: Timeouts = Timeouts { lock_wait: Duration::ZERO, follow: None, settle: Duration::ZERO, block: false };

@@ -1,6 +1,7 @@
 //! The values of the core: identities, records, states, steps, visits and reports. This module must not decide
 //! anything: rules are in the modules that use the values.
 
+mod cluster;
 mod event;
 mod failover_override;
 mod failure;
@@ -17,6 +18,7 @@ mod unit;
 mod visit;
 
 pub use super::machine_id::MachineId;
+pub use cluster::*;
 pub use event::*;
 pub use failover_override::*;
 pub use failure::*;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::Cluster;
 use super::Event;
 use super::FailoverOverride;
 use super::Grant;
@@ -21,6 +22,8 @@ use crate::core::unit::UnitName;
 /// All records of a cluster, at one revision of the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
+    /// The identity of the cluster; `None` before the first host has joined.
+    pub cluster: Option<Arc<Cluster>>,
     /// How many machines must have joined before units are placed; 0 if the token has no size.
     pub size: u32,
     /// The machines that have joined.
@@ -90,8 +93,9 @@ impl Snapshot {
 
     /// Takes the records that other processes than the leader write from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
-        let Self { size, machines, failover_overrides, files, units, unreadable, .. } = newer;
+        let Self { cluster, size, machines, failover_overrides, files, units, unreadable, .. } = newer;
         *self = Self {
+            cluster,
             size,
             machines,
             failover_overrides,

@@ -8,8 +8,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::Cluster;
+use super::FailureKind;
 use super::LeaseAction;
 use super::LeaseStatus;
+use super::Ownership;
+use super::Phase;
 use crate::core::model::Failure;
 use crate::core::model::MachineId;
 use crate::core::model::Step;
@@ -23,6 +27,10 @@ use crate::core::unit::UnitName;
 pub struct Visit {
     /// The machine-id that the host must have. A host with another machine-id does nothing and says so.
     pub machine: Option<MachineId>,
+    /// The cluster that visits. A host of another cluster does nothing and says so.
+    pub cluster: Option<Arc<Cluster>>,
+    /// What to do about the cluster that the host belongs to. A visit that changes it does nothing else.
+    pub ownership: Ownership,
     /// The leader's epoch. A host that has seen a higher epoch does nothing and says so. Visits without steps carry it
     /// too.
     pub epoch: u64,
@@ -80,6 +88,10 @@ pub struct Observation {
 pub enum Refused {
     /// Another machine answers at the address: its machine-id.
     OtherMachine(String),
+    /// The host belongs to another cluster: its id and name.
+    OtherCluster(String),
+    /// The host belongs to no cluster and has unit files, of which this is one. Only a host that joins refuses for this.
+    ForeignUnits(String),
     /// A leader with this higher epoch has visited the host.
     LaterLeader(u64),
     /// The visit came too late.
@@ -88,6 +100,28 @@ pub enum Refused {
     Busy,
     /// The host cannot be managed, for this reason.
     Unfit(&'static str),
+}
+
+impl Refused {
+    /// Returns the failure of the visit to the host called `host`. Only the store decides which process leads and which
+    /// cluster has a host, because a host may lie. So a host that refuses counts as sick.
+    pub fn failure(&self, host: String) -> Failure {
+        let (kind, detail) = match self {
+            Self::OtherMachine(id) => (FailureKind::WrongMachine, format!("machine {id} answers at its address")),
+            Self::OtherCluster(name) => (FailureKind::Sick, format!("it belongs to another cluster: {name}")),
+            Self::ForeignUnits(file) => {
+                (FailureKind::Sick, format!("muster did not write /run/fleet/units/{file}, which is there"))
+            }
+            Self::LaterLeader(epoch) => (
+                FailureKind::Sick,
+                format!("it obeys a later leader, with epoch {epoch}; the store says that this process leads"),
+            ),
+            Self::TooLate => (FailureKind::Sick, "the visit arrived too late".to_owned()),
+            Self::Busy => (FailureKind::Sick, "another visit holds the host's lock".to_owned()),
+            Self::Unfit(why) => (FailureKind::Sick, (*why).to_owned()),
+        };
+        Failure { host, phase: Phase::Run, kind, detail, hint: None }
+    }
 }
 
 /// How a step ended.

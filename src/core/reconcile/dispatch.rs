@@ -11,6 +11,7 @@ use crate::core::model::Action;
 use crate::core::model::Health;
 use crate::core::model::LeaseAction;
 use crate::core::model::MachineId;
+use crate::core::model::Ownership;
 use crate::core::model::Reason;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
@@ -65,6 +66,8 @@ impl Reconciler {
             self.numbered += u64::from(acts || barrier);
             let visit = Visit {
                 machine: Some(machine),
+                cluster: self.snapshot.cluster.clone(),
+                ownership: Ownership::Check,
                 epoch: self.epoch,
                 number: if acts || barrier { self.numbered } else { 0 },
                 read_only: false,
@@ -81,7 +84,7 @@ impl Reconciler {
             if lease {
                 self.lease_sent(machine, now);
             }
-            outputs.push(Output::Visit { machine, visit, quick, through });
+            outputs.push(Output::Visit { machine, visit: Box::new(visit), quick, through });
         }
     }
 

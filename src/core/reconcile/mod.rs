@@ -115,7 +115,7 @@ pub enum Output {
         /// The machine to visit.
         machine: MachineId,
         /// The visit.
-        visit: Visit,
+        visit: Box<Visit>,
         /// Set when a quick observation suffices: the host may answer that nothing has changed.
         quick: bool,
         /// The relay, if the direct path is not used.

@@ -66,19 +66,8 @@ impl Reconciler {
     }
 
     fn visit_refused(&mut self, machine: MachineId, refused: &Refused, now: Timestamp) {
-        let (kind, detail) = match refused {
-            // Only the store decides which process leads, because a host may lie. A host that refuses this leader
-            // counts as sick.
-            Refused::LaterLeader(epoch) => {
-                (FailureKind::Sick, format!("it obeys a later leader, with epoch {epoch}; the store says that we lead"))
-            }
-            Refused::OtherMachine(id) => (FailureKind::WrongMachine, format!("machine {id} answers at its address")),
-            Refused::TooLate => (FailureKind::Sick, "the visit arrived too late".to_owned()),
-            Refused::Busy => (FailureKind::Sick, "another visit holds the host's lock".to_owned()),
-            Refused::Unfit(why) => (FailureKind::Sick, (*why).to_owned()),
-        };
         let host = self.snapshot.machines.get(&machine).map(|machine| machine.name.clone()).unwrap_or_default();
-        self.visit_failed(machine, &Failure { host, phase: Phase::Run, kind, detail, hint: None }, now);
+        self.visit_failed(machine, &refused.failure(host), now);
     }
 
     /// Records that a visit failed.

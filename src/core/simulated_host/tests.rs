@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::core::model::ClusterId;
 use crate::core::model::Expiry;
 use crate::core::model::JobType;
 use crate::core::model::LeaseAction;
@@ -205,4 +206,19 @@ fn a_new_lease_lets_strict_units_that_stopped_count_as_not_started() {
     let report = host.visit(&Visit { lease: Some(LeaseAction::Release), ..visit(3, &[START]) }, true, 0, NOW);
     assert_eq!(report.observation.unwrap().lease, Some(LeaseStatus::Released));
     assert!(matches!(report.outcomes.as_slice(), [Outcome::Failed(_)]));
+}
+
+#[test]
+fn a_host_belongs_to_the_cluster_that_claims_it_first_and_refuses_every_other() {
+    let of = |number: u128, visit: Visit| {
+        let cluster = Cluster { id: ClusterId::from_bits(number), name: format!("cluster {number}") };
+        Visit { cluster: Some(Arc::new(cluster)), ..visit }
+    };
+    let mut host = host();
+    let refused = |host: &mut SimulatedHost, visit: Visit| host.visit(&visit, false, 0, NOW).refused;
+    assert_eq!(refused(&mut host, of(1, visit(1, &[]))), None);
+    let other = Some(Refused::OtherCluster(format!("cluster 1 ({})", ClusterId::from_bits(1))));
+    assert_eq!(refused(&mut host, of(2, visit(2, &[load(false)]))), other);
+    assert_eq!(refused(&mut host, visit(2, &[load(false)])), other);
+    assert_eq!(refused(&mut host, of(1, visit(2, &[load(false)]))), None);
 }

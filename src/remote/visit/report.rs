@@ -25,6 +25,7 @@ use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::core::sanitize::truncate;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
+use crate::remote::visit::script::CLUSTER_NAME;
 
 /// How many units one host may report, several times what one systemd can handle. Each is a record in the store, and a
 /// host that reports new names at each visit must not fill the store.
@@ -366,6 +367,8 @@ fn read_refusal(rest: &str) -> Result<Refused, String> {
     let (word, detail) = rest.split_once(' ').unwrap_or((rest, ""));
     Ok(match word {
         "machine" => Refused::OtherMachine(truncate(detail, WORD)),
+        "cluster" => Refused::OtherCluster(other_cluster(detail)),
+        "units" => Refused::ForeignUnits(truncate(detail, CLUSTER_NAME)),
         "epoch" => {
             Refused::LaterLeader(detail.parse().map_err(|_| format!("invalid epoch {detail:?}: expected a number"))?)
         }
@@ -376,6 +379,12 @@ fn read_refusal(rest: &str) -> Result<Refused, String> {
         "unwritable" => Refused::Unfit("/run/muster cannot be written: is /run full or read-only?"),
         _ => return Err(format!("unknown refusal {word:?}")),
     })
+}
+
+/// Reads `ID NAME`. Another program may have written it.
+fn other_cluster(text: &str) -> String {
+    let (id, name) = text.split_once(' ').unwrap_or((text, ""));
+    format!("{} ({})", truncate(name, CLUSTER_NAME), truncate(id, WORD))
 }
 
 /// Reads the outcome of a lease.

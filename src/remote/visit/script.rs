@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use crate::core::lease::STOP;
 use crate::core::model::Action;
+use crate::core::model::Cluster;
 use crate::core::model::Expiry;
 use crate::core::model::LeaseAction;
+use crate::core::model::Ownership;
 use crate::core::model::Visit;
+use crate::core::sanitize::truncate;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 use crate::remote::quote::Unquotable;
@@ -23,6 +26,9 @@ const PRELUDE: &str = include_str!("visit.sh");
 
 /// How long a visit waits for units to stop before it goes on and leaves the rest to the next one.
 pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many characters of a cluster's name a host keeps and reports.
+pub(super) const CLUSTER_NAME: usize = 200;
 
 /// The epoch of a visit that is not a leader's. No leader has a higher one, and every shell can count this far.
 const ANY_EPOCH: u64 = i64::MAX.unsigned_abs();
@@ -65,15 +71,20 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     // Writing to a String cannot fail.
     let stop_limit = if visit.no_wait { NO_WAIT_STOP_LIMIT } else { STOP_LIMIT };
     let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_stop_limit={}", quote(root)?, stop_limit.as_secs());
+    write_cluster(&mut body, visit)?;
     body.push_str(PRELUDE);
     let machine = visit.machine.map(|id| id.to_string()).unwrap_or_default();
     let expires = match &visit.expires {
         Some(Expiry { boot, uptime }) => format!("{} {}", uptime.as_secs().max(1), quote(boot)?),
         None => "0".to_owned(),
     };
-    let epoch = if visit.read_only { ANY_EPOCH } else { visit.epoch };
+    let joins = visit.ownership != Ownership::Check;
+    let epoch = if visit.read_only || joins { ANY_EPOCH } else { visit.epoch };
     let _ = writeln!(body, "if m_admit '{machine}' {epoch} {expires}; then");
-    if visit.steps.is_empty() {
+    if joins {
+        let function = if visit.ownership == Ownership::Leave { "m_leave" } else { "m_join" };
+        let _ = writeln!(body, "{function} && m_say same");
+    } else if visit.steps.is_empty() {
         write_look(&mut body, visit, quick);
     } else {
         let _ = writeln!(body, "if m_claim {} {}; then", visit.epoch, visit.number);
@@ -86,6 +97,16 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     }
     let _ = writeln!(body, "fi\nm_say done\n}} </dev/null\nprintf '%s\\n' '{end}'");
     Ok(Script { text: body, mark, end })
+}
+
+fn write_cluster(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
+    let take = if visit.ownership == Ownership::TakeOver { "y" } else { "" };
+    let (id, name) = match visit.cluster.as_deref() {
+        Some(Cluster { id, name }) => (id.to_string(), truncate(name, CLUSTER_NAME)),
+        None => (String::new(), String::new()),
+    };
+    let _ = writeln!(body, "m_cluster={id} m_cluster_name={} m_take={take}", quote(&name)?);
+    Ok(())
 }
 
 /// A visit without steps claims the host for a new leader too: the host refuses the old leader from then on. A

@@ -155,13 +155,43 @@ m_release() {
   m_say lease released
 }
 m_deny() { m_say refused "$@"; exec 9>&-; return 1; }
-# Holds the host's lock for the rest of the visit, unless a later leader or a later visit of this leader was here. The
-# arguments: the epoch and the visit's number. The record overwrites the one before, for which a full /run has room.
-m_claim() {
+# Holds the host's lock until the script closes descriptor 9.
+m_lock() {
   [ -d "$m_run" ] || mkdir -p "$m_run" || { m_deny unwritable; return; }
   command exec 9>"$m_run/lock" || { m_deny unwritable; return; }
   flock -w 5 9 2>/dev/null
-  case $? in 0) ;; 127) m_deny flock; return ;; *) m_deny busy; return ;; esac
+  case $? in 0) ;; 127) m_deny flock ;; *) m_deny busy ;; esac
+}
+# Reports whether the host belongs to the cluster that visits, or to none. A host that is taken over counts too.
+m_is_ours() {
+  m_owner= m_owner_name=; [ -e "$m_run/cluster" ] && read -r m_owner m_owner_name <"$m_run/cluster"
+  [ -z "$m_owner" ] || [ "$m_owner" = "$m_cluster" ] || [ -n "$m_take" ]
+}
+m_record() { printf '%s %s\n' "$m_cluster" "$m_cluster_name" >"$m_run/cluster"; }
+# Makes the host one of the cluster that visits. Without a record of a cluster, unit files are another program's.
+m_join() {
+  m_lock || return
+  m_is_ours || { m_deny cluster "$m_owner $m_owner_name"; return; }
+  if [ "$m_owner" != "$m_cluster" ]; then
+    [ -n "$m_owner$m_take" ] || for m_u in "$m_units"/*; do
+      [ ! -e "$m_u" ] || { m_deny units "${m_u##*/}"; return; }
+    done
+    rm -f -- "$m_run/epoch" && m_record || { m_deny unwritable; return; }
+  fi
+  exec 9>&-
+}
+m_leave() {
+  m_lock || return
+  m_is_ours && rm -f -- "$m_run/cluster" "$m_run/epoch"
+  exec 9>&-
+}
+# Holds the host's lock for the rest of the visit, unless another cluster has the host, or a later leader or a later
+# visit of this leader was here. The arguments: the epoch and the visit's number. The record overwrites the one before,
+# for which a full /run has room.
+m_claim() {
+  m_lock || return
+  m_is_ours || { m_deny cluster "$m_owner $m_owner_name"; return; }
+  [ -n "$m_owner" ] || [ -z "$m_cluster" ] || m_record || { m_deny unwritable; return; }
   m_recall
   [ "$m_epoch" -le "$1" ] || { m_deny epoch "$m_epoch"; return; }
   if [ "$m_epoch" -eq "$1" ]; then
@@ -190,6 +220,7 @@ m_greet() {
 m_admit() {
   m_greet || return
   [ -z "$1" ] || [ "$m_id" = "$1" ] || { m_say refused machine "$m_id"; return 1; }
+  m_is_ours || { m_say refused cluster "$m_owner $m_owner_name"; return 1; }
   [ "$3" -eq 0 ] || { [ "${m_up%%.*}" -lt "$3" ] && [ "$m_boot" = "$4" ]; } || { m_say refused late; return 1; }
   [ "$m_epoch" -le "$2" ] || { m_say refused epoch "$m_epoch"; return 1; }
 }

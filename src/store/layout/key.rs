@@ -10,6 +10,8 @@ use crate::core::unit::UnitName;
 pub enum Key {
     /// The number of machines that the cluster starts with, in decimal.
     Size,
+    /// The cluster's identity: a [`crate::core::model::Cluster`].
+    Cluster,
     /// A machine in the registry: `name=ssh://address`.
     Member(MachineId),
     /// A [`crate::core::model::Machine`].
@@ -44,6 +46,7 @@ impl Keyspace {
         let (registry, cluster, events) = (&self.registry, &self.cluster, &self.events);
         match key {
             Key::Size => format!("{registry}_config/size"),
+            Key::Cluster => format!("{cluster}identity"),
             Key::Member(id) => format!("{registry}members/{id}"),
             Key::Machine(id) => format!("{cluster}machines/{id}"),
             Key::Health(id) => format!("{cluster}health/{id}"),
@@ -92,6 +95,7 @@ impl Keyspace {
         };
         let Some((kind, name)) = rest.split_once('/') else {
             return Ok(match rest {
+                "identity" => Some(Key::Cluster),
                 "leader" => Some(Key::Leader),
                 "epoch" => Some(Key::Epoch),
                 "voters" => Some(Key::Voters),

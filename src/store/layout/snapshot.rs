@@ -81,6 +81,7 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
     snapshot.unreadable.remove(key);
     match keyspace.parse(key) {
         Ok(Some(Key::Size)) => snapshot.size = 0,
+        Ok(Some(Key::Cluster)) => snapshot.cluster = None,
         Ok(Some(Key::Machine(id))) => drop(snapshot.machines.remove(&id)),
         Ok(Some(Key::Health(id))) => drop(snapshot.health.remove(&id)),
         Ok(Some(Key::FailoverOverride(id))) => drop(snapshot.failover_overrides.remove(&id)),
@@ -104,6 +105,7 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
 fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> {
     match key {
         Key::Size => snapshot.size = size(value)?,
+        Key::Cluster => snapshot.cluster = Some(Arc::new(decode(value)?)),
         Key::Machine(id) => {
             let machine: Machine = decode(value)?;
             if machine.id != *id {
@@ -135,10 +137,15 @@ fn about(key: Key) -> About {
         Key::File(hash) => About::File(hash),
         Key::Unit(name) | Key::Placement(name) | Key::State(name, _) => About::Unit(name),
         Key::Lease(_) | Key::Voters => About::Leases,
+        // A host of the cluster refuses a visit without the cluster's id.
+        Key::Cluster
         // A health record is assessed anew, so nothing depends on an unreadable one.
-        Key::Health(_) | Key::FailoverOverride(_) | Key::Member(_) | Key::Leader | Key::Epoch | Key::Event(_) => {
-            About::Unknown
-        }
+        | Key::Health(_)
+        | Key::FailoverOverride(_)
+        | Key::Member(_)
+        | Key::Leader
+        | Key::Epoch
+        | Key::Event(_) => About::Unknown,
     }
 }
 

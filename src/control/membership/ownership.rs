@@ -1,0 +1,118 @@
+//! Ownership: a host remembers the cluster to which it belongs, and refuses every other one.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::MembershipError;
+use crate::core::model::Cluster;
+use crate::core::model::ClusterId;
+use crate::core::model::Failure;
+use crate::core::model::Machine;
+use crate::core::model::Ownership;
+use crate::core::model::Refused;
+use crate::core::model::Snapshot;
+use crate::core::model::Visit;
+use crate::remote::Progress;
+use crate::runner;
+use crate::runner::ClusterContext;
+use crate::store::Precondition;
+use crate::store::layout;
+use crate::store::layout::Key;
+
+/// How many hosts are asked at once.
+pub(super) const HOSTS_AT_ONCE: usize = 64;
+
+/// A host does not accept that it belongs to the cluster. Nothing was changed there.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnershipError {
+    /// The host could not be reached, or cannot be managed.
+    #[error(transparent)]
+    Host(#[from] Failure),
+    /// The host belongs to another cluster.
+    #[error("{name}: it belongs to another cluster: {cluster}")]
+    OtherCluster {
+        /// The host.
+        name: String,
+        /// The name and the id of the other cluster.
+        cluster: String,
+    },
+    /// The host belongs to no cluster and has unit files that another program wrote.
+    #[error("{name}: muster did not write /run/fleet/units/{file}: another program manages units there")]
+    ForeignUnits {
+        /// The host.
+        name: String,
+        /// One of the unit files.
+        file: String,
+    },
+}
+
+/// Returns the identity of the cluster, and makes one if the store has none.
+pub(super) async fn identity(context: &ClusterContext, snapshot: &Snapshot) -> Result<Arc<Cluster>, MembershipError> {
+    if let Some(cluster) = &snapshot.cluster {
+        return Ok(cluster.clone());
+    }
+    let bits = || getrandom::u64().map(u128::from).map_err(|error| MembershipError::NoRandomness(error.to_string()));
+    let id = ClusterId::from_bits((bits()? << 64) | bits()?);
+    let cluster = Cluster { id, name: context.name.clone() };
+    let absent = Precondition::Absent(context.keys.key(&Key::Cluster));
+    let put = context.keys.put(&Key::Cluster, &cluster);
+    if context.store.commit(vec![absent], vec![put]).await?.is_some() {
+        return Ok(Arc::new(cluster));
+    }
+    // Another process has made one meanwhile.
+    let snapshot = layout::read(&*context.store, &context.keys).await?;
+    Ok(snapshot.cluster.unwrap_or_else(|| Arc::new(cluster)))
+}
+
+/// Lets hosts remember the cluster. Returns the answer of each in the order given; a place without a machine has none to
+/// give.
+pub(super) async fn claim(
+    context: &ClusterContext,
+    cluster: &Arc<Cluster>,
+    machines: impl Iterator<Item = Option<Machine>>,
+    take_over: bool,
+) -> Vec<Result<(), OwnershipError>> {
+    let ownership = if take_over { Ownership::TakeOver } else { Ownership::Join };
+    let asked: Vec<_> = machines.map(|machine| claim_one(context, cluster, machine, ownership)).collect();
+    stream::iter(asked).buffered(HOSTS_AT_ONCE).collect().await
+}
+
+async fn claim_one(
+    context: &ClusterContext,
+    cluster: &Arc<Cluster>,
+    machine: Option<Machine>,
+    ownership: Ownership,
+) -> Result<(), OwnershipError> {
+    match machine {
+        Some(machine) => visit(context, cluster, &machine, ownership).await,
+        None => Ok(()),
+    }
+}
+
+/// Lets a host that has left forget the cluster.
+pub(super) async fn release(
+    context: &ClusterContext,
+    cluster: &Arc<Cluster>,
+    machine: &Machine,
+) -> Result<(), OwnershipError> {
+    visit(context, cluster, machine, Ownership::Leave).await
+}
+
+async fn visit(
+    context: &ClusterContext,
+    cluster: &Arc<Cluster>,
+    machine: &Machine,
+    ownership: Ownership,
+) -> Result<(), OwnershipError> {
+    let visit = Visit { machine: Some(machine.id), cluster: Some(cluster.clone()), ownership, ..Visit::default() };
+    let target = runner::target(machine);
+    let name = || machine.name.clone();
+    match context.remote.visit(&target, &visit, false, &Progress::default()).await?.refused {
+        None => Ok(()),
+        Some(Refused::OtherCluster(cluster)) => Err(OwnershipError::OtherCluster { name: name(), cluster }),
+        Some(Refused::ForeignUnits(file)) => Err(OwnershipError::ForeignUnits { name: name(), file }),
+        Some(refused) => Err(refused.failure(name()).into()),
+    }
+}
