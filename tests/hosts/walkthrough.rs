@@ -80,7 +80,8 @@ fn walk_through(lab: &Lab, store: &str) {
     lab.boot(&first.name).unwrap();
     let listed = || say(&["list-machines", "-l"]);
     until("the machine is listed again", FAILOVER, listed, |text| *text == machines(lab, ""));
-    assert_eq!(say(&["list-units"]), units(&second, "active", "running"));
+    let moved = units(&second, "active", "running");
+    until("only the new copy is listed", FAILOVER, || say(&["list-units"]), |text| *text == moved);
     let names: Vec<&str> = lab.hosts().iter().map(|host| host.name.as_str()).collect();
     assert_eq!(really_on(lab, "myhost", &names).len(), 1);
     assert_eq!(ssh(lab, &first.name, "ls -A /run/fleet/units 2>/dev/null | wc -l"), "0");
