@@ -9,10 +9,12 @@ use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::lease::LeasePolicy;
+use muster::core::model::Action;
 use muster::core::model::Health;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
 use muster::core::model::Report;
+use muster::core::model::Step;
 use muster::core::model::Timestamp;
 use muster::core::model::Visit;
 use muster::core::model::Write;
@@ -41,12 +43,19 @@ pub(super) const DOWN_AFTER: u64 = 15_000;
 /// After how many milliseconds a mutant takes a visit for a stall.
 const OVERDUE: u64 = 12_000;
 
+/// Steps that are sent so long after they were decided are nearly always in time, in milliseconds.
+const LATEST_START: u64 = 9_500;
+
 /// How often a runner looks at the clock at least, in milliseconds: how late it does says for how long it stood still.
 const TICK: u64 = 1_000;
 
 /// The failover policy: a machine that is held down takes units again before the test is over.
 pub(super) fn failover_policy() -> FailoverPolicy {
     FailoverPolicy { hold_down: Duration::from_secs(10), ..FailoverPolicy::default() }
+}
+
+const fn is_restart(step: &Step) -> bool {
+    matches!(step.action, Action::Restart { .. })
 }
 
 /// What a controller knows of its way to one host.
@@ -435,12 +444,18 @@ impl World {
         let mut outputs = outputs.into_iter();
         while let Some(output) = outputs.next() {
             let acts = matches!(&output, Output::Visit { visit, .. } if !visit.steps.is_empty());
-            let per_mille = if acts { 30 } else { 5 };
+            let restarts = matches!(&output, Output::Visit { visit, .. } if visit.steps.iter().any(is_restart));
+            // A restart is the step that the next leader repeats.
+            let per_mille = if restarts {
+                200
+            } else if acts {
+                30
+            } else {
+                5
+            };
             if !self.controllers[index].stopped && self.stormy && !self.steady && self.dice.chance(per_mille) {
                 if acts {
-                    // Long enough for another leader to begin, and short enough for the steps to be in time.
-                    let pause = self.dice.between(5_000, 10_000);
-                    self.pause_controller(index, pause);
+                    self.pause_past_leadership(index);
                 } else {
                     self.stop_controller(index);
                 }
@@ -507,6 +522,14 @@ impl World {
         let pause = self.delay((500, 8_000), (8_000, 90_000), 300);
         self.pause_controller(index, pause);
         pause
+    }
+
+    /// Stops a leader for long enough for another one to begin, if the steps that it is about to send may still be in
+    /// time then.
+    fn pause_past_leadership(&mut self, index: usize) {
+        let left = self.store.leader.map_or(0, |leader| leader.until.saturating_sub(self.now));
+        let pause = self.dice.between(left.clamp(5_000, LATEST_START), LATEST_START);
+        self.pause_controller(index, pause);
     }
 
     fn pause_controller(&mut self, index: usize, pause: u64) {

@@ -1,14 +1,18 @@
 //! Small scenarios with exact faults, one for each promise about liveness.
 
+use std::sync::Arc;
+
 use muster::core::command;
 use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
 use muster::core::command::Verb;
 use muster::core::model::Health;
+use muster::core::unit::UnitFile;
 
 use super::attempt::Part;
 use super::controller::DOWN_AFTER;
 use super::faults::Fault;
+use super::host::Job;
 use super::liveness::MOVED_WITHIN;
 use super::world::Shape;
 use super::world::World;
@@ -38,7 +42,11 @@ impl Stage {
     }
 
     fn order(&mut self, number: usize, verb: Verb) {
-        let (unit, file) = (self.0.units[number].clone(), self.0.files[0][0].clone());
+        self.order_file(number, verb, self.0.files[0][0].clone());
+    }
+
+    fn order_file(&mut self, number: usize, verb: Verb, file: Arc<UnitFile>) {
+        let unit = self.0.units[number].clone();
         let file = Some(LocalFile { file, path: "a.service".to_owned(), template: false });
         let order = UnitCommand { verb, unit: unit.clone(), file, replace: false };
         let decision = command::decide(&self.0.store.snapshot, &order).unwrap();
@@ -188,4 +196,26 @@ fn a_suspect_machine_does_not_keep_waiting_units_from_the_others_when_a_controll
     // One attempt to connect, which takes 4 s, a commit, and a start.
     let placed = |stage: &Stage, number| stage.host_of(number).is_some_and(|host| host > 0);
     stage.until(6_000, |stage| (0..3).all(|number| placed(stage, number)));
+}
+
+#[test]
+fn a_script_that_goes_on_after_the_lease_of_its_host_has_ended_starts_no_strict_unit() {
+    let mut stage = Stage(World::staged(Shape { hosts: 3, daemons: 1, units: 1 }));
+    stage.0.campaign_soon(0);
+    stage.run(20_000);
+    (0..3).for_each(|host| stage.0.inflict(&Fault::Hang { host, part: Part::Run, lag: 2_000 }));
+    stage.order_file(0, Verb::Start, stage.0.files[1][0].clone());
+    let starts = |job: &Job| job.delivery.visit.steps.iter().any(|step| step.action.starts());
+    let starting = |stage: &Stage| stage.0.hosts.iter().position(|host| host.job.as_ref().is_some_and(starts));
+    stage.until(30_000, |stage| starting(stage).is_some());
+    let host = starting(&stage).unwrap();
+    assert!(stage.0.hosts[host].lease.is_some());
+    stage.0.inflict(&Fault::Freeze(host));
+    stage.until(90_000, |stage| stage.host_of(0).is_some_and(|other| other != host));
+    stage.0.mend(&Fault::Freeze(host));
+    assert_eq!(stage.0.hosts[host].lease, None, "systemd ends the lease before the script goes on");
+    // The script goes on, and no invariant is broken.
+    stage.until(1_000, |stage| stage.0.hosts[host].job.is_none());
+    assert!(!stage.0.hosts[host].copies[&stage.0.units[0]].run.is_there());
+    stage.run(60_000);
 }

@@ -1,5 +1,7 @@
 //! What goes wrong, when, and for how long.
 
+use std::time::Duration;
+
 use muster::core::unit::UnitName;
 
 use super::STORM;
@@ -213,12 +215,18 @@ impl World {
         }
     }
 
-    /// What waited in the host's buffers is executed now, in any order.
+    /// First systemd ends a lease that is over. Then what waited in the host's buffers is executed, in any order.
     fn thaw(&mut self, host: usize) {
         let stops = |copy: &Copy| matches!(copy.run, Run::Stopping { .. }) && self.is_strict(copy.hash);
         let stopped_half_way = self.hosts[host].lease.is_none() && self.hosts[host].copies.values().any(stops);
         self.hosts[host].frozen = false;
         self.hosts[host].overdue |= stopped_half_way;
+        let uptime = self.hosts[host].uptime(self.now);
+        let over = |until: &u64| Duration::from_millis(*until) <= uptime;
+        if let Some(until) = self.hosts[host].lease.filter(over) {
+            self.hosts[host].overdue = true;
+            self.lease_ends(host, self.hosts[host].boot, until);
+        }
         for delivery in std::mem::take(&mut self.hosts[host].buffer) {
             let delay = self.dice.between(0, 3_000);
             self.after(delay, Event::Arrive(Box::new(Parcel::There(delivery))));
