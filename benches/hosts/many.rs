@@ -42,10 +42,10 @@ pub(crate) fn measure(selection: &Selection, table: &mut Table) {
     let hosts = selection.hosts;
     let mut joins = Vec::new();
     for _ in 0..selection.runs {
-        joins.push(ground::timed(ground::muster(&lab).arg("join")));
+        joins.push(ground::timed(ground::muster(&lab).args(["join", "--take-over"])));
         forget(&lab);
     }
-    ground::timed(ground::muster(&lab).arg("join"));
+    ground::timed(ground::muster(&lab).args(["join", "--take-over"]));
     table.times(&format!("`join` of {hosts} hosts"), &joins, "store: sqlite");
 
     let file = lab.dir().with_extension("service");

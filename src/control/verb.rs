@@ -42,31 +42,32 @@ pub async fn execute(
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Vec<Problem>, OperationError> {
-    let units = store_desired_state(context, commands, on_progress).await?;
-    let problems = if units.is_empty() || verb == Verb::Submit {
-        Vec::new()
+    let (units, mut problems) = store_desired_state(context, commands, on_progress).await?;
+    if units.is_empty() || verb == Verb::Submit {
+        // There is nothing to wait for.
     } else if timeouts.block {
-        UnitOperation { context, goal: Goal::Verb(verb), units: &units, timeouts }.run(on_progress).await?
+        problems
+            .extend(UnitOperation { context, goal: Goal::Verb(verb), units: &units, timeouts }.run(on_progress).await?);
     } else {
         let requirements = RequirementsIndex::of(&layout::read(&*context.store, &context.keys).await?);
         for unit in &units {
             on_progress(Progress::Triggered(unit, verb, requirements.is_global(unit)));
         }
-        Vec::new()
-    };
+    }
     if verb == Verb::Destroy {
         collect_files(context).await?;
     }
     Ok(problems)
 }
 
-/// Stores the desired state and returns the units that have not reached it.
+/// Stores the desired state. Returns the units that have not reached it, and a problem for each unit that does not exist.
 async fn store_desired_state(
     context: &ClusterContext,
     commands: &[UnitCommand],
     on_progress: &mut OnProgress<'_>,
-) -> Result<BTreeSet<UnitName>, OperationError> {
+) -> Result<(BTreeSet<UnitName>, Vec<Problem>), OperationError> {
     let mut open = BTreeSet::new();
+    let mut problems = Vec::new();
     let mut warned = BTreeSet::new();
     let mut left: Vec<&UnitCommand> = commands.iter().collect();
     let mut attempts = Attempts::at("the same units");
@@ -74,7 +75,7 @@ async fn store_desired_state(
         attempts.next()?;
         let (snapshot, revisions) = read(context).await?;
         let requirements = RequirementsIndex::of(&snapshot);
-        let decisions = decide(&snapshot, &left)?;
+        let decisions = decide(&snapshot, &left, &mut problems)?;
         for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings) {
             if warned.insert(warning.clone()) {
                 on_progress(Progress::Warning(warning));
@@ -97,13 +98,30 @@ async fn store_desired_state(
             }
         }
     }
-    Ok(open)
+    Ok((open, problems))
 }
 
 type Decided<'a> = (&'a UnitCommand, Decision);
 
-fn decide<'a>(snapshot: &Snapshot, commands: &[&'a UnitCommand]) -> Result<Vec<Decided<'a>>, InvalidCommand> {
-    commands.iter().map(|command| Ok((*command, command::decide(snapshot, command)?))).collect()
+/// Decides what the commands change. A unit that does not exist keeps none of the others from being stopped, unloaded or
+/// destroyed. Every other error refuses all commands.
+fn decide<'a>(
+    snapshot: &Snapshot,
+    commands: &[&'a UnitCommand],
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Decided<'a>>, InvalidCommand> {
+    let mut decided = Vec::new();
+    for command in commands {
+        match command::decide(snapshot, command) {
+            Ok(decision) => decided.push((*command, decision)),
+            // The problem names no unit: no command shows more about a unit that does not exist.
+            Err(error @ InvalidCommand::Unknown(_)) if command.verb != Verb::Restart => {
+                problems.push(Problem { machine: None, unit: None, what: error.to_string(), unreachable: false });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(decided)
 }
 
 /// Splits decisions into as few commits as the store takes.

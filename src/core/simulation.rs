@@ -38,6 +38,9 @@ use crate::core::unit::UnitName;
 /// The longest simulated time, so that a simulation that never settles ends.
 const LONGEST: Duration = Duration::from_mins(10);
 
+/// The longest simulated time while a lease has yet to end. The longest lease is one of 24 hours.
+const LONGEST_WITH_LEASES: Duration = Duration::from_hours(25);
+
 /// The end of a lease that a host holds already: it is not known, and a leader that goes on renews the lease.
 const UNENDING: Duration = Duration::MAX;
 
@@ -219,8 +222,10 @@ pub fn simulate(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: T
                 }
             }
         }
-        let over = reconciler.is_settled() && !reconciler.awaits_leases();
-        let Some(next) = reconciler.wake_at().filter(|at| at.since(from) < LONGEST && !over) else {
+        let awaits_leases = reconciler.awaits_leases();
+        let limit = if awaits_leases { LONGEST_WITH_LEASES } else { LONGEST };
+        let over = reconciler.is_settled() && !awaits_leases;
+        let Some(next) = reconciler.wake_at().filter(|at| at.since(from) < limit && !over) else {
             return simulation;
         };
         now = next.max(now);

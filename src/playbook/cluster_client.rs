@@ -171,7 +171,8 @@ impl ClusterClient {
             match &ended {
                 Err(error) => *answer = Err(verb_error(error)),
                 Ok(found) => {
-                    let own = found.iter().find(|finding| finding.unit.as_ref() == Some(&request.name));
+                    let own =
+                        found.iter().find(|problem| problem.unit.as_ref().is_none_or(|unit| *unit == request.name));
                     if let Some(Problem { what, unreachable, .. }) = own {
                         *answer = Err(if *unreachable {
                             RequestError::Unreachable(what.clone())

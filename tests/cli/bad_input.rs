@@ -10,6 +10,7 @@ use muster::store::layout::Key;
 
 use super::Desk;
 use super::unit;
+use crate::hosts::Said;
 use crate::hosts::run;
 
 #[test]
@@ -62,6 +63,18 @@ fn an_invalid_unit_name_is_rejected_with_the_reason() {
             desk.fails(&[verb, "--", name], 2, &["Error: ", why]);
         }
     }
+}
+
+#[test]
+fn an_unknown_unit_among_others_keeps_none_of_them_from_being_destroyed() {
+    let desk = Desk::new();
+    for name in ["a.service", "b.service"] {
+        desk.muster(&["submit", desk.write(name, unit(name))]).ok();
+    }
+    let said = desk.muster(&["destroy", "a", "nothere", "b"]);
+    let err = "Error: Unit nothere.service does not exist\n".to_owned();
+    assert_eq!(said, Said { code: Some(1), out: "Destroyed a.service\nDestroyed b.service\n".to_owned(), err });
+    assert_eq!(desk.muster(&["list-unit-files", "--no-legend"]).ok(), "");
 }
 
 #[test]

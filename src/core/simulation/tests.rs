@@ -5,6 +5,7 @@ use crate::core::health::DetectionConfig;
 use crate::core::model::ActiveState;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::Grant;
 use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::Placement;
@@ -115,6 +116,17 @@ fn the_brake_works_in_a_simulation_too() {
         "{}",
         health.reason
     );
+}
+
+#[test]
+fn a_simulation_goes_on_until_the_longest_lease_has_ended() {
+    let mut snapshot = cluster(3, &[("db", 1, "[X-Muster]\nClass=strict")]);
+    for length in [SECOND * 1_200, Duration::from_hours(24)] {
+        let (units, stop) = ([UnitName::clone(snapshot.units.keys().next().unwrap())].into(), SECOND * 10);
+        let grant = Grant { epoch: 1, length, stop, units, until: None, stopped_for_sure_at: None };
+        snapshot.leases.insert(id(1), grant);
+        assert_eq!(moves(&simulated(&snapshot, &[1]).1), ["db 00000001 00000002"], "{length:?}");
+    }
 }
 
 #[test]
