@@ -148,7 +148,7 @@ impl World {
 
     /// Picks a fault of those that leave the other machines alone, and most of all a slow one or a death.
     fn steady_fault(&mut self) -> usize {
-        const FAULTS: [usize; 20] = [0, 0, 1, 2, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26];
+        const FAULTS: [usize; 22] = [0, 0, 1, 2, 4, 4, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26];
         FAULTS[self.dice.index(FAULTS.len())]
     }
 
