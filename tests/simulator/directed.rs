@@ -6,7 +6,9 @@ use muster::core::command;
 use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
 use muster::core::command::Verb;
+use muster::core::model::ActiveState;
 use muster::core::model::Health;
+use muster::core::simulated_host::SimulatedUnit;
 use muster::core::unit::UnitFile;
 
 use super::attempt::Part;
@@ -77,7 +79,7 @@ impl Stage {
         let unit = &self.0.units[number];
         let machine = self.0.store.snapshot.placements.get(unit)?.machine;
         let host = self.0.hosts.iter().position(|host| host.machine == machine)?;
-        let runs = self.0.hosts[host].copies.get(unit).is_some_and(|copy| copy.run.is_there());
+        let runs = self.0.hosts[host].model.units.get(unit).is_some_and(SimulatedUnit::is_there);
         runs.then_some(host)
     }
 
@@ -209,13 +211,13 @@ fn a_script_that_goes_on_after_the_lease_of_its_host_has_ended_starts_no_strict_
     let starting = |stage: &Stage| stage.0.hosts.iter().position(|host| host.job.as_ref().is_some_and(starts));
     stage.until(30_000, |stage| starting(stage).is_some());
     let host = starting(&stage).unwrap();
-    assert!(stage.0.hosts[host].lease.is_some());
+    assert!(stage.0.hosts[host].model.lease.is_some());
     stage.0.inflict(&Fault::Freeze(host));
     stage.until(90_000, |stage| stage.host_of(0).is_some_and(|other| other != host));
     stage.0.mend(&Fault::Freeze(host));
-    assert_eq!(stage.0.hosts[host].lease, None, "systemd ends the lease before the script goes on");
+    assert_eq!(stage.0.hosts[host].model.lease, None, "systemd ends the lease before the script goes on");
     // The script goes on, and no invariant is broken.
     stage.until(1_000, |stage| stage.0.hosts[host].job.is_none());
-    assert!(!stage.0.hosts[host].copies[&stage.0.units[0]].run.is_there());
+    assert!(stage.0.hosts[host].model.units[&stage.0.units[0]].state.active == ActiveState::Inactive);
     stage.run(60_000);
 }

@@ -1,14 +1,15 @@
 //! What goes wrong, when, and for how long.
 
-use std::time::Duration;
-
+use muster::core::model::ActiveState;
+use muster::core::model::LoadState;
+use muster::core::model::SubState;
+use muster::core::model::UnitState;
+use muster::core::simulated_host::SimulatedUnit;
 use muster::core::unit::UnitName;
 
 use super::STORM;
 use super::attempt::PARTS;
 use super::attempt::Part;
-use super::host::Copy;
-use super::host::Run;
 use super::network::Drops;
 use super::network::Parcel;
 use super::world::Event;
@@ -134,7 +135,7 @@ impl World {
             Fault::Throttle(host) => self.hosts[host].throttles = true,
             Fault::Deny(host) => self.hosts[host].denies = true,
             Fault::Unfit(host) => self.hosts[host].unfit = true,
-            Fault::Balk(host) => self.hosts[host].balks = self.pick_unit(),
+            Fault::Balk(host) => self.hosts[host].model.refuses = self.pick_unit(),
             Fault::Fail(host) => self.hosts[host].fails = self.pick_unit(),
             Fault::Store => self.store.away = true,
         }
@@ -147,7 +148,7 @@ impl World {
 
     /// Picks a fault of those that leave the other machines alone, and most of all a slow one or a death.
     fn steady_fault(&mut self) -> usize {
-        const FAULTS: [usize; 20] = [0, 0, 1, 2, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26];
+        const FAULTS: [usize; 22] = [0, 0, 1, 2, 4, 4, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26];
         FAULTS[self.dice.index(FAULTS.len())]
     }
 
@@ -169,7 +170,7 @@ impl World {
             Fault::Throttle(host) => self.hosts[host].throttles = false,
             Fault::Deny(host) => self.hosts[host].denies = false,
             Fault::Unfit(host) => self.hosts[host].unfit = false,
-            Fault::Balk(host) => self.hosts[host].balks = None,
+            Fault::Balk(host) => self.hosts[host].model.refuses = None,
             Fault::Fail(host) => self.hosts[host].fails = None,
             Fault::Store => self.store.away = false,
         }
@@ -217,15 +218,14 @@ impl World {
 
     /// First systemd ends a lease that is over. Then what waited in the host's buffers is executed, in any order.
     fn thaw(&mut self, host: usize) {
-        let stops = |copy: &Copy| matches!(copy.run, Run::Stopping { .. }) && self.is_strict(copy.hash);
-        let stopped_half_way = self.hosts[host].lease.is_none() && self.hosts[host].copies.values().any(stops);
+        let stops = |unit: &SimulatedUnit| unit.strict && unit.state.active == ActiveState::Deactivating;
+        let model = &self.hosts[host].model;
+        let stopped_half_way = model.lease.is_none() && model.units.values().any(stops);
         self.hosts[host].frozen = false;
         self.hosts[host].overdue |= stopped_half_way;
-        let uptime = self.hosts[host].uptime(self.now);
-        let over = |until: &u64| Duration::from_millis(*until) <= uptime;
-        if let Some(until) = self.hosts[host].lease.filter(over) {
+        if self.hosts[host].model.is_lease_over(self.hosts[host].uptime(self.now)) {
             self.hosts[host].overdue = true;
-            self.lease_ends(host, self.hosts[host].boot, until);
+            self.end_lease(host);
         }
         for delivery in std::mem::take(&mut self.hosts[host].buffer) {
             let delay = self.dice.between(0, 3_000);
@@ -245,12 +245,14 @@ impl World {
         let known = self.dice.chance(300);
         let unit = if known { self.units[0].clone() } else { "ghost.service".parse().unwrap() };
         let hash = self.files[0][0].hash();
-        if !self.hosts[host].up || self.hosts[host].copies.contains_key(&unit) {
+        if !self.hosts[host].up || self.hosts[host].model.units.contains_key(&unit) {
             return;
         }
         self.note(format_args!("a user puts {unit} on h{host}"));
-        let copy = Copy { hash, mark: None, run: Run::Running, change: self.watch.count(), since: self.now };
-        self.hosts[host].copies.insert(unit, copy);
+        let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+        let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0 };
+        let uptime = self.hosts[host].uptime(self.now);
+        self.hosts[host].model.put(unit, state, None, uptime);
     }
 
     /// Ends everything that is wrong.

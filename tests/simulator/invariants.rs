@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 
 use muster::core::model::Action;
+use muster::core::model::ActiveState;
 use muster::core::model::DesiredState;
 use muster::core::model::Health;
 use muster::core::model::Unit;
 use muster::core::model::Write;
+use muster::core::simulated_host::SimulatedUnit;
 use muster::core::unit::UnitName;
 
 use super::controller::DOWN_AFTER;
 use super::controller::failover_policy;
 use super::coverage::Reached;
-use super::host::Copy;
 use super::host::Host;
-use super::host::Run;
-use super::host::state;
 use super::liveness::Liveness;
 use super::network::Delivery;
 use super::network::view;
@@ -132,17 +131,17 @@ impl World {
     /// A strict unit never runs twice, whatever happens. A host that stood still beyond the end of its lease is not
     /// promised for: until it has stopped what depended on it, it does not count.
     fn look_for_strict_twins(&mut self) {
-        let runs = |copy: &Copy| copy.run.is_there() && self.is_strict(copy.hash);
-        let over: Vec<bool> = self.hosts.iter().map(|host| !host.copies.values().any(runs)).collect();
+        let runs = |copy: &SimulatedUnit| copy.is_there() && self.is_strict(copy.state.hash);
+        let over: Vec<bool> = self.hosts.iter().map(|host| !host.model.units.values().any(runs)).collect();
         for (host, over) in self.hosts.iter_mut().zip(over) {
             host.overdue &= !over;
         }
         let counts = |host: &&Host| host.up && !host.frozen && !host.overdue;
         let twice = self.units.iter().find(|unit| {
-            let copies = self.hosts.iter().filter(counts).filter_map(|host| host.copies.get(*unit));
-            let running: Vec<&Copy> = copies.filter(|copy| copy.run.is_there()).collect();
+            let copies = self.hosts.iter().filter(counts).filter_map(|host| host.model.units.get(*unit));
+            let running: Vec<&SimulatedUnit> = copies.filter(|copy| copy.is_there()).collect();
             // A copy of a file before it counts, whatever that said.
-            running.len() > 1 && running.iter().any(|copy| self.is_strict(copy.hash))
+            running.len() > 1 && running.iter().any(|copy| self.is_strict(copy.state.hash))
         });
         if let Some(unit) = twice.cloned() {
             self.watch.accuse(format!("{unit} is strict and runs twice"));
@@ -183,7 +182,7 @@ impl World {
 
     fn look_for_twins(&mut self) {
         for unit in self.units.clone() {
-            let there = |host: &Host| host.up && host.copies.get(&unit).is_some_and(|copy| copy.run.is_there());
+            let there = |host: &Host| host.up && host.model.units.get(&unit).is_some_and(SimulatedUnit::is_there);
             let hosts: Vec<usize> = (0..self.hosts.len()).filter(|index| there(&self.hosts[*index])).collect();
             let leader = self.store.leader.filter(|leader| self.now < leader.until && !self.store.away);
             let free = leader.is_some_and(|leader| {
@@ -296,15 +295,15 @@ impl World {
     /// A host stops or restarts a unit for a visit.
     pub(super) fn check_stop(&mut self, delivery: &Delivery, unit: &UnitName, action: Action) {
         let host = &self.hosts[delivery.host];
-        let Some(copy) = host.copies.get(unit).filter(|copy| matches!(copy.run, Run::Starting | Run::Running)) else {
+        let Some(copy) = host.model.units.get(unit).filter(|copy| copy.is_up()) else {
             return;
         };
         let now = view(&self.store.snapshot, unit);
         let (Some(wanted), Some(machine)) = now else { return };
         let well = wanted.desired == DesiredState::Launched
             && machine == host.machine
-            && copy.hash == wanted.hash
-            && copy.mark.is_none_or(|mark| mark >= wanted.restarts);
+            && copy.state.hash == wanted.hash
+            && (!copy.state.launched || copy.state.restarts >= wanted.restarts);
         if !well {
             return self.check_handover(delivery, unit);
         }
@@ -333,7 +332,7 @@ impl World {
         let over = record.drain_by.is_some_and(|by| by <= clock.read(delivery.decided));
         let to = self.hosts.iter().find(|host| host.machine == *to).unwrap();
         let never =
-            to.up && to.booted_at < delivery.decided.saturating_sub(KNOWN_WITHIN) && !to.copies.contains_key(unit);
+            to.up && to.booted_at < delivery.decided.saturating_sub(KNOWN_WITHIN) && !to.model.units.contains_key(unit);
         let strict = self.is_strict(wanted.hash);
         if wanted.desired == DesiredState::Launched && to.machine != host.machine && !over && never && !strict {
             let what = format!("h{} stops {unit}, which has not started elsewhere", delivery.host);
@@ -348,7 +347,7 @@ impl World {
         }
         let Some(known) = delivery.decided.checked_sub(KNOWN_WITHIN) else { return };
         for (number, host) in self.hosts.iter().enumerate().filter(|(number, _)| *number != delivery.host) {
-            let twin = host.copies.get(unit).is_some_and(|copy| copy.run.is_there() && copy.since < known);
+            let twin = host.since(unit).is_some_and(|since| since < known);
             // What leaves a drained machine starts elsewhere first.
             let handed_over = self.store.was_drained(host.machine, known);
             if twin
@@ -402,17 +401,20 @@ impl World {
             let wanted = snapshot.units.get(unit).map_or(DesiredState::Inactive, |unit| unit.desired);
             let placed = snapshot.placements.get(unit).map(|placement| placement.machine);
             for host in &self.hosts {
-                let copy = host.copies.get(unit);
+                let copy = host.model.units.get(unit);
                 let fine = match copy {
                     None => placed != Some(host.machine),
                     Some(copy) => {
                         let record = snapshot.units.get(unit);
                         placed == Some(host.machine)
-                            && record.is_some_and(|record| record.hash == copy.hash)
-                            && (copy.mark.is_some() == (wanted == DesiredState::Launched))
-                            && copy.mark.is_none_or(|mark| record.is_some_and(|record| mark >= record.restarts))
-                            && !matches!(copy.run, Run::Starting | Run::Stopping { .. })
-                            && (wanted != DesiredState::Launched || copy.run.is_there() || copy.run == Run::Failed)
+                            && record.is_some_and(|record| record.hash == copy.state.hash)
+                            && (copy.state.launched == (wanted == DesiredState::Launched))
+                            && (!copy.state.launched
+                                || record.is_some_and(|record| copy.state.restarts >= record.restarts))
+                            && !copy.state.is_changing()
+                            && (wanted != DesiredState::Launched
+                                || copy.is_there()
+                                || copy.state.active == ActiveState::Failed)
                     }
                 };
                 if !fine {
@@ -422,7 +424,7 @@ impl World {
                     ));
                 }
                 let known = snapshot.states.get(unit).and_then(|states| states.get(&host.machine));
-                if known != copy.map(state).as_ref() {
+                if known != copy.map(|copy| &copy.state) {
                     return Some(format!("the store does not know how {unit} is"));
                 }
             }
@@ -431,7 +433,7 @@ impl World {
             }
         }
         let strangers =
-            self.hosts.iter().flat_map(|host| host.copies.keys()).any(|unit| !snapshot.units.contains_key(unit));
+            self.hosts.iter().flat_map(|host| host.model.units.keys()).any(|unit| !snapshot.units.contains_key(unit));
         let doubted =
             |host: &Host| snapshot.health.get(&host.machine).is_none_or(|health| health.health != Health::Alive);
         if strangers || self.hosts.iter().any(doubted) {

@@ -9,15 +9,16 @@ use std::collections::VecDeque;
 
 use muster::core::health::BRAKE;
 use muster::core::health::failover::LIMIT_WINDOW;
+use muster::core::model::ActiveState;
 use muster::core::model::DesiredState;
 use muster::core::model::Health;
+use muster::core::simulated_host::SimulatedUnit;
 use muster::core::unit::UnitName;
 
 use super::attempt::Part;
 use super::controller::DOWN_AFTER;
 use super::controller::failover_policy;
 use super::host::Host;
-use super::host::Run;
 use super::world::World;
 
 /// The longest time for which a machine that has just died is still owed its last proof of life, in milliseconds: an
@@ -183,7 +184,7 @@ impl World {
             if host.frozen {
                 watched.frozen_at = Some(now);
             }
-            if host.balks.is_some() || host.fails.is_some() {
+            if host.model.refuses.is_some() || host.fails.is_some() {
                 watched.trouble_at = Some(now);
             }
             let record = &self.store.snapshot.machines[&host.machine];
@@ -310,7 +311,7 @@ impl World {
     /// A unit that is placed on a machine that is well runs there within the bound.
     fn check_runs(&mut self, leader: usize, led: &Led, (unit, touched): (&UnitName, u64), index: usize) {
         let stray = |(other, host): (usize, &Host)| {
-            other != index && host.copies.get(unit).is_some_and(|copy| copy.run.is_there())
+            other != index && host.model.units.get(unit).is_some_and(SimulatedUnit::is_there)
         };
         let now = self.now;
         if self.hosts.iter().enumerate().any(stray) {
@@ -318,8 +319,8 @@ impl World {
         }
         let host = &led.hosts[index];
         let Some(fit) = host.fit else { return };
-        let copy = self.hosts[index].copies.get(unit);
-        if copy.is_some_and(|copy| copy.run.is_there() || copy.run == Run::Failed) {
+        let copy = self.hosts[index].model.units.get(unit);
+        if copy.is_some_and(|copy| copy.is_there() || copy.state.active == ActiveState::Failed) {
             return;
         }
         let astray = self.watch.liveness.astray_at.get(unit).copied().unwrap_or_default();

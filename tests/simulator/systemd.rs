@@ -1,24 +1,21 @@
 //! What hosts do with a visit: the script's order of things, and a systemd that takes its time.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster::core::lease;
 use muster::core::model::Action;
+use muster::core::model::ActiveState;
 use muster::core::model::Failure;
 use muster::core::model::LeaseAction;
-use muster::core::model::LeaseRefusal;
 use muster::core::model::LeaseStatus;
 use muster::core::model::Refused;
 use muster::core::model::Report;
-use muster::core::unit::Hash;
+use muster::core::simulated_host::SimulatedUnit;
+use muster::core::simulated_host::Underway;
 use muster::core::unit::UnitName;
 
 use super::attempt::Part;
-use super::host::Copy;
 use super::host::Job;
-use super::host::Run;
-use super::host::Trust;
 use super::network::Delivery;
 use super::network::Parcel;
 use super::world::Event;
@@ -31,7 +28,7 @@ const STOP_PATIENCE: u64 = 10_000;
 /// How long it waits on a machine that holds a lease.
 const BRIEF_PATIENCE: u64 = 2_000;
 
-fn millis(span: Duration) -> u64 {
+pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap()
 }
 
@@ -47,134 +44,124 @@ impl World {
             return;
         }
         if host.unfit {
-            let now = self.now;
-            let report = self.hosts[delivery.host].refuse(Refused::Unfit("it has no systemd"), now);
+            let uptime = host.uptime(self.now);
+            let report = host.model.refusal(Refused::Unfit("it has no systemd"), uptime);
             return self.reply(delivery, Ok(report), 0);
         }
         let lag = if delivery.visit.steps.is_empty() { host.lags[Part::Run as usize] } else { 0 };
         self.admit(delivery, lag);
     }
 
-    fn trust(&self) -> Trust {
-        let late = [Mutant::HostsObeyLate, Mutant::LeasesCountFromArrival];
-        let (epoch, repeats) = (self.mutant == Mutant::HostsForgetEpochs, self.mutant == Mutant::HostsObeyTwice);
-        Trust { epoch, lateness: late.contains(&self.mutant), repeats }
-    }
-
-    fn admit(&mut self, delivery: Delivery, took: u64) {
-        let (now, trust) = (self.now, self.trust());
+    fn admit(&mut self, mut delivery: Delivery, took: u64) {
         let host = &mut self.hosts[delivery.host];
-        if let Some(refused) = host.refusal(&delivery.visit, now, trust) {
-            let report = host.refuse(refused, now);
-            self.note(format_args!(
-                "h{} refuses c{}'s visit: {:?}",
-                delivery.host, delivery.controller, report.refused
-            ));
-            return self.reply(delivery, Ok(report), took);
-        }
-        let visit = &delivery.visit;
-        let claims = host.epoch != visit.epoch || !visit.steps.is_empty() || visit.barrier || visit.lease.is_some();
-        if claims && host.job.is_some() {
-            // The next visit waits for the lock.
-            let report = host.refuse(Refused::Busy, now);
-            self.reach("refused: busy");
-            return self.reply(delivery, Ok(report), took + 5_000);
-        }
-        if claims {
-            host.claim(&delivery.visit);
-        }
-        if delivery.visit.steps.is_empty() {
-            host.obeyed = host.obeyed.max(delivery.visit.epoch);
-            let lease = self.obey_lease(&delivery);
-            let quick = delivery.quick && lease != Some(LeaseStatus::Granted);
-            let mut observation = self.hosts[delivery.host].observe(delivery.shell, quick, now);
-            observation.lease = lease;
-            let report = Report { outcomes: Vec::new(), refused: None, observation: Some(observation) };
-            return self.reply(delivery, Ok(report), took);
-        }
-        self.begin(delivery);
-    }
-
-    /// Does what a visit says about the lease.
-    fn obey_lease(&mut self, delivery: &Delivery) -> Option<LeaseStatus> {
-        let (now, index) = (self.now, delivery.host);
-        let host = &mut self.hosts[index];
-        let Some(order) = &delivery.visit.lease else { return None };
-        let LeaseAction::Hold { until, length } = order else {
-            host.lease = None;
-            return Some(LeaseStatus::Released);
+        host.mutate(self.mutant, &mut delivery, self.now);
+        let uptime = host.uptime(self.now);
+        let underway = match host.model.admit(&delivery.visit, uptime) {
+            Ok(underway) => underway,
+            Err(refused) => {
+                let report = host.model.refusal(refused, uptime);
+                return self.refuse(delivery, report, took);
+            }
         };
-        if host.lease.is_none() && host.balks.is_some() && self.dice.chance(300) {
-            return Some(LeaseStatus::Refused(LeaseRefusal::NotStarted));
+        if !delivery.visit.steps.is_empty() {
+            return self.begin(delivery, underway);
         }
-        let uptime = millis(host.uptime(now));
-        let mut until = until.as_secs() * 1000;
-        if self.mutant == Mutant::LeasesCountFromArrival {
-            until = uptime + millis(*length);
-        }
-        if uptime >= until {
-            return Some(LeaseStatus::Refused(LeaseRefusal::TooLate));
-        }
-        let before = host.lease.replace(until.max(host.lease.unwrap_or(0)));
-        let ends = Event::Lease { host: index, boot: host.boot, until };
-        let wait = host.at(until).saturating_sub(now) + 1;
-        self.after(wait, ends);
-        if before.is_some() {
-            return Some(LeaseStatus::Held);
-        }
-        // What was stopped for want of a lease counts as not started.
-        let strict: Vec<Hash> = self.files[1].iter().map(|file| file.hash()).collect();
-        for copy in self.hosts[index].copies.values_mut().filter(|copy| strict.contains(&copy.hash)) {
-            copy.mark = copy.mark.filter(|_| matches!(copy.run, Run::Starting | Run::Running));
-        }
-        Some(LeaseStatus::Granted)
+        host.obeyed = host.obeyed.max(delivery.visit.epoch);
+        let report = self.observe(&delivery, underway);
+        self.reply(delivery, Ok(report), took);
     }
 
-    /// A lease ends: systemd stops every strict unit.
+    fn refuse(&mut self, delivery: Delivery, report: Report, mut took: u64) {
+        if report.refused == Some(Refused::Busy) {
+            // The visit waits for the lock.
+            self.reach("refused: busy");
+            took += 5_000;
+        } else {
+            let (host, controller, refused) = (delivery.host, delivery.controller, &report.refused);
+            self.note(format_args!("h{host} refuses c{controller}'s visit: {refused:?}"));
+        }
+        self.reply(delivery, Ok(report), took);
+    }
+
+    /// A visit without steps.
+    fn observe(&mut self, delivery: &Delivery, mut underway: Underway) -> Report {
+        self.begin_on_host(delivery, &mut underway);
+        self.hosts[delivery.host].model.report(&delivery.visit, &underway, delivery.quick, delivery.shell)
+    }
+
+    /// Lets the host do what a visit says about its lease and what has to stop. Returns how long the slowest unit takes.
+    fn begin_on_host(&mut self, delivery: &Delivery, underway: &mut Underway) -> u64 {
+        let index = delivery.host;
+        let model = &mut self.hosts[index].model;
+        let order = delivery.visit.lease.as_ref();
+        let grants = matches!(order, Some(LeaseAction::Hold { .. })) && model.lease.is_none();
+        model.refuses_lease = grants && model.refuses.is_some() && self.dice.chance(300);
+        let changes = model.changes();
+        model.begin(&delivery.visit, underway);
+        if let Some(LeaseAction::Hold { until, .. }) = order
+            && matches!(underway.lease(), Some(LeaseStatus::Held | LeaseStatus::Granted))
+        {
+            self.await_end(index, until.as_secs() * 1000);
+        }
+        self.follow(index, changes)
+    }
+
+    /// Lets the lease of a host end at an uptime, unless it is renewed.
+    fn await_end(&mut self, index: usize, until: u64) {
+        let host = &self.hosts[index];
+        let ends = Event::Lease { host: index, boot: host.boot, until };
+        let wait = host.at(until).saturating_sub(self.now) + 1;
+        self.after(wait, ends);
+    }
+
+    /// The end of a lease is due, unless the lease was renewed.
     pub(super) fn lease_ends(&mut self, index: usize, boot: u64, until: u64) {
         let host = &mut self.hosts[index];
-        if host.boot != boot || !host.up || host.lease != Some(until) {
+        if host.boot != boot || !host.up || host.model.lease != Some(Duration::from_millis(until)) {
             return;
         }
         if host.frozen {
             host.overdue = true;
             return self.after(300, Event::Lease { host: index, boot, until });
         }
-        host.lease = None;
+        self.end_lease(index);
+    }
+
+    /// Lets systemd stop every strict unit of a host, because its lease has ended.
+    pub(super) fn end_lease(&mut self, index: usize) {
         self.note(format_args!("h{index}: its lease ends"));
         self.reach("lease: ended on the host");
+        let model = &mut self.hosts[index].model;
+        let changes = model.changes();
         if self.mutant == Mutant::LeasesBindNobody {
-            return;
+            model.lease = None;
+        } else {
+            model.end_lease();
         }
-        let strict = self.hosts[index].copies.iter().filter(|(_, copy)| copy.run.is_there());
-        let strict: Vec<UnitName> =
-            strict.filter(|(_, copy)| self.is_strict(copy.hash)).map(|(unit, _)| unit.clone()).collect();
-        for unit in strict {
-            self.stop(index, &unit, false);
-        }
+        self.follow(index, changes);
     }
 
     /// The host's part of a visit with steps: first what has to stop.
-    fn begin(&mut self, delivery: Delivery) {
+    fn begin(&mut self, delivery: Delivery, mut underway: Underway) {
         let index = delivery.host;
         self.note(format_args!("h{index} begins c{}'s #{}", delivery.controller, delivery.id));
         self.check_begin(&delivery);
-        let lease = self.obey_lease(&delivery);
-        let detection = if delivery.visit.no_wait { BRIEF_PATIENCE } else { STOP_PATIENCE };
         let mut wait = 0;
         for step in &delivery.visit.steps {
             if matches!(step.action, Action::Unload | Action::Stop) {
                 self.check_stop(&delivery, &step.unit, step.action);
-                wait = wait.max(self.stop(index, &step.unit, false));
-                if let Some(copy) = self.hosts[index].copies.get_mut(&step.unit) {
-                    copy.mark = None;
+                let unit = self.hosts[index].model.units.get(&step.unit);
+                if unit.is_some_and(|unit| unit.state.active == ActiveState::Deactivating) {
+                    wait = STOP_PATIENCE;
                 }
             }
         }
+        wait = wait.max(self.begin_on_host(&delivery, &mut underway));
+        let detection = if delivery.visit.no_wait { BRIEF_PATIENCE } else { STOP_PATIENCE };
         let host = &mut self.hosts[index];
         host.obeyed = host.obeyed.max(delivery.visit.epoch);
         let (boot, id) = (host.boot, delivery.id);
-        host.job = Some(Job { delivery, began: self.now, lease });
+        host.job = Some(Job { delivery, began: self.now, underway });
         let busy = self.delay((5, 100), (500, 3_000), if self.hosts[index].slow { 900 } else { 10 });
         self.after(wait.min(detection) + busy, Event::Finish { host: index, boot, delivery: id });
     }
@@ -189,108 +176,54 @@ impl World {
         if host.frozen || host.job.as_ref().is_some_and(|job| job.delivery.id == id && self.now < job.began + lag) {
             return self.after(500, Event::Finish { host: index, boot, delivery: id });
         }
-        let Some(Job { delivery, began, lease }) = host.job.take_if(|job| job.delivery.id == id) else { return };
-        for step in &delivery.visit.steps {
-            let stopped = host.copies.get(&step.unit).is_some_and(|copy| !copy.run.is_there());
-            if step.action == Action::Unload && stopped {
-                host.copies.remove(&step.unit);
-            }
+        let Some(Job { delivery, began, mut underway }) = host.job.take_if(|job| job.delivery.id == id) else { return };
+        let restarted = self.restarted(&delivery);
+        for unit in &restarted {
+            self.check_stop(&delivery, unit, Action::Restart { count: 0 });
         }
-        for step in &delivery.visit.steps {
-            let Action::Load { hash, .. } = step.action else { continue };
-            let new = Copy { hash, mark: None, run: Run::Dead, change: 0, since: 0 };
-            let copy = host.copies.entry(step.unit.clone()).or_insert(new);
-            copy.hash = hash;
-        }
-        let mut complaints = BTreeMap::new();
-        for step in &delivery.visit.steps {
-            let (Action::Start { count } | Action::Restart { count }) = step.action else { continue };
-            let host = &mut self.hosts[index];
-            let Some(copy) = host.copies.get_mut(&step.unit) else {
-                complaints.insert(step.unit.clone(), format!("Unit {} not found.", step.unit));
-                continue;
-            };
-            let (hash, leased) = (copy.hash, host.lease.is_some());
-            let unleased = self.is_strict(hash) && !leased;
-            let host = &mut self.hosts[index];
-            let copy = host.copies.get_mut(&step.unit).unwrap();
-            if unleased || host.balks.as_ref() == Some(&step.unit) {
-                copy.mark = None;
-                complaints.insert(step.unit.clone(), "it would not start".to_owned());
-                continue;
-            }
-            let marked = copy.mark.replace(count);
-            if matches!(step.action, Action::Restart { .. }) && copy.run.is_there() {
-                copy.mark = marked;
-                self.check_stop(&delivery, &step.unit, step.action);
-                self.hosts[index].copies.get_mut(&step.unit).unwrap().mark = Some(count);
-                self.stop(index, &step.unit, true);
-            } else {
+        let model = &mut self.hosts[index].model;
+        let (changes, uptime) = (model.changes(), self.hosts[index].uptime(self.now));
+        let model = &mut self.hosts[index].model;
+        model.proceed(&delivery.visit, &mut underway, uptime);
+        for step in delivery.visit.steps.iter().filter(|step| step.action.starts()) {
+            if !underway.is_refused(&step.unit) && !restarted.contains(&step.unit) {
                 self.check_start(&delivery, &step.unit);
-                self.start(index, &step.unit);
             }
         }
-        let host = &mut self.hosts[index];
-        let outcomes = host.outcomes(&delivery.visit, &complaints);
-        let mut observation = host.observe(delivery.shell, false, self.now);
-        observation.lease = lease;
-        let report = Report { outcomes, refused: None, observation: Some(observation) };
+        self.follow(index, changes);
+        let report = self.hosts[index].model.report(&delivery.visit, &underway, delivery.quick, delivery.shell);
         self.note(format_args!("h{index} ends c{}'s #{id} after {} ms", delivery.controller, self.now - began));
         self.reply(delivery, Ok(report), 0);
     }
 
-    /// Queues a unit's start.
-    pub(super) fn start(&mut self, index: usize, unit: &UnitName) {
-        let Some(copy) = self.hosts[index].copies.get(unit) else { return };
-        let unleased = self.is_strict(copy.hash) && self.hosts[index].lease.is_none();
-        if unleased {
-            return;
-        }
-        let Some(copy) = self.hosts[index].copies.get_mut(unit) else { return };
-        match &mut copy.run {
-            Run::Stopping { then_start } => *then_start = true,
-            Run::Dead | Run::Failed => {
-                copy.since = self.now;
-                let takes = self.delay((5, 500), (5_000, 30_000), 50);
-                self.turn(index, unit, Run::Starting, takes);
-            }
-            Run::Starting | Run::Running => {}
-        }
+    /// Returns the units that are going to be stopped and started again.
+    fn restarted(&self, delivery: &Delivery) -> Vec<UnitName> {
+        let model = &self.hosts[delivery.host].model;
+        let stops = |unit: &UnitName| {
+            model.units.get(unit).is_some_and(SimulatedUnit::is_there) && model.start_refusal(unit).is_none()
+        };
+        let steps = delivery.visit.steps.iter().filter(|step| matches!(step.action, Action::Restart { .. }));
+        steps.map(|step| step.unit.clone()).filter(stops).collect()
     }
 
-    /// Begins to stop a unit and returns how long it takes.
-    fn stop(&mut self, index: usize, unit: &UnitName, then_start: bool) -> u64 {
-        let Some(copy) = self.hosts[index].copies.get(unit) else { return 0 };
-        let longest = if self.is_strict(copy.hash) { millis(lease::STOP) } else { u64::MAX };
-        let Some(copy) = self.hosts[index].copies.get_mut(unit) else { return 0 };
-        match copy.run {
-            Run::Starting | Run::Running => {
-                let takes = self.delay((5, 2_000), (5_000, 30_000), 50).min(longest);
-                self.turn(index, unit, Run::Stopping { then_start }, takes);
-                takes
-            }
-            Run::Stopping { .. } => {
-                copy.run = Run::Stopping { then_start };
-                STOP_PATIENCE
-            }
-            Run::Failed => {
-                copy.run = Run::Dead;
-                0
-            }
-            Run::Dead => 0,
+    /// Lets each unit that systemd has begun to start or to stop since then take its time. Returns the longest.
+    fn follow(&mut self, index: usize, changes: u64) -> u64 {
+        let mut longest = 0;
+        for unit in self.hosts[index].model.changed_since(changes) {
+            let there = &self.hosts[index].model.units[&unit];
+            let (active, change, strict) = (there.state.active, there.change, there.strict);
+            let takes = if active == ActiveState::Activating {
+                self.delay((5, 500), (5_000, 30_000), 50)
+            } else {
+                let most = if strict { millis(lease::STOP) } else { u64::MAX };
+                self.delay((5, 2_000), (5_000, 30_000), 50).min(most)
+            };
+            longest = longest.max(takes);
+            let boot = self.hosts[index].boot;
+            self.note(format_args!("h{index}: {unit} is {active}"));
+            self.after(takes, Event::Systemd { host: index, boot, unit, change });
         }
-    }
-
-    fn turn(&mut self, index: usize, unit: &UnitName, run: Run, takes: u64) {
-        let change = self.watch.count();
-        let host = &mut self.hosts[index];
-        let boot = host.boot;
-        if let Some(copy) = host.copies.get_mut(unit) {
-            copy.run = run;
-            copy.change = change;
-            self.note(format_args!("h{index}: {unit} is {run:?}"));
-            self.after(takes, Event::Systemd { host: index, boot, unit: unit.clone(), change });
-        }
+        longest
     }
 
     /// A unit gets to the state that it was on its way to.
@@ -302,20 +235,14 @@ impl World {
         if host.frozen {
             return self.after(500, Event::Systemd { host: index, boot, unit: unit.clone(), change });
         }
-        let fails = host.fails.as_ref() == Some(unit);
-        let Some(copy) = host.copies.get_mut(unit).filter(|copy| copy.change == change) else { return };
-        let before = copy.run;
-        match before {
-            Run::Starting if fails => copy.run = Run::Failed,
-            Run::Starting => copy.run = Run::Running,
-            Run::Stopping { .. } => copy.run = Run::Dead,
-            Run::Dead | Run::Failed | Run::Running => {}
+        if host.model.units.get(unit).is_none_or(|there| there.change != change) {
+            return;
         }
-        let (then_start, run) = (before == Run::Stopping { then_start: true }, copy.run);
-        self.note(format_args!("h{index}: {unit} is {run:?}"));
-        if then_start {
-            self.start(index, unit);
-        }
+        let (uptime, started, changes) = (host.uptime(self.now), host.started(unit), host.model.changes());
+        host.model.settle(unit, started, uptime);
+        let active = host.model.units[unit].state.active;
+        self.note(format_args!("h{index}: {unit} is {active}"));
+        self.follow(index, changes);
     }
 
     /// Sends a visit's result back.
