@@ -16,6 +16,7 @@ use super::controller::DOWN_AFTER;
 use super::faults::Fault;
 use super::host::Job;
 use super::liveness::MOVED_WITHIN;
+use super::world::Mutant;
 use super::world::Shape;
 use super::world::World;
 
@@ -110,7 +111,18 @@ const HUNG_LOGIN: Part = Part::Authenticate;
 
 #[test]
 fn a_dead_machine_is_down_in_time_although_the_login_of_another_one_hangs() {
+    one_dies_while_the_login_of_another_one_hangs(Mutant::None);
+}
+
+#[test]
+fn a_slow_visit_that_excuses_the_silence_of_other_machines_is_found() {
+    let harm = std::panic::catch_unwind(|| one_dies_while_the_login_of_another_one_hangs(Mutant::OverdueIsStall));
+    assert!(harm.is_err(), "the mutant does no harm");
+}
+
+fn one_dies_while_the_login_of_another_one_hangs(mutant: Mutant) {
     let mut stage = Stage::new(4, 4);
+    stage.0.mutant = mutant;
     let dead = stage.host_of(0).unwrap();
     let hung = (dead + 1) % 4;
     stage.reconnect(hung, Fault::Hang { host: hung, part: HUNG_LOGIN, lag: 60_000 });

@@ -222,11 +222,6 @@ fn hosts_that_go_on_without_a_lease_are_found() {
 }
 
 #[test]
-fn a_slow_visit_that_excuses_the_silence_of_other_machines_is_found() {
-    catch(Mutant::OverdueIsStall);
-}
-
-#[test]
 fn a_proof_of_life_that_is_ignored_while_its_attempt_lasts_is_found() {
     catch(Mutant::ProgressIsDropped);
 }
