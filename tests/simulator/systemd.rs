@@ -181,12 +181,13 @@ impl World {
         for unit in &restarted {
             self.check_stop(&delivery, unit, Action::Restart { count: 0 });
         }
+        let uptime = self.hosts[index].uptime(self.now);
         let model = &mut self.hosts[index].model;
-        let (changes, uptime) = (model.changes(), self.hosts[index].uptime(self.now));
-        let model = &mut self.hosts[index].model;
+        let changes = model.changes();
         model.proceed(&delivery.visit, &mut underway, uptime);
         for step in delivery.visit.steps.iter().filter(|step| step.action.starts()) {
-            if !underway.is_refused(&step.unit) && !restarted.contains(&step.unit) {
+            let runs = self.hosts[index].model.units.get(&step.unit).is_some_and(SimulatedUnit::is_there);
+            if runs && !underway.is_refused(&step.unit) && !restarted.contains(&step.unit) {
                 self.check_start(&delivery, &step.unit);
             }
         }

@@ -151,13 +151,11 @@ impl SimulatedHost {
         if !self.units.contains_key(name) {
             return Some(format!("Unit {name} not found."));
         }
-        if self.lacks_lease(name) {
-            return Some(format!("{name}: muster-lease.target is not active"));
-        }
         (self.refuses.as_ref() == Some(name)).then(|| format!("Failed to start {name}."))
     }
 
-    /// Reports whether a unit depends on a lease that the host does not hold.
+    /// Reports whether a unit depends on a lease that the host does not hold. systemd notices that when the start is to
+    /// run: a script that only queues the start hears nothing of it.
     fn lacks_lease(&self, name: &UnitName) -> bool {
         self.lease.is_none() && self.units.get(name).is_some_and(|unit| unit.strict)
     }
@@ -191,8 +189,11 @@ impl SimulatedHost {
         }
     }
 
-    /// Begins to start a unit; a unit that is stopping starts afterwards.
+    /// Begins to start a unit; a unit that is stopping starts afterwards. A strict unit does not start without a lease.
     fn start(&mut self, name: &UnitName, uptime: Duration) {
+        if self.lacks_lease(name) {
+            return;
+        }
         let Some(unit) = self.units.get_mut(name) else { return };
         if unit.state.active == ActiveState::Deactivating {
             unit.state.job = Some(JobType::Start);
@@ -224,7 +225,7 @@ impl SimulatedHost {
             ActiveState::Deactivating | ActiveState::Maintenance => unit.turn(ActiveState::Inactive),
             ActiveState::Active | ActiveState::Inactive | ActiveState::Failed => unit.state.job = None,
         }
-        if starts && !unit.is_there() && !self.lacks_lease(name) {
+        if starts && !unit.is_there() {
             self.start(name, uptime);
         }
     }
