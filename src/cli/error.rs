@@ -153,6 +153,8 @@ impl From<MembershipError> for CommandError {
             ),
             MembershipError::Machine(error) => error.into(),
             MembershipError::Contended(_) => Self::new(ExitStatus::Failed, error).hint("Try again."),
+            MembershipError::NoIdentity { .. } => Self::new(ExitStatus::Failed, error)
+                .hint("A newer muster may have written the record: use that one. Delete the record only if no host has joined."),
             MembershipError::Uncordoned(_) | MembershipError::NoRandomness(_) => Self::new(ExitStatus::Failed, error),
         }
     }

@@ -60,6 +60,14 @@ pub enum MembershipError {
     /// The machine was uncordoned while its units moved. It is still a machine of the cluster.
     #[error("{0} was uncordoned meanwhile, so it has not left")]
     Uncordoned(String),
+    /// The cluster's identity was written by a newer muster, or by hand. Nothing was changed.
+    #[error("the record of the cluster's identity cannot be read: {key}: {why}")]
+    NoIdentity {
+        /// The key of the record.
+        key: String,
+        /// The error of the parser.
+        why: String,
+    },
     /// The system has no random number for the cluster's id. Nothing was changed.
     #[error("no random number for the id of the cluster: {0}")]
     NoRandomness(String),

@@ -43,12 +43,11 @@ pub async fn execute(
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Vec<Problem>, OperationError> {
     let (units, mut problems) = store_desired_state(context, commands, on_progress).await?;
-    if units.is_empty() || verb == Verb::Submit {
-        // There is nothing to wait for.
-    } else if timeouts.block {
-        problems
-            .extend(UnitOperation { context, goal: Goal::Verb(verb), units: &units, timeouts }.run(on_progress).await?);
-    } else {
+    let is_open = !units.is_empty() && verb != Verb::Submit;
+    if is_open && timeouts.block {
+        let operation = UnitOperation { context, goal: Goal::Verb(verb), units: &units, timeouts };
+        problems.extend(operation.run(on_progress).await?);
+    } else if is_open {
         let requirements = RequirementsIndex::of(&layout::read(&*context.store, &context.keys).await?);
         for unit in &units {
             on_progress(Progress::Triggered(unit, verb, requirements.is_global(unit)));

@@ -15,7 +15,6 @@ use crate::control::membership::Candidate;
 use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
-use crate::control::membership::OwnershipError;
 use crate::control::problems::Problem;
 use crate::control::progress::OperationError;
 use crate::control::progress::Progress;
@@ -213,11 +212,7 @@ fn join_answer(joined: Joined) -> Answer {
 
 fn join_error(error: &JoinError) -> RequestError {
     match error {
-        JoinError::Host(failure) | JoinError::Ownership(OwnershipError::Host(failure))
-            if failure.kind != FailureKind::Sick =>
-        {
-            RequestError::Unreachable(error.to_string())
-        }
+        JoinError::Host(failure) if failure.kind != FailureKind::Sick => RequestError::Unreachable(error.to_string()),
         _ => RequestError::Failed(error.to_string()),
     }
 }

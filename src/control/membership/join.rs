@@ -64,7 +64,7 @@ pub enum JoinError {
     Host(#[from] Failure),
     /// The host does not accept that it belongs to the cluster.
     #[error(transparent)]
-    Ownership(#[from] OwnershipError),
+    Ownership(OwnershipError),
     /// Two hosts have one machine-id: one is a clone, or both names mean one host.
     #[error("{name}: its machine-id {id} is that of {other}: one is a clone of the other")]
     Duplicate {
@@ -107,6 +107,15 @@ impl Joined {
     }
 }
 
+impl From<OwnershipError> for JoinError {
+    fn from(error: OwnershipError) -> Self {
+        match error {
+            OwnershipError::Host(failure) => Self::Host(failure),
+            error => Self::Ownership(error),
+        }
+    }
+}
+
 impl JoinError {
     fn duplicate(name: &str, other: &str, id: MachineId, joined: bool) -> Self {
         Self::Duplicate { name: name.to_owned(), other: other.to_owned(), id, joined }
@@ -137,8 +146,8 @@ pub async fn join(
             return Ok(outcomes(joined, candidates, &error));
         }
         let view = MembershipView::read(context).await?;
+        let Some(cluster) = ownership::identity(context, &view.snapshot).await? else { continue };
         let decided = decide(&view, candidates, &answers, &mut joined);
-        let cluster = ownership::identity(context, &view.snapshot).await?;
         let machines = decided.iter().map(|(_, decided)| decided.machine().cloned());
         let answers = ownership::claim(context, &cluster, machines, take_over).await;
         register(context, &view, without_refusals(decided, answers)).await?;
@@ -153,12 +162,10 @@ fn without_refusals(
     decided: Vec<(&mut Option<Joined>, Joined)>,
     answers: Vec<Result<(), OwnershipError>>,
 ) -> Vec<(&mut Option<Joined>, Joined)> {
-    let accepted = |(decided, answer): (Joined, Result<(), OwnershipError>)| match answer {
-        Ok(()) => decided,
-        Err(error) => Joined::Refused(error.into()),
-    };
+    let refused = |error: OwnershipError| Joined::Refused(error.into());
+    let accepted = |decided, answer: Result<(), _>| answer.map_or_else(refused, |()| decided);
     let both = decided.into_iter().zip(answers);
-    both.map(|((slot, decided), answer)| (slot, accepted((decided, answer)))).collect()
+    both.map(|((slot, decided), answer)| (slot, accepted(decided, answer))).collect()
 }
 
 /// Returns the outcome of each candidate; the error for those that have none.

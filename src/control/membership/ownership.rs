@@ -18,7 +18,6 @@ use crate::remote::Progress;
 use crate::runner;
 use crate::runner::ClusterContext;
 use crate::store::Precondition;
-use crate::store::layout;
 use crate::store::layout::Key;
 
 /// How many hosts are asked at once.
@@ -48,22 +47,25 @@ pub enum OwnershipError {
     },
 }
 
-/// Returns the identity of the cluster, and makes one if the store has none.
-pub(super) async fn identity(context: &ClusterContext, snapshot: &Snapshot) -> Result<Arc<Cluster>, MembershipError> {
-    if let Some(cluster) = &snapshot.cluster {
-        return Ok(cluster.clone());
+/// Returns the identity of the cluster, and makes one if the store has none. Returns `None` if another process has made one
+/// meanwhile: the store must be read again.
+pub(super) async fn identity(
+    context: &ClusterContext,
+    snapshot: &Snapshot,
+) -> Result<Option<Arc<Cluster>>, MembershipError> {
+    if snapshot.cluster.is_some() {
+        return Ok(snapshot.cluster.clone());
+    }
+    let key = context.keys.key(&Key::Cluster);
+    if let Some(record) = snapshot.unreadable.get(&key) {
+        return Err(MembershipError::NoIdentity { key, why: record.why.clone() });
     }
     let bits = || getrandom::u64().map(u128::from).map_err(|error| MembershipError::NoRandomness(error.to_string()));
     let id = ClusterId::from_bits((bits()? << 64) | bits()?);
     let cluster = Cluster { id, name: context.name.clone() };
-    let absent = Precondition::Absent(context.keys.key(&Key::Cluster));
-    let put = context.keys.put(&Key::Cluster, &cluster);
-    if context.store.commit(vec![absent], vec![put]).await?.is_some() {
-        return Ok(Arc::new(cluster));
-    }
-    // Another process has made one meanwhile.
-    let snapshot = layout::read(&*context.store, &context.keys).await?;
-    Ok(snapshot.cluster.unwrap_or_else(|| Arc::new(cluster)))
+    let change = context.keys.put(&Key::Cluster, &cluster);
+    let stored = context.store.commit(vec![Precondition::Absent(key)], vec![change]).await?;
+    Ok(stored.map(|_| Arc::new(cluster)))
 }
 
 /// Lets hosts remember the cluster. Returns the answer of each in the order given; a place without a machine has none to

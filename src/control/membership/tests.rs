@@ -248,6 +248,18 @@ async fn a_record_that_cannot_be_read_is_left_as_it_is() {
     assert_eq!(context.store.get(&key).await.unwrap().unwrap().value, b"newer");
 }
 
+#[tokio::test]
+async fn no_host_joins_a_cluster_whose_identity_cannot_be_read() {
+    let hosts = Arc::new(four());
+    let context = ClusterContext { remote: hosts.clone(), ..context(four()) };
+    let key = context.keys.key(&Key::Cluster);
+    context.store.commit(vec![], vec![Op::put(key.clone(), "newer")]).await.unwrap();
+    let error = join(&context, &[candidate("web1", "a")], true).await.unwrap_err();
+    assert!(matches!(&error, MembershipError::NoIdentity { key: named, .. } if *named == key), "{error}");
+    assert!(hosts.owners.lock().unwrap().is_empty() && names(&context).await.is_empty());
+    assert_eq!(context.store.get(&key).await.unwrap().unwrap().value, b"newer");
+}
+
 /// Returns a context with the machine `web1`, whose machine-id ends in `a`.
 async fn one() -> ClusterContext {
     let context = context(four());
