@@ -39,7 +39,7 @@ impl Reconciler {
             }
             let needed = if view.is_settled() { Vec::new() } else { self.needed_by(machine, now) };
             let waits = needed.iter().any(|step| self.waits_for_another(machine, step, now));
-            let steps = self.sendable(machine, needed.clone(), now);
+            let steps = if needed.is_empty() { Vec::new() } else { self.sendable(machine, needed.clone(), now) };
             let lease = self.lease_order(machine, !steps.is_empty(), now);
             let Some(view) = self.views.touch(machine) else { continue };
             if view.is_ready() {
@@ -71,11 +71,11 @@ impl Reconciler {
                 epoch: self.epoch,
                 number: if acts || barrier { self.numbered } else { 0 },
                 read_only: false,
-                expires: view.expiry(now, self.timing.start_deadline).filter(|_| acts),
+                expires: acts.then(|| view.expiry(now, self.timing.start_deadline)).flatten(),
                 no_wait: self.snapshot.leases.contains_key(&machine),
                 lease,
                 barrier,
-                reload: self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
+                reload: acts && self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
                 files: files.collect(),
                 steps: steps.clone(),
             };

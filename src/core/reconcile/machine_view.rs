@@ -76,6 +76,8 @@ pub struct MachineView {
     pub(super) silent: bool,
     /// The time under which the machine is in the queue of [`super::views`].
     pub(super) due: Option<Timestamp>,
+    /// Set while the machine is one of the dirty machines of [`super::views`].
+    pub(super) dirty: bool,
 }
 
 /// What a leader knows of a machine's lease.
@@ -161,6 +163,7 @@ impl MachineView {
             settled: false,
             silent: false,
             due: None,
+            dirty: false,
         }
     }
 
@@ -214,18 +217,20 @@ impl MachineView {
         Some(in_flight)
     }
 
-    /// Records an observation of the machine.
-    pub fn observe(&mut self, seen: Observation, through: Option<MachineId>, now: Timestamp) {
+    /// Records an observation of the machine. Reports whether it says something new about the units there.
+    pub fn observe(&mut self, seen: Observation, through: Option<MachineId>, now: Timestamp) -> bool {
         match through {
             Some(relay) => self.evidence.answer_through(relay, now),
             None => self.evidence.answer(now),
         }
         self.boot = seen.boot;
         self.uptime = Some((now, seen.uptime));
-        if seen.units.is_some() {
+        let is_new = seen.units.is_some() && seen.units != self.units;
+        if is_new {
             self.units = seen.units;
             self.changing = self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing);
         }
+        is_new
     }
 
     /// Records that a visit failed. Its steps may or may not have been carried out.

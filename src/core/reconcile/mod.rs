@@ -333,7 +333,7 @@ impl Reconciler {
         if self.mode != Mode::Stopping {
             self.send_visits(now, &mut outputs);
         }
-        for machine in self.views.dirty() {
+        for machine in self.views.take_dirty() {
             let due = self.views.get(&machine).and_then(|view| self.due_at(machine, view, now));
             self.views.index(machine, due);
         }

@@ -14,9 +14,11 @@ use crate::core::model::Timestamp;
 /// The views of all machines in scope.
 #[derive(Debug, Default)]
 pub(super) struct Views {
-    all: BTreeMap<MachineId, MachineView>,
-    /// The machines whose views may have changed since they were indexed, or whose time has come.
-    dirty: BTreeSet<MachineId>,
+    /// The boxes keep the tree small, so that a search in it stays in the processor's cache.
+    all: BTreeMap<MachineId, Box<MachineView>>,
+    /// The machines whose views may have changed since they were indexed, or whose time has come: those with
+    /// [`MachineView::dirty`], in any order.
+    dirty: Vec<MachineId>,
     /// When each machine that is not dirty needs attention again.
     due: BTreeSet<(Timestamp, MachineId)>,
     /// The indexed machines that are not alive or do not answer.
@@ -30,17 +32,17 @@ pub(super) struct Views {
 impl Views {
     /// Returns the view of a machine.
     pub(super) fn get(&self, machine: &MachineId) -> Option<&MachineView> {
-        self.all.get(machine)
+        self.all.get(machine).map(Box::as_ref)
     }
 
     /// Returns all views, by machine.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&MachineId, &MachineView)> {
-        self.all.iter()
+        self.all.iter().map(|(machine, view)| (machine, view.as_ref()))
     }
 
     /// Returns all views.
     pub(super) fn values(&self) -> impl Iterator<Item = &MachineView> {
-        self.all.values()
+        self.all.values().map(Box::as_ref)
     }
 
     /// Returns all machines.
@@ -51,21 +53,25 @@ impl Views {
     /// Returns the view of a machine to change it, and marks the machine as dirty.
     pub(super) fn touch(&mut self, machine: MachineId) -> Option<&mut MachineView> {
         let view = self.all.get_mut(&machine)?;
-        self.dirty.insert(machine);
+        if !std::mem::replace(&mut view.dirty, true) {
+            self.dirty.push(machine);
+        }
         Some(view)
     }
 
     /// Returns all views to change them, and marks all machines as dirty.
     pub(super) fn touch_all(&mut self) -> impl Iterator<Item = (&MachineId, &mut MachineView)> {
-        self.dirty.extend(self.all.keys());
-        self.all.iter_mut()
+        for (machine, view) in &mut self.all {
+            if !std::mem::replace(&mut view.dirty, true) {
+                self.dirty.push(*machine);
+            }
+        }
+        self.all.iter_mut().map(|(machine, view)| (machine, view.as_mut()))
     }
 
     /// Lets the steps of every machine that waits for another machine be computed again.
     pub(super) fn replan_waiting(&mut self) {
-        let dirty = self.dirty.iter().filter(|machine| self.all.get(machine).is_some_and(|view| view.waits));
-        let waiting: BTreeSet<MachineId> = dirty.chain(&self.waiting).copied().collect();
-        for machine in waiting {
+        for machine in self.dirty_or(&self.waiting).collect::<Vec<_>>() {
             self.touch(machine).into_iter().for_each(|view| view.unplanned |= view.waits);
         }
     }
@@ -74,8 +80,8 @@ impl Views {
     pub(super) fn add(&mut self, machine: MachineId, now: Timestamp) -> bool {
         let new = !self.all.contains_key(&machine);
         if new {
-            self.all.insert(machine, MachineView::new(now));
-            self.dirty.insert(machine);
+            self.all.insert(machine, Box::new(MachineView::new(now)));
+            self.touch(machine);
         }
         new
     }
@@ -86,33 +92,42 @@ impl Views {
         for machine in gone {
             self.unindex(machine);
             self.all.remove(&machine);
-            self.dirty.remove(&machine);
         }
+        self.dirty.retain(|machine| self.all.contains_key(machine));
     }
 
     /// Marks the machines whose time has come as dirty.
     pub(super) fn wake(&mut self, now: Timestamp) {
         while let Some((_, machine)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
             self.due.pop_first();
-            self.all.get_mut(&machine).into_iter().for_each(|view| view.due = None);
-            self.dirty.insert(machine);
+            self.touch(machine).into_iter().for_each(|view| view.due = None);
         }
     }
 
     /// Returns the dirty machines.
     pub(super) fn dirty(&self) -> Vec<MachineId> {
-        self.dirty.iter().copied().collect()
+        let mut dirty = self.dirty.clone();
+        dirty.sort_unstable();
+        dirty
     }
 
     /// Returns every machine that is not known to be alive.
     pub(super) fn doubted(&self) -> Vec<MachineId> {
-        let doubted = |machine: &&MachineId| self.all.get(machine).is_some_and(MachineView::is_doubted);
-        self.doubted.union(&self.dirty).filter(doubted).copied().collect()
+        let is_doubted = |machine: &MachineId| self.all.get(machine).is_some_and(|view| view.is_doubted());
+        let mut doubted: Vec<MachineId> = self.dirty_or(&self.doubted).filter(is_doubted).collect();
+        doubted.sort_unstable();
+        doubted
     }
 
-    /// Returns the dirty machines, and every machine that is not known to be alive.
+    /// Returns the dirty machines, and every machine that is not known to be alive, in any order.
     pub(super) fn dirty_or_doubted(&self) -> impl Iterator<Item = MachineId> {
-        self.doubted.union(&self.dirty).copied()
+        self.dirty_or(&self.doubted)
+    }
+
+    /// Returns the dirty machines, and the indexed machines of a set, in any order.
+    fn dirty_or<'a>(&'a self, set: &'a BTreeSet<MachineId>) -> impl Iterator<Item = MachineId> + 'a {
+        let is_indexed = move |machine: &&MachineId| self.all.get(machine).is_some_and(|view| !view.dirty);
+        self.dirty.iter().chain(set.iter().filter(is_indexed)).copied()
     }
 
     /// Returns a number that is at least the number of machines of which a visit has ended.
@@ -122,18 +137,26 @@ impl Views {
 
     /// Returns the views of which no visit has ended yet.
     pub(super) fn unseen(&self) -> impl Iterator<Item = &MachineView> {
-        let views = self.unseen.union(&self.dirty).filter_map(|machine| self.all.get(machine));
+        let views = self.dirty_or(&self.unseen).filter_map(|machine| self.get(&machine));
         views.filter(|view| view.evidence.is_empty())
     }
 
-    /// Indexes a machine again with the time at which it needs attention although nothing happens, and marks it as
-    /// clean.
+    /// Marks all machines as clean, and returns those that were dirty. Each of them has to be indexed again.
+    pub(super) fn take_dirty(&mut self) -> Vec<MachineId> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Indexes a machine again with the time at which it needs attention although nothing happens.
     pub(super) fn index(&mut self, machine: MachineId, due: Option<Timestamp>) {
-        self.unindex(machine);
-        self.dirty.remove(&machine);
         let Some(view) = self.all.get_mut(&machine) else { return };
-        view.due = due;
-        self.due.extend(due.map(|at| (at, machine)));
+        view.dirty = false;
+        let before = std::mem::replace(&mut view.due, due);
+        if before != due {
+            if let Some(at) = before {
+                self.due.remove(&(at, machine));
+            }
+            self.due.extend(due.map(|at| (at, machine)));
+        }
         for (holds, set) in [
             (view.is_doubted(), &mut self.doubted),
             (view.evidence.is_empty(), &mut self.unseen),
@@ -141,6 +164,8 @@ impl Views {
         ] {
             if holds {
                 set.insert(machine);
+            } else {
+                set.remove(&machine);
             }
         }
     }

@@ -40,9 +40,7 @@ impl Reconciler {
         let is_full = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
         let lease = report.observation.as_ref().and_then(|seen| seen.lease);
         let had_relay = view.evidence.relay.is_some();
-        if let Some(seen) = report.observation {
-            view.observe(seen, through, now);
-        }
+        let is_new = report.observation.is_some_and(|seen| view.observe(seen, through, now));
         if had_relay && view.evidence.relay.is_none() {
             self.closing_relays.push(machine);
         }
@@ -55,7 +53,7 @@ impl Reconciler {
         for (step, outcome) in steps.iter().zip(&report.outcomes) {
             self.log_outcome(now, machine, step, outcome);
         }
-        if is_full {
+        if is_new {
             self.note_states(machine);
             self.renew_need(machine);
         }
