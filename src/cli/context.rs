@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::CommandError;
 use super::error::ExitStatus;
 use super::settings::Settings;
+use crate::control::membership::MembershipError;
 use crate::core::model::Snapshot;
 use crate::remote::SharedRemote;
 use crate::remote::ssh;
@@ -17,6 +18,7 @@ use crate::runner::ClusterContext;
 use crate::store;
 use crate::store::SharedStore;
 use crate::store::layout;
+use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
 use crate::store::leader_election;
 
@@ -41,14 +43,22 @@ impl Context {
         Keyspace::new(&self.settings.token).map_err(|error| CommandError::usage(format!("--token: {error}")))
     }
 
-    /// Opens the store.
+    /// Opens the store, which must exist.
     pub async fn store(&self) -> Result<SharedStore, CommandError> {
+        Ok(store::open_existing(&self.settings.store, &self.settings.credentials).await?)
+    }
+
+    /// Opens the store, and makes it if it does not exist.
+    pub async fn new_store(&self) -> Result<SharedStore, CommandError> {
         Ok(store::open(&self.settings.store, &self.settings.credentials).await?)
     }
 
-    /// Reads all records of the cluster.
+    /// Reads all records of the cluster, which must exist.
     pub async fn snapshot(&self) -> Result<Snapshot, CommandError> {
-        Ok(layout::read(&*self.store().await?, &self.keys()?).await?)
+        let keys = self.keys()?;
+        let store = self.store().await?;
+        check_token(&store, &keys).await?;
+        Ok(layout::read(&*store, &keys).await?)
     }
 
     /// Returns the connections to the hosts, the same for each call.
@@ -62,18 +72,40 @@ impl Context {
         Ok(self.remote.get_or_init(|| remote).clone())
     }
 
-    /// Returns the handles that an operation needs.
+    /// Returns the handles that an operation on a cluster needs. The cluster must exist.
     pub async fn cluster(&self) -> Result<ClusterContext, CommandError> {
+        let keys = self.keys()?;
+        let store = self.store().await?;
+        check_token(&store, &keys).await?;
+        self.cluster_in(store)
+    }
+
+    /// Returns the handles of an operation that may begin a cluster, and makes the store if it does not exist.
+    pub async fn new_cluster(&self) -> Result<ClusterContext, CommandError> {
+        self.cluster_in(self.new_store().await?)
+    }
+
+    fn cluster_in(&self, opened: SharedStore) -> Result<ClusterContext, CommandError> {
         let (token, store, host) = (&self.settings.token, &self.settings.store, leader_election::hostname());
         Ok(ClusterContext {
             name: format!("{token} in {store}, made on {host}"),
-            store: self.store().await?,
+            store: opened,
             keys: self.keys()?,
             remote: self.remote()?,
             clock: Clock::start(),
             stop: self.stop.clone(),
         })
     }
+}
+
+/// Checks that a token names a cluster: the token was made in this store, or units were submitted under it. The cluster
+/// `default` begins without a token.
+async fn check_token(store: &SharedStore, keys: &Keyspace) -> Result<(), CommandError> {
+    if keys.token() == "default" || store.get(&keys.key(&Key::Size)).await?.is_some() {
+        return Ok(());
+    }
+    let is_empty = layout::list(&**store, keys).await?.entries.is_empty();
+    if is_empty { Err(MembershipError::UnknownToken(keys.token().to_owned()).into()) } else { Ok(()) }
 }
 
 /// Returns the user and the host of this process, for the event log.

@@ -66,7 +66,7 @@ fn public_url(text: &str) -> Result<String, String> {
 pub(super) async fn run(context: &Context, args: Args) -> CommandResult {
     match args.verb {
         Verb::New { size, output } => {
-            let keys = registry::create(&*context.store().await?, size).await?;
+            let keys = registry::create(&*context.new_store().await?, size).await?;
             match output {
                 Some(_) => ui::json(&serde_json::json!({ "token": keys.token(), "size": size })),
                 None => ui::result(&format!("{}\n", keys.token())),
@@ -131,7 +131,7 @@ impl Shown {
 
 async fn serve(context: &Context, listen: SocketAddr, public_url: Option<String>) -> CommandResult {
     let cannot = |error| CommandError::usage(format!("cannot listen on {listen}")).caused_by(error);
-    let store = context.store().await?;
+    let store = context.new_store().await?;
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     ui::status(&format!("discovery service on http://{address}: new tokens from http://{address}/new?size=N"));

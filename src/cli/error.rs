@@ -32,6 +32,8 @@ impl From<StoreError> for CommandError {
         match error {
             StoreError::Unavailable { .. } => Self::new(ExitStatus::Unreachable, error)
                 .hint("Check `--store`, or wait until the store is back. Without it muster decides nothing."),
+            StoreError::Missing(_) => Self::new(ExitStatus::Usage, error)
+                .hint("`muster join` makes the store of a new cluster. If hosts have joined, name their store with `--store`."),
             StoreError::Refused { .. } => Self::new(ExitStatus::Usage, error),
             StoreError::Compacted(_) | StoreError::LeaseExpired(_) => Self::new(ExitStatus::Failed, error),
         }

@@ -50,7 +50,11 @@ pub(super) struct CatArgs {
 
 /// Runs `muster list-machines`.
 pub(super) async fn machines(context: &Context, args: &MachinesArgs) -> CommandResult {
-    show(&lists::machines(&read(context).await?, args.all), &args.list)
+    let snapshot = read(context).await?;
+    if snapshot.machines.is_empty() {
+        ui::warn(&messages::no_machines(&context.settings.token, &context.settings.store));
+    }
+    show(&lists::machines(&snapshot, args.all), &args.list)
 }
 
 /// Runs `muster list-unit-files`.
@@ -68,6 +72,9 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
     let mut rows = lists::units(&snapshot);
     if args.output.is_some() {
         rows.extend(lists::unseen(&snapshot, now));
+    }
+    if rows.is_empty() && snapshot.machines.is_empty() {
+        ui::warn(&messages::no_machines(&context.settings.token, &context.settings.store));
     }
     show(&rows, args)?;
     // The columns are those of fleet, which had no leases.

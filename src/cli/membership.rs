@@ -106,7 +106,7 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
         Ok(Candidate { target, metadata, fence_command: host.fence_command()? })
     });
     let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;
-    let cluster = context.cluster().await?;
+    let cluster = context.new_cluster().await?;
     let joined = membership::join(&cluster, &candidates, args.take_over).await;
     cluster.remote.close(Duration::from_millis(200)).await;
     let (mut machines, mut errors) = (Vec::new(), Vec::new());

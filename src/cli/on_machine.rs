@@ -64,11 +64,11 @@ pub(super) struct SshArgs {
 
 /// Runs `muster status`.
 pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResult {
+    let units = args.units.iter().map(|text| parse_unit(text)).collect::<Result<Vec<_>, _>>()?;
     let snapshot = context.snapshot().await?;
     let requirements = RequirementsIndex::of(&snapshot);
     let mut status = ExitStatus::Done;
-    for (number, text) in args.units.iter().enumerate() {
-        let unit = parse_unit(text)?;
+    for (number, unit) in units.into_iter().enumerate() {
         let machines = if requirements.is_global(&unit) {
             machines_with(&snapshot, &unit)?
         } else {
@@ -109,8 +109,8 @@ async fn status_on(context: &Context, snapshot: &Snapshot, unit: &UnitName, mach
 
 /// Runs `muster journal`.
 pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandResult {
-    let snapshot = context.snapshot().await?;
     let unit = parse_unit(&args.unit)?;
+    let snapshot = context.snapshot().await?;
     if RequirementsIndex::of(&snapshot).is_global(&unit) {
         let error = CommandError::failed(messages::journal_of_global_unit(&unit));
         return Err(error.hint(format!("`muster ssh MACHINE journalctl -u {unit}` shows it on one machine.")));

@@ -15,6 +15,7 @@ use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::inventory;
 use super::settings::LockArgs;
+use super::settings::SettleArgs;
 use super::unit_commands::LOCK_WAIT;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
@@ -60,6 +61,8 @@ pub(super) struct Play {
     forks: u16,
     #[command(flatten)]
     lock: LockArgs,
+    #[command(flatten)]
+    settle: SettleArgs,
     /// Print one JSON document at the end instead of lines
     ///
     /// It has `plays` and `stats`. Each play has `tasks`, and each task has its results under `hosts`. `stats` has the
@@ -93,7 +96,8 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     let targets = targets.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
     let remote = context.remote()?;
     let cluster_client = if playbook.needs_cluster() {
-        Some(ClusterClient { cluster: context.cluster().await?, lock: play.lock.wait(&context.settings, LOCK_WAIT) })
+        let (lock, settle) = (play.lock.wait(&context.settings, LOCK_WAIT), play.settle.time(&context.settings));
+        Some(ClusterClient { cluster: context.new_cluster().await?, lock, settle })
     } else {
         None
     };

@@ -197,6 +197,9 @@ impl OutputFlags {
     }
 }
 
+/// For how long a unit that was started must run before a command calls it launched, unless a setting says otherwise.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// Flags of commands that take leadership.
 #[derive(Debug, Clone, Copy, Default, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -220,6 +223,23 @@ impl LockArgs {
     }
 }
 
+/// The flag of commands that start units.
+#[derive(Debug, Clone, Copy, Default, clap::Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct SettleArgs {
+    /// Call a unit launched only after it has run for this long; 0 means at once [default: 2s]
+    #[arg(long, env = "MUSTER_SETTLE", hide_env_values = true, value_name = "DURATION", value_parser = duration::parse)]
+    #[serde(deserialize_with = "duration::setting")]
+    settle: Option<Duration>,
+}
+
+impl SettleArgs {
+    /// Returns for how long a unit must run: the flag's time, else the file's, else the default.
+    pub fn time(self, settings: &Settings) -> Duration {
+        self.settle.or(settings.settle.settle).unwrap_or(SETTLE)
+    }
+}
+
 /// The settings of a command: flags, environment, file and defaults merged.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -237,6 +257,8 @@ pub struct Settings {
     pub strict_host_key_checking: Option<String>,
     /// How long to wait for leadership, from the settings file.
     pub lock: LockArgs,
+    /// For how long a unit that was started must run, from the settings file.
+    pub settle: SettleArgs,
     /// The failover policy of the settings file.
     pub failover: FailoverPolicyArgs,
     /// The sweep schedule of the settings file.
@@ -290,6 +312,7 @@ impl Flags {
             ssh_config: path(self.ssh_config, file.flags.ssh_config),
             strict_host_key_checking: self.strict_host_key_checking.or(file.flags.strict_host_key_checking),
             lock: file.lock,
+            settle: file.settle,
         })
     }
 }

@@ -12,6 +12,7 @@ use super::error::CommandError;
 use super::error::CommandResult;
 use super::progress_printer::ProgressPrinter;
 use super::settings::LockArgs;
+use super::settings::SettleArgs;
 use crate::control::problems::Problem;
 use crate::control::progress::Timeouts;
 use crate::control::verb;
@@ -54,12 +55,15 @@ pub(super) struct WaitArgs {
     /// Store the desired state and end; a controller or the next sweep carries it out
     #[arg(long)]
     no_block: bool,
-    /// If a controller leads, wait at most this long for it to finish; 0 means no limit [default: no limit]
+    /// Wait at most this long for units that take long to start or stop, and for a controller; 0 means the default [default:
+    /// 90s for units, no limit for a controller]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "no_block")]
     wait: Option<Duration>,
-    /// As --wait, but in units of two seconds, as in fleet; 0 means no limit
+    /// As --wait, but in units of two seconds, as in fleet; 0 means the default
     #[arg(long, value_name = "N", conflicts_with = "wait", hide_short_help = true)]
     block_attempts: Option<u32>,
+    #[command(flatten)]
+    settle: SettleArgs,
     #[command(flatten)]
     lock: LockArgs,
     /// Print as JSON
@@ -73,8 +77,8 @@ impl WaitArgs {
         let attempts = self.block_attempts.map(|attempts| ATTEMPT.saturating_mul(attempts));
         Timeouts {
             lock_wait: self.lock.wait(&context.settings, LOCK_WAIT),
-            follow: self.wait.or(attempts).filter(|limit| !limit.is_zero()),
-            settle: ATTEMPT,
+            wait: self.wait.or(attempts).filter(|limit| !limit.is_zero()),
+            settle: self.settle.time(&context.settings),
             block: !self.no_block,
         }
     }
@@ -110,7 +114,7 @@ pub(super) fn parse_unit(text: &str) -> Result<UnitName, CommandError> {
 async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait: &WaitArgs) -> CommandResult {
     commands.sort_by(|a, b| a.unit.cmp(&b.unit));
     commands.dedup_by(|a, b| a.unit == b.unit);
-    let cluster = context.cluster().await?;
+    let cluster = if verb == Verb::Submit { context.new_cluster().await? } else { context.cluster().await? };
     let mut printer = ProgressPrinter::new(wait.json());
     let result =
         verb::execute(&cluster, verb, &commands, wait.timeouts(context), &mut |progress| printer.print(&progress))
@@ -127,7 +131,7 @@ pub(super) fn errors(problems: &[Problem]) -> Vec<CommandError> {
     let hint = if problems.iter().all(|problem| problem.unreachable) {
         Some("The desired state is stored. `muster sweep` or a controller applies it once the host answers.".to_owned())
     } else {
-        unit.map(|unit| format!("`muster status {unit}` and `muster journal {unit}` show more."))
+        unit.map(|unit| format!("`muster why {unit}` and `muster journal {unit}` show more."))
     };
     if let Some(last) = errors.pop() {
         errors.push(last.maybe_hint(hint));

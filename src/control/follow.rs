@@ -1,11 +1,13 @@
 //! Following a controller: it reaches the goal of an operation, and this process reads the outcome from the store.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::goal::Goal;
+use super::goal::UnitProgress;
 use super::leadership::controller_leads;
 use super::problems::Problem;
 use super::progress::OnProgress;
@@ -13,6 +15,8 @@ use super::progress::OperationError;
 use super::progress::Progress;
 use super::progress::Timeouts;
 use super::progress::report_reached;
+use crate::core::explain;
+use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
 use crate::core::model::Snapshot;
@@ -40,13 +44,14 @@ pub(super) async fn follow(
     let mut prefixes = context.keys.prefixes();
     prefixes.push(context.keys.events());
     let mut follower = Follower::new(context.store.clone(), prefixes);
-    let mut view = FollowedUnits::new(goal, units);
-    let deadline = timeouts.follow.map(|limit| Instant::now() + limit);
+    let mut view = FollowedUnits::new(goal, units, timeouts.settle);
+    let deadline = timeouts.wait.map(|limit| Instant::now() + limit);
     let mut check = tokio::time::interval(LEADER_CHECK);
     while view.is_open() {
         tokio::select! {
             update = follower.next() => view.take_in(&context.keys, update, on_progress)?,
             () = context.stop.cancelled() => return Err(OperationError::Stopped),
+            () = runner::sleep_until(view.settled_at()) => view.end_settled(on_progress),
             () = runner::sleep_until(deadline) => {
                 view.time_out();
                 break;
@@ -64,15 +69,20 @@ struct FollowedUnits {
     goal: Goal,
     snapshot: Snapshot,
     requirements: RequirementsIndex,
-    /// The units that have not reached the goal and have no problem yet.
+    /// The units that have not reached the goal for certain and have no problem yet.
     left: BTreeSet<UnitName>,
+    /// For how long a unit that was started must run.
+    settle: Duration,
+    /// The units that were started and run, each with the time until which it must run.
+    settling: BTreeMap<UnitName, Instant>,
     problems: Vec<Problem>,
 }
 
 impl FollowedUnits {
-    fn new(goal: Goal, units: &BTreeSet<UnitName>) -> Self {
+    fn new(goal: Goal, units: &BTreeSet<UnitName>, settle: Duration) -> Self {
         let (snapshot, requirements) = (Snapshot::default(), RequirementsIndex::default());
-        Self { goal, snapshot, requirements, left: units.clone(), problems: Vec::new() }
+        let (left, settling) = (units.clone(), BTreeMap::new());
+        Self { goal, snapshot, requirements, left, settle, settling, problems: Vec::new() }
     }
 
     /// Reports whether there is a unit to wait for. A global unit leaves a machine after all others, and stays if one of
@@ -100,19 +110,63 @@ impl FollowedUnits {
             Update::Unavailable(error) => return Err(error.into()),
         }
         self.requirements.renew(&self.snapshot);
-        self.left = report_reached(self.goal, &self.snapshot, &self.requirements, &self.left, on_progress);
+        self.assess();
+        self.end_settled(on_progress);
         self.end_blocked();
         Ok(())
     }
 
+    /// Finds the units that have reached the goal and those that were started and do not run.
+    fn assess(&mut self) {
+        let Self { goal, snapshot, requirements, left, settle, settling, problems } = self;
+        left.retain(|unit| {
+            let progress = goal.progress_of(snapshot, requirements, unit);
+            if progress != UnitProgress::Reached {
+                settling.remove(unit);
+            }
+            match progress {
+                UnitProgress::Pending => {}
+                UnitProgress::Reached => {
+                    let starts = matches!(goal, Goal::Verb(verb) if verb.goal() == Some(DesiredState::Launched));
+                    let settle = if starts && !requirements.is_global(unit) { *settle } else { Duration::ZERO };
+                    settling.entry(unit.clone()).or_insert_with(|| Instant::now() + settle);
+                }
+                UnitProgress::Failed(machine, state) => {
+                    let what = format!("{state} on {}", snapshot.full_name_of(machine));
+                    problems.push(Problem::of_unit(unit, Some(machine), what));
+                    return false;
+                }
+            }
+            true
+        });
+    }
+
+    /// Returns when the next unit has run for long enough.
+    fn settled_at(&self) -> Option<Instant> {
+        self.settling.values().min().copied()
+    }
+
+    /// Reports the units that have run for long enough.
+    fn end_settled(&mut self, on_progress: &mut OnProgress<'_>) {
+        let now = Instant::now();
+        let settled: BTreeSet<UnitName> =
+            self.settling.iter().filter(|(_, at)| **at <= now).map(|(unit, _)| unit.clone()).collect();
+        self.settling.retain(|unit, _| !settled.contains(unit));
+        self.left.retain(|unit| !settled.contains(unit));
+        report_reached(self.goal, &self.snapshot, &self.requirements, &settled, on_progress);
+    }
+
     /// Ends the wait for units on machines that are out of reach: that may last for good.
     fn end_blocked(&mut self) {
-        let Self { goal, snapshot, left, problems, .. } = self;
+        let Self { goal, snapshot, requirements, left, problems, .. } = self;
         left.retain(|unit| {
-            let Some((machine, health)) = goal.blocked_on(snapshot, unit) else { return true };
-            let what = format!("still on {}, which is {health}", machine.name);
-            problems.push(Problem { machine: Some(machine.id), unit: Some(unit.clone()), what, unreachable: true });
-            false
+            let blocked = goal.blocked_on(snapshot, unit).map(|(machine, health)| {
+                let what = format!("still on {}, which is {health}", machine.name);
+                Problem { unreachable: true, ..Problem::of_unit(unit, Some(machine.id), what) }
+            });
+            let problem = blocked.or_else(|| unplaceable(*goal, snapshot, requirements, unit));
+            problems.extend(problem.clone());
+            problem.is_none()
         });
     }
 
@@ -126,18 +180,28 @@ impl FollowedUnits {
             _ => return,
         };
         self.left.remove(&unit);
-        self.problems.push(Problem { machine: event.subject.machine, unit: Some(unit), what, unreachable: false });
+        self.problems.push(Problem::of_unit(&unit, event.subject.machine, what));
     }
 
     fn time_out(&mut self) {
         let label = self.goal.label();
-        self.problems.extend(self.left.iter().map(|unit| Problem {
-            machine: None,
-            unit: Some(unit.clone()),
-            what: format!("timed out waiting for unit {unit} to report state {label}"),
-            unreachable: false,
-        }));
+        let timed_out = |unit: &UnitName| {
+            let what = format!("timed out waiting for unit {unit} to report state {label}");
+            Problem::of_unit(unit, None, what)
+        };
+        self.problems.extend(self.left.iter().map(timed_out));
     }
+}
+
+/// Returns the problem of a unit that needs a machine and fits on none.
+fn unplaceable(goal: Goal, snapshot: &Snapshot, requirements: &RequirementsIndex, unit: &UnitName) -> Option<Problem> {
+    let on_machine = matches!(goal, Goal::Verb(verb) if verb.goal() >= Some(DesiredState::Loaded));
+    let placed = snapshot.placements.contains_key(unit) || requirements.is_global(unit);
+    if !on_machine || placed || !snapshot.units.contains_key(unit) {
+        return None;
+    }
+    let refusal = explain::explain(snapshot, unit)?.placement_error?;
+    Some(Problem::of_unit(unit, None, refusal.message()))
 }
 
 #[cfg(test)]

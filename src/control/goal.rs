@@ -7,6 +7,7 @@ use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Unit;
+use crate::core::model::UnitState;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 
@@ -17,6 +18,17 @@ pub enum Goal {
     Verb(Verb),
     /// Away from a machine, in the state that each unit is desired to have.
     AwayFrom(MachineId),
+}
+
+/// How far a unit is on its way to the goal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum UnitProgress {
+    /// It may still reach the goal.
+    Pending,
+    /// It has reached the goal.
+    Reached,
+    /// It was started on this machine and does not run: it is in this state.
+    Failed(MachineId, UnitState),
 }
 
 impl Goal {
@@ -36,21 +48,30 @@ impl Goal {
         }
     }
 
-    /// Reports whether a unit has reached the goal.
-    pub(super) fn is_reached(self, snapshot: &Snapshot, requirements: &RequirementsIndex, name: &UnitName) -> bool {
+    /// Returns how far a unit is on its way to the goal.
+    pub(super) fn progress_of(
+        self,
+        snapshot: &Snapshot,
+        requirements: &RequirementsIndex,
+        name: &UnitName,
+    ) -> UnitProgress {
         if let Self::AwayFrom(machine) = self
             && is_on(snapshot, name, machine)
         {
-            return false;
+            return UnitProgress::Pending;
         }
         let nowhere = !snapshot.placements.contains_key(name) && !snapshot.states.contains_key(name);
-        match (self.state(snapshot, name), snapshot.units.get(name)) {
+        let reached = match (self.state(snapshot, name), snapshot.units.get(name)) {
             (None, unit) => unit.is_none() && nowhere,
             (Some(_), None) => false,
             (Some(DesiredState::Inactive), Some(_)) => nowhere,
             (Some(state), Some(unit)) if requirements.is_global(name) => unit.desired == state,
-            (Some(state), Some(unit)) => has_reported(snapshot, name, unit, state),
-        }
+            (Some(DesiredState::Loaded), Some(unit)) => {
+                reported(snapshot, name, unit, DesiredState::Loaded).is_some_and(|(_, state)| !state.runs())
+            }
+            (Some(DesiredState::Launched), Some(unit)) => return launched(snapshot, name, unit),
+        };
+        if reached { UnitProgress::Reached } else { UnitProgress::Pending }
     }
 }
 
@@ -91,12 +112,26 @@ fn is_on(snapshot: &Snapshot, name: &UnitName, machine: MachineId) -> bool {
     placed || snapshot.states.get(name).is_some_and(|states| states.contains_key(&machine))
 }
 
-/// Reports whether the machine on which a unit is placed has reported it in this state, with its current file.
-fn has_reported(snapshot: &Snapshot, name: &UnitName, unit: &Unit, state: DesiredState) -> bool {
-    let placement = snapshot.placements.get(name);
-    let reported = placement.and_then(|placement| snapshot.states.get(name)?.get(&placement.machine));
-    reported.is_some_and(|reported| {
-        let same = reported.hash == unit.hash && reported.reached() == state;
-        same && if state == DesiredState::Loaded { !reported.runs() } else { reported.restarts >= unit.restarts }
-    })
+/// Returns how far a unit is that is to be launched on the machine where it is placed.
+fn launched(snapshot: &Snapshot, name: &UnitName, unit: &Unit) -> UnitProgress {
+    let oneshot = snapshot.file(name).is_some_and(|file| file.is_oneshot());
+    match reported(snapshot, name, unit, DesiredState::Launched) {
+        Some((_, state)) if state.restarts < unit.restarts || state.is_changing() => UnitProgress::Pending,
+        Some((_, state)) if state.is_well(oneshot) => UnitProgress::Reached,
+        Some((machine, state)) => UnitProgress::Failed(machine, state.clone()),
+        None => UnitProgress::Pending,
+    }
+}
+
+/// Returns the machine on which a unit is placed and its report, if it reports the unit in this state with its current
+/// file.
+fn reported<'a>(
+    snapshot: &'a Snapshot,
+    name: &UnitName,
+    unit: &Unit,
+    state: DesiredState,
+) -> Option<(MachineId, &'a UnitState)> {
+    let machine = snapshot.placements.get(name)?.machine;
+    let reported = snapshot.states.get(name)?.get(&machine)?;
+    (reported.hash == unit.hash && reported.reached() == state).then_some((machine, reported))
 }

@@ -180,14 +180,14 @@ pub async fn leave(
 async fn forget(context: &ClusterContext, snapshot: &Snapshot, machine: &Machine) -> Option<Problem> {
     let error = ownership::release(context, snapshot.cluster.as_ref()?, machine).await.err()?;
     let what = format!("{error}; {} still belongs to this cluster in its own records until it boots", machine.name);
-    Some(Problem { machine: Some(machine.id), unit: None, what, unreachable: true })
+    Some(Problem::of_machine(machine.id, what))
 }
 
 /// Bounds the time for which a forced `leave` follows a controller that waits for a machine to answer.
 fn forced(timeouts: Timeouts, snapshot: &Snapshot, machine: MachineId) -> Timeouts {
     let answers = snapshot.health.get(&machine).is_some_and(|record| record.health == Health::Alive);
-    let follow = timeouts.follow.or((!answers).then_some(FORCED_LIMIT));
-    Timeouts { follow, ..timeouts }
+    let wait = timeouts.wait.or((!answers).then_some(FORCED_LIMIT));
+    Timeouts { wait, ..timeouts }
 }
 
 /// Removes the records of a machine that is draining.

@@ -5,6 +5,7 @@
 
 pub mod controller;
 pub mod failover;
+mod failure_details;
 mod follow;
 mod goal;
 mod leadership;

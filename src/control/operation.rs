@@ -35,6 +35,9 @@ use crate::store::leader_election;
 use crate::store::leader_election::LeaderKind;
 use crate::store::leader_election::Leadership;
 
+/// How long a command waits for units that take long to start or to stop: the default limit of systemd for either.
+const WAIT: Duration = Duration::from_secs(90);
+
 /// How long a drain without a deadline waits for the units to start elsewhere.
 const HANDOVER: Duration = Duration::from_mins(1);
 
@@ -132,20 +135,35 @@ impl UnitOperation<'_> {
 
     /// Returns when a run of this operation ends.
     fn stop_when(self, snapshot: &Snapshot) -> StopCondition {
-        let Goal::AwayFrom(machine) = self.goal else { return StopCondition::Settled(self.timeouts.settle) };
+        let limit = self.timeouts.wait.unwrap_or(WAIT);
+        let Goal::AwayFrom(machine) = self.goal else {
+            return StopCondition::Settled { limit, watch: self.timeouts.settle };
+        };
         // Units that move may take their time to start: until then they run on the machine that is drained.
         match snapshot.machines.get(&machine).and_then(|machine| machine.drain_by) {
             Some(by) => StopCondition::Emptied(machine, by.since(self.context.clock.now()) + AFTER_DEADLINE),
-            None => StopCondition::Settled(self.timeouts.settle.max(HANDOVER)),
+            None => StopCondition::Settled { limit: HANDOVER, watch: Duration::ZERO },
         }
     }
 
-    /// Returns a problem for each unit that is still on the machine and has no other problem.
+    /// Returns a problem for each unit that has not reached the goal and has no other problem.
     fn stragglers(self, snapshot: &Snapshot, left: &BTreeSet<UnitName>, found: &[Problem]) -> Vec<Problem> {
-        let Goal::AwayFrom(machine) = self.goal else { return Vec::new() };
         let has_problem = |unit: &UnitName| found.iter().any(|problem| problem.unit.as_ref() == Some(unit));
-        left.iter().filter(|unit| !has_problem(unit)).map(|unit| straggler(snapshot, unit, machine)).collect()
+        let limit = self.timeouts.wait.unwrap_or(WAIT);
+        let problem = |unit: &UnitName| match self.goal {
+            Goal::AwayFrom(machine) => Some(straggler(snapshot, unit, machine)),
+            Goal::Verb(_) => unfinished(snapshot, unit, limit),
+        };
+        left.iter().filter(|unit| !has_problem(unit)).filter_map(problem).collect()
     }
+}
+
+/// Returns the problem of a unit that systemd is still starting or stopping.
+fn unfinished(snapshot: &Snapshot, unit: &UnitName, limit: Duration) -> Option<Problem> {
+    let (machine, state) = snapshot.states.get(unit)?.iter().find(|(_, state)| state.is_changing())?;
+    let name = snapshot.full_name_of(*machine);
+    let what = format!("still {state} on {name} after {}s: systemd goes on with it", limit.as_secs());
+    Some(Problem::of_unit(unit, Some(*machine), what))
 }
 
 /// Returns the problem of a unit that is still on a machine that it should leave.
@@ -153,5 +171,5 @@ fn straggler(snapshot: &Snapshot, unit: &UnitName, machine: MachineId) -> Proble
     let target = snapshot.placements.get(unit).map(|placement| placement.machine).filter(|target| *target != machine);
     let until = target.map(|target| format!(" until it runs on {}", snapshot.full_name_of(target)));
     let what = format!("still on {}{}", snapshot.full_name_of(machine), until.unwrap_or_default());
-    Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false }
+    Problem::of_unit(unit, Some(machine), what)
 }

@@ -1,5 +1,7 @@
 //! The problems that remain after a run, as text.
 
+use std::collections::BTreeSet;
+
 use crate::core::explain;
 use crate::core::explain::NotRunning;
 use crate::core::model::DesiredState;
@@ -25,14 +27,35 @@ pub struct Problem {
     pub what: String,
     /// Set if the cause is a host that could not be reached.
     pub unreachable: bool,
+    /// What the host says about a unit that failed: how its process ended, and the last lines of its journal.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+impl Problem {
+    /// Makes a problem that is about no unit and no machine.
+    pub(super) const fn of_command(what: String) -> Self {
+        Self { machine: None, unit: None, what, unreachable: false, details: Vec::new() }
+    }
+
+    /// Makes the problem of a machine.
+    pub(super) const fn of_machine(machine: MachineId, what: String) -> Self {
+        Self { machine: Some(machine), unit: None, what, unreachable: true, details: Vec::new() }
+    }
+
+    /// Makes the problem of a unit, on this machine if it is on one.
+    pub(super) fn of_unit(unit: &UnitName, machine: Option<MachineId>, what: String) -> Self {
+        Self { machine, unit: Some(unit.clone()), what, unreachable: false, details: Vec::new() }
+    }
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.unit {
-            Some(unit) => write!(f, "Unit {unit}: {}", self.what),
-            None => f.write_str(&self.what),
+            Some(unit) => write!(f, "Unit {unit}: {}", self.what)?,
+            None => f.write_str(&self.what)?,
         }
+        self.details.iter().try_for_each(|detail| write!(f, "\n  {detail}"))
     }
 }
 
@@ -40,29 +63,31 @@ impl std::fmt::Display for Problem {
 pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         reconciler.views().filter_map(|(machine, _)| machine_problem(reconciler, machine)).collect();
-    problems.extend(reconciler.refused().iter().map(|(unit, why)| Problem {
-        machine: None,
-        unit: Some(unit.clone()),
-        what: why.message(),
-        unreachable: false,
+    let refused = reconciler.refused().iter();
+    problems.extend(refused.map(|(unit, why)| Problem::of_unit(unit, None, why.message())));
+    problems.extend(reconciler.backoffs().map(|(machine, backoff)| {
+        let host = reconciler.snapshot().full_name_of(machine);
+        let what = format!("{} failed on {host}: {}", backoff.step.action, backoff.said);
+        Problem::of_unit(&backoff.step.unit, Some(machine), what)
     }));
-    problems.extend(reconciler.backoffs().map(|(machine, backoff)| Problem {
-        machine: Some(machine),
-        unit: Some(backoff.step.unit.clone()),
-        what: format!(
-            "{} failed on {}: {}",
-            backoff.step.action,
-            reconciler.snapshot().full_name_of(machine),
-            backoff.said
-        ),
-        unreachable: false,
-    }));
-    let backoffs: Vec<&UnitName> = reconciler.backoffs().map(|(_, backoff)| &backoff.step.unit).collect();
-    let launched = reconciler.snapshot().units.iter().filter(|(unit, record)| {
-        record.desired == DesiredState::Launched && scope.has(unit) && !backoffs.contains(unit)
-    });
-    problems.extend(launched.filter_map(|(unit, _)| unit_problem(reconciler, unit)));
+    let backoffs: BTreeSet<(MachineId, &UnitName)> =
+        reconciler.backoffs().map(|(machine, backoff)| (machine, &backoff.step.unit)).collect();
+    let launched = launched(reconciler, scope).filter(|at| !backoffs.contains(at));
+    problems.extend(launched.filter_map(|(machine, unit)| unit_problem(reconciler, unit, machine)));
     problems
+}
+
+/// Returns the launched units in scope with the machines that they belong on. A global unit belongs on several. A machine
+/// that does not answer is left out for global units: its own problem says enough.
+fn launched<'a>(reconciler: &'a Reconciler, scope: &'a Scope) -> impl Iterator<Item = (MachineId, &'a UnitName)> {
+    let snapshot = reconciler.snapshot();
+    let is_launched = |unit: &UnitName| {
+        scope.has(unit) && snapshot.units.get(unit).is_some_and(|record| record.desired == DesiredState::Launched)
+    };
+    let placed = snapshot.placements.iter().map(|(unit, placement)| (placement.machine, unit));
+    let globals =
+        reconciler.globals().filter(|(machine, _)| reconciler.view(*machine).is_some_and(MachineView::answers));
+    placed.chain(globals).filter(move |(_, unit)| is_launched(unit))
 }
 
 /// Returns the problems that the records of the leader show.
@@ -73,13 +98,12 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
             Some(health) => format!("{} is {}: {}", record.name, health.health, health.reason),
             None => format!("{}: not observed yet", record.name),
         };
-        Some(Problem { machine: Some(*machine), unit: None, what, unreachable: true })
+        Some(Problem::of_machine(*machine, what))
     });
-    let units = explain::units_not_running(snapshot).into_iter().map(|(unit, cause)| Problem {
-        machine: snapshot.placements.get(unit).map(|placement| placement.machine),
-        unit: Some(unit.clone()),
-        what: if let NotRunning::Unschedulable(refusal) = &cause { refusal.message() } else { cause.to_string() },
-        unreachable: matches!(cause, NotRunning::MachineUnavailable { .. }),
+    let units = explain::units_not_running(snapshot).into_iter().map(|(unit, machine, cause)| {
+        let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
+        let what = if let NotRunning::Unschedulable(refusal) = &cause { refusal.message() } else { cause.to_string() };
+        Problem { unreachable, ..Problem::of_unit(unit, machine, what) }
     });
     machines.chain(units).collect()
 }
@@ -90,23 +114,14 @@ fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
     let health = view.health.filter(|health| *health != Health::Alive)?;
     let failure = view.evidence.latest_failure()?;
     let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    Some(Problem {
-        machine: Some(machine),
-        unit: None,
-        what: format!(
-            "{} is {health}: {}: {}{hint}",
-            reconciler.snapshot().full_name_of(machine),
-            failure.phase,
-            failure.detail
-        ),
-        unreachable: true,
-    })
+    let name = reconciler.snapshot().full_name_of(machine);
+    let what = format!("{name} is {health}: {}: {}{hint}", failure.phase, failure.detail);
+    Some(Problem::of_machine(machine, what))
 }
 
-/// Returns the problem of a launched unit that is placed.
-fn unit_problem(reconciler: &Reconciler, unit: &UnitName) -> Option<Problem> {
+/// Returns the problem of a launched unit on a machine that it belongs on.
+fn unit_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Option<Problem> {
     let snapshot = reconciler.snapshot();
-    let machine = snapshot.placements.get(unit)?.machine;
     if let Some(problem) = strict_problem(reconciler, unit, machine) {
         return Some(problem);
     }
@@ -118,15 +133,17 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName) -> Option<Problem> {
         Some(state) => format!("{state} on {}", snapshot.full_name_of(machine)),
         None => format!("not there yet on {}", snapshot.full_name_of(machine)),
     };
-    Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: !reachable })
+    Some(Problem { unreachable: !reachable, ..Problem::of_unit(unit, Some(machine), what) })
 }
 
-/// Returns why a strict unit does not start on the machine where it is placed.
+/// Returns why a strict unit is not started or restarted on the machine where it is placed.
 fn strict_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Option<Problem> {
     let snapshot = reconciler.snapshot();
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
-    let runs = state.is_some_and(UnitState::runs) && reconciler.view(machine).is_some_and(MachineView::answers);
+    let restarts = snapshot.units.get(unit).map_or(0, |record| record.restarts);
+    let is_current = |state: &UnitState| state.runs() && state.restarts >= restarts;
+    let runs = state.is_some_and(is_current) && reconciler.view(machine).is_some_and(MachineView::answers);
     let hold = reconciler.strict_hold(unit, machine).filter(|_| !runs)?;
     let what = hold.tell(|machine| snapshot.full_name_of(machine));
-    Some(Problem { machine: Some(machine), unit: Some(unit.clone()), what, unreachable: false })
+    Some(Problem::of_unit(unit, Some(machine), what))
 }

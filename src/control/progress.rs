@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::goal::Goal;
+use super::goal::UnitProgress;
 use super::retry::Contended;
 use crate::core::command::InvalidCommand;
 use crate::core::command::Verb;
@@ -21,9 +22,9 @@ use crate::store::leader_election::LeaderRecord;
 pub struct Timeouts {
     /// For leadership, while another command or a sweep leads.
     pub lock_wait: Duration,
-    /// For a controller to reach the goal; `None` for as long as it takes.
-    pub follow: Option<Duration>,
-    /// For units that were started to settle.
+    /// For units that take long to start or to stop, and for a controller to reach the goal; `None` for the default.
+    pub wait: Option<Duration>,
+    /// For how long a unit that was started must run before the command calls it launched.
     pub settle: Duration,
     /// Whether the command waits at all (`--no-block` clears it).
     pub block: bool,
@@ -76,8 +77,8 @@ pub(super) fn report_reached(
     units: &BTreeSet<UnitName>,
     on_progress: &mut OnProgress<'_>,
 ) -> BTreeSet<UnitName> {
-    let (reached, left): (Vec<_>, Vec<_>) =
-        units.iter().partition(|unit| goal.is_reached(snapshot, requirements, unit));
+    let is_reached = |unit: &&UnitName| goal.progress_of(snapshot, requirements, unit) == UnitProgress::Reached;
+    let (reached, left): (Vec<_>, Vec<_>) = units.iter().partition(is_reached);
     for unit in reached {
         if requirements.is_global(unit) {
             // A global unit never reaches one state. Off one machine, it stays on the others as it was.

@@ -114,7 +114,7 @@ async fn lead(
     let mut reconciler =
         Reconciler::new(leadership.epoch(), Scope::All, options.timing, snapshot).with_failover_policy(failover_policy);
     let run_context = RunContext::new(context, leadership);
-    let stop_when = StopCondition::Settled(options.settle);
+    let stop_when = StopCondition::Settled { limit: options.settle, watch: Duration::ZERO };
     let ended = runner::run(&mut reconciler, &run_context, None, stop_when, on_event).await;
     if matches!(ended, Ok(RunOutcome::Finished))
         && let Err(error) = run_context.leadership.prune_events(&run_context.keys, EVENTS_KEPT).await
@@ -167,7 +167,7 @@ fn time_for_work(snapshot: &Snapshot, options: SweepOptions) -> Duration {
     if snapshot.machines.keys().any(undecided) {
         return options.timing.detection.down_after + options.settle;
     }
-    let busy = explain::units_not_running(snapshot).iter().any(|(_, cause)| cause.is_in_progress());
+    let busy = explain::units_not_running(snapshot).iter().any(|(_, _, cause)| cause.is_in_progress());
     if busy { options.settle } else { Duration::ZERO }
 }
 

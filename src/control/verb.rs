@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use super::failure_details;
 use super::goal::Goal;
+use super::goal::UnitProgress;
 use super::operation::UnitOperation;
 use super::problems::Problem;
 use super::progress::OnProgress;
@@ -42,14 +45,21 @@ pub async fn execute(
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Vec<Problem>, OperationError> {
-    let (units, mut problems) = store_desired_state(context, commands, on_progress).await?;
-    let is_open = !units.is_empty() && verb != Verb::Submit;
+    let Stored { mut open, same, mut problems } = store_desired_state(context, commands, on_progress).await?;
+    if verb == Verb::Start && timeouts.block && !same.is_empty() {
+        open.extend(ended(context, commands, &same, timeouts, on_progress).await?);
+    }
+    let is_open = !open.is_empty() && verb != Verb::Submit;
     if is_open && timeouts.block {
-        let operation = UnitOperation { context, goal: Goal::Verb(verb), units: &units, timeouts };
+        let operation = UnitOperation { context, goal: Goal::Verb(verb), units: &open, timeouts };
         problems.extend(operation.run(on_progress).await?);
+        if verb.goal() == Some(DesiredState::Launched) && !problems.is_empty() {
+            let snapshot = layout::read(&*context.store, &context.keys).await?;
+            failure_details::add(context, &snapshot, &mut problems).await;
+        }
     } else if is_open {
         let requirements = RequirementsIndex::of(&layout::read(&*context.store, &context.keys).await?);
-        for unit in &units {
+        for unit in &open {
             on_progress(Progress::Triggered(unit, verb, requirements.is_global(unit)));
         }
     }
@@ -59,14 +69,38 @@ pub async fn execute(
     Ok(problems)
 }
 
-/// Stores the desired state. Returns the units that have not reached it, and a problem for each unit that does not exist.
+/// Observes units that run as far as the store knows, and stores the start of those that have ended. Returns these.
+async fn ended(
+    context: &ClusterContext,
+    commands: &[UnitCommand],
+    units: &BTreeSet<UnitName>,
+    timeouts: Timeouts,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<BTreeSet<UnitName>, OperationError> {
+    let timeouts = Timeouts { settle: Duration::ZERO, ..timeouts };
+    UnitOperation { context, goal: Goal::Verb(Verb::Start), units, timeouts }.run(&mut |_| ()).await?;
+    let again: Vec<UnitCommand> = commands.iter().filter(|command| units.contains(&command.unit)).cloned().collect();
+    Ok(store_desired_state(context, &again, on_progress).await?.open)
+}
+
+/// What became of commands in the store.
+#[derive(Debug, Default)]
+struct Stored {
+    /// The units that have not reached the desired state.
+    open: BTreeSet<UnitName>,
+    /// The units whose desired state was the same before, and that have reached it as far as the store knows.
+    same: BTreeSet<UnitName>,
+    /// A problem for each unit that does not exist.
+    problems: Vec<Problem>,
+}
+
+/// Stores the desired state.
 async fn store_desired_state(
     context: &ClusterContext,
     commands: &[UnitCommand],
     on_progress: &mut OnProgress<'_>,
-) -> Result<(BTreeSet<UnitName>, Vec<Problem>), OperationError> {
-    let mut open = BTreeSet::new();
-    let mut problems = Vec::new();
+) -> Result<Stored, OperationError> {
+    let mut stored = Stored::default();
     let mut warned = BTreeSet::new();
     let mut left: Vec<&UnitCommand> = commands.iter().collect();
     let mut attempts = Attempts::at("the same units");
@@ -74,7 +108,7 @@ async fn store_desired_state(
         attempts.next()?;
         let (snapshot, revisions) = read(context).await?;
         let requirements = RequirementsIndex::of(&snapshot);
-        let decisions = decide(&snapshot, &left, &mut problems)?;
+        let decisions = decide(&snapshot, &left, &mut stored.problems)?;
         for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings) {
             if warned.insert(warning.clone()) {
                 on_progress(Progress::Warning(warning));
@@ -91,13 +125,13 @@ async fn store_desired_state(
                     on_progress(Progress::Reached(unit, DesiredState::Inactive, None));
                 }
                 let changed = decision.change != DesiredChange::Nothing;
-                if changed || !Goal::Verb(*verb).is_reached(&snapshot, &requirements, unit) {
-                    open.insert(unit.clone());
-                }
+                let progress = Goal::Verb(*verb).progress_of(&snapshot, &requirements, unit);
+                let is_open = changed || progress != UnitProgress::Reached;
+                if is_open { &mut stored.open } else { &mut stored.same }.insert(unit.clone());
             }
         }
     }
-    Ok((open, problems))
+    Ok(stored)
 }
 
 type Decided<'a> = (&'a UnitCommand, Decision);
@@ -115,7 +149,7 @@ fn decide<'a>(
             Ok(decision) => decided.push((*command, decision)),
             // The problem names no unit: no command shows more about a unit that does not exist.
             Err(error @ InvalidCommand::Unknown(_)) if command.verb != Verb::Restart => {
-                problems.push(Problem { machine: None, unit: None, what: error.to_string(), unreachable: false });
+                problems.push(Problem::of_command(error.to_string()));
             }
             Err(error) => return Err(error),
         }
@@ -204,7 +238,7 @@ mod tests {
     fn one_commit_takes_as_many_units_as_their_number_and_their_files_allow() {
         let decision = |length: usize| {
             let file = Arc::new(UnitFile::parse(&format!("[Service]\nA={}\n", "x".repeat(length))).unwrap());
-            let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
+            let unit = Unit::new(file.hash(), DesiredState::Launched);
             ((), Decision { change: DesiredChange::Put(unit, Some(file)), created: true, warnings: Vec::new() })
         };
         let counts = |lengths: &[usize]| {

@@ -14,6 +14,7 @@ use crate::core::model::DesiredState;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Unit;
+use crate::core::model::UnitState;
 use crate::core::unit::BadClass;
 use crate::core::unit::BadRequirements;
 use crate::core::unit::Class;
@@ -199,7 +200,7 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
         let file = find_file(snapshot, command)?;
         check(snapshot, name, &file, &mut warnings)?;
         let desired = verb.goal().unwrap_or(DesiredState::Inactive);
-        let unit = Unit { hash: file.hash(), desired, restarts: 0 };
+        let unit = Unit::new(file.hash(), desired);
         return Ok(Decision { change: DesiredChange::Put(unit, Some(file)), created: true, warnings });
     };
     let mut unit = *known;
@@ -211,6 +212,9 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
     match verb {
         Verb::Submit => {}
         Verb::Destroy => return Ok(Decision { change: DesiredChange::Delete, created: false, warnings }),
+        Verb::Start if is_dead_somewhere(snapshot, name, unit) => {
+            (unit.restarts, unit.revive) = (unit.restarts + 1, true);
+        }
         Verb::Load | Verb::Start | Verb::Unload => unit.desired = verb.goal().unwrap_or(unit.desired),
         Verb::Stop | Verb::Restart if unit.desired == DesiredState::Inactive => {
             return Err(InvalidCommand::WrongState { verb: *verb, unit: name.clone(), state: unit.desired });
@@ -218,11 +222,23 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
         Verb::Stop => unit.desired = DesiredState::Loaded,
         Verb::Restart => {
             unit.restarts += u64::from(unit.desired == DesiredState::Launched);
-            unit.desired = DesiredState::Launched;
+            (unit.desired, unit.revive) = (DesiredState::Launched, false);
         }
     }
     let change = if unit == *known && file.is_none() { DesiredChange::Nothing } else { DesiredChange::Put(unit, file) };
     Ok(Decision { change, created: false, warnings })
+}
+
+/// Reports whether a launched unit was started on a machine and does not run there, as last observed. A oneshot that has
+/// ended with success is not dead.
+fn is_dead_somewhere(snapshot: &Snapshot, name: &UnitName, unit: Unit) -> bool {
+    let oneshot = snapshot.file(name).is_some_and(|file| file.is_oneshot());
+    let is_dead = |state: &UnitState| {
+        let current = state.hash == unit.hash && state.launched && state.restarts >= unit.restarts;
+        current && !state.is_changing() && !state.is_well(oneshot)
+    };
+    let states = || snapshot.states.get(name).into_iter().flat_map(BTreeMap::values);
+    unit.desired == DesiredState::Launched && states().any(is_dead)
 }
 
 /// Returns the file for a new unit: its own local file, else the template's file in the store, else the template's local

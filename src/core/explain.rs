@@ -12,6 +12,7 @@ use crate::core::model::FilterReason;
 use crate::core::model::Health;
 use crate::core::model::HealthReason;
 use crate::core::model::LoadState;
+use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
 use crate::core::model::PlacementError;
@@ -43,8 +44,8 @@ pub struct Explanation {
     pub placement_error: Option<PlacementError>,
     /// The filter reason of each machine that it is not on.
     pub filter_reasons: Vec<(MachineId, Option<FilterReason>)>,
-    /// Why it does not run; `None` if it runs, or is global.
-    pub not_running: Option<NotRunning>,
+    /// Why it does not run: at most one reason, or one for each machine if it is global.
+    pub not_running: Vec<NotRunning>,
 }
 
 /// Why a unit does not run.
@@ -82,8 +83,13 @@ pub enum NotRunning {
     NotOnMachineYet(String),
     /// Its machine has an older file of it.
     OutdatedFile(Hash),
-    /// It is not running in its machine's systemd.
-    NotActive(UnitState),
+    /// It is not running in the machine's systemd.
+    NotActive {
+        /// The machine's name.
+        name: String,
+        /// The state that the machine reported.
+        state: UnitState,
+    },
 }
 
 impl fmt::Display for NotRunning {
@@ -105,11 +111,13 @@ impl fmt::Display for NotRunning {
             Self::OutdatedFile(hash) => {
                 write!(f, "its machine has an older file of it ({}): the next reconcile replaces it", hash.short())
             }
-            Self::NotActive(UnitState { load, .. }) if *load != LoadState::Loaded => {
-                write!(f, "systemd could not load it: {load}")
+            Self::NotActive { name, state } if state.load != LoadState::Loaded => {
+                write!(f, "systemd on {name} could not load it: {}", state.load)
             }
-            Self::NotActive(state) if state.launched => write!(f, "it was started and is {state}"),
-            Self::NotActive(state) => write!(f, "it is {state} and was not started yet: the next reconcile starts it"),
+            Self::NotActive { name, state } if state.launched => write!(f, "it was started on {name} and is {state}"),
+            Self::NotActive { name, state } => {
+                write!(f, "it is {state} on {name} and was not started yet: the next reconcile starts it")
+            }
         }
     }
 }
@@ -119,7 +127,9 @@ impl NotRunning {
     pub fn is_in_progress(&self) -> bool {
         match self {
             Self::NotPlacedYet | Self::MachineLeft(_) | Self::NotOnMachineYet(_) | Self::OutdatedFile(_) => true,
-            Self::NotActive(state) => state.load == LoadState::Loaded && (!state.launched || state.is_changing()),
+            Self::NotActive { state, .. } => {
+                state.load == LoadState::Loaded && (!state.launched || state.is_changing())
+            }
             _ => false,
         }
     }
@@ -153,19 +163,45 @@ pub fn explain(snapshot: &Snapshot, name: &UnitName) -> Option<Explanation> {
     let needs_placement = unit.desired != DesiredState::Inactive && placement.is_none() && !global;
     let placement_error = needs_placement.then(|| scheduler.schedule(name).err()).flatten();
     let states = snapshot.states.get(name).into_iter().flatten().map(|(id, state)| (*id, state.clone())).collect();
-    let not_running = if global { None } else { not_running(snapshot, name, || placement_error.clone()) };
+    let not_running = if global {
+        global_not_running(snapshot, &scheduler, name).into_iter().map(|(_, reason)| reason).collect()
+    } else {
+        not_running(snapshot, name, || placement_error.clone()).into_iter().collect()
+    };
     let class = snapshot.file(name).and_then(|file| Class::of(file).ok());
     let (desired, hash) = (unit.desired, unit.hash);
     Some(Explanation { desired, hash, class, global, placement, states, placement_error, filter_reasons, not_running })
 }
 
-/// Returns the launched units that do not run, each with the reason. Global units are left out.
-pub fn units_not_running(snapshot: &Snapshot) -> Vec<(&UnitName, NotRunning)> {
+/// Returns the launched units that do not run, each with its machine and the reason. A global unit is named once for each
+/// machine; a machine that cannot be managed is left out for it.
+pub fn units_not_running(snapshot: &Snapshot) -> Vec<(&UnitName, Option<MachineId>, NotRunning)> {
     let requirements = RequirementsIndex::of(snapshot);
     let mut scheduler = Scheduler::new(snapshot, |machine| health(snapshot, machine), &requirements);
     let launched = snapshot.units.iter().filter(|(_, unit)| unit.desired == DesiredState::Launched);
-    let placed = launched.map(|(name, _)| name).filter(|name| !requirements.is_global(name));
-    placed.filter_map(|name| Some((name, not_running(snapshot, name, || scheduler.schedule(name).err())?))).collect()
+    let mut units = Vec::new();
+    for (name, _) in launched {
+        if requirements.is_global(name) {
+            let reasons = global_not_running(snapshot, &scheduler, name).into_iter();
+            units.extend(reasons.map(|(machine, reason)| (name, Some(machine), reason)));
+        } else if let Some(reason) = not_running(snapshot, name, || scheduler.schedule(name).err()) {
+            units.push((name, snapshot.placements.get(name).map(|placement| placement.machine), reason));
+        }
+    }
+    units
+}
+
+/// Returns why a global unit does not run on the machines that it fits, with the machines. A machine that cannot be managed
+/// is left out: its health says enough.
+fn global_not_running(snapshot: &Snapshot, scheduler: &Scheduler<'_>, name: &UnitName) -> Vec<(MachineId, NotRunning)> {
+    let Some(unit) = snapshot.units.get(name) else { return Vec::new() };
+    let reason = |machine: &Machine| {
+        let fits = scheduler.globals_on(machine.id).any(|global| global == name);
+        let wanted = fits && unit.desired == DesiredState::Launched;
+        let reason = not_running_on(snapshot, name, machine).filter(|_| wanted)?;
+        (!matches!(reason, NotRunning::MachineUnavailable { .. })).then_some((machine.id, reason))
+    };
+    snapshot.machines.values().filter_map(reason).collect()
 }
 
 /// Returns the health of a machine. A machine without a record counts as alive.
@@ -192,6 +228,12 @@ fn not_running(
     let Some(machine) = snapshot.machines.get(&placement.machine) else {
         return Some(NotRunning::MachineLeft(placement.machine));
     };
+    not_running_on(snapshot, name, machine)
+}
+
+/// Returns why a launched unit does not run on a machine that it belongs on, if it does not.
+fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Option<NotRunning> {
+    let unit = snapshot.units.get(name)?;
     if let Some(wait) = lease_wait(snapshot, name, machine.id) {
         return Some(wait);
     }
@@ -209,7 +251,7 @@ fn not_running(
     if state.hash != unit.hash {
         return Some(NotRunning::OutdatedFile(state.hash));
     }
-    (!state.is_well(oneshot)).then(|| NotRunning::NotActive(state.clone()))
+    (!state.is_well(oneshot)).then(|| NotRunning::NotActive { name: machine.name.clone(), state: state.clone() })
 }
 
 /// Returns the silent machine that a strict unit waits for: of all that may run it, the one where it stops last.

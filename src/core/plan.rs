@@ -53,7 +53,7 @@ pub fn steps(
 
 /// Returns the actions for one unit that belongs on a machine.
 fn one_unit(wanted: Wanted, there: Option<&UnitState>) -> Vec<(Action, Reason)> {
-    let Unit { hash, desired, restarts } = wanted.unit;
+    let Unit { hash, desired, restarts, revive } = wanted.unit;
     let load = Action::Load { hash, install: wanted.install, strict: wanted.strict.is_some() };
     let start = (Action::Start { count: restarts }, Reason::WantedLaunched);
     let launch = desired == DesiredState::Launched;
@@ -67,7 +67,11 @@ fn one_unit(wanted: Wanted, there: Option<&UnitState>) -> Vec<(Action, Reason)> 
         Some(state) if state.load == LoadState::NotFound => steps.push((load, Reason::NotThere)),
         Some(state) if launch && state.launched => {
             if state.restarts < restarts {
-                steps.push((Action::Restart { count: restarts }, Reason::RestartAsked));
+                steps.push(if revive {
+                    (Action::Start { count: restarts }, Reason::StartAsked)
+                } else {
+                    (Action::Restart { count: restarts }, Reason::RestartAsked)
+                });
             }
             return steps;
         }

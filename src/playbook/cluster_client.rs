@@ -33,11 +33,8 @@ use crate::runner::ClusterContext;
 use crate::store::StoreError;
 use crate::store::layout;
 
-/// How long a task waits for a controller to do what the task requested.
-const FOLLOW: Duration = Duration::from_mins(2);
-
-/// How long a task waits for a started unit to settle.
-const SETTLE: Duration = Duration::from_secs(10);
+/// How long a task waits for units to start or to stop, and for a controller to do what the task requested.
+const WAIT: Duration = Duration::from_mins(2);
 
 /// The client that applies a playbook's requests to the cluster.
 #[derive(Debug)]
@@ -46,6 +43,8 @@ pub struct ClusterClient {
     pub cluster: ClusterContext,
     /// How long to wait for leadership while another command or a sweep holds it.
     pub lock: Duration,
+    /// For how long a unit that was started must run before a task calls it launched.
+    pub settle: Duration,
 }
 
 type Answer = Result<Applied, RequestError>;
@@ -163,7 +162,7 @@ impl ClusterClient {
                 reached.insert(unit.clone(), format!("Unit {unit} {state}{place}"));
             }
         };
-        let timeouts = Timeouts { lock_wait: self.lock, follow: Some(FOLLOW), settle: SETTLE, block: true };
+        let timeouts = Timeouts { lock_wait: self.lock, wait: Some(WAIT), settle: self.settle, block: true };
         let ended = verb::execute(&self.cluster, verb, &commands, timeouts, &mut notify).await;
         for index in chosen {
             let (Some(request), Some(answer)) = (requests.get(*index), answers.get_mut(*index)) else { continue };
@@ -172,12 +171,10 @@ impl ClusterClient {
                 Ok(found) => {
                     let own =
                         found.iter().find(|problem| problem.unit.as_ref().is_none_or(|unit| *unit == request.name));
-                    if let Some(Problem { what, unreachable, .. }) = own {
-                        *answer = Err(if *unreachable {
-                            RequestError::Unreachable(what.clone())
-                        } else {
-                            RequestError::Failed(what.clone())
-                        });
+                    if let Some(Problem { what, unreachable, details, .. }) = own {
+                        let text = [what].into_iter().chain(details).cloned().collect::<Vec<_>>().join("; ");
+                        let error = if *unreachable { RequestError::Unreachable } else { RequestError::Failed };
+                        *answer = Err(error(text));
                     } else if let (Ok(applied), Some(message)) = (answer, reached.get(&request.name)) {
                         applied.message.clone_from(message);
                     }

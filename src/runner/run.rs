@@ -15,6 +15,7 @@ use super::turn::TurnTimer;
 use crate::core::model::Event;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
@@ -35,8 +36,13 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// When a run ends.
 #[derive(Debug, Clone)]
 pub enum StopCondition {
-    /// The reconciler has nothing left to do, and the units that it started have settled or had this long to settle.
-    Settled(Duration),
+    /// The reconciler has nothing left to do, and systemd changes no unit any more.
+    Settled {
+        /// How long units may take to start or to stop.
+        limit: Duration,
+        /// For how long units that were started are observed afterwards.
+        watch: Duration,
+    },
     /// As [`Self::Settled`], and the machine has none of the units left or had this long to get rid of them.
     Emptied(MachineId, Duration),
     /// Never: the run goes on until it is stopped.
@@ -101,6 +107,10 @@ struct Runner<'a> {
     stalled: bool,
     /// Since when the reconciler has had nothing left to do.
     idle_since: Option<Instant>,
+    /// Since when systemd has changed no unit; `None` while it changes one.
+    calm_since: Option<Timestamp>,
+    /// Set once a visit has started a unit.
+    started: bool,
     /// Set once the reconciler has been told to stop: until when the run waits for the visits and the commit in flight.
     stop_by: Option<Instant>,
     /// How many events were logged since the event log was pruned.
@@ -111,7 +121,18 @@ impl<'a> Runner<'a> {
     fn new(context: &'a RunContext) -> Self {
         let in_flight = InFlight::new(context.remote.clone());
         let timer = TurnTimer::new();
-        Self { context, in_flight, commit: None, timer, stalled: false, idle_since: None, stop_by: None, logged: 0 }
+        Self {
+            context,
+            in_flight,
+            commit: None,
+            timer,
+            stalled: false,
+            idle_since: None,
+            calm_since: None,
+            started: false,
+            stop_by: None,
+            logged: 0,
+        }
     }
 
     /// Carries out one output. Reports whether this process still leads.
@@ -120,6 +141,7 @@ impl<'a> Runner<'a> {
             Output::Deposed => return false,
             Output::Commit(writes) => self.commit(snapshot, &writes, on_event),
             Output::Visit { machine, visit, quick, through } => {
+                self.started |= visit.steps.iter().any(|step| step.action.starts());
                 self.in_flight.visit(snapshot, machine, *visit, quick, through);
             }
             Output::Probe { machine, peer } => self.in_flight.probe(snapshot, machine, peer),
@@ -165,18 +187,24 @@ impl<'a> Runner<'a> {
 
     /// Reports whether the stop condition is met.
     fn is_finished(&mut self, reconciler: &Reconciler, stop_when: &StopCondition) -> bool {
-        let (limit, waits) = match stop_when {
-            StopCondition::Settled(limit) => (limit, reconciler.is_changing()),
+        let changing = reconciler.is_changing();
+        let (limit, waits, watch) = match *stop_when {
+            StopCondition::Settled { limit, watch } => (limit, changing, watch),
             StopCondition::Emptied(machine, limit) => {
-                (limit, reconciler.is_changing() || reconciler.is_occupied(*machine))
+                (limit, changing || reconciler.is_occupied(machine), Duration::ZERO)
             }
             StopCondition::Stopped => return false,
         };
+        self.calm_since = if changing { None } else { self.calm_since.or_else(|| Some(self.context.clock.now())) };
         if !self.is_idle() || !reconciler.is_settled() {
             return false;
         }
         let since = *self.idle_since.get_or_insert_with(Instant::now);
-        !waits || since.elapsed() >= *limit
+        if waits {
+            return since.elapsed() >= limit;
+        }
+        let watched = self.calm_since.is_some_and(|since| reconciler.was_observed_since(since + watch));
+        !self.started || watch.is_zero() || watched
     }
 
     /// Waits for the inputs of the next turn.

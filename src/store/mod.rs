@@ -21,6 +21,7 @@ pub use location::EtcdLocation;
 pub use location::Location;
 pub use memory::MemoryStore;
 pub use open::open;
+pub use open::open_existing;
 pub use sqlite::SqliteStore;
 
 use std::collections::BTreeSet;
@@ -187,6 +188,9 @@ pub enum StoreError {
     /// The lease has expired, and its keys were removed. Nothing else was changed.
     #[error("store: lease {} has expired", .0.0)]
     LeaseExpired(LeaseId),
+    /// The file of the store does not exist. Nothing was made.
+    #[error("store {0} does not exist")]
+    Missing(String),
     /// The store rejected the request: authentication, permission, an invalid commit, a file that cannot be used. Nothing
     /// was changed.
     #[error("store {store}: {detail}")]

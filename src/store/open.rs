@@ -11,12 +11,30 @@ use super::location::BadLocation;
 use super::location::Credentials;
 use super::location::Location;
 
-/// Opens the store that the text of `--store` names. A store in etcd connects when it is first used.
+/// Opens the store that the text of `--store` names, and makes it if it is a file that does not exist. A store in etcd
+/// connects when it is first used.
 pub async fn open(text: &str, credentials: &Credentials) -> Result<SharedStore, StoreError> {
+    open_at(locate(text)?, credentials).await
+}
+
+/// Opens the store that the text of `--store` names. A file that does not exist is an error, and is not made.
+pub async fn open_existing(text: &str, credentials: &Credentials) -> Result<SharedStore, StoreError> {
+    let location = locate(text)?;
+    if let Location::Sqlite(path) = &location
+        && matches!(path.try_exists(), Ok(false))
+    {
+        return Err(StoreError::Missing(format!("sqlite:{}", path.display())));
+    }
+    open_at(location, credentials).await
+}
+
+fn locate(text: &str) -> Result<Location, StoreError> {
     // The error does not quote the text: it may hold a password.
-    let location = text
-        .parse()
-        .map_err(|error: BadLocation| StoreError::Refused { store: "--store".to_owned(), detail: error.to_string() })?;
+    let refused = |error: BadLocation| StoreError::Refused { store: "--store".to_owned(), detail: error.to_string() };
+    text.parse().map_err(refused)
+}
+
+async fn open_at(location: Location, credentials: &Credentials) -> Result<SharedStore, StoreError> {
     match location {
         Location::Memory => Ok(Arc::new(MemoryStore::new())),
         Location::Sqlite(path) => Ok(Arc::new(SqliteStore::open(&path).await?)),

@@ -84,8 +84,8 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
     let state = |(machine, state): &(_, _)| json!({"machine": machine, "state": state});
     let until = why
         .not_running
-        .as_ref()
-        .and_then(|reason| if let NotRunning::MayStillRun { until, .. } = reason { Some(until) } else { None });
+        .iter()
+        .find_map(|reason| if let NotRunning::MayStillRun { until, .. } = reason { Some(until) } else { None });
     let filter_reasons = why
         .filter_reasons
         .iter()
@@ -100,7 +100,7 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         "states": why.states.iter().map(state).collect::<Vec<_>>(),
         "refusal": why.placement_error.as_ref().map(ToString::to_string),
         "filter_reasons": filter_reasons.collect::<Vec<_>>(),
-        "not_running": why.not_running.as_ref().map(ToString::to_string),
+        "not_running": why.not_running.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "may_run_until": until,
         "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
     })

@@ -198,7 +198,7 @@ fn a_closed_reader_ends_it_quietly() {
     let desk = Desk::new();
     desk.write("a.service", unit("a"));
     desk.muster(&["submit", "a.service"]).ok();
-    for args in [&["list-unit-files"][..], &["list-units"], &["cat", "a"], &["--help"]] {
+    for args in [&["list-unit-files"][..], &["events"], &["cat", "a"], &["--help"]] {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         let mut command = desk.command(args);
@@ -234,4 +234,23 @@ fn the_binary_is_fleetctl_too_and_writes_completions_and_man_pages() {
         assert!(text.contains(".TH") && text.contains(".SH OPTIONS"), "{page}: {text}");
     }
     desk.fails(&["man", "nowhere"], 2, &["nowhere"]);
+}
+
+#[test]
+fn a_store_or_a_token_that_does_not_exist_is_an_error_and_is_not_made() {
+    let desk = Desk::empty();
+    desk.write("a.service", unit("a"));
+    let store = "sqlite:there/m.db";
+    for args in [&["list-units"][..], &["events"], &["sweep"], &["start", "a.service"], &["controller"], &["plan"]] {
+        desk.fails(&[&["--store", store], args].concat(), 2, &["there/m.db does not exist\n", "`muster join`"]);
+    }
+    assert!(!desk.path("there").exists());
+    desk.muster(&["--store", store, "submit", "a.service"]).ok();
+    for args in [&["list-units"][..], &["sweep"], &["start", "a.service"], &["plan"]] {
+        let args = [&["--store", store, "--token", "nosuch"], args].concat();
+        desk.fails(&args, 2, &["token nosuch is not known to the store\n", "`muster discovery new"]);
+    }
+    // An empty list says why it is empty.
+    let said = desk.muster(&["--store", store, "list-units"]);
+    assert!(said.code == Some(0) && said.err.contains("no machine has joined the cluster default"), "{said:#?}");
 }

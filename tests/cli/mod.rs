@@ -29,11 +29,21 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Makes both, empty.
-    pub(super) fn new() -> Self {
+    pub(super) fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("home")).unwrap();
         fs::create_dir(folder.path().join("work")).unwrap();
         Self { folder }
+    }
+
+    /// Makes both, with a default store that a submitted unit has made.
+    pub(super) fn new() -> Self {
+        let desk = Self::empty();
+        let file = desk.write("made.service", unit("made"));
+        run(&mut desk.command(&["submit", file])).ok();
+        run(&mut desk.command(&["destroy", file])).ok();
+        fs::remove_file(desk.path(file)).unwrap();
+        desk
     }
 
     /// Returns a path in the folder where muster is run.

@@ -66,7 +66,7 @@ fn quiet_leaves_results_and_errors_and_verbose_adds_log_messages() {
     let verbose = desk.muster(&["-v", "list-units"]).err;
     let line = Regex::new("^[0-9]+\\.[0-9]{3}s debug cli::settings::file: settings file muster.toml$").unwrap();
     assert!(verbose.lines().any(|text| line.is_match(text)), "{verbose}");
-    assert_eq!(desk.muster(&["list-units"]).err, "");
+    assert_eq!(desk.muster(&["list-unit-files"]).err, "");
 
     desk.write("known", "@revoked * ssh-ed25519 AAAA\n");
     desk.write("ssh_config", format!("Host *\n UserKnownHostsFile {}\n", desk.path("known").display()));

@@ -122,11 +122,11 @@ fn failover_is_set_in_the_file_too_and_within_bounds() {
         command.output().unwrap()
     };
     let good = "down-after = 20\nbrake = 40\nfailover-limit = 2\nhold-down = 0\nzone-key = \"\"";
-    // The settings are valid: the error is that no machine has joined.
+    // The settings are valid: the error is that there is no store.
     let taken = |text: &str| {
         let output = sweep(text);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && said.contains("no machine has joined"), "{text}: {said}");
+        assert!(output.status.code() == Some(2) && said.contains("m.db does not exist"), "{text}: {said}");
     };
     taken(good);
     let bad = sweep("brake = 101");

@@ -48,7 +48,7 @@ async fn a_machine_leaves_once_its_units_run_elsewhere() {
     store.commit(vec![], records).await.unwrap();
 
     let timeouts =
-        progress::Timeouts { lock_wait: Duration::from_secs(5), follow: None, settle: Duration::ZERO, block: true };
+        progress::Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
     let left = soon(membership::leave(&context, "core-01", false, timeouts, &mut |_| ())).await;
     let Ok(membership::Left::Removed(machine, problems)) = left else { panic!("{left:?}") };
     assert_eq!((machine.id, problems.len()), (first, 0), "{problems:?}");

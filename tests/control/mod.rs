@@ -242,5 +242,5 @@ pub(super) async fn found(store: &SharedStore, units: &[&str]) {
 /// Returns the changes that store a unit with the desired state `launched`.
 pub(super) fn want(unit: &str, text: &str) -> Vec<Op> {
     let (name, file): (UnitName, _) = (unit.parse().unwrap(), UnitFile::parse(text).unwrap());
-    layout::submit(&keys(), &name, &Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 }, &file)
+    layout::submit(&keys(), &name, &Unit::new(file.hash(), DesiredState::Launched), &file)
 }

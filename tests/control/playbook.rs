@@ -63,7 +63,8 @@ async fn a_unit_task_waits_until_the_controller_has_started_the_unit() {
     let leader = context(&store, &folder);
     let stop = leader.stop.clone();
     let (epoch, leading) = lead_on(leader).await;
-    let cluster_client = ClusterClient { cluster: context(&store, &folder), lock: Duration::ZERO };
+    let cluster_client =
+        ClusterClient { cluster: context(&store, &folder), lock: Duration::ZERO, settle: Duration::ZERO };
     let here = tempfile::tempdir().unwrap();
     let here = here.path();
 

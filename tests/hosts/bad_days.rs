@@ -123,7 +123,7 @@ fn a_unit_that_systemd_rejects_does_not_affect_others() {
     args.push(unit_file(&lab, "d.service", "[Service]\nExecStart=/does/not/exist\n"));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let started = muster(&lab, &args);
-    says(&started, 1, &["Unit b.service: ", "core-01", "Hint: ", "muster status"]);
+    says(&started, 1, &["Unit b.service: ", "core-01", "Hint: ", "muster why"]);
     assert!(started.err.contains("Unit d.service: failed (failed) on core-01"), "{started:#?}");
     assert!(started.out.contains("Unit a.service launched on") && started.out.contains("Unit c.service launched on"));
     assert!(!started.out.contains("Unit b.service launched"), "{started:#?}");

@@ -12,6 +12,7 @@ mod faults;
 mod lab;
 mod leaving;
 mod liveness;
+mod outcome;
 mod ownership;
 mod path_fault;
 mod playbooks;
@@ -124,7 +125,9 @@ pub(crate) fn bare() -> Command {
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("HOME", "/nonexistent")
-        .env("LC_ALL", "C.UTF-8");
+        .env("LC_ALL", "C.UTF-8")
+        // Tests of other things need not watch each unit that they start.
+        .env("MUSTER_SETTLE", "0");
     command
 }
 

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use super::Flags;
 use super::LockArgs;
+use super::SettleArgs;
 use super::directory;
 use super::from_home;
 use crate::cli::error::CommandError;
@@ -22,6 +23,8 @@ pub(super) struct File {
     pub(super) failover: FailoverPolicyArgs,
     pub(super) schedule: SweepSchedule,
     pub(super) lock: LockArgs,
+    /// For how long a unit that was started must run.
+    pub(super) settle: SettleArgs,
 }
 
 /// Reads the named settings file, or the first of the default ones that exists.
@@ -53,7 +56,8 @@ pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
 impl File {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let (flags, failover) = (toml::from_str(text)?, toml::from_str(text)?);
-        Ok(Self { flags, failover, schedule: toml::from_str(text)?, lock: toml::from_str(text)? })
+        let (schedule, lock) = (toml::from_str(text)?, toml::from_str(text)?);
+        Ok(Self { flags, failover, schedule, lock, settle: toml::from_str(text)? })
     }
 }
 
@@ -99,7 +103,7 @@ fn unknown(text: &str) -> Result<Option<(usize, String)>, toml::de::Error> {
 /// Returns every key: the names of the flags.
 fn keys() -> Vec<String> {
     let command = Flags::augment_args(FailoverPolicyArgs::augment_args(clap::Command::new("muster")));
-    let command = SweepSchedule::augment_args(LockArgs::augment_args(command));
+    let command = SweepSchedule::augment_args(SettleArgs::augment_args(LockArgs::augment_args(command)));
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
     names.filter(|name| *name != "config").map(str::to_owned).collect()
 }

@@ -80,7 +80,7 @@ async fn followed(context: &ClusterContext, goal: Goal) -> (Vec<String>, Duratio
         leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Controller).await.unwrap().unwrap();
     let began = Instant::now();
     let units = BTreeSet::from([WEB.parse().unwrap()]);
-    let timeouts = Timeouts { lock_wait: Duration::ZERO, follow: Some(LONG), settle: Duration::ZERO, block: true };
+    let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: Some(LONG), settle: Duration::ZERO, block: true };
     let problems = follow(context, goal, &units, timeouts, &mut |_| ()).await.unwrap().unwrap();
     leadership.resign().await;
     (problems.into_iter().map(|problem| problem.what).collect(), began.elapsed())
@@ -121,7 +121,7 @@ async fn a_unit_that_has_reached_the_goal_ends_the_wait() {
     assert_eq!(followed(&context, Goal::Verb(Verb::Destroy)).await.0, [""; 0]);
     // The unit is known, so it is not destroyed.
     let file = file();
-    let unit = Unit { hash: file.hash(), desired: DesiredState::Inactive, restarts: 0 };
+    let unit = Unit::new(file.hash(), DesiredState::Inactive);
     let changes = layout::submit(&context.keys, &WEB.parse().unwrap(), &unit, &file);
     context.store.commit(vec![], changes).await.unwrap();
     assert_eq!(followed(&context, Goal::Verb(Verb::Unload)).await.0, [""; 0]);

@@ -280,7 +280,7 @@ async fn a_host_that_has_left_joins_another_cluster() {
     assert_eq!(outcomes(&second, &[("web1", "a")]).await, ["web1 new"]);
 }
 
-const NOW: Timeouts = Timeouts { lock_wait: Duration::ZERO, follow: None, settle: Duration::ZERO, block: false };
+const NOW: Timeouts = Timeouts { lock_wait: Duration::ZERO, wait: None, settle: Duration::ZERO, block: false };
 
 /// Stores a placement of `web.service` on `web1`, a lease for it, and a failover override.
 async fn occupy(context: &ClusterContext) -> MachineId {

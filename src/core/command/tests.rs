@@ -19,7 +19,7 @@ fn name(text: &str) -> UnitName {
 fn cluster(unit: &str, text: &str, desired: DesiredState) -> Snapshot {
     let file = file(text);
     let mut snapshot = Snapshot::default();
-    snapshot.units.insert(name(unit), Unit { hash: file.hash(), desired, restarts: 0 });
+    snapshot.units.insert(name(unit), Unit::new(file.hash(), desired));
     snapshot.files.insert(file.hash(), file);
     snapshot
 }
@@ -68,6 +68,34 @@ fn verbs_move_a_known_unit_as_fleet_did() {
 }
 
 #[test]
+fn a_start_starts_a_launched_unit_that_has_ended_and_leaves_one_that_runs() {
+    let oneshot = format!("{TEXT}Type=oneshot\n");
+    for (text, active, sub, starts) in [
+        (TEXT, ActiveState::Active, "running", false),
+        (TEXT, ActiveState::Activating, "start", false),
+        (TEXT, ActiveState::Activating, "auto-restart", true),
+        (TEXT, ActiveState::Failed, "failed", true),
+        (TEXT, ActiveState::Inactive, "dead", true),
+        (&oneshot, ActiveState::Inactive, "dead", false),
+        (&oneshot, ActiveState::Failed, "failed", true),
+    ] {
+        let mut snapshot = cluster("web.service", text, DesiredState::Launched);
+        let (load, hash, sub) = (LoadState::Loaded, file(text).hash(), sub.parse().unwrap());
+        let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 };
+        snapshot.states.entry(name("web.service")).or_default().insert(MachineId::from_bits(1), state);
+        let change = decide(&snapshot, &command(Verb::Start, "web.service")).unwrap().change;
+        let revived = Unit { restarts: 1, revive: true, ..snapshot.units[&name("web.service")] };
+        let expected = if starts { DesiredChange::Put(revived, None) } else { DesiredChange::Nothing };
+        assert_eq!(change, expected, "{active} {text}");
+        // Until the host has taken the start, another one adds nothing; a restart replaces it.
+        snapshot.units.insert(name("web.service"), revived);
+        assert_eq!(decide(&snapshot, &command(Verb::Start, "web.service")).unwrap().change, DesiredChange::Nothing);
+        let restarted = DesiredChange::Put(Unit { restarts: 2, revive: false, ..revived }, None);
+        assert_eq!(decide(&snapshot, &command(Verb::Restart, "web.service")).unwrap().change, restarted);
+    }
+}
+
+#[test]
 fn a_unit_that_is_not_known_is_created_by_the_verbs_that_create() {
     for (verb, desired) in [
         (Verb::Submit, DesiredState::Inactive),
@@ -76,7 +104,7 @@ fn a_unit_that_is_not_known_is_created_by_the_verbs_that_create() {
     ] {
         let decision = decide(&Snapshot::default(), &with_file(verb, "web.service", TEXT)).unwrap();
         assert!(decision.created);
-        let unit = Unit { hash: file(TEXT).hash(), desired, restarts: 0 };
+        let unit = Unit::new(file(TEXT).hash(), desired);
         assert_eq!(decision.change, DesiredChange::Put(unit, Some(file(TEXT))));
     }
     for verb in [Verb::Stop, Verb::Unload, Verb::Destroy, Verb::Restart] {

@@ -35,7 +35,7 @@ fn cluster(text: &str) -> Snapshot {
         snapshot.machines.insert(machine.id, machine);
     }
     let file = Arc::new(UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n{text}\n")).unwrap());
-    let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
+    let unit = Unit::new(file.hash(), DesiredState::Launched);
     snapshot.units.insert(web(), unit);
     snapshot.files.insert(file.hash(), file);
     snapshot
@@ -55,7 +55,7 @@ fn state(snapshot: &mut Snapshot, active: &str) {
 }
 
 fn reason(snapshot: &Snapshot) -> Option<String> {
-    explain(snapshot, &web()).unwrap().not_running.map(|reason| reason.to_string())
+    explain(snapshot, &web()).unwrap().not_running.first().map(ToString::to_string)
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_running_unit_has_no_reason() {
     place(&mut snapshot);
     state(&mut snapshot, "active");
     let explanation = explain(&snapshot, &web()).unwrap();
-    assert_eq!((explanation.not_running, explanation.placement_error), (None, None));
+    assert_eq!((explanation.not_running, explanation.placement_error), (vec![], None));
     assert_eq!(explanation.filter_reasons, [(id(2), None)]);
     assert_eq!(explain(&snapshot, &"b.service".parse().unwrap()), None);
 }
@@ -76,7 +76,7 @@ fn each_reason_has_its_message() {
     place(&mut snapshot);
     assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
     state(&mut snapshot, "failed");
-    assert_eq!(reason(&snapshot).unwrap(), "it was started and is failed (dead)");
+    assert_eq!(reason(&snapshot).unwrap(), "it was started on m1 and is failed (dead)");
     let attempt = FailedAttempt { phase: Phase::Connect, detail: "silence".to_owned() };
     let (since, last_seen) = (Timestamp::ZERO, None);
     snapshot.health.insert(
@@ -101,7 +101,7 @@ fn an_unschedulable_unit_has_a_filter_reason_for_every_machine() {
     let mut snapshot = cluster("[X-Fleet]\nMachineMetadata=zone=a");
     snapshot.machines.get_mut(&id(2)).unwrap().cordoned = true;
     let explanation = explain(&snapshot, &web()).unwrap();
-    assert_eq!(explanation.not_running, Some(NotRunning::Unschedulable(explanation.placement_error.clone().unwrap())));
+    assert_eq!(explanation.not_running, [NotRunning::Unschedulable(explanation.placement_error.clone().unwrap())]);
     let line = |(id, filter_reason): &(MachineId, Option<FilterReason>)| {
         format!("{} {}", id.short(), filter_reason.as_ref().map_or_else(String::new, ToString::to_string))
     };
@@ -134,7 +134,7 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     // Any silent machine with a lease for the unit may run it.
     grant(&mut snapshot, 2, Some(60));
     let until = Timestamp::from_millis(60_000);
-    let waits_for = |name: &str| Some(NotRunning::MayStillRun { name: name.to_owned(), until });
+    let waits_for = |name: &str| vec![NotRunning::MayStillRun { name: name.to_owned(), until }];
     assert_eq!(explain(&snapshot, &web()).unwrap().not_running, waits_for("m2"));
     assert!(may_still_run(&snapshot, &web()).is_empty(), "it was never observed there");
     state(&mut snapshot, "active");
@@ -147,4 +147,34 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     place(&mut available);
     grant(&mut available, 1, Some(60));
     assert!(may_still_run(&available, &web()).is_empty());
+}
+
+#[test]
+fn a_global_unit_has_a_reason_for_each_machine_where_it_does_not_run() {
+    let mut snapshot = cluster("[X-Fleet]\nGlobal=true");
+    assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
+    state(&mut snapshot, "active");
+    assert_eq!(reason(&snapshot).unwrap(), "it is not on m2 yet: the next reconcile loads it there");
+    let failed = UnitState { active: "failed".parse().unwrap(), ..snapshot.states[&web()][&id(1)].clone() };
+    snapshot.states.get_mut(&web()).unwrap().insert(id(2), failed);
+    assert_eq!(reason(&snapshot).unwrap(), "it was started on m2 and is failed (dead)");
+    let web = web();
+    let all = units_not_running(&snapshot);
+    assert!(matches!(&all[..], [(name, Some(machine), _)] if **name == web && *machine == id(2)), "{all:?}");
+    // The health of a machine that cannot be managed says enough.
+    let reason = HealthEvidence::VisitFailed(FailedAttempt { phase: Phase::Connect, detail: String::new() }).into();
+    let (since, outages) = (Timestamp::ZERO, Vec::new());
+    let down = HealthRecord { health: Health::Down, since, last_seen: None, reason, outages };
+    snapshot.health.insert(id(2), down);
+    assert!(units_not_running(&snapshot).is_empty());
+}
+
+#[test]
+fn a_service_that_ends_again_and_again_does_not_run() {
+    let mut snapshot = cluster("");
+    place(&mut snapshot);
+    state(&mut snapshot, "activating");
+    assert_eq!(reason(&snapshot), None);
+    snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().sub = "auto-restart".parse().unwrap();
+    assert_eq!(reason(&snapshot).unwrap(), "it was started on m1 and is activating (auto-restart)");
 }

@@ -43,15 +43,17 @@ impl UnitState {
         self.active.runs() || self.is_queued_to_start()
     }
 
-    /// Reports whether systemd is still moving the unit to another state, or is about to.
-    pub const fn is_changing(&self) -> bool {
-        self.active.is_changing() || matches!(self.job, Some(job) if job.changes_state())
+    /// Reports whether systemd is still moving the unit to another state, or is about to. A service that ends again and
+    /// again is not.
+    pub fn is_changing(&self) -> bool {
+        let changing = self.active.is_changing() || matches!(self.job, Some(job) if job.changes_state());
+        changing && !self.sub.is_auto_restart()
     }
 
     /// Reports whether a launched unit is as it should be: it runs or is queued to start, or it is a oneshot that has
-    /// run and ended.
-    pub const fn is_well(&self, oneshot: bool) -> bool {
-        if let Some(JobType::Stop) = self.job {
+    /// run and ended. A service that ended and that systemd is about to start again is not.
+    pub fn is_well(&self, oneshot: bool) -> bool {
+        if self.job == Some(JobType::Stop) || self.sub.is_auto_restart() {
             return false;
         }
         self.is_queued_to_start() || self.is_well_without_job(oneshot)
@@ -272,6 +274,11 @@ impl SubState {
     /// Returns systemd's word.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Reports whether a service has ended and systemd waits for the time at which it starts the service again.
+    fn is_auto_restart(&self) -> bool {
+        matches!(self.as_str(), "auto-restart" | "auto-restart-queued")
     }
 }
 

@@ -63,6 +63,8 @@ pub enum Reason {
     WantedLoaded,
     /// A restart was requested.
     RestartAsked,
+    /// The start of a unit that does not run was requested.
+    StartAsked,
     /// The machine is drained, the deadline is over and no other machine takes the unit.
     Drained,
 }
@@ -79,6 +81,7 @@ impl fmt::Display for Reason {
             Self::WantedLaunched => f.write_str("wanted launched"),
             Self::WantedLoaded => f.write_str("wanted loaded"),
             Self::RestartAsked => f.write_str("restart asked for"),
+            Self::StartAsked => f.write_str("start asked for"),
             Self::Drained => f.write_str("drained, and no other machine for it"),
         }
     }

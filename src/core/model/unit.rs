@@ -44,6 +44,16 @@ pub struct Unit {
     /// How many restarts were requested.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u64,
+    /// Set if the last request was to start a unit that does not run: where it runs, it goes on running.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revive: bool,
+}
+
+impl Unit {
+    /// Makes the record of a unit that was just submitted.
+    pub const fn new(hash: Hash, desired: DesiredState) -> Self {
+        Self { hash, desired, restarts: 0, revive: false }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -14,7 +14,7 @@ fn name(text: &str) -> UnitName {
 }
 
 fn want(desired: DesiredState, file: &str) -> Wanted {
-    Wanted { unit: Unit { hash: hash(file), desired, restarts: 0 }, install: false, strict: None }
+    Wanted { unit: Unit::new(hash(file), desired), install: false, strict: None }
 }
 
 fn there(file: &str, active: &str, launched: bool) -> UnitState {
@@ -94,6 +94,9 @@ fn a_restart_is_carried_out_once() {
     wanted.unit.restarts = 3;
     let mut state = there("a", "active", true);
     assert_eq!(plan(Some(wanted), Some(state.clone())), ["restart: restart asked for"]);
+    // The start of a unit that has ended disturbs no unit that runs.
+    wanted.unit.revive = true;
+    assert_eq!(plan(Some(wanted), Some(state.clone())), ["start: start asked for"]);
     state.restarts = 3;
     assert!(plan(Some(wanted), Some(state)).is_empty());
 }
@@ -141,7 +144,7 @@ fn apply(steps: &[Step], observed: &mut BTreeMap<UnitName, UnitState>) {
 fn any_wanted() -> impl Strategy<Value = Wanted> {
     (0..2_u8, any::<bool>(), 0..3_u64).prop_map(|(file, launch, restarts)| {
         let desired = if launch { DesiredState::Launched } else { DesiredState::Loaded };
-        Wanted { unit: Unit { hash: hash(&file.to_string()), desired, restarts }, install: false, strict: None }
+        Wanted { unit: Unit { restarts, ..Unit::new(hash(&file.to_string()), desired) }, install: false, strict: None }
     })
 }
 

@@ -41,6 +41,7 @@ use crate::core::model::PlacementError;
 use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
+use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Assignments;
@@ -285,6 +286,12 @@ impl Reconciler {
         &self.refused
     }
 
+    /// Returns the global units that belong on each machine.
+    pub fn globals(&self) -> impl Iterator<Item = (MachineId, &UnitName)> {
+        let globals = self.globals.iter().flatten();
+        globals.flat_map(|(machine, units)| units.iter().map(|unit| (*machine, unit)))
+    }
+
     /// Returns the backoffs of all machines: steps that hosts refused.
     pub fn backoffs(&self) -> impl Iterator<Item = (MachineId, &Backoff)> {
         self.views.iter().flat_map(|(machine, view)| view.backoffs.values().map(|backoff| (*machine, backoff)))
@@ -414,9 +421,17 @@ impl Reconciler {
         self.views.values().any(|view| view.fencing.runs || view.in_flight.as_ref().is_some_and(InFlightVisit::acts))
     }
 
+    /// Reports whether every machine in scope that answers has answered a visit that was sent at this time or later.
+    pub fn was_observed_since(&self, time: Timestamp) -> bool {
+        let mut answering = self.views.values().filter(|view| view.answers());
+        answering.all(|view| view.heard.is_some_and(|heard| heard >= time))
+    }
+
     /// Reports whether systemd is still changing the state of a unit in scope.
     pub fn is_changing(&self) -> bool {
-        self.views.values().any(MachineView::is_changing)
+        let is_changing = |(unit, state): (&UnitName, &UnitState)| self.scope.has(unit) && state.is_changing();
+        let changing = self.views.values().filter(|view| view.is_changing());
+        changing.flat_map(|view| view.units.iter().flatten()).any(is_changing)
     }
 
     fn committed(&mut self, taken: bool) {

@@ -45,7 +45,10 @@ impl Reconciler {
             self.closing_relays.push(machine);
         }
         if is_full {
-            view.next_full_observation = now + self.timing.full_poll_interval;
+            // systemd may not have noticed yet that a process which it has just started has ended.
+            let started = steps.iter().any(|step| step.action.starts());
+            let next = if started { self.timing.poll_interval } else { self.timing.full_poll_interval };
+            view.next_full_observation = now + next;
         }
         let soon = if view.is_changing() { self.timing.retry_interval } else { self.timing.poll_interval };
         view.next_visit = now + soon;

@@ -67,7 +67,7 @@ impl World {
             Arc::new(UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{options}\n")).unwrap());
         let hash = file.hash();
         self.snapshot.files.insert(hash, file);
-        self.snapshot.units.insert(name(unit), Unit { hash, desired: DesiredState::Launched, restarts: 0 });
+        self.snapshot.units.insert(name(unit), Unit::new(hash, DesiredState::Launched));
         self.requirements.renew(&self.snapshot);
         self
     }

@@ -39,7 +39,7 @@ fn cluster(machines: u32, units: &[(&str, u32, &str)]) -> Snapshot {
         let unit: UnitName = format!("{name}.service").parse().unwrap();
         let file = Arc::new(UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n{text}\n")).unwrap());
         let hash = file.hash();
-        snapshot.units.insert(unit.clone(), Unit { hash, desired: DesiredState::Launched, restarts: 0 });
+        snapshot.units.insert(unit.clone(), Unit::new(hash, DesiredState::Launched));
         snapshot.files.insert(hash, file);
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
         let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 };

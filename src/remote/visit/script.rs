@@ -93,7 +93,8 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
         }
         write_lease(&mut body, visit);
         write_steps(&mut body, visit)?;
-        body.push_str("m_look; m_glance; m_last=$m_seen; exec 9>&-; fi\n");
+        // A process that ends after the glance is seen by the next one.
+        body.push_str("m_glance; m_last=$m_seen; m_look; exec 9>&-; fi\n");
     }
     let _ = writeln!(body, "fi\nm_say done\n}} </dev/null\nprintf '%s\\n' '{end}'");
     Ok(Script { text: body, mark, end })

@@ -85,6 +85,8 @@ m_start() {
   m_verb=$1 m_count=$2; shift 2
   [ -d "$m_run/launched" ] || mkdir -p "$m_run/launched"
   for m_u in "$@"; do printf '%s\n' "$m_count" >"$m_run/launched/$m_u"; done
+  # An operator who asks for a start or a restart overrides systemd's limit of starts (StartLimitBurst=).
+  [ "$m_count" -eq 0 ] || systemctl reset-failed -- "$@" 2>/dev/null
   m_many "$m_verb" "systemctl $m_verb --no-block" "$@"
   for m_u in "$@"; do
     case $m_out in *" $m_u:"*) rm -f -- "$m_run/launched/$m_u" ;; esac

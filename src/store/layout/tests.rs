@@ -57,7 +57,7 @@ fn file() -> UnitFile {
 }
 
 fn unit() -> Unit {
-    Unit { hash: file().hash(), desired: DesiredState::Launched, restarts: 0 }
+    Unit::new(file().hash(), DesiredState::Launched)
 }
 
 fn placement(on: MachineId) -> Placement {

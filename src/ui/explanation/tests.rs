@@ -50,7 +50,7 @@ fn strict(lease: Option<Grant>) -> Snapshot {
     let file = UnitFile::parse("[Service]\nExecStart=/bin/true\n\n[X-Muster]\nClass=strict\n").unwrap();
     let mut snapshot = Snapshot::default();
     let placement = Placement { machine: core().id, epoch: 7, reason: chosen(), since: Timestamp::ZERO };
-    let unit = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
+    let unit = Unit::new(file.hash(), DesiredState::Launched);
     snapshot.units.insert(web(), unit);
     snapshot.placements.insert(web(), placement);
     snapshot.files.insert(file.hash(), Arc::new(file));

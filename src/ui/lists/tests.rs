@@ -58,7 +58,7 @@ fn add_unit(
     let (name, file): (UnitName, _) = (name.parse().unwrap(), Arc::new(UnitFile::parse(text).unwrap()));
     let hash = file.hash();
     snapshot.files.insert(hash, file);
-    snapshot.units.insert(name.clone(), Unit { hash, desired, restarts: 0 });
+    snapshot.units.insert(name.clone(), Unit::new(hash, desired));
     let Some(machine) = on.map(id) else { return };
     let placement = Placement { machine, epoch: 1, reason: chosen(), since: Timestamp::ZERO };
     snapshot.placements.insert(name.clone(), placement);

@@ -81,7 +81,7 @@ fn unit(name: &str) -> UnitName {
 /// Adds a unit's file and record to a snapshot.
 fn want(snapshot: &mut Snapshot, name: &str, text: &str) {
     let file = Arc::new(UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n{text}\n")).unwrap());
-    let record = Unit { hash: file.hash(), desired: DesiredState::Launched, restarts: 0 };
+    let record = Unit::new(file.hash(), DesiredState::Launched);
     snapshot.units.insert(unit(name), record);
     snapshot.files.insert(file.hash(), file);
 }
