@@ -224,6 +224,42 @@ fn variables_beside_the_playbook_override_those_beside_the_inventory() {
     assert_eq!(Value::Object(inventory.hosts["h"].vars.clone()), expected);
 }
 
+/// Writes files into a folder.
+fn write_files(folder: &Path, files: &[(&str, &str)]) {
+    for (path, text) in files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn layers_of_variables_override_each_other_in_the_order_of_ansible() {
+    // From the weakest. `v` is set in all layers so far, so the last one must win.
+    let layers = [
+        ("inv/hosts", "[all:vars]\nv=1\n"),
+        ("inv/hosts", "[web:vars]\nv=2\n"),
+        ("inv/group_vars/all.yml", "v: 3\n"),
+        ("play/group_vars/all.yml", "v: 4\n"),
+        ("inv/group_vars/web.yml", "v: 5\n"),
+        ("play/group_vars/web.yml", "v: 6\n"),
+        ("inv/hosts", "[all]\nw1 v=7\n"),
+        ("inv/host_vars/w1.yml", "v: 8\n"),
+        ("play/host_vars/w1.yml", "v: 9\n"),
+    ];
+    for count in 1..=layers.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let layers = layers.iter().take(count);
+        let hosts: String = layers.clone().filter(|(path, _)| *path == "inv/hosts").map(|(_, text)| *text).collect();
+        let files: Vec<_> = layers.copied().filter(|(path, _)| *path != "inv/hosts").collect();
+        write_files(folder.path(), &files);
+        write_files(folder.path(), &[("inv/hosts", &format!("[web]\nw1\n{hosts}"))]);
+        let sources = [folder.path().join("inv/hosts")];
+        let inventory = Inventory::load_beside(&sources, Some(&folder.path().join("play"))).unwrap();
+        assert_eq!(inventory.hosts["w1"].vars["v"], json!(count), "the first {count} layers");
+    }
+}
+
 #[test]
 fn a_program_is_run_with_list() {
     use std::os::unix::fs::PermissionsExt as _;
