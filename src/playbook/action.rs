@@ -132,13 +132,13 @@ impl Arguments<'_> {
     fn render_file(&self, path: &Path) -> Result<String, String> {
         let text =
             String::from_utf8(Self::read_bytes(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
-        self.scope.render(&text).map_err(|detail| format!("{}: {detail}", path.display()))
+        self.scope.render_file(&text).map_err(|detail| format!("{}: {detail}", path.display()))
     }
 
     fn copy(&self) -> Result<File, String> {
         let (content, name) = match self.args.get("content") {
             Some(Value::String(text)) => (text.clone().into_bytes(), String::new()),
-            Some(value) => (value.to_string().into_bytes(), String::new()),
+            Some(value) => (scalar_text(value).unwrap_or_else(|| template::to_json(value)).into_bytes(), String::new()),
             None => {
                 let path = self.find_file("src", "files")?;
                 (Self::read_bytes(&path)?, file_name(&path))

@@ -163,19 +163,22 @@ impl Executor<'_> {
         let title = title.as_ref().unwrap_or(&task.name);
         (state.callback)(&if handler { Event::Handler(title) } else { Event::Task(title) });
         let requested = task.root.unwrap_or(play.root);
-        let host_tasks = hosts.into_iter().zip(scopes).map(|(host, scope)| HostTask {
-            host,
-            items: loop_items(task, &scope, folder),
-            root: become_root::becomes_root(&scope, requested),
+        // Templates may take their time: between two hosts an interrupt is noticed.
+        let host_tasks = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
+            tokio::task::yield_now().await;
+            let items = loop_items(task, &scope, folder);
+            HostTask { host, items, root: become_root::becomes_root(&scope, requested) }
         });
+        let forks = self.forks.max(1);
         if task.module.is_for_cluster() {
-            for (host_task, outcomes) in self.run_on_cluster(state, task, host_tasks.collect()).await {
+            let host_tasks = stream::iter(host_tasks).buffered(forks).collect().await;
+            for (host_task, outcomes) in self.run_on_cluster(state, task, host_tasks).await {
                 state.record_result(play, task, host_task, outcomes);
             }
             return;
         }
-        let running = host_tasks.map(|host_task| self.run_items(task, host_task));
-        let mut running = stream::iter(running).buffer_unordered(self.forks.max(1));
+        let running = host_tasks.map(async |host_task| self.run_items(task, host_task.await).await);
+        let mut running = stream::iter(running).buffer_unordered(forks);
         while let Some((host_task, outcomes)) = running.next().await {
             state.record_result(play, task, host_task, outcomes);
         }

@@ -1,82 +1,40 @@
 //! Templates and expressions: Jinja2, strict about undefined variables, with a limit on the computation.
 
+mod environment;
+mod source;
+
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::LazyLock;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use minijinja::Environment;
 use minijinja::Error;
 use minijinja::ErrorKind;
-use minijinja::UndefinedBehavior;
-use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Object;
 use minijinja::value::Serde;
-use minijinja::value::ValueKind;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::inventory::Vars;
-
-/// The most steps that one template may take.
-const FUEL: u64 = 500_000;
+use environment::FUEL;
+use environment::Syntax;
+pub use environment::parse_bool;
 
 /// The deepest nesting of variables that refer to variables.
 const DEPTH: usize = 16;
 
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
-    let syntax = SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).build();
-    // Delimiters that are not changed cannot be refused; without a syntax templates merely keep more blank lines.
-    environment.set_syntax(syntax.unwrap_or_default());
-    // Text goes into configuration files and commands, never into HTML.
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_formatter(|out, state, value| match value.kind() {
-        // As Ansible writes them, so that rendered files have the same text.
-        ValueKind::Bool => out.write_str(if value.is_true() { "True" } else { "False" }).map_err(Error::from),
-        ValueKind::None => Ok(()),
-        _ => minijinja::escape_formatter(out, state, value),
-    });
-    environment.add_filter("bool", |value: minijinja::Value| bool_filter(&value));
-    for (key, names) in RESULT_TESTS {
-        for name in names {
-            environment.add_test(*name, move |result: minijinja::Value| has_flag(&result, key));
-        }
-    }
-    for name in ["succeeded", "success", "successful"] {
-        environment.add_test(name, |result: minijinja::Value| !has_flag(&result, "failed"));
-    }
-    environment
-});
+/// The most steps that a template may take together with all variables that it refers to.
+const SHARED_FUEL: u64 = 4 * FUEL;
 
-/// The flags of a task's result that tests look at, with Ansible's names for each test.
-const RESULT_TESTS: [(&str, &[&str]); 4] = [
-    ("failed", &["failed", "failure"]),
-    ("changed", &["changed", "change"]),
-    ("skipped", &["skipped", "skip"]),
-    ("unreachable", &["unreachable"]),
-];
+/// How many bytes of text count as one step.
+const BYTES_PER_STEP: u64 = 64;
 
-/// Converts a value to a boolean. Text must be one of a few words, so that `false` on the command line is not true.
-fn bool_filter(value: &minijinja::Value) -> Result<bool, Error> {
-    let detail = || format!("`{value}` is neither true nor false: expected a word such as yes or no");
-    parse_bool(&value.to_string()).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, detail()))
-}
-
-/// Returns the boolean that a word stands for, if it stands for one.
-pub fn parse_bool(word: &str) -> Option<bool> {
-    match word.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Some(true),
-        "false" | "no" | "off" | "0" => Some(false),
-        _ => None,
-    }
-}
-
-/// Reports whether a task's registered result has a flag set.
-fn has_flag(result: &minijinja::Value, key: &str) -> bool {
-    result.get_attr(key).is_ok_and(|flag| flag.is_true())
-}
+static ENVIRONMENT: LazyLock<Environment<'static>> =
+    // The default syntax is always valid.
+    LazyLock::new(|| environment::environment(&Syntax::default()).unwrap_or_default());
 
 /// Variables from one source.
 #[derive(Clone)]
@@ -99,11 +57,32 @@ impl Layer {
     }
 }
 
+/// The state that the evaluation of a template shares with those of the variables that it refers to.
+#[derive(Default)]
+struct Evaluation {
+    /// The values of the variables so far: a variable that many others refer to is evaluated once.
+    values: HashMap<String, minijinja::Value>,
+    /// The steps so far.
+    steps: u64,
+}
+
+impl Evaluation {
+    /// Counts steps, and refuses those beyond the limit.
+    fn spend(&mut self, steps: u64) -> Result<(), String> {
+        self.steps = self.steps.saturating_add(steps);
+        if self.steps > SHARED_FUEL {
+            return Err(format!("the template takes more than {SHARED_FUEL} steps with its variables"));
+        }
+        Ok(())
+    }
+}
+
 /// The variables that a host's templates can read: layers, the strongest last.
 #[derive(Clone)]
 pub struct Scope {
     layers: Vec<Layer>,
     depth: usize,
+    evaluation: Arc<Mutex<Evaluation>>,
 }
 
 impl fmt::Debug for Scope {
@@ -115,16 +94,15 @@ impl fmt::Debug for Scope {
 
 impl Scope {
     /// Makes a scope of layers, the strongest last.
-    pub const fn new(layers: Vec<Layer>) -> Self {
-        Self { layers, depth: 0 }
+    pub fn new(layers: Vec<Layer>) -> Self {
+        Self { layers, depth: 0, evaluation: Arc::default() }
     }
 
     /// Returns the scope with one more layer over the others.
     #[must_use]
     pub fn with(&self, layer: Layer) -> Self {
-        let mut scope = self.clone();
-        scope.layers.push(layer);
-        scope
+        let layers = self.layers.iter().cloned().chain([layer]);
+        Self { layers: layers.collect(), depth: self.depth, evaluation: Arc::default() }
     }
 
     /// Returns a variable without templating, and whether text in it may be a template.
@@ -138,8 +116,17 @@ impl Scope {
         Some(if written { self.fill(value) } else { Ok(value.clone()) })
     }
 
+    /// Returns the variables for the engine. Outside a variable, a new evaluation begins.
     fn context(&self) -> minijinja::Value {
-        minijinja::Value::from_object(self.clone())
+        let mut scope = self.clone();
+        if scope.depth == 0 {
+            scope.evaluation = Arc::default();
+        }
+        minijinja::Value::from_object(scope)
+    }
+
+    fn spend(&self, steps: u64) -> Result<(), String> {
+        self.evaluation.lock().unwrap_or_else(PoisonError::into_inner).spend(steps)
     }
 
     /// Returns a value with every template in it filled in.
@@ -187,14 +174,33 @@ impl Scope {
 
     /// Renders a whole template.
     pub fn render(&self, text: &str) -> Result<String, String> {
-        let template = ENVIRONMENT.template_from_str(text).map_err(|error| explain(&error, []))?;
-        template
-            .render(self.context())
-            .map_err(|error| explain(&error, self.missing(template.undeclared_variables(false))))
+        self.render_in(&ENVIRONMENT, &Syntax::default(), text)
+    }
+
+    /// Renders a file. Its first line may change the syntax (`#jinja2: …`).
+    pub fn render_file(&self, text: &str) -> Result<String, String> {
+        let (syntax, text) = Syntax::split(text)?;
+        if syntax == Syntax::default() {
+            return self.render(text);
+        }
+        let environment = environment::environment(&syntax).map_err(|error| explain(&error, []))?;
+        let rendered = self.render_in(&environment, &syntax, text)?;
+        Ok(if syntax.newline == "\n" { rendered } else { rendered.replace('\n', &syntax.newline) })
+    }
+
+    fn render_in(&self, environment: &Environment<'_>, syntax: &Syntax, text: &str) -> Result<String, String> {
+        let text = source::template(text, &syntax.delimiters)?;
+        let template = environment.template_from_str(&text).map_err(|error| explain(&error, []))?;
+        let rendered = template
+            .render_captured(self.context())
+            .map_err(|error| explain(&error, self.missing(template.undeclared_variables(false))))?;
+        self.spend(rendered.state().fuel_levels().map_or(0, |(consumed, _)| consumed))?;
+        Ok(rendered.into_output())
     }
 
     fn evaluate(&self, expression: &str) -> Result<minijinja::Value, String> {
-        let compiled = ENVIRONMENT.compile_expression(expression).map_err(|error| explain(&error, []))?;
+        let prepared = source::expression(expression)?;
+        let compiled = ENVIRONMENT.compile_expression(&prepared).map_err(|error| explain(&error, []))?;
         let missing = || self.missing(compiled.undeclared_variables(false));
         let value = compiled.eval(self.context()).map_err(|error| explain(&error, missing()))?;
         if value.is_undefined() {
@@ -217,7 +223,8 @@ impl Scope {
     }
 
     fn missing(&self, names: impl IntoIterator<Item = String>) -> Vec<String> {
-        let mut names: Vec<String> = names.into_iter().filter(|name| self.raw(name).is_none()).collect();
+        let unknown = |name: &String| self.raw(name).is_none() && *name != source::LOOKUP;
+        let mut names: Vec<String> = names.into_iter().filter(unknown).collect();
         names.sort();
         names
     }
@@ -226,14 +233,38 @@ impl Scope {
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
         let name = key.as_str()?;
-        if self.depth == DEPTH {
-            return Some(Error::new(ErrorKind::InvalidOperation, "variables refer to each other in a circle").into());
-        }
-        let deeper = Self { layers: self.layers.clone(), depth: self.depth + 1 };
-        Some(match deeper.variable(name)? {
-            Ok(value) => minijinja::Value::from(Serde(value)),
-            Err(detail) => Error::new(ErrorKind::InvalidOperation, detail).into(),
+        let known = self.evaluation.lock().unwrap_or_else(PoisonError::into_inner).values.get(name).cloned();
+        known.or_else(|| {
+            let value = self.look_up(name)?.unwrap_or_else(|why| Error::new(ErrorKind::InvalidOperation, why).into());
+            let mut evaluation = self.evaluation.lock().unwrap_or_else(PoisonError::into_inner);
+            evaluation.values.insert(name.to_owned(), value.clone());
+            Some(value)
         })
+    }
+}
+
+impl Scope {
+    /// Evaluates a variable for the engine.
+    fn look_up(&self, name: &str) -> Option<Result<minijinja::Value, String>> {
+        if self.depth == DEPTH {
+            return Some(Err("variables refer to each other in a circle".to_owned()));
+        }
+        let deeper = Self { depth: self.depth + 1, ..self.clone() };
+        let value = deeper.variable(name)?;
+        Some(value.and_then(|value| {
+            self.spend(size(&value))?;
+            Ok(minijinja::Value::from(Serde(value)))
+        }))
+    }
+}
+
+/// Returns the size of a value in steps.
+fn size(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => 1 + text.len() as u64 / BYTES_PER_STEP,
+        Value::Array(items) => 1 + items.iter().map(size).sum::<u64>(),
+        Value::Object(entries) => 1 + entries.values().map(size).sum::<u64>(),
+        _ => 1,
     }
 }
 
@@ -243,6 +274,32 @@ pub fn omit() -> Value {
     json!({ "omit": null })
 }
 
+/// Returns a value as text for a file: a list or a map as the JSON that Ansible writes, which has blanks and only ASCII.
+pub fn to_json(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(to_json).collect::<Vec<_>>().join(", ")),
+        Value::Object(entries) => {
+            let entry = |(key, value): (&String, &Value)| format!("{}: {}", ascii(key), to_json(value));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+        Value::String(text) => ascii(text),
+        other => other.to_string(),
+    }
+}
+
+/// Returns a text as a JSON string in ASCII.
+fn ascii(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in Value::from(text).to_string().chars() {
+        if c.is_ascii() {
+            escaped.push(c);
+        } else {
+            escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
+}
+
 /// Reports whether a text contains template syntax.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
@@ -250,7 +307,8 @@ pub fn is_template(text: &str) -> bool {
 
 /// Checks the syntax of an expression.
 pub fn check(expression: &str) -> Result<(), String> {
-    ENVIRONMENT.compile_expression(expression).map(drop).map_err(|error| explain(&error, []))
+    let prepared = source::expression(expression)?;
+    ENVIRONMENT.compile_expression(&prepared).map(drop).map_err(|error| explain(&error, []))
 }
 
 fn explain(error: &Error, missing: impl IntoIterator<Item = String>) -> String {
@@ -272,6 +330,7 @@ mod tests {
 
     use super::Layer;
     use super::Scope;
+    use super::to_json;
     use crate::inventory::Vars;
 
     fn vars(value: &serde_json::Value) -> Arc<Vars> {
@@ -327,11 +386,127 @@ mod tests {
             ("{{ yes | lower }} {{ 1 == 2 }}", "true False"),
             ("{{ 'x' if no }}{{ 1.0 }}", "1.0"),
             ("{{ word | bool }} {{ 'On' | bool }} {{ 0 | bool }} {{ yes | bool }}", "False True False True"),
+            ("{{ 'maybe' | bool }} {{ '' | bool }} {{ nil | bool }}", "False False False"),
+            (
+                "{{ 'x' | int }} {{ '' | int }} {{ '7' | int }} {{ 'x' | int(default=3) }} {{ 'x' | float }}",
+                "0 0 7 3 0.0",
+            ),
         ] {
             assert_eq!(scope.fill(&json!(template)).unwrap(), json!(expected), "{template}");
         }
         assert_eq!(scope.holds("word | bool"), Ok(false));
-        assert!(scope.holds("'maybe' | bool").unwrap_err().contains("`maybe` is neither true nor false"));
+    }
+
+    #[test]
+    fn maps_keep_their_order_and_are_printed_as_by_python() {
+        let d = json!({"zeta": 1, "alpha": [true, null, "it's", "a'\"b", "x\\\n"], "mid": {"b": "é", "a": 1.5}});
+        let scope = Scope::new(vec![Layer::written(vars(&json!({"d": d})))]);
+        for (template, expected) in [
+            ("{% for k in d %}{{ k }} {% endfor %}", "zeta alpha mid "),
+            ("{{ d | join(',') }} {{ d.mid | list }}", "zeta,alpha,mid ['b', 'a']"),
+            (
+                "<{{ d }}>",
+                r#"<{'zeta': 1, 'alpha': [True, None, "it's", 'a\'"b', 'x\\\n'], 'mid': {'b': 'é', 'a': 1.5}}>"#,
+            ),
+        ] {
+            assert_eq!(scope.fill(&json!(template)).unwrap(), json!(expected), "{template}");
+        }
+        assert_eq!(to_json(&json!({"b": [1, "é😀"], "a": {}})), r#"{"b": [1, "\u00e9\ud83d\ude00"], "a": {}}"#);
+    }
+
+    #[test]
+    fn a_lookup_in_an_undefined_value_may_have_a_default() {
+        for (template, expected) in [
+            ("{{ a.b.c | default('z') }}", json!("z")),
+            ("{{ nested.b.c | default(nested.deep[0]) }}", json!(80)),
+            ("{{ nested['deep'][0] | default(1) }}", json!(80)),
+            ("{{ (a.b | d({})).c | d(2) }}", json!(2)),
+            ("x{% for e in a.b.c | default([1]) %}{{ e }}{% endfor %}", json!("x1")),
+            ("x{% if a.b.c is defined or result.rc is undefined %}y{% endif %}", json!("x")),
+        ] {
+            assert_eq!(scope().fill(&json!(template)).unwrap(), expected, "{template}");
+        }
+        assert_eq!(scope().holds("a.b.c is not defined and result.rc is defined"), Ok(true));
+        for template in ["{{ a.b.c }}", "{{ a.b.c ~ 'x' }}", "{{ a.b | trim | default(1) }}"] {
+            assert!(scope().fill(&json!(template)).unwrap_err().contains("`a` is undefined"), "{template}");
+        }
+        assert!(scope().fill(&json!("{{ round.x | default(1) }}")).unwrap_err().contains("circle"));
+    }
+
+    #[test]
+    fn the_first_line_of_a_file_may_change_the_syntax() {
+        let text = "  {% if true %}\na\n  {% endif %}\n{{ name }}\n";
+        for (header, expected) in [
+            ("", Ok("  a\n  web1\n")),
+            ("#jinja2: trim_blocks: False\n", Ok("  \na\n  \nweb1\n")),
+            ("#jinja2:lstrip_blocks: True, trim_blocks: True\n", Ok("a\nweb1\n")),
+            ("#jinja2: newline_sequence: '\\r\\n'\n", Ok("  a\r\n  web1\r\n")),
+            ("#jinja2: variable_start_string: '[%', variable_end_string: '%]'\n", Ok("  a\n  {{ name }}\n")),
+            ("#jinja2: trim_blocks: perhaps\n", Err("expected True or False")),
+            ("#jinja2: trim_blocks\n", Err("expected `#jinja2: NAME: VALUE, …`")),
+            ("#jinja2: line_statement_prefix: '%'\n", Err("no `line_statement_prefix`")),
+        ] {
+            match (scope().render_file(&format!("{header}{text}")), expected) {
+                (Ok(rendered), Ok(expected)) => assert_eq!(rendered, expected, "{header}"),
+                (Err(why), Err(expected)) => assert!(why.contains(expected), "{header}: {why}"),
+                (rendered, _) => panic!("{header}: {rendered:?}"),
+            }
+        }
+    }
+
+    /// Returns variables of which each refers to the one before four times.
+    fn fan(count: usize, refer: impl Fn(&str) -> serde_json::Value) -> Scope {
+        let mut all = Vars::new();
+        all.insert("v0".to_owned(), json!("{{ 1 }}x"));
+        for number in 1..=count {
+            all.insert(format!("v{number}"), refer(&format!("{{{{ v{} }}}}", number - 1)));
+        }
+        Scope::new(vec![Layer::written(Arc::new(all))])
+    }
+
+    #[test]
+    fn variables_that_refer_to_each_other_many_times_are_bounded() {
+        let name = |v: &str| v.trim_matches(['{', '}', ' ']).to_owned();
+        let once = fan(14, |v| json!(format!("{{{{ {0} if {0} == {0} else {0} }}}}", name(v))));
+        assert_eq!(once.fill(&json!("{{ v14 }}")).unwrap(), json!("1x"));
+        for scope in [fan(15, |v| json!(v.repeat(4))), fan(15, |v| json!([v, v, v, v]))] {
+            let why = scope.fill(&json!("{{ v15 }}")).unwrap_err();
+            assert!(why.contains("steps") || why.contains("fuel"), "{why}");
+        }
+    }
+
+    #[test]
+    fn no_template_overflows_the_stack() {
+        let tests = [
+            "-".repeat(60_000) + "1",
+            "not ".repeat(60_000) + "a",
+            "a".to_owned() + &".a".repeat(60_000),
+            "1".to_owned() + &"~1".repeat(60_000),
+            "a".to_owned() + &"()".repeat(30_000),
+            "(".repeat(30_000) + &")".repeat(30_000),
+            "1".to_owned() + &" and 1".repeat(30_000),
+            "1".to_owned() + &"**1".repeat(30_000),
+            "a".to_owned() + &"[0]".repeat(30_000),
+            "a".to_owned() + &"|d".repeat(30_000),
+            "1".to_owned() + &" if 1 else 1".repeat(30_000),
+            // The most that is allowed.
+            "-".repeat(1000) + "1",
+            "not ".repeat(1000) + "a",
+            "a".to_owned() + &".a".repeat(1000),
+            "1".to_owned() + &"~1".repeat(1000),
+            "1".to_owned() + &"**1".repeat(1000),
+            "a".to_owned() + &"()".repeat(1000),
+            "(".repeat(100) + &")".repeat(100),
+        ];
+        for expression in tests {
+            let _ = scope().holds(&expression);
+            let _ = scope().render(&format!("{{{{ {expression} }}}}"));
+        }
+        for (start, end) in [("{% if true %}", "{% endif %}"), ("{% for a in [1] %}", "{% endfor %}")] {
+            let _ = scope().render(&(start.repeat(30_000) + &end.repeat(30_000)));
+        }
+        let _ = scope().render(&format!("{{% if a %}}{}{{% endif %}}", "{% elif false %}".repeat(30_000)));
+        let _ = scope().render(&format!("{{% if false %}}{}{{% endif %}}", "{% elif false %}".repeat(200)));
     }
 
     #[test]
