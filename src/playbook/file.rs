@@ -34,8 +34,8 @@ pub const SAME: &str = "muster-file same";
 pub const CHANGED: &str = "muster-file changed";
 
 impl File {
-    /// Returns the line for the login shell, which takes the content on stdin. With `check` nothing is written.
-    pub fn command(&self, check: bool) -> Result<String, shlex::QuoteError> {
+    /// Returns the script for the host, which takes the content on stdin. With `check` nothing is written.
+    pub fn script(&self, check: bool) -> Result<String, shlex::QuoteError> {
         let quoted = |text: &Option<String>| shlex::try_quote(text.as_deref().unwrap_or_default()).map(String::from);
         let mut script = String::new();
         let sum: String = Sha256::digest(&self.content).iter().fold(String::new(), |mut text, byte| {
@@ -53,7 +53,7 @@ impl File {
         ));
         script.push_str(&format!("sum={sum}\ncheck={}\n", if check { "1" } else { "" }));
         script.push_str(SCRIPT);
-        Ok(format!("exec sh -c {}", shlex::try_quote(&script)?))
+        Ok(script)
     }
 }
 

@@ -65,7 +65,7 @@ impl Remote for Shells {
         }
         self.ran.lock().unwrap().push((target.name.clone(), command.root));
         let mut child = tokio::process::Command::new("sh");
-        child.arg("-c").arg(&command.line).env("HOST", &target.name);
+        child.arg("-c").arg(&command.script).env("HOST", &target.name);
         child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = child.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();

@@ -15,6 +15,7 @@ mod options;
 mod probe;
 mod proxy;
 mod shell;
+mod started;
 mod stream;
 mod tail;
 mod terminal;
