@@ -43,7 +43,11 @@ impl Context {
             return Err(CommandError::usage("no inventory")
                 .hint("Name an inventory with `-i PATH` or `-i host1,host2,`, or set `inventory` in muster.toml."));
         }
-        Ok(Inventory::load_beside(&self.settings.inventory, playbook)?)
+        let inventory = Inventory::load_beside(&self.settings.inventory, playbook)?;
+        for warning in &inventory.warnings {
+            ui::warn(warning);
+        }
+        Ok(inventory)
     }
 }
 

@@ -18,6 +18,7 @@ use super::settings::LockArgs;
 use super::unit_commands::LOCK_WAIT;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
+use crate::inventory::InventoryError;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document;
@@ -145,7 +146,12 @@ fn choose(
             CommandError { status: ExitStatus::Usage, ..diagnostic.into() }
         };
         let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
-        let hosts = inventory.select(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
+        let (hosts, unmatched) =
+            inventory.select_known(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
+        for term in unmatched {
+            let what = format!("no host or group matches `{term}`, so it is left out of the play");
+            ui::warn(&Diagnostic::new(&playbook.file, play.hosts_at, what).to_string());
+        }
         let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.contains(name));
         chosen.push(hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect());
     }
@@ -183,7 +189,16 @@ fn extra(given: &[String]) -> Result<Vars, CommandError> {
     let mut vars = Vars::new();
     for text in given {
         if let Some(path) = text.strip_prefix('@') {
-            vars.extend(read_vars_file(Path::new(path))?);
+            let (more, repeated) = read_vars_file(Path::new(path)).map_err(|error| match error {
+                InventoryError::Unreadable { path, detail } => {
+                    CommandError::usage(format!("-e: cannot read {}: {detail}", path.display()))
+                }
+                error => error.into(),
+            })?;
+            for key in &repeated {
+                ui::warn(&format!("{key}; the last value counts"));
+            }
+            vars.extend(more);
         } else if text.trim_start().starts_with('{') {
             let node = document::read(Path::new("-e"), text)?;
             vars.extend(node.value().as_object().cloned().unwrap_or_default());

@@ -40,6 +40,8 @@ pub struct Inventory {
     pub groups: IndexMap<String, Group>,
     /// The hosts by name, in the order of the sources.
     pub hosts: IndexMap<String, Host>,
+    /// The faults in the sources that were passed over, each a sentence without a full stop.
+    pub warnings: Vec<String>,
 }
 
 /// A named set of hosts.

@@ -60,7 +60,7 @@ pub(super) fn build(mut builder: InventoryBuilder, files: &[VarFiles]) -> Invent
         let children = group.children.iter().cloned().collect();
         (name.clone(), Group { direct, children, hosts: all_hosts })
     });
-    Inventory { groups: groups.collect(), hosts }
+    Inventory { groups: groups.collect(), hosts, warnings: Vec::new() }
 }
 
 /// Returns the depth of each group below `all`, by the longest path.

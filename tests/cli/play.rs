@@ -79,6 +79,23 @@ fn the_command_line_may_choose_the_hosts_of_a_play() {
 }
 
 #[test]
+fn a_play_whose_hosts_match_nothing_is_skipped_with_a_warning() {
+    let desk = desk();
+    let task = "  tasks:\n    - command: 'true'\n";
+    desk.write("none.yaml", format!("- hosts: nowhere\n{task}- hosts: web:&nowhere\n{task}"));
+    let said = desk.muster(&["-i", "hosts", "play", "none.yaml"]);
+    assert_eq!((said.code, said.out.matches("skipping: no hosts matched").count()), (Some(0), 2), "{said:#?}");
+    let warning = "Warning: none.yaml:1:10: no host or group matches `nowhere`, so it is left out of the play";
+    assert_eq!(said.err.lines().next(), Some(warning), "{said:#?}");
+    desk.write("some.yaml", format!("- hosts: h1:nowhere\n{task}"));
+    let said = desk.muster(&["-i", "hosts", "play", "some.yaml", "--list-hosts"]);
+    assert!(said.code == Some(0) && said.out.contains("hosts (1):\n      h1\n"), "{said:#?}");
+    // A limit stays strict, since a misspelt name must not leave hosts out silently.
+    desk.fails(&["-i", "hosts", "play", "some.yaml", "-l", "h1,nowhere"], 2, &["no host or group matches `nowhere`"]);
+    desk.fails(&["-i", "hosts", "play", "some.yaml", "-e", "@nofile"], 2, &["-e: cannot read nofile: "]);
+}
+
+#[test]
 fn it_becomes_root_and_no_other_user_and_names_the_variables_that_it_ignores() {
     let desk = Desk::new();
     let host = "h1 ansible_host=127.0.0.1 ansible_port=1";
