@@ -214,7 +214,7 @@ impl Exec {
 
 /// Runs `muster exec …`.
 pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
-    let inventory = context.inventory(None)?;
+    let inventory = context.hosts(None, &Vars::new())?;
     let hosts = inventory.select(&exec.pattern)?;
     if hosts.is_empty() {
         return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));

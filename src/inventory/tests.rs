@@ -486,6 +486,40 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
 }
 
 #[test]
+fn a_proxy_command_is_a_jump_host_or_is_run_and_options_are_kept() {
+    for (args, jump, options) in [
+        ("-o ProxyCommand='ssh -W %h:%p jump'", Some("jump"), vec![]),
+        ("-o ProxyCommand='ssh -p 2222 -l me -W [%h]:%p -q jump'", Some("me@jump:2222"), vec![]),
+        ("-o ProxyCommand='ssh me@jump -W %h:%p'", Some("me@jump"), vec![]),
+        ("-o ProxyCommand='ssh -p 22 -W %h:%p me@jump'", None, vec!["ProxyCommand=ssh -p 22 -W %h:%p me@jump"]),
+        ("-o ProxyCommand='ssh -i k -W %h:%p jump'", None, vec!["ProxyCommand=ssh -i k -W %h:%p jump"]),
+        ("-o 'ProxyCommand ssh -F f -W %h:%p jump'", None, vec!["ProxyCommand=ssh -F f -W %h:%p jump"]),
+        ("-o ProxyCommand='ssh jump nc %h %p'", None, vec!["ProxyCommand=ssh jump nc %h %p"]),
+        ("-o ProxyCommand='nc %h %p' -o ProxyJump=none", Some("none"), vec![]),
+        ("-J one -o ProxyCommand='nc %h %p'", None, vec!["ProxyCommand=nc %h %p"]),
+        (
+            "-C -qo StrictHostKeyChecking=no -oConnectTimeout=5 -o ControlPersist=60s -tt",
+            None,
+            vec!["StrictHostKeyChecking=no", "ConnectTimeout=5"],
+        ),
+    ] {
+        let host = host(&format!("h ansible_ssh_common_args=\"{args}\""));
+        let target = host.target().unwrap();
+        assert_eq!(
+            (target.jump.as_deref(), target.options),
+            (jump, options.iter().map(|&o| o.to_owned()).collect()),
+            "{args}"
+        );
+        assert_eq!(host.notes(), Vec::<String>::new(), "{args}");
+    }
+    // The cluster keeps an address and a jump host, and no options.
+    let kept = host("h ansible_ssh_common_args='-J j -o ConnectTimeout=5'");
+    assert_eq!((kept.machine_target().unwrap().options, kept.machine_notes().len()), (Vec::new(), 1));
+    let error = host("h ansible_ssh_common_args='-o ProxyCommand=\"nc %h %p\"'").machine_target().unwrap_err();
+    assert!(error.to_string().contains("does not keep the proxy command `nc %h %p`"), "{error}");
+}
+
+#[test]
 fn invalid_connection_variables_are_errors() {
     for (line, expected) in [
         ("h ansible_port=0", "not a port"),
@@ -493,9 +527,12 @@ fn invalid_connection_variables_are_errors() {
         ("h ansible_host=[1]", "must be text"),
         ("h ansible_host=-oProxyCommand=reboot", "not an address"),
         ("h ansible_user=-x", "not an address"),
-        ("h ansible_host='{{ x }}'", "template"),
+        ("h ansible_host='{{ x }}'", "the template `{{ x }}` cannot be filled in"),
         ("h ansible_ssh_common_args=-J", "lacks its value"),
-        ("h ansible_ssh_common_args='-o ProxyCommand=\"nc x\"'", "proxy command"),
+        (
+            "h ansible_ssh_common_args='-o ConnectTimeout=soon'",
+            "invalid option `ConnectTimeout=soon`: connecttimeout: invalid",
+        ),
     ] {
         let error = host(line).target().unwrap_err().to_string();
         assert!(error.starts_with("host h: variable `ansible_") && error.contains(expected), "{line}: {error}");
@@ -509,10 +546,12 @@ fn connection_variables_that_muster_ignores_are_noted() {
         ("h ansible_password=x", "not with passwords"),
         ("h ansible_become_password=x", "gives `sudo` no password"),
         (
-            "h ansible_ssh_common_args='-o ControlMaster=auto'",
-            "`-o ControlMaster=auto` in `ansible_ssh_common_args` is ignored.",
+            "h ansible_ssh_common_args='-C -o ControlMaster=auto -o BindAddress=10.0.0.1'",
+            "`-o BindAddress=10.0.0.1` in `ansible_ssh_common_args` is ignored.",
         ),
         ("h ansible_ssh_executable=/bin/x", "does not know it"),
+        ("h muster_metdata=\"{'a': 'b'}\"", "`muster_metdata` is ignored: did you mean `muster_metadata`?"),
+        ("h muster_fence_comand=x muster_version=2", "did you mean `muster_fence_command`?"),
     ] {
         let notes = host(line).notes();
         assert!(notes.len() == 1 && notes[0].contains(expected), "{line}: {notes:?}");

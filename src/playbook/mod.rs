@@ -11,6 +11,7 @@ pub mod captured_output;
 pub mod cluster;
 pub mod cluster_client;
 mod cluster_tasks;
+pub mod connection_variables;
 pub mod executor;
 pub mod file;
 mod free_form;

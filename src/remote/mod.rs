@@ -42,6 +42,8 @@ pub struct Target {
     pub identity_files: Vec<PathBuf>,
     /// Jump hosts, as in `ProxyJump` (`ansible_ssh_common_args: -J …`).
     pub jump: Option<String>,
+    /// Options as for `ssh -o`, which override ssh_config(5) (`ansible_ssh_common_args: -o …`).
+    pub options: Vec<String>,
     /// A relay from which the address is dialled instead. The relay is reached by its own target, over the kept
     /// connection to it if there is one.
     pub through: Option<Box<Self>>,

@@ -20,6 +20,7 @@ pub fn target(machine: &Machine) -> Target {
         address: machine.address.clone(),
         identity_files: machine.identity_files.clone(),
         jump: machine.jump.clone(),
+        options: Vec::new(),
         through: None,
     }
 }

@@ -150,7 +150,7 @@ fn find(
 
 fn query<'a>(target: &'a Target, options: &'a Options) -> Query<'a> {
     let Address { user, host, port } = &target.address;
-    Query { host, user: user.as_deref(), port: *port, local_user: &options.local_user }
+    Query { host, user: user.as_deref(), port: *port, local_user: &options.local_user, options: &target.options }
 }
 
 fn find_keys(target: &Target, configured: &[PathBuf], host: &HostConfig, options: &Options) -> Vec<(PathBuf, bool)> {
@@ -188,6 +188,7 @@ fn find_route(
         address: read_jump(last)?,
         identity_files: Vec::new(),
         jump: rest.map(str::to_owned),
+        options: Vec::new(),
         through: None,
     };
     let known = config.resolve(&query(&hop, options))?;
