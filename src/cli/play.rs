@@ -32,9 +32,11 @@ use crate::playbook::cluster_client::ClusterClient;
 use crate::playbook::executor::Executor;
 use crate::playbook::parse;
 use crate::playbook::play::Playbook;
+use crate::playbook::running::Running;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::ui;
+use crate::ui::messages;
 
 /// Run a playbook
 ///
@@ -75,8 +77,8 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         CommandError::failed(format!("cannot read the playbook {}", play.file.display())).caused_by(error)
     })?;
     let playbook = parse::read(&play.file, &text)?;
-    let inventory = context.inventory(Some(playbook.folder()))?;
     let extra = extra(&play.extra_vars)?;
+    let inventory = context.hosts(Some(playbook.folder()), &extra)?;
     let hosts = choose(&playbook, &inventory, &extra, play.limit.as_deref())?;
     let json = play.output.is_some();
     if play.list_hosts {
@@ -106,6 +108,7 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         extra,
         check: play.check,
         forks: usize::from(play.forks),
+        running: Running::default(),
     };
     executor.check_become(&playbook, &hosts).map_err(|why| {
         CommandError::usage(why).hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
@@ -117,9 +120,14 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     };
     let status = tokio::select! {
         code = executor.play(&playbook, hosts, &mut tell) => ExitStatus::External(code),
-        // Commands in progress on a host continue or end with the connection. Running the playbook again repairs that.
         () = context.stop.cancelled() => ExitStatus::Interrupted,
     };
+    if status == ExitStatus::Interrupted {
+        // A command on a host continues or ends with the connection. Running the playbook again repairs that.
+        for (task, hosts) in executor.running.tasks() {
+            ui::warn(&messages::interrupted_task(&task, &hosts));
+        }
+    }
     if json {
         ui::json(&document.into_json());
     }

@@ -23,6 +23,7 @@ pub mod outcome;
 pub mod parse;
 pub mod play;
 pub mod play_iterator;
+pub mod running;
 mod shell_expand;
 pub mod template;
 pub mod wait;

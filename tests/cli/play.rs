@@ -1,11 +1,15 @@
 //! `play`: its options, its document and its exit codes.
 
+use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
 use muster::store::leader_election;
 use muster::store::leader_election::LeaderKind;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use serde_json::Value;
 use serde_json::json;
 
@@ -93,6 +97,26 @@ fn a_play_whose_hosts_match_nothing_is_skipped_with_a_warning() {
     // A limit stays strict, since a misspelt name must not leave hosts out silently.
     desk.fails(&["-i", "hosts", "play", "some.yaml", "-l", "h1,nowhere"], 2, &["no host or group matches `nowhere`"]);
     desk.fails(&["-i", "hosts", "play", "some.yaml", "-e", "@nofile"], 2, &["-e: cannot read nofile: "]);
+}
+
+#[test]
+fn an_interrupted_run_says_what_may_go_on_and_where() {
+    let desk = Desk::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    desk.write(
+        "hosts",
+        format!("h1 ansible_port={port}\nh2 ansible_port=1\n").replace(' ', " ansible_host=127.0.0.1 "),
+    );
+    desk.write("book.yaml", "- hosts: all\n  tasks:\n    - name: wait\n      command: 'true'\n");
+    let play = desk.command(&["-i", "hosts", "play", "book.yaml"]);
+    let play = { play }.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _connected = silent.accept().unwrap();
+    kill_process(Pid::from_raw(play.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+    let output = play.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{err}");
+    assert!(err.contains("Warning: the task `wait` was under way on h1 and may go on there\n"), "{err}");
 }
 
 #[test]

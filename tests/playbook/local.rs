@@ -25,6 +25,7 @@ use muster::playbook::cluster::RequestError;
 use muster::playbook::cluster::UnitRequest;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
+use muster::playbook::running::Running;
 use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Facts;
@@ -195,6 +196,7 @@ impl Stage {
             check: self.check,
             // One host at a time, so that the order of the lines is fixed.
             forks: 1,
+            running: Running::default(),
         };
         executor.play(&playbook, hosts, callback).await
     }

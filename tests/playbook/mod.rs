@@ -191,6 +191,14 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ("hosts: web\n", "p:1:1: a playbook must be a list of plays, not a map", "hosts: PATTERN"),
         ("- name: x\n", "p:1:3: the play does not say for which `hosts` it is", ""),
         ("- host: web\n", "p:1:3: a play has no `host`", "`hosts`"),
+        ("- hosts: a\n  roles: [x]\n", "p:2:3: muster does not implement `roles` of a play", "ansible-playbook"),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      with_items: [1]\n",
+            "p:4:7: muster does not implement `with_items` of a task",
+            "ansible-playbook",
+        ),
+        ("- hosts: a\n  tasks:\n    - block: []\n", "p:3:7: muster does not implement `block` of a task", ""),
+        ("- hosts: a\n  hosts: b\n", "p:2:3: the key `hosts` occurs twice, first in line 1", ""),
         ("- hosts: a\n  serial: many\n", "p:2:11: `serial` must be a number of hosts or a share such as \"30%\"", ""),
         ("- hosts: a\n  serial: 0%\n", "p:2:11: `serial` must be", ""),
         ("- hosts: a\n  gather_facts: yes\n", "p:2:17: muster gathers no facts", "gather_facts: false"),
@@ -257,4 +265,5 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         assert!(fault.hint.unwrap_or_default().contains(hint), "{text}");
     }
     assert!(parse::read(Path::new("p"), "").unwrap().plays.is_empty());
+    assert!(parse::read(Path::new("p"), "- hosts: a\n  collections: [x.y]\n").is_ok());
 }
