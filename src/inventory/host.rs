@@ -10,6 +10,7 @@ use super::InventoryError;
 use super::Vars;
 use super::diagnostic::similar;
 use crate::core::model::Address;
+use crate::remote::Connection;
 use crate::remote::Target;
 use crate::remote::ssh_config::Support;
 use crate::remote::ssh_config::check_option;
@@ -27,7 +28,7 @@ pub struct Host {
 }
 
 /// Connection variables that muster reads, or that have no effect on what it does.
-const READ: [&str; 15] = [
+const READ: [&str; 16] = [
     "ansible_host",
     "ansible_ssh_host",
     "ansible_port",
@@ -39,6 +40,7 @@ const READ: [&str; 15] = [
     "ansible_ssh_args",
     "ansible_ssh_common_args",
     "ansible_ssh_extra_args",
+    "ansible_connection",
     "ansible_become",
     "ansible_python_interpreter",
     "ansible_shell_type",
@@ -75,7 +77,13 @@ impl Host {
         let identity_files = keys.map(|key| absolute(&key)).collect();
         let command = arguments.command.map(|command| format!("ProxyCommand={command}"));
         let options = arguments.options.into_iter().chain(command).collect();
-        Ok(Target { name: self.name.clone(), address, identity_files, jump: arguments.jump, options, through: None })
+        let connection = match self.text(&["ansible_connection"])?.as_deref() {
+            None | Some("ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ansible.builtin.ssh") => Connection::Ssh,
+            Some("local" | "ansible.builtin.local") => Connection::Local,
+            Some(other) => Connection::Unsupported(other.to_owned()),
+        };
+        let (name, jump) = (self.name.clone(), arguments.jump);
+        Ok(Target { name, address, identity_files, jump, options, connection, through: None })
     }
 
     /// Returns how SSH reaches the host once it is a machine of a cluster, which keeps no options of ssh(1).
@@ -85,7 +93,12 @@ impl Host {
             let name = ARGS.into_iter().find(|name| self.text(&[name]).is_ok_and(|text| text.is_some()));
             return Err(self.bad(name.unwrap_or_default(), format!("{what}; use -J, or write it in ssh_config")));
         }
-        Ok(Target { options: Vec::new(), ..self.target()? })
+        let target = self.target()?;
+        let connection = match target.connection {
+            Connection::Local => Connection::Ssh,
+            other => other,
+        };
+        Ok(Target { options: Vec::new(), connection, ..target })
     }
 
     /// Returns a sentence for each option of ssh(1) that the cluster does not keep when the host joins.
@@ -148,10 +161,7 @@ impl Host {
         let mut notes = Vec::new();
         for (name, value) in &self.vars {
             let note = match (name.as_str(), value.as_str()) {
-                ("ansible_connection", Some("ssh" | "smart" | "paramiko" | "paramiko_ssh"))
-                | ("ansible_become_method", Some("sudo"))
-                | ("ansible_become_user", Some("root")) => continue,
-                ("ansible_connection", _) => "muster reaches every host over SSH",
+                ("ansible_become_method", Some("sudo")) | ("ansible_become_user", Some("root")) => continue,
                 ("ansible_become_method" | "ansible_become_user", _) => "muster becomes root with `sudo -n`",
                 ("ansible_become_password" | "ansible_become_pass", _) => "muster gives `sudo` no password",
                 ("ansible_password" | "ansible_ssh_pass" | "ansible_ssh_password", _) => {

@@ -18,6 +18,7 @@ use super::ini;
 use super::script;
 use super::vars;
 use super::yaml;
+use crate::remote::Connection;
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -486,6 +487,25 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
 }
 
 #[test]
+fn the_connection_of_a_host_is_ssh_local_or_not_supported() {
+    for (line, expected, of_machine) in [
+        ("h", Connection::Ssh, Connection::Ssh),
+        ("h ansible_connection=smart", Connection::Ssh, Connection::Ssh),
+        ("h ansible_connection=local", Connection::Local, Connection::Ssh),
+        (
+            "h ansible_connection=docker",
+            Connection::Unsupported("docker".to_owned()),
+            Connection::Unsupported("docker".to_owned()),
+        ),
+    ] {
+        let host = host(line);
+        assert_eq!(host.target().unwrap().connection, expected, "{line}");
+        assert_eq!(host.machine_target().unwrap().connection, of_machine, "{line}");
+        assert_eq!(host.notes(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_proxy_command_is_a_jump_host_or_is_run_and_options_are_kept() {
     for (args, jump, options) in [
         ("-o ProxyCommand='ssh -W %h:%p jump'", Some("jump"), vec![]),
@@ -542,7 +562,6 @@ fn invalid_connection_variables_are_errors() {
 #[test]
 fn connection_variables_that_muster_ignores_are_noted() {
     for (line, expected) in [
-        ("h ansible_connection=local", "`ansible_connection` is ignored: muster reaches every host over SSH."),
         ("h ansible_password=x", "not with passwords"),
         ("h ansible_become_password=x", "gives `sudo` no password"),
         (

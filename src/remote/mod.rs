@@ -44,9 +44,23 @@ pub struct Target {
     pub jump: Option<String>,
     /// Options as for `ssh -o`, which override ssh_config(5) (`ansible_ssh_common_args: -o …`).
     pub options: Vec<String>,
+    /// What carries commands to the host (`ansible_connection`).
+    pub connection: Connection,
     /// A relay from which the address is dialled instead. The relay is reached by its own target, over the kept
     /// connection to it if there is one.
     pub through: Option<Box<Self>>,
+}
+
+/// What carries commands to a host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Connection {
+    /// SSH.
+    #[default]
+    Ssh,
+    /// None: the host is the machine on which muster runs. Only commands of `exec` and playbooks run without SSH.
+    Local,
+    /// A connection that muster does not have. Every call for the host fails.
+    Unsupported(String),
 }
 
 impl Target {

@@ -68,6 +68,23 @@ fn a_note_about_many_hosts_is_printed_once() {
 }
 
 #[test]
+fn a_local_host_needs_no_ssh_and_another_connection_fails_on_its_own() {
+    let desk = Desk::new();
+    desk.write("hosts", "here ansible_connection=local\nbox ansible_connection=docker\n");
+    let said = desk.muster(&["-i", "hosts", "exec", "all", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), "here: out\n"), "{said:#?}");
+    for line in
+        ["here: err", "here: exit code 3", "box: configuration: muster reaches hosts over SSH, not over \"docker\""]
+    {
+        assert!(said.err.lines().any(|text| text == line), "{line}: {said:#?}");
+    }
+    let said =
+        desk.muster(&["-i", "hosts", "exec", "here", "--shell", "--timeout", "1s", "--", "echo $((1 + 1)); sleep 60"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), "here: 2\n"), "{said:#?}");
+    assert!(said.err.contains("here: did not end in 1 s"), "{said:#?}");
+}
+
+#[test]
 fn the_arguments_of_ssh_reach_the_connection() {
     let desk = Desk::new();
     let args = "ansible_ssh_common_args='-o ProxyCommand=\"ls /no/such\"'";

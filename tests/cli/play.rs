@@ -104,10 +104,7 @@ fn an_interrupted_run_says_what_may_go_on_and_where() {
     let desk = Desk::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
-    desk.write(
-        "hosts",
-        format!("h1 ansible_port={port}\nh2 ansible_port=1\n").replace(' ', " ansible_host=127.0.0.1 "),
-    );
+    desk.write("hosts", format!("h1 ansible_host=127.0.0.1 ansible_port={port}\n"));
     desk.write("book.yaml", "- hosts: all\n  tasks:\n    - name: wait\n      command: 'true'\n");
     let play = desk.command(&["-i", "hosts", "play", "book.yaml"]);
     let play = { play }.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -117,6 +114,20 @@ fn an_interrupted_run_says_what_may_go_on_and_where() {
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{err}");
     assert!(err.contains("Warning: the task `wait` was under way on h1 and may go on there\n"), "{err}");
+}
+
+#[test]
+fn a_play_runs_on_a_local_host_without_ssh() {
+    let desk = Desk::new();
+    desk.write("hosts", "here ansible_connection=local\n");
+    let dest = desk.path("made").display().to_string();
+    desk.write(
+        "book.yaml",
+        format!("- hosts: here\n  tasks:\n    - copy: {{content: 'on {{{{ inventory_hostname }}}}', dest: {dest}}}\n"),
+    );
+    let said = desk.muster(&["-i", "hosts", "play", "book.yaml"]);
+    assert!(said.code == Some(0) && said.out.contains("changed: [here]"), "{said:#?}");
+    assert_eq!(std::fs::read_to_string(desk.path("made")).unwrap(), "on here");
 }
 
 #[test]

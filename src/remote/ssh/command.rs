@@ -39,7 +39,7 @@ const START_AS_ROOT: &str =
     concat!(r#"sh -c 'test "$(id -u)" = 0 && exec sh -c "$0"; exec sudo -n sh -c "$0"' '"#, read_script!(), "'");
 
 /// Returns the stdin of [`START`]: the script as one line for `printf %b`, then the bytes for the script.
-fn stdin(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn stdin(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
     if command.script.contains('\0') {
         return Err(at.local("the command contains a NUL byte"));
     }
@@ -57,7 +57,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let at = ErrorContext { host, phase: Phase::Run };
     let stdin = stdin(command, at)?;
-    let asked = session.write.exec(true, if command.root { START_AS_ROOT } else { START }).await;
+    let asked = session.write.exec(true, line(command.root)).await;
     asked.map_err(|_| session.connection.lost(at, "the connection was closed"))?;
     at.within(start, accepted(session, at)).await?;
     let write = session.write.clone();
@@ -90,13 +90,19 @@ pub(super) async fn run(
             }
         }
     };
-    match output.end() {
-        // The line for root prints nothing itself: a message of sudo says that sudo refused.
-        Some(said) if command.root && said.contains("sudo: ") => {
-            Err(denied_root(&said, ErrorContext { host, phase: Phase::Shell }))
-        }
-        _ => Ok(exit),
-    }
+    refusal(output, command.root, host).map_or(Ok(exit), Err)
+}
+
+/// Returns the line for the login shell.
+pub(super) const fn line(root: bool) -> &'static str {
+    if root { START_AS_ROOT } else { START }
+}
+
+/// Ends the output. Returns the failure of a command that never started because sudo refused.
+pub(super) fn refusal(output: Started<'_>, root: bool, host: &str) -> Option<Failure> {
+    // The line for root prints nothing itself: a message of sudo says that sudo refused.
+    let said = output.end().filter(|said| root && said.contains("sudo: "))?;
+    Some(denied_root(&said, ErrorContext { host, phase: Phase::Shell }))
 }
 
 /// Waits until the host reports whether it starts the command.
