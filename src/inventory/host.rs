@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::InventoryError;
 use super::Vars;
 use super::diagnostic::similar;
+use super::ssh_arguments::SshArguments;
 use crate::core::model::Address;
+use crate::core::sanitize;
 use crate::remote::Connection;
 use crate::remote::Target;
-use crate::remote::ssh_config::Support;
-use crate::remote::ssh_config::check_option;
 use crate::remote::ssh_config::validate;
 
 /// A computer that SSH reaches.
@@ -114,8 +114,8 @@ impl Host {
         read.chain([METADATA, FENCE_COMMAND]).collect()
     }
 
-    fn arguments(&self) -> Result<Arguments, InventoryError> {
-        let mut arguments = Arguments::default();
+    fn arguments(&self) -> Result<SshArguments, InventoryError> {
+        let mut arguments = SshArguments::default();
         for name in ARGS {
             if let Some(text) = self.text(&[name])? {
                 arguments.read(&text).map_err(|detail| self.bad(name, detail))?;
@@ -130,18 +130,18 @@ impl Host {
         let entries = match self.vars.get(name) {
             None | Some(Value::Null) => return Ok(BTreeMap::new()),
             Some(Value::Object(entries)) => entries,
-            Some(Value::String(text)) if text.contains("{{") => {
-                return Err(self.bad(name, format!("the template `{text}` cannot be filled in")));
+            Some(other) => {
+                self.refuse_template(name, other)?;
+                return Err(self.bad(name, "it must be a map of words, such as {role: web}".to_owned()));
             }
-            Some(_) => return Err(self.bad(name, "it must be a map of words, such as {role: web}".to_owned())),
         };
-        let entries = entries.iter().map(|(key, value)| match value {
-            Value::String(text) if text.contains("{{") => {
-                Err(self.bad(name, format!("the template `{text}` cannot be filled in")))
+        let entries = entries.iter().map(|(key, value)| {
+            self.refuse_template(name, value)?;
+            match value {
+                Value::String(text) => Ok((key.clone(), text.clone())),
+                Value::Bool(_) | Value::Number(_) => Ok((key.clone(), value.to_string())),
+                _ => Err(self.bad(name, format!("`{key}` must be a word"))),
             }
-            Value::String(text) => Ok((key.clone(), text.clone())),
-            Value::Bool(_) | Value::Number(_) => Ok((key.clone(), value.to_string())),
-            _ => Err(self.bad(name, format!("`{key}` must be a word"))),
         });
         entries.collect()
     }
@@ -177,8 +177,14 @@ impl Host {
             };
             notes.push(format!("`{name}` is ignored: {note}."));
         }
+        notes.extend(self.ignored_arguments());
+        notes
+    }
+
+    fn ignored_arguments(&self) -> Vec<String> {
+        let mut notes = Vec::new();
         for name in ARGS {
-            let mut arguments = Arguments::default();
+            let mut arguments = SshArguments::default();
             if self.text(&[name]).ok().flatten().is_some_and(|text| arguments.read(&text).is_ok()) {
                 let ignored = arguments.ignored.iter();
                 notes.extend(ignored.map(|word| format!("`{word}` in `{name}` is ignored.")));
@@ -191,14 +197,25 @@ impl Host {
         InventoryError::Variable { host: self.name.clone(), name: name.to_owned(), detail }
     }
 
+    /// Refuses a template: it stands here only if it could not be filled in.
+    fn refuse_template(&self, name: &str, value: &Value) -> Result<(), InventoryError> {
+        match value.as_str().filter(|text| text.contains("{{") || text.contains("{%")) {
+            Some(text) => {
+                let text = sanitize::truncate(text, sanitize::MESSAGE_LIMIT);
+                Err(self.bad(name, format!("the template `{text}` cannot be filled in")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Returns the first of these variables that is set, as text.
     fn text(&self, names: &[&str]) -> Result<Option<String>, InventoryError> {
         let set = names.iter().find_map(|name| Some((*name, self.vars.get(*name)?)));
+        if let Some((name, value)) = set {
+            self.refuse_template(name, value)?;
+        }
         match set {
             None | Some((_, Value::Null)) => Ok(None),
-            Some((name, Value::String(text))) if text.contains("{{") || text.contains("{%") => {
-                Err(self.bad(name, format!("the template `{text}` cannot be filled in")))
-            }
             Some((_, Value::String(text))) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
             Some((_, Value::Number(number))) => Ok(Some(number.to_string())),
             Some((name, _)) => Err(self.bad(name, "it must be text".to_owned())),
@@ -230,115 +247,4 @@ fn absolute(path: &Path) -> PathBuf {
         _ => path.to_owned(),
     };
     std::path::absolute(&path).unwrap_or(path)
-}
-
-/// The options of ssh(1) without a value, which have no effect on what muster does.
-const FLAGS: &str = "AaCfGgKkMNnqsTtVvXxYy";
-
-/// The options of ssh(1) with a value.
-const WITH_VALUE: &str = "BbcDEeFIiJLlmOopQRSWw";
-
-/// The arguments of ssh(1) that a [`Target`] has fields for.
-#[derive(Debug, Default)]
-struct Arguments {
-    jump: Option<String>,
-    /// A proxy command. Of this and `jump`, the later one is set.
-    command: Option<String>,
-    port: Option<u16>,
-    user: Option<String>,
-    identity_files: Vec<PathBuf>,
-    /// Options for ssh_config(5), as after `-o`.
-    options: Vec<String>,
-    ignored: Vec<String>,
-}
-
-impl Arguments {
-    fn read(&mut self, text: &str) -> Result<(), String> {
-        let words = shlex::split(text).ok_or("its quotes do not match")?;
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) else {
-                self.ignored.push(word);
-                continue;
-            };
-            // Letters without a value may stand together in front of one with a value: `-qo X=y`.
-            let at = letters.find(|letter| !FLAGS.contains(letter)).unwrap_or(letters.len());
-            let Some(letter) = letters.get(at..).and_then(|rest| rest.chars().next()) else { continue };
-            if !WITH_VALUE.contains(letter) {
-                self.ignored.push(word);
-                continue;
-            }
-            let glued = letters.get(at + 1..).filter(|rest| !rest.is_empty()).map(str::to_owned);
-            let value = glued.or_else(|| words.next()).ok_or_else(|| format!("`{word}` lacks its value"))?;
-            self.set(letter, value)?;
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, letter: char, value: String) -> Result<(), String> {
-        match letter {
-            'J' => self.jump(value),
-            'p' => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
-            'l' => self.user = Some(value),
-            'i' => self.identity_files.push(PathBuf::from(value)),
-            'o' => self.option(&value)?,
-            _ => self.ignored.push(format!("-{letter} {value}")),
-        }
-        Ok(())
-    }
-
-    fn jump(&mut self, jump: String) {
-        (self.jump, self.command) = (Some(jump), None);
-    }
-
-    fn option(&mut self, option: &str) -> Result<(), String> {
-        let support = check_option(option).map_err(|why| format!("invalid option `{option}`: {why}"))?;
-        let (name, value) = option.trim().split_once(['=', ' ']).unwrap_or((option, ""));
-        let value = value.trim().trim_start_matches('=').trim();
-        match name.trim().to_ascii_lowercase().as_str() {
-            // `none` is a value too: it connects directly although ssh_config may have a jump host.
-            "proxyjump" => self.jump(value.to_owned()),
-            "port" => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
-            "user" => self.user = Some(value.to_owned()),
-            "identityfile" => self.identity_files.push(PathBuf::from(value)),
-            "proxycommand" if value.eq_ignore_ascii_case("none") => self.jump(value.to_owned()),
-            "proxycommand" => {
-                self.jump = jump_of(value);
-                self.command = self.jump.is_none().then(|| value.to_owned());
-            }
-            _ if support == Support::Obeyed => self.options.push(option.to_owned()),
-            _ if support == Support::NoEffect => {}
-            _ => self.ignored.push(format!("-o {option}")),
-        }
-        Ok(())
-    }
-}
-
-/// Returns the jump host of a proxy command that is an older form of `ProxyJump`: `ssh -W %h:%p JUMP`, perhaps with a
-/// port and a user. A command with anything else in it is run as it is.
-fn jump_of(command: &str) -> Option<String> {
-    let words = shlex::split(command)?;
-    let mut words = words.iter().map(String::as_str);
-    if words.next() != Some("ssh") {
-        return None;
-    }
-    let (mut jump, mut user, mut port, mut forwards) = (None, None, None, false);
-    while let Some(word) = words.next() {
-        match word {
-            "-q" | "-T" | "-x" | "-a" => {}
-            "-W" => forwards = matches!(words.next()?, "%h:%p" | "[%h]:%p"),
-            "-p" => port = Some(words.next()?.parse::<u16>().ok()?),
-            "-l" => user = words.next(),
-            _ if word.starts_with('-') || jump.is_some() => return None,
-            _ => jump = Some(word),
-        }
-    }
-    let jump = jump.filter(|jump| forwards && !jump.contains("://") && !jump.contains(','))?;
-    let named = jump.contains('@') || jump.contains(':');
-    if named && (user.is_some() || port.is_some()) {
-        return None;
-    }
-    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    Some(format!("{user}{jump}{port}"))
 }

@@ -14,6 +14,7 @@ pub mod load;
 mod pattern;
 mod range;
 mod script;
+mod ssh_arguments;
 mod vars;
 mod yaml;
 

@@ -40,29 +40,26 @@ pub(super) fn template(text: &str, delimiters: &Delimiters) -> Result<String, St
         let inner = begin + start.len();
         prepared.push_str(text.get(at..inner).unwrap_or_default());
         let tail = text.get(inner..).unwrap_or_default();
+        let verbatim = |from: usize, length: usize| tail.get(from..from + length).unwrap_or_default();
         if *start == delimiters.comment[0] {
-            let length = tail.find(end.as_str()).map_or(tail.len(), |at| at + end.len());
-            prepared.push_str(tail.get(..length).unwrap_or_default());
-            at = inner + length;
+            let comment = verbatim(0, tail.find(end.as_str()).map_or(tail.len(), |at| at + end.len()));
+            prepared.push_str(comment);
+            at = inner + comment.len();
             continue;
         }
         let mut tag = Tag::new(tail, Some(end));
         tag.expression()?;
         prepared.push_str(&tag.prepared);
         at = inner + tag.at;
-        if *start == delimiters.block[0] {
-            let statement = tail.get(..tag.at).unwrap_or_default();
-            match statement.trim_start_matches(['-', '+']).split_whitespace().next() {
-                Some("raw") => {
-                    let rest = text.get(at..).unwrap_or_default();
-                    let length = end_of_raw(rest, delimiters);
-                    prepared.push_str(rest.get(..length).unwrap_or_default());
-                    at += length;
-                }
-                Some("elif") => alternatives += 1,
-                Some("endif") => alternatives = 0,
-                _ => {}
+        match first_word(tail).filter(|_| *start == delimiters.block[0]) {
+            Some("raw") => {
+                let raw = verbatim(tag.at, end_of_raw(tail.get(tag.at..).unwrap_or_default(), delimiters));
+                prepared.push_str(raw);
+                at += raw.len();
             }
+            Some("elif") => alternatives += 1,
+            Some("endif") => alternatives = 0,
+            _ => {}
         }
         if alternatives > ALTERNATIVES {
             return Err(format!("an `if` has more than {ALTERNATIVES} `elif`"));
@@ -70,6 +67,12 @@ pub(super) fn template(text: &str, delimiters: &Delimiters) -> Result<String, St
     }
     prepared.push_str(text.get(at..).unwrap_or_default());
     Ok(prepared)
+}
+
+/// Returns the first word of a statement.
+fn first_word(statement: &str) -> Option<&str> {
+    let statement = statement.trim_start_matches(['-', '+']).trim_start();
+    statement.split(|c| !is_word(c)).next()
 }
 
 /// Prepares an expression without delimiters.
@@ -213,23 +216,35 @@ impl<'t> Tag<'t> {
         self.operators += usize::from(matches!(name, "not" | "and" | "or" | "in" | "if" | "else"));
         if name == "is" {
             self.take(length);
-            let rest = self.rest().trim_start();
-            if rest.strip_prefix("not").is_some_and(|tail| tail.starts_with(char::is_whitespace)) {
-                self.word_after();
-            }
-            self.word_after();
+            self.test();
             return Ok(());
         }
         let (keys, end) = keys(rest, length);
         self.operators += keys.len();
-        if keys.is_empty() || !allows_undefined(rest.get(end..).unwrap_or_default()) {
-            self.take(length);
-            // An attribute is no name: `a.b` in `x.a.b` begins no lookup.
-            while let Some(attribute) = self.rest().strip_prefix('.') {
-                self.take(1 + attribute.find(|c| !is_word(c)).unwrap_or(attribute.len()));
-            }
+        if !keys.is_empty() && allows_undefined(rest.get(end..).unwrap_or_default()) {
+            self.look_up(name, keys)?;
+            self.at += end;
             return Ok(());
         }
+        self.take(length);
+        // An attribute is no name: `a.b` in `x.a.b` begins no lookup.
+        while let Some(attribute) = self.rest().strip_prefix('.') {
+            self.take(1 + attribute.find(|c| !is_word(c)).unwrap_or(attribute.len()));
+        }
+        Ok(())
+    }
+
+    /// Copies the name of a test, perhaps after `not`.
+    fn test(&mut self) {
+        let rest = self.rest().trim_start();
+        if rest.strip_prefix("not").is_some_and(|tail| tail.starts_with(char::is_whitespace)) {
+            self.word_after();
+        }
+        self.word_after();
+    }
+
+    /// Writes the call that looks up keys in a value.
+    fn look_up(&mut self, name: &str, keys: Vec<Key<'_>>) -> Result<(), String> {
         self.prepared.push_str(&format!("{LOOKUP}({name}"));
         for key in keys {
             match key {
@@ -243,7 +258,6 @@ impl<'t> Tag<'t> {
             }
         }
         self.prepared.push(')');
-        self.at += end;
         Ok(())
     }
 }
@@ -373,6 +387,7 @@ mod tests {
             "a.b | default(1)",
             "{# {{ a.b | default(1) }} #} a.b | default(1)",
             "{% raw %}{{ a.b | default(1) }}{%- endraw -%}",
+            "{%-raw%}{{ a.b | default(1) }}{%endraw%}",
             "{{ '}}' }} a.b | d",
             "{{ {'a': {'b': 1}} }} a.b | d",
             "{{ open",
