@@ -175,13 +175,17 @@ struct Ended {
 }
 
 impl Exec {
-    /// Returns the line for the shell of the host.
-    fn line(&self) -> Result<String, CommandError> {
-        if self.shell {
-            return Ok(self.command.join(" "));
+    /// Returns the script for the host. Without root, `--shell` is about the shell of the login user.
+    fn script(&self, root: bool) -> Result<String, CommandError> {
+        let invalid = |error| CommandError::usage("invalid command").caused_by(error);
+        if !self.shell {
+            return shlex::try_join(self.command.iter().map(String::as_str)).map_err(invalid);
         }
-        let words = self.command.iter().map(String::as_str);
-        shlex::try_join(words).map_err(|error| CommandError::usage("invalid command").caused_by(error))
+        let line = self.command.join(" ");
+        if root {
+            return Ok(line);
+        }
+        Ok(format!("exec \"${{SHELL:-sh}}\" -c {}", shlex::try_quote(&line).map_err(invalid)?))
     }
 
     /// Reports whether the command runs as root on a host.
@@ -210,16 +214,15 @@ impl Exec {
 
 /// Runs `muster exec …`.
 pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
-    let inventory = context.inventory(None)?;
+    let inventory = context.hosts(None, &Vars::new())?;
     let hosts = inventory.select(&exec.pattern)?;
     if hosts.is_empty() {
         return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));
     }
-    let line = exec.line()?;
     let all = Arc::new(magic_variables::of_all(&inventory));
     let order = |host: &&Host| {
         let root = exec.root(&all, host)?;
-        let command = Command { line: line.clone(), stdin: Vec::new(), root, limit: exec.timeout };
+        let command = Command { script: exec.script(root)?, stdin: Vec::new(), root, limit: exec.timeout };
         Ok((host.target()?, command))
     };
     let orders = hosts.iter().map(order).collect::<Result<Vec<_>, CommandError>>()?;

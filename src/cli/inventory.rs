@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use super::Context;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
+use crate::inventory::Vars;
+use crate::playbook::connection_variables;
 use crate::ui;
+use crate::ui::messages;
 
 /// Show the inventory
 #[derive(Debug, clap::Args)]
@@ -43,13 +48,39 @@ impl Context {
             return Err(CommandError::usage("no inventory")
                 .hint("Name an inventory with `-i PATH` or `-i host1,host2,`, or set `inventory` in muster.toml."));
         }
-        Ok(Inventory::load_beside(&self.settings.inventory, playbook)?)
+        let inventory = Inventory::load_beside(&self.settings.inventory, playbook)?;
+        for warning in &inventory.warnings {
+            ui::warn(warning);
+        }
+        Ok(inventory)
+    }
+}
+
+impl Context {
+    /// Reads the inventory to reach its hosts: templates in their connection variables are filled in.
+    pub fn hosts(&self, playbook: Option<&Path>, extra: &Vars) -> Result<Inventory, CommandError> {
+        let mut inventory = self.inventory(playbook)?;
+        connection_variables::fill(&mut inventory, extra);
+        Ok(inventory)
     }
 }
 
 /// Prints the variables of these hosts that muster ignores.
 pub(super) fn print_notes<'a>(hosts: impl IntoIterator<Item = &'a Host>) {
-    hosts.into_iter().flat_map(Host::notes).for_each(|note| ui::note(&note));
+    print_folded(hosts.into_iter().map(|host| (host.name.as_str(), host.notes())));
+}
+
+/// Prints each note once, with the hosts that it is about.
+pub(super) fn print_folded<'a>(notes: impl IntoIterator<Item = (&'a str, Vec<String>)>) {
+    let mut hosts_of: IndexMap<String, Vec<&str>> = IndexMap::new();
+    for (host, notes) in notes {
+        for note in notes {
+            hosts_of.entry(note).or_default().push(host);
+        }
+    }
+    for (note, hosts) in hosts_of {
+        ui::note(&messages::note_about_hosts(&hosts, &note));
+    }
 }
 
 /// Runs `muster inventory …`.

@@ -9,6 +9,7 @@ use super::duration;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::inventory::print_folded;
 use super::inventory::print_notes;
 use super::progress_printer::ProgressPrinter;
 use super::unit_commands::WaitArgs;
@@ -18,6 +19,7 @@ use crate::control::membership::Candidate;
 use crate::control::membership::Joined;
 use crate::control::membership::Left;
 use crate::control::membership::SchedulingMode;
+use crate::inventory::Vars;
 use crate::ui;
 use crate::ui::messages;
 
@@ -98,11 +100,12 @@ pub(super) async fn drain(context: &Context, args: &DrainArgs) -> CommandResult 
 
 /// Runs `muster join`.
 pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
-    let inventory = context.inventory(None)?;
+    let inventory = context.hosts(None, &Vars::new())?;
     let hosts = inventory.select(&args.pattern)?;
+    print_notes(hosts.iter().copied());
+    print_folded(hosts.iter().map(|host| (host.name.as_str(), host.machine_notes())));
     let candidates = hosts.into_iter().map(|host| {
-        print_notes([host]);
-        let (target, metadata) = (host.target()?, host.metadata()?);
+        let (target, metadata) = (host.machine_target()?, host.metadata()?);
         Ok(Candidate { target, metadata, fence_command: host.fence_command()? })
     });
     let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;

@@ -89,13 +89,13 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
 
 /// Prints the status of a unit on each of these machines, and returns how the first that failed ended.
 async fn status_on(context: &Context, snapshot: &Snapshot, unit: &UnitName, machines: &[&Machine]) -> CommandResult {
-    let line = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
+    let script = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
     let mut first = ExitStatus::Done;
     for (number, machine) in machines.iter().enumerate() {
         if number > 0 {
             ui::result("\n");
         }
-        let shown = run(context, snapshot, machine, line.clone()).await;
+        let shown = run(context, snapshot, machine, script.clone()).await;
         let status = shown.unwrap_or_else(|error| ui::report(&[error]));
         if context.stop.is_cancelled() {
             return Ok(status);
@@ -118,8 +118,8 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
     let machine = machine_of(&snapshot, &unit, "running")?;
     let (name, output) = (quote(unit.as_str())?, quote(&args.output)?);
     let follow = if args.follow { " --follow" } else { "" };
-    let line = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
-    run(context, &snapshot, machine, line).await
+    let script = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
+    run(context, &snapshot, machine, script).await
 }
 
 /// Runs `muster ssh`.
@@ -178,9 +178,9 @@ fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, Com
 }
 
 /// Runs a command on a machine, prints its output as it comes and returns how it ended.
-async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, line: String) -> CommandResult {
+async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, script: String) -> CommandResult {
     let remote = context.remote()?;
-    let command = Command { line, root: true, ..Command::default() };
+    let command = Command { script, root: true, ..Command::default() };
     let mut out = ui::Passing::default();
     let exit = async {
         let target = route(&remote, snapshot, machine).await;

@@ -19,6 +19,7 @@ use super::settings::SettleArgs;
 use super::unit_commands::LOCK_WAIT;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
+use crate::inventory::InventoryError;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document;
@@ -32,9 +33,11 @@ use crate::playbook::cluster_client::ClusterClient;
 use crate::playbook::executor::Executor;
 use crate::playbook::parse;
 use crate::playbook::play::Playbook;
+use crate::playbook::running::Running;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::ui;
+use crate::ui::messages;
 
 /// Run a playbook
 ///
@@ -77,8 +80,8 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         CommandError::failed(format!("cannot read the playbook {}", play.file.display())).caused_by(error)
     })?;
     let playbook = parse::read(&play.file, &text)?;
-    let inventory = context.inventory(Some(playbook.folder()))?;
     let extra = extra(&play.extra_vars)?;
+    let inventory = context.hosts(Some(playbook.folder()), &extra)?;
     let hosts = choose(&playbook, &inventory, &extra, play.limit.as_deref())?;
     let json = play.output.is_some();
     if play.list_hosts {
@@ -109,6 +112,7 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         extra,
         check: play.check,
         forks: usize::from(play.forks),
+        running: Running::default(),
     };
     executor.check_become(&playbook, &hosts).map_err(|why| {
         CommandError::usage(why).hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
@@ -120,9 +124,14 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     };
     let status = tokio::select! {
         code = executor.play(&playbook, hosts, &mut tell) => ExitStatus::External(code),
-        // Commands in progress on a host continue or end with the connection. Running the playbook again repairs that.
         () = context.stop.cancelled() => ExitStatus::Interrupted,
     };
+    if status == ExitStatus::Interrupted {
+        // A command on a host continues or ends with the connection. Running the playbook again repairs that.
+        for (task, hosts) in executor.running.tasks() {
+            ui::warn(&messages::interrupted_task(&task, &hosts));
+        }
+    }
     if json {
         ui::json(&document.into_json());
     }
@@ -149,7 +158,12 @@ fn choose(
             CommandError { status: ExitStatus::Usage, ..diagnostic.into() }
         };
         let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
-        let hosts = inventory.select(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
+        let (hosts, unmatched) =
+            inventory.select_known(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
+        for term in unmatched {
+            let what = format!("no host or group matches `{term}`, so it is left out of the play");
+            ui::warn(&Diagnostic::new(&playbook.file, play.hosts_at, what).to_string());
+        }
         let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.contains(name));
         chosen.push(hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect());
     }
@@ -187,7 +201,16 @@ fn extra(given: &[String]) -> Result<Vars, CommandError> {
     let mut vars = Vars::new();
     for text in given {
         if let Some(path) = text.strip_prefix('@') {
-            vars.extend(read_vars_file(Path::new(path))?);
+            let (more, repeated) = read_vars_file(Path::new(path)).map_err(|error| match error {
+                InventoryError::Unreadable { path, detail } => {
+                    CommandError::usage(format!("-e: cannot read {}: {detail}", path.display()))
+                }
+                error => error.into(),
+            })?;
+            for key in &repeated {
+                ui::warn(&format!("{key}; the last value counts"));
+            }
+            vars.extend(more);
         } else if text.trim_start().starts_with('{') {
             let node = document::read(Path::new("-e"), text)?;
             vars.extend(node.value().as_object().cloned().unwrap_or_default());

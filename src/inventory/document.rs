@@ -3,6 +3,7 @@
 //! No other module uses the YAML library. Tags are errors: a value that is marked as secret or as code is never read as
 //! plain text.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
@@ -22,6 +23,8 @@ pub struct Node {
     pub at: Position,
     /// The value.
     pub content: Content,
+    /// Where the text of the value begins in the document, in bytes, if that is known.
+    start: Option<usize>,
 }
 
 /// The value of a node.
@@ -82,8 +85,15 @@ impl Node {
     }
 }
 
-/// Reads the document of a file. An empty file is null.
+/// Reads the document of a file. An empty file is null. A key that occurs twice in one map is an error.
 pub fn read(file: &Path, text: &str) -> Result<Node, Diagnostic> {
+    let (node, mut repeated) = read_repeated(file, text)?;
+    if repeated.is_empty() { Ok(node) } else { Err(repeated.swap_remove(0)) }
+}
+
+/// Reads the document of a file as Ansible does: of a key that occurs twice in one map, the last value counts. Returns a
+/// diagnostic for each such key.
+pub fn read_repeated(file: &Path, text: &str) -> Result<(Node, Vec<Diagnostic>), Diagnostic> {
     if text.starts_with("$ANSIBLE_VAULT") {
         return Err(Diagnostic::new(
             file,
@@ -93,61 +103,110 @@ pub fn read(file: &Path, text: &str) -> Result<Node, Diagnostic> {
         .hint("Decrypt it first (`ansible-vault decrypt`), or keep the secret on the hosts."));
     }
     if text.lines().all(|line| matches!(line.trim(), "" | "---" | "...") || line.trim_start().starts_with('#')) {
-        return Ok(Node { at: Position::new(1, 1), content: Content::Scalar(Value::Null) });
+        let content = Content::Scalar(Value::Null);
+        return Ok((Node { at: Position::new(1, 1), content, start: None }, Vec::new()));
     }
     let options = serde_saphyr::options! {
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
         reject_unsupported_tags: true,
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
     };
     let read = serde_saphyr::from_str_with_options::<Node>(text, options);
-    let lines: Vec<&str> = text.lines().collect();
-    let mut node = read.map_err(|error| explain(file, &lines, &error))?;
-    keep_letters(&mut node, &lines);
-    Ok(node)
+    let mut node = read.map_err(|error| explain(file, text, &error))?;
+    keep_text(&mut node, text, is_json(text));
+    let mut repeated = Vec::new();
+    keep_last(&mut node, &mut |at, what| repeated.push(Diagnostic::new(file, at, what)));
+    Ok((node, repeated))
 }
 
-/// Turns `y` and `n` back into text: unlike `yes` and `no` they are no booleans for Ansible.
-fn keep_letters(node: &mut Node, lines: &[&str]) {
+/// Reports whether a text is JSON. Ansible reads JSON as JSON and not as YAML.
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<de::IgnoredAny>(text).is_ok()
+}
+
+/// Turns values back into text that are text for Ansible, which reads YAML 1.1: `y`, `1e3`, `0o644`. Integers of more
+/// than 64 bits become text too, so that they keep their digits.
+fn keep_text(node: &mut Node, text: &str, json: bool) {
     match &mut node.content {
-        Content::List(items) => items.iter_mut().for_each(|item| keep_letters(item, lines)),
-        Content::Map(entries) => entries.iter_mut().for_each(|(_, node)| keep_letters(node, lines)),
-        Content::Scalar(value @ Value::Bool(_)) => {
-            let column = usize::try_from(node.at.column).unwrap_or(1).saturating_sub(1);
-            let mut chars = line(lines, node.at).chars().skip(column);
-            let letter = chars.next().filter(|c| "yYnN".contains(*c));
-            if let Some(letter) = letter.filter(|_| !chars.next().is_some_and(char::is_alphanumeric)) {
-                *value = Value::String(letter.to_string());
+        Content::List(items) => items.iter_mut().for_each(|item| keep_text(item, text, json)),
+        Content::Map(entries) => entries.iter_mut().for_each(|(_, node)| keep_text(node, text, json)),
+        Content::Scalar(value) => {
+            let written = node.start.and_then(|start| text.get(start..)).unwrap_or_default();
+            let end = written.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')));
+            let word = written.get(..end.unwrap_or(written.len())).unwrap_or_default();
+            let is_text = match value {
+                Value::Bool(_) => !json && matches!(word, "y" | "Y" | "n" | "N"),
+                Value::Number(number) => !is_number(word, number.is_f64(), json),
+                _ => false,
+            };
+            if is_text {
+                *value = Value::String(word.to_owned());
+            }
+        }
+    }
+}
+
+/// Reports whether a word that was read as a number, a float or not, is that number for Ansible too.
+fn is_number(word: &str, float: bool, json: bool) -> bool {
+    let digits = word.trim_start_matches(['+', '-']);
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        // The place is that of an anchor or an alias.
+        return true;
+    }
+    if !float {
+        return !digits.starts_with("0o");
+    }
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "+"));
+    json || (mantissa.contains('.') && exponent.starts_with(['+', '-']))
+}
+
+/// Removes all but the last value of each key, and reports the keys that occur more than once.
+fn keep_last(node: &mut Node, report: &mut dyn FnMut(Position, String)) {
+    match &mut node.content {
+        Content::List(items) => items.iter_mut().for_each(|item| keep_last(item, report)),
+        Content::Map(entries) => {
+            let mut places: HashMap<String, usize> = HashMap::new();
+            let mut kept: Vec<(Key, Node)> = Vec::new();
+            for (key, value) in std::mem::take(entries) {
+                if let Some(before) = places.get(&key.text).and_then(|place| kept.get_mut(*place)) {
+                    let line = before.0.at.line;
+                    report(key.at, format!("the key `{}` occurs twice, first in line {line}", key.text));
+                    *before = (key, value);
+                } else {
+                    places.insert(key.text.clone(), kept.len());
+                    kept.push((key, value));
+                }
+            }
+            *entries = kept;
+            for (_, node) in entries {
+                keep_last(node, report);
             }
         }
         Content::Scalar(_) => {}
     }
 }
 
-/// Returns the line of a position.
-fn line<'a>(lines: &[&'a str], at: Position) -> &'a str {
-    let line = usize::try_from(at.line).ok().and_then(|line| lines.get(line.checked_sub(1)?));
-    line.copied().unwrap_or_default()
-}
-
-fn explain(file: &Path, lines: &[&str], error: &serde_saphyr::Error) -> Diagnostic {
+fn explain(file: &Path, text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let at = error.location().map_or_else(Position::default, position);
     let message = error.to_string();
     // The library repeats the position at the end of its message.
     let message = message.split(" at line ").next().unwrap_or_default().lines().next().unwrap_or_default();
-    if message.contains("tag") {
-        // The library reports the position of the value, which may begin on the line after its tag.
-        let numbered = (1..).zip(lines).take_while(|(number, _)| *number <= at.line);
-        let marked = numbered.filter_map(|(number, line)| Some((number, line.split_once("!vault")?.0)));
-        if let Some((number, before)) = marked.last() {
-            let at = Position::new(number, before.chars().count() as u64 + 1);
-            return Diagnostic::new(file, at, "`!vault` marks an encrypted value, which muster cannot open")
-                .hint("Decrypt it first (`ansible-vault decrypt`), or keep the secret on the hosts.");
+    if let Some(diagnostic) = marked(file, text, at).filter(|_| message.contains("tag")) {
+        return diagnostic;
+    }
+    for (part, what, hint) in KNOWN_MESSAGES {
+        if message.contains(part) {
+            return Diagnostic::new(file, at, what).hint(hint);
         }
     }
     let diagnostic = Diagnostic::new(file, at, message);
-    let line = line(lines, at);
+    let line = at.line.checked_sub(1).and_then(|line| text.lines().nth(usize::try_from(line).ok()?));
+    let line = line.unwrap_or_default();
     if line.contains(": {{") {
         return diagnostic.hint("A value that starts with `{{` must be quoted: `key: \"{{ name }}\"`.");
     }
@@ -157,6 +216,37 @@ fn explain(file: &Path, lines: &[&str], error: &serde_saphyr::Error) -> Diagnost
     diagnostic
 }
 
+/// Parts of the library's messages that are about the library, with the text and the hint that are shown instead.
+const KNOWN_MESSAGES: [(&str, &str, &str); 3] = [
+    (
+        "multiple YAML documents",
+        "the file has more than one YAML document",
+        "Remove the lines `---` but the first, or split the file.",
+    ),
+    ("null into string", "a key is null", "Give the key a name, or write it in quotes."),
+    ("non-finite float", "`.inf` and `.nan` are not supported", "Write the value in quotes if it is text."),
+];
+
+/// Returns the diagnostic of a value with one of Ansible's tags. The library reports the position of the value, which may
+/// begin on the line after its tag.
+fn marked(file: &Path, text: &str, at: Position) -> Option<Diagnostic> {
+    let numbered = (1..).zip(text.lines()).take_while(|(number, _)| *number <= at.line);
+    let found = numbered.filter_map(|(number, line)| {
+        let tag = ["!vault", "!unsafe"].into_iter().find(|tag| line.contains(tag))?;
+        Some((number, line.split_once(tag)?.0.chars().count() as u64 + 1, tag))
+    });
+    let (line, column, tag) = found.last()?;
+    let (what, hint) = if tag == "!vault" {
+        (
+            "`!vault` marks an encrypted value, which muster cannot open",
+            "Decrypt it first (`ansible-vault decrypt`), or keep the secret on the hosts.",
+        )
+    } else {
+        ("muster does not know the mark `!unsafe`", "Write `{% raw %}` before the text and `{% endraw %}` after it.")
+    };
+    Some(Diagnostic::new(file, Position::new(line, column), what).hint(hint))
+}
+
 fn position(location: serde_saphyr::Location) -> Position {
     Position::new(location.line(), location.column())
 }
@@ -164,7 +254,8 @@ fn position(location: serde_saphyr::Location) -> Position {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Content>::deserialize(deserializer)?;
-        Ok(Self { at: position(spanned.referenced), content: spanned.value })
+        let start = spanned.defined.span().byte_offset().and_then(|start| start.try_into().ok());
+        Ok(Self { at: position(spanned.referenced), content: spanned.value, start })
     }
 }
 
@@ -205,6 +296,16 @@ impl<'de> de::Visitor<'de> for Visitor {
 
     fn visit_u64<E>(self, value: u64) -> Result<Content, E> {
         Ok(Content::Scalar(value.into()))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Content, E> {
+        #[expect(clippy::cast_precision_loss, reason = "`keep_text` restores the digits")]
+        Ok(Content::Scalar((value as f64).into()))
+    }
+
+    fn visit_u128<E>(self, value: u128) -> Result<Content, E> {
+        #[expect(clippy::cast_precision_loss, reason = "`keep_text` restores the digits")]
+        Ok(Content::Scalar((value as f64).into()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Content, E> {

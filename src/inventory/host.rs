@@ -8,7 +8,11 @@ use serde_json::Value;
 
 use super::InventoryError;
 use super::Vars;
+use super::diagnostic::similar;
+use super::ssh_arguments::SshArguments;
 use crate::core::model::Address;
+use crate::core::sanitize;
+use crate::remote::Connection;
 use crate::remote::Target;
 use crate::remote::ssh_config::validate;
 
@@ -24,7 +28,7 @@ pub struct Host {
 }
 
 /// Connection variables that muster reads, or that have no effect on what it does.
-const READ: [&str; 15] = [
+const READ: [&str; 16] = [
     "ansible_host",
     "ansible_ssh_host",
     "ansible_port",
@@ -36,11 +40,21 @@ const READ: [&str; 15] = [
     "ansible_ssh_args",
     "ansible_ssh_common_args",
     "ansible_ssh_extra_args",
+    "ansible_connection",
     "ansible_become",
     "ansible_python_interpreter",
     "ansible_shell_type",
     "ansible_ssh_pipelining",
 ];
+
+/// Those of them that have no effect on how SSH reaches a host.
+const NOT_FOR_CONNECTING: [&str; 4] =
+    ["ansible_become", "ansible_python_interpreter", "ansible_shell_type", "ansible_ssh_pipelining"];
+
+/// The variable with the metadata of the machine.
+const METADATA: &str = "muster_metadata";
+/// The variable with the command that makes sure that the machine is off.
+const FENCE_COMMAND: &str = "muster_fence_command";
 
 /// Variables that hold ssh(1)'s arguments, the weakest first.
 const ARGS: [&str; 3] = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"];
@@ -48,12 +62,7 @@ const ARGS: [&str; 3] = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible
 impl Host {
     /// Returns how SSH reaches the host.
     pub fn target(&self) -> Result<Target, InventoryError> {
-        let mut arguments = Arguments::default();
-        for name in ARGS {
-            if let Some(text) = self.text(&[name])? {
-                arguments.read(&text).map_err(|detail| self.bad(name, detail))?;
-            }
-        }
+        let arguments = self.arguments()?;
         let port = self.port()?.or(arguments.port);
         let host = self.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| self.name.clone());
         let user = self.text(&["ansible_user", "ansible_ssh_user"])?.or(arguments.user);
@@ -66,28 +75,80 @@ impl Host {
         let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
         let keys = key.map(PathBuf::from).into_iter().chain(arguments.identity_files);
         let identity_files = keys.map(|key| absolute(&key)).collect();
-        Ok(Target { name: self.name.clone(), address, identity_files, jump: arguments.jump, through: None })
+        let command = arguments.command.map(|command| format!("ProxyCommand={command}"));
+        let options = arguments.options.into_iter().chain(command).collect();
+        let connection = match self.text(&["ansible_connection"])?.as_deref() {
+            None | Some("ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ansible.builtin.ssh") => Connection::Ssh,
+            Some("local" | "ansible.builtin.local") => Connection::Local,
+            Some(other) => Connection::Unsupported(other.to_owned()),
+        };
+        let (name, jump) = (self.name.clone(), arguments.jump);
+        Ok(Target { name, address, identity_files, jump, options, connection, through: None })
+    }
+
+    /// Returns how SSH reaches the host once it is a machine of a cluster, which keeps no options of ssh(1).
+    pub fn machine_target(&self) -> Result<Target, InventoryError> {
+        if let Some(command) = self.arguments()?.command {
+            let what = format!("the cluster does not keep the proxy command `{command}`");
+            let name = ARGS.into_iter().find(|name| self.text(&[name]).is_ok_and(|text| text.is_some()));
+            return Err(self.bad(name.unwrap_or_default(), format!("{what}; use -J, or write it in ssh_config")));
+        }
+        let target = self.target()?;
+        let connection = match target.connection {
+            Connection::Local => Connection::Ssh,
+            other => other,
+        };
+        Ok(Target { options: Vec::new(), connection, ..target })
+    }
+
+    /// Returns a sentence for each option of ssh(1) that the cluster does not keep when the host joins.
+    pub fn machine_notes(&self) -> Vec<String> {
+        let options = self.arguments().map(|arguments| arguments.options).unwrap_or_default();
+        let note = |option| format!("the cluster does not keep `-o {option}`: write it in ssh_config.");
+        options.into_iter().map(note).collect()
+    }
+
+    /// Returns the names of the variables that say how the host is reached and what it is.
+    pub fn connection_variables(&self) -> Vec<&'static str> {
+        let read = READ.into_iter().filter(|name| !NOT_FOR_CONNECTING.contains(name));
+        read.chain([METADATA, FENCE_COMMAND]).collect()
+    }
+
+    fn arguments(&self) -> Result<SshArguments, InventoryError> {
+        let mut arguments = SshArguments::default();
+        for name in ARGS {
+            if let Some(text) = self.text(&[name])? {
+                arguments.read(&text).map_err(|detail| self.bad(name, detail))?;
+            }
+        }
+        Ok(arguments)
     }
 
     /// Returns the metadata that units select the machine by: the map in the variable `muster_metadata`.
     pub fn metadata(&self) -> Result<BTreeMap<String, String>, InventoryError> {
-        let name = "muster_metadata";
+        let name = METADATA;
         let entries = match self.vars.get(name) {
             None | Some(Value::Null) => return Ok(BTreeMap::new()),
             Some(Value::Object(entries)) => entries,
-            Some(_) => return Err(self.bad(name, "it must be a map of words, such as {role: web}".to_owned())),
+            Some(other) => {
+                self.refuse_template(name, other)?;
+                return Err(self.bad(name, "it must be a map of words, such as {role: web}".to_owned()));
+            }
         };
-        let entries = entries.iter().map(|(key, value)| match value {
-            Value::String(text) => Ok((key.clone(), text.clone())),
-            Value::Bool(_) | Value::Number(_) => Ok((key.clone(), value.to_string())),
-            _ => Err(self.bad(name, format!("`{key}` must be a word"))),
+        let entries = entries.iter().map(|(key, value)| {
+            self.refuse_template(name, value)?;
+            match value {
+                Value::String(text) => Ok((key.clone(), text.clone())),
+                Value::Bool(_) | Value::Number(_) => Ok((key.clone(), value.to_string())),
+                _ => Err(self.bad(name, format!("`{key}` must be a word"))),
+            }
         });
         entries.collect()
     }
 
     /// Returns the command that makes sure that the machine is off: the variable `muster_fence_command`.
     pub fn fence_command(&self) -> Result<Option<String>, InventoryError> {
-        let name = "muster_fence_command";
+        let name = FENCE_COMMAND;
         let command = self.text(&[name])?.filter(|command| !command.trim().is_empty());
         if command.as_ref().is_some_and(|command| command.contains('\0')) {
             return Err(self.bad(name, "it contains a NUL byte".to_owned()));
@@ -95,30 +156,38 @@ impl Host {
         Ok(command)
     }
 
-    /// Returns one sentence for each connection variable that muster ignores.
+    /// Returns one sentence for each connection variable that muster ignores. No sentence names the host.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, value) in &self.vars {
             let note = match (name.as_str(), value.as_str()) {
-                ("ansible_connection", Some("ssh" | "smart" | "paramiko" | "paramiko_ssh"))
-                | ("ansible_become_method", Some("sudo"))
-                | ("ansible_become_user", Some("root")) => continue,
-                ("ansible_connection", _) => "muster reaches every host over SSH",
+                ("ansible_become_method", Some("sudo")) | ("ansible_become_user", Some("root")) => continue,
                 ("ansible_become_method" | "ansible_become_user", _) => "muster becomes root with `sudo -n`",
                 ("ansible_become_password" | "ansible_become_pass", _) => "muster gives `sudo` no password",
                 ("ansible_password" | "ansible_ssh_pass" | "ansible_ssh_password", _) => {
                     "muster logs in with keys, certificates or an agent, not with passwords"
                 }
+                (name, _) if misspelt(name).is_some() => {
+                    let meant = misspelt(name).unwrap_or_default();
+                    notes.push(format!("`{name}` is ignored: did you mean `{meant}`?"));
+                    continue;
+                }
                 (name, _) if name.starts_with("ansible_ssh_") && !READ.contains(&name) => "muster does not know it",
                 _ => continue,
             };
-            notes.push(format!("{}: `{name}` is ignored: {note}.", self.name));
+            notes.push(format!("`{name}` is ignored: {note}."));
         }
+        notes.extend(self.ignored_arguments());
+        notes
+    }
+
+    fn ignored_arguments(&self) -> Vec<String> {
+        let mut notes = Vec::new();
         for name in ARGS {
-            let mut arguments = Arguments::default();
+            let mut arguments = SshArguments::default();
             if self.text(&[name]).ok().flatten().is_some_and(|text| arguments.read(&text).is_ok()) {
                 let ignored = arguments.ignored.iter();
-                notes.extend(ignored.map(|word| format!("{}: `{word}` in `{name}` is ignored.", self.name)));
+                notes.extend(ignored.map(|word| format!("`{word}` in `{name}` is ignored.")));
             }
         }
         notes
@@ -128,14 +197,25 @@ impl Host {
         InventoryError::Variable { host: self.name.clone(), name: name.to_owned(), detail }
     }
 
+    /// Refuses a template: it stands here only if it could not be filled in.
+    fn refuse_template(&self, name: &str, value: &Value) -> Result<(), InventoryError> {
+        match value.as_str().filter(|text| text.contains("{{") || text.contains("{%")) {
+            Some(text) => {
+                let text = sanitize::truncate(text, sanitize::MESSAGE_LIMIT);
+                Err(self.bad(name, format!("the template `{text}` cannot be filled in")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Returns the first of these variables that is set, as text.
     fn text(&self, names: &[&str]) -> Result<Option<String>, InventoryError> {
         let set = names.iter().find_map(|name| Some((*name, self.vars.get(*name)?)));
+        if let Some((name, value)) = set {
+            self.refuse_template(name, value)?;
+        }
         match set {
             None | Some((_, Value::Null)) => Ok(None),
-            Some((name, Value::String(text))) if text.contains("{{") || text.contains("{%") => {
-                Err(self.bad(name, "a connection variable cannot be a template".to_owned()))
-            }
             Some((_, Value::String(text))) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
             Some((_, Value::Number(number))) => Ok(Some(number.to_string())),
             Some((name, _)) => Err(self.bad(name, "it must be text".to_owned())),
@@ -150,6 +230,15 @@ impl Host {
     }
 }
 
+/// Returns the variable of muster that a name is probably meant to be.
+fn misspelt(name: &str) -> Option<&'static str> {
+    let ours = [METADATA, FENCE_COMMAND];
+    let end = |name: &'static str| name.strip_prefix("muster_").unwrap_or(name);
+    let given = name.strip_prefix("muster_").filter(|_| !ours.contains(&name))?;
+    let meant = similar(given, ours.map(end)).into_iter().next()?;
+    ours.into_iter().find(|name| end(name) == meant)
+}
+
 /// Returns an absolute path, which means the same wherever muster runs later. `~` is the user's home, and a relative path
 /// is relative to the current directory, as for Ansible and ssh(1).
 fn absolute(path: &Path) -> PathBuf {
@@ -158,71 +247,4 @@ fn absolute(path: &Path) -> PathBuf {
         _ => path.to_owned(),
     };
     std::path::absolute(&path).unwrap_or(path)
-}
-
-/// The arguments of ssh(1) that a [`Target`] has fields for.
-#[derive(Debug, Default)]
-struct Arguments {
-    jump: Option<String>,
-    port: Option<u16>,
-    user: Option<String>,
-    identity_files: Vec<PathBuf>,
-    ignored: Vec<String>,
-}
-
-impl Arguments {
-    fn read(&mut self, text: &str) -> Result<(), String> {
-        let words = shlex::split(text).ok_or("its quotes do not match")?;
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            let Some(letter) = word.strip_prefix('-').and_then(|rest| rest.chars().next()) else {
-                self.ignored.push(word);
-                continue;
-            };
-            if !"JopliF".contains(letter) {
-                self.ignored.push(word);
-                continue;
-            }
-            let glued = word.get(2..).filter(|rest| !rest.is_empty()).map(str::to_owned);
-            let value = glued.or_else(|| words.next()).ok_or_else(|| format!("`{word}` lacks its value"))?;
-            match letter {
-                'J' => self.jump = Some(value),
-                'p' => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
-                'l' => self.user = Some(value),
-                'i' => self.identity_files.push(PathBuf::from(value)),
-                'o' => self.option(&value)?,
-                _ => self.ignored.push(format!("-{letter} {value}")),
-            }
-        }
-        Ok(())
-    }
-
-    fn option(&mut self, option: &str) -> Result<(), String> {
-        let (name, value) = option.split_once(['=', ' ']).unwrap_or((option, ""));
-        let value = value.trim();
-        match name.trim().to_ascii_lowercase().as_str() {
-            // `none` is a value too: it connects directly although ssh_config may have a jump host.
-            "proxyjump" => self.jump = Some(value.to_owned()),
-            "port" => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
-            "user" => self.user = Some(value.to_owned()),
-            "identityfile" => self.identity_files.push(PathBuf::from(value)),
-            "proxycommand" if value.eq_ignore_ascii_case("none") => self.jump = Some(value.to_owned()),
-            "proxycommand" => match jump_of(value) {
-                Some(jump) => self.jump = Some(jump),
-                None => return Err(format!("muster cannot run the proxy command `{value}`; use -J or ProxyJump")),
-            },
-            _ => self.ignored.push(format!("-o {option}")),
-        }
-        Ok(())
-    }
-}
-
-/// Returns the jump host of the proxy command `ssh -W %h:%p JUMP`, an older form of `ProxyJump`.
-fn jump_of(command: &str) -> Option<String> {
-    let words = shlex::split(command)?;
-    let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "-q").collect();
-    match words[..] {
-        ["ssh", "-W", "%h:%p", jump] | ["ssh", jump, "-W", "%h:%p"] if !jump.starts_with('-') => Some(jump.to_owned()),
-        _ => None,
-    }
 }

@@ -10,7 +10,7 @@ const DEPTH: usize = 32;
 /// Parses a value. Never fails: a text that is not a literal stays text.
 pub(super) fn parse(text: &str) -> Value {
     let mut parser = LiteralParser { rest: text, depth: 0 };
-    match parser.literal() {
+    match parser.whole() {
         Some(value) if parser.rest.trim_matches([' ', '\t']).is_empty() => value,
         _ => Value::String(text.to_owned()),
     }
@@ -22,6 +22,26 @@ struct LiteralParser<'a> {
 }
 
 impl LiteralParser<'_> {
+    /// Reads a literal, or literals with commas between them, which are a tuple.
+    fn whole(&mut self) -> Option<Value> {
+        let first = self.literal()?;
+        let mut items = vec![first];
+        let mut comma = false;
+        loop {
+            self.blank();
+            if !self.eat(',') {
+                break;
+            }
+            comma = true;
+            self.blank();
+            if self.rest.is_empty() {
+                break;
+            }
+            items.push(self.literal()?);
+        }
+        if comma { Some(Value::Array(items)) } else { items.pop() }
+    }
+
     fn literal(&mut self) -> Option<Value> {
         match self.rest.chars().next()? {
             '[' => self.list('[', ']').map(|(items, _)| Value::Array(items)),
@@ -85,28 +105,27 @@ impl LiteralParser<'_> {
         })
     }
 
+    /// Reads a map, or a set, which counts as a list.
     fn map(&mut self) -> Option<Value> {
         self.deeper(|parser| {
             parser.eat('{');
-            let mut map = Map::new();
+            let (mut map, mut set) = (Map::new(), Vec::new());
             loop {
                 parser.blank();
                 if parser.eat('}') {
-                    return Some(Value::Object(map));
+                    return Some(if set.is_empty() { Value::Object(map) } else { Value::Array(set) });
                 }
-                let key = match parser.literal()? {
-                    Value::String(text) => text,
-                    Value::Array(_) | Value::Object(_) => return None,
-                    scalar => scalar.to_string(),
-                };
+                let item = parser.literal()?;
                 parser.blank();
-                if !parser.eat(':') {
-                    return None;
+                if parser.eat(':') {
+                    parser.blank();
+                    map.insert(key(item)?, parser.literal()?);
+                    parser.blank();
+                } else if !set.contains(&item) {
+                    set.push(item);
                 }
-                parser.blank();
-                map.insert(key, parser.literal()?);
-                parser.blank();
-                if !parser.eat(',') && !parser.rest.starts_with('}') {
+                let comma = parser.eat(',');
+                if !(comma || parser.rest.starts_with('}')) || !(map.is_empty() || set.is_empty()) {
                     return None;
                 }
             }
@@ -169,10 +188,9 @@ impl LiteralParser<'_> {
     }
 
     fn number(&mut self) -> Option<Value> {
-        let mut negative = false;
-        while let Some(sign) = self.rest.chars().next().filter(|c| matches!(c, '+' | '-')) {
-            negative ^= sign == '-';
-            self.eat(sign);
+        let negative = self.rest.starts_with('-');
+        // Python's literals have at most one sign.
+        if self.eat('-') || self.eat('+') {
             self.blank();
         }
         let rest = self.rest;
@@ -188,6 +206,15 @@ impl LiteralParser<'_> {
         self.rest = rest;
         let plain = without_underscores(digits)?;
         integer(&plain, negative).or_else(|| float(&plain, negative)).map(Value::Number)
+    }
+}
+
+/// Returns the key of a map for a literal.
+fn key(literal: Value) -> Option<String> {
+    match literal {
+        Value::String(text) => Some(text),
+        Value::Array(_) | Value::Object(_) => None,
+        scalar => Some(scalar.to_string()),
     }
 }
 
@@ -256,6 +283,21 @@ mod tests {
             ("{a: 1}", json!("{a: 1}")),
             ("(1, 2)", json!([1, 2])),
             ("(1)", json!(1)),
+            ("80,443", json!([80, 443])),
+            ("80, 'a', [1]", json!([80, "a", [1]])),
+            ("80,", json!([80])),
+            ("a,b", json!("a,b")),
+            ("80,b", json!("80,b")),
+            (",80", json!(",80")),
+            ("10.0.0.1,10.0.0.2", json!("10.0.0.1,10.0.0.2")),
+            ("{1,2,1}", json!([1, 2])),
+            ("{1, 'a': 2}", json!("{1, 'a': 2}")),
+            ("{'a': 2, 1}", json!("{'a': 2, 1}")),
+            ("{}", json!({})),
+            ("--5", json!("--5")),
+            ("+-5", json!("+-5")),
+            ("- 5", json!(-5)),
+            ("+5", json!(5)),
             ("(1,)", json!([1])),
             ("\"quoted\"", json!("quoted")),
             ("'it''s'", json!("its")),

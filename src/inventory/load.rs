@@ -1,7 +1,9 @@
 //! Loads an inventory's sources. No other part of the inventory reads files or runs scripts.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -37,21 +39,29 @@ impl Inventory {
 
     /// Loads sources. The `group_vars` and `host_vars` in the playbook's folder override their variables.
     pub fn load_beside(sources: &[PathBuf], playbook: Option<&Path>) -> Result<Self, InventoryError> {
-        let mut builder = InventoryBuilder::default();
+        let mut loader = Loader::default();
         let mut folders: Vec<PathBuf> = Vec::new();
         for source in sources {
             if let Some(list) = source.to_str().filter(|text| text.contains(',') && !source.exists()) {
-                read_list(list, &mut builder)?;
+                read_list(list, &mut loader.builder)?;
                 continue;
             }
-            read_source(source, &mut builder)?;
+            loader.read_source(source)?;
             let folder = if source.is_dir() { source.clone() } else { folder_of(source) };
             folders.push(folder);
         }
         folders.extend(playbook.map(Path::to_owned));
-        let files = folders.iter().map(|folder| read_var_files(folder, &builder)).collect::<Result<Vec<_>, _>>()?;
-        Ok(vars::build(builder, &files))
+        let files = folders.iter().map(|folder| loader.read_var_files(folder)).collect::<Result<Vec<_>, _>>()?;
+        let warnings = loader.warnings;
+        Ok(Self { warnings, ..vars::build(loader.builder, &files) })
     }
+}
+
+/// The sources so far.
+#[derive(Default)]
+struct Loader {
+    builder: InventoryBuilder,
+    warnings: Vec<String>,
 }
 
 fn folder_of(file: &Path) -> PathBuf {
@@ -74,36 +84,121 @@ fn unreadable(path: &Path, error: &std::io::Error) -> InventoryError {
     InventoryError::Unreadable { path: path.to_owned(), detail: error.to_string() }
 }
 
-fn read_source(path: &Path, builder: &mut InventoryBuilder) -> Result<(), InventoryError> {
-    let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-    if about.is_dir() {
-        for entry in sorted_entries(path)? {
+impl Loader {
+    fn read_source(&mut self, path: &Path) -> Result<(), InventoryError> {
+        let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        if about.is_dir() {
+            return self.read_folder(path);
+        }
+        if about.permissions().mode() & 0o111 != 0 && is_program(path) {
+            return self.read_script(path);
+        }
+        let text = read_text(path)?;
+        match extension(path) {
+            "toml" => {
+                let what = "muster reads inventories in YAML and INI, not TOML";
+                return Err(Diagnostic::new(path, Position::default(), what).into());
+            }
+            _ if script::is_listing(&text) => drop(script::read(path, &text, &mut self.builder)?),
+            "yaml" | "yml" | "json" => self.read_yaml(path, &text)?,
+            _ if looks_like_yaml(&text) => self.read_yaml(path, &text)?,
+            _ => ini::read(path, &text, &mut self.builder)?,
+        }
+        Ok(())
+    }
+
+    /// Reads the sources in a folder. As in Ansible, a source that cannot be read is left out with a warning, unless no
+    /// source can be read.
+    fn read_folder(&mut self, folder: &Path) -> Result<(), InventoryError> {
+        let (mut failed, mut is_any_read) = (None, false);
+        for entry in sorted_entries(folder)? {
             let name = entry.file_name().unwrap_or_default().to_string_lossy();
             let hidden = name.starts_with('.') || matches!(&*name, "group_vars" | "host_vars");
-            if !hidden && !IGNORED.iter().any(|ending| name.ends_with(ending)) {
-                read_source(&entry, builder)?;
+            if hidden || IGNORED.iter().any(|ending| name.ends_with(ending)) {
+                continue;
+            }
+            let before = self.builder.clone();
+            match self.read_source(&entry) {
+                Ok(()) => is_any_read = true,
+                Err(error) => {
+                    self.builder = before;
+                    self.warnings.push(format!("{error}; this source is left out"));
+                    failed.get_or_insert(error);
+                }
             }
         }
-        return Ok(());
+        failed.filter(|_| !is_any_read).map_or(Ok(()), Err)
     }
-    if about.permissions().mode() & 0o111 != 0 {
-        return Ok(script::read(path, &run_script(path)?, builder)?);
+
+    fn read_yaml(&mut self, path: &Path, text: &str) -> Result<(), InventoryError> {
+        let repeated = yaml::read(path, text, &mut self.builder)?;
+        self.warn_of(&repeated);
+        Ok(())
     }
-    let text = read_text(path)?;
-    match extension(path) {
-        "yaml" | "yml" | "json" => yaml::read(path, &text, builder)?,
-        "toml" => {
-            return Err(Diagnostic::new(
-                path,
-                Position::default(),
-                "muster reads inventories in YAML and INI, not TOML",
-            )
-            .into());
+
+    fn read_script(&mut self, path: &Path) -> Result<(), InventoryError> {
+        for host in script::read(path, &run_script(path, &["--list"])?, &mut self.builder)? {
+            script::read_host(path, &host, &run_script(path, &["--host", &host])?, &mut self.builder)?;
         }
-        _ if looks_like_yaml(&text) => yaml::read(path, &text, builder)?,
-        _ => ini::read(path, &text, builder)?,
+        Ok(())
     }
-    Ok(())
+
+    fn warn_of(&mut self, repeated: &[Diagnostic]) {
+        self.warnings.extend(repeated.iter().map(|key| format!("{key}; the last value counts")));
+    }
+
+    /// Reads `group_vars` and `host_vars` in a folder, for the groups and hosts that exist.
+    fn read_var_files(&mut self, folder: &Path) -> Result<VarFiles, InventoryError> {
+        let groups: Vec<String> = self.builder.groups.keys().cloned().collect();
+        let hosts: Vec<String> = self.builder.hosts.keys().cloned().collect();
+        let groups = self.read_vars_of(&folder.join("group_vars"), groups)?;
+        let hosts = self.read_vars_of(&folder.join("host_vars"), hosts)?;
+        Ok(VarFiles { groups, hosts })
+    }
+
+    fn read_vars_of(&mut self, folder: &Path, names: Vec<String>) -> Result<BTreeMap<String, Vars>, InventoryError> {
+        if !folder.is_dir() {
+            return Ok(BTreeMap::new());
+        }
+        let entries: BTreeSet<PathBuf> = sorted_entries(folder)?.into_iter().collect();
+        let mut found = BTreeMap::new();
+        for name in names {
+            let candidates = ["", ".yml", ".yaml", ".json"].map(|ending| folder.join(format!("{name}{ending}")));
+            if let Some(path) = candidates.iter().find(|path| entries.contains(*path)) {
+                found.insert(name, self.read_vars(path)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads a variable file, or all variable files in a folder and its subfolders, in order.
+    fn read_vars(&mut self, path: &Path) -> Result<Vars, InventoryError> {
+        if !path.is_dir() {
+            let (vars, repeated) = read_vars_file(path)?;
+            self.warn_of(&repeated);
+            return Ok(vars);
+        }
+        let mut vars = Vars::new();
+        for entry in sorted_entries(path)? {
+            let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let suits = entry.is_dir() || matches!(extension(&entry), "" | "yml" | "yaml" | "json");
+            if suits && !hidden && !entry.to_string_lossy().ends_with('~') {
+                vars.extend(self.read_vars(&entry)?);
+            }
+        }
+        Ok(vars)
+    }
+}
+
+/// Reports whether an executable file is a program: a script that names its interpreter, or no text at all. On some file
+/// systems every file is executable.
+fn is_program(path: &Path) -> bool {
+    let mut start = [0; 4];
+    match fs::File::open(path).and_then(|mut file| file.read(&mut start)) {
+        Ok(length) => start.get(..length).is_some_and(|start| start.starts_with(b"#!") || start == b"\x7fELF"),
+        // A program may be executable without being readable.
+        Err(_) => true,
+    }
 }
 
 fn extension(path: &Path) -> &str {
@@ -130,10 +225,10 @@ fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, InventoryError> {
     Ok(paths)
 }
 
-fn run_script(path: &Path) -> Result<String, InventoryError> {
+fn run_script(path: &Path, arguments: &[&str]) -> Result<String, InventoryError> {
     let failed = |detail: String| InventoryError::Script { path: path.to_owned(), detail };
     let program = fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
-    let output = Command::new(program).arg("--list").stdin(Stdio::null()).output();
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let output = output
         .map_err(|error| failed(format!("{error}; if the file is not a program, remove its execute permission")))?;
     if !output.status.success() {
@@ -143,53 +238,12 @@ fn run_script(path: &Path) -> Result<String, InventoryError> {
     String::from_utf8(output.stdout).map_err(|_| failed("its output is not UTF-8".to_owned()))
 }
 
-/// Reads `group_vars` and `host_vars` in a folder, for the groups and hosts that exist.
-fn read_var_files(folder: &Path, builder: &InventoryBuilder) -> Result<VarFiles, InventoryError> {
-    let groups = read_vars_of(&folder.join("group_vars"), builder.groups.keys())?;
-    let hosts = read_vars_of(&folder.join("host_vars"), builder.hosts.keys())?;
-    Ok(VarFiles { groups, hosts })
-}
-
-fn read_vars_of<'a>(
-    folder: &Path,
-    names: impl Iterator<Item = &'a String>,
-) -> Result<BTreeMap<String, Vars>, InventoryError> {
-    if !folder.is_dir() {
-        return Ok(BTreeMap::new());
-    }
-    let entries = sorted_entries(folder)?;
-    let mut found = BTreeMap::new();
-    for name in names {
-        let candidates = ["", ".yml", ".yaml", ".json"].map(|ending| folder.join(format!("{name}{ending}")));
-        if let Some(path) = candidates.iter().find(|path| entries.contains(path)) {
-            found.insert(name.clone(), read_vars(path)?);
-        }
-    }
-    Ok(found)
-}
-
-/// Reads a variable file, or all variable files in a folder and its subfolders, in order.
-fn read_vars(path: &Path) -> Result<Vars, InventoryError> {
-    if !path.is_dir() {
-        return read_vars_file(path);
-    }
-    let mut vars = Vars::new();
-    for entry in sorted_entries(path)? {
-        let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        let suits = entry.is_dir() || matches!(extension(&entry), "" | "yml" | "yaml" | "json");
-        if suits && !hidden && !entry.to_string_lossy().ends_with('~') {
-            vars.extend(read_vars(&entry)?);
-        }
-    }
-    Ok(vars)
-}
-
-/// Reads a file of variables: one map, YAML or JSON.
-pub fn read_vars_file(path: &Path) -> Result<Vars, InventoryError> {
-    let node = document::read(path, &read_text(path)?)?;
+/// Reads a file of variables: one map, YAML or JSON. Returns a diagnostic for each key that occurs twice.
+pub fn read_vars_file(path: &Path) -> Result<(Vars, Vec<Diagnostic>), InventoryError> {
+    let (node, repeated) = document::read_repeated(path, &read_text(path)?)?;
     match node.value() {
-        Value::Null => Ok(Vars::new()),
-        Value::Object(vars) => Ok(vars),
+        Value::Null => Ok((Vars::new(), repeated)),
+        Value::Object(vars) => Ok((vars, repeated)),
         _ => Err(Diagnostic::new(path, node.at, format!("variables must be a map, not {}", node.kind())).into()),
     }
 }

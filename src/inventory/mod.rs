@@ -14,6 +14,7 @@ pub mod load;
 mod pattern;
 mod range;
 mod script;
+mod ssh_arguments;
 mod vars;
 mod yaml;
 
@@ -40,6 +41,8 @@ pub struct Inventory {
     pub groups: IndexMap<String, Group>,
     /// The hosts by name, in the order of the sources.
     pub hosts: IndexMap<String, Host>,
+    /// The faults in the sources that were passed over, each a sentence without a full stop.
+    pub warnings: Vec<String>,
 }
 
 /// A named set of hosts.

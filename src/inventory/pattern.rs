@@ -1,7 +1,9 @@
 //! Host patterns: `web:&prod:!web3`, `db[0:2]`, `*.example.com`, `~web\d+`, `h1,h2`.
 //!
-//! Unlike in Ansible, a term without a match is an error, so that a misspelt name never leaves hosts out silently.
+//! Unlike in Ansible, a term without a match is an error on the command line, so that a misspelt name never leaves hosts
+//! out silently. In a playbook it is a warning, because playbooks name groups that an inventory may lack.
 
+use indexmap::IndexMap;
 use indexmap::IndexSet;
 use regex::Regex;
 
@@ -14,53 +16,95 @@ use super::diagnostic::similar;
 impl Inventory {
     /// Returns the hosts that a pattern selects, each once, in the order of the pattern's terms.
     pub fn select(&self, pattern: &str) -> Result<Vec<&Host>, InventoryError> {
+        let (hosts, unmatched) = self.select_known(pattern)?;
+        match unmatched.first() {
+            None => Ok(hosts),
+            Some(term) => Err(InventoryError::NoMatch {
+                term: (*term).to_owned(),
+                pattern: pattern.to_owned(),
+                near: similar(term, self.groups.keys().chain(self.hosts.keys()).map(String::as_str))
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect(),
+            }),
+        }
+    }
+
+    /// Returns the hosts that a pattern selects, and the terms without a match, which select no host.
+    pub fn select_known<'p>(&self, pattern: &'p str) -> Result<(Vec<&Host>, Vec<&'p str>), InventoryError> {
         let terms = split(pattern);
         let of = |mark: Option<char>| {
             let marked = move |term: &&str| term.chars().next().filter(|c| matches!(c, '&' | '!')) == mark;
             terms.iter().copied().filter(marked).map(move |term| term.trim_start_matches(['&', '!']))
         };
+        let mut unmatched = Vec::new();
+        let mut matching = |term: &'p str| {
+            let names = self.matching(pattern, term)?;
+            if names.is_none() {
+                unmatched.push(term);
+            }
+            Ok::<_, InventoryError>(names.unwrap_or_default())
+        };
         let mut selected: IndexSet<&str> = IndexSet::new();
         let plain: Vec<&str> = of(None).collect();
         for term in if plain.is_empty() && !terms.is_empty() { vec![ALL] } else { plain } {
-            selected.extend(self.matching(pattern, term)?);
+            selected.extend(matching(term)?);
         }
         for term in of(Some('&')) {
-            let required = self.matching(pattern, term)?;
+            let required = matching(term)?;
             selected.retain(|host| required.contains(host));
         }
+        let mut excluded: IndexSet<&str> = IndexSet::new();
         for term in of(Some('!')) {
-            let excluded = self.matching(pattern, term)?;
-            selected.retain(|host| !excluded.contains(host));
+            excluded.extend(matching(term)?);
         }
-        Ok(selected.into_iter().filter_map(|name| self.hosts.get(name)).collect())
+        selected.retain(|host| !excluded.contains(host));
+        Ok((selected.into_iter().filter_map(|name| self.hosts.get(name)).collect(), unmatched))
     }
 
-    /// Returns the names of the hosts that one term selects, without its `&` or `!`.
-    fn matching(&self, pattern: &str, term: &str) -> Result<IndexSet<&str>, InventoryError> {
-        let unmatched = || InventoryError::NoMatch {
-            term: term.to_owned(),
-            pattern: pattern.to_owned(),
-            near: similar(term, self.groups.keys().chain(self.hosts.keys()).map(String::as_str))
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
-        };
+    /// Returns the names of the hosts that one term selects, without its `&` or `!`; `None` if it matches nothing.
+    fn matching(&self, pattern: &str, term: &str) -> Result<Option<IndexSet<&str>>, InventoryError> {
         let (name, part) = if term.starts_with('~') { (term, None) } else { subscript(term) };
-        let regex = compile(name)
+        let matcher = Matcher::new(name)
             .map_err(|error| InventoryError::Pattern { pattern: pattern.to_owned(), detail: error.to_string() })?;
-        let groups: Vec<_> = self.groups.iter().filter(|(group, _)| regex.is_match(group)).collect();
+        let groups = matcher.find(&self.groups);
         let members = groups.iter().flat_map(|(_, group)| group.hosts.iter().map(String::as_str));
         let mut names: IndexSet<&str> = members.collect();
         let mut known = !groups.is_empty();
         if !known || name.starts_with('~') || name.contains(['.', '?', '*', '[']) {
-            names.extend(self.hosts.keys().map(String::as_str).filter(|host| regex.is_match(host)));
+            names.extend(matcher.find(&self.hosts).into_iter().map(|(host, _)| host));
             known |= !names.is_empty();
         }
         if let Some((first, last)) = part {
             names = slice(&names, first, last);
             known &= !names.is_empty();
         }
-        if known { Ok(names) } else { Err(unmatched()) }
+        Ok(known.then_some(names))
+    }
+}
+
+/// The names that a term stands for.
+enum Matcher<'t> {
+    /// One name. It is looked up, because a pattern may have as many terms as there are hosts.
+    Name(&'t str),
+    Pattern(Regex),
+}
+
+impl<'t> Matcher<'t> {
+    fn new(term: &'t str) -> Result<Self, regex::Error> {
+        if term.starts_with('~') || term.contains(['*', '?', '[']) {
+            return compile(term).map(Self::Pattern);
+        }
+        Ok(Self::Name(term))
+    }
+
+    /// Returns the entries whose names match.
+    fn find<'m, T>(&self, map: &'m IndexMap<String, T>) -> Vec<(&'m str, &'m T)> {
+        let entry = |(name, value): (&'m String, &'m T)| (name.as_str(), value);
+        match self {
+            Self::Name(name) => map.get_key_value(*name).map(entry).into_iter().collect(),
+            Self::Pattern(regex) => map.iter().filter(|(name, _)| regex.is_match(name)).map(entry).collect(),
+        }
     }
 }
 

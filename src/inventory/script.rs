@@ -1,7 +1,8 @@
-//! Inventory scripts: programs that print one JSON object when run with `--list`.
+//! Inventory scripts: programs that print one JSON object when run with `--list`. A file may hold such an object too.
 
 use std::path::Path;
 
+use indexmap::IndexSet;
 use serde_json::Map;
 use serde_json::Value;
 
@@ -9,11 +10,13 @@ use super::builder::InventoryBuilder;
 use super::diagnostic::Diagnostic;
 use super::diagnostic::Position;
 
-/// Adds the output of a script to the builder. `--host` is never used: a script without `_meta` has no host variables.
-pub(super) fn read(file: &Path, printed: &str, builder: &mut InventoryBuilder) -> Result<(), Diagnostic> {
+/// Adds the output of a script with `--list` to the builder. Returns the hosts whose variables it does not have: without
+/// `_meta`, the script prints them with `--host`.
+pub(super) fn read(file: &Path, printed: &str, builder: &mut InventoryBuilder) -> Result<Vec<String>, Diagnostic> {
     let error = |what: String| Diagnostic::new(file, Position::default(), what);
     let printed: Map<String, Value> = serde_json::from_str(printed)
         .map_err(|cause| error(format!("the output of `--list` is not a JSON object: {cause}")))?;
+    let mut hosts = IndexSet::new();
     for (name, group) in &printed {
         if name == "_meta" {
             continue;
@@ -26,6 +29,7 @@ pub(super) fn read(file: &Path, printed: &str, builder: &mut InventoryBuilder) -
         builder.add_group(name);
         for host in names(&parts, "hosts").map_err(|what| error(format!("group `{name}`: {what}")))? {
             builder.add_host(name, host);
+            hosts.insert(host.to_owned());
         }
         for child in names(&parts, "children").map_err(|what| error(format!("group `{name}`: {what}")))? {
             builder.add_child(name, child).map_err(error)?;
@@ -34,15 +38,39 @@ pub(super) fn read(file: &Path, printed: &str, builder: &mut InventoryBuilder) -
             builder.set_variable(name, key, value.clone()).map_err(error)?;
         }
     }
-    let vars = printed.get("_meta").and_then(|meta| meta.get("hostvars")).and_then(Value::as_object);
-    for (host, vars) in vars.into_iter().flatten() {
+    let Some(meta) = printed.get("_meta") else { return Ok(hosts.into_iter().collect()) };
+    for (host, vars) in meta.get("hostvars").and_then(Value::as_object).into_iter().flatten() {
         let vars = vars.as_object().ok_or_else(|| error(format!("the variables of `{host}` must be an object")))?;
         // A host that is only in `_meta` is not added.
         if let Some(known) = builder.hosts.get_mut(host) {
             known.extend(vars.clone());
         }
     }
+    Ok(Vec::new())
+}
+
+/// Adds the output of a script with `--host` to the builder. No output means no variables.
+pub(super) fn read_host(
+    file: &Path,
+    host: &str,
+    printed: &str,
+    builder: &mut InventoryBuilder,
+) -> Result<(), Diagnostic> {
+    if printed.trim().is_empty() {
+        return Ok(());
+    }
+    let vars: Map<String, Value> = serde_json::from_str(printed).map_err(|cause| {
+        let what = format!("the output of `--host {host}` is not a JSON object: {cause}");
+        Diagnostic::new(file, Position::default(), what)
+    })?;
+    builder.hosts.entry(host.to_owned()).or_default().extend(vars);
     Ok(())
+}
+
+/// Reports whether a text is the output of a script, or of `ansible-inventory --list`.
+pub(super) fn is_listing(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+        && serde_json::from_str::<Map<String, Value>>(text).is_ok_and(|listing| listing.contains_key("_meta"))
 }
 
 fn names<'a>(parts: &'a Map<String, Value>, section: &str) -> Result<Vec<&'a str>, String> {

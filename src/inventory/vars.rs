@@ -1,7 +1,7 @@
 //! Merges the variables of each host: `all` < parent < child < host. Variable files override the inventory beside them.
 //!
-//! From the weakest: the inventory's `all`, `group_vars/all`, the inventory's other groups, their `group_vars`, the
-//! inventory's hosts, their `host_vars`. Files beside a playbook override those beside the inventory.
+//! From the weakest, as in Ansible: the inventory's `all`, the inventory's other groups, `group_vars/all`, the other
+//! `group_vars`, the inventory's hosts, their `host_vars`. Files beside a playbook override those beside the inventory.
 
 use std::collections::BTreeMap;
 
@@ -35,13 +35,13 @@ pub(super) fn build(mut builder: InventoryBuilder, files: &[VarFiles]) -> Invent
             (depths.get(name).copied().unwrap_or(0), priority, *name)
         });
         let mut vars = Vars::new();
+        for group in groups.iter().filter_map(|name| builder.groups.get(*name)) {
+            vars.extend(group.vars.clone());
+        }
         for is_all in [true, false] {
-            let layer = || groups.iter().filter(move |name| (**name == ALL) == is_all);
-            for group in layer().filter_map(|name| builder.groups.get(*name)) {
-                vars.extend(group.vars.clone());
-            }
             for file in files {
-                layer().filter_map(|name| file.groups.get(*name)).for_each(|more| vars.extend(more.clone()));
+                let layer = groups.iter().filter(|name| (**name == ALL) == is_all);
+                layer.filter_map(|name| file.groups.get(*name)).for_each(|more| vars.extend(more.clone()));
             }
         }
         vars.extend(own.clone());
@@ -60,7 +60,7 @@ pub(super) fn build(mut builder: InventoryBuilder, files: &[VarFiles]) -> Invent
         let children = group.children.iter().cloned().collect();
         (name.clone(), Group { direct, children, hosts: all_hosts })
     });
-    Inventory { groups: groups.collect(), hosts }
+    Inventory { groups: groups.collect(), hosts, warnings: Vec::new() }
 }
 
 /// Returns the depth of each group below `all`, by the longest path.

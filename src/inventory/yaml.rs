@@ -16,13 +16,22 @@ use super::document::Node;
 const SECTIONS: [&str; 3] = ["hosts", "vars", "children"];
 
 /// Adds the hosts, groups and variables of a YAML file to the builder.
-pub(super) fn read(file: &Path, text: &str, builder: &mut InventoryBuilder) -> Result<(), Diagnostic> {
-    let document = document::read(file, text)?;
+///
+/// Returns warnings.
+pub(super) fn read(file: &Path, text: &str, builder: &mut InventoryBuilder) -> Result<Vec<Diagnostic>, Diagnostic> {
+    let (document, repeated) = document::read_repeated(file, text)?;
     let mut parser = YamlParser { file, builder };
-    for (name, group) in parser.map(&document, "an inventory")? {
+    let groups = parser.map(&document, "an inventory")?;
+    let plugin = groups.iter().find(|(key, _)| key.text == "plugin");
+    if let Some((key, name)) = plugin.and_then(|(key, node)| Some((key, node.text()?))) {
+        let what = format!("the file is for the inventory plugin `{name}`, and muster runs no plugins");
+        let error = Diagnostic::new(file, key.at, what);
+        return Err(error.hint("Run `ansible-inventory -i FILE --list > hosts.json`, and use hosts.json."));
+    }
+    for (name, group) in groups {
         parser.group(name, group)?;
     }
-    Ok(())
+    Ok(repeated)
 }
 
 struct YamlParser<'a> {

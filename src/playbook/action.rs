@@ -132,16 +132,16 @@ impl Arguments<'_> {
     fn render_file(&self, path: &Path) -> Result<String, String> {
         let text =
             String::from_utf8(Self::read_bytes(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
-        self.scope.render(&text).map_err(|detail| format!("{}: {detail}", path.display()))
+        self.scope.render_file(&text).map_err(|detail| format!("{}: {detail}", path.display()))
     }
 
     fn copy(&self) -> Result<File, String> {
         let (content, name) = match self.args.get("content") {
-            Some(Value::String(text)) => (text.clone().into_bytes(), String::new()),
-            Some(value) => (value.to_string().into_bytes(), String::new()),
+            Some(Value::String(text)) => (text.clone().into_bytes(), None),
+            Some(value) => (scalar_text(value).unwrap_or_else(|| template::to_json(value)).into_bytes(), None),
             None => {
                 let path = self.find_file("src", "files")?;
-                (Self::read_bytes(&path)?, file_name(&path))
+                (Self::read_bytes(&path)?, Some(file_name(&path)))
             }
         };
         self.file(content, name)
@@ -151,18 +151,17 @@ impl Arguments<'_> {
         let path = self.find_file("src", "templates")?;
         let name = file_name(&path);
         let name = name.strip_suffix(".j2").unwrap_or(&name).to_owned();
-        self.file(self.render_file(&path)?.into_bytes(), name)
+        self.file(self.render_file(&path)?.into_bytes(), Some(name))
     }
 
-    fn file(&self, content: Vec<u8>, name: String) -> Result<File, String> {
+    fn file(&self, content: Vec<u8>, name: Option<String>) -> Result<File, String> {
         let dest = self.required("dest")?;
         if !dest.starts_with(['/', '~']) {
             return Err(format!("`dest` must be an absolute path, not `{dest}`"));
         }
-        if name.is_empty() && dest.ends_with('/') {
+        if name.is_none() && dest.ends_with('/') {
             return Err("`dest` must name a file when the task brings its `content`".to_owned());
         }
-        let name = if name.is_empty() { file_name(Path::new(&dest)) } else { name };
         Ok(File { content, dest, name, mode: self.mode()?, owner: self.text("owner")?, group: self.text("group")? })
     }
 

@@ -5,6 +5,9 @@ use serde_json::Value;
 use crate::inventory::Vars;
 use crate::remote::Sink;
 
+/// How many lines of each stream `register` keeps as a list. A line costs more memory than an empty one has bytes.
+const LINE_LIMIT: usize = 100_000;
+
 /// The output of a command.
 #[derive(Debug)]
 pub struct CapturedOutput {
@@ -25,12 +28,18 @@ impl CapturedOutput {
 
     /// Returns the variables that `register` keeps: text and lines, without newlines at the end; `msg` if bytes were dropped.
     pub fn into_vars(self) -> Vars {
-        let mut vars = Vars::new();
+        let (mut vars, mut is_cut) = (Vars::new(), false);
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             let text = String::from_utf8_lossy(bytes);
             let text = text.trim_end_matches(['\r', '\n']);
             vars.insert(name.to_owned(), text.into());
-            vars.insert(format!("{name}_lines"), text.lines().map(Value::from).collect());
+            let lines: Vec<Value> = text.lines().take(LINE_LIMIT).map(Value::from).collect();
+            is_cut |= lines.len() == LINE_LIMIT && text.lines().nth(LINE_LIMIT).is_some();
+            vars.insert(format!("{name}_lines"), lines.into());
+        }
+        if is_cut {
+            let message = format!("only the first {LINE_LIMIT} lines of each stream are kept as a list");
+            vars.insert("msg".to_owned(), message.into());
         }
         if self.dropped > 0 {
             let (dropped, limit) = (self.dropped, self.limit);
@@ -63,7 +72,20 @@ impl Sink for CapturedOutput {
 #[cfg(test)]
 mod tests {
     use super::CapturedOutput;
+    use super::LINE_LIMIT;
     use crate::remote::Sink as _;
+
+    #[test]
+    fn the_list_of_lines_is_bounded_and_the_text_is_whole() {
+        let mut output = CapturedOutput::with_limit(8 << 20);
+        output.stdout(&b"a\n".repeat(LINE_LIMIT + 1));
+        output.stderr(&b"a\n".repeat(LINE_LIMIT));
+        let vars = output.into_vars();
+        let count = |name: &str| vars[name].as_array().unwrap().len();
+        assert_eq!((count("stdout_lines"), count("stderr_lines")), (LINE_LIMIT, LINE_LIMIT));
+        assert_eq!(vars["stdout"].as_str().unwrap().len(), 2 * LINE_LIMIT + 1);
+        assert_eq!(vars["msg"], "only the first 100000 lines of each stream are kept as a list");
+    }
 
     #[test]
     fn output_over_the_limit_is_dropped_and_counted() {

@@ -29,6 +29,7 @@ use super::play::Playbook;
 use super::play::Task;
 use super::play_iterator::Next;
 use super::play_iterator::PlayIterator;
+use super::running::Running;
 use super::template::Layer;
 use super::template::Scope;
 use crate::inventory::Host;
@@ -54,6 +55,8 @@ pub struct Executor<'a> {
     pub check: bool,
     /// How many hosts run a task at once.
     pub forks: usize,
+    /// The tasks that are under way.
+    pub running: Running,
 }
 
 /// The state of one run of a playbook.
@@ -163,19 +166,22 @@ impl Executor<'_> {
         let title = title.as_ref().unwrap_or(&task.name);
         (state.callback)(&if handler { Event::Handler(title) } else { Event::Task(title) });
         let requested = task.root.unwrap_or(play.root);
-        let host_tasks = hosts.into_iter().zip(scopes).map(|(host, scope)| HostTask {
-            host,
-            items: loop_items(task, &scope, folder),
-            root: become_root::becomes_root(&scope, requested),
+        // Templates may take their time: between two hosts an interrupt is noticed.
+        let host_tasks = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
+            tokio::task::yield_now().await;
+            let items = loop_items(task, &scope, folder);
+            HostTask { host, items, root: become_root::becomes_root(&scope, requested) }
         });
+        let forks = self.forks.max(1);
         if task.module.is_for_cluster() {
-            for (host_task, outcomes) in self.run_on_cluster(state, task, host_tasks.collect()).await {
+            let host_tasks = stream::iter(host_tasks).buffered(forks).collect().await;
+            for (host_task, outcomes) in self.run_on_cluster(state, task, host_tasks).await {
                 state.record_result(play, task, host_task, outcomes);
             }
             return;
         }
-        let running = host_tasks.map(|host_task| self.run_items(task, host_task));
-        let mut running = stream::iter(running).buffer_unordered(self.forks.max(1));
+        let running = host_tasks.map(async |host_task| self.run_items(task, host_task.await).await);
+        let mut running = stream::iter(running).buffer_unordered(forks);
         while let Some((host_task, outcomes)) = running.next().await {
             state.record_result(play, task, host_task, outcomes);
         }
@@ -191,7 +197,10 @@ impl Executor<'_> {
         let mut outcomes = Vec::new();
         for item in &host_task.items {
             let outcome = match &item.state {
-                Ok(action) => self.run_action(task, &host_task, action).await,
+                Ok(action) => {
+                    let run = self.run_action(task, &host_task, action);
+                    self.running.during(&host_task.host.name, &task.name, run).await
+                }
                 Err(outcome) => outcome.clone(),
             };
             let lost = outcome.status == Status::Unreachable;
@@ -231,15 +240,18 @@ impl Executor<'_> {
         let requests: BTreeMap<&str, Result<JoinRequest, String>> = host_tasks
             .iter()
             .filter(|host_task| host_task.items.iter().any(|item| matches!(item.state, Ok(Action::Join))))
-            .map(|host_task| (host_task.host.name.as_str(), self.join_request(host_task.host)))
+            .map(|host_task| (host_task.host.name.as_str(), join_request(host_task.host)))
             .collect();
         if let Some(cluster) = self.cluster {
             let items =
                 host_tasks.iter().flat_map(|host_task| host_task.items.iter().map(|item| (host_task.host, item)));
             let requested = state.requested.entry(task.at).or_default();
-            units = cluster_tasks::request_units(cluster, items, requested, self.is_check(task)).await;
             let requests = requests.values().flatten().cloned().collect();
-            joins = cluster_tasks::request_joins(cluster, requests, self.is_check(task)).await;
+            let run = async {
+                let units = cluster_tasks::request_units(cluster, items, requested, self.is_check(task)).await;
+                (units, cluster_tasks::request_joins(cluster, requests, self.is_check(task)).await)
+            };
+            (units, joins) = self.running.during(CLUSTER, &task.name, run).await;
         }
         let outcome = |host: &Host, item: &LoopItem| match &item.state {
             Ok(Action::Unit(request)) => outcome_of(units.get(&request.name)),
@@ -256,14 +268,17 @@ impl Executor<'_> {
         let outcomes: Vec<Vec<Outcome>> = outcomes.collect();
         host_tasks.into_iter().zip(outcomes).collect()
     }
-
-    fn join_request(&self, host: &Host) -> Result<JoinRequest, String> {
-        let target = self.targets.get(&host.name).ok_or(NO_TARGET)?;
-        let metadata = host.metadata().map_err(|error| error.to_string())?;
-        let fence_command = host.fence_command().map_err(|error| error.to_string())?;
-        Ok(JoinRequest { target: target.clone(), metadata, fence_command })
-    }
 }
+
+fn join_request(host: &Host) -> Result<JoinRequest, String> {
+    let target = host.machine_target().map_err(|error| error.to_string())?;
+    let metadata = host.metadata().map_err(|error| error.to_string())?;
+    let fence_command = host.fence_command().map_err(|error| error.to_string())?;
+    Ok(JoinRequest { target, metadata, fence_command })
+}
+
+/// Stands for a host where a task runs on the cluster.
+const CLUSTER: &str = "the cluster";
 
 /// The error for a host without an SSH target.
 const NO_TARGET: &str = "the host has no SSH target";

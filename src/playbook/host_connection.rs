@@ -46,11 +46,11 @@ fn unquotable(error: QuoteError) -> Outcome {
 impl HostConnection<'_> {
     async fn exec(
         &self,
-        line: String,
+        script: String,
         stdin: Vec<u8>,
         limit: Option<Duration>,
     ) -> Result<(Exit, CapturedOutput), Outcome> {
-        let command = Command { line, stdin, root: self.root, limit };
+        let command = Command { script, stdin, root: self.root, limit };
         let mut output = CapturedOutput::with_limit(OUTPUT_LIMIT);
         let exit = self.remote.exec(self.target, &command, &mut output).await;
         exit.map(|exit| (exit, output)).map_err(|failure| Outcome::of_failure(&failure))
@@ -82,7 +82,7 @@ impl HostConnection<'_> {
         }
         let words = command.argv.iter().map(|word| quote_expanding(word)).collect::<Result<Vec<_>, _>>();
         let script = format!("{}exec {}", chdir(command).map_err(unquotable)?, words.map_err(unquotable)?.join(" "));
-        let (exit, output) = self.exec(in_sh(&script).map_err(unquotable)?, command.stdin.clone(), None).await?;
+        let (exit, output) = self.exec(script, command.stdin.clone(), None).await?;
         vars.extend(output.into_vars());
         Ok(command_outcome(&exit, vars))
     }
@@ -92,8 +92,8 @@ impl HostConnection<'_> {
         if command.creates.is_none() && command.removes.is_none() {
             return Ok(None);
         }
-        let line = guard(command).and_then(|script| in_sh(&script)).map_err(unquotable)?;
-        let (exit, output) = self.exec(line, Vec::new(), Some(FILE_TIMEOUT)).await?;
+        let script = guard(command).map_err(unquotable)?;
+        let (exit, output) = self.exec(script, Vec::new(), Some(FILE_TIMEOUT)).await?;
         let named = |path: &Option<String>| path.clone().unwrap_or_default();
         match exit {
             Exit::Code(0) => Ok(None),
@@ -111,8 +111,8 @@ impl HostConnection<'_> {
     }
 
     async fn try_put_file(&self, file: &File) -> Result<Outcome, Outcome> {
-        let line = file.command(self.check).map_err(unquotable)?;
-        let (exit, output) = self.exec(line, file.content.clone(), Some(FILE_TIMEOUT)).await?;
+        let script = file.script(self.check).map_err(unquotable)?;
+        let (exit, output) = self.exec(script, file.content.clone(), Some(FILE_TIMEOUT)).await?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let (status, dest) = printed.split_once('\n').unwrap_or_default();
         let vars = Vars::from_iter([("dest".to_owned(), dest.trim_end_matches('\n').into())]);
@@ -129,12 +129,12 @@ impl HostConnection<'_> {
             let message = "not checked: the condition may depend on changes that a check does not make";
             return Outcome::not_checked(Vars::from_iter([("msg".to_owned(), message.into())]));
         }
-        let line = match wait.command() {
-            Ok(line) => line,
+        let script = match wait.script() {
+            Ok(script) => script,
             Err(error) => return unquotable(error),
         };
         let limit = Duration::from_secs(wait.timeout.saturating_add(30));
-        match self.exec(line, Vec::new(), Some(limit)).await {
+        match self.exec(script, Vec::new(), Some(limit)).await {
             Ok((Exit::Code(0), _)) => Outcome::done(false, Vars::new()),
             Ok((Exit::Code(wait::TIMED_OUT), _)) => {
                 Outcome::failed(format!("timed out after {} s waiting for {}", wait.timeout, wait.description()))
@@ -171,11 +171,6 @@ fn chdir(command: &CommandLine) -> Result<String, QuoteError> {
         Some(folder) => Ok(format!("cd -- {} || exit 1\n", quote_expanding(folder)?)),
         None => Ok(String::new()),
     }
-}
-
-/// Returns the command that runs a script in sh, whatever the login shell is.
-fn in_sh(script: &str) -> Result<String, QuoteError> {
-    Ok(format!("exec sh -c {}", shlex::try_quote(script)?))
 }
 
 /// Returns the outcome of a command with this exit and output.

@@ -65,14 +65,15 @@ impl Outcome {
         Self { status: Status::Failed, changed: false, detail }
     }
 
-    /// Makes the outcome for a failure of the connection. The task failed if the host is sick or if the fault is in the
-    /// configuration of the controller. Otherwise the host is unreachable.
+    /// Makes the outcome for a failure of the connection. The task failed if the host is sick, if sudo refused, or if the
+    /// fault is in the configuration of the controller. Otherwise the host is unreachable.
     pub fn of_failure(failure: &Failure) -> Self {
         let mut why = failure.to_string();
         if let Some(hint) = &failure.hint {
             why.push_str(&format!(" ({hint})"));
         }
-        let failed = failure.kind == FailureKind::Sick || failure.phase == Phase::Configure;
+        let sudo_refused = failure.kind == FailureKind::Denied && failure.phase == Phase::Shell;
+        let failed = failure.kind == FailureKind::Sick || sudo_refused || failure.phase == Phase::Configure;
         Self { status: if failed { Status::Failed } else { Status::Unreachable }, ..Self::failed(why) }
     }
 

@@ -23,6 +23,63 @@ use crate::inventory::document::Node;
 const PLAY_KEYS: [&str; 9] =
     ["name", "hosts", "serial", "vars", "become", "become_user", "gather_facts", "tasks", "handlers"];
 
+/// The keys of a play in Ansible that muster does not implement.
+const ANSIBLE_PLAY_KEYS: [&str; 25] = [
+    "any_errors_fatal",
+    "become_exe",
+    "become_flags",
+    "become_method",
+    "check_mode",
+    "connection",
+    "diff",
+    "environment",
+    "force_handlers",
+    "gather_subset",
+    "ignore_errors",
+    "ignore_unreachable",
+    "import_playbook",
+    "max_fail_percentage",
+    "module_defaults",
+    "no_log",
+    "order",
+    "port",
+    "post_tasks",
+    "pre_tasks",
+    "remote_user",
+    "roles",
+    "strategy",
+    "tags",
+    "vars_files",
+];
+
+/// The keys of a task in Ansible that muster does not implement.
+const ANSIBLE_TASK_KEYS: [&str; 24] = [
+    "action",
+    "always",
+    "any_errors_fatal",
+    "async",
+    "become_method",
+    "block",
+    "connection",
+    "delay",
+    "delegate_facts",
+    "delegate_to",
+    "diff",
+    "environment",
+    "ignore_unreachable",
+    "local_action",
+    "loop_control",
+    "module_defaults",
+    "no_log",
+    "poll",
+    "rescue",
+    "retries",
+    "run_once",
+    "tags",
+    "throttle",
+    "until",
+];
+
 /// The keys of a task beside its module.
 const TASK_KEYS: [&str; 13] = [
     "name",
@@ -123,6 +180,12 @@ impl Parser<'_> {
         }
     }
 
+    /// Makes a diagnostic of a key of Ansible's that muster does not implement.
+    fn unsupported(&self, what: &str, key: &Key) -> Diagnostic {
+        let error = self.error(key.at, format!("muster does not implement `{}` of {what}", key.text));
+        error.hint("Remove it, or run this playbook with ansible-playbook.")
+    }
+
     fn unknown(&self, what: &str, key: &Key, known: &[&str]) -> Diagnostic {
         let mut error = self.error(key.at, format!("{what} has no `{}`", key.text));
         error.hint = did_you_mean(&key.text, known.iter().copied())
@@ -156,6 +219,9 @@ impl Parser<'_> {
                 }
                 "tasks" => play.tasks = self.tasks(node, "`tasks`")?,
                 "handlers" => play.handlers = self.tasks(node, "`handlers`")?,
+                // It says where Ansible finds modules. muster has its modules in itself.
+                "collections" => {}
+                text if ANSIBLE_PLAY_KEYS.contains(&text) => return Err(self.unsupported("a play", key)),
                 _ => return Err(self.unknown("a play", key, &PLAY_KEYS)),
             }
         }
@@ -225,6 +291,9 @@ impl Parser<'_> {
             .iter()
             .find(|(key, _)| !TASK_KEYS.contains(&key.text.as_str()) && Module::named(&key.text).is_none());
         if let Some((key, _)) = stray {
+            if ANSIBLE_TASK_KEYS.contains(&key.text.as_str()) || key.text.starts_with("with_") {
+                return Err(self.unsupported("a task", key));
+            }
             let known: Vec<&str> = Module::ALL.iter().map(|module| module.name()).chain(TASK_KEYS).collect();
             return Err(self.unknown("a task", key, &known));
         }

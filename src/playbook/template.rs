@@ -1,82 +1,43 @@
 //! Templates and expressions: Jinja2, strict about undefined variables, with a limit on the computation.
 
+mod environment;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::LazyLock;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use minijinja::Environment;
 use minijinja::Error;
 use minijinja::ErrorKind;
-use minijinja::UndefinedBehavior;
-use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Object;
 use minijinja::value::Serde;
-use minijinja::value::ValueKind;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::inventory::Vars;
-
-/// The most steps that one template may take.
-const FUEL: u64 = 500_000;
+use environment::FUEL;
+use environment::Syntax;
+pub use environment::parse_bool;
 
 /// The deepest nesting of variables that refer to variables.
 const DEPTH: usize = 16;
 
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
-    let syntax = SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).build();
-    // Delimiters that are not changed cannot be refused; without a syntax templates merely keep more blank lines.
-    environment.set_syntax(syntax.unwrap_or_default());
-    // Text goes into configuration files and commands, never into HTML.
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_formatter(|out, state, value| match value.kind() {
-        // As Ansible writes them, so that rendered files have the same text.
-        ValueKind::Bool => out.write_str(if value.is_true() { "True" } else { "False" }).map_err(Error::from),
-        ValueKind::None => Ok(()),
-        _ => minijinja::escape_formatter(out, state, value),
-    });
-    environment.add_filter("bool", |value: minijinja::Value| bool_filter(&value));
-    for (key, names) in RESULT_TESTS {
-        for name in names {
-            environment.add_test(*name, move |result: minijinja::Value| has_flag(&result, key));
-        }
-    }
-    for name in ["succeeded", "success", "successful"] {
-        environment.add_test(name, |result: minijinja::Value| !has_flag(&result, "failed"));
-    }
-    environment
-});
+/// The most steps that a template may take together with all variables that it refers to.
+const SHARED_FUEL: u64 = 4 * FUEL;
 
-/// The flags of a task's result that tests look at, with Ansible's names for each test.
-const RESULT_TESTS: [(&str, &[&str]); 4] = [
-    ("failed", &["failed", "failure"]),
-    ("changed", &["changed", "change"]),
-    ("skipped", &["skipped", "skip"]),
-    ("unreachable", &["unreachable"]),
-];
+/// How many bytes of text count as one step.
+const BYTES_PER_STEP: u64 = 64;
 
-/// Converts a value to a boolean. Text must be one of a few words, so that `false` on the command line is not true.
-fn bool_filter(value: &minijinja::Value) -> Result<bool, Error> {
-    let detail = || format!("`{value}` is neither true nor false: expected a word such as yes or no");
-    parse_bool(&value.to_string()).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, detail()))
-}
-
-/// Returns the boolean that a word stands for, if it stands for one.
-pub fn parse_bool(word: &str) -> Option<bool> {
-    match word.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Some(true),
-        "false" | "no" | "off" | "0" => Some(false),
-        _ => None,
-    }
-}
-
-/// Reports whether a task's registered result has a flag set.
-fn has_flag(result: &minijinja::Value, key: &str) -> bool {
-    result.get_attr(key).is_ok_and(|flag| flag.is_true())
-}
+static ENVIRONMENT: LazyLock<Environment<'static>> =
+    // The default syntax is always valid.
+    LazyLock::new(|| environment::environment(&Syntax::default()).unwrap_or_default());
 
 /// Variables from one source.
 #[derive(Clone)]
@@ -99,11 +60,32 @@ impl Layer {
     }
 }
 
+/// The state that the evaluation of a template shares with those of the variables that it refers to.
+#[derive(Default)]
+struct Evaluation {
+    /// The values of the variables so far: a variable that many others refer to is evaluated once.
+    values: HashMap<String, minijinja::Value>,
+    /// The steps so far.
+    steps: u64,
+}
+
+impl Evaluation {
+    /// Counts steps, and refuses those beyond the limit.
+    fn spend(&mut self, steps: u64) -> Result<(), String> {
+        self.steps = self.steps.saturating_add(steps);
+        if self.steps > SHARED_FUEL {
+            return Err(format!("the template takes more than {SHARED_FUEL} steps with its variables"));
+        }
+        Ok(())
+    }
+}
+
 /// The variables that a host's templates can read: layers, the strongest last.
 #[derive(Clone)]
 pub struct Scope {
     layers: Vec<Layer>,
     depth: usize,
+    evaluation: Arc<Mutex<Evaluation>>,
 }
 
 impl fmt::Debug for Scope {
@@ -115,16 +97,15 @@ impl fmt::Debug for Scope {
 
 impl Scope {
     /// Makes a scope of layers, the strongest last.
-    pub const fn new(layers: Vec<Layer>) -> Self {
-        Self { layers, depth: 0 }
+    pub fn new(layers: Vec<Layer>) -> Self {
+        Self { layers, depth: 0, evaluation: Arc::default() }
     }
 
     /// Returns the scope with one more layer over the others.
     #[must_use]
     pub fn with(&self, layer: Layer) -> Self {
-        let mut scope = self.clone();
-        scope.layers.push(layer);
-        scope
+        let layers = self.layers.iter().cloned().chain([layer]);
+        Self { layers: layers.collect(), depth: self.depth, evaluation: Arc::default() }
     }
 
     /// Returns a variable without templating, and whether text in it may be a template.
@@ -138,8 +119,17 @@ impl Scope {
         Some(if written { self.fill(value) } else { Ok(value.clone()) })
     }
 
+    /// Returns the variables for the engine. Outside a variable, a new evaluation begins.
     fn context(&self) -> minijinja::Value {
-        minijinja::Value::from_object(self.clone())
+        let mut scope = self.clone();
+        if scope.depth == 0 {
+            scope.evaluation = Arc::default();
+        }
+        minijinja::Value::from_object(scope)
+    }
+
+    fn spend(&self, steps: u64) -> Result<(), String> {
+        self.evaluation.lock().unwrap_or_else(PoisonError::into_inner).spend(steps)
     }
 
     /// Returns a value with every template in it filled in.
@@ -187,14 +177,33 @@ impl Scope {
 
     /// Renders a whole template.
     pub fn render(&self, text: &str) -> Result<String, String> {
-        let template = ENVIRONMENT.template_from_str(text).map_err(|error| explain(&error, []))?;
-        template
-            .render(self.context())
-            .map_err(|error| explain(&error, self.missing(template.undeclared_variables(false))))
+        self.render_in(&ENVIRONMENT, &Syntax::default(), text)
+    }
+
+    /// Renders a file. Its first line may change the syntax (`#jinja2: …`).
+    pub fn render_file(&self, text: &str) -> Result<String, String> {
+        let (syntax, text) = Syntax::split(text)?;
+        if syntax == Syntax::default() {
+            return self.render(text);
+        }
+        let environment = environment::environment(&syntax).map_err(|error| explain(&error, []))?;
+        let rendered = self.render_in(&environment, &syntax, text)?;
+        Ok(if syntax.newline == "\n" { rendered } else { rendered.replace('\n', &syntax.newline) })
+    }
+
+    fn render_in(&self, environment: &Environment<'_>, syntax: &Syntax, text: &str) -> Result<String, String> {
+        let text = source::template(text, &syntax.delimiters)?;
+        let template = environment.template_from_str(&text).map_err(|error| explain(&error, []))?;
+        let rendered = template
+            .render_captured(self.context())
+            .map_err(|error| explain(&error, self.missing(template.undeclared_variables(false))))?;
+        self.spend(rendered.state().fuel_levels().map_or(0, |(consumed, _)| consumed))?;
+        Ok(rendered.into_output())
     }
 
     fn evaluate(&self, expression: &str) -> Result<minijinja::Value, String> {
-        let compiled = ENVIRONMENT.compile_expression(expression).map_err(|error| explain(&error, []))?;
+        let prepared = source::expression(expression)?;
+        let compiled = ENVIRONMENT.compile_expression(&prepared).map_err(|error| explain(&error, []))?;
         let missing = || self.missing(compiled.undeclared_variables(false));
         let value = compiled.eval(self.context()).map_err(|error| explain(&error, missing()))?;
         if value.is_undefined() {
@@ -217,7 +226,8 @@ impl Scope {
     }
 
     fn missing(&self, names: impl IntoIterator<Item = String>) -> Vec<String> {
-        let mut names: Vec<String> = names.into_iter().filter(|name| self.raw(name).is_none()).collect();
+        let unknown = |name: &String| self.raw(name).is_none() && *name != source::LOOKUP;
+        let mut names: Vec<String> = names.into_iter().filter(unknown).collect();
         names.sort();
         names
     }
@@ -226,14 +236,38 @@ impl Scope {
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
         let name = key.as_str()?;
-        if self.depth == DEPTH {
-            return Some(Error::new(ErrorKind::InvalidOperation, "variables refer to each other in a circle").into());
-        }
-        let deeper = Self { layers: self.layers.clone(), depth: self.depth + 1 };
-        Some(match deeper.variable(name)? {
-            Ok(value) => minijinja::Value::from(Serde(value)),
-            Err(detail) => Error::new(ErrorKind::InvalidOperation, detail).into(),
+        let known = self.evaluation.lock().unwrap_or_else(PoisonError::into_inner).values.get(name).cloned();
+        known.or_else(|| {
+            let value = self.look_up(name)?.unwrap_or_else(|why| Error::new(ErrorKind::InvalidOperation, why).into());
+            let mut evaluation = self.evaluation.lock().unwrap_or_else(PoisonError::into_inner);
+            evaluation.values.insert(name.to_owned(), value.clone());
+            Some(value)
         })
+    }
+}
+
+impl Scope {
+    /// Evaluates a variable for the engine.
+    fn look_up(&self, name: &str) -> Option<Result<minijinja::Value, String>> {
+        if self.depth == DEPTH {
+            return Some(Err("variables refer to each other in a circle".to_owned()));
+        }
+        let deeper = Self { depth: self.depth + 1, ..self.clone() };
+        let value = deeper.variable(name)?;
+        Some(value.and_then(|value| {
+            self.spend(size(&value))?;
+            Ok(minijinja::Value::from(Serde(value)))
+        }))
+    }
+}
+
+/// Returns the size of a value in steps.
+fn size(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => 1 + text.len() as u64 / BYTES_PER_STEP,
+        Value::Array(items) => 1 + items.iter().map(size).sum::<u64>(),
+        Value::Object(entries) => 1 + entries.values().map(size).sum::<u64>(),
+        _ => 1,
     }
 }
 
@@ -243,14 +277,51 @@ pub fn omit() -> Value {
     json!({ "omit": null })
 }
 
+/// Returns a value as text for a file: a list or a map as the JSON that Ansible writes, which has blanks and only ASCII.
+pub fn to_json(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(to_json).collect::<Vec<_>>().join(", ")),
+        Value::Object(entries) => {
+            let entry = |(key, value): (&String, &Value)| format!("{}: {}", ascii(key), to_json(value));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+        Value::String(text) => ascii(text),
+        other => other.to_string(),
+    }
+}
+
+/// Returns a text as a JSON string in ASCII.
+fn ascii(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in Value::from(text).to_string().chars() {
+        if c.is_ascii() {
+            escaped.push(c);
+        } else {
+            escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
+}
+
 /// Reports whether a text contains template syntax.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
+/// Reports whether a template is anywhere in a value.
+pub fn has_template(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_template(text),
+        Value::Array(items) => items.iter().any(has_template),
+        Value::Object(entries) => entries.values().any(has_template),
+        _ => false,
+    }
+}
+
 /// Checks the syntax of an expression.
 pub fn check(expression: &str) -> Result<(), String> {
-    ENVIRONMENT.compile_expression(expression).map(drop).map_err(|error| explain(&error, []))
+    let prepared = source::expression(expression)?;
+    ENVIRONMENT.compile_expression(&prepared).map(drop).map_err(|error| explain(&error, []))
 }
 
 fn explain(error: &Error, missing: impl IntoIterator<Item = String>) -> String {
@@ -261,137 +332,4 @@ fn explain(error: &Error, missing: impl IntoIterator<Item = String>) -> String {
     }
     let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     format!("{what}{line}")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::Layer;
-    use super::Scope;
-    use crate::inventory::Vars;
-
-    fn vars(value: &serde_json::Value) -> Arc<Vars> {
-        Arc::new(value.as_object().unwrap().clone())
-    }
-
-    fn scope() -> Scope {
-        let weak = json!({"port": 80, "name": "weak", "url": "http://{{ name }}:{{ port }}", "round": "{{ round }}",
-            "ports": [80, 443], "nested": {"deep": ["{{ port }}"]}, "result": {"rc": 0, "failed": false, "changed": true}});
-        let strong = json!({"name": "web1"});
-        Scope::new([weak, strong].map(|layer| Layer::written(vars(&layer))).to_vec())
-    }
-
-    #[test]
-    fn the_output_of_a_host_is_never_a_template() {
-        let evil = "{{ secret }}{% set a = 1 %}{#";
-        let written = json!({"secret": "s3cret", "direct": "{{ r.stdout }}", "indirect": "{{ direct }}", "list": ["{{ indirect }}"],
-            "map": {"a": {"b": "<{{ list[0] }}>"}}, "weak": "{{ secret }}"});
-        let result = json!({"rc": 0, "stdout": evil, "stdout_lines": [evil], "results": [{"stdout": evil}]});
-        let results = json!({"r": result, "weak": evil});
-        let scope = Scope::new(vec![Layer::written(vars(&written)), Layer::data(vars(&results))]);
-        for (template, expected) in [
-            ("{{ r.stdout }}", json!(evil)),
-            ("<{{ r.stdout }}>", json!(format!("<{evil}>"))),
-            ("{{ direct }}", json!(evil)),
-            ("{{ indirect }}|", json!(format!("{evil}|"))),
-            ("{{ list }}", json!([evil])),
-            ("{{ map.a.b }}", json!(format!("<{evil}>"))),
-            ("{{ map['a'] }}", json!({"b": format!("<{evil}>")})),
-            ("{{ r.stdout_lines | join(' ') }}", json!(evil)),
-            ("{{ r.results | map(attribute='stdout') | list }}", json!([evil])),
-            ("{% for line in r.stdout_lines %}{{ line }}{% endfor %}", json!(evil)),
-            ("{% set x = r.stdout %}{{ x }}{{ x ~ '' }}", json!(format!("{evil}{evil}"))),
-            ("{{ r.stdout | default('x') | trim }}", json!(evil)),
-            ("{{ weak }}", json!(evil)),
-            ("{{ r.rc }}", json!(0)),
-        ] {
-            assert_eq!(scope.fill(&json!(template)).unwrap(), expected, "{template}");
-        }
-        assert_eq!(scope.holds("'s3cret' in r.stdout or 's3cret' in indirect or r.rc != 0"), Ok(false));
-        // An item of a loop is filled in once and is plain data afterwards.
-        let item = scope.fill(&json!("{{ r.stdout_lines }}")).unwrap()[0].clone();
-        let scope = scope.with(Layer::data(vars(&json!({"item": item}))));
-        assert_eq!(scope.fill(&json!("{{ item }}")).unwrap(), json!(evil));
-    }
-
-    #[test]
-    fn values_become_text_as_in_ansible() {
-        let scope =
-            Scope::new(vec![Layer::written(vars(&json!({"yes": true, "no": false, "nil": null, "word": "no"})))]);
-        for (template, expected) in [
-            ("{{ yes }} {{ no }} {{ nil }}.", "True False ."),
-            ("{{ yes | lower }} {{ 1 == 2 }}", "true False"),
-            ("{{ 'x' if no }}{{ 1.0 }}", "1.0"),
-            ("{{ word | bool }} {{ 'On' | bool }} {{ 0 | bool }} {{ yes | bool }}", "False True False True"),
-        ] {
-            assert_eq!(scope.fill(&json!(template)).unwrap(), json!(expected), "{template}");
-        }
-        assert_eq!(scope.holds("word | bool"), Ok(false));
-        assert!(scope.holds("'maybe' | bool").unwrap_err().contains("`maybe` is neither true nor false"));
-    }
-
-    #[test]
-    fn a_template_is_filled_in_and_one_expression_keeps_its_type() {
-        for (template, expected) in [
-            (json!("plain"), json!("plain")),
-            (json!("on {{ name }}"), json!("on web1")),
-            (json!("{{ port }}"), json!(80)),
-            (json!("{{ ports }}"), json!([80, 443])),
-            (json!("{{ port + 1 }}"), json!(81)),
-            (json!("{{ port }}{{ port }}"), json!("8080")),
-            (json!("{{ url }}/x"), json!("http://web1:80/x")),
-            (json!("{{ nested.deep[0] }}"), json!(80)),
-            (json!({"a": ["{{ name }}", 5]}), json!({"a": ["web1", 5]})),
-            (json!("{{ missing | default('x') }}"), json!("x")),
-            (json!("{% if port == 80 %}yes{% endif %}"), json!("yes")),
-            (json!("<{{ name }}>"), json!("<web1>")),
-        ] {
-            assert_eq!(scope().fill(&template).unwrap(), expected, "{template}");
-        }
-    }
-
-    #[test]
-    fn what_is_undefined_is_named() {
-        for (template, expected) in [
-            ("{{ missing }}", "`missing` is undefined"),
-            ("a {{ missing }} b", "`missing` is undefined"),
-            ("a {{ name }}\n{{ missing }}", "`missing` is undefined (line 2)"),
-            ("{{ round }}", "variables refer to each other in a circle"),
-            ("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", "engine ran out of fuel"),
-        ] {
-            let error = scope().fill(&json!(template)).unwrap_err();
-            assert!(error.contains(expected), "{template}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_condition_is_true_or_false_and_nothing_else() {
-        for (expression, expected) in [
-            ("port == 80", true),
-            ("name == 'weak'", false),
-            ("443 in ports and result.rc == 0", true),
-            ("missing is defined", false),
-            ("result is changed", true),
-            ("result is failed", false),
-            ("result is succeeded and not result is skipped", true),
-            ("result is success and result is change and not result is unreachable", true),
-            ("true", true),
-        ] {
-            assert_eq!(scope().holds(expression), Ok(expected), "{expression}");
-        }
-        assert!(scope().holds("name").unwrap_err().contains("neither true nor false"));
-        assert!(scope().holds("missing").unwrap_err().contains("`missing` is undefined"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_template_makes_it_panic(text in r"[a-z0-9{}%#|.() '=\n-]{0,32}") {
-            let _ = scope().fill(&json!(text));
-            let _ = scope().holds(&text);
-        }
-    }
 }

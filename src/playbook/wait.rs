@@ -28,8 +28,8 @@ pub struct Wait {
 pub const TIMED_OUT: u32 = 75;
 
 impl Wait {
-    /// Returns the line for the login shell.
-    pub fn command(&self) -> Result<String, shlex::QuoteError> {
+    /// Returns the script for the host.
+    pub fn script(&self) -> Result<String, shlex::QuoteError> {
         let look = match &self.condition {
             // The kernel lists every socket with its port in hexadecimal, and 0A for one that listens (proc(5)).
             Condition::Listening(port) => format!(
@@ -46,13 +46,12 @@ impl Wait {
             Condition::Path(path) => format!("look() {{ [ -e {} ]; }}", quote_expanding(path)?),
         };
         let done = if self.present { "look" } else { "! look" };
-        let script = format!(
+        Ok(format!(
             "{look}\nread -r now _ < /proc/uptime; end=$((${{now%.*}} + {}))\n\
              while :; do\n  if {done}; then exit 0; fi\n  read -r now _ < /proc/uptime\n  \
              [ \"${{now%.*}}\" -lt \"$end\" ] || exit {TIMED_OUT}\n  sleep 0.2\ndone\n",
             self.timeout
-        );
-        Ok(format!("exec sh -c {}", shlex::try_quote(&script)?))
+        ))
     }
 
     /// Describes the condition, for messages.

@@ -42,9 +42,25 @@ pub struct Target {
     pub identity_files: Vec<PathBuf>,
     /// Jump hosts, as in `ProxyJump` (`ansible_ssh_common_args: -J …`).
     pub jump: Option<String>,
+    /// Options as for `ssh -o`, which override ssh_config(5) (`ansible_ssh_common_args: -o …`).
+    pub options: Vec<String>,
+    /// What carries commands to the host (`ansible_connection`).
+    pub connection: Connection,
     /// A relay from which the address is dialled instead. The relay is reached by its own target, over the kept
     /// connection to it if there is one.
     pub through: Option<Box<Self>>,
+}
+
+/// What carries commands to a host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Connection {
+    /// SSH.
+    #[default]
+    Ssh,
+    /// None: the host is the machine on which muster runs. Only commands of `exec` and playbooks run without SSH.
+    Local,
+    /// A connection that muster does not have. Every call for the host fails.
+    Unsupported(String),
 }
 
 impl Target {
@@ -75,13 +91,13 @@ pub trait Sink: Send {
 /// A command to run on a host in a channel of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Command {
-    /// The command line for the login shell. Build it with [`quote`], never by hand.
-    pub line: String,
-    /// The bytes that the command reads on stdin.
+    /// A script for `sh`, whatever the login shell is. Words in it are quoted with [`quote`], never by hand.
+    pub script: String,
+    /// The bytes that the script reads on stdin.
     pub stdin: Vec<u8>,
-    /// Set to run the command as root: directly when the login user is root, with `sudo -n` otherwise.
+    /// Set to run the script as root: directly when the login user is root, with `sudo -n` otherwise.
     pub root: bool,
-    /// How long the command may take; `None` means without limit.
+    /// How long the script may take; `None` means without limit.
     pub limit: Option<Duration>,
 }
 
@@ -100,7 +116,8 @@ pub trait Remote: Send + Sync + std::fmt::Debug {
     /// Asks a host for its identity and what it runs.
     async fn facts(&self, target: &Target) -> Result<Facts, Failure>;
 
-    /// Runs a command in a channel of its own on the kept connection.
+    /// Runs a command in a channel of its own on the kept connection. Text that the login shell's start files print does
+    /// not reach the sink.
     async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure>;
 
     /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns its

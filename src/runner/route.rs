@@ -7,6 +7,7 @@ use crate::core::health::peers::LOOK_LIMIT;
 use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
+use crate::remote::Connection;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
 
@@ -20,6 +21,8 @@ pub fn target(machine: &Machine) -> Target {
         address: machine.address.clone(),
         identity_files: machine.identity_files.clone(),
         jump: machine.jump.clone(),
+        options: Vec::new(),
+        connection: Connection::Ssh,
         through: None,
     }
 }

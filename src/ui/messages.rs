@@ -165,3 +165,16 @@ pub fn journal_of_global_unit(unit: &UnitName) -> String {
 pub fn not_on_a_machine(unit: &UnitName, need: &str) -> String {
     format!("Unit {unit} does not appear to be {need}.")
 }
+
+/// Returns the warning about a task that was under way when its run was interrupted.
+pub fn interrupted_task(task: &str, hosts: &[String]) -> String {
+    format!("the task `{task}` was under way on {} and may go on there", hosts.join(", "))
+}
+
+/// Returns a note about hosts. Only the first few are named.
+pub fn note_about_hosts(hosts: &[&str], note: &str) -> String {
+    match hosts {
+        [first, second, third, _, ..] => format!("{} hosts ({first}, {second}, {third}, …): {note}", hosts.len()),
+        hosts => format!("{}: {note}", hosts.join(", ")),
+    }
+}

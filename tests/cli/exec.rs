@@ -54,6 +54,46 @@ fn an_interrupted_run_prints_its_document_too() {
 }
 
 #[test]
+fn a_note_about_many_hosts_is_printed_once() {
+    let desk = Desk::new();
+    let host = |number: u32| format!("h{number} ansible_host=127.0.0.1 ansible_port=1 ansible_password=x\n");
+    desk.write("hosts", (1..=5).map(host).collect::<String>());
+    let notes = |pattern: &str| {
+        let said = desk.muster(&["-i", "hosts", "exec", pattern, "--", "true"]);
+        said.err.lines().filter(|line| line.starts_with("Note: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let text = "`ansible_password` is ignored: muster logs in with keys, certificates or an agent, not with passwords.";
+    assert_eq!(notes("all"), [format!("Note: 5 hosts (h1, h2, h3, …): {text}")]);
+    assert_eq!(notes("h1,h2"), [format!("Note: h1, h2: {text}")]);
+}
+
+#[test]
+fn a_local_host_needs_no_ssh_and_another_connection_fails_on_its_own() {
+    let desk = Desk::new();
+    desk.write("hosts", "here ansible_connection=local\nbox ansible_connection=docker\n");
+    let said = desk.muster(&["-i", "hosts", "exec", "all", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), "here: out\n"), "{said:#?}");
+    for line in
+        ["here: err", "here: exit code 3", "box: configuration: muster reaches hosts over SSH, not over \"docker\""]
+    {
+        assert!(said.err.lines().any(|text| text == line), "{line}: {said:#?}");
+    }
+    let said =
+        desk.muster(&["-i", "hosts", "exec", "here", "--shell", "--timeout", "1s", "--", "echo $((1 + 1)); sleep 60"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), "here: 2\n"), "{said:#?}");
+    assert!(said.err.contains("here: did not end in 1 s"), "{said:#?}");
+}
+
+#[test]
+fn the_arguments_of_ssh_reach_the_connection() {
+    let desk = Desk::new();
+    let args = "ansible_ssh_common_args='-o ProxyCommand=\"ls /no/such\"'";
+    desk.write("hosts", format!("h1 ansible_host=127.0.0.1 ansible_port=1 {args}\n"));
+    let exec = ["-i", "hosts", "exec", "h1", "--", "true"];
+    desk.fails(&exec, 4, &["h1: connect: the proxy command ended with exit status 2: ls: ", "No such file"]);
+}
+
+#[test]
 fn it_becomes_root_and_no_other_user_and_names_the_variables_that_it_ignores() {
     let desk = Desk::new();
     let hosts = |vars: &str| desk.write("hosts", format!("h1 ansible_host=127.0.0.1 ansible_port=1 {vars}\n"));

@@ -1,11 +1,15 @@
 //! `play`: its options, its document and its exit codes.
 
+use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
 use muster::store::leader_election;
 use muster::store::leader_election::LeaderKind;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use serde_json::Value;
 use serde_json::json;
 
@@ -76,6 +80,54 @@ fn the_command_line_may_choose_the_hosts_of_a_play() {
     desk.fails(&play, 2, &["book.yaml:2:10: `hosts`: `other` is undefined"]);
     let list = document(&desk, &["book.yaml", "--list-hosts", "-e", "target=h1:h3 other=h2"], 0);
     assert_eq!((&list["plays"][0]["hosts"], &list["plays"][1]["hosts"]), (&json!(["h1", "h3"]), &json!(["h2"])));
+}
+
+#[test]
+fn a_play_whose_hosts_match_nothing_is_skipped_with_a_warning() {
+    let desk = desk();
+    let task = "  tasks:\n    - command: 'true'\n";
+    desk.write("none.yaml", format!("- hosts: nowhere\n{task}- hosts: web:&nowhere\n{task}"));
+    let said = desk.muster(&["-i", "hosts", "play", "none.yaml"]);
+    assert_eq!((said.code, said.out.matches("skipping: no hosts matched").count()), (Some(0), 2), "{said:#?}");
+    let warning = "Warning: none.yaml:1:10: no host or group matches `nowhere`, so it is left out of the play";
+    assert_eq!(said.err.lines().next(), Some(warning), "{said:#?}");
+    desk.write("some.yaml", format!("- hosts: h1:nowhere\n{task}"));
+    let said = desk.muster(&["-i", "hosts", "play", "some.yaml", "--list-hosts"]);
+    assert!(said.code == Some(0) && said.out.contains("hosts (1):\n      h1\n"), "{said:#?}");
+    // A limit stays strict, since a misspelt name must not leave hosts out silently.
+    desk.fails(&["-i", "hosts", "play", "some.yaml", "-l", "h1,nowhere"], 2, &["no host or group matches `nowhere`"]);
+    desk.fails(&["-i", "hosts", "play", "some.yaml", "-e", "@nofile"], 2, &["-e: cannot read nofile: "]);
+}
+
+#[test]
+fn an_interrupted_run_says_what_may_go_on_and_where() {
+    let desk = Desk::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    desk.write("hosts", format!("h1 ansible_host=127.0.0.1 ansible_port={port}\n"));
+    desk.write("book.yaml", "- hosts: all\n  tasks:\n    - name: wait\n      command: 'true'\n");
+    let play = desk.command(&["-i", "hosts", "play", "book.yaml"]);
+    let play = { play }.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _connected = silent.accept().unwrap();
+    kill_process(Pid::from_raw(play.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+    let output = play.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{err}");
+    assert!(err.contains("Warning: the task `wait` was under way on h1 and may go on there\n"), "{err}");
+}
+
+#[test]
+fn a_play_runs_on_a_local_host_without_ssh() {
+    let desk = Desk::new();
+    desk.write("hosts", "here ansible_connection=local\n");
+    let dest = desk.path("made").display().to_string();
+    desk.write(
+        "book.yaml",
+        format!("- hosts: here\n  tasks:\n    - copy: {{content: 'on {{{{ inventory_hostname }}}}', dest: {dest}}}\n"),
+    );
+    let said = desk.muster(&["-i", "hosts", "play", "book.yaml"]);
+    assert!(said.code == Some(0) && said.out.contains("changed: [here]"), "{said:#?}");
+    assert_eq!(std::fs::read_to_string(desk.path("made")).unwrap(), "on here");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use muster::playbook::callback::json::JsonCallback;
 use muster::playbook::cluster_client::ClusterClient;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
+use muster::playbook::running::Running;
 use muster::store::layout::Key;
 use muster::store::leader_election;
 use muster::store::leader_election::LeaderKind;
@@ -41,6 +42,7 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
         extra: Vars::new(),
         check: false,
         forks: 1,
+        running: Running::default(),
     };
     let mut document = JsonCallback::default();
     let code =

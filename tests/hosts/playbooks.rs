@@ -101,3 +101,49 @@ fn a_command_runs_on_every_host_and_its_arguments_are_not_expanded() {
     assert_eq!((said.out.as_str(), said.code), ("", Some(2)));
     assert!(said.err.contains("no host or group matches `core-1`") && said.err.contains("`core-01`"), "{}", said.err);
 }
+
+#[test]
+fn start_files_and_links_of_users_do_not_disturb_a_playbook() {
+    let Some(lab) = lab(1) else { return };
+    let address = lab.hosts()[0].address;
+    let path = lab.dir().join("users-inventory");
+    let text =
+        format!("core-01 ansible_host={address} ansible_user=admin\nguest ansible_host={address} ansible_user=guest\n");
+    std::fs::write(&path, text).unwrap();
+    let prepare = "echo secret > /root/victim; chmod 600 /root/victim; ln -s /root/victim /home/guest/conf; \
+         chown -h guest /home/guest/conf; \
+         for home in /root /home/admin /home/guest; do echo 'echo Welcome; echo noise >&2' > $home/.bashrc; done";
+    ssh(&lab, "core-01", prepare);
+    let book = lab.dir().join("users.yaml");
+    let tasks = "- hosts: core-01
+  tasks:
+    - command: id -un
+      register: r
+    - copy: {content: \"x={{ r.stdout }}{{ r.stderr }}\\n\", dest: /home/guest/conf, owner: guest, mode: '0644'}
+      become: true
+- hosts: guest
+  tasks:
+    - command: 'true'
+      become: true
+      ignore_errors: true
+    - command: id -un
+      register: r
+      failed_when: r.stdout != 'guest'
+";
+    std::fs::write(&book, tasks).unwrap();
+    for copied in ["changed: [core-01]", "ok: [core-01]"] {
+        let said = with(&lab, &path, &["play", book.to_str().unwrap()]);
+        assert_eq!(said.code, Some(0), "{said:#?}");
+        let refused = "the host does not allow root: sudo: a password is required";
+        assert!(
+            said.out.contains(copied) && said.out.contains(refused) && said.out.contains("...ignoring"),
+            "{said:#?}"
+        );
+    }
+    let found = ssh(
+        &lab,
+        "core-01",
+        "stat -c '%F %U %a' /home/guest/conf; cat /home/guest/conf /root/victim; stat -c '%U %a' /root/victim",
+    );
+    assert_eq!(found, "Welcome\nregular file guest 644\nx=admin\nsecret\nroot 600");
+}

@@ -25,6 +25,7 @@ use muster::playbook::cluster::RequestError;
 use muster::playbook::cluster::UnitRequest;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
+use muster::playbook::running::Running;
 use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Facts;
@@ -65,7 +66,7 @@ impl Remote for Shells {
         }
         self.ran.lock().unwrap().push((target.name.clone(), command.root));
         let mut child = tokio::process::Command::new("sh");
-        child.arg("-c").arg(&command.line).env("HOST", &target.name);
+        child.arg("-c").arg(&command.script).env("HOST", &target.name);
         child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = child.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -195,6 +196,7 @@ impl Stage {
             check: self.check,
             // One host at a time, so that the order of the lines is fixed.
             forks: 1,
+            running: Running::default(),
         };
         executor.play(&playbook, hosts, callback).await
     }

@@ -3,11 +3,11 @@
 mod become_root;
 mod cluster_tasks;
 mod commands;
+mod files;
 mod local;
 mod notify;
 mod trust;
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use local::Stage;
@@ -74,87 +74,6 @@ async fn a_batch_in_which_every_host_failed_stops_the_rest() {
     let lines = ends(&without_details(&printed));
     assert_eq!(lines, ["changed: [h1]", "fatal: [h2]: FAILED! => {…}"]);
     assert_eq!(code, 2);
-}
-
-#[tokio::test]
-async fn a_file_is_copied_once_whole_and_with_its_attributes() {
-    let stage = Stage::new();
-    stage.write("motd", "hello\n");
-    let book = "- hosts: h1\n  tasks:\n    - copy: {src: motd, dest: DIR/out, mode: '0640'}\n";
-    assert_eq!(ends(&stage.play(book).await.0), ["changed: [h1]"]);
-    assert_eq!(stage.read("out"), "hello\n");
-    assert_eq!(std::fs::metadata(stage.path("out")).unwrap().mode() & 0o7777, 0o640);
-    assert_eq!(ends(&stage.play(book).await.0), ["ok: [h1]"]);
-    // A change of the mode leaves the content.
-    assert_eq!(ends(&stage.play(&book.replace("0640", "600")).await.0), ["changed: [h1]"]);
-    assert_eq!(std::fs::metadata(stage.path("out")).unwrap().mode() & 0o7777, 0o600);
-    // A change of the content keeps the attributes.
-    stage.write("motd", "again\n");
-    assert_eq!(ends(&stage.play(&book.replace(", mode: '0640'", "")).await.0), ["changed: [h1]"]);
-    assert_eq!(
-        (stage.read("out").as_str(), std::fs::metadata(stage.path("out")).unwrap().mode() & 0o7777),
-        ("again\n", 0o600)
-    );
-    // No temporary file is left behind.
-    assert_eq!(Stage::names(stage.folder.path()), ["hosts", "motd", "out"]);
-}
-
-#[tokio::test]
-async fn a_copy_goes_into_a_directory_and_through_a_link() {
-    let stage = Stage::new();
-    stage.write("motd", "hello\n");
-    std::fs::create_dir(stage.path("d")).unwrap();
-    std::os::unix::fs::symlink("target", stage.path("link")).unwrap();
-    stage.write("target", "old");
-    let book = "- hosts: h1\n  tasks:\n    - copy: {src: motd, dest: DIR/d}\n    - copy: {content: 'a {{ 1 + 1 }}', dest: DIR/link}\n";
-    assert_eq!(ends(&stage.play(book).await.0), ["changed: [h1]", "changed: [h1]"]);
-    assert_eq!((stage.read("d/motd"), stage.read("target")), ("hello\n".to_owned(), "a 2".to_owned()));
-    assert!(stage.path("link").is_symlink());
-}
-
-#[tokio::test]
-async fn a_copy_that_fails_says_why_and_changes_nothing() {
-    let stage = Stage::new();
-    stage.write("motd", "hello\n");
-    for (copy, expected) in [
-        ("{src: motd, dest: DIR/no/where}", "/no/where: "),
-        ("{src: motd, dest: DIR/no/}", "no directory"),
-        ("{src: nothing, dest: DIR/out}", "there is no file nothing in"),
-        ("{src: motd, dest: out}", "`dest` must be an absolute path"),
-        ("{src: motd, dest: DIR/out, mode: 644}", "is ambiguous"),
-        ("{src: motd, dest: DIR/out, mode: rw}", "invalid `mode` rw"),
-        ("{src: motd, dest: DIR/out, owner: no-such-user}", "/out: "),
-        ("{src: motd, dest: \"DIR/out\\0\"}", "cannot be given to a shell"),
-        ("{content: '{{ missing }}', dest: DIR/out}", "`missing` is undefined"),
-    ] {
-        let (printed, code) = stage.play(&format!("- hosts: h1\n  tasks:\n    - copy: {copy}\n")).await;
-        assert!(printed.contains(expected) && printed.contains("FAILED!"), "{copy}: {printed}");
-        assert_eq!(
-            (code, Stage::names(stage.folder.path())),
-            (2, vec!["hosts".to_owned(), "motd".to_owned()]),
-            "{copy}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn hostile_file_names_are_quoted() {
-    let stage = Stage::new();
-    for name in ["a b", "$(touch pwned)", "`touch pwned`", "; touch pwned", "'", "\"", "-rf", "*", "é\n", "\\"] {
-        let dest = json!(stage.path(name).display().to_string());
-        let book = format!(
-            "- hosts: h1\n  tasks:\n    - copy: {{content: x, dest: {dest}}}\n    - command: {{argv: [cat, {dest}]}}\n      register: out\n    - command: 'true'\n      when: out.stdout != 'x'\n"
-        );
-        let (printed, code) = stage.play(&book).await;
-        assert_eq!(
-            (code, ends(&printed).last().map(String::as_str)),
-            (0, Some("skipping: [h1]")),
-            "{name:?}: {printed}"
-        );
-        std::fs::remove_file(stage.path(name)).unwrap();
-    }
-    assert_eq!(Stage::names(stage.folder.path()), ["hosts"]);
-    assert!(!Path::new("pwned").exists());
 }
 
 #[tokio::test]
@@ -272,6 +191,14 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ("hosts: web\n", "p:1:1: a playbook must be a list of plays, not a map", "hosts: PATTERN"),
         ("- name: x\n", "p:1:3: the play does not say for which `hosts` it is", ""),
         ("- host: web\n", "p:1:3: a play has no `host`", "`hosts`"),
+        ("- hosts: a\n  roles: [x]\n", "p:2:3: muster does not implement `roles` of a play", "ansible-playbook"),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      with_items: [1]\n",
+            "p:4:7: muster does not implement `with_items` of a task",
+            "ansible-playbook",
+        ),
+        ("- hosts: a\n  tasks:\n    - block: []\n", "p:3:7: muster does not implement `block` of a task", ""),
+        ("- hosts: a\n  hosts: b\n", "p:2:3: the key `hosts` occurs twice, first in line 1", ""),
         ("- hosts: a\n  serial: many\n", "p:2:11: `serial` must be a number of hosts or a share such as \"30%\"", ""),
         ("- hosts: a\n  serial: 0%\n", "p:2:11: `serial` must be", ""),
         ("- hosts: a\n  gather_facts: yes\n", "p:2:17: muster gathers no facts", "gather_facts: false"),
@@ -338,4 +265,5 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         assert!(fault.hint.unwrap_or_default().contains(hint), "{text}");
     }
     assert!(parse::read(Path::new("p"), "").unwrap().plays.is_empty());
+    assert!(parse::read(Path::new("p"), "- hosts: a\n  collections: [x.y]\n").is_ok());
 }

@@ -257,7 +257,7 @@ async fn a_panic_in_a_call_to_a_host_ends_that_call_only() {
     let host = FakeHost::start(&[Fault::None]).await;
     let ssh = Ssh::new(host.options(Deadlines::default()));
     let target = host.target();
-    let hello = Command { line: "echo hello".to_owned(), limit: Some(LONG), ..Command::default() };
+    let hello = Command { script: "echo hello".to_owned(), limit: Some(LONG), ..Command::default() };
     let failure = ssh.exec(&target, &hello, &mut Trap).await.unwrap_err();
     assert_eq!((failure.phase, failure.kind), (Phase::Run, FailureKind::Local), "{failure}");
     assert_eq!(failure.to_string(), "core-01: run: muster itself failed on the way: this is a bug");

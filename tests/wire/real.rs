@@ -72,11 +72,48 @@ async fn a_command_gets_its_stdin_and_gives_its_output_and_exit_status() {
     let sshd = Sshd::start();
     let (ssh, target) = (sshd.ssh(), sshd.target());
     for root in [false, true] {
-        let line = "cat; echo \"it's\" bad >&2; exit 7".to_owned();
-        let command = Command { line, stdin: b"fed".to_vec(), root, limit: Some(LIMIT) };
+        let script = "cat; echo \"it's\" bad >&2; exit 7".to_owned();
+        let command = Command { script, stdin: b"fed".to_vec(), root, limit: Some(LIMIT) };
         let mut kept = Kept::default();
         let exit = ssh.exec(&target, &command, &mut kept).await.unwrap();
         assert_eq!((exit, kept.out, kept.err), (Exit::Code(7), b"fed".to_vec(), b"it's bad\n".to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn the_output_of_start_files_is_not_the_output_of_a_command() {
+    if missing() {
+        return;
+    }
+    // The login shell of the user runs this instead of the command that it gets.
+    let noisy = "ForceCommand printf '*** Welcome ***' ; echo stty: no tty >&2; exec sh -c \"$SSH_ORIGINAL_COMMAND\"";
+    let sshd = Sshd::start_with(|_| noisy.to_owned());
+    let (ssh, target) = (sshd.ssh(), sshd.target());
+    for root in [false, true] {
+        let command =
+            Command { script: "cat; echo bad >&2".to_owned(), stdin: b"fed".to_vec(), root, limit: Some(LIMIT) };
+        let mut kept = Kept::default();
+        let exit = ssh.exec(&target, &command, &mut kept).await.unwrap();
+        assert_eq!((exit, kept.out, kept.err), (Exit::Code(0), b"fed".to_vec(), b"bad\n".to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_sudo_says_what_to_change() {
+    if missing() {
+        return;
+    }
+    for (said, hint) in [
+        ("sudo: a password is required", "NOPASSWD"),
+        ("sudo: sorry, you must have a tty to run sudo", "!requiretty"),
+        ("sh: 1: exec: sudo: not found", "NOPASSWD"),
+    ] {
+        let sshd = Sshd::start_with(|_| format!("ForceCommand echo noise >&2; echo '{said}' >&2; exit 1"));
+        let command = Command { root: true, limit: Some(LIMIT), ..Command::default() };
+        let failure = sshd.ssh().exec(&sshd.target(), &command, &mut Kept::default()).await.unwrap_err();
+        assert_eq!((failure.phase, failure.kind), (Phase::Shell, FailureKind::Denied));
+        assert_eq!(failure.detail, format!("the host does not allow root: {said}"));
+        assert!(failure.hint.unwrap().contains(hint), "{said}");
     }
 }
 
@@ -429,7 +466,7 @@ async fn the_exit_of_a_command_is_returned_even_if_a_child_goes_on() {
     let sshd = Sshd::start();
     let (ssh, target) = (sshd.ssh(), sshd.target());
     let run = async |line: &str, limit| {
-        let command = Command { line: line.to_owned(), limit, ..Command::default() };
+        let command = Command { script: line.to_owned(), limit, ..Command::default() };
         let mut kept = Kept::default();
         let exit = ssh.exec(&target, &command, &mut kept).await;
         (exit, String::from_utf8(kept.out).unwrap())
@@ -465,7 +502,7 @@ async fn a_shell_that_is_killed_is_lost_and_the_next_call_has_another() {
     // A shell that ended between two calls is replaced.
     let printed = ssh.script(&target, "echo $$\necho end; exit 0", "end", LIMIT).await.unwrap();
     let pid = String::from_utf8(printed).unwrap().lines().next().unwrap().to_owned();
-    let gone = Command { line: format!("while kill -0 {pid}; do :; done"), limit: Some(LIMIT), ..Command::default() };
+    let gone = Command { script: format!("while kill -0 {pid}; do :; done"), limit: Some(LIMIT), ..Command::default() };
     ssh.exec(&target, &gone, &mut Kept::default()).await.unwrap();
     ssh.script(&target, "echo end", "end", LIMIT).await.unwrap();
 }

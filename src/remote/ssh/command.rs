@@ -1,4 +1,6 @@
-//! Runs one command in a channel of its own and passes its output on as it arrives.
+//! Runs one script in a channel of its own and passes its output on as it arrives.
+//!
+//! The login shell gets a fixed line that every shell reads alike. `sh` reads the script from the first line of stdin.
 
 use std::time::Duration;
 
@@ -7,7 +9,8 @@ use russh::Sig;
 
 use super::connection::Session;
 use super::failure::ErrorContext;
-use super::failure::hint;
+use super::failure::denied_root;
+use super::started::Started;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
@@ -19,6 +22,31 @@ use crate::remote::Sink;
 /// How long a command that has exited may leave the channel open and silent: a process it started may hold its stdout.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Reads a script from one line of stdin and runs it; the rest of stdin is the script's. Before that it marks the start
+/// of its output.
+macro_rules! read_script {
+    () => {
+        r#"echo muster-command-starts; echo muster-command-starts >&2; IFS= read -r L || exit 1; eval "$(printf %b "$L")""#
+    };
+}
+
+/// The line for the login shell, which may be sh, csh, fish or a restricted bash: only words, and only single quotes
+/// without a quote, backslash, `!` or newline in them.
+const START: &str = concat!("sh -c '", read_script!(), "'");
+
+/// The same as root.
+const START_AS_ROOT: &str =
+    concat!(r#"sh -c 'test "$(id -u)" = 0 && exec sh -c "$0"; exec sudo -n sh -c "$0"' '"#, read_script!(), "'");
+
+/// Returns the stdin of [`START`]: the script as one line for `printf %b`, then the bytes for the script.
+pub(super) fn stdin(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
+    if command.script.contains('\0') {
+        return Err(at.local("the command contains a NUL byte"));
+    }
+    let line = command.script.replace('\\', r"\\").replace('\n', r"\n");
+    Ok([line.as_bytes(), b"\n", &command.stdin].concat())
+}
+
 /// Runs a command and returns its exit.
 pub(super) async fn run(
     session: &mut Session,
@@ -28,21 +56,20 @@ pub(super) async fn run(
     start: Duration,
 ) -> Result<Exit, Failure> {
     let at = ErrorContext { host, phase: Phase::Run };
-    let line = if command.root { as_root(&command.line, at)? } else { command.line.clone() };
-    let asked = session.write.exec(true, line).await;
+    let stdin = stdin(command, at)?;
+    let asked = session.write.exec(true, line(command.root)).await;
     asked.map_err(|_| session.connection.lost(at, "the connection was closed"))?;
     at.within(start, accepted(session, at)).await?;
     let write = session.write.clone();
-    let stdin = command.stdin.clone();
     let send = async {
         // A command need not read its stdin.
         if write.data_bytes(stdin).await.is_ok() {
             let _ = write.eof().await;
         }
     };
-    let mut watch = Watch { sink, sudo: command.root.then(Vec::new), printed: false };
+    let mut output = Started::new(sink);
     let exchange = async {
-        let read = read(session, &mut watch, at);
+        let read = read(session, &mut output, at);
         tokio::pin!(send, read);
         tokio::select! {
             exit = &mut read => exit,
@@ -63,7 +90,19 @@ pub(super) async fn run(
             }
         }
     };
-    watch.denied(&exit, host).map_or(Ok(exit), Err)
+    refusal(output, command.root, host).map_or(Ok(exit), Err)
+}
+
+/// Returns the line for the login shell.
+pub(super) const fn line(root: bool) -> &'static str {
+    if root { START_AS_ROOT } else { START }
+}
+
+/// Ends the output. Returns the failure of a command that never started because sudo refused.
+pub(super) fn refusal(output: Started<'_>, root: bool, host: &str) -> Option<Failure> {
+    // The line for root prints nothing itself: a message of sudo says that sudo refused.
+    let said = output.end().filter(|said| root && said.contains("sudo: "))?;
+    Some(denied_root(&said, ErrorContext { host, phase: Phase::Shell }))
 }
 
 /// Waits until the host reports whether it starts the command.
@@ -78,7 +117,7 @@ async fn accepted(session: &mut Session, at: ErrorContext<'_>) -> Result<(), Fai
     }
 }
 
-async fn read(session: &mut Session, watch: &mut Watch<'_>, at: ErrorContext<'_>) -> Result<Exit, Failure> {
+async fn read(session: &mut Session, output: &mut Started<'_>, at: ErrorContext<'_>) -> Result<Exit, Failure> {
     let mut exit = None;
     loop {
         let message = if exit.is_some() {
@@ -88,12 +127,15 @@ async fn read(session: &mut Session, watch: &mut Watch<'_>, at: ErrorContext<'_>
             session.wait().await
         };
         match message {
-            Some(ChannelMsg::Data { data }) => watch.stdout(&data),
-            Some(ChannelMsg::ExtendedData { data, .. }) => watch.stderr(&data),
+            Some(ChannelMsg::Data { data }) => output.stdout(&data),
+            Some(ChannelMsg::ExtendedData { data, .. }) => output.stderr(&data),
             Some(ChannelMsg::ExitStatus { exit_status }) => exit = Some(Exit::Code(exit_status)),
             Some(ChannelMsg::ExitSignal { signal_name, .. }) => exit = Some(Exit::Signal(name(&signal_name))),
             Some(ChannelMsg::Close) | None => break,
             Some(_) => {}
+        }
+        if output.is_too_noisy() {
+            return Err(at.failure(FailureKind::Sick, "the login shell prints without end"));
         }
     }
     exit.ok_or_else(|| {
@@ -109,44 +151,62 @@ pub(super) fn name(signal: &Sig) -> String {
     }
 }
 
-fn as_root(line: &str, at: ErrorContext<'_>) -> Result<String, Failure> {
-    let quoted = shlex::try_quote(line).map_err(|_| at.local("the command contains a NUL byte"))?;
-    Ok(format!(r#"sh -c 'test "$(id -u)" = 0 && exec sh -c "$0"; exec sudo -n sh -c "$0"' {quoted}"#))
-}
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::Command as Process;
+    use std::process::Stdio;
 
-/// Passes output on and detects a `sudo` that refused.
-struct Watch<'a> {
-    sink: &'a mut dyn Sink,
-    /// The first bytes of stderr, while sudo may have written them.
-    sudo: Option<Vec<u8>>,
-    printed: bool,
-}
+    use super::*;
 
-impl Watch<'_> {
-    fn stdout(&mut self, data: &[u8]) {
-        self.printed = true;
-        self.sink.stdout(data);
+    /// Runs a script as a host does with this login shell, and returns its stdout, stderr and exit code.
+    fn run_in(shell: &[&str], line: &str, command: &Command) -> (String, String, Option<i32>) {
+        let mut process = Process::new(shell[0]);
+        process
+            .args(&shell[1..])
+            .args(["-c", line])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = process.spawn().unwrap();
+        let fed = stdin(command, ErrorContext { host: "h", phase: Phase::Run }).unwrap();
+        process.stdin.take().unwrap().write_all(&fed).unwrap();
+        let output = process.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr), output.status.code())
     }
 
-    fn stderr(&mut self, data: &[u8]) {
-        if let Some(start) = self.sudo.as_mut().filter(|start| start.len() < 256) {
-            start.extend_from_slice(data);
+    #[test]
+    fn every_login_shell_runs_the_script_unchanged() {
+        let script = "x='it\\n is \\\\ %s !! `id` $HOME {}'\nprintf '%s|' \"$x\"; cat; echo bad >&2; exit 7".to_owned();
+        let command = Command { script, stdin: b"fed\\n\n".to_vec(), ..Command::default() };
+        for shell in
+            [&["sh"][..], &["bash"], &["bash", "-r"], &["dash"], &["tcsh", "-f"], &["fish"], &["zsh"], &["ksh"]]
+        {
+            if Process::new(shell[0]).args(["-c", "true"]).output().is_err() {
+                eprintln!("skipped: no {}", shell[0]);
+                continue;
+            }
+            let lines = [START, START_AS_ROOT];
+            for line in if rustix::process::getuid().is_root() { &lines[..] } else { &lines[..1] } {
+                let (out, err, code) = run_in(shell, line, &command);
+                let printed = "muster-command-starts\nit\\n is \\\\ %s !! `id` $HOME {}|fed\\n\n";
+                assert_eq!((out.as_str(), code), (printed, Some(7)), "{shell:?}: {err}");
+                assert_eq!(err, "muster-command-starts\nbad\n", "{shell:?}");
+            }
         }
-        self.sink.stderr(data);
     }
 
-    /// Returns the failure if sudo refused to run the command: sudo itself exits with 1 and prints the reason.
-    fn denied(&self, exit: &Exit, host: &str) -> Option<Failure> {
-        let said = self.sudo.as_ref().filter(|said| said.starts_with(b"sudo: ") && !self.printed)?;
-        if *exit != Exit::Code(1) {
-            return None;
-        }
-        let at = ErrorContext { host, phase: Phase::Shell };
-        let failure =
-            at.failure(FailureKind::Denied, format!("the host does not allow root: {}", sanitize::printable(said)));
-        Some(hint(
-            failure,
-            "Log in as root, or allow the user to run `sudo` without a password (NOPASSWD in sudoers(5)).",
-        ))
+    #[test]
+    fn a_script_that_was_cut_off_is_not_run() {
+        let command = Command { script: "echo run".to_owned(), ..Command::default() };
+        let mut fed = stdin(&command, ErrorContext { host: "h", phase: Phase::Run }).unwrap();
+        fed.pop();
+        let mut process = Process::new("sh");
+        process.args(["-c", START]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = process.spawn().unwrap();
+        process.stdin.take().unwrap().write_all(&fed).unwrap();
+        let output = process.wait_with_output().unwrap();
+        assert_eq!((output.stdout, output.status.code()), (b"muster-command-starts\n".to_vec(), Some(1)));
     }
 }

@@ -7,6 +7,7 @@ use super::options::Options;
 use crate::core::model::Address;
 use crate::core::model::Failure;
 use crate::core::model::Phase;
+use crate::remote::Connection;
 use crate::remote::Target;
 use crate::remote::known_hosts::HostName;
 use crate::remote::ssh_config::Agent;
@@ -91,6 +92,8 @@ enum DestinationError {
     Circle,
     #[error("invalid name {0:?} of a host or user: expected no leading `-`, blank or control character")]
     BadName(String),
+    #[error("muster reaches hosts over SSH, not over {0:?}")]
+    Connection(String),
     #[error("{0}")]
     Invalid(String),
 }
@@ -101,6 +104,9 @@ fn find(
     options: &Options,
     seen: &mut Vec<String>,
 ) -> Result<Destination, DestinationError> {
+    if let Connection::Unsupported(name) = &target.connection {
+        return Err(DestinationError::Connection(name.clone()));
+    }
     let address = &target.address;
     validate::host(&address.host)
         .and(address.user.as_deref().map_or(Ok(()), validate::user))
@@ -150,7 +156,7 @@ fn find(
 
 fn query<'a>(target: &'a Target, options: &'a Options) -> Query<'a> {
     let Address { user, host, port } = &target.address;
-    Query { host, user: user.as_deref(), port: *port, local_user: &options.local_user }
+    Query { host, user: user.as_deref(), port: *port, local_user: &options.local_user, options: &target.options }
 }
 
 fn find_keys(target: &Target, configured: &[PathBuf], host: &HostConfig, options: &Options) -> Vec<(PathBuf, bool)> {
@@ -188,6 +194,8 @@ fn find_route(
         address: read_jump(last)?,
         identity_files: Vec::new(),
         jump: rest.map(str::to_owned),
+        options: Vec::new(),
+        connection: Connection::Ssh,
         through: None,
     };
     let known = config.resolve(&query(&hop, options))?;

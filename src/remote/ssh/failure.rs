@@ -77,6 +77,18 @@ pub(super) fn hint(mut failure: Failure, hint: impl Into<String>) -> Failure {
     failure
 }
 
+/// Makes a failure of a `sudo` that refused, with the lines in which sudo says why.
+pub(super) fn denied_root(said: &str, at: ErrorContext<'_>) -> Failure {
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("sudo")).collect();
+    let detail = format!("the host does not allow root: {}", sanitize::printable(lines.join(" ").as_bytes()));
+    let advice = if said.contains("must have a tty") {
+        "Exempt the user from requiretty in sudoers(5), for example with `Defaults:USER !requiretty`."
+    } else {
+        "Log in as root, or allow the user to run `sudo` without a password (NOPASSWD in sudoers(5))."
+    };
+    hint(at.failure(FailureKind::Denied, detail), advice)
+}
+
 fn failure_kind(kind: io::ErrorKind) -> FailureKind {
     use io::ErrorKind;
     match kind {

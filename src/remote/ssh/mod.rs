@@ -11,10 +11,12 @@ mod dial;
 mod failure;
 mod handshake;
 mod host_key;
+mod local;
 mod options;
 mod probe;
 mod proxy;
 mod shell;
+mod started;
 mod stream;
 mod tail;
 mod terminal;
@@ -50,6 +52,7 @@ use shell::Shell;
 use stream::ByteStream;
 
 use super::Command;
+use super::Connection as Carrier;
 use super::Exit;
 use super::Facts;
 use super::OUR_FAULT;
@@ -377,6 +380,9 @@ impl Remote for Ssh {
 
     async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
         let call = async {
+            if target.connection == Carrier::Local {
+                return local::run(command, sink, &target.name).await;
+            }
             let mut session = self.session(target, Phase::Run).await?;
             command::run(&mut session, command, sink, &target.name, self.options.deadlines.shell).await
         };

@@ -35,12 +35,10 @@ pub(super) async fn from_shell(
     let at = ErrorContext { host: via, phase: Phase::Run };
     let word = shlex::try_quote(host).map_err(|_| at.local("the name of the host contains a NUL byte"))?;
     let probe = r#"exec 3<>"/dev/tcp/$0/$1" && head -c 4 <&3"#;
-    let line = format!("LC_ALL=C timeout {} bash -c '{probe}' {word} {port}", limit.as_secs().max(1));
-    // A login shell that is not sh may not know assignments in front of a command.
-    let line = format!("exec sh -c {}", shlex::try_quote(&line).map_err(|error| at.local(error))?);
+    let script = format!("LC_ALL=C timeout {} bash -c '{probe}' {word} {port}", limit.as_secs().max(1));
     let mut session = connection.session(at, limit).await?;
     let mut said = Kept::default();
-    let exit = command::run(&mut session, &Command { line, ..Command::default() }, &mut said, via, limit).await?;
+    let exit = command::run(&mut session, &Command { script, ..Command::default() }, &mut said, via, limit).await?;
     let errors = String::from_utf8_lossy(&said.err);
     match exit {
         Exit::Code(0) => Ok(said.out.starts_with(b"SSH-")),

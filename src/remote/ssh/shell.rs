@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::connection::Session;
 use super::failure::ErrorContext;
-use super::failure::hint;
+use super::failure::denied_root;
 use super::tail::Tail;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -76,12 +76,9 @@ impl Shell {
         let Some(status) = status else {
             return self.session.connection.lost(at, "the host closed the channel");
         };
-        if said.contains("sudo") {
-            let failure = at.failure(FailureKind::Denied, format!("the host does not allow root: {said}"));
-            return hint(
-                failure,
-                "Log in as root, or allow the user to run `sudo` without a password (NOPASSWD in sudoers(5)).",
-            );
+        let complaints = String::from_utf8_lossy(self.complaints.bytes());
+        if complaints.contains("sudo") {
+            return denied_root(&complaints, at);
         }
         at.failure(FailureKind::Sick, format!("the shell ended with status {status}: {said}"))
     }

@@ -2,6 +2,7 @@
 //!
 //! The module `resolve` applies them to a host.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::io::Read as _;
@@ -10,7 +11,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::ConfigError;
+use super::keywords::Support;
+use super::keywords::support;
 use super::words;
+use crate::remote::ssh_pattern::matches_any;
 
 /// How deep files may include each other, as in OpenSSH. The limit also stops a file that includes itself.
 const MAX_DEPTH: usize = 16;
@@ -64,6 +68,78 @@ pub(super) struct Roots {
 /// Reads a file and its includes. A missing file has no lines.
 pub(super) fn read(path: &Path, roots: &Roots) -> Result<Vec<Line>, ConfigError> {
     read_at(path, roots, 0)
+}
+
+/// Reads options as for `ssh -o`. They apply to every host.
+pub(super) fn options(texts: &[String]) -> Result<Vec<Line>, ConfigError> {
+    let file: std::sync::Arc<Path> = Path::new("-o").into();
+    let mut lines = Vec::new();
+    for (number, text) in texts.iter().enumerate() {
+        let place = Place { file: file.clone(), line: number + 1 };
+        if let Some((keyword, arguments)) = words::split(text).map_err(|what| place.error(what))? {
+            lines.push(Line { place, directive: Directive::Set(keyword, arguments) });
+        }
+    }
+    Ok(lines)
+}
+
+/// Returns a warning for each keyword, and each criterion of `Match`, that muster does not know. `IgnoreUnknown` names
+/// keywords that are no mistakes.
+pub(super) fn unknown(files: &[Vec<Line>]) -> Vec<String> {
+    let mut unknown = Unknown::default();
+    for lines in files {
+        unknown.read(lines);
+    }
+    let is_meant = |keyword: &str| matches_any(keyword, unknown.meant.iter().map(String::as_str));
+    let keywords = unknown.keywords.iter().filter(|(keyword, _)| !is_meant(keyword));
+    let keywords = keywords.map(|(keyword, at)| format!("{at}: unknown keyword {keyword}: the line is ignored"));
+    keywords.chain(unknown.criteria).collect()
+}
+
+#[derive(Default)]
+struct Unknown {
+    meant: Vec<String>,
+    keywords: BTreeMap<String, String>,
+    criteria: Vec<String>,
+}
+
+impl Unknown {
+    fn read(&mut self, lines: &[Line]) {
+        for Line { place, directive } in lines {
+            let at = || format!("{}:{}", place.file.display(), place.line);
+            match directive {
+                Directive::Set(keyword, arguments) if keyword == "ignoreunknown" => {
+                    let patterns = arguments.iter().flat_map(|list| list.split(','));
+                    self.meant.extend(patterns.map(str::to_ascii_lowercase));
+                }
+                Directive::Set(keyword, _) if support(keyword) == Support::Unknown => {
+                    self.keywords.entry(keyword.clone()).or_insert_with(at);
+                }
+                Directive::Match(criteria) => {
+                    let found = unknown_criterion(criteria);
+                    self.criteria.extend(
+                        found.map(|name| format!("{}: unknown criterion Match {name}: the block is skipped", at())),
+                    );
+                }
+                Directive::Include(files) => files.iter().for_each(|lines| self.read(lines)),
+                Directive::Set(..) | Directive::Host(_) => {}
+            }
+        }
+    }
+}
+
+/// Returns the first criterion of a `Match` that muster does not know.
+fn unknown_criterion(criteria: &[String]) -> Option<&str> {
+    let mut words = criteria.iter().flat_map(|word| word.splitn(2, '=')).filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        let name = word.strip_prefix('!').unwrap_or(word);
+        match name.to_ascii_lowercase().as_str() {
+            "all" | "final" | "canonical" => {}
+            "host" | "originalhost" | "user" | "localuser" => drop(words.next()),
+            _ => return Some(name),
+        }
+    }
+    None
 }
 
 fn read_at(path: &Path, roots: &Roots, depth: usize) -> Result<Vec<Line>, ConfigError> {

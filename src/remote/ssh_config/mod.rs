@@ -4,6 +4,7 @@
 
 mod expand;
 mod file;
+mod keywords;
 mod resolve;
 pub(crate) mod validate;
 mod words;
@@ -19,6 +20,7 @@ use file::Line;
 use file::Roots;
 
 pub(crate) use expand::TokenValues;
+pub(crate) use keywords::Support;
 
 /// How to treat a host key that is not known (`StrictHostKeyChecking`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -111,6 +113,8 @@ pub struct Query<'a> {
     pub port: Option<u16>,
     /// The user that runs muster.
     pub local_user: &'a str,
+    /// Options as for `ssh -o`, which no file can change.
+    pub options: &'a [String],
 }
 
 /// The configuration of a host. Names of files are not expanded.
@@ -169,7 +173,7 @@ impl Config {
         let relative = PathBuf::from("/etc/ssh");
         let system = Roots { home: home.map(Path::to_path_buf), relative, private: false };
         lines.push(file::read(Path::new("/etc/ssh/ssh_config"), &system)?);
-        Ok(Self { lines })
+        Ok(Self { lines }.with_warnings())
     }
 
     /// Reads one file in place of the default ones. `none` means no file.
@@ -180,8 +184,29 @@ impl Config {
         if let Err(error) = std::fs::metadata(path) {
             return Err(ConfigError::Unreadable { file: path.to_path_buf(), why: error.to_string() });
         }
-        Ok(Self { lines: vec![file::read(path, &user_roots(home))?] })
+        Ok(Self { lines: vec![file::read(path, &user_roots(home))?] }.with_warnings())
     }
+
+    /// Warns of each keyword and criterion that muster does not know, once.
+    fn with_warnings(self) -> Self {
+        for warning in file::unknown(&self.lines) {
+            tracing::warn!("{warning}");
+        }
+        self
+    }
+}
+
+/// Checks an option as `ssh -o` takes it, and returns what muster does with it.
+pub(crate) fn check_option(text: &str) -> Result<Support, String> {
+    let (keyword, arguments) = words::split(text)?.ok_or("it is empty")?;
+    if arguments.is_empty() {
+        return Err(format!("{keyword} has no value"));
+    }
+    let support = keywords::support(&keyword);
+    if support == Support::Obeyed {
+        resolve::check(&keyword, &arguments)?;
+    }
+    Ok(support)
 }
 
 fn user_roots(home: Option<&Path>) -> Roots {

@@ -1,7 +1,7 @@
 //! Resolves the lines of ssh_config(5) for one host: the first value wins, in OpenSSH's order.
 //!
 //! `Match` depends on values that earlier lines have set, so this is an interpreter and not a lookup. This module is
-//! pure except for warnings.
+//! pure.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::Proxy;
 use super::Query;
 use super::StrictHostKey;
 use super::expand::expand_hostname;
+use super::file;
 use super::file::Directive;
 use super::file::Line;
 use super::file::Place;
@@ -26,6 +27,8 @@ impl Config {
     /// Returns the configuration of a host.
     pub fn resolve(&self, query: &Query<'_>) -> Result<HostConfig, ConfigError> {
         let mut state = State { user: query.user.map(str::to_owned), port: query.port, ..State::default() };
+        let options = file::options(query.options)?;
+        state.apply(&options, true, query, query.host)?;
         state.apply_files(&self.lines, query, query.host)?;
         let mut hostname = match &state.hostname {
             Some(hostname) => expand_hostname(hostname, query.host)?,
@@ -114,14 +117,8 @@ impl State {
                 "originalhost" => matches_list(&query.host.to_ascii_lowercase(), &list()?.to_ascii_lowercase()),
                 "user" => matches_list(self.user.as_deref().unwrap_or(query.local_user), list()?),
                 "localuser" => matches_list(query.local_user, list()?),
-                _ => {
-                    tracing::warn!(
-                        "{}:{}: unknown criterion Match {name}: the block is skipped",
-                        place.file.display(),
-                        place.line
-                    );
-                    return Ok(false);
-                }
+                // The warning was given when the file was read.
+                _ => return Ok(false),
             };
             fits &= one != negated;
         }
@@ -138,8 +135,11 @@ impl State {
     }
 
     fn set(&mut self, keyword: &str, arguments: &[String], place: &Place) -> Result<(), ConfigError> {
+        self.try_set(keyword, arguments).map_err(|what| place.error(format!("{keyword}: {what}")))
+    }
+
+    fn try_set(&mut self, keyword: &str, arguments: &[String]) -> Result<(), String> {
         let first = arguments.first().map_or("", String::as_str);
-        let wrong = |what: String| place.error(format!("{keyword}: {what}"));
         match keyword {
             "hostname" => keep(&mut self.hostname, || Ok(first.to_owned())),
             "user" => keep(&mut self.user, || Ok(first.to_owned())),
@@ -171,7 +171,6 @@ impl State {
             }),
             _ => Ok(()),
         }
-        .map_err(wrong)
     }
 
     fn finish(self, hostname: &str, query: &Query<'_>) -> HostConfig {
@@ -200,6 +199,11 @@ impl State {
             alive_count: self.alive_count.unwrap_or(3),
         }
     }
+}
+
+/// Checks the value of a keyword.
+pub(super) fn check(keyword: &str, arguments: &[String]) -> Result<(), String> {
+    State::default().try_set(keyword, arguments).map_err(|what| format!("{keyword}: {what}"))
 }
 
 /// Sets a value unless it is set. A value that is not used must be valid, too.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const QUERY: Query<'static> = Query { host: "core-01", user: None, port: None, local_user: "root" };
+const QUERY: Query<'static> = Query { host: "core-01", user: None, port: None, local_user: "root", options: &[] };
 
 fn config(text: &str) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
@@ -213,7 +213,7 @@ proptest! {
         port in prop_oneof![Just(None), Just(Some(2022))],
     ) {
         if has_ssh() {
-            compare(&format!("{}{FOOT}", lines.join("\n")), &Query { host, user, port, local_user: "root" });
+            compare(&format!("{}{FOOT}", lines.join("\n")), &Query { host, user, port, ..QUERY });
         }
     }
 
@@ -304,6 +304,45 @@ fn match_all_negated_matches_nothing_and_stands_alone() {
             compare(&format!("{text}{FOOT}"), &QUERY);
         }
     }
+}
+
+#[test]
+fn options_win_over_files_and_are_checked() {
+    let options =
+        ["StrictHostKeyChecking=no", "ConnectTimeout 5", "ConnectTimeout=6", "ProxyCommand=nc -X 5 \"%h\" %p"];
+    let options = options.map(str::to_owned);
+    let text = "ConnectTimeout 9\nStrictHostKeyChecking yes\nServerAliveInterval 7\nProxyJump b\n";
+    let host = config(text).unwrap().resolve(&Query { options: &options, ..QUERY }).unwrap();
+    assert_eq!((host.strict, host.connect_timeout), (StrictHostKey::No, Some(Duration::from_secs(5))));
+    assert_eq!(host.alive_interval, Duration::from_secs(7));
+    assert_eq!(host.proxy, Proxy::Command("nc -X 5 \"%h\" %p".to_owned()));
+    for (option, expected) in [
+        ("ConnectTimeout=5", Ok(Support::Obeyed)),
+        ("controlmaster auto", Ok(Support::NoEffect)),
+        ("BindAddress=10.0.0.1", Ok(Support::Ignored)),
+        ("ConectTimeout=5", Ok(Support::Unknown)),
+        ("ConnectTimeout", Err("connecttimeout has no value")),
+        ("ConnectTimeout=soon", Err("connecttimeout: invalid time \"soon\": expected a time such as 90, 1m30s or 2h")),
+        ("User=\"a", Err("the quote \" is not closed")),
+        ("", Err("it is empty")),
+    ] {
+        assert_eq!(check_option(option), expected.map_err(str::to_owned), "{option}");
+    }
+}
+
+#[test]
+fn unknown_keywords_and_criteria_are_named_once() {
+    let text = "IgnoreUnknown UseKeychain,Add*Extra\nIdentityFlie x\nHost a\n UseKeychain yes\n addsomeextra 1\n identityflie y\n\
+                Match user x exec true\n Port 1\nMatch all\n ControlPath x\n VerifyHostKeyDNS yes\n";
+    let config = config(text).unwrap();
+    let place = |warning: &String| warning.rsplit('/').next().unwrap().to_owned();
+    let warnings: Vec<String> = file::unknown(&config.lines).iter().map(place).collect();
+    let expected = [
+        "config:2: unknown keyword identityflie: the line is ignored",
+        "config:7: unknown criterion Match exec: the block is skipped",
+    ];
+    assert_eq!(warnings, expected);
+    assert_eq!(file::unknown(&[]), Vec::<String>::new());
 }
 
 #[test]

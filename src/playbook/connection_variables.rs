@@ -1,0 +1,65 @@
+//! Templates in the variables that say how a host is reached and what it is: `ansible_host: "{{ ip }}"`.
+
+use std::sync::Arc;
+
+use super::magic_variables;
+use super::template;
+use super::template::Layer;
+use super::template::Scope;
+use crate::inventory::Inventory;
+use crate::inventory::Vars;
+
+/// Fills in these templates from the variables of the inventory, from `extra`, and from the magic variables. A template
+/// that cannot be filled in stays as it is: it is an error only for a command that uses the host.
+pub fn fill(inventory: &mut Inventory, extra: &Vars) {
+    let all = Arc::new(magic_variables::of_all(inventory));
+    for host in inventory.hosts.values_mut() {
+        let names = host.connection_variables();
+        let has_template = |name: &&str| host.vars.get(*name).is_some_and(template::has_template);
+        let names: Vec<&str> = names.into_iter().filter(has_template).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let scope = Scope::new(vec![
+            Layer::data(Arc::clone(&all)),
+            Layer::written(Arc::new(host.vars.clone())),
+            Layer::written(Arc::new(extra.clone())),
+            Layer::data(Arc::new(magic_variables::of_host(host))),
+        ]);
+        for name in names {
+            if let Some(Ok(value)) = scope.variable(name) {
+                host.vars.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::fill;
+    use crate::inventory::Inventory;
+    use crate::inventory::Vars;
+
+    #[test]
+    fn connection_variables_and_metadata_may_be_templates() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hosts.yaml");
+        let text = "g:\n  vars:\n    ansible_host: '{{ net }}.{{ number }}'\n    ansible_port: '{{ 20 + 2 }}'\n    \
+                    muster_metadata: {zone: '{{ zone }}', name: '{{ inventory_hostname }}'}\n    other: '{{ net }}'\n  hosts:\n    \
+                    h1: {net: 10.0.0, number: 1, zone: a}\n    h2: {number: 2, zone: b}\n";
+        std::fs::write(&file, text).unwrap();
+        let mut inventory = Inventory::load(&[file]).unwrap();
+        fill(&mut inventory, &Vars::new());
+        let h1 = &inventory.hosts["h1"];
+        assert_eq!(h1.target().unwrap().address.to_string(), "ssh://10.0.0.1:22");
+        assert_eq!(json!(h1.metadata().unwrap()), json!({"zone": "a", "name": "h1"}));
+        assert_eq!(h1.vars["other"], "{{ net }}");
+        let why = inventory.hosts["h2"].target().unwrap_err().to_string();
+        assert_eq!(why, "host h2: variable `ansible_host`: the template `{{ net }}.{{ number }}` cannot be filled in");
+        let extra = Vars::from_iter([("net".to_owned(), json!("10.9.9"))]);
+        fill(&mut inventory, &extra);
+        assert_eq!(inventory.hosts["h2"].target().unwrap().address.host, "10.9.9.2");
+    }
+}

@@ -1,0 +1,426 @@
+//! The source of a template before the engine compiles it.
+//!
+//! The engine's parser recurses with each operator, so a tag may have only so many. And the engine refuses to look into an
+//! undefined value, while Ansible allows that before `default` and `is defined`: there a lookup becomes a call of
+//! [`LOOKUP`], which gives an undefined value.
+
+/// The function that looks up keys one after the other: `a.b['c'] | default(1)` becomes `LOOKUP(a, "b", 'c') | default(1)`.
+pub(super) const LOOKUP: &str = "__lookup";
+
+/// How many operators a tag may have.
+const OPERATORS: usize = 1000;
+
+/// How deep brackets in a tag may nest.
+const NESTING: usize = 100;
+
+/// How many `elif` may follow each other. The parser treats each as an `if` in the one before.
+const ALTERNATIVES: usize = 200;
+
+/// The delimiters of statements, expressions and comments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Delimiters {
+    pub(super) block: [String; 2],
+    pub(super) variable: [String; 2],
+    pub(super) comment: [String; 2],
+}
+
+impl Default for Delimiters {
+    fn default() -> Self {
+        let pair = |start: &str, end: &str| [start.to_owned(), end.to_owned()];
+        Self { block: pair("{%", "%}"), variable: pair("{{", "}}"), comment: pair("{#", "#}") }
+    }
+}
+
+/// Prepares a template.
+pub(super) fn template(text: &str, delimiters: &Delimiters) -> Result<String, String> {
+    let mut prepared = String::new();
+    let mut starts = Starts::new(text, delimiters);
+    let (mut at, mut alternatives) = (0, 0);
+    while let Some((begin, [start, end])) = starts.next(at) {
+        let inner = begin + start.len();
+        prepared.push_str(text.get(at..inner).unwrap_or_default());
+        let tail = text.get(inner..).unwrap_or_default();
+        let verbatim = |from: usize, length: usize| tail.get(from..from + length).unwrap_or_default();
+        if *start == delimiters.comment[0] {
+            let comment = verbatim(0, tail.find(end.as_str()).map_or(tail.len(), |at| at + end.len()));
+            prepared.push_str(comment);
+            at = inner + comment.len();
+            continue;
+        }
+        let mut tag = Tag::new(tail, Some(end));
+        tag.expression()?;
+        prepared.push_str(&tag.prepared);
+        at = inner + tag.at;
+        match first_word(tail).filter(|_| *start == delimiters.block[0]) {
+            Some("raw") => {
+                let raw = verbatim(tag.at, end_of_raw(tail.get(tag.at..).unwrap_or_default(), delimiters));
+                prepared.push_str(raw);
+                at += raw.len();
+            }
+            Some("elif") => alternatives += 1,
+            Some("endif") => alternatives = 0,
+            _ => {}
+        }
+        if alternatives > ALTERNATIVES {
+            return Err(format!("an `if` has more than {ALTERNATIVES} `elif`"));
+        }
+    }
+    prepared.push_str(text.get(at..).unwrap_or_default());
+    Ok(prepared)
+}
+
+/// Returns the first word of a statement.
+fn first_word(statement: &str) -> Option<&str> {
+    let statement = statement.trim_start_matches(['-', '+']).trim_start();
+    statement.split(|c| !is_word(c)).next()
+}
+
+/// Prepares an expression without delimiters.
+pub(super) fn expression(text: &str) -> Result<String, String> {
+    let mut tag = Tag::new(text, None);
+    tag.expression()?;
+    Ok(tag.prepared)
+}
+
+/// The places where tags begin.
+struct Starts<'t> {
+    text: &'t str,
+    kinds: [&'t [String; 2]; 3],
+    /// The next place of each kind, as far as it was searched. A kind that a text lacks is searched once.
+    places: [Option<usize>; 3],
+}
+
+impl<'t> Starts<'t> {
+    fn new(text: &'t str, delimiters: &'t Delimiters) -> Self {
+        let kinds = [&delimiters.block, &delimiters.variable, &delimiters.comment];
+        Self { text, kinds, places: [None; 3] }
+    }
+
+    /// Returns the first place from here, and the delimiters there.
+    fn next(&mut self, from: usize) -> Option<(usize, &'t [String; 2])> {
+        for (place, kind) in self.places.iter_mut().zip(self.kinds) {
+            if place.is_none_or(|place| place < from) {
+                let found = self.text.get(from..)?.find(kind[0].as_str());
+                *place = Some(found.map_or(usize::MAX, |found| from + found));
+            }
+        }
+        let known = self.places.into_iter().flatten().zip(self.kinds).filter(|(place, _)| *place < usize::MAX);
+        // Of two delimiters at one place the longer one counts.
+        known.min_by_key(|(place, kind)| (*place, usize::MAX - kind[0].len()))
+    }
+}
+
+/// Returns where a raw block ends: at the tag that ends it, or at the end of the text.
+fn end_of_raw(text: &str, delimiters: &Delimiters) -> usize {
+    let [start, _] = &delimiters.block;
+    let ends = |at: &usize| {
+        let tag = text.get(at + start.len()..).unwrap_or_default();
+        tag.trim_start_matches(['-', '+']).trim_start().starts_with("endraw")
+    };
+    let mut starts = text.match_indices(start.as_str()).map(|(at, _)| at);
+    starts.find(|at| ends(at)).unwrap_or(text.len())
+}
+
+/// One step of a lookup.
+enum Key<'t> {
+    Attribute(&'t str),
+    Item(&'t str),
+}
+
+/// The text of a tag, while it is read.
+struct Tag<'t> {
+    text: &'t str,
+    at: usize,
+    end: Option<&'t str>,
+    prepared: String,
+    operators: usize,
+    nesting: usize,
+}
+
+impl<'t> Tag<'t> {
+    fn new(text: &'t str, end: Option<&'t str>) -> Self {
+        Self { text, at: 0, end, prepared: String::new(), operators: 0, nesting: 0 }
+    }
+
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Copies bytes as they are.
+    fn take(&mut self, length: usize) {
+        let rest = self.rest();
+        self.prepared.push_str(rest.get(..length).unwrap_or(rest));
+        self.at = (self.at + length).min(self.text.len());
+    }
+
+    /// Reads up to and with the end of the tag.
+    fn expression(&mut self) -> Result<(), String> {
+        while let Some(c) = self.rest().chars().next() {
+            if self.nesting == 0 && self.end.is_some_and(|end| self.rest().starts_with(end)) {
+                self.take(self.end.map_or(0, str::len));
+                return Ok(());
+            }
+            match c {
+                '"' | '\'' => self.take(string(self.rest())),
+                '0'..='9' => self.take(number(self.rest())),
+                c if c.is_alphabetic() || c == '_' => self.name()?,
+                '|' => {
+                    self.take(1);
+                    self.word_after();
+                }
+                _ => self.sign(c),
+            }
+            if self.operators > OPERATORS {
+                return Err(format!("an expression has more than {OPERATORS} operators"));
+            }
+            if self.nesting > NESTING {
+                return Err(format!("brackets nest more than {NESTING} deep"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies an operator, a bracket or a blank.
+    fn sign(&mut self, c: char) {
+        let counts = match c {
+            '(' | '[' | '{' => {
+                self.nesting += 1;
+                // After a value this is a call or a lookup.
+                self.prepared.ends_with(|before| is_word(before) || matches!(before, ')' | ']' | '}' | '"' | '\''))
+            }
+            ')' | ']' | '}' => {
+                self.nesting = self.nesting.saturating_sub(1);
+                false
+            }
+            ',' | ':' => false,
+            c => !c.is_whitespace(),
+        };
+        self.operators += usize::from(counts);
+        self.take(c.len_utf8());
+    }
+
+    /// Copies the name of a filter or test, which may have dots.
+    fn word_after(&mut self) {
+        self.operators += 1;
+        let rest = self.rest();
+        let blanks = rest.len() - rest.trim_start().len();
+        let name = rest.trim_start().find(|c: char| !(is_word(c) || c == '.'));
+        self.take(blanks + name.unwrap_or(rest.len() - blanks));
+    }
+
+    /// Copies a name, or prepares the lookup that begins with it.
+    fn name(&mut self) -> Result<(), String> {
+        let rest = self.rest();
+        let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let name = rest.get(..length).unwrap_or_default();
+        self.operators += usize::from(matches!(name, "not" | "and" | "or" | "in" | "if" | "else"));
+        if name == "is" {
+            self.take(length);
+            self.test();
+            return Ok(());
+        }
+        let (keys, end) = keys(rest, length);
+        self.operators += keys.len();
+        if !keys.is_empty() && allows_undefined(rest.get(end..).unwrap_or_default()) {
+            self.look_up(name, keys)?;
+            self.at += end;
+            return Ok(());
+        }
+        self.take(length);
+        // An attribute is no name: `a.b` in `x.a.b` begins no lookup.
+        while let Some(attribute) = self.rest().strip_prefix('.') {
+            self.take(1 + attribute.find(|c| !is_word(c)).unwrap_or(attribute.len()));
+        }
+        Ok(())
+    }
+
+    /// Copies the name of a test, perhaps after `not`.
+    fn test(&mut self) {
+        let rest = self.rest().trim_start();
+        if rest.strip_prefix("not").is_some_and(|tail| tail.starts_with(char::is_whitespace)) {
+            self.word_after();
+        }
+        self.word_after();
+    }
+
+    /// Writes the call that looks up keys in a value.
+    fn look_up(&mut self, name: &str, keys: Vec<Key<'_>>) -> Result<(), String> {
+        self.prepared.push_str(&format!("{LOOKUP}({name}"));
+        for key in keys {
+            match key {
+                Key::Attribute(attribute) => self.prepared.push_str(&format!(", \"{attribute}\"")),
+                Key::Item(item) => {
+                    let mut inner = Tag { nesting: self.nesting + 1, ..Tag::new(item, None) };
+                    inner.expression()?;
+                    self.prepared.push_str(&format!(", {}", inner.prepared));
+                    self.operators += inner.operators;
+                }
+            }
+        }
+        self.prepared.push(')');
+        Ok(())
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Returns the length of a string with its quotes.
+fn string(text: &str) -> usize {
+    let mut chars = text.char_indices();
+    let quote = chars.next().map(|(_, quote)| quote);
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' {
+            chars.next();
+        } else if Some(c) == quote {
+            return at + c.len_utf8();
+        }
+    }
+    text.len()
+}
+
+/// Returns the length of a number.
+fn number(text: &str) -> usize {
+    let whole = text.find(|c| !is_word(c)).unwrap_or(text.len());
+    let tail = text.get(whole..).and_then(|tail| tail.strip_prefix('.'));
+    match tail.filter(|tail| tail.starts_with(|c: char| c.is_ascii_digit())) {
+        Some(tail) => whole + 1 + tail.find(|c| !is_word(c)).unwrap_or(tail.len()),
+        None => whole,
+    }
+}
+
+/// Reads the keys after a name of this length, and returns where they end.
+fn keys(text: &str, mut at: usize) -> (Vec<Key<'_>>, usize) {
+    let mut keys = Vec::new();
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let attribute = rest.strip_prefix('.').map(|tail| &tail[..tail.find(|c| !is_word(c)).unwrap_or(tail.len())]);
+        if let Some(attribute) = attribute.filter(|attribute| !attribute.is_empty()) {
+            keys.push(Key::Attribute(attribute));
+            at += 1 + attribute.len();
+        } else if let Some(item) = rest.strip_prefix('[').and_then(item) {
+            keys.push(Key::Item(item));
+            at += item.len() + 2;
+        } else {
+            return (keys, at);
+        }
+    }
+}
+
+/// Returns the key between brackets, unless it is a slice.
+fn item(text: &str) -> Option<&str> {
+    let (mut at, mut nesting) = (0, 0_usize);
+    while let Some(c) = text.get(at..)?.chars().next() {
+        match c {
+            '"' | '\'' => {
+                at += string(text.get(at..)?);
+                continue;
+            }
+            ']' if nesting == 0 => return text.get(..at).filter(|item| !item.trim().is_empty()),
+            ':' | ',' if nesting == 0 => return None,
+            '(' | '[' | '{' => nesting += 1,
+            ')' | ']' | '}' => nesting = nesting.saturating_sub(1),
+            _ => {}
+        }
+        at += c.len_utf8();
+    }
+    None
+}
+
+/// Reports whether a lookup before this text may be of an undefined value.
+fn allows_undefined(rest: &str) -> bool {
+    let word = |text: &str, words: [&str; 2]| {
+        let end = text.find(|c: char| !(is_word(c) || c == '.')).unwrap_or(text.len());
+        text.get(..end).is_some_and(|word| words.contains(&word))
+    };
+    let rest = rest.trim_start();
+    if let Some(filter) = rest.strip_prefix('|') {
+        return word(filter.trim_start(), ["default", "d"]);
+    }
+    let Some(test) = rest.strip_prefix("is").filter(|test| test.starts_with(char::is_whitespace)) else { return false };
+    let test = test.trim_start();
+    let negated = test.strip_prefix("not").filter(|tail| tail.starts_with(char::is_whitespace));
+    word(negated.unwrap_or(test).trim_start(), ["defined", "undefined"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Delimiters;
+    use super::expression;
+    use super::template;
+
+    fn prepared(text: &str) -> String {
+        template(text, &Delimiters::default()).unwrap()
+    }
+
+    #[test]
+    fn lookups_before_default_and_defined_become_calls() {
+        for (text, expected) in [
+            ("a.b.c | default('z')", "__lookup(a, \"b\", \"c\") | default('z')"),
+            ("a.b.c|d('z')", "__lookup(a, \"b\", \"c\")|d('z')"),
+            ("a['b'].c[i.j] is defined", "__lookup(a, 'b', \"c\", i.j) is defined"),
+            ("not a.b is not  defined", "not __lookup(a, \"b\") is not  defined"),
+            ("a.b is undefined and c.d", "__lookup(a, \"b\") is undefined and c.d"),
+            ("a[b.c | default(0)] | default(1)", "__lookup(a, __lookup(b, \"c\") | default(0)) | default(1)"),
+            (
+                "f(a.b | default(c.d | default('a.b|d')))",
+                "f(__lookup(a, \"b\") | default(__lookup(c, \"d\") | default('a.b|d')))",
+            ),
+            ("a.b | default_other", "a.b | default_other"),
+            ("a.b | x.default(1)", "a.b | x.default(1)"),
+            ("a | f.g | default(1)", "a | f.g | default(1)"),
+            ("a[1:2] | default(1)", "a[1:2] | default(1)"),
+            ("a.b() | default(1)", "a.b() | default(1)"),
+            ("a is f.g.defined", "a is f.g.defined"),
+            ("1.5 | default(1)", "1.5 | default(1)"),
+            ("a.b.c == 'é'", "a.b.c == 'é'"),
+            ("'a.b | d' ~ \"\\\"a.b|d\"", "'a.b | d' ~ \"\\\"a.b|d\""),
+        ] {
+            assert_eq!(expression(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_comments_and_raw_blocks_stay() {
+        for text in [
+            "a.b | default(1)",
+            "{# {{ a.b | default(1) }} #} a.b | default(1)",
+            "{% raw %}{{ a.b | default(1) }}{%- endraw -%}",
+            "{%-raw%}{{ a.b | default(1) }}{%endraw%}",
+            "{{ '}}' }} a.b | d",
+            "{{ {'a': {'b': 1}} }} a.b | d",
+            "{{ open",
+            "{% raw",
+        ] {
+            assert_eq!(prepared(text), text);
+        }
+        assert_eq!(
+            prepared("{% raw %}{{{% endraw %}{% if a.b is defined %}x"),
+            "{% raw %}{{{% endraw %}{% if __lookup(a, \"b\") is defined %}x"
+        );
+    }
+
+    #[test]
+    fn operators_and_brackets_are_bounded() {
+        let many = |part: &str, count: usize| part.repeat(count);
+        for text in [
+            many("-", 1001) + "1",
+            many("not ", 1001) + "a",
+            "a".to_owned() + &many(".a", 1001),
+            "a".to_owned() + &many("['a']", 1001),
+            "a".to_owned() + &many("|d", 1001),
+            "1".to_owned() + &many("**1", 1001),
+            "a".to_owned() + &many(" is defined", 1001),
+            many("(", 101),
+            "a".to_owned() + &many("()", 1001),
+            "a[".to_owned() + &many("[", 101),
+        ] {
+            assert!(expression(&text).is_err(), "{}", &text[..12]);
+            assert!(template(&format!("{{{{ {text} }}}}"), &Delimiters::default()).is_err(), "{}", &text[..12]);
+        }
+        assert!(template(&many("{% elif a %}", 201), &Delimiters::default()).is_err());
+        let list = format!("[{}]", many("{'a': [1, (2)]}, ", 10_000));
+        assert_eq!(expression(&list).as_deref(), Ok(list.as_str()));
+    }
+}

@@ -1,0 +1,76 @@
+//! Runs a command on the machine on which muster runs (`ansible_connection: local`), in the same way as on a host.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Child;
+
+use super::command;
+use super::failure::ErrorContext;
+use super::started::Started;
+use crate::core::model::Failure;
+use crate::core::model::Phase;
+use crate::remote::Command;
+use crate::remote::Exit;
+use crate::remote::Sink;
+
+/// How many bytes are read at once.
+const BUFFER: usize = 8 << 10;
+
+/// Runs a command and returns its exit. The command is killed if the call is dropped.
+pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> Result<Exit, Failure> {
+    let at = ErrorContext { host, phase: Phase::Run };
+    let fed = command::stdin(command, at)?;
+    let mut process = tokio::process::Command::new("/bin/sh");
+    process.arg("-c").arg(command::line(command.root)).kill_on_drop(true);
+    process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = process.spawn().map_err(|error| at.local(format!("cannot start /bin/sh: {error}")))?;
+    let mut output = Started::new(sink);
+    let exchange = exchange(&mut child, fed, &mut output);
+    let exit = match command.limit {
+        None => exchange.await,
+        Some(limit) => tokio::time::timeout(limit, exchange)
+            .await
+            .map_err(|_| Failure { detail: format!("the command did not end within {limit:?}"), ..at.silent(limit) })?,
+    };
+    let exit = exit.map_err(|error| at.local(error))?;
+    command::refusal(output, command.root, host).map_or(Ok(exit), Err)
+}
+
+async fn exchange(child: &mut Child, fed: Vec<u8>, output: &mut Started<'_>) -> std::io::Result<Exit> {
+    let (mut stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async move {
+        if let Some(stdin) = &mut stdin {
+            // A command need not read its stdin.
+            let _ = stdin.write_all(&fed).await;
+        }
+    };
+    let (mut out, mut err) = (vec![0; BUFFER], vec![0; BUFFER]);
+    let read = async {
+        while stdout.is_some() || stderr.is_some() {
+            tokio::select! {
+                count = read(&mut stdout, &mut out) => output.stdout(out.get(..count).unwrap_or_default()),
+                count = read(&mut stderr, &mut err) => output.stderr(err.get(..count).unwrap_or_default()),
+            }
+        }
+    };
+    tokio::join!(feed, read);
+    let status = child.wait().await?;
+    Ok(match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code.unsigned_abs()),
+        (None, signal) => Exit::Signal(signal.map_or_else(String::new, |signal| signal.to_string())),
+    })
+}
+
+/// Reads from a stream, which becomes `None` at its end. Without a stream it waits for ever.
+async fn read(stream: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
+    let Some(open) = stream else { return std::future::pending().await };
+    let count = open.read(buffer).await.unwrap_or(0);
+    if count == 0 {
+        *stream = None;
+    }
+    count
+}
