@@ -387,7 +387,7 @@ impl Reconciler {
         }
         let due = view.lease.renewed.is_none_or(|at| now >= at + policy.renew_every());
         let (heard, uptime) = view.uptime.filter(|_| acts || due)?;
-        let until = uptime + self.lease_lasts(machine, policy, now).since(heard);
+        let until = uptime.saturating_add(self.lease_lasts(machine, policy, now).since(heard));
         Some(LeaseAction::Hold { until, length: policy.length() })
     }
 

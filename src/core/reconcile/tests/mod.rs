@@ -3,6 +3,7 @@
 mod draining;
 mod fencing;
 mod health;
+mod hostile;
 mod leases;
 mod placing;
 mod probing;
@@ -50,6 +51,8 @@ struct Stage {
     failures: BTreeMap<MachineId, Failure>,
     /// Tells which visits never end.
     hangs: fn(MachineId, &Visit) -> bool,
+    /// Returns the uptime that a host adds to the true one when it reports it.
+    uptime: fn(MachineId) -> Duration,
     /// The events.
     log: Vec<EventKind>,
     /// The store answers no commit any more once it has got such an event.
@@ -131,6 +134,7 @@ impl Stage {
             failure: silence(),
             failures: BTreeMap::new(),
             hangs: |_, _| false,
+            uptime: |_| Duration::ZERO,
             log: Vec::new(),
             unanswered: None,
             fenced: Vec::new(),
@@ -242,7 +246,8 @@ impl Stage {
         host.started = self.started;
         // Each relay has a connection of its own.
         let shell = through.map_or(0, |relay| 1 + self.reconciler.snapshot().machines.range(..relay).count() as u64);
-        Some(Ok(host.visit(visit, quick, shell, self.now.since(Timestamp::ZERO))))
+        let uptime = self.now.since(Timestamp::ZERO).saturating_add((self.uptime)(machine));
+        Some(Ok(host.visit(visit, quick, shell, uptime)))
     }
 
     fn placement(&self, name: &str) -> &Placement {
