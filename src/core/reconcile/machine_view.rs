@@ -27,7 +27,7 @@ use crate::core::unit::UnitName;
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
 /// How long steps that arrived in time may wait for the host's lock, with a margin.
-const LOCK_WAIT: Duration = Duration::from_secs(6);
+const LOCK_WAIT: Duration = Duration::from_secs(3);
 
 /// One machine, as this leader has seen it.
 #[derive(Debug, Clone)]
@@ -251,7 +251,7 @@ impl MachineView {
     /// The host had at least this uptime when its report arrived, so the host may refuse a little early and never late.
     pub fn expiry(&self, now: Timestamp, within: Duration) -> Option<Expiry> {
         let (heard, uptime) = self.uptime?;
-        Some(Expiry { boot: self.boot.clone(), uptime: uptime + now.since(heard) + within })
+        Some(Expiry { boot: self.boot.clone(), uptime: uptime.saturating_add(now.since(heard)).saturating_add(within) })
     }
 
     /// Reports whether the units on the machine are exactly those last observed: every step that was sent has ended.
