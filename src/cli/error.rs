@@ -33,6 +33,8 @@ impl From<StoreError> for CommandError {
             StoreError::Unavailable { .. } => Self::new(ExitStatus::Unreachable, error)
                 .hint("Check `--store`, or wait until the store is back. Without it muster decides nothing."),
             StoreError::Refused { .. } => Self::new(ExitStatus::Usage, error),
+            StoreError::EpochAhead { .. } => Self::new(ExitStatus::Failed, error)
+                .hint("Check the clock of this host. If it is right: `muster lock take --reset-epoch --reason TEXT`."),
             StoreError::Compacted(_) | StoreError::LeaseExpired(_) => Self::new(ExitStatus::Failed, error),
         }
     }

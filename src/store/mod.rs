@@ -187,6 +187,17 @@ pub enum StoreError {
     /// The lease has expired, and its keys were removed. Nothing else was changed.
     #[error("store: lease {} has expired", .0.0)]
     LeaseExpired(LeaseId),
+    /// The epoch in the store is too far ahead of this host's clock for a leader to count on from it. Nothing was changed.
+    #[error(
+        "the epoch in the store is {epoch}, and by this host's clock it should be about {clock}: the record is damaged, or the \
+         clock is wrong"
+    )]
+    EpochAhead {
+        /// The epoch in the store.
+        epoch: u64,
+        /// The seconds since 1970.
+        clock: u64,
+    },
     /// The store rejected the request: authentication, permission, an invalid commit, a file that cannot be used. Nothing
     /// was changed.
     #[error("store {store}: {detail}")]

@@ -350,6 +350,18 @@ fn a_host_that_is_taken_over_obeys_the_new_cluster_from_its_first_epoch_on() {
 }
 
 #[test]
+fn a_host_that_its_own_cluster_takes_over_forgets_an_epoch_that_no_leader_reaches() {
+    let host = Host::new();
+    host.visit(&owns(1, Ownership::Join));
+    host.visit(&of_cluster(1, look(i64::MAX.unsigned_abs())));
+    assert_eq!(host.visit(&owns(1, Ownership::Join)).refused, None);
+    let refused = host.visit(&of_cluster(1, look(5))).refused;
+    assert_eq!(refused, Some(Refused::LaterLeader(i64::MAX.unsigned_abs())));
+    assert_eq!(host.visit(&owns(1, Ownership::TakeOver)).refused, None);
+    assert_eq!(host.visit(&of_cluster(1, look(5))).refused, None);
+}
+
+#[test]
 fn a_host_that_has_left_belongs_to_the_next_cluster_that_claims_it() {
     let host = Host::new();
     host.visit(&owns(1, Ownership::Join));

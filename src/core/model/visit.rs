@@ -121,6 +121,9 @@ impl Refused {
             Self::Unfit(why) => (FailureKind::Sick, (*why).to_owned()),
         };
         let hint = match self {
+            Self::LaterLeader(_) => Some(
+                "If no other muster manages the host: `muster join --take-over` with its name lets it obey this cluster again.",
+            ),
             Self::Busy => Some("Run `fuser -v /run/muster/lock` on the host to see which process holds the lock."),
             _ => None,
         };

@@ -170,11 +170,12 @@ m_is_ours() {
   [ -z "$m_owner" ] || [ "$m_owner" = "$m_cluster" ] || [ -n "$m_take" ]
 }
 m_record() { printf '%s %s\n' "$m_cluster" "$m_cluster_name" >"$m_run/cluster"; }
-# Makes the host one of the cluster that visits. Without a record of a cluster, unit files are another program's.
+# Makes the host one of the cluster that visits. Without a record of a cluster, unit files are another program's. A host
+# that is taken over forgets the epochs that it has seen, also those of the same cluster.
 m_join() {
   m_lock || return
   m_is_ours || { m_deny cluster "$m_owner $m_owner_name"; return; }
-  if [ "$m_owner" != "$m_cluster" ]; then
+  if [ "$m_owner" != "$m_cluster" ] || [ -n "$m_take" ]; then
     [ -n "$m_owner$m_take" ] || for m_u in "$m_units"/*; do
       [ ! -e "$m_u" ] || { m_deny units "${m_u##*/}"; return; }
     done
