@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -78,6 +79,9 @@ pub async fn run(
                 return Ok(RunOutcome::Deposed);
             }
         }
+        if follower.is_some() {
+            runner.warn_of_unreadable(reconciler.snapshot());
+        }
         if runner.is_stopped(reconciler) {
             return Ok(RunOutcome::Stopped);
         }
@@ -105,13 +109,30 @@ struct Runner<'a> {
     stop_by: Option<Instant>,
     /// How many events were logged since the event log was pruned.
     logged: usize,
+    /// The keys of the unreadable records of which a warning was given.
+    warned_of: BTreeSet<String>,
 }
 
 impl<'a> Runner<'a> {
     fn new(context: &'a RunContext) -> Self {
         let in_flight = InFlight::new(context.remote.clone());
         let timer = TurnTimer::new();
-        Self { context, in_flight, commit: None, timer, stalled: false, idle_since: None, stop_by: None, logged: 0 }
+        let warned_of = BTreeSet::new();
+        let (commit, idle_since, stop_by) = (None, None, None);
+        Self { context, in_flight, commit, timer, stalled: false, idle_since, stop_by, logged: 0, warned_of }
+    }
+
+    /// Warns once of each record that cannot be read. Nothing is decided from such a record.
+    fn warn_of_unreadable(&mut self, snapshot: &Snapshot) {
+        if snapshot.unreadable.is_empty() && self.warned_of.is_empty() {
+            return;
+        }
+        self.warned_of.retain(|key| snapshot.unreadable.contains_key(key));
+        for (key, record) in &snapshot.unreadable {
+            if self.warned_of.insert(key.clone()) {
+                tracing::warn!("{key} cannot be parsed and is ignored: {}", record.why);
+            }
+        }
     }
 
     /// Carries out one output. Reports whether this process still leads.
@@ -127,7 +148,7 @@ impl<'a> Runner<'a> {
             // Another process may lead since the store took the commit that the fencing depends on. The clock by which
             // leadership expires does not count the time in which this machine was suspended.
             Output::Fence(_) if self.stalled || !self.context.leadership.is_valid() => return false,
-            Output::Fence(machine) => self.in_flight.fence(snapshot, machine),
+            Output::Fence(machine) => self.in_flight.fence(snapshot, machine, &self.context.fence_commands),
         }
         true
     }

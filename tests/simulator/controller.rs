@@ -207,9 +207,12 @@ impl World {
         if self.mutant == Mutant::GrantsAreForgotten {
             snapshot.leases.clear();
         }
+        // Every third host has something that can switch it off.
+        let fenced = self.hosts.iter().enumerate().filter(|(host, _)| host.is_multiple_of(3));
+        let fenced = fenced.map(|(host, _)| format!("h{host}")).collect();
+        let reconciler = Reconciler::new(leader.epoch, scope, timing, snapshot).with_failover_policy(failover_policy());
+        self.controllers[index].reconciler = Some(reconciler.with_fence_commands(fenced));
         let controller = &mut self.controllers[index];
-        controller.reconciler =
-            Some(Reconciler::new(leader.epoch, scope, timing, snapshot).with_failover_policy(failover_policy()));
         controller.kept = false;
         controller.life = life;
         controller.began = self.now;

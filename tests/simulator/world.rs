@@ -317,8 +317,6 @@ fn joined(index: usize) -> Machine {
     Machine {
         id: machine(index),
         name: format!("h{index}"),
-        // Every third has something that can switch it off.
-        fence_command: index.is_multiple_of(3).then(|| "off".to_owned()),
         address: Address { host: format!("h{index}"), ..Address::default() },
         ..Machine::default()
     }

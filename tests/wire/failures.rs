@@ -110,7 +110,7 @@ async fn a_host_whose_key_is_unknown_or_has_changed_is_refused_with_a_hint() {
     let text = text.replace(&other.port.to_string(), &host.port.to_string());
     fs::write(host.path("known"), format!("# by hand\n{text}")).unwrap();
     let failure = visit(&ssh, &host, LONG).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::HostKey);
+    assert_eq!(failure.kind, FailureKind::WrongMachine);
     let file = host.path("known").display().to_string();
     assert!(failure.detail.ends_with(&format!("is not the one in {file}:2")), "{failure}");
     let advice = failure.hint.unwrap();

@@ -39,7 +39,7 @@ pub struct Candidate {
     pub target: Target,
     /// The metadata that units select it by.
     pub metadata: BTreeMap<String, String>,
-    /// The command that makes sure that the host is off.
+    /// The command that makes sure that the host is off. It is not stored: each leader reads it in its own inventory.
     pub fence_command: Option<String>,
 }
 
@@ -247,10 +247,9 @@ fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], fac
     let known = view.snapshot.machines.get(&id);
     let Target { address, identity_files, jump, .. } = candidate.target.clone();
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
-    let (metadata, fence_command) = (candidate.metadata.clone(), candidate.fence_command.clone());
+    let metadata = candidate.metadata.clone();
     let before = known.cloned().unwrap_or_default();
-    let machine =
-        Machine { id, name, address, identity_files, jump, ip, metadata, fence_command, os, systemd, ..before };
+    let machine = Machine { id, name, address, identity_files, jump, ip, metadata, os, systemd, ..before };
     match known {
         None => Joined::New(machine),
         Some(known) if *known == machine => Joined::Known(machine),
@@ -265,9 +264,9 @@ pub(super) async fn register(
     view: &MembershipView,
     mut decided: Vec<(&mut Option<Joined>, Joined)>,
 ) -> Result<(), StoreError> {
-    // Each machine takes up to two checks and two changes.
+    // Each machine takes up to two checks and two changes, and the size of the token another change.
     while !decided.is_empty() {
-        let portion: Vec<_> = decided.drain(..decided.len().min(COMMIT_LIMIT / 2)).collect();
+        let portion: Vec<_> = decided.drain(..decided.len().min(COMMIT_LIMIT / 2 - 1)).collect();
         let mut checks = Vec::new();
         let mut changes = Vec::new();
         for (_, decided) in &portion {
@@ -280,6 +279,11 @@ pub(super) async fn register(
             }
             changes.push(context.keys.put(&record, machine));
             changes.push(Op::put(registered, format!("{}={}", machine.name, machine.address)));
+        }
+        let size = view.snapshot.size;
+        if !changes.is_empty() && view.snapshot.machines.is_empty() && (1..u32::MAX).contains(&size) {
+            // A token that the discovery service created lasts now that it has a member.
+            changes.push(Op::put(context.keys.key(&Key::Size), size.to_string()));
         }
         if changes.is_empty() || context.store.commit(checks, changes).await?.is_some() {
             for (joined, decided) in portion {

@@ -107,6 +107,7 @@ fn context(hosts: Hosts) -> ClusterContext {
         keys: Keyspace::new("default").unwrap(),
         remote: Arc::new(hosts),
         clock: Clock::start(),
+        fence_commands: Arc::default(),
         stop: CancellationToken::new(),
     }
 }

@@ -175,7 +175,9 @@ impl Reconciler {
     /// machine that is not assessed yet may turn out to be such a machine, so it is not relied on either.
     fn is_bound(&self, machine: MachineId) -> bool {
         let left = !self.snapshot.machines.contains_key(&machine);
-        let judged = !matches!(self.health(machine), None | Some(Health::Suspect | Health::Sick));
+        // An order of the operator does not make a systemd that hangs stop units.
+        let forced = self.views.get(&machine).is_some_and(|view| view.forced_down);
+        let judged = !forced && !matches!(self.health(machine), None | Some(Health::Suspect | Health::Sick));
         !self.answers(machine) && (left || judged)
     }
 
