@@ -4,6 +4,7 @@
 
 mod cli;
 mod control;
+mod discovery;
 mod hosts;
 mod playbook;
 mod simulator;
