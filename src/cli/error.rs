@@ -119,6 +119,10 @@ impl From<JoinError> for CommandError {
                     )
                     .hint(same)
             }
+            JoinError::Replaced { before, .. } => Self::new(ExitStatus::Failed, error).hint(format!(
+                "If the host was installed anew, take the old machine out with `muster leave --force {}`, then join again.",
+                before.short()
+            )),
             JoinError::Ownership(error) => error.into(),
             JoinError::Unreadable { .. } => {
                 Self::new(ExitStatus::Failed, error).hint("A newer muster may have written the record.")

@@ -77,6 +77,18 @@ pub enum JoinError {
         /// Set if the other host has joined before.
         joined: bool,
     },
+    /// Another machine of the cluster has the address of the host. The host was installed anew, or replaced by another.
+    #[error("{name}: its machine-id is {id}, and {other} with the machine-id {before} has joined at its address")]
+    Replaced {
+        /// The host that is refused.
+        name: String,
+        /// Its machine-id.
+        id: MachineId,
+        /// The machine that has joined at the address.
+        other: String,
+        /// The machine-id of that machine.
+        before: MachineId,
+    },
     /// The record of its machine was written by a newer muster, or by hand.
     #[error("{name}: the record of machine {id} cannot be read: {why}")]
     Unreadable {
@@ -191,6 +203,16 @@ impl MembershipView {
         Ok(Self { snapshot, revisions })
     }
 
+    /// Returns the machine that has joined at the address of a host with another machine-id, unless that machine is at
+    /// another address now.
+    fn predecessor(&self, id: MachineId, target: &Target, others: &[Candidate]) -> Option<&Machine> {
+        let elsewhere = |machine: &Machine| {
+            others.iter().any(|other| other.target.name == machine.name && !is_at(machine, &other.target))
+        };
+        let mut machines = self.snapshot.machines.values();
+        machines.find(|machine| machine.id != id && is_at(machine, target) && !elsewhere(machine))
+    }
+
     /// Returns the machine that has a host's machine-id and is another host: one of the two is a clone. A host with a new
     /// name at the address of the machine has only been renamed.
     fn original(&self, id: MachineId, target: &Target, others: &[Candidate]) -> Option<&Machine> {
@@ -245,6 +267,10 @@ fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], fac
         return Joined::Refused(JoinError::Unreadable { name, id, why: record.why.clone() });
     }
     let known = view.snapshot.machines.get(&id);
+    let predecessor = view.predecessor(id, &candidate.target, others).filter(|_| known.is_none());
+    if let Some(Machine { id: before, name: other, .. }) = predecessor {
+        return Joined::Refused(JoinError::Replaced { name, id, other: other.clone(), before: *before });
+    }
     let Target { address, identity_files, jump, .. } = candidate.target.clone();
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
     let metadata = candidate.metadata.clone();

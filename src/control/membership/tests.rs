@@ -158,6 +158,20 @@ async fn hosts_join_once_and_a_clone_is_refused() {
 }
 
 #[tokio::test]
+async fn a_host_with_a_new_machine_id_does_not_join_beside_the_machine_that_it_was() {
+    let context = one().await;
+    let reinstalled = Arc::new(Hosts { machines: BTreeMap::from([("a", 0xe), ("b", 0xa)]), ..Hosts::default() });
+    let context = ClusterContext { remote: reinstalled, ..context };
+    let (new, old) = (MachineId::from_bits(0xe), MachineId::from_bits(0xa));
+    let refused =
+        format!("refused: web1: its machine-id is {new}, and web1 with the machine-id {old} has joined at its address");
+    assert_eq!(outcomes(&context, &[("web1", "a")]).await, [refused]);
+    assert_eq!(names(&context).await, ["web1"]);
+    // A host may take the address of a machine that has another one now.
+    assert_eq!(outcomes(&context, &[("web1", "b"), ("web2", "a")]).await, ["web1 changed", "web2 new"]);
+}
+
+#[tokio::test]
 async fn a_host_of_another_cluster_joins_only_if_it_is_taken_over() {
     let hosts = four();
     hosts.owners.lock().unwrap().insert("b".to_owned(), Some("other in sqlite:there".to_owned()));

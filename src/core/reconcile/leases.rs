@@ -227,11 +227,25 @@ impl Reconciler {
             }
             return;
         }
-        let (Some(policy), Some(need)) = (self.timing.lease, self.lease_need(machine)) else { return };
+        let Some(policy) = self.timing.lease else {
+            if record.is_some_and(|grant| self.is_unused(machine, &grant)) {
+                self.outbox.push(Write::NoLease(machine));
+            }
+            return;
+        };
+        let Some(need) = self.lease_need(machine) else { return };
         if record.as_ref().is_none_or(|grant| !self.is_current(grant, policy, need, now)) {
             let need = need.clone();
             self.grant(machine, record, (policy, need), now);
         }
+    }
+
+    /// Reports whether a lease protects no unit: none of its units is submitted, and none is on the machine. A leader that
+    /// renews leases releases such a lease on the host first.
+    fn is_unused(&self, machine: MachineId, grant: &Grant) -> bool {
+        let Some(view) = self.views.get(&machine).filter(|view| view.is_certain()) else { return false };
+        let there = |unit: &UnitName| view.units.as_ref().is_some_and(|units| units.contains_key(unit));
+        !grant.units.iter().any(|unit| self.snapshot.units.contains_key(unit) || there(unit))
     }
 
     /// Reports whether a record is the one that this leader would write.
