@@ -10,6 +10,7 @@ use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::lease::LeasePolicy;
 use muster::core::model::Action;
+use muster::core::model::Failure;
 use muster::core::model::Health;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
@@ -196,6 +197,22 @@ impl World {
         Timing { lease: is_daemon.then_some(terms), ..timing }
     }
 
+    /// Takes the claims of a host for the truth: the mutant.
+    fn believe(&mut self, index: usize, host: usize, result: &Result<Report, Failure>) {
+        let Some(reconciler) = &mut self.controllers[index].reconciler else { return };
+        let units = result.as_ref().ok().and_then(|report| report.observation.as_ref()?.units.as_ref());
+        if self.mutant != Mutant::ClaimsAreBelieved || !self.hosts[host].lies {
+            return;
+        }
+        let machine = self.hosts[host].machine;
+        let claims: Vec<_> = units.into_iter().flatten().filter(|(unit, _)| self.units.contains(unit)).collect();
+        reconciler.learn(|snapshot| {
+            for (unit, state) in claims {
+                snapshot.states.entry(unit.clone()).or_default().insert(machine, state.clone());
+            }
+        });
+    }
+
     /// Begins a reconciler if no process leads.
     pub(super) fn lead(&mut self, index: usize, scope: Scope) -> bool {
         let life = self.watch.count();
@@ -316,6 +333,7 @@ impl World {
                     }
                 }
                 self.reach_report(&delivery, &result);
+                self.believe(index, host, &result);
                 let way = &self.controllers[index].ways[host];
                 let result = match (result, way.seen.clone()) {
                     (Err(_), Some(seen)) if self.mutant == Mutant::StepsWithoutLook => {

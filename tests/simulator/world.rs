@@ -141,6 +141,8 @@ pub(super) enum Mutant {
     GrantsAreForgotten,
     /// Hosts go on with strict units when their lease has ended.
     LeasesBindNobody,
+    /// What a host claims to run is believed, although it was never placed there.
+    ClaimsAreBelieved,
 }
 
 /// How many hosts, controllers and units there are.
