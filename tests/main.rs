@@ -5,6 +5,7 @@
 mod cli;
 mod control;
 mod discovery;
+mod fuzz;
 mod hosts;
 mod playbook;
 mod simulator;
