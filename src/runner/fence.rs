@@ -60,7 +60,7 @@ pub(super) async fn fence(machine: &Machine, command: &str) -> Result<(), String
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     shell.env("MUSTER_MACHINE", &machine.name).env("MUSTER_MACHINE_ID", machine.id.to_string());
-    shell.env("MUSTER_ADDRESS", &machine.address.host).process_group(0);
+    shell.env("MUSTER_ADDRESS", &machine.address.host).env_remove("MUSTER_ETCD_PASSWORD").process_group(0);
     let not_run = |error| format!("/bin/sh: {error}");
     let mut child = shell.spawn().map_err(not_run)?;
     let _group = Group::of(&child);
@@ -146,6 +146,7 @@ mod tests {
     #[test]
     fn success_is_an_exit_code_of_zero() {
         assert_eq!(ended("[ \"$MUSTER_MACHINE\" = core-01 ]"), Ok(()));
+        assert_eq!(ended("[ -z \"$MUSTER_ETCD_PASSWORD\" ]"), Ok(()));
         assert_eq!(ended("echo first >&2; echo no such plug >&2; exit 3").unwrap_err(), "exit status: 3: no such plug");
         assert_eq!(ended("kill -9 $$").unwrap_err(), "signal: 9 (SIGKILL)");
     }
