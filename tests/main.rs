@@ -4,6 +4,8 @@
 
 mod cli;
 mod control;
+mod discovery;
+mod fuzz;
 mod hosts;
 mod playbook;
 mod simulator;

@@ -86,6 +86,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
         keys: Keyspace::new(&settings.token).expect("a token"),
         remote: Arc::new(Ssh::new(settings.ssh_options().expect("options"))),
         clock: Clock::start(),
+        fence_commands: Arc::default(),
         stop: tokio_util::sync::CancellationToken::new(),
     };
     let detection = DetectionConfig { down_after: Duration::from_secs(10), brake: BRAKE };

@@ -15,6 +15,7 @@ use crate::remote::ssh;
 use crate::remote::ssh::Ssh;
 use crate::runner::Clock;
 use crate::runner::ClusterContext;
+use crate::runner::FenceCommands;
 use crate::store;
 use crate::store::SharedStore;
 use crate::store::layout;
@@ -93,8 +94,30 @@ impl Context {
             keys: self.keys()?,
             remote: self.remote()?,
             clock: Clock::start(),
+            fence_commands: Arc::default(),
             stop: self.stop.clone(),
         })
+    }
+}
+
+impl Context {
+    /// Returns the fence commands that the inventory names; none without an inventory.
+    pub(super) fn fence_commands(&self) -> Result<FenceCommands, CommandError> {
+        if self.settings.inventory.is_empty() {
+            return Ok(FenceCommands::default());
+        }
+        let inventory = self.inventory(None)?;
+        let mut commands = Vec::new();
+        for host in inventory.select("all")? {
+            commands.extend(host.fence_command()?.map(|command| (host.name.clone(), command)));
+        }
+        Ok(FenceCommands::new(commands))
+    }
+
+    /// Returns the handles of a process that keeps machines fenced: a controller or a sweep.
+    pub(super) async fn leading(&self) -> Result<ClusterContext, CommandError> {
+        let fence_commands = Arc::new(self.fence_commands()?);
+        Ok(ClusterContext { fence_commands, ..self.cluster().await? })
     }
 }
 

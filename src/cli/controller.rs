@@ -28,7 +28,7 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Comm
     let (detection, failover_policy) = args.failover.resolve(&settings.failover, DOWN_AFTER);
     let lease = args.failover.lease(&settings.failover).unwrap_or(LEASE);
     let timing = leasing(detection, lease)?;
-    let cluster = context.cluster().await?;
+    let cluster = context.leading().await?;
     let mut is_ready = false;
     let mut on_status = |status: ControllerStatus<'_>| {
         // A controller that stands by is ready, too.

@@ -66,7 +66,7 @@ fn public_url(text: &str) -> Result<String, String> {
 pub(super) async fn run(context: &Context, args: Args) -> CommandResult {
     match args.verb {
         Verb::New { size, output } => {
-            let keys = registry::create(&*context.new_store().await?, size).await?;
+            let keys = registry::create(&*context.new_store().await?, size, None).await?;
             match output {
                 Some(_) => ui::json(&serde_json::json!({ "token": keys.token(), "size": size })),
                 None => ui::result(&format!("{}\n", keys.token())),

@@ -35,6 +35,8 @@ impl From<StoreError> for CommandError {
             StoreError::Missing(_) => Self::new(ExitStatus::Usage, error)
                 .hint("`muster join` makes the store of a new cluster. If hosts have joined, name their store with `--store`."),
             StoreError::Refused { .. } => Self::new(ExitStatus::Usage, error),
+            StoreError::EpochAhead { .. } => Self::new(ExitStatus::Failed, error)
+                .hint("Check the clock of this host. If it is right: `muster lock take --reset-epoch --reason TEXT`."),
             StoreError::Compacted(_) | StoreError::LeaseExpired(_) => Self::new(ExitStatus::Failed, error),
         }
     }
@@ -119,6 +121,10 @@ impl From<JoinError> for CommandError {
                     )
                     .hint(same)
             }
+            JoinError::Replaced { before, .. } => Self::new(ExitStatus::Failed, error).hint(format!(
+                "If the host was installed anew, take the old machine out with `muster leave --force {}`, then join again.",
+                before.short()
+            )),
             JoinError::Ownership(error) => error.into(),
             JoinError::Unreadable { .. } => {
                 Self::new(ExitStatus::Failed, error).hint("A newer muster may have written the record.")

@@ -11,7 +11,8 @@ use crate::ui::messages;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FailoverArgs {
-    /// Confirm that the units are to move although the brake or the failover limit blocks it; required
+    /// Confirm that the units of a machine that is not alive are to move, although the brake or the failover limit blocks
+    /// it, or although the evidence says that its host is up; required
     #[arg(long, required = true)]
     force: bool,
     /// Machines: names, addresses, or beginnings of machine-ids [default: all machines whose health is unreachable]

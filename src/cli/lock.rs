@@ -6,6 +6,9 @@ use super::Context;
 use super::context::operator;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use crate::store::SharedStore;
+use crate::store::StoreError;
+use crate::store::layout::Keyspace;
 use crate::store::leader_election;
 use crate::ui;
 use crate::ui::messages;
@@ -27,6 +30,10 @@ pub(super) enum LockCommand {
         /// Store this reason in the event log
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// Also set an epoch that is more than a day ahead of this host's clock to the time of day. A host that has seen the
+        /// old epoch obeys again after `muster join --take-over`
+        #[arg(long)]
+        reset_epoch: bool,
     },
 }
 
@@ -47,10 +54,30 @@ pub(super) async fn run(context: &Context, command: LockCommand) -> CommandResul
                 (None, holder) => ui::result(&ui::clean(&messages::leadership(holder.as_ref()))),
             }
         }
-        LockCommand::Take { reason } => match leader_election::depose(&store, &keys, &reason, &operator()).await? {
-            Some(old) => ui::result(&ui::clean(&messages::leadership_taken(&old))),
-            None => ui::status("no process leads: nothing was changed"),
-        },
+        LockCommand::Take { reason, reset_epoch } => {
+            if reset_epoch {
+                reset(&store, &keys).await?;
+            }
+            take(&store, &keys, &reason).await?;
+        }
     }
     Ok(ExitStatus::Done)
+}
+
+/// Resets an epoch that is too far ahead of the clock.
+async fn reset(store: &SharedStore, keys: &Keyspace) -> Result<(), StoreError> {
+    match leader_election::reset_epoch(store, keys).await? {
+        Some(old) => ui::result(&messages::epoch_reset(old)),
+        None => ui::status("the epoch is not ahead of the clock: it was not changed"),
+    }
+    Ok(())
+}
+
+/// Ends the leadership of the process that leads.
+async fn take(store: &SharedStore, keys: &Keyspace, reason: &str) -> Result<(), StoreError> {
+    match leader_election::depose(store, keys, reason, &operator()).await? {
+        Some(old) => ui::result(&ui::clean(&messages::leadership_taken(&old))),
+        None => ui::status("no process leads: nothing was changed"),
+    }
+    Ok(())
 }

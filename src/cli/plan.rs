@@ -64,7 +64,8 @@ fn reconciler(
     let (detection, failover_policy) = failover.resolve(file, DOWN_AFTER);
     let lease = failover.lease(file).unwrap_or(LEASE);
     Ok(Reconciler::new(NO_EPOCH, Scope::All, control::leasing(detection, lease)?, snapshot.clone())
-        .with_failover_policy(failover_policy))
+        .with_failover_policy(failover_policy)
+        .with_fence_commands(context.fence_commands()?.machines()))
 }
 
 /// Runs `muster plan`.

@@ -50,7 +50,7 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
     let timing = Timing { lease: lease.transpose()?, ..timing(detection) };
     let lock_wait = args.lock.wait(settings, Duration::ZERO);
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
-    let cluster = context.cluster().await?;
+    let cluster = context.leading().await?;
     let json = args.output.is_some();
     let mut tell = |snapshot: &_, event: &_| {
         if !json {

@@ -65,8 +65,7 @@ async fn ask(context: &ClusterContext, target: Target, unit: UnitName) -> Option
         "systemctl show --property=Result,ExecMainCode,ExecMainStatus,NRestarts -- {unit}; echo; \
          journalctl --quiet --no-pager --lines {LINES} --output cat --unit {unit}"
     );
-    let line = format!("sh -c {}", remote::quote(&script).ok()?);
-    let command = Command { line, root: true, limit: Some(LIMIT), ..Command::default() };
+    let command = Command { script, root: true, limit: Some(LIMIT), ..Command::default() };
     let mut answer = Beginning::default();
     context.remote.exec(&target, &command, &mut answer).await.ok()?;
     Some(String::from_utf8_lossy(&answer.0).into_owned())

@@ -16,9 +16,11 @@ use crate::store::leader_election::Leadership;
 /// expires after 10 s, and the controller has been started again by then.
 const CONTROLLER_GRACE: Duration = Duration::from_secs(15);
 
-/// Reports whether a controller keeps leases. A process that does not renew them must not lead for long.
+/// Reports whether a controller keeps leases for units that are submitted. A process that does not renew them must not
+/// lead for long.
 pub(super) fn keeps_leases(snapshot: &Snapshot) -> bool {
-    snapshot.leases.values().any(Grant::is_open)
+    let known = |grant: &Grant| grant.units.iter().any(|unit| snapshot.units.contains_key(unit));
+    snapshot.leases.values().any(|grant| grant.is_open() && known(grant))
 }
 
 /// Releases the leadership and waits until a controller leads, for at most 15 s.

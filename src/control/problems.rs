@@ -34,7 +34,7 @@ pub struct Problem {
 
 impl Problem {
     /// Makes a problem that is about no unit and no machine.
-    pub(super) const fn of_command(what: String) -> Self {
+    pub(super) const fn general(what: String) -> Self {
         Self { machine: None, unit: None, what, unreachable: false, details: Vec::new() }
     }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::leadership::keeps_leases;
 use super::leadership::yield_to_controller;
@@ -36,6 +37,9 @@ use crate::store::leader_election;
 use crate::store::leader_election::LeaderKind;
 use crate::store::leader_election::LeaderRecord;
 use crate::store::leader_election::Leadership;
+
+/// How long a sweep may take. It ends then, whatever hosts do, so that other commands can lead.
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// How a sweep works and how long it waits.
 #[derive(Debug, Clone, Copy)]
@@ -113,9 +117,12 @@ async fn lead(
 ) -> Result<SweepResult, StoreError> {
     let mut reconciler =
         Reconciler::new(leadership.epoch(), Scope::All, options.timing, snapshot).with_failover_policy(failover_policy);
-    let run_context = RunContext::new(context, leadership);
+    reconciler = reconciler.with_fence_commands(context.fence_commands.machines());
+    let stop = context.stop.child_token();
+    let run_context = RunContext { stop: stop.clone(), ..RunContext::new(context, leadership) };
     let stop_when = StopCondition::Settled { limit: options.settle, watch: Duration::ZERO };
-    let ended = runner::run(&mut reconciler, &run_context, None, stop_when, on_event).await;
+    let run = Box::pin(runner::run(&mut reconciler, &run_context, None, stop_when, on_event));
+    let ended = stop_after(LIMIT, &stop, run).await;
     if matches!(ended, Ok(RunOutcome::Finished))
         && let Err(error) = run_context.leadership.prune_events(&run_context.keys, EVENTS_KEPT).await
     {
@@ -125,11 +132,34 @@ async fn lead(
     run_context.leadership.resign().await;
     Ok(match ended? {
         RunOutcome::Finished => {
-            SweepResult::of(problems(&reconciler, &Scope::All), reconciler.views().map(|(_, view)| was_reached(view)))
+            SweepResult::of(remaining(&reconciler), reconciler.views().map(|(_, view)| was_reached(view)))
         }
         RunOutcome::Deposed => SweepResult::Deposed,
-        RunOutcome::Stopped => SweepResult::Stopped,
+        RunOutcome::Stopped if context.stop.is_cancelled() => SweepResult::Stopped,
+        RunOutcome::Stopped => {
+            let mut problems = remaining(&reconciler);
+            problems.push(unsettled());
+            SweepResult::of(problems, reconciler.views().map(|(_, view)| was_reached(view)))
+        }
     })
+}
+
+/// Waits for a run, and tells it to stop when it has taken as long as `limit`.
+async fn stop_after<T>(limit: Duration, stop: &CancellationToken, run: impl Future<Output = T>) -> T {
+    let mut run = std::pin::pin!(run);
+    tokio::select! {
+        biased;
+        ended = &mut run => return ended,
+        () = tokio::time::sleep(limit) => stop.cancel(),
+    }
+    run.await
+}
+
+/// Returns the problem of a sweep that did not come to an end.
+fn unsettled() -> Problem {
+    let what =
+        format!("the cluster did not settle within {} minutes: the sweep ended before that", LIMIT.as_secs() / 60);
+    Problem::general(what)
 }
 
 /// Reads the problems from the records of the controller that leads, after a short wait for the work that it has begun.
@@ -158,7 +188,7 @@ async fn problems_from_store(context: &ClusterContext, options: SweepOptions) ->
     let snapshot = known.unwrap_or_default();
     let let_in = |health| matches!(health, Some(Health::Alive | Health::PathFault | Health::Sick));
     let reached = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine)));
-    Ok(SweepResult::of(stored_problems(&snapshot), reached))
+    Ok(SweepResult::of(unreadable(&snapshot).chain(stored_problems(&snapshot)).collect(), reached))
 }
 
 /// Returns how long the controller may take to assess machines, and to place and start units.
@@ -175,8 +205,40 @@ fn health_of(snapshot: &Snapshot, machine: MachineId) -> Option<Health> {
     snapshot.health.get(&machine).map(|record| record.health)
 }
 
+/// Returns a problem for each record that cannot be read. Nothing is decided from such a record.
+fn unreadable(snapshot: &Snapshot) -> impl Iterator<Item = Problem> {
+    let what = |why: &str, key: &str| format!("the record {key} of the store cannot be parsed and is ignored: {why}");
+    snapshot.unreadable.iter().map(move |(key, record)| Problem::general(what(&record.why, key)))
+}
+
+/// Returns the problems that a sweep leaves.
+fn remaining(reconciler: &Reconciler) -> Vec<Problem> {
+    let problems = problems(reconciler, &Scope::All);
+    unreadable(reconciler.snapshot()).chain(problems).collect()
+}
+
 /// Reports whether a machine let muster in, sick or not.
 fn was_reached(view: &MachineView) -> bool {
     let sick = view.evidence.latest_failure().is_some_and(|failure| failure.kind == FailureKind::Sick);
     view.answers() || sick
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_that_does_not_come_to_an_end_is_stopped() {
+        let stop = CancellationToken::new();
+        let began = Instant::now();
+        stop_after(LIMIT, &stop, stop.cancelled()).await;
+        assert_eq!(began.elapsed(), LIMIT);
+        let stop = CancellationToken::new();
+        assert_eq!(stop_after(LIMIT, &stop, std::future::ready(7)).await, 7);
+        assert!(!stop.is_cancelled());
+        assert_eq!(
+            unsettled().to_string(),
+            "the cluster did not settle within 10 minutes: the sweep ended before that"
+        );
+    }
 }

@@ -35,6 +35,7 @@ async fn context() -> ClusterContext {
         keys: Keyspace::new("default").unwrap(),
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
+        fence_commands: Arc::default(),
         stop: CancellationToken::new(),
     };
     let event = |at: usize| {

@@ -149,7 +149,7 @@ fn decide<'a>(
             Ok(decision) => decided.push((*command, decision)),
             // The problem names no unit: no command shows more about a unit that does not exist.
             Err(error @ InvalidCommand::Unknown(_)) if command.verb != Verb::Restart => {
-                problems.push(Problem::of_command(error.to_string()));
+                problems.push(Problem::general(error.to_string()));
             }
             Err(error) => return Err(error),
         }

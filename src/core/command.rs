@@ -221,7 +221,7 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
         }
         Verb::Stop => unit.desired = DesiredState::Loaded,
         Verb::Restart => {
-            unit.restarts += u64::from(unit.desired == DesiredState::Launched);
+            unit.restarts = unit.restarts.saturating_add(u64::from(unit.desired == DesiredState::Launched));
             (unit.desired, unit.revive) = (DesiredState::Launched, false);
         }
     }

@@ -79,6 +79,8 @@ pub enum NotRunning {
         /// When it has certainly stopped there.
         until: Timestamp,
     },
+    /// It still runs on a machine where it is being stopped, and starts after that.
+    StopsElsewhere(String),
     /// It is not on its machine yet.
     NotOnMachineYet(String),
     /// Its machine has an older file of it.
@@ -107,6 +109,7 @@ impl fmt::Display for NotRunning {
                 write!(f, "it is strict, and {name} has no lease: a controller must run to renew leases")
             }
             Self::MayStillRun { name, .. } => write!(f, "it is strict, and may still run on {name}"),
+            Self::StopsElsewhere(name) => write!(f, "it waits for {name}, where it still runs and is being stopped"),
             Self::NotOnMachineYet(name) => write!(f, "it is not on {name} yet: the next reconcile loads it there"),
             Self::OutdatedFile(hash) => {
                 write!(f, "its machine has an older file of it ({}): the next reconcile replaces it", hash.short())
@@ -126,7 +129,11 @@ impl NotRunning {
     /// Reports whether the leader is working on it, so that no action of the operator is needed.
     pub fn is_in_progress(&self) -> bool {
         match self {
-            Self::NotPlacedYet | Self::MachineLeft(_) | Self::NotOnMachineYet(_) | Self::OutdatedFile(_) => true,
+            Self::NotPlacedYet
+            | Self::MachineLeft(_)
+            | Self::StopsElsewhere(_)
+            | Self::NotOnMachineYet(_)
+            | Self::OutdatedFile(_) => true,
             Self::NotActive { state, .. } => {
                 state.load == LoadState::Loaded && (!state.launched || state.is_changing())
             }
@@ -251,7 +258,19 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
     if state.hash != unit.hash {
         return Some(NotRunning::OutdatedFile(state.hash));
     }
+    if !state.launched
+        && let Some(other) = stops_on(snapshot, name, machine.id)
+    {
+        return Some(NotRunning::StopsElsewhere(snapshot.name_of(other)));
+    }
     (!state.is_well(oneshot)).then(|| NotRunning::NotActive { name: machine.name.clone(), state: state.clone() })
+}
+
+/// Returns another machine that answers and on which a unit still runs.
+fn stops_on(snapshot: &Snapshot, name: &UnitName, placed: MachineId) -> Option<MachineId> {
+    let answers = |machine: MachineId| health(snapshot, machine) <= Health::PathFault;
+    let others = snapshot.states.get(name)?.iter().filter(|(machine, state)| **machine != placed && state.runs());
+    others.map(|(machine, _)| *machine).find(|machine| answers(*machine))
 }
 
 /// Returns the silent machine that a strict unit waits for: of all that may run it, the one where it stops last.

@@ -1,19 +1,30 @@
 //! Sanitises text from hosts, units and inventories, which may contain control sequences of terminals.
 //!
-//! A control character (C0, DEL, C1) is replaced by U+FFFD; only line breaks and tabs may stay. Text in messages and
+//! A control character (C0, DEL, C1) is replaced by U+FFFD; only line breaks and tabs may stay. So is a character that
+//! changes the direction of the text or ends the line, because it could make a text look like another one. Text in messages and
 //! records is also cut to a limit. Nothing is printed here.
 
 /// The replacement of a control character.
 const REPLACEMENT: char = '\u{fffd}';
 
+/// Reports whether a character must not be shown.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || is_format(c)
+}
+
+/// Reports whether a character sets the direction of text, or separates lines or paragraphs.
+const fn is_format(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Sanitises text of any number of lines.
 pub fn text(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { REPLACEMENT } else { c }).collect()
+    text.chars().map(|c| if is_unsafe(c) && c != '\n' && c != '\t' { REPLACEMENT } else { c }).collect()
 }
 
 /// Sanitises text for one line. A line break or a tab becomes a blank.
 pub fn line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { if c.is_whitespace() { ' ' } else { REPLACEMENT } } else { c }).collect()
+    text.chars().map(|c| if is_unsafe(c) { if c.is_whitespace() { ' ' } else { REPLACEMENT } } else { c }).collect()
 }
 
 /// The most characters that are kept of one message of a host.
@@ -22,7 +33,7 @@ pub const MESSAGE_LIMIT: usize = 512;
 /// Sanitises text for one line of at most `most` characters, with single blanks. Longer text ends in an ellipsis.
 pub fn truncate(text: &str, most: usize) -> String {
     let words = text.split_whitespace().flat_map(|word| std::iter::once(' ').chain(word.chars())).skip(1);
-    let mut clean = words.map(|c| if c.is_control() { REPLACEMENT } else { c });
+    let mut clean = words.map(|c| if is_unsafe(c) { REPLACEMENT } else { c });
     let mut kept: String = clean.by_ref().take(most).collect();
     if clean.next().is_some() {
         kept.pop();
@@ -36,11 +47,11 @@ pub fn printable(bytes: &[u8]) -> String {
     truncate(&String::from_utf8_lossy(bytes), 200)
 }
 
-/// Escapes the control characters that JSON allows in strings: DEL and C1.
+/// Escapes the unsafe characters that JSON allows in strings: DEL, C1 and those that set the direction of text.
 pub fn json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c >= '\u{7f}' {
+        if is_unsafe(c) && c >= '\u{7f}' {
             escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             escaped.push(c);
@@ -82,6 +93,14 @@ mod tests {
         assert_eq!(line("a\u{1b}b\n\tc"), "a\u{fffd}b  c");
         assert_eq!(printable(b" one\r\n\x1b]0;two \x9b\n"), "one \u{fffd}]0;two \u{fffd}");
         assert_eq!(printable(&[b'x'; 300]).chars().count(), 200);
+    }
+
+    #[test]
+    fn characters_that_make_a_text_look_like_another_are_replaced() {
+        assert_eq!(text("a\u{202e}b\u{2066}c\u{200f}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
+        assert_eq!(line("a\u{2028}b"), "a b");
+        assert_eq!(truncate("web\u{202e}db", 10), "web\u{fffd}db");
+        assert_eq!(json("\"\u{202e}\""), "\"\\u202e\"");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The registry: for each token, the size that the cluster starts with, and the members.
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use crate::core::model::Address;
 use crate::core::model::MachineId;
@@ -49,15 +50,20 @@ impl Registry {
 }
 
 /// Creates a token for a cluster of this size: 32 random hexadecimal digits. They are the secret that lets a machine join.
-pub async fn create(store: &dyn Store, size: u32) -> Result<Keyspace, NewTokenError> {
+/// With `unused` the token is removed after that time, unless it has got a member.
+pub async fn create(store: &dyn Store, size: u32, unused: Option<Duration>) -> Result<Keyspace, NewTokenError> {
     if size == 0 || size > SIZE_LIMIT {
         return Err(NewTokenError::Size(size));
     }
     loop {
         let Ok(keyspace) = Keyspace::new(&random().map_err(NewTokenError::Randomness)?) else { continue };
         let key = keyspace.key(&Key::Size);
-        let created =
-            store.commit(vec![Precondition::Absent(key.clone())], vec![Op::put(key, size.to_string())]).await?;
+        let lease = match unused {
+            Some(time) => Some(store.grant(time).await?),
+            None => None,
+        };
+        let put = Op::Put { key: key.clone(), value: size.to_string().into_bytes(), lease };
+        let created = store.commit(vec![Precondition::Absent(key)], vec![put]).await?;
         if created.is_some() {
             return Ok(keyspace);
         }

@@ -4,24 +4,30 @@
 //! The service handles keys, not clusters: a client with the token may register. All state is in the store, so the service
 //! can be restarted, and several can run at once. Requests are bounded and not trusted.
 
+mod admission;
+mod connections;
 mod response;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::Form;
 use axum::extract::Path;
 use axum::extract::Query;
+use axum::extract::Request;
 use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::extract::rejection::QueryRejection;
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header::HOST;
+use axum::middleware;
+use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use axum::routing::any;
@@ -44,6 +50,9 @@ use crate::store::WatchEvent;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
 use crate::store::layout::REGISTRY;
+use crate::store::leader_election::hostname;
+use admission::TokenRate;
+use connections::Client;
 use response::Action;
 use response::ApiError;
 
@@ -55,6 +64,9 @@ const WAITING_LIMIT: usize = 1024;
 
 /// How long a request may wait. Then it gets an empty body, and etcd sends it again.
 const WAIT_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How long a token without members lasts that a client of the service has created.
+const UNUSED: Duration = Duration::from_hours(6);
 
 /// The size limit of a request's body.
 const BODY_BYTES: usize = 8 * 1024;
@@ -72,8 +84,11 @@ pub async fn serve(
         listener_url,
         public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
         waiting: Arc::new(Semaphore::new(WAITING_LIMIT)),
+        rate: TokenRate::default(),
+        hostname: hostname(),
         stop: stop.clone(),
     };
+    let discovery = Arc::new(discovery);
     let router = Router::new()
         .route("/health", get(health))
         .route("/new", get(new).put(new))
@@ -83,8 +98,19 @@ pub async fn serve(
         .route("/{token}/{member}", get(show).put(register).delete(deregister))
         .fallback(any(async || ApiError::not_found("/", 0)))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .with_state(Arc::new(discovery));
-    axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
+        .layer(middleware::from_fn_with_state(discovery.clone(), check_host))
+        .with_state(discovery);
+    connections::serve(listener, router, stop).await;
+    Ok(())
+}
+
+/// Rejects requests that name another host.
+async fn check_host(State(discovery): State<Arc<Discovery>>, request: Request, next: Next) -> Response {
+    if admission::is_addressed(request.headers(), discovery.public_url.as_deref(), &discovery.hostname) {
+        return next.run(request).await;
+    }
+    let why = "this service has no such name: expected an IP address, the name of its host, or that of --public-url";
+    (StatusCode::MISDIRECTED_REQUEST, why).into_response()
 }
 
 /// The state of the service.
@@ -94,6 +120,8 @@ struct Discovery {
     listener_url: String,
     public_url: Option<String>,
     waiting: Arc<Semaphore>,
+    rate: TokenRate,
+    hostname: String,
     stop: CancellationToken,
 }
 
@@ -119,6 +147,7 @@ struct NewTokenQuery {
 /// Creates a token and responds with its URL as text.
 async fn new(
     State(discovery): State<Arc<Discovery>>,
+    Extension(Client(client)): Extension<Client>,
     headers: HeaderMap,
     query: Result<Query<NewTokenQuery>, QueryRejection>,
 ) -> Result<Response, Response> {
@@ -126,11 +155,17 @@ async fn new(
     let Query(query) = query.map_err(|rejection| bad(rejection.to_string()))?;
     let text = query.size.as_deref().unwrap_or("3");
     let size = text.parse().map_err(|error| bad(format!("invalid size: expected a number of servers: {error}")))?;
+    if admission::is_cross_site(&headers) {
+        return Err((StatusCode::FORBIDDEN, "a web page cannot create tokens").into_response());
+    }
+    if !discovery.rate.allows(client) {
+        return Err((StatusCode::TOO_MANY_REQUESTS, "too many new tokens: try again in a minute").into_response());
+    }
     let tokens = discovery.store.list(REGISTRY).await.map_err(|error| ApiError::from(error).into_response())?;
     if tokens.entries.iter().filter(|entry| entry.key.ends_with("/_config/size")).count() >= TOKEN_LIMIT {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "too many tokens are in use").into_response());
     }
-    match registry::create(&*discovery.store, size).await {
+    match registry::create(&*discovery.store, size, Some(UNUSED)).await {
         Ok(keyspace) => Ok(format!("{}/{}", discovery.url(&headers), keyspace.token()).into_response()),
         Err(error @ NewTokenError::Size(_)) => Err(bad(error.to_string())),
         Err(error) => Err(ApiError::unavailable(&error.to_string()).into_response()),
@@ -332,7 +367,10 @@ async fn register(
     let preconditions =
         vec![Precondition::Absent(key.clone()), Precondition::Created(keyspace.key(&Key::Size), registry.size.created)];
     let value = value.into_bytes();
-    match discovery.store.commit(preconditions, vec![Op::put(&key, value.clone())]).await? {
+    // A token with a member lasts: its size is set again without a lease.
+    let lasts = registry.members.is_empty().then(|| Op::put(&registry.size.key, registry.size.value.clone()));
+    let ops = lasts.into_iter().chain([Op::put(&key, value.clone())]).collect();
+    match discovery.store.commit(preconditions, ops).await? {
         Some(revision) => {
             let entry = Entry { key, value, created: revision, modified: revision };
             let mut created = response::one(Action::Create, &path, &entry, revision);

@@ -18,7 +18,6 @@ mod record;
 mod subnet;
 
 use std::fs;
-use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use std::thread;
@@ -206,7 +205,7 @@ impl Lab {
     /// Chooses the addresses, writes the record and creates the network. Labs take turns, so no two choose the same subnet.
     fn claim(dir: &Path, options: &Options, count: usize, image: PathBuf) -> Result<Self, LabError> {
         let path = Path::new(CACHE).join("subnets.lock");
-        let lock = File::create(&path).map_err(LabError::file(&path))?;
+        let lock = record::lock_file(&path, false).map_err(LabError::file(&path))?;
         lock.lock().map_err(LabError::file(&path))?;
         let subnet = match options.subnet {
             Some(subnet) => subnet.check_free().map(|()| subnet)?,

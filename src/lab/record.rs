@@ -4,6 +4,8 @@ use std::fs;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -111,13 +113,20 @@ pub(super) struct Lock {
     is_new: bool,
 }
 
+/// Opens or creates the file of a lock. Any user who can open it could hold the lock.
+pub(super) fn lock_file(path: &Path, new: bool) -> std::io::Result<File> {
+    let file = File::options().write(true).create(true).truncate(false).create_new(new).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
 impl Lock {
     /// Waits for the lock. The directory must exist.
     pub(super) fn take(dir: &Path) -> Result<Self, LabError> {
         let path = dir.join(LOCK);
         loop {
             // The file of this name may be that of another program.
-            let open = |new: bool| File::options().write(true).create(true).truncate(false).create_new(new).open(&path);
+            let open = |new: bool| lock_file(&path, new);
             let (is_new, file) = match open(true) {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => (false, open(false)),
                 file => (true, file),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::fence::FenceCommands;
 use crate::remote::SharedRemote;
 use crate::store::SharedStore;
 use crate::store::layout::Keyspace;
@@ -23,6 +24,8 @@ pub struct ClusterContext {
     pub remote: SharedRemote,
     /// The clock.
     pub clock: Clock,
+    /// The fence commands of this process.
+    pub fence_commands: Arc<FenceCommands>,
     /// Cancelled when the operator interrupts the command.
     pub stop: CancellationToken,
 }
@@ -38,6 +41,8 @@ pub struct RunContext {
     pub remote: SharedRemote,
     /// The clock.
     pub clock: Clock,
+    /// The fence commands of this process.
+    pub fence_commands: Arc<FenceCommands>,
     /// Cancelled when the run should end early: it waits for the visits and the commit in flight and begins no others.
     pub stop: CancellationToken,
 }
@@ -46,7 +51,7 @@ impl RunContext {
     /// Adds the leadership that was taken to the handles of a cluster.
     pub fn new(context: &ClusterContext, leadership: Leadership) -> Self {
         tracing::debug!(epoch = leadership.epoch(), "leadership taken");
-        let ClusterContext { keys, remote, clock, stop, .. } = context.clone();
-        Self { leadership: Arc::new(leadership), keys, remote, clock, stop }
+        let ClusterContext { keys, remote, clock, fence_commands, stop, .. } = context.clone();
+        Self { leadership: Arc::new(leadership), keys, remote, clock, fence_commands, stop }
     }
 }

@@ -1,5 +1,8 @@
-//! Runs a machine's fence command on the host where muster runs.
+//! Runs a machine's fence command on the host where muster runs. The command comes from the settings of this process and
+//! never from the store: a process that may write to the store must not be able to run commands here.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::process::ExitStatus;
 use std::process::Stdio;
 use std::time::Duration;
@@ -27,17 +30,37 @@ const STDERR_KEPT: usize = 4096;
 /// How many characters of the last line of stderr an error quotes.
 const QUOTED: usize = 200;
 
+/// The fence commands that the settings of this process name, by the name of the machine.
+#[derive(Debug, Clone, Default)]
+pub struct FenceCommands(BTreeMap<String, String>);
+
+impl FenceCommands {
+    /// Takes the commands with the names of their machines.
+    pub fn new(commands: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(commands.into_iter().collect())
+    }
+
+    /// Returns the names of the machines that have a command.
+    pub fn machines(&self) -> BTreeSet<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Returns the command of a machine.
+    pub(super) fn of(&self, machine: &Machine) -> Option<&String> {
+        self.0.get(&machine.name)
+    }
+}
+
 /// Runs a machine's fence command with `sh`. The command finds the machine in `MUSTER_MACHINE` (its name),
 /// `MUSTER_MACHINE_ID` and `MUSTER_ADDRESS`. An error quotes the exit status and the last line of stderr.
 ///
 /// All processes that the command has started are killed when this returns or is dropped: a machine that has answered
 /// since must not lose its power.
-pub(super) async fn fence(machine: &Machine) -> Result<(), String> {
-    let Some(command) = &machine.fence_command else { return Err("the machine has no fence command".to_owned()) };
+pub(super) async fn fence(machine: &Machine, command: &str) -> Result<(), String> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     shell.env("MUSTER_MACHINE", &machine.name).env("MUSTER_MACHINE_ID", machine.id.to_string());
-    shell.env("MUSTER_ADDRESS", &machine.address.host).process_group(0);
+    shell.env("MUSTER_ADDRESS", &machine.address.host).env_remove("MUSTER_ETCD_PASSWORD").process_group(0);
     let not_run = |error| format!("/bin/sh: {error}");
     let mut child = shell.spawn().map_err(not_run)?;
     let _group = Group::of(&child);
@@ -111,18 +134,19 @@ mod tests {
 
     use super::*;
 
-    fn with(command: &str) -> Machine {
-        Machine { name: "core-01".to_owned(), fence_command: Some(command.to_owned()), ..Machine::default() }
+    fn machine() -> Machine {
+        Machine { name: "core-01".to_owned(), ..Machine::default() }
     }
 
     fn ended(command: &str) -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(fence(&with(command)))
+        runtime.block_on(fence(&machine(), command))
     }
 
     #[test]
     fn success_is_an_exit_code_of_zero() {
         assert_eq!(ended("[ \"$MUSTER_MACHINE\" = core-01 ]"), Ok(()));
+        assert_eq!(ended("[ -z \"$MUSTER_ETCD_PASSWORD\" ]"), Ok(()));
         assert_eq!(ended("echo first >&2; echo no such plug >&2; exit 3").unwrap_err(), "exit status: 3: no such plug");
         assert_eq!(ended("kill -9 $$").unwrap_err(), "signal: 9 (SIGKILL)");
     }
@@ -146,7 +170,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        let machine = with(&format!("exec 3>'{}'; sleep 300 & echo up >&3; wait", pipe.display()));
+        let (machine, command) = (machine(), format!("exec 3>'{}'; sleep 300 & echo up >&3; wait", pipe.display()));
         let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
         // As long as the pipe has another end, the process is alive.
         std::thread::spawn(move || {
@@ -158,7 +182,7 @@ mod tests {
             sender.send("gone").unwrap();
         });
         tokio::select! {
-            ended = fence(&machine) => panic!("{ended:?}"),
+            ended = fence(&machine, &command) => panic!("{ended:?}"),
             up = received.recv() => assert_eq!(up, Some("up")),
         }
         let gone = tokio::time::timeout(Duration::from_secs(20), received.recv()).await;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::fence;
+use super::fence::FenceCommands;
 use crate::core::health::peers::ANSWER_LIMIT;
 use crate::core::health::peers::LOOK_LIMIT;
 use crate::core::model::Failure;
@@ -147,9 +148,16 @@ impl InFlight {
     }
 
     /// Fences a machine.
-    pub(super) fn fence(&mut self, snapshot: &Snapshot, machine: MachineId) {
+    pub(super) fn fence(&mut self, snapshot: &Snapshot, machine: MachineId, commands: &FenceCommands) {
         let Some(known) = snapshot.machines.get(&machine).cloned() else { return };
-        self.fencings.spawn(async move { (machine, fence::fence(&known).await) });
+        let command = commands.of(&known).cloned();
+        self.fencings.spawn(async move {
+            let ended = match command {
+                Some(command) => fence::fence(&known, &command).await,
+                None => Err("the machine has no fence command".to_owned()),
+            };
+            (machine, ended)
+        });
     }
 
     /// Closes the connection through a relay.

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -84,6 +85,9 @@ pub async fn run(
                 return Ok(RunOutcome::Deposed);
             }
         }
+        if follower.is_some() {
+            runner.warn_of_unreadable(reconciler.snapshot());
+        }
         if runner.is_stopped(reconciler) {
             return Ok(RunOutcome::Stopped);
         }
@@ -115,6 +119,8 @@ struct Runner<'a> {
     stop_by: Option<Instant>,
     /// How many events were logged since the event log was pruned.
     logged: usize,
+    /// The keys of the unreadable records of which a warning was given.
+    warned_of: BTreeSet<String>,
 }
 
 impl<'a> Runner<'a> {
@@ -132,6 +138,20 @@ impl<'a> Runner<'a> {
             started: false,
             stop_by: None,
             logged: 0,
+            warned_of: BTreeSet::new(),
+        }
+    }
+
+    /// Warns once of each record that cannot be read. Nothing is decided from such a record.
+    fn warn_of_unreadable(&mut self, snapshot: &Snapshot) {
+        if snapshot.unreadable.is_empty() && self.warned_of.is_empty() {
+            return;
+        }
+        self.warned_of.retain(|key| snapshot.unreadable.contains_key(key));
+        for (key, record) in &snapshot.unreadable {
+            if self.warned_of.insert(key.clone()) {
+                tracing::warn!("{key} cannot be parsed and is ignored: {}", record.why);
+            }
         }
     }
 
@@ -149,7 +169,7 @@ impl<'a> Runner<'a> {
             // Another process may lead since the store took the commit that the fencing depends on. The clock by which
             // leadership expires does not count the time in which this machine was suspended.
             Output::Fence(_) if self.stalled || !self.context.leadership.is_valid() => return false,
-            Output::Fence(machine) => self.in_flight.fence(snapshot, machine),
+            Output::Fence(machine) => self.in_flight.fence(snapshot, machine, &self.context.fence_commands),
         }
         true
     }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::Entry;
 use super::LeaseId;
 use super::Op;
 use super::Precondition;
@@ -32,6 +33,10 @@ pub const LEASE_DURATION: Duration = Duration::from_secs(10);
 
 /// How often a candidate tries to become the leader.
 pub const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How far the epoch in the store may be ahead of the time of day. Hosts remember the epoch of a leader until they boot,
+/// so a damaged record must not reach them.
+const EPOCH_AHEAD: u64 = 24 * 3600;
 
 /// How long the store may be unavailable before a candidate gives up.
 const UNAVAILABLE_LIMIT: Duration = Duration::from_secs(5);
@@ -113,9 +118,13 @@ pub async fn try_campaign(
             return Ok(Err(LeaderRecord::read(&entry.value)));
         }
         let last = store.get(&epoch_key).await?;
-        let number = last.as_ref().and_then(|entry| std::str::from_utf8(&entry.value).ok()?.parse::<u64>().ok());
+        let number = last.as_ref().and_then(number);
+        let clock = epoch_of_clock();
+        if let Some(epoch) = number.filter(|epoch| *epoch > clock + EPOCH_AHEAD) {
+            return Err(StoreError::EpochAhead { epoch, clock });
+        }
         // In a store that was rebuilt, epochs continue from the time of day, above those that hosts remember.
-        let epoch = number.unwrap_or(0).saturating_add(1).max(wall_clock().as_millis() / 1000);
+        let epoch = number.unwrap_or(0).saturating_add(1).max(clock);
         let unchanged = last.map_or(Precondition::Absent(epoch_key.clone()), |entry| {
             Precondition::Modified(epoch_key.clone(), entry.modified)
         });
@@ -204,6 +213,31 @@ pub async fn depose(
         store.commit(Vec::new(), keyspace.ops(&[Write::Log(event)])).await?;
     }
     Ok(Some(old))
+}
+
+/// Sets an epoch that is too far ahead of this host's clock to the time of day, and returns the old one. Returns `None` if
+/// the epoch is not too far ahead.
+pub async fn reset_epoch(store: &SharedStore, keyspace: &Keyspace) -> Result<Option<u64>, StoreError> {
+    let key = keyspace.key(&Key::Epoch);
+    loop {
+        let Some(entry) = store.get(&key).await? else { return Ok(None) };
+        let clock = epoch_of_clock();
+        let Some(old) = number(&entry).filter(|epoch| *epoch > clock + EPOCH_AHEAD) else { return Ok(None) };
+        let unchanged = Precondition::Modified(key.clone(), entry.modified);
+        if store.commit(vec![unchanged], vec![Op::put(key.clone(), clock.to_string())]).await?.is_some() {
+            return Ok(Some(old));
+        }
+    }
+}
+
+/// Reads a record of an epoch.
+fn number(entry: &Entry) -> Option<u64> {
+    std::str::from_utf8(&entry.value).ok()?.parse().ok()
+}
+
+/// Returns the epoch of a leader that is elected now in a new store.
+fn epoch_of_clock() -> u64 {
+    wall_clock().as_millis() / 1000
 }
 
 /// Returns the name of this host.

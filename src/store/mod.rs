@@ -191,6 +191,17 @@ pub enum StoreError {
     /// The file of the store does not exist. Nothing was made.
     #[error("store {0} does not exist")]
     Missing(String),
+    /// The epoch in the store is too far ahead of this host's clock for a leader to count on from it. Nothing was changed.
+    #[error(
+        "the epoch in the store is {epoch}, and by this host's clock it should be about {clock}: the record is damaged, or the \
+         clock is wrong"
+    )]
+    EpochAhead {
+        /// The epoch in the store.
+        epoch: u64,
+        /// The seconds since 1970.
+        clock: u64,
+    },
     /// The store rejected the request: authentication, permission, an invalid commit, a file that cannot be used. Nothing
     /// was changed.
     #[error("store {store}: {detail}")]

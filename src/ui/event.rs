@@ -42,6 +42,7 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
         EventKind::UnitRemoved(reason) => format!("taken off: {}", removal(snapshot, reason)),
         EventKind::UnitUnschedulable(error) => error.message(),
         EventKind::StepEnded(step) => step.to_string(),
+        EventKind::UnknownUnitsUnloaded(unloaded) => unloaded.to_string(),
         EventKind::LeaseEnded => "its lease has ended: no strict unit runs there".to_owned(),
         EventKind::LeaseRegained => "its lease had ended, and it has one again".to_owned(),
         EventKind::LeaseRefused(why) => format!("would not hold a lease: {why}"),
@@ -53,7 +54,7 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
         }
         EventKind::FenceFailed { why } => format!("its fence command failed: {why}"),
         EventKind::FailoverOverridden => {
-            format!("failover forced by {}: its units move if it is down, whatever the failover policy says", by())
+            format!("failover forced by {}: its units move unless it is alive, whatever the failover policy says", by())
         }
         EventKind::LeadershipTaken { from, why } => format!("leadership was taken from {from} by {}: {why}", by()),
         EventKind::Unreadable { why } => format!("an event that cannot be parsed: {why}"),

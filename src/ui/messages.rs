@@ -103,7 +103,7 @@ pub fn drained(machine: &Machine, is_done: bool) -> String {
 /// The failover of a machine was allowed although the failover policy blocks it.
 pub fn failover_forced(machine: &Machine) -> String {
     let name = &machine.name;
-    format!("{name}: if it is down, the controller or a sweep within the next hour moves its units\n")
+    format!("{name}: unless it is alive, the controller or a sweep within the next hour moves its units\n")
 }
 
 /// A machine is reached through another one.
@@ -114,6 +114,11 @@ pub fn relayed(machine: &Machine, relay: &Machine) -> String {
 /// A record of the store cannot be parsed.
 pub fn unreadable_record(key: &str, why: &str) -> String {
     format!("{key} cannot be parsed and is ignored: {why}")
+}
+
+/// An epoch that was far ahead of the clock was reset.
+pub fn epoch_reset(old: u64) -> String {
+    format!("the epoch was {old} and is now the time of day\n")
 }
 
 /// The holder of leadership, if there is one.

@@ -102,6 +102,28 @@ fn a_settings_file_is_found_in_the_default_folders_and_its_paths_are_relative_to
 }
 
 #[test]
+fn a_settings_file_that_another_user_can_write_to_counts_only_if_it_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::new();
+    let chmod = |path: &str, mode| {
+        std::fs::set_permissions(desk.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    desk.write("inv.sh", "#!/bin/sh\n>pwned\necho '{}'\n");
+    chmod("inv.sh", 0o755);
+    desk.write("muster.toml", "inventory = [\"inv.sh\"]\n");
+    for (path, open, closed, place) in [(".", 0o777, 0o755, "its folder"), ("muster.toml", 0o666, 0o644, "it")] {
+        chmod(path, open);
+        let said = desk.muster(&["inventory", "list"]);
+        let expected = format!("muster.toml is ignored, because another user can write to {place}: ");
+        assert!(said.err.contains(&expected), "{said:#?}");
+        assert!(!desk.path("pwned").exists());
+        chmod(path, closed);
+    }
+    desk.muster(&["inventory", "list"]).ok();
+    assert!(desk.path("pwned").exists());
+}
+
+#[test]
 fn an_invalid_settings_file_is_named_with_the_line() {
     let desk = Desk::new();
     desk.write("muster.toml", "store = \"sqlite:x.db\"\ncolour = \"blue\"\n");

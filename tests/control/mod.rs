@@ -204,6 +204,7 @@ pub(super) fn context(store: &SharedStore, folder: &Arc<Folder>) -> ClusterConte
         keys,
         remote,
         clock: Clock::start(),
+        fence_commands: Arc::default(),
         stop: CancellationToken::new(),
     }
 }

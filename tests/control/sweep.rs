@@ -9,8 +9,10 @@ use muster::control::sweep::SweepResult;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::EventKind;
 use muster::store::MemoryStore;
+use muster::store::Op;
 use muster::store::SharedStore;
 use muster::store::layout;
+use muster::store::layout::Key;
 use muster::store::leader_election;
 use muster::store::leader_election::LeaderKind;
 
@@ -87,4 +89,19 @@ async fn a_sweep_beside_a_controller_reports_its_problems_and_changes_nothing() 
     assert_eq!((holder.kind, holder.epoch), (LeaderKind::Controller, epoch));
     stop.cancel();
     soon(leading).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sweep_names_each_record_that_it_cannot_read() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &[]).await;
+    let broken = keys().key(&Key::Unit("bad.service".parse().unwrap()));
+    store.commit(Vec::new(), vec![Op::put(broken.clone(), "garbage")]).await.unwrap();
+    let context = context(&store, &Arc::new(Folder::new()));
+    let options = SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    let swept = soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+    let SweepResult::Found(found) = swept else { panic!("{swept:?}") };
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let expected = format!("the record {broken} of the store cannot be parsed and is ignored: ");
+    assert!(found.len() == 1 && found[0].starts_with(&expected), "{found:?}");
 }

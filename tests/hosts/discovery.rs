@@ -205,7 +205,7 @@ fn invalid_requests_are_answered_and_bounded() {
 async fn machines_that_joined_do_not_count_as_servers() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("registry.db")).await.unwrap();
-    let keys = registry::create(&store, 3).await.unwrap();
+    let keys = registry::create(&store, 3, None).await.unwrap();
     let machines = (0..22).map(|n| Op::put(format!("{}{n:032x}", keys.members()), format!("web{n}=ssh://web{n}")));
     store.commit(vec![], machines.collect()).await.unwrap();
     let service = Service::start(folder.path(), free_port());

@@ -10,6 +10,7 @@ use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::lease::LeasePolicy;
 use muster::core::model::Action;
+use muster::core::model::Failure;
 use muster::core::model::Health;
 use muster::core::model::MachineId;
 use muster::core::model::Observation;
@@ -196,6 +197,22 @@ impl World {
         Timing { lease: is_daemon.then_some(terms), ..timing }
     }
 
+    /// Takes the claims of a host for the truth: the mutant.
+    fn believe(&mut self, index: usize, host: usize, result: &Result<Report, Failure>) {
+        let Some(reconciler) = &mut self.controllers[index].reconciler else { return };
+        let units = result.as_ref().ok().and_then(|report| report.observation.as_ref()?.units.as_ref());
+        if self.mutant != Mutant::ClaimsAreBelieved || !self.hosts[host].lies {
+            return;
+        }
+        let machine = self.hosts[host].machine;
+        let claims: Vec<_> = units.into_iter().flatten().filter(|(unit, _)| self.units.contains(unit)).collect();
+        reconciler.learn(|snapshot| {
+            for (unit, state) in claims {
+                snapshot.states.entry(unit.clone()).or_default().insert(machine, state.clone());
+            }
+        });
+    }
+
     /// Begins a reconciler if no process leads.
     pub(super) fn lead(&mut self, index: usize, scope: Scope) -> bool {
         let life = self.watch.count();
@@ -207,9 +224,12 @@ impl World {
         if self.mutant == Mutant::GrantsAreForgotten {
             snapshot.leases.clear();
         }
+        // Every third host has something that can switch it off.
+        let fenced = self.hosts.iter().enumerate().filter(|(host, _)| host.is_multiple_of(3));
+        let fenced = fenced.map(|(host, _)| format!("h{host}")).collect();
+        let reconciler = Reconciler::new(leader.epoch, scope, timing, snapshot).with_failover_policy(failover_policy());
+        self.controllers[index].reconciler = Some(reconciler.with_fence_commands(fenced));
         let controller = &mut self.controllers[index];
-        controller.reconciler =
-            Some(Reconciler::new(leader.epoch, scope, timing, snapshot).with_failover_policy(failover_policy()));
         controller.kept = false;
         controller.life = life;
         controller.began = self.now;
@@ -313,6 +333,7 @@ impl World {
                     }
                 }
                 self.reach_report(&delivery, &result);
+                self.believe(index, host, &result);
                 let way = &self.controllers[index].ways[host];
                 let result = match (result, way.seen.clone()) {
                     (Err(_), Some(seen)) if self.mutant == Mutant::StepsWithoutLook => {

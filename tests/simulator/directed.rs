@@ -131,6 +131,36 @@ fn one_dies_while_the_login_of_another_one_hangs(mutant: Mutant) {
 }
 
 #[test]
+fn a_dead_machine_fails_over_in_time_although_another_one_claims_to_run_its_units() {
+    one_dies_beside_one_that_lies(Mutant::None);
+}
+
+#[test]
+fn claims_that_are_believed_are_found() {
+    let harm = std::panic::catch_unwind(|| one_dies_beside_one_that_lies(Mutant::ClaimsAreBelieved));
+    assert!(harm.is_err(), "the mutant does no harm");
+}
+
+fn one_dies_beside_one_that_lies(mutant: Mutant) {
+    let mut stage = Stage::new(4, 4);
+    stage.0.mutant = mutant;
+    let dead = stage.host_of(0).unwrap();
+    stage.0.hosts[(dead + 1) % 4].lies = true;
+    stage.run(30_000);
+    stage.dies(dead, DOWN_WITHIN);
+}
+
+#[test]
+fn a_machine_that_names_ever_new_units_is_sick() {
+    let mut stage = Stage::new(3, 3);
+    let liar = stage.host_of(0).unwrap();
+    stage.0.hosts[liar].lies = true;
+    stage.until(600_000, |stage| stage.health(liar) == Some(Health::Sick));
+    let recorded: usize = stage.0.store.snapshot.states.values().map(std::collections::BTreeMap::len).sum();
+    assert!(recorded <= 9, "{recorded} states");
+}
+
+#[test]
 fn a_machine_whose_login_hangs_is_sick_and_never_down_without_a_peer_that_reaches_it() {
     let mut stage = Stage::new(2, 2);
     let hung = stage.host_of(0).unwrap();

@@ -2,17 +2,28 @@
 
 use std::time::Duration;
 
+use muster::core::model::Action;
 use muster::core::model::ActiveState;
 use muster::core::model::LeaseAction;
+use muster::core::model::LoadState;
 use muster::core::model::MachineId;
+use muster::core::model::Outcome;
+use muster::core::model::Report;
+use muster::core::model::SubState;
+use muster::core::model::UnitState;
+use muster::core::model::Visit;
 use muster::core::simulated_host::SimulatedHost;
 use muster::core::simulated_host::Underway;
+use muster::core::unit::Hash;
 use muster::core::unit::UnitName;
 
 use super::attempt::PARTS;
 use super::network::Delivery;
 use super::systemd::millis;
 use super::world::Mutant;
+
+/// How many units without a record a host that lies adds to each report.
+const NEW_AT_EVERY_LOOK: usize = 200;
 
 /// Steps under way, which hold the host's lock.
 #[derive(Debug, Clone)]
@@ -48,6 +59,10 @@ pub(super) struct Host {
     pub(super) carried: bool,
     /// Visits that have come and wait for the host to thaw.
     pub(super) buffer: Vec<Delivery>,
+    /// Set while it claims to run every unit, and to have new ones at every look.
+    pub(super) lies: bool,
+    /// How many reports were lies.
+    lied: u64,
     /// The unit that fails soon after its start.
     pub(super) fails: Option<UnitName>,
     /// The highest epoch of a leader that was obeyed since the boot, whatever /run says.
@@ -79,6 +94,8 @@ impl Host {
             unfit: false,
             carried: false,
             buffer: Vec::new(),
+            lies: false,
+            lied: 0,
             fails: None,
             obeyed: 0,
         }
@@ -131,6 +148,22 @@ impl Host {
         }
     }
 
+    /// Adds to a report that the host runs all these units, and some that have no record.
+    pub(super) fn lie(&mut self, units: &[UnitName], visit: &Visit, report: &mut Report) {
+        let Some(seen) = report.observation.as_mut().and_then(|seen| seen.units.as_mut()) else { return };
+        self.lied += 1;
+        let lied = self.lied;
+        let made_up = (0..NEW_AT_EVERY_LOOK).map(|number| format!("lie-{lied}-{number}.service").parse().unwrap());
+        for unit in units.iter().cloned().chain(made_up) {
+            seen.entry(unit).or_insert_with(claimed);
+        }
+        for (step, outcome) in visit.steps.iter().zip(&mut report.outcomes) {
+            if step.action == Action::Unload {
+                *outcome = Outcome::Failed("it is still active (running)".to_owned());
+            }
+        }
+    }
+
     /// The state that a unit reaches that was starting.
     pub(super) fn started(&self, unit: &UnitName) -> ActiveState {
         if self.fails.as_ref() == Some(unit) { ActiveState::Failed } else { ActiveState::Active }
@@ -141,6 +174,12 @@ impl Host {
         let unit = self.model.units.get(unit).filter(|unit| unit.is_there())?;
         Some(self.at(millis(unit.since)))
     }
+}
+
+/// The state of a unit that a host claims to run.
+fn claimed() -> UnitState {
+    let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+    UnitState { load, active, sub, job: None, hash: Hash::of(b"a lie"), launched: true, restarts: 0 }
 }
 
 /// The identity of the machine at an index; the short form tells it.

@@ -75,7 +75,7 @@ impl World {
         if report.refused == Some(Refused::Busy) {
             // The visit waits for the lock.
             self.reach("refused: busy");
-            took += 5_000;
+            took += 2_000;
         } else {
             let (host, controller, refused) = (delivery.host, delivery.controller, &report.refused);
             self.note(format_args!("h{host} refuses c{controller}'s visit: {refused:?}"));
@@ -247,9 +247,12 @@ impl World {
     }
 
     /// Sends a visit's result back.
-    pub(super) fn reply(&mut self, delivery: Delivery, result: Result<Report, Failure>, took: u64) {
+    pub(super) fn reply(&mut self, delivery: Delivery, mut result: Result<Report, Failure>, took: u64) {
         if delivery.echo {
             return;
+        }
+        if let Some(report) = result.as_mut().ok().filter(|_| self.hosts[delivery.host].lies) {
+            self.hosts[delivery.host].lie(&self.units, &delivery.visit, report);
         }
         let slow = self.hosts[delivery.host].slow;
         let delay = took + self.delay((1, 20), (1_000, 4_000), if slow { 600 } else { 5 });

@@ -141,6 +141,8 @@ pub(super) enum Mutant {
     GrantsAreForgotten,
     /// Hosts go on with strict units when their lease has ended.
     LeasesBindNobody,
+    /// What a host claims to run is believed, although it was never placed there.
+    ClaimsAreBelieved,
 }
 
 /// How many hosts, controllers and units there are.
@@ -317,8 +319,6 @@ fn joined(index: usize) -> Machine {
     Machine {
         id: machine(index),
         name: format!("h{index}"),
-        // Every third has something that can switch it off.
-        fence_command: index.is_multiple_of(3).then(|| "off".to_owned()),
         address: Address { host: format!("h{index}"), ..Address::default() },
         ..Machine::default()
     }

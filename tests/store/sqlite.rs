@@ -244,3 +244,19 @@ async fn a_clock_that_was_set_back_does_not_extend_a_lease() {
     soon(watch.next()).await.unwrap();
     assert_eq!(store.get("/a").await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn values_that_the_shell_of_sqlite_stored_as_text_or_numbers_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    store.commit(vec![], vec![Op::put("/a", "old"), Op::put("/b", "old")]).await.unwrap();
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    shell
+        .execute_batch(
+            "UPDATE entries SET value = '{}' WHERE key = '/a'; UPDATE entries SET value = 3 WHERE key = '/b'",
+        )
+        .unwrap();
+    let values: Vec<_> = store.list("/").await.unwrap().entries.into_iter().map(|entry| entry.value).collect();
+    assert_eq!(values, [b"{}".to_vec(), b"3".to_vec()]);
+}

@@ -95,6 +95,16 @@ async fn a_name_without_an_address_says_nothing_about_the_host() {
 }
 
 #[tokio::test]
+async fn a_private_key_that_other_users_can_read_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let host = FakeHost::start(&[Fault::None]).await;
+    fs::set_permissions(host.path("id"), fs::Permissions::from_mode(0o644)).unwrap();
+    let failure = visit(&Ssh::new(host.options(Deadlines::default())), &host, LONG).await.unwrap_err();
+    let expected = format!("other users can read {}: run `chmod 600` on it", host.path("id").display());
+    assert!(failure.detail.contains(&expected), "{failure}");
+}
+
+#[tokio::test]
 async fn a_host_whose_key_is_unknown_or_has_changed_is_refused_with_a_hint() {
     let host = FakeHost::start(&[Fault::None]).await;
     let known = fs::read_to_string(host.path("known")).unwrap();
@@ -110,7 +120,7 @@ async fn a_host_whose_key_is_unknown_or_has_changed_is_refused_with_a_hint() {
     let text = text.replace(&other.port.to_string(), &host.port.to_string());
     fs::write(host.path("known"), format!("# by hand\n{text}")).unwrap();
     let failure = visit(&ssh, &host, LONG).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::HostKey);
+    assert_eq!(failure.kind, FailureKind::WrongMachine);
     let file = host.path("known").display().to_string();
     assert!(failure.detail.ends_with(&format!("is not the one in {file}:2")), "{failure}");
     let advice = failure.hint.unwrap();

@@ -1,5 +1,6 @@
 //! An SSH server inside the test that works, drops, stalls or lies.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -89,6 +90,7 @@ impl FakeHost {
         let host_key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
         let user_key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
         std::fs::write(folder.path().join("id"), user_key.to_openssh(LineEnding::LF).unwrap()).unwrap();
+        std::fs::set_permissions(folder.path().join("id"), std::fs::Permissions::from_mode(0o600)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let known = format!("[127.0.0.1]:{port} {}\n", host_key.public_key().to_openssh().unwrap());

@@ -273,6 +273,38 @@ fn a_visit_that_is_refused_does_not_keep_the_lock() {
 }
 
 #[test]
+fn only_root_can_enter_the_folder_of_the_lock_even_if_it_was_open_before() {
+    let mode = |host: &Host, path: &str| fs::metadata(host.path(path)).unwrap().permissions().mode() & 0o777;
+    let modes = |host: &Host| ["run/muster", "run/muster/lock"].map(|path| mode(host, path));
+    let fresh = Host::new();
+    fresh.visit(&look(5));
+    assert_eq!(modes(&fresh), [0o700, 0o600]);
+    let open = Host::new();
+    fs::create_dir(open.path("run/muster")).unwrap();
+    fs::write(open.path("run/muster/lock"), "").unwrap();
+    for (path, mode) in [("run/muster", 0o755), ("run/muster/lock", 0o644)] {
+        fs::set_permissions(open.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    open.visit(&look(5));
+    assert_eq!(modes(&open), [0o700, 0o600]);
+}
+
+#[test]
+fn a_visit_that_waits_for_the_lock_says_so_before_a_look_is_given_up() {
+    let host = Host::new();
+    host.visit(&look(5));
+    let lock = fs::File::open(host.path("run/muster/lock")).unwrap();
+    lock.lock().unwrap();
+    let next = look(6);
+    let limit = VisitScript::write(&next, 7, false, "").unwrap().limit();
+    let began = std::time::Instant::now();
+    assert_eq!(host.visit(&next).refused, Some(Refused::Busy));
+    assert!(began.elapsed() < limit, "{:?}", began.elapsed());
+    lock.unlock().unwrap();
+    assert_eq!(host.visit(&next).refused, None);
+}
+
+#[test]
 fn after_a_visit_by_a_new_leader_the_old_one_is_refused() {
     let host = Host::new();
     assert_eq!(host.visit(&look(6)).refused, None);
@@ -315,6 +347,18 @@ fn a_host_that_is_taken_over_obeys_the_new_cluster_from_its_first_epoch_on() {
     assert_eq!(host.visit(&owns(2, Ownership::TakeOver)).refused, None);
     assert_eq!(host.visit(&of_cluster(1, look(99))).refused, Some(other_cluster(2)));
     assert_eq!(host.visit(&of_cluster(2, look(1))).refused, None);
+}
+
+#[test]
+fn a_host_that_its_own_cluster_takes_over_forgets_an_epoch_that_no_leader_reaches() {
+    let host = Host::new();
+    host.visit(&owns(1, Ownership::Join));
+    host.visit(&of_cluster(1, look(i64::MAX.unsigned_abs())));
+    assert_eq!(host.visit(&owns(1, Ownership::Join)).refused, None);
+    let refused = host.visit(&of_cluster(1, look(5))).refused;
+    assert_eq!(refused, Some(Refused::LaterLeader(i64::MAX.unsigned_abs())));
+    assert_eq!(host.visit(&owns(1, Ownership::TakeOver)).refused, None);
+    assert_eq!(host.visit(&of_cluster(1, look(5))).refused, None);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `muster.toml`: where it is found, its keys, and what its paths are relative to. Each key is the name of a flag.
 
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -31,7 +33,9 @@ pub(super) struct File {
 pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
     let default = || {
         let user = directory("XDG_CONFIG_HOME", ".config").map(|config| config.join("muster/muster.toml"));
-        let all = [Some(PathBuf::from("muster.toml")), user, Some(PathBuf::from("/etc/muster/muster.toml"))];
+        let here = PathBuf::from("muster.toml");
+        let here = Some(here).filter(|path| path.exists() && is_trusted(path, Path::new(".")));
+        let all = [here, user, Some(PathBuf::from("/etc/muster/muster.toml"))];
         all.into_iter().flatten().find(|path| path.exists())
     };
     let Some(path) = named.map(Path::to_owned).or_else(default) else {
@@ -51,6 +55,28 @@ pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
     file.failover.check().and_then(|()| file.schedule.check()).map_err(wrong)?;
     file.flags.resolve_paths(path.parent().unwrap_or_else(|| Path::new(".")));
     Ok(file)
+}
+
+/// Reports whether a settings file in the working folder counts, and warns if it does not. The settings name programs
+/// that muster runs, so no other user may be able to write to the file or to its folder.
+fn is_trusted(path: &Path, folder: &Path) -> bool {
+    let unsafe_place = [folder, path].into_iter().find(|place| !std::fs::metadata(place).is_ok_and(|it| is_ours(&it)));
+    if let Some(place) = unsafe_place {
+        let place = if place == folder { "its folder" } else { "it" };
+        tracing::warn!(
+            "{} is ignored, because another user can write to {place}: name the file with `--config` to use it",
+            path.display()
+        );
+    }
+    unsafe_place.is_none()
+}
+
+/// Reports whether a file belongs to root or to the user of this process, and no other user can write to it. Members of
+/// the group of this process can: it is the user's own group on most systems.
+fn is_ours(metadata: &Metadata) -> bool {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let writable_by_group = metadata.mode() & 0o020 != 0 && metadata.gid() != group;
+    [0, user].contains(&metadata.uid()) && metadata.mode() & 0o002 == 0 && !writable_by_group
 }
 
 impl File {

@@ -82,6 +82,7 @@ async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
         keys,
         remote: Arc::new(Nowhere),
         clock: Clock::start(),
+        fence_commands: Arc::default(),
         stop: stop.clone(),
     };
     let timing = leasing(DetectionConfig { down_after: Duration::from_secs(8), brake: BRAKE }, LEASE).unwrap();

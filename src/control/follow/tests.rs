@@ -70,6 +70,7 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
         keys,
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
+        fence_commands: Arc::default(),
         stop: CancellationToken::new(),
     }
 }

@@ -39,7 +39,7 @@ pub struct Candidate {
     pub target: Target,
     /// The metadata that units select it by.
     pub metadata: BTreeMap<String, String>,
-    /// The command that makes sure that the host is off.
+    /// The command that makes sure that the host is off. It is not stored: each leader reads it in its own inventory.
     pub fence_command: Option<String>,
 }
 
@@ -76,6 +76,18 @@ pub enum JoinError {
         id: MachineId,
         /// Set if the other host has joined before.
         joined: bool,
+    },
+    /// Another machine of the cluster has the address of the host. The host was installed anew, or replaced by another.
+    #[error("{name}: its machine-id is {id}, and {other} with the machine-id {before} has joined at its address")]
+    Replaced {
+        /// The host that is refused.
+        name: String,
+        /// Its machine-id.
+        id: MachineId,
+        /// The machine that has joined at the address.
+        other: String,
+        /// The machine-id of that machine.
+        before: MachineId,
     },
     /// The record of its machine was written by a newer muster, or by hand.
     #[error("{name}: the record of machine {id} cannot be read: {why}")]
@@ -191,6 +203,16 @@ impl MembershipView {
         Ok(Self { snapshot, revisions })
     }
 
+    /// Returns the machine that has joined at the address of a host with another machine-id, unless that machine is at
+    /// another address now.
+    fn predecessor(&self, id: MachineId, target: &Target, others: &[Candidate]) -> Option<&Machine> {
+        let elsewhere = |machine: &Machine| {
+            others.iter().any(|other| other.target.name == machine.name && !is_at(machine, &other.target))
+        };
+        let mut machines = self.snapshot.machines.values();
+        machines.find(|machine| machine.id != id && is_at(machine, target) && !elsewhere(machine))
+    }
+
     /// Returns the machine that has a host's machine-id and is another host: one of the two is a clone. A host with a new
     /// name at the address of the machine has only been renamed.
     fn original(&self, id: MachineId, target: &Target, others: &[Candidate]) -> Option<&Machine> {
@@ -245,12 +267,15 @@ fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], fac
         return Joined::Refused(JoinError::Unreadable { name, id, why: record.why.clone() });
     }
     let known = view.snapshot.machines.get(&id);
+    let predecessor = view.predecessor(id, &candidate.target, others).filter(|_| known.is_none());
+    if let Some(Machine { id: before, name: other, .. }) = predecessor {
+        return Joined::Refused(JoinError::Replaced { name, id, other: other.clone(), before: *before });
+    }
     let Target { address, identity_files, jump, .. } = candidate.target.clone();
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
-    let (metadata, fence_command) = (candidate.metadata.clone(), candidate.fence_command.clone());
+    let metadata = candidate.metadata.clone();
     let before = known.cloned().unwrap_or_default();
-    let machine =
-        Machine { id, name, address, identity_files, jump, ip, metadata, fence_command, os, systemd, ..before };
+    let machine = Machine { id, name, address, identity_files, jump, ip, metadata, os, systemd, ..before };
     match known {
         None => Joined::New(machine),
         Some(known) if *known == machine => Joined::Known(machine),
@@ -265,9 +290,9 @@ pub(super) async fn register(
     view: &MembershipView,
     mut decided: Vec<(&mut Option<Joined>, Joined)>,
 ) -> Result<(), StoreError> {
-    // Each machine takes up to two checks and two changes.
+    // Each machine takes up to two checks and two changes, and the size of the token another change.
     while !decided.is_empty() {
-        let portion: Vec<_> = decided.drain(..decided.len().min(COMMIT_LIMIT / 2)).collect();
+        let portion: Vec<_> = decided.drain(..decided.len().min(COMMIT_LIMIT / 2 - 1)).collect();
         let mut checks = Vec::new();
         let mut changes = Vec::new();
         for (_, decided) in &portion {
@@ -280,6 +305,11 @@ pub(super) async fn register(
             }
             changes.push(context.keys.put(&record, machine));
             changes.push(Op::put(registered, format!("{}={}", machine.name, machine.address)));
+        }
+        let size = view.snapshot.size;
+        if !changes.is_empty() && view.snapshot.machines.is_empty() && (1..u32::MAX).contains(&size) {
+            // A token that the discovery service created lasts now that it has a member.
+            changes.push(Op::put(context.keys.key(&Key::Size), size.to_string()));
         }
         if changes.is_empty() || context.store.commit(checks, changes).await?.is_some() {
             for (joined, decided) in portion {

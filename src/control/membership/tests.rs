@@ -107,6 +107,7 @@ fn context(hosts: Hosts) -> ClusterContext {
         keys: Keyspace::new("default").unwrap(),
         remote: Arc::new(hosts),
         clock: Clock::start(),
+        fence_commands: Arc::default(),
         stop: CancellationToken::new(),
     }
 }
@@ -154,6 +155,20 @@ async fn hosts_join_once_and_a_clone_is_refused() {
     assert_eq!(outcomes(&context, &hosts).await, ["web1 known", "web2 known", "clone refused: web1 joins"]);
     assert_eq!(outcomes(&context, &hosts[2..]).await, ["clone refused: web1 has joined"]);
     assert_eq!(names(&context).await, ["web1", "web2"]);
+}
+
+#[tokio::test]
+async fn a_host_with_a_new_machine_id_does_not_join_beside_the_machine_that_it_was() {
+    let context = one().await;
+    let reinstalled = Arc::new(Hosts { machines: BTreeMap::from([("a", 0xe), ("b", 0xa)]), ..Hosts::default() });
+    let context = ClusterContext { remote: reinstalled, ..context };
+    let (new, old) = (MachineId::from_bits(0xe), MachineId::from_bits(0xa));
+    let refused =
+        format!("refused: web1: its machine-id is {new}, and web1 with the machine-id {old} has joined at its address");
+    assert_eq!(outcomes(&context, &[("web1", "a")]).await, [refused]);
+    assert_eq!(names(&context).await, ["web1"]);
+    // A host may take the address of a machine that has another one now.
+    assert_eq!(outcomes(&context, &[("web1", "b"), ("web2", "a")]).await, ["web1 changed", "web2 new"]);
 }
 
 #[tokio::test]

@@ -77,6 +77,12 @@ fn each_reason_has_its_message() {
     assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
     state(&mut snapshot, "failed");
     assert_eq!(reason(&snapshot).unwrap(), "it was started on m1 and is failed (dead)");
+    let states = snapshot.states.get_mut(&web()).unwrap();
+    let elsewhere = UnitState { active: "active".parse().unwrap(), ..states[&id(1)].clone() };
+    states.insert(id(2), elsewhere);
+    states.get_mut(&id(1)).unwrap().launched = false;
+    assert_eq!(reason(&snapshot).unwrap(), "it waits for m2, where it still runs and is being stopped");
+    snapshot.states.get_mut(&web()).unwrap().remove(&id(2));
     let attempt = FailedAttempt { phase: Phase::Connect, detail: "silence".to_owned() };
     let (since, last_seen) = (Timestamp::ZERO, None);
     snapshot.health.insert(

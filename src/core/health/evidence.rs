@@ -145,13 +145,20 @@ impl Evidence {
 
     /// Records that a visit through a relay failed: the relay is no longer used.
     pub fn fail_through(&mut self, relay: MachineId, failure: &Failure, now: Timestamp) {
-        self.end_attempt(failure.kind, now);
+        // Before the host key is checked, the relay may have connected to any sshd. Nothing shows that the machine is up.
+        let unproven = failure.phase <= Phase::KeyExchange;
+        if unproven {
+            self.attempt = Attempt::Quiet;
+        } else {
+            self.end_attempt(failure.kind, now);
+        }
         let worked = self.relay.take_if(|used| used.through == relay).is_some_and(|used| used.works);
         match failure.kind {
             // The relay itself could not be reached, so its report does not count any more.
             FailureKind::Local | FailureKind::Path => self.peers.forget(relay),
             // The reports of the peers are older than this failure.
             _ if worked => self.peers.clear(),
+            _ if unproven => self.peers.distrust(relay, now),
             _ => {}
         }
     }

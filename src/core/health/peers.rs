@@ -26,6 +26,9 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 /// How long a report counts after the probe was sent.
 const FRESH: Duration = Duration::from_secs(15);
 
+/// How long a peer is not believed that reported a machine which then could not be visited through the peer.
+const DISTRUSTED: Duration = Duration::from_mins(3);
+
 /// How long the time of the last probe by each peer is kept. By then, sshd has forgotten the connection.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
@@ -45,6 +48,8 @@ pub struct PeerProbes {
     awaited: BTreeMap<MachineId, Timestamp>,
     /// When each peer was last asked. This is kept longer than the reports, because sshd counts connections for longer.
     asked: BTreeMap<MachineId, Timestamp>,
+    /// Until when reports of peers that the machine was reached do not count.
+    distrusted: BTreeMap<MachineId, Timestamp>,
     round: Option<Round>,
 }
 
@@ -60,7 +65,13 @@ struct Round {
 impl PeerProbes {
     /// Makes a record without probes.
     pub const fn new() -> Self {
-        Self { reports: BTreeMap::new(), awaited: BTreeMap::new(), asked: BTreeMap::new(), round: None }
+        Self {
+            reports: BTreeMap::new(),
+            awaited: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            distrusted: BTreeMap::new(),
+            round: None,
+        }
     }
 
     /// Records that a peer is being asked.
@@ -76,6 +87,8 @@ impl PeerProbes {
     /// Records a report; `None` if the probe brought none. A report that was not requested is ignored.
     pub fn record(&mut self, peer: MachineId, name: &str, reached: Option<bool>) {
         let Some(asked) = self.awaited.remove(&peer) else { return };
+        let distrusted = self.distrusted.get(&peer).is_some_and(|until| asked < *until);
+        let reached = reached.filter(|reached| !(*reached && distrusted));
         if let Some(reached) = reached {
             self.reports.insert(peer, PeerReport { name: name.to_owned(), asked, reached });
             return;
@@ -89,6 +102,13 @@ impl PeerProbes {
     /// Drops the report of one peer.
     pub fn forget(&mut self, peer: MachineId) {
         self.reports.remove(&peer);
+    }
+
+    /// Takes back the report of a peer that the machine was reached, and does not believe such a report for minutes.
+    pub fn distrust(&mut self, peer: MachineId, now: Timestamp) {
+        self.forget(peer);
+        self.distrusted.retain(|_, until| now < *until);
+        self.distrusted.insert(peer, now + DISTRUSTED);
     }
 
     /// Drops all reports, and ignores those that are still to come.

@@ -70,6 +70,8 @@ pub enum EventKind {
     UnitUnschedulable(PlacementError),
     /// A step on a machine ended.
     StepEnded(StepEnd),
+    /// A machine was told to unload units that the cluster does not know.
+    UnknownUnitsUnloaded(Unloaded),
     /// The lease of a machine that does not answer has ended: no strict unit runs there.
     LeaseEnded,
     /// The lease of a machine had ended, and the machine holds one again.
@@ -117,6 +119,42 @@ pub struct StepEnd {
     /// For how long at most two copies of the unit ran, if two did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<Duration>,
+}
+
+/// The units that the cluster does not know and that one visit unloaded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Unloaded {
+    /// How many units there were.
+    pub count: usize,
+    /// How many of them were unloaded.
+    pub done: usize,
+    /// The names of the first few.
+    pub first: Vec<UnitName>,
+}
+
+/// How many names [`Unloaded`] has.
+const NAMES: usize = 3;
+
+impl Unloaded {
+    /// Adds the outcome of the unload of a unit.
+    pub fn add(&mut self, unit: &UnitName, outcome: &Outcome) {
+        self.count += 1;
+        self.done += usize::from(*outcome == Outcome::Done);
+        if self.first.len() < NAMES {
+            self.first.push(unit.clone());
+        }
+    }
+}
+
+impl fmt::Display for Unloaded {
+    /// Writes `unload of 2 units that the cluster does not know (a.service, b.service): 1 done`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = if self.count == 1 { "unit" } else { "units" };
+        let first: Vec<&str> = self.first.iter().map(UnitName::as_str).collect();
+        let more = if self.count > first.len() { ", …" } else { "" };
+        let names = first.join(", ");
+        write!(f, "unload of {} {units} that the cluster does not know ({names}{more}): {} done", self.count, self.done)
+    }
 }
 
 impl Event {
@@ -167,6 +205,7 @@ impl EventKind {
         match self {
             Self::HealthChanged { to, .. } => !matches!(to, Health::Alive | Health::Suspect),
             Self::StepEnded(step) => matches!(step.outcome, Outcome::Failed(_)),
+            Self::UnknownUnitsUnloaded(unloaded) => unloaded.done < unloaded.count,
             Self::UnitUnschedulable(_)
             | Self::LeaseRefused(_)
             | Self::FenceFailed { .. }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Timestamp;
 
-/// An operator's order that the units of a machine move if it is down, whatever the failover policy says. The store
+/// An operator's order that the units of a machine move unless it is alive, whatever the failover policy says. The store
 /// keeps it under `failover-overrides/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailoverOverride {

@@ -58,13 +58,14 @@ pub enum FailureKind {
     Reset,
     /// The server closed the connection before the key exchange: OpenSSH's `MaxStartups` or `PerSourcePenalties`.
     Throttled,
-    /// The host key is unknown, changed or revoked: muster refuses the host.
+    /// The host key is unknown or revoked: muster refuses the host.
     HostKey,
     /// The host refused the key, the user or `sudo`.
     Denied,
     /// The host accepted the login and cannot do its work: no shell, no systemd, a report that does not parse.
     Sick,
-    /// Another machine answers at the address, so the expected machine is not there.
+    /// Another machine answers at the address, by its machine-id or because its host key is not the known one. So the
+    /// expected machine is not there.
     WrongMachine,
     /// The path to the host failed before the host's own sshd sent anything: a proxy command ended, or a jump host
     /// could not be reached. For the host this counts as silence.

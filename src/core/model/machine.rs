@@ -40,9 +40,6 @@ pub struct Machine {
     /// When the units that are still here stop, even if they fit on no other machine; `None` for no deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_by: Option<Timestamp>,
-    /// The command that a leader runs, on its own host, to make sure that the machine is off. Its success is proof.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fence_command: Option<String>,
     /// `PRETTY_NAME` of its os-release(5).
     #[serde(default)]
     pub os: String,

@@ -120,7 +120,14 @@ impl Refused {
             Self::Busy => (FailureKind::Sick, "another visit holds the host's lock".to_owned()),
             Self::Unfit(why) => (FailureKind::Sick, (*why).to_owned()),
         };
-        Failure { host, phase: Phase::Run, kind, detail, hint: None }
+        let hint = match self {
+            Self::LaterLeader(_) => Some(
+                "If no other muster manages the host: `muster join --take-over` with its name lets it obey this cluster again.",
+            ),
+            Self::Busy => Some("Run `fuser -v /run/muster/lock` on the host to see which process holds the lock."),
+            _ => None,
+        };
+        Failure { host, phase: Phase::Run, kind, detail, hint: hint.map(str::to_owned) }
     }
 }
 

@@ -40,6 +40,7 @@ impl Reconciler {
             let needed = if view.is_settled() { Vec::new() } else { self.needed_by(machine, now) };
             let waits = needed.iter().any(|step| self.waits_for_another(machine, step, now));
             let steps = if needed.is_empty() { Vec::new() } else { self.sendable(machine, needed.clone(), now) };
+            let unloads_unknown = steps.iter().any(|step| self.unloads_unknown(step, machine));
             let lease = self.lease_order(machine, !steps.is_empty(), now);
             let Some(view) = self.views.touch(machine) else { continue };
             if view.is_ready() {
@@ -49,6 +50,9 @@ impl Reconciler {
             }
             if steps.is_empty() && now < view.next_visit {
                 continue;
+            }
+            if unloads_unknown {
+                view.unknown_units.sent();
             }
             let barrier = view.uncertain_until.is_some_and(|until| now >= until);
             let through = Self::way_to(view, now, !steps.is_empty());
@@ -127,9 +131,10 @@ impl Reconciler {
         steps.retain(|step| !view.is_backing_off(&step.unit, now) && !self.outbox.moves(&step.unit));
         steps.retain(|step| !self.waits_for_another(machine, step, now));
         // A visit that does not renew the lease, or that takes long, must not delay one that renews it.
-        if self.must_lease_first(machine) {
+        if self.must_lease_first(machine) || !view.may_take_steps(now) {
             steps.clear();
         }
+        self.keep_portion(machine, &mut steps, now);
         if self.snapshot.leases.contains_key(&machine) {
             keep_units(&mut steps, UNITS_BESIDE_LEASE);
         }
@@ -141,17 +146,21 @@ impl Reconciler {
         if !step.action.starts() {
             return self.goes_on(machine, step, now);
         }
-        self.runs_elsewhere(&step.unit, machine) || self.strict_hold(&step.unit, machine).is_some()
+        self.runs_elsewhere(&step.unit, machine, now) || self.strict_hold(&step.unit, machine).is_some()
     }
 
     /// Reports whether a unit still runs on another machine and can be stopped there first. A machine that is suspected
-    /// or not assessed yet counts, because it may answer.
-    fn runs_elsewhere(&self, unit: &UnitName, machine: MachineId) -> bool {
+    /// or not assessed yet counts, because it may answer. An available unit waits only while it can be expected to leave
+    /// the other machine.
+    fn runs_elsewhere(&self, unit: &UnitName, machine: MachineId, now: Timestamp) -> bool {
         let Some(states) = self.snapshot.states.get(unit) else { return false };
         let mut others = states.iter().filter(|(other, state)| **other != machine && state.runs());
         others.any(|(other, _)| {
             let unwanted = self.assignments.of(*other, unit).is_none();
-            let waits = |view: &MachineView| view.answers() || matches!(view.health, None | Some(Health::Suspect));
+            let leaves = |view: &MachineView| self.is_strict(unit) || view.may_leave(unit, now);
+            let waits = |view: &MachineView| {
+                (view.answers() || matches!(view.health, None | Some(Health::Suspect))) && leaves(view)
+            };
             unwanted && self.views.get(other).is_some_and(waits) && !self.hands_over(unit, *other)
         })
     }

@@ -86,10 +86,31 @@ impl Reconciler {
         };
         let mut assessments: Vec<_> = machines.into_iter().filter_map(assess).collect();
         let down = |(_, assessment): &(MachineId, Assessment)| assessment.health == Health::Down;
+        if self.scope == Scope::All && !self.snapshot.failover_overrides.is_empty() {
+            self.apply_overrides(&mut assessments, now);
+        }
         if self.scope == Scope::All && assessments.iter().any(down) {
             self.apply_failover_policy(&mut assessments, now);
         }
         assessments
+    }
+
+    /// Changes the health of machines that are not alive to `down` where the operator has ordered a failover: the
+    /// evidence that the machine is up may come from another machine.
+    fn apply_overrides(&mut self, assessments: &mut [(MachineId, Assessment)], now: Timestamp) {
+        for (machine, assessment) in assessments {
+            let in_force = |it: &&FailoverOverride| now < it.until;
+            let order = self.snapshot.failover_overrides.get(machine).filter(in_force);
+            let forced = order.filter(|_| !matches!(assessment.health, Health::Alive | Health::Suspect | Health::Down));
+            if let Some(view) = self.views.touch(*machine) {
+                view.forced_down = forced.is_some();
+            }
+            if let Some(FailoverOverride { by, until }) = forced {
+                assessment.health = Health::Down;
+                assessment.again = assessment.again.into_iter().chain([*until]).min();
+                assessment.reason.forced_by = Some(by.clone());
+            }
+        }
     }
 
     /// Changes `down` to `unreachable` where the failover policy blocks the failover.

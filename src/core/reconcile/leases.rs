@@ -175,7 +175,9 @@ impl Reconciler {
     /// machine that is not assessed yet may turn out to be such a machine, so it is not relied on either.
     fn is_bound(&self, machine: MachineId) -> bool {
         let left = !self.snapshot.machines.contains_key(&machine);
-        let judged = !matches!(self.health(machine), None | Some(Health::Suspect | Health::Sick));
+        // An order of the operator does not make a systemd that hangs stop units.
+        let forced = self.views.get(&machine).is_some_and(|view| view.forced_down);
+        let judged = !forced && !matches!(self.health(machine), None | Some(Health::Suspect | Health::Sick));
         !self.answers(machine) && (left || judged)
     }
 
@@ -225,11 +227,25 @@ impl Reconciler {
             }
             return;
         }
-        let (Some(policy), Some(need)) = (self.timing.lease, self.lease_need(machine)) else { return };
+        let Some(policy) = self.timing.lease else {
+            if record.is_some_and(|grant| self.is_unused(machine, &grant)) {
+                self.outbox.push(Write::NoLease(machine));
+            }
+            return;
+        };
+        let Some(need) = self.lease_need(machine) else { return };
         if record.as_ref().is_none_or(|grant| !self.is_current(grant, policy, need, now)) {
             let need = need.clone();
             self.grant(machine, record, (policy, need), now);
         }
+    }
+
+    /// Reports whether a lease protects no unit: none of its units is submitted, and none is on the machine. A leader that
+    /// renews leases releases such a lease on the host first.
+    fn is_unused(&self, machine: MachineId, grant: &Grant) -> bool {
+        let Some(view) = self.views.get(&machine).filter(|view| view.is_certain()) else { return false };
+        let there = |unit: &UnitName| view.units.as_ref().is_some_and(|units| units.contains_key(unit));
+        !grant.units.iter().any(|unit| self.snapshot.units.contains_key(unit) || there(unit))
     }
 
     /// Reports whether a record is the one that this leader would write.
@@ -387,7 +403,7 @@ impl Reconciler {
         }
         let due = view.lease.renewed.is_none_or(|at| now >= at + policy.renew_every());
         let (heard, uptime) = view.uptime.filter(|_| acts || due)?;
-        let until = uptime + self.lease_lasts(machine, policy, now).since(heard);
+        let until = uptime.saturating_add(self.lease_lasts(machine, policy, now).since(heard));
         Some(LeaseAction::Hold { until, length: policy.length() })
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::core::health::Evidence;
 use crate::core::health::Relay;
+use crate::core::model::Action;
 use crate::core::model::Expiry;
 use crate::core::model::Failure;
 use crate::core::model::Health;
@@ -21,13 +22,18 @@ use crate::core::model::Outcome;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
+use crate::core::reconcile::unknown_units::UnknownUnits;
 use crate::core::unit::UnitName;
 
 /// The first delay before a refused step is tried again, and the longest. The delay doubles each time.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
 /// How long steps that arrived in time may wait for the host's lock, with a margin.
-const LOCK_WAIT: Duration = Duration::from_secs(6);
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+
+/// How long a unit may take to leave a machine after its first unload was not completed. systemd kills a unit that takes
+/// longer to stop (`DefaultTimeoutStopSec=`).
+const LEAVING: Duration = Duration::from_secs(90);
 
 /// One machine, as this leader has seen it.
 #[derive(Debug, Clone)]
@@ -70,8 +76,16 @@ pub struct MachineView {
     pub next_full_observation: Timestamp,
     /// Steps that were refused, by unit.
     pub backoffs: BTreeMap<UnitName, Backoff>,
+    /// How many visits with steps in a row were lost, and until when no steps are sent for that.
+    lost: (u32, Timestamp),
+    /// The units that an unload has not removed, and since when.
+    leaving: BTreeMap<UnitName, Timestamp>,
+    /// The units there that the cluster does not know.
+    pub unknown_units: UnknownUnits,
     /// Set when the machine needed no steps the last time they were computed.
     pub(super) settled: bool,
+    /// Set while the machine counts as down only because an operator has ordered its failover.
+    pub(super) forced_down: bool,
     /// Set when the machine was silent at the last assessment.
     pub(super) silent: bool,
     /// The time under which the machine is in the queue of [`super::views`].
@@ -160,7 +174,11 @@ impl MachineView {
             next_visit: now,
             next_full_observation: now,
             backoffs: BTreeMap::new(),
+            lost: (0, now),
+            leaving: BTreeMap::new(),
+            unknown_units: UnknownUnits::default(),
             settled: false,
+            forced_down: false,
             silent: false,
             due: None,
             dirty: false,
@@ -223,8 +241,14 @@ impl MachineView {
             Some(relay) => self.evidence.answer_through(relay, now),
             None => self.evidence.answer(now),
         }
+        if self.boot != seen.boot {
+            self.lost = (0, now);
+        }
         self.boot = seen.boot;
         self.uptime = Some((now, seen.uptime));
+        if let Some(units) = &seen.units {
+            self.leaving.retain(|unit, _| units.contains_key(unit));
+        }
         let is_new = seen.units.is_some() && seen.units != self.units;
         if is_new {
             self.units = seen.units;
@@ -256,7 +280,7 @@ impl MachineView {
     /// The host had at least this uptime when its report arrived, so the host may refuse a little early and never late.
     pub fn expiry(&self, now: Timestamp, within: Duration) -> Option<Expiry> {
         let (heard, uptime) = self.uptime?;
-        Some(Expiry { boot: self.boot.clone(), uptime: uptime + now.since(heard) + within })
+        Some(Expiry { boot: self.boot.clone(), uptime: uptime.saturating_add(now.since(heard)).saturating_add(within) })
     }
 
     /// Reports whether the units on the machine are exactly those last observed: every step that was sent has ended.
@@ -265,8 +289,41 @@ impl MachineView {
         self.answers() && self.units.is_some() && self.uncertain_until.is_none() && !acts
     }
 
+    /// Records that steps were lost. The first ones are sent again after the next observation, later ones after a
+    /// growing delay: the steps themselves may end the visit.
+    pub(super) fn lose(&mut self, steps: &[Step], now: Timestamp) {
+        if steps.is_empty() {
+            return;
+        }
+        let (times, _) = self.lost;
+        self.lost = (times.saturating_add(1), if times == 0 { now } else { now + delay(times) });
+        self.record_leaving(steps, now);
+    }
+
+    /// Reports whether steps may be sent: not enough visits with steps were lost recently.
+    pub(super) fn may_take_steps(&self, now: Timestamp) -> bool {
+        now >= self.lost.1
+    }
+
+    fn record_leaving<'a>(&mut self, steps: impl IntoIterator<Item = &'a Step>, now: Timestamp) {
+        for step in steps.into_iter().filter(|step| step.action == Action::Unload) {
+            self.leaving.entry(step.unit.clone()).or_insert(now);
+        }
+    }
+
+    /// Reports whether a unit can still be expected to leave the machine.
+    pub(super) fn may_leave(&self, unit: &UnitName, now: Timestamp) -> bool {
+        self.leaving.get(unit).is_none_or(|since| now < *since + LEAVING)
+    }
+
     /// Records the outcomes of a visit's steps. If several steps of one unit failed, the first of them counts.
     pub fn conclude(&mut self, steps: &[Step], outcomes: &[Outcome], now: Timestamp) {
+        if !steps.is_empty() {
+            self.lost = (0, now);
+        }
+        let ended = |outcome: &Outcome| *outcome == Outcome::Done;
+        let unended = steps.iter().zip(outcomes).filter(|(_, outcome)| !ended(outcome)).map(|(step, _)| step);
+        self.record_leaving(unended, now);
         let mut failed: BTreeMap<&UnitName, (&Step, &str)> = BTreeMap::new();
         for (step, outcome) in steps.iter().zip(outcomes) {
             if let Outcome::Failed(said) = outcome {

@@ -22,6 +22,7 @@ mod probing;
 mod recording;
 #[cfg(test)]
 mod tests;
+mod unknown_units;
 mod views;
 mod visit_results;
 
@@ -175,6 +176,8 @@ pub struct Reconciler {
     scope: Scope,
     timing: Timing,
     failover_policy: FailoverPolicy,
+    /// The names of the machines for which the leader has a fence command.
+    fence_commands: BTreeSet<String>,
     /// When the next hold-down ends.
     hold_down_ends: Option<Timestamp>,
     snapshot: Snapshot,
@@ -224,6 +227,7 @@ impl Reconciler {
             scope,
             timing,
             failover_policy: FailoverPolicy::default(),
+            fence_commands: BTreeSet::new(),
             hold_down_ends: None,
             snapshot,
             requirements,
@@ -251,6 +255,12 @@ impl Reconciler {
     #[must_use]
     pub fn with_failover_policy(self, failover_policy: FailoverPolicy) -> Self {
         Self { failover_policy, ..self }
+    }
+
+    /// Sets the names of the machines for which the leader has a fence command.
+    #[must_use]
+    pub fn with_fence_commands(self, fence_commands: BTreeSet<String>) -> Self {
+        Self { fence_commands, ..self }
     }
 
     /// Returns the records of the store, as far as this leader knows them.

@@ -1,5 +1,6 @@
 //! The writes that wait for the store, and the one commit in flight. The outbox does not decide what is written.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::core::model::MachineId;
@@ -9,10 +10,33 @@ use crate::core::unit::UnitName;
 /// The writes that wait for the next commit, and the consequences of the commit in flight.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    queued: Vec<Write>,
+    /// The writes that wait, in their order.
+    queued: BTreeMap<u64, Write>,
+    /// The number of the next write.
+    next: u64,
+    /// The observations among the writes that wait. A later one replaces an earlier one, so that the queue is bounded
+    /// while the store is slow.
+    observed: BTreeMap<Observed, u64>,
     /// Machines to fence after the store has accepted the next commit.
     fence: Vec<MachineId>,
     pending: Option<PendingCommit>,
+}
+
+/// The subject of an observation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Observed {
+    Health(MachineId),
+    State(UnitName, MachineId),
+}
+
+impl Observed {
+    fn of(write: &Write) -> Option<Self> {
+        match write {
+            Write::Health(machine, _) => Some(Self::Health(*machine)),
+            Write::State(unit, machine, _) | Write::NoState(unit, machine) => Some(Self::State(unit.clone(), *machine)),
+            _ => None,
+        }
+    }
 }
 
 /// The consequences of a commit that the store accepts.
@@ -29,7 +53,13 @@ pub(super) struct PendingCommit {
 impl Outbox {
     /// Adds a write.
     pub(super) fn push(&mut self, write: Write) {
-        self.queued.push(write);
+        if let Some(observed) = Observed::of(&write)
+            && let Some(earlier) = self.observed.insert(observed, self.next)
+        {
+            self.queued.remove(&earlier);
+        }
+        self.queued.insert(self.next, write);
+        self.next += 1;
     }
 
     /// Fences a machine after the store has accepted the next commit.
@@ -38,7 +68,7 @@ impl Outbox {
     }
 
     /// Reports whether no write waits and no commit is in flight.
-    pub(super) const fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.queued.is_empty() && self.pending.is_none()
     }
 
@@ -55,7 +85,7 @@ impl Outbox {
     /// Reports whether such a write waits or is part of the commit in flight.
     pub(super) fn holds(&self, such: impl Fn(&Write) -> bool) -> bool {
         let pending = self.pending.iter().flat_map(|pending| &pending.records);
-        self.queued.iter().chain(pending).any(such)
+        self.queued.values().chain(pending).any(such)
     }
 
     /// Begins the next commit, unless one is in flight or no write waits.
@@ -63,7 +93,8 @@ impl Outbox {
         if self.pending.is_some() || self.queued.is_empty() {
             return None;
         }
-        let writes = std::mem::take(&mut self.queued);
+        self.observed.clear();
+        let writes: Vec<Write> = std::mem::take(&mut self.queued).into_values().collect();
         let records: Vec<Write> = writes.iter().filter(|write| is_record(write)).cloned().collect();
         let units = records.iter().filter_map(moved_unit).cloned().collect();
         self.pending = Some(PendingCommit { records, fence: std::mem::take(&mut self.fence), units });
@@ -78,6 +109,7 @@ impl Outbox {
     /// Drops the writes that wait.
     pub(super) fn clear(&mut self) {
         self.queued.clear();
+        self.observed.clear();
         self.fence.clear();
     }
 }
@@ -118,6 +150,20 @@ mod tests {
         assert_eq!(outbox.answered().records, [Write::Unplace(unit())]);
         assert!(!outbox.moves(&unit()));
         assert_eq!(outbox.commit(), Some(vec![lease]));
+    }
+
+    #[test]
+    fn a_later_observation_replaces_an_earlier_one_that_waits() {
+        let (mut outbox, machine) = (Outbox::default(), MachineId::from_bits(1));
+        let gone = Write::NoState(unit(), machine);
+        let placed = Write::Unplace(unit());
+        for write in [gone.clone(), placed.clone(), gone.clone(), placed.clone(), gone.clone()] {
+            outbox.push(write);
+        }
+        assert_eq!(outbox.commit(), Some(vec![placed.clone(), placed, gone.clone()]));
+        outbox.push(gone.clone());
+        outbox.answered();
+        assert_eq!(outbox.commit(), Some(vec![gone]));
     }
 
     #[test]

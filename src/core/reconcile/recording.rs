@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Reconciler;
 use crate::core::model::Action;
+use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
 use crate::core::model::MachineId;
@@ -17,6 +18,9 @@ use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::model::Write;
 use crate::core::unit::UnitName;
+
+/// How many changed unit states of one machine are recorded after one observation. The rest follows after the next one.
+const STATES: usize = 1024;
 
 /// Returns the units of which a snapshot has a state, by the machine that reported it.
 pub(super) fn by_machine(snapshot: &Snapshot) -> BTreeMap<MachineId, BTreeSet<UnitName>> {
@@ -60,15 +64,34 @@ impl Reconciler {
     pub(super) fn note_states(&mut self, machine: MachineId) {
         let Some(units) = self.views.get(&machine).and_then(|view| view.units.as_ref()) else { return };
         let known = |unit: &UnitName| self.snapshot.states.get(unit).and_then(|states| states.get(&machine));
-        let changed = units.iter().filter(|(unit, state)| known(unit) != Some(*state));
+        let changed =
+            units.iter().filter(|(unit, state)| known(unit) != Some(*state) && self.is_recorded(unit, machine));
         let changed = changed.map(|(unit, state)| Write::State(unit.clone(), machine, state.clone()));
         let noted = self.noted.get(&machine).into_iter().flatten();
         let gone = noted.filter(|unit| !units.contains_key(*unit));
         let gone = gone.map(|unit| Write::NoState(unit.clone(), machine));
-        let writes: Vec<Write> = changed.chain(gone).collect();
+        let mut writes: Vec<Write> = changed.chain(gone).collect();
+        if writes.len() > STATES {
+            writes.truncate(STATES);
+            self.views.touch(machine).into_iter().for_each(|view| view.next_full_observation = view.next_visit);
+        }
         for write in writes {
             self.note(write);
         }
+    }
+
+    /// Reports whether the state of a unit on a machine is recorded.
+    ///
+    /// A machine may claim any name. The claim that it has a unit that was never placed there would let the unit wait
+    /// elsewhere. A strict unit waits in any case.
+    fn is_recorded(&self, unit: &UnitName, machine: MachineId) -> bool {
+        let Some(record) = self.snapshot.units.get(unit) else { return self.is_known(unit, machine) };
+        let may_be_there = match self.snapshot.placements.get(unit) {
+            Some(placement) => placement.machine == machine,
+            None => record.desired != DesiredState::Inactive,
+        };
+        let noted = || self.noted.get(&machine).is_some_and(|units| units.contains(unit));
+        may_be_there || self.requirements.is_global(unit) || self.is_strict(unit) || noted()
     }
 
     /// Drops the unit states of machines that have left the cluster.

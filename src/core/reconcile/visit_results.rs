@@ -23,17 +23,24 @@ const REJECTED_WAIT: Duration = Duration::from_secs(6);
 impl Reconciler {
     /// Records that a machine's own sshd has sent something during the visit in flight.
     pub(super) fn progressed(&mut self, machine: MachineId, phase: Phase, now: Timestamp) {
-        if let Some(view) = self.views.touch(machine).filter(|view| view.in_flight.is_some()) {
+        let Some(view) = self.views.touch(machine) else { return };
+        let Some(in_flight) = &view.in_flight else { return };
+        // A relay may connect to its own sshd. The host key is checked before the next phase.
+        let unproven = in_flight.through.is_some() && phase <= Phase::KeyExchange;
+        if !unproven {
             view.evidence.progress(phase, now);
         }
     }
 
     /// Records the report of a visit.
     pub(super) fn visit_succeeded(&mut self, machine: MachineId, report: Report, now: Timestamp) {
-        let Some(view) = self.views.touch(machine) else { return };
         if let Some(refused) = report.refused {
             return self.visit_refused(machine, &refused, now);
         }
+        if let Some(failure) = self.name_unknown(machine, &report, now) {
+            return self.visit_failed(machine, &failure, now);
+        }
+        let Some(view) = self.views.touch(machine) else { return };
         let in_flight = view.complete();
         let (steps, through) = (in_flight.steps, in_flight.through);
         view.conclude(&steps, &report.outcomes, now);
@@ -53,9 +60,7 @@ impl Reconciler {
         let soon = if view.is_changing() { self.timing.retry_interval } else { self.timing.poll_interval };
         view.next_visit = now + soon;
         view.unplanned |= is_full;
-        for (step, outcome) in steps.iter().zip(&report.outcomes) {
-            self.log_outcome(now, machine, step, outcome);
-        }
+        self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes));
         if is_new {
             self.note_states(machine);
             self.renew_need(machine);
@@ -76,6 +81,7 @@ impl Reconciler {
         let retry = self.retry_after(failure.kind);
         let Some(view) = self.views.touch(machine) else { return };
         let Some(InFlightVisit { steps, through, .. }) = view.abandon(self.timing.start_deadline) else { return };
+        view.lose(&steps, now);
         view.next_visit = now + retry;
         view.record_failure(failure.clone(), through, now);
         match through {
@@ -87,14 +93,17 @@ impl Reconciler {
         }
         // A candidate that does not answer takes no unit, so another machine has to be found.
         self.stale.placements |= self.probe_candidates.contains(&machine);
-        for step in steps {
-            self.log_outcome(now, machine, &step, &Outcome::Lost(failure.clone()));
-        }
+        let lost = Outcome::Lost(failure.clone());
+        self.log_outcomes(now, machine, steps.iter().map(|step| (step, &lost)));
     }
 
     /// Returns how long the next visit waits after a failure. sshd bans an address that reconnects too soon after a
     /// failed login.
     fn retry_after(&self, kind: FailureKind) -> Duration {
-        if kind.ends_login() { self.timing.retry_interval.max(REJECTED_WAIT) } else { self.timing.retry_interval }
+        if kind.ends_login() || kind == FailureKind::WrongMachine {
+            self.timing.retry_interval.max(REJECTED_WAIT)
+        } else {
+            self.timing.retry_interval
+        }
     }
 }

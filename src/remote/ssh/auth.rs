@@ -1,5 +1,7 @@
 //! Logging in with public keys: finds the keys and offers them one by one. Secrets do not leave this module.
 
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +33,9 @@ use crate::remote::OUR_FAULT;
 
 /// How many keys are offered. sshd(8) disconnects after six (`MaxAuthTries`).
 const MAX_OFFERS: usize = 5;
+
+/// How many bytes of the file of a key are read. The largest key in use has less than half of them.
+const KEY_BYTES: u64 = 64 << 10;
 
 /// A key or certificate to offer, and the place of its private key.
 struct Offer {
@@ -228,7 +233,7 @@ impl Offers {
 fn read_key(path: &Path, named: bool, held: &[AgentIdentity], offers: &mut Offers) -> Option<(PublicKey, KeySource)> {
     let held = |key: &PublicKey| held.iter().any(|identity| identity.public_key().key_data() == key.key_data());
     let public = || russh::keys::load_public_key(with_suffix(path, ".pub")).ok();
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_key_file(path) {
         Ok(text) => text,
         Err(error) => {
             // The public key is enough if the agent has the private key.
@@ -249,6 +254,10 @@ fn read_key(path: &Path, named: bool, held: &[AgentIdentity], offers: &mut Offer
         return None;
     }
     match russh::keys::decode_secret_key(&text, None) {
+        Ok(_) if is_exposed(path) => {
+            offers.broken.push(format!("other users can read {}: run `chmod 600` on it", path.display()));
+            None
+        }
         Ok(key) => Some((key.public_key().clone(), KeySource::File(Arc::new(key)))),
         Err(russh::keys::Error::KeyIsEncrypted) => {
             let key = PrivateKey::from_openssh(&text).ok().map(|key| key.public_key().clone()).or_else(public);
@@ -263,6 +272,23 @@ fn read_key(path: &Path, named: bool, held: &[AgentIdentity], offers: &mut Offer
             None
         }
     }
+}
+
+/// Reads the file of a key. A record of the store may name any file.
+fn read_key_file(path: &Path) -> std::io::Result<String> {
+    let file = std::fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("expected a regular file"));
+    }
+    let mut text = String::new();
+    file.take(KEY_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Reports whether other users can read a private key of the user of this process. OpenSSH does not use such a key either.
+fn is_exposed(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::metadata(path).is_ok_and(|it| it.uid() == own && it.mode() & 0o077 != 0)
 }
 
 fn certificate(path: &Path) -> Option<Certificate> {

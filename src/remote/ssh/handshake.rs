@@ -60,8 +60,8 @@ pub(super) fn handshake_failure(
     at: ErrorContext<'_>,
 ) -> Failure {
     let error = match error {
-        SessionError::HostKey { detail, hint: advice } => {
-            return hint(at.failure(FailureKind::HostKey, detail), advice);
+        SessionError::HostKey { kind, detail, hint: advice } => {
+            return hint(at.failure(*kind, detail), advice);
         }
         SessionError::Ssh(error) => error,
     };

@@ -33,8 +33,8 @@ use crate::remote::ssh_config::StrictHostKey;
 pub(super) enum SessionError {
     /// An error of the library.
     Ssh(russh::Error),
-    /// The host's key is not trusted.
-    HostKey { detail: String, hint: String },
+    /// The host's key is not trusted. A key other than the known one is that of another machine.
+    HostKey { kind: FailureKind, detail: String, hint: String },
 }
 
 impl From<russh::Error> for SessionError {
@@ -86,7 +86,7 @@ impl KeyCheck {
     fn act(&self, status: &KeyStatus, key: &PublicKey, about: &str) -> Result<bool, SessionError> {
         let print = format!("{} host key {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
         let name = self.host.recorded_as();
-        let refuse = |detail: String, hint: String| Err(SessionError::HostKey { detail, hint });
+        let refuse = |detail, hint| Err(SessionError::HostKey { kind: FailureKind::HostKey, detail, hint });
         match status {
             KeyStatus::Trusted(_) | KeyStatus::TrustedByAuthority(_) => Ok(false),
             KeyStatus::Revoked(place) => refuse(
@@ -97,15 +97,16 @@ impl KeyCheck {
                 tracing::warn!("{name}: {print} is accepted without a check (StrictHostKeyChecking no)");
                 Ok(matches!(status, KeyStatus::Unknown(others) if others.is_empty()))
             }
-            KeyStatus::Changed(place) => refuse(
-                format!("its {print} is not the one in {place}{about}"),
-                format!(
+            KeyStatus::Changed(place) => Err(SessionError::HostKey {
+                kind: FailureKind::WrongMachine,
+                detail: format!("its {print} is not the one in {place}{about}"),
+                hint: format!(
                     "If the host was installed anew, remove its old key with `ssh-keygen -f {} -R {}`. If not, \
                      an attacker may intercept the connection.",
                     shown(&place.file.to_string_lossy()),
                     shown(name)
                 ),
-            ),
+            }),
             KeyStatus::Unknown(others) => match others.first() {
                 None if self.strict == StrictHostKey::AcceptNew => Ok(true),
                 None => refuse(
@@ -202,8 +203,8 @@ impl Handler for Client {
                 let failure = ErrorContext { host: "", phase: Phase::Run }.ssh(&error);
                 CloseReason { kind: failure.kind, text: failure.detail, said: false }
             }
-            DisconnectReason::Error(SessionError::HostKey { detail, .. }) => {
-                CloseReason { kind: FailureKind::HostKey, text: detail, said: false }
+            DisconnectReason::Error(SessionError::HostKey { kind, detail, .. }) => {
+                CloseReason { kind, text: detail, said: false }
             }
         };
         // Only the first reason counts.

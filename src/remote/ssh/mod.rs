@@ -361,7 +361,7 @@ impl Remote for Ssh {
             let script = VisitScript::to_host(&target.name, visit, quick)?;
             let printed =
                 self.script_with_progress(target, script.text(), script.end(), script.limit(), progress).await?;
-            script.report(&target.name, &printed)
+            script.report(&target.name, printed).await
         };
         let report = guarded(&target.name, exchange).await;
         if let Err(failure) = &report {

@@ -109,7 +109,7 @@ impl Default for Options {
             environment: Environment::default(),
             deadlines: Deadlines::default(),
             alive_interval: Duration::from_secs(5),
-            output_limit: 64 << 20,
+            output_limit: 8 << 20,
         }
     }
 }

@@ -28,26 +28,29 @@ const LOOK_LIMIT: Duration = Duration::from_secs(3);
 const STEPS_LIMIT: Duration = Duration::from_secs(30);
 const UNIT_LIMIT: Duration = Duration::from_millis(50);
 
+/// A longer report than this is parsed on a thread of its own, so that it delays no other visit.
+const PARSED_AT_ONCE: usize = 256 << 10;
+
 /// A visit as a shell is given it.
 #[derive(Debug)]
-pub struct VisitScript<'a> {
-    steps: &'a [Step],
+pub struct VisitScript {
+    steps: Vec<Step>,
     script: Script,
     limit: Duration,
 }
 
-impl<'a> VisitScript<'a> {
+impl VisitScript {
     /// Writes the script for a visit. `nonce` must be fresh for every visit and not be known to the host beforehand.
     ///
     /// With `quick`, a host on which nothing seems to have changed since this shell last looked says so and starts no
     /// process. `root` goes before every path: it is empty on hosts, and a folder where a test plays host.
-    pub fn write(visit: &'a Visit, nonce: u64, quick: bool, root: &str) -> Result<Self, ScriptError> {
+    pub fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Result<Self, ScriptError> {
         let script = script::write(visit, nonce, quick, root)?;
-        Ok(Self { steps: &visit.steps, script, limit: limit(visit) })
+        Ok(Self { steps: visit.steps.clone(), script, limit: limit(visit) })
     }
 
     /// Writes the script for a visit to the host called `host`.
-    pub(super) fn to_host(host: &str, visit: &'a Visit, quick: bool) -> Result<Self, Failure> {
+    pub(super) fn to_host(host: &str, visit: &Visit, quick: bool) -> Result<Self, Failure> {
         let nonce = getrandom::u64().map_err(|error| failure(host, FailureKind::Local, "no randomness", &error))?;
         Self::write(visit, nonce, quick, "")
             .map_err(|error| failure(host, FailureKind::Local, "the visit cannot be sent", &error))
@@ -70,13 +73,19 @@ impl<'a> VisitScript<'a> {
 
     /// Reads what the script printed.
     pub fn read(&self, printed: &[u8]) -> Result<Report, BadReport> {
-        report::read(printed, &self.script.mark, self.steps)
+        report::read(printed, &self.script.mark, &self.steps)
     }
 
     /// Reads what the script printed on the host called `host`. If the report does not parse, it is not known what was
     /// done.
-    pub(super) fn report(&self, host: &str, printed: &[u8]) -> Result<Report, Failure> {
-        self.read(printed).map_err(|error| failure(host, FailureKind::Sick, "its report does not parse", &error))
+    pub(super) async fn report(self, host: &str, printed: Vec<u8>) -> Result<Report, Failure> {
+        let report = if printed.len() <= PARSED_AT_ONCE {
+            self.read(&printed)
+        } else {
+            let read = tokio::task::spawn_blocking(move || self.read(&printed)).await;
+            read.map_err(|error| failure(host, FailureKind::Local, "the report was not parsed", &error))?
+        };
+        report.map_err(|error| failure(host, FailureKind::Sick, "its report does not parse", &error))
     }
 }
 

@@ -3,9 +3,15 @@
 //! The host is not trusted. Text that does not parse is an error, which the caller treats as *lost*; nothing is
 //! guessed. The module `script` writes the script that prints the report.
 
+mod complaints;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+use complaints::COMPLAINTS;
+use complaints::Complaint;
+use complaints::Complaints;
 
 use crate::core::model::Action;
 use crate::core::model::ActiveState;
@@ -38,6 +44,9 @@ const REFERENCE: (&str, &str) = ("init.scope", "System and Service Manager");
 
 /// How many bytes the name of a boot may have. Linux writes 36.
 const WORD: usize = 64;
+
+/// The longest uptime that a host may report: a hundred years.
+const UPTIME: Duration = Duration::from_hours(24 * 365 * 100);
 
 /// A report that does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,16 +132,6 @@ struct ShowBlock {
     sub: String,
 }
 
-/// A message of a program on the host about a step.
-#[derive(Debug)]
-struct Complaint {
-    /// The group of steps.
-    group: String,
-    /// The unit; `-` if the text names it.
-    unit: String,
-    text: String,
-}
-
 impl Reader {
     /// Reads a line that carries the mark.
     fn frame(&mut self, line: &str) -> Result<(), String> {
@@ -153,7 +152,7 @@ impl Reader {
             "same" => self.same = true,
             "no_wait" => self.no_wait = true,
             "lease" => self.lease = Some(read_lease(rest)?),
-            "said" => self.complaint(rest),
+            "said" => self.complain(rest)?,
             "broken" => return Err(rest.to_owned()),
             "done" => self.done = true,
             "end" => {}
@@ -162,14 +161,12 @@ impl Reader {
         Ok(())
     }
 
-    fn complaint(&mut self, rest: &str) {
-        let mut words = rest.splitn(3, ' ');
-        let mut word = || words.next().unwrap_or_default();
-        self.complaints.push(Complaint {
-            group: word().to_owned(),
-            unit: word().to_owned(),
-            text: truncate(word(), MESSAGE_LIMIT),
-        });
+    fn complain(&mut self, rest: &str) -> Result<(), String> {
+        if self.complaints.len() == COMPLAINTS {
+            return Err(format!("it has more than {COMPLAINTS} messages about steps"));
+        }
+        self.complaints.push(Complaint::read(rest));
+        Ok(())
     }
 
     /// Reads a line that a program on the host printed.
@@ -186,7 +183,7 @@ impl Reader {
             }
             Section::Launched => {
                 let (count, name) = line.split_once(' ').ok_or("a start record without a unit")?;
-                if let Ok(name) = name.parse() {
+                if let Some(name) = self.reported(name) {
                     self.launched.insert(name, count.parse().unwrap_or(0));
                 }
             }
@@ -214,7 +211,7 @@ impl Reader {
 
     /// Takes the state of a unit. `listed` is the line of the list that it was read from.
     fn state(&mut self, name: &str, [load, active, sub]: [&str; 3], listed: &str) -> Result<(), String> {
-        if let Ok(name) = name.parse() {
+        if let Some(name) = self.reported(name) {
             let bad = |error: BadState| error.to_string();
             let listed = listed.to_owned();
             let (load, active, sub) =
@@ -222,6 +219,12 @@ impl Reader {
             self.systemd.insert(name, Systemd { load, active, sub, listed });
         }
         Ok(())
+    }
+
+    /// Returns the name of a unit that the report has a file of. Nothing else is kept, so the number of files bounds the
+    /// memory that a report takes.
+    fn reported(&self, name: &str) -> Option<UnitName> {
+        name.parse().ok().filter(|name| self.hashes.contains_key(name))
     }
 
     fn show(&mut self, line: &str) -> Result<(), String> {
@@ -275,13 +278,14 @@ impl Reader {
 
     /// Derives the outcome of each step from the state of the host afterwards and the complaints.
     fn outcomes(&self, steps: &[Step], units: &BTreeMap<UnitName, UnitState>) -> Vec<Outcome> {
+        let complaints = Complaints::new(&self.complaints, steps);
         let reloaded: BTreeSet<&UnitName> = steps.iter().filter(|step| is_load(step)).map(|step| &step.unit).collect();
         steps
             .iter()
             .map(|step| {
                 let there = units.get(&step.unit);
                 let replaced = step.action == Action::Unload && reloaded.contains(&step.unit);
-                let refused = step.action.starts() && self.complaints(step).is_some();
+                let refused = step.action.starts() && complaints.about(step).is_some();
                 let good = (replaced || step.action.is_done(there)) && !refused;
                 // On a machine that holds a lease a visit does not wait for units that stop slowly.
                 let stops = matches!(step.action, Action::Stop | Action::Unload);
@@ -289,42 +293,24 @@ impl Reader {
                 match good {
                     true => Outcome::Done,
                     false if begun => Outcome::Begun,
-                    false => Outcome::Failed(self.explain(step, there)),
+                    false => Outcome::Failed(complaints.about(step).unwrap_or_else(|| explain(step, there))),
                 }
             })
             .collect()
     }
+}
 
-    /// Returns the complaints about a step, if there are any.
-    fn complaints(&self, step: &Step) -> Option<String> {
-        let group = match step.action {
-            Action::Unload => "unload",
-            Action::Load { .. } => "load",
-            Action::Stop => "stop",
-            Action::Start { .. } => "start",
-            Action::Restart { .. } => "restart",
-        };
-        let name = step.unit.as_str();
-        let named =
-            |said: &&Complaint| said.unit == name || said.unit == "-" && said.text.contains(&format!(" {name}:"));
-        let of_group = |said: &&Complaint| said.group == group || said.group == "enable" && group == "load";
-        let texts: Vec<&str> =
-            self.complaints.iter().filter(of_group).filter(named).map(|said| said.text.as_str()).collect();
-        (!texts.is_empty()).then(|| truncate(&texts.join(" "), MESSAGE_LIMIT))
-    }
-
-    fn explain(&self, step: &Step, there: Option<&UnitState>) -> String {
-        let state = || match (step.action, there) {
-            (Action::Load { hash, .. }, Some(unit)) if unit.hash != hash => "another file is at its path".to_owned(),
-            (Action::Load { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
-            (Action::Load { .. }, None) => "its file was not written".to_owned(),
-            (Action::Start { .. } | Action::Restart { .. }, Some(_)) => {
-                "the record of its start could not be written: is /run full?".to_owned()
-            }
-            (_, Some(unit)) => format!("it is still {} ({})", unit.active, unit.sub),
-            (_, None) => "its file is gone".to_owned(),
-        };
-        self.complaints(step).unwrap_or_else(state)
+/// Returns the state that shows that a step was not carried out, as text.
+fn explain(step: &Step, there: Option<&UnitState>) -> String {
+    match (step.action, there) {
+        (Action::Load { hash, .. }, Some(unit)) if unit.hash != hash => "another file is at its path".to_owned(),
+        (Action::Load { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
+        (Action::Load { .. }, None) => "its file was not written".to_owned(),
+        (Action::Start { .. } | Action::Restart { .. }, Some(_)) => {
+            "the record of its start could not be written: is /run full?".to_owned()
+        }
+        (_, Some(unit)) => format!("it is still {} ({})", unit.active, unit.sub),
+        (_, None) => "its file is gone".to_owned(),
     }
 }
 
@@ -358,8 +344,10 @@ fn read_host(rest: &str) -> Result<Observation, String> {
     };
     let machine = machine.parse().map_err(|error| format!("/etc/machine-id: {error}"))?;
     let seconds = uptime.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let uptime = seconds.ok_or_else(|| format!("invalid uptime {uptime:?}: expected seconds"))?;
-    let epoch = epoch.parse().map_err(|_| format!("invalid epoch {epoch:?}: expected a number"))?;
+    let uptime = seconds.filter(|uptime| *uptime <= UPTIME).ok_or_else(|| {
+        format!("invalid uptime {:?}: expected seconds, at most {}", truncate(uptime, WORD), UPTIME.as_secs())
+    })?;
+    let epoch = epoch.parse().map_err(|_| format!("invalid epoch {:?}: expected a number", truncate(epoch, WORD)))?;
     Ok(Observation { machine, boot: word(boot)?, uptime, epoch, lease: None, units: None })
 }
 

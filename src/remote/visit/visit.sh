@@ -157,11 +157,13 @@ m_release() {
   m_say lease released
 }
 m_deny() { m_say refused "$@"; exec 9>&-; return 1; }
-# Holds the host's lock until the script closes descriptor 9.
+# Holds the host's lock until the script closes descriptor 9. Any user who can open the lock could hold it, so only root
+# may enter the folder. A folder that was there before is closed once in each shell.
 m_lock() {
-  [ -d "$m_run" ] || mkdir -p "$m_run" || { m_deny unwritable; return; }
+  [ -d "$m_run" ] || mkdir -p -m 700 "$m_run" || { m_deny unwritable; return; }
   command exec 9>"$m_run/lock" || { m_deny unwritable; return; }
-  flock -w 5 9 2>/dev/null
+  [ -n "${m_private-}" ] || chmod go= "$m_run" "$m_run/lock" && m_private=y
+  flock -w 2 9 2>/dev/null
   case $? in 0) ;; 127) m_deny flock ;; *) m_deny busy ;; esac
 }
 # Reports whether the host belongs to the cluster that visits, or to none. A host that is taken over counts too.
@@ -170,11 +172,12 @@ m_is_ours() {
   [ -z "$m_owner" ] || [ "$m_owner" = "$m_cluster" ] || [ -n "$m_take" ]
 }
 m_record() { printf '%s %s\n' "$m_cluster" "$m_cluster_name" >"$m_run/cluster"; }
-# Makes the host one of the cluster that visits. Without a record of a cluster, unit files are another program's.
+# Makes the host one of the cluster that visits. Without a record of a cluster, unit files are another program's. A host
+# that is taken over forgets the epochs that it has seen, also those of the same cluster.
 m_join() {
   m_lock || return
   m_is_ours || { m_deny cluster "$m_owner $m_owner_name"; return; }
-  if [ "$m_owner" != "$m_cluster" ]; then
+  if [ "$m_owner" != "$m_cluster" ] || [ -n "$m_take" ]; then
     [ -n "$m_owner$m_take" ] || for m_u in "$m_units"/*; do
       [ ! -e "$m_u" ] || { m_deny units "${m_u##*/}"; return; }
     done

@@ -31,6 +31,7 @@ async fn a_run_that_goes_on_keeps_the_newest_events_and_prunes_the_others() {
         keys: keys.clone(),
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
+        fence_commands: Arc::default(),
         stop: CancellationToken::new(),
     };
     let mut runner = Runner::new(&context);

@@ -204,6 +204,9 @@ async fn options(location: &EtcdLocation, credentials: &Credentials) -> Result<C
         .with_auto_token_refresh(true);
     let user = location.user.as_ref().or(credentials.username.as_ref());
     if let Some(user) = user {
+        if !location.tls {
+            tracing::warn!("the password of the etcd user {user} is sent in the clear: use etcds://");
+        }
         let password = credentials.password().await?;
         let password = password
             .ok_or("the password of the etcd user is missing: set MUSTER_ETCD_PASSWORD or --etcd-password-file")?;

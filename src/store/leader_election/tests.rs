@@ -50,6 +50,22 @@ async fn epochs_of_a_rebuilt_store_start_at_the_time_of_day() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_epoch_far_ahead_of_the_clock_reaches_no_host_and_can_be_reset() {
+    for (far, refused) in [(u64::MAX, true), (9_223_372_036_854_775_806, true), (epoch_of_clock() + 3600, false)] {
+        let (store, keyspace) = (FlakyStore::default(), keyspace());
+        store.commit(vec![], vec![Op::put(keyspace.key(&Key::Epoch), far.to_string())]).await.unwrap();
+        let taken = try_campaign(&shared(&store), &keyspace, LeaderKind::Sweep).await;
+        assert_eq!(matches!(taken, Err(StoreError::EpochAhead { epoch, .. }) if epoch == far), refused);
+        if refused {
+            assert!(store.get(&keyspace.key(&Key::Leader)).await.unwrap().is_none());
+            assert_eq!(reset_epoch(&shared(&store), &keyspace).await.unwrap(), Some(far));
+            assert!(elect(&store).await.epoch() <= epoch_of_clock() + 1);
+        }
+        assert_eq!(reset_epoch(&shared(&store), &keyspace).await.unwrap(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn leadership_lasts_while_the_store_answers() {
     let store = FlakyStore::default();
     let lead = elect(&store).await;

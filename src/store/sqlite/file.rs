@@ -69,6 +69,9 @@ fn create(path: &Path) -> io::Result<(u64, u64)> {
     if !meta.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    if meta.mode() & 0o007 != 0 {
+        tracing::warn!("other users can read or write {}: run `chmod 600` on it", path.display());
+    }
     Ok((meta.dev(), meta.ino()))
 }
 

@@ -5,6 +5,7 @@ use rusqlite::OptionalExtension as _;
 use rusqlite::Result;
 use rusqlite::Row;
 use rusqlite::params;
+use rusqlite::types::ValueRef;
 
 use super::super::Entry;
 use super::super::LeaseId;
@@ -174,9 +175,9 @@ impl<'a> Tables<'a> {
             if !row.get_ref(0)?.as_str()?.starts_with(prefix) {
                 continue;
             }
-            changes.push(match row.get_ref(1)?.as_blob_or_null()? {
-                Some(_) => WatchEvent::Put(entry(row)?),
-                None => WatchEvent::Delete { key: row.get(0)?, revision: row.get(3)? },
+            changes.push(match row.get_ref(1)? {
+                ValueRef::Null => WatchEvent::Delete { key: row.get(0)?, revision: row.get(3)? },
+                _ => WatchEvent::Put(entry(row)?),
             });
         }
         Ok(Some((revision, changes)))
@@ -218,5 +219,15 @@ impl<'a> Tables<'a> {
 
 /// Reads an entry from the columns key, value, created and modified.
 fn entry(row: &Row<'_>) -> Result<Entry> {
-    Ok(Entry { key: row.get(0)?, value: row.get(1)?, created: row.get(2)?, modified: row.get(3)? })
+    let value = value_of(row.get_ref(1)?)?;
+    Ok(Entry { key: row.get(0)?, value, created: row.get(2)?, modified: row.get(3)? })
+}
+
+/// Returns the bytes of a value. The sqlite3 shell, which an operator may use to repair a record, stores text and numbers.
+fn value_of(value: ValueRef<'_>) -> Result<Vec<u8>> {
+    Ok(match value {
+        ValueRef::Integer(number) => number.to_string().into_bytes(),
+        ValueRef::Real(number) => number.to_string().into_bytes(),
+        value => value.as_bytes()?.to_vec(),
+    })
 }

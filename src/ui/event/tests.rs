@@ -17,6 +17,7 @@ use crate::core::model::PlacementError;
 use crate::core::model::Reason;
 use crate::core::model::StepEnd;
 use crate::core::model::Timestamp;
+use crate::core::model::Unloaded;
 
 fn core() -> MachineId {
     MachineId::from_bits(0xa1 << 120)
@@ -76,6 +77,15 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
             "stop: done (wanted loaded); two copies ran for at most 3 s",
             false,
         ),
+        (
+            EventKind::UnknownUnitsUnloaded(Unloaded {
+                count: 300,
+                done: 299,
+                first: vec!["a.service".parse().unwrap()],
+            }),
+            "unload of 300 units that the cluster does not know (a.service, …): 299 done",
+            true,
+        ),
         (EventKind::LeaseEnded, "its lease has ended: no strict unit runs there", false),
         (EventKind::LeaseRegained, "its lease had ended, and it has one again", false),
         (
@@ -90,7 +100,7 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
         (EventKind::FenceFailed { why: "exit status 1".to_owned() }, "its fence command failed: exit status 1", true),
         (
             EventKind::FailoverOverridden,
-            "failover forced by op@desk: its units move if it is down, whatever the failover policy says",
+            "failover forced by op@desk: its units move unless it is alive, whatever the failover policy says",
             false,
         ),
         (

@@ -91,20 +91,10 @@ impl Ground {
         self.disk.as_mut().expect("the store is a file")
     }
 
-    /// Sets or removes the fence command of the hosts.
+    /// Lets the fence command of the hosts switch them off, or fail.
     fn arm(&self, armed: bool) {
-        let (muster_is, dir) = (env!("CARGO_BIN_EXE_muster"), self.lab.dir().display());
-        let off = format!(
-            "{muster_is} lab --dir {dir} kill $MUSTER_MACHINE || \
-             {muster_is} lab --dir {dir} status | grep -q \"^$MUSTER_MACHINE *halted\""
-        );
-        let mut inventory = fs::read_to_string(self.lab.dir().join("inventory.yaml")).unwrap();
-        if armed {
-            inventory += &format!("    muster_fence_command: '{off}'\n");
-        }
-        let path = self.lab.dir().join("fenced.yaml");
-        fs::write(&path, inventory).unwrap();
-        muster(&self.lab, &["--inventory", path.to_str().unwrap(), "join"]).ok();
+        let path = self.lab.dir().join("armed");
+        if armed { fs::write(path, "").unwrap() } else { fs::remove_file(path).unwrap() }
     }
 
     fn controller(&mut self) -> &mut Daemon {
@@ -195,10 +185,25 @@ fn check(fault: &Fault, fate: &Fate) {
     }
 }
 
+/// Writes an inventory with a fence command that works while a file exists.
+fn fenced(lab: &Lab) -> std::path::PathBuf {
+    let (muster_is, dir) = (env!("CARGO_BIN_EXE_muster"), lab.dir().display());
+    let off = format!(
+        "[ -e {dir}/armed ] && {{ {muster_is} lab --dir {dir} kill $MUSTER_MACHINE || \
+         {muster_is} lab --dir {dir} status | grep -q \"^$MUSTER_MACHINE *halted\"; }}"
+    );
+    let inventory = fs::read_to_string(lab.dir().join("inventory.yaml")).unwrap();
+    let path = lab.dir().join("fenced.yaml");
+    fs::write(&path, format!("{inventory}    muster_fence_command: '{off}'\n")).unwrap();
+    path
+}
+
 fn control(lab: &Lab) -> Daemon {
     // Several faults follow each other within minutes. They must not count as flapping.
     let lease = std::env::var("MUSTER_LEASE").unwrap_or_else(|_| "20".to_owned());
-    let args = ["controller", "--hold-down", "0", "--failover-limit", "100", "--lease", &lease];
+    let inventory = fenced(lab).display().to_string();
+    let args =
+        ["--inventory", &inventory, "controller", "--hold-down", "0", "--failover-limit", "100", "--lease", &lease];
     let daemon = Daemon::start(lab, &args);
     daemon.says("leads (epoch ");
     daemon

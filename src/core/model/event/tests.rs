@@ -148,6 +148,8 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
         any_removal().prop_map(EventKind::UnitRemoved),
         any_refusal().prop_map(EventKind::UnitUnschedulable),
         any_step().prop_map(EventKind::StepEnded),
+        (any::<usize>(), prop::collection::vec(any_unit(), 0..3))
+            .prop_map(|(count, first)| EventKind::UnknownUnitsUnloaded(Unloaded { count, done: count / 2, first })),
         prop::sample::select(lease.to_vec()).prop_map(EventKind::LeaseRefused),
         prop::sample::select(plain.to_vec()),
         any::<String>().prop_map(|why| EventKind::FenceFailed { why }),

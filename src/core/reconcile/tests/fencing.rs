@@ -2,10 +2,8 @@ use super::*;
 
 #[test]
 fn no_machine_is_fenced_before_the_store_has_the_event() {
-    let mut stage = Stage::new(3, |snapshot| {
-        want(snapshot, "web", "[X-Muster]\nClass=strict");
-        snapshot.machines.values_mut().for_each(|machine| machine.fence_command = Some("off".to_owned()));
-    });
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.reconciler.fence_commands = ["m1", "m2", "m3"].map(str::to_owned).into();
     let from = stage.placement("web").machine;
     stage.silent.insert(from);
     stage.unanswered = Some(EventKind::FenceBegun);
@@ -18,10 +16,8 @@ fn no_machine_is_fenced_before_the_store_has_the_event() {
 
 #[test]
 fn a_fence_command_that_succeeds_is_proof_and_one_that_fails_is_tried_again() {
-    let mut stage = Stage::new(3, |snapshot| {
-        want(snapshot, "web", "[X-Muster]\nClass=strict");
-        snapshot.machines.values_mut().for_each(|machine| machine.fence_command = Some("off".to_owned()));
-    });
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.reconciler.fence_commands = ["m1", "m2", "m3"].map(str::to_owned).into();
     let from = stage.placement("web").machine;
     stage.wait(SECOND * 20);
     stage.silent.insert(from);

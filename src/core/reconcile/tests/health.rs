@@ -142,6 +142,43 @@ fn a_visit_that_never_ends_blocks_no_failover_of_another_machine() {
 }
 
 #[test]
+fn a_failover_override_moves_the_units_of_a_machine_whose_host_seems_to_be_up() {
+    for (phase, kind, before) in AILMENTS {
+        let mut stage = Stage::new(3, |snapshot| {
+            want(snapshot, "a", "");
+            want(snapshot, "db", "[X-Muster]\nClass=strict\n[X-Fleet]\nMachineOf=a.service");
+        });
+        stage.silent.insert(id(1));
+        stage.failures.insert(id(1), failing(phase, kind));
+        stage.seconds(30);
+        assert_eq!((stage.health(1), stage.placement("a").machine), (Some(before), id(1)), "{kind:?}");
+        let forced = FailoverOverride { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
+        stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
+        assert_eq!(stage.health(1), Some(Health::Down), "{kind:?}");
+        assert_ne!(stage.placement("a").machine, id(1), "{kind:?}");
+        if before == Health::Sick {
+            stage.seconds(50);
+            assert_eq!(stage.placement("db").machine, id(1), "its systemd may hang");
+        }
+        stage.seconds(61);
+        assert_eq!(stage.health(1), Some(before), "the override has ended");
+    }
+}
+
+#[test]
+fn a_failover_override_moves_the_units_of_a_machine_with_a_path_fault() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
+    stage.silent.insert(id(1));
+    stage.reached = Some(true);
+    stage.relays_fail = true;
+    stage.seconds(12);
+    assert_eq!((stage.health(1), stage.placement("a").machine), (Some(Health::PathFault), id(1)));
+    let forced = FailoverOverride { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
+    stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
+    assert_ne!(stage.placement("a").machine, id(1));
+}
+
+#[test]
 fn a_failover_override_moves_units_that_the_policy_blocks() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
     stage.silent.extend([id(1), id(2)]);

@@ -234,3 +234,23 @@ fn a_leader_that_loses_the_store_before_its_first_commit_renews_earlier_leases()
     stage.reconciler = ended;
     assert!(!stage.reconciler.holds_leases() && !renews(&mut stage), "another leader may rely on its end");
 }
+
+#[test]
+fn a_leader_without_leases_removes_the_record_of_a_lease_whose_units_are_destroyed_and_gone() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    assert!(stage.reconciler.snapshot().leases.contains_key(&id(1)));
+    let sweep = |stage: &mut Stage, change: fn(&mut Snapshot)| {
+        let mut snapshot = stage.reconciler.snapshot().clone();
+        change(&mut snapshot);
+        let timing = Timing { lease: None, ..stage.reconciler.timing };
+        stage.reconciler = Reconciler::new(stage.reconciler.epoch + 1, Scope::All, timing, snapshot);
+        stage.seconds(3);
+        stage.reconciler.snapshot().leases.contains_key(&id(1))
+    };
+    assert!(sweep(&mut stage, |_| ()), "web runs");
+    let destroy = |snapshot: &mut Snapshot| {
+        snapshot.units.remove(&unit("web"));
+    };
+    assert!(!sweep(&mut stage, destroy));
+    assert!(stage.hosts[&id(1)].units.is_empty());
+}

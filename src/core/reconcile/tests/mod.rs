@@ -3,6 +3,7 @@
 mod draining;
 mod fencing;
 mod health;
+mod hostile;
 mod leases;
 mod placing;
 mod probing;
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::*;
+use crate::core::model::Action;
 use crate::core::model::ActiveState;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
@@ -19,11 +21,15 @@ use crate::core::model::FailoverOverride;
 use crate::core::model::FailureKind;
 use crate::core::model::FilterReason;
 use crate::core::model::Grant;
+use crate::core::model::LoadState;
 use crate::core::model::Machine;
+use crate::core::model::Outcome;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
 use crate::core::model::RemovalReason;
+use crate::core::model::SubState;
 use crate::core::model::Unit;
+use crate::core::model::UnitState;
 use crate::core::simulated_host::SimulatedHost;
 use crate::core::simulated_host::SimulatedUnit;
 use crate::core::unit::UnitFile;
@@ -45,11 +51,21 @@ struct Stage {
     /// The probes, as machine and peer, and the relay of the last visit to each machine.
     asked: Vec<(MachineId, MachineId)>,
     relays: BTreeMap<MachineId, Option<MachineId>>,
+    /// Set while visits through a relay find another host key.
+    relays_fail: bool,
     /// How visits to silent machines fail, and how visits to certain machines fail.
     failure: Failure,
     failures: BTreeMap<MachineId, Failure>,
     /// Tells which visits never end.
     hangs: fn(MachineId, &Visit) -> bool,
+    /// The units that hosts claim to have although they have not.
+    claims: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
+    /// Set while all visits with steps are lost before the host has begun them.
+    loses_steps: bool,
+    /// How many writes the store has got.
+    writes: usize,
+    /// Returns the uptime that a host adds to the true one when it reports it.
+    uptime: fn(MachineId) -> Duration,
     /// The events.
     log: Vec<EventKind>,
     /// The store answers no commit any more once it has got such an event.
@@ -128,9 +144,14 @@ impl Stage {
             reached: None,
             asked: Vec::new(),
             relays: BTreeMap::new(),
+            relays_fail: false,
             failure: silence(),
             failures: BTreeMap::new(),
             hangs: |_, _| false,
+            claims: BTreeMap::new(),
+            loses_steps: false,
+            writes: 0,
+            uptime: |_| Duration::ZERO,
             log: Vec::new(),
             unanswered: None,
             fenced: Vec::new(),
@@ -179,7 +200,10 @@ impl Stage {
 
     /// Returns the signs of life during a visit that fails.
     fn progress(&self, output: &Output) -> Vec<Input> {
-        let Output::Visit { machine, through: None, .. } = output else { return Vec::new() };
+        let Output::Visit { machine, through, .. } = output else { return Vec::new() };
+        if through.is_some() {
+            return if self.relays_fail { vec![Input::Progress(*machine, Phase::KeyExchange)] } else { Vec::new() };
+        }
         match self.failure_of(*machine) {
             Some(failure) => phases_before(failure.phase).map(|phase| Input::Progress(*machine, phase)).collect(),
             None => Vec::new(),
@@ -214,6 +238,7 @@ impl Stage {
 
     /// Takes a commit. Reports whether the store answers.
     fn commit(&mut self, writes: Vec<Write>) -> bool {
+        self.writes += writes.len();
         self.log.extend(writes.into_iter().filter_map(|write| match write {
             Write::Log(event) => Some(event.kind),
             _ => None,
@@ -237,12 +262,34 @@ impl Stage {
         if let (None, Some(failure)) = (through, self.failure_of(machine)) {
             return Some(Err(failure.clone()));
         }
+        if through.is_some() && self.relays_fail {
+            return Some(Err(Failure { phase: Phase::KeyExchange, kind: FailureKind::WrongMachine, ..silence() }));
+        }
+        if self.loses_steps && !visit.steps.is_empty() {
+            return Some(Err(Failure { phase: Phase::Run, kind: FailureKind::Sick, ..silence() }));
+        }
         self.relays.insert(machine, through);
         let host = self.hosts.entry(machine).or_insert_with(|| SimulatedHost::new(machine, "boot".to_owned()));
         host.started = self.started;
         // Each relay has a connection of its own.
         let shell = through.map_or(0, |relay| 1 + self.reconciler.snapshot().machines.range(..relay).count() as u64);
-        Some(Ok(host.visit(visit, quick, shell, self.now.since(Timestamp::ZERO))))
+        let uptime = self.now.since(Timestamp::ZERO).saturating_add((self.uptime)(machine));
+        let mut report = host.visit(visit, quick, shell, uptime);
+        self.claim(machine, visit, &mut report);
+        Some(Ok(report))
+    }
+
+    /// Adds the units to a report that a host claims to have.
+    fn claim(&self, machine: MachineId, visit: &Visit, report: &mut Report) {
+        let Some(claims) = self.claims.get(&machine) else { return };
+        if let Some(units) = report.observation.as_mut().and_then(|seen| seen.units.as_mut()) {
+            units.extend(claims.clone());
+        }
+        for (step, outcome) in visit.steps.iter().zip(&mut report.outcomes) {
+            if step.action == Action::Unload && claims.contains_key(&step.unit) {
+                *outcome = Outcome::Failed("no".to_owned());
+            }
+        }
     }
 
     fn placement(&self, name: &str) -> &Placement {

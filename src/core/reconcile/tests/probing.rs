@@ -37,6 +37,20 @@ fn a_machine_that_peers_reach_keeps_its_units_and_is_managed_through_a_relay() {
 }
 
 #[test]
+fn a_peer_through_which_the_host_key_is_never_proven_is_not_believed() {
+    // The peers greet in place of the machine.
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
+    stage.silent.insert(id(1));
+    (stage.reached, stage.relays_fail) = (Some(true), true);
+    stage.seconds(60);
+    for _ in 0..60 {
+        stage.wait(SECOND);
+        assert_eq!(stage.health(1), Some(Health::Down));
+    }
+    assert_ne!(stage.placement("a").machine, id(1));
+}
+
+#[test]
 fn a_machine_that_no_peer_reaches_fails_over_after_the_detection_time() {
     for reached in [Some(false), None] {
         let stage = silenced(3, reached);

@@ -87,7 +87,7 @@ fn a_queued_job_is_read_from_its_column_and_never_from_a_description() {
 #[test]
 fn any_message_of_a_host_becomes_a_short_line() {
     let (long, one) = ("x".repeat(LONG), "said a.service \u{1b}[2J\r not found");
-    let many = format!("@1 said start a.service {}\n", "x".repeat(100)).repeat(LONG / 100);
+    let many = format!("@1 said start a.service {}\n", "x".repeat(100)).repeat(COMPLAINTS);
     for lines in
         [format!("@1 said start a.service {long}\n"), many, format!("@1 {}\n", one.replace("said", "said start"))]
     {
@@ -113,4 +113,56 @@ fn a_report_with_too_many_units_is_an_error() {
     assert_eq!(report.observation.unwrap().units.unwrap().len(), UNITS);
     let error = read_lines(&format!("@1 hashes\n{}", units(UNITS + 1)), &[]).unwrap_err();
     assert_eq!(error.what, "it has more than 4096 units");
+}
+
+#[test]
+fn an_uptime_that_no_host_can_have_is_a_report_that_does_not_parse() {
+    let uptime = |uptime: &str| {
+        let host = HOST.replace(" 7.5 ", &format!(" {uptime} "));
+        let report = read(format!("{host}@1 same\n@1 done\n@1 end\n").as_bytes(), MARK, &[]);
+        report.map(|report| report.observation.unwrap().uptime).map_err(|error| error.what)
+    };
+    assert_eq!(uptime("3153600000.0"), Ok(UPTIME));
+    for bad in ["3153600001", "18446744073709549568", "1e300", "NaN", "inf", "-1", ""] {
+        let expected = format!("invalid uptime {bad:?}: expected seconds, at most 3153600000");
+        assert_eq!(uptime(bad), Err(expected));
+    }
+}
+
+#[test]
+fn a_complaint_is_about_the_unit_that_it_names() {
+    let steps = [start("a.service"), start("b.service"), start("a:b.service")];
+    let said = |lines: &str| {
+        let outcomes = read_lines(&format!("@1 hashes\n{lines}"), &steps).unwrap().outcomes;
+        outcomes.into_iter().map(|outcome| match outcome {
+            Outcome::Failed(said) => said,
+            outcome => format!("{outcome:?}"),
+        })
+    };
+    let lines = "@1 said start b.service no\n@1 said start - Failed to start a.service: bad\n@1 said load a.service x\n\
+                 @1 said start - Failed to start a:b.service: worse\n";
+    let expected = ["Failed to start a.service: bad", "no", "Failed to start a:b.service: worse"];
+    assert_eq!(said(lines).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_time_and_the_memory_that_a_report_takes_are_bounded() {
+    let strangers: Vec<Step> = (0..UNITS).map(|n| start(&format!("u{n}.service"))).collect();
+    let said = "@1 said start - y\n".repeat(COMPLAINTS);
+    let began = std::time::Instant::now();
+    let report = read_lines(&format!("@1 hashes\n{said}"), &strangers).unwrap();
+    assert_eq!(report.outcomes.len(), UNITS);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let error = read_lines(&format!("{said}@1 said start - y\n"), &[]).unwrap_err();
+    assert_eq!(error.what, "it has more than 8192 messages about steps");
+
+    let mut reader =
+        Reader { hashes: [("a.service".parse().unwrap(), HASH.parse().unwrap())].into(), ..Reader::default() };
+    for (section, line) in [(Section::Launched, "0 NAME"), (Section::Listed, "NAME loaded active running")] {
+        reader.section = section;
+        for name in ["a.service", "b.service", "c.service"] {
+            reader.listing(&line.replace("NAME", name)).unwrap();
+        }
+    }
+    assert_eq!((reader.launched.len(), reader.systemd.len()), (1, 1), "units without a file are not kept");
 }

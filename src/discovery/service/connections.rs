@@ -1,0 +1,129 @@
+//! The connections of the discovery service, with a bound for all clients and one for each, and a time limit for the
+//! head of each request. So no client can keep the others from connecting.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::Router;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// How many connections there may be at most.
+const CONNECTIONS: u64 = 2048;
+
+/// How many open files are left for the store.
+const OTHER_FILES: u64 = 128;
+
+/// How many connections one client may have.
+pub(super) const CONNECTIONS_PER_CLIENT: usize = 64;
+
+/// How long a client may take to send the head of a request.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the requests in flight may take when the service ends.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The delay after a connection could not be accepted.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// The address of the client of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client(pub(super) IpAddr);
+
+/// Serves connections until the service is stopped.
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let (free, clients) = (Arc::new(Semaphore::new(limit())), Clients::default());
+    let graceful = GracefulShutdown::new();
+    loop {
+        let next = async { (free.clone().acquire_owned().await, listener.accept().await) };
+        let (permit, accepted) = tokio::select! {
+            next = next => next,
+            () = stop.cancelled() => break,
+        };
+        match (permit, accepted) {
+            (Ok(permit), Ok((stream, peer))) => {
+                if let Some(place) = clients.admit(peer.ip()) {
+                    answer(stream, router.clone().layer(Extension(Client(peer.ip()))), &graceful, (permit, place));
+                }
+            }
+            (_, Err(error)) => {
+                tracing::warn!("a connection was not accepted: {error}");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+            (Err(_), _) => break,
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, graceful.shutdown()).await;
+}
+
+/// Answers the requests of one connection.
+fn answer(stream: TcpStream, router: Router, graceful: &GracefulShutdown, held: (OwnedSemaphorePermit, Place)) {
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+    let service = TowerToHyperService::new(router);
+    let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!("a connection ended: {error}");
+        }
+        drop(held);
+    });
+}
+
+/// Returns how many connections there may be: fewer than this process may have open files, after it has raised that
+/// limit.
+fn limit() -> usize {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let files = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files.saturating_sub(OTHER_FILES).clamp(1, CONNECTIONS)).unwrap_or(1)
+}
+
+/// The number of connections of each client.
+#[derive(Debug, Clone, Default)]
+struct Clients(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+
+/// One connection of a client. The client has one less when this is dropped.
+struct Place(Clients, IpAddr);
+
+impl Clients {
+    /// Counts another connection of a client, unless the client has too many.
+    fn admit(&self, client: IpAddr) -> Option<Place> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = clients.entry(client).or_default();
+        if *count >= CONNECTIONS_PER_CLIENT {
+            return None;
+        }
+        *count += 1;
+        Some(Place(self.clone(), client))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut clients = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = clients.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                clients.remove(&self.1);
+            }
+        }
+    }
+}
