@@ -83,7 +83,8 @@ impl Host {
             Some(other) => Connection::Unsupported(other.to_owned()),
         };
         let (name, jump) = (self.name.clone(), arguments.jump);
-        Ok(Target { name, address, identity_files, jump, options, connection, through: None })
+        let config_file = arguments.config_file.map(|file| absolute(&file));
+        Ok(Target { name, address, identity_files, jump, options, config_file, connection, through: None })
     }
 
     /// Returns how SSH reaches the host once it is a machine of a cluster, which keeps no options of ssh(1).
@@ -98,14 +99,15 @@ impl Host {
             Connection::Local => Connection::Ssh,
             other => other,
         };
-        Ok(Target { options: Vec::new(), connection, ..target })
+        Ok(Target { options: Vec::new(), config_file: None, connection, ..target })
     }
 
     /// Returns a sentence for each option of ssh(1) that the cluster does not keep when the host joins.
     pub fn machine_notes(&self) -> Vec<String> {
-        let options = self.arguments().map(|arguments| arguments.options).unwrap_or_default();
-        let note = |option| format!("the cluster does not keep `-o {option}`: write it in ssh_config.");
-        options.into_iter().map(note).collect()
+        let SshArguments { options, config_file, .. } = self.arguments().unwrap_or_default();
+        let options = options.into_iter().map(|option| format!("-o {option}"));
+        let lost = options.chain(config_file.map(|file| format!("-F {}", file.display())));
+        lost.map(|lost| format!("the cluster does not keep `{lost}`: write it in ssh_config.")).collect()
     }
 
     /// Returns the names of the variables that say how the host is reached and what it is.

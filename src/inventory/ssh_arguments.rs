@@ -20,6 +20,7 @@ pub(super) struct SshArguments {
     pub(super) port: Option<u16>,
     pub(super) user: Option<String>,
     pub(super) identity_files: Vec<PathBuf>,
+    pub(super) config_file: Option<PathBuf>,
     /// Options for ssh_config(5), as after `-o`.
     pub(super) options: Vec<String>,
     /// The arguments that have no meaning for muster.
@@ -56,6 +57,7 @@ impl SshArguments {
             'p' => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
             'l' => self.user = Some(value),
             'i' => self.identity_files.push(PathBuf::from(value)),
+            'F' => self.config_file = Some(PathBuf::from(value)),
             'o' => self.option(&value)?,
             _ => self.ignored.push(format!("-{letter} {value}")),
         }

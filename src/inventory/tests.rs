@@ -533,8 +533,15 @@ fn a_proxy_command_is_a_jump_host_or_is_run_and_options_are_kept() {
         assert_eq!(host.notes(), Vec::<String>::new(), "{args}");
     }
     // The cluster keeps an address and a jump host, and no options.
-    let kept = host("h ansible_ssh_common_args='-J j -o ConnectTimeout=5'");
-    assert_eq!((kept.machine_target().unwrap().options, kept.machine_notes().len()), (Vec::new(), 1));
+    let kept = host("h ansible_ssh_common_args='-J j -o ConnectTimeout=5 -F /etc/ssh.cfg'");
+    let (target, machine) = (kept.target().unwrap(), kept.machine_target().unwrap());
+    assert_eq!((target.config_file, target.options.len()), (Some(PathBuf::from("/etc/ssh.cfg")), 1));
+    assert_eq!((machine.config_file, machine.options, machine.jump), (None, Vec::new(), Some("j".to_owned())));
+    let notes = ["-o ConnectTimeout=5", "-F /etc/ssh.cfg"];
+    assert_eq!(
+        kept.machine_notes(),
+        notes.map(|lost| format!("the cluster does not keep `{lost}`: write it in ssh_config."))
+    );
     let error = host("h ansible_ssh_common_args='-o ProxyCommand=\"nc %h %p\"'").machine_target().unwrap_err();
     assert!(error.to_string().contains("does not keep the proxy command `nc %h %p`"), "{error}");
 }

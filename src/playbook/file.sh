@@ -74,8 +74,8 @@ fi
 [ -z "$owner" ] || chown -- "$owner" $f || exit 1
 [ -z "$group" ] || chgrp -- "$group" $f || exit 1
 [ -z "$mode" ] || chmod -- "$mode" $f || exit 1
+[ "$(stat -c %d:%i -- "$t")" = "$(stat -Lc %d:%i -- $f)" ] || fail "another process replaced the temporary file of $d"
 mv -fT -- "$t" "$b" || exit 1
 trap - EXIT
-[ "$(stat -c %d:%i -- "$b")" = "$(stat -Lc %d:%i -- $f)" ] || fail "$d was replaced by another process meanwhile"
 echo "muster-file changed"
 echo "$d"

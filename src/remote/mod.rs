@@ -44,6 +44,8 @@ pub struct Target {
     pub jump: Option<String>,
     /// Options as for `ssh -o`, which override ssh_config(5) (`ansible_ssh_common_args: -o …`).
     pub options: Vec<String>,
+    /// The file to read in place of the usual ssh_config(5) files (`ansible_ssh_common_args: -F …`).
+    pub config_file: Option<PathBuf>,
     /// What carries commands to the host (`ansible_connection`).
     pub connection: Connection,
     /// A relay from which the address is dialled instead. The relay is reached by its own target, over the kept

@@ -22,6 +22,7 @@ pub fn target(machine: &Machine) -> Target {
         identity_files: machine.identity_files.clone(),
         jump: machine.jump.clone(),
         options: Vec::new(),
+        config_file: None,
         connection: Connection::Ssh,
         through: None,
     }

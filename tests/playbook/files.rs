@@ -157,6 +157,18 @@ async fn modes_are_octal_whatever_their_zeros() {
     }
 }
 
+#[tokio::test]
+async fn writers_of_one_file_do_not_disturb_each_other() {
+    let stage = Stage::new();
+    let book = |content: &str| copy(&format!("{{content: {content}, dest: DIR/out}}"));
+    let contents = ["one", "two", "three", "four"].map(book);
+    let played = futures_util::future::join_all(contents.iter().map(|book| stage.play(book))).await;
+    for (printed, code) in played {
+        assert_eq!((ends(&printed).as_slice(), code), (&["changed: [h1]".to_owned()][..], 0), "{printed}");
+    }
+    assert_eq!(Stage::names(stage.folder.path()), ["hosts", "out"]);
+}
+
 /// The owner of a folder replaces the temporary file by a link to a file of root as soon as the file appears.
 #[test]
 fn the_owner_of_the_folder_cannot_steer_the_writing_to_another_file() {

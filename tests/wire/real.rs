@@ -382,6 +382,11 @@ async fn hosts_are_reached_through_a_jump_host_and_a_command() {
         failure.detail.starts_with("jump host 127.0.0.1:") && failure.detail.ends_with("connection refused"),
         "{failure}"
     );
+    // The file is only for this target.
+    fs::write(sshd.path("nowhere"), "UserKnownHostsFile none\nProxyCommand ls /no/such\n").unwrap();
+    let file = Target { config_file: Some(sshd.path("nowhere")), ..far.clone() };
+    let failure = log_in(config(""), &file).await.unwrap_err();
+    assert!(failure.detail.starts_with("the proxy command ended with exit status 2: ls: "), "{failure}");
     let circle = Target { jump: Some("a:1,b:2,a:1".to_owned()), ..far };
     let failure = log_in(config(""), &circle).await.unwrap_err();
     assert!(failure.detail.contains("circle"), "{failure}");

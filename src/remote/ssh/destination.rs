@@ -195,6 +195,7 @@ fn find_route(
         identity_files: Vec::new(),
         jump: rest.map(str::to_owned),
         options: Vec::new(),
+        config_file: None,
         connection: Connection::Ssh,
         through: None,
     };

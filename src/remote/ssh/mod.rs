@@ -23,6 +23,7 @@ mod terminal;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -105,7 +106,8 @@ struct Hosts {
 /// The connections to hosts over SSH.
 pub struct Ssh {
     options: Options,
-    config: Mutex<Option<Arc<Config>>>,
+    /// The configurations, by the file that was named for a target, if one was.
+    configs: Mutex<HashMap<Option<PathBuf>, Arc<Config>>>,
     hosts: Mutex<Hosts>,
     known_hosts: Arc<KnownHostsCache>,
     /// Permits for handshakes.
@@ -125,7 +127,7 @@ impl Ssh {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
             options,
-            config: Mutex::default(),
+            configs: Mutex::default(),
             hosts: Mutex::default(),
             known_hosts: Arc::default(),
             handshake_permits: Semaphore::new(cores * 2),
@@ -135,16 +137,21 @@ impl Ssh {
     /// Reads ssh_config(5) once. A caller that calls this first sees a fault in the file before it becomes the
     /// failure of a host.
     pub fn read_config(&self) -> Result<Arc<Config>, ConfigError> {
-        let mut slot = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = slot.as_ref() {
+        self.config_of(None)
+    }
+
+    /// Reads ssh_config(5) once, or the file that is named in its place.
+    fn config_of(&self, file: Option<&Path>) -> Result<Arc<Config>, ConfigError> {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = configs.get(&file.map(Path::to_owned)) {
             return Ok(config.clone());
         }
         let home = self.options.home.as_deref();
-        let config = Arc::new(match &self.options.ssh_config {
+        let config = Arc::new(match file.or(self.options.ssh_config.as_deref()) {
             Some(path) => Config::load_only(path, home)?,
             None => Config::load(home)?,
         });
-        *slot = Some(config.clone());
+        configs.insert(file.map(Path::to_owned), config.clone());
         Ok(config)
     }
 
@@ -155,7 +162,7 @@ impl Ssh {
             return Ok(host);
         }
         let at = ErrorContext { host: &target.name, phase: Phase::Configure };
-        let config = self.read_config().map_err(|error| at.local(error))?;
+        let config = self.config_of(target.config_file.as_deref()).map_err(|error| at.local(error))?;
         let destination = Destination::resolve(target, &config, &self.options)?;
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.at(&destination);
