@@ -53,3 +53,32 @@ fn a_host_that_another_program_manages_does_not_join() {
     muster(&lab, &["sweep"]);
     assert_eq!(really_on(&lab, "prod-db.service", &["core-01"]), ["core-01"]);
 }
+
+#[test]
+fn a_user_without_root_cannot_hold_the_lock_of_a_host() {
+    let Some(lab) = lab(1) else { return };
+    muster(&lab, &["join"]).ok();
+    muster(&lab, &["start", &unit_file(&lab, "web.service", UNIT)]).ok();
+    let take = "su guest -s /bin/sh -c 'flock -n -x /run/muster/lock true' 2>/dev/null && echo taken; \
+                stat -c %a /run/muster /run/muster/lock";
+    assert_eq!(ssh(&lab, "core-01", take), "700\n600");
+}
+
+#[test]
+fn many_units_that_the_cluster_does_not_know_are_unloaded_with_few_events() {
+    let Some(lab) = lab(1) else { return };
+    muster(&lab, &["join"]).ok();
+    muster(&lab, &["start", &unit_file(&lab, "web.service", UNIT)]).ok();
+    let make = "cd /run/fleet/units; for n in $(seq 600); do \
+                printf '[Service]\\nExecStart=/bin/true\\n' >x$n.service; done";
+    ssh(&lab, "core-01", make);
+    let sweep = muster(&lab, &["sweep"]);
+    assert_eq!(sweep.code, Some(0), "{sweep:#?}");
+    assert_eq!(ssh(&lab, "core-01", "ls -A /run/fleet/units"), "web.service");
+    let portions: Vec<&str> =
+        sweep.out.lines().filter(|line| line.contains("that the cluster does not know")).collect();
+    assert_eq!(portions.len(), 3, "{sweep:#?}");
+    assert!(portions[0].starts_with("core-01: unload of 256 units that the cluster does not know (x1.service, "));
+    assert!(portions.iter().all(|line| !line.contains(": 0 done")), "{sweep:#?}");
+    assert!(!muster(&lab, &["list-units"]).ok().contains("x1.service"));
+}

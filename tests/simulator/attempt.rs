@@ -157,7 +157,11 @@ impl World {
 
     /// Tells the reconciler that the host's own sshd has sent something.
     fn progress(&mut self, index: usize, host: usize, phase: Phase) {
-        self.controllers[index].ways[host].proof = Some(self.now);
+        let way = &mut self.controllers[index].ways[host];
+        let relayed = way.delivery.as_ref().is_some_and(|delivery| delivery.through.is_some());
+        if !relayed || phase > Phase::KeyExchange {
+            way.proof = Some(self.now);
+        }
         self.reach(if phase == Phase::Run { "progress: run" } else { "progress: greeted" });
         let machine = self.hosts[host].machine;
         if self.mutant != Mutant::ProgressIsDropped {

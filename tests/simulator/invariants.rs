@@ -262,7 +262,9 @@ impl World {
         let answered = self.controllers[c].ways[host].answered.is_some_and(heard);
         let in_reach = self.could_reach(c, host, decided.saturating_sub(KNOWN_WITHIN));
         let drained = self.store.was_drained(from.machine, decided.saturating_sub(KNOWN_WITHIN));
-        if drained || !self.controllers[c].is_daemon {
+        let order = self.store.snapshot.failover_overrides.get(&from.machine);
+        let forced = order.is_some_and(|order| to.since < order.until);
+        if drained || forced || !self.controllers[c].is_daemon {
             return;
         }
         self.watch.moved += 1;

@@ -339,12 +339,18 @@ impl World {
             let controller = &mut self.controllers[index];
             let Some(reconciler) = &controller.reconciler else { return };
             let health = reconciler.view(self.hosts[host].machine).and_then(|view| view.health);
+            let clock = controller.clock.read(self.now);
+            let order = reconciler.snapshot().failover_overrides.get(&self.hosts[host].machine);
+            let forced = order.is_some_and(|order| clock < order.until);
             let way = &mut controller.ways[host];
             let before = std::mem::replace(&mut way.health, health);
-            if health != Some(Health::Down) || before == health {
+            if health != Some(Health::Down) || before == health || forced {
                 continue;
             }
-            let greeted = way.attempt.is_some_and(|attempt| attempt.part >= Part::KeyExchange);
+            // Any sshd may greet behind a relay, until the host key is checked.
+            let relayed = way.delivery.as_ref().is_some_and(|delivery| delivery.through.is_some());
+            let part = if relayed { Part::Authenticate } else { Part::KeyExchange };
+            let greeted = way.attempt.is_some_and(|attempt| attempt.part >= part);
             let lately = way.proof.is_some_and(|at| self.now + 200 < at + DOWN_AFTER);
             if greeted || lately {
                 let proof = way.proof.map(|at| self.now - at);

@@ -32,6 +32,9 @@ impl Reconciler {
             // A suspicion opens no machine to units. The first assessment and every other change may.
             self.stale.placements |= first || assessment.health != Health::Suspect;
             self.stale.failover = true;
+            if assessment.health == Health::Suspect && !view.may_note_suspicion(now) {
+                continue;
+            }
             changed.extend(self.health_change(machine, assessment, now));
         }
         for (machine, known, record) in changed {

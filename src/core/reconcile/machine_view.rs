@@ -31,6 +31,10 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins
 /// How long steps that arrived in time may wait for the host's lock, with a margin.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
+/// How many suspicions of one machine are recorded within this time. A machine that answers every other visit must not
+/// fill the event log.
+const SUSPICIONS: (u32, Duration) = (20, Duration::from_mins(10));
+
 /// How long a unit may take to leave a machine after its first unload was not completed. systemd kills a unit that takes
 /// longer to stop (`DefaultTimeoutStopSec=`).
 const LEAVING: Duration = Duration::from_secs(90);
@@ -78,6 +82,8 @@ pub struct MachineView {
     pub backoffs: BTreeMap<UnitName, Backoff>,
     /// How many visits with steps in a row were lost, and until when no steps are sent for that.
     lost: (u32, Timestamp),
+    /// How many suspicions were recorded, since when they are counted.
+    suspicions: (u32, Timestamp),
     /// The units that an unload has not removed, and since when.
     leaving: BTreeMap<UnitName, Timestamp>,
     /// The units there that the cluster does not know.
@@ -175,6 +181,7 @@ impl MachineView {
             next_full_observation: now,
             backoffs: BTreeMap::new(),
             lost: (0, now),
+            suspicions: (0, now),
             leaving: BTreeMap::new(),
             unknown_units: UnknownUnits::default(),
             settled: false,
@@ -287,6 +294,16 @@ impl MachineView {
     pub fn is_certain(&self) -> bool {
         let acts = self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.steps.is_empty());
         self.answers() && self.units.is_some() && self.uncertain_until.is_none() && !acts
+    }
+
+    /// Counts a suspicion. Reports whether it is to be recorded.
+    pub(super) fn may_note_suspicion(&mut self, now: Timestamp) -> bool {
+        let (most, window) = SUSPICIONS;
+        if now >= self.suspicions.1 + window {
+            self.suspicions = (0, now);
+        }
+        self.suspicions.0 = self.suspicions.0.saturating_add(1);
+        self.suspicions.0 <= most
     }
 
     /// Records that steps were lost. The first ones are sent again after the next observation, later ones after a

@@ -90,7 +90,10 @@ impl Reconciler {
     /// Records which unknown units a report names. Returns a failure if the machine names too many new ones.
     pub(super) fn name_unknown(&mut self, machine: MachineId, report: &Report, now: Timestamp) -> Option<Failure> {
         let units = report.observation.as_ref()?.units.as_ref()?;
-        let names = units.keys().filter(|unit| !self.is_known(unit, machine)).cloned().collect();
+        // Nearly always every unit was recorded before, and one machine has few of them.
+        let noted = self.noted.get(&machine);
+        let new = units.keys().filter(|unit| noted.is_none_or(|noted| !noted.contains(*unit)));
+        let names = new.filter(|unit| !self.is_known(unit, machine)).cloned().collect();
         let count = self.views.touch(machine)?.unknown_units.name(names, now)?;
         let host = self.snapshot.machines.get(&machine).map(|machine| machine.name.clone()).unwrap_or_default();
         let minutes = WINDOW.as_secs() / 60;

@@ -127,3 +127,22 @@ fn steps_that_are_lost_again_and_again_are_sent_after_growing_delays() {
     assert!(stage.is_at_rest());
     assert!(stage.hosts[&id(1)].units.contains_key(&unit("web")));
 }
+
+#[test]
+fn a_machine_that_answers_every_other_visit_does_not_fill_the_event_log() {
+    let mut stage = Stage::new(3, |_| ());
+    stage.log.clear();
+    for second in 0..600 {
+        if second % 2 == 0 {
+            stage.silent.insert(id(1));
+        } else {
+            stage.silent.remove(&id(1));
+        }
+        stage.wait(SECOND);
+    }
+    let changes = stage.log.iter().filter(|kind| matches!(kind, EventKind::HealthChanged { .. })).count();
+    assert!((20..=40).contains(&changes), "{changes}");
+    stage.silent.insert(id(1));
+    stage.seconds(20);
+    assert_eq!(stage.health(1), Some(Health::Down), "it is suspected all the same");
+}
