@@ -1,4 +1,4 @@
-//! The functions of the fuzz targets on their corpora and on a few inputs by chance.
+//! The functions of the fuzz targets on their corpora and on a few inputs by chance. `MUSTER_FUZZ_RUNS` sets how many.
 
 #[expect(unreachable_pub, reason = "the fuzz targets are crates of their own")]
 #[path = "../../fuzz/src/lib.rs"]
@@ -31,7 +31,8 @@ fn hosts_that_answer_by_chance_stop_no_reconciler() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state.to_be_bytes()[0]
     };
-    for _ in 0..100 {
+    let runs = std::env::var("MUSTER_FUZZ_RUNS").map_or(100, |runs| runs.parse().unwrap());
+    for _ in 0..runs {
         let data: Vec<u8> = (0..600).map(|_| byte()).collect();
         targets::reconcile(&data);
     }
