@@ -111,7 +111,7 @@ fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
 fn a_unit_that_systemd_rejects_does_not_affect_others() {
     let Some(lab) = lab(1) else { return };
     join(&lab);
-    let mut args = vec!["start".to_owned()];
+    let mut args = ["start", "--settle", "1s"].map(str::to_owned).to_vec();
     for name in ["a.service", "c.service"] {
         args.push(unit_file(&lab, name, SLEEPER));
     }

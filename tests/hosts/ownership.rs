@@ -82,3 +82,21 @@ fn many_units_that_the_cluster_does_not_know_are_unloaded_with_few_events() {
     assert!(portions.iter().all(|line| !line.contains(": 0 done")), "{sweep:#?}");
     assert!(!muster(&lab, &["list-units"]).ok().contains("x1.service"));
 }
+
+#[test]
+fn a_unit_with_the_name_of_a_service_of_the_host_touches_nothing_there() {
+    let Some(lab) = lab(1) else { return };
+    muster(&lab, &["join"]).ok();
+    let sshd = || ssh(&lab, "core-01", "systemctl show -P MainPID -P FragmentPath ssh; ls /run/systemd/system");
+    let before = sshd();
+    let install = "[Install]\nWantedBy=multi-user.target\n";
+    for text in [format!("{UNIT}{install}"), format!("{UNIT}[X-Muster]\nClass=strict\n")] {
+        let said = muster(&lab, &["start", &unit_file(&lab, "ssh.service", &text)]);
+        assert!(said.code == Some(1), "{said:#?}");
+        muster(&lab, &["sweep"]);
+        muster(&lab, &["destroy", "ssh"]).ok();
+        assert_eq!(sshd(), before, "{text}");
+    }
+    let said = muster(&lab, &["start", &unit_file(&lab, "ssh.service", UNIT)]);
+    assert!(said.err.contains("load failed on core-01: the host has a unit of this name"), "{said:#?}");
+}

@@ -212,6 +212,41 @@ fn systemd_is_reloaded_only_for_units_that_it_may_have_read_before() {
 }
 
 #[test]
+fn a_unit_with_the_name_of_one_of_the_hosts_is_not_loaded_and_not_started() {
+    let host = Host::new();
+    let folders = ["usr/lib/systemd/system", "etc/systemd/system", "run/systemd/generator", "lib/systemd/system"];
+    for folder in folders {
+        fs::create_dir_all(host.path(folder)).unwrap();
+    }
+    fs::write(host.path("usr/lib/systemd/system/ssh.service"), "").unwrap();
+    std::os::unix::fs::symlink("/dev/null", host.path("etc/systemd/system/masked.service")).unwrap();
+    fs::write(host.path("lib/systemd/system/getty@.service"), "").unwrap();
+    fs::write(host.path("run/systemd/generator/mnt.mount"), "").unwrap();
+    let names = ["ssh.service", "masked.service", "getty@tty1.service", "mnt.mount", "web@1.service", "web.service"];
+    let text = "[Service]\nExecStart=/bin/true\n";
+    let report = host.visit(&launch(&names, text));
+    let place = |folder: &str, name: &str| format!("which is not muster's: {}", host.path(folder).join(name).display());
+    let places = [
+        place(folders[0], "ssh.service"),
+        place(folders[1], "masked.service"),
+        place(folders[3], "getty@.service"),
+        place(folders[2], "mnt.mount"),
+    ];
+    for (outcome, place) in report.outcomes.iter().zip(places) {
+        assert!(matches!(outcome, Outcome::Failed(said) if said.contains(&place)), "no {place} in {outcome:?}");
+    }
+    let asked = host.asked();
+    let started: Vec<_> = asked.iter().filter(|line| line.starts_with("start ")).collect();
+    assert_eq!(started, ["start --no-block -- web@1.service web.service"]);
+    let units = report.observation.unwrap().units.unwrap();
+    assert_eq!(units.keys().map(ToString::to_string).collect::<Vec<_>>(), ["web.service", "web@1.service"]);
+    // What muster has loaded is linked from one of these folders.
+    let link = host.path("run/systemd/system/web.service");
+    std::os::unix::fs::symlink(host.path("run/fleet/units/web.service"), &link).unwrap();
+    assert_eq!(host.visit(&launch(&["web.service"], text)).outcomes, [Outcome::Done, Outcome::Done]);
+}
+
+#[test]
 fn a_unit_that_systemd_refuses_does_not_block_the_others() {
     let host = Host::new();
     let report = host.visit(&launch(&["a.service", "bad.service", "c.service"], "[Service]\nExecStart=/bin/true\n"));

@@ -155,16 +155,17 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
         let Some(file) = visit.files.get(&hash) else {
             return Err(ScriptError::MissingFile { unit: step.unit.clone(), hash });
         };
+        let unit = quote(step.unit.as_str())?;
         let write = if strict {
-            format!("m_guard {} {} && m_write", quote(step.unit.as_str())?, STOP.as_secs())
+            format!("m_ours {unit} && m_guard {unit} {} && m_write", STOP.as_secs())
         } else {
-            "m_write".to_owned()
+            format!("m_ours {unit} && m_write")
         };
-        call(&write, format!(" {} {}", quote(step.unit.as_str())?, quote(file.text())?));
+        call(&write, format!(" {unit} {}", quote(file.text())?));
     }
     let load = if visit.reload { "m_load always" } else { "m_load known" };
     call(load, names(|action| matches!(action, Action::Load { .. }))?);
-    call("m_each enable 'enable --runtime'", names(|action| matches!(action, Action::Load { install: true, .. }))?);
+    call("m_enable", names(|action| matches!(action, Action::Load { install: true, .. }))?);
     call("m_stop stop", names(|action| action == Action::Stop)?);
     // One call for each verb and restart count: nearly always one for all units.
     let mut starts: BTreeMap<(&str, u64), String> = BTreeMap::new();

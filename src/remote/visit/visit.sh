@@ -33,6 +33,22 @@ m_write() {
   m_say said load "$1" "cannot write to $m_run: is /run full?"
   return 1
 }
+# The folders from which systemd loads units (systemd.unit(5)).
+m_paths='/etc/systemd/system.control /run/systemd/system.control /run/systemd/transient /run/systemd/generator.early
+/etc/systemd/system /run/systemd/system /run/systemd/generator /usr/local/lib/systemd/system /usr/lib/systemd/system
+/lib/systemd/system /run/systemd/generator.late'
+# Refuses a name for which the host has a unit, an alias or a template that is not muster's.
+m_ours() {
+  m_names=$1
+  case $1 in *@*) m_names="$1 ${1%%@*}@.${1##*.}" ;; esac
+  for m_d in $m_paths; do for m_n in $m_names; do
+    m_path=$m_root$m_d/$m_n
+    [ ! -e "$m_path" ] || [ "$m_path" -ef "$m_units/$m_n" ] || {
+      m_say said load "$1" "the host has a unit of this name, which is not muster's: $m_path"
+      return 1
+    }
+  done; done
+}
 # A reload costs systemd more than a start does. Newer versions find by themselves a file that they have not read before.
 # A unit that they know already, from an older file or because another unit names it, needs the reload.
 m_load() {
@@ -46,6 +62,11 @@ m_load() {
   for m_u in "$@"; do set -- "$@" "$m_units/${m_u##*/}"; shift; done
   m_each load "link --runtime --no-reload" "$@"
   [ -z "$m_reload" ] || m_out=$(systemctl daemon-reload 2>&1) || m_said "load -" "$m_out"
+}
+# A unit that was not loaded is not muster's to enable or to start.
+m_enable() {
+  for m_u in "$@"; do shift; [ -e "$m_units/$m_u" ] && set -- "$@" "$m_u"; done
+  [ $# -eq 0 ] || m_each enable "enable --runtime" "$@"
 }
 m_stop() {
   m_group=$1; shift
@@ -83,6 +104,8 @@ m_unload() {
 }
 m_start() {
   m_verb=$1 m_count=$2; shift 2
+  for m_u in "$@"; do shift; [ -e "$m_units/$m_u" ] && set -- "$@" "$m_u"; done
+  [ $# -gt 0 ] || return 0
   [ -d "$m_run/launched" ] || mkdir -p "$m_run/launched"
   for m_u in "$@"; do printf '%s\n' "$m_count" >"$m_run/launched/$m_u"; done
   # An operator who asks for a start or a restart overrides systemd's limit of starts (StartLimitBurst=).
