@@ -242,8 +242,8 @@ impl MachineView {
         Some(in_flight)
     }
 
-    /// Records an observation of the machine. Reports whether it says something new about the units there.
-    pub fn observe(&mut self, seen: Observation, through: Option<MachineId>, now: Timestamp) -> bool {
+    /// Records an observation of the machine.
+    pub fn observe(&mut self, seen: Observation, through: Option<MachineId>, now: Timestamp) {
         match through {
             Some(relay) => self.evidence.answer_through(relay, now),
             None => self.evidence.answer(now),
@@ -256,12 +256,10 @@ impl MachineView {
         if let Some(units) = &seen.units {
             self.leaving.retain(|unit, _| units.contains_key(unit));
         }
-        let is_new = seen.units.is_some() && seen.units != self.units;
-        if is_new {
+        if seen.units.is_some() && seen.units != self.units {
             self.units = seen.units;
             self.changing = self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing);
         }
-        is_new
     }
 
     /// Records that a visit failed. Its steps may or may not have been carried out.

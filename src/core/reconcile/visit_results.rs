@@ -47,7 +47,9 @@ impl Reconciler {
         let is_full = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
         let lease = report.observation.as_ref().and_then(|seen| seen.lease);
         let had_relay = view.evidence.relay.is_some();
-        let is_new = report.observation.is_some_and(|seen| view.observe(seen, through, now));
+        if let Some(seen) = report.observation {
+            view.observe(seen, through, now);
+        }
         if had_relay && view.evidence.relay.is_none() {
             self.closing_relays.push(machine);
         }
@@ -61,7 +63,8 @@ impl Reconciler {
         view.next_visit = now + soon;
         view.unplanned |= is_full;
         self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes));
-        if is_new {
+        // Also if the units are the same: which of them are recorded depends on the placements.
+        if is_full {
             self.note_states(machine);
             self.renew_need(machine);
         }

@@ -146,3 +146,10 @@ fn a_machine_that_answers_every_other_visit_does_not_fill_the_event_log() {
     stage.seconds(20);
     assert_eq!(stage.health(1), Some(Health::Down), "it is suspected all the same");
 }
+
+#[test]
+fn states_that_one_observation_had_too_many_of_are_recorded_after_the_next_one() {
+    let mut stage = Stage::new(1, |snapshot| (0..1100).for_each(|number| want(snapshot, &format!("x{number}"), "")));
+    stage.seconds(20);
+    assert_eq!(stage.reconciler.snapshot().states.len(), 1100);
+}
