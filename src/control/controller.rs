@@ -61,7 +61,7 @@ pub async fn control(
     // The last reconciler, if it holds leases that must be renewed until a process leads again.
     let mut kept: Option<Reconciler> = None;
     loop {
-        let campaign = campaign(context, on_status);
+        let campaign = campaign(context, kept.as_ref().map(Reconciler::epoch), on_status);
         let taken = match &mut kept {
             Some(reconciler) => runner::lease_only(reconciler, context, campaign).await,
             None => campaign.await,
@@ -91,10 +91,16 @@ pub async fn control(
 }
 
 /// Takes leadership if it is free, and asks the store until it answers. Returns the holder if another process leads;
-/// `None` once the operator stops the controller.
-async fn campaign(context: &ClusterContext, on_status: &mut OnStatus<'_>) -> Option<Result<Leadership, LeaderRecord>> {
+/// `None` once the operator stops the controller. `own` is the epoch of this process's own lost leadership: a store that
+/// takes no writes has its record until its lease has expired, and no other process leads meanwhile.
+async fn campaign(
+    context: &ClusterContext,
+    own: Option<u64>,
+    on_status: &mut OnStatus<'_>,
+) -> Option<Result<Leadership, LeaderRecord>> {
     while !context.stop.is_cancelled() {
         match leader_election::campaign(&context.store, &context.keys, LeaderKind::Controller, STORE_RETRY).await {
+            Ok(Err(holder)) if own == Some(holder.epoch) => {}
             Ok(taken) => return Some(taken),
             Err(error) => on_status(ControllerStatus::StoreAway(&error)),
         }

@@ -27,7 +27,6 @@ use crate::remote::Sink;
 use crate::remote::Target;
 use crate::runner::Clock;
 use crate::store::MemoryStore;
-use crate::store::Store as _;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
 
@@ -67,24 +66,43 @@ impl Remote for Nowhere {
     async fn close(&self, _: Duration) {}
 }
 
+fn context() -> ClusterContext {
+    ClusterContext {
+        name: "default".to_owned(),
+        store: Arc::new(MemoryStore::new()),
+        keys: Keyspace::new("default").unwrap(),
+        remote: Arc::new(Nowhere),
+        clock: Clock::start(),
+        fence_commands: Arc::default(),
+        stop: CancellationToken::new(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_does_not_stand_by_for_its_own_lost_leadership() {
+    let context = context();
+    let (store, keys) = (&context.store, &context.keys);
+    let leadership = leader_election::try_campaign(store, keys, LeaderKind::Controller).await.unwrap().unwrap();
+    let own = Some(leadership.epoch());
+    let holder = campaign(&context, None, &mut |_| ()).await.unwrap().unwrap_err();
+    assert_eq!(Some(holder.epoch), own, "another process would stand by");
+    let mut ignore = |_: ControllerStatus<'_>| ();
+    let mut waits = std::pin::pin!(campaign(&context, own, &mut ignore));
+    assert!(tokio::time::timeout(Duration::from_mins(1), &mut waits).await.is_err());
+    leadership.resign().await;
+    assert!(waits.await.unwrap().is_ok());
+}
+
 /// Stops a controller as soon as it leads machines with these leases, and returns the machines and the time that it reports.
 async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
-    let (store, keys, stop) = (MemoryStore::new(), Keyspace::new("default").unwrap(), CancellationToken::new());
+    let context = context();
+    let (store, keys, stop) = (&context.store, &context.keys, context.stop.clone());
     for (number, grant) in (1..).zip(leases) {
         let machine = Machine { id: MachineId::from_bits(number), systemd: 252, ..Machine::default() };
         let mut changes = keys.ops(&[Write::Lease(machine.id, grant.clone())]);
         changes.push(keys.put(&Key::Machine(machine.id), &machine));
         assert!(store.commit(Vec::new(), changes).await.unwrap().is_some());
     }
-    let context = ClusterContext {
-        name: "default".to_owned(),
-        store: Arc::new(store),
-        keys,
-        remote: Arc::new(Nowhere),
-        clock: Clock::start(),
-        fence_commands: Arc::default(),
-        stop: stop.clone(),
-    };
     let timing = leasing(DetectionConfig { down_after: Duration::from_secs(8), brake: BRAKE }, LEASE).unwrap();
     let mut told = Vec::new();
     let mut on_status = |status: ControllerStatus<'_>| match status {

@@ -251,6 +251,11 @@ impl Reconciler {
         }
     }
 
+    /// Returns the epoch of its leader.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Sets the failover policy.
     #[must_use]
     pub fn with_failover_policy(self, failover_policy: FailoverPolicy) -> Self {
