@@ -1,6 +1,5 @@
 //! The writes that wait for the store, and the one commit in flight. The outbox does not decide what is written.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::core::model::MachineId;
@@ -11,16 +10,16 @@ use crate::core::unit::UnitName;
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// The writes that wait, in their order.
-    queued: BTreeMap<u64, Write>,
-    /// The number of the next write.
-    next: u64,
-    /// The observations among the writes that wait. A later one replaces an earlier one, so that the queue is bounded
-    /// while the store is slow.
-    observed: BTreeMap<Observed, u64>,
+    queued: Vec<Write>,
+    /// How many writes were left when superseded ones were dropped the last time.
+    left: usize,
     /// Machines to fence after the store has accepted the next commit.
     fence: Vec<MachineId>,
     pending: Option<PendingCommit>,
 }
+
+/// How many writes wait before superseded ones are dropped.
+const MANY: usize = 4096;
 
 /// The subject of an observation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,13 +52,19 @@ pub(super) struct PendingCommit {
 impl Outbox {
     /// Adds a write.
     pub(super) fn push(&mut self, write: Write) {
-        if let Some(observed) = Observed::of(&write)
-            && let Some(earlier) = self.observed.insert(observed, self.next)
-        {
-            self.queued.remove(&earlier);
+        self.queued.push(write);
+        if self.queued.len() > MANY.max(2 * self.left) {
+            self.drop_superseded();
         }
-        self.queued.insert(self.next, write);
-        self.next += 1;
+    }
+
+    /// Drops each observation that a later one replaces, so that the queue is bounded while the store is slow.
+    fn drop_superseded(&mut self) {
+        let mut seen = BTreeSet::new();
+        let writes = std::mem::take(&mut self.queued).into_iter().rev();
+        self.queued = writes.filter(|write| Observed::of(write).is_none_or(|it| seen.insert(it))).collect();
+        self.queued.reverse();
+        self.left = self.queued.len();
     }
 
     /// Fences a machine after the store has accepted the next commit.
@@ -68,7 +73,7 @@ impl Outbox {
     }
 
     /// Reports whether no write waits and no commit is in flight.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(super) const fn is_idle(&self) -> bool {
         self.queued.is_empty() && self.pending.is_none()
     }
 
@@ -85,7 +90,7 @@ impl Outbox {
     /// Reports whether such a write waits or is part of the commit in flight.
     pub(super) fn holds(&self, such: impl Fn(&Write) -> bool) -> bool {
         let pending = self.pending.iter().flat_map(|pending| &pending.records);
-        self.queued.values().chain(pending).any(such)
+        self.queued.iter().chain(pending).any(such)
     }
 
     /// Begins the next commit, unless one is in flight or no write waits.
@@ -93,8 +98,8 @@ impl Outbox {
         if self.pending.is_some() || self.queued.is_empty() {
             return None;
         }
-        self.observed.clear();
-        let writes: Vec<Write> = std::mem::take(&mut self.queued).into_values().collect();
+        self.left = 0;
+        let writes = std::mem::take(&mut self.queued);
         let records: Vec<Write> = writes.iter().filter(|write| is_record(write)).cloned().collect();
         let units = records.iter().filter_map(moved_unit).cloned().collect();
         self.pending = Some(PendingCommit { records, fence: std::mem::take(&mut self.fence), units });
@@ -109,7 +114,7 @@ impl Outbox {
     /// Drops the writes that wait.
     pub(super) fn clear(&mut self) {
         self.queued.clear();
-        self.observed.clear();
+        self.left = 0;
         self.fence.clear();
     }
 }
@@ -153,17 +158,17 @@ mod tests {
     }
 
     #[test]
-    fn a_later_observation_replaces_an_earlier_one_that_waits() {
+    fn later_observations_replace_earlier_ones_when_many_writes_wait() {
         let (mut outbox, machine) = (Outbox::default(), MachineId::from_bits(1));
-        let gone = Write::NoState(unit(), machine);
-        let placed = Write::Unplace(unit());
-        for write in [gone.clone(), placed.clone(), gone.clone(), placed.clone(), gone.clone()] {
-            outbox.push(write);
-        }
-        assert_eq!(outbox.commit(), Some(vec![placed.clone(), placed, gone.clone()]));
+        let (gone, placed) = (Write::NoState(unit(), machine), Write::Unplace(unit()));
         outbox.push(gone.clone());
-        outbox.answered();
-        assert_eq!(outbox.commit(), Some(vec![gone]));
+        outbox.push(placed.clone());
+        (0..3 * MANY).for_each(|_| outbox.push(gone.clone()));
+        outbox.push(placed.clone());
+        let writes = outbox.commit().unwrap();
+        assert!(writes.len() <= MANY + 2, "{}", writes.len());
+        assert_eq!((writes.first(), writes.last()), (Some(&placed), Some(&placed)), "the order is kept");
+        assert!(writes.contains(&gone));
     }
 
     #[test]
