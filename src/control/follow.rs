@@ -113,6 +113,7 @@ impl FollowedUnits {
         self.assess();
         self.end_settled(on_progress);
         self.end_blocked();
+        self.end_unplaceable();
         Ok(())
     }
 
@@ -158,16 +159,25 @@ impl FollowedUnits {
 
     /// Ends the wait for units on machines that are out of reach: that may last for good.
     fn end_blocked(&mut self) {
-        let Self { goal, snapshot, requirements, left, problems, .. } = self;
+        let Self { goal, snapshot, left, problems, .. } = self;
         left.retain(|unit| {
-            let blocked = goal.blocked_on(snapshot, unit).map(|(machine, health)| {
-                let what = format!("still on {}, which is {health}", machine.name);
-                Problem { unreachable: true, ..Problem::of_unit(unit, Some(machine.id), what) }
-            });
-            let problem = blocked.or_else(|| unplaceable(*goal, snapshot, requirements, unit));
-            problems.extend(problem.clone());
-            problem.is_none()
+            let Some((machine, health)) = goal.blocked_on(snapshot, unit) else { return true };
+            let what = format!("still on {}, which is {health}", machine.name);
+            problems.push(Problem { unreachable: true, ..Problem::of_unit(unit, Some(machine.id), what) });
+            false
         });
+    }
+
+    /// Ends the wait for units that need a machine and fit on none.
+    fn end_unplaceable(&mut self) {
+        let Self { goal, snapshot, requirements, left, problems, .. } = self;
+        if !matches!(goal, Goal::Verb(verb) if verb.goal() >= Some(DesiredState::Loaded)) {
+            return;
+        }
+        for (unit, refusal) in explain::unplaceable(snapshot, requirements, left.iter()) {
+            left.remove(&unit);
+            problems.push(Problem::of_unit(&unit, None, refusal.message()));
+        }
     }
 
     /// Reports an event about one of the units. An event that reports trouble ends the wait for its unit.
@@ -191,17 +201,6 @@ impl FollowedUnits {
         };
         self.problems.extend(self.left.iter().map(timed_out));
     }
-}
-
-/// Returns the problem of a unit that needs a machine and fits on none.
-fn unplaceable(goal: Goal, snapshot: &Snapshot, requirements: &RequirementsIndex, unit: &UnitName) -> Option<Problem> {
-    let on_machine = matches!(goal, Goal::Verb(verb) if verb.goal() >= Some(DesiredState::Loaded));
-    let placed = snapshot.placements.contains_key(unit) || requirements.is_global(unit);
-    if !on_machine || placed || !snapshot.units.contains_key(unit) {
-        return None;
-    }
-    let refusal = explain::explain(snapshot, unit)?.placement_error?;
-    Some(Problem::of_unit(unit, None, refusal.message()))
 }
 
 #[cfg(test)]

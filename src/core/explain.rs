@@ -198,17 +198,38 @@ pub fn units_not_running(snapshot: &Snapshot) -> Vec<(&UnitName, Option<MachineI
     units
 }
 
+/// Returns those of the units that need a machine and fit on none, each with the reason. They are scheduled together, as
+/// a leader schedules them: a unit may fit only where another one of them is.
+pub fn unplaceable<'a>(
+    snapshot: &Snapshot,
+    requirements: &RequirementsIndex,
+    units: impl IntoIterator<Item = &'a UnitName>,
+) -> Vec<(UnitName, PlacementError)> {
+    let needs_machine = |name: &&UnitName| {
+        let is_wanted = snapshot.units.get(*name).is_some_and(|unit| unit.desired != DesiredState::Inactive);
+        is_wanted && !snapshot.placements.contains_key(*name) && !requirements.is_global(name)
+    };
+    let units: Vec<&UnitName> = units.into_iter().filter(needs_machine).collect();
+    if units.is_empty() {
+        return Vec::new();
+    }
+    let mut scheduler = Scheduler::new(snapshot, |machine| health(snapshot, machine), requirements);
+    let choices = scheduler.schedule_all(units).into_iter();
+    choices.filter_map(|(unit, choice)| Some((unit.clone(), choice.err()?))).collect()
+}
+
 /// Returns why a global unit does not run on the machines that it fits, with the machines. A machine that cannot be managed
 /// is left out: its health says enough.
 fn global_not_running(snapshot: &Snapshot, scheduler: &Scheduler<'_>, name: &UnitName) -> Vec<(MachineId, NotRunning)> {
-    let Some(unit) = snapshot.units.get(name) else { return Vec::new() };
+    if snapshot.units.get(name).is_none_or(|unit| unit.desired != DesiredState::Launched) {
+        return Vec::new();
+    }
+    let fits = |machine: &&Machine| scheduler.globals_on(machine.id).any(|global| global == name);
     let reason = |machine: &Machine| {
-        let fits = scheduler.globals_on(machine.id).any(|global| global == name);
-        let wanted = fits && unit.desired == DesiredState::Launched;
-        let reason = not_running_on(snapshot, name, machine).filter(|_| wanted)?;
+        let reason = not_running_on(snapshot, name, machine)?;
         (!matches!(reason, NotRunning::MachineUnavailable { .. })).then_some((machine.id, reason))
     };
-    snapshot.machines.values().filter_map(reason).collect()
+    snapshot.machines.values().filter(fits).filter_map(reason).collect()
 }
 
 /// Returns the health of a machine. A machine without a record counts as alive.

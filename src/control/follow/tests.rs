@@ -128,3 +128,26 @@ async fn a_unit_that_has_reached_the_goal_ends_the_wait() {
     assert_eq!(followed(&context, Goal::Verb(Verb::Unload)).await.0, [""; 0]);
     assert_eq!(followed(&context, Goal::Verb(Verb::Destroy)).await.0.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_fits_beside_another_new_one_is_waited_for_and_one_that_fits_nowhere_is_not() {
+    let context = cluster([Health::Alive, Health::Alive], false, None).await;
+    let leadership =
+        leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Controller).await.unwrap().unwrap();
+    let texts =
+        [("peer.service", ""), (WEB, "MachineOf=peer.service"), ("nowhere.service", "MachineMetadata=no=where")];
+    for (name, options) in texts {
+        let text = format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{options}\n");
+        let file = UnitFile::parse(&text).unwrap();
+        let unit = Unit::new(file.hash(), DesiredState::Launched);
+        let changes = layout::submit(&context.keys, &name.parse().unwrap(), &unit, &file);
+        context.store.commit(vec![], changes).await.unwrap();
+    }
+    let units = texts.map(|(name, _)| name.parse().unwrap()).into();
+    let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: Some(LONG), settle: Duration::ZERO, block: true };
+    let found = follow(&context, Goal::Verb(Verb::Start), &units, timeouts, &mut |_| ()).await.unwrap().unwrap();
+    leadership.resign().await;
+    let what: Vec<bool> = found.iter().map(|problem| problem.what.starts_with("timed out")).collect();
+    assert_eq!(what, [false, true, true], "{found:?}");
+    assert_eq!(found[0].unit, Some("nowhere.service".parse().unwrap()));
+}
