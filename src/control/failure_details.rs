@@ -12,8 +12,8 @@ use crate::core::model::Snapshot;
 use crate::core::sanitize;
 use crate::core::unit::UnitName;
 use crate::remote;
+use crate::remote::CapturedOutput;
 use crate::remote::Command;
-use crate::remote::Sink;
 use crate::remote::Target;
 use crate::runner;
 use crate::runner::ClusterContext;
@@ -46,19 +46,6 @@ pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems:
     }
 }
 
-/// The beginning of what a command wrote to stdout.
-#[derive(Default)]
-struct Beginning(Vec<u8>);
-
-impl Sink for Beginning {
-    fn stdout(&mut self, bytes: &[u8]) {
-        let room = BYTES.saturating_sub(self.0.len());
-        self.0.extend(bytes.iter().take(room));
-    }
-
-    fn stderr(&mut self, _: &[u8]) {}
-}
-
 async fn ask(context: &ClusterContext, target: Target, unit: UnitName) -> Option<String> {
     let unit = remote::quote(unit.as_str()).ok()?;
     let script = format!(
@@ -66,9 +53,9 @@ async fn ask(context: &ClusterContext, target: Target, unit: UnitName) -> Option
          journalctl --quiet --no-pager --lines {LINES} --output cat --unit {unit}"
     );
     let command = Command { script, root: true, limit: Some(LIMIT), ..Command::default() };
-    let mut answer = Beginning::default();
+    let mut answer = CapturedOutput::with_limit(BYTES);
     context.remote.exec(&target, &command, &mut answer).await.ok()?;
-    Some(String::from_utf8_lossy(&answer.0).into_owned())
+    Some(String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
 /// Returns the details in an answer: properties of systemd, an empty line and lines of the journal.

@@ -1,31 +1,14 @@
-//! The output of a command, kept up to a limit.
+//! The variables that `register` makes of a command's output.
 
 use serde_json::Value;
 
 use crate::inventory::Vars;
-use crate::remote::Sink;
+use crate::remote::CapturedOutput;
 
 /// How many lines of each stream `register` keeps as a list. A line costs more memory than an empty one has bytes.
 const LINE_LIMIT: usize = 100_000;
 
-/// The output of a command.
-#[derive(Debug)]
-pub struct CapturedOutput {
-    /// The beginning of its stdout.
-    pub stdout: Vec<u8>,
-    /// The beginning of its stderr.
-    pub stderr: Vec<u8>,
-    /// How many bytes of both were dropped.
-    pub dropped: usize,
-    limit: usize,
-}
-
 impl CapturedOutput {
-    /// Makes an empty output that keeps at most `limit` bytes of each stream.
-    pub const fn with_limit(limit: usize) -> Self {
-        Self { stdout: Vec::new(), stderr: Vec::new(), dropped: 0, limit }
-    }
-
     /// Returns the variables that `register` keeps: text and lines, without newlines at the end; `msg` if bytes were dropped.
     pub fn into_vars(self) -> Vars {
         let (mut vars, mut is_cut) = (Vars::new(), false);
@@ -48,24 +31,6 @@ impl CapturedOutput {
             vars.insert("msg".to_owned(), message.into());
         }
         vars
-    }
-}
-
-/// Appends bytes up to `limit`, and returns how many bytes were dropped.
-fn append(to: &mut Vec<u8>, bytes: &[u8], limit: usize) -> usize {
-    let room = limit.saturating_sub(to.len());
-    let taken = bytes.get(..room).unwrap_or(bytes);
-    to.extend_from_slice(taken);
-    bytes.len() - taken.len()
-}
-
-impl Sink for CapturedOutput {
-    fn stdout(&mut self, bytes: &[u8]) {
-        self.dropped += append(&mut self.stdout, bytes, self.limit);
-    }
-
-    fn stderr(&mut self, bytes: &[u8]) {
-        self.dropped += append(&mut self.stderr, bytes, self.limit);
     }
 }
 

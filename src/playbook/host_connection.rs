@@ -6,7 +6,6 @@ use serde_json::Value;
 use shlex::QuoteError;
 
 use super::action::CommandLine;
-use super::captured_output::CapturedOutput;
 use super::file;
 use super::file::File;
 use super::outcome::Outcome;
@@ -15,6 +14,7 @@ use super::shell_expand::quote_expanding;
 use super::wait;
 use super::wait::Wait;
 use crate::inventory::Vars;
+use crate::remote::CapturedOutput;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Remote;

@@ -7,7 +7,7 @@
 pub mod action;
 pub mod become_root;
 pub mod callback;
-pub mod captured_output;
+mod captured_output;
 pub mod cluster;
 pub mod cluster_client;
 mod cluster_tasks;

@@ -3,6 +3,7 @@
 //! Everything above uses one trait, [`Remote`], so it runs against real hosts, against an SSH server inside a test, and
 //! against simulated hosts. Only this room knows SSH, shell text and `russh`.
 
+mod captured_output;
 mod facts;
 pub mod known_hosts;
 mod progress;
@@ -26,6 +27,7 @@ use crate::core::model::Phase;
 use crate::core::model::Report;
 use crate::core::model::Visit;
 
+pub use captured_output::CapturedOutput;
 pub use facts::Facts;
 pub use progress::Progress;
 pub use quote::Unquotable;

@@ -10,9 +10,9 @@ use super::connection::Connection;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
+use crate::remote::CapturedOutput;
 use crate::remote::Command;
 use crate::remote::Exit;
-use crate::remote::Sink;
 
 /// The exit status of timeout(1) when the time is up.
 const TIMED_OUT: u32 = 124;
@@ -37,11 +37,11 @@ pub(super) async fn from_shell(
     let probe = r#"exec 3<>"/dev/tcp/$0/$1" && head -c 4 <&3"#;
     let script = format!("LC_ALL=C timeout {} bash -c '{probe}' {word} {port}", limit.as_secs().max(1));
     let mut session = connection.session(at, limit).await?;
-    let mut said = Kept::default();
+    let mut said = CapturedOutput::with_limit(KEPT);
     let exit = command::run(&mut session, &Command { script, ..Command::default() }, &mut said, via, limit).await?;
-    let errors = String::from_utf8_lossy(&said.err);
+    let errors = String::from_utf8_lossy(&said.stderr);
     match exit {
-        Exit::Code(0) => Ok(said.out.starts_with(b"SSH-")),
+        Exit::Code(0) => Ok(said.stdout.starts_with(b"SSH-")),
         Exit::Code(TIMED_OUT) => Ok(false),
         _ if UNREACHABLE_MESSAGES.iter().any(|words| errors.contains(words)) => Ok(false),
         _ => Err(at.failure(
@@ -49,25 +49,4 @@ pub(super) async fn from_shell(
             "the host forwards no connections (AllowTcpForwarding) and has no bash for the probe",
         )),
     }
-}
-
-#[derive(Default)]
-struct Kept {
-    out: Vec<u8>,
-    err: Vec<u8>,
-}
-
-impl Sink for Kept {
-    fn stdout(&mut self, bytes: &[u8]) {
-        keep(&mut self.out, bytes);
-    }
-
-    fn stderr(&mut self, bytes: &[u8]) {
-        keep(&mut self.err, bytes);
-    }
-}
-
-fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
-    let room = KEPT.saturating_sub(kept.len()).min(bytes.len());
-    kept.extend(bytes.iter().take(room));
 }
