@@ -54,12 +54,17 @@ impl Context {
         Ok(store::open(&self.settings.store, &self.settings.credentials).await?)
     }
 
-    /// Reads all records of the cluster, which must exist.
-    pub async fn snapshot(&self) -> Result<Snapshot, CommandError> {
+    /// Opens the store, in which the cluster must exist.
+    async fn known_store(&self) -> Result<SharedStore, CommandError> {
         let keys = self.keys()?;
         let store = self.store().await?;
         check_token(&store, &keys).await?;
-        Ok(layout::read(&*store, &keys).await?)
+        Ok(store)
+    }
+
+    /// Reads all records of the cluster, which must exist.
+    pub async fn snapshot(&self) -> Result<Snapshot, CommandError> {
+        Ok(layout::read(&*self.known_store().await?, &self.keys()?).await?)
     }
 
     /// Returns the connections to the hosts, the same for each call.
@@ -75,10 +80,7 @@ impl Context {
 
     /// Returns the handles that an operation on a cluster needs. The cluster must exist.
     pub async fn cluster(&self) -> Result<ClusterContext, CommandError> {
-        let keys = self.keys()?;
-        let store = self.store().await?;
-        check_token(&store, &keys).await?;
-        self.cluster_in(store)
+        self.cluster_in(self.known_store().await?)
     }
 
     /// Returns the handles of an operation that may begin a cluster, and makes the store if it does not exist.
@@ -86,11 +88,11 @@ impl Context {
         self.cluster_in(self.new_store().await?)
     }
 
-    fn cluster_in(&self, opened: SharedStore) -> Result<ClusterContext, CommandError> {
-        let (token, store, host) = (&self.settings.token, &self.settings.store, leader_election::hostname());
+    fn cluster_in(&self, store: SharedStore) -> Result<ClusterContext, CommandError> {
+        let (token, location, host) = (&self.settings.token, &self.settings.store, leader_election::hostname());
         Ok(ClusterContext {
-            name: format!("{token} in {store}, made on {host}"),
-            store: opened,
+            name: format!("{token} in {location}, made on {host}"),
+            store,
             keys: self.keys()?,
             remote: self.remote()?,
             clock: Clock::start(),
@@ -98,9 +100,7 @@ impl Context {
             stop: self.stop.clone(),
         })
     }
-}
 
-impl Context {
     /// Returns the fence commands that the inventory names; none without an inventory.
     pub(super) fn fence_commands(&self) -> Result<FenceCommands, CommandError> {
         if self.settings.inventory.is_empty() {

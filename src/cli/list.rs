@@ -51,9 +51,7 @@ pub(super) struct CatArgs {
 /// Runs `muster list-machines`.
 pub(super) async fn machines(context: &Context, args: &MachinesArgs) -> CommandResult {
     let snapshot = read(context).await?;
-    if snapshot.machines.is_empty() {
-        ui::warn(&messages::no_machines(&context.settings.token, &context.settings.store));
-    }
+    warn_without_machines(context, &snapshot);
     show(&lists::machines(&snapshot, args.all), &args.list)
 }
 
@@ -73,8 +71,8 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
     if args.output.is_some() {
         rows.extend(lists::unseen(&snapshot, now));
     }
-    if rows.is_empty() && snapshot.machines.is_empty() {
-        ui::warn(&messages::no_machines(&context.settings.token, &context.settings.store));
+    if rows.is_empty() {
+        warn_without_machines(context, &snapshot);
     }
     show(&rows, args)?;
     // The columns are those of fleet, which had no leases.
@@ -90,6 +88,13 @@ pub(super) async fn cat(context: &Context, args: &CatArgs) -> CommandResult {
     let file = snapshot.file(&unit).ok_or_else(|| CommandError::failed(messages::no_such_unit(&unit)))?;
     ui::result(file.text());
     Ok(ExitStatus::Done)
+}
+
+/// Says why a list is empty if no machine has joined.
+fn warn_without_machines(context: &Context, snapshot: &Snapshot) {
+    if snapshot.machines.is_empty() {
+        ui::warn(&messages::no_machines(&context.settings.token, &context.settings.store));
+    }
 }
 
 /// Reads the cluster, with a warning for each record that cannot be parsed.

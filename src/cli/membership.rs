@@ -106,7 +106,9 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
     print_folded(hosts.iter().map(|host| (host.name.as_str(), host.machine_notes())));
     let candidates = hosts.into_iter().map(|host| {
         let (target, metadata) = (host.machine_target()?, host.metadata()?);
-        Ok(Candidate { target, metadata, fence_command: host.fence_command()? })
+        // A leader reads the command in its own inventory; an invalid one is refused before the host joins.
+        host.fence_command()?;
+        Ok(Candidate { target, metadata })
     });
     let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;
     let cluster = context.new_cluster().await?;

@@ -41,8 +41,6 @@ pub struct JoinRequest {
     pub target: Target,
     /// The metadata that units select the machine by.
     pub metadata: BTreeMap<String, String>,
-    /// The command that makes sure that the machine is off.
-    pub fence_command: Option<String>,
 }
 
 /// The answer to a request that succeeded.

@@ -135,8 +135,8 @@ impl Cluster for ClusterClient {
 
     async fn join(&self, requests: &[JoinRequest], check: bool) -> Vec<Answer> {
         let candidate = |request: &JoinRequest| {
-            let JoinRequest { target, metadata, fence_command } = request.clone();
-            Candidate { target, metadata, fence_command }
+            let JoinRequest { target, metadata } = request.clone();
+            Candidate { target, metadata }
         };
         if check {
             let predictions = requests.iter().map(|request| self.predict_join(request));

@@ -273,8 +273,9 @@ impl Executor<'_> {
 fn join_request(host: &Host) -> Result<JoinRequest, String> {
     let target = host.machine_target().map_err(|error| error.to_string())?;
     let metadata = host.metadata().map_err(|error| error.to_string())?;
-    let fence_command = host.fence_command().map_err(|error| error.to_string())?;
-    Ok(JoinRequest { target, metadata, fence_command })
+    // A leader reads the command in its own inventory; an invalid one is refused before the host joins.
+    host.fence_command().map_err(|error| error.to_string())?;
+    Ok(JoinRequest { target, metadata })
 }
 
 /// Stands for a host where a task runs on the cluster.

@@ -39,8 +39,6 @@ pub struct Candidate {
     pub target: Target,
     /// The metadata that units select it by.
     pub metadata: BTreeMap<String, String>,
-    /// The command that makes sure that the host is off. It is not stored: each leader reads it in its own inventory.
-    pub fence_command: Option<String>,
 }
 
 /// The outcome of joining for one host.

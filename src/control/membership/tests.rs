@@ -121,7 +121,7 @@ fn four() -> Hosts {
 fn candidate(name: &str, address: &str) -> Candidate {
     let address = format!("ssh://{address}").parse().unwrap();
     let target = Target { name: name.to_owned(), address, ..Target::default() };
-    Candidate { target, metadata: BTreeMap::new(), fence_command: None }
+    Candidate { target, metadata: BTreeMap::new() }
 }
 
 /// Joins hosts, and returns the outcome of each as text.

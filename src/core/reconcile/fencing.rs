@@ -45,9 +45,8 @@ impl Reconciler {
         self.timing.lease?;
         let view = self.views.get(&machine).filter(|view| view.health == Some(Health::Down))?;
         let leased = self.snapshot.leases.contains_key(&machine) && !self.is_lease_pending(machine);
-        let has_command = || Some(self.fence_commands.contains(&self.snapshot.machines.get(&machine)?.name));
-        (leased && has_command()?).then_some(())?;
-        (!view.fencing.runs && !view.answers()).then_some(view.fencing.again)
+        let has_command = self.fence_commands.contains(&self.snapshot.machines.get(&machine)?.name);
+        (leased && has_command && !view.fencing.runs && !view.answers()).then_some(view.fencing.again)
     }
 
     /// Handles the end of a fence command. If the machine has answered since the command began, its success may refer
