@@ -259,7 +259,7 @@ async fn watch_signals(stop: CancellationToken) {
 async fn run(cli: Cli) -> CommandResult {
     let stop = CancellationToken::new();
     tokio::spawn(watch_signals(stop.clone()));
-    let context = Context::new(cli.flags.resolve()?, stop);
+    let context = Context::new(cli.flags, stop)?;
     match cli.command {
         Command::Submit(args) => unit_commands::create(&context, Verb::Submit, &args).await,
         Command::Load(args) => unit_commands::create(&context, Verb::Load, &args).await,

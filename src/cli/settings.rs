@@ -180,7 +180,8 @@ impl OutputFlags {
     pub fn appearance(self) -> Appearance {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_plain = is_set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Appearance { quiet: self.quiet, verbose: self.verbose > 0, color: self.color, is_plain }
+        let journal = std::env::var("JOURNAL_STREAM").ok().is_some_and(|stream| Some(stream) == stderr_stream());
+        Appearance { quiet: self.quiet, verbose: self.verbose > 0, color: self.color, is_plain, journal }
     }
 
     /// Returns which log messages are printed: the directives of `MUSTER_LOG`, else those of the flags.
@@ -195,6 +196,12 @@ impl OutputFlags {
         };
         set.unwrap_or_else(|| flags.to_owned())
     }
+}
+
+/// Returns the stream that is stderr, as JOURNAL_STREAM names it (systemd.exec(5)): `DEVICE:INODE`.
+fn stderr_stream() -> Option<String> {
+    let stat = rustix::fs::fstat(std::io::stderr()).ok()?;
+    Some(format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 /// For how long a unit that was started must run before a command calls it launched, unless a setting says otherwise.
