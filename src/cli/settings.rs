@@ -13,6 +13,7 @@ use super::duration;
 use super::error::CommandError;
 use super::failover_args::FailoverPolicyArgs;
 use super::failover_args::SweepSchedule;
+use crate::core::unit::Hash;
 use crate::remote::ssh;
 use crate::store::Credentials;
 use crate::ui::terminal::Appearance;
@@ -293,6 +294,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Returns the file in which sweeps of this cluster remember what they have printed; `None` without a home directory.
+    pub(super) fn reminders(&self) -> Option<PathBuf> {
+        let cluster = Hash::of(format!("{} {}", self.token, self.store).as_bytes());
+        Some(state_directory()?.join(format!("muster/sweep-{}.json", cluster.short())))
+    }
+}
+
 impl Flags {
     /// Merges flags and environment (already in `self`), the settings file and the defaults.
     pub fn resolve(self) -> Result<Settings, CommandError> {
@@ -355,10 +364,14 @@ fn password() -> Option<SecretString> {
 }
 
 fn default_store() -> Result<String, CommandError> {
-    let state = directory("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
+    let state = state_directory().ok_or_else(|| {
         CommandError::usage("no home directory for the default store").hint("Name a store with `--store`.")
     })?;
     Ok(format!("sqlite:{}", state.join("muster/muster.db").display()))
+}
+
+fn state_directory() -> Option<PathBuf> {
+    directory("XDG_STATE_HOME", ".local/state")
 }
 
 /// Returns an XDG directory: the variable's if it is an absolute path, else `$HOME/<default>`.
