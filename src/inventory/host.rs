@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::InventoryError;
 use super::Vars;
-use super::diagnostic::similar;
 use super::ssh_arguments::SshArguments;
 use crate::core::model::Address;
 use crate::core::sanitize;
+use crate::core::similar::similar;
 use crate::remote::Connection;
 use crate::remote::Target;
 use crate::remote::ssh_config::validate;
