@@ -269,11 +269,11 @@ fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], fac
     if let Some(Machine { id: before, name: other, .. }) = predecessor {
         return Joined::Refused(JoinError::Replaced { name, id, other: other.clone(), before: *before });
     }
-    let Target { address, identity_files, jump, .. } = candidate.target.clone();
+    let Target { address, identity_files, jump, options: ssh_options, .. } = candidate.target.clone();
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
     let metadata = candidate.metadata.clone();
     let before = known.cloned().unwrap_or_default();
-    let machine = Machine { id, name, address, identity_files, jump, ip, metadata, os, systemd, ..before };
+    let machine = Machine { id, name, address, identity_files, jump, ssh_options, ip, metadata, os, systemd, ..before };
     match known {
         None => Joined::New(machine),
         Some(known) if *known == machine => Joined::Known(machine),
