@@ -18,6 +18,7 @@ use crate::core::model::Failure;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::discovery::registry;
 use crate::remote::Facts;
 use crate::remote::Target;
 use crate::runner::ClusterContext;
@@ -307,7 +308,7 @@ pub(super) async fn register(
         let size = view.snapshot.size;
         if !changes.is_empty() && view.snapshot.machines.is_empty() && (1..u32::MAX).contains(&size) {
             // A token that the discovery service created lasts now that it has a member.
-            changes.push(Op::put(context.keys.key(&Key::Size), size.to_string()));
+            changes.push(registry::lasting(&context.keys, size.to_string()));
         }
         if changes.is_empty() || context.store.commit(checks, changes).await?.is_some() {
             for (joined, decided) in portion {
