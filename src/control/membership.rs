@@ -116,23 +116,39 @@ pub async fn set_scheduling_mode(
     }
 }
 
-/// Cordons a machine and moves its units elsewhere. Returns the units that could not be moved. Units that are still there
-/// after `deadline` are stopped, even if they run nowhere else.
+/// The outcome of [`drain`].
+#[derive(Debug)]
+pub struct Drained {
+    /// The new record of the machine.
+    pub machine: Machine,
+    /// The problems of the units that run nowhere else now, or that are still on the machine.
+    pub problems: Vec<Problem>,
+    /// Set if the command has waited, and no unit is on the machine any more.
+    pub is_empty: bool,
+}
+
+/// Cordons a machine and moves its units elsewhere. Units that are still there after `deadline` are stopped, even if they
+/// run nowhere else.
 pub async fn drain(
     context: &ClusterContext,
     name: &str,
     deadline: Option<Duration>,
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
-) -> Result<(Machine, Vec<Problem>), MembershipError> {
+) -> Result<Drained, MembershipError> {
     let by = deadline.map(|time| context.clock.now() + time);
     let machine = set_scheduling_mode(context, name, SchedulingMode::Drained(by)).await?;
     if !timeouts.block {
-        return Ok((machine, Vec::new()));
+        return Ok(Drained { machine, problems: Vec::new(), is_empty: false });
     }
     let snapshot = layout::read(&*context.store, &context.keys).await?;
-    let problems = move_units(context, &snapshot, machine.id, timeouts, on_progress).await?;
-    Ok((machine, problems))
+    let mut problems = move_units(context, &snapshot, machine.id, timeouts, on_progress).await?;
+    let left = units_on(&layout::read(&*context.store, &context.keys).await?, machine.id);
+    let is_stopped = |problem: &&mut Problem| problem.unit.as_ref().is_some_and(|unit| !left.contains(unit));
+    for problem in problems.iter_mut().filter(is_stopped).filter(|_| deadline.is_some()) {
+        problem.what = format!("stopped at the deadline: {}", problem.what);
+    }
+    Ok(Drained { machine, problems, is_empty: left.is_empty() })
 }
 
 /// The outcome of [`leave`].
