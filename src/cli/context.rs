@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
 use super::error::ExitStatus;
+use super::settings::Flags;
 use super::settings::Settings;
 use crate::control::membership::MembershipError;
 use crate::core::model::Snapshot;
@@ -28,15 +29,17 @@ use crate::store::leader_election;
 pub struct Context {
     /// The settings.
     pub settings: Settings,
+    /// The flags from which the settings were made.
+    pub(super) flags: Flags,
     /// Set when the operator stops the command.
     pub stop: CancellationToken,
-    remote: OnceLock<SharedRemote>,
+    ssh: OnceLock<Arc<Ssh>>,
 }
 
 impl Context {
-    /// Makes a context. Nothing is opened yet.
-    pub fn new(settings: Settings, stop: CancellationToken) -> Self {
-        Self { settings, stop, remote: OnceLock::new() }
+    /// Makes a context. The settings are read, and nothing is opened yet.
+    pub fn new(flags: Flags, stop: CancellationToken) -> Result<Self, CommandError> {
+        Ok(Self { settings: flags.clone().resolve()?, flags, stop, ssh: OnceLock::new() })
     }
 
     /// Returns the cluster's keys.
@@ -69,13 +72,17 @@ impl Context {
 
     /// Returns the connections to the hosts, the same for each call.
     pub fn remote(&self) -> Result<SharedRemote, CommandError> {
-        if let Some(remote) = self.remote.get() {
-            return Ok(remote.clone());
+        Ok(self.ssh()?)
+    }
+
+    /// Returns the SSH connections to the hosts, the same for each call.
+    pub(super) fn ssh(&self) -> Result<Arc<Ssh>, CommandError> {
+        if let Some(ssh) = self.ssh.get() {
+            return Ok(ssh.clone());
         }
         let ssh = Ssh::new(self.settings.ssh_options()?);
         ssh.read_config().map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
-        let remote: SharedRemote = Arc::new(ssh);
-        Ok(self.remote.get_or_init(|| remote).clone())
+        Ok(self.ssh.get_or_init(|| Arc::new(ssh)).clone())
     }
 
     /// Returns the handles that an operation on a cluster needs. The cluster must exist.
@@ -114,7 +121,7 @@ impl Context {
         Ok(FenceCommands::new(commands))
     }
 
-    /// Returns the handles of a process that keeps machines fenced: a controller or a sweep.
+    /// Returns the handles of a sweep, which keeps machines fenced.
     pub(super) async fn leading(&self) -> Result<ClusterContext, CommandError> {
         let fence_commands = Arc::new(self.fence_commands()?);
         Ok(ClusterContext { fence_commands, ..self.cluster().await? })

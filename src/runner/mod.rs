@@ -11,6 +11,7 @@ mod in_flight;
 mod lease_only;
 mod route;
 mod run;
+mod supervision;
 mod turn;
 
 pub use clock::Clock;
@@ -25,4 +26,8 @@ pub use run::OnEvent;
 pub use run::RunOutcome;
 pub use run::StopCondition;
 pub use run::run;
+pub use supervision::ClusterSummary;
+pub use supervision::LeaderSettings;
+pub use supervision::Pulse;
+pub use supervision::Supervision;
 pub use turn::sleep_until;
