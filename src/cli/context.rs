@@ -1,15 +1,20 @@
 //! The context of a command: its settings, and on demand the store and the connection to the hosts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
 use super::error::ExitStatus;
 use super::settings::Settings;
+use crate::control::look;
+use crate::control::look::Look;
 use crate::control::membership::MembershipError;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::remote::SharedRemote;
 use crate::remote::ssh;
 use crate::remote::ssh::Ssh;
@@ -22,12 +27,19 @@ use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
 use crate::store::leader_election;
+use crate::ui;
+use crate::ui::messages;
+
+/// How long a command that shows something waits until its connections are closed.
+const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 
 /// The handles that a command works with.
 #[derive(Debug)]
 pub struct Context {
     /// The settings.
     pub settings: Settings,
+    /// Set under the name `fleetctl`: tables and messages are those of fleet.
+    pub is_fleetctl: bool,
     /// Set when the operator stops the command.
     pub stop: CancellationToken,
     remote: OnceLock<SharedRemote>,
@@ -35,8 +47,8 @@ pub struct Context {
 
 impl Context {
     /// Makes a context. Nothing is opened yet.
-    pub fn new(settings: Settings, stop: CancellationToken) -> Self {
-        Self { settings, stop, remote: OnceLock::new() }
+    pub fn new(settings: Settings, is_fleetctl: bool, stop: CancellationToken) -> Self {
+        Self { settings, is_fleetctl, stop, remote: OnceLock::new() }
     }
 
     /// Returns the cluster's keys.
@@ -65,6 +77,25 @@ impl Context {
     /// Reads all records of the cluster, which must exist.
     pub async fn snapshot(&self) -> Result<Snapshot, CommandError> {
         Ok(layout::read(&*self.known_store().await?, &self.keys()?).await?)
+    }
+
+    /// Reads the records of the cluster and observes its machines. Returns also the present time. A machine that cannot be
+    /// observed is named in a warning; fleet had none.
+    pub(super) async fn look(&self) -> Result<(Snapshot, Timestamp), CommandError> {
+        let cluster = self.cluster().await?;
+        let Look { snapshot, missed } = look::look(&cluster).await?;
+        cluster.remote.close(CLOSE_LIMIT).await;
+        let now = cluster.clock.now();
+        let mut hosts = BTreeMap::<String, Vec<&str>>::new();
+        for (machine, failure) in &missed {
+            let age = snapshot.observed_at(*machine).map(|at| now.since(at));
+            let name = snapshot.machines.get(machine).map_or("", |machine| &machine.name);
+            hosts.entry(messages::not_observed(failure.as_ref(), age)).or_default().push(name);
+        }
+        for (note, hosts) in hosts.iter().filter(|_| !self.is_fleetctl) {
+            ui::warn(&messages::note_about_hosts(hosts, note));
+        }
+        Ok((snapshot, now))
     }
 
     /// Returns the connections to the hosts, the same for each call.

@@ -151,7 +151,7 @@ async fn lead(
     let epoch = run_context.leadership.epoch();
     let mut reconciler =
         Reconciler::new(epoch, Scope::All, timing, snapshot).with_failover_policy(failover_policy.clone());
-    reconciler = reconciler.with_fence_commands(run_context.fence_commands.machines());
+    reconciler = reconciler.with_fence_commands(run_context.fence_commands.machines()).with_publication();
     match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, on_event).await {
         Ok(RunOutcome::Deposed) => on_status(ControllerStatus::Deposed),
         Ok(RunOutcome::Finished | RunOutcome::Stopped) => {
