@@ -42,7 +42,7 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         let seen = last_seen(snapshot, *machine, now);
         rows.push(("State", format!("{state} on {}{seen}", legend(snapshot, *machine))));
     }
-    rows.extend(why.not_running.iter().map(|reason| ("Not running", not_running(reason, now))));
+    rows.extend(why.not_running.iter().map(|reason| (label(reason), not_running(reason, now))));
     let mut text = lay_out(rows, false);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
     let filter_reasons = why.filter_reasons.iter().map(|(machine, filter_reason)| {
@@ -62,6 +62,15 @@ fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String 
         _ if snapshot.is_current(machine, now) => String::new(),
         Some(at) => format!(", as of {}", super::ago(now.since(at))),
         None => ", not observed since".to_owned(),
+    }
+}
+
+/// Returns the title of a reason: some units with trouble run.
+fn label(reason: &NotRunning) -> &'static str {
+    match reason {
+        NotRunning::JobFailed { .. } => "Trouble",
+        NotRunning::NotActive { state, .. } if state.runs() => "Trouble",
+        _ => "Not running",
     }
 }
 

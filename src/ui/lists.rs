@@ -149,6 +149,9 @@ pub struct UnitRow {
     sub: Option<SubState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<JobType>,
+    /// Set if systemd has restarted it a moment ago, because it had ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restarted: bool,
     /// The last reported state, if it is not known to be the present one.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<LastState>,
@@ -265,7 +268,8 @@ impl Row for UnitRow {
             name: "observed",
             cell: |row, _| {
                 let last = row.last.as_ref().map(|LastState { active, sub }| format!("{active} ({sub})"));
-                Some(row.observed.cell(last))
+                let restarted = if row.restarted { ", restarted by systemd a moment ago" } else { "" };
+                Some(row.observed.cell(last) + restarted)
             },
         },
     ];
@@ -346,6 +350,7 @@ fn unit_row(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &Un
         active: is_known.then_some(state.active),
         sub: is_known.then(|| state.sub.clone()),
         job: state.queued_job().filter(|_| is_known),
+        restarted: is_known && state.restarted,
         last: (!is_known).then_some(last),
         machine: Place::new(snapshot, machine),
         health,

@@ -102,8 +102,16 @@ fn a_strict_unit_may_still_run_on_a_silent_machine_until_its_lease_has_ended() {
 fn the_unit_state_of_a_machine_that_was_not_observed_is_shown_with_its_age() {
     let mut snapshot = strict(None);
     let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-    let state =
-        UnitState { load, active, sub, job: None, hash: snapshot.units[&web()].hash, launched: true, restarts: 0 };
+    let state = UnitState {
+        load,
+        active,
+        sub,
+        job: None,
+        hash: snapshot.units[&web()].hash,
+        launched: true,
+        restarts: 0,
+        restarted: false,
+    };
     snapshot.states.insert(web(), [(core().id, state)].into());
     let row = |snapshot: &Snapshot| {
         let why = explain::explain(snapshot, &web()).unwrap();

@@ -65,7 +65,7 @@ fn add_unit(
     snapshot.placements.insert(name.clone(), placement);
     if let Some(launched) = launched {
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-        let state = UnitState { load, active, sub, job: None, hash, launched, restarts: 0 };
+        let state = UnitState { load, active, sub, job: None, hash, launched, restarts: 0, restarted: false };
         snapshot.states.entry(name).or_default().insert(machine, state);
     }
 }
