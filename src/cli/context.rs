@@ -1,7 +1,9 @@
 //! The context of a command: its settings, and on demand the store and the connection to the hosts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,8 +11,11 @@ use super::error::CommandError;
 use super::error::ExitStatus;
 use super::settings::Flags;
 use super::settings::Settings;
+use crate::control::look;
+use crate::control::look::Look;
 use crate::control::membership::MembershipError;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::remote::SharedRemote;
 use crate::remote::ssh;
 use crate::remote::ssh::Ssh;
@@ -23,6 +28,11 @@ use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
 use crate::store::leader_election;
+use crate::ui;
+use crate::ui::messages;
+
+/// How long a command that shows something waits until its connections are closed.
+const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 
 /// The handles that a command works with.
 #[derive(Debug)]
@@ -31,6 +41,8 @@ pub struct Context {
     pub settings: Settings,
     /// The flags from which the settings were made.
     pub(super) flags: Flags,
+    /// Set under the name `fleetctl`: tables and messages are those of fleet.
+    pub is_fleetctl: bool,
     /// Set when the operator stops the command.
     pub stop: CancellationToken,
     ssh: OnceLock<Arc<Ssh>>,
@@ -38,8 +50,8 @@ pub struct Context {
 
 impl Context {
     /// Makes a context. The settings are read, and nothing is opened yet.
-    pub fn new(flags: Flags, stop: CancellationToken) -> Result<Self, CommandError> {
-        Ok(Self { settings: flags.clone().resolve()?, flags, stop, ssh: OnceLock::new() })
+    pub fn new(flags: Flags, is_fleetctl: bool, stop: CancellationToken) -> Result<Self, CommandError> {
+        Ok(Self { settings: flags.clone().resolve()?, flags, is_fleetctl, stop, ssh: OnceLock::new() })
     }
 
     /// Returns the cluster's keys.
@@ -68,6 +80,25 @@ impl Context {
     /// Reads all records of the cluster, which must exist.
     pub async fn snapshot(&self) -> Result<Snapshot, CommandError> {
         Ok(layout::read(&*self.known_store().await?, &self.keys()?).await?)
+    }
+
+    /// Reads the records of the cluster and observes its machines. Returns also the present time. A machine that cannot be
+    /// observed is named in a warning; fleet had none.
+    pub(super) async fn look(&self) -> Result<(Snapshot, Timestamp), CommandError> {
+        let cluster = self.cluster().await?;
+        let Look { snapshot, missed } = look::look(&cluster).await?;
+        cluster.remote.close(CLOSE_LIMIT).await;
+        let now = cluster.clock.now();
+        let mut hosts = BTreeMap::<String, Vec<&str>>::new();
+        for (machine, failure) in &missed {
+            let age = snapshot.observed_at(*machine).map(|at| now.since(at));
+            let name = snapshot.machines.get(machine).map_or("", |machine| &machine.name);
+            hosts.entry(messages::not_observed(failure.as_ref(), age)).or_default().push(name);
+        }
+        for (note, hosts) in hosts.iter().filter(|_| !self.is_fleetctl) {
+            ui::warn(&messages::note_about_hosts(hosts, note));
+        }
+        Ok((snapshot, now))
     }
 
     /// Returns the connections to the hosts, the same for each call.

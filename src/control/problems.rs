@@ -168,7 +168,10 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) ->
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
     let what = match state {
-        Some(state) if state.is_well(oneshot) => return None,
+        Some(state) if state.is_well(oneshot) => {
+            let (job, state) = explain::failed_job(snapshot, unit, machine)?;
+            format!("{job}, which it starts, is {state} on {}", snapshot.full_name_of(machine))
+        }
         Some(state) => format!("{state} on {}", snapshot.full_name_of(machine)),
         None => format!("not there yet on {}", snapshot.full_name_of(machine)),
     };

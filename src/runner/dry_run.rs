@@ -98,6 +98,6 @@ impl DryRun {
 }
 
 /// Returns the visit without its steps and its lease.
-fn read_only(visit: Visit) -> Visit {
+pub(super) fn read_only(visit: Visit) -> Visit {
     Visit { read_only: true, number: 0, steps: Vec::new(), expires: None, lease: None, barrier: false, ..visit }
 }

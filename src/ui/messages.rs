@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::command::Verb;
 use crate::core::model::DesiredState;
+use crate::core::model::Failure;
 use crate::core::model::Machine;
 use crate::core::unit::UnitName;
 use crate::store::StoreError;
@@ -131,6 +132,15 @@ pub fn failover_forced(machine: &Machine) -> String {
 /// A machine is reached through another one.
 pub fn relayed(machine: &Machine, relay: &Machine) -> String {
     format!("{} has a path fault: going through {}", machine.name, relay.name)
+}
+
+/// A machine could not be observed, for this reason, and is shown as it was last observed.
+pub fn not_observed(why: Option<&Failure>, age: Option<Duration>) -> String {
+    let why = why.map_or_else(|| "no answer yet".to_owned(), |why| format!("{}: {}", why.phase, why.detail));
+    match age {
+        Some(age) => format!("not observed now ({why}): shown as of {}", super::ago(age)),
+        None => format!("not observed now ({why}), and never before"),
+    }
 }
 
 /// A record of the store cannot be parsed.

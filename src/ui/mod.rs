@@ -102,6 +102,16 @@ pub fn clock(at: Timestamp, now: Timestamp) -> String {
     whole.split_once(' ').filter(|_| near).map_or_else(|| whole.clone(), |(_, clock)| clock.to_owned())
 }
 
+/// Writes how long ago something was.
+pub fn ago(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ ..120 => format!("{seconds} s ago"),
+        seconds @ ..7200 => format!("{} min ago", seconds / 60),
+        seconds @ ..172_800 => format!("{} h ago", seconds / 3600),
+        seconds => format!("{} days ago", seconds / 86_400),
+    }
+}
+
 /// Writes where a strict unit may still run and until when, one line for each machine.
 pub fn may_still_run(snapshot: &Snapshot, unit: &UnitName, now: Timestamp) -> Vec<String> {
     let there = explain::may_still_run(snapshot, unit).into_iter().filter(|(_, until)| now < *until);

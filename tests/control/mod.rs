@@ -1,5 +1,6 @@
 //! Sweeps, controllers and playbooks in one process, with a real store and hosts that are folders.
 
+mod look;
 mod membership;
 mod playbook;
 mod sweep;
@@ -101,6 +102,17 @@ impl Folder {
     /// Returns the file of a unit on the host, if it is there.
     pub(super) fn file(&self, unit: &str) -> Option<String> {
         fs::read_to_string(self.host.path("run/fleet/units").join(unit)).ok()
+    }
+
+    /// Puts a unit file on the host.
+    pub(super) fn put(&self, unit: &str, text: &str) {
+        fs::create_dir_all(self.host.path("run/fleet/units")).unwrap();
+        fs::write(self.host.path("run/fleet/units").join(unit), text).unwrap();
+    }
+
+    /// Reports whether no leader has visited the host.
+    pub(super) fn has_no_leader(&self) -> bool {
+        !self.host.path("run/muster/epoch").exists()
     }
 
     /// Returns the units that systemd was asked to start, one line for each call: the verb and the last unit.

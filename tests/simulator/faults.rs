@@ -250,7 +250,7 @@ impl World {
         }
         self.note(format_args!("a user puts {unit} on h{host}"));
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-        let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0 };
+        let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0, restarted: false };
         let uptime = self.hosts[host].uptime(self.now);
         self.hosts[host].model.put(unit, state, None, uptime);
     }

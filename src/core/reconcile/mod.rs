@@ -178,6 +178,8 @@ pub struct Reconciler {
     failover_policy: FailoverPolicy,
     /// The names of the machines for which the leader has a fence command.
     fence_commands: BTreeSet<String>,
+    /// When the times of the observations are published next; `None` if this reconciler does not publish them.
+    next_publication: Option<Timestamp>,
     /// When the next hold-down ends.
     hold_down_ends: Option<Timestamp>,
     snapshot: Snapshot,
@@ -228,6 +230,7 @@ impl Reconciler {
             timing,
             failover_policy: FailoverPolicy::default(),
             fence_commands: BTreeSet::new(),
+            next_publication: None,
             hold_down_ends: None,
             snapshot,
             requirements,
@@ -273,6 +276,12 @@ impl Reconciler {
         (self.timing, self.failover_policy, self.fence_commands) = (timing, failover_policy, fence_commands);
         self.views.touch_all().for_each(drop);
         self.reconsider();
+    }
+
+    /// Lets this reconciler publish when it has observed the machines: that is for leaders that observe all of them.
+    #[must_use]
+    pub fn with_publication(self) -> Self {
+        Self { next_publication: Some(Timestamp::ZERO), ..self }
     }
 
     /// Returns the records of the store, as far as this leader knows them.
@@ -384,6 +393,8 @@ impl Reconciler {
     /// 5. Views again after scheduling: a placement may bring a machine into scope.
     /// 6. Leases after scheduling: the assignments say which machines need a lease.
     /// 7. Fencing last: it skips machines whose lease record is about to change.
+    ///
+    /// The times of the observations are published at the end, because nothing follows from them.
     fn decide(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         self.watch_deadlines(now);
         self.refresh_views(now);
@@ -397,6 +408,7 @@ impl Reconciler {
         self.refresh_views(now);
         self.keep_leases(now);
         self.fence(&doubted, now, outputs);
+        self.publish(now);
     }
 
     /// Returns when the next turn is due although nothing happens.
@@ -405,7 +417,7 @@ impl Reconciler {
         if self.mode == Mode::LeaseOnly {
             return due.min();
         }
-        due.chain(self.waits()).chain(self.departed_lease_wakes()).min()
+        due.chain(self.waits()).chain(self.departed_lease_wakes()).chain(self.publication()).min()
     }
 
     /// Returns the times that concern the whole cluster: the end of the wait for first visits, a drain deadline, the

@@ -32,6 +32,8 @@ pub enum Key {
     Lease(MachineId),
     /// The machines that vote, as a list.
     Voters,
+    /// A [`crate::core::model::ObservationTimes`].
+    Observed,
     /// A [`crate::store::leader_election::LeaderRecord`], which a lease holds.
     Leader,
     /// The highest epoch so far, in decimal.
@@ -57,6 +59,7 @@ impl Keyspace {
             Key::State(name, id) => format!("{cluster}states/{name}/{id}"),
             Key::Lease(id) => format!("{cluster}leases/{id}"),
             Key::Voters => format!("{cluster}voters"),
+            Key::Observed => format!("{cluster}observed"),
             Key::Leader => format!("{cluster}leader"),
             Key::Epoch => format!("{cluster}epoch"),
             Key::Event(name) => format!("{events}{name}"),
@@ -73,6 +76,7 @@ impl Keyspace {
                     | Key::Health(_)
                     | Key::Lease(_)
                     | Key::Voters
+                    | Key::Observed
                     | Key::Leader
                     | Key::Epoch
                     | Key::Event(_)
@@ -99,6 +103,7 @@ impl Keyspace {
                 "leader" => Some(Key::Leader),
                 "epoch" => Some(Key::Epoch),
                 "voters" => Some(Key::Voters),
+                "observed" => Some(Key::Observed),
                 _ => None,
             });
         };

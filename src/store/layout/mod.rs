@@ -119,6 +119,7 @@ impl Keyspace {
             Write::Lease(machine, grant) => self.put(&Key::Lease(*machine), grant),
             Write::NoLease(machine) => self.delete(&Key::Lease(*machine)),
             Write::Voters(voters) => self.put(&Key::Voters, voters),
+            Write::Observed(times) => self.put(&Key::Observed, times),
             Write::Log(event) => events::log(self, event, index),
         }
     }

@@ -87,6 +87,7 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
         Ok(Some(Key::FailoverOverride(id))) => drop(snapshot.failover_overrides.remove(&id)),
         Ok(Some(Key::Lease(id))) => drop(snapshot.leases.remove(&id)),
         Ok(Some(Key::Voters)) => snapshot.voters.clear(),
+        Ok(Some(Key::Observed)) => snapshot.observed = None,
         Ok(Some(Key::File(hash))) => drop(snapshot.files.remove(&hash)),
         Ok(Some(Key::Unit(name))) => drop(snapshot.units.remove(&name)),
         Ok(Some(Key::Placement(name))) => drop(snapshot.placements.remove(&name)),
@@ -117,6 +118,7 @@ fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> 
         Key::FailoverOverride(id) => drop(snapshot.failover_overrides.insert(*id, decode(value)?)),
         Key::Lease(id) => drop(snapshot.leases.insert(*id, decode(value)?)),
         Key::Voters => snapshot.voters = decode(value)?,
+        Key::Observed => snapshot.observed = Some(decode(value)?),
         Key::File(hash) => drop(snapshot.files.insert(*hash, Arc::new(file(*hash, value)?))),
         Key::Unit(name) => drop(snapshot.units.insert(name.clone(), decode(value)?)),
         Key::Placement(name) => drop(snapshot.placements.insert(name.clone(), decode(value)?)),
@@ -142,6 +144,7 @@ fn about(key: Key) -> About {
         // A health record is assessed anew, so nothing depends on an unreadable one.
         | Key::Health(_)
         | Key::FailoverOverride(_)
+        | Key::Observed
         | Key::Member(_)
         | Key::Leader
         | Key::Epoch
