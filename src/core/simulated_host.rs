@@ -23,6 +23,7 @@ use crate::core::model::Outcome;
 use crate::core::model::Refused;
 use crate::core::model::Report;
 use crate::core::model::Step;
+use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::unit::UnitName;
 
@@ -163,7 +164,7 @@ impl SimulatedHost {
     pub fn begin(&mut self, visit: &Visit, underway: &mut Underway) {
         underway.lease = visit.lease.as_ref().map(|lease| self.obey_lease(lease, underway.uptime));
         for step in &visit.steps {
-            if matches!(step.action, Action::Unload | Action::Stop) {
+            if matches!(step.action, Action::Unload | Action::Stop) && self.is_marked(&step.unit) {
                 self.stop(&step.unit);
                 self.unmark(&step.unit);
             }
@@ -173,18 +174,31 @@ impl SimulatedHost {
     /// Does the rest of a visit: files are removed and written, and units begin to start.
     pub fn proceed(&mut self, visit: &Visit, underway: &mut Underway, uptime: Duration) {
         for step in visit.steps.iter().filter(|step| step.action == Action::Unload) {
-            if self.units.get(&step.unit).is_some_and(|unit| !unit.is_there()) {
+            if self.units.get(&step.unit).is_some_and(|unit| !unit.is_there() && !unit.foreign) {
                 self.units.remove(&step.unit);
             }
         }
         for step in &visit.steps {
+            if let Action::Adopt { hash, strict } = step.action
+                && let Some(unit) = self.units.get_mut(&step.unit).filter(|unit| unit.state.hash == hash)
+            {
+                (unit.foreign, unit.strict) = (false, unit.strict || strict);
+            }
             if let Action::Load { hash, strict, .. } = step.action {
+                if self.units.get(&step.unit).is_some_and(|unit| unit.foreign) {
+                    let complaint = "the host has a unit of this name, which is not muster's".to_owned();
+                    underway.complaints.insert(step.unit.clone(), complaint);
+                    continue;
+                }
                 let unit = self.units.entry(step.unit.clone()).or_insert_with(|| SimulatedUnit::new(hash));
                 unit.load(hash, strict, visit.files.get(&hash).is_some_and(|file| file.is_oneshot()));
             }
         }
         for step in &visit.steps {
             let (Action::Start { count } | Action::Restart { count }) = step.action else { continue };
+            if self.units.get(&step.unit).is_some_and(|unit| unit.foreign) {
+                continue;
+            }
             let restart = matches!(step.action, Action::Restart { .. });
             if let Err(complaint) = self.launch(&step.unit, count, restart, uptime) {
                 underway.complaints.insert(step.unit.clone(), complaint);
@@ -198,19 +212,35 @@ impl SimulatedHost {
         let Underway { uptime, epoch, lease, .. } = *underway;
         let quick = quick && visit.steps.is_empty() && lease != Some(LeaseStatus::Granted);
         let same = self.look(shell) && quick;
-        let units = || self.units.iter().map(|(name, unit)| (name.clone(), unit.state.clone())).collect();
-        let units = (!same).then(units);
+        let (foreign, units) = if same { Default::default() } else { self.units_by_owner() };
+        let units = (!same).then_some(units);
         if !visit.steps.is_empty() {
             self.is_locked = false;
         }
-        let observation = Observation { machine: self.machine, boot: self.boot.clone(), uptime, epoch, lease, units };
+        let observation =
+            Observation { machine: self.machine, boot: self.boot.clone(), uptime, epoch, lease, units, foreign };
         Report { outcomes, refused: None, observation: Some(observation) }
+    }
+
+    /// Returns the units whose files muster did not write, and those whose files it wrote.
+    fn units_by_owner(&self) -> (BTreeMap<UnitName, UnitState>, BTreeMap<UnitName, UnitState>) {
+        let states = |foreign| {
+            let units = self.units.iter().filter(move |(_, unit)| unit.foreign == foreign);
+            units.map(|(name, unit)| (name.clone(), unit.state.clone())).collect()
+        };
+        (states(true), states(false))
+    }
+
+    /// Reports whether the host has a file of a unit that muster wrote.
+    fn is_marked(&self, unit: &UnitName) -> bool {
+        self.units.get(unit).is_some_and(|unit| !unit.foreign)
     }
 
     /// Returns the report of a visit that the host refused.
     pub fn refusal(&self, refused: Refused, uptime: Duration) -> Report {
         let (machine, boot, epoch) = (self.machine, self.boot.clone(), self.epoch);
-        let observation = Observation { machine, boot, uptime, epoch, lease: None, units: None };
+        let observation =
+            Observation { machine, boot, uptime, epoch, lease: None, units: None, foreign: BTreeMap::new() };
         Report { outcomes: Vec::new(), refused: Some(refused), observation: Some(observation) }
     }
 
@@ -228,7 +258,7 @@ impl SimulatedHost {
 
     /// Returns how a step ended, as the reader of a report finds it out.
     fn outcome(&self, step: &Step, visit: &Visit, underway: &Underway) -> Outcome {
-        let there = self.units.get(&step.unit).map(|unit| &unit.state);
+        let there = self.units.get(&step.unit).filter(|unit| !unit.foreign).map(|unit| &unit.state);
         let complaint = underway.complaints.get(&step.unit).filter(|_| step.action.starts());
         let loads = |other: &Step| other.unit == step.unit && matches!(other.action, Action::Load { .. });
         let replaced = step.action == Action::Unload && visit.steps.iter().any(loads);
@@ -239,6 +269,7 @@ impl SimulatedHost {
         if visit.no_wait && is_stopping && matches!(step.action, Action::Stop | Action::Unload) {
             return Outcome::Begun;
         }
+        let complaint = underway.complaints.get(&step.unit);
         Outcome::Failed(complaint.cloned().unwrap_or_else(|| "its state says otherwise".to_owned()))
     }
 }

@@ -43,6 +43,7 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
         EventKind::UnitUnschedulable(error) => error.message(),
         EventKind::StepEnded(step) => step.to_string(),
         EventKind::UnknownUnitsUnloaded(unloaded) => unloaded.to_string(),
+        EventKind::ForeignUnitsFound(foreign) => format!("/run/fleet/units has {foreign}; they are left alone"),
         EventKind::LeaseEnded => "its lease has ended: no strict unit runs there".to_owned(),
         EventKind::LeaseRegained => "its lease had ended, and it has one again".to_owned(),
         EventKind::LeaseRefused(why) => format!("would not hold a lease: {why}"),

@@ -248,11 +248,23 @@ impl World {
         if !self.hosts[host].up || self.hosts[host].model.units.contains_key(&unit) {
             return;
         }
-        self.note(format_args!("a user puts {unit} on h{host}"));
+        let foreign = self.dice.chance(400);
+        self.note(format_args!(
+            "a user puts {unit} on h{host}{}",
+            if foreign { ", without muster's mark" } else { "" }
+        ));
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
         let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0 };
         let uptime = self.hosts[host].uptime(self.now);
-        self.hosts[host].model.put(unit, state, None, uptime);
+        self.hosts[host].model.put(unit.clone(), state, None, uptime);
+        self.hosts[host].model.units.get_mut(&unit).unwrap().foreign = foreign;
+    }
+
+    /// Users take away the files that keep units from machines.
+    fn unplant(&mut self) {
+        for host in &mut self.hosts {
+            host.model.units.retain(|unit, copy| !copy.foreign || !self.units.contains(unit));
+        }
     }
 
     /// Ends everything that is wrong.
@@ -271,6 +283,7 @@ impl World {
                 self.mend(&fault);
             }
         }
+        self.unplant();
         self.mend(&Fault::Store);
         self.trace = trace;
         self.open_all();

@@ -143,6 +143,8 @@ pub(super) enum Mutant {
     LeasesBindNobody,
     /// What a host claims to run is believed, although it was never placed there.
     ClaimsAreBelieved,
+    /// Unit files that muster did not write count as its own.
+    MarksAreIgnored,
 }
 
 /// How many hosts, controllers and units there are.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Action;
 use super::Failure;
+use super::ForeignUnits;
 use super::Health;
 use super::HealthReason;
 use super::LeaseRefusal;
@@ -72,6 +73,8 @@ pub enum EventKind {
     StepEnded(StepEnd),
     /// A machine was told to unload units that the cluster does not know.
     UnknownUnitsUnloaded(Unloaded),
+    /// A machine has unit files that muster did not write. They are left alone.
+    ForeignUnitsFound(ForeignUnits),
     /// The lease of a machine that does not answer has ended: no strict unit runs there.
     LeaseEnded,
     /// The lease of a machine had ended, and the machine holds one again.
@@ -207,6 +210,7 @@ impl EventKind {
             Self::StepEnded(step) => matches!(step.outcome, Outcome::Failed(_)),
             Self::UnknownUnitsUnloaded(unloaded) => unloaded.done < unloaded.count,
             Self::UnitUnschedulable(_)
+            | Self::ForeignUnitsFound(_)
             | Self::LeaseRefused(_)
             | Self::FenceFailed { .. }
             | Self::LeadershipTaken { .. }

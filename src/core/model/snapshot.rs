@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Cluster;
 use super::Event;
 use super::FailoverOverride;
+use super::ForeignUnits;
 use super::Grant;
 use super::HealthRecord;
 use super::Machine;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub placements: BTreeMap<UnitName, Placement>,
     /// The last state of each unit that each machine reported.
     pub states: BTreeMap<UnitName, BTreeMap<MachineId, UnitState>>,
+    /// The unit files on each machine that muster did not write.
+    pub foreign: BTreeMap<MachineId, ForeignUnits>,
     /// The leases of machines, granted by any leader.
     pub leases: BTreeMap<MachineId, Grant>,
     /// The machines of which most must answer a leader that renews leases while the store is away.
@@ -105,6 +108,7 @@ impl Snapshot {
             health: std::mem::take(&mut self.health),
             placements: std::mem::take(&mut self.placements),
             states: std::mem::take(&mut self.states),
+            foreign: std::mem::take(&mut self.foreign),
             leases: std::mem::take(&mut self.leases),
             voters: std::mem::take(&mut self.voters),
         };
@@ -133,6 +137,8 @@ impl Snapshot {
                     }
                 }
             }
+            Write::Foreign(machine, foreign) if foreign.count == 0 => drop(self.foreign.remove(&machine)),
+            Write::Foreign(machine, foreign) => drop(self.foreign.insert(machine, foreign)),
             Write::Lease(machine, grant) => {
                 self.leases.insert(machine, grant);
             }
@@ -177,6 +183,8 @@ pub enum Write {
     State(UnitName, MachineId, UnitState),
     /// Removes the state of a unit on a machine.
     NoState(UnitName, MachineId),
+    /// Records the foreign units of a machine, or that it has none.
+    Foreign(MachineId, ForeignUnits),
     /// Records that a machine may hold a lease.
     Lease(MachineId, Grant),
     /// Removes the record of a lease that has certainly ended.

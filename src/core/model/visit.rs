@@ -78,9 +78,11 @@ pub struct Observation {
     pub epoch: u64,
     /// The status of its lease, if the visit was about the lease.
     pub lease: Option<LeaseStatus>,
-    /// Every unit file under /run/fleet/units, with its state in systemd; `None` if nothing seems to have changed since
-    /// the last observation over this connection.
+    /// Every unit file under /run/fleet/units that muster wrote, with its state in systemd; `None` if nothing seems to
+    /// have changed since the last observation over this connection.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
+    /// The unit files there that muster did not write, if `units` are known.
+    pub foreign: BTreeMap<UnitName, UnitState>,
 }
 
 /// Why a host did nothing that the visit ordered.
@@ -90,8 +92,6 @@ pub enum Refused {
     OtherMachine(String),
     /// The host belongs to another cluster: its id and name.
     OtherCluster(String),
-    /// The host belongs to no cluster and has unit files, of which this is one. Only a host that joins refuses for this.
-    ForeignUnits(String),
     /// A leader with this higher epoch has visited the host.
     LaterLeader(u64),
     /// The visit came too late.
@@ -109,9 +109,6 @@ impl Refused {
         let (kind, detail) = match self {
             Self::OtherMachine(id) => (FailureKind::WrongMachine, format!("machine {id} answers at its address")),
             Self::OtherCluster(name) => (FailureKind::Sick, format!("it belongs to another cluster: {name}")),
-            Self::ForeignUnits(file) => {
-                (FailureKind::Sick, format!("muster did not write /run/fleet/units/{file}, which is there"))
-            }
             Self::LaterLeader(epoch) => (
                 FailureKind::Sick,
                 format!("it obeys a later leader, with epoch {epoch}; the store says that this process leads"),

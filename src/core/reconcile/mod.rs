@@ -13,6 +13,7 @@ pub mod assignments;
 mod dispatch;
 mod draining;
 mod fencing;
+mod foreign_units;
 mod health;
 mod leases;
 pub mod machine_view;
@@ -284,6 +285,7 @@ impl Reconciler {
         self.requirements.renew(&self.snapshot);
         self.stale = Stale { views: true, assignments: true, placements: true, failover: true, leases: true };
         self.failover_counts = None;
+        self.adopt_all();
     }
 
     /// Returns the view of a machine.

@@ -26,6 +26,7 @@ const MANY: usize = 4096;
 enum Observed {
     Health(MachineId),
     State(UnitName, MachineId),
+    Foreign(MachineId),
 }
 
 impl Observed {
@@ -33,6 +34,7 @@ impl Observed {
         match write {
             Write::Health(machine, _) => Some(Self::Health(*machine)),
             Write::State(unit, machine, _) | Write::NoState(unit, machine) => Some(Self::State(unit.clone(), *machine)),
+            Write::Foreign(machine, _) => Some(Self::Foreign(*machine)),
             _ => None,
         }
     }

@@ -65,6 +65,8 @@ impl Reconciler {
         self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes));
         // Also if the units are the same: which of them are recorded depends on the placements.
         if is_full {
+            self.take_adoptable(machine);
+            self.note_foreign(machine, now);
             self.note_states(machine);
             self.renew_need(machine);
         }

@@ -48,6 +48,9 @@ const WORD: usize = 64;
 /// The longest uptime that a host may report: a hundred years.
 const UPTIME: Duration = Duration::from_hours(24 * 365 * 100);
 
+/// The states of units, by name.
+type Units = BTreeMap<UnitName, UnitState>;
+
 /// A report that does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the report: {what}")]
@@ -81,6 +84,7 @@ enum Section {
     #[default]
     None,
     Hashes,
+    Marked,
     Launched,
     Listed,
     Shown,
@@ -97,6 +101,7 @@ struct Reader {
     refused: Option<Refused>,
     observation: Option<Observation>,
     hashes: BTreeMap<UnitName, Hash>,
+    marked: BTreeSet<UnitName>,
     launched: BTreeMap<UnitName, u64>,
     systemd: BTreeMap<UnitName, Systemd>,
     /// Where the descriptions of listed units begin, counted from LOAD.
@@ -146,6 +151,7 @@ impl Reader {
             "host" => self.observation = Some(read_host(rest)?),
             "refused" => self.refused = Some(read_refusal(rest)?),
             "hashes" => self.section = Section::Hashes,
+            "marked" => self.section = Section::Marked,
             "launched" => self.section = Section::Launched,
             "listed" => self.section = Section::Listed,
             "shown" => self.section = Section::Shown,
@@ -180,6 +186,10 @@ impl Reader {
                 if self.hashes.len() > UNITS {
                     return Err(format!("it has more than {UNITS} units"));
                 }
+            }
+            Section::Marked => {
+                let name = line.rsplit_once('/').map_or(line, |(_, name)| name);
+                self.marked.extend(self.reported(name));
             }
             Section::Launched => {
                 let (count, name) = line.split_once(' ').ok_or("a start record without a unit")?;
@@ -254,17 +264,19 @@ impl Reader {
         }
         let units = (!self.same && self.refused.is_none()).then(|| self.units()).transpose()?;
         let outcomes = match &units {
-            Some(units) => self.outcomes(steps, units),
+            Some((units, _)) => self.outcomes(steps, units),
             None => Vec::new(),
         };
         if let Some(observation) = &mut self.observation {
-            observation.units = units;
+            (observation.units, observation.foreign) =
+                units.map_or_else(Default::default, |(units, foreign)| (Some(units), foreign));
             observation.lease = self.lease;
         }
         Ok(Report { outcomes, refused: self.refused, observation: self.observation })
     }
 
-    fn units(&mut self) -> Result<BTreeMap<UnitName, UnitState>, &'static str> {
+    /// Returns the units whose files muster wrote, and the others.
+    fn units(&mut self) -> Result<(Units, Units), &'static str> {
         let hashes = std::mem::take(&mut self.hashes);
         let states = hashes.into_iter().map(|(name, hash)| {
             let Systemd { load, active, sub, listed } = self.systemd.remove(&name).unwrap_or_default();
@@ -273,7 +285,8 @@ impl Reader {
             let (launched, restarts) = (mark.is_some(), mark.unwrap_or(0));
             Ok((name, UnitState { load, active, sub, job, hash, launched, restarts }))
         });
-        states.collect()
+        let states = states.collect::<Result<Units, &'static str>>()?;
+        Ok(states.into_iter().partition(|(name, _)| self.marked.contains(name)))
     }
 
     /// Derives the outcome of each step from the state of the host afterwards and the complaints.
@@ -303,8 +316,10 @@ impl Reader {
 /// Returns the state that shows that a step was not carried out, as text.
 fn explain(step: &Step, there: Option<&UnitState>) -> String {
     match (step.action, there) {
-        (Action::Load { hash, .. }, Some(unit)) if unit.hash != hash => "another file is at its path".to_owned(),
-        (Action::Load { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
+        (Action::Load { hash, .. } | Action::Adopt { hash, .. }, Some(unit)) if unit.hash != hash => {
+            "another file is at its path".to_owned()
+        }
+        (Action::Load { .. } | Action::Adopt { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
         (Action::Load { .. }, None) => "its file was not written".to_owned(),
         (Action::Start { .. } | Action::Restart { .. }, Some(_)) => {
             "the record of its start could not be written: is /run full?".to_owned()
@@ -348,7 +363,7 @@ fn read_host(rest: &str) -> Result<Observation, String> {
         format!("invalid uptime {:?}: expected seconds, at most {}", truncate(uptime, WORD), UPTIME.as_secs())
     })?;
     let epoch = epoch.parse().map_err(|_| format!("invalid epoch {:?}: expected a number", truncate(epoch, WORD)))?;
-    Ok(Observation { machine, boot: word(boot)?, uptime, epoch, lease: None, units: None })
+    Ok(Observation { machine, boot: word(boot)?, uptime, epoch, lease: None, units: None, foreign: BTreeMap::new() })
 }
 
 fn read_refusal(rest: &str) -> Result<Refused, String> {
@@ -356,7 +371,6 @@ fn read_refusal(rest: &str) -> Result<Refused, String> {
     Ok(match word {
         "machine" => Refused::OtherMachine(truncate(detail, WORD)),
         "cluster" => Refused::OtherCluster(other_cluster(detail)),
-        "units" => Refused::ForeignUnits(truncate(detail, CLUSTER_NAME)),
         "epoch" => {
             Refused::LaterLeader(detail.parse().map_err(|_| format!("invalid epoch {detail:?}: expected a number"))?)
         }

@@ -82,8 +82,8 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     let epoch = if visit.read_only || joins { ANY_EPOCH } else { visit.epoch };
     let _ = writeln!(body, "if m_admit '{machine}' {epoch} {expires}; then");
     if joins {
-        let function = if visit.ownership == Ownership::Leave { "m_leave" } else { "m_join" };
-        let _ = writeln!(body, "{function} && m_say same");
+        let call = if visit.ownership == Ownership::Leave { "m_leave && m_say same" } else { "m_join && m_look" };
+        let _ = writeln!(body, "{call}");
     } else if visit.steps.is_empty() {
         write_look(&mut body, visit, quick);
     } else {
@@ -162,6 +162,16 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
             format!("m_ours {unit} && m_write")
         };
         call(&write, format!(" {unit} {}", quote(file.text())?));
+    }
+    for step in &visit.steps {
+        let Action::Adopt { hash, strict } = step.action else { continue };
+        let unit = quote(step.unit.as_str())?;
+        let adopt = format!("m_adopt {unit} {hash}");
+        if strict {
+            call(&adopt, format!(" && m_guard {unit} {} && systemctl daemon-reload", STOP.as_secs()));
+        } else {
+            call(&adopt, " ".to_owned());
+        }
     }
     let load = if visit.reload { "m_load always" } else { "m_load known" };
     call(load, names(|action| matches!(action, Action::Load { .. }))?);

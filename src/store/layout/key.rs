@@ -28,6 +28,8 @@ pub enum Key {
     Placement(UnitName),
     /// A [`crate::core::model::UnitState`].
     State(UnitName, MachineId),
+    /// The [`crate::core::model::ForeignUnits`] of a machine.
+    Foreign(MachineId),
     /// A [`crate::core::model::Grant`].
     Lease(MachineId),
     /// The machines that vote, as a list.
@@ -55,6 +57,7 @@ impl Keyspace {
             Key::Unit(name) => format!("{cluster}units/{name}"),
             Key::Placement(name) => format!("{cluster}placements/{name}"),
             Key::State(name, id) => format!("{cluster}states/{name}/{id}"),
+            Key::Foreign(id) => format!("{cluster}foreign/{id}"),
             Key::Lease(id) => format!("{cluster}leases/{id}"),
             Key::Voters => format!("{cluster}voters"),
             Key::Leader => format!("{cluster}leader"),
@@ -71,6 +74,7 @@ impl Keyspace {
                 Key::Placement(_)
                     | Key::State(..)
                     | Key::Health(_)
+                    | Key::Foreign(_)
                     | Key::Lease(_)
                     | Key::Voters
                     | Key::Leader
@@ -106,6 +110,7 @@ impl Keyspace {
             "machines" => Key::Machine(machine(name)?),
             "health" => Key::Health(machine(name)?),
             "failover-overrides" => Key::FailoverOverride(machine(name)?),
+            "foreign" => Key::Foreign(machine(name)?),
             "leases" => Key::Lease(machine(name)?),
             "files" => Key::File(name.parse().map_err(|error| format!("{error}"))?),
             "units" => Key::Unit(unit(name)?),

@@ -85,6 +85,7 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
         Ok(Some(Key::Machine(id))) => drop(snapshot.machines.remove(&id)),
         Ok(Some(Key::Health(id))) => drop(snapshot.health.remove(&id)),
         Ok(Some(Key::FailoverOverride(id))) => drop(snapshot.failover_overrides.remove(&id)),
+        Ok(Some(Key::Foreign(id))) => drop(snapshot.foreign.remove(&id)),
         Ok(Some(Key::Lease(id))) => drop(snapshot.leases.remove(&id)),
         Ok(Some(Key::Voters)) => snapshot.voters.clear(),
         Ok(Some(Key::File(hash))) => drop(snapshot.files.remove(&hash)),
@@ -115,6 +116,7 @@ fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> 
         }
         Key::Health(id) => drop(snapshot.health.insert(*id, decode(value)?)),
         Key::FailoverOverride(id) => drop(snapshot.failover_overrides.insert(*id, decode(value)?)),
+        Key::Foreign(id) => drop(snapshot.foreign.insert(*id, decode(value)?)),
         Key::Lease(id) => drop(snapshot.leases.insert(*id, decode(value)?)),
         Key::Voters => snapshot.voters = decode(value)?,
         Key::File(hash) => drop(snapshot.files.insert(*hash, Arc::new(file(*hash, value)?))),
@@ -141,6 +143,7 @@ fn about(key: Key) -> About {
         Key::Cluster
         // A health record is assessed anew, so nothing depends on an unreadable one.
         | Key::Health(_)
+        | Key::Foreign(_)
         | Key::FailoverOverride(_)
         | Key::Member(_)
         | Key::Leader

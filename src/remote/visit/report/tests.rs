@@ -18,7 +18,7 @@ fn start(unit: &str) -> Step {
 }
 
 fn with_a_service(lines: &str) -> String {
-    format!("@1 hashes\n{HASH}  a.service\n@1 launched\n0 a.service\n{lines}")
+    format!("@1 hashes\n{HASH}  a.service\n@1 marked\n/run/muster/files/a.service\n@1 launched\n0 a.service\n{lines}")
 }
 
 #[test]
@@ -63,7 +63,8 @@ fn a_state_that_systemd_does_not_have_is_a_report_that_does_not_parse() {
 #[test]
 fn a_queued_job_is_read_from_its_column_and_never_from_a_description() {
     let jobs = |rows: &[&str]| {
-        let lines = format!("@1 hashes\n{HASH}  a.service\n{HASH}  b.service\n@1 listed\n{}\n", rows.join("\n"));
+        let files = format!("@1 hashes\n{HASH}  a.service\n{HASH}  b.service\n@1 marked\na.service\nb.service\n");
+        let lines = format!("{files}@1 listed\n{}\n", rows.join("\n"));
         let units = read_lines(&lines, &[]).map_err(|error| error.what)?.observation.unwrap().units.unwrap();
         Ok::<_, String>(units.into_values().map(|state| state.job).collect::<Vec<_>>())
     };
@@ -110,7 +111,7 @@ fn any_message_of_a_host_becomes_a_short_line() {
 fn a_report_with_too_many_units_is_an_error() {
     let units = |count: usize| (0..count).map(|n| format!("{HASH}  u{n}.service\n")).collect::<String>();
     let report = read_lines(&format!("@1 hashes\n{}", units(UNITS)), &[]).unwrap();
-    assert_eq!(report.observation.unwrap().units.unwrap().len(), UNITS);
+    assert_eq!(report.observation.unwrap().foreign.len(), UNITS, "none of them is marked");
     let error = read_lines(&format!("@1 hashes\n{}", units(UNITS + 1)), &[]).unwrap_err();
     assert_eq!(error.what, "it has more than 4096 units");
 }
