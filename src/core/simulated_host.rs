@@ -40,6 +40,8 @@ pub struct SimulatedHost {
     pub cluster: Option<Arc<Cluster>>,
     /// The highest epoch that has claimed the host, as in /run/muster/epoch.
     pub epoch: u64,
+    /// The highest serial of the leases that it has seen.
+    pub serial: u64,
     /// The number of the last visit of that leader that was counted.
     pub number: u64,
     /// The uptime at which its lease ends; `None` if it holds none.
@@ -65,6 +67,7 @@ pub struct SimulatedHost {
 pub struct Underway {
     uptime: Duration,
     epoch: u64,
+    serial: u64,
     lease: Option<LeaseStatus>,
     complaints: BTreeMap<UnitName, String>,
 }
@@ -89,6 +92,7 @@ impl SimulatedHost {
             boot,
             cluster: None,
             epoch: 0,
+            serial: 0,
             number: 0,
             lease: None,
             units: BTreeMap::new(),
@@ -135,10 +139,12 @@ impl SimulatedHost {
         if !visit.read_only && self.epoch > visit.epoch {
             return Err(Refused::LaterLeader(self.epoch));
         }
-        let underway = Underway { uptime, epoch: self.epoch, lease: None, complaints: BTreeMap::new() };
+        let underway =
+            Underway { uptime, epoch: self.epoch, serial: self.serial, lease: None, complaints: BTreeMap::new() };
         let acts = !visit.steps.is_empty() || visit.barrier || visit.lease.is_some();
-        if !visit.read_only && (acts || self.epoch != visit.epoch) {
+        if !visit.read_only && (acts || self.epoch != visit.epoch || self.serial < visit.serial) {
             self.claim(visit)?;
+            self.serial = self.serial.max(visit.serial);
         }
         Ok(underway)
     }
@@ -209,7 +215,7 @@ impl SimulatedHost {
     /// Ends a visit with its report. A quick look on which the shell sees nothing new says only that.
     pub fn report(&mut self, visit: &Visit, underway: &Underway, quick: bool, shell: u64) -> Report {
         let outcomes = visit.steps.iter().map(|step| self.outcome(step, visit, underway)).collect();
-        let Underway { uptime, epoch, lease, .. } = *underway;
+        let Underway { uptime, epoch, serial, lease, .. } = *underway;
         let quick = quick && visit.steps.is_empty() && lease != Some(LeaseStatus::Granted);
         let same = self.look(shell) && quick;
         let (foreign, units) = if same { Default::default() } else { self.units_by_owner() };
@@ -217,8 +223,16 @@ impl SimulatedHost {
         if !visit.steps.is_empty() {
             self.is_locked = false;
         }
-        let observation =
-            Observation { machine: self.machine, boot: self.boot.clone(), uptime, epoch, lease, units, foreign };
+        let observation = Observation {
+            machine: self.machine,
+            boot: self.boot.clone(),
+            uptime,
+            epoch,
+            serial,
+            lease,
+            units,
+            foreign,
+        };
         Report { outcomes, refused: None, observation: Some(observation) }
     }
 
@@ -238,9 +252,9 @@ impl SimulatedHost {
 
     /// Returns the report of a visit that the host refused.
     pub fn refusal(&self, refused: Refused, uptime: Duration) -> Report {
-        let (machine, boot, epoch) = (self.machine, self.boot.clone(), self.epoch);
+        let (machine, boot, epoch, serial) = (self.machine, self.boot.clone(), self.epoch, self.serial);
         let observation =
-            Observation { machine, boot, uptime, epoch, lease: None, units: None, foreign: BTreeMap::new() };
+            Observation { machine, boot, uptime, epoch, serial, lease: None, units: None, foreign: BTreeMap::new() };
         Report { outcomes: Vec::new(), refused: Some(refused), observation: Some(observation) }
     }
 

@@ -68,7 +68,7 @@ impl World {
         self.after(next, Event::Strike);
         let host = self.dice.index(self.hosts.len());
         let controller = self.dice.index(self.controllers.len());
-        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(28) } {
+        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(30) } {
             0 | 1 => Fault::Power(host),
             2 | 3 => Fault::Freeze(host),
             4 | 5 => Fault::Cut(controller, host),
@@ -96,6 +96,7 @@ impl World {
             24 => Fault::Deny(host),
             25 => Fault::Unfit(host),
             26 => return self.restart_leader(),
+            28 | 29 => return self.back_up_or_restore(),
             16 | 17 => {
                 let further = self.dice.between(1, self.hosts.len() as u64 - 1);
                 Fault::Apart(host, (host + usize::try_from(further).unwrap()) % self.hosts.len())
@@ -205,6 +206,19 @@ impl World {
                 self.controllers[controller].reconciler = None;
                 self.give_up(controller, "it is restarted");
             }
+        }
+    }
+
+    /// Makes a backup of the store, or restores it from the one before and lets every controller begin anew.
+    pub(super) fn back_up_or_restore(&mut self) {
+        if !self.store.restore() {
+            self.note(format_args!("a backup of the store"));
+            return self.store.back_up();
+        }
+        self.note(format_args!("the store is restored from a backup"));
+        for controller in 0..self.controllers.len() {
+            self.controllers[controller].reconciler = None;
+            self.give_up(controller, "the store is restored");
         }
     }
 

@@ -145,6 +145,8 @@ pub(super) enum Mutant {
     ClaimsAreBelieved,
     /// Unit files that muster did not write count as its own.
     MarksAreIgnored,
+    /// Hosts forget how many leases were recorded.
+    SerialsAreForgotten,
 }
 
 /// How many hosts, controllers and units there are.

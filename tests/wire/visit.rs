@@ -296,6 +296,17 @@ fn a_visit_that_comes_twice_or_was_overtaken_is_refused() {
 }
 
 #[test]
+fn a_host_remembers_the_highest_serial_of_the_leases() {
+    let host = Host::new();
+    let seen = |serial| host.visit(&Visit { serial, ..look(5) }).observation.unwrap().serial;
+    assert_eq!([0, 7, 5, 8, 8].map(seen), [0, 0, 7, 7, 8]);
+    let act = |serial| Visit { number: serial, serial, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };
+    host.visit(&act(12));
+    host.visit(&Visit { read_only: true, serial: 20, ..look(5) });
+    assert_eq!(seen(0), 12);
+}
+
+#[test]
 fn a_visit_that_is_refused_does_not_keep_the_lock() {
     let host = Host::new();
     let visit = Visit { number: 1, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };
@@ -402,6 +413,14 @@ fn a_host_that_has_left_belongs_to_the_next_cluster_that_claims_it() {
     host.visit(&owns(1, Ownership::Join));
     host.visit(&of_cluster(1, look(99)));
     assert_eq!(host.visit(&owns(2, Ownership::Leave)).refused, Some(other_cluster(1)));
+    assert_eq!(host.visit(&owns(1, Ownership::Leave)).refused, None);
+    let launch = launch(&["web.service"], "[Service]\nExecStart=/bin/true\n");
+    assert_eq!(host.visit(&of_cluster(1, launch.clone())).outcomes, [Outcome::Done, Outcome::Done]);
+    assert_eq!(host.visit(&owns(1, Ownership::Leave)).refused, None);
+    let seen = host.visit(&owns(1, Ownership::Join)).observation.unwrap();
+    assert!(seen.foreign.contains_key(&unit("web.service")), "its file belongs to no cluster now");
+    fs::remove_file(host.path("run/fleet/units/web.service")).unwrap();
+    assert_eq!(host.visit(&of_cluster(1, launch)).outcomes, [Outcome::Done, Outcome::Done], "and a host can come back");
     assert_eq!(host.visit(&owns(1, Ownership::Leave)).refused, None);
     // As after a boot, the first leader that visits claims the host.
     assert_eq!(host.visit(&of_cluster(2, look(1))).refused, None);

@@ -94,6 +94,8 @@ pub enum EventKind {
         /// The output of the command, or why it could not be run.
         why: String,
     },
+    /// A machine has seen leases that the store does not have: the store was restored from a backup.
+    StoreRestored,
     /// An operator overrode the failover policy: the units of a machine move if it is down.
     FailoverOverridden,
     /// An operator took the leadership from a process.
@@ -211,6 +213,7 @@ impl EventKind {
             Self::UnknownUnitsUnloaded(unloaded) => unloaded.done < unloaded.count,
             Self::UnitUnschedulable(_)
             | Self::ForeignUnitsFound(_)
+            | Self::StoreRestored
             | Self::LeaseRefused(_)
             | Self::FenceFailed { .. }
             | Self::LeadershipTaken { .. }

@@ -45,6 +45,9 @@ pub struct Snapshot {
     pub foreign: BTreeMap<MachineId, ForeignUnits>,
     /// The leases of machines, granted by any leader.
     pub leases: BTreeMap<MachineId, Grant>,
+    /// The number of leases that were recorded so far. Hosts remember it: a host that has seen a higher one shows that the
+    /// store was restored from a backup.
+    pub serial: u64,
     /// The machines of which most must answer a leader that renews leases while the store is away.
     pub voters: BTreeSet<MachineId>,
     /// The records that could not be read, by key. They are missing above, and must not be taken for absent: see
@@ -110,6 +113,7 @@ impl Snapshot {
             states: std::mem::take(&mut self.states),
             foreign: std::mem::take(&mut self.foreign),
             leases: std::mem::take(&mut self.leases),
+            serial: self.serial,
             voters: std::mem::take(&mut self.voters),
         };
     }
@@ -145,6 +149,7 @@ impl Snapshot {
             Write::NoLease(machine) => {
                 self.leases.remove(&machine);
             }
+            Write::Serial(serial) => self.serial = serial,
             Write::Voters(voters) => self.voters = voters,
             Write::Log(_) => {}
         }
@@ -189,6 +194,8 @@ pub enum Write {
     Lease(MachineId, Grant),
     /// Removes the record of a lease that has certainly ended.
     NoLease(MachineId),
+    /// Records how many leases were recorded, see [`Snapshot::serial`].
+    Serial(u64),
     /// Records the machines that vote, see [`Snapshot::voters`].
     Voters(BTreeSet<MachineId>),
     /// Adds an event to the log.

@@ -73,6 +73,7 @@ impl Reconciler {
                 cluster: self.snapshot.cluster.clone(),
                 ownership: Ownership::Check,
                 epoch: self.epoch,
+                serial: self.snapshot.serial,
                 number: if acts || barrier { self.numbered } else { 0 },
                 read_only: false,
                 expires: acts.then(|| view.expiry(now, self.timing.start_deadline)).flatten(),

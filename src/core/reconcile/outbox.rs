@@ -123,7 +123,8 @@ impl Outbox {
 
 /// Reports whether a write takes effect only after the store has accepted it. An observation takes effect at once.
 const fn is_record(write: &Write) -> bool {
-    matches!(write, Write::Place(..) | Write::Unplace(_) | Write::Lease(..) | Write::NoLease(_) | Write::Voters(_))
+    let leases = matches!(write, Write::Lease(..) | Write::NoLease(_) | Write::Serial(_) | Write::Voters(_));
+    leases || matches!(write, Write::Place(..) | Write::Unplace(_))
 }
 
 /// Returns the unit whose placement a write changes.

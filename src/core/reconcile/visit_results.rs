@@ -37,6 +37,9 @@ impl Reconciler {
         if let Some(refused) = report.refused {
             return self.visit_refused(machine, &refused, now);
         }
+        if let Some(seen) = &report.observation {
+            self.compare_serial(machine, seen.serial, now);
+        }
         if let Some(failure) = self.name_unknown(machine, &report, now) {
             return self.visit_failed(machine, &failure, now);
         }

@@ -51,6 +51,9 @@ const UPTIME: Duration = Duration::from_hours(24 * 365 * 100);
 /// The states of units, by name.
 type Units = BTreeMap<UnitName, UnitState>;
 
+/// The highest serial that a host may report: more leases than a cluster ever records.
+const SERIAL: u64 = 1 << 53;
+
 /// A report that does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the report: {what}")]
@@ -351,11 +354,11 @@ fn word(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads `MACHINE-ID BOOT-ID UPTIME EPOCH`.
+/// Reads `MACHINE-ID BOOT-ID UPTIME EPOCH SERIAL`.
 fn read_host(rest: &str) -> Result<Observation, String> {
     let words: Vec<&str> = rest.split(' ').collect();
-    let [machine, boot, uptime, epoch] = words.as_slice() else {
-        return Err("expected `MACHINE-ID BOOT-ID UPTIME EPOCH` in the host line".to_owned());
+    let [machine, boot, uptime, epoch, serial] = words.as_slice() else {
+        return Err("expected `MACHINE-ID BOOT-ID UPTIME EPOCH SERIAL` in the host line".to_owned());
     };
     let machine = machine.parse().map_err(|error| format!("/etc/machine-id: {error}"))?;
     let seconds = uptime.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -363,7 +366,18 @@ fn read_host(rest: &str) -> Result<Observation, String> {
         format!("invalid uptime {:?}: expected seconds, at most {}", truncate(uptime, WORD), UPTIME.as_secs())
     })?;
     let epoch = epoch.parse().map_err(|_| format!("invalid epoch {:?}: expected a number", truncate(epoch, WORD)))?;
-    Ok(Observation { machine, boot: word(boot)?, uptime, epoch, lease: None, units: None, foreign: BTreeMap::new() })
+    let valid = serial.parse().ok().filter(|serial| *serial <= SERIAL);
+    let serial = valid.ok_or_else(|| format!("invalid serial {:?}: expected a number", truncate(serial, WORD)))?;
+    Ok(Observation {
+        machine,
+        boot: word(boot)?,
+        uptime,
+        epoch,
+        serial,
+        lease: None,
+        units: None,
+        foreign: BTreeMap::new(),
+    })
 }
 
 fn read_refusal(rest: &str) -> Result<Refused, String> {

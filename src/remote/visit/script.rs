@@ -72,6 +72,7 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     let stop_limit = if visit.no_wait { NO_WAIT_STOP_LIMIT } else { STOP_LIMIT };
     let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_stop_limit={}", quote(root)?, stop_limit.as_secs());
     write_cluster(&mut body, visit)?;
+    let _ = writeln!(body, "m_serial={}", visit.serial);
     body.push_str(PRELUDE);
     let machine = visit.machine.map(|id| id.to_string()).unwrap_or_default();
     let expires = match &visit.expires {
@@ -121,7 +122,8 @@ fn write_look(body: &mut String, visit: &Visit, quick: bool) {
         write_lease(body, visit);
         body.push_str("exec 9>&-\n");
     } else {
-        let _ = writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} 0 && exec 9>&-; }}; then");
+        let known = format!("[ \"$m_epoch\" -eq {epoch} ] && [ \"$m_seen_serial\" -ge \"$m_serial\" ]");
+        let _ = writeln!(body, "if {{ {known}; }} || {{ m_claim {epoch} 0 && exec 9>&-; }}; then");
     }
     body.push_str("m_glance\n");
     let unchanged = if quick { "[ \"$m_seen\" = \"${m_last-}\" ]" } else { "false" };

@@ -27,7 +27,7 @@ m_many() {
   for m_u in "$@"; do m_said "$m_group $m_u" "$m_why"; m_out="$m_out $m_u:"; done
 }
 m_write() {
-  [ -d "$m_run/new" ] || mkdir -p "$m_run/new" "$m_run/launched" "$m_run/files" "$m_units" || return
+  [ -d "$m_run/files" ] || mkdir -p "$m_run/new" "$m_run/launched" "$m_run/files" "$m_units" || return
   printf '%s' "$2" >"$m_run/new/$1" && : >"$m_run/files/$1" && return
   rm -f -- "$m_run/new/$1"
   m_say said load "$1" "cannot write to $m_run: is /run full?"
@@ -235,13 +235,19 @@ m_claim() {
   m_recall
   [ "$m_epoch" -le "$1" ] || { m_deny epoch "$m_epoch"; return; }
   if [ "$m_epoch" -eq "$1" ]; then
-    [ "$2" -gt 0 ] || return 0
+    [ "$2" -gt 0 ] || { m_note_serial; return; }
     [ "$m_number" -lt "$2" ] || { m_deny late; return; }
   fi
-  printf '%s %s\n' "$1" "$2" 1<>"$m_run/epoch" && m_epoch=$1 && return
+  printf '%s %s\n' "$1" "$2" 1<>"$m_run/epoch" && m_epoch=$1 && m_note_serial && return
   m_deny unwritable
 }
+# Remembers the highest serial of the leases. The record overwrites the one before, as that of the epoch does.
+m_note_serial() {
+  [ "$m_seen_serial" -ge "$m_serial" ] || printf '%s\n' "$m_serial" 1<>"$m_run/serial"
+}
 m_recall() {
+  m_seen_serial=; [ -e "$m_run/serial" ] && read -r m_seen_serial <"$m_run/serial"
+  case $m_seen_serial in ''|*[!0-9]*) m_seen_serial=0 ;; esac
   m_epoch= m_number=; [ -e "$m_run/epoch" ] && read -r m_epoch m_number <"$m_run/epoch"
   case $m_epoch in ''|*[!0-9]*) m_epoch=0 ;; esac
   case $m_number in ''|*[!0-9]*) m_number=0 ;; esac
@@ -253,7 +259,7 @@ m_greet() {
   read -r m_boot </proc/sys/kernel/random/boot_id
   read -r m_up m_rest </proc/uptime
   m_recall
-  m_say host "${m_id:--}" "${m_boot:--}" "${m_up:-0}" "$m_epoch"
+  m_say host "${m_id:--}" "${m_boot:--}" "${m_up:-0}" "$m_epoch" "$m_seen_serial"
 }
 # The arguments: the expected machine-id ("" for any), the epoch, the uptime after which it is too late (0: never) and
 # the boot to which that uptime belongs.

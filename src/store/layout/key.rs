@@ -32,6 +32,8 @@ pub enum Key {
     Foreign(MachineId),
     /// A [`crate::core::model::Grant`].
     Lease(MachineId),
+    /// The number of leases that were recorded, in decimal.
+    Serial,
     /// The machines that vote, as a list.
     Voters,
     /// A [`crate::store::leader_election::LeaderRecord`], which a lease holds.
@@ -59,6 +61,7 @@ impl Keyspace {
             Key::State(name, id) => format!("{cluster}states/{name}/{id}"),
             Key::Foreign(id) => format!("{cluster}foreign/{id}"),
             Key::Lease(id) => format!("{cluster}leases/{id}"),
+            Key::Serial => format!("{cluster}serial"),
             Key::Voters => format!("{cluster}voters"),
             Key::Leader => format!("{cluster}leader"),
             Key::Epoch => format!("{cluster}epoch"),
@@ -76,6 +79,7 @@ impl Keyspace {
                     | Key::Health(_)
                     | Key::Foreign(_)
                     | Key::Lease(_)
+                    | Key::Serial
                     | Key::Voters
                     | Key::Leader
                     | Key::Epoch
@@ -102,6 +106,7 @@ impl Keyspace {
                 "identity" => Some(Key::Cluster),
                 "leader" => Some(Key::Leader),
                 "epoch" => Some(Key::Epoch),
+                "serial" => Some(Key::Serial),
                 "voters" => Some(Key::Voters),
                 _ => None,
             });

@@ -120,6 +120,7 @@ impl Keyspace {
             Write::Foreign(machine, foreign) => self.put(&Key::Foreign(*machine), foreign),
             Write::Lease(machine, grant) => self.put(&Key::Lease(*machine), grant),
             Write::NoLease(machine) => self.delete(&Key::Lease(*machine)),
+            Write::Serial(serial) => self.put(&Key::Serial, serial),
             Write::Voters(voters) => self.put(&Key::Voters, voters),
             Write::Log(event) => events::log(self, event, index),
         }

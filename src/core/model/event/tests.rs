@@ -136,6 +136,7 @@ fn any_reason() -> impl Strategy<Value = HealthReason> {
 fn any_kind() -> impl Strategy<Value = EventKind> {
     let lease = [LeaseRefusal::TooLate, LeaseRefusal::Unwritable, LeaseRefusal::NotStarted];
     let plain = [
+        EventKind::StoreRestored,
         EventKind::LeaseEnded,
         EventKind::LeaseRegained,
         EventKind::FenceBegun,

@@ -2,7 +2,8 @@ use super::*;
 use crate::core::model::Reason;
 
 const MARK: &str = "@1";
-const HOST: &str = "@1 muster 1\n@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 3f2f3dd0-1bc6-42c2-9d39-6c0eaa4a7139 7.5 0\n";
+const HOST: &str =
+    "@1 muster 1\n@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 3f2f3dd0-1bc6-42c2-9d39-6c0eaa4a7139 7.5 0 0\n";
 const HASH: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
 /// More than the store accepts in one commit.
@@ -38,7 +39,7 @@ fn a_state_that_systemd_cannot_have_is_a_report_that_does_not_parse() {
             format!("@1 listed\na.service loaded active {bad}\n"),
             format!("@1 listed\na.service {bad} active running\n"),
             format!("@1 shown\nId=a.service\nLoadState=loaded\nActiveState=active\nSubState={bad}x\u{7}\n"),
-            format!("@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 {bad} 7.5 0\n"),
+            format!("@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 {bad} 7.5 0 0\n"),
         ] {
             let error = read_lines(&with_a_service(&lines), &[]).unwrap_err().to_string();
             assert!(error.len() < 1000 && !error.chars().any(char::is_control), "{error:?}");
