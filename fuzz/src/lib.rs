@@ -223,7 +223,16 @@ fn state(seed: u8) -> UnitState {
     let active = if seed & 128 == 0 { ActiveState::Active } else { ActiveState::Deactivating };
     let hash = UnitFile::parse("[Service]\n").expect("a unit file").hash();
     let (load, sub) = (LoadState::Loaded, SubState::RUNNING);
-    UnitState { load, active, sub, job: None, hash, launched: seed & 64 == 0, restarts: u64::from(seed) }
+    UnitState {
+        load,
+        active,
+        sub,
+        job: None,
+        hash,
+        launched: seed & 64 == 0,
+        restarts: u64::from(seed),
+        restarted: seed & 32 == 0,
+    }
 }
 
 fn name(stem: &str) -> UnitName {

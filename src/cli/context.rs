@@ -1,15 +1,21 @@
 //! The context of a command: its settings, and on demand the store and the connection to the hosts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
 use super::error::ExitStatus;
+use super::settings::Flags;
 use super::settings::Settings;
+use crate::control::look;
+use crate::control::look::Look;
 use crate::control::membership::MembershipError;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::remote::SharedRemote;
 use crate::remote::ssh;
 use crate::remote::ssh::Ssh;
@@ -22,21 +28,30 @@ use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
 use crate::store::leader_election;
+use crate::ui;
+use crate::ui::messages;
+
+/// How long a command that shows something waits until its connections are closed.
+const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 
 /// The handles that a command works with.
 #[derive(Debug)]
 pub struct Context {
     /// The settings.
     pub settings: Settings,
+    /// The flags from which the settings were made.
+    pub(super) flags: Flags,
+    /// Set under the name `fleetctl`: tables and messages are those of fleet.
+    pub is_fleetctl: bool,
     /// Set when the operator stops the command.
     pub stop: CancellationToken,
-    remote: OnceLock<SharedRemote>,
+    ssh: OnceLock<Arc<Ssh>>,
 }
 
 impl Context {
-    /// Makes a context. Nothing is opened yet.
-    pub fn new(settings: Settings, stop: CancellationToken) -> Self {
-        Self { settings, stop, remote: OnceLock::new() }
+    /// Makes a context. The settings are read, and nothing is opened yet.
+    pub fn new(flags: Flags, is_fleetctl: bool, stop: CancellationToken) -> Result<Self, CommandError> {
+        Ok(Self { settings: flags.clone().resolve()?, flags, is_fleetctl, stop, ssh: OnceLock::new() })
     }
 
     /// Returns the cluster's keys.
@@ -67,15 +82,38 @@ impl Context {
         Ok(layout::read(&*self.known_store().await?, &self.keys()?).await?)
     }
 
+    /// Reads the records of the cluster and observes its machines. Returns also the present time. A machine that cannot be
+    /// observed is named in a warning; fleet had none.
+    pub(super) async fn look(&self) -> Result<(Snapshot, Timestamp), CommandError> {
+        let cluster = self.cluster().await?;
+        let Look { snapshot, missed } = look::look(&cluster).await?;
+        cluster.remote.close(CLOSE_LIMIT).await;
+        let now = cluster.clock.now();
+        let mut hosts = BTreeMap::<String, Vec<&str>>::new();
+        for (machine, failure) in &missed {
+            let age = snapshot.observed_at(*machine).map(|at| now.since(at));
+            let name = snapshot.machines.get(machine).map_or("", |machine| &machine.name);
+            hosts.entry(messages::not_observed(failure.as_ref(), age)).or_default().push(name);
+        }
+        for (note, hosts) in hosts.iter().filter(|_| !self.is_fleetctl) {
+            ui::warn(&messages::note_about_hosts(hosts, note));
+        }
+        Ok((snapshot, now))
+    }
+
     /// Returns the connections to the hosts, the same for each call.
     pub fn remote(&self) -> Result<SharedRemote, CommandError> {
-        if let Some(remote) = self.remote.get() {
-            return Ok(remote.clone());
+        Ok(self.ssh()?)
+    }
+
+    /// Returns the SSH connections to the hosts, the same for each call.
+    pub(super) fn ssh(&self) -> Result<Arc<Ssh>, CommandError> {
+        if let Some(ssh) = self.ssh.get() {
+            return Ok(ssh.clone());
         }
         let ssh = Ssh::new(self.settings.ssh_options()?);
         ssh.read_config().map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
-        let remote: SharedRemote = Arc::new(ssh);
-        Ok(self.remote.get_or_init(|| remote).clone())
+        Ok(self.ssh.get_or_init(|| Arc::new(ssh)).clone())
     }
 
     /// Returns the handles that an operation on a cluster needs. The cluster must exist.
@@ -114,7 +152,7 @@ impl Context {
         Ok(FenceCommands::new(commands))
     }
 
-    /// Returns the handles of a process that keeps machines fenced: a controller or a sweep.
+    /// Returns the handles of a sweep, which keeps machines fenced.
     pub(super) async fn leading(&self) -> Result<ClusterContext, CommandError> {
         let fence_commands = Arc::new(self.fence_commands()?);
         Ok(ClusterContext { fence_commands, ..self.cluster().await? })

@@ -8,7 +8,6 @@ use super::unit_commands::parse_unit;
 use crate::core::explain;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Event;
-use crate::runner::Clock;
 use crate::store::layout;
 use crate::ui;
 use crate::ui::explanation;
@@ -42,13 +41,13 @@ pub(super) enum MachineCommand {
 /// Runs `muster why`.
 pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
     let unit = parse_unit(&args.unit)?;
-    let snapshot = context.snapshot().await?;
+    let (snapshot, now) = context.look().await?;
     let missing = || CommandError::failed(messages::no_such_unit(&unit));
     let explanation = explain::explain(&snapshot, &unit).ok_or_else(missing)?;
     let events = latest(context, |event| event.subject.unit.as_ref() == Some(&unit)).await?;
     match args.output {
-        Some(_) => ui::json(&explanation::unit_json(&snapshot, &unit, &explanation, &events)),
-        None => ui::result(&explanation::unit(&snapshot, &unit, &explanation, &events, Clock::start().now())),
+        Some(_) => ui::json(&explanation::unit_json(&snapshot, &unit, &explanation, &events, now)),
+        None => ui::result(&explanation::unit(&snapshot, &unit, &explanation, &events, now)),
     }
     Ok(ExitStatus::Done)
 }
@@ -56,15 +55,14 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
 /// Runs `muster machine`.
 pub(super) async fn machine(context: &Context, command: &MachineCommand) -> CommandResult {
     let MachineCommand::Show { machine: name, output } = command;
-    let snapshot = context.snapshot().await?;
+    let (snapshot, now) = context.look().await?;
     let machine = find_machine(&snapshot, name)?;
     let events =
         latest(context, |event| event.subject.machine == Some(machine.id) && event.subject.unit.is_none()).await?;
     if output.is_some() {
         ui::json(&explanation::machine_json(&snapshot, machine, &events));
     } else {
-        let (now, has_color) = (Clock::start().now(), stdout_has_color());
-        ui::print_table(&explanation::machine(&snapshot, machine, &events, now, has_color));
+        ui::print_table(&explanation::machine(&snapshot, machine, &events, now, stdout_has_color()));
     }
     Ok(ExitStatus::Done)
 }

@@ -6,7 +6,7 @@ use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::unit_commands::parse_unit;
 use crate::core::model::Snapshot;
-use crate::runner::Clock;
+use crate::core::model::Timestamp;
 use crate::ui;
 use crate::ui::lists;
 use crate::ui::lists::Row;
@@ -24,8 +24,8 @@ pub(super) struct ListArgs {
     no_legend: bool,
     /// Print these columns, separated by commas
     ///
-    /// Machines: machine, ip, metadata, name, health. Unit files: unit, hash, global, dstate, state, target, desc.
-    /// Units: unit, load, active, sub, machine, hash.
+    /// Machines: machine, ip, metadata, name, health, observed. Unit files: unit, hash, global, dstate, state, target,
+    /// name, observed, desc. Units: unit, load, active, sub, machine, hash, name, health, observed.
     #[arg(long, value_name = "FIELDS")]
     fields: Option<String>,
     /// Print as JSON
@@ -50,9 +50,9 @@ pub(super) struct CatArgs {
 
 /// Runs `muster list-machines`.
 pub(super) async fn machines(context: &Context, args: &MachinesArgs) -> CommandResult {
-    let snapshot = read(context).await?;
+    let (snapshot, now) = look(context).await?;
     warn_without_machines(context, &snapshot);
-    show(&lists::machines(&snapshot, args.all), &args.list)
+    show(context, lists::machines(&snapshot, args.all, now), &args.list)
 }
 
 /// Runs `muster list-unit-files`.
@@ -61,20 +61,18 @@ pub(super) async fn unit_files(context: &Context, args: &ListArgs) -> CommandRes
     if fields.split(',').any(|field| field.trim() == "tmachine") {
         ui::status("WARNING: The \"tmachine\" field is deprecated. Use \"target\" instead");
     }
-    show(&lists::unit_files(&read(context).await?), args)
+    let (snapshot, now) = look(context).await?;
+    show(context, lists::unit_files(&snapshot, now), args)
 }
 
 /// Runs `muster list-units`.
 pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
-    let (snapshot, now) = (read(context).await?, Clock::start().now());
-    let mut rows = lists::units(&snapshot);
-    if args.output.is_some() {
-        rows.extend(lists::unseen(&snapshot, now));
-    }
+    let (snapshot, now) = look(context).await?;
+    let rows = lists::units(&snapshot, now);
     if rows.is_empty() {
         warn_without_machines(context, &snapshot);
     }
-    show(&rows, args)?;
+    show(context, rows, args)?;
     // The columns are those of fleet, which had no leases.
     let lines = snapshot.units.keys().flat_map(|unit| ui::may_still_run(&snapshot, unit, now));
     lines.filter(|_| args.output.is_none()).for_each(|line| ui::status(&line));
@@ -84,7 +82,7 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
 /// Runs `muster cat`.
 pub(super) async fn cat(context: &Context, args: &CatArgs) -> CommandResult {
     let unit = parse_unit(&args.unit)?;
-    let snapshot = read(context).await?;
+    let snapshot = context.snapshot().await?;
     let file = snapshot.file(&unit).ok_or_else(|| CommandError::failed(messages::no_such_unit(&unit)))?;
     ui::result(file.text());
     Ok(ExitStatus::Done)
@@ -97,22 +95,27 @@ fn warn_without_machines(context: &Context, snapshot: &Snapshot) {
     }
 }
 
-/// Reads the cluster, with a warning for each record that cannot be parsed.
-async fn read(context: &Context) -> Result<Snapshot, CommandError> {
-    let snapshot = context.snapshot().await?;
-    for (key, record) in &snapshot.unreadable {
+/// Reads the cluster and observes its machines, with a warning for each record that cannot be parsed. Returns also the
+/// present time.
+async fn look(context: &Context) -> Result<(Snapshot, Timestamp), CommandError> {
+    let looked = context.look().await?;
+    for (key, record) in &looked.0.unreadable {
         ui::warn(&messages::unreadable_record(key, &record.why));
     }
-    Ok(snapshot)
+    Ok(looked)
 }
 
-fn show<R: Row>(rows: &[R], args: &ListArgs) -> CommandResult {
+fn show<R: Row>(context: &Context, mut rows: Vec<R>, args: &ListArgs) -> CommandResult {
     if args.output.is_some() {
-        ui::result(&lists::json(rows));
+        ui::result(&lists::json(&rows));
         return Ok(ExitStatus::Done);
     }
-    let fields = args.fields.clone().unwrap_or_else(|| R::USUAL.to_owned());
+    if context.is_fleetctl {
+        rows.retain(Row::is_in_fleet);
+    }
+    let usual = if context.is_fleetctl { R::FLEET } else { R::USUAL };
+    let fields = args.fields.clone().unwrap_or_else(|| usual.to_owned());
     let view = View { fields, full: args.full, no_legend: args.no_legend, has_color: stdout_has_color() };
-    ui::print_table(&lists::table(rows, &view)?);
+    ui::print_table(&lists::table(&rows, &view)?);
     Ok(ExitStatus::Done)
 }

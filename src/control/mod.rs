@@ -9,6 +9,7 @@ mod failure_details;
 mod follow;
 mod goal;
 mod leadership;
+pub mod look;
 pub mod membership;
 pub mod operation;
 pub mod problems;

@@ -117,7 +117,7 @@ async fn lead(
 ) -> Result<SweepResult, StoreError> {
     let mut reconciler =
         Reconciler::new(leadership.epoch(), Scope::All, options.timing, snapshot).with_failover_policy(failover_policy);
-    reconciler = reconciler.with_fence_commands(context.fence_commands.machines());
+    reconciler = reconciler.with_fence_commands(context.fence_commands.machines()).with_publication();
     let stop = context.stop.child_token();
     let run_context = RunContext { stop: stop.clone(), ..RunContext::new(context, leadership) };
     let stop_when = StopCondition::Settled { limit: options.settle, watch: Duration::ZERO };

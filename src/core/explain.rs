@@ -7,6 +7,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::FilterReason;
 use crate::core::model::Health;
@@ -24,6 +25,7 @@ use crate::core::schedule::Scheduler;
 use crate::core::unit::Class;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
+use crate::core::unit::UnitType;
 
 /// The explanation of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +94,15 @@ pub enum NotRunning {
         /// The state that the machine reported.
         state: UnitState,
     },
+    /// It is a timer, and the unit that it starts has failed.
+    JobFailed {
+        /// The machine's name.
+        name: String,
+        /// The unit that it starts.
+        job: UnitName,
+        /// The state of that unit.
+        state: UnitState,
+    },
 }
 
 impl fmt::Display for NotRunning {
@@ -117,6 +128,7 @@ impl fmt::Display for NotRunning {
             Self::NotActive { name, state } if state.load != LoadState::Loaded => {
                 write!(f, "systemd on {name} could not load it: {}", state.load)
             }
+            Self::JobFailed { name, job, state } => write!(f, "{job}, which it starts, is {state} on {name}"),
             Self::NotActive { name, state } if state.launched => write!(f, "it was started on {name} and is {state}"),
             Self::NotActive { name, state } => {
                 write!(f, "it is {state} on {name} and was not started yet: the next reconcile starts it")
@@ -284,7 +296,30 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
     {
         return Some(NotRunning::StopsElsewhere(snapshot.name_of(other)));
     }
-    (!state.is_well(oneshot)).then(|| NotRunning::NotActive { name: machine.name.clone(), state: state.clone() })
+    if !state.is_well(oneshot) {
+        return Some(NotRunning::NotActive { name: machine.name.clone(), state: state.clone() });
+    }
+    let (job, state) = failed_job(snapshot, name, machine.id)?;
+    Some(NotRunning::JobFailed { name: machine.name.clone(), job, state: state.clone() })
+}
+
+/// Returns the unit that a timer starts on a machine, if that unit has failed there. A unit that is to run by itself has a
+/// reason of its own.
+pub fn failed_job<'a>(
+    snapshot: &'a Snapshot,
+    timer: &UnitName,
+    machine: MachineId,
+) -> Option<(UnitName, &'a UnitState)> {
+    if timer.kind() != UnitType::Timer {
+        return None;
+    }
+    let named = snapshot.file(timer)?.values("Timer", "Unit").next_back();
+    let job: UnitName = named.map_or_else(|| format!("{}.service", timer.stem()), str::to_owned).parse().ok()?;
+    if snapshot.units.get(&job).is_none_or(|unit| unit.desired == DesiredState::Launched) {
+        return None;
+    }
+    let state = snapshot.states.get(&job)?.get(&machine)?;
+    (state.active == ActiveState::Failed || state.is_restarting()).then_some((job, state))
 }
 
 /// Returns another machine that answers and on which a unit still runs.

@@ -72,6 +72,11 @@ impl InFlight {
         self.visits.is_empty() && self.fencings.is_empty() && self.arrived.is_empty()
     }
 
+    /// Reports whether nothing is under way, not even a peer probe.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_empty() && self.probes.is_empty()
+    }
+
     /// Waits for the next input; forever if nothing is under way. The progress of a visit comes before its end.
     pub(super) async fn next(&mut self) -> Input {
         if let Some(input) = self.arrived.pop_front() {

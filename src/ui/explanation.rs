@@ -17,7 +17,6 @@ use crate::core::explain::Explanation;
 use crate::core::explain::NotRunning;
 use crate::core::model::Event;
 use crate::core::model::Grant;
-use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
@@ -43,7 +42,7 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         let seen = last_seen(snapshot, *machine, now);
         rows.push(("State", format!("{state} on {}{seen}", legend(snapshot, *machine))));
     }
-    rows.extend(why.not_running.iter().map(|reason| ("Not running", not_running(reason, now))));
+    rows.extend(why.not_running.iter().map(|reason| (label(reason), not_running(reason, now))));
     let mut text = lay_out(rows, false);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
     let filter_reasons = why.filter_reasons.iter().map(|(machine, filter_reason)| {
@@ -57,12 +56,22 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     text + &happened(snapshot, events)
 }
 
-/// Returns the time of the last report of a machine that does not answer, after which its units may have changed.
+/// Returns the age of the last report of a machine that was not observed just now: its units may have changed since.
 fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String {
-    let silent = snapshot.health.get(&machine).filter(|health| health.health > Health::PathFault);
-    silent
-        .and_then(|health| health.last_seen)
-        .map_or_else(String::new, |seen| format!(", as last seen at {}", super::clock(seen, now)))
+    match snapshot.observed_at(machine) {
+        _ if snapshot.is_current(machine, now) => String::new(),
+        Some(at) => format!(", as of {}", super::ago(now.since(at))),
+        None => ", not observed since".to_owned(),
+    }
+}
+
+/// Returns the title of a reason: some units with trouble run.
+fn label(reason: &NotRunning) -> &'static str {
+    match reason {
+        NotRunning::JobFailed { .. } => "Trouble",
+        NotRunning::NotActive { state, .. } if state.runs() => "Trouble",
+        _ => "Not running",
+    }
 }
 
 /// Writes why a unit does not run, with the time if it waits for one.
@@ -80,8 +89,18 @@ fn not_running(reason: &NotRunning, now: Timestamp) -> String {
 }
 
 /// Writes the same as JSON.
-pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[Event]) -> Value {
-    let state = |(machine, state): &(_, _)| json!({"machine": machine, "state": state});
+pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[Event], now: Timestamp) -> Value {
+    let state = |(machine, state): &(MachineId, UnitState)| {
+        let health = snapshot.health.get(machine).map(|record| record.health);
+        json!({
+            "machine": machine,
+            "name": snapshot.full_name_of(*machine),
+            "health": health,
+            "state": state,
+            "is_current": snapshot.is_current(*machine, now),
+            "observed_at": snapshot.observed_at(*machine),
+        })
+    };
     let until = why
         .not_running
         .iter()
@@ -135,8 +154,8 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
             ("Since", time(health.since).into()),
             (
                 "Last seen",
-                match health.last_seen {
-                    _ if health.health == Health::Alive => "now".to_owned(),
+                match snapshot.observed_at(machine.id).max(health.last_seen) {
+                    _ if snapshot.is_current(machine.id, now) => "now".to_owned(),
                     Some(seen) => time(seen),
                     None => "never".to_owned(),
                 }
@@ -150,6 +169,7 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
     let mut text = lay_out(rows, has_color);
     let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
     let row = |(unit, state, placed): (&UnitName, Option<&UnitState>, bool)| {
+        let state = state.filter(|_| snapshot.is_current(machine.id, now));
         let [active, sub] = state.map_or_else(|| ["-", "-"].map(str::to_owned), state_cells);
         [unit.to_string(), active, sub, if placed { "yes" } else { "no" }.to_owned()]
     };
@@ -171,6 +191,7 @@ pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) ->
     json!({
         "machine": machine,
         "health": snapshot.health.get(&machine.id),
+        "observed_at": snapshot.observed_at(machine.id),
         "lease": snapshot.leases.get(&machine.id),
         "foreign": snapshot.foreign.get(&machine.id),
         "units": units.collect::<Vec<_>>(),

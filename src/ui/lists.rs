@@ -1,6 +1,8 @@
-//! The three lists of a snapshot: the columns, legends and order of fleet, and the same rows as JSON.
+//! The three lists of a snapshot: the columns, legends and order of fleet, with names, health and ages beside them, and
+//! the same rows as JSON.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -61,6 +63,13 @@ pub trait Row: Serialize + Sized + 'static {
     const COLUMNS: &'static [Column<Self>];
     /// The default columns.
     const USUAL: &'static str;
+    /// The default columns under the name `fleetctl`: those of fleet.
+    const FLEET: &'static str;
+
+    /// Reports whether fleet would have listed the row.
+    fn is_in_fleet(&self) -> bool {
+        true
+    }
 
     /// Returns the colour of a column, if it has one.
     fn tone(&self, _column: &str) -> Option<Tone> {
@@ -76,9 +85,41 @@ pub struct MachineRow {
     ip: String,
     metadata: BTreeMap<String, String>,
     health: Health,
+    #[serde(flatten)]
+    observed: Freshness,
     cordoned: bool,
     os: String,
     systemd: u32,
+}
+
+/// When the machine of a row was observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Freshness {
+    /// Set if that was just now.
+    is_current: bool,
+    observed_at: Option<Timestamp>,
+    /// How long ago that was, in seconds.
+    age: Option<u64>,
+}
+
+impl Freshness {
+    fn of(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> Self {
+        let observed_at = snapshot.observed_at(machine);
+        let age = observed_at.map(|at| now.since(at).as_secs());
+        Self { is_current: snapshot.is_current(machine, now), observed_at, age }
+    }
+
+    /// Returns the age as text, after the state at that time if there is one.
+    fn cell(self, state: Option<String>) -> String {
+        match self.age {
+            _ if self.is_current => "now".to_owned(),
+            None => "never".to_owned(),
+            Some(age) => {
+                let age = super::ago(Duration::from_secs(age));
+                state.map_or_else(|| age.clone(), |state| format!("{state} {age}"))
+            }
+        }
+    }
 }
 
 /// A unit in `list-unit-files`.
@@ -91,6 +132,9 @@ pub struct UnitFileRow {
     desired: DesiredState,
     state: Option<DesiredState>,
     target: Option<Place>,
+    /// The age of the state, if the unit is on a machine.
+    #[serde(flatten)]
+    observed: Option<Freshness>,
     #[serde(rename = "desc")]
     description: Option<String>,
 }
@@ -100,21 +144,41 @@ pub struct UnitFileRow {
 pub struct UnitRow {
     unit: UnitName,
     load: LoadState,
-    active: ActiveState,
-    sub: SubState,
+    /// The present state; `None` if the machine was not observed just now.
+    active: Option<ActiveState>,
+    sub: Option<SubState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<JobType>,
+    /// Set if systemd has restarted it a moment ago, because it had ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restarted: bool,
+    /// The last reported state, if it is not known to be the present one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<LastState>,
     machine: Place,
+    health: Health,
+    #[serde(flatten)]
+    observed: Freshness,
     hash: Hash,
     /// When the unit is certain to have stopped, if it is strict and its machine does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     may_run_until: Option<Timestamp>,
+    #[serde(skip)]
+    is_in_fleet: bool,
+}
+
+/// A state that was reported some time ago.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastState {
+    active: ActiveState,
+    sub: SubState,
 }
 
 /// The machine of a unit. It has no IP if it has left the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Place {
     machine: MachineId,
+    name: Option<String>,
     ip: Option<String>,
     #[serde(skip)]
     legend: (String, String),
@@ -127,6 +191,7 @@ impl Place {
         let legend = |full| member.map(|member| member.legend(full));
         Self {
             machine,
+            name: member.map(|member| member.name.clone()),
             ip: member.map(|member| member.ip.clone()).filter(|ip| !ip.is_empty()),
             legend: (legend(false).unwrap_or_else(short), legend(true).unwrap_or_else(|| machine.to_string())),
         }
@@ -156,8 +221,10 @@ impl Row for MachineRow {
             name: "health",
             cell: |row, _| Some(format!("{}{}", row.health, if row.cordoned { ", cordoned" } else { "" })),
         },
+        Column { name: "observed", cell: |row, _| Some(row.observed.cell(None)) },
     ];
-    const USUAL: &'static str = "machine,ip,metadata";
+    const USUAL: &'static str = "name,machine,ip,metadata,health,observed";
+    const FLEET: &'static str = "machine,ip,metadata";
 
     fn tone(&self, column: &str) -> Option<Tone> {
         (column == "health").then(|| Tone::of(self.health))
@@ -173,9 +240,12 @@ impl Row for UnitFileRow {
         Column { name: "state", cell: |row, _| row.state.map(|state| state.to_string()) },
         Column { name: "target", cell: Self::target },
         Column { name: "tmachine", cell: Self::target },
+        Column { name: "name", cell: |row, _| row.target.as_ref().and_then(|place| place.name.clone()) },
+        Column { name: "observed", cell: |row, _| row.observed.map(|observed| observed.cell(None)) },
         Column { name: "desc", cell: |row, _| row.description.clone() },
     ];
-    const USUAL: &'static str = "unit,hash,dstate,state,target";
+    const USUAL: &'static str = "unit,hash,dstate,state,target,name,observed";
+    const FLEET: &'static str = "unit,hash,dstate,state,target";
 }
 
 impl UnitFileRow {
@@ -188,27 +258,47 @@ impl Row for UnitRow {
     const COLUMNS: &'static [Column<Self>] = &[
         Column { name: "unit", cell: |row, _| Some(row.unit.to_string()) },
         Column { name: "load", cell: |row, _| Some(row.load.to_string()) },
-        Column { name: "active", cell: |row, _| Some(row.active.to_string()) },
-        Column { name: "sub", cell: |row, _| Some(sub_cell(&row.sub, row.job)) },
+        Column { name: "active", cell: |row, _| row.active.map(|active| active.to_string()) },
+        Column { name: "sub", cell: |row, _| row.sub.as_ref().map(|sub| sub_cell(sub, row.job)) },
         Column { name: "machine", cell: |row, full| Some(row.machine.legend(full)) },
         Column { name: "hash", cell: |row, full| Some(hash(row.hash, full)) },
+        Column { name: "name", cell: |row, _| row.machine.name.clone() },
+        Column { name: "health", cell: |row, _| Some(row.health.to_string()) },
+        Column {
+            name: "observed",
+            cell: |row, _| {
+                let last = row.last.as_ref().map(|LastState { active, sub }| format!("{active} ({sub})"));
+                let restarted = if row.restarted { ", restarted by systemd a moment ago" } else { "" };
+                Some(row.observed.cell(last) + restarted)
+            },
+        },
     ];
-    const USUAL: &'static str = "unit,machine,active,sub";
+    const USUAL: &'static str = "unit,name,machine,health,active,sub,observed";
+    const FLEET: &'static str = "unit,machine,active,sub";
+
+    fn is_in_fleet(&self) -> bool {
+        self.is_in_fleet
+    }
+
+    fn tone(&self, column: &str) -> Option<Tone> {
+        (column == "health").then(|| Tone::of(self.health))
+    }
 }
 
 /// Returns the machines in the order of their ids: those that are reachable, or all.
-pub fn machines(snapshot: &Snapshot, all: bool) -> Vec<MachineRow> {
+pub fn machines(snapshot: &Snapshot, all: bool, now: Timestamp) -> Vec<MachineRow> {
     let shown = snapshot.machines.values().filter(|machine| all || is_present(snapshot, machine.id));
-    shown.map(|machine| machine_row(machine, health(snapshot, machine.id))).collect()
+    shown.map(|machine| machine_row(snapshot, machine, now)).collect()
 }
 
-fn machine_row(machine: &Machine, health: Health) -> MachineRow {
+fn machine_row(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> MachineRow {
     let Machine { id, name, ip, metadata, cordoned, os, systemd, .. } = machine.clone();
-    MachineRow { machine: id, name, ip, metadata, health, cordoned, os, systemd }
+    let (health, observed) = (health(snapshot, id), Freshness::of(snapshot, id, now));
+    MachineRow { machine: id, name, ip, metadata, health, observed, cordoned, os, systemd }
 }
 
 /// Returns every submitted unit, by name.
-pub fn unit_files(snapshot: &Snapshot) -> Vec<UnitFileRow> {
+pub fn unit_files(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitFileRow> {
     let row = |name: &UnitName| {
         let unit = snapshot.units.get(name)?;
         let file = snapshot.files.get(&unit.hash);
@@ -222,6 +312,7 @@ pub fn unit_files(snapshot: &Snapshot) -> Vec<UnitFileRow> {
             desired: unit.desired,
             state: Some(state(snapshot, name, target)).filter(|_| !global),
             target: target.map(|machine| Place::new(snapshot, machine)),
+            observed: target.map(|machine| Freshness::of(snapshot, machine, now)),
             description: file.and_then(|file| file.description()).map(str::to_owned),
         })
     };
@@ -235,43 +326,42 @@ fn state(snapshot: &Snapshot, unit: &UnitName, target: Option<MachineId>) -> Des
     reported.map_or(DesiredState::Inactive, UnitState::reached)
 }
 
-/// Returns the unit states of the reachable machines, by unit and machine-id. The last report of a machine that does not
-/// answer counts only for units that are placed there.
-pub fn units(snapshot: &Snapshot) -> Vec<UnitRow> {
+/// Returns the unit states that machines reported, by unit and machine-id. The last report of a machine that does not
+/// answer counts only for units that are placed there, that are placed nowhere, or that may still run there.
+pub fn units(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitRow> {
     let reports =
-        snapshot.states.iter().flat_map(|(unit, states)| states.iter().map(move |(id, state)| (unit, id, state)));
-    let placed = |unit: &UnitName, machine: MachineId| {
-        snapshot.placements.get(unit).is_none_or(|placement| placement.machine == machine)
-    };
-    let answers = |machine| matches!(health(snapshot, machine), Health::Alive | Health::Suspect | Health::PathFault);
-    let present = reports.filter(|(unit, machine, _)| {
-        is_present(snapshot, **machine) && (answers(**machine) || placed(unit, **machine))
-    });
-    present.map(|(unit, machine, state)| unit_row(snapshot, unit, *machine, state)).collect()
+        snapshot.states.iter().flat_map(|(unit, states)| states.iter().map(move |(id, state)| (unit, *id, state)));
+    let rows = reports.map(|(unit, machine, state)| unit_row(snapshot, unit, machine, state, now));
+    rows.filter(|row| row.is_in_fleet || is_placed(snapshot, row) || row.may_run_until.is_some()).collect()
 }
 
-/// Returns the units that [`units`] leaves out and that may still run: strict units on machines that do not answer and
-/// whose leases have not ended, with the state that was last reported.
-pub fn unseen(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitRow> {
-    let shown = units(snapshot);
-    let is_shown = |row: &UnitRow| shown.iter().any(|it| (&it.unit, &it.machine) == (&row.unit, &row.machine));
-    let row = |(unit, machine, state)| unit_row(snapshot, unit, machine, state);
-    let reports = snapshot.states.iter().flat_map(|(unit, states)| states.iter().map(move |(id, it)| (unit, *id, it)));
-    let rows = reports.map(row).filter(|row| row.may_run_until.is_some_and(|until| now < until));
-    rows.filter(|row| !is_shown(row)).collect()
+fn is_placed(snapshot: &Snapshot, row: &UnitRow) -> bool {
+    snapshot.placements.get(&row.unit).is_none_or(|placement| placement.machine == row.machine.machine)
 }
 
-fn unit_row(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &UnitState) -> UnitRow {
-    UnitRow {
+fn unit_row(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &UnitState, now: Timestamp) -> UnitRow {
+    let (health, observed) = (health(snapshot, machine), Freshness::of(snapshot, machine, now));
+    let is_known = observed.is_current;
+    let last = LastState { active: state.active, sub: state.sub.clone() };
+    let may_run_until = explain::may_still_run(snapshot, unit).get(&machine).copied();
+    let mut row = UnitRow {
         unit: unit.clone(),
         load: state.load,
-        active: state.active,
-        sub: state.sub.clone(),
-        job: state.queued_job(),
+        active: is_known.then_some(state.active),
+        sub: is_known.then(|| state.sub.clone()),
+        job: state.queued_job().filter(|_| is_known),
+        restarted: is_known && state.restarted,
+        last: (!is_known).then_some(last),
         machine: Place::new(snapshot, machine),
+        health,
+        observed,
         hash: state.hash,
-        may_run_until: explain::may_still_run(snapshot, unit).get(&machine).copied(),
-    }
+        may_run_until: may_run_until.filter(|until| now < *until),
+        is_in_fleet: false,
+    };
+    let answers = matches!(health, Health::Alive | Health::Suspect | Health::PathFault);
+    row.is_in_fleet = is_present(snapshot, machine) && (answers || is_placed(snapshot, &row));
+    row
 }
 
 /// Returns ACTIVE and SUB of a unit as a table shows them.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::command::Verb;
 use crate::core::model::DesiredState;
+use crate::core::model::Failure;
 use crate::core::model::ForeignUnits;
 use crate::core::model::Machine;
 use crate::core::unit::UnitName;
@@ -21,6 +22,28 @@ pub fn leads(epoch: u64) -> String {
 /// A controller waits because another process leads.
 pub fn stands_by(holder: &LeaderRecord) -> String {
     format!("stands by: {holder} leads")
+}
+
+/// The same as a state, which lasts longer than the age in it would be true.
+pub fn stands_by_for(holder: &LeaderRecord) -> String {
+    format!("stands by: {} on {} leads", holder.kind, holder.host)
+}
+
+/// The size and the health of a cluster, after the role of its controller.
+pub fn cluster_summary(machines: usize, alive: usize, units: usize) -> String {
+    let s = |number| if number == 1 { "" } else { "s" };
+    format!("; {alive} of {machines} machine{} alive, {units} unit{}", s(machines), s(units))
+}
+
+/// A controller has read its settings again.
+pub const RELOADED: &str = "settings, inventory and SSH configuration are read again";
+
+/// A controller could not read its settings again.
+pub const NOT_RELOADED: &str = "nothing is read again: the earlier settings stay in force";
+
+/// A setting has changed that a controller reads only when it starts.
+pub fn needs_restart(setting: &str) -> String {
+    format!("`{setting}` has changed: a restart of the controller puts that into force")
 }
 
 /// A command cannot act because another process leads.
@@ -115,6 +138,15 @@ pub fn failover_forced(machine: &Machine) -> String {
 /// A machine is reached through another one.
 pub fn relayed(machine: &Machine, relay: &Machine) -> String {
     format!("{} has a path fault: going through {}", machine.name, relay.name)
+}
+
+/// A machine could not be observed, for this reason, and is shown as it was last observed.
+pub fn not_observed(why: Option<&Failure>, age: Option<Duration>) -> String {
+    let why = why.map_or_else(|| "no answer yet".to_owned(), |why| format!("{}: {}", why.phase, why.detail));
+    match age {
+        Some(age) => format!("not observed now ({why}): shown as of {}", super::ago(age)),
+        None => format!("not observed now ({why}), and never before"),
+    }
 }
 
 /// A record of the store cannot be parsed.

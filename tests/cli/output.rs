@@ -112,7 +112,7 @@ async fn the_health_of_machines_has_a_colour_except_in_json() {
     let desk = Desk::new();
     machine(&desk, 1).await;
     let list = ["--color", "always", "list-machines", "--fields", "name,health"];
-    assert_eq!(desk.muster(&list).ok(), "NAME\tHEALTH\ncore-01\t\u{1b}[32malive\u{1b}[0m\n");
+    assert_eq!(desk.muster(&list).ok(), "NAME\tHEALTH\ncore-01\t\u{1b}[33msuspect\u{1b}[0m\n");
     assert!(!desk.muster(&[&list[..], &["-o", "json"]].concat()).ok().contains('\u{1b}'));
 }
 

@@ -1,5 +1,6 @@
 //! Sweeps, controllers and playbooks in one process, with a real store and hosts that are folders.
 
+mod look;
 mod membership;
 mod playbook;
 mod sweep;
@@ -36,6 +37,8 @@ use muster::remote::Target;
 use muster::remote::visit::VisitScript;
 use muster::runner::Clock;
 use muster::runner::ClusterContext;
+use muster::runner::LeaderSettings;
+use muster::runner::Supervision;
 use muster::store::Op;
 use muster::store::SharedStore;
 use muster::store::layout;
@@ -99,6 +102,19 @@ impl Folder {
     /// Returns the file of a unit on the host, if it is there.
     pub(super) fn file(&self, unit: &str) -> Option<String> {
         fs::read_to_string(self.host.path("run/fleet/units").join(unit)).ok()
+    }
+
+    /// Puts a unit file on the host, with muster's mark.
+    pub(super) fn put(&self, unit: &str, text: &str) {
+        for (folder, text) in [("run/fleet/units", text), ("run/muster/files", "")] {
+            fs::create_dir_all(self.host.path(folder)).unwrap();
+            fs::write(self.host.path(folder).join(unit), text).unwrap();
+        }
+    }
+
+    /// Reports whether no leader has visited the host.
+    pub(super) fn has_no_leader(&self) -> bool {
+        !self.host.path("run/muster/epoch").exists()
     }
 
     /// Returns the units that systemd was asked to start, one line for each call: the verb and the last unit.
@@ -218,7 +234,9 @@ pub(super) async fn lead_on(leader: ClusterContext) -> (u64, JoinHandle<()>) {
                 sender.send(epoch).unwrap();
             }
         };
-        controller::control(&leader, timing(), &FailoverPolicy::default(), &mut on_status, &mut |_, _| ()).await;
+        let failover_policy = FailoverPolicy::default();
+        let settings = LeaderSettings { timing: timing(), failover_policy, fence_commands: Arc::default() };
+        controller::control(&leader, &Supervision::fixed(settings), &mut on_status, &mut |_, _| ()).await;
     });
     (soon(leads.recv()).await.unwrap(), leading)
 }

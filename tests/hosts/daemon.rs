@@ -11,6 +11,7 @@ use muster::lab::Host;
 use muster::lab::Lab;
 
 use super::bare;
+use super::fleetctl;
 use super::muster;
 use super::ssh_as;
 use super::until;
@@ -110,7 +111,7 @@ pub(super) fn seen(lab: &Lab, unit: &str) -> Vec<(String, String)> {
         Some(host) => host.name.clone(),
         None => shown.to_owned(),
     };
-    let units = rows(&muster(lab, &["list-units"]).ok());
+    let units = rows(&fleetctl(lab, &["list-units"]).ok());
     let ours = units.into_iter().filter(|row| row[0] == unit);
     ours.map(|row| (name(&row[1]), format!("{}/{}", row[2], row[3]))).collect()
 }

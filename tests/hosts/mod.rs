@@ -20,6 +20,7 @@ mod sweeps;
 mod walkthrough;
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -134,6 +135,11 @@ pub(crate) fn bare() -> Command {
 /// Runs muster against a lab's hosts and store.
 pub(crate) fn muster(lab: &Lab, args: &[&str]) -> Said {
     run(bare().env("MUSTER_CONFIG", lab.config()).args(args))
+}
+
+/// Runs muster under the name of fleet's client, against a lab's hosts and store.
+pub(crate) fn fleetctl(lab: &Lab, args: &[&str]) -> Said {
+    run(bare().arg0("fleetctl").env("MUSTER_CONFIG", lab.config()).args(args))
 }
 
 /// Runs a command on a host, as a user, with OpenSSH's own client.

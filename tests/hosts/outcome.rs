@@ -17,7 +17,7 @@ use muster::lab::TemporaryLab;
 const RUNS: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 
 /// Each ends in its own way, with its last words: at once, after a moment, by a signal, and again and again.
-const FAILING: [(&str, &str, &[&str]); 4] = [
+const FAILING: [(&str, &str, &[&str]); 5] = [
     ("absent.service", "[Service]\nExecStart=/bin/absent\n", &["failed (failed) on core-0", "exit code 203"]),
     (
         "brief.service",
@@ -33,6 +33,11 @@ const FAILING: [(&str, &str, &[&str]); 4] = [
         "loops.service",
         "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=5\n",
         &["activating (auto-restart) on core-0", "exit code 1"],
+    ),
+    (
+        "swift.service",
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 0.7\nRestart=always\nRestartSec=0\n",
+        &["active (running), restarted by systemd a moment ago on core-0"],
     ),
 ];
 

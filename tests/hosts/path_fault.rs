@@ -12,6 +12,7 @@ use super::daemon::main_pid;
 use super::daemon::really_on;
 use super::daemon::runs_away_from;
 use super::daemon::unit_file;
+use super::fleetctl;
 use super::lab;
 use super::lab::id;
 use super::muster;
@@ -74,7 +75,7 @@ fn a_host_whose_answers_are_lost_keeps_its_units_and_is_managed_through_a_relay(
     // Commands reach the host through the relay.
     let restarted = muster(&lab, &["restart", "web.service"]);
     assert_eq!(restarted.code, Some(0), "{restarted:#?}\n{}", controller.said());
-    let shown = || muster(&lab, &["list-units", "--no-legend"]).ok();
+    let shown = || fleetctl(&lab, &["list-units", "--no-legend"]).ok();
     until("the restarted unit runs", LIMIT, shown, |units| units.contains("\tactive\trunning"));
     let peers = || lab.hosts().iter().filter(|host| host.name != at);
     let through = |args: &[&str]| {

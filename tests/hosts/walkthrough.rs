@@ -10,9 +10,9 @@ use super::daemon::laid_out;
 use super::daemon::legend;
 use super::daemon::really_on;
 use super::daemon::unit_file;
+use super::fleetctl;
 use super::lab;
 use super::lab_with_etcd;
-use super::muster;
 use super::ssh;
 use super::until;
 
@@ -35,7 +35,7 @@ fn the_walk_through_has_its_exact_output_with_etcd_on_the_hosts() {
 }
 
 fn walk_through(lab: &Lab, store: &str) {
-    let say = |args: &[&str]| muster(lab, args).ok();
+    let say = |args: &[&str]| fleetctl(lab, args).ok();
     let joined: Vec<String> =
         lab.hosts().iter().map(|host| format!("{} joined as {}\n", host.name, legend(host))).collect();
     assert_eq!(say(&["join"]), joined.concat());
@@ -99,7 +99,7 @@ fn walk_through(lab: &Lab, store: &str) {
 /// Waits until the unit runs elsewhere, and returns the machine as fleet shows it.
 fn fail_over(lab: &Lab, dead: &str) -> String {
     let others: Vec<String> = lab.hosts().iter().filter(|host| host.name != dead).map(legend).collect();
-    let shown = || muster(lab, &["list-units"]).ok();
+    let shown = || fleetctl(lab, &["list-units"]).ok();
     let at = |text: &String| others.iter().find(|other| *text == units(other, "active", "running")).cloned();
     let text = until("the unit runs elsewhere", FAILOVER, shown, |text| at(text).is_some());
     at(&text).unwrap()

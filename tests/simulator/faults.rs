@@ -268,7 +268,7 @@ impl World {
             if foreign { ", without muster's mark" } else { "" }
         ));
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-        let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0 };
+        let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0, restarted: false };
         let uptime = self.hosts[host].uptime(self.now);
         self.hosts[host].model.put(unit.clone(), state, None, uptime);
         self.hosts[host].model.units.get_mut(&unit).unwrap().foreign = foreign;

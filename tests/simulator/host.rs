@@ -179,7 +179,7 @@ impl Host {
 /// The state of a unit that a host claims to run.
 fn claimed() -> UnitState {
     let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-    UnitState { load, active, sub, job: None, hash: Hash::of(b"a lie"), launched: true, restarts: 0 }
+    UnitState { load, active, sub, job: None, hash: Hash::of(b"a lie"), launched: true, restarts: 0, restarted: false }
 }
 
 /// The identity of the machine at an index; the short form tells it.

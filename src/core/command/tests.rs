@@ -81,7 +81,7 @@ fn a_start_starts_a_launched_unit_that_has_ended_and_leaves_one_that_runs() {
     ] {
         let mut snapshot = cluster("web.service", text, DesiredState::Launched);
         let (load, hash, sub) = (LoadState::Loaded, file(text).hash(), sub.parse().unwrap());
-        let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 };
+        let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0, restarted: false };
         snapshot.states.entry(name("web.service")).or_default().insert(MachineId::from_bits(1), state);
         let change = decide(&snapshot, &command(Verb::Start, "web.service")).unwrap().change;
         let revived = Unit { restarts: 1, revive: true, ..snapshot.units[&name("web.service")] };
@@ -197,7 +197,16 @@ fn a_class_does_not_change_while_the_unit_may_run() {
     let observe = |snapshot: &mut Snapshot| {
         let id = MachineId::from_bits(1 << 96);
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-        let state = UnitState { load, active, sub, job: None, hash: file(TEXT).hash(), launched: true, restarts: 0 };
+        let state = UnitState {
+            load,
+            active,
+            sub,
+            job: None,
+            hash: file(TEXT).hash(),
+            launched: true,
+            restarts: 0,
+            restarted: false,
+        };
         snapshot.states.insert(name("web.service"), [(id, state)].into());
     };
     let refusal = |snapshot: &Snapshot, command: &UnitCommand| decide(snapshot, command).unwrap_err().to_string();

@@ -50,7 +50,7 @@ fn place(snapshot: &mut Snapshot) {
 fn state(snapshot: &mut Snapshot, active: &str) {
     let hash = snapshot.units[&web()].hash;
     let (load, active, sub) = (LoadState::Loaded, active.parse().unwrap(), SubState::DEAD);
-    let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0 };
+    let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0, restarted: false };
     snapshot.states.entry(web()).or_default().insert(id(1), state);
 }
 
@@ -183,4 +183,45 @@ fn a_service_that_ends_again_and_again_does_not_run() {
     assert_eq!(reason(&snapshot), None);
     snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().sub = "auto-restart".parse().unwrap();
     assert_eq!(reason(&snapshot).unwrap(), "it was started on m1 and is activating (auto-restart)");
+}
+
+#[test]
+fn a_service_that_systemd_has_just_restarted_is_trouble_although_it_runs() {
+    let mut snapshot = cluster("");
+    place(&mut snapshot);
+    state(&mut snapshot, "active");
+    snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().restarted = true;
+    let expected = "it was started on m1 and is active (dead), restarted by systemd a moment ago";
+    assert_eq!(reason(&snapshot).unwrap(), expected);
+}
+
+#[test]
+fn a_timer_whose_service_has_failed_is_trouble() {
+    for (file, job) in
+        [("[Timer]\nOnCalendar=daily", "backup.service"), ("[Timer]\nUnit=other.service", "other.service")]
+    {
+        let mut snapshot = cluster("");
+        let (timer, job): (UnitName, UnitName) = ("backup.timer".parse().unwrap(), job.parse().unwrap());
+        let text = Arc::new(UnitFile::parse(&format!("{file}\n")).unwrap());
+        snapshot.files.insert(text.hash(), text.clone());
+        snapshot.units.insert(timer.clone(), Unit::new(text.hash(), DesiredState::Launched));
+        snapshot.units.insert(job.clone(), Unit::new(snapshot.units[&web()].hash, DesiredState::Loaded));
+        place(&mut snapshot);
+        snapshot.placements.insert(timer.clone(), snapshot.placements[&web()].clone());
+        state(&mut snapshot, "active");
+        let well = UnitState { hash: text.hash(), ..snapshot.states[&web()][&id(1)].clone() };
+        snapshot.states.insert(timer.clone(), [(id(1), well.clone())].into());
+        let reason =
+            |snapshot: &Snapshot| explain(snapshot, &timer).unwrap().not_running.first().map(ToString::to_string);
+        let set = |snapshot: &mut Snapshot, active: &str| {
+            let state = UnitState { active: active.parse().unwrap(), launched: false, ..well.clone() };
+            snapshot.states.insert(job.clone(), [(id(1), state)].into());
+        };
+        set(&mut snapshot, "inactive");
+        assert_eq!(reason(&snapshot), None);
+        set(&mut snapshot, "failed");
+        assert_eq!(reason(&snapshot).unwrap(), format!("{job}, which it starts, is failed (dead) on m1"));
+        snapshot.units.get_mut(&job).unwrap().desired = DesiredState::Launched;
+        assert_eq!(reason(&snapshot), None, "it is a unit that is to run by itself");
+    }
 }

@@ -13,7 +13,10 @@ use super::Grant;
 use super::HealthRecord;
 use super::Machine;
 use super::MachineId;
+use super::ObservationTimes;
 use super::Placement;
+use super::RECENT;
+use super::Timestamp;
 use super::Unit;
 use super::UnitState;
 use crate::core::unit::Hash;
@@ -50,6 +53,8 @@ pub struct Snapshot {
     pub serial: u64,
     /// The machines of which most must answer a leader that renews leases while the store is away.
     pub voters: BTreeSet<MachineId>,
+    /// When the machines were last observed; `None` before a leader has observed them.
+    pub observed: Option<ObservationTimes>,
     /// The records that could not be read, by key. They are missing above, and must not be taken for absent: see
     /// [`Self::is_readable`].
     pub unreadable: BTreeMap<String, Unreadable>,
@@ -97,6 +102,17 @@ impl Snapshot {
         self.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
     }
 
+    /// Returns when a machine was last observed; `None` if never, as far as the records say.
+    pub fn observed_at(&self, machine: MachineId) -> Option<Timestamp> {
+        self.health.get(&machine)?;
+        self.observed.as_ref()?.of(machine)
+    }
+
+    /// Reports whether the states of a machine's units are those that it has now.
+    pub fn is_current(&self, machine: MachineId, now: Timestamp) -> bool {
+        self.observed_at(machine).is_some_and(|at| now.since(at) <= RECENT)
+    }
+
     /// Takes the records that other processes than the leader write from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
         let Self { cluster, size, machines, failover_overrides, files, units, unreadable, .. } = newer;
@@ -115,6 +131,7 @@ impl Snapshot {
             leases: std::mem::take(&mut self.leases),
             serial: self.serial,
             voters: std::mem::take(&mut self.voters),
+            observed: self.observed.take(),
         };
     }
 
@@ -151,6 +168,7 @@ impl Snapshot {
             }
             Write::Serial(serial) => self.serial = serial,
             Write::Voters(voters) => self.voters = voters,
+            Write::Observed(times) => self.observed = Some(times),
             Write::Log(_) => {}
         }
     }
@@ -198,6 +216,8 @@ pub enum Write {
     Serial(u64),
     /// Records the machines that vote, see [`Snapshot::voters`].
     Voters(BTreeSet<MachineId>),
+    /// Records when the machines were last observed.
+    Observed(ObservationTimes),
     /// Adds an event to the log.
     Log(Event),
 }

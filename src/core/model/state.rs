@@ -35,6 +35,9 @@ pub struct UnitState {
     /// The last of [`Unit::restarts`](super::Unit::restarts) that was carried out there.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u64,
+    /// Set if systemd has restarted it a moment ago, because it had ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
 }
 
 impl UnitState {
@@ -51,12 +54,17 @@ impl UnitState {
     }
 
     /// Reports whether a launched unit is as it should be: it runs or is queued to start, or it is a oneshot that has
-    /// run and ended. A service that ended and that systemd is about to start again is not.
+    /// run and ended. A service that ended and that systemd is about to start again, or has just started again, is not.
     pub fn is_well(&self, oneshot: bool) -> bool {
-        if self.job == Some(JobType::Stop) || self.sub.is_auto_restart() {
+        if self.job == Some(JobType::Stop) || self.is_restarting() {
             return false;
         }
         self.is_queued_to_start() || self.is_well_without_job(oneshot)
+    }
+
+    /// Reports whether the unit ended, and systemd is about to start it again or has just done so.
+    pub fn is_restarting(&self) -> bool {
+        self.restarted || self.sub.is_auto_restart()
     }
 
     /// Reports whether systemd will start the unit although nothing has begun.
@@ -87,9 +95,11 @@ impl fmt::Display for UnitState {
     /// Writes `inactive (dead)`, or `inactive (dead), start queued`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { active, sub, .. } = self;
+        write!(f, "{active} ({sub})")?;
         match self.queued_job() {
-            Some(job) => write!(f, "{active} ({sub}), {job} queued"),
-            None => write!(f, "{active} ({sub})"),
+            Some(job) => write!(f, ", {job} queued"),
+            None if self.restarted => f.write_str(", restarted by systemd a moment ago"),
+            None => Ok(()),
         }
     }
 }

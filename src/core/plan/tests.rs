@@ -26,6 +26,7 @@ fn there(file: &str, active: &str, launched: bool) -> UnitState {
         hash: hash(file),
         launched,
         restarts: 0,
+        restarted: false,
     }
 }
 

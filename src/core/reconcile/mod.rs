@@ -180,6 +180,8 @@ pub struct Reconciler {
     failover_policy: FailoverPolicy,
     /// The names of the machines for which the leader has a fence command.
     fence_commands: BTreeSet<String>,
+    /// When the times of the observations are published next; `None` if this reconciler does not publish them.
+    next_publication: Option<Timestamp>,
     /// When the next hold-down ends.
     hold_down_ends: Option<Timestamp>,
     snapshot: Snapshot,
@@ -235,6 +237,7 @@ impl Reconciler {
             timing,
             failover_policy: FailoverPolicy::default(),
             fence_commands: BTreeSet::new(),
+            next_publication: None,
             hold_down_ends: None,
             snapshot,
             requirements,
@@ -277,6 +280,19 @@ impl Reconciler {
         Self { fence_commands, ..self }
     }
 
+    /// Decides by other settings from now on. Leases that were granted keep their length until they are renewed.
+    pub fn configure(&mut self, timing: Timing, failover_policy: FailoverPolicy, fence_commands: BTreeSet<String>) {
+        (self.timing, self.failover_policy, self.fence_commands) = (timing, failover_policy, fence_commands);
+        self.views.touch_all().for_each(drop);
+        self.reconsider();
+    }
+
+    /// Lets this reconciler publish when it has observed the machines: that is for leaders that observe all of them.
+    #[must_use]
+    pub fn with_publication(self) -> Self {
+        Self { next_publication: Some(Timestamp::ZERO), ..self }
+    }
+
     /// Returns the records of the store, as far as this leader knows them.
     pub const fn snapshot(&self) -> &Snapshot {
         &self.snapshot
@@ -291,6 +307,11 @@ impl Reconciler {
     pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
         self.requirements.renew(&self.snapshot);
+        self.reconsider();
+    }
+
+    /// Lets everything that follows from the records and the settings be computed again.
+    fn reconsider(&mut self) {
         self.stale = Stale { views: true, assignments: true, placements: true, failover: true, leases: true };
         self.failover_counts = None;
         self.adopt_all();
@@ -382,6 +403,8 @@ impl Reconciler {
     /// 5. Views again after scheduling: a placement may bring a machine into scope.
     /// 6. Leases after scheduling: the assignments say which machines need a lease.
     /// 7. Fencing last: it skips machines whose lease record is about to change.
+    ///
+    /// The times of the observations are published at the end, because nothing follows from them.
     fn decide(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         self.watch_deadlines(now);
         self.refresh_views(now);
@@ -395,6 +418,7 @@ impl Reconciler {
         self.refresh_views(now);
         self.keep_leases(now);
         self.fence(&doubted, now, outputs);
+        self.publish(now);
     }
 
     /// Returns when the next turn is due although nothing happens.
@@ -403,7 +427,7 @@ impl Reconciler {
         if self.mode == Mode::LeaseOnly {
             return due.min();
         }
-        due.chain(self.waits()).chain(self.departed_lease_wakes()).min()
+        due.chain(self.waits()).chain(self.departed_lease_wakes()).chain(self.publication()).min()
     }
 
     /// Returns the times that concern the whole cluster: the end of the wait for first visits, a drain deadline, the

@@ -25,6 +25,7 @@ const MANY: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Observed {
     Health(MachineId),
+    Times,
     State(UnitName, MachineId),
     Foreign(MachineId),
 }
@@ -33,6 +34,7 @@ impl Observed {
     fn of(write: &Write) -> Option<Self> {
         match write {
             Write::Health(machine, _) => Some(Self::Health(*machine)),
+            Write::Observed(_) => Some(Self::Times),
             Write::State(unit, machine, _) | Write::NoState(unit, machine) => Some(Self::State(unit.clone(), *machine)),
             Write::Foreign(machine, _) => Some(Self::Foreign(*machine)),
             _ => None,

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::Mode;
 use super::Reconciler;
 use crate::core::model::Action;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
 use crate::core::model::MachineId;
+use crate::core::model::ObservationTimes;
 use crate::core::model::Outcome;
+use crate::core::model::RECENT;
 use crate::core::model::Snapshot;
 use crate::core::model::Step;
 use crate::core::model::StepEnd;
@@ -21,6 +24,10 @@ use crate::core::unit::UnitName;
 
 /// How many changed unit states of one machine are recorded after one observation. The rest follows after the next one.
 const STATES: usize = 1024;
+
+/// The time between two publications of when the machines were observed. It is shorter than [`RECENT`], so that the
+/// records of a leader that goes on are always recent.
+const PUBLICATION_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Returns the units of which a snapshot has a state, by the machine that reported it.
 pub(super) fn by_machine(snapshot: &Snapshot) -> BTreeMap<MachineId, BTreeSet<UnitName>> {
@@ -94,6 +101,28 @@ impl Reconciler {
         may_be_there || self.requirements.is_global(unit) || self.is_strict(unit) || noted()
     }
 
+    /// Returns when the times of the observations are published next. The first visit to each machine comes before.
+    pub(super) fn publication(&self) -> Option<Timestamp> {
+        self.next_publication.filter(|_| self.mode == Mode::Leading && self.views.unseen().next().is_none())
+    }
+
+    /// Publishes when the machines were observed, if that is due.
+    pub(super) fn publish(&mut self, now: Timestamp) {
+        if self.publication().is_some_and(|at| at <= now) {
+            self.next_publication = Some(now + PUBLICATION_INTERVAL);
+            self.note(Write::Observed(self.observation_times(now)));
+        }
+    }
+
+    /// Returns when the machines in scope were observed.
+    pub fn observation_times(&self, now: Timestamp) -> ObservationTimes {
+        let is_behind = |heard: Option<Timestamp>| heard.is_none_or(|heard| now.since(heard) > RECENT);
+        let behind = self.views.iter().filter(|(_, view)| !view.answers() || is_behind(view.heard));
+        let last = |machine: MachineId, heard: Option<Timestamp>| heard.or_else(|| self.snapshot.observed_at(machine));
+        let behind = behind.map(|(machine, view)| (*machine, last(*machine, view.heard)));
+        ObservationTimes { at: now, behind: behind.collect() }
+    }
+
     /// Drops the unit states of machines that have left the cluster.
     pub(super) fn forget_strangers(&mut self) {
         let strangers = self.noted.iter().filter(|(machine, _)| !self.snapshot.machines.contains_key(machine));
@@ -119,10 +148,12 @@ impl Reconciler {
     /// Returns for how long at most two copies of a unit ran until this step stopped one: the time since the unit was
     /// placed on its new machine.
     fn overlap(&self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) -> Option<Duration> {
-        let stopped = step.action == Action::Unload && matches!(outcome, Outcome::Done);
+        if step.action != Action::Unload || !matches!(outcome, Outcome::Done) {
+            return None;
+        }
         let placement = self.snapshot.placements.get(&step.unit).filter(|placement| placement.machine != machine)?;
         let states = self.snapshot.states.get(&step.unit)?;
         let ran = |machine| states.get(machine).is_some_and(UnitState::runs);
-        (stopped && ran(&machine) && ran(&placement.machine)).then(|| at.since(placement.since))
+        (ran(&machine) && ran(&placement.machine)).then(|| at.since(placement.since))
     }
 }

@@ -39,7 +39,7 @@ impl SimulatedUnit {
     /// Makes a unit whose file was just written.
     pub const fn new(hash: Hash) -> Self {
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Inactive, SubState::DEAD);
-        let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0 };
+        let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0, restarted: false };
         Self { state, strict: false, foreign: false, oneshot: false, since: Duration::ZERO, process: 0, change: 0 }
     }
 

@@ -91,6 +91,7 @@ enum Section {
     Launched,
     Listed,
     Shown,
+    Restarts,
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +108,7 @@ struct Reader {
     marked: BTreeSet<UnitName>,
     launched: BTreeMap<UnitName, u64>,
     systemd: BTreeMap<UnitName, Systemd>,
+    restarted: BTreeSet<UnitName>,
     /// Where the descriptions of listed units begin, counted from LOAD.
     description_column: Option<usize>,
     shown: ShowBlock,
@@ -138,6 +140,7 @@ struct ShowBlock {
     load: String,
     active: String,
     sub: String,
+    restarts: String,
 }
 
 impl Reader {
@@ -158,6 +161,7 @@ impl Reader {
             "launched" => self.section = Section::Launched,
             "listed" => self.section = Section::Listed,
             "shown" => self.section = Section::Shown,
+            "restarts" => self.section = Section::Restarts,
             "same" => self.same = true,
             "no_wait" => self.no_wait = true,
             "lease" => self.lease = Some(read_lease(rest)?),
@@ -205,6 +209,7 @@ impl Reader {
                 self.list(name, rest)?;
             }
             Section::Shown => self.show(line)?,
+            Section::Restarts => self.count_restarts(line),
         }
         Ok(())
     }
@@ -254,8 +259,20 @@ impl Reader {
         if whole.iter().any(|field| field.is_empty()) {
             return Ok(());
         }
-        let ShowBlock { id, load, active, sub } = std::mem::take(&mut self.shown);
+        let ShowBlock { id, load, active, sub, .. } = std::mem::take(&mut self.shown);
         self.state(&id, [&load, &active, &sub], "")
+    }
+
+    /// Reads `Id=` and `NRestarts=` of the services whose processes are young, in blocks that an empty line ends.
+    fn count_restarts(&mut self, line: &str) {
+        match line.split_once('=') {
+            Some(("Id", value)) => value.clone_into(&mut self.shown.id),
+            Some(("NRestarts", value)) => value.clone_into(&mut self.shown.restarts),
+            _ => self.shown = ShowBlock::default(),
+        }
+        if matches!(self.shown.restarts.parse::<u32>(), Ok(1..)) {
+            self.restarted.extend(self.reported(&self.shown.id));
+        }
     }
 
     fn finish(mut self, steps: &[Step]) -> Result<Report, &'static str> {
@@ -286,7 +303,8 @@ impl Reader {
             let job = queued_job(&listed, self.description_column)?;
             let mark = self.launched.get(&name).copied();
             let (launched, restarts) = (mark.is_some(), mark.unwrap_or(0));
-            Ok((name, UnitState { load, active, sub, job, hash, launched, restarts }))
+            let restarted = self.restarted.contains(&name);
+            Ok((name, UnitState { load, active, sub, job, hash, launched, restarts, restarted }))
         });
         let states = states.collect::<Result<Units, &'static str>>()?;
         Ok(states.into_iter().partition(|(name, _)| self.marked.contains(name)))

@@ -278,6 +278,26 @@ m_glance() {
     m_seen="$m_seen $m_u=$m_pid"
   done
 }
+# Reports whether the process of a service has run for less than 10 s. systemd may have restarted the service.
+m_is_young() {
+  m_pid= m_stat=
+  for m_c in "$m_cgroup/$1/cgroup.procs" "$m_cgroup/$1"/*/cgroup.procs; do
+    [ -r "$m_c" ] && read -r m_pid <"$m_c" && break
+  done
+  [ -r "/proc/${m_pid:--}/stat" ] && read -r m_stat <"/proc/$m_pid/stat"
+  # The words after the name of the process: the 20th is the uptime of its start, in hundredths of a second.
+  set -- ${m_stat##*) }
+  [ $(($# < 20 ? 0 : ${m_up%%.*} - ${20:-0} / 100 < 10)) -eq 1 ]
+}
+m_restarts() {
+  for m_u in "$@"; do
+    shift
+    case $m_u in *.service) m_is_young "$m_u" && set -- "$@" "$m_u" ;; esac
+  done
+  [ $# -gt 0 ] || return 0
+  m_say restarts
+  systemctl show --property=Id,NRestarts -- "$@" 2>/dev/null
+}
 m_look() {
   [ -d "$m_units" ] && cd "$m_units" || return 0
   set -- *
@@ -302,6 +322,7 @@ m_look() {
   done <<M_EOF
 $m_all
 M_EOF
+  m_restarts "$@"
   for m_u in "$@"; do
     shift
     case $m_listed in *" $m_u "*) ;; *) set -- "$@" "$m_u" ;; esac

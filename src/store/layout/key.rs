@@ -36,6 +36,8 @@ pub enum Key {
     Serial,
     /// The machines that vote, as a list.
     Voters,
+    /// A [`crate::core::model::ObservationTimes`].
+    Observed,
     /// A [`crate::store::leader_election::LeaderRecord`], which a lease holds.
     Leader,
     /// The highest epoch so far, in decimal.
@@ -63,6 +65,7 @@ impl Keyspace {
             Key::Lease(id) => format!("{cluster}leases/{id}"),
             Key::Serial => format!("{cluster}serial"),
             Key::Voters => format!("{cluster}voters"),
+            Key::Observed => format!("{cluster}observed"),
             Key::Leader => format!("{cluster}leader"),
             Key::Epoch => format!("{cluster}epoch"),
             Key::Event(name) => format!("{events}{name}"),
@@ -81,6 +84,7 @@ impl Keyspace {
                     | Key::Lease(_)
                     | Key::Serial
                     | Key::Voters
+                    | Key::Observed
                     | Key::Leader
                     | Key::Epoch
                     | Key::Event(_)
@@ -108,6 +112,7 @@ impl Keyspace {
                 "epoch" => Some(Key::Epoch),
                 "serial" => Some(Key::Serial),
                 "voters" => Some(Key::Voters),
+                "observed" => Some(Key::Observed),
                 _ => None,
             });
         };

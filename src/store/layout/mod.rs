@@ -122,6 +122,7 @@ impl Keyspace {
             Write::NoLease(machine) => self.delete(&Key::Lease(*machine)),
             Write::Serial(serial) => self.put(&Key::Serial, serial),
             Write::Voters(voters) => self.put(&Key::Voters, voters),
+            Write::Observed(times) => self.put(&Key::Observed, times),
             Write::Log(event) => events::log(self, event, index),
         }
     }

@@ -89,6 +89,7 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
         Ok(Some(Key::Lease(id))) => drop(snapshot.leases.remove(&id)),
         Ok(Some(Key::Serial)) => snapshot.serial = 0,
         Ok(Some(Key::Voters)) => snapshot.voters.clear(),
+        Ok(Some(Key::Observed)) => snapshot.observed = None,
         Ok(Some(Key::File(hash))) => drop(snapshot.files.remove(&hash)),
         Ok(Some(Key::Unit(name))) => drop(snapshot.units.remove(&name)),
         Ok(Some(Key::Placement(name))) => drop(snapshot.placements.remove(&name)),
@@ -121,6 +122,7 @@ fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> 
         Key::Lease(id) => drop(snapshot.leases.insert(*id, decode(value)?)),
         Key::Serial => snapshot.serial = decode(value)?,
         Key::Voters => snapshot.voters = decode(value)?,
+        Key::Observed => snapshot.observed = Some(decode(value)?),
         Key::File(hash) => drop(snapshot.files.insert(*hash, Arc::new(file(*hash, value)?))),
         Key::Unit(name) => drop(snapshot.units.insert(name.clone(), decode(value)?)),
         Key::Placement(name) => drop(snapshot.placements.insert(name.clone(), decode(value)?)),
@@ -147,6 +149,7 @@ fn about(key: Key) -> About {
         | Key::Health(_)
         | Key::Foreign(_)
         | Key::FailoverOverride(_)
+        | Key::Observed
         | Key::Member(_)
         | Key::Leader
         | Key::Epoch

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,10 +7,12 @@ use crate::core::explain;
 use crate::core::model::ActiveState;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
 use crate::core::model::LoadState;
 use crate::core::model::MachineId;
+use crate::core::model::ObservationTimes;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
 use crate::core::model::SubState;
@@ -96,22 +99,31 @@ fn a_strict_unit_may_still_run_on_a_silent_machine_until_its_lease_has_ended() {
 }
 
 #[test]
-fn the_unit_state_of_a_silent_machine_is_shown_with_its_time() {
+fn the_unit_state_of_a_machine_that_was_not_observed_is_shown_with_its_age() {
     let mut snapshot = strict(None);
     let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-    let state =
-        UnitState { load, active, sub, job: None, hash: snapshot.units[&web()].hash, launched: true, restarts: 0 };
+    let state = UnitState {
+        load,
+        active,
+        sub,
+        job: None,
+        hash: snapshot.units[&web()].hash,
+        launched: true,
+        restarts: 0,
+        restarted: false,
+    };
     snapshot.states.insert(web(), [(core().id, state)].into());
     let row = |snapshot: &Snapshot| {
         let why = explain::explain(snapshot, &web()).unwrap();
         let shown = unit(snapshot, &web(), &why, &[], at(NOW));
         shown.lines().find_map(|line| line.strip_prefix("State:")).map(|row| row.trim().to_owned()).unwrap()
     };
+    assert_eq!(row(&snapshot), "active (running) on 00000001..., not observed since");
+    let (since, last_seen, reason) = (at(NOW), None, HealthEvidence::Answers.into());
+    let health = HealthRecord { health: Health::Down, since, last_seen, reason, outages: Vec::new() };
+    snapshot.health.insert(core().id, health);
+    snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: [(core().id, Some(at(NOW - 9)))].into() });
+    assert_eq!(row(&snapshot), "active (running) on 00000001..., as of 9 s ago");
+    snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: BTreeMap::new() });
     assert_eq!(row(&snapshot), "active (running) on 00000001...");
-    let (since, last_seen, reason) = (at(NOW), Some(at(NOW - 9)), HealthEvidence::Answers.into());
-    snapshot
-        .health
-        .insert(core().id, HealthRecord { health: Health::Down, since, last_seen, reason, outages: Vec::new() });
-    let then = clock(at(NOW - 9), at(NOW));
-    assert_eq!(row(&snapshot), format!("active (running) on 00000001..., as last seen at {then}"));
 }

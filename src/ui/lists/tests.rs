@@ -7,6 +7,7 @@ use crate::core::model::Grant;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
 use crate::core::model::LoadState;
+use crate::core::model::ObservationTimes;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
 use crate::core::model::SubState;
@@ -64,7 +65,7 @@ fn add_unit(
     snapshot.placements.insert(name.clone(), placement);
     if let Some(launched) = launched {
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-        let state = UnitState { load, active, sub, job: None, hash, launched, restarts: 0 };
+        let state = UnitState { load, active, sub, job: None, hash, launched, restarts: 0, restarted: false };
         snapshot.states.entry(name).or_default().insert(machine, state);
     }
 }
@@ -74,7 +75,7 @@ const HELLO: &str = "[Unit]\nDescription=Hello World\n\n[Service]\nExecStart=/bi
 fn cluster() -> Snapshot {
     let mut snapshot = Snapshot::default();
     add_machine(&mut snapshot, "85c0c595", "172.17.8.102", &[], Some(Health::Suspect));
-    add_machine(&mut snapshot, "113f16a7", "172.17.8.103", &[("z", "1"), ("az", "us")], None);
+    add_machine(&mut snapshot, "113f16a7", "172.17.8.103", &[("z", "1"), ("az", "us")], Some(Health::Alive));
     add_machine(&mut snapshot, "00000001", "172.17.8.101", &[], Some(Health::Down));
     let launched = DesiredState::Launched;
     add_unit(&mut snapshot, "hello.service", HELLO, launched, Some("113f16a7"), Some(true));
@@ -90,7 +91,18 @@ fn cluster() -> Snapshot {
     add_unit(&mut snapshot, "gone.service", "[Service]\nExecStart=/bin/true\n", launched, Some("22222222"), None);
     add_unit(&mut snapshot, "all.service", "[X-Fleet]\nGlobal=true\n", launched, None, None);
     add_unit(&mut snapshot, "idle.service", "[Service]\nExecStart=/bin/true\n", DesiredState::Inactive, None, None);
+    let behind = [(id("00000001"), Some(at(820)))].into();
+    snapshot.observed = Some(ObservationTimes { at: at(1000), behind });
     snapshot
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+/// The present time, a second after the machines that answer were observed.
+fn now() -> Timestamp {
+    at(1001)
 }
 
 fn shown<R: Row>(rows: &[R], fields: &str, full: bool, no_legend: bool) -> String {
@@ -98,14 +110,20 @@ fn shown<R: Row>(rows: &[R], fields: &str, full: bool, no_legend: bool) -> Strin
     table(rows, &view).unwrap().replace('\t', "→")
 }
 
+/// Returns the rows that fleet would have listed.
+fn fleets(mut rows: Vec<UnitRow>) -> Vec<UnitRow> {
+    rows.retain(Row::is_in_fleet);
+    rows
+}
+
 #[test]
 fn list_machines_shows_present_machines_by_machine_id() {
     assert_eq!(
-        shown(&machines(&cluster(), false), MachineRow::USUAL, false, false),
+        shown(&machines(&cluster(), false, now()), MachineRow::FLEET, false, false),
         "MACHINE→→IP→→METADATA\n113f16a7...→172.17.8.103→az=us,z=1\n85c0c595...→172.17.8.102→-\n"
     );
     assert_eq!(
-        shown(&machines(&cluster(), true), "machine,health,name", true, true),
+        shown(&machines(&cluster(), true, now()), "machine,health,name", true, true),
         "00000001000000000000000000000000→down→core-00\n\
          113f16a7000000000000000000000000→alive→core-11\n\
          85c0c595000000000000000000000000→suspect→core-85\n"
@@ -115,7 +133,7 @@ fn list_machines_shows_present_machines_by_machine_id() {
 #[test]
 fn list_unit_files_shows_what_is_wanted_and_how_far_it_has_come() {
     assert_eq!(
-        shown(&unit_files(&cluster()), "unit,dstate,state,target", false, true),
+        shown(&unit_files(&cluster(), now()), "unit,dstate,state,target", false, true),
         "all.service→launched→-→→global\n\
          bye.service→loaded→→loaded→→85c0c595.../172.17.8.102\n\
          dead.service→launched→inactive→00000001.../172.17.8.101\n\
@@ -123,10 +141,10 @@ fn list_unit_files_shows_what_is_wanted_and_how_far_it_has_come() {
          hello.service→launched→launched→113f16a7.../172.17.8.103\n\
          idle.service→inactive→inactive→-\n"
     );
-    let rows = unit_files(&cluster());
+    let rows = unit_files(&cluster(), now());
     let hello: Vec<UnitFileRow> = rows.into_iter().filter(|row| row.unit.as_str() == "hello.service").collect();
     assert_eq!(
-        shown(&hello, UnitFileRow::USUAL, false, false),
+        shown(&hello, UnitFileRow::FLEET, false, false),
         "UNIT→→HASH→DSTATE→→STATE→→TARGET\nhello.service→e55c0ae→launched→launched→113f16a7.../172.17.8.103\n"
     );
     assert_eq!(
@@ -138,12 +156,12 @@ fn list_unit_files_shows_what_is_wanted_and_how_far_it_has_come() {
 #[test]
 fn list_units_shows_what_present_machines_reported() {
     assert_eq!(
-        shown(&units(&cluster()), UnitRow::USUAL, false, false),
+        shown(&fleets(units(&cluster(), now())), UnitRow::FLEET, false, false),
         "UNIT→→MACHINE→→→→ACTIVE→SUB\n\
          bye.service→85c0c595.../172.17.8.102→active→running\n\
          hello.service→113f16a7.../172.17.8.103→active→running\n"
     );
-    let hello = &units(&cluster())[1..];
+    let hello = &units(&cluster(), now())[2..];
     assert_eq!(shown(hello, "hash,load", false, true), "e55c0ae→loaded\n");
     assert_eq!(shown(hello, "hash", true, true), "e55c0aeb44ba0b68004ceb8a200e685194448b45\n");
 }
@@ -162,7 +180,7 @@ fn list_units_leaves_out_what_a_machine_reported_before_it_fell_silent_and_its_u
         snapshot.health.insert(id("113f16a7"), health);
         let placement = snapshot.placements.get_mut("hello.service").unwrap();
         placement.machine = id(machine);
-        units(&snapshot).iter().any(|row| row.unit.as_str() == "hello.service")
+        units(&snapshot, now()).iter().any(|row| row.unit.as_str() == "hello.service")
     };
     assert!(hello(Health::SshdDown, "113f16a7"), "it may well run there");
     assert!(!hello(Health::SshdDown, "85c0c595"), "it was placed elsewhere");
@@ -173,7 +191,7 @@ fn list_units_leaves_out_what_a_machine_reported_before_it_fell_silent_and_its_u
 fn fields_that_are_not_there_are_refused_in_fleets_words() {
     let refusal = |fields: &str| {
         let view = View { fields: fields.to_owned(), full: false, no_legend: false, has_color: false };
-        table(&units(&cluster()), &view).unwrap_err().to_string()
+        table(&units(&cluster(), now()), &view).unwrap_err().to_string()
     };
     assert_eq!(refusal(""), "Must define output format");
     assert_eq!(refusal("unit,foo"), "Invalid key in output format: \"foo\"");
@@ -182,7 +200,7 @@ fn fields_that_are_not_there_are_refused_in_fleets_words() {
 
 #[test]
 fn json_has_whole_values_and_null_for_nothing() {
-    let rows: serde_json::Value = serde_json::from_str(&json(&unit_files(&cluster()))).unwrap();
+    let rows: serde_json::Value = serde_json::from_str(&json(&unit_files(&cluster(), now()))).unwrap();
     assert_eq!(rows[0]["unit"], "all.service");
     assert_eq!(
         (&rows[0]["global"], &rows[0]["state"], &rows[0]["target"]),
@@ -191,7 +209,7 @@ fn json_has_whole_values_and_null_for_nothing() {
     assert_eq!(rows[4]["target"]["machine"], "113f16a7000000000000000000000000");
     assert_eq!(rows[4]["target"]["ip"], "172.17.8.103");
     assert_eq!(rows[3]["target"]["ip"], serde_json::Value::Null);
-    let rows: serde_json::Value = serde_json::from_str(&json(&machines(&cluster(), true))).unwrap();
+    let rows: serde_json::Value = serde_json::from_str(&json(&machines(&cluster(), true, now()))).unwrap();
     assert_eq!((&rows[0]["health"], &rows[1]["metadata"]["az"]), (&"down".into(), &"us".into()));
 }
 
@@ -200,19 +218,48 @@ fn json_says_of_a_strict_unit_until_when_it_may_run_where_nobody_looks() {
     let mut snapshot = cluster();
     let (launched, text) = (DesiredState::Launched, "[Service]\nExecStart=/bin/true\n\n[X-Muster]\nClass=strict\n");
     add_unit(&mut snapshot, "once.service", text, launched, Some("00000001"), Some(true));
-    let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
     let length = std::time::Duration::from_secs(12);
     let units_there = ["once.service".parse().unwrap()].into();
-    let grant =
-        Grant { epoch: 1, length, stop: length, units: units_there, until: None, stopped_for_sure_at: Some(at(60)) };
+    let until = Some(at(1060));
+    let grant = Grant { epoch: 1, length, stop: length, units: units_there, until: None, stopped_for_sure_at: until };
     snapshot.leases.insert(id("00000001"), grant);
-    let table = shown(&units(&snapshot), "unit", false, true);
+    let table = shown(&fleets(units(&snapshot, now())), "unit", false, true);
     assert_eq!(table, "bye.service\nhello.service\n", "fleet's list shows nothing of a machine that is down");
-    let rows: serde_json::Value = serde_json::from_str(&json(&unseen(&snapshot, at(59)))).unwrap();
-    assert_eq!((&rows[0]["unit"], &rows[0]["may_run_until"]), (&"once.service".into(), &60_000.into()));
-    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
-    assert_eq!(unseen(&snapshot, at(60)), [], "it is gone");
-    assert!(!json(&units(&snapshot)).contains("may_run_until"));
+    let row = |now| {
+        let rows = units(&snapshot, now);
+        let row = rows.iter().find(|row| row.unit.as_str() == "once.service").unwrap();
+        serde_json::to_value(row).unwrap()
+    };
+    let shown = row(at(1059));
+    assert_eq!((&shown["may_run_until"], &shown["active"]), (&1_060_000.into(), &serde_json::Value::Null));
+    assert_eq!(row(at(1060)).get("may_run_until"), None, "it is gone");
+}
+
+#[test]
+fn the_state_of_a_unit_on_a_machine_that_was_not_observed_is_unknown_and_has_its_age() {
+    assert_eq!(
+        shown(&units(&cluster(), now()), UnitRow::USUAL, false, false),
+        "UNIT→→NAME→MACHINE→→→→HEALTH→ACTIVE→SUB→OBSERVED\n\
+         bye.service→core-85→85c0c595.../172.17.8.102→suspect→active→running→now\n\
+         dead.service→core-00→00000001.../172.17.8.101→down→-→-→active (running) 3 min ago\n\
+         hello.service→core-11→113f16a7.../172.17.8.103→alive→active→running→now\n"
+    );
+    let machines = machines(&cluster(), true, now());
+    assert_eq!(
+        shown(&machines, "name,health,observed", false, true),
+        "core-00→down→3 min ago\ncore-11→alive→now\ncore-85→suspect→now\n"
+    );
+    // Nothing is known of the present when the records are old.
+    let old = shown(&units(&cluster(), at(1600)), "unit,active,observed", false, true);
+    assert!(old.contains("hello.service→-→active (running) 10 min ago\n"), "{old}");
+    let files = shown(&unit_files(&cluster(), now()), "unit,name,observed", false, true);
+    assert!(files.contains("dead.service→core-00→3 min ago\n") && files.contains("idle.service→-→-\n"), "{files}");
+    let row = serde_json::to_value(&units(&cluster(), now())[1]).unwrap();
+    assert_eq!(row["last"], serde_json::json!({"active": "active", "sub": "running"}));
+    assert_eq!(
+        (&row["age"], &row["machine"]["name"], &row["health"]),
+        (&181.into(), &"core-00".into(), &"down".into())
+    );
 }
 
 #[test]
@@ -222,7 +269,7 @@ fn a_unit_that_waits_in_systemds_queue_is_not_shown_as_dead() {
     let state = states.values_mut().next().unwrap();
     (state.active, state.sub, state.job) = (ActiveState::Inactive, SubState::DEAD, Some(JobType::Start));
     assert_eq!(state_cells(state), ["inactive", "start-queued"]);
-    let rows = units(&snapshot);
+    let rows = units(&snapshot, now());
     let row = rows.iter().find(|row| row.unit.as_str() == "hello.service").unwrap();
     let shown = serde_json::to_value(row).unwrap();
     assert_eq!((&shown["active"], &shown["sub"], &shown["job"]), (&"inactive".into(), &"dead".into(), &"start".into()));

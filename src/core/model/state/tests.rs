@@ -4,7 +4,16 @@ use super::*;
 
 fn state(active: ActiveState, launched: bool) -> UnitState {
     let hash = Hash::of(b"");
-    UnitState { load: LoadState::Loaded, active, sub: SubState::DEAD, job: None, hash, launched, restarts: 0 }
+    UnitState {
+        load: LoadState::Loaded,
+        active,
+        sub: SubState::DEAD,
+        job: None,
+        hash,
+        launched,
+        restarts: 0,
+        restarted: false,
+    }
 }
 
 #[test]
@@ -58,6 +67,17 @@ fn a_queued_job_counts_as_the_state_that_it_leads_to() {
 }
 
 #[test]
+fn a_unit_that_systemd_restarts_is_not_well_before_and_after_the_restart() {
+    let running = state(ActiveState::Active, true);
+    let restarted = UnitState { restarted: true, sub: SubState::RUNNING, ..running.clone() };
+    let waits = UnitState { active: ActiveState::Activating, sub: "auto-restart".parse().unwrap(), ..running };
+    for state in [&restarted, &waits] {
+        assert!(state.is_restarting() && !state.is_well(false) && !state.is_changing() && state.runs(), "{state}");
+    }
+    assert_eq!(restarted.to_string(), "active (running), restarted by systemd a moment ago");
+}
+
+#[test]
 fn every_state_has_one_word_in_reports_and_records() {
     for load in LoadState::ALL {
         assert_eq!(load.to_string().parse(), Ok(load));
@@ -98,7 +118,8 @@ fn any_unit_state() -> impl Strategy<Value = UnitState> {
     (load, active, "[a-z0-9-]{1,64}", job, any::<bool>(), any::<u64>()).prop_map(
         |(load, active, sub, job, launched, restarts)| {
             let (sub, hash) = (sub.parse().unwrap(), Hash::of(b""));
-            UnitState { load, active, sub, job, hash, launched, restarts }
+            let restarted = launched && restarts == 0;
+            UnitState { load, active, sub, job, hash, launched, restarts, restarted }
         },
     )
 }

@@ -20,7 +20,8 @@ fn a_host_that_reports_an_endless_uptime_stops_nothing() {
 fn claim(stage: &mut Stage, machine: u32, name: &str) {
     let file = UnitFile::parse("[Service]\nExecStart=/bin/false\n").unwrap();
     let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-    let state = UnitState { load, active, sub, job: None, hash: file.hash(), launched: true, restarts: 0 };
+    let state =
+        UnitState { load, active, sub, job: None, hash: file.hash(), launched: true, restarts: 0, restarted: false };
     stage.claims.entry(id(machine)).or_default().insert(unit(name), state);
 }
 
@@ -112,7 +113,8 @@ fn a_host_whose_foreign_files_change_all_the_time_fills_no_log() {
 fn plant(stage: &mut Stage, machine: u32, name: &str) {
     let file = UnitFile::parse("[Service]\nExecStart=/bin/true\n\n").unwrap();
     let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-    let state = UnitState { load, active, sub, job: None, hash: file.hash(), launched: false, restarts: 0 };
+    let state =
+        UnitState { load, active, sub, job: None, hash: file.hash(), launched: false, restarts: 0, restarted: false };
     let uptime = stage.now.since(Timestamp::ZERO);
     let host = stage.hosts.get_mut(&id(machine)).unwrap();
     host.put(unit(name), state, Some(&file), uptime);

@@ -7,6 +7,7 @@ mod hostile;
 mod leases;
 mod placing;
 mod probing;
+mod recording;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -4,7 +4,8 @@ use super::*;
 fn runs(stage: &mut Stage, machine: u32, name: &str, text: &str) {
     let file = UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n{text}\n")).unwrap();
     let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
-    let state = UnitState { load, active, sub, job: None, hash: file.hash(), launched: true, restarts: 0 };
+    let state =
+        UnitState { load, active, sub, job: None, hash: file.hash(), launched: true, restarts: 0, restarted: false };
     let host = stage.hosts.entry(id(machine)).or_insert_with(|| SimulatedHost::new(id(machine), "boot".to_owned()));
     host.put(unit(name), state, Some(&file), stage.now.since(Timestamp::ZERO));
 }

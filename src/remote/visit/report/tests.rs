@@ -32,6 +32,22 @@ fn the_longest_state_names_of_systemd_are_read() {
 }
 
 #[test]
+fn a_service_that_systemd_has_just_restarted_is_marked() {
+    let restarted = |lines: &str| {
+        let lines = with_a_service(&format!("@1 listed\na.service loaded active running words\n{lines}"));
+        let units = read_lines(&lines, &[]).unwrap().observation.unwrap().units.unwrap();
+        units.values().next().unwrap().restarted
+    };
+    assert!(!restarted(""), "its process is old");
+    assert!(!restarted("@1 restarts\nNRestarts=0\nId=a.service\n"));
+    assert!(
+        restarted("@1 restarts\nNRestarts=7\nId=a.service\n") && restarted("@1 restarts\nId=a.service\nNRestarts=1\n")
+    );
+    let other = "@1 restarts\nId=b.service\nNRestarts=3\n\nNRestarts=0\nId=a.service\n\nNRestarts=-1\nId=a.service\n";
+    assert!(!restarted(other));
+}
+
+#[test]
 fn a_state_that_systemd_cannot_have_is_a_report_that_does_not_parse() {
     let long = "x".repeat(LONG);
     for bad in [long.as_str(), "run\u{1b}[2Jning", "", "läuft"] {

@@ -1,0 +1,65 @@
+//! A look at the cluster for a command that shows it: the records of the store, brought up to date by a visit to each
+//! machine. It changes no host and no record.
+
+use std::time::Duration;
+
+use super::timing::timing;
+use crate::core::health::BRAKE;
+use crate::core::health::DetectionConfig;
+use crate::core::model::Failure;
+use crate::core::model::MachineId;
+use crate::core::model::RECENT;
+use crate::core::model::Snapshot;
+use crate::core::reconcile::Reconciler;
+use crate::core::reconcile::assignments::Scope;
+use crate::runner;
+use crate::runner::ClusterContext;
+use crate::store::StoreError;
+use crate::store::layout;
+use crate::store::leader_election;
+use crate::store::leader_election::LeaderKind;
+
+/// How long the machines have to answer.
+const LIMIT: Duration = Duration::from_millis(2500);
+
+/// The epoch of a process that does not lead. No host obeys it.
+const NO_EPOCH: u64 = 0;
+
+/// How long a silent machine is not down. A look is shorter, so it finds no machine down.
+const DOWN_AFTER: Duration = Duration::from_secs(10);
+
+/// The records of a cluster after a look at its machines.
+#[derive(Debug)]
+pub struct Look {
+    /// The records, with the states and the health that were found.
+    pub snapshot: Snapshot,
+    /// The machines that could not be observed, each with the failure of its visit; `None` if it did not end in time.
+    pub missed: Vec<(MachineId, Option<Failure>)>,
+}
+
+/// Reads the records of a cluster and observes its machines, unless a controller leads and has observed them just now.
+pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
+    let snapshot = layout::read(&*context.store, &context.keys).await?;
+    let nothing_to_do = snapshot.machines.is_empty() || is_observed(context, &snapshot).await?;
+    if nothing_to_do {
+        return Ok(Look { snapshot, missed: Vec::new() });
+    }
+    let timing = timing(DetectionConfig { down_after: DOWN_AFTER, brake: BRAKE });
+    let mut reconciler = Reconciler::new(NO_EPOCH, Scope::All, timing, snapshot);
+    runner::observe(&mut reconciler, &context.remote, context.clock, LIMIT).await;
+    let missed = reconciler.views().filter(|(_, view)| !view.answers());
+    let missed = missed.map(|(machine, view)| (machine, view.evidence.latest_failure().cloned())).collect();
+    let mut snapshot = reconciler.snapshot().clone();
+    snapshot.observed = Some(reconciler.observation_times(context.clock.now()));
+    Ok(Look { snapshot, missed })
+}
+
+/// Reports whether a controller leads that has published its observations just now.
+async fn is_observed(context: &ClusterContext, snapshot: &Snapshot) -> Result<bool, StoreError> {
+    let now = context.clock.now();
+    if snapshot.observed.as_ref().is_none_or(|times| now.since(times.at) > RECENT) {
+        return Ok(false);
+    }
+    let holder = leader_election::current_leader(&context.store, &context.keys).await?;
+    Ok(holder.is_some_and(|holder| holder.kind == LeaderKind::Controller))
+}

@@ -1,0 +1,77 @@
+//! Looks: a command that shows the cluster observes the machines first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use muster::control::look;
+use muster::core::model::Health;
+use muster::core::model::MachineId;
+use muster::store::MemoryStore;
+use muster::store::SharedStore;
+use muster::store::layout;
+
+use super::Folder;
+use super::context;
+use super::found;
+use super::keys;
+use super::lead_on;
+use crate::store::soon;
+use crate::wire::visit::MACHINE;
+
+#[tokio::test]
+async fn a_look_finds_the_present_state_and_writes_nothing() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    folder.put("web.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    let context = context(&store, &folder);
+    let before = layout::list(&*store, &keys()).await.unwrap();
+    let looked = soon(look::look(&context)).await.unwrap();
+    let machine: MachineId = MACHINE.parse().unwrap();
+    let state = &looked.snapshot.states["web.service"][&machine];
+    assert_eq!((state.to_string().as_str(), looked.missed.len()), ("active (running)", 0));
+    assert_eq!(looked.snapshot.health[&machine].health, Health::Alive);
+    assert!(looked.snapshot.is_current(machine, context.clock.now()));
+    assert!(looked.snapshot.placements.is_empty() && folder.asked().is_empty() && folder.visits() == 1);
+    assert_eq!(layout::list(&*store, &keys()).await.unwrap().entries, before.entries);
+    assert!(folder.has_no_leader(), "the host has recorded no leader");
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_answer_is_named_with_the_failure_of_its_visit() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::of("00000000000000000000000000000001"));
+    let context = context(&store, &folder);
+    let looked = soon(look::look(&context)).await.unwrap();
+    let machine: MachineId = MACHINE.parse().unwrap();
+    let missed: BTreeMap<_, _> = looked.missed.into_iter().collect();
+    assert_eq!(
+        missed[&machine].as_ref().unwrap().detail,
+        "machine 00000000000000000000000000000001 answers at its address"
+    );
+    assert!(!looked.snapshot.is_current(machine, context.clock.now()));
+}
+
+#[tokio::test]
+async fn a_look_relies_on_a_controller_that_has_just_observed_the_machines() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &[]).await;
+    let leader = context(&store, &Arc::new(Folder::new()));
+    let stop = leader.stop.clone();
+    let (_, leading) = lead_on(leader).await;
+    let publishes = async {
+        while layout::read(&*store, &keys()).await.unwrap().observed.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(publishes).await;
+    let folder = Arc::new(Folder::new());
+    let looked = soon(look::look(&context(&store, &folder))).await.unwrap();
+    assert!(looked.snapshot.is_current(MACHINE.parse().unwrap(), context(&store, &folder).clock.now()));
+    assert_eq!(folder.visits(), 0, "the controller visits the machine");
+    stop.cancel();
+    soon(leading).await.unwrap();
+    soon(look::look(&context(&store, &folder))).await.unwrap();
+    assert_eq!(folder.visits(), 1, "no controller leads");
+}
