@@ -128,6 +128,7 @@ impl Context {
             remote: self.remote()?,
             clock: Clock::start(),
             fence_commands: Arc::default(),
+            operator: operator(),
             stop: self.stop.clone(),
         })
     }

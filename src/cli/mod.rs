@@ -40,7 +40,7 @@ use error::ExitStatus;
 use settings::Flags;
 use settings::OutputFlags;
 
-use crate::core::command::Verb;
+use crate::core::model::Verb;
 use crate::ui;
 
 /// Keep systemd units running across Linux hosts, over SSH, with nothing installed on them

@@ -16,6 +16,8 @@ use crate::control::sweep::SweepOptions;
 use crate::control::sweep::SweepResult;
 use crate::control::timing;
 use crate::core::lease::LeasePolicy;
+use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::reconcile::Timing;
 use crate::ui;
 use crate::ui::messages;
@@ -52,8 +54,10 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
     let cluster = context.leading().await?;
     let json = args.output.is_some();
-    let mut tell = |snapshot: &_, event: &_| {
-        if !json {
+    let mut tell = |snapshot: &_, event: &Event| {
+        // The problems that remain are printed at the end.
+        let is_problem = matches!(event.kind, EventKind::UnitFailed { .. } | EventKind::UnitRestarted);
+        if !json && !is_problem {
             ui::result(&ui::line(snapshot, event));
         }
     };

@@ -1,6 +1,5 @@
 //! The goal of an operation, and whether a unit has reached it.
 
-use crate::core::command::Verb;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
 use crate::core::model::Machine;
@@ -8,6 +7,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Unit;
 use crate::core::model::UnitState;
+use crate::core::model::Verb;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::core::command::Verb;
 use crate::core::model::DesiredState;
 use crate::core::model::Failure;
 use crate::core::model::Machine;
+use crate::core::model::Verb;
 use crate::core::unit::UnitName;
 use crate::store::StoreError;
 use crate::store::leader_election::LeaderRecord;

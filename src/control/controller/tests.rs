@@ -74,6 +74,7 @@ fn context() -> ClusterContext {
         remote: Arc::new(Nowhere),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }
 }

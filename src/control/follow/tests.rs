@@ -4,7 +4,6 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::core::command::Verb;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
@@ -16,6 +15,7 @@ use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
+use crate::core::model::Verb;
 use crate::core::model::Write;
 use crate::core::unit::UnitFile;
 use crate::remote::ssh;
@@ -71,6 +71,7 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }
 }

@@ -108,6 +108,7 @@ fn context(hosts: Hosts) -> ClusterContext {
         remote: Arc::new(hosts),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }
 }

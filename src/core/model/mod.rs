@@ -16,6 +16,7 @@ mod state;
 mod step;
 mod time;
 mod unit;
+mod verb;
 mod visit;
 
 pub use super::machine_id::MachineId;
@@ -34,4 +35,5 @@ pub use state::*;
 pub use step::*;
 pub use time::*;
 pub use unit::*;
+pub use verb::*;
 pub use visit::*;

@@ -22,6 +22,7 @@ mod probing;
 mod recording;
 #[cfg(test)]
 mod tests;
+mod unit_changes;
 mod unknown_units;
 mod views;
 mod visit_results;

@@ -65,7 +65,7 @@ impl Reconciler {
         self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes));
         // Also if the units are the same: which of them are recorded depends on the placements.
         if is_full {
-            self.note_states(machine);
+            self.note_states(machine, now);
             self.renew_need(machine);
         }
         if let Some(lease) = lease {
