@@ -1,6 +1,7 @@
 //! The context of a command: its settings, and on demand the store and the connection to the hosts.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
 use super::error::ExitStatus;
+use super::settings::Flags;
 use super::settings::Settings;
 use crate::control::look;
 use crate::control::look::Look;
@@ -40,15 +42,18 @@ pub struct Context {
     pub settings: Settings,
     /// Set under the name `fleetctl`: tables and messages are those of fleet.
     pub is_fleetctl: bool,
+    /// The flags from which the settings were made.
+    pub(super) flags: Flags,
     /// Set when the operator stops the command.
     pub stop: CancellationToken,
-    remote: OnceLock<SharedRemote>,
+    ssh: OnceLock<Arc<Ssh>>,
 }
 
 impl Context {
-    /// Makes a context. Nothing is opened yet.
-    pub fn new(settings: Settings, is_fleetctl: bool, stop: CancellationToken) -> Self {
-        Self { settings, is_fleetctl, stop, remote: OnceLock::new() }
+    /// Makes a context. The settings are read, and nothing is opened yet.
+    pub fn new(flags: Flags, stop: CancellationToken) -> Result<Self, CommandError> {
+        let settings = flags.clone().resolve()?;
+        Ok(Self { settings, is_fleetctl: is_fleetctl(), flags, stop, ssh: OnceLock::new() })
     }
 
     /// Returns the cluster's keys.
@@ -100,13 +105,17 @@ impl Context {
 
     /// Returns the connections to the hosts, the same for each call.
     pub fn remote(&self) -> Result<SharedRemote, CommandError> {
-        if let Some(remote) = self.remote.get() {
-            return Ok(remote.clone());
+        Ok(self.ssh()?)
+    }
+
+    /// Returns the SSH connections to the hosts, the same for each call.
+    pub(super) fn ssh(&self) -> Result<Arc<Ssh>, CommandError> {
+        if let Some(ssh) = self.ssh.get() {
+            return Ok(ssh.clone());
         }
         let ssh = Ssh::new(self.settings.ssh_options()?);
         ssh.read_config().map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
-        let remote: SharedRemote = Arc::new(ssh);
-        Ok(self.remote.get_or_init(|| remote).clone())
+        Ok(self.ssh.get_or_init(|| Arc::new(ssh)).clone())
     }
 
     /// Returns the handles that an operation on a cluster needs. The cluster must exist.
@@ -146,7 +155,7 @@ impl Context {
         Ok(FenceCommands::new(commands))
     }
 
-    /// Returns the handles of a process that keeps machines fenced: a controller or a sweep.
+    /// Returns the handles of a sweep, which keeps machines fenced.
     pub(super) async fn leading(&self) -> Result<ClusterContext, CommandError> {
         let fence_commands = Arc::new(self.fence_commands()?);
         Ok(ClusterContext { fence_commands, ..self.cluster().await? })
@@ -161,6 +170,12 @@ async fn check_token(store: &SharedStore, keys: &Keyspace) -> Result<(), Command
     }
     let is_empty = layout::list(&**store, keys).await?.entries.is_empty();
     if is_empty { Err(MembershipError::UnknownToken(keys.token().to_owned()).into()) } else { Ok(()) }
+}
+
+/// Reports whether the binary was called under the name of fleet's client.
+fn is_fleetctl() -> bool {
+    let name = std::env::args_os().next();
+    name.is_some_and(|name| Path::new(&name).file_name().is_some_and(|name| name == "fleetctl"))
 }
 
 /// Returns the user and the host of this process, for the event log.

@@ -1,8 +1,15 @@
 //! `muster controller`: reconciles until it is stopped.
 
+mod reload;
+mod service;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::Context;
+use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::failover_args::FailoverPolicyArgs;
@@ -10,44 +17,67 @@ use crate::control::LEASE;
 use crate::control::controller;
 use crate::control::controller::ControllerStatus;
 use crate::control::leasing;
+use crate::runner::LeaderSettings;
+use crate::runner::Pulse;
+use crate::runner::Supervision;
 use crate::ui;
 use crate::ui::messages;
+use reload::reload_on_hangup;
+use service::Service;
 
 /// How long a machine of a controller is silent before it is down, unless a setting says otherwise.
 pub(super) const DOWN_AFTER: Duration = Duration::from_secs(8);
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct ControllerArgs {
     #[command(flatten)]
     failover: FailoverPolicyArgs,
 }
 
+impl ControllerArgs {
+    /// Returns the settings of the leader, with the fence commands of the inventory.
+    fn leader_settings(&self, context: &Context) -> Result<LeaderSettings, CommandError> {
+        let settings = &context.settings;
+        let (detection, failover_policy) = self.failover.resolve(&settings.failover, DOWN_AFTER);
+        let timing = leasing(detection, self.failover.lease(&settings.failover).unwrap_or(LEASE))?;
+        Ok(LeaderSettings { timing, failover_policy, fence_commands: Arc::new(context.fence_commands()?) })
+    }
+}
+
 /// Runs `muster controller`.
 pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> CommandResult {
-    let settings = &context.settings;
-    let (detection, failover_policy) = args.failover.resolve(&settings.failover, DOWN_AFTER);
-    let lease = args.failover.lease(&settings.failover).unwrap_or(LEASE);
-    let timing = leasing(detection, lease)?;
-    let cluster = context.leading().await?;
-    let mut is_ready = false;
+    let (settings, receiver) = watch::channel(args.leader_settings(context)?);
+    let supervision = Supervision { settings: receiver, pulse: Arc::new(Pulse::default()) };
+    let cluster = context.cluster().await?;
+    let service = Service::new(supervision.pulse.clone());
     let mut on_status = |status: ControllerStatus<'_>| {
-        // A controller that stands by is ready, too.
-        if !std::mem::replace(&mut is_ready, true) {
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        }
-        match status {
-            ControllerStatus::Leads(epoch) => ui::status(&messages::leads(epoch)),
-            ControllerStatus::StandsBy(holder) => ui::status(&messages::stands_by(holder)),
-            ControllerStatus::Deposed => ui::status(messages::DEPOSED),
-            ControllerStatus::NoMachines => ui::status(&messages::no_machines(&settings.token, &settings.store)),
-            ControllerStatus::Abandons(machines, length) => ui::warn(&messages::strict_units_stop(machines, length)),
-            ControllerStatus::StoreAway(error) => ui::warn(&messages::store_away(error)),
-        }
+        service.shows(&status);
+        show(context, &status);
     };
-    controller::control(&cluster, timing, &failover_policy, &mut on_status, &mut |snapshot, event| {
+    let mut on_event = |snapshot: &_, event: &_| {
+        service.heard(snapshot, event);
         ui::log_event(snapshot, event);
-    })
-    .await;
+    };
+    // The service manager learns first that the controller stops, or that it reads its settings again.
+    tokio::select! {
+        biased;
+        () = service.notify(context.stop.clone()) => {}
+        () = reload_on_hangup(context, args, &settings) => {}
+        () = controller::control(&cluster, &supervision, &mut on_status, &mut on_event) => {}
+    }
     cluster.remote.close(Duration::from_secs(1)).await;
     Ok(ExitStatus::Done)
+}
+
+/// Prints a change in the role of the controller.
+fn show(context: &Context, status: &ControllerStatus<'_>) {
+    let settings = &context.settings;
+    match status {
+        ControllerStatus::Leads(epoch) => ui::status(&messages::leads(*epoch)),
+        ControllerStatus::StandsBy(holder) => ui::status(&messages::stands_by(holder)),
+        ControllerStatus::Deposed => ui::status(messages::DEPOSED),
+        ControllerStatus::NoMachines => ui::status(&messages::no_machines(&settings.token, &settings.store)),
+        ControllerStatus::Abandons(machines, length) => ui::warn(&messages::strict_units_stop(*machines, *length)),
+        ControllerStatus::StoreAway(error) => ui::warn(&messages::store_away(error)),
+    }
 }

@@ -10,6 +10,8 @@ use crate::core::model::Event;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::unit::UnitName;
+use crate::store::Entry;
+use crate::store::Listing;
 use crate::store::Revision;
 use crate::store::WatchEvent;
 use crate::store::follow::Follower;
@@ -56,7 +58,7 @@ pub(super) async fn events(context: &Context, args: &EventsArgs) -> CommandResul
 async fn follow(context: &Context, snapshot: &Snapshot, about: Option<&About<'_>>, count: usize) -> CommandResult {
     let keys = context.keys()?;
     let mut follower = Follower::new(context.store().await?, vec![keys.events()]);
-    let mut unprinted = Unprinted::default();
+    let mut unread = Reader::default();
     let mut is_first = true;
     let mut is_unavailable = false;
     loop {
@@ -71,7 +73,10 @@ async fn follow(context: &Context, snapshot: &Snapshot, about: Option<&About<'_>
             continue;
         }
         is_unavailable = false;
-        let changes = unprinted.take(update);
+        let Unread { changes, gap } = unread.take(update);
+        if let Some(gap) = gap {
+            ui::warn(gap);
+        }
         let events = changes.iter().filter_map(|change| layout::logged_event(&keys, change));
         let mut events: Vec<Event> = events.filter(|event| concerns(snapshot, event, about)).collect();
         if std::mem::take(&mut is_first) {
@@ -83,27 +88,52 @@ async fn follow(context: &Context, snapshot: &Snapshot, about: Option<&About<'_>
 
 /// Tells new changes from those that were printed before, when the store is listed again.
 #[derive(Debug, Default)]
-struct Unprinted {
-    /// The revision up to which everything was printed.
-    after: Revision,
+struct Reader {
+    /// The revision up to which everything was printed; `None` before the first listing.
+    after: Option<Revision>,
+    /// Set once the log had an event.
+    any: bool,
 }
 
-impl Unprinted {
+/// The changes that were not printed yet.
+#[derive(Debug, Default)]
+struct Unread {
+    changes: Vec<WatchEvent>,
+    /// The warning about events before them that were lost.
+    gap: Option<&'static str>,
+}
+
+/// The log was pruned while the store was out of reach.
+const PRUNED: &str = "events may be missing here: the log was pruned before they could be read";
+
+/// The store has fewer revisions than before.
+const RESTORED: &str = "events may be missing here: the store is an earlier copy of itself";
+
+impl Reader {
     /// Returns the changes in an update that were not in an earlier one.
-    fn take(&mut self, update: Update) -> Vec<WatchEvent> {
-        let (changes, revision) = match update {
-            Update::Unavailable(_) => return Vec::new(),
-            Update::Reset(listing) => {
-                (listing.entries.into_iter().map(WatchEvent::Put).collect::<Vec<_>>(), listing.revision)
-            }
+    fn take(&mut self, update: Update) -> Unread {
+        match update {
+            Update::Unavailable(_) => Unread::default(),
+            Update::Reset(listing) => self.take_listing(listing),
             Update::Events(changes) => {
-                let revision = changes.last().map_or(self.after, WatchEvent::revision);
-                (changes, revision)
+                self.after = self.after.max(changes.last().map(WatchEvent::revision));
+                self.any |= !changes.is_empty();
+                Unread { changes, gap: None }
             }
-        };
-        let after = self.after;
-        self.after = after.max(revision);
-        changes.into_iter().filter(|change| change.revision() > after).collect()
+        }
+    }
+
+    fn take_listing(&mut self, listing: Listing) -> Unread {
+        let after = self.after.replace(listing.revision);
+        let restored = after.is_some_and(|after| listing.revision < after);
+        let is_new = |entry: &Entry| restored || after.is_none_or(|after| entry.modified > after);
+        // Only the oldest events are pruned: if an event that was printed is there, so are all after it.
+        let pruned = self.any && !listing.entries.is_empty() && listing.entries.iter().all(is_new);
+        self.any |= !listing.entries.is_empty();
+        let gap = after.and(if restored { Some(RESTORED) } else { pruned.then_some(PRUNED) });
+        let changes = listing.entries.into_iter().filter(is_new).map(WatchEvent::Put).collect();
+        // Of an earlier copy, the events that were printed cannot be told from the others.
+        Unread { changes: if restored { Vec::new() } else { changes }, gap }
     }
 }
 
@@ -154,27 +184,53 @@ fn lines(snapshot: &Snapshot, events: &[Event]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Entry;
-    use crate::store::Listing;
     use crate::store::StoreError;
 
     fn entry(key: &str, modified: Revision) -> Entry {
         Entry { key: key.to_owned(), value: Vec::new(), created: modified, modified }
     }
 
+    fn listing(revision: Revision, entries: &[(&str, Revision)]) -> Update {
+        let entries = entries.iter().map(|(key, modified)| entry(key, *modified)).collect();
+        Update::Reset(Listing { revision, entries })
+    }
+
+    fn taken(reader: &mut Reader, update: Update) -> (Vec<String>, Option<&'static str>) {
+        let Unread { changes, gap } = reader.take(update);
+        (changes.iter().map(|change| change.key().to_owned()).collect(), gap)
+    }
+
+    fn new<const N: usize>(keys: [&'static str; N]) -> (Vec<String>, Option<&'static str>) {
+        (keys.map(str::to_owned).to_vec(), None)
+    }
+
     #[test]
     fn after_a_new_listing_only_the_events_that_are_new_are_left() {
-        let mut unprinted = Unprinted::default();
-        let mut take = |update| {
-            let changes = unprinted.take(update);
-            changes.iter().map(|change| change.key().to_owned()).collect::<Vec<_>>()
-        };
-        let listing = |revision, entries| Update::Reset(Listing { revision, entries });
-        assert_eq!(take(listing(5, vec![entry("a", 2), entry("b", 5)])), ["a", "b"]);
-        assert_eq!(take(Update::Events(vec![WatchEvent::Put(entry("c", 7))])), ["c"]);
+        let mut reader = Reader::default();
+        assert_eq!(taken(&mut reader, listing(5, &[("a", 2), ("b", 5)])), new(["a", "b"]));
+        assert_eq!(taken(&mut reader, Update::Events(vec![WatchEvent::Put(entry("c", 7))])), new(["c"]));
         let away = StoreError::Unavailable { store: "etcd".to_owned(), detail: "no quorum".to_owned() };
-        assert!(take(Update::Unavailable(away)).is_empty());
-        assert_eq!(take(listing(9, vec![entry("b", 5), entry("c", 7), entry("d", 8)])), ["d"]);
-        assert_eq!(take(Update::Events(vec![WatchEvent::Put(entry("e", 10))])), ["e"]);
+        assert_eq!(taken(&mut reader, Update::Unavailable(away)), new([]));
+        assert_eq!(taken(&mut reader, listing(9, &[("b", 5), ("c", 7), ("d", 8)])), new(["d"]));
+        assert_eq!(taken(&mut reader, Update::Events(vec![WatchEvent::Put(entry("e", 10))])), new(["e"]));
+    }
+
+    #[test]
+    fn a_new_listing_without_a_printed_event_says_that_events_may_be_missing() {
+        let mut reader = Reader::default();
+        assert_eq!(taken(&mut reader, listing(4, &[])), new([]));
+        assert_eq!(taken(&mut reader, listing(5, &[("a", 5)])), new(["a"]), "the log was empty");
+        let pruned = (vec!["x".to_owned()], Some(PRUNED));
+        assert_eq!(taken(&mut reader, listing(900, &[("x", 800)])), pruned);
+        assert_eq!(taken(&mut reader, listing(900, &[("x", 800)])), new([]));
+    }
+
+    #[test]
+    fn events_of_a_store_that_was_restored_are_read_from_its_revision_on() {
+        let mut reader = Reader::default();
+        assert_eq!(taken(&mut reader, listing(50, &[("a", 50)])), new(["a"]));
+        assert_eq!(taken(&mut reader, listing(20, &[("z", 20)])), (Vec::new(), Some(RESTORED)));
+        assert_eq!(taken(&mut reader, Update::Events(vec![WatchEvent::Put(entry("b", 21))])), new(["b"]));
+        assert_eq!(taken(&mut reader, listing(22, &[("z", 20), ("b", 21), ("c", 22)])), new(["c"]));
     }
 }

@@ -20,11 +20,11 @@ mod plan;
 mod play;
 mod progress_printer;
 pub mod reference;
+mod reminders;
 pub mod settings;
 mod sweep;
 mod unit_commands;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
@@ -168,12 +168,12 @@ enum Command {
     Lock(lock::LockCommand),
     /// Observe every machine once, repair what can be repaired and report the rest
     ///
-    /// It is made for cron: it prints nothing if nothing was done and nothing is wrong. If a controller leads, the sweep
-    /// changes nothing and reports the problems that the controller has recorded.
+    /// It is made for cron: it prints nothing if nothing was done and nothing is wrong. Each cause has one line; with
+    /// `--remind 1h` a trouble that stands is printed once an hour. If a controller leads, the sweep changes nothing and
+    /// reports the problems that the controller has recorded.
     ///
     /// The exit code is 0 if every machine is alive and every launched unit runs, 1 if something is still wrong, 2 if no
-    /// machine has joined, and 3 if the cluster could not be observed or another command leads. Of global units, a sweep
-    /// notices only steps that fail.
+    /// machine has joined, and 3 if the cluster could not be observed or another command leads.
     Sweep(sweep::SweepArgs),
     /// Observe and repair the cluster until stopped
     ///
@@ -257,16 +257,10 @@ async fn watch_signals(stop: CancellationToken) {
     }
 }
 
-/// Reports whether the binary was called under the name of fleet's client.
-fn is_fleetctl() -> bool {
-    let name = std::env::args_os().next();
-    name.is_some_and(|name| Path::new(&name).file_name().is_some_and(|name| name == "fleetctl"))
-}
-
 async fn run(cli: Cli) -> CommandResult {
     let stop = CancellationToken::new();
     tokio::spawn(watch_signals(stop.clone()));
-    let context = Context::new(cli.flags.resolve()?, is_fleetctl(), stop);
+    let context = Context::new(cli.flags, stop)?;
     match cli.command {
         Command::Submit(args) => unit_commands::create(&context, Verb::Submit, &args).await,
         Command::Load(args) => unit_commands::create(&context, Verb::Load, &args).await,

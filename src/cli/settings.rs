@@ -13,6 +13,7 @@ use super::duration;
 use super::error::CommandError;
 use super::failover_args::FailoverPolicyArgs;
 use super::failover_args::SweepSchedule;
+use crate::core::unit::Hash;
 use crate::remote::ssh;
 use crate::store::Credentials;
 use crate::ui::terminal::Appearance;
@@ -180,7 +181,8 @@ impl OutputFlags {
     pub fn appearance(self) -> Appearance {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_plain = is_set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Appearance { quiet: self.quiet, verbose: self.verbose > 0, color: self.color, is_plain }
+        let journal = std::env::var("JOURNAL_STREAM").ok().is_some_and(|stream| Some(stream) == stderr_stream());
+        Appearance { quiet: self.quiet, verbose: self.verbose > 0, color: self.color, is_plain, journal }
     }
 
     /// Returns which log messages are printed: the directives of `MUSTER_LOG`, else those of the flags.
@@ -195,6 +197,12 @@ impl OutputFlags {
         };
         set.unwrap_or_else(|| flags.to_owned())
     }
+}
+
+/// Returns the stream that is stderr, as JOURNAL_STREAM names it (systemd.exec(5)): `DEVICE:INODE`.
+fn stderr_stream() -> Option<String> {
+    let stat = rustix::fs::fstat(std::io::stderr()).ok()?;
+    Some(format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 /// For how long a unit that was started must run before a command calls it launched, unless a setting says otherwise.
@@ -286,6 +294,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Returns the file in which sweeps of this cluster remember what they have printed; `None` without a home directory.
+    pub(super) fn reminders(&self) -> Option<PathBuf> {
+        let cluster = Hash::of(format!("{} {}", self.token, self.store).as_bytes());
+        Some(state_directory()?.join(format!("muster/sweep-{}.json", cluster.short())))
+    }
+}
+
 impl Flags {
     /// Merges flags and environment (already in `self`), the settings file and the defaults.
     pub fn resolve(self) -> Result<Settings, CommandError> {
@@ -348,10 +364,14 @@ fn password() -> Option<SecretString> {
 }
 
 fn default_store() -> Result<String, CommandError> {
-    let state = directory("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
+    let state = state_directory().ok_or_else(|| {
         CommandError::usage("no home directory for the default store").hint("Name a store with `--store`.")
     })?;
     Ok(format!("sqlite:{}", state.join("muster/muster.db").display()))
+}
+
+fn state_directory() -> Option<PathBuf> {
+    directory("XDG_STATE_HOME", ".local/state")
 }
 
 /// Returns an XDG directory: the variable's if it is an absolute path, else `$HOME/<default>`.

@@ -9,16 +9,19 @@ use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::failover_args::FailoverPolicyArgs;
 use super::failover_args::SweepSchedule;
+use super::reminders::Reminders;
 use super::settings::LockArgs;
 use crate::control::problems::Problem;
+use crate::control::problems::folding;
 use crate::control::sweep;
 use crate::control::sweep::SweepOptions;
 use crate::control::sweep::SweepResult;
 use crate::control::timing;
 use crate::core::lease::LeasePolicy;
 use crate::core::model::Event;
-use crate::core::model::EventKind;
+use crate::core::model::Snapshot;
 use crate::core::reconcile::Timing;
+use crate::runner::Clock;
 use crate::ui;
 use crate::ui::messages;
 
@@ -32,6 +35,11 @@ pub(super) struct SweepArgs {
     settle: Duration,
     #[command(flatten)]
     lock: LockArgs,
+    /// Print a problem that remains only when it is new, and then again after this time
+    ///
+    /// The exit code does not change. A file in ~/.local/state/muster remembers what was printed.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "output")]
+    remind: Option<Duration>,
     /// Print the problems as JSON
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
@@ -54,18 +62,24 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
     let cluster = context.leading().await?;
     let json = args.output.is_some();
-    let mut tell = |snapshot: &_, event: &Event| {
-        // The problems that remain are printed at the end.
-        let is_problem = matches!(event.kind, EventKind::UnitFailed { .. } | EventKind::UnitRestarted);
-        if !json && !is_problem {
-            ui::result(&ui::line(snapshot, event));
-        }
+    // What went wrong is printed at the end, unless a problem that remains says it.
+    let mut troubles: Vec<(Event, String)> = Vec::new();
+    let mut tell = |snapshot: &Snapshot, event: &Event| match ui::line(snapshot, event) {
+        _ if json => {}
+        line if event.kind.is_trouble() => troubles.push((event.clone(), line)),
+        line => ui::result(&line),
     };
     let swept = sweep::sweep(&cluster, options, failover_policy, &mut tell).await;
     cluster.remote.close(Duration::from_millis(500)).await;
+    let remaining = match &swept {
+        Ok(SweepResult::Found(found) | SweepResult::NothingReachable(found)) => found.as_slice(),
+        _ => &[],
+    };
+    let passing = troubles.iter().filter(|(event, _)| !folding::covers(remaining, event));
+    ui::result(&passing.map(|(_, line)| line.as_str()).collect::<String>());
     match swept? {
-        SweepResult::Found(found) => Ok(conclude(&found, json, ExitStatus::Failed)),
-        SweepResult::NothingReachable(found) => Ok(conclude(&found, json, ExitStatus::Unreachable)),
+        SweepResult::Found(found) => Ok(conclude(context, args, &found, ExitStatus::Failed)),
+        SweepResult::NothingReachable(found) => Ok(conclude(context, args, &found, ExitStatus::Unreachable)),
         SweepResult::NoMachines => {
             let text = messages::no_machines(&settings.token, &settings.store);
             Err(CommandError::usage(text).hint("Add hosts with `muster join`.").hint(
@@ -83,11 +97,23 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
 }
 
 /// Prints problems and returns how the process ends: with `status` if there are any.
-fn conclude(found: &[Problem], json: bool, status: ExitStatus) -> ExitStatus {
-    if json {
+fn conclude(context: &Context, args: &SweepArgs, found: &[Problem], status: ExitStatus) -> ExitStatus {
+    if args.output.is_some() {
         ui::json(&found);
     } else {
-        ui::result(&ui::clean(&found.iter().map(|problem| format!("{problem}\n")).collect::<String>()));
+        let lines = due(context, args, folding::lines(found));
+        ui::result(&ui::clean(&lines.iter().map(|line| format!("{line}\n")).collect::<String>()));
     }
     if found.is_empty() { ExitStatus::Done } else { status }
+}
+
+/// Returns the lines that `--remind` lets through, and remembers them.
+fn due(context: &Context, args: &SweepArgs, lines: Vec<String>) -> Vec<String> {
+    let (Some(every), Some(file)) = (args.remind, context.settings.reminders()) else { return lines };
+    let mut reminders = Reminders::read(file);
+    let due = reminders.due(lines, every, Clock::start().now());
+    if let Err(error) = reminders.write() {
+        ui::warn(&format!("cannot write {}: {error}", reminders.file().display()));
+    }
+    due
 }

@@ -5,17 +5,16 @@ mod tests;
 
 use std::time::Duration;
 
-use crate::core::health::failover::FailoverPolicy;
-use crate::core::model::Snapshot;
 use crate::core::reconcile::Reconciler;
-use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::runner;
 use crate::runner::ClusterContext;
 use crate::runner::OnEvent;
+use crate::runner::Pulse;
 use crate::runner::RunContext;
 use crate::runner::RunOutcome;
 use crate::runner::StopCondition;
+use crate::runner::Supervision;
 use crate::store::StoreError;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
@@ -52,8 +51,7 @@ type OnStatus<'a> = dyn FnMut(ControllerStatus<'_>) + Send + 'a;
 /// Leads or stands by until the operator stops it.
 pub async fn control(
     context: &ClusterContext,
-    timing: Timing,
-    failover_policy: &FailoverPolicy,
+    supervision: &Supervision,
     on_status: &mut OnStatus<'_>,
     on_event: &mut OnEvent<'_>,
 ) {
@@ -61,9 +59,9 @@ pub async fn control(
     // The last reconciler, if it holds leases that must be renewed until a process leads again.
     let mut kept: Option<Reconciler> = None;
     loop {
-        let campaign = campaign(context, kept.as_ref().map(Reconciler::epoch), on_status);
+        let campaign = campaign(context, &supervision.pulse, kept.as_ref().map(Reconciler::epoch), on_status);
         let taken = match &mut kept {
-            Some(reconciler) => runner::lease_only(reconciler, context, campaign).await,
+            Some(reconciler) => runner::lease_only(reconciler, context, supervision.pulse.clone(), campaign).await,
             None => campaign.await,
         };
         match taken {
@@ -71,8 +69,8 @@ pub async fn control(
             Some(Ok(leadership)) => {
                 stood_by_for = None;
                 on_status(ControllerStatus::Leads(leadership.epoch()));
-                kept = match enter(context, leadership).await {
-                    Ok(entered) => lead(entered, timing, failover_policy, on_status, on_event).await,
+                kept = match enter(context, supervision.clone(), leadership).await {
+                    Ok(entered) => lead(entered, on_status, on_event).await,
                     Err(error) => {
                         on_status(ControllerStatus::StoreAway(&error));
                         kept
@@ -95,10 +93,12 @@ pub async fn control(
 /// takes no writes has its record until its lease has expired, and no other process leads meanwhile.
 async fn campaign(
     context: &ClusterContext,
+    pulse: &Pulse,
     own: Option<u64>,
     on_status: &mut OnStatus<'_>,
 ) -> Option<Result<Leadership, LeaderRecord>> {
     while !context.stop.is_cancelled() {
+        pulse.beat();
         match leader_election::campaign(&context.store, &context.keys, LeaderKind::Controller, STORE_RETRY).await {
             Ok(Err(holder)) if own == Some(holder.epoch) => {}
             Ok(taken) => return Some(taken),
@@ -115,20 +115,31 @@ async fn campaign(
 /// The handles and the records with which a leader begins.
 struct Entered {
     run_context: RunContext,
-    snapshot: Snapshot,
+    reconciler: Reconciler,
     follower: Follower,
 }
 
 /// Prunes the event log and reads the cluster.
-async fn enter(context: &ClusterContext, leadership: Leadership) -> Result<Entered, StoreError> {
-    let run_context = RunContext::new(context, leadership);
+async fn enter(
+    context: &ClusterContext,
+    mut supervision: Supervision,
+    leadership: Leadership,
+) -> Result<Entered, StoreError> {
+    let settings = supervision.settings.borrow_and_update().clone();
+    let run_context = RunContext {
+        fence_commands: settings.fence_commands.clone(),
+        supervision: Some(supervision),
+        ..RunContext::new(context, leadership)
+    };
     run_context.leadership.prune_events(&context.keys, EVENTS_KEPT).await?;
     let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
     loop {
         match follower.next().await {
             Update::Reset(listing) => {
-                let snapshot = layout::snapshot(&context.keys, &listing);
-                return Ok(Entered { run_context, snapshot, follower });
+                let (epoch, snapshot) = (run_context.leadership.epoch(), layout::snapshot(&context.keys, &listing));
+                let mut reconciler = Reconciler::new(epoch, Scope::All, settings.timing, snapshot).with_publication();
+                settings.apply(&mut reconciler);
+                return Ok(Entered { run_context, reconciler, follower });
             }
             Update::Events(_) => {}
             Update::Unavailable(error) => return Err(error),
@@ -139,19 +150,13 @@ async fn enter(context: &ClusterContext, leadership: Leadership) -> Result<Enter
 /// Leads until leadership is lost or the operator stops the controller. Returns the reconciler if it holds leases that
 /// must be renewed until a process leads again.
 async fn lead(
-    Entered { run_context, snapshot, follower }: Entered,
-    timing: Timing,
-    failover_policy: &FailoverPolicy,
+    Entered { run_context, mut reconciler, follower }: Entered,
     on_status: &mut OnStatus<'_>,
     on_event: &mut OnEvent<'_>,
 ) -> Option<Reconciler> {
-    if snapshot.machines.is_empty() {
+    if reconciler.snapshot().machines.is_empty() {
         on_status(ControllerStatus::NoMachines);
     }
-    let epoch = run_context.leadership.epoch();
-    let mut reconciler =
-        Reconciler::new(epoch, Scope::All, timing, snapshot).with_failover_policy(failover_policy.clone());
-    reconciler = reconciler.with_fence_commands(run_context.fence_commands.machines()).with_publication();
     match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, on_event).await {
         Ok(RunOutcome::Deposed) => on_status(ControllerStatus::Deposed),
         Ok(RunOutcome::Finished | RunOutcome::Stopped) => {

@@ -1,11 +1,14 @@
 //! The problems that remain after a run, as text.
 
+pub mod folding;
+
 use std::collections::BTreeSet;
 
 use crate::core::explain;
 use crate::core::explain::NotRunning;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
+use crate::core::model::HealthRecord;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::UnitState;
@@ -27,6 +30,9 @@ pub struct Problem {
     pub what: String,
     /// Set if the cause is a host that could not be reached.
     pub unreachable: bool,
+    /// The name of a machine and its trouble: machines with the same trouble are reported together.
+    #[serde(skip)]
+    pub(super) trouble: Option<(String, String)>,
     /// What the host says about a unit that failed: how its process ended, and the last lines of its journal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
@@ -35,17 +41,23 @@ pub struct Problem {
 impl Problem {
     /// Makes a problem that is about no unit and no machine.
     pub(super) const fn general(what: String) -> Self {
-        Self { machine: None, unit: None, what, unreachable: false, details: Vec::new() }
+        Self { machine: None, unit: None, what, unreachable: false, trouble: None, details: Vec::new() }
     }
 
     /// Makes the problem of a machine.
-    pub(super) const fn of_machine(machine: MachineId, what: String) -> Self {
-        Self { machine: Some(machine), unit: None, what, unreachable: true, details: Vec::new() }
+    pub(super) fn of_machine(machine: MachineId, what: String) -> Self {
+        Self { machine: Some(machine), unreachable: true, ..Self::general(what) }
+    }
+
+    /// Makes the problem of a machine that has a trouble.
+    fn of_troubled(machine: MachineId, name: String, trouble: String) -> Self {
+        let what = format!("{name} is {trouble}");
+        Self { trouble: Some((name, trouble)), ..Self::of_machine(machine, what) }
     }
 
     /// Makes the problem of a unit, on this machine if it is on one.
     pub(super) fn of_unit(unit: &UnitName, machine: Option<MachineId>, what: String) -> Self {
-        Self { machine, unit: Some(unit.clone()), what, unreachable: false, details: Vec::new() }
+        Self { machine, unit: Some(unit.clone()), ..Self::general(what) }
     }
 }
 
@@ -93,12 +105,12 @@ fn launched<'a>(reconciler: &'a Reconciler, scope: &'a Scope) -> impl Iterator<I
 /// Returns the problems that the records of the leader show.
 pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
     let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
-        let what = match snapshot.health.get(machine) {
+        let trouble = match snapshot.health.get(machine) {
             Some(health) if health.health == Health::Alive => return None,
-            Some(health) => format!("{} is {}: {}", record.name, health.health, health.reason),
-            None => format!("{}: not observed yet", record.name),
+            Some(health) => blocked(health).unwrap_or_else(|| format!("{}: {}", health.health, health.reason.cause())),
+            None => "not observed yet".to_owned(),
         };
-        Some(Problem::of_machine(*machine, what))
+        Some(Problem::of_troubled(*machine, record.name.clone(), trouble))
     });
     let units = explain::units_not_running(snapshot).into_iter().map(|(unit, machine, cause)| {
         let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
@@ -114,9 +126,17 @@ fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
     let health = view.health.filter(|health| *health != Health::Alive)?;
     let failure = view.evidence.latest_failure()?;
     let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    let name = reconciler.snapshot().full_name_of(machine);
-    let what = format!("{name} is {health}: {}: {}{hint}", failure.phase, failure.detail);
-    Some(Problem::of_machine(machine, what))
+    let snapshot = reconciler.snapshot();
+    let block = snapshot.health.get(&machine).filter(|record| record.health == health).and_then(blocked);
+    let trouble = block.unwrap_or_else(|| format!("{health}: {}: {}{hint}", failure.phase, failure.detail));
+    Some(Problem::of_troubled(machine, snapshot.full_name_of(machine), trouble))
+}
+
+/// Returns the trouble of a machine whose failover is blocked, with the remedy. It is the same for all machines that the
+/// policy blocks at once.
+fn blocked(record: &HealthRecord) -> Option<String> {
+    let block = record.reason.block.as_ref()?;
+    Some(format!("{}: {block} (`muster failover --force` moves the units all the same)", record.health))
 }
 
 /// Returns the problem of a launched unit on a machine that it belongs on.

@@ -21,6 +21,8 @@ use crate::core::reconcile::Timing;
 use crate::remote::ssh;
 use crate::runner::Clock;
 use crate::runner::ClusterContext;
+use crate::runner::LeaderSettings;
+use crate::runner::Supervision;
 use crate::store::COMMIT_LIMIT;
 use crate::store::MemoryStore;
 use crate::store::layout;
@@ -76,6 +78,8 @@ async fn a_controller_prunes_the_event_log_as_soon_as_it_leads() {
         assert!(matches!(status, ControllerStatus::Leads(_) | ControllerStatus::NoMachines), "{status:?}");
         context.stop.cancel();
     };
-    controller::control(&context, patient(), &FailoverPolicy::default(), &mut on_status, &mut |_, _| ()).await;
+    let failover_policy = FailoverPolicy::default();
+    let settings = LeaderSettings { timing: patient(), failover_policy, fence_commands: Arc::default() };
+    controller::control(&context, &Supervision::fixed(settings), &mut on_status, &mut |_, _| ()).await;
     assert_pruned(&context).await;
 }

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::fence::FenceCommands;
+use super::supervision::Supervision;
 use crate::remote::SharedRemote;
 use crate::store::SharedStore;
 use crate::store::layout::Keyspace;
@@ -47,6 +48,8 @@ pub struct RunContext {
     pub fence_commands: Arc<FenceCommands>,
     /// Cancelled when the run should end early: it waits for the visits and the commit in flight and begins no others.
     pub stop: CancellationToken,
+    /// The ties of a controller to its process; `None` for other runs.
+    pub supervision: Option<Supervision>,
 }
 
 impl RunContext {
@@ -54,6 +57,6 @@ impl RunContext {
     pub fn new(context: &ClusterContext, leadership: Leadership) -> Self {
         tracing::debug!(epoch = leadership.epoch(), "leadership taken");
         let ClusterContext { keys, remote, clock, fence_commands, stop, .. } = context.clone();
-        Self { leadership: Arc::new(leadership), keys, remote, clock, fence_commands, stop }
+        Self { leadership: Arc::new(leadership), keys, remote, clock, fence_commands, stop, supervision: None }
     }
 }

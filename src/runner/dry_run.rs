@@ -1,6 +1,7 @@
 //! A dry run on the real hosts: they are observed and not changed, and the store is not written.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,7 @@ pub async fn dry_run(
 ) -> Option<Simulation> {
     let in_flight = InFlight::new(remote.clone());
     let mut run = DryRun { in_flight, clock, hosts: SimulatedHosts::default(), simulation: Simulation::default() };
-    let mut timer = TurnTimer::new();
+    let mut timer = TurnTimer::new(Arc::default());
     let mut inputs = VecDeque::from([Input::Tick]);
     loop {
         while let Some(input) = inputs.pop_front() {

@@ -1,7 +1,10 @@
 //! Renewal of leases while the store is away: the only task of a leader that the store no longer answers.
 
+use std::sync::Arc;
+
 use super::context::ClusterContext;
 use super::in_flight::InFlight;
+use super::supervision::Pulse;
 use super::turn;
 use super::turn::TurnTimer;
 use crate::core::reconcile::Input;
@@ -13,12 +16,13 @@ use crate::core::reconcile::Reconciler;
 pub async fn lease_only<T>(
     reconciler: &mut Reconciler,
     context: &ClusterContext,
+    pulse: Arc<Pulse>,
     campaign: impl Future<Output = T>,
 ) -> T {
     reconciler.enter_lease_only();
     let mut in_flight = InFlight::new(context.remote.clone());
     let mut campaign = std::pin::pin!(campaign);
-    let mut timer = TurnTimer::new();
+    let mut timer = TurnTimer::new(pulse);
     let mut inputs = vec![Input::Tick];
     loop {
         for output in turn::reconcile(reconciler, inputs, context.clock.now()) {

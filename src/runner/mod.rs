@@ -12,6 +12,7 @@ mod lease_only;
 mod observe;
 mod route;
 mod run;
+mod supervision;
 mod turn;
 
 pub use clock::Clock;
@@ -27,4 +28,8 @@ pub use run::OnEvent;
 pub use run::RunOutcome;
 pub use run::StopCondition;
 pub use run::run;
+pub use supervision::ClusterSummary;
+pub use supervision::LeaderSettings;
+pub use supervision::Pulse;
+pub use supervision::Supervision;
 pub use turn::sleep_until;

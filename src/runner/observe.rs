@@ -1,6 +1,7 @@
 //! A look at the real hosts: each machine is visited until it answers or fails, nothing is changed, and the store is not
 //! written.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ use crate::remote::SharedRemote;
 /// answered.
 pub async fn observe(reconciler: &mut Reconciler, remote: &SharedRemote, clock: Clock, limit: Duration) {
     let mut in_flight = InFlight::new(remote.clone());
-    let mut timer = TurnTimer::new();
+    let mut timer = TurnTimer::new(Arc::default());
     let deadline = Instant::now() + limit;
     let mut inputs = vec![Input::Tick];
     loop {

@@ -5,12 +5,16 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::context::RunContext;
+use super::fence::FenceCommands;
 use super::in_flight::InFlight;
+use super::supervision::Supervision;
+use super::supervision::next_settings;
 use super::turn;
 use super::turn::TurnTimer;
 use crate::core::model::Event;
@@ -85,6 +89,9 @@ pub async fn run(
                 return Ok(RunOutcome::Deposed);
             }
         }
+        if let Some(supervision) = &runner.supervision {
+            supervision.pulse.observe(reconciler.snapshot());
+        }
         if follower.is_some() {
             runner.warn_of_unreadable(reconciler.snapshot());
         }
@@ -104,6 +111,8 @@ type Commit = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
 /// The visits and the commit in flight.
 struct Runner<'a> {
     context: &'a RunContext,
+    supervision: Option<Supervision>,
+    fence_commands: Arc<FenceCommands>,
     in_flight: InFlight,
     commit: Option<Commit>,
     timer: TurnTimer,
@@ -126,9 +135,12 @@ struct Runner<'a> {
 impl<'a> Runner<'a> {
     fn new(context: &'a RunContext) -> Self {
         let in_flight = InFlight::new(context.remote.clone());
-        let timer = TurnTimer::new();
+        let supervision = context.supervision.clone();
+        let timer = TurnTimer::new(supervision.as_ref().map(|it| it.pulse.clone()).unwrap_or_default());
         Self {
             context,
+            supervision,
+            fence_commands: context.fence_commands.clone(),
             in_flight,
             commit: None,
             timer,
@@ -169,7 +181,7 @@ impl<'a> Runner<'a> {
             // Another process may lead since the store took the commit that the fencing depends on. The clock by which
             // leadership expires does not count the time in which this machine was suspended.
             Output::Fence(_) if self.stalled || !self.context.leadership.is_valid() => return false,
-            Output::Fence(machine) => self.in_flight.fence(snapshot, machine, &self.context.fence_commands),
+            Output::Fence(machine) => self.in_flight.fence(snapshot, machine, &self.fence_commands),
         }
         true
     }
@@ -233,7 +245,7 @@ impl<'a> Runner<'a> {
         reconciler: &mut Reconciler,
         follower: Option<&mut Follower>,
     ) -> Result<Vec<Input>, StoreError> {
-        let Self { context, in_flight, commit, stop_by, timer, .. } = self;
+        let Self { context, supervision, fence_commands, in_flight, commit, stop_by, timer, .. } = self;
         let wake = stop_by.or_else(|| reconciler.wake_at().map(|at| context.clock.instant(at)));
         let input = async {
             tokio::select! {
@@ -243,6 +255,11 @@ impl<'a> Runner<'a> {
                 }
                 input = in_flight.next() => Ok(input),
                 update = next_update(follower) => Ok(learn(reconciler, &context.keys, update)),
+                settings = next_settings(supervision.as_mut()) => {
+                    settings.apply(reconciler);
+                    *fence_commands = settings.fence_commands;
+                    Ok(Input::Tick)
+                }
                 () = context.stop.cancelled(), if stop_by.is_none() => {
                     *stop_by = Some(Instant::now() + STOP_TIMEOUT);
                     Ok(Input::Stop)

@@ -1,11 +1,13 @@
 //! The turns of a reconciler, and the wait between two of them, which measures how long this process stood still.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::time::ClockId;
 use rustix::time::clock_gettime;
 use tokio::time::Instant;
 
+use super::supervision::Pulse;
 use crate::core::model::Timestamp;
 use crate::core::reconcile::Input;
 use crate::core::reconcile::Output;
@@ -45,6 +47,8 @@ pub(super) struct TurnTimer {
     suspended: Duration,
     /// Reads for how long the machine has been suspended since boot.
     clock: fn() -> Duration,
+    /// Counts how often the timer fires and events come.
+    pulse: Arc<Pulse>,
 }
 
 /// The end of a wait.
@@ -57,12 +61,12 @@ pub(super) struct Woken<T> {
 }
 
 impl TurnTimer {
-    pub(super) fn new() -> Self {
-        Self::with_clock(suspended)
+    pub(super) fn new(pulse: Arc<Pulse>) -> Self {
+        Self { pulse, ..Self::with_clock(suspended) }
     }
 
     fn with_clock(clock: fn() -> Duration) -> Self {
-        Self { began: Instant::now(), suspended: clock(), clock }
+        Self { began: Instant::now(), suspended: clock(), clock, pulse: Arc::default() }
     }
 
     /// Waits for an event, at most until `wake`; forever without it. The wait also ends when a stall is noticed. The event
@@ -70,6 +74,7 @@ impl TurnTimer {
     pub(super) async fn wait<T>(&mut self, wake: Option<Instant>, event: impl Future<Output = T>) -> Woken<T> {
         let mut event = std::pin::pin!(event);
         loop {
+            self.pulse.beat();
             let beat = self.began + HEARTBEAT;
             let planned = wake.map_or(beat, |wake| wake.clamp(self.began, beat));
             let event = tokio::select! {

@@ -3,6 +3,7 @@
 //! Nothing here decides what a leader does. [`Leadership`] is the right to write, for as long as it is held.
 
 mod leadership;
+mod process;
 
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::core::model::EventKind;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
 pub use leadership::Leadership;
+use process::ProcessIdentity;
 
 /// How long leadership outlives a leader that stopped renewing it.
 pub const LEASE_DURATION: Duration = Duration::from_secs(10);
@@ -78,20 +80,36 @@ pub struct LeaderRecord {
     pub epoch: u64,
     /// The lease of its leadership, which [`depose`] ends. `None` if the record cannot be read.
     pub lease: Option<LeaseId>,
+    /// The identity of the process on its host, if it is known.
+    process: Option<Box<ProcessIdentity>>,
 }
 
 impl LeaderRecord {
     fn new(kind: LeaderKind, epoch: u64, lease: LeaseId) -> Self {
         let (host, pid) = (hostname(), std::process::id());
-        Self { kind, host, pid, since: wall_clock(), epoch, lease: Some(lease) }
+        Self {
+            kind,
+            host,
+            pid,
+            since: wall_clock(),
+            epoch,
+            lease: Some(lease),
+            process: ProcessIdentity::of(pid).map(Box::new),
+        }
     }
 
     /// Reads the record. A process whose record cannot be read is the leader all the same.
     fn read(value: &[u8]) -> Self {
         decode(value).unwrap_or_else(|_| {
             let host = "an unknown host".to_owned();
-            Self { kind: LeaderKind::Controller, host, pid: 0, since: wall_clock(), epoch: 0, lease: None }
+            let since = wall_clock();
+            Self { kind: LeaderKind::Controller, host, pid: 0, since, epoch: 0, lease: None, process: None }
         })
+    }
+
+    /// Reports whether the process has certainly ended: it ran on this host, and is gone.
+    fn has_ended(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.has_ended())
     }
 
     /// Returns how long it has been the leader, by this host's clock.
@@ -106,7 +124,8 @@ impl fmt::Display for LeaderRecord {
     }
 }
 
-/// Tries once to become the leader, or returns the leader that there is.
+/// Tries once to become the leader, or returns the leader that there is. A leader that has ended on this host without
+/// giving up its leadership is deposed.
 pub async fn try_campaign(
     store: &SharedStore,
     keyspace: &Keyspace,
@@ -115,7 +134,12 @@ pub async fn try_campaign(
     let (leader_key, epoch_key) = (keyspace.key(&Key::Leader), keyspace.key(&Key::Epoch));
     loop {
         if let Some(entry) = store.get(&leader_key).await? {
-            return Ok(Err(LeaderRecord::read(&entry.value)));
+            let leader = LeaderRecord::read(&entry.value);
+            if !leader.has_ended() {
+                return Ok(Err(leader));
+            }
+            tracing::debug!("{leader} has ended");
+            remove(store, &leader_key, &entry, &leader).await?;
         }
         let last = store.get(&epoch_key).await?;
         let number = last.as_ref().and_then(number);
@@ -195,14 +219,11 @@ pub async fn depose(
     let leader_key = keyspace.key(&Key::Leader);
     let old = loop {
         let Some(entry) = store.get(&leader_key).await? else { return Ok(None) };
-        let unchanged = Precondition::Modified(leader_key.clone(), entry.modified);
-        if store.commit(vec![unchanged], vec![Op::Delete(leader_key.clone())]).await?.is_some() {
-            break LeaderRecord::read(&entry.value);
+        let leader = LeaderRecord::read(&entry.value);
+        if remove(store, &leader_key, &entry, &leader).await? {
+            break leader;
         }
     };
-    if let Some(lease) = old.lease {
-        store.revoke(lease).await?;
-    }
     let kind = EventKind::LeadershipTaken { from: old.to_string(), why: reason.to_owned() };
     let event = Event::new(wall_clock(), None, None, kind).by(by);
     // A process that became the leader in the meantime also has a higher epoch than the deposed one.
@@ -213,6 +234,23 @@ pub async fn depose(
         store.commit(Vec::new(), keyspace.ops(&[Write::Log(event)])).await?;
     }
     Ok(Some(old))
+}
+
+/// Removes the record of a leader and its lease. Returns false if the record has changed meanwhile.
+async fn remove(
+    store: &SharedStore,
+    leader_key: &str,
+    entry: &Entry,
+    leader: &LeaderRecord,
+) -> Result<bool, StoreError> {
+    let unchanged = Precondition::Modified(leader_key.to_owned(), entry.modified);
+    if store.commit(vec![unchanged], vec![Op::Delete(leader_key.to_owned())]).await?.is_none() {
+        return Ok(false);
+    }
+    if let Some(lease) = leader.lease {
+        store.revoke(lease).await?;
+    }
+    Ok(true)
 }
 
 /// Sets an epoch that is too far ahead of this host's clock to the time of day, and returns the old one. Returns `None` if

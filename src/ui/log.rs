@@ -24,6 +24,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use super::terminal::Priority;
 use super::terminal::Tone;
 use super::terminal::stderr_has_color;
 use crate::core::sanitize;
@@ -38,7 +39,14 @@ const REMEMBERED: usize = 1024;
 pub fn listen(directives: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::builder().parse(directives)?;
     let start = Instant::now();
-    let print = |line: &Line| super::write(&format!("{}\n", line.text(stderr_has_color())));
+    let print = |line: &Line| {
+        let text = format!("{}\n", line.text(stderr_has_color()));
+        match line.label.1 {
+            Some(Tone::Error) => super::write_as(Priority::Error, &text),
+            Some(_) => super::write_as(Priority::Warning, &text),
+            None => super::write(&text),
+        }
+    };
     let lines = Lines { printed: Mutex::default(), uptime: Box::new(move || start.elapsed()), print };
     // Only a second call could fail, and then the first one listens.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines.with_filter(filter)));

@@ -23,6 +23,28 @@ pub fn stands_by(holder: &LeaderRecord) -> String {
     format!("stands by: {holder} leads")
 }
 
+/// The same as a state, which lasts longer than the age in it would be true.
+pub fn stands_by_for(holder: &LeaderRecord) -> String {
+    format!("stands by: {} on {} leads", holder.kind, holder.host)
+}
+
+/// The size and the health of a cluster, after the role of its controller.
+pub fn cluster_summary(machines: usize, alive: usize, units: usize) -> String {
+    let s = |number| if number == 1 { "" } else { "s" };
+    format!("; {alive} of {machines} machine{} alive, {units} unit{}", s(machines), s(units))
+}
+
+/// A controller has read its settings again.
+pub const RELOADED: &str = "settings, inventory and SSH configuration are read again";
+
+/// A controller could not read its settings again.
+pub const NOT_RELOADED: &str = "nothing is read again: the earlier settings stay in force";
+
+/// A setting has changed that a controller reads only when it starts.
+pub fn needs_restart(setting: &str) -> String {
+    format!("`{setting}` has changed: a restart of the controller puts that into force")
+}
+
 /// A command cannot act because another process leads.
 pub fn busy(holder: &LeaderRecord) -> String {
     format!("{holder} leads this cluster")

@@ -37,13 +37,14 @@ pub use output::outlive_reader;
 pub use output::print_table;
 pub use output::result;
 pub use progress::ProgressLine;
+use terminal::Priority;
 use terminal::Tone;
 use terminal::appearance;
 use terminal::stderr_has_color;
 
 /// Prints errors with their causes and hints on stderr, and returns how the process ends with them.
 pub fn report(errors: &[CommandError]) -> ExitStatus {
-    write(&error::text(errors, stderr_has_color()));
+    write_as(Priority::Error, &error::text(errors, stderr_has_color()));
     error::worst(errors)
 }
 
@@ -57,7 +58,8 @@ pub fn status(text: &str) {
 /// Prints a warning on stderr, unless results and errors only are asked for.
 pub fn warn(text: &str) {
     if !appearance().quiet {
-        write(&format!("{} {}\n", Tone::Warning.paint("Warning:", stderr_has_color()), clean(text)));
+        let label = Tone::Warning.paint("Warning:", stderr_has_color());
+        write_as(Priority::Warning, &format!("{label} {}\n", clean(text)));
     }
 }
 
@@ -69,6 +71,11 @@ pub fn note(text: &str) {
 /// Prints on stderr what a host printed there, or how its command failed.
 pub fn error_output(text: &str) {
     write(&format!("{}\n", clean(text)));
+}
+
+/// Writes lines on stderr. The journal gets their priority.
+fn write_as(priority: Priority, text: &str) {
+    if appearance().journal { write(&priority.mark(text)) } else { write(text) }
 }
 
 fn write(text: &str) {
@@ -117,7 +124,9 @@ pub fn may_still_run(snapshot: &Snapshot, unit: &UnitName, now: Timestamp) -> Ve
 
 /// Writes an event to the log of the controller. If results and errors only are asked for, those are the troubles.
 pub fn log_event(snapshot: &Snapshot, event: &Event) {
-    if event.kind.is_trouble() || !appearance().quiet {
+    if event.kind.is_trouble() {
+        write_as(Priority::Warning, &line(snapshot, event));
+    } else if !appearance().quiet {
         write(&line(snapshot, event));
     }
 }

@@ -28,6 +28,22 @@ pub struct Appearance {
     pub color: ColorChoice,
     /// Set if the environment asks for no colours: NO_COLOR, or a TERM that is dumb.
     pub is_plain: bool,
+    /// Set if stderr goes to the journal, which takes a priority with each line (sd-daemon(3)).
+    pub journal: bool,
+}
+
+/// The priority of lines in the journal. Lines without one have the priority of information.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Priority {
+    Error = 3,
+    Warning = 4,
+}
+
+impl Priority {
+    /// Marks each line with the priority.
+    pub(super) fn mark(self, text: &str) -> String {
+        text.split_inclusive('\n').map(|line| format!("<{}>{line}", self as u8)).collect()
+    }
 }
 
 static APPEARANCE: OnceLock<Appearance> = OnceLock::new();
@@ -120,5 +136,10 @@ mod tests {
         }
         assert_eq!(Tone::Error.paint("down", true), "\u{1b}[1;31mdown\u{1b}[0m");
         assert_eq!(Tone::Error.paint("down", false), "down");
+    }
+
+    #[test]
+    fn each_line_gets_its_priority() {
+        assert_eq!(Priority::Error.mark("Error: no\nHint: Yes.\n"), "<3>Error: no\n<3>Hint: Yes.\n");
     }
 }

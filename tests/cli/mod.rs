@@ -6,6 +6,7 @@ mod output;
 mod packaging;
 mod play;
 mod reference;
+mod service;
 mod settings;
 mod together;
 

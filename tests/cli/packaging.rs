@@ -41,6 +41,19 @@ fn systemd_accepts_the_units() {
 }
 
 #[test]
+fn the_services_are_exposed_to_no_more_than_three_tenths() {
+    if !Path::new("/usr/bin/systemd-analyze").exists() {
+        return skip("there is no systemd-analyze");
+    }
+    for (name, _) in units().into_iter().filter(|(name, _)| name.ends_with(".service")) {
+        let mut analyze = Command::new("systemd-analyze");
+        let path = beside("packaging").join(&name);
+        let said = run(analyze.args(["security", "--offline=true", "--no-pager", "--threshold=30"]).arg(path));
+        assert_eq!(said.code, Some(0), "{said:#?}");
+    }
+}
+
+#[test]
 fn the_services_work_with_the_shipped_settings() {
     let services: Vec<_> = units().into_iter().filter(|(name, _)| name.ends_with(".service")).collect();
     assert_eq!(services.len(), 2);

@@ -37,6 +37,8 @@ use muster::remote::Target;
 use muster::remote::visit::VisitScript;
 use muster::runner::Clock;
 use muster::runner::ClusterContext;
+use muster::runner::LeaderSettings;
+use muster::runner::Supervision;
 use muster::store::Op;
 use muster::store::SharedStore;
 use muster::store::layout;
@@ -231,7 +233,9 @@ pub(super) async fn lead_on(leader: ClusterContext) -> (u64, JoinHandle<()>) {
                 sender.send(epoch).unwrap();
             }
         };
-        controller::control(&leader, timing(), &FailoverPolicy::default(), &mut on_status, &mut |_, _| ()).await;
+        let failover_policy = FailoverPolicy::default();
+        let settings = LeaderSettings { timing: timing(), failover_policy, fence_commands: Arc::default() };
+        controller::control(&leader, &Supervision::fixed(settings), &mut on_status, &mut |_, _| ()).await;
     });
     (soon(leads.recv()).await.unwrap(), leading)
 }

@@ -65,6 +65,27 @@ async fn a_script_runs_in_one_root_shell_that_stays() {
 }
 
 #[tokio::test]
+async fn other_options_keep_the_connections_that_they_do_not_concern() {
+    if missing() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let hosts = |limit: u32| {
+        let known = format!("Host *\n HostName 127.0.0.1\n IdentityFile {}\n", sshd.path("id").display());
+        sshd.options(&format!("Host b\n ConnectTimeout {limit}\n{known}"))
+    };
+    let (a, b, ssh) = (sshd.target_at("a"), sshd.target_at("b"), Ssh::new(hosts(5)));
+    let shell = async |target: &Target| ssh.script(target, "{ echo $$; }\necho end", "end", LIMIT).await.unwrap();
+    let (first, other) = (shell(&a).await, shell(&b).await);
+    assert_ne!(first, other);
+    ssh.reload(hosts(7)).await.unwrap();
+    assert_eq!(shell(&a).await, first, "its connection stays");
+    assert_ne!(shell(&b).await, other, "its destination has changed");
+    assert!(ssh.reload(Options { ssh_config: Some(sshd.path("absent")), ..Options::default() }).await.is_err());
+    assert_eq!(shell(&a).await, first, "a configuration that cannot be read changes nothing");
+}
+
+#[tokio::test]
 async fn a_command_gets_its_stdin_and_gives_its_output_and_exit_status() {
     if missing() {
         return;

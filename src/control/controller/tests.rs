@@ -8,6 +8,7 @@ use crate::control::LEASE;
 use crate::control::leasing;
 use crate::core::health::BRAKE;
 use crate::core::health::DetectionConfig;
+use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Grant;
@@ -26,6 +27,7 @@ use crate::remote::Remote;
 use crate::remote::Sink;
 use crate::remote::Target;
 use crate::runner::Clock;
+use crate::runner::LeaderSettings;
 use crate::store::MemoryStore;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
@@ -85,10 +87,11 @@ async fn a_controller_does_not_stand_by_for_its_own_lost_leadership() {
     let (store, keys) = (&context.store, &context.keys);
     let leadership = leader_election::try_campaign(store, keys, LeaderKind::Controller).await.unwrap().unwrap();
     let own = Some(leadership.epoch());
-    let holder = campaign(&context, None, &mut |_| ()).await.unwrap().unwrap_err();
+    let holder = campaign(&context, &Pulse::default(), None, &mut |_| ()).await.unwrap().unwrap_err();
     assert_eq!(Some(holder.epoch), own, "another process would stand by");
     let mut ignore = |_: ControllerStatus<'_>| ();
-    let mut waits = std::pin::pin!(campaign(&context, own, &mut ignore));
+    let pulse = Pulse::default();
+    let mut waits = std::pin::pin!(campaign(&context, &pulse, own, &mut ignore));
     assert!(tokio::time::timeout(Duration::from_mins(1), &mut waits).await.is_err());
     leadership.resign().await;
     assert!(waits.await.unwrap().is_ok());
@@ -112,7 +115,9 @@ async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
         ControllerStatus::Abandons(machines, length) => told.push((machines, length)),
         other => panic!("{other:?}"),
     };
-    control(&context, timing, &FailoverPolicy::default(), &mut on_status, &mut |_, _| {}).await;
+    let failover_policy = FailoverPolicy::default();
+    let settings = LeaderSettings { timing, failover_policy, fence_commands: Arc::default() };
+    control(&context, &Supervision::fixed(settings), &mut on_status, &mut |_, _| {}).await;
     told
 }
 

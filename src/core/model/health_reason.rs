@@ -149,6 +149,14 @@ impl HealthReason {
         self
     }
 
+    /// Returns the cause without the time that has passed: the text stays the same while the cause does.
+    pub fn cause(&self) -> String {
+        match &self.evidence {
+            HealthEvidence::NoAnswer { attempt, peers, .. } => format!("{attempt}{peers}"),
+            evidence => evidence.to_string(),
+        }
+    }
+
     fn texts(&mut self) -> impl Iterator<Item = &mut String> {
         let mut texts: Vec<&mut String> = self.forced_by.iter_mut().collect();
         match &mut self.evidence {

@@ -215,7 +215,7 @@ impl Reconciler {
         }
         let concerned =
             |machine: &MachineId| leases.contains_key(machine) || keeps && self.assignments.is_strict(*machine);
-        let machines = self.views.dirty_or_doubted().chain(self.departed_leases.iter().copied());
+        let machines = self.views.dirty_or_not_alive().chain(self.departed_leases.iter().copied());
         machines.filter(concerned).collect()
     }
 

@@ -221,9 +221,9 @@ impl MachineView {
         self.changing
     }
 
-    /// Reports whether the machine is not known to be alive.
+    /// Reports whether a visit has ended and the machine is not known to be alive.
     pub(super) fn is_doubted(&self) -> bool {
-        self.health != Some(Health::Alive) || !self.answers()
+        !self.evidence.is_empty() && (self.health != Some(Health::Alive) || !self.answers())
     }
 
     /// Records that the visit in flight was answered, and returns the visit.

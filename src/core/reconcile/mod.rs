@@ -278,6 +278,13 @@ impl Reconciler {
         Self { next_publication: Some(Timestamp::ZERO), ..self }
     }
 
+    /// Decides by other settings from now on. Leases that were granted keep their length until they are renewed.
+    pub fn configure(&mut self, timing: Timing, failover_policy: FailoverPolicy, fence_commands: BTreeSet<String>) {
+        (self.timing, self.failover_policy, self.fence_commands) = (timing, failover_policy, fence_commands);
+        self.views.touch_all().for_each(drop);
+        self.reconsider();
+    }
+
     /// Returns the records of the store, as far as this leader knows them.
     pub const fn snapshot(&self) -> &Snapshot {
         &self.snapshot
@@ -292,6 +299,11 @@ impl Reconciler {
     pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
         self.requirements.renew(&self.snapshot);
+        self.reconsider();
+    }
+
+    /// Lets everything that follows from the records and the settings be computed again.
+    fn reconsider(&mut self) {
         self.stale = Stale { views: true, assignments: true, placements: true, failover: true, leases: true };
         self.failover_counts = None;
     }

@@ -151,10 +151,12 @@ impl Reconciler {
     /// Returns for how long at most two copies of a unit ran until this step stopped one: the time since the unit was
     /// placed on its new machine.
     fn overlap(&self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) -> Option<Duration> {
-        let stopped = step.action == Action::Unload && matches!(outcome, Outcome::Done);
+        if step.action != Action::Unload || !matches!(outcome, Outcome::Done) {
+            return None;
+        }
         let placement = self.snapshot.placements.get(&step.unit).filter(|placement| placement.machine != machine)?;
         let states = self.snapshot.states.get(&step.unit)?;
         let ran = |machine| states.get(machine).is_some_and(UnitState::runs);
-        (stopped && ran(&machine) && ran(&placement.machine)).then(|| at.since(placement.since))
+        (ran(&machine) && ran(&placement.machine)).then(|| at.since(placement.since))
     }
 }

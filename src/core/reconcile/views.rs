@@ -21,7 +21,7 @@ pub(super) struct Views {
     dirty: Vec<MachineId>,
     /// When each machine that is not dirty needs attention again.
     due: BTreeSet<(Timestamp, MachineId)>,
-    /// The indexed machines that are not alive or do not answer.
+    /// The indexed machines of which a visit has ended and that are not alive or do not answer.
     doubted: BTreeSet<MachineId>,
     /// The indexed machines of which no visit has ended yet.
     unseen: BTreeSet<MachineId>,
@@ -111,23 +111,29 @@ impl Views {
         dirty
     }
 
-    /// Returns every machine that is not known to be alive.
+    /// Returns every machine of which a visit has ended and that is not known to be alive.
     pub(super) fn doubted(&self) -> Vec<MachineId> {
         let is_doubted = |machine: &MachineId| self.all.get(machine).is_some_and(|view| view.is_doubted());
-        let mut doubted: Vec<MachineId> = self.dirty_or(&self.doubted).filter(is_doubted).collect();
+        let dirty = self.dirty.iter().copied().filter(is_doubted);
+        let mut doubted: Vec<MachineId> = dirty.chain(self.clean(&self.doubted)).collect();
         doubted.sort_unstable();
         doubted
     }
 
     /// Returns the dirty machines, and every machine that is not known to be alive, in any order.
-    pub(super) fn dirty_or_doubted(&self) -> impl Iterator<Item = MachineId> {
-        self.dirty_or(&self.doubted)
+    pub(super) fn dirty_or_not_alive(&self) -> impl Iterator<Item = MachineId> {
+        self.dirty_or(&self.doubted).chain(self.clean(&self.unseen))
     }
 
-    /// Returns the dirty machines, and the indexed machines of a set, in any order.
+    /// Returns the dirty machines, and the clean machines of a set, in any order.
     fn dirty_or<'a>(&'a self, set: &'a BTreeSet<MachineId>) -> impl Iterator<Item = MachineId> + 'a {
-        let is_indexed = move |machine: &&MachineId| self.all.get(machine).is_some_and(|view| !view.dirty);
-        self.dirty.iter().chain(set.iter().filter(is_indexed)).copied()
+        self.dirty.iter().copied().chain(self.clean(set))
+    }
+
+    /// Returns the machines of a set that are not dirty.
+    fn clean<'a>(&self, set: &'a BTreeSet<MachineId>) -> impl Iterator<Item = MachineId> + use<'a> {
+        let dirty = if set.is_empty() { Vec::new() } else { self.dirty() };
+        set.iter().copied().filter(move |machine| dirty.binary_search(machine).is_err())
     }
 
     /// Returns a number that is at least the number of machines of which a visit has ended.

@@ -15,6 +15,7 @@ mod local;
 mod options;
 mod probe;
 mod proxy;
+mod reload;
 mod shell;
 mod started;
 mod stream;
@@ -105,7 +106,7 @@ struct Hosts {
 
 /// The connections to hosts over SSH.
 pub struct Ssh {
-    options: Options,
+    options: Mutex<Arc<Options>>,
     /// The configurations, by the file that was named for a target, if one was.
     configs: Mutex<HashMap<Option<PathBuf>, Arc<Config>>>,
     hosts: Mutex<Hosts>,
@@ -116,7 +117,7 @@ pub struct Ssh {
 
 impl fmt::Debug for Ssh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ssh").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Ssh").field("options", &self.options()).finish_non_exhaustive()
     }
 }
 
@@ -126,12 +127,16 @@ impl Ssh {
         raise_file_limit();
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
-            options,
+            options: Mutex::new(Arc::new(options)),
             configs: Mutex::default(),
             hosts: Mutex::default(),
             known_hosts: Arc::default(),
             handshake_permits: Semaphore::new(cores * 2),
         }
+    }
+
+    fn options(&self) -> Arc<Options> {
+        self.options.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads ssh_config(5) once. A caller that calls this first sees a fault in the file before it becomes the
@@ -146,11 +151,7 @@ impl Ssh {
         if let Some(config) = configs.get(&file.map(Path::to_owned)) {
             return Ok(config.clone());
         }
-        let home = self.options.home.as_deref();
-        let config = Arc::new(match file.or(self.options.ssh_config.as_deref()) {
-            Some(path) => Config::load_only(path, home)?,
-            None => Config::load(home)?,
-        });
+        let config = Arc::new(load_config(file, &self.options())?);
         configs.insert(file.map(Path::to_owned), config.clone());
         Ok(config)
     }
@@ -161,13 +162,17 @@ impl Ssh {
         if let Some(host) = known(&self.hosts.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(host);
         }
-        let at = ErrorContext { host: &target.name, phase: Phase::Configure };
-        let config = self.config_of(target.config_file.as_deref()).map_err(|error| at.local(error))?;
-        let destination = Destination::resolve(target, &config, &self.options)?;
+        let destination = self.destination(target)?;
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.at(&destination);
         hosts.targets.insert(target.clone(), host.clone());
         Ok(host)
+    }
+
+    fn destination(&self, target: &Target) -> Result<Destination, Failure> {
+        let at = ErrorContext { host: &target.name, phase: Phase::Configure };
+        let config = self.config_of(target.config_file.as_deref()).map_err(|error| at.local(error))?;
+        Destination::resolve(target, &config, &self.options())
     }
 
     /// Returns the connection to a host, and connects if there is no usable one.
@@ -189,14 +194,14 @@ impl Ssh {
         let (stream, carried_by) = self.dial(host, name).await?;
         let permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
         let destination = &host.destination;
-        let (options, listeners) = (&self.options, &host.listeners);
+        let (options, listeners) = (&*self.options(), &host.listeners);
         let handshake = Handshake { host: name, destination, options, check, permits, carried_by, listeners };
         Connection::open(stream, handshake).await
     }
 
     async fn dial(&self, host: &Host, name: &str) -> Result<(Box<dyn ByteStream>, Option<Arc<Connection>>), Failure> {
         let config = &host.destination.config;
-        let limit = config.connect_timeout.unwrap_or(self.options.deadlines.connect);
+        let limit = config.connect_timeout.unwrap_or(self.options().deadlines.connect);
         match (&host.destination.via, &host.jump) {
             (Via::Jump(jump), Some(jump_host)) => {
                 let at = ErrorContext { host: name, phase: Phase::Connect };
@@ -210,7 +215,7 @@ impl Ssh {
             }
             (Via::Command(line), _) => Ok((Box::new(proxy::start(name, line)?), None)),
             _ => {
-                let resolve = self.options.deadlines.resolve;
+                let resolve = self.options().deadlines.resolve;
                 let addresses = dial::resolve(name, &config.hostname, config.port, resolve).await?;
                 Ok((dial::connect(name, &addresses, limit).await?, None))
             }
@@ -239,7 +244,7 @@ impl Ssh {
     async fn session(&self, target: &Target, phase: Phase) -> Result<Session, Failure> {
         let host = self.host(target)?;
         let connection = self.connection(&host, &target.name).await?;
-        connection.session(ErrorContext { host: &target.name, phase }, self.options.deadlines.shell).await
+        connection.session(ErrorContext { host: &target.name, phase }, self.options().deadlines.shell).await
     }
 
     /// Runs a script in the resident root shell of a host, connecting first if need be, and returns its stdout. The
@@ -258,7 +263,7 @@ impl Ssh {
     ) -> Result<Vec<u8>, Failure> {
         let host = self.host(target)?;
         let _listening = host.listeners.add(progress);
-        let room = self.options.output_limit;
+        let room = self.options().output_limit;
         let script = ScriptRun { text: script, end, limit, room, listeners: &host.listeners };
         self.run_script(&host, &target.name, &script).await
     }
@@ -273,7 +278,7 @@ impl Ssh {
         } else {
             let connection = self.connection(host, name).await?;
             let began = Instant::now();
-            let shell = Shell::start(&connection, name, self.options.deadlines.shell).await?;
+            let shell = Shell::start(&connection, name, self.options().deadlines.shell).await?;
             tracing::debug!(host = name, elapsed = ?began.elapsed(), "shell started");
             // The host has just sent something. Over a kept shell it has not.
             host.listeners.report(Phase::Run);
@@ -321,6 +326,15 @@ impl Hosts {
         });
         self.destinations.insert(destination.clone(), host.clone());
         host
+    }
+}
+
+/// Reads ssh_config(5), or the file that is named in its place.
+fn load_config(file: Option<&Path>, options: &Options) -> Result<Config, ConfigError> {
+    let home = options.home.as_deref();
+    match file.or(options.ssh_config.as_deref()) {
+        Some(path) => Config::load_only(path, home),
+        None => Config::load(home),
     }
 }
 
@@ -391,15 +405,16 @@ impl Remote for Ssh {
                 return local::run(command, sink, &target.name).await;
             }
             let mut session = self.session(target, Phase::Run).await?;
-            command::run(&mut session, command, sink, &target.name, self.options.deadlines.shell).await
+            command::run(&mut session, command, sink, &target.name, self.options().deadlines.shell).await
         };
         guarded(&target.name, call).await
     }
 
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure> {
         let mut session = self.session(target, Phase::Shell).await?;
-        let kind = self.options.environment.get("TERM").unwrap_or("xterm");
-        terminal::interact(&mut session, command, kind, &target.name, self.options.deadlines.shell).await
+        let options = self.options();
+        let kind = options.environment.get("TERM").unwrap_or("xterm");
+        terminal::interact(&mut session, command, kind, &target.name, options.deadlines.shell).await
     }
 
     async fn probe(&self, via: &Target, target: &Target, limit: Duration) -> Result<bool, Failure> {
@@ -433,12 +448,12 @@ impl Remote for Ssh {
             hosts.destinations.remove(&host.destination);
             host
         };
-        disconnect(&host, self.options.deadlines.of(Phase::Close)).await;
+        disconnect(&host, self.options().deadlines.of(Phase::Close)).await;
     }
 
     async fn close(&self, limit: Duration) {
         let hosts = std::mem::take(&mut *self.hosts.lock().unwrap_or_else(PoisonError::into_inner));
-        let each = self.options.deadlines.of(Phase::Close).min(limit);
+        let each = self.options().deadlines.of(Phase::Close).min(limit);
         // Hosts behind a jump host first, because their connections need the jump host's.
         let (far, near): (Vec<_>, Vec<_>) = hosts.destinations.values().partition(|host| host.jump.is_some());
         let all = async {

@@ -33,6 +33,7 @@ async fn a_run_that_goes_on_keeps_the_newest_events_and_prunes_the_others() {
         clock: Clock::start(),
         fence_commands: Arc::default(),
         stop: CancellationToken::new(),
+        supervision: None,
     };
     let mut runner = Runner::new(&context);
     // The last portion makes the run prune the log once more.

@@ -27,15 +27,16 @@ pub(super) fn log(keyspace: &Keyspace, event: &Event, index: usize) -> Op {
     Op::put(keyspace.key(&Key::Event(name)), value)
 }
 
-/// Returns the events, oldest first. An event that cannot be parsed is replaced by one that says so.
+/// Returns the events, oldest first.
 pub async fn read_events(store: &dyn Store, keyspace: &Keyspace) -> Result<Vec<Event>, StoreError> {
     let listing = store.list(&keyspace.events()).await?;
-    let event = |entry: &Entry| {
-        decode(&entry.value).unwrap_or_else(|why| {
-            Event::new(logged_at(keyspace, &entry.key), None, None, EventKind::Unreadable { why })
-        })
-    };
-    Ok(listing.entries.iter().map(event).collect())
+    Ok(listing.entries.iter().map(|entry| event(keyspace, entry)).collect())
+}
+
+/// Reads an event. One that cannot be parsed is replaced by one that says so.
+fn event(keyspace: &Keyspace, entry: &Entry) -> Event {
+    decode(&entry.value)
+        .unwrap_or_else(|why| Event::new(logged_at(keyspace, &entry.key), None, None, EventKind::Unreadable { why }))
 }
 
 /// Returns when an event was logged, from its key.
@@ -48,7 +49,7 @@ fn logged_at(keyspace: &Keyspace, key: &str) -> Timestamp {
 /// Returns the event that a change of the store added, if it added one.
 pub fn logged_event(keyspace: &Keyspace, change: &WatchEvent) -> Option<Event> {
     match change {
-        WatchEvent::Put(entry) if entry.key.starts_with(&keyspace.events()) => decode(&entry.value).ok(),
+        WatchEvent::Put(entry) if entry.key.starts_with(&keyspace.events()) => Some(event(keyspace, entry)),
         WatchEvent::Put(_) | WatchEvent::Delete { .. } => None,
     }
 }

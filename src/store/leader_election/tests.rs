@@ -29,6 +29,23 @@ async fn one_candidate_is_elected_and_the_others_get_its_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_has_ended_on_this_host_is_replaced_at_once() {
+    let (store, keyspace) = (FlakyStore::default(), keyspace());
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let process = ProcessIdentity::of(child.id()).map(Box::new);
+    let lease = store.grant(LEASE_DURATION).await.unwrap();
+    let record = LeaderRecord { process, ..LeaderRecord::new(LeaderKind::Controller, 7, lease) };
+    let put = Op::Put { key: keyspace.key(&Key::Leader), value: encode(&record), lease: Some(lease) };
+    store.commit(vec![], vec![put]).await.unwrap();
+    let holder = try_campaign(&shared(&store), &keyspace, LeaderKind::Controller).await.unwrap().unwrap_err();
+    assert_eq!(holder, record);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(elect(&store).await.epoch() > 7);
+    assert!(matches!(store.keep_alive(lease).await, Err(StoreError::LeaseExpired(_))), "its lease has ended, too");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_former_leader_prunes_no_events() {
     let (store, keyspace) = (FlakyStore::default(), keyspace());
     let ops: Vec<Op> = (0..9).map(|at| Op::put(keyspace.key(&Key::Event(format!("{at}"))), "{}")).collect();

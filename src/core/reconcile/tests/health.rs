@@ -190,3 +190,17 @@ fn a_failover_override_moves_units_that_the_policy_blocks() {
     assert_eq!(stage.health(2), Some(Health::Unreachable), "the override is about the other machine");
     assert!(stage.reconciler.snapshot().health[&id(1)].reason.to_string().contains("by order of root@desk"));
 }
+
+#[test]
+fn other_settings_count_at_once() {
+    let mut stage = Stage::new(4, |_| ());
+    stage.reached = Some(false);
+    stage.silent = BTreeSet::from([id(1), id(2), id(3)]);
+    stage.seconds(12);
+    assert_eq!(stage.health(1), Some(Health::Unreachable), "the brake blocks the failover");
+    let detection = DetectionConfig { brake: 100, ..timing().detection };
+    let fence = BTreeSet::from(["m1".to_owned()]);
+    stage.reconciler.configure(Timing { detection, ..timing() }, FailoverPolicy::default(), fence);
+    stage.run(Input::Tick);
+    assert_eq!(stage.health(1), Some(Health::Down));
+}

@@ -1,0 +1,146 @@
+//! One line for each cause: the problems of a sweep for a reader who wants to know what to do.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::Problem;
+use crate::core::model::Event;
+use crate::core::model::MachineId;
+
+/// How many machines a line names.
+const NAMED: usize = 5;
+
+/// Returns the problems as lines, one for each cause. Machines with the same trouble share a line. The units of a machine
+/// that cannot be reached are counted in its line.
+pub fn lines(problems: &[Problem]) -> Vec<String> {
+    let troubled: BTreeSet<MachineId> =
+        problems.iter().filter(|problem| problem.trouble.is_some()).filter_map(|problem| problem.machine).collect();
+    let is_counted = |problem: &&Problem| {
+        problem.unreachable && problem.unit.is_some() && problem.machine.is_some_and(|at| troubled.contains(&at))
+    };
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
+    for problem in problems.iter().filter(|problem| !is_counted(problem)) {
+        let Some((name, trouble)) = &problem.trouble else {
+            lines.push(Line::Other(problem));
+            continue;
+        };
+        let units = problems.iter().filter(is_counted).filter(|unit| unit.machine == problem.machine).count();
+        let at = *causes.entry(trouble).or_insert_with(|| {
+            lines.push(Line::Machines { names: Vec::new(), trouble, units: 0 });
+            lines.len() - 1
+        });
+        if let Some(Line::Machines { names, units: all, .. }) = lines.get_mut(at) {
+            names.push(name);
+            *all += units;
+        }
+    }
+    lines.iter().map(Line::text).collect()
+}
+
+/// Reports whether a problem says what an event has said: it is about the same unit, or the same machine.
+pub fn covers(problems: &[Problem], event: &Event) -> bool {
+    let subject = &event.subject;
+    problems.iter().any(|problem| match (&subject.unit, &problem.unit) {
+        (Some(unit), Some(of)) => unit == of,
+        (None, None) => subject.machine.is_some() && subject.machine == problem.machine,
+        _ => false,
+    })
+}
+
+enum Line<'a> {
+    Machines { names: Vec<&'a str>, trouble: &'a str, units: usize },
+    Other(&'a Problem),
+}
+
+impl Line<'_> {
+    fn text(&self) -> String {
+        match self {
+            Self::Other(problem) => problem.to_string(),
+            Self::Machines { names, trouble, units } => {
+                let verb = if names.len() == 1 { "is" } else { "are" };
+                let there = match units {
+                    0 => String::new(),
+                    1 => "; 1 unit there is not known to run".to_owned(),
+                    units => format!("; {units} units there are not known to run"),
+                };
+                format!("{} {verb} {trouble}{there}", listed(names))
+            }
+        }
+    }
+}
+
+/// Names the first few machines.
+fn listed(names: &[&str]) -> String {
+    match names.split_last() {
+        Some((last, others)) if names.len() > 1 && names.len() <= NAMED => format!("{} and {last}", others.join(", ")),
+        _ if names.len() > NAMED => {
+            let first: Vec<&str> = names.iter().take(NAMED).copied().collect();
+            format!("{} and {} more machines", first.join(", "), names.len() - NAMED)
+        }
+        _ => names.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::EventKind;
+    use crate::core::model::Timestamp;
+    use crate::core::unit::UnitName;
+
+    fn machine(number: u128) -> MachineId {
+        MachineId::from_bits(number)
+    }
+
+    fn sick(number: u128) -> Problem {
+        Problem::of_troubled(machine(number), format!("web{number}"), "sick: there is no key".to_owned())
+    }
+
+    fn unit(name: &str, at: Option<u128>, unreachable: bool) -> Problem {
+        let unit: UnitName = name.parse().unwrap();
+        Problem { unreachable, ..Problem::of_unit(&unit, at.map(machine), "it waits".to_owned()) }
+    }
+
+    #[test]
+    fn machines_with_the_same_trouble_share_a_line_that_counts_their_units() {
+        let problems = [
+            sick(1),
+            Problem::of_troubled(machine(7), "db7".to_owned(), "down: connect: no answer".to_owned()),
+            sick(2),
+            unit("a.service", Some(1), true),
+            unit("b.service", Some(2), true),
+            unit("c.service", Some(3), true),
+            unit("d.service", Some(1), false),
+            Problem::general("the cluster did not settle".to_owned()),
+        ];
+        assert_eq!(
+            lines(&problems),
+            [
+                "web1 and web2 are sick: there is no key; 2 units there are not known to run",
+                "db7 is down: connect: no answer",
+                "Unit c.service: it waits",
+                "Unit d.service: it waits",
+                "the cluster did not settle",
+            ]
+        );
+        let many: Vec<Problem> = (1..=8).map(sick).collect();
+        assert_eq!(lines(&many), ["web1, web2, web3, web4, web5 and 3 more machines are sick: there is no key"]);
+        assert!(lines(&[]).is_empty());
+    }
+
+    #[test]
+    fn an_event_is_covered_by_a_problem_of_its_unit_or_of_its_machine() {
+        let problems = [sick(1), unit("a.service", None, false)];
+        let event = |at: Option<u128>, unit: Option<&str>| {
+            let unit = unit.map(|name| name.parse().unwrap());
+            Event::new(Timestamp::ZERO, at.map(machine), unit, EventKind::LeaseEnded)
+        };
+        assert!(covers(&problems, &event(Some(1), None)));
+        assert!(
+            covers(&problems, &event(None, Some("a.service"))) && covers(&problems, &event(Some(2), Some("a.service")))
+        );
+        assert!(!covers(&problems, &event(Some(2), None)) && !covers(&problems, &event(Some(1), Some("b.service"))));
+        assert!(!covers(&problems, &event(None, None)));
+    }
+}
