@@ -16,6 +16,7 @@ use super::time;
 use crate::core::explain::Explanation;
 use crate::core::explain::NotRunning;
 use crate::core::model::Event;
+use crate::core::model::FailedLoad;
 use crate::core::model::Grant;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
@@ -37,6 +38,7 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         rows.push(("Since", time(placement.since)));
         rows.push(("Because", event::placement(snapshot, &placement.reason)));
     }
+    rows.extend(failed_loads(snapshot, why, now).map(|text| ("Load failed", text)));
     rows.extend(why.placement_error.iter().map(|error| ("No place", error.to_string())));
     for (machine, state) in &why.states {
         let seen = last_seen(snapshot, *machine, now);
@@ -63,6 +65,15 @@ fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String 
         Some(at) => format!(", as of {}", super::ago(now.since(at))),
         None => ", not observed since".to_owned(),
     }
+}
+
+/// Returns where the unit's file could not be loaded, what the host said and when, one text for each machine.
+fn failed_loads(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> impl Iterator<Item = String> {
+    let loads = why.placement.iter().flat_map(|placement| &placement.failed_loads);
+    let texts = loads.filter(|it| it.hash == why.hash).map(|FailedLoad { machine, said, at, .. }| {
+        format!("{said}, on {}, {}", snapshot.full_name_of(*machine), super::ago(now.since(*at)))
+    });
+    texts.collect::<Vec<_>>().into_iter()
 }
 
 /// Returns the title of a reason: some units with trouble run.

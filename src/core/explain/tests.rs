@@ -43,7 +43,8 @@ fn cluster(text: &str) -> Snapshot {
 
 /// Places the unit on the first machine.
 fn place(snapshot: &mut Snapshot) {
-    let placement = Placement { machine: id(1), epoch: 1, reason: chosen(), since: Timestamp::ZERO };
+    let placement =
+        Placement { machine: id(1), epoch: 1, reason: chosen(), since: Timestamp::ZERO, failed_loads: Vec::new() };
     snapshot.placements.insert(web(), placement);
 }
 

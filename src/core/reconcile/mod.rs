@@ -12,6 +12,7 @@
 pub mod assignments;
 mod dispatch;
 mod draining;
+mod failed_loads;
 mod fencing;
 mod health;
 mod leases;

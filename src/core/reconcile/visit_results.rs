@@ -63,6 +63,7 @@ impl Reconciler {
         view.next_visit = now + soon;
         view.unplanned |= is_full;
         self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes));
+        self.record_failed_loads(machine, &steps, &report.outcomes, now);
         // Also if the units are the same: which of them are recorded depends on the placements.
         if is_full {
             self.note_states(machine, now);
