@@ -62,6 +62,8 @@ impl UnitOperation<'_> {
     pub async fn run(self, on_progress: &mut OnProgress<'_>) -> Result<Vec<Problem>, OperationError> {
         let Self { context, goal, units, timeouts } = self;
         let deadline = Instant::now() + timeouts.lock_wait;
+        let _wait = tracing::info_span!("wait", what = goal.wait(units));
+        let mut leadership_wait = None;
         let mut yielded = false;
         loop {
             let done = match leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Command).await? {
@@ -71,7 +73,10 @@ impl UnitOperation<'_> {
                 }
                 Err(holder) if Instant::now() >= deadline => return Err(OperationError::Busy(holder)),
                 Err(_) if context.stop.is_cancelled() => return Err(OperationError::Stopped),
-                Err(_) => {
+                Err(holder) => {
+                    let wait =
+                        || tracing::info_span!("wait", what = format!("the end of {} on {}", holder.kind, holder.host));
+                    leadership_wait.get_or_insert_with(wait);
                     tokio::time::sleep(leader_election::RETRY_INTERVAL).await;
                     None
                 }

@@ -119,6 +119,7 @@ async fn lead(
         Reconciler::new(leadership.epoch(), Scope::All, options.timing, snapshot).with_failover_policy(failover_policy);
     reconciler = reconciler.with_fence_commands(context.fence_commands.machines()).with_publication();
     let stop = context.stop.child_token();
+    let _wait = tracing::info_span!("wait", what = "the machines and their units");
     let run_context = RunContext { stop: stop.clone(), ..RunContext::new(context, leadership) };
     let stop_when = StopCondition::Settled { limit: options.settle, watch: Duration::ZERO };
     let run = Box::pin(runner::run(&mut reconciler, &run_context, None, stop_when, on_event));
@@ -164,6 +165,7 @@ fn unsettled() -> Problem {
 
 /// Reads the problems from the records of the controller that leads, after a short wait for the work that it has begun.
 async fn problems_from_store(context: &ClusterContext, options: SweepOptions) -> Result<SweepResult, StoreError> {
+    let _wait = tracing::info_span!("wait", what = "the controller");
     let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
     let mut known: Option<Snapshot> = None;
     let began = Instant::now();

@@ -143,6 +143,13 @@ pub fn not_observed(why: Option<&Failure>, age: Option<Duration>) -> String {
     }
 }
 
+/// A command waits. Only the first few waits are named.
+pub fn waiting(waits: &[&str], named: usize) -> String {
+    let more = waits.len().saturating_sub(named);
+    let first = waits.get(..named).unwrap_or(waits).join(", ");
+    if more == 0 { format!("waiting for {first}") } else { format!("waiting for {first} and {more} more") }
+}
+
 /// A record of the store cannot be parsed.
 pub fn unreadable_record(key: &str, why: &str) -> String {
     format!("{key} cannot be parsed and is ignored: {why}")
