@@ -16,6 +16,7 @@ use super::progress::Progress;
 use super::progress::Timeouts;
 use super::progress::report_reached;
 use crate::core::explain;
+use crate::core::explain::TroubleKind;
 use crate::core::model::Action;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
@@ -144,7 +145,7 @@ impl FollowedUnits {
                 }
                 UnitProgress::Failed(machine, state) => {
                     let what = format!("{state} on {}", snapshot.full_name_of(machine));
-                    problems.push(Problem::of_unit(unit, Some(machine), what));
+                    problems.push(Problem::of_unit(TroubleKind::of_state(&state), unit, Some(machine), what));
                     return false;
                 }
             }
@@ -177,7 +178,8 @@ impl FollowedUnits {
         left.retain(|unit| {
             let Some((machine, health)) = goal.blocked_on(snapshot, unit) else { return true };
             let what = format!("still on {}, which is {health}", machine.name);
-            problems.push(Problem { unreachable: true, ..Problem::of_unit(unit, Some(machine.id), what) });
+            let problem = Problem::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine.id), what);
+            problems.push(Problem { unreachable: true, ..problem });
             false
         });
     }
@@ -190,7 +192,7 @@ impl FollowedUnits {
         }
         for (unit, refusal) in explain::unplaceable(snapshot, requirements, left.iter()) {
             left.remove(&unit);
-            problems.push(Problem::of_unit(&unit, None, refusal.message()));
+            problems.push(Problem::of_unit(TroubleKind::Unschedulable, &unit, None, refusal.message()));
         }
     }
 
@@ -203,7 +205,11 @@ impl FollowedUnits {
             EventKind::UnitUnschedulable(error) => error.message(),
             _ => return,
         };
-        let problem = Problem::of_unit(&unit, event.subject.machine, what);
+        let kind = match event.kind {
+            EventKind::UnitUnschedulable(_) => TroubleKind::Unschedulable,
+            _ => TroubleKind::StepFailed,
+        };
+        let problem = Problem::of_unit(kind, &unit, event.subject.machine, what);
         if matches!(&event.kind, EventKind::StepEnded(StepEnd { action: Action::Load { .. }, .. })) {
             self.unloadable.entry(unit).or_insert((Instant::now() + ELSEWHERE, problem));
             return;
@@ -216,7 +222,7 @@ impl FollowedUnits {
         let label = self.goal.label();
         let timed_out = |unit: &UnitName| {
             let what = format!("timed out waiting for unit {unit} to report state {label}");
-            Problem::of_unit(unit, None, what)
+            Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
         };
         self.problems.extend(self.left.iter().map(timed_out));
     }

@@ -19,6 +19,7 @@ use crate::core::command::Decision;
 use crate::core::command::DesiredChange;
 use crate::core::command::InvalidCommand;
 use crate::core::command::UnitCommand;
+use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
@@ -152,7 +153,7 @@ fn decide<'a>(
             Ok(decision) => decided.push((*command, decision)),
             // The problem names no unit: no command shows more about a unit that does not exist.
             Err(error @ InvalidCommand::Unknown(_)) if command.verb != Verb::Restart => {
-                problems.push(Problem::general(error.to_string()));
+                problems.push(Problem::general(TroubleKind::UnknownUnit, error.to_string()));
             }
             Err(error) => return Err(error),
         }

@@ -120,6 +120,7 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         .filter_reasons
         .iter()
         .map(|(machine, filter_reason)| json!({"machine": machine, "filter_reason": filter_reason.as_ref().map(ToString::to_string)}));
+    let trouble = |reason: &NotRunning| json!({"kind": reason.kind(), "text": reason.to_string()});
     json!({
         "unit": name,
         "desired": why.desired,
@@ -130,7 +131,7 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         "states": why.states.iter().map(state).collect::<Vec<_>>(),
         "refusal": why.placement_error.as_ref().map(ToString::to_string),
         "filter_reasons": filter_reasons.collect::<Vec<_>>(),
-        "not_running": why.not_running.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "not_running": why.not_running.iter().map(trouble).collect::<Vec<_>>(),
         "may_run_until": until,
         "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
     })

@@ -150,11 +150,6 @@ pub fn waiting(waits: &[&str], named: usize) -> String {
     if more == 0 { format!("waiting for {first}") } else { format!("waiting for {first} and {more} more") }
 }
 
-/// A record of the store cannot be parsed.
-pub fn unreadable_record(key: &str, why: &str) -> String {
-    format!("{key} cannot be parsed and is ignored: {why}")
-}
-
 /// An epoch that was far ahead of the clock was reset.
 pub fn epoch_reset(old: u64) -> String {
     format!("the epoch was {old} and is now the time of day\n")
