@@ -1,7 +1,6 @@
 //! The context of a command: its settings, and on demand the store and the connection to the hosts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -40,10 +39,10 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 pub struct Context {
     /// The settings.
     pub settings: Settings,
-    /// Set under the name `fleetctl`: tables and messages are those of fleet.
-    pub is_fleetctl: bool,
     /// The flags from which the settings were made.
     pub(super) flags: Flags,
+    /// Set under the name `fleetctl`: tables and messages are those of fleet.
+    pub is_fleetctl: bool,
     /// Set when the operator stops the command.
     pub stop: CancellationToken,
     ssh: OnceLock<Arc<Ssh>>,
@@ -51,9 +50,8 @@ pub struct Context {
 
 impl Context {
     /// Makes a context. The settings are read, and nothing is opened yet.
-    pub fn new(flags: Flags, stop: CancellationToken) -> Result<Self, CommandError> {
-        let settings = flags.clone().resolve()?;
-        Ok(Self { settings, is_fleetctl: is_fleetctl(), flags, stop, ssh: OnceLock::new() })
+    pub fn new(flags: Flags, is_fleetctl: bool, stop: CancellationToken) -> Result<Self, CommandError> {
+        Ok(Self { settings: flags.clone().resolve()?, flags, is_fleetctl, stop, ssh: OnceLock::new() })
     }
 
     /// Returns the cluster's keys.
@@ -170,12 +168,6 @@ async fn check_token(store: &SharedStore, keys: &Keyspace) -> Result<(), Command
     }
     let is_empty = layout::list(&**store, keys).await?.entries.is_empty();
     if is_empty { Err(MembershipError::UnknownToken(keys.token().to_owned()).into()) } else { Ok(()) }
-}
-
-/// Reports whether the binary was called under the name of fleet's client.
-fn is_fleetctl() -> bool {
-    let name = std::env::args_os().next();
-    name.is_some_and(|name| Path::new(&name).file_name().is_some_and(|name| name == "fleetctl"))
 }
 
 /// Returns the user and the host of this process, for the event log.

@@ -26,6 +26,7 @@ mod sweep;
 mod unit_commands;
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
@@ -267,10 +268,16 @@ async fn watch_signals(stop: CancellationToken) {
     }
 }
 
+/// Reports whether the binary was called under the name of fleet's client.
+fn is_fleetctl() -> bool {
+    let name = std::env::args_os().next();
+    name.is_some_and(|name| Path::new(&name).file_name().is_some_and(|name| name == "fleetctl"))
+}
+
 async fn run(cli: Cli) -> CommandResult {
     let stop = CancellationToken::new();
     tokio::spawn(watch_signals(stop.clone()));
-    let context = Context::new(cli.flags, stop)?;
+    let context = Context::new(cli.flags, is_fleetctl(), stop)?;
     match cli.command {
         Command::Submit(args) => unit_commands::create(&context, Verb::Submit, &args).await,
         Command::Load(args) => unit_commands::create(&context, Verb::Load, &args).await,

@@ -43,8 +43,9 @@ async fn reload(
     settings: &watch::Sender<LeaderSettings>,
 ) -> Result<(), CommandError> {
     let (flags, stop, args) = (context.flags.clone(), context.stop.clone(), args.clone());
+    let is_fleetctl = context.is_fleetctl;
     // An inventory script takes its time, and the leader must not wait for it.
-    let read = tokio::task::spawn_blocking(move || read(&Context::new(flags, stop)?, &args)).await;
+    let read = tokio::task::spawn_blocking(move || read(&Context::new(flags, is_fleetctl, stop)?, &args)).await;
     let (fresh, leader, options) = read.map_err(|error| CommandError::failed(error.to_string()))??;
     for (name, old, new) in
         [("store", &context.settings.store, &fresh.store), ("token", &context.settings.token, &fresh.token)]

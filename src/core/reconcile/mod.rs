@@ -273,17 +273,17 @@ impl Reconciler {
         Self { fence_commands, ..self }
     }
 
-    /// Lets this reconciler publish when it has observed the machines: that is for leaders that observe all of them.
-    #[must_use]
-    pub fn with_publication(self) -> Self {
-        Self { next_publication: Some(Timestamp::ZERO), ..self }
-    }
-
     /// Decides by other settings from now on. Leases that were granted keep their length until they are renewed.
     pub fn configure(&mut self, timing: Timing, failover_policy: FailoverPolicy, fence_commands: BTreeSet<String>) {
         (self.timing, self.failover_policy, self.fence_commands) = (timing, failover_policy, fence_commands);
         self.views.touch_all().for_each(drop);
         self.reconsider();
+    }
+
+    /// Lets this reconciler publish when it has observed the machines: that is for leaders that observe all of them.
+    #[must_use]
+    pub fn with_publication(self) -> Self {
+        Self { next_publication: Some(Timestamp::ZERO), ..self }
     }
 
     /// Returns the records of the store, as far as this leader knows them.
