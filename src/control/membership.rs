@@ -1,5 +1,6 @@
 //! Membership: hosts join the cluster and leave it, and machines are cordoned and drained.
 
+mod adopt;
 mod join;
 mod ownership;
 #[cfg(test)]
@@ -30,10 +31,13 @@ use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
 
+pub use adopt::adopt;
 pub use join::Candidate;
+pub use join::Join;
 pub use join::JoinError;
 pub use join::Joined;
 pub use join::join;
+pub use ownership::Foreign;
 pub use ownership::OwnershipError;
 
 /// How long `leave --force` waits for a machine that does not answer, if no other limit is given.
@@ -116,23 +120,39 @@ pub async fn set_scheduling_mode(
     }
 }
 
-/// Cordons a machine and moves its units elsewhere. Returns the units that could not be moved. Units that are still there
-/// after `deadline` are stopped, even if they run nowhere else.
+/// The outcome of [`drain`].
+#[derive(Debug)]
+pub struct Drained {
+    /// The new record of the machine.
+    pub machine: Machine,
+    /// The problems of the units that run nowhere else now, or that are still on the machine.
+    pub problems: Vec<Problem>,
+    /// Set if the command has waited, and no unit is on the machine any more.
+    pub is_empty: bool,
+}
+
+/// Cordons a machine and moves its units elsewhere. Units that are still there after `deadline` are stopped, even if they
+/// run nowhere else.
 pub async fn drain(
     context: &ClusterContext,
     name: &str,
     deadline: Option<Duration>,
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
-) -> Result<(Machine, Vec<Problem>), MembershipError> {
+) -> Result<Drained, MembershipError> {
     let by = deadline.map(|time| context.clock.now() + time);
     let machine = set_scheduling_mode(context, name, SchedulingMode::Drained(by)).await?;
     if !timeouts.block {
-        return Ok((machine, Vec::new()));
+        return Ok(Drained { machine, problems: Vec::new(), is_empty: false });
     }
     let snapshot = layout::read(&*context.store, &context.keys).await?;
-    let problems = move_units(context, &snapshot, machine.id, timeouts, on_progress).await?;
-    Ok((machine, problems))
+    let mut problems = move_units(context, &snapshot, machine.id, timeouts, on_progress).await?;
+    let left = units_on(&layout::read(&*context.store, &context.keys).await?, machine.id);
+    let is_stopped = |problem: &&mut Problem| problem.unit.as_ref().is_some_and(|unit| !left.contains(unit));
+    for problem in problems.iter_mut().filter(is_stopped).filter(|_| deadline.is_some()) {
+        problem.what = format!("stopped at the deadline: {}", problem.what);
+    }
+    Ok(Drained { machine, problems, is_empty: left.is_empty() })
 }
 
 /// The outcome of [`leave`].
@@ -203,7 +223,8 @@ async fn remove(context: &ClusterContext, machine: &Machine, drained: bool) -> R
         if layout::decode::<Machine>(&entry.value).is_ok_and(|record| !record.draining) {
             return Err(MembershipError::Uncordoned(machine.name.clone()));
         }
-        let mut slots = vec![Key::Member(machine.id), Key::Health(machine.id), Key::FailoverOverride(machine.id)];
+        let mut slots =
+            [Key::Member, Key::Health, Key::Foreign, Key::FailoverOverride].map(|key| key(machine.id)).to_vec();
         let mut checks = vec![Precondition::Modified(key, entry.modified)];
         slots.push(Key::Machine(machine.id));
         if drained {

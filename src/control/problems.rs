@@ -10,6 +10,7 @@ use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
+use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::UnitState;
@@ -53,10 +54,11 @@ impl Problem {
         Self { machine: Some(machine), unreachable: true, ..general }
     }
 
-    /// Makes the problem of a machine that has a trouble.
-    fn of_troubled(machine: MachineId, name: String, trouble: String) -> Self {
-        let what = format!("{name} is {trouble}");
-        Self { trouble: Some((name, trouble)), ..Self::of_machine(machine, what) }
+    /// Makes the problem of a machine that has a trouble. Other machines may have the same trouble at their addresses.
+    fn of_troubled(machine: &Machine, trouble: &str) -> Self {
+        let what = format!("{} is {trouble}", machine.name);
+        let trouble = without_address(trouble, &machine.address.host);
+        Self { trouble: Some((machine.name.clone(), trouble)), ..Self::of_machine(machine.id, what) }
     }
 
     /// Makes the problem of a unit, on this machine if it is on one.
@@ -114,7 +116,7 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
             Some(health) => blocked(health).unwrap_or_else(|| format!("{}: {}", health.health, health.reason.cause())),
             None => "not observed yet".to_owned(),
         };
-        Some(Problem::of_troubled(*machine, record.name.clone(), trouble))
+        Some(Problem::of_troubled(record, &trouble))
     });
     let units = explain::units_not_running(snapshot).into_iter().map(|(unit, machine, cause)| {
         let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
@@ -131,9 +133,26 @@ fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
     let failure = view.evidence.latest_failure()?;
     let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
     let snapshot = reconciler.snapshot();
-    let block = snapshot.health.get(&machine).filter(|record| record.health == health).and_then(blocked);
-    let trouble = block.unwrap_or_else(|| format!("{health}: {}: {}{hint}", failure.phase, failure.detail));
-    Some(Problem::of_troubled(machine, snapshot.full_name_of(machine), trouble))
+    let recorded = snapshot.health.get(&machine).filter(|record| record.health == health);
+    let order = recorded.map(|record| record.reason.order()).unwrap_or_default();
+    let trouble = recorded.and_then(blocked);
+    let trouble = trouble.unwrap_or_else(|| format!("{health}: {}: {}{hint}{order}", failure.phase, failure.detail));
+    Some(Problem::of_troubled(snapshot.machines.get(&machine)?, &trouble))
+}
+
+/// Removes `HOST:PORT: ` from a trouble.
+fn without_address(trouble: &str, host: &str) -> String {
+    let Some((before, after)) = trouble.split_once(host).filter(|_| !host.is_empty()) else {
+        return trouble.to_owned();
+    };
+    let rest = after
+        .trim_start_matches(']')
+        .strip_prefix(':')
+        .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    match rest.and_then(|rest| rest.strip_prefix(": ")) {
+        Some(rest) => format!("{}{rest}", before.trim_end_matches('[')),
+        None => trouble.to_owned(),
+    }
 }
 
 /// Returns the trouble of a machine whose failover is blocked, with the remedy. It is the same for all machines that the

@@ -106,7 +106,7 @@ pub enum InvalidCommand {
     #[error("Unit {0}: [X-Muster] Class=strict: {1}")]
     NotStrict(UnitName, &'static str),
     /// `[X-Muster]` is invalid.
-    #[error("Unit {0}: [X-Muster] {1}")]
+    #[error("Unit {0}: {1}")]
     Class(UnitName, BadClass),
     /// The class of a unit cannot change while the unit may run somewhere with the old class.
     #[error(

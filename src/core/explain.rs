@@ -92,6 +92,8 @@ pub enum TroubleKind {
     UnknownUnit,
     /// The cluster did not settle within the time.
     Unsettled,
+    /// A unit that another program runs on a host was left alone.
+    NotAdopted,
 }
 
 impl TroubleKind {

@@ -144,7 +144,7 @@ impl Cluster for ClusterClient {
         }
         let candidates: Vec<Candidate> = requests.iter().map(candidate).collect();
         match membership::join(&self.cluster, &candidates, false).await {
-            Ok(joined) => joined.into_iter().map(join_answer).collect(),
+            Ok(join) => join.joined.into_iter().map(join_answer).collect(),
             Err(error) => requests.iter().map(|_| Err(membership_error(&error))).collect(),
         }
     }

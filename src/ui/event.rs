@@ -48,6 +48,7 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
         EventKind::UnitUnschedulable(error) => error.message(),
         EventKind::StepEnded(step) => step.to_string(),
         EventKind::UnknownUnitsUnloaded(unloaded) => unloaded.to_string(),
+        EventKind::ForeignUnitsFound(foreign) => format!("/run/fleet/units has {foreign}; they are left alone"),
         EventKind::LeaseEnded => "its lease has ended: no strict unit runs there".to_owned(),
         EventKind::LeaseRegained => "its lease had ended, and it has one again".to_owned(),
         EventKind::LeaseRefused(why) => format!("would not hold a lease: {why}"),
@@ -58,6 +59,11 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
             "its fence command succeeded, but it has answered since: that proves nothing".to_owned()
         }
         EventKind::FenceFailed { why } => format!("its fence command failed: {why}"),
+        EventKind::StoreRestored => {
+            "has seen later records than those in the store: the store was restored from a backup, so strict units wait \
+             for the machines that do not answer"
+                .to_owned()
+        }
         EventKind::FailoverOverridden => {
             format!("failover forced by {}: its units move unless it is alive, whatever the failover policy says", by())
         }

@@ -177,6 +177,7 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
         None => rows.push(("Health", "not observed yet".to_owned().into())),
     }
     rows.extend(snapshot.leases.get(&machine.id).map(|grant| ("Lease", lease(grant, now).into())));
+    rows.extend(snapshot.foreign.get(&machine.id).map(|foreign| ("Left alone", foreign.to_string().into())));
     let mut text = lay_out(rows, has_color);
     let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
     let row = |(unit, state, placed): (&UnitName, Option<&UnitState>, bool)| {
@@ -204,6 +205,7 @@ pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) ->
         "health": snapshot.health.get(&machine.id),
         "observed_at": snapshot.observed_at(machine.id),
         "lease": snapshot.leases.get(&machine.id),
+        "foreign": snapshot.foreign.get(&machine.id),
         "units": units.collect::<Vec<_>>(),
         "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
     })

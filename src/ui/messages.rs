@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::model::DesiredState;
 use crate::core::model::Failure;
+use crate::core::model::ForeignUnits;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -100,6 +101,11 @@ pub fn updated(machine: &Machine) -> String {
 /// A host was a machine already.
 pub fn has_joined(machine: &Machine) -> String {
     format!("{} has joined already", machine.name)
+}
+
+/// A host that has joined has unit files of another program.
+pub fn foreign_units(machine: &Machine, foreign: &ForeignUnits) -> String {
+    format!("{}: /run/fleet/units has {foreign}; muster leaves them alone", machine.name)
 }
 
 /// A machine has left the cluster.

@@ -216,12 +216,13 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
     let last = said.err.lines().filter(|line| line.starts_with("Hint: ")).collect::<Vec<_>>();
     assert!(last.len() == 1 && last[0].starts_with("Hint: g.service was active (running) when core-01"), "{said:#?}");
     assert!(last[0].ends_with(" days ago."), "{said:#?}");
-    assert_eq!((said.code, said.out.as_str()), (Some(3), "\n"), "{said:#?}");
+    assert_eq!((said.code, said.out.as_str()), (Some(3), "core-01:\n\ncore-02:\n"), "{said:#?}");
     assert!(
         said.err.contains("Error: core-01: connect: ") && said.err.contains("Error: core-02: connect: "),
         "{said:#?}"
     );
-    let hint = "Hint: `muster ssh MACHINE journalctl -u g.service` shows it on one machine.";
+    let hint = "Hint: `muster exec --become HOST -- journalctl -u g.service` shows it on one host.";
+    desk.fails(&["ssh", "g"], 1, &["Error: unit g is global: it has no machine of its own\n"]);
     desk.fails(&["journal", "g"], 1, &["Error: Unable to retrieve journal of global unit g.service.\n", hint]);
 }
 

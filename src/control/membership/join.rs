@@ -8,6 +8,7 @@ use futures_util::stream;
 
 use super::MembershipError;
 use super::ownership;
+use super::ownership::Foreign;
 use super::ownership::HOSTS_AT_ONCE;
 use super::ownership::OwnershipError;
 use crate::control::retry::Attempts;
@@ -18,6 +19,7 @@ use crate::core::model::Failure;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::discovery::registry;
 use crate::remote::Facts;
 use crate::remote::Target;
 use crate::runner::ClusterContext;
@@ -121,7 +123,7 @@ impl From<OwnershipError> for JoinError {
     fn from(error: OwnershipError) -> Self {
         match error {
             OwnershipError::Host(failure) => Self::Host(failure),
-            error => Self::Ownership(error),
+            error @ OwnershipError::OtherCluster { .. } => Self::Ownership(error),
         }
     }
 }
@@ -132,13 +134,22 @@ impl JoinError {
     }
 }
 
-/// Makes machines of hosts. Returns the outcome of each candidate in the order given. With `take_over` a host that belongs
-/// to another cluster joins this one, and the unit files that it has count as muster's.
+/// The outcome of joining.
+#[derive(Debug, Default)]
+pub struct Join {
+    /// The outcome of each candidate, in the order given.
+    pub joined: Vec<Joined>,
+    /// The unit files on hosts that have joined that muster did not write.
+    pub foreign: BTreeMap<MachineId, Foreign>,
+}
+
+/// Makes machines of hosts. With `take_over` a host that belongs to another cluster joins this one, and the unit files that
+/// muster wrote there are this cluster's.
 pub async fn join(
     context: &ClusterContext,
     candidates: &[Candidate],
     take_over: bool,
-) -> Result<Vec<Joined>, MembershipError> {
+) -> Result<Join, MembershipError> {
     let token = context.keys.token();
     if layout::read(&*context.store, &context.keys).await?.size == 0 && token != "default" {
         return Err(MembershipError::UnknownToken(token.to_owned()));
@@ -150,30 +161,38 @@ pub async fn join(
     };
     // An interrupt is ignored from here on: the rest takes a moment, and the hosts that have answered all join.
     let mut joined: Vec<Option<Joined>> = candidates.iter().map(|_| None).collect();
+    let mut foreign = BTreeMap::new();
     let mut attempts = Attempts::at("its record");
     loop {
         if let Err(error) = attempts.next() {
-            return Ok(outcomes(joined, candidates, &error));
+            return Ok(Join { joined: outcomes(joined, candidates, &error), foreign });
         }
         let view = MembershipView::read(context).await?;
         let Some(cluster) = ownership::identity(context, &view.snapshot).await? else { continue };
         let decided = decide(&view, candidates, &answers, &mut joined);
         let machines = decided.iter().map(|(_, decided)| decided.machine().cloned());
         let answers = ownership::claim(context, &cluster, machines, take_over).await;
+        let machines = decided.iter().map(|(_, decided)| decided.machine().map(|machine| machine.id));
+        foreign.extend(machines.zip(&answers).filter_map(|(machine, answer)| foreign_units(machine?, answer)));
         register(context, &view, without_refusals(decided, answers)).await?;
         if joined.iter().all(Option::is_some) {
-            return Ok(joined.into_iter().flatten().collect());
+            return Ok(Join { joined: joined.into_iter().flatten().collect(), foreign });
         }
     }
+}
+
+/// Returns the foreign units of a host that has accepted that it belongs to the cluster, if it has any.
+fn foreign_units(machine: MachineId, answer: &Result<Foreign, OwnershipError>) -> Option<(MachineId, Foreign)> {
+    Some((machine, answer.as_ref().ok().filter(|units| !units.is_empty())?.clone()))
 }
 
 /// Replaces the outcome of each host that does not accept that it belongs to the cluster.
 fn without_refusals(
     decided: Vec<(&mut Option<Joined>, Joined)>,
-    answers: Vec<Result<(), OwnershipError>>,
+    answers: Vec<Result<Foreign, OwnershipError>>,
 ) -> Vec<(&mut Option<Joined>, Joined)> {
     let refused = |error: OwnershipError| Joined::Refused(error.into());
-    let accepted = |decided, answer: Result<(), _>| answer.map_or_else(refused, |()| decided);
+    let accepted = |decided, answer: Result<_, _>| answer.map_or_else(refused, |_| decided);
     let both = decided.into_iter().zip(answers);
     both.map(|((slot, decided), answer)| (slot, accepted(decided, answer))).collect()
 }
@@ -269,11 +288,11 @@ fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], fac
     if let Some(Machine { id: before, name: other, .. }) = predecessor {
         return Joined::Refused(JoinError::Replaced { name, id, other: other.clone(), before: *before });
     }
-    let Target { address, identity_files, jump, .. } = candidate.target.clone();
+    let Target { address, identity_files, jump, options: ssh_options, .. } = candidate.target.clone();
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
     let metadata = candidate.metadata.clone();
     let before = known.cloned().unwrap_or_default();
-    let machine = Machine { id, name, address, identity_files, jump, ip, metadata, os, systemd, ..before };
+    let machine = Machine { id, name, address, identity_files, jump, ssh_options, ip, metadata, os, systemd, ..before };
     match known {
         None => Joined::New(machine),
         Some(known) if *known == machine => Joined::Known(machine),
@@ -307,7 +326,7 @@ pub(super) async fn register(
         let size = view.snapshot.size;
         if !changes.is_empty() && view.snapshot.machines.is_empty() && (1..u32::MAX).contains(&size) {
             // A token that the discovery service created lasts now that it has a member.
-            changes.push(Op::put(context.keys.key(&Key::Size), size.to_string()));
+            changes.push(registry::lasting(&context.keys, size.to_string()));
         }
         if changes.is_empty() || context.store.commit(checks, changes).await?.is_some() {
             for (joined, decided) in portion {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Action;
 use super::ActiveState;
 use super::Failure;
+use super::ForeignUnits;
 use super::Health;
 use super::HealthReason;
 use super::LeaseRefusal;
@@ -100,6 +101,8 @@ pub enum EventKind {
     StepEnded(StepEnd),
     /// A machine was told to unload units that the cluster does not know.
     UnknownUnitsUnloaded(Unloaded),
+    /// A machine has unit files that muster did not write. They are left alone.
+    ForeignUnitsFound(ForeignUnits),
     /// The lease of a machine that does not answer has ended: no strict unit runs there.
     LeaseEnded,
     /// The lease of a machine had ended, and the machine holds one again.
@@ -119,6 +122,8 @@ pub enum EventKind {
         /// The output of the command, or why it could not be run.
         why: String,
     },
+    /// A machine has seen leases that the store does not have: the store was restored from a backup.
+    StoreRestored,
     /// An operator overrode the failover policy: the units of a machine move if it is down.
     FailoverOverridden,
     /// An operator took the leadership from a process.
@@ -248,6 +253,8 @@ impl EventKind {
             Self::UnitFailed { .. }
             | Self::UnitRestarted
             | Self::UnitUnschedulable(_)
+            | Self::ForeignUnitsFound(_)
+            | Self::StoreRestored
             | Self::LeaseRefused(_)
             | Self::FenceFailed { .. }
             | Self::LeadershipTaken { .. }

@@ -49,6 +49,8 @@ pub struct MachineView {
     pub health: Option<Health>,
     /// The units on the machine as of the last full observation; `None` if they are not known for certain.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
+    /// The units there whose files muster did not write, as of the last full observation.
+    pub foreign: BTreeMap<UnitName, UnitState>,
     /// Set while systemd is still changing the state of one of the units.
     changing: bool,
     /// The host's boot id, which changes when the machine boots.
@@ -167,6 +169,7 @@ impl MachineView {
             evidence: Evidence::new(now),
             health: None,
             units: None,
+            foreign: BTreeMap::new(),
             changing: false,
             boot: String::new(),
             uptime: None,
@@ -259,6 +262,7 @@ impl MachineView {
         self.uptime = Some((now, seen.uptime));
         if let Some(units) = &seen.units {
             self.leaving.retain(|unit, _| units.contains_key(unit));
+            self.foreign = seen.foreign;
         }
         if seen.units.is_some() && seen.units != self.units {
             self.units = seen.units;

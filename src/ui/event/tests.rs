@@ -8,6 +8,7 @@ use crate::core::model::FailedAttempt;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::FilterReason;
+use crate::core::model::ForeignUnits;
 use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
 use crate::core::model::LeaseRefusal;
@@ -95,6 +96,14 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
                 first: vec!["a.service".parse().unwrap()],
             }),
             "unload of 300 units that the cluster does not know (a.service, …): 299 done",
+            true,
+        ),
+        (
+            EventKind::ForeignUnitsFound(ForeignUnits {
+                count: 2,
+                names: ["web.service", "db.service"].map(|name| name.parse().unwrap()).into(),
+            }),
+            "/run/fleet/units has 2 unit files that muster did not write: db.service, web.service; they are left alone",
             true,
         ),
         (EventKind::LeaseEnded, "its lease has ended: no strict unit runs there", false),
