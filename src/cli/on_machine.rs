@@ -99,7 +99,8 @@ async fn status_on(context: &Context, snapshot: &Snapshot, unit: &UnitName, mach
             ui::result(&format!("{}:\n", machine.name));
         }
         let shown = run(context, snapshot, machine, script.clone()).await;
-        let status = shown.unwrap_or_else(|error| ui::report(&[error]));
+        let last = || messages::last_observed(snapshot, unit, machine, Clock::start().now());
+        let status = shown.unwrap_or_else(|error| ui::report(&[error.maybe_hint(last())]));
         if context.stop.is_cancelled() {
             return Ok(status);
         }

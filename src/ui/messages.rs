@@ -6,6 +6,8 @@ use crate::core::model::DesiredState;
 use crate::core::model::Failure;
 use crate::core::model::ForeignUnits;
 use crate::core::model::Machine;
+use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::core::model::Verb;
 use crate::core::unit::UnitName;
 use crate::store::StoreError;
@@ -147,6 +149,13 @@ pub fn not_observed(why: Option<&Failure>, age: Option<Duration>) -> String {
         Some(age) => format!("not observed now ({why}): shown as of {}", super::ago(age)),
         None => format!("not observed now ({why}), and never before"),
     }
+}
+
+/// Returns the last observed state of a unit on a machine that cannot be asked now.
+pub fn last_observed(snapshot: &Snapshot, unit: &UnitName, machine: &Machine, now: Timestamp) -> Option<String> {
+    let state = snapshot.states.get(unit)?.get(&machine.id)?;
+    let ago = super::ago(now.since(snapshot.observed_at(machine.id)?));
+    Some(format!("{unit} was {state} when {} was last observed, {ago}.", machine.name))
 }
 
 /// A command waits. Only the first few waits are named.

@@ -5,10 +5,16 @@ use std::io::pipe;
 use std::process::Stdio;
 
 use muster::core::model::Address;
+use muster::core::model::Health;
+use muster::core::model::HealthEvidence;
+use muster::core::model::HealthRecord;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
+use muster::core::model::ObservationTimes;
+use muster::core::model::Timestamp;
 use muster::core::model::UnitState;
 use muster::core::unit::UnitName;
+use muster::runner::Clock;
 use muster::store::layout::Key;
 use regex::Regex;
 use serde_json::Value;
@@ -197,8 +203,19 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
         let state: UnitState = serde_json::from_value(state).unwrap();
         store.commit(vec![], vec![keys.put(&Key::State(unit, id), &state)]).await.unwrap();
     }
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(1);
+    let (health, since) = (Health::Alive, Timestamp::ZERO);
+    let reason = HealthEvidence::Answers.into();
+    let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
+    let times = ObservationTimes { at: Clock::start().now(), behind: [(id, Some(Timestamp::ZERO))].into() };
+    let records = vec![keys.put(&Key::Health(id), &record), keys.put(&Key::Observed, &times)];
+    store.commit(vec![], records).await.unwrap();
     // Both machines are asked although neither answers.
     let said = desk.muster(&["status", "g"]);
+    let last = said.err.lines().filter(|line| line.starts_with("Hint: ")).collect::<Vec<_>>();
+    assert!(last.len() == 1 && last[0].starts_with("Hint: g.service was active (running) when core-01"), "{said:#?}");
+    assert!(last[0].ends_with(" days ago."), "{said:#?}");
     assert_eq!((said.code, said.out.as_str()), (Some(3), "core-01:\n\ncore-02:\n"), "{said:#?}");
     assert!(
         said.err.contains("Error: core-01: connect: ") && said.err.contains("Error: core-02: connect: "),

@@ -227,8 +227,10 @@ impl World {
         // Every third host has something that can switch it off.
         let fenced = self.hosts.iter().enumerate().filter(|(host, _)| host.is_multiple_of(3));
         let fenced = fenced.map(|(host, _)| format!("h{host}")).collect();
+        let publishes = scope == Scope::All;
         let reconciler = Reconciler::new(leader.epoch, scope, timing, snapshot).with_failover_policy(failover_policy());
-        self.controllers[index].reconciler = Some(reconciler.with_fence_commands(fenced));
+        let reconciler = reconciler.with_fence_commands(fenced);
+        self.controllers[index].reconciler = Some(if publishes { reconciler.with_publication() } else { reconciler });
         let controller = &mut self.controllers[index];
         controller.kept = false;
         controller.life = life;
