@@ -8,6 +8,7 @@ use crate::control::membership::OwnershipError;
 use crate::control::problems::Problem;
 use crate::control::progress::OperationError;
 use crate::core::command::InvalidCommand;
+use crate::core::command::Verb;
 use crate::core::lease::TooShort;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::model::Failure;
@@ -99,6 +100,11 @@ impl From<OperationError> for CommandError {
             OperationError::Invalid(
                 error @ (InvalidCommand::Requirements(..) | InvalidCommand::Class(..) | InvalidCommand::NotStrict(..)),
             ) => Self::new(ExitStatus::Usage, error),
+            OperationError::Invalid(error @ InvalidCommand::WrongState { verb: Verb::Submit | Verb::Load, .. }) => {
+                Self::new(ExitStatus::Failed, error).hint(
+                    "`muster start --replace` replaces a unit that is started, `load --replace` one that is loaded.",
+                )
+            }
             OperationError::Invalid(error) => Self::new(ExitStatus::Failed, error),
             OperationError::Busy(_) => Self::new(ExitStatus::Failed, error).hint(
                 "The desired state is stored. Wait longer with `--lock-wait`, or leave the work to the next sweep.",
