@@ -153,10 +153,6 @@ impl From<OwnershipError> for CommandError {
                 "Take the host out of that cluster with `muster leave`. If that cluster is gone, `muster join \
                  --take-over` takes the host.",
             ),
-            OwnershipError::ForeignUnits { .. } => Self::new(ExitStatus::Failed, error).hint(
-                "Stop that program and its units. Or run `muster join --take-over`: the next sweep or the controller \
-                 then unloads the units there that are not submitted.",
-            ),
         }
     }
 }

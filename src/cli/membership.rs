@@ -1,5 +1,6 @@
 //! `muster join`, `leave`, `cordon`, `uncordon` and `drain`: the machines of the cluster.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,10 +18,15 @@ use super::unit_commands::errors;
 use crate::control::membership;
 use crate::control::membership::Candidate;
 use crate::control::membership::Drained;
+use crate::control::membership::Foreign;
+use crate::control::membership::Join;
 use crate::control::membership::Joined;
 use crate::control::membership::Left;
 use crate::control::membership::SchedulingMode;
+use crate::core::model::ForeignUnits;
+use crate::core::model::MachineId;
 use crate::inventory::Vars;
+use crate::runner::ClusterContext;
 use crate::ui;
 use crate::ui::messages;
 
@@ -29,13 +35,15 @@ pub(super) struct JoinArgs {
     /// Hosts of the inventory: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
     #[arg(default_value = "all")]
     pattern: String,
-    /// Take hosts from other clusters, and take over the unit files that other programs wrote to /run/fleet/units: the next
-    /// sweep or the controller unloads those that are not submitted
+    /// Take hosts from other clusters; the next sweep or the controller unloads the units there that are not submitted
     #[arg(long)]
     take_over: bool,
-    /// Print as JSON
-    #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
-    output: Option<String>,
+    /// Adopt the units that another program runs from /run/fleet/units: they are submitted, placed where they are and not
+    /// restarted
+    #[arg(long)]
+    adopt: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -113,10 +121,35 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
     });
     let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;
     let cluster = context.new_cluster().await?;
-    let joined = membership::join(&cluster, &candidates, args.take_over).await;
+    let join = membership::join(&cluster, &candidates, args.take_over).await;
+    let adopted = match &join {
+        Ok(Join { foreign, .. }) if args.adopt && !foreign.is_empty() => adopt(context, &cluster, args, foreign).await,
+        _ => Ok(Vec::new()),
+    };
     cluster.remote.close(Duration::from_millis(200)).await;
+    let mut errors = print_joined(join?, args);
+    errors.extend(adopted?);
+    Ok(ui::report(&errors))
+}
+
+/// Adopts the units of other programs. Returns an error for each that is left alone or does not run.
+async fn adopt(
+    context: &Context,
+    cluster: &ClusterContext,
+    args: &JoinArgs,
+    foreign: &BTreeMap<MachineId, Foreign>,
+) -> Result<Vec<CommandError>, CommandError> {
+    let mut printer = ProgressPrinter::new(args.wait.json());
+    let timeouts = args.wait.timeouts(context);
+    let problems = membership::adopt(cluster, foreign, timeouts, &mut |progress| printer.print(&progress)).await;
+    printer.finish();
+    Ok(errors(&problems?))
+}
+
+/// Prints the outcome for each host. Returns an error for each that did not join.
+fn print_joined(Join { joined, foreign }: Join, args: &JoinArgs) -> Vec<CommandError> {
     let (mut machines, mut errors) = (Vec::new(), Vec::new());
-    for joined in joined? {
+    for joined in joined {
         let (machine, outcome) = match joined {
             Joined::New(machine) => (machine, "joined"),
             Joined::Changed(machine) => (machine, "updated"),
@@ -126,17 +159,23 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
                 continue;
             }
         };
-        match (args.output.is_some(), outcome) {
-            (true, _) => machines.push(json!({ "machine": machine.id, "name": machine.name, "outcome": outcome })),
+        let foreign = foreign.get(&machine.id).map(|units| ForeignUnits::new(units.keys()));
+        match (args.wait.json(), outcome) {
+            (true, _) => machines.push(json!({
+                "machine": machine.id, "name": machine.name, "outcome": outcome, "foreign": foreign,
+            })),
             (_, "joined") => ui::result(&messages::joined(&machine)),
             (_, "updated") => ui::result(&messages::updated(&machine)),
             _ => ui::status(&messages::has_joined(&machine)),
         }
+        if let Some(foreign) = foreign.filter(|_| !args.adopt) {
+            ui::warn(&messages::foreign_units(&machine, &foreign));
+        }
     }
-    if args.output.is_some() {
+    if args.wait.json() {
         ui::json(&machines);
     }
-    Ok(ui::report(&errors))
+    errors
 }
 
 /// Runs `muster leave`.

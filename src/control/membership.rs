@@ -1,5 +1,6 @@
 //! Membership: hosts join the cluster and leave it, and machines are cordoned and drained.
 
+mod adopt;
 mod join;
 mod ownership;
 #[cfg(test)]
@@ -30,10 +31,13 @@ use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
 
+pub use adopt::adopt;
 pub use join::Candidate;
+pub use join::Join;
 pub use join::JoinError;
 pub use join::Joined;
 pub use join::join;
+pub use ownership::Foreign;
 pub use ownership::OwnershipError;
 
 /// How long `leave --force` waits for a machine that does not answer, if no other limit is given.
@@ -219,7 +223,8 @@ async fn remove(context: &ClusterContext, machine: &Machine, drained: bool) -> R
         if layout::decode::<Machine>(&entry.value).is_ok_and(|record| !record.draining) {
             return Err(MembershipError::Uncordoned(machine.name.clone()));
         }
-        let mut slots = vec![Key::Member(machine.id), Key::Health(machine.id), Key::FailoverOverride(machine.id)];
+        let mut slots =
+            [Key::Member, Key::Health, Key::Foreign, Key::FailoverOverride].map(|key| key(machine.id)).to_vec();
         let mut checks = vec![Precondition::Modified(key, entry.modified)];
         slots.push(Key::Machine(machine.id));
         if drained {

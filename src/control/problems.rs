@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::core::explain;
 use crate::core::explain::NotRunning;
+use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
@@ -21,6 +22,8 @@ use crate::core::unit::UnitName;
 /// A machine or a unit that is not as desired.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
+    /// The kind of the problem.
+    pub kind: TroubleKind,
     /// The machine that has the problem, or that the unit is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineId>,
@@ -41,13 +44,14 @@ pub struct Problem {
 
 impl Problem {
     /// Makes a problem that is about no unit and no machine.
-    pub(super) const fn general(what: String) -> Self {
-        Self { machine: None, unit: None, what, unreachable: false, trouble: None, details: Vec::new() }
+    pub(super) const fn general(kind: TroubleKind, what: String) -> Self {
+        Self { kind, machine: None, unit: None, what, unreachable: false, trouble: None, details: Vec::new() }
     }
 
     /// Makes the problem of a machine.
     pub(super) fn of_machine(machine: MachineId, what: String) -> Self {
-        Self { machine: Some(machine), unreachable: true, ..Self::general(what) }
+        let general = Self::general(TroubleKind::MachineUnavailable, what);
+        Self { machine: Some(machine), unreachable: true, ..general }
     }
 
     /// Makes the problem of a machine that has a trouble. Other machines may have the same trouble at their addresses.
@@ -58,8 +62,8 @@ impl Problem {
     }
 
     /// Makes the problem of a unit, on this machine if it is on one.
-    pub(super) fn of_unit(unit: &UnitName, machine: Option<MachineId>, what: String) -> Self {
-        Self { machine, unit: Some(unit.clone()), ..Self::general(what) }
+    pub(super) fn of_unit(kind: TroubleKind, unit: &UnitName, machine: Option<MachineId>, what: String) -> Self {
+        Self { machine, unit: Some(unit.clone()), ..Self::general(kind, what) }
     }
 }
 
@@ -78,11 +82,11 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         reconciler.views().filter_map(|(machine, _)| machine_problem(reconciler, machine)).collect();
     let refused = reconciler.refused().iter();
-    problems.extend(refused.map(|(unit, why)| Problem::of_unit(unit, None, why.message())));
+    problems.extend(refused.map(|(unit, why)| Problem::of_unit(TroubleKind::Unschedulable, unit, None, why.message())));
     problems.extend(reconciler.backoffs().map(|(machine, backoff)| {
         let host = reconciler.snapshot().full_name_of(machine);
         let what = format!("{} failed on {host}: {}", backoff.step.action, backoff.said);
-        Problem::of_unit(&backoff.step.unit, Some(machine), what)
+        Problem::of_unit(TroubleKind::StepFailed, &backoff.step.unit, Some(machine), what)
     }));
     let backoffs: BTreeSet<(MachineId, &UnitName)> =
         reconciler.backoffs().map(|(machine, backoff)| (machine, &backoff.step.unit)).collect();
@@ -117,7 +121,7 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
     let units = explain::units_not_running(snapshot).into_iter().map(|(unit, machine, cause)| {
         let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
         let what = if let NotRunning::Unschedulable(refusal) = &cause { refusal.message() } else { cause.to_string() };
-        Problem { unreachable, ..Problem::of_unit(unit, machine, what) }
+        Problem { unreachable, ..Problem::of_unit(cause.kind(), unit, machine, what) }
     });
     machines.chain(units).collect()
 }
@@ -167,15 +171,16 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) ->
     let reachable = reconciler.view(machine).is_some_and(MachineView::answers);
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
-    let what = match state {
+    let (kind, what) = match state {
         Some(state) if state.is_well(oneshot) => {
             let (job, state) = explain::failed_job(snapshot, unit, machine)?;
-            format!("{job}, which it starts, is {state} on {}", snapshot.full_name_of(machine))
+            let what = format!("{job}, which it starts, is {state} on {}", snapshot.full_name_of(machine));
+            (TroubleKind::JobFailed, what)
         }
-        Some(state) => format!("{state} on {}", snapshot.full_name_of(machine)),
-        None => format!("not there yet on {}", snapshot.full_name_of(machine)),
+        Some(state) => (TroubleKind::of_state(state), format!("{state} on {}", snapshot.full_name_of(machine))),
+        None => (TroubleKind::NotOnMachine, format!("not there yet on {}", snapshot.full_name_of(machine))),
     };
-    Some(Problem { unreachable: !reachable, ..Problem::of_unit(unit, Some(machine), what) })
+    Some(Problem { unreachable: !reachable, ..Problem::of_unit(kind, unit, Some(machine), what) })
 }
 
 /// Returns why a strict unit is not started or restarted on the machine where it is placed.
@@ -187,5 +192,5 @@ fn strict_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) 
     let runs = state.is_some_and(is_current) && reconciler.view(machine).is_some_and(MachineView::answers);
     let hold = reconciler.strict_hold(unit, machine).filter(|_| !runs)?;
     let what = hold.tell(|machine| snapshot.full_name_of(machine));
-    Some(Problem::of_unit(unit, Some(machine), what))
+    Some(Problem::of_unit(TroubleKind::Lease, unit, Some(machine), what))
 }

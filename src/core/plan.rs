@@ -29,21 +29,23 @@ pub struct Wanted {
 
 /// Returns the steps that bring a machine's units to their desired states, in the order in which a visit takes them.
 ///
-/// `wanted` has the units that belong on the machine, `observed` those that are on it. `removal_reason` returns why a
-/// unit that does not belong on the machine must leave it, or `None` if it stays. A machine whose units are as desired
-/// gets no steps.
+/// `wanted` has the units that belong on the machine, `observed` those that are on it. `is_foreign` reports whether another
+/// program wrote the file of an observed unit: such a unit is adopted or left alone. `removal_reason` returns why a unit
+/// that does not belong on the machine must leave it, or `None` if it stays. A machine whose units are as desired gets no
+/// steps.
 pub fn steps(
     wanted: &BTreeMap<UnitName, Wanted>,
     observed: &BTreeMap<UnitName, UnitState>,
+    is_foreign: impl Fn(&UnitName) -> bool,
     removal_reason: impl Fn(&UnitName) -> Option<Reason>,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
-    for unit in observed.keys().filter(|unit| !wanted.contains_key(*unit)) {
+    for unit in observed.keys().filter(|unit| !wanted.contains_key(*unit) && !is_foreign(unit)) {
         let unload = |reason| Step { unit: unit.clone(), action: Action::Unload, reason };
         steps.extend(removal_reason(unit).map(unload));
     }
     for (unit, wanted) in wanted {
-        for (action, reason) in one_unit(*wanted, observed.get(unit)) {
+        for (action, reason) in one_unit(*wanted, observed.get(unit), is_foreign(unit)) {
             steps.push(Step { unit: unit.clone(), action, reason });
         }
     }
@@ -52,14 +54,16 @@ pub fn steps(
 }
 
 /// Returns the actions for one unit that belongs on a machine.
-fn one_unit(wanted: Wanted, there: Option<&UnitState>) -> Vec<(Action, Reason)> {
+fn one_unit(wanted: Wanted, there: Option<&UnitState>, foreign: bool) -> Vec<(Action, Reason)> {
     let Unit { hash, desired, restarts, revive } = wanted.unit;
     let load = Action::Load { hash, install: wanted.install, strict: wanted.strict.is_some() };
+    let adopt = Action::Adopt { hash, strict: wanted.strict.is_some() };
     let start = (Action::Start { count: restarts }, Reason::WantedLaunched);
     let launch = desired == DesiredState::Launched;
     let mut steps = Vec::new();
     match there {
         None => steps.push((load, Reason::NotThere)),
+        Some(state) if foreign && state.hash == hash => steps.push((adopt, Reason::FoundHere)),
         Some(state) if state.hash != hash => {
             steps.push((Action::Unload, Reason::HashDiffers));
             steps.push((load, Reason::HashDiffers));

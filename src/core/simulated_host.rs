@@ -23,6 +23,7 @@ use crate::core::model::Outcome;
 use crate::core::model::Refused;
 use crate::core::model::Report;
 use crate::core::model::Step;
+use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::unit::UnitName;
 
@@ -39,6 +40,8 @@ pub struct SimulatedHost {
     pub cluster: Option<Arc<Cluster>>,
     /// The highest epoch that has claimed the host, as in /run/muster/epoch.
     pub epoch: u64,
+    /// The highest serial of the leases that it has seen.
+    pub serial: u64,
     /// The number of the last visit of that leader that was counted.
     pub number: u64,
     /// The uptime at which its lease ends; `None` if it holds none.
@@ -64,6 +67,7 @@ pub struct SimulatedHost {
 pub struct Underway {
     uptime: Duration,
     epoch: u64,
+    serial: u64,
     lease: Option<LeaseStatus>,
     complaints: BTreeMap<UnitName, String>,
 }
@@ -88,6 +92,7 @@ impl SimulatedHost {
             boot,
             cluster: None,
             epoch: 0,
+            serial: 0,
             number: 0,
             lease: None,
             units: BTreeMap::new(),
@@ -134,10 +139,12 @@ impl SimulatedHost {
         if !visit.read_only && self.epoch > visit.epoch {
             return Err(Refused::LaterLeader(self.epoch));
         }
-        let underway = Underway { uptime, epoch: self.epoch, lease: None, complaints: BTreeMap::new() };
+        let underway =
+            Underway { uptime, epoch: self.epoch, serial: self.serial, lease: None, complaints: BTreeMap::new() };
         let acts = !visit.steps.is_empty() || visit.barrier || visit.lease.is_some();
-        if !visit.read_only && (acts || self.epoch != visit.epoch) {
+        if !visit.read_only && (acts || self.epoch != visit.epoch || self.serial < visit.serial) {
             self.claim(visit)?;
+            self.serial = self.serial.max(visit.serial);
         }
         Ok(underway)
     }
@@ -163,7 +170,7 @@ impl SimulatedHost {
     pub fn begin(&mut self, visit: &Visit, underway: &mut Underway) {
         underway.lease = visit.lease.as_ref().map(|lease| self.obey_lease(lease, underway.uptime));
         for step in &visit.steps {
-            if matches!(step.action, Action::Unload | Action::Stop) {
+            if matches!(step.action, Action::Unload | Action::Stop) && self.is_marked(&step.unit) {
                 self.stop(&step.unit);
                 self.unmark(&step.unit);
             }
@@ -173,18 +180,31 @@ impl SimulatedHost {
     /// Does the rest of a visit: files are removed and written, and units begin to start.
     pub fn proceed(&mut self, visit: &Visit, underway: &mut Underway, uptime: Duration) {
         for step in visit.steps.iter().filter(|step| step.action == Action::Unload) {
-            if self.units.get(&step.unit).is_some_and(|unit| !unit.is_there()) {
+            if self.units.get(&step.unit).is_some_and(|unit| !unit.is_there() && !unit.foreign) {
                 self.units.remove(&step.unit);
             }
         }
         for step in &visit.steps {
+            if let Action::Adopt { hash, strict } = step.action
+                && let Some(unit) = self.units.get_mut(&step.unit).filter(|unit| unit.state.hash == hash)
+            {
+                (unit.foreign, unit.strict) = (false, unit.strict || strict);
+            }
             if let Action::Load { hash, strict, .. } = step.action {
+                if self.units.get(&step.unit).is_some_and(|unit| unit.foreign) {
+                    let complaint = "the host has a unit of this name, which is not muster's".to_owned();
+                    underway.complaints.insert(step.unit.clone(), complaint);
+                    continue;
+                }
                 let unit = self.units.entry(step.unit.clone()).or_insert_with(|| SimulatedUnit::new(hash));
                 unit.load(hash, strict, visit.files.get(&hash).is_some_and(|file| file.is_oneshot()));
             }
         }
         for step in &visit.steps {
             let (Action::Start { count } | Action::Restart { count }) = step.action else { continue };
+            if self.units.get(&step.unit).is_some_and(|unit| unit.foreign) {
+                continue;
+            }
             let restart = matches!(step.action, Action::Restart { .. });
             if let Err(complaint) = self.launch(&step.unit, count, restart, uptime) {
                 underway.complaints.insert(step.unit.clone(), complaint);
@@ -195,22 +215,46 @@ impl SimulatedHost {
     /// Ends a visit with its report. A quick look on which the shell sees nothing new says only that.
     pub fn report(&mut self, visit: &Visit, underway: &Underway, quick: bool, shell: u64) -> Report {
         let outcomes = visit.steps.iter().map(|step| self.outcome(step, visit, underway)).collect();
-        let Underway { uptime, epoch, lease, .. } = *underway;
+        let Underway { uptime, epoch, serial, lease, .. } = *underway;
         let quick = quick && visit.steps.is_empty() && lease != Some(LeaseStatus::Granted);
         let same = self.look(shell) && quick;
-        let units = || self.units.iter().map(|(name, unit)| (name.clone(), unit.state.clone())).collect();
-        let units = (!same).then(units);
+        let (foreign, units) = if same { Default::default() } else { self.units_by_owner() };
+        let units = (!same).then_some(units);
         if !visit.steps.is_empty() {
             self.is_locked = false;
         }
-        let observation = Observation { machine: self.machine, boot: self.boot.clone(), uptime, epoch, lease, units };
+        let observation = Observation {
+            machine: self.machine,
+            boot: self.boot.clone(),
+            uptime,
+            epoch,
+            serial,
+            lease,
+            units,
+            foreign,
+        };
         Report { outcomes, refused: None, observation: Some(observation) }
+    }
+
+    /// Returns the units whose files muster did not write, and those whose files it wrote.
+    fn units_by_owner(&self) -> (BTreeMap<UnitName, UnitState>, BTreeMap<UnitName, UnitState>) {
+        let states = |foreign| {
+            let units = self.units.iter().filter(move |(_, unit)| unit.foreign == foreign);
+            units.map(|(name, unit)| (name.clone(), unit.state.clone())).collect()
+        };
+        (states(true), states(false))
+    }
+
+    /// Reports whether the host has a file of a unit that muster wrote.
+    fn is_marked(&self, unit: &UnitName) -> bool {
+        self.units.get(unit).is_some_and(|unit| !unit.foreign)
     }
 
     /// Returns the report of a visit that the host refused.
     pub fn refusal(&self, refused: Refused, uptime: Duration) -> Report {
-        let (machine, boot, epoch) = (self.machine, self.boot.clone(), self.epoch);
-        let observation = Observation { machine, boot, uptime, epoch, lease: None, units: None };
+        let (machine, boot, epoch, serial) = (self.machine, self.boot.clone(), self.epoch, self.serial);
+        let observation =
+            Observation { machine, boot, uptime, epoch, serial, lease: None, units: None, foreign: BTreeMap::new() };
         Report { outcomes: Vec::new(), refused: Some(refused), observation: Some(observation) }
     }
 
@@ -228,7 +272,7 @@ impl SimulatedHost {
 
     /// Returns how a step ended, as the reader of a report finds it out.
     fn outcome(&self, step: &Step, visit: &Visit, underway: &Underway) -> Outcome {
-        let there = self.units.get(&step.unit).map(|unit| &unit.state);
+        let there = self.units.get(&step.unit).filter(|unit| !unit.foreign).map(|unit| &unit.state);
         let complaint = underway.complaints.get(&step.unit).filter(|_| step.action.starts());
         let loads = |other: &Step| other.unit == step.unit && matches!(other.action, Action::Load { .. });
         let replaced = step.action == Action::Unload && visit.steps.iter().any(loads);
@@ -239,6 +283,7 @@ impl SimulatedHost {
         if visit.no_wait && is_stopping && matches!(step.action, Action::Stop | Action::Unload) {
             return Outcome::Begun;
         }
+        let complaint = underway.complaints.get(&step.unit);
         Outcome::Failed(complaint.cloned().unwrap_or_else(|| "its state says otherwise".to_owned()))
     }
 }

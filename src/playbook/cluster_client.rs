@@ -24,10 +24,10 @@ use crate::core::command;
 use crate::core::command::DesiredChange;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
-use crate::core::command::Verb;
 use crate::core::model::DesiredState;
 use crate::core::model::FailureKind;
 use crate::core::model::Snapshot;
+use crate::core::model::Verb;
 use crate::core::unit::UnitName;
 use crate::runner::ClusterContext;
 use crate::store::StoreError;
@@ -144,7 +144,7 @@ impl Cluster for ClusterClient {
         }
         let candidates: Vec<Candidate> = requests.iter().map(candidate).collect();
         match membership::join(&self.cluster, &candidates, false).await {
-            Ok(joined) => joined.into_iter().map(join_answer).collect(),
+            Ok(join) => join.joined.into_iter().map(join_answer).collect(),
             Err(error) => requests.iter().map(|_| Err(membership_error(&error))).collect(),
         }
     }

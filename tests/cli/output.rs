@@ -239,3 +239,21 @@ async fn text_of_hosts_and_units_steers_no_terminal() {
     let shown = run(script.current_dir(desk.path("")));
     assert!(shown.out.contains("Description=a\u{fffd}31m"), "{shown:#?}");
 }
+
+#[tokio::test]
+async fn a_command_that_waits_says_for_what() {
+    let desk = Desk::new();
+    // An sshd that says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("ssh://root@127.0.0.1:{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(1);
+    let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
+    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
+    let said = desk.muster(&["list-machines", "--no-legend", "--fields", "name,observed"]);
+    assert_eq!(said.out, "core-01\tnever\n");
+    let expected = "waiting for the SSH connection to core-01\n\
+                    Warning: core-01: not observed now (no answer yet), and never before\n";
+    assert_eq!(said.err, expected, "{said:#?}");
+    assert!(!desk.muster(&["-q", "list-machines"]).err.contains("waiting"));
+}

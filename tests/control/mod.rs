@@ -104,10 +104,12 @@ impl Folder {
         fs::read_to_string(self.host.path("run/fleet/units").join(unit)).ok()
     }
 
-    /// Puts a unit file on the host.
+    /// Puts a unit file on the host, with muster's mark.
     pub(super) fn put(&self, unit: &str, text: &str) {
-        fs::create_dir_all(self.host.path("run/fleet/units")).unwrap();
-        fs::write(self.host.path("run/fleet/units").join(unit), text).unwrap();
+        for (folder, text) in [("run/fleet/units", text), ("run/muster/files", "")] {
+            fs::create_dir_all(self.host.path(folder)).unwrap();
+            fs::write(self.host.path(folder).join(unit), text).unwrap();
+        }
     }
 
     /// Reports whether no leader has visited the host.
@@ -219,6 +221,7 @@ pub(super) fn context(store: &SharedStore, folder: &Arc<Folder>) -> ClusterConte
         remote,
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }
 }

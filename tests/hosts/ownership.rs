@@ -42,16 +42,82 @@ fn a_second_store_cannot_take_the_hosts_of_the_first() {
 }
 
 #[test]
-fn a_host_that_another_program_manages_does_not_join() {
-    let Some(lab) = lab(1) else { return };
+fn what_another_program_runs_on_a_host_is_reported_and_left_alone() {
+    let Some(lab) = lab(2) else { return };
+    let both = ["core-01", "core-02"];
     let make = "mkdir -p /run/fleet/units; printf '[Service]\\nExecStart=/bin/sleep 1000\\n' >/run/fleet/units/prod-db.service; \
                 systemctl link --runtime /run/fleet/units/prod-db.service; systemctl start prod-db";
     ssh(&lab, "core-01", make);
-    let refused = muster(&lab, &["join"]);
-    assert_eq!(refused.code, Some(1), "{refused:#?}");
-    assert!(refused.err.contains("core-01: muster did not write /run/fleet/units/prod-db.service"), "{refused:#?}");
-    muster(&lab, &["sweep"]);
-    assert_eq!(really_on(&lab, "prod-db.service", &["core-01"]), ["core-01"]);
+    let pid = || ssh(&lab, "core-01", "systemctl show -P MainPID prod-db");
+    let before = pid();
+    let files = "/run/fleet/units has 1 unit file that muster did not write: prod-db.service";
+    let join = muster(&lab, &["join"]);
+    assert!(join.code == Some(0) && join.err.contains(&format!("core-01: {files}")), "{join:#?}");
+    let sweeps = [(); 2].map(|()| muster(&lab, &["sweep"]));
+    assert!(sweeps[0].out.contains(files) && !sweeps[1].out.contains(files), "once: {sweeps:#?}");
+    assert!(muster(&lab, &["machine", "show", "core-01"]).ok().contains("1 unit file that muster did not write"));
+    // The name is free elsewhere.
+    muster(&lab, &["start", &unit_file(&lab, "prod-db.service", UNIT)]).ok();
+    assert_eq!(really_on(&lab, "prod-db.service", &both), both);
+    muster(&lab, &["cordon", "core-02"]).ok();
+    muster(&lab, &["unload", "prod-db"]).ok();
+    let refused = muster(&lab, &["start", "prod-db"]);
+    assert!(refused.code == Some(1) && refused.err.contains("muster did not write"), "{refused:#?}");
+    let why = muster(&lab, &["why", "prod-db"]).ok();
+    assert!(why.contains("muster did not write the unit file of this name in /run/fleet/units there"), "{why}");
+    muster(&lab, &["destroy", "prod-db"]).ok();
+    muster(&lab, &["sweep"]).ok();
+    assert_eq!((really_on(&lab, "prod-db.service", &both), pid()), (vec!["core-01".to_owned()], before));
+}
+
+#[test]
+fn units_of_another_program_are_adopted_where_they_run_and_not_restarted() {
+    let Some(lab) = lab(2) else { return };
+    let put = |host: &str, name: &str, text: &str| {
+        let text = text.replace('\n', "\\n");
+        let make = format!(
+            "mkdir -p /run/fleet/units; printf '{text}' >/run/fleet/units/{name}; \
+                            systemctl link --runtime /run/fleet/units/{name}; systemctl start {name}"
+        );
+        ssh(&lab, host, &make);
+    };
+    let global = format!("{UNIT}\n[X-Fleet]\nGlobal=true\n");
+    put("core-02", "web@1.service", UNIT);
+    put("core-02", "same.service", UNIT);
+    put("core-01", "twice.service", UNIT);
+    put("core-02", "twice.service", UNIT);
+    for host in ["core-01", "core-02"] {
+        put(host, "agent.service", &global);
+    }
+    put("core-01", "other.service", UNIT);
+    put("core-01", "bad.service", "[Service]\nExecStart=/bin/sleep infinity\n\n[X-Fleet]\nMachineID=x\n");
+    muster(&lab, &["submit", &unit_file(&lab, "same.service", UNIT)]).ok();
+    muster(&lab, &["submit", &unit_file(&lab, "other.service", "[Service]\nExecStart=/bin/true\n")]).ok();
+    let pids = |host: &str| ssh(&lab, host, "systemctl show -P MainPID web@1 same twice agent other bad");
+    let before = ["core-01", "core-02"].map(pids);
+    let join = muster(&lab, &["join", "--adopt"]);
+    assert_eq!(join.code, Some(1), "{join:#?}");
+    for left in [
+        "Unit bad.service: left alone on core-01: Unit bad.service: [X-Fleet] ",
+        "Unit other.service: left alone on core-01: the submitted file differs",
+        "Unit twice.service: left alone on core-0",
+    ] {
+        assert!(join.err.contains(left), "no {left} in {join:#?}");
+    }
+    assert!(!join.err.contains("web@1") && !join.err.contains("agent"), "{join:#?}");
+    let units = muster(&lab, &["list-unit-files", "--fields", "unit,dstate,state", "--no-legend"]).ok();
+    for unit in ["web@1.service", "same.service", "twice.service"] {
+        assert!(units.lines().any(|line| line.starts_with(unit) && line.matches("launched").count() == 2), "{units}");
+    }
+    let sweeps = [(); 2].map(|()| muster(&lab, &["sweep"]));
+    assert!(sweeps.iter().all(|sweep| sweep.code == Some(0)), "{sweeps:#?}");
+    let why = muster(&lab, &["why", "web@1"]).ok();
+    assert!(why.contains("core-02") || why.contains("it was found there when the machine joined"), "{why}");
+    assert_eq!(["core-01", "core-02"].map(pids), before, "no process was restarted");
+    // What is adopted is muster's.
+    muster(&lab, &["destroy", "web@1", "agent"]).ok();
+    assert_eq!(really_on(&lab, "web@1.service", &["core-02"]).len(), 0);
+    assert_eq!(really_on(&lab, "agent.service", &["core-01", "core-02"]).len(), 0);
 }
 
 #[test]
@@ -70,7 +136,7 @@ fn many_units_that_the_cluster_does_not_know_are_unloaded_with_few_events() {
     muster(&lab, &["join"]).ok();
     muster(&lab, &["start", &unit_file(&lab, "web.service", UNIT)]).ok();
     let make = "cd /run/fleet/units; for n in $(seq 600); do \
-                printf '[Service]\\nExecStart=/bin/true\\n' >x$n.service; done";
+                printf '[Service]\\nExecStart=/bin/true\\n' >x$n.service; : >/run/muster/files/x$n.service; done";
     ssh(&lab, "core-01", make);
     let sweep = muster(&lab, &["sweep"]);
     assert_eq!(sweep.code, Some(0), "{sweep:#?}");

@@ -230,8 +230,7 @@ impl World {
             Some(Refused::TooLate) => self.reach("refused: too late"),
             Some(Refused::LaterLeader(_)) => self.reach("refused: later leader"),
             Some(Refused::Unfit(_)) => self.reach("refused: unfit"),
-            Some(Refused::Busy | Refused::OtherMachine(_) | Refused::OtherCluster(_) | Refused::ForeignUnits(_))
-            | None => {}
+            Some(Refused::Busy | Refused::OtherMachine(_) | Refused::OtherCluster(_)) | None => {}
         }
         let away = self.controllers[delivery.controller].kept;
         match report.observation.as_ref().and_then(|seen| seen.lease) {
@@ -263,6 +262,7 @@ const fn name(action: Action) -> &'static str {
     match action {
         Action::Unload => "unload",
         Action::Load { .. } => "load",
+        Action::Adopt { .. } => "adopt",
         Action::Stop => "stop",
         Action::Start { .. } => "start",
         Action::Restart { .. } => "restart",

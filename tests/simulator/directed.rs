@@ -5,9 +5,9 @@ use std::sync::Arc;
 use muster::core::command;
 use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
-use muster::core::command::Verb;
 use muster::core::model::ActiveState;
 use muster::core::model::Health;
+use muster::core::model::Verb;
 use muster::core::simulated_host::SimulatedUnit;
 use muster::core::unit::UnitFile;
 
@@ -261,5 +261,59 @@ fn a_script_that_goes_on_after_the_lease_of_its_host_has_ended_starts_no_strict_
     // The script goes on, and no invariant is broken.
     stage.until(1_000, |stage| stage.0.hosts[host].job.is_none());
     assert!(stage.0.hosts[host].model.units[&stage.0.units[0]].state.active == ActiveState::Inactive);
+    stage.run(60_000);
+}
+
+/// A strict unit moves after a backup of the store, and its machine is cut off when the backup is restored.
+fn a_backup_is_restored_after_a_strict_unit_has_moved(mutant: Mutant) {
+    let mut stage = Stage(World::staged(Shape { hosts: 3, daemons: 1, units: 1 }));
+    stage.0.mutant = mutant;
+    stage.0.campaign_soon(0);
+    stage.order_file(0, Verb::Start, stage.0.files[1][0].clone());
+    stage.until(40_000, |stage| stage.host_of(0).is_some());
+    let before = stage.host_of(0).unwrap();
+    stage.0.back_up_or_restore();
+    stage.0.store.drain(stage.0.hosts[before].machine, None);
+    stage.0.spread_word();
+    stage.until(60_000, |stage| stage.host_of(0).is_some_and(|host| host != before));
+    let after = stage.host_of(0).unwrap();
+    stage.run(2_000);
+    stage.0.inflict(&Fault::Island(after));
+    stage.0.back_up_or_restore();
+    stage.0.campaign_soon(0);
+    stage.until(90_000, |stage| stage.host_of(0) == Some(before));
+    stage.0.mend(&Fault::Island(after));
+    stage.run(60_000);
+}
+
+#[test]
+fn a_strict_unit_waits_for_a_machine_that_is_cut_off_when_the_store_was_restored() {
+    a_backup_is_restored_after_a_strict_unit_has_moved(Mutant::None);
+}
+
+#[test]
+fn serials_that_are_forgotten_are_found() {
+    let harm =
+        std::panic::catch_unwind(|| a_backup_is_restored_after_a_strict_unit_has_moved(Mutant::SerialsAreForgotten));
+    assert!(harm.is_err(), "the mutant does no harm");
+}
+
+#[test]
+fn a_unit_that_is_destroyed_and_submitted_as_available_waits_for_its_strict_copy() {
+    let mut stage = Stage(World::staged(Shape { hosts: 3, daemons: 1, units: 1 }));
+    stage.0.campaign_soon(0);
+    stage.order_file(0, Verb::Start, stage.0.files[1][0].clone());
+    stage.until(40_000, |stage| stage.host_of(0).is_some());
+    let before = stage.host_of(0).unwrap();
+    stage.run(5_000);
+    stage.0.inflict(&Fault::Island(before));
+    stage.until(10_000, |stage| stage.health(before) == Some(Health::Suspect));
+    let unit = stage.0.units[0].clone();
+    stage.0.store.order(&unit, command::DesiredChange::Delete);
+    stage.0.spread_word();
+    stage.run(300);
+    stage.order(0, Verb::Start);
+    stage.until(90_000, |stage| stage.host_of(0).is_some_and(|host| host != before));
+    stage.0.mend(&Fault::Island(before));
     stage.run(60_000);
 }

@@ -68,7 +68,7 @@ impl World {
         self.after(next, Event::Strike);
         let host = self.dice.index(self.hosts.len());
         let controller = self.dice.index(self.controllers.len());
-        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(28) } {
+        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(30) } {
             0 | 1 => Fault::Power(host),
             2 | 3 => Fault::Freeze(host),
             4 | 5 => Fault::Cut(controller, host),
@@ -96,6 +96,7 @@ impl World {
             24 => Fault::Deny(host),
             25 => Fault::Unfit(host),
             26 => return self.restart_leader(),
+            28 | 29 => return self.back_up_or_restore(),
             16 | 17 => {
                 let further = self.dice.between(1, self.hosts.len() as u64 - 1);
                 Fault::Apart(host, (host + usize::try_from(further).unwrap()) % self.hosts.len())
@@ -208,6 +209,19 @@ impl World {
         }
     }
 
+    /// Makes a backup of the store, or restores it from the one before and lets every controller begin anew.
+    pub(super) fn back_up_or_restore(&mut self) {
+        if !self.store.restore() {
+            self.note(format_args!("a backup of the store"));
+            return self.store.back_up();
+        }
+        self.note(format_args!("the store is restored from a backup"));
+        for controller in 0..self.controllers.len() {
+            self.controllers[controller].reconciler = None;
+            self.give_up(controller, "the store is restored");
+        }
+    }
+
     fn power_up(&mut self, host: usize) {
         let host = &mut self.hosts[host];
         if !host.up {
@@ -248,11 +262,23 @@ impl World {
         if !self.hosts[host].up || self.hosts[host].model.units.contains_key(&unit) {
             return;
         }
-        self.note(format_args!("a user puts {unit} on h{host}"));
+        let foreign = self.dice.chance(400);
+        self.note(format_args!(
+            "a user puts {unit} on h{host}{}",
+            if foreign { ", without muster's mark" } else { "" }
+        ));
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
         let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0, restarted: false };
         let uptime = self.hosts[host].uptime(self.now);
-        self.hosts[host].model.put(unit, state, None, uptime);
+        self.hosts[host].model.put(unit.clone(), state, None, uptime);
+        self.hosts[host].model.units.get_mut(&unit).unwrap().foreign = foreign;
+    }
+
+    /// Users take away the files that keep units from machines.
+    fn unplant(&mut self) {
+        for host in &mut self.hosts {
+            host.model.units.retain(|unit, copy| !copy.foreign || !self.units.contains(unit));
+        }
     }
 
     /// Ends everything that is wrong.
@@ -271,6 +297,7 @@ impl World {
                 self.mend(&fault);
             }
         }
+        self.unplant();
         self.mend(&Fault::Store);
         self.trace = trace;
         self.open_all();

@@ -131,7 +131,7 @@ impl World {
     /// A strict unit never runs twice, whatever happens. A host that stood still beyond the end of its lease is not
     /// promised for: until it has stopped what depended on it, it does not count.
     fn look_for_strict_twins(&mut self) {
-        let runs = |copy: &SimulatedUnit| copy.is_there() && self.is_strict(copy.state.hash);
+        let runs = |copy: &SimulatedUnit| copy.is_there() && !copy.foreign && self.is_strict(copy.state.hash);
         let over: Vec<bool> = self.hosts.iter().map(|host| !host.model.units.values().any(runs)).collect();
         for (host, over) in self.hosts.iter_mut().zip(over) {
             host.overdue &= !over;
@@ -139,7 +139,7 @@ impl World {
         let counts = |host: &&Host| host.up && !host.frozen && !host.overdue;
         let twice = self.units.iter().find(|unit| {
             let copies = self.hosts.iter().filter(counts).filter_map(|host| host.model.units.get(*unit));
-            let running: Vec<&SimulatedUnit> = copies.filter(|copy| copy.is_there()).collect();
+            let running: Vec<&SimulatedUnit> = copies.filter(|copy| copy.is_there() && !copy.foreign).collect();
             // A copy of a file before it counts, whatever that said.
             running.len() > 1 && running.iter().any(|copy| self.is_strict(copy.state.hash))
         });
@@ -182,7 +182,8 @@ impl World {
 
     fn look_for_twins(&mut self) {
         for unit in self.units.clone() {
-            let there = |host: &Host| host.up && host.model.units.get(&unit).is_some_and(SimulatedUnit::is_there);
+            let there = |copy: &SimulatedUnit| copy.is_there() && !copy.foreign;
+            let there = |host: &Host| host.up && host.model.units.get(&unit).is_some_and(there);
             let hosts: Vec<usize> = (0..self.hosts.len()).filter(|index| there(&self.hosts[*index])).collect();
             let leader = self.store.leader.filter(|leader| self.now < leader.until && !self.store.away);
             let free = leader.is_some_and(|leader| {
@@ -300,6 +301,10 @@ impl World {
         let Some(copy) = host.model.units.get(unit).filter(|copy| copy.is_up()) else {
             return;
         };
+        if copy.foreign && !self.units.contains(unit) {
+            let (h, c) = (delivery.host, delivery.controller);
+            return self.watch.accuse(format!("h{h} is told by c{c} to stop {unit}, which is not muster's"));
+        }
         let now = view(&self.store.snapshot, unit);
         let (Some(wanted), Some(machine)) = now else { return };
         let well = wanted.desired == DesiredState::Launched
@@ -349,7 +354,8 @@ impl World {
         }
         let Some(known) = delivery.decided.checked_sub(KNOWN_WITHIN) else { return };
         for (number, host) in self.hosts.iter().enumerate().filter(|(number, _)| *number != delivery.host) {
-            let twin = host.since(unit).is_some_and(|since| since < known);
+            let is_foreign = host.model.units.get(unit).is_some_and(|copy| copy.foreign);
+            let twin = !is_foreign && host.since(unit).is_some_and(|since| since < known);
             // What leaves a drained machine starts elsewhere first.
             let handed_over = self.store.was_drained(host.machine, known);
             if twin
@@ -434,8 +440,8 @@ impl World {
                 return Some(format!("{unit} is nowhere"));
             }
         }
-        let strangers =
-            self.hosts.iter().flat_map(|host| host.model.units.keys()).any(|unit| !snapshot.units.contains_key(unit));
+        let mut there = self.hosts.iter().flat_map(|host| &host.model.units);
+        let strangers = there.any(|(unit, copy)| !copy.foreign && !snapshot.units.contains_key(unit));
         let doubted =
             |host: &Host| snapshot.health.get(&host.machine).is_none_or(|health| health.health != Health::Alive);
         if strangers || self.hosts.iter().any(doubted) {

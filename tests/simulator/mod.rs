@@ -222,6 +222,11 @@ fn hosts_that_go_on_without_a_lease_are_found() {
 }
 
 #[test]
+fn a_leader_that_stops_units_of_other_programs_is_found() {
+    catch(Mutant::MarksAreIgnored);
+}
+
+#[test]
 fn a_proof_of_life_that_is_ignored_while_its_attempt_lasts_is_found() {
     catch(Mutant::ProgressIsDropped);
 }

@@ -45,6 +45,7 @@ pub(super) fn view(snapshot: &Snapshot, unit: &UnitName) -> View {
 
 /// What is on the wire.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "every parcel is in a box")]
 pub(super) enum Parcel {
     There(Delivery),
     Back { delivery: Delivery, result: Result<Report, Failure> },

@@ -27,6 +27,8 @@ pub(super) struct Store {
     pub(super) leader: Option<Leader>,
     pub(super) epoch: u64,
     pub(super) away: bool,
+    /// A backup of the records.
+    backup: Option<Snapshot>,
     /// Until when machines were being drained; those that still are, for ever.
     drained: BTreeMap<MachineId, u64>,
 }
@@ -65,6 +67,19 @@ impl Store {
         if !self.away && self.leader.is_some_and(|leader| leader.life == life) {
             self.leader = None;
         }
+    }
+
+    /// Makes a backup of the records.
+    pub(super) fn back_up(&mut self) {
+        self.backup = Some(self.snapshot.clone());
+    }
+
+    /// Puts the records of the backup back, if there is one. The process that led has to begin anew.
+    pub(super) fn restore(&mut self) -> bool {
+        let Some(backup) = self.backup.take() else { return false };
+        self.snapshot = backup;
+        self.leader = None;
+        true
     }
 
     /// Drains a machine; with a time, until then.

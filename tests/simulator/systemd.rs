@@ -251,6 +251,13 @@ impl World {
         if delivery.echo {
             return;
         }
+        if let Some(seen) = result.as_mut().ok().and_then(|report| report.observation.as_mut()) {
+            match (self.mutant, &mut seen.units) {
+                (Mutant::MarksAreIgnored, Some(units)) => units.append(&mut seen.foreign),
+                (Mutant::SerialsAreForgotten, _) => seen.serial = 0,
+                _ => {}
+            }
+        }
         if let Some(report) = result.as_mut().ok().filter(|_| self.hosts[delivery.host].lies) {
             self.hosts[delivery.host].lie(&self.units, &delivery.visit, report);
         }

@@ -143,6 +143,10 @@ pub(super) enum Mutant {
     LeasesBindNobody,
     /// What a host claims to run is believed, although it was never placed there.
     ClaimsAreBelieved,
+    /// Unit files that muster did not write count as its own.
+    MarksAreIgnored,
+    /// Hosts forget how many leases were recorded.
+    SerialsAreForgotten,
 }
 
 /// How many hosts, controllers and units there are.

@@ -296,6 +296,17 @@ fn a_visit_that_comes_twice_or_was_overtaken_is_refused() {
 }
 
 #[test]
+fn a_host_remembers_the_highest_serial_of_the_leases() {
+    let host = Host::new();
+    let seen = |serial| host.visit(&Visit { serial, ..look(5) }).observation.unwrap().serial;
+    assert_eq!([0, 7, 5, 8, 8].map(seen), [0, 0, 7, 7, 8]);
+    let act = |serial| Visit { number: serial, serial, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };
+    host.visit(&act(12));
+    host.visit(&Visit { read_only: true, serial: 20, ..look(5) });
+    assert_eq!(seen(0), 12);
+}
+
+#[test]
 fn a_visit_that_is_refused_does_not_keep_the_lock() {
     let host = Host::new();
     let visit = Visit { number: 1, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };
@@ -403,21 +414,64 @@ fn a_host_that_has_left_belongs_to_the_next_cluster_that_claims_it() {
     host.visit(&of_cluster(1, look(99)));
     assert_eq!(host.visit(&owns(2, Ownership::Leave)).refused, Some(other_cluster(1)));
     assert_eq!(host.visit(&owns(1, Ownership::Leave)).refused, None);
+    let launch = launch(&["web.service"], "[Service]\nExecStart=/bin/true\n");
+    assert_eq!(host.visit(&of_cluster(1, launch.clone())).outcomes, [Outcome::Done, Outcome::Done]);
+    assert_eq!(host.visit(&owns(1, Ownership::Leave)).refused, None);
+    let seen = host.visit(&owns(1, Ownership::Join)).observation.unwrap();
+    assert!(seen.foreign.contains_key(&unit("web.service")), "its file belongs to no cluster now");
+    fs::remove_file(host.path("run/fleet/units/web.service")).unwrap();
+    assert_eq!(host.visit(&of_cluster(1, launch)).outcomes, [Outcome::Done, Outcome::Done], "and a host can come back");
+    assert_eq!(host.visit(&owns(1, Ownership::Leave)).refused, None);
     // As after a boot, the first leader that visits claims the host.
     assert_eq!(host.visit(&of_cluster(2, look(1))).refused, None);
     assert_eq!(host.visit(&of_cluster(1, look(99))).refused, Some(other_cluster(2)));
 }
 
 #[test]
-fn a_host_with_unit_files_of_another_program_joins_only_if_it_is_taken_over() {
+fn a_unit_file_of_another_program_is_reported_and_never_changed() {
     let host = Host::new();
     fs::create_dir_all(host.path("run/fleet/units")).unwrap();
-    fs::write(host.path("run/fleet/units/prod-db.service"), "[Service]\n").unwrap();
-    let refused = host.visit(&owns(1, Ownership::Join)).refused;
-    assert_eq!(refused, Some(Refused::ForeignUnits("prod-db.service".to_owned())));
-    assert!(!host.path("run/muster/cluster").exists());
-    assert_eq!(host.visit(&owns(1, Ownership::TakeOver)).refused, None);
-    assert_eq!(host.visit(&owns(1, Ownership::Join)).refused, None, "it has joined already");
+    let path = host.path("run/fleet/units/prod-db.service");
+    fs::write(&path, "[Service]\n").unwrap();
+    let foreign = |report: &Report| -> Vec<String> {
+        let seen = report.observation.as_ref().unwrap();
+        seen.foreign.keys().map(ToString::to_string).collect()
+    };
+    for ownership in [Ownership::Join, Ownership::TakeOver] {
+        let report = host.visit(&owns(1, ownership));
+        assert_eq!((&report.refused, foreign(&report)), (&None, vec!["prod-db.service".to_owned()]));
+    }
+    host.asked();
+    let mut visit = of_cluster(1, launch(&["prod-db.service", "web.service"], "[Service]\nExecStart=/bin/true\n"));
+    let report = host.visit(&visit);
+    let refused = format!("the host has a unit of this name, which is not muster's: {}", path.display());
+    assert!(matches!(&report.outcomes[0], Outcome::Failed(said) if *said == refused), "{report:?}");
+    assert_eq!(foreign(&report), ["prod-db.service"]);
+    visit.steps =
+        [Action::Unload, Action::Stop, Action::Restart { count: 1 }].map(|it| step("prod-db.service", it)).into();
+    host.visit(&visit);
+    let asked = host.asked();
+    let touched = asked.iter().find(|line| line.contains("prod-db") && !line.starts_with("list-units"));
+    assert_eq!(touched, None);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "[Service]\n");
+}
+
+#[test]
+fn a_file_that_muster_wrote_and_a_user_changed_is_still_musters() {
+    let host = Host::new();
+    let text = "[Service]\nExecStart=/bin/true\n";
+    host.visit(&launch(&["web.service"], text));
+    fs::write(host.path("run/fleet/units/web.service"), "[Service]\n").unwrap();
+    let seen = host.visit(&look(5)).observation.unwrap();
+    assert!(seen.foreign.is_empty() && seen.units.unwrap().contains_key(&unit("web.service")));
+    assert_eq!(host.visit(&launch(&["web.service"], text)).outcomes, [Outcome::Done, Outcome::Done]);
+    let unload = Visit { steps: vec![step("web.service", Action::Unload)], ..look(5) };
+    assert_eq!(host.visit(&unload).outcomes, [Outcome::Done]);
+    fs::write(host.path("run/fleet/units/web.service"), "[Service]\n").unwrap();
+    assert!(
+        host.visit(&look(5)).observation.unwrap().foreign.contains_key(&unit("web.service")),
+        "muster has unloaded it"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use futures_util::stream;
 
 use super::MembershipError;
 use super::ownership;
+use super::ownership::Foreign;
 use super::ownership::HOSTS_AT_ONCE;
 use super::ownership::OwnershipError;
 use crate::control::retry::Attempts;
@@ -122,7 +123,7 @@ impl From<OwnershipError> for JoinError {
     fn from(error: OwnershipError) -> Self {
         match error {
             OwnershipError::Host(failure) => Self::Host(failure),
-            error => Self::Ownership(error),
+            error @ OwnershipError::OtherCluster { .. } => Self::Ownership(error),
         }
     }
 }
@@ -133,13 +134,22 @@ impl JoinError {
     }
 }
 
-/// Makes machines of hosts. Returns the outcome of each candidate in the order given. With `take_over` a host that belongs
-/// to another cluster joins this one, and the unit files that it has count as muster's.
+/// The outcome of joining.
+#[derive(Debug, Default)]
+pub struct Join {
+    /// The outcome of each candidate, in the order given.
+    pub joined: Vec<Joined>,
+    /// The unit files on hosts that have joined that muster did not write.
+    pub foreign: BTreeMap<MachineId, Foreign>,
+}
+
+/// Makes machines of hosts. With `take_over` a host that belongs to another cluster joins this one, and the unit files that
+/// muster wrote there are this cluster's.
 pub async fn join(
     context: &ClusterContext,
     candidates: &[Candidate],
     take_over: bool,
-) -> Result<Vec<Joined>, MembershipError> {
+) -> Result<Join, MembershipError> {
     let token = context.keys.token();
     if layout::read(&*context.store, &context.keys).await?.size == 0 && token != "default" {
         return Err(MembershipError::UnknownToken(token.to_owned()));
@@ -151,30 +161,38 @@ pub async fn join(
     };
     // An interrupt is ignored from here on: the rest takes a moment, and the hosts that have answered all join.
     let mut joined: Vec<Option<Joined>> = candidates.iter().map(|_| None).collect();
+    let mut foreign = BTreeMap::new();
     let mut attempts = Attempts::at("its record");
     loop {
         if let Err(error) = attempts.next() {
-            return Ok(outcomes(joined, candidates, &error));
+            return Ok(Join { joined: outcomes(joined, candidates, &error), foreign });
         }
         let view = MembershipView::read(context).await?;
         let Some(cluster) = ownership::identity(context, &view.snapshot).await? else { continue };
         let decided = decide(&view, candidates, &answers, &mut joined);
         let machines = decided.iter().map(|(_, decided)| decided.machine().cloned());
         let answers = ownership::claim(context, &cluster, machines, take_over).await;
+        let machines = decided.iter().map(|(_, decided)| decided.machine().map(|machine| machine.id));
+        foreign.extend(machines.zip(&answers).filter_map(|(machine, answer)| foreign_units(machine?, answer)));
         register(context, &view, without_refusals(decided, answers)).await?;
         if joined.iter().all(Option::is_some) {
-            return Ok(joined.into_iter().flatten().collect());
+            return Ok(Join { joined: joined.into_iter().flatten().collect(), foreign });
         }
     }
+}
+
+/// Returns the foreign units of a host that has accepted that it belongs to the cluster, if it has any.
+fn foreign_units(machine: MachineId, answer: &Result<Foreign, OwnershipError>) -> Option<(MachineId, Foreign)> {
+    Some((machine, answer.as_ref().ok().filter(|units| !units.is_empty())?.clone()))
 }
 
 /// Replaces the outcome of each host that does not accept that it belongs to the cluster.
 fn without_refusals(
     decided: Vec<(&mut Option<Joined>, Joined)>,
-    answers: Vec<Result<(), OwnershipError>>,
+    answers: Vec<Result<Foreign, OwnershipError>>,
 ) -> Vec<(&mut Option<Joined>, Joined)> {
     let refused = |error: OwnershipError| Joined::Refused(error.into());
-    let accepted = |decided, answer: Result<(), _>| answer.map_or_else(refused, |()| decided);
+    let accepted = |decided, answer: Result<_, _>| answer.map_or_else(refused, |_| decided);
     let both = decided.into_iter().zip(answers);
     both.map(|((slot, decided), answer)| (slot, accepted(decided, answer))).collect()
 }

@@ -1,5 +1,6 @@
 //! Ownership: a host remembers the cluster to which it belongs, and refuses every other one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -13,7 +14,9 @@ use crate::core::model::Machine;
 use crate::core::model::Ownership;
 use crate::core::model::Refused;
 use crate::core::model::Snapshot;
+use crate::core::model::UnitState;
 use crate::core::model::Visit;
+use crate::core::unit::UnitName;
 use crate::remote::Progress;
 use crate::runner;
 use crate::runner::ClusterContext;
@@ -36,14 +39,6 @@ pub enum OwnershipError {
         name: String,
         /// The name and the id of the other cluster.
         cluster: String,
-    },
-    /// The host belongs to no cluster and has unit files that another program wrote.
-    #[error("{name}: muster did not write /run/fleet/units/{file}: another program manages units there")]
-    ForeignUnits {
-        /// The host.
-        name: String,
-        /// One of the unit files.
-        file: String,
     },
 }
 
@@ -68,14 +63,17 @@ pub(super) async fn identity(
     Ok(stored.map(|_| Arc::new(cluster)))
 }
 
-/// Lets hosts remember the cluster. Returns the answer of each in the order given; a place without a machine has none to
-/// give.
+/// The unit files on a host that muster did not write, with their states.
+pub type Foreign = BTreeMap<UnitName, UnitState>;
+
+/// Lets hosts remember the cluster. Returns the foreign units of each in the order given; a place without a machine has
+/// none.
 pub(super) async fn claim(
     context: &ClusterContext,
     cluster: &Arc<Cluster>,
     machines: impl Iterator<Item = Option<Machine>>,
     take_over: bool,
-) -> Vec<Result<(), OwnershipError>> {
+) -> Vec<Result<Foreign, OwnershipError>> {
     let ownership = if take_over { Ownership::TakeOver } else { Ownership::Join };
     let asked: Vec<_> = machines.map(|machine| claim_one(context, cluster, machine, ownership)).collect();
     stream::iter(asked).buffered(HOSTS_AT_ONCE).collect().await
@@ -86,10 +84,10 @@ async fn claim_one(
     cluster: &Arc<Cluster>,
     machine: Option<Machine>,
     ownership: Ownership,
-) -> Result<(), OwnershipError> {
+) -> Result<Foreign, OwnershipError> {
     match machine {
         Some(machine) => visit(context, cluster, &machine, ownership).await,
-        None => Ok(()),
+        None => Ok(Foreign::new()),
     }
 }
 
@@ -99,7 +97,7 @@ pub(super) async fn release(
     cluster: &Arc<Cluster>,
     machine: &Machine,
 ) -> Result<(), OwnershipError> {
-    visit(context, cluster, machine, Ownership::Leave).await
+    visit(context, cluster, machine, Ownership::Leave).await.map(drop)
 }
 
 async fn visit(
@@ -107,14 +105,14 @@ async fn visit(
     cluster: &Arc<Cluster>,
     machine: &Machine,
     ownership: Ownership,
-) -> Result<(), OwnershipError> {
+) -> Result<Foreign, OwnershipError> {
     let visit = Visit { machine: Some(machine.id), cluster: Some(cluster.clone()), ownership, ..Visit::default() };
     let target = runner::target(machine);
     let name = || machine.name.clone();
-    match context.remote.visit(&target, &visit, false, &Progress::default()).await?.refused {
-        None => Ok(()),
+    let report = context.remote.visit(&target, &visit, false, &Progress::default()).await?;
+    match report.refused {
+        None => Ok(report.observation.map(|seen| seen.foreign).unwrap_or_default()),
         Some(Refused::OtherCluster(cluster)) => Err(OwnershipError::OtherCluster { name: name(), cluster }),
-        Some(Refused::ForeignUnits(file)) => Err(OwnershipError::ForeignUnits { name: name(), file }),
         Some(refused) => Err(refused.failure(name()).into()),
     }
 }

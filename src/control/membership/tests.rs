@@ -108,6 +108,7 @@ fn context(hosts: Hosts) -> ClusterContext {
         remote: Arc::new(hosts),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }
 }
@@ -137,7 +138,7 @@ async fn outcomes(context: &ClusterContext, hosts: &[(&str, &str)]) -> Vec<Strin
         }
         Joined::Refused(error) => format!("refused: {error}"),
     };
-    joined.iter().map(text).collect()
+    joined.joined.iter().map(text).collect()
 }
 
 /// Returns the name of each machine in the store, ordered by machine-id, and whether it is cordoned.
@@ -180,7 +181,7 @@ async fn a_host_of_another_cluster_joins_only_if_it_is_taken_over() {
     let refused = "refused: web2: it belongs to another cluster: other in sqlite:there";
     assert_eq!(outcomes(&context, &both).await, ["web1 new", refused]);
     assert_eq!(names(&context).await, ["web1"]);
-    let joined = join(&context, &both.map(|(name, address)| candidate(name, address)), true).await.unwrap();
+    let joined = join(&context, &both.map(|(name, address)| candidate(name, address)), true).await.unwrap().joined;
     assert!(matches!(joined[..], [Joined::Known(_), Joined::New(_)]), "{joined:?}");
 }
 
@@ -302,7 +303,7 @@ async fn occupy(context: &ClusterContext) -> MachineId {
     let id = MachineId::from_bits(0xa);
     let web: UnitName = "web.service".parse().unwrap();
     let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
-    let placement = Placement { machine: id, epoch: 1, reason, since: Timestamp::ZERO };
+    let placement = Placement { machine: id, epoch: 1, reason, since: Timestamp::ZERO, failed_loads: Vec::new() };
     let grant = Grant {
         epoch: 1,
         length: Duration::from_secs(20),

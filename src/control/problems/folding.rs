@@ -87,6 +87,7 @@ fn listed(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::explain::TroubleKind;
     use crate::core::model::Address;
     use crate::core::model::EventKind;
     use crate::core::model::Machine;
@@ -109,7 +110,10 @@ mod tests {
 
     fn unit(name: &str, at: Option<u128>, unreachable: bool) -> Problem {
         let unit: UnitName = name.parse().unwrap();
-        Problem { unreachable, ..Problem::of_unit(&unit, at.map(machine), "it waits".to_owned()) }
+        Problem {
+            unreachable,
+            ..Problem::of_unit(TroubleKind::NotActive, &unit, at.map(machine), "it waits".to_owned())
+        }
     }
 
     #[test]
@@ -122,7 +126,7 @@ mod tests {
             unit("b.service", Some(2), true),
             unit("c.service", Some(3), true),
             unit("d.service", Some(1), false),
-            Problem::general("the cluster did not settle".to_owned()),
+            Problem::general(TroubleKind::Unsettled, "the cluster did not settle".to_owned()),
         ];
         assert_eq!(
             lines(&problems),

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::Action;
+use super::ActiveState;
 use super::Failure;
+use super::ForeignUnits;
 use super::Health;
 use super::HealthReason;
 use super::LeaseRefusal;
@@ -18,7 +20,9 @@ use super::PlacementError;
 use super::PlacementReason;
 use super::Reason;
 use super::RemovalReason;
+use super::SubState;
 use super::Timestamp;
+use super::Verb;
 use crate::core::sanitize::truncate;
 use crate::core::unit::UnitName;
 
@@ -49,6 +53,18 @@ pub struct Subject {
     pub actor: Option<String>,
 }
 
+/// The actor of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Actor {
+    /// An operator: `user@host`.
+    Operator(String),
+    /// The systemd of a host.
+    Systemd,
+    /// The process that leads: a controller, a sweep or a command.
+    Leader,
+}
+
 /// A decision or an occurrence, with its cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "cause", rename_all = "snake_case")]
@@ -66,12 +82,27 @@ pub enum EventKind {
     UnitPlaced(PlacementReason),
     /// A unit was taken off its machine, and has no other.
     UnitRemoved(RemovalReason),
+    /// An operator asked for something about a unit.
+    UnitRequested(Verb),
+    /// A launched unit does not run: systemd reports this state.
+    UnitFailed {
+        /// systemd's ACTIVE.
+        active: ActiveState,
+        /// systemd's SUB.
+        sub: SubState,
+    },
+    /// A launched unit ended, and systemd starts it again.
+    UnitRestarted,
+    /// A unit that had failed or ended runs again.
+    UnitRecovered,
     /// A unit fits on no machine.
     UnitUnschedulable(PlacementError),
     /// A step on a machine ended.
     StepEnded(StepEnd),
     /// A machine was told to unload units that the cluster does not know.
     UnknownUnitsUnloaded(Unloaded),
+    /// A machine has unit files that muster did not write. They are left alone.
+    ForeignUnitsFound(ForeignUnits),
     /// The lease of a machine that does not answer has ended: no strict unit runs there.
     LeaseEnded,
     /// The lease of a machine had ended, and the machine holds one again.
@@ -91,6 +122,8 @@ pub enum EventKind {
         /// The output of the command, or why it could not be run.
         why: String,
     },
+    /// A machine has seen leases that the store does not have: the store was restored from a backup.
+    StoreRestored,
     /// An operator overrode the failover policy: the units of a machine move if it is down.
     FailoverOverridden,
     /// An operator took the leadership from a process.
@@ -163,6 +196,17 @@ impl Event {
         Self { at, subject: Subject { machine, unit, actor: None }, kind }
     }
 
+    /// Returns the actor: the operator that caused it, or else the one that its kind implies.
+    pub fn actor(&self) -> Actor {
+        match (&self.subject.actor, &self.kind) {
+            (Some(operator), _) => Actor::Operator(operator.clone()),
+            (None, EventKind::UnitFailed { .. } | EventKind::UnitRestarted | EventKind::UnitRecovered) => {
+                Actor::Systemd
+            }
+            (None, _) => Actor::Leader,
+        }
+    }
+
     /// Names the operator that caused it.
     #[must_use]
     pub fn by(mut self, actor: &str) -> Self {
@@ -206,13 +250,19 @@ impl EventKind {
             Self::HealthChanged { to, .. } => !matches!(to, Health::Alive | Health::Suspect),
             Self::StepEnded(step) => matches!(step.outcome, Outcome::Failed(_)),
             Self::UnknownUnitsUnloaded(unloaded) => unloaded.done < unloaded.count,
-            Self::UnitUnschedulable(_)
+            Self::UnitFailed { .. }
+            | Self::UnitRestarted
+            | Self::UnitUnschedulable(_)
+            | Self::ForeignUnitsFound(_)
+            | Self::StoreRestored
             | Self::LeaseRefused(_)
             | Self::FenceFailed { .. }
             | Self::LeadershipTaken { .. }
             | Self::Unreadable { .. } => true,
             Self::UnitPlaced(_)
             | Self::UnitRemoved(_)
+            | Self::UnitRequested(_)
+            | Self::UnitRecovered
             | Self::LeaseEnded
             | Self::LeaseRegained
             | Self::FenceBegun

@@ -1,6 +1,7 @@
 //! A host that has joined the cluster, and how SSH reaches it. Its health and its units are separate records.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::MachineId;
 use super::Timestamp;
+use crate::core::unit::UnitName;
 
 /// A host that has joined the cluster. The store keeps it under `machines/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub struct Machine {
     /// When the units that are still here stop, even if they fit on no other machine; `None` for no deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_by: Option<Timestamp>,
+    /// The units there that muster did not load and takes over: those whose files are the submitted ones (`join --adopt`).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub adopts: BTreeSet<UnitName>,
     /// `PRETTY_NAME` of its os-release(5).
     #[serde(default)]
     pub os: String,

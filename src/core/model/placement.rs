@@ -62,6 +62,10 @@ pub enum ChoiceReason {
     Pinned(Pin),
     /// Its peer is there (`MachineOf=`).
     With(UnitName),
+    /// The unit runs there already, with the submitted file.
+    RunsThere,
+    /// The unit was found there when the machine joined.
+    FoundThere,
     /// The unit that it replaces is there (`Replaces=`).
     Replaces(UnitName),
     /// The machine has the fewest units of all that fit.
@@ -92,10 +96,16 @@ pub enum FilterReason {
     },
     /// It is held down, because it was down so many times within an hour.
     Flapping(usize),
+    /// Its /run is full.
+    Full,
+    /// The file of the unit could not be loaded there: what the host said.
+    LoadFailed(String),
     /// A peer (`MachineOf=`) is not there.
     PeerMissing(UnitName),
     /// A conflicting unit is there.
     Conflict(UnitName),
+    /// The machine has a unit file of this name that muster did not write.
+    NameTaken,
 }
 
 /// Why a unit is placed on no machine. No unit has moved.
@@ -247,6 +257,8 @@ impl fmt::Display for FilterReason {
             Self::Health(health) => write!(f, "{health}"),
             Self::Cordoned => f.write_str("cordoned"),
             Self::Flapping(outages) => write!(f, "held down: it went down {outages} times within an hour"),
+            Self::Full => f.write_str("its /run is full"),
+            Self::LoadFailed(said) => write!(f, "the load failed there: {said}"),
             Self::NotPinned(pin) => write!(f, "not machine-id {pin}"),
             Self::Metadata { key, wanted } => {
                 let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
@@ -254,6 +266,7 @@ impl fmt::Display for FilterReason {
             }
             Self::PeerMissing(unit) => write!(f, "without {unit}"),
             Self::Conflict(unit) => write!(f, "conflicts with {unit}"),
+            Self::NameTaken => f.write_str("muster did not write the unit file of this name in /run/fleet/units there"),
         }
     }
 }
@@ -263,6 +276,8 @@ impl fmt::Display for ChoiceReason {
         match self {
             Self::Pinned(pin) => write!(f, "MachineID={pin}"),
             Self::With(unit) => write!(f, "with {unit}"),
+            Self::RunsThere => f.write_str("it runs there already"),
+            Self::FoundThere => f.write_str("it was found there when the machine joined"),
             Self::Replaces(unit) => write!(f, "in the place of {unit}"),
             Self::LeastLoaded { units, next: None } => {
                 write!(f, "the only machine that fits: {}", count_of(*units, "unit"))

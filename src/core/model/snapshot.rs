@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Cluster;
 use super::Event;
 use super::FailoverOverride;
+use super::ForeignUnits;
 use super::Grant;
 use super::HealthRecord;
 use super::Machine;
@@ -43,8 +44,13 @@ pub struct Snapshot {
     pub placements: BTreeMap<UnitName, Placement>,
     /// The last state of each unit that each machine reported.
     pub states: BTreeMap<UnitName, BTreeMap<MachineId, UnitState>>,
+    /// The unit files on each machine that muster did not write.
+    pub foreign: BTreeMap<MachineId, ForeignUnits>,
     /// The leases of machines, granted by any leader.
     pub leases: BTreeMap<MachineId, Grant>,
+    /// The number of leases that were recorded so far. Hosts remember it: a host that has seen a higher one shows that the
+    /// store was restored from a backup.
+    pub serial: u64,
     /// The machines of which most must answer a leader that renews leases while the store is away.
     pub voters: BTreeSet<MachineId>,
     /// When the machines were last observed; `None` before a leader has observed them.
@@ -61,6 +67,13 @@ pub struct Unreadable {
     pub about: About,
     /// Why it cannot be read, in a few words.
     pub why: String,
+}
+
+impl Unreadable {
+    /// Returns the message about the record with this key.
+    pub fn message(&self, key: &str) -> String {
+        format!("the record {key} of the store cannot be parsed and is ignored: {}", self.why)
+    }
 }
 
 /// The subject of a record that cannot be read.
@@ -121,7 +134,9 @@ impl Snapshot {
             health: std::mem::take(&mut self.health),
             placements: std::mem::take(&mut self.placements),
             states: std::mem::take(&mut self.states),
+            foreign: std::mem::take(&mut self.foreign),
             leases: std::mem::take(&mut self.leases),
+            serial: self.serial,
             voters: std::mem::take(&mut self.voters),
             observed: self.observed.take(),
         };
@@ -150,12 +165,15 @@ impl Snapshot {
                     }
                 }
             }
+            Write::Foreign(machine, foreign) if foreign.count == 0 => drop(self.foreign.remove(&machine)),
+            Write::Foreign(machine, foreign) => drop(self.foreign.insert(machine, foreign)),
             Write::Lease(machine, grant) => {
                 self.leases.insert(machine, grant);
             }
             Write::NoLease(machine) => {
                 self.leases.remove(&machine);
             }
+            Write::Serial(serial) => self.serial = serial,
             Write::Voters(voters) => self.voters = voters,
             Write::Observed(times) => self.observed = Some(times),
             Write::Log(_) => {}
@@ -195,10 +213,14 @@ pub enum Write {
     State(UnitName, MachineId, UnitState),
     /// Removes the state of a unit on a machine.
     NoState(UnitName, MachineId),
+    /// Records the foreign units of a machine, or that it has none.
+    Foreign(MachineId, ForeignUnits),
     /// Records that a machine may hold a lease.
     Lease(MachineId, Grant),
     /// Removes the record of a lease that has certainly ended.
     NoLease(MachineId),
+    /// Records how many leases were recorded, see [`Snapshot::serial`].
+    Serial(u64),
     /// Records the machines that vote, see [`Snapshot::voters`].
     Voters(BTreeSet<MachineId>),
     /// Records when the machines were last observed.

@@ -27,6 +27,13 @@ pub enum Action {
         /// Set when the unit may only run while the machine holds a lease.
         strict: bool,
     },
+    /// Marks the unit's file as muster's, which another program wrote. The unit goes on as it is.
+    Adopt {
+        /// The hash of the file.
+        hash: Hash,
+        /// Set when the unit may only run while the machine holds a lease.
+        strict: bool,
+    },
     /// Stops the unit and waits for its end.
     Stop,
     /// Queues the unit's start. A unit that runs goes on running.
@@ -55,6 +62,8 @@ pub enum Reason {
     NotForThisMachine,
     /// The unit is placed here and its file is missing.
     NotThere,
+    /// The unit is placed here and its file is there, which another program wrote.
+    FoundHere,
     /// The file differs from the one that was submitted.
     HashDiffers,
     /// The unit is to be launched and was not started.
@@ -77,6 +86,7 @@ impl fmt::Display for Reason {
             Self::NotSubmitted => f.write_str("not submitted"),
             Self::NotForThisMachine => f.write_str("global, and not for this machine"),
             Self::NotThere => f.write_str("placed here and not there"),
+            Self::FoundHere => f.write_str("found here with the submitted file"),
             Self::HashDiffers => f.write_str("its file differs from the submitted one"),
             Self::WantedLaunched => f.write_str("wanted launched"),
             Self::WantedLoaded => f.write_str("wanted loaded"),
@@ -103,6 +113,7 @@ impl fmt::Display for Action {
         f.write_str(match self {
             Self::Unload => "unload",
             Self::Load { .. } => "load",
+            Self::Adopt { .. } => "adopt",
             Self::Stop => "stop",
             Self::Start { .. } => "start",
             Self::Restart { .. } => "restart",
@@ -115,7 +126,7 @@ impl Action {
     pub(in crate::core) const fn rank(self) -> u8 {
         match self {
             Self::Unload => 0,
-            Self::Load { .. } => 1,
+            Self::Load { .. } | Self::Adopt { .. } => 1,
             Self::Stop => 2,
             Self::Start { .. } => 3,
             Self::Restart { .. } => 4,
@@ -126,7 +137,9 @@ impl Action {
     pub fn is_done(self, there: Option<&UnitState>) -> bool {
         match self {
             Self::Unload => there.is_none(),
-            Self::Load { hash, .. } => there.is_some_and(|unit| unit.hash == hash && unit.load == LoadState::Loaded),
+            Self::Load { hash, .. } | Self::Adopt { hash, .. } => {
+                there.is_some_and(|unit| unit.hash == hash && unit.load == LoadState::Loaded)
+            }
             Self::Stop => there.is_none_or(|unit| !unit.runs() && !unit.launched),
             Self::Start { count } | Self::Restart { count } => {
                 there.is_some_and(|unit| unit.launched && unit.restarts >= count)

@@ -34,6 +34,8 @@ pub struct Visit {
     /// The leader's epoch. A host that has seen a higher epoch does nothing and says so. Visits without steps carry it
     /// too.
     pub epoch: u64,
+    /// The serial of the leases in the store, see [`super::Snapshot::serial`]. The host remembers the highest one.
+    pub serial: u64,
     /// The number of the visit among those of this leader that may change something on the host; 0 for a visit that is
     /// not counted. A host that has begun this visit or a later one of the same leader does nothing. So a visit that is
     /// delivered twice is carried out once, and one that was overtaken is not carried out.
@@ -76,11 +78,15 @@ pub struct Observation {
     pub uptime: Duration,
     /// The highest epoch it has seen; 0 after a boot.
     pub epoch: u64,
+    /// The highest serial of the leases that it has seen before; 0 after a boot.
+    pub serial: u64,
     /// The status of its lease, if the visit was about the lease.
     pub lease: Option<LeaseStatus>,
-    /// Every unit file under /run/fleet/units, with its state in systemd; `None` if nothing seems to have changed since
-    /// the last observation over this connection.
+    /// Every unit file under /run/fleet/units that muster wrote, with its state in systemd; `None` if nothing seems to
+    /// have changed since the last observation over this connection.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
+    /// The unit files there that muster did not write, if `units` are known.
+    pub foreign: BTreeMap<UnitName, UnitState>,
 }
 
 /// Why a host did nothing that the visit ordered.
@@ -90,8 +96,6 @@ pub enum Refused {
     OtherMachine(String),
     /// The host belongs to another cluster: its id and name.
     OtherCluster(String),
-    /// The host belongs to no cluster and has unit files, of which this is one. Only a host that joins refuses for this.
-    ForeignUnits(String),
     /// A leader with this higher epoch has visited the host.
     LaterLeader(u64),
     /// The visit came too late.
@@ -109,9 +113,6 @@ impl Refused {
         let (kind, detail) = match self {
             Self::OtherMachine(id) => (FailureKind::WrongMachine, format!("machine {id} answers at its address")),
             Self::OtherCluster(name) => (FailureKind::Sick, format!("it belongs to another cluster: {name}")),
-            Self::ForeignUnits(file) => {
-                (FailureKind::Sick, format!("muster did not write /run/fleet/units/{file}, which is there"))
-            }
             Self::LaterLeader(epoch) => (
                 FailureKind::Sick,
                 format!("it obeys a later leader, with epoch {epoch}; the store says that this process leads"),

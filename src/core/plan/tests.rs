@@ -35,7 +35,7 @@ fn plan(wanted: Option<Wanted>, observed: Option<UnitState>) -> Vec<String> {
     let unit = name("web.service");
     let wanted = wanted.map(|wanted| (unit.clone(), wanted)).into_iter().collect();
     let observed = observed.map(|state| (unit, state)).into_iter().collect();
-    let steps = steps(&wanted, &observed, |_| Some(Reason::NotSubmitted));
+    let steps = steps(&wanted, &observed, |_| false, |_| Some(Reason::NotSubmitted));
     steps.into_iter().map(|step| format!("{}: {}", step.action, step.reason)).collect()
 }
 
@@ -105,7 +105,21 @@ fn a_restart_is_carried_out_once() {
 #[test]
 fn a_unit_without_a_removal_reason_is_left_alone() {
     let observed = [(name("web.service"), there("a", "active", true))].into();
-    assert!(steps(&BTreeMap::new(), &observed, |_| None).is_empty());
+    assert!(steps(&BTreeMap::new(), &observed, |_| false, |_| None).is_empty());
+}
+
+#[test]
+fn a_unit_of_another_program_is_adopted_with_the_submitted_file_and_else_left_alone() {
+    let plan = |wanted: Option<Wanted>| {
+        let observed = [(name("web.service"), there("a", "active", false))].into();
+        let wanted = wanted.map(|wanted| (name("web.service"), wanted)).into_iter().collect();
+        let steps = steps(&wanted, &observed, |_| true, |_| Some(Reason::NotSubmitted));
+        steps.iter().map(|step| format!("{}: {}", step.action, step.reason)).collect::<Vec<_>>()
+    };
+    let adopted = "adopt: found here with the submitted file";
+    assert_eq!(plan(Some(want(DesiredState::Launched, "a"))), [adopted, "start: wanted launched"]);
+    assert_eq!(plan(Some(want(DesiredState::Loaded, "a"))), [adopted]);
+    assert_eq!(plan(None), [""; 0]);
 }
 
 #[test]
@@ -113,7 +127,7 @@ fn units_are_unloaded_first_and_started_last() {
     let wanted =
         [(name("a.service"), want(DesiredState::Launched, "a")), (name("b.service"), want(DesiredState::Loaded, "b"))];
     let observed = [(name("b.service"), there("b", "active", true)), (name("z.service"), there("z", "active", true))];
-    let steps = steps(&wanted.into(), &observed.into(), |_| Some(Reason::WantedInactive));
+    let steps = steps(&wanted.into(), &observed.into(), |_| false, |_| Some(Reason::WantedInactive));
     let order: Vec<String> = steps.iter().map(|step| format!("{} {}", step.action, step.unit)).collect();
     assert_eq!(order, ["unload z.service", "load a.service", "stop b.service", "start a.service"]);
 }
@@ -128,6 +142,7 @@ fn apply(steps: &[Step], observed: &mut BTreeMap<UnitName, UnitState>) {
                 let state = UnitState { hash, ..there("", "inactive", false) };
                 observed.insert(step.unit.clone(), state);
             }
+            (Action::Adopt { .. }, _) => panic!("nothing is foreign"),
             (Action::Stop, Some(state)) => {
                 state.launched = false;
                 state.active = ActiveState::Inactive;
@@ -168,14 +183,14 @@ proptest! {
     #[test]
     fn a_plan_after_its_apply_is_empty(wanted in any_units(any_wanted()), observed in any_units(any_state())) {
         let mut host = observed;
-        apply(&steps(&wanted, &host, |_| Some(Reason::NotSubmitted)), &mut host);
-        prop_assert_eq!(steps(&wanted, &host, |_| Some(Reason::NotSubmitted)), vec![]);
+        apply(&steps(&wanted, &host, |_| false, |_| Some(Reason::NotSubmitted)), &mut host);
+        prop_assert_eq!(steps(&wanted, &host, |_| false, |_| Some(Reason::NotSubmitted)), vec![]);
         prop_assert!(host.keys().eq(wanted.keys()));
     }
 
     #[test]
     fn units_that_run_as_desired_get_no_steps(wanted in any_units(any_wanted()), observed in any_units(any_state())) {
-        for step in steps(&wanted, &observed, |_| Some(Reason::NotSubmitted)) {
+        for step in steps(&wanted, &observed, |_| false, |_| Some(Reason::NotSubmitted)) {
             let (Some(wanted), Some(state)) = (wanted.get(&step.unit), observed.get(&step.unit)) else { continue };
             let same = state.hash == wanted.unit.hash && state.load == LoadState::Loaded;
             let well = same && state.launched && state.runs() && state.restarts >= wanted.unit.restarts;

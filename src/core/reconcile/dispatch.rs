@@ -73,6 +73,7 @@ impl Reconciler {
                 cluster: self.snapshot.cluster.clone(),
                 ownership: Ownership::Check,
                 epoch: self.epoch,
+                serial: self.snapshot.serial,
                 number: if acts || barrier { self.numbered } else { 0 },
                 read_only: false,
                 expires: acts.then(|| view.expiry(now, self.timing.start_deadline)).flatten(),
@@ -112,7 +113,8 @@ impl Reconciler {
             let overdue = overdue.filter(|_| !global);
             assignments::removal_reason(&self.snapshot, unit, machine, self.globals.is_some() && global).or(overdue)
         };
-        let mut steps = plan::steps(wanted, observed, removal_reason);
+        let is_foreign = |unit: &UnitName| view.foreign.contains_key(unit);
+        let mut steps = plan::steps(wanted, observed, is_foreign, removal_reason);
         // The assignments may still name a file that another file has replaced since.
         let has_file = |action| match action {
             Action::Load { hash, .. } => self.snapshot.files.contains_key(&hash),
@@ -143,7 +145,9 @@ impl Reconciler {
 
     /// Reports whether a step waits for another machine.
     fn waits_for_another(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
-        if !step.action.starts() {
+        // A strict unit is adopted only under a lease, with which it stops.
+        let adopts_strict = matches!(step.action, Action::Adopt { strict: true, .. });
+        if !step.action.starts() && !adopts_strict {
             return self.goes_on(machine, step, now);
         }
         self.runs_elsewhere(&step.unit, machine, now) || self.strict_hold(&step.unit, machine).is_some()

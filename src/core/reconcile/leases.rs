@@ -35,6 +35,8 @@ pub enum Wait {
     NoController,
     /// The records of leases cannot be read.
     Unreadable,
+    /// Machines that may run it have not been visited yet.
+    FirstVisits,
     /// The machine has no lease yet.
     NoLease(Option<LeaseRefusal>),
     /// It may still run on this machine until this time, if the time is known.
@@ -49,10 +51,11 @@ impl Reconciler {
         self.requirements.is_strict(unit)
     }
 
-    /// Returns why a strict unit must not start on a machine now; `None` if it may start or is not strict.
+    /// Returns why a unit must not start on a machine now because it is strict, or because a copy may run elsewhere that
+    /// was strict when it started; `None` if it may start.
     pub fn strict_hold(&self, unit: &UnitName, machine: MachineId) -> Option<Wait> {
         if !self.is_strict(unit) {
-            return None;
+            return self.may_run_elsewhere(unit, machine);
         }
         if self.timing.lease.is_none() {
             return Some(Wait::NoController);
@@ -60,19 +63,31 @@ impl Reconciler {
         if self.snapshot.unreadable.values().any(|record| record.about == About::Leases) {
             return Some(Wait::Unreadable);
         }
+        if self.first_visits_until.is_some() {
+            return Some(Wait::FirstVisits);
+        }
+        if let Some(wait) = self.may_run_elsewhere(unit, machine) {
+            return Some(wait);
+        }
+        let ready = self.is_lease_ready(machine);
+        (!ready).then(|| Wait::NoLease(self.views.get(&machine).and_then(|view| view.lease.refused)))
+    }
+
+    /// Returns why a strict copy of a unit may run on another machine than this one; `None` if none can.
+    fn may_run_elsewhere(&self, unit: &UnitName, machine: MachineId) -> Option<Wait> {
+        let strict = self.is_strict(unit);
         // If the machine itself does not answer, the unit may already run there.
         let doubtful = |other: MachineId| other != machine || !self.answers(machine);
         for (other, grant) in self.snapshot.leases.iter().filter(|(other, _)| doubtful(**other)) {
             let view = self.views.get(other).filter(|view| view.answers());
-            if view.and_then(|view| view.units.as_ref()).is_some_and(|units| units.contains_key(unit)) {
+            if strict && view.and_then(|view| view.units.as_ref()).is_some_and(|units| units.contains_key(unit)) {
                 return Some(Wait::Leaving(*other));
             }
             if grant.units.contains(unit) && !view.is_some_and(MachineView::is_certain) {
                 return Some(Wait::MayRun(*other, self.gone_at(*other, grant)));
             }
         }
-        let ready = self.is_lease_ready(machine);
-        (!ready).then(|| Wait::NoLease(self.views.get(&machine).and_then(|view| view.lease.refused)))
+        None
     }
 
     /// Computes for which strict units a machine needs a lease: those that belong there and those that run there.
@@ -280,7 +295,9 @@ impl Reconciler {
             }
             length = length.max(before.length);
         }
+        self.serial = self.serial.saturating_add(1);
         self.outbox.push(Write::Lease(machine, Grant { length, ..policy.grant(self.epoch, need, now) }));
+        self.outbox.push(Write::Serial(self.serial));
     }
 
     /// Waits for the lease of a machine that does not answer to end: records when its strict units have certainly
@@ -455,6 +472,7 @@ impl Wait {
         let why = match self {
             Self::NoController => "strict units need a running controller".to_owned(),
             Self::Unreadable => "the records of leases cannot be read".to_owned(),
+            Self::FirstVisits => "machines that may run it have not been visited yet".to_owned(),
             Self::NoLease(None) => "its machine has no lease yet".to_owned(),
             Self::NoLease(Some(why)) => format!("its machine would not hold a lease: {why}"),
             Self::MayRun(machine, _) => format!("may still run on {}", name(machine)),

@@ -22,6 +22,7 @@ use crate::core::model::Outcome;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
+use crate::core::reconcile::unit_changes::UnitChanges;
 use crate::core::reconcile::unknown_units::UnknownUnits;
 use crate::core::unit::UnitName;
 
@@ -48,6 +49,8 @@ pub struct MachineView {
     pub health: Option<Health>,
     /// The units on the machine as of the last full observation; `None` if they are not known for certain.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
+    /// The units there whose files muster did not write, as of the last full observation.
+    pub foreign: BTreeMap<UnitName, UnitState>,
     /// Set while systemd is still changing the state of one of the units.
     changing: bool,
     /// The host's boot id, which changes when the machine boots.
@@ -86,6 +89,8 @@ pub struct MachineView {
     suspicions: (u32, Timestamp),
     /// The units that an unload has not removed, and since when.
     leaving: BTreeMap<UnitName, Timestamp>,
+    /// The troubles of the units there that were logged.
+    pub(super) unit_changes: UnitChanges,
     /// The units there that the cluster does not know.
     pub unknown_units: UnknownUnits,
     /// Set when the machine needed no steps the last time they were computed.
@@ -164,6 +169,7 @@ impl MachineView {
             evidence: Evidence::new(now),
             health: None,
             units: None,
+            foreign: BTreeMap::new(),
             changing: false,
             boot: String::new(),
             uptime: None,
@@ -183,6 +189,7 @@ impl MachineView {
             lost: (0, now),
             suspicions: (0, now),
             leaving: BTreeMap::new(),
+            unit_changes: UnitChanges::default(),
             unknown_units: UnknownUnits::default(),
             settled: false,
             forced_down: false,
@@ -255,6 +262,7 @@ impl MachineView {
         self.uptime = Some((now, seen.uptime));
         if let Some(units) = &seen.units {
             self.leaving.retain(|unit, _| units.contains_key(unit));
+            self.foreign = seen.foreign;
         }
         if seen.units.is_some() && seen.units != self.units {
             self.units = seen.units;

@@ -12,7 +12,9 @@
 pub mod assignments;
 mod dispatch;
 mod draining;
+mod failed_loads;
 mod fencing;
+mod foreign_units;
 mod health;
 mod leases;
 pub mod machine_view;
@@ -20,8 +22,10 @@ mod outbox;
 mod placing;
 mod probing;
 mod recording;
+mod restored;
 #[cfg(test)]
 mod tests;
+mod unit_changes;
 mod unknown_units;
 mod views;
 mod visit_results;
@@ -209,6 +213,10 @@ pub struct Reconciler {
     lease_ends: BTreeMap<MachineId, Timestamp>,
     /// Since when no other leader can renew leases without the store.
     quorum_seen_at: Option<Timestamp>,
+    /// The number of leases that were recorded, with those that the store has yet to accept.
+    serial: u64,
+    /// Set once a host has shown that the store was restored from a backup.
+    is_restored: bool,
     /// The machines that have left the cluster and may still hold a lease.
     departed_leases: BTreeSet<MachineId>,
     /// The counts of the failover policy over all machines; `None` if they have to be computed again.
@@ -223,6 +231,7 @@ impl Reconciler {
         requirements.renew(&snapshot);
         let assignments = Assignments::new(&snapshot, &scope, &Globals::new());
         let noted = recording::by_machine(&snapshot);
+        let serial = snapshot.serial;
         Self {
             epoch,
             numbered: 0,
@@ -239,6 +248,8 @@ impl Reconciler {
             assignments,
             stale: Stale { views: true, assignments: false, placements: true, failover: true, leases: true },
             noted,
+            serial,
+            is_restored: false,
             probe_candidates: BTreeSet::new(),
             outbox: Outbox::default(),
             fence_now: Vec::new(),
@@ -486,7 +497,7 @@ impl Reconciler {
             match &write {
                 Write::Lease(machine, _) => self.lease_written(*machine),
                 Write::NoLease(machine) => self.lease_ended(*machine),
-                Write::Voters(_) => {}
+                Write::Serial(_) | Write::Voters(_) => {}
                 _ => {
                     self.moved(write);
                     continue;
@@ -522,5 +533,6 @@ impl Reconciler {
                 self.renew_need(machine);
             }
         }
+        self.adopt_all(now);
     }
 }

@@ -27,6 +27,7 @@ enum Observed {
     Health(MachineId),
     Times,
     State(UnitName, MachineId),
+    Foreign(MachineId),
 }
 
 impl Observed {
@@ -35,6 +36,7 @@ impl Observed {
             Write::Health(machine, _) => Some(Self::Health(*machine)),
             Write::Observed(_) => Some(Self::Times),
             Write::State(unit, machine, _) | Write::NoState(unit, machine) => Some(Self::State(unit.clone(), *machine)),
+            Write::Foreign(machine, _) => Some(Self::Foreign(*machine)),
             _ => None,
         }
     }
@@ -123,7 +125,8 @@ impl Outbox {
 
 /// Reports whether a write takes effect only after the store has accepted it. An observation takes effect at once.
 const fn is_record(write: &Write) -> bool {
-    matches!(write, Write::Place(..) | Write::Unplace(_) | Write::Lease(..) | Write::NoLease(_) | Write::Voters(_))
+    let leases = matches!(write, Write::Lease(..) | Write::NoLease(_) | Write::Serial(_) | Write::Voters(_));
+    leases || matches!(write, Write::Place(..) | Write::Unplace(_))
 }
 
 /// Returns the unit whose placement a write changes.

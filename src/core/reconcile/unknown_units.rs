@@ -1,5 +1,6 @@
-//! Unknown units: unit files on a host that the cluster has no record of. They are unloaded a portion at a time, and the
-//! store gets one event for each portion. A host that names ever new ones is not believed. This module sends nothing.
+//! Unknown units: unit files on a host that muster wrote and that the cluster has no record of. They are unloaded a portion
+//! at a time, and the store gets one event for each portion. A host that names ever new ones is not believed. This module
+//! sends nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct UnknownUnits {
     new: usize,
     /// How many portions were sent within the window.
     portions: u32,
+    /// How often foreign units were recorded within the window.
+    notes: u32,
 }
 
 impl UnknownUnits {
@@ -53,7 +56,7 @@ impl UnknownUnits {
             return None;
         }
         if self.is_over(now) {
-            (self.since, self.new, self.portions) = (now, 0, 0);
+            (self.since, self.new, self.portions, self.notes) = (now, 0, 0, 0);
         }
         self.new += names.difference(&self.names).count();
         self.names = names;
@@ -68,6 +71,16 @@ impl UnknownUnits {
     /// Records that a portion was sent.
     pub(super) const fn sent(&mut self) {
         self.portions = self.portions.saturating_add(1);
+    }
+
+    /// Reports whether a change of the machine's foreign units may be recorded.
+    pub(super) fn may_note(&self, now: Timestamp) -> bool {
+        self.notes < PORTIONS || self.is_over(now)
+    }
+
+    /// Records that a change of the machine's foreign units was recorded.
+    pub(super) const fn noted(&mut self) {
+        self.notes = self.notes.saturating_add(1);
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
@@ -89,11 +102,13 @@ impl Reconciler {
 
     /// Records which unknown units a report names. Returns a failure if the machine names too many new ones.
     pub(super) fn name_unknown(&mut self, machine: MachineId, report: &Report, now: Timestamp) -> Option<Failure> {
-        let units = report.observation.as_ref()?.units.as_ref()?;
+        let seen = report.observation.as_ref()?;
+        let units = seen.units.as_ref()?;
         // Nearly always every unit was recorded before, and one machine has few of them.
         let noted = self.noted.get(&machine);
         let new = units.keys().filter(|unit| noted.is_none_or(|noted| !noted.contains(*unit)));
-        let names = new.filter(|unit| !self.is_known(unit, machine)).cloned().collect();
+        let unknown = new.filter(|unit| !self.is_known(unit, machine));
+        let names = unknown.chain(seen.foreign.keys()).cloned().collect();
         let count = self.views.touch(machine)?.unknown_units.name(names, now)?;
         let host = self.snapshot.machines.get(&machine).map(|machine| machine.name.clone()).unwrap_or_default();
         let minutes = WINDOW.as_secs() / 60;

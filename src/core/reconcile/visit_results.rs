@@ -37,6 +37,9 @@ impl Reconciler {
         if let Some(refused) = report.refused {
             return self.visit_refused(machine, &refused, now);
         }
+        if let Some(seen) = &report.observation {
+            self.compare_serial(machine, seen.serial, now);
+        }
         if let Some(failure) = self.name_unknown(machine, &report, now) {
             return self.visit_failed(machine, &failure, now);
         }
@@ -63,9 +66,12 @@ impl Reconciler {
         view.next_visit = now + soon;
         view.unplanned |= is_full;
         self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes));
+        self.record_failed_loads(machine, &steps, &report.outcomes, now);
         // Also if the units are the same: which of them are recorded depends on the placements.
         if is_full {
-            self.note_states(machine);
+            self.take_adoptable(machine);
+            self.note_foreign(machine, now);
+            self.note_states(machine, now);
             self.renew_need(machine);
         }
         if let Some(lease) = lease {

@@ -47,15 +47,20 @@ pub struct ProposedPlacement {
 #[derive(Debug)]
 pub struct Scheduler<'a> {
     requirements: &'a RequirementsIndex,
+    snapshot: &'a Snapshot,
     /// The number of machines that must join before the first placement; `None` once the cluster has started.
     minimum_size: Option<u32>,
     /// The machines in the order of machine-ids, so that a lower index is a lower machine-id.
     candidates: Vec<Candidate<'a>>,
     placed: BTreeMap<UnitName, usize>,
     globals: Vec<&'a UnitName>,
+    /// The machines that adopt each unit.
+    adopting: BTreeMap<&'a UnitName, Vec<usize>>,
     /// The open machines that match each metadata selection of a unit, least loaded first.
     pools: BTreeMap<&'a Metadata, BTreeSet<(usize, usize)>>,
     anti_affinity: AntiAffinityIndex<'a>,
+    /// The machines that single units may not be placed on, with the reasons.
+    excluded: BTreeMap<UnitName, BTreeMap<MachineId, FilterReason>>,
     /// Units that fit on no machine, by their requirements and the patterns that match them. No other unit with the same key
     /// fits either, until a unit leaves a machine.
     unschedulable_cache: BTreeMap<RequirementKey<'a>, FilterSummary>,
@@ -95,9 +100,11 @@ impl<'a> Scheduler<'a> {
         let joined = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
         let mut scheduler = Self {
             requirements,
+            snapshot,
             // A cluster with a placement has started. It does not stop when a machine leaves.
             minimum_size: Some(snapshot.size).filter(|size| joined < *size && snapshot.placements.is_empty()),
             placed: BTreeMap::new(),
+            adopting: adopting(&candidates),
             globals: requirements
                 .iter()
                 .filter(|(unit, needs)| needs.global && active(unit))
@@ -106,6 +113,7 @@ impl<'a> Scheduler<'a> {
             pools: pools(&candidates, requirements.iter().map(|(_, needs)| &needs.metadata)),
             anti_affinity: AntiAffinityIndex::new(requirements.iter().map(|(_, needs)| needs)),
             candidates,
+            excluded: BTreeMap::new(),
             unschedulable_cache: BTreeMap::new(),
         };
         for (metadata, pool) in &scheduler.pools {
@@ -136,6 +144,11 @@ impl<'a> Scheduler<'a> {
     pub fn globals_on(&self, machine: MachineId) -> impl Iterator<Item = &'a UnitName> {
         let candidate = self.find(machine).and_then(|candidate| self.candidates.get(candidate));
         candidate.into_iter().flat_map(|candidate| candidate.globals.iter().copied())
+    }
+
+    /// Rules a machine out for one unit.
+    pub fn exclude(&mut self, unit: &UnitName, machine: MachineId, reason: FilterReason) {
+        self.excluded.entry(unit.clone()).or_default().insert(machine, reason);
     }
 
     /// Records that a unit is on a machine. A machine that has not joined is ignored.
@@ -206,7 +219,9 @@ impl<'a> Scheduler<'a> {
     /// Chooses a machine for a unit that has none, and places it there.
     fn place(&mut self, unit: &UnitName, needs: &'a Requirements) -> Result<ProposedPlacement, PlacementError> {
         // An error for a missing peer ends when the peer is placed. Any other one lasts until a unit leaves a machine.
-        let key = needs.machine_of.is_empty().then(|| (self.anti_affinity.matching(unit), needs));
+        let is_taken = self.snapshot.foreign.values().any(|foreign| foreign.names.contains(unit));
+        let is_like_others = needs.machine_of.is_empty() && !is_taken && !self.excluded.contains_key(unit);
+        let key = is_like_others.then(|| (self.anti_affinity.matching(unit), needs));
         if let Some(summary) = key.as_ref().and_then(|key| self.unschedulable_cache.get(key)) {
             return Err(PlacementError::Unschedulable(summary.clone()));
         }
@@ -299,7 +314,10 @@ impl<'a> Scheduler<'a> {
         let conflicts = self.anti_affinity.conflicts_of(unit, needs);
         let open = |candidate: &usize| self.filter(unit, needs, *candidate, &conflicts).is_none();
         let peer = needs.machine_of.iter().find_map(|peer| Some((peer, *self.placed.get(peer)?)));
-        let found = if let Some((peer, candidate)) = peer {
+        let present = self.present_on(unit).find(|(candidate, _)| open(candidate));
+        let found = if present.is_some() {
+            present
+        } else if let Some((peer, candidate)) = peer {
             Some(candidate).filter(open).map(|candidate| (candidate, ChoiceReason::With(peer.clone())))
         } else if let Some(pin) = needs.machine_id {
             let mut pinned = self.between(pin.machines());
@@ -351,7 +369,27 @@ impl<'a> Scheduler<'a> {
         here.closed
             .clone()
             .or_else(|| here.mismatch(needs))
+            .or_else(|| self.is_name_taken(unit, here).then_some(FilterReason::NameTaken))
+            .or_else(|| self.excluded.get(unit)?.get(&here.id).cloned())
             .or_else(|| self.colocation(unit, needs, candidate, conflicts))
+    }
+
+    /// Reports whether a machine has a foreign unit of this name.
+    fn is_name_taken(&self, unit: &UnitName, here: &Candidate<'_>) -> bool {
+        let foreign = self.snapshot.foreign.get(&here.id);
+        foreign.is_some_and(|foreign| foreign.names.contains(unit)) && !here.machine.adopts.contains(unit)
+    }
+
+    /// Returns the machines on which a unit is already: those where its file runs, then those that adopt the unit, each in
+    /// the order of machine-ids.
+    fn present_on(&self, unit: &UnitName) -> impl Iterator<Item = (usize, ChoiceReason)> {
+        let hash = self.snapshot.units.get(unit).map(|unit| unit.hash);
+        let states = self.snapshot.states.get(unit).into_iter().flatten();
+        let running =
+            states.filter(move |(_, state)| Some(state.hash) == hash && state.runs()).map(|(machine, _)| *machine);
+        let running = running.filter_map(|machine| Some((self.find(machine)?, ChoiceReason::RunsThere)));
+        let adopting = self.adopting.get(unit).into_iter().flatten();
+        running.chain(adopting.map(|candidate| (*candidate, ChoiceReason::FoundThere)))
     }
 
     /// Returns which peer is missing on a machine (`MachineOf=`) or which unit there conflicts (`Conflicts=`, of either
@@ -444,10 +482,13 @@ impl<'a> Scheduler<'a> {
 impl<'a> Candidate<'a> {
     fn new(machine: &'a Machine, schedulability: Schedulability) -> Self {
         let closed = match schedulability {
-            Schedulability::Health(Health::Alive) | Schedulability::Flapping(_) if machine.cordoned => {
+            Schedulability::Health(Health::Alive) | Schedulability::Flapping(_) | Schedulability::Full
+                if machine.cordoned =>
+            {
                 Some(FilterReason::Cordoned)
             }
             Schedulability::Health(Health::Alive) => None,
+            Schedulability::Full => Some(FilterReason::Full),
             Schedulability::Flapping(outages) => Some(FilterReason::Flapping(outages)),
             Schedulability::Health(health) => Some(FilterReason::Health(health)),
         };
@@ -465,6 +506,15 @@ impl<'a> Candidate<'a> {
         let (key, wanted) = needs.metadata.iter().find(|(key, wanted)| !has(key, wanted))?;
         Some(FilterReason::Metadata { key: key.clone(), wanted: wanted.clone() })
     }
+}
+
+/// Returns the machines that adopt each unit.
+fn adopting<'a>(candidates: &[Candidate<'a>]) -> BTreeMap<&'a UnitName, Vec<usize>> {
+    let mut adopting = BTreeMap::<_, Vec<_>>::new();
+    for (number, candidate) in candidates.iter().enumerate() {
+        candidate.machine.adopts.iter().for_each(|unit| adopting.entry(unit).or_default().push(number));
+    }
+    adopting
 }
 
 /// Returns the open machines for each metadata selection.

@@ -23,6 +23,8 @@ pub struct SimulatedUnit {
     pub state: UnitState,
     /// Set while the unit has the drop-in of strict units: it runs only while the host holds a lease.
     pub strict: bool,
+    /// Set while another program than muster has written the file.
+    pub foreign: bool,
     /// Set if the unit has done its work when it has ended.
     pub oneshot: bool,
     /// The uptime at which it last began to start.
@@ -38,7 +40,7 @@ impl SimulatedUnit {
     pub const fn new(hash: Hash) -> Self {
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Inactive, SubState::DEAD);
         let state = UnitState { load, active, sub, job: None, hash, launched: false, restarts: 0, restarted: false };
-        Self { state, strict: false, oneshot: false, since: Duration::ZERO, process: 0, change: 0 }
+        Self { state, strict: false, foreign: false, oneshot: false, since: Duration::ZERO, process: 0, change: 0 }
     }
 
     /// Reports whether processes of the unit may be there.
@@ -76,7 +78,7 @@ impl SimulatedHost {
         let strict = file.is_some_and(|file| Class::binding(file) == Class::Strict);
         let oneshot = file.is_some_and(UnitFile::is_oneshot);
         let (process, change) = (self.changes, self.changes);
-        let unit = SimulatedUnit { state, strict, oneshot, since: uptime, process, change };
+        let unit = SimulatedUnit { state, strict, foreign: false, oneshot, since: uptime, process, change };
         self.units.insert(name, unit);
     }
 

@@ -48,6 +48,12 @@ const WORD: usize = 64;
 /// The longest uptime that a host may report: a hundred years.
 const UPTIME: Duration = Duration::from_hours(24 * 365 * 100);
 
+/// The states of units, by name.
+type Units = BTreeMap<UnitName, UnitState>;
+
+/// The highest serial that a host may report: more leases than a cluster ever records.
+const SERIAL: u64 = 1 << 53;
+
 /// A report that does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the report: {what}")]
@@ -81,6 +87,7 @@ enum Section {
     #[default]
     None,
     Hashes,
+    Marked,
     Launched,
     Listed,
     Shown,
@@ -98,6 +105,7 @@ struct Reader {
     refused: Option<Refused>,
     observation: Option<Observation>,
     hashes: BTreeMap<UnitName, Hash>,
+    marked: BTreeSet<UnitName>,
     launched: BTreeMap<UnitName, u64>,
     systemd: BTreeMap<UnitName, Systemd>,
     restarted: BTreeSet<UnitName>,
@@ -149,6 +157,7 @@ impl Reader {
             "host" => self.observation = Some(read_host(rest)?),
             "refused" => self.refused = Some(read_refusal(rest)?),
             "hashes" => self.section = Section::Hashes,
+            "marked" => self.section = Section::Marked,
             "launched" => self.section = Section::Launched,
             "listed" => self.section = Section::Listed,
             "shown" => self.section = Section::Shown,
@@ -184,6 +193,10 @@ impl Reader {
                 if self.hashes.len() > UNITS {
                     return Err(format!("it has more than {UNITS} units"));
                 }
+            }
+            Section::Marked => {
+                let name = line.rsplit_once('/').map_or(line, |(_, name)| name);
+                self.marked.extend(self.reported(name));
             }
             Section::Launched => {
                 let (count, name) = line.split_once(' ').ok_or("a start record without a unit")?;
@@ -271,17 +284,19 @@ impl Reader {
         }
         let units = (!self.same && self.refused.is_none()).then(|| self.units()).transpose()?;
         let outcomes = match &units {
-            Some(units) => self.outcomes(steps, units),
+            Some((units, _)) => self.outcomes(steps, units),
             None => Vec::new(),
         };
         if let Some(observation) = &mut self.observation {
-            observation.units = units;
+            (observation.units, observation.foreign) =
+                units.map_or_else(Default::default, |(units, foreign)| (Some(units), foreign));
             observation.lease = self.lease;
         }
         Ok(Report { outcomes, refused: self.refused, observation: self.observation })
     }
 
-    fn units(&mut self) -> Result<BTreeMap<UnitName, UnitState>, &'static str> {
+    /// Returns the units whose files muster wrote, and the others.
+    fn units(&mut self) -> Result<(Units, Units), &'static str> {
         let hashes = std::mem::take(&mut self.hashes);
         let states = hashes.into_iter().map(|(name, hash)| {
             let Systemd { load, active, sub, listed } = self.systemd.remove(&name).unwrap_or_default();
@@ -291,7 +306,8 @@ impl Reader {
             let restarted = self.restarted.contains(&name);
             Ok((name, UnitState { load, active, sub, job, hash, launched, restarts, restarted }))
         });
-        states.collect()
+        let states = states.collect::<Result<Units, &'static str>>()?;
+        Ok(states.into_iter().partition(|(name, _)| self.marked.contains(name)))
     }
 
     /// Derives the outcome of each step from the state of the host afterwards and the complaints.
@@ -321,8 +337,10 @@ impl Reader {
 /// Returns the state that shows that a step was not carried out, as text.
 fn explain(step: &Step, there: Option<&UnitState>) -> String {
     match (step.action, there) {
-        (Action::Load { hash, .. }, Some(unit)) if unit.hash != hash => "another file is at its path".to_owned(),
-        (Action::Load { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
+        (Action::Load { hash, .. } | Action::Adopt { hash, .. }, Some(unit)) if unit.hash != hash => {
+            "another file is at its path".to_owned()
+        }
+        (Action::Load { .. } | Action::Adopt { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
         (Action::Load { .. }, None) => "its file was not written".to_owned(),
         (Action::Start { .. } | Action::Restart { .. }, Some(_)) => {
             "the record of its start could not be written: is /run full?".to_owned()
@@ -354,11 +372,11 @@ fn word(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads `MACHINE-ID BOOT-ID UPTIME EPOCH`.
+/// Reads `MACHINE-ID BOOT-ID UPTIME EPOCH SERIAL`.
 fn read_host(rest: &str) -> Result<Observation, String> {
     let words: Vec<&str> = rest.split(' ').collect();
-    let [machine, boot, uptime, epoch] = words.as_slice() else {
-        return Err("expected `MACHINE-ID BOOT-ID UPTIME EPOCH` in the host line".to_owned());
+    let [machine, boot, uptime, epoch, serial] = words.as_slice() else {
+        return Err("expected `MACHINE-ID BOOT-ID UPTIME EPOCH SERIAL` in the host line".to_owned());
     };
     let machine = machine.parse().map_err(|error| format!("/etc/machine-id: {error}"))?;
     let seconds = uptime.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -366,7 +384,18 @@ fn read_host(rest: &str) -> Result<Observation, String> {
         format!("invalid uptime {:?}: expected seconds, at most {}", truncate(uptime, WORD), UPTIME.as_secs())
     })?;
     let epoch = epoch.parse().map_err(|_| format!("invalid epoch {:?}: expected a number", truncate(epoch, WORD)))?;
-    Ok(Observation { machine, boot: word(boot)?, uptime, epoch, lease: None, units: None })
+    let valid = serial.parse().ok().filter(|serial| *serial <= SERIAL);
+    let serial = valid.ok_or_else(|| format!("invalid serial {:?}: expected a number", truncate(serial, WORD)))?;
+    Ok(Observation {
+        machine,
+        boot: word(boot)?,
+        uptime,
+        epoch,
+        serial,
+        lease: None,
+        units: None,
+        foreign: BTreeMap::new(),
+    })
 }
 
 fn read_refusal(rest: &str) -> Result<Refused, String> {
@@ -374,7 +403,6 @@ fn read_refusal(rest: &str) -> Result<Refused, String> {
     Ok(match word {
         "machine" => Refused::OtherMachine(truncate(detail, WORD)),
         "cluster" => Refused::OtherCluster(other_cluster(detail)),
-        "units" => Refused::ForeignUnits(truncate(detail, CLUSTER_NAME)),
         "epoch" => {
             Refused::LaterLeader(detail.parse().map_err(|_| format!("invalid epoch {detail:?}: expected a number"))?)
         }

@@ -72,6 +72,7 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     let stop_limit = if visit.no_wait { NO_WAIT_STOP_LIMIT } else { STOP_LIMIT };
     let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_stop_limit={}", quote(root)?, stop_limit.as_secs());
     write_cluster(&mut body, visit)?;
+    let _ = writeln!(body, "m_serial={}", visit.serial);
     body.push_str(PRELUDE);
     let machine = visit.machine.map(|id| id.to_string()).unwrap_or_default();
     let expires = match &visit.expires {
@@ -82,8 +83,8 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     let epoch = if visit.read_only || joins { ANY_EPOCH } else { visit.epoch };
     let _ = writeln!(body, "if m_admit '{machine}' {epoch} {expires}; then");
     if joins {
-        let function = if visit.ownership == Ownership::Leave { "m_leave" } else { "m_join" };
-        let _ = writeln!(body, "{function} && m_say same");
+        let call = if visit.ownership == Ownership::Leave { "m_leave && m_say same" } else { "m_join && m_look" };
+        let _ = writeln!(body, "{call}");
     } else if visit.steps.is_empty() {
         write_look(&mut body, visit, quick);
     } else {
@@ -121,7 +122,8 @@ fn write_look(body: &mut String, visit: &Visit, quick: bool) {
         write_lease(body, visit);
         body.push_str("exec 9>&-\n");
     } else {
-        let _ = writeln!(body, "if [ \"$m_epoch\" -eq {epoch} ] || {{ m_claim {epoch} 0 && exec 9>&-; }}; then");
+        let known = format!("[ \"$m_epoch\" -eq {epoch} ] && [ \"$m_seen_serial\" -ge \"$m_serial\" ]");
+        let _ = writeln!(body, "if {{ {known}; }} || {{ m_claim {epoch} 0 && exec 9>&-; }}; then");
     }
     body.push_str("m_glance\n");
     let unchanged = if quick { "[ \"$m_seen\" = \"${m_last-}\" ]" } else { "false" };
@@ -162,6 +164,16 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
             format!("m_ours {unit} && m_write")
         };
         call(&write, format!(" {unit} {}", quote(file.text())?));
+    }
+    for step in &visit.steps {
+        let Action::Adopt { hash, strict } = step.action else { continue };
+        let unit = quote(step.unit.as_str())?;
+        let adopt = format!("m_adopt {unit} {hash}");
+        if strict {
+            call(&adopt, format!(" && m_guard {unit} {} && systemctl daemon-reload", STOP.as_secs()));
+        } else {
+            call(&adopt, " ".to_owned());
+        }
     }
     let load = if visit.reload { "m_load always" } else { "m_load known" };
     call(load, names(|action| matches!(action, Action::Load { .. }))?);

@@ -27,23 +27,24 @@ m_many() {
   for m_u in "$@"; do m_said "$m_group $m_u" "$m_why"; m_out="$m_out $m_u:"; done
 }
 m_write() {
-  [ -d "$m_run/new" ] || mkdir -p "$m_run/new" "$m_run/launched" "$m_units" || return
-  printf '%s' "$2" >"$m_run/new/$1" && return
+  [ -d "$m_run/files" ] || mkdir -p "$m_run/new" "$m_run/launched" "$m_run/files" "$m_units" || return
+  printf '%s' "$2" >"$m_run/new/$1" && : >"$m_run/files/$1" && return
   rm -f -- "$m_run/new/$1"
   m_say said load "$1" "cannot write to $m_run: is /run full?"
   return 1
 }
-# The folders from which systemd loads units (systemd.unit(5)).
-m_paths='/etc/systemd/system.control /run/systemd/system.control /run/systemd/transient /run/systemd/generator.early
+# The folders from which systemd loads units (systemd.unit(5)), and muster's.
+m_paths='/run/fleet/units /etc/systemd/system.control /run/systemd/system.control /run/systemd/transient /run/systemd/generator.early
 /etc/systemd/system /run/systemd/system /run/systemd/generator /usr/local/lib/systemd/system /usr/lib/systemd/system
 /lib/systemd/system /run/systemd/generator.late'
-# Refuses a name for which the host has a unit, an alias or a template that is not muster's.
+# Refuses a name for which the host has a unit, an alias or a template that is not muster's. muster marks each file that
+# it writes. A marked file stays muster's until muster unloads it, also if a user has changed the file.
 m_ours() {
   m_names=$1
   case $1 in *@*) m_names="$1 ${1%%@*}@.${1##*.}" ;; esac
   for m_d in $m_paths; do for m_n in $m_names; do
     m_path=$m_root$m_d/$m_n
-    [ ! -e "$m_path" ] || [ "$m_path" -ef "$m_units/$m_n" ] || {
+    [ ! -e "$m_path" ] || { [ "$m_path" -ef "$m_units/$m_n" ] && [ -e "$m_run/files/$m_n" ]; } || {
       m_say said load "$1" "the host has a unit of this name, which is not muster's: $m_path"
       return 1
     }
@@ -63,13 +64,24 @@ m_load() {
   m_each load "link --runtime --no-reload" "$@"
   [ -z "$m_reload" ] || m_out=$(systemctl daemon-reload 2>&1) || m_said "load -" "$m_out"
 }
-# A unit that was not loaded is not muster's to enable or to start.
+# Marks a file that another program wrote, unless it has changed since it was seen or systemd has the unit from elsewhere.
+m_adopt() {
+  m_out=$(sha1sum <"$m_units/$1" 2>&1)
+  [ "${m_out%% *}" = "$2" ] || { m_say said load "$1" "its file has changed"; return 1; }
+  mkdir -p "$m_run/launched" "$m_run/files" && : >"$m_run/files/$1" ||
+    { m_say said load "$1" "cannot write to $m_run: is /run full?"; return 1; }
+  m_ours "$1" || { rm -f -- "$m_run/files/$1"; return 1; }
+  m_each load "link --runtime --no-reload" "$m_units/$1"
+}
+# A unit whose file is not marked is not muster's to enable, to start or to stop.
 m_enable() {
-  for m_u in "$@"; do shift; [ -e "$m_units/$m_u" ] && set -- "$@" "$m_u"; done
+  for m_u in "$@"; do shift; [ -e "$m_run/files/$m_u" ] && set -- "$@" "$m_u"; done
   [ $# -eq 0 ] || m_each enable "enable --runtime" "$@"
 }
 m_stop() {
   m_group=$1; shift
+  for m_u in "$@"; do shift; [ -e "$m_run/files/$m_u" ] && set -- "$@" "$m_u"; done
+  [ $# -gt 0 ] || return 0
   m_many "$m_group" "timeout $m_stop_limit systemctl stop" "$@"
   for m_u in "$@"; do
     shift
@@ -80,6 +92,8 @@ m_stop() {
 }
 # A unit that is still stopping keeps its file: the next visit unloads it.
 m_unload() {
+  for m_u in "$@"; do shift; [ -e "$m_run/files/$m_u" ] && set -- "$@" "$m_u"; done
+  [ $# -gt 0 ] || return 0
   m_stop unload "$@"
   m_live=$(systemctl is-active -- "$@" 2>/dev/null)
   for m_u in "$@"; do
@@ -95,7 +109,7 @@ m_unload() {
   m_each unload "disable --runtime" "$@"
   systemctl reset-failed -- "$@" 2>/dev/null
   for m_u in "$@"; do
-    shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u"
+    shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u" "$m_run/files/$m_u"
     m_u=$m_system/$m_u.d
     [ -e "$m_u/50-muster-strict.conf" ] && set -- "$@" "$m_u/50-muster-strict.conf" "$m_u"
   done
@@ -104,7 +118,7 @@ m_unload() {
 }
 m_start() {
   m_verb=$1 m_count=$2; shift 2
-  for m_u in "$@"; do shift; [ -e "$m_units/$m_u" ] && set -- "$@" "$m_u"; done
+  for m_u in "$@"; do shift; [ -e "$m_run/files/$m_u" ] && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
   [ -d "$m_run/launched" ] || mkdir -p "$m_run/launched"
   for m_u in "$@"; do printf '%s\n' "$m_count" >"$m_run/launched/$m_u"; done
@@ -195,22 +209,20 @@ m_is_ours() {
   [ -z "$m_owner" ] || [ "$m_owner" = "$m_cluster" ] || [ -n "$m_take" ]
 }
 m_record() { printf '%s %s\n' "$m_cluster" "$m_cluster_name" >"$m_run/cluster"; }
-# Makes the host one of the cluster that visits. Without a record of a cluster, unit files are another program's. A host
-# that is taken over forgets the epochs that it has seen, also those of the same cluster.
+# Makes the host one of the cluster that visits. A host that is taken over forgets the epochs that it has seen, also those
+# of the same cluster.
 m_join() {
   m_lock || return
   m_is_ours || { m_deny cluster "$m_owner $m_owner_name"; return; }
   if [ "$m_owner" != "$m_cluster" ] || [ -n "$m_take" ]; then
-    [ -n "$m_owner$m_take" ] || for m_u in "$m_units"/*; do
-      [ ! -e "$m_u" ] || { m_deny units "${m_u##*/}"; return; }
-    done
     rm -f -- "$m_run/epoch" && m_record || { m_deny unwritable; return; }
   fi
   exec 9>&-
 }
+# What is still there belongs to no cluster.
 m_leave() {
   m_lock || return
-  m_is_ours && rm -f -- "$m_run/cluster" "$m_run/epoch"
+  m_is_ours && rm -rf -- "$m_run/cluster" "$m_run/epoch" "$m_run/files"
   exec 9>&-
 }
 # Holds the host's lock for the rest of the visit, unless another cluster has the host, or a later leader or a later
@@ -223,13 +235,19 @@ m_claim() {
   m_recall
   [ "$m_epoch" -le "$1" ] || { m_deny epoch "$m_epoch"; return; }
   if [ "$m_epoch" -eq "$1" ]; then
-    [ "$2" -gt 0 ] || return 0
+    [ "$2" -gt 0 ] || { m_note_serial; return; }
     [ "$m_number" -lt "$2" ] || { m_deny late; return; }
   fi
-  printf '%s %s\n' "$1" "$2" 1<>"$m_run/epoch" && m_epoch=$1 && return
+  printf '%s %s\n' "$1" "$2" 1<>"$m_run/epoch" && m_epoch=$1 && m_note_serial && return
   m_deny unwritable
 }
+# Remembers the highest serial of the leases. The record overwrites the one before, as that of the epoch does.
+m_note_serial() {
+  [ "$m_seen_serial" -ge "$m_serial" ] || printf '%s\n' "$m_serial" 1<>"$m_run/serial"
+}
 m_recall() {
+  m_seen_serial=; [ -e "$m_run/serial" ] && read -r m_seen_serial <"$m_run/serial"
+  case $m_seen_serial in ''|*[!0-9]*) m_seen_serial=0 ;; esac
   m_epoch= m_number=; [ -e "$m_run/epoch" ] && read -r m_epoch m_number <"$m_run/epoch"
   case $m_epoch in ''|*[!0-9]*) m_epoch=0 ;; esac
   case $m_number in ''|*[!0-9]*) m_number=0 ;; esac
@@ -241,7 +259,7 @@ m_greet() {
   read -r m_boot </proc/sys/kernel/random/boot_id
   read -r m_up m_rest </proc/uptime
   m_recall
-  m_say host "${m_id:--}" "${m_boot:--}" "${m_up:-0}" "$m_epoch"
+  m_say host "${m_id:--}" "${m_boot:--}" "${m_up:-0}" "$m_epoch" "$m_seen_serial"
 }
 # The arguments: the expected machine-id ("" for any), the epoch, the uptime after which it is too late (0: never) and
 # the boot to which that uptime belongs.
@@ -286,6 +304,8 @@ m_look() {
   [ -e "$1" ] || { cd /; return 0; }
   m_say hashes
   sha1sum -- "$@" 2>/dev/null
+  m_say marked
+  printf '%s\n' "$m_run"/files/*
   m_say launched
   for m_u in "$m_run"/launched/*; do
     m_count=; [ -e "$m_u" ] && read -r m_count <"$m_u"; printf '%s %s\n' "${m_count:-0}" "${m_u##*/}"

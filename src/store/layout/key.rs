@@ -28,8 +28,12 @@ pub enum Key {
     Placement(UnitName),
     /// A [`crate::core::model::UnitState`].
     State(UnitName, MachineId),
+    /// The [`crate::core::model::ForeignUnits`] of a machine.
+    Foreign(MachineId),
     /// A [`crate::core::model::Grant`].
     Lease(MachineId),
+    /// The number of leases that were recorded, in decimal.
+    Serial,
     /// The machines that vote, as a list.
     Voters,
     /// A [`crate::core::model::ObservationTimes`].
@@ -57,7 +61,9 @@ impl Keyspace {
             Key::Unit(name) => format!("{cluster}units/{name}"),
             Key::Placement(name) => format!("{cluster}placements/{name}"),
             Key::State(name, id) => format!("{cluster}states/{name}/{id}"),
+            Key::Foreign(id) => format!("{cluster}foreign/{id}"),
             Key::Lease(id) => format!("{cluster}leases/{id}"),
+            Key::Serial => format!("{cluster}serial"),
             Key::Voters => format!("{cluster}voters"),
             Key::Observed => format!("{cluster}observed"),
             Key::Leader => format!("{cluster}leader"),
@@ -74,7 +80,9 @@ impl Keyspace {
                 Key::Placement(_)
                     | Key::State(..)
                     | Key::Health(_)
+                    | Key::Foreign(_)
                     | Key::Lease(_)
+                    | Key::Serial
                     | Key::Voters
                     | Key::Observed
                     | Key::Leader
@@ -102,6 +110,7 @@ impl Keyspace {
                 "identity" => Some(Key::Cluster),
                 "leader" => Some(Key::Leader),
                 "epoch" => Some(Key::Epoch),
+                "serial" => Some(Key::Serial),
                 "voters" => Some(Key::Voters),
                 "observed" => Some(Key::Observed),
                 _ => None,
@@ -111,6 +120,7 @@ impl Keyspace {
             "machines" => Key::Machine(machine(name)?),
             "health" => Key::Health(machine(name)?),
             "failover-overrides" => Key::FailoverOverride(machine(name)?),
+            "foreign" => Key::Foreign(machine(name)?),
             "leases" => Key::Lease(machine(name)?),
             "files" => Key::File(name.parse().map_err(|error| format!("{error}"))?),
             "units" => Key::Unit(unit(name)?),

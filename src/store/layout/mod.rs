@@ -116,8 +116,11 @@ impl Keyspace {
             }
             Write::State(unit, machine, state) => self.put(&Key::State(unit.clone(), *machine), state),
             Write::NoState(unit, machine) => self.delete(&Key::State(unit.clone(), *machine)),
+            Write::Foreign(machine, foreign) if foreign.count == 0 => self.delete(&Key::Foreign(*machine)),
+            Write::Foreign(machine, foreign) => self.put(&Key::Foreign(*machine), foreign),
             Write::Lease(machine, grant) => self.put(&Key::Lease(*machine), grant),
             Write::NoLease(machine) => self.delete(&Key::Lease(*machine)),
+            Write::Serial(serial) => self.put(&Key::Serial, serial),
             Write::Voters(voters) => self.put(&Key::Voters, voters),
             Write::Observed(times) => self.put(&Key::Observed, times),
             Write::Log(event) => events::log(self, event, index),

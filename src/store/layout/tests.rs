@@ -61,7 +61,7 @@ fn unit() -> Unit {
 }
 
 fn placement(on: MachineId) -> Placement {
-    Placement { machine: on, epoch: 7, reason: chosen(), since: Timestamp::from_millis(5) }
+    Placement { machine: on, epoch: 7, reason: chosen(), since: Timestamp::from_millis(5), failed_loads: Vec::new() }
 }
 
 async fn store_with(ops: Vec<Op>) -> MemoryStore {
@@ -92,7 +92,9 @@ fn every_key_has_one_text_and_is_parsed_from_it() {
             Key::FailoverOverride(machine(1)),
             "/muster/default/failover-overrides/00000000000000000000000000000001".to_owned(),
         ),
+        (Key::Foreign(machine(1)), "/muster/default/foreign/00000000000000000000000000000001".to_owned()),
         (Key::Lease(machine(1)), "/muster/default/leases/00000000000000000000000000000001".to_owned()),
+        (Key::Serial, "/muster/default/serial".to_owned()),
         (Key::Voters, "/muster/default/voters".to_owned()),
         (Key::Observed, "/muster/default/observed".to_owned()),
         (Key::Cluster, "/muster/default/identity".to_owned()),

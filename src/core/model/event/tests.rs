@@ -60,6 +60,8 @@ fn any_placement() -> impl Strategy<Value = PlacementReason> {
         any_pin().prop_map(ChoiceReason::Pinned),
         any_unit().prop_map(ChoiceReason::With),
         any_unit().prop_map(ChoiceReason::Replaces),
+        Just(ChoiceReason::RunsThere),
+        Just(ChoiceReason::FoundThere),
         (any::<usize>(), any::<Option<usize>>()).prop_map(|(units, next)| ChoiceReason::LeastLoaded { units, next }),
     ];
     (choice, prop::option::of(any_removal())).prop_map(|(choice, moved)| PlacementReason { choice, moved })
@@ -97,6 +99,7 @@ fn any_step() -> impl Strategy<Value = StepEnd> {
     let load = (any::<bool>(), any::<bool>());
     let action = prop_oneof![
         Just(Action::Unload),
+        any::<bool>().prop_map(|strict| Action::Adopt { hash: Hash::of(b""), strict }),
         load.prop_map(|(install, strict)| Action::Load { hash: Hash::of(b""), install, strict }),
         Just(Action::Stop),
         any::<u64>().prop_map(|count| Action::Start { count }),
@@ -133,6 +136,11 @@ fn any_reason() -> impl Strategy<Value = HealthReason> {
 fn any_kind() -> impl Strategy<Value = EventKind> {
     let lease = [LeaseRefusal::TooLate, LeaseRefusal::Unwritable, LeaseRefusal::NotStarted];
     let plain = [
+        EventKind::StoreRestored,
+        EventKind::UnitRequested(Verb::Restart),
+        EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED },
+        EventKind::UnitRestarted,
+        EventKind::UnitRecovered,
         EventKind::LeaseEnded,
         EventKind::LeaseRegained,
         EventKind::FenceBegun,
@@ -150,6 +158,8 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
         any_step().prop_map(EventKind::StepEnded),
         (any::<usize>(), prop::collection::vec(any_unit(), 0..3))
             .prop_map(|(count, first)| EventKind::UnknownUnitsUnloaded(Unloaded { count, done: count / 2, first })),
+        prop::collection::btree_set(any_unit(), 0..3)
+            .prop_map(|names| EventKind::ForeignUnitsFound(ForeignUnits { count: names.len() + 1, names })),
         prop::sample::select(lease.to_vec()).prop_map(EventKind::LeaseRefused),
         prop::sample::select(plain.to_vec()),
         any::<String>().prop_map(|why| EventKind::FenceFailed { why }),

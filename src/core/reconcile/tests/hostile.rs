@@ -1,6 +1,7 @@
 //! What one host that lies may cost the others.
 
 use super::*;
+use crate::core::model::ForeignUnits;
 
 #[test]
 fn a_host_that_reports_an_endless_uptime_stops_nothing() {
@@ -64,6 +65,60 @@ fn an_available_unit_waits_for_a_machine_that_does_not_stop_it_for_a_bounded_tim
     // The first unload was that of a file which differs, one second after the beginning.
     assert!(!starts(stage.seconds(75)), "systemd may yet stop it");
     assert!(starts(stage.seconds(20)));
+}
+
+#[test]
+fn a_unit_file_that_muster_did_not_write_is_reported_once_and_keeps_its_name_and_its_unit() {
+    let mut stage = Stage::new(2, |_| ());
+    stage.seconds(11);
+    plant(&mut stage, 1, "web");
+    stage.log.clear();
+    assert_eq!(stage.seconds(60), [""; 0]);
+    let files = ForeignUnits::new([unit("web")].iter());
+    assert_eq!(stage.log, [EventKind::ForeignUnitsFound(files.clone())]);
+    assert_eq!(stage.reconciler.snapshot().foreign, [(id(1), files)].into());
+    let done = stage.learn(|snapshot| want(snapshot, "web", ""));
+    assert_eq!(done, ["load web on m2", "start web on m2"]);
+    assert_eq!(stage.placement("web").machine, id(2));
+    stage.hosts.get_mut(&id(1)).unwrap().units.clear();
+    stage.seconds(20);
+    assert!(stage.reconciler.snapshot().foreign.is_empty());
+}
+
+#[test]
+fn a_unit_that_fits_only_where_another_program_has_its_name_is_refused_with_the_reason() {
+    let mut stage = Stage::new(1, |_| ());
+    stage.seconds(11);
+    plant(&mut stage, 1, "web");
+    stage.seconds(20);
+    assert_eq!(stage.learn(|snapshot| want(snapshot, "web", "")), [""; 0]);
+    let refused = stage.reconciler.refused()[&unit("web")].to_string();
+    assert_eq!(refused, "1 machine: muster did not write the unit file of this name in /run/fleet/units there");
+}
+
+#[test]
+fn a_host_whose_foreign_files_change_all_the_time_fills_no_log() {
+    let mut stage = Stage::new(1, |_| ());
+    stage.seconds(11);
+    stage.log.clear();
+    for number in 0..100 {
+        stage.hosts.get_mut(&id(1)).unwrap().units.clear();
+        plant(&mut stage, 1, &format!("x{number}"));
+        stage.wait(SECOND);
+    }
+    assert_eq!(stage.log.len(), 16, "{:?}", stage.log);
+}
+
+/// Puts a unit that runs on a host, as another program does.
+fn plant(stage: &mut Stage, machine: u32, name: &str) {
+    let file = UnitFile::parse("[Service]\nExecStart=/bin/true\n\n").unwrap();
+    let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+    let state =
+        UnitState { load, active, sub, job: None, hash: file.hash(), launched: false, restarts: 0, restarted: false };
+    let uptime = stage.now.since(Timestamp::ZERO);
+    let host = stage.hosts.get_mut(&id(machine)).unwrap();
+    host.put(unit(name), state, Some(&file), uptime);
+    host.units.get_mut(&unit(name)).unwrap().foreign = true;
 }
 
 #[test]

@@ -28,6 +28,29 @@ fn a_strict_unit_starts_elsewhere_when_its_lease_has_certainly_ended() {
 }
 
 #[test]
+fn a_host_that_has_seen_later_leases_shows_that_the_store_was_restored() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let at = stage.placement("web").machine;
+    stage.seconds(5);
+    stage.hosts.get_mut(&at).unwrap().units.clear();
+    let seen = stage.hosts[&at].serial;
+    assert!(seen > 0 && stage.hosts.values().all(|host| host.serial == seen), "all have seen {seen}");
+    let silent = id(if at == id(3) { 2 } else { 3 });
+    stage.silent.insert(silent);
+    stage.log.clear();
+    stage.next_leader(|snapshot| {
+        snapshot.leases.clear();
+        snapshot.serial = 0;
+    });
+    assert!(!stage.seconds(25).iter().any(|done| done.starts_with("start")));
+    assert!(stage.log.contains(&EventKind::StoreRestored));
+    let hold = stage.reconciler.strict_hold(&unit("web"), at).unwrap().tell(MachineId::short);
+    assert_eq!(hold, format!("it is strict, and may still run on {}", silent.short()));
+    assert!(stage.seconds(30).iter().any(|done| done.starts_with("start web")));
+    assert!(stage.reconciler.snapshot().serial > seen);
+}
+
+#[test]
 fn a_machine_whose_systemd_may_hang_is_not_relied_on_to_stop_its_units() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     let from = stage.placement("web").machine;

@@ -1,5 +1,67 @@
 use super::*;
 
+/// Lets a host run a unit that muster has loaded, with this text, although the store has no record of that.
+fn runs(stage: &mut Stage, machine: u32, name: &str, text: &str) {
+    let file = UnitFile::parse(&format!("[Service]\nExecStart=/bin/true\n{text}\n")).unwrap();
+    let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+    let state =
+        UnitState { load, active, sub, job: None, hash: file.hash(), launched: true, restarts: 0, restarted: false };
+    let host = stage.hosts.entry(id(machine)).or_insert_with(|| SimulatedHost::new(id(machine), "boot".to_owned()));
+    host.put(unit(name), state, Some(&file), stage.now.since(Timestamp::ZERO));
+}
+
+#[test]
+fn an_unplaced_unit_that_runs_with_the_desired_file_is_placed_where_it_runs() {
+    let mut stage = Stage::new(3, |_| ());
+    stage.seconds(11);
+    stage.next_leader(|snapshot| {
+        for name in ["web", "db", "old"] {
+            want(snapshot, name, "");
+        }
+        snapshot.health.clear();
+    });
+    runs(&mut stage, 3, "web", "");
+    runs(&mut stage, 3, "db", "");
+    runs(&mut stage, 2, "db", "");
+    runs(&mut stage, 3, "old", "[Install]\nWantedBy=a.target");
+    let done = stage.seconds(30);
+    assert_eq!((stage.placement("web").machine, stage.placement("db").machine), (id(3), id(2)));
+    assert_eq!(stage.placement("web").reason.choice, ChoiceReason::RunsThere);
+    assert_eq!(stage.placement("old").machine, id(1), "another file runs there");
+    let expected = ["unload db on m3", "unload old on m3", "load old on m1", "start old on m1"];
+    assert_eq!(BTreeSet::from_iter(done), expected.map(str::to_owned).into());
+}
+
+#[test]
+fn a_unit_of_another_program_is_adopted_where_it_runs_under_every_scope() {
+    for scope in [Scope::All, Scope::Units([unit("web")].into())] {
+        let mut stage = Stage::new(3, |_| ());
+        stage.seconds(11);
+        runs(&mut stage, 3, "web", "");
+        let host = stage.hosts.get_mut(&id(3)).unwrap();
+        host.units.get_mut(&unit("web")).unwrap().foreign = true;
+        host.units.get_mut(&unit("web")).unwrap().state.launched = false;
+        let process = host.units[&unit("web")].process;
+        stage.seconds(20);
+        let adopts = |snapshot: &mut Snapshot| {
+            snapshot.machines.get_mut(&id(3)).unwrap().adopts.insert(unit("web"));
+            want(snapshot, "web", "");
+        };
+        if scope == Scope::All {
+            stage.learn(adopts);
+        } else {
+            stage.next_leader(adopts);
+            stage.reconciler.scope = scope;
+        }
+        stage.seconds(20);
+        assert_eq!(stage.placement("web").machine, id(3));
+        let there = &stage.hosts[&id(3)].units[&unit("web")];
+        assert!(!there.foreign && there.state.launched && there.process == process, "{there:?}");
+        assert!(stage.is_at_rest());
+        assert_eq!(stage.reconciler.snapshot().foreign.get(&id(3)), None);
+    }
+}
+
 #[test]
 fn a_unit_moves_when_its_machine_no_longer_meets_its_requirements() {
     let mut stage = Stage::new(3, |snapshot| {

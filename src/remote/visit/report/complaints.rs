@@ -76,6 +76,7 @@ const fn groups(action: Action) -> &'static [&'static str] {
     match action {
         Action::Unload => &["unload"],
         Action::Load { .. } => &["load", "enable"],
+        Action::Adopt { .. } => &["load"],
         Action::Stop => &["stop"],
         Action::Start { .. } => &["start"],
         Action::Restart { .. } => &["restart"],

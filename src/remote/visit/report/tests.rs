@@ -2,7 +2,8 @@ use super::*;
 use crate::core::model::Reason;
 
 const MARK: &str = "@1";
-const HOST: &str = "@1 muster 1\n@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 3f2f3dd0-1bc6-42c2-9d39-6c0eaa4a7139 7.5 0\n";
+const HOST: &str =
+    "@1 muster 1\n@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 3f2f3dd0-1bc6-42c2-9d39-6c0eaa4a7139 7.5 0 0\n";
 const HASH: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
 /// More than the store accepts in one commit.
@@ -18,7 +19,7 @@ fn start(unit: &str) -> Step {
 }
 
 fn with_a_service(lines: &str) -> String {
-    format!("@1 hashes\n{HASH}  a.service\n@1 launched\n0 a.service\n{lines}")
+    format!("@1 hashes\n{HASH}  a.service\n@1 marked\n/run/muster/files/a.service\n@1 launched\n0 a.service\n{lines}")
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn a_state_that_systemd_cannot_have_is_a_report_that_does_not_parse() {
             format!("@1 listed\na.service loaded active {bad}\n"),
             format!("@1 listed\na.service {bad} active running\n"),
             format!("@1 shown\nId=a.service\nLoadState=loaded\nActiveState=active\nSubState={bad}x\u{7}\n"),
-            format!("@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 {bad} 7.5 0\n"),
+            format!("@1 host 3f2f3dd01bc642c29d396c0eaa4a7139 {bad} 7.5 0 0\n"),
         ] {
             let error = read_lines(&with_a_service(&lines), &[]).unwrap_err().to_string();
             assert!(error.len() < 1000 && !error.chars().any(char::is_control), "{error:?}");
@@ -79,7 +80,8 @@ fn a_state_that_systemd_does_not_have_is_a_report_that_does_not_parse() {
 #[test]
 fn a_queued_job_is_read_from_its_column_and_never_from_a_description() {
     let jobs = |rows: &[&str]| {
-        let lines = format!("@1 hashes\n{HASH}  a.service\n{HASH}  b.service\n@1 listed\n{}\n", rows.join("\n"));
+        let files = format!("@1 hashes\n{HASH}  a.service\n{HASH}  b.service\n@1 marked\na.service\nb.service\n");
+        let lines = format!("{files}@1 listed\n{}\n", rows.join("\n"));
         let units = read_lines(&lines, &[]).map_err(|error| error.what)?.observation.unwrap().units.unwrap();
         Ok::<_, String>(units.into_values().map(|state| state.job).collect::<Vec<_>>())
     };
@@ -126,7 +128,7 @@ fn any_message_of_a_host_becomes_a_short_line() {
 fn a_report_with_too_many_units_is_an_error() {
     let units = |count: usize| (0..count).map(|n| format!("{HASH}  u{n}.service\n")).collect::<String>();
     let report = read_lines(&format!("@1 hashes\n{}", units(UNITS)), &[]).unwrap();
-    assert_eq!(report.observation.unwrap().units.unwrap().len(), UNITS);
+    assert_eq!(report.observation.unwrap().foreign.len(), UNITS, "none of them is marked");
     let error = read_lines(&format!("@1 hashes\n{}", units(UNITS + 1)), &[]).unwrap_err();
     assert_eq!(error.what, "it has more than 4096 units");
 }

@@ -1,0 +1,53 @@
+//! A store that was restored from a backup: it may not know leases that were granted since. Hosts remember how many leases
+//! had been recorded, so one host that answers shows it. This module sends nothing.
+
+use super::Reconciler;
+use crate::core::lease;
+use crate::core::lease::LeasePolicy;
+use crate::core::model::EventKind;
+use crate::core::model::Grant;
+use crate::core::model::MachineId;
+use crate::core::model::Need;
+use crate::core::model::Timestamp;
+use crate::core::model::Write;
+use crate::core::reconcile::assignments::Scope;
+
+impl Reconciler {
+    /// Compares the serial that a host has seen with that of the store.
+    ///
+    /// If the store is older, any machine that has not answered this leader may hold a lease for any strict unit. This
+    /// leader records such leases and waits for their end. A host may lie, so this happens once for each leader.
+    pub(super) fn compare_serial(&mut self, machine: MachineId, seen: u64, now: Timestamp) {
+        let Some(policy) = self.timing.lease.filter(|_| self.scope == Scope::All && seen > self.serial) else { return };
+        self.serial = seen;
+        self.outbox.push(Write::Serial(seen));
+        if std::mem::replace(&mut self.is_restored, true) {
+            return;
+        }
+        self.log(now, Some(machine), None, EventKind::StoreRestored);
+        let answered =
+            |id: &MachineId| *id == machine || self.views.get(id).is_some_and(|it| it.evidence.answered.is_some());
+        let silent: Vec<MachineId> = self.snapshot.machines.keys().filter(|id| !answered(id)).copied().collect();
+        let need = self.strict_units();
+        for machine in silent.into_iter().filter(|_| !need.units.is_empty()) {
+            self.assume_lease(machine, policy, need.clone(), now);
+        }
+    }
+
+    /// Returns all strict units.
+    fn strict_units(&self) -> Need {
+        let mut need = Need::default();
+        for unit in self.snapshot.units.keys().filter(|unit| self.is_strict(unit)) {
+            self.snapshot.file(unit).into_iter().for_each(|file| need.add(unit.clone(), lease::stop_of(file)));
+        }
+        need
+    }
+
+    /// Records that an earlier leader may have granted a machine a lease for these units.
+    fn assume_lease(&mut self, machine: MachineId, policy: LeasePolicy, mut need: Need, now: Timestamp) {
+        self.snapshot.leases.get(&machine).into_iter().for_each(|before| need.join(before));
+        let longest = self.snapshot.leases.values().map(|grant| grant.length).max().unwrap_or_default();
+        let grant = policy.grant(self.epoch.saturating_sub(1), need, now);
+        self.outbox.push(Write::Lease(machine, Grant { length: policy.length().max(longest), ..grant }));
+    }
+}
