@@ -374,7 +374,6 @@ fn from_home(path: &Path) -> PathBuf {
 
 /// Returns a variable of fleetctl that is set although muster was started under that name: muster would act on another
 /// cluster than the one that the variable names.
-#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 pub(super) fn fleet_variable() -> Option<String> {
     let program = std::env::args_os().next().map(PathBuf::from)?;
     if program.file_name()? != "fleetctl" {

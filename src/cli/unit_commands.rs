@@ -21,7 +21,6 @@ use crate::core::command::UnitCommand;
 use crate::core::model::Verb;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
-use crate::store::StoreError;
 use crate::store::leader_election;
 use crate::ui;
 use crate::ui::messages;
@@ -125,8 +124,9 @@ async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait
     cluster.remote.close(Duration::from_millis(200)).await;
     printer.finish();
     let problems = result?;
-    let is_alone = || async { Ok(leader_election::current_leader(&cluster.store, &cluster.keys).await?.is_none()) };
-    if wait.no_block && verb != Verb::Submit && is_alone().await.unwrap_or_else(|_: StoreError| false) {
+    // A store that does not answer now has taken the command.
+    let leader = leader_election::current_leader(&cluster.store, &cluster.keys);
+    if wait.no_block && verb != Verb::Submit && matches!(leader.await, Ok(None)) {
         ui::note(messages::NO_LEADER);
     }
     Ok(ui::report(&errors(&problems)))
