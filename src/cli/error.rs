@@ -13,6 +13,7 @@ use crate::core::machine_lookup::FindMachineError;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
+use crate::core::model::Verb;
 use crate::discovery::registry::NewTokenError;
 use crate::inventory::InventoryError;
 use crate::inventory::diagnostic::Diagnostic;
@@ -99,6 +100,11 @@ impl From<OperationError> for CommandError {
             OperationError::Invalid(
                 error @ (InvalidCommand::Requirements(..) | InvalidCommand::Class(..) | InvalidCommand::NotStrict(..)),
             ) => Self::new(ExitStatus::Usage, error),
+            OperationError::Invalid(error @ InvalidCommand::WrongState { verb: Verb::Submit | Verb::Load, .. }) => {
+                Self::new(ExitStatus::Failed, error).hint(
+                    "`muster start --replace` replaces a unit that is started, `load --replace` one that is loaded.",
+                )
+            }
             OperationError::Invalid(error) => Self::new(ExitStatus::Failed, error),
             OperationError::Busy(_) => Self::new(ExitStatus::Failed, error).hint(
                 "The desired state is stored. Wait longer with `--lock-wait`, or leave the work to the next sweep.",

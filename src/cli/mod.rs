@@ -239,6 +239,11 @@ pub fn main() -> ExitCode {
     if let Err(error) = ui::log::listen(&cli.output.log_directives(), cli.command.tells_waits()) {
         return ui::report(&[CommandError::usage("invalid MUSTER_LOG").caused_by(error)]).into();
     }
+    if let Some(name) = settings::fleet_variable() {
+        let error = CommandError::usage(format!("{name} is set, and muster does not read it"));
+        return ui::report(&[error.hint("Name the store with `--store` or MUSTER_STORE, and unset the variable.")])
+            .into();
+    }
     if cli.command.changes_hosts() {
         ui::outlive_reader();
     }

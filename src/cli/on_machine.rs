@@ -79,7 +79,8 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
         }
         let unsure = ui::may_still_run(&snapshot, &unit, Clock::start().now());
         ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
-        status = status_on(context, &snapshot, &unit, &machines).await?;
+        let script = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
+        status = run_on(context, &snapshot, &machines, &script).await?;
         if status != ExitStatus::Done {
             return Ok(status);
         }
@@ -87,9 +88,8 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
     Ok(status)
 }
 
-/// Prints the status of a unit on each of these machines, and returns how the first that failed ended.
-async fn status_on(context: &Context, snapshot: &Snapshot, unit: &UnitName, machines: &[&Machine]) -> CommandResult {
-    let script = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
+/// Runs a command about a unit on each of these machines, and returns how the first that failed ended.
+async fn run_on(context: &Context, snapshot: &Snapshot, machines: &[&Machine], script: &str) -> CommandResult {
     let mut first = ExitStatus::Done;
     for (number, machine) in machines.iter().enumerate() {
         if number > 0 {
@@ -98,7 +98,7 @@ async fn status_on(context: &Context, snapshot: &Snapshot, unit: &UnitName, mach
         if machines.len() > 1 {
             ui::result(&format!("{}:\n", machine.name));
         }
-        let shown = run(context, snapshot, machine, script.clone()).await;
+        let shown = run(context, snapshot, machine, script.to_owned()).await;
         let last = || messages::last_observed(snapshot, unit, machine, Clock::start().now());
         let status = shown.unwrap_or_else(|error| ui::report(&[error.maybe_hint(last())]));
         if context.stop.is_cancelled() {
@@ -115,15 +115,19 @@ async fn status_on(context: &Context, snapshot: &Snapshot, unit: &UnitName, mach
 pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandResult {
     let unit = parse_unit(&args.unit)?;
     let snapshot = context.snapshot().await?;
-    if RequirementsIndex::of(&snapshot).is_global(&unit) {
+    let is_global = RequirementsIndex::of(&snapshot).is_global(&unit);
+    if is_global && args.follow {
         let error = CommandError::failed(messages::journal_of_global_unit(&unit));
-        return Err(error.hint(format!("`muster exec --become HOST -- journalctl -u {unit}` shows it on one host.")));
+        return Err(
+            error.hint(format!("`muster exec --become HOST -- journalctl -f -u {unit}` follows it on one host."))
+        );
     }
-    let machine = machine_of(&snapshot, &unit, "running")?;
+    let machines =
+        if is_global { machines_with(&snapshot, &unit)? } else { vec![machine_of(&snapshot, &unit, "running")?] };
     let (name, output) = (quote(unit.as_str())?, quote(&args.output)?);
     let follow = if args.follow { " --follow" } else { "" };
     let script = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
-    run(context, &snapshot, machine, script).await
+    run_on(context, &snapshot, &machines, &script).await
 }
 
 /// Runs `muster ssh`.

@@ -372,6 +372,18 @@ fn from_home(path: &Path) -> PathBuf {
     }
 }
 
+/// Returns a variable of fleetctl that is set although muster was started under that name: muster would act on another
+/// cluster than the one that the variable names.
+pub(super) fn fleet_variable() -> Option<String> {
+    let program = std::env::args_os().next().map(PathBuf::from)?;
+    if program.file_name()? != "fleetctl" {
+        return None;
+    }
+    let names =
+        std::env::vars_os().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with("FLEETCTL_")).min()
+}
+
 /// Returns the password for etcd. It has no flag, because every user of the machine can read flags.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 fn password() -> Option<SecretString> {

@@ -21,7 +21,9 @@ use crate::core::command::UnitCommand;
 use crate::core::model::Verb;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
+use crate::store::leader_election;
 use crate::ui;
+use crate::ui::messages;
 
 /// How long one block attempt of fleet lasts.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -121,7 +123,13 @@ async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait
             .await;
     cluster.remote.close(Duration::from_millis(200)).await;
     printer.finish();
-    Ok(ui::report(&errors(&result?)))
+    let problems = result?;
+    // A store that does not answer now has taken the command.
+    let leader = leader_election::current_leader(&cluster.store, &cluster.keys);
+    if wait.no_block && verb != Verb::Submit && matches!(leader.await, Ok(None)) {
+        ui::note(messages::NO_LEADER);
+    }
+    Ok(ui::report(&errors(&problems)))
 }
 
 /// Returns the errors that problems are, the last with advice.

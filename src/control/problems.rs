@@ -34,7 +34,8 @@ pub struct Problem {
     pub what: String,
     /// Set if the cause is a host that could not be reached.
     pub unreachable: bool,
-    /// The name of a machine and its trouble: machines with the same trouble are reported together.
+    /// The name of a machine, and its trouble or that of a unit there: machines with the same trouble are reported
+    /// together.
     #[serde(skip)]
     pub(super) trouble: Option<(String, String)>,
     /// What the host says about a unit that failed: how its process ended, and the last lines of its journal.
@@ -171,16 +172,17 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) ->
     let reachable = reconciler.view(machine).is_some_and(MachineView::answers);
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
-    let (kind, what) = match state {
+    let (kind, trouble) = match state {
         Some(state) if state.is_well(oneshot) => {
             let (job, state) = explain::failed_job(snapshot, unit, machine)?;
-            let what = format!("{job}, which it starts, is {state} on {}", snapshot.full_name_of(machine));
-            (TroubleKind::JobFailed, what)
+            (TroubleKind::JobFailed, format!("{job}, which it starts, is {state}"))
         }
-        Some(state) => (TroubleKind::of_state(state), format!("{state} on {}", snapshot.full_name_of(machine))),
-        None => (TroubleKind::NotOnMachine, format!("not there yet on {}", snapshot.full_name_of(machine))),
+        Some(state) => (TroubleKind::of_state(state), state.to_string()),
+        None => (TroubleKind::NotOnMachine, "not there yet".to_owned()),
     };
-    Some(Problem { unreachable: !reachable, ..Problem::of_unit(kind, unit, Some(machine), what) })
+    let host = snapshot.full_name_of(machine);
+    let problem = Problem::of_unit(kind, unit, Some(machine), format!("{trouble} on {host}"));
+    Some(Problem { unreachable: !reachable, trouble: Some((host, format!("Unit {unit}: {trouble}"))), ..problem })
 }
 
 /// Returns why a strict unit is not started or restarted on the machine where it is placed.

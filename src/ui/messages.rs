@@ -13,6 +13,9 @@ use crate::core::unit::UnitName;
 use crate::store::StoreError;
 use crate::store::leader_election::LeaderRecord;
 
+/// A command has stored a desired state and waits for nothing.
+pub const NO_LEADER: &str = "no process leads: the next `muster sweep` or a controller carries this out";
+
 /// A controller has lost leadership.
 pub const DEPOSED: &str = "no longer leads";
 

@@ -275,3 +275,37 @@ fn typing_errors_in_unit_files_and_names_are_named_with_the_likely_word() {
     desk.fails(&["start", "worker@7.servce"], 2, &["did you mean \"worker@7.service\"?"]);
     desk.fails(&["list-units", "--fields", "state"], 2, &["Hint: `--help` names the columns."]);
 }
+
+#[test]
+fn variables_of_fleetctl_are_refused_under_its_name() {
+    let desk = Desk::new();
+    let link = desk.path("fleetctl");
+    symlink(env!("CARGO_BIN_EXE_muster"), &link).unwrap();
+    let muster = |program: &std::path::Path| {
+        let mut command = std::process::Command::new(program);
+        command.env_clear().env("HOME", desk.home("")).env("FLEETCTL_TUNNEL", "staging").args(["list-units"]);
+        run(&mut command)
+    };
+    let said = muster(&link);
+    assert_eq!(
+        (said.code, said.err.lines().next()),
+        (Some(2), Some("Error: FLEETCTL_TUNNEL is set, and muster does not read it"))
+    );
+    assert_eq!(muster(std::path::Path::new(env!("CARGO_BIN_EXE_muster"))).code, Some(0));
+}
+
+#[test]
+fn a_start_that_waits_for_nothing_says_so_when_no_process_leads() {
+    let desk = Desk::new();
+    desk.write("a.service", unit("a"));
+    let said = desk.muster(&["start", "--no-block", "a.service"]);
+    let note = "Note: no process leads: the next `muster sweep` or a controller carries this out\n";
+    assert_eq!(said.out, "Unit a.service inactive\nTriggered unit a.service start\n", "{said:#?}");
+    assert!(said.code == Some(0) && said.err.contains(note), "{said:#?}");
+    desk.write("a.service", unit("b"));
+    desk.fails(
+        &["submit", "--replace", "a.service"],
+        1,
+        &["in state launched\nHint: `muster start --replace` replaces"],
+    );
+}

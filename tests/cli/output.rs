@@ -221,9 +221,9 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
         said.err.contains("Error: core-01: connect: ") && said.err.contains("Error: core-02: connect: "),
         "{said:#?}"
     );
-    let hint = "Hint: `muster exec --become HOST -- journalctl -u g.service` shows it on one host.";
+    let hint = "Hint: `muster exec --become HOST -- journalctl -f -u g.service` follows it on one host.";
     desk.fails(&["ssh", "g"], 1, &["Error: unit g is global: it has no machine of its own\n"]);
-    desk.fails(&["journal", "g"], 1, &["Error: Unable to retrieve journal of global unit g.service.\n", hint]);
+    desk.fails(&["journal", "-f", "g"], 1, &["Error: Unable to retrieve journal of global unit g.service.\n", hint]);
 }
 
 #[tokio::test]

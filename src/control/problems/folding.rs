@@ -1,7 +1,6 @@
 //! One line for each cause: the problems of a sweep for a reader who wants to know what to do.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use super::Problem;
 use crate::core::model::Event;
@@ -10,29 +9,34 @@ use crate::core::model::MachineId;
 /// How many machines a line names.
 const NAMED: usize = 5;
 
-/// Returns the problems as lines, one for each cause. Machines with the same trouble share a line. The units of a machine
-/// that cannot be reached are counted in its line.
+/// Returns the problems as lines, one for each cause. Machines with the same trouble share a line, and so do the machines
+/// on which a global unit has the same trouble. The units of a machine that cannot be reached are counted in its line.
 pub fn lines(problems: &[Problem]) -> Vec<String> {
-    let troubled: BTreeSet<MachineId> =
-        problems.iter().filter(|problem| problem.trouble.is_some()).filter_map(|problem| problem.machine).collect();
-    let is_counted = |problem: &&Problem| {
-        problem.unreachable && problem.unit.is_some() && problem.machine.is_some_and(|at| troubled.contains(&at))
-    };
+    let of_machines = problems.iter().filter(|problem| problem.trouble.is_some() && problem.unit.is_none());
+    let mut units_on: BTreeMap<MachineId, usize> = of_machines.filter_map(|it| Some((it.machine?, 0))).collect();
+    let mut told: Vec<&Problem> = Vec::new();
+    for problem in problems {
+        let there = problem.machine.filter(|_| problem.unreachable && problem.unit.is_some());
+        match there.and_then(|machine| units_on.get_mut(&machine)) {
+            Some(count) => *count += 1,
+            None => told.push(problem),
+        }
+    }
     let mut lines: Vec<Line<'_>> = Vec::new();
     let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
-    for problem in problems.iter().filter(|problem| !is_counted(problem)) {
+    for problem in told {
         let Some((name, trouble)) = &problem.trouble else {
             lines.push(Line::Other(problem));
             continue;
         };
-        let units = problems.iter().filter(is_counted).filter(|unit| unit.machine == problem.machine).count();
+        let units = problem.machine.filter(|_| problem.unit.is_none()).and_then(|machine| units_on.get(&machine));
         let at = *causes.entry(trouble).or_insert_with(|| {
-            lines.push(Line::Machines { names: Vec::new(), first: &problem.what, trouble, units: 0 });
+            lines.push(Line::Machines { names: Vec::new(), first: problem, trouble, units: 0 });
             lines.len() - 1
         });
         if let Some(Line::Machines { names, units: all, .. }) = lines.get_mut(at) {
             names.push(name);
-            *all += units;
+            *all += units.copied().unwrap_or(0);
         }
     }
     lines.iter().map(Line::text).collect()
@@ -49,7 +53,7 @@ pub fn covers(problems: &[Problem], event: &Event) -> bool {
 }
 
 enum Line<'a> {
-    Machines { names: Vec<&'a str>, first: &'a str, trouble: &'a str, units: usize },
+    Machines { names: Vec<&'a str>, first: &'a Problem, trouble: &'a str, units: usize },
     Other(&'a Problem),
 }
 
@@ -65,6 +69,7 @@ impl Line<'_> {
                 };
                 match names.as_slice() {
                     [_] => format!("{first}{there}"),
+                    names if first.unit.is_some() => format!("{trouble} on {}", listed(names)),
                     names => format!("{} are {trouble}{there}", listed(names)),
                 }
             }
@@ -142,6 +147,12 @@ mod tests {
         assert_eq!(lines(&many), ["web1, web2, web3, web4, web5 and 3 more machines are sick: there is no key"]);
         let refused = |number| troubled(number, &format!("sshd down: connect: 10.0.0.{number}:22: connection refused"));
         assert_eq!(lines(&[refused(3), refused(4)]), ["web3 and web4 are sshd down: connect: connection refused"]);
+        let failed = |number: u128| {
+            let problem = Problem { what: format!("failed on web{number}"), ..unit("g.service", Some(number), false) };
+            Problem { trouble: Some((format!("web{number}"), "Unit g.service: failed".to_owned())), ..problem }
+        };
+        assert_eq!(lines(&[failed(1), failed(2)]), ["Unit g.service: failed on web1 and web2"]);
+        assert_eq!(lines(&[failed(1)]), ["Unit g.service: failed on web1"]);
         assert!(lines(&[]).is_empty());
     }
 

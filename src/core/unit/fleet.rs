@@ -132,7 +132,7 @@ impl Requirements {
         let read = Self {
             machine_id: section.pin(name, &mut ignored)?,
             machine_of: section.peers(name)?,
-            metadata: section.metadata(&mut ignored),
+            metadata: section.metadata(name, &mut ignored),
             conflicts: section.globs(&["X-Conflicts", "Conflicts"], "Conflicts")?,
             global: section.global(&mut ignored),
             replaces: section.globs(&["Replaces"], "Replaces")?,
@@ -214,13 +214,15 @@ impl Section {
         Ok(peers)
     }
 
-    fn metadata(&self, ignored: &mut Vec<IgnoredRequirement>) -> BTreeMap<String, BTreeSet<String>> {
+    fn metadata(&self, name: &UnitName, ignored: &mut Vec<IgnoredRequirement>) -> BTreeMap<String, BTreeSet<String>> {
         let mut metadata = BTreeMap::<String, BTreeSet<String>>::new();
         for pair in self.all(&["X-ConditionMachineMetadata", "MachineMetadata"]) {
             match pair.split_once('=') {
                 Some((key, value)) if !key.is_empty() && !value.is_empty() && !value.contains('=') => {
                     metadata.entry(key.to_owned()).or_default().insert(value.to_owned());
                 }
+                // `key=%i` is complete in an instance.
+                _ if name.is_template() => {}
                 _ => ignored.push(IgnoredRequirement::Metadata(pair.to_owned())),
             }
         }

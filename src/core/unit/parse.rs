@@ -60,6 +60,12 @@ pub enum SyntaxError {
     /// A line is not an option.
     #[error("no `=` in this line: write `Name=Value`; if it continues the line above, end that one in `\\`")]
     NoEquals,
+    /// A comment in a continued value, after which the value does not continue.
+    #[error(
+        "a comment between the lines of a continued value: systemd skips it, and fleet took it for the last line of the \
+         value; move the comment above the option"
+    )]
+    CommentInValue,
     /// A value's last line ends in a backslash that is followed by blanks (or by the `\r` of a `\r\n`).
     ///
     /// The blanks are not kept, so the stored file would continue a line that this one does not.
@@ -127,7 +133,7 @@ pub(super) struct Parsed {
 
 /// Parses a whole file.
 pub(super) fn parse(text: &str) -> Result<Parsed, BadUnitFile> {
-    let mut parser = UnitFileParser { text, at: 0, parsed: Parsed::default() };
+    let mut parser = UnitFileParser { text, at: 0, comment_at: None, parsed: Parsed::default() };
     if text.len() > MAX_BYTES {
         return Err(parser.error(0, SyntaxError::TooLarge));
     }
@@ -154,6 +160,8 @@ pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
 struct UnitFileParser<'a> {
     text: &'a str,
     at: usize,
+    /// The comment that ended the last value.
+    comment_at: Option<usize>,
     parsed: Parsed,
 }
 
@@ -249,7 +257,10 @@ impl<'a> UnitFileParser<'a> {
         let rest = self.rest();
         let stop = rest.find(['=', '\n', '\r']).and_then(|stop| rest.split_at_checked(stop));
         let named = stop.filter(|(_, after)| after.starts_with('='));
-        let (name, _) = named.ok_or_else(|| self.error(start, SyntaxError::NoEquals))?;
+        let (name, _) = named.ok_or_else(|| match self.comment_at {
+            Some(comment) => self.error(comment, SyntaxError::CommentInValue),
+            None => self.error(start, SyntaxError::NoEquals),
+        })?;
         self.at += name.len() + 1;
         let name = name.trim();
         if name.is_empty() {
@@ -263,6 +274,7 @@ impl<'a> UnitFileParser<'a> {
         loop {
             let start = self.at;
             let (line, ended) = self.line();
+            self.comment_at = Some(start).filter(|_| !value.is_empty() && line.trim_start().starts_with(['#', ';']));
             let shown = line.trim_end();
             if shown.is_empty() {
                 break;

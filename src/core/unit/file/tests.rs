@@ -78,6 +78,7 @@ fn errors_have_a_position_and_a_hint() {
         ("[Unit]Description=a\n", "1:7: text after the section's name"),
         ("[Unit]\n  nonsense\nA=1\n", "2:3: no `=` in this line"),
         ("[Unit]\nnonsense", "2:1: no `=` in this line"),
+        ("[Service]\nExecStart=/bin/a \\\n# why\n b\n", "3:1: a comment between the lines of a continued value"),
         ("[Unit]\nBad\rName=1\n", "2:1: no `=` in this line"),
         ("[Unit]\nA=é \\ \t\nB=1\n", "2:5: this backslash is followed by white space"),
         ("[Unit]\r\nA=a \\\r\n b\r\n", "2:5: this backslash is followed by white space"),

@@ -191,3 +191,12 @@ fn a_short_pin_matches_every_machine_with_this_beginning() {
     assert_eq!(pin.to_string(), "3f2f3dd0");
     assert_eq!(Pin::parse(ID).unwrap().to_string(), ID);
 }
+
+#[test]
+fn a_value_that_an_instance_completes_is_no_mistake_of_its_template() {
+    let file = UnitFile::parse("[X-Fleet]\nMachineMetadata=ip=%i\n").unwrap();
+    let ignored = |name: &str| Requirements::of(&name.parse().unwrap(), &file).unwrap().1;
+    assert_eq!(ignored("t@.service"), []);
+    assert_eq!(ignored("t@1.service"), []);
+    assert_eq!(ignored("t.service"), [IgnoredRequirement::Metadata("ip=".to_owned())]);
+}
