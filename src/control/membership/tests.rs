@@ -311,6 +311,7 @@ async fn occupy(context: &ClusterContext) -> MachineId {
         epoch: 1,
         length: Duration::from_secs(20),
         stop: Duration::from_secs(10),
+        slack: Duration::ZERO,
         units: BTreeSet::from([web.clone()]),
         until: None,
         stopped_for_sure_at: None,
