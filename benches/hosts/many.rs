@@ -87,6 +87,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
         remote: Arc::new(Ssh::new(settings.ssh_options().expect("options"))),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "bench".to_owned(),
         stop: tokio_util::sync::CancellationToken::new(),
     };
     let detection = DetectionConfig { down_after: Duration::from_secs(10), brake: BRAKE };

@@ -135,6 +135,7 @@ impl Context {
             remote: self.remote()?,
             clock: Clock::start(),
             fence_commands: Arc::default(),
+            operator: operator(),
             stop: self.stop.clone(),
         })
     }

@@ -11,6 +11,7 @@ use super::error::CommandResult;
 use super::error::ExitStatus;
 use crate::core::sanitize;
 use crate::discovery::registry;
+use crate::discovery::registry::Deletion;
 use crate::discovery::service;
 use crate::store::layout::Keyspace;
 use crate::ui;
@@ -45,6 +46,12 @@ enum Verb {
         #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
         output: Option<String>,
     },
+    /// Remove a token whose cluster has no machines and no units, with its members and its event log
+    Delete {
+        /// The token
+        #[arg(id = "deleted_token", value_name = "TOKEN")]
+        token: String,
+    },
     /// Run a discovery service through which etcd servers find each other (`etcd --discovery URL`)
     Serve {
         /// Listen on this address
@@ -74,6 +81,7 @@ pub(super) async fn run(context: &Context, args: Args) -> CommandResult {
             Ok(ExitStatus::Done)
         }
         Verb::Show { token, output } => show(context, &token, output.is_some()).await,
+        Verb::Delete { token } => delete(context, &token).await,
         Verb::Serve { listen, public_url } => serve(context, listen, public_url).await,
     }
 }
@@ -92,13 +100,32 @@ struct Member {
     address: String,
 }
 
+fn keyspace(token: &str) -> Result<Keyspace, CommandError> {
+    Keyspace::new(token).map_err(|error| CommandError::new(ExitStatus::Usage, error))
+}
+
+fn unknown(token: &str) -> CommandError {
+    CommandError::failed(format!("there is no token {token} in this store"))
+        .hint("Make one with `muster discovery new --size N`, or name its store with `--store`.")
+}
+
+async fn delete(context: &Context, token: &str) -> CommandResult {
+    match registry::delete(&*context.store().await?, &keyspace(token)?).await? {
+        Deletion::Done => {
+            ui::result(&format!("deleted {token}\n"));
+            Ok(ExitStatus::Done)
+        }
+        Deletion::Unknown => Err(unknown(token)),
+        Deletion::InUse { machines, units } => {
+            Err(CommandError::failed(format!("the cluster {token} is in use (machines: {machines}, units: {units})"))
+                .hint("Remove the units with `muster destroy` and the machines with `muster leave` first."))
+        }
+    }
+}
+
 async fn show(context: &Context, token: &str, json: bool) -> CommandResult {
-    let keys = Keyspace::new(token).map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
-    let found = registry::read(&*context.store().await?, &keys).await?;
-    let found = found.ok_or_else(|| {
-        CommandError::failed(format!("there is no token {token} in this store"))
-            .hint("Make one with `muster discovery new --size N`, or name its store with `--store`.")
-    })?;
+    let keys = keyspace(token)?;
+    let found = registry::read(&*context.store().await?, &keys).await?.ok_or_else(|| unknown(token))?;
     let member = |entry| {
         let (id, name, address) = registry::parse_member(&keys, entry);
         Member { id, name, address }

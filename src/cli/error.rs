@@ -7,6 +7,7 @@ use crate::control::membership::MembershipError;
 use crate::control::membership::OwnershipError;
 use crate::control::problems::Problem;
 use crate::control::progress::OperationError;
+use crate::core::command::InvalidCommand;
 use crate::core::lease::TooShort;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::model::Failure;
@@ -76,7 +77,7 @@ impl From<Diagnostic> for CommandError {
 
 impl From<BadFields> for CommandError {
     fn from(error: BadFields) -> Self {
-        Self::new(ExitStatus::Usage, error)
+        Self::new(ExitStatus::Usage, error).hint("`--help` names the columns.")
     }
 }
 
@@ -94,6 +95,10 @@ impl From<OperationError> for CommandError {
     fn from(error: OperationError) -> Self {
         match error {
             OperationError::Store(error) => error.into(),
+            // The unit file is wrong: a line that cannot be parsed is such a mistake, too.
+            OperationError::Invalid(
+                error @ (InvalidCommand::Requirements(..) | InvalidCommand::Class(..) | InvalidCommand::NotStrict(..)),
+            ) => Self::new(ExitStatus::Usage, error),
             OperationError::Invalid(error) => Self::new(ExitStatus::Failed, error),
             OperationError::Busy(_) => Self::new(ExitStatus::Failed, error).hint(
                 "The desired state is stored. Wait longer with `--lock-wait`, or leave the work to the next sweep.",

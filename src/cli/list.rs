@@ -100,7 +100,7 @@ fn warn_without_machines(context: &Context, snapshot: &Snapshot) {
 async fn look(context: &Context) -> Result<(Snapshot, Timestamp), CommandError> {
     let looked = context.look().await?;
     for (key, record) in &looked.0.unreadable {
-        ui::warn(&messages::unreadable_record(key, &record.why));
+        ui::warn(&record.message(key));
     }
     Ok(looked)
 }

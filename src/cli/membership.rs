@@ -17,6 +17,7 @@ use super::unit_commands::WaitArgs;
 use super::unit_commands::errors;
 use crate::control::membership;
 use crate::control::membership::Candidate;
+use crate::control::membership::Drained;
 use crate::control::membership::Foreign;
 use crate::control::membership::Join;
 use crate::control::membership::Joined;
@@ -98,9 +99,9 @@ pub(super) async fn drain(context: &Context, args: &DrainArgs) -> CommandResult 
             .await;
     cluster.remote.close(Duration::from_millis(200)).await;
     printer.finish();
-    let (machine, found) = drained?;
-    let errors = errors(&found);
-    if errors.is_empty() && !args.wait.json() {
+    let Drained { machine, problems, is_empty } = drained?;
+    let errors = errors(&problems);
+    if (errors.is_empty() || is_empty) && !args.wait.json() {
         ui::result(&messages::drained(&machine, timeouts.block));
     }
     Ok(ui::report(&errors))

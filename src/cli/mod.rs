@@ -25,6 +25,7 @@ pub mod settings;
 mod sweep;
 mod unit_commands;
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -41,7 +42,7 @@ use error::ExitStatus;
 use settings::Flags;
 use settings::OutputFlags;
 
-use crate::core::command::Verb;
+use crate::core::model::Verb;
 use crate::ui;
 
 /// Keep systemd units running across Linux hosts, over SSH, with nothing installed on them
@@ -200,6 +201,15 @@ enum Command {
 }
 
 impl Command {
+    /// Reports whether the command says what it waits for. A daemon waits all the time. cron mails what a sweep prints.
+    fn tells_waits(&self) -> bool {
+        match self {
+            Self::Controller(_) | Self::Discovery(_) => false,
+            Self::Sweep(_) => std::io::stderr().is_terminal(),
+            _ => true,
+        }
+    }
+
     /// Reports whether the command changes hosts, and so goes on when its reader is gone.
     const fn changes_hosts(&self) -> bool {
         matches!(
@@ -226,7 +236,7 @@ impl Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     ui::terminal::set_appearance(cli.output.appearance());
-    if let Err(error) = ui::log::listen(&cli.output.log_directives()) {
+    if let Err(error) = ui::log::listen(&cli.output.log_directives(), cli.command.tells_waits()) {
         return ui::report(&[CommandError::usage("invalid MUSTER_LOG").caused_by(error)]).into();
     }
     if cli.command.changes_hosts() {

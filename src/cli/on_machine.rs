@@ -95,6 +95,9 @@ async fn status_on(context: &Context, snapshot: &Snapshot, unit: &UnitName, mach
         if number > 0 {
             ui::result("\n");
         }
+        if machines.len() > 1 {
+            ui::result(&format!("{}:\n", machine.name));
+        }
         let shown = run(context, snapshot, machine, script.clone()).await;
         let status = shown.unwrap_or_else(|error| ui::report(&[error]));
         if context.stop.is_cancelled() {
@@ -113,7 +116,7 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
     let snapshot = context.snapshot().await?;
     if RequirementsIndex::of(&snapshot).is_global(&unit) {
         let error = CommandError::failed(messages::journal_of_global_unit(&unit));
-        return Err(error.hint(format!("`muster ssh MACHINE journalctl -u {unit}` shows it on one machine.")));
+        return Err(error.hint(format!("`muster exec --become HOST -- journalctl -u {unit}` shows it on one host.")));
     }
     let machine = machine_of(&snapshot, &unit, "running")?;
     let (name, output) = (quote(unit.as_str())?, quote(&args.output)?);
@@ -171,10 +174,20 @@ fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, Com
         .hint("Please use flag `-m` or `-u` to refine the search.")),
         (Some(Ok(machine)), None) | (_, Some(machine)) => Ok(machine),
         (Some(Err(error @ FindMachineError::Ambiguous { .. })), None) => Err(error.into()),
+        (Some(Err(FindMachineError::Unknown { .. })) | None, None) if is_global(snapshot, &args.name) => {
+            Err(CommandError::failed(format!("unit {} is global: it has no machine of its own", args.name))
+                .hint("Name one of the machines: `muster list-units` shows where the unit runs."))
+        }
         (Some(Err(FindMachineError::Unknown { .. })) | None, None) => {
             Err(CommandError::failed("Unable to proceed: could not find matching unit or machine"))
         }
     }
+}
+
+/// Reports whether a text names a global unit.
+fn is_global(snapshot: &Snapshot, text: &str) -> bool {
+    let unit = parse_unit(text).ok().filter(|unit| snapshot.units.contains_key(unit));
+    unit.is_some_and(|unit| RequirementsIndex::of(snapshot).is_global(&unit))
 }
 
 /// Runs a command on a machine, prints its output as it comes and returns how it ended.

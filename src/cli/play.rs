@@ -89,21 +89,12 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         ui::result(&listing);
         return Ok(ExitStatus::Done);
     }
-    let played: BTreeMap<&str, &Host> = hosts
-        .iter()
-        .flatten()
-        .filter_map(|name| inventory.hosts.get(name))
-        .map(|host| (host.name.as_str(), host))
-        .collect();
+    let played = hosts.iter().flatten().filter_map(|name| inventory.hosts.get(name));
+    let played: BTreeMap<&str, &Host> = played.map(|host| (host.name.as_str(), host)).collect();
     let targets = played.values().map(|host| Ok((host.name.clone(), host.target()?)));
     let targets = targets.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
     let remote = context.remote()?;
-    let cluster_client = if playbook.needs_cluster() {
-        let (lock, settle) = (play.lock.wait(&context.settings, LOCK_WAIT), play.settle.time(&context.settings));
-        Some(ClusterClient { cluster: context.new_cluster().await?, lock, settle })
-    } else {
-        None
-    };
+    let cluster_client = cluster_client(context, &playbook, &play).await?;
     let executor = Executor {
         inventory: &inventory,
         targets,
@@ -118,12 +109,38 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         CommandError::usage(why).hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
     })?;
     inventory::print_notes(played.into_values());
+    let status = execute(context, &executor, &playbook, hosts, json).await;
+    remote.close(Duration::from_secs(2)).await;
+    Ok(status)
+}
+
+/// Returns the client for the tasks about units; `None` if no task needs the cluster.
+async fn cluster_client(
+    context: &Context,
+    playbook: &Playbook,
+    play: &Play,
+) -> Result<Option<ClusterClient>, CommandError> {
+    if !playbook.needs_cluster() {
+        return Ok(None);
+    }
+    let (lock, settle) = (play.lock.wait(&context.settings, LOCK_WAIT), play.settle.time(&context.settings));
+    Ok(Some(ClusterClient { cluster: context.new_cluster().await?, lock, settle }))
+}
+
+/// Runs the plays and prints what they do, until the operator interrupts them.
+async fn execute(
+    context: &Context,
+    executor: &Executor<'_>,
+    playbook: &Playbook,
+    hosts: Vec<Vec<String>>,
+    json: bool,
+) -> ExitStatus {
     let mut document = JsonCallback::default();
     let mut tell = |event: &Event<'_>| {
         if json { document.handle(event) } else { ui::result(&ui::clean(&default::render(event))) }
     };
     let status = tokio::select! {
-        code = executor.play(&playbook, hosts, &mut tell) => ExitStatus::External(code),
+        code = executor.play(playbook, hosts, &mut tell) => ExitStatus::External(code),
         () = context.stop.cancelled() => ExitStatus::Interrupted,
     };
     if status == ExitStatus::Interrupted {
@@ -135,8 +152,7 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     if json {
         ui::json(&document.into_json());
     }
-    remote.close(Duration::from_secs(2)).await;
-    Ok(status)
+    status
 }
 
 /// Returns the hosts of each play. `hosts` may use variables of `-e`: `hosts: "{{ target }}"`.

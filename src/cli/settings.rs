@@ -34,6 +34,7 @@ pub struct Flags {
         value_name = "PATH",
         help_heading = "Connection"
     )]
+    #[serde(deserialize_with = "one_or_more")]
     pub inventory: Vec<PathBuf>,
     /// Read this ssh_config(5); `none` means no file [default: ~/.ssh/config and /etc/ssh/ssh_config]
     #[arg(
@@ -292,6 +293,20 @@ impl Settings {
             ..ssh::Options::default()
         })
     }
+}
+
+/// Reads a path or a list of paths.
+fn one_or_more<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a path, or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        More(Vec<PathBuf>),
+    }
+    Ok(match Paths::deserialize(source)? {
+        Paths::One(path) => vec![path],
+        Paths::More(paths) => paths,
+    })
 }
 
 impl Settings {

@@ -18,7 +18,7 @@ use crate::control::progress::Timeouts;
 use crate::control::verb;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
-use crate::core::command::Verb;
+use crate::core::model::Verb;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::ui;

@@ -16,10 +16,13 @@ use super::progress::Progress;
 use super::progress::Timeouts;
 use super::progress::report_reached;
 use crate::core::explain;
+use crate::core::explain::TroubleKind;
+use crate::core::model::Action;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
 use crate::core::model::Snapshot;
+use crate::core::model::StepEnd;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 use crate::runner;
@@ -31,6 +34,9 @@ use crate::store::layout::Keyspace;
 
 /// How often to check that a controller still leads.
 const LEADER_CHECK: Duration = Duration::from_secs(5);
+
+/// How long a unit that could not be loaded on one machine has to be placed on another one.
+const ELSEWHERE: Duration = Duration::from_secs(3);
 
 /// Follows the controller that leads until each unit has reached the goal or an event reports trouble with it. Returns the
 /// problems; `None` if no controller leads any more.
@@ -75,6 +81,8 @@ struct FollowedUnits {
     settle: Duration,
     /// The units that were started and run, each with the time until which it must run.
     settling: BTreeMap<UnitName, Instant>,
+    /// The units that could not be loaded, each with the problem that it has unless it is placed elsewhere by then.
+    unloadable: BTreeMap<UnitName, (Instant, Problem)>,
     problems: Vec<Problem>,
 }
 
@@ -82,7 +90,8 @@ impl FollowedUnits {
     fn new(goal: Goal, units: &BTreeSet<UnitName>, settle: Duration) -> Self {
         let (snapshot, requirements) = (Snapshot::default(), RequirementsIndex::default());
         let (left, settling) = (units.clone(), BTreeMap::new());
-        Self { goal, snapshot, requirements, left, settle, settling, problems: Vec::new() }
+        let unloadable = BTreeMap::new();
+        Self { goal, snapshot, requirements, left, settle, settling, unloadable, problems: Vec::new() }
     }
 
     /// Reports whether there is a unit to wait for. A global unit leaves a machine after all others, and stays if one of
@@ -119,7 +128,9 @@ impl FollowedUnits {
 
     /// Finds the units that have reached the goal and those that were started and do not run.
     fn assess(&mut self) {
-        let Self { goal, snapshot, requirements, left, settle, settling, problems } = self;
+        let Self { goal, snapshot, requirements, left, settle, settling, unloadable, problems } = self;
+        let place = |unit: &UnitName| snapshot.placements.get(unit).map(|placement| placement.machine);
+        unloadable.retain(|unit, (_, problem)| place(unit) == problem.machine);
         left.retain(|unit| {
             let progress = goal.progress_of(snapshot, requirements, unit);
             if progress != UnitProgress::Reached {
@@ -134,7 +145,7 @@ impl FollowedUnits {
                 }
                 UnitProgress::Failed(machine, state) => {
                     let what = format!("{state} on {}", snapshot.full_name_of(machine));
-                    problems.push(Problem::of_unit(unit, Some(machine), what));
+                    problems.push(Problem::of_unit(TroubleKind::of_state(&state), unit, Some(machine), what));
                     return false;
                 }
             }
@@ -144,7 +155,7 @@ impl FollowedUnits {
 
     /// Returns when the next unit has run for long enough.
     fn settled_at(&self) -> Option<Instant> {
-        self.settling.values().min().copied()
+        self.settling.values().chain(self.unloadable.values().map(|(at, _)| at)).min().copied()
     }
 
     /// Reports the units that have run for long enough.
@@ -155,6 +166,10 @@ impl FollowedUnits {
         self.settling.retain(|unit, _| !settled.contains(unit));
         self.left.retain(|unit| !settled.contains(unit));
         report_reached(self.goal, &self.snapshot, &self.requirements, &settled, on_progress);
+        let over = self.unloadable.extract_if(.., |_, (at, _)| *at <= now);
+        for (unit, (_, problem)) in over {
+            self.problems.extend(self.left.remove(&unit).then_some(problem));
+        }
     }
 
     /// Ends the wait for units on machines that are out of reach: that may last for good.
@@ -163,7 +178,8 @@ impl FollowedUnits {
         left.retain(|unit| {
             let Some((machine, health)) = goal.blocked_on(snapshot, unit) else { return true };
             let what = format!("still on {}, which is {health}", machine.name);
-            problems.push(Problem { unreachable: true, ..Problem::of_unit(unit, Some(machine.id), what) });
+            let problem = Problem::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine.id), what);
+            problems.push(Problem { unreachable: true, ..problem });
             false
         });
     }
@@ -176,7 +192,7 @@ impl FollowedUnits {
         }
         for (unit, refusal) in explain::unplaceable(snapshot, requirements, left.iter()) {
             left.remove(&unit);
-            problems.push(Problem::of_unit(&unit, None, refusal.message()));
+            problems.push(Problem::of_unit(TroubleKind::Unschedulable, &unit, None, refusal.message()));
         }
     }
 
@@ -189,15 +205,24 @@ impl FollowedUnits {
             EventKind::UnitUnschedulable(error) => error.message(),
             _ => return,
         };
+        let kind = match event.kind {
+            EventKind::UnitUnschedulable(_) => TroubleKind::Unschedulable,
+            _ => TroubleKind::StepFailed,
+        };
+        let problem = Problem::of_unit(kind, &unit, event.subject.machine, what);
+        if matches!(&event.kind, EventKind::StepEnded(StepEnd { action: Action::Load { .. }, .. })) {
+            self.unloadable.entry(unit).or_insert((Instant::now() + ELSEWHERE, problem));
+            return;
+        }
         self.left.remove(&unit);
-        self.problems.push(Problem::of_unit(&unit, event.subject.machine, what));
+        self.problems.push(problem);
     }
 
     fn time_out(&mut self) {
         let label = self.goal.label();
         let timed_out = |unit: &UnitName| {
             let what = format!("timed out waiting for unit {unit} to report state {label}");
-            Problem::of_unit(unit, None, what)
+            Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
         };
         self.problems.extend(self.left.iter().map(timed_out));
     }

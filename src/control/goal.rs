@@ -1,6 +1,7 @@
 //! The goal of an operation, and whether a unit has reached it.
 
-use crate::core::command::Verb;
+use std::collections::BTreeSet;
+
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
 use crate::core::model::Machine;
@@ -8,6 +9,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Unit;
 use crate::core::model::UnitState;
+use crate::core::model::Verb;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 
@@ -37,6 +39,19 @@ impl Goal {
         match self {
             Self::Verb(verb) => verb.goal(),
             Self::AwayFrom(_) => snapshot.units.get(name).map(|unit| unit.desired),
+        }
+    }
+
+    /// Returns the text for an operator who waits for units.
+    pub(super) fn wait(self, units: &BTreeSet<UnitName>) -> String {
+        let first = units.first().map(ToString::to_string).unwrap_or_default();
+        let more = match units.len().saturating_sub(1) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        match self {
+            Self::Verb(_) => format!("{first}{more} to be {}", self.label()),
+            Self::AwayFrom(machine) => format!("{first}{more} to leave machine {}...", machine.short()),
         }
     }
 

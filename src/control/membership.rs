@@ -17,6 +17,7 @@ use super::progress::OperationError;
 use super::progress::Timeouts;
 use super::retry::Attempts;
 use super::retry::Contended;
+use crate::core::explain::TroubleKind;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Health;
@@ -120,23 +121,39 @@ pub async fn set_scheduling_mode(
     }
 }
 
-/// Cordons a machine and moves its units elsewhere. Returns the units that could not be moved. Units that are still there
-/// after `deadline` are stopped, even if they run nowhere else.
+/// The outcome of [`drain`].
+#[derive(Debug)]
+pub struct Drained {
+    /// The new record of the machine.
+    pub machine: Machine,
+    /// The problems of the units that run nowhere else now, or that are still on the machine.
+    pub problems: Vec<Problem>,
+    /// Set if the command has waited, and no unit is on the machine any more.
+    pub is_empty: bool,
+}
+
+/// Cordons a machine and moves its units elsewhere. Units that are still there after `deadline` are stopped, even if they
+/// run nowhere else.
 pub async fn drain(
     context: &ClusterContext,
     name: &str,
     deadline: Option<Duration>,
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
-) -> Result<(Machine, Vec<Problem>), MembershipError> {
+) -> Result<Drained, MembershipError> {
     let by = deadline.map(|time| context.clock.now() + time);
     let machine = set_scheduling_mode(context, name, SchedulingMode::Drained(by)).await?;
     if !timeouts.block {
-        return Ok((machine, Vec::new()));
+        return Ok(Drained { machine, problems: Vec::new(), is_empty: false });
     }
     let snapshot = layout::read(&*context.store, &context.keys).await?;
-    let problems = move_units(context, &snapshot, machine.id, timeouts, on_progress).await?;
-    Ok((machine, problems))
+    let mut problems = move_units(context, &snapshot, machine.id, timeouts, on_progress).await?;
+    let left = units_on(&layout::read(&*context.store, &context.keys).await?, machine.id);
+    let is_stopped = |problem: &&mut Problem| problem.unit.as_ref().is_some_and(|unit| !left.contains(unit));
+    for problem in problems.iter_mut().filter(is_stopped).filter(|_| deadline.is_some()) {
+        problem.what = format!("stopped at the deadline: {}", problem.what);
+    }
+    Ok(Drained { machine, problems, is_empty: left.is_empty() })
 }
 
 /// The outcome of [`leave`].
@@ -197,7 +214,7 @@ fn left_behind(snapshot: &Snapshot, machine: &Machine) -> Vec<Problem> {
     let units = units_on(snapshot, machine.id).into_iter();
     let units = units.map(|unit| {
         let what = format!("it may still run on {name}, which does not answer");
-        Problem::of_unit(&unit, Some(machine.id), what)
+        Problem::of_unit(TroubleKind::MachineUnavailable, &unit, Some(machine.id), what)
     });
     let what = format!("{name} does not answer: it still belongs to this cluster in its own records until it boots");
     units.chain([Problem::of_machine(machine.id, what)]).collect()

@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::progress::Timeouts;
 use super::progress::report_reached;
 use super::timing::timing;
+use crate::core::explain::TroubleKind;
 use crate::core::health::BRAKE;
 use crate::core::health::DetectionConfig;
 use crate::core::model::Event;
@@ -62,6 +63,8 @@ impl UnitOperation<'_> {
     pub async fn run(self, on_progress: &mut OnProgress<'_>) -> Result<Vec<Problem>, OperationError> {
         let Self { context, goal, units, timeouts } = self;
         let deadline = Instant::now() + timeouts.lock_wait;
+        let _wait = tracing::info_span!("wait", what = goal.wait(units));
+        let mut leadership_wait = None;
         let mut yielded = false;
         loop {
             let done = match leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Command).await? {
@@ -71,7 +74,10 @@ impl UnitOperation<'_> {
                 }
                 Err(holder) if Instant::now() >= deadline => return Err(OperationError::Busy(holder)),
                 Err(_) if context.stop.is_cancelled() => return Err(OperationError::Stopped),
-                Err(_) => {
+                Err(holder) => {
+                    let wait =
+                        || tracing::info_span!("wait", what = format!("the end of {} on {}", holder.kind, holder.host));
+                    leadership_wait.get_or_insert_with(wait);
                     tokio::time::sleep(leader_election::RETRY_INTERVAL).await;
                     None
                 }
@@ -163,7 +169,7 @@ fn unfinished(snapshot: &Snapshot, unit: &UnitName, limit: Duration) -> Option<P
     let (machine, state) = snapshot.states.get(unit)?.iter().find(|(_, state)| state.is_changing())?;
     let name = snapshot.full_name_of(*machine);
     let what = format!("still {state} on {name} after {}s: systemd goes on with it", limit.as_secs());
-    Some(Problem::of_unit(unit, Some(*machine), what))
+    Some(Problem::of_unit(TroubleKind::StillChanging, unit, Some(*machine), what))
 }
 
 /// Returns the problem of a unit that is still on a machine that it should leave.
@@ -171,5 +177,5 @@ fn straggler(snapshot: &Snapshot, unit: &UnitName, machine: MachineId) -> Proble
     let target = snapshot.placements.get(unit).map(|placement| placement.machine).filter(|target| *target != machine);
     let until = target.map(|target| format!(" until it runs on {}", snapshot.full_name_of(target)));
     let what = format!("still on {}{}", snapshot.full_name_of(machine), until.unwrap_or_default());
-    Problem::of_unit(unit, Some(machine), what)
+    Problem::of_unit(TroubleKind::StillElsewhere, unit, Some(machine), what)
 }

@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 
 use crate::core::explain;
 use crate::core::explain::NotRunning;
+use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
+use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::UnitState;
@@ -20,6 +22,8 @@ use crate::core::unit::UnitName;
 /// A machine or a unit that is not as desired.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
+    /// The kind of the problem.
+    pub kind: TroubleKind,
     /// The machine that has the problem, or that the unit is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineId>,
@@ -40,24 +44,26 @@ pub struct Problem {
 
 impl Problem {
     /// Makes a problem that is about no unit and no machine.
-    pub(super) const fn general(what: String) -> Self {
-        Self { machine: None, unit: None, what, unreachable: false, trouble: None, details: Vec::new() }
+    pub(super) const fn general(kind: TroubleKind, what: String) -> Self {
+        Self { kind, machine: None, unit: None, what, unreachable: false, trouble: None, details: Vec::new() }
     }
 
     /// Makes the problem of a machine.
     pub(super) fn of_machine(machine: MachineId, what: String) -> Self {
-        Self { machine: Some(machine), unreachable: true, ..Self::general(what) }
+        let general = Self::general(TroubleKind::MachineUnavailable, what);
+        Self { machine: Some(machine), unreachable: true, ..general }
     }
 
-    /// Makes the problem of a machine that has a trouble.
-    fn of_troubled(machine: MachineId, name: String, trouble: String) -> Self {
-        let what = format!("{name} is {trouble}");
-        Self { trouble: Some((name, trouble)), ..Self::of_machine(machine, what) }
+    /// Makes the problem of a machine that has a trouble. Other machines may have the same trouble at their addresses.
+    fn of_troubled(machine: &Machine, trouble: &str) -> Self {
+        let what = format!("{} is {trouble}", machine.name);
+        let trouble = without_address(trouble, &machine.address.host);
+        Self { trouble: Some((machine.name.clone(), trouble)), ..Self::of_machine(machine.id, what) }
     }
 
     /// Makes the problem of a unit, on this machine if it is on one.
-    pub(super) fn of_unit(unit: &UnitName, machine: Option<MachineId>, what: String) -> Self {
-        Self { machine, unit: Some(unit.clone()), ..Self::general(what) }
+    pub(super) fn of_unit(kind: TroubleKind, unit: &UnitName, machine: Option<MachineId>, what: String) -> Self {
+        Self { machine, unit: Some(unit.clone()), ..Self::general(kind, what) }
     }
 }
 
@@ -76,11 +82,11 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         reconciler.views().filter_map(|(machine, _)| machine_problem(reconciler, machine)).collect();
     let refused = reconciler.refused().iter();
-    problems.extend(refused.map(|(unit, why)| Problem::of_unit(unit, None, why.message())));
+    problems.extend(refused.map(|(unit, why)| Problem::of_unit(TroubleKind::Unschedulable, unit, None, why.message())));
     problems.extend(reconciler.backoffs().map(|(machine, backoff)| {
         let host = reconciler.snapshot().full_name_of(machine);
         let what = format!("{} failed on {host}: {}", backoff.step.action, backoff.said);
-        Problem::of_unit(&backoff.step.unit, Some(machine), what)
+        Problem::of_unit(TroubleKind::StepFailed, &backoff.step.unit, Some(machine), what)
     }));
     let backoffs: BTreeSet<(MachineId, &UnitName)> =
         reconciler.backoffs().map(|(machine, backoff)| (machine, &backoff.step.unit)).collect();
@@ -110,12 +116,12 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
             Some(health) => blocked(health).unwrap_or_else(|| format!("{}: {}", health.health, health.reason.cause())),
             None => "not observed yet".to_owned(),
         };
-        Some(Problem::of_troubled(*machine, record.name.clone(), trouble))
+        Some(Problem::of_troubled(record, &trouble))
     });
     let units = explain::units_not_running(snapshot).into_iter().map(|(unit, machine, cause)| {
         let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
         let what = if let NotRunning::Unschedulable(refusal) = &cause { refusal.message() } else { cause.to_string() };
-        Problem { unreachable, ..Problem::of_unit(unit, machine, what) }
+        Problem { unreachable, ..Problem::of_unit(cause.kind(), unit, machine, what) }
     });
     machines.chain(units).collect()
 }
@@ -127,9 +133,26 @@ fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
     let failure = view.evidence.latest_failure()?;
     let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
     let snapshot = reconciler.snapshot();
-    let block = snapshot.health.get(&machine).filter(|record| record.health == health).and_then(blocked);
-    let trouble = block.unwrap_or_else(|| format!("{health}: {}: {}{hint}", failure.phase, failure.detail));
-    Some(Problem::of_troubled(machine, snapshot.full_name_of(machine), trouble))
+    let recorded = snapshot.health.get(&machine).filter(|record| record.health == health);
+    let order = recorded.map(|record| record.reason.order()).unwrap_or_default();
+    let trouble = recorded.and_then(blocked);
+    let trouble = trouble.unwrap_or_else(|| format!("{health}: {}: {}{hint}{order}", failure.phase, failure.detail));
+    Some(Problem::of_troubled(snapshot.machines.get(&machine)?, &trouble))
+}
+
+/// Removes `HOST:PORT: ` from a trouble.
+fn without_address(trouble: &str, host: &str) -> String {
+    let Some((before, after)) = trouble.split_once(host).filter(|_| !host.is_empty()) else {
+        return trouble.to_owned();
+    };
+    let rest = after
+        .trim_start_matches(']')
+        .strip_prefix(':')
+        .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    match rest.and_then(|rest| rest.strip_prefix(": ")) {
+        Some(rest) => format!("{}{rest}", before.trim_end_matches('[')),
+        None => trouble.to_owned(),
+    }
 }
 
 /// Returns the trouble of a machine whose failover is blocked, with the remedy. It is the same for all machines that the
@@ -148,15 +171,16 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) ->
     let reachable = reconciler.view(machine).is_some_and(MachineView::answers);
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
-    let what = match state {
+    let (kind, what) = match state {
         Some(state) if state.is_well(oneshot) => {
             let (job, state) = explain::failed_job(snapshot, unit, machine)?;
-            format!("{job}, which it starts, is {state} on {}", snapshot.full_name_of(machine))
+            let what = format!("{job}, which it starts, is {state} on {}", snapshot.full_name_of(machine));
+            (TroubleKind::JobFailed, what)
         }
-        Some(state) => format!("{state} on {}", snapshot.full_name_of(machine)),
-        None => format!("not there yet on {}", snapshot.full_name_of(machine)),
+        Some(state) => (TroubleKind::of_state(state), format!("{state} on {}", snapshot.full_name_of(machine))),
+        None => (TroubleKind::NotOnMachine, format!("not there yet on {}", snapshot.full_name_of(machine))),
     };
-    Some(Problem { unreachable: !reachable, ..Problem::of_unit(unit, Some(machine), what) })
+    Some(Problem { unreachable: !reachable, ..Problem::of_unit(kind, unit, Some(machine), what) })
 }
 
 /// Returns why a strict unit is not started or restarted on the machine where it is placed.
@@ -168,5 +192,5 @@ fn strict_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) 
     let runs = state.is_some_and(is_current) && reconciler.view(machine).is_some_and(MachineView::answers);
     let hold = reconciler.strict_hold(unit, machine).filter(|_| !runs)?;
     let what = hold.tell(|machine| snapshot.full_name_of(machine));
-    Some(Problem::of_unit(unit, Some(machine), what))
+    Some(Problem::of_unit(TroubleKind::Lease, unit, Some(machine), what))
 }

@@ -13,11 +13,13 @@ use super::problems::Problem;
 use super::problems::problems;
 use super::problems::stored_problems;
 use crate::core::explain;
+use crate::core::explain::TroubleKind;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::FailureKind;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::core::model::Unreadable;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
@@ -119,6 +121,7 @@ async fn lead(
         Reconciler::new(leadership.epoch(), Scope::All, options.timing, snapshot).with_failover_policy(failover_policy);
     reconciler = reconciler.with_fence_commands(context.fence_commands.machines()).with_publication();
     let stop = context.stop.child_token();
+    let _wait = tracing::info_span!("wait", what = "the machines and their units");
     let run_context = RunContext { stop: stop.clone(), ..RunContext::new(context, leadership) };
     let stop_when = StopCondition::Settled { limit: options.settle, watch: Duration::ZERO };
     let run = Box::pin(runner::run(&mut reconciler, &run_context, None, stop_when, on_event));
@@ -159,11 +162,12 @@ async fn stop_after<T>(limit: Duration, stop: &CancellationToken, run: impl Futu
 fn unsettled() -> Problem {
     let what =
         format!("the cluster did not settle within {} minutes: the sweep ended before that", LIMIT.as_secs() / 60);
-    Problem::general(what)
+    Problem::general(TroubleKind::Unsettled, what)
 }
 
 /// Reads the problems from the records of the controller that leads, after a short wait for the work that it has begun.
 async fn problems_from_store(context: &ClusterContext, options: SweepOptions) -> Result<SweepResult, StoreError> {
+    let _wait = tracing::info_span!("wait", what = "the controller");
     let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
     let mut known: Option<Snapshot> = None;
     let began = Instant::now();
@@ -207,8 +211,9 @@ fn health_of(snapshot: &Snapshot, machine: MachineId) -> Option<Health> {
 
 /// Returns a problem for each record that cannot be read. Nothing is decided from such a record.
 fn unreadable(snapshot: &Snapshot) -> impl Iterator<Item = Problem> {
-    let what = |why: &str, key: &str| format!("the record {key} of the store cannot be parsed and is ignored: {why}");
-    snapshot.unreadable.iter().map(move |(key, record)| Problem::general(what(&record.why, key)))
+    let problem =
+        |(key, record): (&String, &Unreadable)| Problem::general(TroubleKind::UnreadableRecord, record.message(key));
+    snapshot.unreadable.iter().map(problem)
 }
 
 /// Returns the problems that a sweep leaves.

@@ -38,6 +38,7 @@ async fn context() -> ClusterContext {
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     };
     let event = |at: usize| {

@@ -19,9 +19,13 @@ use crate::core::command::Decision;
 use crate::core::command::DesiredChange;
 use crate::core::command::InvalidCommand;
 use crate::core::command::UnitCommand;
-use crate::core::command::Verb;
+use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
+use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::Snapshot;
+use crate::core::model::Verb;
+use crate::core::model::Write;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 use crate::runner::ClusterContext;
@@ -34,8 +38,8 @@ use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
 
-/// How many units go into one commit: each takes a check and up to two changes.
-const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 2;
+/// How many units go into one commit: each takes a check and up to three changes.
+const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 3;
 
 /// Carries out a verb for some units and returns the problems that remain.
 pub async fn execute(
@@ -149,7 +153,7 @@ fn decide<'a>(
             Ok(decision) => decided.push((*command, decision)),
             // The problem names no unit: no command shows more about a unit that does not exist.
             Err(error @ InvalidCommand::Unknown(_)) if command.verb != Verb::Restart => {
-                problems.push(Problem::general(error.to_string()));
+                problems.push(Problem::general(TroubleKind::UnknownUnit, error.to_string()));
             }
             Err(error) => return Err(error),
         }
@@ -195,6 +199,7 @@ async fn commit(
     let mut checks = Vec::new();
     let mut changes: BTreeMap<String, store::Op> = BTreeMap::new();
     let mut change = |change: store::Op| drop(changes.insert(change.key().to_owned(), change));
+    let mut requests = Vec::new();
     for (command, decision) in decisions {
         let slot = Key::Unit(command.unit.clone());
         match &decision.change {
@@ -206,6 +211,7 @@ async fn commit(
             DesiredChange::Put(unit, None) => change(context.keys.put(&slot, unit)),
         }
         let key = context.keys.key(&slot);
+        requests.push(Write::Log(request(context, command)));
         checks.push(match revisions.get(&command.unit) {
             Some(revision) => Precondition::Modified(key, *revision),
             None => Precondition::Absent(key),
@@ -214,7 +220,14 @@ async fn commit(
     if changes.is_empty() {
         return Ok(true);
     }
-    Ok(context.store.commit(checks, changes.into_values().collect()).await?.is_some())
+    let changes = changes.into_values().chain(context.keys.ops(&requests));
+    Ok(context.store.commit(checks, changes.collect()).await?.is_some())
+}
+
+/// Returns the event that an operator asked for this.
+fn request(context: &ClusterContext, command: &UnitCommand) -> Event {
+    let (unit, verb) = (command.unit.clone(), command.verb);
+    Event::new(context.clock.now(), None, Some(unit), EventKind::UnitRequested(verb)).by(&context.operator)
 }
 
 /// Removes the unit files to which no unit refers any more.

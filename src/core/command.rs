@@ -7,7 +7,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
 use crate::core::model::DesiredState;
@@ -15,6 +14,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Unit;
 use crate::core::model::UnitState;
+use crate::core::model::Verb;
 use crate::core::unit::BadClass;
 use crate::core::unit::BadRequirements;
 use crate::core::unit::Class;
@@ -22,56 +22,6 @@ use crate::core::unit::Requirements;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::core::unit::UnitType;
-
-/// What an operator commands for units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// Makes a unit known to the cluster.
-    Submit,
-    /// Places a unit on a machine.
-    Load,
-    /// Starts a unit.
-    Start,
-    /// Stops a unit and leaves it on its machine.
-    Stop,
-    /// Removes a unit from its machine.
-    Unload,
-    /// Removes a unit from the cluster.
-    Destroy,
-    /// Stops and starts a unit on its machine.
-    Restart,
-}
-
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Submit => "submit",
-            Self::Load => "load",
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Unload => "unload",
-            Self::Destroy => "destroy",
-            Self::Restart => "restart",
-        })
-    }
-}
-
-impl Verb {
-    /// Reports whether the verb creates units that are not known.
-    pub const fn creates(self) -> bool {
-        matches!(self, Self::Submit | Self::Load | Self::Start)
-    }
-
-    /// Returns the desired state after the verb; `None` if the unit is removed.
-    pub const fn goal(self) -> Option<DesiredState> {
-        match self {
-            Self::Submit | Self::Unload => Some(DesiredState::Inactive),
-            Self::Load | Self::Stop => Some(DesiredState::Loaded),
-            Self::Start | Self::Restart => Some(DesiredState::Launched),
-            Self::Destroy => None,
-        }
-    }
-}
 
 /// A unit file on the operator's machine.
 #[derive(Debug, Clone)]
@@ -156,7 +106,7 @@ pub enum InvalidCommand {
     #[error("Unit {0}: [X-Muster] Class=strict: {1}")]
     NotStrict(UnitName, &'static str),
     /// `[X-Muster]` is invalid.
-    #[error("Unit {0}: [X-Muster] {1}")]
+    #[error("Unit {0}: {1}")]
     Class(UnitName, BadClass),
     /// The class of a unit cannot change while the unit may run somewhere with the old class.
     #[error(

@@ -7,6 +7,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::FilterReason;
@@ -48,6 +50,57 @@ pub struct Explanation {
     pub filter_reasons: Vec<(MachineId, Option<FilterReason>)>,
     /// Why it does not run: at most one reason, or one for each machine if it is global.
     pub not_running: Vec<NotRunning>,
+}
+
+/// The kind of a trouble of a machine, of a unit or of the cluster. Programs that read JSON decide by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleKind {
+    /// A machine is not alive, or the machine of a unit is not.
+    MachineUnavailable,
+    /// The desired state of a unit is not launched.
+    NotDesired,
+    /// A record of the store cannot be read.
+    UnreadableRecord,
+    /// No machine takes a unit.
+    Unschedulable,
+    /// A unit has no placement yet.
+    NotPlaced,
+    /// The machine of a unit has left the cluster.
+    MachineLeft,
+    /// A strict unit waits for a lease, or for the end of one.
+    Lease,
+    /// A unit waits until it has stopped on another machine, or has not left a machine.
+    StillElsewhere,
+    /// A unit is not on its machine yet.
+    NotOnMachine,
+    /// The machine of a unit has an older file of it.
+    OutdatedFile,
+    /// A step on a host failed.
+    StepFailed,
+    /// systemd reports that a unit does not run.
+    NotActive,
+    /// A unit ended, and systemd starts it again.
+    Restarting,
+    /// The unit that a timer starts has failed.
+    JobFailed,
+    /// systemd has not ended what it does to a unit.
+    StillChanging,
+    /// A controller has not reached the goal of a command within the time.
+    TimedOut,
+    /// The cluster has no such unit.
+    UnknownUnit,
+    /// The cluster did not settle within the time.
+    Unsettled,
+    /// A unit that another program runs on a host was left alone.
+    NotAdopted,
+}
+
+impl TroubleKind {
+    /// Returns the kind of the trouble of a unit that systemd reports in this state.
+    pub fn of_state(state: &UnitState) -> Self {
+        if state.is_restarting() { Self::Restarting } else { Self::NotActive }
+    }
 }
 
 /// Why a unit does not run.
@@ -138,6 +191,24 @@ impl fmt::Display for NotRunning {
 }
 
 impl NotRunning {
+    /// Returns the kind of the trouble.
+    pub fn kind(&self) -> TroubleKind {
+        match self {
+            Self::NotDesired(_) => TroubleKind::NotDesired,
+            Self::Unreadable => TroubleKind::UnreadableRecord,
+            Self::Unschedulable(_) => TroubleKind::Unschedulable,
+            Self::NotPlacedYet => TroubleKind::NotPlaced,
+            Self::MachineLeft(_) => TroubleKind::MachineLeft,
+            Self::MachineUnavailable { .. } => TroubleKind::MachineUnavailable,
+            Self::NoLease(_) | Self::MayStillRun { .. } => TroubleKind::Lease,
+            Self::StopsElsewhere(_) => TroubleKind::StillElsewhere,
+            Self::NotOnMachineYet(_) => TroubleKind::NotOnMachine,
+            Self::OutdatedFile(_) => TroubleKind::OutdatedFile,
+            Self::NotActive { state, .. } => TroubleKind::of_state(state),
+            Self::JobFailed { .. } => TroubleKind::JobFailed,
+        }
+    }
+
     /// Reports whether the leader is working on it, so that no action of the operator is needed.
     pub fn is_in_progress(&self) -> bool {
         match self {

@@ -16,6 +16,8 @@ pub mod plan;
 pub mod reconcile;
 pub mod sanitize;
 pub mod schedule;
+pub mod secrets;
+pub mod similar;
 pub mod simulated_host;
 pub mod simulation;
 pub mod unit;

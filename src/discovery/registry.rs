@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use crate::core::model::Address;
 use crate::core::model::MachineId;
+use crate::store::COMMIT_LIMIT;
 use crate::store::Entry;
 use crate::store::Op;
 use crate::store::Precondition;
 use crate::store::Revision;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
 
@@ -91,6 +93,49 @@ pub async fn read(store: &dyn Store, keyspace: &Keyspace) -> Result<Option<Regis
     }
     registered.sort_by(|a, b| (a.created, &a.key).cmp(&(b.created, &b.key)));
     Ok(size_entry.map(|size| Registry { revision: listing.revision, size, members: registered }))
+}
+
+/// Returns the operation that makes a token last, now that it has a member: its size is set again without a lease.
+pub fn lasting(keyspace: &Keyspace, size: impl Into<Vec<u8>>) -> Op {
+    Op::put(keyspace.key(&Key::Size), size)
+}
+
+/// Whether a token was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// It was removed with all that was under it.
+    Done,
+    /// There is no such token. Nothing was changed.
+    Unknown,
+    /// Its cluster has machines or units. Nothing was changed.
+    InUse {
+        /// How many machines.
+        machines: usize,
+        /// How many units.
+        units: usize,
+    },
+}
+
+/// Removes a token, its members and the records of its cluster, which must have no machines and no units.
+pub async fn delete(store: &dyn Store, keyspace: &Keyspace) -> Result<Deletion, StoreError> {
+    let Some(registry) = read(store, keyspace).await? else { return Ok(Deletion::Unknown) };
+    let snapshot = layout::read(store, keyspace).await?;
+    let (machines, units) = (snapshot.machines.len(), snapshot.units.len());
+    if machines + units + snapshot.unreadable.len() > 0 {
+        return Ok(Deletion::InUse { machines, units });
+    }
+    let mut keys: Vec<String> = registry.members.into_iter().map(|member| member.key).collect();
+    keys.extend(layout::list(store, keyspace).await?.entries.into_iter().map(|entry| entry.key));
+    keys.extend(store.list(&keyspace.events()).await?.entries.into_iter().map(|entry| entry.key));
+    keys.retain(|key| *key != registry.size.key);
+    keys.sort_unstable();
+    keys.dedup();
+    // The size is the last: a deletion that does not come to its end can be repeated.
+    keys.push(registry.size.key);
+    for portion in keys.chunks(COMMIT_LIMIT) {
+        store.commit(Vec::new(), portion.iter().cloned().map(Op::Delete).collect()).await?;
+    }
+    Ok(Deletion::Done)
 }
 
 /// Returns the precondition and the operation that register a machine, if no member has its machine-id.

@@ -367,8 +367,7 @@ async fn register(
     let preconditions =
         vec![Precondition::Absent(key.clone()), Precondition::Created(keyspace.key(&Key::Size), registry.size.created)];
     let value = value.into_bytes();
-    // A token with a member lasts: its size is set again without a lease.
-    let lasts = registry.members.is_empty().then(|| Op::put(&registry.size.key, registry.size.value.clone()));
+    let lasts = registry.members.is_empty().then(|| registry::lasting(&keyspace, registry.size.value.clone()));
     let ops = lasts.into_iter().chain([Op::put(&key, value.clone())]).collect();
     match discovery.store.commit(preconditions, ops).await? {
         Some(revision) => {

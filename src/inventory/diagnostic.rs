@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::core::similar::similar;
+
 /// A position in a file. Lines and columns count from 1; 0 means the whole file or the whole line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position {
@@ -60,16 +62,6 @@ impl fmt::Display for Diagnostic {
 }
 
 impl std::error::Error for Diagnostic {}
-
-/// Returns the candidates that are most similar to `word`, the most similar first, at most three.
-pub fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let similarity = |candidate: &&'a str| (strsim::normalized_damerau_levenshtein(word, candidate) * 1000.0).round();
-    let mut scored: Vec<_> = candidates.into_iter().map(|name| (similarity(&name), name)).collect();
-    scored.retain(|(score, _)| *score >= 500.0);
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    scored.dedup();
-    scored.into_iter().take(3).map(|(_, name)| name).collect()
-}
 
 /// Returns a hint that names similar candidates, if there are any.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {

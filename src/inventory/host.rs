@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use super::InventoryError;
 use super::Vars;
-use super::diagnostic::similar;
 use super::ssh_arguments::SshArguments;
 use crate::core::model::Address;
 use crate::core::sanitize;
+use crate::core::similar::similar;
 use crate::remote::Connection;
 use crate::remote::Target;
+use crate::remote::ssh_config::is_kept;
 use crate::remote::ssh_config::validate;
 
 /// A computer that SSH reaches.
@@ -87,7 +88,7 @@ impl Host {
         Ok(Target { name, address, identity_files, jump, options, config_file, connection, through: None })
     }
 
-    /// Returns how SSH reaches the host once it is a machine of a cluster, which keeps no options of ssh(1).
+    /// Returns how SSH reaches the host once it is a machine of a cluster, which keeps only some options of ssh(1).
     pub fn machine_target(&self) -> Result<Target, InventoryError> {
         if let Some(command) = self.arguments()?.command {
             let what = format!("the cluster does not keep the proxy command `{command}`");
@@ -99,13 +100,14 @@ impl Host {
             Connection::Local => Connection::Ssh,
             other => other,
         };
-        Ok(Target { options: Vec::new(), config_file: None, connection, ..target })
+        let options = target.options.into_iter().filter(|option| is_kept(option)).collect();
+        Ok(Target { options, config_file: None, connection, ..target })
     }
 
     /// Returns a sentence for each option of ssh(1) that the cluster does not keep when the host joins.
     pub fn machine_notes(&self) -> Vec<String> {
         let SshArguments { options, config_file, .. } = self.arguments().unwrap_or_default();
-        let options = options.into_iter().map(|option| format!("-o {option}"));
+        let options = options.into_iter().filter(|option| !is_kept(option)).map(|option| format!("-o {option}"));
         let lost = options.chain(config_file.map(|file| format!("-F {}", file.display())));
         lost.map(|lost| format!("the cluster does not keep `{lost}`: write it in ssh_config.")).collect()
     }

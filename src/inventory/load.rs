@@ -26,6 +26,7 @@ use super::script;
 use super::vars;
 use super::vars::VarFiles;
 use super::yaml;
+use crate::core::secrets::SECRET_VARIABLES;
 
 /// The endings of files in an inventory directory that are not sources.
 const IGNORED: [&str; 12] =
@@ -228,8 +229,14 @@ fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, InventoryError> {
 fn run_script(path: &Path, arguments: &[&str]) -> Result<String, InventoryError> {
     let failed = |detail: String| InventoryError::Script { path: path.to_owned(), detail };
     let program = fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let output = output
+    let mut command = Command::new(program);
+    for name in SECRET_VARIABLES {
+        command.env_remove(name);
+    }
+    let output = command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
         .map_err(|error| failed(format!("{error}; if the file is not a program, remove its execute permission")))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);

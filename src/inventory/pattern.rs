@@ -11,7 +11,8 @@ use super::Host;
 use super::Inventory;
 use super::InventoryError;
 use super::builder::ALL;
-use super::diagnostic::similar;
+
+use crate::core::similar::similar;
 
 impl Inventory {
     /// Returns the hosts that a pattern selects, each once, in the order of the pattern's terms.

@@ -532,12 +532,15 @@ fn a_proxy_command_is_a_jump_host_or_is_run_and_options_are_kept() {
         );
         assert_eq!(host.notes(), Vec::<String>::new(), "{args}");
     }
-    // The cluster keeps an address and a jump host, and no options.
-    let kept = host("h ansible_ssh_common_args='-J j -o ConnectTimeout=5 -F /etc/ssh.cfg'");
+    // The cluster keeps an address, a jump host, and options that run no program and write no file.
+    let kept = host("h ansible_ssh_common_args='-J j -o ConnectTimeout=5 -o UserKnownHostsFile=/k -F /etc/ssh.cfg'");
     let (target, machine) = (kept.target().unwrap(), kept.machine_target().unwrap());
-    assert_eq!((target.config_file, target.options.len()), (Some(PathBuf::from("/etc/ssh.cfg")), 1));
-    assert_eq!((machine.config_file, machine.options, machine.jump), (None, Vec::new(), Some("j".to_owned())));
-    let notes = ["-o ConnectTimeout=5", "-F /etc/ssh.cfg"];
+    assert_eq!((target.config_file, target.options.len()), (Some(PathBuf::from("/etc/ssh.cfg")), 2));
+    assert_eq!(
+        (machine.config_file, machine.options, machine.jump),
+        (None, vec!["ConnectTimeout=5".to_owned()], Some("j".to_owned()))
+    );
+    let notes = ["-o UserKnownHostsFile=/k", "-F /etc/ssh.cfg"];
     assert_eq!(
         kept.machine_notes(),
         notes.map(|lost| format!("the cluster does not keep `{lost}`: write it in ssh_config."))

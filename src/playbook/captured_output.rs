@@ -9,9 +9,10 @@ use crate::remote::CapturedOutput;
 const LINE_LIMIT: usize = 100_000;
 
 impl CapturedOutput {
-    /// Returns the variables that `register` keeps: text and lines, without newlines at the end; `msg` if bytes were dropped.
+    /// Returns the variables that `register` keeps: text and lines, without newlines at the end; `msg` and
+    /// `warnings` if something was dropped.
     pub fn into_vars(self) -> Vars {
-        let (mut vars, mut is_cut) = (Vars::new(), false);
+        let (mut vars, mut is_cut, mut warnings) = (Vars::new(), false, Vec::new());
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             let text = String::from_utf8_lossy(bytes);
             let text = text.trim_end_matches(['\r', '\n']);
@@ -22,13 +23,17 @@ impl CapturedOutput {
         }
         if is_cut {
             let message = format!("only the first {LINE_LIMIT} lines of each stream are kept as a list");
-            vars.insert("msg".to_owned(), message.into());
+            warnings.push(message);
         }
         if self.dropped > 0 {
             let (dropped, limit) = (self.dropped, self.limit);
             let message =
                 format!("{dropped} bytes of its output were dropped: only the first {limit} of each stream are kept");
-            vars.insert("msg".to_owned(), message.into());
+            warnings.push(message);
+        }
+        if let Some(message) = warnings.last() {
+            vars.insert("msg".to_owned(), message.clone().into());
+            vars.insert("warnings".to_owned(), warnings.into());
         }
         vars
     }
@@ -61,6 +66,7 @@ mod tests {
         output.stderr(b"ok\r\n");
         let vars = output.into_vars();
         assert_eq!((&vars["stdout"], &vars["stderr_lines"][0]), (&"onet".into(), &"ok".into()));
+        assert_eq!(vars["warnings"][0], vars["msg"]);
         assert_eq!(vars["msg"], "7 bytes of its output were dropped: only the first 4 of each stream are kept");
     }
 }

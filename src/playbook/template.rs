@@ -25,6 +25,7 @@ use crate::inventory::Vars;
 use environment::FUEL;
 use environment::Syntax;
 pub use environment::parse_bool;
+use source::Backslashes;
 
 /// The deepest nesting of variables that refer to variables.
 const DEPTH: usize = 16;
@@ -168,16 +169,16 @@ impl Scope {
         let inner = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
         match inner.filter(|inner| !is_template(inner) && !inner.contains("}}")) {
             Some(expression) => {
-                let value = self.evaluate(expression)?;
+                let value = self.evaluate(expression, Backslashes::Literal)?;
                 serde_json::to_value(&value).map_err(|error| format!("`{}`: {error}", text.trim()))
             }
-            None => self.render(text).map(Value::String),
+            None => self.render_in(&ENVIRONMENT, &Syntax::default(), text, Backslashes::Literal).map(Value::String),
         }
     }
 
     /// Renders a whole template.
     pub fn render(&self, text: &str) -> Result<String, String> {
-        self.render_in(&ENVIRONMENT, &Syntax::default(), text)
+        self.render_in(&ENVIRONMENT, &Syntax::default(), text, Backslashes::Escape)
     }
 
     /// Renders a file. Its first line may change the syntax (`#jinja2: …`).
@@ -187,12 +188,18 @@ impl Scope {
             return self.render(text);
         }
         let environment = environment::environment(&syntax).map_err(|error| explain(&error, []))?;
-        let rendered = self.render_in(&environment, &syntax, text)?;
+        let rendered = self.render_in(&environment, &syntax, text, Backslashes::Escape)?;
         Ok(if syntax.newline == "\n" { rendered } else { rendered.replace('\n', &syntax.newline) })
     }
 
-    fn render_in(&self, environment: &Environment<'_>, syntax: &Syntax, text: &str) -> Result<String, String> {
-        let text = source::template(text, &syntax.delimiters)?;
+    fn render_in(
+        &self,
+        environment: &Environment<'_>,
+        syntax: &Syntax,
+        text: &str,
+        backslashes: Backslashes,
+    ) -> Result<String, String> {
+        let text = source::template(text, &syntax.delimiters, backslashes)?;
         let template = environment.template_from_str(&text).map_err(|error| explain(&error, []))?;
         let rendered = template
             .render_captured(self.context())
@@ -201,8 +208,8 @@ impl Scope {
         Ok(rendered.into_output())
     }
 
-    fn evaluate(&self, expression: &str) -> Result<minijinja::Value, String> {
-        let prepared = source::expression(expression)?;
+    fn evaluate(&self, expression: &str, backslashes: Backslashes) -> Result<minijinja::Value, String> {
+        let prepared = source::expression(expression, backslashes)?;
         let compiled = ENVIRONMENT.compile_expression(&prepared).map_err(|error| explain(&error, []))?;
         let missing = || self.missing(compiled.undeclared_variables(false));
         let value = compiled.eval(self.context()).map_err(|error| explain(&error, missing()))?;
@@ -216,7 +223,7 @@ impl Scope {
 
     /// Reports whether an expression holds. The value must be a boolean: text such as `false` would count as true.
     pub fn holds(&self, expression: &str) -> Result<bool, String> {
-        let value = self.evaluate(expression)?;
+        let value = self.evaluate(expression, Backslashes::Escape)?;
         match serde_json::to_value(&value) {
             Ok(Value::Bool(holds)) => Ok(holds),
             _ => {
@@ -320,7 +327,7 @@ pub fn has_template(value: &Value) -> bool {
 
 /// Checks the syntax of an expression.
 pub fn check(expression: &str) -> Result<(), String> {
-    let prepared = source::expression(expression)?;
+    let prepared = source::expression(expression, Backslashes::Escape)?;
     ENVIRONMENT.compile_expression(&prepared).map(drop).map_err(|error| explain(&error, []))
 }
 

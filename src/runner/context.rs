@@ -27,6 +27,8 @@ pub struct ClusterContext {
     pub clock: Clock,
     /// The fence commands of this process.
     pub fence_commands: Arc<FenceCommands>,
+    /// The operator of this process, for the event log: `user@host`.
+    pub operator: String,
     /// Cancelled when the operator interrupts the command.
     pub stop: CancellationToken,
 }

@@ -17,6 +17,7 @@ use tokio::process::Command;
 
 use crate::core::model::Machine;
 use crate::core::sanitize::truncate;
+use crate::core::secrets::SECRET_VARIABLES;
 
 /// How long a fence command may take. A management board needs seconds to switch a host off and to report it.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -60,7 +61,10 @@ pub(super) async fn fence(machine: &Machine, command: &str) -> Result<(), String
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     shell.env("MUSTER_MACHINE", &machine.name).env("MUSTER_MACHINE_ID", machine.id.to_string());
-    shell.env("MUSTER_ADDRESS", &machine.address.host).env_remove("MUSTER_ETCD_PASSWORD").process_group(0);
+    shell.env("MUSTER_ADDRESS", &machine.address.host).process_group(0);
+    for name in SECRET_VARIABLES {
+        shell.env_remove(name);
+    }
     let not_run = |error| format!("/bin/sh: {error}");
     let mut child = shell.spawn().map_err(not_run)?;
     let _group = Group::of(&child);

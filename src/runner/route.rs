@@ -10,6 +10,7 @@ use crate::core::model::Snapshot;
 use crate::remote::Connection;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
+use crate::remote::ssh_config::is_kept;
 
 /// How many relays are probed before the direct path is tried after all.
 const RELAYS_PROBED: usize = 3;
@@ -21,7 +22,8 @@ pub fn target(machine: &Machine) -> Target {
         address: machine.address.clone(),
         identity_files: machine.identity_files.clone(),
         jump: machine.jump.clone(),
-        options: Vec::new(),
+        // Records of the store are input: an option that would run a program here is left out.
+        options: machine.ssh_options.iter().filter(|option| is_kept(option)).cloned().collect(),
         config_file: None,
         connection: Connection::Ssh,
         through: None,
@@ -56,4 +58,17 @@ fn relays<'a>(snapshot: &'a Snapshot, machine: &Machine) -> Vec<&'a Machine> {
     let mut alive: Vec<&Machine> = snapshot.machines.values().filter(|other| is(other, Health::Alive)).collect();
     alive.sort_by_key(|other| machine.id.mixed_with(other.id));
     alive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_run_programs_or_write_files_are_not_taken_from_the_store() {
+        let ssh_options =
+            ["ConnectTimeout=3", "ProxyCommand=touch /tmp/x", "UserKnownHostsFile /etc/x", "HostKeyAlias a", "", "="];
+        let machine = Machine { ssh_options: ssh_options.map(str::to_owned).to_vec(), ..Machine::default() };
+        assert_eq!(target(&machine).options, ["ConnectTimeout=3", "HostKeyAlias a"]);
+    }
 }

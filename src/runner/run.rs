@@ -162,7 +162,7 @@ impl<'a> Runner<'a> {
         self.warned_of.retain(|key| snapshot.unreadable.contains_key(key));
         for (key, record) in &snapshot.unreadable {
             if self.warned_of.insert(key.clone()) {
-                tracing::warn!("{key} cannot be parsed and is ignored: {}", record.why);
+                tracing::warn!("{}", record.message(key));
             }
         }
     }

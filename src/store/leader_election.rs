@@ -184,6 +184,7 @@ pub async fn campaign(
     kind: LeaderKind,
     wait: Duration,
 ) -> Result<Result<Leadership, LeaderRecord>, StoreError> {
+    let _wait = tracing::info_span!("wait", what = "leadership");
     let deadline = Instant::now() + wait;
     let available_by = Instant::now() + UNAVAILABLE_LIMIT;
     loop {

@@ -23,10 +23,11 @@ pub fn line(snapshot: &Snapshot, event: &Event) -> String {
     format!("{}\n", sanitize::line(&format!("{words}{}", text(snapshot, event))))
 }
 
-/// Returns an event as JSON: its time, its subject, its kind and its cause, whether it is trouble, and its text.
+/// Returns an event as JSON: its time, its subject, its actor, its kind and its cause, whether it is trouble, and its text.
 pub fn json(snapshot: &Snapshot, event: &Event) -> Value {
     let mut value = json!(event);
     if let Value::Object(fields) = &mut value {
+        fields.insert("actor".to_owned(), json!(event.actor()));
         fields.insert("trouble".to_owned(), event.kind.is_trouble().into());
         fields.insert("text".to_owned(), text(snapshot, event).into());
     }
@@ -40,6 +41,10 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
         EventKind::HealthChanged { to, reason, .. } => format!("{to}: {reason}"),
         EventKind::UnitPlaced(reason) => format!("placed: {}", placement(snapshot, reason)),
         EventKind::UnitRemoved(reason) => format!("taken off: {}", removal(snapshot, reason)),
+        EventKind::UnitRequested(verb) => format!("{verb} asked for by {}", by()),
+        EventKind::UnitFailed { active, sub } => format!("does not run: {active} ({sub})"),
+        EventKind::UnitRestarted => "ended, and systemd starts it again".to_owned(),
+        EventKind::UnitRecovered => "runs again".to_owned(),
         EventKind::UnitUnschedulable(error) => error.message(),
         EventKind::StepEnded(step) => step.to_string(),
         EventKind::UnknownUnitsUnloaded(unloaded) => unloaded.to_string(),

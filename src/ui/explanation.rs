@@ -16,6 +16,7 @@ use super::time;
 use crate::core::explain::Explanation;
 use crate::core::explain::NotRunning;
 use crate::core::model::Event;
+use crate::core::model::FailedLoad;
 use crate::core::model::Grant;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
@@ -37,6 +38,7 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         rows.push(("Since", time(placement.since)));
         rows.push(("Because", event::placement(snapshot, &placement.reason)));
     }
+    rows.extend(failed_loads(snapshot, why, now).map(|text| ("Load failed", text)));
     rows.extend(why.placement_error.iter().map(|error| ("No place", error.to_string())));
     for (machine, state) in &why.states {
         let seen = last_seen(snapshot, *machine, now);
@@ -63,6 +65,15 @@ fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String 
         Some(at) => format!(", as of {}", super::ago(now.since(at))),
         None => ", not observed since".to_owned(),
     }
+}
+
+/// Returns where the unit's file could not be loaded, what the host said and when, one text for each machine.
+fn failed_loads(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> impl Iterator<Item = String> {
+    let loads = why.placement.iter().flat_map(|placement| &placement.failed_loads);
+    let texts = loads.filter(|it| it.hash == why.hash).map(|FailedLoad { machine, said, at, .. }| {
+        format!("{said}, on {}, {}", snapshot.full_name_of(*machine), super::ago(now.since(*at)))
+    });
+    texts.collect::<Vec<_>>().into_iter()
 }
 
 /// Returns the title of a reason: some units with trouble run.
@@ -109,6 +120,7 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         .filter_reasons
         .iter()
         .map(|(machine, filter_reason)| json!({"machine": machine, "filter_reason": filter_reason.as_ref().map(ToString::to_string)}));
+    let trouble = |reason: &NotRunning| json!({"kind": reason.kind(), "text": reason.to_string()});
     json!({
         "unit": name,
         "desired": why.desired,
@@ -119,7 +131,7 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         "states": why.states.iter().map(state).collect::<Vec<_>>(),
         "refusal": why.placement_error.as_ref().map(ToString::to_string),
         "filter_reasons": filter_reasons.collect::<Vec<_>>(),
-        "not_running": why.not_running.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "not_running": why.not_running.iter().map(trouble).collect::<Vec<_>>(),
         "may_run_until": until,
         "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
     })

@@ -21,22 +21,26 @@ use tracing::field::Field;
 use tracing::field::Visit;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::terminal::Priority;
 use super::terminal::Tone;
 use super::terminal::stderr_has_color;
+use super::waits::Waits;
+use super::waits::is_wait;
 use crate::core::sanitize;
 
 /// The number of warnings that are remembered. After as many others, one is printed again.
 const REMEMBERED: usize = 1024;
 
-/// Starts to print the messages that directives of tracing-subscriber's `EnvFilter` select.
+/// Starts to print the messages that directives of tracing-subscriber's `EnvFilter` select, and what the command waits
+/// for if `tells_waits` is set.
 ///
 /// # Errors
 /// The directives are invalid.
-pub fn listen(directives: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+pub fn listen(directives: &str, tells_waits: bool) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::builder().parse(directives)?;
     let start = Instant::now();
     let print = |line: &Line| {
@@ -49,7 +53,11 @@ pub fn listen(directives: &str) -> Result<(), tracing_subscriber::filter::ParseE
     };
     let lines = Lines { printed: Mutex::default(), uptime: Box::new(move || start.elapsed()), print };
     // Only a second call could fail, and then the first one listens.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines.with_filter(filter)));
+    let waits = tells_waits.then(Waits::default);
+    waits.iter().for_each(Waits::print);
+    let waits = waits.map(|waits| waits.with_filter(filter_fn(is_wait)));
+    let registry = tracing_subscriber::registry().with(waits).with(lines.with_filter(filter));
+    let _ = tracing::subscriber::set_global_default(registry);
     Ok(())
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::core::command::Verb;
 use crate::core::model::DesiredState;
 use crate::core::model::Failure;
 use crate::core::model::ForeignUnits;
 use crate::core::model::Machine;
+use crate::core::model::Verb;
 use crate::core::unit::UnitName;
 use crate::store::StoreError;
 use crate::store::leader_election::LeaderRecord;
@@ -149,9 +149,11 @@ pub fn not_observed(why: Option<&Failure>, age: Option<Duration>) -> String {
     }
 }
 
-/// A record of the store cannot be parsed.
-pub fn unreadable_record(key: &str, why: &str) -> String {
-    format!("{key} cannot be parsed and is ignored: {why}")
+/// A command waits. Only the first few waits are named.
+pub fn waiting(waits: &[&str], named: usize) -> String {
+    let more = waits.len().saturating_sub(named);
+    let first = waits.get(..named).unwrap_or(waits).join(", ");
+    if more == 0 { format!("waiting for {first}") } else { format!("waiting for {first} and {more} more") }
 }
 
 /// An epoch that was far ahead of the clock was reset.

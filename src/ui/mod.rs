@@ -13,6 +13,7 @@ pub mod plan;
 mod progress;
 pub mod table;
 pub mod terminal;
+mod waits;
 
 use std::io::Write as _;
 use std::time::Duration;

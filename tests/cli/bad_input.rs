@@ -39,7 +39,7 @@ fn an_invalid_unit_file_is_rejected_with_its_place_and_so_are_those_beside_it() 
 fn an_invalid_requirement_is_rejected_and_an_unknown_one_is_a_warning() {
     let desk = Desk::new();
     desk.write("a.service", unit("a") + "[X-Fleet]\nMachineID=a\nGlobal=true\nMachineOf=b.service\n");
-    desk.fails(&["submit", "a.service"], 1, &["Unit a.service: [X-Fleet] "]);
+    desk.fails(&["submit", "a.service"], 2, &["Unit a.service: [X-Fleet] "]);
     desk.write("a.service", unit("a") + "[X-Fleet]\nMachineColour=blue\n");
     let said = desk.muster(&["submit", "a.service"]);
     assert!(said.err.contains("WARNING: Unit a.service: ") && said.err.contains("MachineColour"), "{said:#?}");
@@ -253,4 +253,25 @@ fn a_store_or_a_token_that_does_not_exist_is_an_error_and_is_not_made() {
     // An empty list says why it is empty.
     let said = desk.muster(&["--store", store, "list-units"]);
     assert!(said.code == Some(0) && said.err.contains("no machine has joined the cluster default"), "{said:#?}");
+}
+
+#[test]
+fn typing_errors_in_unit_files_and_names_are_named_with_the_likely_word() {
+    let desk = Desk::new();
+    desk.write("a.service", "[Service]\nExecStart=/bin/true\nRestrat=no\n[X-fleet]\nGlobal=true\n");
+    let said = desk.muster(&["submit", "a.service"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "Unit a.service inactive\n"));
+    assert_eq!(
+        said.err.lines().collect::<Vec<_>>(),
+        [
+            "WARNING: Unit a.service: 3:1: systemd ignores `Restrat=` in [Service]: did you mean `Restart=`?",
+            "WARNING: Unit a.service: 4:1: systemd ignores the section [X-fleet]: did you mean [X-Fleet]?",
+        ]
+    );
+    desk.write("b.service", "[Service]\nExecStart=/bin/true\n[X-muster]\nClass=strict\n");
+    desk.fails(&["submit", "b.service"], 2, &["the section [X-muster] is not known: did you mean [X-Muster]?"]);
+    desk.write("c.service", "[Service]\nExecStart=/bin/true\n[X-Muster]\nClass=Strict\n");
+    desk.fails(&["submit", "c.service"], 2, &["Unit c.service: [X-Muster] Class=Strict: expected `available` or"]);
+    desk.fails(&["start", "worker@7.servce"], 2, &["did you mean \"worker@7.service\"?"]);
+    desk.fails(&["list-units", "--fields", "state"], 2, &["Hint: `--help` names the columns."]);
 }

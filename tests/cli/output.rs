@@ -199,12 +199,13 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
     }
     // Both machines are asked although neither answers.
     let said = desk.muster(&["status", "g"]);
-    assert_eq!((said.code, said.out.as_str()), (Some(3), "\n"), "{said:#?}");
+    assert_eq!((said.code, said.out.as_str()), (Some(3), "core-01:\n\ncore-02:\n"), "{said:#?}");
     assert!(
         said.err.contains("Error: core-01: connect: ") && said.err.contains("Error: core-02: connect: "),
         "{said:#?}"
     );
-    let hint = "Hint: `muster ssh MACHINE journalctl -u g.service` shows it on one machine.";
+    let hint = "Hint: `muster exec --become HOST -- journalctl -u g.service` shows it on one host.";
+    desk.fails(&["ssh", "g"], 1, &["Error: unit g is global: it has no machine of its own\n"]);
     desk.fails(&["journal", "g"], 1, &["Error: Unable to retrieve journal of global unit g.service.\n", hint]);
 }
 
@@ -237,4 +238,22 @@ async fn text_of_hosts_and_units_steers_no_terminal() {
     script.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", desk.home("")).stdin(Stdio::null());
     let shown = run(script.current_dir(desk.path("")));
     assert!(shown.out.contains("Description=a\u{fffd}31m"), "{shown:#?}");
+}
+
+#[tokio::test]
+async fn a_command_that_waits_says_for_what() {
+    let desk = Desk::new();
+    // An sshd that says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("ssh://root@127.0.0.1:{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(1);
+    let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
+    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
+    let said = desk.muster(&["list-machines", "--no-legend", "--fields", "name,observed"]);
+    assert_eq!(said.out, "core-01\tnever\n");
+    let expected = "waiting for the SSH connection to core-01\n\
+                    Warning: core-01: not observed now (no answer yet), and never before\n";
+    assert_eq!(said.err, expected, "{said:#?}");
+    assert!(!desk.muster(&["-q", "list-machines"]).err.contains("waiting"));
 }

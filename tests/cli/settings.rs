@@ -204,7 +204,7 @@ fn a_tilde_is_the_home_directory_in_every_path() {
     std::fs::write(desk.home("hosts"), "h1 ansible_host=127.0.0.1\n").unwrap();
     std::fs::write(desk.home("ssh_config"), "Host *\n  Port x\n").unwrap();
     desk.write("a.service", unit("a"));
-    let settings = "store = \"sqlite:~/there.db\"\ninventory = [\"~/hosts\"]\nssh-config = \"~/ssh_config\"\n";
+    let settings = "store = \"sqlite:~/there.db\"\ninventory = \"~/hosts\"\nssh-config = \"~/ssh_config\"\n";
     desk.write("etc/muster.toml", settings);
     let flags = ["--store", "sqlite:~/there.db", "-i", "~/hosts", "--ssh-config", "~/ssh_config"];
     for settings in [&["--config", "etc/muster.toml"][..], &flags] {
@@ -216,4 +216,16 @@ fn a_tilde_is_the_home_directory_in_every_path() {
     }
     let tls = ["--store", "etcds://127.0.0.1:1", "--etcd-ca-file", "~/no-ca", "list-units"];
     desk.fails(&tls, 2, &[&desk.home("no-ca").display().to_string()]);
+}
+
+#[test]
+fn an_inventory_script_does_not_get_the_password_of_the_store() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::new();
+    let script = "#!/bin/sh\necho \"{\\\"g\\\": [\\\"h${MUSTER_ETCD_PASSWORD:-none}${MUSTER_TOKEN:-none}\\\"], \\\"_meta\\\": {}}\"\n";
+    desk.write("inv.sh", script);
+    std::fs::set_permissions(desk.path("inv.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = desk.command(&["-i", "inv.sh", "inventory", "list"]);
+    command.env("MUSTER_ETCD_PASSWORD", "hunter2").env("MUSTER_TOKEN", "t");
+    assert_eq!(run(&mut command).ok(), "hnonet\n");
 }

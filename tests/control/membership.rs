@@ -62,3 +62,21 @@ async fn a_machine_leaves_once_its_units_run_elsewhere() {
     assert_eq!(fleet.0["core-01"].file("web.service"), None);
     assert_eq!(fleet.0["core-02"].asked(), ["start web.service"]);
 }
+
+#[tokio::test]
+async fn a_drain_says_which_units_it_stopped_at_its_deadline() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    let context = context(&store, &folder);
+    let options = sweep::SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+    assert!(folder.file("web.service").is_some());
+    let timeouts =
+        progress::Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
+    let deadline = Some(Duration::from_millis(100));
+    let drained = soon(membership::drain(&context, "core-01", deadline, timeouts, &mut |_| ())).await.unwrap();
+    assert!(drained.is_empty && folder.file("web.service").is_none(), "{drained:?}");
+    let problems: Vec<String> = drained.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, ["Unit web.service: stopped at the deadline: no machine for it: 1 machine: cordoned"]);
+}

@@ -221,6 +221,7 @@ pub(super) fn context(store: &SharedStore, folder: &Arc<Folder>) -> ClusterConte
         remote,
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }
 }

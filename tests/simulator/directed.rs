@@ -5,9 +5,9 @@ use std::sync::Arc;
 use muster::core::command;
 use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
-use muster::core::command::Verb;
 use muster::core::model::ActiveState;
 use muster::core::model::Health;
+use muster::core::model::Verb;
 use muster::core::simulated_host::SimulatedUnit;
 use muster::core::unit::UnitFile;
 

@@ -6,7 +6,7 @@ use muster::core::command;
 use muster::core::command::DesiredChange;
 use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
-use muster::core::command::Verb;
+use muster::core::model::Verb;
 
 use muster::core::model::FailoverOverride;
 use muster::core::model::Timestamp;

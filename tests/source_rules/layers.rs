@@ -31,7 +31,7 @@ const LAYERS: &[&[&str]] = &[
         "core/simulated_host",
     ],
     &["core/model", "core/unit"],
-    &["core/hex", "core/machine_id", "core/sanitize"],
+    &["core/hex", "core/machine_id", "core/sanitize", "core/secrets", "core/similar"],
 ];
 
 #[test]

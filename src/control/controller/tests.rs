@@ -76,6 +76,7 @@ fn context() -> ClusterContext {
         remote: Arc::new(Nowhere),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }
 }

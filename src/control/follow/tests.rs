@@ -4,7 +4,6 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::core::command::Verb;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
@@ -16,6 +15,7 @@ use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
+use crate::core::model::Verb;
 use crate::core::model::Write;
 use crate::core::unit::UnitFile;
 use crate::remote::ssh;
@@ -60,7 +60,8 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
     }
     if let Some(number) = placed {
         let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
-        let placement = Placement { machine: machine(number), epoch: 1, reason, since: Timestamp::ZERO };
+        let placement =
+            Placement { machine: machine(number), epoch: 1, reason, since: Timestamp::ZERO, failed_loads: Vec::new() };
         changes.extend(keys.ops(&[Write::Place(web.clone(), placement)]));
     }
     crate::store::Store::commit(&store, vec![], changes).await.unwrap();
@@ -71,6 +72,7 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }
 }

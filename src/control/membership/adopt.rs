@@ -18,11 +18,12 @@ use crate::control::verb;
 use crate::core::command;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
-use crate::core::command::Verb;
+use crate::core::explain::TroubleKind;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::UnitState;
+use crate::core::model::Verb;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -65,7 +66,7 @@ pub async fn adopt(
         for (unit, state) in units {
             if let Err(why) = adoption.add(context, &snapshot, machine, (unit, state)).await {
                 let what = format!("left alone on {}: {why}", machine.name);
-                adoption.problems.push(Problem::of_unit(unit, Some(machine.id), what));
+                adoption.problems.push(Problem::of_unit(TroubleKind::NotAdopted, unit, Some(machine.id), what));
             }
         }
     }

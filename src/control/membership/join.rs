@@ -19,6 +19,7 @@ use crate::core::model::Failure;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::discovery::registry;
 use crate::remote::Facts;
 use crate::remote::Target;
 use crate::runner::ClusterContext;
@@ -287,11 +288,11 @@ fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], fac
     if let Some(Machine { id: before, name: other, .. }) = predecessor {
         return Joined::Refused(JoinError::Replaced { name, id, other: other.clone(), before: *before });
     }
-    let Target { address, identity_files, jump, .. } = candidate.target.clone();
+    let Target { address, identity_files, jump, options: ssh_options, .. } = candidate.target.clone();
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
     let metadata = candidate.metadata.clone();
     let before = known.cloned().unwrap_or_default();
-    let machine = Machine { id, name, address, identity_files, jump, ip, metadata, os, systemd, ..before };
+    let machine = Machine { id, name, address, identity_files, jump, ssh_options, ip, metadata, os, systemd, ..before };
     match known {
         None => Joined::New(machine),
         Some(known) if *known == machine => Joined::Known(machine),
@@ -325,7 +326,7 @@ pub(super) async fn register(
         let size = view.snapshot.size;
         if !changes.is_empty() && view.snapshot.machines.is_empty() && (1..u32::MAX).contains(&size) {
             // A token that the discovery service created lasts now that it has a member.
-            changes.push(Op::put(context.keys.key(&Key::Size), size.to_string()));
+            changes.push(registry::lasting(&context.keys, size.to_string()));
         }
         if changes.is_empty() || context.store.commit(checks, changes).await?.is_some() {
             for (joined, decided) in portion {

@@ -112,6 +112,7 @@ fn context(hosts: Hosts) -> ClusterContext {
         remote: Arc::new(hosts),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }
 }
@@ -306,7 +307,7 @@ async fn occupy(context: &ClusterContext) -> MachineId {
     let id = MachineId::from_bits(0xa);
     let web: UnitName = "web.service".parse().unwrap();
     let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
-    let placement = Placement { machine: id, epoch: 1, reason, since: Timestamp::ZERO };
+    let placement = Placement { machine: id, epoch: 1, reason, since: Timestamp::ZERO, failed_loads: Vec::new() };
     let grant = Grant {
         epoch: 1,
         length: Duration::from_secs(20),

@@ -27,7 +27,7 @@ pub fn lines(problems: &[Problem]) -> Vec<String> {
         };
         let units = problems.iter().filter(is_counted).filter(|unit| unit.machine == problem.machine).count();
         let at = *causes.entry(trouble).or_insert_with(|| {
-            lines.push(Line::Machines { names: Vec::new(), trouble, units: 0 });
+            lines.push(Line::Machines { names: Vec::new(), first: &problem.what, trouble, units: 0 });
             lines.len() - 1
         });
         if let Some(Line::Machines { names, units: all, .. }) = lines.get_mut(at) {
@@ -49,7 +49,7 @@ pub fn covers(problems: &[Problem], event: &Event) -> bool {
 }
 
 enum Line<'a> {
-    Machines { names: Vec<&'a str>, trouble: &'a str, units: usize },
+    Machines { names: Vec<&'a str>, first: &'a str, trouble: &'a str, units: usize },
     Other(&'a Problem),
 }
 
@@ -57,14 +57,16 @@ impl Line<'_> {
     fn text(&self) -> String {
         match self {
             Self::Other(problem) => problem.to_string(),
-            Self::Machines { names, trouble, units } => {
-                let verb = if names.len() == 1 { "is" } else { "are" };
+            Self::Machines { names, first, trouble, units } => {
                 let there = match units {
                     0 => String::new(),
                     1 => "; 1 unit there is not known to run".to_owned(),
                     units => format!("; {units} units there are not known to run"),
                 };
-                format!("{} {verb} {trouble}{there}", listed(names))
+                match names.as_slice() {
+                    [_] => format!("{first}{there}"),
+                    names => format!("{} are {trouble}{there}", listed(names)),
+                }
             }
         }
     }
@@ -85,7 +87,10 @@ fn listed(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::explain::TroubleKind;
+    use crate::core::model::Address;
     use crate::core::model::EventKind;
+    use crate::core::model::Machine;
     use crate::core::model::Timestamp;
     use crate::core::unit::UnitName;
 
@@ -93,32 +98,41 @@ mod tests {
         MachineId::from_bits(number)
     }
 
+    fn troubled(number: u128, trouble: &str) -> Problem {
+        let address = Address { host: format!("10.0.0.{number}"), ..Address::default() };
+        let machine = Machine { id: machine(number), name: format!("web{number}"), address, ..Machine::default() };
+        Problem::of_troubled(&machine, trouble)
+    }
+
     fn sick(number: u128) -> Problem {
-        Problem::of_troubled(machine(number), format!("web{number}"), "sick: there is no key".to_owned())
+        troubled(number, "sick: there is no key")
     }
 
     fn unit(name: &str, at: Option<u128>, unreachable: bool) -> Problem {
         let unit: UnitName = name.parse().unwrap();
-        Problem { unreachable, ..Problem::of_unit(&unit, at.map(machine), "it waits".to_owned()) }
+        Problem {
+            unreachable,
+            ..Problem::of_unit(TroubleKind::NotActive, &unit, at.map(machine), "it waits".to_owned())
+        }
     }
 
     #[test]
     fn machines_with_the_same_trouble_share_a_line_that_counts_their_units() {
         let problems = [
             sick(1),
-            Problem::of_troubled(machine(7), "db7".to_owned(), "down: connect: no answer".to_owned()),
+            troubled(7, "down: connect: 10.0.0.7:22: no answer"),
             sick(2),
             unit("a.service", Some(1), true),
             unit("b.service", Some(2), true),
             unit("c.service", Some(3), true),
             unit("d.service", Some(1), false),
-            Problem::general("the cluster did not settle".to_owned()),
+            Problem::general(TroubleKind::Unsettled, "the cluster did not settle".to_owned()),
         ];
         assert_eq!(
             lines(&problems),
             [
                 "web1 and web2 are sick: there is no key; 2 units there are not known to run",
-                "db7 is down: connect: no answer",
+                "web7 is down: connect: 10.0.0.7:22: no answer",
                 "Unit c.service: it waits",
                 "Unit d.service: it waits",
                 "the cluster did not settle",
@@ -126,6 +140,8 @@ mod tests {
         );
         let many: Vec<Problem> = (1..=8).map(sick).collect();
         assert_eq!(lines(&many), ["web1, web2, web3, web4, web5 and 3 more machines are sick: there is no key"]);
+        let refused = |number| troubled(number, &format!("sshd down: connect: 10.0.0.{number}:22: connection refused"));
+        assert_eq!(lines(&[refused(3), refused(4)]), ["web3 and web4 are sshd down: connect: connection refused"]);
         assert!(lines(&[]).is_empty());
     }
 

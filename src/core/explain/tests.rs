@@ -43,7 +43,8 @@ fn cluster(text: &str) -> Snapshot {
 
 /// Places the unit on the first machine.
 fn place(snapshot: &mut Snapshot) {
-    let placement = Placement { machine: id(1), epoch: 1, reason: chosen(), since: Timestamp::ZERO };
+    let placement =
+        Placement { machine: id(1), epoch: 1, reason: chosen(), since: Timestamp::ZERO, failed_loads: Vec::new() };
     snapshot.placements.insert(web(), placement);
 }
 
@@ -201,6 +202,8 @@ fn a_service_that_systemd_has_just_restarted_is_trouble_although_it_runs() {
     state(&mut snapshot, "active");
     snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().restarted = true;
     let expected = "it was started on m1 and is active (dead), restarted by systemd a moment ago";
+    let kind = explain(&snapshot, &web()).unwrap().not_running[0].kind();
+    assert_eq!(serde_json::to_value(kind).unwrap(), "restarting");
     assert_eq!(reason(&snapshot).unwrap(), expected);
 }
 

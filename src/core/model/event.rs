@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::Action;
+use super::ActiveState;
 use super::Failure;
 use super::ForeignUnits;
 use super::Health;
@@ -19,7 +20,9 @@ use super::PlacementError;
 use super::PlacementReason;
 use super::Reason;
 use super::RemovalReason;
+use super::SubState;
 use super::Timestamp;
+use super::Verb;
 use crate::core::sanitize::truncate;
 use crate::core::unit::UnitName;
 
@@ -50,6 +53,18 @@ pub struct Subject {
     pub actor: Option<String>,
 }
 
+/// The actor of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Actor {
+    /// An operator: `user@host`.
+    Operator(String),
+    /// The systemd of a host.
+    Systemd,
+    /// The process that leads: a controller, a sweep or a command.
+    Leader,
+}
+
 /// A decision or an occurrence, with its cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "cause", rename_all = "snake_case")]
@@ -67,6 +82,19 @@ pub enum EventKind {
     UnitPlaced(PlacementReason),
     /// A unit was taken off its machine, and has no other.
     UnitRemoved(RemovalReason),
+    /// An operator asked for something about a unit.
+    UnitRequested(Verb),
+    /// A launched unit does not run: systemd reports this state.
+    UnitFailed {
+        /// systemd's ACTIVE.
+        active: ActiveState,
+        /// systemd's SUB.
+        sub: SubState,
+    },
+    /// A launched unit ended, and systemd starts it again.
+    UnitRestarted,
+    /// A unit that had failed or ended runs again.
+    UnitRecovered,
     /// A unit fits on no machine.
     UnitUnschedulable(PlacementError),
     /// A step on a machine ended.
@@ -168,6 +196,17 @@ impl Event {
         Self { at, subject: Subject { machine, unit, actor: None }, kind }
     }
 
+    /// Returns the actor: the operator that caused it, or else the one that its kind implies.
+    pub fn actor(&self) -> Actor {
+        match (&self.subject.actor, &self.kind) {
+            (Some(operator), _) => Actor::Operator(operator.clone()),
+            (None, EventKind::UnitFailed { .. } | EventKind::UnitRestarted | EventKind::UnitRecovered) => {
+                Actor::Systemd
+            }
+            (None, _) => Actor::Leader,
+        }
+    }
+
     /// Names the operator that caused it.
     #[must_use]
     pub fn by(mut self, actor: &str) -> Self {
@@ -211,7 +250,9 @@ impl EventKind {
             Self::HealthChanged { to, .. } => !matches!(to, Health::Alive | Health::Suspect),
             Self::StepEnded(step) => matches!(step.outcome, Outcome::Failed(_)),
             Self::UnknownUnitsUnloaded(unloaded) => unloaded.done < unloaded.count,
-            Self::UnitUnschedulable(_)
+            Self::UnitFailed { .. }
+            | Self::UnitRestarted
+            | Self::UnitUnschedulable(_)
             | Self::ForeignUnitsFound(_)
             | Self::StoreRestored
             | Self::LeaseRefused(_)
@@ -220,6 +261,8 @@ impl EventKind {
             | Self::Unreadable { .. } => true,
             Self::UnitPlaced(_)
             | Self::UnitRemoved(_)
+            | Self::UnitRequested(_)
+            | Self::UnitRecovered
             | Self::LeaseEnded
             | Self::LeaseRegained
             | Self::FenceBegun

@@ -152,9 +152,14 @@ impl HealthReason {
     /// Returns the cause without the time that has passed: the text stays the same while the cause does.
     pub fn cause(&self) -> String {
         match &self.evidence {
-            HealthEvidence::NoAnswer { attempt, peers, .. } => format!("{attempt}{peers}"),
-            evidence => evidence.to_string(),
+            HealthEvidence::NoAnswer { attempt, peers, .. } => format!("{attempt}{peers}{}", self.order()),
+            evidence => format!("{evidence}{}", self.order()),
         }
+    }
+
+    /// Returns the order of the operator that let the failover happen, as the end of a sentence.
+    pub fn order(&self) -> String {
+        self.forced_by.as_ref().map(|by| format!("; failed over by order of {by}")).unwrap_or_default()
     }
 
     fn texts(&mut self) -> impl Iterator<Item = &mut String> {
@@ -183,10 +188,7 @@ impl fmt::Display for HealthReason {
         if let Some(block) = &self.block {
             write!(f, "{block}; ")?;
         }
-        write!(f, "{}", self.evidence)?;
-        if let Some(by) = &self.forced_by {
-            write!(f, "; failed over by order of {by}")?;
-        }
+        write!(f, "{}{}", self.evidence, self.order())?;
         if let Some(HoldDown { outages, seconds }) = self.hold_down {
             write!(f, "; takes nothing new for {seconds} s: it went down {outages} times within an hour")?;
         }

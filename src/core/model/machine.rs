@@ -28,6 +28,9 @@ pub struct Machine {
     /// The jump hosts, as in `ProxyJump`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jump: Option<String>,
+    /// Options of ssh_config(5), as after `ssh -o`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_options: Vec<String>,
     /// The address that `list-machines` shows: the IP address if it is known, otherwise the host name.
     pub ip: String,
     /// The metadata that units select machines by (`MachineMetadata=`).

@@ -17,6 +17,7 @@ mod state;
 mod step;
 mod time;
 mod unit;
+mod verb;
 mod visit;
 
 pub use super::machine_id::MachineId;
@@ -36,4 +37,5 @@ pub use state::*;
 pub use step::*;
 pub use time::*;
 pub use unit::*;
+pub use verb::*;
 pub use visit::*;

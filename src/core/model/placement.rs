@@ -96,6 +96,10 @@ pub enum FilterReason {
     },
     /// It is held down, because it was down so many times within an hour.
     Flapping(usize),
+    /// Its /run is full.
+    Full,
+    /// The file of the unit could not be loaded there: what the host said.
+    LoadFailed(String),
     /// A peer (`MachineOf=`) is not there.
     PeerMissing(UnitName),
     /// A conflicting unit is there.
@@ -253,6 +257,8 @@ impl fmt::Display for FilterReason {
             Self::Health(health) => write!(f, "{health}"),
             Self::Cordoned => f.write_str("cordoned"),
             Self::Flapping(outages) => write!(f, "held down: it went down {outages} times within an hour"),
+            Self::Full => f.write_str("its /run is full"),
+            Self::LoadFailed(said) => write!(f, "the load failed there: {said}"),
             Self::NotPinned(pin) => write!(f, "not machine-id {pin}"),
             Self::Metadata { key, wanted } => {
                 let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();

@@ -69,6 +69,13 @@ pub struct Unreadable {
     pub why: String,
 }
 
+impl Unreadable {
+    /// Returns the message about the record with this key.
+    pub fn message(&self, key: &str) -> String {
+        format!("the record {key} of the store cannot be parsed and is ignored: {}", self.why)
+    }
+}
+
 /// The subject of a record that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum About {

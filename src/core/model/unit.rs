@@ -72,4 +72,31 @@ pub struct Placement {
     pub reason: PlacementReason,
     /// When the machine was chosen.
     pub since: Timestamp,
+    /// The machines on which its file could not be loaded, the latest last; at most [`FAILED_LOADS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_loads: Vec<FailedLoad>,
+}
+
+/// How many machines are tried for a file that cannot be loaded.
+pub const FAILED_LOADS: usize = 3;
+
+/// A load of a unit that failed on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedLoad {
+    /// The machine.
+    pub machine: MachineId,
+    /// The hash of the file.
+    pub hash: Hash,
+    /// What the host said.
+    pub said: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl FailedLoad {
+    /// Reports whether the host had no room for the file, so that no other file fits either. The words are those of the
+    /// visit's script.
+    pub fn is_for_lack_of_room(&self) -> bool {
+        self.said.ends_with("is /run full?")
+    }
 }

@@ -31,11 +31,11 @@ impl Reconciler {
     }
 
     /// Adopts what has become adoptable with a change of the records.
-    pub(super) fn adopt_all(&mut self) {
+    pub(super) fn adopt_all(&mut self, now: Timestamp) {
         let adopting = self.snapshot.machines.values().filter(|machine| !machine.adopts.is_empty());
         for machine in adopting.map(|machine| machine.id).collect::<Vec<_>>() {
             self.take_adoptable(machine);
-            self.note_states(machine);
+            self.note_states(machine, now);
             self.renew_need(machine);
         }
     }

@@ -22,6 +22,7 @@ use crate::core::model::Outcome;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
+use crate::core::reconcile::unit_changes::UnitChanges;
 use crate::core::reconcile::unknown_units::UnknownUnits;
 use crate::core::unit::UnitName;
 
@@ -88,6 +89,8 @@ pub struct MachineView {
     suspicions: (u32, Timestamp),
     /// The units that an unload has not removed, and since when.
     leaving: BTreeMap<UnitName, Timestamp>,
+    /// The troubles of the units there that were logged.
+    pub(super) unit_changes: UnitChanges,
     /// The units there that the cluster does not know.
     pub unknown_units: UnknownUnits,
     /// Set when the machine needed no steps the last time they were computed.
@@ -188,6 +191,7 @@ impl MachineView {
             lost: (0, now),
             suspicions: (0, now),
             leaving: BTreeMap::new(),
+            unit_changes: UnitChanges::default(),
             unknown_units: UnknownUnits::default(),
             settled: false,
             forced_down: false,

@@ -12,6 +12,7 @@
 pub mod assignments;
 mod dispatch;
 mod draining;
+mod failed_loads;
 mod fencing;
 mod foreign_units;
 mod health;
@@ -24,6 +25,7 @@ mod recording;
 mod restored;
 #[cfg(test)]
 mod tests;
+mod unit_changes;
 mod unknown_units;
 mod views;
 mod visit_results;
@@ -314,7 +316,6 @@ impl Reconciler {
     fn reconsider(&mut self) {
         self.stale = Stale { views: true, assignments: true, placements: true, failover: true, leases: true };
         self.failover_counts = None;
-        self.adopt_all();
     }
 
     /// Returns the view of a machine.
@@ -532,5 +533,6 @@ impl Reconciler {
                 self.renew_need(machine);
             }
         }
+        self.adopt_all(now);
     }
 }

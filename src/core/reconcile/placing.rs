@@ -8,6 +8,7 @@ use super::Reconciler;
 use super::outbox::moved_unit;
 use crate::core::model::DesiredState;
 use crate::core::model::EventKind;
+use crate::core::model::FilterReason;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
@@ -84,6 +85,8 @@ impl Reconciler {
             return;
         }
         let after = place(&self.snapshot);
+        // The unit may be placed elsewhere because its load has failed.
+        self.stale.placements |= before == after;
         self.assignments.shift(&self.snapshot, &self.scope, &unit, before, after);
         self.stale.leases = true;
         for machine in before.into_iter().chain(after) {
@@ -109,8 +112,11 @@ impl Reconciler {
     }
 
     /// Returns that a machine may take units, or why it may not.
-    fn schedulability(&self, machine: MachineId, now: Timestamp) -> Schedulability {
+    fn schedulability(&self, machine: MachineId, full: &BTreeSet<MachineId>, now: Timestamp) -> Schedulability {
         if self.is_eligible(machine) {
+            if full.contains(&machine) {
+                return Schedulability::Full;
+            }
             let hold =
                 self.snapshot.health.get(&machine).and_then(|health| self.failover_policy.hold_down(health, now));
             return hold.map_or(Schedulability::Health(Health::Alive), |hold| Schedulability::Flapping(hold.outages));
@@ -133,8 +139,9 @@ impl Reconciler {
                 && !self.requirements.is_global(name)
         });
         let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
-        let mut scheduler =
-            Scheduler::new(&self.snapshot, |machine| self.schedulability(machine, now), &self.requirements);
+        let full = self.full_machines(now);
+        let schedulability = |machine| self.schedulability(machine, &full, now);
+        let mut scheduler = Scheduler::new(&self.snapshot, schedulability, &self.requirements);
         for unit in moved.keys() {
             scheduler.remove(unit);
         }
@@ -194,8 +201,15 @@ impl Reconciler {
         for unit in dependencies_first(settled.keys().copied(), &self.requirements) {
             let machine = scheduler.machine_of(unit).filter(|machine| settled.get(unit) == Some(machine));
             let Some(here) = machine.and_then(|machine| self.snapshot.machines.get(&machine)) else { continue };
-            let Some(filter_reason) = scheduler.filter_reason(unit, here.id) else { continue };
+            let at = self.snapshot.placements.get(unit);
+            let misfit = scheduler.filter_reason(unit, here.id);
+            let misfit = misfit.or_else(|| self.load_failure(scheduler, unit, at?));
+            let Some(filter_reason) = misfit else { continue };
             let choices = scheduler.schedule(unit);
+            // The failed load itself is reported as long as it lasts.
+            if choices.is_err() && matches!(filter_reason, FilterReason::LoadFailed(_)) {
+                continue;
+            }
             if choices.is_ok() {
                 let filter_reason = filter_reason.clone();
                 moved.insert(unit.clone(), RemovalReason::Misfit { machine: here.id, filter_reason });
@@ -229,7 +243,8 @@ impl Reconciler {
             if let Scope::Units(units) = &mut self.scope {
                 self.stale.views |= units.insert(unit.clone());
             }
-            let placement = Placement { machine, epoch: self.epoch, reason, since: now };
+            let failed_loads = self.failed_loads(&unit);
+            let placement = Placement { machine, epoch: self.epoch, reason, since: now, failed_loads };
             self.outbox.push(Write::Place(unit, placement));
         }
     }

@@ -68,7 +68,7 @@ impl Reconciler {
     }
 
     /// Records changed and removed units of a machine.
-    pub(super) fn note_states(&mut self, machine: MachineId) {
+    pub(super) fn note_states(&mut self, machine: MachineId, now: Timestamp) {
         let Some(units) = self.views.get(&machine).and_then(|view| view.units.as_ref()) else { return };
         let known = |unit: &UnitName| self.snapshot.states.get(unit).and_then(|states| states.get(&machine));
         let changed =
@@ -83,6 +83,9 @@ impl Reconciler {
             self.views.touch(machine).into_iter().for_each(|view| view.next_full_observation = view.next_visit);
         }
         for write in writes {
+            if let Write::State(unit, _, state) = &write {
+                self.log_unit_change(machine, unit, state, now);
+            }
             self.note(write);
         }
     }

@@ -67,11 +67,12 @@ impl Reconciler {
         view.next_visit = now + soon;
         view.unplanned |= is_full;
         self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes));
+        self.record_failed_loads(machine, &steps, &report.outcomes, now);
         // Also if the units are the same: which of them are recorded depends on the placements.
         if is_full {
             self.take_adoptable(machine);
             self.note_foreign(machine, now);
-            self.note_states(machine);
+            self.note_states(machine, now);
             self.renew_need(machine);
         }
         if let Some(renewal) = renewal {

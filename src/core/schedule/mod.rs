@@ -59,6 +59,8 @@ pub struct Scheduler<'a> {
     /// The open machines that match each metadata selection of a unit, least loaded first.
     pools: BTreeMap<&'a Metadata, BTreeSet<(usize, usize)>>,
     anti_affinity: AntiAffinityIndex<'a>,
+    /// The machines that single units may not be placed on, with the reasons.
+    excluded: BTreeMap<UnitName, BTreeMap<MachineId, FilterReason>>,
     /// Units that fit on no machine, by their requirements and the patterns that match them. No other unit with the same key
     /// fits either, until a unit leaves a machine.
     unschedulable_cache: BTreeMap<RequirementKey<'a>, FilterSummary>,
@@ -111,6 +113,7 @@ impl<'a> Scheduler<'a> {
             pools: pools(&candidates, requirements.iter().map(|(_, needs)| &needs.metadata)),
             anti_affinity: AntiAffinityIndex::new(requirements.iter().map(|(_, needs)| needs)),
             candidates,
+            excluded: BTreeMap::new(),
             unschedulable_cache: BTreeMap::new(),
         };
         for (metadata, pool) in &scheduler.pools {
@@ -141,6 +144,11 @@ impl<'a> Scheduler<'a> {
     pub fn globals_on(&self, machine: MachineId) -> impl Iterator<Item = &'a UnitName> {
         let candidate = self.find(machine).and_then(|candidate| self.candidates.get(candidate));
         candidate.into_iter().flat_map(|candidate| candidate.globals.iter().copied())
+    }
+
+    /// Rules a machine out for one unit.
+    pub fn exclude(&mut self, unit: &UnitName, machine: MachineId, reason: FilterReason) {
+        self.excluded.entry(unit.clone()).or_default().insert(machine, reason);
     }
 
     /// Records that a unit is on a machine. A machine that has not joined is ignored.
@@ -212,7 +220,8 @@ impl<'a> Scheduler<'a> {
     fn place(&mut self, unit: &UnitName, needs: &'a Requirements) -> Result<ProposedPlacement, PlacementError> {
         // An error for a missing peer ends when the peer is placed. Any other one lasts until a unit leaves a machine.
         let is_taken = self.snapshot.foreign.values().any(|foreign| foreign.names.contains(unit));
-        let key = (needs.machine_of.is_empty() && !is_taken).then(|| (self.anti_affinity.matching(unit), needs));
+        let is_like_others = needs.machine_of.is_empty() && !is_taken && !self.excluded.contains_key(unit);
+        let key = is_like_others.then(|| (self.anti_affinity.matching(unit), needs));
         if let Some(summary) = key.as_ref().and_then(|key| self.unschedulable_cache.get(key)) {
             return Err(PlacementError::Unschedulable(summary.clone()));
         }
@@ -361,6 +370,7 @@ impl<'a> Scheduler<'a> {
             .clone()
             .or_else(|| here.mismatch(needs))
             .or_else(|| self.is_name_taken(unit, here).then_some(FilterReason::NameTaken))
+            .or_else(|| self.excluded.get(unit)?.get(&here.id).cloned())
             .or_else(|| self.colocation(unit, needs, candidate, conflicts))
     }
 
@@ -472,10 +482,13 @@ impl<'a> Scheduler<'a> {
 impl<'a> Candidate<'a> {
     fn new(machine: &'a Machine, schedulability: Schedulability) -> Self {
         let closed = match schedulability {
-            Schedulability::Health(Health::Alive) | Schedulability::Flapping(_) if machine.cordoned => {
+            Schedulability::Health(Health::Alive) | Schedulability::Flapping(_) | Schedulability::Full
+                if machine.cordoned =>
+            {
                 Some(FilterReason::Cordoned)
             }
             Schedulability::Health(Health::Alive) => None,
+            Schedulability::Full => Some(FilterReason::Full),
             Schedulability::Flapping(outages) => Some(FilterReason::Flapping(outages)),
             Schedulability::Health(health) => Some(FilterReason::Health(health)),
         };

@@ -9,6 +9,8 @@ pub enum Schedulability {
     Health(Health),
     /// It is alive but held down, because it was down so many times within an hour.
     Flapping(usize),
+    /// It is alive, and a moment ago it had no room for a unit file.
+    Full,
 }
 
 impl From<Health> for Schedulability {

@@ -74,7 +74,13 @@ impl World {
 
     fn placed(self, unit: &str, options: &str, number: u128) -> Self {
         let mut world = self.unit(unit, options);
-        let placement = Placement { machine: id(number), epoch: 1, reason: chosen(), since: Timestamp::ZERO };
+        let placement = Placement {
+            machine: id(number),
+            epoch: 1,
+            reason: chosen(),
+            since: Timestamp::ZERO,
+            failed_loads: Vec::new(),
+        };
         world.snapshot.placements.insert(name(unit), placement);
         world
     }

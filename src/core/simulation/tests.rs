@@ -44,7 +44,13 @@ fn cluster(machines: u32, units: &[(&str, u32, &str)]) -> Snapshot {
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
         let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0, restarted: false };
         snapshot.states.entry(unit.clone()).or_default().insert(id(*machine), state);
-        let placement = Placement { machine: id(*machine), epoch: 1, reason: chosen(), since: Timestamp::ZERO };
+        let placement = Placement {
+            machine: id(*machine),
+            epoch: 1,
+            reason: chosen(),
+            since: Timestamp::ZERO,
+            failed_loads: Vec::new(),
+        };
         snapshot.placements.insert(unit, placement);
     }
     snapshot

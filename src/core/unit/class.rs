@@ -25,6 +25,9 @@ pub enum BadClass {
     /// Two lines with a class.
     #[error("[X-Muster] Class= is given twice: keep one")]
     Twice,
+    /// A section whose name differs in its case, such as `[X-muster]`.
+    #[error("the section [{0}] is not known: did you mean [X-Muster]?")]
+    Section(String),
     /// Another option than `Class=`.
     #[error("[X-Muster] {0}=: only `Class=` is known here")]
     Key(String),
@@ -33,6 +36,10 @@ pub enum BadClass {
 impl Class {
     /// Reads the class of a unit.
     pub fn of(file: &UnitFile) -> Result<Self, BadClass> {
+        let is_meant = |section: &str| section != "X-Muster" && section.eq_ignore_ascii_case("X-Muster");
+        if let Some(option) = file.options().iter().find(|option| is_meant(&option.section)) {
+            return Err(BadClass::Section(option.section.clone()));
+        }
         let mut class = None;
         for option in file.options().iter().filter(|option| option.section == "X-Muster") {
             if option.name != "Class" {

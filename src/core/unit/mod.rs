@@ -1,6 +1,7 @@
 //! Unit files as fleet read them: names, text, hash and the `[X-Fleet]` section. muster adds `[X-Muster]`.
 
 mod class;
+mod directives;
 mod file;
 mod fleet;
 mod glob;

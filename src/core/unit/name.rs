@@ -32,6 +32,16 @@ pub enum BadUnitName {
     /// fleet accepted it, but no host can have a file of that name.
     #[error("unit name exceeds the {NAME_MAX} bytes that a file's name may have")]
     TooLongForFile,
+    /// It ends in a word that resembles a type.
+    #[error("unknown unit type {kind:?}: did you mean \"{meant}\"? A service of that name is \"{service}\"")]
+    Misspelt {
+        /// The word.
+        kind: String,
+        /// The name with the type that was probably meant.
+        meant: String,
+        /// The name that fleet would have taken.
+        service: String,
+    },
     /// It has no type.
     #[error("unit name must contain \".\"")]
     NoType,
@@ -123,6 +133,21 @@ impl UnitType {
     }
 }
 
+/// Returns the ending of a name that is probably a misspelt type, and the name with that type. Letters are missing, added,
+/// wrong or exchanged: at most two, and fewer of a short type.
+fn misspelt(name: &str) -> Option<(String, String)> {
+    let (stem, ending) = name.rsplit_once('.')?;
+    let known = UnitType::ALL.iter().filter(|kind| kind.is_known_to_fleetctl()).map(|kind| kind.as_str());
+    let most = |kind: &str| match kind.len() {
+        7.. => 2,
+        5.. => 1,
+        _ => 0,
+    };
+    let distance = |kind: &str| strsim::damerau_levenshtein(&ending.to_ascii_lowercase(), kind);
+    let meant = known.filter(|kind| distance(kind) <= most(kind)).min_by_key(|kind| distance(kind))?;
+    Some((ending.to_owned(), format!("{stem}.{meant}")))
+}
+
 impl fmt::Display for UnitType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -131,14 +156,22 @@ impl fmt::Display for UnitType {
 
 impl UnitName {
     /// Makes a name from a command line argument: the last part of a path, with `.service` added if it has no type that
-    /// fleetctl knew. As in fleet, `examples/hello` is `hello.service`, and `foo.target` is `foo.target.service`.
+    /// fleetctl knew. As in fleet, `examples/hello` is `hello.service`, and `foo.target` is `foo.target.service`. Unlike in
+    /// fleet, `foo.servce` is an error.
     pub fn from_argument(argument: &str) -> Result<Self, BadUnitName> {
         let base = argument.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         if base.is_empty() {
             return Err(BadUnitName::Empty);
         }
         let kind = base.rsplit_once('.').and_then(|(_, kind)| UnitType::named(kind));
-        if kind.is_some_and(UnitType::is_known_to_fleetctl) { base.parse() } else { format!("{base}.service").parse() }
+        if kind.is_some_and(UnitType::is_known_to_fleetctl) {
+            return base.parse();
+        }
+        let service = format!("{base}.service");
+        match misspelt(base).filter(|_| kind.is_none()) {
+            Some((kind, meant)) => Err(BadUnitName::Misspelt { kind, meant, service }),
+            None => service.parse(),
+        }
     }
 
     /// Returns the name.

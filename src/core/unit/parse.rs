@@ -4,6 +4,15 @@
 //! and nothing is unescaped. If systemd would read the stored text differently from the submitted one, the file is
 //! refused. Otherwise it would mean one thing in its author's editor and another on the host.
 
+use super::directives;
+use crate::core::sanitize::truncate;
+
+/// How many warnings are given about one file.
+const MAX_WARNINGS: usize = 20;
+
+/// How many characters of a name a warning quotes.
+const QUOTED: usize = 64;
+
 /// The largest unit file, in bytes. systemd reads lines of up to 1 MiB, and etcd takes requests of up to 1.5 MiB.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
@@ -65,7 +74,7 @@ pub enum SyntaxError {
 }
 
 /// Text that is read as fleet read it, and that is probably a mistake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {kind}")]
 pub struct Warning {
     /// The line, from 1.
@@ -77,7 +86,7 @@ pub struct Warning {
 }
 
 /// The kind of a [`Warning`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WarningKind {
     /// Text before the first section.
     #[error("text before the first section is ignored")]
@@ -91,6 +100,22 @@ pub enum WarningKind {
     /// A file without options, which systemd takes for a masked unit.
     #[error("the unit file has no options, and systemd will not start it")]
     NoOptions,
+    /// A section that systemd does not know.
+    #[error("systemd ignores the section [{section}]{meant}", section = truncate(.0, QUOTED), meant = meant_section(.0))]
+    UnknownSection(String),
+    /// A directive that systemd does not know in its section.
+    #[error("systemd ignores `{name}=` in [{section}]{meant}", section = .0, name = truncate(.1, QUOTED), meant = meant_directive(.0, .1))]
+    UnknownDirective(String, String),
+}
+
+/// Asks for the section that was probably meant, if there is one.
+fn meant_section(section: &str) -> String {
+    directives::meant_section(section).map(|name| format!(": did you mean [{name}]?")).unwrap_or_default()
+}
+
+/// Asks for the directive that was probably meant, if there is one.
+fn meant_directive(section: &str, name: &str) -> String {
+    directives::meant_directive(section, name).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default()
 }
 
 /// The result of the parser.
@@ -177,7 +202,11 @@ impl<'a> UnitFileParser<'a> {
                 Some('[') => return self.section_name().map(Some),
                 Some('#' | ';') => self.skip_comment(),
                 Some(_) => {
+                    let start = self.at;
                     let name = self.option_name()?;
+                    if !name.is_empty() && !directives::is_directive(section, &name) {
+                        self.warn(start, WarningKind::UnknownDirective(section.to_owned(), name.clone()));
+                    }
                     let value = self.option_value()?;
                     self.parsed.options.push(UnitOption { section: section.to_owned(), name, value });
                 }
@@ -197,6 +226,9 @@ impl<'a> UnitFileParser<'a> {
         let blank = garbage.len() - garbage.trim_start().len();
         if blank < garbage.len() {
             return Err(self.error(after + blank, SyntaxError::AfterSection));
+        }
+        if !directives::is_section(name) {
+            self.warn(bracket, WarningKind::UnknownSection(name.to_owned()));
         }
         Ok(name)
     }
@@ -260,7 +292,8 @@ impl<'a> UnitFileParser<'a> {
 
     /// Records the first warning of each kind.
     fn warn(&mut self, at: usize, kind: WarningKind) {
-        if self.parsed.warnings.iter().all(|warning| warning.kind != kind) {
+        let given = &self.parsed.warnings;
+        if given.len() < MAX_WARNINGS && given.iter().all(|warning| warning.kind != kind) {
             let (line, column) = position(self.text, at);
             self.parsed.warnings.push(Warning { line, column, kind });
         }

@@ -18,9 +18,9 @@ pub fn render(event: &Event<'_>) -> String {
         Event::NoHosts => "skipping: no hosts matched\n".to_owned(),
         Event::Task(name) => format!("\n{}\n", heading(&format!("TASK [{name}]"))),
         Event::Handler(name) => format!("\n{}\n", heading(&format!("RUNNING HANDLER [{name}]"))),
-        Event::Item { host, item, outcome } => item_line(host, item, outcome),
+        Event::Item { host, item, outcome } => warnings(outcome) + &item_line(host, item, outcome),
         Event::Host { host, outcome, looped, ignored } => {
-            let mut line = host_line(host, outcome, *looped);
+            let mut line = warnings(outcome) + &host_line(host, outcome, *looped);
             if *ignored {
                 line.push_str("...ignoring\n");
             }
@@ -44,6 +44,13 @@ fn host_line(host: &str, outcome: &Outcome, looped: bool) -> String {
         Status::Changed => format!("changed: [{host}]\n"),
         Status::Failed => format!("fatal: [{host}]: FAILED! => {}\n", detail(outcome)),
     }
+}
+
+/// Returns the warnings of a result, one in a line.
+fn warnings(outcome: &Outcome) -> String {
+    let vars = outcome.to_vars();
+    let warnings = vars.get("warnings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    warnings.map(|warning| format!("[WARNING]: {warning}\n")).collect()
 }
 
 fn item_line(host: &str, item: &Value, outcome: &Outcome) -> String {

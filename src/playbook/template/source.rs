@@ -31,8 +31,17 @@ impl Default for Delimiters {
     }
 }
 
-/// Prepares a template.
-pub(super) fn template(text: &str, delimiters: &Delimiters) -> Result<String, String> {
+/// How a string in an expression is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Backslashes {
+    /// A backslash escapes the next character: in template files and conditions.
+    Escape,
+    /// A backslash is a backslash, except before the quote: in the expressions of a playbook, as in Ansible.
+    Literal,
+}
+
+/// Prepares a template. `backslashes` is about its expressions; strings in its statements have escapes.
+pub(super) fn template(text: &str, delimiters: &Delimiters, backslashes: Backslashes) -> Result<String, String> {
     let mut prepared = String::new();
     let mut starts = Starts::new(text, delimiters);
     let (mut at, mut alternatives) = (0, 0);
@@ -47,7 +56,9 @@ pub(super) fn template(text: &str, delimiters: &Delimiters) -> Result<String, St
             at = inner + comment.len();
             continue;
         }
-        let mut tag = Tag::new(tail, Some(end));
+        let is_expression = *start == delimiters.variable[0];
+        let backslashes = if is_expression { backslashes } else { Backslashes::Escape };
+        let mut tag = Tag::new(tail, Some(end), backslashes);
         tag.expression()?;
         prepared.push_str(&tag.prepared);
         at = inner + tag.at;
@@ -76,8 +87,8 @@ fn first_word(statement: &str) -> Option<&str> {
 }
 
 /// Prepares an expression without delimiters.
-pub(super) fn expression(text: &str) -> Result<String, String> {
-    let mut tag = Tag::new(text, None);
+pub(super) fn expression(text: &str, backslashes: Backslashes) -> Result<String, String> {
+    let mut tag = Tag::new(text, None, backslashes);
     tag.expression()?;
     Ok(tag.prepared)
 }
@@ -132,14 +143,15 @@ struct Tag<'t> {
     text: &'t str,
     at: usize,
     end: Option<&'t str>,
+    backslashes: Backslashes,
     prepared: String,
     operators: usize,
     nesting: usize,
 }
 
 impl<'t> Tag<'t> {
-    fn new(text: &'t str, end: Option<&'t str>) -> Self {
-        Self { text, at: 0, end, prepared: String::new(), operators: 0, nesting: 0 }
+    fn new(text: &'t str, end: Option<&'t str>, backslashes: Backslashes) -> Self {
+        Self { text, at: 0, end, backslashes, prepared: String::new(), operators: 0, nesting: 0 }
     }
 
     fn rest(&self) -> &'t str {
@@ -161,7 +173,7 @@ impl<'t> Tag<'t> {
                 return Ok(());
             }
             match c {
-                '"' | '\'' => self.take(string(self.rest())),
+                '"' | '\'' => self.string(),
                 '0'..='9' => self.take(number(self.rest())),
                 c if c.is_alphabetic() || c == '_' => self.name()?,
                 '|' => {
@@ -178,6 +190,28 @@ impl<'t> Tag<'t> {
             }
         }
         Ok(())
+    }
+
+    /// Copies a string with its quotes.
+    fn string(&mut self) {
+        let length = string(self.rest());
+        if self.backslashes == Backslashes::Escape {
+            return self.take(length);
+        }
+        let text = self.rest().get(..length).unwrap_or_default();
+        let quote = text.chars().next();
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            self.prepared.push(c);
+            if c == '\\' && chars.peek().copied() != quote {
+                self.prepared.push('\\');
+                // Two backslashes are two, and the second one does not stand before the quote.
+                if chars.next_if_eq(&'\\').is_some() {
+                    self.prepared.push_str("\\\\");
+                }
+            }
+        }
+        self.at += length;
     }
 
     /// Copies an operator, a bracket or a blank.
@@ -250,7 +284,7 @@ impl<'t> Tag<'t> {
             match key {
                 Key::Attribute(attribute) => self.prepared.push_str(&format!(", \"{attribute}\"")),
                 Key::Item(item) => {
-                    let mut inner = Tag { nesting: self.nesting + 1, ..Tag::new(item, None) };
+                    let mut inner = Tag { nesting: self.nesting + 1, ..Tag::new(item, None, self.backslashes) };
                     inner.expression()?;
                     self.prepared.push_str(&format!(", {}", inner.prepared));
                     self.operators += inner.operators;
@@ -346,9 +380,16 @@ fn allows_undefined(rest: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::Backslashes;
     use super::Delimiters;
-    use super::expression;
-    use super::template;
+
+    fn template(text: &str, delimiters: &Delimiters) -> Result<String, String> {
+        super::template(text, delimiters, Backslashes::Escape)
+    }
+
+    fn expression(text: &str) -> Result<String, String> {
+        super::expression(text, Backslashes::Escape)
+    }
 
     fn prepared(text: &str) -> String {
         template(text, &Delimiters::default()).unwrap()

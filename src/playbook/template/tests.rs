@@ -239,3 +239,21 @@ proptest! {
         let _ = scope().holds(&text);
     }
 }
+
+#[test]
+fn a_backslash_in_an_expression_of_a_playbook_is_a_backslash_as_in_ansible() {
+    let scope = Scope::new(vec![Layer::written(vars(&json!({"x": "a,b"})))]);
+    for (text, expected) in [
+        (r"{{ x | replace(',', '\n') }}", r"a\nb"),
+        (r"{{ x | replace(',', '\\n') }}", r"a\\nb"),
+        (r"- {{ x | replace(',', '\t') }}", r"- a\tb"),
+        (r"{{ 'it\'s' }}", "it's"),
+        (r"{{ '\\' }}", r"\\"),
+    ] {
+        assert_eq!(scope.text(text).unwrap(), expected, "{text}");
+    }
+    let text = r"{{ x | replace(',', '\n') }}";
+    assert_eq!(scope.render_file(text).unwrap(), "a\nb", "a template file has escapes");
+    assert!(scope.holds(r"x | replace(',', '\n') == 'a\nb'").unwrap(), "a condition has escapes");
+    assert_eq!(scope.text(r"{% if '\x41' == 'A' %}same{% endif %}").unwrap(), "same", "a statement has escapes");
+}

@@ -13,6 +13,7 @@ use super::failure::ErrorContext;
 use super::started::Started;
 use crate::core::model::Failure;
 use crate::core::model::Phase;
+use crate::core::secrets::SECRET_VARIABLES;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Sink;
@@ -26,6 +27,9 @@ pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> R
     let fed = command::stdin(command, at)?;
     let mut process = tokio::process::Command::new("/bin/sh");
     process.arg("-c").arg(command::line(command.root)).kill_on_drop(true);
+    for name in SECRET_VARIABLES {
+        process.env_remove(name);
+    }
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = process.spawn().map_err(|error| at.local(format!("cannot start /bin/sh: {error}")))?;
     let mut output = Started::new(sink);

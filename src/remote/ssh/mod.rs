@@ -190,6 +190,7 @@ impl Ssh {
     }
 
     async fn connect(&self, host: &Host, name: &str) -> Result<Connection, Failure> {
+        let _wait = tracing::info_span!("wait", what = format!("the SSH connection to {name}"));
         let check = self.key_check(&host.destination, name).await?;
         let (stream, carried_by) = self.dial(host, name).await?;
         let permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
@@ -284,6 +285,7 @@ impl Ssh {
             host.listeners.report(Phase::Run);
             shell
         };
+        let _wait = tracing::info_span!("wait", what = format!("an answer of {name}"));
         let mut running = Running(Some(shell));
         let printed = match running.0.as_mut() {
             Some(shell) => shell.run(script, ErrorContext { host: name, phase: Phase::Run }).await?,

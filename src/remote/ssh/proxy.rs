@@ -35,6 +35,7 @@ use super::tail::Tail;
 use crate::core::model::Failure;
 use crate::core::model::Phase;
 use crate::core::sanitize;
+use crate::core::secrets::SECRET_VARIABLES;
 
 /// How long a command may take to end after it has closed its stdout.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -52,7 +53,9 @@ pub(super) fn start(host: &str, line: &str) -> Result<ProxyStream, Failure> {
     let at = ErrorContext { host, phase: Phase::Connect };
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("exec {line}")).process_group(0).kill_on_drop(true);
-    command.env_remove("MUSTER_ETCD_PASSWORD");
+    for name in SECRET_VARIABLES {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| at.local(format!("cannot start the proxy command: {error}")))?;
     let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())

@@ -38,6 +38,20 @@ const OBEYED: [&str; 20] = [
     "include",
 ];
 
+/// The obeyed keywords that the store may hold for a machine. They run no program and write no file on the host where
+/// muster runs: a process that may write to the store must not be able to do that either.
+const KEPT: [&str; 9] = [
+    "certificatefile",
+    "connecttimeout",
+    "globalknownhostsfile",
+    "hostkeyalias",
+    "hostname",
+    "identitiesonly",
+    "identityagent",
+    "serveralivecountmax",
+    "serveraliveinterval",
+];
+
 /// Terminals, forwarding, shared connections, logging and questions to a user.
 const NO_EFFECT: [&str; 44] = [
     "addkeystoagent",
@@ -143,6 +157,11 @@ const IGNORED: [&str; 54] = [
     "useprivilegedport",
     "verifyhostkeydns",
 ];
+
+/// Reports whether the store may hold a keyword in lower case.
+pub(crate) fn is_kept(keyword: &str) -> bool {
+    KEPT.contains(&keyword)
+}
 
 /// Returns what muster does with a keyword in lower case.
 pub(crate) fn support(keyword: &str) -> Support {

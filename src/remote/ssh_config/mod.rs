@@ -209,6 +209,11 @@ pub(crate) fn check_option(text: &str) -> Result<Support, String> {
     Ok(support)
 }
 
+/// Reports whether the store may hold an option, as `ssh -o` takes it, for a machine.
+pub(crate) fn is_kept(text: &str) -> bool {
+    words::split(text).is_ok_and(|option| option.is_some_and(|(keyword, _)| keywords::is_kept(&keyword)))
+}
+
 fn user_roots(home: Option<&Path>) -> Roots {
     let relative = home.map_or_else(|| PathBuf::from("/"), |home| home.join(".ssh"));
     Roots { home: home.map(Path::to_path_buf), relative, private: false }

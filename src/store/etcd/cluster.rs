@@ -103,6 +103,7 @@ impl Cluster {
     where
         F: Future<Output = Result<T, etcd_client::Error>> + Send,
     {
+        let _wait = tracing::info_span!("wait", what = format!("the store {}", self.0.name));
         let deadline = Instant::now() + DEADLINE;
         let mut left = self.0.servers.len();
         let mut at = self.0.preferred.load(Ordering::Relaxed);

@@ -61,7 +61,7 @@ fn unit() -> Unit {
 }
 
 fn placement(on: MachineId) -> Placement {
-    Placement { machine: on, epoch: 7, reason: chosen(), since: Timestamp::from_millis(5) }
+    Placement { machine: on, epoch: 7, reason: chosen(), since: Timestamp::from_millis(5), failed_loads: Vec::new() }
 }
 
 async fn store_with(ops: Vec<Op>) -> MemoryStore {

@@ -92,6 +92,7 @@ impl SqliteHandle {
         &self,
         work: impl FnOnce(&mut SqliteActor) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let _wait = tracing::info_span!("wait", what = "the store");
         let permit = Arc::clone(&self.queue).acquire_owned().await.map_err(|_| self.ended())?;
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |actor| {

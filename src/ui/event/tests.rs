@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::model::Action;
+use crate::core::model::ActiveState;
 use crate::core::model::ChoiceReason;
 use crate::core::model::FailedAttempt;
 use crate::core::model::Failure;
@@ -17,8 +18,10 @@ use crate::core::model::Phase;
 use crate::core::model::PlacementError;
 use crate::core::model::Reason;
 use crate::core::model::StepEnd;
+use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::Unloaded;
+use crate::core::model::Verb;
 
 fn core() -> MachineId {
     MachineId::from_bits(0xa1 << 120)
@@ -64,6 +67,14 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
             false,
         ),
         (EventKind::UnitRemoved(RemovalReason::WantedInactive), "taken off: wanted inactive", false),
+        (EventKind::UnitRequested(Verb::Restart), "restart asked for by op@desk", false),
+        (
+            EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED },
+            "does not run: failed (failed)",
+            true,
+        ),
+        (EventKind::UnitRestarted, "ended, and systemd starts it again", true),
+        (EventKind::UnitRecovered, "runs again", false),
         (
             EventKind::UnitUnschedulable(PlacementError::InvalidRequirements(None)),
             "no machine for it: its file is missing",
@@ -169,6 +180,7 @@ fn json_has_the_subject_the_kind_the_cause_and_the_text() {
     let expected = json!({
         "at": 5,
         "subject": {"machine": core(), "unit": "web.service"},
+        "actor": "leader",
         "kind": "unit_placed",
         "cause": {
             "choice": {"least_loaded": {"units": 1, "next": 3}},
@@ -182,6 +194,7 @@ fn json_has_the_subject_the_kind_the_cause_and_the_text() {
     let expected = json!({
         "at": 5,
         "subject": {"actor": "op@desk"},
+        "actor": {"operator": "op@desk"},
         "kind": "leadership_taken",
         "cause": {"from": "a sweep", "why": "it hangs"},
         "trouble": true,
@@ -189,6 +202,7 @@ fn json_has_the_subject_the_kind_the_cause_and_the_text() {
     });
     assert_eq!(json(&snapshot(), &event(taken).by("op@desk")), expected);
     let shape = |kind| json(&snapshot(), &event(kind));
+    assert_eq!(shape(EventKind::UnitRestarted)["actor"], "systemd");
     assert_eq!(shape(EventKind::FenceBegun)["kind"], "fence_begun");
     assert_eq!(shape(EventKind::FenceBegun).get("cause"), None);
     assert_eq!(shape(EventKind::UnitRemoved(RemovalReason::Drained(core())))["cause"], json!({"drained": core()}));

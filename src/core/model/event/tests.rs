@@ -137,6 +137,10 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
     let lease = [LeaseRefusal::TooLate, LeaseRefusal::Unwritable, LeaseRefusal::NotStarted];
     let plain = [
         EventKind::StoreRestored,
+        EventKind::UnitRequested(Verb::Restart),
+        EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED },
+        EventKind::UnitRestarted,
+        EventKind::UnitRecovered,
         EventKind::LeaseEnded,
         EventKind::LeaseRegained,
         EventKind::FenceBegun,

@@ -1,6 +1,7 @@
 //! The reconciler over simulated hosts and a store that answer at once.
 
 mod draining;
+mod failed_loads;
 mod fencing;
 mod health;
 mod hostile;
@@ -63,6 +64,8 @@ struct Stage {
     claims: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
     /// Set while all visits with steps are lost before the host has begun them.
     loses_steps: bool,
+    /// The hosts on which no file can be loaded, and what they say.
+    unloadable: BTreeMap<MachineId, String>,
     /// How many writes the store has got.
     writes: usize,
     /// Returns the uptime that a host adds to the true one when it reports it.
@@ -151,6 +154,7 @@ impl Stage {
             hangs: |_, _| false,
             claims: BTreeMap::new(),
             loses_steps: false,
+            unloadable: BTreeMap::new(),
             writes: 0,
             uptime: |_| Duration::ZERO,
             log: Vec::new(),
@@ -277,6 +281,7 @@ impl Stage {
         let uptime = self.now.since(Timestamp::ZERO).saturating_add((self.uptime)(machine));
         let mut report = host.visit(visit, quick, shell, uptime);
         self.claim(machine, visit, &mut report);
+        self.refuse_loads(machine, visit, &mut report);
         Some(Ok(report))
     }
 
@@ -289,6 +294,18 @@ impl Stage {
         for (step, outcome) in visit.steps.iter().zip(&mut report.outcomes) {
             if step.action == Action::Unload && claims.contains_key(&step.unit) {
                 *outcome = Outcome::Failed("no".to_owned());
+            }
+        }
+    }
+
+    /// Undoes the loads of a visit on a host on which no file can be loaded.
+    fn refuse_loads(&mut self, machine: MachineId, visit: &Visit, report: &mut Report) {
+        let Some(said) = self.unloadable.get(&machine) else { return };
+        for (step, outcome) in visit.steps.iter().zip(&mut report.outcomes) {
+            if matches!(step.action, Action::Load { .. } | Action::Start { .. }) {
+                *outcome = Outcome::Failed(said.clone());
+                self.hosts.get_mut(&machine).unwrap().units.remove(&step.unit);
+                report.observation.as_mut().unwrap().units.as_mut().unwrap().remove(&step.unit);
             }
         }
     }

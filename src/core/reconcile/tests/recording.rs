@@ -28,3 +28,46 @@ fn a_leader_that_publishes_says_every_two_seconds_which_machines_it_has_not_obse
     stage.seconds(9);
     assert_eq!(times(&stage).unwrap().of(id(2)), Some(heard));
 }
+
+/// Sets the state of the unit `a` on the first machine, waits for a full observation and returns the new events.
+fn see(stage: &mut Stage, active: &str, sub: &str, restarted: bool) -> Vec<EventKind> {
+    stage.log.clear();
+    let state = &mut stage.hosts.get_mut(&id(1)).unwrap().units.get_mut(&unit("a")).unwrap().state;
+    (state.active, state.sub, state.restarted) = (active.parse().unwrap(), sub.parse().unwrap(), restarted);
+    stage.seconds(11);
+    std::mem::take(&mut stage.log)
+}
+
+#[test]
+fn failures_restarts_and_recoveries_of_a_launched_unit_are_events() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "a", ""));
+    stage.seconds(11);
+    let failed = EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED };
+    assert_eq!(see(&mut stage, "active", "running", false), []);
+    assert_eq!(see(&mut stage, "active", "running", true), [EventKind::UnitRestarted]);
+    assert_eq!(see(&mut stage, "activating", "auto-restart", false), [], "it is the same trouble");
+    assert_eq!(see(&mut stage, "failed", "failed", false), std::slice::from_ref(&failed));
+    assert_eq!(see(&mut stage, "active", "running", false), [EventKind::UnitRecovered]);
+    // The next leader knows the last state from the store.
+    assert_eq!(see(&mut stage, "failed", "failed", false), [failed]);
+    stage.next_leader(|_| {});
+    stage.seconds(11);
+    assert_eq!(see(&mut stage, "active", "running", false), [EventKind::UnitRecovered]);
+    stage.learn(|snapshot| snapshot.units.get_mut(&unit("a")).unwrap().desired = DesiredState::Loaded);
+    stage.seconds(11);
+    assert_eq!(see(&mut stage, "failed", "failed", false), [], "it is not to run");
+}
+
+#[test]
+fn a_unit_that_fails_again_and_again_fills_no_event_log() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "a", ""));
+    stage.seconds(11);
+    let flap = |stage: &mut Stage| {
+        let events = see(stage, "failed", "failed", false).len();
+        events + see(stage, "active", "running", false).len()
+    };
+    let counts: Vec<usize> = (0..5).map(|_| flap(&mut stage)).collect();
+    assert_eq!(counts, [2, 2, 2, 0, 0]);
+    stage.now = stage.now + SECOND * 600;
+    assert_eq!(flap(&mut stage), 2);
+}

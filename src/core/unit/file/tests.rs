@@ -108,19 +108,37 @@ fn a_file_has_at_most_one_mebibyte() {
 
 #[test]
 fn each_kind_of_warning_is_given_once() {
-    let text = "\u{feff}lost\nlost=1\n[Unit]\n=1\n =2\nA=a\rb\n";
+    let text = "\u{feff}lost\nlost=1\n[Unit]\n=1\n =2\nAfter=a\rb\n";
     let warnings: Vec<String> = UnitFile::parse(text).unwrap().warnings().iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
         [
             "1:2: text before the first section is ignored",
             "4:1: systemd ignores a line without a name before its `=`",
-            "6:3: systemd ends the line at this carriage return",
+            "6:7: systemd ends the line at this carriage return",
         ]
     );
     let empty = UnitFile::parse("# nothing\n[Unit]\n").unwrap();
-    assert_eq!(empty.warnings().iter().map(|warning| warning.kind).collect::<Vec<_>>(), [WarningKind::NoOptions]);
-    assert!(UnitFile::parse("\u{feff}\r\n[Unit]\r\nA=1\r\n").unwrap().warnings().is_empty());
+    assert_eq!(empty.warnings().iter().map(|warning| &warning.kind).collect::<Vec<_>>(), [&WarningKind::NoOptions]);
+    assert!(UnitFile::parse("\u{feff}\r\n[Unit]\r\nAfter=1\r\n").unwrap().warnings().is_empty());
+}
+
+#[test]
+fn sections_and_directives_that_systemd_does_not_know_are_named_with_the_likely_ones() {
+    let text = "[Unit]\nDescripton=a\nX-Own=1\nWantedBy=a.target\n[Sevice]\nExecStart=/bin/true\n[Service]\nExecStart=/bin/true\n  Restrat=no\nRestrat=no\n[X-fleet]\nGlobal=true\n[X-Own]\nAny=1\n[X-Fleet]\nGlobal=true\n";
+    let warnings: Vec<String> = UnitFile::parse(text).unwrap().warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "2:1: systemd ignores `Descripton=` in [Unit]: did you mean `Description=`?",
+            "4:1: systemd ignores `WantedBy=` in [Unit]: did you mean `WantedBy=` in [Install]?",
+            "5:1: systemd ignores the section [Sevice]: did you mean [Service]?",
+            "9:3: systemd ignores `Restrat=` in [Service]: did you mean `Restart=`?",
+            "11:1: systemd ignores the section [X-fleet]: did you mean [X-Fleet]?",
+        ]
+    );
+    let many: String = (0..100).map(|number| format!("Zz{number}=1\n")).collect();
+    assert_eq!(UnitFile::parse(&format!("[Unit]\n{many}")).unwrap().warnings().len(), 20);
 }
 
 #[test]

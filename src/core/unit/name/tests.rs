@@ -109,6 +109,22 @@ fn arguments_become_names_as_in_fleetctl() {
     for (argument, text) in cases {
         assert_eq!(UnitName::from_argument(argument).unwrap(), name(text), "{argument}");
     }
+    for (argument, meant) in [
+        ("worker@7.servce", "worker@7.service"),
+        ("dir/a.b.Serivce", "a.b.service"),
+        ("a.scoket", "a.socket"),
+        ("a.timr", "a.timer"),
+    ] {
+        let error = UnitName::from_argument(argument).unwrap_err().to_string();
+        assert!(error.contains(&format!("did you mean {meant:?}?")), "{error}");
+    }
+    assert_eq!(
+        UnitName::from_argument("a.servce").unwrap_err().to_string(),
+        "unknown unit type \"servce\": did you mean \"a.service\"? A service of that name is \"a.servce.service\""
+    );
+    for name in ["app.v2", "example.com", "a.prod", "web.1", "a.data", "x.target", "a.conf"] {
+        assert_eq!(UnitName::from_argument(name).unwrap().as_str(), format!("{name}.service"));
+    }
     assert_eq!(UnitName::from_argument(""), Err(BadUnitName::Empty));
     assert_eq!(UnitName::from_argument("//"), Err(BadUnitName::Empty));
     assert_eq!(UnitName::from_argument(".."), Err(BadUnitName::StartsInDot));

@@ -1,0 +1,91 @@
+//! Loads that fail on a host: the unit is placed elsewhere, on a bounded number of machines, and a machine without room
+//! takes no new units for a while.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Reconciler;
+use super::outbox::moved_unit;
+use crate::core::model::Action;
+use crate::core::model::FAILED_LOADS;
+use crate::core::model::FailedLoad;
+use crate::core::model::FilterReason;
+use crate::core::model::MachineId;
+use crate::core::model::Outcome;
+use crate::core::model::Placement;
+use crate::core::model::Step;
+use crate::core::model::Timestamp;
+use crate::core::model::Write;
+use crate::core::sanitize::MESSAGE_LIMIT;
+use crate::core::sanitize::truncate;
+use crate::core::schedule::Scheduler;
+use crate::core::unit::UnitName;
+
+/// How long a machine that had no room for a unit file takes no new units.
+const FULL: Duration = Duration::from_mins(5);
+
+/// How old the record of a failed load is before the next failure on the same machine replaces it.
+const RENEW: Duration = Duration::from_mins(2);
+
+impl Reconciler {
+    /// Records the failed loads of a visit with the placements of their units.
+    pub(super) fn record_failed_loads(
+        &mut self,
+        machine: MachineId,
+        steps: &[Step],
+        outcomes: &[Outcome],
+        now: Timestamp,
+    ) {
+        for (step, outcome) in steps.iter().zip(outcomes) {
+            let (Action::Load { hash, .. }, Outcome::Failed(said)) = (step.action, outcome) else { continue };
+            let said = truncate(said, MESSAGE_LIMIT);
+            let here = self.snapshot.placements.get(&step.unit).filter(|placement| placement.machine == machine);
+            let known =
+                |it: &FailedLoad| (it.machine, it.hash, &it.said) == (machine, hash, &said) && now < it.at + RENEW;
+            let Some(placement) = here.filter(|placement| !placement.failed_loads.iter().any(known)) else { continue };
+            if self.outbox.holds(|write| moved_unit(write) == Some(&step.unit)) {
+                continue;
+            }
+            let mut placement = placement.clone();
+            let loads = &mut placement.failed_loads;
+            loads.retain(|it| it.hash == hash && it.machine != machine);
+            loads.push(FailedLoad { machine, hash, said, at: now });
+            loads.drain(..loads.len().saturating_sub(FAILED_LOADS));
+            self.outbox.push(Write::Place(step.unit.clone(), placement));
+        }
+    }
+
+    /// Returns the failed loads of a unit's present file.
+    pub(super) fn failed_loads(&self, unit: &UnitName) -> Vec<FailedLoad> {
+        let hash = self.snapshot.units.get(unit).map(|unit| unit.hash);
+        let loads = self.snapshot.placements.get(unit).into_iter().flat_map(|placement| &placement.failed_loads);
+        loads.filter(|it| Some(it.hash) == hash).cloned().collect()
+    }
+
+    /// Returns why a unit is to leave its machine because it could not be loaded there, and rules out all machines where
+    /// it could not. A unit that could be loaded on none of several machines stays: its file is at fault.
+    pub(super) fn load_failure(
+        &self,
+        scheduler: &mut Scheduler<'_>,
+        unit: &UnitName,
+        at: &Placement,
+    ) -> Option<FilterReason> {
+        let view = self.views.get(&at.machine)?;
+        let fails = view.backoffs.get(unit).is_some_and(|it| matches!(it.step.action, Action::Load { .. }));
+        let loads = if fails { self.failed_loads(unit) } else { Vec::new() };
+        let here = loads.iter().find(|it| it.machine == at.machine)?.said.clone();
+        if loads.len() >= FAILED_LOADS {
+            return None;
+        }
+        for FailedLoad { machine, said, .. } in loads {
+            scheduler.exclude(unit, machine, FilterReason::LoadFailed(said));
+        }
+        Some(FilterReason::LoadFailed(here))
+    }
+
+    /// Returns the machines that had no room for a unit file a moment ago.
+    pub(super) fn full_machines(&self, now: Timestamp) -> BTreeSet<MachineId> {
+        let loads = self.snapshot.placements.values().flat_map(|placement| &placement.failed_loads);
+        loads.filter(|it| it.is_for_lack_of_room() && now < it.at + FULL).map(|it| it.machine).collect()
+    }
+}

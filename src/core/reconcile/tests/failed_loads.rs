@@ -1,0 +1,54 @@
+use super::*;
+
+const FULL: &str = "cannot write to /run/muster: is /run full?";
+
+#[test]
+fn a_unit_whose_load_fails_is_placed_elsewhere_and_a_full_machine_takes_nothing_new() {
+    let mut stage = Stage::new(2, |_| {});
+    stage.unloadable.insert(id(1), FULL.to_owned());
+    let done = stage.learn(|snapshot| want(snapshot, "a", ""));
+    assert_eq!(done, ["load a on m1", "start a on m1", "load a on m2", "start a on m2"]);
+    let placement = stage.placement("a");
+    let filter_reason = FilterReason::LoadFailed(FULL.to_owned());
+    assert_eq!(placement.reason.moved, Some(RemovalReason::Misfit { machine: id(1), filter_reason }));
+    assert_eq!(placement.failed_loads.len(), 1);
+    assert_eq!((placement.failed_loads[0].machine, placement.failed_loads[0].said.as_str()), (id(1), FULL));
+    // The emptier machine is full.
+    assert_eq!(stage.learn(|snapshot| want(snapshot, "b", "")), ["load b on m2", "start b on m2"]);
+    stage.unloadable.clear();
+    stage.seconds(300);
+    assert_eq!(stage.learn(|snapshot| want(snapshot, "c", "")), ["load c on m1", "start c on m1"]);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_file_that_no_host_loads_is_tried_on_three_machines_and_then_stays() {
+    let mut stage = Stage::new(5, |_| {});
+    stage.unloadable.extend((1..=5).map(|machine| (id(machine), "the host has a unit of this name".to_owned())));
+    let done = stage.learn(|snapshot| want(snapshot, "a", ""));
+    let loads = |done: &[String]| done.iter().filter(|step| step.starts_with("load")).cloned().collect::<Vec<_>>();
+    assert_eq!(loads(&done), ["load a on m1", "load a on m2", "load a on m3"]);
+    let again = stage.seconds(600);
+    assert!(again.iter().all(|step| step.ends_with(" on m3")), "{again:?}");
+    assert!(loads(&again).len() < 20, "{again:?}");
+    // The next leader knows how many machines were tried.
+    stage.next_leader(|_| {});
+    assert!(stage.seconds(60).iter().all(|step| step.ends_with(" on m3")));
+    // Another file is tried again.
+    stage.unloadable.remove(&id(1));
+    stage.learn(|snapshot| want(snapshot, "a", "Restart=no"));
+    assert_eq!((stage.placement("a").machine, stage.placement("a").failed_loads.len()), (id(1), 1));
+}
+
+#[test]
+fn a_unit_with_one_machine_stays_there_and_is_loaded_once_that_is_possible() {
+    let mut stage = Stage::new(1, |_| {});
+    stage.unloadable.insert(id(1), FULL.to_owned());
+    stage.learn(|snapshot| want(snapshot, "a", ""));
+    stage.seconds(20);
+    assert_eq!(stage.placement("a").machine, id(1));
+    stage.unloadable.clear();
+    let done = stage.seconds(60);
+    assert_eq!(done, ["load a on m1", "start a on m1"]);
+    assert!(stage.is_at_rest());
+}
