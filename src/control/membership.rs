@@ -17,6 +17,7 @@ use super::progress::OperationError;
 use super::progress::Timeouts;
 use super::retry::Attempts;
 use super::retry::Contended;
+use crate::core::explain::TroubleKind;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Health;
@@ -179,6 +180,11 @@ pub async fn leave(
 ) -> Result<Left, MembershipError> {
     let machine = set_scheduling_mode(context, name, SchedulingMode::Drained(None)).await?;
     let snapshot = layout::read(&*context.store, &context.keys).await?;
+    if force && is_out_of_reach(&snapshot, machine.id) {
+        remove(context, &machine, false).await?;
+        let problems = left_behind(&snapshot, &machine);
+        return Ok(Left::Removed(machine, problems));
+    }
     let mut problems = if timeouts.block {
         let timeouts = if force { forced(timeouts, &snapshot, machine.id) } else { timeouts };
         move_units(context, &snapshot, machine.id, timeouts, on_progress).await?
@@ -194,6 +200,24 @@ pub async fn leave(
     remove(context, &machine, drained).await?;
     problems.extend(forget(context, &snapshot, &machine).await);
     Ok(Left::Removed(machine, problems))
+}
+
+/// Reports whether the last leader could not manage a machine: waiting for the machine would change nothing.
+fn is_out_of_reach(snapshot: &Snapshot, machine: MachineId) -> bool {
+    let health = snapshot.health.get(&machine).map(|record| record.health);
+    health.is_some_and(|health| !matches!(health, Health::Alive | Health::Suspect | Health::PathFault))
+}
+
+/// Returns what could not be done on a machine that was removed without a visit.
+fn left_behind(snapshot: &Snapshot, machine: &Machine) -> Vec<Problem> {
+    let name = &machine.name;
+    let units = units_on(snapshot, machine.id).into_iter();
+    let units = units.map(|unit| {
+        let what = format!("it may still run on {name}, which does not answer");
+        Problem::of_unit(TroubleKind::MachineUnavailable, &unit, Some(machine.id), what)
+    });
+    let what = format!("{name} does not answer: it still belongs to this cluster in its own records until it boots");
+    units.chain([Problem::of_machine(machine.id, what)]).collect()
 }
 
 /// Lets a host that has left forget the cluster. Returns the problem of a host that could not be told.

@@ -21,6 +21,13 @@ pub const STOP: Duration = Duration::from_secs(10);
 /// The margin that is added to every bound, for clocks that run at different speeds and for a busy systemd.
 pub const MARGIN: Duration = Duration::from_secs(2);
 
+/// How long a systemd that is not slow takes to renew a lease.
+pub const RENEWAL: Duration = Duration::from_millis(500);
+
+/// How many times as long as a renewal systemd may take to end a lease: it notices the end, stops the units, kills them and
+/// reaps them.
+const RENEWALS: u32 = 4;
+
 /// How recently most machines must have answered a leader that renews leases while the store is away.
 pub const QUORUM_WINDOW: Duration = Duration::from_secs(4);
 
@@ -123,13 +130,31 @@ impl LeasePolicy {
     /// Returns the record of a lease that is granted now under this policy.
     pub fn grant(self, epoch: u64, need: Need, now: Timestamp) -> Grant {
         let until = (self.keeper == Renewer::Sweeps).then(|| now + self.length);
-        Grant { epoch, length: self.length, stop: need.stop, units: need.units, until, stopped_for_sure_at: None }
+        Grant {
+            epoch,
+            length: self.length,
+            stop: need.stop,
+            slack: need.slack,
+            units: need.units,
+            until,
+            stopped_for_sure_at: None,
+        }
     }
 }
 
 /// Returns when the strict units of a record have certainly stopped if their lease ends at `end`.
 pub fn gone_after(grant: &Grant, end: Timestamp) -> Timestamp {
-    end + grant.stop + MARGIN
+    end + grant.stop + grant.slack + MARGIN
+}
+
+/// Returns how much longer a systemd may take to stop the strict units if it took so long to renew the lease: nothing if it
+/// is not slow. Whole seconds keep the record from changing with every renewal.
+pub fn slack_of(renewal: Duration) -> Duration {
+    if renewal <= RENEWAL {
+        Duration::ZERO
+    } else {
+        Duration::from_secs(renewal.saturating_mul(RENEWALS).as_secs() + 1)
+    }
 }
 
 /// Returns the latest end of a lease that another leader may have granted under this record; `None` if that leader may

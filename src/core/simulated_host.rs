@@ -16,6 +16,7 @@ use crate::core::model::Action;
 use crate::core::model::ActiveState;
 use crate::core::model::Cluster;
 use crate::core::model::Expiry;
+use crate::core::model::LeaseAction;
 use crate::core::model::LeaseStatus;
 use crate::core::model::MachineId;
 use crate::core::model::Observation;
@@ -52,6 +53,8 @@ pub struct SimulatedHost {
     pub started: ActiveState,
     /// The unit that systemd refuses to start.
     pub refuses: Option<UnitName>,
+    /// How long systemd takes to renew a lease.
+    pub renewal: Duration,
     /// Set when systemd does not start the units that hold the lease.
     pub refuses_lease: bool,
     /// Set while a visit with steps holds the host's lock.
@@ -98,6 +101,7 @@ impl SimulatedHost {
             units: BTreeMap::new(),
             started: ActiveState::Active,
             refuses: None,
+            renewal: Duration::ZERO,
             refuses_lease: false,
             is_locked: false,
             changes: 0,
@@ -223,6 +227,7 @@ impl SimulatedHost {
         if !visit.steps.is_empty() {
             self.is_locked = false;
         }
+        let holds = matches!(visit.lease, Some(LeaseAction::Hold { .. }));
         let observation = Observation {
             machine: self.machine,
             boot: self.boot.clone(),
@@ -230,6 +235,7 @@ impl SimulatedHost {
             epoch,
             serial,
             lease,
+            renewal: holds.then_some(self.renewal),
             units,
             foreign,
         };
@@ -253,8 +259,17 @@ impl SimulatedHost {
     /// Returns the report of a visit that the host refused.
     pub fn refusal(&self, refused: Refused, uptime: Duration) -> Report {
         let (machine, boot, epoch, serial) = (self.machine, self.boot.clone(), self.epoch, self.serial);
-        let observation =
-            Observation { machine, boot, uptime, epoch, serial, lease: None, units: None, foreign: BTreeMap::new() };
+        let observation = Observation {
+            machine,
+            boot,
+            uptime,
+            epoch,
+            serial,
+            lease: None,
+            renewal: None,
+            units: None,
+            foreign: BTreeMap::new(),
+        };
         Report { outcomes: Vec::new(), refused: Some(refused), observation: Some(observation) }
     }
 

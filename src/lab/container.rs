@@ -32,21 +32,21 @@ pub(super) const SSH: u16 = 22;
 /// machine, `$5` its host name. The other arguments are the files through which the script joins its control groups.
 ///
 /// /run/systemd is a tmpfs of its own, so nspawn leaves no files there, and never finds the systemd of this machine. nspawn
-/// exits with 133 when the host restarts itself.
+/// exits with 133 when the host restarts itself. All hosts of a lab share the folder /mnt/shared, which outlives them.
 const BOOT: &str = r#"
 set -e
 disk=$1 image=$2 namespace=$3 machine=$4 name=$5
 shift 5
 for procs; do echo $$ >"$procs"; done
 cd "$disk"
-mkdir -p /run/systemd
+mkdir -p ../shared /run/systemd
 mount -t tmpfs -o mode=0755 muster-lab /run/systemd
 mount -t overlay -o "lowerdir=$image,upperdir=upper,workdir=work" muster-lab root
 while :; do
     code=0
     systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --machine="$machine" --hostname="$name" \
         --resolv-conf=off --timezone=off --link-journal=no --console=read-only \
-        --network-namespace-path="$namespace" -D "$disk/root" || code=$?
+        --network-namespace-path="$namespace" --bind="$disk/../shared:/mnt/shared" -D "$disk/root" || code=$?
     [ "$code" = 133 ] || exit "$code"
 done
 "#;

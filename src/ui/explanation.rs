@@ -214,7 +214,11 @@ pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) ->
 /// Writes which leader granted a lease, and until when the machine may run strict units.
 fn lease(grant: &Grant, now: Timestamp) -> String {
     let (epoch, length) = (grant.epoch, grant.length.as_secs());
-    let grant_text = format!("granted by the leader with epoch {epoch}, {length} s long");
+    let slow = match grant.slack.as_secs() {
+        0 => String::new(),
+        slack => format!(" (its systemd is slow: {slack} s are added to the bound)"),
+    };
+    let grant_text = format!("granted by the leader with epoch {epoch}, {length} s long{slow}");
     let clock = |at| super::clock(at, now);
     match (grant.stopped_for_sure_at, grant.until) {
         (Some(gone), _) if gone <= now => format!("{grant_text}; its strict units had stopped by {}", clock(gone)),

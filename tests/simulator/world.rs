@@ -29,6 +29,7 @@ use super::trace::Trace;
 
 /// Something that is going to happen.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run keeps few events, and most of them are reports")]
 pub(super) enum Event {
     /// A parcel is at the end of its way.
     Arrive(Box<Parcel>),

@@ -50,6 +50,14 @@ fn launch_strict(names: &[&str], text: &str) -> Visit {
     visit
 }
 
+#[test]
+fn a_renewal_says_how_long_systemd_took() {
+    let host = Host::new();
+    let renewal = host.visit(&hold(LATER, LENGTH)).observation.unwrap().renewal;
+    assert!(renewal.is_some_and(|took| took < Duration::from_mins(1)), "{renewal:?}");
+    assert_eq!(host.visit(&look(5)).observation.unwrap().renewal, None);
+}
+
 fn unload(host: &Host, names: &[&str]) -> Vec<Outcome> {
     let mut visit = look(5);
     visit.steps = names.iter().map(|name| step(name, Action::Unload)).collect();

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::join::MembershipView;
@@ -12,6 +13,9 @@ use crate::core::model::ChoiceReason;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Failure;
 use crate::core::model::Grant;
+use crate::core::model::HealthEvidence;
+use crate::core::model::HealthReason;
+use crate::core::model::HealthRecord;
 use crate::core::model::Ownership;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
@@ -308,6 +312,7 @@ async fn occupy(context: &ClusterContext) -> MachineId {
         epoch: 1,
         length: Duration::from_secs(20),
         stop: Duration::from_secs(10),
+        slack: Duration::ZERO,
         units: BTreeSet::from([web.clone()]),
         until: None,
         stopped_for_sure_at: None,
@@ -344,6 +349,27 @@ async fn a_forced_leave_keeps_the_lease_and_removes_the_other_records() {
     assert!(snapshot.machines.is_empty() && snapshot.failover_overrides.is_empty());
     assert_eq!(snapshot.leases.keys().collect::<Vec<_>>(), [&id], "strict units may still run there");
     assert_eq!(context.store.get(&context.keys.key(&Key::Member(id))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_forced_leave_of_a_machine_that_does_not_answer_waits_for_nothing() {
+    let context = one().await;
+    let id = occupy(&context).await;
+    let reason = HealthReason { evidence: HealthEvidence::Answers, block: None, forced_by: None, hold_down: None };
+    let (since, last_seen, outages) = (Timestamp::ZERO, None, Vec::new());
+    let record = HealthRecord { health: Health::Down, since, last_seen, reason, outages };
+    context.store.commit(vec![], context.keys.ops(&[Write::Health(id, record)])).await.unwrap();
+    let timeouts = Timeouts { block: true, ..NOW };
+    let left = leave(&context, "web1", true, timeouts, &mut |_| ()).now_or_never().unwrap().unwrap();
+    let Left::Removed(_, problems) = left else { panic!("{left:?}") };
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let expected = [
+        "Unit web.service: it may still run on web1, which does not answer",
+        "web1 does not answer: it still belongs to this cluster in its own records until it boots",
+    ];
+    assert_eq!(problems, expected);
+    let snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
+    assert!(snapshot.machines.is_empty() && snapshot.leases.contains_key(&id), "strict units may still run there");
 }
 
 #[tokio::test]

@@ -124,9 +124,18 @@ fn an_unschedulable_unit_has_a_filter_reason_for_every_machine() {
 fn grant(snapshot: &mut Snapshot, number: u32, stopped_for_sure_at: Option<u64>) {
     let stopped_for_sure_at = stopped_for_sure_at.map(|seconds| Timestamp::from_millis(seconds * 1000));
     let (length, stop) = (Duration::from_secs(12), Duration::from_secs(10));
-    snapshot
-        .leases
-        .insert(id(number), Grant { epoch: 1, length, stop, units: [web()].into(), until: None, stopped_for_sure_at });
+    snapshot.leases.insert(
+        id(number),
+        Grant {
+            epoch: 1,
+            length,
+            stop,
+            slack: Duration::ZERO,
+            units: [web()].into(),
+            until: None,
+            stopped_for_sure_at,
+        },
+    );
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Need {
     pub units: BTreeSet<UnitName>,
     /// How long the slowest of them may take to stop.
     pub stop: Duration,
+    /// How much longer the machine's systemd may take for all of that than a systemd that is not slow.
+    pub slack: Duration,
 }
 
 impl Need {
@@ -31,6 +33,7 @@ impl Need {
     pub fn join(&mut self, grant: &Grant) {
         self.units.extend(grant.units.iter().cloned());
         self.stop = self.stop.max(grant.stop);
+        self.slack = self.slack.max(grant.slack);
     }
 }
 
@@ -44,6 +47,9 @@ pub struct Grant {
     pub length: Duration,
     /// How long the strict units there may take to stop.
     pub stop: Duration,
+    /// How much longer the machine's slow systemd may take.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub slack: Duration,
     /// The strict units that may have been started there. Only these units wait for the end of this lease.
     pub units: BTreeSet<UnitName>,
     /// When it ends unless this record is renewed; `None` if its leader renews the lease without updating the record.
@@ -62,7 +68,7 @@ impl Grant {
 
     /// Reports whether the record covers all units of a need.
     pub fn covers(&self, need: &Need) -> bool {
-        self.stop >= need.stop && self.units.is_superset(&need.units)
+        self.stop >= need.stop && self.slack >= need.slack && self.units.is_superset(&need.units)
     }
 }
 

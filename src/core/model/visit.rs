@@ -82,6 +82,8 @@ pub struct Observation {
     pub serial: u64,
     /// The status of its lease, if the visit was about the lease.
     pub lease: Option<LeaseStatus>,
+    /// How long the host's systemd took to renew the lease, if the visit renewed it.
+    pub renewal: Option<Duration>,
     /// Every unit file under /run/fleet/units that muster wrote, with its state in systemd; `None` if nothing seems to
     /// have changed since the last observation over this connection.
     pub units: Option<BTreeMap<UnitName, UnitState>>,

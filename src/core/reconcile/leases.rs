@@ -7,6 +7,7 @@
 //! the strict units of the record start on no other machine.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Mode;
 use super::Reconciler;
@@ -102,6 +103,7 @@ impl Reconciler {
             self.snapshot.file(unit).into_iter().for_each(|file| need.add(unit.clone(), lease::stop_of(file)));
         }
         if let Some(view) = self.views.touch(machine) {
+            need.slack = view.lease.slack;
             view.lease.need = Some(need).filter(|need| !need.units.is_empty());
         }
     }
@@ -289,6 +291,7 @@ impl Reconciler {
                 self.lease_end(machine, end);
             }
             need.stop = need.stop.max(before.stop);
+            need.slack = need.slack.max(before.slack);
             // The units of the earlier record may still run there, unless the observed units are certain.
             if !self.views.get(&machine).is_some_and(MachineView::is_certain) {
                 need.join(&before);
@@ -438,6 +441,15 @@ impl Reconciler {
         if let Some(policy) = self.timing.lease {
             self.lease_end(machine, self.lease_lasts(machine, policy, now));
         }
+    }
+
+    /// Records how long a host's systemd took to renew the lease. The bound of a slow systemd is longer, and this leader does
+    /// not shorten it again.
+    pub(super) fn renewal_seen(&mut self, machine: MachineId, renewal: Duration) {
+        let slack = lease::slack_of(renewal);
+        let Some(view) = self.views.touch(machine).filter(|view| slack > view.lease.slack) else { return };
+        view.lease.slack = slack;
+        self.renew_need(machine);
     }
 
     /// Records the status of a lease that a host reported.

@@ -112,6 +112,8 @@ pub struct LeaseView {
     pub need: Option<Need>,
     /// When the latest renewal that the host confirmed was sent.
     pub renewed: Option<Timestamp>,
+    /// How much longer the host's systemd may take to stop the units, as its slowest renewal shows.
+    pub slack: Duration,
     /// Why the host refused the lease the last time.
     pub refused: Option<LeaseRefusal>,
 }

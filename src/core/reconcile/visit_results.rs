@@ -49,6 +49,7 @@ impl Reconciler {
         view.conclude(&steps, &report.outcomes, now);
         let is_full = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
         let lease = report.observation.as_ref().and_then(|seen| seen.lease);
+        let renewal = report.observation.as_ref().and_then(|seen| seen.renewal);
         let had_relay = view.evidence.relay.is_some();
         if let Some(seen) = report.observation {
             view.observe(seen, through, now);
@@ -73,6 +74,9 @@ impl Reconciler {
             self.note_foreign(machine, now);
             self.note_states(machine, now);
             self.renew_need(machine);
+        }
+        if let Some(renewal) = renewal {
+            self.renewal_seen(machine, renewal);
         }
         if let Some(lease) = lease {
             self.lease_seen(machine, lease, now);

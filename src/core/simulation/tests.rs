@@ -129,7 +129,15 @@ fn a_simulation_goes_on_until_the_longest_lease_has_ended() {
     let mut snapshot = cluster(3, &[("db", 1, "[X-Muster]\nClass=strict")]);
     for length in [SECOND * 1_200, Duration::from_hours(24)] {
         let (units, stop) = ([UnitName::clone(snapshot.units.keys().next().unwrap())].into(), SECOND * 10);
-        let grant = Grant { epoch: 1, length, stop, units, until: None, stopped_for_sure_at: None };
+        let grant = Grant {
+            epoch: 1,
+            length,
+            stop,
+            slack: std::time::Duration::ZERO,
+            units,
+            until: None,
+            stopped_for_sure_at: None,
+        };
         snapshot.leases.insert(id(1), grant);
         assert_eq!(moves(&simulated(&snapshot, &[1]).1), ["db 00000001 00000002"], "{length:?}");
     }

@@ -102,6 +102,7 @@ struct Reader {
     same: bool,
     no_wait: bool,
     lease: Option<LeaseStatus>,
+    renewal: Option<Duration>,
     refused: Option<Refused>,
     observation: Option<Observation>,
     hashes: BTreeMap<UnitName, Hash>,
@@ -164,6 +165,7 @@ impl Reader {
             "restarts" => self.section = Section::Restarts,
             "same" => self.same = true,
             "no_wait" => self.no_wait = true,
+            "renewal" => self.renewal = Some(read_renewal(rest)?),
             "lease" => self.lease = Some(read_lease(rest)?),
             "said" => self.complain(rest)?,
             "broken" => return Err(rest.to_owned()),
@@ -291,6 +293,7 @@ impl Reader {
             (observation.units, observation.foreign) =
                 units.map_or_else(Default::default, |(units, foreign)| (Some(units), foreign));
             observation.lease = self.lease;
+            observation.renewal = self.renewal;
         }
         Ok(Report { outcomes, refused: self.refused, observation: self.observation })
     }
@@ -393,6 +396,7 @@ fn read_host(rest: &str) -> Result<Observation, String> {
         epoch,
         serial,
         lease: None,
+        renewal: None,
         units: None,
         foreign: BTreeMap::new(),
     })
@@ -419,6 +423,14 @@ fn read_refusal(rest: &str) -> Result<Refused, String> {
 fn other_cluster(text: &str) -> String {
     let (id, name) = text.split_once(' ').unwrap_or((text, ""));
     format!("{} ({})", truncate(name, CLUSTER_NAME), truncate(id, WORD))
+}
+
+/// Reads the uptimes at which a renewal began and ended.
+fn read_renewal(rest: &str) -> Result<Duration, String> {
+    let uptime = |text: &str| text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let words = rest.split_once(' ').and_then(|(began, ended)| Some((uptime(began)?, uptime(ended)?)));
+    let (began, ended) = words.ok_or("expected two uptimes of a renewal")?;
+    Ok(ended.saturating_sub(began))
 }
 
 /// Reads the outcome of a lease.

@@ -173,8 +173,11 @@ m_lease() {
     systemctl reset-failed muster-lease.service muster-fence.target
     systemctl start muster-lease.target
   } >/dev/null 2>&1
+  read -r m_began m_rest </proc/uptime
   systemctl restart muster-lease.service >/dev/null 2>&1
   if m_is_leased; then m_say lease $m_word; else m_say lease systemd; fi
+  read -r m_ended m_rest </proc/uptime
+  m_say renewal "$m_began" "$m_ended"
 }
 # A unit that stopped because the lease ended counts as not started, so it is started again. A oneshot unit does not.
 m_unmark() {

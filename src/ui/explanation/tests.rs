@@ -38,6 +38,7 @@ fn grant(until: Option<u64>, stopped_for_sure_at: Option<u64>) -> Grant {
         epoch: 7,
         length,
         stop,
+        slack: Duration::ZERO,
         units: [web()].into(),
         until: until.map(at),
         stopped_for_sure_at: stopped_for_sure_at.map(at),

@@ -221,7 +221,15 @@ fn json_says_of_a_strict_unit_until_when_it_may_run_where_nobody_looks() {
     let length = std::time::Duration::from_secs(12);
     let units_there = ["once.service".parse().unwrap()].into();
     let until = Some(at(1060));
-    let grant = Grant { epoch: 1, length, stop: length, units: units_there, until: None, stopped_for_sure_at: until };
+    let grant = Grant {
+        epoch: 1,
+        length,
+        stop: length,
+        slack: std::time::Duration::ZERO,
+        units: units_there,
+        until: None,
+        stopped_for_sure_at: until,
+    };
     snapshot.leases.insert(id("00000001"), grant);
     let table = shown(&fleets(units(&snapshot, now())), "unit", false, true);
     assert_eq!(table, "bye.service\nhello.service\n", "fleet's list shows nothing of a machine that is down");

@@ -53,6 +53,20 @@ impl Disk {
         self.lock = None;
     }
 
+    /// Makes a backup of the store.
+    pub(super) fn back_up(&self) {
+        let backup = self.folder.path().join("backup.db").display().to_string();
+        Connection::open(self.store()).unwrap().execute("VACUUM INTO ?1", [backup]).unwrap();
+    }
+
+    /// Puts the backup in the place of the store, which no process may use now.
+    pub(super) fn restore(&self) {
+        for end in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{end}", self.store().display()));
+        }
+        fs::rename(self.folder.path().join("backup.db"), self.store()).unwrap();
+    }
+
     /// Fills the disk completely.
     pub(super) fn fill(&self) {
         let fill = run(Command::new("sh").args(["-c", "cat /dev/zero >\"$0\""]).arg(self.folder.path().join("fill")));

@@ -1,6 +1,7 @@
 //! The processes of all units, seen from outside of the hosts: their control groups, read every 50 ms on this machine.
 //!
-//! Nothing here asks muster, SSH or a host's systemd.
+//! Nothing here asks muster, SSH or a host's systemd. A second copy of a strict unit that is shorter than that is noticed
+//! by the copies themselves.
 
 use std::collections::BTreeMap;
 use std::fs;

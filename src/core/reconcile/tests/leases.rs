@@ -28,6 +28,22 @@ fn a_strict_unit_starts_elsewhere_when_its_lease_has_certainly_ended() {
 }
 
 #[test]
+fn a_slow_systemd_lengthens_the_bound_of_its_machine() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let from = stage.placement("web").machine;
+    stage.hosts.get_mut(&from).unwrap().renewal = SECOND * 3 / 2;
+    stage.seconds(10);
+    assert_eq!(stage.reconciler.snapshot().leases[&from].slack, SECOND * 7);
+    stage.hosts.get_mut(&from).unwrap().renewal = SECOND / 10;
+    stage.seconds(10);
+    assert_eq!(stage.reconciler.snapshot().leases[&from].slack, SECOND * 7, "it may be slow again");
+    stage.silent.insert(from);
+    // 12 s of the lease, 10 s to stop, 2 s of margin, and the slack.
+    assert!(!stage.seconds(26).iter().any(|done| done.starts_with("start")));
+    assert!(stage.seconds(8).iter().any(|done| done.starts_with("start web")));
+}
+
+#[test]
 fn a_host_that_has_seen_later_leases_shows_that_the_store_was_restored() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     let at = stage.placement("web").machine;
@@ -137,8 +153,15 @@ fn a_strict_unit_waits_for_the_end_of_a_lease_that_another_leader_granted() {
     let mut stage = Stage::new(3, |snapshot| {
         want(snapshot, "web", "[X-Muster]\nClass=strict");
         let units = [unit("web")].into();
-        let grant =
-            Grant { epoch: 0, length: SECOND * 12, stop: SECOND * 10, units, until: None, stopped_for_sure_at: None };
+        let grant = Grant {
+            epoch: 0,
+            length: SECOND * 12,
+            stop: SECOND * 10,
+            slack: Duration::ZERO,
+            units,
+            until: None,
+            stopped_for_sure_at: None,
+        };
         // The machine has left the cluster since, and may still be up.
         snapshot.leases.insert(id(9), grant);
         snapshot.voters = [id(1), id(2), id(9)].into();
