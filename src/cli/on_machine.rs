@@ -80,7 +80,7 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
         let unsure = ui::may_still_run(&snapshot, &unit, Clock::start().now());
         ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
         let script = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
-        status = run_on(context, &snapshot, &machines, &script).await?;
+        status = run_on(context, &snapshot, &unit, &machines, &script).await?;
         if status != ExitStatus::Done {
             return Ok(status);
         }
@@ -89,7 +89,13 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
 }
 
 /// Runs a command about a unit on each of these machines, and returns how the first that failed ended.
-async fn run_on(context: &Context, snapshot: &Snapshot, machines: &[&Machine], script: &str) -> CommandResult {
+async fn run_on(
+    context: &Context,
+    snapshot: &Snapshot,
+    unit: &UnitName,
+    machines: &[&Machine],
+    script: &str,
+) -> CommandResult {
     let mut first = ExitStatus::Done;
     for (number, machine) in machines.iter().enumerate() {
         if number > 0 {
@@ -127,7 +133,7 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
     let (name, output) = (quote(unit.as_str())?, quote(&args.output)?);
     let follow = if args.follow { " --follow" } else { "" };
     let script = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
-    run_on(context, &snapshot, &machines, &script).await
+    run_on(context, &snapshot, &unit, &machines, &script).await
 }
 
 /// Runs `muster ssh`.
