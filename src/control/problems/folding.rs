@@ -40,6 +40,11 @@ pub fn lines(problems: &[Problem]) -> Vec<String> {
             *all += units.copied().unwrap_or(0);
         }
     }
+    for line in &mut lines {
+        if let Line::Machines { names, .. } = line {
+            names.sort_unstable();
+        }
+    }
     lines.iter().map(Line::text).collect()
 }
 
@@ -147,7 +152,7 @@ mod tests {
         let many: Vec<Problem> = (1..=8).map(sick).collect();
         assert_eq!(lines(&many), ["web1, web2, web3, web4, web5 and 3 more machines are sick: there is no key"]);
         let refused = |number| troubled(number, &format!("sshd down: connect: 10.0.0.{number}:22: connection refused"));
-        assert_eq!(lines(&[refused(3), refused(4)]), ["web3 and web4 are sshd down: connect: connection refused"]);
+        assert_eq!(lines(&[refused(4), refused(3)]), ["web3 and web4 are sshd down: connect: connection refused"]);
         let failed = |number: u128| {
             let problem = Problem { what: format!("failed on web{number}"), ..unit("g.service", Some(number), false) };
             Problem { trouble: Some((format!("web{number}"), "Unit g.service: failed".to_owned())), ..problem }
