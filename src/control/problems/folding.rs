@@ -36,7 +36,6 @@ pub fn lines(problems: &[Problem]) -> Vec<String> {
         });
         if let Some(Line::Machines { names, units: all, .. }) = lines.get_mut(at) {
             names.push(name);
-            names.sort_unstable();
             *all += units.copied().unwrap_or(0);
         }
     }
