@@ -211,7 +211,7 @@ impl World {
 
     /// Makes a backup of the store, or restores it from the one before and lets every controller begin anew.
     pub(super) fn back_up_or_restore(&mut self) {
-        if !self.store.restore() {
+        if !self.store.restore(self.now) {
             self.note(format_args!("a backup of the store"));
             return self.store.back_up();
         }

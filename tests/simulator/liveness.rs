@@ -64,6 +64,9 @@ const BACKOFF: u64 = 62_000;
 /// A machine that has been down for so long counts for no brake.
 const LONG_DOWN: u64 = 30_000;
 
+/// Within this time a leader knows which files a host has: the time between two full observations, and a visit.
+const FULL_LOOK: u64 = 10_000 + ANOTHER_VISIT;
+
 /// How many commits are remembered: more than fit into the longest bound.
 const COMMITS: usize = 300;
 
@@ -105,6 +108,8 @@ pub(super) struct Liveness {
     led: Option<Led>,
     /// When a unit's record or place was last changed.
     touched: BTreeMap<UnitName, u64>,
+    /// When a host last had a unit of this name that is not muster's, which keeps the unit from that host.
+    taken_at: BTreeMap<UnitName, u64>,
     /// When a unit last ran on two machines, or on one where it is not placed.
     astray_at: BTreeMap<UnitName, u64>,
 }
@@ -245,13 +250,18 @@ impl World {
 
     fn is_blocked(&self, leader: usize, index: usize, hosts: &[Watched]) -> bool {
         let now = self.controllers[leader].clock.read(self.now);
+        // A machine that is down by an order counts for the brakes as long as the order is in force.
+        let ordered = |host: &Host| {
+            let order = self.store.snapshot.failover_overrides.get(&host.machine);
+            order.is_some_and(|order| now < order.until)
+        };
         let long_down = |host: &Host| {
             let record = self.store.snapshot.health.get(&host.machine).filter(|it| it.health == Health::Down);
             record.is_some_and(|record| now.since(record.since).as_millis() > u128::from(LONG_DOWN))
         };
         let silent = (0..self.hosts.len()).filter(|other| {
             let lately = hosts[*other].silent_at.is_some_and(|at| self.now < at + HEARD_WITHIN);
-            *other == index || lately && !long_down(&self.hosts[*other])
+            *other == index || lately && (ordered(&self.hosts[*other]) || !long_down(&self.hosts[*other]))
         });
         self.block_of(leader, index, &silent.collect::<Vec<_>>()).is_some()
     }
@@ -259,7 +269,13 @@ impl World {
     fn look_for_abandoned(&mut self, leader: usize, led: &Led) {
         for unit in self.units.clone() {
             let snapshot = &self.store.snapshot;
+            let is_foreign = |host: &Host| host.model.units.get(&unit).is_some_and(|copy| copy.foreign);
+            if self.hosts.iter().any(is_foreign) {
+                self.watch.liveness.taken_at.insert(unit.clone(), self.now);
+            }
             let touched = self.watch.liveness.touched.get(&unit).copied().unwrap_or_default();
+            let taken = self.watch.liveness.taken_at.get(&unit).map_or(0, |at| at + FULL_LOOK);
+            let touched = touched.max(taken);
             let Some(record) = snapshot.units.get(&unit).filter(|it| it.desired != DesiredState::Inactive) else {
                 continue;
             };

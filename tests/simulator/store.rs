@@ -75,8 +75,12 @@ impl Store {
     }
 
     /// Puts the records of the backup back, if there is one. The process that led has to begin anew.
-    pub(super) fn restore(&mut self) -> bool {
+    pub(super) fn restore(&mut self, now: u64) -> bool {
         let Some(backup) = self.backup.take() else { return false };
+        self.drained.values_mut().for_each(|until| *until = now.min(*until));
+        // The drains of the backup are in force again.
+        let draining = backup.machines.values().filter(|machine| machine.draining);
+        self.drained.extend(draining.map(|machine| (machine.id, u64::MAX)));
         self.snapshot = backup;
         self.leader = None;
         true
