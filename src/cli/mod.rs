@@ -130,8 +130,8 @@ enum Command {
     ListUnitFiles(list::ListArgs),
     /// List the units on machines with their state in systemd
     ///
-    /// The machines are observed first, for at most 2.5 s. If a machine was not observed, ACTIVE and SUB of its units are
-    /// `-`, and OBSERVED has their last state with its age.
+    /// The machines are observed first, for at most 2.5 s. If a machine was not observed, ACTIVE and SUB of its units
+    /// are `-`, and OBSERVED has their last state with its age.
     ListUnits(list::ListArgs),
     /// Print the submitted file of a unit
     Cat(list::CatArgs),
