@@ -137,6 +137,8 @@ pub(super) struct Controller {
     held_at: u64,
     wake: Option<u64>,
     pub(super) committing: bool,
+    /// The commit in flight has nothing but the times of observations, which are published whatever happens.
+    pub(super) publishing: bool,
 }
 
 impl Controller {
@@ -160,6 +162,7 @@ impl Controller {
             held_at: 0,
             wake: None,
             committing: false,
+            publishing: false,
         }
     }
 
@@ -572,6 +575,7 @@ impl World {
         let mut delay = self.delay((1, 30), (500, 4_000), 20);
         let controller = &mut self.controllers[index];
         controller.committing = true;
+        controller.publishing = writes.iter().all(|write| matches!(write, Write::Observed(_)));
         let life = controller.life;
         if self.now >= controller.valid_until {
             return self.after(0, Event::Tell(index, News::Stored { life, taken: Some(false) }));

@@ -380,7 +380,8 @@ impl World {
         if self.controllers.iter().any(|controller| controller.stopped) {
             return Some("a controller is stopped".to_owned());
         }
-        if self.controllers[leader.controller].committing
+        let controller = &self.controllers[leader.controller];
+        if controller.committing && !controller.publishing
             || !reconciler.is_settled() && reconciler.views().any(|(_, s)| s.health.is_none())
         {
             return Some("the leader is not done".to_owned());
