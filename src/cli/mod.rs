@@ -69,7 +69,7 @@ Settings:
 Exit codes:
   0    done
   1    a host or a unit failed
-  2    wrong usage or configuration; nothing was done
+  2    wrong usage, configuration or unit file; nothing was done
   3    hosts or the store could not be reached
   4    `plan --detailed-exitcode`: changes are pending
   130  interrupted
