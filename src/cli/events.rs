@@ -24,7 +24,7 @@ pub(super) struct EventsArgs {
     /// Print this many of the latest events first
     #[arg(long, short = 'n', default_value_t = 20)]
     lines: usize,
-    /// Print new events as they come, until interrupted
+    /// Print new events as they come, as text, until interrupted
     #[arg(long, short = 'f', conflicts_with = "output")]
     follow: bool,
     /// Print only events of this unit or machine

@@ -24,7 +24,7 @@ pub(super) async fn failover(context: &Context, args: &FailoverArgs) -> CommandR
     let machines = failover::force(&context.cluster().await?, &args.machines, &operator()).await?;
     if machines.is_empty() {
         return Err(CommandError::failed("no machine is unreachable, so no failover is blocked")
-            .hint("`muster list-machines --all --fields name,health` shows the health of each machine."));
+            .hint("`muster list-machines --all` shows the health of each machine."));
     }
     ui::result(&machines.iter().map(messages::failover_forced).collect::<String>());
     Ok(ExitStatus::Done)

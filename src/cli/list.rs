@@ -1,4 +1,5 @@
-//! `muster list-machines`, `list-unit-files`, `list-units` and `cat`: the records of the store.
+//! `muster list-machines`, `list-unit-files`, `list-units` and `cat`: the records of the store, after a look at the
+//! machines.
 
 use super::Context;
 use super::error::CommandError;
@@ -73,7 +74,7 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
         warn_without_machines(context, &snapshot);
     }
     show(context, rows, args)?;
-    // The columns are those of fleet, which had no leases.
+    // No column tells of leases, as fleet had none.
     let lines = snapshot.units.keys().flat_map(|unit| ui::may_still_run(&snapshot, unit, now));
     lines.filter(|_| args.output.is_none()).for_each(|line| ui::status(&line));
     Ok(ExitStatus::Done)

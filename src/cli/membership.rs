@@ -50,7 +50,9 @@ pub(super) struct JoinArgs {
 pub(super) struct LeaveArgs {
     /// A machine: its name, its address, or the beginning of its machine-id
     machine: String,
-    /// Remove the machine even if units are still on it or it does not answer; muster does not stop these units
+    /// Remove the machine even if it does not answer, or if units do not leave it; muster does not stop these units
+    ///
+    /// The units of a machine that answers move first. With --no-block they stay where they run.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

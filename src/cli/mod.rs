@@ -69,7 +69,7 @@ Settings:
 Exit codes:
   0    done
   1    a host or a unit failed
-  2    wrong usage or configuration; nothing was done
+  2    wrong usage, configuration or unit file; nothing was done
   3    hosts or the store could not be reached
   4    `plan --detailed-exitcode`: changes are pending
   130  interrupted
@@ -93,8 +93,8 @@ enum Command {
     /// Start units
     ///
     /// A unit that the cluster does not know is submitted first, from a unit file in the working folder or at the named
-    /// path. Then each unit is placed on a machine and started there. The command waits until the machines have started
-    /// the units. If no controller leads, it waits up to 2 seconds longer and reports units that failed meanwhile.
+    /// path. Then each unit is placed on a machine and started there. The command waits until each unit has run for the
+    /// time of --settle. A unit that failed, ended or is restarted again and again is an error with exit code 1.
     Start(unit_commands::CreateArgs),
     /// Stop units and leave them on their machines
     Stop(unit_commands::Args),
@@ -109,30 +109,43 @@ enum Command {
     /// A unit that is on its machine and was not started is started.
     Restart(unit_commands::Args),
     /// Show the status of units, as systemctl prints it on their machines
+    ///
+    /// The exit code is that of systemctl. For a machine that does not answer, the last observed state is printed.
     Status(on_machine::StatusArgs),
     /// Show the journal of a unit, from its machine
+    ///
+    /// The journal of a global unit is shown from each of its machines. It cannot be followed with -f.
     Journal(on_machine::JournalArgs),
     /// Log in to a machine, or to the machine of a unit
     ///
     /// With a command, run the command there and end with its exit code.
     Ssh(on_machine::SshArgs),
     /// List the machines of the cluster that are reachable
+    ///
+    /// The machines are observed first, for at most 2.5 s. OBSERVED is `now`, or the age of the last observation.
     ListMachines(list::MachinesArgs),
     /// List the submitted units with their desired state and their machine
+    ///
+    /// The machines are observed first, for at most 2.5 s. OBSERVED is `now`, or the age of the last observation.
     ListUnitFiles(list::ListArgs),
-    /// List the units on machines with the state that systemd last reported
+    /// List the units on machines with their state in systemd
+    ///
+    /// The machines are observed first, for at most 2.5 s. If a machine was not observed, ACTIVE and SUB of its units
+    /// are `-`, and OBSERVED has their last state with its age.
     ListUnits(list::ListArgs),
     /// Print the submitted file of a unit
     Cat(list::CatArgs),
     /// Add hosts of the inventory to the cluster
     ///
-    /// Each host becomes a machine. If it has joined before, its name, address, keys, metadata and fence command are
-    /// updated.
+    /// Each host becomes a machine. If it has joined before, its name, address, keys, SSH options and metadata are
+    /// updated. Unit files in /run/fleet/units that muster did not write are named and left alone, unless --adopt is
+    /// given.
     Join(membership::JoinArgs),
     /// Remove a machine from the cluster
     ///
     /// Its units move to other machines first. With --no-block, a machine that has units is drained and stays in the
-    /// cluster until the next `leave`.
+    /// cluster until the next `leave`. With --force, a machine that cannot be managed is removed at once, and its units
+    /// then start elsewhere.
     Leave(membership::LeaveArgs),
     /// Place no new units on a machine
     Cordon(membership::MachineArgs),
@@ -150,7 +163,8 @@ enum Command {
     Machine(explain::MachineCommand),
     /// Move the units of machines although the brake or the failover limit blocks it
     ///
-    /// The order is valid for an hour. The controller or the next sweep carries it out for the machines that are down.
+    /// The order is valid for an hour. The controller or the next sweep carries it out for the machines that are not
+    /// alive.
     Failover(failover::FailoverArgs),
     /// Show the event log: what was done, and why
     Events(events::EventsArgs),
@@ -179,7 +193,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Observe and repair the cluster until stopped
     ///
-    /// Run it on one machine, or on several with etcd as the store: one controller leads, the others stand by.
+    /// Run it on one machine, or on several with etcd as the store: one controller leads, the others stand by. At SIGHUP
+    /// it reads its settings, the inventory and ssh_config(5) again.
     Controller(controller::ControllerArgs),
     Discovery(discovery::Args),
     Inventory(inventory::InventoryCommand),

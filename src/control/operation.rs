@@ -63,7 +63,8 @@ impl UnitOperation<'_> {
     pub async fn run(self, on_progress: &mut OnProgress<'_>) -> Result<Vec<Problem>, OperationError> {
         let Self { context, goal, units, timeouts } = self;
         let deadline = Instant::now() + timeouts.lock_wait;
-        let _wait = tracing::info_span!("wait", what = goal.wait(units));
+        let usual = u64::try_from(timeouts.settle.as_millis()).unwrap_or(u64::MAX);
+        let _wait = tracing::info_span!("wait", what = goal.wait(units), usual);
         let mut leadership_wait = None;
         let mut yielded = false;
         loop {

@@ -1,7 +1,7 @@
 //! Waits: a command that waits longer than two seconds says once what it waits for.
 //!
 //! Each layer marks its waits with a span of tracing that is called `wait` and has a field `what`. The wait lasts as long
-//! as the span.
+//! as the span. A field `usual` has the milliseconds that the wait takes when all is well: they do not count.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -95,7 +95,7 @@ impl<S: Subscriber> Layer<S> for Waits {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         let mut what = What::default();
         attributes.record(&mut what);
-        self.begin(id.into_u64(), Instant::now(), what.0);
+        self.begin(id.into_u64(), Instant::now() + what.usual, what.text);
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
@@ -103,20 +103,29 @@ impl<S: Subscriber> Layer<S> for Waits {
     }
 }
 
-/// The field `what` of a span.
+/// The fields of a span.
 #[derive(Default)]
-struct What(String);
+struct What {
+    text: String,
+    usual: Duration,
+}
 
 impl Visit for What {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "what" {
-            value.clone_into(&mut self.0);
+            value.clone_into(&mut self.text);
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "what" {
-            self.0 = format!("{value:?}");
+            self.text = format!("{value:?}");
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "usual" {
+            self.usual = Duration::from_millis(value);
         }
     }
 }
@@ -152,10 +161,12 @@ mod tests {
             || {
                 let later = Instant::now() + Duration::from_secs(3);
                 let wait = tracing::info_span!("wait", what = "web1");
+                let slow = tracing::info_span!("wait", what = "web4", usual = 2000u64);
                 let _other = tracing::info_span!("other", what = "web2");
                 drop(tracing::info_span!("wait", what = format!("web{}", 3)));
                 assert_eq!(waits.line(later).unwrap(), "waiting for web1");
-                drop(wait);
+                assert_eq!(waits.line(later + Duration::from_secs(2)).unwrap(), "waiting for web4");
+                drop((wait, slow));
                 assert!(waits.0.lock().unwrap().open.is_empty());
             },
         );
