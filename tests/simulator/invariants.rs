@@ -266,7 +266,8 @@ impl World {
         let drained = self.store.was_drained(from.machine, decided.saturating_sub(KNOWN_WITHIN));
         let order = self.store.snapshot.failover_overrides.get(&from.machine);
         let forced = order.is_some_and(|order| to.since < order.until);
-        if drained || forced || !self.controllers[c].is_daemon {
+        let is_taken = self.hosts[host].model.units.get(unit).is_some_and(|copy| copy.foreign);
+        if drained || forced || is_taken || !self.controllers[c].is_daemon {
             return;
         }
         self.watch.moved += 1;
