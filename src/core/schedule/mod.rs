@@ -125,6 +125,7 @@ impl<'a> Scheduler<'a> {
                     .for_each(|candidate| candidate.pools.push(metadata));
             }
         }
+        scheduler.exclude_taken_names();
         for (unit, placement) in snapshot.placements.iter().filter(|(unit, _)| active(unit)) {
             scheduler.put(unit, placement.machine);
         }
@@ -146,9 +147,20 @@ impl<'a> Scheduler<'a> {
         candidate.into_iter().flat_map(|candidate| candidate.globals.iter().copied())
     }
 
-    /// Rules a machine out for one unit.
+    /// Rules a machine out for one unit, unless it is ruled out already.
     pub fn exclude(&mut self, unit: &UnitName, machine: MachineId, reason: FilterReason) {
-        self.excluded.entry(unit.clone()).or_default().insert(machine, reason);
+        self.excluded.entry(unit.clone()).or_default().entry(machine).or_insert(reason);
+    }
+
+    /// Rules each machine out for the units whose names it has, if muster did not write them and it does not adopt them.
+    fn exclude_taken_names(&mut self) {
+        let snapshot = self.snapshot;
+        for (machine, foreign) in &snapshot.foreign {
+            let Some(here) = snapshot.machines.get(machine) else { continue };
+            for unit in foreign.names.difference(&here.adopts) {
+                self.exclude(unit, *machine, FilterReason::NameTaken);
+            }
+        }
     }
 
     /// Records that a unit is on a machine. A machine that has not joined is ignored.
@@ -219,8 +231,7 @@ impl<'a> Scheduler<'a> {
     /// Chooses a machine for a unit that has none, and places it there.
     fn place(&mut self, unit: &UnitName, needs: &'a Requirements) -> Result<ProposedPlacement, PlacementError> {
         // An error for a missing peer ends when the peer is placed. Any other one lasts until a unit leaves a machine.
-        let is_taken = self.snapshot.foreign.values().any(|foreign| foreign.names.contains(unit));
-        let is_like_others = needs.machine_of.is_empty() && !is_taken && !self.excluded.contains_key(unit);
+        let is_like_others = needs.machine_of.is_empty() && !self.excluded.contains_key(unit);
         let key = is_like_others.then(|| (self.anti_affinity.matching(unit), needs));
         if let Some(summary) = key.as_ref().and_then(|key| self.unschedulable_cache.get(key)) {
             return Err(PlacementError::Unschedulable(summary.clone()));
@@ -369,15 +380,8 @@ impl<'a> Scheduler<'a> {
         here.closed
             .clone()
             .or_else(|| here.mismatch(needs))
-            .or_else(|| self.is_name_taken(unit, here).then_some(FilterReason::NameTaken))
             .or_else(|| self.excluded.get(unit)?.get(&here.id).cloned())
             .or_else(|| self.colocation(unit, needs, candidate, conflicts))
-    }
-
-    /// Reports whether a machine has a foreign unit of this name.
-    fn is_name_taken(&self, unit: &UnitName, here: &Candidate<'_>) -> bool {
-        let foreign = self.snapshot.foreign.get(&here.id);
-        foreign.is_some_and(|foreign| foreign.names.contains(unit)) && !here.machine.adopts.contains(unit)
     }
 
     /// Returns the machines on which a unit is already: those where its file runs, then those that adopt the unit, each in
