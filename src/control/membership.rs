@@ -103,13 +103,22 @@ pub async fn set_scheduling_mode(
         SchedulingMode::Cordoned => (true, false, None),
         SchedulingMode::Drained(by) => (true, true, by),
     };
+    change_machine(context, name, |machine| Machine { cordoned, draining, drain_by, ..machine }).await
+}
+
+/// Changes the record of a machine that is named as [`find_machine`] takes it, and returns the new record.
+async fn change_machine(
+    context: &ClusterContext,
+    name: &str,
+    change: impl Fn(Machine) -> Machine,
+) -> Result<Machine, MembershipError> {
     let id_of = |slot| if let Key::Machine(id) = slot { Some(id) } else { None };
     let mut attempts = Attempts::at("the record of the machine");
     loop {
         attempts.next()?;
         let (snapshot, revisions) = layout::read_with_revisions(&*context.store, &context.keys, id_of).await?;
         let machine = find_machine(&snapshot, name)?;
-        let changed = Machine { cordoned, draining, drain_by, ..machine.clone() };
+        let changed = change(machine.clone());
         let slot = Key::Machine(machine.id);
         let Some(revision) = revisions.get(&machine.id) else { continue };
         // A `join` at the same time may change how the machine is reached.

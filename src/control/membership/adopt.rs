@@ -13,12 +13,12 @@ use super::ownership::Foreign;
 use crate::control::problems::Problem;
 use crate::control::progress::OnProgress;
 use crate::control::progress::Timeouts;
-use crate::control::retry::Attempts;
 use crate::control::verb;
 use crate::core::command;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
 use crate::core::explain::TroubleKind;
+use crate::core::machine_lookup::FindMachineError;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
@@ -32,9 +32,7 @@ use crate::remote::CapturedOutput;
 use crate::remote::Command;
 use crate::runner;
 use crate::runner::ClusterContext;
-use crate::store::Precondition;
 use crate::store::layout;
-use crate::store::layout::Key;
 
 /// How long a host may take to send one file.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -146,17 +144,10 @@ async fn fetch(
 
 /// Stores which units a machine adopts.
 async fn record(context: &ClusterContext, id: MachineId, units: &BTreeSet<UnitName>) -> Result<(), MembershipError> {
-    let id_of = |slot| if let Key::Machine(id) = slot { Some(id) } else { None };
-    let mut attempts = Attempts::at("the record of the machine");
-    loop {
-        attempts.next()?;
-        let (snapshot, revisions) = layout::read_with_revisions(&*context.store, &context.keys, id_of).await?;
-        let Some((machine, revision)) = snapshot.machines.get(&id).zip(revisions.get(&id)) else { return Ok(()) };
-        let slot = Key::Machine(id);
-        let unchanged = Precondition::Modified(context.keys.key(&slot), *revision);
-        let change = context.keys.put(&slot, &Machine { adopts: units.clone(), ..machine.clone() });
-        if context.store.commit(vec![unchanged], vec![change]).await?.is_some() {
-            return Ok(());
-        }
+    let adopts = |machine| Machine { adopts: units.clone(), ..machine };
+    match super::change_machine(context, &id.to_string(), adopts).await {
+        // The machine has left meanwhile.
+        Err(MembershipError::Machine(FindMachineError::Unknown { .. })) => Ok(()),
+        changed => changed.map(drop),
     }
 }
