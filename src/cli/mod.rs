@@ -254,7 +254,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = ui::log::listen(&cli.output.log_directives(), cli.command.tells_waits()) {
         return ui::report(&[CommandError::usage("invalid MUSTER_LOG").caused_by(error)]).into();
     }
-    if let Some(name) = settings::fleet_variable() {
+    if let Some(name) = settings::fleet_variable().filter(|_| is_fleetctl()) {
         let error = CommandError::usage(format!("{name} is set, and muster does not read it"));
         return ui::report(&[error.hint("Name the store with `--store` or MUSTER_STORE, and unset the variable.")])
             .into();

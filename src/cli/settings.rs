@@ -372,13 +372,9 @@ fn from_home(path: &Path) -> PathBuf {
     }
 }
 
-/// Returns a variable of fleetctl that is set although muster was started under that name: muster would act on another
-/// cluster than the one that the variable names.
+/// Returns a variable of fleetctl that is set. Under that name muster would act on another cluster than the one that the
+/// variable names.
 pub(super) fn fleet_variable() -> Option<String> {
-    let program = std::env::args_os().next().map(PathBuf::from)?;
-    if program.file_name()? != "fleetctl" {
-        return None;
-    }
     let names =
         std::env::vars_os().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| name.starts_with("FLEETCTL_")).min()

@@ -200,14 +200,10 @@ impl FollowedUnits {
     fn note(&mut self, event: &Event, on_progress: &mut OnProgress<'_>) {
         let Some(unit) = event.subject.unit.clone().filter(|unit| self.left.contains(unit)) else { return };
         on_progress(Progress::Event(&self.snapshot, event));
-        let what = match &event.kind {
-            EventKind::StepEnded(step) if event.kind.is_trouble() => step.to_string(),
-            EventKind::UnitUnschedulable(error) => error.message(),
+        let (kind, what) = match &event.kind {
+            EventKind::StepEnded(step) if event.kind.is_trouble() => (TroubleKind::StepFailed, step.to_string()),
+            EventKind::UnitUnschedulable(error) => (TroubleKind::Unschedulable, error.message()),
             _ => return,
-        };
-        let kind = match event.kind {
-            EventKind::UnitUnschedulable(_) => TroubleKind::Unschedulable,
-            _ => TroubleKind::StepFailed,
         };
         let problem = Problem::of_unit(kind, &unit, event.subject.machine, what);
         if matches!(&event.kind, EventKind::StepEnded(StepEnd { action: Action::Load { .. }, .. })) {

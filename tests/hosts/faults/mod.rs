@@ -184,6 +184,16 @@ impl Ground {
         self.watch.now().units[unit].keys().next().expect("a copy").clone()
     }
 
+    /// Waits until a unit runs elsewhere than on a machine that is cut off, heals the machine, and checks that the unit has
+    /// not run twice since then.
+    fn check_moved_once(&self, unit: &str, at: &str, start: Instant) {
+        let moved = |now: &watch::Sample| now.units[unit].keys().any(|it| it != at);
+        until("the unit runs elsewhere", LIMIT * 2, || self.watch.now(), moved);
+        self.lab.heal(at).unwrap();
+        self.settle();
+        self.check_once(unit, start);
+    }
+
     /// Checks that a unit has not run twice since then.
     fn check_once(&self, unit: &str, start: Instant) {
         let fates = tally::fates(&self.watch.since(start), "", start);
@@ -306,15 +316,7 @@ fn forget_by_a_restore(ground: &mut Ground) {
     ground.controller().kill();
     ground.disk().restore();
     ground.controller.replace(control(&ground.lab));
-    until(
-        "the unit runs elsewhere",
-        LIMIT * 2,
-        || ground.watch.now(),
-        |now| now.units[&unit].keys().any(|it| *it != at),
-    );
-    ground.lab.heal(&at).unwrap();
-    ground.settle();
-    ground.check_once(&unit, start);
+    ground.check_moved_once(&unit, &at, start);
 }
 
 /// A strict unit is destroyed and submitted as an available one while its machine is cut off.
@@ -328,15 +330,7 @@ fn forget_by_a_destroy(ground: &mut Ground) {
     muster(&ground.lab, &["destroy", "--no-block", &unit]).ok();
     let available = unit_file(&ground.lab, &unit, "[Service]\nExecStart=/bin/sleep infinity\n");
     muster(&ground.lab, &["start", "--no-block", &available]).ok();
-    until(
-        "the unit runs elsewhere",
-        LIMIT * 2,
-        || ground.watch.now(),
-        |now| now.units[&unit].keys().any(|it| *it != at),
-    );
-    ground.lab.heal(&at).unwrap();
-    ground.settle();
-    ground.check_once(&unit, start);
+    ground.check_moved_once(&unit, &at, start);
 }
 
 /// Causes the selected faults, each `RUNS` times, and returns the worst result of each.
