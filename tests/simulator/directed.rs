@@ -273,7 +273,7 @@ fn a_backup_is_restored_after_a_strict_unit_has_moved(mutant: Mutant) {
     stage.until(40_000, |stage| stage.host_of(0).is_some());
     let before = stage.host_of(0).unwrap();
     stage.0.back_up_or_restore();
-    stage.0.store.drain(stage.0.hosts[before].machine, None);
+    stage.0.store.drain(stage.0.hosts[before].machine, None, stage.0.now);
     stage.0.spread_word();
     stage.until(60_000, |stage| stage.host_of(0).is_some_and(|host| host != before));
     let after = stage.host_of(0).unwrap();

@@ -333,7 +333,9 @@ impl World {
         let host = &self.hosts[delivery.host];
         let record = &self.store.snapshot.machines[&host.machine];
         let right = delivery.view.get(unit).is_some_and(|seen| *seen == view(&self.store.snapshot, unit));
-        let Some((Some(wanted), Some(to))) = delivery.view.get(unit).filter(|_| right && record.draining) else {
+        // A decision knows nothing of an order that came after it.
+        let drained = self.store.is_drained_since(host.machine, delivery.decided);
+        let Some((Some(wanted), Some(to))) = delivery.view.get(unit).filter(|_| right && drained) else {
             return;
         };
         // The deadline is a time of day, and the controller goes by its own clock.

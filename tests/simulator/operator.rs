@@ -82,7 +82,7 @@ impl World {
         } else {
             let by = self.dice.chance(500).then(|| self.now + self.dice.between(1_000, 60_000));
             self.note(format_args!("operator: drain h{host} by {by:?}"));
-            self.store.drain(machine, by);
+            self.store.drain(machine, by, self.now);
         }
         self.spread_word();
     }

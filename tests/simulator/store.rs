@@ -29,8 +29,15 @@ pub(super) struct Store {
     pub(super) away: bool,
     /// A backup of the records.
     backup: Option<Snapshot>,
-    /// Until when machines were being drained; those that still are, for ever.
-    drained: BTreeMap<MachineId, u64>,
+    /// The latest drain of each machine.
+    drains: BTreeMap<MachineId, Drain>,
+}
+
+#[derive(Debug)]
+struct Drain {
+    since: u64,
+    /// For ever while it lasts.
+    until: u64,
 }
 
 impl Store {
@@ -77,32 +84,37 @@ impl Store {
     /// Puts the records of the backup back, if there is one. The process that led has to begin anew.
     pub(super) fn restore(&mut self, now: u64) -> bool {
         let Some(backup) = self.backup.take() else { return false };
-        self.drained.values_mut().for_each(|until| *until = now.min(*until));
+        self.drains.values_mut().for_each(|drain| drain.until = now.min(drain.until));
         // The drains of the backup are in force again.
         let draining = backup.machines.values().filter(|machine| machine.draining);
-        self.drained.extend(draining.map(|machine| (machine.id, u64::MAX)));
+        self.drains.extend(draining.map(|machine| (machine.id, Drain { since: now, until: u64::MAX })));
         self.snapshot = backup;
         self.leader = None;
         true
     }
 
     /// Drains a machine; with a time, until then.
-    pub(super) fn drain(&mut self, machine: MachineId, by: Option<u64>) {
+    pub(super) fn drain(&mut self, machine: MachineId, by: Option<u64>, now: u64) {
         let record = self.snapshot.machines.get_mut(&machine).unwrap();
         (record.cordoned, record.draining, record.drain_by) = (true, true, by.map(Timestamp::from_millis));
-        self.drained.insert(machine, u64::MAX);
+        self.drains.insert(machine, Drain { since: now, until: u64::MAX });
     }
 
     /// Lets a machine take units again.
     pub(super) fn open(&mut self, machine: MachineId, now: u64) {
         let record = self.snapshot.machines.get_mut(&machine).unwrap();
         (record.cordoned, record.draining, record.drain_by) = (false, false, None);
-        self.drained.entry(machine).and_modify(|until| *until = now.min(*until));
+        self.drains.entry(machine).and_modify(|drain| drain.until = now.min(drain.until));
     }
 
     /// Says whether a machine was being drained at some time since then.
     pub(super) fn was_drained(&self, machine: MachineId, since: u64) -> bool {
-        self.drained.get(&machine).is_some_and(|until| *until >= since)
+        self.drains.get(&machine).is_some_and(|drain| drain.until >= since)
+    }
+
+    /// Says whether a machine is being drained by an order that was already given then.
+    pub(super) fn is_drained_since(&self, machine: MachineId, then: u64) -> bool {
+        self.drains.get(&machine).is_some_and(|drain| drain.since <= then && drain.until == u64::MAX)
     }
 
     /// Takes in what an operator changed.
