@@ -19,7 +19,7 @@ const CONTROLLER_GRACE: Duration = Duration::from_secs(15);
 /// Reports whether a controller keeps leases for units that are submitted. A process that does not renew them must not
 /// lead for long.
 pub(super) fn keeps_leases(snapshot: &Snapshot) -> bool {
-    let known = |grant: &Grant| grant.units.iter().any(|unit| snapshot.units.contains_key(unit));
+    let known = |grant: &Grant| grant.unknown || grant.units.iter().any(|unit| snapshot.units.contains_key(unit));
     snapshot.leases.values().any(|grant| grant.is_open() && known(grant))
 }
 

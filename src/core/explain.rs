@@ -229,7 +229,7 @@ impl NotRunning {
 pub fn may_still_run(snapshot: &Snapshot, name: &UnitName) -> BTreeMap<MachineId, Timestamp> {
     let placed = snapshot.placements.get(name).map(|placement| placement.machine);
     let observed = snapshot.states.get(name).into_iter().flatten().map(|(machine, _)| *machine);
-    let grant = |machine| snapshot.leases.get(&machine).filter(|grant| grant.units.contains(name));
+    let grant = |machine| snapshot.leases.get(&machine).filter(|grant| grant.may_run(name, true));
     let stopped_for_sure_at = |machine| Some((machine, grant(machine)?.stopped_for_sure_at?));
     if is_strict(snapshot, name) {
         placed.into_iter().chain(observed).filter_map(stopped_for_sure_at).collect()
@@ -407,7 +407,7 @@ fn lease_wait(snapshot: &Snapshot, name: &UnitName, placed: MachineId) -> Option
     if !is_strict(snapshot, name) || runs && answers {
         return None;
     }
-    let granted = snapshot.leases.iter().filter(|(_, grant)| grant.units.contains(name));
+    let granted = snapshot.leases.iter().filter(|(_, grant)| grant.may_run(name, true));
     let silent = granted.filter_map(|(machine, grant)| Some((*machine, grant.stopped_for_sure_at?)));
     let (machine, until) = silent.max_by_key(|(_, until)| *until)?;
     Some(NotRunning::MayStillRun { name: snapshot.name_of(machine), until })

@@ -18,6 +18,9 @@ use crate::core::unit::UnitFile;
 /// (systemd.service(5)).
 pub const STOP: Duration = Duration::from_secs(10);
 
+/// How long a strict unit may take to stop of which only its host knows the file: as long as one with five commands.
+pub const UNKNOWN_STOP: Duration = Duration::from_mins(1);
+
 /// The margin that is added to every bound, for clocks that run at different speeds and for a busy systemd.
 pub const MARGIN: Duration = Duration::from_secs(2);
 
@@ -136,6 +139,7 @@ impl LeasePolicy {
             stop: need.stop,
             slack: need.slack,
             units: need.units,
+            unknown: need.unknown,
             until,
             stopped_for_sure_at: None,
         }

@@ -143,6 +143,16 @@ async fn after_a_run_that_failed_the_next_call_makes_a_new_connection() {
 }
 
 #[tokio::test]
+async fn after_a_shell_that_could_not_start_the_next_call_logs_in_anew() {
+    let host = FakeHost::start(&[Fault::RefuseCommands, Fault::AskForPassword, Fault::None]).await;
+    let ssh = Ssh::new(host.options(Deadlines::default()));
+    assert_eq!(visit(&ssh, &host, LONG).await.unwrap_err().kind, FailureKind::Sick);
+    assert_eq!(visit(&ssh, &host, LONG).await.unwrap_err().kind, FailureKind::Denied);
+    assert_eq!(visit(&ssh, &host, LONG).await.unwrap(), b"hello\nend\n");
+    assert_eq!(host.connections.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn a_script_that_was_cancelled_is_not_mixed_up_with_the_next() {
     let host = FakeHost::start(&[Fault::None]).await;
     let ssh = Ssh::new(host.options(Deadlines::default()));

@@ -131,6 +131,7 @@ async fn a_controller_that_is_stopped_reports_how_many_machines_lose_their_lease
             stop: Duration::from_secs(10),
             slack: Duration::ZERO,
             units: BTreeSet::new(),
+            unknown: false,
             until: None,
             stopped_for_sure_at,
         }

@@ -314,6 +314,7 @@ async fn occupy(context: &ClusterContext) -> MachineId {
         stop: Duration::from_secs(10),
         slack: Duration::ZERO,
         units: BTreeSet::from([web.clone()]),
+        unknown: false,
         until: None,
         stopped_for_sure_at: None,
     };

@@ -132,6 +132,7 @@ fn grant(snapshot: &mut Snapshot, number: u32, stopped_for_sure_at: Option<u64>)
             stop,
             slack: Duration::ZERO,
             units: [web()].into(),
+            unknown: false,
             until: None,
             stopped_for_sure_at,
         },

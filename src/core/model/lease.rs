@@ -16,6 +16,8 @@ use crate::core::unit::UnitName;
 pub struct Need {
     /// The strict units that belong there or run there.
     pub units: BTreeSet<UnitName>,
+    /// Whether any other strict unit may run there too.
+    pub unknown: bool,
     /// How long the slowest of them may take to stop.
     pub stop: Duration,
     /// How much longer the machine's systemd may take for all of that than a systemd that is not slow.
@@ -32,6 +34,7 @@ impl Need {
     /// Adds the units that a record covers already.
     pub fn join(&mut self, grant: &Grant) {
         self.units.extend(grant.units.iter().cloned());
+        self.unknown |= grant.unknown;
         self.stop = self.stop.max(grant.stop);
         self.slack = self.slack.max(grant.slack);
     }
@@ -52,6 +55,10 @@ pub struct Grant {
     pub slack: Duration,
     /// The strict units that may have been started there. Only these units wait for the end of this lease.
     pub units: BTreeSet<UnitName>,
+    /// Whether the lease may be for any other strict unit too: the store was restored from a backup, which may lack the
+    /// unit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
     /// When it ends unless this record is renewed; `None` if its leader renews the lease without updating the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -68,7 +75,13 @@ impl Grant {
 
     /// Reports whether the record covers all units of a need.
     pub fn covers(&self, need: &Need) -> bool {
-        self.stop >= need.stop && self.slack >= need.slack && self.units.is_superset(&need.units)
+        let times = self.stop >= need.stop && self.slack >= need.slack;
+        times && self.unknown >= need.unknown && self.units.is_superset(&need.units)
+    }
+
+    /// Reports whether a unit may have been started there under this lease.
+    pub fn may_run(&self, unit: &UnitName, is_strict: bool) -> bool {
+        self.unknown && is_strict || self.units.contains(unit)
     }
 }
 

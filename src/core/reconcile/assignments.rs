@@ -39,7 +39,6 @@ pub type Globals = BTreeMap<MachineId, BTreeSet<UnitName>>;
 #[derive(Debug, Clone, Default)]
 pub struct Assignments {
     wanted: BTreeMap<MachineId, BTreeMap<UnitName, Wanted>>,
-    strict: BTreeSet<MachineId>,
 }
 
 impl Assignments {
@@ -53,15 +52,7 @@ impl Assignments {
                 wanted.entry(machine).or_default().insert(name.clone(), unit);
             }
         }
-        let mut assignments = Self { wanted, strict: BTreeSet::new() };
-        assignments.strict = assignments.machines().filter(|machine| assignments.has_strict(*machine)).collect();
-        assignments
-    }
-
-    /// Reports whether a strict unit is to run on a machine.
-    fn has_strict(&self, machine: MachineId) -> bool {
-        let runs = |wanted: &Wanted| wanted.strict.is_some() && wanted.unit.desired == DesiredState::Launched;
-        self.wanted.get(&machine).is_some_and(|units| units.values().any(runs))
+        Self { wanted }
     }
 
     /// Moves a unit that is not global from the machine `before` to the machine `after`.
@@ -83,13 +74,6 @@ impl Assignments {
         if let Some(machine) = before.filter(|machine| self.wanted.get(machine).is_some_and(BTreeMap::is_empty)) {
             self.wanted.remove(&machine);
         }
-        for machine in before.into_iter().chain(after) {
-            if self.has_strict(machine) {
-                self.strict.insert(machine);
-            } else {
-                self.strict.remove(&machine);
-            }
-        }
     }
 
     /// Returns the units that belong on a machine.
@@ -100,16 +84,6 @@ impl Assignments {
     /// Returns the assignment of a unit to a machine.
     pub fn of(&self, machine: MachineId, unit: &UnitName) -> Option<&Wanted> {
         self.wanted.get(&machine)?.get(unit)
-    }
-
-    /// Returns the machines that strict units are to run on.
-    pub fn strict_machines(&self) -> impl Iterator<Item = MachineId> {
-        self.strict.iter().copied()
-    }
-
-    /// Reports whether strict units are to run on a machine.
-    pub fn is_strict(&self, machine: MachineId) -> bool {
-        self.strict.contains(&machine)
     }
 
     /// Returns the machines that have units.

@@ -126,7 +126,9 @@ impl Reconciler {
 
     /// Returns those of the steps that may be sent now.
     fn sendable(&self, machine: MachineId, mut steps: Vec<Step>, now: Timestamp) -> Vec<Step> {
-        if self.mode == Mode::LeaseOnly {
+        // Assignments that the records have overtaken would undo what was ordered since.
+        let is_overtaken = self.stale.assignments && self.globals.is_some();
+        if self.mode == Mode::LeaseOnly || is_overtaken {
             return Vec::new();
         }
         let Some(view) = self.views.get(&machine) else { return Vec::new() };

@@ -47,7 +47,9 @@ impl Reconciler {
     /// Reports whether a unit that leaves a machine keeps running there for now: until it runs on its new machine, or,
     /// for a global unit, until all other units have left.
     pub(super) fn goes_on(&self, machine: MachineId, step: &Step, now: Timestamp) -> bool {
-        let state = self.snapshot.states.get(&step.unit).and_then(|states| states.get(&machine));
+        // The machine's own word is enough, because it delays nothing elsewhere. The store may not have the state yet.
+        let view = self.views.get(&machine);
+        let state = view.and_then(|view| view.units.as_ref()).and_then(|units| units.get(&step.unit));
         if !state.is_some_and(UnitState::runs) || self.is_overdue(machine, now) {
             return false;
         }

@@ -84,7 +84,7 @@ impl Reconciler {
             if strict && view.and_then(|view| view.units.as_ref()).is_some_and(|units| units.contains_key(unit)) {
                 return Some(Wait::Leaving(*other));
             }
-            if grant.units.contains(unit) && !view.is_some_and(MachineView::is_certain) {
+            if grant.may_run(unit, strict) && !view.is_some_and(MachineView::is_certain) {
                 return Some(Wait::MayRun(*other, self.gone_at(*other, grant)));
             }
         }
@@ -213,7 +213,8 @@ impl Reconciler {
             self.departed_leases = leased.filter(|id| !self.snapshot.machines.contains_key(id)).collect();
         }
         if let Some(policy) = self.timing.lease.filter(|_| all) {
-            let used = !self.snapshot.leases.is_empty() || self.assignments.strict_machines().next().is_some();
+            let needed = |view: &MachineView| view.lease.need.is_some();
+            let used = !self.snapshot.leases.is_empty() || self.views.values().any(needed);
             self.keep_voters(policy, used);
         }
         for machine in self.lease_candidates(all) {
@@ -227,11 +228,11 @@ impl Reconciler {
     fn lease_candidates(&self, all: bool) -> BTreeSet<MachineId> {
         let (leases, keeps) = (&self.snapshot.leases, self.timing.lease.is_some());
         if all {
-            let strict = self.assignments.strict_machines().filter(|_| keeps);
-            return leases.keys().copied().chain(strict).collect();
+            let strict = self.views.iter().filter(|(_, view)| keeps && view.lease.need.is_some());
+            return leases.keys().copied().chain(strict.map(|(machine, _)| *machine)).collect();
         }
         let concerned =
-            |machine: &MachineId| leases.contains_key(machine) || keeps && self.assignments.is_strict(*machine);
+            |machine: &MachineId| leases.contains_key(machine) || keeps && self.lease_need(*machine).is_some();
         let machines = self.views.dirty_or_not_alive().chain(self.departed_leases.iter().copied());
         machines.filter(concerned).collect()
     }
@@ -262,6 +263,7 @@ impl Reconciler {
     fn is_unused(&self, machine: MachineId, grant: &Grant) -> bool {
         let Some(view) = self.views.get(&machine).filter(|view| view.is_certain()) else { return false };
         let there = |unit: &UnitName| view.units.as_ref().is_some_and(|units| units.contains_key(unit));
+        // What the backup lacked is known now that the machine answers.
         !grant.units.iter().any(|unit| self.snapshot.units.contains_key(unit) || there(unit))
     }
 
@@ -318,11 +320,10 @@ impl Reconciler {
 
     /// Removes the record of a lease that has certainly ended, and the states of its units on the machine.
     pub(super) fn write_off(&mut self, machine: MachineId) {
-        let units = self.snapshot.leases.get(&machine).map(|grant| grant.units.clone()).unwrap_or_default();
-        let known =
-            |unit: &UnitName| self.snapshot.states.get(unit).is_some_and(|states| states.contains_key(&machine));
-        let gone: Vec<UnitName> = units.into_iter().filter(known).collect();
-        for unit in gone {
+        let grant = self.snapshot.leases.get(&machine);
+        let ended = |unit: &&UnitName| grant.is_some_and(|grant| grant.may_run(unit, self.is_strict(unit)));
+        let gone = self.noted.get(&machine).into_iter().flatten().filter(ended).cloned();
+        for unit in gone.collect::<Vec<_>>() {
             self.note(Write::NoState(unit, machine));
         }
         self.outbox.push(Write::NoLease(machine));

@@ -36,6 +36,10 @@ impl Reconciler {
     pub(super) fn place(&mut self, now: Timestamp) {
         self.first_visits_until = self.first_visits(now);
         if !self.stale.placements || self.outbox.is_committing() || self.first_visits_until.is_some() {
+            // Before units are placed for the first time, no global unit has a machine that may have changed.
+            if self.globals.is_none() && std::mem::take(&mut self.stale.assignments) {
+                self.rebuild_assignments();
+            }
             return;
         }
         self.stale.placements = false;

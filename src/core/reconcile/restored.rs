@@ -1,6 +1,8 @@
 //! A store that was restored from a backup: it may not know leases that were granted since. Hosts remember how many leases
 //! had been recorded, so one host that answers shows it. This module sends nothing.
 
+use std::time::Duration;
+
 use super::Reconciler;
 use crate::core::lease;
 use crate::core::lease::LeasePolicy;
@@ -28,19 +30,17 @@ impl Reconciler {
         let answered =
             |id: &MachineId| *id == machine || self.views.get(id).is_some_and(|it| it.evidence.answered.is_some());
         let silent: Vec<MachineId> = self.snapshot.machines.keys().filter(|id| !answered(id)).copied().collect();
-        let need = self.strict_units();
-        for machine in silent.into_iter().filter(|_| !need.units.is_empty()) {
+        let need = Need { unknown: true, stop: self.longest_stop(), ..Need::default() };
+        for machine in silent {
             self.assume_lease(machine, policy, need.clone(), now);
         }
     }
 
-    /// Returns all strict units.
-    fn strict_units(&self) -> Need {
-        let mut need = Need::default();
-        for unit in self.snapshot.units.keys().filter(|unit| self.is_strict(unit)) {
-            self.snapshot.file(unit).into_iter().for_each(|file| need.add(unit.clone(), lease::stop_of(file)));
-        }
-        need
+    /// Returns how long any strict unit may take to stop, also one that the backup does not have.
+    fn longest_stop(&self) -> Duration {
+        let strict = self.snapshot.units.keys().filter(|unit| self.is_strict(unit));
+        let stops = strict.filter_map(|unit| self.snapshot.file(unit)).map(|file| lease::stop_of(file));
+        stops.max().unwrap_or_default().max(lease::UNKNOWN_STOP)
     }
 
     /// Records that an earlier leader may have granted a machine a lease for these units.

@@ -135,6 +135,7 @@ fn a_simulation_goes_on_until_the_longest_lease_has_ended() {
             stop,
             slack: std::time::Duration::ZERO,
             units,
+            unknown: false,
             until: None,
             stopped_for_sure_at: None,
         };

@@ -279,7 +279,9 @@ impl Ssh {
         } else {
             let connection = self.connection(host, name).await?;
             let began = Instant::now();
-            let shell = Shell::start(&connection, name, self.options().deadlines.shell).await?;
+            let started = Shell::start(&connection, name, self.options().deadlines.shell).await;
+            // The host may be mended meanwhile, and sshd keeps the settings that it had at the login.
+            let shell = started.inspect_err(|_| connection.retire())?;
             tracing::debug!(host = name, elapsed = ?began.elapsed(), "shell started");
             // The host has just sent something. Over a kept shell it has not.
             host.listeners.report(Phase::Run);

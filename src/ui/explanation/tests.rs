@@ -40,6 +40,7 @@ fn grant(until: Option<u64>, stopped_for_sure_at: Option<u64>) -> Grant {
         stop,
         slack: Duration::ZERO,
         units: [web()].into(),
+        unknown: false,
         until: until.map(at),
         stopped_for_sure_at: stopped_for_sure_at.map(at),
     }

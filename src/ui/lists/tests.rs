@@ -227,6 +227,7 @@ fn json_says_of_a_strict_unit_until_when_it_may_run_where_nobody_looks() {
         stop: length,
         slack: std::time::Duration::ZERO,
         units: units_there,
+        unknown: false,
         until: None,
         stopped_for_sure_at: until,
     };

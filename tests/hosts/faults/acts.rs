@@ -26,30 +26,65 @@ pub(super) struct Fault {
     pub(super) name: &'static str,
     pub(super) strike: Act,
     pub(super) mend: Act,
-    /// How long the fault lasts. `None` if units move because of it: until they have moved.
-    pub(super) lasts: Option<Duration>,
+    pub(super) effect: Effect,
     /// Whether the hosts have a fence command.
     pub(super) fenced: bool,
-    /// Whether the host's lease cannot be renewed during the fault, although the host is up.
-    pub(super) ends_leases: bool,
+}
+
+/// The most that a fault may do to the units of its host. It does nothing to other units, and no strict unit ever runs twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// All units move. The fault lasts until they have moved.
+    Moves,
+    /// No unit is touched.
+    Stays(Duration),
+    /// The host is up for longer than its lease, which cannot be renewed: its strict units stop.
+    EndsLease(Duration),
+    /// The host is too slow to be told from a dead one: its units may stop or move.
+    Doubt(Duration),
+}
+
+impl Effect {
+    /// Returns how long the fault lasts; `None` if it lasts until units have moved.
+    pub(super) const fn lasts(self) -> Option<Duration> {
+        match self {
+            Self::Moves => None,
+            Self::Stays(time) | Self::EndsLease(time) | Self::Doubt(time) => Some(time),
+        }
+    }
+
+    pub(super) fn moves(self) -> bool {
+        self == Self::Moves
+    }
+
+    /// Says whether a unit of the host may stop.
+    pub(super) const fn may_stop(self, strict: bool) -> bool {
+        match self {
+            Self::Moves | Self::Doubt(_) => true,
+            Self::Stays(_) => false,
+            Self::EndsLease(_) => strict,
+        }
+    }
 }
 
 const fn moves(name: &'static str, strike: Act, mend: Act) -> Fault {
-    Fault { name, strike, mend, lasts: None, fenced: false, ends_leases: false }
+    Fault { name, strike, mend, effect: Effect::Moves, fenced: false }
 }
 
 const fn fenced(name: &'static str, strike: Act, mend: Act) -> Fault {
-    Fault { name, strike, mend, lasts: None, fenced: true, ends_leases: false }
+    Fault { fenced: true, ..moves(name, strike, mend) }
 }
 
-const fn stays(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
-    let lasts = Some(Duration::from_secs(seconds));
-    Fault { name, strike, mend, lasts, fenced: false, ends_leases: false }
+pub(super) const fn stays(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
+    Fault { effect: Effect::Stays(Duration::from_secs(seconds)), ..moves(name, strike, mend) }
 }
 
-/// A fault in which the host is up for longer than its lease, and the lease cannot be renewed.
-const fn starves(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
-    Fault { ends_leases: true, ..stays(name, strike, mend, seconds) }
+pub(super) const fn starves(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
+    Fault { effect: Effect::EndsLease(Duration::from_secs(seconds)), ..moves(name, strike, mend) }
+}
+
+pub(super) const fn doubt(name: &'static str, strike: Act, mend: Act, seconds: u64) -> Fault {
+    Fault { effect: Effect::Doubt(Duration::from_secs(seconds)), ..moves(name, strike, mend) }
 }
 
 /// The faults of a store in a file.
@@ -58,7 +93,7 @@ pub(super) const OF_A_FILE: [Fault; 2] = [
     stays("store's disk full for 40 s", |at, _| at.disk().fill(), |at, _| at.disk().empty(), 40),
 ];
 
-/// All other faults.
+/// The other faults of hosts, the network, the store and the controller.
 pub(super) const ALL: [Fault; 20] = [
     moves("power cut", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("freeze and thaw", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.thaw(host).unwrap()),
@@ -123,7 +158,7 @@ fn start_sshd(at: &Ground, host: &str) {
 }
 
 /// Runs a command on a host without sshd.
-fn ssh_less(at: &Ground, host: &str, command: &[&str]) {
+pub(super) fn ssh_less(at: &Ground, host: &str, command: &[&str]) {
     let leader = watch::processes(&watch::group(&at.lab, host), "init.scope")[0].to_string();
     run(Command::new("nsenter").args(["--all", "--target", &leader, "--"]).args(command));
 }

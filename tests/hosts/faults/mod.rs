@@ -6,6 +6,8 @@
 
 mod acts;
 mod disk;
+mod intruders;
+mod slowness;
 mod tally;
 mod watch;
 
@@ -153,7 +155,7 @@ impl Ground {
         }
         let start = Instant::now();
         (fault.strike)(self, &host);
-        match fault.lasts {
+        match fault.effect.lasts() {
             Some(time) => std::thread::sleep(time),
             None => self.wait_until_moved(&host, start),
         }
@@ -163,7 +165,7 @@ impl Ground {
         }
         self.settle();
         let fates = tally::fates(&self.watch.since(start), &host, start);
-        eprint!("{}", tally::rows(fault.name, &fates, fault.lasts.is_none()));
+        eprint!("{}", tally::rows(fault.name, &fates, fault.effect.moves()));
         let witnessed = self.witnessed();
         for fate in &fates {
             check(fault, fate, &witnessed);
@@ -222,13 +224,13 @@ impl Ground {
 
 /// Checks that a fault had no effect on a unit that it must not have.
 fn check(fault: &Fault, fate: &Fate, witnessed: &[String]) {
-    let (name, strict, moves) = (fault.name, fate.unit.starts_with("strict"), fault.lasts.is_none());
+    let (name, strict, moves) = (fault.name, fate.unit.starts_with("strict"), fault.effect.moves());
     // The processes of a host that was frozen for longer than its lease run for a moment after the thaw.
     let stood_still = name == "freeze and thaw" && fate.struck;
     assert!(!strict || stood_still || fate.twice == Duration::ZERO, "{name}: a strict unit ran twice: {fate:?}");
     assert!(stood_still || !witnessed.contains(&fate.unit), "{name}: a copy found another one: {fate:?}");
     assert!(!strict || fate.twice < Duration::from_secs(2), "{name}: {fate:?}");
-    let may_stop = fate.struck && (moves || strict && fault.ends_leases);
+    let may_stop = fate.struck && fault.effect.may_stop(strict);
     assert!(!fate.touched || may_stop, "{name}: a unit on a healthy host was affected: {fate:?}");
     if fate.struck && moves {
         let available = if name.starts_with("freeze") { HUNG_BOUND } else { AVAILABLE_BOUND };
@@ -288,7 +290,8 @@ fn units_of_both_classes_survive_a_freeze_and_an_unavailable_store() {
 #[ignore = "takes minutes: see the head of this file"]
 fn every_fault_is_measured() {
     let of_a_file = measure(Ground::begin_with_file, &acts::OF_A_FILE);
-    let table = measure(Ground::begin, &acts::ALL) + &of_a_file;
+    let rest = measure(Ground::begin, &[&intruders::ALL[..], &slowness::ALL].concat());
+    let table = measure(Ground::begin, &acts::ALL) + &rest + &of_a_file;
     eprintln!(
         "| fault | class | runs elsewhere after s | ran nowhere for s | two copies for s | touched |\n\
          |---|---|---|---|---|---|\n{table}"
@@ -341,7 +344,7 @@ fn measure(begin: fn() -> Option<Ground>, faults: &[Fault]) -> String {
     let Some(mut ground) = chosen.peek().and_then(|_| begin()) else { return String::new() };
     let rows = chosen.map(|fault| {
         let fates: Vec<Fate> = (0..runs).flat_map(|_| ground.outlive(fault)).collect();
-        tally::rows(fault.name, &fates, fault.lasts.is_none())
+        tally::rows(fault.name, &fates, fault.effect.moves())
     });
     rows.collect()
 }

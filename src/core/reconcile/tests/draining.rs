@@ -92,3 +92,23 @@ fn changes_at_returns_when_time_alone_changes_a_decision() {
     stage.learn(drain(Some(by)));
     assert_eq!(stage.reconciler.changes_at(), Some(by), "then the remaining unit stops");
 }
+
+#[test]
+fn a_copy_that_no_leader_has_recorded_runs_until_it_runs_elsewhere() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    let from = stage.placement("web").machine;
+    let to = id(if from == id(1) { 2 } else { 1 });
+    stage.started = ActiveState::Activating;
+    // The leader that started it ended before it had a report.
+    stage.next_leader(|snapshot| {
+        snapshot.states.clear();
+        snapshot.placements.get_mut(&unit("web")).unwrap().machine = to;
+        snapshot.machines.get_mut(&from).unwrap().draining = true;
+    });
+    let done = stage.seconds(5);
+    assert!(done.iter().any(|step| step.starts_with("start web on ")), "{done:?}");
+    assert!(!done.iter().any(|step| step.starts_with("unload")), "{done:?}");
+    stage.hosts.get_mut(&to).unwrap().units.get_mut(&unit("web")).unwrap().state.active = ActiveState::Active;
+    let done = stage.seconds(15);
+    assert!(done.iter().any(|step| step.starts_with("unload web on ")), "{done:?}");
+}

@@ -1,3 +1,4 @@
+use super::super::leases::Wait;
 use super::*;
 
 #[test]
@@ -62,8 +63,39 @@ fn a_host_that_has_seen_later_leases_shows_that_the_store_was_restored() {
     assert!(stage.log.contains(&EventKind::StoreRestored));
     let hold = stage.reconciler.strict_hold(&unit("web"), at).unwrap().tell(MachineId::short);
     assert_eq!(hold, format!("it is strict, and may still run on {}", silent.short()));
-    assert!(stage.seconds(30).iter().any(|done| done.starts_with("start web")));
+    // A unit that the backup does not have may run there too, and what its file says is not known.
+    let done = stage.learn(|snapshot| want(snapshot, "later", "[X-Muster]\nClass=strict"));
+    assert!(!done.into_iter().chain(stage.seconds(45)).any(|done| done.starts_with("start")));
+    let done = stage.seconds(30);
+    assert!(
+        ["start web", "start later"].iter().all(|start| done.iter().any(|done| done.starts_with(start))),
+        "{done:?}"
+    );
     assert!(stage.reconciler.snapshot().serial > seen);
+}
+
+#[test]
+fn a_strict_unit_waits_for_a_copy_that_ran_before_the_cluster_knew_the_unit() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let at = stage.placement("web").machine;
+    stage.seconds(5);
+    let copy = stage.hosts[&at].units[&unit("web")].state.clone();
+    // The host does not stop it.
+    stage.claims.insert(at, [(unit("web"), copy)].into());
+    stage.next_leader(|snapshot| {
+        snapshot.leases.clear();
+        snapshot.units.clear();
+        snapshot.placements.clear();
+        snapshot.states.clear();
+    });
+    stage.seconds(2);
+    stage.learn(|snapshot| {
+        want(snapshot, "web", "[X-Muster]\nClass=strict\n[Unit]\nDescription=new");
+        snapshot.machines.get_mut(&at).unwrap().cordoned = true;
+    });
+    assert!(!stage.seconds(60).iter().any(|done| done.starts_with("start")));
+    let to = stage.placement("web").machine;
+    assert_eq!(stage.reconciler.strict_hold(&unit("web"), to), Some(Wait::Leaving(at)));
 }
 
 #[test]
@@ -159,6 +191,7 @@ fn a_strict_unit_waits_for_the_end_of_a_lease_that_another_leader_granted() {
             stop: SECOND * 10,
             slack: Duration::ZERO,
             units,
+            unknown: false,
             until: None,
             stopped_for_sure_at: None,
         };

@@ -148,3 +148,36 @@ fn a_first_visit_that_hangs_delays_placements_for_the_detection_time_only() {
     assert_eq!(stage.wait(SECOND), ["load web on m2", "start web on m2"]);
     assert_eq!(stage.reconciler.changes_at(), None);
 }
+
+#[test]
+fn no_step_follows_from_records_that_have_changed_while_a_commit_is_in_flight() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    let at = stage.placement("web").machine;
+    let desire =
+        |desired| move |snapshot: &mut Snapshot| snapshot.units.get_mut(&unit("web")).unwrap().desired = desired;
+    stage.silent.insert(at);
+    stage.learn(desire(DesiredState::Loaded));
+    stage.seconds(3);
+    stage.reconciler.outbox.push(Write::Serial(9));
+    assert!(stage.reconciler.outbox.commit().is_some());
+    stage.reconciler.learn(desire(DesiredState::Launched));
+    stage.silent.clear();
+    assert_eq!(stage.seconds(5), [""; 0], "it is not stopped");
+    let done = [stage.run(Input::Committed(true)), stage.seconds(5)].concat();
+    assert_eq!(done, [""; 0], "it is as desired");
+}
+
+#[test]
+fn no_step_follows_from_records_that_have_changed_before_the_first_visits() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
+    let at = stage.placement("web").machine;
+    let desire =
+        |desired| move |snapshot: &mut Snapshot| snapshot.units.get_mut(&unit("web")).unwrap().desired = desired;
+    stage.silent.extend([id(1), id(2), id(3)]);
+    stage.next_leader(desire(DesiredState::Loaded));
+    stage.seconds(1);
+    stage.learn(desire(DesiredState::Launched));
+    stage.silent.remove(&at);
+    assert_eq!(stage.seconds(3), [""; 0], "it is not stopped");
+    assert_eq!(stage.learn(desire(DesiredState::Loaded)), ["stop web on m1"], "and an order is carried out at once");
+}
