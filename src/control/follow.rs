@@ -177,7 +177,9 @@ impl FollowedUnits {
         let Self { goal, snapshot, left, problems, .. } = self;
         left.retain(|unit| {
             let Some((machine, health)) = goal.blocked_on(snapshot, unit) else { return true };
-            let what = format!("still on {}, which is {health}", machine.name);
+            let (name, stays) = (&machine.name, matches!(goal, Goal::AwayFrom(_)));
+            let then = if stays { String::new() } else { format!(": it is unloaded there as soon as {name} answers") };
+            let what = format!("still on {name}, which is {health}{then}");
             let problem = Problem::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine.id), what);
             problems.push(Problem { unreachable: true, ..problem });
             false
