@@ -311,9 +311,11 @@ fn one_or_more<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<PathBu
 
 impl Settings {
     /// Returns the file in which sweeps of this cluster remember what they have printed; `None` without a home directory.
+    /// A service of systemd may write to its state directory only.
     pub(super) fn reminders(&self) -> Option<PathBuf> {
         let cluster = Hash::of(format!("{} {}", self.token, self.store).as_bytes());
-        Some(state_directory()?.join(format!("muster/sweep-{}.json", cluster.short())))
+        let folder = service_directory().or_else(|| Some(state_directory()?.join("muster")));
+        Some(folder?.join(format!("sweep-{}.json", cluster.short())))
     }
 }
 
@@ -395,6 +397,13 @@ fn default_store() -> Result<String, CommandError> {
 
 fn state_directory() -> Option<PathBuf> {
     directory("XDG_STATE_HOME", ".local/state")
+}
+
+/// Returns the state directory that systemd gave this service (`StateDirectory=`), the first of several.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+fn service_directory() -> Option<PathBuf> {
+    let directories = std::env::var("STATE_DIRECTORY").ok()?;
+    directories.split(':').next().map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// Returns an XDG directory: the variable's if it is an absolute path, else `$HOME/<default>`.

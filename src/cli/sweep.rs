@@ -37,7 +37,8 @@ pub(super) struct SweepArgs {
     lock: LockArgs,
     /// Print a problem that remains only when it is new, and then again after this time
     ///
-    /// The exit code does not change. A file in ~/.local/state/muster remembers what was printed.
+    /// The exit code does not change. A file in ~/.local/state/muster remembers what was printed; in a service of systemd,
+    /// a file in its StateDirectory.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "output")]
     remind: Option<Duration>,
     /// Print the problems as JSON

@@ -172,15 +172,14 @@ impl FollowedUnits {
         }
     }
 
-    /// Ends the wait for units on machines that are out of reach: that may last for good.
+    /// Ends the wait for units on machines that are out of reach.
     fn end_blocked(&mut self) {
         let Self { goal, snapshot, left, problems, .. } = self;
+        let health = |machine| snapshot.health.get(&machine).map(|record| record.health);
         left.retain(|unit| {
-            let Some((machine, health)) = goal.blocked_on(snapshot, unit) else { return true };
-            let what = format!("still on {}, which is {health}", machine.name);
-            let problem = Problem::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine.id), what);
-            problems.push(Problem { unreachable: true, ..problem });
-            false
+            let obstacle = goal.obstacle(snapshot, health, unit);
+            problems.extend(obstacle.clone());
+            obstacle.is_none()
         });
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::problems::Problem;
+use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
 use crate::core::model::Machine;
@@ -91,13 +93,32 @@ impl Goal {
 }
 
 impl Goal {
+    /// Returns the problem of a unit that cannot reach the goal before a machine answers that is out of reach. That may
+    /// last for good. `health` returns the health of a machine.
+    pub(super) fn obstacle(
+        self,
+        snapshot: &Snapshot,
+        health: impl Fn(MachineId) -> Option<Health>,
+        unit: &UnitName,
+    ) -> Option<Problem> {
+        let (machine, health) = self.blocked_on(snapshot, health, unit)?;
+        let (name, moves) = (&machine.name, matches!(self, Self::AwayFrom(_)));
+        let then = if moves { String::new() } else { format!(": it is unloaded there as soon as {name} answers") };
+        let what = format!("still on {name}, which is {health}{then}");
+        let problem = Problem::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine.id), what);
+        Some(Problem { unreachable: true, ..problem })
+    }
+
     /// Returns a machine that is out of reach, if the unit cannot reach the goal before that machine answers: the machine
     /// was the last to report the unit, and no other machine has it.
-    pub(super) fn blocked_on<'a>(self, snapshot: &'a Snapshot, name: &UnitName) -> Option<(&'a Machine, Health)> {
+    fn blocked_on<'a>(
+        self,
+        snapshot: &'a Snapshot,
+        health: impl Fn(MachineId) -> Option<Health>,
+        name: &UnitName,
+    ) -> Option<(&'a Machine, Health)> {
         let out_of_reach = |machine: MachineId| {
-            let health =
-                snapshot.health.get(&machine).map(|record| record.health).filter(|health| !can_be_visited(*health));
-            snapshot.machines.get(&machine).zip(health)
+            snapshot.machines.get(&machine).zip(health(machine).filter(|health| !can_be_visited(*health)))
         };
         match self {
             // The controller still has to place the unit elsewhere: it does so once the machine is down.

@@ -207,7 +207,10 @@ pub async fn leave(
     }
     let drained = timeouts.block && problems.is_empty();
     remove(context, &machine, drained).await?;
-    problems.extend(forget(context, &snapshot, &machine).await);
+    // A machine that has just not answered is not asked again.
+    let is_lost = problems.iter().any(|problem| problem.unit.is_none() && problem.machine == Some(machine.id));
+    let unreleased = if is_lost { Some(unreleased(&machine)) } else { forget(context, &snapshot, &machine).await };
+    problems.extend(unreleased);
     Ok(Left::Removed(machine, problems))
 }
 
@@ -225,8 +228,14 @@ fn left_behind(snapshot: &Snapshot, machine: &Machine) -> Vec<Problem> {
         let what = format!("it may still run on {name}, which does not answer");
         Problem::of_unit(TroubleKind::MachineUnavailable, &unit, Some(machine.id), what)
     });
+    units.chain([unreleased(machine)]).collect()
+}
+
+/// Returns the problem of a host that could not be told that it has left.
+fn unreleased(machine: &Machine) -> Problem {
+    let name = &machine.name;
     let what = format!("{name} does not answer: it still belongs to this cluster in its own records until it boots");
-    units.chain([Problem::of_machine(machine.id, what)]).collect()
+    Problem::of_machine(machine.id, what)
 }
 
 /// Lets a host that has left forget the cluster. Returns the problem of a host that could not be told.

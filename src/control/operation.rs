@@ -132,7 +132,7 @@ impl UnitOperation<'_> {
         match ended {
             RunOutcome::Finished => {
                 let mut found = problems(&reconciler, &scope);
-                found.extend(self.stragglers(snapshot, &left, &found));
+                found.extend(self.stragglers(&reconciler, &left, &found));
                 Ok(Some(found))
             }
             RunOutcome::Stopped => Err(OperationError::Stopped),
@@ -154,12 +154,14 @@ impl UnitOperation<'_> {
     }
 
     /// Returns a problem for each unit that has not reached the goal and has no other problem.
-    fn stragglers(self, snapshot: &Snapshot, left: &BTreeSet<UnitName>, found: &[Problem]) -> Vec<Problem> {
+    fn stragglers(self, reconciler: &Reconciler, left: &BTreeSet<UnitName>, found: &[Problem]) -> Vec<Problem> {
+        let snapshot = reconciler.snapshot();
+        let health = |machine| reconciler.view(machine)?.health;
         let has_problem = |unit: &UnitName| found.iter().any(|problem| problem.unit.as_ref() == Some(unit));
         let limit = self.timeouts.wait.unwrap_or(WAIT);
         let problem = |unit: &UnitName| match self.goal {
             Goal::AwayFrom(machine) => Some(straggler(snapshot, unit, machine)),
-            Goal::Verb(_) => unfinished(snapshot, unit, limit),
+            Goal::Verb(_) => self.goal.obstacle(snapshot, health, unit).or_else(|| unfinished(snapshot, unit, limit)),
         };
         left.iter().filter(|unit| !has_problem(unit)).filter_map(problem).collect()
     }

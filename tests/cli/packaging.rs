@@ -60,6 +60,7 @@ fn the_services_work_with_the_shipped_settings() {
     for (name, text) in services {
         let environment = format!("\nEnvironment=HOME=/root MUSTER_CONFIG={SETTINGS}\n");
         assert!(text.contains(&environment) && !text.contains("XDG"), "{name}");
+        assert!(text.contains("\nStateDirectory=muster\n"), "{name}");
     }
     let desk = Desk::new();
     let text = fs::read_to_string(beside("packaging/muster.toml")).unwrap();

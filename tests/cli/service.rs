@@ -1,4 +1,5 @@
-//! `muster controller` as a service: the messages to the service manager, SIGHUP, and the next start after a kill.
+//! `muster controller` as a service: the messages to the service manager, SIGHUP, and the next start after a kill. And
+//! sweeps as a service.
 
 use std::fs;
 use std::io::Read as _;
@@ -8,11 +9,15 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
+use muster::core::model::Machine;
+use muster::core::model::MachineId;
+use muster::store::layout::Key;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
 
 use super::Desk;
+use crate::hosts::run;
 
 /// How long a message may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -124,4 +129,25 @@ fn a_controller_that_is_started_again_after_a_kill_leads_at_once() {
     let status = second.hears("STATUS=");
     assert!(status.starts_with("STATUS=leads"), "{status}");
     assert!(began.elapsed() < Duration::from_secs(8), "it has waited for the leadership of the first to expire");
+}
+
+#[tokio::test]
+async fn a_sweep_in_a_service_remembers_what_it_has_printed_in_its_state_directory() {
+    let desk = Desk::new();
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(1);
+    let address = "ssh://root@127.0.0.1:1".parse().unwrap();
+    let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
+    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
+    drop(store);
+    let state = desk.path("state");
+    let mut directories = state.clone().into_os_string();
+    directories.push(":/nonexistent/other");
+    let mut sweep = desk.command(&["sweep", "--remind", "1h", "--down-after", "1"]);
+    sweep.env("STATE_DIRECTORY", directories);
+    let first = run(&mut sweep);
+    assert!(first.out.contains("core-01 is sshd down: connect: "), "{first:#?}");
+    let again = run(&mut sweep);
+    assert!(again.code == first.code && !again.out.contains("is sshd down"), "{again:#?}");
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
 }

@@ -80,3 +80,27 @@ async fn a_drain_says_which_units_it_stopped_at_its_deadline() {
     let problems: Vec<String> = drained.problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems, ["Unit web.service: stopped at the deadline: no machine for it: 1 machine: cordoned"]);
 }
+
+#[tokio::test]
+async fn a_forced_leave_of_a_machine_that_does_not_answer_asks_it_no_more_than_needed() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let options = sweep::SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    let leader = context(&store, &Arc::new(Folder::new()));
+    soon(sweep::sweep(&leader, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+
+    // Another host has the address of the machine now.
+    let folder = Arc::new(Folder::of(OTHER));
+    let context = context(&store, &folder);
+    let timeouts = progress::Timeouts { lock_wait: Duration::ZERO, wait: None, settle: Duration::ZERO, block: true };
+    let left = soon(membership::leave(&context, "core-01", true, timeouts, &mut |_| ())).await;
+    let Ok(membership::Left::Removed(_, problems)) = left else { panic!("{left:?}") };
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert_eq!(problems[0], format!("core-01 is down: run: machine {OTHER} answers at its address"));
+    assert!(problems[1].starts_with("Unit web.service: no machine for it: "), "{problems:?}");
+    let unreleased = "core-01 does not answer: it still belongs to this cluster in its own records until it boots";
+    assert_eq!(problems[2], unreleased);
+    assert_eq!(folder.visits(), 2);
+    assert!(layout::read(&*store, &keys()).await.unwrap().machines.is_empty());
+}

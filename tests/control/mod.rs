@@ -4,6 +4,7 @@ mod look;
 mod membership;
 mod playbook;
 mod sweep;
+mod verb;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,6 @@
 //! Hosts that belong to another cluster, or that another program manages.
 
+use super::daemon::Daemon;
 use super::daemon::really_on;
 use super::daemon::unit_file;
 use super::lab;
@@ -39,6 +40,22 @@ fn a_second_store_cannot_take_the_hosts_of_the_first() {
     assert_eq!(second(&["leave", "core-02"]).code, Some(0));
     say(&["join", "core-02"]);
     assert_eq!(muster(&lab, &["sweep"]).code, Some(0));
+
+    // A cluster moves to the store of a controller: no process is restarted, and the old store has no machine.
+    let pids = || both.map(|host| ssh(&lab, host, "systemctl show -P MainPID web@1 web@2"));
+    let before = pids();
+    for host in both {
+        assert!(say(&["leave", "--force", "--no-block", host]).ends_with(&format!("{host} left\n")));
+    }
+    let new = format!("sqlite:{}", lab.dir().join("new.db").display());
+    let moved = |args: &[&str]| muster(&lab, &[&["--store", &new], args].concat());
+    let controller = Daemon::start(&lab, &["--store", &new, "controller"]);
+    let join = moved(&["join", "--adopt"]);
+    assert_eq!(join.code, Some(0), "{join:#?} {}", controller.said());
+    let units = moved(&["list-units", "--no-legend", "--fields", "unit,active,sub"]).ok();
+    assert_eq!(units, "web@1.service\tactive\trunning\nweb@2.service\tactive\trunning\n");
+    assert_eq!((pids(), moved(&["sweep"]).code), (before, Some(0)));
+    assert_eq!(say(&["list-machines", "--no-legend"]), "");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod attempt;
 mod controller;
 mod coverage;
-mod dice;
+pub(crate) mod dice;
 mod directed;
 mod faults;
 mod host;

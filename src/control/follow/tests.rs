@@ -92,7 +92,12 @@ async fn followed(context: &ClusterContext, goal: Goal) -> (Vec<String>, Duratio
 #[tokio::test(start_paused = true)]
 async fn a_unit_on_a_machine_that_is_out_of_reach_is_not_waited_for() {
     for (goal, healths, placed, problem) in [
-        (Goal::Verb(Verb::Destroy), [Health::Down, Health::Sick], None, "still on core-01, which is down"),
+        (
+            Goal::Verb(Verb::Destroy),
+            [Health::Down, Health::Sick],
+            None,
+            "still on core-01, which is down: it is unloaded there as soon as core-01 answers",
+        ),
         (Goal::AwayFrom(machine(2)), [Health::Alive, Health::Down], Some(1), "still on core-02, which is down"),
         (Goal::AwayFrom(machine(2)), [Health::Alive, Health::Sick], Some(2), "still on core-02, which is sick"),
     ] {

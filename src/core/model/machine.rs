@@ -94,7 +94,8 @@ impl FromStr for Address {
         };
         let (host, port) = split_port(rest).ok_or_else(bad)?;
         let clean = |c: char| !c.is_whitespace() && !c.is_control() && c != '/';
-        if host.is_empty() || host.starts_with('-') || !host.chars().all(clean) {
+        // A bracket in the host would end the host's part of the printed address.
+        if host.is_empty() || host.starts_with('-') || !host.chars().all(clean) || host.contains(['[', ']']) {
             return Err(bad());
         }
         if user.as_deref().is_some_and(|user| user.starts_with('-') || !user.chars().all(clean)) {
@@ -146,5 +147,26 @@ impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_stand_around_a_whole_host_only() {
+        for (text, host, printed) in [
+            ("ssh://[::1]:22", "::1", "ssh://[::1]:22"),
+            ("ssh://fe80::1%eth0", "fe80::1%eth0", "ssh://[fe80::1%eth0]"),
+            ("ssh://root@[web1]", "web1", "ssh://root@web1"),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!((address.host.as_str(), address.to_string().as_str()), (host, printed));
+        }
+        for text in ["ssh://[[a]", "ssh://a:b]:c", "ssh://a]b", "ssh://[a", "ssh://[a]b", "ssh://a[1:2]"] {
+            let error = text.parse::<Address>().unwrap_err().to_string();
+            assert_eq!(error, format!("{text:?} is not an address: write ssh://[user@]host[:port]"));
+        }
     }
 }
