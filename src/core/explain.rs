@@ -46,8 +46,8 @@ pub struct Explanation {
     pub states: Vec<(MachineId, UnitState)>,
     /// Why no machine takes it, if it needs a placement and has none.
     pub placement_error: Option<PlacementError>,
-    /// The filter reason of each machine that it is not on.
-    pub filter_reasons: Vec<(MachineId, Option<FilterReason>)>,
+    /// The filter reasons of each machine that it is not on; none for a machine that fits.
+    pub filter_reasons: Vec<(MachineId, Vec<FilterReason>)>,
     /// Why it does not run: at most one reason, or one for each machine if it is global.
     pub not_running: Vec<NotRunning>,
 }

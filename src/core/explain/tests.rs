@@ -66,7 +66,7 @@ fn a_running_unit_has_no_reason() {
     state(&mut snapshot, "active");
     let explanation = explain(&snapshot, &web()).unwrap();
     assert_eq!((explanation.not_running, explanation.placement_error), (vec![], None));
-    assert_eq!(explanation.filter_reasons, [(id(2), None)]);
+    assert_eq!(explanation.filter_reasons, [(id(2), Vec::new())]);
     assert_eq!(explain(&snapshot, &"b.service".parse().unwrap()), None);
 }
 
@@ -104,19 +104,34 @@ fn each_reason_has_its_message() {
 }
 
 #[test]
-fn an_unschedulable_unit_has_a_filter_reason_for_every_machine() {
-    let mut snapshot = cluster("[X-Fleet]\nMachineMetadata=zone=a");
-    snapshot.machines.get_mut(&id(2)).unwrap().cordoned = true;
+fn an_unschedulable_unit_has_all_filter_reasons_of_every_machine() {
+    let mut snapshot =
+        cluster("[X-Fleet]\nMachineMetadata=zone=a\nMachineMetadata=disk=ssd\nConflicts=d*\nConflicts=db.*");
+    let m2 = snapshot.machines.get_mut(&id(2)).unwrap();
+    m2.cordoned = true;
+    m2.metadata = [("disk".to_owned(), "ssd".to_owned())].into();
+    place(&mut snapshot);
+    let (unit, placement) = (snapshot.units[&web()], snapshot.placements.remove(&web()).unwrap());
+    let db: UnitName = "db.service".parse().unwrap();
+    let file = Arc::new(UnitFile::parse("[Service]\nExecStart=/bin/true\n").unwrap());
+    snapshot.units.insert(db.clone(), Unit { hash: file.hash(), ..unit });
+    snapshot.files.insert(file.hash(), file);
+    snapshot.placements.insert(db, Placement { machine: id(2), ..placement });
     let explanation = explain(&snapshot, &web()).unwrap();
     assert_eq!(explanation.not_running, [NotRunning::Unschedulable(explanation.placement_error.clone().unwrap())]);
-    let line = |(id, filter_reason): &(MachineId, Option<FilterReason>)| {
-        format!("{} {}", id.short(), filter_reason.as_ref().map_or_else(String::new, ToString::to_string))
+    let line = |(id, reasons): &(MachineId, Vec<FilterReason>)| {
+        let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        format!("{} {}", id.short(), reasons.join("; "))
     };
     let lines: Vec<String> = explanation.filter_reasons.iter().map(line).collect();
-    assert_eq!(lines, ["00000001 metadata zone=a not matched", "00000002 cordoned"]);
+    let expected = [
+        "00000001 metadata disk=ssd not matched; metadata zone=a not matched",
+        "00000002 cordoned; metadata zone=a not matched; conflicts with db.service",
+    ];
+    assert_eq!(lines, expected);
     assert_eq!(
         explanation.placement_error.unwrap().to_string(),
-        "1 machine: cordoned; 1 machine: metadata zone=a not matched"
+        "1 machine: cordoned; 1 machine: metadata disk=ssd not matched"
     );
 }
 
