@@ -210,7 +210,7 @@ pub fn host_counts(ok: usize, failed: usize, unreachable: usize) -> String {
 
 /// The cluster has no such unit.
 pub fn no_such_unit(unit: &UnitName) -> String {
-    format!("Unit {unit} does not exist.")
+    format!("Unit {unit} does not exist")
 }
 
 /// A global unit has no single journal.
