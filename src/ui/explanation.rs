@@ -93,9 +93,13 @@ fn not_running(reason: &NotRunning, now: Timestamp) -> String {
         NotRunning::MayStillRun { until, .. } if now < *until => {
             format!("{reason} until {}", super::clock(*until, now))
         }
-        NotRunning::MayStillRun { name, until } => {
+        NotRunning::MayStillRun { is_strict: true, name, until } => {
             let at = super::clock(*until, now);
             format!("strict unit, stopped on {name} by {at}: the next controller or sweep that keeps leases starts it")
+        }
+        NotRunning::MayStillRun { name, until, .. } => {
+            let at = super::clock(*until, now);
+            format!("a strict copy of it had stopped on {name} by {at}: the next controller or sweep starts it")
         }
         reason => reason.to_string(),
     }

@@ -77,7 +77,7 @@ fn each_reason_has_its_message() {
     place(&mut snapshot);
     assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
     state(&mut snapshot, "failed");
-    assert_eq!(reason(&snapshot).unwrap(), "it was started on m1 and is failed (dead)");
+    assert_eq!(reason(&snapshot).unwrap(), "it failed on m1");
     let states = snapshot.states.get_mut(&web()).unwrap();
     let elsewhere = UnitState { active: "active".parse().unwrap(), ..states[&id(1)].clone() };
     states.insert(id(2), elsewhere);
@@ -165,7 +165,7 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     // Any silent machine with a lease for the unit may run it.
     grant(&mut snapshot, 2, Some(60));
     let until = Timestamp::from_millis(60_000);
-    let waits_for = |name: &str| vec![NotRunning::MayStillRun { name: name.to_owned(), until }];
+    let waits_for = |name: &str| vec![NotRunning::MayStillRun { is_strict: true, name: name.to_owned(), until }];
     assert_eq!(explain(&snapshot, &web()).unwrap().not_running, waits_for("m2"));
     assert!(may_still_run(&snapshot, &web()).is_empty(), "it was never observed there");
     state(&mut snapshot, "active");
@@ -178,6 +178,9 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     place(&mut available);
     grant(&mut available, 1, Some(60));
     assert!(may_still_run(&available, &web()).is_empty());
+    assert_eq!(reason(&available).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
+    grant(&mut available, 2, Some(60));
+    assert_eq!(reason(&available).unwrap(), "a strict copy of it may still run on m2");
 }
 
 #[test]
@@ -188,7 +191,7 @@ fn a_global_unit_has_a_reason_for_each_machine_where_it_does_not_run() {
     assert_eq!(reason(&snapshot).unwrap(), "it is not on m2 yet: the next reconcile loads it there");
     let failed = UnitState { active: "failed".parse().unwrap(), ..snapshot.states[&web()][&id(1)].clone() };
     snapshot.states.get_mut(&web()).unwrap().insert(id(2), failed);
-    assert_eq!(reason(&snapshot).unwrap(), "it was started on m2 and is failed (dead)");
+    assert_eq!(reason(&snapshot).unwrap(), "it failed on m2");
     let web = web();
     let all = units_not_running(&snapshot);
     assert!(matches!(&all[..], [(name, Some(machine), _)] if **name == web && *machine == id(2)), "{all:?}");
