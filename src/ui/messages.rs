@@ -108,7 +108,7 @@ pub fn has_joined(machine: &Machine) -> String {
 
 /// A host that has joined has unit files of another program.
 pub fn foreign_units(machine: &Machine, foreign: &ForeignUnits) -> String {
-    format!("{}: /run/fleet/units has {foreign}; muster leaves them alone", machine.name)
+    format!("{}: {}", machine.name, foreign.notice())
 }
 
 /// A machine has left the cluster.
