@@ -439,8 +439,11 @@ impl<'a> Scheduler<'a> {
                 .candidates
                 .get(candidate)
                 .is_some_and(|candidate| !candidate.machine.draining && candidate.mismatches(needs).next().is_none());
+            if !fits {
+                continue;
+            }
             let conflicts = self.anti_affinity.conflicts_of(unit, needs);
-            if fits && self.colocation(unit, needs, candidate, &conflicts).next().is_none() {
+            if self.colocation(unit, needs, candidate, &conflicts).next().is_none() {
                 self.candidates.get_mut(candidate).into_iter().for_each(|candidate| _ = candidate.globals.insert(unit));
                 self.count(unit, candidate);
             }
