@@ -10,6 +10,7 @@ mod exec;
 mod explain;
 mod failover;
 mod failover_args;
+mod fleet_arguments;
 pub mod inventory;
 mod lab;
 mod list;
@@ -30,6 +31,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
+use clap::FromArgMatches as _;
 use clap::Parser as _;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -249,7 +251,10 @@ impl Command {
 
 /// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => return ui::report(&[error]).into(),
+    };
     ui::terminal::set_appearance(cli.output.appearance());
     if let Err(error) = ui::log::listen(&cli.output.log_directives(), cli.command.tells_waits()) {
         return ui::report(&[CommandError::usage("invalid MUSTER_LOG").caused_by(error)]).into();
@@ -268,6 +273,17 @@ pub fn main() -> ExitCode {
     };
     let status = runtime.block_on(run(cli)).unwrap_or_else(|error| ui::report(&[error]));
     if status == ExitStatus::Done && !ui::is_written() { ExitStatus::Failed } else { status }.into()
+}
+
+/// Parses the command line. A command line that clap refuses ends the process.
+fn parse() -> Result<Cli, CommandError> {
+    if !is_fleetctl() {
+        return Ok(Cli::parse());
+    }
+    let mut command = fleet_arguments::command(Cli::command());
+    let arguments = fleet_arguments::rewrite(command.clone(), std::env::args_os())?;
+    let matches = command.try_get_matches_from_mut(arguments).unwrap_or_else(|error| error.exit());
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit()))
 }
 
 /// Stops the command in good order at the first signal, and at once at the second.

@@ -65,6 +65,9 @@ pub(super) struct SshArgs {
 /// Runs `muster status`.
 pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResult {
     let units = args.units.iter().map(|text| parse_unit(text)).collect::<Result<Vec<_>, _>>()?;
+    if units.is_empty() {
+        return Ok(ExitStatus::Done);
+    }
     let snapshot = context.snapshot().await?;
     let requirements = RequirementsIndex::of(&snapshot);
     let mut status = ExitStatus::Done;
@@ -189,7 +192,8 @@ fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, Com
             Err(CommandError::failed(format!("unit {} is global: it has no machine of its own", args.name))
                 .hint("Name one of the machines: `muster list-units` shows where the unit runs."))
         }
-        (Some(Err(FindMachineError::Unknown { .. })) | None, None) => {
+        (None, None) => machine_of(snapshot, &parse_unit(&args.name)?, "loaded"),
+        (Some(Err(FindMachineError::Unknown { .. })), None) => {
             Err(CommandError::failed("Unable to proceed: could not find matching unit or machine"))
         }
     }

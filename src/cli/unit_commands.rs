@@ -10,6 +10,7 @@ use super::Context;
 use super::duration;
 use super::error::CommandError;
 use super::error::CommandResult;
+use super::error::ExitStatus;
 use super::progress_printer::ProgressPrinter;
 use super::settings::LockArgs;
 use super::settings::SettleArgs;
@@ -114,6 +115,9 @@ pub(super) fn parse_unit(text: &str) -> Result<UnitName, CommandError> {
 }
 
 async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait: &WaitArgs) -> CommandResult {
+    if commands.is_empty() {
+        return Ok(ExitStatus::Done);
+    }
     commands.sort_by(|a, b| a.unit.cmp(&b.unit));
     commands.dedup_by(|a, b| a.unit == b.unit);
     let cluster = if verb == Verb::Submit { context.new_cluster().await? } else { context.cluster().await? };

@@ -21,6 +21,7 @@ use crate::core::model::Action;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
+use crate::core::model::Outcome;
 use crate::core::model::Snapshot;
 use crate::core::model::StepEnd;
 use crate::core::schedule::RequirementsIndex;
@@ -200,7 +201,9 @@ impl FollowedUnits {
         let Some(unit) = event.subject.unit.clone().filter(|unit| self.left.contains(unit)) else { return };
         on_progress(Progress::Event(&self.snapshot, event));
         let (kind, what) = match &event.kind {
-            EventKind::StepEnded(step) if event.kind.is_trouble() => (TroubleKind::StepFailed, step.to_string()),
+            EventKind::StepEnded(StepEnd { action, outcome: Outcome::Failed(said), .. }) => {
+                (TroubleKind::StepFailed, format!("{action} failed: {said}"))
+            }
             EventKind::UnitUnschedulable(error) => (TroubleKind::Unschedulable, error.message()),
             _ => return,
         };

@@ -20,11 +20,15 @@ use super::retry::Contended;
 use crate::core::explain::TroubleKind;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::machine_lookup::find_machine;
+use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
+use crate::core::model::MachineVerb;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
+use crate::core::model::Write;
 use crate::core::unit::UnitName;
 use crate::runner::ClusterContext;
 use crate::store::Precondition;
@@ -98,18 +102,20 @@ pub async fn set_scheduling_mode(
     name: &str,
     mode: SchedulingMode,
 ) -> Result<Machine, MembershipError> {
-    let (cordoned, draining, drain_by) = match mode {
-        SchedulingMode::Open => (false, false, None),
-        SchedulingMode::Cordoned => (true, false, None),
-        SchedulingMode::Drained(by) => (true, true, by),
+    let (verb, cordoned, draining, drain_by) = match mode {
+        SchedulingMode::Open => (MachineVerb::Uncordon, false, false, None),
+        SchedulingMode::Cordoned => (MachineVerb::Cordon, true, false, None),
+        SchedulingMode::Drained(by) => (MachineVerb::Drain, true, true, by),
     };
-    change_machine(context, name, |machine| Machine { cordoned, draining, drain_by, ..machine }).await
+    change_machine(context, name, Some(verb), |machine| Machine { cordoned, draining, drain_by, ..machine }).await
 }
 
-/// Changes the record of a machine that is named as [`find_machine`] takes it, and returns the new record.
+/// Changes the record of a machine that is named as [`find_machine`] takes it, and returns the new record. The
+/// verb is the one that the operator gave for it, if it is to be an event.
 async fn change_machine(
     context: &ClusterContext,
     name: &str,
+    verb: Option<MachineVerb>,
     change: impl Fn(Machine) -> Machine,
 ) -> Result<Machine, MembershipError> {
     let id_of = |slot| if let Key::Machine(id) = slot { Some(id) } else { None };
@@ -123,11 +129,19 @@ async fn change_machine(
         let Some(revision) = revisions.get(&machine.id) else { continue };
         // A `join` at the same time may change how the machine is reached.
         let unchanged = Precondition::Modified(context.keys.key(&slot), *revision);
-        let change = context.keys.put(&slot, &changed);
-        if context.store.commit(vec![unchanged], vec![change]).await?.is_some() {
+        let requests: Vec<Write> = verb.map(|verb| request(context, machine.id, verb)).into_iter().collect();
+        let mut changes = context.keys.ops(&requests);
+        changes.push(context.keys.put(&slot, &changed));
+        if context.store.commit(vec![unchanged], changes).await?.is_some() {
             return Ok(changed);
         }
     }
+}
+
+/// Returns the event that the operator asked for this.
+fn request(context: &ClusterContext, machine: MachineId, verb: MachineVerb) -> Write {
+    let kind = EventKind::MachineRequested(verb);
+    Write::Log(Event::new(context.clock.now(), Some(machine), None, kind).by(&context.operator))
 }
 
 /// The outcome of [`drain`].
@@ -187,7 +201,8 @@ pub async fn leave(
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Left, MembershipError> {
-    let machine = set_scheduling_mode(context, name, SchedulingMode::Drained(None)).await?;
+    let drained = |machine| Machine { cordoned: true, draining: true, drain_by: None, ..machine };
+    let machine = change_machine(context, name, Some(MachineVerb::Leave), drained).await?;
     let snapshot = layout::read(&*context.store, &context.keys).await?;
     if force && is_out_of_reach(&snapshot, machine.id) {
         remove(context, &machine, false).await?;

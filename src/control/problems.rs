@@ -17,6 +17,7 @@ use crate::core::model::UnitState;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
+use crate::core::unit::Class;
 use crate::core::unit::UnitName;
 
 /// A machine or a unit that is not as desired.
@@ -185,7 +186,7 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) ->
     Some(Problem { unreachable: !reachable, trouble: Some((host, format!("Unit {unit}: {trouble}"))), ..problem })
 }
 
-/// Returns why a strict unit is not started or restarted on the machine where it is placed.
+/// Returns why a unit is not started or restarted on the machine where it is placed: it or a copy of it is strict.
 fn strict_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Option<Problem> {
     let snapshot = reconciler.snapshot();
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
@@ -193,6 +194,7 @@ fn strict_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) 
     let is_current = |state: &UnitState| state.runs() && state.restarts >= restarts;
     let runs = state.is_some_and(is_current) && reconciler.view(machine).is_some_and(MachineView::answers);
     let hold = reconciler.strict_hold(unit, machine).filter(|_| !runs)?;
-    let what = hold.tell(|machine| snapshot.full_name_of(machine));
+    let is_strict = snapshot.file(unit).is_some_and(|file| Class::binding(file) == Class::Strict);
+    let what = hold.tell(is_strict, |machine| snapshot.full_name_of(machine));
     Some(Problem::of_unit(TroubleKind::Lease, unit, Some(machine), what))
 }

@@ -46,8 +46,8 @@ pub struct Explanation {
     pub states: Vec<(MachineId, UnitState)>,
     /// Why no machine takes it, if it needs a placement and has none.
     pub placement_error: Option<PlacementError>,
-    /// The filter reason of each machine that it is not on.
-    pub filter_reasons: Vec<(MachineId, Option<FilterReason>)>,
+    /// The filter reasons of each machine that it is not on; none for a machine that fits.
+    pub filter_reasons: Vec<(MachineId, Vec<FilterReason>)>,
     /// Why it does not run: at most one reason, or one for each machine if it is global.
     pub not_running: Vec<NotRunning>,
 }
@@ -127,8 +127,10 @@ pub enum NotRunning {
     },
     /// It is strict, and its machine has no lease.
     NoLease(String),
-    /// It is strict, and a machine that does not answer may still run it. It starts after it has certainly stopped there.
+    /// A machine that does not answer may still run a strict copy of it. It starts after the copy has certainly stopped.
     MayStillRun {
+        /// Set if the unit itself is strict. Otherwise only the copy was strict when it started.
+        is_strict: bool,
         /// That machine's name.
         name: String,
         /// When it has certainly stopped there.
@@ -172,7 +174,8 @@ impl fmt::Display for NotRunning {
             Self::NoLease(name) => {
                 write!(f, "it is strict, and {name} has no lease: a controller must run to renew leases")
             }
-            Self::MayStillRun { name, .. } => write!(f, "it is strict, and may still run on {name}"),
+            Self::MayStillRun { is_strict: true, name, .. } => write!(f, "it is strict, and may still run on {name}"),
+            Self::MayStillRun { name, .. } => write!(f, "a strict copy of it may still run on {name}"),
             Self::StopsElsewhere(name) => write!(f, "it waits for {name}, where it still runs and is being stopped"),
             Self::NotOnMachineYet(name) => write!(f, "it is not on {name} yet: the next reconcile loads it there"),
             Self::OutdatedFile(hash) => {
@@ -182,6 +185,9 @@ impl fmt::Display for NotRunning {
                 write!(f, "systemd on {name} could not load it: {}", state.load)
             }
             Self::JobFailed { name, job, state } => write!(f, "{job}, which it starts, is {state} on {name}"),
+            Self::NotActive { name, state } if state.launched && state.active == ActiveState::Failed => {
+                write!(f, "it failed on {name}")
+            }
             Self::NotActive { name, state } if state.launched => write!(f, "it was started on {name} and is {state}"),
             Self::NotActive { name, state } => {
                 write!(f, "it is {state} on {name} and was not started yet: the next reconcile starts it")
@@ -400,15 +406,19 @@ fn stops_on(snapshot: &Snapshot, name: &UnitName, placed: MachineId) -> Option<M
     others.map(|(machine, _)| *machine).find(|machine| answers(*machine))
 }
 
-/// Returns the silent machine that a strict unit waits for: of all that may run it, the one where it stops last.
+/// Returns the silent machine that a unit waits for: of all that may run a strict copy of it, the one where the copy stops
+/// last. A unit that is not strict does not wait for its own machine.
 fn lease_wait(snapshot: &Snapshot, name: &UnitName, placed: MachineId) -> Option<NotRunning> {
+    let is_strict = is_strict(snapshot, name);
     let runs = snapshot.states.get(name).and_then(|states| states.get(&placed)).is_some_and(UnitState::runs);
     let answers = snapshot.leases.get(&placed).is_some_and(|grant| grant.stopped_for_sure_at.is_none());
-    if !is_strict(snapshot, name) || runs && answers {
+    if runs && (answers || !is_strict) {
         return None;
     }
-    let granted = snapshot.leases.iter().filter(|(_, grant)| grant.may_run(name, true));
+    let is_awaited = |machine: MachineId| is_strict || machine != placed;
+    let may_run = |grant: &Grant| grant.may_run(name, is_strict);
+    let granted = snapshot.leases.iter().filter(|(machine, grant)| may_run(grant) && is_awaited(**machine));
     let silent = granted.filter_map(|(machine, grant)| Some((*machine, grant.stopped_for_sure_at?)));
     let (machine, until) = silent.max_by_key(|(_, until)| *until)?;
-    Some(NotRunning::MayStillRun { name: snapshot.name_of(machine), until })
+    Some(NotRunning::MayStillRun { is_strict, name: snapshot.name_of(machine), until })
 }

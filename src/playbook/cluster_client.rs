@@ -12,6 +12,8 @@ use super::cluster::UnitGoal;
 use super::cluster::UnitRequest;
 use crate::control::membership;
 use crate::control::membership::Candidate;
+use crate::control::membership::Foreign;
+use crate::control::membership::Join;
 use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
@@ -26,6 +28,8 @@ use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
 use crate::core::model::DesiredState;
 use crate::core::model::FailureKind;
+use crate::core::model::ForeignUnits;
+use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Verb;
 use crate::core::unit::UnitName;
@@ -144,7 +148,7 @@ impl Cluster for ClusterClient {
         }
         let candidates: Vec<Candidate> = requests.iter().map(candidate).collect();
         match membership::join(&self.cluster, &candidates, false).await {
-            Ok(join) => join.joined.into_iter().map(join_answer).collect(),
+            Ok(Join { joined, foreign }) => joined.into_iter().map(|joined| join_answer(joined, &foreign)).collect(),
             Err(error) => requests.iter().map(|_| Err(membership_error(&error))).collect(),
         }
     }
@@ -194,17 +198,24 @@ impl ClusterClient {
     }
 }
 
-fn join_answer(joined: Joined) -> Answer {
-    match joined {
+/// Returns the answer to a join, and warns of the unit files on the host that muster did not write.
+fn join_answer(joined: Joined, foreign: &BTreeMap<MachineId, Foreign>) -> Answer {
+    let (machine, changed, what) = match joined {
         Joined::New(machine) => {
-            Ok(Applied { changed: true, message: format!("{} joined as {}", machine.name, machine.legend(false)) })
+            let what = format!("joined as {}", machine.legend(false));
+            (machine, true, what)
         }
-        Joined::Changed(machine) => Ok(Applied { changed: true, message: format!("{} updated", machine.name) }),
-        Joined::Known(machine) => {
-            Ok(Applied { changed: false, message: format!("{} has joined already", machine.name) })
-        }
-        Joined::Refused(error) => Err(join_error(&error)),
+        Joined::Changed(machine) => (machine, true, "updated".to_owned()),
+        Joined::Known(machine) => (machine, false, "has joined already".to_owned()),
+        Joined::Refused(error) => return Err(join_error(&error)),
+    };
+    let mut message = format!("{} {what}", machine.name);
+    if let Some(units) = foreign.get(&machine.id) {
+        let notice = ForeignUnits::new(units.keys()).notice();
+        tracing::warn!("{}: {notice}", machine.name);
+        message = format!("{message}; {notice}");
     }
+    Ok(Applied { changed, message })
 }
 
 fn join_error(error: &JoinError) -> RequestError {
@@ -218,5 +229,29 @@ fn membership_error(error: &MembershipError) -> RequestError {
     match error {
         MembershipError::Store(error) => store_error(error),
         error => RequestError::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::ActiveState;
+    use crate::core::model::LoadState;
+    use crate::core::model::Machine;
+    use crate::core::model::SubState;
+    use crate::core::model::UnitState;
+    use crate::core::unit::Hash;
+
+    #[test]
+    fn the_answer_to_a_join_names_the_unit_files_that_muster_did_not_write() {
+        let machine = Machine { id: MachineId::from_bits(1), name: "web1".to_owned(), ..Machine::default() };
+        let message = |foreign| join_answer(Joined::Known(machine.clone()), &foreign).unwrap().message;
+        assert_eq!(message(BTreeMap::new()), "web1 has joined already");
+        let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+        let hash = Hash::of(b"");
+        let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0, restarted: false };
+        let foreign: Foreign = [("db.service".parse().unwrap(), state)].into();
+        let notice = "/run/fleet/units has 1 unit file that muster did not write: db.service; muster leaves them alone";
+        assert_eq!(message([(machine.id, foreign)].into()), format!("web1 has joined already; {notice}"));
     }
 }

@@ -62,4 +62,20 @@ mod tests {
         fill(&mut inventory, &extra);
         assert_eq!(inventory.hosts["h2"].target().unwrap().address.host, "10.9.9.2");
     }
+
+    #[test]
+    fn metadata_is_filled_in_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hosts.yaml");
+        let text = "g:\n  vars:\n    muster_metadata: {name: '{{ inventory_hostname_short }}', zone: '{{ zone }}'}\n  hosts:\n    \
+                    web1.example.org: {zone: a}\n    web2.example.org:\n";
+        std::fs::write(&file, text).unwrap();
+        let mut inventory = Inventory::load(&[file]).unwrap();
+        fill(&mut inventory, &Vars::new());
+        let metadata = |host: &str| inventory.hosts[host].metadata();
+        assert_eq!(json!(metadata("web1.example.org").unwrap()), json!({"name": "web1", "zone": "a"}));
+        let why = metadata("web2.example.org").unwrap_err().to_string();
+        let template = "the template `{{ inventory_hostname_short }}` cannot be filled in";
+        assert_eq!(why, format!("host web2.example.org: variable `muster_metadata`: {template}"));
+    }
 }

@@ -3,12 +3,21 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::core::model::Action;
+use crate::core::model::ActiveState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
+use crate::core::model::Failure;
+use crate::core::model::Health;
+use crate::core::model::HealthEvidence;
+use crate::core::model::HealthReason;
 use crate::core::model::MachineId;
+use crate::core::model::Outcome;
 use crate::core::model::PlacementReason;
+use crate::core::model::Reason;
 use crate::core::model::RemovalReason;
 use crate::core::model::Snapshot;
+use crate::core::model::StepEnd;
 use crate::core::sanitize;
 use crate::core::simulation::MoveReason;
 
@@ -38,17 +47,19 @@ pub fn json(snapshot: &Snapshot, event: &Event) -> Value {
 pub fn text(snapshot: &Snapshot, event: &Event) -> String {
     let by = || event.subject.actor.as_deref().unwrap_or("an unknown operator");
     match &event.kind {
-        EventKind::HealthChanged { to, reason, .. } => format!("{to}: {reason}"),
+        EventKind::HealthChanged { from, to, reason } => health(*from, *to, reason),
         EventKind::UnitPlaced(reason) => format!("placed: {}", placement(snapshot, reason)),
         EventKind::UnitRemoved(reason) => format!("taken off: {}", removal(snapshot, reason)),
         EventKind::UnitRequested(verb) => format!("{verb} asked for by {}", by()),
+        EventKind::MachineRequested(verb) => format!("{verb} asked for by {}", by()),
+        EventKind::UnitFailed { active: ActiveState::Failed, .. } => "failed".to_owned(),
         EventKind::UnitFailed { active, sub } => format!("does not run: {active} ({sub})"),
         EventKind::UnitRestarted => "ended, and systemd starts it again".to_owned(),
         EventKind::UnitRecovered => "runs again".to_owned(),
         EventKind::UnitUnschedulable(error) => error.message(),
-        EventKind::StepEnded(step) => step.to_string(),
+        EventKind::StepEnded(step) => step_end(step),
         EventKind::UnknownUnitsUnloaded(unloaded) => unloaded.to_string(),
-        EventKind::ForeignUnitsFound(foreign) => format!("/run/fleet/units has {foreign}; they are left alone"),
+        EventKind::ForeignUnitsFound(foreign) => foreign.notice(),
         EventKind::LeaseEnded => "its lease has ended: no strict unit runs there".to_owned(),
         EventKind::LeaseRegained => "its lease had ended, and it has one again".to_owned(),
         EventKind::LeaseRefused(why) => format!("would not hold a lease: {why}"),
@@ -70,6 +81,46 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
         EventKind::LeadershipTaken { from, why } => format!("leadership was taken from {from} by {}: {why}", by()),
         EventKind::Unreadable { why } => format!("an event that cannot be parsed: {why}"),
     }
+}
+
+/// Says which health a machine has now, and why.
+fn health(from: Option<Health>, to: Health, reason: &HealthReason) -> String {
+    match from {
+        Some(_) if to == Health::Alive && *reason == HealthEvidence::Answers.into() => "alive again".to_owned(),
+        None if to == Health::Alive && *reason == HealthEvidence::Answers.into() => "alive".to_owned(),
+        _ => format!("{to}: {reason}"),
+    }
+}
+
+/// Says how a step ended.
+fn step_end(step: &StepEnd) -> String {
+    let StepEnd { action, reason, outcome, overlap } = step;
+    let done = match action {
+        Action::Unload => "unloaded".to_owned(),
+        Action::Load { hash, .. } if *reason == Reason::HashDiffers => {
+            format!("loaded with its new file {}", hash.short())
+        }
+        Action::Load { .. } => "loaded".to_owned(),
+        Action::Adopt { .. } => "adopted".to_owned(),
+        Action::Stop => "stopped".to_owned(),
+        Action::Start { .. } => "started".to_owned(),
+        Action::Restart { .. } => "restarted".to_owned(),
+    };
+    let is_plain = matches!(
+        (action, reason),
+        (Action::Start { .. }, Reason::WantedLaunched) | (Action::Load { .. }, Reason::HashDiffers)
+    );
+    let why = if is_plain { String::new() } else { format!(" ({reason})") };
+    let end = match outcome {
+        Outcome::Done => format!("{done}{why}"),
+        Outcome::Begun => format!("is being {done}{why}"),
+        Outcome::Failed(said) => format!("{action} failed: {said}"),
+        Outcome::Lost(Failure { phase, detail, .. }) => {
+            format!("{action} has an unknown outcome, and the machine is observed again: {phase}: {detail}")
+        }
+    };
+    let overlap = overlap.map(|time| format!("; two copies ran for at most {} s", time.as_millis().div_ceil(1000)));
+    end + &overlap.unwrap_or_default()
 }
 
 /// Says why a unit is on its machine.

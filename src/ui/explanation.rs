@@ -23,6 +23,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
+use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 
 /// Writes why a unit is as it is, and its latest events.
@@ -47,9 +48,10 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     rows.extend(why.not_running.iter().map(|reason| (label(reason), not_running(reason, now))));
     let mut text = lay_out(rows, false);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
-    let filter_reasons = why.filter_reasons.iter().map(|(machine, filter_reason)| {
-        let reason = filter_reason.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        [legend(snapshot, *machine), reason]
+    let filter_reasons = why.filter_reasons.iter().map(|(machine, reasons)| {
+        let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        let text = if reasons.is_empty() { "nothing".to_owned() } else { reasons.join("; ") };
+        [legend(snapshot, *machine), text]
     });
     if !why.filter_reasons.is_empty() {
         let rows: Vec<Vec<String>> = header.chain(filter_reasons).map(Vec::from).collect();
@@ -91,9 +93,13 @@ fn not_running(reason: &NotRunning, now: Timestamp) -> String {
         NotRunning::MayStillRun { until, .. } if now < *until => {
             format!("{reason} until {}", super::clock(*until, now))
         }
-        NotRunning::MayStillRun { name, until } => {
+        NotRunning::MayStillRun { is_strict: true, name, until } => {
             let at = super::clock(*until, now);
             format!("strict unit, stopped on {name} by {at}: the next controller or sweep that keeps leases starts it")
+        }
+        NotRunning::MayStillRun { name, until, .. } => {
+            let at = super::clock(*until, now);
+            format!("a strict copy of it had stopped on {name} by {at}: the next controller or sweep starts it")
         }
         reason => reason.to_string(),
     }
@@ -116,10 +122,9 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         .not_running
         .iter()
         .find_map(|reason| if let NotRunning::MayStillRun { until, .. } = reason { Some(until) } else { None });
-    let filter_reasons = why
-        .filter_reasons
-        .iter()
-        .map(|(machine, filter_reason)| json!({"machine": machine, "filter_reason": filter_reason.as_ref().map(ToString::to_string)}));
+    let filter_reasons = why.filter_reasons.iter().map(|(machine, reasons)| {
+        json!({"machine": machine, "reasons": reasons.iter().map(ToString::to_string).collect::<Vec<_>>()})
+    });
     let trouble = |reason: &NotRunning| json!({"kind": reason.kind(), "text": reason.to_string()});
     json!({
         "unit": name,
@@ -180,10 +185,16 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
     rows.extend(snapshot.foreign.get(&machine.id).map(|foreign| ("Left alone", foreign.to_string().into())));
     let mut text = lay_out(rows, has_color);
     let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
+    let requirements = RequirementsIndex::of(snapshot);
     let row = |(unit, state, placed): (&UnitName, Option<&UnitState>, bool)| {
         let state = state.filter(|_| snapshot.is_current(machine.id, now));
         let [active, sub] = state.map_or_else(|| ["-", "-"].map(str::to_owned), state_cells);
-        [unit.to_string(), active, sub, if placed { "yes" } else { "no" }.to_owned()]
+        let place = match placed {
+            _ if requirements.is_global(unit) => "global",
+            true => "yes",
+            false => "no",
+        };
+        [unit.to_string(), active, sub, place.to_owned()]
     };
     let units: Vec<[String; 4]> = units(snapshot, machine).map(row).collect();
     if !units.is_empty() {
@@ -195,10 +206,12 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
 
 /// Writes the same as JSON.
 pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) -> Value {
+    let requirements = RequirementsIndex::of(snapshot);
     let units = units(snapshot, machine).map(|(unit, state, placed)| {
+        let global = requirements.is_global(unit);
         let (active, sub) = (state.map(|state| state.active), state.map(|state| &state.sub));
         let job = state.and_then(UnitState::queued_job);
-        json!({"unit": unit, "active": active, "sub": sub, "job": job, "placed": placed})
+        json!({"unit": unit, "active": active, "sub": sub, "job": job, "placed": placed, "global": global})
     });
     json!({
         "machine": machine,

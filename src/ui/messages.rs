@@ -108,7 +108,7 @@ pub fn has_joined(machine: &Machine) -> String {
 
 /// A host that has joined has unit files of another program.
 pub fn foreign_units(machine: &Machine, foreign: &ForeignUnits) -> String {
-    format!("{}: /run/fleet/units has {foreign}; muster leaves them alone", machine.name)
+    format!("{}: {}", machine.name, foreign.notice())
 }
 
 /// A machine has left the cluster.
@@ -210,7 +210,7 @@ pub fn host_counts(ok: usize, failed: usize, unreachable: usize) -> String {
 
 /// The cluster has no such unit.
 pub fn no_such_unit(unit: &UnitName) -> String {
-    format!("Unit {unit} does not exist.")
+    format!("Unit {unit} does not exist")
 }
 
 /// A global unit has no single journal.

@@ -87,6 +87,7 @@ fn an_unknown_unit_is_an_error() {
         desk.fails(&[verb, "web"], 1, &["Unit web.service does not exist"]);
     }
     desk.fails(&["cat", "web"], 1, &["Unit web.service does not exist"]);
+    desk.fails(&["ssh", "-u", "web"], 1, &["Unit web.service does not exist"]);
     desk.fails(&["ssh", "web"], 1, &["could not find matching unit or machine"]);
     desk.fails(&["leave", "core-01"], 2, &["no machine is called \"core-01\"", "list-machines"]);
 }
@@ -216,6 +217,25 @@ fn the_binary_is_fleetctl_too_and_writes_completions_and_man_pages() {
     let mut command = std::process::Command::new(desk.path("fleetctl"));
     command.env_clear().env("HOME", desk.home("")).current_dir(desk.path("")).arg("list-unit-files");
     assert_eq!(run(&mut command).ok(), "UNIT\tHASH\tDSTATE\tSTATE\tTARGET\n");
+    let fleetctl = |args: &[&str]| {
+        let mut command = std::process::Command::new(desk.path("fleetctl"));
+        run(command.env_clear().env("HOME", desk.home("")).current_dir(desk.path("")).args(args))
+    };
+    assert_eq!(fleetctl(&["list-unit-files", "-no-legend", "-fields=unit", "--full=false"]).ok(), "");
+    let version = format!("fleetctl version {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!([fleetctl(&["version"]).ok(), fleetctl(&["--version"]).ok()], [version.clone(), version]);
+    assert!(fleetctl(&[]).ok().contains("Usage: fleetctl"));
+    assert_eq!([fleetctl(&["destroy"]).ok(), fleetctl(&["status"]).ok()], [String::new(), String::new()]);
+    for (args, why) in [
+        (&["ssh", "-A", "web1"][..], "-A: muster does not forward an SSH agent"),
+        (&["list-units", "-nothing"], "unexpected argument"),
+        (&["-endpoint=http://h:49153", "list-units"], "unexpected argument"),
+    ] {
+        let said = fleetctl(args);
+        assert!(said.code == Some(2) && said.err.contains(why), "{args:?}: {said:#?}");
+    }
+    assert_eq!(desk.muster(&[]).code, Some(2));
+    desk.fails(&["destroy"], 2, &["<UNIT>"]);
     for shell in ["bash", "zsh", "fish"] {
         let script = desk.muster(&["completions", shell]).ok();
         assert!(script.contains("list-unit-files") && script.contains("lock-wait"), "{shell}: {script}");

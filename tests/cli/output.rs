@@ -65,7 +65,7 @@ fn quiet_leaves_results_and_errors_and_verbose_adds_log_messages() {
     assert!(submit(&[]).err.contains("WARNING: Unit a.service: "));
     let quiet = submit(&["-q"]);
     assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("Unit a.service inactive\n", ""));
-    desk.fails(&["--quiet", "cat", "b"], 1, &["Error: Unit b.service does not exist.\n"]);
+    desk.fails(&["--quiet", "cat", "b"], 1, &["Error: Unit b.service does not exist\n"]);
     desk.fails(&["-q", "-v", "list-units"], 2, &["cannot be used with"]);
 
     desk.write("muster.toml", "lock-wait = 1\n");

@@ -145,7 +145,7 @@ async fn fetch(
 /// Stores which units a machine adopts.
 async fn record(context: &ClusterContext, id: MachineId, units: &BTreeSet<UnitName>) -> Result<(), MembershipError> {
     let adopts = |machine| Machine { adopts: units.clone(), ..machine };
-    match super::change_machine(context, &id.to_string(), adopts).await {
+    match super::change_machine(context, &id.to_string(), None, adopts).await {
         // The machine has left meanwhile.
         Err(MembershipError::Machine(FindMachineError::Unknown { .. })) => Ok(()),
         changed => changed.map(drop),

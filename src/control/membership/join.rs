@@ -11,6 +11,7 @@ use super::ownership;
 use super::ownership::Foreign;
 use super::ownership::HOSTS_AT_ONCE;
 use super::ownership::OwnershipError;
+use super::request;
 use crate::control::retry::Attempts;
 use crate::control::retry::Contended;
 use crate::core::model::About;
@@ -18,6 +19,7 @@ use crate::core::model::Address;
 use crate::core::model::Failure;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
+use crate::core::model::MachineVerb;
 use crate::core::model::Snapshot;
 use crate::discovery::registry;
 use crate::remote::Facts;
@@ -307,11 +309,12 @@ pub(super) async fn register(
     view: &MembershipView,
     mut decided: Vec<(&mut Option<Joined>, Joined)>,
 ) -> Result<(), StoreError> {
-    // Each machine takes up to two checks and two changes, and the size of the token another change.
+    // Each machine takes up to two checks and three changes, and the size of the token another change.
     while !decided.is_empty() {
-        let portion: Vec<_> = decided.drain(..decided.len().min(COMMIT_LIMIT / 2 - 1)).collect();
+        let portion: Vec<_> = decided.drain(..decided.len().min(COMMIT_LIMIT / 3 - 1)).collect();
         let mut checks = Vec::new();
         let mut changes = Vec::new();
+        let mut requests = Vec::new();
         for (_, decided) in &portion {
             let (Joined::New(machine) | Joined::Changed(machine)) = decided else { continue };
             let (record, member) = (Key::Machine(machine.id), Key::Member(machine.id));
@@ -322,7 +325,9 @@ pub(super) async fn register(
             }
             changes.push(context.keys.put(&record, machine));
             changes.push(Op::put(registered, format!("{}={}", machine.name, machine.address)));
+            requests.push(request(context, machine.id, MachineVerb::Join));
         }
+        changes.extend(context.keys.ops(&requests));
         let size = view.snapshot.size;
         if !changes.is_empty() && view.snapshot.machines.is_empty() && (1..u32::MAX).contains(&size) {
             // A token that the discovery service created lasts now that it has a member.

@@ -412,6 +412,26 @@ async fn an_address_of_two_machines_cordons_neither() {
     assert_eq!(names(&context).await, ["web1", "web2 cordoned"]);
 }
 
+#[tokio::test]
+async fn what_an_operator_asks_for_a_machine_is_an_event_with_the_operator() {
+    let context = context(four());
+    assert_eq!(outcomes(&context, &[("web1", "a")]).await.len(), 1);
+    for mode in [SchedulingMode::Cordoned, SchedulingMode::Open] {
+        set_scheduling_mode(&context, "web1", mode).await.unwrap();
+    }
+    drain(&context, "web1", None, NOW, &mut |_| ()).await.unwrap();
+    leave(&context, "web1", false, NOW, &mut |_| ()).await.unwrap();
+    let events = layout::read_events(&*context.store, &context.keys).await.unwrap();
+    let mut asked = Vec::new();
+    for event in events {
+        let (machine, actor) = (event.subject.machine, event.subject.actor);
+        assert_eq!((machine, actor.as_deref()), (Some(MachineId::from_bits(0xa)), Some(&*context.operator)));
+        asked.extend(if let EventKind::MachineRequested(verb) = event.kind { Some(verb.to_string()) } else { None });
+    }
+    asked.sort();
+    assert_eq!(asked, ["cordon", "drain", "join", "leave", "uncordon"]);
+}
+
 /// A store in which another process is always faster: no check holds.
 #[derive(Debug)]
 struct Busy(MemoryStore);

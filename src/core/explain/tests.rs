@@ -66,7 +66,7 @@ fn a_running_unit_has_no_reason() {
     state(&mut snapshot, "active");
     let explanation = explain(&snapshot, &web()).unwrap();
     assert_eq!((explanation.not_running, explanation.placement_error), (vec![], None));
-    assert_eq!(explanation.filter_reasons, [(id(2), None)]);
+    assert_eq!(explanation.filter_reasons, [(id(2), Vec::new())]);
     assert_eq!(explain(&snapshot, &"b.service".parse().unwrap()), None);
 }
 
@@ -77,7 +77,7 @@ fn each_reason_has_its_message() {
     place(&mut snapshot);
     assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
     state(&mut snapshot, "failed");
-    assert_eq!(reason(&snapshot).unwrap(), "it was started on m1 and is failed (dead)");
+    assert_eq!(reason(&snapshot).unwrap(), "it failed on m1");
     let states = snapshot.states.get_mut(&web()).unwrap();
     let elsewhere = UnitState { active: "active".parse().unwrap(), ..states[&id(1)].clone() };
     states.insert(id(2), elsewhere);
@@ -104,19 +104,34 @@ fn each_reason_has_its_message() {
 }
 
 #[test]
-fn an_unschedulable_unit_has_a_filter_reason_for_every_machine() {
-    let mut snapshot = cluster("[X-Fleet]\nMachineMetadata=zone=a");
-    snapshot.machines.get_mut(&id(2)).unwrap().cordoned = true;
+fn an_unschedulable_unit_has_all_filter_reasons_of_every_machine() {
+    let mut snapshot =
+        cluster("[X-Fleet]\nMachineMetadata=zone=a\nMachineMetadata=disk=ssd\nConflicts=d*\nConflicts=db.*");
+    let m2 = snapshot.machines.get_mut(&id(2)).unwrap();
+    m2.cordoned = true;
+    m2.metadata = [("disk".to_owned(), "ssd".to_owned())].into();
+    place(&mut snapshot);
+    let (unit, placement) = (snapshot.units[&web()], snapshot.placements.remove(&web()).unwrap());
+    let db: UnitName = "db.service".parse().unwrap();
+    let file = Arc::new(UnitFile::parse("[Service]\nExecStart=/bin/true\n").unwrap());
+    snapshot.units.insert(db.clone(), Unit { hash: file.hash(), ..unit });
+    snapshot.files.insert(file.hash(), file);
+    snapshot.placements.insert(db, Placement { machine: id(2), ..placement });
     let explanation = explain(&snapshot, &web()).unwrap();
     assert_eq!(explanation.not_running, [NotRunning::Unschedulable(explanation.placement_error.clone().unwrap())]);
-    let line = |(id, filter_reason): &(MachineId, Option<FilterReason>)| {
-        format!("{} {}", id.short(), filter_reason.as_ref().map_or_else(String::new, ToString::to_string))
+    let line = |(id, reasons): &(MachineId, Vec<FilterReason>)| {
+        let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        format!("{} {}", id.short(), reasons.join("; "))
     };
     let lines: Vec<String> = explanation.filter_reasons.iter().map(line).collect();
-    assert_eq!(lines, ["00000001 metadata zone=a not matched", "00000002 cordoned"]);
+    let expected = [
+        "00000001 metadata disk=ssd not matched; metadata zone=a not matched",
+        "00000002 cordoned; metadata zone=a not matched; conflicts with db.service",
+    ];
+    assert_eq!(lines, expected);
     assert_eq!(
         explanation.placement_error.unwrap().to_string(),
-        "1 machine: cordoned; 1 machine: metadata zone=a not matched"
+        "1 machine: cordoned; 1 machine: metadata disk=ssd not matched"
     );
 }
 
@@ -151,7 +166,7 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     // Any silent machine with a lease for the unit may run it.
     grant(&mut snapshot, 2, Some(60));
     let until = Timestamp::from_millis(60_000);
-    let waits_for = |name: &str| vec![NotRunning::MayStillRun { name: name.to_owned(), until }];
+    let waits_for = |name: &str| vec![NotRunning::MayStillRun { is_strict: true, name: name.to_owned(), until }];
     assert_eq!(explain(&snapshot, &web()).unwrap().not_running, waits_for("m2"));
     assert!(may_still_run(&snapshot, &web()).is_empty(), "it was never observed there");
     state(&mut snapshot, "active");
@@ -164,6 +179,9 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     place(&mut available);
     grant(&mut available, 1, Some(60));
     assert!(may_still_run(&available, &web()).is_empty());
+    assert_eq!(reason(&available).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
+    grant(&mut available, 2, Some(60));
+    assert_eq!(reason(&available).unwrap(), "a strict copy of it may still run on m2");
 }
 
 #[test]
@@ -174,7 +192,7 @@ fn a_global_unit_has_a_reason_for_each_machine_where_it_does_not_run() {
     assert_eq!(reason(&snapshot).unwrap(), "it is not on m2 yet: the next reconcile loads it there");
     let failed = UnitState { active: "failed".parse().unwrap(), ..snapshot.states[&web()][&id(1)].clone() };
     snapshot.states.get_mut(&web()).unwrap().insert(id(2), failed);
-    assert_eq!(reason(&snapshot).unwrap(), "it was started on m2 and is failed (dead)");
+    assert_eq!(reason(&snapshot).unwrap(), "it failed on m2");
     let web = web();
     let all = units_not_running(&snapshot);
     assert!(matches!(&all[..], [(name, Some(machine), _)] if **name == web && *machine == id(2)), "{all:?}");

@@ -1,5 +1,5 @@
 //! Events: typed records of decisions and occurrences. The user interface makes the text of an event; this module has
-//! only the text of the end of a step.
+//! only the text of unloaded units.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::Health;
 use super::HealthReason;
 use super::LeaseRefusal;
 use super::MachineId;
+use super::MachineVerb;
 use super::Outcome;
 use super::PlacementError;
 use super::PlacementReason;
@@ -84,6 +85,8 @@ pub enum EventKind {
     UnitRemoved(RemovalReason),
     /// An operator asked for something about a unit.
     UnitRequested(Verb),
+    /// An operator asked for something about a machine.
+    MachineRequested(MachineVerb),
     /// A launched unit does not run: systemd reports this state.
     UnitFailed {
         /// systemd's ACTIVE.
@@ -262,6 +265,7 @@ impl EventKind {
             Self::UnitPlaced(_)
             | Self::UnitRemoved(_)
             | Self::UnitRequested(_)
+            | Self::MachineRequested(_)
             | Self::UnitRecovered
             | Self::LeaseEnded
             | Self::LeaseRegained
@@ -270,22 +274,6 @@ impl EventKind {
             | Self::FenceSucceeded
             | Self::FenceVoid
             | Self::FailoverOverridden => false,
-        }
-    }
-}
-
-impl fmt::Display for StepEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { action, reason, outcome, overlap } = self;
-        match outcome {
-            Outcome::Done => write!(f, "{action}: done ({reason})")?,
-            Outcome::Begun => write!(f, "{action}: begun ({reason})")?,
-            Outcome::Failed(said) => write!(f, "{action}: failed: {said} ({reason})")?,
-            Outcome::Lost(Failure { phase, detail, .. }) => write!(f, "{action}: lost: {phase}: {detail} ({reason})")?,
-        }
-        match overlap {
-            Some(time) => write!(f, "; two copies ran for at most {} s", time.as_millis().div_ceil(1000)),
-            None => Ok(()),
         }
     }
 }

@@ -28,6 +28,11 @@ impl ForeignUnits {
     pub fn new<'a>(names: impl ExactSizeIterator<Item = &'a UnitName>) -> Self {
         Self { count: names.len(), names: names.take(NAMES).cloned().collect() }
     }
+
+    /// Returns a sentence about them.
+    pub fn notice(&self) -> String {
+        format!("/run/fleet/units has {self}; muster leaves them alone")
+    }
 }
 
 impl fmt::Display for ForeignUnits {

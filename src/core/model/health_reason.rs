@@ -203,7 +203,9 @@ impl fmt::Display for HealthEvidence {
             Self::VisitFailed(attempt) => attempt.fmt(f),
             Self::AnswersThrough { relay, direct } => write!(f, "reached through {relay}; directly: {direct}"),
             Self::NoAnswer { seconds, attempt, peers, asked } => {
-                write!(f, "no answer for {seconds} s; {attempt}{peers}")?;
+                // A machine that fails in a later phase has answered.
+                let what = if attempt.phase <= Phase::Connect { "answer" } else { "successful visit" };
+                write!(f, "no {what} for {seconds} s; {attempt}{peers}")?;
                 f.write_str(if *asked { "; its peers are asked" } else { "" })
             }
             Self::LoggingIn { phase, before } => write!(f, "its sshd speaks again: {phase}; before: {before}"),

@@ -283,7 +283,7 @@ impl fmt::Display for ChoiceReason {
                 write!(f, "the only machine that fits: {}", count_of(*units, "unit"))
             }
             Self::LeastLoaded { units, next: Some(next) } => {
-                write!(f, "least loaded: {}, next has {next}", count_of(*units, "unit"))
+                write!(f, "fewest units: {units}, the next has {next}")
             }
         }
     }

@@ -82,16 +82,15 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PlacedElsewhere(machine) => write!(f, "placed on {}...", machine.short()),
-            Self::WantedInactive => f.write_str("wanted inactive"),
+            Self::WantedInactive => f.write_str("its desired state is inactive"),
             Self::NotSubmitted => f.write_str("not submitted"),
             Self::NotForThisMachine => f.write_str("global, and not for this machine"),
-            Self::NotThere => f.write_str("placed here and not there"),
+            Self::NotThere => f.write_str("placed here"),
             Self::FoundHere => f.write_str("found here with the submitted file"),
             Self::HashDiffers => f.write_str("its file differs from the submitted one"),
-            Self::WantedLaunched => f.write_str("wanted launched"),
-            Self::WantedLoaded => f.write_str("wanted loaded"),
-            Self::RestartAsked => f.write_str("restart asked for"),
-            Self::StartAsked => f.write_str("start asked for"),
+            Self::WantedLaunched => f.write_str("its desired state is launched"),
+            Self::WantedLoaded => f.write_str("its desired state is loaded"),
+            Self::RestartAsked | Self::StartAsked => f.write_str("an operator asked for it"),
             Self::Drained => f.write_str("drained, and no other machine for it"),
         }
     }

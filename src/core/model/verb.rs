@@ -1,4 +1,4 @@
-//! The verbs of an operator for units.
+//! The verbs of an operator for units and for machines.
 
 use std::fmt;
 
@@ -37,6 +37,34 @@ impl fmt::Display for Verb {
             Self::Unload => "unload",
             Self::Destroy => "destroy",
             Self::Restart => "restart",
+        })
+    }
+}
+
+/// What an operator commands for a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MachineVerb {
+    /// Makes a host a machine, or updates its record.
+    Join,
+    /// Takes a machine out of the cluster.
+    Leave,
+    /// Places no new units on a machine.
+    Cordon,
+    /// Places units on a machine again.
+    Uncordon,
+    /// Moves the units of a machine elsewhere.
+    Drain,
+}
+
+impl fmt::Display for MachineVerb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Join => "join",
+            Self::Leave => "leave",
+            Self::Cordon => "cordon",
+            Self::Uncordon => "uncordon",
+            Self::Drain => "drain",
         })
     }
 }

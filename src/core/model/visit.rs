@@ -117,7 +117,7 @@ impl Refused {
             Self::OtherCluster(name) => (FailureKind::Sick, format!("it belongs to another cluster: {name}")),
             Self::LaterLeader(epoch) => (
                 FailureKind::Sick,
-                format!("it obeys a later leader, with epoch {epoch}; the store says that this process leads"),
+                format!("a later leader, with epoch {epoch}, manages it, and the store does not know that leader"),
             ),
             Self::TooLate => (FailureKind::Sick, "the visit arrived too late".to_owned()),
             Self::Busy => (FailureKind::Sick, "another visit holds the host's lock".to_owned()),

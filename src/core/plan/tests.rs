@@ -48,12 +48,12 @@ fn one_unit_takes_exactly_the_steps_that_it_needs() {
     use DesiredState::Loaded;
     let table: Vec<Case> = vec![
         ("nothing wanted, nothing there", None, None, &[]),
-        ("to be loaded", Some(want(Loaded, "a")), None, &["load: placed here and not there"]),
+        ("to be loaded", Some(want(Loaded, "a")), None, &["load: placed here"]),
         (
             "to be launched",
             Some(want(Launched, "a")),
             None,
-            &["load: placed here and not there", "start: wanted launched"],
+            &["load: placed here", "start: its desired state is launched"],
         ),
         ("as wanted", Some(want(Launched, "a")), Some(there("a", "active", true)), &[]),
         ("failed by itself: systemd's business", Some(want(Launched, "a")), Some(there("a", "failed", true)), &[]),
@@ -61,7 +61,7 @@ fn one_unit_takes_exactly_the_steps_that_it_needs() {
             "runs and was not started by muster: adopted by a start that changes nothing",
             Some(want(Launched, "a")),
             Some(there("a", "active", false)),
-            &["start: wanted launched"],
+            &["start: its desired state is launched"],
         ),
         (
             "another file",
@@ -70,10 +70,15 @@ fn one_unit_takes_exactly_the_steps_that_it_needs() {
             &[
                 "unload: its file differs from the submitted one",
                 "load: its file differs from the submitted one",
-                "start: wanted launched",
+                "start: its desired state is launched",
             ],
         ),
-        ("to be stopped", Some(want(Loaded, "a")), Some(there("a", "active", true)), &["stop: wanted loaded"]),
+        (
+            "to be stopped",
+            Some(want(Loaded, "a")),
+            Some(there("a", "active", true)),
+            &["stop: its desired state is loaded"],
+        ),
         ("started by its timer", Some(want(Loaded, "a")), Some(there("a", "active", false)), &[]),
         ("does not belong here", None, Some(there("a", "active", true)), &["unload: not submitted"]),
     ];
@@ -86,7 +91,7 @@ fn one_unit_takes_exactly_the_steps_that_it_needs() {
 fn a_file_that_systemd_does_not_know_is_loaded_again() {
     let mut state = there("a", "inactive", false);
     state.load = LoadState::NotFound;
-    assert_eq!(plan(Some(want(DesiredState::Loaded, "a")), Some(state)), ["load: placed here and not there"]);
+    assert_eq!(plan(Some(want(DesiredState::Loaded, "a")), Some(state)), ["load: placed here"]);
 }
 
 #[test]
@@ -94,10 +99,10 @@ fn a_restart_is_carried_out_once() {
     let mut wanted = want(DesiredState::Launched, "a");
     wanted.unit.restarts = 3;
     let mut state = there("a", "active", true);
-    assert_eq!(plan(Some(wanted), Some(state.clone())), ["restart: restart asked for"]);
+    assert_eq!(plan(Some(wanted), Some(state.clone())), ["restart: an operator asked for it"]);
     // The start of a unit that has ended disturbs no unit that runs.
     wanted.unit.revive = true;
-    assert_eq!(plan(Some(wanted), Some(state.clone())), ["start: start asked for"]);
+    assert_eq!(plan(Some(wanted), Some(state.clone())), ["start: an operator asked for it"]);
     state.restarts = 3;
     assert!(plan(Some(wanted), Some(state)).is_empty());
 }
@@ -117,7 +122,7 @@ fn a_unit_of_another_program_is_adopted_with_the_submitted_file_and_else_left_al
         steps.iter().map(|step| format!("{}: {}", step.action, step.reason)).collect::<Vec<_>>()
     };
     let adopted = "adopt: found here with the submitted file";
-    assert_eq!(plan(Some(want(DesiredState::Launched, "a"))), [adopted, "start: wanted launched"]);
+    assert_eq!(plan(Some(want(DesiredState::Launched, "a"))), [adopted, "start: its desired state is launched"]);
     assert_eq!(plan(Some(want(DesiredState::Loaded, "a"))), [adopted]);
     assert_eq!(plan(None), [""; 0]);
 }

@@ -480,8 +480,8 @@ impl Reconciler {
 }
 
 impl Wait {
-    /// Returns the reason as text, with the names of machines.
-    pub fn tell(self, name: impl Fn(MachineId) -> String) -> String {
+    /// Returns the reason as text, with the names of machines. A unit that is not strict waits for a strict copy of it.
+    pub fn tell(self, is_strict: bool, name: impl Fn(MachineId) -> String) -> String {
         let why = match self {
             Self::NoController => "strict units need a running controller".to_owned(),
             Self::Unreadable => "the records of leases cannot be read".to_owned(),
@@ -491,6 +491,6 @@ impl Wait {
             Self::MayRun(machine, _) => format!("may still run on {}", name(machine)),
             Self::Leaving(machine) => format!("is being stopped on {}", name(machine)),
         };
-        format!("it is strict, and {why}")
+        if is_strict { format!("it is strict, and {why}") } else { format!("a strict copy of it {why}") }
     }
 }

@@ -35,9 +35,9 @@ struct Pattern {
 pub(super) struct ConflictingUnits<'b>(&'b ByCandidate);
 
 impl ConflictingUnits<'_> {
-    /// Returns a unit on a machine that is not the given unit itself.
-    pub(super) fn on(&self, candidate: usize, unit: &UnitName) -> Option<&UnitName> {
-        self.0.get(&candidate)?.iter().find(|other| *other != unit)
+    /// Returns the units on a machine, without the given unit itself.
+    pub(super) fn on<'c>(&'c self, candidate: usize, unit: &'c UnitName) -> impl Iterator<Item = &'c UnitName> {
+        self.0.get(&candidate).into_iter().flatten().filter(move |other| *other != unit)
     }
 }
 

@@ -74,7 +74,7 @@ struct Candidate<'a> {
     id: MachineId,
     machine: &'a Machine,
     /// Why the machine takes no new units.
-    closed: Option<FilterReason>,
+    closed: Vec<FilterReason>,
     /// The number of units on the machine, including global ones.
     load: usize,
     globals: BTreeSet<&'a UnitName>,
@@ -191,19 +191,29 @@ impl<'a> Scheduler<'a> {
     /// machine and a cordon do not matter here.
     pub fn filter_reason(&self, unit: &UnitName, machine: MachineId) -> Option<FilterReason> {
         let needs = self.requirements.get(unit)?;
-        let candidate = self.candidates.get(self.find(machine)?)?;
-        candidate.mismatch(needs).or_else(|| {
-            self.colocation(unit, needs, self.find(machine)?, &self.anti_affinity.conflicts_of(unit, needs))
-        })
+        let candidate = self.find(machine)?;
+        let conflicts = self.anti_affinity.conflicts_of(unit, needs);
+        let here = self.candidates.get(candidate)?;
+        here.mismatches(needs).chain(self.colocation(unit, needs, candidate, &conflicts)).next()
     }
 
-    /// Returns the filter reason, if any, of every machine except the unit's own.
-    pub fn filter_reasons(&self, unit: &UnitName) -> Vec<(MachineId, Option<FilterReason>)> {
+    /// Returns all filter reasons of every machine except the unit's own.
+    pub fn filter_reasons(&self, unit: &UnitName) -> Vec<(MachineId, Vec<FilterReason>)> {
         let Some(needs) = self.requirements.get(unit) else { return Vec::new() };
         let conflicts = self.anti_affinity.conflicts_of(unit, needs);
         let others =
             self.candidates.iter().enumerate().filter(|(candidate, _)| self.placed.get(unit) != Some(candidate));
-        others.map(|(candidate, here)| (here.id, self.filter(unit, needs, candidate, &conflicts))).collect()
+        let reasons = |candidate| {
+            let mut reasons: Vec<FilterReason> = Vec::new();
+            // A unit may match several patterns.
+            for reason in self.filter(unit, needs, candidate, &conflicts) {
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+            }
+            reasons
+        };
+        others.map(|(candidate, here)| (here.id, reasons(candidate))).collect()
     }
 
     /// Chooses a machine for a unit and places it there. The unit's own placement comes first, then those of the units that
@@ -274,7 +284,7 @@ impl<'a> Scheduler<'a> {
             }
             let conflicts = self.anti_affinity.conflicts_of(unit, needs);
             if let Some((here, first)) = self.candidates.get(candidate).zip(units.first().cloned())
-                && self.filter(unit, needs, candidate, &conflicts).is_none()
+                && self.filter(unit, needs, candidate, &conflicts).next().is_none()
             {
                 places.push((here.load, here.id, first, units));
             }
@@ -323,7 +333,7 @@ impl<'a> Scheduler<'a> {
     /// Selects the least loaded machine that meets every requirement.
     fn select(&self, unit: &UnitName, needs: &Requirements) -> Result<ProposedPlacement, PlacementError> {
         let conflicts = self.anti_affinity.conflicts_of(unit, needs);
-        let open = |candidate: &usize| self.filter(unit, needs, *candidate, &conflicts).is_none();
+        let open = |candidate: &usize| self.filter(unit, needs, *candidate, &conflicts).next().is_none();
         let peer = needs.machine_of.iter().find_map(|peer| Some((peer, *self.placed.get(peer)?)));
         let present = self.present_on(unit).find(|(candidate, _)| open(candidate));
         let found = if present.is_some() {
@@ -364,24 +374,23 @@ impl<'a> Scheduler<'a> {
         }
         let candidates = 0..self.candidates.len();
         PlacementError::Unschedulable(
-            candidates.filter_map(|candidate| self.filter(unit, needs, candidate, conflicts)).collect(),
+            candidates.filter_map(|candidate| self.filter(unit, needs, candidate, conflicts).next()).collect(),
         )
     }
 
-    /// Returns why a machine does not fit, if it does not.
-    fn filter(
-        &self,
-        unit: &UnitName,
-        needs: &Requirements,
+    /// Returns why a machine does not fit: each reason as it is asked for, none if the machine fits.
+    fn filter<'b>(
+        &'b self,
+        unit: &'b UnitName,
+        needs: &'b Requirements,
         candidate: usize,
-        conflicts: &[anti_affinity::ConflictingUnits<'_>],
-    ) -> Option<FilterReason> {
-        let here = self.candidates.get(candidate)?;
-        here.closed
-            .clone()
-            .or_else(|| here.mismatch(needs))
-            .or_else(|| self.excluded.get(unit)?.get(&here.id).cloned())
-            .or_else(|| self.colocation(unit, needs, candidate, conflicts))
+        conflicts: &'b [anti_affinity::ConflictingUnits<'_>],
+    ) -> impl Iterator<Item = FilterReason> + 'b {
+        let reasons = self.candidates.get(candidate).into_iter().flat_map(move |here| {
+            let excluded = self.excluded.get(unit).and_then(|machines| machines.get(&here.id));
+            here.closed.iter().cloned().chain(here.mismatches(needs)).chain(excluded.cloned())
+        });
+        reasons.chain(self.colocation(unit, needs, candidate, conflicts))
     }
 
     /// Returns the machines on which a unit is already: those where its file runs, then those that adopt the unit, each in
@@ -396,23 +405,22 @@ impl<'a> Scheduler<'a> {
         running.chain(adopting.map(|candidate| (*candidate, ChoiceReason::FoundThere)))
     }
 
-    /// Returns which peer is missing on a machine (`MachineOf=`) or which unit there conflicts (`Conflicts=`, of either
+    /// Returns which peers are missing on a machine (`MachineOf=`), then which units there conflict (`Conflicts=`, of either
     /// unit).
-    fn colocation(
-        &self,
-        unit: &UnitName,
-        needs: &Requirements,
+    fn colocation<'b>(
+        &'b self,
+        unit: &'b UnitName,
+        needs: &'b Requirements,
         candidate: usize,
-        conflicts: &[anti_affinity::ConflictingUnits<'_>],
-    ) -> Option<FilterReason> {
-        let is_here = |peer: &UnitName| {
+        conflicts: &'b [anti_affinity::ConflictingUnits<'_>],
+    ) -> impl Iterator<Item = FilterReason> + 'b {
+        let is_here = move |peer: &UnitName| {
             self.placed.get(peer) == Some(&candidate)
                 || self.candidates.get(candidate).is_some_and(|candidate| candidate.globals.contains(peer))
         };
-        let absent = needs.machine_of.iter().find(|peer| !is_here(peer)).cloned().map(FilterReason::PeerMissing);
-        absent.or_else(|| {
-            conflicts.iter().find_map(|conflicts| conflicts.on(candidate, unit)).cloned().map(FilterReason::Conflict)
-        })
+        let absent = needs.machine_of.iter().filter(move |peer| !is_here(peer)).cloned().map(FilterReason::PeerMissing);
+        let conflicting = conflicts.iter().flat_map(move |conflicts| conflicts.on(candidate, unit));
+        absent.chain(conflicting.cloned().map(FilterReason::Conflict))
     }
 
     /// Recomputes the global units of a machine.
@@ -430,9 +438,12 @@ impl<'a> Scheduler<'a> {
             let fits = self
                 .candidates
                 .get(candidate)
-                .is_some_and(|candidate| !candidate.machine.draining && candidate.mismatch(needs).is_none());
-            if fits && self.colocation(unit, needs, candidate, &self.anti_affinity.conflicts_of(unit, needs)).is_none()
-            {
+                .is_some_and(|candidate| !candidate.machine.draining && candidate.mismatches(needs).next().is_none());
+            if !fits {
+                continue;
+            }
+            let conflicts = self.anti_affinity.conflicts_of(unit, needs);
+            if self.colocation(unit, needs, candidate, &conflicts).next().is_none() {
                 self.candidates.get_mut(candidate).into_iter().for_each(|candidate| _ = candidate.globals.insert(unit));
                 self.count(unit, candidate);
             }
@@ -485,30 +496,27 @@ impl<'a> Scheduler<'a> {
 
 impl<'a> Candidate<'a> {
     fn new(machine: &'a Machine, schedulability: Schedulability) -> Self {
+        let cordoned = machine.cordoned.then_some(FilterReason::Cordoned);
         let closed = match schedulability {
-            Schedulability::Health(Health::Alive) | Schedulability::Flapping(_) | Schedulability::Full
-                if machine.cordoned =>
-            {
-                Some(FilterReason::Cordoned)
+            Schedulability::Health(Health::Alive) => cordoned.into_iter().collect(),
+            Schedulability::Full => cordoned.into_iter().chain([FilterReason::Full]).collect(),
+            Schedulability::Flapping(outages) => {
+                cordoned.into_iter().chain([FilterReason::Flapping(outages)]).collect()
             }
-            Schedulability::Health(Health::Alive) => None,
-            Schedulability::Full => Some(FilterReason::Full),
-            Schedulability::Flapping(outages) => Some(FilterReason::Flapping(outages)),
-            Schedulability::Health(health) => Some(FilterReason::Health(health)),
+            Schedulability::Health(health) => [FilterReason::Health(health)].into_iter().chain(cordoned).collect(),
         };
         Self { id: machine.id, machine, closed, load: 0, globals: BTreeSet::new(), pools: Vec::new() }
     }
 
-    /// Returns which requirement the machine itself does not meet, if any.
-    fn mismatch(&self, needs: &Requirements) -> Option<FilterReason> {
-        if let Some(pin) = needs.machine_id.filter(|pin| !pin.machines().contains(&self.id)) {
-            return Some(FilterReason::NotPinned(pin));
-        }
+    /// Returns the requirements that the machine itself does not meet.
+    fn mismatches<'b>(&'b self, needs: &'b Requirements) -> impl Iterator<Item = FilterReason> + 'b {
+        let pin = needs.machine_id.filter(|pin| !pin.machines().contains(&self.id));
         let has = |key: &String, wanted: &BTreeSet<String>| {
             self.machine.metadata.get(key).is_some_and(|value| wanted.contains(value))
         };
-        let (key, wanted) = needs.metadata.iter().find(|(key, wanted)| !has(key, wanted))?;
-        Some(FilterReason::Metadata { key: key.clone(), wanted: wanted.clone() })
+        let unmet = needs.metadata.iter().filter(move |(key, wanted)| !has(key, wanted));
+        let unmet = unmet.map(|(key, wanted)| FilterReason::Metadata { key: key.clone(), wanted: wanted.clone() });
+        pin.map(FilterReason::NotPinned).into_iter().chain(unmet)
     }
 }
 
@@ -526,7 +534,7 @@ fn pools<'a>(
     candidates: &[Candidate<'a>],
     selections: impl Iterator<Item = &'a Metadata>,
 ) -> BTreeMap<&'a Metadata, BTreeSet<(usize, usize)>> {
-    let open = || candidates.iter().enumerate().filter(|(_, candidate)| candidate.closed.is_none());
+    let open = || candidates.iter().enumerate().filter(|(_, candidate)| candidate.closed.is_empty());
     let mut having = BTreeMap::<(&str, &str), Vec<usize>>::new();
     for (number, candidate) in open() {
         for (key, value) in &candidate.machine.metadata {

@@ -13,6 +13,7 @@ use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
 use crate::core::model::LeaseRefusal;
 use crate::core::model::Machine;
+use crate::core::model::MachineVerb;
 use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::PlacementError;
@@ -22,6 +23,7 @@ use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::Unloaded;
 use crate::core::model::Verb;
+use crate::core::unit::Hash;
 
 fn core() -> MachineId {
     MachineId::from_bits(0xa1 << 120)
@@ -49,6 +51,7 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
     let attempt = || FailedAttempt { phase: Phase::Connect, detail: "no answer".to_owned() };
     let reason = || HealthEvidence::VisitFailed(attempt()).into();
     let health = |to| EventKind::HealthChanged { from: Some(Health::Suspect), to, reason: reason() };
+    let answers = |from| EventKind::HealthChanged { from, to: Health::Alive, reason: HealthEvidence::Answers.into() };
     let failure = Failure {
         host: "core-01".to_owned(),
         phase: Phase::Connect,
@@ -60,17 +63,21 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
     let table = [
         (health(Health::Down), "down: connect: no answer", true),
         (health(Health::Alive), "alive: connect: no answer", false),
-        (EventKind::UnitPlaced(least_loaded(None)), "placed: least loaded: 1 unit, next has 3", false),
+        (answers(None), "alive", false),
+        (answers(Some(Health::Down)), "alive again", false),
+        (EventKind::UnitPlaced(least_loaded(None)), "placed: fewest units: 1, the next has 3", false),
         (
             EventKind::UnitPlaced(least_loaded(Some(misfit))),
-            "placed: core-01: cordoned; least loaded: 1 unit, next has 3",
+            "placed: core-01: cordoned; fewest units: 1, the next has 3",
             false,
         ),
         (EventKind::UnitRemoved(RemovalReason::WantedInactive), "taken off: wanted inactive", false),
         (EventKind::UnitRequested(Verb::Restart), "restart asked for by op@desk", false),
+        (EventKind::MachineRequested(MachineVerb::Drain), "drain asked for by op@desk", false),
+        (EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED }, "failed", true),
         (
-            EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED },
-            "does not run: failed (failed)",
+            EventKind::UnitFailed { active: ActiveState::Inactive, sub: SubState::DEAD },
+            "does not run: inactive (dead)",
             true,
         ),
         (EventKind::UnitRestarted, "ended, and systemd starts it again", true),
@@ -80,13 +87,17 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
             "no machine for it: its file is missing",
             true,
         ),
-        (ended(Outcome::Done, None), "stop: done (wanted loaded)", false),
-        (ended(Outcome::Begun, None), "stop: begun (wanted loaded)", false),
-        (ended(Outcome::Failed("it hangs".to_owned()), None), "stop: failed: it hangs (wanted loaded)", true),
-        (ended(Outcome::Lost(failure), None), "stop: lost: connect: no answer within 4 s (wanted loaded)", false),
+        (ended(Outcome::Done, None), "stopped (its desired state is loaded)", false),
+        (ended(Outcome::Begun, None), "is being stopped (its desired state is loaded)", false),
+        (ended(Outcome::Failed("it hangs".to_owned()), None), "stop failed: it hangs", true),
+        (
+            ended(Outcome::Lost(failure), None),
+            "stop has an unknown outcome, and the machine is observed again: connect: no answer within 4 s",
+            false,
+        ),
         (
             ended(Outcome::Done, Some(Duration::from_millis(2001))),
-            "stop: done (wanted loaded); two copies ran for at most 3 s",
+            "stopped (its desired state is loaded); two copies ran for at most 3 s",
             false,
         ),
         (
@@ -103,7 +114,7 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
                 count: 2,
                 names: ["web.service", "db.service"].map(|name| name.parse().unwrap()).into(),
             }),
-            "/run/fleet/units has 2 unit files that muster did not write: db.service, web.service; they are left alone",
+            "/run/fleet/units has 2 unit files that muster did not write: db.service, web.service; muster leaves them alone",
             true,
         ),
         (EventKind::LeaseEnded, "its lease has ended: no strict unit runs there", false),
@@ -134,6 +145,24 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
         let event = event(kind).by("op@desk");
         assert_eq!(text(&snapshot(), &event), expected);
         assert_eq!(event.kind.is_trouble(), trouble, "{expected}");
+    }
+}
+
+#[test]
+fn the_end_of_a_step_says_what_was_done_and_why() {
+    let (hash, install, strict) = (Hash::of(b"new"), false, false);
+    let load = Action::Load { hash, install, strict };
+    for (action, reason, expected) in [
+        (load, Reason::NotThere, "loaded (placed here)".to_owned()),
+        (load, Reason::HashDiffers, format!("loaded with its new file {}", hash.short())),
+        (Action::Start { count: 0 }, Reason::WantedLaunched, "started".to_owned()),
+        (Action::Start { count: 1 }, Reason::StartAsked, "started (an operator asked for it)".to_owned()),
+        (Action::Restart { count: 1 }, Reason::RestartAsked, "restarted (an operator asked for it)".to_owned()),
+        (Action::Unload, Reason::NotSubmitted, "unloaded (not submitted)".to_owned()),
+        (Action::Adopt { hash, strict }, Reason::FoundHere, "adopted (found here with the submitted file)".to_owned()),
+    ] {
+        let end = StepEnd { action, reason, outcome: Outcome::Done, overlap: None };
+        assert_eq!(text(&snapshot(), &event(EventKind::StepEnded(end))), expected);
     }
 }
 
@@ -187,7 +216,7 @@ fn json_has_the_subject_the_kind_the_cause_and_the_text() {
             "moved": {"unhealthy": {"machine": core(), "health": "down"}},
         },
         "trouble": false,
-        "text": "placed: core-01 is down; least loaded: 1 unit, next has 3",
+        "text": "placed: core-01 is down; fewest units: 1, the next has 3",
     });
     assert_eq!(json(&snapshot(), &placed), expected);
     let taken = EventKind::LeadershipTaken { from: "a sweep".to_owned(), why: "it hangs".to_owned() };

@@ -130,3 +130,26 @@ fn the_unit_state_of_a_machine_that_was_not_observed_is_shown_with_its_age() {
     snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: BTreeMap::new() });
     assert_eq!(row(&snapshot), "active (running) on 00000001...");
 }
+
+#[test]
+fn a_global_unit_on_a_machine_is_called_global() {
+    let mut snapshot = strict(None);
+    let global = UnitFile::parse("[Service]\nExecStart=/bin/true\n\n[X-Fleet]\nGlobal=true\n").unwrap();
+    let (agent, old): (UnitName, UnitName) = ("agent.service".parse().unwrap(), "old.service".parse().unwrap());
+    let (load, active, sub, hash) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING, global.hash());
+    let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0, restarted: false };
+    snapshot.units.insert(agent.clone(), Unit::new(hash, DesiredState::Launched));
+    snapshot.files.insert(hash, Arc::new(global));
+    snapshot.states.extend([agent, old].map(|unit| (unit, [(core().id, state.clone())].into())));
+    let shown = machine(&snapshot, &core(), &[], at(NOW), false);
+    let places: Vec<[&str; 2]> = shown.lines().filter(|line| line.contains(".service")).map(ends).collect();
+    assert_eq!(places, [["agent.service", "global"], ["web.service", "yes"], ["old.service", "no"]]);
+    let units = machine_json(&snapshot, &core(), &[])["units"].clone();
+    assert_eq!((&units[0]["global"], &units[1]["global"]), (&true.into(), &false.into()));
+}
+
+/// Returns the first and the last word of a line.
+fn ends(line: &str) -> [&str; 2] {
+    let mut words = line.split_whitespace();
+    [words.next(), words.next_back()].map(Option::unwrap_or_default)
+}

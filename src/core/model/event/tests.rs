@@ -138,6 +138,7 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
     let plain = [
         EventKind::StoreRestored,
         EventKind::UnitRequested(Verb::Restart),
+        EventKind::MachineRequested(MachineVerb::Drain),
         EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED },
         EventKind::UnitRestarted,
         EventKind::UnitRecovered,

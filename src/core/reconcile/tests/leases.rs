@@ -61,7 +61,7 @@ fn a_host_that_has_seen_later_leases_shows_that_the_store_was_restored() {
     });
     assert!(!stage.seconds(25).iter().any(|done| done.starts_with("start")));
     assert!(stage.log.contains(&EventKind::StoreRestored));
-    let hold = stage.reconciler.strict_hold(&unit("web"), at).unwrap().tell(MachineId::short);
+    let hold = stage.reconciler.strict_hold(&unit("web"), at).unwrap().tell(true, MachineId::short);
     assert_eq!(hold, format!("it is strict, and may still run on {}", silent.short()));
     // A unit that the backup does not have may run there too, and what its file says is not known.
     let done = stage.learn(|snapshot| want(snapshot, "later", "[X-Muster]\nClass=strict"));
@@ -218,7 +218,7 @@ fn a_reconciler_that_maintains_no_leases_starts_no_strict_unit() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     stage.reconciler.timing.lease = None;
     let hold = stage.reconciler.strict_hold(&unit("web"), id(1)).unwrap();
-    let told = hold.tell(|id| id.to_string());
+    let told = hold.tell(true, |id| id.to_string());
     assert_eq!(told, "it is strict, and strict units need a running controller");
 }
 
@@ -235,7 +235,9 @@ fn a_strict_unit_whose_machine_falls_silent_may_still_run_there_until_its_lease_
         matches!(hold, super::super::leases::Wait::MayRun(on, Some(until)) if on == from && until > stage.now),
         "{hold:?}"
     );
-    assert_eq!(hold.tell(|_| "m1".to_owned()), "it is strict, and may still run on m1");
+    let told = |is_strict| hold.tell(is_strict, |_| "m1".to_owned());
+    assert_eq!(told(true), "it is strict, and may still run on m1");
+    assert_eq!(told(false), "a strict copy of it may still run on m1");
 }
 
 #[test]
