@@ -161,6 +161,16 @@ pub fn slack_of(renewal: Duration) -> Duration {
     }
 }
 
+/// Returns how long the renewal took at least that [`slack_of`] made this of.
+pub fn renewal_of(slack: Duration) -> Duration {
+    (slack.saturating_sub(Duration::from_secs(1)) / RENEWALS).max(RENEWAL)
+}
+
+/// Returns how long after the last renewal the strict units of a silent machine have certainly stopped.
+pub fn bound(grant: &Grant) -> Duration {
+    grant.length + grant.stop + grant.slack + MARGIN
+}
+
 /// Returns the latest end of a lease that another leader may have granted under this record; `None` if that leader may
 /// still renew the lease. `quorum_seen_at` is the time since which no other leader can renew leases without the store,
 /// because enough machines have seen this leader.
@@ -247,6 +257,8 @@ mod tests {
         let slack = |millis| slack_of(Duration::from_millis(millis)).as_secs();
         assert_eq!([0, 400, 401, 500, 1_000, 1_500].map(slack), [0, 0, 2, 3, 5, 7]);
         assert_eq!([60_000, u64::MAX].map(slack), [241, 241]);
+        let millis = |slack| renewal_of(SECOND * slack).as_millis();
+        assert_eq!([2, 3, 5, 7].map(millis), [400, 500, 1_000, 1_500]);
     }
 
     #[test]
@@ -256,6 +268,7 @@ mod tests {
         assert_eq!(end_under(&renewed, None), None, "its leader may still renew it");
         assert_eq!(end_under(&renewed, Some(at(200))), Some(at(200 + 4 + 12)));
         assert_eq!(gone_after(&renewed, Duration::ZERO, at(216)), at(216 + 10 + 2));
+        assert_eq!(bound(&renewed), SECOND * (12 + 10 + 2));
         let swept = LeasePolicy::of_sweeps(SECOND * 180, SECOND * 60).unwrap().grant(1, need(), at(100));
         assert_eq!(end_under(&swept, None), Some(at(100 + 180 + 30)), "the clocks of hosts that run sweeps differ");
     }
