@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::FilterReason;
+use crate::core::model::Grant;
 use crate::core::model::Health;
 use crate::core::model::HealthReason;
 use crate::core::model::LoadState;
@@ -242,6 +243,13 @@ pub fn may_still_run(snapshot: &Snapshot, name: &UnitName) -> BTreeMap<MachineId
     } else {
         BTreeMap::new()
     }
+}
+
+/// Returns the leases under which a strict unit may run and whose bound is longer because the systemd of the machine is
+/// slow.
+pub fn slow_leases<'a>(snapshot: &'a Snapshot, name: &UnitName) -> impl Iterator<Item = (MachineId, &'a Grant)> {
+    let slow = |grant: &Grant| !grant.slack.is_zero() && grant.units.contains(name);
+    snapshot.leases.iter().filter(move |(_, grant)| slow(grant)).map(|(machine, grant)| (*machine, grant))
 }
 
 fn is_strict(snapshot: &Snapshot, name: &UnitName) -> bool {

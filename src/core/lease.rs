@@ -24,12 +24,15 @@ pub const UNKNOWN_STOP: Duration = Duration::from_mins(1);
 /// The margin that is added to every bound, for clocks that run at different speeds and for a busy systemd.
 pub const MARGIN: Duration = Duration::from_secs(2);
 
-/// How long a systemd that is not slow takes to renew a lease.
-pub const RENEWAL: Duration = Duration::from_millis(500);
+/// How long a systemd that is not slow takes to renew a lease. [`RENEWALS`] times that leave some of [`MARGIN`] for clocks.
+pub const RENEWAL: Duration = Duration::from_millis(400);
 
 /// How many times as long as a renewal systemd may take to end a lease: it notices the end, stops the units, kills them and
 /// reaps them.
 const RENEWALS: u32 = 4;
+
+/// The longest renewal that counts. No visit to a host that tells the truth lasts longer.
+const LONGEST_RENEWAL: Duration = Duration::from_mins(1);
 
 /// How recently most machines must have answered a leader that renews leases while the store is away.
 pub const QUORUM_WINDOW: Duration = Duration::from_secs(4);
@@ -146,9 +149,10 @@ impl LeasePolicy {
     }
 }
 
-/// Returns when the strict units of a record have certainly stopped if their lease ends at `end`.
-pub fn gone_after(grant: &Grant, end: Timestamp) -> Timestamp {
-    end + grant.stop + grant.slack + MARGIN
+/// Returns when the strict units of a record have certainly stopped if their lease ends at `end` and systemd may take
+/// `slack` longer than usual.
+pub fn gone_after(grant: &Grant, slack: Duration, end: Timestamp) -> Timestamp {
+    end + grant.stop + slack + MARGIN
 }
 
 /// Returns how much longer a systemd may take to stop the strict units if it took so long to renew the lease: nothing if it
@@ -157,8 +161,18 @@ pub fn slack_of(renewal: Duration) -> Duration {
     if renewal <= RENEWAL {
         Duration::ZERO
     } else {
-        Duration::from_secs(renewal.saturating_mul(RENEWALS).as_secs() + 1)
+        Duration::from_secs((renewal.min(LONGEST_RENEWAL) * RENEWALS).as_secs() + 1)
     }
+}
+
+/// Returns how long the renewal took at least that [`slack_of`] made this of.
+pub fn renewal_of(slack: Duration) -> Duration {
+    (slack.saturating_sub(Duration::from_secs(1)) / RENEWALS).max(RENEWAL)
+}
+
+/// Returns how long after the last renewal the strict units of a silent machine have certainly stopped.
+pub fn bound(grant: &Grant) -> Duration {
+    grant.length + grant.stop + grant.slack + MARGIN
 }
 
 /// Returns the latest end of a lease that another leader may have granted under this record; `None` if that leader may
@@ -243,12 +257,22 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_renewal_adds_whole_seconds_and_a_lie_adds_a_limited_number() {
+        let slack = |millis| slack_of(Duration::from_millis(millis)).as_secs();
+        assert_eq!([0, 400, 401, 500, 1_000, 1_500].map(slack), [0, 0, 2, 3, 5, 7]);
+        assert_eq!([60_000, u64::MAX].map(slack), [241, 241]);
+        let millis = |slack| renewal_of(SECOND * slack).as_millis();
+        assert_eq!([2, 3, 5, 7].map(millis), [400, 500, 1_000, 1_500]);
+    }
+
+    #[test]
     fn the_end_of_another_leaders_lease_includes_quorum_and_clock_skew() {
         let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
         let renewed = of_controller(SECOND * 12).unwrap().grant(1, need(), at(100));
         assert_eq!(end_under(&renewed, None), None, "its leader may still renew it");
         assert_eq!(end_under(&renewed, Some(at(200))), Some(at(200 + 4 + 12)));
-        assert_eq!(gone_after(&renewed, at(216)), at(216 + 10 + 2));
+        assert_eq!(gone_after(&renewed, Duration::ZERO, at(216)), at(216 + 10 + 2));
+        assert_eq!(bound(&renewed), SECOND * (12 + 10 + 2));
         let swept = LeasePolicy::of_sweeps(SECOND * 180, SECOND * 60).unwrap().grant(1, need(), at(100));
         assert_eq!(end_under(&swept, None), Some(at(100 + 180 + 30)), "the clocks of hosts that run sweeps differ");
     }

@@ -13,8 +13,10 @@ use super::table;
 use super::table::Cell;
 use super::terminal::Tone;
 use super::time;
+use crate::core::explain;
 use crate::core::explain::Explanation;
 use crate::core::explain::NotRunning;
+use crate::core::lease;
 use crate::core::model::Event;
 use crate::core::model::FailedLoad;
 use crate::core::model::Grant;
@@ -46,6 +48,7 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         rows.push(("State", format!("{state} on {}{seen}", legend(snapshot, *machine))));
     }
     rows.extend(why.not_running.iter().map(|reason| (label(reason), not_running(reason, now))));
+    rows.extend(explain::slow_leases(snapshot, name).map(|(id, grant)| ("Slow host", slow_host(snapshot, id, grant))));
     let mut text = lay_out(rows, false);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
     let filter_reasons = why.filter_reasons.iter().map(|(machine, reasons)| {
@@ -67,6 +70,17 @@ fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String 
         Some(at) => format!(", as of {}", super::ago(now.since(at))),
         None => ", not observed since".to_owned(),
     }
+}
+
+/// Says that the systemd of a machine is slow, what follows for a strict unit there, and what helps.
+fn slow_host(snapshot: &Snapshot, machine: MachineId, grant: &Grant) -> String {
+    let name = snapshot.full_name_of(machine);
+    let (renewal, slack) = (lease::renewal_of(grant.slack).as_secs_f32(), grant.slack.as_secs());
+    let bound = lease::bound(grant).as_secs();
+    format!(
+        "systemd on {name} took at least {renewal} s to renew the lease, so {slack} s are added to the bound: if {name} falls \
+         silent, this unit starts elsewhere after {bound} s; more processor time for {name} or a fence command helps"
+    )
 }
 
 /// Returns where the unit's file could not be loaded, what the host said and when, one text for each machine.
@@ -125,6 +139,10 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
     let filter_reasons = why.filter_reasons.iter().map(|(machine, reasons)| {
         json!({"machine": machine, "reasons": reasons.iter().map(ToString::to_string).collect::<Vec<_>>()})
     });
+    let slow = |(machine, grant): (MachineId, &Grant)| {
+        let (bound, added) = (lease::bound(grant).as_secs(), grant.slack.as_secs());
+        json!({"machine": machine, "name": snapshot.full_name_of(machine), "bound": bound, "added": added})
+    };
     let trouble = |reason: &NotRunning| json!({"kind": reason.kind(), "text": reason.to_string()});
     json!({
         "unit": name,
@@ -138,6 +156,7 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         "filter_reasons": filter_reasons.collect::<Vec<_>>(),
         "not_running": why.not_running.iter().map(trouble).collect::<Vec<_>>(),
         "may_run_until": until,
+        "slow_hosts": explain::slow_leases(snapshot, name).map(slow).collect::<Vec<_>>(),
         "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
     })
 }
@@ -181,7 +200,9 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
         ]),
         None => rows.push(("Health", "not observed yet".to_owned().into())),
     }
-    rows.extend(snapshot.leases.get(&machine.id).map(|grant| ("Lease", lease(grant, now).into())));
+    if let Some(grant) = snapshot.leases.get(&machine.id) {
+        rows.extend([("Lease", lease(grant, now).into()), ("Bound", bound(grant).into())]);
+    }
     rows.extend(snapshot.foreign.get(&machine.id).map(|foreign| ("Left alone", foreign.to_string().into())));
     let mut text = lay_out(rows, has_color);
     let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
@@ -227,11 +248,7 @@ pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) ->
 /// Writes which leader granted a lease, and until when the machine may run strict units.
 fn lease(grant: &Grant, now: Timestamp) -> String {
     let (epoch, length) = (grant.epoch, grant.length.as_secs());
-    let slow = match grant.slack.as_secs() {
-        0 => String::new(),
-        slack => format!(" (its systemd is slow: {slack} s are added to the bound)"),
-    };
-    let grant_text = format!("granted by the leader with epoch {epoch}, {length} s long{slow}");
+    let grant_text = format!("granted by the leader with epoch {epoch}, {length} s long");
     let clock = |at| super::clock(at, now);
     match (grant.stopped_for_sure_at, grant.until) {
         (Some(gone), _) if gone <= now => format!("{grant_text}; its strict units had stopped by {}", clock(gone)),
@@ -239,6 +256,17 @@ fn lease(grant: &Grant, now: Timestamp) -> String {
         (None, Some(until)) => format!("{grant_text}, until {} unless a sweep renews it", clock(until)),
         (None, None) => format!("{grant_text}, renewed as long as the machine answers"),
     }
+}
+
+/// Writes after how long the strict units of a machine that falls silent have certainly stopped, and the sum.
+fn bound(grant: &Grant) -> String {
+    let [bound, length, stop, margin] =
+        [lease::bound(grant), grant.length, grant.stop, lease::MARGIN].map(|it| it.as_secs());
+    let slow = match grant.slack.as_secs() {
+        0 => String::new(),
+        slack => format!(", {slack} s because its systemd is slow"),
+    };
+    format!("{bound} s: {length} s of the lease, {stop} s to stop the units, {margin} s of margin{slow}")
 }
 
 /// Returns the units that are on a machine or are to be, each with its state there and whether it is placed there.

@@ -33,6 +33,7 @@ use super::network::Delivery;
 use super::network::View;
 use super::network::view;
 use super::store::TTL;
+use super::systemd::millis;
 use super::world::Event;
 use super::world::Mutant;
 use super::world::News;
@@ -81,6 +82,8 @@ pub(super) struct Way {
     /// When the host last answered this reconciler, and what it said of itself.
     pub(super) answered: Option<u64>,
     seen: Option<Observation>,
+    /// The longest renewal of a lease that it has told this reconciler of, in milliseconds.
+    renewal: u64,
 }
 
 impl Way {
@@ -183,6 +186,16 @@ impl World {
         }
         let share = self.hosts.iter().filter(sick).count() * 100 / self.hosts.len();
         BRAKE.saturating_sub(u8::try_from(share).unwrap())
+    }
+
+    /// Notes how long a host took to renew its lease, or drops that: the mutant.
+    fn hear_renewal(&mut self, index: usize, host: usize, result: &mut Result<Report, Failure>) {
+        let Some(seen) = result.as_mut().ok().and_then(|report| report.observation.as_mut()) else { return };
+        let heard = &mut self.controllers[index].ways[host].renewal;
+        *heard = seen.renewal.map_or(*heard, |renewal| millis(renewal).max(*heard));
+        if self.mutant == Mutant::SlownessIsIgnored {
+            seen.renewal = None;
+        }
     }
 
     fn timing(&self, is_daemon: bool) -> Timing {
@@ -308,7 +321,7 @@ impl World {
         let life = self.controllers[index].life;
         match news {
             News::Campaign => self.campaign(index),
-            News::Reply { delivery, host, result } => {
+            News::Reply { delivery, host, mut result } => {
                 let way = &mut self.controllers[index].ways[host];
                 if way.delivery.as_ref().is_some_and(|under_way| under_way.id == delivery) {
                     way.tried = true;
@@ -338,6 +351,7 @@ impl World {
                     }
                 }
                 self.reach_report(&delivery, &result);
+                self.hear_renewal(index, host, &mut result);
                 self.believe(index, host, &result);
                 let way = &self.controllers[index].ways[host];
                 let result = match (result, way.seen.clone()) {
@@ -587,11 +601,12 @@ impl World {
             // Stopped between the last look at the clock and the sending.
             delay += self.stop_controller(index);
         }
-        self.after(delay, Event::Store { controller: index, life, writes });
+        let renewals = self.controllers[index].ways.iter().map(|way| way.renewal).collect();
+        self.after(delay, Event::Store { controller: index, life, writes, renewals });
     }
 
     /// A commit has come to the store.
-    pub(super) fn store_writes(&mut self, index: usize, life: u64, mut writes: Vec<Write>) {
+    pub(super) fn store_writes(&mut self, index: usize, life: u64, mut writes: Vec<Write>, renewals: &[u64]) {
         let taken = if self.store.away {
             // Some of it may have been taken just before.
             writes.truncate(self.dice.index(writes.len() + 1));
@@ -624,6 +639,7 @@ impl World {
                 self.store.snapshot.apply(write);
             }
         }
+        self.note_shown(if taken == Some(true) { renewals } else { &[] });
         for (unit, machine) in placed {
             self.note(format_args!("store: {unit} on {}", machine.short()));
         }

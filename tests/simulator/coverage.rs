@@ -36,7 +36,7 @@ pub(super) type Reached = BTreeSet<Point>;
 
 const ACTIONS: [&str; 5] = ["unload", "load", "stop", "start", "restart"];
 
-const NAMED: [&str; 42] = [
+const NAMED: [&str; 45] = [
     "alive",
     "output: commit",
     "output: visit",
@@ -57,6 +57,9 @@ const NAMED: [&str; 42] = [
     "lease: refused",
     "lease: ended on the host",
     "lease: its end is awaited",
+    "lease: for a slow systemd",
+    "lease: a slow end",
+    "lease: a slow end that was not shown",
     "lease: written off",
     "lease: renewed while the store is away",
     "blocked: brake",
@@ -245,6 +248,9 @@ impl World {
 
     /// Notes what a leader tells the store.
     pub(super) fn reach_write(&mut self, index: usize, write: &Write) {
+        if matches!(write, Write::Lease(_, grant) if !grant.slack.is_zero()) {
+            self.reach("lease: for a slow systemd");
+        }
         match write {
             Write::Lease(_, grant) if grant.stopped_for_sure_at.is_some() => self.reach("lease: its end is awaited"),
             Write::NoLease(machine) => {

@@ -298,6 +298,38 @@ fn serials_that_are_forgotten_are_found() {
     assert!(harm.is_err(), "the mutant does no harm");
 }
 
+/// A machine whose systemd is slow is cut off while a strict unit runs there.
+fn a_slow_host_is_cut_off(mutant: Mutant) {
+    let mut stage = Stage(World::staged(Shape { hosts: 3, daemons: 1, units: 1 }));
+    stage.0.mutant = mutant;
+    // The first host has a fence command.
+    stage.0.store.drain(stage.0.hosts[0].machine, None, stage.0.now);
+    stage.0.campaign_soon(0);
+    stage.order_file(0, Verb::Start, stage.0.files[1][0].clone());
+    stage.until(40_000, |stage| stage.host_of(0).is_some());
+    let slow = stage.host_of(0).unwrap();
+    stage.0.inflict(&Fault::SlowSystemd { host: slow, renewal: 4_500 });
+    stage.run(20_000);
+    let lease = stage.0.hosts[slow].model.lease;
+    stage.until(20_000, |stage| stage.0.hosts[slow].model.lease != lease);
+    // The host has this renewal, and the leader hears nothing more: the lease ends as late as the leader counts with.
+    stage.0.inflict(&Fault::Island(slow));
+    stage.until(90_000, |stage| stage.host_of(0).is_some_and(|host| host != slow));
+    stage.0.mend(&Fault::Island(slow));
+    stage.run(60_000);
+}
+
+#[test]
+fn a_strict_unit_waits_for_a_machine_whose_systemd_is_slow() {
+    a_slow_host_is_cut_off(Mutant::None);
+}
+
+#[test]
+fn a_slow_systemd_that_is_ignored_is_found() {
+    let harm = std::panic::catch_unwind(|| a_slow_host_is_cut_off(Mutant::SlownessIsIgnored));
+    assert!(harm.is_err(), "the mutant does no harm");
+}
+
 #[test]
 fn a_unit_that_is_destroyed_and_submitted_as_available_waits_for_its_strict_copy() {
     let mut stage = Stage(World::staged(Shape { hosts: 3, daemons: 1, units: 1 }));

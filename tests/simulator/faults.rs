@@ -1,5 +1,7 @@
 //! What goes wrong, when, and for how long.
 
+use std::time::Duration;
+
 use muster::core::model::ActiveState;
 use muster::core::model::LoadState;
 use muster::core::model::SubState;
@@ -34,6 +36,11 @@ pub(super) enum Fault {
     Sshd(usize),
     /// The host takes its time.
     Slow(usize),
+    /// The host's systemd is slow: it takes so long to renew a lease.
+    SlowSystemd {
+        host: usize,
+        renewal: u64,
+    },
     /// A part of every attempt to reach the host takes so much longer.
     Hang {
         host: usize,
@@ -68,7 +75,7 @@ impl World {
         self.after(next, Event::Strike);
         let host = self.dice.index(self.hosts.len());
         let controller = self.dice.index(self.controllers.len());
-        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(30) } {
+        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(32) } {
             0 | 1 => Fault::Power(host),
             2 | 3 => Fault::Freeze(host),
             4 | 5 => Fault::Cut(controller, host),
@@ -97,6 +104,7 @@ impl World {
             25 => Fault::Unfit(host),
             26 => return self.restart_leader(),
             28 | 29 => return self.back_up_or_restore(),
+            30 | 31 => Fault::SlowSystemd { host, renewal: self.delay((200, 1_000), (1_000, 4_500), 600) },
             16 | 17 => {
                 let further = self.dice.between(1, self.hosts.len() as u64 - 1);
                 Fault::Apart(host, (host + usize::try_from(further).unwrap()) % self.hosts.len())
@@ -127,6 +135,7 @@ impl World {
             }
             Fault::Sshd(host) => self.hosts[host].sshd = false,
             Fault::Slow(host) => self.hosts[host].slow = true,
+            Fault::SlowSystemd { host, renewal } => self.hosts[host].model.renewal = Duration::from_millis(renewal),
             Fault::Hang { host, part, lag } => self.hosts[host].lags[part as usize] = lag,
             Fault::Crawl(host) => {
                 for part in PARTS {
@@ -149,7 +158,8 @@ impl World {
 
     /// Picks a fault of those that leave the other machines alone, and most of all a slow one or a death.
     fn steady_fault(&mut self) -> usize {
-        const FAULTS: [usize; 22] = [0, 0, 1, 2, 4, 4, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26];
+        const FAULTS: [usize; 24] =
+            [0, 0, 1, 2, 4, 4, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26, 30, 31];
         FAULTS[self.dice.index(FAULTS.len())]
     }
 
@@ -166,6 +176,7 @@ impl World {
             }
             Fault::Sshd(host) => self.hosts[host].sshd = true,
             Fault::Slow(host) => self.hosts[host].slow = false,
+            Fault::SlowSystemd { host, .. } => self.hosts[host].model.renewal = Duration::ZERO,
             Fault::Hang { host, part, .. } => self.hosts[host].lags[part as usize] = 0,
             Fault::Crawl(host) => self.hosts[host].lags = [0; PARTS.len()],
             Fault::Throttle(host) => self.hosts[host].throttles = false,
@@ -216,6 +227,8 @@ impl World {
             return self.store.back_up();
         }
         self.note(format_args!("the store is restored from a backup"));
+        // The backup may not have the bound of a slow host.
+        self.watch.shown.fill(0);
         for controller in 0..self.controllers.len() {
             self.controllers[controller].reconciler = None;
             self.give_up(controller, "the store is restored");
@@ -293,7 +306,8 @@ impl World {
             for fault in [Fault::Slow(host), Fault::Balk(host), Fault::Fail(host), Fault::Crawl(host)] {
                 self.mend(&fault);
             }
-            for fault in [Fault::Throttle(host), Fault::Deny(host), Fault::Unfit(host)] {
+            let slow_systemd = Fault::SlowSystemd { host, renewal: 0 };
+            for fault in [Fault::Throttle(host), Fault::Deny(host), Fault::Unfit(host), slow_systemd] {
                 self.mend(&fault);
             }
         }

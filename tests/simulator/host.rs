@@ -43,8 +43,11 @@ pub(super) struct Host {
     pub(super) model: SimulatedHost,
     /// How fast its clock runs, in millionths.
     drift: u64,
-    /// Set when it stood still while its lease ended, or while that stopped what depended on it, until that is gone.
+    /// Set when it stood still while its lease ended, or while that stopped what depended on it, or when its systemd is
+    /// slower than a renewal has shown, until that is gone.
     pub(super) overdue: bool,
+    /// How long a renewal takes, in milliseconds, while systemd stops a strict unit: the longest time.
+    pub(super) stops_with: u64,
     pub(super) job: Option<Job>,
     pub(super) frozen: bool,
     pub(super) sshd: bool,
@@ -84,6 +87,7 @@ impl Host {
             model: SimulatedHost::new(machine, format!("boot-{boot}")),
             drift,
             overdue: false,
+            stops_with: 0,
             job: None,
             frozen: false,
             sshd: true,
@@ -114,7 +118,7 @@ impl Host {
 
     /// Says whether it does its work at its usual speed for every controller that reaches it.
     pub(super) fn is_well(&self) -> bool {
-        let slow = self.slow || self.lags.iter().any(|lag| *lag > 0);
+        let slow = self.slow || !self.model.renewal.is_zero() || self.lags.iter().any(|lag| *lag > 0);
         self.lets_in() && !slow && !self.throttles && !self.denies && !self.unfit
     }
 
@@ -162,6 +166,20 @@ impl Host {
                 *outcome = Outcome::Failed("it is still active (running)".to_owned());
             }
         }
+    }
+
+    /// Returns half of the time that a slow systemd may take longer to end a lease, which is four renewals: it notices the
+    /// end in one half, and stops the units in the other one.
+    pub(super) fn half_the_slowness(&self) -> u64 {
+        millis(self.model.renewal) * 2
+    }
+
+    /// Lets systemd begin to stop a unit, and returns how much longer that takes because systemd is slow.
+    pub(super) fn stop_slowly(&mut self, strict: bool) -> u64 {
+        if strict {
+            self.stops_with = self.stops_with.max(millis(self.model.renewal));
+        }
+        self.half_the_slowness()
     }
 
     /// The state that a unit reaches that was starting.

@@ -18,6 +18,7 @@ use super::host::Host;
 use super::liveness::Liveness;
 use super::network::Delivery;
 use super::network::view;
+use super::systemd::millis;
 use super::world::World;
 
 /// Within this time a leader knows of what a machine that is well is doing, in milliseconds.
@@ -59,6 +60,9 @@ pub(super) struct Watch {
     twice_since: BTreeMap<UnitName, u64>,
     longest_twice: u64,
     wakes: Vec<(u64, u32)>,
+    /// The longest renewal of each host, in milliseconds, that a leader has heard of before it wrote to the store while
+    /// the store had a record of the host's lease.
+    pub(super) shown: Vec<u64>,
     pub(super) liveness: Liveness,
     pub(super) reached: Reached,
     /// Set when nothing more may happen.
@@ -78,6 +82,7 @@ impl Watch {
             twice_since: BTreeMap::new(),
             longest_twice: 0,
             wakes: vec![(0, 0); controllers],
+            shown: vec![0; hosts],
             liveness: Liveness::default(),
             reached: Reached::new(),
             quiet: false,
@@ -128,13 +133,41 @@ impl World {
         self.watch_liveness();
     }
 
+    /// A host's systemd ends the lease. No leader can count with a slowness that no renewal has shown in time: until such
+    /// a host has stopped what depended on the lease, it does not count.
+    pub(super) fn check_slowness(&mut self, index: usize) {
+        let host = &mut self.hosts[index];
+        let slowness = host.stops_with.max(millis(host.model.renewal));
+        let is_shown = slowness <= self.watch.shown[index];
+        host.overdue |= !is_shown;
+        if slowness > 0 {
+            self.reach(if is_shown { "lease: a slow end" } else { "lease: a slow end that was not shown" });
+        }
+    }
+
+    /// A leader has written to the store after it had heard of these renewals: the next leader must know of them as long as
+    /// the record of the lease is there.
+    pub(super) fn note_shown(&mut self, renewals: &[u64]) {
+        for (number, host) in self.hosts.iter().enumerate() {
+            let is_leased = self.store.snapshot.leases.contains_key(&host.machine);
+            let shown = &mut self.watch.shown[number];
+            *shown = if is_leased { renewals.get(number).map_or(*shown, |renewal| (*renewal).max(*shown)) } else { 0 };
+        }
+    }
+
     /// A strict unit never runs twice, whatever happens. A host that stood still beyond the end of its lease is not
-    /// promised for: until it has stopped what depended on it, it does not count.
+    /// promised for, nor is one that [`World::check_slowness`] excuses: until it has stopped what depended on the lease, it
+    /// does not count.
     fn look_for_strict_twins(&mut self) {
-        let runs = |copy: &SimulatedUnit| copy.is_there() && !copy.foreign && self.is_strict(copy.state.hash);
-        let over: Vec<bool> = self.hosts.iter().map(|host| !host.model.units.values().any(runs)).collect();
-        for (host, over) in self.hosts.iter_mut().zip(over) {
-            host.overdue &= !over;
+        let files = &self.files[1];
+        let is_strict = |copy: &SimulatedUnit| files.iter().any(|file| file.hash() == copy.state.hash);
+        for host in self.hosts.iter_mut().filter(|host| host.overdue || host.stops_with > 0) {
+            let mut copies = host.model.units.values();
+            host.overdue &= copies.any(|copy| copy.is_there() && !copy.foreign && is_strict(copy));
+            let stops = |copy: &SimulatedUnit| copy.strict && copy.state.active == ActiveState::Deactivating;
+            if !host.model.units.values().any(stops) {
+                host.stops_with = 0;
+            }
         }
         let counts = |host: &&Host| host.up && !host.frozen && !host.overdue;
         let twice = self.units.iter().find(|unit| {

@@ -48,7 +48,9 @@ impl World {
             let report = host.model.refusal(Refused::Unfit("it has no systemd"), uptime);
             return self.reply(delivery, Ok(report), 0);
         }
-        let lag = if delivery.visit.steps.is_empty() { host.lags[Part::Run as usize] } else { 0 };
+        let renews = matches!(delivery.visit.lease, Some(LeaseAction::Hold { .. }));
+        let renewal = if renews { millis(host.model.renewal) } else { 0 };
+        let lag = if delivery.visit.steps.is_empty() { host.lags[Part::Run as usize] + renewal } else { 0 };
         self.admit(delivery, lag);
     }
 
@@ -109,20 +111,26 @@ impl World {
     /// Lets the lease of a host end at an uptime, unless it is renewed.
     fn await_end(&mut self, index: usize, until: u64) {
         let host = &self.hosts[index];
-        let ends = Event::Lease { host: index, boot: host.boot, until };
+        let ends = Event::Lease { host: index, boot: host.boot, until, noticed: false };
         let wait = host.at(until).saturating_sub(self.now) + 1;
         self.after(wait, ends);
     }
 
     /// The end of a lease is due, unless the lease was renewed.
-    pub(super) fn lease_ends(&mut self, index: usize, boot: u64, until: u64) {
+    pub(super) fn lease_ends(&mut self, index: usize, boot: u64, until: u64, noticed: bool) {
         let host = &mut self.hosts[index];
         if host.boot != boot || !host.up || host.model.lease != Some(Duration::from_millis(until)) {
             return;
         }
         if host.frozen {
             host.overdue = true;
-            return self.after(300, Event::Lease { host: index, boot, until });
+            return self.after(300, Event::Lease { host: index, boot, until, noticed });
+        }
+        let half = host.half_the_slowness();
+        if half > 0 && !noticed {
+            self.note(format_args!("h{index}: its lease is over, and systemd is slow"));
+            self.check_slowness(index);
+            return self.after(half, Event::Lease { host: index, boot, until, noticed: true });
         }
         self.end_lease(index);
     }
@@ -131,6 +139,7 @@ impl World {
     pub(super) fn end_lease(&mut self, index: usize) {
         self.note(format_args!("h{index}: its lease ends"));
         self.reach("lease: ended on the host");
+        self.check_slowness(index);
         let model = &mut self.hosts[index].model;
         let changes = model.changes();
         if self.mutant == Mutant::LeasesBindNobody {
@@ -163,7 +172,8 @@ impl World {
         let (boot, id) = (host.boot, delivery.id);
         host.job = Some(Job { delivery, began: self.now, underway });
         let busy = self.delay((5, 100), (500, 3_000), if self.hosts[index].slow { 900 } else { 10 });
-        self.after(wait.min(detection) + busy, Event::Finish { host: index, boot, delivery: id });
+        let slow = millis(self.hosts[index].model.renewal);
+        self.after(wait.min(detection) + busy + slow, Event::Finish { host: index, boot, delivery: id });
     }
 
     /// Then the files, then the starts, then the report.
@@ -217,7 +227,7 @@ impl World {
                 self.delay((5, 500), (5_000, 30_000), 50)
             } else {
                 let most = if strict { millis(lease::STOP) } else { u64::MAX };
-                self.delay((5, 2_000), (5_000, 30_000), 50).min(most)
+                self.delay((5, 2_000), (5_000, 30_000), 50).min(most) + self.hosts[index].stop_slowly(strict)
             };
             longest = longest.max(takes);
             let boot = self.hosts[index].boot;

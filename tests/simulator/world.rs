@@ -29,7 +29,6 @@ use super::trace::Trace;
 
 /// Something that is going to happen.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a run keeps few events, and most of them are reports")]
 pub(super) enum Event {
     /// A parcel is at the end of its way.
     Arrive(Box<Parcel>),
@@ -58,6 +57,8 @@ pub(super) enum Event {
         controller: usize,
         life: u64,
         writes: Vec<Write>,
+        /// The longest renewal of each host that the controller has heard of.
+        renewals: Vec<u64>,
     },
     /// Something for a controller, which hears it when it is awake.
     Tell(usize, News),
@@ -69,11 +70,12 @@ pub(super) enum Event {
         life: u64,
         host: usize,
     },
-    /// A host's lease ends, unless it was renewed.
+    /// A host's lease ends, unless it was renewed; then its systemd notices that, which may take time.
     Lease {
         host: usize,
         boot: u64,
         until: u64,
+        noticed: bool,
     },
     /// The operator does something.
     Operate,
@@ -148,6 +150,8 @@ pub(super) enum Mutant {
     MarksAreIgnored,
     /// Hosts forget how many leases were recorded.
     SerialsAreForgotten,
+    /// How long a host's systemd takes to renew a lease is not listened to.
+    SlownessIsIgnored,
 }
 
 /// How many hosts, controllers and units there are.
@@ -303,10 +307,12 @@ impl World {
             Event::Finish { host, boot, delivery } => self.finish(host, boot, delivery),
             Event::Systemd { host, boot, unit, change } => self.settle(host, boot, &unit, change),
             Event::Look { controller, life, host, peer } => self.look(controller, life, host, peer),
-            Event::Store { controller, life, writes } => self.store_writes(controller, life, writes),
+            Event::Store { controller, life, writes, renewals } => {
+                self.store_writes(controller, life, writes, &renewals);
+            }
             Event::Tell(controller, news) => self.tell(controller, news),
             Event::Awake(controller) => self.awake(controller),
-            Event::Lease { host, boot, until } => self.lease_ends(host, boot, until),
+            Event::Lease { host, boot, until, noticed } => self.lease_ends(host, boot, until, noticed),
             Event::Fence { controller, life, host } => self.fence(controller, life, host),
             Event::Operate => self.operate(),
             Event::Strike => self.strike(),

@@ -147,15 +147,22 @@ impl Reconciler {
     /// leader may still renew the lease.
     fn gone_at(&self, machine: MachineId, grant: &Grant) -> Option<Timestamp> {
         let sent = self.lease_ends.get(&machine).copied();
+        let slack = self.slack_of(machine, grant);
         if grant.epoch == self.epoch {
-            return Some(sent.map_or(Timestamp::ZERO, |end| lease::gone_after(grant, end)));
+            return Some(sent.map_or(Timestamp::ZERO, |end| lease::gone_after(grant, slack, end)));
         }
         let bound = lease::end_under(grant, self.quorum_seen_at)
-            .map(|end| lease::gone_after(grant, end.max(sent.unwrap_or(Timestamp::ZERO))));
+            .map(|end| lease::gone_after(grant, slack, end.max(sent.unwrap_or(Timestamp::ZERO))));
         // A leader that stored this time has granted nothing since. Only sweeps rely on the time, because no sweep
         // lasts that long. Sweeps need synchronised clocks in any case.
         let stored = grant.stopped_for_sure_at.filter(|_| self.is_sweep()).map(|gone| gone + lease::MAX_CLOCK_SKEW);
         bound.into_iter().chain(stored).min()
+    }
+
+    /// Returns how much longer the machine's systemd may take. This leader may know more than the record if the machine
+    /// stopped answering before the store could have it.
+    fn slack_of(&self, machine: MachineId, grant: &Grant) -> Duration {
+        self.views.get(&machine).map_or(grant.slack, |view| view.lease.slack.max(grant.slack))
     }
 
     /// Reports whether this reconciler is one of a series of sweeps that renew leases.
@@ -314,7 +321,8 @@ impl Reconciler {
             self.log(now, Some(machine), None, EventKind::LeaseEnded);
             self.write_off(machine);
         } else if !told {
-            self.outbox.push(Write::Lease(machine, Grant { stopped_for_sure_at: Some(gone), ..grant }));
+            let slack = self.slack_of(machine, &grant);
+            self.outbox.push(Write::Lease(machine, Grant { slack, stopped_for_sure_at: Some(gone), ..grant }));
         }
     }
 

@@ -83,6 +83,12 @@ fn a_machine_is_shown_with_the_leader_that_granted_its_lease_and_the_end_of_the_
     assert_eq!(row(Some(grant(Some(NOW + 180), None))), says(swept));
     let silent = format!("; its strict units may run until {}", time(NOW + 1));
     assert_eq!(row(Some(grant(Some(NOW + 180), Some(NOW + 1)))), says(silent));
+    let slow = Grant { slack: Duration::from_secs(7), ..grant(None, None) };
+    let shown = |lease| machine(&strict(Some(lease)), &core(), &[], at(NOW), false);
+    let bound = |lease| shown(lease).lines().find_map(|line| Some(line.strip_prefix("Bound:")?.trim().to_owned()));
+    let usual = "18 s of the lease, 10 s to stop the units, 2 s of margin";
+    assert_eq!(bound(grant(None, None)), Some(format!("30 s: {usual}")));
+    assert_eq!(bound(slow), Some(format!("37 s: {usual}, 7 s because its systemd is slow")));
     let gone = format!("; its strict units had stopped by {}", time(NOW));
     assert_eq!(row(Some(grant(None, Some(NOW)))), says(gone));
 }
@@ -152,4 +158,22 @@ fn a_global_unit_on_a_machine_is_called_global() {
 fn ends(line: &str) -> [&str; 2] {
     let mut words = line.split_whitespace();
     [words.next(), words.next_back()].map(Option::unwrap_or_default)
+}
+
+#[test]
+fn a_strict_unit_on_a_host_with_a_slow_systemd_is_shown_with_the_longer_bound_and_what_helps() {
+    let shown = |lease| {
+        let snapshot = strict(Some(lease));
+        let why = explain::explain(&snapshot, &web()).unwrap();
+        let json = unit_json(&snapshot, &web(), &why, &[], at(NOW));
+        let text = unit(&snapshot, &web(), &why, &[], at(NOW));
+        let row = text.lines().find_map(|line| line.strip_prefix("Slow host:")).map(|row| row.trim().to_owned());
+        (row, json["slow_hosts"].clone())
+    };
+    assert_eq!(shown(grant(None, None)), (None, json!([])));
+    let slow = Grant { slack: Duration::from_secs(7), ..grant(None, None) };
+    let text = "systemd on core-01 took at least 1.5 s to renew the lease, so 7 s are added to the bound: if core-01 falls \
+                silent, this unit starts elsewhere after 37 s; more processor time for core-01 or a fence command helps";
+    let json = json!([{"machine": core().id, "name": "core-01", "bound": 37, "added": 7}]);
+    assert_eq!(shown(slow), (Some(text.to_owned()), json));
 }

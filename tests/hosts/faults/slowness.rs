@@ -70,7 +70,7 @@ impl Processor {
                     move_all(limited, limited.parent().expect("the root"));
                     fs::remove_dir(limited).map_err(|error| error.to_string())
                 };
-                until("all processes have left the group", LIMIT, leave, Result::is_ok);
+                until("all processes have left the group", LIMIT, leave, Result::is_ok).unwrap();
             }
         }
     }

@@ -45,6 +45,23 @@ fn a_slow_systemd_lengthens_the_bound_of_its_machine() {
 }
 
 #[test]
+fn a_slow_systemd_counts_before_the_store_has_the_longer_bound() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let from = stage.placement("web").machine;
+    stage.unanswered = stage.log.first().cloned();
+    stage.hosts.get_mut(&from).unwrap().renewal = SECOND * 3 / 2;
+    stage.seconds(5);
+    assert_eq!(stage.reconciler.snapshot().leases[&from].slack, Duration::ZERO, "the store does not answer");
+    stage.silent.insert(from);
+    stage.seconds(9);
+    let other = id(if from == id(1) { 2 } else { 1 });
+    // 10 s to stop, 2 s of margin, and the slack.
+    let until = stage.reconciler.lease_ends[&from] + SECOND * (10 + 2 + 7);
+    let hold = stage.reconciler.strict_hold(&unit("web"), other);
+    assert_eq!(hold, Some(super::super::leases::Wait::MayRun(from, Some(until))));
+}
+
+#[test]
 fn a_host_that_has_seen_later_leases_shows_that_the_store_was_restored() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     let at = stage.placement("web").machine;
