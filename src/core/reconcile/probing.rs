@@ -22,6 +22,10 @@ const PROBES_PER_PEER: usize = 4;
 /// that is down, which may be reachable again from peers only.
 const ASK_EVERY: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(10), Duration::from_mins(1)];
 
+/// How long after the first visit through a relay the direct path is tried: what cut off the peers too may have ended, and a
+/// machine with a relay takes no units.
+const DIRECT_FIRST: Duration = Duration::from_secs(5);
+
 /// How often the direct path is tried while a relay works.
 pub(super) const DIRECT_EVERY: Duration = Duration::from_secs(30);
 
@@ -104,7 +108,7 @@ impl Reconciler {
             .collect();
         for (machine, relay) in relays {
             if let Some(view) = self.views.touch(machine) {
-                view.use_relay(relay, now, now + DIRECT_EVERY);
+                view.use_relay(relay, now, now + DIRECT_FIRST);
             }
         }
     }
