@@ -31,6 +31,9 @@ use serde_json::json;
 use diagnostic::Diagnostic;
 pub use host::Host;
 
+/// How many bytes of a graph are drawn, and at most one more line. Diamonds of groups have a path for each way through them.
+const LONGEST_GRAPH: usize = 16 << 20;
+
 /// Variables by name, in the order in which they were first set.
 pub type Vars = serde_json::Map<String, Value>;
 
@@ -160,10 +163,16 @@ impl Inventory {
     pub fn to_graph(&self) -> String {
         let mut text = String::new();
         self.draw(builder::ALL, 0, &mut text);
+        if text.len() > LONGEST_GRAPH {
+            text.push_str("The rest is left out: a group with several parents is drawn once for each path to it.\n");
+        }
         text
     }
 
     fn draw(&self, name: &str, depth: usize, text: &mut String) {
+        if text.len() > LONGEST_GRAPH {
+            return;
+        }
         let branch =
             |depth: usize| if depth == 0 { String::new() } else { format!("{}|--", "  |".repeat(depth - 1) + "  ") };
         text.push_str(&format!("{}@{name}:\n", branch(depth)));

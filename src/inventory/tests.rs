@@ -74,6 +74,21 @@ fn the_graph_is_that_of_ansible() {
 }
 
 #[test]
+fn a_graph_with_a_great_many_paths_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let diamond = |n: usize| {
+        format!(
+            "[top{n}:children]\nleft{n}\nright{n}\n[left{n}:children]\ntop{0}\n[right{n}:children]\ntop{0}\n",
+            n + 1
+        )
+    };
+    let text = (0..40).map(diamond).chain(["[top40]\nweb1\n".to_owned()]).collect::<String>();
+    write_files(folder.path(), &[("hosts", &text)]);
+    let graph = Inventory::load(&[folder.path().join("hosts")]).unwrap().to_graph();
+    assert!(graph.len() < 17 << 20 && graph.ends_with("once for each path to it.\n"), "{}", graph.len());
+}
+
+#[test]
 fn patterns_select_the_hosts_that_ansible_lists() {
     let inventory = load("tests/data/inventory/patterns.ini");
     for line in recorded("patterns.txt").lines() {

@@ -1,8 +1,8 @@
 //! The effects of faults on units of both classes, measured from outside of muster.
 //!
 //! The faults on which the safety of units depends are part of every check. This runs all of them, for the table of
-//! `docs/failover.md`: `cargo test --locked --test main every_fault -- --ignored --nocapture`. `FAULT=freeze,store` selects
-//! faults, `RUNS=3` repeats each one, and `MUSTER_LEASE=12` sets another lease.
+//! `docs/failover.md`: `cargo test --locked --test main hosts::faults -- --ignored --nocapture --test-threads=1`.
+//! `FAULT=freeze,store` selects faults, `RUNS=3` repeats each one, and `MUSTER_LEASE=12` sets another lease.
 
 mod acts;
 mod disk;
@@ -188,19 +188,14 @@ impl Ground {
 
     /// Waits until a unit runs elsewhere than on a machine that is cut off, heals the machine, and checks that the unit has
     /// not run twice since then.
-    fn check_moved_once(&self, unit: &str, at: &str, start: Instant) {
+    fn check_moved_once(&self, fault: &str, unit: &str, at: &str, start: Instant) {
         let moved = |now: &watch::Sample| now.units[unit].keys().any(|it| it != at);
         until("the unit runs elsewhere", LIMIT * 2, || self.watch.now(), moved);
         self.lab.heal(at).unwrap();
         self.settle();
-        self.check_once(unit, start);
-    }
-
-    /// Checks that a unit has not run twice since then.
-    fn check_once(&self, unit: &str, start: Instant) {
-        let fates = tally::fates(&self.watch.since(start), "", start);
+        let fates = tally::fates(&self.watch.since(start), at, start);
+        eprint!("{}", tally::rows(fault, &fates, true));
         let fate = fates.iter().find(|fate| fate.unit == unit).expect("a fate");
-        eprintln!("{unit}: nowhere {:?}, twice {:?}", fate.nowhere, fate.twice);
         assert_eq!(fate.twice, Duration::ZERO, "{unit}");
         assert!(!self.witnessed().contains(&unit.to_owned()), "a copy of {unit} found another one");
     }
@@ -309,17 +304,18 @@ fn strict_units_run_once_although_the_store_has_forgotten_them() {
 /// A strict unit moves after a backup of the store, and its machine is cut off when the backup is restored.
 fn forget_by_a_restore(ground: &mut Ground) {
     ground.witnessed();
-    let (drained, start) = (ground.victim(), Instant::now());
+    let drained = ground.victim();
     let unit = ground.strict_unit_on(&drained);
     ground.disk().back_up();
     muster(&ground.lab, &["drain", &drained]).ok();
     let at = ground.place_of(&unit);
     assert_ne!(at, drained);
+    let start = Instant::now();
     ground.lab.cut(&at).unwrap();
     ground.controller().kill();
     ground.disk().restore();
     ground.controller.replace(control(&ground.lab));
-    ground.check_moved_once(&unit, &at, start);
+    ground.check_moved_once("store restored, cut cable", &unit, &at, start);
 }
 
 /// A strict unit is destroyed and submitted as an available one while its machine is cut off.
@@ -333,7 +329,7 @@ fn forget_by_a_destroy(ground: &mut Ground) {
     muster(&ground.lab, &["destroy", "--no-block", &unit]).ok();
     let available = unit_file(&ground.lab, &unit, "[Service]\nExecStart=/bin/sleep infinity\n");
     muster(&ground.lab, &["start", "--no-block", &available]).ok();
-    ground.check_moved_once(&unit, &at, start);
+    ground.check_moved_once("class changed, cut cable", &unit, &at, start);
 }
 
 /// Causes the selected faults, each `RUNS` times, and returns the worst result of each.
