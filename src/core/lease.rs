@@ -24,7 +24,7 @@ pub const UNKNOWN_STOP: Duration = Duration::from_mins(1);
 /// The margin that is added to every bound, for clocks that run at different speeds and for a busy systemd.
 pub const MARGIN: Duration = Duration::from_secs(2);
 
-/// How long a systemd that is not slow takes to renew a lease. [`RENEWALS`] times that leave some of [`MARGIN`] for clocks.
+/// How long a systemd that is not slow takes to renew a lease. Four times that leave some of [`MARGIN`] for clocks.
 pub const RENEWAL: Duration = Duration::from_millis(400);
 
 /// How many times as long as a renewal systemd may take to end a lease: it notices the end, stops the units, kills them and
