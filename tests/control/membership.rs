@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use muster::control::membership;
 use muster::control::progress;
-use muster::control::sweep;
-use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::Address;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
@@ -23,7 +21,7 @@ use super::Folder;
 use super::context;
 use super::found;
 use super::keys;
-use super::timing;
+use super::swept;
 use crate::store::soon;
 use crate::wire::visit::MACHINE;
 
@@ -36,8 +34,7 @@ async fn a_machine_leaves_once_its_units_run_elsewhere() {
     found(&store, &["web.service"]).await;
     let fleet = Arc::new(Fleet(BTreeMap::from([("core-01", Folder::new()), ("core-02", Folder::of(OTHER))])));
     let context = ClusterContext { remote: fleet.clone(), ..context(&store, &Arc::new(Folder::new())) };
-    let options = sweep::SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+    swept(&context).await;
     assert!(fleet.0["core-01"].file("web.service").is_some());
 
     let (first, other): (MachineId, MachineId) = (MACHINE.parse().unwrap(), OTHER.parse().unwrap());
@@ -69,8 +66,7 @@ async fn a_drain_says_which_units_it_stopped_at_its_deadline() {
     found(&store, &["web.service"]).await;
     let folder = Arc::new(Folder::new());
     let context = context(&store, &folder);
-    let options = sweep::SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+    swept(&context).await;
     assert!(folder.file("web.service").is_some());
     let timeouts =
         progress::Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
@@ -85,9 +81,7 @@ async fn a_drain_says_which_units_it_stopped_at_its_deadline() {
 async fn a_forced_leave_of_a_machine_that_does_not_answer_asks_it_no_more_than_needed() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
-    let options = sweep::SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    let leader = context(&store, &Arc::new(Folder::new()));
-    soon(sweep::sweep(&leader, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+    swept(&context(&store, &Arc::new(Folder::new()))).await;
 
     // Another host has the address of the machine now.
     let folder = Arc::new(Folder::of(OTHER));

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use muster::control::controller;
 use muster::control::controller::ControllerStatus;
+use muster::control::sweep::SweepOptions;
 use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
@@ -258,6 +259,12 @@ pub(super) async fn found(store: &SharedStore, units: &[&str]) {
         changes.extend(want(unit, "[Service]\nExecStart=/bin/sleep infinity\n"));
     }
     store.commit(Vec::new(), changes).await.unwrap();
+}
+
+/// Makes one sweep, which starts what was submitted.
+pub(super) async fn swept(context: &ClusterContext) {
+    let options = SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    soon(muster::control::sweep::sweep(context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
 }
 
 /// Returns the changes that store a unit with the desired state `launched`.

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster::control::progress::Timeouts;
-use muster::control::sweep;
 use muster::control::verb;
 use muster::core::command::UnitCommand;
-use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::Verb;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
@@ -15,16 +13,14 @@ use muster::store::SharedStore;
 use super::Folder;
 use super::context;
 use super::found;
-use super::timing;
+use super::swept;
 use crate::store::soon;
 
 #[tokio::test]
 async fn a_unit_that_is_destroyed_on_a_lost_machine_is_named_with_what_follows() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
-    let options = sweep::SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
-    let leader = context(&store, &Arc::new(Folder::new()));
-    soon(sweep::sweep(&leader, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+    swept(&context(&store, &Arc::new(Folder::new()))).await;
 
     // Another host has the address of the machine now.
     let context = context(&store, &Arc::new(Folder::of("00000000000000000000000000000001")));

@@ -6,7 +6,6 @@ use std::time::Instant;
 use super::super::daemon::unit_file;
 use super::super::muster;
 use super::super::ssh;
-use super::super::ssh_as;
 use super::Ground;
 use super::NOTHING;
 use super::acts::Fault;
@@ -19,9 +18,15 @@ pub(super) const ALL: [Fault; 6] = [
     stays("local user wants the lock", lock_as_a_user, NOTHING, 10),
     starves("root holds the lock", lock_as_root, NOTHING, 40),
     starves("host answers with an endless flood", flood, end_flood, 40),
-    stays("crash loop", crash_loop, destroy_loop, 20),
-    stays("global unit that fails on one host", failing_global, destroy_global, 20),
+    stays("crash loop", crash_loop, |at, _| destroy(at, LOOP), 20),
+    stays("global unit that fails on one host", failing_global, |at, _| destroy(at, EVERYWHERE), 20),
 ];
+
+const IDLE: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
+
+/// The unit that crashes again and again, and the global unit.
+const LOOP: &str = "loop.service";
+const EVERYWHERE: &str = "everywhere.service";
 
 /// Lets a second cluster try to join all hosts, to start a unit on them and to sweep them.
 fn second_cluster(at: &mut Ground, host: &str) {
@@ -34,8 +39,6 @@ fn second_cluster(at: &mut Ground, host: &str) {
     assert!(sweep.code == Some(2) && sweep.err.contains("no machine has joined"), "{sweep:#?}");
     assert_eq!(ssh(&at.lab, host, "ls /run/fleet/units | grep -c theirs || true"), "0");
 }
-
-const IDLE: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 
 /// Lets a user without root try to take the lock that each visit takes.
 fn lock_as_a_user(at: &mut Ground, host: &str) {
@@ -60,7 +63,6 @@ fn flood(at: &mut Ground, host: &str) {
 fn end_flood(at: &mut Ground, host: &str) {
     ssh_less(at, host, &["rm", "/etc/ssh/sshd_config.d/flood.conf"]);
     ssh_less(at, host, &["systemctl", "reload", "ssh.service"]);
-    let _ = ssh_as(&at.lab, "root", host, "true");
 }
 
 /// Starts a unit, and measures how long the controller takes to report that it does not run.
@@ -75,11 +77,7 @@ fn reported(at: &mut Ground, name: &str, text: &str, words: &str) {
 
 fn crash_loop(at: &mut Ground, _: &str) {
     let text = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 0.3\nRestart=always\nRestartSec=0\n";
-    reported(at, "loop.service", text, "ended, and systemd starts it again");
-}
-
-fn destroy_loop(at: &mut Ground, _: &str) {
-    muster(&at.lab, &["destroy", "loop.service"]).ok();
+    reported(at, LOOP, text, "ended, and systemd starts it again");
 }
 
 /// Starts a global unit that works on all hosts but one.
@@ -87,9 +85,9 @@ fn failing_global(at: &mut Ground, host: &str) {
     let text = format!(
         "[Service]\nExecStart=/bin/sh -c 'test \"$(hostname)\" != {host} && exec sleep infinity'\n[X-Fleet]\nGlobal=true\n"
     );
-    reported(at, "everywhere.service", &text, "failed");
+    reported(at, EVERYWHERE, &text, "failed");
 }
 
-fn destroy_global(at: &mut Ground, _: &str) {
-    muster(&at.lab, &["destroy", "everywhere.service"]).ok();
+fn destroy(at: &Ground, unit: &str) {
+    muster(&at.lab, &["destroy", unit]).ok();
 }

@@ -58,7 +58,7 @@ fn a_slow_systemd_counts_before_the_store_has_the_longer_bound() {
     // 10 s to stop, 2 s of margin, and the slack.
     let until = stage.reconciler.lease_ends[&from] + SECOND * (10 + 2 + 7);
     let hold = stage.reconciler.strict_hold(&unit("web"), other);
-    assert_eq!(hold, Some(super::super::leases::Wait::MayRun(from, Some(until))));
+    assert_eq!(hold, Some(Wait::MayRun(from, Some(until))));
 }
 
 #[test]

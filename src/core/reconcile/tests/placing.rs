@@ -149,12 +149,15 @@ fn a_first_visit_that_hangs_delays_placements_for_the_detection_time_only() {
     assert_eq!(stage.reconciler.changes_at(), None);
 }
 
+/// Changes the desired state of the unit `web`.
+fn desire(desired: DesiredState) -> impl FnOnce(&mut Snapshot) {
+    move |snapshot| snapshot.units.get_mut(&unit("web")).unwrap().desired = desired
+}
+
 #[test]
 fn no_step_follows_from_records_that_have_changed_while_a_commit_is_in_flight() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
     let at = stage.placement("web").machine;
-    let desire =
-        |desired| move |snapshot: &mut Snapshot| snapshot.units.get_mut(&unit("web")).unwrap().desired = desired;
     stage.silent.insert(at);
     stage.learn(desire(DesiredState::Loaded));
     stage.seconds(3);
@@ -171,8 +174,6 @@ fn no_step_follows_from_records_that_have_changed_while_a_commit_is_in_flight() 
 fn no_step_follows_from_records_that_have_changed_before_the_first_visits() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
     let at = stage.placement("web").machine;
-    let desire =
-        |desired| move |snapshot: &mut Snapshot| snapshot.units.get_mut(&unit("web")).unwrap().desired = desired;
     stage.silent.extend([id(1), id(2), id(3)]);
     stage.next_leader(desire(DesiredState::Loaded));
     stage.seconds(1);
