@@ -478,6 +478,11 @@ impl World {
                 return Some(format!("{unit} is nowhere"));
             }
         }
+        let has_foreign = |host: &Host| host.model.units.values().any(|copy| copy.foreign);
+        let noted = |host: &Host| snapshot.foreign.get(&host.machine).is_some_and(|units| units.count > 0);
+        if self.hosts.iter().any(|host| has_foreign(host) != noted(host)) {
+            return Some("the store does not know which files are not muster's".to_owned());
+        }
         let mut there = self.hosts.iter().flat_map(|host| &host.model.units);
         let strangers = there.any(|(unit, copy)| !copy.foreign && !snapshot.units.contains_key(unit));
         let doubted =

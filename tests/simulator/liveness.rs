@@ -46,6 +46,9 @@ const FIRST_VISITS: u64 = 5_000 + 4_000 + 6_000 + 20_000 + 15_000 + 5_000;
 /// A leader knows within this time that a machine is well again: the rest of an attempt, a pause, a visit.
 const KNOWN_WITHIN: u64 = LAST_PROOF + 6_000;
 
+/// A leader that reaches a machine through a peer tries the direct path so often, and waits for the attempt.
+const DIRECT_WITHIN: u64 = 30_000 + Part::Connect.deadline();
+
 /// After this time a machine that was silent has been visited: the rest of an attempt that is not greeted, a pause, an
 /// attempt and a visit.
 const HEARD_WITHIN: u64 = 20_000;
@@ -93,6 +96,8 @@ struct Watched {
     /// When it was last silent, and when it last stood still.
     silent_at: Since,
     frozen_at: Since,
+    /// When the leader last had no direct path to it.
+    cut_at: Since,
     /// Since when it can take units, and since when the leader knows that.
     fit: Since,
     known: Since,
@@ -188,6 +193,9 @@ impl World {
             }
             if host.frozen {
                 watched.frozen_at = Some(now);
+            }
+            if self.network.is_cut(leader, index) {
+                watched.cut_at = Some(now);
             }
             if host.model.refuses.is_some() || host.fails.is_some() {
                 watched.trouble_at = Some(now);
@@ -301,7 +309,8 @@ impl World {
         let host = &led.hosts[index];
         let (Some(dead), Some(free)) = (host.dead, host.free) else { return };
         let others = led.hosts.iter().enumerate().filter(|(other, _)| *other != index);
-        let Some(fit) = others.filter_map(|(_, host)| host.fit).min() else { return };
+        let fit = |host: &Watched| Some(host.fit?.max(host.cut_at.map_or(0, |at| at + DIRECT_WITHIN)));
+        let Some(fit) = others.filter_map(|(_, host)| fit(host)).min() else { return };
         let since = dead.max(free).max(touched).max(led.since);
         let froze = host.frozen_at.is_some_and(|at| at >= dead);
         let bound = if froze { HUNG_MOVED_WITHIN } else { MOVED_WITHIN };

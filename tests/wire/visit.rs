@@ -567,6 +567,22 @@ fn a_start_that_did_not_reach_systemd_stays_to_be_done() {
 }
 
 #[test]
+fn a_restart_that_is_refused_stays_to_be_done_and_the_unit_can_still_be_stopped() {
+    let host = Host::new();
+    let text = "[Service]\nExecStart=/bin/true\n";
+    host.visit(&launch(&["a.service"], text));
+    fs::write(host.path("deaf/restart"), "").unwrap();
+    let restart = Visit { steps: vec![step("a.service", Action::Restart { count: 3 })], ..look(5) };
+    let report = host.visit(&restart);
+    assert!(matches!(report.outcomes[0], Outcome::Failed(_)), "{report:?}");
+    let state = &report.observation.unwrap().units.unwrap()[&unit("a.service")];
+    assert!(state.launched && state.restarts < 3, "the copy that runs is muster's: {state:?}");
+    fs::remove_file(host.path("deaf/restart")).unwrap();
+    let state = &host.visit(&restart).observation.unwrap().units.unwrap()[&unit("a.service")];
+    assert_eq!((state.launched, state.restarts), (true, 3));
+}
+
+#[test]
 fn a_stop_that_did_not_reach_systemd_leaves_the_start_records_and_the_files() {
     let host = Host::new();
     let names = ["a.service", "b.service"];

@@ -171,7 +171,11 @@ impl SimulatedHost {
         uptime: Duration,
     ) -> Result<(), String> {
         if let Some(complaint) = self.start_refusal(name) {
-            self.unmark(name);
+            // The copy that a restart left running stays marked as launched.
+            match self.units.get_mut(name).filter(|_| restart) {
+                Some(unit) => unit.state.restarts = count.saturating_sub(1),
+                None => self.unmark(name),
+            }
             return Err(complaint);
         }
         let Some(unit) = self.units.get_mut(name) else { return Ok(()) };

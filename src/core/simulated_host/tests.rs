@@ -155,6 +155,15 @@ fn a_start_that_systemd_refuses_fails_and_leaves_no_record_of_a_start() {
 }
 
 #[test]
+fn a_restart_that_systemd_refuses_leaves_the_unit_running_and_launched() {
+    let mut host = running(false);
+    host.refuses = Some(web());
+    let report = host.visit(&visit(2, &[Action::Restart { count: 3 }]), false, 0, NOW);
+    assert!(matches!(report.outcomes[..], [Outcome::Failed(_)]), "{:?}", report.outcomes);
+    assert_eq!(state(&host), (ActiveState::Active, true, 2));
+}
+
+#[test]
 fn a_quick_look_names_units_only_if_a_file_or_a_process_has_changed() {
     let mut host = running(false);
     let look = visit(0, &[]);

@@ -125,8 +125,12 @@ m_start() {
   # An operator who asks for a start or a restart overrides systemd's limit of starts (StartLimitBurst=).
   [ "$m_count" -eq 0 ] || systemctl reset-failed -- "$@" 2>/dev/null
   m_many "$m_verb" "systemctl $m_verb --no-block" "$@"
+  # The mark shows that the step is still to be done. The copy that a restart left running stays marked.
   for m_u in "$@"; do
-    case $m_out in *" $m_u:"*) rm -f -- "$m_run/launched/$m_u" ;; esac
+    case $m_group$m_out in
+      restart*" $m_u:"*) printf '%s\n' $((m_count - 1)) >"$m_run/launched/$m_u" ;;
+      *" $m_u:"*) rm -f -- "$m_run/launched/$m_u" ;;
+    esac
   done
 }
 # A strict unit starts only while the host holds a lease, and stops with it. The drop-in overrides settings that could
