@@ -251,6 +251,7 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
         summarise(&ended, exec.timeout);
     }
     if is_interrupted {
+        warn_of_running(&hosts, &ended, exec.forks);
         return Ok(ExitStatus::Interrupted);
     }
     let any = |status: Status| ended.iter().any(|end| end.outcome.status == status);
@@ -258,6 +259,21 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
         (false, false) => Ok(ExitStatus::Done),
         (true, false) => Ok(ExitStatus::External(FAILED)),
         (_, true) => Ok(ExitStatus::External(UNREACHABLE)),
+    }
+}
+
+/// Says on which hosts the command may go on after an interrupt, and on how many it was not started. Commands start in the
+/// order of the hosts, as many at a time as there are forks.
+fn warn_of_running(hosts: &[&Host], ended: &[Ended], forks: u16) {
+    let started = hosts.len().min(ended.len() + usize::from(forks));
+    let has_ended = |host: &&&Host| ended.iter().any(|end| end.host == host.name);
+    let running: Vec<String> =
+        hosts[..started].iter().filter(|host| !has_ended(host)).map(|host| host.name.clone()).collect();
+    if !running.is_empty() {
+        ui::warn(&messages::interrupted("the command", &running));
+    }
+    if started < hosts.len() {
+        ui::warn(&messages::not_started(hosts.len() - started));
     }
 }
 

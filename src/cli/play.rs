@@ -146,7 +146,7 @@ async fn execute(
     if status == ExitStatus::Interrupted {
         // A command on a host continues or ends with the connection. Running the playbook again repairs that.
         for (task, hosts) in executor.running.tasks() {
-            ui::warn(&messages::interrupted_task(&task, &hosts));
+            ui::warn(&messages::interrupted(&format!("the task `{task}`"), &hosts));
         }
     }
     if json {

@@ -223,9 +223,14 @@ pub fn not_on_a_machine(unit: &UnitName, need: &str) -> String {
     format!("Unit {unit} does not appear to be {need}.")
 }
 
-/// Returns the warning about a task that was under way when its run was interrupted.
-pub fn interrupted_task(task: &str, hosts: &[String]) -> String {
-    format!("the task `{task}` was under way on {} and may go on there", hosts.join(", "))
+/// Returns the warning about a task or command that was under way when its run was interrupted.
+pub fn interrupted(what: &str, hosts: &[String]) -> String {
+    format!("{what} was under way on {} and may go on there", hosts.join(", "))
+}
+
+/// Returns the warning about the hosts on which an interrupted run had not started a command.
+pub fn not_started(hosts: usize) -> String {
+    format!("the command was not started on {hosts} other {}", if hosts == 1 { "host" } else { "hosts" })
 }
 
 /// Returns a note about hosts. Only the first few are named.

@@ -51,6 +51,9 @@ fn an_interrupted_run_prints_its_document_too() {
             "{document:#}"
         );
     }
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(err.contains("Warning: the command was under way on h2 and may go on there\n"), "{err}");
+    assert!(err.contains("Warning: the command was not started on 1 other host\n"), "{err}");
 }
 
 #[test]

@@ -74,7 +74,7 @@ async fn a_drain_says_which_units_it_stopped_at_its_deadline() {
     let drained = soon(membership::drain(&context, "core-01", deadline, timeouts, &mut |_| ())).await.unwrap();
     assert!(drained.is_empty && folder.file("web.service").is_none(), "{drained:?}");
     let problems: Vec<String> = drained.problems.iter().map(ToString::to_string).collect();
-    assert_eq!(problems, ["Unit web.service: stopped at the deadline: no machine for it: 1 machine: cordoned"]);
+    assert_eq!(problems, ["Unit web.service: stopped at the deadline: no machine fits: cordoned (1 machine)"]);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_forced_leave_of_a_machine_that_does_not_answer_asks_it_no_more_than_n
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert_eq!(problems[0], format!("core-01 is down: run: machine {OTHER} answers at its address"));
-    assert!(problems[1].starts_with("Unit web.service: no machine for it: "), "{problems:?}");
+    assert!(problems[1].starts_with("Unit web.service: no machine fits: "), "{problems:?}");
     let unreleased = "core-01 does not answer: it still belongs to this cluster in its own records until it boots";
     assert_eq!(problems[2], unreleased);
     assert_eq!(folder.visits(), 2);

@@ -85,7 +85,7 @@ async fn a_sweep_beside_a_controller_reports_its_problems_and_changes_nothing() 
     let SweepResult::Found(found) = sweep(Duration::ZERO).await else { panic!("the machine is reached") };
     assert_eq!(serde_json::to_value(&found).unwrap()[0]["kind"], "unschedulable");
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-    assert_eq!(found, ["Unit picky.service: no machine for it: 1 machine: metadata disk=ssd not matched"]);
+    assert_eq!(found, ["Unit picky.service: no machine fits: no metadata disk=ssd (1 machine)"]);
     let holder = leader_election::current_leader(&store, &keys()).await.unwrap().unwrap();
     assert_eq!((holder.kind, holder.epoch), (LeaderKind::Controller, epoch));
     stop.cancel();

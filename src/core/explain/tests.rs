@@ -125,13 +125,13 @@ fn an_unschedulable_unit_has_all_filter_reasons_of_every_machine() {
     };
     let lines: Vec<String> = explanation.filter_reasons.iter().map(line).collect();
     let expected = [
-        "00000001 metadata disk=ssd not matched; metadata zone=a not matched",
-        "00000002 cordoned; metadata zone=a not matched; conflicts with db.service",
+        "00000001 no metadata disk=ssd; no metadata zone=a",
+        "00000002 cordoned; no metadata zone=a; conflicts with db.service",
     ];
     assert_eq!(lines, expected);
     assert_eq!(
         explanation.placement_error.unwrap().to_string(),
-        "1 machine: cordoned; 1 machine: metadata disk=ssd not matched"
+        "cordoned (1 machine); no metadata disk=ssd (1 machine)"
     );
 }
 

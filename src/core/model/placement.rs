@@ -147,7 +147,7 @@ pub enum PlacementError {
     #[error("{0}")]
     Unschedulable(FilterSummary),
     /// It no longer fits on its machine and fits on no other.
-    #[error("stays on {machine} although {filter_reason}: no machine for it: {why}")]
+    #[error("stays on {machine} although it no longer fits ({filter_reason}): {}", .why.message())]
     Stays {
         /// The name of its machine.
         machine: String,
@@ -198,7 +198,11 @@ impl PlacementError {
 
     /// Returns the text with its consequence for the unit.
     pub fn message(&self) -> String {
-        if matches!(self, Self::Stays { .. }) { self.to_string() } else { format!("no machine for it: {self}") }
+        match self {
+            Self::Stays { .. } => self.to_string(),
+            Self::Unschedulable(_) => format!("no machine fits: {self}"),
+            _ => format!("no machine for it: {self}"),
+        }
     }
 }
 
@@ -237,15 +241,13 @@ impl FromIterator<FilterReason> for FilterSummary {
 
 impl fmt::Display for FilterSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts: Vec<String> = self
-            .counts
-            .iter()
-            .map(|(filter_reason, count)| format!("{}: {filter_reason}", count_of(*count, "machine")))
-            .collect();
+        let part = |reason: &FilterReason, count: usize| format!("{reason} ({})", count_of(count, "machine"));
+        let mut parts: Vec<String> = self.counts.iter().map(|(reason, count)| part(reason, *count)).collect();
         if self.conflicting > 0 {
             let names: Vec<&str> = self.conflicts.iter().map(UnitName::as_str).collect();
             let more = if self.conflicting > names.len() && names.len() == NAMED { " …" } else { "" };
-            parts.push(format!("{}: conflicts with {}{more}", count_of(self.conflicting, "machine"), names.join(", ")));
+            let machines = count_of(self.conflicting, "machine");
+            parts.push(format!("conflicts with {}{more} ({machines})", names.join(", ")));
         }
         if parts.is_empty() { f.write_str("no machine has joined") } else { f.write_str(&parts.join("; ")) }
     }
@@ -262,7 +264,7 @@ impl fmt::Display for FilterReason {
             Self::NotPinned(pin) => write!(f, "not machine-id {pin}"),
             Self::Metadata { key, wanted } => {
                 let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-                write!(f, "metadata {key}={} not matched", wanted.join(" or "))
+                write!(f, "no metadata {key}={}", wanted.join(" or "))
             }
             Self::PeerMissing(unit) => write!(f, "without {unit}"),
             Self::Conflict(unit) => write!(f, "conflicts with {unit}"),

@@ -93,7 +93,7 @@ fn a_unit_that_fits_only_where_another_program_has_its_name_is_refused_with_the_
     stage.seconds(20);
     assert_eq!(stage.learn(|snapshot| want(snapshot, "web", "")), [""; 0]);
     let refused = stage.reconciler.refused()[&unit("web")].to_string();
-    assert_eq!(refused, "1 machine: muster did not write the unit file of this name in /run/fleet/units there");
+    assert_eq!(refused, "muster did not write the unit file of this name in /run/fleet/units there (1 machine)");
 }
 
 #[test]
