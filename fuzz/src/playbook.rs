@@ -25,7 +25,7 @@ pub fn playbook(data: &[u8]) {
     for play in &playbook.plays {
         assert_within(play.hosts_at, text);
         assert_eq!(batch_sizes(&play.serial, 100).iter().sum::<usize>(), 100);
-        play.tasks.iter().chain(&play.handlers).for_each(|task| assert_within(task.at, text));
+        play.all_tasks().for_each(|task| assert_within(task.at, text));
     }
 }
 

@@ -97,8 +97,8 @@ impl Executor<'_> {
                     }
                     state.batch_vars = self.batch_vars(playbook, &hosts);
                 }
-                Next::Task(play, task, hosts) => self.run_task(&mut state, (play, task, hosts), folder, false).await,
-                Next::Handler(play, task, hosts) => self.run_task(&mut state, (play, task, hosts), folder, true).await,
+                Next::Task(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), folder, false).await,
+                Next::Handler(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), folder, true).await,
             }
         }
         (state.callback)(&Event::Recap(state.iterator.stats()));
@@ -108,12 +108,11 @@ impl Executor<'_> {
     /// Refuses a playbook that would have to become a user other than root on a host. The error names host and user.
     pub fn check_become(&self, playbook: &Playbook, hosts: &[Vec<String>]) -> Result<(), String> {
         for (play, names) in playbook.plays.iter().zip(hosts) {
-            let mut tasks =
-                play.tasks.iter().chain(&play.handlers).filter(|task| !task.module.is_for_cluster()).peekable();
+            let mut tasks = play.all_tasks().filter(|task| !task.module.is_for_cluster()).peekable();
             if tasks.peek().is_none() {
                 continue;
             }
-            let requested = tasks.any(|task| task.root.unwrap_or(play.root));
+            let requested = tasks.any(|task| task.root);
             let batch_vars = self.batch_vars(playbook, names);
             for host in names.iter().filter_map(|name| self.inventory.hosts.get(name)) {
                 let scope = self.scope(&batch_vars, play, &Vars::new(), host, Arc::default());
@@ -165,7 +164,7 @@ impl Executor<'_> {
         let title = scopes.first().and_then(|scope| scope.text(&task.name).ok());
         let title = title.as_ref().unwrap_or(&task.name);
         (state.callback)(&if handler { Event::Handler(title) } else { Event::Task(title) });
-        let requested = task.root.unwrap_or(play.root);
+        let requested = task.root;
         // Templates may take their time: between two hosts an interrupt is noticed.
         let host_tasks = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
             tokio::task::yield_now().await;
@@ -289,7 +288,7 @@ impl RunState<'_, '_> {
     fn record_result(&mut self, play: &Play, task: &Task, host_task: HostTask<'_>, outcomes: Vec<Outcome>) {
         let host = host_task.host.name.as_str();
         let items = host_task.items.into_iter().zip(outcomes);
-        let results = items.map(|(item, outcome)| item.finish(task, &play.handlers, outcome));
+        let results = items.map(|(item, outcome)| item.finish(play, task, outcome));
         let mut results: Vec<ItemResult> = results.collect();
         let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
         for result in &results {

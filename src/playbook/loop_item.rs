@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::action::Action;
 use super::outcome::Outcome;
 use super::outcome::Status;
+use super::play::Play;
 use super::play::Task;
 use super::template::Layer;
 use super::template::Scope;
@@ -35,11 +36,11 @@ pub(super) struct ItemResult {
 
 impl LoopItem {
     /// Returns the item's result: its outcome under `changed_when` and `failed_when`, and the handlers to notify.
-    pub(super) fn finish(self, task: &Task, handlers: &[Task], outcome: Outcome) -> ItemResult {
+    pub(super) fn finish(self, play: &Play, task: &Task, outcome: Outcome) -> ItemResult {
         let outcome = evaluate(task, &self.scope, outcome);
         let mut result = ItemResult { item: self.item, outcome, notify: Vec::new() };
         if result.outcome.status == Status::Changed {
-            match notified(task, handlers, &self.scope) {
+            match notified(play, task, &self.scope) {
                 Ok(names) => result.notify = names,
                 Err(why) => result.outcome = Outcome::failed(format!("`notify`: {why}")),
             }
@@ -48,8 +49,8 @@ impl LoopItem {
     }
 }
 
-fn notified(task: &Task, handlers: &[Task], scope: &Scope) -> Result<Vec<String>, String> {
-    let known = |name: &str| handlers.iter().any(|handler| handler.name == name);
+fn notified(play: &Play, task: &Task, scope: &Scope) -> Result<Vec<String>, String> {
+    let known = |name: &str| play.handlers_called(name).next().is_some();
     let handler = |name: &String| {
         let name = scope.text(name)?;
         if known(&name) { Ok(name) } else { Err(format!("the play has no handler called `{name}`")) }

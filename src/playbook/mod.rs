@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod cluster_client;
 mod cluster_tasks;
 pub mod connection_variables;
+mod cursor;
 pub mod executor;
 pub mod file;
 mod free_form;

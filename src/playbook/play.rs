@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -26,8 +27,7 @@ impl Playbook {
 
     /// Reports whether a task runs on the cluster.
     pub fn needs_cluster(&self) -> bool {
-        let tasks = self.plays.iter().flat_map(|play| play.tasks.iter().chain(&play.handlers));
-        tasks.into_iter().any(|task| task.module.is_for_cluster())
+        self.plays.iter().flat_map(Play::all_tasks).any(|task| task.module.is_for_cluster())
     }
 }
 
@@ -44,12 +44,71 @@ pub struct Play {
     pub serial: Vec<BatchSize>,
     /// The play's variables.
     pub vars: Vars,
-    /// Set if tasks run as root by default (`become`).
-    pub root: bool,
-    /// The tasks, in order.
-    pub tasks: Vec<Task>,
-    /// The handlers. Those that were notified run at the end, in this order.
-    pub handlers: Vec<Task>,
+    /// The tasks, in order, with the places at which notified handlers run.
+    pub tasks: Arc<[Node]>,
+    /// The handlers. Those that were notified run in this order.
+    pub handlers: Arc<[Node]>,
+}
+
+impl Play {
+    /// Returns the tasks and the handlers, with those in blocks.
+    pub fn all_tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.tasks.iter().chain(self.handlers.iter()).flat_map(Node::tasks)
+    }
+
+    /// Returns the index of the handlers with a name, or that listen to it. Of several with the same name, the last one
+    /// counts.
+    pub fn handlers_called<'p>(&'p self, name: &'p str) -> impl Iterator<Item = usize> + 'p {
+        let named = self.handlers.iter().rposition(|node| node.task().is_some_and(|task| task.name == name));
+        let listens = move |node: &Node| node.task().is_some_and(|task| task.listen.iter().any(|topic| topic == name));
+        let listening = self.handlers.iter().enumerate().filter(move |(_, node)| listens(node)).map(|(index, _)| index);
+        named.into_iter().chain(listening.filter(move |index| Some(*index) != named))
+    }
+}
+
+/// A part of a list of tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Node {
+    /// A task.
+    Task(Arc<Task>),
+    /// Tasks that are handled together when one of them fails.
+    Block(Arc<Block>),
+    /// The handlers that were notified run.
+    Flush,
+}
+
+/// Tasks that are handled together when one of them fails.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// The tasks (`block`).
+    pub body: Arc<[Node]>,
+    /// The tasks that run where one of the body has failed (`rescue`). Then the block has not failed.
+    pub rescue: Arc<[Node]>,
+    /// The tasks that run in any case (`always`).
+    pub always: Arc<[Node]>,
+}
+
+impl Node {
+    /// Returns the task, unless the node is something else.
+    pub const fn task(&self) -> Option<&Arc<Task>> {
+        match self {
+            Self::Task(task) => Some(task),
+            Self::Block(_) | Self::Flush => None,
+        }
+    }
+
+    /// Returns the task, or the tasks of the block.
+    pub fn tasks(&self) -> Vec<&Arc<Task>> {
+        match self {
+            Self::Task(task) => vec![task],
+            Self::Block(block) => [&block.body, &block.rescue, &block.always]
+                .into_iter()
+                .flat_map(|nodes| nodes.iter())
+                .flat_map(Self::tasks)
+                .collect(),
+            Self::Flush => Vec::new(),
+        }
+    }
 }
 
 /// The number of hosts in a batch.
@@ -80,6 +139,8 @@ pub struct Task {
     pub register: Option<String>,
     /// The handlers that a change notifies.
     pub notify: Vec<String>,
+    /// The topics whose notifications run this handler, beside its name.
+    pub listen: Vec<String>,
     /// The task runs once for each item of this list, or of the list that this template makes.
     pub items: Option<Value>,
     /// Set if a host runs the next task although this one failed there.
@@ -88,8 +149,8 @@ pub struct Task {
     pub changed_when: Option<Vec<String>>,
     /// The task counts as failed where all of these conditions hold.
     pub failed_when: Option<Vec<String>>,
-    /// Whether the task runs as root. The default is the play's.
-    pub root: Option<bool>,
+    /// Set if the task runs as root (`become`).
+    pub root: bool,
     /// Whether the task only predicts its changes (`check_mode`). The default is the run's.
     pub check: Option<bool>,
 }

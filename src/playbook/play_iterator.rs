@@ -1,13 +1,18 @@
 //! Which task of a playbook runs next, and on which hosts, given the results so far.
 //!
 //! Values in, values out: no clock, no host and no terminal. The executor runs each step and reports its results back.
+//! Each host has a [`Cursor`]. The hosts that are least far in the play run their task next, as with Ansible's linear
+//! strategy.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
+use super::cursor::At;
+use super::cursor::Cursor;
 use super::outcome::Outcome;
 use super::outcome::Status;
 use super::play::Play;
@@ -28,6 +33,8 @@ pub struct HostStats {
     pub failed: usize,
     /// Tasks that did not run.
     pub skipped: usize,
+    /// Tasks that failed, and whose failure a `rescue` section caught.
+    pub rescued: usize,
     /// Tasks that failed under `ignore_errors`.
     pub ignored: usize,
 }
@@ -38,9 +45,9 @@ pub enum Next<'a> {
     /// A play begins on these hosts. Without hosts, its pattern matched none.
     Play(&'a Play, Vec<String>),
     /// A task runs on these hosts.
-    Task(&'a Play, &'a Task, Vec<String>),
+    Task(&'a Play, Arc<Task>, Vec<String>),
     /// A handler runs on the hosts that notified it.
-    Handler(&'a Play, &'a Task, Vec<String>),
+    Handler(&'a Play, Arc<Task>, Vec<String>),
     /// The run has ended.
     End,
 }
@@ -52,16 +59,24 @@ struct Batch<'a> {
     hosts: Vec<String>,
 }
 
+/// One host of the current batch.
+#[derive(Debug)]
+struct HostState {
+    cursor: Cursor,
+    /// The indices of the handlers that it has notified.
+    notified: BTreeSet<usize>,
+    /// Set if it has failed, or could not be reached. After the `always` sections it runs nothing more.
+    failed: bool,
+}
+
 /// An iterator over the steps of a run, as Ansible's `PlayIterator` with the linear strategy.
 #[derive(Debug)]
 pub struct PlayIterator<'a> {
     batches: std::vec::IntoIter<Batch<'a>>,
     current: Option<Batch<'a>>,
-    /// The index of the next task of the current play; handlers follow the tasks.
-    next_index: usize,
-    /// The hosts that notified each of the current play's handlers.
-    notified: BTreeMap<usize, BTreeSet<String>>,
-    /// Hosts that failed or could not be reached. They run nothing more.
+    /// The hosts of the current batch.
+    hosts: BTreeMap<String, HostState>,
+    /// Hosts that failed or could not be reached. They take part in no other batch.
     removed_hosts: BTreeSet<String>,
     registered: BTreeMap<String, Arc<Vars>>,
     stats: IndexMap<String, HostStats>,
@@ -82,8 +97,7 @@ impl<'a> PlayIterator<'a> {
         Self {
             batches: batches.into_iter(),
             current: None,
-            next_index: 0,
-            notified: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             removed_hosts: BTreeSet::new(),
             registered: BTreeMap::new(),
             stats: IndexMap::new(),
@@ -93,52 +107,60 @@ impl<'a> PlayIterator<'a> {
     /// Returns the next step. The results of the step before must have been recorded.
     pub fn advance(&mut self) -> Next<'a> {
         if let Some(batch) = self.current.take() {
-            let hosts = self.remaining_hosts(&batch);
-            if hosts.is_empty() {
-                // A batch in which every host failed ends the run: the next batch would probably fail as well.
-                self.batches = Vec::new().into_iter();
-            } else if let Some(next) = self.next_task(batch.play, hosts) {
+            if let Some(next) = self.next_task(&batch) {
                 self.current = Some(batch);
                 return next;
+            }
+            let failed = self.hosts.iter().filter(|(_, state)| state.failed).map(|(host, _)| host.clone());
+            self.removed_hosts.extend(failed);
+            if batch.hosts.iter().all(|host| self.removed_hosts.contains(host)) {
+                // A batch in which every host failed ends the run: the next batch would probably fail as well.
+                self.batches = Vec::new().into_iter();
             }
         }
         self.next_batch()
     }
 
-    /// Returns the hosts of a batch that have not been removed.
-    fn remaining_hosts(&self, batch: &Batch<'_>) -> Vec<String> {
-        batch.hosts.iter().filter(|host| !self.removed_hosts.contains(*host)).cloned().collect()
-    }
-
-    /// Returns the next task of the play, or else the next handler that one of these hosts notified.
-    fn next_task(&mut self, play: &'a Play, hosts: Vec<String>) -> Option<Next<'a>> {
-        loop {
-            let index = self.next_index;
-            self.next_index += 1;
-            if let Some(task) = play.tasks.get(index) {
-                return Some(Next::Task(play, task, hosts));
+    /// Returns the task or handler of the hosts that are least far in the play.
+    fn next_task(&self, batch: &Batch<'a>) -> Option<Next<'a>> {
+        let mut hosts: Vec<(Vec<usize>, &String, At<'_>)> = Vec::new();
+        for host in &batch.hosts {
+            let Some(HostState { cursor, .. }) = self.hosts.get(host) else { continue };
+            let (at, key) = (cursor.at(), cursor.key());
+            if matches!(at, At::End) {
+                continue;
             }
-            let index = index - play.tasks.len();
-            let handler = play.handlers.get(index)?;
-            let notified = self.notified.remove(&index).unwrap_or_default();
-            let hosts: Vec<String> = hosts.iter().filter(|host| notified.contains(*host)).cloned().collect();
-            if !hosts.is_empty() {
-                return Some(Next::Handler(play, handler, hosts));
+            if hosts.first().is_some_and(|(first, ..)| key < *first) {
+                hosts.clear();
             }
+            if hosts.first().is_none_or(|(first, ..)| key == *first) {
+                hosts.push((key, host, at));
+            }
+        }
+        let at = hosts.first().map(|(.., at)| *at)?;
+        let names = hosts.into_iter().map(|(_, host, _)| host.clone()).collect();
+        match at {
+            At::Task(task) => Some(Next::Task(batch.play, Arc::clone(task), names)),
+            At::Handler(task) => Some(Next::Handler(batch.play, Arc::clone(task), names)),
+            At::End => None,
         }
     }
 
     /// Begins the next batch with remaining hosts, or a batch that never had a host, which the callback reports.
     fn next_batch(&mut self) -> Next<'a> {
         while let Some(batch) = self.batches.next() {
-            let hosts = self.remaining_hosts(&batch);
+            let remains = |host: &&String| !self.removed_hosts.contains(*host);
+            let hosts: Vec<String> = batch.hosts.iter().filter(remains).cloned().collect();
             if hosts.is_empty() && !batch.hosts.is_empty() {
                 continue;
             }
+            self.hosts.clear();
             for host in &hosts {
                 self.stats.entry(host.clone()).or_default();
+                let mut notified = BTreeSet::new();
+                let cursor = Cursor::new(Arc::clone(&batch.play.tasks), &batch.play.handlers, &mut notified);
+                self.hosts.insert(host.clone(), HostState { cursor, notified, failed: false });
             }
-            (self.next_index, self.notified) = (0, BTreeMap::new());
             let play = batch.play;
             self.current = Some(batch).filter(|_| !hosts.is_empty());
             return Next::Play(play, hosts);
@@ -148,6 +170,8 @@ impl<'a> PlayIterator<'a> {
 
     /// Records the outcome of a task or handler on a host. `notify` names the handlers that it notifies.
     pub fn record_result(&mut self, host: &str, task: &Task, outcome: &Outcome, notify: &[String]) {
+        let Some(play) = self.current.as_ref().map(|batch| batch.play) else { return };
+        let Some(state) = self.hosts.get_mut(host) else { return };
         if let Some(name) = &task.register {
             let vars = self.registered.entry(host.to_owned()).or_default();
             Arc::make_mut(vars).insert(name.clone(), outcome.to_vars().into());
@@ -155,25 +179,33 @@ impl<'a> PlayIterator<'a> {
         let counts = self.stats.entry(host.to_owned()).or_default();
         let ignored = outcome.status == Status::Failed && task.ignore_errors;
         match outcome.status {
+            Status::Unreachable => {
+                counts.unreachable += 1;
+                state.failed = true;
+                return state.cursor.end();
+            }
+            Status::Failed if !ignored => {
+                if state.cursor.fail(&play.handlers, &mut state.notified) {
+                    counts.rescued += 1;
+                    let failed = [("ansible_failed_result", outcome.to_vars().into())];
+                    let vars = Arc::make_mut(self.registered.entry(host.to_owned()).or_default());
+                    vars.extend(failed.map(|(name, value): (&str, Value)| (name.to_owned(), value)));
+                } else {
+                    counts.failed += 1;
+                    state.failed = true;
+                }
+                return;
+            }
             Status::Skipped => counts.skipped += 1,
-            Status::Unreachable => counts.unreachable += 1,
-            Status::Failed if !ignored => counts.failed += 1,
             Status::Ok | Status::Changed | Status::Failed => counts.ok += 1,
         }
         counts.ignored += usize::from(ignored);
-        if matches!(outcome.status, Status::Failed | Status::Unreachable) && !ignored {
-            self.removed_hosts.insert(host.to_owned());
-            return;
-        }
         counts.changed += usize::from(outcome.changed);
         // A failure notifies no handler, even if it is ignored.
-        let Some(batch) = self.current.as_ref().filter(|_| outcome.status == Status::Changed) else { return };
-        for name in notify {
-            // Of several handlers with one name, the last one runs.
-            if let Some(index) = batch.play.handlers.iter().rposition(|handler| handler.name == *name) {
-                self.notified.entry(index).or_default().insert(host.to_owned());
-            }
+        if outcome.status == Status::Changed {
+            state.notified.extend(notify.iter().flat_map(|name| play.handlers_called(name)));
         }
+        state.cursor.advance(&play.handlers, &mut state.notified);
     }
 
     /// Returns the variables that tasks registered for a host.

@@ -35,6 +35,27 @@ async fn a_run_prints_what_ansible_prints() {
     assert_eq!(code, 2);
 }
 
+/// The expected lines are those of ansible-core 2.19.
+#[tokio::test]
+async fn blocks_rescue_and_always_sections_and_handlers_run_as_in_ansible() {
+    let stage = Stage::new();
+    let (printed, code) = stage.play(include_str!("../data/playbook/blocks.yaml")).await;
+    assert_eq!(without_details(&printed), include_str!("../data/playbook/blocks.expected.txt"));
+    assert_eq!(code, 2);
+}
+
+#[tokio::test]
+async fn handlers_that_are_forced_run_on_hosts_that_have_failed() {
+    let stage = Stage::new();
+    let book = "- hosts: h1\n  force_handlers: true\n  tasks:\n    - command: 'true'\n      notify: one\n\
+                \x20   - command: 'false'\n  handlers:\n    - {name: one, command: 'true'}\n";
+    let (printed, code) = stage.play(book).await;
+    assert_eq!(ends(&printed), ["changed: [h1]", &*ends(&printed)[1], "changed: [h1]"]);
+    assert!(printed.contains("RUNNING HANDLER [one]") && code == 2, "{printed}");
+    let (printed, _) = stage.play(&book.replace("true\n  tasks", "false\n  tasks")).await;
+    assert!(!printed.contains("HANDLER"), "{printed}");
+}
+
 #[tokio::test]
 async fn the_json_document_has_ansibles_form() {
     let mut stage = Stage::new();
@@ -197,7 +218,14 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
             "p:4:7: muster does not implement `with_items` of a task",
             "ansible-playbook",
         ),
-        ("- hosts: a\n  tasks:\n    - block: []\n", "p:3:7: muster does not implement `block` of a task", ""),
+        ("- hosts: a\n  tasks:\n    - rescue: []\n", "p:3:7: a task has no `rescue`", ""),
+        ("- hosts: a\n  tasks:\n    - block: []\n      loop: [1]\n", "p:4:7: a block has no `loop`", ""),
+        (
+            "- hosts: a\n  tasks:\n    - block: []\n      any_errors_fatal: true\n",
+            "p:4:7: muster does not implement",
+            "",
+        ),
+        ("- hosts: a\n  handlers:\n    - block: []\n", "p:3:7: a handler cannot be a block", "each task a handler"),
         ("- hosts: a\n  hosts: b\n", "p:2:3: the key `hosts` occurs twice, first in line 1", ""),
         ("- hosts: a\n  serial: many\n", "p:2:11: `serial` must be a number of hosts or a share such as \"30%\"", ""),
         ("- hosts: a\n  serial: 0%\n", "p:2:11: `serial` must be", ""),

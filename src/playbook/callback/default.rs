@@ -88,7 +88,7 @@ fn recap(stats: &IndexMap<String, HostStats>) -> String {
             ("unreachable", counts.unreachable),
             ("failed", counts.failed),
             ("skipped", counts.skipped),
-            ("rescued", 0),
+            ("rescued", counts.rescued),
             ("ignored", counts.ignored),
         ];
         let counters: Vec<String> = counters.iter().map(|(name, count)| format!("{name}={count:<4}")).collect();

@@ -3,7 +3,7 @@
 //! ```json
 //! {
 //!   "plays": [{"play": {"name": …}, "tasks": [{"task": {"name": …}, "hosts": {HOST: RESULT, …}}, …]}, …],
-//!   "stats": {HOST: {"ok": 0, "changed": 0, "unreachable": 0, "failures": 0, "skipped": 0, "rescued": 0, "ignored": 0}, …}
+//!   "stats": {HOST: {"ok": 0, "changed": 0, "unreachable": 0, "failures": 0, "skipped": 0, "rescued": counts.rescued, "ignored": 0}, …}
 //! }
 //! ```
 //!
@@ -68,7 +68,7 @@ fn stats_to_json(stats: &IndexMap<String, HostStats>) -> Vars {
     let to_json = |counts: &HostStats| {
         json!({
             "ok": counts.ok, "changed": counts.changed, "unreachable": counts.unreachable, "failures": counts.failed,
-            "skipped": counts.skipped, "rescued": 0, "ignored": counts.ignored,
+            "skipped": counts.skipped, "rescued": counts.rescued, "ignored": counts.ignored,
         })
     };
     let mut stats: Vars = stats.iter().map(|(host, counts)| (host.clone(), to_json(counts))).collect();
