@@ -45,6 +45,9 @@ pub(super) async fn events(context: &Context, args: &EventsArgs) -> CommandResul
     }
     let mut events = layout::read_events(&*store, &keys).await?;
     events.retain(|event| concerns(&snapshot, event, about.as_ref()));
+    if let Some(about) = about.as_ref().filter(|about| events.is_empty() && !about.is_known(&snapshot)) {
+        ui::warn(&format!("the cluster has no unit or machine called {}, and no event about one", about.text));
+    }
     let events = latest(events, args.lines);
     if args.output.is_some() {
         ui::json(&events.iter().map(|event| ui::event::json(&snapshot, event)).collect::<Vec<_>>());
@@ -157,6 +160,10 @@ impl<'a> About<'a> {
             // The text may also name a unit or a machine that only the log still has.
             Err(_) => Ok(Self { text, machine: None }),
         }
+    }
+
+    fn is_known(&self, snapshot: &Snapshot) -> bool {
+        self.machine.is_some() || snapshot.units.keys().any(|unit| is_called(unit, self.text))
     }
 
     fn is_machine(&self, snapshot: &Snapshot, id: MachineId) -> bool {

@@ -267,8 +267,8 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
 fn warn_of_running(hosts: &[&Host], ended: &[Ended], forks: u16) {
     let started = hosts.len().min(ended.len() + usize::from(forks));
     let has_ended = |host: &&&Host| ended.iter().any(|end| end.host == host.name);
-    let running: Vec<String> =
-        hosts[..started].iter().filter(|host| !has_ended(host)).map(|host| host.name.clone()).collect();
+    let running = hosts.iter().take(started).filter(|host| !has_ended(host));
+    let running: Vec<String> = running.map(|host| host.name.clone()).collect();
     if !running.is_empty() {
         ui::warn(&messages::interrupted("the command", &running));
     }

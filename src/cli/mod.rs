@@ -204,13 +204,11 @@ enum Command {
     Play(play::Play),
     Lab(lab::Args),
     /// Print a completion script for a shell
-    #[command(hide = true)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Write a man page for every command into a folder
-    #[command(hide = true)]
     Man {
         /// The folder, which must exist
         folder: std::path::PathBuf,

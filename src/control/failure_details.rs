@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::problems::Problem;
+use crate::core::explain::TroubleKind;
 use crate::core::model::Snapshot;
 use crate::core::sanitize;
 use crate::core::unit::UnitName;
@@ -32,7 +33,9 @@ const BYTES: usize = 16 << 10;
 
 /// Adds to each problem of a unit what its host says about it. A host that does not answer adds nothing.
 pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems: &mut [Problem]) {
-    let asked = problems.iter().enumerate().filter(|(_, problem)| !problem.unreachable);
+    // What the host says about a unit of this name that could not be loaded is about another unit.
+    let asked = problems.iter().enumerate();
+    let asked = asked.filter(|(_, problem)| !problem.unreachable && problem.kind != TroubleKind::LoadFailed);
     let asked = asked.filter_map(|(index, problem)| {
         let machine = snapshot.machines.get(problem.machine.as_ref()?)?;
         Some((index, ask(context, runner::target(machine), problem.unit.clone()?)))
@@ -75,8 +78,10 @@ fn details(answer: &str) -> Vec<String> {
     if !matches!(property("Result"), "" | "success" | "exit-code" | "signal" | "core-dump") {
         ended.push(format!("result {}", property("Result")));
     }
-    if !matches!(property("NRestarts"), "" | "0") {
-        ended.push(format!("systemd has restarted it {} times", property("NRestarts")));
+    match property("NRestarts") {
+        "" | "0" => {}
+        "1" => ended.push("systemd has restarted it once".to_owned()),
+        times => ended.push(format!("systemd has restarted it {times} times")),
     }
     let ended = Some(ended.join(", ")).filter(|text| !text.is_empty());
     let journal = journal.lines().filter(|line| !line.is_empty()).take(LINES).map(|line| format!("journal: {line}"));

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::goal::Goal;
 use super::goal::UnitProgress;
+use super::goal::recorded_health;
 use super::leadership::controller_leads;
 use super::problems::Problem;
 use super::progress::OnProgress;
@@ -133,7 +134,7 @@ impl FollowedUnits {
         let place = |unit: &UnitName| snapshot.placements.get(unit).map(|placement| placement.machine);
         unloadable.retain(|unit, (_, problem)| place(unit) == problem.machine);
         left.retain(|unit| {
-            let progress = goal.progress_of(snapshot, requirements, unit);
+            let progress = goal.progress_of(snapshot, requirements, &recorded_health(snapshot), unit);
             if progress != UnitProgress::Reached {
                 settling.remove(unit);
             }
@@ -166,7 +167,8 @@ impl FollowedUnits {
             self.settling.iter().filter(|(_, at)| **at <= now).map(|(unit, _)| unit.clone()).collect();
         self.settling.retain(|unit, _| !settled.contains(unit));
         self.left.retain(|unit| !settled.contains(unit));
-        report_reached(self.goal, &self.snapshot, &self.requirements, &settled, on_progress);
+        let records = (&self.snapshot, &self.requirements);
+        report_reached(self.goal, records, &recorded_health(&self.snapshot), &settled, on_progress);
         let over = self.unloadable.extract_if(.., |_, (at, _)| *at <= now);
         for (unit, (_, problem)) in over {
             self.problems.extend(self.left.remove(&unit).then_some(problem));
@@ -176,9 +178,9 @@ impl FollowedUnits {
     /// Ends the wait for units on machines that are out of reach.
     fn end_blocked(&mut self) {
         let Self { goal, snapshot, left, problems, .. } = self;
-        let health = |machine| snapshot.health.get(&machine).map(|record| record.health);
+        let health = recorded_health(snapshot);
         left.retain(|unit| {
-            let obstacle = goal.obstacle(snapshot, health, unit);
+            let obstacle = goal.obstacle(snapshot, &health, unit);
             problems.extend(obstacle.clone());
             obstacle.is_none()
         });
@@ -202,7 +204,7 @@ impl FollowedUnits {
         on_progress(Progress::Event(&self.snapshot, event));
         let (kind, what) = match &event.kind {
             EventKind::StepEnded(StepEnd { action, outcome: Outcome::Failed(said), .. }) => {
-                (TroubleKind::StepFailed, format!("{action} failed: {said}"))
+                (TroubleKind::of_step(*action), format!("{action} failed: {said}"))
             }
             EventKind::UnitUnschedulable(error) => (TroubleKind::Unschedulable, error.message()),
             _ => return,
@@ -219,7 +221,9 @@ impl FollowedUnits {
     fn time_out(&mut self) {
         let label = self.goal.label();
         let timed_out = |unit: &UnitName| {
-            let what = format!("timed out waiting for unit {unit} to report state {label}");
+            let why = explain::explain(&self.snapshot, unit).and_then(|why| why.not_running.into_iter().next());
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let what = format!("timed out waiting for unit {unit} to report state {label}{why}");
             Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
         };
         self.problems.extend(self.left.iter().map(timed_out));

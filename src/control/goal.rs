@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::problems::Problem;
+use crate::core::explain;
+use crate::core::explain::Explanation;
 use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
+use crate::core::model::FilterReason;
 use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
@@ -23,6 +26,9 @@ pub enum Goal {
     /// Away from a machine, in the state that each unit is desired to have.
     AwayFrom(MachineId),
 }
+
+/// Returns the health of a machine, if it is known.
+pub(super) type Healths<'a> = &'a dyn Fn(MachineId) -> Option<Health>;
 
 /// How far a unit is on its way to the goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,11 +71,12 @@ impl Goal {
         }
     }
 
-    /// Returns how far a unit is on its way to the goal.
+    /// Returns how far a unit is on its way to the goal. `health` returns the health of a machine.
     pub(super) fn progress_of(
         self,
         snapshot: &Snapshot,
         requirements: &RequirementsIndex,
+        health: Healths<'_>,
         name: &UnitName,
     ) -> UnitProgress {
         if let Self::AwayFrom(machine) = self
@@ -84,9 +91,14 @@ impl Goal {
             (Some(DesiredState::Inactive), Some(_)) => nowhere,
             (Some(state), Some(unit)) if requirements.is_global(name) => unit.desired == state,
             (Some(DesiredState::Loaded), Some(unit)) => {
-                reported(snapshot, name, unit, DesiredState::Loaded).is_some_and(|(_, state)| !state.runs())
+                let loaded = reported(snapshot, health, (name, unit), DesiredState::Loaded);
+                let must_stop = self == Self::Verb(Verb::Stop);
+                loaded.is_some_and(|(machine, state)| {
+                    let may_run = state.runs() || must_stop && runs_beside(snapshot, name, machine);
+                    !may_run
+                })
             }
-            (Some(DesiredState::Launched), Some(unit)) => return launched(snapshot, name, unit),
+            (Some(DesiredState::Launched), Some(unit)) => return launched(snapshot, health, (name, unit)),
         };
         if reached { UnitProgress::Reached } else { UnitProgress::Pending }
     }
@@ -94,17 +106,19 @@ impl Goal {
 
 impl Goal {
     /// Returns the problem of a unit that cannot reach the goal before a machine answers that is out of reach. That may
-    /// last for good. `health` returns the health of a machine.
-    pub(super) fn obstacle(
-        self,
-        snapshot: &Snapshot,
-        health: impl Fn(MachineId) -> Option<Health>,
-        unit: &UnitName,
-    ) -> Option<Problem> {
+    /// last for good.
+    pub(super) fn obstacle(self, snapshot: &Snapshot, health: Healths<'_>, unit: &UnitName) -> Option<Problem> {
         let (machine, health) = self.blocked_on(snapshot, health, unit)?;
-        let (name, moves) = (&machine.name, matches!(self, Self::AwayFrom(_)));
-        let then = if moves { String::new() } else { format!(": it is unloaded there as soon as {name} answers") };
-        let what = format!("still on {name}, which is {health}{then}");
+        let name = &machine.name;
+        let what = match self {
+            Self::AwayFrom(_) => format!("still on {name}, which is {health}"),
+            Self::Verb(Verb::Submit | Verb::Load | Verb::Start | Verb::Restart) => {
+                format!("placed on {name}, which is {health}, and fits on no other machine")
+            }
+            Self::Verb(Verb::Stop | Verb::Unload | Verb::Destroy) => {
+                format!("still on {name}, which is {health}: it is unloaded there as soon as {name} answers")
+            }
+        };
         let problem = Problem::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine.id), what);
         Some(Problem { unreachable: true, ..problem })
     }
@@ -114,7 +128,7 @@ impl Goal {
     fn blocked_on<'a>(
         self,
         snapshot: &'a Snapshot,
-        health: impl Fn(MachineId) -> Option<Health>,
+        health: Healths<'_>,
         name: &UnitName,
     ) -> Option<(&'a Machine, Health)> {
         let out_of_reach = |machine: MachineId| {
@@ -132,9 +146,39 @@ impl Goal {
                 let first = reporters.next().and_then(out_of_reach);
                 first.filter(|_| reporters.all(|machine| out_of_reach(machine).is_some()))
             }
-            Self::Verb(_) => None,
+            // The copy that the unit's own machine has is stopped, or will be. Others may run on.
+            Self::Verb(Verb::Stop) => {
+                let own = snapshot.placements.get(name).map(|placement| placement.machine);
+                let mut beside = running_on(snapshot, name).filter(|machine| Some(*machine) != own);
+                let first = beside.next().and_then(out_of_reach);
+                first.filter(|_| beside.all(|machine| out_of_reach(machine).is_some()))
+            }
+            Self::Verb(_) => {
+                let own = snapshot.placements.get(name)?.machine;
+                // A machine that is only suspect may answer in a moment.
+                let excludes = |reason: &FilterReason| *reason != FilterReason::Health(Health::Suspect);
+                let is_stuck =
+                    |why: Explanation| why.filter_reasons.iter().all(|(_, reasons)| reasons.iter().any(excludes));
+                out_of_reach(own).filter(|_| explain::explain(snapshot, name).is_some_and(is_stuck))
+            }
         }
     }
+}
+
+/// Returns the machines that have reported last that a unit runs there.
+fn running_on(snapshot: &Snapshot, name: &UnitName) -> impl Iterator<Item = MachineId> {
+    let states = snapshot.states.get(name).into_iter().flatten();
+    states.filter(|(_, state)| state.runs()).map(|(machine, _)| *machine)
+}
+
+/// Reports whether a unit may run on another machine than this one.
+fn runs_beside(snapshot: &Snapshot, name: &UnitName, machine: MachineId) -> bool {
+    running_on(snapshot, name).any(|other| other != machine)
+}
+
+/// Returns the health of machines as it is recorded.
+pub(super) fn recorded_health(snapshot: &Snapshot) -> impl Fn(MachineId) -> Option<Health> {
+    |machine| snapshot.health.get(&machine).map(|record| record.health)
 }
 
 /// Reports whether muster visits machines of this health, or may do so in a moment.
@@ -149,9 +193,9 @@ fn is_on(snapshot: &Snapshot, name: &UnitName, machine: MachineId) -> bool {
 }
 
 /// Returns how far a unit is that is to be launched on the machine where it is placed.
-fn launched(snapshot: &Snapshot, name: &UnitName, unit: &Unit) -> UnitProgress {
+fn launched(snapshot: &Snapshot, health: Healths<'_>, (name, unit): (&UnitName, &Unit)) -> UnitProgress {
     let oneshot = snapshot.file(name).is_some_and(|file| file.is_oneshot());
-    match reported(snapshot, name, unit, DesiredState::Launched) {
+    match reported(snapshot, health, (name, unit), DesiredState::Launched) {
         Some((_, state)) if state.restarts < unit.restarts || state.is_changing() => UnitProgress::Pending,
         Some((_, state)) if state.is_well(oneshot) => UnitProgress::Reached,
         Some((machine, state)) => UnitProgress::Failed(machine, state.clone()),
@@ -160,14 +204,17 @@ fn launched(snapshot: &Snapshot, name: &UnitName, unit: &Unit) -> UnitProgress {
 }
 
 /// Returns the machine on which a unit is placed and its report, if it reports the unit in this state with its current
-/// file.
+/// file. The last report of a machine that is out of reach says nothing about now.
 fn reported<'a>(
     snapshot: &'a Snapshot,
-    name: &UnitName,
-    unit: &Unit,
+    health: Healths<'_>,
+    (name, unit): (&UnitName, &Unit),
     state: DesiredState,
 ) -> Option<(MachineId, &'a UnitState)> {
     let machine = snapshot.placements.get(name)?.machine;
+    if health(machine).is_some_and(|health| !can_be_visited(health)) {
+        return None;
+    }
     let reported = snapshot.states.get(name)?.get(&machine)?;
     (reported.hash == unit.hash && reported.reached() == state).then_some((machine, reported))
 }

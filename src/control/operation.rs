@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::follow::follow;
 use super::goal::Goal;
+use super::goal::recorded_health;
 use super::leadership::keeps_leases;
 use super::leadership::yield_to_controller;
 use super::problems::Problem;
@@ -21,6 +22,7 @@ use crate::core::explain::TroubleKind;
 use crate::core::health::BRAKE;
 use crate::core::health::DetectionConfig;
 use crate::core::model::Event;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::reconcile::Reconciler;
@@ -101,9 +103,6 @@ impl UnitOperation<'_> {
         let context = self.context;
         let snapshot = layout::read(&*context.store, &context.keys).await?;
         if keeps_leases(&snapshot) && !std::mem::replace(yielded, true) {
-            on_progress(Progress::Warning(
-                "strict units run here: waiting for a controller, which renews their leases",
-            ));
             yield_to_controller(context, leadership).await?;
             return Ok(None);
         }
@@ -128,7 +127,8 @@ impl UnitOperation<'_> {
         let stop_when = self.stop_when(reconciler.snapshot());
         let ended = runner::run(&mut reconciler, run_context, None, stop_when, &mut on_event).await?;
         let (snapshot, requirements) = (reconciler.snapshot(), reconciler.requirements());
-        let left = report_reached(self.goal, snapshot, requirements, self.units, on_progress);
+        let health = health_for(&reconciler);
+        let left = report_reached(self.goal, (snapshot, requirements), &health, self.units, on_progress);
         match ended {
             RunOutcome::Finished => {
                 let mut found = problems(&reconciler, &scope);
@@ -156,15 +156,21 @@ impl UnitOperation<'_> {
     /// Returns a problem for each unit that has not reached the goal and has no other problem.
     fn stragglers(self, reconciler: &Reconciler, left: &BTreeSet<UnitName>, found: &[Problem]) -> Vec<Problem> {
         let snapshot = reconciler.snapshot();
-        let health = |machine| reconciler.view(machine)?.health;
+        let health = health_for(reconciler);
         let has_problem = |unit: &UnitName| found.iter().any(|problem| problem.unit.as_ref() == Some(unit));
         let limit = self.timeouts.wait.unwrap_or(WAIT);
         let problem = |unit: &UnitName| match self.goal {
-            Goal::AwayFrom(machine) => Some(straggler(snapshot, unit, machine)),
-            Goal::Verb(_) => self.goal.obstacle(snapshot, health, unit).or_else(|| unfinished(snapshot, unit, limit)),
+            Goal::AwayFrom(machine) => Some(straggler(reconciler, unit, machine)),
+            Goal::Verb(_) => self.goal.obstacle(snapshot, &health, unit).or_else(|| unfinished(snapshot, unit, limit)),
         };
         left.iter().filter(|unit| !has_problem(unit)).filter_map(problem).collect()
     }
+}
+
+/// Returns the health of machines as this command has assessed them, or else as it is recorded.
+fn health_for(reconciler: &Reconciler) -> impl Fn(MachineId) -> Option<Health> {
+    let recorded = recorded_health(reconciler.snapshot());
+    move |machine| reconciler.view(machine).and_then(|view| view.health).or_else(|| recorded(machine))
 }
 
 /// Returns the problem of a unit that systemd is still starting or stopping.
@@ -176,9 +182,12 @@ fn unfinished(snapshot: &Snapshot, unit: &UnitName, limit: Duration) -> Option<P
 }
 
 /// Returns the problem of a unit that is still on a machine that it should leave.
-fn straggler(snapshot: &Snapshot, unit: &UnitName, machine: MachineId) -> Problem {
+fn straggler(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Problem {
+    let snapshot = reconciler.snapshot();
     let target = snapshot.placements.get(unit).map(|placement| placement.machine).filter(|target| *target != machine);
     let until = target.map(|target| format!(" until it runs on {}", snapshot.full_name_of(target)));
+    let is_global = reconciler.requirements().is_global(unit);
+    let until = until.or_else(|| is_global.then(|| ": a global unit leaves a machine after all others".to_owned()));
     let what = format!("still on {}{}", snapshot.full_name_of(machine), until.unwrap_or_default());
     Problem::of_unit(TroubleKind::StillElsewhere, unit, Some(machine), what)
 }

@@ -88,7 +88,7 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     problems.extend(reconciler.backoffs().map(|(machine, backoff)| {
         let host = reconciler.snapshot().full_name_of(machine);
         let what = format!("{} failed on {host}: {}", backoff.step.action, backoff.said);
-        Problem::of_unit(TroubleKind::StepFailed, &backoff.step.unit, Some(machine), what)
+        Problem::of_unit(TroubleKind::of_step(backoff.step.action), &backoff.step.unit, Some(machine), what)
     }));
     let backoffs: BTreeSet<(MachineId, &UnitName)> =
         reconciler.backoffs().map(|(machine, backoff)| (machine, &backoff.step.unit)).collect();

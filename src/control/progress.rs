@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::goal::Goal;
+use super::goal::Healths;
 use super::goal::UnitProgress;
 use super::retry::Contended;
 use crate::core::command::InvalidCommand;
@@ -69,15 +70,15 @@ pub enum OperationError {
     Stopped,
 }
 
-/// Reports the units that have reached the goal, and returns the others.
+/// Reports the units that have reached the goal, and returns the others. `health` returns the health of a machine.
 pub(super) fn report_reached(
     goal: Goal,
-    snapshot: &Snapshot,
-    requirements: &RequirementsIndex,
+    (snapshot, requirements): (&Snapshot, &RequirementsIndex),
+    health: Healths<'_>,
     units: &BTreeSet<UnitName>,
     on_progress: &mut OnProgress<'_>,
 ) -> BTreeSet<UnitName> {
-    let is_reached = |unit: &&UnitName| goal.progress_of(snapshot, requirements, unit) == UnitProgress::Reached;
+    let is_reached = |unit: &&UnitName| goal.progress_of(snapshot, requirements, health, unit) == UnitProgress::Reached;
     let (reached, left): (Vec<_>, Vec<_>) = units.iter().partition(is_reached);
     for unit in reached {
         if requirements.is_global(unit) {

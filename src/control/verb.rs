@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::failure_details;
 use super::goal::Goal;
 use super::goal::UnitProgress;
+use super::goal::recorded_health;
 use super::operation::UnitOperation;
 use super::problems::Problem;
 use super::progress::OnProgress;
@@ -129,7 +130,8 @@ async fn store_desired_state(
                     on_progress(Progress::Reached(unit, DesiredState::Inactive, None));
                 }
                 let changed = decision.change != DesiredChange::Nothing;
-                let progress = Goal::Verb(*verb).progress_of(&snapshot, &requirements, unit);
+                let goal = Goal::Verb(*verb);
+                let progress = goal.progress_of(&snapshot, &requirements, &recorded_health(&snapshot), unit);
                 let is_open = changed || progress != UnitProgress::Reached;
                 if is_open { &mut stored.open } else { &mut stored.same }.insert(unit.clone());
             }

@@ -165,6 +165,10 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
         Verb::Start if is_dead_somewhere(snapshot, name, unit) => {
             (unit.restarts, unit.revive) = (unit.restarts + 1, true);
         }
+        Verb::Load if unit.desired == DesiredState::Launched => {
+            warnings.push(format!("WARNING: Unit {name} was launched. `load` stops it and leaves it on its machine."));
+            unit.desired = DesiredState::Loaded;
+        }
         Verb::Load | Verb::Start | Verb::Unload => unit.desired = verb.goal().unwrap_or(unit.desired),
         Verb::Stop | Verb::Restart if unit.desired == DesiredState::Inactive => {
             return Err(InvalidCommand::WrongState { verb: *verb, unit: name.clone(), state: unit.desired });
@@ -221,8 +225,12 @@ fn replacement(
     }
     if !command.replace {
         let kind = if *template { "local template unit file" } else { "local unit file" };
-        warnings
-            .push(format!("WARNING: Unit {name} in registry differs from {kind} {path}. Add --replace to override."));
+        let hint = if known.desired > goal {
+            format!("`start --replace {name}` overrides it.")
+        } else {
+            "Add --replace to override.".to_owned()
+        };
+        warnings.push(format!("WARNING: Unit {name} in registry differs from {kind} {path}. {hint}"));
         return Ok(None);
     }
     if known.desired > goal {

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::core::model::Action;
 use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::FilterReason;
@@ -77,7 +78,9 @@ pub enum TroubleKind {
     NotOnMachine,
     /// The machine of a unit has an older file of it.
     OutdatedFile,
-    /// A step on a host failed.
+    /// The file of a unit could not be loaded on its machine.
+    LoadFailed,
+    /// Another step on a host failed.
     StepFailed,
     /// systemd reports that a unit does not run.
     NotActive,
@@ -98,6 +101,11 @@ pub enum TroubleKind {
 }
 
 impl TroubleKind {
+    /// Returns the kind of the trouble with a step that failed.
+    pub const fn of_step(action: Action) -> Self {
+        if matches!(action, Action::Load { .. }) { Self::LoadFailed } else { Self::StepFailed }
+    }
+
     /// Returns the kind of the trouble of a unit that systemd reports in this state.
     pub fn of_state(state: &UnitState) -> Self {
         if state.is_restarting() { Self::Restarting } else { Self::NotActive }
@@ -236,7 +244,10 @@ impl NotRunning {
 pub fn may_still_run(snapshot: &Snapshot, name: &UnitName) -> BTreeMap<MachineId, Timestamp> {
     let placed = snapshot.placements.get(name).map(|placement| placement.machine);
     let observed = snapshot.states.get(name).into_iter().flatten().map(|(machine, _)| *machine);
-    let grant = |machine| snapshot.leases.get(&machine).filter(|grant| grant.may_run(name, true));
+    // The states of a machine that answers again are newer than the bound.
+    let answers = |machine| snapshot.health.get(&machine).is_some_and(|record| record.health == Health::Alive);
+    let may_run = |grant: &&Grant| grant.may_run(name, true);
+    let grant = |machine| snapshot.leases.get(&machine).filter(may_run).filter(|_| !answers(machine));
     let stopped_for_sure_at = |machine| Some((machine, grant(machine)?.stopped_for_sure_at?));
     if is_strict(snapshot, name) {
         placed.into_iter().chain(observed).filter_map(stopped_for_sure_at).collect()

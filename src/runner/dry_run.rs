@@ -40,7 +40,7 @@ pub async fn dry_run(
                 }
             }
         }
-        if run.in_flight.is_empty() && reconciler.is_settled() {
+        if reconciler.is_settled() {
             return Some(run.simulation);
         }
         let wake = reconciler.wake_at().map(|at| clock.instant(at));

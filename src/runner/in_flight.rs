@@ -66,15 +66,10 @@ impl InFlight {
         }
     }
 
-    /// Reports whether no visit is under way and no machine is being fenced. Peer probes do not count: they can be
-    /// given up at any time.
-    pub(super) fn is_empty(&self) -> bool {
-        self.visits.is_empty() && self.fencings.is_empty() && self.arrived.is_empty()
-    }
-
     /// Reports whether nothing is under way, not even a peer probe.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_empty() && self.probes.is_empty()
+        let visits_are_done = self.visits.is_empty() && self.arrived.is_empty();
+        visits_are_done && self.fencings.is_empty() && self.probes.is_empty()
     }
 
     /// Waits for the next input; forever if nothing is under way. The progress of a visit comes before its end.
@@ -261,7 +256,7 @@ mod tests {
             in_flight.visit(&snapshot, machine, Visit::default(), false, None);
         }
         let mut failed = BTreeMap::new();
-        while !in_flight.is_empty() {
+        while !in_flight.is_idle() {
             if let Input::Visited(machine, Err(failure)) = in_flight.next().await {
                 failed.insert(machine, failure);
             }
@@ -291,7 +286,7 @@ mod tests {
         };
         in_flight.visit(&snapshot, good, Visit::default(), false, None);
         let mut inputs = Vec::new();
-        while !in_flight.is_empty() {
+        while !in_flight.is_idle() {
             inputs.push(shown(&in_flight.next().await));
         }
         assert_eq!(inputs, ["key exchange", "run", "end"]);
@@ -300,7 +295,7 @@ mod tests {
         in_flight.visit(&snapshot, good, Visit::default(), false, None);
         remote.0.lock().unwrap()[0].report(Phase::Authenticate);
         let mut inputs = vec![shown(&in_flight.next().await)];
-        while !in_flight.is_empty() {
+        while !in_flight.is_idle() {
             tokio::task::yield_now().await;
             inputs.extend(in_flight.ready().iter().map(shown));
         }

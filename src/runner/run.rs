@@ -213,10 +213,6 @@ impl<'a> Runner<'a> {
         over || self.stop_by.is_some() && self.commit.is_none() && !reconciler.is_acting()
     }
 
-    fn is_idle(&self) -> bool {
-        self.in_flight.is_empty() && self.commit.is_none()
-    }
-
     /// Reports whether the stop condition is met.
     fn is_finished(&mut self, reconciler: &Reconciler, stop_when: &StopCondition) -> bool {
         let changing = reconciler.is_changing();
@@ -228,7 +224,7 @@ impl<'a> Runner<'a> {
             StopCondition::Stopped => return false,
         };
         self.calm_since = if changing { None } else { self.calm_since.or_else(|| Some(self.context.clock.now())) };
-        if !self.is_idle() || !reconciler.is_settled() {
+        if self.commit.is_some() || !reconciler.is_settled() {
             return false;
         }
         let since = *self.idle_since.get_or_insert_with(Instant::now);

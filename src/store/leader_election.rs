@@ -201,9 +201,10 @@ pub async fn campaign(
     }
 }
 
-/// Returns the record of the leader, if there is one.
+/// Returns the record of the leader, if there is one. A process of this host that has ended leads no more.
 pub async fn current_leader(store: &SharedStore, keyspace: &Keyspace) -> Result<Option<LeaderRecord>, StoreError> {
-    Ok(store.get(&keyspace.key(&Key::Leader)).await?.map(|entry| LeaderRecord::read(&entry.value)))
+    let leader = store.get(&keyspace.key(&Key::Leader)).await?.map(|entry| LeaderRecord::read(&entry.value));
+    Ok(leader.filter(|leader| !leader.has_ended()))
 }
 
 /// Ends the leadership of the present leader, and returns its record. There is no leader afterwards.

@@ -61,7 +61,7 @@ impl Credentials {
 
 /// The text of `--store` is not a location. Nothing was opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: expected etcd://host:2379,host:2379 (etcds:// for TLS), sqlite:PATH or memory:")]
+#[error("{what}: expected etcd://host:2379,host:2379 (etcds:// for TLS) or sqlite:PATH")]
 pub struct BadLocation {
     what: String,
 }

@@ -163,6 +163,16 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
 
 /// Writes the facts, the health, the units and the latest events of a machine, the health in its colour.
 pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Timestamp, has_color: bool) -> String {
+    let facts = facts(machine).into_iter().map(|(key, value)| (key, value.into()));
+    let rows: Vec<(&str, Cell)> = facts.chain(observations(snapshot, machine, now)).collect();
+    let units = units_table(snapshot, machine, now);
+    lay_out(rows, has_color)
+        + &units.map(|table| format!("\n{table}")).unwrap_or_default()
+        + &happened(snapshot, events)
+}
+
+/// Returns what the record of a machine says.
+fn facts(machine: &Machine) -> Vec<(&'static str, String)> {
     let metadata: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mode = match (machine.cordoned, machine.draining, machine.drain_by) {
         (_, true, Some(by)) => format!("drained: the remaining units stop at {}", time(by)),
@@ -182,30 +192,37 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
         ("Metadata", if metadata.is_empty() { "-".to_owned() } else { metadata.join(",") }),
         ("Scheduling", mode),
     ]);
-    let mut rows: Vec<(&str, Cell)> = rows.into_iter().map(|(key, value)| (key, value.into())).collect();
+    rows
+}
+
+/// Returns what leaders have observed of a machine and granted to it.
+fn observations(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Vec<(&'static str, Cell)> {
+    let mut rows: Vec<(&str, Cell)> = Vec::new();
     match snapshot.health.get(&machine.id) {
-        Some(health) => rows.extend([
-            ("Health", Cell::colored(health.health.to_string(), Some(Tone::of(health.health)))),
-            ("Evidence", health.reason.to_string().into()),
-            ("Since", time(health.since).into()),
-            (
-                "Last seen",
-                match snapshot.observed_at(machine.id).max(health.last_seen) {
-                    _ if snapshot.is_current(machine.id, now) => "now".to_owned(),
-                    Some(seen) => time(seen),
-                    None => "never".to_owned(),
-                }
-                .into(),
-            ),
-        ]),
+        Some(health) => {
+            let last_seen = match snapshot.observed_at(machine.id).max(health.last_seen) {
+                _ if snapshot.is_current(machine.id, now) => "now".to_owned(),
+                Some(seen) => time(seen),
+                None => "never".to_owned(),
+            };
+            rows.extend([
+                ("Health", Cell::colored(health.health.to_string(), Some(Tone::of(health.health)))),
+                ("Evidence", health.reason.to_string().into()),
+                ("Since", time(health.since).into()),
+                ("Last seen", last_seen.into()),
+            ]);
+        }
         None => rows.push(("Health", "not observed yet".to_owned().into())),
     }
     if let Some(grant) = snapshot.leases.get(&machine.id) {
         rows.extend([("Lease", lease(grant, now).into()), ("Bound", bound(grant).into())]);
     }
     rows.extend(snapshot.foreign.get(&machine.id).map(|foreign| ("Left alone", foreign.to_string().into())));
-    let mut text = lay_out(rows, has_color);
-    let header = [["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned)];
+    rows
+}
+
+/// Returns the table of a machine's units, if it has any.
+fn units_table(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Option<String> {
     let requirements = RequirementsIndex::of(snapshot);
     let row = |(unit, state, placed): (&UnitName, Option<&UnitState>, bool)| {
         let state = state.filter(|_| snapshot.is_current(machine.id, now));
@@ -215,14 +232,12 @@ pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Ti
             true => "yes",
             false => "no",
         };
-        [unit.to_string(), active, sub, place.to_owned()]
+        vec![unit.to_string(), active, sub, place.to_owned()]
     };
-    let units: Vec<[String; 4]> = units(snapshot, machine).map(row).collect();
-    if !units.is_empty() {
-        let rows: Vec<Vec<String>> = header.into_iter().chain(units).map(Vec::from).collect();
-        text.push_str(&format!("\n{}", table::lay_out(&rows, false)));
-    }
-    text + &happened(snapshot, events)
+    let header = ["UNIT", "ACTIVE", "SUB", "PLACED HERE"].map(str::to_owned).to_vec();
+    let units: Vec<Vec<String>> = units(snapshot, machine).map(row).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(units).collect();
+    (rows.len() > 1).then(|| table::lay_out(&rows, false))
 }
 
 /// Writes the same as JSON.

@@ -428,6 +428,29 @@ fn a_host_that_has_left_belongs_to_the_next_cluster_that_claims_it() {
 }
 
 #[test]
+fn a_host_forgets_the_serials_of_another_clusters_leases() {
+    let seen = |host: &Host, number| {
+        host.visit(&of_cluster(number, Visit { serial: 0, ..look(9) })).observation.unwrap().serial
+    };
+    let member = || {
+        let host = Host::new();
+        host.visit(&owns(1, Ownership::Join));
+        host.visit(&of_cluster(1, Visit { serial: 7, ..look(5) }));
+        assert_eq!(seen(&host, 1), 7);
+        host
+    };
+    let host = member();
+    host.visit(&owns(1, Ownership::TakeOver));
+    assert_eq!(seen(&host, 1), 7, "the store of its own cluster may have been restored");
+    host.visit(&owns(2, Ownership::TakeOver));
+    assert_eq!(seen(&host, 2), 0);
+    let host = member();
+    host.visit(&owns(1, Ownership::Leave));
+    host.visit(&owns(2, Ownership::Join));
+    assert_eq!(seen(&host, 2), 0);
+}
+
+#[test]
 fn a_unit_file_of_another_program_is_reported_and_never_changed() {
     let host = Host::new();
     fs::create_dir_all(host.path("run/fleet/units")).unwrap();

@@ -158,3 +158,37 @@ async fn a_unit_that_fits_beside_another_new_one_is_waited_for_and_one_that_fits
     assert_eq!(what, [false, true, true], "{found:?}");
     assert_eq!(found[0].unit, Some("nowhere.service".parse().unwrap()));
 }
+
+/// Returns a cluster in which `web.service` is to be in a state, is placed on the second machine, and was last reported by
+/// both: running by the first one, and in `second` by the other.
+async fn desired(desired: DesiredState, healths: [Health; 2], second: &str) -> ClusterContext {
+    let context = cluster(healths, true, Some(2)).await;
+    let unit = Unit::new(file().hash(), desired);
+    let mut changes = layout::submit(&context.keys, &WEB.parse().unwrap(), &unit, &file());
+    let launched = second == "active";
+    let state = json!({"load": "loaded", "active": second, "sub": "x", "hash": file().hash(), "launched": launched});
+    changes.push(context.keys.put(&Key::State(WEB.parse().unwrap(), machine(2)), &state));
+    context.store.commit(vec![], changes).await.unwrap();
+    context
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_out_of_reach_cannot_say_that_a_unit_is_launched() {
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Down], "active").await;
+    let (problems, took) = followed(&context, Goal::Verb(Verb::Start)).await;
+    let expected = "timed out waiting for unit web.service to report state launched: ";
+    assert!(problems[0].starts_with(expected) && took >= LONG, "{problems:?}");
+    let context = desired(DesiredState::Launched, [Health::Down, Health::Alive], "active").await;
+    assert_eq!(followed(&context, Goal::Verb(Verb::Start)).await.0, [""; 0]);
+    let context = desired(DesiredState::Launched, [Health::Sick, Health::Down], "active").await;
+    let stuck = "placed on core-02, which is down, and fits on no other machine";
+    assert_eq!(followed(&context, Goal::Verb(Verb::Start)).await.0, [stuck]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_is_stopped_when_no_other_copy_may_run() {
+    let context = desired(DesiredState::Loaded, [Health::Down, Health::Alive], "inactive").await;
+    let still = "still on core-01, which is down: it is unloaded there as soon as core-01 answers";
+    assert_eq!(followed(&context, Goal::Verb(Verb::Stop)).await.0, [still]);
+    assert_eq!(followed(&context, Goal::Verb(Verb::Load)).await.0, [""; 0], "it is loaded");
+}

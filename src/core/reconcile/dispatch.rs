@@ -42,6 +42,7 @@ impl Reconciler {
             let steps = if needed.is_empty() { Vec::new() } else { self.sendable(machine, needed.clone(), now) };
             let unloads_unknown = steps.iter().any(|step| self.unloads_unknown(step, machine));
             let lease = self.lease_order(machine, !steps.is_empty(), now);
+            let lease_end = self.lease_lasts(machine, now);
             let Some(view) = self.views.touch(machine) else { continue };
             if view.is_ready() {
                 (view.unplanned, view.settled) = (false, needed.is_empty());
@@ -84,10 +85,11 @@ impl Reconciler {
                 files: files.collect(),
                 steps: steps.clone(),
             };
-            let lease = matches!(visit.lease, Some(LeaseAction::Hold { .. }));
+            let holds = matches!(visit.lease, Some(LeaseAction::Hold { .. }));
+            let lease = lease_end.filter(|_| holds);
             view.in_flight = Some(InFlightVisit { steps, barrier, lease, since: now, through });
-            if lease {
-                self.lease_sent(machine, now);
+            if let Some(end) = lease {
+                self.lease_sent(machine, end);
             }
             outputs.push(Output::Visit { machine, visit: Box::new(visit), quick, through });
         }

@@ -259,7 +259,7 @@ impl Reconciler {
             return;
         };
         let Some(need) = self.lease_need(machine) else { return };
-        if record.as_ref().is_none_or(|grant| !self.is_current(grant, policy, need, now)) {
+        if record.as_ref().is_none_or(|grant| !self.is_current(machine, grant, (policy, need), now)) {
             let need = need.clone();
             self.grant(machine, record, (policy, need), now);
         }
@@ -274,13 +274,25 @@ impl Reconciler {
         !grant.units.iter().any(|unit| self.snapshot.units.contains_key(unit) || there(unit))
     }
 
-    /// Reports whether a record is the one that this leader would write.
-    fn is_current(&self, grant: &Grant, policy: LeasePolicy, need: &Need, now: Timestamp) -> bool {
+    /// Reports whether a machine has certainly no lease that lasts longer than one that is sent now.
+    fn has_no_longer_lease(&self, machine: MachineId, policy: LeasePolicy, now: Timestamp) -> bool {
+        self.lease_ends.get(&machine).is_some_and(|end| *end <= now + policy.length())
+    }
+
+    /// Reports whether a machine's record is the one that this leader would write.
+    fn is_current(
+        &self,
+        machine: MachineId,
+        grant: &Grant,
+        (policy, need): (LeasePolicy, &Need),
+        now: Timestamp,
+    ) -> bool {
         let lasts = match grant.until {
             Some(until) => !policy.is_controllers() && until > now + policy.length() / 2,
             None => policy.is_controllers(),
         };
-        let ours = grant.epoch == self.epoch && grant.length >= policy.length();
+        let is_short = grant.length > policy.length() && self.has_no_longer_lease(machine, policy, now);
+        let ours = grant.epoch == self.epoch && grant.length >= policy.length() && !is_short;
         ours && grant.covers(need) && grant.stopped_for_sure_at.is_none() && lasts
     }
 
@@ -305,7 +317,9 @@ impl Reconciler {
             if !self.views.get(&machine).is_some_and(MachineView::is_certain) {
                 need.join(&before);
             }
-            length = length.max(before.length);
+            if before.epoch != self.epoch || !self.has_no_longer_lease(machine, policy, now) {
+                length = length.max(before.length);
+            }
         }
         self.serial = self.serial.saturating_add(1);
         self.outbox.push(Write::Lease(machine, Grant { length, ..policy.grant(self.epoch, need, now) }));
@@ -432,24 +446,23 @@ impl Reconciler {
         }
         let due = view.lease.renewed.is_none_or(|at| now >= at + policy.renew_every());
         let (heard, uptime) = view.uptime.filter(|_| acts || due)?;
-        let until = uptime.saturating_add(self.lease_lasts(machine, policy, now).since(heard));
+        let until = uptime.saturating_add(self.lease_lasts(machine, now)?.since(heard));
         Some(LeaseAction::Hold { until, length: policy.length() })
     }
 
-    /// Returns when a lease ends that is sent now.
-    fn lease_lasts(&self, machine: MachineId, policy: LeasePolicy, now: Timestamp) -> Timestamp {
+    /// Returns when a lease ends that is sent now; `None` if this reconciler grants no leases.
+    pub(super) fn lease_lasts(&self, machine: MachineId, now: Timestamp) -> Option<Timestamp> {
+        let policy = self.timing.lease?;
         let until = self.snapshot.leases.get(&machine).and_then(|grant| grant.until);
-        until.unwrap_or(now + policy.length())
+        Some(until.unwrap_or(now + policy.length()))
     }
 
     /// Records that a lease was sent.
-    pub(super) fn lease_sent(&mut self, machine: MachineId, now: Timestamp) {
+    pub(super) fn lease_sent(&mut self, machine: MachineId, end: Timestamp) {
         if let Some(view) = self.views.touch(machine) {
             view.fencing.void = true;
         }
-        if let Some(policy) = self.timing.lease {
-            self.lease_end(machine, self.lease_lasts(machine, policy, now));
-        }
+        self.lease_end(machine, end);
     }
 
     /// Records how long a host's systemd took to renew the lease. The bound of a slow systemd is longer, and this leader does
@@ -461,8 +474,18 @@ impl Reconciler {
         self.renew_need(machine);
     }
 
-    /// Records the status of a lease that a host reported.
-    pub(super) fn lease_seen(&mut self, machine: MachineId, seen: LeaseStatus, now: Timestamp) {
+    /// Records the status of a lease that a host reported. The host holds exactly the lease that was sent: earlier ones,
+    /// which may have been longer, count no more.
+    pub(super) fn lease_seen(
+        &mut self,
+        machine: MachineId,
+        seen: LeaseStatus,
+        sent: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        if let (Some(end), LeaseStatus::Held | LeaseStatus::Granted) = (sent, seen) {
+            self.lease_ends.insert(machine, end);
+        }
         let Some(view) = self.views.touch(machine) else { return };
         let (renewed, refused) = (view.lease.renewed, view.lease.refused.take());
         match seen {

@@ -136,8 +136,8 @@ pub struct InFlightVisit {
     pub steps: Vec<Step>,
     /// Set when the visit waits for the steps of an earlier visit that may still run.
     pub barrier: bool,
-    /// Set when the visit grants or renews a lease.
-    pub lease: bool,
+    /// The end of the lease that the visit grants or renews.
+    pub lease: Option<Timestamp>,
     /// When the visit was sent.
     pub since: Timestamp,
     /// The relay, if the visit does not use the direct path.
@@ -147,7 +147,7 @@ pub struct InFlightVisit {
 impl InFlightVisit {
     /// Reports whether the visit may change something on the host.
     pub const fn acts(&self) -> bool {
-        self.lease || !self.steps.is_empty()
+        self.lease.is_some() || !self.steps.is_empty()
     }
 }
 

@@ -458,12 +458,14 @@ impl Reconciler {
     }
 
     /// Reports whether everything that can be done now has been done: every machine was visited and assessed, and
-    /// nothing is in flight.
+    /// nothing is in flight. Another attempt to reach a machine that is known not to answer does not count: two such
+    /// machines may never be without one.
     pub fn is_settled(&self) -> bool {
-        let judged = |view: &MachineView| {
-            view.in_flight.is_none() && !view.fencing.runs && !matches!(view.health, None | Some(Health::Suspect))
-        };
-        self.outbox.is_idle() && !self.stale.placements && self.views.values().all(judged)
+        let counts = |view: &MachineView, visit: &InFlightVisit| view.answers() || visit.acts();
+        let is_idle = |view: &MachineView| view.in_flight.as_ref().is_none_or(|visit| !counts(view, visit));
+        let is_assessed = |view: &MachineView| !matches!(view.health, None | Some(Health::Suspect));
+        let is_done = |view: &MachineView| is_idle(view) && is_assessed(view) && !view.fencing.runs;
+        self.outbox.is_idle() && !self.stale.placements && self.views.values().all(is_done)
     }
 
     /// Reports whether a host may be changed at this moment: by a visit in flight or by a fence command.

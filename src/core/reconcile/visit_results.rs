@@ -45,7 +45,7 @@ impl Reconciler {
         }
         let Some(view) = self.views.touch(machine) else { return };
         let in_flight = view.complete();
-        let (steps, through) = (in_flight.steps, in_flight.through);
+        let (steps, through, lease_end) = (in_flight.steps, in_flight.through, in_flight.lease);
         view.conclude(&steps, &report.outcomes, now);
         let is_full = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
         let lease = report.observation.as_ref().and_then(|seen| seen.lease);
@@ -79,7 +79,7 @@ impl Reconciler {
             self.renewal_seen(machine, renewal);
         }
         if let Some(lease) = lease {
-            self.lease_seen(machine, lease, now);
+            self.lease_seen(machine, lease, lease_end, now);
         }
         self.witness(now);
     }

@@ -124,11 +124,9 @@ impl SimulatedHost {
         if self.refuses_lease {
             return LeaseStatus::Refused(LeaseRefusal::NotStarted);
         }
-        if let Some(before) = self.lease {
-            self.lease = Some(before.max(until));
+        if self.lease.replace(until).is_some() {
             return LeaseStatus::Held;
         }
-        self.lease = Some(until);
         self.unmark_stopped();
         LeaseStatus::Granted
     }

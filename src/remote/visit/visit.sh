@@ -165,13 +165,11 @@ m_lease_units() {
 # full /run still has room.
 m_lease() {
   [ "${m_up%%.*}" -lt "$1" ] || { m_say lease late; return; }
-  m_old=0; [ -e "$m_run/lease" ] && read -r m_old <"$m_run/lease"
-  [ "$m_old" -gt "$1" ] || m_old=$1
-  mkdir -p "$m_system" && m_lease_units "$2" && printf '%s\n' "$m_old" 1<>"$m_run/lease" ||
-    { m_say lease unwritable; return; }
   m_word=held
-  m_is_leased || {
-    m_word=granted m_last=
+  m_is_leased || { m_word=granted m_last=; }
+  mkdir -p "$m_system" && { [ $m_word = held ] || m_lease_units "$2"; } && printf '%s\n' "$1" 1<>"$m_run/lease" ||
+    { m_say lease unwritable; return; }
+  [ $m_word = held ] || {
     m_unmark
     systemctl stop muster-fence.target
     systemctl reset-failed muster-lease.service muster-fence.target
@@ -179,6 +177,8 @@ m_lease() {
   } >/dev/null 2>&1
   read -r m_began m_rest </proc/uptime
   systemctl restart muster-lease.service >/dev/null 2>&1
+  # systemd counts another RuntimeMaxSec= from the last start of the service, which is now.
+  m_lease_units "$2" || m_word=unwritable
   if m_is_leased; then m_say lease $m_word; else m_say lease systemd; fi
   read -r m_ended m_rest </proc/uptime
   m_say renewal "$m_began" "$m_ended"
@@ -217,11 +217,12 @@ m_is_ours() {
 }
 m_record() { printf '%s %s\n' "$m_cluster" "$m_cluster_name" >"$m_run/cluster"; }
 # Makes the host one of the cluster that visits. A host that is taken over forgets the epochs that it has seen, also those
-# of the same cluster.
+# of the same cluster. The serials of another cluster's leases say nothing about this one's.
 m_join() {
   m_lock || return
   m_is_ours || { m_deny cluster "$m_owner $m_owner_name"; return; }
   if [ "$m_owner" != "$m_cluster" ] || [ -n "$m_take" ]; then
+    [ "$m_owner" = "$m_cluster" ] || rm -f -- "$m_run/serial"
     rm -f -- "$m_run/epoch" && m_record || { m_deny unwritable; return; }
   fi
   exec 9>&-
@@ -229,7 +230,7 @@ m_join() {
 # What is still there belongs to no cluster.
 m_leave() {
   m_lock || return
-  m_is_ours && rm -rf -- "$m_run/cluster" "$m_run/epoch" "$m_run/files"
+  m_is_ours && rm -rf -- "$m_run/cluster" "$m_run/epoch" "$m_run/serial" "$m_run/files"
   exec 9>&-
 }
 # Holds the host's lock for the rest of the visit, unless another cluster has the host, or a later leader or a later

@@ -22,14 +22,15 @@ pub(super) struct ProcessIdentity {
 impl ProcessIdentity {
     /// Returns the identity of a process in this container, if /proc shows it.
     pub(super) fn of(pid: u32) -> Option<Self> {
-        Some(Self { boot: boot()?, namespace: namespace()?, pid, started: started(pid)? })
+        Some(Self { boot: boot()?, namespace: namespace()?, pid, started: stat(pid)?.1 })
     }
 
     /// Reports whether the process has certainly ended. A process of another host, another boot or another container may
     /// be alive.
     pub(super) fn has_ended(&self) -> bool {
         let is_here = boot().as_ref() == Some(&self.boot) && namespace().as_ref() == Some(&self.namespace);
-        is_here && (is_absent(self.pid) || started(self.pid).is_some_and(|started| started != self.started))
+        let has_changed = || stat(self.pid).is_some_and(|(state, started)| is_over(&state) || started != self.started);
+        is_here && (is_absent(self.pid) || has_changed())
     }
 }
 
@@ -47,10 +48,17 @@ fn namespace() -> Option<String> {
     Some(fs::read_link("/proc/self/ns/pid").ok()?.to_string_lossy().into_owned())
 }
 
-/// Returns when a process started (proc(5), `starttime`). The name of the program may hold blanks and brackets.
-fn started(pid: u32) -> Option<u64> {
+/// Returns the state of a process and when it started (proc(5), `state` and `starttime`). The name of the program may hold
+/// blanks and brackets.
+fn stat(pid: u32) -> Option<(String, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.to_owned(), fields.nth(18)?.parse().ok()?))
+}
+
+/// Reports whether a process in this state runs no more. Its parent may not have asked for its end yet.
+fn is_over(state: &str) -> bool {
+    matches!(state, "Z" | "X" | "x")
 }
 
 #[cfg(test)]
@@ -65,6 +73,11 @@ mod tests {
         let ended = ProcessIdentity::of(child.id()).unwrap();
         assert!(!ended.has_ended());
         child.kill().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !ended.has_ended() {
+            assert!(std::time::Instant::now() < deadline, "its parent has not asked for its end yet");
+            std::thread::yield_now();
+        }
         child.wait().unwrap();
         assert!(ended.has_ended());
         assert!(!ProcessIdentity { boot: "another".to_owned(), ..ended.clone() }.has_ended());

@@ -204,3 +204,21 @@ fn other_settings_count_at_once() {
     stage.run(Input::Tick);
     assert_eq!(stage.health(1), Some(Health::Down));
 }
+
+#[test]
+fn attempts_to_reach_machines_that_do_not_answer_keep_no_run_from_its_end() {
+    let mut stage = Stage::new(3, |_| {});
+    stage.silent.extend([id(1), id(2)]);
+    stage.seconds(40);
+    assert!(![1, 2].map(|machine| stage.health(machine)).contains(&Some(Health::Alive)));
+    // The attempts of the two overlap for ever.
+    stage.now = stage.now + SECOND;
+    let mut tried = 0;
+    for output in stage.reconciler.handle(Input::Tick, stage.now) {
+        match output {
+            Output::Visit { machine, .. } if machine != id(3) => tried += 1,
+            output => drop(stage.carry_out(output).map(|input| stage.reconciler.handle(input, stage.now))),
+        }
+    }
+    assert!(tried > 0 && stage.reconciler.is_settled());
+}

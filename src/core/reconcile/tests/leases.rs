@@ -352,3 +352,20 @@ fn a_leader_without_leases_removes_the_record_of_a_lease_whose_units_are_destroy
     assert!(!sweep(&mut stage, destroy));
     assert!(stage.hosts[&id(1)].units.is_empty());
 }
+
+#[test]
+fn a_leader_with_shorter_leases_soon_waits_no_longer_than_for_its_own() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let from = stage.placement("web").machine;
+    let longer = LeasePolicy::of_controller(SECOND * 180, SECOND, SECOND / 2).unwrap();
+    let shorter = stage.reconciler.timing.lease.replace(longer);
+    stage.next_leader(|_| {});
+    stage.seconds(10);
+    assert_eq!(stage.reconciler.snapshot().leases[&from].length, SECOND * 180);
+    stage.reconciler.timing.lease = shorter;
+    stage.next_leader(|_| {});
+    stage.seconds(10);
+    assert_eq!(stage.reconciler.snapshot().leases[&from].length, SECOND * 12, "the host holds the shorter lease");
+    stage.silent.insert(from);
+    assert!(stage.seconds(26).iter().any(|done| done.starts_with("start web")));
+}
