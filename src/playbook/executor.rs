@@ -19,8 +19,8 @@ use super::cluster_tasks::RequestedUnits;
 use super::cluster_tasks::outcome_of;
 use super::host_connection::HostConnection;
 use super::loop_item::ItemResult;
+use super::loop_item::Items;
 use super::loop_item::LoopItem;
-use super::loop_item::loop_items;
 use super::magic_variables;
 use super::outcome::Outcome;
 use super::outcome::Status;
@@ -72,8 +72,14 @@ struct RunState<'a, 't> {
 /// A task on one host.
 struct HostTask<'h> {
     host: &'h Host,
-    items: Vec<LoopItem>,
+    scope: Scope,
     root: Result<bool, String>,
+}
+
+/// A task of the cluster on one host.
+struct ClusterTask<'h> {
+    host: &'h Host,
+    items: Vec<LoopItem>,
 }
 
 impl Executor<'_> {
@@ -115,7 +121,7 @@ impl Executor<'_> {
             let requested = tasks.any(|task| task.root);
             let batch_vars = self.batch_vars(playbook, names);
             for host in names.iter().filter_map(|name| self.inventory.hosts.get(name)) {
-                let scope = self.scope(&batch_vars, play, &Vars::new(), host, Arc::default());
+                let scope = self.scope(&batch_vars, play, &Vars::new(), host, Default::default());
                 become_root::becomes_root(&scope, requested).map_err(|why| format!("host {}: {why}", host.name))?;
             }
         }
@@ -137,14 +143,22 @@ impl Executor<'_> {
         Arc::new(vars)
     }
 
-    /// Returns the variables of a host's templates: magic < inventory < play < task < registered < `-e`.
-    fn scope(&self, batch_vars: &Arc<Vars>, play: &Play, task: &Vars, host: &Host, registered: Arc<Vars>) -> Scope {
+    /// Returns the variables of a host's templates: magic < inventory < play < task < registered < facts < `-e`.
+    fn scope(
+        &self,
+        batch_vars: &Arc<Vars>,
+        play: &Play,
+        task: &Vars,
+        host: &Host,
+        (registered, facts): (Arc<Vars>, Arc<Vars>),
+    ) -> Scope {
         Scope::new(vec![
             Layer::data(Arc::clone(batch_vars)),
             Layer::written(Arc::new(host.vars.clone())),
             Layer::written(Arc::new(play.vars.clone())),
             Layer::written(Arc::new(task.clone())),
             Layer::data(registered),
+            Layer::data(facts),
             Layer::written(Arc::new(self.extra.clone())),
             Layer::data(Arc::new(magic_variables::of_host(host))),
         ])
@@ -158,31 +172,36 @@ impl Executor<'_> {
         handler: bool,
     ) {
         let hosts: Vec<&Host> = names.iter().filter_map(|name| self.inventory.hosts.get(name)).collect();
-        let scope =
-            |host: &&Host| self.scope(&state.batch_vars, play, &task.vars, host, state.iterator.registered(&host.name));
+        let scope = |host: &&Host| {
+            self.scope(&state.batch_vars, play, &task.vars, host, state.iterator.set_by_tasks(&host.name))
+        };
         let scopes: Vec<Scope> = hosts.iter().map(scope).collect();
         let title = scopes.first().and_then(|scope| scope.text(&task.name).ok());
         let title = title.as_ref().unwrap_or(&task.name);
         (state.callback)(&if handler { Event::Handler(title) } else { Event::Task(title) });
         let requested = task.root;
         // Templates may take their time: between two hosts an interrupt is noticed.
-        let host_tasks = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
-            tokio::task::yield_now().await;
-            let items = loop_items(task, &scope, folder);
-            HostTask { host, items, root: become_root::becomes_root(&scope, requested) }
-        });
         let forks = self.forks.max(1);
         if task.module.is_for_cluster() {
-            let host_tasks = stream::iter(host_tasks).buffered(forks).collect().await;
-            for (host_task, outcomes) in self.run_on_cluster(state, task, host_tasks).await {
-                state.record_result(play, task, host_task, outcomes);
+            let cluster_tasks = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
+                tokio::task::yield_now().await;
+                ClusterTask { host, items: all_items(task, &scope, folder) }
+            });
+            let cluster_tasks = stream::iter(cluster_tasks).buffered(forks).collect().await;
+            for (ClusterTask { host, items }, outcomes) in self.run_on_cluster(state, task, cluster_tasks).await {
+                let results = items.into_iter().zip(outcomes).map(|(item, outcome)| item.finish(play, task, outcome));
+                state.record_result(&host.name, task, results.collect());
             }
             return;
         }
-        let running = host_tasks.map(async |host_task| self.run_items(task, host_task.await).await);
+        let running = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
+            tokio::task::yield_now().await;
+            let root = become_root::becomes_root(&scope, requested);
+            (host, self.run_items(play, task, HostTask { host, scope, root }, folder).await)
+        });
         let mut running = stream::iter(running).buffer_unordered(forks);
-        while let Some((host_task, outcomes)) = running.next().await {
-            state.record_result(play, task, host_task, outcomes);
+        while let Some((host, results)) = running.next().await {
+            state.record_result(&host.name, task, results);
         }
     }
 
@@ -191,27 +210,42 @@ impl Executor<'_> {
         task.check.unwrap_or(self.check)
     }
 
-    /// Runs a host's items one after the other. The first unreachable outcome is the last.
-    async fn run_items<'h>(&self, task: &Task, host_task: HostTask<'h>) -> (HostTask<'h>, Vec<Outcome>) {
-        let mut outcomes = Vec::new();
-        for item in &host_task.items {
+    /// Runs a host's items one after the other. An item sees the facts that the items before it have set. The first
+    /// unreachable outcome is the last.
+    async fn run_items(&self, play: &Play, task: &Task, host_task: HostTask<'_>, folder: &Path) -> Vec<ItemResult> {
+        let HostTask { host, scope, .. } = &host_task;
+        let items = match Items::of(task, scope).into_vec() {
+            Ok(items) => items,
+            Err(outcome) => return vec![LoopItem::none(scope.clone(), *outcome.clone()).finish(play, task, *outcome)],
+        };
+        let (mut results, mut facts) = (Vec::new(), Vars::new());
+        for item in items {
+            let item = LoopItem::new(task, item, (scope, &facts), folder);
             let outcome = match &item.state {
                 Ok(action) => {
                     let run = self.run_action(task, &host_task, action);
-                    self.running.during(&host_task.host.name, &task.name, run).await
+                    self.running.during(&host.name, &task.name, run).await
                 }
                 Err(outcome) => outcome.clone(),
             };
+            facts.extend(outcome.facts.clone());
             let lost = outcome.status == Status::Unreachable;
-            outcomes.push(outcome);
+            results.push(item.finish(play, task, outcome));
             if lost {
                 break;
             }
         }
-        (host_task, outcomes)
+        results
     }
 
     async fn run_action(&self, task: &Task, host_task: &HostTask<'_>, action: &Action) -> Outcome {
+        let action = match action {
+            Action::Done(outcome) => return (**outcome).clone(),
+            Action::Host(action) => action,
+            Action::Unit(_) | Action::Join => {
+                return Outcome::failed("this module runs on the cluster, not on the host");
+            }
+        };
         let Some(target) = self.targets.get(&host_task.host.name) else {
             return Outcome::failed(NO_TARGET);
         };
@@ -220,12 +254,7 @@ impl Executor<'_> {
             Err(why) => return Outcome::failed(why.clone()),
         };
         let connection = HostConnection { remote: self.remote, target, root, check: self.is_check(task) };
-        match action {
-            Action::Command(command) => connection.run_command(command).await,
-            Action::File(file) => connection.put_file(file).await,
-            Action::Wait(wait) => connection.wait(wait).await,
-            Action::Unit(_) | Action::Join => Outcome::failed("this module runs on the cluster, not on the host"),
-        }
+        action.run(&connection).await
     }
 
     /// Runs a task on the cluster, for all hosts at once.
@@ -233,8 +262,8 @@ impl Executor<'_> {
         &self,
         state: &mut RunState<'_, '_>,
         task: &Task,
-        host_tasks: Vec<HostTask<'h>>,
-    ) -> Vec<(HostTask<'h>, Vec<Outcome>)> {
+        host_tasks: Vec<ClusterTask<'h>>,
+    ) -> Vec<(ClusterTask<'h>, Vec<Outcome>)> {
         let (mut units, mut joins) = (BTreeMap::new(), BTreeMap::new());
         let requests: BTreeMap<&str, Result<JoinRequest, String>> = host_tasks
             .iter()
@@ -269,6 +298,14 @@ impl Executor<'_> {
     }
 }
 
+/// Returns the runs of a task on a host, one for each item.
+fn all_items(task: &Task, scope: &Scope, folder: &Path) -> Vec<LoopItem> {
+    match Items::of(task, scope).into_vec() {
+        Ok(items) => items.into_iter().map(|item| LoopItem::new(task, item, (scope, &Vars::new()), folder)).collect(),
+        Err(outcome) => vec![LoopItem::none(scope.clone(), *outcome)],
+    }
+}
+
 fn join_request(host: &Host) -> Result<JoinRequest, String> {
     let target = host.machine_target().map_err(|error| error.to_string())?;
     let metadata = host.metadata().map_err(|error| error.to_string())?;
@@ -285,11 +322,7 @@ const NO_TARGET: &str = "the host has no SSH target";
 
 impl RunState<'_, '_> {
     /// Reports how a task ended on a host, and records it.
-    fn record_result(&mut self, play: &Play, task: &Task, host_task: HostTask<'_>, outcomes: Vec<Outcome>) {
-        let host = host_task.host.name.as_str();
-        let items = host_task.items.into_iter().zip(outcomes);
-        let results = items.map(|(item, outcome)| item.finish(play, task, outcome));
-        let mut results: Vec<ItemResult> = results.collect();
+    fn record_result(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) {
         let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
         for result in &results {
             if let Some(item) = &result.item {

@@ -9,7 +9,15 @@ use std::fmt::Write as _;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use super::action::HostAction;
+use super::host_connection::FILE_TIMEOUT;
+use super::host_connection::HostConnection;
+use super::host_connection::reason;
+use super::host_connection::unquotable;
+use super::outcome::Outcome;
 use super::shell_expand::quote_expanding;
+use crate::inventory::Vars;
+use crate::remote::Exit;
 
 /// A file to write on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +38,26 @@ pub struct File {
 }
 
 /// The first line of the script's output if nothing had to change.
-pub const SAME: &str = "muster-file same";
+const SAME: &str = "muster-file same";
 /// The first line of the script's output if something changed, or would change in a check.
-pub const CHANGED: &str = "muster-file changed";
+const CHANGED: &str = "muster-file changed";
 
 impl File {
+    async fn try_put(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let script = self.script(connection.check).map_err(unquotable)?;
+        let (exit, output) = connection.exec(script, self.content.clone(), Some(FILE_TIMEOUT)).await?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (status, dest) = printed.split_once('\n').unwrap_or_default();
+        let vars = Vars::from_iter([("dest".to_owned(), dest.trim_end_matches('\n').into())]);
+        match (exit, status) {
+            (Exit::Code(0), SAME) => Ok(Outcome::done(false, vars)),
+            (Exit::Code(0), CHANGED) => Ok(Outcome::done(true, vars)),
+            _ => Err(Outcome::failed(format!("{}: {}", self.dest, reason(&output.stderr)))),
+        }
+    }
+
     /// Returns the script for the host, which takes the content on stdin. With `check` nothing is written.
-    pub fn script(&self, check: bool) -> Result<String, shlex::QuoteError> {
+    fn script(&self, check: bool) -> Result<String, shlex::QuoteError> {
         let quoted = |text: &Option<String>| shlex::try_quote(text.as_deref().unwrap_or_default()).map(String::from);
         let sum: String = Sha256::digest(&self.content).iter().fold(String::new(), |mut text, byte| {
             // Writing to a string cannot fail.
@@ -57,6 +78,16 @@ impl File {
             quoted(&self.group)?,
             if check { "1" } else { "" }
         ))
+    }
+}
+
+#[async_trait::async_trait]
+impl HostAction for File {
+    /// Writes the file unless it is there already.
+    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+        match self.try_put(connection).await {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
     }
 }
 

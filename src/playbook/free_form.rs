@@ -32,6 +32,25 @@ pub(super) fn read(line: &str) -> Option<FreeForm> {
     Some(form)
 }
 
+/// Parses pairs: `path=/x state=absent`. Words that are no pairs are the command. Returns `None` if a quote or a template is
+/// not closed.
+pub(super) fn read_pairs(line: &str) -> Option<FreeForm> {
+    let mut form = FreeForm::default();
+    let mut rest = Vec::new();
+    for word in split_words(line)? {
+        match word.split_once('=') {
+            Some((name, value)) if is_name(name) => form.options.push((name.to_owned(), unquoted(value).to_owned())),
+            _ => rest.push(word),
+        }
+    }
+    form.command = rest.join(" ");
+    Some(form)
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// Splits at blanks outside quotes and templates. The words keep their quotes.
 fn split_words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::action::Action;
+use super::modules::Arguments;
 use super::outcome::Outcome;
 use super::outcome::Status;
 use super::play::Play;
@@ -15,7 +16,17 @@ use super::template::Layer;
 use super::template::Scope;
 use crate::inventory::Vars;
 
-/// One item of a loop. A task without a loop has one of these, without an item.
+/// What a task runs for on a host.
+pub(super) enum Items {
+    /// Once, without an item: the task has no loop.
+    One,
+    /// Once for each of these items.
+    Each(Vec<Value>),
+    /// Not at all: the list of the items could not be made, or the task is skipped.
+    None(Box<Outcome>),
+}
+
+/// One run of a task on a host: for an item of its loop, or without an item.
 pub(super) struct LoopItem {
     /// The item.
     pub(super) item: Option<Value>,
@@ -34,7 +45,55 @@ pub(super) struct ItemResult {
     pub(super) notify: Vec<String>,
 }
 
+impl Items {
+    /// Returns what a task runs for on a host.
+    pub(super) fn of(task: &Task, scope: &Scope) -> Self {
+        let Some(items) = &task.items else { return Self::One };
+        match scope.fill(items) {
+            Ok(Value::Array(items)) => Self::Each(items),
+            // A false condition skips the task even if this host lacks the variables of the list.
+            other => {
+                let why = other.map_or_else(|why| why, |_| "`loop` is not a list".to_owned());
+                let skipped = task.when.iter().any(|condition| scope.holds(condition) == Ok(false));
+                Self::None(Box::new(if skipped { Outcome::skipped() } else { Outcome::failed(why) }))
+            }
+        }
+    }
+
+    /// Returns the items.
+    pub(super) fn into_vec(self) -> Result<Vec<Option<Value>>, Box<Outcome>> {
+        match self {
+            Self::One => Ok(vec![None]),
+            Self::Each(items) => Ok(items.into_iter().map(Some).collect()),
+            Self::None(outcome) => Err(outcome),
+        }
+    }
+}
+
 impl LoopItem {
+    /// Makes the run of a task for an item. Conditions and arguments are evaluated now. `facts` are the variables that
+    /// the items before it have set.
+    pub(super) fn new(task: &Task, item: Option<Value>, (scope, facts): (&Scope, &Vars), folder: &Path) -> Self {
+        let mut scope = scope.clone();
+        if !facts.is_empty() {
+            scope = scope.with(Layer::data(Arc::new(facts.clone())));
+        }
+        if let Some(item) = &item {
+            scope = scope.with(variable("item", item.clone()));
+        }
+        let state = match all_hold(&task.when, &scope) {
+            Ok(true) => action(task, &scope, folder).map_err(Outcome::failed),
+            Ok(false) => Err(Outcome::skipped()),
+            Err(why) => Err(Outcome::failed(format!("`when`: {why}"))),
+        };
+        Self { item, state, scope }
+    }
+
+    /// Makes the run of a task that does not run at all.
+    pub(super) const fn none(scope: Scope, outcome: Outcome) -> Self {
+        Self { item: None, state: Err(outcome), scope }
+    }
+
     /// Returns the item's result: its outcome under `changed_when` and `failed_when`, and the handlers to notify.
     pub(super) fn finish(self, play: &Play, task: &Task, outcome: Outcome) -> ItemResult {
         let outcome = evaluate(task, &self.scope, outcome);
@@ -49,6 +108,12 @@ impl LoopItem {
     }
 }
 
+/// Makes the action of a task.
+fn action(task: &Task, scope: &Scope, folder: &Path) -> Result<Action, String> {
+    let args = scope.arguments(&task.args)?;
+    task.module.action(&Arguments { args: &args, scope, folder })
+}
+
 fn notified(play: &Play, task: &Task, scope: &Scope) -> Result<Vec<String>, String> {
     let known = |name: &str| play.handlers_called(name).next().is_some();
     let handler = |name: &String| {
@@ -58,40 +123,9 @@ fn notified(play: &Play, task: &Task, scope: &Scope) -> Result<Vec<String>, Stri
     task.notify.iter().map(handler).collect()
 }
 
-/// Returns the items of a task on a host.
-pub(super) fn loop_items(task: &Task, scope: &Scope, folder: &Path) -> Vec<LoopItem> {
-    let items = match &task.items {
-        None => return vec![loop_item(task, None, scope.clone(), folder)],
-        // A false condition skips the task even if this host lacks the variables of the list.
-        Some(items) => match scope.fill(items) {
-            Ok(Value::Array(items)) => items,
-            other => {
-                let why = other.map_or_else(|why| why, |_| "`loop` is not a list".to_owned());
-                let skipped = task.when.iter().any(|condition| scope.holds(condition) == Ok(false));
-                let outcome = if skipped { Outcome::skipped() } else { Outcome::failed(why) };
-                return vec![LoopItem { item: None, scope: scope.clone(), state: Err(outcome) }];
-            }
-        },
-    };
-    let with = |item: Value| scope.with(variable("item", item));
-    items.into_iter().map(|item| loop_item(task, Some(item.clone()), with(item), folder)).collect()
-}
-
 /// Returns a layer of one variable in which nothing is a template: it is filled in already, or a host made it.
 fn variable(name: &str, value: Value) -> Layer {
     Layer::data(Arc::new(Vars::from_iter([(name.to_owned(), value)])))
-}
-
-fn loop_item(task: &Task, item: Option<Value>, scope: Scope, folder: &Path) -> LoopItem {
-    let state = match all_hold(&task.when, &scope) {
-        Ok(true) => scope
-            .arguments(&task.args)
-            .and_then(|args| Action::new(task.module, &args, &scope, folder))
-            .map_err(Outcome::failed),
-        Ok(false) => Err(Outcome::skipped()),
-        Err(why) => Err(Outcome::failed(format!("`when`: {why}"))),
-    };
-    LoopItem { item, state, scope }
 }
 
 /// Reports whether all conditions hold. Conditions after the first false one are not evaluated.

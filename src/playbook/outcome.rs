@@ -10,9 +10,10 @@ use crate::core::model::Phase;
 use crate::inventory::Vars;
 
 /// The status of a task on a host, in Ansible's terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Status {
     /// The task succeeded without a change.
+    #[default]
     Ok,
     /// The task succeeded and changed something.
     Changed,
@@ -24,8 +25,20 @@ pub enum Status {
     Unreachable,
 }
 
+/// When the detail of an outcome is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shown {
+    /// If the task failed.
+    #[default]
+    IfFailed,
+    /// Always, on several lines.
+    Always,
+    /// Always, on several lines, without whether something changed.
+    Message,
+}
+
 /// The outcome of a task on a host, as `register` keeps it.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Default)]
 pub struct Outcome {
     /// The status.
     pub status: Status,
@@ -33,6 +46,10 @@ pub struct Outcome {
     pub changed: bool,
     /// The module's result: `rc`, `stdout`, `msg` …
     pub detail: Vars,
+    /// The variables that the task sets for the host (`set_fact`).
+    pub facts: Vars,
+    /// When the detail is printed.
+    pub shown: Shown,
 }
 
 impl fmt::Debug for Outcome {
@@ -43,14 +60,14 @@ impl fmt::Debug for Outcome {
 }
 
 impl Outcome {
-    /// ItemResult well, having changed something or not.
+    /// Makes the outcome of a task that succeeded, having changed something or not.
     pub fn done(changed: bool, detail: Vars) -> Self {
-        Self { status: if changed { Status::Changed } else { Status::Ok }, changed, detail }
+        Self { status: if changed { Status::Changed } else { Status::Ok }, changed, detail, ..Self::default() }
     }
 
     /// Makes the outcome of a task that did not run.
     pub fn skipped() -> Self {
-        Self { status: Status::Skipped, changed: false, detail: Vars::new() }
+        Self { status: Status::Skipped, ..Self::default() }
     }
 
     /// Makes the outcome of a task whose result a check cannot predict. The result has the keys that are known.
@@ -62,7 +79,7 @@ impl Outcome {
     /// Makes the outcome of a task that failed.
     pub fn failed(why: impl Into<String>) -> Self {
         let detail = Vars::from_iter([("msg".to_owned(), Value::String(why.into()))]);
-        Self { status: Status::Failed, changed: false, detail }
+        Self { status: Status::Failed, detail, ..Self::default() }
     }
 
     /// Makes the outcome for a failure of the connection. The task failed if the host is sick, if sudo refused, or if the
@@ -111,6 +128,7 @@ impl Outcome {
             Value::Object(vars)
         });
         let detail = Vars::from_iter([("results".to_owned(), results.collect())]);
-        Self { status, changed, detail }
+        let facts = items.iter().flat_map(|(_, outcome)| outcome.facts.clone()).collect();
+        Self { status, changed, detail, facts, shown: Shown::default() }
     }
 }

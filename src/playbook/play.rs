@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::module::Module;
+use super::modules::ModuleRef;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Position;
 
@@ -128,7 +128,7 @@ pub struct Task {
     /// The task's name, which may be a template. The default is the module's name.
     pub name: String,
     /// The module.
-    pub module: Module,
+    pub module: ModuleRef,
     /// The module's arguments. Text in them may be a template.
     pub args: Vars,
     /// The task's variables.

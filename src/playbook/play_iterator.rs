@@ -79,6 +79,8 @@ pub struct PlayIterator<'a> {
     /// Hosts that failed or could not be reached. They take part in no other batch.
     removed_hosts: BTreeSet<String>,
     registered: BTreeMap<String, Arc<Vars>>,
+    /// The variables that tasks have set (`set_fact`).
+    facts: BTreeMap<String, Arc<Vars>>,
     stats: IndexMap<String, HostStats>,
 }
 
@@ -100,6 +102,7 @@ impl<'a> PlayIterator<'a> {
             hosts: BTreeMap::new(),
             removed_hosts: BTreeSet::new(),
             registered: BTreeMap::new(),
+            facts: BTreeMap::new(),
             stats: IndexMap::new(),
         }
     }
@@ -176,6 +179,10 @@ impl<'a> PlayIterator<'a> {
             let vars = self.registered.entry(host.to_owned()).or_default();
             Arc::make_mut(vars).insert(name.clone(), outcome.to_vars().into());
         }
+        if !outcome.facts.is_empty() {
+            let facts = self.facts.entry(host.to_owned()).or_default();
+            Arc::make_mut(facts).extend(outcome.facts.clone());
+        }
         let counts = self.stats.entry(host.to_owned()).or_default();
         let ignored = outcome.status == Status::Failed && task.ignore_errors;
         match outcome.status {
@@ -208,9 +215,10 @@ impl<'a> PlayIterator<'a> {
         state.cursor.advance(&play.handlers, &mut state.notified);
     }
 
-    /// Returns the variables that tasks registered for a host.
-    pub fn registered(&self, host: &str) -> Arc<Vars> {
-        self.registered.get(host).cloned().unwrap_or_default()
+    /// Returns the variables that tasks have registered for a host, and those that they have set.
+    pub fn set_by_tasks(&self, host: &str) -> (Arc<Vars>, Arc<Vars>) {
+        let of = |vars: &BTreeMap<String, Arc<Vars>>| vars.get(host).cloned().unwrap_or_default();
+        (of(&self.registered), of(&self.facts))
     }
 
     /// Returns the counts of each host.

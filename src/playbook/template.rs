@@ -221,6 +221,12 @@ impl Scope {
         Ok(value)
     }
 
+    /// Returns the value of an expression.
+    pub fn expression(&self, expression: &str) -> Result<Value, String> {
+        let value = self.evaluate(expression, Backslashes::Escape)?;
+        serde_json::to_value(&value).map_err(|error| format!("`{expression}`: {error}"))
+    }
+
     /// Reports whether an expression holds. The value must be a boolean: text such as `false` would count as true.
     pub fn holds(&self, expression: &str) -> Result<bool, String> {
         let value = self.evaluate(expression, Backslashes::Escape)?;

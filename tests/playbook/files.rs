@@ -57,8 +57,6 @@ async fn a_copy_that_fails_says_why_and_changes_nothing() {
         ("{src: motd, dest: DIR/hosts/out}", "no directory"),
         ("{src: nothing, dest: DIR/out}", "there is no file nothing in"),
         ("{src: motd, dest: out}", "`dest` must be an absolute path"),
-        ("{src: motd, dest: DIR/out, mode: 644}", "is ambiguous"),
-        ("{src: motd, dest: DIR/out, mode: rw}", "invalid `mode` rw"),
         ("{src: motd, dest: DIR/out, owner: no-such-user}", "/out: "),
         ("{src: motd, dest: \"DIR/out\\0\"}", "cannot be given to a shell"),
         ("{content: '{{ missing }}', dest: DIR/out}", "`missing` is undefined"),

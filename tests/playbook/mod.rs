@@ -44,6 +44,34 @@ async fn blocks_rescue_and_always_sections_and_handlers_run_as_in_ansible() {
     assert_eq!(code, 2);
 }
 
+/// The expected lines are those of ansible-core 2.19.
+#[tokio::test]
+async fn debug_assert_fail_and_set_fact_print_what_ansible_prints() {
+    let stage = Stage::new();
+    let (printed, code) = stage.play(include_str!("../data/playbook/control.yaml")).await;
+    assert_eq!(printed, include_str!("../data/playbook/control.expected.txt"));
+    assert_eq!((code, stage.shells.ran.lock().unwrap().len()), (0, 0), "no host is reached");
+}
+
+#[tokio::test]
+async fn a_shell_runs_a_line_and_a_command_runs_a_program() {
+    let stage = Stage::new();
+    let book = "
+- hosts: h1
+  tasks:
+    - shell: echo one | tr o 0; echo $0
+    - shell: {cmd: 'echo \"$BASH\"', executable: /bin/bash, chdir: /}
+    - shell: chdir=/tmp echo a=b; pwd
+    - command: echo one | cat
+";
+    let (document, code) = stage.document(book).await;
+    let result = |task: usize, key: &str| document["plays"][0]["tasks"][task]["hosts"]["h1"][key].clone();
+    assert_eq!(code, 0, "{document:#}");
+    assert_eq!((result(0, "stdout"), result(0, "cmd")), ("0ne\n/bin/sh".into(), "echo one | tr o 0; echo $0".into()));
+    assert_eq!([result(1, "stdout"), result(2, "stdout")], ["/bin/bash", "a=b\n/tmp"]);
+    assert_eq!((result(3, "stdout"), &result(3, "cmd")[0]), ("one | cat".into(), &"echo".into()));
+}
+
 #[tokio::test]
 async fn handlers_that_are_forced_run_on_hosts_that_have_failed() {
     let stage = Stage::new();
@@ -83,7 +111,7 @@ async fn an_unreachable_host_runs_nothing_more_and_decides_the_exit_code() {
          h2                         : ok=0    changed=0    unreachable=1    failed=0    skipped=0    rescued=0    ignored=0   \n\
          h3                         : ok=2    changed=2    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0   \n\n"
     );
-    assert!(printed.contains(r#"{"changed":false,"msg":"h2: connect: connection refused","unreachable":true}"#));
+    assert!(printed.contains(r#"{"changed": false, "msg": "h2: connect: connection refused", "unreachable": true}"#));
     assert_eq!(code, 4);
 }
 
@@ -172,16 +200,39 @@ async fn arguments_of_units_and_waits_are_checked() {
     stage.write("broken.service", "[Service\n");
     for (task, expected) in [
         ("unit: {name: 'a b'}", "invalid character"),
-        ("unit: {name: a, state: up}", "`state` must be submitted"),
+        ("unit: {name: a, state: '{{ no }}'}", "`state` must be submitted"),
         ("unit: {name: a, src: broken.service}", "broken.service: "),
         ("wait_for: {port: 0}", "`port` must be from 1 to 65535"),
-        ("wait_for: {port: web}", "`port` must be a whole number"),
-        ("wait_for: {port: 1, state: up}", "`state` must be started"),
+        ("wait_for: {port: '{{ no }}'}", "`port` must be a whole number"),
+        ("wait_for: {port: 1, state: '{{ no }}'}", "`state` must be started"),
         ("command: {cmd: ''}", "`cmd` is empty"),
         ("command: {cmd: \"echo 'open\"}", "quotes"),
     ] {
-        let (printed, code) = stage.play(&format!("- hosts: h1\n  tasks:\n    - {task}\n")).await;
+        let (printed, code) = stage.play(&format!("- hosts: h1\n  vars: {{no: up}}\n  tasks:\n    - {task}\n")).await;
         assert!(printed.contains(expected) && code == 2, "{task}: {printed}");
+    }
+}
+
+#[test]
+fn arguments_that_are_no_templates_are_checked_before_anything_runs() {
+    for (task, expected) in [
+        (
+            "unit: {name: a, state: up}",
+            "p:3:30: `state` must be submitted, loaded, started, stopped, absent or restarted",
+        ),
+        ("wait_for: {port: web}", "p:3:24: `port` must be a whole number"),
+        ("wait_for: port=1 state=up", "p:3:17: `state` must be started, present, stopped or absent"),
+        ("copy: {content: a, dest: /x, mode: 644}", "p:3:42: `mode` 644 is ambiguous"),
+        ("copy: {content: a, dest: /x, mode: rw}", "p:3:42: invalid `mode` rw"),
+        ("command: {argv: a b}", "p:3:23: `argv` must be a list of words"),
+        ("debug: {verbosity: much}", "p:3:26: `verbosity` must be a whole number"),
+        ("debug: hello", "p:3:14: `hello` is no argument: NAME=VALUE is expected"),
+        ("debug: mgs=hello", "p:3:14: module `debug` has no `mgs`"),
+        ("assert: {that: true, quiet: maybe}", "p:3:35: `quiet` must be true or false"),
+    ] {
+        let text = format!("- hosts: h1\n  tasks:\n    - {task}\n");
+        let fault = parse::read(Path::new("p"), &text).unwrap_err();
+        assert!(fault.to_string().starts_with(expected), "{fault}");
     }
 }
 
@@ -230,7 +281,7 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ("- hosts: a\n  serial: many\n", "p:2:11: `serial` must be a number of hosts or a share such as \"30%\"", ""),
         ("- hosts: a\n  serial: 0%\n", "p:2:11: `serial` must be", ""),
         ("- hosts: a\n  gather_facts: yes\n", "p:2:17: muster gathers no facts", "gather_facts: false"),
-        ("- hosts: a\n  tasks:\n    - name: x\n", "p:3:7: the task names no module", "command, copy, join"),
+        ("- hosts: a\n  tasks:\n    - name: x\n", "p:3:7: the task names no module", "assert, command, copy"),
         ("- hosts: a\n  tasks:\n    - comand: x\n", "p:3:7: a task has no `comand`", "`command`"),
         ("- hosts: a\n  tasks:\n    - command: x\n      whn: y\n", "p:4:7: a task has no `whn`", "`when`"),
         (
@@ -274,7 +325,7 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ),
         (
             "- hosts: a\n  tasks:\n    - command: echo 'open\n",
-            "p:3:16: the quotes or the `{{ }}` in the command do not match",
+            "p:3:16: the quotes or the `{{ }}` in the arguments do not match",
             "",
         ),
         ("- hosts: a\n  tasks:\n    - command: x warn=no\n", "p:3:16: module `command` has no `warn`", "\"warn=no\""),

@@ -1,10 +1,17 @@
 //! The lines of a playbook's run, as `ansible-playbook` prints them.
 
+use std::io;
+
 use indexmap::IndexMap;
+use serde::Serialize as _;
+use serde_json::Serializer;
 use serde_json::Value;
+use serde_json::ser::Formatter;
+use serde_json::ser::PrettyFormatter;
 
 use super::Event;
 use crate::playbook::outcome::Outcome;
+use crate::playbook::outcome::Shown;
 use crate::playbook::outcome::Status;
 use crate::playbook::play_iterator::HostStats;
 
@@ -40,8 +47,8 @@ fn host_line(host: &str, outcome: &Outcome, looped: bool) -> String {
         Status::Skipped => format!("skipping: [{host}]\n"),
         Status::Unreachable => format!("fatal: [{host}]: UNREACHABLE! => {}\n", detail(outcome)),
         _ if looped => String::new(),
-        Status::Ok => format!("ok: [{host}]\n"),
-        Status::Changed => format!("changed: [{host}]\n"),
+        Status::Ok => format!("ok: [{host}]{}\n", message(outcome)),
+        Status::Changed => format!("changed: [{host}]{}\n", message(outcome)),
         Status::Failed => format!("fatal: [{host}]: FAILED! => {}\n", detail(outcome)),
     }
 }
@@ -59,22 +66,59 @@ fn item_line(host: &str, item: &Value, outcome: &Outcome) -> String {
         other => other.to_string(),
     };
     match outcome.status {
-        Status::Ok => format!("ok: [{host}] => (item={item})\n"),
-        Status::Changed => format!("changed: [{host}] => (item={item})\n"),
+        Status::Ok => format!("ok: [{host}] => (item={item}){}\n", message(outcome)),
+        Status::Changed => format!("changed: [{host}] => (item={item}){}\n", message(outcome)),
         Status::Skipped => format!("skipping: [{host}] => (item={item}) \n"),
         Status::Failed | Status::Unreachable => format!("failed: [{host}] (item={item}) => {}\n", detail(outcome)),
     }
 }
 
-/// Returns a result on one line, sorted. JSON escapes the control characters in a host's output.
+/// Returns the detail of a result that is shown although the task succeeded.
+fn message(outcome: &Outcome) -> String {
+    if outcome.shown == Shown::IfFailed { String::new() } else { format!(" => {}", detail(outcome)) }
+}
+
+/// Returns a result, sorted, on one line unless it is always shown. JSON escapes the control characters in a host's output.
 fn detail(outcome: &Outcome) -> String {
     let mut vars: Vec<(String, Value)> = outcome
         .to_vars()
         .into_iter()
         .filter(|(key, _)| !matches!(key.as_str(), "failed" | "stdout_lines" | "stderr_lines" | "results"))
         .collect();
+    vars.retain(|(key, _)| outcome.shown != Shown::Message || key != "changed");
     vars.sort_by(|a, b| a.0.cmp(&b.0));
-    Value::Object(vars.into_iter().collect()).to_string()
+    let mut value = Value::Object(vars.into_iter().collect());
+    value.sort_all_objects();
+    if outcome.shown == Shown::IfFailed {
+        written(&value, Spaced)
+    } else {
+        written(&value, PrettyFormatter::with_indent(b"    "))
+    }
+}
+
+/// Returns a value as JSON in a format.
+fn written(value: &Value, format: impl Formatter) -> String {
+    let mut text = Vec::new();
+    let result = value.serialize(&mut Serializer::with_formatter(&mut text, format));
+    // Writing a value to memory cannot fail.
+    result.map_or_else(|_| String::new(), |()| String::from_utf8_lossy(&text).into_owned())
+}
+
+/// JSON on one line with blanks, as Python writes it.
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, is_first: bool) -> io::Result<()> {
+        if is_first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, is_first: bool) -> io::Result<()> {
+        if is_first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
 }
 
 fn recap(stats: &IndexMap<String, HostStats>) -> String {

@@ -1,4 +1,4 @@
-//! The arguments of a task's module.
+//! The arguments of a task's module: by name, or on one line.
 
 use serde_json::Value;
 
@@ -8,24 +8,23 @@ use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document::Content;
 use crate::inventory::document::Node;
 use crate::playbook::free_form;
-use crate::playbook::module::Module;
+use crate::playbook::modules::ModuleRef;
+use crate::playbook::modules::spec::Line;
 
 impl Parser<'_> {
     /// Reads a module's arguments. The module's own override those under `args`.
-    pub(super) fn args(&self, module: Module, node: &Node, more: Option<&Node>) -> Result<Vars, Diagnostic> {
-        let what = format!("module `{}`", module.name());
+    pub(super) fn args(&self, module: ModuleRef, node: &Node, more: Option<&Node>) -> Result<Vars, Diagnostic> {
+        let (what, spec) = (format!("module `{}`", module.name()), module.spec());
         let mut args = match more {
             Some(more) => self.named(module, more)?,
             None => Vars::new(),
         };
         match &node.content {
-            Content::Scalar(Value::String(line)) if module == Module::Command => {
-                args.extend(self.free_form(node, line)?);
-            }
+            Content::Scalar(Value::String(line)) => args.extend(self.line(module, node, line)?),
             _ if node.is_null() => {}
             _ => args.extend(self.named(module, node)?),
         }
-        for choice in module.required() {
+        for choice in spec.one_of {
             let given = choice.iter().filter(|name| args.contains_key(**name)).count();
             if given != 1 {
                 let names: Vec<String> = choice.iter().map(|name| format!("`{name}`")).collect();
@@ -33,7 +32,7 @@ impl Parser<'_> {
                 return Err(self.error(node.at, format!("{what} needs {either}{}", names.join(" or "))));
             }
         }
-        for choice in module.exclusive() {
+        for choice in spec.exclusive {
             if choice.iter().filter(|name| args.contains_key(**name)).count() > 1 {
                 return Err(self.error(node.at, format!("{what} takes only one of {}", choice.join(", "))));
             }
@@ -41,34 +40,58 @@ impl Parser<'_> {
         Ok(args)
     }
 
-    fn named(&self, module: Module, node: &Node) -> Result<Vars, Diagnostic> {
-        let what = format!("module `{}`", module.name());
+    fn named(&self, module: ModuleRef, node: &Node) -> Result<Vars, Diagnostic> {
+        let (what, spec) = (format!("module `{}`", module.name()), module.spec());
         let mut args = Vars::new();
-        for (key, value) in self.map(node, &what)? {
-            if !module.parameters().contains(&key.text.as_str()) {
-                return Err(self.unknown(&what, key, module.parameters()));
+        for (key, node) in self.map(node, &what)? {
+            let value = node.value();
+            match spec.parameter(&key.text) {
+                Some(parameter) => {
+                    if let Some(fault) = parameter.fault(&value) {
+                        return Err(self.error(node.at, fault));
+                    }
+                    args.insert(parameter.name.to_owned(), value);
+                }
+                None if module.takes_any_name() => drop(args.insert(key.text.clone(), value)),
+                None => return Err(self.unknown(&what, key, &spec.names())),
             }
-            args.insert(key.text.clone(), value.value());
         }
         Ok(args)
     }
 
-    /// Reads a command that is written on one line with its options.
-    fn free_form(&self, node: &Node, line: &str) -> Result<Vars, Diagnostic> {
-        let form = free_form::read(line);
-        let form = form.ok_or_else(|| self.error(node.at, "the quotes or the `{{ }}` in the command do not match"))?;
+    /// Reads arguments that stand on one line.
+    fn line(&self, module: ModuleRef, node: &Node, line: &str) -> Result<Vars, Diagnostic> {
+        let form = match module.spec().line {
+            Line::Command(_) => free_form::read(line),
+            Line::Pairs | Line::Word(_) => free_form::read_pairs(line),
+        };
+        let what = "the quotes or the `{{ }}` in the arguments do not match";
+        let form = form.ok_or_else(|| self.error(node.at, what))?;
         let mut args = Vars::new();
         for (name, value) in form.options {
-            if !Module::Command.parameters().contains(&name.as_str()) {
-                let error = self.error(node.at, format!("module `command` has no `{name}`"));
-                return Err(
-                    error.hint(format!("If it is a word for the program, write it in quotes: \"{name}={value}\"."))
-                );
+            let parameter = module.spec().parameter(&name);
+            let fault = parameter.and_then(|parameter| parameter.fault(&value.clone().into()));
+            if let Some(fault) = fault {
+                return Err(self.error(node.at, fault));
             }
-            args.insert(name, value.into());
+            if parameter.is_none() && !module.takes_any_name() {
+                let error = self.error(node.at, format!("module `{}` has no `{name}`", module.name()));
+                return Err(match module.spec().line {
+                    Line::Command(_) => {
+                        error.hint(format!("If it is a word for the program, write it in quotes: \"{name}={value}\"."))
+                    }
+                    Line::Pairs | Line::Word(_) => error.hint(format!("It has {}.", module.spec().names().join(", "))),
+                });
+            }
+            args.insert(parameter.map_or(name, |parameter| parameter.name.to_owned()), value.into());
         }
-        if !form.command.is_empty() {
-            args.insert("cmd".to_owned(), form.command.into());
+        match module.spec().line {
+            _ if form.command.is_empty() => {}
+            Line::Command(name) | Line::Word(name) => drop(args.insert(name.to_owned(), form.command.into())),
+            Line::Pairs => {
+                let error = self.error(node.at, format!("`{}` is no argument: NAME=VALUE is expected", form.command));
+                return Err(error);
+            }
         }
         Ok(args)
     }

@@ -10,7 +10,7 @@ use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document::Content;
 use crate::inventory::document::Key;
 use crate::inventory::document::Node;
-use crate::playbook::module::Module;
+use crate::playbook::modules::ModuleRef;
 use crate::playbook::play::Block;
 use crate::playbook::play::Node as PlayNode;
 use crate::playbook::play::Task;
@@ -157,23 +157,23 @@ impl Parser<'_> {
     }
 
     /// Returns the module of a task and its arguments. Any key that is neither is an error.
-    fn module<'n>(&self, node: &Node, entries: &'n [(Key, Node)]) -> Result<(Module, &'n Node), Diagnostic> {
+    fn module<'n>(&self, node: &Node, entries: &'n [(Key, Node)]) -> Result<(ModuleRef, &'n Node), Diagnostic> {
         let modules: Vec<_> =
-            entries.iter().filter_map(|(key, args)| Some((Module::named(&key.text)?, key, args))).collect();
+            entries.iter().filter_map(|(key, args)| Some((ModuleRef::named(&key.text)?, key, args))).collect();
         let stray = entries
             .iter()
-            .find(|(key, _)| !TASK_KEYS.contains(&key.text.as_str()) && Module::named(&key.text).is_none());
+            .find(|(key, _)| !TASK_KEYS.contains(&key.text.as_str()) && ModuleRef::named(&key.text).is_none());
         if let Some((key, _)) = stray {
             if ANSIBLE_TASK_KEYS.contains(&key.text.as_str()) || key.text.starts_with("with_") {
                 return Err(self.unsupported("a task", key));
             }
-            let known: Vec<&str> = Module::ALL.iter().map(|module| module.name()).chain(TASK_KEYS).collect();
+            let known: Vec<&str> = ModuleRef::all().map(ModuleRef::name).chain(TASK_KEYS).collect();
             return Err(self.unknown("a task", key, &known));
         }
         match modules[..] {
             [(module, _, args)] => Ok((module, args)),
             [] => {
-                let names = Module::ALL.map(Module::name).join(", ");
+                let names = ModuleRef::all().map(ModuleRef::name).collect::<Vec<_>>().join(", ");
                 Err(self.error(node.at, "the task names no module").hint(format!("One of: {names}.")))
             }
             [(first, ..), (second, key, _), ..] => {

@@ -1,0 +1,107 @@
+//! The arguments of a task after templating, read by type.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::spec::mode;
+use super::spec::scalar_text;
+use crate::inventory::Vars;
+use crate::playbook::template;
+use crate::playbook::template::Scope;
+
+/// The largest file that a playbook may copy to a host, in bytes.
+const FILE_LIMIT: u64 = 64 << 20;
+
+/// The arguments of a task on one host.
+#[derive(Debug)]
+pub struct Arguments<'a> {
+    /// The arguments by the names of the parameters, with every template filled in.
+    pub args: &'a Vars,
+    /// The variables of the host.
+    pub scope: &'a Scope,
+    /// The folder of the playbook, in which files are looked up.
+    pub folder: &'a Path,
+}
+
+impl Arguments<'_> {
+    /// Returns an argument unless it is missing or null.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.args.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Returns a text, if the argument is given.
+    pub fn text(&self, name: &str) -> Result<Option<String>, String> {
+        let text = |value| scalar_text(value).ok_or_else(|| format!("`{name}` must be text"));
+        self.value(name).map(text).transpose()
+    }
+
+    /// Returns a text unless it is empty.
+    pub fn non_empty(&self, name: &str) -> Result<Option<String>, String> {
+        Ok(self.text(name)?.filter(|text| !text.is_empty()))
+    }
+
+    /// Returns a text that must be given.
+    pub fn required(&self, name: &str) -> Result<String, String> {
+        self.non_empty(name)?.ok_or_else(|| format!("`{name}` is empty"))
+    }
+
+    /// Returns a boolean, if the argument is given.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, String> {
+        let flag = |text: String| template::parse_bool(&text).ok_or_else(|| format!("`{name}` must be true or false"));
+        self.text(name)?.map(flag).transpose()
+    }
+
+    /// Returns a whole number, if the argument is given.
+    pub fn number(&self, name: &str) -> Result<Option<u64>, String> {
+        let parse = |text: String| text.parse().map_err(|_| format!("`{name}` must be a whole number, not `{text}`"));
+        self.text(name)?.map(parse).transpose()
+    }
+
+    /// Returns a list of texts; none if the argument is missing. A text is a list of words between commas.
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, String> {
+        let list = || format!("`{name}` must be a list of texts");
+        match self.value(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => items.iter().map(|item| scalar_text(item).ok_or_else(list)).collect(),
+            Some(value) => {
+                let text = scalar_text(value).ok_or_else(list)?;
+                Ok(text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect())
+            }
+        }
+    }
+
+    /// Returns the permissions, if they are given.
+    pub fn mode(&self) -> Result<Option<String>, String> {
+        self.value("mode").map(mode).transpose()
+    }
+
+    /// Returns the path of a file of the playbook: in `folder`, or else beside the playbook.
+    pub fn find_file(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
+        let given = self.required(name)?;
+        let candidates = [self.folder.join(folder).join(&given), self.folder.join(&given)];
+        let found = candidates.into_iter().find(|path| path.is_file());
+        found.ok_or_else(|| format!("`{name}`: there is no file {given} in {}", self.folder.display()))
+    }
+
+    /// Returns the content of a template file with its templates filled in.
+    pub fn render_file(&self, path: &Path) -> Result<String, String> {
+        let text = String::from_utf8(read_bytes(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
+        self.scope.render_file(&text).map_err(|detail| format!("{}: {detail}", path.display()))
+    }
+}
+
+/// Returns the content of a file of the playbook.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    if path.metadata().map_err(failed)?.len() > FILE_LIMIT {
+        return Err(format!("{} is larger than {} MiB", path.display(), FILE_LIMIT >> 20));
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+/// Returns the last part of a path.
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

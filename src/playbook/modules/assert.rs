@@ -1,0 +1,64 @@
+//! `assert`: fails unless all of its expressions hold.
+
+use serde_json::Value;
+
+use super::Arguments;
+use super::Module;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use super::spec::scalar_text;
+use crate::inventory::Vars;
+use crate::playbook::action::Action;
+use crate::playbook::outcome::Outcome;
+use crate::playbook::outcome::Shown;
+
+/// Checks expressions.
+pub(super) struct Assert;
+
+static SPEC: Spec = Spec {
+    name: "assert",
+    collections: &["ansible.builtin"],
+    summary: "Fails unless all of its expressions hold.",
+    parameters: &[
+        Parameter::new("that", Kind::Any, "The expressions: one, or a list."),
+        Parameter::new("fail_msg", Kind::Any, "The message if one does not hold.").or(&["msg"]),
+        Parameter::new("success_msg", Kind::Any, "The message if all hold."),
+        Parameter::new("quiet", Kind::Flag, "Whether nothing is printed if all hold (default: false)."),
+    ],
+    one_of: &[&["that"]],
+    exclusive: &[],
+    line: Line::Pairs,
+};
+
+impl Module for Assert {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let expressions = match arguments.value("that") {
+            Some(Value::Array(items)) => items.clone(),
+            Some(one) => vec![one.clone()],
+            None => Vec::new(),
+        };
+        let shown = if arguments.flag("quiet")?.unwrap_or(false) { Shown::IfFailed } else { Shown::Always };
+        for expression in &expressions {
+            let text = scalar_text(expression).ok_or("`that` must be an expression, or a list of expressions")?;
+            if !arguments.scope.holds(&text)? {
+                let message = message(arguments, "fail_msg", "Assertion failed");
+                let detail = [("assertion", expression.clone()), ("evaluated_to", false.into()), ("msg", message)];
+                let detail = detail.map(|(name, value)| (name.to_owned(), value));
+                let outcome = Outcome { detail: Vars::from_iter(detail), shown, ..Outcome::failed("") };
+                return Ok(Action::done(outcome));
+            }
+        }
+        let detail = Vars::from_iter([("msg".to_owned(), message(arguments, "success_msg", "All assertions passed"))]);
+        Ok(Action::done(Outcome { shown, ..Outcome::done(false, detail) }))
+    }
+}
+
+fn message(arguments: &Arguments<'_>, name: &str, default: &str) -> Value {
+    arguments.value(name).cloned().unwrap_or_else(|| default.into())
+}

@@ -1,0 +1,225 @@
+//! `command` and `shell`: run a program or a line of shell on the host.
+
+use shlex::QuoteError;
+
+use super::Arguments;
+use super::Module;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use super::spec::scalar_text;
+use crate::playbook::action::Action;
+use crate::playbook::action::HostAction;
+use crate::playbook::host_connection::FILE_TIMEOUT;
+use crate::playbook::host_connection::HostConnection;
+use crate::playbook::host_connection::command_outcome;
+use crate::playbook::host_connection::reason;
+use crate::playbook::host_connection::unquotable;
+use crate::playbook::outcome::Outcome;
+use crate::playbook::shell_expand::quote_expanding;
+use crate::remote::CapturedOutput;
+use crate::remote::Exit;
+use serde_json::Value;
+
+/// Runs a program.
+pub(super) struct Command;
+
+/// Runs a line of shell.
+pub(super) struct Shell;
+
+const CMD: Parameter = Parameter::new("cmd", Kind::Text, "The command.");
+const CHDIR: Parameter = Parameter::new("chdir", Kind::Text, "The directory in which it runs.");
+const CREATES: Parameter = Parameter::new("creates", Kind::Text, "A path or glob; if it exists, nothing runs.");
+const REMOVES: Parameter = Parameter::new("removes", Kind::Text, "A path or glob; unless it exists, nothing runs.");
+const STDIN: Parameter = Parameter::new("stdin", Kind::Text, "The text on its stdin.");
+const NEWLINE: Parameter =
+    Parameter::new("stdin_add_newline", Kind::Flag, "Whether a newline is added to stdin (default: true).");
+
+static COMMAND: Spec = Spec {
+    name: "command",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Runs a program without a shell.",
+    parameters: &[
+        CMD,
+        Parameter::new("argv", Kind::Words, "The program and its arguments, one in an item."),
+        CHDIR,
+        CREATES,
+        REMOVES,
+        STDIN,
+        NEWLINE,
+    ],
+    one_of: &[&["cmd", "argv"]],
+    exclusive: &[],
+    line: Line::Command("cmd"),
+};
+
+static SHELL: Spec = Spec {
+    name: "shell",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Runs a line of shell.",
+    parameters: &[
+        CMD,
+        Parameter::new("executable", Kind::Text, "The path of the shell (default: /bin/sh)."),
+        CHDIR,
+        CREATES,
+        REMOVES,
+        STDIN,
+        NEWLINE,
+    ],
+    one_of: &[&["cmd"]],
+    exclusive: &[],
+    line: Line::Command("cmd"),
+};
+
+impl Module for Command {
+    fn spec(&self) -> &'static Spec {
+        &COMMAND
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let words = match arguments.value("argv") {
+            Some(Value::Array(words)) => words.iter().map(scalar_text).collect::<Option<Vec<_>>>(),
+            Some(_) => None,
+            None => Some(shlex::split(&arguments.required("cmd")?).ok_or("the quotes in the command do not match")?),
+        };
+        let words = words.ok_or("`argv` must be a list of words")?;
+        if words.is_empty() {
+            return Err("there is no command to run".to_owned());
+        }
+        let cmd = Value::from(words.clone());
+        Ok(Action::on_host(CommandLine::new(arguments, Program::Words(words), cmd)?))
+    }
+}
+
+impl Module for Shell {
+    fn spec(&self) -> &'static Spec {
+        &SHELL
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let line = arguments.required("cmd")?;
+        let shell = arguments.non_empty("executable")?.unwrap_or_else(|| "/bin/sh".to_owned());
+        let cmd = Value::from(line.clone());
+        Ok(Action::on_host(CommandLine::new(arguments, Program::Line { shell, line }, cmd)?))
+    }
+}
+
+/// What runs on the host.
+enum Program {
+    /// A program with its arguments.
+    Words(Vec<String>),
+    /// A line for a shell.
+    Line { shell: String, line: String },
+}
+
+/// A command to run.
+struct CommandLine {
+    program: Program,
+    /// The command as it is reported.
+    cmd: Value,
+    /// The directory in which it runs. `creates` and `removes` are relative to it.
+    chdir: Option<String>,
+    creates: Option<String>,
+    removes: Option<String>,
+    stdin: Vec<u8>,
+}
+
+impl CommandLine {
+    fn new(arguments: &Arguments<'_>, program: Program, cmd: Value) -> Result<Self, String> {
+        let [chdir, creates, removes] = ["chdir", "creates", "removes"].map(|name| arguments.non_empty(name));
+        let mut stdin = arguments.text("stdin")?;
+        if arguments.flag("stdin_add_newline")?.unwrap_or(true) {
+            stdin = stdin.map(|text| text + "\n");
+        }
+        let stdin = stdin.unwrap_or_default().into_bytes();
+        Ok(Self { program, cmd, chdir: chdir?, creates: creates?, removes: removes?, stdin })
+    }
+
+    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let mut vars = CapturedOutput::with_limit(0).into_vars();
+        vars.insert("cmd".to_owned(), self.cmd.clone());
+        if let Some(path) = self.skip_reason(connection).await? {
+            let not = if connection.check { "Would" } else { "Did" };
+            vars.insert("stdout".to_owned(), format!("skipped, since {path}").into());
+            vars.insert("stdout_lines".to_owned(), vec![format!("skipped, since {path}")].into());
+            vars.insert("msg".to_owned(), format!("{not} not run command since {path}").into());
+            vars.insert("rc".to_owned(), 0.into());
+            return Ok(Outcome::done(false, vars));
+        }
+        if connection.check {
+            vars.insert("msg".to_owned(), "Command would have run if not in check mode".into());
+            vars.insert("rc".to_owned(), 0.into());
+            let guarded = self.creates.is_some() || self.removes.is_some();
+            return Ok(if guarded { Outcome::done(true, vars) } else { Outcome::not_checked(vars) });
+        }
+        let script = self.script().map_err(unquotable)?;
+        let (exit, output) = connection.exec(script, self.stdin.clone(), None).await?;
+        vars.extend(output.into_vars());
+        Ok(command_outcome(&exit, vars))
+    }
+
+    fn script(&self) -> Result<String, QuoteError> {
+        let words = match &self.program {
+            Program::Words(words) => words.iter().map(|word| quote_expanding(word)).collect::<Result<Vec<_>, _>>()?,
+            Program::Line { shell, line } => {
+                vec![quote_expanding(shell)?, "-c".to_owned(), shlex::try_quote(line)?.into_owned()]
+            }
+        };
+        Ok(format!("{}exec {}", self.enter()?, words.join(" ")))
+    }
+
+    /// Returns the line that changes to the directory.
+    fn enter(&self) -> Result<String, QuoteError> {
+        match &self.chdir {
+            Some(folder) => Ok(format!("cd -- {} || exit 1\n", quote_expanding(folder)?)),
+            None => Ok(String::new()),
+        }
+    }
+
+    /// Returns why the command need not run, if it need not.
+    async fn skip_reason(&self, connection: &HostConnection<'_>) -> Result<Option<String>, Outcome> {
+        if self.creates.is_none() && self.removes.is_none() {
+            return Ok(None);
+        }
+        let script = self.guard().map_err(unquotable)?;
+        let (exit, output) = connection.exec(script, Vec::new(), Some(FILE_TIMEOUT)).await?;
+        let named = |path: &Option<String>| path.clone().unwrap_or_default();
+        match exit {
+            Exit::Code(0) => Ok(None),
+            Exit::Code(CREATES_EXISTS) => Ok(Some(format!("{} exists", named(&self.creates)))),
+            Exit::Code(REMOVES_MISSING) => Ok(Some(format!("{} does not exist", named(&self.removes)))),
+            _ => Err(Outcome::failed(reason(&output.stderr))),
+        }
+    }
+
+    /// Returns the script that checks `creates` and `removes`.
+    fn guard(&self) -> Result<String, QuoteError> {
+        // A path that exists literally is taken literally, even if it would match other paths as a glob.
+        let mut script = "there() { [ -e \"$1\" ] || [ -L \"$1\" ]; }\n\
+            any() { there \"$1\" && return; IFS=; for f in $1; do there \"$f\" && return; done; return 1; }\n"
+            .to_owned();
+        script.push_str(&self.enter()?);
+        if let Some(path) = &self.creates {
+            script.push_str(&format!("p={}\nif any \"$p\"; then exit {CREATES_EXISTS}; fi\n", quote_expanding(path)?));
+        }
+        if let Some(path) = &self.removes {
+            script.push_str(&format!("p={}\nany \"$p\" || exit {REMOVES_MISSING}\n", quote_expanding(path)?));
+        }
+        Ok(script + "exit 0\n")
+    }
+}
+
+#[async_trait::async_trait]
+impl HostAction for CommandLine {
+    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+        match self.try_run(connection).await {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
+    }
+}
+
+/// The exit code of [`CommandLine::guard`] if the path of `creates` exists.
+const CREATES_EXISTS: u32 = 10;
+/// The exit code of [`CommandLine::guard`] if the path of `removes` does not exist.
+const REMOVES_MISSING: u32 = 11;

@@ -1,0 +1,34 @@
+//! `fail`: fails with a message.
+
+use super::Arguments;
+use super::Module;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use crate::playbook::action::Action;
+use crate::playbook::outcome::Outcome;
+
+/// Fails.
+pub(super) struct Fail;
+
+static SPEC: Spec = Spec {
+    name: "fail",
+    collections: &["ansible.builtin"],
+    summary: "Fails with a message.",
+    parameters: &[Parameter::new("msg", Kind::Text, "The message.")],
+    one_of: &[],
+    exclusive: &[],
+    line: Line::Pairs,
+};
+
+impl Module for Fail {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let message = arguments.text("msg")?.unwrap_or_else(|| "Failed as requested from task".to_owned());
+        Ok(Action::done(Outcome::failed(message)))
+    }
+}

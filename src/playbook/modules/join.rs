@@ -1,0 +1,34 @@
+//! `join`: joins the host into the cluster.
+
+use super::Arguments;
+use super::Module;
+use super::spec::Line;
+use super::spec::Spec;
+use crate::playbook::action::Action;
+
+/// Joins the host.
+pub(super) struct Join;
+
+static SPEC: Spec = Spec {
+    name: "join",
+    collections: &[],
+    summary: "Joins the host into the cluster.",
+    parameters: &[],
+    one_of: &[],
+    exclusive: &[],
+    line: Line::Pairs,
+};
+
+impl Module for Join {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn action(&self, _: &Arguments<'_>) -> Result<Action, String> {
+        Ok(Action::Join)
+    }
+
+    fn is_for_cluster(&self) -> bool {
+        true
+    }
+}

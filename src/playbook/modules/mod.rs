@@ -1,0 +1,131 @@
+//! The modules of tasks: one file each behind one trait, and their registry.
+//!
+//! A module describes what it takes ([`Spec`]) and makes an [`Action`] of a task's arguments. It must not reach a host
+//! while it does so.
+
+mod arguments;
+mod assert;
+mod command;
+mod copy;
+mod debug;
+mod fail;
+mod join;
+mod set_fact;
+pub mod spec;
+mod template;
+mod unit;
+pub mod wait_for;
+
+use std::fmt;
+use std::ops::Deref;
+
+pub use arguments::Arguments;
+use spec::Spec;
+
+use super::action::Action;
+
+/// A module of a task.
+pub trait Module: Send + Sync {
+    /// Describes what the module takes.
+    fn spec(&self) -> &'static Spec;
+
+    /// Makes the action of a task from its arguments, in which templates are filled in.
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String>;
+
+    /// Reports whether the module takes arguments of any name beside its parameters.
+    fn takes_any_name(&self) -> bool {
+        false
+    }
+
+    /// Reports whether the module acts on the cluster and not on the host.
+    fn is_for_cluster(&self) -> bool {
+        false
+    }
+}
+
+/// Every module.
+static MODULES: [&dyn Module; 11] = [
+    &assert::Assert,
+    &command::Command,
+    &copy::Copy,
+    &debug::Debug,
+    &fail::Fail,
+    &join::Join,
+    &set_fact::SetFact,
+    &command::Shell,
+    &template::Template,
+    &unit::Unit,
+    &wait_for::WaitFor,
+];
+
+/// A module of the registry. Two are equal if they have the same name.
+#[derive(Clone, Copy)]
+pub struct ModuleRef(&'static dyn Module);
+
+impl ModuleRef {
+    /// Returns every module.
+    pub fn all() -> impl Iterator<Item = Self> {
+        MODULES.into_iter().map(Self)
+    }
+
+    /// Returns the module with a name, which may begin with one of its collections: `ansible.builtin.copy`.
+    pub fn named(name: &str) -> Option<Self> {
+        let (collection, short) = name.rsplit_once('.').unwrap_or(("", name));
+        let is_known = |spec: &Spec| collection.is_empty() || spec.collections.contains(&collection);
+        Self::all().find(|module| module.name() == short && is_known(module.spec()))
+    }
+
+    /// Returns the module's name in a playbook.
+    pub fn name(self) -> &'static str {
+        self.0.spec().name
+    }
+}
+
+impl Deref for ModuleRef {
+    type Target = dyn Module;
+
+    fn deref(&self) -> &Self::Target {
+        self.0
+    }
+}
+
+impl fmt::Debug for ModuleRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq for ModuleRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::ModuleRef;
+
+    #[test]
+    fn names_and_parameters_are_unique_and_sets_name_parameters() {
+        let names: Vec<&str> = ModuleRef::all().map(ModuleRef::name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        for module in ModuleRef::all() {
+            let spec = module.spec();
+            let all = spec.parameters.iter().flat_map(|it| [it.name].into_iter().chain(it.aliases.iter().copied()));
+            let all: Vec<&str> = all.collect();
+            assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{}: {all:?}", spec.name);
+            let mut sets = spec.one_of.iter().chain(spec.exclusive).flat_map(|set| set.iter());
+            assert!(sets.all(|name| spec.names().contains(name)), "{}", spec.name);
+            assert!(spec.summary.ends_with('.') && spec.parameters.iter().all(|it| it.summary.ends_with('.')));
+        }
+    }
+
+    #[test]
+    fn a_name_may_begin_with_the_collection_of_the_module() {
+        let named = |name| ModuleRef::named(name).map(ModuleRef::name);
+        assert_eq!(named("ansible.builtin.copy"), Some("copy"));
+        assert_eq!([named("community.general.copy"), named("ansible.builtin.unit"), named("cop")], [None; 3]);
+    }
+}

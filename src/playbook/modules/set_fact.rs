@@ -1,0 +1,48 @@
+//! `set_fact`: sets variables of the host for the rest of the run.
+
+use super::Arguments;
+use super::Module;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use crate::inventory::Vars;
+use crate::playbook::action::Action;
+use crate::playbook::outcome::Outcome;
+
+/// Sets variables.
+pub(super) struct SetFact;
+
+static SPEC: Spec = Spec {
+    name: "set_fact",
+    collections: &["ansible.builtin"],
+    summary: "Sets variables of the host for the rest of the run.",
+    parameters: &[Parameter::new("cacheable", Kind::Flag, "Accepted and ignored: muster keeps no facts between runs.")],
+    one_of: &[],
+    exclusive: &[],
+    line: Line::Pairs,
+};
+
+impl Module for SetFact {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn takes_any_name(&self) -> bool {
+        true
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let facts: Vars = arguments
+            .args
+            .iter()
+            .filter(|(name, _)| *name != "cacheable")
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if facts.is_empty() {
+            return Err("there is no variable to set".to_owned());
+        }
+        let detail = Vars::from_iter([("ansible_facts".to_owned(), facts.clone().into())]);
+        Ok(Action::done(Outcome { facts, ..Outcome::done(false, detail) }))
+    }
+}

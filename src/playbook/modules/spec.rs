@@ -1,0 +1,156 @@
+//! What a module takes: its parameters with types, aliases and choices. A task is checked against it before anything runs.
+
+use serde_json::Value;
+
+use crate::playbook::template;
+
+/// The description of a module.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The name in a playbook.
+    pub name: &'static str,
+    /// The collections under whose names the module is known too: `ansible.builtin`.
+    pub collections: &'static [&'static str],
+    /// What the module does, as one sentence.
+    pub summary: &'static str,
+    /// The parameters.
+    pub parameters: &'static [Parameter],
+    /// Sets of parameters of which exactly one must be given.
+    pub one_of: &'static [&'static [&'static str]],
+    /// Sets of parameters of which at most one may be given.
+    pub exclusive: &'static [&'static [&'static str]],
+    /// How arguments on one line are read.
+    pub line: Line,
+}
+
+/// How the arguments of a task are read if they stand on one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// As pairs: `path=/x state=absent`.
+    Pairs,
+    /// As a command with options among its words. The command goes into the parameter of this name.
+    Command(&'static str),
+    /// As the value of the parameter of this name, with pairs after it.
+    Word(&'static str),
+}
+
+/// A parameter of a module.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// The name.
+    pub name: &'static str,
+    /// Other names.
+    pub aliases: &'static [&'static str],
+    /// The type.
+    pub kind: Kind,
+    /// What it is for, as one sentence.
+    pub summary: &'static str,
+}
+
+/// The type of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A text. Numbers and booleans become text.
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A boolean.
+    Flag,
+    /// A whole number that is not negative.
+    Number,
+    /// A list of texts, or one text of words between commas.
+    Texts,
+    /// A list of words of a command.
+    Words,
+    /// Permissions in octal digits.
+    Mode,
+    /// Any value.
+    Any,
+}
+
+impl Spec {
+    /// Returns the parameter with a name or an alias.
+    pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters.iter().find(|parameter| parameter.name == name || parameter.aliases.contains(&name))
+    }
+
+    /// Returns the names of the parameters, for messages.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.parameters.iter().map(|parameter| parameter.name).collect()
+    }
+}
+
+impl Parameter {
+    /// Makes a parameter without aliases.
+    pub const fn new(name: &'static str, kind: Kind, summary: &'static str) -> Self {
+        Self { name, aliases: &[], kind, summary }
+    }
+
+    /// Adds aliases.
+    #[must_use]
+    pub const fn or(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// Returns why a value cannot be the parameter's, if it cannot. A template may become any value.
+    pub fn fault(&self, value: &Value) -> Option<String> {
+        if value.is_null() || template::has_template(value) {
+            return None;
+        }
+        let name = self.name;
+        let text = scalar_text(value);
+        let fault = match self.kind {
+            Kind::Any => false,
+            Kind::Text => text.is_none(),
+            Kind::Choice(words) => !text.is_some_and(|text| words.contains(&text.as_str())),
+            Kind::Flag => text.and_then(|text| template::parse_bool(&text)).is_none(),
+            Kind::Number => text.and_then(|text| text.parse::<u64>().ok()).is_none(),
+            Kind::Texts => text.is_none() && !is_texts(value),
+            Kind::Words => !is_texts(value),
+            Kind::Mode => return mode(value).err(),
+        };
+        fault.then(|| format!("`{name}` must be {}", self.kind.expected()))
+    }
+}
+
+impl Kind {
+    /// Returns what a value of the type is, for messages.
+    pub fn expected(self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Choice(words) => match words {
+                [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+                words => words.join(", "),
+            },
+            Self::Flag => "true or false".to_owned(),
+            Self::Number => "a whole number".to_owned(),
+            Self::Texts => "a list of texts".to_owned(),
+            Self::Words => "a list of words".to_owned(),
+            Self::Mode => "octal digits in quotes, such as '0644'".to_owned(),
+            Self::Any => "any value".to_owned(),
+        }
+    }
+}
+
+fn is_texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| items.iter().all(|item| scalar_text(item).is_some()))
+}
+
+/// Returns a scalar as text, as Ansible writes it; `None` for a list, a map or null.
+pub fn scalar_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(if *flag { "True" } else { "False" }.to_owned()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Returns permissions as octal digits.
+pub fn mode(value: &Value) -> Result<String, String> {
+    let hint = "write it as octal digits in quotes, such as '0644'";
+    let Value::String(mode) = value else { return Err(format!("`mode` {value} is ambiguous; {hint}")) };
+    let octal = matches!(mode.len(), 3 | 4) && mode.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    if octal { Ok(mode.clone()) } else { Err(format!("invalid `mode` {mode}; {hint}")) }
+}

@@ -1,0 +1,43 @@
+//! `template`: writes a file that is rendered from a template.
+
+use super::Arguments;
+use super::Module;
+use super::arguments::file_name;
+use super::copy;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use crate::playbook::action::Action;
+
+/// Writes a file from a template.
+pub(super) struct Template;
+
+static SPEC: Spec = Spec {
+    name: "template",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Writes a file that is rendered from a template.",
+    parameters: &[
+        Parameter::new("src", Kind::Text, "The template, in `templates` or beside the playbook."),
+        copy::DEST,
+        copy::MODE,
+        copy::OWNER,
+        copy::GROUP,
+    ],
+    one_of: &[&["src"], &["dest"]],
+    exclusive: &[],
+    line: Line::Pairs,
+};
+
+impl Module for Template {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let path = arguments.find_file("src", "templates")?;
+        let name = file_name(&path);
+        let name = name.strip_suffix(".j2").unwrap_or(&name).to_owned();
+        copy::file(arguments, arguments.render_file(&path)?.into_bytes(), Some(name))
+    }
+}
