@@ -113,6 +113,9 @@ pub(super) async fn drain(context: &Context, args: &DrainArgs) -> CommandResult 
 pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
     let inventory = context.hosts(None, &Vars::new())?;
     let hosts = inventory.select(&args.pattern)?;
+    if hosts.is_empty() {
+        return Err(CommandError::usage(format!("no host matches `{}`", args.pattern)));
+    }
     print_notes(hosts.iter().copied());
     print_folded(hosts.iter().map(|host| (host.name.as_str(), host.machine_notes())));
     let candidates = hosts.into_iter().map(|host| {

@@ -19,6 +19,7 @@ mod membership;
 mod on_machine;
 mod plan;
 mod play;
+mod play_listing;
 mod progress_printer;
 pub mod reference;
 mod reminders;

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::Context;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::inventory;
+use super::play_listing::ListingArgs;
+use super::play_listing::all_tags;
+use super::play_listing::listing_json;
 use super::settings::LockArgs;
 use super::settings::SettleArgs;
 use super::unit_commands::LOCK_WAIT;
@@ -34,6 +35,7 @@ use crate::playbook::executor::Executor;
 use crate::playbook::parse;
 use crate::playbook::play::Playbook;
 use crate::playbook::running::Running;
+use crate::playbook::tags::Selection;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::ui;
@@ -56,9 +58,14 @@ pub(super) struct Play {
     /// Change nothing and print what would be done
     #[arg(long, short = 'C')]
     check: bool,
-    /// List the hosts of each play and do nothing
-    #[arg(long)]
-    list_hosts: bool,
+    /// Run only the tasks that have one of these tags, and those tagged `always` (can be repeated)
+    #[arg(long, short = 't', value_name = "TAGS")]
+    tags: Vec<String>,
+    /// Do not run the tasks that have one of these tags (can be repeated)
+    #[arg(long, value_name = "TAGS")]
+    skip_tags: Vec<String>,
+    #[command(flatten)]
+    listing: ListingArgs,
     /// Run on at most this many hosts at once: 1 to 65535
     #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     forks: u16,
@@ -79,14 +86,21 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     let text = std::fs::read_to_string(&play.file).map_err(|error| {
         CommandError::failed(format!("cannot read the playbook {}", play.file.display())).caused_by(error)
     })?;
-    let playbook = parse::read(&play.file, &text)?;
+    let mut playbook = parse::read(&play.file, &text, &parse::read_file)?;
+    let selection = Selection::new(&play.tags, &play.skip_tags);
+    let all_tags = all_tags(&playbook);
+    playbook.plays.iter_mut().for_each(|play| selection.apply(play));
     let extra = extra(&play.extra_vars)?;
     let inventory = context.hosts(Some(playbook.folder()), &extra)?;
     let hosts = choose(&playbook, &inventory, &extra, play.limit.as_deref())?;
     let json = play.output.is_some();
-    if play.list_hosts {
-        let listing = if json { listing_json(&playbook, &hosts) } else { ui::clean(&listing(&playbook, &hosts)) };
-        ui::result(&listing);
+    if play.listing.is_wanted() {
+        let text = if json {
+            listing_json(&playbook, &hosts)
+        } else {
+            ui::clean(&play.listing.text(&playbook, &hosts, &all_tags))
+        };
+        ui::result(&text);
         return Ok(ExitStatus::Done);
     }
     let played = hosts.iter().flatten().filter_map(|name| inventory.hosts.get(name));
@@ -192,24 +206,6 @@ fn choose(
 fn read_limit(limit: &str) -> Result<String, CommandError> {
     limit::read(limit, |path| std::fs::read_to_string(path))
         .map_err(|error| CommandError::usage(format!("--limit: {error}")))
-}
-
-fn listing(playbook: &Playbook, hosts: &[Vec<String>]) -> String {
-    let mut text = format!("\nplaybook: {}\n", playbook.file.display());
-    for (number, (play, hosts)) in (1..).zip(playbook.plays.iter().zip(hosts)) {
-        text.push_str(&format!("\n  play #{number} ({}): {}\n", play.hosts, play.name));
-        text.push_str(&format!("    hosts ({}):\n", hosts.len()));
-        for host in hosts {
-            text.push_str(&format!("      {host}\n"));
-        }
-    }
-    text
-}
-
-fn listing_json(playbook: &Playbook, hosts: &[Vec<String>]) -> String {
-    let plays = playbook.plays.iter().zip(hosts);
-    let plays = plays.map(|(play, hosts)| json!({"play": {"name": play.name, "pattern": play.hosts}, "hosts": hosts}));
-    format!("{:#}\n", json!({"plays": plays.collect::<Vec<_>>()}))
 }
 
 /// Reads the values of `-e`. Later ones win.

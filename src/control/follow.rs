@@ -53,7 +53,8 @@ pub(super) async fn follow(
     prefixes.push(context.keys.events());
     let mut follower = Follower::new(context.store.clone(), prefixes);
     let mut view = FollowedUnits::new(goal, units, timeouts.settle);
-    let deadline = timeouts.wait.map(|limit| Instant::now() + limit);
+    let began = Instant::now();
+    let deadline = timeouts.wait.map(|limit| began + limit);
     let mut check = tokio::time::interval(LEADER_CHECK);
     while view.is_open() {
         tokio::select! {
@@ -64,8 +65,14 @@ pub(super) async fn follow(
                 view.time_out();
                 break;
             }
-            _ = check.tick() => if !controller_leads(context).await? {
-                return Ok(None);
+            _ = check.tick() => {
+                if !controller_leads(context).await? {
+                    return Ok(None);
+                }
+                // By then the controller has placed each unit that fits on another machine.
+                if began.elapsed() >= LEADER_CHECK {
+                    view.end_stuck();
+                }
             },
         }
     }
@@ -198,6 +205,21 @@ impl FollowedUnits {
         }
     }
 
+    /// Ends the wait for units that are to leave a machine and fit on no other.
+    fn end_stuck(&mut self) {
+        let Goal::AwayFrom(machine) = self.goal else { return };
+        let Self { snapshot, left, problems, .. } = self;
+        let placed = |unit: &UnitName| snapshot.placements.get(unit).is_some_and(|at| at.machine == machine);
+        left.retain(|unit| {
+            let why = explain::explain(snapshot, unit).filter(|_| placed(unit)).and_then(|why| why.fits_nowhere_else());
+            if let Some(why) = &why {
+                let what = format!("still on {}: {}", snapshot.full_name_of(machine), why.message());
+                problems.push(Problem::of_unit(TroubleKind::Unschedulable, unit, Some(machine), what));
+            }
+            why.is_none()
+        });
+    }
+
     /// Reports an event about one of the units. An event that reports trouble ends the wait for its unit.
     fn note(&mut self, event: &Event, on_progress: &mut OnProgress<'_>) {
         let Some(unit) = event.subject.unit.clone().filter(|unit| self.left.contains(unit)) else { return };
@@ -209,6 +231,10 @@ impl FollowedUnits {
             EventKind::UnitUnschedulable(error) => (TroubleKind::Unschedulable, error.message()),
             _ => return,
         };
+        // The steps after a load that has failed fail too. The load has the cause.
+        if kind == TroubleKind::StepFailed && self.unloadable.contains_key(&unit) {
+            return;
+        }
         let problem = Problem::of_unit(kind, &unit, event.subject.machine, what);
         if matches!(&event.kind, EventKind::StepEnded(StepEnd { action: Action::Load { .. }, .. })) {
             self.unloadable.entry(unit).or_insert((Instant::now() + ELSEWHERE, problem));

@@ -7,7 +7,6 @@ use crate::core::explain;
 use crate::core::explain::Explanation;
 use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
-use crate::core::model::FilterReason;
 use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
@@ -155,10 +154,7 @@ impl Goal {
             }
             Self::Verb(_) => {
                 let own = snapshot.placements.get(name)?.machine;
-                // A machine that is only suspect may answer in a moment.
-                let excludes = |reason: &FilterReason| *reason != FilterReason::Health(Health::Suspect);
-                let is_stuck =
-                    |why: Explanation| why.filter_reasons.iter().all(|(_, reasons)| reasons.iter().any(excludes));
+                let is_stuck = |why: Explanation| why.fits_nowhere_else().is_some();
                 out_of_reach(own).filter(|_| explain::explain(snapshot, name).is_some_and(is_stuck))
             }
         }

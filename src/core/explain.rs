@@ -13,6 +13,7 @@ use crate::core::model::Action;
 use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::FilterReason;
+use crate::core::model::FilterSummary;
 use crate::core::model::Grant;
 use crate::core::model::Health;
 use crate::core::model::HealthReason;
@@ -52,6 +53,17 @@ pub struct Explanation {
     pub filter_reasons: Vec<(MachineId, Vec<FilterReason>)>,
     /// Why it does not run: at most one reason, or one for each machine if it is global.
     pub not_running: Vec<NotRunning>,
+}
+
+impl Explanation {
+    /// Returns why the unit fits on no other machine than its own; `None` if it fits on one, or may fit on one that is only
+    /// suspect and may answer in a moment. A global unit has no other machine.
+    pub fn fits_nowhere_else(&self) -> Option<PlacementError> {
+        let excludes = |reason: &&FilterReason| **reason != FilterReason::Health(Health::Suspect);
+        let reasons = self.filter_reasons.iter().map(|(_, reasons)| reasons.iter().find(excludes).cloned());
+        let reasons: Option<FilterSummary> = reasons.collect();
+        reasons.filter(|_| !self.global).map(PlacementError::Unschedulable)
+    }
 }
 
 /// The kind of a trouble of a machine, of a unit or of the cluster. Programs that read JSON decide by it.

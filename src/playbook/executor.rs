@@ -3,11 +3,14 @@
 //! A host's units are never touched here. Tasks about units and membership go to the cluster.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::Action;
 use super::become_root;
@@ -19,13 +22,14 @@ use super::cluster_tasks::RequestedUnits;
 use super::cluster_tasks::outcome_of;
 use super::host_connection::HostConnection;
 use super::loop_item::ItemResult;
-use super::loop_item::Items;
 use super::loop_item::LoopItem;
+use super::loop_item::items_of;
 use super::magic_variables;
 use super::outcome::Outcome;
 use super::outcome::Status;
 use super::play::Play;
 use super::play::Playbook;
+use super::play::Role;
 use super::play::Task;
 use super::play_iterator::Next;
 use super::play_iterator::PlayIterator;
@@ -66,6 +70,8 @@ struct RunState<'a, 't> {
     batch_vars: Arc<Vars>,
     /// The units that each task has requested, in all batches so far.
     requested: BTreeMap<Position, RequestedUnits>,
+    /// The result that was recorded last.
+    last: Option<Outcome>,
     callback: &'t mut (dyn FnMut(&Event<'_>) + Send),
 }
 
@@ -74,6 +80,12 @@ struct HostTask<'h> {
     host: &'h Host,
     scope: Scope,
     root: Result<bool, String>,
+}
+
+/// A host on which a run of a task is about to be repeated, and how often it may be.
+struct Retrying {
+    host: String,
+    left: u64,
 }
 
 /// A task of the cluster on one host.
@@ -90,9 +102,9 @@ impl Executor<'_> {
         hosts: Vec<Vec<String>>,
         callback: &mut (dyn FnMut(&Event<'_>) + Send),
     ) -> u8 {
-        let folder = playbook.folder();
         let iterator = PlayIterator::new(playbook.plays.iter().zip(hosts));
-        let mut state = RunState { iterator, batch_vars: Arc::default(), requested: BTreeMap::new(), callback };
+        let mut state =
+            RunState { iterator, batch_vars: Arc::default(), requested: BTreeMap::new(), last: None, callback };
         loop {
             match state.iterator.advance() {
                 Next::End => break,
@@ -103,8 +115,8 @@ impl Executor<'_> {
                     }
                     state.batch_vars = self.batch_vars(playbook, &hosts);
                 }
-                Next::Task(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), folder, false).await,
-                Next::Handler(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), folder, true).await,
+                Next::Task(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), false).await,
+                Next::Handler(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), true).await,
             }
         }
         (state.callback)(&Event::Recap(state.iterator.stats()));
@@ -121,7 +133,7 @@ impl Executor<'_> {
             let requested = tasks.any(|task| task.root);
             let batch_vars = self.batch_vars(playbook, names);
             for host in names.iter().filter_map(|name| self.inventory.hosts.get(name)) {
-                let scope = self.scope(&batch_vars, play, &Vars::new(), host, Default::default());
+                let scope = self.scope(&batch_vars, play, None, host, Default::default());
                 become_root::becomes_root(&scope, requested).map_err(|why| format!("host {}: {why}", host.name))?;
             }
         }
@@ -143,24 +155,33 @@ impl Executor<'_> {
         Arc::new(vars)
     }
 
-    /// Returns the variables of a host's templates: magic < inventory < play < task < registered < facts < `-e`.
+    /// Returns the variables of a host's templates: magic < role defaults < inventory < play < role < task < registered <
+    /// facts < parameters of the role < `-e`.
     fn scope(
         &self,
         batch_vars: &Arc<Vars>,
         play: &Play,
-        task: &Vars,
+        task: Option<&Task>,
         host: &Host,
         (registered, facts): (Arc<Vars>, Arc<Vars>),
     ) -> Scope {
+        let role = task.and_then(|task| task.origin.role.as_deref());
+        let of_role = |vars: fn(&Role) -> &Arc<Vars>| role.map(|role| Arc::clone(vars(role))).unwrap_or_default();
         Scope::new(vec![
             Layer::data(Arc::clone(batch_vars)),
+            Layer::written(Arc::clone(&play.role_defaults)),
+            Layer::written(of_role(|role| &role.defaults)),
             Layer::written(Arc::new(host.vars.clone())),
             Layer::written(Arc::new(play.vars.clone())),
-            Layer::written(Arc::new(task.clone())),
+            Layer::written(Arc::clone(&play.role_vars)),
+            Layer::written(of_role(|role| &role.vars)),
+            Layer::written(Arc::new(task.map(|task| task.vars.clone()).unwrap_or_default())),
             Layer::data(registered),
             Layer::data(facts),
+            Layer::written(of_role(|role| &role.params)),
             Layer::written(Arc::new(self.extra.clone())),
             Layer::data(Arc::new(magic_variables::of_host(host))),
+            Layer::data(Arc::new(role.map(magic_variables::of_role).unwrap_or_default())),
         ])
     }
 
@@ -168,16 +189,17 @@ impl Executor<'_> {
         &self,
         state: &mut RunState<'_, '_>,
         (play, task, names): (&Play, &Task, Vec<String>),
-        folder: &Path,
         handler: bool,
     ) {
+        let (names, others) = if task.run_once { names.split_at(1.min(names.len())) } else { (&names[..], &[][..]) };
         let hosts: Vec<&Host> = names.iter().filter_map(|name| self.inventory.hosts.get(name)).collect();
         let scope = |host: &&Host| {
-            self.scope(&state.batch_vars, play, &task.vars, host, state.iterator.set_by_tasks(&host.name))
+            self.scope(&state.batch_vars, play, Some(task), host, state.iterator.set_by_tasks(&host.name))
         };
         let scopes: Vec<Scope> = hosts.iter().map(scope).collect();
-        let title = scopes.first().and_then(|scope| scope.text(&task.name).ok());
-        let title = title.as_ref().unwrap_or(&task.name);
+        let title = task.title();
+        let title = scopes.first().and_then(|scope| scope.text(&title).ok()).unwrap_or(title);
+        let title = title.as_str();
         (state.callback)(&if handler { Event::Handler(title) } else { Event::Task(title) });
         let requested = task.root;
         // Templates may take their time: between two hosts an interrupt is noticed.
@@ -185,24 +207,36 @@ impl Executor<'_> {
         if task.module.is_for_cluster() {
             let cluster_tasks = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
                 tokio::task::yield_now().await;
-                ClusterTask { host, items: all_items(task, &scope, folder) }
+                ClusterTask { host, items: all_items(task, &scope) }
             });
             let cluster_tasks = stream::iter(cluster_tasks).buffered(forks).collect().await;
             for (ClusterTask { host, items }, outcomes) in self.run_on_cluster(state, task, cluster_tasks).await {
-                let results = items.into_iter().zip(outcomes).map(|(item, outcome)| item.finish(play, task, outcome));
+                let judged = items.into_iter().zip(outcomes).map(|(item, outcome)| (item.judge(task, outcome), item));
+                let results = judged.map(|(outcome, item)| item.finish(play, task, outcome));
                 state.record_result(&host.name, task, results.collect());
             }
-            return;
+            return state.share_result(task, others);
         }
+        let (retries, mut retried) = mpsc::unbounded_channel();
         let running = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
             tokio::task::yield_now().await;
             let root = become_root::becomes_root(&scope, requested);
-            (host, self.run_items(play, task, HostTask { host, scope, root }, folder).await)
+            (host, self.run_items((play, task), HostTask { host, scope, root }, &retries).await)
         });
-        let mut running = stream::iter(running).buffer_unordered(forks);
-        while let Some((host, results)) = running.next().await {
-            state.record_result(&host.name, task, results);
+        let mut running = pin!(stream::iter(running).buffer_unordered(forks));
+        loop {
+            tokio::select! {
+                biased;
+                Some(Retrying { host, left }) = retried.recv() => {
+                    (state.callback)(&Event::Retry { host: &host, task: title, left });
+                }
+                ended = running.next() => match ended {
+                    Some((host, results)) => state.record_result(&host.name, task, results),
+                    None => break,
+                },
+            }
         }
+        state.share_result(task, others);
     }
 
     /// Reports whether a task only predicts its changes.
@@ -212,22 +246,26 @@ impl Executor<'_> {
 
     /// Runs a host's items one after the other. An item sees the facts that the items before it have set. The first
     /// unreachable outcome is the last.
-    async fn run_items(&self, play: &Play, task: &Task, host_task: HostTask<'_>, folder: &Path) -> Vec<ItemResult> {
+    async fn run_items(
+        &self,
+        (play, task): (&Play, &Task),
+        host_task: HostTask<'_>,
+        retries: &UnboundedSender<Retrying>,
+    ) -> Vec<ItemResult> {
         let HostTask { host, scope, .. } = &host_task;
-        let items = match Items::of(task, scope).into_vec() {
+        let items = match items_of(task, scope) {
             Ok(items) => items,
-            Err(outcome) => return vec![LoopItem::none(scope.clone(), *outcome.clone()).finish(play, task, *outcome)],
+            Err(outcome) => return vec![LoopItem::none(play, task, scope, *outcome)],
         };
+        let pause = task.looping.as_ref().map_or(Duration::ZERO, |looping| looping.pause);
         let (mut results, mut facts) = (Vec::new(), Vars::new());
-        for item in items {
-            let item = LoopItem::new(task, item, (scope, &facts), folder);
-            let outcome = match &item.state {
-                Ok(action) => {
-                    let run = self.run_action(task, &host_task, action);
-                    self.running.during(&host.name, &task.name, run).await
-                }
-                Err(outcome) => outcome.clone(),
-            };
+        for item in &items {
+            if !results.is_empty() && !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            let item = LoopItem::new(task, (item.as_ref(), &items), (scope, &facts));
+            let run = self.run_item(task, &host_task, &item, retries);
+            let outcome = self.running.during(&host.name, &task.name, run).await;
             facts.extend(outcome.facts.clone());
             let lost = outcome.status == Status::Unreachable;
             results.push(item.finish(play, task, outcome));
@@ -236,6 +274,47 @@ impl Executor<'_> {
             }
         }
         results
+    }
+
+    /// Runs an item until it has succeeded or has been tried often enough.
+    async fn run_item(
+        &self,
+        task: &Task,
+        host_task: &HostTask<'_>,
+        item: &LoopItem,
+        retries: &UnboundedSender<Retrying>,
+    ) -> Outcome {
+        let action = match &item.state {
+            Ok(action) => action,
+            Err(outcome) => return item.judge(task, outcome.clone()),
+        };
+        let (attempts, delay) = match item.attempts(task) {
+            Ok(attempts) => attempts,
+            Err(why) => return Outcome::failed(why),
+        };
+        let mut attempt = 1;
+        loop {
+            let mut outcome = item.judge(task, self.run_action(task, host_task, action).await);
+            if attempts == 1 || outcome.status == Status::Unreachable {
+                return outcome;
+            }
+            match item.is_done(task, &outcome) {
+                Ok(true) => {
+                    outcome.detail.insert("attempts".to_owned(), attempt.into());
+                    return outcome;
+                }
+                Ok(false) if attempt < attempts => {}
+                Ok(false) => {
+                    outcome.detail.insert("attempts".to_owned(), (attempts - 1).into());
+                    return Outcome { status: Status::Failed, ..outcome };
+                }
+                Err(why) => return Outcome::failed(why),
+            }
+            // The receiver ends after all senders.
+            let _ = retries.send(Retrying { host: host_task.host.name.clone(), left: attempts - attempt });
+            tokio::time::sleep(delay).await;
+            attempt += 1;
+        }
     }
 
     async fn run_action(&self, task: &Task, host_task: &HostTask<'_>, action: &Action) -> Outcome {
@@ -299,10 +378,13 @@ impl Executor<'_> {
 }
 
 /// Returns the runs of a task on a host, one for each item.
-fn all_items(task: &Task, scope: &Scope, folder: &Path) -> Vec<LoopItem> {
-    match Items::of(task, scope).into_vec() {
-        Ok(items) => items.into_iter().map(|item| LoopItem::new(task, item, (scope, &Vars::new()), folder)).collect(),
-        Err(outcome) => vec![LoopItem::none(scope.clone(), *outcome)],
+fn all_items(task: &Task, scope: &Scope) -> Vec<LoopItem> {
+    match items_of(task, scope) {
+        Ok(items) => {
+            let item = |item: &Option<_>| LoopItem::new(task, (item.as_ref(), &items), (scope, &Vars::new()));
+            items.iter().map(item).collect()
+        }
+        Err(outcome) => vec![LoopItem::not_run(scope, *outcome)],
     }
 }
 
@@ -312,6 +394,19 @@ fn join_request(host: &Host) -> Result<JoinRequest, String> {
     // A leader reads the command in its own inventory; an invalid one is refused before the host joins.
     host.fence_command().map_err(|error| error.to_string())?;
     Ok(JoinRequest { target, metadata })
+}
+
+/// Stands for an item of a task with `no_log`.
+const CENSORED_ITEM: &str = "(censored due to no_log)";
+
+/// Returns what is printed of an outcome: nothing but its status if the task has `no_log`.
+fn shown(task: &Task, outcome: &Outcome) -> Outcome {
+    if !task.no_log {
+        return outcome.clone();
+    }
+    let why = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
+    let detail = Vars::from_iter([("censored".to_owned(), why.into())]);
+    Outcome { status: outcome.status, changed: outcome.changed, detail, ..Outcome::default() }
 }
 
 /// Stands for a host where a task runs on the cluster.
@@ -325,20 +420,32 @@ impl RunState<'_, '_> {
     fn record_result(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) {
         let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
         for result in &results {
-            if let Some(item) = &result.item {
-                (self.callback)(&Event::Item { host, item, outcome: &result.outcome });
+            if let Some((_, label)) = &result.item {
+                let item = if task.no_log { CENSORED_ITEM } else { label };
+                (self.callback)(&Event::Item { host, item, outcome: &shown(task, &result.outcome) });
             }
         }
         // A loop whose list could not be made has one result, without an item.
-        let looped = task.items.is_some() && results.iter().all(|result| result.item.is_some());
-        let outcome = if looped {
-            let items = results.into_iter().map(|result| (result.item.unwrap_or_default(), result.outcome));
-            Outcome::of_items(&items.collect::<Vec<_>>())
+        let looping = task.looping.as_ref().filter(|_| results.iter().all(|result| result.item.is_some()));
+        let looped = looping.is_some();
+        let outcome = if let Some(looping) = looping {
+            let items = results.into_iter().map(|result| (result.item.unwrap_or_default().0, result.outcome));
+            Outcome::of_items(&looping.var, &items.collect::<Vec<_>>())
         } else {
             results.into_iter().next().map_or_else(Outcome::skipped, |result| result.outcome)
         };
         let ignored = outcome.status == Status::Failed && task.ignore_errors;
-        (self.callback)(&Event::Host { host, outcome: &outcome, looped, ignored });
+        (self.callback)(&Event::Host { host, outcome: &shown(task, &outcome), looped, ignored });
         self.iterator.record_result(host, task, &outcome, &notify);
+        self.last = Some(outcome);
+    }
+
+    /// Records the last result of a task that runs once for the other hosts.
+    fn share_result(&mut self, task: &Task, others: &[String]) {
+        for host in others {
+            if let Some(outcome) = &self.last {
+                self.iterator.record_shared_result(host, task, outcome);
+            }
+        }
     }
 }

@@ -1,35 +1,36 @@
 //! The items of a task's loop on one host: conditions and arguments before the item runs, `changed_when` and
 //! `failed_when` afterwards. No host is reached here.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
+use serde_json::json;
 
 use super::action::Action;
 use super::modules::Arguments;
 use super::outcome::Outcome;
 use super::outcome::Status;
+use super::play::Loop;
 use super::play::Play;
+use super::play::Retry;
 use super::play::Task;
+use super::template;
 use super::template::Layer;
 use super::template::Scope;
 use crate::inventory::Vars;
 
-/// What a task runs for on a host.
-pub(super) enum Items {
-    /// Once, without an item: the task has no loop.
-    One,
-    /// Once for each of these items.
-    Each(Vec<Value>),
-    /// Not at all: the list of the items could not be made, or the task is skipped.
-    None(Box<Outcome>),
+/// An item of a loop, with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Item {
+    value: Value,
+    index: usize,
 }
 
 /// One run of a task on a host: for an item of its loop, or without an item.
 pub(super) struct LoopItem {
     /// The item.
-    pub(super) item: Option<Value>,
+    item: Option<Value>,
     /// The action to run, or the outcome of an item that does not run.
     pub(super) state: Result<Action, Outcome>,
     scope: Scope,
@@ -37,67 +38,114 @@ pub(super) struct LoopItem {
 
 /// The result of one item.
 pub(super) struct ItemResult {
-    /// The item.
-    pub(super) item: Option<Value>,
+    /// The item, with the text that stands for it.
+    pub(super) item: Option<(Value, String)>,
     /// How it ended.
     pub(super) outcome: Outcome,
     /// The handlers that it notifies.
     pub(super) notify: Vec<String>,
 }
 
-impl Items {
-    /// Returns what a task runs for on a host.
-    pub(super) fn of(task: &Task, scope: &Scope) -> Self {
-        let Some(items) = &task.items else { return Self::One };
-        match scope.fill(items) {
-            Ok(Value::Array(items)) => Self::Each(items),
-            // A false condition skips the task even if this host lacks the variables of the list.
-            other => {
-                let why = other.map_or_else(|why| why, |_| "`loop` is not a list".to_owned());
-                let skipped = task.when.iter().any(|condition| scope.holds(condition) == Ok(false));
-                Self::None(Box::new(if skipped { Outcome::skipped() } else { Outcome::failed(why) }))
-            }
-        }
-    }
-
-    /// Returns the items.
-    pub(super) fn into_vec(self) -> Result<Vec<Option<Value>>, Box<Outcome>> {
-        match self {
-            Self::One => Ok(vec![None]),
-            Self::Each(items) => Ok(items.into_iter().map(Some).collect()),
-            Self::None(outcome) => Err(outcome),
+/// Returns what a task runs for on a host: its items, or once without an item. If the list cannot be made, or if the task
+/// is skipped, returns the outcome.
+pub(super) fn items_of(task: &Task, scope: &Scope) -> Result<Vec<Option<Item>>, Box<Outcome>> {
+    let Some(looping) = &task.looping else { return Ok(vec![None]) };
+    let items = scope.fill(&looping.value).and_then(|value| looping.kind.items(value));
+    match items {
+        // As in Ansible, a task without items is skipped.
+        Ok(items) if items.is_empty() => Err(Box::new(Outcome::skipped())),
+        Ok(items) => Ok((0..).zip(items).map(|(index, value)| Some(Item { value, index })).collect()),
+        // A false condition skips the task even if this host lacks the variables of the list.
+        Err(why) => {
+            let skipped = task.when.iter().any(|condition| scope.holds(condition) == Ok(false));
+            Err(Box::new(if skipped { Outcome::skipped() } else { Outcome::failed(why) }))
         }
     }
 }
 
 impl LoopItem {
     /// Makes the run of a task for an item. Conditions and arguments are evaluated now. `facts` are the variables that
-    /// the items before it have set.
-    pub(super) fn new(task: &Task, item: Option<Value>, (scope, facts): (&Scope, &Vars), folder: &Path) -> Self {
+    /// the items before it have set, `all` are all items.
+    pub(super) fn new(
+        task: &Task,
+        (item, all): (Option<&Item>, &[Option<Item>]),
+        (scope, facts): (&Scope, &Vars),
+    ) -> Self {
         let mut scope = scope.clone();
         if !facts.is_empty() {
             scope = scope.with(Layer::data(Arc::new(facts.clone())));
         }
-        if let Some(item) = &item {
-            scope = scope.with(variable("item", item.clone()));
+        if let Some((looping, item)) = task.looping.as_ref().zip(item) {
+            scope = scope.with(Layer::data(Arc::new(loop_vars(looping, item, all))));
         }
         let state = match all_hold(&task.when, &scope) {
-            Ok(true) => action(task, &scope, folder).map_err(Outcome::failed),
+            Ok(true) => action(task, &scope).map_err(Outcome::failed),
             Ok(false) => Err(Outcome::skipped()),
             Err(why) => Err(Outcome::failed(format!("`when`: {why}"))),
         };
-        Self { item, state, scope }
+        Self { item: item.map(|item| item.value.clone()), state, scope }
     }
 
     /// Makes the run of a task that does not run at all.
-    pub(super) const fn none(scope: Scope, outcome: Outcome) -> Self {
-        Self { item: None, state: Err(outcome), scope }
+    pub(super) fn not_run(scope: &Scope, outcome: Outcome) -> Self {
+        Self { item: None, state: Err(outcome), scope: scope.clone() }
     }
 
-    /// Returns the item's result: its outcome under `changed_when` and `failed_when`, and the handlers to notify.
+    /// Returns the result of a task that does not run at all.
+    pub(super) fn none(play: &Play, task: &Task, scope: &Scope, outcome: Outcome) -> ItemResult {
+        let item = Self::not_run(scope, outcome.clone());
+        let outcome = item.judge(task, outcome);
+        item.finish(play, task, outcome)
+    }
+
+    /// Applies `changed_when` and `failed_when` to the outcome of the item.
+    pub(super) fn judge(&self, task: &Task, outcome: Outcome) -> Outcome {
+        evaluate(task, &self.scope, outcome)
+    }
+
+    /// Returns how many runs the task has at most for the item, and the time between two.
+    pub(super) fn attempts(&self, task: &Task) -> Result<(u64, Duration), String> {
+        let Some(Retry { retries, delay, .. }) = &task.retry else { return Ok((1, Duration::ZERO)) };
+        let text = |value: &Value| Ok::<_, String>(template::text_of(&self.scope.fill(value)?));
+        let retries = match retries {
+            Some(retries) => {
+                let text = text(retries)?;
+                text.parse().map_err(|_| format!("`retries` must be a whole number, not {text}"))?
+            }
+            None => 3_u64,
+        };
+        let delay = match delay {
+            Some(delay) => {
+                let text = text(delay)?;
+                let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                seconds.ok_or_else(|| format!("`delay` must be a number of seconds, not {text}"))?
+            }
+            None => Duration::from_secs(5),
+        };
+        Ok((retries.saturating_add(1), delay))
+    }
+
+    /// Reports whether an outcome needs no further run.
+    pub(super) fn is_done(&self, task: &Task, outcome: &Outcome) -> Result<bool, String> {
+        match &task.retry {
+            Some(Retry { until, .. }) if !until.is_empty() => {
+                let name = task.register.as_deref().unwrap_or("result");
+                let scope = self.scope.with(variable(name, Value::Object(outcome.to_vars())));
+                all_hold(until, &scope).map_err(|why| format!("`until`: {why}"))
+            }
+            _ => Ok(outcome.status != Status::Failed),
+        }
+    }
+
+    /// Returns the item's result with the handlers to notify.
     pub(super) fn finish(self, play: &Play, task: &Task, outcome: Outcome) -> ItemResult {
-        let outcome = evaluate(task, &self.scope, outcome);
-        let mut result = ItemResult { item: self.item, outcome, notify: Vec::new() };
+        let label = task.looping.as_ref().and_then(|looping| looping.label.as_ref());
+        let label = |item: &Value| match label {
+            Some(label) => self.scope.text(label).unwrap_or_else(|_| label.clone()),
+            None => template::text_of(item),
+        };
+        let item = self.item.clone().map(|item| (item.clone(), label(&item)));
+        let mut result = ItemResult { item, outcome, notify: Vec::new() };
         if result.outcome.status == Status::Changed {
             match notified(play, task, &self.scope) {
                 Ok(names) => result.notify = names,
@@ -108,14 +156,40 @@ impl LoopItem {
     }
 }
 
+/// Returns the variables of an item.
+fn loop_vars(looping: &Loop, item: &Item, all: &[Option<Item>]) -> Vars {
+    let mut vars = Vars::from_iter([
+        (looping.var.clone(), item.value.clone()),
+        ("ansible_loop_var".to_owned(), looping.var.clone().into()),
+    ]);
+    if let Some(name) = &looping.index_var {
+        vars.insert(name.clone(), item.index.into());
+    }
+    if looping.extended {
+        let (index, length) = (item.index, all.len());
+        let value = |index: usize| all.get(index).and_then(Option::as_ref).map(|item| item.value.clone());
+        let mut place = json!({
+            "index": index + 1, "index0": index, "revindex": length - index, "revindex0": length - index - 1,
+            "first": index == 0, "last": index + 1 == length, "length": length,
+            "allitems": all.iter().flatten().map(|item| item.value.clone()).collect::<Vec<_>>(),
+        });
+        let beside = [("previtem", index.checked_sub(1).and_then(value)), ("nextitem", value(index + 1))];
+        for (name, value) in beside {
+            place.as_object_mut().zip(value).map(|(place, value)| place.insert(name.to_owned(), value));
+        }
+        vars.insert("ansible_loop".to_owned(), place);
+    }
+    vars
+}
+
 /// Makes the action of a task.
-fn action(task: &Task, scope: &Scope, folder: &Path) -> Result<Action, String> {
+fn action(task: &Task, scope: &Scope) -> Result<Action, String> {
     let args = scope.arguments(&task.args)?;
-    task.module.action(&Arguments { args: &args, scope, folder })
+    task.module.action(&Arguments { args: &args, scope, folders: &task.origin.folders })
 }
 
 fn notified(play: &Play, task: &Task, scope: &Scope) -> Result<Vec<String>, String> {
-    let known = |name: &str| play.handlers_called(name).next().is_some();
+    let known = |name: &str| play.notified_by(task, name).next().is_some();
     let handler = |name: &String| {
         let name = scope.text(name)?;
         if known(&name) { Ok(name) } else { Err(format!("the play has no handler called `{name}`")) }

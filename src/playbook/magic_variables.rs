@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::json;
 
+use super::play::Role;
 use super::template;
 use crate::inventory::Group;
 use crate::inventory::Host;
@@ -27,4 +28,11 @@ pub fn of_host(host: &Host) -> Vars {
         "inventory_hostname": host.name, "inventory_hostname_short": short, "group_names": host.groups,
     });
     own.as_object().cloned().unwrap_or_default()
+}
+
+/// Returns the variables that Ansible sets for the tasks of a role.
+pub fn of_role(role: &Role) -> Vars {
+    let path = role.path.display().to_string();
+    let vars = [("role_path", path), ("role_name", role.name.clone()), ("ansible_role_name", role.name.clone())];
+    vars.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
 }

@@ -107,8 +107,8 @@ impl Outcome {
         vars
     }
 
-    /// Combines the outcomes of a loop's items.
-    pub fn of_items(items: &[(Value, Self)]) -> Self {
+    /// Combines the outcomes of a loop's items. `var` is the loop's variable.
+    pub fn of_items(var: &str, items: &[(Value, Self)]) -> Self {
         let any = |status: Status| items.iter().any(|(_, outcome)| outcome.status == status);
         let changed = items.iter().any(|(_, outcome)| outcome.changed);
         let status = if any(Status::Unreachable) {
@@ -124,7 +124,8 @@ impl Outcome {
         };
         let results = items.iter().map(|(item, outcome)| {
             let mut vars = outcome.to_vars();
-            vars.insert("item".to_owned(), item.clone());
+            vars.insert(var.to_owned(), item.clone());
+            vars.insert("ansible_loop_var".to_owned(), var.into());
             Value::Object(vars)
         });
         let detail = Vars::from_iter([("results".to_owned(), results.collect())]);

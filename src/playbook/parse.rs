@@ -1,9 +1,13 @@
 //! The playbook parser: YAML in, typed plays out. An unknown key is an error and is never ignored.
 
 mod arguments;
+mod import;
 mod task;
 
+use std::cell::RefCell;
+use std::io;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,6 +15,7 @@ use serde_json::Value;
 use super::play::BatchSize;
 use super::play::Block;
 use super::play::Node as PlayNode;
+use super::play::Origin;
 use super::play::Play;
 use super::play::Playbook;
 use crate::inventory::Vars;
@@ -24,7 +29,7 @@ use crate::inventory::document::Node;
 use task::Inherited;
 
 /// The keys of a play.
-const PLAY_KEYS: [&str; 14] = [
+const PLAY_KEYS: [&str; 19] = [
     "name",
     "hosts",
     "serial",
@@ -34,15 +39,20 @@ const PLAY_KEYS: [&str; 14] = [
     "gather_facts",
     "check_mode",
     "ignore_errors",
+    "run_once",
+    "no_log",
+    "tags",
     "force_handlers",
+    "vars_files",
     "pre_tasks",
+    "roles",
     "tasks",
     "post_tasks",
     "handlers",
 ];
 
 /// The keys of a play in Ansible that muster does not implement.
-const ANSIBLE_PLAY_KEYS: [&str; 20] = [
+const ANSIBLE_PLAY_KEYS: [&str; 15] = [
     "any_errors_fatal",
     "become_exe",
     "become_flags",
@@ -52,42 +62,90 @@ const ANSIBLE_PLAY_KEYS: [&str; 20] = [
     "environment",
     "gather_subset",
     "ignore_unreachable",
-    "import_playbook",
     "max_fail_percentage",
     "module_defaults",
-    "no_log",
     "order",
     "port",
     "remote_user",
-    "roles",
     "strategy",
-    "tags",
-    "vars_files",
 ];
 
-/// Reads a playbook.
-pub fn read(file: &Path, text: &str) -> Result<Playbook, Diagnostic> {
-    let parser = Parser { file };
-    let document = document::read(file, text)?;
-    let plays = match &document.content {
-        Content::List(plays) => plays.iter().map(|play| parser.play(play)).collect::<Result<_, _>>()?,
-        _ if document.is_null() => Vec::new(),
-        _ => {
-            return Err(parser
-                .error(document.at, format!("a playbook must be a list of plays, not {}", document.kind()))
-                .hint("Begin each play with `- hosts: PATTERN`."));
-        }
-    };
+/// Returns the text of a file that a playbook names.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+/// The largest file of tasks or variables, in bytes.
+const FILE_LIMIT: u64 = 16 << 20;
+
+/// Reads a file of tasks or variables.
+pub fn read_file(path: &Path) -> io::Result<String> {
+    let meta = std::fs::metadata(path)?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    if meta.len() > FILE_LIMIT {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is larger than {} MiB", FILE_LIMIT >> 20)));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// Reads a playbook, and the files of tasks, roles and playbooks that it imports.
+pub fn read(file: &Path, text: &str, read_file: ReadFile<'_>) -> Result<Playbook, Diagnostic> {
+    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    let origin = Arc::new(Origin { role: None, folders: vec![folder.clone()] });
+    let found = RefCell::default();
+    let parser = Parser { file: file.to_owned(), read_file, folder, origin, found: &found, depth: 0 };
+    let plays = parser.plays(text, &Inherited::default())?;
     Ok(Playbook { file: file.to_owned(), plays })
 }
 
+/// What the roles of a play bring into it.
+#[derive(Default)]
+struct Found {
+    handlers: Vec<PlayNode>,
+    defaults: Vars,
+    vars: Vars,
+    /// The roles that run once in a play, with their parameters.
+    once: Vec<(PathBuf, Vars)>,
+}
+
+/// Reads one file. The files that it imports have parsers of their own.
 struct Parser<'a> {
-    file: &'a Path,
+    file: PathBuf,
+    read_file: ReadFile<'a>,
+    /// The folder of the playbook.
+    folder: PathBuf,
+    /// Where the tasks of the file come from.
+    origin: Arc<Origin>,
+    found: &'a RefCell<Found>,
+    /// How many files import this one.
+    depth: usize,
 }
 
 impl Parser<'_> {
     fn error(&self, at: Position, what: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(self.file, at, what)
+        Diagnostic::new(&self.file, at, what)
+    }
+
+    /// Reads the plays of a playbook file.
+    fn plays(&self, text: &str, inherited: &Inherited) -> Result<Vec<Play>, Diagnostic> {
+        let document = document::read(&self.file, text)?;
+        let mut plays = Vec::new();
+        match &document.content {
+            Content::List(entries) => {
+                for entry in entries {
+                    match self.import_playbook(entry, inherited)? {
+                        Some(imported) => plays.extend(imported),
+                        None => plays.push(self.play(entry, inherited)?),
+                    }
+                }
+            }
+            _ if document.is_null() => {}
+            _ => {
+                let what = format!("a playbook must be a list of plays, not {}", document.kind());
+                return Err(self.error(document.at, what).hint("Begin each play with `- hosts: PATTERN`."));
+            }
+        }
+        Ok(plays)
     }
 
     fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Diagnostic> {
@@ -161,31 +219,35 @@ impl Parser<'_> {
         error
     }
 
-    fn play(&self, node: &Node) -> Result<Play, Diagnostic> {
+    fn play(&self, node: &Node, inherited: &Inherited) -> Result<Play, Diagnostic> {
         let mut play = Play {
             name: String::new(),
             hosts: String::new(),
             hosts_at: node.at,
             serial: Vec::new(),
             vars: Vars::new(),
+            tags: Vec::new(),
+            role_defaults: Arc::default(),
+            role_vars: Arc::default(),
             tasks: Arc::default(),
             handlers: Arc::default(),
         };
         let entries = self.map(node, "a play")?;
-        let mut inherited = Inherited::default();
+        let (mut inherited, imported) = (inherited.clone(), inherited.vars());
+        self.found.take();
         for (key, node) in entries {
             match key.text.as_str() {
                 "name" => play.name = self.text(key, node)?,
                 "hosts" => (play.hosts, play.hosts_at) = (self.texts(key, node)?.join(","), node.at),
                 "serial" => play.serial = self.serial(node)?,
                 "vars" => play.vars = self.vars(node)?,
-                "become" | "become_user" | "check_mode" | "ignore_errors" => self.inherit(key, node, &mut inherited)?,
+                "become" | "become_user" | "check_mode" | "ignore_errors" | "run_once" | "no_log" | "tags" => self.inherit(key, node, &mut inherited)?,
                 "gather_facts" => {
                     if self.flag(key, node)? {
                         return Err(self.error(node.at, "muster gathers no facts").hint("Say `gather_facts: false`."));
                     }
                 }
-                "force_handlers" | "pre_tasks" | "tasks" | "post_tasks" | "handlers"
+                "force_handlers" | "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" | "vars_files"
                 // It says where Ansible finds modules. muster has its modules in itself.
                 | "collections" => {}
                 text if ANSIBLE_PLAY_KEYS.contains(&text) => return Err(self.unsupported("a play", key)),
@@ -198,9 +260,16 @@ impl Parser<'_> {
         if play.name.is_empty() {
             play.name.clone_from(&play.hosts);
         }
+        play.vars.extend(self.vars_files(entries)?);
+        play.vars.extend(imported);
+        play.tags.clone_from(&inherited.tags);
         play.tasks = self.sections(entries, &inherited)?.into();
         let handlers = entries.iter().find(|(key, _)| key.text == "handlers");
-        play.handlers = handlers.map_or(Ok(Vec::new()), |(_, node)| self.handlers(node, &inherited))?.into();
+        let handlers = handlers.map_or(Ok(Vec::new()), |(_, node)| self.handlers(node, &inherited))?;
+        let found = self.found.take();
+        // The handlers of roles come first, so that those of the play win.
+        play.handlers = found.handlers.into_iter().chain(handlers).collect();
+        (play.role_defaults, play.role_vars) = (found.defaults.into(), found.vars.into());
         self.check_notified(node.at, &play)?;
         Ok(play)
     }
@@ -210,9 +279,15 @@ impl Parser<'_> {
         let entry = |name: &str| entries.iter().find(|(key, _)| key.text == name);
         let is_forced = entry("force_handlers").map_or(Ok(false), |(key, node)| self.flag(key, node))?;
         let mut all = Vec::new();
-        for name in ["pre_tasks", "tasks", "post_tasks"] {
-            let Some((_, node)) = entry(name) else { continue };
-            let tasks = self.nodes(node, &format!("`{name}`"), inherited)?;
+        for (roles, name) in [(None, "pre_tasks"), (entry("roles"), "tasks"), (None, "post_tasks")] {
+            let list = entry(name);
+            if list.is_none() && roles.is_none() {
+                continue;
+            }
+            let mut tasks = roles.map_or(Ok(Vec::new()), |(_, node)| self.roles(node, inherited))?;
+            if let Some((_, node)) = list {
+                tasks.extend(self.nodes(node, &format!("`{name}`"), inherited)?);
+            }
             if is_forced {
                 let always = Arc::from([PlayNode::Flush]);
                 all.push(PlayNode::Block(Arc::new(Block { body: tasks.into(), rescue: Arc::default(), always })));
@@ -237,7 +312,7 @@ impl Parser<'_> {
 
     fn check_notified(&self, at: Position, play: &Play) -> Result<(), Diagnostic> {
         for task in play.all_tasks() {
-            let unknown = |name: &&String| !name.contains("{{") && play.handlers_called(name).next().is_none();
+            let unknown = |name: &&String| !name.contains("{{") && play.notified_by(task, name).next().is_none();
             if let Some(name) = task.notify.iter().find(unknown) {
                 let at = if task.at == Position::default() { at } else { task.at };
                 let mut error = self.error(at, format!("the play has no handler called `{name}`"));

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::loops::LoopKind;
 use super::modules::ModuleRef;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Position;
@@ -44,6 +46,12 @@ pub struct Play {
     pub serial: Vec<BatchSize>,
     /// The play's variables.
     pub vars: Vars,
+    /// The play's tags, which its tasks have too.
+    pub tags: Vec<String>,
+    /// The defaults of all roles of the play, which every task can read.
+    pub role_defaults: Arc<Vars>,
+    /// The variables of all roles of the play, which every task can read.
+    pub role_vars: Arc<Vars>,
     /// The tasks, in order, with the places at which notified handlers run.
     pub tasks: Arc<[Node]>,
     /// The handlers. Those that were notified run in this order.
@@ -56,10 +64,17 @@ impl Play {
         self.tasks.iter().chain(self.handlers.iter()).flat_map(Node::tasks)
     }
 
-    /// Returns the index of the handlers with a name, or that listen to it. Of several with the same name, the last one
-    /// counts.
-    pub fn handlers_called<'p>(&'p self, name: &'p str) -> impl Iterator<Item = usize> + 'p {
-        let named = self.handlers.iter().rposition(|node| node.task().is_some_and(|task| task.name == name));
+    /// Returns the indices of the handlers with a name, or that listen to it. Of several with the same name, that of the
+    /// task's own role counts, or else the last one.
+    pub fn notified_by<'p>(&'p self, task: &Task, name: &'p str) -> impl Iterator<Item = usize> + 'p {
+        let find = |is_near: &dyn Fn(&Task) -> bool| {
+            let is_called = |node: &Node| node.task().is_some_and(|task| task.is_called(name) && is_near(task));
+            self.handlers.iter().rposition(is_called)
+        };
+        let role = |task: &Task| task.origin.role.as_ref().map(|role| role.path.clone());
+        let own = role(task);
+        let named =
+            own.and_then(|own| find(&|handler| role(handler).as_ref() == Some(&own))).or_else(|| find(&|_| true));
         let listens = move |node: &Node| node.task().is_some_and(|task| task.listen.iter().any(|topic| topic == name));
         let listening = self.handlers.iter().enumerate().filter(move |(_, node)| listens(node)).map(|(index, _)| index);
         named.into_iter().chain(listening.filter(move |index| Some(*index) != named))
@@ -120,9 +135,35 @@ pub enum BatchSize {
     Percent(usize),
 }
 
+/// A role that a play or a task names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Role {
+    /// The name.
+    pub name: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// The defaults, the weakest of all variables.
+    pub defaults: Arc<Vars>,
+    /// The variables.
+    pub vars: Arc<Vars>,
+    /// The parameters that the play gives to it.
+    pub params: Arc<Vars>,
+}
+
+/// Where a task comes from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Origin {
+    /// The role whose task it is.
+    pub role: Option<Arc<Role>>,
+    /// The folders in which the files of the task are looked up, the first one first.
+    pub folders: Vec<PathBuf>,
+}
+
 /// A task: one module with its arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
+    /// Where it comes from.
+    pub origin: Arc<Origin>,
     /// The place in the file where the task begins.
     pub at: Position,
     /// The task's name, which may be a template. The default is the module's name.
@@ -141,8 +182,16 @@ pub struct Task {
     pub notify: Vec<String>,
     /// The topics whose notifications run this handler, beside its name.
     pub listen: Vec<String>,
-    /// The task runs once for each item of this list, or of the list that this template makes.
-    pub items: Option<Value>,
+    /// The loop, if the task runs once for each of several items.
+    pub looping: Option<Loop>,
+    /// How often a run that did not succeed is repeated.
+    pub retry: Option<Retry>,
+    /// Set if the task runs on the first host only. Its result counts for all.
+    pub run_once: bool,
+    /// Set if its results are not printed.
+    pub no_log: bool,
+    /// Its tags, and those of the blocks and the play around it.
+    pub tags: Vec<String>,
     /// Set if a host runs the next task although this one failed there.
     pub ignore_errors: bool,
     /// The task counts as changed where all of these conditions hold.
@@ -153,6 +202,51 @@ pub struct Task {
     pub root: bool,
     /// Whether the task only predicts its changes (`check_mode`). The default is the run's.
     pub check: Option<bool>,
+}
+
+impl Task {
+    /// Returns what is printed of the task's name: a template, with its role before it.
+    pub fn title(&self) -> String {
+        match &self.origin.role {
+            Some(role) => format!("{} : {}", role.name, self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Reports whether a handler has this name. It may be written with its role.
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.origin.role.is_some() && self.title() == name
+    }
+}
+
+/// The loop of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loop {
+    /// How the value becomes the items.
+    pub kind: LoopKind,
+    /// The value, in which text may be a template.
+    pub value: Value,
+    /// The variable that has the item (`loop_var`).
+    pub var: String,
+    /// The variable that has the index of the item, from 0.
+    pub index_var: Option<String>,
+    /// The text that is printed instead of the item, a template.
+    pub label: Option<String>,
+    /// How long to wait between two items.
+    pub pause: Duration,
+    /// Set if the variable `ansible_loop` describes the place of the item.
+    pub extended: bool,
+}
+
+/// How often a run that did not succeed is repeated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// The run has succeeded when all of these conditions hold; without any, when it has not failed.
+    pub until: Vec<String>,
+    /// The number of further runs, or a template of it; `None` for 3.
+    pub retries: Option<Value>,
+    /// The seconds between two runs, or a template of them; `None` for 5.
+    pub delay: Option<Value>,
 }
 
 /// Returns the number of hosts in each batch of a play.

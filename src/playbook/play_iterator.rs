@@ -171,6 +171,13 @@ impl<'a> PlayIterator<'a> {
         Next::End
     }
 
+    /// Records the outcome of a task on a host where it has not run itself (`run_once`). It counts in no statistic.
+    pub fn record_shared_result(&mut self, host: &str, task: &Task, outcome: &Outcome) {
+        let counts = self.stats.get(host).copied();
+        self.record_result(host, task, outcome, &[]);
+        counts.map(|counts| self.stats.insert(host.to_owned(), counts));
+    }
+
     /// Records the outcome of a task or handler on a host. `notify` names the handlers that it notifies.
     pub fn record_result(&mut self, host: &str, task: &Task, outcome: &Outcome, notify: &[String]) {
         let Some(play) = self.current.as_ref().map(|batch| batch.play) else { return };
@@ -210,7 +217,7 @@ impl<'a> PlayIterator<'a> {
         counts.changed += usize::from(outcome.changed);
         // A failure notifies no handler, even if it is ignored.
         if outcome.status == Status::Changed {
-            state.notified.extend(notify.iter().flat_map(|name| play.handlers_called(name)));
+            state.notified.extend(notify.iter().flat_map(|name| play.notified_by(task, name)));
         }
         state.cursor.advance(&play.handlers, &mut state.notified);
     }

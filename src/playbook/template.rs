@@ -316,6 +316,14 @@ fn ascii(text: &str) -> String {
     escaped
 }
 
+/// Returns a value as text, as Ansible prints it: a list or a map as Python writes it.
+pub fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => environment::repr(other),
+    }
+}
+
 /// Reports whether a text contains template syntax.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")

@@ -99,6 +99,36 @@ fn a_play_whose_hosts_match_nothing_is_skipped_with_a_warning() {
     desk.fails(&["-i", "hosts", "play", "some.yaml", "-e", "@nofile"], 2, &["-e: cannot read nofile: "]);
 }
 
+/// The expected lines are those of ansible-core 2.19.
+#[test]
+fn tags_select_tasks_and_listings_show_them_as_ansible_does() {
+    let desk = Desk::new();
+    desk.write("hosts", "h1\nh2\n");
+    desk.write("g.yml", include_str!("../data/playbook/tags.yaml"));
+    let lines = |args: &[&str]| {
+        let said = desk.muster(&[&["-i", "hosts", "play", "g.yml"], args].concat());
+        assert_eq!(said.code, Some(0), "{said:#?}");
+        said.out
+    };
+    let plays = |first: &str, second: &str| {
+        format!(
+            "\nplaybook: g.yml\n\n  play #1 (all): first\tTAGS: [p]\n{first}\n  play #2 (all): all\tTAGS: []\n{second}"
+        )
+    };
+    let tasks = |lines: &str| format!("    tasks:\n{lines}");
+    let (pre, one) = ("      pre\tTAGS: [always, p]\n", "      one\tTAGS: [a, b, p]\n");
+    let block = "      two\tTAGS: [blk, c, p]\n      debug\tTAGS: [blk, p]\n";
+    let plain = tasks("      plain\tTAGS: []\n");
+    assert_eq!(lines(&["--list-tasks"]), plays(&tasks(&[pre, one, block].concat()), &plain));
+    assert_eq!(lines(&["--list-tasks", "-t", "a"]), plays(&tasks(&[pre, one].concat()), &tasks("")));
+    assert_eq!(lines(&["--list-tasks", "--skip-tags", "blk,always"]), plays(&tasks(one), &plain));
+    let task_tags = |tags: &str| format!("      TASK TAGS: [{tags}]\n");
+    assert_eq!(lines(&["--list-tags"]), plays(&task_tags("a, always, b, blk, c, never, p"), &task_tags("")));
+    let hosts = "    pattern: ['all']\n    hosts (2):\n      h1\n      h2\n";
+    assert_eq!(lines(&["--list-hosts"]), plays(hosts, hosts));
+    assert_eq!(lines(&["--syntax-check"]), "\nplaybook: g.yml\n");
+}
+
 #[test]
 fn an_interrupted_run_says_what_may_go_on_and_where() {
     let desk = Desk::new();
@@ -167,7 +197,7 @@ fn its_output_steers_no_terminal() {
     for args in [&["-e", "{\"t\": \"\\u009b1m\"}"][..], &["--list-hosts"]] {
         let said = desk.muster(&[&["-i", "hosts", "play", "book.yaml"], args].concat());
         assert!(said.out.contains("play \u{fffd}[2J"), "{said:#?}");
-        let steers = said.out.chars().any(|c| c.is_control() && c != '\n');
+        let steers = said.out.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'));
         assert!(!steers, "{said:#?}");
     }
 }

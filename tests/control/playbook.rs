@@ -32,7 +32,7 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
     std::fs::write(here.join("hosts"), "core-01\n").unwrap();
     let inventory = Inventory::load(&[here.join("hosts")]).unwrap();
     let text = format!("- hosts: core-01\n  tasks:\n    - unit: {task}\n");
-    let playbook = parse::read(&here.join("play.yaml"), &text).unwrap();
+    let playbook = parse::read(&here.join("play.yaml"), &text, &parse::read_file).unwrap();
     let remote = &*cluster_client.cluster.remote;
     let executor = Executor {
         inventory: &inventory,

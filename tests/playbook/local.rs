@@ -25,6 +25,7 @@ use muster::playbook::cluster::RequestError;
 use muster::playbook::cluster::UnitRequest;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
+use muster::playbook::play::Playbook;
 use muster::playbook::running::Running;
 use muster::remote::Command;
 use muster::remote::Exit;
@@ -179,10 +180,24 @@ impl Stage {
         (document.into_json(), code)
     }
 
+    /// Runs a playbook file with what it imports.
+    pub(super) async fn play_file(&self, file: &Path) -> (String, u8) {
+        let mut printed = String::new();
+        let text = std::fs::read_to_string(file).unwrap();
+        let playbook = parse::read(file, &text, &parse::read_file).unwrap_or_else(|fault| panic!("{fault}"));
+        let code = self.execute(&playbook, &mut |event| printed.push_str(&default::render(event))).await;
+        (printed, code)
+    }
+
     async fn run(&self, text: &str, callback: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
         let text = text.replace("DIR", &self.folder.path().display().to_string());
+        let file = self.path("play.yaml");
+        let playbook = parse::read(&file, &text, &parse::read_file).unwrap_or_else(|fault| panic!("{fault}"));
+        self.execute(&playbook, callback).await
+    }
+
+    async fn execute(&self, playbook: &Playbook, callback: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
         let inventory = self.inventory("[web]\nh1 muster_metadata=\"{'disk': 'ssd'}\"\nh2\nh3\n");
-        let playbook = parse::read(&self.path("play.yaml"), &text).unwrap_or_else(|fault| panic!("{fault}"));
         let names = |pattern: &str| inventory.select(pattern).unwrap().iter().map(|host| host.name.clone()).collect();
         let hosts = playbook.plays.iter().map(|play| names(&play.hosts)).collect();
         let targets = inventory.hosts.values().map(|host| (host.name.clone(), host.target().unwrap()));
@@ -198,7 +213,7 @@ impl Stage {
             forks: 1,
             running: Running::default(),
         };
-        executor.play(&playbook, hosts, callback).await
+        executor.play(playbook, hosts, callback).await
     }
 
     fn inventory(&self, text: &str) -> Inventory {

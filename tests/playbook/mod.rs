@@ -11,8 +11,15 @@ mod trust;
 use std::path::Path;
 
 use local::Stage;
+use muster::inventory::diagnostic::Diagnostic;
 use muster::playbook::parse;
+use muster::playbook::play::Playbook;
 use serde_json::json;
+
+/// Reads a playbook that imports nothing.
+fn read(text: &str) -> Result<Playbook, Diagnostic> {
+    parse::read(Path::new("p"), text, &|_| Err(std::io::ErrorKind::NotFound.into()))
+}
 
 /// Removes the results of modules, which differ between Ansible and muster.
 fn without_details(printed: &str) -> String {
@@ -51,6 +58,50 @@ async fn debug_assert_fail_and_set_fact_print_what_ansible_prints() {
     let (printed, code) = stage.play(include_str!("../data/playbook/control.yaml")).await;
     assert_eq!(printed, include_str!("../data/playbook/control.expected.txt"));
     assert_eq!((code, stage.shells.ran.lock().unwrap().len()), (0, 0), "no host is reached");
+}
+
+/// The expected lines are those of ansible-core 2.19.
+#[tokio::test]
+async fn loops_retries_run_once_and_no_log_print_what_ansible_prints() {
+    let stage = Stage::new();
+    let (printed, code) = stage.play(include_str!("../data/playbook/loops.yaml")).await;
+    assert_eq!(printed, include_str!("../data/playbook/loops.expected.txt"));
+    assert_eq!(code, 0);
+}
+
+/// The expected lines are those of ansible-core 2.19.
+#[tokio::test]
+async fn roles_and_imported_files_run_as_in_ansible() {
+    let stage = Stage::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/playbook/imports");
+    let (printed, code) = stage.play_file(&folder.join("site.yml")).await;
+    assert_eq!(printed, include_str!("../data/playbook/imports/expected.txt"));
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn what_cannot_be_imported_is_an_error_with_its_place() {
+    let stage = Stage::new();
+    stage.write("loop.yml", "- import_tasks: loop.yml\n");
+    stage.write("bad.yml", "- debug:\n  whn: x\n");
+    stage.write("vars.yml", "[1]\n");
+    for (play, expected) in [
+        ("roles: [nowhere]", "play.yaml:2:11: there is no role `nowhere`"),
+        ("roles: [{tags: x}]", "play.yaml:2:11: the role has no name"),
+        ("tasks: [import_tasks: nowhere.yml]", "play.yaml:2:25: there is no file nowhere.yml"),
+        ("tasks: [import_tasks: '{{ x }}.yml']", "play.yaml:2:25: `file` of `import_tasks` cannot be a template"),
+        ("tasks: [{import_tasks: bad.yml, register: x}]", "play.yaml:2:35: `import_tasks` takes no `register`"),
+        ("tasks: [import_tasks: bad.yml]", "bad.yml:2:3: a task has no `whn`"),
+        ("tasks: [import_tasks: loop.yml]", "loop.yml:1:17: files import each other more than 24 deep"),
+        ("tasks: [import_role: {nam: x}]", "play.yaml:2:24: `import_role` has no `nam`"),
+        ("vars_files: [vars.yml]", "vars.yml:1:1: variables must be a map, not a list"),
+        ("vars_files: [[no.yml, none.yml]]", "play.yaml:2:16: there is no file no.yml, none.yml"),
+    ] {
+        let text = format!("- hosts: h1\n  {play}\n");
+        let fault = parse::read(&stage.path("play.yaml"), &text, &parse::read_file).unwrap_err().to_string();
+        let folder = format!("{}/", stage.folder.path().display());
+        assert!(fault.replace(&folder, "").starts_with(expected), "{fault}");
+    }
 }
 
 #[tokio::test]
@@ -231,7 +282,7 @@ fn arguments_that_are_no_templates_are_checked_before_anything_runs() {
         ("assert: {that: true, quiet: maybe}", "p:3:35: `quiet` must be true or false"),
     ] {
         let text = format!("- hosts: h1\n  tasks:\n    - {task}\n");
-        let fault = parse::read(Path::new("p"), &text).unwrap_err();
+        let fault = read(&text).unwrap_err();
         assert!(fault.to_string().starts_with(expected), "{fault}");
     }
 }
@@ -263,12 +314,24 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ("hosts: web\n", "p:1:1: a playbook must be a list of plays, not a map", "hosts: PATTERN"),
         ("- name: x\n", "p:1:3: the play does not say for which `hosts` it is", ""),
         ("- host: web\n", "p:1:3: a play has no `host`", "`hosts`"),
-        ("- hosts: a\n  roles: [x]\n", "p:2:3: muster does not implement `roles` of a play", "ansible-playbook"),
+        ("- hosts: a\n  roles: [x]\n", "p:2:11: there is no role `x`", "roles/x, with tasks/main.yml"),
+        ("- hosts: a\n  strategy: free\n", "p:2:3: muster does not implement `strategy`", "ansible-playbook"),
         (
-            "- hosts: a\n  tasks:\n    - command: x\n      with_items: [1]\n",
-            "p:4:7: muster does not implement `with_items` of a task",
+            "- hosts: a\n  tasks:\n    - command: x\n      with_fileglob: [1]\n",
+            "p:4:7: muster does not implement `with_fileglob` of a task",
             "ansible-playbook",
         ),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      loop: [1]\n      with_items: [1]\n",
+            "p:5:7: a task has one loop, not `loop` and `with_items`",
+            "",
+        ),
+        (
+            "- hosts: a\n  tasks:\n    - command: x\n      loop: [1]\n      loop_control: {lable: x}\n",
+            "p:5:22: `loop_control` has no `lable`",
+            "`label`",
+        ),
+        ("- hosts: a\n  tasks:\n    - command: x\n      retries: many\n", "p:4:16: `retries` must be a number", ""),
         ("- hosts: a\n  tasks:\n    - rescue: []\n", "p:3:7: a task has no `rescue`", ""),
         ("- hosts: a\n  tasks:\n    - block: []\n      loop: [1]\n", "p:4:7: a block has no `loop`", ""),
         (
@@ -339,10 +402,10 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ("- hosts: a\n  tasks:\n    - command: x\n      become_user: db\n", "p:4:20: muster can become only root", ""),
         ("- hosts: a\n  vars:\n    p: !vault x\n", "p:3:8: `!vault` marks an encrypted value", "Decrypt"),
     ] {
-        let fault = parse::read(Path::new("p"), text).unwrap_err();
+        let fault = read(text).unwrap_err();
         assert!(fault.to_string().starts_with(expected), "{text}\n{fault}");
         assert!(fault.hint.unwrap_or_default().contains(hint), "{text}");
     }
-    assert!(parse::read(Path::new("p"), "").unwrap().plays.is_empty());
-    assert!(parse::read(Path::new("p"), "- hosts: a\n  collections: [x.y]\n").is_ok());
+    assert!(read("").unwrap().plays.is_empty());
+    assert!(read("- hosts: a\n  collections: [x.y]\n").is_ok());
 }

@@ -192,3 +192,14 @@ async fn a_unit_is_stopped_when_no_other_copy_may_run() {
     assert_eq!(followed(&context, Goal::Verb(Verb::Stop)).await.0, [still]);
     assert_eq!(followed(&context, Goal::Verb(Verb::Load)).await.0, [""; 0], "it is loaded");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_with_the_cause_if_a_unit_fits_on_no_other_machine() {
+    let context = desired(DesiredState::Launched, [Health::Sick, Health::Alive], "active").await;
+    let (problems, took) = followed(&context, Goal::AwayFrom(machine(2))).await;
+    assert_eq!(problems, ["still on core-02: no machine fits: sick (1 machine)"]);
+    assert!(took >= LEADER_CHECK && took < LONG, "the controller gets time to place it: {took:?}");
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Alive], "active").await;
+    let (problems, took) = followed(&context, Goal::AwayFrom(machine(2))).await;
+    assert!(problems[0].starts_with("timed out") && took >= LONG, "{problems:?}");
+}

@@ -88,4 +88,10 @@ impl Reconciler {
         let loads = self.snapshot.placements.values().flat_map(|placement| &placement.failed_loads);
         loads.filter(|it| it.is_for_lack_of_room() && now < it.at + FULL).map(|it| it.machine).collect()
     }
+
+    /// Returns when machines that had no room take units again.
+    pub(super) fn room_returns(&self, now: Timestamp) -> Option<Timestamp> {
+        let loads = self.snapshot.placements.values().flat_map(|placement| &placement.failed_loads);
+        loads.filter(|it| it.is_for_lack_of_room()).map(|it| it.at + FULL).filter(|end| now < *end).min()
+    }
 }

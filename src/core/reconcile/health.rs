@@ -45,7 +45,7 @@ impl Reconciler {
             self.failover_counts = None;
             self.note(Write::Health(machine, record));
         }
-        self.watch_hold_downs(now);
+        self.watch_exclusions(now);
     }
 
     /// Returns the health in the store and the record to write, if the store must be updated.
@@ -144,13 +144,14 @@ impl Reconciler {
         self.failover_counts = Some(counts);
     }
 
-    /// Computes when the next hold-down ends, and makes the placements stale when one has ended.
-    fn watch_hold_downs(&mut self, now: Timestamp) {
-        let over = self.hold_down_ends.is_some_and(|at| at <= now);
+    /// Computes when the next machine takes units again that takes none for a time, and makes the placements stale then.
+    fn watch_exclusions(&mut self, now: Timestamp) {
+        let over = self.exclusion_ends.is_some_and(|at| at <= now);
         if self.stale.placements || over {
             self.stale.placements |= over;
             let ends = |it: &HealthRecord| Some(it.since + self.failover_policy.hold_down(it, now)?.length());
-            self.hold_down_ends = self.snapshot.health.values().filter_map(ends).min();
+            let hold_downs = self.snapshot.health.values().filter_map(ends);
+            self.exclusion_ends = hold_downs.chain(self.room_returns(now)).min();
         }
     }
 

@@ -336,6 +336,11 @@ impl MachineView {
         }
     }
 
+    /// Reports whether an unload has begun before this time and has not removed the unit yet.
+    pub(super) fn is_leaving_since_before(&self, unit: &UnitName, time: Timestamp) -> bool {
+        self.leaving.get(unit).is_some_and(|since| *since < time)
+    }
+
     /// Reports whether a unit can still be expected to leave the machine.
     pub(super) fn may_leave(&self, unit: &UnitName, now: Timestamp) -> bool {
         self.leaving.get(unit).is_none_or(|since| now < *since + LEAVING)

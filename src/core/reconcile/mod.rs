@@ -184,8 +184,8 @@ pub struct Reconciler {
     fence_commands: BTreeSet<String>,
     /// When the times of the observations are published next; `None` if this reconciler does not publish them.
     next_publication: Option<Timestamp>,
-    /// When the next hold-down ends.
-    hold_down_ends: Option<Timestamp>,
+    /// When the next hold-down ends, or a machine that had no room takes units again.
+    exclusion_ends: Option<Timestamp>,
     snapshot: Snapshot,
     /// The requirements of the snapshot's units.
     requirements: RequirementsIndex,
@@ -240,7 +240,7 @@ impl Reconciler {
             failover_policy: FailoverPolicy::default(),
             fence_commands: BTreeSet::new(),
             next_publication: None,
-            hold_down_ends: None,
+            exclusion_ends: None,
             snapshot,
             requirements,
             globals: None,
@@ -432,9 +432,9 @@ impl Reconciler {
     }
 
     /// Returns the times that concern the whole cluster: the end of the wait for first visits, a drain deadline, the
-    /// end of a hold-down.
+    /// end of a hold-down, the time when a full machine takes units again.
     fn waits(&self) -> impl Iterator<Item = Timestamp> {
-        self.first_visits_until.into_iter().chain(self.deadline).chain(self.hold_down_ends)
+        self.first_visits_until.into_iter().chain(self.deadline).chain(self.exclusion_ends)
     }
 
     /// Returns when a machine needs attention again although nothing happens.

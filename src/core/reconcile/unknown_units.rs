@@ -130,7 +130,7 @@ impl Reconciler {
     }
 
     /// Adds the outcomes of a visit's steps to the event log: one event for each step on a unit that the cluster knows,
-    /// and one for all others.
+    /// and one for all others. That a unit is still being stopped is no news.
     pub(super) fn log_outcomes<'a>(
         &mut self,
         at: Timestamp,
@@ -138,7 +138,11 @@ impl Reconciler {
         outcomes: impl Iterator<Item = (&'a Step, &'a Outcome)>,
     ) {
         let mut unloaded = Unloaded::default();
-        for (step, outcome) in outcomes {
+        let leaves =
+            |unit: &UnitName| self.views.get(&machine).is_some_and(|view| view.is_leaving_since_before(unit, at));
+        let is_news = |(step, outcome): &(&Step, &Outcome)| **outcome != Outcome::Begun || !leaves(&step.unit);
+        let news: Vec<_> = outcomes.filter(is_news).collect();
+        for (step, outcome) in news {
             if self.is_known(&step.unit, machine) {
                 self.log_outcome(at, machine, step, outcome);
             } else {

@@ -33,6 +33,7 @@ pub fn render(event: &Event<'_>) -> String {
             }
             line
         }
+        Event::Retry { host, task, left } => format!("FAILED - RETRYING: [{host}]: {task} ({left} retries left).\n"),
         Event::Recap(stats) => recap(stats),
     }
 }
@@ -60,11 +61,7 @@ fn warnings(outcome: &Outcome) -> String {
     warnings.map(|warning| format!("[WARNING]: {warning}\n")).collect()
 }
 
-fn item_line(host: &str, item: &Value, outcome: &Outcome) -> String {
-    let item = match item {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+fn item_line(host: &str, item: &str, outcome: &Outcome) -> String {
     match outcome.status {
         Status::Ok => format!("ok: [{host}] => (item={item}){}\n", message(outcome)),
         Status::Changed => format!("changed: [{host}] => (item={item}){}\n", message(outcome)),
@@ -85,7 +82,7 @@ fn detail(outcome: &Outcome) -> String {
         .into_iter()
         .filter(|(key, _)| !matches!(key.as_str(), "failed" | "stdout_lines" | "stderr_lines" | "results"))
         .collect();
-    vars.retain(|(key, _)| outcome.shown != Shown::Message || key != "changed");
+    vars.retain(|(key, _)| outcome.shown != Shown::Message || !matches!(key.as_str(), "changed" | "attempts"));
     vars.sort_by(|a, b| a.0.cmp(&b.0));
     let mut value = Value::Object(vars.into_iter().collect());
     value.sort_all_objects();

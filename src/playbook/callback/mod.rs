@@ -6,7 +6,6 @@ pub mod default;
 pub mod json;
 
 use indexmap::IndexMap;
-use serde_json::Value;
 
 use super::outcome::Outcome;
 use super::play_iterator::HostStats;
@@ -26,10 +25,19 @@ pub enum Event<'a> {
     Item {
         /// The host.
         host: &'a str,
-        /// The item.
-        item: &'a Value,
+        /// The text that stands for the item.
+        item: &'a str,
         /// The outcome.
         outcome: &'a Outcome,
+    },
+    /// A task did not succeed on a host and runs there again.
+    Retry {
+        /// The host.
+        host: &'a str,
+        /// The task.
+        task: &'a str,
+        /// How often it may run again.
+        left: u64,
     },
     /// A task ended on a host.
     Host {

@@ -21,8 +21,8 @@ pub struct Arguments<'a> {
     pub args: &'a Vars,
     /// The variables of the host.
     pub scope: &'a Scope,
-    /// The folder of the playbook, in which files are looked up.
-    pub folder: &'a Path,
+    /// The folders in which files are looked up, the first one first.
+    pub folders: &'a [PathBuf],
 }
 
 impl Arguments<'_> {
@@ -77,12 +77,15 @@ impl Arguments<'_> {
         self.value("mode").map(mode).transpose()
     }
 
-    /// Returns the path of a file of the playbook: in `folder`, or else beside the playbook.
+    /// Returns the path of a file of the role or the playbook: in its folder of this name, or else beside that.
     pub fn find_file(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
         let given = self.required(name)?;
-        let candidates = [self.folder.join(folder).join(&given), self.folder.join(&given)];
+        let candidates = self.folders.iter().flat_map(|base| [base.join(folder).join(&given), base.join(&given)]);
         let found = candidates.into_iter().find(|path| path.is_file());
-        found.ok_or_else(|| format!("`{name}`: there is no file {given} in {}", self.folder.display()))
+        found.ok_or_else(|| {
+            let folders: Vec<String> = self.folders.iter().map(|folder| display(folder)).collect();
+            format!("`{name}`: there is no file {given} in {}", folders.join(", "))
+        })
     }
 
     /// Returns the content of a template file with its templates filled in.
@@ -90,6 +93,11 @@ impl Arguments<'_> {
         let text = String::from_utf8(read_bytes(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
         self.scope.render_file(&text).map_err(|detail| format!("{}: {detail}", path.display()))
     }
+}
+
+/// Returns a folder for a message.
+fn display(folder: &Path) -> String {
+    if folder.as_os_str().is_empty() { ".".to_owned() } else { folder.display().to_string() }
 }
 
 /// Returns the content of a file of the playbook.

@@ -1,6 +1,7 @@
 //! Tasks and blocks, and the settings that they inherit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -10,38 +11,35 @@ use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document::Content;
 use crate::inventory::document::Key;
 use crate::inventory::document::Node;
+use crate::playbook::loops::LoopKind;
 use crate::playbook::modules::ModuleRef;
 use crate::playbook::play::Block;
+use crate::playbook::play::Loop;
 use crate::playbook::play::Node as PlayNode;
+use crate::playbook::play::Retry;
 use crate::playbook::play::Task;
+use crate::playbook::template;
 
 /// The keys of a task in Ansible that muster does not implement.
-const ANSIBLE_TASK_KEYS: [&str; 21] = [
+const ANSIBLE_TASK_KEYS: [&str; 14] = [
     "action",
     "any_errors_fatal",
     "async",
     "become_method",
     "connection",
-    "delay",
     "delegate_facts",
     "delegate_to",
     "diff",
     "environment",
     "ignore_unreachable",
     "local_action",
-    "loop_control",
     "module_defaults",
-    "no_log",
     "poll",
-    "retries",
-    "run_once",
-    "tags",
     "throttle",
-    "until",
 ];
 
 /// The keys of a task beside its module.
-const TASK_KEYS: [&str; 14] = [
+const TASK_KEYS: [&str; 21] = [
     "name",
     "args",
     "vars",
@@ -56,11 +54,39 @@ const TASK_KEYS: [&str; 14] = [
     "become",
     "become_user",
     "check_mode",
+    "loop_control",
+    "until",
+    "retries",
+    "delay",
+    "run_once",
+    "no_log",
+    "tags",
 ];
 
 /// The keys of a block.
-const BLOCK_KEYS: [&str; 10] =
-    ["name", "block", "rescue", "always", "vars", "when", "become", "become_user", "check_mode", "ignore_errors"];
+const BLOCK_KEYS: [&str; 13] = [
+    "name",
+    "block",
+    "rescue",
+    "always",
+    "vars",
+    "when",
+    "become",
+    "become_user",
+    "check_mode",
+    "ignore_errors",
+    "run_once",
+    "no_log",
+    "tags",
+];
+
+/// The keys of `loop_control`.
+const LOOP_CONTROL: [&str; 6] = ["loop_var", "index_var", "label", "pause", "extended", "extended_allitems"];
+
+/// Reports whether a key of a task is not its module.
+fn is_task_key(key: &str) -> bool {
+    TASK_KEYS.contains(&key) || LoopKind::of(key).is_some()
+}
 
 /// The settings that tasks inherit from their block and their play.
 #[derive(Debug, Clone, Default)]
@@ -70,12 +96,29 @@ pub(super) struct Inherited {
     root: bool,
     check: Option<bool>,
     ignore_errors: bool,
+    run_once: bool,
+    no_log: bool,
+    pub(super) tags: Vec<String>,
+}
+
+impl Inherited {
+    /// Returns the variables, and leaves none.
+    pub(super) fn vars(&self) -> Vars {
+        self.vars.clone()
+    }
 }
 
 impl Parser<'_> {
     /// Reads a list of tasks and blocks.
     pub(super) fn nodes(&self, node: &Node, what: &str, inherited: &Inherited) -> Result<Vec<PlayNode>, Diagnostic> {
-        self.list(node, what)?.iter().map(|node| self.node(node, inherited)).collect()
+        let mut nodes = Vec::new();
+        for node in self.list(node, what)? {
+            match self.import(node, inherited)? {
+                Some(imported) => nodes.extend(imported),
+                None => nodes.push(self.node(node, inherited)?),
+            }
+        }
+        Ok(nodes)
     }
 
     fn node(&self, node: &Node, inherited: &Inherited) -> Result<PlayNode, Diagnostic> {
@@ -85,6 +128,23 @@ impl Parser<'_> {
         } else {
             self.task(node, entries, inherited.clone()).map(|task| PlayNode::Task(Arc::new(task)))
         }
+    }
+
+    /// Returns the keys that a task which imports others may have beside the import.
+    pub(super) fn inherit_all(
+        &self,
+        entries: &[(Key, Node)],
+        import: &str,
+        inherited: &Inherited,
+    ) -> Result<Inherited, Diagnostic> {
+        let mut inherited = inherited.clone();
+        for (key, node) in entries.iter().filter(|(key, _)| key.text != import && key.text != "name") {
+            if !BLOCK_KEYS.contains(&key.text.as_str()) || matches!(key.text.as_str(), "rescue" | "always") {
+                return Err(self.error(key.at, format!("`{import}` takes no `{}`", key.text)));
+            }
+            self.inherit(key, node, &mut inherited)?;
+        }
+        Ok(inherited)
     }
 
     fn block(&self, entries: &[(Key, Node)], mut inherited: Inherited) -> Result<Block, Diagnostic> {
@@ -113,6 +173,9 @@ impl Parser<'_> {
             "become_user" => self.become_user(key, node)?,
             "check_mode" => inherited.check = Some(self.flag(key, node)?),
             "ignore_errors" => inherited.ignore_errors = self.flag(key, node)?,
+            "run_once" => inherited.run_once = self.flag(key, node)?,
+            "no_log" => inherited.no_log = self.flag(key, node)?,
+            "tags" => inherited.tags.extend(self.tags(key, node)?),
             _ => {}
         }
         Ok(())
@@ -123,9 +186,10 @@ impl Parser<'_> {
         for (key, node) in entries {
             self.inherit(key, node, &mut inherited)?;
         }
-        let Inherited { vars, when, root, check, ignore_errors } = inherited;
+        let Inherited { vars, when, root, check, ignore_errors, run_once, no_log, tags } = inherited;
         let mut task = Task {
             at: node.at,
+            origin: Arc::clone(&self.origin),
             name: module.name().to_owned(),
             module,
             args: self.args(module, args, entries.iter().find(|(key, _)| key.text == "args").map(|(_, more)| more))?,
@@ -134,7 +198,11 @@ impl Parser<'_> {
             register: None,
             notify: Vec::new(),
             listen: Vec::new(),
-            items: None,
+            looping: self.looping(entries)?,
+            retry: self.retry(entries)?,
+            run_once,
+            no_log,
+            tags,
             ignore_errors,
             changed_when: None,
             failed_when: None,
@@ -147,7 +215,6 @@ impl Parser<'_> {
                 "register" => task.register = Some(self.variable(key, node)?),
                 "notify" => task.notify = self.texts(key, node)?,
                 "listen" => task.listen = self.texts(key, node)?,
-                "loop" => task.items = Some(self.items(node)?),
                 "changed_when" => task.changed_when = Some(self.conditions(key, node)?),
                 "failed_when" => task.failed_when = Some(self.conditions(key, node)?),
                 _ => {}
@@ -160,9 +227,7 @@ impl Parser<'_> {
     fn module<'n>(&self, node: &Node, entries: &'n [(Key, Node)]) -> Result<(ModuleRef, &'n Node), Diagnostic> {
         let modules: Vec<_> =
             entries.iter().filter_map(|(key, args)| Some((ModuleRef::named(&key.text)?, key, args))).collect();
-        let stray = entries
-            .iter()
-            .find(|(key, _)| !TASK_KEYS.contains(&key.text.as_str()) && ModuleRef::named(&key.text).is_none());
+        let stray = entries.iter().find(|(key, _)| !is_task_key(&key.text) && ModuleRef::named(&key.text).is_none());
         if let Some((key, _)) = stray {
             if ANSIBLE_TASK_KEYS.contains(&key.text.as_str()) || key.text.starts_with("with_") {
                 return Err(self.unsupported("a task", key));
@@ -183,12 +248,73 @@ impl Parser<'_> {
         }
     }
 
-    fn items(&self, node: &Node) -> Result<Value, Diagnostic> {
+    /// Reads the loop of a task: `loop` or one of `with_*`, and `loop_control`.
+    fn looping(&self, entries: &[(Key, Node)]) -> Result<Option<Loop>, Diagnostic> {
+        let loops: Vec<_> =
+            entries.iter().filter_map(|(key, node)| Some((LoopKind::of(&key.text)?, key, node))).collect();
+        let (kind, node) = match loops[..] {
+            [] => return Ok(None),
+            [(kind, _, node)] => (kind, node),
+            [(_, first, _), (_, second, _), ..] => {
+                let what = format!("a task has one loop, not `{}` and `{}`", first.text, second.text);
+                return Err(self.error(second.at, what));
+            }
+        };
         let template = node.text().is_some_and(|text| text.contains("{{"));
-        if !template && !matches!(node.content, Content::List(_)) {
+        if kind == LoopKind::Loop && !template && !matches!(node.content, Content::List(_)) {
             return Err(self.error(node.at, format!("`loop` must be a list, not {}", node.kind())));
         }
-        Ok(node.value())
+        let (var, pause) = ("item".to_owned(), Duration::ZERO);
+        let mut looping = Loop { kind, value: node.value(), var, index_var: None, label: None, pause, extended: false };
+        let control = entries.iter().find(|(key, _)| key.text == "loop_control").map(|(_, node)| node);
+        for (key, node) in control.map_or(Ok(&[][..]), |node| self.map(node, "`loop_control`"))? {
+            match key.text.as_str() {
+                "loop_var" => looping.var = self.variable(key, node)?,
+                "index_var" => looping.index_var = Some(self.variable(key, node)?),
+                "label" => looping.label = Some(self.text(key, node)?),
+                "pause" => looping.pause = self.seconds(key, node)?,
+                "extended" => looping.extended = self.flag(key, node)?,
+                "extended_allitems" => drop(self.flag(key, node)?),
+                _ => return Err(self.unknown("`loop_control`", key, &LOOP_CONTROL)),
+            }
+        }
+        Ok(Some(looping))
+    }
+
+    /// Reads `until`, `retries` and `delay`.
+    fn retry(&self, entries: &[(Key, Node)]) -> Result<Option<Retry>, Diagnostic> {
+        let mut retry = Retry { until: Vec::new(), retries: None, delay: None };
+        for (key, node) in entries {
+            match key.text.as_str() {
+                "until" => retry.until = self.conditions(key, node)?,
+                "retries" => retry.retries = Some(self.number(key, node)?),
+                "delay" => retry.delay = Some(self.number(key, node)?),
+                _ => {}
+            }
+        }
+        Ok((!retry.until.is_empty() || retry.retries.is_some()).then_some(retry))
+    }
+
+    /// Reads a number that is not negative, or a template of one.
+    fn number(&self, key: &Key, node: &Node) -> Result<Value, Diagnostic> {
+        let value = node.value();
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if template::has_template(&value) || text.parse::<f64>().is_ok_and(|number| number >= 0.0) {
+            return Ok(value);
+        }
+        Err(self.error(node.at, format!("`{}` must be a number, not {}", key.text, node.kind())))
+    }
+
+    fn seconds(&self, key: &Key, node: &Node) -> Result<Duration, Diagnostic> {
+        let seconds = node.value().as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        seconds.ok_or_else(|| self.error(node.at, format!("`{}` must be a number of seconds", key.text)))
+    }
+
+    /// Reads tags: a list, or words between commas.
+    fn tags(&self, key: &Key, node: &Node) -> Result<Vec<String>, Diagnostic> {
+        let texts = self.texts(key, node)?;
+        let words = texts.iter().flat_map(|text| text.split(',')).map(|word| word.trim().to_owned());
+        Ok(words.filter(|word| !word.is_empty()).collect())
     }
 
     fn variable(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {

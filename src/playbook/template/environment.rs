@@ -118,6 +118,8 @@ pub(super) fn environment(syntax: &Syntax) -> Result<Environment<'static>, Error
         _ => minijinja::escape_formatter(out, state, value),
     });
     environment.add_filter("bool", |value: minijinja::Value| bool_filter(&value));
+    environment.add_filter("basename", |path: &str| split_path(path).1.to_owned());
+    environment.add_filter("dirname", |path: &str| split_path(path).0.to_owned());
     environment.add_filter("int", int_filter);
     environment.add_filter("float", float_filter);
     environment.add_function(LOOKUP, |value: minijinja::Value, keys: Rest<minijinja::Value>| look_up(value, &keys));
@@ -142,7 +144,7 @@ fn look_up(value: minijinja::Value, keys: &[minijinja::Value]) -> Result<minijin
 }
 
 /// Returns a value as Python's `repr` writes it, which is the text of a list or a map in Ansible's templates.
-fn repr(value: &Value) -> String {
+pub(super) fn repr(value: &Value) -> String {
     match value {
         Value::Null => "None".to_owned(),
         Value::Bool(flag) => if *flag { "True" } else { "False" }.to_owned(),
@@ -211,6 +213,13 @@ fn bool_filter(value: &minijinja::Value) -> Result<bool, Error> {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
     Ok(parse_bool(&value.to_string()).unwrap_or(false))
+}
+
+/// Splits a path into the folder and the rest after the last slash, as Python's `os.path.split` does.
+fn split_path(path: &str) -> (&str, &str) {
+    let (head, tail) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
+    let folder = head.trim_end_matches('/');
+    (if folder.is_empty() { head } else { folder }, tail)
 }
 
 /// Returns the boolean that a word stands for, if it stands for one.

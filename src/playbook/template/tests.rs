@@ -55,6 +55,21 @@ fn the_output_of_a_host_is_never_a_template() {
 }
 
 #[test]
+fn paths_are_split_as_in_ansible() {
+    for (path, dirname, basename) in [
+        ("/a/b", "/a", "b"),
+        ("/a/b/", "/a/b", ""),
+        ("a", "", "a"),
+        ("/a", "/", "a"),
+        ("//", "//", ""),
+        ("a//b", "a", "b"),
+    ] {
+        let split = |filter: &str| scope().fill(&json!(format!("{{{{ '{path}' | {filter} }}}}"))).unwrap();
+        assert_eq!([split("dirname"), split("basename")], [json!(dirname), json!(basename)], "{path}");
+    }
+}
+
+#[test]
 fn values_become_text_as_in_ansible() {
     let scope = Scope::new(vec![Layer::written(vars(&json!({"yes": true, "no": false, "nil": null, "word": "no"})))]);
     for (template, expected) in [

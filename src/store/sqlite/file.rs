@@ -47,7 +47,10 @@ impl DatabaseFile {
                 }
                 Err(OpenError::Sqlite(error)) => return Err(explain(path, &error)),
                 Err(OpenError::Not(what)) => return Err(refused(path, what)),
-                Ok(connection) => return Ok(Self { connection, identity }),
+                Ok(connection) => {
+                    warn_of_others(path);
+                    return Ok(Self { connection, identity });
+                }
             }
         }
     }
@@ -69,10 +72,14 @@ fn create(path: &Path) -> io::Result<(u64, u64)> {
     if !meta.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    if meta.mode() & 0o007 != 0 {
+    Ok((meta.dev(), meta.ino()))
+}
+
+/// Warns if other users can use the database.
+fn warn_of_others(path: &Path) {
+    if std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o007 != 0) {
         tracing::warn!("other users can read or write {}: run `chmod 600` on it", path.display());
     }
-    Ok((meta.dev(), meta.ino()))
 }
 
 enum OpenError {

@@ -52,3 +52,15 @@ fn a_unit_with_one_machine_stays_there_and_is_loaded_once_that_is_possible() {
     assert_eq!(done, ["load a on m1", "start a on m1"]);
     assert!(stage.is_at_rest());
 }
+
+#[test]
+fn a_unit_that_waits_for_room_is_placed_when_the_machine_takes_units_again() {
+    let mut stage = Stage::new(2, |snapshot| set(snapshot, 1, "disk", "ssd"));
+    stage.unloadable.insert(id(1), FULL.to_owned());
+    stage.learn(|snapshot| want(snapshot, "a", ""));
+    assert_eq!(stage.placement("a").machine, id(2));
+    stage.unloadable.clear();
+    stage.learn(|snapshot| want(snapshot, "picky", "[X-Fleet]\nMachineMetadata=disk=ssd"));
+    assert!(stage.seconds(290).is_empty(), "m1 had no room a moment ago");
+    assert_eq!(stage.seconds(20), ["load picky on m1", "start picky on m1"]);
+}

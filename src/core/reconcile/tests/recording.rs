@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::core::model::ObservationTimes;
+use crate::core::model::Reason;
+use crate::core::model::Step;
 
 #[test]
 fn a_leader_that_publishes_says_every_two_seconds_which_machines_it_has_not_observed() {
@@ -70,4 +72,20 @@ fn a_unit_that_fails_again_and_again_fills_no_event_log() {
     assert_eq!(counts, [2, 2, 2, 0, 0]);
     stage.now = stage.now + SECOND * 600;
     assert_eq!(flap(&mut stage), 2);
+}
+
+#[test]
+fn a_unit_that_takes_long_to_stop_is_logged_once() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    let (step, outcome) =
+        (Step { unit: unit("web"), action: Action::Unload, reason: Reason::WantedInactive }, Outcome::Begun);
+    for _ in 0..3 {
+        let now = stage.now;
+        let view = stage.reconciler.views.touch(id(1)).unwrap();
+        view.conclude(std::slice::from_ref(&step), std::slice::from_ref(&outcome), now);
+        stage.reconciler.log_outcomes(now, id(1), [(&step, &outcome)].into_iter());
+        stage.wait(SECOND);
+    }
+    let begun = |kind: &&EventKind| matches!(kind, EventKind::StepEnded(end) if end.outcome == Outcome::Begun);
+    assert_eq!(stage.log.iter().filter(begun).count(), 1);
 }
