@@ -185,6 +185,7 @@ impl Executor<'_> {
         ])
     }
 
+    /// Runs a task on these hosts, or on the first of them if it runs once.
     async fn run_task(
         &self,
         state: &mut RunState<'_, '_>,
@@ -199,31 +200,50 @@ impl Executor<'_> {
         let scopes: Vec<Scope> = hosts.iter().map(scope).collect();
         let title = task.title();
         let title = scopes.first().and_then(|scope| scope.text(&title).ok()).unwrap_or(title);
-        let title = title.as_str();
-        (state.callback)(&if handler { Event::Handler(title) } else { Event::Task(title) });
-        let requested = task.root;
-        // Templates may take their time: between two hosts an interrupt is noticed.
-        let forks = self.forks.max(1);
+        (state.callback)(&if handler { Event::Handler(&title) } else { Event::Task(&title) });
+        let hosts = hosts.into_iter().zip(scopes);
         if task.module.is_for_cluster() {
-            let cluster_tasks = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
-                tokio::task::yield_now().await;
-                ClusterTask { host, items: all_items(task, &scope) }
-            });
-            let cluster_tasks = stream::iter(cluster_tasks).buffered(forks).collect().await;
-            for (ClusterTask { host, items }, outcomes) in self.run_on_cluster(state, task, cluster_tasks).await {
-                let judged = items.into_iter().zip(outcomes).map(|(item, outcome)| (item.judge(task, outcome), item));
-                let results = judged.map(|(outcome, item)| item.finish(play, task, outcome));
-                state.record_result(&host.name, task, results.collect());
-            }
-            return state.share_result(task, others);
+            self.run_for_cluster(state, (play, task), hosts).await;
+        } else {
+            self.run_on_hosts(state, (play, task, &title), hosts).await;
         }
-        let (retries, mut retried) = mpsc::unbounded_channel();
-        let running = hosts.into_iter().zip(scopes).map(async |(host, scope)| {
+        state.share_result(task, others);
+    }
+
+    /// Runs a task on the cluster, and records its results for the hosts.
+    async fn run_for_cluster<'h>(
+        &self,
+        state: &mut RunState<'_, '_>,
+        (play, task): (&Play, &Task),
+        hosts: impl Iterator<Item = (&'h Host, Scope)>,
+    ) {
+        // Templates may take their time: between two hosts an interrupt is noticed.
+        let cluster_tasks = hosts.map(async |(host, scope)| {
             tokio::task::yield_now().await;
-            let root = become_root::becomes_root(&scope, requested);
+            ClusterTask { host, items: all_items(task, &scope) }
+        });
+        let cluster_tasks = stream::iter(cluster_tasks).buffered(self.forks.max(1)).collect().await;
+        for (ClusterTask { host, items }, outcomes) in self.run_on_cluster(state, task, cluster_tasks).await {
+            let judged = items.into_iter().zip(outcomes).map(|(item, outcome)| (item.judge(task, outcome), item));
+            let results = judged.map(|(outcome, item)| item.finish(play, task, outcome));
+            state.record_result(&host.name, task, results.collect());
+        }
+    }
+
+    /// Runs a task on hosts, and records each result as it comes.
+    async fn run_on_hosts<'h>(
+        &self,
+        state: &mut RunState<'_, '_>,
+        (play, task, title): (&Play, &Task, &str),
+        hosts: impl Iterator<Item = (&'h Host, Scope)>,
+    ) {
+        let (retries, mut retried) = mpsc::unbounded_channel();
+        let running = hosts.map(async |(host, scope)| {
+            tokio::task::yield_now().await;
+            let root = become_root::becomes_root(&scope, task.root);
             (host, self.run_items((play, task), HostTask { host, scope, root }, &retries).await)
         });
-        let mut running = pin!(stream::iter(running).buffer_unordered(forks));
+        let mut running = pin!(stream::iter(running).buffer_unordered(self.forks.max(1)));
         loop {
             tokio::select! {
                 biased;
@@ -236,7 +256,6 @@ impl Executor<'_> {
                 },
             }
         }
-        state.share_result(task, others);
     }
 
     /// Reports whether a task only predicts its changes.

@@ -194,50 +194,52 @@ impl Parser<'_> {
         inherited: &Inherited,
     ) -> Result<Vec<PlayNode>, Diagnostic> {
         let path = self.find_role(at, name)?;
-        let read = |folder: &str, file: &str| self.read_part(at, &path.join(folder), file);
-        let vars = |folder: &str, file: &str| match read(folder, file)? {
-            Some((path, text)) => variables(&path, &text),
-            None => Ok(Vars::new()),
+        let origin = Arc::new(self.role_origin(at, (name, &path), (from, params))?);
+        let part = |folder: &str, file: &str| -> Result<Option<(Parser<'_>, Node)>, Diagnostic> {
+            let Some((file, text)) = self.read_part(at, &path.join(folder), file)? else { return Ok(None) };
+            let document = document::read(&file, &text)?;
+            Ok(Some((self.deeper(file, Arc::clone(&origin), at)?, document)))
         };
-        let (defaults, own) = (vars("defaults", &from.defaults)?, vars("vars", &from.vars)?);
-        {
-            let mut found = self.found.borrow_mut();
-            found.defaults.extend(defaults.clone());
-            found.vars.extend(own.clone());
-        }
-        let short = name.rsplit('/').next().unwrap_or(name).to_owned();
-        let (defaults, vars, params) = (defaults.into(), own.into(), params.into());
-        let role = Arc::new(Role { name: short, path: path.clone(), defaults, vars, params });
-        let folders = vec![path.clone(), path.join("tasks"), self.folder.clone()];
-        let origin = Arc::new(Origin { role: Some(role), folders });
         let mut nodes = Vec::new();
-        if let Some((file, text)) = read("meta", "main")? {
-            let parser = self.deeper(file, Arc::clone(&origin), at)?;
-            let document = document::read(&parser.file, &text)?;
-            if !document.is_null() {
-                let entries = parser.map(&document, "the description of a role")?;
-                let dependencies = entries.iter().find(|(key, _)| key.text == "dependencies");
-                nodes.extend(dependencies.map_or(Ok(Vec::new()), |(_, node)| parser.roles(node, inherited))?);
-            }
+        if let Some((parser, document)) = part("meta", "main")?.filter(|(_, document)| !document.is_null()) {
+            let entries = parser.map(&document, "the description of a role")?;
+            let dependencies = entries.iter().find(|(key, _)| key.text == "dependencies");
+            nodes.extend(dependencies.map_or(Ok(Vec::new()), |(_, node)| parser.roles(node, inherited))?);
         }
-        if let Some((file, text)) = read("handlers", &from.handlers)? {
-            let parser = self.deeper(file, Arc::clone(&origin), at)?;
-            let document = document::read(&parser.file, &text)?;
+        if let Some((parser, document)) = part("handlers", &from.handlers)? {
             let handlers = parser.handlers(&document, inherited)?;
             self.found.borrow_mut().handlers.extend(handlers);
         }
-        match read("tasks", &from.tasks)? {
-            Some((file, text)) => {
-                let parser = self.deeper(file, origin, at)?;
-                let document = document::read(&parser.file, &text)?;
-                nodes.extend(parser.nodes(&document, "a file of tasks", inherited)?);
-            }
+        match part("tasks", &from.tasks)? {
+            Some((parser, document)) => nodes.extend(parser.nodes(&document, "a file of tasks", inherited)?),
             None if from.tasks != "main" => {
                 return Err(self.error(at, format!("role `{name}` has no tasks/{}.yml", from.tasks)));
             }
             None => {}
         }
         Ok(nodes)
+    }
+
+    /// Reads the variables of a role, which the whole play can read, and returns where its tasks come from.
+    fn role_origin(
+        &self,
+        at: Position,
+        (name, path): (&str, &Path),
+        (from, params): (&From, Vars),
+    ) -> Result<Origin, Diagnostic> {
+        let vars = |folder: &str, file: &str| match self.read_part(at, &path.join(folder), file)? {
+            Some((path, text)) => variables(&path, &text),
+            None => Ok(Vars::new()),
+        };
+        let (defaults, vars) = (vars("defaults", &from.defaults)?, vars("vars", &from.vars)?);
+        let mut found = self.found.borrow_mut();
+        found.defaults.extend(defaults.clone());
+        found.vars.extend(vars.clone());
+        let name = name.rsplit('/').next().unwrap_or(name).to_owned();
+        let folders = vec![path.to_owned(), path.join("tasks"), self.folder.clone()];
+        let (path, defaults, vars) = (path.to_owned(), defaults.into(), vars.into());
+        let role = Role { name, path, defaults, vars, params: params.into() };
+        Ok(Origin { role: Some(Arc::new(role)), folders })
     }
 
     /// Returns the folder of a role: the first candidate in which one of its files can be read.
