@@ -1,7 +1,7 @@
 //! Which task of a playbook runs next, and on which hosts, given the results so far.
 //!
 //! Values in, values out: no clock, no host and no terminal. The executor runs each step and reports its results back.
-//! Each host has a [`Cursor`]. The hosts that are least far in the play run their task next, as with Ansible's linear
+//! Each host has a cursor (`cursor.rs`). The hosts that are least far in the play run their task next, as with Ansible's linear
 //! strategy.
 
 use std::collections::BTreeMap;
