@@ -251,7 +251,7 @@ mod tests {
         let hash = Hash::of(b"");
         let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0, restarted: false };
         let foreign: Foreign = [("db.service".parse().unwrap(), state)].into();
-        let notice = "/run/fleet/units has 1 unit file that muster did not write: db.service; muster leaves them alone";
+        let notice = "/run/fleet/units has 1 unit file that muster did not write: db.service; muster leaves it alone";
         assert_eq!(message([(machine.id, foreign)].into()), format!("web1 has joined already; {notice}"));
     }
 }

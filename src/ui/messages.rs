@@ -108,7 +108,8 @@ pub fn has_joined(machine: &Machine) -> String {
 
 /// A host that has joined has unit files of another program.
 pub fn foreign_units(machine: &Machine, foreign: &ForeignUnits) -> String {
-    format!("{}: {}", machine.name, foreign.notice())
+    let (name, notice) = (&machine.name, foreign.notice());
+    format!("{name}: {notice} (`muster join --adopt {name}` takes the units over)")
 }
 
 /// A machine has left the cluster.

@@ -31,7 +31,8 @@ impl ForeignUnits {
 
     /// Returns a sentence about them.
     pub fn notice(&self) -> String {
-        format!("/run/fleet/units has {self}; muster leaves them alone")
+        let them = if self.count == 1 { "it" } else { "them" };
+        format!("/run/fleet/units has {self}; muster leaves {them} alone")
     }
 }
 
