@@ -211,7 +211,8 @@ impl FollowedUnits {
         let Self { snapshot, left, problems, .. } = self;
         let placed = |unit: &UnitName| snapshot.placements.get(unit).is_some_and(|at| at.machine == machine);
         left.retain(|unit| {
-            let why = explain::explain(snapshot, unit).filter(|_| placed(unit)).and_then(|why| why.fits_nowhere_else());
+            let why = if placed(unit) { explain::explain(snapshot, unit) } else { None };
+            let why = why.and_then(|why| why.fits_nowhere_else());
             if let Some(why) = &why {
                 let what = format!("still on {}: {}", snapshot.full_name_of(machine), why.message());
                 problems.push(Problem::of_unit(TroubleKind::Unschedulable, unit, Some(machine), what));

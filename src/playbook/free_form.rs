@@ -18,32 +18,28 @@ pub(super) struct FreeForm {
 
 /// Parses a free form. Returns `None` if a quote or a template in it is not closed.
 pub(super) fn read(line: &str) -> Option<FreeForm> {
+    read_with(line, |name| OPTIONS.contains(&name))
+}
+
+/// Parses pairs: `path=/x state=absent`. Words that are no pairs are the command. Returns `None` if a quote or a template is
+/// not closed.
+pub(super) fn read_pairs(line: &str) -> Option<FreeForm> {
+    read_with(line, is_name)
+}
+
+/// Splits the words of a line into pairs with these names and all others.
+fn read_with(line: &str, is_option: impl Fn(&str) -> bool) -> Option<FreeForm> {
     let mut form = FreeForm::default();
     let mut command = Vec::new();
     for word in split_words(line)? {
         match word.split_once('=') {
-            Some((name, value)) if OPTIONS.contains(&name) => {
+            Some((name, value)) if is_option(name) => {
                 form.options.push((name.to_owned(), unquoted(value).to_owned()));
             }
             _ => command.push(word),
         }
     }
     form.command = command.join(" ");
-    Some(form)
-}
-
-/// Parses pairs: `path=/x state=absent`. Words that are no pairs are the command. Returns `None` if a quote or a template is
-/// not closed.
-pub(super) fn read_pairs(line: &str) -> Option<FreeForm> {
-    let mut form = FreeForm::default();
-    let mut rest = Vec::new();
-    for word in split_words(line)? {
-        match word.split_once('=') {
-            Some((name, value)) if is_name(name) => form.options.push((name.to_owned(), unquoted(value).to_owned())),
-            _ => rest.push(word),
-        }
-    }
-    form.command = rest.join(" ");
     Some(form)
 }
 

@@ -59,19 +59,6 @@ impl Arguments<'_> {
         self.text(name)?.map(parse).transpose()
     }
 
-    /// Returns a list of texts; none if the argument is missing. A text is a list of words between commas.
-    pub fn texts(&self, name: &str) -> Result<Vec<String>, String> {
-        let list = || format!("`{name}` must be a list of texts");
-        match self.value(name) {
-            None => Ok(Vec::new()),
-            Some(Value::Array(items)) => items.iter().map(|item| scalar_text(item).ok_or_else(list)).collect(),
-            Some(value) => {
-                let text = scalar_text(value).ok_or_else(list)?;
-                Ok(text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect())
-            }
-        }
-    }
-
     /// Returns the permissions, if they are given.
     pub fn mode(&self) -> Result<Option<String>, String> {
         self.value("mode").map(mode).transpose()

@@ -58,8 +58,6 @@ pub enum Kind {
     Flag,
     /// A whole number that is not negative.
     Number,
-    /// A list of texts, or one text of words between commas.
-    Texts,
     /// A list of words of a command.
     Words,
     /// Permissions in octal digits.
@@ -106,7 +104,6 @@ impl Parameter {
             Kind::Choice(words) => !text.is_some_and(|text| words.contains(&text.as_str())),
             Kind::Flag => text.and_then(|text| template::parse_bool(&text)).is_none(),
             Kind::Number => text.and_then(|text| text.parse::<u64>().ok()).is_none(),
-            Kind::Texts => text.is_none() && !is_texts(value),
             Kind::Words => !is_texts(value),
             Kind::Mode => return mode(value).err(),
         };
@@ -125,7 +122,6 @@ impl Kind {
             },
             Self::Flag => "true or false".to_owned(),
             Self::Number => "a whole number".to_owned(),
-            Self::Texts => "a list of texts".to_owned(),
             Self::Words => "a list of words".to_owned(),
             Self::Mode => "octal digits in quotes, such as '0644'".to_owned(),
             Self::Any => "any value".to_owned(),

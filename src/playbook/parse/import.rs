@@ -57,14 +57,14 @@ const IMPORT_ROLE: [&str; 8] = [
 ];
 
 /// Which files of a role are read instead of `main`.
-struct From {
+struct RoleFiles {
     tasks: String,
     vars: String,
     defaults: String,
     handlers: String,
 }
 
-impl Default for From {
+impl Default for RoleFiles {
     fn default() -> Self {
         let main = || "main".to_owned();
         Self { tasks: main(), vars: main(), defaults: main(), handlers: main() }
@@ -97,15 +97,16 @@ impl Parser<'_> {
         }
         let text =
             |name: &str| args.get(name).and_then(Value::as_str).map(|name| name.trim_end_matches(".yml").to_owned());
-        let main = From::default();
-        let from = From {
+        let main = RoleFiles::default();
+        let from = RoleFiles {
             tasks: text("tasks_from").unwrap_or(main.tasks),
             vars: text("vars_from").unwrap_or(main.vars),
             defaults: text("defaults_from").unwrap_or(main.defaults),
             handlers: text("handlers_from").unwrap_or(main.handlers),
         };
         let name = text("name").ok_or_else(|| self.error(node.at, "`import_role` needs `name`"))?;
-        self.role(node.at, &name, (&from, Vars::new()), &inherited).map(Some)
+        let path = self.find_role(node.at, &name)?;
+        self.role(node.at, (&name, &path), (&from, Vars::new()), &inherited).map(Some)
     }
 
     /// Reads the arguments of an import, which cannot be templates: hosts have no say in what is read.
@@ -176,25 +177,24 @@ impl Parser<'_> {
         }
         let name = name.ok_or_else(|| self.error(node.at, "the role has no name"))?;
         let path = self.find_role(node.at, &name)?;
-        let run = (path, params.clone());
+        let run = (path.clone(), params.clone());
         let is_repeated = self.found.borrow().once.contains(&run);
         if is_repeated {
             return Ok(Vec::new());
         }
         self.found.borrow_mut().once.push(run);
-        self.role(node.at, &name, (&From::default(), params), &inherited)
+        self.role(node.at, (&name, &path), (&RoleFiles::default(), params), &inherited)
     }
 
     /// Reads a role: first the roles that it depends on, then its own tasks.
     fn role(
         &self,
         at: Position,
-        name: &str,
-        (from, params): (&From, Vars),
+        (name, path): (&str, &Path),
+        (from, params): (&RoleFiles, Vars),
         inherited: &Inherited,
     ) -> Result<Vec<PlayNode>, Diagnostic> {
-        let path = self.find_role(at, name)?;
-        let origin = Arc::new(self.role_origin(at, (name, &path), (from, params))?);
+        let origin = Arc::new(self.role_origin(at, (name, path), (from, params))?);
         let part = |folder: &str, file: &str| -> Result<Option<(Parser<'_>, Node)>, Diagnostic> {
             let Some((file, text)) = self.read_part(at, &path.join(folder), file)? else { return Ok(None) };
             let document = document::read(&file, &text)?;
@@ -225,7 +225,7 @@ impl Parser<'_> {
         &self,
         at: Position,
         (name, path): (&str, &Path),
-        (from, params): (&From, Vars),
+        (from, params): (&RoleFiles, Vars),
     ) -> Result<Origin, Diagnostic> {
         let vars = |folder: &str, file: &str| match self.read_part(at, &path.join(folder), file)? {
             Some((path, text)) => variables(&path, &text),
@@ -262,15 +262,7 @@ impl Parser<'_> {
 
     /// Reads a part of a role: a file with one of the endings that Ansible knows, if there is one.
     fn read_part(&self, at: Position, folder: &Path, file: &str) -> Result<Option<(PathBuf, String)>, Diagnostic> {
-        for ending in [".yml", ".yaml", ".json", ""] {
-            let path = folder.join(format!("{file}{ending}"));
-            match (self.read_file)(&path) {
-                Ok(text) => return Ok(Some((path, text))),
-                Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(self.error(at, format!("cannot read {}: {error}", path.display()))),
-            }
-        }
-        Ok(None)
+        self.read_existing(at, [".yml", ".yaml", ".json", ""].map(|ending| folder.join(format!("{file}{ending}"))))
     }
 
     /// Reads the files of variables of a play. Of several in a list, the first one that exists counts.
@@ -299,16 +291,26 @@ impl Parser<'_> {
         self.file.parent().unwrap_or(Path::new("")).join(file)
     }
 
-    /// Reads the first of several files that exists.
+    /// Reads the first of several files that exists. `name` stands for them in the error if none does.
     fn read_first(&self, at: Position, name: &str, paths: &[PathBuf]) -> Result<(PathBuf, String), Diagnostic> {
+        let found = self.read_existing(at, paths.iter().cloned())?;
+        found.ok_or_else(|| self.error(at, format!("there is no file {name}")))
+    }
+
+    /// Reads the first of several files that exists, if one does.
+    fn read_existing(
+        &self,
+        at: Position,
+        paths: impl IntoIterator<Item = PathBuf>,
+    ) -> Result<Option<(PathBuf, String)>, Diagnostic> {
         for path in paths {
-            match (self.read_file)(path) {
-                Ok(text) => return Ok((path.clone(), text)),
+            match (self.read_file)(&path) {
+                Ok(text) => return Ok(Some((path, text))),
                 Err(error) if is_missing(&error) => {}
                 Err(error) => return Err(self.error(at, format!("cannot read {}: {error}", path.display()))),
             }
         }
-        Err(self.error(at, format!("there is no file {name}")))
+        Ok(None)
     }
 
     fn read_import(&self, at: Position, path: &Path) -> Result<String, Diagnostic> {

@@ -102,7 +102,7 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    /// Returns the variables, and leaves none.
+    /// Returns the variables.
     pub(super) fn vars(&self) -> Vars {
         self.vars.clone()
     }
