@@ -158,7 +158,7 @@ fn controller(lab: &Lab, selection: &Selection, table: &mut Table) {
 
 /// Reports whether a line of the controller's log says that a unit was started on another host than `lost`.
 fn started(line: &str, unit: &str, lost: &str) -> bool {
-    line.contains(unit) && line.contains("start: done") && !line.contains(lost)
+    line.contains(unit) && line.trim_end().ends_with(": started") && !line.contains(lost)
 }
 
 fn units_on(lab: &Lab, address: &str) -> Vec<String> {

@@ -116,6 +116,7 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         cluster: cluster_client.as_ref().map(|cluster_client| cluster_client as &dyn Cluster),
         extra,
         check: play.check,
+        selection,
         forks: usize::from(play.forks),
         running: Running::default(),
     };

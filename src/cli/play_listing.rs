@@ -59,7 +59,7 @@ impl ListingArgs {
 /// Lists the tasks of a node. As with Ansible, the tasks of rescue and always sections are left out.
 fn list_tasks(node: &Node, text: &mut String) {
     match node {
-        Node::Task(task) => text.push_str(&format!("      {}\tTAGS: {}\n", task.title(), list(&task.tags))),
+        Node::Task(task) => text.push_str(&format!("      {}\tTAGS: {}\n", task.title(), list(&task.settings.tags))),
         Node::Block(block) => block.body.iter().for_each(|node| list_tasks(node, text)),
         Node::Flush => {}
     }
@@ -73,7 +73,8 @@ fn list<'a>(tags: impl IntoIterator<Item = &'a String>) -> String {
 
 /// Returns the tags of each play's tasks.
 pub(super) fn all_tags(playbook: &Playbook) -> Vec<BTreeSet<String>> {
-    let tags = |nodes: &[Node]| nodes.iter().flat_map(Node::tasks).flat_map(|task| task.tags.clone()).collect();
+    let tags =
+        |nodes: &[Node]| nodes.iter().flat_map(Node::tasks).flat_map(|task| task.settings.tags.clone()).collect();
     playbook.plays.iter().map(|play| tags(&play.tasks)).collect()
 }
 

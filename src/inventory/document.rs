@@ -72,6 +72,12 @@ impl Node {
         }
     }
 
+    /// Returns the value of a key, if this is a map that has it.
+    pub fn entry(&self, key: &str) -> Option<&Self> {
+        let Content::Map(entries) = &self.content else { return None };
+        entries.iter().find(|(name, _)| name.text == key).map(|(_, node)| node)
+    }
+
     /// Returns the kind of the value, for messages.
     pub const fn kind(&self) -> &'static str {
         match &self.content {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::cluster::UnitRequest;
 use super::host_connection::HostConnection;
+use super::include::Include;
 use super::outcome::Outcome;
+use crate::inventory::Vars;
 
 /// One thing that a task does.
 #[derive(Clone)]
@@ -17,6 +19,10 @@ pub enum Action {
     Unit(UnitRequest),
     /// Join the host into the cluster.
     Join,
+    /// Go on with other tasks.
+    Include(Include),
+    /// Act on the play.
+    Meta(MetaAction),
 }
 
 /// What a task does on a host.
@@ -35,5 +41,50 @@ impl Action {
     /// Makes an action that is its outcome.
     pub fn done(outcome: Outcome) -> Self {
         Self::Done(Box::new(outcome))
+    }
+}
+
+/// What a `meta` task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetaAction {
+    /// The handlers run that were notified.
+    FlushHandlers,
+    /// The host does no more of the play.
+    EndHost,
+    /// The hosts of the batch do no more of the play.
+    EndBatch,
+    /// No host does more of the play.
+    EndPlay,
+    /// The facts of the host are forgotten.
+    ClearFacts,
+    /// Hosts that failed or could not be reached take part again.
+    ClearHostErrors,
+    /// The connection to the host is made anew.
+    ResetConnection,
+    /// Nothing.
+    Noop,
+}
+
+const WORDS: [(&str, MetaAction); 8] = [
+    ("flush_handlers", MetaAction::FlushHandlers),
+    ("end_host", MetaAction::EndHost),
+    ("end_batch", MetaAction::EndBatch),
+    ("end_play", MetaAction::EndPlay),
+    ("clear_facts", MetaAction::ClearFacts),
+    ("clear_host_errors", MetaAction::ClearHostErrors),
+    ("reset_connection", MetaAction::ResetConnection),
+    ("noop", MetaAction::Noop),
+];
+
+impl MetaAction {
+    /// Returns what the arguments of a task say.
+    pub fn of(args: &Vars) -> Option<Self> {
+        let word = args.get("do")?.as_str()?;
+        WORDS.iter().find(|(name, _)| *name == word).map(|(_, action)| *action)
+    }
+
+    /// Reports whether it is done once for all hosts.
+    pub const fn is_for_all(self) -> bool {
+        matches!(self, Self::EndBatch | Self::EndPlay | Self::ClearFacts | Self::ClearHostErrors)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::play::Block;
 use super::play::Node;
 use super::play::Task;
+use crate::inventory::Vars;
 
 /// The place of one host in a play.
 #[derive(Debug, Clone)]
@@ -34,8 +35,21 @@ enum Kind {
         /// Set if the block fails when its `always` section has ended.
         fails: bool,
     },
+    /// A file or role that a task has included, and those that follow it.
+    Included { order: usize, vars: Arc<Vars>, rest: std::vec::IntoIter<Inclusion> },
     /// The handlers that were notified.
     Handlers,
+}
+
+/// A file or role that a task includes on a host.
+#[derive(Debug, Clone)]
+pub(super) struct Inclusion {
+    /// Hosts with a smaller order go first.
+    pub(super) order: usize,
+    /// Its tasks.
+    pub(super) nodes: Arc<[Node]>,
+    /// The variables that the task gives to it.
+    pub(super) vars: Arc<Vars>,
 }
 
 /// The sections of a block, in the order in which they run.
@@ -78,6 +92,14 @@ impl Cursor {
         self.frames.iter().flat_map(|frame| [frame.kind.order(), frame.index]).collect()
     }
 
+    /// Returns the variables of the included files, the innermost last.
+    pub(super) fn include_vars(&self) -> impl Iterator<Item = &Arc<Vars>> {
+        self.frames.iter().filter_map(|frame| match &frame.kind {
+            Kind::Included { vars, .. } => Some(vars),
+            _ => None,
+        })
+    }
+
     /// Goes on after a task that succeeded, or whose failure is ignored.
     pub(super) fn advance(&mut self, handlers: &Arc<[Node]>, notified: &mut BTreeSet<usize>) {
         self.pass();
@@ -95,6 +117,26 @@ impl Cursor {
         self.unwind();
         self.settle(handlers, notified);
         is_rescued
+    }
+
+    /// Goes on with what the task has included.
+    pub(super) fn include(
+        &mut self,
+        inclusions: Vec<Inclusion>,
+        handlers: &Arc<[Node]>,
+        notified: &mut BTreeSet<usize>,
+    ) {
+        match Frame::next_of(inclusions.into_iter()) {
+            Some(frame) => self.frames.push(frame),
+            None => self.pass(),
+        }
+        self.settle(handlers, notified);
+    }
+
+    /// Goes on with the handlers that the host has notified.
+    pub(super) fn flush(&mut self, handlers: &Arc<[Node]>, notified: &mut BTreeSet<usize>) {
+        self.push_handlers(handlers);
+        self.settle(handlers, notified);
     }
 
     /// Ends the play for this host.
@@ -137,6 +179,10 @@ impl Cursor {
                 self.frames.push(Frame::of_block(block, Section::Always, false));
             }
             Some(Kind::Block { fails: true, .. }) => self.unwind(),
+            Some(Kind::Included { rest, .. }) => match Frame::next_of(rest) {
+                Some(frame) => self.frames.push(frame),
+                None => self.pass(),
+            },
             _ => self.pass(),
         }
     }
@@ -164,6 +210,12 @@ impl Frame {
         };
         Self { nodes: Arc::clone(nodes), index: 0, kind: Kind::Block { block, section, fails } }
     }
+
+    /// Makes a frame of the next thing that a task has included.
+    fn next_of(mut inclusions: std::vec::IntoIter<Inclusion>) -> Option<Self> {
+        let Inclusion { order, nodes, vars } = inclusions.next()?;
+        Some(Self { nodes, index: 0, kind: Kind::Included { order, vars, rest: inclusions } })
+    }
 }
 
 impl Kind {
@@ -172,6 +224,7 @@ impl Kind {
         match self {
             Self::Play | Self::Handlers => 0,
             Self::Block { section, .. } => *section as usize,
+            Self::Included { order, .. } => *order,
         }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! A host's units are never touched here. Tasks about units and membership go to the cluster.
 
+mod play_tasks;
+mod state;
+
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,30 +21,34 @@ use super::callback::Event;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
 use super::cluster_tasks;
-use super::cluster_tasks::RequestedUnits;
 use super::cluster_tasks::outcome_of;
 use super::host_connection::HostConnection;
 use super::loop_item::ItemResult;
 use super::loop_item::LoopItem;
+use super::loop_item::all_items;
 use super::loop_item::items_of;
 use super::magic_variables;
+use super::modules::RunsIn;
 use super::outcome::Outcome;
+use super::outcome::SetVars;
 use super::outcome::Status;
 use super::play::Play;
 use super::play::Playbook;
 use super::play::Role;
+use super::play::Shared;
 use super::play::Task;
 use super::play_iterator::Next;
 use super::play_iterator::PlayIterator;
 use super::running::Running;
+use super::tags::Selection;
 use super::template::Layer;
 use super::template::Scope;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
-use crate::inventory::diagnostic::Position;
 use crate::remote::Remote;
 use crate::remote::Target;
+use state::RunState;
 
 /// Everything that a run needs beside the playbook.
 pub struct Executor<'a> {
@@ -57,22 +64,12 @@ pub struct Executor<'a> {
     pub extra: Vars,
     /// Set to predict changes without making them (`--check`).
     pub check: bool,
+    /// The tasks that run (`--tags`).
+    pub selection: Selection,
     /// How many hosts run a task at once.
     pub forks: usize,
     /// The tasks that are under way.
     pub running: Running,
-}
-
-/// The state of one run of a playbook.
-struct RunState<'a, 't> {
-    iterator: PlayIterator<'a>,
-    /// The variables that are the same for every host of the batch.
-    batch_vars: Arc<Vars>,
-    /// The units that each task has requested, in all batches so far.
-    requested: BTreeMap<Position, RequestedUnits>,
-    /// The result that was recorded last.
-    last: Option<Outcome>,
-    callback: &'t mut (dyn FnMut(&Event<'_>) + Send),
 }
 
 /// A task on one host.
@@ -103,8 +100,8 @@ impl Executor<'_> {
         callback: &mut (dyn FnMut(&Event<'_>) + Send),
     ) -> u8 {
         let iterator = PlayIterator::new(playbook.plays.iter().zip(hosts));
-        let mut state =
-            RunState { iterator, batch_vars: Arc::default(), requested: BTreeMap::new(), last: None, callback };
+        let (batch_vars, requested) = (Arc::default(), BTreeMap::new());
+        let mut state = RunState { iterator, batch_vars, requested, last: None, folder: playbook.folder(), callback };
         loop {
             match state.iterator.advance() {
                 Next::End => break,
@@ -126,14 +123,14 @@ impl Executor<'_> {
     /// Refuses a playbook that would have to become a user other than root on a host. The error names host and user.
     pub fn check_become(&self, playbook: &Playbook, hosts: &[Vec<String>]) -> Result<(), String> {
         for (play, names) in playbook.plays.iter().zip(hosts) {
-            let mut tasks = play.all_tasks().filter(|task| !task.module.is_for_cluster()).peekable();
+            let mut tasks = play.all_tasks().filter(|task| task.module.runs_in() == RunsIn::Host).peekable();
             if tasks.peek().is_none() {
                 continue;
             }
-            let requested = tasks.any(|task| task.root);
+            let requested = tasks.any(|task| task.settings.root);
             let batch_vars = self.batch_vars(playbook, names);
             for host in names.iter().filter_map(|name| self.inventory.hosts.get(name)) {
-                let scope = self.scope(&batch_vars, play, None, host, Default::default());
+                let scope = self.scope(&batch_vars, (play, &play.shared), None, host, Default::default());
                 become_root::becomes_root(&scope, requested).map_err(|why| format!("host {}: {why}", host.name))?;
             }
         }
@@ -155,34 +152,46 @@ impl Executor<'_> {
         Arc::new(vars)
     }
 
-    /// Returns the variables of a host's templates: magic < role defaults < inventory < play < role < task < registered <
-    /// facts < parameters of the role < `-e`.
+    /// Returns the variables of a host's templates: magic < role defaults < inventory < facts < play < role < included <
+    /// task < files < registered < parameters of the role < `-e`.
     fn scope(
         &self,
         batch_vars: &Arc<Vars>,
-        play: &Play,
+        (play, shared): (&Play, &Shared),
         task: Option<&Task>,
         host: &Host,
-        (registered, facts): (Arc<Vars>, Arc<Vars>),
+        (set, included): (SetVars, Vec<Arc<Vars>>),
     ) -> Scope {
         let role = task.and_then(|task| task.origin.role.as_deref());
         let of_role = |vars: fn(&Role) -> &Arc<Vars>| role.map(|role| Arc::clone(vars(role))).unwrap_or_default();
-        Scope::new(vec![
+        let [facts, files, own] = set.layers();
+        let mut layers = vec![
             Layer::data(Arc::clone(batch_vars)),
-            Layer::written(Arc::clone(&play.role_defaults)),
+            Layer::written(Arc::clone(&shared.defaults)),
             Layer::written(of_role(|role| &role.defaults)),
             Layer::written(Arc::new(host.vars.clone())),
+            facts,
             Layer::written(Arc::new(play.vars.clone())),
-            Layer::written(Arc::clone(&play.role_vars)),
+            Layer::written(Arc::clone(&shared.vars)),
             Layer::written(of_role(|role| &role.vars)),
-            Layer::written(Arc::new(task.map(|task| task.vars.clone()).unwrap_or_default())),
-            Layer::data(registered),
-            Layer::data(facts),
+        ];
+        layers.extend(included.into_iter().map(Layer::data));
+        layers.extend([
+            Layer::written(Arc::new(task.map(|task| task.settings.vars.clone()).unwrap_or_default())),
+            files,
+            own,
             Layer::written(of_role(|role| &role.params)),
             Layer::written(Arc::new(self.extra.clone())),
             Layer::data(Arc::new(magic_variables::of_host(host))),
             Layer::data(Arc::new(role.map(magic_variables::of_role).unwrap_or_default())),
-        ])
+        ]);
+        Scope::new(layers)
+    }
+
+    /// Returns the variables of a task's templates on a host.
+    fn task_scope(&self, state: &RunState<'_, '_>, (play, task): (&Play, &Task), host: &Host) -> Scope {
+        let set = (state.iterator.set_by_tasks(&host.name), state.iterator.include_vars(&host.name));
+        self.scope(&state.batch_vars, (play, state.iterator.shared()), Some(task), host, set)
     }
 
     /// Runs a task on these hosts, or on the first of them if it runs once.
@@ -192,56 +201,54 @@ impl Executor<'_> {
         (play, task, names): (&Play, &Task, Vec<String>),
         handler: bool,
     ) {
-        let (names, others) = if task.run_once { names.split_at(1.min(names.len())) } else { (&names[..], &[][..]) };
+        let once = task.settings.run_once;
+        let (names, others) = if once { names.split_at(1.min(names.len())) } else { (&names[..], &[][..]) };
         let hosts: Vec<&Host> = names.iter().filter_map(|name| self.inventory.hosts.get(name)).collect();
-        let scope = |host: &&Host| {
-            self.scope(&state.batch_vars, play, Some(task), host, state.iterator.set_by_tasks(&host.name))
-        };
-        let scopes: Vec<Scope> = hosts.iter().map(scope).collect();
+        let scopes: Vec<Scope> = hosts.iter().map(|host| self.task_scope(state, (play, task), host)).collect();
         let title = task.title();
         let title = scopes.first().and_then(|scope| scope.text(&title).ok()).unwrap_or(title);
+        let hosts: Vec<(&Host, Scope)> = hosts.into_iter().zip(scopes).collect();
+        if task.module.is_meta() {
+            return play_tasks::run_meta(state, (task, &title), &hosts);
+        }
         (state.callback)(&if handler { Event::Handler(&title) } else { Event::Task(&title) });
-        let hosts = hosts.into_iter().zip(scopes);
-        if task.module.is_for_cluster() {
-            self.run_for_cluster(state, (play, task), hosts).await;
-        } else {
-            self.run_on_hosts(state, (play, task, &title), hosts).await;
+        match task.module.runs_in() {
+            RunsIn::Cluster => self.run_for_cluster(state, task, hosts).await,
+            RunsIn::Host => self.run_on_hosts(state, (task, &title), hosts).await,
+            RunsIn::Play => self.run_include(state, task, hosts).await,
         }
         state.share_result(task, others);
     }
 
     /// Runs a task on the cluster, and records its results for the hosts.
-    async fn run_for_cluster<'h>(
-        &self,
-        state: &mut RunState<'_, '_>,
-        (play, task): (&Play, &Task),
-        hosts: impl Iterator<Item = (&'h Host, Scope)>,
-    ) {
+    async fn run_for_cluster(&self, state: &mut RunState<'_, '_>, task: &Task, hosts: Vec<(&Host, Scope)>) {
         // Templates may take their time: between two hosts an interrupt is noticed.
-        let cluster_tasks = hosts.map(async |(host, scope)| {
+        let cluster_tasks = hosts.into_iter().map(async |(host, scope)| {
             tokio::task::yield_now().await;
             ClusterTask { host, items: all_items(task, &scope) }
         });
         let cluster_tasks = stream::iter(cluster_tasks).buffered(self.forks.max(1)).collect().await;
         for (ClusterTask { host, items }, outcomes) in self.run_on_cluster(state, task, cluster_tasks).await {
             let judged = items.into_iter().zip(outcomes).map(|(item, outcome)| (item.judge(task, outcome), item));
-            let results = judged.map(|(outcome, item)| item.finish(play, task, outcome));
-            state.record_result(&host.name, task, results.collect());
+            let shared = state.iterator.shared();
+            let results = judged.map(|(outcome, item)| item.finish(shared, task, outcome)).collect();
+            state.record_result(&host.name, task, results);
         }
     }
 
     /// Runs a task on hosts, and records each result as it comes.
-    async fn run_on_hosts<'h>(
+    async fn run_on_hosts(
         &self,
         state: &mut RunState<'_, '_>,
-        (play, task, title): (&Play, &Task, &str),
-        hosts: impl Iterator<Item = (&'h Host, Scope)>,
+        (task, title): (&Task, &str),
+        hosts: Vec<(&Host, Scope)>,
     ) {
         let (retries, mut retried) = mpsc::unbounded_channel();
-        let running = hosts.map(async |(host, scope)| {
+        let shared = state.iterator.shared().clone();
+        let running = hosts.into_iter().map(async |(host, scope)| {
             tokio::task::yield_now().await;
-            let root = become_root::becomes_root(&scope, task.root);
-            (host, self.run_items((play, task), HostTask { host, scope, root }, &retries).await)
+            let root = become_root::becomes_root(&scope, task.settings.root);
+            (host, self.run_items((&shared, task), HostTask { host, scope, root }, &retries).await)
         });
         let mut running = pin!(stream::iter(running).buffer_unordered(self.forks.max(1)));
         loop {
@@ -260,34 +267,34 @@ impl Executor<'_> {
 
     /// Reports whether a task only predicts its changes.
     fn is_check(&self, task: &Task) -> bool {
-        task.check.unwrap_or(self.check)
+        task.settings.check.unwrap_or(self.check)
     }
 
     /// Runs a host's items one after the other. An item sees the facts that the items before it have set. The first
     /// unreachable outcome is the last.
     async fn run_items(
         &self,
-        (play, task): (&Play, &Task),
+        (shared, task): (&Shared, &Task),
         host_task: HostTask<'_>,
         retries: &UnboundedSender<Retrying>,
     ) -> Vec<ItemResult> {
         let HostTask { host, scope, .. } = &host_task;
         let items = match items_of(task, scope) {
             Ok(items) => items,
-            Err(outcome) => return vec![LoopItem::none(play, task, scope, *outcome)],
+            Err(outcome) => return vec![LoopItem::none(shared, task, scope, *outcome)],
         };
         let pause = task.looping.as_ref().map_or(Duration::ZERO, |looping| looping.pause);
-        let (mut results, mut facts) = (Vec::new(), Vars::new());
+        let (mut results, mut set) = (Vec::new(), SetVars::default());
         for item in &items {
             if !results.is_empty() && !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            let item = LoopItem::new(task, (item.as_ref(), &items), (scope, &facts));
+            let item = LoopItem::new(task, (item.as_ref(), &items), (scope, &set));
             let run = self.run_item(task, &host_task, &item, retries);
             let outcome = self.running.during(&host.name, &task.name, run).await;
-            facts.extend(outcome.facts.clone());
+            set.extend(&outcome.set);
             let lost = outcome.status == Status::Unreachable;
-            results.push(item.finish(play, task, outcome));
+            results.push(item.finish(shared, task, outcome));
             if lost {
                 break;
             }
@@ -340,8 +347,8 @@ impl Executor<'_> {
         let action = match action {
             Action::Done(outcome) => return (**outcome).clone(),
             Action::Host(action) => action,
-            Action::Unit(_) | Action::Join => {
-                return Outcome::failed("this module runs on the cluster, not on the host");
+            Action::Unit(_) | Action::Join | Action::Include(_) | Action::Meta(_) => {
+                return Outcome::failed("this module does not run on the host");
             }
         };
         let Some(target) = self.targets.get(&host_task.host.name) else {
@@ -396,17 +403,6 @@ impl Executor<'_> {
     }
 }
 
-/// Returns the runs of a task on a host, one for each item.
-fn all_items(task: &Task, scope: &Scope) -> Vec<LoopItem> {
-    match items_of(task, scope) {
-        Ok(items) => {
-            let item = |item: &Option<_>| LoopItem::new(task, (item.as_ref(), &items), (scope, &Vars::new()));
-            items.iter().map(item).collect()
-        }
-        Err(outcome) => vec![LoopItem::not_run(scope, *outcome)],
-    }
-}
-
 fn join_request(host: &Host) -> Result<JoinRequest, String> {
     let target = host.machine_target().map_err(|error| error.to_string())?;
     let metadata = host.metadata().map_err(|error| error.to_string())?;
@@ -415,56 +411,8 @@ fn join_request(host: &Host) -> Result<JoinRequest, String> {
     Ok(JoinRequest { target, metadata })
 }
 
-/// Stands for an item of a task with `no_log`.
-const CENSORED_ITEM: &str = "(censored due to no_log)";
-
-/// Returns what is printed of an outcome: nothing but its status if the task has `no_log`.
-fn shown(task: &Task, outcome: &Outcome) -> Outcome {
-    if !task.no_log {
-        return outcome.clone();
-    }
-    let why = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
-    let detail = Vars::from_iter([("censored".to_owned(), why.into())]);
-    Outcome { status: outcome.status, changed: outcome.changed, detail, ..Outcome::default() }
-}
-
 /// Stands for a host where a task runs on the cluster.
 const CLUSTER: &str = "the cluster";
 
 /// The error for a host without an SSH target.
 const NO_TARGET: &str = "the host has no SSH target";
-
-impl RunState<'_, '_> {
-    /// Reports how a task ended on a host, and records it.
-    fn record_result(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) {
-        let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
-        for result in &results {
-            if let Some((_, label)) = &result.item {
-                let item = if task.no_log { CENSORED_ITEM } else { label };
-                (self.callback)(&Event::Item { host, item, outcome: &shown(task, &result.outcome) });
-            }
-        }
-        // A loop whose list could not be made has one result, without an item.
-        let looping = task.looping.as_ref().filter(|_| results.iter().all(|result| result.item.is_some()));
-        let looped = looping.is_some();
-        let outcome = if let Some(looping) = looping {
-            let items = results.into_iter().map(|result| (result.item.unwrap_or_default().0, result.outcome));
-            Outcome::of_items(&looping.var, &items.collect::<Vec<_>>())
-        } else {
-            results.into_iter().next().map_or_else(Outcome::skipped, |result| result.outcome)
-        };
-        let ignored = outcome.status == Status::Failed && task.ignore_errors;
-        (self.callback)(&Event::Host { host, outcome: &shown(task, &outcome), looped, ignored });
-        self.iterator.record_result(host, task, &outcome, &notify);
-        self.last = Some(outcome);
-    }
-
-    /// Records the last result of a task that runs once for the other hosts.
-    fn share_result(&mut self, task: &Task, others: &[String]) {
-        for host in others {
-            if let Some(outcome) = &self.last {
-                self.iterator.record_shared_result(host, task, outcome);
-            }
-        }
-    }
-}

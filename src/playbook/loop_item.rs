@@ -10,10 +10,11 @@ use serde_json::json;
 use super::action::Action;
 use super::modules::Arguments;
 use super::outcome::Outcome;
+use super::outcome::SetVars;
 use super::outcome::Status;
 use super::play::Loop;
-use super::play::Play;
 use super::play::Retry;
+use super::play::Shared;
 use super::play::Task;
 use super::template;
 use super::template::Layer;
@@ -33,6 +34,8 @@ pub(super) struct LoopItem {
     item: Option<Value>,
     /// The action to run, or the outcome of an item that does not run.
     pub(super) state: Result<Action, Outcome>,
+    /// The variables of the item.
+    pub(super) vars: Arc<Vars>,
     scope: Scope,
 }
 
@@ -57,45 +60,60 @@ pub(super) fn items_of(task: &Task, scope: &Scope) -> Result<Vec<Option<Item>>, 
         Ok(items) => Ok((0..).zip(items).map(|(index, value)| Some(Item { value, index })).collect()),
         // A false condition skips the task even if this host lacks the variables of the list.
         Err(why) => {
-            let skipped = task.when.iter().any(|condition| scope.holds(condition) == Ok(false));
+            let skipped = task.settings.when.iter().any(|condition| scope.holds(condition) == Ok(false));
             Err(Box::new(if skipped { Outcome::skipped() } else { Outcome::failed(why) }))
         }
     }
 }
 
+/// Returns the runs of a task on a host, one for each item.
+pub(super) fn all_items(task: &Task, scope: &Scope) -> Vec<LoopItem> {
+    match items_of(task, scope) {
+        Ok(items) => {
+            let item = |item: &Option<_>| LoopItem::new(task, (item.as_ref(), &items), (scope, &SetVars::default()));
+            items.iter().map(item).collect()
+        }
+        Err(outcome) => vec![LoopItem::not_run(scope, *outcome)],
+    }
+}
+
 impl LoopItem {
-    /// Makes the run of a task for an item. Conditions and arguments are evaluated now. `facts` are the variables that
-    /// the items before it have set, `all` are all items.
+    /// Makes the run of a task for an item. Conditions and arguments are evaluated now. `set` are the variables that the
+    /// items before it have set, `all` are all items.
     pub(super) fn new(
         task: &Task,
         (item, all): (Option<&Item>, &[Option<Item>]),
-        (scope, facts): (&Scope, &Vars),
+        (scope, set): (&Scope, &SetVars),
     ) -> Self {
         let mut scope = scope.clone();
-        if !facts.is_empty() {
-            scope = scope.with(Layer::data(Arc::new(facts.clone())));
+        if !set.is_empty() {
+            for layer in set.layers() {
+                scope = scope.with(layer);
+            }
         }
+        let mut vars = Arc::default();
         if let Some((looping, item)) = task.looping.as_ref().zip(item) {
-            scope = scope.with(Layer::data(Arc::new(loop_vars(looping, item, all))));
+            vars = Arc::new(loop_vars(looping, item, all));
+            scope = scope.with(Layer::data(Arc::clone(&vars)));
         }
-        let state = match all_hold(&task.when, &scope) {
+        let state = match all_hold(&task.settings.when, &scope) {
             Ok(true) => action(task, &scope).map_err(Outcome::failed),
             Ok(false) => Err(Outcome::skipped()),
             Err(why) => Err(Outcome::failed(format!("`when`: {why}"))),
         };
-        Self { item: item.map(|item| item.value.clone()), state, scope }
+        Self { item: item.map(|item| item.value.clone()), state, vars, scope }
     }
 
     /// Makes the run of a task that does not run at all.
     pub(super) fn not_run(scope: &Scope, outcome: Outcome) -> Self {
-        Self { item: None, state: Err(outcome), scope: scope.clone() }
+        Self { item: None, state: Err(outcome), vars: Arc::default(), scope: scope.clone() }
     }
 
     /// Returns the result of a task that does not run at all.
-    pub(super) fn none(play: &Play, task: &Task, scope: &Scope, outcome: Outcome) -> ItemResult {
+    pub(super) fn none(shared: &Shared, task: &Task, scope: &Scope, outcome: Outcome) -> ItemResult {
         let item = Self::not_run(scope, outcome.clone());
         let outcome = item.judge(task, outcome);
-        item.finish(play, task, outcome)
+        item.finish(shared, task, outcome)
     }
 
     /// Applies `changed_when` and `failed_when` to the outcome of the item.
@@ -138,7 +156,7 @@ impl LoopItem {
     }
 
     /// Returns the item's result with the handlers to notify.
-    pub(super) fn finish(self, play: &Play, task: &Task, outcome: Outcome) -> ItemResult {
+    pub(super) fn finish(self, shared: &Shared, task: &Task, outcome: Outcome) -> ItemResult {
         let label = task.looping.as_ref().and_then(|looping| looping.label.as_ref());
         let label = |item: &Value| match label {
             Some(label) => self.scope.text(label).unwrap_or_else(|_| label.clone()),
@@ -147,7 +165,7 @@ impl LoopItem {
         let item = self.item.clone().map(|item| (item.clone(), label(&item)));
         let mut result = ItemResult { item, outcome, notify: Vec::new() };
         if result.outcome.status == Status::Changed {
-            match notified(play, task, &self.scope) {
+            match notified(shared, task, &self.scope) {
                 Ok(names) => result.notify = names,
                 Err(why) => result.outcome = Outcome::failed(format!("`notify`: {why}")),
             }
@@ -188,8 +206,8 @@ fn action(task: &Task, scope: &Scope) -> Result<Action, String> {
     task.module.action(&Arguments { args: &args, scope, folders: &task.origin.folders })
 }
 
-fn notified(play: &Play, task: &Task, scope: &Scope) -> Result<Vec<String>, String> {
-    let known = |name: &str| play.notified_by(task, name).next().is_some();
+fn notified(shared: &Shared, task: &Task, scope: &Scope) -> Result<Vec<String>, String> {
+    let known = |name: &str| shared.notified_by(task, name).next().is_some();
     let handler = |name: &String| {
         let name = scope.text(name)?;
         if known(&name) { Ok(name) } else { Err(format!("the play has no handler called `{name}`")) }

@@ -17,6 +17,7 @@ pub mod executor;
 pub mod file;
 mod free_form;
 pub mod host_connection;
+pub mod include;
 mod loop_item;
 pub mod loops;
 pub mod magic_variables;

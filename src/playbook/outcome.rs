@@ -1,9 +1,11 @@
 //! The outcome of a task on a host.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::template::Layer;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
@@ -37,6 +39,46 @@ pub enum Shown {
     Message,
 }
 
+/// The variables that tasks set for a host, the weakest first.
+#[derive(Clone, PartialEq, Default)]
+pub struct SetVars {
+    /// What the host is (`setup`).
+    pub facts: Arc<Vars>,
+    /// The variables of files (`include_vars`).
+    pub included: Arc<Vars>,
+    /// Those of `set_fact`, and the results that `register` keeps.
+    pub own: Arc<Vars>,
+}
+
+impl fmt::Debug for SetVars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Variables may hold secrets.
+        f.debug_struct("SetVars").finish_non_exhaustive()
+    }
+}
+
+impl SetVars {
+    /// Reports whether no variable is set.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.included.is_empty() && self.own.is_empty()
+    }
+
+    /// Returns the variables as layers. Files are written by the playbook's author; the rest is data.
+    pub fn layers(&self) -> [Layer; 3] {
+        let [facts, included, own] = [&self.facts, &self.included, &self.own].map(Arc::clone);
+        [Layer::data(facts), Layer::written(included), Layer::data(own)]
+    }
+
+    /// Sets the variables of a later task, which win.
+    pub fn extend(&mut self, later: &Self) {
+        let pairs =
+            [(&mut self.facts, &later.facts), (&mut self.included, &later.included), (&mut self.own, &later.own)];
+        for (vars, later) in pairs.into_iter().filter(|(_, later)| !later.is_empty()) {
+            Arc::make_mut(vars).extend(later.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+    }
+}
+
 /// The outcome of a task on a host, as `register` keeps it.
 #[derive(Clone, PartialEq, Default)]
 pub struct Outcome {
@@ -46,8 +88,8 @@ pub struct Outcome {
     pub changed: bool,
     /// The module's result: `rc`, `stdout`, `msg` …
     pub detail: Vars,
-    /// The variables that the task sets for the host (`set_fact`).
-    pub facts: Vars,
+    /// The variables that the task sets for the host.
+    pub set: SetVars,
     /// When the detail is printed.
     pub shown: Shown,
 }
@@ -129,7 +171,10 @@ impl Outcome {
             Value::Object(vars)
         });
         let detail = Vars::from_iter([("results".to_owned(), results.collect())]);
-        let facts = items.iter().flat_map(|(_, outcome)| outcome.facts.clone()).collect();
-        Self { status, changed, detail, facts, shown: Shown::default() }
+        let mut set = SetVars::default();
+        for (_, outcome) in items {
+            set.extend(&outcome.set);
+        }
+        Self { status, changed, detail, set, shown: Shown::default() }
     }
 }

@@ -2,9 +2,11 @@
 
 mod arguments;
 mod import;
+mod include;
 mod task;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -18,6 +20,8 @@ use super::play::Node as PlayNode;
 use super::play::Origin;
 use super::play::Play;
 use super::play::Playbook;
+use super::play::Settings;
+use super::play::Shared;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::diagnostic::Position;
@@ -26,22 +30,16 @@ use crate::inventory::document;
 use crate::inventory::document::Content;
 use crate::inventory::document::Key;
 use crate::inventory::document::Node;
-use task::Inherited;
+pub use include::Included;
+pub use include::include;
+use task::SETTINGS;
 
-/// The keys of a play.
-const PLAY_KEYS: [&str; 19] = [
+/// The keys of a play beside the settings of its tasks.
+const PLAY_KEYS: [&str; 11] = [
     "name",
     "hosts",
     "serial",
-    "vars",
-    "become",
-    "become_user",
     "gather_facts",
-    "check_mode",
-    "ignore_errors",
-    "run_once",
-    "no_log",
-    "tags",
     "force_handlers",
     "vars_files",
     "pre_tasks",
@@ -94,11 +92,11 @@ pub fn read(file: &Path, text: &str, read_file: ReadFile<'_>) -> Result<Playbook
     let origin = Arc::new(Origin { role: None, folders: vec![folder.clone()] });
     let found = RefCell::default();
     let parser = Parser { file: file.to_owned(), read_file, folder, origin, found: &found, depth: 0 };
-    let plays = parser.plays(text, &Inherited::default())?;
+    let plays = parser.plays(text, &Settings::default())?;
     Ok(Playbook { file: file.to_owned(), plays })
 }
 
-/// What the roles of a play bring into it.
+/// What the roles of a play bring into it, and what was read already.
 #[derive(Default)]
 struct Found {
     handlers: Vec<PlayNode>,
@@ -106,6 +104,12 @@ struct Found {
     vars: Vars,
     /// The roles that run once in a play, with their parameters.
     once: Vec<(PathBuf, Vars)>,
+    /// The handlers of roles that the play includes while it runs.
+    later: Vec<PlayNode>,
+    /// Set if the play includes roles or files whose names are templates.
+    is_open: bool,
+    /// The included files that were checked.
+    checked: BTreeSet<PathBuf>,
 }
 
 /// Reads one file. The files that it imports have parsers of their own.
@@ -127,7 +131,7 @@ impl Parser<'_> {
     }
 
     /// Reads the plays of a playbook file.
-    fn plays(&self, text: &str, inherited: &Inherited) -> Result<Vec<Play>, Diagnostic> {
+    fn plays(&self, text: &str, inherited: &Settings) -> Result<Vec<Play>, Diagnostic> {
         let document = document::read(&self.file, text)?;
         let mut plays = Vec::new();
         match &document.content {
@@ -219,7 +223,7 @@ impl Parser<'_> {
         error
     }
 
-    fn play(&self, node: &Node, inherited: &Inherited) -> Result<Play, Diagnostic> {
+    fn play(&self, node: &Node, inherited: &Settings) -> Result<Play, Diagnostic> {
         let mut play = Play {
             name: String::new(),
             hosts: String::new(),
@@ -227,13 +231,11 @@ impl Parser<'_> {
             serial: Vec::new(),
             vars: Vars::new(),
             tags: Vec::new(),
-            role_defaults: Arc::default(),
-            role_vars: Arc::default(),
+            shared: Shared::default(),
             tasks: Arc::default(),
-            handlers: Arc::default(),
         };
         let entries = self.map(node, "a play")?;
-        let (mut inherited, imported) = (inherited.clone(), inherited.vars());
+        let (mut inherited, imported) = (inherited.clone(), inherited.vars.clone());
         self.found.take();
         for (key, node) in entries {
             match key.text.as_str() {
@@ -241,7 +243,6 @@ impl Parser<'_> {
                 "hosts" => (play.hosts, play.hosts_at) = (self.texts(key, node)?.join(","), node.at),
                 "serial" => play.serial = self.serial(node)?,
                 "vars" => play.vars = self.vars(node)?,
-                "become" | "become_user" | "check_mode" | "ignore_errors" | "run_once" | "no_log" | "tags" => self.inherit(key, node, &mut inherited)?,
                 "gather_facts" => {
                     if self.flag(key, node)? {
                         return Err(self.error(node.at, "muster gathers no facts").hint("Say `gather_facts: false`."));
@@ -250,8 +251,10 @@ impl Parser<'_> {
                 "force_handlers" | "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" | "vars_files"
                 // It says where Ansible finds modules. muster has its modules in itself.
                 | "collections" => {}
+                "when" => return Err(self.unknown("a play", key, &PLAY_KEYS)),
+                _ if self.inherit(key, node, &mut inherited)? => {}
                 text if ANSIBLE_PLAY_KEYS.contains(&text) => return Err(self.unsupported("a play", key)),
-                _ => return Err(self.unknown("a play", key, &PLAY_KEYS)),
+                _ => return Err(self.unknown("a play", key, &[&PLAY_KEYS[..], &SETTINGS].concat())),
             }
         }
         if play.hosts.is_empty() {
@@ -268,14 +271,16 @@ impl Parser<'_> {
         let handlers = handlers.map_or(Ok(Vec::new()), |(_, node)| self.handlers(node, &inherited))?;
         let found = self.found.take();
         // The handlers of roles come first, so that those of the play win.
-        play.handlers = found.handlers.into_iter().chain(handlers).collect();
-        (play.role_defaults, play.role_vars) = (found.defaults.into(), found.vars.into());
-        self.check_notified(node.at, &play)?;
+        let handlers = found.handlers.into_iter().chain(handlers).collect();
+        play.shared = Shared { handlers, defaults: found.defaults.into(), vars: found.vars.into() };
+        if !found.is_open {
+            self.check_notified(node.at, &play, found.later)?;
+        }
         Ok(play)
     }
 
     /// Reads the tasks of a play. After each of its three lists, the handlers run that were notified.
-    fn sections(&self, entries: &[(Key, Node)], inherited: &Inherited) -> Result<Vec<PlayNode>, Diagnostic> {
+    fn sections(&self, entries: &[(Key, Node)], inherited: &Settings) -> Result<Vec<PlayNode>, Diagnostic> {
         let entry = |name: &str| entries.iter().find(|(key, _)| key.text == name);
         let is_forced = entry("force_handlers").map_or(Ok(false), |(key, node)| self.flag(key, node))?;
         let mut all = Vec::new();
@@ -284,7 +289,7 @@ impl Parser<'_> {
             if list.is_none() && roles.is_none() {
                 continue;
             }
-            let mut tasks = roles.map_or(Ok(Vec::new()), |(_, node)| self.roles(node, inherited))?;
+            let mut tasks = roles.map_or(Ok(Vec::new()), |(_, node)| Ok(self.roles(node, inherited)?.nodes))?;
             if let Some((_, node)) = list {
                 tasks.extend(self.nodes(node, &format!("`{name}`"), inherited)?);
             }
@@ -300,7 +305,7 @@ impl Parser<'_> {
     }
 
     /// Reads the handlers of a play, which cannot be blocks.
-    fn handlers(&self, node: &Node, inherited: &Inherited) -> Result<Vec<PlayNode>, Diagnostic> {
+    fn handlers(&self, node: &Node, inherited: &Settings) -> Result<Vec<PlayNode>, Diagnostic> {
         for handler in self.list(node, "`handlers`")? {
             let entries = self.map(handler, "a handler")?;
             if let Some((key, _)) = entries.iter().find(|(key, _)| key.text == "block") {
@@ -310,13 +315,16 @@ impl Parser<'_> {
         self.nodes(node, "`handlers`", inherited)
     }
 
-    fn check_notified(&self, at: Position, play: &Play) -> Result<(), Diagnostic> {
+    /// Checks that every handler exists that a task notifies. `later` are those that included roles bring.
+    fn check_notified(&self, at: Position, play: &Play, later: Vec<PlayNode>) -> Result<(), Diagnostic> {
+        let mut shared = play.shared.clone();
+        shared.extend(Shared { handlers: later.into(), ..Shared::default() });
         for task in play.all_tasks() {
-            let unknown = |name: &&String| !name.contains("{{") && play.notified_by(task, name).next().is_none();
+            let unknown = |name: &&String| !name.contains("{{") && shared.notified_by(task, name).next().is_none();
             if let Some(name) = task.notify.iter().find(unknown) {
                 let at = if task.at == Position::default() { at } else { task.at };
                 let mut error = self.error(at, format!("the play has no handler called `{name}`"));
-                let handlers = play.handlers.iter().filter_map(PlayNode::task);
+                let handlers = shared.handlers.iter().filter_map(PlayNode::task);
                 error.hint = did_you_mean(name, handlers.map(|handler| handler.name.as_str()));
                 return Err(error);
             }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::loops::LoopKind;
 use super::modules::ModuleRef;
+use super::modules::RunsIn;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Position;
 
@@ -29,7 +30,7 @@ impl Playbook {
 
     /// Reports whether a task runs on the cluster.
     pub fn needs_cluster(&self) -> bool {
-        self.plays.iter().flat_map(Play::all_tasks).any(|task| task.module.is_for_cluster())
+        self.plays.iter().flat_map(Play::all_tasks).any(|task| task.module.runs_in() == RunsIn::Cluster)
     }
 }
 
@@ -48,20 +49,37 @@ pub struct Play {
     pub vars: Vars,
     /// The play's tags, which its tasks have too.
     pub tags: Vec<String>,
-    /// The defaults of all roles of the play, which every task can read.
-    pub role_defaults: Arc<Vars>,
-    /// The variables of all roles of the play, which every task can read.
-    pub role_vars: Arc<Vars>,
+    /// What every task can use.
+    pub shared: Shared,
     /// The tasks, in order, with the places at which notified handlers run.
     pub tasks: Arc<[Node]>,
+}
+
+/// What every task of a play can use. A role that is included while the play runs adds to it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Shared {
     /// The handlers. Those that were notified run in this order.
     pub handlers: Arc<[Node]>,
+    /// The defaults of the roles.
+    pub defaults: Arc<Vars>,
+    /// The variables of the roles.
+    pub vars: Arc<Vars>,
 }
 
 impl Play {
     /// Returns the tasks and the handlers, with those in blocks.
     pub fn all_tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
-        self.tasks.iter().chain(self.handlers.iter()).flat_map(Node::tasks)
+        self.tasks.iter().chain(self.shared.handlers.iter()).flat_map(Node::tasks)
+    }
+}
+
+impl Shared {
+    /// Adds what a role brings. Its handlers come last, and its variables win.
+    pub fn extend(&mut self, more: Self) {
+        self.handlers = self.handlers.iter().chain(more.handlers.iter()).cloned().collect();
+        for (vars, more) in [(&mut self.defaults, more.defaults), (&mut self.vars, more.vars)] {
+            Arc::make_mut(vars).extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
     }
 
     /// Returns the indices of the handlers with a name, or that listen to it. Of several with the same name, that of the
@@ -172,10 +190,8 @@ pub struct Task {
     pub module: ModuleRef,
     /// The module's arguments. Text in them may be a template.
     pub args: Vars,
-    /// The task's variables.
-    pub vars: Vars,
-    /// The task runs only where all of these conditions hold.
-    pub when: Vec<String>,
+    /// What it has in common with the other tasks of its block, or has itself.
+    pub settings: Settings,
     /// The variable that keeps the result.
     pub register: Option<String>,
     /// The handlers that a change notifies.
@@ -186,22 +202,44 @@ pub struct Task {
     pub looping: Option<Loop>,
     /// How often a run that did not succeed is repeated.
     pub retry: Option<Retry>,
+    /// The task counts as changed where all of these conditions hold.
+    pub changed_when: Option<Vec<String>>,
+    /// The task counts as failed where all of these conditions hold.
+    pub failed_when: Option<Vec<String>>,
+    /// What the tasks begin with that this task includes.
+    pub including: Option<Arc<Including>>,
+}
+
+/// The settings that tasks inherit from their blocks, their role and their play.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    /// The variables of the task and of the blocks around it.
+    pub vars: Vars,
+    /// The task runs only where all of these conditions hold.
+    pub when: Vec<String>,
+    /// Set if the task runs as root (`become`).
+    pub root: bool,
+    /// Whether the task only predicts its changes (`check_mode`). The default is the run's.
+    pub check: Option<bool>,
+    /// Set if a host runs the next task although this one failed there.
+    pub ignore_errors: bool,
     /// Set if the task runs on the first host only. Its result counts for all.
     pub run_once: bool,
     /// Set if its results are not printed.
     pub no_log: bool,
     /// Its tags, and those of the blocks and the play around it.
     pub tags: Vec<String>,
-    /// Set if a host runs the next task although this one failed there.
-    pub ignore_errors: bool,
-    /// The task counts as changed where all of these conditions hold.
-    pub changed_when: Option<Vec<String>>,
-    /// The task counts as failed where all of these conditions hold.
-    pub failed_when: Option<Vec<String>>,
-    /// Set if the task runs as root (`become`).
-    pub root: bool,
-    /// Whether the task only predicts its changes (`check_mode`). The default is the run's.
-    pub check: Option<bool>,
+}
+
+/// What the tasks begin with that a task includes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Including {
+    /// The file of the task. Included files are looked up beside it.
+    pub file: PathBuf,
+    /// What the included tasks inherit.
+    pub settings: Settings,
+    /// How many files include each other around the task.
+    pub depth: usize,
 }
 
 impl Task {

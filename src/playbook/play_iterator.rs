@@ -6,16 +6,22 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::ptr;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::Value;
+use serde_json::json;
 
+use super::action::MetaAction;
 use super::cursor::At;
 use super::cursor::Cursor;
+use super::cursor::Inclusion;
 use super::outcome::Outcome;
+use super::outcome::SetVars;
 use super::outcome::Status;
 use super::play::Play;
+use super::play::Shared;
 use super::play::Task;
 use super::play::batch_sizes;
 use crate::inventory::Vars;
@@ -76,12 +82,16 @@ pub struct PlayIterator<'a> {
     current: Option<Batch<'a>>,
     /// The hosts of the current batch.
     hosts: BTreeMap<String, HostState>,
+    /// What every task of the batch can use.
+    shared: Shared,
     /// Hosts that failed or could not be reached. They take part in no other batch.
     removed_hosts: BTreeSet<String>,
-    registered: BTreeMap<String, Arc<Vars>>,
-    /// The variables that tasks have set (`set_fact`).
-    facts: BTreeMap<String, Arc<Vars>>,
+    /// The variables that tasks have set for each host.
+    set: BTreeMap<String, SetVars>,
     stats: IndexMap<String, HostStats>,
+    /// The hosts with a failure that no `rescue` section caught, and those that could not be reached.
+    failed_hosts: BTreeSet<String>,
+    lost_hosts: BTreeSet<String>,
 }
 
 impl<'a> PlayIterator<'a> {
@@ -100,10 +110,12 @@ impl<'a> PlayIterator<'a> {
             batches: batches.into_iter(),
             current: None,
             hosts: BTreeMap::new(),
+            shared: Shared::default(),
             removed_hosts: BTreeSet::new(),
-            registered: BTreeMap::new(),
-            facts: BTreeMap::new(),
+            set: BTreeMap::new(),
             stats: IndexMap::new(),
+            failed_hosts: BTreeSet::new(),
+            lost_hosts: BTreeSet::new(),
         }
     }
 
@@ -158,10 +170,11 @@ impl<'a> PlayIterator<'a> {
                 continue;
             }
             self.hosts.clear();
+            self.shared = batch.play.shared.clone();
             for host in &hosts {
                 self.stats.entry(host.clone()).or_default();
                 let mut notified = BTreeSet::new();
-                let cursor = Cursor::new(Arc::clone(&batch.play.tasks), &batch.play.handlers, &mut notified);
+                let cursor = Cursor::new(Arc::clone(&batch.play.tasks), &self.shared.handlers, &mut notified);
                 self.hosts.insert(host.clone(), HostState { cursor, notified, failed: false });
             }
             let play = batch.play;
@@ -180,32 +193,27 @@ impl<'a> PlayIterator<'a> {
 
     /// Records the outcome of a task or handler on a host. `notify` names the handlers that it notifies.
     pub fn record_result(&mut self, host: &str, task: &Task, outcome: &Outcome, notify: &[String]) {
-        let Some(play) = self.current.as_ref().map(|batch| batch.play) else { return };
+        self.remember(host, task, outcome);
         let Some(state) = self.hosts.get_mut(host) else { return };
-        if let Some(name) = &task.register {
-            let vars = self.registered.entry(host.to_owned()).or_default();
-            Arc::make_mut(vars).insert(name.clone(), outcome.to_vars().into());
-        }
-        if !outcome.facts.is_empty() {
-            let facts = self.facts.entry(host.to_owned()).or_default();
-            Arc::make_mut(facts).extend(outcome.facts.clone());
-        }
+        let handlers = &self.shared.handlers;
         let counts = self.stats.entry(host.to_owned()).or_default();
-        let ignored = outcome.status == Status::Failed && task.ignore_errors;
+        let ignored = outcome.status == Status::Failed && task.settings.ignore_errors;
         match outcome.status {
             Status::Unreachable => {
                 counts.unreachable += 1;
+                self.lost_hosts.insert(host.to_owned());
                 state.failed = true;
                 return state.cursor.end();
             }
             Status::Failed if !ignored => {
-                if state.cursor.fail(&play.handlers, &mut state.notified) {
+                if state.cursor.fail(handlers, &mut state.notified) {
                     counts.rescued += 1;
-                    let failed = [("ansible_failed_result", outcome.to_vars().into())];
-                    let vars = Arc::make_mut(self.registered.entry(host.to_owned()).or_default());
-                    vars.extend(failed.map(|(name, value): (&str, Value)| (name.to_owned(), value)));
+                    let own = Arc::make_mut(&mut self.set.entry(host.to_owned()).or_default().own);
+                    own.insert("ansible_failed_result".to_owned(), outcome.to_vars().into());
+                    own.insert("ansible_failed_task".to_owned(), described(task));
                 } else {
                     counts.failed += 1;
+                    self.failed_hosts.insert(host.to_owned());
                     state.failed = true;
                 }
                 return;
@@ -217,15 +225,85 @@ impl<'a> PlayIterator<'a> {
         counts.changed += usize::from(outcome.changed);
         // A failure notifies no handler, even if it is ignored.
         if outcome.status == Status::Changed {
-            state.notified.extend(notify.iter().flat_map(|name| play.notified_by(task, name)));
+            state.notified.extend(notify.iter().flat_map(|name| self.shared.notified_by(task, name)));
         }
-        state.cursor.advance(&play.handlers, &mut state.notified);
+        state.cursor.advance(handlers, &mut state.notified);
     }
 
-    /// Returns the variables that tasks have registered for a host, and those that they have set.
-    pub fn set_by_tasks(&self, host: &str) -> (Arc<Vars>, Arc<Vars>) {
-        let of = |vars: &BTreeMap<String, Arc<Vars>>| vars.get(host).cloned().unwrap_or_default();
-        (of(&self.registered), of(&self.facts))
+    /// Records what a task includes on a host. The host goes on with it.
+    pub(super) fn record_inclusions(&mut self, host: &str, task: &Task, outcome: &Outcome, list: Vec<Inclusion>) {
+        self.remember(host, task, outcome);
+        let Some(state) = self.hosts.get_mut(host) else { return };
+        self.stats.entry(host.to_owned()).or_default().ok += list.len();
+        state.cursor.include(list, &self.shared.handlers, &mut state.notified);
+    }
+
+    /// Acts on the play for some hosts, which then go on.
+    pub fn act(&mut self, hosts: &[&str], action: MetaAction) {
+        match action {
+            MetaAction::EndPlay | MetaAction::EndBatch => {
+                self.hosts.values_mut().for_each(|state| state.cursor.end());
+                let play = self.current.as_ref().map(|batch| batch.play);
+                if action == MetaAction::EndPlay {
+                    let others =
+                        self.batches.by_ref().filter(|batch| !play.is_some_and(|play| ptr::eq(batch.play, play)));
+                    self.batches = others.collect::<Vec<_>>().into_iter();
+                }
+            }
+            MetaAction::ClearHostErrors => {
+                self.hosts.values_mut().for_each(|state| state.failed = false);
+                for set in [&mut self.removed_hosts, &mut self.failed_hosts, &mut self.lost_hosts] {
+                    set.clear();
+                }
+            }
+            MetaAction::ClearFacts => {
+                for host in hosts {
+                    self.set.entry((*host).to_owned()).or_default().facts = Arc::default();
+                }
+            }
+            MetaAction::FlushHandlers | MetaAction::EndHost | MetaAction::ResetConnection | MetaAction::Noop => {}
+        }
+        for host in hosts {
+            let Some(state) = self.hosts.get_mut(*host) else { continue };
+            let handlers = &self.shared.handlers;
+            match action {
+                MetaAction::FlushHandlers => state.cursor.flush(handlers, &mut state.notified),
+                MetaAction::EndHost | MetaAction::EndPlay | MetaAction::EndBatch => state.cursor.end(),
+                _ => state.cursor.advance(handlers, &mut state.notified),
+            }
+        }
+    }
+
+    /// Keeps the variables that a task sets.
+    fn remember(&mut self, host: &str, task: &Task, outcome: &Outcome) {
+        if task.register.is_none() && outcome.set.is_empty() {
+            return;
+        }
+        let set = self.set.entry(host.to_owned()).or_default();
+        set.extend(&outcome.set);
+        if let Some(name) = &task.register {
+            Arc::make_mut(&mut set.own).insert(name.clone(), outcome.to_vars().into());
+        }
+    }
+
+    /// Adds what an included role brings into the play.
+    pub fn add_shared(&mut self, more: Shared) {
+        self.shared.extend(more);
+    }
+
+    /// Returns what every task of the batch can use.
+    pub const fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Returns the variables that tasks have set for a host.
+    pub fn set_by_tasks(&self, host: &str) -> SetVars {
+        self.set.get(host).cloned().unwrap_or_default()
+    }
+
+    /// Returns the variables that a host has from the tasks that included its current task.
+    pub fn include_vars(&self, host: &str) -> Vec<Arc<Vars>> {
+        self.hosts.get(host).map(|state| state.cursor.include_vars().cloned().collect()).unwrap_or_default()
     }
 
     /// Returns the counts of each host.
@@ -235,13 +313,18 @@ impl<'a> PlayIterator<'a> {
 
     /// Returns Ansible's exit code: 4 if a host could not be reached, else 2 if one failed, else 0.
     pub fn exit_code(&self) -> u8 {
-        let any = |count: fn(&HostStats) -> usize| self.stats.values().any(|counts| count(counts) > 0);
-        if any(|counts| counts.unreachable) {
+        if !self.lost_hosts.is_empty() {
             4
-        } else if any(|counts| counts.failed) {
+        } else if !self.failed_hosts.is_empty() {
             2
         } else {
             0
         }
     }
+}
+
+/// Describes a task for the `rescue` section that follows its failure.
+fn described(task: &Task) -> Value {
+    let name = if task.name == task.module.name() { "" } else { &task.name };
+    json!({"name": name, "action": task.module.name()})
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::free_form::comma_words;
 use super::play::Block;
 use super::play::Node;
 use super::play::Play;
@@ -17,10 +18,7 @@ pub struct Selection {
 impl Selection {
     /// Makes a selection of the values of `--tags` and `--skip-tags`: words between commas.
     pub fn new(only: &[String], skip: &[String]) -> Self {
-        let words = |texts: &[String]| -> Vec<String> {
-            let words = texts.iter().flat_map(|text| text.split(',')).map(|word| word.trim().to_owned());
-            words.filter(|word| !word.is_empty()).collect()
-        };
+        let words = |texts: &[String]| -> Vec<String> { texts.iter().flat_map(|text| comma_words(text)).collect() };
         let only = words(only);
         Self { only: if only.is_empty() { vec!["all".to_owned()] } else { only }, skip: words(skip) }
     }
@@ -50,9 +48,10 @@ impl Selection {
         play.tasks = self.selected(&play.tasks);
     }
 
-    fn selected(&self, nodes: &Arc<[Node]>) -> Arc<[Node]> {
+    /// Returns the tasks that are selected, in their blocks.
+    pub fn selected(&self, nodes: &Arc<[Node]>) -> Arc<[Node]> {
         let node = |node: &Node| match node {
-            Node::Task(task) => self.selects(&task.tags).then(|| node.clone()),
+            Node::Task(task) => self.selects(&task.settings.tags).then(|| node.clone()),
             Node::Flush => Some(Node::Flush),
             Node::Block(block) => {
                 let [body, rescue, always] =

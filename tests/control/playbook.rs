@@ -12,6 +12,7 @@ use muster::playbook::cluster_client::ClusterClient;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
 use muster::playbook::running::Running;
+use muster::playbook::tags::Selection;
 use muster::store::layout::Key;
 use muster::store::leader_election;
 use muster::store::leader_election::LeaderKind;
@@ -42,6 +43,7 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
         extra: Vars::new(),
         check: false,
         forks: 1,
+        selection: Selection::new(&[], &[]),
         running: Running::default(),
     };
     let mut document = JsonCallback::default();

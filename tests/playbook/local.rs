@@ -27,6 +27,7 @@ use muster::playbook::executor::Executor;
 use muster::playbook::parse;
 use muster::playbook::play::Playbook;
 use muster::playbook::running::Running;
+use muster::playbook::tags::Selection;
 use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Facts;
@@ -209,6 +210,7 @@ impl Stage {
             cluster: Some(&self.cluster),
             extra: self.extra.clone(),
             check: self.check,
+            selection: Selection::new(&[], &[]),
             // One host at a time, so that the order of the lines is fixed.
             forks: 1,
             running: Running::default(),

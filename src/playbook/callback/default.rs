@@ -34,6 +34,10 @@ pub fn render(event: &Event<'_>) -> String {
             line
         }
         Event::Retry { host, task, left } => format!("FAILED - RETRYING: [{host}]: {task} ({left} retries left).\n"),
+        Event::Included { title, hosts, item } => {
+            let item = item.map(|item| format!(" => (item={item})")).unwrap_or_default();
+            format!("included: {title} for {}{item}\n", hosts.join(", "))
+        }
         Event::Recap(stats) => recap(stats),
     }
 }

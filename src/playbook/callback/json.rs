@@ -49,7 +49,7 @@ impl JsonCallback {
                 }
             }
             Event::Recap(stats) => self.stats = stats_to_json(stats),
-            Event::NoHosts | Event::Item { .. } | Event::Retry { .. } => {}
+            Event::NoHosts | Event::Item { .. } | Event::Included { .. } | Event::Retry { .. } => {}
         }
     }
 

@@ -30,6 +30,15 @@ pub enum Event<'a> {
         /// The outcome.
         outcome: &'a Outcome,
     },
+    /// A file or role goes on on some hosts.
+    Included {
+        /// The file or the role.
+        title: &'a str,
+        /// The hosts.
+        hosts: &'a [&'a str],
+        /// The text that stands for the item of the task's loop.
+        item: Option<&'a str>,
+    },
     /// A task did not succeed on a host and runs there again.
     Retry {
         /// The host.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::spec::mode;
 use super::spec::scalar_text;
 use crate::inventory::Vars;
+use crate::playbook::free_form::comma_words;
 use crate::playbook::template;
 use crate::playbook::template::Scope;
 
@@ -64,14 +65,33 @@ impl Arguments<'_> {
         self.value("mode").map(mode).transpose()
     }
 
+    /// Returns a list of words, if the argument is given: a list, or text with commas.
+    pub fn words(&self, name: &str) -> Result<Option<Vec<String>>, String> {
+        let word = |value: &Value| scalar_text(value).ok_or_else(|| format!("`{name}` must be a list of words"));
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Array(words)) => words.iter().map(word).collect::<Result<_, _>>().map(Some),
+            Some(value) => Ok(Some(comma_words(&word(value)?))),
+        }
+    }
+
     /// Returns the path of a file of the role or the playbook: in its folder of this name, or else beside that.
     pub fn find_file(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
+        self.find(name, folder, "file", Path::is_file)
+    }
+
+    /// Returns the path of a folder of the role or the playbook: in its folder of this name, or else beside that.
+    pub fn find_folder(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
+        self.find(name, folder, "folder", Path::is_dir)
+    }
+
+    fn find(&self, name: &str, folder: &str, what: &str, fits: fn(&Path) -> bool) -> Result<PathBuf, String> {
         let given = self.required(name)?;
         let candidates = self.folders.iter().flat_map(|base| [base.join(folder).join(&given), base.join(&given)]);
-        let found = candidates.into_iter().find(|path| path.is_file());
+        let found = candidates.into_iter().find(|path| fits(path));
         found.ok_or_else(|| {
             let folders: Vec<String> = self.folders.iter().map(|folder| display(folder)).collect();
-            format!("`{name}`: there is no file {given} in {}", folders.join(", "))
+            format!("`{name}`: there is no {what} {given} in {}", folders.join(", "))
         })
     }
 

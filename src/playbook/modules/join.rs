@@ -2,6 +2,7 @@
 
 use super::Arguments;
 use super::Module;
+use super::RunsIn;
 use super::spec::Line;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -28,7 +29,7 @@ impl Module for Join {
         Ok(Action::Join)
     }
 
-    fn is_for_cluster(&self) -> bool {
-        true
+    fn runs_in(&self) -> RunsIn {
+        RunsIn::Cluster
     }
 }

@@ -9,7 +9,10 @@ mod command;
 mod copy;
 mod debug;
 mod fail;
+mod include;
+mod include_vars;
 mod join;
+mod meta;
 mod set_fact;
 pub mod spec;
 mod template;
@@ -37,20 +40,45 @@ pub trait Module: Send + Sync {
         false
     }
 
-    /// Reports whether the module acts on the cluster and not on the host.
-    fn is_for_cluster(&self) -> bool {
+    /// Returns where the module acts.
+    fn runs_in(&self) -> RunsIn {
+        RunsIn::Host
+    }
+
+    /// Reports whether the module goes on with other tasks.
+    fn includes(&self) -> bool {
+        false
+    }
+
+    /// Reports whether the module acts on the play itself, so that hosts have no result.
+    fn is_meta(&self) -> bool {
         false
     }
 }
 
+/// Where a module acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunsIn {
+    /// On the host, or in its variables.
+    Host,
+    /// In the cluster.
+    Cluster,
+    /// In the play: it says what runs next.
+    Play,
+}
+
 /// Every module.
-static MODULES: [&dyn Module; 11] = [
+static MODULES: [&dyn Module; 15] = [
     &assert::Assert,
     &command::Command,
     &copy::Copy,
     &debug::Debug,
     &fail::Fail,
+    &include::IncludeRole,
+    &include::IncludeTasks,
+    &include_vars::IncludeVars,
     &join::Join,
+    &meta::Meta,
     &set_fact::SetFact,
     &command::Shell,
     &template::Template,

@@ -1,5 +1,7 @@
 //! `set_fact`: sets variables of the host for the rest of the run.
 
+use std::sync::Arc;
+
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
@@ -9,6 +11,7 @@ use super::spec::Spec;
 use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::outcome::Outcome;
+use crate::playbook::outcome::SetVars;
 
 /// Sets variables.
 pub(super) struct SetFact;
@@ -43,6 +46,7 @@ impl Module for SetFact {
             return Err("there is no variable to set".to_owned());
         }
         let detail = Vars::from_iter([("ansible_facts".to_owned(), facts.clone().into())]);
-        Ok(Action::done(Outcome { facts, ..Outcome::done(false, detail) }))
+        let set = SetVars { own: Arc::new(facts), ..SetVars::default() };
+        Ok(Action::done(Outcome { set, ..Outcome::done(false, detail) }))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Arguments;
 use super::Module;
+use super::RunsIn;
 use super::arguments::read_bytes;
 use super::spec::Kind;
 use super::spec::Line;
@@ -69,7 +70,7 @@ impl Module for Unit {
         Ok(Action::Unit(UnitRequest { name, goal, file: Some(file) }))
     }
 
-    fn is_for_cluster(&self) -> bool {
-        true
+    fn runs_in(&self) -> RunsIn {
+        RunsIn::Cluster
     }
 }

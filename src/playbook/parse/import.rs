@@ -8,7 +8,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Parser;
-use super::task::Inherited;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::diagnostic::Position;
@@ -17,10 +16,13 @@ use crate::inventory::document::Content;
 use crate::inventory::document::Key;
 use crate::inventory::document::Node;
 use crate::playbook::free_form;
+use crate::playbook::include::Include;
+use crate::playbook::include::RoleFiles;
 use crate::playbook::play::Node as PlayNode;
 use crate::playbook::play::Origin;
 use crate::playbook::play::Play;
 use crate::playbook::play::Role;
+use crate::playbook::play::Settings;
 use crate::playbook::template;
 
 /// How deep files may import each other.
@@ -28,21 +30,6 @@ const DEPTH: usize = 24;
 
 /// The folders of roles beside those of the playbook, as in Ansible.
 const ROLE_FOLDERS: [&str; 2] = ["/usr/share/ansible/roles", "/etc/ansible/roles"];
-
-/// The keys of a role that are not its parameters.
-const ROLE_KEYS: [&str; 11] = [
-    "role",
-    "name",
-    "vars",
-    "when",
-    "tags",
-    "become",
-    "become_user",
-    "check_mode",
-    "ignore_errors",
-    "run_once",
-    "no_log",
-];
 
 /// The arguments of `import_role`.
 const IMPORT_ROLE: [&str; 8] = [
@@ -56,24 +43,28 @@ const IMPORT_ROLE: [&str; 8] = [
     "rolespec_validate",
 ];
 
-/// Which files of a role are read instead of `main`.
-struct RoleFiles {
-    tasks: String,
-    vars: String,
-    defaults: String,
-    handlers: String,
+/// A role, or several, as they are read.
+#[derive(Default)]
+pub(super) struct RoleRead {
+    /// The tasks.
+    pub(super) nodes: Vec<PlayNode>,
+    /// The defaults, with those of the roles that it depends on.
+    pub(super) defaults: Vars,
+    /// The variables, with those of the roles that it depends on.
+    pub(super) vars: Vars,
 }
 
-impl Default for RoleFiles {
-    fn default() -> Self {
-        let main = || "main".to_owned();
-        Self { tasks: main(), vars: main(), defaults: main(), handlers: main() }
+impl RoleRead {
+    fn extend(&mut self, more: Self) {
+        self.nodes.extend(more.nodes);
+        self.defaults.extend(more.defaults);
+        self.vars.extend(more.vars);
     }
 }
 
 impl Parser<'_> {
     /// Reads the plays that an entry of a playbook imports; `None` if the entry is a play.
-    pub(super) fn import_playbook(&self, entry: &Node, inherited: &Inherited) -> Result<Option<Vec<Play>>, Diagnostic> {
+    pub(super) fn import_playbook(&self, entry: &Node, inherited: &Settings) -> Result<Option<Vec<Play>>, Diagnostic> {
         let entries = self.map(entry, "a play")?;
         let Some((key, node)) = entries.iter().find(|(key, _)| short(&key.text) == "import_playbook") else {
             return Ok(None);
@@ -85,28 +76,22 @@ impl Parser<'_> {
     }
 
     /// Reads the tasks that an entry of a list of tasks imports; `None` if the entry is a task or a block.
-    pub(super) fn import(&self, entry: &Node, inherited: &Inherited) -> Result<Option<Vec<PlayNode>>, Diagnostic> {
+    pub(super) fn import(&self, entry: &Node, inherited: &Settings) -> Result<Option<Vec<PlayNode>>, Diagnostic> {
         let entries = self.map(entry, "a task")?;
         let import = |(key, _): &&(Key, Node)| matches!(short(&key.text), "import_tasks" | "import_role");
         let Some((key, node)) = entries.iter().find(import) else { return Ok(None) };
         let inherited = self.inherit_all(entries, &key.text, inherited)?;
         let args = self.import_arguments(key, node)?;
-        if short(&key.text) == "import_tasks" {
-            let file = args.get("file").and_then(Value::as_str).unwrap_or_default();
-            return self.import_tasks(node.at, file, &inherited).map(Some);
+        let wrong = |why: String| self.error(node.at, format!("`{}`: {why}", key.text));
+        match if short(&key.text) == "import_tasks" { Include::tasks(&args) } else { Include::role(&args, true) } {
+            Ok(Include::Tasks(file)) => self.import_tasks(node.at, &file, &inherited).map(Some),
+            Ok(Include::Role { name, from, .. }) => {
+                let path = self.find_role(&name, &from)?.ok_or_else(|| self.no_role(node.at, &name))?;
+                let role = self.role(node.at, (&name, &path), (&from, Vars::new()), &inherited)?;
+                Ok(Some(role.nodes))
+            }
+            Err(why) => Err(wrong(why)),
         }
-        let text =
-            |name: &str| args.get(name).and_then(Value::as_str).map(|name| name.trim_end_matches(".yml").to_owned());
-        let main = RoleFiles::default();
-        let from = RoleFiles {
-            tasks: text("tasks_from").unwrap_or(main.tasks),
-            vars: text("vars_from").unwrap_or(main.vars),
-            defaults: text("defaults_from").unwrap_or(main.defaults),
-            handlers: text("handlers_from").unwrap_or(main.handlers),
-        };
-        let name = text("name").ok_or_else(|| self.error(node.at, "`import_role` needs `name`"))?;
-        let path = self.find_role(node.at, &name)?;
-        self.role(node.at, (&name, &path), (&from, Vars::new()), &inherited).map(Some)
     }
 
     /// Reads the arguments of an import, which cannot be templates: hosts have no say in what is read.
@@ -143,32 +128,47 @@ impl Parser<'_> {
     }
 
     /// Reads a file of tasks. It is looked up beside this file, or else beside the playbook.
-    fn import_tasks(&self, at: Position, file: &str, inherited: &Inherited) -> Result<Vec<PlayNode>, Diagnostic> {
-        let candidates = [self.beside(file), self.folder.join(file)];
-        let (path, text) = self.read_first(at, file, &candidates)?;
+    fn import_tasks(&self, at: Position, file: &str, inherited: &Settings) -> Result<Vec<PlayNode>, Diagnostic> {
+        let (path, text) = self.read_first(at, file, &self.task_files(file))?;
+        self.tasks_of(at, (path, &text), inherited)
+    }
+
+    /// Returns where a file of tasks may be: beside this one, among the tasks of the role, or beside the playbook.
+    pub(super) fn task_files(&self, file: &str) -> Vec<PathBuf> {
+        let role = self.origin.role.as_ref().map(|role| role.path.join("tasks").join(file));
+        [self.beside(file)].into_iter().chain(role).chain([self.folder.join(file)]).collect()
+    }
+
+    /// Reads the tasks of a file.
+    pub(super) fn tasks_of(
+        &self,
+        at: Position,
+        (path, text): (PathBuf, &str),
+        inherited: &Settings,
+    ) -> Result<Vec<PlayNode>, Diagnostic> {
         let parser = self.deeper(path, Arc::clone(&self.origin), at)?;
-        let document = document::read(&parser.file, &text)?;
+        let document = document::read(&parser.file, text)?;
         parser.nodes(&document, "a file of tasks", inherited)
     }
 
-    /// Reads the roles of a play.
-    pub(super) fn roles(&self, node: &Node, inherited: &Inherited) -> Result<Vec<PlayNode>, Diagnostic> {
-        let mut nodes = Vec::new();
+    /// Reads a list of roles.
+    pub(super) fn roles(&self, node: &Node, inherited: &Settings) -> Result<RoleRead, Diagnostic> {
+        let mut roles = RoleRead::default();
         for role in self.list(node, "`roles`")? {
-            nodes.extend(self.listed_role(role, inherited)?);
+            roles.extend(self.listed_role(role, inherited)?);
         }
-        Ok(nodes)
+        Ok(roles)
     }
 
     /// Reads a role of a list: its name, or a map. It runs once in a play with the same parameters.
-    fn listed_role(&self, node: &Node, inherited: &Inherited) -> Result<Vec<PlayNode>, Diagnostic> {
+    fn listed_role(&self, node: &Node, inherited: &Settings) -> Result<RoleRead, Diagnostic> {
         let (mut inherited, mut params, mut name) = (inherited.clone(), Vars::new(), None);
         match &node.content {
             Content::Map(entries) => {
                 for (key, node) in entries {
                     match key.text.as_str() {
                         "role" | "name" => name = Some(self.static_text(key, node)?),
-                        text if ROLE_KEYS.contains(&text) => self.inherit(key, node, &mut inherited)?,
+                        _ if self.inherit(key, node, &mut inherited)? => {}
                         _ => drop(params.insert(key.text.clone(), node.value())),
                     }
                 }
@@ -176,93 +176,101 @@ impl Parser<'_> {
             _ => name = node.text().map(str::to_owned),
         }
         let name = name.ok_or_else(|| self.error(node.at, "the role has no name"))?;
-        let path = self.find_role(node.at, &name)?;
+        let files = RoleFiles::default();
+        let path = self.find_role(&name, &files)?.ok_or_else(|| self.no_role(node.at, &name))?;
         let run = (path.clone(), params.clone());
         let is_repeated = self.found.borrow().once.contains(&run);
         if is_repeated {
-            return Ok(Vec::new());
+            return Ok(RoleRead::default());
         }
         self.found.borrow_mut().once.push(run);
-        self.role(node.at, (&name, &path), (&RoleFiles::default(), params), &inherited)
+        self.role(node.at, (&name, &path), (&files, params), &inherited)
     }
 
-    /// Reads a role: first the roles that it depends on, then its own tasks.
-    fn role(
+    /// Reads a role: first the roles that it depends on, then its own tasks. The whole play can read its variables.
+    pub(super) fn role(
         &self,
         at: Position,
         (name, path): (&str, &Path),
         (from, params): (&RoleFiles, Vars),
-        inherited: &Inherited,
-    ) -> Result<Vec<PlayNode>, Diagnostic> {
-        let origin = Arc::new(self.role_origin(at, (name, path), (from, params))?);
-        let part = |folder: &str, file: &str| -> Result<Option<(Parser<'_>, Node)>, Diagnostic> {
-            let Some((file, text)) = self.read_part(at, &path.join(folder), file)? else { return Ok(None) };
+        inherited: &Settings,
+    ) -> Result<RoleRead, Diagnostic> {
+        let part = |origin: &Arc<Origin>, folder: &str, file: &str| -> Result<Option<(Parser<'_>, Node)>, Diagnostic> {
+            let Some((file, text)) = self.read_part(&path.join(folder), file)? else { return Ok(None) };
             let document = document::read(&file, &text)?;
-            Ok(Some((self.deeper(file, Arc::clone(&origin), at)?, document)))
+            Ok(Some((self.deeper(file, Arc::clone(origin), at)?, document)))
         };
-        let mut nodes = Vec::new();
-        if let Some((parser, document)) = part("meta", "main")?.filter(|(_, document)| !document.is_null()) {
+        let (mut read, params) = (RoleRead::default(), Arc::new(params));
+        let origin = role_origin((name, path), &read, Arc::clone(&params), &self.folder);
+        if let Some((parser, document)) = part(&origin, "meta", "main")?.filter(|(_, document)| !document.is_null()) {
             let entries = parser.map(&document, "the description of a role")?;
             let dependencies = entries.iter().find(|(key, _)| key.text == "dependencies");
-            nodes.extend(dependencies.map_or(Ok(Vec::new()), |(_, node)| parser.roles(node, inherited))?);
+            read = dependencies.map_or(Ok(RoleRead::default()), |(_, node)| parser.roles(node, inherited))?;
         }
-        if let Some((parser, document)) = part("handlers", &from.handlers)? {
+        read.defaults.extend(self.role_vars(&path.join("defaults"), &from.defaults)?);
+        read.vars.extend(self.role_vars(&path.join("vars"), &from.vars)?);
+        {
+            let mut found = self.found.borrow_mut();
+            found.defaults.extend(read.defaults.clone());
+            found.vars.extend(read.vars.clone());
+        }
+        let origin = role_origin((name, path), &read, params, &self.folder);
+        if let Some((parser, document)) = part(&origin, "handlers", &from.handlers)? {
             let handlers = parser.handlers(&document, inherited)?;
             self.found.borrow_mut().handlers.extend(handlers);
         }
-        match part("tasks", &from.tasks)? {
-            Some((parser, document)) => nodes.extend(parser.nodes(&document, "a file of tasks", inherited)?),
+        match part(&origin, "tasks", &from.tasks)? {
+            Some((parser, document)) => read.nodes.extend(parser.nodes(&document, "a file of tasks", inherited)?),
             None if from.tasks != "main" => {
                 return Err(self.error(at, format!("role `{name}` has no tasks/{}.yml", from.tasks)));
             }
             None => {}
         }
-        Ok(nodes)
+        Ok(read)
     }
 
-    /// Reads the variables of a role, which the whole play can read, and returns where its tasks come from.
-    fn role_origin(
-        &self,
-        at: Position,
-        (name, path): (&str, &Path),
-        (from, params): (&RoleFiles, Vars),
-    ) -> Result<Origin, Diagnostic> {
-        let vars = |folder: &str, file: &str| match self.read_part(at, &path.join(folder), file)? {
+    /// Reads the variables of a role.
+    fn role_vars(&self, folder: &Path, file: &str) -> Result<Vars, Diagnostic> {
+        match self.read_part(folder, file)? {
             Some((path, text)) => variables(&path, &text),
             None => Ok(Vars::new()),
-        };
-        let (defaults, vars) = (vars("defaults", &from.defaults)?, vars("vars", &from.vars)?);
-        let mut found = self.found.borrow_mut();
-        found.defaults.extend(defaults.clone());
-        found.vars.extend(vars.clone());
-        let name = name.rsplit('/').next().unwrap_or(name).to_owned();
-        let folders = vec![path.to_owned(), path.join("tasks"), self.folder.clone()];
-        let (path, defaults, vars) = (path.to_owned(), defaults.into(), vars.into());
-        let role = Role { name, path, defaults, vars, params: params.into() };
-        Ok(Origin { role: Some(Arc::new(role)), folders })
+        }
     }
 
-    /// Returns the folder of a role: the first candidate in which one of its files can be read.
-    fn find_role(&self, at: Position, name: &str) -> Result<PathBuf, Diagnostic> {
+    /// Returns the folder of a role: the first candidate in which one of its files can be read, if there is one.
+    pub(super) fn find_role(&self, name: &str, from: &RoleFiles) -> Result<Option<PathBuf>, Diagnostic> {
         let beside = self.origin.role.as_ref().and_then(|role| role.path.parent()).map(|folder| folder.join(name));
         let mut candidates = vec![self.folder.join("roles").join(name)];
         candidates.extend(beside.into_iter().chain([self.folder.join(name)]));
         candidates.extend(ROLE_FOLDERS.map(|folder| Path::new(folder).join(name)));
-        for path in &candidates {
-            for folder in ["tasks", "meta", "handlers", "defaults", "vars"] {
-                if self.read_part(at, &path.join(folder), "main")?.is_some() {
-                    return Ok(path.clone());
+        let parts = [
+            ("tasks", from.tasks.as_str()),
+            ("tasks", "main"),
+            ("meta", "main"),
+            ("handlers", &from.handlers),
+            ("defaults", &from.defaults),
+            ("vars", &from.vars),
+        ];
+        for path in candidates {
+            for (folder, file) in parts {
+                if self.read_part(&path.join(folder), file)?.is_some() {
+                    return Ok(Some(path));
                 }
             }
         }
-        let error = self.error(at, format!("there is no role `{name}`"));
+        Ok(None)
+    }
+
+    /// Makes the error for a role that does not exist.
+    pub(super) fn no_role(&self, at: Position, name: &str) -> Diagnostic {
         let folder = self.folder.join("roles").join(name);
-        Err(error.hint(format!("It is expected in {}, with tasks/main.yml.", folder.display())))
+        let error = self.error(at, format!("there is no role `{name}`"));
+        error.hint(format!("It is expected in {}, with tasks/main.yml.", folder.display()))
     }
 
     /// Reads a part of a role: a file with one of the endings that Ansible knows, if there is one.
-    fn read_part(&self, at: Position, folder: &Path, file: &str) -> Result<Option<(PathBuf, String)>, Diagnostic> {
-        self.read_existing(at, [".yml", ".yaml", ".json", ""].map(|ending| folder.join(format!("{file}{ending}"))))
+    fn read_part(&self, folder: &Path, file: &str) -> Result<Option<(PathBuf, String)>, Diagnostic> {
+        self.read_existing([".yml", ".yaml", ".json", ""].map(|ending| folder.join(format!("{file}{ending}"))))
     }
 
     /// Reads the files of variables of a play. Of several in a list, the first one that exists counts.
@@ -293,21 +301,22 @@ impl Parser<'_> {
 
     /// Reads the first of several files that exists. `name` stands for them in the error if none does.
     fn read_first(&self, at: Position, name: &str, paths: &[PathBuf]) -> Result<(PathBuf, String), Diagnostic> {
-        let found = self.read_existing(at, paths.iter().cloned())?;
+        let found = self.read_existing(paths.iter().cloned())?;
         found.ok_or_else(|| self.error(at, format!("there is no file {name}")))
     }
 
     /// Reads the first of several files that exists, if one does.
-    fn read_existing(
+    pub(super) fn read_existing(
         &self,
-        at: Position,
         paths: impl IntoIterator<Item = PathBuf>,
     ) -> Result<Option<(PathBuf, String)>, Diagnostic> {
         for path in paths {
             match (self.read_file)(&path) {
                 Ok(text) => return Ok(Some((path, text))),
                 Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(self.error(at, format!("cannot read {}: {error}", path.display()))),
+                Err(error) => {
+                    return Err(Diagnostic::new(&path, Position::default(), format!("cannot be read: {error}")));
+                }
             }
         }
         Ok(None)
@@ -325,6 +334,15 @@ impl Parser<'_> {
         let (read_file, folder) = (self.read_file, self.folder.clone());
         Ok(Parser { file, read_file, folder, origin, found: self.found, depth: self.depth + 1 })
     }
+}
+
+/// Returns where the tasks of a role come from.
+fn role_origin((name, path): (&str, &Path), read: &RoleRead, params: Arc<Vars>, playbook: &Path) -> Arc<Origin> {
+    let name = name.rsplit('/').next().unwrap_or(name).to_owned();
+    let folders = vec![path.to_owned(), path.join("tasks"), playbook.to_owned()];
+    let (defaults, vars) = (read.defaults.clone().into(), read.vars.clone().into());
+    let role = Role { name, path: path.to_owned(), defaults, vars, params };
+    Arc::new(Origin { role: Some(Arc::new(role)), folders })
 }
 
 /// Reads variables: one map.

@@ -6,17 +6,19 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Parser;
-use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document::Content;
 use crate::inventory::document::Key;
 use crate::inventory::document::Node;
+use crate::playbook::free_form::comma_words;
 use crate::playbook::loops::LoopKind;
 use crate::playbook::modules::ModuleRef;
 use crate::playbook::play::Block;
+use crate::playbook::play::Including;
 use crate::playbook::play::Loop;
 use crate::playbook::play::Node as PlayNode;
 use crate::playbook::play::Retry;
+use crate::playbook::play::Settings;
 use crate::playbook::play::Task;
 use crate::playbook::template;
 
@@ -38,79 +40,43 @@ const ANSIBLE_TASK_KEYS: [&str; 14] = [
     "throttle",
 ];
 
-/// The keys of a task beside its module.
-const TASK_KEYS: [&str; 21] = [
+/// The keys of a task beside its module and its settings.
+const TASK_KEYS: [&str; 12] = [
     "name",
     "args",
-    "vars",
-    "when",
     "register",
     "notify",
     "listen",
     "loop",
-    "ignore_errors",
     "changed_when",
     "failed_when",
-    "become",
-    "become_user",
-    "check_mode",
     "loop_control",
     "until",
     "retries",
     "delay",
-    "run_once",
-    "no_log",
-    "tags",
 ];
 
-/// The keys of a block.
-const BLOCK_KEYS: [&str; 13] = [
-    "name",
-    "block",
-    "rescue",
-    "always",
-    "vars",
-    "when",
-    "become",
-    "become_user",
-    "check_mode",
-    "ignore_errors",
-    "run_once",
-    "no_log",
-    "tags",
-];
+/// The keys of the settings that tasks inherit.
+pub(super) const SETTINGS: [&str; 9] =
+    ["vars", "when", "become", "become_user", "check_mode", "ignore_errors", "run_once", "no_log", "tags"];
+
+/// The keys of a block beside its settings.
+const BLOCK_KEYS: [&str; 4] = ["name", "block", "rescue", "always"];
+
+/// The settings that a task may have which includes others. What the others get stands under `apply`.
+const INCLUDE_SETTINGS: [&str; 6] = ["vars", "when", "ignore_errors", "run_once", "no_log", "tags"];
 
 /// The keys of `loop_control`.
 const LOOP_CONTROL: [&str; 6] = ["loop_var", "index_var", "label", "pause", "extended", "extended_allitems"];
 
 /// Reports whether a key of a task is not its module.
 fn is_task_key(key: &str) -> bool {
-    TASK_KEYS.contains(&key) || LoopKind::of(key).is_some()
-}
-
-/// The settings that tasks inherit from their block and their play.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Inherited {
-    vars: Vars,
-    when: Vec<String>,
-    root: bool,
-    check: Option<bool>,
-    ignore_errors: bool,
-    run_once: bool,
-    no_log: bool,
-    pub(super) tags: Vec<String>,
-}
-
-impl Inherited {
-    /// Returns the variables.
-    pub(super) fn vars(&self) -> Vars {
-        self.vars.clone()
-    }
+    TASK_KEYS.contains(&key) || SETTINGS.contains(&key) || LoopKind::of(key).is_some()
 }
 
 impl Parser<'_> {
     /// Reads a list of tasks and blocks.
-    pub(super) fn nodes(&self, node: &Node, what: &str, inherited: &Inherited) -> Result<Vec<PlayNode>, Diagnostic> {
+    pub(super) fn nodes(&self, node: &Node, what: &str, inherited: &Settings) -> Result<Vec<PlayNode>, Diagnostic> {
         let mut nodes = Vec::new();
         for node in self.list(node, what)? {
             match self.import(node, inherited)? {
@@ -121,12 +87,12 @@ impl Parser<'_> {
         Ok(nodes)
     }
 
-    fn node(&self, node: &Node, inherited: &Inherited) -> Result<PlayNode, Diagnostic> {
+    fn node(&self, node: &Node, inherited: &Settings) -> Result<PlayNode, Diagnostic> {
         let entries = self.map(node, "a task")?;
         if entries.iter().any(|(key, _)| key.text == "block") {
             self.block(entries, inherited.clone()).map(|block| PlayNode::Block(Arc::new(block)))
         } else {
-            self.task(node, entries, inherited.clone()).map(|task| PlayNode::Task(Arc::new(task)))
+            self.task(node, entries, inherited).map(|task| PlayNode::Task(Arc::new(task)))
         }
     }
 
@@ -135,26 +101,25 @@ impl Parser<'_> {
         &self,
         entries: &[(Key, Node)],
         import: &str,
-        inherited: &Inherited,
-    ) -> Result<Inherited, Diagnostic> {
+        inherited: &Settings,
+    ) -> Result<Settings, Diagnostic> {
         let mut inherited = inherited.clone();
         for (key, node) in entries.iter().filter(|(key, _)| key.text != import && key.text != "name") {
-            if !BLOCK_KEYS.contains(&key.text.as_str()) || matches!(key.text.as_str(), "rescue" | "always") {
+            if !self.inherit(key, node, &mut inherited)? {
                 return Err(self.error(key.at, format!("`{import}` takes no `{}`", key.text)));
             }
-            self.inherit(key, node, &mut inherited)?;
         }
         Ok(inherited)
     }
 
-    fn block(&self, entries: &[(Key, Node)], mut inherited: Inherited) -> Result<Block, Diagnostic> {
+    fn block(&self, entries: &[(Key, Node)], mut inherited: Settings) -> Result<Block, Diagnostic> {
         for (key, node) in entries {
             match key.text.as_str() {
                 "name" => drop(self.text(key, node)?),
                 "block" | "rescue" | "always" => {}
-                text if BLOCK_KEYS.contains(&text) => self.inherit(key, node, &mut inherited)?,
+                _ if self.inherit(key, node, &mut inherited)? => {}
                 text if ANSIBLE_TASK_KEYS.contains(&text) => return Err(self.unsupported("a block", key)),
-                _ => return Err(self.unknown("a block", key, &BLOCK_KEYS)),
+                _ => return Err(self.unknown("a block", key, &[&BLOCK_KEYS[..], &SETTINGS].concat())),
             }
         }
         let section = |name: &str| match entries.iter().find(|(key, _)| key.text == name) {
@@ -164,8 +129,9 @@ impl Parser<'_> {
         Ok(Block { body: section("block")?, rescue: section("rescue")?, always: section("always")? })
     }
 
-    /// Reads a setting that tasks inherit. A task's own conditions come after those of its block.
-    pub(super) fn inherit(&self, key: &Key, node: &Node, inherited: &mut Inherited) -> Result<(), Diagnostic> {
+    /// Reads a setting that tasks inherit, and reports whether the key is one. A task's own conditions come after those of
+    /// its block.
+    pub(super) fn inherit(&self, key: &Key, node: &Node, inherited: &mut Settings) -> Result<bool, Diagnostic> {
         match key.text.as_str() {
             "vars" => inherited.vars.extend(self.vars(node)?),
             "when" => inherited.when.extend(self.conditions(key, node)?),
@@ -176,38 +142,33 @@ impl Parser<'_> {
             "run_once" => inherited.run_once = self.flag(key, node)?,
             "no_log" => inherited.no_log = self.flag(key, node)?,
             "tags" => inherited.tags.extend(self.tags(key, node)?),
-            _ => {}
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn task(&self, node: &Node, entries: &[(Key, Node)], mut inherited: Inherited) -> Result<Task, Diagnostic> {
+    fn task(&self, node: &Node, entries: &[(Key, Node)], inherited: &Settings) -> Result<Task, Diagnostic> {
         let (module, args) = self.module(node, entries)?;
+        let mut settings = inherited.clone();
         for (key, node) in entries {
-            self.inherit(key, node, &mut inherited)?;
+            self.inherit(key, node, &mut settings)?;
         }
-        let Inherited { vars, when, root, check, ignore_errors, run_once, no_log, tags } = inherited;
+        let more = entries.iter().find(|(key, _)| key.text == "args").map(|(_, more)| more);
         let mut task = Task {
             at: node.at,
             origin: Arc::clone(&self.origin),
             name: module.name().to_owned(),
             module,
-            args: self.args(module, args, entries.iter().find(|(key, _)| key.text == "args").map(|(_, more)| more))?,
-            vars,
-            when,
+            args: self.args(module, args, more)?,
+            settings,
             register: None,
             notify: Vec::new(),
             listen: Vec::new(),
             looping: self.looping(entries)?,
             retry: self.retry(entries)?,
-            run_once,
-            no_log,
-            tags,
-            ignore_errors,
             changed_when: None,
             failed_when: None,
-            root,
-            check,
+            including: None,
         };
         for (key, node) in entries {
             match key.text.as_str() {
@@ -220,7 +181,42 @@ impl Parser<'_> {
                 _ => {}
             }
         }
+        if module.includes() {
+            self.including(&mut task, entries, args, inherited)?;
+        }
         Ok(task)
+    }
+
+    /// Reads what the tasks begin with that a task includes, and checks the file if its name is no template.
+    fn including(
+        &self,
+        task: &mut Task,
+        entries: &[(Key, Node)],
+        args: &Node,
+        inherited: &Settings,
+    ) -> Result<(), Diagnostic> {
+        let (name, mut settings) = (task.module.name(), inherited.clone());
+        for (key, _) in entries {
+            let is_setting = SETTINGS.contains(&key.text.as_str());
+            if is_setting && !INCLUDE_SETTINGS.contains(&key.text.as_str()) {
+                let error = self.error(key.at, format!("`{name}` takes no `{}`", key.text));
+                return Err(error.hint("Write it under `apply` in its arguments, for the tasks that it includes."));
+            }
+        }
+        if let Some(role) = task.args.get("name").and_then(Value::as_str).filter(|_| task.name == name) {
+            task.name = format!("{name} : {role}");
+        }
+        settings.vars.clone_from(&task.settings.vars);
+        let apply = args.entry("apply").map_or(Ok(&[][..]), |node| self.map(node, "`apply`"))?;
+        for (key, node) in apply {
+            if !self.inherit(key, node, &mut settings)? {
+                return Err(self.unknown("`apply`", key, &SETTINGS));
+            }
+        }
+        task.args.shift_remove("apply");
+        let (file, depth) = (self.file.clone(), self.depth);
+        task.including = Some(Arc::new(Including { file, settings, depth }));
+        self.check_include(task)
     }
 
     /// Returns the module of a task and its arguments. Any key that is neither is an error.
@@ -232,7 +228,7 @@ impl Parser<'_> {
             if ANSIBLE_TASK_KEYS.contains(&key.text.as_str()) || key.text.starts_with("with_") {
                 return Err(self.unsupported("a task", key));
             }
-            let known: Vec<&str> = ModuleRef::all().map(ModuleRef::name).chain(TASK_KEYS).collect();
+            let known: Vec<&str> = ModuleRef::all().map(ModuleRef::name).chain(TASK_KEYS).chain(SETTINGS).collect();
             return Err(self.unknown("a task", key, &known));
         }
         match modules[..] {
@@ -312,9 +308,7 @@ impl Parser<'_> {
 
     /// Reads tags: a list, or words between commas.
     fn tags(&self, key: &Key, node: &Node) -> Result<Vec<String>, Diagnostic> {
-        let texts = self.texts(key, node)?;
-        let words = texts.iter().flat_map(|text| text.split(',')).map(|word| word.trim().to_owned());
-        Ok(words.filter(|word| !word.is_empty()).collect())
+        Ok(self.texts(key, node)?.iter().flat_map(|text| comma_words(text)).collect())
     }
 
     fn variable(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {

@@ -1,0 +1,82 @@
+//! The state of one run of a playbook: how results are reported and recorded.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::inventory::Vars;
+use crate::inventory::diagnostic::Position;
+use crate::playbook::callback::Event;
+use crate::playbook::cluster_tasks::RequestedUnits;
+use crate::playbook::loop_item::ItemResult;
+use crate::playbook::outcome::Outcome;
+use crate::playbook::outcome::Status;
+use crate::playbook::play::Task;
+use crate::playbook::play_iterator::PlayIterator;
+
+/// The state of one run of a playbook.
+pub(super) struct RunState<'a, 't> {
+    pub(super) iterator: PlayIterator<'a>,
+    /// The variables that are the same for every host of the batch.
+    pub(super) batch_vars: Arc<Vars>,
+    /// The units that each task has requested, in all batches so far.
+    pub(super) requested: BTreeMap<Position, RequestedUnits>,
+    /// The result that was recorded last.
+    pub(super) last: Option<Outcome>,
+    /// The folder of the playbook.
+    pub(super) folder: &'a Path,
+    pub(super) callback: &'t mut (dyn FnMut(&Event<'_>) + Send),
+}
+
+/// Stands for an item of a task with `no_log`.
+const CENSORED_ITEM: &str = "(censored due to no_log)";
+
+/// Returns what is printed of an outcome: nothing but its status if the task has `no_log`.
+fn shown(task: &Task, outcome: &Outcome) -> Outcome {
+    if !task.settings.no_log {
+        return outcome.clone();
+    }
+    let why = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
+    let detail = Vars::from_iter([("censored".to_owned(), why.into())]);
+    Outcome { status: outcome.status, changed: outcome.changed, detail, ..Outcome::default() }
+}
+
+impl RunState<'_, '_> {
+    /// Reports how a task ended on a host, and records it.
+    pub(super) fn record_result(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) {
+        let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
+        for result in &results {
+            self.show_item(host, task, result);
+        }
+        // A loop whose list could not be made has one result, without an item.
+        let looping = task.looping.as_ref().filter(|_| results.iter().all(|result| result.item.is_some()));
+        let looped = looping.is_some();
+        let outcome = if let Some(looping) = looping {
+            let items = results.into_iter().map(|result| (result.item.unwrap_or_default().0, result.outcome));
+            Outcome::of_items(&looping.var, &items.collect::<Vec<_>>())
+        } else {
+            results.into_iter().next().map_or_else(Outcome::skipped, |result| result.outcome)
+        };
+        let ignored = outcome.status == Status::Failed && task.settings.ignore_errors;
+        (self.callback)(&Event::Host { host, outcome: &shown(task, &outcome), looped, ignored });
+        self.iterator.record_result(host, task, &outcome, &notify);
+        self.last = Some(outcome);
+    }
+
+    /// Reports how an item ended.
+    pub(super) fn show_item(&mut self, host: &str, task: &Task, result: &ItemResult) {
+        if let Some((_, label)) = &result.item {
+            let item = if task.settings.no_log { CENSORED_ITEM } else { label };
+            (self.callback)(&Event::Item { host, item, outcome: &shown(task, &result.outcome) });
+        }
+    }
+
+    /// Records the last result of a task that runs once for the other hosts.
+    pub(super) fn share_result(&mut self, task: &Task, others: &[String]) {
+        for host in others {
+            if let Some(outcome) = &self.last {
+                self.iterator.record_shared_result(host, task, outcome);
+            }
+        }
+    }
+}

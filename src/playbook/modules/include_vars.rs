@@ -1,0 +1,106 @@
+//! `include_vars`: sets the variables of files of the playbook.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Arguments;
+use super::Module;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use crate::inventory::Vars;
+use crate::inventory::load::read_vars_file;
+use crate::playbook::action::Action;
+use crate::playbook::outcome::Outcome;
+use crate::playbook::outcome::SetVars;
+
+/// Sets the variables of files.
+pub(super) struct IncludeVars;
+
+static SPEC: Spec = Spec {
+    name: "include_vars",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Sets the variables of a file, or of the files of a folder, for the rest of the run.",
+    parameters: &[
+        Parameter::new("file", Kind::Text, "The file, in `vars` or beside the tasks."),
+        Parameter::new("dir", Kind::Text, "The folder, whose files are read in the order of their names."),
+        Parameter::new("name", Kind::Text, "The variable that has all others in it."),
+        Parameter::new("extensions", Kind::Words, "The endings of files in the folder (default: yaml, yml, json)."),
+        Parameter::new("depth", Kind::Number, "How deep folders are read; 0 for any depth (default: 0)."),
+        Parameter::new("ignore_files", Kind::Words, "The names of files in the folder that are left out."),
+        Parameter::new("hash_behaviour", Kind::Choice(&["replace"]), "Variables of later files replace earlier ones."),
+    ],
+    one_of: &[&["file", "dir"]],
+    exclusive: &[],
+    line: Line::Word("file"),
+};
+
+/// The endings of files of variables.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+impl Module for IncludeVars {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let files = match arguments.non_empty("file")? {
+            Some(_) => vec![arguments.find_file("file", "vars")?],
+            None => files_in(arguments)?,
+        };
+        let mut vars = Vars::new();
+        for file in &files {
+            // As with Ansible, the last one of a repeated key counts.
+            let (more, _) = read_vars_file(file).map_err(|error| error.to_string())?;
+            vars.extend(more);
+        }
+        if let Some(name) = arguments.non_empty("name")? {
+            vars = Vars::from_iter([(name, Value::Object(vars))]);
+        }
+        let shown: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        let detail = Vars::from_iter([
+            ("ansible_facts".to_owned(), Value::Object(vars.clone())),
+            ("ansible_included_var_files".to_owned(), shown.into()),
+        ]);
+        let set = SetVars { included: Arc::new(vars), ..SetVars::default() };
+        Ok(Action::done(Outcome { set, ..Outcome::done(false, detail) }))
+    }
+}
+
+/// Returns the files of variables in the folder.
+fn files_in(arguments: &Arguments<'_>) -> Result<Vec<PathBuf>, String> {
+    let folder = arguments.find_folder("dir", "vars")?;
+    let words = |name: &str| arguments.words(name);
+    let endings = words("extensions")?.unwrap_or_else(|| ENDINGS.map(str::to_owned).to_vec());
+    let ignored = words("ignore_files")?.unwrap_or_default();
+    let depth = arguments.number("depth")?.filter(|depth| *depth > 0).unwrap_or(u64::MAX);
+    let mut files = Vec::new();
+    collect(&folder, depth, &mut files)?;
+    files.retain(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let ending = file.extension().unwrap_or_default().to_string_lossy().into_owned();
+        endings.contains(&ending) && !ignored.contains(&name)
+    });
+    files.sort();
+    Ok(files)
+}
+
+/// Collects the files of a folder and of the folders in it.
+fn collect(folder: &Path, depth: u64, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot read {}: {error}", folder.display());
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        // A link to a folder is not followed, so the walk ends.
+        let is_folder = entry.file_type().map_err(failed)?.is_dir();
+        match is_folder {
+            true if depth > 1 => collect(&entry.path(), depth - 1, files)?,
+            true => {}
+            false => files.push(entry.path()),
+        }
+    }
+    Ok(())
+}
