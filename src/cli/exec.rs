@@ -15,22 +15,25 @@ use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::inventory;
+use super::user_args::UserArgs;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::inventory::Host;
 use crate::inventory::Vars;
-use crate::playbook::become_root;
 use crate::playbook::host_connection;
 use crate::playbook::magic_variables;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Status;
+use crate::playbook::run_as;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::remote::CapturedOutput;
 use crate::remote::Command;
 use crate::remote::Exit;
+use crate::remote::Password;
 use crate::remote::Remote;
+use crate::remote::RunAs;
 use crate::remote::Sink;
 use crate::remote::Target;
 use crate::ui;
@@ -62,9 +65,8 @@ pub(super) struct Exec {
     /// Join the words with blanks and pass them to the shell of the host, so that pipes, variables and globs work
     #[arg(long)]
     shell: bool,
-    /// Run as root: with `sudo -n` unless the login user is root
-    #[arg(long, short = 'b', alias = "root")]
-    r#become: bool,
+    #[command(flatten)]
+    user: UserArgs,
     /// Print output that is equal on several hosts once, after all hosts have ended
     #[arg(long, conflicts_with = "output")]
     fold: bool,
@@ -175,24 +177,24 @@ struct Ended {
 }
 
 impl Exec {
-    /// Returns the script for the host. Without root, `--shell` is about the shell of the login user.
-    fn script(&self, root: bool) -> Result<String, CommandError> {
+    /// Returns the script for the host. As the login user, `--shell` is about that user's shell.
+    fn script(&self, is_other: bool) -> Result<String, CommandError> {
         let invalid = |error| CommandError::usage("invalid command").caused_by(error);
         if !self.shell {
             return shlex::try_join(self.command.iter().map(String::as_str)).map_err(invalid);
         }
         let line = self.command.join(" ");
-        if root {
+        if is_other {
             return Ok(line);
         }
         Ok(format!("exec \"${{SHELL:-sh}}\" -c {}", shlex::try_quote(&line).map_err(invalid)?))
     }
 
-    /// Reports whether the command runs as root on a host.
-    fn root(&self, all: &Arc<Vars>, host: &Host) -> Result<bool, CommandError> {
+    /// Returns the user that runs the command on a host; `None` for the login user.
+    fn run_as(&self, all: &Arc<Vars>, host: &Host, password: Option<&Password>) -> Result<Option<RunAs>, CommandError> {
         let own = [Layer::written(Arc::new(host.vars.clone())), Layer::data(Arc::new(magic_variables::of_host(host)))];
         let scope = Scope::new([Layer::data(Arc::clone(all))].into_iter().chain(own).collect());
-        let wanted = become_root::becomes_root(&scope, self.r#become);
+        let wanted = run_as::run_as(&scope, &self.user.wanted(), password);
         wanted.map_err(|why| CommandError::usage(format!("host {}: {why}", host.name)))
     }
 
@@ -220,10 +222,12 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
         return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));
     }
     let all = Arc::new(magic_variables::of_all(&inventory));
+    let password = exec.user.password()?;
     let order = |host: &&Host| {
-        let root = exec.root(&all, host)?;
-        let command = Command { script: exec.script(root)?, stdin: Vec::new(), root, limit: exec.timeout };
-        Ok((host.target()?, command))
+        let run_as = exec.run_as(&all, host, password.as_ref())?;
+        let script = exec.script(run_as.is_some())?;
+        let command = Command { script, stdin: Vec::new(), run_as, limit: exec.timeout };
+        Ok((exec.user.target(host.target()?), command))
     };
     let orders = hosts.iter().map(order).collect::<Result<Vec<_>, CommandError>>()?;
     inventory::print_notes(hosts.iter().copied());

@@ -26,6 +26,7 @@ mod reminders;
 pub mod settings;
 mod sweep;
 mod unit_commands;
+mod user_args;
 
 use std::io::IsTerminal as _;
 use std::path::Path;

@@ -14,6 +14,7 @@ use crate::core::unit::UnitName;
 use crate::remote;
 use crate::remote::Command;
 use crate::remote::Exit;
+use crate::remote::RunAs;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
 use crate::runner;
@@ -208,7 +209,7 @@ fn is_global(snapshot: &Snapshot, text: &str) -> bool {
 /// Runs a command on a machine, prints its output as it comes and returns how it ended.
 async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, script: String) -> CommandResult {
     let remote = context.remote()?;
-    let command = Command { script, root: true, ..Command::default() };
+    let command = Command { script, run_as: Some(RunAs::root()), ..Command::default() };
     let mut out = ui::Passing::default();
     let exit = async {
         let target = route(&remote, snapshot, machine).await;

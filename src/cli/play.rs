@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::hash::BuildHasher as _;
+use std::hash::RandomState;
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +21,7 @@ use super::play_listing::listing_json;
 use super::settings::LockArgs;
 use super::settings::SettleArgs;
 use super::unit_commands::LOCK_WAIT;
+use super::user_args::UserArgs;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::InventoryError;
@@ -36,6 +40,7 @@ use crate::playbook::parse;
 use crate::playbook::play::Playbook;
 use crate::playbook::running::Running;
 use crate::playbook::tags::Selection;
+use crate::playbook::template;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::ui;
@@ -65,6 +70,8 @@ pub(super) struct Play {
     #[arg(long, value_name = "TAGS")]
     skip_tags: Vec<String>,
     #[command(flatten)]
+    user: UserArgs,
+    #[command(flatten)]
     listing: ListingArgs,
     /// Run on at most this many hosts at once: 1 to 65535
     #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
@@ -86,12 +93,17 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     let text = std::fs::read_to_string(&play.file).map_err(|error| {
         CommandError::failed(format!("cannot read the playbook {}", play.file.display())).caused_by(error)
     })?;
-    let mut playbook = parse::read(&play.file, &text, &parse::read_file)?;
+    // Roles, files and variables have the same absolute names as with Ansible.
+    let file = std::path::absolute(&play.file).unwrap_or_else(|_| play.file.clone());
+    let base = play.user.settings();
+    let mut playbook = parse::read_with(&file, &text, &parse::read_file, &base).map_err(shown_beside)?;
     let selection = Selection::new(&play.tags, &play.skip_tags);
     let all_tags = all_tags(&playbook);
     playbook.plays.iter_mut().for_each(|play| selection.apply(play));
     let extra = extra(&play.extra_vars)?;
-    let inventory = context.hosts(Some(playbook.folder()), &extra)?;
+    let password = play.user.password()?;
+    let mut inventory = context.hosts(Some(playbook.folder()), &extra)?;
+    add_localhost(&playbook, &mut inventory, &extra);
     let hosts = choose(&playbook, &inventory, &extra, play.limit.as_deref())?;
     let json = play.output.is_some();
     if play.listing.is_wanted() {
@@ -105,17 +117,17 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     }
     let played = hosts.iter().flatten().filter_map(|name| inventory.hosts.get(name));
     let played: BTreeMap<&str, &Host> = played.map(|host| (host.name.as_str(), host)).collect();
-    let targets = played.values().map(|host| Ok((host.name.clone(), host.target()?)));
-    let targets = targets.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
+    played.values().try_for_each(|host| host.target().map(drop))?;
+    ask(&mut playbook, &extra)?;
     let remote = context.remote()?;
     let cluster_client = cluster_client(context, &playbook, &play).await?;
     let executor = Executor {
         inventory: &inventory,
-        targets,
         remote: &*remote,
         cluster: cluster_client.as_ref().map(|cluster_client| cluster_client as &dyn Cluster),
         extra,
         check: play.check,
+        password,
         selection,
         forks: usize::from(play.forks),
         running: Running::default(),
@@ -170,6 +182,63 @@ async fn execute(
     status
 }
 
+/// Names the file of a fault as it is seen from the current folder.
+fn shown_beside(fault: Diagnostic) -> Diagnostic {
+    let here = std::path::absolute("").unwrap_or_default();
+    let file = fault.file.strip_prefix(here).map_or_else(|_| fault.file.clone(), Path::to_path_buf);
+    Diagnostic { file, ..fault }
+}
+
+/// Asks the operator for the variables of `vars_prompt`. A variable that is set already is not asked for.
+fn ask(playbook: &mut Playbook, extra: &Vars) -> Result<(), CommandError> {
+    let failed = |error| CommandError::usage("cannot ask for a variable").caused_by(error);
+    for play in &mut playbook.plays {
+        for prompt in std::mem::take(&mut play.prompts) {
+            if extra.contains_key(&prompt.name) {
+                continue;
+            }
+            let default = prompt.default.as_ref().map(template::text_of);
+            if !std::io::stdin().is_terminal() {
+                ui::warn(&format!("`{}` is not asked for, because stdin is no terminal", prompt.name));
+                play.vars.insert(prompt.name, default.unwrap_or_default().into());
+                continue;
+            }
+            let shown = default.as_deref().filter(|_| !prompt.private);
+            let question = shown.map_or(prompt.question.clone(), |shown| format!("{} [{shown}]", prompt.question));
+            let mut answer = answer(&question, prompt.private).map_err(failed)?;
+            while prompt.confirm
+                && answer != self::answer(&format!("confirm {question}"), prompt.private).map_err(failed)?
+            {
+                ui::warn("the answers differ");
+                answer = self::answer(&question, prompt.private).map_err(failed)?;
+            }
+            let answer = if answer.is_empty() { default.unwrap_or_default() } else { answer };
+            play.vars.insert(prompt.name, answer.into());
+        }
+    }
+    Ok(())
+}
+
+/// Asks a question on the terminal.
+fn answer(question: &str, is_secret: bool) -> std::io::Result<String> {
+    if is_secret {
+        return rpassword::prompt_password(format!("{question}: "));
+    }
+    ui::ask(&format!("{question}: "))
+}
+
+/// Adds the machine on which muster runs if a play names it and the inventory has it not. As with Ansible it is in no
+/// group.
+fn add_localhost(playbook: &Playbook, inventory: &mut Inventory, extra: &Vars) {
+    let scope = Scope::new(vec![Layer::written(Arc::new(extra.clone()))]);
+    for play in &playbook.plays {
+        let pattern = scope.text(&play.hosts).unwrap_or_default();
+        for name in pattern.split([',', ':']).map(str::trim).filter(|name| Host::is_local(name)) {
+            inventory.hosts.entry(name.to_owned()).or_insert_with(|| Host::implicit(name));
+        }
+    }
+}
+
 /// Returns the hosts of each play. `hosts` may use variables of `-e`: `hosts: "{{ target }}"`.
 fn choose(
     playbook: &Playbook,
@@ -196,7 +265,10 @@ fn choose(
             ui::warn(&Diagnostic::new(&playbook.file, play.hosts_at, what).to_string());
         }
         let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.contains(name));
-        chosen.push(hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect());
+        let mut hosts: Vec<String> =
+            hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect();
+        play.order.apply(&mut hosts, RandomState::new().hash_one(()));
+        chosen.push(hosts);
     }
     if allowed.is_some() && chosen.iter().all(Vec::is_empty) {
         return Err(CommandError::failed("the hosts of the plays and --limit leave no host"));

@@ -15,6 +15,7 @@ use crate::core::unit::UnitName;
 use crate::remote;
 use crate::remote::CapturedOutput;
 use crate::remote::Command;
+use crate::remote::RunAs;
 use crate::remote::Target;
 use crate::runner;
 use crate::runner::ClusterContext;
@@ -55,7 +56,7 @@ async fn ask(context: &ClusterContext, target: Target, unit: UnitName) -> Option
         "systemctl show --property=Result,ExecMainCode,ExecMainStatus,NRestarts -- {unit}; echo; \
          journalctl --quiet --no-pager --lines {LINES} --output cat --unit {unit}"
     );
-    let command = Command { script, root: true, limit: Some(LIMIT), ..Command::default() };
+    let command = Command { script, run_as: Some(RunAs::root()), limit: Some(LIMIT), ..Command::default() };
     let mut answer = CapturedOutput::with_limit(BYTES);
     context.remote.exec(&target, &command, &mut answer).await.ok()?;
     Some(String::from_utf8_lossy(&answer.stdout).into_owned())

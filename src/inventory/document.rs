@@ -78,6 +78,12 @@ impl Node {
         entries.iter().find(|(name, _)| name.text == key).map(|(_, node)| node)
     }
 
+    /// Returns another value at the same position.
+    #[must_use]
+    pub const fn with(&self, content: Content) -> Self {
+        Self { at: self.at, content, start: None }
+    }
+
     /// Returns the kind of the value, for messages.
     pub const fn kind(&self) -> &'static str {
         match &self.content {

@@ -60,7 +60,25 @@ const FENCE_COMMAND: &str = "muster_fence_command";
 /// Variables that hold ssh(1)'s arguments, the weakest first.
 const ARGS: [&str; 3] = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"];
 
+/// The names of the machine on which muster runs. It need not stand in the inventory.
+const LOCAL: [&str; 2] = ["localhost", "127.0.0.1"];
+
 impl Host {
+    /// Reports whether a name is that of the machine on which muster runs.
+    pub fn is_local(name: &str) -> bool {
+        LOCAL.contains(&name)
+    }
+
+    /// Makes a host that is not in the inventory: another name than that of this machine is an address.
+    pub fn implicit(name: &str) -> Self {
+        let vars = if Self::is_local(name) {
+            Vars::from_iter([("ansible_connection".to_owned(), "local".into())])
+        } else {
+            Vars::new()
+        };
+        Self { name: name.to_owned(), groups: Vec::new(), vars }
+    }
+
     /// Returns how SSH reaches the host.
     pub fn target(&self) -> Result<Target, InventoryError> {
         let arguments = self.arguments()?;

@@ -2,6 +2,7 @@
 //!
 //! A host's units are never touched here. Tasks about units and membership go to the cluster.
 
+mod place;
 mod play_tasks;
 mod state;
 
@@ -16,13 +17,11 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::Action;
-use super::become_root;
 use super::callback::Event;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
 use super::cluster_tasks;
 use super::cluster_tasks::outcome_of;
-use super::host_connection::HostConnection;
 use super::loop_item::ItemResult;
 use super::loop_item::LoopItem;
 use super::loop_item::all_items;
@@ -39,23 +38,25 @@ use super::play::Shared;
 use super::play::Task;
 use super::play_iterator::Next;
 use super::play_iterator::PlayIterator;
+use super::run_as;
 use super::running::Running;
+use super::settings::Become;
+use super::settings::Flag;
 use super::tags::Selection;
+use super::template;
 use super::template::Layer;
 use super::template::Scope;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
+use crate::remote::Password;
 use crate::remote::Remote;
-use crate::remote::Target;
 use state::RunState;
 
 /// Everything that a run needs beside the playbook.
 pub struct Executor<'a> {
     /// The hosts.
     pub inventory: &'a Inventory,
-    /// How SSH reaches each host, by the host's name.
-    pub targets: BTreeMap<String, Target>,
     /// The connections to the hosts.
     pub remote: &'a dyn Remote,
     /// The cluster, if a task of the playbook needs it.
@@ -64,6 +65,8 @@ pub struct Executor<'a> {
     pub extra: Vars,
     /// Set to predict changes without making them (`--check`).
     pub check: bool,
+    /// The password for sudo, for hosts whose variables have none (`--ask-become-pass`).
+    pub password: Option<Password>,
     /// The tasks that run (`--tags`).
     pub selection: Selection,
     /// How many hosts run a task at once.
@@ -76,7 +79,6 @@ pub struct Executor<'a> {
 struct HostTask<'h> {
     host: &'h Host,
     scope: Scope,
-    root: Result<bool, String>,
 }
 
 /// A host on which a run of a task is about to be repeated, and how often it may be.
@@ -120,18 +122,19 @@ impl Executor<'_> {
         state.iterator.exit_code()
     }
 
-    /// Refuses a playbook that would have to become a user other than root on a host. The error names host and user.
+    /// Refuses a playbook that would have to become a user in a way that muster does not know. The error names the host.
     pub fn check_become(&self, playbook: &Playbook, hosts: &[Vec<String>]) -> Result<(), String> {
         for (play, names) in playbook.plays.iter().zip(hosts) {
             let mut tasks = play.all_tasks().filter(|task| task.module.runs_in() == RunsIn::Host).peekable();
             if tasks.peek().is_none() {
                 continue;
             }
-            let requested = tasks.any(|task| task.settings.root);
+            let on = tasks.any(|task| task.settings.r#become.on == Flag::On).into();
+            let wanted = Become { on, ..Become::default() };
             let batch_vars = self.batch_vars(playbook, names);
             for host in names.iter().filter_map(|name| self.inventory.hosts.get(name)) {
                 let scope = self.scope(&batch_vars, (play, &play.shared), None, host, Default::default());
-                become_root::becomes_root(&scope, requested).map_err(|why| format!("host {}: {why}", host.name))?;
+                run_as::run_as(&scope, &wanted, None).map_err(|why| format!("host {}: {why}", host.name))?;
             }
         }
         Ok(())
@@ -201,7 +204,9 @@ impl Executor<'_> {
         (play, task, names): (&Play, &Task, Vec<String>),
         handler: bool,
     ) {
-        let once = task.settings.run_once;
+        let first = names.first().and_then(|name| self.inventory.hosts.get(name));
+        let scope = first.map(|host| self.task_scope(state, (play, task), host));
+        let once = scope.is_some_and(|scope| task.settings.run_once.holds(&scope) == Ok(true));
         let (names, others) = if once { names.split_at(1.min(names.len())) } else { (&names[..], &[][..]) };
         let hosts: Vec<&Host> = names.iter().filter_map(|name| self.inventory.hosts.get(name)).collect();
         let scopes: Vec<Scope> = hosts.iter().map(|host| self.task_scope(state, (play, task), host)).collect();
@@ -218,6 +223,10 @@ impl Executor<'_> {
             RunsIn::Play => self.run_include(state, task, hosts).await,
         }
         state.share_result(task, others);
+        let is_fatal = task.settings.any_errors_fatal == Flag::On;
+        if state.iterator.ends_early(is_fatal, play.max_fail_percentage) {
+            (state.callback)(&Event::NoHostsLeft);
+        }
     }
 
     /// Runs a task on the cluster, and records its results for the hosts.
@@ -244,13 +253,13 @@ impl Executor<'_> {
         hosts: Vec<(&Host, Scope)>,
     ) {
         let (retries, mut retried) = mpsc::unbounded_channel();
+        let forks = self.forks.min(throttle(task, hosts.first().map(|(_, scope)| scope))).max(1);
         let shared = state.iterator.shared().clone();
         let running = hosts.into_iter().map(async |(host, scope)| {
             tokio::task::yield_now().await;
-            let root = become_root::becomes_root(&scope, task.settings.root);
-            (host, self.run_items((&shared, task), HostTask { host, scope, root }, &retries).await)
+            (host, self.run_items((&shared, task), HostTask { host, scope }, &retries).await)
         });
-        let mut running = pin!(stream::iter(running).buffer_unordered(self.forks.max(1)));
+        let mut running = pin!(stream::iter(running).buffer_unordered(forks));
         loop {
             tokio::select! {
                 biased;
@@ -263,11 +272,6 @@ impl Executor<'_> {
                 },
             }
         }
-    }
-
-    /// Reports whether a task only predicts its changes.
-    fn is_check(&self, task: &Task) -> bool {
-        task.settings.check.unwrap_or(self.check)
     }
 
     /// Runs a host's items one after the other. An item sees the facts that the items before it have set. The first
@@ -312,7 +316,7 @@ impl Executor<'_> {
     ) -> Outcome {
         let action = match &item.state {
             Ok(action) => action,
-            Err(outcome) => return item.judge(task, outcome.clone()),
+            Err(outcome) => return item.judge(task, (**outcome).clone()),
         };
         let (attempts, delay) = match item.attempts(task) {
             Ok(attempts) => attempts,
@@ -320,7 +324,7 @@ impl Executor<'_> {
         };
         let mut attempt = 1;
         loop {
-            let mut outcome = item.judge(task, self.run_action(task, host_task, action).await);
+            let mut outcome = item.judge(task, self.run_action(task, host_task.host, (item, action)).await);
             if attempts == 1 || outcome.status == Status::Unreachable {
                 return outcome;
             }
@@ -343,7 +347,7 @@ impl Executor<'_> {
         }
     }
 
-    async fn run_action(&self, task: &Task, host_task: &HostTask<'_>, action: &Action) -> Outcome {
+    async fn run_action(&self, task: &Task, host: &Host, (item, action): (&LoopItem, &Action)) -> Outcome {
         let action = match action {
             Action::Done(outcome) => return (**outcome).clone(),
             Action::Host(action) => action,
@@ -351,15 +355,17 @@ impl Executor<'_> {
                 return Outcome::failed("this module does not run on the host");
             }
         };
-        let Some(target) = self.targets.get(&host_task.host.name) else {
-            return Outcome::failed(NO_TARGET);
+        let connection = match self.connection(task, host, item) {
+            Ok(connection) => connection,
+            Err(why) => return Outcome::failed(why),
         };
-        let root = match &host_task.root {
-            Ok(root) => *root,
-            Err(why) => return Outcome::failed(why.clone()),
-        };
-        let connection = HostConnection { remote: self.remote, target, root, check: self.is_check(task) };
-        action.run(&connection).await
+        match seconds(task, item.scope()) {
+            Ok(None) => action.run(&connection).await,
+            Ok(Some(limit)) => tokio::time::timeout(limit, action.run(&connection))
+                .await
+                .unwrap_or_else(|_| Outcome::failed(format!("Timed out after {} second(s).", limit.as_secs_f64()))),
+            Err(why) => Outcome::failed(why),
+        }
     }
 
     /// Runs a task on the cluster, for all hosts at once.
@@ -380,9 +386,11 @@ impl Executor<'_> {
                 host_tasks.iter().flat_map(|host_task| host_task.items.iter().map(|item| (host_task.host, item)));
             let requested = state.requested.entry(task.at).or_default();
             let requests = requests.values().flatten().cloned().collect();
+            let first = host_tasks.iter().find_map(|host_task| host_task.items.first());
+            let check = first.map_or(self.check, |item| self.is_check(task, item.scope()).unwrap_or(true));
             let run = async {
-                let units = cluster_tasks::request_units(cluster, items, requested, self.is_check(task)).await;
-                (units, cluster_tasks::request_joins(cluster, requests, self.is_check(task)).await)
+                let units = cluster_tasks::request_units(cluster, items, requested, check).await;
+                (units, cluster_tasks::request_joins(cluster, requests, check).await)
             };
             (units, joins) = self.running.during(CLUSTER, &task.name, run).await;
         }
@@ -393,7 +401,7 @@ impl Executor<'_> {
                 _ => outcome_of(joins.get(&host.name)),
             },
             Ok(_) => Outcome::failed("this module runs on the host, not on the cluster"),
-            Err(outcome) => outcome.clone(),
+            Err(outcome) => (**outcome).clone(),
         };
         let outcomes = host_tasks
             .iter()
@@ -414,5 +422,18 @@ fn join_request(host: &Host) -> Result<JoinRequest, String> {
 /// Stands for a host where a task runs on the cluster.
 const CLUSTER: &str = "the cluster";
 
-/// The error for a host without an SSH target.
-const NO_TARGET: &str = "the host has no SSH target";
+/// Returns on how many hosts a task runs at once at most.
+fn throttle(task: &Task, scope: Option<&Scope>) -> usize {
+    let value = task.settings.throttle.as_ref().zip(scope).and_then(|(value, scope)| scope.fill(value).ok());
+    let count = value.and_then(|value| template::text_of(&value).parse().ok());
+    count.filter(|count| *count > 0).unwrap_or(usize::MAX)
+}
+
+/// Returns how long a task may take.
+fn seconds(task: &Task, scope: &Scope) -> Result<Option<Duration>, String> {
+    let Some(value) = &task.settings.timeout else { return Ok(None) };
+    let text = template::text_of(&scope.fill(value)?);
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let seconds = seconds.ok_or_else(|| format!("`timeout` must be a number of seconds, not {text}"))?;
+    Ok(Some(seconds).filter(|seconds| !seconds.is_zero()))
+}

@@ -12,6 +12,7 @@ use crate::remote::CapturedOutput;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Remote;
+use crate::remote::RunAs;
 use crate::remote::Target;
 
 /// How many bytes of each output stream of a command are kept.
@@ -20,15 +21,17 @@ const OUTPUT_LIMIT: usize = 8 << 20;
 /// How long a transfer of a file, or a look at one, may take.
 pub(super) const FILE_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A connection to one host, as root or as the login user.
-#[derive(Debug, Clone, Copy)]
+/// A connection to one host, as one user.
+#[derive(Debug, Clone)]
 pub struct HostConnection<'a> {
     /// The connections to all hosts.
     pub remote: &'a dyn Remote,
     /// The host.
-    pub target: &'a Target,
-    /// Set to run as root.
-    pub root: bool,
+    pub target: Target,
+    /// The user that scripts run as; `None` for the login user.
+    pub run_as: Option<RunAs>,
+    /// The lines of shell that set the variables of the environment.
+    pub environment: String,
     /// Set to predict changes without making them.
     pub check: bool,
 }
@@ -45,9 +48,10 @@ impl HostConnection<'_> {
         stdin: Vec<u8>,
         limit: Option<Duration>,
     ) -> Result<(Exit, CapturedOutput), Outcome> {
-        let command = Command { script, stdin, root: self.root, limit };
+        let script = format!("{}{script}", self.environment);
+        let command = Command { script, stdin, run_as: self.run_as.clone(), limit };
         let mut output = CapturedOutput::with_limit(OUTPUT_LIMIT);
-        let exit = self.remote.exec(self.target, &command, &mut output).await;
+        let exit = self.remote.exec(&self.target, &command, &mut output).await;
         exit.map(|exit| (exit, output)).map_err(|failure| Outcome::of_failure(&failure))
     }
 }

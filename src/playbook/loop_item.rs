@@ -33,7 +33,7 @@ pub(super) struct LoopItem {
     /// The item.
     item: Option<Value>,
     /// The action to run, or the outcome of an item that does not run.
-    pub(super) state: Result<Action, Outcome>,
+    pub(super) state: Result<Action, Box<Outcome>>,
     /// The variables of the item.
     pub(super) vars: Arc<Vars>,
     scope: Scope,
@@ -97,16 +97,16 @@ impl LoopItem {
             scope = scope.with(Layer::data(Arc::clone(&vars)));
         }
         let state = match all_hold(&task.settings.when, &scope) {
-            Ok(true) => action(task, &scope).map_err(Outcome::failed),
-            Ok(false) => Err(Outcome::skipped()),
-            Err(why) => Err(Outcome::failed(format!("`when`: {why}"))),
+            Ok(true) => action(task, &scope).map_err(|why| Box::new(Outcome::failed(why))),
+            Ok(false) => Err(Box::new(Outcome::skipped())),
+            Err(why) => Err(Box::new(Outcome::failed(format!("`when`: {why}")))),
         };
         Self { item: item.map(|item| item.value.clone()), state, vars, scope }
     }
 
     /// Makes the run of a task that does not run at all.
     pub(super) fn not_run(scope: &Scope, outcome: Outcome) -> Self {
-        Self { item: None, state: Err(outcome), vars: Arc::default(), scope: scope.clone() }
+        Self { item: None, state: Err(Box::new(outcome)), vars: Arc::default(), scope: scope.clone() }
     }
 
     /// Returns the result of a task that does not run at all.
@@ -114,6 +114,17 @@ impl LoopItem {
         let item = Self::not_run(scope, outcome.clone());
         let outcome = item.judge(task, outcome);
         item.finish(shared, task, outcome)
+    }
+
+    /// Returns the variables of the item's templates.
+    pub(super) const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Returns the host on which the task runs instead, if it names one.
+    pub(super) fn delegate(&self, task: &Task) -> Result<Option<String>, String> {
+        let name = task.settings.delegate_to.as_ref().map(|name| self.scope.text(name)).transpose();
+        name.map(|name| name.filter(|name| !name.is_empty())).map_err(|why| format!("`delegate_to`: {why}"))
     }
 
     /// Applies `changed_when` and `failed_when` to the outcome of the item.
@@ -163,6 +174,15 @@ impl LoopItem {
             None => template::text_of(item),
         };
         let item = self.item.clone().map(|item| (item.clone(), label(&item)));
+        let mut outcome = outcome;
+        let settings = &task.settings;
+        outcome.ignored = match outcome.status {
+            Status::Failed => settings.ignore_errors.holds(&self.scope) == Ok(true),
+            Status::Unreachable => settings.ignore_unreachable.holds(&self.scope) == Ok(true),
+            _ => false,
+        };
+        outcome.censored = settings.no_log.may_hold(&self.scope);
+        outcome.delegate = self.delegate(task).ok().flatten();
         let mut result = ItemResult { item, outcome, notify: Vec::new() };
         if result.outcome.status == Status::Changed {
             match notified(shared, task, &self.scope) {

@@ -5,7 +5,6 @@
 //! here.
 
 pub mod action;
-pub mod become_root;
 pub mod callback;
 mod captured_output;
 pub mod cluster;
@@ -26,7 +25,9 @@ pub mod outcome;
 pub mod parse;
 pub mod play;
 pub mod play_iterator;
+pub mod run_as;
 pub mod running;
+pub mod settings;
 mod shell_expand;
 pub mod tags;
 pub mod template;

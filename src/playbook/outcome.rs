@@ -92,6 +92,12 @@ pub struct Outcome {
     pub set: SetVars,
     /// When the detail is printed.
     pub shown: Shown,
+    /// Set if the host goes on although the task failed, or could not reach the host.
+    pub ignored: bool,
+    /// Set if the detail is not printed (`no_log`).
+    pub censored: bool,
+    /// The other host on which it ran (`delegate_to`).
+    pub delegate: Option<String>,
 }
 
 impl fmt::Debug for Outcome {
@@ -149,6 +155,17 @@ impl Outcome {
         vars
     }
 
+    /// Returns what is printed of the outcome: nothing but its status if it is censored.
+    #[must_use]
+    pub fn printed(&self) -> Self {
+        if !self.censored {
+            return self.clone();
+        }
+        let why = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
+        let detail = Vars::from_iter([("censored".to_owned(), why.into())]);
+        Self { detail, shown: Shown::default(), set: SetVars::default(), ..self.clone() }
+    }
+
     /// Combines the outcomes of a loop's items. `var` is the loop's variable.
     pub fn of_items(var: &str, items: &[(Value, Self)]) -> Self {
         let any = |status: Status| items.iter().any(|(_, outcome)| outcome.status == status);
@@ -171,10 +188,14 @@ impl Outcome {
             Value::Object(vars)
         });
         let detail = Vars::from_iter([("results".to_owned(), results.collect())]);
+        let bad = |outcome: &Self| matches!(outcome.status, Status::Failed | Status::Unreachable);
+        let ignored =
+            items.iter().all(|(_, outcome)| !bad(outcome) || outcome.ignored) && items.iter().any(|(_, it)| bad(it));
+        let censored = items.iter().any(|(_, outcome)| outcome.censored);
         let mut set = SetVars::default();
         for (_, outcome) in items {
             set.extend(&outcome.set);
         }
-        Self { status, changed, detail, set, shown: Shown::default() }
+        Self { status, changed, detail, set, ignored, censored, ..Self::default() }
     }
 }

@@ -14,14 +14,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::modules::spec::scalar_text;
 use super::play::BatchSize;
 use super::play::Block;
 use super::play::Node as PlayNode;
+use super::play::Order;
 use super::play::Origin;
 use super::play::Play;
 use super::play::Playbook;
-use super::play::Settings;
+use super::play::Prompt;
 use super::play::Shared;
+use super::settings::Settings;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::diagnostic::Position;
@@ -35,11 +38,17 @@ pub use include::include;
 use task::SETTINGS;
 
 /// The keys of a play beside the settings of its tasks.
-const PLAY_KEYS: [&str; 11] = [
+const PLAY_KEYS: [&str; 17] = [
     "name",
     "hosts",
     "serial",
+    "order",
+    "strategy",
+    "max_fail_percentage",
     "gather_facts",
+    "gather_subset",
+    "vars_prompt",
+    "user",
     "force_handlers",
     "vars_files",
     "pre_tasks",
@@ -50,23 +59,11 @@ const PLAY_KEYS: [&str; 11] = [
 ];
 
 /// The keys of a play in Ansible that muster does not implement.
-const ANSIBLE_PLAY_KEYS: [&str; 15] = [
-    "any_errors_fatal",
-    "become_exe",
-    "become_flags",
-    "become_method",
-    "connection",
-    "diff",
-    "environment",
-    "gather_subset",
-    "ignore_unreachable",
-    "max_fail_percentage",
-    "module_defaults",
-    "order",
-    "port",
-    "remote_user",
-    "strategy",
-];
+const ANSIBLE_PLAY_KEYS: [&str; 7] =
+    ["become_exe", "become_flags", "debugger", "fact_path", "gather_timeout", "port", "validate_argspec"];
+
+/// The keys of an entry of `vars_prompt`.
+const PROMPT_KEYS: [&str; 6] = ["name", "prompt", "default", "private", "confirm", "unsafe"];
 
 /// Returns the text of a file that a playbook names.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
@@ -88,11 +85,21 @@ pub fn read_file(path: &Path) -> io::Result<String> {
 
 /// Reads a playbook, and the files of tasks, roles and playbooks that it imports.
 pub fn read(file: &Path, text: &str, read_file: ReadFile<'_>) -> Result<Playbook, Diagnostic> {
+    read_with(file, text, read_file, &Settings::default())
+}
+
+/// Reads a playbook whose tasks have these settings unless it says something else.
+pub fn read_with(
+    file: &Path,
+    text: &str,
+    read_file: ReadFile<'_>,
+    settings: &Settings,
+) -> Result<Playbook, Diagnostic> {
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let origin = Arc::new(Origin { role: None, folders: vec![folder.clone()] });
     let found = RefCell::default();
     let parser = Parser { file: file.to_owned(), read_file, folder, origin, found: &found, depth: 0 };
-    let plays = parser.plays(text, &Settings::default())?;
+    let plays = parser.plays(text, settings)?;
     Ok(Playbook { file: file.to_owned(), plays })
 }
 
@@ -197,6 +204,9 @@ impl Parser<'_> {
                 return Ok(flag.to_string());
             }
             let text = self.text(key, node)?;
+            // Ansible takes a condition that is one whole template as the expression in it.
+            let whole = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+            let text = whole.map_or(text.as_str(), str::trim).to_owned();
             if text.contains("{{") {
                 let error = self.error(node.at, format!("`{}` is an expression already", key.text));
                 return Err(error.hint("Write it without `{{ }}`."));
@@ -229,6 +239,12 @@ impl Parser<'_> {
             hosts: String::new(),
             hosts_at: node.at,
             serial: Vec::new(),
+            order: Order::default(),
+            is_free: false,
+            max_fail_percentage: None,
+            gather_facts: None,
+            gather_subset: None,
+            prompts: Vec::new(),
             vars: Vars::new(),
             tags: Vec::new(),
             shared: Shared::default(),
@@ -243,14 +259,14 @@ impl Parser<'_> {
                 "hosts" => (play.hosts, play.hosts_at) = (self.texts(key, node)?.join(","), node.at),
                 "serial" => play.serial = self.serial(node)?,
                 "vars" => play.vars = self.vars(node)?,
-                "gather_facts" => {
-                    if self.flag(key, node)? {
-                        return Err(self.error(node.at, "muster gathers no facts").hint("Say `gather_facts: false`."));
-                    }
-                }
-                "force_handlers" | "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" | "vars_files"
-                // It says where Ansible finds modules. muster has its modules in itself.
-                | "collections" => {}
+                "order" => play.order = self.order(key, node)?,
+                "strategy" => play.is_free = self.strategy(key, node)?,
+                "max_fail_percentage" => play.max_fail_percentage = Some(self.percentage(node)?),
+                "gather_facts" => play.gather_facts = Some(self.setting(key, node)?),
+                "gather_subset" => play.gather_subset = Some(node.value()),
+                "vars_prompt" => play.prompts = self.prompts(node)?,
+                "user" => inherited.remote_user = Some(self.text(key, node)?),
+                "force_handlers" | "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" | "vars_files" => {}
                 "when" => return Err(self.unknown("a play", key, &PLAY_KEYS)),
                 _ if self.inherit(key, node, &mut inherited)? => {}
                 text if ANSIBLE_PLAY_KEYS.contains(&text) => return Err(self.unsupported("a play", key)),
@@ -362,14 +378,58 @@ impl Parser<'_> {
         }
     }
 
-    /// Checks `become_user`, which can only be root.
-    fn become_user(&self, key: &Key, node: &Node) -> Result<(), Diagnostic> {
-        match self.text(key, node)?.as_str() {
-            "root" => Ok(()),
-            user => {
-                let error = self.error(node.at, format!("muster can become only root, not {user}"));
-                Err(error.hint("Log in as that user, or use `sudo -u` (or `runuser -u`) in the command."))
+    fn order(&self, key: &Key, node: &Node) -> Result<Order, Diagnostic> {
+        Ok(match self.text(key, node)?.as_str() {
+            "inventory" | "default" => Order::Inventory,
+            "reverse_inventory" => Order::ReverseInventory,
+            "sorted" => Order::Sorted,
+            "reverse_sorted" => Order::ReverseSorted,
+            "shuffle" => Order::Shuffle,
+            other => return Err(self.error(node.at, format!("there is no `order` {other}"))),
+        })
+    }
+
+    /// Reads the strategy, and reports whether it is `free`.
+    fn strategy(&self, key: &Key, node: &Node) -> Result<bool, Diagnostic> {
+        match self.text(key, node)?.trim_start_matches("ansible.builtin.") {
+            "linear" => Ok(false),
+            "free" | "host_pinned" => Ok(true),
+            other => {
+                Err(self.error(node.at, format!("muster has no `strategy` {other}")).hint("It has linear and free."))
             }
         }
+    }
+
+    fn percentage(&self, node: &Node) -> Result<f64, Diagnostic> {
+        let text = scalar_text(&node.value()).unwrap_or_default();
+        let percentage = text.trim_end_matches('%').parse().ok().filter(|share| (0.0..=100.0).contains(share));
+        percentage.ok_or_else(|| self.error(node.at, "`max_fail_percentage` must be a number from 0 to 100"))
+    }
+
+    fn prompts(&self, node: &Node) -> Result<Vec<Prompt>, Diagnostic> {
+        self.list(node, "`vars_prompt`")?.iter().map(|node| self.prompt(node)).collect()
+    }
+
+    fn prompt(&self, node: &Node) -> Result<Prompt, Diagnostic> {
+        let (name, question) = (String::new(), String::new());
+        let mut prompt = Prompt { name, question, default: None, private: true, confirm: false };
+        for (key, node) in self.map(node, "an entry of `vars_prompt`")? {
+            match key.text.as_str() {
+                "name" => prompt.name = self.variable(key, node)?,
+                "prompt" => prompt.question = self.text(key, node)?,
+                "default" => prompt.default = Some(node.value()),
+                "private" => prompt.private = self.flag(key, node)?,
+                "confirm" => prompt.confirm = self.flag(key, node)?,
+                "unsafe" => drop(self.flag(key, node)?),
+                _ => return Err(self.unknown("an entry of `vars_prompt`", key, &PROMPT_KEYS)),
+            }
+        }
+        if prompt.name.is_empty() {
+            return Err(self.error(node.at, "the entry of `vars_prompt` has no `name`"));
+        }
+        if prompt.question.is_empty() {
+            prompt.question.clone_from(&prompt.name);
+        }
+        Ok(prompt)
     }
 }

@@ -1,5 +1,8 @@
 //! The typed form of a playbook: plays and tasks, each with its place in the file.
 
+use std::hash::DefaultHasher;
+use std::hash::Hash as _;
+use std::hash::Hasher as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +13,8 @@ use serde_json::Value;
 use super::loops::LoopKind;
 use super::modules::ModuleRef;
 use super::modules::RunsIn;
+use super::settings::Flag;
+use super::settings::Settings;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Position;
 
@@ -45,6 +50,18 @@ pub struct Play {
     pub hosts_at: Position,
     /// The sizes of the batches. The last one repeats. Empty means one batch of all hosts.
     pub serial: Vec<BatchSize>,
+    /// The order of the hosts.
+    pub order: Order,
+    /// Set if each host runs its tasks without waiting for the others (`strategy: free`).
+    pub is_free: bool,
+    /// How many hosts of a batch may fail, in percent, before the play ends on all of them.
+    pub max_fail_percentage: Option<f64>,
+    /// Whether the facts of the hosts are gathered first; `None` for the default, which is yes.
+    pub gather_facts: Option<Flag>,
+    /// Which facts are gathered.
+    pub gather_subset: Option<Value>,
+    /// What is asked before the play begins.
+    pub prompts: Vec<Prompt>,
     /// The play's variables.
     pub vars: Vars,
     /// The play's tags, which its tasks have too.
@@ -144,6 +161,54 @@ impl Node {
     }
 }
 
+/// The order of a play's hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// As in the inventory.
+    #[default]
+    Inventory,
+    /// The other way round.
+    ReverseInventory,
+    /// By name.
+    Sorted,
+    /// By name, the last one first.
+    ReverseSorted,
+    /// By chance.
+    Shuffle,
+}
+
+impl Order {
+    /// Puts hosts in this order. `seed` chooses the order by chance.
+    pub fn apply(self, hosts: &mut [String], seed: u64) {
+        match self {
+            Self::Inventory => {}
+            Self::ReverseInventory => hosts.reverse(),
+            Self::Sorted => hosts.sort(),
+            Self::ReverseSorted => hosts.sort_by(|a, b| b.cmp(a)),
+            Self::Shuffle => hosts.sort_by_key(|host| {
+                let mut hasher = DefaultHasher::new();
+                (seed, host).hash(&mut hasher);
+                hasher.finish()
+            }),
+        }
+    }
+}
+
+/// A variable for which the operator is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// The variable.
+    pub name: String,
+    /// The question.
+    pub question: String,
+    /// The answer if the operator gives none.
+    pub default: Option<Value>,
+    /// Set if the answer is not shown.
+    pub private: bool,
+    /// Set if it is asked twice.
+    pub confirm: bool,
+}
+
 /// The number of hosts in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchSize {
@@ -208,27 +273,6 @@ pub struct Task {
     pub failed_when: Option<Vec<String>>,
     /// What the tasks begin with that this task includes.
     pub including: Option<Arc<Including>>,
-}
-
-/// The settings that tasks inherit from their blocks, their role and their play.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Settings {
-    /// The variables of the task and of the blocks around it.
-    pub vars: Vars,
-    /// The task runs only where all of these conditions hold.
-    pub when: Vec<String>,
-    /// Set if the task runs as root (`become`).
-    pub root: bool,
-    /// Whether the task only predicts its changes (`check_mode`). The default is the run's.
-    pub check: Option<bool>,
-    /// Set if a host runs the next task although this one failed there.
-    pub ignore_errors: bool,
-    /// Set if the task runs on the first host only. Its result counts for all.
-    pub run_once: bool,
-    /// Set if its results are not printed.
-    pub no_log: bool,
-    /// Its tags, and those of the blocks and the play around it.
-    pub tags: Vec<String>,
 }
 
 /// What the tasks begin with that a task includes.

@@ -197,9 +197,9 @@ impl<'a> PlayIterator<'a> {
         let Some(state) = self.hosts.get_mut(host) else { return };
         let handlers = &self.shared.handlers;
         let counts = self.stats.entry(host.to_owned()).or_default();
-        let ignored = outcome.status == Status::Failed && task.settings.ignore_errors;
+        let ignored = outcome.ignored;
         match outcome.status {
-            Status::Unreachable => {
+            Status::Unreachable if !ignored => {
                 counts.unreachable += 1;
                 self.lost_hosts.insert(host.to_owned());
                 state.failed = true;
@@ -219,7 +219,7 @@ impl<'a> PlayIterator<'a> {
                 return;
             }
             Status::Skipped => counts.skipped += 1,
-            Status::Ok | Status::Changed | Status::Failed => counts.ok += 1,
+            Status::Ok | Status::Changed | Status::Failed | Status::Unreachable => counts.ok += 1,
         }
         counts.ignored += usize::from(ignored);
         counts.changed += usize::from(outcome.changed);
@@ -284,6 +284,25 @@ impl<'a> PlayIterator<'a> {
         if let Some(name) = &task.register {
             Arc::make_mut(&mut set.own).insert(name.clone(), outcome.to_vars().into());
         }
+    }
+
+    /// Ends the play on all hosts of the batch if a failure is fatal and one has failed, or if too many have. Reports
+    /// whether too many have.
+    pub fn ends_early(&mut self, is_fatal: bool, max_fail_percentage: Option<f64>) -> bool {
+        let failed = self.hosts.values().filter(|state| state.failed).count();
+        #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^52 hosts")]
+        let share = failed as f64 / self.hosts.len().max(1) as f64 * 100.0;
+        let are_too_many = max_fail_percentage.is_some_and(|most| failed > 0 && share > most);
+        if failed == 0 || !is_fatal && !are_too_many {
+            return false;
+        }
+        for (host, state) in self.hosts.iter_mut().filter(|(_, state)| !state.failed) {
+            if !state.cursor.fail(&self.shared.handlers, &mut state.notified) {
+                self.failed_hosts.insert(host.clone());
+                state.failed = true;
+            }
+        }
+        are_too_many
     }
 
     /// Adds what an included role brings into the play.

@@ -8,6 +8,7 @@ mod facts;
 pub mod known_hosts;
 mod progress;
 mod quote;
+mod run_as;
 pub mod ssh;
 pub mod ssh_config;
 mod ssh_pattern;
@@ -32,6 +33,8 @@ pub use facts::Facts;
 pub use progress::Progress;
 pub use quote::Unquotable;
 pub use quote::quote;
+pub use run_as::Password;
+pub use run_as::RunAs;
 
 /// A host and how the inventory says to reach it. ssh_config(5) supplies the rest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -99,8 +102,8 @@ pub struct Command {
     pub script: String,
     /// The bytes that the script reads on stdin.
     pub stdin: Vec<u8>,
-    /// Set to run the script as root: directly when the login user is root, with `sudo -n` otherwise.
-    pub root: bool,
+    /// The user that runs the script; `None` for the login user.
+    pub run_as: Option<RunAs>,
     /// How long the script may take; `None` means without limit.
     pub limit: Option<Duration>,
 }

@@ -84,6 +84,14 @@ fn write(text: &str) {
     let _ = progress::suspended(|| std::io::stderr().write_all(text.as_bytes()));
 }
 
+/// Asks a question on stderr, and returns the line that is typed on stdin.
+pub fn ask(question: &str) -> std::io::Result<String> {
+    write(&clean(question));
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 /// Replaces the characters that would steer a terminal: hosts write part of the text.
 pub fn clean(text: &str) -> String {
     sanitize::text(text)

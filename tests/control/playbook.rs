@@ -1,6 +1,5 @@
 //! Playbooks beside a controller.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +36,11 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
     let remote = &*cluster_client.cluster.remote;
     let executor = Executor {
         inventory: &inventory,
-        targets: BTreeMap::new(),
         remote,
         cluster: Some(cluster_client),
         extra: Vars::new(),
         check: false,
+        password: None,
         forks: 1,
         selection: Selection::new(&[], &[]),
         running: Running::default(),

@@ -1,6 +1,5 @@
 //! Hosts and a cluster for playbooks: each host is a local shell, and the cluster records its requests.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -42,8 +41,8 @@ use tokio::io::AsyncWriteExt as _;
 #[derive(Debug, Default)]
 pub(super) struct Shells {
     pub(super) unreachable: BTreeSet<String>,
-    /// The hosts that commands ran on, in order, each with whether it ran as root.
-    pub(super) ran: Mutex<Vec<(String, bool)>>,
+    /// The hosts that commands ran on, in order, each with the user if it was another than the login user.
+    pub(super) ran: Mutex<Vec<(String, Option<String>)>>,
 }
 
 #[async_trait::async_trait]
@@ -66,7 +65,10 @@ impl Remote for Shells {
                 hint: None,
             });
         }
-        self.ran.lock().unwrap().push((target.name.clone(), command.root));
+        self.ran
+            .lock()
+            .unwrap()
+            .push((target.name.clone(), command.run_as.as_ref().map(|user| user.name().to_owned())));
         let mut child = tokio::process::Command::new("sh");
         child.arg("-c").arg(&command.script).env("HOST", &target.name);
         child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -201,15 +203,13 @@ impl Stage {
         let inventory = self.inventory("[web]\nh1 muster_metadata=\"{'disk': 'ssd'}\"\nh2\nh3\n");
         let names = |pattern: &str| inventory.select(pattern).unwrap().iter().map(|host| host.name.clone()).collect();
         let hosts = playbook.plays.iter().map(|play| names(&play.hosts)).collect();
-        let targets = inventory.hosts.values().map(|host| (host.name.clone(), host.target().unwrap()));
-        let targets: BTreeMap<String, Target> = targets.collect();
         let executor = Executor {
             inventory: &inventory,
-            targets,
             remote: &self.shells,
             cluster: Some(&self.cluster),
             extra: self.extra.clone(),
             check: self.check,
+            password: None,
             selection: Selection::new(&[], &[]),
             // One host at a time, so that the order of the lines is fixed.
             forks: 1,

@@ -16,6 +16,7 @@ use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Progress;
 use muster::remote::Remote as _;
+use muster::remote::RunAs;
 use muster::remote::Sink;
 use muster::remote::Target;
 use muster::remote::ssh::Environment;
@@ -94,7 +95,7 @@ async fn a_command_gets_its_stdin_and_gives_its_output_and_exit_status() {
     let (ssh, target) = (sshd.ssh(), sshd.target());
     for root in [false, true] {
         let script = "cat; echo \"it's\" bad >&2; exit 7".to_owned();
-        let command = Command { script, stdin: b"fed".to_vec(), root, limit: Some(LIMIT) };
+        let command = Command { script, stdin: b"fed".to_vec(), run_as: root.then(RunAs::root), limit: Some(LIMIT) };
         let mut kept = Kept::default();
         let exit = ssh.exec(&target, &command, &mut kept).await.unwrap();
         assert_eq!((exit, kept.out, kept.err), (Exit::Code(7), b"fed".to_vec(), b"it's bad\n".to_vec()));
@@ -111,8 +112,12 @@ async fn the_output_of_start_files_is_not_the_output_of_a_command() {
     let sshd = Sshd::start_with(|_| noisy.to_owned());
     let (ssh, target) = (sshd.ssh(), sshd.target());
     for root in [false, true] {
-        let command =
-            Command { script: "cat; echo bad >&2".to_owned(), stdin: b"fed".to_vec(), root, limit: Some(LIMIT) };
+        let command = Command {
+            script: "cat; echo bad >&2".to_owned(),
+            stdin: b"fed".to_vec(),
+            run_as: root.then(RunAs::root),
+            limit: Some(LIMIT),
+        };
         let mut kept = Kept::default();
         let exit = ssh.exec(&target, &command, &mut kept).await.unwrap();
         assert_eq!((exit, kept.out, kept.err), (Exit::Code(0), b"fed".to_vec(), b"bad\n".to_vec()));
@@ -130,7 +135,7 @@ async fn a_refusal_of_sudo_says_what_to_change() {
         ("sh: 1: exec: sudo: not found", "NOPASSWD"),
     ] {
         let sshd = Sshd::start_with(|_| format!("ForceCommand echo noise >&2; echo '{said}' >&2; exit 1"));
-        let command = Command { root: true, limit: Some(LIMIT), ..Command::default() };
+        let command = Command { run_as: Some(RunAs::root()), limit: Some(LIMIT), ..Command::default() };
         let failure = sshd.ssh().exec(&sshd.target(), &command, &mut Kept::default()).await.unwrap_err();
         assert_eq!((failure.phase, failure.kind), (Phase::Shell, FailureKind::Denied));
         assert_eq!(failure.detail, format!("the host does not allow root: {said}"));

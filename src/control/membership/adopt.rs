@@ -30,6 +30,7 @@ use crate::core::unit::UnitName;
 use crate::remote;
 use crate::remote::CapturedOutput;
 use crate::remote::Command;
+use crate::remote::RunAs;
 use crate::runner;
 use crate::runner::ClusterContext;
 use crate::store::layout;
@@ -133,7 +134,7 @@ async fn fetch(
 ) -> Result<Arc<UnitFile>, String> {
     let quoted = remote::quote(unit.as_str()).map_err(|error| error.to_string())?;
     let script = format!("cat -- /run/fleet/units/{quoted}");
-    let command = Command { script, root: true, limit: Some(LIMIT), ..Command::default() };
+    let command = Command { script, run_as: Some(RunAs::root()), limit: Some(LIMIT), ..Command::default() };
     let mut answer = CapturedOutput::with_limit(FILE_LIMIT);
     let sent = context.remote.exec(&runner::target(machine), &command, &mut answer).await;
     sent.map_err(|failure| format!("its file cannot be read: {}", failure.detail))?;

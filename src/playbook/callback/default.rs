@@ -23,12 +23,13 @@ pub fn render(event: &Event<'_>) -> String {
     match event {
         Event::Play(name) => format!("\n{}\n", heading(&format!("PLAY [{name}]"))),
         Event::NoHosts => "skipping: no hosts matched\n".to_owned(),
+        Event::NoHostsLeft => format!("\n{}\n", heading("NO MORE HOSTS LEFT")),
         Event::Task(name) => format!("\n{}\n", heading(&format!("TASK [{name}]"))),
         Event::Handler(name) => format!("\n{}\n", heading(&format!("RUNNING HANDLER [{name}]"))),
         Event::Item { host, item, outcome } => warnings(outcome) + &item_line(host, item, outcome),
-        Event::Host { host, outcome, looped, ignored } => {
+        Event::Host { host, outcome, looped } => {
             let mut line = warnings(outcome) + &host_line(host, outcome, *looped);
-            if *ignored {
+            if outcome.ignored {
                 line.push_str("...ignoring\n");
             }
             line
@@ -48,6 +49,7 @@ fn heading(text: &str) -> String {
 }
 
 fn host_line(host: &str, outcome: &Outcome, looped: bool) -> String {
+    let host = &label(host, outcome);
     match outcome.status {
         Status::Skipped => format!("skipping: [{host}]\n"),
         Status::Unreachable => format!("fatal: [{host}]: UNREACHABLE! => {}\n", detail(outcome)),
@@ -55,6 +57,14 @@ fn host_line(host: &str, outcome: &Outcome, looped: bool) -> String {
         Status::Ok => format!("ok: [{host}]{}\n", message(outcome)),
         Status::Changed => format!("changed: [{host}]{}\n", message(outcome)),
         Status::Failed => format!("fatal: [{host}]: FAILED! => {}\n", detail(outcome)),
+    }
+}
+
+/// Returns the name of a host, with the host on which the task ran in its stead.
+fn label(host: &str, outcome: &Outcome) -> String {
+    match outcome.delegate.as_deref().filter(|delegate| *delegate != host && outcome.status != Status::Skipped) {
+        Some(delegate) => format!("{host} -> {delegate}"),
+        None => host.to_owned(),
     }
 }
 
@@ -66,6 +76,7 @@ fn warnings(outcome: &Outcome) -> String {
 }
 
 fn item_line(host: &str, item: &str, outcome: &Outcome) -> String {
+    let host = &label(host, outcome);
     match outcome.status {
         Status::Ok => format!("ok: [{host}] => (item={item}){}\n", message(outcome)),
         Status::Changed => format!("changed: [{host}] => (item={item}){}\n", message(outcome)),

@@ -36,9 +36,9 @@ impl JsonCallback {
                     tasks.push(json!({"task": {"name": name}, "hosts": {}}));
                 }
             }
-            Event::Host { host, outcome, ignored, .. } => {
+            Event::Host { host, outcome, .. } => {
                 let mut result = outcome.to_vars();
-                if *ignored {
+                if outcome.ignored {
                     result.insert("ignored".to_owned(), true.into());
                 }
                 let task = self.tasks().and_then(|tasks| tasks.last_mut());
@@ -49,7 +49,8 @@ impl JsonCallback {
                 }
             }
             Event::Recap(stats) => self.stats = stats_to_json(stats),
-            Event::NoHosts | Event::Item { .. } | Event::Included { .. } | Event::Retry { .. } => {}
+            Event::NoHosts | Event::NoHostsLeft | Event::Item { .. } | Event::Included { .. } | Event::Retry { .. } => {
+            }
         }
     }
 
@@ -88,7 +89,7 @@ mod tests {
         callback.handle(&Event::Task("install"));
         let outcome = Outcome::done(true, Vars::new());
         for host in hosts {
-            callback.handle(&Event::Host { host, outcome: &outcome, looped: false, ignored: false });
+            callback.handle(&Event::Host { host, outcome: &outcome, looped: false });
         }
         let stats = hosts.map(|host| (host.to_owned(), HostStats { ok: 1, changed: 1, ..HostStats::default() }));
         callback.handle(&Event::Recap(&IndexMap::from(stats)));

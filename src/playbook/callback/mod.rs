@@ -17,6 +17,8 @@ pub enum Event<'a> {
     Play(&'a str),
     /// The play's pattern matches no host.
     NoHosts,
+    /// So many hosts have failed that the play ends.
+    NoHostsLeft,
     /// A task begins.
     Task(&'a str),
     /// A handler begins.
@@ -56,8 +58,6 @@ pub enum Event<'a> {
         outcome: &'a Outcome,
         /// Set for a loop, whose items have been reported already.
         looped: bool,
-        /// Set for a failure that is ignored (`ignore_errors`).
-        ignored: bool,
     },
     /// The run has ended.
     Recap(&'a IndexMap<String, HostStats>),

@@ -18,7 +18,6 @@ use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Status;
 use crate::playbook::parse;
 use crate::playbook::parse::Included;
-use crate::playbook::play::Settings;
 use crate::playbook::play::Task;
 use crate::playbook::tags::Selection;
 use crate::playbook::template::Scope;
@@ -56,15 +55,14 @@ impl Executor<'_> {
             let is_failed = results.iter().any(|result| result.outcome.status == Status::Failed);
             if let Some((_, why)) = failure {
                 // As with Ansible, `ignore_errors` is about the task, and not about what it includes.
-                let settings = Settings { ignore_errors: false, ..task.settings.clone() };
-                let outcome = Outcome::failed(why.to_string());
-                let results = vec![ItemResult { item: None, outcome, notify: Vec::new() }];
-                state.record_result(&host, &Task { settings, ..task.clone() }, results);
+                let results =
+                    vec![ItemResult { item: None, outcome: Outcome::failed(why.to_string()), notify: Vec::new() }];
+                state.record_result(&host, task, results);
             } else if is_failed || groups.is_empty() {
                 state.record_result(&host, task, results);
             } else {
                 let not_run = results.iter().filter(|result| result.outcome.status == Status::Skipped);
-                not_run.for_each(|result| state.show_item(&host, task, result));
+                not_run.for_each(|result| state.show_item(&host, result));
                 going_on.push((host, groups));
             }
         }
@@ -84,7 +82,7 @@ fn host_result(
         let (outcome, what) = match &item.state {
             Ok(Action::Include(what)) => (Outcome::default(), Some(what.clone())),
             Ok(_) => (Outcome::failed("the module includes nothing"), None),
-            Err(outcome) => (outcome.clone(), None),
+            Err(outcome) => ((**outcome).clone(), None),
         };
         let vars = Arc::clone(&item.vars);
         let result = item.finish(state.iterator.shared(), task, outcome);
@@ -117,7 +115,7 @@ pub(super) fn run_meta(state: &mut RunState<'_, '_>, (task, title): (&Task, &str
         let about = if action.is_for_all() { &all[..] } else { &[host.name.as_str()] };
         match all_items(task, scope).into_iter().next().map(|item| item.state) {
             Some(Err(outcome)) => {
-                (state.callback)(&Event::Host { host: &host.name, outcome: &outcome, looped: false, ignored: false });
+                (state.callback)(&Event::Host { host: &host.name, outcome: &outcome, looped: false });
                 if outcome.status == Status::Failed {
                     state.iterator.record_result(&host.name, task, &outcome, &[]);
                 } else {

@@ -10,7 +10,6 @@ use crate::playbook::callback::Event;
 use crate::playbook::cluster_tasks::RequestedUnits;
 use crate::playbook::loop_item::ItemResult;
 use crate::playbook::outcome::Outcome;
-use crate::playbook::outcome::Status;
 use crate::playbook::play::Task;
 use crate::playbook::play_iterator::PlayIterator;
 
@@ -31,22 +30,12 @@ pub(super) struct RunState<'a, 't> {
 /// Stands for an item of a task with `no_log`.
 const CENSORED_ITEM: &str = "(censored due to no_log)";
 
-/// Returns what is printed of an outcome: nothing but its status if the task has `no_log`.
-fn shown(task: &Task, outcome: &Outcome) -> Outcome {
-    if !task.settings.no_log {
-        return outcome.clone();
-    }
-    let why = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
-    let detail = Vars::from_iter([("censored".to_owned(), why.into())]);
-    Outcome { status: outcome.status, changed: outcome.changed, detail, ..Outcome::default() }
-}
-
 impl RunState<'_, '_> {
     /// Reports how a task ended on a host, and records it.
     pub(super) fn record_result(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) {
         let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
         for result in &results {
-            self.show_item(host, task, result);
+            self.show_item(host, result);
         }
         // A loop whose list could not be made has one result, without an item.
         let looping = task.looping.as_ref().filter(|_| results.iter().all(|result| result.item.is_some()));
@@ -57,17 +46,16 @@ impl RunState<'_, '_> {
         } else {
             results.into_iter().next().map_or_else(Outcome::skipped, |result| result.outcome)
         };
-        let ignored = outcome.status == Status::Failed && task.settings.ignore_errors;
-        (self.callback)(&Event::Host { host, outcome: &shown(task, &outcome), looped, ignored });
+        (self.callback)(&Event::Host { host, outcome: &outcome.printed(), looped });
         self.iterator.record_result(host, task, &outcome, &notify);
         self.last = Some(outcome);
     }
 
     /// Reports how an item ended.
-    pub(super) fn show_item(&mut self, host: &str, task: &Task, result: &ItemResult) {
+    pub(super) fn show_item(&mut self, host: &str, result: &ItemResult) {
         if let Some((_, label)) = &result.item {
-            let item = if task.settings.no_log { CENSORED_ITEM } else { label };
-            (self.callback)(&Event::Item { host, item, outcome: &shown(task, &result.outcome) });
+            let item = if result.outcome.censored { CENSORED_ITEM } else { label };
+            (self.callback)(&Event::Item { host, item, outcome: &result.outcome.printed() });
         }
     }
 

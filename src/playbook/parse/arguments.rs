@@ -12,13 +12,18 @@ use crate::playbook::modules::ModuleRef;
 use crate::playbook::modules::spec::Line;
 
 impl Parser<'_> {
-    /// Reads a module's arguments. The module's own override those under `args`.
-    pub(super) fn args(&self, module: ModuleRef, node: &Node, more: Option<&Node>) -> Result<Vars, Diagnostic> {
+    /// Reads a module's arguments. The module's own override those under `args`, and these override the defaults.
+    pub(super) fn args(
+        &self,
+        module: ModuleRef,
+        node: &Node,
+        (more, defaults): (Option<&Node>, Option<&Value>),
+    ) -> Result<Vars, Diagnostic> {
         let (what, spec) = (format!("module `{}`", module.name()), module.spec());
-        let mut args = match more {
-            Some(more) => self.named(module, more)?,
-            None => Vars::new(),
-        };
+        let mut args = defaults.and_then(Value::as_object).cloned().unwrap_or_default();
+        if let Some(more) = more {
+            args.extend(self.named(module, more)?);
+        }
         match &node.content {
             Content::Scalar(Value::String(line)) => args.extend(self.line(module, node, line)?),
             _ if node.is_null() => {}
@@ -40,7 +45,7 @@ impl Parser<'_> {
         Ok(args)
     }
 
-    fn named(&self, module: ModuleRef, node: &Node) -> Result<Vars, Diagnostic> {
+    pub(super) fn named(&self, module: ModuleRef, node: &Node) -> Result<Vars, Diagnostic> {
         let (what, spec) = (format!("module `{}`", module.name()), module.spec());
         let mut args = Vars::new();
         for (key, node) in self.map(node, &what)? {
@@ -87,7 +92,13 @@ impl Parser<'_> {
         }
         match module.spec().line {
             _ if form.command.is_empty() => {}
-            Line::Command(name) | Line::Word(name) => drop(args.insert(name.to_owned(), form.command.into())),
+            Line::Command(name) | Line::Word(name) => {
+                let value = Value::from(form.command);
+                if let Some(fault) = module.spec().parameter(name).and_then(|parameter| parameter.fault(&value)) {
+                    return Err(self.error(node.at, fault));
+                }
+                args.insert(name.to_owned(), value);
+            }
             Line::Pairs => {
                 let error = self.error(node.at, format!("`{}` is no argument: NAME=VALUE is expected", form.command));
                 return Err(error);

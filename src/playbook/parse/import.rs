@@ -22,7 +22,7 @@ use crate::playbook::play::Node as PlayNode;
 use crate::playbook::play::Origin;
 use crate::playbook::play::Play;
 use crate::playbook::play::Role;
-use crate::playbook::play::Settings;
+use crate::playbook::settings::Settings;
 use crate::playbook::template;
 
 /// How deep files may import each other.

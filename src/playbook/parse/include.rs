@@ -15,9 +15,9 @@ use crate::inventory::diagnostic::Position;
 use crate::playbook::include::Include;
 use crate::playbook::include::RoleFiles;
 use crate::playbook::play::Node as PlayNode;
-use crate::playbook::play::Settings;
 use crate::playbook::play::Shared;
 use crate::playbook::play::Task;
+use crate::playbook::settings::Settings;
 use crate::playbook::template;
 
 /// What a task has included.

@@ -1,11 +1,13 @@
 //! Tasks and blocks, and the settings that they inherit.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::Parser;
+use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document::Content;
 use crate::inventory::document::Key;
@@ -18,30 +20,17 @@ use crate::playbook::play::Including;
 use crate::playbook::play::Loop;
 use crate::playbook::play::Node as PlayNode;
 use crate::playbook::play::Retry;
-use crate::playbook::play::Settings;
 use crate::playbook::play::Task;
+use crate::playbook::run_as;
+use crate::playbook::settings::Flag;
+use crate::playbook::settings::Settings;
 use crate::playbook::template;
 
 /// The keys of a task in Ansible that muster does not implement.
-const ANSIBLE_TASK_KEYS: [&str; 14] = [
-    "action",
-    "any_errors_fatal",
-    "async",
-    "become_method",
-    "connection",
-    "delegate_facts",
-    "delegate_to",
-    "diff",
-    "environment",
-    "ignore_unreachable",
-    "local_action",
-    "module_defaults",
-    "poll",
-    "throttle",
-];
+const ANSIBLE_TASK_KEYS: [&str; 4] = ["become_exe", "become_flags", "debugger", "port"];
 
 /// The keys of a task beside its module and its settings.
-const TASK_KEYS: [&str; 12] = [
+const TASK_KEYS: [&str; 14] = [
     "name",
     "args",
     "register",
@@ -54,11 +43,38 @@ const TASK_KEYS: [&str; 12] = [
     "until",
     "retries",
     "delay",
+    "async",
+    "poll",
 ];
 
 /// The keys of the settings that tasks inherit.
-pub(super) const SETTINGS: [&str; 9] =
-    ["vars", "when", "become", "become_user", "check_mode", "ignore_errors", "run_once", "no_log", "tags"];
+pub(super) const SETTINGS: [&str; 22] = [
+    "vars",
+    "when",
+    "tags",
+    "become",
+    "become_user",
+    "become_method",
+    "check_mode",
+    "diff",
+    "ignore_errors",
+    "ignore_unreachable",
+    "any_errors_fatal",
+    "run_once",
+    "no_log",
+    "environment",
+    "delegate_to",
+    "delegate_facts",
+    "connection",
+    "remote_user",
+    "timeout",
+    "throttle",
+    "module_defaults",
+    "collections",
+];
+
+/// The keys that name the module in their value.
+const ACTIONS: [&str; 2] = ["action", "local_action"];
 
 /// The keys of a block beside its settings.
 const BLOCK_KEYS: [&str; 4] = ["name", "block", "rescue", "always"];
@@ -71,7 +87,7 @@ const LOOP_CONTROL: [&str; 6] = ["loop_var", "index_var", "label", "pause", "ext
 
 /// Reports whether a key of a task is not its module.
 fn is_task_key(key: &str) -> bool {
-    TASK_KEYS.contains(&key) || SETTINGS.contains(&key) || LoopKind::of(key).is_some()
+    TASK_KEYS.contains(&key) || ACTIONS.contains(&key) || SETTINGS.contains(&key) || LoopKind::of(key).is_some()
 }
 
 impl Parser<'_> {
@@ -135,31 +151,110 @@ impl Parser<'_> {
         match key.text.as_str() {
             "vars" => inherited.vars.extend(self.vars(node)?),
             "when" => inherited.when.extend(self.conditions(key, node)?),
-            "become" => inherited.root = self.flag(key, node)?,
-            "become_user" => self.become_user(key, node)?,
-            "check_mode" => inherited.check = Some(self.flag(key, node)?),
-            "ignore_errors" => inherited.ignore_errors = self.flag(key, node)?,
-            "run_once" => inherited.run_once = self.flag(key, node)?,
-            "no_log" => inherited.no_log = self.flag(key, node)?,
+            "become" => inherited.r#become.on = self.setting(key, node)?,
+            "become_user" => inherited.r#become.user = Some(self.text(key, node)?),
+            "become_method" => inherited.r#become.method = Some(self.become_method(key, node)?),
+            "check_mode" => inherited.check = Some(self.setting(key, node)?),
+            "ignore_errors" => inherited.ignore_errors = self.setting(key, node)?,
+            "ignore_unreachable" => inherited.ignore_unreachable = self.setting(key, node)?,
+            "any_errors_fatal" => inherited.any_errors_fatal = self.setting(key, node)?,
+            "run_once" => inherited.run_once = self.setting(key, node)?,
+            "no_log" => inherited.no_log = self.setting(key, node)?,
+            "environment" => inherited.environment.extend(self.environment(node)?),
+            "delegate_to" => inherited.delegate_to = Some(self.text(key, node)?),
+            "delegate_facts" => inherited.delegate_facts = self.setting(key, node)?,
+            "connection" => inherited.connection = Some(self.connection(key, node)?),
+            "remote_user" => inherited.remote_user = Some(self.text(key, node)?),
+            "timeout" => inherited.timeout = Some(self.number(key, node)?),
+            "throttle" => inherited.throttle = Some(self.number(key, node)?),
+            "module_defaults" => self.module_defaults(node, inherited)?,
+            // muster shows no differences yet, and has its modules in itself.
+            "diff" => drop(self.setting(key, node)?),
+            "collections" => {}
             "tags" => inherited.tags.extend(self.tags(key, node)?),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
+    /// Reads something that is so or not, or a template of that.
+    pub(super) fn setting(&self, key: &Key, node: &Node) -> Result<Flag, Diagnostic> {
+        match &node.content {
+            Content::Scalar(Value::String(text)) if template::is_template(text) => Ok(Flag::Template(text.clone())),
+            Content::Scalar(Value::String(text)) if template::parse_bool(text).is_some() => {
+                Ok(template::parse_bool(text).unwrap_or_default().into())
+            }
+            _ => self.flag(key, node).map(Flag::from),
+        }
+    }
+
+    /// Reads the variables of the environment: a map, a template of one, or a list of both.
+    fn environment(&self, node: &Node) -> Result<Vec<Value>, Diagnostic> {
+        match &node.content {
+            Content::List(items) => {
+                Ok(items.iter().map(|item| self.environment(item)).collect::<Result<Vec<_>, _>>()?.concat())
+            }
+            Content::Map(_) => Ok(vec![node.value()]),
+            Content::Scalar(Value::String(text)) if template::is_template(text) => Ok(vec![node.value()]),
+            _ if node.is_null() => Ok(Vec::new()),
+            Content::Scalar(_) => Err(self.error(node.at, format!("`environment` must be a map, not {}", node.kind()))),
+        }
+    }
+
+    fn become_method(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {
+        let method = self.text(key, node)?;
+        if run_as::is_known(&method) || template::is_template(&method) {
+            return Ok(method);
+        }
+        let error = self.error(node.at, format!("muster cannot become a user with `{method}`"));
+        Err(error.hint("It becomes users with sudo, or with su as root."))
+    }
+
+    fn connection(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {
+        let connection = self.text(key, node)?;
+        match connection.as_str() {
+            "ssh" | "smart" | "paramiko" | "local" | "ansible.builtin.ssh" | "ansible.builtin.local" => Ok(connection),
+            text if template::is_template(text) => Ok(connection),
+            _ => {
+                let error = self.error(node.at, format!("muster has no connection `{connection}`"));
+                Err(error.hint("It reaches hosts by ssh, and its own machine by local."))
+            }
+        }
+    }
+
+    /// Reads the arguments that modules have unless a task gives others.
+    fn module_defaults(&self, node: &Node, inherited: &mut Settings) -> Result<(), Diagnostic> {
+        for (key, node) in self.map(node, "`module_defaults`")? {
+            let Some(module) = ModuleRef::named(&key.text) else {
+                return Err(self.error(key.at, format!("muster has no module `{}`", key.text)));
+            };
+            let args = self.named(module, node)?;
+            let entry = inherited.module_defaults.entry(module.name()).or_insert_with(|| Value::Object(Vars::new()));
+            if let Some(entry) = entry.as_object_mut() {
+                entry.extend(args);
+            }
+        }
+        Ok(())
+    }
+
     fn task(&self, node: &Node, entries: &[(Key, Node)], inherited: &Settings) -> Result<Task, Diagnostic> {
         let (module, args) = self.module(node, entries)?;
+        let args = &*args;
         let mut settings = inherited.clone();
         for (key, node) in entries {
             self.inherit(key, node, &mut settings)?;
         }
+        if entries.iter().any(|(key, _)| key.text == "local_action") {
+            settings.delegate_to = Some("localhost".to_owned());
+        }
+        self.background(entries, &mut settings)?;
         let more = entries.iter().find(|(key, _)| key.text == "args").map(|(_, more)| more);
         let mut task = Task {
             at: node.at,
             origin: Arc::clone(&self.origin),
             name: module.name().to_owned(),
             module,
-            args: self.args(module, args, more)?,
+            args: self.args(module, args, (more, settings.module_defaults.get(module.name())))?,
             settings,
             register: None,
             notify: Vec::new(),
@@ -219,8 +314,27 @@ impl Parser<'_> {
         self.check_include(task)
     }
 
+    /// Reads `async` and `poll`. muster waits for every task, and `async` is the longest time that it waits.
+    fn background(&self, entries: &[(Key, Node)], settings: &mut Settings) -> Result<(), Diagnostic> {
+        for (key, node) in entries {
+            match key.text.as_str() {
+                "async" => settings.timeout = Some(self.number(key, node)?),
+                "poll" if self.number(key, node)?.as_f64() == Some(0.0) => {
+                    let error = self.error(node.at, "muster runs no task in the background");
+                    return Err(error
+                        .hint("Leave `poll` out: muster then waits for the task, at most as long as `async` says."));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the module of a task and its arguments. Any key that is neither is an error.
-    fn module<'n>(&self, node: &Node, entries: &'n [(Key, Node)]) -> Result<(ModuleRef, &'n Node), Diagnostic> {
+    fn module<'n>(&self, node: &Node, entries: &'n [(Key, Node)]) -> Result<(ModuleRef, Cow<'n, Node>), Diagnostic> {
+        if let Some((key, node)) = entries.iter().find(|(key, _)| ACTIONS.contains(&key.text.as_str())) {
+            return self.action(key, node).map(|(module, args)| (module, Cow::Owned(args)));
+        }
         let modules: Vec<_> =
             entries.iter().filter_map(|(key, args)| Some((ModuleRef::named(&key.text)?, key, args))).collect();
         let stray = entries.iter().find(|(key, _)| !is_task_key(&key.text) && ModuleRef::named(&key.text).is_none());
@@ -232,7 +346,7 @@ impl Parser<'_> {
             return Err(self.unknown("a task", key, &known));
         }
         match modules[..] {
-            [(module, _, args)] => Ok((module, args)),
+            [(module, _, args)] => Ok((module, Cow::Borrowed(args))),
             [] => {
                 let names = ModuleRef::all().map(ModuleRef::name).collect::<Vec<_>>().join(", ");
                 Err(self.error(node.at, "the task names no module").hint(format!("One of: {names}.")))
@@ -242,6 +356,21 @@ impl Parser<'_> {
                 Err(self.error(key.at, what))
             }
         }
+    }
+
+    /// Reads the module of `action` or `local_action`: before its arguments on one line, or as `module` among them.
+    fn action(&self, key: &Key, node: &Node) -> Result<(ModuleRef, Node), Diagnostic> {
+        let line = node.text().unwrap_or_default().trim();
+        let (mut name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let mut args = Content::Scalar(if rest.trim().is_empty() { Value::Null } else { rest.trim().into() });
+        if let Content::Map(entries) = &node.content {
+            name = node.entry("module").and_then(Node::text).unwrap_or_default();
+            args = Content::Map(entries.iter().filter(|(key, _)| key.text != "module").cloned().collect());
+        }
+        let module = ModuleRef::named(name);
+        let module =
+            module.ok_or_else(|| self.error(node.at, format!("`{}` names no module that muster has", key.text)))?;
+        Ok((module, node.with(args)))
     }
 
     /// Reads the loop of a task: `loop` or one of `with_*`, and `loop_control`.
@@ -311,7 +440,7 @@ impl Parser<'_> {
         Ok(self.texts(key, node)?.iter().flat_map(|text| comma_words(text)).collect())
     }
 
-    fn variable(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {
+    pub(super) fn variable(&self, key: &Key, node: &Node) -> Result<String, Diagnostic> {
         let name = self.text(key, node)?;
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if !name.chars().all(word) || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {

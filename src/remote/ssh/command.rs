@@ -2,6 +2,7 @@
 //!
 //! The login shell gets a fixed line that every shell reads alike. `sh` reads the script from the first line of stdin.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use russh::ChannelMsg;
@@ -9,7 +10,7 @@ use russh::Sig;
 
 use super::connection::Session;
 use super::failure::ErrorContext;
-use super::failure::denied_root;
+use super::failure::denied_user;
 use super::started::Started;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -17,34 +18,45 @@ use crate::core::model::Phase;
 use crate::core::sanitize;
 use crate::remote::Command;
 use crate::remote::Exit;
+use crate::remote::RunAs;
 use crate::remote::Sink;
 
 /// How long a command that has exited may leave the channel open and silent: a process it started may hold its stdout.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Reads a script from one line of stdin and runs it; the rest of stdin is the script's. Before that it marks the start
-/// of its output.
+/// Reads a script from the first line of stdin that is one, and runs it; the rest of stdin is the script's. Before that it
+/// marks the start of its output. A line before the script is a password for which sudo did not ask.
+///
+/// It stands in single quotes, and the login shell may be sh, csh, fish or a restricted bash: it has no quote, backslash,
+/// `!` or newline.
 macro_rules! read_script {
     () => {
-        r#"echo muster-command-starts; echo muster-command-starts >&2; IFS= read -r L || exit 1; eval "$(printf %b "$L")""#
+        r#"echo muster-command-starts; echo muster-command-starts >&2; L=; while [ "${L#muster-script:}" = "$L" ]; do IFS= read -r L || exit 1; done; eval "$(printf %b "${L#muster-script:}")""#
     };
 }
 
-/// The line for the login shell, which may be sh, csh, fish or a restricted bash: only words, and only single quotes
-/// without a quote, backslash, `!` or newline in them.
+/// The line for the login shell.
 const START: &str = concat!("sh -c '", read_script!(), "'");
 
-/// The same as root.
-const START_AS_ROOT: &str =
-    concat!(r#"sh -c 'test "$(id -u)" = 0 && exec sh -c "$0"; exec sudo -n sh -c "$0"' '"#, read_script!(), "'");
+/// The line for the login shell, up to the command that becomes root.
+const ROOT: &str = r#"sh -c 'test "$(id -u)" = 0 && exec sh -c "$0"; exec "#;
 
-/// Returns the stdin of [`START`]: the script as one line for `printf %b`, then the bytes for the script.
+/// The line for the login shell, up to the command that becomes another user. root needs no sudo for it.
+const USER: &str = r#"sh -c 'test "$(id -un)" = "$1" && exec sh -c "$0"; test "$(id -u)" = 0 && exec su -s /bin/sh "$1" -c "$0"; exec "#;
+
+/// The end of such a line, up to the user's name.
+const END: &str = concat!(r#" -u "$1" sh -c "$0"' '"#, read_script!(), "' ");
+
+/// Returns the stdin of [`START`]: a password if there is one, the script as one line for `printf %b`, then the bytes for
+/// the script.
 pub(super) fn stdin(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
     if command.script.contains('\0') {
         return Err(at.local("the command contains a NUL byte"));
     }
     let line = command.script.replace('\\', r"\\").replace('\n', r"\n");
-    Ok([line.as_bytes(), b"\n", &command.stdin].concat())
+    let password = command.run_as.as_ref().and_then(RunAs::password).map(|password| format!("{}\n", password.text()));
+    let password = password.unwrap_or_default();
+    Ok([password.as_bytes(), b"muster-script:", line.as_bytes(), b"\n", &command.stdin].concat())
 }
 
 /// Runs a command and returns its exit.
@@ -57,7 +69,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let at = ErrorContext { host, phase: Phase::Run };
     let stdin = stdin(command, at)?;
-    let asked = session.write.exec(true, line(command.root)).await;
+    let asked = session.write.exec(true, &*line(command.run_as.as_ref())).await;
     asked.map_err(|_| session.connection.lost(at, "the connection was closed"))?;
     at.within(start, accepted(session, at)).await?;
     let write = session.write.clone();
@@ -90,19 +102,23 @@ pub(super) async fn run(
             }
         }
     };
-    refusal(output, command.root, host).map_or(Ok(exit), Err)
+    refusal(output, command.run_as.as_ref(), host).map_or(Ok(exit), Err)
 }
 
 /// Returns the line for the login shell.
-pub(super) const fn line(root: bool) -> &'static str {
-    if root { START_AS_ROOT } else { START }
+pub(super) fn line(run_as: Option<&RunAs>) -> Cow<'static, str> {
+    let Some(user) = run_as else { return Cow::Borrowed(START) };
+    let start = if user.is_root() { ROOT } else { USER };
+    let sudo = if user.password().is_some() { r#"sudo -H -S -p """# } else { "sudo -H -n" };
+    Cow::Owned([start, sudo, END, user.name()].concat())
 }
 
-/// Ends the output. Returns the failure of a command that never started because sudo refused.
-pub(super) fn refusal(output: Started<'_>, root: bool, host: &str) -> Option<Failure> {
-    // The line for root prints nothing itself: a message of sudo says that sudo refused.
-    let said = output.end().filter(|said| root && said.contains("sudo: "))?;
-    Some(denied_root(&said, ErrorContext { host, phase: Phase::Shell }))
+/// Ends the output. Returns the failure of a command that never started because sudo or su refused.
+pub(super) fn refusal(output: Started<'_>, run_as: Option<&RunAs>, host: &str) -> Option<Failure> {
+    let user = run_as?;
+    // The line itself prints nothing: a message of sudo or su says that it refused.
+    let said = output.end().filter(|said| said.contains("sudo: ") || said.contains("su: "))?;
+    Some(denied_user(&said, user, ErrorContext { host, phase: Phase::Shell }))
 }
 
 /// Waits until the host reports whether it starts the command.
@@ -187,9 +203,9 @@ mod tests {
                 eprintln!("skipped: no {}", shell[0]);
                 continue;
             }
-            let lines = [START, START_AS_ROOT];
-            for line in if rustix::process::getuid().is_root() { &lines[..] } else { &lines[..1] } {
-                let (out, err, code) = run_in(shell, line, &command);
+            let users = [None, Some(RunAs::root()), Some(RunAs::user("daemon", None).unwrap())];
+            for user in if rustix::process::getuid().is_root() { &users[..] } else { &users[..1] } {
+                let (out, err, code) = run_in(shell, &line(user.as_ref()), &command);
                 let printed = "muster-command-starts\nit\\n is \\\\ %s !! `id` $HOME {}|fed\\n\n";
                 assert_eq!((out.as_str(), code), (printed, Some(7)), "{shell:?}: {err}");
                 assert_eq!(err, "muster-command-starts\nbad\n", "{shell:?}");

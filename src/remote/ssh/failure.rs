@@ -9,6 +9,7 @@ use crate::core::model::Phase;
 use crate::core::sanitize;
 use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::remote::OUR_FAULT;
+use crate::remote::RunAs;
 
 /// The host and the phase of an error, from which a [`Failure`] is made.
 #[derive(Debug, Clone, Copy)]
@@ -77,10 +78,11 @@ pub(super) fn hint(mut failure: Failure, hint: impl Into<String>) -> Failure {
     failure
 }
 
-/// Makes a failure of a `sudo` that refused, with the lines in which sudo says why.
-pub(super) fn denied_root(said: &str, at: ErrorContext<'_>) -> Failure {
-    let lines: Vec<&str> = said.lines().filter(|line| line.contains("sudo")).collect();
-    let detail = format!("the host does not allow root: {}", sanitize::printable(lines.join(" ").as_bytes()));
+/// Makes a failure of a `sudo` or `su` that refused, with the lines in which it says why.
+pub(super) fn denied_user(said: &str, user: &RunAs, at: ErrorContext<'_>) -> Failure {
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("sudo") || line.contains("su: ")).collect();
+    let reason = sanitize::printable(lines.join(" ").as_bytes());
+    let detail = format!("the host does not allow {}: {reason}", user.name());
     let advice = if said.contains("must have a tty") {
         "Exempt the user from requiretty in sudoers(5), for example with `Defaults:USER !requiretty`."
     } else {

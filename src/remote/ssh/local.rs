@@ -26,7 +26,7 @@ pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> R
     let at = ErrorContext { host, phase: Phase::Run };
     let fed = command::stdin(command, at)?;
     let mut process = tokio::process::Command::new("/bin/sh");
-    process.arg("-c").arg(command::line(command.root)).kill_on_drop(true);
+    process.arg("-c").arg(&*command::line(command.run_as.as_ref())).kill_on_drop(true);
     for name in SECRET_VARIABLES {
         process.env_remove(name);
     }
@@ -41,7 +41,7 @@ pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> R
             .map_err(|_| Failure { detail: format!("the command did not end within {limit:?}"), ..at.silent(limit) })?,
     };
     let exit = exit.map_err(|error| at.local(error))?;
-    command::refusal(output, command.root, host).map_or(Ok(exit), Err)
+    command::refusal(output, command.run_as.as_ref(), host).map_or(Ok(exit), Err)
 }
 
 async fn exchange(child: &mut Child, fed: Vec<u8>, output: &mut Started<'_>) -> std::io::Result<Exit> {

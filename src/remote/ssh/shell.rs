@@ -12,12 +12,13 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::connection::Session;
 use super::failure::ErrorContext;
-use super::failure::denied_root;
+use super::failure::denied_user;
 use super::tail::Tail;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::core::sanitize;
+use crate::remote::RunAs;
 use crate::remote::progress::Listeners;
 
 /// The command for the login shell, which may be sh, csh or fish: no backslash, no `!`, and only quotes that all know.
@@ -78,7 +79,7 @@ impl Shell {
         };
         let complaints = String::from_utf8_lossy(self.complaints.bytes());
         if complaints.contains("sudo") {
-            return denied_root(&complaints, at);
+            return denied_user(&complaints, &RunAs::root(), at);
         }
         at.failure(FailureKind::Sick, format!("the shell ended with status {status}: {said}"))
     }
