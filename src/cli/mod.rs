@@ -27,6 +27,7 @@ pub mod settings;
 mod sweep;
 mod unit_commands;
 mod user_args;
+pub mod variables;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -259,10 +260,13 @@ pub fn main() -> ExitCode {
     if let Err(error) = ui::log::listen(&cli.output.log_directives(), cli.command.tells_waits()) {
         return ui::report(&[CommandError::usage("invalid MUSTER_LOG").caused_by(error)]).into();
     }
-    if let Some(name) = settings::fleet_variable().filter(|_| is_fleetctl()) {
+    if let Some(name) = variables::of_fleet().filter(|_| is_fleetctl()) {
         let error = CommandError::usage(format!("{name} is set, and muster does not read it"));
         return ui::report(&[error.hint("Name the store with `--store` or MUSTER_STORE, and unset the variable.")])
             .into();
+    }
+    for warning in variables::warnings() {
+        ui::warn(&warning);
     }
     if cli.command.changes_hosts() {
         ui::outlive_reader();

@@ -13,6 +13,8 @@ use super::duration;
 use super::error::CommandError;
 use super::failover_args::FailoverPolicyArgs;
 use super::failover_args::SweepSchedule;
+use super::variables;
+use crate::core::secrets::SECRET_VARIABLES;
 use crate::core::unit::Hash;
 use crate::remote::ssh;
 use crate::store::Credentials;
@@ -189,7 +191,7 @@ impl OutputFlags {
     /// Returns which log messages are printed: the directives of `MUSTER_LOG`, else those of the flags.
     #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
     pub fn log_directives(self) -> String {
-        let set = std::env::var("MUSTER_LOG").ok().filter(|directives| !directives.trim().is_empty());
+        let set = std::env::var(variables::LOG).ok().filter(|directives| !directives.trim().is_empty());
         let flags = match (self.quiet, self.verbose) {
             (true, _) => "muster=error",
             (false, 0) => "muster=warn",
@@ -374,18 +376,11 @@ fn from_home(path: &Path) -> PathBuf {
     }
 }
 
-/// Returns a variable of fleetctl that is set. Under that name muster would act on another cluster than the one that the
-/// variable names.
-pub(super) fn fleet_variable() -> Option<String> {
-    let names =
-        std::env::vars_os().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.into_string().ok());
-    names.filter(|name| name.starts_with("FLEETCTL_")).min()
-}
-
 /// Returns the password for etcd. It has no flag, because every user of the machine can read flags.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 fn password() -> Option<SecretString> {
-    std::env::var("MUSTER_ETCD_PASSWORD").ok().filter(|password| !password.is_empty()).map(SecretString::from)
+    let [name] = SECRET_VARIABLES;
+    std::env::var(name).ok().filter(|password| !password.is_empty()).map(SecretString::from)
 }
 
 fn default_store() -> Result<String, CommandError> {

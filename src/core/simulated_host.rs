@@ -228,17 +228,9 @@ impl SimulatedHost {
             self.is_locked = false;
         }
         let holds = matches!(visit.lease, Some(LeaseAction::Hold { .. }));
-        let observation = Observation {
-            machine: self.machine,
-            boot: self.boot.clone(),
-            uptime,
-            epoch,
-            serial,
-            lease,
-            renewal: holds.then_some(self.renewal),
-            units,
-            foreign,
-        };
+        let renewal = holds.then_some(self.renewal);
+        let host = Observation::new(self.machine, self.boot.clone(), uptime, epoch, serial);
+        let observation = Observation { lease, renewal, units, foreign, ..host };
         Report { outcomes, refused: None, observation: Some(observation) }
     }
 
@@ -258,18 +250,7 @@ impl SimulatedHost {
 
     /// Returns the report of a visit that the host refused.
     pub fn refusal(&self, refused: Refused, uptime: Duration) -> Report {
-        let (machine, boot, epoch, serial) = (self.machine, self.boot.clone(), self.epoch, self.serial);
-        let observation = Observation {
-            machine,
-            boot,
-            uptime,
-            epoch,
-            serial,
-            lease: None,
-            renewal: None,
-            units: None,
-            foreign: BTreeMap::new(),
-        };
+        let observation = Observation::new(self.machine, self.boot.clone(), uptime, self.epoch, self.serial);
         Report { outcomes: Vec::new(), refused: Some(refused), observation: Some(observation) }
     }
 

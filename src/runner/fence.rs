@@ -31,6 +31,9 @@ const STDERR_KEPT: usize = 4096;
 /// How many characters of the last line of stderr an error quotes.
 const QUOTED: usize = 200;
 
+/// The variables in which a fence command finds the name, the machine-id and the address of its machine.
+pub const FENCE_VARIABLES: [&str; 3] = ["MUSTER_MACHINE", "MUSTER_MACHINE_ID", "MUSTER_ADDRESS"];
+
 /// The fence commands that the settings of this process name, by the name of the machine.
 #[derive(Debug, Clone, Default)]
 pub struct FenceCommands(BTreeMap<String, String>);
@@ -52,16 +55,16 @@ impl FenceCommands {
     }
 }
 
-/// Runs a machine's fence command with `sh`. The command finds the machine in `MUSTER_MACHINE` (its name),
-/// `MUSTER_MACHINE_ID` and `MUSTER_ADDRESS`. An error quotes the exit status and the last line of stderr.
+/// Runs a machine's fence command with `sh`. The command finds the machine in the [`FENCE_VARIABLES`]. An error quotes the
+/// exit status and the last line of stderr.
 ///
 /// All processes that the command has started are killed when this returns or is dropped: a machine that has answered
 /// since must not lose its power.
 pub(super) async fn fence(machine: &Machine, command: &str) -> Result<(), String> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    shell.env("MUSTER_MACHINE", &machine.name).env("MUSTER_MACHINE_ID", machine.id.to_string());
-    shell.env("MUSTER_ADDRESS", &machine.address.host).process_group(0);
+    let values = [machine.name.clone(), machine.id.to_string(), machine.address.host.clone()];
+    shell.envs(FENCE_VARIABLES.into_iter().zip(values)).process_group(0);
     for name in SECRET_VARIABLES {
         shell.env_remove(name);
     }

@@ -19,6 +19,7 @@ pub use clock::Clock;
 pub use context::ClusterContext;
 pub use context::RunContext;
 pub use dry_run::dry_run;
+pub use fence::FENCE_VARIABLES;
 pub use fence::FenceCommands;
 pub use lease_only::lease_only;
 pub use observe::observe;

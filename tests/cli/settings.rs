@@ -229,3 +229,17 @@ fn an_inventory_script_does_not_get_the_password_of_the_store() {
     command.env("MUSTER_ETCD_PASSWORD", "hunter2").env("MUSTER_TOKEN", "t");
     assert_eq!(run(&mut command).ok(), "hnonet\n");
 }
+
+#[test]
+fn a_variable_that_muster_does_not_read_is_named_once_with_the_likely_one() {
+    let desk = Desk::new();
+    desk.write("a.service", unit("a"));
+    let submit = |variables: &[(&str, &str)], args: &[&str]| {
+        run(desk.command(&[args, &["submit", "a.service"]].concat()).envs(variables.iter().copied()))
+    };
+    let warning = "Warning: MUSTER_STROE is set, and muster does not read it: did you mean MUSTER_STORE?\n";
+    let said = submit(&[("MUSTER_STROE", "sqlite:x.db"), ("MUSTER_MACHINE", "of a fence command")], &[]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), warning));
+    assert_eq!(submit(&[("MUSTER_STROE", "")], &[]).err, "", "an empty variable is as good as none");
+    assert_eq!(submit(&[("MUSTER_STROE", "sqlite:x.db")], &["--quiet"]).err, "");
+}

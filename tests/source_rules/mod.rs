@@ -8,6 +8,9 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use muster::cli::variables;
+use regex::Regex;
+
 /// Returns the names of the folders in a folder of the source tree.
 fn folders(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
@@ -101,4 +104,16 @@ fn the_ui_renders_values_and_knows_nothing_of_the_layers_above() {
 fn each_library_is_named_in_its_room_only() {
     assert_nowhere("src", &["russh::"], &["src/remote/"]);
     assert_nowhere("src", &["etcd_client::", "rusqlite::"], &["src/store/"]);
+}
+
+#[test]
+fn each_variable_that_the_source_names_is_known() {
+    let (known, name) = (variables::known(), Regex::new("MUSTER_[A-Z]+(_[A-Z]+)*").unwrap());
+    // Its tests misspell some.
+    for path in files("src").into_iter().filter(|path| !path.ends_with("cli/variables.rs")) {
+        for (number, line) in code(&path).into_iter().filter(|(_, line)| !line.contains("MUSTER_WRITE_DOCS")) {
+            let unknown = name.find_iter(&line).map(|it| it.as_str()).find(|name| !known.contains(*name));
+            assert_eq!(unknown, None, "{}:{number}", path.display());
+        }
+    }
 }

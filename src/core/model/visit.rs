@@ -91,6 +91,14 @@ pub struct Observation {
     pub foreign: BTreeMap<UnitName, UnitState>,
 }
 
+impl Observation {
+    /// Makes the observation of a host about which only this is known.
+    pub fn new(machine: MachineId, boot: String, uptime: Duration, epoch: u64, serial: u64) -> Self {
+        let (lease, renewal, units, foreign) = (None, None, None, BTreeMap::new());
+        Self { machine, boot, uptime, epoch, serial, lease, renewal, units, foreign }
+    }
+}
+
 /// Why a host did nothing that the visit ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {

@@ -33,65 +33,77 @@ impl Reconciler {
     /// Sends every idle machine the steps that it needs, or observes it if that is due.
     pub(super) fn send_visits(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         for machine in self.views.dirty() {
-            let Some(view) = self.views.get(&machine) else { continue };
-            if view.in_flight.is_some() || !view.is_due(now) {
-                continue;
+            if self.views.get(&machine).is_some_and(|view| view.in_flight.is_none() && view.is_due(now)) {
+                let steps = self.plan_steps(machine, now);
+                outputs.extend(self.send_visit(machine, steps, now));
             }
-            let needed = if view.is_settled() { Vec::new() } else { self.needed_by(machine, now) };
-            let waits = needed.iter().any(|step| self.waits_for_another(machine, step, now));
-            let steps = if needed.is_empty() { Vec::new() } else { self.sendable(machine, needed.clone(), now) };
-            let unloads_unknown = steps.iter().any(|step| self.unloads_unknown(step, machine));
-            let lease = self.lease_order(machine, !steps.is_empty(), now);
-            let lease_end = self.lease_lasts(machine, now);
-            let Some(view) = self.views.touch(machine) else { continue };
-            if view.is_ready() {
-                (view.unplanned, view.settled) = (false, needed.is_empty());
-                view.waits = waits;
-                view.update_backoffs(&needed, &steps, now);
-            }
-            if steps.is_empty() && now < view.next_visit {
-                continue;
-            }
-            if unloads_unknown {
-                view.unknown_units.sent();
-            }
-            let barrier = view.uncertain_until.is_some_and(|until| now >= until);
-            let through = Self::way_to(view, now, !steps.is_empty());
-            // A quick observation compares with the last one over the same connection. After a relay was used, that is
-            // not what the leader knows.
-            let tries = through.is_none() && view.evidence.relay.is_some();
-            let is_due = view.units.is_none() || view.is_changing() || now >= view.next_full_observation;
-            let full = is_due || barrier || tries;
-            let quick = steps.is_empty() && !full;
-            let files = steps.iter().filter_map(|step| match step.action {
-                Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
-                _ => None,
-            });
-            let acts = lease.is_some() || !steps.is_empty();
-            self.numbered += u64::from(acts || barrier);
-            let visit = Visit {
-                machine: Some(machine),
-                cluster: self.snapshot.cluster.clone(),
-                ownership: Ownership::Check,
-                epoch: self.epoch,
-                serial: self.snapshot.serial,
-                number: if acts || barrier { self.numbered } else { 0 },
-                read_only: false,
-                expires: acts.then(|| view.expiry(now, self.timing.start_deadline)).flatten(),
-                no_wait: self.snapshot.leases.contains_key(&machine),
-                lease,
-                barrier,
-                reload: acts && self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
-                files: files.collect(),
-                steps: steps.clone(),
-            };
-            let holds = matches!(visit.lease, Some(LeaseAction::Hold { .. }));
-            let lease = lease_end.filter(|_| holds);
-            view.in_flight = Some(InFlightVisit { steps, barrier, lease, since: now, through });
-            if let Some(end) = lease {
-                self.lease_sent(machine, end);
-            }
-            outputs.push(Output::Visit { machine, visit: Box::new(visit), quick, through });
+        }
+    }
+
+    /// Computes the steps that a machine needs, and returns those that may be sent now.
+    fn plan_steps(&mut self, machine: MachineId, now: Timestamp) -> Vec<Step> {
+        let is_settled = self.views.get(&machine).is_some_and(MachineView::is_settled);
+        let needed = if is_settled { Vec::new() } else { self.needed_by(machine, now) };
+        let waits = needed.iter().any(|step| self.waits_for_another(machine, step, now));
+        let steps = if needed.is_empty() { Vec::new() } else { self.sendable(machine, needed.clone(), now) };
+        if let Some(view) = self.views.touch(machine).filter(|view| view.is_ready()) {
+            (view.unplanned, view.settled) = (false, needed.is_empty());
+            view.waits = waits;
+            view.update_backoffs(&needed, &steps, now);
+        }
+        steps
+    }
+
+    /// Sends a visit with these steps; without steps only if an observation is due.
+    fn send_visit(&mut self, machine: MachineId, steps: Vec<Step>, now: Timestamp) -> Option<Output> {
+        let view = self.views.get(&machine).filter(|view| !steps.is_empty() || now >= view.next_visit)?;
+        let barrier = view.uncertain_until.is_some_and(|until| now >= until);
+        let through = Self::way_to(view, now, !steps.is_empty());
+        // A quick observation compares with the last one over the same connection. After a relay was used, that is not
+        // what the leader knows.
+        let tries = through.is_none() && view.evidence.relay.is_some();
+        let is_due = view.units.is_none() || view.is_changing() || now >= view.next_full_observation;
+        let quick = steps.is_empty() && !is_due && !barrier && !tries;
+        let visit = self.make_visit(machine, steps, barrier, now);
+        let holds = matches!(visit.lease, Some(LeaseAction::Hold { .. }));
+        let lease = if holds { self.lease_lasts(machine, now) } else { None };
+        let unloads_unknown = visit.steps.iter().any(|step| self.unloads_unknown(step, machine));
+        let view = self.views.touch(machine)?;
+        if unloads_unknown {
+            view.unknown_units.sent();
+        }
+        view.in_flight = Some(InFlightVisit { steps: visit.steps.clone(), barrier, lease, since: now, through });
+        if let Some(end) = lease {
+            self.lease_sent(machine, end);
+        }
+        Some(Output::Visit { machine, visit: Box::new(visit), quick, through })
+    }
+
+    /// Makes the visit with these steps, and counts it if it may change something on the host.
+    fn make_visit(&mut self, machine: MachineId, steps: Vec<Step>, barrier: bool, now: Timestamp) -> Visit {
+        let lease = self.lease_order(machine, !steps.is_empty(), now);
+        let acts = lease.is_some() || !steps.is_empty();
+        self.numbered += u64::from(acts || barrier);
+        let files = steps.iter().filter_map(|step| match step.action {
+            Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
+            _ => None,
+        });
+        let expiry = || self.views.get(&machine)?.expiry(now, self.timing.start_deadline);
+        Visit {
+            machine: Some(machine),
+            cluster: self.snapshot.cluster.clone(),
+            ownership: Ownership::Check,
+            epoch: self.epoch,
+            serial: self.snapshot.serial,
+            number: if acts || barrier { self.numbered } else { 0 },
+            read_only: false,
+            expires: if acts { expiry() } else { None },
+            no_wait: self.snapshot.leases.contains_key(&machine),
+            lease,
+            barrier,
+            reload: acts && self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
+            files: files.collect(),
+            steps,
         }
     }
 

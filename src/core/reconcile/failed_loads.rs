@@ -1,7 +1,7 @@
 //! Loads that fail on a host: the unit is placed elsewhere, on a bounded number of machines, and a machine without room
 //! takes no new units for a while.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Reconciler;
@@ -83,15 +83,14 @@ impl Reconciler {
         Some(FilterReason::LoadFailed(here))
     }
 
-    /// Returns the machines that had no room for a unit file a moment ago.
-    pub(super) fn full_machines(&self, now: Timestamp) -> BTreeSet<MachineId> {
+    /// Returns the machines that had no room for a unit file a moment ago, and when each of them takes units again.
+    pub(super) fn full_machines(&self, now: Timestamp) -> BTreeMap<MachineId, Timestamp> {
+        let mut full = BTreeMap::new();
         let loads = self.snapshot.placements.values().flat_map(|placement| &placement.failed_loads);
-        loads.filter(|it| it.is_for_lack_of_room() && now < it.at + FULL).map(|it| it.machine).collect()
-    }
-
-    /// Returns when machines that had no room take units again.
-    pub(super) fn room_returns(&self, now: Timestamp) -> Option<Timestamp> {
-        let loads = self.snapshot.placements.values().flat_map(|placement| &placement.failed_loads);
-        loads.filter(|it| it.is_for_lack_of_room()).map(|it| it.at + FULL).filter(|end| now < *end).min()
+        for load in loads.filter(|it| it.is_for_lack_of_room() && now < it.at + FULL) {
+            let until = full.entry(load.machine).or_insert(Timestamp::ZERO);
+            *until = (*until).max(load.at + FULL);
+        }
+        full
     }
 }

@@ -26,7 +26,7 @@ impl Reconciler {
             view.foreign.iter().filter(|(unit, state)| record.adopts.contains(*unit) && is_submitted(unit, state));
         let adopted: Vec<_> = adopted.map(|(unit, state)| (unit.clone(), state.clone())).collect();
         let Some(view) = self.views.touch(machine).filter(|_| !adopted.is_empty()) else { return };
-        view.unplanned = true;
+        (view.unplanned, view.is_recorded) = (true, false);
         view.units.iter_mut().for_each(|units| units.extend(adopted.iter().cloned()));
     }
 

@@ -144,15 +144,15 @@ impl Reconciler {
         self.failover_counts = Some(counts);
     }
 
-    /// Computes when the next machine takes units again that takes none for a time, and makes the placements stale then.
+    /// Makes the placements stale when the next machine takes units again that took none for a time.
     fn watch_exclusions(&mut self, now: Timestamp) {
-        let over = self.exclusion_ends.is_some_and(|at| at <= now);
-        if self.stale.placements || over {
-            self.stale.placements |= over;
-            let ends = |it: &HealthRecord| Some(it.since + self.failover_policy.hold_down(it, now)?.length());
-            let hold_downs = self.snapshot.health.values().filter_map(ends);
-            self.exclusion_ends = hold_downs.chain(self.room_returns(now)).min();
-        }
+        self.stale.placements |= self.exclusion_ends.take_if(|at| *at <= now).is_some();
+    }
+
+    /// Returns when the next machine takes units again that had too many outages.
+    pub(super) fn next_hold_down_end(&self, now: Timestamp) -> Option<Timestamp> {
+        let ends = |it: &HealthRecord| Some(it.since + self.failover_policy.hold_down(it, now)?.length());
+        self.snapshot.health.values().filter_map(ends).min()
     }
 
     /// Returns a machine's health as this leader or an earlier one has assessed it.

@@ -53,6 +53,8 @@ pub struct MachineView {
     pub foreign: BTreeMap<UnitName, UnitState>,
     /// Set while systemd is still changing the state of one of the units.
     changing: bool,
+    /// Set while the store has the state of each of the units, and of no other unit there.
+    pub(super) is_recorded: bool,
     /// The host's boot id, which changes when the machine boots.
     pub boot: String,
     /// When the machine last reported its uptime, and that uptime.
@@ -173,6 +175,7 @@ impl MachineView {
             units: None,
             foreign: BTreeMap::new(),
             changing: false,
+            is_recorded: false,
             boot: String::new(),
             uptime: None,
             in_flight: None,
@@ -267,7 +270,7 @@ impl MachineView {
             self.foreign = seen.foreign;
         }
         if seen.units.is_some() && seen.units != self.units {
-            self.units = seen.units;
+            (self.units, self.is_recorded) = (seen.units, false);
             self.changing = self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing);
         }
     }
@@ -279,7 +282,7 @@ impl MachineView {
             None => self.evidence.fail(now, failure),
         }
         if !self.answers() {
-            (self.units, self.changing) = (None, false);
+            (self.units, self.changing, self.is_recorded) = (None, false, false);
         }
     }
 

@@ -116,9 +116,14 @@ impl Reconciler {
     }
 
     /// Returns that a machine may take units, or why it may not.
-    fn schedulability(&self, machine: MachineId, full: &BTreeSet<MachineId>, now: Timestamp) -> Schedulability {
+    fn schedulability(
+        &self,
+        machine: MachineId,
+        full: &BTreeMap<MachineId, Timestamp>,
+        now: Timestamp,
+    ) -> Schedulability {
         if self.is_eligible(machine) {
-            if full.contains(&machine) {
+            if full.contains_key(&machine) {
                 return Schedulability::Full;
             }
             let hold =
@@ -144,6 +149,7 @@ impl Reconciler {
         });
         let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
         let full = self.full_machines(now);
+        self.exclusion_ends = full.values().copied().chain(self.next_hold_down_end(now)).min();
         let schedulability = |machine| self.schedulability(machine, &full, now);
         let mut scheduler = Scheduler::new(&self.snapshot, schedulability, &self.requirements);
         for unit in moved.keys() {

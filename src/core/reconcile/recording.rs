@@ -50,6 +50,7 @@ impl Reconciler {
             }
             Write::NoState(unit, machine) => {
                 self.noted.get_mut(machine).into_iter().for_each(|units| _ = units.remove(unit));
+                self.views.touch(*machine).into_iter().for_each(|view| view.is_recorded = false);
                 self.wake_waiting(unit);
             }
             _ => {}
@@ -69,24 +70,32 @@ impl Reconciler {
 
     /// Records changed and removed units of a machine.
     pub(super) fn note_states(&mut self, machine: MachineId, now: Timestamp) {
-        let Some(units) = self.views.get(&machine).and_then(|view| view.units.as_ref()) else { return };
+        // Nearly always nothing has changed. The search in the records of all units costs far more than the observation.
+        let Some(view) = self.views.get(&machine).filter(|view| !view.is_recorded) else { return };
+        let Some(units) = &view.units else { return };
         let known = |unit: &UnitName| self.snapshot.states.get(unit).and_then(|states| states.get(&machine));
-        let changed =
-            units.iter().filter(|(unit, state)| known(unit) != Some(*state) && self.is_recorded(unit, machine));
-        let changed = changed.map(|(unit, state)| Write::State(unit.clone(), machine, state.clone()));
+        let (changed, left): (Vec<_>, Vec<_>) = units
+            .iter()
+            .filter(|(unit, state)| known(unit) != Some(*state))
+            .partition(|(unit, _)| self.is_recorded(unit, machine));
+        let changed = changed.into_iter().map(|(unit, state)| Write::State(unit.clone(), machine, state.clone()));
         let noted = self.noted.get(&machine).into_iter().flatten();
         let gone = noted.filter(|unit| !units.contains_key(*unit));
         let gone = gone.map(|unit| Write::NoState(unit.clone(), machine));
         let mut writes: Vec<Write> = changed.chain(gone).collect();
-        if writes.len() > STATES {
-            writes.truncate(STATES);
-            self.views.touch(machine).into_iter().for_each(|view| view.next_full_observation = view.next_visit);
-        }
+        let is_cut = writes.len() > STATES;
+        let is_recorded = left.is_empty() && !is_cut;
+        writes.truncate(STATES);
         for write in writes {
             if let Write::State(unit, _, state) = &write {
                 self.log_unit_change(machine, unit, state, now);
             }
             self.note(write);
+        }
+        let Some(view) = self.views.touch(machine) else { return };
+        view.is_recorded = is_recorded;
+        if is_cut {
+            view.next_full_observation = view.next_visit;
         }
     }
 

@@ -389,17 +389,7 @@ fn read_host(rest: &str) -> Result<Observation, String> {
     let epoch = epoch.parse().map_err(|_| format!("invalid epoch {:?}: expected a number", truncate(epoch, WORD)))?;
     let valid = serial.parse().ok().filter(|serial| *serial <= SERIAL);
     let serial = valid.ok_or_else(|| format!("invalid serial {:?}: expected a number", truncate(serial, WORD)))?;
-    Ok(Observation {
-        machine,
-        boot: word(boot)?,
-        uptime,
-        epoch,
-        serial,
-        lease: None,
-        renewal: None,
-        units: None,
-        foreign: BTreeMap::new(),
-    })
+    Ok(Observation::new(machine, word(boot)?, uptime, epoch, serial))
 }
 
 fn read_refusal(rest: &str) -> Result<Refused, String> {

@@ -31,6 +31,37 @@ fn a_leader_that_publishes_says_every_two_seconds_which_machines_it_has_not_obse
     assert_eq!(times(&stage).unwrap().of(id(2)), Some(heard));
 }
 
+#[test]
+fn a_state_that_was_written_off_is_recorded_again_although_the_machine_reports_what_it_reported_before() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "a", ""));
+    stage.seconds(11);
+    let states = |stage: &Stage| stage.reconciler.snapshot().states.get(&unit("a")).cloned();
+    let before = states(&stage);
+    assert!(before.is_some());
+    stage.reconciler.note(Write::NoState(unit("a"), id(1)));
+    assert_eq!(states(&stage), None);
+    stage.seconds(11);
+    assert_eq!(states(&stage), before);
+}
+
+#[test]
+fn a_state_that_was_not_recorded_is_recorded_once_the_unit_is_placed_there() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "a", ""));
+    stage.seconds(11);
+    let [here, there] = if stage.placement("a").machine == id(1) { [id(1), id(2)] } else { [id(2), id(1)] };
+    let state = stage.hosts[&here].units[&unit("a")].state.clone();
+    stage.claims.insert(there, [(unit("a"), state)].into());
+    let recorded = |stage: &Stage| stage.reconciler.snapshot().states[&unit("a")].contains_key(&there);
+    stage.seconds(11);
+    assert!(!recorded(&stage), "it was never placed there");
+    stage.learn(|snapshot| {
+        let machine = snapshot.machines.get_mut(&here).unwrap();
+        (machine.cordoned, machine.draining) = (true, true);
+    });
+    stage.seconds(11);
+    assert!(recorded(&stage));
+}
+
 /// Sets the state of the unit `a` on the first machine, waits for a full observation and returns the new events.
 fn see(stage: &mut Stage, active: &str, sub: &str, restarted: bool) -> Vec<EventKind> {
     stage.log.clear();
