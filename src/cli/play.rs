@@ -30,6 +30,7 @@ use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document;
 use crate::inventory::limit;
 use crate::inventory::load::read_vars_file;
+use crate::playbook;
 use crate::playbook::callback::Event;
 use crate::playbook::callback::default;
 use crate::playbook::callback::json::JsonCallback;
@@ -119,13 +120,19 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     let played: BTreeMap<&str, &Host> = played.map(|host| (host.name.as_str(), host)).collect();
     played.values().try_for_each(|host| host.target().map(drop))?;
     ask(&mut playbook, &extra)?;
+    let limit = play.limit.as_deref().map(read_limit).transpose()?;
+    let choose = |inventory: &Inventory, play: &playbook::play::Play| {
+        // The pattern was checked before the run.
+        chosen(play, inventory, &extra, limit.as_deref()).unwrap_or_default()
+    };
     let remote = context.remote()?;
     let cluster_client = cluster_client(context, &playbook, &play).await?;
     let executor = Executor {
-        inventory: &inventory,
+        inventory: Arc::new(inventory.clone()),
         remote: &*remote,
         cluster: cluster_client.as_ref().map(|cluster_client| cluster_client as &dyn Cluster),
-        extra,
+        extra: extra.clone(),
+        choose: &choose,
         check: play.check,
         password,
         selection,
@@ -274,6 +281,22 @@ fn choose(
         return Err(CommandError::failed("the hosts of the plays and --limit leave no host"));
     }
     Ok(chosen)
+}
+
+/// Returns the hosts of a play in an inventory to which tasks have added hosts.
+fn chosen(
+    play: &playbook::play::Play,
+    inventory: &Inventory,
+    extra: &Vars,
+    limit: Option<&str>,
+) -> Option<Vec<String>> {
+    let scope = Scope::new(vec![Layer::written(Arc::new(extra.clone()))]);
+    let (hosts, _) = inventory.select_known(&scope.text(&play.hosts).ok()?).ok()?;
+    let allowed = limit.map(|limit| inventory.select(limit)).transpose().ok()?;
+    let within = |host: &&Host| allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|it| it.name == host.name));
+    let mut names: Vec<String> = hosts.into_iter().filter(within).map(|host| host.name.clone()).collect();
+    play.order.apply(&mut names, RandomState::new().hash_one(()));
+    Some(names)
 }
 
 fn read_limit(limit: &str) -> Result<String, CommandError> {

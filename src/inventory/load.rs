@@ -152,9 +152,24 @@ impl Loader {
     fn read_var_files(&mut self, folder: &Path) -> Result<VarFiles, InventoryError> {
         let groups: Vec<String> = self.builder.groups.keys().cloned().collect();
         let hosts: Vec<String> = self.builder.hosts.keys().cloned().collect();
-        let groups = self.read_vars_of(&folder.join("group_vars"), groups)?;
+        let mut groups = self.read_vars_of(&folder.join("group_vars"), groups)?;
+        self.read_later_groups(&folder.join("group_vars"), &mut groups);
         let hosts = self.read_vars_of(&folder.join("host_vars"), hosts)?;
         Ok(VarFiles { groups, hosts })
+    }
+
+    /// Reads the variables of groups that a playbook may make while it runs. A file that cannot be read is passed over: its
+    /// group may never exist.
+    fn read_later_groups(&mut self, folder: &Path, groups: &mut BTreeMap<String, Vars>) {
+        for path in sorted_entries(folder).unwrap_or_default() {
+            let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+            let name = name.unwrap_or_default().to_string_lossy().into_owned();
+            if !groups.contains_key(&name)
+                && let Ok(vars) = self.read_vars(&path)
+            {
+                groups.insert(name, vars);
+            }
+        }
     }
 
     fn read_vars_of(&mut self, folder: &Path, names: Vec<String>) -> Result<BTreeMap<String, Vars>, InventoryError> {

@@ -6,6 +6,7 @@
 mod builder;
 pub mod diagnostic;
 pub mod document;
+mod dynamic;
 mod host;
 mod ini;
 pub mod limit;
@@ -21,6 +22,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -44,6 +46,8 @@ pub struct Inventory {
     pub groups: IndexMap<String, Group>,
     /// The hosts by name, in the order of the sources.
     pub hosts: IndexMap<String, Host>,
+    /// The variables of each group, also of groups that have no host yet.
+    pub group_vars: BTreeMap<String, Vars>,
     /// The faults in the sources that were passed over, each a sentence without a full stop.
     pub warnings: Vec<String>,
 }

@@ -60,7 +60,12 @@ pub(super) fn build(mut builder: InventoryBuilder, files: &[VarFiles]) -> Invent
         let children = group.children.iter().cloned().collect();
         (name.clone(), Group { direct, children, hosts: all_hosts })
     });
-    Inventory { groups: groups.collect(), hosts, warnings: Vec::new() }
+    let mut group_vars: BTreeMap<String, Vars> =
+        builder.groups.iter().map(|(name, group)| (name.clone(), group.vars.clone())).collect();
+    for (name, vars) in files.iter().flat_map(|file| &file.groups) {
+        group_vars.entry(name.clone()).or_default().extend(vars.clone());
+    }
+    Inventory { groups: groups.collect(), hosts, group_vars, warnings: Vec::new() }
 }
 
 /// Returns the depth of each group below `all`, by the longest path.

@@ -21,8 +21,31 @@ pub enum Action {
     Join,
     /// Go on with other tasks.
     Include(Include),
+    /// Add to the inventory of the run.
+    Add(Addition),
     /// Act on the play.
     Meta(MetaAction),
+}
+
+/// What a task adds to the inventory of the run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Addition {
+    /// A host.
+    Host {
+        /// The name.
+        name: String,
+        /// Its groups.
+        groups: Vec<String>,
+        /// Its variables.
+        vars: Vars,
+    },
+    /// A group, which has the task's host.
+    Group {
+        /// The name.
+        group: String,
+        /// The groups in which it is.
+        parents: Vec<String>,
+    },
 }
 
 /// What a task does on a host.

@@ -56,13 +56,15 @@ use state::RunState;
 /// Everything that a run needs beside the playbook.
 pub struct Executor<'a> {
     /// The hosts.
-    pub inventory: &'a Inventory,
+    pub inventory: Arc<Inventory>,
     /// The connections to the hosts.
     pub remote: &'a dyn Remote,
     /// The cluster, if a task of the playbook needs it.
     pub cluster: Option<&'a dyn Cluster>,
     /// Variables that override all others (`-e`).
     pub extra: Vars,
+    /// Returns the hosts of a play. It is asked again when tasks have added hosts.
+    pub choose: &'a (dyn Fn(&Inventory, &Play) -> Vec<String> + Sync),
     /// Set to predict changes without making them (`--check`).
     pub check: bool,
     /// The password for sudo, for hosts whose variables have none (`--ask-become-pass`).
@@ -79,6 +81,7 @@ pub struct Executor<'a> {
 struct HostTask<'h> {
     host: &'h Host,
     scope: Scope,
+    inventory: &'h Inventory,
 }
 
 /// A host on which a run of a task is about to be repeated, and how often it may be.
@@ -103,7 +106,8 @@ impl Executor<'_> {
     ) -> u8 {
         let iterator = PlayIterator::new(playbook.plays.iter().zip(hosts));
         let (batch_vars, requested) = (Arc::default(), BTreeMap::new());
-        let mut state = RunState { iterator, batch_vars, requested, last: None, folder: playbook.folder(), callback };
+        let (inventory, folder) = (Arc::clone(&self.inventory), playbook.folder());
+        let mut state = RunState { iterator, inventory, batch_vars, requested, last: None, folder, callback };
         loop {
             match state.iterator.advance() {
                 Next::End => break,
@@ -112,7 +116,7 @@ impl Executor<'_> {
                     if hosts.is_empty() {
                         (state.callback)(&Event::NoHosts);
                     }
-                    state.batch_vars = self.batch_vars(playbook, &hosts);
+                    state.batch_vars = self.batch_vars(playbook, &state.inventory, &hosts);
                 }
                 Next::Task(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), false).await,
                 Next::Handler(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), true).await,
@@ -131,7 +135,7 @@ impl Executor<'_> {
             }
             let on = tasks.any(|task| task.settings.r#become.on == Flag::On).into();
             let wanted = Become { on, ..Become::default() };
-            let batch_vars = self.batch_vars(playbook, names);
+            let batch_vars = self.batch_vars(playbook, &self.inventory, names);
             for host in names.iter().filter_map(|name| self.inventory.hosts.get(name)) {
                 let scope = self.scope(&batch_vars, (play, &play.shared), None, host, Default::default());
                 run_as::run_as(&scope, &wanted, None).map_err(|why| format!("host {}: {why}", host.name))?;
@@ -146,8 +150,8 @@ impl Executor<'_> {
     }
 
     /// Returns the variables that are the same for every host of a batch.
-    fn batch_vars(&self, playbook: &Playbook, hosts: &[String]) -> Arc<Vars> {
-        let mut vars = magic_variables::of_all(self.inventory);
+    fn batch_vars(&self, playbook: &Playbook, inventory: &Inventory, hosts: &[String]) -> Arc<Vars> {
+        let mut vars = magic_variables::of_all(inventory);
         vars.insert("playbook_dir".to_owned(), playbook.folder().display().to_string().into());
         vars.insert("ansible_check_mode".to_owned(), self.check.into());
         vars.insert("ansible_play_hosts".to_owned(), hosts.into());
@@ -204,11 +208,13 @@ impl Executor<'_> {
         (play, task, names): (&Play, &Task, Vec<String>),
         handler: bool,
     ) {
-        let first = names.first().and_then(|name| self.inventory.hosts.get(name));
+        let inventory = Arc::clone(&state.inventory);
+        let first = names.first().and_then(|name| inventory.hosts.get(name));
         let scope = first.map(|host| self.task_scope(state, (play, task), host));
-        let once = scope.is_some_and(|scope| task.settings.run_once.holds(&scope) == Ok(true));
+        let once =
+            task.module.runs_once() || scope.is_some_and(|scope| task.settings.run_once.holds(&scope) == Ok(true));
         let (names, others) = if once { names.split_at(1.min(names.len())) } else { (&names[..], &[][..]) };
-        let hosts: Vec<&Host> = names.iter().filter_map(|name| self.inventory.hosts.get(name)).collect();
+        let hosts: Vec<&Host> = names.iter().filter_map(|name| inventory.hosts.get(name)).collect();
         let scopes: Vec<Scope> = hosts.iter().map(|host| self.task_scope(state, (play, task), host)).collect();
         let title = task.title();
         let title = scopes.first().and_then(|scope| scope.text(&title).ok()).unwrap_or(title);
@@ -220,7 +226,8 @@ impl Executor<'_> {
         match task.module.runs_in() {
             RunsIn::Cluster => self.run_for_cluster(state, task, hosts).await,
             RunsIn::Host => self.run_on_hosts(state, (task, &title), hosts).await,
-            RunsIn::Play => self.run_include(state, task, hosts).await,
+            RunsIn::Play if task.module.includes() => self.run_include(state, task, hosts).await,
+            RunsIn::Play => self.run_addition(state, task, hosts),
         }
         state.share_result(task, others);
         let is_fatal = task.settings.any_errors_fatal == Flag::On;
@@ -255,9 +262,10 @@ impl Executor<'_> {
         let (retries, mut retried) = mpsc::unbounded_channel();
         let forks = self.forks.min(throttle(task, hosts.first().map(|(_, scope)| scope))).max(1);
         let shared = state.iterator.shared().clone();
+        let inventory = Arc::clone(&state.inventory);
         let running = hosts.into_iter().map(async |(host, scope)| {
             tokio::task::yield_now().await;
-            (host, self.run_items((&shared, task), HostTask { host, scope }, &retries).await)
+            (host, self.run_items((&shared, task), HostTask { host, scope, inventory: &inventory }, &retries).await)
         });
         let mut running = pin!(stream::iter(running).buffer_unordered(forks));
         loop {
@@ -324,7 +332,7 @@ impl Executor<'_> {
         };
         let mut attempt = 1;
         loop {
-            let mut outcome = item.judge(task, self.run_action(task, host_task.host, (item, action)).await);
+            let mut outcome = item.judge(task, self.run_action(task, host_task, (item, action)).await);
             if attempts == 1 || outcome.status == Status::Unreachable {
                 return outcome;
             }
@@ -347,15 +355,15 @@ impl Executor<'_> {
         }
     }
 
-    async fn run_action(&self, task: &Task, host: &Host, (item, action): (&LoopItem, &Action)) -> Outcome {
+    async fn run_action(&self, task: &Task, host_task: &HostTask<'_>, (item, action): (&LoopItem, &Action)) -> Outcome {
         let action = match action {
             Action::Done(outcome) => return (**outcome).clone(),
             Action::Host(action) => action,
-            Action::Unit(_) | Action::Join | Action::Include(_) | Action::Meta(_) => {
+            Action::Unit(_) | Action::Join | Action::Include(_) | Action::Add(_) | Action::Meta(_) => {
                 return Outcome::failed("this module does not run on the host");
             }
         };
-        let connection = match self.connection(task, host, item) {
+        let connection = match self.connection(task, host_task, item) {
             Ok(connection) => connection,
             Err(why) => return Outcome::failed(why),
         };

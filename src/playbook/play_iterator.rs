@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::ptr;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -78,6 +77,9 @@ struct HostState {
 /// An iterator over the steps of a run, as Ansible's `PlayIterator` with the linear strategy.
 #[derive(Debug)]
 pub struct PlayIterator<'a> {
+    /// The plays that have not begun, with their hosts.
+    plays: std::vec::IntoIter<(&'a Play, Vec<String>)>,
+    /// The batches of the current play that have not begun.
     batches: std::vec::IntoIter<Batch<'a>>,
     current: Option<Batch<'a>>,
     /// The hosts of the current batch.
@@ -97,17 +99,9 @@ pub struct PlayIterator<'a> {
 impl<'a> PlayIterator<'a> {
     /// Makes an iterator over plays, each with its hosts.
     pub fn new(plays: impl IntoIterator<Item = (&'a Play, Vec<String>)>) -> Self {
-        let mut batches = Vec::new();
-        for (play, hosts) in plays {
-            let mut rest = hosts.into_iter();
-            let sizes = batch_sizes(&play.serial, rest.len());
-            if sizes.is_empty() {
-                batches.push(Batch { play, hosts: Vec::new() });
-            }
-            batches.extend(sizes.into_iter().map(|size| Batch { play, hosts: rest.by_ref().take(size).collect() }));
-        }
         Self {
-            batches: batches.into_iter(),
+            plays: plays.into_iter().collect::<Vec<_>>().into_iter(),
+            batches: Vec::new().into_iter(),
             current: None,
             hosts: BTreeMap::new(),
             shared: Shared::default(),
@@ -131,6 +125,7 @@ impl<'a> PlayIterator<'a> {
             if batch.hosts.iter().all(|host| self.removed_hosts.contains(host)) {
                 // A batch in which every host failed ends the run: the next batch would probably fail as well.
                 self.batches = Vec::new().into_iter();
+                self.plays = Vec::new().into_iter();
             }
         }
         self.next_batch()
@@ -163,7 +158,12 @@ impl<'a> PlayIterator<'a> {
 
     /// Begins the next batch with remaining hosts, or a batch that never had a host, which the callback reports.
     fn next_batch(&mut self) -> Next<'a> {
-        while let Some(batch) = self.batches.next() {
+        loop {
+            let Some(batch) = self.batches.next() else {
+                let Some((play, hosts)) = self.plays.next() else { return Next::End };
+                self.batches = batches(play, hosts).into_iter();
+                continue;
+            };
             let remains = |host: &&String| !self.removed_hosts.contains(*host);
             let hosts: Vec<String> = batch.hosts.iter().filter(remains).cloned().collect();
             if hosts.is_empty() && !batch.hosts.is_empty() {
@@ -181,7 +181,12 @@ impl<'a> PlayIterator<'a> {
             self.current = Some(batch).filter(|_| !hosts.is_empty());
             return Next::Play(play, hosts);
         }
-        Next::End
+    }
+
+    /// Chooses the hosts of the plays again that have not begun.
+    pub fn choose_again(&mut self, choose: &dyn Fn(&Play) -> Vec<String>) {
+        let plays = self.plays.by_ref().map(|(play, _)| (play, choose(play))).collect::<Vec<_>>();
+        self.plays = plays.into_iter();
     }
 
     /// Records the outcome of a task on a host where it has not run itself (`run_once`). It counts in no statistic.
@@ -243,11 +248,8 @@ impl<'a> PlayIterator<'a> {
         match action {
             MetaAction::EndPlay | MetaAction::EndBatch => {
                 self.hosts.values_mut().for_each(|state| state.cursor.end());
-                let play = self.current.as_ref().map(|batch| batch.play);
                 if action == MetaAction::EndPlay {
-                    let others =
-                        self.batches.by_ref().filter(|batch| !play.is_some_and(|play| ptr::eq(batch.play, play)));
-                    self.batches = others.collect::<Vec<_>>().into_iter();
+                    self.batches = Vec::new().into_iter();
                 }
             }
             MetaAction::ClearHostErrors => {
@@ -340,6 +342,16 @@ impl<'a> PlayIterator<'a> {
             0
         }
     }
+}
+
+/// Returns the batches of a play, at least one.
+fn batches(play: &Play, hosts: Vec<String>) -> Vec<Batch<'_>> {
+    let sizes = batch_sizes(&play.serial, hosts.len());
+    if sizes.is_empty() {
+        return vec![Batch { play, hosts }];
+    }
+    let mut rest = hosts.into_iter();
+    sizes.into_iter().map(|size| Batch { play, hosts: rest.by_ref().take(size).collect() }).collect()
 }
 
 /// Describes a task for the `rescue` section that follows its failure.

@@ -35,10 +35,11 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
     let playbook = parse::read(&here.join("play.yaml"), &text, &parse::read_file).unwrap();
     let remote = &*cluster_client.cluster.remote;
     let executor = Executor {
-        inventory: &inventory,
+        inventory: Arc::new(inventory.clone()),
         remote,
         cluster: Some(cluster_client),
         extra: Vars::new(),
+        choose: &|_, _| Vec::new(),
         check: false,
         password: None,
         forks: 1,

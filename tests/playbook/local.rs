@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use muster::playbook::cluster::RequestError;
 use muster::playbook::cluster::UnitRequest;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
+use muster::playbook::play::Play;
 use muster::playbook::play::Playbook;
 use muster::playbook::running::Running;
 use muster::playbook::tags::Selection;
@@ -201,13 +203,13 @@ impl Stage {
 
     async fn execute(&self, playbook: &Playbook, callback: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
         let inventory = self.inventory("[web]\nh1 muster_metadata=\"{'disk': 'ssd'}\"\nh2\nh3\n");
-        let names = |pattern: &str| inventory.select(pattern).unwrap().iter().map(|host| host.name.clone()).collect();
-        let hosts = playbook.plays.iter().map(|play| names(&play.hosts)).collect();
+        let hosts = playbook.plays.iter().map(|play| hosts_of(&inventory, play)).collect();
         let executor = Executor {
-            inventory: &inventory,
+            inventory: Arc::new(inventory.clone()),
             remote: &self.shells,
             cluster: Some(&self.cluster),
             extra: self.extra.clone(),
+            choose: &hosts_of,
             check: self.check,
             password: None,
             selection: Selection::new(&[], &[]),
@@ -229,4 +231,12 @@ impl Stage {
         names.sort();
         names
     }
+}
+
+/// Returns the hosts of a play, in its order.
+fn hosts_of(inventory: &Inventory, play: &Play) -> Vec<String> {
+    let (hosts, _) = inventory.select_known(&play.hosts).unwrap();
+    let mut names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
+    play.order.apply(&mut names, 0);
+    names
 }

@@ -59,6 +59,7 @@ async fn plays_print_what_ansible_prints() {
         ("imports/site.yml", 0),
         ("includes/play.yml", 2),
         ("includes/meta.yml", 0),
+        ("inventory.yaml", 2),
     ] {
         let file = folder.join(play);
         let expected = std::fs::read_to_string(file.with_extension("expected.txt")).unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Executor;
+use super::HostTask;
 use crate::inventory::Host;
 use crate::inventory::Vars;
 use crate::playbook::host_connection::HostConnection;
@@ -19,15 +20,21 @@ use crate::remote::Target;
 
 impl Executor<'_> {
     /// Returns the connection on which a task runs for an item.
-    pub(super) fn connection(&self, task: &Task, host: &Host, item: &LoopItem) -> Result<HostConnection<'_>, String> {
-        let known = |name: String| self.inventory.hosts.get(&name).cloned().unwrap_or_else(|| Host::implicit(&name));
+    pub(super) fn connection(
+        &self,
+        task: &Task,
+        host_task: &HostTask<'_>,
+        item: &LoopItem,
+    ) -> Result<HostConnection<'_>, String> {
+        let known =
+            |name: String| host_task.inventory.hosts.get(&name).cloned().unwrap_or_else(|| Host::implicit(&name));
         let delegate = item.delegate(task)?.map(known);
         // The variables of the other host say how it is reached.
         let scope = match &delegate {
             Some(delegate) => item.scope().with(Layer::written(Arc::new(connection_vars(delegate)))),
             None => item.scope().clone(),
         };
-        let host = delegate.as_ref().unwrap_or(host);
+        let host = delegate.as_ref().unwrap_or(host_task.host);
         let target = target(task, host, &scope)?;
         let run_as = run_as::run_as(&scope, &task.settings.r#become, self.password.as_ref())?;
         let environment = environment(task, item.scope())?;

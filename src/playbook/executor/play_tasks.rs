@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::Executor;
 use super::state::RunState;
 use crate::inventory::Host;
+use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::playbook::action::Action;
+use crate::playbook::action::Addition;
 use crate::playbook::action::MetaAction;
 use crate::playbook::callback::Event;
 use crate::playbook::cursor::Inclusion;
@@ -39,6 +43,26 @@ struct HostResult {
 }
 
 impl Executor<'_> {
+    /// Runs a task that adds hosts or groups. The plays after this one see them.
+    pub(super) fn run_addition(&self, state: &mut RunState<'_, '_>, task: &Task, hosts: Vec<(&Host, Scope)>) {
+        for (host, scope) in hosts {
+            let mut results = Vec::new();
+            for item in all_items(task, &scope) {
+                let inventory = Arc::make_mut(&mut state.inventory);
+                let outcome = match &item.state {
+                    Ok(Action::Add(addition)) => added(inventory, &host.name, addition),
+                    Ok(_) => Outcome::failed("the module adds nothing to the inventory"),
+                    Err(outcome) => (**outcome).clone(),
+                };
+                let outcome = item.judge(task, outcome);
+                results.push(item.finish(state.iterator.shared(), task, outcome));
+            }
+            state.record_result(&host.name, task, results);
+        }
+        let inventory = &state.inventory;
+        state.iterator.choose_again(&|play| (self.choose)(inventory, play));
+    }
+
     /// Runs a task that includes others. The hosts go on with what it includes for each of them.
     pub(super) async fn run_include(&self, state: &mut RunState<'_, '_>, task: &Task, hosts: Vec<(&Host, Scope)>) {
         let (mut groups, mut ended) = (Vec::new(), Vec::new());
@@ -68,6 +92,23 @@ impl Executor<'_> {
         }
         go_on(&self.selection, state, task, (&groups, included), going_on);
     }
+}
+
+/// Adds a host or a group to the inventory of the run.
+fn added(inventory: &mut Inventory, host: &str, addition: &Addition) -> Outcome {
+    let (changed, detail) = match addition {
+        Addition::Host { name, groups, vars } => {
+            let changed = inventory.add_host(name, groups, vars.clone());
+            let detail = json!({"add_host": {"host_name": name, "groups": groups, "host_vars": vars}});
+            (changed, detail)
+        }
+        Addition::Group { group, parents } => {
+            let changed = inventory.add_to_group(host, group, parents);
+            let parents = if parents.is_empty() { vec!["all".to_owned()] } else { parents.clone() };
+            (changed, json!({"add_group": group, "parent_groups": parents}))
+        }
+    };
+    Outcome::done(changed, detail.as_object().cloned().unwrap_or_default())
 }
 
 /// Evaluates a task that includes others on one host.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Position;
 use crate::playbook::callback::Event;
@@ -16,6 +17,8 @@ use crate::playbook::play_iterator::PlayIterator;
 /// The state of one run of a playbook.
 pub(super) struct RunState<'a, 't> {
     pub(super) iterator: PlayIterator<'a>,
+    /// The hosts, with those that tasks have added.
+    pub(super) inventory: Arc<Inventory>,
     /// The variables that are the same for every host of the batch.
     pub(super) batch_vars: Arc<Vars>,
     /// The units that each task has requested, in all batches so far.

@@ -3,6 +3,7 @@
 //! A module describes what it takes ([`Spec`]) and makes an [`Action`] of a task's arguments. It must not reach a host
 //! while it does so.
 
+mod add_host;
 mod arguments;
 mod assert;
 mod command;
@@ -13,7 +14,9 @@ mod include;
 mod include_vars;
 mod join;
 mod meta;
+mod pause;
 mod set_fact;
+mod set_stats;
 pub mod spec;
 mod template;
 mod unit;
@@ -45,6 +48,11 @@ pub trait Module: Send + Sync {
         RunsIn::Host
     }
 
+    /// Reports whether the module runs once for all hosts.
+    fn runs_once(&self) -> bool {
+        false
+    }
+
     /// Reports whether the module goes on with other tasks.
     fn includes(&self) -> bool {
         false
@@ -68,18 +76,22 @@ pub enum RunsIn {
 }
 
 /// Every module.
-static MODULES: [&dyn Module; 15] = [
+static MODULES: [&dyn Module; 19] = [
+    &add_host::AddHost,
     &assert::Assert,
     &command::Command,
     &copy::Copy,
     &debug::Debug,
     &fail::Fail,
+    &add_host::GroupBy,
     &include::IncludeRole,
     &include::IncludeTasks,
     &include_vars::IncludeVars,
     &join::Join,
     &meta::Meta,
+    &pause::Pause,
     &set_fact::SetFact,
+    &set_stats::SetStats,
     &command::Shell,
     &template::Template,
     &unit::Unit,

@@ -1,0 +1,93 @@
+//! `add_host` and `group_by`: add hosts and groups to the inventory of the run.
+
+use serde_json::Value;
+
+use super::Arguments;
+use super::Module;
+use super::RunsIn;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use crate::inventory::Vars;
+use crate::playbook::action::Action;
+use crate::playbook::action::Addition;
+
+/// Adds a host.
+pub(super) struct AddHost;
+
+/// Puts the host into a group.
+pub(super) struct GroupBy;
+
+static ADD_HOST: Spec = Spec {
+    name: "add_host",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Adds a host to the inventory of the run, with variables. It runs once for all hosts.",
+    parameters: &[
+        Parameter::new("name", Kind::Text, "The name of the host.").or(&["hostname", "host"]),
+        Parameter::new("groups", Kind::Any, "Its groups: a list, or words between commas.").or(&["group", "groupname"]),
+    ],
+    one_of: &[&["name"]],
+    exclusive: &[],
+    line: Line::Pairs,
+};
+
+static GROUP_BY: Spec = Spec {
+    name: "group_by",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Puts the host into a group, which is made if need be.",
+    parameters: &[
+        Parameter::new("key", Kind::Text, "The name of the group."),
+        Parameter::new("parents", Kind::Any, "The groups in which the group is: a list, or words between commas."),
+    ],
+    one_of: &[&["key"]],
+    exclusive: &[],
+    line: Line::Pairs,
+};
+
+impl Module for AddHost {
+    fn spec(&self) -> &'static Spec {
+        &ADD_HOST
+    }
+
+    fn runs_in(&self) -> RunsIn {
+        RunsIn::Play
+    }
+
+    fn runs_once(&self) -> bool {
+        true
+    }
+
+    fn takes_any_name(&self) -> bool {
+        true
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let (mut name, mut vars) = (arguments.required("name")?, Vars::new());
+        // As with Ansible, a port may follow the name.
+        if let Some((host, port)) = name.clone().split_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()) {
+            vars.insert("ansible_ssh_port".to_owned(), port.into());
+            host.clone_into(&mut name);
+        }
+        let own = arguments.args.iter().filter(|(name, _)| ADD_HOST.parameter(name).is_none());
+        vars.extend(own.map(|(name, value): (&String, &Value)| (name.clone(), value.clone())));
+        let groups = arguments.words("groups")?.unwrap_or_default();
+        Ok(Action::Add(Addition::Host { name, groups, vars }))
+    }
+}
+
+impl Module for GroupBy {
+    fn spec(&self) -> &'static Spec {
+        &GROUP_BY
+    }
+
+    fn runs_in(&self) -> RunsIn {
+        RunsIn::Play
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let group = arguments.required("key")?.replace(' ', "-");
+        let parents = arguments.words("parents")?.unwrap_or_default();
+        Ok(Action::Add(Addition::Group { group, parents }))
+    }
+}

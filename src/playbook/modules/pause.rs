@@ -1,0 +1,104 @@
+//! `pause`: waits for some time, or for the operator.
+
+use std::io::IsTerminal as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::Arguments;
+use super::Module;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use crate::inventory::Vars;
+use crate::playbook::action::Action;
+use crate::playbook::action::HostAction;
+use crate::playbook::host_connection::HostConnection;
+use crate::playbook::outcome::Outcome;
+
+/// Waits.
+pub(super) struct Pause;
+
+static SPEC: Spec = Spec {
+    name: "pause",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Waits for some time, or until the operator presses return. It runs once for all hosts.",
+    parameters: &[
+        Parameter::new("seconds", Kind::Any, "How many seconds it waits."),
+        Parameter::new("minutes", Kind::Any, "How many minutes it waits."),
+        Parameter::new("prompt", Kind::Text, "What the operator is asked."),
+        Parameter::new("echo", Kind::Flag, "Whether the answer is shown while it is typed (default: true)."),
+    ],
+    one_of: &[],
+    exclusive: &[&["seconds", "minutes"]],
+    line: Line::Pairs,
+};
+
+impl Module for Pause {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn runs_once(&self) -> bool {
+        true
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        let time = |name: &str, unit: f64| -> Result<Option<Duration>, String> {
+            let Some(text) = arguments.non_empty(name)? else { return Ok(None) };
+            let seconds = text.parse::<f64>().ok().map(|count| count.max(0.0) * unit);
+            let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            time.map(Some).ok_or_else(|| format!("`{name}` must be a number, not `{text}`"))
+        };
+        let limit = time("seconds", 1.0)?.or(time("minutes", 60.0)?);
+        let prompt = arguments.non_empty("prompt")?;
+        let echo = arguments.flag("echo")?.unwrap_or(true);
+        Ok(Action::on_host(Waiting { limit, prompt, echo }))
+    }
+}
+
+struct Waiting {
+    limit: Option<Duration>,
+    prompt: Option<String>,
+    echo: bool,
+}
+
+impl Waiting {
+    /// Asks the operator and returns the answer. Without a terminal there is nothing to wait for, as with Ansible.
+    async fn ask(&self) -> Result<String, String> {
+        if !std::io::stdin().is_terminal() {
+            return Ok(String::new());
+        }
+        let question = self.prompt.clone().unwrap_or_else(|| "Press enter to continue, Ctrl+C to interrupt".to_owned());
+        let echo = self.echo;
+        let ask = move || {
+            if !echo {
+                return rpassword::prompt_password(format!("{question}:\n"));
+            }
+            std::io::stderr().write_all(format!("{question}:\n").as_bytes())?;
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).map(|_| line)
+        };
+        let answer = tokio::task::spawn_blocking(ask).await.map_err(|error| error.to_string())?;
+        answer.map(|line| line.trim_end().to_owned()).map_err(|error| format!("cannot ask: {error}"))
+    }
+}
+
+#[async_trait::async_trait]
+impl HostAction for Waiting {
+    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+        let mut detail = Vars::from_iter([("user_input".to_owned(), "".into()), ("echo".to_owned(), self.echo.into())]);
+        match self.limit {
+            Some(limit) if !connection.check => tokio::time::sleep(limit).await,
+            Some(_) => {}
+            None => match self.ask().await {
+                Ok(answer) => drop(detail.insert("user_input".to_owned(), answer.into())),
+                Err(why) => return Outcome::failed(why),
+            },
+        }
+        let seconds = self.limit.unwrap_or_default().as_secs_f64();
+        detail.insert("stdout".to_owned(), format!("Paused for {seconds:?} seconds").into());
+        detail.insert("rc".to_owned(), 0.into());
+        Outcome::done(false, detail)
+    }
+}
