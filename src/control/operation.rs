@@ -158,10 +158,12 @@ impl UnitOperation<'_> {
         let snapshot = reconciler.snapshot();
         let health = health_for(reconciler);
         let has_problem = |unit: &UnitName| found.iter().any(|problem| problem.unit.as_ref() == Some(unit));
-        let limit = self.timeouts.wait.unwrap_or(WAIT);
+        let (limit, now) = (self.timeouts.wait.unwrap_or(WAIT), self.context.clock.now());
         let problem = |unit: &UnitName| match self.goal {
             Goal::AwayFrom(machine) => Some(straggler(reconciler, unit, machine)),
-            Goal::Verb(_) => self.goal.obstacle(snapshot, &health, unit).or_else(|| unfinished(snapshot, unit, limit)),
+            Goal::Verb(_) => {
+                self.goal.obstacle(snapshot, &health, unit, now).or_else(|| unfinished(snapshot, unit, limit))
+            }
         };
         left.iter().filter(|unit| !has_problem(unit)).filter_map(problem).collect()
     }

@@ -19,6 +19,7 @@ use crate::core::model::FailureKind;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::core::model::Unreadable;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::Timing;
@@ -172,7 +173,7 @@ async fn problems_from_store(context: &ClusterContext, options: SweepOptions) ->
     let mut known: Option<Snapshot> = None;
     let began = Instant::now();
     loop {
-        let enough = known.as_ref().map(|snapshot| began + time_for_work(snapshot, options));
+        let enough = known.as_ref().map(|snapshot| began + time_for_work(snapshot, options, context.clock.now()));
         let update = tokio::select! {
             biased;
             () = context.stop.cancelled() => return Ok(SweepResult::Stopped),
@@ -192,16 +193,16 @@ async fn problems_from_store(context: &ClusterContext, options: SweepOptions) ->
     let snapshot = known.unwrap_or_default();
     let let_in = |health| matches!(health, Some(Health::Alive | Health::PathFault | Health::Sick));
     let reached = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine)));
-    Ok(SweepResult::of(unreadable(&snapshot).chain(stored_problems(&snapshot)).collect(), reached))
+    Ok(SweepResult::of(unreadable(&snapshot).chain(stored_problems(&snapshot, context.clock.now())).collect(), reached))
 }
 
 /// Returns how long the controller may take to assess machines, and to place and start units.
-fn time_for_work(snapshot: &Snapshot, options: SweepOptions) -> Duration {
+fn time_for_work(snapshot: &Snapshot, options: SweepOptions, now: Timestamp) -> Duration {
     let undecided = |machine: &_| matches!(health_of(snapshot, *machine), None | Some(Health::Suspect));
     if snapshot.machines.keys().any(undecided) {
         return options.timing.detection.down_after + options.settle;
     }
-    let busy = explain::units_not_running(snapshot).iter().any(|(_, _, cause)| cause.is_in_progress());
+    let busy = explain::units_not_running(snapshot, now).iter().any(|(_, _, cause)| cause.is_in_progress());
     if busy { options.settle } else { Duration::ZERO }
 }
 
