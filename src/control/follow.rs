@@ -248,13 +248,10 @@ impl FollowedUnits {
     }
 
     fn time_out(&mut self) {
-        let label = self.goal.label();
+        let now = self.clock.now();
         let timed_out = |unit: &UnitName| {
-            let why = explain::explain(&self.snapshot, unit, self.clock.now())
-                .and_then(|why| why.not_running.into_iter().next());
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            let what = format!("timed out waiting for unit {unit} to report state {label}{why}");
-            Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
+            let why = explain::explain(&self.snapshot, unit, now).and_then(|why| why.not_running.into_iter().next());
+            self.goal.timed_out(unit, why.map(|why| why.to_string()))
         };
         self.problems.extend(self.left.iter().map(timed_out));
     }

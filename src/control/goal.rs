@@ -129,6 +129,13 @@ impl Goal {
         Some(Problem { unreachable: true, ..problem })
     }
 
+    /// Returns the problem of a unit that has not reached the goal when the time of its command is over.
+    pub(super) fn timed_out(self, unit: &UnitName, why: Option<String>) -> Problem {
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let what = format!("timed out waiting for unit {unit} to report state {}{why}", self.label());
+        Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
+    }
+
     /// Returns a machine that is out of reach, if the unit cannot reach the goal before that machine answers: the machine
     /// was the last to report the unit, and no other machine has it.
     fn blocked_on<'a>(
@@ -191,7 +198,7 @@ const fn can_be_visited(health: Health) -> bool {
 }
 
 /// Reports whether a unit is placed on a machine or was last reported by it.
-fn is_on(snapshot: &Snapshot, name: &UnitName, machine: MachineId) -> bool {
+pub(super) fn is_on(snapshot: &Snapshot, name: &UnitName, machine: MachineId) -> bool {
     let placed = snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine);
     placed || snapshot.states.get(name).is_some_and(|states| states.contains_key(&machine))
 }
