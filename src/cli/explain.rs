@@ -43,7 +43,7 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
     let unit = parse_unit(&args.unit)?;
     let (snapshot, now) = context.look().await?;
     let missing = || CommandError::failed(messages::no_such_unit(&unit));
-    let explanation = explain::explain(&snapshot, &unit).ok_or_else(missing)?;
+    let explanation = explain::explain(&snapshot, &unit, now).ok_or_else(missing)?;
     let events = latest(context, |event| event.subject.unit.as_ref() == Some(&unit)).await?;
     match args.output {
         Some(_) => ui::json(&explanation::unit_json(&snapshot, &unit, &explanation, &events, now)),

@@ -16,6 +16,7 @@ pub(super) struct FailoverArgs {
     #[arg(long, required = true)]
     force: bool,
     /// Machines: names, addresses, or beginnings of machine-ids [default: all machines whose health is unreachable]
+    #[arg(value_name = "MACHINE")]
     machines: Vec<String>,
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file for each command. It holds nothing that another way of running muster needs.
 
+mod completions;
 pub mod context;
 mod controller;
 mod discovery;
@@ -207,9 +208,18 @@ enum Command {
     Play(play::Play),
     Lab(lab::Args),
     /// Print a completion script for a shell
+    ///
+    /// In bash, zsh and fish, the names of units and machines are completed too. They come from the store.
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Print the names that may follow these words of a command line
+    #[command(hide = true)]
+    Names {
+        /// The words after `muster`
+        #[arg(last = true)]
+        words: Vec<std::ffi::OsString>,
     },
     /// Write a man page for every command into a folder
     Man {
@@ -353,11 +363,10 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Exec(command) => exec::run(&context, command).await,
         Command::Play(command) => play::run(&context, command).await,
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);
-            ui::result(&String::from_utf8_lossy(&script));
+            ui::result(&completions::script(shell));
             Ok(ExitStatus::Done)
         }
+        Command::Names { words } => completions::print_names(&words).await,
         Command::Man { folder } => {
             let cannot = |error| CommandError::usage(format!("cannot write to {}", folder.display())).caused_by(error);
             clap_mangen::generate_to(Cli::command(), &folder).map_err(cannot)?;

@@ -58,8 +58,8 @@ pub(super) struct WaitArgs {
     /// Store the desired state and end; a controller or the next sweep carries it out
     #[arg(long)]
     no_block: bool,
-    /// Wait at most this long for units that take long to start or stop, and for a controller; 0 means the default [default:
-    /// 90s for units, no limit for a controller]
+    /// End after this long, and name the units that are not done; hosts finish the steps that they have received. 0 means the
+    /// default [default: 90s for units that take long to start or stop, no limit for a controller]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "no_block")]
     wait: Option<Duration>,
     /// As --wait, but in units of two seconds, as in fleet; 0 means the default

@@ -159,7 +159,7 @@ async fn lead(
     }
     match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, on_event).await {
         Ok(RunOutcome::Deposed) => on_status(ControllerStatus::Deposed),
-        Ok(RunOutcome::Finished | RunOutcome::Stopped) => {
+        Ok(RunOutcome::Finished | RunOutcome::Stopped | RunOutcome::TimedOut) => {
             report_abandoned(&reconciler, on_status);
             run_context.leadership.resign().await;
             return None;

@@ -28,6 +28,7 @@ use crate::core::model::StepEnd;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 use crate::runner;
+use crate::runner::Clock;
 use crate::runner::ClusterContext;
 use crate::store::follow::Follower;
 use crate::store::follow::Update;
@@ -52,7 +53,7 @@ pub(super) async fn follow(
     let mut prefixes = context.keys.prefixes();
     prefixes.push(context.keys.events());
     let mut follower = Follower::new(context.store.clone(), prefixes);
-    let mut view = FollowedUnits::new(goal, units, timeouts.settle);
+    let mut view = FollowedUnits::new(goal, units, timeouts.settle, context.clock);
     let began = Instant::now();
     let deadline = timeouts.wait.map(|limit| began + limit);
     let mut check = tokio::time::interval(LEADER_CHECK);
@@ -82,6 +83,7 @@ pub(super) async fn follow(
 /// The units of an operation, as the store shows them.
 struct FollowedUnits {
     goal: Goal,
+    clock: Clock,
     snapshot: Snapshot,
     requirements: RequirementsIndex,
     /// The units that have not reached the goal for certain and have no problem yet.
@@ -96,11 +98,11 @@ struct FollowedUnits {
 }
 
 impl FollowedUnits {
-    fn new(goal: Goal, units: &BTreeSet<UnitName>, settle: Duration) -> Self {
+    fn new(goal: Goal, units: &BTreeSet<UnitName>, settle: Duration, clock: Clock) -> Self {
         let (snapshot, requirements) = (Snapshot::default(), RequirementsIndex::default());
         let (left, settling) = (units.clone(), BTreeMap::new());
         let unloadable = BTreeMap::new();
-        Self { goal, snapshot, requirements, left, settle, settling, unloadable, problems: Vec::new() }
+        Self { goal, clock, snapshot, requirements, left, settle, settling, unloadable, problems: Vec::new() }
     }
 
     /// Reports whether there is a unit to wait for. A global unit leaves a machine after all others, and stays if one of
@@ -137,7 +139,7 @@ impl FollowedUnits {
 
     /// Finds the units that have reached the goal and those that were started and do not run.
     fn assess(&mut self) {
-        let Self { goal, snapshot, requirements, left, settle, settling, unloadable, problems } = self;
+        let Self { goal, snapshot, requirements, left, settle, settling, unloadable, problems, .. } = self;
         let place = |unit: &UnitName| snapshot.placements.get(unit).map(|placement| placement.machine);
         unloadable.retain(|unit, (_, problem)| place(unit) == problem.machine);
         left.retain(|unit| {
@@ -184,10 +186,10 @@ impl FollowedUnits {
 
     /// Ends the wait for units on machines that are out of reach.
     fn end_blocked(&mut self) {
-        let Self { goal, snapshot, left, problems, .. } = self;
-        let health = recorded_health(snapshot);
+        let Self { goal, clock, snapshot, left, problems, .. } = self;
+        let (now, health) = (clock.now(), recorded_health(snapshot));
         left.retain(|unit| {
-            let obstacle = goal.obstacle(snapshot, &health, unit);
+            let obstacle = goal.obstacle(snapshot, &health, unit, now);
             problems.extend(obstacle.clone());
             obstacle.is_none()
         });
@@ -195,11 +197,11 @@ impl FollowedUnits {
 
     /// Ends the wait for units that need a machine and fit on none.
     fn end_unplaceable(&mut self) {
-        let Self { goal, snapshot, requirements, left, problems, .. } = self;
+        let Self { goal, clock, snapshot, requirements, left, problems, .. } = self;
         if !matches!(goal, Goal::Verb(verb) if verb.goal() >= Some(DesiredState::Loaded)) {
             return;
         }
-        for (unit, refusal) in explain::unplaceable(snapshot, requirements, left.iter()) {
+        for (unit, refusal) in explain::unplaceable(snapshot, requirements, left.iter(), clock.now()) {
             left.remove(&unit);
             problems.push(Problem::of_unit(TroubleKind::Unschedulable, &unit, None, refusal.message()));
         }
@@ -208,10 +210,10 @@ impl FollowedUnits {
     /// Ends the wait for units that are to leave a machine and fit on no other.
     fn end_stuck(&mut self) {
         let Goal::AwayFrom(machine) = self.goal else { return };
-        let Self { snapshot, left, problems, .. } = self;
+        let Self { clock, snapshot, left, problems, .. } = self;
         let placed = |unit: &UnitName| snapshot.placements.get(unit).is_some_and(|at| at.machine == machine);
         left.retain(|unit| {
-            let why = if placed(unit) { explain::explain(snapshot, unit) } else { None };
+            let why = if placed(unit) { explain::explain(snapshot, unit, clock.now()) } else { None };
             let why = why.and_then(|why| why.fits_nowhere_else());
             if let Some(why) = &why {
                 let what = format!("still on {}: {}", snapshot.full_name_of(machine), why.message());
@@ -246,12 +248,10 @@ impl FollowedUnits {
     }
 
     fn time_out(&mut self) {
-        let label = self.goal.label();
+        let now = self.clock.now();
         let timed_out = |unit: &UnitName| {
-            let why = explain::explain(&self.snapshot, unit).and_then(|why| why.not_running.into_iter().next());
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            let what = format!("timed out waiting for unit {unit} to report state {label}{why}");
-            Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
+            let why = explain::explain(&self.snapshot, unit, now).and_then(|why| why.not_running.into_iter().next());
+            self.goal.timed_out(unit, why.map(|why| why.to_string()))
         };
         self.problems.extend(self.left.iter().map(timed_out));
     }

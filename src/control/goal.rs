@@ -11,6 +11,7 @@ use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::model::UnitState;
 use crate::core::model::Verb;
@@ -106,8 +107,14 @@ impl Goal {
 impl Goal {
     /// Returns the problem of a unit that cannot reach the goal before a machine answers that is out of reach. That may
     /// last for good.
-    pub(super) fn obstacle(self, snapshot: &Snapshot, health: Healths<'_>, unit: &UnitName) -> Option<Problem> {
-        let (machine, health) = self.blocked_on(snapshot, health, unit)?;
+    pub(super) fn obstacle(
+        self,
+        snapshot: &Snapshot,
+        health: Healths<'_>,
+        unit: &UnitName,
+        now: Timestamp,
+    ) -> Option<Problem> {
+        let (machine, health) = self.blocked_on(snapshot, health, unit, now)?;
         let name = &machine.name;
         let what = match self {
             Self::AwayFrom(_) => format!("still on {name}, which is {health}"),
@@ -122,6 +129,13 @@ impl Goal {
         Some(Problem { unreachable: true, ..problem })
     }
 
+    /// Returns the problem of a unit that has not reached the goal when the time of its command is over.
+    pub(super) fn timed_out(self, unit: &UnitName, why: Option<String>) -> Problem {
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let what = format!("timed out waiting for unit {unit} to report state {}{why}", self.label());
+        Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
+    }
+
     /// Returns a machine that is out of reach, if the unit cannot reach the goal before that machine answers: the machine
     /// was the last to report the unit, and no other machine has it.
     fn blocked_on<'a>(
@@ -129,6 +143,7 @@ impl Goal {
         snapshot: &'a Snapshot,
         health: Healths<'_>,
         name: &UnitName,
+        now: Timestamp,
     ) -> Option<(&'a Machine, Health)> {
         let out_of_reach = |machine: MachineId| {
             snapshot.machines.get(&machine).zip(health(machine).filter(|health| !can_be_visited(*health)))
@@ -155,7 +170,7 @@ impl Goal {
             Self::Verb(_) => {
                 let own = snapshot.placements.get(name)?.machine;
                 let is_stuck = |why: Explanation| why.fits_nowhere_else().is_some();
-                out_of_reach(own).filter(|_| explain::explain(snapshot, name).is_some_and(is_stuck))
+                out_of_reach(own).filter(|_| explain::explain(snapshot, name, now).is_some_and(is_stuck))
             }
         }
     }
@@ -183,7 +198,7 @@ const fn can_be_visited(health: Health) -> bool {
 }
 
 /// Reports whether a unit is placed on a machine or was last reported by it.
-fn is_on(snapshot: &Snapshot, name: &UnitName, machine: MachineId) -> bool {
+pub(super) fn is_on(snapshot: &Snapshot, name: &UnitName, machine: MachineId) -> bool {
     let placed = snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine);
     placed || snapshot.states.get(name).is_some_and(|states| states.contains_key(&machine))
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::follow::follow;
 use super::goal::Goal;
+use super::goal::is_on;
 use super::goal::recorded_health;
 use super::leadership::keeps_leases;
 use super::leadership::yield_to_controller;
@@ -106,7 +107,8 @@ impl UnitOperation<'_> {
             yield_to_controller(context, leadership).await?;
             return Ok(None);
         }
-        let run_context = RunContext::new(context, leadership);
+        let deadline = self.timeouts.wait.map(|limit| Instant::now() + limit);
+        let run_context = RunContext { deadline, ..RunContext::new(context, leadership) };
         let done = self.reconcile(&run_context, snapshot, on_progress).await;
         run_context.leadership.resign().await;
         done
@@ -130,9 +132,11 @@ impl UnitOperation<'_> {
         let health = health_for(&reconciler);
         let left = report_reached(self.goal, (snapshot, requirements), &health, self.units, on_progress);
         match ended {
-            RunOutcome::Finished => {
+            RunOutcome::Finished | RunOutcome::TimedOut => {
+                let is_over = ended == RunOutcome::TimedOut;
                 let mut found = problems(&reconciler, &scope);
-                found.extend(self.stragglers(&reconciler, &left, &found));
+                found.retain(|problem| !is_over || problem.kind != TroubleKind::NotOnMachine);
+                found.extend(self.stragglers(&reconciler, &left, &found, is_over));
                 Ok(Some(found))
             }
             RunOutcome::Stopped => Err(OperationError::Stopped),
@@ -153,15 +157,26 @@ impl UnitOperation<'_> {
         }
     }
 
-    /// Returns a problem for each unit that has not reached the goal and has no other problem.
-    fn stragglers(self, reconciler: &Reconciler, left: &BTreeSet<UnitName>, found: &[Problem]) -> Vec<Problem> {
+    /// Returns a problem for each unit that has not reached the goal and has no other problem. `is_over` says that the time
+    /// of the command is over.
+    fn stragglers(
+        self,
+        reconciler: &Reconciler,
+        left: &BTreeSet<UnitName>,
+        found: &[Problem],
+        is_over: bool,
+    ) -> Vec<Problem> {
         let snapshot = reconciler.snapshot();
         let health = health_for(reconciler);
         let has_problem = |unit: &UnitName| found.iter().any(|problem| problem.unit.as_ref() == Some(unit));
-        let limit = self.timeouts.wait.unwrap_or(WAIT);
+        let (limit, now) = (self.timeouts.wait.unwrap_or(WAIT), self.context.clock.now());
+        let timed_out = |unit: &UnitName| is_over.then(|| self.goal.timed_out(unit, work(reconciler, unit)));
         let problem = |unit: &UnitName| match self.goal {
             Goal::AwayFrom(machine) => Some(straggler(reconciler, unit, machine)),
-            Goal::Verb(_) => self.goal.obstacle(snapshot, &health, unit).or_else(|| unfinished(snapshot, unit, limit)),
+            Goal::Verb(_) => {
+                let known = self.goal.obstacle(snapshot, &health, unit, now);
+                known.or_else(|| unfinished(snapshot, unit, limit)).or_else(|| timed_out(unit))
+            }
         };
         left.iter().filter(|unit| !has_problem(unit)).filter_map(problem).collect()
     }
@@ -171,6 +186,19 @@ impl UnitOperation<'_> {
 fn health_for(reconciler: &Reconciler) -> impl Fn(MachineId) -> Option<Health> {
     let recorded = recorded_health(reconciler.snapshot());
     move |machine| reconciler.view(machine).and_then(|view| view.health).or_else(|| recorded(machine))
+}
+
+/// Says which machine has received a step of a unit and has not answered, or which machine of the unit has not answered at
+/// all.
+fn work(reconciler: &Reconciler, unit: &UnitName) -> Option<String> {
+    let snapshot = reconciler.snapshot();
+    let visits = || reconciler.views().filter_map(|(machine, view)| Some((machine, view, view.in_flight.as_ref()?)));
+    let steps = visits().flat_map(|(machine, _, visit)| visit.steps.iter().map(move |step| (machine, step)));
+    if let Some((machine, step)) = steps.into_iter().find(|(_, step)| step.unit == *unit) {
+        return Some(format!("{} goes on with the {}", snapshot.full_name_of(machine), step.action));
+    }
+    let (machine, ..) = visits().find(|(machine, view, _)| !view.answers() && is_on(snapshot, unit, *machine))?;
+    Some(format!("{} has not answered yet", snapshot.full_name_of(machine)))
 }
 
 /// Returns the problem of a unit that systemd is still starting or stopping.

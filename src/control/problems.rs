@@ -13,6 +13,7 @@ use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
@@ -111,7 +112,7 @@ fn launched<'a>(reconciler: &'a Reconciler, scope: &'a Scope) -> impl Iterator<I
 }
 
 /// Returns the problems that the records of the leader show.
-pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
+pub fn stored_problems(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
     let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
         let trouble = match snapshot.health.get(machine) {
             Some(health) if health.health == Health::Alive => return None,
@@ -120,7 +121,7 @@ pub fn stored_problems(snapshot: &Snapshot) -> Vec<Problem> {
         };
         Some(Problem::of_troubled(record, &trouble))
     });
-    let units = explain::units_not_running(snapshot).into_iter().map(|(unit, machine, cause)| {
+    let units = explain::units_not_running(snapshot, now).into_iter().map(|(unit, machine, cause)| {
         let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
         let what = if let NotRunning::Unschedulable(refusal) = &cause { refusal.message() } else { cause.to_string() };
         Problem { unreachable, ..Problem::of_unit(cause.kind(), unit, machine, what) }

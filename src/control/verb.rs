@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::failure_details;
 use super::goal::Goal;
 use super::goal::UnitProgress;
@@ -50,6 +52,7 @@ pub async fn execute(
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Vec<Problem>, OperationError> {
+    let began = Instant::now();
     let Stored { mut open, same, mut problems } = store_desired_state(context, commands, on_progress).await?;
     if verb == Verb::Start && timeouts.block && !same.is_empty() {
         open.extend(ended(context, commands, &same, timeouts, on_progress).await?);
@@ -58,7 +61,8 @@ pub async fn execute(
     if is_open && timeouts.block {
         let operation = UnitOperation { context, goal: Goal::Verb(verb), units: &open, timeouts };
         problems.extend(operation.run(on_progress).await?);
-        if verb.goal() == Some(DesiredState::Launched) && !problems.is_empty() {
+        let is_over = timeouts.wait.is_some_and(|limit| began.elapsed() >= limit);
+        if verb.goal() == Some(DesiredState::Launched) && !problems.is_empty() && !is_over {
             let snapshot = layout::read(&*context.store, &context.keys).await?;
             failure_details::add(context, &snapshot, &mut problems).await;
         }

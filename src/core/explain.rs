@@ -26,7 +26,9 @@ use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::schedule::RequirementsIndex;
+use crate::core::schedule::Schedulability;
 use crate::core::schedule::Scheduler;
+use crate::core::schedule::full_machines;
 use crate::core::unit::Class;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
@@ -280,10 +282,10 @@ fn is_strict(snapshot: &Snapshot, name: &UnitName) -> bool {
 }
 
 /// Explains a unit; `None` if it was not submitted.
-pub fn explain(snapshot: &Snapshot, name: &UnitName) -> Option<Explanation> {
+pub fn explain(snapshot: &Snapshot, name: &UnitName, now: Timestamp) -> Option<Explanation> {
     let unit = *snapshot.units.get(name)?;
     let requirements = RequirementsIndex::of(snapshot);
-    let mut scheduler = Scheduler::new(snapshot, |machine| health(snapshot, machine), &requirements);
+    let mut scheduler = Scheduler::new(snapshot, schedulability(snapshot, now), &requirements);
     let global = requirements.is_global(name);
     let placement = snapshot.placements.get(name).cloned();
     let filter_reasons = if global { Vec::new() } else { scheduler.filter_reasons(name) };
@@ -302,9 +304,9 @@ pub fn explain(snapshot: &Snapshot, name: &UnitName) -> Option<Explanation> {
 
 /// Returns the launched units that do not run, each with its machine and the reason. A global unit is named once for each
 /// machine; a machine that cannot be managed is left out for it.
-pub fn units_not_running(snapshot: &Snapshot) -> Vec<(&UnitName, Option<MachineId>, NotRunning)> {
+pub fn units_not_running(snapshot: &Snapshot, now: Timestamp) -> Vec<(&UnitName, Option<MachineId>, NotRunning)> {
     let requirements = RequirementsIndex::of(snapshot);
-    let mut scheduler = Scheduler::new(snapshot, |machine| health(snapshot, machine), &requirements);
+    let mut scheduler = Scheduler::new(snapshot, schedulability(snapshot, now), &requirements);
     let launched = snapshot.units.iter().filter(|(_, unit)| unit.desired == DesiredState::Launched);
     let mut units = Vec::new();
     for (name, _) in launched {
@@ -324,6 +326,7 @@ pub fn unplaceable<'a>(
     snapshot: &Snapshot,
     requirements: &RequirementsIndex,
     units: impl IntoIterator<Item = &'a UnitName>,
+    now: Timestamp,
 ) -> Vec<(UnitName, PlacementError)> {
     let needs_machine = |name: &&UnitName| {
         let is_wanted = snapshot.units.get(*name).is_some_and(|unit| unit.desired != DesiredState::Inactive);
@@ -333,7 +336,7 @@ pub fn unplaceable<'a>(
     if units.is_empty() {
         return Vec::new();
     }
-    let mut scheduler = Scheduler::new(snapshot, |machine| health(snapshot, machine), requirements);
+    let mut scheduler = Scheduler::new(snapshot, schedulability(snapshot, now), requirements);
     let choices = scheduler.schedule_all(units).into_iter();
     choices.filter_map(|(unit, choice)| Some((unit.clone(), choice.err()?))).collect()
 }
@@ -350,6 +353,18 @@ fn global_not_running(snapshot: &Snapshot, scheduler: &Scheduler<'_>, name: &Uni
         (!matches!(reason, NotRunning::MachineUnavailable { .. })).then_some((machine.id, reason))
     };
     snapshot.machines.values().filter(fits).filter_map(reason).collect()
+}
+
+/// Returns whether each machine takes units, as the leader's records tell. A leader decides by the same reasons.
+fn schedulability(snapshot: &Snapshot, now: Timestamp) -> impl Fn(MachineId) -> Schedulability {
+    let full = full_machines(snapshot, now);
+    move |machine| match health(snapshot, machine) {
+        Health::Alive if full.contains_key(&machine) => Schedulability::Full,
+        health => match snapshot.health.get(&machine).and_then(|record| record.held_down(now)) {
+            Some((hold_down, _)) => Schedulability::Flapping(hold_down.outages),
+            None => health.into(),
+        },
+    }
 }
 
 /// Returns the health of a machine. A machine without a record counts as alive.

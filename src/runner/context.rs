@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
@@ -46,6 +47,9 @@ pub struct RunContext {
     pub clock: Clock,
     /// The fence commands of this process.
     pub fence_commands: Arc<FenceCommands>,
+    /// When the run ends at the latest; `None` for a run without a limit. It then waits for the commit in flight only. Hosts
+    /// finish the steps that they have received.
+    pub deadline: Option<Instant>,
     /// Cancelled when the run should end early: it waits for the visits and the commit in flight and begins no others.
     pub stop: CancellationToken,
     /// The ties of a controller to its process; `None` for other runs.
@@ -57,6 +61,7 @@ impl RunContext {
     pub fn new(context: &ClusterContext, leadership: Leadership) -> Self {
         tracing::debug!(epoch = leadership.epoch(), "leadership taken");
         let ClusterContext { keys, remote, clock, fence_commands, stop, .. } = context.clone();
-        Self { leadership: Arc::new(leadership), keys, remote, clock, fence_commands, stop, supervision: None }
+        let (deadline, supervision) = (None, None);
+        Self { leadership: Arc::new(leadership), keys, remote, clock, fence_commands, deadline, stop, supervision }
     }
 }

@@ -61,6 +61,8 @@ pub enum RunOutcome {
     Finished,
     /// The operator stopped it.
     Stopped,
+    /// Its deadline came first.
+    TimedOut,
     /// Another process leads now.
     Deposed,
 }
@@ -96,7 +98,7 @@ pub async fn run(
             runner.warn_of_unreadable(reconciler.snapshot());
         }
         if runner.is_stopped(reconciler) {
-            return Ok(RunOutcome::Stopped);
+            return Ok(if runner.is_over { RunOutcome::TimedOut } else { RunOutcome::Stopped });
         }
         if runner.is_finished(reconciler, &stop_when) {
             return Ok(RunOutcome::Finished);
@@ -126,6 +128,8 @@ struct Runner<'a> {
     started: bool,
     /// Set once the reconciler has been told to stop: until when the run waits for the visits and the commit in flight.
     stop_by: Option<Instant>,
+    /// Set once the deadline has come: the run waits for no visit any more.
+    is_over: bool,
     /// How many events were logged since the event log was pruned.
     logged: usize,
     /// The keys of the unreadable records of which a warning was given.
@@ -149,6 +153,7 @@ impl<'a> Runner<'a> {
             calm_since: None,
             started: false,
             stop_by: None,
+            is_over: false,
             logged: 0,
             warned_of: BTreeSet::new(),
         }
@@ -209,8 +214,9 @@ impl<'a> Runner<'a> {
     /// Reports whether the run was told to stop and has nothing left to wait for. Leases are not renewed meanwhile, so
     /// the wait is bounded: another process may have to lead soon, and hosts finish the steps that they have received.
     fn is_stopped(&self, reconciler: &Reconciler) -> bool {
-        let over = self.stop_by.is_some_and(|by| Instant::now() >= by);
-        over || self.stop_by.is_some() && self.commit.is_none() && !reconciler.is_acting()
+        let Some(by) = self.stop_by else { return false };
+        let waits = self.commit.is_some() || !self.is_over && reconciler.is_acting();
+        !waits || Instant::now() >= by
     }
 
     /// Reports whether the stop condition is met.
@@ -241,7 +247,7 @@ impl<'a> Runner<'a> {
         reconciler: &mut Reconciler,
         follower: Option<&mut Follower>,
     ) -> Result<Vec<Input>, StoreError> {
-        let Self { context, supervision, fence_commands, in_flight, commit, stop_by, timer, .. } = self;
+        let Self { context, supervision, fence_commands, in_flight, commit, stop_by, is_over, timer, .. } = self;
         let wake = stop_by.or_else(|| reconciler.wake_at().map(|at| context.clock.instant(at)));
         let input = async {
             tokio::select! {
@@ -258,6 +264,10 @@ impl<'a> Runner<'a> {
                 }
                 () = context.stop.cancelled(), if stop_by.is_none() => {
                     *stop_by = Some(Instant::now() + STOP_TIMEOUT);
+                    Ok(Input::Stop)
+                }
+                () = turn::sleep_until(context.deadline), if stop_by.is_none() => {
+                    (*stop_by, *is_over) = (Some(Instant::now() + STOP_TIMEOUT), true);
                     Ok(Input::Stop)
                 }
                 () = context.leadership.wait_until_lost() => Ok(Input::Lost),

@@ -57,7 +57,7 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
         EventKind::UnitRestarted => "ended, and systemd starts it again".to_owned(),
         EventKind::UnitRecovered => "runs again".to_owned(),
         EventKind::UnitUnschedulable(error) => error.message(),
-        EventKind::StepEnded(step) => step_end(step),
+        EventKind::StepEnded(step) => step_end(snapshot, step),
         EventKind::UnknownUnitsUnloaded(unloaded) => unloaded.to_string(),
         EventKind::ForeignUnitsFound(foreign) => foreign.notice(),
         EventKind::LeaseEnded => "its lease has ended: no strict unit runs there".to_owned(),
@@ -93,7 +93,7 @@ fn health(from: Option<Health>, to: Health, reason: &HealthReason) -> String {
 }
 
 /// Says how a step ended.
-fn step_end(step: &StepEnd) -> String {
+fn step_end(snapshot: &Snapshot, step: &StepEnd) -> String {
     let StepEnd { action, reason, outcome, overlap } = step;
     let done = match action {
         Action::Unload => "unloaded".to_owned(),
@@ -110,7 +110,7 @@ fn step_end(step: &StepEnd) -> String {
         (action, reason),
         (Action::Start { .. }, Reason::WantedLaunched) | (Action::Load { .. }, Reason::HashDiffers)
     );
-    let why = if is_plain { String::new() } else { format!(" ({reason})") };
+    let why = if is_plain { String::new() } else { format!(" ({})", step_reason(snapshot, *reason)) };
     let end = match outcome {
         Outcome::Done => format!("{done}{why}"),
         Outcome::Begun => format!("is being {done}{why}"),
@@ -121,6 +121,14 @@ fn step_end(step: &StepEnd) -> String {
     };
     let overlap = overlap.map(|time| format!("; two copies ran for at most {} s", time.as_millis().div_ceil(1000)));
     end + &overlap.unwrap_or_default()
+}
+
+/// Says why a step is taken.
+pub fn step_reason(snapshot: &Snapshot, reason: Reason) -> String {
+    match reason {
+        Reason::PlacedElsewhere(machine) => format!("placed on {}", snapshot.name_of(machine)),
+        _ => reason.to_string(),
+    }
 }
 
 /// Says why a unit is on its machine.

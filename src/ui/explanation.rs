@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::event;
 use super::lists::state_cells;
-use super::plan::legend;
 use super::table;
 use super::table::Cell;
 use super::terminal::Tone;
@@ -19,6 +18,7 @@ use crate::core::explain::NotRunning;
 use crate::core::lease;
 use crate::core::model::Event;
 use crate::core::model::FailedLoad;
+use crate::core::model::FilterReason;
 use crate::core::model::Grant;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
@@ -37,7 +37,7 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     ];
     rows.extend(why.class.map(|class| ("Class", class.to_string())));
     if let Some(placement) = &why.placement {
-        rows.push(("Place", legend(snapshot, placement.machine)));
+        rows.push(("Place", snapshot.name_of(placement.machine)));
         rows.push(("Since", time(placement.since)));
         rows.push(("Because", event::placement(snapshot, &placement.reason)));
     }
@@ -45,22 +45,38 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     rows.extend(why.placement_error.iter().map(|error| ("No place", error.to_string())));
     for (machine, state) in &why.states {
         let seen = last_seen(snapshot, *machine, now);
-        rows.push(("State", format!("{state} on {}{seen}", legend(snapshot, *machine))));
+        rows.push(("State", format!("{state} on {}{seen}", snapshot.name_of(*machine))));
     }
     rows.extend(why.not_running.iter().map(|reason| (label(reason), not_running(reason, now))));
     rows.extend(explain::slow_leases(snapshot, name).map(|(id, grant)| ("Slow host", slow_host(snapshot, id, grant))));
     let mut text = lay_out(rows, false);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
     let filter_reasons = why.filter_reasons.iter().map(|(machine, reasons)| {
-        let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        let reasons: Vec<String> = reasons.iter().map(|it| filter_reason(snapshot, *machine, it, now)).collect();
         let text = if reasons.is_empty() { "nothing".to_owned() } else { reasons.join("; ") };
-        [legend(snapshot, *machine), text]
+        [snapshot.name_of(*machine), text]
     });
     if !why.filter_reasons.is_empty() {
         let rows: Vec<Vec<String>> = header.chain(filter_reasons).map(Vec::from).collect();
         text.push_str(&format!("\n{}", table::lay_out(&rows, false)));
     }
     text + &happened(snapshot, events)
+}
+
+/// Writes why the filter rules a machine out.
+fn filter_reason(snapshot: &Snapshot, machine: MachineId, reason: &FilterReason, now: Timestamp) -> String {
+    let hold_down = || snapshot.health.get(&machine)?.held_down(now);
+    match reason {
+        FilterReason::Flapping(_) => {
+            let until = hold_down().map(|(_, until)| format!(", and takes no unit until {}", super::clock(until, now)));
+            format!("{reason}{}", until.unwrap_or_default())
+        }
+        FilterReason::NotPinned(pin) => match snapshot.machines.range(pin.machines()).next() {
+            Some((_, pinned)) => format!("not {}, which MachineID= means", pinned.name),
+            None => reason.to_string(),
+        },
+        _ => reason.to_string(),
+    }
 }
 
 /// Returns the age of the last report of a machine that was not observed just now: its units may have changed since.
@@ -137,7 +153,8 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         .iter()
         .find_map(|reason| if let NotRunning::MayStillRun { until, .. } = reason { Some(until) } else { None });
     let filter_reasons = why.filter_reasons.iter().map(|(machine, reasons)| {
-        json!({"machine": machine, "reasons": reasons.iter().map(ToString::to_string).collect::<Vec<_>>()})
+        let reasons: Vec<String> = reasons.iter().map(|it| filter_reason(snapshot, *machine, it, now)).collect();
+        json!({"machine": machine, "name": snapshot.full_name_of(*machine), "reasons": reasons})
     });
     let slow = |(machine, grant): (MachineId, &Grant)| {
         let (bound, added) = (lease::bound(grant).as_secs(), grant.slack.as_secs());

@@ -17,13 +17,18 @@ use crate::core::unit::UnitName;
 
 /// Writes the moves and the steps, each as a table that is left out if it is empty.
 pub fn text(snapshot: &Snapshot, simulation: &Simulation) -> String {
-    let legend = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), |id| legend(snapshot, id));
+    let name = |id: Option<MachineId>| id.map_or_else(|| "-".to_owned(), |id| snapshot.name_of(id));
     let moves = simulation
         .moves
         .iter()
-        .map(|it| [it.unit.to_string(), legend(it.from), legend(it.to), event::movement(snapshot, &it.reason)]);
+        .map(|it| [it.unit.to_string(), name(it.from), name(it.to), event::movement(snapshot, &it.reason)]);
     let steps = simulation.steps.iter().map(|(machine, step)| {
-        [legend(Some(*machine)), step.action.to_string(), step.unit.to_string(), step.reason.to_string()]
+        [
+            name(Some(*machine)),
+            step.action.to_string(),
+            step.unit.to_string(),
+            event::step_reason(snapshot, step.reason),
+        ]
     });
     let moves = lay_out(["UNIT", "FROM", "TO", "REASON"], moves.collect());
     let steps = lay_out(["MACHINE", "STEP", "UNIT", "REASON"], steps.collect());
@@ -64,7 +69,7 @@ pub fn json(snapshot: &Snapshot, simulation: &Simulation) -> Map<String, Value> 
         json!({"unit": it.unit, "from": it.from, "to": it.to, "reason": reason, "cause": it.reason})
     });
     let steps = simulation.steps.iter().map(|(machine, step)| {
-        let (action, reason) = (step.action.to_string(), step.reason.to_string());
+        let (action, reason) = (step.action.to_string(), event::step_reason(snapshot, step.reason));
         json!({"machine": machine, "name": name(*machine), "unit": step.unit, "step": action, "reason": reason})
     });
     let (moves, steps) = (moves.collect(), steps.collect());
@@ -78,9 +83,4 @@ fn lay_out(header: [&str; 4], rows: Vec<[String; 4]>) -> String {
     let header = header.map(str::to_owned);
     let cells: Vec<Vec<String>> = std::iter::once(header).chain(rows).map(Vec::from).collect();
     table::lay_out(&cells, false)
-}
-
-/// Returns the legend of a machine, or the beginning of its id if it has left the cluster.
-pub fn legend(snapshot: &Snapshot, id: MachineId) -> String {
-    snapshot.machines.get(&id).map_or_else(|| format!("{}...", id.short()), |machine| machine.legend(false))
 }

@@ -62,6 +62,8 @@ pub(super) struct Folder {
     visits: Mutex<usize>,
     /// Stops the first script before it reaches the host: reports that it has come, and waits to be opened.
     gate: Option<(Notify, Notify)>,
+    /// Tells which visits never end.
+    hangs: Mutex<fn(&Visit) -> bool>,
 }
 
 impl std::fmt::Debug for Folder {
@@ -72,7 +74,7 @@ impl std::fmt::Debug for Folder {
 
 impl Folder {
     pub(super) fn new() -> Self {
-        Self { host: Host::new(), visits: Mutex::default(), gate: None }
+        Self { host: Host::new(), visits: Mutex::default(), gate: None, hangs: Mutex::new(|_| false) }
     }
 
     /// Returns a host with this machine-id.
@@ -85,6 +87,11 @@ impl Folder {
     /// Returns a host whose first visit waits until [`Self::open`].
     pub(super) fn gated() -> Self {
         Self { gate: Some((Notify::new(), Notify::new())), ..Self::new() }
+    }
+
+    /// Lets some visits never end.
+    pub(super) fn hang(&self, hangs: fn(&Visit) -> bool) {
+        *self.hangs.lock().unwrap() = hangs;
     }
 
     /// Waits until the first visit has come.
@@ -145,6 +152,10 @@ impl Remote for Folder {
         if let Some((there, go)) = self.gate.as_ref().filter(|_| number == 1) {
             there.notify_one();
             go.notified().await;
+        }
+        let hangs = *self.hangs.lock().unwrap();
+        if hangs(visit) {
+            std::future::pending::<()>().await;
         }
         let root = self.host.path("").display().to_string();
         let root = root.trim_end_matches('/');

@@ -1,7 +1,8 @@
-//! Commands for units on a machine that is out of reach.
+//! Commands for units on a machine that is out of reach or slow.
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use muster::control::progress::Timeouts;
 use muster::control::verb;
@@ -9,6 +10,7 @@ use muster::core::command::UnitCommand;
 use muster::core::model::Verb;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
+use muster::store::leader_election;
 
 use super::Folder;
 use super::context;
@@ -36,4 +38,29 @@ async fn a_unit_that_is_destroyed_on_a_lost_machine_is_named_with_what_follows()
             "Unit web.service: still on core-01, which is down: it is unloaded there as soon as core-01 answers",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_command_ends_when_its_own_time_is_over_and_names_the_machine_that_goes_on() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    let context = context(&store, &folder);
+    swept(&context).await;
+
+    let limit = Duration::from_millis(300);
+    let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: Some(limit), settle: Duration::ZERO, block: true };
+    let stop = [UnitCommand { verb: Verb::Stop, unit: "web.service".parse().unwrap(), file: None, replace: false }];
+    for (observes, why) in [(true, "core-01 has not answered yet"), (false, "core-01 goes on with the stop")] {
+        folder.hang(if observes { |visit| visit.steps.is_empty() } else { |visit| !visit.steps.is_empty() });
+        let began = Instant::now();
+        let problems = soon(verb::execute(&context, Verb::Stop, &stop, timeouts, &mut |_| ())).await.unwrap();
+        let took = began.elapsed();
+        assert!(took >= limit && took < limit * 10, "{took:?}");
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let what = format!("timed out waiting for unit web.service to report state loaded: {why}");
+        assert_eq!(problems, [format!("Unit web.service: {what}")]);
+        let leader = leader_election::current_leader(&store, &context.keys).await.unwrap();
+        assert!(leader.is_none(), "the next command can lead at once: {leader:?}");
+    }
 }

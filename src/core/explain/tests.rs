@@ -4,9 +4,11 @@ use std::time::Duration;
 use super::*;
 use crate::core::model::ChoiceReason;
 use crate::core::model::FailedAttempt;
+use crate::core::model::FailedLoad;
 use crate::core::model::Grant;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
+use crate::core::model::HoldDown;
 use crate::core::model::Machine;
 use crate::core::model::Phase;
 use crate::core::model::PlacementReason;
@@ -14,6 +16,8 @@ use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
 
 fn chosen() -> PlacementReason {
     PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None }
@@ -56,7 +60,7 @@ fn state(snapshot: &mut Snapshot, active: &str) {
 }
 
 fn reason(snapshot: &Snapshot) -> Option<String> {
-    explain(snapshot, &web()).unwrap().not_running.first().map(ToString::to_string)
+    explain(snapshot, &web(), NOW).unwrap().not_running.first().map(ToString::to_string)
 }
 
 #[test]
@@ -64,10 +68,10 @@ fn a_running_unit_has_no_reason() {
     let mut snapshot = cluster("");
     place(&mut snapshot);
     state(&mut snapshot, "active");
-    let explanation = explain(&snapshot, &web()).unwrap();
+    let explanation = explain(&snapshot, &web(), NOW).unwrap();
     assert_eq!((explanation.not_running, explanation.placement_error), (vec![], None));
     assert_eq!(explanation.filter_reasons, [(id(2), Vec::new())]);
-    assert_eq!(explain(&snapshot, &"b.service".parse().unwrap()), None);
+    assert_eq!(explain(&snapshot, &"b.service".parse().unwrap(), NOW), None);
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn an_unschedulable_unit_has_all_filter_reasons_of_every_machine() {
     snapshot.units.insert(db.clone(), Unit { hash: file.hash(), ..unit });
     snapshot.files.insert(file.hash(), file);
     snapshot.placements.insert(db, Placement { machine: id(2), ..placement });
-    let explanation = explain(&snapshot, &web()).unwrap();
+    let explanation = explain(&snapshot, &web(), NOW).unwrap();
     assert_eq!(explanation.not_running, [NotRunning::Unschedulable(explanation.placement_error.clone().unwrap())]);
     let line = |(id, reasons): &(MachineId, Vec<FilterReason>)| {
         let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
@@ -167,13 +171,13 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     grant(&mut snapshot, 2, Some(60));
     let until = Timestamp::from_millis(60_000);
     let waits_for = |name: &str| vec![NotRunning::MayStillRun { is_strict: true, name: name.to_owned(), until }];
-    assert_eq!(explain(&snapshot, &web()).unwrap().not_running, waits_for("m2"));
+    assert_eq!(explain(&snapshot, &web(), NOW).unwrap().not_running, waits_for("m2"));
     assert!(may_still_run(&snapshot, &web()).is_empty(), "it was never observed there");
     state(&mut snapshot, "active");
     assert_eq!(reason(&snapshot), None, "it runs");
     grant(&mut snapshot, 2, None);
     grant(&mut snapshot, 1, Some(60));
-    assert_eq!(explain(&snapshot, &web()).unwrap().not_running, waits_for("m1"));
+    assert_eq!(explain(&snapshot, &web(), NOW).unwrap().not_running, waits_for("m1"));
     assert_eq!(may_still_run(&snapshot, &web()), [(id(1), until)].into());
     let mut available = cluster("");
     place(&mut available);
@@ -194,14 +198,14 @@ fn a_global_unit_has_a_reason_for_each_machine_where_it_does_not_run() {
     snapshot.states.get_mut(&web()).unwrap().insert(id(2), failed);
     assert_eq!(reason(&snapshot).unwrap(), "it failed on m2");
     let web = web();
-    let all = units_not_running(&snapshot);
+    let all = units_not_running(&snapshot, NOW);
     assert!(matches!(&all[..], [(name, Some(machine), _)] if **name == web && *machine == id(2)), "{all:?}");
     // The health of a machine that cannot be managed says enough.
     let reason = HealthEvidence::VisitFailed(FailedAttempt { phase: Phase::Connect, detail: String::new() }).into();
     let (since, outages) = (Timestamp::ZERO, Vec::new());
     let down = HealthRecord { health: Health::Down, since, last_seen: None, reason, outages };
     snapshot.health.insert(id(2), down);
-    assert!(units_not_running(&snapshot).is_empty());
+    assert!(units_not_running(&snapshot, NOW).is_empty());
 }
 
 #[test]
@@ -221,7 +225,7 @@ fn a_service_that_systemd_has_just_restarted_is_trouble_although_it_runs() {
     state(&mut snapshot, "active");
     snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().restarted = true;
     let expected = "it was started on m1 and is active (dead), restarted by systemd a moment ago";
-    let kind = explain(&snapshot, &web()).unwrap().not_running[0].kind();
+    let kind = explain(&snapshot, &web(), NOW).unwrap().not_running[0].kind();
     assert_eq!(serde_json::to_value(kind).unwrap(), "restarting");
     assert_eq!(reason(&snapshot).unwrap(), expected);
 }
@@ -243,7 +247,7 @@ fn a_timer_whose_service_has_failed_is_trouble() {
         let well = UnitState { hash: text.hash(), ..snapshot.states[&web()][&id(1)].clone() };
         snapshot.states.insert(timer.clone(), [(id(1), well.clone())].into());
         let reason =
-            |snapshot: &Snapshot| explain(snapshot, &timer).unwrap().not_running.first().map(ToString::to_string);
+            |snapshot: &Snapshot| explain(snapshot, &timer, NOW).unwrap().not_running.first().map(ToString::to_string);
         let set = |snapshot: &mut Snapshot, active: &str| {
             let state = UnitState { active: active.parse().unwrap(), launched: false, ..well.clone() };
             snapshot.states.insert(job.clone(), [(id(1), state)].into());
@@ -255,4 +259,32 @@ fn a_timer_whose_service_has_failed_is_trouble() {
         snapshot.units.get_mut(&job).unwrap().desired = DesiredState::Launched;
         assert_eq!(reason(&snapshot), None, "it is a unit that is to run by itself");
     }
+}
+
+#[test]
+fn a_machine_that_takes_no_new_units_for_a_time_is_in_the_way_until_then() {
+    let mut snapshot = cluster("");
+    let filter_reasons = |snapshot: &Snapshot, now| explain(snapshot, &web(), now).unwrap().filter_reasons;
+    let reason =
+        HealthReason { hold_down: Some(HoldDown { outages: 3, seconds: 60 }), ..HealthEvidence::Answers.into() };
+    let (since, last_seen) = (NOW, None);
+    let record = HealthRecord { health: Health::Alive, since, last_seen, reason, outages: Vec::new() };
+    snapshot.health.insert(id(1), record);
+    place(&mut snapshot);
+    let load = FailedLoad {
+        machine: id(2),
+        hash: snapshot.units[&web()].hash,
+        said: "cannot write to /run/muster: is /run full?".to_owned(),
+        at: NOW,
+    };
+    let other = Placement { failed_loads: vec![load], ..snapshot.placements.remove(&web()).unwrap() };
+    snapshot.placements.insert("other.service".parse().unwrap(), other);
+    let both = [(id(1), vec![FilterReason::Flapping(3)]), (id(2), vec![FilterReason::Full])];
+    assert_eq!(filter_reasons(&snapshot, NOW), both);
+    let not_running = explain(&snapshot, &web(), NOW).unwrap().not_running;
+    assert!(matches!(not_running[..], [NotRunning::Unschedulable(_)]), "{not_running:?}");
+    let later = NOW + Duration::from_mins(1);
+    assert_eq!(filter_reasons(&snapshot, later), [(id(1), Vec::new()), (id(2), vec![FilterReason::Full])]);
+    let later = NOW + Duration::from_mins(5);
+    assert_eq!(filter_reasons(&snapshot, later), [(id(1), Vec::new()), (id(2), Vec::new())]);
 }

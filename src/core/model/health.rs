@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::HealthReason;
+use super::HoldDown;
 use super::Timestamp;
 
 /// The health of a machine: a summary of the evidence.
@@ -60,4 +61,14 @@ pub struct HealthRecord {
     /// The recent times at which the machine went down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<Timestamp>,
+}
+
+impl HealthRecord {
+    /// Returns the hold-down of the machine that the leader has recorded, and when it ends; `None` if the machine may take
+    /// new units.
+    pub fn held_down(&self, now: Timestamp) -> Option<(HoldDown, Timestamp)> {
+        let hold_down = self.reason.hold_down.filter(|_| self.health == Health::Alive)?;
+        let until = self.since + hold_down.length();
+        (now < until).then_some((hold_down, until))
+    }
 }

@@ -1,7 +1,6 @@
 //! Loads that fail on a host: the unit is placed elsewhere, on a bounded number of machines, and a machine without room
 //! takes no new units for a while.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Reconciler;
@@ -20,9 +19,6 @@ use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::core::sanitize::truncate;
 use crate::core::schedule::Scheduler;
 use crate::core::unit::UnitName;
-
-/// How long a machine that had no room for a unit file takes no new units.
-const FULL: Duration = Duration::from_mins(5);
 
 /// How old the record of a failed load is before the next failure on the same machine replaces it.
 const RENEW: Duration = Duration::from_mins(2);
@@ -81,16 +77,5 @@ impl Reconciler {
             scheduler.exclude(unit, machine, FilterReason::LoadFailed(said));
         }
         Some(FilterReason::LoadFailed(here))
-    }
-
-    /// Returns the machines that had no room for a unit file a moment ago, and when each of them takes units again.
-    pub(super) fn full_machines(&self, now: Timestamp) -> BTreeMap<MachineId, Timestamp> {
-        let mut full = BTreeMap::new();
-        let loads = self.snapshot.placements.values().flat_map(|placement| &placement.failed_loads);
-        for load in loads.filter(|it| it.is_for_lack_of_room() && now < it.at + FULL) {
-            let until = full.entry(load.machine).or_insert(Timestamp::ZERO);
-            *until = (*until).max(load.at + FULL);
-        }
-        full
     }
 }

@@ -26,6 +26,7 @@ use crate::core::schedule::ProposedPlacement;
 use crate::core::schedule::Schedulability;
 use crate::core::schedule::Scheduler;
 use crate::core::schedule::dependencies_first;
+use crate::core::schedule::full_machines;
 use crate::core::unit::UnitName;
 
 /// The placements that a unit needs: its own and those of the units that it displaces.
@@ -148,7 +149,7 @@ impl Reconciler {
                 && !self.requirements.is_global(name)
         });
         let wanting: Vec<UnitName> = wanting.map(|(name, _)| name.clone()).collect();
-        let full = self.full_machines(now);
+        let full = full_machines(&self.snapshot, now);
         self.exclusion_ends = full.values().copied().chain(self.next_hold_down_end(now)).min();
         let schedulability = |machine| self.schedulability(machine, &full, now);
         let mut scheduler = Scheduler::new(&self.snapshot, schedulability, &self.requirements);

@@ -16,6 +16,7 @@ use anti_affinity::AntiAffinityIndex;
 pub use ranking::dependencies_first;
 pub use requirements::RequirementsIndex;
 pub use schedulability::Schedulability;
+pub use schedulability::full_machines;
 
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;

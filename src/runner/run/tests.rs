@@ -32,6 +32,7 @@ async fn a_run_that_goes_on_keeps_the_newest_events_and_prunes_the_others() {
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        deadline: None,
         stop: CancellationToken::new(),
         supervision: None,
     };

@@ -86,6 +86,16 @@ impl Keyspace {
         format!("{}members/", self.registry)
     }
 
+    /// Returns the prefix of the units.
+    pub fn units(&self) -> String {
+        format!("{}units/", self.cluster)
+    }
+
+    /// Returns the prefix of the machines.
+    pub fn machines(&self) -> String {
+        format!("{}machines/", self.cluster)
+    }
+
     /// Returns the prefix of the event log. No token starts with a dot, so no cluster has this prefix for its records.
     pub fn events(&self) -> String {
         self.events.clone()

@@ -9,7 +9,9 @@ use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
 use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
+use crate::core::model::HealthReason;
 use crate::core::model::HealthRecord;
+use crate::core::model::HoldDown;
 use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::ObservationTimes;
@@ -123,18 +125,18 @@ fn the_unit_state_of_a_machine_that_was_not_observed_is_shown_with_its_age() {
     };
     snapshot.states.insert(web(), [(core().id, state)].into());
     let row = |snapshot: &Snapshot| {
-        let why = explain::explain(snapshot, &web()).unwrap();
+        let why = explain::explain(snapshot, &web(), at(NOW)).unwrap();
         let shown = unit(snapshot, &web(), &why, &[], at(NOW));
         shown.lines().find_map(|line| line.strip_prefix("State:")).map(|row| row.trim().to_owned()).unwrap()
     };
-    assert_eq!(row(&snapshot), "active (running) on 00000001..., not observed since");
+    assert_eq!(row(&snapshot), "active (running) on core-01, not observed since");
     let (since, last_seen, reason) = (at(NOW), None, HealthEvidence::Answers.into());
     let health = HealthRecord { health: Health::Down, since, last_seen, reason, outages: Vec::new() };
     snapshot.health.insert(core().id, health);
     snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: [(core().id, Some(at(NOW - 9)))].into() });
-    assert_eq!(row(&snapshot), "active (running) on 00000001..., as of 9 s ago");
+    assert_eq!(row(&snapshot), "active (running) on core-01, as of 9 s ago");
     snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: BTreeMap::new() });
-    assert_eq!(row(&snapshot), "active (running) on 00000001...");
+    assert_eq!(row(&snapshot), "active (running) on core-01");
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn ends(line: &str) -> [&str; 2] {
 fn a_strict_unit_on_a_host_with_a_slow_systemd_is_shown_with_the_longer_bound_and_what_helps() {
     let shown = |lease| {
         let snapshot = strict(Some(lease));
-        let why = explain::explain(&snapshot, &web()).unwrap();
+        let why = explain::explain(&snapshot, &web(), at(NOW)).unwrap();
         let json = unit_json(&snapshot, &web(), &why, &[], at(NOW));
         let text = unit(&snapshot, &web(), &why, &[], at(NOW));
         let row = text.lines().find_map(|line| line.strip_prefix("Slow host:")).map(|row| row.trim().to_owned());
@@ -176,4 +178,28 @@ fn a_strict_unit_on_a_host_with_a_slow_systemd_is_shown_with_the_longer_bound_an
                 silent, this unit starts elsewhere after 37 s; more processor time for core-01 or a fence command helps";
     let json = json!([{"machine": core().id, "name": "core-01", "bound": 37, "added": 7}]);
     assert_eq!(shown(slow), (Some(text.to_owned()), json));
+}
+
+#[test]
+fn why_calls_machines_by_their_names_and_says_when_a_hold_down_ends() {
+    let mut snapshot = strict(None);
+    let other = Machine { id: MachineId::from_bits(2 << 96), name: "core-02".to_owned(), ..Machine::default() };
+    let pinned = format!("[Service]\nExecStart=/bin/true\n\n[X-Fleet]\nMachineID={}\n", core().id);
+    let pinned = UnitFile::parse(&pinned).unwrap();
+    snapshot.units.insert(web(), Unit::new(pinned.hash(), DesiredState::Launched));
+    snapshot.files.insert(pinned.hash(), Arc::new(pinned));
+    let hold_down = Some(HoldDown { outages: 2, seconds: 60 });
+    let reason = HealthReason { hold_down, ..HealthEvidence::Answers.into() };
+    let (health, since, last_seen) = (Health::Alive, at(NOW), None);
+    snapshot.health.insert(other.id, HealthRecord { health, since, last_seen, reason, outages: Vec::new() });
+    snapshot.machines.insert(other.id, other);
+    let why = explain::explain(&snapshot, &web(), at(NOW)).unwrap();
+    let shown = unit(&snapshot, &web(), &why, &[], at(NOW));
+    let end = clock(at(NOW + 60), at(NOW));
+    let expected = format!(
+        "core-02 held down: it went down 2 times within an hour, and takes no unit until {end}; not core-01, which MachineID= means"
+    );
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.lines().any(|line| words(line) == expected), "{shown}");
+    assert!(shown.lines().any(|line| words(line) == "Place: core-01"), "{shown}");
 }
