@@ -6,12 +6,21 @@
 mod arguments;
 mod assert;
 mod command;
+mod copied_folder;
 mod copy;
 mod debug;
+mod destination;
 mod fail;
+mod file;
 mod join;
+mod ping;
+mod raw;
+mod script;
 mod set_fact;
+mod slurp;
 pub mod spec;
+mod stat;
+mod tempfile;
 mod template;
 mod unit;
 pub mod wait_for;
@@ -44,15 +53,22 @@ pub trait Module: Send + Sync {
 }
 
 /// Every module.
-static MODULES: [&dyn Module; 11] = [
+static MODULES: &[&dyn Module] = &[
     &assert::Assert,
     &command::Command,
     &copy::Copy,
     &debug::Debug,
     &fail::Fail,
+    &file::File,
     &join::Join,
+    &ping::Ping,
+    &raw::Raw,
+    &script::Script,
     &set_fact::SetFact,
     &command::Shell,
+    &slurp::Slurp,
+    &stat::Stat,
+    &tempfile::Tempfile,
     &template::Template,
     &unit::Unit,
     &wait_for::WaitFor,
@@ -65,7 +81,7 @@ pub struct ModuleRef(&'static dyn Module);
 impl ModuleRef {
     /// Returns every module.
     pub fn all() -> impl Iterator<Item = Self> {
-        MODULES.into_iter().map(Self)
+        MODULES.iter().copied().map(Self)
     }
 
     /// Returns the module with a name, which may begin with one of its collections: `ansible.builtin.copy`.
