@@ -6,90 +6,132 @@
 
 use std::fmt::Write as _;
 
+use sha1::Sha1;
 use sha2::Digest as _;
 use sha2::Sha256;
+use shlex::QuoteError;
 
 use super::action::HostAction;
-use super::host_connection::FILE_TIMEOUT;
 use super::host_connection::HostConnection;
-use super::host_connection::reason;
-use super::host_connection::unquotable;
+use super::host_script::Attributes;
+use super::host_script::HostReport;
+use super::host_script::HostScript;
+use super::mode::Mode;
 use super::outcome::Outcome;
-use super::shell_expand::quote_expanding;
 use crate::inventory::Vars;
-use crate::remote::Exit;
 
 /// A file to write on a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct File {
     /// The content.
-    pub content: Vec<u8>,
+    pub(super) content: Content,
     /// The destination: an absolute path, or a path in a home directory (`~/x`). If it ends in `/` or is a directory, the
     /// file is written into it.
-    pub dest: String,
+    pub(super) dest: String,
     /// The file's name if the destination is a directory. Without a name the destination must not be one.
-    pub name: Option<String>,
-    /// The permissions, three or four octal digits. The default is the old file's, or 0644.
-    pub mode: Option<String>,
-    /// The owner. The default is the old file's, or the user that writes the file.
-    pub owner: Option<String>,
-    /// The group. The default is the old file's, or the writing user's.
-    pub group: Option<String>,
+    pub(super) name: Option<String>,
+    /// Owner, group and mode. The defaults are the old file's, or the user that writes the file and 0644.
+    pub(super) attributes: Attributes,
+    /// The mode of folders that are made.
+    pub(super) folder_mode: Option<Mode>,
+    /// Set to keep the old file under another name.
+    pub(super) backup: bool,
+    /// Set to leave a file that exists as it is.
+    pub(super) keep: bool,
+    /// Set to write to the target of a link.
+    pub(super) follow: bool,
+    /// The command that checks the new file, with `%s` for its path.
+    pub(super) validate: Option<String>,
+    /// What the old file must be: the SHA-256 of its content, or `absent`.
+    pub(super) expected: Option<String>,
 }
 
-/// The first line of the script's output if nothing had to change.
-const SAME: &str = "muster-file same";
-/// The first line of the script's output if something changed, or would change in a check.
-const CHANGED: &str = "muster-file changed";
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// That of a file on the host.
+    OnHost(String),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Bytes(Vec::new())
+    }
+}
 
 impl File {
-    async fn try_put(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        let script = self.script(connection.check).map_err(unquotable)?;
-        let (exit, output) = connection.exec(script, self.content.clone(), Some(FILE_TIMEOUT)).await?;
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (status, dest) = printed.split_once('\n').unwrap_or_default();
-        let vars = Vars::from_iter([("dest".to_owned(), dest.trim_end_matches('\n').into())]);
-        match (exit, status) {
-            (Exit::Code(0), SAME) => Ok(Outcome::done(false, vars)),
-            (Exit::Code(0), CHANGED) => Ok(Outcome::done(true, vars)),
-            _ => Err(Outcome::failed(format!("{}: {}", self.dest, reason(&output.stderr)))),
+    /// Writes the file unless it is there already.
+    pub(super) async fn write(&self, connection: &HostConnection<'_>) -> Result<HostReport, Outcome> {
+        let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+        let mut script = HostScript::new(include_str!("file.sh"))
+            .path("d", &self.dest)
+            .set("n", &optional(&self.name))
+            .attributes(&self.attributes)
+            .set("folder_mode", &self.folder_mode.as_ref().map(Mode::arithmetic).unwrap_or_default())
+            .flag("backup", self.backup)
+            .flag("keep", self.keep)
+            .flag("follow", self.follow)
+            .flag("preserve", self.attributes.mode == Some(Mode::Preserve))
+            .set("expected", &optional(&self.expected))
+            .flag("validates", self.validate.is_some());
+        script = match &self.content {
+            Content::Bytes(bytes) => script.set("source", "").set("sum", &sha256(bytes)).stdin(bytes.clone()),
+            Content::OnHost(path) => script.path("source", path),
+        };
+        if let Some(command) = &self.validate {
+            script = script.function("validate", validation(command).map_err(Outcome::failed)?);
         }
+        script.run(connection).await
     }
 
-    /// Returns the script for the host, which takes the content on stdin. With `check` nothing is written.
-    fn script(&self, check: bool) -> Result<String, shlex::QuoteError> {
-        let quoted = |text: &Option<String>| shlex::try_quote(text.as_deref().unwrap_or_default()).map(String::from);
-        let sum: String = Sha256::digest(&self.content).iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        // stat(1) prints a mode without zeros in front.
-        let mode = self.mode.as_deref().map(|mode| match mode.trim_start_matches('0') {
-            "" => "0".to_owned(),
-            digits => digits.to_owned(),
-        });
-        Ok(format!(
-            "d={}\nn={}\nmode={}\nowner={}\ngroup={}\nsum={sum}\ncheck={}\n{SCRIPT}",
-            quote_expanding(&self.dest)?,
-            quoted(&self.name)?,
-            quoted(&mode)?,
-            quoted(&self.owner)?,
-            quoted(&self.group)?,
-            if check { "1" } else { "" }
-        ))
+    async fn try_put(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let report = self.write(connection).await?;
+        // As in Ansible, a check knows nothing of a file that it does not write.
+        if connection.check && report.is("rewritten") {
+            return Ok(Outcome::done(true, Vars::new()));
+        }
+        let mut vars = report.vars(&["dest", "src", "backup_file", "msg", "checksum"]);
+        if let Content::Bytes(bytes) = &self.content {
+            vars.insert("checksum".to_owned(), digits(&Sha1::digest(bytes)).into());
+        }
+        Ok(Outcome::done(report.is("changed"), vars))
     }
+}
+
+/// Returns the SHA-256 of a content.
+pub(super) fn sha256(content: &[u8]) -> String {
+    digits(&Sha256::digest(content))
+}
+
+/// Returns the hexadecimal digits of a hash.
+pub(super) fn digits(hash: &[u8]) -> String {
+    hash.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Returns the line of the shell that checks the file `$1`.
+fn validation(command: &str) -> Result<Result<String, QuoteError>, String> {
+    if !command.contains("%s") {
+        return Err(format!("validate must contain %s: {command}"));
+    }
+    let words = shlex::split(command).ok_or("the quotes in `validate` do not match")?;
+    let quoted = |word: &String| {
+        let parts: Result<Vec<_>, _> = word.split("%s").map(|part| shlex::try_quote(part).map(String::from)).collect();
+        parts.map(|parts| parts.join("\"$1\""))
+    };
+    Ok(words.iter().map(quoted).collect::<Result<Vec<_>, _>>().map(|words| words.join(" ")))
 }
 
 #[async_trait::async_trait]
 impl HostAction for File {
-    /// Writes the file unless it is there already.
     async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
         match self.try_put(connection).await {
             Ok(outcome) | Err(outcome) => outcome,
         }
     }
 }
-
-/// The script for the host. The variables that describe the file precede it.
-const SCRIPT: &str = include_str!("file.sh");

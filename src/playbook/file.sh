@@ -1,63 +1,106 @@
-LC_ALL=C
-export LC_ALL
-fail() { echo "$1" >&2; exit 1; }
-case $d in */) [ -d "$d" ] || fail "no directory $d" ;; esac
+drain() { cat > /dev/null; }
+if [ -n "$source" ]; then
+  [ -e "$source" ] || fail "Source $source not found"
+  [ -r "$source" ] || fail "Source $source not readable"
+  [ -f "$source" ] || fail "Cannot copy invalid source '$source': not a file"
+  drain() { :; }
+  exec < "$source"
+  s=$(sha256sum < "$source") && sum=${s%% *}
+  s=$(sha1sum < "$source") && say checksum "${s%% *}"
+  say src "$source"
+  source_mode=$(stat -Lc %a -- "$source")
+  [ -z "$preserve" ] || mode="m=$((0$source_mode))"
+  n=${source##*/}
+fi
+case $d in
+  */)
+    if [ ! -d "$d" ] && [ -z "$check" ]; then
+      (mode=$folder_mode && make_folders "$d") || fail "cannot make the directory $d"
+    fi ;;
+esac
+case $d in
+  */) path=$d$n ;;
+  *) path=$d ;;
+esac
 if [ -d "$d" ]; then
-  [ -n "$n" ] || fail "can not use content with a dir as dest: $d is a directory"
+  [ -n "$n" ] || fail "can not use content with a dir as dest"
   # Any user could point a link of his own to a directory of root.
   if [ -L "${d%/}" ]; then
     u=$(stat -c %u -- "${d%/}") || exit 1
     [ "$u" = 0 ] || [ "$u" = "$(id -u)" ] || fail "$d is a link of another user to a directory"
   fi
-  d=${d%/}/$n
+  path=${d%/}/$n
 fi
-dir=${d%/*}
-[ -n "$dir" ] || dir=/
-[ -d "$dir" ] || fail "no directory $dir"
-# From here on no change to the path leads elsewhere.
-cd -P -- "$dir" || exit 1
-b=./${d##*/}
 
-# The kind, user, group and mode of the old file. A link is replaced and never followed. As with Ansible, the new file
-# has the attributes of the link's target, but not its set-user-ID bit, since any user may make a link to such a file.
-old=
-if [ -e "$b" ] || [ -L "$b" ]; then
-  old=$(stat -c '%u %g %a %F' -- "$b") || exit 1
+# Reports the result and ends.
+finish() {
+  [ -z "$1$altered" ] || say changed 1
+  say rewritten "$1"
+  say altered "$altered"
+  say dest "$path"
+  describe "$name"
+  exit 0
+}
+
+if ! enter; then
+  [ -n "$check" ] || fail "Destination directory ${path%/*} does not exist"
+  # An earlier task might have made it.
+  drain
+  say changed 1
+  say rewritten 1
+  exit 0
 fi
-case $old in
-  '' | *' regular file' | *' regular empty file') ;;
-  *' symbolic link')
-    old=
-    if [ -e "$b" ]; then
-      old=$(stat -Lc '%u %g %a' -- "$b") || exit 1
+[ -z "$follow" ] || follow_link
+
+# A link is replaced and never followed. As with Ansible, the new file has the attributes of the link's target, but not its
+# set-user-ID bit, since any user may make a link to such a file.
+look "$name"
+now=absent
+old=
+case $kind in
+  absent) ;;
+  file | hard)
+    s=$(sha256sum < "$name") || exit 1
+    now=${s%% *}
+    old="${of_user%%:*} ${of_group%%:*} $bits" ;;
+  link)
+    if [ -e "$name" ]; then
+      old=$(stat -Lc '%u %g %a' -- "$name") || exit 1
       m=${old##* }
       case $m in ????) m=${m#?} ;; esac
-      old="${old% *} $m link"
+      old="${old% *} $m"
     fi ;;
-  *) fail "$d is neither a file nor a link" ;;
+  *) fail "$path is neither a file nor a link" ;;
 esac
-
-# Reports whether the file has an attribute: the name or the number.
-has() { [ -z "$1" ] || [ "$(stat -c "$2" -- "$b")" = "$1" ] || [ "$(stat -c "$3" -- "$b")" = "$1" ]; }
-change=1
-case $old in
-  *file)
-    s=$(sha256sum < "$b") || exit 1
-    if [ "${s%% *}" = "$sum" ] && has "$mode" %a %a && has "$owner" %U %u && has "$group" %G %g; then change=; fi ;;
-esac
-if [ -n "$check" ] || [ -z "$change" ]; then
-  cat > /dev/null
-  if [ -n "$change" ]; then echo "muster-file changed"; else echo "muster-file same"; fi
-  echo "$d"
+if [ -n "$expected" ] && [ "$expected" != "$now" ]; then
+  drain
+  say stale 1
   exit 0
+fi
+if [ -n "$keep" ] && [ "$kind" != absent ]; then
+  drain
+  say msg "file already exists"
+  finish ''
+fi
+if [ "$now" = "$sum" ]; then
+  drain
+  set_attributes
+  finish ''
+fi
+if [ -n "$check" ]; then
+  drain
+  [ "$now" = absent ] || set_attributes
+  finish 1
 fi
 
 # The file is made exclusively, and written, checked and given away through its descriptor: another user may replace the
 # name at any time.
+session=$(umask)
 umask 077
 t=$(mktemp -u ./.muster.XXXXXXXXXX) || exit 1
 set -C
 exec 3> "$t" || exit 1
+set +C
 trap 'rm -f -- "$t"' EXIT
 trap 'exit 1' HUP INT TERM
 f=/proc/self/fd/3
@@ -71,11 +114,38 @@ if [ $# -ge 3 ]; then
 else
   chmod -- 644 $f || exit 1
 fi
-[ -z "$owner" ] || chown -- "$owner" $f || exit 1
-[ -z "$group" ] || chgrp -- "$group" $f || exit 1
-[ -z "$mode" ] || chmod -- "$mode" $f || exit 1
-[ "$(stat -c %d:%i -- "$t")" = "$(stat -Lc %d:%i -- $f)" ] || fail "another process replaced the temporary file of $d"
-mv -fT -- "$t" "$b" || exit 1
+before=$(stat -Lc '%u %g %a' $f)
+give() {
+  e=$("$1" -- "$3" $f 2>&1) && return
+  case $e in
+    *invalid* | *unknown*) fail "$1 failed: failed to look up $2 $3" ;;
+    *) fail "$1 failed: ${e##*: }" ;;
+  esac
+}
+[ -z "$owner" ] || give chown user "$owner"
+[ -z "$group" ] || give chgrp group "$group"
+if [ -n "$mode" ]; then
+  kind=file bits=$(stat -Lc %a $f)
+  (umask "$session" && compute_mode && chmod -- "$(printf '%04o' "$number")" $f) || exit 1
+fi
+[ "$before" = "$(stat -Lc '%u %g %a' $f)" ] || altered=1
+if [ -n "$validates" ]; then
+  # What the program prints to stderr goes into a record at once.
+  exec 6>&1
+  printf 'stderr='
+  out=$(validate "$PWD/${t#./}" 2>&6 < /dev/null)
+  rc=$?
+  printf '\0'
+  [ $rc = 0 ] || { say stdout "$out" && say exit_status $rc && fail "failed to validate"; }
+fi
+[ "$(stat -c %d:%i -- "$t")" = "$(stat -Lc %d:%i -- $f)" ] || fail "another process replaced the temporary file of $path"
+if [ -n "$backup" ] && { [ -e "$name" ] || [ -L "$name" ]; }; then
+  copy=$name.$$.$(date +%Y-%m-%d@%H:%M:%S)~
+  # The old file itself is the backup. A copy could be written through a link of another user.
+  ln -- "$name" "$copy" 2> /dev/null || { [ "$(id -u)" != 0 ] && cp -p -- "$name" "$copy"; } ||
+    fail "Could not make backup of $path"
+  say backup_file "${path%/*}/${copy#./}"
+fi
+mv -fT -- "$t" "$name" || exit 1
 trap - EXIT
-echo "muster-file changed"
-echo "$d"
+finish 1

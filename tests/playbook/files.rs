@@ -50,14 +50,13 @@ async fn a_copy_that_fails_says_why_and_changes_nothing() {
     let stage = Stage::new();
     stage.write("motd", "hello\n");
     for (copy, expected) in [
-        ("{src: motd, dest: DIR/no/where}", "/no/where: "),
-        ("{src: motd, dest: DIR/no/}", "no directory"),
+        ("{src: motd, dest: DIR/no/where}", "Destination directory"),
         ("{content: x, dest: DIR}", "can not use content with a dir as dest"),
-        ("{content: x, dest: DIR/}", "`dest` must name a file"),
-        ("{src: motd, dest: DIR/hosts/out}", "no directory"),
+        ("{content: x, dest: DIR/}", "can not use content with a dir as dest"),
+        ("{src: motd, dest: DIR/hosts/out}", "/hosts does not exist"),
         ("{src: nothing, dest: DIR/out}", "there is no file nothing in"),
         ("{src: motd, dest: out}", "`dest` must be an absolute path"),
-        ("{src: motd, dest: DIR/out, owner: no-such-user}", "/out: "),
+        ("{src: motd, dest: DIR/out, owner: no-such-user}", "failed to look up user no-such-user"),
         ("{src: motd, dest: \"DIR/out\\0\"}", "cannot be given to a shell"),
         ("{content: '{{ missing }}', dest: DIR/out}", "`missing` is undefined"),
     ] {

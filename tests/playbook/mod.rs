@@ -6,6 +6,7 @@ mod files;
 mod local;
 mod notify;
 mod place;
+mod recorded;
 mod trust;
 
 use std::path::Path;

@@ -71,7 +71,7 @@ impl Module for AddHost {
         }
         let own = arguments.args.iter().filter(|(name, _)| ADD_HOST.parameter(name).is_none());
         vars.extend(own.map(|(name, value): (&String, &Value)| (name.clone(), value.clone())));
-        let groups = arguments.words("groups")?.unwrap_or_default();
+        let groups = arguments.list("groups")?.unwrap_or_default();
         Ok(Action::Add(Addition::Host { name, groups, vars }))
     }
 }
@@ -87,7 +87,7 @@ impl Module for GroupBy {
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
         let group = arguments.required("key")?.replace(' ', "-");
-        let parents = arguments.words("parents")?.unwrap_or_default();
+        let parents = arguments.list("parents")?.unwrap_or_default();
         Ok(Action::Add(Addition::Group { group, parents }))
     }
 }

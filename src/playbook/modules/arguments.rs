@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::spec::mode;
 use super::spec::scalar_text;
 use crate::inventory::Vars;
-use crate::playbook::free_form::comma_words;
+use crate::playbook::host_script::Attributes;
+use crate::playbook::mode::Mode;
 use crate::playbook::template;
 use crate::playbook::template::Scope;
 
@@ -60,38 +60,52 @@ impl Arguments<'_> {
         self.text(name)?.map(parse).transpose()
     }
 
-    /// Returns the permissions, if they are given.
-    pub fn mode(&self) -> Result<Option<String>, String> {
-        self.value("mode").map(mode).transpose()
+    /// Returns the texts of a list, if the argument is given. A text is split at its commas.
+    pub fn list(&self, name: &str) -> Result<Option<Vec<String>>, String> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let items = match value {
+            Value::Array(items) => items.iter().map(scalar_text).collect(),
+            value => scalar_text(value).map(|text| text.split(',').map(|item| item.trim().to_owned()).collect()),
+        };
+        items.map(Some).ok_or_else(|| format!("`{name}` must be a list of texts"))
     }
 
-    /// Returns a list of words, if the argument is given: a list, or text with commas.
-    pub fn words(&self, name: &str) -> Result<Option<Vec<String>>, String> {
-        let word = |value: &Value| scalar_text(value).ok_or_else(|| format!("`{name}` must be a list of words"));
-        match self.value(name) {
-            None => Ok(None),
-            Some(Value::Array(words)) => words.iter().map(word).collect::<Result<_, _>>().map(Some),
-            Some(value) => Ok(Some(comma_words(&word(value)?))),
-        }
+    /// Returns permissions, if they are given.
+    pub(in crate::playbook) fn mode(&self, name: &str) -> Result<Option<Mode>, String> {
+        self.value(name).map(Mode::read).transpose()
+    }
+
+    /// Returns the owner, the group and the mode that the task gives to a file.
+    pub(in crate::playbook) fn attributes(&self) -> Result<Attributes, String> {
+        let account = |name: &str| match self.non_empty(name)? {
+            Some(text) if text.contains(':') => Err(format!("`{name}` must be one name or number, not `{text}`")),
+            text => Ok(text),
+        };
+        Ok(Attributes { mode: self.mode("mode")?, owner: account("owner")?, group: account("group")? })
     }
 
     /// Returns the path of a file of the role or the playbook: in its folder of this name, or else beside that.
     pub fn find_file(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
-        self.find(name, folder, "file", Path::is_file)
+        self.look_up(&self.required(name)?, folder, Path::is_file).map_err(|why| format!("`{name}`: {why}"))
     }
 
-    /// Returns the path of a folder of the role or the playbook: in its folder of this name, or else beside that.
+    /// Returns the path of a folder, as [`Self::find_file`] does.
     pub fn find_folder(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
-        self.find(name, folder, "folder", Path::is_dir)
+        self.look_up(&self.required(name)?, folder, Path::is_dir).map_err(|why| format!("`{name}`: {why}"))
     }
 
-    fn find(&self, name: &str, folder: &str, what: &str, fits: fn(&Path) -> bool) -> Result<PathBuf, String> {
-        let given = self.required(name)?;
-        let candidates = self.folders.iter().flat_map(|base| [base.join(folder).join(&given), base.join(&given)]);
-        let found = candidates.into_iter().find(|path| fits(path));
+    /// Returns the path of a file or a folder, as [`Self::find_file`] does.
+    pub(super) fn find(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
+        self.look_up(&self.required(name)?, folder, Path::exists).map_err(|why| format!("`{name}`: {why}"))
+    }
+
+    /// Returns the first path of these names that is right.
+    pub(super) fn look_up(&self, given: &str, folder: &str, is_right: fn(&Path) -> bool) -> Result<PathBuf, String> {
+        let candidates = self.folders.iter().flat_map(|base| [base.join(folder).join(given), base.join(given)]);
+        let found = candidates.into_iter().find(|path| is_right(path));
         found.ok_or_else(|| {
             let folders: Vec<String> = self.folders.iter().map(|folder| display(folder)).collect();
-            format!("`{name}`: there is no {what} {given} in {}", folders.join(", "))
+            format!("there is no file {given} in {}", folders.join(", "))
         })
     }
 

@@ -1,37 +1,47 @@
-//! `copy`: writes a file on the host.
+//! `copy`: writes a file, or all files of a folder, on the host.
+
+use std::path::Path;
 
 use super::Arguments;
 use super::Module;
 use super::arguments::file_name;
 use super::arguments::read_bytes;
+use super::copied_folder::CopiedFolder;
+use super::destination;
 use super::spec::Kind;
 use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use super::spec::scalar_text;
 use crate::playbook::action::Action;
+use crate::playbook::file::Content;
 use crate::playbook::file::File;
 use crate::playbook::template;
 
 /// Writes a file.
 pub(super) struct Copy;
 
-pub(super) const DEST: Parameter = Parameter::new("dest", Kind::Text, "The absolute path of the file on the host.");
-pub(super) const MODE: Parameter = Parameter::new("mode", Kind::Mode, "The permissions.");
-pub(super) const OWNER: Parameter = Parameter::new("owner", Kind::Text, "The owner.");
-pub(super) const GROUP: Parameter = Parameter::new("group", Kind::Text, "The group.");
-
 static SPEC: Spec = Spec {
     name: "copy",
     collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Writes a file on the host.",
+    summary: "Writes a file, or all files of a folder, on the host.",
     parameters: &[
-        Parameter::new("src", Kind::Text, "The file, in `files` or beside the playbook."),
+        Parameter::new(
+            "src",
+            Kind::Text,
+            "The file or folder, in `files` or beside the playbook; of a folder with `/` at the end only the content is copied.",
+        ),
         Parameter::new("content", Kind::Any, "The content; a list or a map becomes JSON."),
-        DEST,
-        MODE,
-        OWNER,
-        GROUP,
+        Parameter::new("remote_src", Kind::Flag, "Whether `src` is a file on the host."),
+        Parameter::new("directory_mode", Kind::Mode, "The permissions of folders that are made."),
+        destination::DEST,
+        destination::MODE_OR_PRESERVE,
+        destination::OWNER,
+        destination::GROUP,
+        destination::BACKUP,
+        destination::VALIDATE,
+        destination::FORCE,
+        destination::FOLLOW,
     ],
     one_of: &[&["src", "content"], &["dest"]],
     exclusive: &[],
@@ -46,22 +56,23 @@ impl Module for Copy {
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
         if let Some(value) = arguments.args.get("content") {
             let text = scalar_text(value).unwrap_or_else(|| template::to_json(value));
-            return file(arguments, text.into_bytes(), None);
+            let content = Content::Bytes(text.into_bytes());
+            return Ok(Action::on_host(destination::file(arguments, content, None, None)?));
         }
-        let path = arguments.find_file("src", "files")?;
-        file(arguments, read_bytes(&path)?, Some(file_name(&path)))
+        if arguments.flag("remote_src")?.unwrap_or(false) {
+            let source = arguments.required("src")?;
+            let name = source.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
+            return Ok(Action::on_host(destination::file(arguments, Content::OnHost(source), name, None)?));
+        }
+        let path = arguments.find("src", "files")?;
+        if path.is_dir() {
+            return Ok(Action::on_host(CopiedFolder::read(arguments, &path)?));
+        }
+        Ok(Action::on_host(of_source(arguments, &path)?))
     }
 }
 
-/// Returns the action that writes this content.
-pub(super) fn file(arguments: &Arguments<'_>, content: Vec<u8>, name: Option<String>) -> Result<Action, String> {
-    let dest = arguments.required("dest")?;
-    if !dest.starts_with(['/', '~']) {
-        return Err(format!("`dest` must be an absolute path, not `{dest}`"));
-    }
-    if name.is_none() && dest.ends_with('/') {
-        return Err("`dest` must name a file when the task brings its `content`".to_owned());
-    }
-    let (owner, group) = (arguments.text("owner")?, arguments.text("group")?);
-    Ok(Action::on_host(File { content, dest, name, mode: arguments.mode()?, owner, group }))
+/// Returns the copy of a file of the playbook.
+fn of_source(arguments: &Arguments<'_>, path: &Path) -> Result<File, String> {
+    destination::file(arguments, Content::Bytes(read_bytes(path)?), Some(file_name(path)), Some(path))
 }

@@ -74,7 +74,7 @@ impl Module for IncludeVars {
 /// Returns the files of variables in the folder.
 fn files_in(arguments: &Arguments<'_>) -> Result<Vec<PathBuf>, String> {
     let folder = arguments.find_folder("dir", "vars")?;
-    let words = |name: &str| arguments.words(name);
+    let words = |name: &str| arguments.list(name);
     let endings = words("extensions")?.unwrap_or_else(|| ENDINGS.map(str::to_owned).to_vec());
     let ignored = words("ignore_files")?.unwrap_or_default();
     let depth = arguments.number("depth")?.filter(|depth| *depth > 0).unwrap_or(u64::MAX);

@@ -7,17 +7,26 @@ mod add_host;
 mod arguments;
 mod assert;
 mod command;
+mod copied_folder;
 mod copy;
 mod debug;
+mod destination;
 mod fail;
+mod file;
 mod include;
 mod include_vars;
 mod join;
 mod meta;
 mod pause;
+mod ping;
+mod raw;
+mod script;
 mod set_fact;
 mod set_stats;
+mod slurp;
 pub mod spec;
+mod stat;
+mod tempfile;
 mod template;
 mod unit;
 pub mod wait_for;
@@ -76,7 +85,7 @@ pub enum RunsIn {
 }
 
 /// Every module.
-static MODULES: [&dyn Module; 19] = [
+static MODULES: &[&dyn Module] = &[
     &add_host::AddHost,
     &assert::Assert,
     &command::Command,
@@ -90,9 +99,16 @@ static MODULES: [&dyn Module; 19] = [
     &join::Join,
     &meta::Meta,
     &pause::Pause,
+    &file::File,
+    &ping::Ping,
+    &raw::Raw,
+    &script::Script,
     &set_fact::SetFact,
     &set_stats::SetStats,
     &command::Shell,
+    &slurp::Slurp,
+    &stat::Stat,
+    &tempfile::Tempfile,
     &template::Template,
     &unit::Unit,
     &wait_for::WaitFor,
@@ -105,7 +121,7 @@ pub struct ModuleRef(&'static dyn Module);
 impl ModuleRef {
     /// Returns every module.
     pub fn all() -> impl Iterator<Item = Self> {
-        MODULES.into_iter().map(Self)
+        MODULES.iter().copied().map(Self)
     }
 
     /// Returns the module with a name, which may begin with one of its collections: `ansible.builtin.copy`.

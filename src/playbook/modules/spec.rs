@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::playbook::mode::Mode;
 use crate::playbook::template;
 
 /// The description of a module.
@@ -60,8 +61,12 @@ pub enum Kind {
     Number,
     /// A list of words of a command.
     Words,
-    /// Permissions in octal digits.
+    /// A list of texts, or texts with commas between them.
+    List,
+    /// Permissions, in octal digits or symbolic.
     Mode,
+    /// Permissions, or the word `preserve`.
+    ModeOrPreserve,
     /// Any value.
     Any,
 }
@@ -105,7 +110,9 @@ impl Parameter {
             Kind::Flag => text.and_then(|text| template::parse_bool(&text)).is_none(),
             Kind::Number => text.and_then(|text| text.parse::<u64>().ok()).is_none(),
             Kind::Words => !is_texts(value),
-            Kind::Mode => return mode(value).err(),
+            Kind::List => text.is_none() && !is_texts(value),
+            Kind::Mode if text.as_deref() == Some("preserve") => true,
+            Kind::Mode | Kind::ModeOrPreserve => return Mode::read(value).err(),
         };
         fault.then(|| format!("`{name}` must be {}", self.kind.expected()))
     }
@@ -123,7 +130,10 @@ impl Kind {
             Self::Flag => "true or false".to_owned(),
             Self::Number => "a whole number".to_owned(),
             Self::Words => "a list of words".to_owned(),
-            Self::Mode => "octal digits in quotes, such as '0644'".to_owned(),
+            Self::List => "a list of texts".to_owned(),
+            Self::Mode | Self::ModeOrPreserve => {
+                "octal digits in quotes, such as '0644', or as in `u=rw,g=r`".to_owned()
+            }
             Self::Any => "any value".to_owned(),
         }
     }
@@ -141,12 +151,4 @@ pub fn scalar_text(value: &Value) -> Option<String> {
         Value::Bool(flag) => Some(if *flag { "True" } else { "False" }.to_owned()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-/// Returns permissions as octal digits.
-pub fn mode(value: &Value) -> Result<String, String> {
-    let hint = "write it as octal digits in quotes, such as '0644'";
-    let Value::String(mode) = value else { return Err(format!("`mode` {value} is ambiguous; {hint}")) };
-    let octal = matches!(mode.len(), 3 | 4) && mode.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-    if octal { Ok(mode.clone()) } else { Err(format!("invalid `mode` {mode}; {hint}")) }
 }

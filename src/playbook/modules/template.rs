@@ -3,12 +3,13 @@
 use super::Arguments;
 use super::Module;
 use super::arguments::file_name;
-use super::copy;
+use super::destination;
 use super::spec::Kind;
 use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
+use crate::playbook::file::Content;
 
 /// Writes a file from a template.
 pub(super) struct Template;
@@ -19,10 +20,14 @@ static SPEC: Spec = Spec {
     summary: "Writes a file that is rendered from a template.",
     parameters: &[
         Parameter::new("src", Kind::Text, "The template, in `templates` or beside the playbook."),
-        copy::DEST,
-        copy::MODE,
-        copy::OWNER,
-        copy::GROUP,
+        destination::DEST,
+        destination::MODE_OR_PRESERVE,
+        destination::OWNER,
+        destination::GROUP,
+        destination::BACKUP,
+        destination::VALIDATE,
+        destination::FORCE,
+        destination::FOLLOW,
     ],
     one_of: &[&["src"], &["dest"]],
     exclusive: &[],
@@ -38,6 +43,7 @@ impl Module for Template {
         let path = arguments.find_file("src", "templates")?;
         let name = file_name(&path);
         let name = name.strip_suffix(".j2").unwrap_or(&name).to_owned();
-        copy::file(arguments, arguments.render_file(&path)?.into_bytes(), Some(name))
+        let content = Content::Bytes(arguments.render_file(&path)?.into_bytes());
+        Ok(Action::on_host(destination::file(arguments, content, Some(name), Some(&path))?))
     }
 }

@@ -1,0 +1,221 @@
+//! Scripts that modules run on a host: variables, the text of the script, and the report that it prints.
+//!
+//! A variable is quoted once, here. The report is a list of records `NAME=VALUE` that end with NUL, which no value can
+//! hold: a file name with newlines cannot forge a record. A script that fails says why with the record `msg`.
+
+use serde_json::Value;
+use shlex::QuoteError;
+
+use super::host_connection::FILE_TIMEOUT;
+use super::host_connection::HostConnection;
+use super::host_connection::reason;
+use super::host_connection::unquotable;
+use super::mode::Mode;
+use super::outcome::Outcome;
+use super::shell_expand::quote_expanding;
+use crate::inventory::Vars;
+use crate::remote::Exit;
+
+/// Records, links and folders: the functions that every script has.
+const BASE: &str = include_str!("host_script/base.sh");
+/// Owner, group, mode and times: the functions that set and describe them.
+const ATTRIBUTES: &str = include_str!("host_script/attributes.sh");
+
+/// A script for a host.
+pub(super) struct HostScript {
+    text: &'static str,
+    variables: Result<String, QuoteError>,
+    stdin: Vec<u8>,
+}
+
+/// The owner, the group and the mode that a task gives to a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Attributes {
+    /// The mode.
+    pub(super) mode: Option<Mode>,
+    /// The owner, a name or a number.
+    pub(super) owner: Option<String>,
+    /// The group, a name or a number.
+    pub(super) group: Option<String>,
+}
+
+impl HostScript {
+    /// Makes a script of its text.
+    pub(super) fn new(text: &'static str) -> Self {
+        Self { text, variables: Ok(String::new()), stdin: Vec::new() }
+    }
+
+    /// Sets a variable.
+    pub(super) fn set(self, name: &str, value: &str) -> Self {
+        self.assign(name, shlex::try_quote(value).map(String::from))
+    }
+
+    /// Sets a variable to a path, in which `~` and variables are expanded on the host.
+    pub(super) fn path(self, name: &str, path: &str) -> Self {
+        self.assign(name, quote_expanding(path))
+    }
+
+    /// Sets a variable to `1` or to nothing.
+    pub(super) fn flag(self, name: &str, flag: bool) -> Self {
+        self.set(name, if flag { "1" } else { "" })
+    }
+
+    /// Sets the variables of owner, group and mode.
+    pub(super) fn attributes(self, attributes: &Attributes) -> Self {
+        let Attributes { mode, owner, group } = attributes;
+        self.set("owner", owner.as_deref().unwrap_or_default())
+            .set("group", group.as_deref().unwrap_or_default())
+            .set("mode", &mode.as_ref().map(Mode::arithmetic).unwrap_or_default())
+            .set("mode_text", &mode.as_ref().map(Mode::for_chmod).unwrap_or_default())
+    }
+
+    /// Sets a function of the script that runs this line.
+    pub(super) fn function(mut self, name: &str, line: Result<String, QuoteError>) -> Self {
+        self.variables = self.variables.and_then(|text| Ok(format!("{text}{name}() {{\n{}\n}}\n", line?)));
+        self
+    }
+
+    /// Gives the script its stdin.
+    pub(super) fn stdin(self, stdin: Vec<u8>) -> Self {
+        Self { stdin, ..self }
+    }
+
+    fn assign(mut self, name: &str, quoted: Result<String, QuoteError>) -> Self {
+        self.variables = self.variables.and_then(|text| Ok(format!("{text}{name}={}\n", quoted?)));
+        self
+    }
+
+    /// Runs the script. A script that fails is a failed outcome.
+    pub(super) async fn run(self, connection: &HostConnection<'_>) -> Result<HostReport, Outcome> {
+        let script = self.flag("check", connection.check);
+        let variables = script.variables.map_err(unquotable)?;
+        let text = format!("{variables}{BASE}{ATTRIBUTES}{}", script.text);
+        let (exit, output) = connection.exec(text, script.stdin, Some(FILE_TIMEOUT)).await?;
+        let report = HostReport::read(&output.stdout);
+        if exit != Exit::Code(0) {
+            return Err(report.into_failure(&output.stderr));
+        }
+        if output.dropped > 0 {
+            return Err(Outcome::failed(format!("the host sent more than {} MiB", output.limit >> 20)));
+        }
+        Ok(report)
+    }
+}
+
+/// The report of a script.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct HostReport {
+    records: Vec<(String, String)>,
+    /// What the script printed after its last record.
+    pub(super) content: Vec<u8>,
+}
+
+impl HostReport {
+    fn read(printed: &[u8]) -> Self {
+        let mut report = Self::default();
+        let mut rest = printed;
+        while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+            let (record, after) = rest.split_at(end);
+            rest = after.get(1..).unwrap_or_default();
+            let record = String::from_utf8_lossy(record);
+            match record.split_once('=') {
+                Some(("content", _)) => break,
+                Some((name, value)) => report.records.push((name.to_owned(), value.to_owned())),
+                None => {}
+            }
+        }
+        report.content = rest.to_vec();
+        report
+    }
+
+    /// Returns the value of the first record with a name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.records.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Reports whether a record says yes.
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.get(name) == Some("1")
+    }
+
+    /// Returns these records as results, and owner, group, mode, size and state of the file if the script described it.
+    pub(super) fn vars(&self, names: &[&str]) -> Vars {
+        let mut vars = Vars::new();
+        for name in names {
+            if let Some(value) = self.get(name) {
+                vars.insert((*name).to_owned(), value.into());
+            }
+        }
+        if let Some(described) = self.get("described") {
+            vars.extend(described_vars(described));
+        }
+        vars
+    }
+
+    /// Returns the outcome of a script that failed: its records are results.
+    fn into_failure(self, stderr: &[u8]) -> Outcome {
+        let changed = self.is("changed");
+        let msg = self.get("msg").map_or_else(|| reason(stderr), str::to_owned);
+        let mut outcome = Outcome { changed, ..Outcome::failed(msg) };
+        for (name, value) in self.records.into_iter().filter(|(name, _)| !matches!(&**name, "msg" | "changed")) {
+            if name == "described" {
+                outcome.detail.extend(described_vars(&value));
+                continue;
+            }
+            let number = value.parse().ok().filter(|_| matches!(&*name, "rc" | "exit_status"));
+            outcome.detail.insert(name, number.map_or_else(|| value.into(), |number: i64| number.into()));
+        }
+        outcome
+    }
+}
+
+/// Returns the results of a record `UID:USER GID:GROUP MODE SIZE STATE`.
+fn described_vars(described: &str) -> Vars {
+    let words: Vec<&str> = described.split(' ').collect();
+    let [user, group, mode, size, state] = words[..] else {
+        return Vars::new();
+    };
+    let mut vars = Vars::new();
+    for (id, name, pair) in [("uid", "owner", user), ("gid", "group", group)] {
+        let (number, text) = pair.split_once(':').unwrap_or((pair, "UNKNOWN"));
+        vars.insert(id.to_owned(), number.parse::<u64>().map_or(Value::Null, Value::from));
+        vars.insert(name.to_owned(), if text == "UNKNOWN" { number } else { text }.into());
+    }
+    vars.insert("mode".to_owned(), format!("0{mode:0>3}").into());
+    vars.insert("size".to_owned(), size.parse::<u64>().map_or(Value::Null, Value::from));
+    let state = if matches!(state, "directory" | "link" | "hard") { state } else { "file" };
+    vars.insert("state".to_owned(), state.into());
+    vars
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HostReport;
+
+    #[test]
+    fn a_value_with_newlines_is_one_record_and_content_follows_the_last_one() {
+        let report = HostReport::read(b"path=/a\nchanged=1\0changed=0\0path=b\0content=\0x=\0\xff");
+        assert_eq!((report.get("path"), report.is("changed")), (Some("/a\nchanged=1"), false));
+        assert_eq!(report.content, b"x=\0\xff");
+    }
+
+    #[test]
+    fn a_file_is_described_as_in_ansible() {
+        let report = HostReport::read(b"described=0:root 7:UNKNOWN 4 12 regular\0src=a\0");
+        let vars = serde_json::Value::Object(report.vars(&["src", "dest"]));
+        let expected =
+            r#"{"src":"a","uid":0,"owner":"root","gid":7,"group":"7","mode":"0004","size":12,"state":"file"}"#;
+        assert_eq!(vars.to_string(), expected);
+        assert!(HostReport::read(b"described=absent\0").vars(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_records_of_a_failed_script_are_results() {
+        let outcome = HostReport::read(b"rc=257\0path=1\0msg=no\0").into_failure(b"");
+        assert_eq!(
+            (&outcome.detail["rc"], &outcome.detail["path"], &outcome.detail["msg"]),
+            (&257.into(), &"1".into(), &"no".into())
+        );
+        assert_eq!(HostReport::default().into_failure(b"a\nb\n").detail["msg"], "b");
+    }
+}

@@ -1,0 +1,85 @@
+altered=
+
+# Sets `number` to the mode that $name, at which look() has looked, is to have.
+compute_mode() {
+  m=$((0$bits)) mask=$((0$(umask))) isdir=0
+  [ "$kind" != directory ] || isdir=1
+  eval "$mode"
+  number=$m
+}
+
+# Changes the mode of $name. As root the file is opened first: another user may replace the name by a link at any time.
+change_mode() {
+  if [ "$(id -u)" != 0 ]; then
+    chmod -- "$1" "$name"
+    return
+  fi
+  case $kind in
+    directory) (cd -P -- "$name" && [ "$(stat -c %d:%i .)" = "$id" ] && chmod -- "$1" .) ;;
+    file | hard)
+      { [ "$(stat -Lc %d:%i /proc/self/fd/4)" = "$id" ] && chmod -- "$1" /proc/self/fd/4; } 4< "$name" ;;
+    *) chmod -- "$1" "$name" ;;
+  esac
+}
+
+# Changes the owner of $name, or its group.
+change_owner() {
+  e=$("$1" -h -- "$3" "$name" 2>&1) && return
+  case $e in
+    *invalid* | *unknown*) fail "$1 failed: failed to look up $2 $3" ;;
+    *) fail "$1 failed: ${e##*: }" ;;
+  esac
+}
+
+# Gives $name the owner, the group and the mode of the task. Sets `altered` if that changes something, or would.
+set_attributes() {
+  look "$name"
+  if [ -n "$owner" ] && [ "$owner" != "${of_user%%:*}" ] && [ "$owner" != "${of_user#*:}" ]; then
+    altered=1
+    if [ -z "$check" ]; then
+      change_owner chown user "$owner"
+    else
+      case $owner in *[!0-9]*) id -u -- "$owner" > /dev/null 2>&1 || fail "chown failed: failed to look up user $owner" ;; esac
+    fi
+  fi
+  if [ -n "$group" ] && [ "$group" != "${of_group%%:*}" ] && [ "$group" != "${of_group#*:}" ]; then
+    altered=1
+    [ -n "$check" ] || change_owner chgrp group "$group"
+  fi
+  [ -n "$mode" ] && [ "$kind" != link ] || return 0
+  # chown takes set-user-ID bits away.
+  [ -n "$check" ] || look "$name"
+  compute_mode
+  [ "$number" -ne $((0$bits)) ] || return 0
+  altered=1
+  # Without five digits chmod keeps the set-group-ID bit of a directory.
+  [ -n "$check" ] || change_mode "$(printf '0%04o' "$number")" || fail "chmod failed: $path"
+}
+
+# Describes a file for the result.
+describe() {
+  look "$1"
+  if [ "$kind" = absent ]; then say described absent; else say described "$of_user $of_group $bits $size $kind"; fi
+}
+
+# Makes the missing folders of a path and gives each one the attributes of the task. Afterwards the last one is the current
+# folder.
+make_folders() {
+  case $1 in /*) cd / ;; esac
+  rest=$1
+  while [ -n "$rest" ]; do
+    part=${rest%%/*}
+    case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
+    case $part in '' | .) continue ;; esac
+    name=./$part
+    made=${PWD%/}/$part
+    if [ -d "$name" ]; then
+      cd -P -- "$name" || return
+      continue
+    fi
+    e=$(mkdir -- "$name" 2>&1) || [ -d "$name" ] || return
+    altered=1
+    set_attributes
+    cd -P -- "$name" && [ "$(stat -c %d:%i .)" = "$id" ] || return
+  done
+}

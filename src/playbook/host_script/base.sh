@@ -1,0 +1,55 @@
+LC_ALL=C
+export LC_ALL
+unset CDPATH
+set -f
+# Prints a record of the report.
+say() { printf '%s=%s\0' "$1" "$2"; }
+fail() { say msg "$1"; exit 1; }
+
+# Takes the slashes off the end of $path, changes into its folder and sets `name` to ./NAME. From then on no change to the
+# path leads elsewhere.
+enter() {
+  while case $path in ?*/) ;; *) false ;; esac; do path=${path%/}; done
+  case $path in
+    */*) folder=${path%/*} && folder=${folder:-/} ;;
+    *) folder=. ;;
+  esac
+  name=./${path##*/}
+  cd -P -- "$folder" 2> /dev/null
+}
+
+# Sets kind, id, user, group, bits, links and size of a file. A link is not followed.
+look() {
+  kind=absent
+  [ -e "$1" ] || [ -L "$1" ] || return 0
+  set -- $(stat -c '%d:%i %u:%U %g:%G %a %h %s %F' -- "$1")
+  [ $# -ge 7 ] || return 0
+  id=$1 of_user=$2 of_group=$3 bits=$4 links=$5 size=$6
+  shift 6
+  case $* in
+    'regular file' | 'regular empty file') if [ "$links" = 1 ]; then kind=file; else kind=hard; fi ;;
+    'symbolic link') kind=link ;;
+    directory) kind=directory ;;
+    *) kind=special ;;
+  esac
+}
+
+# Sets `target` to the target of a link.
+read_link() { target=$(readlink -n -- "$1" && printf x) && target=${target%x}; }
+
+# Follows $name to the end if it is a link, and sets path, name and kind. Any user could point a link of his own to a file
+# of root.
+follow_link() {
+  look "$name"
+  hops=0
+  while [ "$kind" = link ]; do
+    case ${of_user%%:*} in 0 | "$(id -u)") ;; *) fail "$path is a link of another user" ;; esac
+    hops=$((hops + 1))
+    [ $hops -le 40 ] || fail "$path: too many levels of links"
+    read_link "$name" || exit 1
+    path=$target
+    enter || { kind=absent && return 0; }
+    path=${PWD%/}/${name#./}
+    look "$name"
+  done
+}

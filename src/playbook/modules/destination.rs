@@ -1,0 +1,68 @@
+//! The file that a module writes on the host, and the parameters that say where and how.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::Arguments;
+use super::spec::Kind;
+use super::spec::Parameter;
+use crate::playbook::file::Content;
+use crate::playbook::file::File;
+use crate::playbook::mode::Mode;
+
+pub(super) const DEST: Parameter = Parameter::new("dest", Kind::Text, "The absolute path of the file on the host.");
+pub(super) const MODE: Parameter = Parameter::new("mode", Kind::Mode, "The permissions.");
+pub(super) const MODE_OR_PRESERVE: Parameter =
+    Parameter::new("mode", Kind::ModeOrPreserve, "The permissions, or `preserve` for those of the source.");
+pub(super) const OWNER: Parameter = Parameter::new("owner", Kind::Text, "The owner.");
+pub(super) const GROUP: Parameter = Parameter::new("group", Kind::Text, "The group.");
+pub(super) const BACKUP: Parameter =
+    Parameter::new("backup", Kind::Flag, "Whether to keep the old file, with the time in its name.");
+pub(super) const VALIDATE: Parameter =
+    Parameter::new("validate", Kind::Text, "The command that checks the new file before it is used; %s is its path.");
+pub(super) const FORCE: Parameter =
+    Parameter::new("force", Kind::Flag, "Whether a file that exists is replaced (default: true).");
+pub(super) const FOLLOW: Parameter =
+    Parameter::new("follow", Kind::Flag, "Whether a link is followed (default: false).");
+
+/// Returns the file that is written. `source` is the file of the playbook whose permissions it may get.
+pub(super) fn file(
+    arguments: &Arguments<'_>,
+    content: Content,
+    name: Option<String>,
+    source: Option<&Path>,
+) -> Result<File, String> {
+    let dest = arguments.required("dest")?;
+    if !dest.starts_with(['/', '~', '$']) {
+        return Err(format!("`dest` must be an absolute path, not `{dest}`"));
+    }
+    if name.is_none() && dest.ends_with('/') {
+        return Err("can not use content with a dir as dest".to_owned());
+    }
+    let mut attributes = arguments.attributes()?;
+    if attributes.mode == Some(Mode::Preserve) {
+        attributes.mode = match (source, &content) {
+            (Some(source), _) => Some(preserved(source)?),
+            (None, Content::OnHost(_)) => Some(Mode::Preserve),
+            (None, Content::Bytes(_)) => return Err("`mode` cannot be preserve without `src`".to_owned()),
+        };
+    }
+    Ok(File {
+        content,
+        dest,
+        name,
+        attributes,
+        folder_mode: arguments.mode("directory_mode")?,
+        backup: arguments.flag("backup")?.unwrap_or(false),
+        keep: !arguments.flag("force")?.unwrap_or(true),
+        follow: arguments.flag("follow")?.unwrap_or(false),
+        validate: arguments.non_empty("validate")?,
+        expected: None,
+    })
+}
+
+/// Returns the permissions of a file of the playbook.
+fn preserved(source: &Path) -> Result<Mode, String> {
+    let data = source.metadata().map_err(|error| format!("cannot read {}: {error}", source.display()))?;
+    Ok(Mode::Bits(data.permissions().mode() & 0o7777))
+}

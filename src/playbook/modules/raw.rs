@@ -1,0 +1,79 @@
+//! `raw`: runs a line of shell on the host, and nothing around it.
+
+use serde_json::Value;
+
+use super::Arguments;
+use super::Module;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use crate::inventory::Vars;
+use crate::playbook::action::Action;
+use crate::playbook::action::HostAction;
+use crate::playbook::host_connection::HostConnection;
+use crate::playbook::host_connection::command_outcome;
+use crate::playbook::host_connection::unquotable;
+use crate::playbook::outcome::Outcome;
+use crate::playbook::shell_expand::quote_expanding;
+
+/// Runs a line of shell.
+pub(super) struct Raw;
+
+static SPEC: Spec = Spec {
+    name: "raw",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Runs a line of shell and nothing around it.",
+    parameters: &[
+        Parameter::new("cmd", Kind::Text, "The line."),
+        Parameter::new("executable", Kind::Text, "The path of the shell (default: /bin/sh)."),
+    ],
+    one_of: &[&["cmd"]],
+    exclusive: &[],
+    line: Line::Command("cmd"),
+};
+
+impl Module for Raw {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        Ok(Action::on_host(RawLine { line: arguments.required("cmd")?, shell: arguments.non_empty("executable")? }))
+    }
+}
+
+/// A line of shell.
+struct RawLine {
+    line: String,
+    shell: Option<String>,
+}
+
+impl RawLine {
+    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        if connection.check {
+            return Ok(Outcome::skipped());
+        }
+        let script = match &self.shell {
+            None => Ok(self.line.clone()),
+            Some(shell) => quote_expanding(shell)
+                .and_then(|shell| Ok(format!("exec {shell} -c {}", shlex::try_quote(&self.line)?))),
+        };
+        let (exit, output) = connection.exec(script.map_err(unquotable)?, Vec::new(), None).await?;
+        // Ansible keeps the newlines at the end of the output.
+        let [stdout, stderr] =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let mut vars: Vars = output.into_vars();
+        vars.extend([("stdout".to_owned(), Value::from(stdout)), ("stderr".to_owned(), stderr.into())]);
+        Ok(command_outcome(&exit, vars))
+    }
+}
+
+#[async_trait::async_trait]
+impl HostAction for RawLine {
+    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+        match self.try_run(connection).await {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Plays that ansible-playbook has played before: the lines, the exit codes and the files must be the same.
+//!
+//! `scripts/record-plays` records them. Each play has a folder in `tests/data/plays`.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+use regex::Regex;
+
+use super::Stage;
+
+/// Masks what cannot be the same, as `scripts/record-plays` does: the folder, times in the names of backups, and the details
+/// of a failure, of which the plays print what counts.
+fn mask(printed: &str, work: &str) -> String {
+    let short = |line: &str| match line.split_once(" => {") {
+        Some((head, _)) if line.starts_with("fatal:") || line.starts_with("failed:") => format!("{head} => {{...}}"),
+        _ => line.to_owned(),
+    };
+    let masked: String = printed.replace(work, "WORK").lines().map(|line| short(line) + "\n").collect();
+    let backup = Regex::new(r"\.[0-9]+\.[0-9]{4}-[0-9-]+@[0-9:]+~").unwrap();
+    backup.replace_all(&masked, ".BACKUP~").into_owned()
+}
+
+/// Returns the paths below a folder, in the order of their bytes.
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                open.push(entry.path());
+            }
+            found.push(entry.path());
+        }
+    }
+    found.sort_by_key(|path| path.as_os_str().to_owned());
+    found
+}
+
+/// Returns what is below a folder.
+fn list(work: &Path) -> String {
+    let mut listing = String::new();
+    for path in paths(work) {
+        let data = path.symlink_metadata().unwrap();
+        let name = format!("./{}", path.strip_prefix(work).unwrap().display()).replace('\n', "?");
+        let mode = data.mode() & 0o7777;
+        if data.is_symlink() {
+            writeln!(listing, "link {name} -> {}", std::fs::read_link(&path).unwrap().display()).unwrap();
+        } else if data.is_dir() {
+            writeln!(listing, "directory {mode:o} {name}").unwrap();
+        } else if data.is_file() {
+            writeln!(listing, "file {mode:o} {} {name}", data.len()).unwrap();
+            let content = std::fs::read(&path).unwrap();
+            let lines =
+                String::from_utf8_lossy(&content).lines().map(|line| format!("    |{line}\n")).collect::<String>();
+            listing.push_str(&lines);
+        } else {
+            writeln!(listing, "other {name}").unwrap();
+        }
+    }
+    listing
+}
+
+/// Plays a play as `scripts/record-plays` does.
+async fn play(folder: &Path) -> String {
+    let mut stage = Stage::new();
+    let work = tempfile::tempdir().unwrap();
+    let name = work.path().display().to_string();
+    stage.extra.insert("work".to_owned(), name.clone().into());
+    let mut text = String::new();
+    for (heading, check) in [("check", true), ("first run", false), ("second run", false)] {
+        stage.check = check;
+        let (printed, code) = stage.play_file(&folder.join("play.yml")).await;
+        write!(text, "== {heading}: exit {code}\n{printed}").unwrap();
+    }
+    mask(&format!("{text}== files\n{}", list(work.path())), &name)
+}
+
+#[tokio::test]
+async fn recorded_plays_do_what_ansible_does() {
+    let plays = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/plays");
+    let mut different = Vec::new();
+    for name in Stage::names(&plays) {
+        let folder = plays.join(&name);
+        if name.starts_with("root-") && !rustix::process::getuid().is_root() {
+            eprintln!("skipped: {name} changes owners, which only root can");
+            continue;
+        }
+        let played = play(&folder).await;
+        let expected = std::fs::read_to_string(folder.join("expected.txt")).unwrap();
+        if played != expected {
+            different.push(format!("{name}:\n{}", difference(&expected, &played)));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// Returns the lines that differ, with the lines before them.
+fn difference(expected: &str, played: &str) -> String {
+    let (expected, played): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), played.lines().collect());
+    let same = expected.iter().zip(&played).take_while(|(one, other)| one == other).count();
+    let part =
+        |lines: &[&str]| lines.iter().skip(same).take(12).map(|line| format!("    {line}\n")).collect::<String>();
+    let before = expected[same.saturating_sub(4)..same].join("\n  ");
+    format!("  {before}\n  expected:\n{}  played:\n{}", part(&expected), part(&played))
+}
