@@ -111,7 +111,7 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         let text = if json {
             listing_json(&playbook, &hosts)
         } else {
-            ui::clean(&play.listing.text(&playbook, &hosts, &all_tags))
+            ui::clean(&play.listing.text((&play.file, &playbook), &hosts, &all_tags))
         };
         ui::result(&text);
         return Ok(ExitStatus::Done);
@@ -191,7 +191,7 @@ async fn execute(
 
 /// Names the file of a fault as it is seen from the current folder.
 fn shown_beside(fault: Diagnostic) -> Diagnostic {
-    let here = std::path::absolute("").unwrap_or_default();
+    let here = std::path::absolute(".").unwrap_or_default();
     let file = fault.file.strip_prefix(here).map_or_else(|_| fault.file.clone(), Path::to_path_buf);
     Diagnostic { file, ..fault }
 }
@@ -262,14 +262,14 @@ fn choose(
     for play in &playbook.plays {
         let wrong = |what: String, hint: Option<String>| {
             let diagnostic = Diagnostic { hint, ..Diagnostic::new(&playbook.file, play.hosts_at, what) };
-            CommandError { status: ExitStatus::Usage, ..diagnostic.into() }
+            CommandError { status: ExitStatus::Usage, ..shown_beside(diagnostic).into() }
         };
         let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
         let (hosts, unmatched) =
             inventory.select_known(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
         for term in unmatched {
             let what = format!("no host or group matches `{term}`, so it is left out of the play");
-            ui::warn(&Diagnostic::new(&playbook.file, play.hosts_at, what).to_string());
+            ui::warn(&shown_beside(Diagnostic::new(&playbook.file, play.hosts_at, what)).to_string());
         }
         let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.contains(name));
         let mut hosts: Vec<String> =

@@ -1,6 +1,7 @@
 //! The listings of `muster play`: hosts, tasks and tags of each play, as ansible-playbook prints them.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -30,9 +31,14 @@ impl ListingArgs {
         self.list_hosts || self.list_tasks || self.list_tags || self.syntax_check
     }
 
-    /// Returns the listing. `tags` are those of each play's tasks, selected or not.
-    pub(super) fn text(&self, playbook: &Playbook, hosts: &[Vec<String>], tags: &[BTreeSet<String>]) -> String {
-        let mut text = format!("\nplaybook: {}\n", playbook.file.display());
+    /// Returns the listing of a playbook, whose file is as the operator has named it. `tags` are those of each play's tasks, selected or not.
+    pub(super) fn text(
+        &self,
+        (file, playbook): (&Path, &Playbook),
+        hosts: &[Vec<String>],
+        tags: &[BTreeSet<String>],
+    ) -> String {
+        let mut text = format!("\nplaybook: {}\n", file.display());
         if !self.list_hosts && !self.list_tasks && !self.list_tags {
             return text;
         }

@@ -183,9 +183,6 @@ impl Host {
         let mut notes = Vec::new();
         for (name, value) in &self.vars {
             let note = match (name.as_str(), value.as_str()) {
-                ("ansible_become_method", Some("sudo")) | ("ansible_become_user", Some("root")) => continue,
-                ("ansible_become_method" | "ansible_become_user", _) => "muster becomes root with `sudo -n`",
-                ("ansible_become_password" | "ansible_become_pass", _) => "muster gives `sudo` no password",
                 ("ansible_password" | "ansible_ssh_pass" | "ansible_ssh_password", _) => {
                     "muster logs in with keys, certificates or an agent, not with passwords"
                 }

@@ -588,7 +588,6 @@ fn invalid_connection_variables_are_errors() {
 fn connection_variables_that_muster_ignores_are_noted() {
     for (line, expected) in [
         ("h ansible_password=x", "not with passwords"),
-        ("h ansible_become_password=x", "gives `sudo` no password"),
         (
             "h ansible_ssh_common_args='-C -o ControlMaster=auto -o BindAddress=10.0.0.1'",
             "`-o BindAddress=10.0.0.1` in `ansible_ssh_common_args` is ignored.",

@@ -91,6 +91,8 @@ pub struct PlayIterator<'a> {
     /// The variables that tasks have set for each host.
     set: BTreeMap<String, SetVars>,
     stats: IndexMap<String, HostStats>,
+    /// The hosts on which the current task has failed, or that it could not reach.
+    failed_now: BTreeSet<String>,
     /// The hosts with a failure that no `rescue` section caught, and those that could not be reached.
     failed_hosts: BTreeSet<String>,
     lost_hosts: BTreeSet<String>,
@@ -108,6 +110,7 @@ impl<'a> PlayIterator<'a> {
             removed_hosts: BTreeSet::new(),
             set: BTreeMap::new(),
             stats: IndexMap::new(),
+            failed_now: BTreeSet::new(),
             failed_hosts: BTreeSet::new(),
             lost_hosts: BTreeSet::new(),
         }
@@ -115,6 +118,7 @@ impl<'a> PlayIterator<'a> {
 
     /// Returns the next step. The results of the step before must have been recorded.
     pub fn advance(&mut self) -> Next<'a> {
+        self.failed_now.clear();
         if let Some(batch) = self.current.take() {
             if let Some(next) = self.next_task(&batch) {
                 self.current = Some(batch);
@@ -203,6 +207,9 @@ impl<'a> PlayIterator<'a> {
         let handlers = &self.shared.handlers;
         let counts = self.stats.entry(host.to_owned()).or_default();
         let ignored = outcome.ignored;
+        if matches!(outcome.status, Status::Failed | Status::Unreachable) && !ignored {
+            self.failed_now.insert(host.to_owned());
+        }
         match outcome.status {
             Status::Unreachable if !ignored => {
                 counts.unreachable += 1;
@@ -295,10 +302,12 @@ impl<'a> PlayIterator<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^52 hosts")]
         let share = failed as f64 / self.hosts.len().max(1) as f64 * 100.0;
         let are_too_many = max_fail_percentage.is_some_and(|most| failed > 0 && share > most);
-        if failed == 0 || !is_fatal && !are_too_many {
+        let is_over = is_fatal && !self.failed_now.is_empty();
+        if !is_over && !are_too_many {
             return false;
         }
-        for (host, state) in self.hosts.iter_mut().filter(|(_, state)| !state.failed) {
+        let others = self.hosts.iter_mut().filter(|(host, state)| !state.failed && !self.failed_now.contains(*host));
+        for (host, state) in others {
             if !state.cursor.fail(&self.shared.handlers, &mut state.notified) {
                 self.failed_hosts.insert(host.clone());
                 state.failed = true;

@@ -97,18 +97,22 @@ fn the_arguments_of_ssh_reach_the_connection() {
 }
 
 #[test]
-fn it_becomes_root_and_no_other_user_and_names_the_variables_that_it_ignores() {
+fn the_variables_say_which_user_it_becomes() {
     let desk = Desk::new();
     let hosts = |vars: &str| desk.write("hosts", format!("h1 ansible_host=127.0.0.1 ansible_port=1 {vars}\n"));
-    let error = "host h1: `ansible_become_user` is postgres, but muster can become only root";
+    let error = "host h1: muster becomes users with sudo, or with su as root, and not with `doas`";
     let exec = ["-i", "hosts", "exec", "h1", "--", "true"];
-    hosts("ansible_become=true ansible_become_user=postgres");
+    hosts("ansible_become=true ansible_become_method=doas");
     desk.fails(&exec, 2, &[error]);
-    hosts("ansible_become_user=postgres");
+    hosts("ansible_become_method=doas");
     desk.fails(&["-i", "hosts", "exec", "h1", "-b", "--", "true"], 2, &[error]);
-    desk.fails(&exec, 4, &["Note: h1: `ansible_become_user` is ignored", "h1: connect: "]);
-    hosts("ansible_become='{{ inventory_hostname in groups.all }}' ansible_become_user=postgres");
-    desk.fails(&exec, 2, &[error]);
+    desk.fails(&exec, 4, &["h1: connect: "]);
+    hosts("ansible_become='{{ inventory_hostname in groups.all }}' ansible_become_user='a b'");
+    desk.fails(&exec, 2, &["host h1: `a b` cannot be the name of a user"]);
     hosts("ansible_become=perhaps");
     desk.fails(&exec, 2, &["host h1: `ansible_become` must be true or false, not `perhaps`"]);
+    hosts("ansible_connection=local");
+    let said = desk.muster(&["-i", "hosts", "exec", "h1", "-b", "--become-user", "daemon", "--", "id", "-un"]);
+    let is_root = rustix::process::getuid().is_root();
+    assert!(!is_root || said.out == "h1: daemon\n", "{said:#?}");
 }
