@@ -5,16 +5,22 @@
 
 mod arguments;
 mod assert;
+mod blockinfile;
 mod command;
 mod copied_folder;
 mod copy;
 mod debug;
 mod destination;
+mod edited_file;
 mod fail;
 mod file;
+mod foreign_text;
+mod insertion_place;
 mod join;
+mod lineinfile;
 mod ping;
 mod raw;
+mod replace;
 mod script;
 mod set_fact;
 mod slurp;
@@ -55,14 +61,17 @@ pub trait Module: Send + Sync {
 /// Every module.
 static MODULES: &[&dyn Module] = &[
     &assert::Assert,
+    &blockinfile::Blockinfile,
     &command::Command,
     &copy::Copy,
     &debug::Debug,
     &fail::Fail,
     &file::File,
     &join::Join,
+    &lineinfile::Lineinfile,
     &ping::Ping,
     &raw::Raw,
+    &replace::Replace,
     &script::Script,
     &set_fact::SetFact,
     &command::Shell,
