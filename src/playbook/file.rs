@@ -28,6 +28,10 @@ pub(super) struct File {
     /// The destination: an absolute path, or a path in a home directory (`~/x`). If it ends in `/` or is a directory, the
     /// file is written into it.
     pub(super) dest: String,
+    /// Set if nothing in the destination is expanded on the host any more.
+    pub(super) is_expanded: bool,
+    /// Set to make the folder of the file if it is missing.
+    pub(super) makes_folders: bool,
     /// The file's name if the destination is a directory. Without a name the destination must not be one.
     pub(super) name: Option<String>,
     /// Owner, group and mode. The defaults are the old file's, or the user that writes the file and 0644.
@@ -66,7 +70,7 @@ impl File {
     pub(super) async fn write(&self, connection: &HostConnection<'_>) -> Result<HostReport, Outcome> {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
         let mut script = HostScript::new(include_str!("file.sh"))
-            .path("d", &self.dest)
+            .flag("makes_folders", self.makes_folders)
             .set("n", &optional(&self.name))
             .attributes(&self.attributes)
             .set("folder_mode", &self.folder_mode.as_ref().map(Mode::arithmetic).unwrap_or_default())
@@ -76,6 +80,7 @@ impl File {
             .flag("preserve", self.attributes.mode == Some(Mode::Preserve))
             .set("expected", &optional(&self.expected))
             .flag("validates", self.validate.is_some());
+        script = if self.is_expanded { script.set("d", &self.dest) } else { script.path("d", &self.dest) };
         script = match &self.content {
             Content::Bytes(bytes) => script.set("source", "").set("sum", &sha256(bytes)).stdin(bytes.clone()),
             Content::OnHost(path) => script.path("source", path),

@@ -42,6 +42,9 @@ finish() {
   exit 0
 }
 
+if [ -n "$makes_folders" ] && [ -z "$check" ] && [ ! -d "${path%/*}" ]; then
+  (owner='' && group='' && mode='' && make_folders "${path%/*}") || fail "Error creating ${path%/*}"
+fi
 if ! enter; then
   [ -n "$check" ] || fail "Destination directory ${path%/*} does not exist"
   # An earlier task might have made it.

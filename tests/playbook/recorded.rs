@@ -82,19 +82,19 @@ async fn play(folder: &Path) -> String {
 #[tokio::test]
 async fn recorded_plays_do_what_ansible_does() {
     let plays = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/plays");
-    let mut different = Vec::new();
-    for name in Stage::names(&plays) {
-        let folder = plays.join(&name);
-        if name.starts_with("root-") && !rustix::process::getuid().is_root() {
-            eprintln!("skipped: {name} changes owners, which only root can");
-            continue;
-        }
-        let played = play(&folder).await;
-        let expected = std::fs::read_to_string(folder.join("expected.txt")).unwrap();
-        if played != expected {
-            different.push(format!("{name}:\n{}", difference(&expected, &played)));
-        }
+    let is_root = rustix::process::getuid().is_root();
+    let (played, skipped): (Vec<String>, _) =
+        Stage::names(&plays).into_iter().partition(|name| is_root || !name.starts_with("root-"));
+    if !skipped.is_empty() {
+        eprintln!("skipped: {skipped:?} change owners, which only root can");
     }
+    let differences = played.iter().map(async |name| {
+        let folder = plays.join(name);
+        let expected = std::fs::read_to_string(folder.join("expected.txt")).unwrap();
+        let played = play(&folder).await;
+        (played != expected).then(|| format!("{name}:\n{}", difference(&expected, &played)))
+    });
+    let different: Vec<String> = futures_util::future::join_all(differences).await.into_iter().flatten().collect();
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 

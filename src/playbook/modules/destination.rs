@@ -57,7 +57,7 @@ pub(super) fn file(
         keep: !arguments.flag("force")?.unwrap_or(true),
         follow: arguments.flag("follow")?.unwrap_or(false),
         validate: arguments.non_empty("validate")?,
-        expected: None,
+        ..File::default()
     })
 }
 

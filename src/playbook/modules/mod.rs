@@ -6,20 +6,26 @@
 mod add_host;
 mod arguments;
 mod assert;
+mod blockinfile;
 mod command;
 mod copied_folder;
 mod copy;
 mod debug;
 mod destination;
+mod edited_file;
 mod fail;
 mod file;
+mod foreign_text;
 mod include;
 mod include_vars;
+mod insertion_place;
 mod join;
+mod lineinfile;
 mod meta;
 mod pause;
 mod ping;
 mod raw;
+mod replace;
 mod script;
 mod set_fact;
 mod set_stats;
@@ -88,20 +94,23 @@ pub enum RunsIn {
 static MODULES: &[&dyn Module] = &[
     &add_host::AddHost,
     &assert::Assert,
+    &blockinfile::Blockinfile,
     &command::Command,
     &copy::Copy,
     &debug::Debug,
     &fail::Fail,
+    &file::File,
     &add_host::GroupBy,
     &include::IncludeRole,
     &include::IncludeTasks,
     &include_vars::IncludeVars,
     &join::Join,
+    &lineinfile::Lineinfile,
     &meta::Meta,
     &pause::Pause,
-    &file::File,
     &ping::Ping,
     &raw::Raw,
+    &replace::Replace,
     &script::Script,
     &set_fact::SetFact,
     &set_stats::SetStats,
