@@ -133,6 +133,11 @@ impl HostReport {
         self.records.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Returns the values of all records with a name.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.records.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// Reports whether a record says yes.
     pub(super) fn is(&self, name: &str) -> bool {
         self.get(name) == Some("1")

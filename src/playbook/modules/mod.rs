@@ -4,6 +4,7 @@
 //! while it does so.
 
 mod arguments;
+mod assemble;
 mod assert;
 mod blockinfile;
 mod command;
@@ -13,8 +14,12 @@ mod debug;
 mod destination;
 mod edited_file;
 mod fail;
+mod fetch;
 mod file;
+mod find;
 mod foreign_text;
+mod ini_file;
+mod ini_section;
 mod insertion_place;
 mod join;
 mod lineinfile;
@@ -60,13 +65,17 @@ pub trait Module: Send + Sync {
 
 /// Every module.
 static MODULES: &[&dyn Module] = &[
+    &assemble::Assemble,
     &assert::Assert,
     &blockinfile::Blockinfile,
     &command::Command,
     &copy::Copy,
     &debug::Debug,
     &fail::Fail,
+    &fetch::Fetch,
     &file::File,
+    &find::Find,
+    &ini_file::IniFile,
     &join::Join,
     &lineinfile::Lineinfile,
     &ping::Ping,
