@@ -17,7 +17,7 @@ use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
 
 /// How often a file is read again that changes all the time.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 10;
 
 /// The path of the file.
 pub(super) const PATH: Parameter =

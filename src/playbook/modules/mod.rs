@@ -18,6 +18,7 @@ mod fetch;
 mod file;
 mod find;
 mod foreign_text;
+mod get_url;
 mod ini_file;
 mod ini_section;
 mod insertion_place;
@@ -33,6 +34,7 @@ pub mod spec;
 mod stat;
 mod tempfile;
 mod template;
+mod unarchive;
 mod unit;
 pub mod wait_for;
 
@@ -75,6 +77,7 @@ static MODULES: &[&dyn Module] = &[
     &fetch::Fetch,
     &file::File,
     &find::Find,
+    &get_url::GetUrl,
     &ini_file::IniFile,
     &join::Join,
     &lineinfile::Lineinfile,
@@ -88,6 +91,7 @@ static MODULES: &[&dyn Module] = &[
     &stat::Stat,
     &tempfile::Tempfile,
     &template::Template,
+    &unarchive::Unarchive,
     &unit::Unit,
     &wait_for::WaitFor,
 ];
