@@ -57,6 +57,38 @@ pub(super) enum Content {
     Bytes(Vec<u8>),
     /// That of a file on the host.
     OnHost(String),
+    /// That of a URL, which the host gets.
+    Download(Download),
+}
+
+/// A file that the host gets from a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Download {
+    /// The URL.
+    pub(super) url: String,
+    /// The name of the file in a list of hashes and in a directory.
+    pub(super) name: String,
+    /// Set to get a file that is there already.
+    pub(super) is_forced: bool,
+    /// Lines of the configuration of curl.
+    pub(super) options: String,
+    /// The algorithm of the hash, or nothing.
+    pub(super) algorithm: String,
+    /// The hash, or the URL of a list of hashes, or nothing.
+    pub(super) checksum: String,
+}
+
+impl Download {
+    fn add_to(&self, script: HostScript) -> HostScript {
+        let quoted = |url: &str| url.replace('\\', "%5C").replace('"', "%22").replace(char::is_control, "");
+        let script = script
+            .before(include_str!("download.sh"))
+            .set("source", "")
+            .set("options", &self.options)
+            .set("quoted_url", &quoted(&self.url))
+            .set("list_url", &quoted(&self.checksum));
+        script.set("wanted", &self.checksum).set("algorithm", &self.algorithm).flag("forced", self.is_forced)
+    }
 }
 
 impl Default for Content {
@@ -84,6 +116,7 @@ impl File {
         script = match &self.content {
             Content::Bytes(bytes) => script.set("source", "").set("sum", &sha256(bytes)).stdin(bytes.clone()),
             Content::OnHost(path) => script.path("source", path),
+            Content::Download(download) => download.add_to(script),
         };
         if let Some(command) = &self.validate {
             script = script.function("validate", validation(command).map_err(Outcome::failed)?);

@@ -1,5 +1,9 @@
 drain() { cat > /dev/null; }
-if [ -n "$source" ]; then
+if [ -n "$downloaded" ]; then
+  drain() { :; }
+  exec < "$downloaded"
+  s=$(sha256sum < "$downloaded") && sum=${s%% *}
+elif [ -n "$source" ]; then
   [ -e "$source" ] || fail "Source $source not found"
   [ -r "$source" ] || fail "Source $source not readable"
   [ -f "$source" ] || fail "Cannot copy invalid source '$source': not a file"
@@ -104,7 +108,7 @@ t=$(mktemp -u ./.muster.XXXXXXXXXX) || exit 1
 set -C
 exec 3> "$t" || exit 1
 set +C
-trap 'rm -f -- "$t"' EXIT
+trap 'rm -f -- "$t"; clean' EXIT
 trap 'exit 1' HUP INT TERM
 f=/proc/self/fd/3
 cat >&3 || exit 1
@@ -150,5 +154,5 @@ if [ -n "$backup" ] && { [ -e "$name" ] || [ -L "$name" ]; }; then
   say backup_file "${path%/*}/${copy#./}"
 fi
 mv -fT -- "$t" "$name" || exit 1
-trap - EXIT
+trap clean EXIT
 finish 1

@@ -24,6 +24,7 @@ const ATTRIBUTES: &str = include_str!("host_script/attributes.sh");
 /// A script for a host.
 pub(super) struct HostScript {
     text: &'static str,
+    before: &'static str,
     variables: Result<String, QuoteError>,
     stdin: Vec<u8>,
 }
@@ -42,7 +43,7 @@ pub(super) struct Attributes {
 impl HostScript {
     /// Makes a script of its text.
     pub(super) fn new(text: &'static str) -> Self {
-        Self { text, variables: Ok(String::new()), stdin: Vec::new() }
+        Self { text, before: "", variables: Ok(String::new()), stdin: Vec::new() }
     }
 
     /// Sets a variable.
@@ -75,6 +76,11 @@ impl HostScript {
         self
     }
 
+    /// Lets another script run before this one, in the same shell.
+    pub(super) fn before(self, before: &'static str) -> Self {
+        Self { before, ..self }
+    }
+
     /// Gives the script its stdin.
     pub(super) fn stdin(self, stdin: Vec<u8>) -> Self {
         Self { stdin, ..self }
@@ -89,7 +95,7 @@ impl HostScript {
     pub(super) async fn run(self, connection: &HostConnection<'_>) -> Result<HostReport, Outcome> {
         let script = self.flag("check", connection.check);
         let variables = script.variables.map_err(unquotable)?;
-        let text = format!("{variables}{BASE}{ATTRIBUTES}{}", script.text);
+        let text = format!("{variables}{BASE}{ATTRIBUTES}{}{}", script.before, script.text);
         let (exit, output) = connection.exec(text, script.stdin, Some(FILE_TIMEOUT)).await?;
         let report = HostReport::read(&output.stdout);
         if exit != Exit::Code(0) {
@@ -131,6 +137,11 @@ impl HostReport {
     /// Returns the value of the first record with a name.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.records.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the values of all records with a name.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.records.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Reports whether a record says yes.

@@ -4,6 +4,8 @@ unset CDPATH
 set -f
 # Prints a record of the report.
 say() { printf '%s=%s\0' "$1" "$2"; }
+downloaded=
+clean() { :; }
 fail() { say msg "$1"; exit 1; }
 
 # Takes the slashes off the end of $path, changes into its folder and sets `name` to ./NAME. From then on no change to the

@@ -44,7 +44,9 @@ pub(super) fn file(
         attributes.mode = match (source, &content) {
             (Some(source), _) => Some(preserved(source)?),
             (None, Content::OnHost(_)) => Some(Mode::Preserve),
-            (None, Content::Bytes(_)) => return Err("`mode` cannot be preserve without `src`".to_owned()),
+            (None, Content::Bytes(_) | Content::Download(_)) => {
+                return Err("`mode` cannot be preserve without `src`".to_owned());
+            }
         };
     }
     Ok(File {

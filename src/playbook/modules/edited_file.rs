@@ -17,7 +17,7 @@ use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
 
 /// How often a file is read again that changes all the time.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 10;
 
 /// The path of the file.
 pub(super) const PATH: Parameter =
@@ -38,6 +38,8 @@ pub(super) struct Edited {
     pub(super) msg: String,
     /// Further results.
     pub(super) vars: Vars,
+    /// Set if the result does not say that the owner, the group or the mode changed.
+    pub(super) keeps_msg: bool,
     /// Set if nothing more is to be done, not even with the owner, the group and the mode.
     pub(super) is_final: bool,
 }
@@ -156,7 +158,7 @@ impl<E: Edit> EditedFile<E> {
         }
         let is_changed = edited.text.is_some();
         let mut edited = edited;
-        if report.is("altered") {
+        if report.is("altered") && !edited.keeps_msg {
             let also = "ownership, perms or SE linux context changed";
             edited.msg = if edited.msg.is_empty() { also.to_owned() } else { format!("{} and {also}", edited.msg) };
         }

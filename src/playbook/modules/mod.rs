@@ -5,6 +5,7 @@
 
 mod add_host;
 mod arguments;
+mod assemble;
 mod assert;
 mod blockinfile;
 mod command;
@@ -14,10 +15,15 @@ mod debug;
 mod destination;
 mod edited_file;
 mod fail;
+mod fetch;
 mod file;
+mod find;
 mod foreign_text;
+mod get_url;
 mod include;
 mod include_vars;
+mod ini_file;
+mod ini_section;
 mod insertion_place;
 mod join;
 mod lineinfile;
@@ -34,6 +40,7 @@ pub mod spec;
 mod stat;
 mod tempfile;
 mod template;
+mod unarchive;
 mod unit;
 pub mod wait_for;
 
@@ -93,17 +100,22 @@ pub enum RunsIn {
 /// Every module.
 static MODULES: &[&dyn Module] = &[
     &add_host::AddHost,
+    &assemble::Assemble,
     &assert::Assert,
     &blockinfile::Blockinfile,
     &command::Command,
     &copy::Copy,
     &debug::Debug,
     &fail::Fail,
+    &fetch::Fetch,
     &file::File,
+    &find::Find,
+    &get_url::GetUrl,
     &add_host::GroupBy,
     &include::IncludeRole,
     &include::IncludeTasks,
     &include_vars::IncludeVars,
+    &ini_file::IniFile,
     &join::Join,
     &lineinfile::Lineinfile,
     &meta::Meta,
@@ -119,6 +131,7 @@ static MODULES: &[&dyn Module] = &[
     &stat::Stat,
     &tempfile::Tempfile,
     &template::Template,
+    &unarchive::Unarchive,
     &unit::Unit,
     &wait_for::WaitFor,
 ];
