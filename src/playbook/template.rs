@@ -1,6 +1,7 @@
 //! Templates and expressions: Jinja2, strict about undefined variables, with a limit on the computation.
 
 mod environment;
+pub mod python_regex;
 mod source;
 
 #[cfg(test)]
