@@ -6,6 +6,7 @@ mod commands;
 mod files;
 mod local;
 mod notify;
+mod templates;
 mod trust;
 
 use std::path::Path;
