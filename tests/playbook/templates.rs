@@ -127,6 +127,8 @@ fn an_unknown_name_is_found_before_a_run() {
         ("{{ a | ansible.utils.ipaddr }}", "muster has no filter `ansible.utils.ipaddr`"),
         ("{% if a is definde %}{% endif %}", "muster has no test `definde`. Did you mean `defined`"),
         ("{{ a.b.splt(',') }}", "muster has no method `splt`. Did you mean `split`"),
+        ("{{ a | map('uppr') | list }}", "muster has no filter `uppr`. Did you mean `upper`"),
+        ("{{ a | selectattr('b', 'eqalto', 'c') }}", "muster has no test `eqalto`. Did you mean `equalto`"),
         ("{{ lookup('fil', 'x') }}", "muster has no lookup `fil`. Did you mean `file`?"),
         (
             "{{ (a | ansible.builtin.default(1)) is not defnied }}",

@@ -14,7 +14,6 @@ use minijinja::value::ValueOrKwargs;
 
 use super::arguments::Arguments;
 use super::filters;
-use super::python_regex;
 use super::value;
 use super::value::describe;
 use super::value::parse_bool;
@@ -118,15 +117,20 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TESTS.iter().map(|(name, _)| *name).chain(OF_ENGINE)
 }
 
+/// The names of comparisons for `select` and its like.
+pub(super) const COMPARISONS: [&str; 6] = ["!=", "<", "<=", "==", ">", ">="];
+
 /// Adds the tests to the engine.
 pub(super) fn add(environment: &mut Environment<'_>) {
     for (name, test) in TESTS.into_iter().chain([("version_compare", version as Test)]) {
-        environment.add_test(name, move |value: Value, rest: Rest<ValueOrKwargs>| {
-            if value.is_undefined() {
-                return Err(Error::from(ErrorKind::UndefinedError));
-            }
-            test(&value, &Arguments::new(&rest.into_values()))
-        });
+        for full in [name.to_owned(), format!("ansible.builtin.{name}")] {
+            environment.add_test(full, move |value: Value, rest: Rest<ValueOrKwargs>| {
+                if value.is_undefined() {
+                    return Err(Error::from(ErrorKind::UndefinedError));
+                }
+                test(&value, &Arguments::new(&rest.into_values()))
+            });
+        }
     }
     environment.add_test("filter", |name: &str| filters::names().any(|known| known == name));
     environment.add_test("test", |name: &str| names().any(|known| known == name));
@@ -181,7 +185,7 @@ fn pattern(value: &Value, arguments: &Arguments, at_start: bool) -> Result<bool,
     let mut flags = filters::pattern_flags(arguments);
     flags.ignore_case |= arguments.flag(1, "ignorecase", false);
     flags.multiline |= arguments.flag(2, "multiline", false);
-    let pattern = python_regex::compile(&arguments.text(0, "pattern", ""), flags).map_err(wrong)?;
+    let pattern = filters::compiled_pattern(&arguments.text(0, "pattern", ""), flags)?;
     let subject = text(value);
     let found = if at_start { pattern.find_at_start(&subject) } else { pattern.find(&subject, 0) };
     Ok(found.map_err(wrong)?.is_some())

@@ -27,6 +27,7 @@ pub(super) use json::Style as JsonStyle;
 pub(super) use lists::subelements;
 pub(super) use maps::dict2items;
 pub(super) use paths::split as split_path;
+pub(super) use patterns::compiled as compiled_pattern;
 pub(super) use patterns::flags as pattern_flags;
 
 type Filter = fn(&State<'_, '_>, &Value, &Arguments) -> Result<Value, Error>;
@@ -98,11 +99,14 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// Adds the filters to the engine.
 pub(super) fn add(environment: &mut Environment<'_>) {
     for (name, filter) in TABLES.into_iter().flatten() {
-        environment.add_filter(*name, move |state: &State<'_, '_>, value: Value, rest: Rest<ValueOrKwargs>| {
-            if value.is_undefined() && !OF_UNDEFINED.contains(name) {
-                return Err(Error::from(ErrorKind::UndefinedError));
-            }
-            filter(state, &value, &Arguments::new(&rest.into_values()))
-        });
+        // `map` and `select` take names as text, with and without the collection.
+        for full in [(*name).to_owned(), format!("ansible.builtin.{name}")] {
+            environment.add_filter(full, move |state: &State<'_, '_>, value: Value, rest: Rest<ValueOrKwargs>| {
+                if value.is_undefined() && !OF_UNDEFINED.contains(name) {
+                    return Err(Error::from(ErrorKind::UndefinedError));
+                }
+                filter(state, &value, &Arguments::new(&rest.into_values()))
+            });
+        }
     }
 }

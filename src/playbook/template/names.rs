@@ -20,6 +20,7 @@ const REFUSED: [(&str, &str); 4] = [
 pub(super) fn check(names: &[Name], has_own: bool) -> Result<(), String> {
     names.iter().try_for_each(|name| match name {
         Name::Filter(name) => known("filter", name, &filters::names().collect::<Vec<_>>()),
+        Name::Test(name) if checks::COMPARISONS.contains(&name.as_str()) => Ok(()),
         Name::Test(name) => known("test", name, &checks::names().collect::<Vec<_>>()),
         Name::Method(_) if has_own => Ok(()),
         Name::Method(name) => known("method", name, &methods::NAMES),

@@ -279,6 +279,7 @@ impl<'t> Tag<'t> {
                 '|' => {
                     self.take(1);
                     let name = self.word_after();
+                    self.named_by_text(&name);
                     self.names.push(Name::Filter(name));
                     self.last = Last::Value;
                 }
@@ -492,6 +493,25 @@ impl<'t> Tag<'t> {
             }
             self.take(1 + length);
         }
+    }
+
+    /// Notes the filter or test that another filter gets as text: `map('upper')`, `selectattr('a', 'defined')`.
+    fn named_by_text(&mut self, filter: &str) {
+        let mut rest = self.rest();
+        let mut argument = || {
+            let quoted = rest.trim_start().strip_prefix(['(', ',']).map(str::trim_start);
+            let quoted = quoted.filter(|rest| rest.starts_with(['"', '\'']))?;
+            let text = quoted.get(1..string(quoted).saturating_sub(1))?;
+            rest = quoted.get(string(quoted)..)?;
+            rest.trim_start().starts_with([',', ')']).then(|| short(text).to_owned())
+        };
+        let name = match filter {
+            "map" => argument().map(Name::Filter),
+            "select" | "reject" => argument().map(Name::Test),
+            "selectattr" | "rejectattr" => argument().and_then(|_| argument()).map(Name::Test),
+            _ => None,
+        };
+        self.names.extend(name);
     }
 
     /// Notes the name of a lookup plugin: `lookup('env', …)`.

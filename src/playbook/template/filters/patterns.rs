@@ -1,5 +1,10 @@
 //! Filters with regular expressions.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
 use minijinja::Error;
 use minijinja::State;
 use minijinja::Value;
@@ -9,6 +14,7 @@ use crate::playbook::template::arguments::Arguments;
 use crate::playbook::template::python_regex;
 use crate::playbook::template::python_regex::Captures;
 use crate::playbook::template::python_regex::Flags;
+use crate::playbook::template::python_regex::Pattern;
 use crate::playbook::template::python_regex::Replacement;
 use crate::playbook::template::value;
 use crate::playbook::template::value::text;
@@ -24,6 +30,27 @@ pub(super) const FILTERS: Table = &[
 /// The most matches of one call.
 const MATCHES: usize = 100_000;
 
+/// How many compiled patterns are kept: a filter is often used for each item of a list.
+const KEPT: usize = 64;
+
+static COMPILED: Mutex<BTreeMap<(String, Flags), Arc<Pattern>>> = Mutex::new(BTreeMap::new());
+
+/// Returns a compiled pattern.
+pub(in crate::playbook::template) fn compiled(pattern: &str, flags: Flags) -> Result<Arc<Pattern>, Error> {
+    let key = (pattern.to_owned(), flags);
+    let known = COMPILED.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let compiled = Arc::new(python_regex::compile(pattern, flags).map_err(wrong)?);
+    let mut kept = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= KEPT {
+        kept.clear();
+    }
+    kept.insert(key, Arc::clone(&compiled));
+    Ok(compiled)
+}
+
 /// Returns the flags among the arguments.
 pub(in crate::playbook::template) fn flags(arguments: &Arguments) -> Flags {
     let flag = |name: &str| arguments.by_name(name).is_some_and(|value| value.is_true());
@@ -36,7 +63,7 @@ fn regex_replace(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Res
     flags.ignore_case |= arguments.flag(2, "ignorecase", false);
     flags.multiline |= arguments.flag(3, "multiline", false);
     let pattern = arguments.text(0, "pattern", "");
-    let compiled = python_regex::compile(&pattern, flags).map_err(wrong)?;
+    let compiled = compiled(&pattern, flags)?;
     let replacement = Replacement::parse(&arguments.text(1, "replacement", ""), &compiled).map_err(wrong)?;
     let count = usize::try_from(arguments.integer(4, "count", 0)?).unwrap_or_default();
     let (replaced, found) = compiled.replace(&text, &replacement, count).map_err(wrong)?;
@@ -49,7 +76,7 @@ fn regex_replace(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Res
 
 fn regex_search(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
     let text = text(value);
-    let pattern = python_regex::compile(&arguments.text(0, "regex", ""), flags(arguments)).map_err(wrong)?;
+    let pattern = compiled(&arguments.text(0, "regex", ""), flags(arguments))?;
     let groups = arguments.positional().get(1..).unwrap_or_default();
     let number = |group: &Value| {
         let group = value::text(group);
@@ -72,7 +99,7 @@ fn regex_findall(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Res
     let mut flags = flags(arguments);
     flags.multiline |= arguments.flag(1, "multiline", false);
     flags.ignore_case |= arguments.flag(2, "ignorecase", false);
-    let pattern = python_regex::compile(&arguments.text(0, "regex", ""), flags).map_err(wrong)?;
+    let pattern = compiled(&arguments.text(0, "regex", ""), flags)?;
     let found = pattern.find_all(&text, MATCHES).map_err(wrong)?;
     let group = |captures: &Captures, number| Value::from(captures.text(&text, number).unwrap_or_default());
     let one = |captures: &Captures| match pattern.groups() {
