@@ -1,32 +1,55 @@
 //! Templates and expressions: Jinja2, strict about undefined variables, with a limit on the computation.
 
+mod arguments;
+mod capture;
+#[allow(clippy::unnecessary_wraps, reason = "all functions in a table have one type")]
+mod checks;
+mod cycles;
 mod environment;
+#[allow(clippy::unnecessary_wraps, reason = "all functions in a table have one type")]
+mod filters;
+mod hosts;
+#[allow(clippy::unnecessary_wraps, reason = "all functions in a table have one type")]
+mod lookups;
+mod methods;
+mod names;
 pub mod python_regex;
+mod random;
 mod source;
+mod value;
+mod version;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use minijinja::Environment;
 use minijinja::Error;
 use minijinja::ErrorKind;
+use minijinja::value::Enumerator;
 use minijinja::value::Object;
-use minijinja::value::Serde;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::inventory::Vars;
 use environment::FUEL;
 use environment::Syntax;
-pub use environment::parse_bool;
+use hosts::HostVars;
+pub use hosts::Hosts;
+pub use lookups::Surroundings;
 use source::Backslashes;
+use source::Prepared;
+pub use value::parse_bool;
 
 /// The deepest nesting of variables that refer to variables.
 const DEPTH: usize = 16;
@@ -63,22 +86,27 @@ impl Layer {
 }
 
 /// The state that the evaluation of a template shares with those of the variables that it refers to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Evaluation {
     /// The values of the variables so far: a variable that many others refer to is evaluated once.
-    values: HashMap<String, minijinja::Value>,
-    /// The steps so far.
-    steps: u64,
+    values: Arc<Mutex<HashMap<String, minijinja::Value>>>,
+    /// The steps so far, with those for the variables of other hosts.
+    steps: Arc<Mutex<u64>>,
 }
 
 impl Evaluation {
     /// Counts steps, and refuses those beyond the limit.
-    fn spend(&mut self, steps: u64) -> Result<(), String> {
-        self.steps = self.steps.saturating_add(steps);
-        if self.steps > SHARED_FUEL {
+    fn spend(&self, more: u64) -> Result<(), String> {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        *steps = steps.saturating_add(more);
+        if *steps > SHARED_FUEL {
             return Err(format!("the template takes more than {SHARED_FUEL} steps with its variables"));
         }
         Ok(())
+    }
+
+    fn values(&self) -> MutexGuard<'_, HashMap<String, minijinja::Value>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,7 +115,9 @@ impl Evaluation {
 pub struct Scope {
     layers: Vec<Layer>,
     depth: usize,
-    evaluation: Arc<Mutex<Evaluation>>,
+    evaluation: Evaluation,
+    surroundings: Option<Arc<Surroundings>>,
+    hosts: Option<Arc<dyn Hosts>>,
 }
 
 impl fmt::Debug for Scope {
@@ -100,14 +130,43 @@ impl fmt::Debug for Scope {
 impl Scope {
     /// Makes a scope of layers, the strongest last.
     pub fn new(layers: Vec<Layer>) -> Self {
-        Self { layers, depth: 0, evaluation: Arc::default() }
+        Self { layers, depth: 0, evaluation: Evaluation::default(), surroundings: None, hosts: None }
+    }
+
+    /// Returns the scope with the machine that its lookups read.
+    #[must_use]
+    pub fn with_surroundings(self, surroundings: Arc<Surroundings>) -> Self {
+        Self { surroundings: Some(surroundings), ..self }
+    }
+
+    /// Returns the scope with the variables of all hosts as `hostvars`.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Arc<dyn Hosts>) -> Self {
+        Self { hosts: Some(hosts), ..self }
+    }
+
+    /// Returns the scope as another one reads it, within the limits of that one.
+    fn read_by(self, reader: &Self) -> Self {
+        let evaluation = Evaluation { steps: Arc::clone(&reader.evaluation.steps), ..Evaluation::default() };
+        Self { depth: reader.depth + 1, evaluation, ..self }
+    }
+
+    fn surroundings(&self) -> Result<&Surroundings, Error> {
+        self.surroundings.as_deref().ok_or_else(|| value::wrong("a lookup is not possible here"))
+    }
+
+    /// Returns the names of all variables.
+    fn names(&self) -> Vec<String> {
+        let names = self.layers.iter().flat_map(|layer| layer.vars.keys());
+        let names: indexmap::IndexSet<&String> = names.collect();
+        names.into_iter().cloned().collect()
     }
 
     /// Returns the scope with one more layer over the others.
     #[must_use]
     pub fn with(&self, layer: Layer) -> Self {
         let layers = self.layers.iter().cloned().chain([layer]);
-        Self { layers: layers.collect(), depth: self.depth, evaluation: Arc::default() }
+        Self { layers: layers.collect(), evaluation: Evaluation::default(), ..self.clone() }
     }
 
     /// Returns a variable without templating, and whether text in it may be a template.
@@ -125,13 +184,13 @@ impl Scope {
     fn context(&self) -> minijinja::Value {
         let mut scope = self.clone();
         if scope.depth == 0 {
-            scope.evaluation = Arc::default();
+            scope.evaluation = Evaluation::default();
         }
         minijinja::Value::from_object(scope)
     }
 
     fn spend(&self, steps: u64) -> Result<(), String> {
-        self.evaluation.lock().unwrap_or_else(PoisonError::into_inner).spend(steps)
+        self.evaluation.spend(steps)
     }
 
     /// Returns a value with every template in it filled in.
@@ -151,6 +210,8 @@ impl Scope {
     pub fn text(&self, text: &str) -> Result<String, String> {
         match self.fill(&text.into())? {
             Value::String(text) => Ok(text),
+            // A statement that prints nothing.
+            Value::Null => Ok(String::new()),
             value => Ok(value.to_string()),
         }
     }
@@ -165,32 +226,72 @@ impl Scope {
         Ok(filled)
     }
 
-    /// Fills in a text. A text that is one expression keeps the expression's type: `{{ ports }}` is a list.
+    /// Fills in a text. A text that prints one value and nothing else keeps the type of the value: `{{ ports }}` is a list.
     fn fill_text(&self, text: &str) -> Result<Value, String> {
-        let inner = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-        match inner.filter(|inner| !is_template(inner) && !inner.contains("}}")) {
-            Some(expression) => {
-                let value = self.evaluate(expression, Backslashes::Literal)?;
-                serde_json::to_value(&value).map_err(|error| format!("`{}`: {error}", text.trim()))
-            }
-            None => self.render_in(&ENVIRONMENT, &Syntax::default(), text, Backslashes::Literal).map(Value::String),
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        let inner = line.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+        let expression = inner.filter(|inner| !is_template(inner) && !inner.contains("}}") && !inner.starts_with('-'));
+        let (rendered, only) = if let Some(expression) = expression {
+            let value = self.evaluate(expression.trim_end_matches('-'), Backslashes::Literal)?;
+            (value.as_str().unwrap_or_default().to_owned(), Some(value))
+        } else {
+            let render = || self.render_in(&ENVIRONMENT, &Syntax::default(), text, Backslashes::Literal);
+            let (rendered, only) = capture::only(render);
+            let rendered = rendered?;
+            let only = only.filter(|value| environment::printed(value) == rendered);
+            (rendered, only)
+        };
+        match only.filter(|value| value.as_str().is_none()) {
+            Some(value) => finished(&value).map_err(|error| format!("`{}`: {error}", text.trim())),
+            None if rendered.is_empty() && !text.contains("{{") => Ok(Value::Null),
+            None => Ok(Value::String(with_line_breaks(rendered, text))),
         }
     }
 
     /// Renders a whole template.
     pub fn render(&self, text: &str) -> Result<String, String> {
-        self.render_in(&ENVIRONMENT, &Syntax::default(), text, Backslashes::Escape)
+        let rendered = self.render_in(&ENVIRONMENT, &Syntax::default(), text, Backslashes::Escape)?;
+        Ok(with_line_breaks(rendered, text))
     }
 
     /// Renders a file. Its first line may change the syntax (`#jinja2: …`).
     pub fn render_file(&self, text: &str) -> Result<String, String> {
+        self.render_file_in(text, None)
+    }
+
+    /// Renders a file. Templates that it includes, imports or extends are searched in its folder, then as lookups do.
+    pub fn render_file_in(&self, text: &str, folder: Option<&Path>) -> Result<String, String> {
         let (syntax, text) = Syntax::split(text)?;
-        if syntax == Syntax::default() {
-            return self.render(text);
-        }
-        let environment = environment::environment(&syntax).map_err(|error| explain(&error, []))?;
+        let mut environment = if syntax == Syntax::default() {
+            ENVIRONMENT.clone()
+        } else {
+            environment::environment(&syntax).map_err(|error| explain(&error, []))?
+        };
+        let folder = folder.map(PathBuf::from);
+        let (surroundings, delimiters) = (self.surroundings.clone(), syntax.delimiters.clone());
+        environment.set_loader(move |name| {
+            let beside = folder.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
+            let path = beside.or_else(|| surroundings.as_deref()?.find("templates", name));
+            let Some(path) = path else { return Ok(None) };
+            let text = fs::read_to_string(&path)
+                .map_err(|error| value::wrong(format!("cannot read {}: {error}", path.display())))?;
+            let prepared = source::template(&text.replace("\r\n", "\n"), &delimiters, Backslashes::Escape);
+            prepared.map(|prepared| Some(prepared.text)).map_err(value::wrong)
+        });
         let rendered = self.render_in(&environment, &syntax, text, Backslashes::Escape)?;
+        let rendered = if syntax.keep_trailing_newline { with_line_breaks(rendered, text) } else { rendered };
         Ok(if syntax.newline == "\n" { rendered } else { rendered.replace('\n', &syntax.newline) })
+    }
+
+    /// Renders a file for a lookup, with more variables.
+    fn render_looked_up(&self, text: &str, path: &Path, extra: Vars) -> Result<String, String> {
+        if self.depth == DEPTH {
+            return Err("templates look each other up in a circle".to_owned());
+        }
+        let mut scope = self.with(Layer::data(Arc::new(file_variables(path)))).with(Layer::data(Arc::new(extra)));
+        scope.evaluation = Evaluation { steps: Arc::clone(&self.evaluation.steps), ..Evaluation::default() };
+        scope.depth = self.depth + 1;
+        scope.render_file_in(text, path.parent())
     }
 
     fn render_in(
@@ -200,7 +301,7 @@ impl Scope {
         text: &str,
         backslashes: Backslashes,
     ) -> Result<String, String> {
-        let text = source::template(text, &syntax.delimiters, backslashes)?;
+        let text = source::template(&text.replace("\r\n", "\n"), &syntax.delimiters, backslashes)?.text;
         let template = environment.template_from_str(&text).map_err(|error| explain(&error, []))?;
         let rendered = template
             .render_captured(self.context())
@@ -210,7 +311,7 @@ impl Scope {
     }
 
     fn evaluate(&self, expression: &str, backslashes: Backslashes) -> Result<minijinja::Value, String> {
-        let prepared = source::expression(expression, backslashes)?;
+        let prepared = source::expression(expression, backslashes)?.text;
         let compiled = ENVIRONMENT.compile_expression(&prepared).map_err(|error| explain(&error, []))?;
         let missing = || self.missing(compiled.undeclared_variables(false));
         let value = compiled.eval(self.context()).map_err(|error| explain(&error, missing()))?;
@@ -225,13 +326,13 @@ impl Scope {
     /// Returns the value of an expression.
     pub fn expression(&self, expression: &str) -> Result<Value, String> {
         let value = self.evaluate(expression, Backslashes::Escape)?;
-        serde_json::to_value(&value).map_err(|error| format!("`{expression}`: {error}"))
+        finished(&value).map_err(|error| format!("`{expression}`: {error}"))
     }
 
     /// Reports whether an expression holds. The value must be a boolean: text such as `false` would count as true.
     pub fn holds(&self, expression: &str) -> Result<bool, String> {
         let value = self.evaluate(expression, Backslashes::Escape)?;
-        match serde_json::to_value(&value) {
+        match finished(&value) {
             Ok(Value::Bool(holds)) => Ok(holds),
             _ => {
                 Err(format!("`{expression}` is neither true nor false but {}; compare it with something", value.kind()))
@@ -240,7 +341,7 @@ impl Scope {
     }
 
     fn missing(&self, names: impl IntoIterator<Item = String>) -> Vec<String> {
-        let unknown = |name: &String| self.raw(name).is_none() && *name != source::LOOKUP;
+        let unknown = |name: &String| self.raw(name).is_none() && !FUNCTIONS.contains(&name.as_str());
         let mut names: Vec<String> = names.into_iter().filter(unknown).collect();
         names.sort();
         names
@@ -250,29 +351,70 @@ impl Scope {
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
         let name = key.as_str()?;
-        let known = self.evaluation.lock().unwrap_or_else(PoisonError::into_inner).values.get(name).cloned();
+        let known = self.evaluation.values().get(name).cloned();
         known.or_else(|| {
             let value = self.look_up(name)?.unwrap_or_else(|why| Error::new(ErrorKind::InvalidOperation, why).into());
-            let mut evaluation = self.evaluation.lock().unwrap_or_else(PoisonError::into_inner);
-            evaluation.values.insert(name.to_owned(), value.clone());
+            self.evaluation.values().insert(name.to_owned(), value.clone());
             Some(value)
         })
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.names().into_iter().map(minijinja::Value::from).collect())
     }
 }
 
 impl Scope {
     /// Evaluates a variable for the engine.
     fn look_up(&self, name: &str) -> Option<Result<minijinja::Value, String>> {
-        if self.depth == DEPTH {
+        if self.depth >= DEPTH {
             return Some(Err("variables refer to each other in a circle".to_owned()));
         }
         let deeper = Self { depth: self.depth + 1, ..self.clone() };
-        let value = deeper.variable(name)?;
+        let Some(value) = deeper.variable(name) else { return deeper.own_variable(name).map(Ok) };
         Some(value.and_then(|value| {
             self.spend(size(&value))?;
-            Ok(minijinja::Value::from(Serde(value)))
+            Ok(value::from_json(&value))
         }))
     }
+
+    /// Returns a variable that no layer has.
+    fn own_variable(self, name: &str) -> Option<minijinja::Value> {
+        match name {
+            lookups::SCOPE | "vars" => Some(minijinja::Value::from_object(self)),
+            "hostvars" => {
+                let hosts = self.hosts.clone()?;
+                Some(minijinja::Value::from_object(HostVars { hosts, reader: self }))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Returns the value of a template as data. An undefined value in a list or map is an error.
+fn finished(value: &minijinja::Value) -> Result<Value, String> {
+    value::to_json(value).map_err(|error| explain(&error, []))
+}
+
+/// The functions that the prepared text of a template calls.
+const FUNCTIONS: [&str; 5] = [source::LIST, source::LOOKUP, source::MAP, source::OWN, source::PERCENT];
+
+/// Adds the line breaks at the end of a template that its rendering lacks, as Ansible does.
+fn with_line_breaks(mut rendered: String, template: &str) -> String {
+    let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let missing = count(template).saturating_sub(count(&rendered));
+    rendered.push_str(&"\n".repeat(missing));
+    rendered
+}
+
+/// Returns the variables about a template file that it can read itself.
+pub fn file_variables(path: &Path) -> Vars {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Vars::from_iter([
+        ("ansible_managed".to_owned(), "Ansible managed".into()),
+        ("template_path".to_owned(), name.into()),
+        ("template_fullpath".to_owned(), path.to_string_lossy().into()),
+    ])
 }
 
 /// Returns the size of a value in steps.
@@ -293,35 +435,14 @@ pub fn omit() -> Value {
 
 /// Returns a value as text for a file: a list or a map as the JSON that Ansible writes, which has blanks and only ASCII.
 pub fn to_json(value: &Value) -> String {
-    match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(to_json).collect::<Vec<_>>().join(", ")),
-        Value::Object(entries) => {
-            let entry = |(key, value): (&String, &Value)| format!("{}: {}", ascii(key), to_json(value));
-            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
-        }
-        Value::String(text) => ascii(text),
-        other => other.to_string(),
-    }
-}
-
-/// Returns a text as a JSON string in ASCII.
-fn ascii(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in Value::from(text).to_string().chars() {
-        if c.is_ascii() {
-            escaped.push(c);
-        } else {
-            escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
-        }
-    }
-    escaped
+    filters::JsonStyle::default().write(value)
 }
 
 /// Returns a value as text, as Ansible prints it: a list or a map as Python writes it.
 pub fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        other => environment::repr(other),
+        other => value::repr(&value::from_json(other), value::Tuples::Kept),
     }
 }
 
@@ -340,10 +461,21 @@ pub fn has_template(value: &Value) -> bool {
     }
 }
 
-/// Checks the syntax of an expression.
+/// Checks the syntax of an expression, and the names of filters, tests, methods and lookups in it.
 pub fn check(expression: &str) -> Result<(), String> {
-    let prepared = source::expression(expression, Backslashes::Escape)?;
-    ENVIRONMENT.compile_expression(&prepared).map(drop).map_err(|error| explain(&error, []))
+    let Prepared { text, names } = source::expression(expression, Backslashes::Escape)?;
+    names::check(&names, false)?;
+    ENVIRONMENT.compile_expression(&text).map(drop).map_err(|error| explain(&error, []))
+}
+
+/// Checks the templates in a text of a playbook, and the names of filters, tests, methods and lookups in them.
+pub fn check_text(text: &str) -> Result<(), String> {
+    if !is_template(text) {
+        return Ok(());
+    }
+    let prepared = source::template(text, &Syntax::default().delimiters, Backslashes::Literal)?;
+    names::check(&prepared.names, text.contains("import"))?;
+    ENVIRONMENT.template_from_str(&prepared.text).map(drop).map_err(|error| explain(&error, []))
 }
 
 fn explain(error: &Error, missing: impl IntoIterator<Item = String>) -> String {

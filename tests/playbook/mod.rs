@@ -7,6 +7,7 @@ mod local;
 mod notify;
 mod place;
 mod recorded;
+mod templates;
 mod trust;
 
 use std::path::Path;

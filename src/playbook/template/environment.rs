@@ -10,10 +10,25 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::value::Rest;
 use minijinja::value::ValueKind;
-use serde_json::Value;
+use minijinja::value::ValueOrKwargs;
 
+use super::arguments::Arguments;
+use super::capture;
+use super::checks;
+use super::cycles;
+use super::filters as own_filters;
+use super::lookups;
+use super::methods;
 use super::source::Delimiters;
+use super::source::LIST;
 use super::source::LOOKUP;
+use super::source::MAP;
+use super::source::OWN;
+use super::source::PERCENT;
+use super::value;
+use super::value::Tuples;
+use super::value::parse_bool;
+use super::value::wrong;
 
 /// The most steps that one template may take.
 pub(super) const FUEL: u64 = 500_000;
@@ -25,7 +40,7 @@ pub(super) struct Syntax {
     pub(super) newline: String,
     trim_blocks: bool,
     lstrip_blocks: bool,
-    keep_trailing_newline: bool,
+    pub(super) keep_trailing_newline: bool,
 }
 
 impl Default for Syntax {
@@ -97,7 +112,7 @@ impl Syntax {
             .comment_delimiters(comment, comment_end)
             .trim_blocks(self.trim_blocks)
             .lstrip_blocks(self.lstrip_blocks)
-            .keep_trailing_newline(self.keep_trailing_newline)
+            .keep_trailing_newline(false)
             .build()
     }
 }
@@ -110,70 +125,107 @@ pub(super) fn environment(syntax: &Syntax) -> Result<Environment<'static>, Error
     environment.set_syntax(syntax.config()?);
     // Text goes into configuration files and commands, never into HTML.
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_formatter(|out, state, value| match value.kind() {
-        // As Ansible writes them, so that rendered files have the same text.
-        ValueKind::Bool => out.write_str(if value.is_true() { "True" } else { "False" }).map_err(Error::from),
-        ValueKind::None => Ok(()),
-        ValueKind::Map | ValueKind::Seq => out.write_str(&repr(&to_json(value)?)).map_err(Error::from),
-        _ => minijinja::escape_formatter(out, state, value),
+    environment.set_formatter(|out, state, value| {
+        capture::note(value);
+        if value.is_undefined() {
+            return minijinja::escape_formatter(out, state, value);
+        }
+        out.write_str(&printed(value)).map_err(Error::from)
     });
+    environment.set_unknown_method_callback(methods::call);
     environment.add_filter("bool", |value: minijinja::Value| bool_filter(&value));
-    environment.add_filter("basename", |path: &str| split_path(path).1.to_owned());
-    environment.add_filter("dirname", |path: &str| split_path(path).0.to_owned());
     environment.add_filter("int", int_filter);
     environment.add_filter("float", float_filter);
-    environment.add_function(LOOKUP, |value: minijinja::Value, keys: Rest<minijinja::Value>| look_up(value, &keys));
-    for (key, names) in RESULT_TESTS {
-        for name in names {
-            environment.add_test(*name, move |result: minijinja::Value| has_flag(&result, key));
-        }
-    }
-    for name in ["succeeded", "success", "successful"] {
-        environment.add_test(name, |result: minijinja::Value| !has_flag(&result, "failed"));
-    }
+    own_filters::add(&mut environment);
+    checks::add(&mut environment);
+    add_functions(&mut environment);
     Ok(environment)
 }
 
-fn to_json(value: &minijinja::Value) -> Result<Value, Error> {
-    serde_json::to_value(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+/// Returns a value as a template prints it: as Ansible does, so that rendered files have the same text.
+pub(super) fn printed(value: &minijinja::Value) -> String {
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if value.is_none() => String::new(),
+        None => value::repr(value, Tuples::AsLists),
+    }
+}
+
+fn add_functions(environment: &mut Environment<'_>) {
+    environment.add_function(LOOKUP, |value: minijinja::Value, keys: Rest<minijinja::Value>| look_up(value, &keys));
+    environment.add_function(LIST, |list: minijinja::Value| value::check_depth(value::list(value::items(&list)?)));
+    environment.add_function(MAP, |map: minijinja::Value| value::check_depth(value::map(value::entries(&map)?)));
+    environment.add_function(PERCENT, |left: minijinja::Value, right: minijinja::Value| percent(&left, &right));
+    environment.add_function(OWN, |given: Rest<minijinja::Value>| own(given.0));
+    environment.add_function("joiner", |separator: Option<String>| cycles::joiner(separator));
+    environment.add_function("cycler", |items: Rest<minijinja::Value>| cycles::cycler(items.0));
+    environment.add_function("lookup", |state: &State<'_, '_>, given: Rest<ValueOrKwargs>| {
+        lookups::call(state, &given.into_values(), false)
+    });
+    for name in ["query", "q"] {
+        environment.add_function(name, |state: &State<'_, '_>, given: Rest<ValueOrKwargs>| {
+            lookups::call(state, &given.into_values(), true)
+        });
+    }
+    environment.add_function("dict", |given: Rest<ValueOrKwargs>| {
+        let arguments = Arguments::new(&given.into_values());
+        let mut entries = match arguments.positional().first() {
+            None => Vec::new(),
+            Some(map) if map.kind() == ValueKind::Map => value::entries(map)?,
+            Some(pairs) => methods::pairs_of(pairs)?,
+        };
+        entries.extend(arguments.named().into_iter().map(|(name, value)| (name.into(), value)));
+        Ok::<_, Error>(value::map(entries))
+    });
+    environment
+        .add_function("now", |given: Rest<ValueOrKwargs>| own_filters::now(&Arguments::new(&given.into_values())));
+    environment.add_function("undef", |given: Rest<ValueOrKwargs>| {
+        let hint = Arguments::new(&given.into_values()).text(0, "hint", "the value is undefined");
+        Err::<minijinja::Value, _>(Error::new(ErrorKind::UndefinedError, hint))
+    });
+}
+
+/// Makes a value that can be changed of one that a template gives a name.
+fn own(mut given: Vec<minijinja::Value>) -> Result<minijinja::Value, Error> {
+    if given.len() != 1 {
+        return Ok(value::tuple(given));
+    }
+    let given = given.pop().unwrap_or_default();
+    let is_changeable =
+        given.downcast_object_ref::<value::List>().is_some() || given.downcast_object_ref::<value::Map>().is_some();
+    match given.kind() {
+        _ if is_changeable || given.is_tuple() => Ok(given),
+        ValueKind::Seq | ValueKind::Iterable => Ok(value::list(value::items(&given)?)),
+        _ => Ok(given),
+    }
+}
+
+/// Formats a text with values, or computes the remainder of numbers: Python's `%`.
+fn percent(left: &minijinja::Value, right: &minijinja::Value) -> Result<minijinja::Value, Error> {
+    if let Some(pattern) = left.as_str() {
+        let values = if right.is_tuple() { value::items(right)? } else { vec![right.clone()] };
+        return methods::printf(pattern, &values);
+    }
+    if let (true, true, Some(left), Some(right)) =
+        (left.is_integer(), right.is_integer(), left.as_i64(), right.as_i64())
+    {
+        let remainder = left.checked_rem(right).ok_or_else(|| wrong("the remainder of a division by zero"))?;
+        let adjusts = remainder != 0 && (remainder < 0) != (right < 0);
+        return Ok(minijinja::Value::from(if adjusts { remainder + right } else { remainder }));
+    }
+    match (f64::try_from(left.clone()), f64::try_from(right.clone())) {
+        (Ok(left), Ok(right)) if right != 0.0 => Ok(minijinja::Value::from(left - right * (left / right).floor())),
+        _ => Err(wrong(format!(
+            "`%` needs a text or two numbers, not {} and {}",
+            value::describe(left),
+            value::describe(right)
+        ))),
+    }
 }
 
 /// Looks up keys one after the other. The lookup in an undefined value is undefined.
 fn look_up(value: minijinja::Value, keys: &[minijinja::Value]) -> Result<minijinja::Value, Error> {
     keys.iter().try_fold(value, |value, key| if value.is_undefined() { Ok(value) } else { value.get_item(key) })
-}
-
-/// Returns a value as Python's `repr` writes it, which is the text of a list or a map in Ansible's templates.
-pub(super) fn repr(value: &Value) -> String {
-    match value {
-        Value::Null => "None".to_owned(),
-        Value::Bool(flag) => if *flag { "True" } else { "False" }.to_owned(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => repr_text(text),
-        Value::Array(items) => format!("[{}]", items.iter().map(repr).collect::<Vec<_>>().join(", ")),
-        Value::Object(entries) => {
-            let entries = entries.iter().map(|(key, value)| format!("{}: {}", repr_text(key), repr(value)));
-            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-fn repr_text(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut quoted = String::from(quote);
-    for c in text.chars() {
-        match c {
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\\' => quoted.push_str("\\\\"),
-            c if c == quote => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push(quote);
-    quoted
 }
 
 /// Converts to a whole number. As in Ansible, text that is no number is 0 unless there is a default.
@@ -199,39 +251,10 @@ fn float_filter(
     filters::float(state, value, default, kwargs)
 }
 
-/// The flags of a task's result that tests look at, with Ansible's names for each test.
-const RESULT_TESTS: [(&str, &[&str]); 4] = [
-    ("failed", &["failed", "failure"]),
-    ("changed", &["changed", "change"]),
-    ("skipped", &["skipped", "skip"]),
-    ("unreachable", &["unreachable"]),
-];
-
 /// Converts a value to a boolean. As in Ansible, any other text than a word for true is false.
 fn bool_filter(value: &minijinja::Value) -> Result<bool, Error> {
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
     Ok(parse_bool(&value.to_string()).unwrap_or(false))
-}
-
-/// Splits a path into the folder and the rest after the last slash, as Python's `os.path.split` does.
-fn split_path(path: &str) -> (&str, &str) {
-    let (head, tail) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
-    let folder = head.trim_end_matches('/');
-    (if folder.is_empty() { head } else { folder }, tail)
-}
-
-/// Returns the boolean that a word stands for, if it stands for one.
-pub fn parse_bool(word: &str) -> Option<bool> {
-    match word.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Some(true),
-        "false" | "no" | "off" | "0" => Some(false),
-        _ => None,
-    }
-}
-
-/// Reports whether a task's registered result has a flag set.
-fn has_flag(result: &minijinja::Value, key: &str) -> bool {
-    result.get_attr(key).is_ok_and(|flag| flag.is_true())
 }

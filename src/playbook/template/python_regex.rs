@@ -30,7 +30,7 @@ const PATTERN_BYTES: usize = 64 << 10;
 const QUOTED: usize = 60;
 
 /// The flags of a pattern, as the arguments of Ansible's filters name them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Flags {
     /// `^` and `$` match at each line.
     pub multiline: bool,

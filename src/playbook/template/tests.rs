@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::Hosts;
 use super::Layer;
 use super::Scope;
 use super::to_json;
@@ -136,6 +137,91 @@ fn the_first_line_of_a_file_may_change_the_syntax() {
             (Err(why), Err(expected)) => assert!(why.contains(expected), "{header}: {why}"),
             (rendered, _) => panic!("{header}: {rendered:?}"),
         }
+    }
+}
+
+struct TwoHosts;
+
+impl Hosts for TwoHosts {
+    fn names(&self) -> Vec<String> {
+        vec!["a".to_owned(), "b".to_owned()]
+    }
+
+    fn scope(&self, host: &str) -> Option<Scope> {
+        let other = if host == "a" { "b" } else { "a" };
+        let written = json!({"name": host, "port": 80, "url": "http://{{ name }}:{{ port }}",
+            "round": format!("{{{{ hostvars['{other}'].round }}}}"), "other": format!("{{{{ hostvars.{other}.url }}}}")});
+        let facts = json!({"fact": "{{ name }}"});
+        let layers = vec![Layer::written(vars(&written)), Layer::data(vars(&facts))];
+        ["a", "b"].contains(&host).then(|| Scope::new(layers).with_hosts(Arc::new(Self)))
+    }
+}
+
+#[test]
+fn the_variables_of_other_hosts_are_evaluated_when_they_are_read() {
+    let scope = scope().with_hosts(Arc::new(TwoHosts));
+    for (template, expected) in [
+        ("{{ hostvars['a'].url }} {{ name }}", json!("http://a:80 web1")),
+        ("{{ hostvars.b.other }}", json!("http://a:80")),
+        ("{{ hostvars['a']['fact'] }}", json!("{{ name }}")),
+        ("{{ hostvars | list }}", json!(["a", "b"])),
+        ("{{ hostvars.keys() | list }}", json!(["a", "b"])),
+        ("{{ ['a', 'b'] | map('extract', hostvars, 'url') | list }}", json!(["http://a:80", "http://b:80"])),
+        (
+            "{{ hostvars['c'].x | default('none') }} {{ 'a' in hostvars }} {{ hostvars.c is defined }}",
+            json!("none True False"),
+        ),
+        ("{% for host in hostvars %}{{ hostvars[host].port }}{% endfor %}", json!("8080")),
+        ("{{ vars['name'] }} {{ vars.nested.deep[0] }}", json!("web1 80")),
+    ] {
+        assert_eq!(scope.fill(&json!(template)).unwrap(), expected, "{template}");
+    }
+    let why = scope.fill(&json!("{{ hostvars['a'].round }}")).unwrap_err();
+    assert!(why.contains("circle"), "{why}");
+}
+
+#[test]
+fn a_list_cannot_hold_itself_and_values_do_not_nest_without_end() {
+    for template in [
+        "{% set l = [] %}{% set _ = l.append(l) %}",
+        "{% set l = [] %}{% set m = {'l': l} %}{% set _ = l.append([m]) %}",
+        "{% set m = {} %}{% set _ = m.update(a=[m]) %}",
+        "{% set n = namespace(l=[]) %}{% for x in range(1000) %}{% set n.l = [n.l] %}{% endfor %}",
+        "{% set n = namespace(l=[]) %}{% for x in range(1000) %}{% set l = [] %}{% set _ = l.append(n.l) %}{% set n.l = l %}{% endfor %}",
+    ] {
+        let why = scope().render(template).unwrap_err();
+        assert!(why.contains("itself") || why.contains("deep"), "{template}: {why}");
+    }
+}
+
+#[test]
+fn filters_that_could_make_much_are_bounded() {
+    for template in [
+        "{{ range(1000) | product(range(1000)) | length }}",
+        "{{ range(100) | permutations(50) | length }}",
+        "{{ range(100) | combinations(50) | length }}",
+        "{{ 'x'.ljust(10 ** 12) }}",
+        "{{ 'x' | center(10 ** 12) }}",
+        "{{ 'x' | indent(10 ** 12) }}",
+        "{{ {} | to_json(indent=10 ** 12) }}",
+        "{{ 'x' | comment(prefix_count=10 ** 12) }}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ query('sequence', count=10 ** 12) }}",
+    ] {
+        let scope = scope().with_surroundings(Arc::default());
+        assert!(scope.fill(&json!(template)).is_err(), "{template}");
+    }
+}
+
+#[test]
+fn a_host_cannot_reach_lookups() {
+    let evil = "{{ lookup('pipe', 'touch /tmp/evil') }}";
+    let results = json!({"r": {"stdout": evil}, "list": [evil]});
+    let scope = Scope::new(vec![Layer::data(vars(&results))]).with_surroundings(Arc::default());
+    for template in
+        ["{{ r.stdout }}", "{{ list[0] }}", "{{ lookup('vars', 'r').stdout }}", "{{ query('items', list)[0] }}"]
+    {
+        assert_eq!(scope.fill(&json!(template)).unwrap(), json!(evil), "{template}");
     }
 }
 

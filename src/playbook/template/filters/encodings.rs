@@ -1,0 +1,77 @@
+//! Filters for hashes, Base64 and identities.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use minijinja::Error;
+use minijinja::State;
+use minijinja::Value;
+use sha1::Digest;
+use sha1::Sha1;
+use sha2::Sha224;
+use sha2::Sha256;
+use sha2::Sha384;
+use sha2::Sha512;
+
+use super::Table;
+use crate::playbook::template::arguments::Arguments;
+use crate::playbook::template::value::text;
+use crate::playbook::template::value::wrong;
+
+pub(super) const FILTERS: Table = &[
+    ("b64decode", b64decode),
+    ("b64encode", |_, value, _| Ok(Value::from(BASE64_STANDARD.encode(text(value))))),
+    ("checksum", |_, value, _| Ok(Value::from(hexadecimal(&Sha1::digest(text(value)))))),
+    ("hash", hash),
+    ("md5", |_, value, _| Ok(Value::from(hexadecimal(&md5::compute(text(value)).0)))),
+    ("sha1", |_, value, _| Ok(Value::from(hexadecimal(&Sha1::digest(text(value)))))),
+    ("to_uuid", to_uuid),
+];
+
+/// The namespace of Ansible's identities.
+const NAMESPACE: &str = "361E6D51-FAEC-444A-9079-341386DA8E2E";
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn b64decode(_: &State<'_, '_>, value: &Value, _: &Arguments) -> Result<Value, Error> {
+    // As in Python, other characters than those of the alphabet are skipped.
+    let is_known = |c: &char| c.is_ascii_alphanumeric() || "+/=".contains(*c);
+    let known: String = text(value).chars().filter(is_known).collect();
+    let bytes = BASE64_STANDARD.decode(known).map_err(|error| wrong(format!("invalid Base64: {error}")))?;
+    String::from_utf8(bytes).map(Value::from).map_err(|_| wrong("the decoded Base64 is not UTF-8"))
+}
+
+fn hash(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
+    let text = text(value);
+    Ok(Value::from(match arguments.text(0, "hashtype", "sha1").as_str() {
+        "md5" => hexadecimal(&md5::compute(text).0),
+        "sha1" => hexadecimal(&Sha1::digest(text)),
+        "sha224" => hexadecimal(&Sha224::digest(text)),
+        "sha256" => hexadecimal(&Sha256::digest(text)),
+        "sha384" => hexadecimal(&Sha384::digest(text)),
+        "sha512" => hexadecimal(&Sha512::digest(text)),
+        kind => return Err(wrong(format!("there is no hash `{kind}`"))),
+    }))
+}
+
+/// Returns the identity (version 5) of a text.
+fn to_uuid(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
+    let namespace = arguments.text(0, "namespace", NAMESPACE);
+    let digits: String = namespace.chars().filter(|c| *c != '-').collect();
+    let byte = |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..16).map(|number| byte(2 * number)).collect();
+    let mut bytes =
+        bytes.filter(|_| digits.len() == 32).ok_or_else(|| wrong(format!("invalid namespace `{namespace}`")))?;
+    bytes.extend(text(value).bytes());
+    let mut hash = Sha1::digest(bytes);
+    let marks = [(6, 0x0f, 0x50), (8, 0x3f, 0x80)];
+    for (at, kept, set) in marks {
+        if let Some(byte) = hash.get_mut(at) {
+            *byte = *byte & kept | set;
+        }
+    }
+    let digits = hexadecimal(hash.get(..16).unwrap_or_default());
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits.get(part).unwrap_or_default().to_owned());
+    Ok(Value::from(parts.join("-")))
+}

@@ -1,0 +1,191 @@
+//! Lookups that make lists of their terms.
+
+use minijinja::Error;
+use minijinja::Value;
+use minijinja::value::ValueKind;
+
+use super::super::Scope;
+use super::super::arguments::Arguments;
+use super::super::filters;
+use super::super::methods;
+use super::super::random::Random;
+use super::super::value;
+use super::super::value::text;
+use super::super::value::wrong;
+
+/// The most items that a lookup makes.
+const ITEMS: usize = 100_000;
+
+/// How deep lists are flattened.
+const DEPTH: usize = 100;
+
+pub(super) fn items(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let mut all = Vec::new();
+    for term in terms {
+        if is_list(term) { all.extend(value::items(term)?) } else { all.push(term.clone()) }
+    }
+    Ok(all)
+}
+
+fn is_list(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
+}
+
+pub(super) fn flattened(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let mut flat = Vec::new();
+    flatten(terms, 0, &mut flat)?;
+    Ok(flat)
+}
+
+fn flatten(terms: &[Value], depth: usize, flat: &mut Vec<Value>) -> Result<(), Error> {
+    if depth > DEPTH || flat.len() > ITEMS {
+        return Err(wrong("the list is too large or too deep"));
+    }
+    for term in terms {
+        if is_list(term) {
+            flatten(&value::items(term)?, depth + 1, flat)?;
+        } else {
+            flat.push(term.clone());
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn dict(_: &Scope, terms: &[Value], arguments: &Arguments) -> Result<Vec<Value>, Error> {
+    let mut all = Vec::new();
+    for term in items(&Scope::new(Vec::new()), terms, arguments)? {
+        all.extend(value::items(&filters::dict2items(&term, &Arguments::new(&[]))?)?);
+    }
+    Ok(all)
+}
+
+fn lists(terms: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
+    terms.iter().map(|term| if is_list(term) { value::items(term) } else { Ok(vec![term.clone()]) }).collect()
+}
+
+pub(super) fn nested(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
+    for list in lists(terms)? {
+        if rows.len().saturating_mul(list.len()) > ITEMS {
+            return Err(wrong(format!("the list would have more than {ITEMS} items")));
+        }
+        let longer = |row: &Vec<Value>| {
+            list.iter().map(|item| [row.as_slice(), std::slice::from_ref(item)].concat()).collect::<Vec<_>>()
+        };
+        rows = rows.iter().flat_map(longer).collect();
+    }
+    Ok(rows.into_iter().map(value::list).collect())
+}
+
+pub(super) fn together(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let lists = lists(terms)?;
+    let longest = lists.iter().map(Vec::len).max().unwrap_or_default();
+    let row = |at: usize| {
+        value::list(lists.iter().map(|list| list.get(at).cloned().unwrap_or_else(|| Value::from(()))).collect())
+    };
+    Ok((0..longest).map(row).collect())
+}
+
+pub(super) fn indexed_items(scope: &Scope, terms: &[Value], arguments: &Arguments) -> Result<Vec<Value>, Error> {
+    let items = items(scope, terms, arguments)?;
+    Ok(items.into_iter().enumerate().map(|(index, item)| value::list(vec![Value::from(index), item])).collect())
+}
+
+pub(super) fn random_choice(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let chosen = usize::try_from(Random::new(None).below(terms.len() as u64)).unwrap_or_default();
+    Ok(terms.get(chosen).cloned().into_iter().collect())
+}
+
+pub(super) fn subelements(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let [list, keys, options @ ..] = terms else {
+        return Err(wrong("expected a list and the name of a list in its items"));
+    };
+    let skips =
+        options.first().and_then(|options| options.get_attr("skip_missing").ok()).is_some_and(|flag| flag.is_true());
+    let without_list = |pair: Value| {
+        let (parent, item) = (pair.get_item_by_index(0)?, pair.get_item_by_index(1)?);
+        let others = value::entries(&parent)?.into_iter().filter(|(name, _)| name != keys);
+        Ok(value::list(vec![value::map(others), item]))
+    };
+    value::items(&filters::subelements(list, keys, skips)?)?.into_iter().map(without_list).collect()
+}
+
+/// The numbers of a sequence.
+struct Sequence {
+    start: i64,
+    end: Option<i64>,
+    count: Option<i64>,
+    stride: i64,
+    format: String,
+}
+
+pub(super) fn sequence(_: &Scope, terms: &[Value], arguments: &Arguments) -> Result<Vec<Value>, Error> {
+    let mut all = Vec::new();
+    let texts: Vec<String> = if terms.is_empty() { vec![String::new()] } else { terms.iter().map(text).collect() };
+    for term in texts {
+        let mut sequence = Sequence { start: 1, end: None, count: None, stride: 1, format: "%d".to_owned() };
+        for option in term.split_whitespace() {
+            match option.split_once('=') {
+                Some((name, value)) => sequence.set(name, value)?,
+                None => sequence.range(option)?,
+            }
+        }
+        for (name, value) in arguments.named().iter().filter(|(name, _)| name != "wantlist") {
+            sequence.set(name, &text(value))?;
+        }
+        all.extend(sequence.texts()?);
+    }
+    Ok(all)
+}
+
+fn integer(text: &str) -> Result<i64, Error> {
+    let hex = text.strip_prefix("0x").map(|digits| i64::from_str_radix(digits, 16));
+    hex.unwrap_or_else(|| text.parse()).map_err(|_| wrong(format!("`{text}` is no whole number")))
+}
+
+impl Sequence {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        match name {
+            "start" => self.start = integer(value)?,
+            "end" => self.end = Some(integer(value)?),
+            "count" => self.count = Some(integer(value)?),
+            "stride" => self.stride = integer(value)?,
+            "format" => value.clone_into(&mut self.format),
+            _ => return Err(wrong(format!("a sequence has no `{name}`"))),
+        }
+        Ok(())
+    }
+
+    /// Reads `END`, `START-END`, `START-END/STRIDE` and `…:FORMAT`.
+    fn range(&mut self, text: &str) -> Result<(), Error> {
+        let (range, format) = text.split_once(':').map_or((text, None), |(range, format)| (range, Some(format)));
+        let (range, stride) = range.split_once('/').map_or((range, None), |(range, stride)| (range, Some(stride)));
+        let (start, end) = range.split_once('-').filter(|(start, _)| !start.is_empty()).unwrap_or(("1", range));
+        (self.start, self.end) = (integer(start)?, Some(integer(end)?));
+        self.stride = stride.map_or(Ok(1), integer)?;
+        format.unwrap_or(&self.format).to_owned().clone_into(&mut self.format);
+        Ok(())
+    }
+
+    fn texts(&self) -> Result<Vec<Value>, Error> {
+        let end = match (self.count, self.end) {
+            (Some(0), _) => return Ok(Vec::new()),
+            (Some(count), _) => self.start.saturating_add((count - 1).saturating_mul(self.stride)),
+            (None, Some(end)) => end,
+            (None, None) => return Err(wrong("a sequence needs `end` or `count`")),
+        };
+        if self.stride == 0 {
+            return Ok(Vec::new());
+        }
+        let mut texts = Vec::new();
+        let mut number = self.start;
+        while if self.stride > 0 { number <= end } else { number >= end } {
+            if texts.len() == ITEMS {
+                return Err(wrong(format!("a sequence may have at most {ITEMS} numbers")));
+            }
+            texts.push(methods::printf(&self.format, &[Value::from(number)])?);
+            number = number.saturating_add(self.stride);
+        }
+        Ok(texts)
+    }
+}
