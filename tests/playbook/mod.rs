@@ -3,6 +3,7 @@
 mod become_root;
 mod cluster_tasks;
 mod commands;
+mod facts;
 mod files;
 mod local;
 mod notify;

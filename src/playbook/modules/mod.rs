@@ -12,8 +12,10 @@ mod fail;
 mod include;
 mod include_vars;
 mod join;
+mod list_facts;
 mod meta;
 mod set_fact;
+mod setup;
 pub mod spec;
 mod template;
 mod unit;
@@ -68,18 +70,22 @@ pub enum RunsIn {
 }
 
 /// Every module.
-static MODULES: [&dyn Module; 15] = [
+static MODULES: [&dyn Module; 19] = [
     &assert::Assert,
     &command::Command,
     &copy::Copy,
     &debug::Debug,
     &fail::Fail,
+    &setup::GatherFacts,
     &include::IncludeRole,
     &include::IncludeTasks,
     &include_vars::IncludeVars,
     &join::Join,
     &meta::Meta,
+    &list_facts::PackageFacts,
+    &list_facts::ServiceFacts,
     &set_fact::SetFact,
+    &setup::Setup,
     &command::Shell,
     &template::Template,
     &unit::Unit,

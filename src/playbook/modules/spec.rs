@@ -60,6 +60,8 @@ pub enum Kind {
     Number,
     /// A list of words of a command.
     Words,
+    /// A list of texts, or texts with commas between them.
+    List,
     /// Permissions in octal digits.
     Mode,
     /// Any value.
@@ -105,6 +107,7 @@ impl Parameter {
             Kind::Flag => text.and_then(|text| template::parse_bool(&text)).is_none(),
             Kind::Number => text.and_then(|text| text.parse::<u64>().ok()).is_none(),
             Kind::Words => !is_texts(value),
+            Kind::List => text.is_none() && !is_texts(value),
             Kind::Mode => return mode(value).err(),
         };
         fault.then(|| format!("`{name}` must be {}", self.kind.expected()))
@@ -123,6 +126,7 @@ impl Kind {
             Self::Flag => "true or false".to_owned(),
             Self::Number => "a whole number".to_owned(),
             Self::Words => "a list of words".to_owned(),
+            Self::List => "a list of texts".to_owned(),
             Self::Mode => "octal digits in quotes, such as '0644'".to_owned(),
             Self::Any => "any value".to_owned(),
         }
