@@ -126,11 +126,10 @@ for d in /etc/ssh /etc/openssh /etc; do
 done
 for f in "$fact_path"/*.fact; do
   [ -f "$f" ] || continue
-  n=${f##*/}
   if [ -x "$f" ]; then
-    { within 60 "$f"; printf '\nrc=%s\n' "$?"; } | section "script $n" 262144
+    { within 60 "$f"; printf '\nrc=%s\n' "$?"; } | section "script $f" 262144
   elif [ -r "$f" ]; then
-    section "facts $n" 262144 < "$f"
+    section "facts $f" 262144 < "$f"
   fi
 done
 exit 0

@@ -11,13 +11,15 @@ use crate::inventory::Vars;
 pub(super) fn local(text: &HostText<'_>) -> Vars {
     let mut found = Vars::new();
     for section in text.names() {
-        let (name, value) = if let Some(name) = section.strip_prefix("facts ") {
-            (name, parse(name, &text.content(section).unwrap_or_default()))
-        } else if let Some(name) = section.strip_prefix("script ") {
-            (name, printed(name, &text.content(section).unwrap_or_default()))
+        let content = || text.content(section).unwrap_or_default();
+        let (path, value) = if let Some(path) = section.strip_prefix("facts ") {
+            (path, parse(path, &content()))
+        } else if let Some(path) = section.strip_prefix("script ") {
+            (path, printed(path, &content()))
         } else {
             continue;
         };
+        let name = path.rsplit('/').next().unwrap_or(path);
         found.insert(name.replace(".fact", ""), value);
     }
     found.sort_keys();
@@ -25,20 +27,20 @@ pub(super) fn local(text: &HostText<'_>) -> Vars {
 }
 
 /// Returns the facts that a program has printed. The last line is its exit code.
-fn printed(name: &str, text: &str) -> Value {
+fn printed(path: &str, text: &str) -> Value {
     match text.rsplit_once("rc=") {
-        Some((text, "0")) => parse(name, text.trim()),
+        Some((text, "0")) => parse(path, text.trim()),
         Some((_, code)) if code.parse::<u8>().is_ok() => {
-            format!("Failure executing fact script ({name}), rc: {code}, err: ").into()
+            format!("Failure executing fact script ({path}), rc: {code}, err: ").into()
         }
-        _ => format!("error loading facts: {name} prints too much").into(),
+        _ => format!("error loading facts: {path} prints too much").into(),
     }
 }
 
-fn parse(name: &str, text: &str) -> Value {
+fn parse(path: &str, text: &str) -> Value {
     let json = serde_json::from_str(text).ok();
     let json = json.or_else(|| ini(text).map(Value::Object));
-    json.unwrap_or_else(|| format!("error loading facts as JSON or ini - please check content: {name}").into())
+    json.unwrap_or_else(|| format!("error loading facts as JSON or ini - please check content: {path}").into())
 }
 
 /// Parses sections of options, in the grammar of Python's `configparser`.
