@@ -1,5 +1,6 @@
 //! What the fuzz targets do with their input. `tests/fuzz/` runs the same functions on the corpora.
 
+mod facts;
 mod inventory;
 mod names;
 mod playbook;
@@ -14,6 +15,7 @@ use std::path::Path;
 use muster::inventory::diagnostic::Position;
 use tempfile::TempDir;
 
+pub use facts::facts;
 pub use inventory::ini;
 pub use inventory::pattern;
 pub use inventory::yaml;
@@ -31,7 +33,8 @@ pub use unit::unit;
 pub type Target = fn(&[u8]);
 
 /// The targets by name. Each has a binary in `fuzz_targets/` and a folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
+    ("facts", facts),
     ("glob", glob),
     ("ini", ini),
     ("known_hosts", known_hosts),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::inventory::diagnostic::Position;
 use crate::playbook::play::Node;
 use crate::playbook::play::Playbook;
 
@@ -65,6 +66,8 @@ impl ListingArgs {
 /// Lists the tasks of a node. As with Ansible, the tasks of rescue and always sections are left out.
 fn list_tasks(node: &Node, text: &mut String) {
     match node {
+        // Ansible does not list the task that gathers facts.
+        Node::Task(task) if task.at == Position::default() => {}
         Node::Task(task) => text.push_str(&format!("      {}\tTAGS: {}\n", task.title(), list(&task.settings.tags))),
         Node::Block(block) => block.body.iter().for_each(|node| list_tasks(node, text)),
         Node::Flush => {}

@@ -32,6 +32,7 @@ use serde_json::json;
 
 use diagnostic::Diagnostic;
 pub use host::Host;
+pub use pattern::ShellPattern;
 
 /// How many bytes of a graph are drawn, and at most one more line. Diamonds of groups have a path for each way through them.
 const LONGEST_GRAPH: usize = 16 << 20;

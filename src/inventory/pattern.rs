@@ -157,6 +157,21 @@ fn slice<'a>(hosts: &IndexSet<&'a str>, first: i64, last: Option<i64>) -> IndexS
     (0..).zip(hosts).filter(|(at, _)| (first..=last).contains(at)).map(|(_, host)| *host).collect()
 }
 
+/// A shell pattern with the rules of Python's `fnmatch`.
+pub struct ShellPattern(Regex);
+
+impl ShellPattern {
+    /// Compiles a pattern. It fails if the pattern is too large.
+    pub fn parse(glob: &str) -> Result<Self, regex::Error> {
+        Regex::new(&translate(glob)).map(Self)
+    }
+
+    /// Reports whether the pattern matches a whole name.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.is_match(name)
+    }
+}
+
 /// Compiles a term: a regular expression after `~`, or else a shell pattern with the rules of Python's `fnmatch`.
 fn compile(term: &str) -> Result<Regex, regex::Error> {
     match term.strip_prefix('~') {

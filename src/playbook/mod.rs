@@ -13,6 +13,7 @@ mod cluster_tasks;
 pub mod connection_variables;
 mod cursor;
 pub mod executor;
+pub mod facts;
 mod file;
 mod free_form;
 pub mod host_connection;

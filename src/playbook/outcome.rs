@@ -69,15 +69,23 @@ impl SetVars {
         [Layer::data(facts), Layer::written(included), Layer::data(own)]
     }
 
-    /// Sets the variables of a later task, which win.
+    /// Sets the variables of a later task, which win. Facts of one task are added to those of others.
     pub fn extend(&mut self, later: &Self) {
+        let known = later.facts.get(FACTS).and(self.facts.get(FACTS)).and_then(Value::as_object).cloned();
         let pairs =
             [(&mut self.facts, &later.facts), (&mut self.included, &later.included), (&mut self.own, &later.own)];
         for (vars, later) in pairs.into_iter().filter(|(_, later)| !later.is_empty()) {
             Arc::make_mut(vars).extend(later.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
+        if let (Some(mut all), Some(more)) = (known, later.facts.get(FACTS).and_then(Value::as_object)) {
+            all.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+            Arc::make_mut(&mut self.facts).insert(FACTS.to_owned(), Value::Object(all));
+        }
     }
 }
+
+/// The variable that has all facts in it.
+const FACTS: &str = "ansible_facts";
 
 /// The outcome of a task on a host, as `register` keeps it.
 #[derive(Clone, PartialEq, Default)]

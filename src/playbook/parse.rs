@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::modules::ModuleRef;
 use super::modules::spec::scalar_text;
 use super::play::BatchSize;
 use super::play::Block;
@@ -24,6 +25,8 @@ use super::play::Play;
 use super::play::Playbook;
 use super::play::Prompt;
 use super::play::Shared;
+use super::play::Task;
+use super::settings::Flag;
 use super::settings::Settings;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
@@ -282,7 +285,9 @@ impl Parser<'_> {
         play.vars.extend(self.vars_files(entries)?);
         play.vars.extend(imported);
         play.tags.clone_from(&inherited.tags);
-        play.tasks = self.sections(entries, &inherited)?.into();
+        let mut tasks = self.sections(entries, &inherited)?;
+        tasks.splice(0..0, self.gathering(&play, &inherited)?);
+        play.tasks = tasks.into();
         let handlers = entries.iter().find(|(key, _)| key.text == "handlers");
         let handlers = handlers.map_or(Ok(Vec::new()), |(_, node)| self.handlers(node, &inherited))?;
         let found = self.found.take();
@@ -293,6 +298,41 @@ impl Parser<'_> {
             self.check_notified(node.at, &play, found.later)?;
         }
         Ok(play)
+    }
+
+    /// Returns the task that gathers facts, if the play asks for it.
+    fn gathering(&self, play: &Play, inherited: &Settings) -> Result<Option<PlayNode>, Diagnostic> {
+        let mut settings = inherited.clone();
+        settings.tags.push("always".to_owned());
+        match &play.gather_facts {
+            None | Some(Flag::Off) => return Ok(None),
+            Some(Flag::On) => {}
+            Some(Flag::Template(template)) => {
+                let expression = template.trim().trim_start_matches("{{").trim_end_matches("}}").trim();
+                super::template::check(expression)
+                    .map_err(|why| self.error(play.hosts_at, format!("`gather_facts`: {why}")))?;
+                settings.when.push(expression.to_owned());
+            }
+        }
+        let Some(module) = ModuleRef::named("setup") else { return Ok(None) };
+        let subset = play.gather_subset.clone().map(|subset| ("gather_subset".to_owned(), subset));
+        let task = Task {
+            origin: Arc::clone(&self.origin),
+            at: Position::default(),
+            name: "Gathering Facts".to_owned(),
+            module,
+            args: subset.into_iter().collect(),
+            settings,
+            register: None,
+            notify: Vec::new(),
+            listen: Vec::new(),
+            looping: None,
+            retry: None,
+            changed_when: None,
+            failed_when: None,
+            including: None,
+        };
+        Ok(Some(PlayNode::Task(Arc::new(task))))
     }
 
     /// Reads the tasks of a play. After each of its three lists, the handlers run that were notified.

@@ -2,6 +2,7 @@
 
 mod cluster_tasks;
 mod commands;
+mod facts;
 mod files;
 mod local;
 mod notify;

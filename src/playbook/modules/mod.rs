@@ -27,6 +27,7 @@ mod ini_section;
 mod insertion_place;
 mod join;
 mod lineinfile;
+mod list_facts;
 mod meta;
 mod pause;
 mod ping;
@@ -35,6 +36,7 @@ mod replace;
 mod script;
 mod set_fact;
 mod set_stats;
+mod setup;
 mod slurp;
 pub mod spec;
 mod stat;
@@ -110,6 +112,7 @@ static MODULES: &[&dyn Module] = &[
     &fetch::Fetch,
     &file::File,
     &find::Find,
+    &setup::GatherFacts,
     &get_url::GetUrl,
     &add_host::GroupBy,
     &include::IncludeRole,
@@ -119,13 +122,16 @@ static MODULES: &[&dyn Module] = &[
     &join::Join,
     &lineinfile::Lineinfile,
     &meta::Meta,
+    &list_facts::PackageFacts,
     &pause::Pause,
     &ping::Ping,
     &raw::Raw,
     &replace::Replace,
     &script::Script,
+    &list_facts::ServiceFacts,
     &set_fact::SetFact,
     &set_stats::SetStats,
+    &setup::Setup,
     &command::Shell,
     &slurp::Slurp,
     &stat::Stat,

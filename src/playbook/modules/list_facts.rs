@@ -1,0 +1,99 @@
+//! `service_facts` and `package_facts`: gather the lists of services and of packages.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Arguments;
+use super::Module;
+use super::setup::run;
+use super::spec::Kind;
+use super::spec::Line;
+use super::spec::Parameter;
+use super::spec::Spec;
+use crate::inventory::Vars;
+use crate::playbook::action::Action;
+use crate::playbook::action::HostAction;
+use crate::playbook::facts;
+use crate::playbook::host_connection::HostConnection;
+use crate::playbook::outcome::Outcome;
+use crate::playbook::outcome::SetVars;
+
+/// Gathers the services.
+pub(super) struct ServiceFacts;
+
+/// Gathers the packages.
+pub(super) struct PackageFacts;
+
+static SERVICES: Spec = Spec {
+    name: "service_facts",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Gathers the services of systemd and their states.",
+    parameters: &[],
+    one_of: &[],
+    exclusive: &[],
+    line: Line::Pairs,
+};
+
+static PACKAGES: Spec = Spec {
+    name: "package_facts",
+    collections: &["ansible.builtin", "ansible.legacy"],
+    summary: "Gathers the packages of dpkg or rpm and their versions.",
+    parameters: &[
+        Parameter::new("manager", Kind::List, "Accepted and ignored: the package manager is that of the host."),
+        Parameter::new("strategy", Kind::Choice(&["first", "all"]), "Accepted and ignored: a host has one."),
+    ],
+    one_of: &[],
+    exclusive: &[],
+    line: Line::Pairs,
+};
+
+impl Module for ServiceFacts {
+    fn spec(&self) -> &'static Spec {
+        &SERVICES
+    }
+
+    fn action(&self, _: &Arguments<'_>) -> Result<Action, String> {
+        Ok(Action::on_host(Gather { script: facts::SERVICES_SCRIPT, parse: |text| Ok(facts::parse_services(text)) }))
+    }
+}
+
+impl Module for PackageFacts {
+    fn spec(&self) -> &'static Spec {
+        &PACKAGES
+    }
+
+    fn action(&self, _: &Arguments<'_>) -> Result<Action, String> {
+        let parse = |text: &str| facts::parse_packages(text).ok_or("the host has neither dpkg nor rpm");
+        Ok(Action::on_host(Gather { script: facts::PACKAGES_SCRIPT, parse }))
+    }
+}
+
+/// A script, and the reader of its text.
+struct Gather {
+    script: &'static str,
+    parse: fn(&str) -> Result<Vars, &'static str>,
+}
+
+#[async_trait::async_trait]
+impl HostAction for Gather {
+    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+        let text = match run(connection, self.script.to_owned()).await {
+            Ok(text) => text,
+            Err(outcome) => return outcome,
+        };
+        match (self.parse)(&text) {
+            Ok(found) => outcome(found),
+            Err(why) => Outcome::failed(why),
+        }
+    }
+}
+
+/// Returns the outcome that sets a list, as a variable and in `ansible_facts`.
+fn outcome(found: Vars) -> Outcome {
+    let detail = Vars::from_iter([("ansible_facts".to_owned(), Value::Object(found.clone()))]);
+    let mut variables = found.clone();
+    variables.insert("ansible_facts".to_owned(), Value::Object(found));
+    let set = SetVars { facts: Arc::new(variables), ..SetVars::default() };
+    Outcome { set, ..Outcome::done(false, detail) }
+}
