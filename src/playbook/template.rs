@@ -54,6 +54,9 @@ pub use value::parse_bool;
 /// The deepest nesting of variables that refer to variables.
 const DEPTH: usize = 16;
 
+/// The variable through which a function finds the scope.
+const SCOPE: &str = "__scope";
+
 /// The most steps that a template may take together with all variables that it refers to.
 const SHARED_FUEL: u64 = 4 * FUEL;
 
@@ -381,7 +384,7 @@ impl Scope {
     /// Returns a variable that no layer has.
     fn own_variable(self, name: &str) -> Option<minijinja::Value> {
         match name {
-            lookups::SCOPE | "vars" => Some(minijinja::Value::from_object(self)),
+            SCOPE | "vars" => Some(minijinja::Value::from_object(self)),
             "hostvars" => {
                 let hosts = self.hosts.clone()?;
                 Some(minijinja::Value::from_object(HostVars { hosts, reader: self }))

@@ -15,14 +15,12 @@ use minijinja::State;
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
+use super::SCOPE;
 use super::Scope;
 use super::arguments::Arguments;
 use super::value;
 use super::value::text;
 use super::value::wrong;
-
-/// The variable through which a function finds the scope.
-pub(super) const SCOPE: &str = "__scope";
 
 /// The machine where the playbook runs, as lookups and `include` see it.
 #[derive(Debug, Clone, Default)]

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Hosts;
 use super::Layer;
 use super::Scope;
+use super::Surroundings;
 use super::to_json;
 use crate::inventory::Vars;
 
@@ -211,6 +212,14 @@ fn filters_that_could_make_much_are_bounded() {
         let scope = scope().with_surroundings(Arc::default());
         assert!(scope.fill(&json!(template)).is_err(), "{template}");
     }
+}
+
+#[test]
+fn a_tilde_is_the_home_folder_of_this_machine() {
+    let environment = [("HOME".to_owned(), "/home/a".to_owned())].into();
+    let scope = scope().with_surroundings(Arc::new(Surroundings { environment, ..Surroundings::default() }));
+    let text = "{{ '~/x' | expanduser }} {{ '~' | expanduser }} {{ '~b/x' | expanduser }} {{ '/x' | expanduser }}";
+    assert_eq!(scope.fill(&json!(text)).unwrap(), json!("/home/a/x /home/a ~b/x /x"));
 }
 
 #[test]

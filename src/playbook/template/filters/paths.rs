@@ -8,6 +8,8 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 
 use super::Table;
+use crate::playbook::template::SCOPE;
+use crate::playbook::template::Scope;
 use crate::playbook::template::arguments::Arguments;
 use crate::playbook::template::value;
 use crate::playbook::template::value::text;
@@ -17,6 +19,7 @@ pub(super) const FILTERS: Table = &[
     ("basename", |_, path, _| Ok(Value::from(split(&text(path)).1))),
     ("commonpath", commonpath),
     ("dirname", |_, path, _| Ok(Value::from(split(&text(path)).0))),
+    ("expanduser", expanduser),
     ("normpath", |_, path, _| Ok(Value::from(normal(&text(path))))),
     ("path_join", path_join),
     ("realpath", |_, path, _| Ok(Value::from(real(&text(path))))),
@@ -35,6 +38,18 @@ pub(in crate::playbook::template) fn split(path: &str) -> (&str, &str) {
     let (head, tail) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
     let folder = head.trim_end_matches('/');
     (if folder.is_empty() { head } else { folder }, tail)
+}
+
+/// Returns the path with the home folder of this machine's user for `~`.
+fn expanduser(state: &State<'_, '_>, path: &Value, _: &Arguments) -> Result<Value, Error> {
+    let path = text(path);
+    let Some(rest) = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+        return Ok(Value::from(path));
+    };
+    let scope = state.lookup(SCOPE).unwrap_or_default();
+    let scope = scope.downcast_object_ref::<Scope>().ok_or_else(|| wrong("`expanduser` needs variables"))?;
+    let home = scope.surroundings()?.environment.get("HOME").map_or("~", String::as_str);
+    Ok(Value::from(format!("{home}{rest}")))
 }
 
 /// Returns the path without `.`, `..` and repeated slashes.
