@@ -18,6 +18,7 @@ use super::inventory;
 use super::play_listing::ListingArgs;
 use super::play_listing::all_tags;
 use super::play_listing::listing_json;
+use super::settings;
 use super::settings::LockArgs;
 use super::settings::SettleArgs;
 use super::unit_commands::LOCK_WAIT;
@@ -135,6 +136,7 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         choose: &choose,
         check: play.check,
         password,
+        environment: settings::environment(),
         selection,
         forks: usize::from(play.forks),
         running: Running::default(),

@@ -2,6 +2,7 @@
 
 mod file;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -360,6 +361,12 @@ fn sources(words: &[PathBuf]) -> Vec<PathBuf> {
         _ => vec![word.clone()],
     };
     words.iter().flat_map(split).filter(|path| !path.as_os_str().is_empty()).collect()
+}
+
+/// Returns the environment, without variables that hold secrets and those that are not text.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    let text = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    text.filter(|(name, _)| !SECRET_VARIABLES.contains(&name.as_str())).collect()
 }
 
 /// Returns the home directory of the user, if it is known.

@@ -2,6 +2,7 @@
 //!
 //! A host's units are never touched here. Tasks about units and membership go to the cluster.
 
+mod hosts;
 mod place;
 mod play_tasks;
 mod state;
@@ -46,11 +47,13 @@ use super::tags::Selection;
 use super::template;
 use super::template::Layer;
 use super::template::Scope;
+use super::template::Surroundings;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::remote::Password;
 use crate::remote::Remote;
+use hosts::RunHosts;
 use state::RunState;
 
 /// Everything that a run needs beside the playbook.
@@ -69,6 +72,8 @@ pub struct Executor<'a> {
     pub check: bool,
     /// The password for sudo, for hosts whose variables have none (`--ask-become-pass`).
     pub password: Option<Password>,
+    /// The environment of muster itself, for `lookup('env', …)`.
+    pub environment: BTreeMap<String, String>,
     /// The tasks that run (`--tags`).
     pub selection: Selection,
     /// How many hosts run a task at once.
@@ -107,7 +112,18 @@ impl Executor<'_> {
         let iterator = PlayIterator::new(playbook.plays.iter().zip(hosts));
         let (batch_vars, requested) = (Arc::default(), BTreeMap::new());
         let (inventory, folder) = (Arc::clone(&self.inventory), playbook.folder());
-        let mut state = RunState { iterator, inventory, batch_vars, requested, last: None, folder, callback };
+        let (hosts_now, surroundings) = (None, Arc::default());
+        let mut state = RunState {
+            iterator,
+            inventory,
+            batch_vars,
+            hosts: hosts_now,
+            surroundings,
+            requested,
+            last: None,
+            folder,
+            callback,
+        };
         loop {
             match state.iterator.advance() {
                 Next::End => break,
@@ -195,10 +211,24 @@ impl Executor<'_> {
         Scope::new(layers)
     }
 
+    /// Prepares what the templates of a task can read on every host: the variables of all hosts, and lookups.
+    fn prepare(&self, state: &mut RunState<'_, '_>, task: &Task) {
+        let (inventory, all) = (Arc::clone(&state.inventory), Arc::clone(&state.batch_vars));
+        let (set, extra) = (state.iterator.set().clone(), Arc::new(self.extra.clone()));
+        state.hosts = Some(Arc::new(RunHosts { inventory, all, set, extra }));
+        let (folders, environment) = (task.origin.folders.clone(), self.environment.clone());
+        state.surroundings = Arc::new(Surroundings { folders, environment });
+    }
+
     /// Returns the variables of a task's templates on a host.
     fn task_scope(&self, state: &RunState<'_, '_>, (play, task): (&Play, &Task), host: &Host) -> Scope {
         let set = (state.iterator.set_by_tasks(&host.name), state.iterator.include_vars(&host.name));
-        self.scope(&state.batch_vars, (play, state.iterator.shared()), Some(task), host, set)
+        let scope = self.scope(&state.batch_vars, (play, state.iterator.shared()), Some(task), host, set);
+        let scope = scope.with_surroundings(Arc::clone(&state.surroundings));
+        match &state.hosts {
+            Some(hosts) => scope.with_hosts(Arc::clone(hosts)),
+            None => scope,
+        }
     }
 
     /// Runs a task on these hosts, or on the first of them if it runs once.
@@ -209,6 +239,7 @@ impl Executor<'_> {
         handler: bool,
     ) {
         let inventory = Arc::clone(&state.inventory);
+        self.prepare(state, task);
         let first = names.first().and_then(|name| inventory.hosts.get(name));
         let scope = first.map(|host| self.task_scope(state, (play, task), host));
         let once =

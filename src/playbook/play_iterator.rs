@@ -326,6 +326,11 @@ impl<'a> PlayIterator<'a> {
         &self.shared
     }
 
+    /// Returns the variables that tasks have set for each host.
+    pub const fn set(&self) -> &BTreeMap<String, SetVars> {
+        &self.set
+    }
+
     /// Returns the variables that tasks have set for a host.
     pub fn set_by_tasks(&self, host: &str) -> SetVars {
         self.set.get(host).cloned().unwrap_or_default()

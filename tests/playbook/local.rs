@@ -212,6 +212,7 @@ impl Stage {
             choose: &hosts_of,
             check: self.check,
             password: None,
+            environment: std::collections::BTreeMap::new(),
             selection: Selection::new(&[], &[]),
             // One host at a time, so that the order of the lines is fixed.
             forks: 1,

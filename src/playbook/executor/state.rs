@@ -13,6 +13,8 @@ use crate::playbook::loop_item::ItemResult;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::play::Task;
 use crate::playbook::play_iterator::PlayIterator;
+use crate::playbook::template::Hosts;
+use crate::playbook::template::Surroundings;
 
 /// The state of one run of a playbook.
 pub(super) struct RunState<'a, 't> {
@@ -21,6 +23,10 @@ pub(super) struct RunState<'a, 't> {
     pub(super) inventory: Arc<Inventory>,
     /// The variables that are the same for every host of the batch.
     pub(super) batch_vars: Arc<Vars>,
+    /// The variables of all hosts, as they are for the current task.
+    pub(super) hosts: Option<Arc<dyn Hosts>>,
+    /// What the lookups of the current task read.
+    pub(super) surroundings: Arc<Surroundings>,
     /// The units that each task has requested, in all batches so far.
     pub(super) requested: BTreeMap<Position, RequestedUnits>,
     /// The result that was recorded last.

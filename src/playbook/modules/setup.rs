@@ -87,7 +87,7 @@ struct Gather {
 
 impl Gather {
     fn of(arguments: &Arguments<'_>) -> Result<Self, String> {
-        let words = |name| arguments.words(name).map(Option::unwrap_or_default);
+        let words = |name| arguments.list(name).map(Option::unwrap_or_default);
         let mut subset = words("gather_subset")?;
         if subset.is_empty() {
             subset.push("all".to_owned());
