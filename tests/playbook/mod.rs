@@ -3,6 +3,7 @@
 mod become_root;
 mod cluster_tasks;
 mod commands;
+mod file_modules;
 mod files;
 mod local;
 mod notify;

@@ -61,7 +61,9 @@ fn no_banned_word_is_used() {
     for path in ROOMS.iter().flat_map(|room| files(&root().join(room))) {
         let name = path.strip_prefix(root()).unwrap().display().to_string();
         if !EXEMPT.contains(&name.as_str()) {
-            found.extend(hits(&name, &fs::read_to_string(&path).unwrap(), &banned));
+            // An archive is no text.
+            let text = String::from_utf8(fs::read(&path).unwrap()).unwrap_or_default();
+            found.extend(hits(&name, &text, &banned));
         }
     }
     assert!(found.is_empty(), "{} lines\n{}", found.len(), found.join("\n"));
