@@ -28,8 +28,8 @@ pub(super) struct File {
     /// The destination: an absolute path, or a path in a home directory (`~/x`). If it ends in `/` or is a directory, the
     /// file is written into it.
     pub(super) dest: String,
-    /// Set if nothing in the destination is expanded on the host any more.
-    pub(super) is_expanded: bool,
+    /// The rest of the destination, in which nothing is expanded on the host.
+    pub(super) below: String,
     /// Set to make the folder of the file if it is missing.
     pub(super) makes_folders: bool,
     /// The file's name if the destination is a directory. Without a name the destination must not be one.
@@ -112,7 +112,7 @@ impl File {
             .flag("preserve", self.attributes.mode == Some(Mode::Preserve))
             .set("expected", &optional(&self.expected))
             .flag("validates", self.validate.is_some());
-        script = if self.is_expanded { script.set("d", &self.dest) } else { script.path("d", &self.dest) };
+        script = script.path_below("d", &self.dest, &self.below);
         script = match &self.content {
             Content::Bytes(bytes) => script.set("source", "").set("sum", &sha256(bytes)).stdin(bytes.clone()),
             Content::OnHost(path) => script.path("source", path),

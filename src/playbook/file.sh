@@ -79,11 +79,11 @@ case $kind in
     fi ;;
   *) fail "$path is neither a file nor a link" ;;
 esac
-if [ -n "$expected" ] && [ "$expected" != "$now" ]; then
-  drain
-  say stale 1
-  exit 0
-fi
+# Ends if the file is not what was read before.
+require_expected() {
+  if [ -n "$expected" ] && [ "$expected" != "$1" ]; then drain && say stale 1 && exit 0; fi
+}
+require_expected "$now"
 if [ -n "$keep" ] && [ "$kind" != absent ]; then
   drain
   say msg "file already exists"
@@ -146,10 +146,18 @@ if [ -n "$validates" ]; then
   [ $rc = 0 ] || { say stdout "$out" && say exit_status $rc && fail "failed to validate"; }
 fi
 [ "$(stat -c %d:%i -- "$t")" = "$(stat -Lc %d:%i -- $f)" ] || fail "another process replaced the temporary file of $path"
+if [ -n "$expected" ]; then
+  # While the file was written and checked, another process may have changed it.
+  look "$name"
+  case $kind in
+    file | hard) s=$(sha256sum < "$name") && require_expected "${s%% *}" ;;
+    *) require_expected "$kind" ;;
+  esac
+fi
 if [ -n "$backup" ] && { [ -e "$name" ] || [ -L "$name" ]; }; then
   copy=$name.$$.$(date +%Y-%m-%d@%H:%M:%S)~
   # The old file itself is the backup. A copy could be written through a link of another user.
-  ln -- "$name" "$copy" 2> /dev/null || { [ "$(id -u)" != 0 ] && cp -p -- "$name" "$copy"; } ||
+  ln -T -- "$name" "$copy" 2> /dev/null || { [ "$(id -u)" != 0 ] && cp -p -- "$name" "$copy"; } ||
     fail "Could not make backup of $path"
   say backup_file "${path%/*}/${copy#./}"
 fi

@@ -56,6 +56,11 @@ impl HostScript {
         self.assign(name, quote_expanding(path))
     }
 
+    /// Sets a variable to a path, of which only the first part is expanded on the host.
+    pub(super) fn path_below(self, name: &str, path: &str, below: &str) -> Self {
+        self.assign(name, expand_before(path, below))
+    }
+
     /// Sets a variable to `1` or to nothing.
     pub(super) fn flag(self, name: &str, flag: bool) -> Self {
         self.set(name, if flag { "1" } else { "" })
@@ -106,6 +111,12 @@ impl HostScript {
         }
         Ok(report)
     }
+}
+
+/// Quotes a path, of which only the first part is expanded on the host.
+pub(super) fn expand_before(path: &str, below: &str) -> Result<String, QuoteError> {
+    let below = if below.is_empty() { String::new() } else { shlex::try_quote(below)?.into_owned() };
+    Ok(quote_expanding(path)? + &below)
 }
 
 /// The report of a script.

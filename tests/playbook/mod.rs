@@ -3,6 +3,7 @@
 mod cluster_tasks;
 mod commands;
 mod facts;
+mod file_modules;
 mod files;
 mod local;
 mod notify;

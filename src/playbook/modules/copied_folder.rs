@@ -13,9 +13,9 @@ use crate::playbook::file::File;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::host_script::Attributes;
 use crate::playbook::host_script::HostScript;
+use crate::playbook::host_script::expand_before;
 use crate::playbook::mode::Mode;
 use crate::playbook::outcome::Outcome;
-use crate::playbook::shell_expand::quote_expanding;
 
 /// The most files that a folder may have.
 const LIMIT: usize = 10_000;
@@ -41,17 +41,18 @@ impl CopiedFolder {
         };
         let (mut files, mut empty) = (Vec::new(), Vec::new());
         walk(source, &top, &mut files, &mut empty)?;
-        let path = |relative: &Path| format!("{dest}{}", relative.display());
         let copied = |(source, relative): &(PathBuf, PathBuf)| {
             let name = relative.file_name().map(|name| name.to_string_lossy().into_owned());
             let content = Content::Bytes(read_bytes(source)?);
             let mut file = destination::file(arguments, content, name, Some(source))?;
-            file.dest = format!("{}/", path(relative.parent().unwrap_or(Path::new(""))).trim_end_matches('/'));
+            file.dest.clone_from(&dest);
+            let parent = relative.parent().filter(|parent| !parent.as_os_str().is_empty());
+            file.below = parent.map(|parent| format!("{}/", parent.display())).unwrap_or_default();
             Ok(file)
         };
         Ok(Self {
             files: files.iter().map(copied).collect::<Result<_, String>>()?,
-            folders: empty.iter().map(|relative| path(relative)).collect(),
+            folders: empty.iter().map(|relative| relative.display().to_string()).collect(),
             attributes: Attributes { mode: arguments.mode("directory_mode")?, ..arguments.attributes()? },
             source: source.display().to_string() + if given.ends_with('/') { "/" } else { "" },
             dest,
@@ -64,7 +65,7 @@ impl CopiedFolder {
             changed |= file.write(connection).await?.is("changed");
         }
         if !self.folders.is_empty() {
-            let line = |folder: &String| Ok(format!("make {}", quote_expanding(folder)?));
+            let line = |folder: &String| Ok(format!("make {}", expand_before(&self.dest, folder)?));
             let lines = self.folders.iter().map(line).collect::<Result<Vec<_>, _>>().map(|lines| lines.join("\n"));
             let mode = self.attributes.mode.as_ref().map(Mode::arithmetic).unwrap_or_default();
             let script = HostScript::new(FOLDERS).attributes(&self.attributes).set("mode", &mode);

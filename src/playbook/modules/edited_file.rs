@@ -17,7 +17,7 @@ use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
 
 /// How often a file is read again that changes all the time.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: usize = 3;
 
 /// The path of the file.
 pub(super) const PATH: Parameter =
@@ -143,8 +143,7 @@ impl<E: Edit> EditedFile<E> {
         let old = read.content.clone().unwrap_or_default();
         let file = File {
             content: Content::Bytes(edited.text.as_deref().map_or(old, foreign_text::encode)),
-            dest: read.path.clone(),
-            is_expanded: true,
+            below: read.path.clone(),
             attributes: self.attributes.clone(),
             backup: self.backup && read.content.is_some() && edited.text.is_some(),
             validate: self.validate.clone(),

@@ -113,9 +113,10 @@ be_link() {
   fi
   if [ -n "$altered" ] && [ -z "$check" ]; then
     [ -z "$lost" ] || refuse "Error while linking: No such file or directory"
-    t=./.muster.$$.link
+    # A link of another user to a directory must not get the new link into that directory.
+    t=$(mktemp -u ./.muster.XXXXXXXXXX) || exit 1
     if [ "$kind" = directory ]; then rmdir -- "$name" || exit 1; fi
-    e=$(ln -s -- "$src" "$t" 2>&1) || refuse "Error while linking: ${e##*: }"
+    e=$(ln -sT -- "$src" "$t" 2>&1) || refuse "Error while linking: ${e##*: }"
     mv -fT -- "$t" "$name" || { rm -f -- "$t" && exit 1; }
   fi
   if [ -n "$check" ] && [ ! -e "$name" ]; then finish dest; fi
@@ -145,8 +146,8 @@ be_hard() {
   [ -n "$same" ] || [ -z "$src" ] || altered=1
   if [ -n "$altered" ] && [ -z "$check" ]; then
     [ -z "$lost" ] || { say dest "$shown" && fail "Error while linking: No such file or directory"; }
-    t=./.muster.$$.link
-    e=$(ln -- "$src" "$t" 2>&1) || { say dest "$shown" && fail "Error while linking: ${e##*: }"; }
+    t=$(mktemp -u ./.muster.XXXXXXXXXX) || exit 1
+    e=$(ln -T -- "$src" "$t" 2>&1) || { say dest "$shown" && fail "Error while linking: ${e##*: }"; }
     mv -fT -- "$t" "$name" || { rm -f -- "$t" && exit 1; }
   fi
   if [ -n "$check" ] && [ ! -e "$name" ]; then finish dest; fi

@@ -190,7 +190,7 @@ impl Search {
         // Ansible counts the files one level below the last one too.
         let depth = if self.recurse { self.depth.map_or(100_000, |depth| depth + 1) } else { 1 };
         let script = HostScript::new(include_str!("find.sh"))
-            .set("follow", if self.follow { "-L" } else { "-P" })
+            .set("follow", if self.follow { "-L" } else { "" })
             .set("depth", &depth.to_string())
             .function("everything", lines);
         let report = script.run(connection).await?;

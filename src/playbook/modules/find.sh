@@ -23,7 +23,7 @@ look_into() {
   if [ ! -d "$root" ]; then say skipped "$root" && return; fi
   while case $root in ?*/) ;; *) false ;; esac; do root=${root%/}; done
   case $root in -*) root=./$root ;; esac
-  find "$follow" "${root%/}/" -maxdepth "$depth" ! -path "${root%/}/" -exec sh -c "$each" sh "${root%/}" "$fields" {} + 2> /dev/null
+  find $follow "${root%/}/" -maxdepth "$depth" ! -path "${root%/}/" -exec sh -c "$each" sh "${root%/}" "$fields" {} + 2> /dev/null
 }
 
 say now "$(date +%s)"
