@@ -7,6 +7,7 @@ mod local;
 mod notify;
 mod place;
 mod recorded;
+mod system;
 mod trust;
 
 use std::path::Path;
@@ -332,7 +333,6 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ("- hosts: a\n  hosts: b\n", "p:2:3: the key `hosts` occurs twice, first in line 1", ""),
         ("- hosts: a\n  serial: many\n", "p:2:11: `serial` must be a number of hosts or a share such as \"30%\"", ""),
         ("- hosts: a\n  serial: 0%\n", "p:2:11: `serial` must be", ""),
-<<<<<<< HEAD
         ("- hosts: a\n  strategy: debug\n", "p:2:13: muster has no `strategy` debug", "linear and free"),
         ("- hosts: a\n  order: up\n", "p:2:10: there is no `order` up", ""),
         ("- hosts: a\n  connection: docker\n", "p:2:15: muster has no connection `docker`", "by local"),
@@ -340,10 +340,7 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ("- hosts: a\n  max_fail_percentage: 101\n", "p:2:24: `max_fail_percentage` must be a number from 0", ""),
         ("- hosts: a\n  vars_prompt: [{prompt: x}]\n", "p:2:17: the entry of `vars_prompt` has no `name`", ""),
         ("- hosts: a\n  tasks:\n    - meta: stop\n", "p:3:13: `do` must be flush_handlers, end_host", ""),
-=======
-        ("- hosts: a\n  gather_facts: yes\n", "p:2:17: muster gathers no facts", "gather_facts: false"),
->>>>>>> h2
-        ("- hosts: a\n  tasks:\n    - name: x\n", "p:3:7: the task names no module", "command, copy, debug"),
+        ("- hosts: a\n  tasks:\n    - name: x\n", "p:3:7: the task names no module", "command, shell, copy"),
         ("- hosts: a\n  tasks:\n    - comand: x\n", "p:3:7: a task has no `comand`", "`command`"),
         ("- hosts: a\n  tasks:\n    - command: x\n      whn: y\n", "p:4:7: a task has no `whn`", "`when`"),
         (

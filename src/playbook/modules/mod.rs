@@ -4,45 +4,76 @@
 //! while it does so.
 
 mod add_host;
+mod alternatives;
+mod apt;
+mod apt_key;
+mod apt_repository;
 mod arguments;
 mod assemble;
 mod assert;
+mod authorized_key;
 mod blockinfile;
 mod command;
 mod copied_folder;
 mod copy;
+mod cron;
+mod deb822_repository;
+mod debconf;
 mod debug;
 mod destination;
+mod dnf;
 mod edited_file;
 mod fail;
 mod fetch;
 mod file;
 mod find;
+mod firewalld;
 mod foreign_text;
 mod get_url;
+mod getent;
+mod git;
+mod group;
+mod hostname;
 mod include;
 mod include_vars;
 mod ini_file;
 mod ini_section;
 mod insertion_place;
+mod iptables;
 mod join;
+mod known_hosts;
 mod lineinfile;
+mod locale_gen;
 mod meta;
+mod modprobe;
+mod mount;
+mod package;
 mod pause;
 mod ping;
+mod pip;
 mod raw;
+mod reboot;
 mod replace;
 mod script;
+mod script_module;
+mod seboolean;
+mod service;
 mod set_fact;
 mod set_stats;
 mod slurp;
 pub mod spec;
 mod stat;
+mod sysctl;
 mod tempfile;
 mod template;
+mod timezone;
+mod ufw;
 mod unarchive;
 mod unit;
+mod uri;
+mod user;
 pub mod wait_for;
+mod wait_for_connection;
 
 use std::fmt;
 use std::ops::Deref;
@@ -100,40 +131,75 @@ pub enum RunsIn {
 /// Every module.
 static MODULES: &[&dyn Module] = &[
     &add_host::AddHost,
+    &add_host::GroupBy,
+    &alternatives::ALTERNATIVES,
+    &apt::APT,
+    &apt_key::APT_KEY,
+    &apt_repository::APT_REPOSITORY,
     &assemble::Assemble,
     &assert::Assert,
+    &authorized_key::AUTHORIZED_KEY,
     &blockinfile::Blockinfile,
     &command::Command,
+    &command::Shell,
     &copy::Copy,
+    &cron::CRON,
+    &deb822_repository::DEB822_REPOSITORY,
+    &debconf::DEBCONF,
     &debug::Debug,
+    &dnf::DNF,
+    &dnf::DNF5,
+    &dnf::YUM,
     &fail::Fail,
     &fetch::Fetch,
     &file::File,
     &find::Find,
+    &firewalld::FIREWALLD,
     &get_url::GetUrl,
-    &add_host::GroupBy,
+    &getent::GETENT,
+    &git::GIT,
+    &group::GROUP,
+    &hostname::HOSTNAME,
     &include::IncludeRole,
     &include::IncludeTasks,
     &include_vars::IncludeVars,
     &ini_file::IniFile,
+    &iptables::IPTABLES,
     &join::Join,
+    &known_hosts::KNOWN_HOSTS,
     &lineinfile::Lineinfile,
+    &locale_gen::LOCALE_GEN,
     &meta::Meta,
+    &modprobe::MODPROBE,
+    &mount::MOUNT,
+    &package::PACKAGE,
     &pause::Pause,
     &ping::Ping,
+    &pip::PIP,
     &raw::Raw,
+    &reboot::Reboot,
     &replace::Replace,
     &script::Script,
+    &seboolean::SEBOOLEAN,
+    &seboolean::SELINUX,
+    &service::SERVICE,
+    &service::SYSTEMD,
+    &service::SYSTEMD_SERVICE,
     &set_fact::SetFact,
     &set_stats::SetStats,
-    &command::Shell,
     &slurp::Slurp,
     &stat::Stat,
+    &sysctl::SYSCTL,
     &tempfile::Tempfile,
     &template::Template,
+    &timezone::TIMEZONE,
+    &ufw::UFW,
     &unarchive::Unarchive,
     &unit::Unit,
+    &uri::URI,
+    &user::USER,
     &wait_for::WaitFor,
+    &wait_for_connection::WaitForConnection,
 ];
 
 /// A module of the registry. Two are equal if they have the same name.
