@@ -365,7 +365,8 @@ fn sources(words: &[PathBuf]) -> Vec<PathBuf> {
 
 /// Returns the environment, without variables that hold secrets and those that are not text.
 pub(super) fn environment() -> BTreeMap<String, String> {
-    let text = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let text =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     text.filter(|(name, _)| !SECRET_VARIABLES.contains(&name.as_str())).collect()
 }
 

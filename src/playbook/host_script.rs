@@ -3,6 +3,8 @@
 //! A variable is quoted once, here. The report is a list of records `NAME=VALUE` that end with NUL, which no value can
 //! hold: a file name with newlines cannot forge a record. A script that fails says why with the record `msg`.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use shlex::QuoteError;
 
@@ -21,12 +23,17 @@ const BASE: &str = include_str!("host_script/base.sh");
 /// Owner, group, mode and times: the functions that set and describe them.
 const ATTRIBUTES: &str = include_str!("host_script/attributes.sh");
 
+/// Commands and their output: the functions of scripts that work on the system.
+const COMMANDS: &str = include_str!("host_script/commands.sh");
+
 /// A script for a host.
+#[derive(Debug, Clone)]
 pub(super) struct HostScript {
     text: &'static str,
     before: &'static str,
     variables: Result<String, QuoteError>,
     stdin: Vec<u8>,
+    limit: Option<Duration>,
 }
 
 /// The owner, the group and the mode that a task gives to a file.
@@ -43,7 +50,12 @@ pub(super) struct Attributes {
 impl HostScript {
     /// Makes a script of its text.
     pub(super) fn new(text: &'static str) -> Self {
-        Self { text, before: "", variables: Ok(String::new()), stdin: Vec::new() }
+        Self { text, before: "", variables: Ok(String::new()), stdin: Vec::new(), limit: Some(FILE_TIMEOUT) }
+    }
+
+    /// Makes a script that works on the system. It has the functions for commands, which take the time that they need.
+    pub(super) fn on_system(text: &'static str) -> Self {
+        Self { before: COMMANDS, limit: None, ..Self::new(text) }
     }
 
     /// Sets a variable.
@@ -64,6 +76,14 @@ impl HostScript {
     /// Sets a variable to `1` or to nothing.
     pub(super) fn flag(self, name: &str, flag: bool) -> Self {
         self.set(name, if flag { "1" } else { "" })
+    }
+
+    /// Sets a variable to quoted words. `eval "set -- $NAME"` makes arguments of them.
+    pub(super) fn words(self, name: &str, words: &[String]) -> Self {
+        match shlex::try_join(words.iter().map(String::as_str)) {
+            Ok(line) => self.set(name, &line),
+            Err(error) => self.assign(name, Err(error)),
+        }
     }
 
     /// Sets the variables of owner, group and mode.
@@ -101,7 +121,7 @@ impl HostScript {
         let script = self.flag("check", connection.check);
         let variables = script.variables.map_err(unquotable)?;
         let text = format!("{variables}{BASE}{ATTRIBUTES}{}{}", script.before, script.text);
-        let (exit, output) = connection.exec(text, script.stdin, Some(FILE_TIMEOUT)).await?;
+        let (exit, output) = connection.exec(text, script.stdin, script.limit).await?;
         let report = HostReport::read(&output.stdout);
         if exit != Exit::Code(0) {
             return Err(report.into_failure(&output.stderr));
@@ -179,16 +199,60 @@ impl HostReport {
         let changed = self.is("changed");
         let msg = self.get("msg").map_or_else(|| reason(stderr), str::to_owned);
         let mut outcome = Outcome { changed, ..Outcome::failed(msg) };
-        for (name, value) in self.records.into_iter().filter(|(name, _)| !matches!(&**name, "msg" | "changed")) {
-            if name == "described" {
-                outcome.detail.extend(described_vars(&value));
-                continue;
-            }
-            let number = value.parse().ok().filter(|_| matches!(&*name, "rc" | "exit_status"));
-            outcome.detail.insert(name, number.map_or_else(|| value.into(), |number: i64| number.into()));
-        }
+        let msg = outcome.detail.remove("msg").unwrap_or_default();
+        outcome.detail.extend(self.results());
+        outcome.detail.insert("msg".to_owned(), msg);
         outcome
     }
+
+    /// Returns every record as a result. The name of a record may end with the type of its value: `uid:number`.
+    pub(super) fn results(&self) -> Vars {
+        let mut vars = Vars::new();
+        for (name, value) in self.records.iter().filter(|(name, _)| name != "changed") {
+            match (name.as_str(), name.split_once(':')) {
+                ("described", _) => vars.extend(described_vars(value)),
+                ("rc" | "exit_status", _) => _ = vars.insert(name.clone(), typed("number", value)),
+                (_, Some((name, kind))) => _ = vars.insert(name.to_owned(), typed(kind, value)),
+                ("stdout" | "stderr", _) => {
+                    vars.insert(name.clone(), value.as_str().into());
+                    vars.insert(format!("{name}_lines"), typed("lines", value));
+                }
+                _ => _ = vars.insert(name.clone(), value.as_str().into()),
+            }
+        }
+        vars
+    }
+}
+
+/// Returns the value of a record with a type.
+fn typed(kind: &str, value: &str) -> Value {
+    match kind {
+        "number" => value.parse::<i64>().map_or_else(|_| value.into(), Value::from),
+        "flag" => (value == "1").into(),
+        "optional" if value.is_empty() => Value::Null,
+        "lines" => value.lines().map(Value::from).collect(),
+        "properties" => Value::Object(properties(value)),
+        _ => value.into(),
+    }
+}
+
+/// Returns the lines `KEY=VALUE` as a map. A line that is none goes on with the value before it.
+fn properties(text: &str) -> Vars {
+    let mut vars = Vars::new();
+    let mut last = None;
+    for line in text.lines() {
+        let pair = line
+            .split_once('=')
+            .filter(|(key, _)| key.chars().all(|it| it.is_ascii_alphanumeric() || "_-/.".contains(it)));
+        if let Some((key, value)) = pair {
+            vars.insert(key.to_owned(), value.into());
+            last = Some(key);
+        } else if let Some(Value::String(value)) = last.and_then(|key| vars.get_mut(key)) {
+            value.push('\n');
+            value.push_str(line);
+        }
+    }
+    vars
 }
 
 /// Returns the results of a record `UID:USER GID:GROUP MODE SIZE STATE`.
@@ -229,6 +293,17 @@ mod tests {
             r#"{"src":"a","uid":0,"owner":"root","gid":7,"group":"7","mode":"0004","size":12,"state":"file"}"#;
         assert_eq!(vars.to_string(), expected);
         assert!(HostReport::read(b"described=absent\0").vars(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_record_may_have_a_type() {
+        let report = HostReport::read(
+            b"a:number=5\0b:flag=1\0c:lines=x\ny\0d:lines=\0e:properties=k=1\n+\nl==\0stdout=\0rc=2\0",
+        );
+        let vars = serde_json::Value::Object(report.results());
+        let expected =
+            r#"{"a":5,"b":true,"c":["x","y"],"d":[],"e":{"k":"1\n+","l":"="},"stdout":"","stdout_lines":[],"rc":2}"#;
+        assert_eq!(vars.to_string(), expected);
     }
 
     #[test]

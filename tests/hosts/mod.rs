@@ -12,6 +12,7 @@ mod faults;
 mod lab;
 mod leaving;
 mod liveness;
+mod modules;
 mod outcome;
 mod ownership;
 mod path_fault;

@@ -4,47 +4,78 @@
 //! while it does so.
 
 mod add_host;
+mod alternatives;
+mod apt;
+mod apt_key;
+mod apt_repository;
 mod arguments;
 mod assemble;
 mod assert;
+mod authorized_key;
 mod blockinfile;
 mod command;
 mod copied_folder;
 mod copy;
+mod cron;
+mod deb822_repository;
+mod debconf;
 mod debug;
 mod destination;
+mod dnf;
 mod edited_file;
 mod fail;
 mod fetch;
 mod file;
 mod find;
+mod firewalld;
 mod foreign_text;
 mod get_url;
+mod getent;
+mod git;
+mod group;
+mod hostname;
 mod include;
 mod include_vars;
 mod ini_file;
 mod ini_section;
 mod insertion_place;
+mod iptables;
 mod join;
+mod known_hosts;
 mod lineinfile;
 mod list_facts;
+mod locale_gen;
 mod meta;
+mod modprobe;
+mod mount;
+mod package;
 mod pause;
 mod ping;
+mod pip;
 mod raw;
+mod reboot;
 mod replace;
 mod script;
+mod script_module;
+mod seboolean;
+mod service;
 mod set_fact;
 mod set_stats;
 mod setup;
 mod slurp;
 pub mod spec;
 mod stat;
+mod sysctl;
 mod tempfile;
 mod template;
+mod timezone;
+mod ufw;
 mod unarchive;
 mod unit;
+mod uri;
+mod user;
 pub mod wait_for;
+mod wait_for_connection;
 
 use std::fmt;
 use std::ops::Deref;
@@ -101,32 +132,61 @@ pub enum RunsIn {
 
 /// Every module.
 static MODULES: &[&dyn Module] = &[
+    &alternatives::ALTERNATIVES,
+    &apt::APT,
+    &apt_key::APT_KEY,
+    &apt_repository::APT_REPOSITORY,
+    &authorized_key::AUTHORIZED_KEY,
     &add_host::AddHost,
     &assemble::Assemble,
     &assert::Assert,
     &blockinfile::Blockinfile,
+    &cron::CRON,
     &command::Command,
     &copy::Copy,
+    &deb822_repository::DEB822_REPOSITORY,
+    &debconf::DEBCONF,
+    &dnf::DNF,
+    &dnf::DNF5,
     &debug::Debug,
+    &firewalld::FIREWALLD,
     &fail::Fail,
     &fetch::Fetch,
     &file::File,
     &find::Find,
+    &getent::GETENT,
+    &git::GIT,
+    &group::GROUP,
     &setup::GatherFacts,
     &get_url::GetUrl,
     &add_host::GroupBy,
+    &hostname::HOSTNAME,
+    &iptables::IPTABLES,
     &include::IncludeRole,
     &include::IncludeTasks,
     &include_vars::IncludeVars,
     &ini_file::IniFile,
     &join::Join,
+    &known_hosts::KNOWN_HOSTS,
+    &locale_gen::LOCALE_GEN,
     &lineinfile::Lineinfile,
+    &modprobe::MODPROBE,
+    &mount::MOUNT,
     &meta::Meta,
+    &package::PACKAGE,
+    &pip::PIP,
     &list_facts::PackageFacts,
     &pause::Pause,
     &ping::Ping,
     &raw::Raw,
+    &reboot::Reboot,
     &replace::Replace,
+    &seboolean::SEBOOLEAN,
+    &seboolean::SELINUX,
+    &service::SERVICE,
+    &sysctl::SYSCTL,
+    &service::SYSTEMD,
+    &service::SYSTEMD_SERVICE,
     &script::Script,
     &list_facts::ServiceFacts,
     &set_fact::SetFact,
@@ -135,11 +195,17 @@ static MODULES: &[&dyn Module] = &[
     &command::Shell,
     &slurp::Slurp,
     &stat::Stat,
+    &timezone::TIMEZONE,
     &tempfile::Tempfile,
     &template::Template,
+    &ufw::UFW,
+    &uri::URI,
+    &user::USER,
     &unarchive::Unarchive,
     &unit::Unit,
     &wait_for::WaitFor,
+    &wait_for_connection::WaitForConnection,
+    &dnf::YUM,
 ];
 
 /// A module of the registry. Two are equal if they have the same name.

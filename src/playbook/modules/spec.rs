@@ -72,6 +72,28 @@ pub enum Kind {
 }
 
 impl Spec {
+    /// Describes a module of a collection, whose arguments may stand on one line as pairs.
+    pub const fn new(
+        name: &'static str,
+        collections: &'static [&'static str],
+        summary: &'static str,
+        parameters: &'static [Parameter],
+    ) -> Self {
+        Self { name, collections, summary, parameters, one_of: &[], exclusive: &[], line: Line::Pairs }
+    }
+
+    /// Adds sets of parameters of which exactly one must be given.
+    #[must_use]
+    pub const fn needs(self, one_of: &'static [&'static [&'static str]]) -> Self {
+        Self { one_of, ..self }
+    }
+
+    /// Adds sets of parameters of which at most one may be given.
+    #[must_use]
+    pub const fn excludes(self, exclusive: &'static [&'static [&'static str]]) -> Self {
+        Self { exclusive, ..self }
+    }
+
     /// Returns the parameter with a name or an alias.
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name || parameter.aliases.contains(&name))

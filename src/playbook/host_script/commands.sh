@@ -1,0 +1,62 @@
+PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin
+changed=
+has() { command -v "$1" > /dev/null 2>&1; }
+needs() { has "$1" || fail "Failed to find required executable \"$1\" in paths: $PATH"; }
+newline='
+'
+
+# Makes a folder for the time of the script.
+make_scratch() {
+  scratch=$(mktemp -d) || exit 1
+  trap 'rm -rf -- "$scratch"' EXIT
+}
+
+# Prints a word as a shell reads it.
+quote() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
+
+# Runs a command without stdin. Sets `out`, `err` and `rc`.
+run() {
+  captured=$(mktemp) || exit 1
+  out=$("$@" < /dev/null 2> "$captured")
+  rc=$?
+  err=$(cat -- "$captured")
+  rm -f -- "$captured"
+  return $rc
+}
+say_run() { say rc "$rc" && say stdout "$out" && say stderr "$err"; }
+
+# Runs a command that changes the host, except in a check. If the command fails, the script does.
+change() {
+  changed=1
+  [ -z "$check" ] || return 0
+  must "$@"
+}
+must() {
+  run "$@" && return
+  say_run
+  fail "${failed:-${err:-${out:-$1 failed}}}"
+}
+
+# Ends with the result.
+finish() {
+  [ -z "$changed" ] || say changed 1
+  exit 0
+}
+
+# Gives the file $1 the text in `content`, except in a check. The file keeps its mode and owner, or a new file gets the mode
+# $2. The text is written beside the old file first, so that no process reads half of it.
+replace_file() {
+  if [ -f "$1" ] && printf %s "$content" | cmp -s -- - "$1"; then return; fi
+  changed=1
+  [ -z "$check" ] || return 0
+  draft=$(dirname -- "$1")/.muster.$$.tmp
+  rm -f -- "$draft"
+  (umask 077 && set -C && printf %s "$content" > "$draft") || fail "cannot write $draft"
+  if [ -e "$1" ]; then
+    chown --reference="$1" -- "$draft" && chmod --reference="$1" -- "$draft"
+  else
+    chmod -- "${2:-0644}" "$draft"
+  fi && mv -fT -- "$draft" "$1" || { rm -f -- "$draft" && fail "cannot replace $1"; }
+}
+# Sets `content` to the whole output of a command, with the newlines at its end.
+keep_content() { content=$("$@" && printf x) && content=${content%x}; }
