@@ -18,7 +18,9 @@ change_mode() {
     directory) (cd -P -- "$name" && [ "$(stat -c %d:%i .)" = "$id" ] && chmod -- "$1" .) ;;
     file | hard)
       { [ "$(stat -Lc %d:%i /proc/self/fd/4)" = "$id" ] && chmod -- "$1" /proc/self/fd/4; } 4< "$name" ;;
-    *) chmod -- "$1" "$name" ;;
+    # A special file cannot be opened first. Only root may have replaced it in a folder of root.
+    special) [ "$(stat -c %u .)" = 0 ] && chmod -- "$1" "$name" ;;
+    *) return 1 ;;
   esac
 }
 
@@ -49,6 +51,7 @@ set_attributes() {
   [ -n "$mode" ] && [ "$kind" != link ] || return 0
   # chown takes set-user-ID bits away.
   [ -n "$check" ] || look "$name"
+  [ "$kind" != link ] || fail "another process replaced $path"
   compute_mode
   [ "$number" -ne $((0$bits)) ] || return 0
   altered=1
