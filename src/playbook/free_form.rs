@@ -29,17 +29,23 @@ pub(super) fn read_pairs(line: &str) -> Option<FreeForm> {
 
 /// Splits the words of a line into pairs with these names and all others.
 fn read_with(line: &str, is_option: impl Fn(&str) -> bool) -> Option<FreeForm> {
-    let mut form = FreeForm::default();
-    let mut command = Vec::new();
-    for word in split_words(line)? {
-        match word.split_once('=') {
+    let (mut form, mut is_continued) = (FreeForm::default(), false);
+    for Word { blanks, text } in split_words(line)? {
+        match text.split_once('=') {
             Some((name, value)) if is_option(name) => {
                 form.options.push((name.to_owned(), unquoted(value).to_owned()));
             }
-            _ => command.push(word),
+            // A single backslash remains where a line is continued.
+            _ if text == "\\" => is_continued = true,
+            _ => {
+                // As with Ansible, the lines of a script stay lines.
+                let blanks = if is_continued { " " } else { &blanks };
+                form.command.push_str(if form.command.is_empty() { "" } else { blanks });
+                form.command.push_str(&text);
+                is_continued = false;
+            }
         }
     }
-    form.command = command.join(" ");
     Some(form)
 }
 
@@ -47,16 +53,28 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// A word of a line, with the blanks before it.
+#[derive(Default)]
+struct Word {
+    blanks: String,
+    text: String,
+}
+
 /// Splits at blanks outside quotes and templates. The words keep their quotes.
-fn split_words(line: &str) -> Option<Vec<String>> {
+fn split_words(line: &str) -> Option<Vec<Word>> {
     let mut words = Vec::new();
-    let mut word = String::new();
+    let mut word = Word::default();
     let (mut quote, mut template) = (None, None);
     let mut before = ' ';
     for c in line.chars() {
         match (template, quote) {
-            (None, None) if c.is_whitespace() => words.push(std::mem::take(&mut word)),
-            _ => word.push(c),
+            (None, None) if c.is_whitespace() => {
+                if !word.text.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                word.blanks.push(c);
+            }
+            _ => word.text.push(c),
         }
         match (template, before, c) {
             (None, '{', '{') => template = Some('}'),
@@ -73,8 +91,7 @@ fn split_words(line: &str) -> Option<Vec<String>> {
         before = c;
     }
     words.push(word);
-    // A single backslash remains where a line is continued.
-    words.retain(|word| !word.is_empty() && word != "\\");
+    words.retain(|word| !word.text.is_empty());
     (template.is_none() && quote.is_none()).then_some(words)
 }
 
@@ -105,6 +122,8 @@ mod tests {
             ("echo {% if a %} x {% endif %} {# it's #}", "echo {% if a %} x {% endif %} {# it's #}", &[]),
             ("echo {{ creates=1 }}", "echo {{ creates=1 }}", &[]),
             ("echo a \\\n  b\n  chdir=/z\n", "echo a b", &[("chdir", "/z")]),
+            ("set -e\nif a; then\n    echo  b\nfi\n", "set -e\nif a; then\n    echo  b\nfi", &[]),
+            ("echo a\nchdir=/z\necho b", "echo a\necho b", &[("chdir", "/z")]),
             ("echo it\\'s '  ' warn=no", "echo it\\'s '  '", &[("warn", "no")]),
             ("ls creates=", "ls", &[("creates", "")]),
             ("creates=/x", "", &[("creates", "/x")]),
