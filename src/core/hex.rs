@@ -9,6 +9,11 @@ pub struct BadHex {
     digits: usize,
 }
 
+/// Writes bytes as hexadecimal digits.
+pub fn digits<'b>(bytes: impl IntoIterator<Item = &'b u8>) -> String {
+    bytes.into_iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Parses the hexadecimal digits of `N` bytes.
 pub(super) fn parse<const N: usize>(noun: &'static str, text: &str) -> Result<[u8; N], BadHex> {
     decode(text).ok_or_else(|| BadHex { noun, text: text.chars().take(64).collect(), digits: 2 * N })

@@ -15,6 +15,7 @@ use sha2::Sha256;
 
 use super::error::LabError;
 use super::local_command::LocalCommand;
+use crate::core::hex;
 
 /// The packages of a host besides Debian's essential ones.
 const PACKAGES: &str = "dbus,etcd-server,iproute2,openssh-server,procps,sudo,systemd-sysv";
@@ -63,7 +64,7 @@ pub(super) fn ensure(cache: &Path, notify: fn(&str)) -> Result<PathBuf, LabError
     let finish = FINISH.replace("$MASKED", MASKED);
     let release = release()?;
     let digest = Sha256::digest(format!("{PACKAGES}{LEFT_OUT:?}{finish}{release}{}", std::env::consts::ARCH));
-    let key: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let key = hex::digits(digest.iter().take(6));
     let image = cache.join(format!("image-{key}"));
     if !image.exists() {
         notify("Building the image that the lab's hosts start from. This happens once and takes about half a minute.");

@@ -17,6 +17,7 @@ use sha2::Sha256;
 use super::error;
 use super::error::LabError;
 use super::subnet::Subnet;
+use crate::core::hex;
 use crate::core::model::MachineId;
 
 const RECORD: &str = "lab.json";
@@ -85,7 +86,7 @@ pub(super) fn mentions(dir: &Path, id: &str) -> bool {
 /// Returns the id of the lab in this directory: eight hexadecimal digits, derived from the path.
 pub(super) fn id(dir: &Path) -> String {
     let digest = Sha256::digest(dir.as_os_str().as_encoded_bytes());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hex::digits(digest.iter().take(4))
 }
 
 /// Returns the boot id of this machine.

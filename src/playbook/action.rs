@@ -51,8 +51,8 @@ pub enum Addition {
 /// What a task does on a host.
 #[async_trait::async_trait]
 pub trait HostAction: Send + Sync {
-    /// Does it, or predicts it if the connection is for a check.
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome;
+    /// Does it, or predicts it if the connection is for a check. A step that fails ends it: its outcome is the error.
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome>;
 }
 
 impl Action {

@@ -398,9 +398,10 @@ impl Executor<'_> {
             Ok(connection) => connection,
             Err(why) => return Outcome::failed(why),
         };
+        let run = async { action.run(&connection).await.unwrap_or_else(|failure| failure) };
         match seconds(task, item.scope()) {
-            Ok(None) => action.run(&connection).await,
-            Ok(Some(limit)) => tokio::time::timeout(limit, action.run(&connection))
+            Ok(None) => run.await,
+            Ok(Some(limit)) => tokio::time::timeout(limit, run)
                 .await
                 .unwrap_or_else(|_| Outcome::failed(format!("Timed out after {} second(s).", limit.as_secs_f64()))),
             Err(why) => Outcome::failed(why),

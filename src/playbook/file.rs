@@ -4,8 +4,6 @@
 //! breaks leaves the old file in place. The folder may belong to another user than the script runs as, who must gain
 //! nothing: see `file.sh`.
 
-use std::fmt::Write as _;
-
 use sha1::Sha1;
 use sha2::Digest as _;
 use sha2::Sha256;
@@ -18,6 +16,7 @@ use super::host_script::HostReport;
 use super::host_script::HostScript;
 use super::mode::Mode;
 use super::outcome::Outcome;
+use crate::core::hex;
 use crate::inventory::Vars;
 
 /// A file to write on a host.
@@ -123,40 +122,15 @@ impl File {
         }
         script.run(connection).await
     }
-
-    async fn try_put(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        let report = self.write(connection).await?;
-        // As in Ansible, a check knows nothing of a file that it does not write.
-        if connection.check && report.is("rewritten") {
-            return Ok(Outcome::done(true, Vars::new()));
-        }
-        let mut vars = report.vars(&["dest", "src", "backup_file", "msg", "checksum"]);
-        if let Content::Bytes(bytes) = &self.content {
-            vars.insert("checksum".to_owned(), digits(&Sha1::digest(bytes)).into());
-        }
-        Ok(Outcome::done(report.is("changed"), vars))
-    }
 }
 
 /// Returns the SHA-256 of a content.
 pub(super) fn sha256(content: &[u8]) -> String {
-    digits(&Sha256::digest(content))
-}
-
-/// Returns the hexadecimal digits of a hash.
-pub(super) fn digits(hash: &[u8]) -> String {
-    hash.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::digits(&Sha256::digest(content))
 }
 
 /// Returns the line of the shell that checks the file `$1`.
 fn validation(command: &str) -> Result<Result<String, QuoteError>, String> {
-    if !command.contains("%s") {
-        return Err(format!("validate must contain %s: {command}"));
-    }
     let words = shlex::split(command).ok_or("the quotes in `validate` do not match")?;
     let quoted = |word: &String| {
         let parts: Result<Vec<_>, _> = word.split("%s").map(|part| shlex::try_quote(part).map(String::from)).collect();
@@ -167,9 +141,16 @@ fn validation(command: &str) -> Result<Result<String, QuoteError>, String> {
 
 #[async_trait::async_trait]
 impl HostAction for File {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_put(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let report = self.write(connection).await?;
+        // As in Ansible, a check knows nothing of a file that it does not write.
+        if connection.check && report.is("rewritten") {
+            return Ok(Outcome::done(true, Vars::new()));
         }
+        let mut vars = report.vars(&["dest", "src", "backup_file", "msg", "checksum"]);
+        if let Content::Bytes(bytes) = &self.content {
+            vars.insert("checksum".to_owned(), hex::digits(&Sha1::digest(bytes)).into());
+        }
+        Ok(Outcome::done(report.is("changed"), vars))
     }
 }

@@ -243,7 +243,6 @@ impl Parser<'_> {
             hosts_at: node.at,
             serial: Vec::new(),
             order: Order::default(),
-            is_free: false,
             max_fail_percentage: None,
             gather_facts: None,
             gather_subset: None,
@@ -263,7 +262,7 @@ impl Parser<'_> {
                 "serial" => play.serial = self.serial(node)?,
                 "vars" => play.vars = self.vars(node)?,
                 "order" => play.order = self.order(key, node)?,
-                "strategy" => play.is_free = self.strategy(key, node)?,
+                "strategy" => self.check_strategy(key, node)?,
                 "max_fail_percentage" => play.max_fail_percentage = Some(self.percentage(node)?),
                 "gather_facts" => play.gather_facts = Some(self.setting(key, node)?),
                 "gather_subset" => play.gather_subset = Some(node.value()),
@@ -429,11 +428,10 @@ impl Parser<'_> {
         })
     }
 
-    /// Reads the strategy, and reports whether it is `free`.
-    fn strategy(&self, key: &Key, node: &Node) -> Result<bool, Diagnostic> {
+    /// Checks the strategy. The hosts wait for each other after every task, which `free` allows.
+    fn check_strategy(&self, key: &Key, node: &Node) -> Result<(), Diagnostic> {
         match self.text(key, node)?.trim_start_matches("ansible.builtin.") {
-            "linear" => Ok(false),
-            "free" | "host_pinned" => Ok(true),
+            "linear" | "free" | "host_pinned" => Ok(()),
             other => {
                 Err(self.error(node.at, format!("muster has no `strategy` {other}")).hint("It has linear and free."))
             }

@@ -52,8 +52,6 @@ pub struct Play {
     pub serial: Vec<BatchSize>,
     /// The order of the hosts.
     pub order: Order,
-    /// Set if each host runs its tasks without waiting for the others (`strategy: free`).
-    pub is_free: bool,
     /// How many hosts of a batch may fail, in percent, before the play ends on all of them.
     pub max_fail_percentage: Option<f64>,
     /// Whether the facts of the hosts are gathered first; `None` for the default, which is yes.

@@ -6,7 +6,6 @@ use super::Arguments;
 use super::Module;
 use super::RunsIn;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::Vars;
@@ -19,31 +18,27 @@ pub(super) struct AddHost;
 /// Puts the host into a group.
 pub(super) struct GroupBy;
 
-static ADD_HOST: Spec = Spec {
-    name: "add_host",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Adds a host to the inventory of the run, with variables. It runs once for all hosts.",
-    parameters: &[
+static ADD_HOST: Spec = Spec::new(
+    "add_host",
+    &["ansible.builtin", "ansible.legacy"],
+    "Adds a host to the inventory of the run, with variables. It runs once for all hosts.",
+    &[
         Parameter::new("name", Kind::Text, "The name of the host.").or(&["hostname", "host"]),
         Parameter::new("groups", Kind::Any, "Its groups: a list, or words between commas.").or(&["group", "groupname"]),
     ],
-    one_of: &[&["name"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["name"]]);
 
-static GROUP_BY: Spec = Spec {
-    name: "group_by",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Puts the host into a group, which is made if need be.",
-    parameters: &[
+static GROUP_BY: Spec = Spec::new(
+    "group_by",
+    &["ansible.builtin", "ansible.legacy"],
+    "Puts the host into a group, which is made if need be.",
+    &[
         Parameter::new("key", Kind::Text, "The name of the group."),
         Parameter::new("parents", Kind::Any, "The groups in which the group is: a list, or words between commas."),
     ],
-    one_of: &[&["key"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["key"]]);
 
 impl Module for AddHost {
     fn spec(&self) -> &'static Spec {

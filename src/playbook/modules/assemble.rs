@@ -9,14 +9,13 @@ use super::Module;
 use super::arguments::read_bytes;
 use super::destination;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
+use crate::core::hex;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
 use crate::playbook::file::Content;
 use crate::playbook::file::File;
-use crate::playbook::file::digits;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
@@ -27,11 +26,11 @@ use crate::playbook::template::python_regex::Pattern;
 /// Assembles a file.
 pub(super) struct Assemble;
 
-static SPEC: Spec = Spec {
-    name: "assemble",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Makes one file of the files of a folder, in the order of their names.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "assemble",
+    &["ansible.builtin", "ansible.legacy"],
+    "Makes one file of the files of a folder, in the order of their names.",
+    &[
         Parameter::new("src", Kind::Text, "The folder."),
         Parameter::new("remote_src", Kind::Flag, "Whether the folder is on the host (default: true)."),
         Parameter::new("delimiter", Kind::Text, "A text between two files."),
@@ -44,10 +43,8 @@ static SPEC: Spec = Spec {
         destination::OWNER,
         destination::GROUP,
     ],
-    one_of: &[&["src"], &["dest"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["src"], &["dest"]]);
 
 impl Module for Assemble {
     fn spec(&self) -> &'static Spec {
@@ -166,8 +163,9 @@ say content
 [ $# = 0 ] || cat -- "$@"
 "#;
 
-impl Assembly {
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+#[async_trait::async_trait]
+impl HostAction for Assembly {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let report = HostScript::new(SCRIPT).path("src", &self.source).run(connection).await?;
         let mut rest = report.content.as_slice();
         let mut parts = Vec::new();
@@ -179,7 +177,7 @@ impl Assembly {
             rest = after;
         }
         let content = self.parts.join(parts).map_err(Outcome::failed)?;
-        let checksum = digits(&Sha1::digest(&content));
+        let checksum = hex::digits(&Sha1::digest(&content));
         let file = File { content: Content::Bytes(content), ..self.file.clone() };
         let report_of_file = file.write(connection).await?;
         let mut vars = report_of_file.vars(&["dest", "backup_file"]);
@@ -188,14 +186,5 @@ impl Assembly {
             [("src", src), ("checksum", checksum.into()), ("msg", "OK".into())].map(|(k, v)| (k.to_owned(), v)),
         );
         Ok(Outcome::done(report_of_file.is("changed"), vars))
-    }
-}
-
-#[async_trait::async_trait]
-impl HostAction for Assembly {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
-        }
     }
 }

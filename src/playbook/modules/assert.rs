@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use super::spec::scalar_text;
@@ -17,20 +16,18 @@ use crate::playbook::outcome::Shown;
 /// Checks expressions.
 pub(super) struct Assert;
 
-static SPEC: Spec = Spec {
-    name: "assert",
-    collections: &["ansible.builtin"],
-    summary: "Fails unless all of its expressions hold.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "assert",
+    &["ansible.builtin"],
+    "Fails unless all of its expressions hold.",
+    &[
         Parameter::new("that", Kind::Any, "The expressions: one, or a list."),
         Parameter::new("fail_msg", Kind::Any, "The message if one does not hold.").or(&["msg"]),
         Parameter::new("success_msg", Kind::Any, "The message if all hold."),
         Parameter::new("quiet", Kind::Flag, "Whether nothing is printed if all hold (default: false)."),
     ],
-    one_of: &[&["that"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["that"]]);
 
 impl Module for Assert {
     fn spec(&self) -> &'static Spec {

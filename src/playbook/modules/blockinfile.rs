@@ -10,7 +10,6 @@ use super::edited_file::EditedFile;
 use super::edited_file::Refusal;
 use super::insertion_place::InsertionPlace;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -18,11 +17,11 @@ use crate::playbook::action::Action;
 /// Edits a block.
 pub(super) struct Blockinfile;
 
-static SPEC: Spec = Spec {
-    name: "blockinfile",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Brings a block of lines between two markers into a text file, or removes it.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "blockinfile",
+    &["ansible.builtin", "ansible.legacy"],
+    "Brings a block of lines between two markers into a text file, or removes it.",
+    &[
         edited_file::PATH,
         Parameter::new("state", Kind::Choice(&["absent", "present"]), "Whether the block is there (default: present)."),
         Parameter::new("block", Kind::Text, "The lines; without lines the block is removed.").or(&["content"]),
@@ -48,10 +47,9 @@ static SPEC: Spec = Spec {
         destination::OWNER,
         destination::GROUP,
     ],
-    one_of: &[&["path"]],
-    exclusive: &[&["insertbefore", "insertafter"]],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["path"]])
+.excludes(&[&["insertbefore", "insertafter"]]);
 
 impl Module for Blockinfile {
     fn spec(&self) -> &'static Spec {

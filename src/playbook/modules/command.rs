@@ -36,11 +36,11 @@ const STDIN: Parameter = Parameter::new("stdin", Kind::Text, "The text on its st
 const NEWLINE: Parameter =
     Parameter::new("stdin_add_newline", Kind::Flag, "Whether a newline is added to stdin (default: true).");
 
-static COMMAND: Spec = Spec {
-    name: "command",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Runs a program without a shell.",
-    parameters: &[
+static COMMAND: Spec = Spec::new(
+    "command",
+    &["ansible.builtin", "ansible.legacy"],
+    "Runs a program without a shell.",
+    &[
         CMD,
         Parameter::new("argv", Kind::Words, "The program and its arguments, one in an item."),
         CHDIR,
@@ -49,16 +49,15 @@ static COMMAND: Spec = Spec {
         STDIN,
         NEWLINE,
     ],
-    one_of: &[&["cmd", "argv"]],
-    exclusive: &[],
-    line: Line::Command("cmd"),
-};
+)
+.needs(&[&["cmd", "argv"]])
+.on_line(Line::Command("cmd"));
 
-static SHELL: Spec = Spec {
-    name: "shell",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Runs a line of shell.",
-    parameters: &[
+static SHELL: Spec = Spec::new(
+    "shell",
+    &["ansible.builtin", "ansible.legacy"],
+    "Runs a line of shell.",
+    &[
         CMD,
         Parameter::new("executable", Kind::Text, "The path of the shell (default: /bin/sh)."),
         CHDIR,
@@ -67,10 +66,9 @@ static SHELL: Spec = Spec {
         STDIN,
         NEWLINE,
     ],
-    one_of: &[&["cmd"]],
-    exclusive: &[],
-    line: Line::Command("cmd"),
-};
+)
+.needs(&[&["cmd"]])
+.on_line(Line::Command("cmd"));
 
 impl Module for Command {
     fn spec(&self) -> &'static Spec {
@@ -136,29 +134,6 @@ impl CommandLine {
         Ok(Self { program, cmd, chdir: chdir?, creates: creates?, removes: removes?, stdin })
     }
 
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        let mut vars = CapturedOutput::with_limit(0).into_vars();
-        vars.insert("cmd".to_owned(), self.cmd.clone());
-        if let Some(path) = self.skip_reason(connection).await? {
-            let not = if connection.check { "Would" } else { "Did" };
-            vars.insert("stdout".to_owned(), format!("skipped, since {path}").into());
-            vars.insert("stdout_lines".to_owned(), vec![format!("skipped, since {path}")].into());
-            vars.insert("msg".to_owned(), format!("{not} not run command since {path}").into());
-            vars.insert("rc".to_owned(), 0.into());
-            return Ok(Outcome::done(false, vars));
-        }
-        if connection.check {
-            vars.insert("msg".to_owned(), "Command would have run if not in check mode".into());
-            vars.insert("rc".to_owned(), 0.into());
-            let guarded = self.creates.is_some() || self.removes.is_some();
-            return Ok(if guarded { Outcome::done(true, vars) } else { Outcome::not_checked(vars) });
-        }
-        let script = self.script().map_err(unquotable)?;
-        let (exit, output) = connection.exec(script, self.stdin.clone(), None).await?;
-        vars.extend(output.into_vars());
-        Ok(command_outcome(&exit, vars))
-    }
-
     fn script(&self) -> Result<String, QuoteError> {
         let words = match &self.program {
             Program::Words(words) => words.iter().map(|word| quote_expanding(word)).collect::<Result<Vec<_>, _>>()?,
@@ -212,10 +187,27 @@ impl CommandLine {
 
 #[async_trait::async_trait]
 impl HostAction for CommandLine {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let mut vars = CapturedOutput::with_limit(0).into_vars();
+        vars.insert("cmd".to_owned(), self.cmd.clone());
+        if let Some(path) = self.skip_reason(connection).await? {
+            let not = if connection.check { "Would" } else { "Did" };
+            vars.insert("stdout".to_owned(), format!("skipped, since {path}").into());
+            vars.insert("stdout_lines".to_owned(), vec![format!("skipped, since {path}")].into());
+            vars.insert("msg".to_owned(), format!("{not} not run command since {path}").into());
+            vars.insert("rc".to_owned(), 0.into());
+            return Ok(Outcome::done(false, vars));
         }
+        if connection.check {
+            vars.insert("msg".to_owned(), "Command would have run if not in check mode".into());
+            vars.insert("rc".to_owned(), 0.into());
+            let guarded = self.creates.is_some() || self.removes.is_some();
+            return Ok(if guarded { Outcome::done(true, vars) } else { Outcome::not_checked(vars) });
+        }
+        let script = self.script().map_err(unquotable)?;
+        let (exit, output) = connection.exec(script, self.stdin.clone(), None).await?;
+        vars.extend(output.into_vars());
+        Ok(command_outcome(&exit, vars))
     }
 }
 

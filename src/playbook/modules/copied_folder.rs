@@ -58,22 +58,6 @@ impl CopiedFolder {
             dest,
         })
     }
-
-    async fn try_put(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        let mut changed = false;
-        for file in &self.files {
-            changed |= file.write(connection).await?.is("changed");
-        }
-        if !self.folders.is_empty() {
-            let line = |folder: &String| Ok(format!("make {}", expand_before(&self.dest, folder)?));
-            let lines = self.folders.iter().map(line).collect::<Result<Vec<_>, _>>().map(|lines| lines.join("\n"));
-            let mode = self.attributes.mode.as_ref().map(Mode::arithmetic).unwrap_or_default();
-            let script = HostScript::new(FOLDERS).attributes(&self.attributes).set("mode", &mode);
-            changed |= script.function("folders", lines).run(connection).await?.is("changed");
-        }
-        let vars = [("dest", &self.dest), ("src", &self.source)];
-        Ok(Outcome::done(changed, Vars::from_iter(vars.map(|(name, value)| (name.to_owned(), value.clone().into())))))
-    }
 }
 
 /// The script that makes the empty folders.
@@ -124,9 +108,19 @@ fn walk(
 
 #[async_trait::async_trait]
 impl HostAction for CopiedFolder {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_put(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let mut changed = false;
+        for file in &self.files {
+            changed |= file.write(connection).await?.is("changed");
         }
+        if !self.folders.is_empty() {
+            let line = |folder: &String| Ok(format!("make {}", expand_before(&self.dest, folder)?));
+            let lines = self.folders.iter().map(line).collect::<Result<Vec<_>, _>>().map(|lines| lines.join("\n"));
+            let mode = self.attributes.mode.as_ref().map(Mode::arithmetic).unwrap_or_default();
+            let script = HostScript::new(FOLDERS).attributes(&self.attributes).set("mode", &mode);
+            changed |= script.function("folders", lines).run(connection).await?.is("changed");
+        }
+        let vars = [("dest", &self.dest), ("src", &self.source)];
+        Ok(Outcome::done(changed, Vars::from_iter(vars.map(|(name, value)| (name.to_owned(), value.clone().into())))))
     }
 }

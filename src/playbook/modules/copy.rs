@@ -9,7 +9,6 @@ use super::arguments::read_bytes;
 use super::copied_folder::CopiedFolder;
 use super::destination;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use super::spec::scalar_text;
@@ -21,11 +20,7 @@ use crate::playbook::template;
 /// Writes a file.
 pub(super) struct Copy;
 
-static SPEC: Spec = Spec {
-    name: "copy",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Writes a file, or all files of a folder, on the host.",
-    parameters: &[
+static SPEC: Spec = Spec::new("copy", &["ansible.builtin", "ansible.legacy"], "Writes a file, or all files of a folder, on the host.", &[
         Parameter::new(
             "src",
             Kind::Text,
@@ -42,11 +37,7 @@ static SPEC: Spec = Spec {
         destination::VALIDATE,
         destination::FORCE,
         destination::FOLLOW,
-    ],
-    one_of: &[&["src", "content"], &["dest"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+    ]).needs(&[&["src", "content"], &["dest"]]);
 
 impl Module for Copy {
     fn spec(&self) -> &'static Spec {

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::Vars;
@@ -16,19 +15,17 @@ use crate::playbook::outcome::Shown;
 /// Prints something.
 pub(super) struct Debug;
 
-static SPEC: Spec = Spec {
-    name: "debug",
-    collections: &["ansible.builtin"],
-    summary: "Prints a message or a variable.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "debug",
+    &["ansible.builtin"],
+    "Prints a message or a variable.",
+    &[
         Parameter::new("msg", Kind::Any, "The message (default: Hello world!)."),
         Parameter::new("var", Kind::Any, "The variable or expression to print."),
         Parameter::new("verbosity", Kind::Number, "Prints nothing below this level of -v (default: 0)."),
     ],
-    one_of: &[],
-    exclusive: &[&["msg", "var"]],
-    line: Line::Pairs,
-};
+)
+.excludes(&[&["msg", "var"]]);
 
 impl Module for Debug {
     fn spec(&self) -> &'static Spec {

@@ -58,9 +58,18 @@ pub(super) fn file(
         backup: arguments.flag("backup")?.unwrap_or(false),
         keep: !arguments.flag("force")?.unwrap_or(true),
         follow: arguments.flag("follow")?.unwrap_or(false),
-        validate: arguments.non_empty("validate")?,
+        validate: validation(arguments)?,
         ..File::default()
     })
+}
+
+/// Returns the command that checks a new file.
+pub(super) fn validation(arguments: &Arguments<'_>) -> Result<Option<String>, String> {
+    let command = arguments.non_empty("validate")?;
+    match command {
+        Some(command) if !command.contains("%s") => Err(format!("validate must contain %s: {command}")),
+        command => Ok(command),
+    }
 }
 
 /// Returns the permissions of a file of the playbook.

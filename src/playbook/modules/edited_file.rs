@@ -4,6 +4,7 @@
 //! other users.
 
 use super::Arguments;
+use super::destination;
 use super::foreign_text;
 use super::spec::Parameter;
 use crate::inventory::Vars;
@@ -96,35 +97,13 @@ struct Read {
 impl<E: Edit> EditedFile<E> {
     /// Makes the action of a task.
     pub(super) fn new(arguments: &Arguments<'_>, edit: E) -> Result<Self, String> {
-        let validate = arguments.non_empty("validate")?;
-        if let Some(command) = validate.as_ref().filter(|command| !command.contains("%s")) {
-            return Err(format!("validate must contain %s: {command}"));
-        }
         Ok(Self {
             edit,
             path: arguments.required("path")?,
             attributes: arguments.attributes()?,
             backup: arguments.flag("backup")?.unwrap_or(false),
-            validate,
+            validate: destination::validation(arguments)?,
         })
-    }
-
-    async fn try_edit(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        for _ in 0..ATTEMPTS {
-            let read = self.read(connection).await?;
-            let old = read.content.as_deref().map(foreign_text::decode);
-            let edited = self.edit.edit(&self.path, old.as_deref()).map_err(Refusal::into_outcome)?;
-            if edited.is_final || (edited.text.is_none() && self.attributes == Attributes::default()) {
-                return Ok(outcome(edited, false, None));
-            }
-            if connection.check && read.content.is_none() {
-                return Ok(outcome(edited, true, None));
-            }
-            if let Some(outcome) = self.write(connection, &read, edited).await? {
-                return Ok(outcome);
-            }
-        }
-        Err(Outcome::failed(format!("{} changed while it was edited", self.path)))
     }
 
     async fn read(&self, connection: &HostConnection<'_>) -> Result<Read, Outcome> {
@@ -211,9 +190,21 @@ exec cat < "$name"
 
 #[async_trait::async_trait]
 impl<E: Edit> HostAction for EditedFile<E> {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_edit(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        for _ in 0..ATTEMPTS {
+            let read = self.read(connection).await?;
+            let old = read.content.as_deref().map(foreign_text::decode);
+            let edited = self.edit.edit(&self.path, old.as_deref()).map_err(Refusal::into_outcome)?;
+            if edited.is_final || (edited.text.is_none() && self.attributes == Attributes::default()) {
+                return Ok(outcome(edited, false, None));
+            }
+            if connection.check && read.content.is_none() {
+                return Ok(outcome(edited, true, None));
+            }
+            if let Some(outcome) = self.write(connection, &read, edited).await? {
+                return Ok(outcome);
+            }
         }
+        Err(Outcome::failed(format!("{} changed while it was edited", self.path)))
     }
 }

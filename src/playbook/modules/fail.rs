@@ -3,7 +3,6 @@
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -12,15 +11,12 @@ use crate::playbook::outcome::Outcome;
 /// Fails.
 pub(super) struct Fail;
 
-static SPEC: Spec = Spec {
-    name: "fail",
-    collections: &["ansible.builtin"],
-    summary: "Fails with a message.",
-    parameters: &[Parameter::new("msg", Kind::Text, "The message.")],
-    one_of: &[],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+static SPEC: Spec = Spec::new(
+    "fail",
+    &["ansible.builtin"],
+    "Fails with a message.",
+    &[Parameter::new("msg", Kind::Text, "The message.")],
+);
 
 impl Module for Fail {
     fn spec(&self) -> &'static Spec {

@@ -13,13 +13,12 @@ use sha1::Sha1;
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
+use crate::core::hex;
 use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
-use crate::playbook::file::digits;
 use crate::playbook::file::sha256;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::host_script::HostScript;
@@ -28,11 +27,11 @@ use crate::playbook::outcome::Outcome;
 /// Copies a file from the host.
 pub(super) struct Fetch;
 
-static SPEC: Spec = Spec {
-    name: "fetch",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Copies a file of the host to the machine on which muster runs.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "fetch",
+    &["ansible.builtin", "ansible.legacy"],
+    "Copies a file of the host to the machine on which muster runs.",
+    &[
         Parameter::new("src", Kind::Text, "The path of the file on the host."),
         Parameter::new(
             "dest",
@@ -43,10 +42,8 @@ static SPEC: Spec = Spec {
         Parameter::new("fail_on_missing", Kind::Flag, "Whether the task fails if there is no file (default: true)."),
         Parameter::new("validate_checksum", Kind::Flag, "Whether the content is compared; muster always does so."),
     ],
-    one_of: &[&["src"], &["dest"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["src"], &["dest"]]);
 
 /// How much of a file is read at once, in bytes.
 const CHUNK: usize = 4 << 20;
@@ -130,7 +127,42 @@ tail -c "+$((offset + 1))" < "$src" | head -c "$chunk"
 "#;
 
 impl Fetched {
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+    fn problem(&self, problem: &str, file: &str) -> Outcome {
+        if self.fails {
+            return Outcome::failed(problem);
+        }
+        let suffix = if problem.ends_with("ignored") { "" } else { ", not transferring, ignored" };
+        let vars = [("msg", format!("{problem}{suffix}")), ("file", file.to_owned())];
+        Outcome::done(false, Vars::from_iter(vars.map(|(name, value)| (name.to_owned(), value.into()))))
+    }
+
+    /// Writes the file unless it is there already.
+    async fn store(&self, dest: &Path, content: &[u8], source: &str) -> std::io::Result<Outcome> {
+        let old = tokio::fs::read(dest).await.ok();
+        let is_changed = old.as_deref() != Some(content);
+        if is_changed {
+            if let Some(folder) = dest.parent() {
+                tokio::fs::create_dir_all(folder).await?;
+            }
+            tokio::fs::write(dest, content).await?;
+        }
+        let checksum = hex::digits(&Sha1::digest(content));
+        let mut vars = Vars::from_iter([
+            ("dest".to_owned(), dest.display().to_string().into()),
+            ("checksum".to_owned(), checksum.clone().into()),
+        ]);
+        if is_changed {
+            vars.insert("remote_checksum".to_owned(), checksum.into());
+        } else {
+            vars.insert("file".to_owned(), source.into());
+        }
+        Ok(Outcome::done(is_changed, vars))
+    }
+}
+
+#[async_trait::async_trait]
+impl HostAction for Fetched {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         if connection.check {
             let msg = "check mode not (yet) supported for this module";
             let detail = Vars::from_iter([("msg".to_owned(), msg.into())]);
@@ -163,46 +195,5 @@ impl Fetched {
         }
         let dest = self.dest.path(&source).map_err(Outcome::failed)?;
         self.store(&dest, &content, &source).await.map_err(|why| Outcome::failed(format!("{}: {why}", dest.display())))
-    }
-
-    fn problem(&self, problem: &str, file: &str) -> Outcome {
-        if self.fails {
-            return Outcome::failed(problem);
-        }
-        let suffix = if problem.ends_with("ignored") { "" } else { ", not transferring, ignored" };
-        let vars = [("msg", format!("{problem}{suffix}")), ("file", file.to_owned())];
-        Outcome::done(false, Vars::from_iter(vars.map(|(name, value)| (name.to_owned(), value.into()))))
-    }
-
-    /// Writes the file unless it is there already.
-    async fn store(&self, dest: &Path, content: &[u8], source: &str) -> std::io::Result<Outcome> {
-        let old = tokio::fs::read(dest).await.ok();
-        let is_changed = old.as_deref() != Some(content);
-        if is_changed {
-            if let Some(folder) = dest.parent() {
-                tokio::fs::create_dir_all(folder).await?;
-            }
-            tokio::fs::write(dest, content).await?;
-        }
-        let checksum = digits(&Sha1::digest(content));
-        let mut vars = Vars::from_iter([
-            ("dest".to_owned(), dest.display().to_string().into()),
-            ("checksum".to_owned(), checksum.clone().into()),
-        ]);
-        if is_changed {
-            vars.insert("remote_checksum".to_owned(), checksum.into());
-        } else {
-            vars.insert("file".to_owned(), source.into());
-        }
-        Ok(Outcome::done(is_changed, vars))
-    }
-}
-
-#[async_trait::async_trait]
-impl HostAction for Fetched {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
-        }
     }
 }

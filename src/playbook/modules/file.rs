@@ -4,7 +4,6 @@ use super::Arguments;
 use super::Module;
 use super::destination;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -17,11 +16,11 @@ use crate::playbook::outcome::Outcome;
 /// Brings a path to a state.
 pub(super) struct File;
 
-static SPEC: Spec = Spec {
-    name: "file",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Makes or removes a file, a directory or a link, and gives it its owner, group and mode.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "file",
+    &["ansible.builtin", "ansible.legacy"],
+    "Makes or removes a file, a directory or a link, and gives it its owner, group and mode.",
+    &[
         Parameter::new("path", Kind::Text, "The path.").or(&["dest", "name"]),
         Parameter::new(
             "state",
@@ -38,10 +37,8 @@ static SPEC: Spec = Spec {
         destination::OWNER,
         destination::GROUP,
     ],
-    one_of: &[&["path"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["path"]]);
 
 impl Module for File {
     fn spec(&self) -> &'static Spec {
@@ -96,7 +93,7 @@ struct PathState {
 
 #[async_trait::async_trait]
 impl HostAction for PathState {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let script = HostScript::new(include_str!("file.sh"))
             .path("path", &self.path)
             .set("state", &self.state)
@@ -107,9 +104,7 @@ impl HostAction for PathState {
             .set("mtime", &self.modification_time)
             .set("atime", &self.access_time)
             .attributes(&self.attributes);
-        match script.run(connection).await {
-            Ok(report) => Outcome::done(report.is("changed"), report.vars(&["path", "dest", "src", "state"])),
-            Err(outcome) => outcome,
-        }
+        let report = script.run(connection).await?;
+        Ok(Outcome::done(report.is("changed"), report.vars(&["path", "dest", "src", "state"])))
     }
 }

@@ -9,10 +9,10 @@ use super::Arguments;
 use super::Module;
 use super::foreign_text;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use super::stat;
+use crate::inventory::ShellPattern;
 use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
@@ -28,11 +28,11 @@ use crate::playbook::template::python_regex::Pattern;
 /// Looks for files.
 pub(super) struct Find;
 
-static SPEC: Spec = Spec {
-    name: "find",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Looks for files on the host.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "find",
+    &["ansible.builtin", "ansible.legacy"],
+    "Looks for files on the host.",
+    &[
         Parameter::new("paths", Kind::List, "The folders.").or(&["name", "path"]),
         Parameter::new("patterns", Kind::List, "The names, as globs or expressions (default: all).").or(&["pattern"]),
         Parameter::new("excludes", Kind::List, "Names that are left out.").or(&["exclude"]),
@@ -67,10 +67,8 @@ static SPEC: Spec = Spec {
         Parameter::new("checksum_algorithm", stat::HASHES, "The hash (default: sha1).")
             .or(&["checksum", "checksum_algo"]),
     ],
-    one_of: &[&["paths"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["paths"]]);
 
 impl Module for Find {
     fn spec(&self) -> &'static Spec {
@@ -85,7 +83,7 @@ impl Module for Find {
         let use_regex = flag("use_regex")?;
         let patterns = |name: &str| {
             let texts = arguments.list(name)?.unwrap_or_default();
-            texts.iter().map(|text| compile(text, use_regex)).collect::<Result<Vec<_>, String>>()
+            texts.iter().map(|text| NamePattern::compile(text, use_regex)).collect::<Result<Vec<_>, String>>()
         };
         let contains = arguments.non_empty("contains")?;
         Ok(Action::on_host(Search {
@@ -124,45 +122,36 @@ fn scaled(text: Option<String>, name: &str, units: &[(&str, i64)]) -> Result<Opt
     number.map(Some).ok_or_else(|| format!("failed to process {name}"))
 }
 
-/// Compiles the pattern of a name: an expression that matches at the begin, or a glob that matches the whole name.
-fn compile(text: &str, is_regex: bool) -> Result<Pattern, String> {
-    let flags = Flags { dot_all: !is_regex, ..Flags::default() };
-    python_regex::compile(&if is_regex { text.to_owned() } else { translated(text) }, flags)
+/// A pattern of names.
+enum NamePattern {
+    /// An expression that matches at the begin.
+    Expression(Box<Pattern>),
+    /// A glob that matches the whole name.
+    Glob(ShellPattern),
 }
 
-/// Returns a glob as an expression.
-fn translated(glob: &str) -> String {
-    let mut expression = String::new();
-    let mut rest = glob;
-    while let Some(c) = rest.chars().next() {
-        rest = rest.get(c.len_utf8()..).unwrap_or_default();
-        // A `]` at the begin of a class is a part of it.
-        let class = || {
-            let inner = rest.strip_prefix('!').unwrap_or(rest);
-            let skipped = rest.len() - inner.len() + usize::from(inner.starts_with(']'));
-            let end = skipped + rest.get(skipped..)?.find(']')?;
-            Some((rest.get(..end)?, rest.get(end + 1..)?))
-        };
-        match (c, class()) {
-            ('*', _) => expression.push_str(".*"),
-            ('?', _) => expression.push('.'),
-            ('[', Some((inside, after))) => {
-                let (sign, inside) = inside.strip_prefix('!').map_or(("", inside), |inside| ("^", inside));
-                let inside = inside.replace('\\', r"\\").replace('[', r"\[").replace(']', r"\]").replace('^', r"\^");
-                expression.push_str(&format!("[{sign}{inside}]"));
-                rest = after;
-            }
-            _ => expression.push_str(&python_regex::escape(c.encode_utf8(&mut [0; 4]))),
+impl NamePattern {
+    fn compile(text: &str, is_regex: bool) -> Result<Self, String> {
+        if is_regex {
+            return python_regex::compile(text, Flags::default()).map(|it| Self::Expression(Box::new(it)));
+        }
+        let invalid = |error| format!("invalid pattern {text:?}: {error}");
+        ShellPattern::parse(text).map(Self::Glob).map_err(invalid)
+    }
+
+    fn matches(&self, name: &str) -> Result<bool, String> {
+        match self {
+            Self::Expression(pattern) => Ok(pattern.find_at_start(name)?.is_some()),
+            Self::Glob(glob) => Ok(glob.matches(name)),
         }
     }
-    expression + r"\Z"
 }
 
 /// A search for files.
 struct Search {
     paths: Vec<String>,
-    patterns: Vec<Pattern>,
-    excludes: Vec<Pattern>,
+    patterns: Vec<NamePattern>,
+    excludes: Vec<NamePattern>,
     contains: Option<Pattern>,
     /// Set if `contains` may match anywhere in the file.
     whole: bool,
@@ -184,26 +173,6 @@ struct Found {
 }
 
 impl Search {
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        let line = |path: &String| Ok(format!("look_into {}", quote_expanding(path)?));
-        let lines = self.paths.iter().map(line).collect::<Result<Vec<_>, _>>().map(|lines| lines.join("\n"));
-        // Ansible counts the files one level below the last one too.
-        let depth = if self.recurse { self.depth.map_or(100_000, |depth| depth + 1) } else { 1 };
-        let script = HostScript::new(include_str!("find.sh"))
-            .set("follow", if self.follow { "-L" } else { "" })
-            .set("depth", &depth.to_string())
-            .function("everything", lines);
-        let report = script.run(connection).await?;
-        let mut files = self.filtered(&report).map_err(Outcome::failed)?;
-        if self.contains.is_some() && self.file_type == "file" {
-            files = self.containing(connection, files).await?;
-        }
-        if let Some(hash) = &self.hash {
-            add_hashes(connection, hash, &mut files).await?;
-        }
-        Ok(result(&report, files))
-    }
-
     /// Returns the files of a report that the filters leave.
     fn filtered(&self, report: &HostReport) -> Result<Vec<Found>, String> {
         let now: f64 = report.get("now").and_then(|now| now.parse().ok()).unwrap_or(0.0);
@@ -244,9 +213,9 @@ impl Search {
     }
 
     fn has_name(&self, name: &str) -> Result<bool, String> {
-        let any = |patterns: &[Pattern]| {
+        let any = |patterns: &[NamePattern]| {
             for pattern in patterns {
-                if pattern.find_at_start(name)?.is_some() {
+                if pattern.matches(name)? {
                     return Ok::<_, String>(true);
                 }
             }
@@ -346,16 +315,30 @@ fn result(report: &HostReport, files: Vec<Found>) -> Outcome {
 
 #[async_trait::async_trait]
 impl HostAction for Search {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let line = |path: &String| Ok(format!("look_into {}", quote_expanding(path)?));
+        let lines = self.paths.iter().map(line).collect::<Result<Vec<_>, _>>().map(|lines| lines.join("\n"));
+        // Ansible counts the files one level below the last one too.
+        let depth = if self.recurse { self.depth.map_or(100_000, |depth| depth + 1) } else { 1 };
+        let script = HostScript::new(include_str!("find.sh"))
+            .set("follow", if self.follow { "-L" } else { "" })
+            .set("depth", &depth.to_string())
+            .function("everything", lines);
+        let report = script.run(connection).await?;
+        let mut files = self.filtered(&report).map_err(Outcome::failed)?;
+        if self.contains.is_some() && self.file_type == "file" {
+            files = self.containing(connection, files).await?;
         }
+        if let Some(hash) = &self.hash {
+            add_hashes(connection, hash, &mut files).await?;
+        }
+        Ok(result(&report, files))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::compile;
+    use super::NamePattern;
 
     #[test]
     fn globs_match_whole_names_as_in_python() {
@@ -373,9 +356,9 @@ mod tests {
             ("a.b", "axb", false),
             ("*", "new\nline", true),
         ] {
-            let is_match = compile(glob, false).unwrap().find_at_start(name).unwrap().is_some();
+            let is_match = NamePattern::compile(glob, false).unwrap().matches(name).unwrap();
             assert_eq!(is_match, expected, "{glob} {name}");
         }
-        assert!(compile("a+", true).unwrap().find_at_start("aab").unwrap().is_some());
+        assert!(NamePattern::compile("a+", true).unwrap().matches("aab").unwrap());
     }
 }

@@ -8,7 +8,6 @@ use super::Arguments;
 use super::Module;
 use super::destination;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use super::spec::scalar_text;
@@ -23,11 +22,11 @@ use crate::playbook::outcome::Outcome;
 /// Gets a file.
 pub(super) struct GetUrl;
 
-static SPEC: Spec = Spec {
-    name: "get_url",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Gets a file from a web server onto the host, with curl there.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "get_url",
+    &["ansible.builtin", "ansible.legacy"],
+    "Gets a file from a web server onto the host, with curl there.",
+    &[
         Parameter::new("url", Kind::Text, "The URL: http, https, ftp or file."),
         Parameter::new("checksum", Kind::Text, "The hash as ALGORITHM:DIGITS, or ALGORITHM:URL of a list of hashes."),
         Parameter::new(
@@ -52,10 +51,8 @@ static SPEC: Spec = Spec {
         destination::OWNER,
         destination::GROUP,
     ],
-    one_of: &[&["url"], &["dest"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["url"], &["dest"]]);
 
 impl Module for GetUrl {
     fn spec(&self) -> &'static Spec {
@@ -157,8 +154,9 @@ struct Request {
     file: File,
 }
 
-impl Request {
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+#[async_trait::async_trait]
+impl HostAction for Request {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let named = |mut outcome: Outcome| {
             outcome.detail.insert("url".to_owned(), self.url.clone().into());
             outcome
@@ -171,15 +169,6 @@ impl Request {
             vars.insert("status_code".to_owned(), status.into());
         }
         Ok(Outcome::done(report.is("changed"), vars))
-    }
-}
-
-#[async_trait::async_trait]
-impl HostAction for Request {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
-        }
     }
 }
 

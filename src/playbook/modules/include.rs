@@ -18,21 +18,20 @@ pub(super) struct IncludeRole;
 
 const APPLY: Parameter = Parameter::new("apply", Kind::Any, "Settings for the tasks that are included.");
 
-static TASKS: Spec = Spec {
-    name: "include_tasks",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Goes on with the tasks of a file.",
-    parameters: &[Parameter::new("file", Kind::Text, "The file, beside that of the task."), APPLY],
-    one_of: &[&["file"]],
-    exclusive: &[],
-    line: Line::Word("file"),
-};
+static TASKS: Spec = Spec::new(
+    "include_tasks",
+    &["ansible.builtin", "ansible.legacy"],
+    "Goes on with the tasks of a file.",
+    &[Parameter::new("file", Kind::Text, "The file, beside that of the task."), APPLY],
+)
+.needs(&[&["file"]])
+.on_line(Line::Word("file"));
 
-static ROLE: Spec = Spec {
-    name: "include_role",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Goes on with the tasks of a role.",
-    parameters: &[
+static ROLE: Spec = Spec::new(
+    "include_role",
+    &["ansible.builtin", "ansible.legacy"],
+    "Goes on with the tasks of a role.",
+    &[
         Parameter::new("name", Kind::Text, "The role."),
         Parameter::new("tasks_from", Kind::Text, "The file of tasks (default: main)."),
         Parameter::new("vars_from", Kind::Text, "The file of variables (default: main)."),
@@ -47,10 +46,8 @@ static ROLE: Spec = Spec {
             "Accepted and ignored: muster does not check roles' arguments.",
         ),
     ],
-    one_of: &[&["name"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["name"]]);
 
 impl Module for IncludeTasks {
     fn spec(&self) -> &'static Spec {

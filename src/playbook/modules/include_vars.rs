@@ -21,11 +21,11 @@ use crate::playbook::outcome::SetVars;
 /// Sets the variables of files.
 pub(super) struct IncludeVars;
 
-static SPEC: Spec = Spec {
-    name: "include_vars",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Sets the variables of a file, or of the files of a folder, for the rest of the run.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "include_vars",
+    &["ansible.builtin", "ansible.legacy"],
+    "Sets the variables of a file, or of the files of a folder, for the rest of the run.",
+    &[
         Parameter::new("file", Kind::Text, "The file, in `vars` or beside the tasks."),
         Parameter::new("dir", Kind::Text, "The folder, whose files are read in the order of their names."),
         Parameter::new("name", Kind::Text, "The variable that has all others in it."),
@@ -34,10 +34,9 @@ static SPEC: Spec = Spec {
         Parameter::new("ignore_files", Kind::Words, "The names of files in the folder that are left out."),
         Parameter::new("hash_behaviour", Kind::Choice(&["replace"]), "Variables of later files replace earlier ones."),
     ],
-    one_of: &[&["file", "dir"]],
-    exclusive: &[],
-    line: Line::Word("file"),
-};
+)
+.needs(&[&["file", "dir"]])
+.on_line(Line::Word("file"));
 
 /// The endings of files of variables.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];

@@ -11,7 +11,6 @@ use super::edited_file::Refusal;
 use super::ini_section::Form;
 use super::ini_section::IniSection;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -19,11 +18,11 @@ use crate::playbook::action::Action;
 /// Edits an option.
 pub(super) struct IniFile;
 
-static SPEC: Spec = Spec {
-    name: "ini_file",
-    collections: &["community.general"],
-    summary: "Sets or removes an option in an INI file.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "ini_file",
+    &["community.general"],
+    "Sets or removes an option in an INI file.",
+    &[
         edited_file::PATH,
         Parameter::new("section", Kind::Text, "The section (default: what precedes the first section)."),
         Parameter::new("option", Kind::Text, "The option; without it the whole section is meant."),
@@ -49,10 +48,9 @@ static SPEC: Spec = Spec {
         destination::OWNER,
         destination::GROUP,
     ],
-    one_of: &[&["path"]],
-    exclusive: &[&["value", "values"]],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["path"]])
+.excludes(&[&["value", "values"]]);
 
 impl Module for IniFile {
     fn spec(&self) -> &'static Spec {

@@ -3,22 +3,13 @@
 use super::Arguments;
 use super::Module;
 use super::RunsIn;
-use super::spec::Line;
 use super::spec::Spec;
 use crate::playbook::action::Action;
 
 /// Joins the host.
 pub(super) struct Join;
 
-static SPEC: Spec = Spec {
-    name: "join",
-    collections: &[],
-    summary: "Joins the host into the cluster.",
-    parameters: &[],
-    one_of: &[],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+static SPEC: Spec = Spec::new("join", &[], "Joins the host into the cluster.", &[]);
 
 impl Module for Join {
     fn spec(&self) -> &'static Spec {

@@ -12,7 +12,6 @@ use super::edited_file::EditedFile;
 use super::edited_file::Refusal;
 use super::insertion_place::InsertionPlace;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -25,11 +24,11 @@ use crate::playbook::template::python_regex::Replacement;
 /// Edits a line.
 pub(super) struct Lineinfile;
 
-static SPEC: Spec = Spec {
-    name: "lineinfile",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Brings a line into a text file, or removes lines.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "lineinfile",
+    &["ansible.builtin", "ansible.legacy"],
+    "Brings a line into a text file, or removes lines.",
+    &[
         edited_file::PATH,
         Parameter::new("state", Kind::Choice(&["absent", "present"]), "Whether the line is there (default: present)."),
         Parameter::new("line", Kind::Text, "The line.").or(&["value"]),
@@ -51,10 +50,9 @@ static SPEC: Spec = Spec {
         destination::OWNER,
         destination::GROUP,
     ],
-    one_of: &[&["path"]],
-    exclusive: &[&["insertbefore", "insertafter"], &["regexp", "search_string"], &["backrefs", "search_string"]],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["path"]])
+.excludes(&[&["insertbefore", "insertafter"], &["regexp", "search_string"], &["backrefs", "search_string"]]);
 
 impl Module for Lineinfile {
     fn spec(&self) -> &'static Spec {

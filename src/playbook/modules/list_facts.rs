@@ -8,7 +8,6 @@ use super::Arguments;
 use super::Module;
 use super::setup::run;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::Vars;
@@ -25,28 +24,22 @@ pub(super) struct ServiceFacts;
 /// Gathers the packages.
 pub(super) struct PackageFacts;
 
-static SERVICES: Spec = Spec {
-    name: "service_facts",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Gathers the services of systemd and their states.",
-    parameters: &[],
-    one_of: &[],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+static SERVICES: Spec = Spec::new(
+    "service_facts",
+    &["ansible.builtin", "ansible.legacy"],
+    "Gathers the services of systemd and their states.",
+    &[],
+);
 
-static PACKAGES: Spec = Spec {
-    name: "package_facts",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Gathers the packages of dpkg or rpm and their versions.",
-    parameters: &[
+static PACKAGES: Spec = Spec::new(
+    "package_facts",
+    &["ansible.builtin", "ansible.legacy"],
+    "Gathers the packages of dpkg or rpm and their versions.",
+    &[
         Parameter::new("manager", Kind::List, "Accepted and ignored: the package manager is that of the host."),
         Parameter::new("strategy", Kind::Choice(&["first", "all"]), "Accepted and ignored: a host has one."),
     ],
-    one_of: &[],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+);
 
 impl Module for ServiceFacts {
     fn spec(&self) -> &'static Spec {
@@ -77,15 +70,9 @@ struct Gather {
 
 #[async_trait::async_trait]
 impl HostAction for Gather {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        let text = match run(connection, self.script.to_owned()).await {
-            Ok(text) => text,
-            Err(outcome) => return outcome,
-        };
-        match (self.parse)(&text) {
-            Ok(found) => outcome(found),
-            Err(why) => Outcome::failed(why),
-        }
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let text = run(connection, self.script.to_owned()).await?;
+        (self.parse)(&text).map(outcome).map_err(Outcome::failed)
     }
 }
 

@@ -13,11 +13,11 @@ use crate::playbook::action::MetaAction;
 /// Acts on the play.
 pub(super) struct Meta;
 
-static SPEC: Spec = Spec {
-    name: "meta",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Acts on the play itself: runs handlers, ends the play, forgets facts.",
-    parameters: &[Parameter::new(
+static SPEC: Spec = Spec::new(
+    "meta",
+    &["ansible.builtin", "ansible.legacy"],
+    "Acts on the play itself: runs handlers, ends the play, forgets facts.",
+    &[Parameter::new(
         "do",
         Kind::Choice(&[
             "flush_handlers",
@@ -31,10 +31,9 @@ static SPEC: Spec = Spec {
         ]),
         "What to do; it stands behind `meta:`.",
     )],
-    one_of: &[&["do"]],
-    exclusive: &[],
-    line: Line::Word("do"),
-};
+)
+.needs(&[&["do"]])
+.on_line(Line::Word("do"));
 
 impl Module for Meta {
     fn spec(&self) -> &'static Spec {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::Vars;
@@ -19,20 +18,18 @@ use crate::playbook::outcome::Outcome;
 /// Waits.
 pub(super) struct Pause;
 
-static SPEC: Spec = Spec {
-    name: "pause",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Waits for some time, or until the operator presses return. It runs once for all hosts.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "pause",
+    &["ansible.builtin", "ansible.legacy"],
+    "Waits for some time, or until the operator presses return. It runs once for all hosts.",
+    &[
         Parameter::new("seconds", Kind::Any, "How many seconds it waits."),
         Parameter::new("minutes", Kind::Any, "How many minutes it waits."),
         Parameter::new("prompt", Kind::Text, "What the operator is asked."),
         Parameter::new("echo", Kind::Flag, "Whether the answer is shown while it is typed (default: true)."),
     ],
-    one_of: &[],
-    exclusive: &[&["seconds", "minutes"]],
-    line: Line::Pairs,
-};
+)
+.excludes(&[&["seconds", "minutes"]]);
 
 impl Module for Pause {
     fn spec(&self) -> &'static Spec {
@@ -86,19 +83,19 @@ impl Waiting {
 
 #[async_trait::async_trait]
 impl HostAction for Waiting {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let mut detail = Vars::from_iter([("user_input".to_owned(), "".into()), ("echo".to_owned(), self.echo.into())]);
         match self.limit {
             Some(limit) if !connection.check => tokio::time::sleep(limit).await,
             Some(_) => {}
             None => match self.ask().await {
                 Ok(answer) => drop(detail.insert("user_input".to_owned(), answer.into())),
-                Err(why) => return Outcome::failed(why),
+                Err(why) => return Err(Outcome::failed(why)),
             },
         }
         let seconds = self.limit.unwrap_or_default().as_secs_f64();
         detail.insert("stdout".to_owned(), format!("Paused for {seconds:?} seconds").into());
         detail.insert("rc".to_owned(), 0.into());
-        Outcome::done(false, detail)
+        Ok(Outcome::done(false, detail))
     }
 }

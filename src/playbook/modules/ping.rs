@@ -3,10 +3,8 @@
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
-use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
 use crate::playbook::host_connection::HostConnection;
@@ -16,15 +14,12 @@ use crate::playbook::outcome::Outcome;
 /// Reaches a host.
 pub(super) struct Ping;
 
-static SPEC: Spec = Spec {
-    name: "ping",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Reports whether the host can be reached and runs commands.",
-    parameters: &[Parameter::new("data", Kind::Text, "The answer (default: pong).")],
-    one_of: &[],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+static SPEC: Spec = Spec::new(
+    "ping",
+    &["ansible.builtin", "ansible.legacy"],
+    "Reports whether the host can be reached and runs commands.",
+    &[Parameter::new("data", Kind::Text, "The answer (default: pong).")],
+);
 
 impl Module for Ping {
     fn spec(&self) -> &'static Spec {
@@ -41,10 +36,8 @@ struct Answer(String);
 
 #[async_trait::async_trait]
 impl HostAction for Answer {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match HostScript::new("say ping \"$data\"\n").set("data", &self.0).run(connection).await {
-            Ok(report) => Outcome::done(false, Vars::from_iter(report.vars(&["ping"]))),
-            Err(outcome) => outcome,
-        }
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let report = HostScript::new("say ping \"$data\"\n").set("data", &self.0).run(connection).await?;
+        Ok(Outcome::done(false, report.vars(&["ping"])))
     }
 }

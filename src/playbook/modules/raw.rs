@@ -20,18 +20,17 @@ use crate::playbook::shell_expand::quote_expanding;
 /// Runs a line of shell.
 pub(super) struct Raw;
 
-static SPEC: Spec = Spec {
-    name: "raw",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Runs a line of shell and nothing around it.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "raw",
+    &["ansible.builtin", "ansible.legacy"],
+    "Runs a line of shell and nothing around it.",
+    &[
         Parameter::new("cmd", Kind::Text, "The line."),
         Parameter::new("executable", Kind::Text, "The path of the shell (default: /bin/sh)."),
     ],
-    one_of: &[&["cmd"]],
-    exclusive: &[],
-    line: Line::Command("cmd"),
-};
+)
+.needs(&[&["cmd"]])
+.on_line(Line::Command("cmd"));
 
 impl Module for Raw {
     fn spec(&self) -> &'static Spec {
@@ -49,8 +48,9 @@ struct RawLine {
     shell: Option<String>,
 }
 
-impl RawLine {
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+#[async_trait::async_trait]
+impl HostAction for RawLine {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         if connection.check {
             return Ok(Outcome::skipped());
         }
@@ -66,14 +66,5 @@ impl RawLine {
         let mut vars: Vars = output.into_vars();
         vars.extend([("stdout".to_owned(), Value::from(stdout)), ("stderr".to_owned(), stderr.into())]);
         Ok(command_outcome(&exit, vars))
-    }
-}
-
-#[async_trait::async_trait]
-impl HostAction for RawLine {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
-        }
     }
 }

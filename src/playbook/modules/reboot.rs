@@ -87,15 +87,7 @@ struct Restart {
 
 #[async_trait::async_trait]
 impl HostAction for Restart {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
-        }
-    }
-}
-
-impl Restart {
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let started = Instant::now();
         if connection.target.connection == Connection::Local {
             return Err(outcome(false, started, "Running reboot with local connection would reboot the control node."));
@@ -126,7 +118,9 @@ impl Restart {
             .map_err(|why| outcome(true, started, &format!("Timed out waiting for post-reboot test command: {why}")))?;
         Ok(result(started))
     }
+}
 
+impl Restart {
     /// Waits until the host has another boot id.
     async fn wait_for_boot(&self, connection: &HostConnection<'_>, old: &str) -> Result<(), String> {
         let end = tokio::time::Instant::now() + self.timeout;

@@ -9,7 +9,6 @@ use super::edited_file::Edited;
 use super::edited_file::EditedFile;
 use super::edited_file::Refusal;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -21,11 +20,11 @@ use crate::playbook::template::python_regex::Replacement;
 /// Replaces text.
 pub(super) struct Replace;
 
-static SPEC: Spec = Spec {
-    name: "replace",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Replaces each match of an expression in a text file.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "replace",
+    &["ansible.builtin", "ansible.legacy"],
+    "Replaces each match of an expression in a text file.",
+    &[
         edited_file::PATH,
         Parameter::new("regexp", Kind::Text, "The expression; ^ and $ match at each line."),
         Parameter::new(
@@ -41,10 +40,8 @@ static SPEC: Spec = Spec {
         destination::OWNER,
         destination::GROUP,
     ],
-    one_of: &[&["path"], &["regexp"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["path"], &["regexp"]]);
 
 impl Module for Replace {
     fn spec(&self) -> &'static Spec {

@@ -23,21 +23,20 @@ use crate::remote::Exit;
 /// Runs a script.
 pub(super) struct Script;
 
-static SPEC: Spec = Spec {
-    name: "script",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Runs a script of the playbook on the host.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "script",
+    &["ansible.builtin", "ansible.legacy"],
+    "Runs a script of the playbook on the host.",
+    &[
         Parameter::new("cmd", Kind::Text, "The script, in `files` or beside the playbook, and its arguments."),
         Parameter::new("executable", Kind::Text, "The program that runs the script (default: that of its first line)."),
         Parameter::new("chdir", Kind::Text, "The directory in which it runs."),
         Parameter::new("creates", Kind::Text, "A path; if it exists, nothing runs."),
         Parameter::new("removes", Kind::Text, "A path; unless it exists, nothing runs."),
     ],
-    one_of: &[&["cmd"]],
-    exclusive: &[],
-    line: Line::Command("cmd"),
-};
+)
+.needs(&[&["cmd"]])
+.on_line(Line::Command("cmd"));
 
 impl Module for Script {
     fn spec(&self) -> &'static Spec {
@@ -85,33 +84,6 @@ const SKIPPED: u32 = 10;
 const MARK: &str = "muster-script skipped";
 
 impl PlaybookScript {
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        let guarded = self.creates.is_some() || self.removes.is_some();
-        if connection.check && !guarded {
-            let vars = Vars::from_iter([("msg".to_owned(), "Check mode is not supported for this task.".into())]);
-            return Ok(Outcome { detail: vars, ..Outcome::skipped() });
-        }
-        let script = self.text(connection.check).map_err(unquotable)?;
-        let (exit, output) = connection.exec(script, self.content.clone(), None).await?;
-        if exit == Exit::Code(SKIPPED) && output.stderr.starts_with(MARK.as_bytes()) {
-            let named = |path: &Option<String>, why: &str| path.as_ref().map(|path| format!("{path} {why}"));
-            let creates = named(&self.creates, "exists, matching creates option");
-            let removes = || named(&self.removes, "does not exist, matching removes option");
-            let is_removed = output.stderr.ends_with(b"removes\n");
-            let msg = if is_removed { removes() } else { creates }.unwrap_or_default();
-            let detail = Vars::from_iter([("msg".to_owned(), msg.into())]);
-            return Ok(Outcome { detail, ..Outcome::skipped() });
-        }
-        if connection.check {
-            return Ok(Outcome::done(true, Vars::new()));
-        }
-        let [stdout, stderr] =
-            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let mut vars = output.into_vars();
-        vars.extend([("stdout".to_owned(), stdout.into()), ("stderr".to_owned(), stderr.into())]);
-        Ok(command_outcome(&exit, vars))
-    }
-
     fn text(&self, check: bool) -> Result<String, shlex::QuoteError> {
         let mut text = format!("skip() {{ echo \"{MARK} $1\" >&2; exit {SKIPPED}; }}\n");
         if let Some(path) = &self.creates {
@@ -137,9 +109,30 @@ impl PlaybookScript {
 
 #[async_trait::async_trait]
 impl HostAction for PlaybookScript {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let guarded = self.creates.is_some() || self.removes.is_some();
+        if connection.check && !guarded {
+            let vars = Vars::from_iter([("msg".to_owned(), "Check mode is not supported for this task.".into())]);
+            return Ok(Outcome { detail: vars, ..Outcome::skipped() });
         }
+        let script = self.text(connection.check).map_err(unquotable)?;
+        let (exit, output) = connection.exec(script, self.content.clone(), None).await?;
+        if exit == Exit::Code(SKIPPED) && output.stderr.starts_with(MARK.as_bytes()) {
+            let named = |path: &Option<String>, why: &str| path.as_ref().map(|path| format!("{path} {why}"));
+            let creates = named(&self.creates, "exists, matching creates option");
+            let removes = || named(&self.removes, "does not exist, matching removes option");
+            let is_removed = output.stderr.ends_with(b"removes\n");
+            let msg = if is_removed { removes() } else { creates }.unwrap_or_default();
+            let detail = Vars::from_iter([("msg".to_owned(), msg.into())]);
+            return Ok(Outcome { detail, ..Outcome::skipped() });
+        }
+        if connection.check {
+            return Ok(Outcome::done(true, Vars::new()));
+        }
+        let [stdout, stderr] =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let mut vars = output.into_vars();
+        vars.extend([("stdout".to_owned(), stdout.into()), ("stderr".to_owned(), stderr.into())]);
+        Ok(command_outcome(&exit, vars))
     }
 }

@@ -143,25 +143,22 @@ impl ScriptRun {
 
 #[async_trait::async_trait]
 impl HostAction for ScriptRun {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        let report = match self.script.clone().run(connection).await {
-            Ok(report) => report,
-            Err(failure) => {
-                let mut detail = self.results.clone();
-                detail.extend(failure.detail.clone());
-                return Outcome { detail, ..failure };
-            }
-        };
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let report = self.script.clone().run(connection).await.map_err(|failure| {
+            let mut detail = self.results.clone();
+            detail.extend(failure.detail.clone());
+            Outcome { detail, ..failure }
+        })?;
         let mut vars = self.results.clone();
         vars.extend(report.results());
         if vars.remove("skipped").is_some() {
-            return Outcome::not_checked(vars);
+            return Ok(Outcome::not_checked(vars));
         }
         let mut outcome = Outcome::done(report.is("changed"), vars);
         (self.read)(&report, &mut outcome);
         if let Some(Value::Object(facts)) = outcome.detail.get("ansible_facts") {
             outcome.set.facts = Arc::new(facts.clone());
         }
-        outcome
+        Ok(outcome)
     }
 }

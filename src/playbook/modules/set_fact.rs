@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::Vars;
@@ -16,15 +15,12 @@ use crate::playbook::outcome::SetVars;
 /// Sets variables.
 pub(super) struct SetFact;
 
-static SPEC: Spec = Spec {
-    name: "set_fact",
-    collections: &["ansible.builtin"],
-    summary: "Sets variables of the host for the rest of the run.",
-    parameters: &[Parameter::new("cacheable", Kind::Flag, "Accepted and ignored: muster keeps no facts between runs.")],
-    one_of: &[],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+static SPEC: Spec = Spec::new(
+    "set_fact",
+    &["ansible.builtin"],
+    "Sets variables of the host for the rest of the run.",
+    &[Parameter::new("cacheable", Kind::Flag, "Accepted and ignored: muster keeps no facts between runs.")],
+);
 
 impl Module for SetFact {
     fn spec(&self) -> &'static Spec {

@@ -3,7 +3,6 @@
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::Vars;
@@ -13,19 +12,17 @@ use crate::playbook::outcome::Outcome;
 /// Keeps figures.
 pub(super) struct SetStats;
 
-static SPEC: Spec = Spec {
-    name: "set_stats",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Keeps figures of the run in its result. As with Ansible's default, they are not printed.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "set_stats",
+    &["ansible.builtin", "ansible.legacy"],
+    "Keeps figures of the run in its result. As with Ansible's default, they are not printed.",
+    &[
         Parameter::new("data", Kind::Any, "The figures: a map."),
         Parameter::new("per_host", Kind::Flag, "Whether each host has figures of its own (default: false)."),
         Parameter::new("aggregate", Kind::Flag, "Whether figures are added to earlier ones (default: true)."),
     ],
-    one_of: &[&["data"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["data"]]);
 
 impl Module for SetStats {
     fn spec(&self) -> &'static Spec {

@@ -102,20 +102,6 @@ impl Gather {
             fact_path: arguments.non_empty("fact_path")?.unwrap_or_else(|| "/etc/ansible/facts.d".to_owned()),
         })
     }
-
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        let path = quote_expanding(&self.fact_path).map_err(unquotable)?;
-        let script = format!("fact_path={path}\nlimit={}\n{}", self.timeout, facts::SCRIPT);
-        let mut found = facts::parse(&run(connection, script).await?, &self.subsets);
-        let fits = |name: &str| self.filter.is_empty() || self.filter.iter().any(|pattern| pattern.matches(name));
-        found.retain(|name, _| facts::variable(name).is_some_and(|name| fits(&name)));
-        for (name, value) in [("gather_subset", Value::from(self.subset.clone())), ("module_setup", true.into())] {
-            if fits(name) {
-                found.insert(name.to_owned(), value);
-            }
-        }
-        Ok(outcome(found))
-    }
 }
 
 /// Compiles a pattern of the names of variables. The part `ansible_` in front may be left out.
@@ -154,9 +140,17 @@ pub(super) async fn run(connection: &HostConnection<'_>, script: String) -> Resu
 
 #[async_trait::async_trait]
 impl HostAction for Gather {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let path = quote_expanding(&self.fact_path).map_err(unquotable)?;
+        let script = format!("fact_path={path}\nlimit={}\n{}", self.timeout, facts::SCRIPT);
+        let mut found = facts::parse(&run(connection, script).await?, &self.subsets);
+        let fits = |name: &str| self.filter.is_empty() || self.filter.iter().any(|pattern| pattern.matches(name));
+        found.retain(|name, _| facts::variable(name).is_some_and(|name| fits(&name)));
+        for (name, value) in [("gather_subset", Value::from(self.subset.clone())), ("module_setup", true.into())] {
+            if fits(name) {
+                found.insert(name.to_owned(), value);
+            }
         }
+        Ok(outcome(found))
     }
 }

@@ -3,7 +3,6 @@
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -15,15 +14,13 @@ use crate::playbook::outcome::Outcome;
 /// Reads a file.
 pub(super) struct Slurp;
 
-static SPEC: Spec = Spec {
-    name: "slurp",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Reads a file on the host, as base64.",
-    parameters: &[Parameter::new("src", Kind::Text, "The path of the file.").or(&["path"])],
-    one_of: &[&["src"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+static SPEC: Spec = Spec::new(
+    "slurp",
+    &["ansible.builtin", "ansible.legacy"],
+    "Reads a file on the host, as base64.",
+    &[Parameter::new("src", Kind::Text, "The path of the file.").or(&["path"])],
+)
+.needs(&[&["src"]]);
 
 /// The script that prints the file.
 const SCRIPT: &str = r#"
@@ -50,14 +47,11 @@ struct Source(String);
 
 #[async_trait::async_trait]
 impl HostAction for Source {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        let report = match HostScript::new(SCRIPT).path("path", &self.0).run(connection).await {
-            Ok(report) => report,
-            Err(outcome) => return outcome,
-        };
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let report = HostScript::new(SCRIPT).path("path", &self.0).run(connection).await?;
         let mut vars = report.vars(&["source"]);
         vars.insert("content".to_owned(), String::from_utf8_lossy(&report.content).into());
         vars.insert("encoding".to_owned(), "base64".into());
-        Outcome::done(false, vars)
+        Ok(Outcome::done(false, vars))
     }
 }

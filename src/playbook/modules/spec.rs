@@ -94,6 +94,12 @@ impl Spec {
         Self { exclusive, ..self }
     }
 
+    /// Says how arguments on one line are read.
+    #[must_use]
+    pub const fn on_line(self, line: Line) -> Self {
+        Self { line, ..self }
+    }
+
     /// Returns the parameter with a name or an alias.
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name || parameter.aliases.contains(&name))

@@ -6,7 +6,6 @@ use serde_json::json;
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::Vars;
@@ -23,11 +22,11 @@ pub(super) struct Stat;
 /// The hashes that a file can be looked up by.
 pub(super) const HASHES: Kind = Kind::Choice(&["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]);
 
-static SPEC: Spec = Spec {
-    name: "stat",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Looks at a path on the host.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "stat",
+    &["ansible.builtin", "ansible.legacy"],
+    "Looks at a path on the host.",
+    &[
         Parameter::new("path", Kind::Text, "The path.").or(&["dest", "name"]),
         Parameter::new("follow", Kind::Flag, "Whether a link is followed (default: false)."),
         Parameter::new("get_checksum", Kind::Flag, "Whether to compute the hash of a file (default: true)."),
@@ -40,10 +39,8 @@ static SPEC: Spec = Spec {
         Parameter::new("get_attributes", Kind::Flag, "Whether to ask lsattr(1) (default: true).")
             .or(&["attr", "attributes"]),
     ],
-    one_of: &[&["path"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["path"]]);
 
 impl Module for Stat {
     fn spec(&self) -> &'static Spec {
@@ -75,17 +72,15 @@ struct Look {
 
 #[async_trait::async_trait]
 impl HostAction for Look {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let script = HostScript::new(include_str!("stat.sh"))
             .path("path", &self.path)
             .set("follow", if self.follow { "-L" } else { "" })
             .set("hash", if self.checksum { &self.hash } else { "" })
             .flag("mime", self.mime)
             .flag("attributes", self.attributes);
-        match script.run(connection).await {
-            Ok(report) => Outcome::done(false, Vars::from_iter([("stat".to_owned(), self.result(&report).into())])),
-            Err(outcome) => outcome,
-        }
+        let report = script.run(connection).await?;
+        Ok(Outcome::done(false, Vars::from_iter([("stat".to_owned(), self.result(&report).into())])))
     }
 }
 

@@ -3,7 +3,6 @@
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -15,20 +14,17 @@ use crate::playbook::outcome::Outcome;
 /// Makes a temporary file.
 pub(super) struct Tempfile;
 
-static SPEC: Spec = Spec {
-    name: "tempfile",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Makes a temporary file or directory on the host.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "tempfile",
+    &["ansible.builtin", "ansible.legacy"],
+    "Makes a temporary file or directory on the host.",
+    &[
         Parameter::new("state", Kind::Choice(&["file", "directory"]), "What to make (default: file)."),
         Parameter::new("path", Kind::Text, "The directory in which it is made (default: that of temporary files)."),
         Parameter::new("prefix", Kind::Text, "What the name begins with (default: ansible.)."),
         Parameter::new("suffix", Kind::Text, "What the name ends with."),
     ],
-    one_of: &[],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+);
 
 /// The script that makes the file.
 const SCRIPT: &str = r#"
@@ -68,20 +64,18 @@ struct Temporary {
 
 #[async_trait::async_trait]
 impl HostAction for Temporary {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         if connection.check {
             let mut outcome = Outcome::not_checked(crate::inventory::Vars::new());
             outcome.detail.insert("msg".to_owned(), "remote module (tempfile) does not support check mode".into());
-            return outcome;
+            return Ok(outcome);
         }
         let script = HostScript::new(SCRIPT)
             .path("folder", &self.folder)
             .set("prefix", &self.prefix)
             .set("suffix", &self.suffix)
             .set("directory", if self.directory { "-d" } else { "" });
-        match script.run(connection).await {
-            Ok(report) => Outcome::done(true, report.vars(&["path"])),
-            Err(outcome) => outcome,
-        }
+        let report = script.run(connection).await?;
+        Ok(Outcome::done(true, report.vars(&["path"])))
     }
 }

@@ -5,7 +5,6 @@ use super::Module;
 use super::arguments::file_name;
 use super::destination;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
@@ -14,11 +13,11 @@ use crate::playbook::file::Content;
 /// Writes a file from a template.
 pub(super) struct Template;
 
-static SPEC: Spec = Spec {
-    name: "template",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Writes a file that is rendered from a template.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "template",
+    &["ansible.builtin", "ansible.legacy"],
+    "Writes a file that is rendered from a template.",
+    &[
         Parameter::new("src", Kind::Text, "The template, in `templates` or beside the playbook."),
         destination::DEST,
         destination::MODE_OR_PRESERVE,
@@ -29,10 +28,8 @@ static SPEC: Spec = Spec {
         destination::FORCE,
         destination::FOLLOW,
     ],
-    one_of: &[&["src"], &["dest"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["src"], &["dest"]]);
 
 impl Module for Template {
     fn spec(&self) -> &'static Spec {

@@ -5,7 +5,6 @@ use super::Module;
 use super::arguments::read_bytes;
 use super::destination;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::Vars;
@@ -19,11 +18,11 @@ use crate::playbook::outcome::Outcome;
 /// Unpacks an archive.
 pub(super) struct Unarchive;
 
-static SPEC: Spec = Spec {
-    name: "unarchive",
-    collections: &["ansible.builtin", "ansible.legacy"],
-    summary: "Unpacks an archive of tar or zip on the host.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "unarchive",
+    &["ansible.builtin", "ansible.legacy"],
+    "Unpacks an archive of tar or zip on the host.",
+    &[
         Parameter::new("src", Kind::Text, "The archive, in `files` or beside the playbook."),
         Parameter::new("dest", Kind::Text, "The directory, which must exist."),
         Parameter::new("remote_src", Kind::Flag, "Whether `src` is on the host (default: false)."),
@@ -38,10 +37,9 @@ static SPEC: Spec = Spec {
         destination::OWNER,
         destination::GROUP,
     ],
-    one_of: &[&["src"], &["dest"]],
-    exclusive: &[&["remote_src", "copy"], &["include", "exclude"]],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["src"], &["dest"]])
+.excludes(&[&["remote_src", "copy"], &["include", "exclude"]]);
 
 impl Module for Unarchive {
     fn spec(&self) -> &'static Spec {
@@ -87,8 +85,9 @@ struct Archive {
     attributes: Attributes,
 }
 
-impl Archive {
-    async fn try_run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+#[async_trait::async_trait]
+impl HostAction for Archive {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let words = |words: &[String]| {
             let quoted =
                 words.iter().map(|word| shlex::try_quote(word).map(String::from)).collect::<Result<Vec<_>, _>>();
@@ -119,14 +118,5 @@ impl Archive {
             vars.insert("files".to_owned(), report.all("file").collect::<Vec<_>>().into());
         }
         Ok(Outcome::done(report.is("changed"), vars))
-    }
-}
-
-#[async_trait::async_trait]
-impl HostAction for Archive {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
-        match self.try_run(connection).await {
-            Ok(outcome) | Err(outcome) => outcome,
-        }
     }
 }

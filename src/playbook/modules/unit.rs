@@ -5,7 +5,6 @@ use super::Module;
 use super::RunsIn;
 use super::arguments::read_bytes;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::core::unit::UnitFile;
@@ -19,20 +18,19 @@ pub(super) struct Unit;
 
 const STATES: &[&str] = &["submitted", "loaded", "started", "stopped", "absent", "restarted"];
 
-static SPEC: Spec = Spec {
-    name: "unit",
-    collections: &[],
-    summary: "Sets the desired state of a unit of the cluster.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "unit",
+    &[],
+    "Sets the desired state of a unit of the cluster.",
+    &[
         Parameter::new("name", Kind::Text, "The name of the unit."),
         Parameter::new("state", Kind::Choice(STATES), "The state (default: started)."),
         Parameter::new("src", Kind::Text, "The unit's file, in `files` or beside the playbook."),
         Parameter::new("template", Kind::Text, "The template of its file, in `templates` or beside the playbook."),
     ],
-    one_of: &[&["name"]],
-    exclusive: &[&["src", "template"]],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["name"]])
+.excludes(&[&["src", "template"]]);
 
 impl Module for Unit {
     fn spec(&self) -> &'static Spec {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::Vars;
@@ -21,11 +20,11 @@ use crate::remote::Exit;
 /// Waits for a condition.
 pub(super) struct WaitFor;
 
-static SPEC: Spec = Spec {
-    name: "wait_for",
-    collections: &["ansible.builtin"],
-    summary: "Waits until a port or a file is there or gone.",
-    parameters: &[
+static SPEC: Spec = Spec::new(
+    "wait_for",
+    &["ansible.builtin"],
+    "Waits until a port or a file is there or gone.",
+    &[
         Parameter::new("host", Kind::Text, "The host of the port (default: the host itself)."),
         Parameter::new("port", Kind::Number, "The TCP port."),
         Parameter::new("path", Kind::Text, "The path of the file."),
@@ -36,10 +35,8 @@ static SPEC: Spec = Spec {
         ),
         Parameter::new("timeout", Kind::Number, "The longest wait in seconds (default: 300)."),
     ],
-    one_of: &[&["port", "path"]],
-    exclusive: &[],
-    line: Line::Pairs,
-};
+)
+.needs(&[&["port", "path"]]);
 
 impl Module for WaitFor {
     fn spec(&self) -> &'static Spec {
@@ -132,23 +129,20 @@ impl Wait {
 
 #[async_trait::async_trait]
 impl HostAction for Wait {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         if connection.check {
             let message = "not checked: the condition may depend on changes that a check does not make";
-            return Outcome::not_checked(Vars::from_iter([("msg".to_owned(), message.into())]));
+            return Ok(Outcome::not_checked(Vars::from_iter([("msg".to_owned(), message.into())])));
         }
-        let script = match self.script() {
-            Ok(script) => script,
-            Err(error) => return unquotable(error),
-        };
+        let script = self.script().map_err(unquotable)?;
         let limit = Duration::from_secs(self.timeout.saturating_add(30));
-        match connection.exec(script, Vec::new(), Some(limit)).await {
-            Ok((Exit::Code(0), _)) => Outcome::done(false, Vars::new()),
-            Ok((Exit::Code(TIMED_OUT), _)) => {
-                Outcome::failed(format!("timed out after {} s waiting for {}", self.timeout, self.description()))
+        match connection.exec(script, Vec::new(), Some(limit)).await? {
+            (Exit::Code(0), _) => Ok(Outcome::done(false, Vars::new())),
+            (Exit::Code(TIMED_OUT), _) => {
+                let what = format!("timed out after {} s waiting for {}", self.timeout, self.description());
+                Err(Outcome::failed(what))
             }
-            Ok((_, output)) => Outcome::failed(reason(&output.stderr)),
-            Err(outcome) => outcome,
+            (_, output) => Err(Outcome::failed(reason(&output.stderr))),
         }
     }
 }

@@ -57,7 +57,7 @@ struct Wait {
 
 #[async_trait::async_trait]
 impl HostAction for Wait {
-    async fn run(&self, connection: &HostConnection<'_>) -> Outcome {
+    async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let started = Instant::now();
         if !connection.check {
             tokio::time::sleep(self.delay).await;
@@ -65,10 +65,10 @@ impl HostAction for Wait {
                 let elapsed = started.elapsed().as_secs();
                 let mut outcome = Outcome::failed(format!("timed out waiting for ping module test: {why}"));
                 outcome.detail.insert("elapsed".to_owned(), elapsed.into());
-                return outcome;
+                return Err(outcome);
             }
         }
-        Outcome::done(false, Vars::from_iter([("elapsed".to_owned(), started.elapsed().as_secs().into())]))
+        Ok(Outcome::done(false, Vars::from_iter([("elapsed".to_owned(), started.elapsed().as_secs().into())])))
     }
 }
 

@@ -348,8 +348,9 @@ impl Parser<'_> {
         match modules[..] {
             [(module, _, args)] => Ok((module, Cow::Borrowed(args))),
             [] => {
-                let names = ModuleRef::all().map(ModuleRef::name).collect::<Vec<_>>().join(", ");
-                Err(self.error(node.at, "the task names no module").hint(format!("One of: {names}.")))
+                let mut names: Vec<&str> = ModuleRef::all().map(ModuleRef::name).collect();
+                names.sort_unstable();
+                Err(self.error(node.at, "the task names no module").hint(format!("One of: {}.", names.join(", "))))
             }
             [(first, ..), (second, key, _), ..] => {
                 let what = format!("a task is for one module, not for `{}` and `{}`", first.name(), second.name());

@@ -67,7 +67,7 @@ impl TokenValues<'_> {
         use sha1::Digest as _;
         let text: String = ['l', 'h', 'p', 'r', 'j'].iter().filter_map(|token| self.token(*token, host)).collect();
         let hash = sha1::Sha1::digest(text.as_bytes());
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::core::hex::digits(&hash)
     }
 
     fn tilde(&self, value: &str) -> Result<String, ConfigError> {

@@ -13,6 +13,7 @@ use sha2::Sha384;
 use sha2::Sha512;
 
 use super::Table;
+use crate::core::hex;
 use crate::playbook::template::arguments::Arguments;
 use crate::playbook::template::value::text;
 use crate::playbook::template::value::wrong;
@@ -20,19 +21,15 @@ use crate::playbook::template::value::wrong;
 pub(super) const FILTERS: Table = &[
     ("b64decode", b64decode),
     ("b64encode", |_, value, _| Ok(Value::from(BASE64_STANDARD.encode(text(value))))),
-    ("checksum", |_, value, _| Ok(Value::from(hexadecimal(&Sha1::digest(text(value)))))),
+    ("checksum", |_, value, _| Ok(Value::from(hex::digits(&Sha1::digest(text(value)))))),
     ("hash", hash),
-    ("md5", |_, value, _| Ok(Value::from(hexadecimal(&md5::compute(text(value)).0)))),
-    ("sha1", |_, value, _| Ok(Value::from(hexadecimal(&Sha1::digest(text(value)))))),
+    ("md5", |_, value, _| Ok(Value::from(hex::digits(&md5::compute(text(value)).0)))),
+    ("sha1", |_, value, _| Ok(Value::from(hex::digits(&Sha1::digest(text(value)))))),
     ("to_uuid", to_uuid),
 ];
 
 /// The namespace of Ansible's identities.
 const NAMESPACE: &str = "361E6D51-FAEC-444A-9079-341386DA8E2E";
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn b64decode(_: &State<'_, '_>, value: &Value, _: &Arguments) -> Result<Value, Error> {
     // As in Python, other characters than those of the alphabet are skipped.
@@ -45,12 +42,12 @@ fn b64decode(_: &State<'_, '_>, value: &Value, _: &Arguments) -> Result<Value, E
 fn hash(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
     let text = text(value);
     Ok(Value::from(match arguments.text(0, "hashtype", "sha1").as_str() {
-        "md5" => hexadecimal(&md5::compute(text).0),
-        "sha1" => hexadecimal(&Sha1::digest(text)),
-        "sha224" => hexadecimal(&Sha224::digest(text)),
-        "sha256" => hexadecimal(&Sha256::digest(text)),
-        "sha384" => hexadecimal(&Sha384::digest(text)),
-        "sha512" => hexadecimal(&Sha512::digest(text)),
+        "md5" => hex::digits(&md5::compute(text).0),
+        "sha1" => hex::digits(&Sha1::digest(text)),
+        "sha224" => hex::digits(&Sha224::digest(text)),
+        "sha256" => hex::digits(&Sha256::digest(text)),
+        "sha384" => hex::digits(&Sha384::digest(text)),
+        "sha512" => hex::digits(&Sha512::digest(text)),
         kind => return Err(wrong(format!("there is no hash `{kind}`"))),
     }))
 }
@@ -71,7 +68,7 @@ fn to_uuid(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Va
             *byte = *byte & kept | set;
         }
     }
-    let digits = hexadecimal(hash.get(..16).unwrap_or_default());
+    let digits = hex::digits(hash.get(..16).unwrap_or_default());
     let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits.get(part).unwrap_or_default().to_owned());
     Ok(Value::from(parts.join("-")))
 }
