@@ -192,7 +192,7 @@ impl Exec {
 
     /// Returns the user that runs the command on a host; `None` for the login user.
     fn run_as(&self, all: &Arc<Vars>, host: &Host, password: Option<&Password>) -> Result<Option<RunAs>, CommandError> {
-        let own = [Layer::written(Arc::new(host.vars.clone())), Layer::data(Arc::new(magic_variables::of_host(host)))];
+        let own = [Layer::written(Arc::clone(&host.vars)), Layer::data(Arc::new(magic_variables::of_host(host)))];
         let scope = Scope::new([Layer::data(Arc::clone(all))].into_iter().chain(own).collect());
         let wanted = run_as::run_as(&scope, &self.user.wanted(), password);
         wanted.map_err(|why| CommandError::usage(format!("host {}: {why}", host.name)))

@@ -102,11 +102,13 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     let selection = Selection::new(&play.tags, &play.skip_tags);
     let all_tags = all_tags(&playbook);
     playbook.plays.iter_mut().for_each(|play| selection.apply(play));
-    let extra = extra(&play.extra_vars)?;
+    let extra = Arc::new(extra(&play.extra_vars)?);
     let password = play.user.password()?;
     let mut inventory = context.hosts(Some(playbook.folder()), &extra)?;
     add_localhost(&playbook, &mut inventory, &extra);
-    let hosts = choose(&playbook, &inventory, &extra, play.limit.as_deref())?;
+    let inventory = Arc::new(inventory);
+    let limit = play.limit.as_deref().map(read_limit).transpose()?;
+    let hosts = choose(&playbook, &inventory, &extra, limit.as_deref())?;
     let json = play.output.is_some();
     if play.listing.is_wanted() {
         let text = if json {
@@ -121,18 +123,18 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     let played: BTreeMap<&str, &Host> = played.map(|host| (host.name.as_str(), host)).collect();
     played.values().try_for_each(|host| host.target().map(drop))?;
     ask(&mut playbook, &extra)?;
-    let limit = play.limit.as_deref().map(read_limit).transpose()?;
     let choose = |inventory: &Inventory, play: &playbook::play::Play| {
-        // The pattern was checked before the run.
-        chosen(play, inventory, &extra, limit.as_deref()).unwrap_or_default()
+        // The patterns were checked before the run.
+        let Ok(allowed) = allowed(inventory, limit.as_deref()) else { return Vec::new() };
+        hosts_of((&file, play), inventory, &extra, allowed.as_ref()).map_or_else(|_| Vec::new(), |(hosts, _)| hosts)
     };
     let remote = context.remote()?;
     let cluster_client = cluster_client(context, &playbook, &play).await?;
     let executor = Executor {
-        inventory: Arc::new(inventory.clone()),
+        inventory: Arc::clone(&inventory),
         remote: &*remote,
         cluster: cluster_client.as_ref().map(|cluster_client| cluster_client as &dyn Cluster),
-        extra: extra.clone(),
+        extra: Arc::clone(&extra),
         choose: &choose,
         check: play.check,
         password,
@@ -209,7 +211,7 @@ fn ask(playbook: &mut Playbook, extra: &Vars) -> Result<(), CommandError> {
             let default = prompt.default.as_ref().map(template::text_of);
             if !std::io::stdin().is_terminal() {
                 ui::warn(&format!("`{}` is not asked for, because stdin is no terminal", prompt.name));
-                play.vars.insert(prompt.name, default.unwrap_or_default().into());
+                Arc::make_mut(&mut play.vars).insert(prompt.name, default.unwrap_or_default().into());
                 continue;
             }
             let shown = default.as_deref().filter(|_| !prompt.private);
@@ -222,7 +224,7 @@ fn ask(playbook: &mut Playbook, extra: &Vars) -> Result<(), CommandError> {
                 answer = self::answer(&question, prompt.private).map_err(failed)?;
             }
             let answer = if answer.is_empty() { default.unwrap_or_default() } else { answer };
-            play.vars.insert(prompt.name, answer.into());
+            Arc::make_mut(&mut play.vars).insert(prompt.name, answer.into());
         }
     }
     Ok(())
@@ -238,8 +240,8 @@ fn answer(question: &str, is_secret: bool) -> std::io::Result<String> {
 
 /// Adds the machine on which muster runs if a play names it and the inventory has it not. As with Ansible it is in no
 /// group.
-fn add_localhost(playbook: &Playbook, inventory: &mut Inventory, extra: &Vars) {
-    let scope = Scope::new(vec![Layer::written(Arc::new(extra.clone()))]);
+fn add_localhost(playbook: &Playbook, inventory: &mut Inventory, extra: &Arc<Vars>) {
+    let scope = Scope::new(vec![Layer::written(Arc::clone(extra))]);
     for play in &playbook.plays {
         let pattern = scope.text(&play.hosts).unwrap_or_default();
         for name in pattern.split([',', ':']).map(str::trim).filter(|name| Host::is_local(name)) {
@@ -248,35 +250,23 @@ fn add_localhost(playbook: &Playbook, inventory: &mut Inventory, extra: &Vars) {
     }
 }
 
-/// Returns the hosts of each play. `hosts` may use variables of `-e`: `hosts: "{{ target }}"`.
+/// Returns the hosts of each play.
 fn choose(
     playbook: &Playbook,
     inventory: &Inventory,
-    extra: &Vars,
+    extra: &Arc<Vars>,
     limit: Option<&str>,
 ) -> Result<Vec<Vec<String>>, CommandError> {
-    let scope = Scope::new(vec![Layer::written(Arc::new(extra.clone()))]);
-    let limit = limit.map(read_limit).transpose()?;
-    let allowed = limit.map(|pattern| inventory.select(&pattern)).transpose()?;
-    let allowed: Option<BTreeSet<&str>> =
-        allowed.map(|hosts| hosts.into_iter().map(|host| host.name.as_str()).collect());
+    let allowed = allowed(inventory, limit)?;
     let mut chosen = Vec::new();
     for play in &playbook.plays {
-        let wrong = |what: String, hint: Option<String>| {
-            let diagnostic = Diagnostic { hint, ..Diagnostic::new(&playbook.file, play.hosts_at, what) };
-            CommandError { status: ExitStatus::Usage, ..shown_beside(diagnostic).into() }
-        };
-        let pattern = scope.text(&play.hosts).map_err(|why| wrong(format!("`hosts`: {why}"), None))?;
-        let (hosts, unmatched) =
-            inventory.select_known(&pattern).map_err(|error| wrong(error.to_string(), error.hint()))?;
+        let place = (playbook.file.as_path(), play);
+        let (hosts, unmatched) = hosts_of(place, inventory, extra, allowed.as_ref())
+            .map_err(|fault| CommandError { status: ExitStatus::Usage, ..fault.into() })?;
         for term in unmatched {
             let what = format!("no host or group matches `{term}`, so it is left out of the play");
-            ui::warn(&shown_beside(Diagnostic::new(&playbook.file, play.hosts_at, what)).to_string());
+            ui::warn(&at_hosts(place, what).to_string());
         }
-        let within = |name: &str| allowed.as_ref().is_none_or(|allowed| allowed.contains(name));
-        let mut hosts: Vec<String> =
-            hosts.into_iter().map(|host| host.name.clone()).filter(|name| within(name)).collect();
-        play.order.apply(&mut hosts, RandomState::new().hash_one(()));
         chosen.push(hosts);
     }
     if allowed.is_some() && chosen.iter().all(Vec::is_empty) {
@@ -285,20 +275,34 @@ fn choose(
     Ok(chosen)
 }
 
-/// Returns the hosts of a play in an inventory to which tasks have added hosts.
-fn chosen(
-    play: &playbook::play::Play,
+/// Returns the names of the hosts that `--limit` leaves, if it is given.
+fn allowed<'i>(inventory: &'i Inventory, limit: Option<&str>) -> Result<Option<BTreeSet<&'i str>>, InventoryError> {
+    let hosts = limit.map(|limit| inventory.select(limit)).transpose()?;
+    Ok(hosts.map(|hosts| hosts.into_iter().map(|host| host.name.as_str()).collect()))
+}
+
+/// Makes a diagnostic of the `hosts` of a play.
+fn at_hosts((file, play): (&Path, &playbook::play::Play), what: String) -> Diagnostic {
+    shown_beside(Diagnostic::new(file, play.hosts_at, what))
+}
+
+/// Returns the hosts of a play in its order, and the terms of its pattern that match nothing. The pattern may use variables
+/// of `-e`: `hosts: "{{ target }}"`.
+fn hosts_of(
+    (file, play): (&Path, &playbook::play::Play),
     inventory: &Inventory,
-    extra: &Vars,
-    limit: Option<&str>,
-) -> Option<Vec<String>> {
-    let scope = Scope::new(vec![Layer::written(Arc::new(extra.clone()))]);
-    let (hosts, _) = inventory.select_known(&scope.text(&play.hosts).ok()?).ok()?;
-    let allowed = limit.map(|limit| inventory.select(limit)).transpose().ok()?;
-    let within = |host: &&Host| allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|it| it.name == host.name));
+    extra: &Arc<Vars>,
+    allowed: Option<&BTreeSet<&str>>,
+) -> Result<(Vec<String>, Vec<String>), Diagnostic> {
+    let scope = Scope::new(vec![Layer::written(Arc::clone(extra))]);
+    let pattern = scope.text(&play.hosts).map_err(|why| at_hosts((file, play), format!("`hosts`: {why}")))?;
+    let (hosts, unmatched) = inventory
+        .select_known(&pattern)
+        .map_err(|error| Diagnostic { hint: error.hint(), ..at_hosts((file, play), error.to_string()) })?;
+    let within = |host: &&Host| allowed.is_none_or(|allowed| allowed.contains(host.name.as_str()));
     let mut names: Vec<String> = hosts.into_iter().filter(within).map(|host| host.name.clone()).collect();
     play.order.apply(&mut names, RandomState::new().hash_one(()));
-    Some(names)
+    Ok((names, unmatched.into_iter().map(str::to_owned).collect()))
 }
 
 fn read_limit(limit: &str) -> Result<String, CommandError> {

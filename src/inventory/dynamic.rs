@@ -1,5 +1,7 @@
 //! Hosts and groups that a playbook adds while it runs (`add_host`, `group_by`).
 
+use std::sync::Arc;
+
 use super::Host;
 use super::Inventory;
 use super::Vars;
@@ -10,7 +12,7 @@ impl Inventory {
     pub fn add_host(&mut self, name: &str, groups: &[String], vars: Vars) -> bool {
         let mut changed = !self.hosts.contains_key(name);
         if changed {
-            let vars = self.group_vars.get(ALL).cloned().unwrap_or_default();
+            let vars = Arc::new(self.group_vars.get(ALL).cloned().unwrap_or_default());
             self.hosts.insert(name.to_owned(), Host { name: name.to_owned(), groups: Vec::new(), vars });
             self.put(name, ALL);
             if groups.is_empty() {
@@ -22,7 +24,7 @@ impl Inventory {
         }
         if let Some(host) = self.hosts.get_mut(name) {
             changed |= vars.iter().any(|(name, value)| host.vars.get(name) != Some(value));
-            host.vars.extend(vars);
+            Arc::make_mut(&mut host.vars).extend(vars);
         }
         changed
     }
@@ -56,7 +58,7 @@ impl Inventory {
         for (name, value) in self.group_vars.get(group).into_iter().flatten() {
             let known = host.vars.get(name);
             if known.is_none() || known == of_all.and_then(|vars| vars.get(name)) {
-                host.vars.insert(name.clone(), value.clone());
+                Arc::make_mut(&mut host.vars).insert(name.clone(), value.clone());
             }
         }
         is_new
@@ -85,7 +87,7 @@ mod tests {
         assert!(inventory.add_host("new", &["fresh".to_owned()], vars(&json!({"port": 7}))));
         assert!(!inventory.add_host("new", &["fresh".to_owned()], vars(&json!({"port": 7}))));
         let new = &inventory.hosts["new"];
-        assert_eq!(json!([new.vars, new.groups]), json!([{"level": "all", "other": "all", "port": 7}, ["fresh"]]));
+        assert_eq!(json!([*new.vars, new.groups]), json!([{"level": "all", "other": "all", "port": 7}, ["fresh"]]));
         for host in ["h1", "h2"] {
             assert!(inventory.add_to_group(host, "debian", &["os".to_owned()]));
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -24,8 +25,8 @@ pub struct Host {
     pub name: String,
     /// All groups of the host, direct or not, except `all`; sorted.
     pub groups: Vec<String>,
-    /// The merged variables.
-    pub vars: Vars,
+    /// The merged variables. The layers of templates share them.
+    pub vars: Arc<Vars>,
 }
 
 /// Connection variables that muster reads, or that have no effect on what it does.
@@ -76,7 +77,7 @@ impl Host {
         } else {
             Vars::new()
         };
-        Self { name: name.to_owned(), groups: Vec::new(), vars }
+        Self { name: name.to_owned(), groups: Vec::new(), vars: Arc::new(vars) }
     }
 
     /// Returns how SSH reaches the host.
@@ -181,7 +182,7 @@ impl Host {
     /// Returns one sentence for each connection variable that muster ignores. No sentence names the host.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        for (name, value) in &self.vars {
+        for (name, value) in &*self.vars {
             let note = match (name.as_str(), value.as_str()) {
                 ("ansible_password" | "ansible_ssh_pass" | "ansible_ssh_password", _) => {
                     "muster logs in with keys, certificates or an agent, not with passwords"

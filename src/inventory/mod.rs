@@ -145,7 +145,7 @@ impl Inventory {
 
     /// Returns the inventory as `ansible-inventory --list` prints it.
     pub fn to_json(&self) -> Value {
-        let hostvars: Vars = self.hosts.values().map(|host| (host.name.clone(), host.vars.clone().into())).collect();
+        let hostvars: Vars = self.hosts.values().map(|host| (host.name.clone(), (*host.vars).clone().into())).collect();
         let mut listing = Vars::new();
         listing.insert("_meta".to_owned(), json!({ "hostvars": hostvars }));
         for (name, group) in &self.groups {

@@ -50,7 +50,7 @@ fn assert_same_listing(case: &str, source: &str) {
     let mut listing = inventory.to_json();
     for host in inventory.hosts.values() {
         let expected = hostvars.get(&host.name).cloned().unwrap_or_else(|| json!({}));
-        assert_eq!(Value::Object(host.vars.clone()), expected, "variables of {} in {case}", host.name);
+        assert_eq!(Value::Object((*host.vars).clone()), expected, "variables of {} in {case}", host.name);
     }
     listing["_meta"]["hostvars"] = hostvars;
     sort_children(&mut expected);
@@ -237,7 +237,7 @@ fn later_sources_override_earlier_ones() {
     std::fs::write(&one, "[g]\nh a=1 b=1\n").unwrap();
     std::fs::write(&two, "g: {hosts: {h: {b: 2}, i: }}\n").unwrap();
     let inventory = Inventory::load(&[one, two]).unwrap();
-    assert_eq!(Value::Object(inventory.hosts["h"].vars.clone()), json!({"a": 1, "b": 2}));
+    assert_eq!(Value::Object((*inventory.hosts["h"].vars).clone()), json!({"a": 1, "b": 2}));
     assert_eq!(inventory.groups["g"].direct, ["h", "i"]);
 }
 
@@ -257,7 +257,7 @@ fn variables_beside_the_playbook_override_those_beside_the_inventory() {
     let sources = [folder.path().join("inv/hosts")];
     let inventory = Inventory::load_beside(&sources, Some(&folder.path().join("play"))).unwrap();
     let expected = json!({"a": "inventory", "b": "playbook", "c": "inventory"});
-    assert_eq!(Value::Object(inventory.hosts["h"].vars.clone()), expected);
+    assert_eq!(Value::Object((*inventory.hosts["h"].vars).clone()), expected);
 }
 
 /// Writes files into a folder.
@@ -307,7 +307,7 @@ fn a_program_is_run_with_list() {
     let inventory = Inventory::load(&[program]).unwrap();
     assert_eq!(inventory.hosts.keys().collect::<Vec<_>>(), ["w1", "s1"]);
     assert_eq!(inventory.hosts["w1"].groups, ["short", "up", "web"]);
-    assert_eq!(Value::Object(inventory.hosts["w1"].vars.clone()), json!({"v": 1, "x": [1]}));
+    assert_eq!(Value::Object((*inventory.hosts["w1"].vars).clone()), json!({"v": 1, "x": [1]}));
     for (printed, expected) in
         [("[]", "not a JSON object"), (r#"{"g": 5}"#, "group `g`"), (r#"{"g": {"hosts": 5}}"#, "`hosts`")]
     {
@@ -342,7 +342,7 @@ esac
 "#;
     write_program(&program, answers);
     let inventory = Inventory::load(std::slice::from_ref(&program)).unwrap();
-    let vars: Vec<Value> = inventory.hosts.values().map(|host| Value::Object(host.vars.clone())).collect();
+    let vars: Vec<Value> = inventory.hosts.values().map(|host| Value::Object((*host.vars).clone())).collect();
     assert_eq!(vars, [json!({"ansible_host": "10.0.0.9"}), json!({}), json!({"x": 1})]);
     write_program(&program, &answers.replace("{\"x\": 1}", "no"));
     let error = Inventory::load(&[program]).unwrap_err().to_string();
@@ -391,7 +391,7 @@ fn of_a_key_that_occurs_twice_the_last_value_counts() {
     );
     let inventory = Inventory::load(&[folder.path().join("hosts.yml")]).unwrap();
     let expected = json!({"a": 2, "b": 1, "c": 3, "d": {"e": 2}});
-    assert_eq!(Value::Object(inventory.hosts["h1"].vars.clone()), expected);
+    assert_eq!(Value::Object((*inventory.hosts["h1"].vars).clone()), expected);
     let place = |file: &str| format!("{}/{file}", folder.path().display());
     let warnings = [
         format!("{}:3:22: the key `a` occurs twice, first in line 3; the last value counts", place("hosts.yml")),

@@ -4,6 +4,7 @@
 //! `group_vars`, the inventory's hosts, their `host_vars`. Files beside a playbook override those beside the inventory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -49,7 +50,7 @@ pub(super) fn build(mut builder: InventoryBuilder, files: &[VarFiles]) -> Invent
         groups.retain(|name| *name != ALL);
         groups.sort_unstable();
         let groups = groups.into_iter().map(str::to_owned).collect();
-        (name.clone(), Host { name: name.clone(), groups, vars })
+        (name.clone(), Host { name: name.clone(), groups, vars: Arc::new(vars) })
     });
     let hosts: IndexMap<String, Host> = hosts.collect();
     let groups = builder.groups.iter().map(|(name, group)| {

@@ -22,13 +22,13 @@ pub fn fill(inventory: &mut Inventory, extra: &Vars) {
         }
         let scope = Scope::new(vec![
             Layer::data(Arc::clone(&all)),
-            Layer::written(Arc::new(host.vars.clone())),
+            Layer::written(Arc::clone(&host.vars)),
             Layer::written(Arc::new(extra.clone())),
             Layer::data(Arc::new(magic_variables::of_host(host))),
         ]);
         for name in names {
             if let Some(Ok(value)) = scope.variable(name) {
-                host.vars.insert(name.to_owned(), value);
+                Arc::make_mut(&mut host.vars).insert(name.to_owned(), value);
             }
         }
     }

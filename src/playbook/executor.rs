@@ -65,7 +65,7 @@ pub struct Executor<'a> {
     /// The cluster, if a task of the playbook needs it.
     pub cluster: Option<&'a dyn Cluster>,
     /// Variables that override all others (`-e`).
-    pub extra: Vars,
+    pub extra: Arc<Vars>,
     /// Returns the hosts of a play. It is asked again when tasks have added hosts.
     pub choose: &'a (dyn Fn(&Inventory, &Play) -> Vec<String> + Sync),
     /// Set to predict changes without making them (`--check`).
@@ -161,7 +161,7 @@ impl Executor<'_> {
     }
 
     fn title(&self, play: &Play) -> String {
-        let layers = [&play.vars, &self.extra].map(|vars| Layer::written(Arc::new(vars.clone())));
+        let layers = [&play.vars, &self.extra].map(|vars| Layer::written(Arc::clone(vars)));
         Scope::new(layers.to_vec()).text(&play.name).unwrap_or_else(|_| play.name.clone())
     }
 
@@ -192,19 +192,19 @@ impl Executor<'_> {
             Layer::data(Arc::clone(batch_vars)),
             Layer::written(Arc::clone(&shared.defaults)),
             Layer::written(of_role(|role| &role.defaults)),
-            Layer::written(Arc::new(host.vars.clone())),
+            Layer::written(Arc::clone(&host.vars)),
             facts,
-            Layer::written(Arc::new(play.vars.clone())),
+            Layer::written(Arc::clone(&play.vars)),
             Layer::written(Arc::clone(&shared.vars)),
             Layer::written(of_role(|role| &role.vars)),
         ];
         layers.extend(included.into_iter().map(Layer::data));
         layers.extend([
-            Layer::written(Arc::new(task.map(|task| task.settings.vars.clone()).unwrap_or_default())),
+            Layer::written(task.map(|task| Arc::clone(&task.settings.vars)).unwrap_or_default()),
             files,
             own,
             Layer::written(of_role(|role| &role.params)),
-            Layer::written(Arc::new(self.extra.clone())),
+            Layer::written(Arc::clone(&self.extra)),
             Layer::data(Arc::new(magic_variables::of_host(host))),
             Layer::data(Arc::new(role.map(magic_variables::of_role).unwrap_or_default())),
         ]);
@@ -214,7 +214,7 @@ impl Executor<'_> {
     /// Prepares what the templates of a task can read on every host: the variables of all hosts, and lookups.
     fn prepare(&self, state: &mut RunState<'_, '_>, task: &Task) {
         let (inventory, all) = (Arc::clone(&state.inventory), Arc::clone(&state.batch_vars));
-        let (set, extra) = (state.iterator.set().clone(), Arc::new(self.extra.clone()));
+        let (set, extra) = (state.iterator.set().clone(), Arc::clone(&self.extra));
         state.hosts = Some(Arc::new(RunHosts { inventory, all, set, extra }));
         let (folders, environment) = (task.origin.folders.clone(), self.environment.clone());
         state.surroundings = Arc::new(Surroundings { folders, environment });
@@ -240,27 +240,32 @@ impl Executor<'_> {
     ) {
         let inventory = Arc::clone(&state.inventory);
         self.prepare(state, task);
-        let first = names.first().and_then(|name| inventory.hosts.get(name));
-        let scope = first.map(|host| self.task_scope(state, (play, task), host));
-        let once =
-            task.module.runs_once() || scope.is_some_and(|scope| task.settings.run_once.holds(&scope) == Ok(true));
-        let (names, others) = if once { names.split_at(1.min(names.len())) } else { (&names[..], &[][..]) };
-        let hosts: Vec<&Host> = names.iter().filter_map(|name| inventory.hosts.get(name)).collect();
-        let scopes: Vec<Scope> = hosts.iter().map(|host| self.task_scope(state, (play, task), host)).collect();
+        let host_of = |name: &String| inventory.hosts.get(name);
+        let scope_of = |state: &RunState<'_, '_>, host: &Host| self.task_scope(state, (play, task), host);
+        let Some(first) = names.first().and_then(host_of) else { return };
+        let first_scope = scope_of(state, first);
+        let once = task.module.runs_once() || task.settings.run_once.holds(&first_scope) == Ok(true);
+        let others = names.get(1..).unwrap_or_default();
+        let mut hosts = vec![(first, first_scope)];
+        if !once {
+            hosts.extend(others.iter().filter_map(host_of).map(|host| (host, scope_of(state, host))));
+        }
         let title = task.title();
-        let title = scopes.first().and_then(|scope| scope.text(&title).ok()).unwrap_or(title);
-        let hosts: Vec<(&Host, Scope)> = hosts.into_iter().zip(scopes).collect();
-        if task.module.is_meta() {
+        let title = hosts.first().and_then(|(_, scope)| scope.text(&title).ok()).unwrap_or(title);
+        if task.module.runs_in() == RunsIn::Play {
             return play_tasks::run_meta(state, (task, &title), &hosts);
         }
         (state.callback)(&if handler { Event::Handler(&title) } else { Event::Task(&title) });
         match task.module.runs_in() {
             RunsIn::Cluster => self.run_for_cluster(state, task, hosts).await,
             RunsIn::Host => self.run_on_hosts(state, (task, &title), hosts).await,
-            RunsIn::Play if task.module.includes() => self.run_include(state, task, hosts).await,
-            RunsIn::Play => self.run_addition(state, task, hosts),
+            RunsIn::Tasks => self.run_include(state, task, hosts).await,
+            RunsIn::Inventory => self.run_addition(state, task, hosts),
+            RunsIn::Play => {}
         }
-        state.share_result(task, others);
+        if once {
+            state.share_result(task, others);
+        }
         let is_fatal = task.settings.any_errors_fatal == Flag::On;
         if state.iterator.ends_early(is_fatal, play.max_fail_percentage) {
             (state.callback)(&Event::NoHostsLeft);

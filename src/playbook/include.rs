@@ -41,13 +41,20 @@ impl Default for RoleFiles {
 }
 
 impl Include {
-    /// Reads the arguments of a task that includes or imports tasks.
-    pub fn tasks(args: &Vars) -> Result<Self, String> {
+    /// Reads the arguments of `include_tasks`, `include_role`, `import_tasks` or `import_role`. The variables of an imported
+    /// role are public unless the task says something else.
+    pub fn of(name: &str, args: &Vars) -> Result<Self, String> {
+        match name {
+            "include_role" | "import_role" => Self::role(args, name == "import_role"),
+            _ => Self::tasks(args),
+        }
+    }
+
+    fn tasks(args: &Vars) -> Result<Self, String> {
         text(args, "file")?.map(Self::Tasks).ok_or_else(|| "`file` is missing".to_owned())
     }
 
-    /// Reads the arguments of a task that includes or imports a role. `public` is the default of the argument.
-    pub fn role(args: &Vars, public: bool) -> Result<Self, String> {
+    fn role(args: &Vars, public: bool) -> Result<Self, String> {
         let name = text(args, "name")?.ok_or_else(|| "`name` is missing".to_owned())?;
         let file = |argument: &str, main: String| {
             let file = text(args, argument)?;

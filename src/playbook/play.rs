@@ -61,7 +61,7 @@ pub struct Play {
     /// What is asked before the play begins.
     pub prompts: Vec<Prompt>,
     /// The play's variables.
-    pub vars: Vars,
+    pub vars: Arc<Vars>,
     /// The play's tags, which its tasks have too.
     pub tags: Vec<String>,
     /// What every task can use.

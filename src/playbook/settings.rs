@@ -1,6 +1,8 @@
 //! The settings of a task: what it inherits from its blocks, its role and its play, or has itself. They may be templates,
 //! which are filled in for each host and each item.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::template;
@@ -11,7 +13,7 @@ use crate::inventory::Vars;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
     /// The variables of the task and of the blocks around it.
-    pub vars: Vars,
+    pub vars: Arc<Vars>,
     /// The task runs only where all of these conditions hold.
     pub when: Vec<String>,
     /// Its tags, and those of the blocks and the play around it.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster::inventory::Inventory;
-use muster::inventory::Vars;
 use muster::playbook::callback::json::JsonCallback;
 use muster::playbook::cluster_client::ClusterClient;
 use muster::playbook::executor::Executor;
@@ -38,7 +37,7 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
         inventory: Arc::new(inventory.clone()),
         remote,
         cluster: Some(cluster_client),
-        extra: Vars::new(),
+        extra: Arc::default(),
         choose: &|_, _| Vec::new(),
         check: false,
         password: None,

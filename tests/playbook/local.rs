@@ -208,7 +208,7 @@ impl Stage {
             inventory: Arc::new(inventory.clone()),
             remote: &self.shells,
             cluster: Some(&self.cluster),
-            extra: self.extra.clone(),
+            extra: Arc::new(self.extra.clone()),
             choose: &hosts_of,
             check: self.check,
             password: None,

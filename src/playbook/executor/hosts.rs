@@ -29,7 +29,7 @@ impl Hosts for RunHosts {
         let [facts, files, own] = self.set.get(&host.name).cloned().unwrap_or_default().layers();
         Some(Scope::new(vec![
             Layer::data(Arc::clone(&self.all)),
-            Layer::written(Arc::new(host.vars.clone())),
+            Layer::written(Arc::clone(&host.vars)),
             facts,
             files,
             own,

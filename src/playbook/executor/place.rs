@@ -71,7 +71,7 @@ fn target(task: &Task, host: &Host, scope: &Scope) -> Result<Target, String> {
         let value = scope.variable(name).transpose()?.filter(|value| !value.is_null());
         if value.as_ref() != host.vars.get(name).filter(|value| !value.is_null()) {
             let host = changed.get_or_insert_with(|| host.clone());
-            host.vars.insert(name.to_owned(), value.unwrap_or_default());
+            Arc::make_mut(&mut host.vars).insert(name.to_owned(), value.unwrap_or_default());
         }
     }
     let host = changed.as_ref().unwrap_or(host);

@@ -75,9 +75,9 @@ impl Executor<'_> {
         let included: Vec<_> = groups.iter().map(read).collect();
         let mut going_on = Vec::new();
         for HostResult { host, results, groups } in ended {
-            let failure = groups.iter().find_map(|group| Some((*group, included.get(*group)?.as_ref().err()?)));
+            let failure = groups.iter().find_map(|group| included.get(*group)?.as_ref().err());
             let is_failed = results.iter().any(|result| result.outcome.status == Status::Failed);
-            if let Some((_, why)) = failure {
+            if let Some(why) = failure {
                 // As with Ansible, `ignore_errors` is about the task, and not about what it includes.
                 let results =
                     vec![ItemResult { item: None, outcome: Outcome::failed(why.to_string()), notify: Vec::new() }];

@@ -46,7 +46,7 @@ impl Module for AddHost {
     }
 
     fn runs_in(&self) -> RunsIn {
-        RunsIn::Play
+        RunsIn::Inventory
     }
 
     fn runs_once(&self) -> bool {
@@ -77,7 +77,7 @@ impl Module for GroupBy {
     }
 
     fn runs_in(&self) -> RunsIn {
-        RunsIn::Play
+        RunsIn::Inventory
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {

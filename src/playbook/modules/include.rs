@@ -55,15 +55,11 @@ impl Module for IncludeTasks {
     }
 
     fn runs_in(&self) -> RunsIn {
-        RunsIn::Play
-    }
-
-    fn includes(&self) -> bool {
-        true
+        RunsIn::Tasks
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
-        Include::tasks(arguments.args).map(Action::Include)
+        Include::of(TASKS.name, arguments.args).map(Action::Include)
     }
 }
 
@@ -73,14 +69,10 @@ impl Module for IncludeRole {
     }
 
     fn runs_in(&self) -> RunsIn {
-        RunsIn::Play
-    }
-
-    fn includes(&self) -> bool {
-        true
+        RunsIn::Tasks
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
-        Include::role(arguments.args, false).map(Action::Include)
+        Include::of(ROLE.name, arguments.args).map(Action::Include)
     }
 }

@@ -44,10 +44,6 @@ impl Module for Meta {
         RunsIn::Play
     }
 
-    fn is_meta(&self) -> bool {
-        true
-    }
-
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
         let action = MetaAction::of(arguments.args).map(Action::Meta);
         action.ok_or_else(|| "`meta` needs a fixed word".to_owned())

@@ -107,16 +107,6 @@ pub trait Module: Send + Sync {
     fn runs_once(&self) -> bool {
         false
     }
-
-    /// Reports whether the module goes on with other tasks.
-    fn includes(&self) -> bool {
-        false
-    }
-
-    /// Reports whether the module acts on the play itself, so that hosts have no result.
-    fn is_meta(&self) -> bool {
-        false
-    }
 }
 
 /// Where a module acts.
@@ -126,7 +116,11 @@ pub enum RunsIn {
     Host,
     /// In the cluster.
     Cluster,
-    /// In the play: it says what runs next.
+    /// In the inventory of the run.
+    Inventory,
+    /// In other tasks, with which the hosts go on.
+    Tasks,
+    /// In the play itself. It has no result.
     Play,
 }
 

@@ -83,7 +83,7 @@ impl Parser<'_> {
         let inherited = self.inherit_all(entries, &key.text, inherited)?;
         let args = self.import_arguments(key, node)?;
         let wrong = |why: String| self.error(node.at, format!("`{}`: {why}", key.text));
-        match if short(&key.text) == "import_tasks" { Include::tasks(&args) } else { Include::role(&args, true) } {
+        match Include::of(short(&key.text), &args) {
             Ok(Include::Tasks(file)) => self.import_tasks(node.at, &file, &inherited).map(Some),
             Ok(Include::Role { name, from, .. }) => {
                 let path = self.find_role(&name, &from)?.ok_or_else(|| self.no_role(node.at, &name))?;

@@ -85,11 +85,7 @@ impl Parser<'_> {
             self.found.borrow_mut().is_open = true;
             return Ok(());
         }
-        let what = if task.module.name() == "include_role" {
-            Include::role(&task.args, false)
-        } else {
-            Include::tasks(&task.args)
-        };
+        let what = Include::of(task.module.name(), &task.args);
         let what = what.map_err(|why| self.error(task.at, format!("`{}`: {why}", task.module.name())))?;
         let Some(target) = self.target(&what)? else {
             self.found.borrow_mut().is_open = true;

@@ -15,6 +15,7 @@ use crate::inventory::document::Node;
 use crate::playbook::free_form::comma_words;
 use crate::playbook::loops::LoopKind;
 use crate::playbook::modules::ModuleRef;
+use crate::playbook::modules::RunsIn;
 use crate::playbook::play::Block;
 use crate::playbook::play::Including;
 use crate::playbook::play::Loop;
@@ -149,7 +150,7 @@ impl Parser<'_> {
     /// its block.
     pub(super) fn inherit(&self, key: &Key, node: &Node, inherited: &mut Settings) -> Result<bool, Diagnostic> {
         match key.text.as_str() {
-            "vars" => inherited.vars.extend(self.vars(node)?),
+            "vars" => Arc::make_mut(&mut inherited.vars).extend(self.vars(node)?),
             "when" => inherited.when.extend(self.conditions(key, node)?),
             "become" => inherited.r#become.on = self.setting(key, node)?,
             "become_user" => inherited.r#become.user = Some(self.text(key, node)?),
@@ -276,7 +277,7 @@ impl Parser<'_> {
                 _ => {}
             }
         }
-        if module.includes() {
+        if module.runs_in() == RunsIn::Tasks {
             self.including(&mut task, entries, args, inherited)?;
         }
         Ok(task)
