@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use muster::inventory::Vars;
 use muster::playbook::parse;
+use muster::playbook::parse::Options;
 use muster::playbook::play::batch_sizes;
 use muster::playbook::template::Layer;
 use muster::playbook::template::Scope;
@@ -17,7 +18,8 @@ use super::assert_within;
 /// Parses a playbook. What it has and what is wrong with it must be at a line of the text.
 pub fn playbook(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let playbook = match parse::read(Path::new("site.yml"), text, &|_| Err(std::io::ErrorKind::NotFound.into())) {
+    let missing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+    let playbook = match parse::read(Path::new("site.yml"), text, &missing, &Options::default()) {
         Ok(playbook) => playbook,
         Err(diagnostic) => return assert_within(diagnostic.at, text),
     };

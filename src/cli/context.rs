@@ -16,6 +16,7 @@ use crate::control::look::Look;
 use crate::control::membership::MembershipError;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
+use crate::inventory::Vars;
 use crate::remote::SharedRemote;
 use crate::remote::ssh;
 use crate::remote::ssh::Ssh;
@@ -45,13 +46,22 @@ pub struct Context {
     pub is_fleetctl: bool,
     /// Set when the operator stops the command.
     pub stop: CancellationToken,
+    /// Connection variables for hosts of the inventory that have none.
+    pub(super) connection_defaults: Vars,
     ssh: OnceLock<Arc<Ssh>>,
 }
 
 impl Context {
     /// Makes a context. The settings are read, and nothing is opened yet.
     pub fn new(flags: Flags, is_fleetctl: bool, stop: CancellationToken) -> Result<Self, CommandError> {
-        Ok(Self { settings: flags.clone().resolve()?, flags, is_fleetctl, stop, ssh: OnceLock::new() })
+        let (settings, connection_defaults) = (flags.clone().resolve()?, Vars::new());
+        Ok(Self { settings, flags, is_fleetctl, stop, connection_defaults, ssh: OnceLock::new() })
+    }
+
+    /// Returns the context with other settings, before anything was opened.
+    pub(super) fn with(&self, settings: Settings, connection_defaults: Vars) -> Self {
+        let (flags, is_fleetctl, stop) = (self.flags.clone(), self.is_fleetctl, self.stop.clone());
+        Self { settings, flags, is_fleetctl, stop, connection_defaults, ssh: OnceLock::new() }
     }
 
     /// Returns the cluster's keys.

@@ -10,11 +10,13 @@ use futures_util::stream;
 use serde_json::json;
 
 use super::Context;
+use super::ansible_config::AnsibleConfig;
 use super::duration;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::inventory;
+use super::user_args::ForksArgs;
 use super::user_args::UserArgs;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -78,9 +80,8 @@ pub(super) struct Exec {
     /// Give up on a host after this long: at least 1s [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration::within(1..=u32::MAX.into()))]
     timeout: Option<Duration>,
-    /// Run on at most this many hosts at once: 1 to 65535
-    #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
-    forks: u16,
+    #[command(flatten)]
+    forks: ForksArgs,
 }
 
 /// Cuts the output of a host into lines and prints them as they come. A slow reader makes the hosts wait, so that no
@@ -215,7 +216,10 @@ impl Exec {
 }
 
 /// Runs `muster exec …`.
-pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
+pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
+    let config = AnsibleConfig::read()?;
+    let context = &config.context(context);
+    exec.user.take_defaults(&config);
     let inventory = context.hosts(None, &Vars::new())?;
     let hosts = inventory.select(&exec.pattern)?;
     if hosts.is_empty() {
@@ -235,7 +239,7 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
     let runs = stream::iter(orders.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
     let mut ended = Vec::new();
     let is_interrupted = {
-        let mut runs = pin!(runs.buffer_unordered(usize::from(exec.forks)));
+        let mut runs = pin!(runs.buffer_unordered(exec.forks.count(&config)));
         loop {
             tokio::select! {
                 end = runs.next() => match end {
@@ -255,7 +259,7 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
         summarise(&ended, exec.timeout);
     }
     if is_interrupted {
-        warn_of_running(&hosts, &ended, exec.forks);
+        warn_of_running(&hosts, &ended, exec.forks.count(&config));
         return Ok(ExitStatus::Interrupted);
     }
     let any = |status: Status| ended.iter().any(|end| end.outcome.status == status);
@@ -268,8 +272,8 @@ pub(super) async fn run(context: &Context, exec: Exec) -> CommandResult {
 
 /// Says on which hosts the command may go on after an interrupt, and on how many it was not started. Commands start in the
 /// order of the hosts, as many at a time as there are forks.
-fn warn_of_running(hosts: &[&Host], ended: &[Ended], forks: u16) {
-    let started = hosts.len().min(ended.len() + usize::from(forks));
+fn warn_of_running(hosts: &[&Host], ended: &[Ended], forks: usize) {
+    let started = hosts.len().min(ended.len() + forks);
     let has_ended = |host: &&&Host| ended.iter().any(|end| end.host == host.name);
     let running = hosts.iter().take(started).filter(|host| !has_ended(host));
     let running: Vec<String> = running.map(|host| host.name.clone()).collect();

@@ -5,6 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::Context;
+use super::ansible_config::AnsibleConfig;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
@@ -60,6 +61,7 @@ impl Context {
     /// Reads the inventory to reach its hosts: templates in their connection variables are filled in.
     pub fn hosts(&self, playbook: Option<&Path>, extra: &Vars) -> Result<Inventory, CommandError> {
         let mut inventory = self.inventory(playbook)?;
+        inventory.set_connection_defaults(self.connection_defaults.clone());
         connection_variables::fill(&mut inventory, extra);
         Ok(inventory)
     }
@@ -85,6 +87,7 @@ pub(super) fn print_folded<'a>(notes: impl IntoIterator<Item = (&'a str, Vec<Str
 
 /// Runs `muster inventory …`.
 pub fn run(context: &Context, command: &InventoryCommand) -> CommandResult {
+    let context = &AnsibleConfig::read()?.context(context);
     let Verb::List(list) = &command.verb;
     let mut inventory = context.inventory(None)?;
     let chosen: Vec<String> = inventory.select(&list.pattern)?.iter().map(|host| host.name.clone()).collect();

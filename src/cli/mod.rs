@@ -1,5 +1,6 @@
 //! The command line: one file for each command. It holds nothing that another way of running muster needs.
 
+mod ansible_config;
 mod completions;
 pub mod context;
 mod controller;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
+use super::ansible_config::AnsibleConfig;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
@@ -22,6 +23,7 @@ use super::settings;
 use super::settings::LockArgs;
 use super::settings::SettleArgs;
 use super::unit_commands::LOCK_WAIT;
+use super::user_args::ForksArgs;
 use super::user_args::UserArgs;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
@@ -39,6 +41,7 @@ use crate::playbook::cluster::Cluster;
 use crate::playbook::cluster_client::ClusterClient;
 use crate::playbook::executor::Executor;
 use crate::playbook::parse;
+use crate::playbook::parse::Options;
 use crate::playbook::play::Playbook;
 use crate::playbook::running::Running;
 use crate::playbook::tags::Selection;
@@ -75,9 +78,8 @@ pub(super) struct Play {
     user: UserArgs,
     #[command(flatten)]
     listing: ListingArgs,
-    /// Run on at most this many hosts at once: 1 to 65535
-    #[arg(long, short = 'f', default_value_t = 32, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
-    forks: u16,
+    #[command(flatten)]
+    forks: ForksArgs,
     #[command(flatten)]
     lock: LockArgs,
     #[command(flatten)]
@@ -91,14 +93,18 @@ pub(super) struct Play {
 }
 
 /// Runs `muster play …`.
-pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
+pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
+    let config = AnsibleConfig::read()?;
+    let context = &config.context(context);
+    play.user.take_defaults(&config);
     let text = std::fs::read_to_string(&play.file).map_err(|error| {
         CommandError::failed(format!("cannot read the playbook {}", play.file.display())).caused_by(error)
     })?;
     // Roles, files and variables have the same absolute names as with Ansible.
     let file = std::path::absolute(&play.file).unwrap_or_else(|_| play.file.clone());
-    let base = play.user.settings();
-    let mut playbook = parse::read_with(&file, &text, &parse::read_file, &base).map_err(shown_beside)?;
+    let role_folders = config.role_folders.clone().unwrap_or_default();
+    let options = Options { settings: play.user.settings(), gathering: config.gathering, role_folders };
+    let mut playbook = parse::read(&file, &text, &parse::read_file, &options).map_err(shown_beside)?;
     let selection = Selection::new(&play.tags, &play.skip_tags);
     let all_tags = all_tags(&playbook);
     playbook.plays.iter_mut().for_each(|play| selection.apply(play));
@@ -126,7 +132,7 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
     let choose = |inventory: &Inventory, play: &playbook::play::Play| {
         // The patterns were checked before the run.
         let Ok(allowed) = allowed(inventory, limit.as_deref()) else { return Vec::new() };
-        hosts_of((&file, play), inventory, &extra, allowed.as_ref()).map_or_else(|_| Vec::new(), |(hosts, _)| hosts)
+        hosts_of(play, inventory, &extra, allowed.as_ref()).map_or_else(|_| Vec::new(), |(hosts, _)| hosts)
     };
     let remote = context.remote()?;
     let cluster_client = cluster_client(context, &playbook, &play).await?;
@@ -139,8 +145,9 @@ pub(super) async fn run(context: &Context, play: Play) -> CommandResult {
         check: play.check,
         password,
         environment: settings::environment(),
+        options: &options,
         selection,
-        forks: usize::from(play.forks),
+        forks: play.forks.count(&config),
         running: Running::default(),
     };
     executor.check_become(&playbook, &hosts).map_err(|why| {
@@ -245,7 +252,8 @@ fn add_localhost(playbook: &Playbook, inventory: &mut Inventory, extra: &Arc<Var
     for play in &playbook.plays {
         let pattern = scope.text(&play.hosts).unwrap_or_default();
         for name in pattern.split([',', ':']).map(str::trim).filter(|name| Host::is_local(name)) {
-            inventory.hosts.entry(name.to_owned()).or_insert_with(|| Host::implicit(name));
+            let host = inventory.host(name);
+            inventory.hosts.insert(name.to_owned(), host);
         }
     }
 }
@@ -260,12 +268,11 @@ fn choose(
     let allowed = allowed(inventory, limit)?;
     let mut chosen = Vec::new();
     for play in &playbook.plays {
-        let place = (playbook.file.as_path(), play);
-        let (hosts, unmatched) = hosts_of(place, inventory, extra, allowed.as_ref())
+        let (hosts, unmatched) = hosts_of(play, inventory, extra, allowed.as_ref())
             .map_err(|fault| CommandError { status: ExitStatus::Usage, ..fault.into() })?;
         for term in unmatched {
             let what = format!("no host or group matches `{term}`, so it is left out of the play");
-            ui::warn(&at_hosts(place, what).to_string());
+            ui::warn(&at_hosts(play, what).to_string());
         }
         chosen.push(hosts);
     }
@@ -282,23 +289,23 @@ fn allowed<'i>(inventory: &'i Inventory, limit: Option<&str>) -> Result<Option<B
 }
 
 /// Makes a diagnostic of the `hosts` of a play.
-fn at_hosts((file, play): (&Path, &playbook::play::Play), what: String) -> Diagnostic {
-    shown_beside(Diagnostic::new(file, play.hosts_at, what))
+fn at_hosts(play: &playbook::play::Play, what: String) -> Diagnostic {
+    shown_beside(Diagnostic::new(&play.file, play.hosts_at, what))
 }
 
 /// Returns the hosts of a play in its order, and the terms of its pattern that match nothing. The pattern may use variables
 /// of `-e`: `hosts: "{{ target }}"`.
 fn hosts_of(
-    (file, play): (&Path, &playbook::play::Play),
+    play: &playbook::play::Play,
     inventory: &Inventory,
     extra: &Arc<Vars>,
     allowed: Option<&BTreeSet<&str>>,
 ) -> Result<(Vec<String>, Vec<String>), Diagnostic> {
     let scope = Scope::new(vec![Layer::written(Arc::clone(extra))]);
-    let pattern = scope.text(&play.hosts).map_err(|why| at_hosts((file, play), format!("`hosts`: {why}")))?;
+    let pattern = scope.text(&play.hosts).map_err(|why| at_hosts(play, format!("`hosts`: {why}")))?;
     let (hosts, unmatched) = inventory
         .select_known(&pattern)
-        .map_err(|error| Diagnostic { hint: error.hint(), ..at_hosts((file, play), error.to_string()) })?;
+        .map_err(|error| Diagnostic { hint: error.hint(), ..at_hosts(play, error.to_string()) })?;
     let within = |host: &&Host| allowed.is_none_or(|allowed| allowed.contains(host.name.as_str()));
     let mut names: Vec<String> = hosts.into_iter().filter(within).map(|host| host.name.clone()).collect();
     play.order.apply(&mut names, RandomState::new().hash_one(()));

@@ -2,6 +2,8 @@
 
 mod file;
 
+pub(super) use file::is_trusted;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;

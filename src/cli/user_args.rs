@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use super::ansible_config::AnsibleConfig;
 use super::error::CommandError;
 use crate::playbook::settings::Become;
 use crate::playbook::settings::Settings;
 use crate::remote::Password;
 use crate::remote::Target;
+
+/// The number of hosts on which something runs at once unless it is said.
+const FORKS: u16 = 32;
 
 /// The users of a run.
 #[derive(Debug, clap::Args)]
@@ -16,9 +20,12 @@ pub(super) struct UserArgs {
     /// A login as root becomes any user. Any other login needs `sudo` on the host.
     #[arg(long, short = 'b', alias = "root")]
     r#become: bool,
-    /// The user to become
-    #[arg(long, value_name = "USER", default_value = "root")]
-    become_user: String,
+    /// The user to become [default: root]
+    #[arg(long, value_name = "USER")]
+    become_user: Option<String>,
+    /// How the user is become [default: sudo]
+    #[arg(long, value_name = "METHOD", value_parser = ["sudo", "su"])]
+    become_method: Option<String>,
     /// Ask for the password of `sudo`
     #[arg(long, short = 'K', conflicts_with = "become_password_file")]
     ask_become_pass: bool,
@@ -30,10 +37,38 @@ pub(super) struct UserArgs {
     user: Option<String>,
 }
 
+/// The number of hosts on which something runs at once.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct ForksArgs {
+    /// Run on at most this many hosts at once: 1 to 65535 [default: 32]
+    #[arg(long, short = 'f', value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    forks: Option<u16>,
+}
+
+impl ForksArgs {
+    /// Returns the number of the command line, else that of `ansible.cfg`, else the default.
+    pub(super) fn count(self, config: &AnsibleConfig) -> usize {
+        usize::from(self.forks.or(config.forks).unwrap_or(FORKS))
+    }
+}
+
 impl UserArgs {
+    /// Takes what the command line does not say from `ansible.cfg`.
+    pub(super) fn take_defaults(&mut self, config: &AnsibleConfig) {
+        self.r#become |= config.r#become;
+        self.ask_become_pass |= config.ask_become_pass && self.become_password_file.is_none();
+        for (given, default) in [
+            (&mut self.become_user, &config.become_user),
+            (&mut self.become_method, &config.become_method),
+            (&mut self.user, &config.remote_user),
+        ] {
+            *given = given.take().or_else(|| default.clone());
+        }
+    }
+
     /// Returns as which user a command runs.
     pub(super) fn wanted(&self) -> Become {
-        Become { on: self.r#become.into(), user: Some(self.become_user.clone()), method: None }
+        Become { on: self.r#become.into(), user: self.become_user.clone(), method: self.become_method.clone() }
     }
 
     /// Gives a host its login user unless it has one.

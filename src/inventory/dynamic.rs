@@ -13,7 +13,8 @@ impl Inventory {
         let mut changed = !self.hosts.contains_key(name);
         if changed {
             let vars = Arc::new(self.group_vars.get(ALL).cloned().unwrap_or_default());
-            self.hosts.insert(name.to_owned(), Host { name: name.to_owned(), groups: Vec::new(), vars });
+            let defaults = Arc::clone(&self.connection_defaults);
+            self.hosts.insert(name.to_owned(), Host { name: name.to_owned(), groups: Vec::new(), vars, defaults });
             self.put(name, ALL);
             if groups.is_empty() {
                 self.put(name, "ungrouped");

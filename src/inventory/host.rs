@@ -27,10 +27,12 @@ pub struct Host {
     pub groups: Vec<String>,
     /// The merged variables. The layers of templates share them.
     pub vars: Arc<Vars>,
+    /// The connection variables that count if the host has none. No template sees them.
+    pub defaults: Arc<Vars>,
 }
 
 /// Connection variables that muster reads, or that have no effect on what it does.
-const READ: [&str; 16] = [
+const READ: [&str; 18] = [
     "ansible_host",
     "ansible_ssh_host",
     "ansible_port",
@@ -43,6 +45,8 @@ const READ: [&str; 16] = [
     "ansible_ssh_common_args",
     "ansible_ssh_extra_args",
     "ansible_connection",
+    "ansible_timeout",
+    "ansible_ssh_timeout",
     "ansible_become",
     "ansible_python_interpreter",
     "ansible_shell_type",
@@ -77,7 +81,7 @@ impl Host {
         } else {
             Vars::new()
         };
-        Self { name: name.to_owned(), groups: Vec::new(), vars: Arc::new(vars) }
+        Self { name: name.to_owned(), groups: Vec::new(), vars: Arc::new(vars), defaults: Arc::default() }
     }
 
     /// Returns how SSH reaches the host.
@@ -96,7 +100,9 @@ impl Host {
         let keys = key.map(PathBuf::from).into_iter().chain(arguments.identity_files);
         let identity_files = keys.map(|key| absolute(&key)).collect();
         let command = arguments.command.map(|command| format!("ProxyCommand={command}"));
-        let options = arguments.options.into_iter().chain(command).collect();
+        let timeout = self.text(&["ansible_timeout", "ansible_ssh_timeout"])?;
+        let timeout = timeout.map(|seconds| format!("ConnectTimeout={seconds}"));
+        let options = arguments.options.into_iter().chain(command).chain(timeout).collect();
         let connection = match self.text(&["ansible_connection"])?.as_deref() {
             None | Some("ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ansible.builtin.ssh") => Connection::Ssh,
             Some("local" | "ansible.builtin.local") => Connection::Local,
@@ -229,8 +235,9 @@ impl Host {
     }
 
     /// Returns the first of these variables that is set, as text.
-    fn text(&self, names: &[&str]) -> Result<Option<String>, InventoryError> {
-        let set = names.iter().find_map(|name| Some((*name, self.vars.get(*name)?)));
+    fn text<'h>(&'h self, names: &[&'h str]) -> Result<Option<String>, InventoryError> {
+        let set_in = |vars: &'h Vars| names.iter().find_map(|name| Some((*name, vars.get(*name)?)));
+        let set = set_in(&self.vars).or_else(|| set_in(&self.defaults));
         if let Some((name, value)) = set {
             self.refuse_template(name, value)?;
         }

@@ -24,6 +24,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use indexmap::IndexSet;
@@ -51,6 +52,24 @@ pub struct Inventory {
     pub group_vars: BTreeMap<String, Vars>,
     /// The faults in the sources that were passed over, each a sentence without a full stop.
     pub warnings: Vec<String>,
+    /// The connection variables of hosts that have none.
+    connection_defaults: Arc<Vars>,
+}
+
+impl Inventory {
+    /// Gives all hosts these connection variables where they have none. No template sees them.
+    pub fn set_connection_defaults(&mut self, vars: Vars) {
+        self.connection_defaults = Arc::new(vars);
+        for host in self.hosts.values_mut() {
+            host.defaults = Arc::clone(&self.connection_defaults);
+        }
+    }
+
+    /// Returns a host. One that is not in the inventory is this machine, or its name is an address.
+    pub fn host(&self, name: &str) -> Host {
+        let implicit = || Host { defaults: Arc::clone(&self.connection_defaults), ..Host::implicit(name) };
+        self.hosts.get(name).cloned().unwrap_or_else(implicit)
+    }
 }
 
 /// A named set of hosts.

@@ -32,6 +32,7 @@ use super::modules::RunsIn;
 use super::outcome::Outcome;
 use super::outcome::SetVars;
 use super::outcome::Status;
+use super::parse::Options;
 use super::play::Play;
 use super::play::Playbook;
 use super::play::Role;
@@ -74,6 +75,8 @@ pub struct Executor<'a> {
     pub password: Option<Password>,
     /// The environment of muster itself, for `lookup('env', …)`.
     pub environment: BTreeMap<String, String>,
+    /// What holds for tasks that say nothing else.
+    pub options: &'a Options,
     /// The tasks that run (`--tags`).
     pub selection: Selection,
     /// How many hosts run a task at once.
@@ -132,7 +135,8 @@ impl Executor<'_> {
                     if hosts.is_empty() {
                         (state.callback)(&Event::NoHosts);
                     }
-                    state.batch_vars = self.batch_vars(playbook, &state.inventory, &hosts);
+                    state.folder = play.folder();
+                    state.batch_vars = self.batch_vars(play, &state.inventory, &hosts);
                 }
                 Next::Task(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), false).await,
                 Next::Handler(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), true).await,
@@ -151,7 +155,7 @@ impl Executor<'_> {
             }
             let on = tasks.any(|task| task.settings.r#become.on == Flag::On).into();
             let wanted = Become { on, ..Become::default() };
-            let batch_vars = self.batch_vars(playbook, &self.inventory, names);
+            let batch_vars = self.batch_vars(play, &self.inventory, names);
             for host in names.iter().filter_map(|name| self.inventory.hosts.get(name)) {
                 let scope = self.scope(&batch_vars, (play, &play.shared), None, host, Default::default());
                 run_as::run_as(&scope, &wanted, None).map_err(|why| format!("host {}: {why}", host.name))?;
@@ -166,9 +170,9 @@ impl Executor<'_> {
     }
 
     /// Returns the variables that are the same for every host of a batch.
-    fn batch_vars(&self, playbook: &Playbook, inventory: &Inventory, hosts: &[String]) -> Arc<Vars> {
+    fn batch_vars(&self, play: &Play, inventory: &Inventory, hosts: &[String]) -> Arc<Vars> {
         let mut vars = magic_variables::of_all(inventory);
-        vars.insert("playbook_dir".to_owned(), playbook.folder().display().to_string().into());
+        vars.insert("playbook_dir".to_owned(), play.folder().display().to_string().into());
         vars.insert("ansible_check_mode".to_owned(), self.check.into());
         vars.insert("ansible_play_hosts".to_owned(), hosts.into());
         vars.insert("play_hosts".to_owned(), hosts.into());
@@ -429,7 +433,7 @@ impl Executor<'_> {
         if let Some(cluster) = self.cluster {
             let items =
                 host_tasks.iter().flat_map(|host_task| host_task.items.iter().map(|item| (host_task.host, item)));
-            let requested = state.requested.entry(task.at).or_default();
+            let requested = state.requested.entry((Arc::clone(&task.file), task.at)).or_default();
             let requests = requests.values().flatten().cloned().collect();
             let first = host_tasks.iter().find_map(|host_task| host_task.items.first());
             let check = first.map_or(self.check, |item| self.is_check(task, item.scope()).unwrap_or(true));

@@ -47,13 +47,15 @@ pub(super) struct ItemResult {
     pub(super) outcome: Outcome,
     /// The handlers that it notifies.
     pub(super) notify: Vec<String>,
+    /// The other host to which the facts belong that it has set (`delegate_facts`).
+    pub(super) facts_of: Option<String>,
 }
 
 /// Returns what a task runs for on a host: its items, or once without an item. If the list cannot be made, or if the task
 /// is skipped, returns the outcome.
 pub(super) fn items_of(task: &Task, scope: &Scope) -> Result<Vec<Option<Item>>, Box<Outcome>> {
     let Some(looping) = &task.looping else { return Ok(vec![None]) };
-    let items = scope.fill(&looping.value).and_then(|value| looping.kind.items(value));
+    let items = looping.kind.items_in(&looping.value, scope, task.module.kind_of_files());
     match items {
         // As in Ansible, a task without items is skipped.
         Ok(items) if items.is_empty() => Err(Box::new(Outcome::skipped())),
@@ -183,7 +185,9 @@ impl LoopItem {
         };
         outcome.censored = settings.no_log.may_hold(&self.scope);
         outcome.delegate = self.delegate(task).ok().flatten();
-        let mut result = ItemResult { item, outcome, notify: Vec::new() };
+        let is_delegated = outcome.delegate.is_some() && settings.delegate_facts.holds(&self.scope) == Ok(true);
+        let facts_of = outcome.delegate.clone().filter(|_| is_delegated);
+        let mut result = ItemResult { item, outcome, notify: Vec::new(), facts_of };
         if result.outcome.status == Status::Changed {
             match notified(shared, task, &self.scope) {
                 Ok(names) => result.notify = names,

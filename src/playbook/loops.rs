@@ -1,8 +1,11 @@
-//! The items of a loop: `loop`, and the `with_*` forms that need nothing but their value.
+//! The items of a loop: `loop`, and the `with_*` forms. Those that need more than their value are lookups.
 
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
+
+use super::template::Scope;
+use super::template::lookup_named;
 
 /// How a task's value becomes the items of its loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub enum LoopKind {
     Subelements,
     /// `with_sequence`: numbers.
     Sequence,
+    /// What a lookup finds, such as `with_fileglob`.
+    Lookup(&'static str),
 }
 
 /// The most items that a loop may have.
@@ -46,12 +51,26 @@ impl LoopKind {
             "with_nested" | "with_cartesian" => Self::Nested,
             "with_subelements" => Self::Subelements,
             "with_sequence" => Self::Sequence,
-            _ => return None,
+            _ => Self::Lookup(lookup_named(key.strip_prefix("with_")?)?),
         })
     }
 
+    /// Returns the items of the value of a loop. `kind` is the folder of the files that a lookup looks for.
+    pub fn items_in(self, value: &Value, scope: &Scope, kind: &str) -> Result<Vec<Value>, String> {
+        let Self::Lookup(name) = self else { return self.items(scope.fill(value)?) };
+        let terms = match value {
+            // As in Ansible, a file with an unknown name is not found.
+            Value::Array(terms) if name == "first_found" => terms.iter().flat_map(|term| scope.fill(term)).collect(),
+            value => match scope.fill(value)? {
+                Value::Array(terms) => terms,
+                term => vec![term],
+            },
+        };
+        bounded(scope.look_up_terms(name, &terms, kind)?)
+    }
+
     /// Returns the items of a value in which every template is filled in.
-    pub fn items(self, value: Value) -> Result<Vec<Value>, String> {
+    fn items(self, value: Value) -> Result<Vec<Value>, String> {
         let items = match self {
             Self::Loop => match value {
                 Value::Array(items) => items,
@@ -69,9 +88,14 @@ impl LoopKind {
             Self::Nested => nested(lists(value, "with_nested")?)?,
             Self::Subelements => subelements(value)?,
             Self::Sequence => sequence(value)?,
+            Self::Lookup(name) => return Err(format!("`with_{name}` needs variables")),
         };
-        if items.len() > LIMIT { Err(format!("a loop has at most {LIMIT} items")) } else { Ok(items) }
+        bounded(items)
     }
+}
+
+fn bounded(items: Vec<Value>) -> Result<Vec<Value>, String> {
+    if items.len() > LIMIT { Err(format!("a loop has at most {LIMIT} items")) } else { Ok(items) }
 }
 
 /// Flattens the lists in a list by one level, or at every level. Another value is a list of one item.

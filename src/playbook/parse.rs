@@ -3,6 +3,7 @@
 mod arguments;
 mod import;
 mod include;
+mod options;
 mod play;
 mod task;
 
@@ -30,6 +31,8 @@ use crate::inventory::document::Key;
 use crate::inventory::document::Node;
 pub use include::Included;
 pub use include::include;
+pub use options::Gathering;
+pub use options::Options;
 
 /// Returns the text of a file that a playbook names.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
@@ -50,23 +53,24 @@ pub fn read_file(path: &Path) -> io::Result<String> {
 }
 
 /// Reads a playbook, and the files of tasks, roles and playbooks that it imports.
-pub fn read(file: &Path, text: &str, read_file: ReadFile<'_>) -> Result<Playbook, Diagnostic> {
-    read_with(file, text, read_file, &Settings::default())
+pub fn read(file: &Path, text: &str, read_file: ReadFile<'_>, options: &Options) -> Result<Playbook, Diagnostic> {
+    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    let origin = import::of_playbook(&folder);
+    let found = RefCell::default();
+    let parser = Parser { file: file.into(), read_file, folder, options, origin, found: &found, depth: 0 };
+    let plays = parser.plays(text, &options.settings)?;
+    Ok(Playbook { file: file.to_owned(), plays })
 }
 
-/// Reads a playbook whose tasks have these settings unless it says something else.
-pub fn read_with(
-    file: &Path,
-    text: &str,
-    read_file: ReadFile<'_>,
-    settings: &Settings,
-) -> Result<Playbook, Diagnostic> {
-    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    let origin = Arc::new(Origin { role: None, folders: vec![folder.clone()] });
-    let found = RefCell::default();
-    let parser = Parser { file: file.to_owned(), read_file, folder, origin, found: &found, depth: 0 };
-    let plays = parser.plays(text, settings)?;
-    Ok(Playbook { file: file.to_owned(), plays })
+/// Checks the templates in the value of a key.
+fn check_templates(file: &Path, key: &str, node: &Node) -> Result<(), Diagnostic> {
+    match &node.content {
+        Content::List(items) => items.iter().try_for_each(|item| check_templates(file, key, item)),
+        Content::Map(entries) => entries.iter().try_for_each(|(inner, node)| check_templates(file, &inner.text, node)),
+        Content::Scalar(Value::String(text)) => super::template::check_text(text)
+            .map_err(|detail| Diagnostic::new(file, node.at, format!("`{key}`: {detail}"))),
+        Content::Scalar(_) => Ok(()),
+    }
 }
 
 /// What the roles of a play bring into it, and what was read already.
@@ -87,10 +91,11 @@ struct Found {
 
 /// Reads one file. The files that it imports have parsers of their own.
 struct Parser<'a> {
-    file: PathBuf,
+    file: Arc<Path>,
     read_file: ReadFile<'a>,
     /// The folder of the playbook.
     folder: PathBuf,
+    options: &'a Options,
     /// Where the tasks of the file come from.
     origin: Arc<Origin>,
     found: &'a RefCell<Found>,
@@ -197,6 +202,11 @@ impl Parser<'_> {
         error.hint = did_you_mean(&key.text, known.iter().copied())
             .or_else(|| Some(format!("The known keys are {}.", known.join(", "))));
         error
+    }
+
+    /// Checks the templates in a value: their syntax, and the names of filters, tests, methods and lookups.
+    fn check_templates(&self, key: &Key, node: &Node) -> Result<(), Diagnostic> {
+        check_templates(&self.file, &key.text, node)
     }
 
     fn vars(&self, node: &Node) -> Result<Vars, Diagnostic> {

@@ -30,7 +30,7 @@ pub struct Playbook {
 impl Playbook {
     /// Returns the folder of the playbook's file.
     pub fn folder(&self) -> &Path {
-        self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        folder_of(&self.file)
     }
 
     /// Reports whether a task runs on the cluster.
@@ -39,9 +39,15 @@ impl Playbook {
     }
 }
 
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Tasks for the hosts of a pattern.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Play {
+    /// The file in which it stands: the playbook's, or one that the playbook imports.
+    pub file: Arc<Path>,
     /// The play's name. The default is the pattern of its hosts.
     pub name: String,
     /// The pattern that selects the hosts.
@@ -54,7 +60,7 @@ pub struct Play {
     pub order: Order,
     /// How many hosts of a batch may fail, in percent, before the play ends on all of them.
     pub max_fail_percentage: Option<f64>,
-    /// Whether the facts of the hosts are gathered first; `None` for the default, which is yes.
+    /// Whether the facts of the hosts are gathered first; `None` for the default.
     pub gather_facts: Option<Flag>,
     /// Which facts are gathered.
     pub gather_subset: Option<Value>,
@@ -82,6 +88,11 @@ pub struct Shared {
 }
 
 impl Play {
+    /// Returns the folder of the play's file, beside which roles and files of variables and tasks are looked up.
+    pub fn folder(&self) -> &Path {
+        folder_of(&self.file)
+    }
+
     /// Returns the tasks and the handlers, with those in blocks.
     pub fn all_tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
         self.tasks.iter().chain(self.shared.handlers.iter()).flat_map(Node::tasks)
@@ -243,6 +254,8 @@ pub struct Origin {
 /// A task: one module with its arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
+    /// The file in which it stands. Files that it includes are looked up beside it.
+    pub file: Arc<Path>,
     /// Where it comes from.
     pub origin: Arc<Origin>,
     /// The place in the file where the task begins.
@@ -276,8 +289,6 @@ pub struct Task {
 /// What the tasks begin with that a task includes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Including {
-    /// The file of the task. Included files are looked up beside it.
-    pub file: PathBuf,
     /// What the included tasks inherit.
     pub settings: Settings,
     /// How many files include each other around the task.

@@ -283,14 +283,18 @@ impl<'a> PlayIterator<'a> {
         }
     }
 
+    /// Sets variables of a host.
+    pub fn set_vars(&mut self, host: &str, set: &SetVars) {
+        self.set.entry(host.to_owned()).or_default().extend(set);
+    }
+
     /// Keeps the variables that a task sets.
     fn remember(&mut self, host: &str, task: &Task, outcome: &Outcome) {
         if task.register.is_none() && outcome.set.is_empty() {
             return;
         }
-        let set = self.set.entry(host.to_owned()).or_default();
-        set.extend(&outcome.set);
-        if let Some(name) = &task.register {
+        self.set_vars(host, &outcome.set);
+        if let Some((name, set)) = task.register.as_ref().zip(self.set.get_mut(host)) {
             Arc::make_mut(&mut set.own).insert(name.clone(), outcome.to_vars().into());
         }
     }

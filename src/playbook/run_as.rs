@@ -50,7 +50,7 @@ pub fn run_as(scope: &Scope, wanted: &Become, password: Option<&Password>) -> Re
 }
 
 /// Reports whether muster becomes users in this way.
-pub(super) fn is_known(method: &str) -> bool {
+pub fn is_known(method: &str) -> bool {
     matches!(method, "sudo" | "su" | "ansible.builtin.sudo" | "ansible.builtin.su")
 }
 

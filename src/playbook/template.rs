@@ -47,6 +47,7 @@ use environment::Syntax;
 use hosts::HostVars;
 pub use hosts::Hosts;
 pub use lookups::Surroundings;
+pub use lookups::named as lookup_named;
 use source::Backslashes;
 use source::Prepared;
 pub use value::parse_bool;
@@ -156,6 +157,14 @@ impl Scope {
 
     fn surroundings(&self) -> Result<&Surroundings, Error> {
         self.surroundings.as_deref().ok_or_else(|| value::wrong("a lookup is not possible here"))
+    }
+
+    /// Returns what a lookup finds for these terms. `kind` is the folder of the files that it looks for: `files`,
+    /// `templates` or `vars`.
+    pub fn look_up_terms(&self, lookup: &str, terms: &[Value], kind: &str) -> Result<Vec<Value>, String> {
+        let terms: Vec<_> = terms.iter().map(value::from_json).collect();
+        let found = lookups::run(self, lookup, &terms, kind).map_err(|error| explain(&error, []))?;
+        found.iter().map(finished).collect()
     }
 
     /// Returns the names of all variables.

@@ -9,6 +9,8 @@ use muster::playbook::callback::json::JsonCallback;
 use muster::playbook::cluster_client::ClusterClient;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
+use muster::playbook::parse::Gathering;
+use muster::playbook::parse::Options;
 use muster::playbook::running::Running;
 use muster::playbook::tags::Selection;
 use muster::store::layout::Key;
@@ -31,7 +33,8 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
     std::fs::write(here.join("hosts"), "core-01\n").unwrap();
     let inventory = Inventory::load(&[here.join("hosts")]).unwrap();
     let text = format!("- hosts: core-01\n  tasks:\n    - unit: {task}\n");
-    let playbook = parse::read(&here.join("play.yaml"), &text, &parse::read_file).unwrap();
+    let options = Options { gathering: Gathering::Explicit, ..Options::default() };
+    let playbook = parse::read(&here.join("play.yaml"), &text, &parse::read_file, &options).unwrap();
     let remote = &*cluster_client.cluster.remote;
     let executor = Executor {
         inventory: Arc::new(inventory.clone()),
@@ -42,6 +45,7 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
         check: false,
         password: None,
         environment: std::collections::BTreeMap::new(),
+        options: &options,
         forks: 1,
         selection: Selection::new(&[], &[]),
         running: Running::default(),

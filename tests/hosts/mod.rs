@@ -129,6 +129,7 @@ pub(crate) fn bare() -> Command {
         .env("HOME", "/nonexistent")
         .env("LC_ALL", "C.UTF-8")
         // Tests of other things need not watch each unit that they start.
+        .env("ANSIBLE_GATHERING", "explicit")
         .env("MUSTER_SETTLE", "0");
     command
 }

@@ -25,6 +25,8 @@ use muster::playbook::cluster::RequestError;
 use muster::playbook::cluster::UnitRequest;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
+use muster::playbook::parse::Gathering;
+use muster::playbook::parse::Options;
 use muster::playbook::play::Play;
 use muster::playbook::play::Playbook;
 use muster::playbook::running::Running;
@@ -189,7 +191,8 @@ impl Stage {
     pub(super) async fn play_file(&self, file: &Path) -> (String, u8) {
         let mut printed = String::new();
         let text = std::fs::read_to_string(file).unwrap();
-        let playbook = parse::read(file, &text, &parse::read_file).unwrap_or_else(|fault| panic!("{fault}"));
+        let playbook =
+            parse::read(file, &text, &parse::read_file, &explicit()).unwrap_or_else(|fault| panic!("{fault}"));
         let code = self.execute(&playbook, &mut |event| printed.push_str(&default::render(event))).await;
         (printed, code)
     }
@@ -197,7 +200,8 @@ impl Stage {
     async fn run(&self, text: &str, callback: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
         let text = text.replace("DIR", &self.folder.path().display().to_string());
         let file = self.path("play.yaml");
-        let playbook = parse::read(&file, &text, &parse::read_file).unwrap_or_else(|fault| panic!("{fault}"));
+        let playbook =
+            parse::read(&file, &text, &parse::read_file, &explicit()).unwrap_or_else(|fault| panic!("{fault}"));
         self.execute(&playbook, callback).await
     }
 
@@ -213,6 +217,7 @@ impl Stage {
             check: self.check,
             password: None,
             environment: std::collections::BTreeMap::new(),
+            options: &explicit(),
             selection: Selection::new(&[], &[]),
             // One host at a time, so that the order of the lines is fixed.
             forks: 1,
@@ -232,6 +237,11 @@ impl Stage {
         names.sort();
         names
     }
+}
+
+/// Facts take their time, and few plays need them: a play gathers them only if it says so.
+pub(super) fn explicit() -> Options {
+    Options { gathering: Gathering::Explicit, ..Options::default() }
 }
 
 /// Returns the hosts of a play, in its order.

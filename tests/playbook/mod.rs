@@ -16,14 +16,17 @@ mod trust;
 use std::path::Path;
 
 use local::Stage;
+use local::explicit;
 use muster::inventory::diagnostic::Diagnostic;
 use muster::playbook::parse;
+use muster::playbook::parse::Gathering;
+use muster::playbook::parse::Options;
 use muster::playbook::play::Playbook;
 use serde_json::json;
 
 /// Reads a playbook that imports nothing.
 fn read(text: &str) -> Result<Playbook, Diagnostic> {
-    parse::read(Path::new("p"), text, &|_| Err(std::io::ErrorKind::NotFound.into()))
+    parse::read(Path::new("p"), text, &|_| Err(std::io::ErrorKind::NotFound.into()), &explicit())
 }
 
 /// Removes the results of modules, which differ between Ansible and muster.
@@ -62,6 +65,7 @@ async fn plays_print_what_ansible_prints() {
         ("control.yaml", 0),
         ("loops.yaml", 0),
         ("imports/site.yml", 0),
+        ("imported/site.yml", 0),
         ("includes/play.yml", 2),
         ("includes/meta.yml", 0),
         ("inventory.yaml", 2),
@@ -95,7 +99,8 @@ fn what_cannot_be_imported_is_an_error_with_its_place() {
         ("vars_files: [[no.yml, none.yml]]", "play.yaml:2:16: there is no file no.yml, none.yml"),
     ] {
         let text = format!("- hosts: h1\n  {play}\n");
-        let fault = parse::read(&stage.path("play.yaml"), &text, &parse::read_file).unwrap_err().to_string();
+        let fault =
+            parse::read(&stage.path("play.yaml"), &text, &parse::read_file, &explicit()).unwrap_err().to_string();
         let folder = format!("{}/", stage.folder.path().display());
         assert!(fault.replace(&folder, "").starts_with(expected), "{fault}");
     }
@@ -306,6 +311,38 @@ async fn a_wait_ends_when_the_port_listens_or_at_the_timeout() {
 }
 
 #[test]
+fn a_play_gathers_facts_unless_it_or_the_configuration_says_no() {
+    let missing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+    for (play, gathering, expected) in [
+        ("- hosts: h1", Gathering::Implicit, true),
+        ("- hosts: h1", Gathering::Explicit, false),
+        ("- {hosts: h1, gather_facts: true}", Gathering::Explicit, true),
+        ("- {hosts: h1, gather_facts: false}", Gathering::Implicit, false),
+    ] {
+        let options = Options { gathering, ..Options::default() };
+        let playbook = parse::read(Path::new("p"), play, &missing, &options).unwrap();
+        let gathers = playbook.plays[0].all_tasks().any(|task| task.name == "Gathering Facts");
+        assert_eq!(gathers, expected, "{play} {gathering:?}");
+    }
+}
+
+#[test]
+fn a_template_in_a_playbook_is_checked_before_anything_runs() {
+    for (play, expected) in [
+        ("vars: {x: '{{ 1 | nothing }}'}", "p:2:13: `x`: muster has no filter `nothing`"),
+        ("tasks: [debug: {msg: '{{ 1 is odder }}'}]", "p:2:24: `msg`: muster has no test `odder`"),
+        ("tasks: [{debug: , loop: ['{{ 1 + }}']}]", "p:2:28: `loop`: "),
+        (
+            "tasks: [{debug: , environment: {A: '{{ lookup(\"nowhere\") }}'}}]",
+            "p:2:38: `A`: muster has no lookup `nowhere`",
+        ),
+    ] {
+        let fault = read(&format!("- hosts: h1\n  {play}\n")).unwrap_err().to_string();
+        assert!(fault.starts_with(expected), "{fault}");
+    }
+}
+
+#[test]
 fn an_error_in_a_playbook_has_position_text_and_hint() {
     for (text, expected, hint) in [
         ("hosts: web\n", "p:1:1: a playbook must be a list of plays, not a map", "hosts: PATTERN"),
@@ -314,8 +351,8 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ("- hosts: a\n  roles: [x]\n", "p:2:11: there is no role `x`", "roles/x, with tasks/main.yml"),
         ("- hosts: a\n  debugger: never\n", "p:2:3: muster does not implement `debugger`", "ansible-playbook"),
         (
-            "- hosts: a\n  tasks:\n    - command: x\n      with_fileglob: [1]\n",
-            "p:4:7: muster does not implement `with_fileglob` of a task",
+            "- hosts: a\n  tasks:\n    - command: x\n      with_fileglobs: [1]\n",
+            "p:4:7: muster does not implement `with_fileglobs` of a task",
             "ansible-playbook",
         ),
         (

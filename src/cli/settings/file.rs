@@ -59,7 +59,7 @@ pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
 
 /// Reports whether a settings file in the working folder counts, and warns if it does not. The settings name programs
 /// that muster runs, so no other user may be able to write to the file or to its folder.
-fn is_trusted(path: &Path, folder: &Path) -> bool {
+pub(in crate::cli) fn is_trusted(path: &Path, folder: &Path) -> bool {
     let unsafe_place = [folder, path].into_iter().find(|place| !std::fs::metadata(place).is_ok_and(|it| is_ours(&it)));
     if let Some(place) = unsafe_place {
         let place = if place == folder { "its folder" } else { "it" };

@@ -26,9 +26,7 @@ impl Executor<'_> {
         host_task: &HostTask<'_>,
         item: &LoopItem,
     ) -> Result<HostConnection<'_>, String> {
-        let known =
-            |name: String| host_task.inventory.hosts.get(&name).cloned().unwrap_or_else(|| Host::implicit(&name));
-        let delegate = item.delegate(task)?.map(known);
+        let delegate = item.delegate(task)?.map(|name| host_task.inventory.host(&name));
         // The variables of the other host say how it is reached.
         let scope = match &delegate {
             Some(delegate) => item.scope().with(Layer::written(Arc::new(connection_vars(delegate)))),

@@ -71,7 +71,7 @@ impl Executor<'_> {
             tokio::task::yield_now().await;
             ended.push(host_result(state, task, &mut groups, (host, &scope)));
         }
-        let read = |group: &Group| parse::include(state.folder, task, &group.what, &parse::read_file);
+        let read = |group: &Group| parse::include((state.folder, self.options), task, &group.what, &parse::read_file);
         let included: Vec<_> = groups.iter().map(read).collect();
         let mut going_on = Vec::new();
         for HostResult { host, results, groups } in ended {
@@ -79,8 +79,8 @@ impl Executor<'_> {
             let is_failed = results.iter().any(|result| result.outcome.status == Status::Failed);
             if let Some(why) = failure {
                 // As with Ansible, `ignore_errors` is about the task, and not about what it includes.
-                let results =
-                    vec![ItemResult { item: None, outcome: Outcome::failed(why.to_string()), notify: Vec::new() }];
+                let outcome = Outcome::failed(why.to_string());
+                let results = vec![ItemResult { item: None, outcome, notify: Vec::new(), facts_of: None }];
                 state.record_result(&host, task, results);
             } else if is_failed || groups.is_empty() {
                 state.record_result(&host, task, results);

@@ -28,10 +28,10 @@ pub(super) struct RunState<'a, 't> {
     /// What the lookups of the current task read.
     pub(super) surroundings: Arc<Surroundings>,
     /// The units that each task has requested, in all batches so far.
-    pub(super) requested: BTreeMap<Position, RequestedUnits>,
+    pub(super) requested: BTreeMap<(Arc<Path>, Position), RequestedUnits>,
     /// The result that was recorded last.
     pub(super) last: Option<Outcome>,
-    /// The folder of the playbook.
+    /// The folder of the play.
     pub(super) folder: &'a Path,
     pub(super) callback: &'t mut (dyn FnMut(&Event<'_>) + Send),
 }
@@ -43,8 +43,11 @@ impl RunState<'_, '_> {
     /// Reports how a task ended on a host, and records it.
     pub(super) fn record_result(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) {
         let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
-        for result in &results {
+        for result in &mut results {
             self.show_item(host, result);
+            if let Some(other) = &result.facts_of {
+                self.iterator.set_vars(other, &std::mem::take(&mut result.outcome.set));
+            }
         }
         // A loop whose list could not be made has one result, without an item.
         let looping = task.looping.as_ref().filter(|_| results.iter().all(|result| result.item.is_some()));

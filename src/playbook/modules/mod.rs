@@ -223,6 +223,15 @@ impl ModuleRef {
     pub fn name(self) -> &'static str {
         self.0.spec().name
     }
+
+    /// Returns the folder in which `with_first_found` looks for the files of its tasks, as in Ansible.
+    pub fn kind_of_files(self) -> &'static str {
+        match self.name() {
+            "template" => "templates",
+            "include_vars" => "vars",
+            _ => "files",
+        }
+    }
 }
 
 impl Deref for ModuleRef {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Parser;
+use super::check_templates;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::diagnostic::Position;
@@ -27,9 +28,6 @@ use crate::playbook::template;
 
 /// How deep files may import each other.
 const DEPTH: usize = 24;
-
-/// The folders of roles beside those of the playbook, as in Ansible.
-const ROLE_FOLDERS: [&str; 2] = ["/usr/share/ansible/roles", "/etc/ansible/roles"];
 
 /// The arguments of `import_role`.
 const IMPORT_ROLE: [&str; 8] = [
@@ -72,7 +70,9 @@ impl Parser<'_> {
         let inherited = self.inherit_all(entries, &key.text, inherited)?;
         let path = self.beside(&self.static_text(key, node)?);
         let text = self.read_import(node.at, &path)?;
-        self.deeper(path, Arc::clone(&self.origin), node.at)?.plays(&text, &inherited).map(Some)
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let parser = self.deeper(path, of_playbook(&folder), node.at)?;
+        Parser { folder, ..parser }.plays(&text, &inherited).map(Some)
     }
 
     /// Reads the tasks that an entry of a list of tasks imports; `None` if the entry is a task or a block.
@@ -169,7 +169,10 @@ impl Parser<'_> {
                     match key.text.as_str() {
                         "role" | "name" => name = Some(self.static_text(key, node)?),
                         _ if self.inherit(key, node, &mut inherited)? => {}
-                        _ => drop(params.insert(key.text.clone(), node.value())),
+                        _ => {
+                            self.check_templates(key, node)?;
+                            params.insert(key.text.clone(), node.value());
+                        }
                     }
                 }
             }
@@ -242,7 +245,7 @@ impl Parser<'_> {
         let beside = self.origin.role.as_ref().and_then(|role| role.path.parent()).map(|folder| folder.join(name));
         let mut candidates = vec![self.folder.join("roles").join(name)];
         candidates.extend(beside.into_iter().chain([self.folder.join(name)]));
-        candidates.extend(ROLE_FOLDERS.map(|folder| Path::new(folder).join(name)));
+        candidates.extend(self.options.role_folders.iter().map(|folder| folder.join(name)));
         let parts = [
             ("tasks", from.tasks.as_str()),
             ("tasks", "main"),
@@ -327,13 +330,18 @@ impl Parser<'_> {
     }
 
     /// Returns the parser of a file that this one imports.
-    fn deeper(&self, file: PathBuf, origin: Arc<Origin>, at: Position) -> Result<Parser<'_>, Diagnostic> {
+    fn deeper(&self, file: impl Into<Arc<Path>>, origin: Arc<Origin>, at: Position) -> Result<Parser<'_>, Diagnostic> {
         if self.depth == DEPTH {
             return Err(self.error(at, format!("files import each other more than {DEPTH} deep")));
         }
-        let (read_file, folder) = (self.read_file, self.folder.clone());
-        Ok(Parser { file, read_file, folder, origin, found: self.found, depth: self.depth + 1 })
+        let (read_file, folder, options) = (self.read_file, self.folder.clone(), self.options);
+        Ok(Parser { file: file.into(), read_file, folder, options, origin, found: self.found, depth: self.depth + 1 })
     }
+}
+
+/// Returns where the tasks of a playbook come from.
+pub(super) fn of_playbook(folder: &Path) -> Arc<Origin> {
+    Arc::new(Origin { role: None, folders: vec![folder.to_owned()] })
 }
 
 /// Returns where the tasks of a role come from.
@@ -350,7 +358,7 @@ fn variables(path: &Path, text: &str) -> Result<Vars, Diagnostic> {
     let node = document::read(path, text)?;
     match node.value() {
         Value::Null => Ok(Vars::new()),
-        Value::Object(vars) => Ok(vars),
+        Value::Object(vars) => check_templates(path, "", &node).map(|()| vars),
         _ => Err(Diagnostic::new(path, node.at, format!("variables must be a map, not {}", node.kind()))),
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Found;
+use super::Options;
 use super::Parser;
 use super::ReadFile;
 use crate::inventory::Vars;
@@ -32,13 +33,19 @@ pub struct Included {
 }
 
 /// Reads what a task includes. `folder` is that of the playbook.
-pub fn include(folder: &Path, task: &Task, what: &Include, read_file: ReadFile<'_>) -> Result<Included, Diagnostic> {
+pub fn include(
+    (folder, options): (&Path, &Options),
+    task: &Task,
+    what: &Include,
+    read_file: ReadFile<'_>,
+) -> Result<Included, Diagnostic> {
     let found = RefCell::default();
     let Some(including) = &task.including else {
         return Err(Diagnostic::new(folder, task.at, "the task includes nothing"));
     };
-    let (file, origin) = (including.file.clone(), Arc::clone(&task.origin));
-    let parser = Parser { file, read_file, folder: folder.to_owned(), origin, found: &found, depth: including.depth };
+    let (file, origin) = (Arc::clone(&task.file), Arc::clone(&task.origin));
+    let (folder, found, depth) = (folder.to_owned(), &found, including.depth);
+    let parser = Parser { file, read_file, folder, options, origin, found, depth };
     let (path, nodes) = match parser.target(what)? {
         Some(target) => {
             let path = target.path().to_owned();

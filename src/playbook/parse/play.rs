@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::Gathering;
 use super::Parser;
 use super::task::SETTINGS;
 use crate::inventory::Vars;
@@ -58,6 +59,7 @@ const PROMPT_KEYS: [&str; 6] = ["name", "prompt", "default", "private", "confirm
 impl Parser<'_> {
     pub(super) fn play(&self, node: &Node, inherited: &Settings) -> Result<Play, Diagnostic> {
         let mut play = Play {
+            file: Arc::clone(&self.file),
             name: String::new(),
             hosts: String::new(),
             hosts_at: node.at,
@@ -78,7 +80,10 @@ impl Parser<'_> {
         let mut vars = Vars::new();
         for (key, node) in entries {
             match key.text.as_str() {
-                "vars" => vars = self.vars(node)?,
+                "vars" => {
+                    self.check_templates(key, node)?;
+                    vars = self.vars(node)?;
+                }
                 _ => self.play_key(key, node, &mut play, &mut inherited)?,
             }
         }
@@ -129,13 +134,14 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Returns the task that gathers facts, if the play asks for it.
+    /// Returns the task that gathers facts, if the play does.
     fn gathering(&self, play: &Play, inherited: &Settings) -> Result<Option<PlayNode>, Diagnostic> {
         let mut settings = inherited.clone();
         settings.tags.push("always".to_owned());
         match &play.gather_facts {
-            None | Some(Flag::Off) => return Ok(None),
-            Some(Flag::On) => {}
+            Some(Flag::Off) => return Ok(None),
+            None if self.options.gathering == Gathering::Explicit => return Ok(None),
+            None | Some(Flag::On) => {}
             Some(Flag::Template(template)) => {
                 let expression = template.trim().trim_start_matches("{{").trim_end_matches("}}").trim();
                 template::check(expression)
@@ -146,6 +152,7 @@ impl Parser<'_> {
         let Some(module) = ModuleRef::named("setup") else { return Ok(None) };
         let subset = play.gather_subset.clone().map(|subset| ("gather_subset".to_owned(), subset));
         let task = Task {
+            file: Arc::clone(&self.file),
             origin: Arc::clone(&self.origin),
             at: Position::default(),
             name: "Gathering Facts".to_owned(),

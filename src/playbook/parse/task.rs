@@ -149,6 +149,9 @@ impl Parser<'_> {
     /// Reads a setting that tasks inherit, and reports whether the key is one. A task's own conditions come after those of
     /// its block.
     pub(super) fn inherit(&self, key: &Key, node: &Node, inherited: &mut Settings) -> Result<bool, Diagnostic> {
+        if SETTINGS.contains(&key.text.as_str()) {
+            self.check_templates(key, node)?;
+        }
         match key.text.as_str() {
             "vars" => Arc::make_mut(&mut inherited.vars).extend(self.vars(node)?),
             "when" => inherited.when.extend(self.conditions(key, node)?),
@@ -243,7 +246,9 @@ impl Parser<'_> {
         let args = &*args;
         let mut settings = inherited.clone();
         for (key, node) in entries {
-            self.inherit(key, node, &mut settings)?;
+            if !self.inherit(key, node, &mut settings)? {
+                self.check_templates(key, node)?;
+            }
         }
         if entries.iter().any(|(key, _)| key.text == "local_action") {
             settings.delegate_to = Some("localhost".to_owned());
@@ -251,6 +256,7 @@ impl Parser<'_> {
         self.background(entries, &mut settings)?;
         let more = entries.iter().find(|(key, _)| key.text == "args").map(|(_, more)| more);
         let mut task = Task {
+            file: Arc::clone(&self.file),
             at: node.at,
             origin: Arc::clone(&self.origin),
             name: module.name().to_owned(),
@@ -310,8 +316,7 @@ impl Parser<'_> {
             }
         }
         task.args.shift_remove("apply");
-        let (file, depth) = (self.file.clone(), self.depth);
-        task.including = Some(Arc::new(Including { file, settings, depth }));
+        task.including = Some(Arc::new(Including { settings, depth: self.depth }));
         self.check_include(task)
     }
 

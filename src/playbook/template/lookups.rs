@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use minijinja::Error;
 use minijinja::State;
 use minijinja::Value;
+use minijinja::value::Kwargs;
 use minijinja::value::ValueKind;
 
 use super::SCOPE;
@@ -79,14 +80,29 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     LOOKUPS.iter().map(|(name, _)| *name)
 }
 
+/// Returns the name of a lookup, if there is one with this name.
+pub fn named(name: &str) -> Option<&'static str> {
+    names().find(|known| *known == name)
+}
+
+fn of_name(name: &str) -> Option<Lookup> {
+    LOOKUPS.iter().find(|(known, _)| *known == name).map(|(_, lookup)| *lookup)
+}
+
+/// Returns what a lookup finds for these terms. `kind` is the folder of the files that it looks for.
+pub(super) fn run(scope: &Scope, name: &str, terms: &[Value], kind: &str) -> Result<Vec<Value>, Error> {
+    let lookup = of_name(name).ok_or_else(|| wrong(super::names::unknown_lookup(name)))?;
+    let options = Kwargs::from_iter([(files::KIND, Value::from(kind))]);
+    lookup(scope, terms, &Arguments::new(&[options.into()]))
+}
+
 /// The function `lookup`, or `query` if the result is always a list.
 pub(super) fn call(state: &State<'_, '_>, given: &[Value], is_query: bool) -> Result<Value, Error> {
     let arguments = Arguments::new(given);
     let name = text(&arguments.required(0, "name")?);
     let short =
         name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("community.general.")).unwrap_or(&name);
-    let lookup = LOOKUPS.iter().find(|(known, _)| *known == short).map(|(_, lookup)| lookup);
-    let lookup = lookup.ok_or_else(|| wrong(super::names::unknown_lookup(&name)))?;
+    let lookup = of_name(short).ok_or_else(|| wrong(super::names::unknown_lookup(&name)))?;
     let scope = state.lookup(SCOPE).unwrap_or_default();
     let scope = scope.downcast_object_ref::<Scope>().ok_or_else(|| wrong("a lookup needs variables"))?;
     let terms = arguments.positional().get(1..).unwrap_or_default();

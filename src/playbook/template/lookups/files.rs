@@ -96,6 +96,9 @@ pub(super) fn lines(scope: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec
     Ok(all)
 }
 
+/// The option of `first_found` by which a loop says what its task looks for. It has blanks: no template can give it.
+pub(super) const KIND: &str = "kind of file";
+
 pub(super) fn first_found(scope: &Scope, terms: &[Value], arguments: &Arguments) -> Result<Vec<Value>, Error> {
     let mut skips = arguments.by_name("skip").is_some_and(|flag| flag.is_true());
     let mut candidates = Vec::new();
@@ -114,13 +117,11 @@ pub(super) fn first_found(scope: &Scope, terms: &[Value], arguments: &Arguments)
             _ => candidates.push(text(&term)),
         }
     }
-    let surroundings = scope.surroundings()?;
-    let kinds = ["templates", "files", "vars"];
-    // The kind depends on the module in Ansible. A lookup outside of one searches beside the playbook.
-    let place = |name: &String| {
-        let beside = surroundings.folders.iter().map(|folder| folder.join(name)).find(|path| path.exists());
-        let kind = arguments.by_name("kind").map(|kind| text(&kind)).filter(|kind| kinds.contains(&kind.as_str()));
-        beside.or_else(|| surroundings.find(&kind?, name))
+    let (surroundings, kind) = (scope.surroundings()?, arguments.by_name(KIND));
+    let place = |name: &String| match &kind {
+        Some(kind) => surroundings.find(&text(kind), name),
+        // As in Ansible, the function `lookup` searches beside the playbook only.
+        None => surroundings.folders.iter().map(|folder| folder.join(name)).find(|path| path.exists()),
     };
     match candidates.iter().find_map(place) {
         Some(path) => Ok(vec![Value::from(path.to_string_lossy())]),

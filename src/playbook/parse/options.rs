@@ -1,0 +1,33 @@
+//! What holds for a playbook that says nothing else: the command line and the configuration decide it.
+
+use std::path::PathBuf;
+
+use crate::playbook::settings::Settings;
+
+/// What holds for a playbook that says nothing else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The settings of tasks.
+    pub settings: Settings,
+    /// Whether a play gathers facts.
+    pub gathering: Gathering,
+    /// The folders in which roles are looked up after those of the playbook.
+    pub role_folders: Vec<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let role_folders = ["/usr/share/ansible/roles", "/etc/ansible/roles"].map(PathBuf::from).to_vec();
+        Self { settings: Settings::default(), gathering: Gathering::default(), role_folders }
+    }
+}
+
+/// Whether a play without `gather_facts` gathers facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gathering {
+    /// It does, as with Ansible.
+    #[default]
+    Implicit,
+    /// It does not.
+    Explicit,
+}
