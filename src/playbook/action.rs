@@ -15,6 +15,13 @@ pub enum Action {
     Done(Box<Outcome>),
     /// Something on the host.
     Host(Arc<dyn HostAction>),
+    /// Look at a task in the background, or forget it.
+    Job {
+        /// The id of the job.
+        id: String,
+        /// Set to forget it.
+        is_over: bool,
+    },
     /// Request a unit from the cluster.
     Unit(UnitRequest),
     /// Join the host into the cluster.
@@ -53,6 +60,11 @@ pub enum Addition {
 pub trait HostAction: Send + Sync {
     /// Does it, or predicts it if the connection is for a check. A step that fails ends it: its outcome is the error.
     async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome>;
+
+    /// Reports whether one script does everything. In the background, the host then needs muster no more.
+    fn is_one_script(&self) -> bool {
+        false
+    }
 }
 
 impl Action {

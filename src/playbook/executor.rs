@@ -2,6 +2,7 @@
 //!
 //! A host's units are never touched here. Tasks about units and membership go to the cluster.
 
+mod background;
 mod hosts;
 mod place;
 mod play_tasks;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -33,6 +35,7 @@ use super::outcome::Outcome;
 use super::outcome::SetVars;
 use super::outcome::Status;
 use super::parse::Options;
+use super::play::Background;
 use super::play::Play;
 use super::play::Playbook;
 use super::play::Role;
@@ -54,6 +57,7 @@ use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::remote::Password;
 use crate::remote::Remote;
+use background::Jobs;
 use hosts::RunHosts;
 use state::RunState;
 
@@ -86,10 +90,11 @@ pub struct Executor<'a> {
 }
 
 /// A task on one host.
-struct HostTask<'h> {
+struct HostTask<'h, 'e> {
     host: &'h Host,
     scope: Scope,
     inventory: &'h Inventory,
+    jobs: &'h Jobs<'e>,
 }
 
 /// A host on which a run of a task is about to be repeated, and how often it may be.
@@ -112,6 +117,17 @@ impl Executor<'_> {
         hosts: Vec<Vec<String>>,
         callback: &mut (dyn FnMut(&Event<'_>) + Send),
     ) -> u8 {
+        let (jobs, driver) = background::jobs();
+        driver.drive(self.play_with(Arc::new(jobs), playbook, hosts, callback)).await
+    }
+
+    async fn play_with<'e>(
+        &'e self,
+        jobs: Arc<Jobs<'e>>,
+        playbook: &'e Playbook,
+        hosts: Vec<Vec<String>>,
+        callback: &mut (dyn FnMut(&Event<'_>) + Send),
+    ) -> u8 {
         let iterator = PlayIterator::new(playbook.plays.iter().zip(hosts));
         let (batch_vars, requested) = (Arc::default(), BTreeMap::new());
         let (inventory, folder) = (Arc::clone(&self.inventory), playbook.folder());
@@ -124,6 +140,7 @@ impl Executor<'_> {
             surroundings,
             requested,
             last: None,
+            jobs,
             folder,
             callback,
         };
@@ -236,9 +253,9 @@ impl Executor<'_> {
     }
 
     /// Runs a task on these hosts, or on the first of them if it runs once.
-    async fn run_task(
-        &self,
-        state: &mut RunState<'_, '_>,
+    async fn run_task<'e>(
+        &'e self,
+        state: &mut RunState<'e, '_>,
         (play, task, names): (&Play, &Task, Vec<String>),
         handler: bool,
     ) {
@@ -293,9 +310,9 @@ impl Executor<'_> {
     }
 
     /// Runs a task on hosts, and records each result as it comes.
-    async fn run_on_hosts(
-        &self,
-        state: &mut RunState<'_, '_>,
+    async fn run_on_hosts<'e>(
+        &'e self,
+        state: &mut RunState<'e, '_>,
         (task, title): (&Task, &str),
         hosts: Vec<(&Host, Scope)>,
     ) {
@@ -303,9 +320,11 @@ impl Executor<'_> {
         let forks = self.forks.min(throttle(task, hosts.first().map(|(_, scope)| scope))).max(1);
         let shared = state.iterator.shared().clone();
         let inventory = Arc::clone(&state.inventory);
+        let jobs = Arc::clone(&state.jobs);
         let running = hosts.into_iter().map(async |(host, scope)| {
             tokio::task::yield_now().await;
-            (host, self.run_items((&shared, task), HostTask { host, scope, inventory: &inventory }, &retries).await)
+            let host_task = HostTask { host, scope, inventory: &inventory, jobs: &jobs };
+            (host, self.run_items((&shared, task), host_task, &retries).await)
         });
         let mut running = pin!(stream::iter(running).buffer_unordered(forks));
         loop {
@@ -324,10 +343,10 @@ impl Executor<'_> {
 
     /// Runs a host's items one after the other. An item sees the facts that the items before it have set. The first
     /// unreachable outcome is the last.
-    async fn run_items(
-        &self,
+    async fn run_items<'e>(
+        &'e self,
         (shared, task): (&Shared, &Task),
-        host_task: HostTask<'_>,
+        host_task: HostTask<'_, 'e>,
         retries: &UnboundedSender<Retrying>,
     ) -> Vec<ItemResult> {
         let HostTask { host, scope, .. } = &host_task;
@@ -355,10 +374,10 @@ impl Executor<'_> {
     }
 
     /// Runs an item until it has succeeded or has been tried often enough.
-    async fn run_item(
-        &self,
+    async fn run_item<'e>(
+        &'e self,
         task: &Task,
-        host_task: &HostTask<'_>,
+        host_task: &HostTask<'_, 'e>,
         item: &LoopItem,
         retries: &UnboundedSender<Retrying>,
     ) -> Outcome {
@@ -395,9 +414,16 @@ impl Executor<'_> {
         }
     }
 
-    async fn run_action(&self, task: &Task, host_task: &HostTask<'_>, (item, action): (&LoopItem, &Action)) -> Outcome {
+    async fn run_action<'e>(
+        &'e self,
+        task: &Task,
+        host_task: &HostTask<'_, 'e>,
+        (item, action): (&LoopItem, &Action),
+    ) -> Outcome {
         let action = match action {
             Action::Done(outcome) => return (**outcome).clone(),
+            Action::Job { id, is_over: false } => return host_task.jobs.status(id),
+            Action::Job { id, is_over: true } => return host_task.jobs.forget(id),
             Action::Host(action) => action,
             Action::Unit(_) | Action::Join | Action::Include(_) | Action::Add(_) | Action::Meta(_) => {
                 return Outcome::failed("this module does not run on the host");
@@ -407,13 +433,19 @@ impl Executor<'_> {
             Ok(connection) => connection,
             Err(why) => return Outcome::failed(why),
         };
+        let limit = match limit(task, item.scope()) {
+            Ok(limit) => limit,
+            Err(why) => return Outcome::failed(why),
+        };
+        if let Limit::Background(limit) = limit {
+            return host_task.jobs.start(Arc::clone(action), connection, limit);
+        }
         let run = async { action.run(&connection).await.unwrap_or_else(|failure| failure) };
-        match seconds(task, item.scope()) {
-            Ok(None) => run.await,
-            Ok(Some(limit)) => tokio::time::timeout(limit, run)
-                .await
-                .unwrap_or_else(|_| Outcome::failed(format!("Timed out after {} second(s).", limit.as_secs_f64()))),
-            Err(why) => Outcome::failed(why),
+        match limit {
+            Limit::Seconds(limit, late) => {
+                tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Outcome::failed(late))
+            }
+            Limit::None | Limit::Background(_) => run.await,
         }
     }
 
@@ -478,11 +510,41 @@ fn throttle(task: &Task, scope: Option<&Scope>) -> usize {
     count.filter(|count| *count > 0).unwrap_or(usize::MAX)
 }
 
-/// Returns how long a task may take.
-fn seconds(task: &Task, scope: &Scope) -> Result<Option<Duration>, String> {
-    let Some(value) = &task.settings.timeout else { return Ok(None) };
+/// How long an action may take.
+enum Limit {
+    /// As long as it takes.
+    None,
+    /// This long, and the message if it takes longer.
+    Seconds(Duration, String),
+    /// This long, in the background.
+    Background(Duration),
+}
+
+/// Returns how long an action of a task may take.
+fn limit(task: &Task, scope: &Scope) -> Result<Limit, String> {
+    if let Some(Background { limit, poll }) = &task.background {
+        let is_awaited = match poll {
+            Some(poll) => seconds("poll", poll, scope)?.is_some(),
+            None => true,
+        };
+        match seconds("async", limit, scope)? {
+            Some(limit) if is_awaited => {
+                let late = format!("async task did not complete within the requested time - {}s", limit.as_secs());
+                return Ok(Limit::Seconds(limit, late));
+            }
+            Some(limit) => return Ok(Limit::Background(limit)),
+            None => {}
+        }
+    }
+    let Some(timeout) = &task.settings.timeout else { return Ok(Limit::None) };
+    let late = |limit: Duration| format!("Timed out after {} second(s).", limit.as_secs_f64());
+    Ok(seconds("timeout", timeout, scope)?.map_or(Limit::None, |limit| Limit::Seconds(limit, late(limit))))
+}
+
+/// Returns a number of seconds, or none for 0.
+fn seconds(name: &str, value: &Value, scope: &Scope) -> Result<Option<Duration>, String> {
     let text = template::text_of(&scope.fill(value)?);
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let seconds = seconds.ok_or_else(|| format!("`timeout` must be a number of seconds, not {text}"))?;
+    let seconds = seconds.ok_or_else(|| format!("`{name}` must be a number of seconds, not {text}"))?;
     Ok(Some(seconds).filter(|seconds| !seconds.is_zero()))
 }

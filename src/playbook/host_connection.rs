@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use shlex::QuoteError;
 
+use super::detached::Detached;
 use super::outcome::Outcome;
 use super::outcome::Status;
 use crate::inventory::Vars;
@@ -34,6 +35,8 @@ pub struct HostConnection<'a> {
     pub environment: String,
     /// Set to predict changes without making them.
     pub check: bool,
+    /// Set if scripts go on by themselves.
+    pub detached: Option<Detached>,
 }
 
 pub(super) fn unquotable(error: QuoteError) -> Outcome {
@@ -49,10 +52,29 @@ impl HostConnection<'_> {
         limit: Option<Duration>,
     ) -> Result<(Exit, CapturedOutput), Outcome> {
         let script = format!("{}{script}", self.environment);
+        if let Some(detached) = &self.detached {
+            return self.exec_detached(detached, &script, stdin).await;
+        }
         let command = Command { script, stdin, run_as: self.run_as.clone(), limit };
         let mut output = CapturedOutput::with_limit(OUTPUT_LIMIT);
         let exit = self.remote.exec(&self.target, &command, &mut output).await;
         exit.map(|exit| (exit, output)).map_err(|failure| Outcome::of_failure(&failure))
+    }
+
+    /// Runs a script that goes on if the connection ends.
+    async fn exec_detached(
+        &self,
+        detached: &Detached,
+        script: &str,
+        stdin: Vec<u8>,
+    ) -> Result<(Exit, CapturedOutput), Outcome> {
+        let script = detached.script(script).map_err(unquotable)?;
+        let command = Command { script, stdin, run_as: self.run_as.clone(), limit: None };
+        let mut output = detached.sink(OUTPUT_LIMIT);
+        let exit = self.remote.exec(&self.target, &command, &mut output).await;
+        let exit = exit.map_err(|failure| Outcome::of_failure(&failure))?;
+        let output = output.of_script().ok_or_else(|| Outcome::failed("Timeout exceeded"))?;
+        Ok((exit, output))
     }
 }
 

@@ -227,6 +227,8 @@ fn loop_vars(looping: &Loop, item: &Item, all: &[Option<Item>]) -> Vars {
 /// Makes the action of a task.
 fn action(task: &Task, scope: &Scope) -> Result<Action, String> {
     let args = scope.arguments(&task.args)?;
+    let given = || args.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str());
+    task.module.spec().check_choices(given(), given())?;
     task.module.action(&Arguments { args: &args, scope, folders: &task.origin.folders })
 }
 

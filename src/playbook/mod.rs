@@ -12,6 +12,7 @@ pub mod cluster_client;
 mod cluster_tasks;
 pub mod connection_variables;
 mod cursor;
+mod detached;
 pub mod executor;
 pub mod facts;
 mod file;

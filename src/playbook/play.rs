@@ -278,6 +278,8 @@ pub struct Task {
     pub looping: Option<Loop>,
     /// How often a run that did not succeed is repeated.
     pub retry: Option<Retry>,
+    /// The time that it may take in the background (`async`), if it runs there.
+    pub background: Option<Background>,
     /// The task counts as changed where all of these conditions hold.
     pub changed_when: Option<Vec<String>>,
     /// The task counts as failed where all of these conditions hold.
@@ -327,6 +329,15 @@ pub struct Loop {
     pub pause: Duration,
     /// Set if the variable `ansible_loop` describes the place of the item.
     pub extended: bool,
+}
+
+/// How a task runs in the background.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Background {
+    /// How many seconds it may take, or a template of them (`async`). With 0 it does not run in the background.
+    pub limit: Value,
+    /// How many seconds pass between two looks, or a template of them (`poll`); `None` for 15. With 0 no task waits for it.
+    pub poll: Option<Value>,
 }
 
 /// How often a run that did not succeed is repeated.

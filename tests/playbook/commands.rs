@@ -154,3 +154,65 @@ async fn a_variable_can_omit_an_argument() {
     assert_eq!(ends(&stage.play(book).await.0), ["changed: [h1]", "changed: [h1]"]);
     assert_eq!(stage.read("out"), "Managed by muster");
 }
+
+#[tokio::test]
+async fn a_task_in_the_background_runs_beside_the_others_until_its_time_is_over() {
+    let stage = Stage::new();
+    let book = "
+- hosts: h1
+  tasks:
+    - shell: while ! [ -e DIR/go ]; do sleep 0.02; done; echo went; touch DIR/gone
+      async: 60
+      poll: 0
+      register: job
+    - async_status: {jid: '{{ job.ansible_job_id }}'}
+      register: early
+      failed_when: early.finished
+    - copy: {content: '', dest: DIR/go}
+    - async_status: {jid: '{{ job.ansible_job_id }}'}
+      register: late
+      until: late.finished
+      retries: 500
+      delay: 0.02
+    - debug: {msg: '{{ late.stdout }} {{ late.rc }} {{ late.started }}'}
+    - async_status: {jid: '{{ job.ansible_job_id }}', mode: cleanup}
+    - async_status: {jid: '{{ job.ansible_job_id }}'}
+      ignore_errors: true
+    - command: sleep 30
+      async: 1
+      poll: 1
+      ignore_errors: true
+";
+    let (printed, code) = stage.play(book).await;
+    let printed: Vec<&str> = printed.lines().filter(|line| !line.starts_with("FAILED - RETRYING")).collect();
+    let printed = printed.join("\n");
+    assert_eq!(code, 0, "{printed}");
+    for part in ["\"msg\": \"went 0 True\"", "could not find job", "within the requested time - 1s"] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_in_the_background_outlives_the_run_and_other_tasks_are_waited_for() {
+    let stage = Stage::new();
+    let book = "
+- hosts: h1
+  tasks:
+    - shell: while ! [ -e DIR/go ]; do sleep 0.02; done; touch DIR/gone
+      async: 60
+      poll: 0
+    - copy: {content: whole, dest: DIR/copied}
+      async: 60
+      poll: 0
+";
+    let (printed, code) = stage.play(book).await;
+    assert_eq!((ends(&printed), code), (vec!["changed: [h1]".to_owned(); 2], 0));
+    assert_eq!((stage.read("copied"), stage.path("gone").exists()), ("whole".to_owned(), false));
+    stage.write("go", "");
+    crate::store::soon(async {
+        while !stage.path("gone").exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}

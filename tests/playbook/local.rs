@@ -39,6 +39,7 @@ use muster::remote::Remote;
 use muster::remote::Sink;
 use muster::remote::Target;
 use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 /// Hosts that are local shells. Those in `unreachable` cannot be reached.
@@ -81,11 +82,20 @@ impl Remote for Shells {
         let content = command.stdin.clone();
         // A command need not read its stdin.
         let feed = tokio::spawn(async move { drop(stdin.write_all(&content).await) });
-        let output = child.wait_with_output().await.unwrap();
+        let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let errors = tokio::spawn(async move {
+            let mut errors = Vec::new();
+            stderr.read_to_end(&mut errors).await.unwrap();
+            errors
+        });
+        let mut buffer = vec![0; 64 << 10];
+        while let count @ 1.. = stdout.read(&mut buffer).await.unwrap() {
+            sink.stdout(&buffer[..count]);
+        }
+        sink.stderr(&errors.await.unwrap());
+        let status = child.wait().await.unwrap();
         feed.await.unwrap();
-        sink.stdout(&output.stdout);
-        sink.stderr(&output.stderr);
-        Ok(Exit::Code(u32::try_from(output.status.code().unwrap()).unwrap()))
+        Ok(Exit::Code(u32::try_from(status.code().unwrap()).unwrap()))
     }
 
     async fn interact(&self, _: &Target, _: Option<&str>) -> Result<Exit, Failure> {

@@ -23,7 +23,7 @@ impl Executor<'_> {
     pub(super) fn connection(
         &self,
         task: &Task,
-        host_task: &HostTask<'_>,
+        host_task: &HostTask<'_, '_>,
         item: &LoopItem,
     ) -> Result<HostConnection<'_>, String> {
         let delegate = item.delegate(task)?.map(|name| host_task.inventory.host(&name));
@@ -42,6 +42,7 @@ impl Executor<'_> {
             run_as,
             environment,
             check: self.is_check(task, item.scope())?,
+            detached: None,
         })
     }
 

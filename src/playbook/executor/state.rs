@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::background::Jobs;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Position;
@@ -31,6 +32,8 @@ pub(super) struct RunState<'a, 't> {
     pub(super) requested: BTreeMap<(Arc<Path>, Position), RequestedUnits>,
     /// The result that was recorded last.
     pub(super) last: Option<Outcome>,
+    /// The tasks in the background.
+    pub(super) jobs: Arc<Jobs<'a>>,
     /// The folder of the play.
     pub(super) folder: &'a Path,
     pub(super) callback: &'t mut (dyn FnMut(&Event<'_>) + Send),

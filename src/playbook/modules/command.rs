@@ -187,6 +187,10 @@ impl CommandLine {
 
 #[async_trait::async_trait]
 impl HostAction for CommandLine {
+    fn is_one_script(&self) -> bool {
+        self.creates.is_none() && self.removes.is_none()
+    }
+
     async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let mut vars = CapturedOutput::with_limit(0).into_vars();
         vars.insert("cmd".to_owned(), self.cmd.clone());

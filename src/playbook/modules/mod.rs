@@ -11,6 +11,7 @@ mod apt_repository;
 mod arguments;
 mod assemble;
 mod assert;
+mod async_status;
 mod authorized_key;
 mod blockinfile;
 mod command;
@@ -134,6 +135,7 @@ static MODULES: &[&dyn Module] = &[
     &apt_repository::APT_REPOSITORY,
     &assemble::Assemble,
     &assert::Assert,
+    &async_status::AsyncStatus,
     &authorized_key::AUTHORIZED_KEY,
     &blockinfile::Blockinfile,
     &command::Command,

@@ -50,6 +50,10 @@ struct RawLine {
 
 #[async_trait::async_trait]
 impl HostAction for RawLine {
+    fn is_one_script(&self) -> bool {
+        true
+    }
+
     async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         if connection.check {
             return Ok(Outcome::skipped());

@@ -143,6 +143,10 @@ impl ScriptRun {
 
 #[async_trait::async_trait]
 impl HostAction for ScriptRun {
+    fn is_one_script(&self) -> bool {
+        true
+    }
+
     async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let report = self.script.clone().run(connection).await.map_err(|failure| {
             let mut detail = self.results.clone();

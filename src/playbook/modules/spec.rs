@@ -100,6 +100,26 @@ impl Spec {
         Self { line, ..self }
     }
 
+    /// Checks that of each set of parameters as many are given as must be. `given` are the parameters of the task,
+    /// `fixed` those of them that are certainly there.
+    pub fn check_choices<'n>(
+        &self,
+        fixed: impl IntoIterator<Item = &'n str>,
+        given: impl IntoIterator<Item = &'n str>,
+    ) -> Result<(), String> {
+        let (fixed, given): (Vec<&str>, Vec<&str>) = (fixed.into_iter().collect(), given.into_iter().collect());
+        let count = |names: &[&str], choice: &[&str]| choice.iter().filter(|name| names.contains(name)).count();
+        for choice in self.one_of {
+            if count(&fixed, choice) > 1 || count(&given, choice) == 0 {
+                let names: Vec<String> = choice.iter().map(|name| format!("`{name}`")).collect();
+                let either = if choice.len() > 1 { "either " } else { "" };
+                return Err(format!("module `{}` needs {either}{}", self.name, names.join(" or ")));
+            }
+        }
+        let both = self.exclusive.iter().find(|choice| count(&fixed, choice) > 1);
+        both.map_or(Ok(()), |choice| Err(format!("module `{}` takes only one of {}", self.name, choice.join(", "))))
+    }
+
     /// Returns the parameter with a name or an alias.
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name || parameter.aliases.contains(&name))

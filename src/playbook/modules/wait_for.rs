@@ -1,6 +1,10 @@
-//! `wait_for`: waits on a host until a port or a file is there or gone.
+//! `wait_for`: waits on a host until a port or a file is there, is gone, or has a text in it.
 
 use std::time::Duration;
+
+use serde_json::Value;
+use serde_json::json;
+use tokio::time::Instant;
 
 use super::Arguments;
 use super::Module;
@@ -15,6 +19,8 @@ use crate::playbook::host_connection::reason;
 use crate::playbook::host_connection::unquotable;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::shell_expand::quote_expanding;
+use crate::playbook::template::python_regex;
+use crate::playbook::template::python_regex::Pattern;
 use crate::remote::Exit;
 
 /// Waits for a condition.
@@ -23,20 +29,25 @@ pub(super) struct WaitFor;
 static SPEC: Spec = Spec::new(
     "wait_for",
     &["ansible.builtin"],
-    "Waits until a port or a file is there or gone.",
+    "Waits until a port or a file is there, is gone, or has a text in it.",
     &[
         Parameter::new("host", Kind::Text, "The host of the port (default: the host itself)."),
         Parameter::new("port", Kind::Number, "The TCP port."),
         Parameter::new("path", Kind::Text, "The path of the file."),
         Parameter::new(
             "state",
-            Kind::Choice(&["started", "present", "stopped", "absent"]),
-            "Whether it is to be there or gone (default: started).",
+            Kind::Choice(&["started", "present", "stopped", "absent", "drained"]),
+            "Whether it is to be there or gone, or the port without connections (default: started).",
         ),
+        Parameter::new("search_regex", Kind::Text, "What the file has in it, or what the port sends first."),
+        Parameter::new("delay", Kind::Number, "Seconds before the first look (default: 0)."),
+        Parameter::new("sleep", Kind::Number, "Seconds between two looks (default: 1)."),
+        Parameter::new("connect_timeout", Kind::Number, "The longest time in seconds for one connection (default: 5)."),
         Parameter::new("timeout", Kind::Number, "The longest wait in seconds (default: 300)."),
+        Parameter::new("msg", Kind::Text, "What is printed after the timeout."),
     ],
 )
-.needs(&[&["port", "path"]]);
+.excludes(&[&["port", "path"]]);
 
 impl Module for WaitFor {
     fn spec(&self) -> &'static Spec {
@@ -44,88 +55,202 @@ impl Module for WaitFor {
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
-        let condition = match arguments.number("port")? {
-            Some(port) => {
+        let host = arguments.non_empty("host")?.unwrap_or_else(|| "127.0.0.1".to_owned());
+        let subject = match (arguments.number("port")?, arguments.non_empty("path")?) {
+            (Some(port), None) => {
                 let port = u16::try_from(port).ok().filter(|port| *port > 0);
-                let port = port.ok_or("`port` must be from 1 to 65535")?;
-                match arguments.text("host")? {
-                    Some(host) if !matches!(host.as_str(), "" | "127.0.0.1" | "localhost" | "::1") => {
-                        Condition::Answering(host, port)
-                    }
-                    _ => Condition::Listening(port),
-                }
+                Subject::Port(host, port.ok_or("`port` must be from 1 to 65535")?)
             }
-            None => Condition::Path(arguments.required("path")?),
+            (None, Some(path)) => Subject::Path(path),
+            (None, None) => Subject::Time,
+            (Some(_), Some(_)) => return Err("port and path parameter can not both be passed to wait_for".to_owned()),
         };
-        let present = match arguments.text("state")?.as_deref() {
-            None | Some("started" | "present") => true,
-            Some("stopped" | "absent") => false,
+        let state = match arguments.text("state")?.as_deref() {
+            None | Some("started" | "present") => State::There,
+            Some("stopped" | "absent") => State::Gone,
+            Some("drained") if matches!(&subject, Subject::Port(host, _) if is_here(host)) => State::Drained,
+            Some("drained") => return Err("`drained` is for a port of the host itself".to_owned()),
             Some(other) => return Err(format!("`state` must be started, present, stopped or absent, not `{other}`")),
         };
-        Ok(Action::on_host(Wait { condition, present, timeout: arguments.number("timeout")?.unwrap_or(300) }))
+        let regex = arguments.non_empty("search_regex")?;
+        let search = regex.map(|regex| {
+            let flags = python_regex::Flags { multiline: true, ..python_regex::Flags::default() };
+            python_regex::compile(&regex, flags).map(|pattern| (regex, pattern))
+        });
+        let seconds = |name: &str, default| Ok::<_, String>(arguments.number(name)?.unwrap_or(default));
+        Ok(Action::on_host(Wait {
+            subject,
+            state,
+            search: search.transpose()?,
+            delay: seconds("delay", 0)?,
+            sleep: seconds("sleep", 1)?,
+            connect_timeout: seconds("connect_timeout", 5)?,
+            timeout: seconds("timeout", 300)?,
+            message: arguments.text("msg")?,
+        }))
     }
 }
 
-/// The condition to wait for.
-enum Condition {
-    /// A socket of the host listens on this TCP port.
-    Listening(u16),
-    /// This host accepts connections on this TCP port, seen from the task's host.
-    Answering(String, u16),
-    /// This path exists.
+/// What is waited for.
+enum Subject {
+    /// This TCP port of this host, as seen from the task's host.
+    Port(String, u16),
+    /// This path.
     Path(String),
+    /// Nothing but the time.
+    Time,
+}
+
+/// What it is to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    There,
+    Gone,
+    /// The port has no connections.
+    Drained,
 }
 
 /// A wait for a condition.
 struct Wait {
-    /// The condition.
-    condition: Condition,
-    /// Set to wait until the condition holds; not set to wait until it does not.
-    present: bool,
-    /// The timeout in seconds.
+    subject: Subject,
+    state: State,
+    /// What is searched in the file or in what the port sends.
+    search: Option<(String, Pattern)>,
+    /// The times in seconds.
+    delay: u64,
+    sleep: u64,
+    connect_timeout: u64,
     timeout: u64,
+    message: Option<String>,
 }
 
-/// The script's exit code after the timeout.
+/// The script's exit code if the time is over.
 const TIMED_OUT: u32 = 75;
 
+/// The states of a TCP socket in proc(5): one that listens, and those of a connection.
+const LISTENING: &str = "0A";
+const CONNECTED: &str = "0[1-6]";
+
+/// Reports whether a name stands for the host itself.
+fn is_here(host: &str) -> bool {
+    matches!(host, "127.0.0.1" | "localhost" | "::1")
+}
+
 impl Wait {
-    /// Returns the script for the host.
-    fn script(&self) -> Result<String, shlex::QuoteError> {
-        let look = match &self.condition {
-            // The kernel lists every socket with its port in hexadecimal, and 0A for one that listens (proc(5)).
-            Condition::Listening(port) => format!(
-                "look() {{ cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | \
-                 while read -r _ local _ state _; do case \"$state ${{local##*:}}\" in '0A {port:04X}') echo y; break ;; esac; done | \
-                 {{ read -r _; }}; }}"
-            ),
+    /// Returns the lines of shell that define `look`: whether the condition holds.
+    fn look(&self) -> Result<String, shlex::QuoteError> {
+        Ok(match &self.subject {
+            Subject::Time => "look() { false; }".to_owned(),
+            Subject::Path(path) => format!("look() {{ [ -e {} ]; }}", quote_expanding(path)?),
+            // The kernel lists every socket with its port in hexadecimal.
+            Subject::Port(host, port) if is_here(host) => {
+                let state = if self.state == State::Drained { CONNECTED } else { LISTENING };
+                format!(
+                    "look() {{ cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | while read -r _ local _ state _; do \
+                     case \"$state ${{local##*:}}\" in {state}\\ {port:04X}) echo y; break ;; esac; done | \
+                     {{ read -r _; }}; }}"
+                )
+            }
             // sh has no sockets; bash has.
-            Condition::Answering(host, port) => format!(
-                "command -v bash >/dev/null || {{ echo 'bash is needed to test a port of another host' >&2; exit 1; }}\n\
-                 look() {{ timeout 5 bash -c ': < \"/dev/tcp/$0/$1\"' {} {port} 2>/dev/null; }}",
+            Subject::Port(host, port) => format!(
+                "{NEEDS_BASH}\nlook() {{ timeout {} bash -c ': < \"/dev/tcp/$0/$1\"' {} {port} 2>/dev/null; }}",
+                self.connect_timeout,
                 shlex::try_quote(host)?
             ),
-            Condition::Path(path) => format!("look() {{ [ -e {} ]; }}", quote_expanding(path)?),
-        };
-        let done = if self.present { "look" } else { "! look" };
+        })
+    }
+
+    /// Returns the script that looks until the condition holds.
+    fn script(&self) -> Result<String, shlex::QuoteError> {
+        let done = if self.state == State::There { "look" } else { "! look" };
         Ok(format!(
-            "{look}\nread -r now _ < /proc/uptime; end=$((${{now%.*}} + {}))\n\
+            "{}\nread -r now _ < /proc/uptime; end=$((${{now%.*}} + {}))\n\
              while :; do\n  if {done}; then exit 0; fi\n  read -r now _ < /proc/uptime\n  \
-             [ \"${{now%.*}}\" -lt \"$end\" ] || exit {TIMED_OUT}\n  sleep 0.2\ndone\n",
-            self.timeout
+             [ \"${{now%.*}}\" -lt \"$end\" ] || exit {TIMED_OUT}\n  sleep {}\ndone\n",
+            self.look()?,
+            self.timeout,
+            // A short wait must not be late.
+            if self.sleep == 1 { "0.2".to_owned() } else { self.sleep.to_string() },
         ))
     }
 
-    /// Describes the condition, for messages.
-    fn description(&self) -> String {
-        let condition = match &self.condition {
-            Condition::Listening(port) => format!("port {port}"),
-            Condition::Answering(host, port) => format!("{host}:{port}"),
-            Condition::Path(path) => path.clone(),
+    /// Returns the script that prints what is searched.
+    fn content(&self) -> Result<String, shlex::QuoteError> {
+        Ok(match &self.subject {
+            Subject::Path(path) => format!("cat {} 2>/dev/null || :", quote_expanding(path)?),
+            Subject::Port(host, port) => format!(
+                "{NEEDS_BASH}\ntimeout {} bash -c 'exec 3<> \"/dev/tcp/$0/$1\" && dd bs=65536 count=1 <&3' {} {port} \
+                 2>/dev/null || :",
+                self.connect_timeout,
+                shlex::try_quote(host)?
+            ),
+            Subject::Time => ":".to_owned(),
+        })
+    }
+
+    /// Looks for the text until it is there, and returns the groups of the pattern.
+    async fn search(&self, pattern: &Pattern, connection: &HostConnection<'_>) -> Result<Vec<Value>, Outcome> {
+        let (script, end) = (self.content().map_err(unquotable)?, Instant::now() + Duration::from_secs(self.timeout));
+        loop {
+            let limit = Duration::from_secs(self.connect_timeout.saturating_add(30));
+            let (exit, output) = connection.exec(script.clone(), Vec::new(), Some(limit)).await?;
+            if exit != Exit::Code(0) {
+                return Err(Outcome::failed(reason(&output.stderr)));
+            }
+            let text = String::from_utf8_lossy(&output.stdout);
+            if let Some(found) = pattern.find(&text, 0).map_err(Outcome::failed)? {
+                return Ok((1..=pattern.groups()).map(|number| found.text(&text, number).into()).collect());
+            }
+            if Instant::now() >= end {
+                return Err(self.timed_out());
+            }
+            tokio::time::sleep(Duration::from_secs(self.sleep).min(end - Instant::now())).await;
+        }
+    }
+
+    fn timed_out(&self) -> Outcome {
+        let what = match &self.subject {
+            Subject::Port(host, port) => format!("{host}:{port}"),
+            Subject::Path(path) => format!("file {path}"),
+            Subject::Time => String::new(),
         };
-        format!("{condition} to be {}", if self.present { "there" } else { "gone" })
+        let why = match (&self.search, self.state) {
+            (Some((regex, _)), _) => format!("search string {regex} in {}", what.trim_start_matches("file ")),
+            (None, State::There) => what,
+            (None, State::Gone) if matches!(self.subject, Subject::Path(_)) => format!("{what} to be absent."),
+            (None, State::Gone) => format!("{what} to stop."),
+            (None, State::Drained) => format!("{what} to drain"),
+        };
+        let message = self.message.clone().unwrap_or_else(|| format!("Timeout when waiting for {why}"));
+        let failed = Outcome::failed(message);
+        let mut detail = failed.detail.clone();
+        detail.insert("elapsed".to_owned(), self.timeout.saturating_add(self.delay).into());
+        Outcome { detail, ..failed }
+    }
+
+    /// Returns the result of a wait that took this long.
+    fn result(&self, elapsed: Duration, groups: &[Value]) -> Vars {
+        let (port, path) = match &self.subject {
+            Subject::Port(_, port) => (Some(*port), None),
+            Subject::Path(path) => (None, Some(path)),
+            Subject::Time => (None, None),
+        };
+        let state = match self.state {
+            State::There => "started",
+            State::Gone => "absent",
+            State::Drained => "drained",
+        };
+        let result = json!({
+            "elapsed": elapsed.as_secs(), "match_groupdict": {}, "match_groups": groups, "path": path, "port": port,
+            "search_regex": self.search.as_ref().map(|(regex, _)| regex), "state": state,
+        });
+        result.as_object().cloned().unwrap_or_default()
     }
 }
+
+/// Says what is missing on a host without bash.
+const NEEDS_BASH: &str =
+    "command -v bash >/dev/null || { echo 'bash is needed to test a port of another host' >&2; exit 1; }";
 
 #[async_trait::async_trait]
 impl HostAction for Wait {
@@ -134,14 +259,21 @@ impl HostAction for Wait {
             let message = "not checked: the condition may depend on changes that a check does not make";
             return Ok(Outcome::not_checked(Vars::from_iter([("msg".to_owned(), message.into())])));
         }
+        let begun = Instant::now();
+        tokio::time::sleep(Duration::from_secs(self.delay)).await;
+        if let Some((_, pattern)) = &self.search {
+            let groups = self.search(pattern, connection).await?;
+            return Ok(Outcome::done(false, self.result(begun.elapsed(), &groups)));
+        }
+        if matches!(self.subject, Subject::Time) {
+            tokio::time::sleep(Duration::from_secs(self.timeout)).await;
+            return Ok(Outcome::done(false, self.result(begun.elapsed(), &[])));
+        }
         let script = self.script().map_err(unquotable)?;
         let limit = Duration::from_secs(self.timeout.saturating_add(30));
         match connection.exec(script, Vec::new(), Some(limit)).await? {
-            (Exit::Code(0), _) => Ok(Outcome::done(false, Vars::new())),
-            (Exit::Code(TIMED_OUT), _) => {
-                let what = format!("timed out after {} s waiting for {}", self.timeout, self.description());
-                Err(Outcome::failed(what))
-            }
+            (Exit::Code(0), _) => Ok(Outcome::done(false, self.result(begun.elapsed(), &[]))),
+            (Exit::Code(TIMED_OUT), _) => Err(self.timed_out()),
             (_, output) => Err(Outcome::failed(reason(&output.stderr))),
         }
     }

@@ -10,6 +10,7 @@ use crate::inventory::document::Node;
 use crate::playbook::free_form;
 use crate::playbook::modules::ModuleRef;
 use crate::playbook::modules::spec::Line;
+use crate::playbook::template;
 
 impl Parser<'_> {
     /// Reads a module's arguments. The module's own override those under `args`, and these override the defaults.
@@ -19,7 +20,7 @@ impl Parser<'_> {
         node: &Node,
         (more, defaults): (Option<&Node>, Option<&Value>),
     ) -> Result<Vars, Diagnostic> {
-        let (what, spec) = (format!("module `{}`", module.name()), module.spec());
+        let spec = module.spec();
         let mut args = defaults.and_then(Value::as_object).cloned().unwrap_or_default();
         if let Some(more) = more {
             args.extend(self.named(module, more)?);
@@ -29,19 +30,9 @@ impl Parser<'_> {
             _ if node.is_null() => {}
             _ => args.extend(self.named(module, node)?),
         }
-        for choice in spec.one_of {
-            let given = choice.iter().filter(|name| args.contains_key(**name)).count();
-            if given != 1 {
-                let names: Vec<String> = choice.iter().map(|name| format!("`{name}`")).collect();
-                let either = if choice.len() > 1 { "either " } else { "" };
-                return Err(self.error(node.at, format!("{what} needs {either}{}", names.join(" or "))));
-            }
-        }
-        for choice in spec.exclusive {
-            if choice.iter().filter(|name| args.contains_key(**name)).count() > 1 {
-                return Err(self.error(node.at, format!("{what} takes only one of {}", choice.join(", "))));
-            }
-        }
+        // A template may omit its argument.
+        let fixed = args.iter().filter(|(_, value)| !template::has_template(value)).map(|(name, _)| name.as_str());
+        spec.check_choices(fixed, args.keys().map(String::as_str)).map_err(|why| self.error(node.at, why))?;
         Ok(args)
     }
 

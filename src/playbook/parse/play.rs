@@ -164,6 +164,7 @@ impl Parser<'_> {
             listen: Vec::new(),
             looping: None,
             retry: None,
+            background: None,
             changed_when: None,
             failed_when: None,
             including: None,

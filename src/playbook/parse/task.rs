@@ -16,6 +16,7 @@ use crate::playbook::free_form::comma_words;
 use crate::playbook::loops::LoopKind;
 use crate::playbook::modules::ModuleRef;
 use crate::playbook::modules::RunsIn;
+use crate::playbook::play::Background;
 use crate::playbook::play::Block;
 use crate::playbook::play::Including;
 use crate::playbook::play::Loop;
@@ -253,7 +254,6 @@ impl Parser<'_> {
         if entries.iter().any(|(key, _)| key.text == "local_action") {
             settings.delegate_to = Some("localhost".to_owned());
         }
-        self.background(entries, &mut settings)?;
         let more = entries.iter().find(|(key, _)| key.text == "args").map(|(_, more)| more);
         let mut task = Task {
             file: Arc::clone(&self.file),
@@ -268,6 +268,7 @@ impl Parser<'_> {
             listen: Vec::new(),
             looping: self.looping(entries)?,
             retry: self.retry(entries)?,
+            background: self.background(module, entries)?,
             changed_when: None,
             failed_when: None,
             including: None,
@@ -320,20 +321,15 @@ impl Parser<'_> {
         self.check_include(task)
     }
 
-    /// Reads `async` and `poll`. muster waits for every task, and `async` is the longest time that it waits.
-    fn background(&self, entries: &[(Key, Node)], settings: &mut Settings) -> Result<(), Diagnostic> {
-        for (key, node) in entries {
-            match key.text.as_str() {
-                "async" => settings.timeout = Some(self.number(key, node)?),
-                "poll" if self.number(key, node)?.as_f64() == Some(0.0) => {
-                    let error = self.error(node.at, "muster runs no task in the background");
-                    return Err(error
-                        .hint("Leave `poll` out: muster then waits for the task, at most as long as `async` says."));
-                }
-                _ => {}
-            }
+    /// Reads `async` and `poll`.
+    fn background(&self, module: ModuleRef, entries: &[(Key, Node)]) -> Result<Option<Background>, Diagnostic> {
+        let entry = |name: &str| entries.iter().find(|(key, _)| key.text == name);
+        let Some((key, node)) = entry("async") else { return Ok(None) };
+        if module.runs_in() != RunsIn::Host {
+            return Err(self.error(key.at, format!("`{}` does not run in the background", module.name())));
         }
-        Ok(())
+        let poll = entry("poll").map(|(key, node)| self.number(key, node)).transpose()?;
+        Ok(Some(Background { limit: self.number(key, node)?, poll }))
     }
 
     /// Returns the module of a task and its arguments. Any key that is neither is an error.
