@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use muster::inventory::Vars;
+use muster::playbook::coverage::Coverage;
 use muster::playbook::parse;
 use muster::playbook::parse::Options;
 use muster::playbook::play::batch_sizes;
@@ -18,6 +19,10 @@ use super::assert_within;
 /// Parses a playbook. What it has and what is wrong with it must be at a line of the text.
 pub fn playbook(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut coverage = Coverage::default();
+    coverage.add(Path::new("roles/web/tasks/main.yml"), text);
+    coverage.add_template(Path::new("web.j2"), text);
+    let _ = (coverage.whole_roles(), coverage.to_json());
     let missing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let playbook = match parse::read(Path::new("site.yml"), text, &missing, &Options::default()) {
         Ok(playbook) => playbook,

@@ -1,5 +1,7 @@
 //! `muster exec`: one command on many hosts, at once.
 
+mod module;
+
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use super::duration;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::extra_vars::ExtraVars;
 use super::inventory;
 use super::user_args::ForksArgs;
 use super::user_args::UserArgs;
@@ -53,7 +56,10 @@ const FAILED: u8 = 2;
 /// Ansible's exit code for a host that could not be reached.
 const UNREACHABLE: u8 = 4;
 
-/// Run a command on hosts of the inventory
+/// Run a command or a module on hosts of the inventory
+///
+/// A command after `--` is run as it is, and its lines are printed as they come. With -m or -a, the module of a playbook runs
+/// as a task, and its results are printed as ansible prints them.
 ///
 /// The exit code is that of ansible: 0 if the command ended with 0 on every host, 2 if it failed on a host, 4 if a host
 /// was unreachable.
@@ -62,19 +68,30 @@ pub(super) struct Exec {
     /// Hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
     pattern: String,
     /// The command and its arguments; the host gets each word unchanged
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, required_unless_present_any = ["module", "args"], value_name = "CMD")]
     command: Vec<String>,
+    /// Run this module; `muster doc -l` lists them [default: command, if -a is given]
+    #[arg(long, short = 'm', alias = "module-name", value_name = "MODULE", conflicts_with = "command")]
+    module: Option<String>,
+    /// The arguments of the module: on one line as in a playbook, or as JSON
+    #[arg(long, short = 'a', value_name = "ARGS", conflicts_with = "command")]
+    args: Option<String>,
+    /// Change nothing and print what the module would do
+    #[arg(long, short = 'C', conflicts_with = "command")]
+    check: bool,
+    #[command(flatten)]
+    extra: ExtraVars,
     /// Join the words with blanks and pass them to the shell of the host, so that pipes, variables and globs work
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["module", "args"])]
     shell: bool,
     #[command(flatten)]
     user: UserArgs,
     /// Print output that is equal on several hosts once, after all hosts have ended
-    #[arg(long, conflicts_with = "output")]
+    #[arg(long, conflicts_with_all = ["output", "module", "args"])]
     fold: bool,
     /// Print one JSON document at the end instead of lines
     ///
-    /// It has `hosts`, and for each host `rc`, `stdout` and `stderr`, or `msg` with the error.
+    /// It has `hosts`, and for each host `rc`, `stdout` and `stderr`, or `msg` with the error; of a module, its result.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
     /// Give up on a host after this long: at least 1s [default: no limit]
@@ -218,12 +235,18 @@ impl Exec {
 /// Runs `muster exec …`.
 pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
     let config = AnsibleConfig::read()?;
-    let context = &config.context(context);
     exec.user.take_defaults(&config);
-    let inventory = context.hosts(None, &Vars::new())?;
+    let context = &exec.user.context(&config.context(context), true)?;
+    let extra = exec.extra.read()?;
+    let mut inventory = context.hosts(None, &extra)?;
+    inventory.add_local(&exec.pattern);
     let hosts = inventory.select(&exec.pattern)?;
     if hosts.is_empty() {
         return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));
+    }
+    if exec.command.is_empty() {
+        let forks = exec.forks.count(&config);
+        return module::run(context, &exec, (inventory, extra), forks).await;
     }
     let all = Arc::new(magic_variables::of_all(&inventory));
     let password = exec.user.password()?;

@@ -1,8 +1,11 @@
 //! `muster inventory`: the hosts, groups and variables of the inventory.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use super::Context;
 use super::ansible_config::AnsibleConfig;
@@ -12,11 +15,15 @@ use super::error::ExitStatus;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
+use crate::inventory::diagnostic::did_you_mean;
 use crate::playbook::connection_variables;
+use crate::playbook::inventory_lint;
+use crate::playbook::template;
 use crate::ui;
 use crate::ui::messages;
+use crate::ui::table;
 
-/// Show the inventory
+/// Show and check the inventory
 #[derive(Debug, clap::Args)]
 pub struct InventoryCommand {
     #[command(subcommand)]
@@ -27,6 +34,44 @@ pub struct InventoryCommand {
 enum Verb {
     /// List the hosts that match a pattern
     List(List),
+    /// Print groups and hosts as a tree, as `ansible-inventory --graph` does
+    Graph(Graph),
+    /// Print the variables of a host as JSON, as `ansible-inventory --host` does
+    Host {
+        /// The host
+        name: String,
+    },
+    /// Print the values of variables on the hosts that match a pattern, and which hosts have the same
+    Vars(VarsArgs),
+    /// Print what is probably wrong in the inventory
+    ///
+    /// These are findings: warnings of the sources; variables and options of ssh that muster ignores; connection variables
+    /// that cannot be used; templates that cannot be filled in, or with a filter, test or lookup that muster lacks; groups
+    /// without hosts, and variables of groups that do not exist; hosts to which two sources give different addresses.
+    ///
+    /// The exit code is 1 if there is a finding.
+    Lint,
+}
+
+#[derive(Debug, clap::Args)]
+struct Graph {
+    /// The group
+    #[arg(default_value = "all")]
+    group: String,
+    /// Leave out hosts that do not match this pattern
+    #[arg(long, short = 'l', value_name = "PATTERN")]
+    limit: Option<String>,
+    /// Print the variables of groups and hosts too
+    #[arg(long)]
+    vars: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct VarsArgs {
+    /// Hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
+    pattern: String,
+    /// The variables [default: all]
+    names: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -34,9 +79,6 @@ struct List {
     /// Hosts: names, groups, globs, `~regex`, joined with `:`, `:&`, `:!` or `,`
     #[arg(default_value = "all")]
     pattern: String,
-    /// Print groups and hosts as a tree
-    #[arg(long, conflicts_with = "output")]
-    graph: bool,
     /// Print as JSON, in the form of `ansible-inventory --list`
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
@@ -45,15 +87,19 @@ struct List {
 impl Context {
     /// Reads the inventory, with the variables in the folder of a playbook if there is one.
     pub fn inventory(&self, playbook: Option<&Path>) -> Result<Inventory, CommandError> {
-        if self.settings.inventory.is_empty() {
-            return Err(CommandError::usage("no inventory")
-                .hint("Name an inventory with `-i PATH` or `-i host1,host2,`, or set `inventory` in muster.toml."));
-        }
-        let inventory = Inventory::load_beside(&self.settings.inventory, playbook)?;
+        let inventory = self.load_inventory(playbook)?;
         for warning in &inventory.warnings {
             ui::warn(warning);
         }
         Ok(inventory)
+    }
+
+    fn load_inventory(&self, playbook: Option<&Path>) -> Result<Inventory, CommandError> {
+        if self.settings.inventory.is_empty() {
+            return Err(CommandError::usage("no inventory")
+                .hint("Name an inventory with `-i PATH` or `-i host1,host2,`, or set `inventory` in muster.toml."));
+        }
+        Ok(Inventory::load_beside(&self.settings.inventory, playbook)?)
     }
 }
 
@@ -88,17 +134,84 @@ pub(super) fn print_folded<'a>(notes: impl IntoIterator<Item = (&'a str, Vec<Str
 /// Runs `muster inventory …`.
 pub fn run(context: &Context, command: &InventoryCommand) -> CommandResult {
     let context = &AnsibleConfig::read()?.context(context);
-    let Verb::List(list) = &command.verb;
+    match &command.verb {
+        Verb::List(args) => list(context, args),
+        Verb::Graph(args) => graph(context, args),
+        Verb::Host { name } => host(context, name),
+        Verb::Vars(args) => vars(context, args),
+        Verb::Lint => lint(context),
+    }
+}
+
+/// Reads the inventory and removes the hosts that do not match the pattern. Returns the names of the others.
+fn chosen(context: &Context, pattern: &str) -> Result<(Inventory, Vec<String>), CommandError> {
     let mut inventory = context.inventory(None)?;
-    let chosen: Vec<String> = inventory.select(&list.pattern)?.iter().map(|host| host.name.clone()).collect();
+    let chosen: Vec<String> = inventory.select(pattern)?.iter().map(|host| host.name.clone()).collect();
     inventory.retain_hosts(&chosen);
+    Ok((inventory, chosen))
+}
+
+fn list(context: &Context, list: &List) -> CommandResult {
+    let (inventory, chosen) = chosen(context, &list.pattern)?;
     print_notes(inventory.hosts.values());
     if list.output.is_some() {
         ui::json(&inventory.to_json());
-    } else if list.graph {
-        ui::result(&inventory.to_graph());
     } else {
         ui::result(&chosen.into_iter().map(|name| name + "\n").collect::<String>());
     }
     Ok(ExitStatus::Done)
+}
+
+fn graph(context: &Context, graph: &Graph) -> CommandResult {
+    let (inventory, _) = chosen(context, graph.limit.as_deref().unwrap_or("all"))?;
+    if !inventory.groups.contains_key(&graph.group) {
+        let hint = did_you_mean(&graph.group, inventory.groups.keys().map(String::as_str));
+        return Err(CommandError::usage(format!("no group is called `{}`", graph.group)).maybe_hint(hint));
+    }
+    let show = graph.vars.then_some(&template::text_of as &dyn Fn(&Value) -> String);
+    ui::result(&ui::clean(&inventory.to_graph(&graph.group, show)));
+    Ok(ExitStatus::Done)
+}
+
+fn host(context: &Context, name: &str) -> CommandResult {
+    let inventory = context.inventory(None)?;
+    let Some(host) = inventory.hosts.get(name) else {
+        let hint = did_you_mean(name, inventory.hosts.keys().map(String::as_str));
+        return Err(CommandError::usage(format!("no host is called `{name}`")).maybe_hint(hint));
+    };
+    let mut vars = Value::Object((*host.vars).clone());
+    vars.sort_all_objects();
+    ui::json(&vars);
+    Ok(ExitStatus::Done)
+}
+
+fn vars(context: &Context, args: &VarsArgs) -> CommandResult {
+    let (inventory, _) = chosen(context, &args.pattern)?;
+    // The hosts by variable and value. Hosts without the variable have no value.
+    let mut values: BTreeMap<&str, IndexMap<Option<&Value>, Vec<&str>>> = BTreeMap::new();
+    let is_wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|wanted| wanted == name);
+    let given = inventory.hosts.values().flat_map(|host| host.vars.keys()).map(String::as_str);
+    let names: BTreeSet<&str> =
+        given.filter(|name| is_wanted(name)).chain(args.names.iter().map(String::as_str)).collect();
+    for name in names {
+        for host in inventory.hosts.values() {
+            values.entry(name).or_default().entry(host.vars.get(name)).or_default().push(&host.name);
+        }
+    }
+    let mut rows = vec![["VARIABLE", "VALUE", "HOSTS"].map(str::to_owned).to_vec()];
+    for (name, values) in values {
+        for (value, hosts) in values {
+            let value = value.map_or_else(|| "-".to_owned(), template::text_of);
+            rows.push(vec![name.to_owned(), value, hosts.join(",")]);
+        }
+    }
+    ui::result(&table::lay_out(&rows, false));
+    Ok(ExitStatus::Done)
+}
+
+fn lint(context: &Context) -> CommandResult {
+    let mut findings = inventory_lint::findings(&context.load_inventory(None)?);
+    findings.extend(inventory_lint::moved(&context.settings.inventory)?);
+    ui::result(&ui::clean(&findings.iter().map(|finding| format!("{finding}\n")).collect::<String>()));
+    Ok(if findings.is_empty() { ExitStatus::Done } else { ExitStatus::Failed })
 }

@@ -5,11 +5,13 @@ mod completions;
 pub mod context;
 mod controller;
 mod discovery;
+mod doc;
 mod duration;
 pub mod error;
 mod events;
 mod exec;
 mod explain;
+mod extra_vars;
 mod failover;
 mod failover_args;
 mod fleet_arguments;
@@ -21,6 +23,7 @@ mod membership;
 mod on_machine;
 mod plan;
 mod play;
+mod play_coverage;
 mod play_listing;
 mod progress_printer;
 pub mod reference;
@@ -207,6 +210,7 @@ enum Command {
     Inventory(inventory::InventoryCommand),
     Exec(exec::Exec),
     Play(play::Play),
+    Doc(doc::Doc),
     Lab(lab::Args),
     /// Print a completion script for a shell
     ///
@@ -268,7 +272,9 @@ pub fn main() -> ExitCode {
         Err(error) => return ui::report(&[error]).into(),
     };
     ui::terminal::set_appearance(cli.output.appearance());
-    if let Err(error) = ui::log::listen(&cli.output.log_directives(), cli.command.tells_waits()) {
+    if let Err(error) =
+        ui::log::listen(&cli.output.log_directives(matches!(cli.command, Command::Play(_))), cli.command.tells_waits())
+    {
         return ui::report(&[CommandError::usage("invalid MUSTER_LOG").caused_by(error)]).into();
     }
     if let Some(name) = variables::of_fleet().filter(|_| is_fleetctl()) {
@@ -363,6 +369,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Inventory(command) => inventory::run(&context, &command),
         Command::Exec(command) => exec::run(&context, command).await,
         Command::Play(command) => play::run(&context, command).await,
+        Command::Doc(args) => doc::run(&args),
         Command::Completions { shell } => {
             ui::result(&completions::script(shell));
             Ok(ExitStatus::Done)

@@ -1,10 +1,9 @@
-//! `muster play`: runs a playbook.
+//! `muster play`: runs playbooks.
+
+mod hosts;
+mod prompts;
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::hash::BuildHasher as _;
-use std::hash::RandomState;
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +14,10 @@ use super::ansible_config::AnsibleConfig;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::extra_vars::ExtraVars;
 use super::inventory;
+use super::play_coverage;
+use super::play_listing::Listed;
 use super::play_listing::ListingArgs;
 use super::play_listing::all_tags;
 use super::play_listing::listing_json;
@@ -27,13 +29,8 @@ use super::user_args::ForksArgs;
 use super::user_args::UserArgs;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
-use crate::inventory::InventoryError;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
-use crate::inventory::document;
-use crate::inventory::limit;
-use crate::inventory::load::read_vars_file;
-use crate::playbook;
 use crate::playbook::callback::Event;
 use crate::playbook::callback::default;
 use crate::playbook::callback::json::JsonCallback;
@@ -42,29 +39,36 @@ use crate::playbook::cluster_client::ClusterClient;
 use crate::playbook::executor::Executor;
 use crate::playbook::parse;
 use crate::playbook::parse::Options;
+use crate::playbook::play;
 use crate::playbook::play::Playbook;
+use crate::playbook::play_iterator::Results;
 use crate::playbook::running::Running;
+use crate::playbook::start_at::StartAt;
+use crate::playbook::step::Step;
 use crate::playbook::tags::Selection;
-use crate::playbook::template;
-use crate::playbook::template::Layer;
-use crate::playbook::template::Scope;
+use crate::remote::Password;
+use crate::remote::Remote;
 use crate::ui;
 use crate::ui::messages;
+use crate::ui::terminal;
 
-/// Run a playbook
+/// Run playbooks
 ///
-/// The exit code is that of ansible-playbook: 0 if every task succeeded, 1 if the playbook was not found or no host is
-/// left, 2 if a task failed, 4 if a host was unreachable or the playbook cannot be parsed.
+/// Several playbooks run one after the other; a playbook with a failure is the last one. With -v, the results of all tasks
+/// are printed.
+///
+/// The exit code is that of ansible-playbook: 0 if every task succeeded, 1 if a playbook was not found or no host is
+/// left, 2 if a task failed, 4 if a host was unreachable or a playbook cannot be parsed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Play {
-    /// The playbook
-    file: PathBuf,
+    /// The playbooks
+    #[arg(required_unless_present = "coverage", value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Limit all plays to hosts that match this pattern; @FILE stands for the hosts in a file, one on each line
     #[arg(long, short = 'l', value_name = "PATTERN")]
     limit: Option<String>,
-    /// Set variables that win over all others: NAME=VALUE, a map in YAML or JSON, or @FILE (can be repeated)
-    #[arg(long, short = 'e', value_name = "VARS")]
-    extra_vars: Vec<String>,
+    #[command(flatten)]
+    extra: ExtraVars,
     /// Change nothing and print what would be done
     #[arg(long, short = 'C')]
     check: bool,
@@ -74,10 +78,34 @@ pub(super) struct Play {
     /// Do not run the tasks that have one of these tags (can be repeated)
     #[arg(long, value_name = "TAGS")]
     skip_tags: Vec<String>,
+    /// Leave out the tasks before the one with this name, which may be a pattern such as `web*`
+    ///
+    /// The task must not stand in a file or role that is included while a play runs.
+    #[arg(long, value_name = "NAME")]
+    start_at_task: Option<String>,
+    /// Ask before each task: y runs it, c runs it and the rest of the play, any other answer leaves it out
+    #[arg(long)]
+    step: bool,
+    /// Run the handlers that were notified also on hosts where a task has failed
+    #[arg(long)]
+    force_handlers: bool,
+    /// Accepted and ignored: muster keeps no facts between runs
+    #[arg(long)]
+    flush_cache: bool,
+    /// Refused: muster runs no modules in Python
+    #[arg(long, short = 'M', value_name = "FOLDER", hide = true)]
+    module_path: Option<PathBuf>,
     #[command(flatten)]
     user: UserArgs,
     #[command(flatten)]
     listing: ListingArgs,
+    /// Count what muster could run of the playbooks and roles in this folder, say why not, and do nothing
+    ///
+    /// Each task is tried by itself, without the files and roles that it includes or imports. A role is accepted if all of
+    /// its tasks and handlers are, and a playbook with all that it imports. Links are not followed. Encrypted files are
+    /// counted and not read.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "files")]
+    coverage: Option<PathBuf>,
     #[command(flatten)]
     forks: ForksArgs,
     #[command(flatten)]
@@ -92,112 +120,239 @@ pub(super) struct Play {
     output: Option<String>,
 }
 
+/// A playbook, ready to run.
+struct Book {
+    /// The file, as the operator has named it.
+    file: PathBuf,
+    playbook: Playbook,
+    inventory: Arc<Inventory>,
+    /// The hosts of each play.
+    hosts: Vec<Vec<String>>,
+}
+
+/// What the playbooks of one run have in common.
+struct Run<'r> {
+    play: &'r Play,
+    options: &'r Options,
+    forks: usize,
+    extra: Arc<Vars>,
+    limit: Option<String>,
+    selection: Selection,
+    password: Option<Password>,
+    remote: &'r dyn Remote,
+    cluster: Option<&'r dyn Cluster>,
+}
+
 /// Runs `muster play …`.
 pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
+    if let Some(folder) = &play.coverage {
+        return play_coverage::run(folder, play.output.is_some());
+    }
+    if play.module_path.is_some() {
+        let error = CommandError::usage("muster runs no modules in Python: its modules are part of it");
+        return Err(error.hint("Leave `-M` out. `muster doc -l` lists the modules."));
+    }
     let config = AnsibleConfig::read()?;
-    let context = &config.context(context);
     play.user.take_defaults(&config);
-    let text = std::fs::read_to_string(&play.file).map_err(|error| {
-        CommandError::failed(format!("cannot read the playbook {}", play.file.display())).caused_by(error)
-    })?;
-    // Roles, files and variables have the same absolute names as with Ansible.
-    let file = std::path::absolute(&play.file).unwrap_or_else(|_| play.file.clone());
+    let context = &play.user.context(&config.context(context), !play.listing.is_wanted())?;
     let role_folders = config.role_folders.clone().unwrap_or_default();
     let options = Options { settings: play.user.settings(), gathering: config.gathering, role_folders };
-    let mut playbook = parse::read(&file, &text, &parse::read_file, &options).map_err(shown_beside)?;
+    let extra = Arc::new(play.extra.read()?);
+    let limit = play.limit.as_deref().map(hosts::read_limit).transpose()?;
     let selection = Selection::new(&play.tags, &play.skip_tags);
-    let all_tags = all_tags(&playbook);
-    playbook.plays.iter_mut().for_each(|play| selection.apply(play));
-    let extra = Arc::new(extra(&play.extra_vars)?);
-    let password = play.user.password()?;
-    let mut inventory = context.hosts(Some(playbook.folder()), &extra)?;
-    add_localhost(&playbook, &mut inventory, &extra);
-    let inventory = Arc::new(inventory);
-    let limit = play.limit.as_deref().map(read_limit).transpose()?;
-    let hosts = choose(&playbook, &inventory, &extra, limit.as_deref())?;
-    let json = play.output.is_some();
+    let mut playbooks = play.read(&options)?;
+    let tags: Vec<_> = playbooks.iter().map(all_tags).collect();
+    playbooks.iter_mut().flat_map(|playbook| &mut playbook.plays).for_each(|play| selection.apply(play));
+    let mut books = play.books(context, playbooks, (&extra, limit.as_deref()))?;
     if play.listing.is_wanted() {
-        let text = if json {
-            listing_json(&playbook, &hosts)
-        } else {
-            ui::clean(&play.listing.text((&play.file, &playbook), &hosts, &all_tags))
-        };
-        ui::result(&text);
+        list(&play, &books, &tags);
         return Ok(ExitStatus::Done);
     }
-    let played = hosts.iter().flatten().filter_map(|name| inventory.hosts.get(name));
-    let played: BTreeMap<&str, &Host> = played.map(|host| (host.name.as_str(), host)).collect();
-    played.values().try_for_each(|host| host.target().map(drop))?;
-    ask(&mut playbook, &extra)?;
-    let choose = |inventory: &Inventory, play: &playbook::play::Play| {
-        // The patterns were checked before the run.
-        let Ok(allowed) = allowed(inventory, limit.as_deref()) else { return Vec::new() };
-        hosts_of(play, inventory, &extra, allowed.as_ref()).map_or_else(|_| Vec::new(), |(hosts, _)| hosts)
-    };
+    let password = play.user.password()?;
+    for host in books.iter().flat_map(Book::played) {
+        host.target()?;
+    }
+    books.iter_mut().try_for_each(|book| prompts::ask(&mut book.playbook, &extra))?;
     let remote = context.remote()?;
-    let cluster_client = cluster_client(context, &playbook, &play).await?;
-    let executor = Executor {
-        inventory: Arc::clone(&inventory),
-        remote: &*remote,
-        cluster: cluster_client.as_ref().map(|cluster_client| cluster_client as &dyn Cluster),
-        extra: Arc::clone(&extra),
-        choose: &choose,
-        check: play.check,
-        password,
-        environment: settings::environment(),
-        options: &options,
-        selection,
-        forks: play.forks.count(&config),
-        running: Running::default(),
-    };
-    executor.check_become(&playbook, &hosts).map_err(|why| {
-        CommandError::usage(why).hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
-    })?;
-    inventory::print_notes(played.into_values());
-    let status = execute(context, &executor, &playbook, hosts, json).await;
+    let cluster = cluster_client(context, &books, &play).await?;
+    let cluster = cluster.as_ref().map(|client| client as &dyn Cluster);
+    let forks = play.forks.count(&config);
+    let run =
+        Run { play: &play, options: &options, forks, extra, limit, selection, password, remote: &*remote, cluster };
+    let status = run.play(context, &books).await;
     remote.close(Duration::from_secs(2)).await;
-    Ok(status)
+    status
+}
+
+impl Play {
+    /// Reads the playbooks. Roles, files and variables have the same absolute names as with Ansible.
+    fn read(&self, options: &Options) -> Result<Vec<Playbook>, CommandError> {
+        let mut playbooks = Vec::new();
+        for file in &self.files {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                CommandError::failed(format!("cannot read the playbook {}", file.display())).caused_by(error)
+            })?;
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            playbooks.push(parse::read(&file, &text, &parse::read_file, options).map_err(shown_beside)?);
+        }
+        let mut plays: Vec<_> = playbooks.iter_mut().flat_map(|playbook| &mut playbook.plays).collect();
+        if self.force_handlers {
+            for play in &mut plays {
+                play.force_handlers();
+            }
+        }
+        if let Some(name) = &self.start_at_task {
+            let mut start = StartAt::new(name);
+            for play in &mut plays {
+                start.apply(play);
+            }
+            if !start.is_found() {
+                let error = CommandError::failed(format!("no task is called `{name}`"));
+                return Err(
+                    error.hint("Nothing was done. `--list-tasks` lists the tasks. Included files are not searched.")
+                );
+            }
+        }
+        Ok(playbooks)
+    }
+
+    /// Finds the hosts of the playbooks. Playbooks in one folder have the same inventory.
+    fn books(
+        &self,
+        context: &Context,
+        playbooks: Vec<Playbook>,
+        (extra, limit): (&Arc<Vars>, Option<&str>),
+    ) -> Result<Vec<Book>, CommandError> {
+        let mut books: Vec<Book> = Vec::new();
+        for (file, playbook) in self.files.iter().zip(playbooks) {
+            let known = books.iter().find(|book| book.playbook.folder() == playbook.folder());
+            let mut inventory = match known {
+                Some(book) => (*book.inventory).clone(),
+                None => context.hosts(Some(playbook.folder()), extra)?,
+            };
+            hosts::add_localhost(&playbook, &mut inventory, extra);
+            let hosts = hosts::choose(&playbook, &inventory, extra, limit)?;
+            books.push(Book { file: file.clone(), playbook, inventory: Arc::new(inventory), hosts });
+        }
+        if limit.is_some() && books.iter().flat_map(|book| &book.hosts).all(Vec::is_empty) {
+            return Err(CommandError::failed("the hosts of the plays and --limit leave no host"));
+        }
+        Ok(books)
+    }
+}
+
+impl Book {
+    /// Returns the hosts of all plays.
+    fn played(&self) -> impl Iterator<Item = &Host> {
+        let played = self.hosts.iter().flatten().filter_map(|name| self.inventory.hosts.get(name));
+        played.map(|host| (host.name.as_str(), host)).collect::<BTreeMap<_, _>>().into_values()
+    }
+}
+
+/// Prints what the plays would do.
+fn list(play: &Play, books: &[Book], tags: &[Vec<std::collections::BTreeSet<String>>]) {
+    let listed = books.iter().zip(tags).map(|(book, tags)| Listed {
+        file: &book.file,
+        playbook: &book.playbook,
+        hosts: &book.hosts,
+        tags,
+    });
+    if play.output.is_some() {
+        ui::json(&listing_json(listed));
+    } else {
+        ui::result(&ui::clean(&listed.map(|listed| play.listing.text(&listed)).collect::<String>()));
+    }
 }
 
 /// Returns the client for the tasks about units; `None` if no task needs the cluster.
-async fn cluster_client(
-    context: &Context,
-    playbook: &Playbook,
-    play: &Play,
-) -> Result<Option<ClusterClient>, CommandError> {
-    if !playbook.needs_cluster() {
+async fn cluster_client(context: &Context, books: &[Book], play: &Play) -> Result<Option<ClusterClient>, CommandError> {
+    if !books.iter().any(|book| book.playbook.needs_cluster()) {
         return Ok(None);
     }
     let (lock, settle) = (play.lock.wait(&context.settings, LOCK_WAIT), play.settle.time(&context.settings));
     Ok(Some(ClusterClient { cluster: context.new_cluster().await?, lock, settle }))
 }
 
-/// Runs the plays and prints what they do, until the operator interrupts them.
-async fn execute(
-    context: &Context,
-    executor: &Executor<'_>,
-    playbook: &Playbook,
-    hosts: Vec<Vec<String>>,
-    json: bool,
-) -> ExitStatus {
-    let mut document = JsonCallback::default();
-    let mut tell = |event: &Event<'_>| {
-        if json { document.handle(event) } else { ui::result(&ui::clean(&default::render(event))) }
-    };
-    let status = tokio::select! {
-        code = executor.play(playbook, hosts, &mut tell) => ExitStatus::External(code),
-        () = context.stop.cancelled() => ExitStatus::Interrupted,
-    };
-    if status == ExitStatus::Interrupted {
-        // A command on a host continues or ends with the connection. Running the playbook again repairs that.
-        for (task, hosts) in executor.running.tasks() {
-            ui::warn(&messages::interrupted(&format!("the task `{task}`"), &hosts));
+impl Run<'_> {
+    /// Runs the playbooks one after the other and prints what they do. One that does not succeed is the last.
+    async fn play(&self, context: &Context, books: &[Book]) -> CommandResult {
+        for book in books {
+            let executor = self.executor(book, &|_, _| Vec::new());
+            executor.check_become(&book.playbook, &book.hosts).map_err(|why| {
+                CommandError::usage(why)
+                    .hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
+            })?;
+        }
+        let played: BTreeMap<&str, &Host> =
+            books.iter().flat_map(Book::played).map(|host| (host.name.as_str(), host)).collect();
+        inventory::print_notes(played.into_values());
+        let (mut results, mut document, mut status) = (Results::default(), JsonCallback::default(), ExitStatus::Done);
+        for book in books {
+            status = self.play_book(context, book, &mut results, &mut document).await;
+            if status != ExitStatus::External(0) {
+                break;
+            }
+        }
+        if self.play.output.is_some() {
+            ui::json(&document.into_json());
+        }
+        Ok(status)
+    }
+
+    /// Returns the executor for a playbook.
+    fn executor<'e>(
+        &'e self,
+        book: &Book,
+        choose: &'e (dyn Fn(&Inventory, &play::Play) -> Vec<String> + Sync),
+    ) -> Executor<'e> {
+        Executor {
+            inventory: Arc::clone(&book.inventory),
+            remote: self.remote,
+            cluster: self.cluster,
+            extra: Arc::clone(&self.extra),
+            choose,
+            check: self.play.check,
+            password: self.password.clone(),
+            environment: settings::environment(),
+            options: self.options,
+            step: self.play.step.then(|| Step::new(ui::ask)),
+            selection: self.selection.clone(),
+            forks: self.forks,
+            running: Running::default(),
         }
     }
-    if json {
-        ui::json(&document.into_json());
+
+    /// Runs a playbook until the operator interrupts it.
+    async fn play_book(
+        &self,
+        context: &Context,
+        book: &Book,
+        results: &mut Results,
+        document: &mut JsonCallback,
+    ) -> ExitStatus {
+        let choose = |inventory: &Inventory, play: &play::Play| {
+            // The patterns were checked before the run.
+            let Ok(allowed) = hosts::allowed(inventory, self.limit.as_deref()) else { return Vec::new() };
+            hosts::hosts_of(play, inventory, &self.extra, allowed.as_ref())
+                .map_or_else(|_| Vec::new(), |(hosts, _)| hosts)
+        };
+        let executor = self.executor(book, &choose);
+        let (json, verbose) = (self.play.output.is_some(), terminal::is_verbose());
+        let mut tell = |event: &Event<'_>| {
+            if json { document.handle(event) } else { ui::result(&ui::clean(&default::render(event, verbose))) }
+        };
+        let status = tokio::select! {
+            code = executor.play_after(results, &book.playbook, book.hosts.clone(), &mut tell) => ExitStatus::External(code),
+            () = context.stop.cancelled() => ExitStatus::Interrupted,
+        };
+        if status == ExitStatus::Interrupted {
+            // A command on a host continues or ends with the connection. Running the playbook again repairs that.
+            for (task, hosts) in executor.running.tasks() {
+                ui::warn(&messages::interrupted(&format!("the task `{task}`"), &hosts));
+            }
+        }
+        status
     }
-    status
 }
 
 /// Names the file of a fault as it is seen from the current folder.
@@ -205,145 +360,4 @@ fn shown_beside(fault: Diagnostic) -> Diagnostic {
     let here = std::path::absolute(".").unwrap_or_default();
     let file = fault.file.strip_prefix(here).map_or_else(|_| fault.file.clone(), Path::to_path_buf);
     Diagnostic { file, ..fault }
-}
-
-/// Asks the operator for the variables of `vars_prompt`. A variable that is set already is not asked for.
-fn ask(playbook: &mut Playbook, extra: &Vars) -> Result<(), CommandError> {
-    let failed = |error| CommandError::usage("cannot ask for a variable").caused_by(error);
-    for play in &mut playbook.plays {
-        for prompt in std::mem::take(&mut play.prompts) {
-            if extra.contains_key(&prompt.name) {
-                continue;
-            }
-            let default = prompt.default.as_ref().map(template::text_of);
-            if !std::io::stdin().is_terminal() {
-                ui::warn(&format!("`{}` is not asked for, because stdin is no terminal", prompt.name));
-                Arc::make_mut(&mut play.vars).insert(prompt.name, default.unwrap_or_default().into());
-                continue;
-            }
-            let shown = default.as_deref().filter(|_| !prompt.private);
-            let question = shown.map_or(prompt.question.clone(), |shown| format!("{} [{shown}]", prompt.question));
-            let mut answer = answer(&question, prompt.private).map_err(failed)?;
-            while prompt.confirm
-                && answer != self::answer(&format!("confirm {question}"), prompt.private).map_err(failed)?
-            {
-                ui::warn("the answers differ");
-                answer = self::answer(&question, prompt.private).map_err(failed)?;
-            }
-            let answer = if answer.is_empty() { default.unwrap_or_default() } else { answer };
-            Arc::make_mut(&mut play.vars).insert(prompt.name, answer.into());
-        }
-    }
-    Ok(())
-}
-
-/// Asks a question on the terminal.
-fn answer(question: &str, is_secret: bool) -> std::io::Result<String> {
-    if is_secret {
-        return rpassword::prompt_password(format!("{question}: "));
-    }
-    ui::ask(&format!("{question}: "))
-}
-
-/// Adds the machine on which muster runs if a play names it and the inventory has it not. As with Ansible it is in no
-/// group.
-fn add_localhost(playbook: &Playbook, inventory: &mut Inventory, extra: &Arc<Vars>) {
-    let scope = Scope::new(vec![Layer::written(Arc::clone(extra))]);
-    for play in &playbook.plays {
-        let pattern = scope.text(&play.hosts).unwrap_or_default();
-        for name in pattern.split([',', ':']).map(str::trim).filter(|name| Host::is_local(name)) {
-            let host = inventory.host(name);
-            inventory.hosts.insert(name.to_owned(), host);
-        }
-    }
-}
-
-/// Returns the hosts of each play.
-fn choose(
-    playbook: &Playbook,
-    inventory: &Inventory,
-    extra: &Arc<Vars>,
-    limit: Option<&str>,
-) -> Result<Vec<Vec<String>>, CommandError> {
-    let allowed = allowed(inventory, limit)?;
-    let mut chosen = Vec::new();
-    for play in &playbook.plays {
-        let (hosts, unmatched) = hosts_of(play, inventory, extra, allowed.as_ref())
-            .map_err(|fault| CommandError { status: ExitStatus::Usage, ..fault.into() })?;
-        for term in unmatched {
-            let what = format!("no host or group matches `{term}`, so it is left out of the play");
-            ui::warn(&at_hosts(play, what).to_string());
-        }
-        chosen.push(hosts);
-    }
-    if allowed.is_some() && chosen.iter().all(Vec::is_empty) {
-        return Err(CommandError::failed("the hosts of the plays and --limit leave no host"));
-    }
-    Ok(chosen)
-}
-
-/// Returns the names of the hosts that `--limit` leaves, if it is given.
-fn allowed<'i>(inventory: &'i Inventory, limit: Option<&str>) -> Result<Option<BTreeSet<&'i str>>, InventoryError> {
-    let hosts = limit.map(|limit| inventory.select(limit)).transpose()?;
-    Ok(hosts.map(|hosts| hosts.into_iter().map(|host| host.name.as_str()).collect()))
-}
-
-/// Makes a diagnostic of the `hosts` of a play.
-fn at_hosts(play: &playbook::play::Play, what: String) -> Diagnostic {
-    shown_beside(Diagnostic::new(&play.file, play.hosts_at, what))
-}
-
-/// Returns the hosts of a play in its order, and the terms of its pattern that match nothing. The pattern may use variables
-/// of `-e`: `hosts: "{{ target }}"`.
-fn hosts_of(
-    play: &playbook::play::Play,
-    inventory: &Inventory,
-    extra: &Arc<Vars>,
-    allowed: Option<&BTreeSet<&str>>,
-) -> Result<(Vec<String>, Vec<String>), Diagnostic> {
-    let scope = Scope::new(vec![Layer::written(Arc::clone(extra))]);
-    let pattern = scope.text(&play.hosts).map_err(|why| at_hosts(play, format!("`hosts`: {why}")))?;
-    let (hosts, unmatched) = inventory
-        .select_known(&pattern)
-        .map_err(|error| Diagnostic { hint: error.hint(), ..at_hosts(play, error.to_string()) })?;
-    let within = |host: &&Host| allowed.is_none_or(|allowed| allowed.contains(host.name.as_str()));
-    let mut names: Vec<String> = hosts.into_iter().filter(within).map(|host| host.name.clone()).collect();
-    play.order.apply(&mut names, RandomState::new().hash_one(()));
-    Ok((names, unmatched.into_iter().map(str::to_owned).collect()))
-}
-
-fn read_limit(limit: &str) -> Result<String, CommandError> {
-    limit::read(limit, |path| std::fs::read_to_string(path))
-        .map_err(|error| CommandError::usage(format!("--limit: {error}")))
-}
-
-/// Reads the values of `-e`. Later ones win.
-fn extra(given: &[String]) -> Result<Vars, CommandError> {
-    let mut vars = Vars::new();
-    for text in given {
-        if let Some(path) = text.strip_prefix('@') {
-            let (more, repeated) = read_vars_file(Path::new(path)).map_err(|error| match error {
-                InventoryError::Unreadable { path, detail } => {
-                    CommandError::usage(format!("-e: cannot read {}: {detail}", path.display()))
-                }
-                error => error.into(),
-            })?;
-            for key in &repeated {
-                ui::warn(&format!("{key}; the last value counts"));
-            }
-            vars.extend(more);
-        } else if text.trim_start().starts_with('{') {
-            let node = document::read(Path::new("-e"), text)?;
-            vars.extend(node.value().as_object().cloned().unwrap_or_default());
-        } else {
-            let pairs = shlex::split(text).ok_or_else(|| CommandError::usage("-e: the quotes do not match"))?;
-            for pair in pairs {
-                let (name, value) = pair.split_once('=').ok_or_else(|| {
-                    CommandError::usage(format!("-e: invalid variable `{pair}`: expected NAME=VALUE"))
-                })?;
-                vars.insert(name.to_owned(), value.into());
-            }
-        }
-    }
-    Ok(vars)
 }

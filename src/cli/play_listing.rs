@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde_json::Value;
 use serde_json::json;
 
 use crate::inventory::diagnostic::Position;
@@ -26,19 +27,25 @@ pub(super) struct ListingArgs {
     syntax_check: bool,
 }
 
+/// A playbook to list.
+pub(super) struct Listed<'l> {
+    /// The file, as the operator has named it.
+    pub(super) file: &'l Path,
+    pub(super) playbook: &'l Playbook,
+    /// The hosts of each play.
+    pub(super) hosts: &'l [Vec<String>],
+    /// The tags of each play's tasks, selected or not.
+    pub(super) tags: &'l [BTreeSet<String>],
+}
+
 impl ListingArgs {
     /// Reports whether something is to be listed.
     pub(super) const fn is_wanted(&self) -> bool {
         self.list_hosts || self.list_tasks || self.list_tags || self.syntax_check
     }
 
-    /// Returns the listing of a playbook, whose file is as the operator has named it. `tags` are those of each play's tasks, selected or not.
-    pub(super) fn text(
-        &self,
-        (file, playbook): (&Path, &Playbook),
-        hosts: &[Vec<String>],
-        tags: &[BTreeSet<String>],
-    ) -> String {
+    /// Returns the listing of a playbook.
+    pub(super) fn text(&self, &Listed { file, playbook, hosts, tags }: &Listed<'_>) -> String {
         let mut text = format!("\nplaybook: {}\n", file.display());
         if !self.list_hosts && !self.list_tasks && !self.list_tags {
             return text;
@@ -88,8 +95,8 @@ pub(super) fn all_tags(playbook: &Playbook) -> Vec<BTreeSet<String>> {
 }
 
 /// Returns the plays with their hosts as JSON.
-pub(super) fn listing_json(playbook: &Playbook, hosts: &[Vec<String>]) -> String {
-    let plays = playbook.plays.iter().zip(hosts);
+pub(super) fn listing_json<'l>(listed: impl Iterator<Item = Listed<'l>>) -> Value {
+    let plays = listed.flat_map(|listed| listed.playbook.plays.iter().zip(listed.hosts));
     let plays = plays.map(|(play, hosts)| json!({"play": {"name": play.name, "pattern": play.hosts}, "hosts": hosts}));
-    format!("{:#}\n", json!({"plays": plays.collect::<Vec<_>>()}))
+    json!({"plays": plays.collect::<Vec<_>>()})
 }

@@ -162,7 +162,8 @@ pub struct OutputFlags {
     /// Print results and errors only
     #[arg(long, short = 'q', global = true, help_heading = "Output")]
     quiet: bool,
-    /// Print log messages on stderr: -v up to the level debug, -vv all
+    /// Print log messages on stderr: -v up to the level debug, -vv all; with `play`, -v prints the results of tasks, and -vv
+    /// and -vvv log messages too
     ///
     /// The variable MUSTER_LOG selects log messages more precisely and wins over -v and -q. It holds directives of
     /// tracing-subscriber's EnvFilter, such as `muster::remote=debug`.
@@ -191,11 +192,12 @@ impl OutputFlags {
         Appearance { quiet: self.quiet, verbose: self.verbose > 0, color: self.color, is_plain, journal }
     }
 
-    /// Returns which log messages are printed: the directives of `MUSTER_LOG`, else those of the flags.
+    /// Returns which log messages are printed: the directives of `MUSTER_LOG`, else those of the flags. `has_results` says
+    /// that the first `-v` is about results.
     #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
-    pub fn log_directives(self) -> String {
+    pub fn log_directives(self, has_results: bool) -> String {
         let set = std::env::var(variables::LOG).ok().filter(|directives| !directives.trim().is_empty());
-        let flags = match (self.quiet, self.verbose) {
+        let flags = match (self.quiet, self.verbose.saturating_sub(has_results.into())) {
             (true, _) => "muster=error",
             (false, 0) => "muster=warn",
             (false, 1) => "muster=debug",

@@ -1,7 +1,9 @@
-//! As which user commands and tasks run on hosts.
+//! How hosts are reached, and as which user commands and tasks run there.
 
+use std::path::Path;
 use std::path::PathBuf;
 
+use super::Context;
 use super::ansible_config::AnsibleConfig;
 use super::error::CommandError;
 use crate::playbook::settings::Become;
@@ -12,7 +14,18 @@ use crate::remote::Target;
 /// The number of hosts on which something runs at once unless it is said.
 const FORKS: u16 = 32;
 
-/// The users of a run.
+/// Returns the first line of a file, or the answer to a question, if one of them is given.
+fn secret(file: Option<&Path>, question: Option<&str>) -> Result<Option<String>, CommandError> {
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CommandError::usage(format!("cannot read {}", path.display())).caused_by(error))?;
+        return Ok(Some(text.lines().next().unwrap_or_default().to_owned()));
+    }
+    let answer = question.map(rpassword::prompt_password).transpose();
+    answer.map_err(|error| CommandError::usage("cannot ask for the password").caused_by(error))
+}
+
+/// How hosts are reached, and the users of a run.
 #[derive(Debug, clap::Args)]
 pub(super) struct UserArgs {
     /// Become another user on the host: root, or the user of --become-user
@@ -35,6 +48,21 @@ pub(super) struct UserArgs {
     /// Log in as this user on hosts whose inventory names none
     #[arg(long, short = 'u', value_name = "USER")]
     user: Option<String>,
+    /// Ask for the password to log in with, for hosts that accept no key
+    #[arg(long, short = 'k', conflicts_with = "connection_password_file")]
+    ask_pass: bool,
+    /// Read the password to log in with from the first line of this file
+    #[arg(long, value_name = "FILE", alias = "conn-pass-file")]
+    connection_password_file: Option<PathBuf>,
+    /// Log in with this private key on hosts whose inventory names none
+    #[arg(long, alias = "key-file", value_name = "FILE")]
+    private_key: Option<PathBuf>,
+    /// Reach hosts by ssh, or run on this machine (local), unless their inventory says which
+    #[arg(long, short = 'c', value_name = "CONNECTION", value_parser = ["ssh", "smart", "paramiko", "local"])]
+    connection: Option<String>,
+    /// Give up on connecting to a host after so many seconds, unless its inventory says how long
+    #[arg(long, short = 'T', value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..))]
+    connect_timeout: Option<u16>,
 }
 
 /// The number of hosts on which something runs at once.
@@ -77,6 +105,26 @@ impl UserArgs {
         target
     }
 
+    /// Returns a context in which hosts that do not say how they are reached are reached as the command line says. It asks
+    /// for the password of the login if hosts are going to be reached.
+    pub(super) fn context(&self, context: &Context, reaches_hosts: bool) -> Result<Context, CommandError> {
+        let mut vars = context.connection_defaults.clone();
+        if let Some(connection) = &self.connection {
+            vars.insert("ansible_connection".to_owned(), connection.as_str().into());
+        }
+        if let Some(key) = &self.private_key {
+            vars.insert("ansible_ssh_private_key_file".to_owned(), key.to_string_lossy().into());
+        }
+        if let Some(seconds) = self.connect_timeout {
+            vars.insert("ansible_timeout".to_owned(), seconds.into());
+        }
+        let asked = self.ask_pass.then_some("SSH password: ");
+        if let Some(password) = secret(self.connection_password_file.as_deref(), asked.filter(|_| reaches_hosts))? {
+            vars.insert("ansible_password".to_owned(), password.into());
+        }
+        Ok(context.with(context.settings.clone(), vars))
+    }
+
     /// Returns the settings of tasks that say nothing else.
     pub(super) fn settings(&self) -> Settings {
         Settings { r#become: self.wanted(), remote_user: self.user.clone(), ..Settings::default() }
@@ -84,16 +132,7 @@ impl UserArgs {
 
     /// Returns the password for sudo, which is asked for if need be.
     pub(super) fn password(&self) -> Result<Option<Password>, CommandError> {
-        let text = if let Some(path) = &self.become_password_file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| CommandError::usage(format!("cannot read {}", path.display())).caused_by(error))?;
-            text.lines().next().unwrap_or_default().to_owned()
-        } else if self.ask_become_pass {
-            rpassword::prompt_password("BECOME password: ")
-                .map_err(|error| CommandError::usage("cannot ask for the password").caused_by(error))?
-        } else {
-            return Ok(None);
-        };
-        Password::new(text).map(Some).map_err(CommandError::usage)
+        let text = secret(self.become_password_file.as_deref(), self.ask_become_pass.then_some("BECOME password: "))?;
+        text.map(Password::new).transpose().map_err(CommandError::usage)
     }
 }

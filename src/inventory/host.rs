@@ -14,6 +14,7 @@ use crate::core::model::Address;
 use crate::core::sanitize;
 use crate::core::similar::similar;
 use crate::remote::Connection;
+use crate::remote::Password;
 use crate::remote::Target;
 use crate::remote::ssh_config::is_kept;
 use crate::remote::ssh_config::validate;
@@ -32,13 +33,16 @@ pub struct Host {
 }
 
 /// Connection variables that muster reads, or that have no effect on what it does.
-const READ: [&str; 18] = [
+const READ: [&str; 21] = [
     "ansible_host",
     "ansible_ssh_host",
     "ansible_port",
     "ansible_ssh_port",
     "ansible_user",
     "ansible_ssh_user",
+    PASSWORDS[0],
+    PASSWORDS[1],
+    PASSWORDS[2],
     "ansible_ssh_private_key_file",
     "ansible_private_key_file",
     "ansible_ssh_args",
@@ -56,6 +60,9 @@ const READ: [&str; 18] = [
 /// Those of them that have no effect on how SSH reaches a host.
 const NOT_FOR_CONNECTING: [&str; 4] =
     ["ansible_become", "ansible_python_interpreter", "ansible_shell_type", "ansible_ssh_pipelining"];
+
+/// The variables that hold the password of the login user.
+const PASSWORDS: [&str; 3] = ["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"];
 
 /// The variable with the metadata of the machine.
 const METADATA: &str = "muster_metadata";
@@ -108,9 +115,11 @@ impl Host {
             Some("local" | "ansible.builtin.local") => Connection::Local,
             Some(other) => Connection::Unsupported(other.to_owned()),
         };
+        let password = self.text(&PASSWORDS)?.map(Password::new).transpose();
+        let password = password.map_err(|why| self.bad(PASSWORDS[0], why))?;
         let (name, jump) = (self.name.clone(), arguments.jump);
         let config_file = arguments.config_file.map(|file| absolute(&file));
-        Ok(Target { name, address, identity_files, jump, options, config_file, connection, through: None })
+        Ok(Target { name, address, identity_files, password, jump, options, config_file, connection, through: None })
     }
 
     /// Returns how SSH reaches the host once it is a machine of a cluster, which keeps only some options of ssh(1).
@@ -126,7 +135,7 @@ impl Host {
             other => other,
         };
         let options = target.options.into_iter().filter(|option| is_kept(option)).collect();
-        Ok(Target { options, config_file: None, connection, ..target })
+        Ok(Target { options, config_file: None, password: None, connection, ..target })
     }
 
     /// Returns a sentence for each option of ssh(1) that the cluster does not keep when the host joins.
@@ -134,7 +143,12 @@ impl Host {
         let SshArguments { options, config_file, .. } = self.arguments().unwrap_or_default();
         let options = options.into_iter().filter(|option| !is_kept(option)).map(|option| format!("-o {option}"));
         let lost = options.chain(config_file.map(|file| format!("-F {}", file.display())));
-        lost.map(|lost| format!("the cluster does not keep `{lost}`: write it in ssh_config.")).collect()
+        let mut notes: Vec<String> =
+            lost.map(|lost| format!("the cluster does not keep `{lost}`: write it in ssh_config.")).collect();
+        if PASSWORDS.iter().any(|name| self.vars.contains_key(*name)) {
+            notes.push("the cluster keeps no password: it logs in with keys, certificates or an agent.".to_owned());
+        }
+        notes
     }
 
     /// Returns the names of the variables that say how the host is reached and what it is.
@@ -190,9 +204,6 @@ impl Host {
         let mut notes = Vec::new();
         for (name, value) in &*self.vars {
             let note = match (name.as_str(), value.as_str()) {
-                ("ansible_password" | "ansible_ssh_pass" | "ansible_ssh_password", _) => {
-                    "muster logs in with keys, certificates or an agent, not with passwords"
-                }
                 (name, _) if misspelt(name).is_some() => {
                     let meant = misspelt(name).unwrap_or_default();
                     notes.push(format!("`{name}` is ignored: did you mean `{meant}`?"));

@@ -144,7 +144,7 @@ impl InventoryError {
                 let names: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
                 Some(format!("Did you mean {}?", names.join(" or ")))
             }
-            Self::NoMatch { .. } => Some("`muster inventory list --graph` shows all hosts and groups.".to_owned()),
+            Self::NoMatch { .. } => Some("`muster inventory graph` shows all hosts and groups.".to_owned()),
             Self::Unreadable { .. } => Some("Name the inventory with `-i PATH`, or in muster.toml.".to_owned()),
             Self::Script { .. } | Self::Variable { .. } | Self::Pattern { .. } => None,
         }
@@ -159,6 +159,15 @@ impl Inventory {
         for group in self.groups.values_mut() {
             group.direct.retain(|name| kept.contains(name));
             group.hosts.retain(|name| kept.contains(name));
+        }
+    }
+
+    /// Adds the machine on which muster runs if a pattern names it and the inventory has it not. As with Ansible it is in no
+    /// group.
+    pub fn add_local(&mut self, pattern: &str) {
+        for name in pattern.split([',', ':']).map(str::trim).filter(|name| Host::is_local(name)) {
+            let host = self.host(name);
+            self.hosts.insert(name.to_owned(), host);
         }
     }
 
@@ -183,29 +192,43 @@ impl Inventory {
         listing.into()
     }
 
-    /// Returns groups and hosts as a tree, in the form of `ansible-inventory --graph`.
-    pub fn to_graph(&self) -> String {
+    /// Returns a group with its groups and hosts as a tree, in the form of `ansible-inventory --graph`. With `show`, which
+    /// writes a value, the tree has the variables too.
+    pub fn to_graph(&self, root: &str, show: Option<&dyn Fn(&Value) -> String>) -> String {
         let mut text = String::new();
-        self.draw(builder::ALL, 0, &mut text);
+        self.draw(root, 0, show, &mut text);
         if text.len() > LONGEST_GRAPH {
             text.push_str("The rest is left out: a group with several parents is drawn once for each path to it.\n");
         }
         text
     }
 
-    fn draw(&self, name: &str, depth: usize, text: &mut String) {
+    fn draw(&self, name: &str, depth: usize, show: Option<&dyn Fn(&Value) -> String>, text: &mut String) {
         if text.len() > LONGEST_GRAPH {
             return;
         }
-        let branch =
-            |depth: usize| if depth == 0 { String::new() } else { format!("{}|--", "  |".repeat(depth - 1) + "  ") };
         text.push_str(&format!("{}@{name}:\n", branch(depth)));
         let Some(group) = self.groups.get(name) else { return };
         for child in &group.children {
-            self.draw(child, depth + 1, text);
+            self.draw(child, depth + 1, show, text);
         }
         for host in group.direct.iter().filter(|_| name != builder::ALL) {
             text.push_str(&format!("{}{host}\n", branch(depth + 1)));
+            draw_vars(self.hosts.get(host).map(|host| &*host.vars), depth + 2, show, text);
         }
+        draw_vars(self.group_vars.get(name), depth + 1, show, text);
+    }
+}
+
+/// Returns the lines that lead to an entry of the tree.
+fn branch(depth: usize) -> String {
+    if depth == 0 { String::new() } else { format!("{}|--", "  |".repeat(depth - 1) + "  ") }
+}
+
+fn draw_vars(vars: Option<&Vars>, depth: usize, show: Option<&dyn Fn(&Value) -> String>, text: &mut String) {
+    let Some((vars, show)) = vars.zip(show) else { return };
+    let sorted: BTreeMap<&String, &Value> = vars.iter().collect();
+    for (name, value) in sorted {
+        text.push_str(&format!("{}{{{name} = {}}}\n", branch(depth), show(value)));
     }
 }

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::Action;
+use super::action::MetaAction;
 use super::callback::Event;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
@@ -43,10 +44,12 @@ use super::play::Shared;
 use super::play::Task;
 use super::play_iterator::Next;
 use super::play_iterator::PlayIterator;
+use super::play_iterator::Results;
 use super::run_as;
 use super::running::Running;
 use super::settings::Become;
 use super::settings::Flag;
+use super::step::Step;
 use super::tags::Selection;
 use super::template;
 use super::template::Layer;
@@ -81,6 +84,8 @@ pub struct Executor<'a> {
     pub environment: BTreeMap<String, String>,
     /// What holds for tasks that say nothing else.
     pub options: &'a Options,
+    /// Asks the operator before each task (`--step`).
+    pub step: Option<Step>,
     /// The tasks that run (`--tags`).
     pub selection: Selection,
     /// How many hosts run a task at once.
@@ -117,18 +122,29 @@ impl Executor<'_> {
         hosts: Vec<Vec<String>>,
         callback: &mut (dyn FnMut(&Event<'_>) + Send),
     ) -> u8 {
+        self.play_after(&mut Results::default(), playbook, hosts, callback).await
+    }
+
+    /// Runs the plays of a playbook after others, whose results they go on with.
+    pub async fn play_after(
+        &self,
+        results: &mut Results,
+        playbook: &Playbook,
+        hosts: Vec<Vec<String>>,
+        callback: &mut (dyn FnMut(&Event<'_>) + Send),
+    ) -> u8 {
         let (jobs, driver) = background::jobs();
-        driver.drive(self.play_with(Arc::new(jobs), playbook, hosts, callback)).await
+        driver.drive(self.play_with((Arc::new(jobs), results), playbook, hosts, callback)).await
     }
 
     async fn play_with<'e>(
         &'e self,
-        jobs: Arc<Jobs<'e>>,
+        (jobs, results): (Arc<Jobs<'e>>, &mut Results),
         playbook: &'e Playbook,
         hosts: Vec<Vec<String>>,
         callback: &mut (dyn FnMut(&Event<'_>) + Send),
     ) -> u8 {
-        let iterator = PlayIterator::new(playbook.plays.iter().zip(hosts));
+        let iterator = PlayIterator::new(playbook.plays.iter().zip(hosts)).after(std::mem::take(results));
         let (batch_vars, requested) = (Arc::default(), BTreeMap::new());
         let (inventory, folder) = (Arc::clone(&self.inventory), playbook.folder());
         let (hosts_now, surroundings) = (None, Arc::default());
@@ -148,6 +164,7 @@ impl Executor<'_> {
             match state.iterator.advance() {
                 Next::End => break,
                 Next::Play(play, hosts) => {
+                    self.step.iter().for_each(Step::begin_play);
                     (state.callback)(&Event::Play(&self.title(play)));
                     if hosts.is_empty() {
                         (state.callback)(&Event::NoHosts);
@@ -155,12 +172,14 @@ impl Executor<'_> {
                     state.folder = play.folder();
                     state.batch_vars = self.batch_vars(play, &state.inventory, &hosts);
                 }
-                Next::Task(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), false).await,
-                Next::Handler(play, task, hosts) => self.run_task(&mut state, (play, &task, hosts), true).await,
+                Next::Task(play, task, hosts) => self.run_allowed(&mut state, (play, &task, hosts), false).await,
+                Next::Handler(play, task, hosts) => self.run_allowed(&mut state, (play, &task, hosts), true).await,
             }
         }
         (state.callback)(&Event::Recap(state.iterator.stats()));
-        state.iterator.exit_code()
+        let code = state.iterator.exit_code();
+        *results = state.iterator.into_results();
+        code
     }
 
     /// Refuses a playbook that would have to become a user in a way that muster does not know. The error names the host.
@@ -250,6 +269,22 @@ impl Executor<'_> {
             Some(hosts) => scope.with_hosts(Arc::clone(hosts)),
             None => scope,
         }
+    }
+
+    /// Runs a task unless the operator refuses it. The hosts then go on without it.
+    async fn run_allowed<'e>(
+        &'e self,
+        state: &mut RunState<'e, '_>,
+        (play, task, names): (&Play, &Task, Vec<String>),
+        handler: bool,
+    ) {
+        if let Some(step) = self.step.as_ref().filter(|_| task.module.runs_in() != RunsIn::Play)
+            && !step.allows(task, handler).await
+        {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            return state.iterator.act(&names, MetaAction::Noop);
+        }
+        self.run_task(state, (play, task, names), handler).await;
     }
 
     /// Runs a task on these hosts, or on the first of them if it runs once.

@@ -1,5 +1,6 @@
 //! The playbook parser: YAML in, typed plays out. An unknown key is an error and is never ignored.
 
+pub mod alone;
 mod arguments;
 mod import;
 mod include;

@@ -93,6 +93,21 @@ impl Play {
         folder_of(&self.file)
     }
 
+    /// Lets the notified handlers run at the end of each part of the play, although a task before it has failed.
+    pub fn force_handlers(&mut self) {
+        let (mut parts, mut body) = (Vec::new(), Vec::new());
+        for node in &*self.tasks {
+            if *node == Node::Flush {
+                let (body, always) = (std::mem::take(&mut body).into(), Arc::from([Node::Flush]));
+                parts.push(Node::Block(Arc::new(Block { body, rescue: Arc::default(), always })));
+            } else {
+                body.push(node.clone());
+            }
+        }
+        parts.extend(body);
+        self.tasks = parts.into();
+    }
+
     /// Returns the tasks and the handlers, with those in blocks.
     pub fn all_tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
         self.tasks.iter().chain(self.shared.handlers.iter()).flat_map(Node::tasks)

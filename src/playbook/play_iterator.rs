@@ -57,6 +57,14 @@ pub enum Next<'a> {
     End,
 }
 
+/// What the plays of a playbook leave to those of the next one.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// The variables that tasks have set for each host.
+    set: BTreeMap<String, SetVars>,
+    stats: IndexMap<String, HostStats>,
+}
+
 /// Some hosts of a play (`serial`), which run all of its tasks before the next batch begins.
 #[derive(Debug)]
 struct Batch<'a> {
@@ -114,6 +122,17 @@ impl<'a> PlayIterator<'a> {
             failed_hosts: BTreeSet::new(),
             lost_hosts: BTreeSet::new(),
         }
+    }
+
+    /// Goes on with the results of earlier plays.
+    #[must_use]
+    pub fn after(self, Results { set, stats }: Results) -> Self {
+        Self { set, stats, ..self }
+    }
+
+    /// Returns the results for later plays.
+    pub fn into_results(self) -> Results {
+        Results { set: self.set, stats: self.stats }
     }
 
     /// Returns the next step. The results of the step before must have been recorded.
@@ -176,7 +195,6 @@ impl<'a> PlayIterator<'a> {
             self.hosts.clear();
             self.shared = batch.play.shared.clone();
             for host in &hosts {
-                self.stats.entry(host.clone()).or_default();
                 let mut notified = BTreeSet::new();
                 let cursor = Cursor::new(Arc::clone(&batch.play.tasks), &self.shared.handlers, &mut notified);
                 self.hosts.insert(host.clone(), HostState { cursor, notified, failed: false });
@@ -197,7 +215,10 @@ impl<'a> PlayIterator<'a> {
     pub fn record_shared_result(&mut self, host: &str, task: &Task, outcome: &Outcome) {
         let counts = self.stats.get(host).copied();
         self.record_result(host, task, outcome, &[]);
-        counts.map(|counts| self.stats.insert(host.to_owned(), counts));
+        match counts {
+            Some(counts) => drop(self.stats.insert(host.to_owned(), counts)),
+            None => drop(self.stats.shift_remove(host)),
+        }
     }
 
     /// Records the outcome of a task or handler on a host. `notify` names the handlers that it notifies.

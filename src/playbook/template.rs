@@ -490,6 +490,15 @@ pub fn check_text(text: &str) -> Result<(), String> {
     ENVIRONMENT.template_from_str(&prepared.text).map(drop).map_err(|error| explain(&error, []))
 }
 
+/// Checks a template file as [`check_text`] does. Its first line may change the syntax.
+pub fn check_file(text: &str) -> Result<(), String> {
+    let (syntax, text) = Syntax::split(text)?;
+    let prepared = source::template(&text.replace("\r\n", "\n"), &syntax.delimiters, Backslashes::Escape)?;
+    names::check(&prepared.names, text.contains("import"))?;
+    let environment = environment::environment(&syntax).map_err(|error| explain(&error, []))?;
+    environment.template_from_str(&prepared.text).map(drop).map_err(|error| explain(&error, []))
+}
+
 fn explain(error: &Error, missing: impl IntoIterator<Item = String>) -> String {
     let names: Vec<String> = missing.into_iter().collect();
     let line = error.line().filter(|line| *line > 1).map_or_else(String::new, |line| format!(" (line {line})"));

@@ -45,6 +45,8 @@ pub struct Target {
     pub address: Address,
     /// Private keys to offer before any others (`ansible_ssh_private_key_file`).
     pub identity_files: Vec<PathBuf>,
+    /// The password to log in with if the host accepts no key (`ansible_password`). The cluster does not keep it.
+    pub password: Option<Password>,
     /// Jump hosts, as in `ProxyJump` (`ansible_ssh_common_args: -J …`).
     pub jump: Option<String>,
     /// Options as for `ssh -o`, which override ssh_config(5) (`ansible_ssh_common_args: -o …`).

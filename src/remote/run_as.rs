@@ -11,8 +11,8 @@ pub struct RunAs {
     password: Option<Password>,
 }
 
-/// A password for sudo. It is never printed.
-#[derive(Clone, PartialEq, Eq)]
+/// A password, for sudo or for a login. It is never printed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Password(String);
 
 impl fmt::Debug for Password {

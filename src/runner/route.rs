@@ -18,6 +18,7 @@ const RELAYS_PROBED: usize = 3;
 /// Returns how SSH reaches a machine directly.
 pub fn target(machine: &Machine) -> Target {
     Target {
+        password: None,
         name: machine.name.clone(),
         address: machine.address.clone(),
         identity_files: machine.identity_files.clone(),

@@ -53,6 +53,11 @@ pub fn set_appearance(appearance: Appearance) {
     let _ = APPEARANCE.set(appearance);
 }
 
+/// Reports whether more than the usual is printed (`-v`).
+pub fn is_verbose() -> bool {
+    appearance().verbose
+}
+
 /// Returns how much is printed and in which colours.
 pub(super) fn appearance() -> Appearance {
     APPEARANCE.get().copied().unwrap_or_default()

@@ -110,7 +110,7 @@ fn an_unknown_pattern_or_token_is_rejected_before_any_host_is_reached() {
 fn a_join_names_the_variables_that_it_ignores() {
     let desk = Desk::new();
     desk.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1 ansible_password=secret\n");
-    desk.fails(&["-i", "hosts", "join"], 3, &["Note: h1: `ansible_password` is ignored", "h1: connect: "]);
+    desk.fails(&["-i", "hosts", "join"], 3, &["Note: h1: the cluster keeps no password", "h1: connect: "]);
 }
 
 #[test]

@@ -59,13 +59,13 @@ fn an_interrupted_run_prints_its_document_too() {
 #[test]
 fn a_note_about_many_hosts_is_printed_once() {
     let desk = Desk::new();
-    let host = |number: u32| format!("h{number} ansible_host=127.0.0.1 ansible_port=1 ansible_password=x\n");
+    let host = |number: u32| format!("h{number} ansible_host=127.0.0.1 ansible_port=1 ansible_ssh_executable=x\n");
     desk.write("hosts", (1..=5).map(host).collect::<String>());
     let notes = |pattern: &str| {
         let said = desk.muster(&["-i", "hosts", "exec", pattern, "--", "true"]);
         said.err.lines().filter(|line| line.starts_with("Note: ")).map(str::to_owned).collect::<Vec<_>>()
     };
-    let text = "`ansible_password` is ignored: muster logs in with keys, certificates or an agent, not with passwords.";
+    let text = "`ansible_ssh_executable` is ignored: muster does not know it.";
     assert_eq!(notes("all"), [format!("Note: 5 hosts (h1, h2, h3, …): {text}")]);
     assert_eq!(notes("h1,h2"), [format!("Note: h1, h2: {text}")]);
 }
@@ -115,4 +115,45 @@ fn the_variables_say_which_user_it_becomes() {
     let said = desk.muster(&["-i", "hosts", "exec", "h1", "-b", "--become-user", "daemon", "--", "id", "-un"]);
     let is_root = rustix::process::getuid().is_root();
     assert!(!is_root || said.out == "h1: daemon\n", "{said:#?}");
+}
+
+/// The lines are those of `ansible` 2.19.
+#[test]
+fn a_module_prints_what_ansible_prints() {
+    let desk = Desk::empty();
+    let exec = |args: &[&str]| desk.muster(&[&["-i", "h1,h2,", "exec", "h1", "-c", "local"], args].concat());
+    for (args, code, expected) in [
+        (&["-m", "ping"][..], 0, "h1 | SUCCESS => {\n    \"changed\": false,\n    \"ping\": \"pong\"\n}\n"),
+        (&["-m", "command", "-a", "echo hi"], 0, "h1 | CHANGED | rc=0 >>\nhi\n"),
+        (&["-a", "echo {{ x }} {{ inventory_hostname }}", "-e", "x=3"], 0, "h1 | CHANGED | rc=0 >>\n3 h1\n"),
+        (&["-a", "false"], 2, "h1 | FAILED | rc=1 >>\nnon-zero return code\n"),
+        (&["-m", "shell", "-a", "echo a; echo b >&2; exit 3"], 2, "h1 | FAILED | rc=3 >>\nabnon-zero return code\n"),
+        (&["-m", "shell", "-a", "printf x; sleep 0"], 0, "h1 | CHANGED | rc=0 >>\nx\n"),
+        (&["-m", "ansible.builtin.raw", "-a", "echo hi"], 0, "h1 | CHANGED | rc=0 >>\nhi\n\n"),
+        (&["-a", "true", "-C"], 0, "h1 | SKIPPED\n"),
+        (&["-m", "debug", "-a", "msg=hi"], 0, "h1 | SUCCESS => {\n    \"msg\": \"hi\"\n}\n"),
+        (&["-m", "debug", "-a", "{\"msg\": [1]}"], 0, "h1 | SUCCESS => {\n    \"msg\": [\n        1\n    ]\n}\n"),
+        (
+            &["-m", "stat", "-a", "path=/nonexistent"],
+            0,
+            "h1 | SUCCESS => {\n    \"changed\": false,\n    \"stat\": {\n        \"exists\": false\n    }\n}\n",
+        ),
+        (&["-m", "fail", "-a", "msg=no"], 2, "h1 | FAILED! => {\n    \"changed\": false,\n    \"msg\": \"no\"\n}\n"),
+    ] {
+        let said = exec(args);
+        assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(code), expected, ""), "{args:?}");
+    }
+    let out = exec(&["-m", "ping", "-o", "json"]).ok();
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document, serde_json::json!({"hosts": {"h1": {"changed": false, "failed": false, "ping": "pong"}}}));
+    for (args, why) in [
+        (&["-m", "nowhere"][..], "muster has no module `nowhere`"),
+        (&["-m", "stat", "-a", "pth=/"], "module `stat` has no `pth`"),
+        (&["-m", "include_tasks", "-a", "x.yml"], "module `include_tasks` works in playbooks only"),
+        (&["-m", "command"], "module `command` needs "),
+    ] {
+        let said = exec(args);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{args:?}: {said:#?}");
+        assert!(said.err.contains(why), "{args:?}: {said:#?}");
+    }
 }

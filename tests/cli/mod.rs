@@ -3,7 +3,9 @@
 mod bad_input;
 mod completions;
 mod discovery;
+mod doc;
 mod exec;
+mod inventory;
 mod output;
 mod packaging;
 mod play;

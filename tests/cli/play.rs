@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::Desk;
 use super::unit;
+use crate::hosts::run;
 use crate::hosts::until;
 
 /// Sits down at a desk with an inventory of three hosts, on none of which anything listens.
@@ -255,4 +256,145 @@ async fn it_waits_for_leadership_as_long_as_lock_wait_allows() {
     let output = waiting.wait_with_output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && printed.contains("changed: [h1]"), "{printed}");
+}
+
+#[test]
+fn the_coverage_of_a_folder_says_what_is_refused_and_why() {
+    let desk = Desk::empty();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/coverage");
+    let said = desk.muster(&["play", "--coverage", folder]).ok();
+    assert_eq!(
+        said.replace('\t', "→"),
+        "→→ACCEPTED→ALL→SHARE\n\
+         tasks→→8→→14→57.1 %\n\
+         roles→→1→→2→50.0 %\n\
+         playbooks→1→→2→50.0 %\n\
+         templates→1→→2→50.0 %\n\
+         \n\
+         encrypted files that were not read: 1\n\
+         \n\
+         TASKS→EXAMPLE→→→→REFUSED BECAUSE\n\
+         2→roles/part/tasks/main.yml:1→a task has no `docker_image`\n\
+         2→roles/part/tasks/main.yml:10→muster does not implement `port` of a block\n\
+         1→roles/part/tasks/main.yml:3→module `apt` has no `colour`\n\
+         1→roles/part/tasks/main.yml:6→muster has no filter `ipaddr`\n\
+         \n\
+         PLAYBOOKS→EXAMPLE→→REFUSED BECAUSE\n\
+         1→→site.yml:4→there is no file nowhere.yml\n\
+         \n\
+         TEMPLATES→EXAMPLE→REFUSED BECAUSE\n\
+         1→→page.j2→muster has no filter `nothing`\n\
+         \n\
+         FILES→EXAMPLE→→→→REFUSED BECAUSE\n\
+         1→roles/part/tasks/broken.yml:2→while parsing a block collection, did not find expected '-' indicator\n"
+    );
+    let said = desk.muster(&["play", "--coverage", folder, "-o", "json"]).ok();
+    let document: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&document["roles"], &document["encrypted"]), (&json!({"whole": 1, "all": 2}), &json!(1)));
+    let first = json!({
+        "reason": "a task has no `docker_image`", "count": 2,
+        "example": {"file": "roles/part/tasks/main.yml", "line": 1},
+    });
+    assert_eq!((&document["tasks"]["reasons"][0], &document["tasks"]["accepted"]), (&first, &json!(8)));
+    let said = desk.muster(&["play", "--coverage", "nowhere"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:#?}");
+}
+
+/// Writes two playbooks for the machine on which muster runs.
+fn two_books(desk: &Desk) {
+    let one = "- name: first\n  hosts: h1\n  gather_facts: false\n  tasks:\n    - {name: one, command: echo hi, register: r}\n    \
+               - {name: two, command: 'true', when: false}\n";
+    let two = "- name: second\n  hosts: h1\n  gather_facts: false\n  tasks:\n    \
+               - {name: three, debug: {msg: \"{{ r.stdout | default('none') }}\"}}\n    \
+               - {name: web four, command: 'true'}\n";
+    desk.write("one.yml", one);
+    desk.write("two.yml", two);
+    desk.write(
+        "bad.yml",
+        "- hosts: h1\n  gather_facts: false\n  tasks:\n    - command: 'true'\n      notify: h\n    - command: 'false'\n  handlers:\n    - {name: h, debug: }\n",
+    );
+}
+
+/// Returns the line of a host in the recap.
+fn recap(ok: u8, changed: u8, skipped: u8) -> String {
+    format!(
+        "\nPLAY RECAP *********************************************************************\n\
+         h1                         : ok={ok}    changed={changed}    unreachable=0    failed=0    skipped={skipped}    \
+         rescued=0    ignored=0   \n\n"
+    )
+}
+
+const FIRST: &str = "\nPLAY [first] *******************************************************************\n";
+const SECOND: &str = "\nPLAY [second] ******************************************************************\n";
+const ONE: &str = "\nTASK [one] *********************************************************************\n";
+const TWO: &str = "\nTASK [two] *********************************************************************\n";
+const THREE: &str = "\nTASK [three] *******************************************************************\n";
+const FOUR: &str = "\nTASK [web four] ****************************************************************\n";
+
+#[test]
+fn several_playbooks_run_one_after_the_other_until_one_fails() {
+    let desk = Desk::empty();
+    two_books(&desk);
+    let play = |args: &[&str]| desk.muster(&[&["-i", "h1,", "play", "-c", "local"], args].concat());
+    let said = play(&["one.yml", "two.yml"]).ok();
+    let first = format!("{FIRST}{ONE}changed: [h1]\n{TWO}skipping: [h1]\n{}", recap(1, 1, 1));
+    let three = "ok: [h1] => {\n    \"msg\": \"hi\"\n}\n";
+    let second = format!("{SECOND}{THREE}{three}{FOUR}changed: [h1]\n{}", recap(3, 2, 1));
+    assert_eq!(said, first + &second);
+
+    let said = play(&["bad.yml", "two.yml"]);
+    assert_eq!((said.code, said.out.contains("second"), said.out.contains("HANDLER")), (Some(2), false, false));
+    let said = play(&["bad.yml", "two.yml", "--force-handlers", "--flush-cache"]);
+    assert_eq!((said.code, said.out.contains("RUNNING HANDLER [h]")), (Some(2), true), "{said:#?}");
+    let said = play(&["one.yml", "nowhere.yml"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "nothing runs: {said:#?}");
+    let said = play(&["one.yml", "two.yml", "--list-hosts"]).ok();
+    let listed = |book: &str, play: &str| {
+        format!(
+            "\nplaybook: {book}\n\n  play #1 (h1): {play}\tTAGS: []\n    pattern: ['h1']\n    hosts (1):\n      h1\n"
+        )
+    };
+    assert_eq!(said, listed("one.yml", "first") + &listed("two.yml", "second"));
+    let said = play(&["one.yml", "-M", "library"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("muster runs no modules in Python"), "{said:#?}");
+}
+
+#[test]
+fn a_run_may_start_at_a_task_and_ask_before_each_task() {
+    let desk = Desk::empty();
+    two_books(&desk);
+    let play = |args: &[&str]| desk.muster(&[&["-i", "h1,", "play", "-c", "local"], args].concat());
+    let said = play(&["one.yml", "two.yml", "--start-at-task", "web*"]).ok();
+    let first =
+        format!("{FIRST}\nPLAY RECAP *********************************************************************\n\n");
+    assert_eq!(said, format!("{first}{SECOND}{FOUR}changed: [h1]\n{}", recap(1, 1, 0)));
+    let said = play(&["one.yml", "--start-at-task", "nothing"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:#?}");
+    assert!(said.err.contains("no task is called `nothing`"), "{said:#?}");
+
+    desk.write("answers", "y\n\nn\nc\n");
+    let mut command = desk.command(&["-i", "h1,", "play", "-c", "local", "--step", "one.yml", "two.yml"]);
+    let said = run(command.stdin(std::fs::File::open(desk.path("answers")).unwrap()));
+    let first = format!("{FIRST}{ONE}changed: [h1]\n{}", recap(1, 1, 0));
+    assert_eq!(said.out, format!("{first}{SECOND}{FOUR}changed: [h1]\n{}", recap(2, 2, 0)));
+    assert!(said.err.starts_with("Perform task: TASK: one (N)o/(y)es/(c)ontinue: "), "{said:#?}");
+}
+
+#[test]
+fn verbose_prints_the_results_of_tasks_and_no_log_messages() {
+    let desk = Desk::empty();
+    two_books(&desk);
+    let said = desk.muster(&["-i", "h1,", "play", "-c", "local", "-v", "one.yml"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    let line = said.out.lines().find(|line| line.starts_with("changed:")).unwrap();
+    assert!(
+        line.starts_with("changed: [h1] => {\"changed\": true, \"cmd\": [\"echo\", \"hi\"], \"rc\": 0, "),
+        "{line}"
+    );
+    assert!(line.ends_with("\"stdout\": \"hi\", \"stdout_lines\": [\"hi\"]}"), "{line}");
+    let skipped = "skipping: [h1] => {\"changed\": false}";
+    assert!(said.out.contains(skipped), "{}", said.out);
+    let said = desk.muster(&["-i", "h1,", "play", "-c", "local", "-vv", "one.yml"]);
+    assert!(said.err.contains(" debug "), "{said:#?}");
 }

@@ -48,6 +48,7 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
         options: &options,
         forks: 1,
         selection: Selection::new(&[], &[]),
+        step: None,
         running: Running::default(),
     };
     let mut document = JsonCallback::default();

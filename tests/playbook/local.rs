@@ -186,7 +186,7 @@ impl Stage {
     /// Runs a playbook and returns the printed lines and the exit code. `DIR` in it is the stage's folder.
     pub(super) async fn play(&self, text: &str) -> (String, u8) {
         let mut printed = String::new();
-        let code = self.run(text, &mut |event| printed.push_str(&default::render(event))).await;
+        let code = self.run(text, &mut |event| printed.push_str(&default::render(event, false))).await;
         (printed, code)
     }
 
@@ -203,7 +203,7 @@ impl Stage {
         let text = std::fs::read_to_string(file).unwrap();
         let playbook =
             parse::read(file, &text, &parse::read_file, &explicit()).unwrap_or_else(|fault| panic!("{fault}"));
-        let code = self.execute(&playbook, &mut |event| printed.push_str(&default::render(event))).await;
+        let code = self.execute(&playbook, &mut |event| printed.push_str(&default::render(event, false))).await;
         (printed, code)
     }
 
@@ -231,6 +231,7 @@ impl Stage {
             selection: Selection::new(&[], &[]),
             // One host at a time, so that the order of the lines is fixed.
             forks: 1,
+            step: None,
             running: Running::default(),
         };
         executor.play(playbook, hosts, callback).await

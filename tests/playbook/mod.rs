@@ -2,6 +2,7 @@
 
 mod cluster_tasks;
 mod commands;
+mod coverage;
 mod facts;
 mod file_modules;
 mod files;

@@ -11,6 +11,7 @@ use muster::core::model::FailureKind;
 use muster::core::model::Phase;
 use muster::remote::Command;
 use muster::remote::Exit;
+use muster::remote::Password;
 use muster::remote::Remote as _;
 use muster::remote::Sink;
 use muster::remote::Target;
@@ -92,6 +93,25 @@ async fn a_name_without_an_address_says_nothing_about_the_host() {
     let ssh = Ssh::new(host.options(Deadlines::default()));
     let failure = ssh.script(&target, "echo end", "end", LONG).await.unwrap_err();
     assert_eq!((failure.phase, failure.kind), (Phase::Resolve, FailureKind::Local), "{failure}");
+}
+
+#[tokio::test]
+async fn a_password_is_given_to_a_host_that_accepts_no_key() {
+    for fault in [Fault::TakePassword, Fault::AskPassword] {
+        let host = FakeHost::start(&[fault]).await;
+        let ssh = Ssh::new(host.options(Deadlines::default()));
+        for (password, expected) in [
+            (None, Some("the host refused the only key for \"root\"")),
+            (Some("wrong"), Some("the host refused the password of \"root\"")),
+            (Some("secret"), None),
+        ] {
+            let password = password.map(|text| Password::new(text).unwrap());
+            let target = Target { password, ..host.target() };
+            let done = ssh.script(&target, "echo end", "end", LONG).await;
+            let (kind, detail) = done.err().map(|failure| (failure.kind, failure.detail)).unzip();
+            assert_eq!((kind, detail.as_deref()), (expected.map(|_| FailureKind::Denied), expected));
+        }
+    }
 }
 
 #[tokio::test]

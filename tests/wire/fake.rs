@@ -50,6 +50,10 @@ pub(super) enum Fault {
     RefuseCommands,
     /// Accepts a command and sends nothing more.
     StallAtShell,
+    /// Accepts no key, but the password `secret`.
+    TakePassword,
+    /// Accepts no key, but the password `secret` as the answer to a question.
+    AskPassword,
     /// Has a `sudo` that asks for a password.
     AskForPassword,
     /// Starts the shell and drops the connection at the first script.
@@ -171,11 +175,33 @@ impl server::Handler for Client {
 
     async fn auth_publickey(&mut self, _: &str, key: server::VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
         match self.fault {
-            Fault::RefuseKeys => Ok(Auth::reject()),
+            Fault::RefuseKeys | Fault::TakePassword | Fault::AskPassword => Ok(Auth::reject()),
             Fault::StallAtKeys => std::future::pending().await,
             _ if key.public_key.fingerprint(HashAlg::Sha256).to_string() == self.print => Ok(Auth::Accept),
             _ => Ok(Auth::reject()),
         }
+    }
+
+    async fn auth_password(&mut self, _: &str, password: &str) -> Result<Auth, russh::Error> {
+        let is_taken = matches!(self.fault, Fault::TakePassword) && password == "secret";
+        Ok(if is_taken { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _: &str,
+        _: &str,
+        response: Option<server::Response<'a>>,
+    ) -> Result<Auth, russh::Error> {
+        if !matches!(self.fault, Fault::AskPassword) {
+            return Ok(Auth::reject());
+        }
+        let Some(mut answers) = response else {
+            let prompts = vec![("Password: ".into(), false)].into();
+            return Ok(Auth::Partial { name: "".into(), instructions: "".into(), prompts });
+        };
+        let is_right = answers.next().is_some_and(|answer| &*answer == b"secret");
+        Ok(if is_right { Auth::Accept } else { Auth::reject() })
     }
 
     async fn channel_open_session(
@@ -224,7 +250,7 @@ impl server::Handler for Client {
                 session.eof(id)?;
                 return session.close(id);
             }
-            Fault::None => {}
+            Fault::None | Fault::TakePassword | Fault::AskPassword => {}
             _ => {
                 session.channel_success(id)?;
                 return session.data(id, b"Welcome!\nmuster-shell-is-ready\n".to_vec());

@@ -18,17 +18,17 @@ use crate::playbook::play_iterator::HostStats;
 /// How wide headings are.
 const WIDTH: usize = 79;
 
-/// Returns the lines of an event.
-pub fn render(event: &Event<'_>) -> String {
+/// Returns the lines of an event. With `verbose` they have the results of all tasks, as with Ansible's `-v`.
+pub fn render(event: &Event<'_>, verbose: bool) -> String {
     match event {
         Event::Play(name) => format!("\n{}\n", heading(&format!("PLAY [{name}]"))),
         Event::NoHosts => "skipping: no hosts matched\n".to_owned(),
         Event::NoHostsLeft => format!("\n{}\n", heading("NO MORE HOSTS LEFT")),
         Event::Task(name) => format!("\n{}\n", heading(&format!("TASK [{name}]"))),
         Event::Handler(name) => format!("\n{}\n", heading(&format!("RUNNING HANDLER [{name}]"))),
-        Event::Item { host, item, outcome } => warnings(outcome) + &item_line(host, item, outcome),
+        Event::Item { host, item, outcome } => warnings(outcome) + &item_line(host, item, (outcome, verbose)),
         Event::Host { host, outcome, looped } => {
-            let mut line = warnings(outcome) + &host_line(host, outcome, *looped);
+            let mut line = warnings(outcome) + &host_line(host, (outcome, verbose), *looped);
             if outcome.ignored {
                 line.push_str("...ignoring\n");
             }
@@ -48,14 +48,14 @@ fn heading(text: &str) -> String {
     format!("{text} {}", "*".repeat(stars))
 }
 
-fn host_line(host: &str, outcome: &Outcome, looped: bool) -> String {
+fn host_line(host: &str, (outcome, verbose): (&Outcome, bool), looped: bool) -> String {
     let host = &label(host, outcome);
     match outcome.status {
-        Status::Skipped => format!("skipping: [{host}]\n"),
+        Status::Skipped => format!("skipping: [{host}]{}\n", message(outcome, verbose && !looped)),
         Status::Unreachable => format!("fatal: [{host}]: UNREACHABLE! => {}\n", detail(outcome)),
         _ if looped => String::new(),
-        Status::Ok => format!("ok: [{host}]{}\n", message(outcome)),
-        Status::Changed => format!("changed: [{host}]{}\n", message(outcome)),
+        Status::Ok => format!("ok: [{host}]{}\n", message(outcome, verbose)),
+        Status::Changed => format!("changed: [{host}]{}\n", message(outcome, verbose)),
         Status::Failed => format!("fatal: [{host}]: FAILED! => {}\n", detail(outcome)),
     }
 }
@@ -75,19 +75,19 @@ fn warnings(outcome: &Outcome) -> String {
     warnings.map(|warning| format!("[WARNING]: {warning}\n")).collect()
 }
 
-fn item_line(host: &str, item: &str, outcome: &Outcome) -> String {
+fn item_line(host: &str, item: &str, (outcome, verbose): (&Outcome, bool)) -> String {
     let host = &label(host, outcome);
     match outcome.status {
-        Status::Ok => format!("ok: [{host}] => (item={item}){}\n", message(outcome)),
-        Status::Changed => format!("changed: [{host}] => (item={item}){}\n", message(outcome)),
-        Status::Skipped => format!("skipping: [{host}] => (item={item}) \n"),
+        Status::Ok => format!("ok: [{host}] => (item={item}){}\n", message(outcome, verbose)),
+        Status::Changed => format!("changed: [{host}] => (item={item}){}\n", message(outcome, verbose)),
+        Status::Skipped => format!("skipping: [{host}] => (item={item}) {}\n", message(outcome, verbose)),
         Status::Failed | Status::Unreachable => format!("failed: [{host}] (item={item}) => {}\n", detail(outcome)),
     }
 }
 
-/// Returns the detail of a result that is shown although the task succeeded.
-fn message(outcome: &Outcome) -> String {
-    if outcome.shown == Shown::IfFailed { String::new() } else { format!(" => {}", detail(outcome)) }
+/// Returns the detail of a result that is shown although the task did not fail.
+fn message(outcome: &Outcome, verbose: bool) -> String {
+    if outcome.shown == Shown::IfFailed && !verbose { String::new() } else { format!(" => {}", detail(outcome)) }
 }
 
 /// Returns a result, sorted, on one line unless it is always shown. JSON escapes the control characters in a host's output.
@@ -95,7 +95,7 @@ fn detail(outcome: &Outcome) -> String {
     let mut vars: Vec<(String, Value)> = outcome
         .to_vars()
         .into_iter()
-        .filter(|(key, _)| !matches!(key.as_str(), "failed" | "stdout_lines" | "stderr_lines" | "results"))
+        .filter(|(key, _)| !matches!(key.as_str(), "failed" | "skipped" | "results"))
         .collect();
     vars.retain(|(key, _)| outcome.shown != Shown::Message || !matches!(key.as_str(), "changed" | "attempts"));
     vars.sort_by(|a, b| a.0.cmp(&b.0));
@@ -109,7 +109,7 @@ fn detail(outcome: &Outcome) -> String {
 }
 
 /// Returns a value as JSON in a format.
-fn written(value: &Value, format: impl Formatter) -> String {
+pub(super) fn written(value: &Value, format: impl Formatter) -> String {
     let mut text = Vec::new();
     let result = value.serialize(&mut Serializer::with_formatter(&mut text, format));
     // Writing a value to memory cannot fail.

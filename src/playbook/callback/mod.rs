@@ -1,7 +1,9 @@
-//! The output of a playbook's run, as Ansible's stdout callbacks: [`default`] as lines, [`json`] as one document.
+//! The output of a playbook's run, as Ansible's stdout callbacks: [`default`] as lines, [`json`] as one document,
+//! [`adhoc`] as the lines of a single task.
 //!
 //! A callback turns events into text or values. Printing is left to `ui`.
 
+pub mod adhoc;
 pub mod default;
 pub mod json;
 

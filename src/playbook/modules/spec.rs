@@ -167,6 +167,20 @@ impl Parameter {
 }
 
 impl Kind {
+    /// Returns the name of the type.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Choice(_) => "choice",
+            Self::Flag => "boolean",
+            Self::Number => "number",
+            Self::Words => "words",
+            Self::List => "list",
+            Self::Mode | Self::ModeOrPreserve => "mode",
+            Self::Any => "any",
+        }
+    }
+
     /// Returns what a value of the type is, for messages.
     pub fn expected(self) -> String {
         match self {

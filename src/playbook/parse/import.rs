@@ -77,21 +77,32 @@ impl Parser<'_> {
 
     /// Reads the tasks that an entry of a list of tasks imports; `None` if the entry is a task or a block.
     pub(super) fn import(&self, entry: &Node, inherited: &Settings) -> Result<Option<Vec<PlayNode>>, Diagnostic> {
+        let Some((at, what, inherited)) = self.import_target(entry, inherited)? else { return Ok(None) };
+        match what {
+            Include::Tasks(file) => self.import_tasks(at, &file, &inherited).map(Some),
+            Include::Role { name, from, .. } => {
+                let path = self.find_role(&name, &from)?.ok_or_else(|| self.no_role(at, &name))?;
+                let role = self.role(at, (&name, &path), (&from, Vars::new()), &inherited)?;
+                Ok(Some(role.nodes))
+            }
+        }
+    }
+
+    /// Returns what an entry of a list of tasks imports and where it says so, with the settings of the imported tasks; `None` if the entry is a
+    /// task or a block.
+    pub(super) fn import_target(
+        &self,
+        entry: &Node,
+        inherited: &Settings,
+    ) -> Result<Option<(Position, Include, Settings)>, Diagnostic> {
         let entries = self.map(entry, "a task")?;
         let import = |(key, _): &&(Key, Node)| matches!(short(&key.text), "import_tasks" | "import_role");
         let Some((key, node)) = entries.iter().find(import) else { return Ok(None) };
         let inherited = self.inherit_all(entries, &key.text, inherited)?;
         let args = self.import_arguments(key, node)?;
-        let wrong = |why: String| self.error(node.at, format!("`{}`: {why}", key.text));
-        match Include::of(short(&key.text), &args) {
-            Ok(Include::Tasks(file)) => self.import_tasks(node.at, &file, &inherited).map(Some),
-            Ok(Include::Role { name, from, .. }) => {
-                let path = self.find_role(&name, &from)?.ok_or_else(|| self.no_role(node.at, &name))?;
-                let role = self.role(node.at, (&name, &path), (&from, Vars::new()), &inherited)?;
-                Ok(Some(role.nodes))
-            }
-            Err(why) => Err(wrong(why)),
-        }
+        let what = Include::of(short(&key.text), &args);
+        let what = what.map_err(|why| self.error(node.at, format!("`{}`: {why}", key.text)))?;
+        Ok(Some((node.at, what, inherited)))
     }
 
     /// Reads the arguments of an import, which cannot be templates: hosts have no say in what is read.
@@ -364,7 +375,7 @@ fn variables(path: &Path, text: &str) -> Result<Vars, Diagnostic> {
 }
 
 /// Returns the name of a key without its collection.
-fn short(key: &str) -> &str {
+pub(super) fn short(key: &str) -> &str {
     key.strip_prefix("ansible.builtin.").unwrap_or(key)
 }
 

@@ -17,7 +17,6 @@ use crate::inventory::document::Node;
 use crate::playbook::modules::ModuleRef;
 use crate::playbook::modules::spec::scalar_text;
 use crate::playbook::play::BatchSize;
-use crate::playbook::play::Block;
 use crate::playbook::play::Node as PlayNode;
 use crate::playbook::play::Order;
 use crate::playbook::play::Play;
@@ -100,6 +99,13 @@ impl Parser<'_> {
         let mut tasks = self.sections(entries, &inherited)?;
         tasks.splice(0..0, self.gathering(&play, &inherited)?);
         play.tasks = tasks.into();
+        if entries
+            .iter()
+            .find(|(key, _)| key.text == "force_handlers")
+            .map_or(Ok(false), |(key, node)| self.flag(key, node))?
+        {
+            play.force_handlers();
+        }
         let handlers = entries.iter().find(|(key, _)| key.text == "handlers");
         let handlers = handlers.map_or(Ok(Vec::new()), |(_, node)| self.handlers(node, &inherited))?;
         let found = self.found.take();
@@ -175,7 +181,6 @@ impl Parser<'_> {
     /// Reads the tasks of a play. After each of its three lists, the handlers run that were notified.
     fn sections(&self, entries: &[(Key, Node)], inherited: &Settings) -> Result<Vec<PlayNode>, Diagnostic> {
         let entry = |name: &str| entries.iter().find(|(key, _)| key.text == name);
-        let is_forced = entry("force_handlers").map_or(Ok(false), |(key, node)| self.flag(key, node))?;
         let mut all = Vec::new();
         for (roles, name) in [(None, "pre_tasks"), (entry("roles"), "tasks"), (None, "post_tasks")] {
             let list = entry(name);
@@ -186,13 +191,8 @@ impl Parser<'_> {
             if let Some((_, node)) = list {
                 tasks.extend(self.nodes(node, &format!("`{name}`"), inherited)?);
             }
-            if is_forced {
-                let always = Arc::from([PlayNode::Flush]);
-                all.push(PlayNode::Block(Arc::new(Block { body: tasks.into(), rescue: Arc::default(), always })));
-            } else {
-                all.extend(tasks);
-                all.push(PlayNode::Flush);
-            }
+            all.extend(tasks);
+            all.push(PlayNode::Flush);
         }
         Ok(all)
     }

@@ -88,7 +88,7 @@ const INCLUDE_SETTINGS: [&str; 6] = ["vars", "when", "ignore_errors", "run_once"
 const LOOP_CONTROL: [&str; 6] = ["loop_var", "index_var", "label", "pause", "extended", "extended_allitems"];
 
 /// Reports whether a key of a task is not its module.
-fn is_task_key(key: &str) -> bool {
+pub(super) fn is_task_key(key: &str) -> bool {
     TASK_KEYS.contains(&key) || ACTIONS.contains(&key) || SETTINGS.contains(&key) || LoopKind::of(key).is_some()
 }
 
@@ -130,7 +130,7 @@ impl Parser<'_> {
         Ok(inherited)
     }
 
-    fn block(&self, entries: &[(Key, Node)], mut inherited: Settings) -> Result<Block, Diagnostic> {
+    pub(super) fn block(&self, entries: &[(Key, Node)], mut inherited: Settings) -> Result<Block, Diagnostic> {
         for (key, node) in entries {
             match key.text.as_str() {
                 "name" => drop(self.text(key, node)?),
@@ -242,7 +242,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn task(&self, node: &Node, entries: &[(Key, Node)], inherited: &Settings) -> Result<Task, Diagnostic> {
+    pub(super) fn task(&self, node: &Node, entries: &[(Key, Node)], inherited: &Settings) -> Result<Task, Diagnostic> {
         let (module, args) = self.module(node, entries)?;
         let args = &*args;
         let mut settings = inherited.clone();
@@ -334,8 +334,8 @@ impl Parser<'_> {
 
     /// Returns the module of a task and its arguments. Any key that is neither is an error.
     fn module<'n>(&self, node: &Node, entries: &'n [(Key, Node)]) -> Result<(ModuleRef, Cow<'n, Node>), Diagnostic> {
-        if let Some((key, node)) = entries.iter().find(|(key, _)| ACTIONS.contains(&key.text.as_str())) {
-            return self.action(key, node).map(|(module, args)| (module, Cow::Owned(args)));
+        if let Some((_, node)) = entries.iter().find(|(key, _)| ACTIONS.contains(&key.text.as_str())) {
+            return self.action(node).map(|(module, args)| (module, Cow::Owned(args)));
         }
         let modules: Vec<_> =
             entries.iter().filter_map(|(key, args)| Some((ModuleRef::named(&key.text)?, key, args))).collect();
@@ -362,7 +362,7 @@ impl Parser<'_> {
     }
 
     /// Reads the module of `action` or `local_action`: before its arguments on one line, or as `module` among them.
-    fn action(&self, key: &Key, node: &Node) -> Result<(ModuleRef, Node), Diagnostic> {
+    fn action(&self, node: &Node) -> Result<(ModuleRef, Node), Diagnostic> {
         let line = node.text().unwrap_or_default().trim();
         let (mut name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let mut args = Content::Scalar(if rest.trim().is_empty() { Value::Null } else { rest.trim().into() });
@@ -371,8 +371,7 @@ impl Parser<'_> {
             args = Content::Map(entries.iter().filter(|(key, _)| key.text != "module").cloned().collect());
         }
         let module = ModuleRef::named(name);
-        let module =
-            module.ok_or_else(|| self.error(node.at, format!("`{}` names no module that muster has", key.text)))?;
+        let module = module.ok_or_else(|| self.error(node.at, format!("muster has no module `{name}`")))?;
         Ok((module, node.with(args)))
     }
 

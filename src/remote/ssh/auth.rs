@@ -1,4 +1,4 @@
-//! Logging in with public keys: finds the keys and offers them one by one. Secrets do not leave this module.
+//! Logging in: finds the keys and offers them one by one, then the password if there is one. Secrets do not leave this module.
 
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,6 +11,7 @@ use russh::MethodKind;
 use russh::Signer;
 use russh::client::AuthResult;
 use russh::client::Handle;
+use russh::client::KeyboardInteractiveAuthResponse;
 use russh::keys::Certificate;
 use russh::keys::HashAlg;
 use russh::keys::PrivateKey;
@@ -30,9 +31,13 @@ use super::host_key::SharedCloseReason;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::remote::OUR_FAULT;
+use crate::remote::Password;
 
 /// How many keys are offered. sshd(8) disconnects after six (`MaxAuthTries`).
 const MAX_OFFERS: usize = 5;
+
+/// How many questions are answered with a password. PAM asks one, and ends with an empty one.
+const MAX_QUESTIONS: usize = 3;
 
 /// How many bytes of the file of a key are read. The largest key in use has less than half of them.
 const KEY_BYTES: u64 = 64 << 10;
@@ -85,6 +90,12 @@ pub(super) async fn authenticate(
                 return Err(at.failure(FailureKind::Denied, detail));
             }
         }
+    }
+    if let Some(password) = &destination.password {
+        if try_password(handle, user, password, close_reason, at).await? {
+            return Ok(());
+        }
+        return Err(at.failure(FailureKind::Denied, format!("the host refused the password of {user:?}")));
     }
     // A host may accept any user, or trust this machine's address.
     if tried == 0 {
@@ -172,6 +183,41 @@ async fn try_one(
             Ok(Answer::Refused { may_retry: true })
         }
     }
+}
+
+/// Logs in with a password: as such, or as the answer to the questions of the host (PAM). Reports whether the host
+/// accepts it.
+async fn try_password(
+    handle: &mut Handle<Client>,
+    user: &str,
+    password: &Password,
+    close_reason: &SharedCloseReason,
+    at: ErrorContext<'_>,
+) -> Result<bool, Failure> {
+    let answer = handle.authenticate_password(user, password.text()).await.map_err(|error| at.ssh(&error))?;
+    let AuthResult::Failure { remaining_methods, .. } = answer else { return Ok(true) };
+    check_alive(handle, close_reason, at)?;
+    if !remaining_methods.contains(&MethodKind::KeyboardInteractive) {
+        return Ok(false);
+    }
+    let started = handle.authenticate_keyboard_interactive_start(user, None).await;
+    let mut response = started.map_err(|error| at.ssh(&error))?;
+    for _ in 0..MAX_QUESTIONS {
+        let prompts = match response {
+            KeyboardInteractiveAuthResponse::Success => return Ok(true),
+            KeyboardInteractiveAuthResponse::Failure { .. } => break,
+            KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => prompts,
+        };
+        let answers = match &prompts[..] {
+            [] => Vec::new(),
+            [prompt] if !prompt.echo => vec![password.text().to_owned()],
+            _ => return Ok(false),
+        };
+        let responded = handle.authenticate_keyboard_interactive_respond(answers).await;
+        response = responded.map_err(|error| at.ssh(&error))?;
+    }
+    check_alive(handle, close_reason, at)?;
+    Ok(false)
 }
 
 /// Checks that the connection is alive: the library reports "refused" for a connection that has ended, too.

@@ -8,6 +8,7 @@ use crate::core::model::Address;
 use crate::core::model::Failure;
 use crate::core::model::Phase;
 use crate::remote::Connection;
+use crate::remote::Password;
 use crate::remote::Target;
 use crate::remote::known_hosts::HostName;
 use crate::remote::ssh_config::Agent;
@@ -45,6 +46,8 @@ pub(super) struct Destination {
     pub(super) via: Via,
     /// Private keys in the order in which they are offered, and whether each was configured.
     pub(super) keys: Vec<(PathBuf, bool)>,
+    /// The password, if the host accepts no key.
+    pub(super) password: Option<Password>,
     /// Certificates for the private keys.
     pub(super) certificates: Vec<PathBuf>,
     /// The socket of the agent.
@@ -147,6 +150,7 @@ fn find(
         keys: find_keys(target, &paths(&host.identity_files)?, &host, options),
         certificates: paths(&host.certificate_files)?,
         agent,
+        password: target.password.clone(),
         user_known_hosts: paths(&host.user_known_hosts)?,
         global_known_hosts: paths(&host.global_known_hosts)?,
         revoked_host_keys: paths(&host.revoked_host_keys)?,
@@ -197,6 +201,7 @@ fn find_route(
         options: Vec::new(),
         config_file: None,
         connection: Connection::Ssh,
+        password: None,
         through: None,
     };
     let known = config.resolve(&query(&hop, options))?;
