@@ -14,3 +14,4 @@ pub mod remote;
 pub mod runner;
 pub mod store;
 pub mod ui;
+pub mod vault;

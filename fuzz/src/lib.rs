@@ -8,6 +8,7 @@ mod reconcile;
 mod report;
 mod ssh;
 mod unit;
+mod vault;
 
 use std::fs;
 use std::path::Path;
@@ -28,12 +29,13 @@ pub use ssh::known_hosts;
 pub use ssh::ssh_config;
 pub use unit::glob;
 pub use unit::unit;
+pub use vault::vault;
 
 /// A function that panics if its input shows a fault.
 pub type Target = fn(&[u8]);
 
 /// The targets by name. Each has a binary in `fuzz_targets/` and a folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("facts", facts),
     ("glob", glob),
     ("ini", ini),
@@ -46,6 +48,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("ssh_config", ssh_config),
     ("template", template),
     ("unit", unit),
+    ("vault", vault),
     ("yaml", yaml),
 ];
 

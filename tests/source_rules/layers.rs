@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["playbook", "control"],
     &["runner"],
     &["lab", "discovery", "inventory"],
+    &["vault"],
     &["remote", "store"],
     &["core/simulation"],
     &["core/reconcile"],
