@@ -13,6 +13,7 @@ use super::Context;
 use super::error::CommandError;
 use super::settings;
 use super::settings::is_trusted;
+use super::vault_passwords::PasswordSource;
 use crate::inventory::Vars;
 use crate::playbook::parse::Gathering;
 use crate::ui;
@@ -43,6 +44,12 @@ pub(super) struct AnsibleConfig {
     pub(super) become_method: Option<String>,
     /// Whether the password for that is asked for.
     pub(super) ask_become_pass: bool,
+    /// Where passwords of Ansible Vault with a label come from.
+    vault_ids: Vec<PasswordSource>,
+    /// The file with a password of Ansible Vault without a label.
+    vault_password_file: Option<PathBuf>,
+    /// Whether the password of Ansible Vault is asked for.
+    asks_vault_password: bool,
     /// Connection variables for hosts that have none.
     pub(super) connection: Vars,
     /// A sentence for each setting that muster does not take.
@@ -101,10 +108,20 @@ impl AnsibleConfig {
         Ok(())
     }
 
+    /// Returns where the passwords of Ansible Vault come from.
+    pub(super) fn vault(&self) -> Vec<PasswordSource> {
+        let file = self.vault_password_file.clone().map(PasswordSource::file);
+        let prompt = self.asks_vault_password.then(PasswordSource::prompt);
+        self.vault_ids.iter().cloned().chain(file).chain(prompt).collect()
+    }
+
     /// Returns the context with the settings that hold for every command with an inventory, and prints the notes.
     pub(super) fn context(&self, context: &Context) -> Context {
         self.notes.iter().for_each(|note| ui::note(note));
         let mut settings = context.settings.clone();
+        if settings.vault.is_empty() {
+            settings.vault = self.vault();
+        }
         if settings.inventory.is_empty() {
             settings.inventory.clone_from(&self.inventory);
         }
@@ -153,6 +170,7 @@ mod tests {
     use serde_json::json;
 
     use super::AnsibleConfig;
+    use super::PasswordSource;
     use super::Places;
     use crate::playbook::parse::Gathering;
 
@@ -175,6 +193,8 @@ forks = 50
 gathering = explicit
 roles_path = roles:~/roles:/opt/roles
 nocows = 1
+vault_identity_list = prod@secrets/prod, dev@prompt
+vault_password_file = ~/.vault_pass
 [privilege_escalation]
 become = yes
 become_user = admin
@@ -192,6 +212,12 @@ pipelining = True
         assert_eq!(config.role_folders.as_deref(), Some(&roles[..]));
         let expected = (true, Some("admin"), true);
         assert_eq!((config.r#become, config.become_user.as_deref(), config.ask_become_pass), expected);
+        let vault = [
+            PasswordSource::parse("prod@/srv/site/secrets/prod", &|path| path.to_owned()),
+            PasswordSource::parse("dev@prompt", &|path| path.to_owned()),
+            PasswordSource::file(PathBuf::from("/home/op/.vault_pass")),
+        ];
+        assert_eq!(config.vault(), vault);
         let connection = json!({
             "ansible_ssh_private_key_file": "/srv/site/keys/id_ed25519",
             "ansible_ssh_timeout": "30",

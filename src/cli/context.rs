@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
 use super::error::ExitStatus;
+use super::settings;
 use super::settings::Flags;
 use super::settings::Settings;
+use super::vault_passwords::PasswordSource;
 use crate::control::look;
 use crate::control::look::Look;
 use crate::control::membership::MembershipError;
@@ -31,6 +34,7 @@ use crate::store::layout::Keyspace;
 use crate::store::leader_election;
 use crate::ui;
 use crate::ui::messages;
+use crate::vault::Keyring;
 
 /// How long a command that shows something waits until its connections are closed.
 const CLOSE_LIMIT: Duration = Duration::from_millis(200);
@@ -48,20 +52,25 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Connection variables for hosts of the inventory that have none.
     pub(super) connection_defaults: Vars,
+    /// Set while the command must not end: it has files that must be removed.
+    pub(super) is_unfinished: Arc<AtomicBool>,
     ssh: OnceLock<Arc<Ssh>>,
+    vault: OnceLock<Arc<Keyring>>,
 }
 
 impl Context {
     /// Makes a context. The settings are read, and nothing is opened yet.
     pub fn new(flags: Flags, is_fleetctl: bool, stop: CancellationToken) -> Result<Self, CommandError> {
         let (settings, connection_defaults) = (flags.clone().resolve()?, Vars::new());
-        Ok(Self { settings, flags, is_fleetctl, stop, connection_defaults, ssh: OnceLock::new() })
+        let (ssh, vault, is_unfinished) = (OnceLock::new(), OnceLock::new(), Arc::default());
+        Ok(Self { settings, flags, is_fleetctl, stop, connection_defaults, is_unfinished, ssh, vault })
     }
 
     /// Returns the context with other settings, before anything was opened.
     pub(super) fn with(&self, settings: Settings, connection_defaults: Vars) -> Self {
         let (flags, is_fleetctl, stop) = (self.flags.clone(), self.is_fleetctl, self.stop.clone());
-        Self { settings, flags, is_fleetctl, stop, connection_defaults, ssh: OnceLock::new() }
+        let (ssh, vault, is_unfinished) = (OnceLock::new(), OnceLock::new(), Arc::clone(&self.is_unfinished));
+        Self { settings, flags, is_fleetctl, stop, connection_defaults, is_unfinished, ssh, vault }
     }
 
     /// Returns the cluster's keys.
@@ -126,6 +135,21 @@ impl Context {
         Ok(self.ssh.get_or_init(|| Arc::new(ssh)).clone())
     }
 
+    /// Returns the passwords of Ansible Vault, the same for each call. The first call runs programs and asks questions.
+    pub(super) fn vault(&self) -> Result<Arc<Keyring>, CommandError> {
+        if let Some(vault) = self.vault.get() {
+            return Ok(Arc::clone(vault));
+        }
+        let passwords = self.vault_sources().iter().map(PasswordSource::read).collect::<Result<_, _>>()?;
+        Ok(Arc::clone(self.vault.get_or_init(|| Arc::new(Keyring::new(passwords)))))
+    }
+
+    /// Returns where the passwords of Ansible Vault come from: the settings, else Ansible's variables.
+    pub(super) fn vault_sources(&self) -> Vec<PasswordSource> {
+        let own = &self.settings.vault;
+        if own.is_empty() { settings::vault_of_ansible() } else { own.clone() }
+    }
+
     /// Returns the handles that an operation on a cluster needs. The cluster must exist.
     pub async fn cluster(&self) -> Result<ClusterContext, CommandError> {
         self.cluster_in(self.known_store().await?)
@@ -155,7 +179,7 @@ impl Context {
         if self.settings.inventory.is_empty() {
             return Ok(FenceCommands::default());
         }
-        let inventory = self.inventory(None)?;
+        let inventory = self.hosts(None, &Vars::new())?;
         let mut commands = Vec::new();
         for host in inventory.select("all")? {
             commands.extend(host.fence_command()?.map(|command| (host.name.clone(), command)));

@@ -25,6 +25,7 @@ use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
 use crate::inventory::Host;
+use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::playbook::host_connection;
 use crate::playbook::magic_variables;
@@ -209,9 +210,15 @@ impl Exec {
     }
 
     /// Returns the user that runs the command on a host; `None` for the login user.
-    fn run_as(&self, all: &Arc<Vars>, host: &Host, password: Option<&Password>) -> Result<Option<RunAs>, CommandError> {
+    fn run_as(
+        &self,
+        (inventory, all): (&Inventory, &Arc<Vars>),
+        host: &Host,
+        password: Option<&Password>,
+    ) -> Result<Option<RunAs>, CommandError> {
         let own = [Layer::written(Arc::clone(&host.vars)), Layer::data(Arc::new(magic_variables::of_host(host)))];
         let scope = Scope::new([Layer::data(Arc::clone(all))].into_iter().chain(own).collect());
+        let scope = scope.with_vault(&inventory.vault);
         let wanted = run_as::run_as(&scope, &self.user.wanted(), password);
         wanted.map_err(|why| CommandError::usage(format!("host {}: {why}", host.name)))
     }
@@ -237,7 +244,7 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
     let config = AnsibleConfig::read()?;
     exec.user.take_defaults(&config);
     let context = &exec.user.context(&config.context(context), true)?;
-    let extra = exec.extra.read()?;
+    let extra = exec.extra.read(&*context.vault()?)?;
     let mut inventory = context.hosts(None, &extra)?;
     inventory.add_local(&exec.pattern);
     let hosts = inventory.select(&exec.pattern)?;
@@ -251,7 +258,7 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
     let all = Arc::new(magic_variables::of_all(&inventory));
     let password = exec.user.password()?;
     let order = |host: &&Host| {
-        let run_as = exec.run_as(&all, host, password.as_ref())?;
+        let run_as = exec.run_as((&inventory, &all), host, password.as_ref())?;
         let script = exec.script(run_as.is_some())?;
         let command = Command { script, stdin: Vec::new(), run_as, limit: exec.timeout };
         Ok((exec.user.target(host.target()?), command))

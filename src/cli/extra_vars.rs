@@ -8,6 +8,7 @@ use crate::inventory::Vars;
 use crate::inventory::document;
 use crate::inventory::load::read_vars_file;
 use crate::ui;
+use crate::vault::Keyring;
 
 /// Variables on the command line.
 #[derive(Debug, clap::Args)]
@@ -18,19 +19,19 @@ pub(super) struct ExtraVars {
 }
 
 impl ExtraVars {
-    /// Reads the variables. Later ones win.
-    pub(super) fn read(&self) -> Result<Vars, CommandError> {
+    /// Reads the variables. Later ones win. Encrypted files are opened.
+    pub(super) fn read(&self, vault: &Keyring) -> Result<Vars, CommandError> {
         let mut vars = Vars::new();
         for text in &self.extra_vars {
-            vars.extend(read(text)?);
+            vars.extend(read(text, vault)?);
         }
         Ok(vars)
     }
 }
 
-fn read(text: &str) -> Result<Vars, CommandError> {
+fn read(text: &str, vault: &Keyring) -> Result<Vars, CommandError> {
     if let Some(path) = text.strip_prefix('@') {
-        let (vars, repeated) = read_vars_file(Path::new(path)).map_err(|error| match error {
+        let (vars, repeated) = read_vars_file(Path::new(path), vault).map_err(|error| match error {
             InventoryError::Unreadable { path, detail } => {
                 CommandError::usage(format!("-e: cannot read {}: {detail}", path.display()))
             }

@@ -22,6 +22,8 @@ use crate::playbook::template;
 use crate::ui;
 use crate::ui::messages;
 use crate::ui::table;
+use crate::vault;
+use crate::vault::Keyring;
 
 /// Show and check the inventory
 #[derive(Debug, clap::Args)]
@@ -99,7 +101,7 @@ impl Context {
             return Err(CommandError::usage("no inventory")
                 .hint("Name an inventory with `-i PATH` or `-i host1,host2,`, or set `inventory` in muster.toml."));
         }
-        Ok(Inventory::load_beside(&self.settings.inventory, playbook)?)
+        Ok(Inventory::load_beside(&self.settings.inventory, playbook, &self.vault()?)?)
     }
 }
 
@@ -110,6 +112,13 @@ impl Context {
         inventory.set_connection_defaults(self.connection_defaults.clone());
         connection_variables::fill(&mut inventory, extra);
         Ok(inventory)
+    }
+}
+
+/// Warns of the files of variables that are left out because there is no password for them.
+pub(super) fn warn_of_left_out(vault: &Keyring) {
+    if let Some(files) = vault.left_out() {
+        ui::warn(&format!("{files}. Their variables are left out"));
     }
 }
 
@@ -154,6 +163,7 @@ fn chosen(context: &Context, pattern: &str) -> Result<(Inventory, Vec<String>), 
 fn list(context: &Context, list: &List) -> CommandResult {
     let (inventory, chosen) = chosen(context, &list.pattern)?;
     print_notes(inventory.hosts.values());
+    warn_of_left_out(&inventory.vault);
     if list.output.is_some() {
         ui::json(&inventory.to_json());
     } else {
@@ -168,9 +178,14 @@ fn graph(context: &Context, graph: &Graph) -> CommandResult {
         let hint = did_you_mean(&graph.group, inventory.groups.keys().map(String::as_str));
         return Err(CommandError::usage(format!("no group is called `{}`", graph.group)).maybe_hint(hint));
     }
-    let show = graph.vars.then_some(&template::text_of as &dyn Fn(&Value) -> String);
+    let show = graph.vars.then_some(&shown as &dyn Fn(&Value) -> String);
     ui::result(&ui::clean(&inventory.to_graph(&graph.group, show)));
     Ok(ExitStatus::Done)
+}
+
+/// Returns a value as a table or a graph shows it. Closed values stay closed.
+fn shown(value: &Value) -> String {
+    template::text_of(&vault::listed(value))
 }
 
 fn host(context: &Context, name: &str) -> CommandResult {
@@ -179,8 +194,9 @@ fn host(context: &Context, name: &str) -> CommandResult {
         let hint = did_you_mean(name, inventory.hosts.keys().map(String::as_str));
         return Err(CommandError::usage(format!("no host is called `{name}`")).maybe_hint(hint));
     };
-    let mut vars = Value::Object((*host.vars).clone());
+    let mut vars: Value = host.vars.iter().map(|(name, value)| (name.clone(), vault::listed(value))).collect();
     vars.sort_all_objects();
+    warn_of_left_out(&inventory.vault);
     ui::json(&vars);
     Ok(ExitStatus::Done)
 }
@@ -201,7 +217,7 @@ fn vars(context: &Context, args: &VarsArgs) -> CommandResult {
     let mut rows = vec![["VARIABLE", "VALUE", "HOSTS"].map(str::to_owned).to_vec()];
     for (name, values) in values {
         for (value, hosts) in values {
-            let value = value.map_or_else(|| "-".to_owned(), template::text_of);
+            let value = value.map_or_else(|| "-".to_owned(), shown);
             rows.push(vec![name.to_owned(), value, hosts.join(",")]);
         }
     }
@@ -211,7 +227,7 @@ fn vars(context: &Context, args: &VarsArgs) -> CommandResult {
 
 fn lint(context: &Context) -> CommandResult {
     let mut findings = inventory_lint::findings(&context.load_inventory(None)?);
-    findings.extend(inventory_lint::moved(&context.settings.inventory)?);
+    findings.extend(inventory_lint::moved(&context.settings.inventory, &context.vault()?)?);
     ui::result(&ui::clean(&findings.iter().map(|finding| format!("{finding}\n")).collect::<String>()));
     Ok(if findings.is_empty() { ExitStatus::Done } else { ExitStatus::Failed })
 }

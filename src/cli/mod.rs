@@ -33,10 +33,15 @@ mod sweep;
 mod unit_commands;
 mod user_args;
 pub mod variables;
+mod vault;
+mod vault_passwords;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use clap::CommandFactory as _;
 use clap::FromArgMatches as _;
@@ -211,6 +216,7 @@ enum Command {
     Exec(exec::Exec),
     Play(play::Play),
     Doc(doc::Doc),
+    Vault(vault::VaultCommand),
     Lab(lab::Args),
     /// Print a completion script for a shell
     ///
@@ -307,18 +313,18 @@ fn parse() -> Result<Cli, CommandError> {
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit()))
 }
 
-/// Stops the command in good order at the first signal, and at once at the second.
-async fn watch_signals(stop: CancellationToken) {
+/// Stops the command in good order at the first signal, and at once at the second, unless it is unfinished.
+async fn watch_signals(stop: CancellationToken, is_unfinished: Arc<AtomicBool>) {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };
-    for _ in 0..2 {
+    loop {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        if stop.is_cancelled() {
+        if stop.is_cancelled() && !is_unfinished.load(Ordering::Relaxed) {
             ui::quit(ExitStatus::Interrupted);
         }
         stop.cancel();
@@ -333,8 +339,10 @@ fn is_fleetctl() -> bool {
 
 async fn run(cli: Cli) -> CommandResult {
     let stop = CancellationToken::new();
-    tokio::spawn(watch_signals(stop.clone()));
-    let context = Context::new(cli.flags, is_fleetctl(), stop)?;
+    let is_unfinished = Arc::<AtomicBool>::default();
+    tokio::spawn(watch_signals(stop.clone(), Arc::clone(&is_unfinished)));
+    let mut context = Context::new(cli.flags, is_fleetctl(), stop)?;
+    context.is_unfinished = is_unfinished;
     match cli.command {
         Command::Submit(args) => unit_commands::create(&context, Verb::Submit, &args).await,
         Command::Load(args) => unit_commands::create(&context, Verb::Load, &args).await,
@@ -370,6 +378,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Exec(command) => exec::run(&context, command).await,
         Command::Play(command) => play::run(&context, command).await,
         Command::Doc(args) => doc::run(&args),
+        Command::Vault(command) => vault::run(&context, command),
         Command::Completions { shell } => {
             ui::result(&completions::script(shell));
             Ok(ExitStatus::Done)

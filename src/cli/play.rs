@@ -156,14 +156,17 @@ pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
     play.user.take_defaults(&config);
     let context = &play.user.context(&config.context(context), !play.listing.is_wanted())?;
     let role_folders = config.role_folders.clone().unwrap_or_default();
-    let options = Options { settings: play.user.settings(), gathering: config.gathering, role_folders };
-    let extra = Arc::new(play.extra.read()?);
+    let vault = context.vault()?;
+    let gathering = config.gathering;
+    let options = Options { settings: play.user.settings(), gathering, role_folders, vault: Arc::clone(&vault) };
+    let extra = Arc::new(play.extra.read(&vault)?);
     let limit = play.limit.as_deref().map(hosts::read_limit).transpose()?;
     let selection = Selection::new(&play.tags, &play.skip_tags);
     let mut playbooks = play.read(&options)?;
     let tags: Vec<_> = playbooks.iter().map(all_tags).collect();
     playbooks.iter_mut().flat_map(|playbook| &mut playbook.plays).for_each(|play| selection.apply(play));
     let mut books = play.books(context, playbooks, (&extra, limit.as_deref()))?;
+    inventory::warn_of_left_out(&vault);
     if play.listing.is_wanted() {
         list(&play, &books, &tags);
         return Ok(ExitStatus::Done);

@@ -17,6 +17,7 @@ use super::error::CommandError;
 use super::failover_args::FailoverPolicyArgs;
 use super::failover_args::SweepSchedule;
 use super::variables;
+use super::vault_passwords::PasswordSource;
 use crate::core::secrets::SECRET_VARIABLES;
 use crate::core::unit::Hash;
 use crate::remote::ssh;
@@ -64,6 +65,45 @@ pub struct Flags {
         help_heading = "Connection"
     )]
     pub strict_host_key_checking: Option<String>,
+    /// Open what is encrypted with Ansible Vault with the password in this file, or with the password that it prints if it
+    /// is a program (can be repeated)
+    #[arg(
+        long,
+        alias = "vault-pass-file",
+        global = true,
+        env = "MUSTER_VAULT_PASSWORD_FILE",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Vault"
+    )]
+    #[serde(deserialize_with = "one_or_more")]
+    pub vault_password_file: Vec<PathBuf>,
+    /// Open what is encrypted with Ansible Vault with a password that has a label; the source is a file, a program, or
+    /// `prompt` (can be repeated)
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_VAULT_ID",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "LABEL@SOURCE",
+        help_heading = "Vault"
+    )]
+    #[serde(deserialize_with = "one_or_more")]
+    pub vault_id: Vec<PathBuf>,
+    /// Ask for the password of Ansible Vault
+    #[arg(
+        long,
+        short = 'J',
+        alias = "ask-vault-password",
+        global = true,
+        env = "MUSTER_ASK_VAULT_PASS",
+        hide_env_values = true,
+        hide_short_help = true,
+        help_heading = "Vault"
+    )]
+    pub ask_vault_pass: bool,
     /// Keep the cluster in this store: sqlite:PATH, etcd://h1:2379,h2:2379, or etcds:// with TLS [default:
     /// sqlite:~/.local/state/muster/muster.db]
     #[arg(
@@ -267,6 +307,8 @@ pub struct Settings {
     pub token: String,
     /// The inventory's sources.
     pub inventory: Vec<PathBuf>,
+    /// Where the passwords of Ansible Vault come from.
+    pub(super) vault: Vec<PasswordSource>,
     /// An ssh_config(5) to use instead of the default ones.
     pub ssh_config: Option<PathBuf>,
     /// How unknown host keys are treated, if not as ssh_config(5) says.
@@ -330,6 +372,7 @@ impl Flags {
     /// Merges flags and environment (already in `self`), the settings file and the defaults.
     pub fn resolve(self) -> Result<Settings, CommandError> {
         let file = file::read(self.config.as_deref())?;
+        let vault = vault(&self, &file.flags);
         let path = |flag: Option<PathBuf>, file: Option<PathBuf>| flag.map(|path| from_home(&path)).or(file);
         let store = self.store.map(|store| match store.strip_prefix("sqlite:") {
             Some(path) => format!("sqlite:{}", from_home(Path::new(path)).display()),
@@ -349,12 +392,37 @@ impl Flags {
             },
             token: self.token.or(file.flags.token).unwrap_or_else(|| "default".to_owned()),
             inventory: if self.inventory.is_empty() { file.flags.inventory } else { sources(&self.inventory) },
+            vault,
             ssh_config: path(self.ssh_config, file.flags.ssh_config),
             strict_host_key_checking: self.strict_host_key_checking.or(file.flags.strict_host_key_checking),
             lock: file.lock,
             settle: file.settle,
         })
     }
+}
+
+/// Returns where the passwords of Ansible Vault come from: the flags and muster's variables, else the settings file.
+fn vault(flags: &Flags, file: &Flags) -> Vec<PasswordSource> {
+    let of_flags = |flags: &Flags| {
+        let is_set = |path: &&PathBuf| !path.as_os_str().is_empty();
+        let labelled = flags.vault_id.iter().filter(is_set);
+        let labelled = labelled.map(|id| PasswordSource::parse(&id.to_string_lossy(), &from_home));
+        let files = flags.vault_password_file.iter().filter(is_set);
+        let files = files.map(|path| PasswordSource::file(from_home(path)));
+        labelled.chain(files).chain(flags.ask_vault_pass.then(PasswordSource::prompt)).collect::<Vec<_>>()
+    };
+    let sources = [of_flags(flags), of_flags(file)];
+    sources.into_iter().find(|sources| !sources.is_empty()).unwrap_or_default()
+}
+
+/// Returns where Ansible's variables say that the passwords of its vaults come from.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub(super) fn vault_of_ansible() -> Vec<PasswordSource> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let labelled = set("ANSIBLE_VAULT_IDENTITY_LIST").unwrap_or_default();
+    let labelled = labelled.split(',').map(str::trim).filter(|id| !id.is_empty());
+    let file = set("ANSIBLE_VAULT_PASSWORD_FILE").map(|path| PasswordSource::file(from_home(Path::new(&path))));
+    labelled.map(|id| PasswordSource::parse(id, &from_home)).chain(file).collect()
 }
 
 /// Splits the words of `--inventory` into sources, which `:` separates. In a list of hosts, which has commas, each `:`
@@ -372,6 +440,12 @@ pub(super) fn environment() -> BTreeMap<String, String> {
     let text =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     text.filter(|(name, _)| !SECRET_VARIABLES.contains(&name.as_str())).collect()
+}
+
+/// Returns the command of the operator's editor, as Ansible finds it.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub(super) fn editor() -> String {
+    std::env::var("EDITOR").ok().filter(|editor| !editor.trim().is_empty()).unwrap_or_else(|| "vi".to_owned())
 }
 
 /// Returns the home directory of the user, if it is known.

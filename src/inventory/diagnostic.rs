@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::core::similar::similar;
+use crate::vault::VaultError;
 
 /// A position in a file. Lines and columns count from 1; 0 means the whole file or the whole line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -39,6 +40,12 @@ impl Diagnostic {
     /// Makes a diagnostic at a position.
     pub fn new(file: &Path, at: Position, what: impl Into<String>) -> Self {
         Self { file: file.to_owned(), at, what: what.into(), hint: None }
+    }
+
+    /// Makes the diagnostic of an encrypted file that cannot be opened.
+    pub fn of_vault(file: &Path, error: &VaultError) -> Self {
+        let (line, column) = error.position().unwrap_or((1, 1));
+        Self::new(file, Position::new(line, column), format!("the file {error}"))
     }
 
     /// Adds a hint.

@@ -1,7 +1,7 @@
 //! YAML documents in which every key and value has its position, for inventories and playbooks.
 //!
-//! No other module uses the YAML library. Tags are errors: a value that is marked as secret or as code is never read as
-//! plain text.
+//! No other module uses the YAML library. The tag `!vault` marks a closed value. Any other tag than those of YAML itself is
+//! an error: a value that is marked as code is never read as plain text.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,9 +12,13 @@ use serde::Deserializer;
 use serde::de;
 use serde_json::Value;
 use serde_saphyr::Spanned;
+use serde_saphyr::Tagged;
 
 use super::diagnostic::Diagnostic;
 use super::diagnostic::Position;
+use crate::vault::ClosedValue;
+use crate::vault::Keyring;
+use crate::vault::is_vault;
 
 /// A value with its position.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,12 +29,14 @@ pub struct Node {
     pub content: Content,
     /// Where the text of the value begins in the document, in bytes, if that is known.
     start: Option<usize>,
+    /// The tag of the value while the document is read.
+    tag: Option<String>,
 }
 
 /// The value of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// Null, a boolean, a number or text.
+    /// Null, a boolean, a number, text or a closed value.
     Scalar(Value),
     /// A list.
     List(Vec<Node>),
@@ -81,7 +87,7 @@ impl Node {
     /// Returns another value at the same position.
     #[must_use]
     pub const fn with(&self, content: Content) -> Self {
-        Self { at: self.at, content, start: None }
+        Self { at: self.at, content, start: None, tag: None }
     }
 
     /// Returns the kind of the value, for messages.
@@ -90,6 +96,7 @@ impl Node {
             Content::Scalar(Value::Null) => "nothing",
             Content::Scalar(Value::Bool(_)) => "a boolean",
             Content::Scalar(Value::Number(_)) => "a number",
+            Content::Scalar(Value::Object(_)) => "an encrypted value",
             Content::Scalar(_) => "text",
             Content::List(_) => "a list",
             Content::Map(_) => "a map",
@@ -106,27 +113,22 @@ pub fn read(file: &Path, text: &str) -> Result<Node, Diagnostic> {
 /// Reads the document of a file as Ansible does: of a key that occurs twice in one map, the last value counts. Returns a
 /// diagnostic for each such key.
 pub fn read_repeated(file: &Path, text: &str) -> Result<(Node, Vec<Diagnostic>), Diagnostic> {
-    if text.starts_with("$ANSIBLE_VAULT") {
-        return Err(Diagnostic::new(
-            file,
-            Position::new(1, 1),
-            "the file is encrypted with Ansible Vault, which muster cannot open",
-        )
-        .hint("Decrypt it first (`ansible-vault decrypt`), or keep the secret on the hosts."));
+    if is_vault(text) {
+        Keyring::default().decrypt(text).map_err(|error| Diagnostic::of_vault(file, &error))?;
     }
     if text.lines().all(|line| matches!(line.trim(), "" | "---" | "...") || line.trim_start().starts_with('#')) {
         let content = Content::Scalar(Value::Null);
-        return Ok((Node { at: Position::new(1, 1), content, start: None }, Vec::new()));
+        return Ok((Node { at: Position::new(1, 1), content, start: None, tag: None }, Vec::new()));
     }
     let options = serde_saphyr::options! {
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
-        reject_unsupported_tags: true,
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
     };
     let read = serde_saphyr::from_str_with_options::<Node>(text, options);
     let mut node = read.map_err(|error| explain(file, text, &error))?;
+    obey_tags(&mut node, (file, text))?;
     keep_text(&mut node, text, is_json(text));
     let mut repeated = Vec::new();
     keep_last(&mut node, &mut |at, what| repeated.push(Diagnostic::new(file, at, what)));
@@ -136,6 +138,66 @@ pub fn read_repeated(file: &Path, text: &str) -> Result<(Node, Vec<Diagnostic>),
 /// Reports whether a text is JSON. Ansible reads JSON as JSON and not as YAML.
 fn is_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<de::IgnoredAny>(text).is_ok()
+}
+
+/// Makes closed values of those with the tag `!vault`, and of the maps that `ansible-inventory` prints for them. Any other
+/// tag that YAML does not define is an error.
+fn obey_tags(node: &mut Node, (file, text): (&Path, &str)) -> Result<(), Diagnostic> {
+    let place = |at: Position| format!("{}:{}:{}", file.display(), at.line, at.column);
+    if let Some(tag) = node.tag.take().filter(|tag| !is_of_yaml(tag)) {
+        let at = tag_position(text, node, &tag).unwrap_or(node.at);
+        let vault = node.text().filter(|_| VAULT_TAGS.contains(&tag.as_str()));
+        let closed = vault.map(|vault| ClosedValue::at(vault, place(at)));
+        node.content = Content::Scalar(closed.ok_or_else(|| tag_fault(file, at, node, &tag))?);
+    }
+    match &mut node.content {
+        Content::List(items) => items.iter_mut().try_for_each(|item| obey_tags(item, (file, text)))?,
+        Content::Map(entries) => entries.iter_mut().try_for_each(|(_, node)| obey_tags(node, (file, text)))?,
+        Content::Scalar(_) => {}
+    }
+    let only = match &node.content {
+        Content::Map(entries) => entries.first().filter(|(_, node)| entries.len() == 1 && node.text().is_some()),
+        _ => None,
+    };
+    let only = only.map(|(key, node)| Value::Object([(key.text.clone(), node.value())].into_iter().collect()));
+    if let Some(closed) = only.as_ref().and_then(ClosedValue::of) {
+        node.content = Content::Scalar(ClosedValue::at(closed.vault, place(node.at)));
+    }
+    Ok(())
+}
+
+/// The tags of closed values.
+const VAULT_TAGS: [&str; 2] = ["!vault", "!vault-encrypted"];
+
+/// Reports whether YAML defines a tag, whose value the library has read accordingly.
+fn is_of_yaml(tag: &str) -> bool {
+    let known = ["binary", "bool", "float", "int", "map", "null", "seq", "str", "timestamp"];
+    tag == "!" || tag.strip_prefix("tag:yaml.org,2002:").is_some_and(|name| known.contains(&name))
+}
+
+/// Returns the position of the tag of a node. The library reports that of the value, which may begin on the line after it.
+fn tag_position(text: &str, node: &Node, tag: &str) -> Option<Position> {
+    let before = text.get(..node.start?)?;
+    let at = before.rfind(tag)?;
+    let (head, tail) = (before.get(..at)?, before.get(at..)?);
+    let line = node.at.line.checked_sub(tail.matches('\n').count() as u64)?;
+    let column = head.rsplit('\n').next().unwrap_or_default().chars().count() as u64 + 1;
+    // A node that an alias refers to has the position of the alias.
+    let written = text.lines().nth(usize::try_from(line.checked_sub(1)?).ok()?)?;
+    written.contains(tag).then_some(Position::new(line, column))
+}
+
+/// Makes the diagnostic of a tag.
+fn tag_fault(file: &Path, at: Position, node: &Node, tag: &str) -> Diagnostic {
+    if VAULT_TAGS.contains(&tag) {
+        let error = Diagnostic::new(file, at, format!("`{tag}` needs the text of a vault, not {}", node.kind()));
+        return error.hint("`muster vault encrypt-string` makes it.");
+    }
+    let error = Diagnostic::new(file, at, format!("muster does not know the tag `{tag}`"));
+    if tag == "!unsafe" {
+        return error.hint("Write `{% raw %}` before the text and `{% endraw %}` after it.");
+    }
+    error
 }
 
 /// Turns values back into text that are text for Ansible, which reads YAML 1.1: `y`, `1e3`, `0o644`. Integers of more
@@ -208,9 +270,6 @@ fn explain(file: &Path, text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let message = error.to_string();
     // The library repeats the position at the end of its message.
     let message = message.split(" at line ").next().unwrap_or_default().lines().next().unwrap_or_default();
-    if let Some(diagnostic) = marked(file, text, at).filter(|_| message.contains("tag")) {
-        return diagnostic;
-    }
     for (part, what, hint) in KNOWN_MESSAGES {
         if message.contains(part) {
             return Diagnostic::new(file, at, what).hint(hint);
@@ -239,35 +298,16 @@ const KNOWN_MESSAGES: [(&str, &str, &str); 3] = [
     ("non-finite float", "`.inf` and `.nan` are not supported", "Write the value in quotes if it is text."),
 ];
 
-/// Returns the diagnostic of a value with one of Ansible's tags. The library reports the position of the value, which may
-/// begin on the line after its tag.
-fn marked(file: &Path, text: &str, at: Position) -> Option<Diagnostic> {
-    let numbered = (1..).zip(text.lines()).take_while(|(number, _)| *number <= at.line);
-    let found = numbered.filter_map(|(number, line)| {
-        let tag = ["!vault", "!unsafe"].into_iter().find(|tag| line.contains(tag))?;
-        Some((number, line.split_once(tag)?.0.chars().count() as u64 + 1, tag))
-    });
-    let (line, column, tag) = found.last()?;
-    let (what, hint) = if tag == "!vault" {
-        (
-            "`!vault` marks an encrypted value, which muster cannot open",
-            "Decrypt it first (`ansible-vault decrypt`), or keep the secret on the hosts.",
-        )
-    } else {
-        ("muster does not know the mark `!unsafe`", "Write `{% raw %}` before the text and `{% endraw %}` after it.")
-    };
-    Some(Diagnostic::new(file, Position::new(line, column), what).hint(hint))
-}
-
 fn position(location: serde_saphyr::Location) -> Position {
     Position::new(location.line(), location.column())
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Content>::deserialize(deserializer)?;
+        let spanned = Spanned::<Tagged<Content>>::deserialize(deserializer)?;
         let start = spanned.defined.span().byte_offset().and_then(|start| start.try_into().ok());
-        Ok(Self { at: position(spanned.referenced), content: spanned.value, start })
+        let Tagged(content, tag) = spanned.value;
+        Ok(Self { at: position(spanned.referenced), content, start, tag })
     }
 }
 
@@ -343,8 +383,12 @@ impl<'de> de::Visitor<'de> for Visitor {
     fn visit_map<A: de::MapAccess<'de>>(self, mut entries: A) -> Result<Content, A::Error> {
         let mut map = Vec::new();
         // A key is always text: `y` is no boolean here.
-        while let Some(key) = entries.next_key::<Spanned<String>>()? {
-            map.push((Key { at: position(key.referenced), text: key.value }, entries.next_value()?));
+        while let Some(key) = entries.next_key::<Spanned<Tagged<String>>>()? {
+            let Tagged(text, tag) = key.value;
+            if let Some(tag) = tag.filter(|tag| !is_of_yaml(tag)) {
+                return Err(de::Error::custom(format!("muster does not know the tag `{tag}` of a key")));
+            }
+            map.push((Key { at: position(key.referenced), text }, entries.next_value()?));
         }
         Ok(Content::Map(map))
     }

@@ -14,7 +14,7 @@ impl Inventory {
         if changed {
             let vars = Arc::new(self.group_vars.get(ALL).cloned().unwrap_or_default());
             let defaults = Arc::clone(&self.connection_defaults);
-            self.hosts.insert(name.to_owned(), Host { name: name.to_owned(), groups: Vec::new(), vars, defaults });
+            self.hosts.insert(name.to_owned(), Host { vars, defaults, ..Host::named(name) });
             self.put(name, ALL);
             if groups.is_empty() {
                 self.put(name, "ungrouped");

@@ -18,6 +18,7 @@ use crate::remote::Password;
 use crate::remote::Target;
 use crate::remote::ssh_config::is_kept;
 use crate::remote::ssh_config::validate;
+use crate::vault::ClosedValue;
 
 /// A computer that SSH reaches.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,8 @@ pub struct Host {
     pub vars: Arc<Vars>,
     /// The connection variables that count if the host has none. No template sees them.
     pub defaults: Arc<Vars>,
+    /// Why a template or a closed value in a connection variable cannot be filled in, by the name of the variable.
+    pub unfilled: BTreeMap<String, String>,
 }
 
 /// Connection variables that muster reads, or that have no effect on what it does.
@@ -88,7 +91,13 @@ impl Host {
         } else {
             Vars::new()
         };
-        Self { name: name.to_owned(), groups: Vec::new(), vars: Arc::new(vars), defaults: Arc::default() }
+        Self { vars: Arc::new(vars), ..Self::named(name) }
+    }
+
+    /// Makes a host without groups and variables.
+    pub(super) fn named(name: &str) -> Self {
+        let (name, groups, unfilled) = (name.to_owned(), Vec::new(), BTreeMap::new());
+        Self { name, groups, vars: Arc::default(), defaults: Arc::default(), unfilled }
     }
 
     /// Returns how SSH reaches the host.
@@ -170,16 +179,14 @@ impl Host {
     /// Returns the metadata that units select the machine by: the map in the variable `muster_metadata`.
     pub fn metadata(&self) -> Result<BTreeMap<String, String>, InventoryError> {
         let name = METADATA;
+        self.vars.get(name).map_or(Ok(()), |value| self.refuse_unfilled(name, value))?;
         let entries = match self.vars.get(name) {
             None | Some(Value::Null) => return Ok(BTreeMap::new()),
             Some(Value::Object(entries)) => entries,
-            Some(other) => {
-                self.refuse_template(name, other)?;
-                return Err(self.bad(name, "it must be a map of words, such as {role: web}".to_owned()));
-            }
+            Some(_) => return Err(self.bad(name, "it must be a map of words, such as {role: web}".to_owned())),
         };
         let entries = entries.iter().map(|(key, value)| {
-            self.refuse_template(name, value)?;
+            self.refuse_unfilled(name, value)?;
             match value {
                 Value::String(text) => Ok((key.clone(), text.clone())),
                 Value::Bool(_) | Value::Number(_) => Ok((key.clone(), value.to_string())),
@@ -234,15 +241,20 @@ impl Host {
         InventoryError::Variable { host: self.name.clone(), name: name.to_owned(), detail }
     }
 
-    /// Refuses a template: it stands here only if it could not be filled in.
-    fn refuse_template(&self, name: &str, value: &Value) -> Result<(), InventoryError> {
-        match value.as_str().filter(|text| text.contains("{{") || text.contains("{%")) {
-            Some(text) => {
-                let text = sanitize::truncate(text, sanitize::MESSAGE_LIMIT);
-                Err(self.bad(name, format!("the template `{text}` cannot be filled in")))
-            }
-            None => Ok(()),
-        }
+    /// Refuses a template or a closed value: it stands here only if it could not be filled in.
+    fn refuse_unfilled(&self, name: &str, value: &Value) -> Result<(), InventoryError> {
+        let why = self.unfilled.get(name);
+        let template = value.as_str().filter(|text| text.contains("{{") || text.contains("{%"));
+        let detail = if let Some(text) = template {
+            let text = sanitize::truncate(text, sanitize::MESSAGE_LIMIT);
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("the template `{text}` cannot be filled in{why}")
+        } else if ClosedValue::of(value).is_some() {
+            why.map_or_else(|| "it is encrypted with Ansible Vault".to_owned(), Clone::clone)
+        } else {
+            return Ok(());
+        };
+        Err(self.bad(name, detail))
     }
 
     /// Returns the first of these variables that is set, as text.
@@ -250,7 +262,7 @@ impl Host {
         let set_in = |vars: &'h Vars| names.iter().find_map(|name| Some((*name, vars.get(*name)?)));
         let set = set_in(&self.vars).or_else(|| set_in(&self.defaults));
         if let Some((name, value)) = set {
-            self.refuse_template(name, value)?;
+            self.refuse_unfilled(name, value)?;
         }
         match set {
             None | Some((_, Value::Null)) => Ok(None),

@@ -14,14 +14,6 @@ use super::literal;
 pub(super) fn read(file: &Path, text: &str, builder: &mut InventoryBuilder) -> Result<(), Diagnostic> {
     let mut parser = IniParser { file, builder, pending: Vec::new(), section: Section::Hosts(UNGROUPED.to_owned()) };
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
-        if number == 1 && line.starts_with("$ANSIBLE_VAULT") {
-            return Err(Diagnostic::new(
-                file,
-                Position::new(1, 1),
-                "the file is encrypted with Ansible Vault, which muster cannot open",
-            )
-            .hint("Decrypt it first (`ansible-vault decrypt`)."));
-        }
         parser.line(number, line)?;
     }
     parser.finish()

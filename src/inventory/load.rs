@@ -9,6 +9,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -27,6 +28,7 @@ use super::vars;
 use super::vars::VarFiles;
 use super::yaml;
 use crate::core::secrets::SECRET_VARIABLES;
+use crate::vault::Keyring;
 
 /// The endings of files in an inventory directory that are not sources.
 const IGNORED: [&str; 12] =
@@ -35,12 +37,18 @@ const IGNORED: [&str; 12] =
 impl Inventory {
     /// Loads sources: files, directories, scripts, or lists such as `h1,h2,`. Later sources override earlier ones.
     pub fn load(sources: &[PathBuf]) -> Result<Self, InventoryError> {
-        Self::load_beside(sources, None)
+        Self::load_beside(sources, None, &Arc::default())
     }
 
     /// Loads sources. The `group_vars` and `host_vars` in the playbook's folder override their variables.
-    pub fn load_beside(sources: &[PathBuf], playbook: Option<&Path>) -> Result<Self, InventoryError> {
-        let mut loader = Loader::default();
+    ///
+    /// Without a password, encrypted files of variables are left out. The vault remembers them.
+    pub fn load_beside(
+        sources: &[PathBuf],
+        playbook: Option<&Path>,
+        vault: &Arc<Keyring>,
+    ) -> Result<Self, InventoryError> {
+        let mut loader = Loader { builder: InventoryBuilder::default(), warnings: Vec::new(), vault };
         let mut folders: Vec<PathBuf> = Vec::new();
         for source in sources {
             if let Some(list) = source.to_str().filter(|text| text.contains(',') && !source.exists()) {
@@ -53,16 +61,16 @@ impl Inventory {
         }
         folders.extend(playbook.map(Path::to_owned));
         let files = folders.iter().map(|folder| loader.read_var_files(folder)).collect::<Result<Vec<_>, _>>()?;
-        let warnings = loader.warnings;
-        Ok(Self { warnings, ..vars::build(loader.builder, &files) })
+        let (warnings, vault) = (loader.warnings, Arc::clone(vault));
+        Ok(Self { warnings, vault, ..vars::build(loader.builder, &files) })
     }
 }
 
 /// The sources so far.
-#[derive(Default)]
-struct Loader {
+struct Loader<'v> {
     builder: InventoryBuilder,
     warnings: Vec<String>,
+    vault: &'v Keyring,
 }
 
 fn folder_of(file: &Path) -> PathBuf {
@@ -85,7 +93,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> InventoryError {
     InventoryError::Unreadable { path: path.to_owned(), detail: error.to_string() }
 }
 
-impl Loader {
+impl Loader<'_> {
     fn read_source(&mut self, path: &Path) -> Result<(), InventoryError> {
         let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         if about.is_dir() {
@@ -94,7 +102,7 @@ impl Loader {
         if about.permissions().mode() & 0o111 != 0 && is_program(path) {
             return self.read_script(path);
         }
-        let text = read_text(path)?;
+        let text = read_text(path, self.vault)?;
         match extension(path) {
             "toml" => {
                 let what = "muster reads inventories in YAML and INI, not TOML";
@@ -190,7 +198,11 @@ impl Loader {
     /// Reads a variable file, or all variable files in a folder and its subfolders, in order.
     fn read_vars(&mut self, path: &Path) -> Result<Vars, InventoryError> {
         if !path.is_dir() {
-            let (vars, repeated) = read_vars_file(path)?;
+            let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+            if self.vault.leaves_out(path, text) {
+                return Ok(Vars::new());
+            }
+            let (vars, repeated) = read_vars_file(path, self.vault)?;
             self.warn_of(&repeated);
             return Ok(vars);
         }
@@ -221,9 +233,9 @@ fn extension(path: &Path) -> &str {
     path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 
-fn read_text(path: &Path) -> Result<String, InventoryError> {
+fn read_text(path: &Path, vault: &Keyring) -> Result<String, InventoryError> {
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-    String::from_utf8(bytes)
+    String::from_utf8(vault.open_file(bytes).map_err(|error| Diagnostic::of_vault(path, &error))?)
         .map_err(|_| Diagnostic::new(path, Position::default(), "the file is not UTF-8 text").into())
 }
 
@@ -261,8 +273,8 @@ fn run_script(path: &Path, arguments: &[&str]) -> Result<String, InventoryError>
 }
 
 /// Reads a file of variables: one map, YAML or JSON. Returns a diagnostic for each key that occurs twice.
-pub fn read_vars_file(path: &Path) -> Result<(Vars, Vec<Diagnostic>), InventoryError> {
-    let (node, repeated) = document::read_repeated(path, &read_text(path)?)?;
+pub fn read_vars_file(path: &Path, vault: &Keyring) -> Result<(Vars, Vec<Diagnostic>), InventoryError> {
+    let (node, repeated) = document::read_repeated(path, &read_text(path, vault)?)?;
     match node.value() {
         Value::Null => Ok((Vars::new(), repeated)),
         Value::Object(vars) => Ok((vars, repeated)),

@@ -31,6 +31,8 @@ use indexmap::IndexSet;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::vault;
+use crate::vault::Keyring;
 use diagnostic::Diagnostic;
 pub use host::Host;
 pub use pattern::ShellPattern;
@@ -52,6 +54,8 @@ pub struct Inventory {
     pub group_vars: BTreeMap<String, Vars>,
     /// The faults in the sources that were passed over, each a sentence without a full stop.
     pub warnings: Vec<String>,
+    /// The passwords of the closed values in the variables.
+    pub vault: Arc<Keyring>,
     /// The connection variables of hosts that have none.
     connection_defaults: Arc<Vars>,
 }
@@ -171,9 +175,10 @@ impl Inventory {
         }
     }
 
-    /// Returns the inventory as `ansible-inventory --list` prints it.
+    /// Returns the inventory as `ansible-inventory --list` prints it. Closed values stay closed.
     pub fn to_json(&self) -> Value {
-        let hostvars: Vars = self.hosts.values().map(|host| (host.name.clone(), (*host.vars).clone().into())).collect();
+        let vars = |host: &Host| host.vars.iter().map(|(name, value)| (name.clone(), vault::listed(value))).collect();
+        let hostvars: Vars = self.hosts.values().map(|host| (host.name.clone(), Value::Object(vars(host)))).collect();
         let mut listing = Vars::new();
         listing.insert("_meta".to_owned(), json!({ "hostvars": hostvars }));
         for (name, group) in &self.groups {

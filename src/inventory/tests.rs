@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use super::script;
 use super::vars;
 use super::yaml;
 use crate::remote::Connection;
+use crate::vault::ClosedValue;
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -200,7 +202,7 @@ fn invalid_yaml_has_a_position() {
         ("all:\n---\nall:\n", "h.yaml:3:1: the file has more than one YAML document"),
         ("all:\n  vars:\n    ~: 1\n", "h.yaml:3:5: a key is null"),
         ("all:\n  vars:\n    x: .inf\n", "h.yaml:3:8: `.inf` and `.nan` are not supported"),
-        ("all:\n  vars:\n    x: !unsafe 'y'\n", "h.yaml:3:8: muster does not know the mark `!unsafe`"),
+        ("all:\n  vars:\n    x: !unsafe 'y'\n", "h.yaml:3:8: muster does not know the tag `!unsafe`"),
         ("plugin: aws_ec2\nregions: [x]\n", "h.yaml:1:1: the file is for the inventory plugin `aws_ec2`"),
         ("all:\n  hosts:\n    a: *nowhere\n", "h.yaml:3:8:"),
         ("all:\n  vars:\n    x: {{ y }}\n", "h.yaml:3:"),
@@ -210,15 +212,57 @@ fn invalid_yaml_has_a_position() {
     }
 }
 
+const VAULT: &str = "$ANSIBLE_VAULT;1.2;AES256;prod\n3132\n";
+
 #[test]
-fn encrypted_values_are_errors() {
-    let error =
-        error_in("h.yaml", "all:\n  vars:\n    secret: !vault |\n      $ANSIBLE_VAULT;1.1;AES256\n      3132\n");
-    assert!(error.to_string().contains("`!vault` marks an encrypted value"), "{error}");
-    assert_eq!((error.at.line, error.hint.is_some()), (3, true));
+fn encrypted_values_stay_closed_with_their_place_and_are_listed_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.yaml");
+    let indented = VAULT.replace('\n', "\n      ");
+    let text = format!(
+        "all:\n  vars:\n    a: !vault |\n      {indented}\n    b: [{{c: !vault-encrypted x}}]\n    d: {{__ansible_vault: x}}\n  hosts: h\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let inventory = Inventory::load(std::slice::from_ref(&file)).unwrap();
+    let vars = &inventory.hosts["h"].vars;
+    let place = |line: &str| format!("{}:{line}", file.display());
+    let closed = ClosedValue::of(&vars["a"]).unwrap();
+    assert_eq!((closed.vault, closed.place), (VAULT, Some(place("3:8").as_str())));
+    assert_eq!(ClosedValue::of(&vars["b"][0]["c"]).unwrap().place, Some(place("7:13").as_str()));
+    assert_eq!(ClosedValue::of(&vars["d"]).unwrap().vault, "x");
+    let listed =
+        json!({"a": {"__ansible_vault": VAULT}, "b": [{"c": {"__ansible_vault": "x"}}], "d": {"__ansible_vault": "x"}});
+    assert_eq!(inventory.to_json()["_meta"]["hostvars"]["h"], listed);
+}
+
+#[test]
+fn a_tag_without_a_vault_and_unknown_tags_are_errors() {
+    for (text, expected) in [
+        ("all:\n  vars:\n    a: !vault\n      [x]\n", "h.yaml:3:8: `!vault` needs the text of a vault, not a list"),
+        ("all:\n  vars:\n    a: !vault 1\n", "h.yaml:3:8: `!vault` needs the text of a vault, not a number"),
+        ("all:\n  vars:\n    a: !unsafe x\n", "h.yaml:3:8: muster does not know the tag `!unsafe`"),
+        ("all:\n  vars:\n    a: !foo {x: 1}\n", "h.yaml:3:8: muster does not know the tag `!foo`"),
+        ("all:\n  vars:\n    !foo a: 1\n", "h.yaml:3:"),
+    ] {
+        let error = error_in("h.yaml", text);
+        assert!(error.to_string().starts_with(expected), "{text:?}: {error}");
+    }
+    let known = "all:\n  vars: {a: !!str 1, b: !!int '2', c: ! x, !!str d: !!map {e: !!seq [1]}}\n  hosts: h\n";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("h.yaml"), known).unwrap();
+    let inventory = Inventory::load(&[folder.path().join("h.yaml")]).unwrap();
+    assert_eq!(json!(*inventory.hosts["h"].vars), json!({"a": "1", "b": 2, "c": "x", "d": {"e": [1]}}));
+}
+
+#[test]
+fn encrypted_sources_are_errors_without_a_password() {
+    let folder = tempfile::tempdir().unwrap();
     for name in ["h", "h.yaml"] {
-        let error = error_in(name, "$ANSIBLE_VAULT;1.1;AES256\n3132\n");
-        assert!(error.to_string().contains("encrypted with Ansible Vault"), "{error}");
+        let file = folder.path().join(name);
+        std::fs::write(&file, "$ANSIBLE_VAULT;1.2;AES256;prod\n33310a33320a3333\n").unwrap();
+        let error = Inventory::load(std::slice::from_ref(&file)).unwrap_err().to_string();
+        let what = "the file is encrypted with Ansible Vault (label prod): give --vault-password-file, or --vault-id prod@FILE";
+        assert_eq!(error, format!("{}:1:1: {what}", file.display()));
     }
 }
 
@@ -255,7 +299,7 @@ fn variables_beside_the_playbook_override_those_beside_the_inventory() {
         std::fs::write(path, text).unwrap();
     }
     let sources = [folder.path().join("inv/hosts")];
-    let inventory = Inventory::load_beside(&sources, Some(&folder.path().join("play"))).unwrap();
+    let inventory = Inventory::load_beside(&sources, Some(&folder.path().join("play")), &Arc::default()).unwrap();
     let expected = json!({"a": "inventory", "b": "playbook", "c": "inventory"});
     assert_eq!(Value::Object((*inventory.hosts["h"].vars).clone()), expected);
 }
@@ -291,7 +335,7 @@ fn layers_of_variables_override_each_other_in_the_order_of_ansible() {
         write_files(folder.path(), &files);
         write_files(folder.path(), &[("inv/hosts", &format!("[web]\nw1\n{hosts}"))]);
         let sources = [folder.path().join("inv/hosts")];
-        let inventory = Inventory::load_beside(&sources, Some(&folder.path().join("play"))).unwrap();
+        let inventory = Inventory::load_beside(&sources, Some(&folder.path().join("play")), &Arc::default()).unwrap();
         assert_eq!(inventory.hosts["w1"].vars["v"], json!(count), "the first {count} layers");
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn build(mut builder: InventoryBuilder, files: &[VarFiles]) -> Invent
         groups.retain(|name| *name != ALL);
         groups.sort_unstable();
         let groups = groups.into_iter().map(str::to_owned).collect();
-        (name.clone(), Host { name: name.clone(), groups, vars: Arc::new(vars), defaults: Arc::default() })
+        (name.clone(), Host { groups, vars: Arc::new(vars), ..Host::named(name) })
     });
     let hosts: IndexMap<String, Host> = hosts.collect();
     let groups = builder.groups.iter().map(|(name, group)| {
@@ -66,7 +66,7 @@ pub(super) fn build(mut builder: InventoryBuilder, files: &[VarFiles]) -> Invent
     for (name, vars) in files.iter().flat_map(|file| &file.groups) {
         group_vars.entry(name.clone()).or_default().extend(vars.clone());
     }
-    Inventory { groups: groups.collect(), hosts, group_vars, warnings: Vec::new(), ..Inventory::default() }
+    Inventory { groups: groups.collect(), hosts, group_vars, ..Inventory::default() }
 }
 
 /// Returns the depth of each group below `all`, by the longest path.

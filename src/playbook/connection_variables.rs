@@ -9,10 +9,11 @@ use super::template::Scope;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
 
-/// Fills in these templates from the variables of the inventory, from `extra`, and from the magic variables. A template
-/// that cannot be filled in stays as it is: it is an error only for a command that uses the host.
+/// Fills in these templates from the variables of the inventory, from `extra`, and from the magic variables, and opens
+/// closed values. What cannot be filled in stays as it is: it is an error only for a command that uses the host.
 pub fn fill(inventory: &mut Inventory, extra: &Vars) {
     let all = Arc::new(magic_variables::of_all(inventory));
+    let vault = Arc::clone(&inventory.vault);
     for host in inventory.hosts.values_mut() {
         let names = host.connection_variables();
         let has_template = |name: &&str| host.vars.get(*name).is_some_and(template::has_template);
@@ -26,9 +27,12 @@ pub fn fill(inventory: &mut Inventory, extra: &Vars) {
             Layer::written(Arc::new(extra.clone())),
             Layer::data(Arc::new(magic_variables::of_host(host))),
         ]);
+        let scope = scope.with_vault(&vault);
         for name in names {
-            if let Some(Ok(value)) = scope.variable(name) {
-                Arc::make_mut(&mut host.vars).insert(name.to_owned(), value);
+            match host.vars.get(name).map(|value| scope.fill(value)) {
+                Some(Ok(value)) => drop(Arc::make_mut(&mut host.vars).insert(name.to_owned(), value)),
+                Some(Err(why)) => drop(host.unfilled.insert(name.to_owned(), why)),
+                None => {}
             }
         }
     }
@@ -57,7 +61,10 @@ mod tests {
         assert_eq!(json!(h1.metadata().unwrap()), json!({"zone": "a", "name": "h1"}));
         assert_eq!(h1.vars["other"], "{{ net }}");
         let why = inventory.hosts["h2"].target().unwrap_err().to_string();
-        assert_eq!(why, "host h2: variable `ansible_host`: the template `{{ net }}.{{ number }}` cannot be filled in");
+        assert_eq!(
+            why,
+            "host h2: variable `ansible_host`: the template `{{ net }}.{{ number }}` cannot be filled in: `net` is undefined"
+        );
         let extra = Vars::from_iter([("net".to_owned(), json!("10.9.9"))]);
         fill(&mut inventory, &extra);
         assert_eq!(inventory.hosts["h2"].target().unwrap().address.host, "10.9.9.2");
@@ -75,7 +82,7 @@ mod tests {
         let metadata = |host: &str| inventory.hosts[host].metadata();
         assert_eq!(json!(metadata("web1.example.org").unwrap()), json!({"name": "web1", "zone": "a"}));
         let why = metadata("web2.example.org").unwrap_err().to_string();
-        let template = "the template `{{ inventory_hostname_short }}` cannot be filled in";
+        let template = "the template `{{ inventory_hostname_short }}` cannot be filled in: `zone` is undefined";
         assert_eq!(why, format!("host web2.example.org: variable `muster_metadata`: {template}"));
     }
 }

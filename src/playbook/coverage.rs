@@ -18,15 +18,13 @@ use crate::core::sanitize;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document;
 use crate::inventory::document::Node;
+use crate::vault::is_vault;
 
 /// The length to which a reason is cut, in characters.
 const REASON_LIMIT: usize = 160;
 
 /// How many different reasons are kept. Further ones are counted together.
 const REASONS: usize = 10_000;
-
-/// How a file that is encrypted with Ansible Vault begins.
-const VAULT: &str = "$ANSIBLE_VAULT";
 
 /// The folders in which files have variables or data, and no tasks.
 const DATA_FOLDERS: [&str; 7] = ["vars", "defaults", "meta", "group_vars", "host_vars", "files", "templates"];
@@ -108,7 +106,7 @@ impl Tally {
 impl Coverage {
     /// Counts the tasks of a file, whose path is that within the folder. Returns whether the file is a playbook.
     pub fn add(&mut self, file: &Path, text: &str) -> bool {
-        if text.starts_with(VAULT) {
+        if is_vault(text) {
             self.encrypted += 1;
             return false;
         }

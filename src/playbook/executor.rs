@@ -202,7 +202,8 @@ impl Executor<'_> {
 
     fn title(&self, play: &Play) -> String {
         let layers = [&play.vars, &self.extra].map(|vars| Layer::written(Arc::clone(vars)));
-        Scope::new(layers.to_vec()).text(&play.name).unwrap_or_else(|_| play.name.clone())
+        let scope = Scope::new(layers.to_vec()).with_vault(&self.inventory.vault);
+        scope.text(&play.name).unwrap_or_else(|_| play.name.clone())
     }
 
     /// Returns the variables that are the same for every host of a batch.
@@ -248,7 +249,7 @@ impl Executor<'_> {
             Layer::data(Arc::new(magic_variables::of_host(host))),
             Layer::data(Arc::new(role.map(magic_variables::of_role).unwrap_or_default())),
         ]);
-        Scope::new(layers)
+        Scope::new(layers).with_vault(&self.inventory.vault)
     }
 
     /// Prepares what the templates of a task can read on every host: the variables of all hosts, and lookups.

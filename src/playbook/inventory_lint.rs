@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -10,6 +11,8 @@ use super::template;
 use crate::inventory::Inventory;
 use crate::inventory::InventoryError;
 use crate::inventory::Vars;
+use crate::vault::Keyring;
+use crate::vault::listed;
 
 /// The variables that say where a host is, the weaker one last.
 const ADDRESS: [&str; 2] = ["ansible_host", "ansible_ssh_host"];
@@ -59,16 +62,16 @@ fn fault(value: &Value) -> Option<String> {
 }
 
 /// Returns the hosts to which two sources give different addresses, a sentence for each.
-pub fn moved(sources: &[PathBuf]) -> Result<Vec<String>, InventoryError> {
+pub fn moved(sources: &[PathBuf], vault: &Arc<Keyring>) -> Result<Vec<String>, InventoryError> {
     let mut known: BTreeMap<String, (Value, &PathBuf)> = BTreeMap::new();
     let mut findings = Vec::new();
     for source in sources {
-        for (name, host) in Inventory::load(std::slice::from_ref(source))?.hosts {
+        for (name, host) in Inventory::load_beside(std::slice::from_ref(source), None, vault)?.hosts {
             let Some(address) = ADDRESS.iter().find_map(|name| host.vars.get(*name)).cloned() else { continue };
             if let Some((before, first)) = known.insert(name.clone(), (address.clone(), source))
-                && before != address
+                && listed(&before) != listed(&address)
             {
-                let [before, address] = [before, address].map(|value| template::text_of(&value));
+                let [before, address] = [before, address].map(|value| template::text_of(&listed(&value)));
                 findings.push(format!(
                     "host {name}: its address is {before} in {} and {address} in {}; the last one counts",
                     first.display(),

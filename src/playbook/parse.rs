@@ -59,7 +59,8 @@ pub fn read(file: &Path, text: &str, read_file: ReadFile<'_>, options: &Options)
     let origin = import::of_playbook(&folder);
     let found = RefCell::default();
     let parser = Parser { file: file.into(), read_file, folder, options, origin, found: &found, depth: 0 };
-    let plays = parser.plays(text, &options.settings)?;
+    let text = parser.opened(file, text.to_owned())?;
+    let plays = parser.plays(&text, &options.settings)?;
     Ok(Playbook { file: file.to_owned(), plays })
 }
 
@@ -107,6 +108,17 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn error(&self, at: Position, what: impl Into<String>) -> Diagnostic {
         Diagnostic::new(&self.file, at, what)
+    }
+
+    /// Opens the text of a file if it is encrypted and there is a password.
+    fn opened(&self, path: &Path, text: String) -> Result<String, Diagnostic> {
+        if self.options.vault.passwords().is_empty() {
+            return Ok(text);
+        }
+        let bytes = self.options.vault.open_file(text.into_bytes());
+        let bytes = bytes.map_err(|error| Diagnostic::of_vault(path, &error))?;
+        String::from_utf8(bytes)
+            .map_err(|_| Diagnostic::new(path, Position::default(), "the content of the vault is not UTF-8 text"))
     }
 
     /// Reads the plays of a playbook file.

@@ -42,6 +42,8 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::inventory::Vars;
+use crate::vault::ClosedValue;
+use crate::vault::Keyring;
 use environment::FUEL;
 use environment::Syntax;
 use hosts::HostVars;
@@ -122,6 +124,7 @@ pub struct Scope {
     evaluation: Evaluation,
     surroundings: Option<Arc<Surroundings>>,
     hosts: Option<Arc<dyn Hosts>>,
+    vault: Arc<Keyring>,
 }
 
 impl fmt::Debug for Scope {
@@ -134,7 +137,25 @@ impl fmt::Debug for Scope {
 impl Scope {
     /// Makes a scope of layers, the strongest last.
     pub fn new(layers: Vec<Layer>) -> Self {
-        Self { layers, depth: 0, evaluation: Evaluation::default(), surroundings: None, hosts: None }
+        Self {
+            layers,
+            depth: 0,
+            evaluation: Evaluation::default(),
+            surroundings: None,
+            hosts: None,
+            vault: Arc::default(),
+        }
+    }
+
+    /// Returns the scope with the passwords of closed values. Only values of playbooks, inventories and the command line are opened.
+    #[must_use]
+    pub fn with_vault(self, vault: &Arc<Keyring>) -> Self {
+        Self { vault: Arc::clone(vault), ..self }
+    }
+
+    /// Returns the passwords of closed values.
+    pub const fn vault(&self) -> &Arc<Keyring> {
+        &self.vault
     }
 
     /// Returns the scope with the machine that its lookups read.
@@ -189,7 +210,7 @@ impl Scope {
     /// Returns the value of a variable, if it is defined.
     pub fn variable(&self, name: &str) -> Option<Result<Value, String>> {
         let (value, written) = self.raw(name)?;
-        Some(if written { self.fill(value) } else { Ok(value.clone()) })
+        Some(if written { self.fill_named(value, Some(name)) } else { Ok(value.clone()) })
     }
 
     /// Returns the variables for the engine. Outside a variable, a new evaluation begins.
@@ -205,17 +226,55 @@ impl Scope {
         self.evaluation.spend(steps)
     }
 
-    /// Returns a value with every template in it filled in.
+    /// Returns a value with every template in it filled in, and every closed value opened.
     pub fn fill(&self, value: &Value) -> Result<Value, String> {
+        self.fill_named(value, None)
+    }
+
+    /// Fills in a value. The name is that of its variable, for errors.
+    fn fill_named(&self, value: &Value, name: Option<&str>) -> Result<Value, String> {
+        if let Some(closed) = ClosedValue::of(value) {
+            return self.vault.open_value(closed, name).map(Value::String);
+        }
         match value {
             Value::String(text) if is_template(text) => self.fill_text(text),
-            Value::Array(items) => items.iter().map(|item| self.fill(item)).collect(),
+            Value::Array(items) => items.iter().map(|item| self.fill_named(item, name)).collect(),
             Value::Object(entries) => {
-                let entries = entries.iter().map(|(key, value)| Ok((key.clone(), self.fill(value)?)));
+                let entries = entries.iter().map(|(key, value)| Ok((key.clone(), self.fill_named(value, name)?)));
                 entries.collect::<Result<Vars, String>>().map(Value::Object)
             }
             _ => Ok(value.clone()),
         }
+    }
+
+    /// Returns the value of a variable for the engine, filled in. A closed value in a list or map is opened only when the
+    /// template reads it.
+    fn fill_for_engine(&self, value: &Value, name: &str) -> Result<minijinja::Value, String> {
+        match value {
+            _ if ClosedValue::of(value).is_some() => {
+                // The values of the evaluation would hold the late value, which would hold them.
+                let (scope, value, name) = (self.clone().read_by(self), value.clone(), name.to_owned());
+                Ok(value::late(move || scope.counted(scope.fill_named(&value, Some(&name))).unwrap_or_else(invalid)))
+            }
+            Value::Array(items) => {
+                self.spend(1)?;
+                let items = items.iter().map(|item| self.fill_for_engine(item, name));
+                items.collect::<Result<_, _>>().map(value::list)
+            }
+            Value::Object(entries) => {
+                self.spend(1)?;
+                let entry = |(key, value): (&String, _)| Ok((key.as_str().into(), self.fill_for_engine(value, name)?));
+                entries.iter().map(entry).collect::<Result<Vec<_>, String>>().map(value::map)
+            }
+            _ => self.counted(self.fill_named(value, Some(name))),
+        }
+    }
+
+    /// Returns a value for the engine, and counts its steps.
+    fn counted(&self, value: Result<Value, String>) -> Result<minijinja::Value, String> {
+        let value = value?;
+        self.spend(size(&value))?;
+        Ok(value::from_json(&value))
     }
 
     /// Returns a text with every template in it filled in.
@@ -317,7 +376,7 @@ impl Scope {
         let template = environment.template_from_str(&text).map_err(|error| explain(&error, []))?;
         let rendered = template
             .render_captured(self.context())
-            .map_err(|error| explain(&error, self.missing(template.undeclared_variables(false))))?;
+            .map_err(|error| self.explain(&error, template.undeclared_variables(false)))?;
         self.spend(rendered.state().fuel_levels().map_or(0, |(consumed, _)| consumed))?;
         Ok(rendered.into_output())
     }
@@ -325,12 +384,12 @@ impl Scope {
     fn evaluate(&self, expression: &str, backslashes: Backslashes) -> Result<minijinja::Value, String> {
         let prepared = source::expression(expression, backslashes)?.text;
         let compiled = ENVIRONMENT.compile_expression(&prepared).map_err(|error| explain(&error, []))?;
-        let missing = || self.missing(compiled.undeclared_variables(false));
-        let value = compiled.eval(self.context()).map_err(|error| explain(&error, missing()))?;
+        let names = || compiled.undeclared_variables(false);
+        let value = compiled.eval(self.context()).map_err(|error| self.explain(&error, names()))?;
         if value.is_undefined() {
-            let names: Vec<String> = missing().into_iter().collect();
+            let names = self.missing(names());
             let what = if names.is_empty() { expression.trim().to_owned() } else { names.join("`, `") };
-            return Err(format!("`{what}` is undefined"));
+            return Err(format!("`{what}` is undefined{}", self.left_out()));
         }
         Ok(value)
     }
@@ -352,6 +411,17 @@ impl Scope {
         }
     }
 
+    /// Explains an error of a template that reads these variables.
+    fn explain(&self, error: &Error, names: impl IntoIterator<Item = String>) -> String {
+        let left_out = if error.kind() == ErrorKind::UndefinedError { self.left_out() } else { String::new() };
+        explain(error, self.missing(names)) + &left_out
+    }
+
+    /// Returns where a variable may stand that is not defined: in the files that were left out.
+    fn left_out(&self) -> String {
+        self.vault.left_out().map(|files| format!("; {files}")).unwrap_or_default()
+    }
+
     fn missing(&self, names: impl IntoIterator<Item = String>) -> Vec<String> {
         let unknown = |name: &String| self.raw(name).is_none() && !FUNCTIONS.contains(&name.as_str());
         let mut names: Vec<String> = names.into_iter().filter(unknown).collect();
@@ -365,7 +435,7 @@ impl Object for Scope {
         let name = key.as_str()?;
         let known = self.evaluation.values().get(name).cloned();
         known.or_else(|| {
-            let value = self.look_up(name)?.unwrap_or_else(|why| Error::new(ErrorKind::InvalidOperation, why).into());
+            let value = self.look_up(name)?.unwrap_or_else(invalid);
             self.evaluation.values().insert(name.to_owned(), value.clone());
             Some(value)
         })
@@ -383,11 +453,14 @@ impl Scope {
             return Some(Err("variables refer to each other in a circle".to_owned()));
         }
         let deeper = Self { depth: self.depth + 1, ..self.clone() };
-        let Some(value) = deeper.variable(name) else { return deeper.own_variable(name).map(Ok) };
-        Some(value.and_then(|value| {
-            self.spend(size(&value))?;
-            Ok(value::from_json(&value))
-        }))
+        let Some((value, written)) = deeper.raw(name) else { return deeper.own_variable(name).map(Ok) };
+        Some(match value {
+            Value::Array(_) | Value::Object(_) if written && ClosedValue::of(value).is_none() => {
+                deeper.fill_for_engine(value, name)
+            }
+            _ if written => deeper.counted(deeper.fill_named(value, Some(name))),
+            _ => deeper.counted(Ok(value.clone())),
+        })
     }
 
     /// Returns a variable that no layer has.
@@ -401,6 +474,11 @@ impl Scope {
             _ => None,
         }
     }
+}
+
+/// Returns the value that stands for an error. A template that reads it fails.
+fn invalid(why: String) -> minijinja::Value {
+    Error::new(ErrorKind::InvalidOperation, why).into()
 }
 
 /// Returns the value of a template as data. An undefined value in a list or map is an error.
@@ -463,12 +541,12 @@ pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// Reports whether a template is anywhere in a value.
+/// Reports whether a template or a closed value is anywhere in a value: it is known only when the value is filled in.
 pub fn has_template(value: &Value) -> bool {
     match value {
         Value::String(text) => is_template(text),
         Value::Array(items) => items.iter().any(has_template),
-        Value::Object(entries) => entries.values().any(has_template),
+        Value::Object(entries) => ClosedValue::of(value).is_some() || entries.values().any(has_template),
         _ => false,
     }
 }

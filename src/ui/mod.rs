@@ -37,6 +37,7 @@ pub use output::json;
 pub use output::outlive_reader;
 pub use output::print_table;
 pub use output::result;
+pub use output::result_bytes;
 pub use progress::ProgressLine;
 use terminal::Priority;
 use terminal::Tone;

@@ -70,6 +70,15 @@ pub fn result(text: &str) {
     }
 }
 
+/// Prints the content of a file on stdout.
+pub fn result_bytes(bytes: &[u8]) {
+    if std::io::stdout().is_terminal() {
+        write(sanitize::text(&String::from_utf8_lossy(bytes)).as_bytes());
+    } else {
+        write(bytes);
+    }
+}
+
 /// Prints a table on stdout. Its cells are sanitized, so that the only control characters are colours.
 pub fn print_table(text: &str) {
     write(text.as_bytes());

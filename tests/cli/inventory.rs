@@ -65,7 +65,7 @@ fn lint_finds_what_is_probably_wrong() {
          group wbe: it has variables, and no source has the group\n\
          group web: variable `b`: muster has no filter `nofilter`\n\
          host h1: `ansible_ssh_executable` is ignored: muster does not know it\n\
-         host h2: variable `ansible_host`: the template `{{ nowhere }}` cannot be filled in\n\
+         host h2: variable `ansible_host`: the template `{{ nowhere }}` cannot be filled in: `nowhere` is undefined\n\
          host h3: variable `ansible_port`: `high` is not a port from 1 to 65535\n\
          host h1: its address is 10.0.0.1 in good and 10.0.0.2 in bad; the last one counts\n"
     );

@@ -13,6 +13,7 @@ mod reference;
 mod service;
 mod settings;
 mod together;
+mod vault;
 
 use std::fs;
 use std::path::PathBuf;

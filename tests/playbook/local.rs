@@ -38,6 +38,8 @@ use muster::remote::Progress;
 use muster::remote::Remote;
 use muster::remote::Sink;
 use muster::remote::Target;
+use muster::vault::Keyring;
+use muster::vault::LabelledPassword;
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -158,6 +160,7 @@ pub(super) struct Stage {
     pub(super) cluster: RecordingCluster,
     pub(super) extra: Vars,
     pub(super) check: bool,
+    pub(super) vault: Arc<Keyring>,
 }
 
 impl Stage {
@@ -168,7 +171,15 @@ impl Stage {
             cluster: RecordingCluster::default(),
             extra: Vars::new(),
             check: false,
+            vault: Arc::default(),
         }
+    }
+
+    /// Gives the stage the password of a file, if the file exists.
+    pub(super) fn with_password_of(self, file: &Path) -> Self {
+        let Ok(password) = std::fs::read_to_string(file) else { return self };
+        let password = LabelledPassword { label: "default".to_owned(), password: password.trim().into() };
+        Self { vault: Arc::new(Keyring::new(vec![password])), ..self }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -201,8 +212,7 @@ impl Stage {
     pub(super) async fn play_file(&self, file: &Path) -> (String, u8) {
         let mut printed = String::new();
         let text = std::fs::read_to_string(file).unwrap();
-        let playbook =
-            parse::read(file, &text, &parse::read_file, &explicit()).unwrap_or_else(|fault| panic!("{fault}"));
+        let playbook = self.parse(file, &text);
         let code = self.execute(&playbook, &mut |event| printed.push_str(&default::render(event, false))).await;
         (printed, code)
     }
@@ -210,9 +220,16 @@ impl Stage {
     async fn run(&self, text: &str, callback: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
         let text = text.replace("DIR", &self.folder.path().display().to_string());
         let file = self.path("play.yaml");
-        let playbook =
-            parse::read(&file, &text, &parse::read_file, &explicit()).unwrap_or_else(|fault| panic!("{fault}"));
+        let playbook = self.parse(&file, &text);
         self.execute(&playbook, callback).await
+    }
+
+    fn parse(&self, file: &Path, text: &str) -> Playbook {
+        parse::read(file, text, &parse::read_file, &self.options()).unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    fn options(&self) -> Options {
+        Options { vault: Arc::clone(&self.vault), ..explicit() }
     }
 
     async fn execute(&self, playbook: &Playbook, callback: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
@@ -227,7 +244,7 @@ impl Stage {
             check: self.check,
             password: None,
             environment: std::collections::BTreeMap::new(),
-            options: &explicit(),
+            options: &self.options(),
             selection: Selection::new(&[], &[]),
             // One host at a time, so that the order of the lines is fixed.
             forks: 1,
@@ -239,7 +256,7 @@ impl Stage {
 
     fn inventory(&self, text: &str) -> Inventory {
         self.write("hosts", text);
-        Inventory::load(&[self.path("hosts")]).unwrap()
+        Inventory::load_beside(&[self.path("hosts")], None, &self.vault).unwrap()
     }
 
     pub(super) fn names(path: &Path) -> Vec<String> {

@@ -13,6 +13,7 @@ mod recorded;
 mod system;
 mod templates;
 mod trust;
+mod vault;
 
 use std::path::Path;
 
@@ -445,7 +446,9 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
             "p:4:14: module `command` has no",
             "`creates`",
         ),
-        ("- hosts: a\n  vars:\n    p: !vault x\n", "p:3:8: `!vault` marks an encrypted value", "Decrypt"),
+        ("- hosts: a\n  vars:\n    p: !vault [x]\n", "p:3:8: `!vault` needs the text of a vault", "encrypt-string"),
+        ("- hosts: !vault x\n", "p:1:17: `hosts` must be text, not an encrypted value", ""),
+        ("$ANSIBLE_VAULT;1.1;AES256\n3x\n", "p:2:2: the file is a damaged vault: expected a hexadecimal digit", ""),
     ] {
         let fault = read(text).unwrap_err();
         assert!(fault.to_string().starts_with(expected), "{text}\n{fault}");

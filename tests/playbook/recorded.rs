@@ -68,7 +68,7 @@ fn list(work: &Path) -> String {
 
 /// Plays a play as `scripts/record-plays` does.
 async fn play(folder: &Path) -> String {
-    let mut stage = Stage::new();
+    let mut stage = Stage::new().with_password_of(&folder.join("vault-password"));
     let work = tempfile::tempdir().unwrap();
     let name = work.path().display().to_string();
     stage.extra.insert("work".to_owned(), name.clone().into());

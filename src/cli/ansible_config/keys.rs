@@ -2,6 +2,7 @@
 
 use super::AnsibleConfig;
 use super::Places;
+use crate::cli::vault_passwords::PasswordSource;
 use crate::playbook::parse::Gathering;
 use crate::playbook::run_as;
 use crate::playbook::template::parse_bool;
@@ -12,8 +13,11 @@ pub(super) type Take = fn(&mut AnsibleConfig, &str, &Places) -> Result<(), Strin
 /// A setting: its section, its key, its variable and what takes it.
 type Key = (&'static str, &'static str, &'static str, Take);
 
-const KEYS: [Key; 19] = [
-    ("defaults", "ask_vault_pass", "", nothing_if_false),
+const KEYS: [Key; 21] = [
+    ("defaults", "ask_vault_pass", "ANSIBLE_ASK_VAULT_PASS", |config, value, _| {
+        config.asks_vault_password = flag(value)?;
+        Ok(())
+    }),
     ("defaults", "forks", "ANSIBLE_FORKS", forks),
     ("defaults", "gathering", "ANSIBLE_GATHERING", gathering),
     ("defaults", "host_key_checking", "ANSIBLE_HOST_KEY_CHECKING", |config, value, _| {
@@ -46,6 +50,15 @@ const KEYS: [Key; 19] = [
     }),
     ("defaults", "transport", "ANSIBLE_TRANSPORT", |config, value, _| {
         connect(config, "ansible_connection", value);
+        Ok(())
+    }),
+    ("defaults", "vault_identity_list", "ANSIBLE_VAULT_IDENTITY_LIST", |config, value, places| {
+        let source = |id| PasswordSource::parse(id, &|path| places.path(&path.to_string_lossy()));
+        config.vault_ids = words(value, ',').map(source).collect();
+        Ok(())
+    }),
+    ("defaults", "vault_password_file", "ANSIBLE_VAULT_PASSWORD_FILE", |config, value, places| {
+        config.vault_password_file = Some(places.path(value));
         Ok(())
     }),
     ("privilege_escalation", "become", "ANSIBLE_BECOME", |config, value, _| flag(value).map(|on| config.r#become = on)),
@@ -152,13 +165,6 @@ fn words(value: &str, separator: char) -> impl Iterator<Item = &str> {
 
 fn flag(value: &str) -> Result<bool, String> {
     parse_bool(value).ok_or_else(|| format!("`{value}` is not true or false"))
-}
-
-fn nothing_if_false(config: &mut AnsibleConfig, value: &str, _: &Places) -> Result<(), String> {
-    if flag(value)? {
-        config.notes.push("the password of the vault is asked for with --ask-vault-pass".to_owned());
-    }
-    Ok(())
 }
 
 fn forks(config: &mut AnsibleConfig, value: &str, _: &Places) -> Result<(), String> {

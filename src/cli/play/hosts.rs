@@ -22,7 +22,7 @@ use crate::ui;
 
 /// Adds the machine on which muster runs if a play names it.
 pub(super) fn add_localhost(playbook: &Playbook, inventory: &mut Inventory, extra: &Arc<Vars>) {
-    let scope = Scope::new(vec![Layer::written(Arc::clone(extra))]);
+    let scope = Scope::new(vec![Layer::written(Arc::clone(extra))]).with_vault(&inventory.vault);
     for play in &playbook.plays {
         let pattern = scope.text(&play.hosts).unwrap_or_default();
         inventory.add_local(&pattern);
@@ -72,7 +72,7 @@ pub(super) fn hosts_of(
     extra: &Arc<Vars>,
     allowed: Option<&BTreeSet<&str>>,
 ) -> Result<(Vec<String>, Vec<String>), Diagnostic> {
-    let scope = Scope::new(vec![Layer::written(Arc::clone(extra))]);
+    let scope = Scope::new(vec![Layer::written(Arc::clone(extra))]).with_vault(&inventory.vault);
     let pattern = scope.text(&play.hosts).map_err(|why| at_hosts(play, format!("`hosts`: {why}")))?;
     let (hosts, unmatched) = inventory
         .select_known(&pattern)

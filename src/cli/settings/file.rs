@@ -16,6 +16,7 @@ use super::from_home;
 use crate::cli::error::CommandError;
 use crate::cli::failover_args::FailoverPolicyArgs;
 use crate::cli::failover_args::SweepSchedule;
+use crate::cli::vault_passwords::PasswordSource;
 use crate::inventory::diagnostic::did_you_mean;
 
 /// The contents of a settings file.
@@ -100,6 +101,10 @@ impl Flags {
         ] {
             *path = path.as_deref().map(place);
         }
+        for path in &mut self.vault_password_file {
+            *path = place(path);
+        }
+        self.vault_id = self.vault_id.iter().map(|id| PasswordSource::placed(&id.to_string_lossy(), &place)).collect();
         let database =
             self.store.as_deref().and_then(|store| store.strip_prefix("sqlite:")).filter(|path| !path.is_empty());
         if let Some(path) = database {

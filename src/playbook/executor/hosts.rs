@@ -27,7 +27,7 @@ impl Hosts for RunHosts {
     fn scope(&self, host: &str) -> Option<Scope> {
         let host = self.inventory.hosts.get(host)?;
         let [facts, files, own] = self.set.get(&host.name).cloned().unwrap_or_default().layers();
-        Some(Scope::new(vec![
+        let scope = Scope::new(vec![
             Layer::data(Arc::clone(&self.all)),
             Layer::written(Arc::clone(&host.vars)),
             facts,
@@ -35,6 +35,7 @@ impl Hosts for RunHosts {
             own,
             Layer::written(Arc::clone(&self.extra)),
             Layer::data(Arc::new(magic_variables::of_host(host))),
-        ]))
+        ]);
+        Some(scope.with_vault(&self.inventory.vault))
     }
 }

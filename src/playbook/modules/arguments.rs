@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::spec::Kind;
+use super::spec::Parameter;
 use super::spec::scalar_text;
 use crate::inventory::Vars;
 use crate::playbook::host_script::Attributes;
@@ -14,6 +16,10 @@ use crate::playbook::template::Scope;
 
 /// The largest file that a playbook may copy to a host, in bytes.
 const FILE_LIMIT: u64 = 64 << 20;
+
+/// The parameter of modules that read files of the playbook.
+pub(super) const DECRYPT: Parameter =
+    Parameter::new("decrypt", Kind::Flag, "Whether a file of Ansible Vault is decrypted (default: true).");
 
 /// The arguments of a task on one host.
 #[derive(Debug)]
@@ -109,9 +115,18 @@ impl Arguments<'_> {
         })
     }
 
+    /// Returns the content of a file of the playbook. A file that is encrypted is opened unless the task says `decrypt: false`.
+    pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let bytes = read_bytes(path)?;
+        if self.flag("decrypt")? == Some(false) {
+            return Ok(bytes);
+        }
+        self.scope.vault().open_file(bytes).map_err(|error| format!("{} {error}", path.display()))
+    }
+
     /// Returns the content of a template file with its templates filled in.
     pub fn render_file(&self, path: &Path) -> Result<String, String> {
-        let text = String::from_utf8(read_bytes(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
+        let text = String::from_utf8(self.read(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
         self.scope.render_file(&text).map_err(|detail| format!("{}: {detail}", path.display()))
     }
 }
@@ -121,8 +136,8 @@ fn display(folder: &Path) -> String {
     if folder.as_os_str().is_empty() { ".".to_owned() } else { folder.display().to_string() }
 }
 
-/// Returns the content of a file of the playbook.
-pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+/// Returns the content of a file as it is.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     if path.metadata().map_err(failed)?.len() > FILE_LIMIT {
         return Err(format!("{} is larger than {} MiB", path.display(), FILE_LIMIT >> 20));

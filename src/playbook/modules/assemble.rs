@@ -6,7 +6,7 @@ use sha1::Sha1;
 
 use super::Arguments;
 use super::Module;
-use super::arguments::read_bytes;
+use super::arguments::DECRYPT;
 use super::destination;
 use super::spec::Kind;
 use super::spec::Parameter;
@@ -33,6 +33,7 @@ static SPEC: Spec = Spec::new(
     &[
         Parameter::new("src", Kind::Text, "The folder."),
         Parameter::new("remote_src", Kind::Flag, "Whether the folder is on the host (default: true)."),
+        DECRYPT,
         Parameter::new("delimiter", Kind::Text, "A text between two files."),
         Parameter::new("regexp", Kind::Text, "The expression of the names of the files that count."),
         Parameter::new("ignore_hidden", Kind::Flag, "Whether files whose names begin with a dot are left out."),
@@ -113,8 +114,9 @@ fn local_parts(arguments: &Arguments<'_>) -> Result<Vec<(String, Vec<u8>)>, Stri
     }
     let entries = std::fs::read_dir(&folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let files = entries.into_iter().filter(|entry| entry.path().is_file());
-    let part =
-        |entry: std::fs::DirEntry| Ok((entry.file_name().to_string_lossy().into_owned(), read_bytes(&entry.path())?));
+    let part = |entry: std::fs::DirEntry| {
+        Ok((entry.file_name().to_string_lossy().into_owned(), arguments.read(&entry.path())?))
+    };
     files.map(part).collect()
 }
 

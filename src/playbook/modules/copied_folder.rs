@@ -4,7 +4,6 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::Arguments;
-use super::arguments::read_bytes;
 use super::destination;
 use crate::inventory::Vars;
 use crate::playbook::action::HostAction;
@@ -43,7 +42,7 @@ impl CopiedFolder {
         walk(source, &top, &mut files, &mut empty)?;
         let copied = |(source, relative): &(PathBuf, PathBuf)| {
             let name = relative.file_name().map(|name| name.to_string_lossy().into_owned());
-            let content = Content::Bytes(read_bytes(source)?);
+            let content = Content::Bytes(arguments.read(source)?);
             let mut file = destination::file(arguments, content, name, Some(source))?;
             file.dest.clone_from(&dest);
             let parent = relative.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Arguments;
 use super::Module;
+use super::arguments::DECRYPT;
 use super::arguments::file_name;
-use super::arguments::read_bytes;
 use super::copied_folder::CopiedFolder;
 use super::destination;
 use super::spec::Kind;
@@ -28,6 +28,7 @@ static SPEC: Spec = Spec::new("copy", &["ansible.builtin", "ansible.legacy"], "W
         ),
         Parameter::new("content", Kind::Any, "The content; a list or a map becomes JSON."),
         Parameter::new("remote_src", Kind::Flag, "Whether `src` is a file on the host."),
+        DECRYPT,
         Parameter::new("directory_mode", Kind::Mode, "The permissions of folders that are made."),
         destination::DEST,
         destination::MODE_OR_PRESERVE,
@@ -65,5 +66,5 @@ impl Module for Copy {
 
 /// Returns the copy of a file of the playbook.
 fn of_source(arguments: &Arguments<'_>, path: &Path) -> Result<File, String> {
-    destination::file(arguments, Content::Bytes(read_bytes(path)?), Some(file_name(path)), Some(path))
+    destination::file(arguments, Content::Bytes(arguments.read(path)?), Some(file_name(path)), Some(path))
 }

@@ -54,7 +54,7 @@ impl Module for IncludeVars {
         let mut vars = Vars::new();
         for file in &files {
             // As with Ansible, the last one of a repeated key counts.
-            let (more, _) = read_vars_file(file).map_err(|error| error.to_string())?;
+            let (more, _) = read_vars_file(file, arguments.scope.vault()).map_err(|error| error.to_string())?;
             vars.extend(more);
         }
         if let Some(name) = arguments.non_empty("name")? {

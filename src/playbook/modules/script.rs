@@ -4,8 +4,8 @@
 
 use super::Arguments;
 use super::Module;
+use super::arguments::DECRYPT;
 use super::arguments::file_name;
-use super::arguments::read_bytes;
 use super::spec::Kind;
 use super::spec::Line;
 use super::spec::Parameter;
@@ -29,6 +29,7 @@ static SPEC: Spec = Spec::new(
     "Runs a script of the playbook on the host.",
     &[
         Parameter::new("cmd", Kind::Text, "The script, in `files` or beside the playbook, and its arguments."),
+        DECRYPT,
         Parameter::new("executable", Kind::Text, "The program that runs the script (default: that of its first line)."),
         Parameter::new("chdir", Kind::Text, "The directory in which it runs."),
         Parameter::new("creates", Kind::Text, "A path; if it exists, nothing runs."),
@@ -55,7 +56,7 @@ impl Module for Script {
         let rest = line.trim_start().strip_prefix(given.as_str());
         let rest = rest.ok_or_else(|| format!("the name of the script must not be quoted: {given}"))?;
         Ok(Action::on_host(PlaybookScript {
-            content: read_bytes(&path)?,
+            content: arguments.read(&path)?,
             name: file_name(&path),
             rest: rest.to_owned(),
             executable: arguments.non_empty("executable")?,

@@ -2,7 +2,7 @@
 
 use super::Arguments;
 use super::Module;
-use super::arguments::read_bytes;
+use super::arguments::DECRYPT;
 use super::destination;
 use super::spec::Kind;
 use super::spec::Parameter;
@@ -27,6 +27,7 @@ static SPEC: Spec = Spec::new(
         Parameter::new("dest", Kind::Text, "The directory, which must exist."),
         Parameter::new("remote_src", Kind::Flag, "Whether `src` is on the host (default: false)."),
         Parameter::new("copy", Kind::Flag, "The opposite of `remote_src`."),
+        DECRYPT,
         Parameter::new("creates", Kind::Text, "A path; if it exists, nothing is unpacked."),
         Parameter::new("exclude", Kind::List, "Files that are not unpacked."),
         Parameter::new("include", Kind::List, "The only files that are unpacked."),
@@ -54,7 +55,7 @@ impl Module for Unarchive {
         if source.contains("://") {
             return Err("`src` cannot be a URL: get the archive with `get_url` first".to_owned());
         }
-        let content = if is_remote { None } else { Some(read_bytes(&arguments.find_file("src", "files")?)?) };
+        let content = if is_remote { None } else { Some(arguments.read(&arguments.find_file("src", "files")?)?) };
         Ok(Action::on_host(Archive {
             content,
             source,

@@ -3,7 +3,6 @@
 use super::Arguments;
 use super::Module;
 use super::RunsIn;
-use super::arguments::read_bytes;
 use super::spec::Kind;
 use super::spec::Parameter;
 use super::spec::Spec;
@@ -54,7 +53,7 @@ impl Module for Unit {
         };
         let (path, text) = if arguments.args.contains_key("src") {
             let path = arguments.find_file("src", "files")?;
-            let text = String::from_utf8(read_bytes(&path)?);
+            let text = String::from_utf8(arguments.read(&path)?);
             let text = text.map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
             (path, text)
         } else if arguments.args.contains_key("template") {

@@ -246,7 +246,7 @@ impl Parser<'_> {
     /// Reads the variables of a role.
     fn role_vars(&self, folder: &Path, file: &str) -> Result<Vars, Diagnostic> {
         match self.read_part(folder, file)? {
-            Some((path, text)) => variables(&path, &text),
+            Some((path, text)) => self.variables(&path, &text),
             None => Ok(Vars::new()),
         }
     }
@@ -303,7 +303,7 @@ impl Parser<'_> {
             let names = choices.iter().map(|node| self.static_text(key, node)).collect::<Result<Vec<_>, _>>()?;
             let candidates: Vec<PathBuf> = names.iter().map(|name| self.folder.join(name)).collect();
             let (path, text) = self.read_first(file.at, &names.join(", "), &candidates)?;
-            vars.extend(variables(&path, &text)?);
+            vars.extend(self.variables(&path, &text)?);
         }
         Ok(vars)
     }
@@ -326,7 +326,10 @@ impl Parser<'_> {
     ) -> Result<Option<(PathBuf, String)>, Diagnostic> {
         for path in paths {
             match (self.read_file)(&path) {
-                Ok(text) => return Ok(Some((path, text))),
+                Ok(text) => {
+                    let text = self.opened(&path, text)?;
+                    return Ok(Some((path, text)));
+                }
                 Err(error) if is_missing(&error) => {}
                 Err(error) => {
                     return Err(Diagnostic::new(&path, Position::default(), format!("cannot be read: {error}")));
@@ -337,7 +340,22 @@ impl Parser<'_> {
     }
 
     fn read_import(&self, at: Position, path: &Path) -> Result<String, Diagnostic> {
-        (self.read_file)(path).map_err(|error| self.error(at, format!("cannot read {}: {error}", path.display())))
+        let text = (self.read_file)(path);
+        let text = text.map_err(|error| self.error(at, format!("cannot read {}: {error}", path.display())))?;
+        self.opened(path, text)
+    }
+
+    /// Reads variables: one map. Those of a file that is encrypted are left out if there is no password.
+    fn variables(&self, path: &Path, text: &str) -> Result<Vars, Diagnostic> {
+        if self.options.vault.leaves_out(path, text) {
+            return Ok(Vars::new());
+        }
+        let node = document::read(path, text)?;
+        match node.value() {
+            Value::Null => Ok(Vars::new()),
+            Value::Object(vars) => check_templates(path, "", &node).map(|()| vars),
+            _ => Err(Diagnostic::new(path, node.at, format!("variables must be a map, not {}", node.kind()))),
+        }
     }
 
     /// Returns the parser of a file that this one imports.
@@ -362,16 +380,6 @@ fn role_origin((name, path): (&str, &Path), read: &RoleRead, params: Arc<Vars>, 
     let (defaults, vars) = (read.defaults.clone().into(), read.vars.clone().into());
     let role = Role { name, path: path.to_owned(), defaults, vars, params };
     Arc::new(Origin { role: Some(Arc::new(role)), folders })
-}
-
-/// Reads variables: one map.
-fn variables(path: &Path, text: &str) -> Result<Vars, Diagnostic> {
-    let node = document::read(path, text)?;
-    match node.value() {
-        Value::Null => Ok(Vars::new()),
-        Value::Object(vars) => check_templates(path, "", &node).map(|()| vars),
-        _ => Err(Diagnostic::new(path, node.at, format!("variables must be a map, not {}", node.kind()))),
-    }
 }
 
 /// Returns the name of a key without its collection.

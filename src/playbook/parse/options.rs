@@ -1,8 +1,10 @@
 //! What holds for a playbook that says nothing else: the command line and the configuration decide it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::playbook::settings::Settings;
+use crate::vault::Keyring;
 
 /// What holds for a playbook that says nothing else.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,12 +15,14 @@ pub struct Options {
     pub gathering: Gathering,
     /// The folders in which roles are looked up after those of the playbook.
     pub role_folders: Vec<PathBuf>,
+    /// The passwords of files that are encrypted. Without a password, files of variables are left out.
+    pub vault: Arc<Keyring>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let role_folders = ["/usr/share/ansible/roles", "/etc/ansible/roles"].map(PathBuf::from).to_vec();
-        Self { settings: Settings::default(), gathering: Gathering::default(), role_folders }
+        Self { settings: Settings::default(), gathering: Gathering::default(), role_folders, vault: Arc::default() }
     }
 }
 

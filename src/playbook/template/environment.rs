@@ -130,7 +130,7 @@ pub(super) fn environment(syntax: &Syntax) -> Result<Environment<'static>, Error
         if value.is_undefined() {
             return minijinja::escape_formatter(out, state, value);
         }
-        out.write_str(&printed(value)).map_err(Error::from)
+        out.write_str(&printed(&value::valid(value.clone())?)).map_err(Error::from)
     });
     environment.set_unknown_method_callback(methods::call);
     environment.add_filter("bool", |value: minijinja::Value| bool_filter(&value));
@@ -225,7 +225,8 @@ fn percent(left: &minijinja::Value, right: &minijinja::Value) -> Result<minijinj
 
 /// Looks up keys one after the other. The lookup in an undefined value is undefined.
 fn look_up(value: minijinja::Value, keys: &[minijinja::Value]) -> Result<minijinja::Value, Error> {
-    keys.iter().try_fold(value, |value, key| if value.is_undefined() { Ok(value) } else { value.get_item(key) })
+    let item = |value: minijinja::Value, key| if value.is_undefined() { Ok(value) } else { value.get_item(key) };
+    keys.iter().try_fold(value, |value, key| value::valid(item(value, key)?))
 }
 
 /// Converts to a whole number. As in Ansible, text that is no number is 0 unless there is a default.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -26,6 +27,8 @@ const DEPTH: usize = 100;
 pub(super) struct List {
     items: Mutex<Vec<Value>>,
     depth: AtomicUsize,
+    /// Set if an item may be a [`LateValue`].
+    has_late: AtomicBool,
 }
 
 /// A map that methods such as `update` change.
@@ -33,15 +36,59 @@ pub(super) struct List {
 pub(super) struct Map {
     entries: Mutex<IndexMap<Value, Value>>,
     depth: AtomicUsize,
+    /// Set if a value may be a [`LateValue`].
+    has_late: AtomicBool,
+}
+
+/// Computes a value, which may be invalid.
+type Compute = Box<dyn Fn() -> Value + Send + Sync>;
+
+/// A value in a list or map that is computed when it is read for the first time. No template sees it.
+struct LateValue(Compute);
+
+impl fmt::Debug for LateValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LateValue")
+    }
+}
+
+impl Object for LateValue {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+}
+
+/// Makes a value for a list or map that is computed when it is read for the first time.
+pub(super) fn late(compute: impl Fn() -> Value + Send + Sync + 'static) -> Value {
+    Value::from_object(LateValue(Box::new(compute)))
+}
+
+/// Returns an item of a list or map, computed.
+fn computed(item: &Value) -> Value {
+    item.downcast_object_ref::<LateValue>().map_or_else(|| item.clone(), |late| (late.0)())
+}
+
+fn is_late(item: &Value) -> bool {
+    item.downcast_object_ref::<LateValue>().is_some()
 }
 
 impl List {
     pub(super) fn new(items: Vec<Value>) -> Self {
         let depth = AtomicUsize::new(items.iter().map(depth).max().unwrap_or_default() + 1);
-        Self { items: Mutex::new(items), depth }
+        let has_late = items.iter().any(is_late).into();
+        Self { items: Mutex::new(items), depth, has_late }
     }
 
+    /// Returns the items, all of them computed.
     pub(super) fn items(&self) -> MutexGuard<'_, Vec<Value>> {
+        let mut items = self.raw();
+        if self.has_late.swap(false, Ordering::Relaxed) {
+            items.iter_mut().for_each(|item| *item = computed(item));
+        }
+        items
+    }
+
+    fn raw(&self) -> MutexGuard<'_, Vec<Value>> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -54,10 +101,20 @@ impl List {
 impl Map {
     fn new(entries: IndexMap<Value, Value>) -> Self {
         let depth = AtomicUsize::new(entries.values().map(depth).max().unwrap_or_default() + 1);
-        Self { entries: Mutex::new(entries), depth }
+        let has_late = entries.values().any(is_late).into();
+        Self { entries: Mutex::new(entries), depth, has_late }
     }
 
+    /// Returns the entries, all of them computed.
     pub(super) fn entries(&self) -> MutexGuard<'_, IndexMap<Value, Value>> {
+        let mut entries = self.raw();
+        if self.has_late.swap(false, Ordering::Relaxed) {
+            entries.values_mut().for_each(|value| *value = computed(value));
+        }
+        entries
+    }
+
+    fn raw(&self) -> MutexGuard<'_, IndexMap<Value, Value>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,12 +150,12 @@ fn holds(value: &Value, container: *const (), depth: usize) -> bool {
     if let Some(list) = value.downcast_object_ref::<List>() {
         return std::ptr::from_ref(list).cast() == container
             || depth > DEPTH
-            || list.items().iter().any(|item| holds(item, container, depth + 1));
+            || list.raw().iter().any(|item| holds(item, container, depth + 1));
     }
     value.downcast_object_ref::<Map>().is_some_and(|map| {
         std::ptr::from_ref(map).cast() == container
             || depth > DEPTH
-            || map.entries().values().any(|item| holds(item, container, depth + 1))
+            || map.raw().values().any(|item| holds(item, container, depth + 1))
     })
 }
 
@@ -109,11 +166,12 @@ impl Object for List {
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let index = usize::try_from(key.as_i64()?).ok()?;
-        self.items().get(index).cloned()
+        let item = self.raw().get(index).cloned()?;
+        Some(computed(&item))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Seq(self.items().len())
+        Enumerator::Seq(self.raw().len())
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,11 +181,12 @@ impl Object for List {
 
 impl Object for Map {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.entries().get(key).cloned()
+        let value = self.raw().get(key).cloned()?;
+        Some(computed(&value))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.entries().keys().cloned().collect())
+        Enumerator::Values(self.raw().keys().cloned().collect())
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,6 +244,7 @@ pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
     }
     Ok(match value.kind() {
         ValueKind::Undefined => return Err(Error::new(ErrorKind::UndefinedError, "a value in it is undefined")),
+        ValueKind::Invalid => return valid(value.clone()).and_then(|value| to_json(&value)),
         ValueKind::None => Json::Null,
         ValueKind::Bool => Json::Bool(value.is_true()),
         ValueKind::Seq | ValueKind::Iterable => {
@@ -198,6 +258,15 @@ pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
         ValueKind::Plain => Json::String(value.to_string()),
         _ => serde_json::to_value(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?,
     })
+}
+
+/// Returns a value, or the error that it stands for.
+pub(super) fn valid(value: Value) -> Result<Value, Error> {
+    if value.kind() != ValueKind::Invalid {
+        return Ok(value);
+    }
+    let mut only = Value::from(vec![value]).try_iter()?.checked();
+    only.next().unwrap_or_else(|| Ok(Value::UNDEFINED))
 }
 
 /// Returns an error about a value.
@@ -218,7 +287,7 @@ pub(super) fn entries(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
     if value.kind() != ValueKind::Map {
         return Err(wrong(format!("expected a map, not {}", describe(value))));
     }
-    items(value)?.into_iter().map(|key| Ok((key.clone(), value.get_item(&key)?))).collect()
+    items(value)?.into_iter().map(|key| Ok((key.clone(), valid(value.get_item(&key)?)?))).collect()
 }
 
 /// Returns the kind of a value for messages.

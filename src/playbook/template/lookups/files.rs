@@ -22,15 +22,13 @@ use super::super::value::wrong;
 /// The largest file that a lookup reads, in bytes.
 const FILE_BYTES: u64 = 16 << 20;
 
-fn read(path: &Path) -> Result<String, Error> {
+fn read(scope: &Scope, path: &Path) -> Result<String, Error> {
     let failed = |error: std::io::Error| wrong(format!("cannot read {}: {error}", path.display()));
     if fs::metadata(path).map_err(failed)?.len() > FILE_BYTES {
         return Err(wrong(format!("{} has more than {FILE_BYTES} bytes", path.display())));
     }
     let bytes = fs::read(path).map_err(failed)?;
-    if bytes.starts_with(b"$ANSIBLE_VAULT") {
-        return Err(wrong(format!("{} is encrypted with Ansible Vault", path.display())));
-    }
+    let bytes = scope.vault().open_file(bytes).map_err(|error| wrong(format!("{} {error}", path.display())))?;
     String::from_utf8(bytes).map_err(|_| wrong(format!("{} is not UTF-8", path.display())))
 }
 
@@ -41,7 +39,7 @@ fn found(scope: &Scope, kind: &str, name: &str) -> Result<PathBuf, Error> {
 pub(super) fn file(scope: &Scope, terms: &[Value], arguments: &Arguments) -> Result<Vec<Value>, Error> {
     let trims = |name: &str, default: bool| arguments.by_name(name).map_or(default, |flag| flag.is_true());
     let content = |term: &Value| {
-        let mut content = read(&found(scope, "files", &text(term))?)?;
+        let mut content = read(scope, &found(scope, "files", &text(term))?)?;
         if trims("lstrip", false) {
             content.drain(..content.len() - content.trim_start().len());
         }
@@ -54,7 +52,7 @@ pub(super) fn file(scope: &Scope, terms: &[Value], arguments: &Arguments) -> Res
 }
 
 pub(super) fn unvault(scope: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
-    terms.iter().map(|term| Ok(Value::from(read(&found(scope, "files", &text(term))?)?))).collect()
+    terms.iter().map(|term| Ok(Value::from(read(scope, &found(scope, "files", &text(term))?)?))).collect()
 }
 
 pub(super) fn template(scope: &Scope, terms: &[Value], arguments: &Arguments) -> Result<Vec<Value>, Error> {
@@ -64,7 +62,7 @@ pub(super) fn template(scope: &Scope, terms: &[Value], arguments: &Arguments) ->
     };
     let render = |term: &Value| {
         let path = found(scope, "templates", &text(term))?;
-        scope.render_looked_up(&read(&path)?, &path, extra.clone()).map(Value::from).map_err(wrong)
+        scope.render_looked_up(&read(scope, &path)?, &path, extra.clone()).map(Value::from).map_err(wrong)
     };
     terms.iter().map(render).collect()
 }
@@ -199,7 +197,7 @@ pub(super) fn ini(scope: &Scope, terms: &[Value], arguments: &Arguments) -> Resu
     let mut all = Vec::new();
     for term in terms {
         let (key, options) = options(&text(term), arguments);
-        let content = read(&found(scope, "files", option(&options, "file", "ansible.ini"))?)?;
+        let content = read(scope, &found(scope, "files", option(&options, "file", "ansible.ini"))?)?;
         let mut section = "";
         let mut value = None;
         for line in content.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
@@ -219,7 +217,7 @@ pub(super) fn csvfile(scope: &Scope, terms: &[Value], arguments: &Arguments) -> 
     let mut all = Vec::new();
     for term in terms {
         let (key, options) = options(&text(term), arguments);
-        let content = read(&found(scope, "files", option(&options, "file", "ansible.csv"))?)?;
+        let content = read(scope, &found(scope, "files", option(&options, "file", "ansible.csv"))?)?;
         let delimiter = match option(&options, "delimiter", "TAB") {
             "TAB" | "\\t" => "\t",
             delimiter => delimiter,
@@ -258,7 +256,7 @@ fn one_password(scope: &Scope, term: &str, arguments: &Arguments) -> Result<Stri
     let path = scope.surroundings()?.folders.last().map(|folder| folder.join(&name));
     let path = path.filter(|_| name != "/dev/null");
     if let Some(path) = path.as_deref().filter(|path| path.exists()) {
-        let content = read(path)?;
+        let content = read(scope, path)?;
         let line = content.lines().next().unwrap_or_default();
         return Ok(line.split(" salt=").next().unwrap_or_default().to_owned());
     }
