@@ -22,6 +22,11 @@ pub fn yaml(data: &[u8]) {
     inventory("hosts.yml", data);
 }
 
+/// Reads an inventory in TOML.
+pub fn toml(data: &[u8]) {
+    inventory("hosts.toml", data);
+}
+
 /// Reads an inventory, and what `inventory list` prints of it, which must have the same hosts in the same groups.
 fn inventory(name: &str, data: &[u8]) {
     let text = String::from_utf8_lossy(data);

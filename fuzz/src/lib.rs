@@ -19,6 +19,7 @@ use tempfile::TempDir;
 pub use facts::facts;
 pub use inventory::ini;
 pub use inventory::pattern;
+pub use inventory::toml;
 pub use inventory::yaml;
 pub use names::name;
 pub use playbook::playbook;
@@ -35,7 +36,7 @@ pub use vault::vault;
 pub type Target = fn(&[u8]);
 
 /// The targets by name. Each has a binary in `fuzz_targets/` and a folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("facts", facts),
     ("glob", glob),
     ("ini", ini),
@@ -47,6 +48,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("report", report),
     ("ssh_config", ssh_config),
     ("template", template),
+    ("toml", toml),
     ("unit", unit),
     ("vault", vault),
     ("yaml", yaml),

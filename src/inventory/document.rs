@@ -54,6 +54,11 @@ pub struct Key {
 }
 
 impl Node {
+    /// Makes a node of a document in another format.
+    pub(super) const fn new(at: Position, content: Content) -> Self {
+        Self { at, content, start: None, tag: None }
+    }
+
     /// Returns the value without positions.
     pub fn value(&self) -> Value {
         match &self.content {
@@ -87,7 +92,7 @@ impl Node {
     /// Returns another value at the same position.
     #[must_use]
     pub const fn with(&self, content: Content) -> Self {
-        Self { at: self.at, content, start: None, tag: None }
+        Self::new(self.at, content)
     }
 
     /// Returns the kind of the value, for messages.
@@ -118,7 +123,7 @@ pub fn read_repeated(file: &Path, text: &str) -> Result<(Node, Vec<Diagnostic>),
     }
     if text.lines().all(|line| matches!(line.trim(), "" | "---" | "...") || line.trim_start().starts_with('#')) {
         let content = Content::Scalar(Value::Null);
-        return Ok((Node { at: Position::new(1, 1), content, start: None, tag: None }, Vec::new()));
+        return Ok((Node::new(Position::new(1, 1), content), Vec::new()));
     }
     let options = serde_saphyr::options! {
         leading_zero_numbers_as_strings: true,

@@ -24,6 +24,7 @@ use super::diagnostic::Position;
 use super::document;
 use super::ini;
 use super::script;
+use super::toml;
 use super::vars;
 use super::vars::VarFiles;
 use super::yaml;
@@ -104,10 +105,7 @@ impl Loader<'_> {
         }
         let text = read_text(path, self.vault)?;
         match extension(path) {
-            "toml" => {
-                let what = "muster reads inventories in YAML and INI, not TOML";
-                return Err(Diagnostic::new(path, Position::default(), what).into());
-            }
+            "toml" => toml::read(path, &text, &mut self.builder)?,
             _ if script::is_listing(&text) => drop(script::read(path, &text, &mut self.builder)?),
             "yaml" | "yml" | "json" => self.read_yaml(path, &text)?,
             _ if looks_like_yaml(&text) => self.read_yaml(path, &text)?,

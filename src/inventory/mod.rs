@@ -16,6 +16,7 @@ mod pattern;
 mod range;
 mod script;
 mod ssh_arguments;
+mod toml;
 mod vars;
 mod yaml;
 

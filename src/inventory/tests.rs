@@ -255,6 +255,28 @@ fn a_tag_without_a_vault_and_unknown_tags_are_errors() {
 }
 
 #[test]
+fn toml_is_read_as_ansible_reads_it() {
+    assert_same_listing("toml", "tests/data/inventory/hosts.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.toml");
+    for (text, expected) in [
+        ("[web]\nchildren = \"x\"\n", "2:12: `children` must be a list of names, and this is text"),
+        ("[web]\nchildren = [1]\n", "2:13: `children` must be a list of names, and this is a number"),
+        ("[web]\nhosts = [\"a\"]\n", "2:9: the `hosts` of group `web` must be a map, not a list"),
+        ("[web.hosts]\n\n'ü' = 1\n", "3:7: the variables of host `ü` must be a map, not a number"),
+        ("[web]\nother = 1\n", "2:1: group `web` has no `other`"),
+        ("[all.vars]\nx = inf\n", "2:5: `inf` and `nan` are not supported"),
+        ("[all.vars]\nx = 99999999999999999999\n", "2:5: the number has more than 64 bits"),
+        ("fruit = 3\n", "1:9: group `fruit` must be a map, not a number"),
+        ("x = \n", "1:"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let error = Inventory::load(std::slice::from_ref(&file)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}:{expected}", file.display())), "{text:?}: {error}");
+    }
+}
+
+#[test]
 fn encrypted_sources_are_errors_without_a_password() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["h", "h.yaml"] {

@@ -20,18 +20,21 @@ const SECTIONS: [&str; 3] = ["hosts", "vars", "children"];
 /// Returns warnings.
 pub(super) fn read(file: &Path, text: &str, builder: &mut InventoryBuilder) -> Result<Vec<Diagnostic>, Diagnostic> {
     let (document, repeated) = document::read_repeated(file, text)?;
+    read_groups(file, &document, builder)?;
+    Ok(repeated)
+}
+
+/// Adds the hosts, groups and variables of a document to the builder.
+pub(super) fn read_groups(file: &Path, document: &Node, builder: &mut InventoryBuilder) -> Result<(), Diagnostic> {
     let mut parser = YamlParser { file, builder };
-    let groups = parser.map(&document, "an inventory")?;
+    let groups = parser.map(document, "an inventory")?;
     let plugin = groups.iter().find(|(key, _)| key.text == "plugin");
     if let Some((key, name)) = plugin.and_then(|(key, node)| Some((key, node.text()?))) {
         let what = format!("the file is for the inventory plugin `{name}`, and muster runs no plugins");
         let error = Diagnostic::new(file, key.at, what);
-        return Err(error.hint("Run `ansible-inventory -i FILE --list > hosts.json`, and use hosts.json."));
+        return Err(error.hint("Run `ansible-inventory -i FILE --list --export > hosts.json`, and use hosts.json."));
     }
-    for (name, group) in groups {
-        parser.group(name, group)?;
-    }
-    Ok(repeated)
+    groups.iter().try_for_each(|(name, group)| parser.group(name, group))
 }
 
 struct YamlParser<'a> {
