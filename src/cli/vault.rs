@@ -190,12 +190,7 @@ fn open<'k>(
 }
 
 fn seal(text: &[u8], password: &LabelledPassword) -> Result<String, CommandError> {
-    let mut salt = [0; 32];
-    getrandom::fill(&mut salt).map_err(|error| {
-        CommandError::failed("there is no randomness").caused_by(std::io::Error::other(error.to_string()))
-    })?;
-    let label = Some(password.label.as_str()).filter(|label| *label != DEFAULT_LABEL);
-    let sealed = vault::seal(text, &password.password, label, salt);
+    let sealed = vault::seal(text, &password.password, Some(&password.label), None);
     sealed.map(|vault| vault.to_text()).map_err(|error| CommandError::failed(format!("the text {error}")))
 }
 

@@ -14,6 +14,7 @@ use secrecy::ExposeSecret as _;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
+use super::DEFAULT_LABEL;
 use super::Envelope;
 use super::VaultError;
 
@@ -76,20 +77,30 @@ pub(super) fn open(vault: &Envelope, password: &SecretString) -> Result<Option<Z
     Ok(Some(text))
 }
 
-/// Encrypts a text. The salt must be random, and no other vault may have it.
+/// Returns a new salt.
+fn fresh_salt() -> Result<[u8; KEY], VaultError> {
+    let mut salt = [0; KEY];
+    getrandom::fill(&mut salt).map_err(|_| VaultError::Unsealed("there is no randomness"))?;
+    Ok(salt)
+}
+
+/// Encrypts a text. Without a salt, the salt is random, as it should be: texts with the same salt and password have the same
+/// keys.
 pub fn seal(
     text: &[u8],
     password: &SecretString,
     label: Option<&str>,
-    salt: [u8; KEY],
+    salt: Option<&[u8]>,
 ) -> Result<Envelope, VaultError> {
+    let salt = salt.map_or_else(|| fresh_salt().map(|salt| salt.to_vec()), |salt| Ok(salt.to_vec()))?;
     let keys = Keys::derive(password, &salt);
     let padding = BLOCK - text.len() % BLOCK;
     let mut content = text.to_vec();
     content.resize(text.len() + padding, u8::try_from(padding).unwrap_or_default());
-    keys.apply(&mut content).map_err(|_| VaultError::damaged("its content cannot be encrypted"))?;
+    keys.apply(&mut content).map_err(|_| VaultError::Unsealed("the cipher failed"))?;
     let signature = hmac::sign(&keys.signature(), &content).as_ref().to_vec();
-    Ok(Envelope { label: label.map(str::to_owned), salt: salt.to_vec(), signature, content })
+    let label = label.filter(|label| *label != DEFAULT_LABEL).map(str::to_owned);
+    Ok(Envelope { label, salt, signature, content })
 }
 
 /// Returns the length of a text without its padding (PKCS#7), if it has one.

@@ -55,6 +55,9 @@ pub enum VaultError {
         /// The fault.
         what: &'static str,
     },
+    /// A text could not be encrypted.
+    #[error("cannot be encrypted: {0}")]
+    Unsealed(&'static str),
 }
 
 impl VaultError {

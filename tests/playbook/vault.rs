@@ -13,7 +13,7 @@ fn data(name: &str) -> PathBuf {
 
 /// Returns a text, encrypted with the password of the recorded vaults.
 fn sealed(text: &str) -> String {
-    seal(text.as_bytes(), &"test-password".into(), None, [7; 32]).unwrap().to_text()
+    seal(text.as_bytes(), &"test-password".into(), None, None).unwrap().to_text()
 }
 
 /// Returns an encrypted text as a value in YAML.

@@ -10,6 +10,7 @@ mod numbers;
 mod paths;
 mod patterns;
 mod text;
+mod vault;
 mod wrap;
 mod yaml;
 
@@ -35,7 +36,7 @@ type Filter = fn(&State<'_, '_>, &Value, &Arguments) -> Result<Value, Error>;
 /// Filters with their names.
 type Table = &'static [(&'static str, Filter)];
 
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 11] = [
     data::FILTERS,
     dates::FILTERS,
     encodings::FILTERS,
@@ -46,6 +47,7 @@ const TABLES: [Table; 10] = [
     paths::FILTERS,
     patterns::FILTERS,
     text::FILTERS,
+    vault::FILTERS,
 ];
 
 /// Filters that take an undefined value.

@@ -8,11 +8,9 @@ use super::source::Name;
 use crate::inventory::diagnostic::did_you_mean;
 
 /// What muster lacks on purpose, and what to use instead.
-const REFUSED: [(&str, &str); 4] = [
+const REFUSED: [(&str, &str); 2] = [
     ("json_query", "Use `selectattr`, `map` and `first`."),
     ("password_hash", "Put the hash into a variable, such as one that `mkpasswd` made."),
-    ("vault", "Encrypt the value with `muster vault encrypt-string`."),
-    ("unvault", "Write the value with the tag `!vault`."),
 ];
 
 /// Reports the first unknown name. `has_own` says that the template has values with methods of its own, such as an
