@@ -170,6 +170,9 @@ impl From<MembershipError> for CommandError {
             MembershipError::Contended(_) => Self::new(ExitStatus::Failed, error).hint("Try again."),
             MembershipError::NoIdentity { .. } => Self::new(ExitStatus::Failed, error)
                 .hint("A newer muster may have written the record: use that one. Delete the record only if no host has joined."),
+            MembershipError::Alive(_) => Self::new(ExitStatus::Failed, error).hint(
+                "Nothing was changed. The health is that of the last observation: `muster sweep` observes all machines.",
+            ),
             MembershipError::Uncordoned(_) | MembershipError::NoRandomness(_) => Self::new(ExitStatus::Failed, error),
         }
     }

@@ -207,9 +207,13 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> CommandResult 
             ui::status(&messages::leaves_later(&machine));
             Ok(ExitStatus::Done)
         }
-        Left::Kept(_, problems) => {
+        Left::Kept(machine, problems) => {
             let mut errors = errors(&problems);
-            let hint = "The machine is still in the cluster. `--force` takes it out anyway.";
+            let hint = format!(
+                "The machine is still in the cluster, and drained: `muster uncordon {}` lets it take units again. \
+                 `--force` takes it out anyway.",
+                machine.name
+            );
             let last = errors.pop().map(|last| last.hint(hint));
             errors.extend(last);
             Ok(ui::report(&errors))

@@ -22,8 +22,12 @@ use crate::store::layout::Key;
 pub async fn force(context: &ClusterContext, names: &[String], by: &str) -> Result<Vec<Machine>, MembershipError> {
     let snapshot = layout::read(&*context.store, &context.keys).await?;
     let machines = choose(&snapshot, names)?;
+    let health = |machine: &Machine| snapshot.health.get(&machine.id).map(|record| record.health);
+    if let Some(alive) = machines.iter().find(|machine| health(machine) == Some(Health::Alive)) {
+        return Err(MembershipError::Alive(alive.name.clone()));
+    }
     let now = context.clock.now();
-    let order = FailoverOverride { until: now + OVERRIDE_FOR, by: by.to_owned() };
+    let order = FailoverOverride { given: now, until: now + OVERRIDE_FOR, by: by.to_owned() };
     let log =
         |machine: &Machine| Write::Log(Event::new(now, Some(machine.id), None, EventKind::FailoverOverridden).by(by));
     let logs: Vec<Write> = machines.iter().map(log).collect();

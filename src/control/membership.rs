@@ -80,6 +80,9 @@ pub enum MembershipError {
     /// The system has no random number for the cluster's id. Nothing was changed.
     #[error("no random number for the id of the cluster: {0}")]
     NoRandomness(String),
+    /// The machine is alive, so that its units stay. Nothing was changed.
+    #[error("{0} is alive, so its units stay there")]
+    Alive(String),
     /// The operator interrupted `join` while hosts were being asked. Nothing was changed.
     #[error("interrupted: no host has joined")]
     Stopped,

@@ -288,7 +288,7 @@ fn learn(reconciler: &mut Reconciler, keys: &Keyspace, update: Update) -> Input 
             reconciler.learn(|known| known.renew(fresh));
         }
         Update::Events(mut changes) => {
-            changes.retain(|changed| !keys.is_written_by_leader(changed.key()));
+            changes.retain(|changed| !keys.is_written_by_leader(changed.key()) || keys.has_left(changed));
             if !changes.is_empty() {
                 reconciler.learn(|known| layout::apply(known, keys, &changes));
             }

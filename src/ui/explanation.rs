@@ -231,6 +231,10 @@ fn observations(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Vec<(
         }
         None => rows.push(("Health", "not observed yet".to_owned().into())),
     }
+    if let Some(order) = snapshot.failover_overrides.get(&machine.id).filter(|order| now < order.until) {
+        let what = format!("its units move unless it answers, by order of {}, until {}", order.by, time(order.until));
+        rows.push(("Failover", what.into()));
+    }
     if let Some(grant) = snapshot.leases.get(&machine.id) {
         rows.extend([("Lease", lease(grant, now).into()), ("Bound", bound(grant).into())]);
     }

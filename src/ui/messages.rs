@@ -138,7 +138,7 @@ pub fn drained(machine: &Machine, is_done: bool) -> String {
 /// The failover of a machine was allowed although the failover policy blocks it.
 pub fn failover_forced(machine: &Machine) -> String {
     let name = &machine.name;
-    format!("{name}: unless it is alive, the controller or a sweep within the next hour moves its units\n")
+    format!("{name}: the controller, or a sweep within the next hour, moves its units unless it answers before\n")
 }
 
 /// A machine is reached through another one.

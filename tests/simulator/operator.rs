@@ -93,7 +93,8 @@ impl World {
         self.note(format_args!("operator: failover --force h{host}"));
         // A time of day, read off a clock that is as wrong as any other.
         let until = Timestamp::from_millis(self.now + self.dice.between(60_000, 600_000));
-        let order = FailoverOverride { until, by: "root@desk".to_owned() };
+        let given = Timestamp::from_millis(self.now);
+        let order = FailoverOverride { given, until, by: "root@desk".to_owned() };
         self.store.snapshot.failover_overrides.insert(self.hosts[host].machine, order);
         self.spread_word();
     }

@@ -318,7 +318,7 @@ async fn occupy(context: &ClusterContext) -> MachineId {
         until: None,
         stopped_for_sure_at: None,
     };
-    let order = FailoverOverride { until: Timestamp::ZERO, by: "op@desk".to_owned() };
+    let order = FailoverOverride { given: Timestamp::ZERO, until: Timestamp::ZERO, by: "op@desk".to_owned() };
     let mut changes = context.keys.ops(&[Write::Place(web, placement), Write::Lease(id, grant)]);
     changes.push(context.keys.put(&Key::FailoverOverride(id), &order));
     context.store.commit(vec![], changes).await.unwrap();

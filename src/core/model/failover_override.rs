@@ -10,7 +10,9 @@ use super::Timestamp;
 /// keeps it under `failover-overrides/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailoverOverride {
-    /// When it ends.
+    /// When it was given. It ends as soon as the machine has answered after this.
+    pub given: Timestamp,
+    /// When it ends at the latest.
     pub until: Timestamp,
     /// The operator that gave it.
     pub by: String,

@@ -123,6 +123,8 @@ impl Snapshot {
     /// Takes the records that other processes than the leader write from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
         let Self { cluster, size, machines, failover_overrides, files, units, unreadable, .. } = newer;
+        // A machine that leaves takes these records with it. If it has joined again, they are written anew.
+        let (newer_health, newer_foreign) = (newer.health, newer.foreign);
         *self = Self {
             cluster,
             size,
@@ -131,10 +133,10 @@ impl Snapshot {
             files,
             units,
             unreadable,
-            health: std::mem::take(&mut self.health),
+            health: kept(&mut self.health, &newer_health),
             placements: std::mem::take(&mut self.placements),
             states: std::mem::take(&mut self.states),
-            foreign: std::mem::take(&mut self.foreign),
+            foreign: kept(&mut self.foreign, &newer_foreign),
             leases: std::mem::take(&mut self.leases),
             serial: self.serial,
             voters: std::mem::take(&mut self.voters),
@@ -153,6 +155,9 @@ impl Snapshot {
             }
             Write::Health(machine, health) => {
                 self.health.insert(machine, health);
+            }
+            Write::NoFailoverOverride(machine) => {
+                self.failover_overrides.remove(&machine);
             }
             Write::State(unit, machine, state) => {
                 self.states.entry(unit).or_default().insert(machine, state);
@@ -200,6 +205,13 @@ impl Snapshot {
     }
 }
 
+/// Returns the records of the machines that have one in a newer snapshot too.
+fn kept<V>(known: &mut BTreeMap<MachineId, V>, newer: &BTreeMap<MachineId, V>) -> BTreeMap<MachineId, V> {
+    let mut known = std::mem::take(known);
+    known.retain(|machine, _| newer.contains_key(machine));
+    known
+}
+
 /// A change to the store that a leader decided. It is written only while the leader still leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
@@ -225,6 +237,8 @@ pub enum Write {
     Voters(BTreeSet<MachineId>),
     /// Records when the machines were last observed.
     Observed(ObservationTimes),
+    /// Removes a failover override whose machine has answered.
+    NoFailoverOverride(MachineId),
     /// Adds an event to the log.
     Log(Event),
 }

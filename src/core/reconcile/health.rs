@@ -90,12 +90,26 @@ impl Reconciler {
         let mut assessments: Vec<_> = machines.into_iter().filter_map(assess).collect();
         let down = |(_, assessment): &(MachineId, Assessment)| assessment.health == Health::Down;
         if self.scope == Scope::All && !self.snapshot.failover_overrides.is_empty() {
+            self.end_overrides(&assessments);
             self.apply_overrides(&mut assessments, now);
         }
         if self.scope == Scope::All && assessments.iter().any(down) {
             self.apply_failover_policy(&mut assessments, now);
         }
         assessments
+    }
+
+    /// Ends the orders for machines that have answered since: the next outage is another matter.
+    fn end_overrides(&mut self, assessments: &[(MachineId, Assessment)]) {
+        let alive = assessments.iter().filter(|(_, it)| it.health == Health::Alive).map(|(machine, _)| *machine);
+        let has_answered = |machine: &MachineId| {
+            let order = self.snapshot.failover_overrides.get(machine);
+            let answered = self.views.get(machine).and_then(|view| view.evidence.answered);
+            order.zip(answered).is_some_and(|(order, answered)| answered > order.given)
+        };
+        for machine in alive.filter(has_answered).collect::<Vec<_>>() {
+            self.note(Write::NoFailoverOverride(machine));
+        }
     }
 
     /// Changes the health of machines that are not alive to `down` where the operator has ordered a failover: the
@@ -108,7 +122,7 @@ impl Reconciler {
             if let Some(view) = self.views.touch(*machine) {
                 view.forced_down = forced.is_some();
             }
-            if let Some(FailoverOverride { by, until }) = forced {
+            if let Some(FailoverOverride { by, until, .. }) = forced {
                 assessment.health = Health::Down;
                 assessment.again = assessment.again.into_iter().chain([*until]).min();
                 assessment.reason.forced_by = Some(by.clone());

@@ -17,6 +17,7 @@ use super::Glob;
 use super::UnitFile;
 use super::UnitName;
 use crate::core::machine_id::MachineId;
+use crate::core::similar::similar;
 
 /// The requirements of a unit on its machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -65,6 +66,14 @@ pub enum BadRequirements {
         /// From `Replaces=`.
         replace: Glob,
     },
+    /// An unknown option that is probably a misspelt one: without it, the unit would start on any machine.
+    #[error("there is no requirement {name}= in [X-Fleet]: did you mean {meant}=?")]
+    Misspelt {
+        /// The option.
+        name: String,
+        /// The known option.
+        meant: &'static str,
+    },
     /// Two options that exclude each other.
     #[error("{0} cannot be used with {1}")]
     Exclusive(&'static str, &'static str),
@@ -108,6 +117,17 @@ pub enum IgnoredRequirement {
     Global(String),
 }
 
+impl IgnoredRequirement {
+    /// Refuses an unknown option that resembles a known one.
+    fn check(&self) -> Result<(), BadRequirements> {
+        let Self::Key(name) = self else { return Ok(()) };
+        match similar(name, KNOWN).first().copied() {
+            Some(meant) => Err(BadRequirements::Misspelt { name: name.clone(), meant }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The options of fleet, with the old spellings.
 const KNOWN: [&str; 11] = [
     "MachineID",
@@ -129,6 +149,7 @@ impl Requirements {
     /// A template is never placed, so values that only its instances complete (`MachineID=%i`) are not checked in it.
     pub fn of(name: &UnitName, file: &UnitFile) -> Result<(Self, Vec<IgnoredRequirement>), BadRequirements> {
         let (section, mut ignored) = Section::read(name, file);
+        ignored.iter().try_for_each(IgnoredRequirement::check)?;
         let read = Self {
             machine_id: section.pin(name, &mut ignored)?,
             machine_of: section.peers(name)?,

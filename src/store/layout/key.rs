@@ -4,6 +4,7 @@ use super::Keyspace;
 use crate::core::model::MachineId;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
+use crate::store::WatchEvent;
 
 /// The key of one record, by the kind of the record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +71,12 @@ impl Keyspace {
             Key::Epoch => format!("{cluster}epoch"),
             Key::Event(name) => format!("{events}{name}"),
         }
+    }
+
+    /// Reports whether a change removes what only a leader writes because a machine has left.
+    pub fn has_left(&self, change: &WatchEvent) -> bool {
+        let WatchEvent::Delete { key, .. } = change else { return false };
+        matches!(self.parse(key), Ok(Some(Key::Health(_) | Key::Foreign(_))))
     }
 
     /// Reports whether only a leader writes the key.

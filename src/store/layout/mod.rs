@@ -129,6 +129,7 @@ impl Keyspace {
             Write::Foreign(machine, foreign) if foreign.count == 0 => self.delete(&Key::Foreign(*machine)),
             Write::Foreign(machine, foreign) => self.put(&Key::Foreign(*machine), foreign),
             Write::Lease(machine, grant) => self.put(&Key::Lease(*machine), grant),
+            Write::NoFailoverOverride(machine) => self.delete(&Key::FailoverOverride(*machine)),
             Write::NoLease(machine) => self.delete(&Key::Lease(*machine)),
             Write::Serial(serial) => self.put(&Key::Serial, serial),
             Write::Voters(voters) => self.put(&Key::Voters, voters),

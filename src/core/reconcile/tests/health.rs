@@ -152,7 +152,7 @@ fn a_failover_override_moves_the_units_of_a_machine_whose_host_seems_to_be_up() 
         stage.failures.insert(id(1), failing(phase, kind));
         stage.seconds(30);
         assert_eq!((stage.health(1), stage.placement("a").machine), (Some(before), id(1)), "{kind:?}");
-        let forced = FailoverOverride { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
+        let forced = FailoverOverride { given: stage.now, until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
         stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
         assert_eq!(stage.health(1), Some(Health::Down), "{kind:?}");
         assert_ne!(stage.placement("a").machine, id(1), "{kind:?}");
@@ -166,6 +166,26 @@ fn a_failover_override_moves_the_units_of_a_machine_whose_host_seems_to_be_up() 
 }
 
 #[test]
+fn a_failover_override_ends_when_the_machine_answers() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
+    stage.silent.extend([id(1), id(2)]);
+    stage.seconds(12);
+    let forced = FailoverOverride { given: stage.now, until: stage.now + SECOND * 3600, by: "root@desk".to_owned() };
+    stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
+    assert_eq!(stage.health(1), Some(Health::Down));
+    let orders = |stage: &Stage| stage.reconciler.snapshot().failover_overrides.len();
+    assert_eq!(orders(&stage), 1);
+    stage.silent.clear();
+    stage.seconds(20);
+    assert_eq!((stage.health(1), orders(&stage)), (Some(Health::Alive), 0));
+    // The next trouble moves nothing that the order was not about.
+    stage.silent.insert(id(1));
+    stage.failures.insert(id(1), failing(Phase::Authenticate, FailureKind::Denied));
+    stage.seconds(30);
+    assert_eq!(stage.health(1), Some(Health::Sick));
+}
+
+#[test]
 fn a_failover_override_moves_the_units_of_a_machine_with_a_path_fault() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
     stage.silent.insert(id(1));
@@ -173,7 +193,7 @@ fn a_failover_override_moves_the_units_of_a_machine_with_a_path_fault() {
     stage.relays_fail = true;
     stage.seconds(12);
     assert_eq!((stage.health(1), stage.placement("a").machine), (Some(Health::PathFault), id(1)));
-    let forced = FailoverOverride { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
+    let forced = FailoverOverride { given: stage.now, until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
     stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
     assert_ne!(stage.placement("a").machine, id(1));
 }
@@ -184,7 +204,7 @@ fn a_failover_override_moves_units_that_the_policy_blocks() {
     stage.silent.extend([id(1), id(2)]);
     stage.seconds(12);
     assert_eq!((stage.health(1), stage.placement("a").machine), (Some(Health::Unreachable), id(1)));
-    let forced = FailoverOverride { until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
+    let forced = FailoverOverride { given: stage.now, until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
     stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
     assert_eq!((stage.health(1), stage.placement("a").machine), (Some(Health::Down), id(3)));
     assert_eq!(stage.health(2), Some(Health::Unreachable), "the override is about the other machine");

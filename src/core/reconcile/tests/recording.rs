@@ -62,6 +62,23 @@ fn a_state_that_was_not_recorded_is_recorded_once_the_unit_is_placed_there() {
     assert!(recorded(&stage));
 }
 
+#[test]
+fn the_health_of_a_machine_that_has_left_and_joined_again_is_recorded_anew() {
+    let mut stage = Stage::new(2, |_| {});
+    stage.next_leader(|_| {});
+    stage.seconds(11);
+    assert_eq!(stage.health(2), Some(Health::Alive));
+    stage.learn(|snapshot| {
+        let mut newer = snapshot.clone();
+        newer.health.remove(&id(2));
+        newer.foreign.remove(&id(2));
+        snapshot.renew(newer);
+        assert!(!snapshot.health.contains_key(&id(2)) && snapshot.health.contains_key(&id(1)));
+    });
+    stage.seconds(2);
+    assert_eq!(stage.reconciler.snapshot().health[&id(2)].health, Health::Alive);
+}
+
 /// Sets the state of the unit `a` on the first machine, waits for a full observation and returns the new events.
 fn see(stage: &mut Stage, active: &str, sub: &str, restarted: bool) -> Vec<EventKind> {
     stage.log.clear();

@@ -132,6 +132,12 @@ fn ignored_parts_have_a_message() {
 }
 
 #[test]
+fn a_misspelt_option_is_an_error_with_the_likely_one() {
+    let error = read("a.service", "MachineMetdata=disk=ssd").unwrap_err().to_string();
+    assert_eq!(error, "there is no requirement MachineMetdata= in [X-Fleet]: did you mean MachineMetadata=?");
+}
+
+#[test]
 fn options_that_exclude_each_other_are_errors_with_fleets_messages() {
     let pin = format!("MachineID={ID}\n");
     let cases = [
