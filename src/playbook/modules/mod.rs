@@ -18,6 +18,7 @@ mod command;
 mod copied_folder;
 mod copy;
 mod cron;
+mod curl;
 mod deb822_repository;
 mod debconf;
 mod debug;
