@@ -158,6 +158,7 @@ pub(super) struct Stage {
     pub(super) cluster: RecordingCluster,
     pub(super) extra: Vars,
     pub(super) check: bool,
+    pub(super) diff: bool,
 }
 
 impl Stage {
@@ -168,6 +169,7 @@ impl Stage {
             cluster: RecordingCluster::default(),
             extra: Vars::new(),
             check: false,
+            diff: false,
         }
     }
 
@@ -225,6 +227,7 @@ impl Stage {
             extra: Arc::new(self.extra.clone()),
             choose: &hosts_of,
             check: self.check,
+            diff: self.diff,
             password: None,
             environment: std::collections::BTreeMap::new(),
             options: &explicit(),
