@@ -3,6 +3,8 @@
 mod cluster_tasks;
 mod commands;
 mod coverage;
+mod databases;
+mod debian;
 mod facts;
 mod file_modules;
 mod files;
@@ -13,6 +15,7 @@ mod recorded;
 mod system;
 mod templates;
 mod trust;
+mod volumes;
 
 use std::path::Path;
 
