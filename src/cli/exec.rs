@@ -80,6 +80,9 @@ pub(super) struct Exec {
     /// Change nothing and print what the module would do
     #[arg(long, short = 'C', conflicts_with = "command")]
     check: bool,
+    /// Show what changes: the lines of files, and the attributes of paths
+    #[arg(long, short = 'D', conflicts_with = "command")]
+    diff: bool,
     #[command(flatten)]
     extra: ExtraVars,
     /// Join the words with blanks and pass them to the shell of the host, so that pipes, variables and globs work

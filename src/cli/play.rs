@@ -72,6 +72,9 @@ pub(super) struct Play {
     /// Change nothing and print what would be done
     #[arg(long, short = 'C')]
     check: bool,
+    /// Show what changes: the lines of files, and the attributes of paths
+    #[arg(long, short = 'D')]
+    diff: bool,
     /// Run only the tasks that have one of these tags, and those tagged `always` (can be repeated)
     #[arg(long, short = 't', value_name = "TAGS")]
     tags: Vec<String>,
@@ -315,6 +318,7 @@ impl Run<'_> {
             extra: Arc::clone(&self.extra),
             choose,
             check: self.play.check,
+            diff: self.play.diff,
             password: self.password.clone(),
             environment: settings::environment(),
             options: self.options,

@@ -78,6 +78,8 @@ pub struct Executor<'a> {
     pub choose: &'a (dyn Fn(&Inventory, &Play) -> Vec<String> + Sync),
     /// Set to predict changes without making them (`--check`).
     pub check: bool,
+    /// Set to show what changes (`--diff`).
+    pub diff: bool,
     /// The password for sudo, for hosts whose variables have none (`--ask-become-pass`).
     pub password: Option<Password>,
     /// The environment of muster itself, for `lookup('env', …)`.
@@ -211,6 +213,7 @@ impl Executor<'_> {
         let mut vars = magic_variables::of_all(inventory);
         vars.insert("playbook_dir".to_owned(), play.folder().display().to_string().into());
         vars.insert("ansible_check_mode".to_owned(), self.check.into());
+        vars.insert("ansible_diff_mode".to_owned(), self.diff.into());
         vars.insert("ansible_play_hosts".to_owned(), hosts.into());
         vars.insert("play_hosts".to_owned(), hosts.into());
         Arc::new(vars)

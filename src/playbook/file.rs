@@ -10,6 +10,9 @@ use sha2::Sha256;
 use shlex::QuoteError;
 
 use super::action::HostAction;
+use super::diff;
+use super::diff::Diffs;
+use super::diff::Side;
 use super::host_connection::HostConnection;
 use super::host_script::Attributes;
 use super::host_script::HostReport;
@@ -45,6 +48,10 @@ pub(super) struct File {
     pub(super) follow: bool,
     /// The command that checks the new file, with `%s` for its path.
     pub(super) validate: Option<String>,
+    /// Set to show how the content changes, if the run shows differences.
+    pub(super) is_shown: bool,
+    /// The file of the playbook that has the content.
+    pub(super) source: Option<String>,
     /// What the old file must be: the SHA-256 of its content, or `absent`.
     pub(super) expected: Option<String>,
 }
@@ -109,6 +116,8 @@ impl File {
             .flag("keep", self.keep)
             .flag("follow", self.follow)
             .flag("preserve", self.attributes.mode == Some(Mode::Preserve))
+            .flag("shows_old", connection.diff && self.is_shown)
+            .set("diff_limit", &diff::LIMIT.to_string())
             .set("expected", &optional(&self.expected))
             .flag("validates", self.validate.is_some());
         script = script.path_below("d", &self.dest, &self.below);
@@ -121,6 +130,25 @@ impl File {
             script = script.function("validate", validation(command).map_err(Outcome::failed)?);
         }
         script.run(connection).await
+    }
+
+    /// Returns how the content changed, or else the owner, the group and the mode. Only content that comes from the
+    /// controller is shown, as in Ansible.
+    pub(super) fn diff(&self, connection: &HostConnection<'_>, report: &HostReport) -> Diffs {
+        let Content::Bytes(content) = &self.content else { return Diffs::None };
+        if !connection.diff || !self.is_shown || report.get("msg").is_some() {
+            return Diffs::None;
+        }
+        let path = report.get("dest").unwrap_or_default();
+        if !report.is("rewritten") {
+            return diff::of_attributes(&[("path", path.into())], report.changed_attributes());
+        }
+        let before = match report.get("old") {
+            None => Side::bare(""),
+            Some("large") => Side::large(),
+            Some(_) => Side::file(path, &report.content),
+        };
+        Diffs::list(before, Side::file(self.source.as_deref().unwrap_or(path), content))
     }
 }
 
@@ -145,12 +173,12 @@ impl HostAction for File {
         let report = self.write(connection).await?;
         // As in Ansible, a check knows nothing of a file that it does not write.
         if connection.check && report.is("rewritten") {
-            return Ok(Outcome::done(true, Vars::new()));
+            return Ok(Outcome::done(true, Vars::new()).with_diff(self.diff(connection, &report)));
         }
         let mut vars = report.vars(&["dest", "src", "backup_file", "msg", "checksum"]);
         if let Content::Bytes(bytes) = &self.content {
             vars.insert("checksum".to_owned(), hex::digits(&Sha1::digest(bytes)).into());
         }
-        Ok(Outcome::done(report.is("changed"), vars))
+        Ok(Outcome::done(report.is("changed"), vars).with_diff(self.diff(connection, &report)))
     }
 }

@@ -36,14 +36,32 @@ if [ -d "$d" ]; then
   path=${d%/}/$n
 fi
 
-# Reports the result and ends.
+# Reports the result and ends. The old content comes last.
 finish() {
   [ -z "$1$altered" ] || say changed 1
   say rewritten "$1"
   say altered "$altered"
+  say attributes "$attributes"
   say dest "$path"
   describe "$name"
+  [ -z "$1" ] || show_old
   exit 0
+}
+
+# Opens the old file, so that it can be shown after it was replaced. Root reads nothing through a link of another user.
+opened=
+open_old() {
+  case $kind in file | hard | link) ;; *) return 0 ;; esac
+  [ -f "$name" ] || return 0
+  case ${of_user%%:*} in 0 | "$(id -u)") ;; *) [ "$kind" != link ] || return 0 ;; esac
+  exec 7< "$name" && opened=1
+}
+show_old() {
+  [ -n "$opened" ] || return 0
+  if [ "$(stat -Lc %s /proc/self/fd/7)" -gt "$diff_limit" ]; then say old large && return; fi
+  say old 1
+  say content
+  cat <&7
 }
 
 if [ -n "$makes_folders" ] && [ -z "$check" ] && [ ! -d "${path%/*}" ]; then
@@ -55,6 +73,7 @@ if ! enter; then
   drain
   say changed 1
   say rewritten 1
+  say dest "$path"
   exit 0
 fi
 [ -z "$follow" ] || follow_link
@@ -94,6 +113,7 @@ if [ "$now" = "$sum" ]; then
   set_attributes
   finish ''
 fi
+[ -z "$shows_old" ] || open_old
 if [ -n "$check" ]; then
   drain
   [ "$now" = absent ] || set_attributes
@@ -135,7 +155,16 @@ if [ -n "$mode" ]; then
   kind=file bits=$(stat -Lc %a $f)
   (umask "$session" && compute_mode && chmod -- "$(printf '%04o' "$number")" $f) || exit 1
 fi
-[ "$before" = "$(stat -Lc '%u %g %a' $f)" ] || altered=1
+after=$(stat -Lc '%u %g %a' $f)
+[ "$before" = "$after" ] || altered=1
+attributes=
+# shellcheck disable=SC2086
+compare() {
+  [ "$1" = "$4" ] || note owner "$1" "$4"
+  [ "$2" = "$5" ] || note group "$2" "$5"
+  [ "$3" = "$6" ] || note mode "$3" "$6"
+}
+compare $before $after
 if [ -n "$validates" ]; then
   # What the program prints to stderr goes into a record at once.
   exec 6>&1

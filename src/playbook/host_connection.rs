@@ -35,6 +35,8 @@ pub struct HostConnection<'a> {
     pub environment: String,
     /// Set to predict changes without making them.
     pub check: bool,
+    /// Set to show what changes.
+    pub diff: bool,
     /// Set if scripts go on by themselves.
     pub detached: Option<Detached>,
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 use shlex::QuoteError;
 
+use super::diff::Diff;
+use super::diff::Diffs;
+use super::diff::Side;
 use super::host_connection::FILE_TIMEOUT;
 use super::host_connection::HostConnection;
 use super::host_connection::reason;
@@ -118,7 +121,7 @@ impl HostScript {
 
     /// Runs the script. A script that fails is a failed outcome.
     pub(super) async fn run(self, connection: &HostConnection<'_>) -> Result<HostReport, Outcome> {
-        let script = self.flag("check", connection.check);
+        let script = self.flag("check", connection.check).flag("shows_diff", connection.diff);
         let variables = script.variables.map_err(unquotable)?;
         let text = format!("{variables}{BASE}{ATTRIBUTES}{}{}", script.before, script.text);
         let (exit, output) = connection.exec(text, script.stdin, script.limit).await?;
@@ -194,6 +197,34 @@ impl HostReport {
         vars
     }
 
+    /// Returns the owner, the group, the mode and the times that the script changed, as they were and as they are. The
+    /// script reports them as lines `NAME BEFORE AFTER`.
+    pub(super) fn changed_attributes(&self) -> (Vars, Vars) {
+        let (mut before, mut after) = (Vars::new(), Vars::new());
+        for line in self.get("attributes").unwrap_or_default().lines() {
+            if let [name, old, new] = line.split(' ').collect::<Vec<_>>()[..] {
+                before.insert(name.to_owned(), attribute(name, old));
+                after.insert(name.to_owned(), attribute(name, new));
+            }
+        }
+        (before, after)
+    }
+
+    /// Returns the difference that the script shows.
+    pub(super) fn diff(&self) -> Diffs {
+        if let Some(text) = self.get("diff_prepared") {
+            return Diffs::One(Box::new(Diff::Prepared(text.to_owned())));
+        }
+        let side = |name: &str| {
+            let text = self.get(&format!("diff_{name}")).unwrap_or_default();
+            match self.get(&format!("diff_{name}_header")).filter(|header| !header.is_empty()) {
+                Some(header) => Side::text(header, text),
+                None => Side::bare(text),
+            }
+        };
+        if self.get("diff_after").is_some() { Diffs::one(side("before"), side("after")) } else { Diffs::None }
+    }
+
     /// Returns the outcome of a script that failed: its records are results.
     fn into_failure(self, stderr: &[u8]) -> Outcome {
         let changed = self.is("changed");
@@ -208,7 +239,8 @@ impl HostReport {
     /// Returns every record as a result. The name of a record may end with the type of its value: `uid:number`.
     pub(super) fn results(&self) -> Vars {
         let mut vars = Vars::new();
-        for (name, value) in self.records.iter().filter(|(name, _)| name != "changed") {
+        let is_result = |name: &str| !matches!(name, "changed" | "attributes") && !name.starts_with("diff_");
+        for (name, value) in self.records.iter().filter(|(name, _)| is_result(name)) {
             match (name.as_str(), name.split_once(':')) {
                 ("described", _) => vars.extend(described_vars(value)),
                 ("rc" | "exit_status", _) => _ = vars.insert(name.clone(), typed("number", value)),
@@ -221,6 +253,15 @@ impl HostReport {
             }
         }
         vars
+    }
+}
+
+/// Returns the value of an attribute that changed: a mode as text, a time or a number as a number.
+fn attribute(name: &str, text: &str) -> Value {
+    match name {
+        "mode" => format!("0{text:0>3}").into(),
+        "atime" | "mtime" => text.parse::<f64>().map_or_else(|_| text.into(), Value::from),
+        _ => text.parse::<u64>().map_or_else(|_| text.into(), Value::from),
     }
 }
 

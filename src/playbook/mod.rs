@@ -14,6 +14,7 @@ pub mod connection_variables;
 pub mod coverage;
 mod cursor;
 mod detached;
+mod diff;
 pub mod executor;
 pub mod facts;
 mod file;

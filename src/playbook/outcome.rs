@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::diff::Diffs;
 use super::template::Layer;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -106,6 +107,8 @@ pub struct Outcome {
     pub censored: bool,
     /// The other host on which it ran (`delegate_to`).
     pub delegate: Option<String>,
+    /// What it changed, if the run shows differences.
+    pub diff: Diffs,
 }
 
 impl fmt::Debug for Outcome {
@@ -154,6 +157,7 @@ impl Outcome {
     pub fn to_vars(&self) -> Vars {
         let mut vars = self.detail.clone();
         vars.insert("changed".to_owned(), self.changed.into());
+        vars.extend(self.diff.to_value().map(|diff| ("diff".to_owned(), diff)));
         match self.status {
             Status::Failed => vars.insert("failed".to_owned(), true.into()),
             Status::Unreachable => vars.insert("unreachable".to_owned(), true.into()),
@@ -171,7 +175,14 @@ impl Outcome {
         }
         let why = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
         let detail = Vars::from_iter([("censored".to_owned(), why.into())]);
-        Self { detail, shown: Shown::default(), set: SetVars::default(), ..self.clone() }
+        let (set, shown, diff) = (SetVars::default(), Shown::default(), Diffs::None);
+        Self { detail, set, shown, diff, ..self.clone() }
+    }
+
+    /// Adds what it changed, which is shown if the run shows differences.
+    #[must_use]
+    pub fn with_diff(self, diff: Diffs) -> Self {
+        Self { diff, ..self }
     }
 
     /// Combines the outcomes of a loop's items. `var` is the loop's variable.

@@ -22,6 +22,8 @@ pub struct Settings {
     pub r#become: Become,
     /// Whether it only predicts its changes (`check_mode`). The default is the run's.
     pub check: Option<Flag>,
+    /// Whether it shows what it changes (`diff`). The default is the run's.
+    pub diff: Option<Flag>,
     /// Whether a host goes on although the task failed there.
     pub ignore_errors: Flag,
     /// Whether a host goes on although the task could not reach it.

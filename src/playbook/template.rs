@@ -6,6 +6,7 @@ mod capture;
 mod checks;
 mod cycles;
 mod environment;
+pub mod file_variables;
 #[allow(clippy::unnecessary_wraps, reason = "all functions in a table have one type")]
 mod filters;
 mod hosts;
@@ -46,6 +47,7 @@ use crate::vault::ClosedValue;
 use crate::vault::Keyring;
 use environment::FUEL;
 use environment::Syntax;
+use file_variables::file_variables;
 use hosts::HostVars;
 pub use hosts::Hosts;
 pub use lookups::Surroundings;
@@ -325,12 +327,7 @@ impl Scope {
         Ok(with_line_breaks(rendered, text))
     }
 
-    /// Renders a file. Its first line may change the syntax (`#jinja2: …`).
-    pub fn render_file(&self, text: &str) -> Result<String, String> {
-        self.render_file_in(text, None)
-    }
-
-    /// Renders a file. Templates that it includes, imports or extends are searched in its folder, then as lookups do.
+    /// Renders a file. Its first line may change the syntax (`#jinja2: …`). Templates that it includes, imports or extends are searched in its folder, then as lookups do.
     pub fn render_file_in(&self, text: &str, folder: Option<&Path>) -> Result<String, String> {
         let (syntax, text) = Syntax::split(text)?;
         let mut environment = if syntax == Syntax::default() {
@@ -355,11 +352,12 @@ impl Scope {
     }
 
     /// Renders a file for a lookup, with more variables.
-    fn render_looked_up(&self, text: &str, path: &Path, extra: Vars) -> Result<String, String> {
+    fn render_looked_up(&self, text: &str, (path, given): (&Path, &str), extra: Vars) -> Result<String, String> {
         if self.depth == DEPTH {
             return Err("templates look each other up in a circle".to_owned());
         }
-        let mut scope = self.with(Layer::data(Arc::new(file_variables(path)))).with(Layer::data(Arc::new(extra)));
+        let mut scope =
+            self.with(Layer::data(Arc::new(file_variables(path, given)))).with(Layer::data(Arc::new(extra)));
         scope.evaluation = Evaluation { steps: Arc::clone(&self.evaluation.steps), ..Evaluation::default() };
         scope.depth = self.depth + 1;
         scope.render_file_in(text, path.parent())
@@ -497,16 +495,6 @@ fn with_line_breaks(mut rendered: String, template: &str) -> String {
     rendered
 }
 
-/// Returns the variables about a template file that it can read itself.
-pub fn file_variables(path: &Path) -> Vars {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Vars::from_iter([
-        ("ansible_managed".to_owned(), "Ansible managed".into()),
-        ("template_path".to_owned(), name.into()),
-        ("template_fullpath".to_owned(), path.to_string_lossy().into()),
-    ])
-}
-
 /// Returns the size of a value in steps.
 fn size(value: &Value) -> u64 {
     match value {
@@ -526,6 +514,11 @@ pub fn omit() -> Value {
 /// Returns a value as text for a file: a list or a map as the JSON that Ansible writes, which has blanks and only ASCII.
 pub fn to_json(value: &Value) -> String {
     filters::JsonStyle::default().write(value)
+}
+
+/// Returns a value as JSON on several lines, sorted, as Ansible writes it.
+pub fn to_nice_json(value: &Value) -> String {
+    filters::JsonStyle::nice().write(value)
 }
 
 /// Returns a value as text, as Ansible prints it: a list or a map as Python writes it.

@@ -161,6 +161,7 @@ pub(super) struct Stage {
     pub(super) extra: Vars,
     pub(super) check: bool,
     pub(super) vault: Arc<Keyring>,
+    pub(super) diff: bool,
 }
 
 impl Stage {
@@ -172,6 +173,7 @@ impl Stage {
             extra: Vars::new(),
             check: false,
             vault: Arc::default(),
+            diff: false,
         }
     }
 
@@ -242,6 +244,7 @@ impl Stage {
             extra: Arc::new(self.extra.clone()),
             choose: &hosts_of,
             check: self.check,
+            diff: self.diff,
             password: None,
             environment: std::collections::BTreeMap::new(),
             options: &self.options(),

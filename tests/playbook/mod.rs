@@ -3,6 +3,8 @@
 mod cluster_tasks;
 mod commands;
 mod coverage;
+mod databases;
+mod debian;
 mod facts;
 mod file_modules;
 mod files;
@@ -14,6 +16,7 @@ mod system;
 mod templates;
 mod trust;
 mod vault;
+mod volumes;
 
 use std::path::Path;
 

@@ -11,7 +11,7 @@ use regex::Regex;
 
 use super::Stage;
 
-/// Masks what cannot be the same, as `scripts/record-plays` does: the folder, times in the names of backups, and the details
+/// Masks what cannot be the same, as `scripts/record-plays` does: the folders, times in the names of backups, and the details
 /// of a failure, of which the plays print what counts.
 fn mask(printed: &str, work: &str) -> String {
     let short = |line: &str| match line.split_once(" => {") {
@@ -69,6 +69,8 @@ fn list(work: &Path) -> String {
 /// Plays a play as `scripts/record-plays` does.
 async fn play(folder: &Path) -> String {
     let mut stage = Stage::new().with_password_of(&folder.join("vault-password"));
+    let options = std::fs::read_to_string(folder.join("options")).unwrap_or_default();
+    stage.diff = options.contains("--diff");
     let work = tempfile::tempdir().unwrap();
     let name = work.path().display().to_string();
     stage.extra.insert("work".to_owned(), name.clone().into());
@@ -78,7 +80,8 @@ async fn play(folder: &Path) -> String {
         let (printed, code) = stage.play_file(&folder.join("play.yml")).await;
         write!(text, "== {heading}: exit {code}\n{printed}").unwrap();
     }
-    mask(&format!("{text}== files\n{}", list(work.path())), &name)
+    let masked = mask(&format!("{text}== files\n{}", list(work.path())), &name);
+    masked.replace(&format!("{}/", folder.display()), "PLAY/")
 }
 
 /// Returns what the play needs and this machine does not have. The file `needs` of a play names programs, or `root`.

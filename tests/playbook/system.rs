@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::Stage;
 
 /// A host whose tools are scripts. Each one logs its name and arguments, and then does what its text says.
-struct Host {
-    stage: Stage,
+pub(super) struct Host {
+    pub(super) stage: Stage,
 }
 
 impl Host {
-    fn new(tools: &[(&str, &str)]) -> Self {
+    pub(super) fn new(tools: &[(&str, &str)]) -> Self {
         let stage = Stage::new();
         std::fs::create_dir(stage.path("bin")).unwrap();
         let folder = stage.folder.path().display().to_string();
@@ -26,7 +26,7 @@ impl Host {
     }
 
     /// Runs a task and returns its result, and what the tools were told in a line for each one.
-    async fn run(&self, task: &str) -> (Value, Vec<String>) {
+    pub(super) async fn run(&self, task: &str) -> (Value, Vec<String>) {
         std::fs::write(self.stage.path("log"), "").unwrap();
         let book = format!("- hosts: h1\n  environment: {{PATH: 'DIR/bin:/usr/bin:/bin'}}\n  tasks:\n    - {task}\n");
         let (document, _) = self.stage.document(&book).await;
@@ -37,7 +37,7 @@ impl Host {
     }
 
     /// Runs a task and returns what changed the host, or the message of its failure.
-    async fn acts(&self, task: &str, readers: &[&str]) -> Vec<String> {
+    pub(super) async fn acts(&self, task: &str, readers: &[&str]) -> Vec<String> {
         let (result, log) = self.run(task).await;
         if result["failed"] == true {
             return vec![result["msg"].as_str().unwrap().to_owned()];

@@ -56,6 +56,7 @@ pub(super) async fn run(
         extra: Arc::new(extra),
         choose: &|_, _| Vec::new(),
         check: exec.check,
+        diff: exec.diff,
         password: exec.user.password()?,
         environment: settings::environment(),
         options: &options,

@@ -4,6 +4,7 @@ use serde_json::Value;
 use serde_json::ser::PrettyFormatter;
 
 use super::Event;
+use super::default::differences;
 use super::default::written;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Shown;
@@ -15,7 +16,9 @@ const COMMANDS: [&str; 3] = ["command", "shell", "raw"];
 /// Returns the lines of an event of a play that has one task with this module.
 pub fn render(event: &Event<'_>, module: &str) -> String {
     match event {
-        Event::Host { host, outcome, .. } => host_lines(host, outcome, COMMANDS.contains(&module)),
+        Event::Host { host, outcome, .. } => {
+            differences(outcome) + &host_lines(host, outcome, COMMANDS.contains(&module))
+        }
         Event::Retry { .. }
         | Event::Play(_)
         | Event::NoHosts
@@ -50,7 +53,7 @@ fn host_lines(host: &str, outcome: &Outcome, is_command: bool) -> String {
 /// Returns a result as sorted JSON.
 fn result(outcome: &Outcome) -> String {
     let mut vars = outcome.to_vars();
-    vars.retain(|key, _| key != "failed");
+    vars.retain(|key, _| key != "failed" && key != "diff");
     if outcome.shown == Shown::Message {
         vars.shift_remove("changed");
     }

@@ -26,9 +26,11 @@ pub fn render(event: &Event<'_>, verbose: bool) -> String {
         Event::NoHostsLeft => format!("\n{}\n", heading("NO MORE HOSTS LEFT")),
         Event::Task(name) => format!("\n{}\n", heading(&format!("TASK [{name}]"))),
         Event::Handler(name) => format!("\n{}\n", heading(&format!("RUNNING HANDLER [{name}]"))),
-        Event::Item { host, item, outcome } => warnings(outcome) + &item_line(host, item, (outcome, verbose)),
+        Event::Item { host, item, outcome } => {
+            warnings(outcome) + &differences(outcome) + &item_line(host, item, (outcome, verbose))
+        }
         Event::Host { host, outcome, looped } => {
-            let mut line = warnings(outcome) + &host_line(host, (outcome, verbose), *looped);
+            let mut line = warnings(outcome) + &differences(outcome) + &host_line(host, (outcome, verbose), *looped);
             if outcome.ignored {
                 line.push_str("...ignoring\n");
             }
@@ -75,6 +77,11 @@ fn warnings(outcome: &Outcome) -> String {
     warnings.map(|warning| format!("[WARNING]: {warning}\n")).collect()
 }
 
+/// Returns what a task changed.
+pub(super) fn differences(outcome: &Outcome) -> String {
+    if outcome.status == Status::Changed { outcome.diff.render() } else { String::new() }
+}
+
 fn item_line(host: &str, item: &str, (outcome, verbose): (&Outcome, bool)) -> String {
     let host = &label(host, outcome);
     match outcome.status {
@@ -95,7 +102,7 @@ fn detail(outcome: &Outcome) -> String {
     let mut vars: Vec<(String, Value)> = outcome
         .to_vars()
         .into_iter()
-        .filter(|(key, _)| !matches!(key.as_str(), "failed" | "skipped" | "results"))
+        .filter(|(key, _)| !matches!(key.as_str(), "failed" | "diff" | "skipped" | "results"))
         .collect();
     vars.retain(|(key, _)| outcome.shown != Shown::Message || !matches!(key.as_str(), "changed" | "attempts"));
     vars.sort_by(|a, b| a.0.cmp(&b.0));

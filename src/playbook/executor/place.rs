@@ -42,6 +42,7 @@ impl Executor<'_> {
             run_as,
             environment,
             check: self.is_check(task, item.scope())?,
+            diff: self.shows_diff(task, item.scope())?,
             detached: None,
         })
     }
@@ -49,6 +50,12 @@ impl Executor<'_> {
     /// Reports whether a task only predicts its changes.
     pub(super) fn is_check(&self, task: &Task, scope: &Scope) -> Result<bool, String> {
         task.settings.check.as_ref().map_or(Ok(self.check), |check| check.holds(scope))
+    }
+
+    /// Reports whether a task shows what it changes. A task whose results are secret does not.
+    fn shows_diff(&self, task: &Task, scope: &Scope) -> Result<bool, String> {
+        let is_wanted = task.settings.diff.as_ref().map_or(Ok(self.diff), |diff| diff.holds(scope))?;
+        Ok(is_wanted && !task.settings.no_log.may_hold(scope))
     }
 }
 

@@ -1,4 +1,16 @@
 altered=
+# What set_attributes() and the like changed, one in a line: NAME BEFORE AFTER. Only a run that shows differences fills it.
+attributes=
+note() { [ -z "$shows_diff" ] || attributes=$attributes$1' '$2' '$3'
+'; }
+# Prints the number of the owner or the group of the task.
+user_id() { case $owner in *[!0-9]*) id -u -- "$owner" 2> /dev/null || echo "$owner" ;; *) echo "$owner" ;; esac; }
+group_id() {
+  case $group in
+    *[!0-9]*) set -- "$(getent group "$group" 2> /dev/null | cut -d: -f3)" && echo "${1:-$group}" ;;
+    *) echo "$group" ;;
+  esac
+}
 
 # Sets `number` to the mode that $name, at which look() has looked, is to have.
 compute_mode() {
@@ -35,9 +47,11 @@ change_owner() {
 
 # Gives $name the owner, the group and the mode of the task. Sets `altered` if that changes something, or would.
 set_attributes() {
+  attributes=
   look "$name"
   if [ -n "$owner" ] && [ "$owner" != "${of_user%%:*}" ] && [ "$owner" != "${of_user#*:}" ]; then
     altered=1
+    note owner "${of_user%%:*}" "$(user_id)"
     if [ -z "$check" ]; then
       change_owner chown user "$owner"
     else
@@ -46,6 +60,7 @@ set_attributes() {
   fi
   if [ -n "$group" ] && [ "$group" != "${of_group%%:*}" ] && [ "$group" != "${of_group#*:}" ]; then
     altered=1
+    note group "${of_group%%:*}" "$(group_id)"
     [ -n "$check" ] || change_owner chgrp group "$group"
   fi
   [ -n "$mode" ] && [ "$kind" != link ] || return 0
@@ -55,6 +70,7 @@ set_attributes() {
   compute_mode
   [ "$number" -ne $((0$bits)) ] || return 0
   altered=1
+  note mode "$bits" "$(printf %o "$number")"
   # Without five digits chmod keeps the set-group-ID bit of a directory.
   [ -n "$check" ] || change_mode "$(printf '0%04o' "$number")" || fail "chmod failed: $path"
 }

@@ -37,6 +37,12 @@ must() {
   fail "${failed:-${err:-${out:-$1 failed}}}"
 }
 
+# Shows a difference: the header and the text before, then those after.
+show() {
+  [ -n "$shows_diff" ] || return 0
+  say diff_before_header "$1" && say diff_before "$2" && say diff_after_header "$3" && say diff_after "$4"
+}
+
 # Ends with the result.
 finish() {
   [ -z "$changed" ] || say changed 1

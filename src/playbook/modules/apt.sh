@@ -42,6 +42,11 @@ update_lists() {
 end() {
   [ -z "$cache_used" ] || { say cache_update_time:number "$(cache_time)" && say cache_updated:flag "$updated"; }
   [ -z "$ran" ] || { say stdout "$out" && say stderr "$err"; }
+  # What apt-get is about to do, between its preparations and its work.
+  [ -z "$ran" ] || [ -z "$shows_diff" ] || say diff_prepared "$(printf '%s\n' "$out" | awk '
+    started { print }
+    /^Reading state information\.\.\./ { started = 1 }
+    /^[0-9]+ (packages )?upgraded/ { exit }')"
   finish
 }
 

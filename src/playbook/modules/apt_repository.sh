@@ -44,8 +44,9 @@ for each; do
 done
 if [ "$state" = present ] && [ -z "$there" ]; then
   changed=1 added=$added$file$newline
-  content=
-  [ ! -f "$file" ] || keep_content cat -- "$file"
+  content= from=/dev/null
+  [ ! -f "$file" ] || { from=$file && keep_content cat -- "$file"; }
+  show "$from" "$content" "$file" "$content$line$newline"
   content=$content$line$newline
   replace_file "$file"
 fi

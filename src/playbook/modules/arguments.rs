@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -9,10 +10,13 @@ use super::spec::Kind;
 use super::spec::Parameter;
 use super::spec::scalar_text;
 use crate::inventory::Vars;
+use crate::playbook::free_form::comma_words;
 use crate::playbook::host_script::Attributes;
 use crate::playbook::mode::Mode;
 use crate::playbook::template;
+use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
+use crate::playbook::template::file_variables::file_variables;
 
 /// The largest file that a playbook may copy to a host, in bytes.
 const FILE_LIMIT: u64 = 64 << 20;
@@ -66,12 +70,13 @@ impl Arguments<'_> {
         self.text(name)?.map(parse).transpose()
     }
 
-    /// Returns the texts of a list, if the argument is given. A text is split at its commas.
+    /// Returns the texts of a list, if the argument is given. A text is split at its commas, and its empty parts
+    /// do not count.
     pub fn list(&self, name: &str) -> Result<Option<Vec<String>>, String> {
         let Some(value) = self.value(name) else { return Ok(None) };
         let items = match value {
             Value::Array(items) => items.iter().map(scalar_text).collect(),
-            value => scalar_text(value).map(|text| text.split(',').map(|item| item.trim().to_owned()).collect()),
+            value => scalar_text(value).map(|text| comma_words(&text)),
         };
         items.map(Some).ok_or_else(|| format!("`{name}` must be a list of texts"))
     }
@@ -124,10 +129,13 @@ impl Arguments<'_> {
         self.scope.vault().open_file(bytes).map_err(|error| format!("{} {error}", path.display()))
     }
 
-    /// Returns the content of a template file with its templates filled in.
-    pub fn render_file(&self, path: &Path) -> Result<String, String> {
+    /// Returns the content of a template file with its templates filled in. The argument of this name has its name.
+    pub fn render_file(&self, name: &str, path: &Path) -> Result<String, String> {
         let text = String::from_utf8(self.read(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
-        self.scope.render_file(&text).map_err(|detail| format!("{}: {detail}", path.display()))
+        let mut variables = file_variables(path, &self.required(name)?);
+        variables.extend(self.text("dest")?.map(|dest| ("template_destpath".to_owned(), dest.into())));
+        let scope = self.scope.with(Layer::data(Arc::new(variables)));
+        scope.render_file_in(&text, path.parent()).map_err(|detail| format!("{}: {detail}", path.display()))
     }
 }
 

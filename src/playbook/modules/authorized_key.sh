@@ -56,8 +56,9 @@ bring='
     if [ -f "$1" ]; then chmod --reference="$1" -- "$draft"; fi
     mv -fT -- "$draft" "$1" || { rm -f -- "$draft"; exit 1; }
   fi
-  echo changed'
-export KEYS="$keys" STATE="$state" EXCLUSIVE="$exclusive" CHECK="$check" MANAGE="$manage_dir" EDIT="$edit"
+  echo changed
+  [ -z "$SHOW" ] || { printf %s "${old%x}" | sed "s/^/-/"; printf %s "${new%x}" | sed "s/^/+/"; }'
+export SHOW="$shows_diff" KEYS="$keys" STATE="$state" EXCLUSIVE="$exclusive" CHECK="$check" MANAGE="$manage_dir" EDIT="$edit"
 set -- sh -c "$bring" sh "$path"
 # The directory belongs to the user, so the user writes there: root would follow any link of the user.
 if [ -n "$own" ] && [ "$(id -u)" = 0 ] && [ "$uid" != 0 ]; then
@@ -66,7 +67,13 @@ if [ -n "$own" ] && [ "$(id -u)" = 0 ] && [ "$uid" != 0 ]; then
   set -- setpriv --reuid "$uid" --regid "$gid" --init-groups -- "$@"
 fi
 run "$@" || fail "${err:-cannot write $path}"
-[ "$out" != changed ] || changed=1
+case $out in
+  changed*)
+    changed=1
+    lines() { printf '%s\n' "$out" | sed -n "s/^$1//p" && printf x; }
+    was=$(lines -) is=$(lines +)
+    show "$path" "${was%x}" "$path" "${is%x}" ;;
+esac
 if [ -n "$changed" ] && [ -z "$own" ] && [ -z "$check" ] && [ "$(id -u)" = 0 ] && [ "$uid" != 0 ]; then
   chown -h -- "$uid:$gid" "$path" || exit 1
 fi

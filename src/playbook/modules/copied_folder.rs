@@ -7,6 +7,7 @@ use super::Arguments;
 use super::destination;
 use crate::inventory::Vars;
 use crate::playbook::action::HostAction;
+use crate::playbook::diff::Diffs;
 use crate::playbook::file::Content;
 use crate::playbook::file::File;
 use crate::playbook::host_connection::HostConnection;
@@ -108,9 +109,15 @@ fn walk(
 #[async_trait::async_trait]
 impl HostAction for CopiedFolder {
     async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        let mut changed = false;
+        let (mut changed, mut diff) = (false, Diffs::None);
         for file in &self.files {
-            changed |= file.write(connection).await?.is("changed");
+            let report = file.write(connection).await?;
+            changed |= report.is("changed");
+            diff = file.diff(connection, &report);
+        }
+        // As in Ansible, only the file of a folder that has no other is shown.
+        if self.files.len() > 1 {
+            diff = Diffs::None;
         }
         if !self.folders.is_empty() {
             let line = |folder: &String| Ok(format!("make {}", expand_before(&self.dest, folder)?));
@@ -120,6 +127,7 @@ impl HostAction for CopiedFolder {
             changed |= script.function("folders", lines).run(connection).await?.is("changed");
         }
         let vars = [("dest", &self.dest), ("src", &self.source)];
-        Ok(Outcome::done(changed, Vars::from_iter(vars.map(|(name, value)| (name.to_owned(), value.clone().into())))))
+        let vars = Vars::from_iter(vars.map(|(name, value)| (name.to_owned(), value.clone().into())));
+        Ok(Outcome::done(changed, vars).with_diff(diff))
     }
 }

@@ -59,6 +59,8 @@ pub(super) fn file(
         keep: !arguments.flag("force")?.unwrap_or(true),
         follow: arguments.flag("follow")?.unwrap_or(false),
         validate: validation(arguments)?,
+        is_shown: true,
+        source: source.map(|source| source.display().to_string()),
         ..File::default()
     })
 }

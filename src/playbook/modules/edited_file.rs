@@ -9,11 +9,16 @@ use super::foreign_text;
 use super::spec::Parameter;
 use crate::inventory::Vars;
 use crate::playbook::action::HostAction;
+use crate::playbook::diff;
+use crate::playbook::diff::Diff;
+use crate::playbook::diff::Diffs;
+use crate::playbook::diff::Side;
 use crate::playbook::file::Content;
 use crate::playbook::file::File;
 use crate::playbook::file::sha256;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::host_script::Attributes;
+use crate::playbook::host_script::HostReport;
 use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
 
@@ -28,6 +33,22 @@ pub(super) const PATH: Parameter =
 pub(super) trait Edit: Send + Sync {
     /// Computes the new text of a file, or why the task fails. A file that does not exist has no text.
     fn edit(&self, path: &str, old: Option<&str>) -> Result<Edited, Refusal>;
+
+    /// Returns how a change is shown.
+    fn shown(&self) -> Shown {
+        Shown::Both
+    }
+}
+
+/// How the change of a file is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The content, then the owner, the group and the mode.
+    Both,
+    /// The content.
+    Content,
+    /// The content if it changed, under the bare path.
+    ChangedContent,
 }
 
 /// The result of an edit.
@@ -134,6 +155,7 @@ impl<E: Edit> EditedFile<E> {
         if report.is("stale") {
             return Ok(None);
         }
+        let diff = self.diff(connection, (read, &edited), Some(&report));
         let is_changed = edited.text.is_some();
         let mut edited = edited;
         if report.is("altered") && !edited.keeps_msg {
@@ -141,7 +163,33 @@ impl<E: Edit> EditedFile<E> {
             edited.msg = if edited.msg.is_empty() { also.to_owned() } else { format!("{} and {also}", edited.msg) };
         }
         let backup = report.get("backup_file").map(str::to_owned);
-        Ok(Some(outcome(edited, is_changed || report.is("altered"), backup)))
+        Ok(Some(outcome(edited, is_changed || report.is("altered"), backup).with_diff(diff)))
+    }
+
+    /// Returns what an edit changes. Without a report the file was not written.
+    fn diff(
+        &self,
+        connection: &HostConnection<'_>,
+        (read, edited): (&Read, &Edited),
+        report: Option<&HostReport>,
+    ) -> Diffs {
+        let shown = self.edit.shown();
+        if !connection.diff || (shown == Shown::ChangedContent && edited.text.is_none()) {
+            return Diffs::None;
+        }
+        let header = |what: &str| format!("{}{what}", self.path);
+        let content = header(if shown == Shown::ChangedContent { "" } else { " (content)" });
+        let old = diff::readable(read.content.as_deref().unwrap_or_default());
+        let new =
+            edited.text.as_deref().map_or_else(|| old.clone(), |text| diff::readable(&foreign_text::encode(text)));
+        let (before, after) = (Side::text(&content, old), Side::text(&content, new));
+        if shown != Shown::Both || (connection.check && read.content.is_none()) {
+            return Diffs::one(before, after);
+        }
+        let (was, is) = report.map(HostReport::changed_attributes).unwrap_or_default();
+        let attributes = |vars| Side::attributes(Some(header(" (file attributes)")), vars);
+        let attributes = Diff::Change { before: attributes(was), after: attributes(is) };
+        Diffs::List(vec![Diff::Change { before, after }, attributes])
     }
 }
 
@@ -196,10 +244,12 @@ impl<E: Edit> HostAction for EditedFile<E> {
             let old = read.content.as_deref().map(foreign_text::decode);
             let edited = self.edit.edit(&self.path, old.as_deref()).map_err(Refusal::into_outcome)?;
             if edited.is_final || (edited.text.is_none() && self.attributes == Attributes::default()) {
-                return Ok(outcome(edited, false, None));
+                let diff = if edited.is_final { Diffs::None } else { self.diff(connection, (&read, &edited), None) };
+                return Ok(outcome(edited, false, None).with_diff(diff));
             }
             if connection.check && read.content.is_none() {
-                return Ok(outcome(edited, true, None));
+                let diff = self.diff(connection, (&read, &edited), None);
+                return Ok(outcome(edited, true, None).with_diff(diff));
             }
             if let Some(outcome) = self.write(connection, &read, edited).await? {
                 return Ok(outcome);

@@ -1,5 +1,8 @@
 //! `file`: the state of a path on the host: a file, a directory, a link, or nothing.
 
+use serde_json::Value;
+use serde_json::json;
+
 use super::Arguments;
 use super::Module;
 use super::destination;
@@ -8,8 +11,11 @@ use super::spec::Parameter;
 use super::spec::Spec;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
+use crate::playbook::diff;
+use crate::playbook::diff::Diffs;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::host_script::Attributes;
+use crate::playbook::host_script::HostReport;
 use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
 
@@ -78,6 +84,29 @@ fn time(arguments: &Arguments<'_>, name: &str, state: &str) -> Result<String, St
     }
 }
 
+/// Returns how the path changed: its state, the target of a link, or its attributes. A path that is not there and is not
+/// to be there has no difference.
+fn difference(report: &HostReport) -> Diffs {
+    let (Some(was), Some(state)) = (report.get("was"), report.get("wanted")) else { return Diffs::None };
+    let path = report.get("path").or_else(|| report.get("dest")).unwrap_or_default();
+    let (mut before, mut after) = report.changed_attributes();
+    let mut add = |name: &str, old: &str, new: &str| {
+        before.insert(name.to_owned(), old.into());
+        after.insert(name.to_owned(), new.into());
+    };
+    if was != state {
+        add("state", was, state);
+    }
+    if let Some((old, new)) = report.get("old_src").zip(report.get("src")) {
+        add("src", old, new);
+    }
+    if state == "absent" && was == "directory" {
+        let names = |name| report.all(name).map(Value::from).collect::<Value>();
+        before.insert("path_content".to_owned(), json!({"directories": names("folder"), "files": names("file")}));
+    }
+    diff::of_attributes(&[("path", path.into())], (before, after))
+}
+
 /// A state to which a path is brought.
 struct PathState {
     path: String,
@@ -105,6 +134,7 @@ impl HostAction for PathState {
             .set("atime", &self.access_time)
             .attributes(&self.attributes);
         let report = script.run(connection).await?;
-        Ok(Outcome::done(report.is("changed"), report.vars(&["path", "dest", "src", "state"])))
+        let outcome = Outcome::done(report.is("changed"), report.vars(&["path", "dest", "src", "state"]));
+        Ok(if connection.diff { outcome.with_diff(difference(&report)) } else { outcome })
     }
 }

@@ -9,10 +9,31 @@ home=$PWD origin=$name
 # Ends with the result for the record $1.
 finish() {
   [ -z "$altered" ] || say changed 1
+  [ -z "$shows_diff" ] || show_difference
   say "$1" "$shown"
   [ "$1" = path ] || [ "$state" = touch ] || say src "$src"
   if [ -n "$lost" ]; then say described absent; else describe "$name"; fi
   exit 0
+}
+
+# Reports what the path was. A check says nothing of a path that it would touch first, and there is no difference between
+# nothing and nothing.
+show_difference() {
+  case $state:$prior:$check in absent:absent:* | touch:absent:1) return ;; esac
+  say was "$prior" && say wanted "$state" && say attributes "$attributes"
+  [ -z "$old_target" ] || say old_src "$old_target"
+}
+old_target=
+# Remembers what the path is before the task.
+remember() {
+  prior=$kind
+  [ "$kind" != special ] || prior=file
+}
+
+# Reports what is in the directory $name, but at most some of it.
+list_content() {
+  find "$name" -mindepth 1 -type d | head -n 1000 | while IFS= read -r each; do say folder "$folder/${each#./}"; done
+  find "$name" -mindepth 1 ! -type d | head -n 1000 | while IFS= read -r each; do say file "$folder/${each#./}"; done
 }
 refuse() { say path "$shown" && fail "$1"; }
 
@@ -20,7 +41,11 @@ refuse() { say path "$shown" && fail "$1"; }
 set_times() {
   if [ "$mtime" = now ] && [ "$atime" = now ]; then
     altered=1
+    was=$(stat -c '%.X %.Y' -- "$name")
     [ -n "$check" ] || touch -ch -- "$name" || exit 1
+    is=$(stat -c '%.X %.Y' -- "$name")
+    note atime "${was% *}" "${is% *}"
+    note mtime "${was#* }" "${is#* }"
     return
   fi
   set_time m "$mtime" %Y
@@ -30,7 +55,9 @@ set_time() {
   [ -n "$2" ] || return 0
   if [ "$2" != now ] && [ "$(date -d "$2" +%s)" = "$(stat -c "$3" -- "$name")" ]; then return; fi
   altered=1
+  was=$(stat -c "%.${3#%}" -- "$name")
   [ -n "$check" ] || touch "-ch$1" -d "$2" -- "$name" || exit 1
+  note "$1time" "$was" "$(stat -c "%.${3#%}" -- "$name")"
 }
 
 # Reports whether a line of owners and modes differs from those of the task.
@@ -60,6 +87,7 @@ set_tree() {
 
 be_file() {
   if [ -n "$follow" ] && [ "$kind" = link ]; then follow_link && shown=$path; fi
+  remember
   case $kind in
     file | hard | special) ;;
     *) say state "$kind" && refuse "file ($shown) is $kind, cannot continue" ;;
@@ -71,6 +99,7 @@ be_file() {
 
 be_directory() {
   if [ -n "$follow" ] && [ "$kind" = link ]; then follow_link && shown=$path; fi
+  remember
   if [ "$kind" = absent ]; then
     if [ -n "$check" ]; then altered=1 && finish path; fi
     cd -- "$start" || exit 1
@@ -100,7 +129,8 @@ be_link() {
       refuse "src file does not exist, use 'force=yes' if you really want to create the link: $from"; }
   fi
   case $kind in
-    link) read_link "$name" && { [ -z "$src" ] || [ "$target" = "$src" ]; } || altered=1 ;;
+    link)
+      if ! read_link "$name" || { [ -n "$src" ] && [ "$target" != "$src" ]; }; then altered=1 old_target=$target; fi ;;
     directory)
       [ -n "$force" ] || refuse "refusing to convert from directory to symlink for $shown"
       [ -z "$(ls -A -- "$name")" ] || refuse "the directory $shown is not empty, refusing to convert it" ;;
@@ -174,6 +204,7 @@ be_touched() {
 be_absent() {
   if [ "$kind" != absent ]; then
     altered=1
+    [ -z "$shows_diff" ] || [ "$kind" != directory ] || list_content
     if [ -z "$check" ]; then
       if [ "$kind" = directory ]; then
         e=$(rm -rf -- "$name" 2>&1) || fail "rmtree failed: ${e##*: }"
@@ -193,6 +224,7 @@ if [ -z "$state" ]; then
     *) state=$kind ;;
   esac
 fi
+remember
 [ -z "$recurse" ] || [ "$state" = directory ] || refuse "recurse option requires state to be 'directory'"
 case $state in
   link | hard) ;;

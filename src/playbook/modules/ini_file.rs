@@ -8,6 +8,7 @@ use super::edited_file::Edit;
 use super::edited_file::Edited;
 use super::edited_file::EditedFile;
 use super::edited_file::Refusal;
+use super::edited_file::Shown;
 use super::ini_section::Form;
 use super::ini_section::IniSection;
 use super::spec::Kind;
@@ -162,5 +163,9 @@ impl Edit for OptionEdit {
         edited.text = (is_ended || msg != "OK").then(|| lines.concat());
         edited.vars.insert("path".to_owned(), path.into());
         Ok(edited)
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Content
     }
 }

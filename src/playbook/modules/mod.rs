@@ -5,6 +5,7 @@
 
 mod add_host;
 mod alternatives;
+mod apache2_module;
 mod apt;
 mod apt_key;
 mod apt_repository;
@@ -18,11 +19,14 @@ mod command;
 mod copied_folder;
 mod copy;
 mod cron;
+mod curl;
 mod deb822_repository;
 mod debconf;
 mod debug;
 mod destination;
 mod dnf;
+mod dpkg_divert;
+mod dpkg_selections;
 mod edited_file;
 mod fail;
 mod fetch;
@@ -46,13 +50,19 @@ mod known_hosts;
 mod lineinfile;
 mod list_facts;
 mod locale_gen;
+mod lvg;
+mod lvol;
+mod make;
 mod meta;
 mod modprobe;
 mod mount;
+mod mysql_db;
 mod package;
 mod pause;
 mod ping;
 mod pip;
+mod postgresql_db;
+mod postgresql_user;
 mod raw;
 mod reboot;
 mod replace;
@@ -77,6 +87,7 @@ mod uri;
 mod user;
 pub mod wait_for;
 mod wait_for_connection;
+mod yum_repository;
 
 use std::fmt;
 use std::ops::Deref;
@@ -130,6 +141,7 @@ static MODULES: &[&dyn Module] = &[
     &add_host::AddHost,
     &add_host::GroupBy,
     &alternatives::ALTERNATIVES,
+    &apache2_module::APACHE2_MODULE,
     &apt::APT,
     &apt_key::APT_KEY,
     &apt_repository::APT_REPOSITORY,
@@ -148,6 +160,8 @@ static MODULES: &[&dyn Module] = &[
     &dnf::DNF,
     &dnf::DNF5,
     &dnf::YUM,
+    &dpkg_divert::DPKG_DIVERT,
+    &dpkg_selections::DPKG_SELECTIONS,
     &fail::Fail,
     &fetch::Fetch,
     &file::File,
@@ -169,13 +183,19 @@ static MODULES: &[&dyn Module] = &[
     &list_facts::PackageFacts,
     &list_facts::ServiceFacts,
     &locale_gen::LOCALE_GEN,
+    &lvg::LVG,
+    &lvol::LVOL,
+    &make::MAKE,
     &meta::Meta,
     &modprobe::MODPROBE,
     &mount::MOUNT,
+    &mysql_db::MYSQL_DB,
     &package::PACKAGE,
     &pause::Pause,
     &ping::Ping,
     &pip::PIP,
+    &postgresql_db::POSTGRESQL_DB,
+    &postgresql_user::PostgresqlUser,
     &raw::Raw,
     &reboot::Reboot,
     &replace::Replace,
@@ -202,6 +222,7 @@ static MODULES: &[&dyn Module] = &[
     &user::USER,
     &wait_for::WaitFor,
     &wait_for_connection::WaitForConnection,
+    &yum_repository::YUM_REPOSITORY,
 ];
 
 /// A module of the registry. Two are equal if they have the same name.

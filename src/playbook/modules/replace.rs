@@ -8,6 +8,7 @@ use super::edited_file::Edit;
 use super::edited_file::Edited;
 use super::edited_file::EditedFile;
 use super::edited_file::Refusal;
+use super::edited_file::Shown;
 use super::spec::Kind;
 use super::spec::Parameter;
 use super::spec::Spec;
@@ -109,5 +110,9 @@ impl Edit for Replacing {
             Some(old) => Ok(self.try_edit(old)?),
             None => Err(Refusal::numbered(257, format!("Path {path} does not exist !"))),
         }
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::ChangedContent
     }
 }

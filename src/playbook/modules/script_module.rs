@@ -159,6 +159,7 @@ impl HostAction for ScriptRun {
             return Ok(Outcome::not_checked(vars));
         }
         let mut outcome = Outcome::done(report.is("changed"), vars);
+        outcome.diff = report.diff();
         (self.read)(&report, &mut outcome);
         if let Some(Value::Object(facts)) = outcome.detail.get("ansible_facts") {
             outcome.set.facts = Arc::new(facts.clone());

@@ -40,7 +40,7 @@ impl Module for Template {
         let path = arguments.find_file("src", "templates")?;
         let name = file_name(&path);
         let name = name.strip_suffix(".j2").unwrap_or(&name).to_owned();
-        let content = Content::Bytes(arguments.render_file(&path)?.into_bytes());
+        let content = Content::Bytes(arguments.render_file("src", &path)?.into_bytes());
         Ok(Action::on_host(destination::file(arguments, content, Some(name), Some(&path))?))
     }
 }

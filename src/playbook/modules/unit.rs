@@ -58,7 +58,7 @@ impl Module for Unit {
             (path, text)
         } else if arguments.args.contains_key("template") {
             let path = arguments.find_file("template", "templates")?;
-            let text = arguments.render_file(&path)?;
+            let text = arguments.render_file("template", &path)?;
             (path, text)
         } else {
             return Ok(Action::Unit(UnitRequest { name, goal, file: None }));

@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::Arguments;
+use super::curl;
+use super::curl::option;
 use super::destination;
 use super::script_module::ScriptModule;
 use super::script_module::ScriptRun;
@@ -148,7 +150,7 @@ impl Request {
         } else {
             lines.push(option("request", &self.method));
         }
-        lines.extend(self.headers.iter().map(|(name, value)| option("header", &format!("{name}: {value}"))));
+        lines.extend(self.headers.iter().filter_map(|(name, value)| curl::header(name, value).ok()));
         lines.extend(self.form.iter().map(|(name, value)| option("form-string", &format!("{name}={value}"))));
         let texts = [("client_cert", "cert"), ("client_key", "key"), ("unix_socket", "unix-socket")];
         for (name, key) in texts {
@@ -195,12 +197,6 @@ impl Request {
     }
 }
 
-/// Returns a line of curl's configuration.
-fn option(key: &str, value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r");
-    format!("{key} = \"{value}\"")
-}
-
 fn headers(arguments: &Arguments<'_>) -> Result<Vec<(String, String)>, String> {
     let mut headers = match arguments.value("headers") {
         None => Vec::new(),
@@ -214,10 +210,8 @@ fn headers(arguments: &Arguments<'_>) -> Result<Vec<(String, String)>, String> {
     if arguments.flag("force")? == Some(true) {
         headers.push(("Cache-Control".to_owned(), "no-cache".to_owned()));
     }
-    match headers.iter().find(|(name, value)| name.contains([':', '\n', '\r']) || value.contains(['\n', '\r'])) {
-        Some((name, _)) => Err(format!("the header `{name}` cannot have a newline")),
-        None => Ok(headers),
-    }
+    headers.iter().try_for_each(|(name, value)| curl::header(name, value).map(drop))?;
+    Ok(headers)
 }
 
 /// Returns the pairs of a map, or of a list of pairs. A list as a value is several pairs.

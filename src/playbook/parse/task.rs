@@ -173,8 +173,8 @@ impl Parser<'_> {
             "timeout" => inherited.timeout = Some(self.number(key, node)?),
             "throttle" => inherited.throttle = Some(self.number(key, node)?),
             "module_defaults" => self.module_defaults(node, inherited)?,
-            // muster shows no differences yet, and has its modules in itself.
-            "diff" => drop(self.setting(key, node)?),
+            "diff" => inherited.diff = Some(self.setting(key, node)?),
+            // muster has its modules in itself.
             "collections" => {}
             "tags" => inherited.tags.extend(self.tags(key, node)?),
             _ => return Ok(false),

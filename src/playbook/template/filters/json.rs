@@ -43,7 +43,8 @@ impl Default for Style {
 }
 
 impl Style {
-    fn nice() -> Self {
+    /// Returns the style of `to_nice_json`.
+    pub(in crate::playbook::template) fn nice() -> Self {
         Self { indent: Some(4), sort_keys: true, ..Self::default() }
     }
 

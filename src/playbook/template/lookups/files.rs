@@ -61,8 +61,9 @@ pub(super) fn template(scope: &Scope, terms: &[Value], arguments: &Arguments) ->
         None => crate::inventory::Vars::new(),
     };
     let render = |term: &Value| {
-        let path = found(scope, "templates", &text(term))?;
-        scope.render_looked_up(&read(scope, &path)?, &path, extra.clone()).map(Value::from).map_err(wrong)
+        let given = text(term);
+        let path = found(scope, "templates", &given)?;
+        scope.render_looked_up(&read(scope, &path)?, (&path, &given), extra.clone()).map(Value::from).map_err(wrong)
     };
     terms.iter().map(render).collect()
 }

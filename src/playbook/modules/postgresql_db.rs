@@ -1,0 +1,53 @@
+//! `postgresql_db`: a database of PostgreSQL.
+
+use super::Arguments;
+use super::script_module::ScriptModule;
+use super::script_module::ScriptRun;
+use super::spec::Kind;
+use super::spec::Parameter;
+use super::spec::Spec;
+
+/// Makes, changes or removes a database.
+pub(super) static POSTGRESQL_DB: ScriptModule = ScriptModule {
+    spec: &Spec::new(
+        "postgresql_db",
+        &["community.postgresql", "community.general", "ansible.builtin"],
+        "Makes, changes or removes a database of PostgreSQL, with psql.",
+        &[
+            Parameter::new("name", Kind::Text, "The database.").or(&["db"]),
+            Parameter::new("owner", Kind::Text, "The role that owns it."),
+            Parameter::new("template", Kind::Text, "The database of which a new one is a copy."),
+            Parameter::new("encoding", Kind::Text, "The encoding of a new one: UTF-8."),
+            Parameter::new("lc_collate", Kind::Text, "The order of texts in a new one: en_GB.UTF-8."),
+            Parameter::new("lc_ctype", Kind::Text, "The kinds of characters in a new one: en_GB.UTF-8."),
+            Parameter::new("conn_limit", Kind::Text, "The number of connections; -1 is no limit."),
+            Parameter::new("tablespace", Kind::Text, "The tablespace."),
+            Parameter::new("force", Kind::Flag, "Whether connections are ended when it is removed."),
+            Parameter::new("state", Kind::Choice(&["absent", "present"]), "Whether it is there (default: present)."),
+            Parameter::new("maintenance_db", Kind::Text, "The database to connect to (default: postgres)."),
+            Parameter::new("login_user", Kind::Text, "The role to connect as (default: postgres).").or(&["login"]),
+            Parameter::new("login_password", Kind::Text, "The password of the role."),
+            Parameter::new("login_host", Kind::Text, "The host of the server.").or(&["host"]),
+            Parameter::new("login_port", Kind::Number, "The port of the server (default: 5432).").or(&["port"]),
+            Parameter::new("login_unix_socket", Kind::Text, "The folder of the socket.").or(&["unix_socket"]),
+            Parameter::new(
+                "ssl_mode",
+                Kind::Choice(&["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]),
+                "Whether the connection is encrypted (default: prefer).",
+            ),
+            Parameter::new("ca_cert", Kind::Text, "The certificate of the authority.").or(&["ssl_rootcert"]),
+        ],
+    )
+    .needs(&[&["name"]]),
+    text: concat!(include_str!("postgresql.sh"), include_str!("postgresql_db.sh")),
+    prepare,
+};
+
+fn prepare(arguments: &Arguments<'_>, run: ScriptRun) -> Result<ScriptRun, String> {
+    let name = arguments.required("name")?;
+    let limit = arguments.non_empty("conn_limit")?;
+    if let Some(limit) = limit.filter(|limit| limit.parse::<i32>().is_err()) {
+        return Err(format!("`conn_limit` must be a whole number, not `{limit}`"));
+    }
+    Ok(run.result("db", name))
+}

@@ -1,0 +1,141 @@
+//! The modules for databases, with clients that only log what they are told.
+
+use serde_json::json;
+
+use super::system::Host;
+
+#[tokio::test]
+async fn a_database_of_postgresql_is_made_changed_and_removed() {
+    let psql = "for a; do last=$a; done; case $last in SELECT*) cat DIR/found ;; *) echo \"$PGUSER $PGPASSWORD\" > DIR/who ;; esac";
+    let host = Host::new(&[("psql", psql)]);
+    let asks = "psql -w -X -A -t -q -F";
+    let does = "psql -w -X -A -t -q -v ON_ERROR_STOP=1 -c ";
+    for (found, task, expected) in [
+        ("", "postgresql_db: {name: 'a\"b'}", vec!["CREATE DATABASE \"a\"\"b\""]),
+        (
+            "",
+            "postgresql_db: {db: acme, owner: web, template: template0, encoding: UTF-8, lc_collate: \"x'y\", conn_limit: 5}",
+            vec![
+                "CREATE DATABASE \"acme\" OWNER \"web\" TEMPLATE \"template0\" ENCODING 'UTF-8' LC_COLLATE 'x''y' CONNECTION LIMIT 5",
+            ],
+        ),
+        ("", "postgresql_db: {name: acme, state: absent}", vec![]),
+        (
+            "web|UTF8|C|C|-1|pg_default\n",
+            "postgresql_db: {name: acme, owner: web, encoding: utf-8, lc_ctype: C}",
+            vec![],
+        ),
+        (
+            "web|UTF8|C|C|-1|pg_default\n",
+            "community.postgresql.postgresql_db: {name: acme, owner: adm, conn_limit: 7}",
+            vec!["ALTER DATABASE \"acme\" OWNER TO \"adm\"", "ALTER DATABASE \"acme\" CONNECTION LIMIT 7"],
+        ),
+        (
+            "web|UTF8|C|C|-1|x\n",
+            "postgresql_db: {name: acme, state: absent, force: yes}",
+            vec!["DROP DATABASE \"acme\" WITH (FORCE)"],
+        ),
+    ] {
+        host.stage.write("found", found);
+        let acts: Vec<String> = host.acts(task, &[asks]).await;
+        let expected: Vec<String> = expected.iter().map(|query| format!("{does}{query}")).collect();
+        assert_eq!(acts, expected, "{task}");
+    }
+    let wrong = host.acts("postgresql_db: {name: acme, encoding: LATIN1}", &[asks]).await;
+    assert_eq!(wrong, ["Changing database encoding is not supported. Current encoding: UTF8"]);
+    host.stage.write("found", "");
+    let (result, log) = host.run("postgresql_db: {name: acme, login_user: adm, login_password: s3cret}").await;
+    assert_eq!((&result["db"], &result["executed_commands"]), (&"acme".into(), &json!(["CREATE DATABASE \"acme\""])));
+    assert_eq!(host.stage.read("who"), "adm s3cret\n");
+    assert!(!log.concat().contains("s3cret"), "{log:?}");
+}
+
+#[tokio::test]
+async fn a_role_of_postgresql_is_made_changed_and_removed() {
+    let psql = "case \"$*\" in *SELECT*) cat DIR/found ;; *) cat > DIR/statement ;; esac";
+    let host = Host::new(&[("psql", psql)]);
+    let stored = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+    let role = |password: &str| format!("f|t|f|f|t|f|f|-1|f|{password}\n");
+    for (found, task, expected) in [
+        (
+            String::new(),
+            "postgresql_user: {name: web, password: \"p'w\"}",
+            "CREATE USER \"web\" WITH ENCRYPTED PASSWORD 'p''w';\n",
+        ),
+        (
+            String::new(),
+            "postgresql_user: {name: web, role_attr_flags: 'CREATEDB,NOLOGIN', conn_limit: 3, expires: infinity}",
+            "CREATE USER \"web\" VALID UNTIL 'infinity' CONNECTION LIMIT 3 CREATEDB NOLOGIN;\n",
+        ),
+        (role(stored), "postgresql_user: {name: web, password: pencil, role_attr_flags: NOCREATEDB}", ""),
+        (
+            role(stored),
+            "postgresql_user: {name: web, password: pen}",
+            "ALTER USER \"web\" WITH ENCRYPTED PASSWORD 'pen';\n",
+        ),
+        (role(stored), "postgresql_user: {name: web, password: pen, no_password_changes: true}", ""),
+        // md5 of `penweb`.
+        (role("md5d090d352f286c7b0488c38641bcbed37"), "postgresql_user: {name: web, password: pen}", ""),
+        (
+            role("md50"),
+            "postgresql_user: {name: web, password: pen, role_attr_flags: SUPERUSER}",
+            "ALTER USER \"web\" WITH ENCRYPTED PASSWORD 'pen' SUPERUSER;\n",
+        ),
+        (role(""), "postgresql_user: {name: 'w\"b', state: absent}", "DROP USER \"w\"\"b\";\n"),
+        (String::new(), "postgresql_user: {name: web, state: absent}", ""),
+    ] {
+        host.stage.write("found", &found);
+        host.stage.write("statement", "");
+        let (result, log) = host.run(task).await;
+        assert_eq!(
+            (&result["changed"], host.stage.read("statement").as_str()),
+            (&(!expected.is_empty()).into(), expected),
+            "{task} {result:#}"
+        );
+        assert!(!log.concat().contains("PASSWORD '"), "{log:?}");
+    }
+    host.stage.write("found", "");
+    let (result, _) = host.run("postgresql_user: {name: web, password: pen}").await;
+    assert_eq!(
+        (&result["user"], &result["queries"]),
+        (&"web".into(), &json!(["CREATE USER \"web\" WITH ENCRYPTED PASSWORD %(password)s"]))
+    );
+}
+
+#[tokio::test]
+async fn a_database_of_mysql_is_made_filled_and_removed() {
+    let mysql = r#"
+for a; do
+  case $a in --execute=SELECT*) cat DIR/found; exit ;; --defaults-extra-file=*) cat "${a#*=}" > DIR/options ;; --database=*) cat > DIR/read ;; esac
+done"#;
+    let host = Host::new(&[("mysql", mysql)]);
+    host.stage.write("found", "");
+    let (result, log) = host.run("mysql_db: {name: [one, 't`wo'], encoding: utf8mb4, collation: utf8mb4_bin}").await;
+    let create = [
+        "CREATE DATABASE `one` CHARACTER SET 'utf8mb4' COLLATE 'utf8mb4_bin'",
+        "CREATE DATABASE `t``wo` CHARACTER SET 'utf8mb4' COLLATE 'utf8mb4_bin'",
+    ];
+    assert_eq!(
+        (&result["db"], &result["db_list"], &result["changed"]),
+        (&"one t`wo".into(), &json!(["one", "t`wo"]), &true.into())
+    );
+    assert_eq!(result["executed_commands"], json!(create), "{log:?}");
+    let ask = "mysql --no-auto-rehash --connect-timeout=30 --batch --skip-column-names --execute=SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ";
+    assert_eq!(log[0], format!("{ask}'one'"));
+    assert_eq!(host.acts("mysql_db: {db: one, state: absent}", &[ask]).await, [""; 0]);
+
+    let (_, log) = host.run("mysql_db: {name: one, login_user: adm, login_password: 'p\"w', login_host: db}").await;
+    assert_eq!(host.stage.read("options"), "[client]\npassword=\"p\\\"w\"\n");
+    assert!(log[0].contains("--user=adm --host=db") && !log.concat().contains("p\"w"), "{log:?}");
+
+    host.stage.write("found", "1\n");
+    host.stage.write("dump.sql", "select 1;\n");
+    let (result, log) = host.run("mysql_db: {name: one, state: import, target: DIR/dump.sql}").await;
+    assert_eq!((&result["changed"], host.stage.read("read").as_str()), (&true.into(), "select 1;\n"), "{log:?}");
+    let missing = host.acts("mysql_db: {name: one, state: import, target: DIR/no.sql}", &[ask]).await;
+    assert_eq!(missing, [format!("target {}/no.sql does not exist on the host", host.stage.folder.path().display())]);
+    let (result, _) = host.run("mysql_db: {name: one, state: absent}").await;
+    assert_eq!(result["executed_commands"], json!(["DROP DATABASE `one`"]));
+    let all = host.acts("mysql_db: {name: all}", &[]).await;
+    assert_eq!(all, ["muster needs the names of the databases: `all` is not implemented"]);
+}
