@@ -275,7 +275,7 @@ fn arguments_that_are_no_templates_are_checked_before_anything_runs() {
             "p:3:30: `state` must be submitted, loaded, started, stopped, absent or restarted",
         ),
         ("wait_for: {port: web}", "p:3:24: `port` must be a whole number"),
-        ("wait_for: port=1 state=up", "p:3:17: `state` must be started, present, stopped or absent"),
+        ("wait_for: port=1 state=up", "p:3:17: `state` must be started, present, stopped, absent or drained"),
         ("copy: {content: a, dest: /x, mode: 644}", "p:3:42: `mode` 644 is ambiguous"),
         ("copy: {content: a, dest: /x, mode: rw}", "p:3:42: invalid `mode` rw"),
         ("command: {argv: a b}", "p:3:23: `argv` must be a list of words"),
