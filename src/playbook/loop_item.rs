@@ -58,12 +58,13 @@ pub(super) fn items_of(task: &Task, scope: &Scope) -> Result<Vec<Option<Item>>, 
     let items = looping.kind.items_in(&looping.value, scope, task.module.kind_of_files());
     match items {
         // As in Ansible, a task without items is skipped.
-        Ok(items) if items.is_empty() => Err(Box::new(Outcome::skipped())),
+        Ok(items) if items.is_empty() => Err(Box::new(Outcome::without_items())),
         Ok(items) => Ok((0..).zip(items).map(|(index, value)| Some(Item { value, index })).collect()),
         // A false condition skips the task even if this host lacks the variables of the list.
         Err(why) => {
-            let skipped = task.settings.when.iter().any(|condition| scope.holds(condition) == Ok(false));
-            Err(Box::new(if skipped { Outcome::skipped() } else { Outcome::failed(why) }))
+            let is_false = |condition: &&String| scope.holds(condition) == Ok(false);
+            let skipped = task.settings.when.iter().find(is_false).map(|condition| Outcome::skipped_by(condition));
+            Err(Box::new(skipped.unwrap_or_else(|| Outcome::failed(why))))
         }
     }
 }
@@ -98,9 +99,9 @@ impl LoopItem {
             vars = Arc::new(loop_vars(looping, item, all));
             scope = scope.with(Layer::data(Arc::clone(&vars)));
         }
-        let state = match all_hold(&task.settings.when, &scope) {
-            Ok(true) => action(task, &scope).map_err(|why| Box::new(Outcome::failed(why))),
-            Ok(false) => Err(Box::new(Outcome::skipped())),
+        let state = match first_false(&task.settings.when, &scope) {
+            Ok(None) => action(task, &scope).map_err(|why| Box::new(Outcome::failed(why))),
+            Ok(Some(condition)) => Err(Box::new(Outcome::skipped_by(condition))),
             Err(why) => Err(Box::new(Outcome::failed(format!("`when`: {why}")))),
         };
         Self { item: item.map(|item| item.value.clone()), state, vars, scope }
@@ -248,12 +249,17 @@ fn variable(name: &str, value: Value) -> Layer {
 
 /// Reports whether all conditions hold. Conditions after the first false one are not evaluated.
 fn all_hold(conditions: &[String], scope: &Scope) -> Result<bool, String> {
+    Ok(first_false(conditions, scope)?.is_none())
+}
+
+/// Returns the first condition that does not hold. The conditions after it are not evaluated.
+fn first_false<'c>(conditions: &'c [String], scope: &Scope) -> Result<Option<&'c str>, String> {
     for condition in conditions {
         if !scope.holds(condition)? {
-            return Ok(false);
+            return Ok(Some(condition));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// Applies the task's `changed_when` and `failed_when` to an outcome.

@@ -129,6 +129,22 @@ impl Outcome {
         Self { status: Status::Skipped, ..Self::default() }
     }
 
+    /// Makes the outcome of a task that did not run because a condition does not hold.
+    pub fn skipped_by(condition: &str) -> Self {
+        let condition = if condition == "false" { Value::Bool(false) } else { condition.into() };
+        let detail = Vars::from_iter([
+            ("false_condition".to_owned(), condition),
+            ("skip_reason".to_owned(), "Conditional result was False".into()),
+        ]);
+        Self { detail, ..Self::skipped() }
+    }
+
+    /// Makes the outcome of a task whose loop has no items.
+    pub fn without_items() -> Self {
+        let detail = Vars::from_iter([("skipped_reason".to_owned(), "No items in the list".into())]);
+        Self { detail, ..Self::skipped() }
+    }
+
     /// Makes the outcome of a task whose result a check cannot predict. The result has the keys that are known.
     pub fn not_checked(mut detail: Vars) -> Self {
         detail.insert("failed".to_owned(), false.into());
@@ -206,7 +222,12 @@ impl Outcome {
             vars.insert("ansible_loop_var".to_owned(), var.into());
             Value::Object(vars)
         });
-        let detail = Vars::from_iter([("results".to_owned(), results.collect())]);
+        let message = match status {
+            Status::Skipped => "All items skipped",
+            Status::Failed => "One or more items failed",
+            Status::Ok | Status::Changed | Status::Unreachable => "All items completed",
+        };
+        let detail = Vars::from_iter([("results".to_owned(), results.collect()), ("msg".to_owned(), message.into())]);
         let bad = |outcome: &Self| matches!(outcome.status, Status::Failed | Status::Unreachable);
         let ignored =
             items.iter().all(|(_, outcome)| !bad(outcome) || outcome.ignored) && items.iter().any(|(_, it)| bad(it));

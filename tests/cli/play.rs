@@ -393,7 +393,8 @@ fn verbose_prints_the_results_of_tasks_and_no_log_messages() {
         "{line}"
     );
     assert!(line.ends_with("\"stdout\": \"hi\", \"stdout_lines\": [\"hi\"]}"), "{line}");
-    let skipped = "skipping: [h1] => {\"changed\": false}";
+    let skipped = "skipping: [h1] => {\"changed\": false, \"false_condition\": false, \
+                   \"skip_reason\": \"Conditional result was False\"}\n";
     assert!(said.out.contains(skipped), "{}", said.out);
     let said = desk.muster(&["-i", "h1,", "play", "-c", "local", "-vv", "one.yml"]);
     assert!(said.err.contains(" debug "), "{said:#?}");

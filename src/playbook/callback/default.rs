@@ -53,7 +53,7 @@ fn heading(text: &str) -> String {
 fn host_line(host: &str, (outcome, verbose): (&Outcome, bool), looped: bool) -> String {
     let host = &label(host, outcome);
     match outcome.status {
-        Status::Skipped => format!("skipping: [{host}]{}\n", message(outcome, verbose && !looped)),
+        Status::Skipped => format!("skipping: [{host}]{}\n", message(outcome, verbose)),
         Status::Unreachable => format!("fatal: [{host}]: UNREACHABLE! => {}\n", detail(outcome)),
         _ if looped => String::new(),
         Status::Ok => format!("ok: [{host}]{}\n", message(outcome, verbose)),

@@ -12,6 +12,7 @@ use crate::playbook::callback::Event;
 use crate::playbook::cluster_tasks::RequestedUnits;
 use crate::playbook::loop_item::ItemResult;
 use crate::playbook::outcome::Outcome;
+use crate::playbook::outcome::Shown;
 use crate::playbook::play::Task;
 use crate::playbook::play_iterator::PlayIterator;
 use crate::playbook::template::Hosts;
@@ -47,7 +48,7 @@ impl RunState<'_, '_> {
     pub(super) fn record_result(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) {
         let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
         for result in &mut results {
-            self.show_item(host, result);
+            self.show_item(host, task, result);
             if let Some(other) = &result.facts_of {
                 self.iterator.set_vars(other, &std::mem::take(&mut result.outcome.set));
             }
@@ -67,11 +68,17 @@ impl RunState<'_, '_> {
     }
 
     /// Reports how an item ended.
-    pub(super) fn show_item(&mut self, host: &str, result: &ItemResult) {
-        if let Some((_, label)) = &result.item {
-            let item = if result.outcome.censored { CENSORED_ITEM } else { label };
-            (self.callback)(&Event::Item { host, item, outcome: &result.outcome.printed() });
+    pub(super) fn show_item(&mut self, host: &str, task: &Task, result: &ItemResult) {
+        let Some((value, label)) = &result.item else { return };
+        let mut outcome = result.outcome.printed();
+        if result.outcome.censored {
+            return (self.callback)(&Event::Item { host, item: CENSORED_ITEM, outcome: &outcome });
         }
+        if let Some(looping) = task.looping.as_ref().filter(|_| outcome.shown == Shown::IfFailed) {
+            outcome.detail.insert("ansible_loop_var".to_owned(), looping.var.clone().into());
+            outcome.detail.insert(looping.var.clone(), value.clone());
+        }
+        (self.callback)(&Event::Item { host, item: label, outcome: &outcome });
     }
 
     /// Records the last result of a task that runs once for the other hosts.
