@@ -9,3 +9,9 @@ pub fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     scored.dedup();
     scored.into_iter().take(3).map(|(_, name)| name).collect()
 }
+
+/// Returns the candidate of which a word is certainly a misspelling: only a letter or two differ.
+pub fn misspelt<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let is_close = |candidate: &&str| strsim::normalized_damerau_levenshtein(word, candidate) >= 0.8;
+    similar(word, candidates).into_iter().find(is_close)
+}

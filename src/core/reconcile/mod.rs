@@ -309,7 +309,20 @@ impl Reconciler {
     pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
         self.requirements.renew(&self.snapshot);
+        self.assess_unrecorded();
         self.reconsider();
+    }
+
+    /// Lets machines without a record of their health be assessed again: one that has left and joined again is alive as
+    /// before, but the store does not say so.
+    fn assess_unrecorded(&mut self) {
+        let is_recorded = |machine: &MachineId| self.snapshot.health.contains_key(machine);
+        let unrecorded: Vec<_> = self.snapshot.machines.keys().filter(|it| !is_recorded(it)).copied().collect();
+        for machine in unrecorded {
+            if let Some(view) = self.views.touch(machine).filter(|view| view.health == Some(Health::Alive)) {
+                view.health = None;
+            }
+        }
     }
 
     /// Lets everything that follows from the records and the settings be computed again.

@@ -17,7 +17,7 @@ use super::Glob;
 use super::UnitFile;
 use super::UnitName;
 use crate::core::machine_id::MachineId;
-use crate::core::similar::similar;
+use crate::core::similar::misspelt;
 
 /// The requirements of a unit on its machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -121,7 +121,7 @@ impl IgnoredRequirement {
     /// Refuses an unknown option that resembles a known one.
     fn check(&self) -> Result<(), BadRequirements> {
         let Self::Key(name) = self else { return Ok(()) };
-        match similar(name, KNOWN).first().copied() {
+        match misspelt(name, KNOWN) {
             Some(meant) => Err(BadRequirements::Misspelt { name: name.clone(), meant }),
             None => Ok(()),
         }
