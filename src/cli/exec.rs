@@ -248,7 +248,7 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
     exec.user.take_defaults(&config);
     let context = &exec.user.context(&config.context(context), true)?;
     let extra = exec.extra.read(&*context.vault()?)?;
-    let mut inventory = context.hosts(None, &extra)?;
+    let mut inventory = context.hosts_of(None, &extra, [exec.pattern.as_str()])?;
     inventory.add_local(&exec.pattern);
     let hosts = inventory.select(&exec.pattern)?;
     if hosts.is_empty() {

@@ -108,10 +108,26 @@ impl Context {
 impl Context {
     /// Reads the inventory to reach its hosts: templates in their connection variables are filled in.
     pub fn hosts(&self, playbook: Option<&Path>, extra: &Vars) -> Result<Inventory, CommandError> {
-        let mut inventory = self.inventory(playbook)?;
+        Ok(self.reachable(self.inventory(playbook)?, extra))
+    }
+
+    /// Reads the inventory to reach the hosts of these patterns. Without one, patterns of this machine have it alone.
+    pub fn hosts_of<'p>(
+        &self,
+        playbook: Option<&Path>,
+        extra: &Vars,
+        patterns: impl IntoIterator<Item = &'p str>,
+    ) -> Result<Inventory, CommandError> {
+        if self.settings.inventory.is_empty() && patterns.into_iter().all(Host::is_local) {
+            return Ok(self.reachable(Inventory::load_beside(&[], playbook, &self.vault()?)?, extra));
+        }
+        self.hosts(playbook, extra)
+    }
+
+    fn reachable(&self, mut inventory: Inventory, extra: &Vars) -> Inventory {
         inventory.set_connection_defaults(self.connection_defaults.clone());
         connection_variables::fill(&mut inventory, extra);
-        Ok(inventory)
+        inventory
     }
 }
 

@@ -232,9 +232,11 @@ impl Play {
         let mut books: Vec<Book> = Vec::new();
         for (file, playbook) in self.files.iter().zip(playbooks) {
             let known = books.iter().find(|book| book.playbook.folder() == playbook.folder());
-            let mut inventory = match known {
-                Some(book) => (*book.inventory).clone(),
-                None => context.hosts(Some(playbook.folder()), extra)?,
+            let mut inventory = if let Some(book) = known {
+                (*book.inventory).clone()
+            } else {
+                let patterns = playbook.plays.iter().map(|play| play.hosts.as_str());
+                context.hosts_of(Some(playbook.folder()), extra, patterns)?
             };
             hosts::add_localhost(&playbook, &mut inventory, extra);
             let hosts = hosts::choose(&playbook, &inventory, extra, limit)?;

@@ -143,6 +143,12 @@ fn a_module_prints_what_ansible_prints() {
         let said = exec(args);
         assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(code), expected, ""), "{args:?}");
     }
+    // This machine needs no inventory.
+    let pong = "localhost | SUCCESS => {\n    \"changed\": false,\n    \"ping\": \"pong\"\n}\n";
+    assert_eq!(desk.muster(&["exec", "localhost", "-m", "ping"]).ok(), pong);
+    desk.fails(&["exec", "h1", "-m", "ping"], 2, &["no inventory"]);
+    desk.write("local.yml", "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - ping:\n");
+    assert!(desk.muster(&["play", "local.yml"]).ok().contains("ok: [localhost]\n"));
     let out = exec(&["-m", "ping", "-o", "json"]).ok();
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(document, serde_json::json!({"hosts": {"h1": {"changed": false, "failed": false, "ping": "pong"}}}));
