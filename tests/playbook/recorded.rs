@@ -19,11 +19,16 @@ fn mask(printed: &str, work: &str) -> String {
         _ => line.to_owned(),
     };
     let masked: String = printed.replace(work, "WORK").lines().map(|line| short(line) + "\n").collect();
-    let backup = Regex::new(r"\.[0-9]+\.[0-9]{4}-[0-9-]+@[0-9:]+~").unwrap();
-    backup.replace_all(&masked, ".BACKUP~").into_owned()
+    backup().replace_all(&masked, ".BACKUP~").into_owned()
 }
 
-/// Returns the paths below a folder, in the order of their bytes.
+/// Matches the end of a backup's name: the id of a process and the time.
+fn backup() -> Regex {
+    Regex::new(r"\.[0-9]+\.[0-9]{4}-[0-9-]+@[0-9:]+~").unwrap()
+}
+
+/// Returns the paths below a folder, in the order of their bytes. Backups of one file come in the order in which they were
+/// made: the ids of processes begin anew.
 fn paths(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
@@ -36,7 +41,11 @@ fn paths(folder: &Path) -> Vec<PathBuf> {
             found.push(entry.path());
         }
     }
-    found.sort_by_key(|path| path.as_os_str().to_owned());
+    let backup = backup();
+    found.sort_by_cached_key(|path| {
+        let data = path.symlink_metadata().unwrap();
+        (backup.replace(&path.to_string_lossy(), ".0~").into_owned(), data.ctime(), data.ctime_nsec())
+    });
     found
 }
 
