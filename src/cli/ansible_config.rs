@@ -16,6 +16,7 @@ use super::settings::is_trusted;
 use super::vault_passwords::PasswordSource;
 use crate::inventory::Vars;
 use crate::playbook::parse::Gathering;
+use crate::playbook::parse::Options;
 use crate::ui;
 
 /// The inventory of a machine that has no other.
@@ -35,7 +36,9 @@ pub(super) struct AnsibleConfig {
     /// Whether plays gather facts.
     pub(super) gathering: Gathering,
     /// The folders of roles, if they are set.
-    pub(super) role_folders: Option<Vec<PathBuf>>,
+    role_folders: Option<Vec<PathBuf>>,
+    /// The folder of the user's own roles.
+    own_roles: Option<PathBuf>,
     /// Whether tasks become another user.
     pub(super) r#become: bool,
     /// The user that they become.
@@ -73,11 +76,14 @@ impl AnsibleConfig {
             config.notes.iter_mut().for_each(|note| *note = format!("{}: {note}", path.display()));
         }
         config.take_variables(&environment, &Places { folder: PathBuf::new(), home: home.clone() })?;
-        config.role_folders.get_or_insert_with(|| {
-            let own = home.map(|home| home.join(".ansible/roles"));
-            own.into_iter().chain(["/usr/share/ansible/roles", "/etc/ansible/roles"].map(PathBuf::from)).collect()
-        });
+        config.own_roles = home.map(|home| home.join(".ansible/roles"));
         Ok(config)
+    }
+
+    /// Returns the folders in which roles are looked up after those of the playbook.
+    pub(super) fn role_folders(&self) -> Vec<PathBuf> {
+        let default = || self.own_roles.iter().cloned().chain(Options::default().role_folders).collect();
+        self.role_folders.clone().unwrap_or_else(default)
     }
 
     fn take_file(&mut self, text: &str, places: &Places) -> Result<(), String> {

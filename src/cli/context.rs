@@ -20,6 +20,7 @@ use crate::control::membership::MembershipError;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::inventory::Vars;
+use crate::playbook::running::Running;
 use crate::remote::SharedRemote;
 use crate::remote::ssh;
 use crate::remote::ssh::Ssh;
@@ -133,6 +134,19 @@ impl Context {
         let ssh = Ssh::new(self.settings.ssh_options()?);
         ssh.read_config().map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
         Ok(self.ssh.get_or_init(|| Arc::new(ssh)).clone())
+    }
+
+    /// Runs tasks until the operator interrupts them, and then warns of those that may go on. A command on a host continues
+    /// or ends with the connection, and running the tasks again repairs that.
+    pub(super) async fn play(&self, running: &Running, run: impl Future<Output = u8>) -> ExitStatus {
+        tokio::select! {
+            code = run => return ExitStatus::External(code),
+            () = self.stop.cancelled() => {}
+        }
+        for (task, hosts) in running.tasks() {
+            ui::warn(&messages::interrupted(&format!("the task `{task}`"), &hosts));
+        }
+        ExitStatus::Interrupted
     }
 
     /// Returns the passwords of Ansible Vault, the same for each call. The first call runs programs and asks questions.

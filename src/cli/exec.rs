@@ -254,8 +254,8 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
     if hosts.is_empty() {
         return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));
     }
+    let forks = exec.forks.count(&config);
     if exec.command.is_empty() {
-        let forks = exec.forks.count(&config);
         return module::run(context, &exec, (inventory, extra), forks).await;
     }
     let all = Arc::new(magic_variables::of_all(&inventory));
@@ -272,7 +272,7 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
     let runs = stream::iter(orders.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
     let mut ended = Vec::new();
     let is_interrupted = {
-        let mut runs = pin!(runs.buffer_unordered(exec.forks.count(&config)));
+        let mut runs = pin!(runs.buffer_unordered(forks));
         loop {
             tokio::select! {
                 end = runs.next() => match end {
@@ -292,7 +292,7 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
         summarise(&ended, exec.timeout);
     }
     if is_interrupted {
-        warn_of_running(&hosts, &ended, exec.forks.count(&config));
+        warn_of_running(&hosts, &ended, forks);
         return Ok(ExitStatus::Interrupted);
     }
     let any = |status: Status| ended.iter().any(|end| end.outcome.status == status);

@@ -49,7 +49,6 @@ use crate::playbook::tags::Selection;
 use crate::remote::Password;
 use crate::remote::Remote;
 use crate::ui;
-use crate::ui::messages;
 use crate::ui::terminal;
 
 /// Run playbooks
@@ -158,7 +157,7 @@ pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
     let config = AnsibleConfig::read()?;
     play.user.take_defaults(&config);
     let context = &play.user.context(&config.context(context), !play.listing.is_wanted())?;
-    let role_folders = config.role_folders.clone().unwrap_or_default();
+    let role_folders = config.role_folders();
     let vault = context.vault()?;
     let gathering = config.gathering;
     let options = Options { settings: play.user.settings(), gathering, role_folders, vault: Arc::clone(&vault) };
@@ -350,17 +349,8 @@ impl Run<'_> {
         let mut tell = |event: &Event<'_>| {
             if json { document.handle(event) } else { ui::result(&ui::clean(&default::render(event, verbose))) }
         };
-        let status = tokio::select! {
-            code = executor.play_after(results, &book.playbook, book.hosts.clone(), &mut tell) => ExitStatus::External(code),
-            () = context.stop.cancelled() => ExitStatus::Interrupted,
-        };
-        if status == ExitStatus::Interrupted {
-            // A command on a host continues or ends with the connection. Running the playbook again repairs that.
-            for (task, hosts) in executor.running.tasks() {
-                ui::warn(&messages::interrupted(&format!("the task `{task}`"), &hosts));
-            }
-        }
-        status
+        let run = executor.play_after(results, &book.playbook, book.hosts.clone(), &mut tell);
+        context.play(&executor.running, run).await
     }
 }
 

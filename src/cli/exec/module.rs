@@ -10,7 +10,6 @@ use super::Exec;
 use crate::cli::Context;
 use crate::cli::error::CommandError;
 use crate::cli::error::CommandResult;
-use crate::cli::error::ExitStatus;
 use crate::cli::inventory;
 use crate::cli::settings;
 use crate::inventory::Inventory;
@@ -27,7 +26,6 @@ use crate::playbook::running::Running;
 use crate::playbook::settings::Settings;
 use crate::playbook::tags::Selection;
 use crate::ui;
-use crate::ui::messages;
 
 /// The module that runs if only its arguments are given.
 const DEFAULT: &str = "command";
@@ -75,15 +73,7 @@ pub(super) async fn run(
         _ if exec.output.is_some() => {}
         event => ui::result(&ui::clean(&adhoc::render(event, short))),
     };
-    let status = tokio::select! {
-        code = executor.play(&playbook, vec![names], &mut tell) => ExitStatus::External(code),
-        () = context.stop.cancelled() => ExitStatus::Interrupted,
-    };
-    if status == ExitStatus::Interrupted {
-        for (task, hosts) in executor.running.tasks() {
-            ui::warn(&messages::interrupted(&format!("the task `{task}`"), &hosts));
-        }
-    }
+    let status = context.play(&executor.running, executor.play(&playbook, vec![names], &mut tell)).await;
     if exec.output.is_some() {
         results.sort_keys();
         ui::json(&json!({ "hosts": results }));
