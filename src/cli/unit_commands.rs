@@ -59,7 +59,7 @@ pub(super) struct WaitArgs {
     #[arg(long)]
     no_block: bool,
     /// End after this long, and name the units that are not done; hosts finish the steps that they have received. 0 means the
-    /// default [default: 90s for units that take long to start or stop, no limit for a controller]
+    /// default [default: no limit with a controller, otherwise 90s for units that start or stop slowly]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "no_block")]
     wait: Option<Duration>,
     /// As --wait, but in units of two seconds, as in fleet; 0 means the default

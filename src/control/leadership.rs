@@ -26,7 +26,7 @@ pub(super) fn keeps_leases(snapshot: &Snapshot) -> bool {
 /// Releases the leadership and waits until a controller leads, for at most 15 s.
 pub(super) async fn yield_to_controller(context: &ClusterContext, leadership: Leadership) -> Result<(), StoreError> {
     leadership.resign().await;
-    let _wait = tracing::info_span!("wait", what = "a controller, which renews the leases of the strict units here");
+    let _wait = tracing::info_span!("wait", what = "a controller to take over");
     let until = Instant::now() + CONTROLLER_GRACE;
     while Instant::now() < until && !context.stop.is_cancelled() && !controller_leads(context).await? {
         tokio::time::sleep(leader_election::RETRY_INTERVAL).await;

@@ -67,9 +67,9 @@ enum Renewer {
 pub enum TooShort {
     /// The lease is too short for a controller.
     #[error(
-        "a lease of {} s is too short: renewed every quarter of it, looked at every {} s, a renewal that fails after {} s \
-         and is tried again {} s later needs at least {} s",
-        .length.as_secs(), .look.as_secs_f32(), RENEWAL_TIMEOUT.as_secs(), .retry.as_secs_f32(), .least.as_secs()
+        "a lease of {} s is too short: it must last at least {} s, so that with visits every {} s it outlasts one renewal \
+         that fails after {} s and a second attempt {} s later",
+        .length.as_secs(), .least.as_secs(), .look.as_secs_f32(), RENEWAL_TIMEOUT.as_secs(), .retry.as_secs_f32()
     )]
     Controller {
         /// The length that was requested.
@@ -83,8 +83,8 @@ pub enum TooShort {
     },
     /// The lease is too short for sweeps.
     #[error(
-        "a lease of {} s is too short for sweeps every {} s: {SWEEPS} of them must fit, which is {} s, so that one that \
-         fails stops nothing", .length.as_secs(), .every.as_secs(), .least.as_secs()
+        "a lease of {} s is too short for sweeps every {} s: it must last at least {} s, which is {SWEEPS} sweeps, so that \
+         one failed sweep stops no unit", .length.as_secs(), .every.as_secs(), .least.as_secs()
     )]
     Sweeps {
         /// The length that was requested.
@@ -224,14 +224,14 @@ mod tests {
     fn a_lease_that_one_failed_renewal_would_end_is_refused_with_the_arithmetic() {
         assert_eq!(
             of_controller(SECOND * 9).unwrap_err().to_string(),
-            "a lease of 9 s is too short: renewed every quarter of it, looked at every 1 s, a renewal that fails after 5 \
-             s and is tried again 0.5 s later needs at least 10 s"
+            "a lease of 9 s is too short: it must last at least 10 s, so that with visits every 1 s it outlasts one \
+             renewal that fails after 5 s and a second attempt 0.5 s later"
         );
         assert_eq!(of_controller(SECOND * 10).unwrap().length(), SECOND * 10);
         assert_eq!(
             LeasePolicy::of_sweeps(SECOND * 179, SECOND * 60).unwrap_err().to_string(),
-            "a lease of 179 s is too short for sweeps every 60 s: 3 of them must fit, which is 180 s, so that one that \
-             fails stops nothing"
+            "a lease of 179 s is too short for sweeps every 60 s: it must last at least 180 s, which is 3 sweeps, so \
+             that one failed sweep stops no unit"
         );
         assert!(!LeasePolicy::of_sweeps(SECOND * 180, SECOND * 60).unwrap().is_controllers());
     }

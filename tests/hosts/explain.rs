@@ -59,7 +59,9 @@ fn a_unit_and_a_machine_are_explained_before_and_after_a_power_cut() {
     let mut hosts: Vec<_> = lab.hosts().iter().collect();
     hosts.sort_by_key(|host| host.machine);
     let why = say(&["why", "web"]);
-    for part in ["launched", &hosts[0].name, "fewest units: 0, the next has 0", "active (running)", "started"] {
+    for part in
+        ["launched", &hosts[0].name, "fewest units: 0, and the next machine has 0 too", "active (running)", "started"]
+    {
         assert!(why.contains(part), "no {part:?} in {why}");
     }
     assert!(!why.contains("Not running"), "{why}");

@@ -69,8 +69,8 @@ impl Line<'_> {
             Self::Machines { names, first, trouble, units } => {
                 let there = match units {
                     0 => String::new(),
-                    1 => "; 1 unit there is not known to run".to_owned(),
-                    units => format!("; {units} units there are not known to run"),
+                    1 => "; the state of 1 unit there is unknown".to_owned(),
+                    units => format!("; the state of {units} units there is unknown"),
                 };
                 match names.as_slice() {
                     [_] => format!("{first}{there}"),
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(
             lines(&problems),
             [
-                "web1 and web2 are sick: there is no key; 2 units there are not known to run",
+                "web1 and web2 are sick: there is no key; the state of 2 units there is unknown",
                 "web7 is down: connect: 10.0.0.7:22: no answer",
                 "Unit c.service: it waits",
                 "Unit d.service: it waits",

@@ -127,7 +127,7 @@ pub enum PlacementError {
     #[error("it is global: it runs on every machine that fits")]
     Global,
     /// Its peer (`MachineOf=`) is on no machine.
-    #[error("its peer {0} is on no machine")]
+    #[error("{0}, which it must run with, is on no machine")]
     PeerNotPlaced(UnitName),
     /// No machine that has joined is the one that `MachineID=` names.
     #[error("no machine with the machine-id {0} has joined")]
@@ -147,7 +147,7 @@ pub enum PlacementError {
     #[error("{0}")]
     Unschedulable(FilterSummary),
     /// It no longer fits on its machine and fits on no other.
-    #[error("stays on {machine} although it no longer fits ({filter_reason}): {}", .why.message())]
+    #[error("stays on {machine} although it no longer fits there ({filter_reason}): {}", .why.message())]
     Stays {
         /// The name of its machine.
         machine: String,
@@ -266,7 +266,7 @@ impl fmt::Display for FilterReason {
                 let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
                 write!(f, "no metadata {key}={}", wanted.join(" or "))
             }
-            Self::PeerMissing(unit) => write!(f, "without {unit}"),
+            Self::PeerMissing(unit) => write!(f, "{unit} is not there"),
             Self::Conflict(unit) => write!(f, "conflicts with {unit}"),
             Self::NameTaken => f.write_str("muster did not write the unit file of this name in /run/fleet/units there"),
         }
@@ -281,11 +281,10 @@ impl fmt::Display for ChoiceReason {
             Self::RunsThere => f.write_str("it runs there already"),
             Self::FoundThere => f.write_str("it was found there when the machine joined"),
             Self::Replaces(unit) => write!(f, "in the place of {unit}"),
-            Self::LeastLoaded { units, next: None } => {
-                write!(f, "the only machine that fits: {}", count_of(*units, "unit"))
-            }
+            Self::LeastLoaded { next: None, .. } => f.write_str("no other machine fits"),
             Self::LeastLoaded { units, next: Some(next) } => {
-                write!(f, "fewest units: {units}, the next has {next}")
+                let too = if units == next { " too" } else { "" };
+                write!(f, "fewest units: {units}, and the next machine has {next}{too}")
             }
         }
     }

@@ -129,9 +129,9 @@ fn units_go_to_the_least_loaded_machine_and_ties_to_the_lower_machine_id() {
     assert_eq!(
         world.place(),
         [
-            "a 2: fewest units: 0, the next has 1",
-            "b 1: fewest units: 1, the next has 1",
-            "c 2: fewest units: 1, the next has 2",
+            "a 2: fewest units: 0, and the next machine has 1",
+            "b 1: fewest units: 1, and the next machine has 1 too",
+            "c 2: fewest units: 1, and the next machine has 2",
         ]
     );
 }
@@ -144,7 +144,7 @@ fn only_machines_that_are_alive_and_not_cordoned_are_taken() {
         .health(3, Health::Suspect)
         .health(4, Health::Suspect)
         .unit("a.service", "");
-    assert_eq!(world.place(), ["a 5: the only machine that fits: 0 units"]);
+    assert_eq!(world.place(), ["a 5: no other machine fits"]);
     let world = world.health(5, Health::Unreachable);
     assert_eq!(
         world.place(),
@@ -158,14 +158,14 @@ fn nothing_is_placed_before_the_cluster_has_its_size() {
     world.snapshot.size = 3;
     assert_eq!(world.place(), ["a refused: 1 of 3 machines have joined: 2 more must"]);
     let world = world.machine(2, &[]).machine(3, &[]);
-    assert_eq!(world.place(), ["a 1: fewest units: 0, the next has 0"]);
+    assert_eq!(world.place(), ["a 1: fewest units: 0, and the next machine has 0 too"]);
 }
 
 #[test]
 fn a_cluster_that_has_started_goes_on_when_a_machine_leaves() {
     let mut world = World::of(2).placed("a.service", "", 1).unit("b.service", "");
     world.snapshot.size = 3;
-    assert_eq!(world.place(), ["b 2: fewest units: 0, the next has 1"]);
+    assert_eq!(world.place(), ["b 2: fewest units: 0, and the next machine has 1"]);
 }
 
 #[test]
@@ -208,8 +208,8 @@ fn the_same_metadata_key_means_or_and_different_keys_mean_and() {
     assert_eq!(
         world.place(),
         [
-            "a 2: fewest units: 0, the next has 0",
-            "b 1: fewest units: 0, the next has 0",
+            "a 2: fewest units: 0, and the next machine has 0 too",
+            "b 1: fewest units: 0, and the next machine has 0 too",
             "c refused: no metadata disk=hdd (3 machines)",
             "d refused: no metadata region=africa or asia (3 machines)",
         ]
@@ -226,7 +226,7 @@ fn peers_are_placed_together_in_one_round_whatever_their_names() {
     assert_eq!(
         world.place(),
         [
-            "z-leader 2: fewest units: 0, the next has 0",
+            "z-leader 2: fewest units: 0, and the next machine has 0 too",
             "a-follower 2: with z-leader.service",
             "b 2: with a-follower.service",
         ]
@@ -247,11 +247,11 @@ fn a_unit_waits_for_its_peer() {
     assert_eq!(
         world.place(),
         [
-            "a refused: its peer nowhere.service is on no machine",
-            "b refused: without l1.service (1 machine); without l2.service (1 machine)",
-            "f 1: fewest units: 2, the next has 2",
-            "c refused: its peer d.service is on no machine",
-            "d refused: its peer c.service is on no machine",
+            "a refused: nowhere.service, which it must run with, is on no machine",
+            "b refused: l1.service is not there (1 machine); l2.service is not there (1 machine)",
+            "f 1: fewest units: 2, and the next machine has 2 too",
+            "c refused: d.service, which it must run with, is on no machine",
+            "d refused: c.service, which it must run with, is on no machine",
         ]
     );
 }
@@ -262,10 +262,7 @@ fn conflicts_hold_in_both_directions() {
         .placed("old.service", "Conflicts=new*", 1)
         .unit("new.service", "")
         .unit("other.service", "Conflicts=old.service");
-    assert_eq!(
-        world.place(),
-        ["new 2: the only machine that fits: 0 units", "other 2: the only machine that fits: 1 unit"]
-    );
+    assert_eq!(world.place(), ["new 2: no other machine fits", "other 2: no other machine fits"]);
 }
 
 #[test]
@@ -275,7 +272,7 @@ fn conflicting_instances_spread_and_the_rest_are_refused_with_the_conflicting_un
         world = world.unit(&format!("web@{number}.service"), "Conflicts=%p@*.service");
     }
     let lines = world.place();
-    assert_eq!(lines[3], "web@4 4: the only machine that fits: 0 units");
+    assert_eq!(lines[3], "web@4 4: no other machine fits");
     assert_eq!(
         lines[4..],
         ["web@5", "web@6"].map(|unit| format!(
@@ -313,7 +310,7 @@ fn globals_count_where_they_run_and_the_first_of_two_that_conflict_wins() {
     assert_eq!(on(2), ["g3"]);
     assert_eq!(on(3), ["g2"]);
     assert_eq!(on(9), Vec::<String>::new());
-    assert_eq!(world.place(), ["a 1: fewest units: 2, the next has 2"]);
+    assert_eq!(world.place(), ["a 1: fewest units: 2, and the next machine has 2 too"]);
 }
 
 #[test]
@@ -352,13 +349,13 @@ fn requirements_are_parsed_again_when_the_file_changes() {
 fn an_inactive_unit_neither_counts_nor_conflicts() {
     let mut world = World::of(2).placed("a.service", "Conflicts=*", 1).unit("b.service", "");
     world.snapshot.units.get_mut(&name("a.service")).unwrap().desired = DesiredState::Inactive;
-    assert_eq!(world.place(), ["b 1: fewest units: 0, the next has 0"]);
+    assert_eq!(world.place(), ["b 1: fewest units: 0, and the next machine has 0 too"]);
 }
 
 #[test]
 fn a_replaced_unit_moves_to_another_machine() {
     let world = World::of(2).placed("old.service", "", 2).unit("new.service", "Replaces=old.*");
-    assert_eq!(world.place(), ["new 2: in the place of old.service", "old 1: the only machine that fits: 0 units"]);
+    assert_eq!(world.place(), ["new 2: in the place of old.service", "old 1: no other machine fits"]);
 }
 
 #[test]
@@ -384,7 +381,7 @@ fn of_two_that_replace_each_other_the_first_stays() {
     let world = World::of(3).unit("a.service", "Replaces=b.service").unit("b.service", "Replaces=a.service");
     assert_eq!(
         world.place(),
-        ["a 1: fewest units: 0, the next has 0", "b refused: it and a.service replace each other"]
+        ["a 1: fewest units: 0, and the next machine has 0 too", "b refused: it and a.service replace each other"]
     );
 }
 
@@ -406,7 +403,7 @@ fn a_unit_that_no_longer_fits_its_machine_has_a_reason() {
     let filter_reason =
         |unit, number| scheduler.filter_reason(&name(unit), id(number)).map(|filter_reason| filter_reason.to_string());
     assert_eq!(filter_reason("a.service", 1).as_deref(), Some("no metadata region=eu"));
-    assert_eq!(filter_reason("b.service", 2).as_deref(), Some("without a.service"));
+    assert_eq!(filter_reason("b.service", 2).as_deref(), Some("a.service is not there"));
     assert_eq!(filter_reason("c.service", 2), None);
 }
 

@@ -65,10 +65,10 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
         (health(Health::Alive), "alive: connect: no answer", false),
         (answers(None), "alive", false),
         (answers(Some(Health::Down)), "alive again", false),
-        (EventKind::UnitPlaced(least_loaded(None)), "placed: fewest units: 1, the next has 3", false),
+        (EventKind::UnitPlaced(least_loaded(None)), "placed: fewest units: 1, and the next machine has 3", false),
         (
             EventKind::UnitPlaced(least_loaded(Some(misfit))),
-            "placed: core-01: cordoned; fewest units: 1, the next has 3",
+            "placed: core-01: cordoned; fewest units: 1, and the next machine has 3",
             false,
         ),
         (EventKind::UnitRemoved(RemovalReason::WantedInactive), "taken off: wanted inactive", false),
@@ -216,7 +216,7 @@ fn json_has_the_subject_the_kind_the_cause_and_the_text() {
             "moved": {"unhealthy": {"machine": core(), "health": "down"}},
         },
         "trouble": false,
-        "text": "placed: core-01 is down; fewest units: 1, the next has 3",
+        "text": "placed: core-01 is down; fewest units: 1, and the next machine has 3",
     });
     assert_eq!(json(&snapshot(), &placed), expected);
     let taken = EventKind::LeadershipTaken { from: "a sweep".to_owned(), why: "it hangs".to_owned() };

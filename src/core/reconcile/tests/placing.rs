@@ -90,7 +90,7 @@ fn a_unit_that_fits_on_no_other_machine_stays_and_the_reason_is_reported() {
     assert!(stage.is_at_rest());
     assert_eq!(
         stage.reconciler.refused()[&unit("web")].message(),
-        "stays on m1 although it no longer fits (no metadata zone=a): no machine fits: no metadata zone=a (2 machines)"
+        "stays on m1 although it no longer fits there (no metadata zone=a): no machine fits: no metadata zone=a (2 machines)"
     );
     let done = stage.learn(|snapshot| set(snapshot, 2, "zone", "a"));
     assert_eq!(done, ["unload web on m1", "load web on m2", "start web on m2"]);
