@@ -77,7 +77,7 @@ async fn reset(store: &SharedStore, keys: &Keyspace) -> Result<(), StoreError> {
 async fn take(store: &SharedStore, keys: &Keyspace, reason: &str) -> Result<(), StoreError> {
     match leader_election::depose(store, keys, reason, &operator()).await? {
         Some(old) => ui::result(&ui::clean(&messages::leadership_taken(&old))),
-        None => ui::status("no process leads: nothing was changed"),
+        None => ui::status("no process leads"),
     }
     Ok(())
 }

@@ -142,13 +142,7 @@ pub async fn try_campaign(
             remove(store, &leader_key, &entry, &leader).await?;
         }
         let last = store.get(&epoch_key).await?;
-        let number = last.as_ref().and_then(number);
-        let clock = epoch_of_clock();
-        if let Some(epoch) = number.filter(|epoch| *epoch > clock + EPOCH_AHEAD) {
-            return Err(StoreError::EpochAhead { epoch, clock });
-        }
-        // In a store that was rebuilt, epochs continue from the time of day, above those that hosts remember.
-        let epoch = number.unwrap_or(0).saturating_add(1).max(clock);
+        let epoch = next_epoch(last.as_ref())?;
         let unchanged = last.map_or(Precondition::Absent(epoch_key.clone()), |entry| {
             Precondition::Modified(epoch_key.clone(), entry.modified)
         });
@@ -172,6 +166,25 @@ pub async fn try_campaign(
             }
         }
     }
+}
+
+/// Returns the epoch of the next leader. In a store that was rebuilt, epochs continue from the time of day, above those that
+/// hosts remember.
+fn next_epoch(last: Option<&Entry>) -> Result<u64, StoreError> {
+    let (number, clock) = (last.and_then(number), epoch_of_clock());
+    if let Some(epoch) = number.filter(|epoch| *epoch > clock + EPOCH_AHEAD) {
+        return Err(StoreError::EpochAhead { epoch, clock });
+    }
+    Ok(number.unwrap_or(0).saturating_add(1).max(clock))
+}
+
+/// Checks that this process could lead as far as the clock of its host tells, or that another one leads. Returns the epoch of
+/// the next leader, or that of the present one. Nothing is changed.
+pub async fn check_epoch(store: &SharedStore, keyspace: &Keyspace) -> Result<u64, StoreError> {
+    if let Some(leader) = current_leader(store, keyspace).await? {
+        return Ok(leader.epoch);
+    }
+    next_epoch(store.get(&keyspace.key(&Key::Epoch)).await?.as_ref())
 }
 
 /// Becomes the leader as soon as there is none, or returns the leader that there still is after `wait`.

@@ -193,8 +193,8 @@ pub enum StoreError {
     Missing(String),
     /// The epoch in the store is too far ahead of this host's clock for a leader to count on from it. Nothing was changed.
     #[error(
-        "the epoch in the store is {epoch}, and by this host's clock it should be about {clock}: the record is damaged, or the \
-         clock is wrong"
+        "the epoch in the store, {epoch}, is {} days ahead of this host's clock: the record is damaged, or the clock is wrong",
+        epoch.saturating_sub(*clock) / 86_400
     )]
     EpochAhead {
         /// The epoch in the store.

@@ -229,20 +229,39 @@ async fn a_watch_from_discarded_changes_is_compacted() {
     assert!(store.watch("/", 69).await.is_ok());
 }
 
-#[tokio::test]
-async fn a_clock_that_was_set_back_does_not_extend_a_lease() {
+/// Grants a lease, changes its record by a statement, and returns whether the key under it is there after the time of the
+/// lease. `boot` gives the lease to an earlier boot.
+async fn outlasts(statement: &str, boot: bool) -> (bool, bool) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
     let lease = store.grant(Duration::from_secs(1)).await.unwrap();
     let held = Op::Put { key: "/a".into(), value: vec![], lease: Some(lease) };
     let made = store.commit(vec![], vec![held]).await.unwrap().unwrap();
-    // This is the lease as a clock one hour ahead would have granted it.
     let file = rusqlite::Connection::open(&path).unwrap();
-    file.execute("UPDATE leases SET expires = expires + 3600000", []).unwrap();
-    let mut watch = store.watch("/", made).await.unwrap();
-    soon(watch.next()).await.unwrap();
-    assert_eq!(store.get("/a").await.unwrap(), None);
+    file.execute(&format!("UPDATE leases SET {statement}"), []).unwrap();
+    if boot {
+        file.execute("UPDATE leases SET boot = 'earlier', boot_expires = 0", []).unwrap();
+    }
+    let at_once = store.get("/a").await.unwrap().is_some();
+    if at_once {
+        soon(store.watch("/", made).await.unwrap().next()).await.unwrap();
+    }
+    (at_once, store.get("/a").await.unwrap().is_some())
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_neither_ends_nor_extends_a_lease() {
+    // These are the leases as a clock one hour ahead, and one hour behind, would have granted them.
+    for statement in ["expires = expires + 3600000", "expires = expires - 3600000"] {
+        assert_eq!(outlasts(statement, false).await, (true, false), "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_of_an_earlier_boot_ends_by_the_wall_clock() {
+    assert_eq!(outlasts("expires = expires + 3600000", true).await, (true, false), "a clock that was set back");
+    assert_eq!(outlasts("expires = expires - 3600000", true).await, (false, false));
 }
 
 #[tokio::test]

@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use super::super::StoreError;
+use super::clock::Now;
 use super::file::DatabaseFile;
 use super::file::explain;
-use super::now;
 use super::table::Tables;
 
 /// The most jobs that wait for the thread. Further callers wait until there is room.
@@ -161,7 +161,7 @@ impl SqliteActor {
 
     fn read<T>(&mut self, work: impl FnOnce(&Tables<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let file = self.open()?;
-        let expired = Tables::new(&file.connection).any_expired(now());
+        let expired = Tables::new(&file.connection).any_expired(Now::read());
         if expired.map_err(|error| explain(&self.path, &error))? {
             self.write(|_| Ok(()))?;
         }
@@ -170,7 +170,7 @@ impl SqliteActor {
 
     fn write<T>(&mut self, work: impl FnOnce(&Tables<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let answer = self.transact(TransactionBehavior::Immediate, |tables| {
-            tables.expire(now())?;
+            tables.expire(Now::read())?;
             work(tables)
         });
         self.changed.send_replace(());

@@ -1,6 +1,7 @@
 //! The database file: created for its owner only, opened so that several processes can share it. Errors of sqlite become
 //! errors of the store here.
 
+use std::cmp::Ordering;
 use std::fs::DirBuilder;
 use std::fs::OpenOptions;
 use std::io;
@@ -26,7 +27,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const APPLICATION: i64 = 0x6d75_7374;
 
 /// The version of the tables. It grows with each change that an older muster cannot read.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
 /// An open database, with the device and inode of its file.
 pub(super) struct DatabaseFile {
@@ -117,13 +118,18 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Reports whether the database is empty. Rejects a database of another program, and one of a newer muster.
+/// Reports whether the database is empty. Rejects a database of another program, and one of another version of muster.
 fn is_fresh(connection: &Connection) -> Result<bool, OpenError> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match number("application_id")? {
-        APPLICATION if number("user_version")? <= LAYOUT => Ok(false),
-        APPLICATION => Err(OpenError::Not("the database is of a newer muster: use that version".to_owned())),
+        APPLICATION => match number("user_version")?.cmp(&LAYOUT) {
+            Ordering::Equal => Ok(false),
+            Ordering::Less => Err(OpenError::Not(
+                "the database is of an older muster: use that version, or make a new store".to_owned(),
+            )),
+            Ordering::Greater => Err(OpenError::Not("the database is of a newer muster: use that version".to_owned())),
+        },
         0 if tables == 0 => Ok(true),
         _ => Err(OpenError::Not("the file is the database of another program: name another file".to_owned())),
     }

@@ -4,12 +4,12 @@
 //! write to the file. Each asks sqlite ten times a second whether another process has written, while it has watches.
 
 mod actor;
+mod clock;
 mod file;
 mod table;
 
 use std::path::Path;
 use std::time::Duration;
-use std::time::SystemTime;
 
 use tokio::sync::watch;
 
@@ -24,6 +24,7 @@ use super::StoreError;
 use super::Watch;
 use super::WatchEvent;
 use actor::SqliteHandle;
+use clock::Now;
 
 /// A store in a sqlite file.
 #[derive(Debug, Clone)]
@@ -38,12 +39,6 @@ impl SqliteStore {
         handle.read(|_| Ok(())).await?;
         Ok(Self { handle })
     }
-}
-
-/// Returns the wall clock in milliseconds: the only clock that processes share and that reboots keep.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[async_trait::async_trait]
@@ -72,11 +67,11 @@ impl Store for SqliteStore {
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
         let millis = i64::try_from(ttl.as_secs().max(1)).unwrap_or(i64::MAX).saturating_mul(1000);
-        self.handle.write(move |tables| tables.grant(millis, now())).await
+        self.handle.write(move |tables| tables.grant(millis, Now::read())).await
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
-        let kept = self.handle.write(move |tables| tables.keep_alive(lease, now())).await?;
+        let kept = self.handle.write(move |tables| tables.keep_alive(lease, Now::read())).await?;
         if kept { Ok(()) } else { Err(StoreError::LeaseExpired(lease)) }
     }
 

@@ -14,6 +14,7 @@ use super::super::Op;
 use super::super::Precondition;
 use super::super::Revision;
 use super::super::WatchEvent;
+use super::clock::Now;
 
 /// The number of changes that are kept for watches.
 const HISTORY_LIMIT: i64 = 8192;
@@ -28,7 +29,10 @@ pub(super) const SCHEMA: &str = "
         created INTEGER NOT NULL, modified INTEGER NOT NULL, lease INTEGER
     );
     CREATE INDEX entries_by_lease ON entries (lease) WHERE lease IS NOT NULL;
-    CREATE TABLE leases (id INTEGER PRIMARY KEY AUTOINCREMENT, ttl INTEGER NOT NULL, expires INTEGER NOT NULL);
+    CREATE TABLE leases (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, ttl INTEGER NOT NULL,
+        expires INTEGER NOT NULL, boot TEXT NOT NULL, boot_expires INTEGER NOT NULL
+    );
     CREATE TABLE history (
         id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, key TEXT NOT NULL, value BLOB, created INTEGER
     );
@@ -183,14 +187,15 @@ impl<'a> Tables<'a> {
         Ok(Some((revision, changes)))
     }
 
-    pub(super) fn grant(&self, ttl: i64, now: i64) -> Result<LeaseId> {
-        let sql = "INSERT INTO leases (ttl, expires) VALUES (?1, ?2)";
-        self.connection.execute(sql, [ttl, now.saturating_add(ttl)])?;
+    pub(super) fn grant(&self, ttl: i64, now: Now) -> Result<LeaseId> {
+        let sql = "INSERT INTO leases (ttl, expires, boot, boot_expires) VALUES (?1, ?2 + ?1, ?3, ?4 + ?1)";
+        self.connection.execute(sql, params![ttl, now.wall, now.boot, now.since_boot])?;
         Ok(LeaseId(self.connection.last_insert_rowid()))
     }
 
-    pub(super) fn keep_alive(&self, lease: LeaseId, now: i64) -> Result<bool> {
-        Ok(self.connection.execute("UPDATE leases SET expires = ?2 + ttl WHERE id = ?1", [lease.0, now])? > 0)
+    pub(super) fn keep_alive(&self, lease: LeaseId, now: Now) -> Result<bool> {
+        let sql = "UPDATE leases SET expires = ?2 + ttl, boot = ?3, boot_expires = ?4 + ttl WHERE id = ?1";
+        Ok(self.connection.execute(sql, params![lease.0, now.wall, now.boot, now.since_boot])? > 0)
     }
 
     pub(super) fn revoke(&self, lease: LeaseId) -> Result<()> {
@@ -203,16 +208,21 @@ impl<'a> Tables<'a> {
     }
 
     /// Reports whether [`Self::expire`] would change anything.
-    pub(super) fn any_expired(&self, now: i64) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM leases WHERE expires <= ?1 OR expires - ttl > ?1)";
-        self.connection.query_row(sql, [now], |row| row.get(0))
+    pub(super) fn any_expired(&self, now: Now) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM leases WHERE
+            CASE boot WHEN ?2 THEN boot_expires <= ?3 ELSE expires <= ?1 OR expires - ttl > ?1 END)";
+        self.connection.query_row(sql, params![now.wall, now.boot, now.since_boot], |row| row.get(0))
     }
 
-    /// Ends expired leases. A lease must not last longer than its time because the clock was set back.
-    pub(super) fn expire(&self, now: i64) -> Result<()> {
-        self.connection.execute("UPDATE leases SET expires = ?1 + ttl WHERE expires - ttl > ?1", [now])?;
-        let mut query = self.connection.prepare("SELECT id FROM leases WHERE expires <= ?1 ORDER BY id")?;
-        let expired = query.query_map([now], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
+    /// Ends expired leases. A lease of an earlier boot must not last longer than its time because the clock was set back.
+    pub(super) fn expire(&self, now: Now) -> Result<()> {
+        let sql = "UPDATE leases SET expires = ?1 + ttl WHERE boot <> ?2 AND expires - ttl > ?1";
+        self.connection.execute(sql, params![now.wall, now.boot])?;
+        let sql = "SELECT id FROM leases WHERE
+            CASE boot WHEN ?2 THEN boot_expires <= ?3 ELSE expires <= ?1 END ORDER BY id";
+        let mut query = self.connection.prepare(sql)?;
+        let expired = query.query_map(params![now.wall, now.boot, now.since_boot], |row| row.get(0))?;
+        let expired = expired.collect::<Result<Vec<i64>>>()?;
         expired.into_iter().try_for_each(|id| self.revoke(LeaseId(id)))
     }
 }
