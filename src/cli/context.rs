@@ -19,6 +19,7 @@ use crate::control::look::Look;
 use crate::control::membership::MembershipError;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
+use crate::core::reconcile::restored::RESTORED;
 use crate::inventory::Vars;
 use crate::playbook::running::Running;
 use crate::remote::SharedRemote;
@@ -106,7 +107,7 @@ impl Context {
     /// observed is named in a warning; fleet had none.
     pub(super) async fn look(&self) -> Result<(Snapshot, Timestamp), CommandError> {
         let cluster = self.cluster().await?;
-        let Look { snapshot, missed } = look::look(&cluster).await?;
+        let Look { snapshot, missed, restoration_witness } = look::look(&cluster).await?;
         cluster.remote.close(CLOSE_LIMIT).await;
         let now = cluster.clock.now();
         let mut hosts = BTreeMap::<String, Vec<&str>>::new();
@@ -117,6 +118,10 @@ impl Context {
         }
         for (note, hosts) in hosts.iter().filter(|_| !self.is_fleetctl) {
             ui::warn(&messages::note_about_hosts(hosts, note));
+        }
+        let witness = restoration_witness.and_then(|machine| snapshot.machines.get(&machine));
+        for machine in witness.iter().filter(|_| !self.is_fleetctl) {
+            ui::warn(&format!("{} {RESTORED}", machine.name));
         }
         Ok((snapshot, now))
     }

@@ -153,6 +153,10 @@ impl From<OwnershipError> for CommandError {
                 "Take the host out of that cluster with `muster leave`. If that cluster is gone, `muster join \
                  --take-over` takes the host.",
             ),
+            OwnershipError::LaterLeader { .. } => Self::new(ExitStatus::Failed, error).hint(
+                "Check the clocks of both hosts, and that `--store` names the newest store. If they are right: `muster join \
+                 --take-over`.",
+            ),
         }
     }
 }

@@ -50,9 +50,11 @@ pub(super) struct JoinArgs {
 pub(super) struct LeaveArgs {
     /// A machine: its name, its address, or the beginning of its machine-id
     machine: String,
-    /// Remove the machine even if it does not answer, or if units do not leave it; muster does not stop these units
+    /// Remove the machine even if it does not answer, or if units fit on no other machine: these units stop
     ///
-    /// The units of a machine that answers move first. With --no-block they stay where they run.
+    /// The units of a machine that answers move first, and those that fit on no other machine stop. With --no-block all
+    /// units go on running, and muster does not manage them any more. The units of a machine that does not answer may go on
+    /// running.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -104,7 +106,7 @@ pub(super) async fn drain(context: &Context, args: &DrainArgs) -> CommandResult 
     let Drained { machine, problems, is_empty } = drained?;
     let errors = errors(&problems);
     if (errors.is_empty() || is_empty) && !args.wait.json() {
-        ui::result(&messages::drained(&machine, timeouts.block));
+        ui::result(&messages::drained(&machine, timeouts.block, cluster.clock.now()));
     }
     Ok(ui::report(&errors))
 }

@@ -25,6 +25,7 @@ use crate::core::simulation::SimulatedHosts;
 use crate::core::simulation::Simulation;
 use crate::runner;
 use crate::runner::Clock;
+use crate::store::leader_election;
 use crate::ui;
 
 /// An epoch that no leader has. No host obeys a plan.
@@ -71,6 +72,7 @@ fn reconciler(
 /// Runs `muster plan`.
 pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
     let (snapshot, remote) = (context.snapshot().await?, context.remote()?);
+    leader_election::check_epoch(&context.store().await?, &context.keys()?).await?;
     let mut reconciler = reconciler(context, &args.failover, &snapshot)?;
     let simulation = runner::dry_run(&mut reconciler, &remote, Clock::start(), &context.stop).await;
     remote.close(Duration::from_millis(500)).await;

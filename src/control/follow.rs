@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::goal::Goal;
 use super::goal::UnitProgress;
+use super::goal::is_on;
 use super::goal::recorded_health;
 use super::leadership::controller_leads;
 use super::problems::Problem;
@@ -195,21 +196,26 @@ impl FollowedUnits {
         });
     }
 
-    /// Ends the wait for units that need a machine and fit on none.
+    /// Ends the wait for units that need a machine and fit on none. A unit that is to leave a machine leaves it first.
     fn end_unplaceable(&mut self) {
         let Self { goal, clock, snapshot, requirements, left, problems, .. } = self;
-        if !matches!(goal, Goal::Verb(verb) if verb.goal() >= Some(DesiredState::Loaded)) {
-            return;
-        }
-        for (unit, refusal) in explain::unplaceable(snapshot, requirements, left.iter(), clock.now()) {
+        let needs_machine = |unit: &&UnitName| match goal {
+            Goal::Verb(verb) => verb.goal() >= Some(DesiredState::Loaded),
+            Goal::AwayFrom(machine) => !is_on(snapshot, unit, *machine),
+        };
+        let units = left.iter().filter(needs_machine);
+        for (unit, refusal) in explain::unplaceable(snapshot, requirements, units, clock.now()) {
             left.remove(&unit);
             problems.push(Problem::of_unit(TroubleKind::Unschedulable, &unit, None, refusal.message()));
         }
     }
 
-    /// Ends the wait for units that are to leave a machine and fit on no other.
+    /// Ends the wait for units that are to leave a machine and fit on no other. The deadline of a drain stops them.
     fn end_stuck(&mut self) {
         let Goal::AwayFrom(machine) = self.goal else { return };
+        if self.has_deadline() {
+            return;
+        }
         let Self { clock, snapshot, left, problems, .. } = self;
         let placed = |unit: &UnitName| snapshot.placements.get(unit).is_some_and(|at| at.machine == machine);
         left.retain(|unit| {
@@ -231,7 +237,9 @@ impl FollowedUnits {
             EventKind::StepEnded(StepEnd { action, outcome: Outcome::Failed(said), .. }) => {
                 (TroubleKind::of_step(*action), format!("{action} failed: {said}"))
             }
-            EventKind::UnitUnschedulable(error) => (TroubleKind::Unschedulable, error.message()),
+            EventKind::UnitUnschedulable(error) if !self.has_deadline() => {
+                (TroubleKind::Unschedulable, error.message())
+            }
             _ => return,
         };
         // The steps after a load that has failed fail too. The load has the cause.
@@ -245,6 +253,12 @@ impl FollowedUnits {
         }
         self.left.remove(&unit);
         self.problems.push(problem);
+    }
+
+    /// Reports whether the units leave a machine, and those that fit on no other machine stop there at a deadline.
+    fn has_deadline(&self) -> bool {
+        let Goal::AwayFrom(machine) = self.goal else { return false };
+        self.snapshot.machines.get(&machine).is_some_and(|machine| machine.draining && machine.drain_by.is_some())
     }
 
     fn time_out(&mut self) {

@@ -35,6 +35,8 @@ pub struct Look {
     pub snapshot: Snapshot,
     /// The machines that could not be observed, each with the failure of its visit; `None` if it did not end in time.
     pub missed: Vec<(MachineId, Option<Failure>)>,
+    /// The machine that has shown that the store was restored from a backup.
+    pub restoration_witness: Option<MachineId>,
 }
 
 /// Reads the records of a cluster and observes its machines, unless a controller leads and has observed them just now.
@@ -42,7 +44,7 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let snapshot = layout::read(&*context.store, &context.keys).await?;
     let nothing_to_do = snapshot.machines.is_empty() || is_observed(context, &snapshot).await?;
     if nothing_to_do {
-        return Ok(Look { snapshot, missed: Vec::new() });
+        return Ok(Look { snapshot, missed: Vec::new(), restoration_witness: None });
     }
     let timing = timing(DetectionConfig { down_after: DOWN_AFTER, brake: BRAKE });
     let mut reconciler = Reconciler::new(NO_EPOCH, Scope::All, timing, snapshot);
@@ -51,7 +53,7 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let missed = missed.map(|(machine, view)| (machine, view.evidence.latest_failure().cloned())).collect();
     let mut snapshot = reconciler.snapshot().clone();
     snapshot.observed = Some(reconciler.observation_times(context.clock.now()));
-    Ok(Look { snapshot, missed })
+    Ok(Look { snapshot, missed, restoration_witness: reconciler.restoration_witness() })
 }
 
 /// Reports whether a controller leads that has published its observations just now.

@@ -35,6 +35,7 @@ use crate::store::Precondition;
 use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
+use crate::store::leader_election;
 
 pub use adopt::adopt;
 pub use join::Candidate;
@@ -167,19 +168,36 @@ pub async fn drain(
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Drained, MembershipError> {
+    leader_election::check_epoch(&context.store, &context.keys).await?;
     let by = deadline.map(|time| context.clock.now() + time);
     let machine = set_scheduling_mode(context, name, SchedulingMode::Drained(by)).await?;
     if !timeouts.block {
         return Ok(Drained { machine, problems: Vec::new(), is_empty: false });
     }
+    let what = "the deadline of the drain, at which the units that are still there stop";
+    let _wait = deadline.map(|_| tracing::info_span!("wait", what));
+    let stopped = deadline.map(|_| "stopped at the deadline");
+    let (problems, is_empty) = empty(context, machine.id, timeouts, stopped, on_progress).await?;
+    Ok(Drained { machine, problems, is_empty })
+}
+
+/// Moves the units off a machine that is draining. Returns the problems, and whether no unit is left there. `stopped` begins
+/// the problem of a unit that has stopped there and runs nowhere else, if the drain has a deadline.
+async fn empty(
+    context: &ClusterContext,
+    machine: MachineId,
+    timeouts: Timeouts,
+    stopped: Option<&str>,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<(Vec<Problem>, bool), MembershipError> {
     let snapshot = layout::read(&*context.store, &context.keys).await?;
-    let mut problems = move_units(context, &snapshot, machine.id, timeouts, on_progress).await?;
-    let left = units_on(&layout::read(&*context.store, &context.keys).await?, machine.id);
-    let is_stopped = |problem: &&mut Problem| problem.unit.as_ref().is_some_and(|unit| !left.contains(unit));
-    for problem in problems.iter_mut().filter(is_stopped).filter(|_| deadline.is_some()) {
-        problem.what = format!("stopped at the deadline: {}", problem.what);
+    let mut problems = move_units(context, &snapshot, machine, timeouts, on_progress).await?;
+    let left = units_on(&layout::read(&*context.store, &context.keys).await?, machine);
+    let has_stopped = |problem: &&mut Problem| problem.unit.as_ref().is_some_and(|unit| !left.contains(unit));
+    for (problem, stopped) in problems.iter_mut().filter(has_stopped).zip(stopped.into_iter().cycle()) {
+        problem.what = format!("{stopped}: {}", problem.what);
     }
-    Ok(Drained { machine, problems, is_empty: left.is_empty() })
+    Ok((problems, left.is_empty()))
 }
 
 /// The outcome of [`leave`].
@@ -194,9 +212,9 @@ pub enum Left {
     Draining(Machine),
 }
 
-/// Takes a machine out of the cluster once its units run elsewhere. With `force` it is taken out in any case, and the
-/// units that are still there go on running. Without [`Timeouts::block`] nothing is waited for: a machine that still has
-/// units is then drained and stays, unless `force` is set.
+/// Takes a machine out of the cluster once its units run elsewhere. With `force` it is taken out in any case: units that fit
+/// on no other machine stop there, if the machine answers. Without [`Timeouts::block`] nothing is waited for: a machine that
+/// still has units is then drained and stays; with `force` it is taken out, and its units go on running.
 pub async fn leave(
     context: &ClusterContext,
     name: &str,
@@ -204,6 +222,7 @@ pub async fn leave(
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Left, MembershipError> {
+    leader_election::check_epoch(&context.store, &context.keys).await?;
     let drained = |machine| Machine { cordoned: true, draining: true, drain_by: None, ..machine };
     let machine = change_machine(context, name, Some(MachineVerb::Leave), drained).await?;
     let snapshot = layout::read(&*context.store, &context.keys).await?;
@@ -212,21 +231,25 @@ pub async fn leave(
         let problems = left_behind(&snapshot, &machine);
         return Ok(Left::Removed(machine, problems));
     }
-    let mut problems = if timeouts.block {
-        let timeouts = if force { forced(timeouts, &snapshot, machine.id) } else { timeouts };
-        move_units(context, &snapshot, machine.id, timeouts, on_progress).await?
-    } else if units_on(&snapshot, machine.id).is_empty() || force {
-        Vec::new()
-    } else {
+    if !timeouts.block && !force && !units_on(&snapshot, machine.id).is_empty() {
         return Ok(Left::Draining(machine));
-    };
+    }
+    let timeouts = if force { forced(timeouts, &snapshot, machine.id) } else { timeouts };
+    let (mut problems, mut is_empty) = (Vec::new(), false);
+    if timeouts.block {
+        (problems, is_empty) = empty(context, machine.id, timeouts, None, on_progress).await?;
+    }
+    // A machine that has just not answered is not asked again.
+    let is_lost = problems.iter().any(|problem| problem.unit.is_none() && problem.machine == Some(machine.id));
     if !problems.is_empty() && !force {
         return Ok(Left::Kept(machine, problems));
     }
-    let drained = timeouts.block && problems.is_empty();
-    remove(context, &machine, drained).await?;
-    // A machine that has just not answered is not asked again.
-    let is_lost = problems.iter().any(|problem| problem.unit.is_none() && problem.machine == Some(machine.id));
+    if !problems.is_empty() && !is_lost {
+        let now = Some(context.clock.now());
+        change_machine(context, name, None, |machine| Machine { drain_by: now, ..machine }).await?;
+        (problems, is_empty) = empty(context, machine.id, timeouts, Some("stopped"), on_progress).await?;
+    }
+    remove(context, &machine, is_empty).await?;
     let unreleased = if is_lost { Some(unreleased(&machine)) } else { forget(context, &snapshot, &machine).await };
     problems.extend(unreleased);
     Ok(Left::Removed(machine, problems))
@@ -252,14 +275,19 @@ fn left_behind(snapshot: &Snapshot, machine: &Machine) -> Vec<Problem> {
 /// Returns the problem of a host that could not be told that it has left.
 fn unreleased(machine: &Machine) -> Problem {
     let name = &machine.name;
-    let what = format!("{name} does not answer: it still belongs to this cluster in its own records until it boots");
+    let what = format!(
+        "{name} does not answer and could not be told that it has left: until its next boot it refuses other clusters"
+    );
     Problem::of_machine(machine.id, what)
 }
 
 /// Lets a host that has left forget the cluster. Returns the problem of a host that could not be told.
 async fn forget(context: &ClusterContext, snapshot: &Snapshot, machine: &Machine) -> Option<Problem> {
     let error = ownership::release(context, snapshot.cluster.as_ref()?, machine).await.err()?;
-    let what = format!("{error}; {} still belongs to this cluster in its own records until it boots", machine.name);
+    let what = format!(
+        "{error}; {} could not be told that it has left: until its next boot it refuses other clusters",
+        machine.name
+    );
     Some(Problem::of_machine(machine.id, what))
 }
 
@@ -316,7 +344,7 @@ async fn move_units(
     if units.is_empty() {
         return Ok(Vec::new());
     }
-    UnitOperation { context, goal: Goal::AwayFrom(machine), units: &units, timeouts }.run(on_progress).await
+    Box::pin(UnitOperation { context, goal: Goal::AwayFrom(machine), units: &units, timeouts }.run(on_progress)).await
 }
 
 /// Returns the units that are placed on a machine or that it has reported.

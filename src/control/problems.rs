@@ -18,8 +18,13 @@ use crate::core::model::UnitState;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
+use crate::core::reconcile::restored::RESTORED;
 use crate::core::unit::Class;
 use crate::core::unit::UnitName;
+
+/// What a leader without leases adds for a store that was restored.
+const SPARED: &str = ": units that the store does not know go on running until a controller, or a sweep with --sweep-every, \
+                      leads; `muster submit` and `muster start` keep those that you want";
 
 /// A machine or a unit that is not as desired.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -84,6 +89,7 @@ impl std::fmt::Display for Problem {
 pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         reconciler.views().filter_map(|(machine, _)| machine_problem(reconciler, machine)).collect();
+    problems.extend(restored(reconciler).filter(|_| *scope == Scope::All));
     let refused = reconciler.refused().iter();
     problems.extend(refused.map(|(unit, why)| Problem::of_unit(TroubleKind::Unschedulable, unit, None, why.message())));
     problems.extend(reconciler.backoffs().map(|(machine, backoff)| {
@@ -96,6 +102,14 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     let launched = launched(reconciler, scope).filter(|at| !backoffs.contains(at));
     problems.extend(launched.filter_map(|(machine, unit)| unit_problem(reconciler, unit, machine)));
     problems
+}
+
+/// Returns the problem of a store that was restored from a backup.
+fn restored(reconciler: &Reconciler) -> Option<Problem> {
+    let machine = reconciler.snapshot().machines.get(&reconciler.restoration_witness()?)?;
+    let spared = if reconciler.spares_unknown() { SPARED } else { "" };
+    let what = format!("{} {RESTORED}{spared}", machine.name);
+    Some(Problem { machine: Some(machine.id), ..Problem::general(TroubleKind::StoreRestored, what) })
 }
 
 /// Returns the launched units in scope with the machines that they belong on. A global unit belongs on several. A machine

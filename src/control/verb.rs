@@ -40,6 +40,7 @@ use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
+use crate::store::leader_election;
 
 /// How many units go into one commit: each takes a check and up to three changes.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 3;
@@ -53,6 +54,8 @@ pub async fn execute(
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Vec<Problem>, OperationError> {
     let began = Instant::now();
+    // Otherwise the desired state would be stored by a command that cannot lead.
+    leader_election::check_epoch(&context.store, &context.keys).await?;
     let Stored { mut open, same, mut problems } = store_desired_state(context, commands, on_progress).await?;
     if verb == Verb::Start && timeouts.block && !same.is_empty() {
         open.extend(ended(context, commands, &same, timeouts, on_progress).await?);

@@ -110,6 +110,8 @@ pub enum TroubleKind {
     UnknownUnit,
     /// The cluster did not settle within the time.
     Unsettled,
+    /// A machine has seen later records than those in the store.
+    StoreRestored,
     /// A unit that another program runs on a host was left alone.
     NotAdopted,
 }

@@ -276,7 +276,7 @@ impl SimulatedHost {
             return Outcome::Done;
         }
         let is_stopping = there.is_some_and(|state| state.active == ActiveState::Deactivating);
-        if visit.no_wait && is_stopping && matches!(step.action, Action::Stop | Action::Unload) {
+        if is_stopping && matches!(step.action, Action::Stop | Action::Unload) {
             return Outcome::Begun;
         }
         let complaint = underway.complaints.get(&step.unit);

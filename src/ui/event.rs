@@ -18,6 +18,7 @@ use crate::core::model::Reason;
 use crate::core::model::RemovalReason;
 use crate::core::model::Snapshot;
 use crate::core::model::StepEnd;
+use crate::core::reconcile::restored::RESTORED;
 use crate::core::sanitize;
 use crate::core::simulation::MoveReason;
 
@@ -71,9 +72,7 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
         }
         EventKind::FenceFailed { why } => format!("its fence command failed: {why}"),
         EventKind::StoreRestored => {
-            "has seen later records than those in the store: the store was restored from a backup, so strict units wait \
-             for the machines that do not answer"
-                .to_owned()
+            format!("{RESTORED}, so strict units wait for the machines that do not answer")
         }
         EventKind::FailoverOverridden => {
             format!("failover forced by {}: its units move unless it is alive, whatever the failover policy says", by())

@@ -41,6 +41,7 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         rows.push(("Since", time(placement.since)));
         rows.push(("Because", event::placement(snapshot, &placement.reason)));
     }
+    rows.extend(drain(snapshot, why, now).map(|text| ("Drain", text)));
     rows.extend(failed_loads(snapshot, why, now).map(|text| ("Load failed", text)));
     rows.extend(why.placement_error.iter().map(|error| ("No place", error.to_string())));
     for (machine, state) in &why.states {
@@ -72,11 +73,21 @@ fn filter_reason(snapshot: &Snapshot, machine: MachineId, reason: &FilterReason,
             format!("{reason}{}", until.unwrap_or_default())
         }
         FilterReason::NotPinned(pin) => match snapshot.machines.range(pin.machines()).next() {
-            Some((_, pinned)) => format!("not {}, which MachineID= means", pinned.name),
+            Some((_, pinned)) => format!("MachineID= names {}", pinned.name),
             None => reason.to_string(),
         },
         _ => reason.to_string(),
     }
+}
+
+/// Says what a drain of its machine does to a unit.
+fn drain(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> Option<String> {
+    let machine = snapshot.machines.get(&why.placement.as_ref()?.machine).filter(|machine| machine.draining)?;
+    let end = match machine.drain_by {
+        Some(by) => format!("stops there at {}, even if it fits on no other machine", super::clock(by, now)),
+        None => "leaves as soon as another machine takes it".to_owned(),
+    };
+    Some(format!("{} is drained: the unit {end}", machine.name))
 }
 
 /// Returns the age of the last report of a machine that was not observed just now: its units may have changed since.

@@ -130,9 +130,13 @@ pub fn cordoned(machine: &Machine, is_cordoned: bool) -> String {
 }
 
 /// A machine was drained, or its units are going to move if the command does not wait for that.
-pub fn drained(machine: &Machine, is_done: bool) -> String {
+pub fn drained(machine: &Machine, is_done: bool, now: Timestamp) -> String {
     let word = if is_done { "drained" } else { "cordoned: its units move to other machines" };
-    format!("{} {word}\n", machine.name)
+    let deadline = machine.drain_by.filter(|_| !is_done).map(|by| {
+        let at = super::clock(by, now);
+        format!("; those that are still there at {at} stop, also if they fit on no other machine")
+    });
+    format!("{} {word}{}\n", machine.name, deadline.unwrap_or_default())
 }
 
 /// The failover of a machine was allowed although the failover policy blocks it.
@@ -171,7 +175,10 @@ pub fn waiting(waits: &[&str], named: usize) -> String {
 
 /// An epoch that was far ahead of the clock was reset.
 pub fn epoch_reset(old: u64) -> String {
-    format!("the epoch was {old} and is now the time of day\n")
+    format!(
+        "the epoch was {old} and is now the time of day: a host that has seen the old one obeys again after `muster join \
+         --take-over`\n"
+    )
 }
 
 /// The holder of leadership, if there is one.

@@ -78,6 +78,25 @@ async fn a_drain_says_which_units_it_stopped_at_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_forced_leave_of_a_machine_that_answers_leaves_no_unit_there() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    let context = context(&store, &folder);
+    swept(&context).await;
+    assert!(folder.file("web.service").is_some());
+    let timeouts =
+        progress::Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
+    let kept = soon(membership::leave(&context, "core-01", false, timeouts, &mut |_| ())).await;
+    assert!(matches!(kept, Ok(membership::Left::Kept(..))) && folder.file("web.service").is_some(), "{kept:?}");
+    let left = soon(membership::leave(&context, "core-01", true, timeouts, &mut |_| ())).await;
+    let Ok(membership::Left::Removed(_, problems)) = left else { panic!("{left:?}") };
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, ["Unit web.service: stopped: no machine fits: cordoned (1 machine)"]);
+    assert!(folder.file("web.service").is_none());
+}
+
+#[tokio::test]
 async fn a_forced_leave_of_a_machine_that_does_not_answer_asks_it_no_more_than_needed() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &["web.service"]).await;
@@ -93,7 +112,8 @@ async fn a_forced_leave_of_a_machine_that_does_not_answer_asks_it_no_more_than_n
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert_eq!(problems[0], format!("core-01 is down: run: machine {OTHER} answers at its address"));
     assert!(problems[1].starts_with("Unit web.service: no machine fits: "), "{problems:?}");
-    let unreleased = "core-01 does not answer: it still belongs to this cluster in its own records until it boots";
+    let unreleased =
+        "core-01 does not answer and could not be told that it has left: until its next boot it refuses other clusters";
     assert_eq!(problems[2], unreleased);
     assert_eq!(folder.visits(), 2);
     assert!(layout::read(&*store, &keys()).await.unwrap().machines.is_empty());

@@ -6,12 +6,14 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::FilterSummary;
 use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
+use crate::core::model::PlacementError;
 use crate::core::model::PlacementReason;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
@@ -191,6 +193,50 @@ async fn a_unit_is_stopped_when_no_other_copy_may_run() {
     let still = "still on core-01, which is down: it is unloaded there as soon as core-01 answers";
     assert_eq!(followed(&context, Goal::Verb(Verb::Stop)).await.0, [still]);
     assert_eq!(followed(&context, Goal::Verb(Verb::Load)).await.0, [""; 0], "it is loaded");
+}
+
+/// Changes the second machine's record so that it is drained until a deadline.
+async fn drain_with_deadline(context: &ClusterContext) {
+    let by = Some(context.clock.now() + Duration::from_secs(8));
+    let (id, name) = (machine(2), "core-02".to_owned());
+    let address = "ssh://host".parse().unwrap();
+    let record = Machine { id, name, address, cordoned: true, draining: true, drain_by: by, ..Machine::default() };
+    context.store.commit(vec![], vec![context.keys.put(&Key::Machine(id), &record)]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_with_a_deadline_waits_until_a_unit_that_fits_on_no_other_machine_has_stopped() {
+    let context = desired(DesiredState::Launched, [Health::Sick, Health::Alive], "active").await;
+    let web: UnitName = WEB.parse().unwrap();
+    drain_with_deadline(&context).await;
+    let leader = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let refusal = PlacementError::Unschedulable(FilterSummary::default());
+        let event = EventKind::UnitUnschedulable(refusal);
+        let event = Write::Log(Event::new(context.clock.now(), None, Some(web.clone()), event));
+        context.store.commit(vec![], context.keys.ops(&[event])).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        context.store.commit(vec![], context.keys.ops(&[Write::Unplace(web.clone())])).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(25)).await;
+        let gone = context.keys.delete(&Key::State(web.clone(), machine(2)));
+        context.store.commit(vec![], vec![gone]).await.unwrap();
+    };
+    let ((problems, took), ()) = tokio::join!(followed(&context, Goal::AwayFrom(machine(2))), leader);
+    assert_eq!(problems, ["no machine fits: sick (1 machine); cordoned (1 machine)"]);
+    assert_eq!(took.as_secs(), 34);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_a_unit_that_has_left_and_fits_on_no_machine() {
+    let context = desired(DesiredState::Launched, [Health::Sick, Health::Alive], "active").await;
+    drain_with_deadline(&context).await;
+    let web: UnitName = WEB.parse().unwrap();
+    let mut changes = context.keys.ops(&[Write::Unplace(web.clone())]);
+    changes.push(context.keys.delete(&Key::State(web, machine(2))));
+    context.store.commit(vec![], changes).await.unwrap();
+    let (problems, took) = followed(&context, Goal::AwayFrom(machine(2))).await;
+    assert_eq!(problems, ["no machine fits: sick (1 machine); cordoned (1 machine)"]);
+    assert!(took < LEADER_CHECK, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

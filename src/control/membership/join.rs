@@ -125,7 +125,7 @@ impl From<OwnershipError> for JoinError {
     fn from(error: OwnershipError) -> Self {
         match error {
             OwnershipError::Host(failure) => Self::Host(failure),
-            error @ OwnershipError::OtherCluster { .. } => Self::Ownership(error),
+            error => Self::Ownership(error),
         }
     }
 }
@@ -173,7 +173,7 @@ pub async fn join(
         let Some(cluster) = ownership::identity(context, &view.snapshot).await? else { continue };
         let decided = decide(&view, candidates, &answers, &mut joined);
         let machines = decided.iter().map(|(_, decided)| decided.machine().cloned());
-        let answers = ownership::claim(context, &cluster, machines, take_over).await;
+        let answers = ownership::claim(context, &cluster, machines, take_over).await?;
         let machines = decided.iter().map(|(_, decided)| decided.machine().map(|machine| machine.id));
         foreign.extend(machines.zip(&answers).filter_map(|(machine, answer)| foreign_units(machine?, answer)));
         register(context, &view, without_refusals(decided, answers)).await?;

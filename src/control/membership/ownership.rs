@@ -11,6 +11,7 @@ use crate::core::model::Cluster;
 use crate::core::model::ClusterId;
 use crate::core::model::Failure;
 use crate::core::model::Machine;
+use crate::core::model::Observation;
 use crate::core::model::Ownership;
 use crate::core::model::Refused;
 use crate::core::model::Snapshot;
@@ -21,7 +22,9 @@ use crate::remote::Progress;
 use crate::runner;
 use crate::runner::ClusterContext;
 use crate::store::Precondition;
+use crate::store::StoreError;
 use crate::store::layout::Key;
+use crate::store::leader_election;
 
 /// How many hosts are asked at once.
 pub(super) const HOSTS_AT_ONCE: usize = 64;
@@ -39,6 +42,16 @@ pub enum OwnershipError {
         name: String,
         /// The name and the id of the other cluster.
         cluster: String,
+    },
+    /// The host remembers a leader with a higher epoch than the next leader of this store would have.
+    #[error("{name}: it has seen a leader with epoch {seen}, and would refuse the next leader, which has epoch {next}")]
+    LaterLeader {
+        /// The host.
+        name: String,
+        /// The highest epoch that the host has seen.
+        seen: u64,
+        /// The epoch of the next leader.
+        next: u64,
     },
 }
 
@@ -73,21 +86,26 @@ pub(super) async fn claim(
     cluster: &Arc<Cluster>,
     machines: impl Iterator<Item = Option<Machine>>,
     take_over: bool,
-) -> Vec<Result<Foreign, OwnershipError>> {
-    let ownership = if take_over { Ownership::TakeOver } else { Ownership::Join };
-    let asked: Vec<_> = machines.map(|machine| claim_one(context, cluster, machine, ownership)).collect();
-    stream::iter(asked).buffered(HOSTS_AT_ONCE).collect().await
+) -> Result<Vec<Result<Foreign, OwnershipError>>, StoreError> {
+    let next = leader_election::check_epoch(&context.store, &context.keys).await?;
+    let asked: Vec<_> = machines.map(|machine| claim_one(context, cluster, machine, take_over, next)).collect();
+    Ok(stream::iter(asked).buffered(HOSTS_AT_ONCE).collect().await)
 }
 
+/// Lets a host remember the cluster. A host that is taken over forgets the leaders that it has seen.
 async fn claim_one(
     context: &ClusterContext,
     cluster: &Arc<Cluster>,
     machine: Option<Machine>,
-    ownership: Ownership,
+    take_over: bool,
+    next: u64,
 ) -> Result<Foreign, OwnershipError> {
-    match machine {
-        Some(machine) => visit(context, cluster, &machine, ownership).await,
-        None => Ok(Foreign::new()),
+    let Some(machine) = machine else { return Ok(Foreign::new()) };
+    let ownership = if take_over { Ownership::TakeOver } else { Ownership::Join };
+    let observation = visit(context, cluster, &machine, ownership).await?;
+    match observation.as_ref().map_or(0, |observation| observation.epoch) {
+        seen if seen > next && !take_over => Err(OwnershipError::LaterLeader { name: machine.name, seen, next }),
+        _ => Ok(observation.map(|observation| observation.foreign).unwrap_or_default()),
     }
 }
 
@@ -105,13 +123,13 @@ async fn visit(
     cluster: &Arc<Cluster>,
     machine: &Machine,
     ownership: Ownership,
-) -> Result<Foreign, OwnershipError> {
+) -> Result<Option<Observation>, OwnershipError> {
     let visit = Visit { machine: Some(machine.id), cluster: Some(cluster.clone()), ownership, ..Visit::default() };
     let target = runner::target(machine);
     let name = || machine.name.clone();
     let report = context.remote.visit(&target, &visit, false, &Progress::default()).await?;
     match report.refused {
-        None => Ok(report.observation.map(|seen| seen.foreign).unwrap_or_default()),
+        None => Ok(report.observation),
         Some(Refused::OtherCluster(cluster)) => Err(OwnershipError::OtherCluster { name: name(), cluster }),
         Some(refused) => Err(refused.failure(name()).into()),
     }

@@ -16,6 +16,7 @@ use crate::core::model::Grant;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthReason;
 use crate::core::model::HealthRecord;
+use crate::core::model::Observation;
 use crate::core::model::Ownership;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
@@ -47,6 +48,8 @@ struct Hosts {
     machines: BTreeMap<&'static str, u128>,
     /// The cluster to which each host belongs.
     owners: Mutex<BTreeMap<String, Option<String>>>,
+    /// The highest epoch that the hosts have seen.
+    seen: u64,
     /// A future that runs once, while the first host is being asked.
     meanwhile: Mutex<Option<futures_util::future::BoxFuture<'static, ()>>>,
 }
@@ -75,7 +78,10 @@ impl Remote for Hosts {
                 None
             }
         };
-        Ok(Report { outcomes: Vec::new(), refused, observation: None })
+        let seen = if visit.ownership == Ownership::TakeOver { 0 } else { self.seen };
+        let machine = visit.machine.unwrap_or_default();
+        let observation = Some(Observation::new(machine, String::new(), Duration::ZERO, seen, 0));
+        Ok(Report { outcomes: Vec::new(), refused, observation })
     }
 
     async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
@@ -280,6 +286,30 @@ async fn no_host_joins_a_cluster_whose_identity_cannot_be_read() {
     assert_eq!(context.store.get(&key).await.unwrap().unwrap().value, b"newer");
 }
 
+#[tokio::test]
+async fn a_host_that_has_seen_a_later_leader_joins_only_by_a_take_over() {
+    let context = context(Hosts { seen: u64::MAX, ..four() });
+    let refused = outcomes(&context, &[("web1", "a")]).await;
+    let start =
+        format!("refused: web1: it has seen a leader with epoch {}, and would refuse the next leader", u64::MAX);
+    assert!(refused[0].starts_with(&start), "{refused:?}");
+    assert!(names(&context).await.is_empty());
+    let joined = join(&context, &[candidate("web1", "a")], true).await.unwrap();
+    assert!(matches!(joined.joined[..], [Joined::New(_)]), "{joined:?}");
+}
+
+#[tokio::test]
+async fn a_host_whose_clock_is_far_behind_the_epoch_stores_nothing() {
+    let context = one().await;
+    let far = Op::put(context.keys.key(&Key::Epoch), u64::MAX.to_string());
+    context.store.commit(vec![], vec![far]).await.unwrap();
+    let error = drain(&context, "web1", None, NOW, &mut |_| ()).await.unwrap_err();
+    assert!(matches!(error, MembershipError::Store(StoreError::EpochAhead { .. })), "{error}");
+    let error = leave(&context, "web1", true, NOW, &mut |_| ()).await.unwrap_err();
+    assert!(matches!(error, MembershipError::Store(StoreError::EpochAhead { .. })), "{error}");
+    assert_eq!(names(&context).await, ["web1"]);
+}
+
 /// Returns a context with the machine `web1`, whose machine-id ends in `a`.
 async fn one() -> ClusterContext {
     let context = context(four());
@@ -366,7 +396,7 @@ async fn a_forced_leave_of_a_machine_that_does_not_answer_waits_for_nothing() {
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let expected = [
         "Unit web.service: it may still run on web1, which does not answer",
-        "web1 does not answer: it still belongs to this cluster in its own records until it boots",
+        "web1 does not answer and could not be told that it has left: until its next boot it refuses other clusters",
     ];
     assert_eq!(problems, expected);
     let snapshot = layout::read(&*context.store, &context.keys).await.unwrap();

@@ -76,6 +76,8 @@ pub enum Reason {
     StartAsked,
     /// The machine is drained, the deadline is over and no other machine takes the unit.
     Drained,
+    /// No machine takes the unit, this one neither, and it does not run.
+    NoMachine,
 }
 
 impl fmt::Display for Reason {
@@ -92,6 +94,7 @@ impl fmt::Display for Reason {
             Self::WantedLoaded => f.write_str("its desired state is loaded"),
             Self::RestartAsked | Self::StartAsked => f.write_str("an operator asked for it"),
             Self::Drained => f.write_str("drained, and no other machine for it"),
+            Self::NoMachine => f.write_str("no machine takes it"),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::core::model::Ownership;
 use crate::core::model::Reason;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
+use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::plan;
 use crate::core::reconcile::assignments;
@@ -125,7 +126,9 @@ impl Reconciler {
             }
             let global = self.requirements.is_global(unit);
             let overdue = overdue.filter(|_| !global);
-            assignments::removal_reason(&self.snapshot, unit, machine, self.globals.is_some() && global).or(overdue)
+            let refused = || self.is_refused_remnant(unit, observed).then_some(Reason::NoMachine);
+            let assigned = assignments::removal_reason(&self.snapshot, unit, machine, self.globals.is_some() && global);
+            assigned.or(overdue).or_else(refused)
         };
         let is_foreign = |unit: &UnitName| view.foreign.contains_key(unit);
         let mut steps = plan::steps(wanted, observed, is_foreign, removal_reason);
@@ -148,6 +151,9 @@ impl Reconciler {
         let Some(view) = self.views.get(&machine) else { return Vec::new() };
         steps.retain(|step| !view.is_backing_off(&step.unit, now) && !self.outbox.moves(&step.unit));
         steps.retain(|step| !self.waits_for_another(machine, step, now));
+        let stopping: BTreeSet<UnitName> =
+            steps.iter().filter(|step| view.still_stops(step)).map(|step| step.unit.clone()).collect();
+        steps.retain(|step| !stopping.contains(&step.unit));
         // A visit that does not renew the lease, or that takes long, must not delay one that renews it.
         if self.must_lease_first(machine) || !view.may_take_steps(now) {
             steps.clear();
@@ -157,6 +163,12 @@ impl Reconciler {
             keep_units(&mut steps, UNITS_BESIDE_LEASE);
         }
         steps
+    }
+
+    /// Reports whether no machine takes a unit, and this one has it still and does not run it. A unit that runs goes on.
+    fn is_refused_remnant(&self, unit: &UnitName, observed: &BTreeMap<UnitName, UnitState>) -> bool {
+        let is_refused = self.refused.contains_key(unit) && !self.snapshot.placements.contains_key(unit);
+        is_refused && observed.get(unit).is_some_and(|state| !state.runs() && !state.is_changing())
     }
 
     /// Reports whether a step waits for another machine.

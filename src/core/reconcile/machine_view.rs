@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::core::health::Evidence;
 use crate::core::health::Relay;
 use crate::core::model::Action;
+use crate::core::model::ActiveState;
 use crate::core::model::Expiry;
 use crate::core::model::Failure;
 use crate::core::model::Health;
@@ -342,6 +343,14 @@ impl MachineView {
     /// Reports whether an unload has begun before this time and has not removed the unit yet.
     pub(super) fn is_leaving_since_before(&self, unit: &UnitName, time: Timestamp) -> bool {
         self.leaving.get(unit).is_some_and(|since| *since < time)
+    }
+
+    /// Reports whether systemd still stops a unit that an earlier visit began to unload. A visit that unloaded it again
+    /// would only wait for the same stop.
+    pub(super) fn still_stops(&self, step: &Step) -> bool {
+        let state = self.units.as_ref().and_then(|units| units.get(&step.unit));
+        let is_stopping = state.is_some_and(|state| state.active == ActiveState::Deactivating);
+        is_stopping && step.action == Action::Unload && self.leaving.contains_key(&step.unit)
     }
 
     /// Reports whether a unit can still be expected to leave the machine.

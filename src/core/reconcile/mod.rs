@@ -22,7 +22,7 @@ mod outbox;
 mod placing;
 mod probing;
 mod recording;
-mod restored;
+pub mod restored;
 #[cfg(test)]
 mod tests;
 mod unit_changes;
@@ -215,8 +215,8 @@ pub struct Reconciler {
     quorum_seen_at: Option<Timestamp>,
     /// The number of leases that were recorded, with those that the store has yet to accept.
     serial: u64,
-    /// Set once a host has shown that the store was restored from a backup.
-    is_restored: bool,
+    /// The machine that has shown that the store was restored from a backup.
+    restoration_witness: Option<MachineId>,
     /// The machines that have left the cluster and may still hold a lease.
     departed_leases: BTreeSet<MachineId>,
     /// The counts of the failover policy over all machines; `None` if they have to be computed again.
@@ -249,7 +249,7 @@ impl Reconciler {
             stale: Stale { views: true, assignments: false, placements: true, failover: true, leases: true },
             noted,
             serial,
-            is_restored: false,
+            restoration_witness: None,
             probe_candidates: BTreeSet::new(),
             outbox: Outbox::default(),
             fence_now: Vec::new(),

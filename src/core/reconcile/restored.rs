@@ -14,16 +14,35 @@ use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Scope;
 
+/// What a machine shows that has seen more leases than the store knows.
+pub const RESTORED: &str = "has seen later records than those in the store: the store was restored from a backup";
+
 impl Reconciler {
+    /// Returns the machine that has shown that the store was restored from a backup.
+    pub const fn restoration_witness(&self) -> Option<MachineId> {
+        self.restoration_witness
+    }
+
+    /// Reports whether this leader leaves units alone that the store does not know: the backup may lack them. A leader that
+    /// keeps leases has written an event first, and unloads them.
+    pub fn spares_unknown(&self) -> bool {
+        self.restoration_witness.is_some() && self.timing.lease.is_none()
+    }
+
     /// Compares the serial that a host has seen with that of the store.
     ///
-    /// If the store is older, any machine that has not answered this leader may hold a lease for any strict unit. This
-    /// leader records such leases and waits for their end. A host may lie, so this happens once for each leader.
+    /// If the store is older, any machine that has not answered this leader may hold a lease for any strict unit. A leader
+    /// that keeps leases records such leases and waits for their end. A host may lie, so this happens once for each leader.
     pub(super) fn compare_serial(&mut self, machine: MachineId, seen: u64, now: Timestamp) {
-        let Some(policy) = self.timing.lease.filter(|_| self.scope == Scope::All && seen > self.serial) else { return };
+        if seen <= self.serial {
+            return;
+        }
+        let is_first = self.restoration_witness.is_none();
+        self.restoration_witness.get_or_insert(machine);
+        let Some(policy) = self.timing.lease.filter(|_| self.scope == Scope::All) else { return };
         self.serial = seen;
         self.outbox.push(Write::Serial(seen));
-        if std::mem::replace(&mut self.is_restored, true) {
+        if !is_first {
             return;
         }
         self.log(now, Some(machine), None, EventKind::StoreRestored);

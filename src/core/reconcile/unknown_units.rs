@@ -117,10 +117,11 @@ impl Reconciler {
         Some(Failure { host, phase: Phase::Run, kind: FailureKind::Sick, detail, hint: None })
     }
 
-    /// Drops the steps for unknown units after the first portion, or all of them if the machine had its share.
+    /// Drops the steps for unknown units after the first portion, or all of them if the machine had its share or the units
+    /// are spared.
     pub(super) fn keep_portion(&self, machine: MachineId, steps: &mut Vec<Step>, now: Timestamp) {
         let may = self.views.get(&machine).is_some_and(|view| view.unknown_units.may_unload(now));
-        let mut left = if may { PORTION } else { 0 };
+        let mut left = if may && !self.spares_unknown() { PORTION } else { 0 };
         steps.retain(|step| {
             let unknown = self.unloads_unknown(step, machine);
             let kept = !unknown || left > 0;

@@ -109,22 +109,19 @@ fn steps_hold_the_lock_of_the_host_until_they_end() {
 }
 
 #[test]
-fn a_stop_that_is_not_awaited_has_begun_and_the_file_stays() {
-    for (no_wait, expected) in [(true, Outcome::Begun), (false, Outcome::Failed("its state says otherwise".to_owned()))]
-    {
-        let mut host = running(false);
-        let unload = Visit { no_wait, ..visit(2, &[Action::Unload]) };
-        let mut underway = host.admit(&unload, NOW).unwrap();
-        host.begin(&unload, &mut underway);
-        host.proceed(&unload, &mut underway, NOW + SECOND);
-        let report = host.report(&unload, &underway, false, 0);
-        assert_eq!(report.outcomes, [expected]);
-        assert_eq!(state(&host), (ActiveState::Deactivating, false, 0));
-        let seen = report.observation.unwrap();
-        assert_eq!((seen.uptime, seen.units.unwrap().len()), (NOW, 1), "the uptime is that of the greeting");
-        assert_eq!(host.visit(&visit(3, &[Action::Unload]), false, 0, NOW + SECOND).outcomes, [Outcome::Done]);
-        assert!(host.units.is_empty());
-    }
+fn a_stop_that_takes_longer_than_the_visit_has_begun_and_the_file_stays() {
+    let mut host = running(false);
+    let unload = visit(2, &[Action::Unload]);
+    let mut underway = host.admit(&unload, NOW).unwrap();
+    host.begin(&unload, &mut underway);
+    host.proceed(&unload, &mut underway, NOW + SECOND);
+    let report = host.report(&unload, &underway, false, 0);
+    assert_eq!(report.outcomes, [Outcome::Begun]);
+    assert_eq!(state(&host), (ActiveState::Deactivating, false, 0));
+    let seen = report.observation.unwrap();
+    assert_eq!((seen.uptime, seen.units.unwrap().len()), (NOW, 1), "the uptime is that of the greeting");
+    assert_eq!(host.visit(&visit(3, &[Action::Unload]), false, 0, NOW + SECOND).outcomes, [Outcome::Done]);
+    assert!(host.units.is_empty());
 }
 
 #[test]

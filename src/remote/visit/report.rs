@@ -100,7 +100,6 @@ struct Reader {
     greeted: bool,
     done: bool,
     same: bool,
-    no_wait: bool,
     lease: Option<LeaseStatus>,
     renewal: Option<Duration>,
     refused: Option<Refused>,
@@ -164,7 +163,6 @@ impl Reader {
             "shown" => self.section = Section::Shown,
             "restarts" => self.section = Section::Restarts,
             "same" => self.same = true,
-            "no_wait" => self.no_wait = true,
             "renewal" => self.renewal = Some(read_renewal(rest)?),
             "lease" => self.lease = Some(read_lease(rest)?),
             "said" => self.complain(rest)?,
@@ -324,13 +322,13 @@ impl Reader {
                 let replaced = step.action == Action::Unload && reloaded.contains(&step.unit);
                 let refused = step.action.starts() && complaints.about(step).is_some();
                 let good = (replaced || step.action.is_done(there)) && !refused;
-                // On a machine that holds a lease a visit does not wait for units that stop slowly.
+                // A visit does not wait for units that stop slowly.
                 let stops = matches!(step.action, Action::Stop | Action::Unload);
-                let begun = stops && self.no_wait && there.is_some_and(|unit| unit.active == ActiveState::Deactivating);
-                match good {
-                    true => Outcome::Done,
-                    false if begun => Outcome::Begun,
-                    false => Outcome::Failed(complaints.about(step).unwrap_or_else(|| explain(step, there))),
+                let begun = stops && there.is_some_and(|unit| unit.active == ActiveState::Deactivating);
+                match (good, complaints.about(step)) {
+                    (true, _) => Outcome::Done,
+                    (false, None) if begun => Outcome::Begun,
+                    (false, said) => Outcome::Failed(said.unwrap_or_else(|| explain(step, there))),
                 }
             })
             .collect()

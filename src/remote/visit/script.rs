@@ -89,9 +89,6 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
         write_look(&mut body, visit, quick);
     } else {
         let _ = writeln!(body, "if m_claim {} {}; then", visit.epoch, visit.number);
-        if visit.no_wait {
-            body.push_str("m_say no_wait\n");
-        }
         write_lease(&mut body, visit);
         write_steps(&mut body, visit)?;
         // A process that ends after the glance is seen by the next one.

@@ -99,7 +99,7 @@ m_unload() {
   for m_u in "$@"; do
     shift; m_state=${m_live%%"$m_nl"*} m_live=${m_live#*"$m_nl"}
     case $m_state in
-      deactivating) m_say said unload "$m_u" "still stopping after $m_stop_limit seconds" ;;
+      deactivating) ;;
       active|activating|reloading|refreshing) m_say said unload "$m_u" "systemd did not stop it" ;;
       '') m_say said unload "$m_u" "systemd does not report whether it runs" ;;
       *) set -- "$@" "$m_u" ;;

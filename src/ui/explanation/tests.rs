@@ -197,9 +197,26 @@ fn why_calls_machines_by_their_names_and_says_when_a_hold_down_ends() {
     let shown = unit(&snapshot, &web(), &why, &[], at(NOW));
     let end = clock(at(NOW + 60), at(NOW));
     let expected = format!(
-        "core-02 held down: it went down 2 times within an hour, and takes no unit until {end}; not core-01, which MachineID= means"
+        "core-02 held down: it went down 2 times within an hour, and takes no unit until {end}; MachineID= names core-01"
     );
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(shown.lines().any(|line| words(line) == expected), "{shown}");
     assert!(shown.lines().any(|line| words(line) == "Place: core-01"), "{shown}");
+}
+
+#[test]
+fn why_says_what_a_drain_does_to_a_unit() {
+    let mut snapshot = strict(None);
+    let mut row = |drain_by: Option<Timestamp>| {
+        let machine = snapshot.machines.get_mut(&core().id).unwrap();
+        (machine.cordoned, machine.draining, machine.drain_by) = (true, true, drain_by);
+        let why = explain::explain(&snapshot, &web(), at(NOW)).unwrap();
+        let text = unit(&snapshot, &web(), &why, &[], at(NOW));
+        text.lines().find_map(|line| line.strip_prefix("Drain:")).map(|row| row.trim().to_owned())
+    };
+    let end = clock(at(NOW + 8), at(NOW));
+    let stops = format!("core-01 is drained: the unit stops there at {end}, even if it fits on no other machine");
+    assert_eq!(row(Some(at(NOW + 8))), Some(stops));
+    let leaves = "core-01 is drained: the unit leaves as soon as another machine takes it";
+    assert_eq!(row(None).as_deref(), Some(leaves));
 }

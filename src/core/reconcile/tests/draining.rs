@@ -77,6 +77,33 @@ fn at_the_deadline_of_a_drain_a_unit_that_fits_nowhere_else_stops_until_the_drai
 }
 
 #[test]
+fn a_unit_that_stops_slowly_is_unloaded_when_it_has_stopped_although_the_deadline_was_taken_back() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    stage.stops_slowly = true;
+    let by = stage.now + SECOND * 3;
+    assert!(stage.learn(drain(Some(by))).is_empty());
+    assert_eq!(stage.wait(SECOND * 3), ["unload web on m1"]);
+    assert!(stage.learn(drain(None)).is_empty());
+    assert!(stage.seconds(20).is_empty(), "another visit would only wait for the same stop");
+    stage.stops_slowly = false;
+    stage.hosts.get_mut(&id(1)).unwrap().units.get_mut(&unit("web")).unwrap().state.active = ActiveState::Failed;
+    assert_eq!(stage.seconds(11), ["unload web on m1"]);
+    assert!(stage.is_at_rest() && stage.hosts[&id(1)].units.is_empty());
+}
+
+#[test]
+fn a_unit_that_runs_and_that_no_machine_takes_goes_on() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    stage.next_leader(|snapshot| {
+        snapshot.placements.clear();
+        drain(None)(snapshot);
+    });
+    assert!(stage.seconds(20).is_empty());
+    stage.hosts.get_mut(&id(1)).unwrap().units.get_mut(&unit("web")).unwrap().state.active = ActiveState::Failed;
+    assert_eq!(stage.seconds(11), ["unload web on m1"]);
+}
+
+#[test]
 fn changes_at_returns_when_time_alone_changes_a_decision() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     assert_eq!(stage.reconciler.changes_at(), None, "observations alone change nothing");

@@ -92,6 +92,27 @@ fn a_host_that_has_seen_later_leases_shows_that_the_store_was_restored() {
 }
 
 #[test]
+fn a_leader_without_leases_stops_no_unit_that_a_restored_store_lacks() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let at = stage.placement("web").machine;
+    stage.seconds(5);
+    let forget = |snapshot: &mut Snapshot| {
+        snapshot.leases.clear();
+        snapshot.units.clear();
+        snapshot.placements.clear();
+        snapshot.states.clear();
+        snapshot.serial = 0;
+    };
+    let leases = stage.reconciler.timing.lease.take();
+    stage.next_leader(forget);
+    assert!(stage.seconds(15).is_empty() && stage.reconciler.spares_unknown());
+    assert!(stage.reconciler.restoration_witness().is_some());
+    stage.reconciler.timing.lease = leases;
+    stage.next_leader(forget);
+    assert_eq!(stage.seconds(15), [format!("unload web on {}", stage.reconciler.snapshot().name_of(at))]);
+}
+
+#[test]
 fn a_strict_unit_waits_for_a_copy_that_ran_before_the_cluster_knew_the_unit() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     let at = stage.placement("web").machine;

@@ -64,6 +64,8 @@ struct Stage {
     claims: BTreeMap<MachineId, BTreeMap<UnitName, UnitState>>,
     /// Set while all visits with steps are lost before the host has begun them.
     loses_steps: bool,
+    /// Set while units that are stopped go on stopping after the visit.
+    stops_slowly: bool,
     /// The hosts on which no file can be loaded, and what they say.
     unloadable: BTreeMap<MachineId, String>,
     /// How many writes the store has got.
@@ -118,6 +120,14 @@ fn drain(by: Option<Timestamp>) -> impl FnOnce(&mut Snapshot) {
     }
 }
 
+/// Carries out a visit. The units that it stops go on stopping.
+fn visit_without_an_end(host: &mut SimulatedHost, visit: &Visit, uptime: Duration) -> Report {
+    let mut underway = host.admit(visit, uptime).unwrap();
+    host.begin(visit, &mut underway);
+    host.proceed(visit, &mut underway, uptime);
+    host.report(visit, &underway, false, 0)
+}
+
 fn timing() -> Timing {
     let (poll_interval, retry_interval) = (SECOND, SECOND / 2);
     Timing {
@@ -154,6 +164,7 @@ impl Stage {
             hangs: |_, _| false,
             claims: BTreeMap::new(),
             loses_steps: false,
+            stops_slowly: false,
             unloadable: BTreeMap::new(),
             writes: 0,
             uptime: |_| Duration::ZERO,
@@ -279,7 +290,11 @@ impl Stage {
         // Each relay has a connection of its own.
         let shell = through.map_or(0, |relay| 1 + self.reconciler.snapshot().machines.range(..relay).count() as u64);
         let uptime = self.now.since(Timestamp::ZERO).saturating_add((self.uptime)(machine));
-        let mut report = host.visit(visit, quick, shell, uptime);
+        let mut report = if self.stops_slowly {
+            visit_without_an_end(host, visit, uptime)
+        } else {
+            host.visit(visit, quick, shell, uptime)
+        };
         self.claim(machine, visit, &mut report);
         self.refuse_loads(machine, visit, &mut report);
         Some(Ok(report))
