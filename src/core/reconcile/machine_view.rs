@@ -53,6 +53,8 @@ pub struct MachineView {
     pub foreign: BTreeMap<UnitName, UnitState>,
     /// Set while systemd is still changing the state of one of the units.
     changing: bool,
+    /// Set while the state of one of the units may change without a sign that a quick observation sees.
+    changes_unseen: bool,
     /// Set while the store has the state of each of the units, and of no other unit there.
     pub(super) is_recorded: bool,
     /// The host's boot id, which changes when the machine boots.
@@ -175,6 +177,7 @@ impl MachineView {
             units: None,
             foreign: BTreeMap::new(),
             changing: false,
+            changes_unseen: false,
             is_recorded: false,
             boot: String::new(),
             uptime: None,
@@ -229,6 +232,11 @@ impl MachineView {
         self.changing
     }
 
+    /// Reports whether a quick observation suffices before the next full one is due.
+    pub(super) const fn may_be_glanced_at(&self) -> bool {
+        self.units.is_some() && !self.changing && !self.changes_unseen
+    }
+
     /// Reports whether a visit has ended and the machine is not known to be alive.
     pub(super) fn is_doubted(&self) -> bool {
         !self.evidence.is_empty() && (self.health != Some(Health::Alive) || !self.answers())
@@ -271,7 +279,9 @@ impl MachineView {
         }
         if seen.units.is_some() && seen.units != self.units {
             (self.units, self.is_recorded) = (seen.units, false);
-            self.changing = self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing);
+            let units = || self.units.iter().flat_map(BTreeMap::values);
+            self.changing = units().any(UnitState::is_changing);
+            self.changes_unseen = units().any(UnitState::changes_unseen);
         }
     }
 
@@ -282,7 +292,7 @@ impl MachineView {
             None => self.evidence.fail(now, failure),
         }
         if !self.answers() {
-            (self.units, self.changing, self.is_recorded) = (None, false, false);
+            (self.units, self.changing, self.changes_unseen, self.is_recorded) = (None, false, false, false);
         }
     }
 
