@@ -96,6 +96,10 @@ pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -
     let commands = create.args.units.iter().map(|text| {
         let unit = parse_unit(text)?;
         let file = read_local(text, &unit)?;
+        // fleet took the submitted unit of the same name.
+        if file.is_none() && !context.is_fleetctl {
+            check_path(text, &unit)?;
+        }
         Ok(UnitCommand { verb, unit, file, replace: create.replace })
     });
     let commands = commands.collect::<Result<Vec<_>, CommandError>>()?;
@@ -160,6 +164,14 @@ fn read_local(text: &str, unit: &UnitName) -> Result<Option<LocalFile>, CommandE
         (None, Some(template)) => read(&template, true),
         (own, _) => Ok(own),
     }
+}
+
+/// Refuses a path at which there is no file: the submitted unit of the same name may be another one.
+fn check_path(text: &str, unit: &UnitName) -> Result<(), CommandError> {
+    let path = Path::new(text);
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let error = CommandError::usage(format!("{}: no such file", folder.join(unit.as_str()).display()));
+    Err(error.hint(format!("Write `{unit}` without a path to name the submitted unit.")))
 }
 
 fn read(path: &PathBuf, template: bool) -> Result<Option<LocalFile>, CommandError> {

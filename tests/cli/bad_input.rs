@@ -36,6 +36,25 @@ fn an_invalid_unit_file_is_rejected_with_its_place_and_so_are_those_beside_it() 
 }
 
 #[test]
+fn a_path_without_a_file_never_names_the_submitted_unit_except_under_the_name_fleetctl() {
+    let desk = Desk::new();
+    desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();
+    desk.muster(&["submit", desk.write("on@.service", unit("on"))]).ok();
+    let hint = "Hint: Write `hello.service` without a path to name the submitted unit.";
+    for verb in ["submit", "load", "start"] {
+        desk.fails(&[verb, "./nope/hello.service"], 2, &["Error: ./nope/hello.service: no such file\n", hint]);
+        desk.fails(&[verb, "nope/hello"], 2, &["Error: nope/hello.service: no such file\n"]);
+        desk.fails(&[verb, "nope/on@1.service"], 2, &["Error: nope/on@1.service: no such file\n"]);
+    }
+    assert_eq!(desk.muster(&["list-unit-files", "--no-legend", "--fields=dstate"]).ok(), "inactive\ninactive\n");
+    assert_eq!(desk.muster(&["submit", "./hello.service", "./on@1.service"]).ok(), "Unit on@1.service inactive\n");
+    symlink(env!("CARGO_BIN_EXE_muster"), desk.path("fleetctl")).unwrap();
+    let mut fleetctl = std::process::Command::new(desk.path("fleetctl"));
+    fleetctl.env_clear().env("HOME", desk.home("")).current_dir(desk.path("")).args(["submit", "nope/hello.service"]);
+    assert_eq!(run(&mut fleetctl).code, Some(0));
+}
+
+#[test]
 fn an_invalid_requirement_is_rejected_and_an_unknown_one_is_a_warning() {
     let desk = Desk::new();
     desk.write("a.service", unit("a") + "[X-Fleet]\nMachineID=a\nGlobal=true\nMachineOf=b.service\n");
