@@ -163,6 +163,13 @@ pub enum NotRunning {
     StopsElsewhere(String),
     /// It is not on its machine yet.
     NotOnMachineYet(String),
+    /// Its file could not be loaded on its machine.
+    LoadFailed {
+        /// The machine's name.
+        name: String,
+        /// What the host said.
+        said: String,
+    },
     /// Its machine has an older file of it.
     OutdatedFile(Hash),
     /// It is not running in the machine's systemd.
@@ -201,6 +208,7 @@ impl fmt::Display for NotRunning {
             Self::MayStillRun { name, .. } => write!(f, "a strict copy of it may still run on {name}"),
             Self::StopsElsewhere(name) => write!(f, "it waits for {name}, where it still runs and is being stopped"),
             Self::NotOnMachineYet(name) => write!(f, "it is not on {name} yet: the next reconcile loads it there"),
+            Self::LoadFailed { name, said } => write!(f, "it could not be loaded on {name}: {said}"),
             Self::OutdatedFile(hash) => {
                 write!(f, "its machine has an older file of it ({}): the next reconcile replaces it", hash.short())
             }
@@ -232,6 +240,7 @@ impl NotRunning {
             Self::NoLease(_) | Self::MayStillRun { .. } => TroubleKind::Lease,
             Self::StopsElsewhere(_) => TroubleKind::StillElsewhere,
             Self::NotOnMachineYet(_) => TroubleKind::NotOnMachine,
+            Self::LoadFailed { .. } => TroubleKind::LoadFailed,
             Self::OutdatedFile(_) => TroubleKind::OutdatedFile,
             Self::NotActive { state, .. } => TroubleKind::of_state(state),
             Self::JobFailed { .. } => TroubleKind::JobFailed,
@@ -404,9 +413,11 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
         let (health, reason) = (health.health, Box::new(health.reason.clone()));
         return Some(NotRunning::MachineUnavailable { name: machine.name.clone(), health, reason });
     }
-    let Some(state) = snapshot.states.get(name).and_then(|states| states.get(&machine.id)) else {
-        return Some(NotRunning::NotOnMachineYet(machine.name.clone()));
-    };
+    let state = snapshot.states.get(name).and_then(|states| states.get(&machine.id));
+    if let Some(said) = failed_load(snapshot, name, machine.id, state) {
+        return Some(NotRunning::LoadFailed { name: machine.name.clone(), said });
+    }
+    let Some(state) = state else { return Some(NotRunning::NotOnMachineYet(machine.name.clone())) };
     if is_strict(snapshot, name) && !state.launched && !snapshot.leases.contains_key(&machine.id) {
         return Some(NotRunning::NoLease(machine.name.clone()));
     }
@@ -424,6 +435,16 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
     }
     let (job, state) = failed_job(snapshot, name, machine.id)?;
     Some(NotRunning::JobFailed { name: machine.name.clone(), job, state: state.clone() })
+}
+
+/// Returns what a machine said when it could not load the present file of a unit, unless it has loaded the file since.
+fn failed_load(snapshot: &Snapshot, name: &UnitName, machine: MachineId, state: Option<&UnitState>) -> Option<String> {
+    let hash = snapshot.units.get(name)?.hash;
+    if state.is_some_and(|state| state.load == LoadState::Loaded && state.hash == hash) {
+        return None;
+    }
+    let loads = &snapshot.placements.get(name)?.failed_loads;
+    Some(loads.iter().find(|it| (it.machine, it.hash) == (machine, hash))?.said.clone())
 }
 
 /// Returns the unit that a timer starts on a machine, if that unit has failed there. A unit that is to run by itself has a

@@ -108,6 +108,25 @@ fn each_reason_has_its_message() {
 }
 
 #[test]
+fn a_unit_that_could_not_be_loaded_on_its_machine_has_the_reason_of_the_host_until_it_is_loaded_there() {
+    let mut snapshot = cluster("");
+    place(&mut snapshot);
+    let hash = snapshot.units[&web()].hash;
+    let said = "its /run is full".to_owned();
+    let load = FailedLoad { machine: id(1), hash, said, at: Timestamp::ZERO };
+    let earlier = FailedLoad { machine: id(2), said: "no".to_owned(), ..load.clone() };
+    snapshot.placements.get_mut(&web()).unwrap().failed_loads = vec![earlier, load];
+    assert_eq!(reason(&snapshot).unwrap(), "it could not be loaded on m1: its /run is full");
+    state(&mut snapshot, "inactive");
+    snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().load = LoadState::BadSetting;
+    assert_eq!(reason(&snapshot).unwrap(), "it could not be loaded on m1: its /run is full");
+    state(&mut snapshot, "active");
+    assert_eq!(reason(&snapshot), None);
+    snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().hash = Hash::of(b"an older file");
+    assert_eq!(reason(&snapshot).unwrap(), "it could not be loaded on m1: its /run is full");
+}
+
+#[test]
 fn an_unschedulable_unit_has_all_filter_reasons_of_every_machine() {
     let mut snapshot =
         cluster("[X-Fleet]\nMachineMetadata=zone=a\nMachineMetadata=disk=ssd\nConflicts=d*\nConflicts=db.*");
