@@ -36,6 +36,10 @@ const LOCK_WAIT: Duration = Duration::from_secs(3);
 /// fill the event log.
 const SUSPICIONS: (u32, Duration) = (20, Duration::from_mins(10));
 
+/// How many visits in a row find the host's lock held before their steps count as failed. With the delays between them that
+/// takes longer than any visit of muster holds the lock.
+const EARLY_VISITS: u32 = 4;
+
 /// How long a unit may take to leave a machine after its first unload was not completed. systemd kills a unit that takes
 /// longer to stop (`DefaultTimeoutStopSec=`).
 const LEAVING: Duration = Duration::from_secs(90);
@@ -336,6 +340,14 @@ impl MachineView {
         let (times, _) = self.lost;
         self.lost = (times.saturating_add(1), if times == 0 { now } else { now + delay(times) });
         self.record_leaving(steps, now);
+    }
+
+    /// Records that another visit held the host's lock, so that the units have to be observed before steps are sent again.
+    /// Reports whether the lock has been held for so long that the steps count as failed.
+    pub(super) fn come_early(&mut self, steps: &[Step], now: Timestamp) -> bool {
+        (self.units, self.changing, self.changes_unseen, self.is_recorded) = (None, false, false, false);
+        self.lose(steps, now);
+        self.lost.0 > EARLY_VISITS
     }
 
     /// Reports whether steps may be sent: not enough visits with steps were lost recently.

@@ -28,6 +28,7 @@ use crate::core::model::Machine;
 use crate::core::model::Outcome;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
+use crate::core::model::Refused;
 use crate::core::model::RemovalReason;
 use crate::core::model::SubState;
 use crate::core::model::Unit;
@@ -66,6 +67,8 @@ struct Stage {
     loses_steps: bool,
     /// The hosts on which no file can be loaded, and what they say.
     unloadable: BTreeMap<MachineId, String>,
+    /// The hosts on which a program holds the lock.
+    busy: BTreeSet<MachineId>,
     /// How many writes the store has got.
     writes: usize,
     /// Returns the uptime that a host adds to the true one when it reports it.
@@ -155,6 +158,7 @@ impl Stage {
             claims: BTreeMap::new(),
             loses_steps: false,
             unloadable: BTreeMap::new(),
+            busy: BTreeSet::new(),
             writes: 0,
             uptime: |_| Duration::ZERO,
             log: Vec::new(),
@@ -279,6 +283,9 @@ impl Stage {
         // Each relay has a connection of its own.
         let shell = through.map_or(0, |relay| 1 + self.reconciler.snapshot().machines.range(..relay).count() as u64);
         let uptime = self.now.since(Timestamp::ZERO).saturating_add((self.uptime)(machine));
+        if self.busy.contains(&machine) && !visit.steps.is_empty() {
+            return Some(Ok(host.refusal(Refused::Busy, uptime)));
+        }
         let mut report = host.visit(visit, quick, shell, uptime);
         self.claim(machine, visit, &mut report);
         self.refuse_loads(machine, visit, &mut report);
