@@ -4,6 +4,7 @@ use super::Context;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
 use crate::core::explain;
 use crate::core::machine_lookup::find_machine;
@@ -11,7 +12,6 @@ use crate::core::model::Event;
 use crate::store::layout;
 use crate::ui;
 use crate::ui::explanation;
-use crate::ui::messages;
 use crate::ui::terminal::stdout_has_color;
 
 /// The number of latest events that are shown.
@@ -41,8 +41,8 @@ pub(super) enum MachineCommand {
 /// Runs `muster why`.
 pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
     let unit = parse_unit(&args.unit)?;
-    let (snapshot, now) = context.look().await?;
-    let missing = || CommandError::failed(messages::no_such_unit(&unit));
+    let Looked { snapshot, now, .. } = context.look().await?;
+    let missing = || no_such_unit(&snapshot, &unit);
     let explanation = explain::explain(&snapshot, &unit, now).ok_or_else(missing)?;
     let events = latest(context, |event| event.subject.unit.as_ref() == Some(&unit)).await?;
     match args.output {

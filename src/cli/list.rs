@@ -5,6 +5,7 @@ use super::Context;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -84,7 +85,7 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
 pub(super) async fn cat(context: &Context, args: &CatArgs) -> CommandResult {
     let unit = parse_unit(&args.unit)?;
     let snapshot = context.snapshot().await?;
-    let file = snapshot.file(&unit).ok_or_else(|| CommandError::failed(messages::no_such_unit(&unit)))?;
+    let file = snapshot.file(&unit).ok_or_else(|| no_such_unit(&snapshot, &unit))?;
     ui::result(file.text());
     Ok(ExitStatus::Done)
 }

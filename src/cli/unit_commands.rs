@@ -137,7 +137,19 @@ async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait
     if wait.no_block && verb != Verb::Submit && matches!(leader.await, Ok(None)) {
         ui::note(messages::NO_LEADER);
     }
-    Ok(ui::report(&errors(&problems)))
+    let destroyed = if verb == Verb::Destroy { hint_about_destroyed(&problems) } else { None };
+    Ok(ui::report(&destroyed.unwrap_or_else(|| errors(&problems))))
+}
+
+/// Returns the errors about units that are destroyed and still on a machine. No other command shows more about them.
+fn hint_about_destroyed(problems: &[Problem]) -> Option<Vec<CommandError>> {
+    let is_left = problems.iter().any(|problem| problem.unit.is_some() && !problem.unreachable);
+    let mut errors: Vec<CommandError> = problems.iter().map(CommandError::from).collect();
+    let last = errors.pop().filter(|_| is_left)?;
+    errors.push(last.hint(
+        "The cluster does not know the unit any more. `muster list-units` shows it until its machine has unloaded it.",
+    ));
+    Some(errors)
 }
 
 /// Returns the errors that problems are, the last with advice.

@@ -158,8 +158,10 @@ fn decide<'a>(
         match command::decide(snapshot, command) {
             Ok(decision) => decided.push((*command, decision)),
             // The problem names no unit: no command shows more about a unit that does not exist.
-            Err(error @ InvalidCommand::Unknown(_)) if command.verb != Verb::Restart => {
-                problems.push(Problem::general(TroubleKind::UnknownUnit, error.to_string()));
+            Err(InvalidCommand::Unknown(unit, similar)) if command.verb != Verb::Restart => {
+                let error = InvalidCommand::Unknown(unit, Vec::new()).to_string();
+                let details = similar.iter().map(|unit| format!("did you mean {unit}?")).collect();
+                problems.push(Problem { details, ..Problem::general(TroubleKind::UnknownUnit, error) });
             }
             Err(error) => return Err(error),
         }

@@ -85,9 +85,9 @@ pub enum InvalidCommand {
         /// The name of an instance.
         example: String,
     },
-    /// The unit was not submitted.
+    /// The unit was not submitted. The units after it have similar names.
     #[error("Unit {0} does not exist")]
-    Unknown(UnitName),
+    Unknown(UnitName, Vec<UnitName>),
     /// The verb does not apply to the unit's desired state: `stop` of an inactive unit, or `submit --replace` of a launched
     /// one.
     #[error("Unable to {verb} unit {unit} in state {state}")]
@@ -145,7 +145,7 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
     let mut warnings = Vec::new();
     let Some(known) = snapshot.units.get(name) else {
         if !verb.creates() {
-            return Err(InvalidCommand::Unknown(name.clone()));
+            return Err(InvalidCommand::Unknown(name.clone(), snapshot.similar_units(name)));
         }
         let file = find_file(snapshot, command)?;
         check(snapshot, name, &file, &mut warnings)?;

@@ -224,6 +224,11 @@ pub fn not_on_a_machine(unit: &UnitName, need: &str) -> String {
     format!("Unit {unit} does not appear to be {need}.")
 }
 
+/// A unit is on no machine, and this is its desired state.
+pub fn on_no_machine(unit: &UnitName, desired: DesiredState) -> String {
+    format!("Unit {unit} is on no machine: its desired state is {desired}")
+}
+
 /// Returns the warning about a task or command that was under way when its run was interrupted.
 pub fn interrupted(what: &str, hosts: &[String]) -> String {
     format!("{what} was under way on {} and may go on there", hosts.join(", "))

@@ -107,8 +107,32 @@ fn an_unknown_unit_is_an_error() {
     }
     desk.fails(&["cat", "web"], 1, &["Unit web.service does not exist"]);
     desk.fails(&["ssh", "-u", "web"], 1, &["Unit web.service does not exist"]);
-    desk.fails(&["ssh", "web"], 1, &["could not find matching unit or machine"]);
+    desk.fails(&["ssh", "web"], 1, &["no machine and no unit is called \"web\""]);
     desk.fails(&["leave", "core-01"], 2, &["no machine is called \"core-01\"", "list-machines"]);
+}
+
+#[test]
+fn a_misspelt_name_of_a_unit_is_named_with_the_likely_one() {
+    let desk = Desk::new();
+    desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();
+    for verb in ["cat", "why", "status", "journal", "restart", "ssh"] {
+        desk.fails(&[verb, "helo"], 1, &["Hint: Did you mean `hello"]);
+    }
+    for verb in ["stop", "unload", "destroy"] {
+        desk.fails(&[verb, "helo"], 1, &["Error: Unit helo.service does not exist\n", "did you mean hello.service?"]);
+    }
+}
+
+#[test]
+fn a_unit_that_is_on_no_machine_is_named_with_its_desired_state() {
+    let desk = Desk::new();
+    desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();
+    for args in [&["journal", "hello"][..], &["status", "hello"], &["ssh", "hello"], &["ssh", "-u", "hello"]] {
+        let error = "Error: Unit hello.service is on no machine: its desired state is inactive\n";
+        desk.fails(args, 1, &[error, "`muster start hello.service` starts it."]);
+    }
+    desk.muster(&["start", "--no-block", "hello"]).ok();
+    desk.fails(&["journal", "hello"], 1, &["its desired state is launched\n", "`muster why hello.service` says why"]);
 }
 
 #[test]
