@@ -63,9 +63,11 @@ impl Goal {
         }
     }
 
-    /// Returns the text with which fleet names the goal when it gives up.
+    /// Returns the word for a unit that has reached the goal.
     pub(super) fn label(self) -> String {
         match self {
+            Self::Verb(Verb::Stop) => "stopped".to_owned(),
+            Self::Verb(Verb::Unload) => "unloaded".to_owned(),
             Self::Verb(verb) => verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string()),
             Self::AwayFrom(machine) => format!("away from {}...", machine.short()),
         }
@@ -132,7 +134,7 @@ impl Goal {
     /// Returns the problem of a unit that has not reached the goal when the time of its command is over.
     pub(super) fn timed_out(self, unit: &UnitName, why: Option<String>) -> Problem {
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let what = format!("timed out waiting for unit {unit} to report state {}{why}", self.label());
+        let what = format!("timed out waiting for it to be {}{why}", self.label());
         Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
     }
 

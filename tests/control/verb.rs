@@ -58,7 +58,7 @@ async fn a_command_ends_when_its_own_time_is_over_and_names_the_machine_that_goe
         let took = began.elapsed();
         assert!(took >= limit && took < limit * 10, "{took:?}");
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let what = format!("timed out waiting for unit web.service to report state loaded: {why}");
+        let what = format!("timed out waiting for it to be stopped: {why}");
         assert_eq!(problems, [format!("Unit web.service: {what}")]);
         let leader = leader_election::current_leader(&store, &context.keys).await.unwrap();
         assert!(leader.is_none(), "the next command can lead at once: {leader:?}");
