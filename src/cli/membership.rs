@@ -152,13 +152,13 @@ async fn adopt(
 }
 
 /// Prints the outcome for each host. Returns an error for each that did not join.
-fn print_joined(Join { joined, foreign }: Join, args: &JoinArgs) -> Vec<CommandError> {
+fn print_joined(Join { joined, foreign, unknown }: Join, args: &JoinArgs) -> Vec<CommandError> {
     let (mut machines, mut errors) = (Vec::new(), Vec::new());
     for joined in joined {
-        let (machine, outcome) = match joined {
-            Joined::New(machine) => (machine, "joined"),
-            Joined::Changed(machine) => (machine, "updated"),
-            Joined::Known(machine) => (machine, "known"),
+        let (machine, outcome, changes) = match joined {
+            Joined::New(machine) => (machine, "joined", Vec::new()),
+            Joined::Changed(machine, changes) => (machine, "updated", changes),
+            Joined::Known(machine) => (machine, "known", Vec::new()),
             Joined::Refused(error) => {
                 errors.push(CommandError::from(error));
                 continue;
@@ -167,14 +167,18 @@ fn print_joined(Join { joined, foreign }: Join, args: &JoinArgs) -> Vec<CommandE
         let foreign = foreign.get(&machine.id).map(|units| ForeignUnits::new(units.keys()));
         match (args.wait.json(), outcome) {
             (true, _) => machines.push(json!({
-                "machine": machine.id, "name": machine.name, "outcome": outcome, "foreign": foreign,
+                "machine": machine.id, "name": machine.name, "outcome": outcome, "changes": changes, "foreign": foreign,
+                "unknown": unknown.get(&machine.id),
             })),
             (_, "joined") => ui::result(&messages::joined(&machine)),
-            (_, "updated") => ui::result(&messages::updated(&machine)),
+            (_, "updated") => ui::result(&messages::updated(&machine, &changes)),
             _ => ui::status(&messages::has_joined(&machine)),
         }
         if let Some(foreign) = foreign.filter(|_| !args.adopt) {
             ui::warn(&messages::foreign_units(&machine, &foreign));
+        }
+        if let Some(units) = unknown.get(&machine.id) {
+            ui::warn(&messages::unknown_units(&machine, units));
         }
     }
     if args.wait.json() {

@@ -1,5 +1,6 @@
 //! Sentences about machines, units and leadership: values in, text out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::model::DesiredState;
@@ -96,9 +97,23 @@ pub fn joined(machine: &Machine) -> String {
     format!("{} joined as {}\n", machine.name, machine.legend(false))
 }
 
-/// The record of a machine was changed by a second join.
-pub fn updated(machine: &Machine) -> String {
-    format!("{} updated\n", machine.name)
+/// A second join changed this of the record of a machine.
+pub fn updated(machine: &Machine, changes: &[String]) -> String {
+    let changes = if changes.is_empty() { String::new() } else { format!(": {}", changes.join(", ")) };
+    format!("{} updated{changes}\n", machine.name)
+}
+
+/// A host that has joined has units that this cluster does not know.
+pub fn unknown_units(machine: &Machine, units: &BTreeSet<UnitName>) -> String {
+    let (count, name) = (units.len(), &machine.name);
+    let first: Vec<&str> = units.iter().take(3).map(UnitName::as_str).collect();
+    let (noun, them) = if count == 1 { ("unit", "it") } else { ("units", "them") };
+    let more = if count > first.len() { ", …" } else { "" };
+    format!(
+        "{name} has {count} {noun} that this cluster does not know: {}{more}; the controller or the next sweep stops and \
+         removes {them}",
+        first.join(", ")
+    )
 }
 
 /// A host was a machine already.

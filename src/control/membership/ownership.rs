@@ -1,6 +1,7 @@
 //! Ownership: a host remembers the cluster to which it belongs, and refuses every other one.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -66,14 +67,22 @@ pub(super) async fn identity(
 /// The unit files on a host that muster did not write, with their states.
 pub type Foreign = BTreeMap<UnitName, UnitState>;
 
-/// Lets hosts remember the cluster. Returns the foreign units of each in the order given; a place without a machine has
-/// none.
+/// The units that a host had when it accepted that it belongs to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Claimed {
+    /// Those whose files muster did not write.
+    pub(super) foreign: Foreign,
+    /// Those whose files muster wrote, maybe for another cluster.
+    pub(super) own: BTreeSet<UnitName>,
+}
+
+/// Lets hosts remember the cluster. Returns the units of each in the order given; a place without a machine has none.
 pub(super) async fn claim(
     context: &ClusterContext,
     cluster: &Arc<Cluster>,
     machines: impl Iterator<Item = Option<Machine>>,
     take_over: bool,
-) -> Vec<Result<Foreign, OwnershipError>> {
+) -> Vec<Result<Claimed, OwnershipError>> {
     let ownership = if take_over { Ownership::TakeOver } else { Ownership::Join };
     let asked: Vec<_> = machines.map(|machine| claim_one(context, cluster, machine, ownership)).collect();
     stream::iter(asked).buffered(HOSTS_AT_ONCE).collect().await
@@ -84,10 +93,10 @@ async fn claim_one(
     cluster: &Arc<Cluster>,
     machine: Option<Machine>,
     ownership: Ownership,
-) -> Result<Foreign, OwnershipError> {
+) -> Result<Claimed, OwnershipError> {
     match machine {
         Some(machine) => visit(context, cluster, &machine, ownership).await,
-        None => Ok(Foreign::new()),
+        None => Ok(Claimed::default()),
     }
 }
 
@@ -105,13 +114,16 @@ async fn visit(
     cluster: &Arc<Cluster>,
     machine: &Machine,
     ownership: Ownership,
-) -> Result<Foreign, OwnershipError> {
+) -> Result<Claimed, OwnershipError> {
     let visit = Visit { machine: Some(machine.id), cluster: Some(cluster.clone()), ownership, ..Visit::default() };
     let target = runner::target(machine);
     let name = || machine.name.clone();
     let report = context.remote.visit(&target, &visit, false, &Progress::default()).await?;
     match report.refused {
-        None => Ok(report.observation.map(|seen| seen.foreign).unwrap_or_default()),
+        None => Ok(report.observation.map_or_else(Claimed::default, |seen| Claimed {
+            own: seen.units.into_iter().flat_map(BTreeMap::into_keys).collect(),
+            foreign: seen.foreign,
+        })),
         Some(Refused::OtherCluster(cluster)) => Err(OwnershipError::OtherCluster { name: name(), cluster }),
         Some(refused) => Err(refused.failure(name()).into()),
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::join::MembershipView;
@@ -16,11 +17,14 @@ use crate::core::model::Grant;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthReason;
 use crate::core::model::HealthRecord;
+use crate::core::model::Observation;
 use crate::core::model::Ownership;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
 use crate::core::model::Refused;
 use crate::core::model::Report;
+use crate::core::model::Unit;
+use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::model::Write;
 use crate::remote::Command;
@@ -49,6 +53,8 @@ struct Hosts {
     owners: Mutex<BTreeMap<String, Option<String>>>,
     /// A future that runs once, while the first host is being asked.
     meanwhile: Mutex<Option<futures_util::future::BoxFuture<'static, ()>>>,
+    /// The unit of muster that each host has.
+    unit: Option<UnitName>,
 }
 
 impl std::fmt::Debug for Hosts {
@@ -75,7 +81,13 @@ impl Remote for Hosts {
                 None
             }
         };
-        Ok(Report { outcomes: Vec::new(), refused, observation: None })
+        let state =
+            json!({"load": "loaded", "active": "active", "sub": "running", "hash": "0".repeat(40), "launched": true});
+        let state: UnitState = serde_json::from_value(state).unwrap();
+        let units = self.unit.iter().map(|unit| (unit.clone(), state.clone())).collect();
+        let seen = Observation::new(visit.machine.unwrap(), String::new(), Duration::ZERO, 0, 0);
+        let observation = Some(Observation { units: Some(units), ..seen });
+        Ok(Report { outcomes: Vec::new(), refused, observation })
     }
 
     async fn facts(&self, target: &Target) -> Result<Facts, Failure> {
@@ -135,7 +147,7 @@ async fn outcomes(context: &ClusterContext, hosts: &[(&str, &str)]) -> Vec<Strin
     let joined = join(context, &candidates, false).await.unwrap();
     let text = |joined: &Joined| match joined {
         Joined::New(machine) => format!("{} new", machine.name),
-        Joined::Changed(machine) => format!("{} changed", machine.name),
+        Joined::Changed(machine, _) => format!("{} changed", machine.name),
         Joined::Known(machine) => format!("{} known", machine.name),
         Joined::Refused(JoinError::Duplicate { name, other, joined, .. }) => {
             format!("{name} refused: {other} {}", if *joined { "has joined" } else { "joins" })
@@ -187,6 +199,18 @@ async fn a_host_of_another_cluster_joins_only_if_it_is_taken_over() {
     assert_eq!(names(&context).await, ["web1"]);
     let joined = join(&context, &both.map(|(name, address)| candidate(name, address)), true).await.unwrap().joined;
     assert!(matches!(joined[..], [Joined::Known(_), Joined::New(_)]), "{joined:?}");
+}
+
+#[tokio::test]
+async fn a_join_names_the_units_of_the_host_that_this_cluster_does_not_know() {
+    let unit: UnitName = "web.service".parse().unwrap();
+    let context = context(Hosts { unit: Some(unit.clone()), ..four() });
+    let hosts = [candidate("web1", "a")];
+    let joined = join(&context, &hosts, true).await.unwrap();
+    assert_eq!(joined.unknown, [(MachineId::from_bits(0xa), [unit.clone()].into())].into());
+    let record = Unit::new(crate::core::unit::Hash::of(b""), crate::core::model::DesiredState::Launched);
+    context.store.commit(vec![], vec![context.keys.put(&Key::Unit(unit), &record)]).await.unwrap();
+    assert_eq!(join(&context, &hosts, true).await.unwrap().unknown, BTreeMap::new());
 }
 
 #[tokio::test]
