@@ -29,6 +29,7 @@ use crate::runner::ClusterContext;
 use crate::runner::FenceCommands;
 use crate::store;
 use crate::store::SharedStore;
+use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
@@ -76,17 +77,28 @@ impl Context {
 
     /// Returns the cluster's keys.
     pub fn keys(&self) -> Result<Keyspace, CommandError> {
-        Keyspace::new(&self.settings.token).map_err(|error| CommandError::usage(format!("--token: {error}")))
+        Keyspace::new(&self.settings.token)
+            .map_err(|error| CommandError::usage(format!("{}: {error}", self.settings.origins.token)))
     }
 
     /// Opens the store, which must exist.
     pub async fn store(&self) -> Result<SharedStore, CommandError> {
-        Ok(store::open_existing(&self.settings.store, &self.settings.credentials).await?)
+        let opened = store::open_existing(&self.settings.store, &self.settings.credentials).await;
+        opened.map_err(|error| self.store_error(error))
     }
 
     /// Opens the store, and makes it if it does not exist.
     pub async fn new_store(&self) -> Result<SharedStore, CommandError> {
-        Ok(store::open(&self.settings.store, &self.settings.credentials).await?)
+        let opened = store::open(&self.settings.store, &self.settings.credentials).await;
+        opened.map_err(|error| self.store_error(error))
+    }
+
+    /// Names the place of the setting in an error about its value.
+    fn store_error(&self, error: StoreError) -> CommandError {
+        match error {
+            StoreError::BadLocation(error) => CommandError::usage(format!("{}: {error}", self.settings.origins.store)),
+            error => error.into(),
+        }
     }
 
     /// Opens the store, in which the cluster must exist.

@@ -39,7 +39,7 @@ impl From<StoreError> for CommandError {
                 .hint("Check `--store`, or wait until the store is back. Without it muster decides nothing."),
             StoreError::Missing(_) => Self::new(ExitStatus::Usage, error)
                 .hint("`muster join` makes the store of a new cluster. If hosts have joined, name their store with `--store`."),
-            StoreError::Refused { .. } => Self::new(ExitStatus::Usage, error),
+            StoreError::Refused { .. } | StoreError::BadLocation(_) => Self::new(ExitStatus::Usage, error),
             StoreError::EpochAhead { .. } => Self::new(ExitStatus::Failed, error)
                 .hint("Check the clock of this host. If it is right: `muster lock take --reset-epoch --reason TEXT`."),
             StoreError::Compacted(_) | StoreError::LeaseExpired(_) => Self::new(ExitStatus::Failed, error),

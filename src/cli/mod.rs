@@ -28,6 +28,7 @@ mod play_listing;
 mod progress_printer;
 pub mod reference;
 mod reminders;
+mod setting_origin;
 pub mod settings;
 mod sweep;
 mod unit_commands;
@@ -305,7 +306,7 @@ pub fn main() -> ExitCode {
 /// Parses the command line. A command line that clap refuses ends the process.
 fn parse() -> Result<Cli, CommandError> {
     if !is_fleetctl() {
-        return Ok(Cli::parse());
+        return Cli::try_parse().map_err(|error| setting_origin::of_variable(&error).unwrap_or_else(|| error.exit()));
     }
     let mut command = fleet_arguments::command(Cli::command());
     let arguments = fleet_arguments::rewrite(command.clone(), std::env::args_os())?;

@@ -58,6 +58,12 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
         let lease = args.failover.lease(&settings.failover).unwrap_or(every * 3);
         LeasePolicy::of_sweeps(lease, every)
     });
+    if lease.is_none() && args.failover.has_lease() {
+        ui::warn(
+            "--lease has no effect without --sweep-every: a sweep grants leases only if it knows how often sweeps run, so \
+             strict units do not start",
+        );
+    }
     let timing = Timing { lease: lease.transpose()?, ..timing(detection) };
     let lock_wait = args.lock.wait(settings, Duration::ZERO);
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
