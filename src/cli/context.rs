@@ -60,6 +60,16 @@ pub struct Context {
     vault: OnceLock<Arc<Keyring>>,
 }
 
+/// The records of the cluster after a look at its machines.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) snapshot: Snapshot,
+    /// The present time.
+    pub(super) now: Timestamp,
+    /// Set while a controller leads.
+    pub(super) has_controller: bool,
+}
+
 impl Context {
     /// Makes a context. The settings are read, and nothing is opened yet.
     pub fn new(flags: Flags, is_fleetctl: bool, stop: CancellationToken) -> Result<Self, CommandError> {
@@ -114,11 +124,11 @@ impl Context {
         Ok(layout::read(&*self.known_store().await?, &self.keys()?).await?)
     }
 
-    /// Reads the records of the cluster and observes its machines. Returns also the present time. A machine that cannot be
-    /// observed is named in a warning; fleet had none.
-    pub(super) async fn look(&self) -> Result<(Snapshot, Timestamp), CommandError> {
+    /// Reads the records of the cluster and observes its machines. A machine that cannot be observed is named in a warning,
+    /// and a note says if the controller is gone; fleet had neither.
+    pub(super) async fn look(&self) -> Result<Looked, CommandError> {
         let cluster = self.cluster().await?;
-        let Look { snapshot, missed } = look::look(&cluster).await?;
+        let Look { snapshot, missed, has_controller, controlled_until } = look::look(&cluster).await?;
         cluster.remote.close(CLOSE_LIMIT).await;
         let now = cluster.clock.now();
         let mut hosts = BTreeMap::<String, Vec<&str>>::new();
@@ -130,7 +140,10 @@ impl Context {
         for (note, hosts) in hosts.iter().filter(|_| !self.is_fleetctl) {
             ui::warn(&messages::note_about_hosts(hosts, note));
         }
-        Ok((snapshot, now))
+        if let Some(until) = controlled_until.filter(|_| !self.is_fleetctl) {
+            ui::note(&messages::no_controller(now.since(until)));
+        }
+        Ok(Looked { snapshot, now, has_controller })
     }
 
     /// Returns the connections to the hosts, the same for each call.

@@ -1,6 +1,7 @@
 //! `muster why` and `muster machine show`: a unit or a machine explained from the records of the store.
 
 use super::Context;
+use super::context::Looked;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
@@ -55,14 +56,14 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
 /// Runs `muster machine`.
 pub(super) async fn machine(context: &Context, command: &MachineCommand) -> CommandResult {
     let MachineCommand::Show { machine: name, output } = command;
-    let (snapshot, now) = context.look().await?;
+    let Looked { snapshot, now, has_controller } = context.look().await?;
     let machine = find_machine(&snapshot, name)?;
     let events =
         latest(context, |event| event.subject.machine == Some(machine.id) && event.subject.unit.is_none()).await?;
     if output.is_some() {
         ui::json(&explanation::machine_json(&snapshot, machine, &events));
     } else {
-        ui::print_table(&explanation::machine(&snapshot, machine, &events, now, stdout_has_color()));
+        ui::print_table(&explanation::machine(&snapshot, machine, &events, now, has_controller, stdout_has_color()));
     }
     Ok(ExitStatus::Done)
 }

@@ -23,9 +23,11 @@ use crate::control::membership::Join;
 use crate::control::membership::Joined;
 use crate::control::membership::Left;
 use crate::control::membership::SchedulingMode;
+use crate::core::explain;
 use crate::core::model::ForeignUnits;
 use crate::core::model::MachineId;
 use crate::inventory::Vars;
+use crate::runner::Clock;
 use crate::runner::ClusterContext;
 use crate::ui;
 use crate::ui::messages;
@@ -88,6 +90,10 @@ pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool
         return Ok(ExitStatus::Done);
     }
     ui::result(&messages::cordoned(&machine, cordoned));
+    let (snapshot, now) = (context.snapshot().await?, Clock::start().now());
+    if let Some((reason, until)) = explain::exclusion(&snapshot, machine.id, now).filter(|_| !cordoned) {
+        ui::note(&messages::takes_no_units(&machine, &reason, until, now));
+    }
     Ok(ExitStatus::Done)
 }
 

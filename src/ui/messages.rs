@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::model::DesiredState;
 use crate::core::model::Failure;
+use crate::core::model::FilterReason;
 use crate::core::model::ForeignUnits;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
@@ -156,6 +157,16 @@ pub fn failover_forced(machine: &Machine) -> String {
     format!("{name}: the controller, or a sweep within the next hour, moves its units unless it answers before\n")
 }
 
+/// No process leads, and a controller did until this long ago.
+pub fn no_controller(age: Duration) -> String {
+    format!("no process leads: the controller that led until {} does not run any more", super::ago(age))
+}
+
+/// A machine is alive and takes no new units until this time, for this reason.
+pub fn takes_no_units(machine: &Machine, reason: &FilterReason, until: Timestamp, now: Timestamp) -> String {
+    format!("{} takes no new units until {}: {reason}", machine.name, super::clock(until, now))
+}
+
 /// A machine is reached through another one.
 pub fn relayed(machine: &Machine, relay: &Machine) -> String {
     format!("{} has a path fault: going through {}", machine.name, relay.name)
@@ -234,7 +245,7 @@ pub fn journal_of_global_unit(unit: &UnitName) -> String {
     format!("Unable to retrieve journal of global unit {unit}.")
 }
 
-/// A unit is on no machine, so it is not in the state that a command needs: `loaded` or `running`.
+/// A unit is on no machine, so it is not in the state that a command needs: `loaded` or `running`. The text is fleet's.
 pub fn not_on_a_machine(unit: &UnitName, need: &str) -> String {
     format!("Unit {unit} does not appear to be {need}.")
 }

@@ -208,7 +208,8 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
     let (health, since) = (Health::Alive, Timestamp::ZERO);
     let reason = HealthEvidence::Answers.into();
     let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
-    let times = ObservationTimes { at: Clock::start().now(), behind: [(id, Some(Timestamp::ZERO))].into() };
+    let times =
+        ObservationTimes { at: Clock::start().now(), behind: [(id, Some(Timestamp::ZERO))].into(), continuous: false };
     let records = vec![keys.put(&Key::Health(id), &record), keys.put(&Key::Observed, &times)];
     store.commit(vec![], records).await.unwrap();
     // Both machines are asked although neither answers.

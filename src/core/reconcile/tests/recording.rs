@@ -14,13 +14,13 @@ fn a_leader_that_publishes_says_every_two_seconds_which_machines_it_has_not_obse
     stage.reconciler.next_publication = Some(Timestamp::ZERO);
     stage.run(Input::Tick);
     let (began, heard) = (stage.now, stage.now);
-    assert_eq!(times(&stage), Some(ObservationTimes { at: began, behind: BTreeMap::new() }));
+    assert_eq!(times(&stage), Some(ObservationTimes { at: began, behind: BTreeMap::new(), continuous: false }));
     stage.silent.insert(id(2));
     stage.seconds(1);
     assert_eq!(times(&stage).unwrap().at, began);
     stage.seconds(3);
     let behind = [(id(2), Some(heard))].into();
-    assert_eq!(times(&stage), Some(ObservationTimes { at: began + SECOND * 4, behind }));
+    assert_eq!(times(&stage), Some(ObservationTimes { at: began + SECOND * 4, behind, continuous: false }));
     let snapshot = stage.reconciler.snapshot();
     assert!(snapshot.is_current(id(1), stage.now) && snapshot.is_current(id(2), stage.now));
     assert!(snapshot.is_current(id(1), stage.now + SECOND * 4) && !snapshot.is_current(id(2), stage.now + SECOND));
