@@ -360,7 +360,9 @@ pub fn units(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitRow> {
     let reports =
         snapshot.states.iter().flat_map(|(unit, states)| states.iter().map(move |(id, state)| (unit, *id, state)));
     let rows = reports.map(|(unit, machine, state)| unit_row(snapshot, unit, machine, state, now));
-    rows.filter(|row| row.is_in_fleet || is_placed(snapshot, row) || row.may_run_until.is_some()).collect()
+    let is_member = |row: &UnitRow| snapshot.machines.contains_key(&row.machine.machine);
+    let counts = |row: &UnitRow| is_member(row) && (row.is_in_fleet || is_placed(snapshot, row));
+    rows.filter(|row| counts(row) || row.may_run_until.is_some()).collect()
 }
 
 fn is_placed(snapshot: &Snapshot, row: &UnitRow) -> bool {

@@ -506,3 +506,24 @@ async fn attempts_to_change_a_busy_record_are_bounded() {
     let refused = |name| format!("refused: {name}: other processes keep changing its record: gave up after 8 attempts");
     assert_eq!(joined, [refused("web2"), refused("web3")]);
 }
+
+#[tokio::test]
+async fn a_drain_of_a_machine_that_is_down_names_no_unit_that_has_moved() {
+    let context = context(four());
+    outcomes(&context, &[("web1", "a"), ("web2", "b")]).await;
+    let (down, other) = (MachineId::from_bits(0xa), MachineId::from_bits(0xb));
+    let web: UnitName = "web.service".parse().unwrap();
+    let state =
+        json!({"load": "loaded", "active": "active", "sub": "running", "hash": "0".repeat(40), "launched": true});
+    let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
+    let since = Timestamp::ZERO;
+    let placement = Placement { machine: other, epoch: 1, reason, since, failed_loads: Vec::new() };
+    let reason = HealthEvidence::Answers.into();
+    let record = HealthRecord { health: Health::Down, since, last_seen: None, reason, outages: Vec::new() };
+    let mut changes = context.keys.ops(&[Write::Place(web.clone(), placement), Write::Health(down, record)]);
+    changes.push(context.keys.put(&Key::State(web, down), &state));
+    context.store.commit(vec![], changes).await.unwrap();
+    let timeouts = Timeouts { block: true, ..NOW };
+    let drained = drain(&context, "web1", None, timeouts, &mut |_| ()).now_or_never().unwrap().unwrap();
+    assert!(drained.problems.is_empty() && drained.machine.draining, "{drained:?}");
+}

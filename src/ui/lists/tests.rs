@@ -305,3 +305,14 @@ fn a_unit_that_waits_in_systemds_queue_is_not_shown_as_dead() {
     let shown = serde_json::to_value(row).unwrap();
     assert_eq!((&shown["active"], &shown["sub"], &shown["job"]), (&"inactive".into(), &"dead".into(), &"start".into()));
 }
+
+#[test]
+fn a_machine_that_has_left_has_no_rows_in_list_units() {
+    let mut snapshot = cluster();
+    let before = units(&snapshot, now()).len();
+    let there = snapshot.states.values().filter(|states| states.contains_key(&id("113f16a7"))).count();
+    assert!(there > 0);
+    snapshot.machines.remove(&id("113f16a7"));
+    snapshot.health.remove(&id("113f16a7"));
+    assert_eq!(units(&snapshot, now()).len(), before - there);
+}
