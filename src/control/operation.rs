@@ -175,7 +175,8 @@ impl UnitOperation<'_> {
             Goal::AwayFrom(machine) => Some(straggler(reconciler, unit, machine)),
             Goal::Verb(_) => {
                 let known = self.goal.obstacle(snapshot, &health, unit, now);
-                known.or_else(|| unfinished(snapshot, unit, limit)).or_else(|| timed_out(unit))
+                let known = known.or_else(|| unfinished(snapshot, unit, limit)).or_else(|| timed_out(unit));
+                known.or_else(|| self.goal.unanswered(snapshot, &health, unit))
             }
         };
         left.iter().filter(|unit| !has_problem(unit)).filter_map(problem).collect()

@@ -70,6 +70,14 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// Makes the problem of a unit whose machine does not answer.
+    pub(super) fn of_unit_out_of_reach(unit: &UnitName, machine: MachineId, what: String) -> Self {
+        let problem = Self::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine), what);
+        Self { unreachable: true, ..problem }
+    }
+}
+
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.unit {
