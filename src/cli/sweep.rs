@@ -110,8 +110,19 @@ fn conclude(context: &Context, args: &SweepArgs, found: &[Problem], status: Exit
     } else {
         let lines = due(context, args, folding::lines(found));
         ui::result(&ui::clean(&lines.iter().map(|line| format!("{line}\n")).collect::<String>()));
+        hint(found).filter(|_| !lines.is_empty()).into_iter().for_each(|hint| ui::hint(&hint));
     }
     if found.is_empty() { ExitStatus::Done } else { status }
+}
+
+/// Returns which commands show more about the first unit with a problem, or else about the first machine.
+fn hint(found: &[Problem]) -> Option<String> {
+    let unit = found.iter().filter(|problem| !problem.unreachable).find_map(|problem| problem.unit.as_ref());
+    let of_machine = || {
+        let machine = found.iter().find_map(|problem| problem.machine)?;
+        Some(format!("`muster machine show {}` shows more.", machine.short()))
+    };
+    unit.map(|unit| format!("`muster why {unit}` and `muster journal {unit}` show more.")).or_else(of_machine)
 }
 
 /// Returns the lines that `--remind` lets through, and remembers them.

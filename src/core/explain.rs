@@ -202,7 +202,7 @@ impl fmt::Display for NotRunning {
             }
             Self::MachineUnavailable { name, health, reason } => write!(f, "{name} is {health}: {reason}"),
             Self::NoLease(name) => {
-                write!(f, "it is strict, and {name} has no lease: a controller must run to renew leases")
+                write!(f, "it is strict, and {name} has no lease: a controller must run, or sweeps with --sweep-every")
             }
             Self::MayStillRun { is_strict: true, name, .. } => write!(f, "it is strict, and may still run on {name}"),
             Self::MayStillRun { name, .. } => write!(f, "a strict copy of it may still run on {name}"),

@@ -183,7 +183,10 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     place(&mut snapshot);
     state(&mut snapshot, "inactive");
     snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().launched = false;
-    assert_eq!(reason(&snapshot).unwrap(), "it is strict, and m1 has no lease: a controller must run to renew leases");
+    assert_eq!(
+        reason(&snapshot).unwrap(),
+        "it is strict, and m1 has no lease: a controller must run, or sweeps with --sweep-every"
+    );
     grant(&mut snapshot, 1, None);
     assert!(reason(&snapshot).unwrap().ends_with("was not started yet: the next reconcile starts it"));
     // Any silent machine with a lease for the unit may run it.
