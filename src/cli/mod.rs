@@ -186,6 +186,8 @@ enum Command {
     Events(events::EventsArgs),
     /// Observe every machine and print the steps that would be taken
     ///
+    /// While a controller leads, its observations are used and no machine is visited.
+    ///
     /// Nothing is changed. Problems of machines and units are printed and do not change the exit code. With
     /// --detailed-exitcode, the exit code is 4 if there are changes to make.
     Plan(plan::PlanArgs),
