@@ -118,7 +118,8 @@ async fn store_desired_state(
         let (snapshot, revisions) = read(context).await?;
         let requirements = RequirementsIndex::of(&snapshot);
         let decisions = decide(&snapshot, &left, &mut stored.problems)?;
-        for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings) {
+        let activation = command::activation_warnings(&snapshot, commands);
+        for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings).chain(&activation) {
             if warned.insert(warning.clone()) {
                 on_progress(Progress::Warning(warning));
             }
