@@ -103,7 +103,7 @@ impl UnitOperation<'_> {
     ) -> Result<Option<Vec<Problem>>, OperationError> {
         let context = self.context;
         let snapshot = layout::read(&*context.store, &context.keys).await?;
-        if keeps_leases(&snapshot) && !std::mem::replace(yielded, true) {
+        if keeps_leases(&snapshot, context.clock.now()) && !std::mem::replace(yielded, true) {
             yield_to_controller(context, leadership).await?;
             return Ok(None);
         }
