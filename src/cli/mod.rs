@@ -100,11 +100,13 @@ enum Command {
     /// Submit unit files to the cluster
     ///
     /// The cluster then knows the units. They are placed on no machine.
+    #[command(mut_arg("settle", hidden))]
     Submit(unit_commands::CreateArgs),
     /// Place units on machines without starting them
     ///
     /// A unit that the cluster does not know is submitted first, from a unit file in the working folder or at the named
     /// path.
+    #[command(mut_arg("settle", hidden))]
     Load(unit_commands::CreateArgs),
     /// Start units
     ///
@@ -113,12 +115,15 @@ enum Command {
     /// time of --settle. A unit that failed, ended or is restarted again and again is an error with exit code 1.
     Start(unit_commands::CreateArgs),
     /// Stop units and leave them on their machines
+    #[command(mut_arg("settle", hidden))]
     Stop(unit_commands::Args),
     /// Stop units and remove them from their machines
     ///
     /// The cluster still knows the units afterwards.
+    #[command(mut_arg("settle", hidden))]
     Unload(unit_commands::Args),
     /// Stop units and remove them from the cluster
+    #[command(mut_arg("settle", hidden))]
     Destroy(unit_commands::Args),
     /// Restart units on their machines
     ///
@@ -162,6 +167,7 @@ enum Command {
     /// Its units move to other machines first. With --no-block, a machine that has units is drained and stays in the
     /// cluster until the next `leave`. With --force, a machine that cannot be managed is removed at once, and its units
     /// then start elsewhere.
+    #[command(mut_arg("settle", hidden))]
     Leave(membership::LeaveArgs),
     /// Place no new units on a machine
     Cordon(membership::MachineArgs),
@@ -171,6 +177,7 @@ enum Command {
     ///
     /// An available unit starts elsewhere before it stops on this machine. A strict unit stops first. A unit that fits on
     /// no other machine stays, unless there is a deadline.
+    #[command(mut_arg("settle", hidden))]
     Drain(membership::DrainArgs),
     /// Explain why a unit is on its machine, or why it does not run
     Why(explain::WhyArgs),
@@ -240,6 +247,11 @@ enum Command {
         /// The folder, which must exist
         folder: std::path::PathBuf,
     },
+}
+
+/// Hides an option that has no effect on a command, and still accepts it.
+fn hidden(option: clap::Arg) -> clap::Arg {
+    option.hide(true)
 }
 
 impl Command {

@@ -231,6 +231,7 @@ fn invalid_arguments_are_a_usage_error_and_help_is_none() {
         desk.fails(&[command, &format!("{flag}={value}"), "x"], 2, &[&error]);
     }
     desk.fails(&["start", "--wait", "1m", "--block-attempts", "3", "x"], 2, &["cannot be used with"]);
+    desk.fails(&["lock", "take", "--reason", " "], 2, &["invalid value ' ' for '--reason <TEXT>': expected a text"]);
     for args in [&["--help"][..], &["help"], &["start", "--help"], &["help", "start"], &["lab", "--help"], &["-h"]] {
         assert!(desk.muster(args).ok().contains("Usage: muster"), "{args:?}");
     }
