@@ -163,6 +163,8 @@ pub enum NotRunning {
     StopsElsewhere(String),
     /// It is not on its machine yet.
     NotOnMachineYet(String),
+    /// It is global and not on this machine. No record says whether the machine has refused its file.
+    GlobalNotThere(String),
     /// Its file could not be loaded on its machine.
     LoadFailed {
         /// The machine's name.
@@ -208,6 +210,10 @@ impl fmt::Display for NotRunning {
             Self::MayStillRun { name, .. } => write!(f, "a strict copy of it may still run on {name}"),
             Self::StopsElsewhere(name) => write!(f, "it waits for {name}, where it still runs and is being stopped"),
             Self::NotOnMachineYet(name) => write!(f, "it is not on {name} yet: the next reconcile loads it there"),
+            Self::GlobalNotThere(name) => write!(
+                f,
+                "it is not on {name}: the next reconcile loads it there, unless {name} refuses it, which the events show"
+            ),
             Self::LoadFailed { name, said } => write!(f, "it could not be loaded on {name}: {said}"),
             Self::OutdatedFile(hash) => {
                 write!(f, "its machine has an older file of it ({}): the next reconcile replaces it", hash.short())
@@ -239,7 +245,7 @@ impl NotRunning {
             Self::MachineUnavailable { .. } => TroubleKind::MachineUnavailable,
             Self::NoLease(_) | Self::MayStillRun { .. } => TroubleKind::Lease,
             Self::StopsElsewhere(_) => TroubleKind::StillElsewhere,
-            Self::NotOnMachineYet(_) => TroubleKind::NotOnMachine,
+            Self::NotOnMachineYet(_) | Self::GlobalNotThere(_) => TroubleKind::NotOnMachine,
             Self::LoadFailed { .. } => TroubleKind::LoadFailed,
             Self::OutdatedFile(_) => TroubleKind::OutdatedFile,
             Self::NotActive { state, .. } => TroubleKind::of_state(state),
@@ -254,6 +260,7 @@ impl NotRunning {
             | Self::MachineLeft(_)
             | Self::StopsElsewhere(_)
             | Self::NotOnMachineYet(_)
+            | Self::GlobalNotThere(_)
             | Self::OutdatedFile(_) => true,
             Self::NotActive { state, .. } => {
                 state.load == LoadState::Loaded && (!state.launched || state.is_changing())
@@ -358,7 +365,10 @@ fn global_not_running(snapshot: &Snapshot, scheduler: &Scheduler<'_>, name: &Uni
     }
     let fits = |machine: &&Machine| scheduler.globals_on(machine.id).any(|global| global == name);
     let reason = |machine: &Machine| {
-        let reason = not_running_on(snapshot, name, machine)?;
+        let reason = match not_running_on(snapshot, name, machine)? {
+            NotRunning::NotOnMachineYet(name) => NotRunning::GlobalNotThere(name),
+            reason => reason,
+        };
         (!matches!(reason, NotRunning::MachineUnavailable { .. })).then_some((machine.id, reason))
     };
     snapshot.machines.values().filter(fits).filter_map(reason).collect()

@@ -212,10 +212,12 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
 
 #[test]
 fn a_global_unit_has_a_reason_for_each_machine_where_it_does_not_run() {
+    let there =
+        |name: &str| format!("the next reconcile loads it there, unless {name} refuses it, which the events show");
     let mut snapshot = cluster("[X-Fleet]\nGlobal=true");
-    assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
+    assert_eq!(reason(&snapshot).unwrap(), format!("it is not on m1: {}", there("m1")));
     state(&mut snapshot, "active");
-    assert_eq!(reason(&snapshot).unwrap(), "it is not on m2 yet: the next reconcile loads it there");
+    assert_eq!(reason(&snapshot).unwrap(), format!("it is not on m2: {}", there("m2")));
     let failed = UnitState { active: "failed".parse().unwrap(), ..snapshot.states[&web()][&id(1)].clone() };
     snapshot.states.get_mut(&web()).unwrap().insert(id(2), failed);
     assert_eq!(reason(&snapshot).unwrap(), "it failed on m2");
