@@ -119,8 +119,8 @@ fn conclude(context: &Context, args: &SweepArgs, found: &[Problem], status: Exit
 fn hint(found: &[Problem]) -> Option<String> {
     let unit = found.iter().filter(|problem| !problem.unreachable).find_map(|problem| problem.unit.as_ref());
     let of_machine = || {
-        let machine = found.iter().find_map(|problem| problem.machine)?;
-        Some(format!("`muster machine show {}` shows more.", machine.short()))
+        let machine = found.iter().find_map(Problem::machine_name)?;
+        Some(format!("`muster machine show {machine}` shows more."))
     };
     unit.map(|unit| format!("`muster why {unit}` and `muster journal {unit}` show more.")).or_else(of_machine)
 }

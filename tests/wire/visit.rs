@@ -270,7 +270,7 @@ fn the_journal_of_the_host_says_why_systemd_refuses_a_file_that_was_loaded_just_
     fs::write(host.path("listed"), "web.service bad-setting inactive dead words\nok.service loaded active running x\n")
         .unwrap();
     let report = host.visit(&launch(&["ok.service", "web.service"], "[Service]\nExecStart=true\n"));
-    let said = "systemd does not load it: bad-setting: /run/fleet/units/web.service:2: no absolute path \
+    let said = "systemd does not load it: bad-setting: /run/fleet/units/web.service:2: no absolute path; \
                 UNIT=web.service: fatal";
     assert_eq!(report.outcomes[..2], [Outcome::Done, Outcome::Failed(said.to_owned())]);
     // An observation does not read the journal.
