@@ -1,8 +1,9 @@
-//! `muster completions`: the script for a shell, and the names of units and machines that the script asks for. The names
-//! come from the store, and no host is asked.
+//! `muster completions`: the script for a shell, and the names of units, machines and hosts that the script asks for. The
+//! names come from the store and the inventory, and no host is asked.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Arg;
@@ -10,12 +11,14 @@ use clap::ArgMatches;
 use clap::Command;
 use clap::CommandFactory as _;
 use clap::FromArgMatches as _;
+use clap::ValueHint;
 use clap::parser::ValueSource;
 use clap_complete::Shell;
 
 use super::Cli;
 use super::error::ExitStatus;
 use super::settings::Flags;
+use crate::inventory::Inventory;
 use crate::store;
 use crate::store::layout;
 use crate::store::layout::Keyspace;
@@ -47,25 +50,42 @@ pub(super) fn script(shell: Shell) -> String {
 }
 
 /// Prints the names that may follow these words of a command line, and ends the process. Without a store there are none.
+/// If a file follows, the process fails: the shell completes the names of files.
 pub(super) async fn print_names(words: &[OsString]) -> ! {
     let names = tokio::time::timeout(LIMIT, names(words)).await.ok().flatten().unwrap_or_default();
     ui::result(&names.iter().map(|name| format!("{name}\n")).collect::<String>());
+    let is_file = matches!(argument_after(words), Some((hint, _)) if hint != ValueHint::Unknown);
     // The store may still be trying to answer.
-    ui::quit(ExitStatus::Done)
+    ui::quit(if is_file { ExitStatus::Failed } else { ExitStatus::Done })
 }
 
-/// Returns the names that may follow these words.
-async fn names(words: &[OsString]) -> Option<BTreeSet<String>> {
+/// Returns what the argument to which the next word belongs takes: the hint and the names of its values.
+fn argument_after(words: &[OsString]) -> Option<(ValueHint, Vec<String>)> {
+    let (command, matches) = parse(words)?;
+    let wanted = next_argument(&command, &matches, words)?;
+    let names = wanted.get_value_names()?.iter().flat_map(|name| name.split('|')).map(str::to_owned);
+    Some((wanted.get_value_hint(), names.collect()))
+}
+
+fn parse(words: &[OsString]) -> Option<(Command, ArgMatches)> {
     let mut command = Cli::command().ignore_errors(true);
     command.build();
     let words_of_all = std::iter::once(OsString::from("muster")).chain(words.iter().cloned());
     let matches = command.try_get_matches_from_mut(words_of_all).ok()?;
-    let wanted = next_argument(&command, &matches, words)?;
-    let names: Vec<&str> = wanted.get_value_names()?.iter().flat_map(|name| name.split('|')).collect();
-    if !names.iter().any(|name| ["UNIT", "MACHINE"].contains(name)) {
+    Some((command, matches))
+}
+
+/// Returns the names that may follow these words.
+async fn names(words: &[OsString]) -> Option<BTreeSet<String>> {
+    let (_, names) = argument_after(words)?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    if !names.iter().any(|name| ["UNIT", "MACHINE", "PATTERN"].contains(name)) {
         return None;
     }
-    let settings = Flags::from_arg_matches(&matches).ok()?.resolve().ok()?;
+    let settings = Flags::from_arg_matches(&parse(words)?.1).ok()?.resolve().ok()?;
+    if names.contains(&"PATTERN") {
+        return hosts(settings.inventory).await.map(shown);
+    }
     let keys = Keyspace::new(&settings.token).ok()?;
     let store = store::open_existing(&settings.store, &settings.credentials).await.ok()?;
     let mut found = BTreeSet::new();
@@ -77,9 +97,21 @@ async fn names(words: &[OsString]) -> Option<BTreeSet<String>> {
         let listing = store.list(&keys.machines()).await.ok()?;
         found.extend(layout::snapshot(&keys, &listing).machines.into_values().map(|machine| machine.name));
     }
-    // A name that a shell would split, or that would steer the terminal, is no name of muster's.
-    found.retain(|name| !name.contains(|c: char| c.is_control() || c.is_whitespace()));
-    Some(found)
+    Some(shown(found))
+}
+
+/// Returns the hosts and groups of the inventory.
+async fn hosts(sources: Vec<PathBuf>) -> Option<BTreeSet<String>> {
+    let load = tokio::task::spawn_blocking(move || Inventory::load(&sources).ok());
+    let inventory = load.await.ok()??;
+    Some(inventory.hosts.into_keys().chain(inventory.groups.into_keys()).collect())
+}
+
+/// Returns the names that may stand on a command line. A name that a shell would split, or that would steer the terminal,
+/// is no name of muster's.
+fn shown(mut names: BTreeSet<String>) -> BTreeSet<String> {
+    names.retain(|name| !name.contains(|c: char| c.is_control() || c.is_whitespace()));
+    names
 }
 
 /// Returns the argument to which the next word belongs.

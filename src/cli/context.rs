@@ -30,6 +30,7 @@ use crate::runner::ClusterContext;
 use crate::runner::FenceCommands;
 use crate::store;
 use crate::store::SharedStore;
+use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
@@ -60,6 +61,16 @@ pub struct Context {
     vault: OnceLock<Arc<Keyring>>,
 }
 
+/// The records of the cluster after a look at its machines.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) snapshot: Snapshot,
+    /// The present time.
+    pub(super) now: Timestamp,
+    /// Set while a controller leads.
+    pub(super) has_controller: bool,
+}
+
 impl Context {
     /// Makes a context. The settings are read, and nothing is opened yet.
     pub fn new(flags: Flags, is_fleetctl: bool, stop: CancellationToken) -> Result<Self, CommandError> {
@@ -77,17 +88,28 @@ impl Context {
 
     /// Returns the cluster's keys.
     pub fn keys(&self) -> Result<Keyspace, CommandError> {
-        Keyspace::new(&self.settings.token).map_err(|error| CommandError::usage(format!("--token: {error}")))
+        Keyspace::new(&self.settings.token)
+            .map_err(|error| CommandError::usage(format!("{}: {error}", self.settings.origins.token)))
     }
 
     /// Opens the store, which must exist.
     pub async fn store(&self) -> Result<SharedStore, CommandError> {
-        Ok(store::open_existing(&self.settings.store, &self.settings.credentials).await?)
+        let opened = store::open_existing(&self.settings.store, &self.settings.credentials).await;
+        opened.map_err(|error| self.store_error(error))
     }
 
     /// Opens the store, and makes it if it does not exist.
     pub async fn new_store(&self) -> Result<SharedStore, CommandError> {
-        Ok(store::open(&self.settings.store, &self.settings.credentials).await?)
+        let opened = store::open(&self.settings.store, &self.settings.credentials).await;
+        opened.map_err(|error| self.store_error(error))
+    }
+
+    /// Names the place of the setting in an error about its value.
+    fn store_error(&self, error: StoreError) -> CommandError {
+        match error {
+            StoreError::BadLocation(error) => CommandError::usage(format!("{}: {error}", self.settings.origins.store)),
+            error => error.into(),
+        }
     }
 
     /// Opens the store, in which the cluster must exist.
@@ -103,11 +125,11 @@ impl Context {
         Ok(layout::read(&*self.known_store().await?, &self.keys()?).await?)
     }
 
-    /// Reads the records of the cluster and observes its machines. Returns also the present time. A machine that cannot be
-    /// observed is named in a warning; fleet had none.
-    pub(super) async fn look(&self) -> Result<(Snapshot, Timestamp), CommandError> {
+    /// Reads the records of the cluster and observes its machines. A machine that cannot be observed is named in a warning,
+    /// and a note says if the controller is gone; fleet had neither.
+    pub(super) async fn look(&self) -> Result<Looked, CommandError> {
         let cluster = self.cluster().await?;
-        let Look { snapshot, missed, restoration_witness } = look::look(&cluster).await?;
+        let Look { snapshot, missed, restoration_witness, has_controller, controlled_until } = look::look(&cluster).await?;
         cluster.remote.close(CLOSE_LIMIT).await;
         let now = cluster.clock.now();
         let mut hosts = BTreeMap::<String, Vec<&str>>::new();
@@ -123,7 +145,10 @@ impl Context {
         for machine in witness.iter().filter(|_| !self.is_fleetctl) {
             ui::warn(&format!("{} {RESTORED}", machine.name));
         }
-        Ok((snapshot, now))
+        if let Some(until) = controlled_until.filter(|_| !self.is_fleetctl) {
+            ui::note(&messages::no_controller(now.since(until)));
+        }
+        Ok(Looked { snapshot, now, has_controller })
     }
 
     /// Returns the connections to the hosts, the same for each call.

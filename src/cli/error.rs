@@ -13,7 +13,9 @@ use crate::core::machine_lookup::FindMachineError;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
+use crate::core::model::Snapshot;
 use crate::core::model::Verb;
+use crate::core::unit::UnitName;
 use crate::discovery::registry::NewTokenError;
 use crate::inventory::InventoryError;
 use crate::inventory::diagnostic::Diagnostic;
@@ -22,6 +24,7 @@ use crate::store::StoreError;
 pub use crate::ui::error::CommandError;
 pub use crate::ui::error::ExitStatus;
 use crate::ui::lists::BadFields;
+use crate::ui::messages;
 
 /// Ansible's exit code for a playbook that cannot be parsed.
 const UNPARSABLE: u8 = 4;
@@ -36,7 +39,7 @@ impl From<StoreError> for CommandError {
                 .hint("Check `--store`, or wait until the store is back. Without it muster decides nothing."),
             StoreError::Missing(_) => Self::new(ExitStatus::Usage, error)
                 .hint("`muster join` makes the store of a new cluster. If hosts have joined, name their store with `--store`."),
-            StoreError::Refused { .. } => Self::new(ExitStatus::Usage, error),
+            StoreError::Refused { .. } | StoreError::BadLocation(_) => Self::new(ExitStatus::Usage, error),
             StoreError::EpochAhead { .. } => Self::new(ExitStatus::Failed, error)
                 .hint("Check the clock of this host. If it is right: `muster lock take --reset-epoch --reason TEXT`."),
             StoreError::Compacted(_) | StoreError::LeaseExpired(_) => Self::new(ExitStatus::Failed, error),
@@ -105,15 +108,30 @@ impl From<OperationError> for CommandError {
                     "`muster start --replace` replaces a unit that is started, `load --replace` one that is loaded.",
                 )
             }
+            OperationError::Invalid(InvalidCommand::Unknown(unit, similar)) => {
+                let hint = did_you_mean(&similar);
+                Self::new(ExitStatus::Failed, InvalidCommand::Unknown(unit, similar)).maybe_hint(hint)
+            }
             OperationError::Invalid(error) => Self::new(ExitStatus::Failed, error),
             OperationError::Busy(_) => Self::new(ExitStatus::Failed, error).hint(
                 "The desired state is stored. Wait longer with `--lock-wait`, or leave the work to the next sweep.",
             ),
             OperationError::Contended(_) => Self::new(ExitStatus::Failed, error).hint("Try again."),
             OperationError::Stopped => Self::interrupted("interrupted")
-                .hint("The desired state is stored. The next command or sweep applies it."),
+                .hint("The desired state is stored. A controller applies it, or the next `muster sweep` if none runs."),
         }
     }
+}
+
+/// Returns the error about a unit that the cluster does not have.
+pub(super) fn no_such_unit(snapshot: &Snapshot, unit: &UnitName) -> CommandError {
+    CommandError::failed(messages::no_such_unit(unit)).maybe_hint(did_you_mean(&snapshot.similar_units(unit)))
+}
+
+/// Returns a hint that names units with similar names, if there are any.
+fn did_you_mean(similar: &[UnitName]) -> Option<String> {
+    let names: Vec<String> = similar.iter().map(|unit| format!("`{unit}`")).collect();
+    (!names.is_empty()).then(|| format!("Did you mean {}?", names.join(" or ")))
 }
 
 impl From<JoinError> for CommandError {

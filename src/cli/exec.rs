@@ -383,7 +383,7 @@ fn summarise(ended: &[Ended], timeout: Option<Duration>) {
                 }
                 ui::error_output(&failure.to_string());
                 if let Some(hint) = &failure.hint {
-                    ui::error_output(&format!("{host}: {hint}"));
+                    ui::error_output(&format!("Hint: {host}: {hint}"));
                 }
             }
         }

@@ -1,9 +1,11 @@
 //! `muster why` and `muster machine show`: a unit or a machine explained from the records of the store.
 
 use super::Context;
+use super::context::Looked;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
 use crate::core::explain;
 use crate::core::machine_lookup::find_machine;
@@ -11,7 +13,6 @@ use crate::core::model::Event;
 use crate::store::layout;
 use crate::ui;
 use crate::ui::explanation;
-use crate::ui::messages;
 use crate::ui::terminal::stdout_has_color;
 
 /// The number of latest events that are shown.
@@ -41,8 +42,8 @@ pub(super) enum MachineCommand {
 /// Runs `muster why`.
 pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
     let unit = parse_unit(&args.unit)?;
-    let (snapshot, now) = context.look().await?;
-    let missing = || CommandError::failed(messages::no_such_unit(&unit));
+    let Looked { snapshot, now, .. } = context.look().await?;
+    let missing = || no_such_unit(&snapshot, &unit);
     let explanation = explain::explain(&snapshot, &unit, now).ok_or_else(missing)?;
     let events = latest(context, |event| event.subject.unit.as_ref() == Some(&unit)).await?;
     match args.output {
@@ -55,14 +56,14 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
 /// Runs `muster machine`.
 pub(super) async fn machine(context: &Context, command: &MachineCommand) -> CommandResult {
     let MachineCommand::Show { machine: name, output } = command;
-    let (snapshot, now) = context.look().await?;
+    let Looked { snapshot, now, has_controller } = context.look().await?;
     let machine = find_machine(&snapshot, name)?;
     let events =
         latest(context, |event| event.subject.machine == Some(machine.id) && event.subject.unit.is_none()).await?;
     if output.is_some() {
         ui::json(&explanation::machine_json(&snapshot, machine, &events));
     } else {
-        ui::print_table(&explanation::machine(&snapshot, machine, &events, now, stdout_has_color()));
+        ui::print_table(&explanation::machine(&snapshot, machine, &events, now, has_controller, stdout_has_color()));
     }
     Ok(ExitStatus::Done)
 }

@@ -158,6 +158,11 @@ impl FailoverPolicyArgs {
         check("lease", self.lease, &LEASE)
     }
 
+    /// Reports whether a flag or a variable sets the length of a lease.
+    pub(super) const fn has_lease(&self) -> bool {
+        self.lease.is_some()
+    }
+
     /// Returns the length of a lease: the flag's, else the file's.
     pub(super) fn lease(&self, file: &Self) -> Option<Duration> {
         self.lease.or(file.lease)

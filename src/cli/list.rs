@@ -2,9 +2,11 @@
 //! machines.
 
 use super::Context;
+use super::context::Looked;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -25,7 +27,7 @@ pub(super) struct ListArgs {
     no_legend: bool,
     /// Print these columns, separated by commas
     ///
-    /// Machines: machine, ip, metadata, name, health, observed. Unit files: unit, hash, global, dstate, state, target,
+    /// Machines: machine, ip, metadata, name, health, scheduling, observed. Unit files: unit, hash, global, dstate, state, target,
     /// name, observed, desc. Units: unit, load, active, sub, machine, hash, name, health, observed.
     #[arg(long, value_name = "FIELDS")]
     fields: Option<String>,
@@ -84,7 +86,7 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
 pub(super) async fn cat(context: &Context, args: &CatArgs) -> CommandResult {
     let unit = parse_unit(&args.unit)?;
     let snapshot = context.snapshot().await?;
-    let file = snapshot.file(&unit).ok_or_else(|| CommandError::failed(messages::no_such_unit(&unit)))?;
+    let file = snapshot.file(&unit).ok_or_else(|| no_such_unit(&snapshot, &unit))?;
     ui::result(file.text());
     Ok(ExitStatus::Done)
 }
@@ -99,11 +101,11 @@ fn warn_without_machines(context: &Context, snapshot: &Snapshot) {
 /// Reads the cluster and observes its machines, with a warning for each record that cannot be parsed. Returns also the
 /// present time.
 async fn look(context: &Context) -> Result<(Snapshot, Timestamp), CommandError> {
-    let looked = context.look().await?;
-    for (key, record) in &looked.0.unreadable {
+    let Looked { snapshot, now, .. } = context.look().await?;
+    for (key, record) in &snapshot.unreadable {
         ui::warn(&record.message(key));
     }
-    Ok(looked)
+    Ok((snapshot, now))
 }
 
 fn show<R: Row>(context: &Context, mut rows: Vec<R>, args: &ListArgs) -> CommandResult {

@@ -28,13 +28,18 @@ pub(super) enum LockCommand {
     /// the leader again.
     Take {
         /// Store this reason in the event log
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
         /// Also set an epoch that is more than a day ahead of this host's clock to the time of day. A host that has seen the
         /// old epoch obeys again after `muster join --take-over`
         #[arg(long)]
         reset_epoch: bool,
     },
+}
+
+/// Parses a reason, which is for the people who read the event log.
+fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("expected a text".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// Runs `muster lock`.

@@ -23,9 +23,11 @@ use crate::control::membership::Join;
 use crate::control::membership::Joined;
 use crate::control::membership::Left;
 use crate::control::membership::SchedulingMode;
+use crate::core::explain;
 use crate::core::model::ForeignUnits;
 use crate::core::model::MachineId;
 use crate::inventory::Vars;
+use crate::runner::Clock;
 use crate::runner::ClusterContext;
 use crate::ui;
 use crate::ui::messages;
@@ -90,6 +92,10 @@ pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool
         return Ok(ExitStatus::Done);
     }
     ui::result(&messages::cordoned(&machine, cordoned));
+    let (snapshot, now) = (context.snapshot().await?, Clock::start().now());
+    if let Some((reason, until)) = explain::exclusion(&snapshot, machine.id, now).filter(|_| !cordoned) {
+        ui::note(&messages::takes_no_units(&machine, &reason, until, now));
+    }
     Ok(ExitStatus::Done)
 }
 
@@ -154,13 +160,13 @@ async fn adopt(
 }
 
 /// Prints the outcome for each host. Returns an error for each that did not join.
-fn print_joined(Join { joined, foreign }: Join, args: &JoinArgs) -> Vec<CommandError> {
+fn print_joined(Join { joined, foreign, unknown }: Join, args: &JoinArgs) -> Vec<CommandError> {
     let (mut machines, mut errors) = (Vec::new(), Vec::new());
     for joined in joined {
-        let (machine, outcome) = match joined {
-            Joined::New(machine) => (machine, "joined"),
-            Joined::Changed(machine) => (machine, "updated"),
-            Joined::Known(machine) => (machine, "known"),
+        let (machine, outcome, changes) = match joined {
+            Joined::New(machine) => (machine, "joined", Vec::new()),
+            Joined::Changed(machine, changes) => (machine, "updated", changes),
+            Joined::Known(machine) => (machine, "known", Vec::new()),
             Joined::Refused(error) => {
                 errors.push(CommandError::from(error));
                 continue;
@@ -169,14 +175,18 @@ fn print_joined(Join { joined, foreign }: Join, args: &JoinArgs) -> Vec<CommandE
         let foreign = foreign.get(&machine.id).map(|units| ForeignUnits::new(units.keys()));
         match (args.wait.json(), outcome) {
             (true, _) => machines.push(json!({
-                "machine": machine.id, "name": machine.name, "outcome": outcome, "foreign": foreign,
+                "machine": machine.id, "name": machine.name, "outcome": outcome, "changes": changes, "foreign": foreign,
+                "unknown": unknown.get(&machine.id),
             })),
             (_, "joined") => ui::result(&messages::joined(&machine)),
-            (_, "updated") => ui::result(&messages::updated(&machine)),
+            (_, "updated") => ui::result(&messages::updated(&machine, &changes)),
             _ => ui::status(&messages::has_joined(&machine)),
         }
         if let Some(foreign) = foreign.filter(|_| !args.adopt) {
             ui::warn(&messages::foreign_units(&machine, &foreign));
+        }
+        if let Some(units) = unknown.get(&machine.id) {
+            ui::warn(&messages::unknown_units(&machine, units));
         }
     }
     if args.wait.json() {

@@ -28,6 +28,7 @@ mod play_listing;
 mod progress_printer;
 pub mod reference;
 mod reminders;
+mod setting_origin;
 pub mod settings;
 mod sweep;
 mod unit_commands;
@@ -99,11 +100,13 @@ enum Command {
     /// Submit unit files to the cluster
     ///
     /// The cluster then knows the units. They are placed on no machine.
+    #[command(mut_arg("settle", hidden))]
     Submit(unit_commands::CreateArgs),
     /// Place units on machines without starting them
     ///
     /// A unit that the cluster does not know is submitted first, from a unit file in the working folder or at the named
     /// path.
+    #[command(mut_arg("settle", hidden))]
     Load(unit_commands::CreateArgs),
     /// Start units
     ///
@@ -112,12 +115,15 @@ enum Command {
     /// time of --settle. A unit that failed, ended or is restarted again and again is an error with exit code 1.
     Start(unit_commands::CreateArgs),
     /// Stop units and leave them on their machines
+    #[command(mut_arg("settle", hidden))]
     Stop(unit_commands::Args),
     /// Stop units and remove them from their machines
     ///
     /// The cluster still knows the units afterwards.
+    #[command(mut_arg("settle", hidden))]
     Unload(unit_commands::Args),
     /// Stop units and remove them from the cluster
+    #[command(mut_arg("settle", hidden))]
     Destroy(unit_commands::Args),
     /// Restart units on their machines
     ///
@@ -161,6 +167,7 @@ enum Command {
     /// Its units move to other machines first. With --no-block, a machine that has units is drained and stays in the
     /// cluster until the next `leave`. With --force, a machine that cannot be managed is removed at once, and its units
     /// then start elsewhere.
+    #[command(mut_arg("settle", hidden))]
     Leave(membership::LeaveArgs),
     /// Place no new units on a machine
     Cordon(membership::MachineArgs),
@@ -170,6 +177,7 @@ enum Command {
     ///
     /// An available unit starts elsewhere before it stops on this machine. A strict unit stops first. A unit that fits on
     /// no other machine stays, unless there is a deadline.
+    #[command(mut_arg("settle", hidden))]
     Drain(membership::DrainArgs),
     /// Explain why a unit is on its machine, or why it does not run
     Why(explain::WhyArgs),
@@ -184,6 +192,8 @@ enum Command {
     /// Show the event log: what was done, and why
     Events(events::EventsArgs),
     /// Observe every machine and print the steps that would be taken
+    ///
+    /// While a controller leads, its observations are used and no machine is visited.
     ///
     /// Nothing is changed. Problems of machines and units are printed and do not change the exit code. With
     /// --detailed-exitcode, the exit code is 4 if there are changes to make.
@@ -237,6 +247,11 @@ enum Command {
         /// The folder, which must exist
         folder: std::path::PathBuf,
     },
+}
+
+/// Hides an option that has no effect on a command, and still accepts it.
+fn hidden(option: clap::Arg) -> clap::Arg {
+    option.hide(true)
 }
 
 impl Command {
@@ -305,7 +320,7 @@ pub fn main() -> ExitCode {
 /// Parses the command line. A command line that clap refuses ends the process.
 fn parse() -> Result<Cli, CommandError> {
     if !is_fleetctl() {
-        return Ok(Cli::parse());
+        return Cli::try_parse().map_err(|error| setting_origin::of_variable(&error).unwrap_or_else(|| error.exit()));
     }
     let mut command = fleet_arguments::command(Cli::command());
     let arguments = fleet_arguments::rewrite(command.clone(), std::env::args_os())?;

@@ -4,13 +4,17 @@ use super::Context;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::machine_lookup::find_machine;
+use crate::core::model::DesiredState;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
+use crate::core::sanitize;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
+use crate::inventory::diagnostic::did_you_mean;
 use crate::remote;
 use crate::remote::Command;
 use crate::remote::Exit;
@@ -74,9 +78,9 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
     let mut status = ExitStatus::Done;
     for (number, unit) in units.into_iter().enumerate() {
         let machines = if requirements.is_global(&unit) {
-            machines_with(&snapshot, &unit)?
+            machines_with(context, &snapshot, &unit)?
         } else {
-            vec![machine_of(&snapshot, &unit, "loaded")?]
+            vec![machine_of(context, &snapshot, &unit, "loaded")?]
         };
         if number > 0 {
             ui::result("\n");
@@ -132,8 +136,11 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
             error.hint(format!("`muster exec --become HOST -- journalctl -f -u {unit}` follows it on one host."))
         );
     }
-    let machines =
-        if is_global { machines_with(&snapshot, &unit)? } else { vec![machine_of(&snapshot, &unit, "running")?] };
+    let machines = if is_global {
+        machines_with(context, &snapshot, &unit)?
+    } else {
+        vec![machine_of(context, &snapshot, &unit, "running")?]
+    };
     let (name, output) = (quote(unit.as_str())?, quote(&args.output)?);
     let follow = if args.follow { " --follow" } else { "" };
     let script = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
@@ -143,7 +150,7 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
 /// Runs `muster ssh`.
 pub(super) async fn ssh(context: &Context, args: &SshArgs) -> CommandResult {
     let snapshot = context.snapshot().await?;
-    let machine = lookup(&snapshot, args)?;
+    let machine = lookup(context, &snapshot, args)?;
     let remote = context.remote()?;
     let target = route(&remote, &snapshot, machine).await;
     let command = (!args.command.is_empty()).then(|| args.command.join(" "));
@@ -158,29 +165,51 @@ fn quote(word: &str) -> Result<String, CommandError> {
 }
 
 /// Finds the machines that have reported a global unit.
-fn machines_with<'a>(snapshot: &'a Snapshot, unit: &UnitName) -> Result<Vec<&'a Machine>, CommandError> {
+fn machines_with<'a>(
+    context: &Context,
+    snapshot: &'a Snapshot,
+    unit: &UnitName,
+) -> Result<Vec<&'a Machine>, CommandError> {
     let reported = snapshot.states.get(unit).into_iter().flat_map(|states| states.keys());
     let machines: Vec<&Machine> = reported.filter_map(|id| snapshot.machines.get(id)).collect();
     if machines.is_empty() {
-        return Err(CommandError::failed(messages::not_on_a_machine(unit, "loaded")));
+        return Err(on_no_machine(context, snapshot, unit, "loaded"));
     }
     Ok(machines)
 }
 
 /// Finds the machine that a unit is placed on.
-fn machine_of<'a>(snapshot: &'a Snapshot, unit: &UnitName, need: &str) -> Result<&'a Machine, CommandError> {
+fn machine_of<'a>(
+    context: &Context,
+    snapshot: &'a Snapshot,
+    unit: &UnitName,
+    need: &str,
+) -> Result<&'a Machine, CommandError> {
     if !snapshot.units.contains_key(unit) {
-        return Err(CommandError::failed(messages::no_such_unit(unit)));
+        return Err(no_such_unit(snapshot, unit));
     }
     let placement = snapshot.placements.get(unit);
     let machine = placement.and_then(|placement| snapshot.machines.get(&placement.machine));
-    machine.ok_or_else(|| CommandError::failed(messages::not_on_a_machine(unit, need)))
+    machine.ok_or_else(|| on_no_machine(context, snapshot, unit, need))
 }
 
-fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, CommandError> {
+/// Returns the error about a unit that is on no machine, as fleet wrote it under the name `fleetctl`.
+fn on_no_machine(context: &Context, snapshot: &Snapshot, unit: &UnitName, need: &str) -> CommandError {
+    let desired = snapshot.units.get(unit).map_or(DesiredState::Inactive, |unit| unit.desired);
+    if context.is_fleetctl {
+        return CommandError::failed(messages::not_on_a_machine(unit, need));
+    }
+    CommandError::failed(messages::on_no_machine(unit, desired)).hint(if desired == DesiredState::Inactive {
+        format!("`muster start {unit}` starts it. `muster events {unit}` names the machines that it was on.")
+    } else {
+        format!("`muster why {unit}` says why it has no machine.")
+    })
+}
+
+fn lookup<'a>(context: &Context, snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, CommandError> {
     let machine = (!args.unit).then(|| find_machine(snapshot, &args.name));
     let unit = (!args.machine).then(|| parse_unit(&args.name).ok()).flatten();
-    let unit = unit.and_then(|unit| machine_of(snapshot, &unit, "loaded").ok());
+    let unit = unit.and_then(|unit| machine_of(context, snapshot, &unit, "loaded").ok());
     match (machine, unit) {
         (Some(Ok(_) | Err(FindMachineError::Ambiguous { .. })), Some(_)) => Err(CommandError::usage(format!(
             "Unable to proceed: ambiguous argument, both machine and unit found for `{}`.",
@@ -193,11 +222,25 @@ fn lookup<'a>(snapshot: &'a Snapshot, args: &SshArgs) -> Result<&'a Machine, Com
             Err(CommandError::failed(format!("unit {} is global: it has no machine of its own", args.name))
                 .hint("Name one of the machines: `muster list-units` shows where the unit runs."))
         }
-        (None, None) => machine_of(snapshot, &parse_unit(&args.name)?, "loaded"),
-        (Some(Err(FindMachineError::Unknown { .. })), None) => {
-            Err(CommandError::failed("Unable to proceed: could not find matching unit or machine"))
-        }
+        (None, None) => machine_of(context, snapshot, &parse_unit(&args.name)?, "loaded"),
+        (Some(Err(FindMachineError::Unknown { .. })), None) => Err(no_match(context, snapshot, &args.name)),
     }
+}
+
+/// Returns the error about a name that is neither that of a machine nor that of a unit on a machine.
+fn no_match(context: &Context, snapshot: &Snapshot, name: &str) -> CommandError {
+    let unit = parse_unit(name).ok();
+    if let Some(unit) = unit.as_ref().filter(|unit| snapshot.units.contains_key(*unit)) {
+        return on_no_machine(context, snapshot, unit, "loaded");
+    }
+    let error = "Unable to proceed: could not find matching unit or machine";
+    if context.is_fleetctl {
+        return CommandError::failed(error);
+    }
+    let machines = snapshot.machines.values().map(|machine| machine.name.as_str());
+    let names = machines.chain(snapshot.units.keys().map(UnitName::stem));
+    let name = sanitize::truncate(name, sanitize::MESSAGE_LIMIT);
+    CommandError::failed(format!("no machine and no unit is called {name:?}")).maybe_hint(did_you_mean(&name, names))
 }
 
 /// Reports whether a text names a global unit.

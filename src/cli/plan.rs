@@ -12,8 +12,11 @@ use super::error::ExitStatus;
 use super::failover_args::FailoverPolicyArgs;
 use crate::control;
 use crate::control::LEASE;
+use crate::control::look;
 use crate::control::problems::Problem;
+use crate::control::problems::folding;
 use crate::control::problems::problems;
+use crate::control::problems::stored_problems;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
@@ -71,16 +74,24 @@ fn reconciler(
 
 /// Runs `muster plan`.
 pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
-    let (snapshot, remote) = (context.snapshot().await?, context.remote()?);
-    leader_election::check_epoch(&context.store().await?, &context.keys()?).await?;
+    let (snapshot, cluster) = (context.snapshot().await?, context.cluster().await?);
+    leader_election::check_epoch(&cluster.store, &cluster.keys).await?;
     let mut reconciler = reconciler(context, &args.failover, &snapshot)?;
-    let simulation = runner::dry_run(&mut reconciler, &remote, Clock::start(), &context.stop).await;
-    remote.close(Duration::from_millis(500)).await;
+    let is_controlled = look::is_controlled(&cluster, &snapshot).await?;
+    let now = cluster.clock.now();
+    let simulation = if is_controlled {
+        // The controller may reach machines that this process does not reach, and knows for how long they are silent.
+        let mut hosts = SimulatedHosts::of(&snapshot, []);
+        Some(simulation::simulate_present(&mut reconciler, &mut hosts, now))
+    } else {
+        runner::dry_run(&mut reconciler, &cluster.remote, cluster.clock, &context.stop).await
+    };
+    cluster.remote.close(Duration::from_millis(500)).await;
     let Some(simulation) = simulation else {
         return Err(CommandError::interrupted("interrupted: nothing was changed"));
     };
-    let found = problems(&reconciler, &Scope::All);
-    let now = Clock::start().now();
+    let found = if is_controlled { stored_problems(&snapshot, now) } else { problems(&reconciler, &Scope::All) };
+    let now = cluster.clock.now();
     let may_change_at = reconciler.changes_at().filter(|at| now < *at);
     if args.output.is_some() {
         let mut value = ui::plan::json(&snapshot, &simulation);
@@ -101,7 +112,7 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
 }
 
 fn lines(found: &[Problem]) -> String {
-    found.iter().map(|finding| format!("{}\n", ui::clean(&finding.to_string()))).collect()
+    folding::lines(found).iter().map(|line| format!("{}\n", ui::clean(line))).collect()
 }
 
 /// Runs `muster simulate`.

@@ -16,6 +16,7 @@ use super::duration;
 use super::error::CommandError;
 use super::failover_args::FailoverPolicyArgs;
 use super::failover_args::SweepSchedule;
+use super::setting_origin::origin;
 use super::variables;
 use super::vault_passwords::PasswordSource;
 use crate::core::secrets::SECRET_VARIABLES;
@@ -321,6 +322,34 @@ pub struct Settings {
     pub failover: FailoverPolicyArgs,
     /// The sweep schedule of the settings file.
     pub schedule: SweepSchedule,
+    /// Where some of the settings come from.
+    pub(super) origins: Origins,
+}
+
+/// Where settings come from that are checked only when a command needs them, as text for errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origins {
+    pub(super) store: String,
+    pub(super) token: String,
+    pub(super) strict_host_key_checking: String,
+}
+
+impl Origins {
+    /// Finds the origins. `given` are the flags and variables.
+    fn of(given: &Flags, file: &file::File) -> Self {
+        let origin = |name, given: &Option<String>, of_file: &Option<String>| {
+            origin(name, given.is_some(), file.path.as_deref().filter(|_| of_file.is_some()))
+        };
+        Self {
+            store: origin("store", &given.store, &file.flags.store),
+            token: origin("token", &given.token, &file.flags.token),
+            strict_host_key_checking: origin(
+                "strict-host-key-checking",
+                &given.strict_host_key_checking,
+                &file.flags.strict_host_key_checking,
+            ),
+        }
+    }
 }
 
 impl Settings {
@@ -335,7 +364,8 @@ impl Settings {
             variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Ok(ssh::Options {
             ssh_config: self.ssh_config.clone(),
-            strict: strict.map_err(|error| CommandError::usage(format!("--strict-host-key-checking: {error}")))?,
+            strict: strict
+                .map_err(|error| CommandError::usage(format!("{}: {error}", self.origins.strict_host_key_checking)))?,
             home: home().or_else(|| account.as_ref().map(|(_, home)| home.clone())),
             local_user: account.map(|(name, _)| name).or_else(user).unwrap_or_else(|| "root".to_owned()),
             environment: variables.collect(),
@@ -372,7 +402,7 @@ impl Flags {
     /// Merges flags and environment (already in `self`), the settings file and the defaults.
     pub fn resolve(self) -> Result<Settings, CommandError> {
         let file = file::read(self.config.as_deref())?;
-        let vault = vault(&self, &file.flags);
+        let (vault, origins) = (vault(&self, &file.flags), Origins::of(&self, &file));
         let path = |flag: Option<PathBuf>, file: Option<PathBuf>| flag.map(|path| from_home(&path)).or(file);
         let store = self.store.map(|store| match store.strip_prefix("sqlite:") {
             Some(path) => format!("sqlite:{}", from_home(Path::new(path)).display()),
@@ -397,6 +427,7 @@ impl Flags {
             strict_host_key_checking: self.strict_host_key_checking.or(file.flags.strict_host_key_checking),
             lock: file.lock,
             settle: file.settle,
+            origins,
         })
     }
 }

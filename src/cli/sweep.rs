@@ -58,6 +58,12 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
         let lease = args.failover.lease(&settings.failover).unwrap_or(every * 3);
         LeasePolicy::of_sweeps(lease, every)
     });
+    if lease.is_none() && args.failover.has_lease() {
+        ui::warn(
+            "--lease has no effect without --sweep-every: a sweep grants leases only if it knows how often sweeps run, so \
+             strict units do not start",
+        );
+    }
     let timing = Timing { lease: lease.transpose()?, ..timing(detection) };
     let lock_wait = args.lock.wait(settings, Duration::ZERO);
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
@@ -104,8 +110,19 @@ fn conclude(context: &Context, args: &SweepArgs, found: &[Problem], status: Exit
     } else {
         let lines = due(context, args, folding::lines(found));
         ui::result(&ui::clean(&lines.iter().map(|line| format!("{line}\n")).collect::<String>()));
+        hint(found).filter(|_| !lines.is_empty()).into_iter().for_each(|hint| ui::hint(&hint));
     }
     if found.is_empty() { ExitStatus::Done } else { status }
+}
+
+/// Returns which commands show more about the first unit with a problem, or else about the first machine.
+fn hint(found: &[Problem]) -> Option<String> {
+    let unit = found.iter().filter(|problem| !problem.unreachable).find_map(|problem| problem.unit.as_ref());
+    let of_machine = || {
+        let machine = found.iter().find_map(Problem::machine_name)?;
+        Some(format!("`muster machine show {machine}` shows more."))
+    };
+    unit.map(|unit| format!("`muster why {unit}` and `muster journal {unit}` show more.")).or_else(of_machine)
 }
 
 /// Returns the lines that `--remind` lets through, and remembers them.

@@ -96,6 +96,10 @@ pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -
     let commands = create.args.units.iter().map(|text| {
         let unit = parse_unit(text)?;
         let file = read_local(text, &unit)?;
+        // fleet took the submitted unit of the same name.
+        if file.is_none() && !context.is_fleetctl {
+            check_path(text, &unit)?;
+        }
         Ok(UnitCommand { verb, unit, file, replace: create.replace })
     });
     let commands = commands.collect::<Result<Vec<_>, CommandError>>()?;
@@ -133,7 +137,19 @@ async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait
     if wait.no_block && verb != Verb::Submit && matches!(leader.await, Ok(None)) {
         ui::note(messages::NO_LEADER);
     }
-    Ok(ui::report(&errors(&problems)))
+    let destroyed = if verb == Verb::Destroy { hint_about_destroyed(&problems) } else { None };
+    Ok(ui::report(&destroyed.unwrap_or_else(|| errors(&problems))))
+}
+
+/// Returns the errors about units that are destroyed and still on a machine. No other command shows more about them.
+fn hint_about_destroyed(problems: &[Problem]) -> Option<Vec<CommandError>> {
+    let is_left = problems.iter().any(|problem| problem.unit.is_some() && !problem.unreachable);
+    let mut errors: Vec<CommandError> = problems.iter().map(CommandError::from).collect();
+    let last = errors.pop().filter(|_| is_left)?;
+    errors.push(last.hint(
+        "The cluster does not know the unit any more. `muster list-units` shows it until its machine has unloaded it.",
+    ));
+    Some(errors)
 }
 
 /// Returns the errors that problems are, the last with advice.
@@ -160,6 +176,14 @@ fn read_local(text: &str, unit: &UnitName) -> Result<Option<LocalFile>, CommandE
         (None, Some(template)) => read(&template, true),
         (own, _) => Ok(own),
     }
+}
+
+/// Refuses a path at which there is no file: the submitted unit of the same name may be another one.
+fn check_path(text: &str, unit: &UnitName) -> Result<(), CommandError> {
+    let path = Path::new(text);
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let error = CommandError::usage(format!("{}: no such file", folder.join(unit.as_str()).display()));
+    Err(error.hint(format!("Write `{unit}` without a path to name the submitted unit.")))
 }
 
 fn read(path: &PathBuf, template: bool) -> Result<Option<LocalFile>, CommandError> {

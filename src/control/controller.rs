@@ -137,7 +137,8 @@ async fn enter(
         match follower.next().await {
             Update::Reset(listing) => {
                 let (epoch, snapshot) = (run_context.leadership.epoch(), layout::snapshot(&context.keys, &listing));
-                let mut reconciler = Reconciler::new(epoch, Scope::All, settings.timing, snapshot).with_publication();
+                let mut reconciler =
+                    Reconciler::new(epoch, Scope::All, settings.timing, snapshot).with_continuous_publication();
                 settings.apply(&mut reconciler);
                 return Ok(Entered { run_context, reconciler, follower });
             }

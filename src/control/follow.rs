@@ -235,7 +235,8 @@ impl FollowedUnits {
         on_progress(Progress::Event(&self.snapshot, event));
         let (kind, what) = match &event.kind {
             EventKind::StepEnded(StepEnd { action, outcome: Outcome::Failed(said), .. }) => {
-                (TroubleKind::of_step(*action), format!("{action} failed: {said}"))
+                let on = event.subject.machine.map(|machine| format!(" on {}", self.snapshot.full_name_of(machine)));
+                (TroubleKind::of_step(*action), format!("{action} failed{}: {said}", on.unwrap_or_default()))
             }
             EventKind::UnitUnschedulable(error) if !self.has_deadline() => {
                 (TroubleKind::Unschedulable, error.message())

@@ -63,9 +63,11 @@ impl Goal {
         }
     }
 
-    /// Returns the text with which fleet names the goal when it gives up.
+    /// Returns the word for a unit that has reached the goal.
     pub(super) fn label(self) -> String {
         match self {
+            Self::Verb(Verb::Stop) => "stopped".to_owned(),
+            Self::Verb(Verb::Unload) => "unloaded".to_owned(),
             Self::Verb(verb) => verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string()),
             Self::AwayFrom(machine) => format!("away from {}...", machine.short()),
         }
@@ -114,6 +116,9 @@ impl Goal {
         unit: &UnitName,
         now: Timestamp,
     ) -> Option<Problem> {
+        if let Some(problem) = self.blocked_by_policy(snapshot, health, unit) {
+            return Some(problem);
+        }
         let (machine, health) = self.blocked_on(snapshot, health, unit, now)?;
         let name = &machine.name;
         let what = match self {
@@ -125,14 +130,46 @@ impl Goal {
                 format!("still on {name}, which is {health}: it is unloaded there as soon as {name} answers")
             }
         };
-        let problem = Problem::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine.id), what);
-        Some(Problem { unreachable: true, ..problem })
+        Some(Problem::of_unit_out_of_reach(unit, machine.id, what))
+    }
+
+    /// Returns the problem of a unit on a machine that does not answer and whose failover the failover policy blocks: the
+    /// unit neither reaches the goal there nor moves.
+    fn blocked_by_policy(self, snapshot: &Snapshot, health: Healths<'_>, unit: &UnitName) -> Option<Problem> {
+        let own = snapshot.machines.get(&snapshot.placements.get(unit)?.machine)?;
+        let block = snapshot.health.get(&own.id)?.reason.block.as_ref()?;
+        health(own.id).filter(|health| !can_be_visited(*health))?;
+        let name = &own.name;
+        let remedy = match self {
+            Self::Verb(Verb::Submit | Verb::Load | Verb::Start | Verb::Restart) => {
+                format!(" (`muster failover --force {name}` moves its units all the same)")
+            }
+            Self::Verb(_) => format!("; the order is carried out as soon as {name} answers"),
+            Self::AwayFrom(_) => return None,
+        };
+        let what = format!("placed on {name}, which does not answer: {block}{remedy}");
+        Some(Problem::of_unit_out_of_reach(unit, own.id, what))
+    }
+
+    /// Returns the problem of a unit whose machine does not answer. A command by itself moves no unit off such a machine.
+    pub(super) fn unanswered(self, snapshot: &Snapshot, health: Healths<'_>, unit: &UnitName) -> Option<Problem> {
+        let own = snapshot.machines.get(&snapshot.placements.get(unit)?.machine)?;
+        let health = health(own.id).filter(|health| !can_be_visited(*health))?;
+        let then = match self {
+            Self::Verb(Verb::Submit | Verb::Load | Verb::Start | Verb::Restart) => {
+                "a controller or the next sweep moves it if that lasts"
+            }
+            Self::Verb(_) => "the order is carried out once it answers",
+            Self::AwayFrom(_) => return None,
+        };
+        let what = format!("placed on {}, which is {health}: {then}", own.name);
+        Some(Problem::of_unit_out_of_reach(unit, own.id, what))
     }
 
     /// Returns the problem of a unit that has not reached the goal when the time of its command is over.
     pub(super) fn timed_out(self, unit: &UnitName, why: Option<String>) -> Problem {
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let what = format!("timed out waiting for unit {unit} to report state {}{why}", self.label());
+        let what = format!("timed out waiting for it to be {}{why}", self.label());
         Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
     }
 

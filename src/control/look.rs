@@ -7,9 +7,11 @@ use super::timing::timing;
 use crate::core::health::BRAKE;
 use crate::core::health::DetectionConfig;
 use crate::core::model::Failure;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::RECENT;
 use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
 use crate::runner;
@@ -37,14 +39,23 @@ pub struct Look {
     pub missed: Vec<(MachineId, Option<Failure>)>,
     /// The machine that has shown that the store was restored from a backup.
     pub restoration_witness: Option<MachineId>,
+    /// Set while a controller leads.
+    pub has_controller: bool,
+    /// When a controller last published its observations, if no process leads now.
+    pub controlled_until: Option<Timestamp>,
 }
 
 /// Reads the records of a cluster and observes its machines, unless a controller leads and has observed them just now.
 pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let snapshot = layout::read(&*context.store, &context.keys).await?;
-    let nothing_to_do = snapshot.machines.is_empty() || is_observed(context, &snapshot).await?;
-    if nothing_to_do {
-        return Ok(Look { snapshot, missed: Vec::new(), restoration_witness: None });
+    let holder = leader_election::current_leader(&context.store, &context.keys).await?;
+    let has_controller = holder.as_ref().is_some_and(|holder| holder.kind == LeaderKind::Controller);
+    let published = snapshot.observed.as_ref().filter(|times| times.continuous && holder.is_none());
+    let controlled_until = published.map(|times| times.at);
+    let is_observed = has_controller && is_recent(&snapshot, context.clock.now());
+    if snapshot.machines.is_empty() || is_observed {
+        let missed = overdue(&snapshot).into_iter().filter(|_| is_observed).map(|machine| (machine, None)).collect();
+        return Ok(Look { snapshot, missed, restoration_witness: None, has_controller, controlled_until });
     }
     let timing = timing(DetectionConfig { down_after: DOWN_AFTER, brake: BRAKE });
     let mut reconciler = Reconciler::new(NO_EPOCH, Scope::All, timing, snapshot);
@@ -53,15 +64,28 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let missed = missed.map(|(machine, view)| (machine, view.evidence.latest_failure().cloned())).collect();
     let mut snapshot = reconciler.snapshot().clone();
     snapshot.observed = Some(reconciler.observation_times(context.clock.now()));
-    Ok(Look { snapshot, missed, restoration_witness: reconciler.restoration_witness() })
+    let restoration_witness = reconciler.restoration_witness();
+    Ok(Look { snapshot, missed, restoration_witness, has_controller, controlled_until })
 }
 
-/// Reports whether a controller leads that has published its observations just now.
-async fn is_observed(context: &ClusterContext, snapshot: &Snapshot) -> Result<bool, StoreError> {
-    let now = context.clock.now();
-    if snapshot.observed.as_ref().is_none_or(|times| now.since(times.at) > RECENT) {
-        return Ok(false);
-    }
+/// Reports whether a controller leads and has observed the machines just now: the records have their present state.
+pub async fn is_controlled(context: &ClusterContext, snapshot: &Snapshot) -> Result<bool, StoreError> {
     let holder = leader_election::current_leader(&context.store, &context.keys).await?;
-    Ok(holder.is_some_and(|holder| holder.kind == LeaderKind::Controller))
+    let has_controller = holder.is_some_and(|holder| holder.kind == LeaderKind::Controller);
+    Ok(has_controller && is_recent(snapshot, context.clock.now()))
+}
+
+/// Reports whether the observations in the records were published just now.
+fn is_recent(snapshot: &Snapshot, now: Timestamp) -> bool {
+    snapshot.observed.as_ref().is_some_and(|times| now.since(times.at) <= RECENT)
+}
+
+/// Returns the machines that are alive and that the controller has not observed recently: it waits for the end of a visit,
+/// which may stop units that take their time.
+fn overdue(snapshot: &Snapshot) -> Vec<MachineId> {
+    let is_alive = |machine: &&MachineId| {
+        snapshot.health.get(machine).is_some_and(|record| matches!(record.health, Health::Alive | Health::Suspect))
+    };
+    let behind = snapshot.observed.iter().flat_map(|times| times.behind.keys());
+    behind.filter(is_alive).copied().collect()
 }

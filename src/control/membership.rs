@@ -26,6 +26,7 @@ use crate::core::model::Health;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::MachineVerb;
+use crate::core::model::Placement;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
@@ -190,7 +191,10 @@ async fn empty(
     stopped: Option<&str>,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<(Vec<Problem>, bool), MembershipError> {
-    let snapshot = layout::read(&*context.store, &context.keys).await?;
+    let mut snapshot = layout::read(&*context.store, &context.keys).await?;
+    if is_out_of_reach(&snapshot, machine) {
+        forget_moved(&mut snapshot, machine);
+    }
     let mut problems = move_units(context, &snapshot, machine, timeouts, on_progress).await?;
     let left = units_on(&layout::read(&*context.store, &context.keys).await?, machine);
     let has_stopped = |problem: &&mut Problem| problem.unit.as_ref().is_some_and(|unit| !left.contains(unit));
@@ -345,6 +349,17 @@ async fn move_units(
         return Ok(Vec::new());
     }
     Box::pin(UnitOperation { context, goal: Goal::AwayFrom(machine), units: &units, timeouts }.run(on_progress)).await
+}
+
+/// Removes the last reports of a machine that does not answer about units that are placed on another machine by now: nothing
+/// is left to move.
+fn forget_moved(snapshot: &mut Snapshot, machine: MachineId) {
+    let is_elsewhere = |at: &Placement| at.machine != machine;
+    for (unit, states) in &mut snapshot.states {
+        if snapshot.placements.get(unit).is_some_and(is_elsewhere) {
+            states.remove(&machine);
+        }
+    }
 }
 
 /// Returns the units that are placed on a machine or that it has reported.

@@ -103,7 +103,7 @@ impl UnitOperation<'_> {
     ) -> Result<Option<Vec<Problem>>, OperationError> {
         let context = self.context;
         let snapshot = layout::read(&*context.store, &context.keys).await?;
-        if keeps_leases(&snapshot) && !std::mem::replace(yielded, true) {
+        if keeps_leases(&snapshot, context.clock.now()) && !std::mem::replace(yielded, true) {
             yield_to_controller(context, leadership).await?;
             return Ok(None);
         }
@@ -175,7 +175,8 @@ impl UnitOperation<'_> {
             Goal::AwayFrom(machine) => Some(straggler(reconciler, unit, machine)),
             Goal::Verb(_) => {
                 let known = self.goal.obstacle(snapshot, &health, unit, now);
-                known.or_else(|| unfinished(snapshot, unit, limit)).or_else(|| timed_out(unit))
+                let known = known.or_else(|| unfinished(snapshot, unit, limit)).or_else(|| timed_out(unit));
+                known.or_else(|| self.goal.unanswered(snapshot, &health, unit))
             }
         };
         left.iter().filter(|unit| !has_problem(unit)).filter_map(problem).collect()

@@ -75,6 +75,19 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// Returns the name of the machine that has the problem, if it is the problem of a machine.
+    pub fn machine_name(&self) -> Option<&str> {
+        self.trouble.as_ref().filter(|_| self.unit.is_none()).map(|(name, _)| name.as_str())
+    }
+
+    /// Makes the problem of a unit whose machine does not answer.
+    pub(super) fn of_unit_out_of_reach(unit: &UnitName, machine: MachineId, what: String) -> Self {
+        let problem = Self::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine), what);
+        Self { unreachable: true, ..problem }
+    }
+}
+
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.unit {

@@ -100,7 +100,7 @@ pub async fn sweep(
             Err(holder) => return Ok(SweepResult::Busy(holder)),
         };
         let snapshot = layout::read(&*context.store, &context.keys).await?;
-        if keeps_leases(&snapshot) && !std::mem::replace(&mut yielded, true) {
+        if keeps_leases(&snapshot, context.clock.now()) && !std::mem::replace(&mut yielded, true) {
             yield_to_controller(context, leadership).await?;
             continue;
         }

@@ -10,6 +10,7 @@ use super::failure_details;
 use super::goal::Goal;
 use super::goal::UnitProgress;
 use super::goal::recorded_health;
+use super::leadership::controller_leads;
 use super::operation::UnitOperation;
 use super::problems::Problem;
 use super::progress::OnProgress;
@@ -17,20 +18,26 @@ use super::progress::OperationError;
 use super::progress::Progress;
 use super::progress::Timeouts;
 use super::retry::Attempts;
+use super::timing::timing;
 use crate::core::command;
 use crate::core::command::Decision;
 use crate::core::command::DesiredChange;
 use crate::core::command::InvalidCommand;
 use crate::core::command::UnitCommand;
 use crate::core::explain::TroubleKind;
+use crate::core::health::BRAKE;
+use crate::core::health::DetectionConfig;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
 use crate::core::model::Snapshot;
 use crate::core::model::Verb;
 use crate::core::model::Write;
+use crate::core::reconcile::Reconciler;
+use crate::core::reconcile::assignments::Scope;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
+use crate::runner;
 use crate::runner::ClusterContext;
 use crate::store;
 use crate::store::COMMIT_BYTES;
@@ -41,6 +48,12 @@ use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::leader_election;
+
+/// The epoch of a process that does not lead. No host obeys it.
+const NO_EPOCH: u64 = 0;
+
+/// How long the machines have to answer before a command leads and observes them again.
+const OBSERVATION: Duration = Duration::from_millis(2500);
 
 /// How many units go into one commit: each takes a check and up to three changes.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 3;
@@ -57,8 +70,9 @@ pub async fn execute(
     // Otherwise the desired state would be stored by a command that cannot lead.
     leader_election::check_epoch(&context.store, &context.keys).await?;
     let Stored { mut open, same, mut problems } = store_desired_state(context, commands, on_progress).await?;
-    if verb == Verb::Start && timeouts.block && !same.is_empty() {
-        open.extend(ended(context, commands, &same, timeouts, on_progress).await?);
+    let doubtful = if verb == Verb::Start && timeouts.block { doubtful(context, commands, same).await? } else { same };
+    if verb == Verb::Start && timeouts.block && !doubtful.is_empty() {
+        open.extend(ended(context, commands, &doubtful, timeouts, on_progress).await?);
     }
     let is_open = !open.is_empty() && verb != Verb::Submit;
     if is_open && timeouts.block {
@@ -79,6 +93,36 @@ pub async fn execute(
         collect_files(context).await?;
     }
     Ok(problems)
+}
+
+/// Observes units that run as far as the store knows, and returns those of which that is not certain. That needs no
+/// leadership, and so does not wait for a controller which keeps leases.
+async fn doubtful(
+    context: &ClusterContext,
+    commands: &[UnitCommand],
+    units: BTreeSet<UnitName>,
+) -> Result<BTreeSet<UnitName>, OperationError> {
+    if units.is_empty() || controller_leads(context).await? {
+        return Ok(units);
+    }
+    let timing = timing(DetectionConfig { down_after: Duration::ZERO, brake: BRAKE });
+    let snapshot = layout::read(&*context.store, &context.keys).await?;
+    let mut reconciler = Reconciler::new(NO_EPOCH, Scope::Units(units.clone()), timing, snapshot);
+    runner::observe(&mut reconciler, &context.remote, context.clock, OBSERVATION).await;
+    if !reconciler.views().all(|(_, view)| view.answers() && view.units.is_some()) {
+        return Ok(units);
+    }
+    let (snapshot, requirements) = (reconciler.snapshot(), reconciler.requirements());
+    let health = recorded_health(snapshot);
+    let runs = |unit: &UnitName| {
+        let changes = |command: &UnitCommand| {
+            command::decide(snapshot, command).is_ok_and(|decision| decision.change != DesiredChange::Nothing)
+        };
+        let is_reached =
+            Goal::Verb(Verb::Start).progress_of(snapshot, requirements, &health, unit) == UnitProgress::Reached;
+        is_reached && !commands.iter().filter(|command| command.unit == *unit).any(changes)
+    };
+    Ok(units.into_iter().filter(|unit| !runs(unit)).collect())
 }
 
 /// Observes units that run as far as the store knows, and stores the start of those that have ended. Returns these.
@@ -121,7 +165,8 @@ async fn store_desired_state(
         let (snapshot, revisions) = read(context).await?;
         let requirements = RequirementsIndex::of(&snapshot);
         let decisions = decide(&snapshot, &left, &mut stored.problems)?;
-        for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings) {
+        let activation = command::activation_warnings(&snapshot, commands);
+        for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings).chain(&activation) {
             if warned.insert(warning.clone()) {
                 on_progress(Progress::Warning(warning));
             }
@@ -161,8 +206,10 @@ fn decide<'a>(
         match command::decide(snapshot, command) {
             Ok(decision) => decided.push((*command, decision)),
             // The problem names no unit: no command shows more about a unit that does not exist.
-            Err(error @ InvalidCommand::Unknown(_)) if command.verb != Verb::Restart => {
-                problems.push(Problem::general(TroubleKind::UnknownUnit, error.to_string()));
+            Err(InvalidCommand::Unknown(unit, similar)) if command.verb != Verb::Restart => {
+                let error = InvalidCommand::Unknown(unit, Vec::new()).to_string();
+                let details = similar.iter().map(|unit| format!("did you mean {unit}?")).collect();
+                problems.push(Problem { details, ..Problem::general(TroubleKind::UnknownUnit, error) });
             }
             Err(error) => return Err(error),
         }

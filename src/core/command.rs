@@ -85,9 +85,9 @@ pub enum InvalidCommand {
         /// The name of an instance.
         example: String,
     },
-    /// The unit was not submitted.
+    /// The unit was not submitted. The units after it have similar names.
     #[error("Unit {0} does not exist")]
-    Unknown(UnitName),
+    Unknown(UnitName, Vec<UnitName>),
     /// The verb does not apply to the unit's desired state: `stop` of an inactive unit, or `submit --replace` of a launched
     /// one.
     #[error("Unable to {verb} unit {unit} in state {state}")]
@@ -145,7 +145,7 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
     let mut warnings = Vec::new();
     let Some(known) = snapshot.units.get(name) else {
         if !verb.creates() {
-            return Err(InvalidCommand::Unknown(name.clone()));
+            return Err(InvalidCommand::Unknown(name.clone(), snapshot.similar_units(name)));
         }
         let file = find_file(snapshot, command)?;
         check(snapshot, name, &file, &mut warnings)?;
@@ -181,6 +181,55 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
     }
     let change = if unit == *known && file.is_none() { DesiredChange::Nothing } else { DesiredChange::Put(unit, file) };
     Ok(Decision { change, created: false, warnings })
+}
+
+/// Returns a warning for each timer, socket or path unit that would start a unit which is on no machine, and for each that
+/// still starts a unit which these commands stop or remove.
+pub fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<String> {
+    let places = |unit: &UnitName| {
+        let named = commands.iter().find(|command| command.unit == *unit);
+        match named {
+            Some(command) => matches!(command.verb.goal(), Some(DesiredState::Loaded | DesiredState::Launched)),
+            None => snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive),
+        }
+    };
+    let mut warnings = Vec::new();
+    for UnitCommand { verb, unit, file, .. } in commands {
+        let ends = matches!(verb, Verb::Stop | Verb::Unload | Verb::Destroy);
+        let file = file.as_ref().map(|file| &file.file).or_else(|| snapshot.file(unit));
+        let activated = file.and_then(|file| activated(unit, file)).filter(|_| !ends && *verb != Verb::Submit);
+        if let Some(activated) = activated.filter(|activated| !places(activated)) {
+            warnings.push(format!(
+                "WARNING: Unit {unit} starts {activated}, which is on no machine. Unless the hosts have it: write \
+                 `MachineOf={activated}` into [X-Fleet] of {unit}, and `muster load {activated}` first."
+            ));
+        }
+        let activators = snapshot.units.keys().filter(|_| ends).filter(|activator| {
+            let starts = snapshot.file(activator).and_then(|file| self::activated(activator, file));
+            let is_launched = snapshot.units.get(*activator).is_some_and(|unit| unit.desired == DesiredState::Launched);
+            starts.as_ref() == Some(unit) && is_launched && !commands.iter().any(|other| other.unit == **activator)
+        });
+        warnings.extend(
+            activators.map(|activator| format!("WARNING: Unit {activator}, which starts {unit}, is still launched.")),
+        );
+    }
+    warnings
+}
+
+/// Returns the unit that a timer, a socket or a path unit starts. A socket that accepts connections starts instances.
+fn activated(unit: &UnitName, file: &UnitFile) -> Option<UnitName> {
+    let (section, option) = match unit.kind() {
+        UnitType::Timer => ("Timer", "Unit"),
+        UnitType::Path => ("Path", "Unit"),
+        UnitType::Socket => ("Socket", "Service"),
+        _ => return None,
+    };
+    let accepts = file
+        .values("Socket", "Accept")
+        .next_back()
+        .is_some_and(|value| ["1", "yes", "y", "true", "t", "on"].contains(&value.to_ascii_lowercase().as_str()));
+    let named = file.values(section, option).next_back().map(str::to_owned);
+    named.unwrap_or_else(|| format!("{}.service", unit.stem())).parse().ok().filter(|_| !accepts)
 }
 
 /// Reports whether a launched unit was started on a machine and does not run there, as last observed. A oneshot that has

@@ -165,6 +165,15 @@ pub enum NotRunning {
     StopsElsewhere(String),
     /// It is not on its machine yet.
     NotOnMachineYet(String),
+    /// It is global and not on this machine. No record says whether the machine has refused its file.
+    GlobalNotThere(String),
+    /// Its file could not be loaded on its machine.
+    LoadFailed {
+        /// The machine's name.
+        name: String,
+        /// What the host said.
+        said: String,
+    },
     /// Its machine has an older file of it.
     OutdatedFile(Hash),
     /// It is not running in the machine's systemd.
@@ -197,12 +206,17 @@ impl fmt::Display for NotRunning {
             }
             Self::MachineUnavailable { name, health, reason } => write!(f, "{name} is {health}: {reason}"),
             Self::NoLease(name) => {
-                write!(f, "it is strict, and {name} has no lease: a controller must run to renew leases")
+                write!(f, "it is strict, and {name} has no lease: a controller must run, or sweeps with --sweep-every")
             }
             Self::MayStillRun { is_strict: true, name, .. } => write!(f, "it is strict, and may still run on {name}"),
             Self::MayStillRun { name, .. } => write!(f, "a strict copy of it may still run on {name}"),
             Self::StopsElsewhere(name) => write!(f, "it waits for {name}, where it still runs and is being stopped"),
             Self::NotOnMachineYet(name) => write!(f, "it is not on {name} yet: the next reconcile loads it there"),
+            Self::GlobalNotThere(name) => write!(
+                f,
+                "it is not on {name}: the next reconcile loads it there, unless {name} refuses it, which the events show"
+            ),
+            Self::LoadFailed { name, said } => write!(f, "it could not be loaded on {name}: {said}"),
             Self::OutdatedFile(hash) => {
                 write!(f, "its machine has an older file of it ({}): the next reconcile replaces it", hash.short())
             }
@@ -233,7 +247,8 @@ impl NotRunning {
             Self::MachineUnavailable { .. } => TroubleKind::MachineUnavailable,
             Self::NoLease(_) | Self::MayStillRun { .. } => TroubleKind::Lease,
             Self::StopsElsewhere(_) => TroubleKind::StillElsewhere,
-            Self::NotOnMachineYet(_) => TroubleKind::NotOnMachine,
+            Self::NotOnMachineYet(_) | Self::GlobalNotThere(_) => TroubleKind::NotOnMachine,
+            Self::LoadFailed { .. } => TroubleKind::LoadFailed,
             Self::OutdatedFile(_) => TroubleKind::OutdatedFile,
             Self::NotActive { state, .. } => TroubleKind::of_state(state),
             Self::JobFailed { .. } => TroubleKind::JobFailed,
@@ -247,6 +262,7 @@ impl NotRunning {
             | Self::MachineLeft(_)
             | Self::StopsElsewhere(_)
             | Self::NotOnMachineYet(_)
+            | Self::GlobalNotThere(_)
             | Self::OutdatedFile(_) => true,
             Self::NotActive { state, .. } => {
                 state.load == LoadState::Loaded && (!state.launched || state.is_changing())
@@ -351,7 +367,10 @@ fn global_not_running(snapshot: &Snapshot, scheduler: &Scheduler<'_>, name: &Uni
     }
     let fits = |machine: &&Machine| scheduler.globals_on(machine.id).any(|global| global == name);
     let reason = |machine: &Machine| {
-        let reason = not_running_on(snapshot, name, machine)?;
+        let reason = match not_running_on(snapshot, name, machine)? {
+            NotRunning::NotOnMachineYet(name) => NotRunning::GlobalNotThere(name),
+            reason => reason,
+        };
         (!matches!(reason, NotRunning::MachineUnavailable { .. })).then_some((machine.id, reason))
     };
     snapshot.machines.values().filter(fits).filter_map(reason).collect()
@@ -367,6 +386,18 @@ fn schedulability(snapshot: &Snapshot, now: Timestamp) -> impl Fn(MachineId) -> 
             None => health.into(),
         },
     }
+}
+
+/// Returns why a machine that is alive takes no new units for a while, and until when.
+pub fn exclusion(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> Option<(FilterReason, Timestamp)> {
+    if health(snapshot, machine) != Health::Alive {
+        return None;
+    }
+    if let Some(until) = full_machines(snapshot, now).get(&machine) {
+        return Some((FilterReason::Full, *until));
+    }
+    let (hold_down, until) = snapshot.health.get(&machine)?.held_down(now)?;
+    Some((FilterReason::Flapping(hold_down.outages), until))
 }
 
 /// Returns the health of a machine. A machine without a record counts as alive.
@@ -406,9 +437,11 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
         let (health, reason) = (health.health, Box::new(health.reason.clone()));
         return Some(NotRunning::MachineUnavailable { name: machine.name.clone(), health, reason });
     }
-    let Some(state) = snapshot.states.get(name).and_then(|states| states.get(&machine.id)) else {
-        return Some(NotRunning::NotOnMachineYet(machine.name.clone()));
-    };
+    let state = snapshot.states.get(name).and_then(|states| states.get(&machine.id));
+    if let Some(said) = failed_load(snapshot, name, machine.id, state) {
+        return Some(NotRunning::LoadFailed { name: machine.name.clone(), said });
+    }
+    let Some(state) = state else { return Some(NotRunning::NotOnMachineYet(machine.name.clone())) };
     if is_strict(snapshot, name) && !state.launched && !snapshot.leases.contains_key(&machine.id) {
         return Some(NotRunning::NoLease(machine.name.clone()));
     }
@@ -426,6 +459,16 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
     }
     let (job, state) = failed_job(snapshot, name, machine.id)?;
     Some(NotRunning::JobFailed { name: machine.name.clone(), job, state: state.clone() })
+}
+
+/// Returns what a machine said when it could not load the present file of a unit, unless it has loaded the file since.
+fn failed_load(snapshot: &Snapshot, name: &UnitName, machine: MachineId, state: Option<&UnitState>) -> Option<String> {
+    let hash = snapshot.units.get(name)?.hash;
+    if state.is_some_and(|state| state.load == LoadState::Loaded && state.hash == hash) {
+        return None;
+    }
+    let loads = &snapshot.placements.get(name)?.failed_loads;
+    Some(loads.iter().find(|it| (it.machine, it.hash) == (machine, hash))?.said.clone())
 }
 
 /// Returns the unit that a timer starts on a machine, if that unit has failed there. A unit that is to run by itself has a

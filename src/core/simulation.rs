@@ -195,8 +195,17 @@ const fn failure_kind(health: Health) -> Option<FailureKind> {
     }
 }
 
-/// Runs a reconciler over simulated hosts, in simulated time, until it has settled.
+/// Runs a reconciler over simulated hosts, in simulated time, until it has settled and no unit waits for the end of a lease.
 pub fn simulate(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: Timestamp) -> Simulation {
+    run(reconciler, hosts, from, true)
+}
+
+/// Runs a reconciler over simulated hosts until it has settled: what follows from the state of the hosts now.
+pub fn simulate_present(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, now: Timestamp) -> Simulation {
+    run(reconciler, hosts, now, false)
+}
+
+fn run(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: Timestamp, awaits_leases: bool) -> Simulation {
     let mut simulation = Simulation::default();
     let mut now = from;
     let mut inputs = VecDeque::from([Input::Tick]);
@@ -222,7 +231,7 @@ pub fn simulate(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: T
                 }
             }
         }
-        let awaits_leases = reconciler.awaits_leases();
+        let awaits_leases = awaits_leases && reconciler.awaits_leases();
         let limit = if awaits_leases { LONGEST_WITH_LEASES } else { LONGEST };
         let over = reconciler.is_settled() && !awaits_leases;
         let Some(next) = reconciler.wake_at().filter(|at| at.since(from) < limit && !over) else {

@@ -216,6 +216,11 @@ impl Host {
                     notes.push(format!("`{name}` is ignored: did you mean `{meant}`?"));
                     continue;
                 }
+                (name, _) if misspelt_connection(name).is_some() => {
+                    let meant = misspelt_connection(name).unwrap_or_default();
+                    notes.push(format!("`{name}` is ignored: did you mean `{meant}`?"));
+                    continue;
+                }
                 (name, _) if name.starts_with("ansible_ssh_") && !READ.contains(&name) => "muster does not know it",
                 _ => continue,
             };
@@ -287,6 +292,16 @@ fn misspelt(name: &str) -> Option<&'static str> {
     let given = name.strip_prefix("muster_").filter(|_| !ours.contains(&name))?;
     let meant = similar(given, ours.map(end)).into_iter().next()?;
     ours.into_iter().find(|name| end(name) == meant)
+}
+
+/// Returns the connection variable that a name is certainly meant to be: a letter is wrong, missing, doubled or at the place
+/// of its neighbour, in a long name also two.
+fn misspelt_connection(name: &str) -> Option<&'static str> {
+    let given = name.strip_prefix("ansible_").filter(|_| !READ.contains(&name))?;
+    let allowed = if given.len() < 8 { 1 } else { 2 };
+    let distance = |known: &&&'static str| strsim::damerau_levenshtein(name, known);
+    let closest = READ.iter().filter(|known| distance(known) <= allowed).min_by_key(distance)?;
+    Some(closest)
 }
 
 /// Returns an absolute path, which means the same wherever muster runs later. `~` is the user's home, and a relative path

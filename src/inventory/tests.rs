@@ -659,6 +659,9 @@ fn connection_variables_that_muster_ignores_are_noted() {
         ),
         ("h ansible_ssh_executable=/bin/x", "does not know it"),
         ("h muster_metdata=\"{'a': 'b'}\"", "`muster_metdata` is ignored: did you mean `muster_metadata`?"),
+        ("h ansible_usr=x ansible_network_os=y", "`ansible_usr` is ignored: did you mean `ansible_user`?"),
+        ("h ansible_prot=1 ansible_become_user=y", "`ansible_prot` is ignored: did you mean `ansible_port`?"),
+        ("h ansible_ssh_prvate_key_fle=k", "did you mean `ansible_ssh_private_key_file`?"),
         ("h muster_fence_comand=x muster_version=2", "did you mean `muster_fence_command`?"),
     ] {
         let notes = host(line).notes();

@@ -28,13 +28,19 @@ const HALT_LIMIT: Duration = Duration::from_secs(10);
 /// The port of a host's sshd.
 pub(super) const SSH: u16 = 22;
 
-/// The script that becomes the host: `$1` is its disk, `$2` the image, `$3` its network namespace, `$4` its name on this
-/// machine, `$5` its host name. The other arguments are the files through which the script joins its control groups.
+/// The bash script that becomes the host: `$1` is its disk, `$2` the image, `$3` its network namespace, `$4` its name on
+/// this machine, `$5` its host name. The other arguments are the files through which the script joins its control groups.
+///
+/// The caller of muster may have passed on open files, such as a lock. The host outlives the caller and must not keep them.
 ///
 /// /run/systemd is a tmpfs of its own, so nspawn leaves no files there, and never finds the systemd of this machine. nspawn
 /// exits with 133 when the host restarts itself. All hosts of a lab share the folder /mnt/shared, which outlives them.
 const BOOT: &str = r#"
 set -e
+for fd in /proc/$$/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || eval "exec $fd>&-"
+done
 disk=$1 image=$2 namespace=$3 machine=$4 name=$5
 shift 5
 for procs; do echo $$ >"$procs"; done
@@ -71,7 +77,7 @@ impl Container<'_> {
         let both = out.try_clone().map_err(LabError::file(&console))?;
         // The host has a session and a parent of its own: it outlives this process, and Ctrl-C does not reach it.
         let mut command = Command::new(local_command::path("setsid"));
-        command.args(["--fork", "unshare", "--mount", "--propagation", "slave", "sh", "-c", BOOT, "boot"]);
+        command.args(["--fork", "unshare", "--mount", "--propagation", "slave", "bash", "-c", BOOT, "boot"]);
         command.arg(self.disk.folder()).arg(image).arg(Path::new("/run/netns").join(&self.namespace));
         command.arg(&self.namespace).arg(self.name).args(groups);
         let status =
@@ -81,7 +87,7 @@ impl Container<'_> {
         }
         Err(LabError::Command {
             host: Some(self.name.to_owned()),
-            command: "setsid --fork unshare --mount sh".to_owned(),
+            command: "setsid --fork unshare --mount bash".to_owned(),
             status: status.to_string(),
             stderr: self.console_tail(),
         })

@@ -8,7 +8,8 @@ use std::process::Stdio;
 use super::error::LabError;
 
 /// The programs that the lab needs, with their Debian packages.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 9] = [
+    ("bash", "bash"),
     ("ip", "iproute2"),
     ("mmdebstrap", "mmdebstrap"),
     ("kill", "procps"),

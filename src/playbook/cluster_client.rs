@@ -148,7 +148,9 @@ impl Cluster for ClusterClient {
         }
         let candidates: Vec<Candidate> = requests.iter().map(candidate).collect();
         match membership::join(&self.cluster, &candidates, false).await {
-            Ok(Join { joined, foreign }) => joined.into_iter().map(|joined| join_answer(joined, &foreign)).collect(),
+            Ok(Join { joined, foreign, .. }) => {
+                joined.into_iter().map(|joined| join_answer(joined, &foreign)).collect()
+            }
             Err(error) => requests.iter().map(|_| Err(membership_error(&error))).collect(),
         }
     }
@@ -205,7 +207,7 @@ fn join_answer(joined: Joined, foreign: &BTreeMap<MachineId, Foreign>) -> Answer
             let what = format!("joined as {}", machine.legend(false));
             (machine, true, what)
         }
-        Joined::Changed(machine) => (machine, true, "updated".to_owned()),
+        Joined::Changed(machine, changes) => (machine, true, format!("updated: {}", changes.join(", "))),
         Joined::Known(machine) => (machine, false, "has joined already".to_owned()),
         Joined::Refused(error) => return Err(join_error(&error)),
     };

@@ -188,6 +188,9 @@ pub enum StoreError {
     /// The lease has expired, and its keys were removed. Nothing else was changed.
     #[error("store: lease {} has expired", .0.0)]
     LeaseExpired(LeaseId),
+    /// The text does not name a store. Nothing was opened.
+    #[error(transparent)]
+    BadLocation(#[from] BadLocation),
     /// The file of the store does not exist. Nothing was made.
     #[error("store {0} does not exist")]
     Missing(String),

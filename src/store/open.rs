@@ -7,7 +7,6 @@ use super::MemoryStore;
 use super::SharedStore;
 use super::SqliteStore;
 use super::StoreError;
-use super::location::BadLocation;
 use super::location::Credentials;
 use super::location::Location;
 
@@ -30,8 +29,7 @@ pub async fn open_existing(text: &str, credentials: &Credentials) -> Result<Shar
 
 fn locate(text: &str) -> Result<Location, StoreError> {
     // The error does not quote the text: it may hold a password.
-    let refused = |error: BadLocation| StoreError::Refused { store: "--store".to_owned(), detail: error.to_string() };
-    text.parse().map_err(refused)
+    Ok(text.parse()?)
 }
 
 async fn open_at(location: Location, credentials: &Credentials) -> Result<SharedStore, StoreError> {

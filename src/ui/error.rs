@@ -5,11 +5,15 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::clean;
 use super::terminal::Tone;
+
+/// What to do if the system denied a file.
+const DENIED: &str = "Run muster as the user that owns the file, or with `sudo`.";
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +141,20 @@ impl CommandError {
         self
     }
 
+    /// Reports whether the system denied this process a file.
+    fn is_denied(&self) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&*self.source);
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            // A store keeps only the text.
+            if kind == Some(io::ErrorKind::PermissionDenied) || error.to_string().contains("(os error 13)") {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Writes the error and those of its causes that say something new, each on a line.
     fn lines(&self, has_color: bool) -> String {
         let label = Tone::Error.paint("Error:", has_color);
@@ -158,7 +176,8 @@ impl CommandError {
 pub(super) fn text(errors: &[CommandError], has_color: bool) -> String {
     let mut text: String = errors.iter().map(|error| error.lines(has_color)).collect();
     let mut hints: Vec<&Hint> = Vec::new();
-    for hint in errors.iter().flat_map(|error| &error.hints) {
+    let denied = errors.iter().any(CommandError::is_denied).then(|| Hint::from(DENIED));
+    for hint in errors.iter().flat_map(|error| &error.hints).chain(&denied) {
         if !hints.contains(&hint) {
             hints.push(hint);
             text.push_str(&format!("Hint: {}\n", clean(&hint.to_string())));
@@ -175,8 +194,6 @@ pub(super) fn worst(errors: &[CommandError]) -> ExitStatus {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[test]
@@ -189,6 +206,19 @@ mod tests {
             "Error: submit failed\nCaused by: cannot write a.db: quota\nHint: Free some space.\n",
             "the text of the innermost cause is in the line above it"
         );
+    }
+
+    #[test]
+    fn an_error_about_a_file_that_the_system_denied_says_which_user_may_have_it() {
+        let denied = || io::Error::from_raw_os_error(13);
+        let by_cause = CommandError::usage("cannot read a").caused_by(denied());
+        let by_text = CommandError::usage(format!("store sqlite:a: {}", denied()));
+        for error in [by_cause, by_text] {
+            let shown = text(&[error.clone(), error], false);
+            assert_eq!(shown.matches("Hint: Run muster as the user that owns the file, or with `sudo`.\n").count(), 1);
+        }
+        let other = CommandError::usage("cannot read a").caused_by(io::Error::from_raw_os_error(2));
+        assert!(!text(&[other], false).contains("Hint"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use serde_json::json;
 
@@ -20,6 +22,9 @@ use crate::core::model::Event;
 use crate::core::model::FailedLoad;
 use crate::core::model::FilterReason;
 use crate::core::model::Grant;
+use crate::core::model::Health;
+use crate::core::model::HealthEvidence;
+use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
@@ -27,6 +32,9 @@ use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
+
+/// How old evidence may be without a word about its age.
+const EVIDENCE_IS_NEW: Duration = Duration::from_secs(15);
 
 /// Writes why a unit is as it is, and its latest events.
 pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[Event], now: Timestamp) -> String {
@@ -190,24 +198,42 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
 }
 
 /// Writes the facts, the health, the units and the latest events of a machine, the health in its colour.
-pub fn machine(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Timestamp, has_color: bool) -> String {
-    let facts = facts(machine).into_iter().map(|(key, value)| (key, value.into()));
-    let rows: Vec<(&str, Cell)> = facts.chain(observations(snapshot, machine, now)).collect();
+///
+/// `has_controller` says that a controller leads, which renews leases.
+pub fn machine(
+    snapshot: &Snapshot,
+    machine: &Machine,
+    events: &[Event],
+    now: Timestamp,
+    has_controller: bool,
+    has_color: bool,
+) -> String {
+    let facts = facts(snapshot, machine, now).into_iter().map(|(key, value)| (key, value.into()));
+    let rows: Vec<(&str, Cell)> = facts.chain(observations(snapshot, machine, now, has_controller)).collect();
     let units = units_table(snapshot, machine, now);
     lay_out(rows, has_color)
         + &units.map(|table| format!("\n{table}")).unwrap_or_default()
         + &happened(snapshot, events)
 }
 
-/// Returns what the record of a machine says.
-fn facts(machine: &Machine) -> Vec<(&'static str, String)> {
-    let metadata: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
+/// Returns whether a machine takes units, and why not.
+fn scheduling(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> String {
+    let health = snapshot.health.get(&machine.id).map(|record| record.health).filter(|it| *it != Health::Alive);
+    let excluded = explain::exclusion(snapshot, machine.id, now)
+        .map(|(reason, until)| format!("takes no new units until {}: {reason}", super::clock(until, now)));
+    let excluded = excluded.or_else(|| health.map(|health| format!("takes no new units: its health is {health}")));
     let mode = match (machine.cordoned, machine.draining, machine.drain_by) {
         (_, true, Some(by)) => format!("drained: the remaining units stop at {}", time(by)),
         (_, true, None) => "drained: its units move to other machines".to_owned(),
         (true, false, _) => "cordoned: takes no new units".to_owned(),
-        (false, false, _) => "takes units".to_owned(),
+        (false, false, _) => return excluded.unwrap_or_else(|| "takes units".to_owned()),
     };
+    excluded.map_or_else(|| mode.clone(), |excluded| format!("{mode}; uncordoned, it {excluded}"))
+}
+
+/// Returns what the record of a machine says.
+fn facts(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Vec<(&'static str, String)> {
+    let metadata: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mut rows = vec![
         ("Name", machine.name.clone()),
         ("Machine", machine.id.to_string()),
@@ -218,13 +244,18 @@ fn facts(machine: &Machine) -> Vec<(&'static str, String)> {
         ("IP", machine.ip.clone()),
         ("System", format!("{}, systemd {}", machine.os, machine.systemd)),
         ("Metadata", if metadata.is_empty() { "-".to_owned() } else { metadata.join(",") }),
-        ("Scheduling", mode),
+        ("Scheduling", scheduling(snapshot, machine, now)),
     ]);
     rows
 }
 
 /// Returns what leaders have observed of a machine and granted to it.
-fn observations(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Vec<(&'static str, Cell)> {
+fn observations(
+    snapshot: &Snapshot,
+    machine: &Machine,
+    now: Timestamp,
+    has_controller: bool,
+) -> Vec<(&'static str, Cell)> {
     let mut rows: Vec<(&str, Cell)> = Vec::new();
     match snapshot.health.get(&machine.id) {
         Some(health) => {
@@ -235,7 +266,7 @@ fn observations(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Vec<(
             };
             rows.extend([
                 ("Health", Cell::colored(health.health.to_string(), Some(Tone::of(health.health)))),
-                ("Evidence", health.reason.to_string().into()),
+                ("Evidence", evidence(health, now).into()),
                 ("Since", time(health.since).into()),
                 ("Last seen", last_seen.into()),
             ]);
@@ -247,10 +278,19 @@ fn observations(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Vec<(
         rows.push(("Failover", what.into()));
     }
     if let Some(grant) = snapshot.leases.get(&machine.id) {
-        rows.extend([("Lease", lease(grant, now).into()), ("Bound", bound(grant).into())]);
+        rows.extend([("Lease", lease(grant, now, has_controller).into()), ("Bound", bound(grant).into())]);
     }
     rows.extend(snapshot.foreign.get(&machine.id).map(|foreign| ("Left alone", foreign.to_string().into())));
     rows
+}
+
+/// Returns the evidence for a health, with its age: a leader records it when the health changes.
+fn evidence(record: &HealthRecord, now: Timestamp) -> String {
+    let age = now.since(record.since);
+    if record.reason.evidence == HealthEvidence::Answers || age < EVIDENCE_IS_NEW {
+        return record.reason.to_string();
+    }
+    format!("{}, as of {}", record.reason, super::ago(age))
 }
 
 /// Returns the table of a machine's units, if it has any.
@@ -293,15 +333,19 @@ pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) ->
 }
 
 /// Writes which leader granted a lease, and until when the machine may run strict units.
-fn lease(grant: &Grant, now: Timestamp) -> String {
+fn lease(grant: &Grant, now: Timestamp, has_controller: bool) -> String {
     let (epoch, length) = (grant.epoch, grant.length.as_secs());
     let grant_text = format!("granted by the leader with epoch {epoch}, {length} s long");
     let clock = |at| super::clock(at, now);
     match (grant.stopped_for_sure_at, grant.until) {
         (Some(gone), _) if gone <= now => format!("{grant_text}; its strict units had stopped by {}", clock(gone)),
         (Some(gone), _) => format!("{grant_text}; its strict units may run until {}", clock(gone)),
+        (None, Some(until)) if until <= now => {
+            format!("{grant_text}; no sweep has renewed it, and it ended at {}", clock(until))
+        }
         (None, Some(until)) => format!("{grant_text}, until {} unless a sweep renews it", clock(until)),
-        (None, None) => format!("{grant_text}, renewed as long as the machine answers"),
+        (None, None) if has_controller => format!("{grant_text}, renewed as long as the machine answers"),
+        (None, None) => format!("{grant_text}; no controller leads, so no process renews it"),
     }
 }
 

@@ -12,6 +12,7 @@ use super::terminal::Tone;
 use crate::core::explain;
 use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
+use crate::core::model::FilterReason;
 use crate::core::model::Health;
 use crate::core::model::JobType;
 use crate::core::model::LoadState;
@@ -88,6 +89,12 @@ pub struct MachineRow {
     #[serde(flatten)]
     observed: Freshness,
     cordoned: bool,
+    draining: bool,
+    /// Until when it takes no new units although it is alive.
+    no_units_until: Option<Timestamp>,
+    /// Why it takes no new units, if it takes none.
+    #[serde(skip)]
+    scheduling: Option<String>,
     os: String,
     systemd: u32,
 }
@@ -217,13 +224,11 @@ impl Row for MachineRow {
             },
         },
         Column { name: "name", cell: |row, _| Some(row.name.clone()) },
-        Column {
-            name: "health",
-            cell: |row, _| Some(format!("{}{}", row.health, if row.cordoned { ", cordoned" } else { "" })),
-        },
+        Column { name: "health", cell: |row, _| Some(row.health.to_string()) },
+        Column { name: "scheduling", cell: |row, _| row.scheduling.clone() },
         Column { name: "observed", cell: |row, _| Some(row.observed.cell(None)) },
     ];
-    const USUAL: &'static str = "name,machine,ip,metadata,health,observed";
+    const USUAL: &'static str = "name,machine,ip,metadata,health,scheduling,observed";
     const FLEET: &'static str = "machine,ip,metadata";
 
     fn tone(&self, column: &str) -> Option<Tone> {
@@ -292,9 +297,31 @@ pub fn machines(snapshot: &Snapshot, all: bool, now: Timestamp) -> Vec<MachineRo
 }
 
 fn machine_row(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> MachineRow {
-    let Machine { id, name, ip, metadata, cordoned, os, systemd, .. } = machine.clone();
+    let Machine { id, name, ip, metadata, cordoned, draining, os, systemd, .. } = machine.clone();
     let (health, observed) = (health(snapshot, id), Freshness::of(snapshot, id, now));
-    MachineRow { machine: id, name, ip, metadata, health, observed, cordoned, os, systemd }
+    let exclusion = explain::exclusion(snapshot, id, now);
+    let no_units_until = exclusion.as_ref().map(|(_, until)| *until);
+    let mode = if draining { Some("drained") } else { cordoned.then_some("cordoned") };
+    let excluded = exclusion.map(|(reason, until)| {
+        let why = if reason == FilterReason::Full { "no room" } else { "held down" };
+        format!("{why} until {}", super::clock(until, now))
+    });
+    let parts: Vec<String> = mode.map(str::to_owned).into_iter().chain(excluded).collect();
+    let scheduling = Some(parts.join(", ")).filter(|text| !text.is_empty());
+    MachineRow {
+        machine: id,
+        name,
+        ip,
+        metadata,
+        health,
+        observed,
+        cordoned,
+        draining,
+        no_units_until,
+        scheduling,
+        os,
+        systemd,
+    }
 }
 
 /// Returns every submitted unit, by name.
@@ -327,12 +354,15 @@ fn state(snapshot: &Snapshot, unit: &UnitName, target: Option<MachineId>) -> Des
 }
 
 /// Returns the unit states that machines reported, by unit and machine-id. The last report of a machine that does not
-/// answer counts only for units that are placed there, that are placed nowhere, or that may still run there.
+/// answer counts only for units that are placed there, that are placed nowhere, or that may still run there. The last report
+/// of a machine that has left the cluster counts only for units that may still run there.
 pub fn units(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitRow> {
     let reports =
         snapshot.states.iter().flat_map(|(unit, states)| states.iter().map(move |(id, state)| (unit, *id, state)));
     let rows = reports.map(|(unit, machine, state)| unit_row(snapshot, unit, machine, state, now));
-    rows.filter(|row| row.is_in_fleet || is_placed(snapshot, row) || row.may_run_until.is_some()).collect()
+    let is_member = |row: &UnitRow| snapshot.machines.contains_key(&row.machine.machine);
+    let counts = |row: &UnitRow| is_member(row) && (row.is_in_fleet || is_placed(snapshot, row));
+    rows.filter(|row| counts(row) || row.may_run_until.is_some()).collect()
 }
 
 fn is_placed(snapshot: &Snapshot, row: &UnitRow) -> bool {

@@ -1,9 +1,11 @@
 //! Sentences about machines, units and leadership: values in, text out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::model::DesiredState;
 use crate::core::model::Failure;
+use crate::core::model::FilterReason;
 use crate::core::model::ForeignUnits;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
@@ -96,9 +98,23 @@ pub fn joined(machine: &Machine) -> String {
     format!("{} joined as {}\n", machine.name, machine.legend(false))
 }
 
-/// The record of a machine was changed by a second join.
-pub fn updated(machine: &Machine) -> String {
-    format!("{} updated\n", machine.name)
+/// A second join changed this of the record of a machine.
+pub fn updated(machine: &Machine, changes: &[String]) -> String {
+    let changes = if changes.is_empty() { String::new() } else { format!(": {}", changes.join(", ")) };
+    format!("{} updated{changes}\n", machine.name)
+}
+
+/// A host that has joined has units that this cluster does not know.
+pub fn unknown_units(machine: &Machine, units: &BTreeSet<UnitName>) -> String {
+    let (count, name) = (units.len(), &machine.name);
+    let first: Vec<&str> = units.iter().take(3).map(UnitName::as_str).collect();
+    let (noun, them) = if count == 1 { ("unit", "it") } else { ("units", "them") };
+    let more = if count > first.len() { ", …" } else { "" };
+    format!(
+        "{name} has {count} {noun} that this cluster does not know: {}{more}; the controller or the next sweep stops and \
+         removes {them}",
+        first.join(", ")
+    )
 }
 
 /// A host was a machine already.
@@ -143,6 +159,16 @@ pub fn drained(machine: &Machine, is_done: bool, now: Timestamp) -> String {
 pub fn failover_forced(machine: &Machine) -> String {
     let name = &machine.name;
     format!("{name}: the controller, or a sweep within the next hour, moves its units unless it answers before\n")
+}
+
+/// No process leads, and a controller did until this long ago.
+pub fn no_controller(age: Duration) -> String {
+    format!("no process leads: the controller that led until {} does not run any more", super::ago(age))
+}
+
+/// A machine is alive and takes no new units until this time, for this reason.
+pub fn takes_no_units(machine: &Machine, reason: &FilterReason, until: Timestamp, now: Timestamp) -> String {
+    format!("{} takes no new units until {}: {reason}", machine.name, super::clock(until, now))
 }
 
 /// A machine is reached through another one.
@@ -226,9 +252,14 @@ pub fn journal_of_global_unit(unit: &UnitName) -> String {
     format!("Unable to retrieve journal of global unit {unit}.")
 }
 
-/// A unit is on no machine, so it is not in the state that a command needs: `loaded` or `running`.
+/// A unit is on no machine, so it is not in the state that a command needs: `loaded` or `running`. The text is fleet's.
 pub fn not_on_a_machine(unit: &UnitName, need: &str) -> String {
     format!("Unit {unit} does not appear to be {need}.")
+}
+
+/// A unit is on no machine, and this is its desired state.
+pub fn on_no_machine(unit: &UnitName, desired: DesiredState) -> String {
+    format!("Unit {unit} is on no machine: its desired state is {desired}")
 }
 
 /// Returns the warning about a task or command that was under way when its run was interrupted.

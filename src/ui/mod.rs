@@ -70,6 +70,11 @@ pub fn note(text: &str) {
     status(&format!("Note: {text}"));
 }
 
+/// Prints on stderr what to do, unless results and errors only are asked for.
+pub fn hint(text: &str) {
+    status(&format!("Hint: {text}"));
+}
+
 /// Prints on stderr what a host printed there, or how its command failed.
 pub fn error_output(text: &str) {
     write(&format!("{}\n", clean(text)));

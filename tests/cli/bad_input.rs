@@ -36,6 +36,25 @@ fn an_invalid_unit_file_is_rejected_with_its_place_and_so_are_those_beside_it() 
 }
 
 #[test]
+fn a_path_without_a_file_never_names_the_submitted_unit_except_under_the_name_fleetctl() {
+    let desk = Desk::new();
+    desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();
+    desk.muster(&["submit", desk.write("on@.service", unit("on"))]).ok();
+    let hint = "Hint: Write `hello.service` without a path to name the submitted unit.";
+    for verb in ["submit", "load", "start"] {
+        desk.fails(&[verb, "./nope/hello.service"], 2, &["Error: ./nope/hello.service: no such file\n", hint]);
+        desk.fails(&[verb, "nope/hello"], 2, &["Error: nope/hello.service: no such file\n"]);
+        desk.fails(&[verb, "nope/on@1.service"], 2, &["Error: nope/on@1.service: no such file\n"]);
+    }
+    assert_eq!(desk.muster(&["list-unit-files", "--no-legend", "--fields=dstate"]).ok(), "inactive\ninactive\n");
+    assert_eq!(desk.muster(&["submit", "./hello.service", "./on@1.service"]).ok(), "Unit on@1.service inactive\n");
+    symlink(env!("CARGO_BIN_EXE_muster"), desk.path("fleetctl")).unwrap();
+    let mut fleetctl = std::process::Command::new(desk.path("fleetctl"));
+    fleetctl.env_clear().env("HOME", desk.home("")).current_dir(desk.path("")).args(["submit", "nope/hello.service"]);
+    assert_eq!(run(&mut fleetctl).code, Some(0));
+}
+
+#[test]
 fn an_invalid_requirement_is_rejected_and_an_unknown_one_is_a_warning() {
     let desk = Desk::new();
     desk.write("a.service", unit("a") + "[X-Fleet]\nMachineID=a\nGlobal=true\nMachineOf=b.service\n");
@@ -88,8 +107,32 @@ fn an_unknown_unit_is_an_error() {
     }
     desk.fails(&["cat", "web"], 1, &["Unit web.service does not exist"]);
     desk.fails(&["ssh", "-u", "web"], 1, &["Unit web.service does not exist"]);
-    desk.fails(&["ssh", "web"], 1, &["could not find matching unit or machine"]);
+    desk.fails(&["ssh", "web"], 1, &["no machine and no unit is called \"web\""]);
     desk.fails(&["leave", "core-01"], 2, &["no machine is called \"core-01\"", "list-machines"]);
+}
+
+#[test]
+fn a_misspelt_name_of_a_unit_is_named_with_the_likely_one() {
+    let desk = Desk::new();
+    desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();
+    for verb in ["cat", "why", "status", "journal", "restart", "ssh"] {
+        desk.fails(&[verb, "helo"], 1, &["Hint: Did you mean `hello"]);
+    }
+    for verb in ["stop", "unload", "destroy"] {
+        desk.fails(&[verb, "helo"], 1, &["Error: Unit helo.service does not exist\n", "did you mean hello.service?"]);
+    }
+}
+
+#[test]
+fn a_unit_that_is_on_no_machine_is_named_with_its_desired_state() {
+    let desk = Desk::new();
+    desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();
+    for args in [&["journal", "hello"][..], &["status", "hello"], &["ssh", "hello"], &["ssh", "-u", "hello"]] {
+        let error = "Error: Unit hello.service is on no machine: its desired state is inactive\n";
+        desk.fails(args, 1, &[error, "`muster start hello.service` starts it."]);
+    }
+    desk.muster(&["start", "--no-block", "hello"]).ok();
+    desk.fails(&["journal", "hello"], 1, &["its desired state is launched\n", "`muster why hello.service` says why"]);
 }
 
 #[test]
@@ -188,6 +231,7 @@ fn invalid_arguments_are_a_usage_error_and_help_is_none() {
         desk.fails(&[command, &format!("{flag}={value}"), "x"], 2, &[&error]);
     }
     desk.fails(&["start", "--wait", "1m", "--block-attempts", "3", "x"], 2, &["cannot be used with"]);
+    desk.fails(&["lock", "take", "--reason", " "], 2, &["invalid value ' ' for '--reason <TEXT>': expected a text"]);
     for args in [&["--help"][..], &["help"], &["start", "--help"], &["help", "start"], &["lab", "--help"], &["-h"]] {
         assert!(desk.muster(args).ok().contains("Usage: muster"), "{args:?}");
     }

@@ -39,9 +39,16 @@ async fn the_names_that_may_follow_are_those_of_the_store() {
     assert_eq!(names_at_last(&["stop"]), "web.socket\nweb@1.service\n");
     assert_eq!(names_at_last(&["machine", "show"]), "core-01\ncore-02\n");
     assert_eq!(names_at_last(&["ssh"]), "core-01\ncore-02\nweb.socket\nweb@1.service\n");
-    for words in [&["join"][..], &["stop", "--wait"], &["nonsense"], &[], &["--store", "sqlite:other.db", "stop"]] {
+    for words in [&["stop", "--wait"][..], &["nonsense"], &[], &["--store", "sqlite:other.db", "stop"]] {
         assert_eq!(names(words), "", "{words:?}");
     }
+    assert_eq!(names_at_last(&["journal"]), "web.socket\nweb@1.service\n");
+    desk.write("muster.toml", "inventory = \"hosts\"\n");
+    desk.write("hosts", "[front]\nh1\nh2\n");
+    for words in [&["join"][..], &["exec"], &["inventory", "list"]] {
+        assert_eq!(names_at_last(words), "all\nfront\nh1\nh2\nungrouped\n", "{words:?}");
+    }
+    assert_eq!(desk.muster(&["names", "--", "play"]).code, Some(1), "files follow");
     let desk = Desk::empty();
     assert_eq!(desk.muster(&["names", "--", "stop"]).ok(), "");
     assert!(!desk.home(".local").exists(), "no store is made");
@@ -80,6 +87,7 @@ async fn bash_completes_names() {
         // bash then completes files.
         ("muster stop ./w", ""),
         ("muster cord", "cordon"),
+        ("muster play ", ""),
     ] {
         let expected = format!("-F _muster_names\n{expected}\n");
         let tries: Vec<String> =

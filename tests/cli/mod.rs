@@ -1,6 +1,7 @@
 //! The binary, run as an operator runs it, in a home directory and a working folder of its own.
 
 mod bad_input;
+mod beside_controller;
 mod completions;
 mod discovery;
 mod doc;

@@ -193,7 +193,7 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
     let desk = Desk::new();
     desk.write("g.service", unit("g") + "[X-Fleet]\nGlobal=true\n");
     desk.muster(&["submit", "g.service"]).ok();
-    desk.fails(&["status", "g"], 1, &["Error: Unit g.service does not appear to be loaded."]);
+    desk.fails(&["status", "g"], 1, &["Error: Unit g.service is on no machine: its desired state is inactive\n"]);
     for number in [1, 2] {
         let id = machine(&desk, number).await;
         let (store, keys) = desk.store().await;
@@ -208,7 +208,8 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
     let (health, since) = (Health::Alive, Timestamp::ZERO);
     let reason = HealthEvidence::Answers.into();
     let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
-    let times = ObservationTimes { at: Clock::start().now(), behind: [(id, Some(Timestamp::ZERO))].into() };
+    let times =
+        ObservationTimes { at: Clock::start().now(), behind: [(id, Some(Timestamp::ZERO))].into(), continuous: false };
     let records = vec![keys.put(&Key::Health(id), &record), keys.put(&Key::Observed, &times)];
     store.commit(vec![], records).await.unwrap();
     // Both machines are asked although neither answers.

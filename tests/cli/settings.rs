@@ -36,7 +36,6 @@ fn every_global_setting_can_be_a_flag_a_variable_or_a_key() {
         ("etcd-password-file", here("no-password"), &[&["--etcd-username", "u"][..], &tls].concat(), "no-password"),
         ("inventory", here("hosts"), &["inventory", "list"], "h1\n"),
         ("ssh-config", here("ssh_config"), &exec, "ssh_config:"),
-        ("strict-host-key-checking", "perhaps".to_owned(), &exec, "--strict-host-key-checking: "),
     ] {
         let [flag, variable, file] = each_way(&desk, name, &value, args);
         let all = format!("{}{}", flag.out, flag.err);
@@ -44,6 +43,38 @@ fn every_global_setting_can_be_a_flag_a_variable_or_a_key() {
         assert_eq!(flag, variable, "{name}");
         assert_eq!(flag, file, "{name}");
     }
+}
+
+#[test]
+fn an_error_about_a_setting_names_the_place_that_has_set_it() {
+    let desk = Desk::new();
+    desk.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1\n");
+    let exec = ["-i", "hosts", "exec", "h1", "--", "true"];
+    for (name, value, args) in [
+        ("strict-host-key-checking", "perhaps", &exec[..]),
+        ("token", "no/token", &["list-units"]),
+        ("store", "mysql://here", &["list-units"]),
+    ] {
+        let places = each_way(&desk, name, value, args).map(|said| said.err);
+        let variable = format!("MUSTER_{}", name.to_uppercase().replace('-', "_"));
+        let expected = [format!("--{name}"), variable, format!("`{name}` in muster.toml")];
+        for (said, place) in places.into_iter().zip(expected) {
+            assert!(said.starts_with(&format!("Error: {place}: ")), "{said}");
+        }
+    }
+    let said = run(desk.command(&["start", "x"]).env("MUSTER_SETTLE", "soon"));
+    let expected = "Error: invalid value 'soon' for MUSTER_SETTLE: expected a duration such as 30s or 5m";
+    assert!(said.code == Some(2) && said.err.starts_with(expected), "{said:#?}");
+    let said = run(desk.command(&["start", "--settle", "never", "x"]).env("MUSTER_SETTLE", "soon"));
+    assert!(said.err.contains("'never' for '--settle <DURATION>'"), "{said:#?}");
+}
+
+#[test]
+fn a_lease_that_a_sweep_ignores_is_named_with_the_setting_that_is_missing() {
+    let desk = Desk::new();
+    let said = desk.muster(&["sweep", "--lease", "5m"]);
+    assert!(said.err.starts_with("Warning: --lease has no effect without --sweep-every: "), "{said:#?}");
+    assert!(!desk.muster(&["sweep", "--lease", "5m", "--sweep-every", "1m"]).err.contains("has no effect"));
 }
 
 #[test]
@@ -98,7 +129,7 @@ fn a_settings_file_is_found_in_the_default_folders_and_its_paths_are_relative_to
     let user = desk.home(".config/muster");
     std::fs::create_dir_all(&user).unwrap();
     std::fs::write(user.join("muster.toml"), "token = \"no/token\"\n").unwrap();
-    desk.fails(&["list-units"], 2, &["--token"]);
+    desk.fails(&["list-units"], 2, &["Error: `token` in ", "/.config/muster/muster.toml: "]);
 }
 
 #[test]

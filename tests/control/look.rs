@@ -15,6 +15,7 @@ use super::context;
 use super::found;
 use super::keys;
 use super::lead_on;
+use super::swept;
 use crate::store::soon;
 use crate::wire::visit::MACHINE;
 
@@ -72,6 +73,11 @@ async fn a_look_relies_on_a_controller_that_has_just_observed_the_machines() {
     assert_eq!(folder.visits(), 0, "the controller visits the machine");
     stop.cancel();
     soon(leading).await.unwrap();
-    soon(look::look(&context(&store, &folder))).await.unwrap();
+    assert!(looked.has_controller && looked.controlled_until.is_none());
+    let looked = soon(look::look(&context(&store, &folder))).await.unwrap();
     assert_eq!(folder.visits(), 1, "no controller leads");
+    assert!(!looked.has_controller && looked.controlled_until.is_some());
+    swept(&context(&store, &folder)).await;
+    let looked = soon(look::look(&context(&store, &folder))).await.unwrap();
+    assert!(looked.controlled_until.is_none(), "sweeps have taken the place of the controller");
 }

@@ -1,5 +1,6 @@
 //! Commands for units on a machine that is out of reach or slow.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -7,16 +8,21 @@ use std::time::Instant;
 use muster::control::progress::Timeouts;
 use muster::control::verb;
 use muster::core::command::UnitCommand;
+use muster::core::model::Grant;
+use muster::core::model::ObservationTimes;
 use muster::core::model::Verb;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
+use muster::store::layout::Key;
 use muster::store::leader_election;
 
 use super::Folder;
 use super::context;
 use super::found;
+use super::keys;
 use super::swept;
 use crate::store::soon;
+use crate::wire::visit::MACHINE;
 
 #[tokio::test]
 async fn a_unit_that_is_destroyed_on_a_lost_machine_is_named_with_what_follows() {
@@ -58,9 +64,33 @@ async fn a_command_ends_when_its_own_time_is_over_and_names_the_machine_that_goe
         let took = began.elapsed();
         assert!(took >= limit && took < limit * 10, "{took:?}");
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let what = format!("timed out waiting for unit web.service to report state loaded: {why}");
+        let what = format!("timed out waiting for it to be stopped: {why}");
         assert_eq!(problems, [format!("Unit web.service: {what}")]);
         let leader = leader_election::current_leader(&store, &context.keys).await.unwrap();
         assert!(leader.is_none(), "the next command can lead at once: {leader:?}");
     }
+}
+
+#[tokio::test]
+async fn a_start_that_changes_nothing_does_not_wait_for_a_controller_that_keeps_leases() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    let context = context(&store, &folder);
+    swept(&context).await;
+    let asked = folder.asked();
+    let (length, stop, slack) = (Duration::from_secs(20), Duration::from_secs(10), Duration::ZERO);
+    let units = ["web.service".parse().unwrap()].into();
+    let (until, stopped_for_sure_at) = (None, None);
+    let grant = Grant { epoch: 1, length, stop, slack, units, unknown: false, until, stopped_for_sure_at };
+    let times = ObservationTimes { at: context.clock.now(), behind: BTreeMap::new(), continuous: true };
+    let machine = MACHINE.parse().unwrap();
+    let records = vec![keys().put(&Key::Lease(machine), &grant), keys().put(&Key::Observed, &times)];
+    store.commit(vec![], records).await.unwrap();
+    let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: None, settle: Duration::ZERO, block: true };
+    let start = [UnitCommand { verb: Verb::Start, unit: "web.service".parse().unwrap(), file: None, replace: false }];
+    let began = Instant::now();
+    let problems = soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap();
+    assert!(problems.is_empty() && began.elapsed() < Duration::from_secs(5), "{problems:?} {:?}", began.elapsed());
+    assert_eq!(folder.asked(), asked);
 }

@@ -317,6 +317,20 @@ fn a_lab_runs_on_a_machine_with_cgroup2_alone() {
 }
 
 #[test]
+fn the_hosts_of_a_lab_keep_no_file_open_that_the_caller_had_open() {
+    let Some(dir) = place() else { return };
+    let lock = dir.with_extension("lock");
+    let script = "exec 7>\"$1\" 12>\"$1\" 12>&7; flock --nonblock 7; exec \"$0\" lab up --hosts 1 --etcd none";
+    let mut shell = Command::new("bash");
+    let up = shell.args(["-c", script, env!("CARGO_BIN_EXE_muster")]).arg(&lock).env("MUSTER_LAB", &dir);
+    let up = run(up);
+    let free = run(Command::new("flock").arg("--nonblock").arg(&lock).arg("true"));
+    Lab::destroy(&dir).unwrap();
+    std::fs::remove_file(&lock).unwrap();
+    assert_eq!((up.code, free.code), (Some(0), Some(0)), "{up:#?} {free:#?}");
+}
+
+#[test]
 fn without_root_the_lab_fails_with_the_reason_and_does_nothing() {
     let Some(dir) = place() else { return };
     let mut unshare = Command::new("unshare");

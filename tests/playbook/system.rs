@@ -56,6 +56,31 @@ case $verb in
 esac";
 
 #[tokio::test]
+async fn a_service_that_cannot_be_reloaded_or_started_is_told_with_its_state_its_exit_code_and_its_journal() {
+    let systemctl = r"
+for a; do case $a in show | reload | start) verb=$a ;; esac; done
+case $verb in
+  show) cat DIR/show ;;
+  *) echo 'Job for web.service failed.' >&2; exit 1 ;;
+esac";
+    let host = Host::new(&[("systemctl", systemctl), ("journalctl", "echo one; echo two")]);
+    let show = |active: &str| {
+        format!(
+            "LoadState=loaded\nActiveState={active}\nSubState=x\nExecMainStatus=4\n\
+             ExecReload={{ path=/bin/false ; argv[]=/bin/false ; pid=7 ; code=exited ; status=3 }}\n"
+        )
+    };
+    for (active, action, code) in [("active", "reload", 3), ("failed", "start", 4)] {
+        std::fs::write(host.stage.path("show"), show(active)).unwrap();
+        let expected = format!(
+            "Unable to {action} service web: Job for web.service failed.\nweb.service is {active} (x), exit code {code}\n\
+             journal: one\njournal: two"
+        );
+        assert_eq!(host.acts("service: {name: web, state: reloaded}", &[]).await, [expected]);
+    }
+}
+
+#[tokio::test]
 async fn a_service_is_brought_to_its_state_once() {
     let host = Host::new(&[("systemctl", SYSTEMCTL)]);
     let readers = ["systemctl show", "systemctl is-enabled", "systemctl --user show"];

@@ -260,6 +260,25 @@ fn a_unit_that_systemd_refuses_does_not_block_the_others() {
 }
 
 #[test]
+fn the_journal_of_the_host_says_why_systemd_refuses_a_file_that_was_loaded_just_now() {
+    let host = Host::new();
+    let journalctl = host.path("bin/journalctl");
+    let script = "#!/bin/sh\nfor word; do last=$word; done\n\
+        printf '%s\\n' '/run/fleet/units/web.service:2: no absolute path' \"$last: fatal\" \"$last: fatal\"\n";
+    fs::write(&journalctl, script).unwrap();
+    fs::set_permissions(&journalctl, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(host.path("listed"), "web.service bad-setting inactive dead words\nok.service loaded active running x\n")
+        .unwrap();
+    let report = host.visit(&launch(&["ok.service", "web.service"], "[Service]\nExecStart=true\n"));
+    let said = "systemd does not load it: bad-setting: /run/fleet/units/web.service:2: no absolute path; \
+                UNIT=web.service: fatal";
+    assert_eq!(report.outcomes[..2], [Outcome::Done, Outcome::Failed(said.to_owned())]);
+    // An observation does not read the journal.
+    fs::remove_file(&journalctl).unwrap();
+    assert_eq!(host.visit(&look(5)).observation.unwrap().units.unwrap().len(), 2);
+}
+
+#[test]
 fn a_lower_epoch_a_late_script_and_another_machine_are_refused() {
     let host = Host::new();
     let text = "[Service]\nExecStart=/bin/true\n";

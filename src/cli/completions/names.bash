@@ -1,5 +1,5 @@
 
-# Completes the names of units and machines, which the store has.
+# Completes the names of units and machines, which the store has, and those of hosts.
 _muster_names() {
     _muster "$@"
     local line="${COMP_LINE:0:COMP_POINT}" word='' name names kept
@@ -7,7 +7,8 @@ _muster_names() {
     read -ra words <<<"$line"
     [[ $line == *[[:space:]] ]] || { word=${words[-1]}; unset 'words[-1]'; }
     [[ $word != -* ]] || return 0
-    names=$("${words[0]}" names -- "${words[@]:1}" 2>/dev/null)
+    # It fails if a file follows. bash completes files where there is nothing else.
+    names=$("${words[0]}" names -- "${words[@]:1}" 2>/dev/null) || { COMPREPLY=(); return 0; }
     [[ -n $names ]] || return 0
     # bash replaces only the text after the last character that breaks words.
     kept=${word%"${word##*["$COMP_WORDBREAKS"]}"}

@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) lock: LockArgs,
     /// For how long a unit that was started must run.
     pub(super) settle: SettleArgs,
+    /// Its path; `None` if there is no file.
+    pub(super) path: Option<PathBuf>,
 }
 
 /// Reads the named settings file, or the first of the default ones that exists.
@@ -55,6 +57,7 @@ pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
     }
     file.failover.check().and_then(|()| file.schedule.check()).map_err(wrong)?;
     file.flags.resolve_paths(path.parent().unwrap_or_else(|| Path::new(".")));
+    file.path = Some(path);
     Ok(file)
 }
 
@@ -84,7 +87,7 @@ impl File {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let (flags, failover) = (toml::from_str(text)?, toml::from_str(text)?);
         let (schedule, lock) = (toml::from_str(text)?, toml::from_str(text)?);
-        Ok(Self { flags, failover, schedule, lock, settle: toml::from_str(text)? })
+        Ok(Self { flags, failover, schedule, lock, settle: toml::from_str(text)?, path: None })
     }
 }
 

@@ -15,6 +15,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Placement;
 use crate::core::model::PlacementError;
 use crate::core::model::PlacementReason;
+use crate::core::model::Reason;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::model::Verb;
@@ -120,7 +121,7 @@ async fn a_unit_that_the_controller_can_still_move_or_stop_is_waited_for() {
         (Goal::AwayFrom(machine(2)), [Health::Alive, Health::Down], Some(2)),
     ] {
         let (problems, took) = followed(&cluster(healths, true, placed).await, goal).await;
-        let expected = format!("timed out waiting for unit {WEB} to report state {}", goal.label());
+        let expected = format!("timed out waiting for it to be {}", goal.label());
         assert_eq!((problems, took >= LONG), (vec![expected], true), "{goal:?} {healths:?}");
     }
 }
@@ -178,7 +179,7 @@ async fn desired(desired: DesiredState, healths: [Health; 2], second: &str) -> C
 async fn a_machine_that_is_out_of_reach_cannot_say_that_a_unit_is_launched() {
     let context = desired(DesiredState::Launched, [Health::Alive, Health::Down], "active").await;
     let (problems, took) = followed(&context, Goal::Verb(Verb::Start)).await;
-    let expected = "timed out waiting for unit web.service to report state launched: ";
+    let expected = "timed out waiting for it to be launched: ";
     assert!(problems[0].starts_with(expected) && took >= LONG, "{problems:?}");
     let context = desired(DesiredState::Launched, [Health::Down, Health::Alive], "active").await;
     assert_eq!(followed(&context, Goal::Verb(Verb::Start)).await.0, [""; 0]);
@@ -248,4 +249,36 @@ async fn a_drain_ends_with_the_cause_if_a_unit_fits_on_no_other_machine() {
     let context = desired(DesiredState::Launched, [Health::Alive, Health::Alive], "active").await;
     let (problems, took) = followed(&context, Goal::AwayFrom(machine(2))).await;
     assert!(problems[0].starts_with("timed out") && took >= LONG, "{problems:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_failed_is_told_with_its_machine() {
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Alive], "inactive").await;
+    let units = BTreeSet::from([WEB.parse().unwrap()]);
+    let mut view = FollowedUnits::new(Goal::Verb(Verb::Start), &units, Duration::ZERO, context.clock);
+    view.snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
+    let (action, reason) = (Action::Start { count: 0 }, Reason::WantedLaunched);
+    let end = StepEnd { action, reason, outcome: Outcome::Failed("no".to_owned()), overlap: None };
+    let event = Event::new(Timestamp::ZERO, Some(machine(2)), units.first().cloned(), EventKind::StepEnded(end));
+    view.note(&event, &mut |_| ());
+    assert_eq!(view.problems[0].to_string(), "Unit web.service: start failed on core-02: no");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_for_a_unit_whose_failover_is_blocked_ends_and_names_the_brake() {
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Unreachable], "active").await;
+    let block = Some(crate::core::model::FailoverBlock::Brake { silent: 2, all: 3 });
+    let reason = crate::core::model::HealthReason { block, ..HealthEvidence::Answers.into() };
+    let (health, since, last_seen) = (Health::Unreachable, Timestamp::ZERO, None);
+    let record = HealthRecord { health, since, last_seen, reason, outages: Vec::new() };
+    context.store.commit(vec![], context.keys.ops(&[Write::Health(machine(2), record)])).await.unwrap();
+    let brake = "placed on core-02, which does not answer: 2 of 3 machines are silent at the same time";
+    for (verb, end) in [
+        (Verb::Restart, "(`muster failover --force core-02` moves its units all the same)"),
+        (Verb::Stop, "; the order is carried out as soon as core-02 answers"),
+    ] {
+        let (problems, took) = followed(&context, Goal::Verb(verb)).await;
+        assert!(problems[0].starts_with(brake) && problems[0].ends_with(end), "{problems:?}");
+        assert!(took < LEADER_CHECK, "{took:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Joining: hosts become machines of the cluster.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use futures_util::StreamExt as _;
@@ -8,6 +9,7 @@ use futures_util::stream;
 
 use super::MembershipError;
 use super::ownership;
+use super::ownership::Claimed;
 use super::ownership::Foreign;
 use super::ownership::HOSTS_AT_ONCE;
 use super::ownership::OwnershipError;
@@ -21,6 +23,7 @@ use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::MachineVerb;
 use crate::core::model::Snapshot;
+use crate::core::unit::UnitName;
 use crate::discovery::registry;
 use crate::remote::Facts;
 use crate::remote::Target;
@@ -50,8 +53,8 @@ pub struct Candidate {
 pub enum Joined {
     /// The host is a machine now.
     New(Machine),
-    /// The host was a machine; its address, name, metadata or facts have changed.
-    Changed(Machine),
+    /// The host was a machine, and this of its record has changed.
+    Changed(Machine, Vec<String>),
     /// The host was a machine; nothing has changed.
     Known(Machine),
     /// The host did not join.
@@ -115,7 +118,7 @@ impl Joined {
     /// Returns the machine that the host is, unless the host did not join.
     pub(super) const fn machine(&self) -> Option<&Machine> {
         match self {
-            Self::New(machine) | Self::Changed(machine) | Self::Known(machine) => Some(machine),
+            Self::New(machine) | Self::Changed(machine, _) | Self::Known(machine) => Some(machine),
             Self::Refused(_) => None,
         }
     }
@@ -143,6 +146,8 @@ pub struct Join {
     pub joined: Vec<Joined>,
     /// The unit files on hosts that have joined that muster did not write.
     pub foreign: BTreeMap<MachineId, Foreign>,
+    /// The units on hosts that have joined that muster wrote and that this cluster does not know. A leader unloads them.
+    pub unknown: BTreeMap<MachineId, BTreeSet<UnitName>>,
 }
 
 /// Makes machines of hosts. With `take_over` a host that belongs to another cluster joins this one, and the unit files that
@@ -163,11 +168,11 @@ pub async fn join(
     };
     // An interrupt is ignored from here on: the rest takes a moment, and the hosts that have answered all join.
     let mut joined: Vec<Option<Joined>> = candidates.iter().map(|_| None).collect();
-    let mut foreign = BTreeMap::new();
+    let (mut foreign, mut unknown) = (BTreeMap::new(), BTreeMap::new());
     let mut attempts = Attempts::at("its record");
     loop {
         if let Err(error) = attempts.next() {
-            return Ok(Join { joined: outcomes(joined, candidates, &error), foreign });
+            return Ok(Join { joined: outcomes(joined, candidates, &error), foreign, unknown });
         }
         let view = MembershipView::read(context).await?;
         let Some(cluster) = ownership::identity(context, &view.snapshot).await? else { continue };
@@ -175,23 +180,30 @@ pub async fn join(
         let machines = decided.iter().map(|(_, decided)| decided.machine().cloned());
         let answers = ownership::claim(context, &cluster, machines, take_over).await?;
         let machines = decided.iter().map(|(_, decided)| decided.machine().map(|machine| machine.id));
-        foreign.extend(machines.zip(&answers).filter_map(|(machine, answer)| foreign_units(machine?, answer)));
+        for (machine, Claimed { foreign: units, own }) in machines.zip(&answers).filter_map(claimed_by) {
+            foreign.extend(Some((machine, units.clone())).filter(|(_, units)| !units.is_empty()));
+            let own: BTreeSet<_> =
+                own.iter().filter(|unit| !view.snapshot.units.contains_key(*unit)).cloned().collect();
+            unknown.extend(Some((machine, own)).filter(|(_, units)| !units.is_empty()));
+        }
         register(context, &view, without_refusals(decided, answers)).await?;
         if joined.iter().all(Option::is_some) {
-            return Ok(Join { joined: joined.into_iter().flatten().collect(), foreign });
+            return Ok(Join { joined: joined.into_iter().flatten().collect(), foreign, unknown });
         }
     }
 }
 
-/// Returns the foreign units of a host that has accepted that it belongs to the cluster, if it has any.
-fn foreign_units(machine: MachineId, answer: &Result<Foreign, OwnershipError>) -> Option<(MachineId, Foreign)> {
-    Some((machine, answer.as_ref().ok().filter(|units| !units.is_empty())?.clone()))
+/// Returns the units of a host that has accepted that it belongs to the cluster.
+fn claimed_by(
+    (machine, answer): (Option<MachineId>, &Result<Claimed, OwnershipError>),
+) -> Option<(MachineId, &Claimed)> {
+    Some((machine?, answer.as_ref().ok()?))
 }
 
 /// Replaces the outcome of each host that does not accept that it belongs to the cluster.
 fn without_refusals(
     decided: Vec<(&mut Option<Joined>, Joined)>,
-    answers: Vec<Result<Foreign, OwnershipError>>,
+    answers: Vec<Result<Claimed, OwnershipError>>,
 ) -> Vec<(&mut Option<Joined>, Joined)> {
     let refused = |error: OwnershipError| Joined::Refused(error.into());
     let accepted = |decided, answer: Result<_, _>| answer.map_or_else(refused, |_| decided);
@@ -265,7 +277,7 @@ pub(super) fn decide<'a>(
                 None => admit(view, candidate, candidates, facts.clone()),
             },
         };
-        if let (Ok(facts), Joined::New(_) | Joined::Changed(_) | Joined::Known(_)) = (answer, &admitted) {
+        if let (Ok(facts), Joined::New(_) | Joined::Changed(..) | Joined::Known(_)) = (answer, &admitted) {
             seen.insert(facts.machine, name.clone());
         }
         if joined.is_none() {
@@ -298,7 +310,10 @@ fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], fac
     match known {
         None => Joined::New(machine),
         Some(known) if *known == machine => Joined::Known(machine),
-        Some(_) => Joined::Changed(machine),
+        Some(known) => {
+            let changes = machine.changes_since(known);
+            Joined::Changed(machine, changes)
+        }
     }
 }
 
@@ -316,7 +331,7 @@ pub(super) async fn register(
         let mut changes = Vec::new();
         let mut requests = Vec::new();
         for (_, decided) in &portion {
-            let (Joined::New(machine) | Joined::Changed(machine)) = decided else { continue };
+            let (Joined::New(machine) | Joined::Changed(machine, _)) = decided else { continue };
             let (record, member) = (Key::Machine(machine.id), Key::Member(machine.id));
             let (key, registered) = (context.keys.key(&record), context.keys.key(&member));
             match view.revisions.get(&machine.id) {

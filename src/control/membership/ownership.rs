@@ -1,6 +1,7 @@
 //! Ownership: a host remembers the cluster to which it belongs, and refuses every other one.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -79,14 +80,28 @@ pub(super) async fn identity(
 /// The unit files on a host that muster did not write, with their states.
 pub type Foreign = BTreeMap<UnitName, UnitState>;
 
-/// Lets hosts remember the cluster. Returns the foreign units of each in the order given; a place without a machine has
-/// none.
+/// The units that a host had when it accepted that it belongs to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Claimed {
+    /// Those whose files muster did not write.
+    pub(super) foreign: Foreign,
+    /// Those whose files muster wrote, maybe for another cluster.
+    pub(super) own: BTreeSet<UnitName>,
+}
+
+impl Claimed {
+    fn of(seen: Observation) -> Self {
+        Self { own: seen.units.into_iter().flat_map(BTreeMap::into_keys).collect(), foreign: seen.foreign }
+    }
+}
+
+/// Lets hosts remember the cluster. Returns the units of each in the order given; a place without a machine has none.
 pub(super) async fn claim(
     context: &ClusterContext,
     cluster: &Arc<Cluster>,
     machines: impl Iterator<Item = Option<Machine>>,
     take_over: bool,
-) -> Result<Vec<Result<Foreign, OwnershipError>>, StoreError> {
+) -> Result<Vec<Result<Claimed, OwnershipError>>, StoreError> {
     let next = leader_election::check_epoch(&context.store, &context.keys).await?;
     let asked: Vec<_> = machines.map(|machine| claim_one(context, cluster, machine, take_over, next)).collect();
     Ok(stream::iter(asked).buffered(HOSTS_AT_ONCE).collect().await)
@@ -99,13 +114,13 @@ async fn claim_one(
     machine: Option<Machine>,
     take_over: bool,
     next: u64,
-) -> Result<Foreign, OwnershipError> {
-    let Some(machine) = machine else { return Ok(Foreign::new()) };
+) -> Result<Claimed, OwnershipError> {
+    let Some(machine) = machine else { return Ok(Claimed::default()) };
     let ownership = if take_over { Ownership::TakeOver } else { Ownership::Join };
     let observation = visit(context, cluster, &machine, ownership).await?;
     match observation.as_ref().map_or(0, |observation| observation.epoch) {
         seen if seen > next && !take_over => Err(OwnershipError::LaterLeader { name: machine.name, seen, next }),
-        _ => Ok(observation.map(|observation| observation.foreign).unwrap_or_default()),
+        _ => Ok(observation.map_or_else(Claimed::default, Claimed::of)),
     }
 }
 

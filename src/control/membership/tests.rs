@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::join::MembershipView;
@@ -22,6 +23,8 @@ use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
 use crate::core::model::Refused;
 use crate::core::model::Report;
+use crate::core::model::Unit;
+use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::model::Write;
 use crate::remote::Command;
@@ -52,6 +55,8 @@ struct Hosts {
     seen: u64,
     /// A future that runs once, while the first host is being asked.
     meanwhile: Mutex<Option<futures_util::future::BoxFuture<'static, ()>>>,
+    /// The unit of muster that each host has.
+    unit: Option<UnitName>,
 }
 
 impl std::fmt::Debug for Hosts {
@@ -78,9 +83,13 @@ impl Remote for Hosts {
                 None
             }
         };
-        let seen = if visit.ownership == Ownership::TakeOver { 0 } else { self.seen };
-        let machine = visit.machine.unwrap_or_default();
-        let observation = Some(Observation::new(machine, String::new(), Duration::ZERO, seen, 0));
+        let epoch = if visit.ownership == Ownership::TakeOver { 0 } else { self.seen };
+        let state =
+            json!({"load": "loaded", "active": "active", "sub": "running", "hash": "0".repeat(40), "launched": true});
+        let state: UnitState = serde_json::from_value(state).unwrap();
+        let units = self.unit.iter().map(|unit| (unit.clone(), state.clone())).collect();
+        let seen = Observation::new(visit.machine.unwrap_or_default(), String::new(), Duration::ZERO, epoch, 0);
+        let observation = Some(Observation { units: Some(units), ..seen });
         Ok(Report { outcomes: Vec::new(), refused, observation })
     }
 
@@ -141,7 +150,7 @@ async fn outcomes(context: &ClusterContext, hosts: &[(&str, &str)]) -> Vec<Strin
     let joined = join(context, &candidates, false).await.unwrap();
     let text = |joined: &Joined| match joined {
         Joined::New(machine) => format!("{} new", machine.name),
-        Joined::Changed(machine) => format!("{} changed", machine.name),
+        Joined::Changed(machine, _) => format!("{} changed", machine.name),
         Joined::Known(machine) => format!("{} known", machine.name),
         Joined::Refused(JoinError::Duplicate { name, other, joined, .. }) => {
             format!("{name} refused: {other} {}", if *joined { "has joined" } else { "joins" })
@@ -193,6 +202,18 @@ async fn a_host_of_another_cluster_joins_only_if_it_is_taken_over() {
     assert_eq!(names(&context).await, ["web1"]);
     let joined = join(&context, &both.map(|(name, address)| candidate(name, address)), true).await.unwrap().joined;
     assert!(matches!(joined[..], [Joined::Known(_), Joined::New(_)]), "{joined:?}");
+}
+
+#[tokio::test]
+async fn a_join_names_the_units_of_the_host_that_this_cluster_does_not_know() {
+    let unit: UnitName = "web.service".parse().unwrap();
+    let context = context(Hosts { unit: Some(unit.clone()), ..four() });
+    let hosts = [candidate("web1", "a")];
+    let joined = join(&context, &hosts, true).await.unwrap();
+    assert_eq!(joined.unknown, [(MachineId::from_bits(0xa), [unit.clone()].into())].into());
+    let record = Unit::new(crate::core::unit::Hash::of(b""), crate::core::model::DesiredState::Launched);
+    context.store.commit(vec![], vec![context.keys.put(&Key::Unit(unit), &record)]).await.unwrap();
+    assert_eq!(join(&context, &hosts, true).await.unwrap().unknown, BTreeMap::new());
 }
 
 #[tokio::test]
@@ -511,4 +532,25 @@ async fn attempts_to_change_a_busy_record_are_bounded() {
     let joined = outcomes(&context, &[("web2", "b"), ("web3", "c")]).await;
     let refused = |name| format!("refused: {name}: other processes keep changing its record: gave up after 8 attempts");
     assert_eq!(joined, [refused("web2"), refused("web3")]);
+}
+
+#[tokio::test]
+async fn a_drain_of_a_machine_that_is_down_names_no_unit_that_has_moved() {
+    let context = context(four());
+    outcomes(&context, &[("web1", "a"), ("web2", "b")]).await;
+    let (down, other) = (MachineId::from_bits(0xa), MachineId::from_bits(0xb));
+    let web: UnitName = "web.service".parse().unwrap();
+    let state =
+        json!({"load": "loaded", "active": "active", "sub": "running", "hash": "0".repeat(40), "launched": true});
+    let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
+    let since = Timestamp::ZERO;
+    let placement = Placement { machine: other, epoch: 1, reason, since, failed_loads: Vec::new() };
+    let reason = HealthEvidence::Answers.into();
+    let record = HealthRecord { health: Health::Down, since, last_seen: None, reason, outages: Vec::new() };
+    let mut changes = context.keys.ops(&[Write::Place(web.clone(), placement), Write::Health(down, record)]);
+    changes.push(context.keys.put(&Key::State(web, down), &state));
+    context.store.commit(vec![], changes).await.unwrap();
+    let timeouts = Timeouts { block: true, ..NOW };
+    let drained = drain(&context, "web1", None, timeouts, &mut |_| ()).now_or_never().unwrap().unwrap();
+    assert!(drained.problems.is_empty() && drained.machine.draining, "{drained:?}");
 }

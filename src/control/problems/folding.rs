@@ -6,19 +6,20 @@ use super::Problem;
 use crate::core::model::Event;
 use crate::core::model::MachineId;
 
-/// How many machines a line names.
+/// How many machines or units a line names.
 const NAMED: usize = 5;
 
 /// Returns the problems as lines, one for each cause. Machines with the same trouble share a line, and so do the machines
-/// on which a global unit has the same trouble. The units of a machine that cannot be reached are counted in its line.
+/// on which a global unit has the same trouble. The units of a machine that cannot be reached are named in its line.
 pub fn lines(problems: &[Problem]) -> Vec<String> {
     let of_machines = problems.iter().filter(|problem| problem.trouble.is_some() && problem.unit.is_none());
-    let mut units_on: BTreeMap<MachineId, usize> = of_machines.filter_map(|it| Some((it.machine?, 0))).collect();
+    let mut units_on: BTreeMap<MachineId, Vec<&str>> =
+        of_machines.filter_map(|it| Some((it.machine?, Vec::new()))).collect();
     let mut told: Vec<&Problem> = Vec::new();
     for problem in problems {
         let there = problem.machine.filter(|_| problem.unreachable && problem.unit.is_some());
-        match there.and_then(|machine| units_on.get_mut(&machine)) {
-            Some(count) => *count += 1,
+        match there.and_then(|machine| units_on.get_mut(&machine)).zip(problem.unit.as_ref()) {
+            Some((units, unit)) => units.push(unit.as_str()),
             None => told.push(problem),
         }
     }
@@ -31,17 +32,18 @@ pub fn lines(problems: &[Problem]) -> Vec<String> {
         };
         let units = problem.machine.filter(|_| problem.unit.is_none()).and_then(|machine| units_on.get(&machine));
         let at = *causes.entry(trouble).or_insert_with(|| {
-            lines.push(Line::Machines { names: Vec::new(), first: problem, trouble, units: 0 });
+            lines.push(Line::Machines { names: Vec::new(), first: problem, trouble, units: Vec::new() });
             lines.len() - 1
         });
         if let Some(Line::Machines { names, units: all, .. }) = lines.get_mut(at) {
             names.push(name);
-            *all += units.copied().unwrap_or(0);
+            all.extend(units.into_iter().flatten());
         }
     }
     for line in &mut lines {
-        if let Line::Machines { names, .. } = line {
+        if let Line::Machines { names, units, .. } = line {
             names.sort_unstable();
+            units.sort_unstable();
         }
     }
     lines.iter().map(Line::text).collect()
@@ -51,14 +53,15 @@ pub fn lines(problems: &[Problem]) -> Vec<String> {
 pub fn covers(problems: &[Problem], event: &Event) -> bool {
     let subject = &event.subject;
     problems.iter().any(|problem| match (&subject.unit, &problem.unit) {
-        (Some(unit), Some(of)) => unit == of,
+        // The problem of a timer is about the unit that it starts.
+        (Some(unit), Some(of)) => unit == of || problem.what.starts_with(&format!("{unit}, which it starts, ")),
         (None, None) => subject.machine.is_some() && subject.machine == problem.machine,
         _ => false,
     })
 }
 
 enum Line<'a> {
-    Machines { names: Vec<&'a str>, first: &'a Problem, trouble: &'a str, units: usize },
+    Machines { names: Vec<&'a str>, first: &'a Problem, trouble: &'a str, units: Vec<&'a str> },
     Other(&'a Problem),
 }
 
@@ -67,28 +70,28 @@ impl Line<'_> {
         match self {
             Self::Other(problem) => problem.to_string(),
             Self::Machines { names, first, trouble, units } => {
-                let there = match units {
-                    0 => String::new(),
-                    1 => "; the state of 1 unit there is unknown".to_owned(),
-                    units => format!("; the state of {units} units there is unknown"),
+                let there = match units.as_slice() {
+                    [] => String::new(),
+                    [unit] => format!("; the state of {unit} there is unknown"),
+                    units => format!("; the states of {} there are unknown", listed(units, "units")),
                 };
                 match names.as_slice() {
                     [_] => format!("{first}{there}"),
-                    names if first.unit.is_some() => format!("{trouble} on {}", listed(names)),
-                    names => format!("{} are {trouble}{there}", listed(names)),
+                    names if first.unit.is_some() => format!("{trouble} on {}", listed(names, "machines")),
+                    names => format!("{} are {trouble}{there}", listed(names, "machines")),
                 }
             }
         }
     }
 }
 
-/// Names the first few machines.
-fn listed(names: &[&str]) -> String {
+/// Names the first few machines or units.
+fn listed(names: &[&str], noun: &str) -> String {
     match names.split_last() {
         Some((last, others)) if names.len() > 1 && names.len() <= NAMED => format!("{} and {last}", others.join(", ")),
         _ if names.len() > NAMED => {
             let first: Vec<&str> = names.iter().take(NAMED).copied().collect();
-            format!("{} and {} more machines", first.join(", "), names.len() - NAMED)
+            format!("{} and {} more {noun}", first.join(", "), names.len() - NAMED)
         }
         _ => names.concat(),
     }
@@ -141,7 +144,7 @@ mod tests {
         assert_eq!(
             lines(&problems),
             [
-                "web1 and web2 are sick: there is no key; the state of 2 units there is unknown",
+                "web1 and web2 are sick: there is no key; the states of a.service and b.service there are unknown",
                 "web7 is down: connect: 10.0.0.7:22: no answer",
                 "Unit c.service: it waits",
                 "Unit d.service: it waits",
@@ -174,5 +177,9 @@ mod tests {
         );
         assert!(!covers(&problems, &event(Some(2), None)) && !covers(&problems, &event(Some(1), Some("b.service"))));
         assert!(!covers(&problems, &event(None, None)));
+        let what = "job.service, which it starts, is failed (failed) on web1".to_owned();
+        let timer: UnitName = "job.timer".parse().unwrap();
+        let timer = Problem::of_unit(TroubleKind::JobFailed, &timer, Some(machine(1)), what);
+        assert!(covers(&[timer], &event(Some(1), Some("job.service"))));
     }
 }

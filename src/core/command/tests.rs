@@ -243,3 +243,27 @@ fn a_lost_file_is_restored_by_an_equal_one() {
     };
     assert_eq!((unit.desired, put.hash()), (DesiredState::Launched, file(TEXT).hash()));
 }
+
+#[test]
+fn a_timer_or_socket_without_its_service_and_a_service_that_a_timer_still_starts_are_warned_of() {
+    let timer = "[Timer]\nOnCalendar=daily\n";
+    let mut snapshot = cluster("job.timer", timer, DesiredState::Launched);
+    let warnings = |snapshot: &Snapshot, commands: &[UnitCommand]| activation_warnings(snapshot, commands);
+    let missing = "WARNING: Unit job.timer starts job.service, which is on no machine. Unless the hosts have it: write \
+                   `MachineOf=job.service` into [X-Fleet] of job.timer, and `muster load job.service` first.";
+    assert_eq!(warnings(&snapshot, &[command(Verb::Start, "job.timer")]), [missing]);
+    let both = [command(Verb::Start, "job.timer"), command(Verb::Load, "job.service")];
+    assert!(warnings(&snapshot, &both).is_empty());
+    let service = cluster("job.service", TEXT, DesiredState::Loaded);
+    snapshot.units.extend(service.units);
+    snapshot.files.extend(service.files);
+    assert!(warnings(&snapshot, &[command(Verb::Start, "job.timer")]).is_empty());
+    let launched = "WARNING: Unit job.timer, which starts job.service, is still launched.";
+    for verb in [Verb::Stop, Verb::Unload, Verb::Destroy] {
+        assert_eq!(warnings(&snapshot, &[command(verb, "job.service")]), [launched]);
+        assert!(warnings(&snapshot, &[command(verb, "job.service"), command(verb, "job.timer")]).is_empty());
+    }
+    let socket = |text: &str| warnings(&Snapshot::default(), &[with_file(Verb::Start, "a.socket", text)]).join("");
+    assert!(socket("[Socket]\nListenStream=1\nService=b.service\n").contains("starts b.service,"));
+    assert_eq!(socket("[Socket]\nListenStream=1\nAccept=yes\n"), "");
+}

@@ -108,6 +108,25 @@ fn each_reason_has_its_message() {
 }
 
 #[test]
+fn a_unit_that_could_not_be_loaded_on_its_machine_has_the_reason_of_the_host_until_it_is_loaded_there() {
+    let mut snapshot = cluster("");
+    place(&mut snapshot);
+    let hash = snapshot.units[&web()].hash;
+    let said = "its /run is full".to_owned();
+    let load = FailedLoad { machine: id(1), hash, said, at: Timestamp::ZERO };
+    let earlier = FailedLoad { machine: id(2), said: "no".to_owned(), ..load.clone() };
+    snapshot.placements.get_mut(&web()).unwrap().failed_loads = vec![earlier, load];
+    assert_eq!(reason(&snapshot).unwrap(), "it could not be loaded on m1: its /run is full");
+    state(&mut snapshot, "inactive");
+    snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().load = LoadState::BadSetting;
+    assert_eq!(reason(&snapshot).unwrap(), "it could not be loaded on m1: its /run is full");
+    state(&mut snapshot, "active");
+    assert_eq!(reason(&snapshot), None);
+    snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().hash = Hash::of(b"an older file");
+    assert_eq!(reason(&snapshot).unwrap(), "it could not be loaded on m1: its /run is full");
+}
+
+#[test]
 fn an_unschedulable_unit_has_all_filter_reasons_of_every_machine() {
     let mut snapshot =
         cluster("[X-Fleet]\nMachineMetadata=zone=a\nMachineMetadata=disk=ssd\nConflicts=d*\nConflicts=db.*");
@@ -164,7 +183,10 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
     place(&mut snapshot);
     state(&mut snapshot, "inactive");
     snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().launched = false;
-    assert_eq!(reason(&snapshot).unwrap(), "it is strict, and m1 has no lease: a controller must run to renew leases");
+    assert_eq!(
+        reason(&snapshot).unwrap(),
+        "it is strict, and m1 has no lease: a controller must run, or sweeps with --sweep-every"
+    );
     grant(&mut snapshot, 1, None);
     assert!(reason(&snapshot).unwrap().ends_with("was not started yet: the next reconcile starts it"));
     // Any silent machine with a lease for the unit may run it.
@@ -190,10 +212,12 @@ fn a_strict_unit_names_the_machine_whose_lease_it_waits_for() {
 
 #[test]
 fn a_global_unit_has_a_reason_for_each_machine_where_it_does_not_run() {
+    let there =
+        |name: &str| format!("the next reconcile loads it there, unless {name} refuses it, which the events show");
     let mut snapshot = cluster("[X-Fleet]\nGlobal=true");
-    assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
+    assert_eq!(reason(&snapshot).unwrap(), format!("it is not on m1: {}", there("m1")));
     state(&mut snapshot, "active");
-    assert_eq!(reason(&snapshot).unwrap(), "it is not on m2 yet: the next reconcile loads it there");
+    assert_eq!(reason(&snapshot).unwrap(), format!("it is not on m2: {}", there("m2")));
     let failed = UnitState { active: "failed".parse().unwrap(), ..snapshot.states[&web()][&id(1)].clone() };
     snapshot.states.get_mut(&web()).unwrap().insert(id(2), failed);
     assert_eq!(reason(&snapshot).unwrap(), "it failed on m2");

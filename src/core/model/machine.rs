@@ -65,6 +65,33 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Returns what differs from an earlier record, each with its earlier value if that is short.
+    pub fn changes_since(&self, before: &Self) -> Vec<String> {
+        let metadata = |machine: &Self| {
+            let pairs: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            if pairs.is_empty() { "empty".to_owned() } else { pairs.join(",") }
+        };
+        let system = |machine: &Self| format!("{}, systemd {}", machine.os, machine.systemd);
+        let jump = |machine: &Self| machine.jump.clone().unwrap_or_else(|| "none".to_owned());
+        let values = [
+            ("name", self.name.clone(), before.name.clone()),
+            ("address", self.address.to_string(), before.address.to_string()),
+            ("jump host", jump(self), jump(before)),
+            ("metadata", metadata(self), metadata(before)),
+            ("system", system(self), system(before)),
+        ];
+        let values = values.into_iter().filter(|(_, now, before)| now != before);
+        let mut changes: Vec<String> = values.map(|(what, _, before)| format!("{what} (was {before})")).collect();
+        let sets = [
+            ("keys", self.identity_files != before.identity_files),
+            ("SSH options", self.ssh_options != before.ssh_options),
+        ];
+        changes.extend(sets.into_iter().filter(|(_, differ)| *differ).map(|(what, _)| what.to_owned()));
+        changes
+    }
+}
+
 /// How SSH reaches a host: `ssh://user@host:port`. ssh_config(5) gives the parts that are missing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Address {
@@ -153,6 +180,24 @@ impl<'de> Deserialize<'de> for Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_names_what_has_changed_since_an_earlier_one() {
+        let (name, address) = ("web1".to_owned(), "ssh://192.0.2.1".parse().unwrap());
+        let before = Machine { name, address, os: "Debian 12".to_owned(), systemd: 252, ..Machine::default() };
+        assert!(before.changes_since(&before).is_empty());
+        let (address, metadata) = ("ssh://admin@192.0.2.1".parse().unwrap(), [("a".into(), "b".into())].into());
+        let now = Machine { address, metadata, systemd: 257, ssh_options: vec!["Port=2".into()], ..before.clone() };
+        assert_eq!(
+            now.changes_since(&before),
+            [
+                "address (was ssh://192.0.2.1)",
+                "metadata (was empty)",
+                "system (was Debian 12, systemd 252)",
+                "SSH options"
+            ]
+        );
+    }
 
     #[test]
     fn brackets_stand_around_a_whole_host_only() {

@@ -20,6 +20,9 @@ pub struct ObservationTimes {
     /// The machines that had not been observed recently, and when they were last observed; `None` if never.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub behind: BTreeMap<MachineId, Option<Timestamp>>,
+    /// Set if a controller has recorded this, which observes the machines as long as it leads.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continuous: bool,
 }
 
 impl ObservationTimes {

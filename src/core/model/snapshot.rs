@@ -19,6 +19,7 @@ use super::RECENT;
 use super::Timestamp;
 use super::Unit;
 use super::UnitState;
+use crate::core::similar::similar;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -94,6 +95,13 @@ pub enum About {
 }
 
 impl Snapshot {
+    /// Returns the submitted units whose names are similar to a name, the most similar first, at most three.
+    pub fn similar_units(&self, name: &UnitName) -> Vec<UnitName> {
+        let similar = similar(name.stem(), self.units.keys().map(UnitName::stem));
+        let units = similar.into_iter().flat_map(|stem| self.units.keys().filter(move |unit| unit.stem() == stem));
+        units.take(3).cloned().collect()
+    }
+
     /// Returns the file of a unit that was submitted.
     pub fn file(&self, name: &UnitName) -> Option<&Arc<UnitFile>> {
         self.files.get(&self.units.get(name)?.hash)

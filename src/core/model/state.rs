@@ -67,6 +67,12 @@ impl UnitState {
         self.restarted || self.sub.is_auto_restart()
     }
 
+    /// Reports whether systemd may change the state of the unit while it has no process that could end or begin: a service
+    /// that waits for its restart fails for good when systemd gives up on it.
+    pub fn changes_unseen(&self) -> bool {
+        self.sub.is_auto_restart()
+    }
+
     /// Reports whether systemd will start the unit although nothing has begun.
     const fn is_queued_to_start(&self) -> bool {
         matches!(self.job, Some(JobType::Start | JobType::Restart | JobType::ReloadOrStart))

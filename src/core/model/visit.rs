@@ -128,14 +128,17 @@ impl Refused {
                 format!("a later leader, with epoch {epoch}, manages it, and the store does not know that leader"),
             ),
             Self::TooLate => (FailureKind::Sick, "the visit arrived too late".to_owned()),
-            Self::Busy => (FailureKind::Sick, "another visit holds the host's lock".to_owned()),
+            Self::Busy => (FailureKind::Sick, "another visit or program holds the host's lock".to_owned()),
             Self::Unfit(why) => (FailureKind::Sick, (*why).to_owned()),
         };
         let hint = match self {
             Self::LaterLeader(_) => Some(
                 "If no other muster manages the host: `muster join --take-over` with its name lets it obey this cluster again.",
             ),
-            Self::Busy => Some("Run `fuser -v /run/muster/lock` on the host to see which process holds the lock."),
+            Self::Busy => Some(
+                "A visit holds the lock while units stop. If it stays held: `fuser -v /run/muster/lock` on the host shows which \
+                 process holds it.",
+            ),
             _ => None,
         };
         Failure { host, phase: Phase::Run, kind, detail, hint: hint.map(str::to_owned) }

@@ -63,7 +63,7 @@ impl Reconciler {
         // A quick observation compares with the last one over the same connection. After a relay was used, that is not
         // what the leader knows.
         let tries = through.is_none() && view.evidence.relay.is_some();
-        let is_due = view.units.is_none() || view.is_changing() || now >= view.next_full_observation;
+        let is_due = !view.may_be_glanced_at() || now >= view.next_full_observation;
         let quick = steps.is_empty() && !is_due && !barrier && !tries;
         let visit = self.make_visit(machine, steps, barrier, now);
         let holds = matches!(visit.lease, Some(LeaseAction::Hold { .. }));

@@ -514,7 +514,7 @@ impl Wait {
     /// Returns the reason as text, with the names of machines. A unit that is not strict waits for a strict copy of it.
     pub fn tell(self, is_strict: bool, name: impl Fn(MachineId) -> String) -> String {
         let why = match self {
-            Self::NoController => "strict units need a running controller".to_owned(),
+            Self::NoController => "strict units need a running controller, or sweeps with --sweep-every".to_owned(),
             Self::Unreadable => "the records of leases cannot be read".to_owned(),
             Self::FirstVisits => "machines that may run it have not been visited yet".to_owned(),
             Self::NoLease(None) => "its machine has no lease yet".to_owned(),

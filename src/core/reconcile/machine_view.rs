@@ -37,6 +37,10 @@ const LOCK_WAIT: Duration = Duration::from_secs(3);
 /// fill the event log.
 const SUSPICIONS: (u32, Duration) = (20, Duration::from_mins(10));
 
+/// How many visits in a row find the host's lock held before their steps count as failed. With the delays between them that
+/// takes longer than any visit of muster holds the lock.
+const EARLY_VISITS: u32 = 4;
+
 /// How long a unit may take to leave a machine after its first unload was not completed. systemd kills a unit that takes
 /// longer to stop (`DefaultTimeoutStopSec=`).
 const LEAVING: Duration = Duration::from_secs(90);
@@ -54,6 +58,8 @@ pub struct MachineView {
     pub foreign: BTreeMap<UnitName, UnitState>,
     /// Set while systemd is still changing the state of one of the units.
     changing: bool,
+    /// Set while the state of one of the units may change without a sign that a quick observation sees.
+    changes_unseen: bool,
     /// Set while the store has the state of each of the units, and of no other unit there.
     pub(super) is_recorded: bool,
     /// The host's boot id, which changes when the machine boots.
@@ -176,6 +182,7 @@ impl MachineView {
             units: None,
             foreign: BTreeMap::new(),
             changing: false,
+            changes_unseen: false,
             is_recorded: false,
             boot: String::new(),
             uptime: None,
@@ -230,6 +237,11 @@ impl MachineView {
         self.changing
     }
 
+    /// Reports whether a quick observation suffices before the next full one is due.
+    pub(super) const fn may_be_glanced_at(&self) -> bool {
+        self.units.is_some() && !self.changing && !self.changes_unseen
+    }
+
     /// Reports whether a visit has ended and the machine is not known to be alive.
     pub(super) fn is_doubted(&self) -> bool {
         !self.evidence.is_empty() && (self.health != Some(Health::Alive) || !self.answers())
@@ -272,7 +284,9 @@ impl MachineView {
         }
         if seen.units.is_some() && seen.units != self.units {
             (self.units, self.is_recorded) = (seen.units, false);
-            self.changing = self.units.iter().flat_map(BTreeMap::values).any(UnitState::is_changing);
+            let units = || self.units.iter().flat_map(BTreeMap::values);
+            self.changing = units().any(UnitState::is_changing);
+            self.changes_unseen = units().any(UnitState::changes_unseen);
         }
     }
 
@@ -283,7 +297,7 @@ impl MachineView {
             None => self.evidence.fail(now, failure),
         }
         if !self.answers() {
-            (self.units, self.changing, self.is_recorded) = (None, false, false);
+            (self.units, self.changing, self.changes_unseen, self.is_recorded) = (None, false, false, false);
         }
     }
 
@@ -327,6 +341,14 @@ impl MachineView {
         let (times, _) = self.lost;
         self.lost = (times.saturating_add(1), if times == 0 { now } else { now + delay(times) });
         self.record_leaving(steps, now);
+    }
+
+    /// Records that another visit held the host's lock, so that the units have to be observed before steps are sent again.
+    /// Reports whether the lock has been held for so long that the steps count as failed.
+    pub(super) fn come_early(&mut self, steps: &[Step], now: Timestamp) -> bool {
+        (self.units, self.changing, self.changes_unseen, self.is_recorded) = (None, false, false, false);
+        self.lose(steps, now);
+        self.lost.0 > EARLY_VISITS
     }
 
     /// Reports whether steps may be sent: not enough visits with steps were lost recently.

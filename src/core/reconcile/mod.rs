@@ -184,6 +184,8 @@ pub struct Reconciler {
     fence_commands: BTreeSet<String>,
     /// When the times of the observations are published next; `None` if this reconciler does not publish them.
     next_publication: Option<Timestamp>,
+    /// Set if this is the reconciler of a controller.
+    is_continuous: bool,
     /// When the next hold-down ends, or a machine that had no room takes units again.
     exclusion_ends: Option<Timestamp>,
     snapshot: Snapshot,
@@ -240,6 +242,7 @@ impl Reconciler {
             failover_policy: FailoverPolicy::default(),
             fence_commands: BTreeSet::new(),
             next_publication: None,
+            is_continuous: false,
             exclusion_ends: None,
             snapshot,
             requirements,
@@ -293,6 +296,12 @@ impl Reconciler {
     #[must_use]
     pub fn with_publication(self) -> Self {
         Self { next_publication: Some(Timestamp::ZERO), ..self }
+    }
+
+    /// Lets this reconciler publish that a controller observes the machines.
+    #[must_use]
+    pub fn with_continuous_publication(self) -> Self {
+        Self { is_continuous: true, ..self.with_publication() }
     }
 
     /// Returns the records of the store, as far as this leader knows them.

@@ -132,7 +132,7 @@ impl Reconciler {
         let behind = self.views.iter().filter(|(_, view)| !view.answers() || is_behind(view.heard));
         let last = |machine: MachineId, heard: Option<Timestamp>| heard.or_else(|| self.snapshot.observed_at(machine));
         let behind = behind.map(|(machine, view)| (*machine, last(*machine, view.heard)));
-        ObservationTimes { at: now, behind: behind.collect() }
+        ObservationTimes { at: now, behind: behind.collect(), continuous: self.is_continuous }
     }
 
     /// Drops the unit states of machines that have left the cluster.

@@ -131,7 +131,8 @@ impl Reconciler {
     }
 
     /// Adds the outcomes of a visit's steps to the event log: one event for each step on a unit that the cluster knows,
-    /// and one for all others. That a unit is still being stopped is no news.
+    /// and one for all others. That a unit is still being stopped is no news, and neither is a start that failed because
+    /// the load before it has failed.
     pub(super) fn log_outcomes<'a>(
         &mut self,
         at: Timestamp,
@@ -141,8 +142,17 @@ impl Reconciler {
         let mut unloaded = Unloaded::default();
         let leaves =
             |unit: &UnitName| self.views.get(&machine).is_some_and(|view| view.is_leaving_since_before(unit, at));
-        let is_news = |(step, outcome): &(&Step, &Outcome)| **outcome != Outcome::Begun || !leaves(&step.unit);
-        let news: Vec<_> = outcomes.filter(is_news).collect();
+        let outcomes: Vec<_> = outcomes.collect();
+        let failed = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_)));
+        let unloadable =
+            failed.filter(|(step, _)| matches!(step.action, Action::Load { .. })).map(|(step, _)| &step.unit);
+        let unloadable: BTreeSet<&UnitName> = unloadable.collect();
+        let is_news = |(step, outcome): &(&Step, &Outcome)| match outcome {
+            Outcome::Begun => !leaves(&step.unit),
+            Outcome::Failed(_) => !step.action.starts() || !unloadable.contains(&step.unit),
+            _ => true,
+        };
+        let news: Vec<_> = outcomes.into_iter().filter(is_news).collect();
         for (step, outcome) in news {
             if self.is_known(&step.unit, machine) {
                 self.log_outcome(at, machine, step, outcome);

@@ -14,11 +14,15 @@ use crate::core::model::Refused;
 use crate::core::model::Report;
 use crate::core::model::Timestamp;
 use crate::core::reconcile::machine_view::InFlightVisit;
+use crate::core::reconcile::machine_view::MachineView;
 
 /// How long the next visit waits after the host, or the check of its key, ended the login. OpenSSH 9.8 bans an address
 /// that has collected more than 15 s of penalties: a failed login adds 5 s, a connection without a login 1 s, and
 /// penalties expire with time (`PerSourcePenalties`).
 const REJECTED_WAIT: Duration = Duration::from_secs(6);
+
+/// The message about steps that were not taken because of the lock of the host.
+const BUSY: &str = "another process holds the host's lock: `fuser -v /run/muster/lock` on the host shows which one";
 
 impl Reconciler {
     /// Records that a machine's own sshd has sent something during the visit in flight.
@@ -85,8 +89,34 @@ impl Reconciler {
     }
 
     fn visit_refused(&mut self, machine: MachineId, refused: &Refused, now: Timestamp) {
+        let is_known = |view: &MachineView| {
+            view.heard.is_some() && view.in_flight.as_ref().is_some_and(|visit| visit.lease.is_none())
+        };
+        if *refused == Refused::Busy && self.views.get(&machine).is_some_and(is_known) {
+            return self.visit_was_early(machine, now);
+        }
         let host = self.snapshot.machines.get(&machine).map(|machine| machine.name.clone()).unwrap_or_default();
         self.visit_failed(machine, &refused.failure(host), now);
+    }
+
+    /// Records that another visit, or a program of the host's root, held the lock. That says nothing against the health of a
+    /// machine that this leader has observed before. The steps are sent again after an observation, and count as failed if
+    /// the lock is held for long. A lease that is not renewed is another matter.
+    fn visit_was_early(&mut self, machine: MachineId, now: Timestamp) {
+        let Some(view) = self.views.touch(machine) else { return };
+        let Some(InFlightVisit { steps, through, .. }) = view.in_flight.take() else { return };
+        match through {
+            Some(relay) => view.evidence.answer_through(relay, now),
+            None => view.evidence.answer(now),
+        }
+        view.next_visit = now + self.timing.retry_interval;
+        let is_held_for_long = view.come_early(&steps, now);
+        if is_held_for_long {
+            let failed = Outcome::Failed(BUSY.to_owned());
+            let outcomes = vec![failed; steps.len()];
+            view.conclude(&steps, &outcomes, now);
+            self.log_outcomes(now, machine, steps.iter().zip(&outcomes));
+        }
     }
 
     /// Records that a visit failed.

@@ -67,6 +67,22 @@ if [ -n "$enabled" ]; then
   if [ "$enabled" = yes ]; then say enabled:flag 1; else say enabled:flag 0; fi
 fi
 
+# Adds to the message of a failure the state of the unit, the exit code and the last lines of the journal.
+explain_failure() {
+  said=$out$err
+  if run "$@" show -p ActiveState -p SubState -p ExecMainStatus -p ExecReload -- "$unit"; then
+    properties=$out code=$(property ExecMainStatus)
+    [ "$action" != reload ] || code=$(property ExecReload | sed -n 's/.*status=\([0-9]*\).*/\1/p')
+    said="$said
+$unit is $(property ActiveState) ($(property SubState))"
+    case $code in '' | 0) ;; *) said="$said, exit code $code" ;; esac
+  fi
+  if [ "${scope:-system}" = system ] && run journalctl --quiet --no-pager --lines 3 --output cat --unit "$unit"; then
+    said="$said
+$(printf '%s\n' "$out" | sed -n '/./s/^/journal: /p')"
+  fi
+}
+
 if [ -n "$state" ]; then
   if missing; then fail "Could not find the requested service $name: host"; fi
   action=
@@ -82,7 +98,8 @@ if [ -n "$state" ]; then
   if [ -n "$action" ]; then
     changed=1
     if [ -z "$check" ] && ! run "$@" $options "$action" -- "$unit"; then
-      fail "Unable to $action service $name: $out$err"
+      explain_failure "$@"
+      fail "Unable to $action service $name: $said"
     fi
   fi
 fi

@@ -328,15 +328,25 @@ impl Reader {
                 match (good, complaints.about(step)) {
                     (true, _) => Outcome::Done,
                     (false, None) if begun => Outcome::Begun,
-                    (false, said) => Outcome::Failed(said.unwrap_or_else(|| explain(step, there))),
+                    (false, said) => Outcome::Failed(explain(step, there, said)),
                 }
             })
             .collect()
     }
 }
 
+/// Returns why a step was not carried out: what the host said, or the state that shows it.
+fn explain(step: &Step, there: Option<&UnitState>, said: Option<String>) -> String {
+    let is_refused = |unit: &&UnitState| is_load(step) && unit.load != LoadState::Loaded;
+    if let Some(unit) = there.filter(is_refused) {
+        let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+        return truncate(&format!("systemd does not load it: {}{said}", unit.load), MESSAGE_LIMIT);
+    }
+    said.unwrap_or_else(|| explain_state(step, there))
+}
+
 /// Returns the state that shows that a step was not carried out, as text.
-fn explain(step: &Step, there: Option<&UnitState>) -> String {
+fn explain_state(step: &Step, there: Option<&UnitState>) -> String {
     match (step.action, there) {
         (Action::Load { hash, .. } | Action::Adopt { hash, .. }, Some(unit)) if unit.hash != hash => {
             "another file is at its path".to_owned()

@@ -56,6 +56,7 @@ m_load() {
   m_reload=$1; shift
   for m_u in "$@"; do shift; [ -e "$m_run/new/$m_u" ] && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
+  m_fresh=" $* "
   [ "$m_reload" = always ] || m_reload=$(systemctl list-units --all --full --plain --no-legend --no-pager -- "$@" 2>&1) ||
     m_reload=always
   for m_u in "$@"; do set -- "$@" "$m_run/new/$m_u"; shift; done
@@ -63,6 +64,16 @@ m_load() {
   for m_u in "$@"; do set -- "$@" "$m_units/${m_u##*/}"; shift; done
   m_each load "link --runtime --no-reload" "$@"
   [ -z "$m_reload" ] || m_out=$(systemctl daemon-reload 2>&1) || m_said "load -" "$m_out"
+}
+# Reports what systemd has said about the files that this visit has written or started and that systemd refuses. Only the
+# journal has it. systemd may have read a file twice.
+m_blame() {
+  for m_u in $m_bad; do
+    case $m_fresh in *" $m_u "*) ;; *) continue ;; esac
+    m_out=$(timeout 2 journalctl --quiet --no-pager --boot --lines 6 --output cat _PID=1 "UNIT=$m_u" 2>/dev/null)
+    [ -n "$m_out" ] || continue
+    for m_group in load start restart; do m_said "$m_group $m_u" "$m_out"; done
+  done
 }
 # Marks a file that another program wrote, unless it has changed since it was seen or systemd has the unit from elsewhere.
 m_adopt() {
@@ -120,6 +131,7 @@ m_start() {
   m_verb=$1 m_count=$2; shift 2
   for m_u in "$@"; do shift; [ -e "$m_run/files/$m_u" ] && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
+  m_fresh="$m_fresh $* "
   [ -d "$m_run/launched" ] || mkdir -p "$m_run/launched"
   for m_u in "$@"; do printf '%s\n' "$m_count" >"$m_run/launched/$m_u"; done
   # An operator who asks for a start or a restart overrides systemd's limit of starts (StartLimitBurst=).
@@ -327,6 +339,7 @@ m_look() {
   while read -r m_u m_rest; do
     [ "$m_u" = init.scope ] || [ -e "./$m_u" ] || continue
     printf '%s %.100s\n' "$m_u" "$m_rest" && m_listed="$m_listed$m_u "
+    case $m_rest in bad-setting\ *|error\ *) m_bad="$m_bad $m_u" ;; esac
   done <<M_EOF
 $m_all
 M_EOF
@@ -337,11 +350,15 @@ M_EOF
   done
   if [ $# -gt 0 ]; then
     m_say shown
-    systemctl show --property=Id,LoadState,ActiveState,SubState -- "$@" 2>/dev/null
+    m_out=$(systemctl show --property=Id,LoadState,ActiveState,SubState -- "$@" 2>/dev/null)
+    printf '%s\n' "$m_out"
+    case $m_out in *LoadState=bad-setting*|*LoadState=error*) m_bad="$m_bad $*" ;; esac
   fi
   cd /
+  [ -z "$m_fresh" ] || [ -z "$m_bad" ] || m_blame
 }
 m_units=$m_root/run/fleet/units m_run=$m_root/run/muster m_system=$m_root/run/systemd/system
+m_fresh= m_bad=
 m_nl='
 '
 m_cgroup=/sys/fs/cgroup/system.slice

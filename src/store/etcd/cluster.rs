@@ -225,7 +225,7 @@ async fn tls(credentials: &Credentials) -> Result<TlsOptions, String> {
     match (credentials.cert_file.as_deref(), credentials.key_file.as_deref()) {
         (Some(cert), Some(key)) => Ok(tls.identity(Identity::from_pem(read(cert).await?, read(key).await?))),
         (None, None) => Ok(tls),
-        _ => Err("--etcd-cert-file and --etcd-key-file belong together: set both or neither".to_owned()),
+        _ => Err("the settings etcd-cert-file and etcd-key-file belong together: set both or neither".to_owned()),
     }
 }
 

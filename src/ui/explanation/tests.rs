@@ -7,6 +7,7 @@ use crate::core::explain;
 use crate::core::model::ActiveState;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::FailedAttempt;
 use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthReason;
@@ -15,6 +16,7 @@ use crate::core::model::HoldDown;
 use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::ObservationTimes;
+use crate::core::model::Phase;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
 use crate::core::model::SubState;
@@ -74,7 +76,7 @@ fn web() -> UnitName {
 #[test]
 fn a_machine_is_shown_with_the_leader_that_granted_its_lease_and_the_end_of_the_lease() {
     let row = |lease| {
-        let shown = machine(&strict(lease), &core(), &[], at(NOW), false);
+        let shown = machine(&strict(lease), &core(), &[], at(NOW), true, false);
         shown.lines().find_map(|line| line.strip_prefix("Lease:")).map(|row| row.trim().to_owned())
     };
     let says = |end: String| Some(format!("granted by the leader with epoch 7, 18 s long{end}"));
@@ -86,7 +88,7 @@ fn a_machine_is_shown_with_the_leader_that_granted_its_lease_and_the_end_of_the_
     let silent = format!("; its strict units may run until {}", time(NOW + 1));
     assert_eq!(row(Some(grant(Some(NOW + 180), Some(NOW + 1)))), says(silent));
     let slow = Grant { slack: Duration::from_secs(7), ..grant(None, None) };
-    let shown = |lease| machine(&strict(Some(lease)), &core(), &[], at(NOW), false);
+    let shown = |lease| machine(&strict(Some(lease)), &core(), &[], at(NOW), true, false);
     let bound = |lease| shown(lease).lines().find_map(|line| Some(line.strip_prefix("Bound:")?.trim().to_owned()));
     let usual = "18 s of the lease, 10 s to stop the units, 2 s of margin";
     assert_eq!(bound(grant(None, None)), Some(format!("30 s: {usual}")));
@@ -133,9 +135,10 @@ fn the_unit_state_of_a_machine_that_was_not_observed_is_shown_with_its_age() {
     let (since, last_seen, reason) = (at(NOW), None, HealthEvidence::Answers.into());
     let health = HealthRecord { health: Health::Down, since, last_seen, reason, outages: Vec::new() };
     snapshot.health.insert(core().id, health);
-    snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: [(core().id, Some(at(NOW - 9)))].into() });
+    snapshot.observed =
+        Some(ObservationTimes { at: at(NOW), behind: [(core().id, Some(at(NOW - 9)))].into(), continuous: false });
     assert_eq!(row(&snapshot), "active (running) on core-01, as of 9 s ago");
-    snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: BTreeMap::new() });
+    snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: BTreeMap::new(), continuous: false });
     assert_eq!(row(&snapshot), "active (running) on core-01");
 }
 
@@ -149,7 +152,7 @@ fn a_global_unit_on_a_machine_is_called_global() {
     snapshot.units.insert(agent.clone(), Unit::new(hash, DesiredState::Launched));
     snapshot.files.insert(hash, Arc::new(global));
     snapshot.states.extend([agent, old].map(|unit| (unit, [(core().id, state.clone())].into())));
-    let shown = machine(&snapshot, &core(), &[], at(NOW), false);
+    let shown = machine(&snapshot, &core(), &[], at(NOW), true, false);
     let places: Vec<[&str; 2]> = shown.lines().filter(|line| line.contains(".service")).map(ends).collect();
     assert_eq!(places, [["agent.service", "global"], ["web.service", "yes"], ["old.service", "no"]]);
     let units = machine_json(&snapshot, &core(), &[])["units"].clone();
@@ -219,4 +222,56 @@ fn why_says_what_a_drain_does_to_a_unit() {
     assert_eq!(row(Some(at(NOW + 8))), Some(stops));
     let leaves = "core-01 is drained: the unit leaves as soon as another machine takes it";
     assert_eq!(row(None).as_deref(), Some(leaves));
+}
+
+/// Returns a row of `machine show`.
+fn row(snapshot: &Snapshot, has_controller: bool, title: &str) -> String {
+    let shown = machine(snapshot, &snapshot.machines[&core().id], &[], at(NOW), has_controller, false);
+    shown.lines().find_map(|line| line.strip_prefix(title)).map(|row| row.trim().to_owned()).unwrap()
+}
+
+#[test]
+fn a_machine_that_takes_no_new_units_is_shown_with_the_reason_and_the_end() {
+    let mut snapshot = strict(None);
+    assert_eq!(row(&snapshot, true, "Scheduling:"), "takes units");
+    let reason =
+        HealthReason { hold_down: Some(HoldDown { outages: 3, seconds: 60 }), ..HealthEvidence::Answers.into() };
+    let (health, since, last_seen) = (Health::Alive, at(NOW - 20), None);
+    let record = HealthRecord { health, since, last_seen, reason, outages: Vec::new() };
+    snapshot.health.insert(core().id, record);
+    let held = format!(
+        "takes no new units until {}: held down: it went down 3 times within an hour",
+        clock(at(NOW + 40), at(NOW))
+    );
+    assert_eq!(row(&snapshot, true, "Scheduling:"), held);
+    snapshot.machines.get_mut(&core().id).unwrap().cordoned = true;
+    assert_eq!(row(&snapshot, true, "Scheduling:"), format!("cordoned: takes no new units; uncordoned, it {held}"));
+    snapshot.machines.get_mut(&core().id).unwrap().cordoned = false;
+    snapshot.health.get_mut(&core().id).unwrap().health = Health::Down;
+    assert_eq!(row(&snapshot, true, "Scheduling:"), "takes no new units: its health is down");
+    snapshot.health.clear();
+    let (hash, said) = (snapshot.units[&web()].hash, "cannot write to /run/muster: is /run full?".to_owned());
+    let load = FailedLoad { machine: core().id, hash, said, at: at(NOW) };
+    snapshot.placements.get_mut(&web()).unwrap().failed_loads.push(load);
+    let until = clock(at(NOW + 300), at(NOW));
+    assert_eq!(row(&snapshot, true, "Scheduling:"), format!("takes no new units until {until}: its /run is full"));
+}
+
+#[test]
+fn old_evidence_has_its_age_and_a_lease_that_no_process_renews_says_so() {
+    let mut snapshot = strict(Some(grant(None, None)));
+    let attempt = FailedAttempt { phase: Phase::Connect, detail: "no answer".to_owned() };
+    let (health, since, last_seen) = (Health::Down, at(NOW - 300), None);
+    let reason: HealthReason = HealthEvidence::VisitFailed(attempt).into();
+    let record = HealthRecord { health, since, last_seen, reason, outages: Vec::new() };
+    snapshot.health.insert(core().id, record);
+    assert_eq!(row(&snapshot, true, "Evidence:"), "connect: no answer, as of 5 min ago");
+    snapshot.health.get_mut(&core().id).unwrap().since = at(NOW - 3);
+    assert_eq!(row(&snapshot, true, "Evidence:"), "connect: no answer");
+    let lease = "granted by the leader with epoch 7, 18 s long";
+    assert_eq!(row(&snapshot, true, "Lease:"), format!("{lease}, renewed as long as the machine answers"));
+    assert_eq!(row(&snapshot, false, "Lease:"), format!("{lease}; no controller leads, so no process renews it"));
+    snapshot.leases.insert(core().id, grant(Some(NOW - 9), None));
+    let ended = format!("{lease}; no sweep has renewed it, and it ended at {}", clock(at(NOW - 9), at(NOW)));
+    assert_eq!(row(&snapshot, false, "Lease:"), ended);
 }

@@ -6,6 +6,7 @@ use crate::core::model::ChoiceReason;
 use crate::core::model::Grant;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
+use crate::core::model::HoldDown;
 use crate::core::model::LoadState;
 use crate::core::model::ObservationTimes;
 use crate::core::model::Placement;
@@ -92,7 +93,7 @@ fn cluster() -> Snapshot {
     add_unit(&mut snapshot, "all.service", "[X-Fleet]\nGlobal=true\n", launched, None, None);
     add_unit(&mut snapshot, "idle.service", "[Service]\nExecStart=/bin/true\n", DesiredState::Inactive, None, None);
     let behind = [(id("00000001"), Some(at(820)))].into();
-    snapshot.observed = Some(ObservationTimes { at: at(1000), behind });
+    snapshot.observed = Some(ObservationTimes { at: at(1000), behind, continuous: false });
     snapshot
 }
 
@@ -114,6 +115,27 @@ fn shown<R: Row>(rows: &[R], fields: &str, full: bool, no_legend: bool) -> Strin
 fn fleets(mut rows: Vec<UnitRow>) -> Vec<UnitRow> {
     rows.retain(Row::is_in_fleet);
     rows
+}
+
+#[test]
+fn list_machines_says_why_a_machine_takes_no_new_units_and_until_when() {
+    let mut snapshot = cluster();
+    let column = |snapshot: &Snapshot| {
+        let rows = machines(snapshot, true, now());
+        shown(&rows, "name,health,scheduling", false, true).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(column(&snapshot), ["core-00→down→-", "core-11→alive→-", "core-85→suspect→-"]);
+    snapshot.machines.get_mut(&id("85c0c595")).unwrap().cordoned = true;
+    let record = snapshot.health.get_mut(&id("113f16a7")).unwrap();
+    (record.since, record.reason.hold_down) = (at(990), Some(HoldDown { outages: 2, seconds: 60 }));
+    let until = crate::ui::clock(at(1050), now());
+    let held = format!("core-11→alive→held down until {until}");
+    assert_eq!(column(&snapshot)[1..], [held, "core-85→suspect→cordoned".to_owned()]);
+    let machine = snapshot.machines.get_mut(&id("113f16a7")).unwrap();
+    (machine.cordoned, machine.draining) = (true, true);
+    assert_eq!(column(&snapshot)[1], format!("core-11→alive→drained, held down until {until}"));
+    let json = json(&machines(&snapshot, true, now()));
+    assert!(json.contains("\"draining\":true,\"no_units_until\":1050000"), "{json}");
 }
 
 #[test]
@@ -282,4 +304,15 @@ fn a_unit_that_waits_in_systemds_queue_is_not_shown_as_dead() {
     let row = rows.iter().find(|row| row.unit.as_str() == "hello.service").unwrap();
     let shown = serde_json::to_value(row).unwrap();
     assert_eq!((&shown["active"], &shown["sub"], &shown["job"]), (&"inactive".into(), &"dead".into(), &"start".into()));
+}
+
+#[test]
+fn a_machine_that_has_left_has_no_rows_in_list_units() {
+    let mut snapshot = cluster();
+    let before = units(&snapshot, now()).len();
+    let there = snapshot.states.values().filter(|states| states.contains_key(&id("113f16a7"))).count();
+    assert!(there > 0);
+    snapshot.machines.remove(&id("113f16a7"));
+    snapshot.health.remove(&id("113f16a7"));
+    assert_eq!(units(&snapshot, now()).len(), before - there);
 }

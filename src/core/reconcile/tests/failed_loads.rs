@@ -64,3 +64,12 @@ fn a_unit_that_waits_for_room_is_placed_when_the_machine_takes_units_again() {
     assert!(stage.seconds(290).is_empty(), "m1 had no room a moment ago");
     assert_eq!(stage.seconds(20), ["load picky on m1", "start picky on m1"]);
 }
+
+#[test]
+fn the_event_of_a_failed_load_is_not_followed_by_one_of_the_start_that_failed_with_it() {
+    let mut stage = Stage::new(1, |_| {});
+    stage.unloadable.insert(id(1), FULL.to_owned());
+    assert_eq!(stage.learn(|snapshot| want(snapshot, "a", "")), ["load a on m1", "start a on m1"]);
+    let ends = stage.log.iter().filter_map(|kind| if let EventKind::StepEnded(end) = kind { Some(end) } else { None });
+    assert_eq!(ends.map(|end| end.action.to_string()).collect::<Vec<_>>(), ["load"]);
+}

@@ -242,3 +242,24 @@ fn attempts_to_reach_machines_that_do_not_answer_keep_no_run_from_its_end() {
     }
     assert!(tried > 0 && stage.reconciler.is_settled());
 }
+
+#[test]
+fn a_machine_whose_lock_a_program_holds_stays_alive_and_its_steps_fail_after_a_while() {
+    let mut stage = Stage::new(1, |_| ());
+    stage.seconds(11);
+    stage.busy.insert(id(1));
+    stage.learn(|snapshot| want(snapshot, "a", ""));
+    stage.log.clear();
+    stage.seconds(120);
+    let changes = stage.log.iter().filter(|kind| matches!(kind, EventKind::HealthChanged { .. })).count();
+    assert_eq!((stage.health(1), changes), (Some(Health::Alive), 0));
+    let said = |kind: &EventKind| match kind {
+        EventKind::StepEnded(end) => format!("{:?}", end.outcome),
+        _ => String::new(),
+    };
+    let failures = stage.log.iter().filter(|kind| said(kind).contains("fuser -v /run/muster/lock")).count();
+    assert!((1..5).contains(&failures), "{:?}", stage.log);
+    assert!(stage.reconciler.backoffs().count() == 1);
+    stage.busy.clear();
+    assert_eq!(stage.seconds(60), ["load a on m1", "start a on m1"]);
+}

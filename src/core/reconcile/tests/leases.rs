@@ -257,7 +257,7 @@ fn a_reconciler_that_maintains_no_leases_starts_no_strict_unit() {
     stage.reconciler.timing.lease = None;
     let hold = stage.reconciler.strict_hold(&unit("web"), id(1)).unwrap();
     let told = hold.tell(true, |id| id.to_string());
-    assert_eq!(told, "it is strict, and strict units need a running controller");
+    assert_eq!(told, "it is strict, and strict units need a running controller, or sweeps with --sweep-every");
 }
 
 #[test]

@@ -28,6 +28,7 @@ use crate::core::model::Machine;
 use crate::core::model::Outcome;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
+use crate::core::model::Refused;
 use crate::core::model::RemovalReason;
 use crate::core::model::SubState;
 use crate::core::model::Unit;
@@ -68,6 +69,8 @@ struct Stage {
     stops_slowly: bool,
     /// The hosts on which no file can be loaded, and what they say.
     unloadable: BTreeMap<MachineId, String>,
+    /// The hosts on which a program holds the lock.
+    busy: BTreeSet<MachineId>,
     /// How many writes the store has got.
     writes: usize,
     /// Returns the uptime that a host adds to the true one when it reports it.
@@ -166,6 +169,7 @@ impl Stage {
             loses_steps: false,
             stops_slowly: false,
             unloadable: BTreeMap::new(),
+            busy: BTreeSet::new(),
             writes: 0,
             uptime: |_| Duration::ZERO,
             log: Vec::new(),
@@ -290,6 +294,9 @@ impl Stage {
         // Each relay has a connection of its own.
         let shell = through.map_or(0, |relay| 1 + self.reconciler.snapshot().machines.range(..relay).count() as u64);
         let uptime = self.now.since(Timestamp::ZERO).saturating_add((self.uptime)(machine));
+        if self.busy.contains(&machine) && !visit.steps.is_empty() {
+            return Some(Ok(host.refusal(Refused::Busy, uptime)));
+        }
         let mut report = if self.stops_slowly {
             visit_without_an_end(host, visit, uptime)
         } else {

@@ -14,13 +14,13 @@ fn a_leader_that_publishes_says_every_two_seconds_which_machines_it_has_not_obse
     stage.reconciler.next_publication = Some(Timestamp::ZERO);
     stage.run(Input::Tick);
     let (began, heard) = (stage.now, stage.now);
-    assert_eq!(times(&stage), Some(ObservationTimes { at: began, behind: BTreeMap::new() }));
+    assert_eq!(times(&stage), Some(ObservationTimes { at: began, behind: BTreeMap::new(), continuous: false }));
     stage.silent.insert(id(2));
     stage.seconds(1);
     assert_eq!(times(&stage).unwrap().at, began);
     stage.seconds(3);
     let behind = [(id(2), Some(heard))].into();
-    assert_eq!(times(&stage), Some(ObservationTimes { at: began + SECOND * 4, behind }));
+    assert_eq!(times(&stage), Some(ObservationTimes { at: began + SECOND * 4, behind, continuous: false }));
     let snapshot = stage.reconciler.snapshot();
     assert!(snapshot.is_current(id(1), stage.now) && snapshot.is_current(id(2), stage.now));
     assert!(snapshot.is_current(id(1), stage.now + SECOND * 4) && !snapshot.is_current(id(2), stage.now + SECOND));
@@ -136,4 +136,21 @@ fn a_unit_that_takes_long_to_stop_is_logged_once() {
     }
     let begun = |kind: &&EventKind| matches!(kind, EventKind::StepEnded(end) if end.outcome == Outcome::Begun);
     assert_eq!(stage.log.iter().filter(begun).count(), 1);
+}
+
+#[test]
+fn a_service_on_which_systemd_gives_up_while_it_waits_for_its_restart_is_recorded_at_the_next_visit() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "a", ""));
+    stage.seconds(11);
+    let set = |stage: &mut Stage, active, sub: &str| {
+        let unit = stage.hosts.get_mut(&id(1)).unwrap().units.get_mut(&unit("a")).unwrap();
+        (unit.state.active, unit.state.sub, unit.process) = (active, sub.parse().unwrap(), 0);
+    };
+    let recorded = |stage: &Stage| stage.reconciler.snapshot().states[&unit("a")][&id(1)].to_string();
+    set(&mut stage, ActiveState::Activating, "auto-restart");
+    stage.seconds(2);
+    assert_eq!(recorded(&stage), "activating (auto-restart)");
+    set(&mut stage, ActiveState::Failed, "failed");
+    stage.seconds(1);
+    assert_eq!(recorded(&stage), "failed (failed)");
 }

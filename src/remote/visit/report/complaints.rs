@@ -41,7 +41,7 @@ impl Complaint {
     }
 }
 
-/// The complaints about steps.
+/// The complaints about steps, each once.
 #[derive(Debug, Default)]
 pub(super) struct Complaints<'a>(BTreeMap<(&'a str, &'a str), Vec<&'a str>>);
 
@@ -55,6 +55,7 @@ impl<'a> Complaints<'a> {
             for unit in complaint.units() {
                 if let Some(texts) =
                     sorted.get_mut(&(complaint.group.as_str(), unit)).filter(|texts| texts.len() < KEPT)
+                    && !texts.contains(&complaint.text.as_str())
                 {
                     texts.push(&complaint.text);
                 }
@@ -67,7 +68,7 @@ impl<'a> Complaints<'a> {
     pub(super) fn about(&self, step: &Step) -> Option<String> {
         let keys = groups(step.action).iter().map(|group| (*group, step.unit.as_str()));
         let texts: Vec<&str> = keys.filter_map(|key| self.0.get(&key)).flatten().copied().collect();
-        (!texts.is_empty()).then(|| truncate(&texts.join(" "), MESSAGE_LIMIT))
+        (!texts.is_empty()).then(|| truncate(&texts.join("; "), MESSAGE_LIMIT))
     }
 }
 

@@ -1,0 +1,80 @@
+//! What commands say beside a controller, and after one. The test holds the controller's leadership and writes its records.
+
+use std::time::Duration;
+
+use muster::core::model::Health;
+use muster::core::model::HealthEvidence;
+use muster::core::model::HealthRecord;
+use muster::core::model::Machine;
+use muster::core::model::MachineId;
+use muster::core::model::ObservationTimes;
+use muster::core::model::Timestamp;
+use muster::runner::Clock;
+use muster::store::layout::Key;
+use muster::store::leader_election;
+use muster::store::leader_election::LeaderKind;
+
+use super::Desk;
+use super::unit;
+
+/// Makes a cluster with a machine that this process cannot reach and that a controller observed `age` ago.
+async fn cluster(age: Duration, behind: bool) -> Desk {
+    let desk = Desk::new();
+    desk.muster(&["submit", desk.write("a.service", unit("a"))]).ok();
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(1);
+    let address = "ssh://root@127.0.0.1:1".parse().unwrap();
+    let machine = Machine { id, name: "core-01".to_owned(), address, systemd: 252, ..Machine::default() };
+    let (health, since, reason) = (Health::Alive, Timestamp::ZERO, HealthEvidence::Answers.into());
+    let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
+    let now = Clock::start().now();
+    let at = Timestamp::from_millis(now.as_millis() - u64::try_from(age.as_millis()).unwrap());
+    let seen = Timestamp::from_millis(now.as_millis() - 8000);
+    let behind = behind.then_some((id, Some(seen))).into_iter().collect();
+    let times = ObservationTimes { at, behind, continuous: true };
+    let records = vec![
+        keys.put(&Key::Machine(id), &machine),
+        keys.put(&Key::Health(id), &record),
+        keys.put(&Key::Observed, &times),
+    ];
+    store.commit(vec![], records).await.unwrap();
+    desk
+}
+
+#[tokio::test]
+async fn a_plan_beside_a_controller_relies_on_the_observations_of_the_controller() {
+    let desk = cluster(Duration::ZERO, false).await;
+    desk.muster(&["start", "--no-block", "a"]).ok();
+    let (store, keys) = desk.store().await;
+    let leadership = leader_election::try_campaign(&store, &keys, LeaderKind::Controller).await.unwrap().unwrap();
+    let plan = desk.muster(&["plan"]).ok();
+    assert!(plan.contains("core-01") && plan.contains("start") && !plan.contains("unreachable"), "{plan}");
+    leadership.resign().await;
+    let plan = desk.muster(&["plan"]).ok();
+    assert!(plan.contains("connection refused"), "without a controller the machines are visited: {plan}");
+}
+
+#[tokio::test]
+async fn a_list_names_a_machine_that_the_controller_waits_for() {
+    let desk = cluster(Duration::ZERO, true).await;
+    let (store, keys) = desk.store().await;
+    let leadership = leader_election::try_campaign(&store, &keys, LeaderKind::Controller).await.unwrap().unwrap();
+    let said = desk.muster(&["list-machines"]);
+    let warning = "Warning: core-01: not observed now (no answer yet): shown as of ";
+    assert!(said.code == Some(0) && said.err.starts_with(warning), "{said:#?}");
+    leadership.resign().await;
+}
+
+#[tokio::test]
+async fn a_list_says_that_the_controller_is_gone() {
+    let desk = cluster(Duration::from_mins(5), false).await;
+    let note = "Note: no process leads: the controller that led until 5 min ago does not run any more\n";
+    for list in ["list-machines", "list-units", "list-unit-files"] {
+        let said = desk.muster(&[list]);
+        assert!(said.code == Some(0) && said.err.contains(note), "{list}: {said:#?}");
+    }
+    let (store, keys) = desk.store().await;
+    let leadership = leader_election::try_campaign(&store, &keys, LeaderKind::Sweep).await.unwrap().unwrap();
+    assert!(!desk.muster(&["list-machines"]).err.contains("Note:"));
+    leadership.resign().await;
+}
