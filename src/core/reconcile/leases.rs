@@ -24,6 +24,7 @@ use crate::core::model::LeaseStatus;
 use crate::core::model::MachineId;
 use crate::core::model::Need;
 use crate::core::model::Timestamp;
+use crate::core::model::UnitState;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
@@ -274,6 +275,15 @@ impl Reconciler {
         !grant.units.iter().any(|unit| self.snapshot.units.contains_key(unit) || there(unit))
     }
 
+    /// Reports whether a machine has certainly no other unit, and no other file of a unit, than the store has.
+    fn knows_all_units(&self, machine: MachineId) -> bool {
+        let view = self.views.get(&machine).filter(|view| view.is_certain());
+        let is_known = |(unit, state): (&UnitName, &UnitState)| {
+            self.snapshot.units.get(unit).is_some_and(|known| known.hash == state.hash)
+        };
+        view.and_then(|view| view.units.as_ref()).is_some_and(|units| units.iter().all(is_known))
+    }
+
     /// Reports whether a machine has certainly no lease that lasts longer than one that is sent now.
     fn has_no_longer_lease(&self, machine: MachineId, policy: LeasePolicy, now: Timestamp) -> bool {
         self.lease_ends.get(&machine).is_some_and(|end| *end <= now + policy.length())
@@ -292,7 +302,8 @@ impl Reconciler {
             None => policy.is_controllers(),
         };
         let is_short = grant.length > policy.length() && self.has_no_longer_lease(machine, policy, now);
-        let ours = grant.epoch == self.epoch && grant.length >= policy.length() && !is_short;
+        let is_assumed = grant.unknown && self.knows_all_units(machine);
+        let ours = grant.epoch == self.epoch && grant.length >= policy.length() && !is_short && !is_assumed;
         ours && grant.covers(need) && grant.stopped_for_sure_at.is_none() && lasts
     }
 
@@ -311,7 +322,9 @@ impl Reconciler {
                 let end = before.until.map_or(now + before.length, |until| until + lease::MAX_CLOCK_SKEW);
                 self.lease_end(machine, end);
             }
-            need.stop = need.stop.max(before.stop);
+            if !(before.unknown && self.knows_all_units(machine)) {
+                need.stop = need.stop.max(before.stop);
+            }
             need.slack = need.slack.max(before.slack);
             // The units of the earlier record may still run there, unless the observed units are certain.
             if !self.views.get(&machine).is_some_and(MachineView::is_certain) {

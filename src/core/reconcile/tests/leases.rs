@@ -1,5 +1,6 @@
 use super::super::leases::Wait;
 use super::*;
+use crate::core::lease;
 
 #[test]
 fn a_strict_unit_stops_before_it_starts_elsewhere() {
@@ -89,6 +90,26 @@ fn a_host_that_has_seen_later_leases_shows_that_the_store_was_restored() {
         "{done:?}"
     );
     assert!(stage.reconciler.snapshot().serial > seen);
+}
+
+#[test]
+fn the_long_bound_of_a_restored_store_ends_when_the_machine_answers() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    let at = stage.placement("web").machine;
+    stage.seconds(5);
+    let bound = lease::bound(&stage.reconciler.snapshot().leases[&at]);
+    stage.silent.insert(at);
+    stage.next_leader(|snapshot| {
+        snapshot.leases.clear();
+        snapshot.serial = 0;
+    });
+    stage.seconds(5);
+    let assumed = stage.reconciler.snapshot().leases[&at].clone();
+    assert!(assumed.unknown && lease::bound(&assumed) >= bound + SECOND * 50, "{assumed:?}");
+    stage.silent.clear();
+    stage.seconds(15);
+    let grant = stage.reconciler.snapshot().leases[&at].clone();
+    assert!(!grant.unknown && lease::bound(&grant) == bound, "{grant:?}");
 }
 
 #[test]
