@@ -22,10 +22,16 @@ const LIMIT: Duration = Duration::from_mins(3);
 
 /// Boots a lab in a directory of its own.
 pub(crate) fn lab(name: &str, hosts: usize, etcd: bool) -> TemporaryLab {
+    lab_with(name, hosts, etcd, &[])
+}
+
+/// Boots a lab whose hosts have these packages.
+pub(crate) fn lab_with(name: &str, hosts: usize, etcd: bool, packages: &[&str]) -> TemporaryLab {
     let dir = PathBuf::from(format!("/tmp/muster-bench-{}-{name}", std::process::id()));
     let mut options = Options::new(dir);
     options.hosts = Some(hosts);
     options.etcd = Some(etcd);
+    options.packages = packages.iter().map(|name| name.parse().expect("a package")).collect();
     options.notify = |text| eprintln!("{text}");
     let start = Instant::now();
     let lab = Lab::temporary(&options).expect("a lab");

@@ -1,7 +1,7 @@
 //! Measures how long muster takes on real hosts: boots a lab, runs the binary as a user would, and prints one table.
 //!
-//! `cargo bench --bench hosts -- [--quick] [--runs N] [--units N,N] [--hosts N] [--store etcd|sqlite] [--only WORD]`. It
-//! needs root. The floor is the time that plain `ssh` and `systemctl` take for the same units on the same hosts, in the same run.
+//! `cargo bench --bench hosts -- [--quick] [--runs N] [--units N,N] [--hosts N] [--store etcd|sqlite] [--only WORD]
+//! [--ansible PROGRAM] [--pyinfra PROGRAM]`. It needs root. The floor is the time that plain `ssh` and `systemctl` take for the same units on the same hosts, in the same run.
 //! No duration fails the benchmark; only a command that does not work ends it.
 #![allow(
     missing_docs,
@@ -15,6 +15,7 @@
 
 mod ground;
 mod many;
+mod plays;
 mod table;
 mod units;
 
@@ -34,11 +35,16 @@ struct Selection {
     etcd: bool,
     /// The measurements to make: those with this text in their names.
     only: Option<String>,
+    /// An ansible-playbook that does the same work.
+    ansible: Option<String>,
+    /// A pyinfra that does the same work.
+    pyinfra: Option<String>,
 }
 
 impl Selection {
     fn read(mut words: impl Iterator<Item = String>) -> Self {
-        let mut selection = Self { runs: 5, units: vec![1, 100, 500], hosts: 50, etcd: true, only: None };
+        let units = vec![1, 100, 500];
+        let mut selection = Self { runs: 5, units, hosts: 50, etcd: true, only: None, ansible: None, pyinfra: None };
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| panic!("{word} needs a value"));
             match word.as_str() {
@@ -50,10 +56,13 @@ impl Selection {
                 "--hosts" => selection.hosts = value().parse().expect("--hosts N"),
                 "--store" => selection.etcd = value() == "etcd",
                 "--only" => selection.only = Some(value()),
+                "--ansible" => selection.ansible = Some(value()),
+                "--pyinfra" => selection.pyinfra = Some(value()),
                 // Cargo passes this flag.
                 "--bench" => {}
                 _ => panic!(
-                    "{word}: --quick, --runs N, --units N,N, --hosts N, --store etcd|sqlite and --only WORD are known"
+                    "{word}: --quick, --runs N, --units N,N, --hosts N, --store etcd|sqlite, --only WORD, --ansible \
+                     PROGRAM and --pyinfra PROGRAM are known"
                 ),
             }
         }
@@ -77,6 +86,9 @@ fn main() {
     }
     if selection.has("many") {
         many::measure(&selection, &mut table);
+    }
+    if selection.has("plays") {
+        plays::measure(&selection, &mut table);
     }
     println!("{}", table.end());
 }

@@ -129,7 +129,8 @@ impl Context {
     /// and a note says if the controller is gone; fleet had neither.
     pub(super) async fn look(&self) -> Result<Looked, CommandError> {
         let cluster = self.cluster().await?;
-        let Look { snapshot, missed, restoration_witness, has_controller, controlled_until } = look::look(&cluster).await?;
+        let Look { snapshot, missed, restoration_witness, has_controller, controlled_until } =
+            look::look(&cluster).await?;
         cluster.remote.close(CLOSE_LIMIT).await;
         let now = cluster.clock.now();
         let mut hosts = BTreeMap::<String, Vec<&str>>::new();

@@ -17,6 +17,7 @@ use crate::lab::HostState;
 use crate::lab::Lab;
 use crate::lab::LabError;
 use crate::lab::Options;
+use crate::lab::PackageName;
 use crate::lab::Subnet;
 use crate::ui;
 
@@ -81,6 +82,9 @@ struct Up {
     /// Use addresses of this subnet [default: 172.17.8.0/24, or the next that this machine does not use]
     #[arg(long, value_name = "CIDR", conflicts_with = "names")]
     subnet: Option<String>,
+    /// Install these Debian packages on every host, such as `podman,python3`; each set of packages has an image of its own
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "names")]
+    packages: Vec<PackageName>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -162,6 +166,7 @@ fn make(dir: PathBuf, wanted: &Up) -> CommandResult {
     options.hosts = wanted.hosts;
     options.etcd = wanted.etcd.map(|etcd| etcd == Etcd::Hosts);
     options.subnet = wanted.subnet.as_deref().map(str::parse::<Subnet>).transpose()?;
+    options.packages = wanted.packages.iter().cloned().collect();
     options.notify = ui::status;
     options.stop = interrupted;
     let lab = Lab::up(&options)?;

@@ -1,6 +1,8 @@
 //! The image, the file tree that every host starts from: a small Debian, built once for each recipe, shared read-only by
 //! all labs.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::fs::File;
 use std::fs::Permissions;
@@ -9,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use sha2::Digest as _;
 use sha2::Sha256;
@@ -17,8 +20,31 @@ use super::error::LabError;
 use super::local_command::LocalCommand;
 use crate::core::hex;
 
-/// The packages of a host besides Debian's essential ones.
+/// The packages of a host besides Debian's essential ones and those that the user asks for.
 const PACKAGES: &str = "dbus,etcd-server,iproute2,openssh-server,procps,sudo,systemd-sysv";
+
+/// The name of a Debian package (Debian Policy, 5.6.1).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PackageName(String);
+
+impl FromStr for PackageName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let starts = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+        if starts && text.len() > 1 && text.chars().all(is_allowed) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err("expected the name of a Debian package: lower-case letters, digits, `+`, `-` and `.`".to_owned())
+    }
+}
+
+impl fmt::Display for PackageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// The paths that no host needs.
 const LEFT_OUT: [&str; 4] = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"];
@@ -53,24 +79,42 @@ rm -rf "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/etc/hostname" "$
     "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/sources.list* "$root"/var/lib/apt/lists/*
 "#;
 
-/// Returns the image. Builds it first if there is none for this recipe.
-pub(super) fn ensure(cache: &Path, notify: fn(&str)) -> Result<PathBuf, LabError> {
+/// What an image is made of.
+pub(super) struct Recipe {
+    release: String,
+    packages: String,
+    finish: String,
+}
+
+impl Recipe {
+    /// Makes the recipe of an image with these packages besides those that every host has.
+    pub(super) fn new(packages: &BTreeSet<PackageName>) -> Result<Self, LabError> {
+        let packages = packages.iter().fold(PACKAGES.to_owned(), |all, package| format!("{all},{package}"));
+        Ok(Self { release: release()?, packages, finish: FINISH.replace("$MASKED", MASKED) })
+    }
+
+    /// Returns the path of the image.
+    pub(super) fn path(&self, cache: &Path) -> PathBuf {
+        let Self { release, packages, finish } = self;
+        let digest = Sha256::digest(format!("{packages}{LEFT_OUT:?}{finish}{release}{}", std::env::consts::ARCH));
+        cache.join(format!("image-{}", hex::digits(digest.iter().take(6))))
+    }
+}
+
+/// Returns the image of a recipe. Builds it first if there is none.
+pub(super) fn ensure(cache: &Path, recipe: &Recipe, notify: fn(&str)) -> Result<PathBuf, LabError> {
     fs::create_dir_all(cache).map_err(LabError::file(cache))?;
     // During the build the folder has this machine's package sources, which may hold a password.
     fs::set_permissions(cache, Permissions::from_mode(0o700)).map_err(LabError::file(cache))?;
     let lock_path = cache.join("lock");
     let lock = File::create(&lock_path).map_err(LabError::file(&lock_path))?;
     lock.lock().map_err(LabError::file(&lock_path))?;
-    let finish = FINISH.replace("$MASKED", MASKED);
-    let release = release()?;
-    let digest = Sha256::digest(format!("{PACKAGES}{LEFT_OUT:?}{finish}{release}{}", std::env::consts::ARCH));
-    let key = hex::digits(digest.iter().take(6));
-    let image = cache.join(format!("image-{key}"));
+    let image = recipe.path(cache);
     if !image.exists() {
         notify("Building the image that the lab's hosts start from. This happens once and takes about half a minute.");
         let draft = cache.join("draft");
         remove(&draft)?;
-        let built = build(cache, &draft, &release, &finish);
+        let built = build(cache, &draft, recipe);
         if built.is_err() {
             // The first error is the one to report. The next attempt removes the draft.
             let _ = remove(&draft);
@@ -85,7 +129,8 @@ fn remove(draft: &Path) -> Result<(), LabError> {
     if draft.exists() { fs::remove_dir_all(draft).map_err(LabError::file(draft)) } else { Ok(()) }
 }
 
-fn build(cache: &Path, draft: &Path, release: &str, finish: &str) -> Result<(), LabError> {
+fn build(cache: &Path, draft: &Path, recipe: &Recipe) -> Result<(), LabError> {
+    let Recipe { release, packages, finish } = recipe;
     let sources = cache.join("sources.list");
     write_secret(&sources, &sources_of(release)?)?;
     let options = cache.join("apt.conf");
@@ -95,12 +140,12 @@ fn build(cache: &Path, draft: &Path, release: &str, finish: &str) -> Result<(), 
         "--mode=root".to_owned(),
         "--variant=essential".to_owned(),
         "--format=directory".to_owned(),
-        format!("--include={PACKAGES}"),
+        format!("--include={packages}"),
         format!("--aptopt={}", options.display()),
         format!("--customize-hook={finish}"),
     ];
     args.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
-    args.extend([release.to_owned(), draft.display().to_string(), sources.display().to_string()]);
+    args.extend([release.clone(), draft.display().to_string(), sources.display().to_string()]);
     let result = LocalCommand::new("mmdebstrap", args).run();
     // The first error is the one to report.
     let _ = fs::remove_file(&sources);
@@ -173,6 +218,19 @@ mod tests {
             http://other/ bookworm-pgdg main\nhttp://third/ stable main\nbroken\n";
         let expected = "deb http://mirror/debian/ bookworm main\ndeb http://mirror/debian/ bookworm-updates main\n";
         assert_eq!(read_sources(targets, "bookworm"), expected);
+    }
+
+    #[test]
+    fn packages_make_another_image_in_any_order() {
+        let path = |names: &[&str]| {
+            let packages = names.iter().map(|name| name.parse().unwrap()).collect();
+            Recipe::new(&packages).unwrap().path(Path::new("/cache"))
+        };
+        assert_eq!(path(&["podman", "g++"]), path(&["g++", "podman", "podman"]));
+        assert!(path(&[]) != path(&["podman"]));
+        for name in ["", "a", "-a", "Podman", "a b", "a,b", "a;b", "--x"] {
+            assert!(name.parse::<PackageName>().is_err(), "{name}");
+        }
     }
 
     #[test]

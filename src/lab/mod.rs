@@ -17,6 +17,7 @@ mod network;
 mod record;
 mod subnet;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -29,12 +30,14 @@ use container::Container;
 use destroy::remove;
 use disk::Disk;
 use etcd::Discovery;
+use image::Recipe;
 use network::Network;
 use record::Lock;
 use record::Record;
 
 pub use destroy::Destroyed;
 pub use error::LabError;
+pub use image::PackageName;
 pub use local_command::check_prerequisites;
 pub use record::Host;
 pub use subnet::Subnet;
@@ -62,6 +65,8 @@ pub struct Options {
     pub etcd: Option<bool>,
     /// The addresses: by default 172.17.8.0/24, or the next subnet that is free.
     pub subnet: Option<Subnet>,
+    /// The packages that every host has besides a small Debian, systemd, sshd and etcd.
+    pub packages: BTreeSet<PackageName>,
     /// Gets a message before a long step, and about a setting that stays changed.
     pub notify: fn(&str),
     /// Asked repeatedly whether to stop.
@@ -71,7 +76,8 @@ pub struct Options {
 impl Options {
     /// Returns the default options for a lab in this directory, without messages.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), hosts: None, etcd: None, subnet: None, notify: |_| (), stop: || false }
+        let packages = BTreeSet::new();
+        Self { dir: dir.into(), hosts: None, etcd: None, subnet: None, packages, notify: |_| (), stop: || false }
     }
 }
 
@@ -174,7 +180,7 @@ impl Lab {
             subnet.hosts(count)?;
             subnet.check_free()?;
         }
-        let image = image::ensure(Path::new(CACHE), options.notify)?;
+        let image = image::ensure(Path::new(CACHE), &Recipe::new(&options.packages)?, options.notify)?;
         raise_inotify(options.notify)?;
         let lab = Self::claim(dir, options, count, image)?;
         disk::mount(dir)?;
@@ -400,6 +406,12 @@ impl Lab {
         }
         if let Some(requested) = options.subnet.filter(|requested| *requested != self.record.subnet) {
             return Err(differs(format!("the subnet {}", self.record.subnet), requested.to_string()));
+        }
+        let has_others =
+            !options.packages.is_empty() && Recipe::new(&options.packages)?.path(Path::new(CACHE)) != self.record.image;
+        if has_others {
+            let requested: Vec<String> = options.packages.iter().map(ToString::to_string).collect();
+            return Err(differs("other packages".to_owned(), requested.join(",")));
         }
         let word = |etcd| if etcd { "etcd on its hosts" } else { "no etcd" }.to_owned();
         let actual = self.record.etcd.is_some();
