@@ -269,6 +269,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_hint_of_an_interrupted_command_is_true_beside_a_controller_and_without_one() {
+        let error = CommandError::from(OperationError::Stopped);
+        let hints: Vec<String> = error.hints.iter().map(ToString::to_string).collect();
+        let hint = "The desired state is stored. A controller applies it, or the next `muster sweep` if none runs.";
+        assert_eq!(hints, [hint]);
+    }
+
+    #[test]
     fn only_a_failure_in_the_configuration_is_a_usage_error() {
         for (phase, kind, expected) in [
             (Phase::Configure, FailureKind::Local, ExitStatus::Usage),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use muster::core::model::Health;
 use muster::core::model::HealthEvidence;
+use muster::core::model::HealthReason;
 use muster::core::model::HealthRecord;
+use muster::core::model::HoldDown;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
 use muster::core::model::ObservationTimes;
@@ -77,4 +79,21 @@ async fn a_list_says_that_the_controller_is_gone() {
     let leadership = leader_election::try_campaign(&store, &keys, LeaderKind::Sweep).await.unwrap().unwrap();
     assert!(!desk.muster(&["list-machines"]).err.contains("Note:"));
     leadership.resign().await;
+}
+
+#[tokio::test]
+async fn an_uncordoned_machine_that_is_held_down_says_that_it_takes_no_units_yet() {
+    let desk = cluster(Duration::ZERO, false).await;
+    assert_eq!(desk.muster(&["cordon", "core-01"]).err, "");
+    assert_eq!(desk.muster(&["uncordon", "core-01"]).err, "");
+    let (store, keys) = desk.store().await;
+    let hold_down = Some(HoldDown { outages: 2, seconds: 600 });
+    let reason = HealthReason { hold_down, ..HealthEvidence::Answers.into() };
+    let (health, since) = (Health::Alive, Clock::start().now());
+    let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
+    store.commit(vec![], vec![keys.put(&Key::Health(MachineId::from_bits(1)), &record)]).await.unwrap();
+    let said = desk.muster(&["uncordon", "core-01"]);
+    assert_eq!(said.out, "core-01 uncordoned\n");
+    assert!(said.err.starts_with("Note: core-01 takes no new units until "), "{said:#?}");
+    assert!(said.err.ends_with(": held down: it went down 2 times within an hour\n"), "{said:#?}");
 }
