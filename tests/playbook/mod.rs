@@ -2,6 +2,7 @@
 
 mod cluster_tasks;
 mod commands;
+mod containers;
 mod coverage;
 mod databases;
 mod debian;
@@ -10,6 +11,8 @@ mod file_modules;
 mod files;
 mod local;
 mod notify;
+mod packages;
+mod permissions;
 mod place;
 mod recorded;
 mod system;
