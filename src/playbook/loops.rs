@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::template::Scope;
 use super::template::lookup_named;
+use super::template::lookup_short;
 
 /// How a task's value becomes the items of its loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,9 @@ const LIMIT: usize = 100_000;
 impl LoopKind {
     /// Returns the kind of a task's key.
     pub fn of(key: &str) -> Option<Self> {
-        Some(match key {
+        // The name of a lookup may begin with its collection.
+        let short = key.strip_prefix("with_").map(|name| format!("with_{}", lookup_short(name)));
+        Some(match short.as_deref().unwrap_or(key) {
             "loop" => Self::Loop,
             "with_list" => Self::List,
             "with_items" => Self::Items,
@@ -51,7 +54,7 @@ impl LoopKind {
             "with_nested" | "with_cartesian" => Self::Nested,
             "with_subelements" => Self::Subelements,
             "with_sequence" => Self::Sequence,
-            _ => Self::Lookup(lookup_named(key.strip_prefix("with_")?)?),
+            key => Self::Lookup(lookup_named(key.strip_prefix("with_")?)?),
         })
     }
 

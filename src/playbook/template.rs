@@ -52,9 +52,15 @@ use hosts::HostVars;
 pub use hosts::Hosts;
 pub use lookups::Surroundings;
 pub use lookups::named as lookup_named;
+pub use lookups::short as lookup_short;
 use source::Backslashes;
 use source::Prepared;
 pub use value::parse_bool;
+
+/// Returns a value as Python's `str` writes it.
+pub fn python_text(value: &Value) -> String {
+    value::text(&value::from_json(value))
+}
 
 /// The deepest nesting of variables that refer to variables.
 const DEPTH: usize = 16;

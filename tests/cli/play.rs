@@ -274,10 +274,10 @@ fn the_coverage_of_a_folder_says_what_is_refused_and_why() {
          encrypted files that were not read: 1\n\
          \n\
          TASKS→EXAMPLE→→→→REFUSED BECAUSE\n\
-         2→roles/part/tasks/main.yml:1→a task has no `docker_image`\n\
+         2→roles/part/tasks/main.yml:1→a task has no `docker_swarm`\n\
          2→roles/part/tasks/main.yml:10→muster does not implement `port` of a block\n\
          1→roles/part/tasks/main.yml:3→module `apt` has no `colour`\n\
-         1→roles/part/tasks/main.yml:6→muster has no filter `ipaddr`\n\
+         1→roles/part/tasks/main.yml:6→muster has no filter `nosuch`\n\
          \n\
          PLAYBOOKS→EXAMPLE→→REFUSED BECAUSE\n\
          1→→site.yml:4→there is no file nowhere.yml\n\
@@ -292,7 +292,7 @@ fn the_coverage_of_a_folder_says_what_is_refused_and_why() {
     let document: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&document["roles"], &document["encrypted"]), (&json!({"whole": 1, "all": 2}), &json!(1)));
     let first = json!({
-        "reason": "a task has no `docker_image`", "count": 2,
+        "reason": "a task has no `docker_swarm`", "count": 2,
         "example": {"file": "roles/part/tasks/main.yml", "line": 1},
     });
     assert_eq!((&document["tasks"]["reasons"][0], &document["tasks"]["accepted"]), (&first, &json!(8)));

@@ -132,7 +132,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
             });
         }
     }
-    environment.add_test("filter", |name: &str| filters::names().any(|known| known == name));
+    environment.add_test("filter", |name: &str| filters::is_known(name));
     environment.add_test("test", |name: &str| names().any(|known| known == name));
 }
 

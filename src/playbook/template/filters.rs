@@ -2,11 +2,15 @@
 
 mod data;
 mod dates;
+mod debops;
 mod encodings;
+mod general;
+mod ip;
 mod json;
 mod lists;
 mod maps;
 mod numbers;
+mod password_hash;
 mod paths;
 mod patterns;
 mod text;
@@ -36,18 +40,42 @@ type Filter = fn(&State<'_, '_>, &Value, &Arguments) -> Result<Value, Error>;
 /// Filters with their names.
 type Table = &'static [(&'static str, Filter)];
 
-const TABLES: [Table; 11] = [
-    data::FILTERS,
-    dates::FILTERS,
-    encodings::FILTERS,
-    json::FILTERS,
-    lists::FILTERS,
-    maps::FILTERS,
-    numbers::FILTERS,
-    paths::FILTERS,
-    patterns::FILTERS,
-    text::FILTERS,
-    vault::FILTERS,
+/// Filters of a collection.
+struct Collection {
+    /// The names of the collection, the present one first.
+    names: &'static [&'static str],
+    /// Reports whether a filter may be named without the collection.
+    is_short: fn(&str) -> bool,
+    tables: &'static [Table],
+}
+
+const COLLECTIONS: [Collection; 4] = [
+    Collection {
+        names: &["ansible.builtin", "ansible.legacy"],
+        is_short: |_| true,
+        tables: &[
+            data::FILTERS,
+            dates::FILTERS,
+            encodings::FILTERS,
+            json::FILTERS,
+            lists::FILTERS,
+            maps::FILTERS,
+            numbers::FILTERS,
+            password_hash::FILTERS,
+            paths::FILTERS,
+            patterns::FILTERS,
+            text::FILTERS,
+            vault::FILTERS,
+        ],
+    },
+    // Before the collections, these filters had no other name.
+    Collection { names: &["ansible.utils", "ansible.netcommon"], is_short: |_| true, tables: &[ip::FILTERS] },
+    Collection {
+        names: &["community.general"],
+        is_short: |name| matches!(name, "json_query" | "random_mac"),
+        tables: &[general::FILTERS],
+    },
+    Collection { names: &["debops.debops"], is_short: |_| false, tables: &[debops::FILTERS] },
 ];
 
 /// Filters that take an undefined value.
@@ -93,22 +121,39 @@ const OF_ENGINE: [&str; 36] = [
     "chain",
 ];
 
-/// Returns the names of all filters.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    TABLES.into_iter().flatten().map(|(name, _)| *name).chain(OF_ENGINE)
+/// Returns the names of all filters: those without a collection, and the first full name of each other one.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let named = |collection: &'static Collection| {
+        let name = |name: &str| match collection.names.first() {
+            Some(full) if !(collection.is_short)(name) => format!("{full}.{name}"),
+            _ => name.to_owned(),
+        };
+        collection.tables.iter().copied().flatten().map(move |(short, _)| name(short))
+    };
+    COLLECTIONS.iter().flat_map(named).chain(OF_ENGINE.map(str::to_owned))
+}
+
+/// Reports whether there is a filter with a name, which may begin with its collection.
+pub(super) fn is_known(name: &str) -> bool {
+    let Some((collection, short)) = name.rsplit_once('.') else { return names().any(|known| known == name) };
+    let mut collections = COLLECTIONS.iter().filter(|known| known.names.contains(&collection));
+    collections.any(|known| known.tables.iter().copied().flatten().any(|(known, _)| *known == short))
 }
 
 /// Adds the filters to the engine.
 pub(super) fn add(environment: &mut Environment<'_>) {
-    for (name, filter) in TABLES.into_iter().flatten() {
-        // `map` and `select` take names as text, with and without the collection.
-        for full in [(*name).to_owned(), format!("ansible.builtin.{name}")] {
-            environment.add_filter(full, move |state: &State<'_, '_>, value: Value, rest: Rest<ValueOrKwargs>| {
-                if value.is_undefined() && !OF_UNDEFINED.contains(name) {
-                    return Err(Error::from(ErrorKind::UndefinedError));
-                }
-                filter(state, &value, &Arguments::new(&rest.into_values()))
-            });
+    for collection in &COLLECTIONS {
+        for (name, filter) in collection.tables.iter().copied().flatten() {
+            // `map` and `select` take names as text, with and without the collection.
+            let short = (collection.is_short)(name).then(|| (*name).to_owned());
+            for full in short.into_iter().chain(collection.names.iter().map(|names| format!("{names}.{name}"))) {
+                environment.add_filter(full, move |state: &State<'_, '_>, value: Value, rest: Rest<ValueOrKwargs>| {
+                    if value.is_undefined() && !OF_UNDEFINED.contains(name) {
+                        return Err(Error::from(ErrorKind::UndefinedError));
+                    }
+                    filter(state, &value, &Arguments::new(&rest.into_values()))
+                });
+            }
         }
     }
 }

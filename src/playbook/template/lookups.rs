@@ -3,8 +3,11 @@
 //! They read the machine where the playbook runs. Only text from a playbook calls them: the output of a host is never a
 //! template.
 
+mod debops;
 mod files;
+mod filetree;
 mod lists;
+mod url;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,13 +51,17 @@ impl Surroundings {
 /// A lookup: takes the scope, the terms and the options.
 type Lookup = fn(&Scope, &[Value], &Arguments) -> Result<Vec<Value>, Error>;
 
-const LOOKUPS: [(&str, Lookup); 24] = [
+const LOOKUPS: [(&str, Lookup); 29] = [
     ("cartesian", lists::nested),
     ("csvfile", files::csvfile),
+    ("debops.debops.file_src", |scope, terms, _| debops::source(scope, terms, "files")),
+    ("debops.debops.task_src", |scope, terms, _| debops::source(scope, terms, "tasks")),
+    ("debops.debops.template_src", |scope, terms, _| debops::source(scope, terms, "templates")),
     ("dict", lists::dict),
     ("env", env),
     ("file", files::file),
     ("fileglob", files::fileglob),
+    ("filetree", filetree::filetree),
     ("first_found", files::first_found),
     ("flattened", lists::flattened),
     ("indexed_items", lists::indexed_items),
@@ -71,6 +78,7 @@ const LOOKUPS: [(&str, Lookup); 24] = [
     ("template", files::template),
     ("together", lists::together),
     ("unvault", files::unvault),
+    ("url", url::url),
     ("varnames", varnames),
     ("vars", vars),
 ];
@@ -80,9 +88,14 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     LOOKUPS.iter().map(|(name, _)| *name)
 }
 
-/// Returns the name of a lookup, if there is one with this name.
+/// Returns the name of a lookup, if there is one with this name, which may begin with its collection.
 pub fn named(name: &str) -> Option<&'static str> {
-    names().find(|known| *known == name)
+    names().find(|known| *known == short(name))
+}
+
+/// Returns the name of a lookup without the collections whose lookups have no other one.
+pub fn short(name: &str) -> &str {
+    name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("community.general.")).unwrap_or(name)
 }
 
 fn of_name(name: &str) -> Option<Lookup> {
@@ -100,9 +113,7 @@ pub(super) fn run(scope: &Scope, name: &str, terms: &[Value], kind: &str) -> Res
 pub(super) fn call(state: &State<'_, '_>, given: &[Value], is_query: bool) -> Result<Value, Error> {
     let arguments = Arguments::new(given);
     let name = text(&arguments.required(0, "name")?);
-    let short =
-        name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("community.general.")).unwrap_or(&name);
-    let lookup = of_name(short).ok_or_else(|| wrong(super::names::unknown_lookup(&name)))?;
+    let lookup = of_name(short(&name)).ok_or_else(|| wrong(super::names::unknown_lookup(&name)))?;
     let scope = state.lookup(SCOPE).unwrap_or_default();
     let scope = scope.downcast_object_ref::<Scope>().ok_or_else(|| wrong("a lookup needs variables"))?;
     let terms = arguments.positional().get(1..).unwrap_or_default();

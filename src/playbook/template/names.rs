@@ -7,26 +7,20 @@ use super::methods;
 use super::source::Name;
 use crate::inventory::diagnostic::did_you_mean;
 
-/// What muster lacks on purpose, and what to use instead.
-const REFUSED: [(&str, &str); 2] = [
-    ("json_query", "Use `selectattr`, `map` and `first`."),
-    ("password_hash", "Put the hash into a variable, such as one that `mkpasswd` made."),
-];
-
 /// Reports the first unknown name. `has_own` says that the template has values with methods of its own, such as an
 /// imported template.
 pub(super) fn check(names: &[Name], has_own: bool) -> Result<(), String> {
     names.iter().try_for_each(|name| match name {
-        Name::Filter(name) => known("filter", name, &filters::names().collect::<Vec<_>>()),
+        Name::Filter(name) if filters::is_known(name) => Ok(()),
+        Name::Filter(name) => {
+            let names: Vec<String> = filters::names().collect();
+            known("filter", name, &names.iter().map(String::as_str).collect::<Vec<_>>())
+        }
         Name::Test(name) if checks::COMPARISONS.contains(&name.as_str()) => Ok(()),
         Name::Test(name) => known("test", name, &checks::names().collect::<Vec<_>>()),
         Name::Method(_) if has_own => Ok(()),
         Name::Method(name) => known("method", name, &methods::NAMES),
-        Name::Lookup(name) => known(
-            "lookup",
-            name.strip_prefix("community.general.").unwrap_or(name),
-            &lookups::names().collect::<Vec<_>>(),
-        ),
+        Name::Lookup(name) => known("lookup", lookups::short(name), &lookups::names().collect::<Vec<_>>()),
     })
 }
 
@@ -35,8 +29,9 @@ fn known(kind: &str, name: &str, all: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     let last = name.rsplit('.').next().unwrap_or(name);
-    let refused = REFUSED.iter().find(|(refused, _)| *refused == last).map(|(_, instead)| (*instead).to_owned());
-    let hint = refused.or_else(|| did_you_mean(last, all.iter().copied()));
+    // The name is right, and its collection is wrong or missing.
+    let same = all.iter().find(|known| known.rsplit('.').next() == Some(last));
+    let hint = same.map(|same| format!("Did you mean `{same}`?")).or_else(|| did_you_mean(last, all.iter().copied()));
     Err(format!("muster has no {kind} `{name}`{}", hint.map_or_else(String::new, |hint| format!(". {hint}"))))
 }
 

@@ -48,6 +48,11 @@ impl Style {
         Self { indent: Some(4), sort_keys: true, ..Self::default() }
     }
 
+    /// Returns the style without blanks.
+    pub(in crate::playbook::template) fn compact() -> Self {
+        Self { separators: [",", ":"].map(str::to_owned), ..Self::default() }
+    }
+
     /// Writes a value.
     pub(in crate::playbook::template) fn write(&self, value: &Json) -> String {
         let mut out = String::new();

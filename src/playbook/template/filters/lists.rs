@@ -54,7 +54,7 @@ fn sort(state: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<V
     minijinja::filters::sort(state, value.clone(), arguments.by_names(&["reverse", "case_sensitive", "attribute"]))
 }
 
-fn unique(items: Vec<Value>) -> Vec<Value> {
+pub(super) fn unique(items: Vec<Value>) -> Vec<Value> {
     items.into_iter().collect::<indexmap::IndexSet<Value>>().into_iter().collect()
 }
 

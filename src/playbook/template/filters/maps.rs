@@ -69,6 +69,11 @@ fn combine(_: &State<'_, '_>, first: &Value, arguments: &Arguments) -> Result<Va
     maps.iter().try_fold(value::map([]), |low, high| merge.maps(&low, high, 0))
 }
 
+/// Combines two maps. `lists` says how lists in both are merged.
+pub(super) fn merged(low: &Value, high: &Value, recursive: bool, lists: &str) -> Result<Value, Error> {
+    Merge { recursive, lists: lists.to_owned() }.maps(low, high, 0)
+}
+
 impl Merge {
     fn maps(&self, low: &Value, high: &Value, depth: usize) -> Result<Value, Error> {
         if depth > DEPTH {
