@@ -96,7 +96,7 @@ fn what_cannot_be_imported_is_an_error_with_its_place() {
         ("roles: [{tags: x}]", "play.yaml:2:11: the role has no name"),
         ("tasks: [import_tasks: nowhere.yml]", "play.yaml:2:25: there is no file nowhere.yml"),
         ("tasks: [import_tasks: '{{ x }}.yml']", "play.yaml:2:25: `file` of `import_tasks` cannot be a template"),
-        ("tasks: [{import_tasks: bad.yml, register: x}]", "play.yaml:2:35: `import_tasks` takes no `register`"),
+        ("tasks: [{import_tasks: bad.yml, loop: [1]}]", "play.yaml:2:35: `import_tasks` takes no `loop`"),
         ("tasks: [import_tasks: bad.yml]", "bad.yml:2:3: a task has no `whn`"),
         ("tasks: [import_tasks: loop.yml]", "loop.yml:1:17: files import each other more than 24 deep"),
         ("tasks: [import_role: {nam: x}]", "play.yaml:2:24: `import_role` has no `nam`"),
@@ -459,4 +459,28 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
     }
     assert!(read("").unwrap().plays.is_empty());
     assert!(read("- hosts: a\n  collections: [x.y]\n").is_ok());
+}
+
+#[tokio::test]
+async fn an_include_of_earlier_versions_imports_unless_it_has_a_loop() {
+    let stage = Stage::new();
+    stage.write("part.yml", "- debug: {msg: \"{{ item | default('none') }}\"}\n");
+    stage.write("other.yml", "- hosts: h1\n  tasks:\n    - debug: {msg: other}\n");
+    let book = "- hosts: h1\n  tasks:\n    - include: part.yml\n    - include: part.yml\n      with_items: [a, b]\n\
+                - include: other.yml\n";
+    let (printed, code) = stage.play(book).await;
+    let heads: Vec<&str> = printed.lines().filter(|line| line.starts_with("TASK") || line.contains("msg\"")).collect();
+    let heads: Vec<String> = heads.iter().map(|line| line.trim_end_matches('*').trim().to_owned()).collect();
+    let expected = [
+        "TASK [debug]",
+        "\"msg\": \"none\"",
+        "TASK [include_tasks]",
+        "TASK [debug]",
+        "\"msg\": \"a\"",
+        "TASK [debug]",
+        "\"msg\": \"b\"",
+        "TASK [debug]",
+        "\"msg\": \"other\"",
+    ];
+    assert_eq!((heads, code), (expected.map(str::to_owned).to_vec(), 0), "{printed}");
 }

@@ -19,6 +19,7 @@ use crate::inventory::document::Node;
 use crate::playbook::free_form;
 use crate::playbook::include::Include;
 use crate::playbook::include::RoleFiles;
+use crate::playbook::loops::LoopKind;
 use crate::playbook::play::Node as PlayNode;
 use crate::playbook::play::Origin;
 use crate::playbook::play::Play;
@@ -64,9 +65,8 @@ impl Parser<'_> {
     /// Reads the plays that an entry of a playbook imports; `None` if the entry is a play.
     pub(super) fn import_playbook(&self, entry: &Node, inherited: &Settings) -> Result<Option<Vec<Play>>, Diagnostic> {
         let entries = self.map(entry, "a play")?;
-        let Some((key, node)) = entries.iter().find(|(key, _)| short(&key.text) == "import_playbook") else {
-            return Ok(None);
-        };
+        let import = |(key, _): &&(Key, Node)| matches!(short(&key.text), "import_playbook" | "include");
+        let Some((key, node)) = entries.iter().find(import) else { return Ok(None) };
         let inherited = self.inherit_all(entries, &key.text, inherited)?;
         let path = self.beside(&self.static_text(key, node)?);
         let text = self.read_import(node.at, &path)?;
@@ -96,7 +96,10 @@ impl Parser<'_> {
         inherited: &Settings,
     ) -> Result<Option<(Position, Include, Settings)>, Diagnostic> {
         let entries = self.map(entry, "a task")?;
-        let import = |(key, _): &&(Key, Node)| matches!(short(&key.text), "import_tasks" | "import_role");
+        let import = |(key, node): &&(Key, Node)| match short(&key.text) {
+            "include" => is_import(node, entries),
+            name => matches!(name, "import_tasks" | "import_role"),
+        };
         let Some((key, node)) = entries.iter().find(import) else { return Ok(None) };
         let inherited = self.inherit_all(entries, &key.text, inherited)?;
         let args = self.import_arguments(key, node)?;
@@ -107,7 +110,7 @@ impl Parser<'_> {
 
     /// Reads the arguments of an import, which cannot be templates: hosts have no say in what is read.
     fn import_arguments(&self, key: &Key, node: &Node) -> Result<Vars, Diagnostic> {
-        let is_tasks = short(&key.text) == "import_tasks";
+        let is_tasks = short(&key.text) != "import_role";
         let mut args = Vars::new();
         if let Content::Map(entries) = &node.content {
             args.extend(entries.iter().map(|(key, node)| (key.text.clone(), node.value())));
@@ -385,6 +388,12 @@ fn role_origin((name, path): (&str, &Path), read: &RoleRead, params: Arc<Vars>, 
 /// Returns the name of a key without its collection.
 pub(super) fn short(key: &str) -> &str {
     key.strip_prefix("ansible.builtin.").unwrap_or(key)
+}
+
+/// Reports whether `include`, a word of Ansible before 2.16, imports: it did so unless it had a loop or a template.
+fn is_import(node: &Node, entries: &[(Key, Node)]) -> bool {
+    let has_loop = entries.iter().any(|(key, _)| LoopKind::of(&key.text).is_some());
+    !has_loop && !template::has_template(&node.value())
 }
 
 /// Reports whether there is no such file.

@@ -49,6 +49,10 @@ const TASK_KEYS: [&str; 14] = [
     "poll",
 ];
 
+/// The keys that an import may have without effect.
+const OF_ONE_TASK: [&str; 10] =
+    ["name", "register", "notify", "changed_when", "failed_when", "until", "retries", "delay", "async", "poll"];
+
 /// The keys of the settings that tasks inherit.
 pub(super) const SETTINGS: [&str; 22] = [
     "vars",
@@ -114,7 +118,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Returns the keys that a task which imports others may have beside the import.
+    /// Returns the settings of imported tasks. As in Ansible, what only a task can have has no effect on them.
     pub(super) fn inherit_all(
         &self,
         entries: &[(Key, Node)],
@@ -122,7 +126,8 @@ impl Parser<'_> {
         inherited: &Settings,
     ) -> Result<Settings, Diagnostic> {
         let mut inherited = inherited.clone();
-        for (key, node) in entries.iter().filter(|(key, _)| key.text != import && key.text != "name") {
+        let is_ignored = |key: &Key| key.text == import || OF_ONE_TASK.contains(&key.text.as_str());
+        for (key, node) in entries.iter().filter(|(key, _)| !is_ignored(key)) {
             if !self.inherit(key, node, &mut inherited)? {
                 return Err(self.error(key.at, format!("`{import}` takes no `{}`", key.text)));
             }
