@@ -52,6 +52,10 @@ pub(super) struct File {
     pub(super) is_shown: bool,
     /// The file of the playbook that has the content.
     pub(super) source: Option<String>,
+    /// Set to write a file in its place if it cannot be replaced.
+    pub(super) in_place: bool,
+    /// The SHA-1 that the new content must have.
+    pub(super) checksum: Option<String>,
     /// What the old file must be: the SHA-256 of its content, or `absent`.
     pub(super) expected: Option<String>,
 }
@@ -113,11 +117,13 @@ impl File {
             .attributes(&self.attributes)
             .set("folder_mode", &self.folder_mode.as_ref().map(Mode::arithmetic).unwrap_or_default())
             .flag("backup", self.backup)
+            .flag("in_place", self.in_place)
             .flag("keep", self.keep)
             .flag("follow", self.follow)
             .flag("preserve", self.attributes.mode == Some(Mode::Preserve))
             .flag("shows_old", connection.diff && self.is_shown)
             .set("diff_limit", &diff::LIMIT.to_string())
+            .set("wanted_sha1", &optional(&self.checksum))
             .set("expected", &optional(&self.expected))
             .flag("validates", self.validate.is_some());
         script = script.path_below("d", &self.dest, &self.below);

@@ -19,7 +19,7 @@ fi
 case $d in
   */)
     if [ ! -d "$d" ] && [ -z "$check" ]; then
-      (mode=$folder_mode && make_folders "$d") || fail "cannot make the directory $d"
+      (mode=$folder_mode file_flags='' && make_folders "$d") || fail "cannot make the directory $d"
     fi ;;
 esac
 case $d in
@@ -65,7 +65,7 @@ show_old() {
 }
 
 if [ -n "$makes_folders" ] && [ -z "$check" ] && [ ! -d "${path%/*}" ]; then
-  (owner='' && group='' && mode='' && make_folders "${path%/*}") || fail "Error creating ${path%/*}"
+  (without_attributes && make_folders "${path%/*}") || fail "Error creating ${path%/*}"
 fi
 if ! enter; then
   [ -n "$check" ] || fail "Destination directory ${path%/*} does not exist"
@@ -134,6 +134,13 @@ f=/proc/self/fd/3
 cat >&3 || exit 1
 s=$(sha256sum < $f) || exit 1
 [ "${s%% *}" = "$sum" ] || fail "the content did not arrive whole"
+if [ -n "$wanted_sha1" ]; then
+  s=$(sha1sum < $f) && s=${s%% *}
+  if [ "$s" != "$wanted_sha1" ]; then
+    say checksum "$s" && say expected_checksum "$wanted_sha1"
+    fail "Copied file does not match the expected checksum. Transfer failed."
+  fi
+fi
 set -- $old
 if [ $# -ge 3 ]; then
   chown -- "$1:$2" $f 2> /dev/null || :
@@ -190,6 +197,14 @@ if [ -n "$backup" ] && { [ -e "$name" ] || [ -L "$name" ]; }; then
     fail "Could not make backup of $path"
   say backup_file "${path%/*}/${copy#./}"
 fi
-mv -fT -- "$t" "$name" || exit 1
+if ! e=$(mv -fT -- "$t" "$name" 2>&1); then
+  # A file that is mounted alone, as in containers, can only be written in its place.
+  case $in_place:$e in
+    1:*busy*) cat -- "$t" > "$name" && rm -f -- "$t" || exit 1 ;;
+    *) echo "$e" >&2 && exit 1 ;;
+  esac
+fi
 trap clean EXIT
+set_context
+set_flags
 finish 1

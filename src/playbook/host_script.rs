@@ -39,7 +39,7 @@ pub(super) struct HostScript {
     limit: Option<Duration>,
 }
 
-/// The owner, the group and the mode that a task gives to a file.
+/// The owner, the group, the mode and more that a task gives to a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Attributes {
     /// The mode.
@@ -48,7 +48,14 @@ pub(super) struct Attributes {
     pub(super) owner: Option<String>,
     /// The group, a name or a number.
     pub(super) group: Option<String>,
+    /// The user, the role, the type and the level of SELinux. Hosts without SELinux ignore them.
+    pub(super) context: [Option<String>; 4],
+    /// The flags of the file system, as chattr takes them.
+    pub(super) flags: Option<String>,
 }
+
+/// The variables of a script with the parts of a context of SELinux.
+const CONTEXT: [&str; 4] = ["se_user", "se_role", "se_type", "se_level"];
 
 impl HostScript {
     /// Makes a script of its text.
@@ -89,10 +96,14 @@ impl HostScript {
         }
     }
 
-    /// Sets the variables of owner, group and mode.
+    /// Sets the variables of owner, group, mode and the like.
     pub(super) fn attributes(self, attributes: &Attributes) -> Self {
-        let Attributes { mode, owner, group } = attributes;
-        self.set("owner", owner.as_deref().unwrap_or_default())
+        let Attributes { mode, owner, group, context, flags } = attributes;
+        let parts = CONTEXT.into_iter().zip(context);
+        parts
+            .fold(self, |script, (name, part)| script.set(name, part.as_deref().unwrap_or_default()))
+            .set("file_flags", flags.as_deref().unwrap_or_default())
+            .set("owner", owner.as_deref().unwrap_or_default())
             .set("group", group.as_deref().unwrap_or_default())
             .set("mode", &mode.as_ref().map(Mode::arithmetic).unwrap_or_default())
             .set("mode_text", &mode.as_ref().map(Mode::for_chmod).unwrap_or_default())

@@ -225,8 +225,8 @@ async fn a_url_is_got_with_headers_and_a_hash_and_only_if_it_is_newer() {
 #[test]
 fn what_a_module_does_not_take_is_refused_before_anything_runs() {
     for (task, expected) in [
-        ("file: {path: /x, setype: etc_t}", "module `file` has no `setype`"),
-        ("copy: {src: a, dest: /x, unsafe_writes: true}", "module `copy` has no `unsafe_writes`"),
+        ("file: {path: /x, context: default}", "module `file` has no `context`"),
+        ("copy: {src: a, dest: /x, local_follow: true}", "module `copy` has no `local_follow`"),
         ("file: {path: /x, mode: preserve}", "`mode` must be octal digits"),
         ("lineinfile: {path: /x, line: a, insertafter: b, insertbefore: c}", "module `lineinfile` takes only one of"),
         ("find: {paths: /x, limit: 3}", "module `find` has no `limit`"),

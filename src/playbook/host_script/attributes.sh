@@ -45,9 +45,45 @@ change_owner() {
   esac
 }
 
-# Gives $name the owner, the group and the mode of the task. Sets `altered` if that changes something, or would.
+# Gives $name what the task says. Sets `altered` if that changes something, or would.
 set_attributes() {
   attributes=
+  set_context
+  set_owner_and_mode
+  set_flags
+}
+
+# Sets the context of SELinux, which a host without SELinux does not have.
+set_context() {
+  [ -n "$se_user$se_role$se_type$se_level" ] && [ -e /sys/fs/selinux/enforce ] || return 0
+  case " $se_user $se_role $se_type $se_level " in *' _default '*) fail "muster cannot look up _default in the policy of SELinux: give the value" ;; esac
+  now=$(stat -c %C -- "$name") || fail "invalid selinux context: $path has none"
+  r=${now#*:} t=${now#*:*:} l=
+  case $t in *:*) l=${t#*:} ;; esac
+  wanted=${se_user:-${now%%:*}}:${se_role:-${r%%:*}}:${se_type:-${t%%:*}}
+  [ -z "$l" ] || wanted=$wanted:${se_level:-$l}
+  [ "$wanted" != "$now" ] || return 0
+  altered=1
+  [ -n "$check" ] || e=$(chcon -h -- "$wanted" "$name" 2>&1) || fail "set selinux context failed: ${e##*: }"
+}
+
+# Sets the flags of the file system with chattr: those with `+` are added, those with `-` are removed, others replace all.
+set_flags() {
+  case $file_flags in
+    [+-]*) f=${file_flags#?} && how=${file_flags%"$f"} ;;
+    *) f=$file_flags how== ;;
+  esac
+  [ -n "$f" ] && command -v chattr > /dev/null || return 0
+  look "$name"
+  now=$(lsattr -d -- "$name" 2> /dev/null | tr -d -) && now=${now%% *}
+  if [ "$now" = "$f" ] && [ "$how" != - ]; then return 0; fi
+  altered=1
+  [ -z "$check" ] || return 0
+  # chattr follows links.
+  [ "$kind" != link ] && e=$(chattr "$how$f" "$name" 2>&1) && [ -z "$e" ] || fail "chattr failed"
+}
+
+set_owner_and_mode() {
   look "$name"
   if [ -n "$owner" ] && [ "$owner" != "${of_user%%:*}" ] && [ "$owner" != "${of_user#*:}" ]; then
     altered=1
@@ -80,6 +116,9 @@ describe() {
   look "$1"
   if [ "$kind" = absent ]; then say described absent; else say described "$of_user $of_group $bits $size $kind"; fi
 }
+
+# Forgets what the task says about its file, for folders that are made on the way.
+without_attributes() { owner='' group='' mode='' se_user='' se_role='' se_type='' se_level='' file_flags=''; }
 
 # Makes the missing folders of a path and gives each one the attributes of the task. Afterwards the last one is the current
 # folder.

@@ -92,7 +92,18 @@ impl Arguments<'_> {
             Some(text) if text.contains(':') => Err(format!("`{name}` must be one name or number, not `{text}`")),
             text => Ok(text),
         };
-        Ok(Attributes { mode: self.mode("mode")?, owner: account("owner")?, group: account("group")? })
+        let [user, role, kind, level] = ["seuser", "serole", "setype", "selevel"].map(|name| self.non_empty(name));
+        let flags = self.non_empty("attributes")?;
+        if let Some(flags) = flags.as_ref().filter(|flags| !flags.chars().all(is_file_flag)) {
+            return Err(format!("`attributes` must be letters as in chattr(1), such as `+i`, not `{flags}`"));
+        }
+        Ok(Attributes {
+            mode: self.mode("mode")?,
+            owner: account("owner")?,
+            group: account("group")?,
+            context: [user?, role?, kind?, level?],
+            flags,
+        })
     }
 
     /// Returns the path of a file of the role or the playbook: in its folder of this name, or else beside that.
@@ -137,6 +148,11 @@ impl Arguments<'_> {
         let scope = self.scope.with(Layer::data(Arc::new(variables)));
         scope.render_file_in(&text, path.parent()).map_err(|detail| format!("{}: {detail}", path.display()))
     }
+}
+
+/// Reports whether a character may stand in the flags of a file.
+fn is_file_flag(c: char) -> bool {
+    c.is_ascii_alphabetic() || "+-=".contains(c)
 }
 
 /// Returns a folder for a message.

@@ -45,6 +45,12 @@ static SPEC: Spec = Spec::new(
         destination::VALIDATE,
         destination::MODE,
         destination::OWNER,
+        destination::SEUSER,
+        destination::SEROLE,
+        destination::SETYPE,
+        destination::SELEVEL,
+        destination::FLAGS,
+        destination::UNSAFE_WRITES,
         destination::GROUP,
     ],
 )

@@ -35,6 +35,7 @@ const REMOVES: Parameter = Parameter::new("removes", Kind::Text, "A path or glob
 const STDIN: Parameter = Parameter::new("stdin", Kind::Text, "The text on its stdin.");
 const NEWLINE: Parameter =
     Parameter::new("stdin_add_newline", Kind::Flag, "Whether a newline is added to stdin (default: true).");
+const WARN: Parameter = Parameter::new("warn", Kind::Flag, "No effect: muster never warns about a command.");
 
 static COMMAND: Spec = Spec::new(
     "command",
@@ -48,6 +49,7 @@ static COMMAND: Spec = Spec::new(
         REMOVES,
         STDIN,
         NEWLINE,
+        WARN,
     ],
 )
 .needs(&[&["cmd", "argv"]])
@@ -65,6 +67,7 @@ static SHELL: Spec = Spec::new(
         REMOVES,
         STDIN,
         NEWLINE,
+        WARN,
     ],
 )
 .needs(&[&["cmd"]])

@@ -16,6 +16,21 @@ pub(super) const MODE_OR_PRESERVE: Parameter =
     Parameter::new("mode", Kind::ModeOrPreserve, "The permissions, or `preserve` for those of the source.");
 pub(super) const OWNER: Parameter = Parameter::new("owner", Kind::Text, "The owner.");
 pub(super) const GROUP: Parameter = Parameter::new("group", Kind::Text, "The group.");
+pub(super) const SEUSER: Parameter =
+    Parameter::new("seuser", Kind::Text, "The user of SELinux, on a host that has SELinux.");
+pub(super) const SEROLE: Parameter =
+    Parameter::new("serole", Kind::Text, "The role of SELinux, on a host that has SELinux.");
+pub(super) const SETYPE: Parameter =
+    Parameter::new("setype", Kind::Text, "The type of SELinux, on a host that has SELinux.");
+pub(super) const SELEVEL: Parameter =
+    Parameter::new("selevel", Kind::Text, "The level of SELinux, on a host that has SELinux.");
+pub(super) const FLAGS: Parameter =
+    Parameter::new("attributes", Kind::Text, "The flags of the file system, as chattr takes them.").or(&["attr"]);
+pub(super) const UNSAFE_WRITES: Parameter = Parameter::new(
+    "unsafe_writes",
+    Kind::Flag,
+    "Whether a file that cannot be replaced is written in its place (default: false).",
+);
 pub(super) const BACKUP: Parameter =
     Parameter::new("backup", Kind::Flag, "Whether to keep the old file, with the time in its name.");
 pub(super) const VALIDATE: Parameter =
@@ -49,8 +64,14 @@ pub(super) fn file(
             }
         };
     }
+    let checksum = match content {
+        // The checksum of a download has an algorithm, and is checked before.
+        Content::Download(_) => None,
+        Content::Bytes(_) | Content::OnHost(_) => arguments.non_empty("checksum")?,
+    };
     Ok(File {
         content,
+        checksum,
         dest,
         name,
         attributes,
@@ -58,6 +79,7 @@ pub(super) fn file(
         backup: arguments.flag("backup")?.unwrap_or(false),
         keep: !arguments.flag("force")?.unwrap_or(true),
         follow: arguments.flag("follow")?.unwrap_or(false),
+        in_place: arguments.flag("unsafe_writes")?.unwrap_or(false),
         validate: validation(arguments)?,
         is_shown: true,
         source: source.map(|source| source.display().to_string()),

@@ -104,6 +104,7 @@ pub(super) struct EditedFile<E> {
     path: String,
     attributes: Attributes,
     backup: bool,
+    in_place: bool,
     validate: Option<String>,
 }
 
@@ -123,6 +124,7 @@ impl<E: Edit> EditedFile<E> {
             path: arguments.required("path")?,
             attributes: arguments.attributes()?,
             backup: arguments.flag("backup")?.unwrap_or(false),
+            in_place: arguments.flag("unsafe_writes")?.unwrap_or(false),
             validate: destination::validation(arguments)?,
         })
     }
@@ -146,6 +148,7 @@ impl<E: Edit> EditedFile<E> {
             below: read.path.clone(),
             attributes: self.attributes.clone(),
             backup: self.backup && read.content.is_some() && edited.text.is_some(),
+            in_place: self.in_place,
             validate: self.validate.clone(),
             expected: Some(read.content.as_deref().map_or_else(|| "absent".to_owned(), sha256)),
             makes_folders: true,

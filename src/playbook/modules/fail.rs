@@ -15,7 +15,7 @@ static SPEC: Spec = Spec::new(
     "fail",
     &["ansible.builtin"],
     "Fails with a message.",
-    &[Parameter::new("msg", Kind::Text, "The message.")],
+    &[Parameter::new("msg", Kind::Any, "The message: a text, or any other value.")],
 );
 
 impl Module for Fail {
@@ -24,7 +24,9 @@ impl Module for Fail {
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
-        let message = arguments.text("msg")?.unwrap_or_else(|| "Failed as requested from task".to_owned());
-        Ok(Action::done(Outcome::failed(message)))
+        let message = arguments.value("msg").cloned().unwrap_or_else(|| "Failed as requested from task".into());
+        let mut outcome = Outcome::failed("");
+        outcome.detail.insert("msg".to_owned(), message);
+        Ok(Action::done(outcome))
     }
 }

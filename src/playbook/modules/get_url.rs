@@ -30,6 +30,7 @@ static SPEC: Spec = Spec::new(
     &[
         Parameter::new("url", Kind::Text, "The URL: http, https, ftp or file."),
         Parameter::new("checksum", Kind::Text, "The hash as ALGORITHM:DIGITS, or ALGORITHM:URL of a list of hashes."),
+        Parameter::new("sha256sum", Kind::Text, "The hash as digits of SHA-256."),
         Parameter::new(
             "force",
             Kind::Flag,
@@ -50,6 +51,12 @@ static SPEC: Spec = Spec::new(
         destination::BACKUP,
         destination::MODE,
         destination::OWNER,
+        destination::SEUSER,
+        destination::SEROLE,
+        destination::SETYPE,
+        destination::SELEVEL,
+        destination::FLAGS,
+        destination::UNSAFE_WRITES,
         destination::GROUP,
     ],
 )
@@ -81,7 +88,9 @@ impl Module for GetUrl {
 
 /// Returns the algorithm and the digits, or the URL of a list of hashes.
 fn checksum(arguments: &Arguments<'_>) -> Result<(String, String), String> {
-    let Some(text) = arguments.non_empty("checksum")? else { return Ok((String::new(), String::new())) };
+    let sha256 = arguments.non_empty("sha256sum")?.map(|digits| format!("sha256:{digits}"));
+    let text = sha256.map_or_else(|| arguments.non_empty("checksum"), |text| Ok(Some(text)))?;
+    let Some(text) = text else { return Ok((String::new(), String::new())) };
     let parts = text.split_once(':');
     let (algorithm, sum) = parts.ok_or("The checksum parameter has to be in format <algorithm>:<checksum>")?;
     if !["md5", "sha1", "sha224", "sha256", "sha384", "sha512"].contains(&algorithm) {

@@ -47,6 +47,12 @@ static SPEC: Spec = Spec::new(
         destination::BACKUP,
         destination::MODE,
         destination::OWNER,
+        destination::SEUSER,
+        destination::SEROLE,
+        destination::SETYPE,
+        destination::SELEVEL,
+        destination::FLAGS,
+        destination::UNSAFE_WRITES,
         destination::GROUP,
     ],
 )

@@ -10,6 +10,7 @@ use crate::playbook::action::HostAction;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
+use crate::playbook::template;
 
 /// Reaches a host.
 pub(super) struct Ping;
@@ -18,7 +19,7 @@ static SPEC: Spec = Spec::new(
     "ping",
     &["ansible.builtin", "ansible.legacy"],
     "Reports whether the host can be reached and runs commands.",
-    &[Parameter::new("data", Kind::Text, "The answer (default: pong).")],
+    &[Parameter::new("data", Kind::Any, "The answer (default: pong).")],
 );
 
 impl Module for Ping {
@@ -27,7 +28,9 @@ impl Module for Ping {
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
-        Ok(Action::on_host(Answer(arguments.text("data")?.unwrap_or_else(|| "pong".to_owned()))))
+        // As in Ansible, a list or a map becomes text.
+        let answer = arguments.value("data").map_or_else(|| "pong".to_owned(), template::python_text);
+        Ok(Action::on_host(Answer(answer)))
     }
 }
 

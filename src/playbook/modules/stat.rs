@@ -31,6 +31,7 @@ static SPEC: Spec = Spec::new(
         Parameter::new("follow", Kind::Flag, "Whether a link is followed (default: false)."),
         Parameter::new("get_checksum", Kind::Flag, "Whether to compute the hash of a file (default: true)."),
         Parameter::new("checksum_algorithm", HASHES, "The hash (default: sha1).").or(&["checksum", "checksum_algo"]),
+        Parameter::new("get_md5", Kind::Flag, "Whether to compute the MD5 of a file too (default: false)."),
         Parameter::new("get_mime", Kind::Flag, "Whether to ask file(1) for the type (default: true).").or(&[
             "mime",
             "mime_type",
@@ -54,6 +55,7 @@ impl Module for Stat {
             follow: arguments.flag("follow")?.unwrap_or(false),
             hash: arguments.non_empty("checksum_algorithm")?.unwrap_or_else(|| "sha1".to_owned()),
             checksum: asked("get_checksum")?,
+            md5: arguments.flag("get_md5")?.unwrap_or(false),
             mime: asked("get_mime")?,
             attributes: asked("get_attributes")?,
         }))
@@ -66,6 +68,7 @@ struct Look {
     follow: bool,
     hash: String,
     checksum: bool,
+    md5: bool,
     mime: bool,
     attributes: bool,
 }
@@ -77,6 +80,7 @@ impl HostAction for Look {
             .path("path", &self.path)
             .set("follow", if self.follow { "-L" } else { "" })
             .set("hash", if self.checksum { &self.hash } else { "" })
+            .flag("md5", self.md5)
             .flag("mime", self.mime)
             .flag("attributes", self.attributes);
         let report = script.run(connection).await?;
@@ -90,7 +94,7 @@ impl Look {
             return Vars::from_iter([("exists".to_owned(), false.into())]);
         };
         vars.insert("exists".to_owned(), true.into());
-        for name in ["path", "lnk_source", "lnk_target", "checksum"] {
+        for name in ["path", "lnk_source", "lnk_target", "checksum", "md5"] {
             if let Some(value) = report.get(name) {
                 vars.insert(name.to_owned(), value.into());
             }

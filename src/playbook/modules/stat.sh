@@ -18,6 +18,9 @@ if [ -z "$follow" ] && [ -L "$path" ]; then
 elif [ -n "$hash" ] && [ -f "$path" ] && [ -r "$path" ]; then
   s=$("${hash}sum" < "$path") && say checksum "${s%% *}"
 fi
+if [ -n "$md5" ] && [ -f "$path" ] && [ -r "$path" ] && { [ -n "$follow" ] || [ ! -L "$path" ]; }; then
+  s=$(md5sum < "$path") && say md5 "${s%% *}"
+fi
 if [ -n "$mime" ] && command -v file > /dev/null; then say file "$(file --mime-type --mime-encoding -- "$path")"; fi
 if [ -n "$attributes" ] && command -v lsattr > /dev/null; then say lsattr "$(lsattr -vd -- "$path" 2> /dev/null)"; fi
 exit 0

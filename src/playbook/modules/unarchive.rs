@@ -36,6 +36,11 @@ static SPEC: Spec = Spec::new(
         Parameter::new("list_files", Kind::Flag, "Whether the result has the files of the archive."),
         destination::MODE,
         destination::OWNER,
+        destination::SEUSER,
+        destination::SEROLE,
+        destination::SETYPE,
+        destination::SELEVEL,
+        destination::FLAGS,
         destination::GROUP,
     ],
 )

@@ -62,6 +62,11 @@ pub(super) static URI: ScriptModule = ScriptModule {
             Parameter::new("unredirected_headers", Kind::List, "No effect: headers go to the same host only."),
             destination::MODE,
             destination::OWNER,
+            destination::SEUSER,
+            destination::SEROLE,
+            destination::SETYPE,
+            destination::SELEVEL,
+            destination::FLAGS,
             destination::GROUP,
         ],
     )

@@ -68,6 +68,11 @@ pub(super) static YUM_REPOSITORY: ScriptModule = ScriptModule {
             text("username"),
             destination::MODE,
             destination::OWNER,
+            destination::SEUSER,
+            destination::SEROLE,
+            destination::SETYPE,
+            destination::SELEVEL,
+            destination::FLAGS,
             destination::GROUP,
         ],
     )
@@ -77,7 +82,20 @@ pub(super) static YUM_REPOSITORY: ScriptModule = ScriptModule {
 };
 
 /// The parameters that are no options of the section.
-const OTHERS: [&str; 7] = ["name", "file", "reposdir", "state", "mode", "owner", "group"];
+const OTHERS: [&str; 12] = [
+    "name",
+    "file",
+    "reposdir",
+    "state",
+    "mode",
+    "owner",
+    "group",
+    "seuser",
+    "serole",
+    "setype",
+    "selevel",
+    "attributes",
+];
 
 fn prepare(arguments: &Arguments<'_>, run: ScriptRun) -> Result<ScriptRun, String> {
     let name = arguments.required("name")?;
