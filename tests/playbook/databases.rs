@@ -139,3 +139,128 @@ done"#;
     let all = host.acts("mysql_db: {name: all}", &[]).await;
     assert_eq!(all, ["muster needs the names of the databases: `all` is not implemented"]);
 }
+
+#[tokio::test]
+async fn an_account_of_mysql_is_made_changed_and_removed() {
+    let mysql = r#"
+for a; do
+  case $a in
+    "--execute=SELECT VERSION()") echo 10.11.6-MariaDB; exit ;;
+    "--execute=SELECT @@sql_mode") echo STRICT_TRANS_TABLES; exit ;;
+    "--execute=SELECT Host"*) cat DIR/accounts; exit ;;
+    "--execute=SELECT COALESCE"*) cat DIR/hash; exit ;;
+    "--execute=SHOW GRANTS"*) cat DIR/grants; exit ;;
+  esac
+done
+cat > DIR/statements"#;
+    let host = Host::new(&[("mysql", mysql)]);
+    let hash = "*14E65567ABDB5135D0CFD9A70B3032C179A49EE7";
+    let usage = "GRANT USAGE ON *.* TO `web`@`localhost` IDENTIFIED BY PASSWORD '*14'\n";
+    let acme = format!("{usage}GRANT ALL PRIVILEGES ON `acme`.* TO `web`@`localhost`\n");
+    for (hosts, old, grants, task, statements, msg) in [
+        (
+            "",
+            "",
+            "",
+            "{name: web, password: secret, priv: 'acme.*:ALL'}",
+            format!(
+                "CREATE USER 'web'@'localhost' IDENTIFIED WITH mysql_native_password AS '{hash}';\n\
+                 GRANT ALL ON `acme`.* TO 'web'@'localhost';\nGRANT USAGE ON *.* TO 'web'@'localhost';\n"
+            ),
+            "User added",
+        ),
+        ("", "", "", "{user: '', host: H1, state: absent}", String::new(), "User doesn't exist"),
+        (
+            "localhost\n",
+            hash,
+            &acme,
+            "{name: web, password: secret, priv: {acme.*: ALL}}",
+            String::new(),
+            "User unchanged",
+        ),
+        (
+            "localhost\n",
+            "*OLD",
+            &acme,
+            "{name: web, password: secret}",
+            format!("ALTER USER 'web'@'localhost' IDENTIFIED WITH mysql_native_password AS '{hash}';\n"),
+            "Password updated (new style)",
+        ),
+        (
+            "localhost\n",
+            "*OLD",
+            "",
+            "{name: web, password: x, update_password: on_create}",
+            String::new(),
+            "User unchanged",
+        ),
+        (
+            "localhost\n",
+            hash,
+            usage,
+            "{name: web, priv: 'acme.*:SELECT', append_privs: yes, sql_log_bin: no}",
+            "SET SQL_LOG_BIN=0;\nGRANT SELECT ON `acme`.* TO 'web'@'localhost';\n".to_owned(),
+            "New privileges granted",
+        ),
+        (
+            "%\nlocalhost\n",
+            hash,
+            "",
+            "ansible.mysql.mysql_user: {name: web, host_all: yes, state: absent}",
+            "DROP USER IF EXISTS 'web'@'%';\nDROP USER IF EXISTS 'web'@'localhost';\n".to_owned(),
+            "User deleted",
+        ),
+    ] {
+        host.stage.write("accounts", hosts);
+        host.stage.write("hash", &format!("{old}\t\n"));
+        host.stage.write("grants", grants);
+        host.stage.write("statements", "");
+        let task = if task.starts_with('{') { format!("mysql_user: {task}") } else { task.to_owned() };
+        let (result, log) = host.run(&task).await;
+        assert_eq!(
+            (host.stage.read("statements"), &result["msg"], &result["changed"]),
+            (statements.clone(), &msg.into(), &(!statements.is_empty()).into()),
+            "{task} {result:#} {log:?}"
+        );
+        assert!(!log.concat().contains("secret") && !log.concat().contains(hash), "{log:?}");
+    }
+    let (result, _) = host.run("mysql_user: {name: web, encrypted: yes, password: x}").await;
+    assert!(result["msg"].as_str().unwrap().starts_with("encrypted was specified however"), "{result:#}");
+}
+
+#[tokio::test]
+async fn an_extension_of_postgresql_is_made_updated_and_removed() {
+    let psql = r#"
+for a; do last=$a; done
+case $last in
+  "SELECT extversion"*) cat DIR/now ;;
+  "SELECT default_version"*) echo 2.0 ;;
+  "SELECT version"*) printf '1.0\n2.0\n' ;;
+  "SELECT path"*) echo '1.0--2.0' ;;
+esac"#;
+    let host = Host::new(&[("psql", psql)]);
+    for (now, task, expected) in [
+        ("", "{name: 'pg\"x', db: acme}", "CREATE EXTENSION \"pg\"\"x\""),
+        (
+            "",
+            "{name: hstore, db: acme, schema: ext, version: '1.0', cascade: yes}",
+            "CREATE EXTENSION \"hstore\" WITH SCHEMA \"ext\" VERSION '1.0' CASCADE",
+        ),
+        ("1.0\n", "{name: hstore, db: acme}", ""),
+        ("1.0\n", "{name: hstore, db: acme, version: latest}", "ALTER EXTENSION \"hstore\" UPDATE"),
+        ("1.0\n", "{name: hstore, db: acme, version: '2.0'}", "ALTER EXTENSION \"hstore\" UPDATE TO '2.0'"),
+        ("2.0\n", "{name: hstore, db: acme, version: latest}", ""),
+        ("2.0\n", "{ext: hstore, login_db: acme, state: absent}", "DROP EXTENSION \"hstore\""),
+        ("", "{ext: hstore, login_db: acme, state: absent}", ""),
+    ] {
+        host.stage.write("now", now);
+        let (result, log) = host.run(&format!("postgresql_ext: {task}")).await;
+        let acts: Vec<&String> = log.iter().filter(|line| !line.contains("SELECT")).collect();
+        assert_eq!(acts.len(), usize::from(!expected.is_empty()), "{task} {result:#} {log:?}");
+        assert!(acts.iter().all(|act| act.ends_with(&format!(" -c {expected}"))), "{acts:?}");
+        assert_eq!(result["changed"], !expected.is_empty(), "{task} {result:#}");
+    }
+    host.stage.write("now", "");
+    let (result, _) = host.run("postgresql_ext: {name: hstore, db: acme, version: '3'}").await;
+    assert_eq!(result["msg"], "Passed version '3' is not available");
+}

@@ -74,6 +74,50 @@ async fn a_diversion_has_ansibles_results_and_replaces_a_file_only_by_force() {
 }
 
 #[tokio::test]
+async fn a_diversion_of_debops_moves_the_file_and_can_remove_what_is_in_its_place() {
+    let tool = r#"
+for a; do
+  case $a in --listpackage) cat DIR/holder; exit ;; --truename) echo DIR/f.old; exit ;; --test) [ -z "$(cat DIR/clash)" ] || exit 2 ;; esac
+done
+cat DIR/says"#;
+    let mut host = Host::new(&[("dpkg-divert", tool)]);
+    for name in ["holder", "clash"] {
+        host.stage.write(name, "");
+    }
+    host.stage.write("says", "Adding 'local diversion'\n");
+    let readers = ["dpkg-divert --listpackage", "dpkg-divert --truename", "dpkg-divert --test"];
+    for (task, expected) in [
+        ("{path: DIR/f}", "dpkg-divert --local --divert f.dpkg-divert --rename --add f"),
+        ("{name: DIR/f, package: web, rename: no}", "dpkg-divert --package web --divert f.distrib --add f"),
+        ("{path: DIR/f, divert: DIR/g, state: absent}", "dpkg-divert --local --divert g --rename --remove f"),
+    ] {
+        assert_eq!(host.acts(&format!("debops.debops.dpkg_divert: {task}"), &readers).await, [expected], "{task}");
+    }
+    // A file in the place of the original is removed only if there is a diversion.
+    host.stage.write("f", "");
+    let remove = "debops.debops.dpkg_divert: {path: DIR/f, state: absent, delete: yes}";
+    host.run(remove).await;
+    assert!(host.stage.path("f").exists());
+    host.stage.write("holder", "LOCAL\n");
+    host.stage.check = true;
+    let (result, _) = host.run(remove).await;
+    let folder = host.stage.folder.path().display().to_string();
+    let would = format!("Deleting {folder}/f and removing local diversion of {folder}/f to {folder}/f.dpkg-divert");
+    assert_eq!((&result["changed"], &result["stdout"]), (&true.into(), &would.into()));
+    host.stage.check = false;
+    host.run(remove).await;
+    assert!(!host.stage.path("f").exists());
+    // Another name of the same file needs `force`.
+    host.stage.write("clash", "x");
+    let forced = host.acts("debops.debops.dpkg_divert: {path: DIR/f, divert: DIR/g, force: yes}", &readers).await;
+    let expected = ["dpkg-divert --rename --remove f", "dpkg-divert --local --divert g --rename --add f"];
+    assert_eq!(forced, expected);
+    host.stage.write("says", "Leaving 'local diversion'\n");
+    let (result, _) = host.run("debops.debops.dpkg_divert: {path: DIR/f}").await;
+    assert_eq!(result["changed"], false);
+}
+
+#[tokio::test]
 async fn a_package_is_held_once() {
     let dpkg = "case $1 in --get-selections) cat DIR/held ;; --set-selections) sed 's/ /\t\t/' > DIR/held ;; esac";
     let host = Host::new(&[("dpkg", dpkg)]);

@@ -93,3 +93,34 @@ async fn a_logical_volume_has_its_size() {
     let (result, _) = host.run("lvol: {vg: v2, lv: l0}").await;
     assert_eq!((&result["size"], &result["vg"]), (&100.0.into(), &"v2".into()));
 }
+
+#[tokio::test]
+async fn a_file_system_of_zfs_is_made_changed_and_removed() {
+    let zfs = r#"
+case "$1 $5" in
+  'list '*) exit "$(cat DIR/missing)" ;;
+  'get source') echo local ;;
+  'get value') cat DIR/value ;;
+  'set '*) echo "${2#*=}" > DIR/value ;;
+esac"#;
+    let host = Host::new(&[("zfs", zfs)]);
+    let readers = ["zfs list", "zfs get"];
+    for (missing, task, expected) in [
+        ("1", "{name: p/a, state: present}", vec!["zfs create -p p/a"]),
+        (
+            "1",
+            "{name: p/v, state: present, extra_zfs_properties: {volsize: 10M, compression: true}}",
+            vec!["zfs create -p -V 10M -o compression=on p/v"],
+        ),
+        ("1", "{name: p/a@s, state: present}", vec!["zfs snapshot p/a@s"]),
+        ("1", "{name: p/b, state: present, origin: p/a@s}", vec!["zfs clone -p p/a@s p/b"]),
+        ("0", "{name: p/a, state: present, extra_zfs_properties: {quota: 5G}}", vec!["zfs set quota=5G p/a"]),
+        ("0", "{name: p/a, state: present, extra_zfs_properties: {quota: 10G}}", vec![]),
+        ("0", "{name: p/a, state: absent}", vec!["zfs destroy -R p/a"]),
+        ("1", "{name: p/a, state: absent}", vec![]),
+    ] {
+        host.stage.write("missing", missing);
+        host.stage.write("value", "10G\n");
+        assert_eq!(host.acts(&format!("zfs: {task}"), &readers).await, expected, "{task}");
+    }
+}

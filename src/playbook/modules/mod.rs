@@ -3,6 +3,7 @@
 //! A module describes what it takes ([`Spec`]) and makes an [`Action`] of a task's arguments. It must not reach a host
 //! while it does so.
 
+mod acl;
 mod add_host;
 mod alternatives;
 mod apache2_module;
@@ -15,16 +16,21 @@ mod assert;
 mod async_status;
 mod authorized_key;
 mod blockinfile;
+mod capabilities;
 mod command;
+mod composer;
 mod copied_folder;
 mod copy;
 mod cron;
 mod curl;
 mod deb822_repository;
 mod debconf;
+mod debops_dpkg_divert;
 mod debug;
+mod deploy_helper;
 mod destination;
 mod dnf;
+mod docker_image;
 mod dpkg_divert;
 mod dpkg_selections;
 mod edited_file;
@@ -37,7 +43,9 @@ mod foreign_text;
 mod get_url;
 mod getent;
 mod git;
+mod git_config;
 mod group;
+mod haproxy;
 mod hostname;
 mod include;
 mod include_vars;
@@ -57,18 +65,29 @@ mod meta;
 mod modprobe;
 mod mount;
 mod mysql_db;
+mod mysql_privileges;
+mod mysql_user;
+mod nagios;
+mod npm;
 mod package;
+mod pam_limits;
 mod pause;
 mod ping;
 mod pip;
 mod postgresql_db;
+mod postgresql_ext;
 mod postgresql_user;
+mod rabbitmq_plugin;
+mod rabbitmq_vhost;
 mod raw;
 mod reboot;
 mod replace;
+mod rpm_key;
 mod script;
 mod script_module;
 mod seboolean;
+mod selinux_permissive;
+mod seport;
 mod service;
 mod set_fact;
 mod set_stats;
@@ -88,6 +107,7 @@ mod user;
 pub mod wait_for;
 mod wait_for_connection;
 mod yum_repository;
+mod zfs;
 
 use std::fmt;
 use std::ops::Deref;
@@ -138,6 +158,7 @@ pub enum RunsIn {
 
 /// Every module.
 static MODULES: &[&dyn Module] = &[
+    &acl::ACL,
     &add_host::AddHost,
     &add_host::GroupBy,
     &alternatives::ALTERNATIVES,
@@ -150,16 +171,21 @@ static MODULES: &[&dyn Module] = &[
     &async_status::AsyncStatus,
     &authorized_key::AUTHORIZED_KEY,
     &blockinfile::Blockinfile,
+    &capabilities::CAPABILITIES,
     &command::Command,
     &command::Shell,
+    &composer::Composer,
     &copy::Copy,
     &cron::CRON,
     &deb822_repository::DEB822_REPOSITORY,
     &debconf::DEBCONF,
+    &debops_dpkg_divert::DEBOPS_DPKG_DIVERT,
     &debug::Debug,
+    &deploy_helper::DEPLOY_HELPER,
     &dnf::DNF,
     &dnf::DNF5,
     &dnf::YUM,
+    &docker_image::DOCKER_IMAGE,
     &dpkg_divert::DPKG_DIVERT,
     &dpkg_selections::DPKG_SELECTIONS,
     &fail::Fail,
@@ -170,7 +196,9 @@ static MODULES: &[&dyn Module] = &[
     &get_url::GetUrl,
     &getent::GETENT,
     &git::GIT,
+    &git_config::GIT_CONFIG,
     &group::GROUP,
+    &haproxy::HAPROXY,
     &hostname::HOSTNAME,
     &include::IncludeRole,
     &include::IncludeTasks,
@@ -190,18 +218,28 @@ static MODULES: &[&dyn Module] = &[
     &modprobe::MODPROBE,
     &mount::MOUNT,
     &mysql_db::MYSQL_DB,
+    &mysql_user::MysqlUser,
+    &nagios::NAGIOS,
+    &npm::Npm,
     &package::PACKAGE,
+    &pam_limits::PAM_LIMITS,
     &pause::Pause,
     &ping::Ping,
     &pip::PIP,
     &postgresql_db::POSTGRESQL_DB,
+    &postgresql_ext::POSTGRESQL_EXT,
     &postgresql_user::PostgresqlUser,
+    &rabbitmq_plugin::RABBITMQ_PLUGIN,
+    &rabbitmq_vhost::RABBITMQ_VHOST,
     &raw::Raw,
     &reboot::Reboot,
     &replace::Replace,
+    &rpm_key::RPM_KEY,
     &script::Script,
     &seboolean::SEBOOLEAN,
     &seboolean::SELINUX,
+    &selinux_permissive::SELINUX_PERMISSIVE,
+    &seport::SEPORT,
     &service::SERVICE,
     &service::SYSTEMD,
     &service::SYSTEMD_SERVICE,
@@ -223,6 +261,7 @@ static MODULES: &[&dyn Module] = &[
     &wait_for::WaitFor,
     &wait_for_connection::WaitForConnection,
     &yum_repository::YUM_REPOSITORY,
+    &zfs::ZFS,
 ];
 
 /// A module of the registry. Two are equal if they have the same name.
@@ -238,8 +277,11 @@ impl ModuleRef {
     /// Returns the module with a name, which may begin with one of its collections: `ansible.builtin.copy`.
     pub fn named(name: &str) -> Option<Self> {
         let (collection, short) = name.rsplit_once('.').unwrap_or(("", name));
+        // Ansible before 2.16 called it so.
+        let short = if short == "include" { "include_tasks" } else { short };
         let is_known = |spec: &Spec| collection.is_empty() || spec.collections.contains(&collection);
-        Self::all().find(|module| module.name() == short && is_known(module.spec()))
+        // The name of a module itself has a collection if there is another module with its short name.
+        Self::all().find(|module| module.name() == name || module.name() == short && is_known(module.spec()))
     }
 
     /// Returns the module's name in a playbook.
@@ -277,8 +319,6 @@ impl PartialEq for ModuleRef {
     }
 }
 
-        // Ansible before 2.16 called it so.
-        let short = if short == "include" { "include_tasks" } else { short };
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -304,6 +344,8 @@ mod tests {
     fn a_name_may_begin_with_the_collection_of_the_module() {
         let named = |name| ModuleRef::named(name).map(ModuleRef::name);
         assert_eq!(named("ansible.builtin.copy"), Some("copy"));
+        assert_eq!(named("debops.debops.dpkg_divert"), Some("debops.debops.dpkg_divert"));
+        assert_eq!(["dpkg_divert", "community.general.dpkg_divert"].map(named), [Some("dpkg_divert"); 2]);
         assert_eq!([named("community.general.copy"), named("ansible.builtin.unit"), named("cop")], [None; 3]);
     }
 }

@@ -7,11 +7,14 @@ use super::spec::Kind;
 use super::spec::Parameter;
 use super::spec::Spec;
 
+/// The collections with modules for MySQL.
+pub(super) const COLLECTIONS: [&str; 4] = ["community.mysql", "ansible.mysql", "community.general", "ansible.builtin"];
+
 /// Makes, fills or removes databases.
 pub(super) static MYSQL_DB: ScriptModule = ScriptModule {
     spec: &Spec::new(
         "mysql_db",
-        &["community.mysql", "community.general", "ansible.builtin"],
+        &COLLECTIONS,
         "Makes, fills or removes databases of MySQL or MariaDB, with mysql.",
         &[
             Parameter::new("name", Kind::List, "The databases.").or(&["db"]),
@@ -34,7 +37,7 @@ pub(super) static MYSQL_DB: ScriptModule = ScriptModule {
         ],
     )
     .needs(&[&["name"]]),
-    text: include_str!("mysql_db.sh"),
+    text: concat!(include_str!("mysql.sh"), include_str!("mysql_db.sh")),
     prepare,
 };
 

@@ -29,6 +29,7 @@ pub(super) static PIP: ScriptModule = ScriptModule {
             Parameter::new("executable", Kind::Text, "The pip to use: a path or a name."),
             Parameter::new("extra_args", Kind::Text, "Further arguments of pip."),
             Parameter::new("editable", Kind::Flag, "Whether the packages stay where their sources are."),
+            Parameter::new("use_mirrors", Kind::Flag, "No effect: pip has no mirrors any more."),
             Parameter::new("chdir", Kind::Text, "The directory in which pip runs."),
             Parameter::new("umask", Kind::Text, "The umask for new files, in octal."),
             Parameter::new("break_system_packages", Kind::Flag, "Whether packages of the system may be changed."),

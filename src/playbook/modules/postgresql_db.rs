@@ -23,7 +23,13 @@ pub(super) static POSTGRESQL_DB: ScriptModule = ScriptModule {
             Parameter::new("conn_limit", Kind::Text, "The number of connections; -1 is no limit."),
             Parameter::new("tablespace", Kind::Text, "The tablespace."),
             Parameter::new("force", Kind::Flag, "Whether connections are ended when it is removed."),
-            Parameter::new("state", Kind::Choice(&["absent", "present"]), "Whether it is there (default: present)."),
+            Parameter::new(
+                "state",
+                Kind::Choice(&["absent", "present", "restore"]),
+                "Whether it is there, or gets what `target` has (default: present).",
+            ),
+            Parameter::new("target", Kind::Text, "The file of statements, or the archive of pg_dump, on the host."),
+            Parameter::new("target_opts", Kind::Text, "Further options of psql or pg_restore for a restore."),
             Parameter::new("maintenance_db", Kind::Text, "The database to connect to (default: postgres)."),
             Parameter::new("login_user", Kind::Text, "The role to connect as (default: postgres).").or(&["login"]),
             Parameter::new("login_password", Kind::Text, "The password of the role."),
@@ -48,6 +54,14 @@ fn prepare(arguments: &Arguments<'_>, run: ScriptRun) -> Result<ScriptRun, Strin
     let limit = arguments.non_empty("conn_limit")?;
     if let Some(limit) = limit.filter(|limit| limit.parse::<i32>().is_err()) {
         return Err(format!("`conn_limit` must be a whole number, not `{limit}`"));
+    }
+    if arguments.text("state")?.as_deref() == Some("restore") {
+        if arguments.non_empty("target")?.is_none() {
+            return Err("`state: restore` needs `target`".to_owned());
+        }
+        let options = arguments.text("target_opts")?.unwrap_or_default();
+        let options = shlex::split(&options).ok_or("the quotes in `target_opts` do not match")?;
+        return run.words("options", &options).paths(&["target"], arguments);
     }
     Ok(run.result("db", name))
 }

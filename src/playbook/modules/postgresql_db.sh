@@ -11,6 +11,39 @@ end() {
   finish
 }
 
+# Gives the database what a file has. As in Ansible, psql goes on after a statement that fails.
+restore() {
+  [ -e "$target" ] || fail "there is no file $target"
+  make_scratch
+  eval "set -- --dbname=\$name $options"
+  case $target in
+    *.sql) run psql -w "$@" --file="$target" && return ;;
+    *.pgc) needs pg_restore && run pg_restore -w --format=Custom "$@" "$target" && return ;;
+    *.dir) needs pg_restore && run pg_restore -w --format=Directory "$@" "$target" && return ;;
+    *)
+      reader=cat tool=psql
+      case $target in
+        *.gz) reader=zcat ;;
+        *.bz2) reader=bzcat ;;
+        *.xz) reader=xzcat ;;
+        *.tar) tool=pg_restore && set -- --format=Tar "$@" ;;
+      esac
+      needs "$tool"
+      out=$({ "$reader" < "$target" || : > "$scratch/broken"; } | "$tool" -w "$@" 2> "$scratch/err")
+      rc=$? err=$(cat "$scratch/err")
+      [ -e "$scratch/broken" ] || [ $rc != 0 ] || return 0 ;;
+  esac
+  say rc "$rc" && say stdout "$out" && fail "${err:-cannot read $target}"
+}
+if [ "$state" = restore ]; then
+  if [ -z "$check" ]; then
+    restore
+    changed=1
+    say msg "$out" && say stderr "$err" && say rc "$rc"
+  fi
+  finish
+fi
+
 db=$(identifier "$name")
 ask "SELECT pg_catalog.pg_get_userbyid(d.datdba), pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit, t.spcname FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = $(literal "$name")"
 found=$out
