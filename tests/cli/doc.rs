@@ -12,7 +12,7 @@ fn it_prints_what_a_module_takes() {
     assert_eq!(
         desk.muster(&["doc", "ansible.builtin.ping"]).ok(),
         "> ping\n\n  Reports whether the host can be reached and runs commands.\n\n  \
-         Other names: ansible.builtin.ping, ansible.legacy.ping\n\n- data (text)\n    The answer (default: pong).\n"
+         Other names: ansible.builtin.ping, ansible.legacy.ping\n\n- data (any value)\n    The answer (default: pong).\n"
     );
     let said = desk.muster(&["doc", "include_vars"]).ok();
     assert!(

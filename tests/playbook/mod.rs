@@ -398,7 +398,7 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ("- hosts: a\n  max_fail_percentage: 101\n", "p:2:24: `max_fail_percentage` must be a number from 0", ""),
         ("- hosts: a\n  vars_prompt: [{prompt: x}]\n", "p:2:17: the entry of `vars_prompt` has no `name`", ""),
         ("- hosts: a\n  tasks:\n    - meta: stop\n", "p:3:13: `do` must be flush_handlers, end_host", ""),
-        ("- hosts: a\n  tasks:\n    - name: x\n", "p:3:7: the task names no module", "command, copy, "),
+        ("- hosts: a\n  tasks:\n    - name: x\n", "p:3:7: the task names no module", "command, composer, copy, "),
         ("- hosts: a\n  tasks:\n    - comand: x\n", "p:3:7: a task has no `comand`", "`command`"),
         ("- hosts: a\n  tasks:\n    - command: x\n      whn: y\n", "p:4:7: a task has no `whn`", "`when`"),
         (

@@ -30,7 +30,9 @@ remove_any() {
   remove_line="$(command -v env) LC_ALL=C $tool $*"
   run "$tool" "$@" || { say cmd "$remove_line" && say_run && fail "$err"; }
 }
-say_output() { say cmd "$line" && say stdout "$out" && say stderr "$err"; }
+# Reports what the tool printed, with the newline at the end that `run` takes off.
+say_output() { say cmd "$line" && say stdout "${out:+$out$end}" && say stderr "${err:+$err$newline}"; }
+end=$newline
 
 run "$tool" --listpackage "$path"
 holder=$out
@@ -45,7 +47,7 @@ if [ "$works" = 0 ] || [ "$force" != yes ] || [ -z "$holder" ]; then
       local=
       [ "$package" != LOCAL ] || local='local '
       divert_with
-      out="Deleting $path and removing ${local}diversion of $path to $dest" err='' changed=1
+      out="Deleting $path and removing ${local}diversion of $path to $dest" err='' end='' changed=1
       say_output
       finish
     fi
@@ -85,5 +87,5 @@ if ! divert_with; then
   run "$tool" "$@" --divert "$old" "$path"
   fail "$failed"
 fi
-say stdout "$out" && say stderr "$err" && say cmd:lines "$remove_line$newline$line" && say msg:lines "$removed$newline$out"
+say stdout "${out:+$out$end}" && say stderr "${err:+$err$newline}" && say cmd:lines "$remove_line$newline$line" && say msg:lines "$removed$newline$out"
 finish

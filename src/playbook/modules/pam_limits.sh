@@ -9,8 +9,8 @@ else
 fi
 old=$content
 export domain limit_type limit_item value use_max use_min comment
-# The program prints the new file, and the line of the limit after a NUL.
-keep_content printf %s "$old"
+# The program prints the new file, and the line of the limit after a mark. As in Ansible, a line that gets the comment of
+# an earlier one gets the end of that line too.
 new=$(printf %s "$content" | awk '
 function unlimited(word) { return word == "unlimited" || word == "infinity" || word == "-1" }
 function chosen(old, new) {
@@ -28,7 +28,7 @@ BEGIN {
 {
   line = $0
   text = line; hash = index(text, "#"); tail = ""
-  if (substr(line, 1, 1) != "#" && hash) { tail = substr(text, hash + 1); text = substr(text, 1, hash - 1) }
+  if (substr(line, 1, 1) != "#" && hash) { tail = substr(text, hash + 1) "\n"; text = substr(text, 1, hash - 1) }
   count = split(text, field, /[ \t]+/)
   first = field[1] == "" ? 2 : 1
   while (count > 0 && field[count] == "") count--

@@ -1,6 +1,5 @@
 //! Filters of the collection community.general.
 
-mod json_functions;
 mod json_query;
 mod time;
 

@@ -2,6 +2,8 @@
 //!
 //! A library parses the query. It is evaluated here, since the library sorts the keys of maps, which Python does not.
 
+mod functions;
+
 use jmespath::Rcvar;
 use jmespath::Variable;
 use jmespath::ast::Ast;
@@ -11,7 +13,6 @@ use minijinja::State;
 use minijinja::Value;
 use serde_json::Value as Json;
 
-use super::json_functions;
 use crate::playbook::template::arguments::Arguments;
 use crate::playbook::template::value;
 use crate::playbook::template::value::text;
@@ -49,7 +50,7 @@ fn with_quotes(query: &str) -> String {
 }
 
 /// Returns what a query finds in a value.
-pub(super) fn evaluate(query: &Ast, data: &Json) -> Result<Json, String> {
+fn evaluate(query: &Ast, data: &Json) -> Result<Json, String> {
     Ok(match query {
         Ast::Identity { .. } => data.clone(),
         Ast::Field { name, .. } => data.as_object().and_then(|map| map.get(name)).cloned().unwrap_or_default(),
@@ -104,7 +105,7 @@ pub(super) fn evaluate(query: &Ast, data: &Json) -> Result<Json, String> {
             let entry = |pair: &jmespath::ast::KeyValuePair| Ok((pair.key.clone(), evaluate(&pair.value, data)?));
             Json::Object(elements.iter().map(entry).collect::<Result<_, String>>()?)
         }
-        Ast::Function { name, args, .. } => json_functions::call(name, args, data)?,
+        Ast::Function { name, args, .. } => functions::call(name, args, data)?,
         Ast::Expref { .. } => return Err("an expression with `&` can only be an argument of a function".to_owned()),
     })
 }
@@ -166,7 +167,7 @@ fn is_true(value: &Json) -> bool {
 
 /// Compares values. Only numbers with numbers and texts with texts have an order.
 fn compare(comparator: &Comparator, left: &Json, right: &Json) -> Json {
-    let order = json_functions::order(left, right);
+    let order = functions::order(left, right);
     let is_so = match comparator {
         Comparator::Equal => return Json::Bool(is_equal(left, right)),
         Comparator::NotEqual => return Json::Bool(!is_equal(left, right)),
@@ -179,6 +180,6 @@ fn compare(comparator: &Comparator, left: &Json, right: &Json) -> Json {
 }
 
 /// Reports whether values are equal: 1 and 1.0 are.
-pub(super) fn is_equal(left: &Json, right: &Json) -> bool {
-    left == right || left.is_number() && json_functions::order(left, right).is_some_and(std::cmp::Ordering::is_eq)
+fn is_equal(left: &Json, right: &Json) -> bool {
+    left == right || left.is_number() && functions::order(left, right).is_some_and(std::cmp::Ordering::is_eq)
 }

@@ -6,8 +6,8 @@ use jmespath::ast::Ast;
 use serde_json::Map;
 use serde_json::Value as Json;
 
-use super::json_query::evaluate;
-use super::json_query::is_equal;
+use super::evaluate;
+use super::is_equal;
 use crate::playbook::template::filters::JsonStyle;
 
 /// Returns the value of a function.
