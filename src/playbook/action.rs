@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cluster::MachineGoal;
 use super::cluster::UnitRequest;
 use super::host_connection::HostConnection;
 use super::include::Include;
@@ -26,6 +27,8 @@ pub enum Action {
     Unit(UnitRequest),
     /// Join the host into the cluster.
     Join,
+    /// Request something for the host's machine from the cluster.
+    Machine(MachineGoal),
     /// Go on with other tasks.
     Include(Include),
     /// Add to the inventory of the run.

@@ -1,6 +1,7 @@
 //! The cluster as playbooks see it: the same path to a host's units as the commands take.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -43,6 +44,17 @@ pub struct JoinRequest {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// What a task requests for the machine of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MachineGoal {
+    /// It takes units.
+    Open,
+    /// It takes no new units.
+    Cordoned,
+    /// It has no units, and takes none. Units that fit on no other machine stop after this time, if there is one.
+    Drained(Option<Duration>),
+}
+
 /// The answer to a request that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
@@ -66,6 +78,10 @@ pub enum RequestError {
 pub trait Cluster: Send + Sync {
     /// Applies all requests together and returns the answers in order. With `check` the answers are predictions.
     async fn units(&self, requests: &[UnitRequest], check: bool) -> Vec<Result<Applied, RequestError>>;
+
+    /// Brings the machines with these names to the goals, one after another, and returns the answers in order. With
+    /// `check` the answers are predictions.
+    async fn machines(&self, requests: &[(String, MachineGoal)], check: bool) -> Vec<Result<Applied, RequestError>>;
 
     /// Joins hosts into the cluster and returns the answers in order. With `check` the answers are predictions.
     async fn join(&self, requests: &[JoinRequest], check: bool) -> Vec<Result<Applied, RequestError>>;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::cluster::Applied;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
+use super::cluster::MachineGoal;
 use super::cluster::RequestError;
 use super::cluster::UnitGoal;
 use super::cluster::UnitRequest;
@@ -17,6 +18,7 @@ use crate::control::membership::Join;
 use crate::control::membership::JoinError;
 use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
+use crate::control::membership::SchedulingMode;
 use crate::control::problems::Problem;
 use crate::control::progress::OperationError;
 use crate::control::progress::Progress;
@@ -26,9 +28,11 @@ use crate::core::command;
 use crate::core::command::DesiredChange;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
+use crate::core::machine_lookup::find_machine;
 use crate::core::model::DesiredState;
 use crate::core::model::FailureKind;
 use crate::core::model::ForeignUnits;
+use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Verb;
@@ -137,6 +141,14 @@ impl Cluster for ClusterClient {
         answers
     }
 
+    async fn machines(&self, requests: &[(String, MachineGoal)], check: bool) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for (name, goal) in requests {
+            answers.push(self.machine(name, *goal, check).await);
+        }
+        answers
+    }
+
     async fn join(&self, requests: &[JoinRequest], check: bool) -> Vec<Answer> {
         let candidate = |request: &JoinRequest| {
             let JoinRequest { target, metadata } = request.clone();
@@ -189,6 +201,40 @@ impl ClusterClient {
         }
     }
 
+    /// Brings a machine to a goal.
+    async fn machine(&self, name: &str, goal: MachineGoal, check: bool) -> Answer {
+        let snapshot =
+            layout::read(&*self.cluster.store, &self.cluster.keys).await.map_err(|error| store_error(&error))?;
+        let machine = find_machine(&snapshot, name).map_err(|error| RequestError::Failed(error.to_string()))?;
+        if machine_is(&snapshot, machine, goal) {
+            return Ok(Applied { changed: false, message: format!("{name} is {}", word(goal)) });
+        }
+        if check {
+            return Ok(Applied { changed: true, message: format!("{name} would be {}", word(goal)) });
+        }
+        let mode = match goal {
+            MachineGoal::Open => SchedulingMode::Open,
+            MachineGoal::Cordoned => SchedulingMode::Cordoned,
+            MachineGoal::Drained(deadline) => return self.drain(name, deadline).await,
+        };
+        membership::set_scheduling_mode(&self.cluster, name, mode).await.map_err(|error| membership_error(&error))?;
+        Ok(Applied { changed: true, message: format!("{name} is {}", word(goal)) })
+    }
+
+    /// Drains a machine. A unit that was stopped at the deadline is no failure of the task.
+    async fn drain(&self, name: &str, deadline: Option<Duration>) -> Answer {
+        let wait = WAIT + deadline.unwrap_or_default();
+        let timeouts = Timeouts { lock_wait: self.lock, wait: Some(wait), settle: self.settle, block: true };
+        let drained = membership::drain(&self.cluster, name, deadline, timeouts, &mut |_| ()).await;
+        let drained = drained.map_err(|error| membership_error(&error))?;
+        let problems: Vec<String> = drained.problems.iter().map(ToString::to_string).collect();
+        if !drained.is_empty {
+            return Err(RequestError::Failed(format!("{name} still has units: {}", problems.join("; "))));
+        }
+        let message = [format!("{name} is drained")].into_iter().chain(problems).collect::<Vec<_>>().join("; ");
+        Ok(Applied { changed: true, message })
+    }
+
     async fn predict_join(&self, request: &JoinRequest) -> Answer {
         let facts = self.cluster.remote.facts(&request.target).await;
         let facts = facts.map_err(|failure| join_error(&JoinError::Host(failure)))?;
@@ -197,6 +243,27 @@ impl ClusterClient {
         let known = snapshot.machines.contains_key(&facts.machine);
         let prediction = if known { "has joined already" } else { "would join" };
         Ok(Applied { changed: !known, message: format!("{} {prediction}", request.target.name) })
+    }
+}
+
+/// Reports whether a machine is as a task requests.
+fn machine_is(snapshot: &Snapshot, machine: &Machine, goal: MachineGoal) -> bool {
+    let has_units = || {
+        let placed = snapshot.placements.values().any(|placement| placement.machine == machine.id);
+        placed || snapshot.states.values().any(|states| states.contains_key(&machine.id))
+    };
+    match goal {
+        MachineGoal::Open => !machine.cordoned && !machine.draining,
+        MachineGoal::Cordoned => machine.cordoned && !machine.draining,
+        MachineGoal::Drained(_) => machine.draining && !has_units(),
+    }
+}
+
+const fn word(goal: MachineGoal) -> &'static str {
+    match goal {
+        MachineGoal::Open => "uncordoned",
+        MachineGoal::Cordoned => "cordoned",
+        MachineGoal::Drained(_) => "drained",
     }
 }
 
@@ -239,7 +306,6 @@ mod tests {
     use super::*;
     use crate::core::model::ActiveState;
     use crate::core::model::LoadState;
-    use crate::core::model::Machine;
     use crate::core::model::SubState;
     use crate::core::model::UnitState;
     use crate::core::unit::Hash;

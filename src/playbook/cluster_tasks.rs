@@ -6,6 +6,7 @@ use super::action::Action;
 use super::cluster::Applied;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
+use super::cluster::MachineGoal;
 use super::cluster::RequestError;
 use super::cluster::UnitRequest;
 use super::loop_item::LoopItem;
@@ -74,6 +75,27 @@ pub(super) async fn request_joins(
     }
     let joined = cluster.join(&requests, check).await;
     requests.into_iter().map(|request| request.target.name).zip(joined).collect()
+}
+
+/// Requests goals for the machines of hosts and returns the answers.
+pub(super) async fn request_machines<'h>(
+    cluster: &dyn Cluster,
+    items: impl Iterator<Item = (&'h Host, &LoopItem)>,
+    check: bool,
+) -> BTreeMap<(String, MachineGoal), Result<Applied, RequestError>> {
+    let mut requests: Vec<(String, MachineGoal)> = Vec::new();
+    for (host, item) in items {
+        let Ok(Action::Machine(goal)) = item.state else { continue };
+        let request = (host.name.clone(), goal);
+        if !requests.contains(&request) {
+            requests.push(request);
+        }
+    }
+    if requests.is_empty() {
+        return BTreeMap::new();
+    }
+    let answers = cluster.machines(&requests, check).await;
+    requests.into_iter().zip(answers).collect()
 }
 
 /// Returns the outcome of a task for an answer of the cluster.

@@ -464,7 +464,12 @@ impl Executor<'_> {
             Action::Job { id, is_over: false } => return host_task.jobs.status(id),
             Action::Job { id, is_over: true } => return host_task.jobs.forget(id),
             Action::Host(action) => action,
-            Action::Unit(_) | Action::Join | Action::Include(_) | Action::Add(_) | Action::Meta(_) => {
+            Action::Unit(_)
+            | Action::Join
+            | Action::Machine(_)
+            | Action::Include(_)
+            | Action::Add(_)
+            | Action::Meta(_) => {
                 return Outcome::failed("this module does not run on the host");
             }
         };
@@ -495,7 +500,7 @@ impl Executor<'_> {
         task: &Task,
         host_tasks: Vec<ClusterTask<'h>>,
     ) -> Vec<(ClusterTask<'h>, Vec<Outcome>)> {
-        let (mut units, mut joins) = (BTreeMap::new(), BTreeMap::new());
+        let (mut units, mut joins, mut machines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let requests: BTreeMap<&str, Result<JoinRequest, String>> = host_tasks
             .iter()
             .filter(|host_task| host_task.items.iter().any(|item| matches!(item.state, Ok(Action::Join))))
@@ -503,16 +508,17 @@ impl Executor<'_> {
             .collect();
         if let Some(cluster) = self.cluster {
             let items =
-                host_tasks.iter().flat_map(|host_task| host_task.items.iter().map(|item| (host_task.host, item)));
+                || host_tasks.iter().flat_map(|host_task| host_task.items.iter().map(|item| (host_task.host, item)));
             let requested = state.requested.entry((Arc::clone(&task.file), task.at)).or_default();
             let requests = requests.values().flatten().cloned().collect();
             let first = host_tasks.iter().find_map(|host_task| host_task.items.first());
             let check = first.map_or(self.check, |item| self.is_check(task, item.scope()).unwrap_or(true));
             let run = async {
-                let units = cluster_tasks::request_units(cluster, items, requested, check).await;
-                (units, cluster_tasks::request_joins(cluster, requests, check).await)
+                let units = cluster_tasks::request_units(cluster, items(), requested, check).await;
+                let joins = cluster_tasks::request_joins(cluster, requests, check).await;
+                (units, joins, cluster_tasks::request_machines(cluster, items(), check).await)
             };
-            (units, joins) = self.running.during(CLUSTER, &task.name, run).await;
+            (units, joins, machines) = self.running.during(CLUSTER, &task.name, run).await;
         }
         let outcome = |host: &Host, item: &LoopItem| match &item.state {
             Ok(Action::Unit(request)) => outcome_of(units.get(&request.name)),
@@ -520,6 +526,7 @@ impl Executor<'_> {
                 Some(Err(why)) => Outcome::failed(why.clone()),
                 _ => outcome_of(joins.get(&host.name)),
             },
+            Ok(Action::Machine(goal)) => outcome_of(machines.get(&(host.name.clone(), *goal))),
             Ok(_) => Outcome::failed("this module runs on the host, not on the cluster"),
             Err(outcome) => (**outcome).clone(),
         };

@@ -275,8 +275,10 @@ pub struct Task {
     pub origin: Arc<Origin>,
     /// The place in the file where the task begins.
     pub at: Position,
-    /// The task's name, which may be a template. The default is the module's name.
+    /// The task's name, which may be a template. The default is the module's name as the playbook has it.
     pub name: String,
+    /// The module's name as the playbook has it, maybe with a collection.
+    pub action: String,
     /// The module.
     pub module: ModuleRef,
     /// The module's arguments. Text in them may be a template.

@@ -395,6 +395,6 @@ fn batches(play: &Play, hosts: Vec<String>) -> Vec<Batch<'_>> {
 
 /// Describes a task for the `rescue` section that follows its failure.
 fn described(task: &Task) -> Value {
-    let name = if task.name == task.module.name() { "" } else { &task.name };
-    json!({"name": name, "action": task.module.name()})
+    let name = if task.name == task.action { "" } else { &task.name };
+    json!({"name": name, "action": task.action})
 }

@@ -68,6 +68,29 @@ fn the_playbooks_bootstrap_a_cluster_and_roll_out_a_version() {
 }
 
 #[test]
+fn a_rolling_reboot_drains_each_machine_first_and_no_unit_stops() {
+    let Some(lab) = lab(3) else { return };
+    let inventory = inventory(&lab);
+    let all = ["core-01", "core-02", "core-03"];
+    let (bootstrap, reboot) = (repository("playbooks/bootstrap.yaml"), repository("playbooks/reboot.yaml"));
+    assert_eq!(with(&lab, &inventory, &["play", &bootstrap]).code, Some(0));
+    let before = all.map(|host| ssh(&lab, host, "systemctl show -P UserspaceTimestampMonotonic"));
+
+    let said = with(&lab, &inventory, &["play", &reboot, "--check"]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    let said = with(&lab, &inventory, &["play", &reboot]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    let after = all.map(|host| ssh(&lab, host, "systemctl show -P UserspaceTimestampMonotonic"));
+    for (host, (before, after)) in all.iter().zip(before.iter().zip(&after)) {
+        assert_ne!(before, after, "{host} has booted again");
+    }
+    let listed = muster(&lab, &["list-units", "-o", "json"]);
+    assert!(listed.out.contains("running"), "{listed:#?}");
+    let machines = muster(&lab, &["list-machines"]);
+    assert!(!machines.out.contains("cordoned"), "{machines:#?}");
+}
+
+#[test]
 fn a_command_runs_on_every_host_and_its_arguments_are_not_expanded() {
     let Some(lab) = lab(3) else { return };
     let inventory = inventory(&lab);

@@ -92,3 +92,22 @@ async fn two_texts_or_states_for_one_unit_name_fail_and_name_both_hosts() {
         .await;
     assert!(printed.contains("unit a.service has two desired states, both on h1"), "{printed}");
 }
+
+#[tokio::test]
+async fn machines_are_cordoned_drained_and_uncordoned_by_the_names_of_their_hosts() {
+    let stage = Stage::new();
+    let book = "
+- hosts: web
+  tasks:
+    - cordon:
+    - drain: {deadline: 90}
+    - uncordon:
+";
+    let (printed, code) = stage.play(book).await;
+    let cordoned = "machines h1 Cordoned, h2 Cordoned, h3 Cordoned";
+    let drained = "machines h1 Drained(Some(90s)), h2 Drained(Some(90s)), h3 Drained(Some(90s))";
+    let requested = stage.cluster.requested.lock().unwrap().clone();
+    assert_eq!(requested, [cordoned, drained, "machines h1 Open, h2 Open"]);
+    assert!(printed.contains("h3 still has units"), "{printed}");
+    assert_eq!(code, 2);
+}

@@ -21,6 +21,7 @@ use muster::playbook::callback::json::JsonCallback;
 use muster::playbook::cluster::Applied;
 use muster::playbook::cluster::Cluster;
 use muster::playbook::cluster::JoinRequest;
+use muster::playbook::cluster::MachineGoal;
 use muster::playbook::cluster::RequestError;
 use muster::playbook::cluster::UnitRequest;
 use muster::playbook::executor::Executor;
@@ -135,6 +136,16 @@ impl Cluster for RecordingCluster {
                 return Err(RequestError::Failed("unit bad.service does not exist".to_owned()));
             }
             Ok(Applied { changed: true, message: format!("{} is as requested", request.name) })
+        };
+        requests.iter().map(one).collect()
+    }
+
+    async fn machines(&self, requests: &[(String, MachineGoal)], check: bool) -> Vec<Result<Applied, RequestError>> {
+        let names: Vec<String> = requests.iter().map(|(name, goal)| format!("{name} {goal:?}")).collect();
+        self.requested.lock().unwrap().push(format!("machines{} {}", if check { "?" } else { "" }, names.join(", ")));
+        let one = |(name, goal): &(String, MachineGoal)| match (name.as_str(), goal) {
+            ("h3", MachineGoal::Drained(_)) => Err(RequestError::Failed("h3 still has units".to_owned())),
+            _ => Ok(Applied { changed: true, message: format!("{name} is as requested") }),
         };
         requests.iter().map(one).collect()
     }

@@ -477,7 +477,7 @@ async fn an_include_of_earlier_versions_imports_unless_it_has_a_loop() {
     let expected = [
         "TASK [debug]",
         "\"msg\": \"none\"",
-        "TASK [include_tasks]",
+        "TASK [include]",
         "TASK [debug]",
         "\"msg\": \"a\"",
         "TASK [debug]",

@@ -21,6 +21,7 @@ mod command;
 mod composer;
 mod copied_folder;
 mod copy;
+mod cordon;
 mod cron;
 mod curl;
 mod deb822_repository;
@@ -33,6 +34,7 @@ mod dnf;
 mod docker_image;
 mod dpkg_divert;
 mod dpkg_selections;
+mod drain;
 mod edited_file;
 mod fail;
 mod fetch;
@@ -176,6 +178,8 @@ static MODULES: &[&dyn Module] = &[
     &command::Shell,
     &composer::Composer,
     &copy::Copy,
+    &cordon::Cordon,
+    &cordon::Uncordon,
     &cron::CRON,
     &deb822_repository::DEB822_REPOSITORY,
     &debconf::DEBCONF,
@@ -188,6 +192,7 @@ static MODULES: &[&dyn Module] = &[
     &docker_image::DOCKER_IMAGE,
     &dpkg_divert::DPKG_DIVERT,
     &dpkg_selections::DPKG_SELECTIONS,
+    &drain::Drain,
     &fail::Fail,
     &fetch::Fetch,
     &file::File,

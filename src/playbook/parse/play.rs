@@ -162,6 +162,7 @@ impl Parser<'_> {
             origin: Arc::clone(&self.origin),
             at: Position::default(),
             name: "Gathering Facts".to_owned(),
+            action: "gather_facts".to_owned(),
             module,
             args: subset.into_iter().collect(),
             settings,

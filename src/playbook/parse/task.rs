@@ -248,7 +248,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn task(&self, node: &Node, entries: &[(Key, Node)], inherited: &Settings) -> Result<Task, Diagnostic> {
-        let (module, args) = self.module(node, entries)?;
+        let (module, action, args) = self.module(node, entries)?;
         let args = &*args;
         let mut settings = inherited.clone();
         for (key, node) in entries {
@@ -264,7 +264,8 @@ impl Parser<'_> {
             file: Arc::clone(&self.file),
             at: node.at,
             origin: Arc::clone(&self.origin),
-            name: module.name().to_owned(),
+            name: action.to_owned(),
+            action: action.to_owned(),
             module,
             args: self.args(module, args, (more, settings.module_defaults.get(module.name())))?,
             settings,
@@ -311,8 +312,8 @@ impl Parser<'_> {
                 return Err(error.hint("Write it under `apply` in its arguments, for the tasks that it includes."));
             }
         }
-        if let Some(role) = task.args.get("name").and_then(Value::as_str).filter(|_| task.name == name) {
-            task.name = format!("{name} : {role}");
+        if let Some(role) = task.args.get("name").and_then(Value::as_str).filter(|_| task.name == task.action) {
+            task.name = format!("{} : {role}", task.action);
         }
         settings.vars.clone_from(&task.settings.vars);
         let apply = args.entry("apply").map_or(Ok(&[][..]), |node| self.map(node, "`apply`"))?;
@@ -337,10 +338,14 @@ impl Parser<'_> {
         Ok(Some(Background { limit: self.number(key, node)?, poll }))
     }
 
-    /// Returns the module of a task and its arguments. Any key that is neither is an error.
-    fn module<'n>(&self, node: &Node, entries: &'n [(Key, Node)]) -> Result<(ModuleRef, Cow<'n, Node>), Diagnostic> {
+    /// Returns the module of a task, its name as it is written, and its arguments. Any key that is neither is an error.
+    fn module<'n>(
+        &self,
+        node: &Node,
+        entries: &'n [(Key, Node)],
+    ) -> Result<(ModuleRef, &'n str, Cow<'n, Node>), Diagnostic> {
         if let Some((_, node)) = entries.iter().find(|(key, _)| ACTIONS.contains(&key.text.as_str())) {
-            return self.action(node).map(|(module, args)| (module, Cow::Owned(args)));
+            return self.action(node).map(|(module, name, args)| (module, name, Cow::Owned(args)));
         }
         let modules: Vec<_> =
             entries.iter().filter_map(|(key, args)| Some((ModuleRef::named(&key.text)?, key, args))).collect();
@@ -353,7 +358,7 @@ impl Parser<'_> {
             return Err(self.unknown("a task", key, &known));
         }
         match modules[..] {
-            [(module, _, args)] => Ok((module, Cow::Borrowed(args))),
+            [(module, key, args)] => Ok((module, key.text.as_str(), Cow::Borrowed(args))),
             [] => {
                 let mut names: Vec<&str> = ModuleRef::all().map(ModuleRef::name).collect();
                 names.sort_unstable();
@@ -367,7 +372,7 @@ impl Parser<'_> {
     }
 
     /// Reads the module of `action` or `local_action`: before its arguments on one line, or as `module` among them.
-    fn action(&self, node: &Node) -> Result<(ModuleRef, Node), Diagnostic> {
+    fn action<'n>(&self, node: &'n Node) -> Result<(ModuleRef, &'n str, Node), Diagnostic> {
         let line = node.text().unwrap_or_default().trim();
         let (mut name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let mut args = Content::Scalar(if rest.trim().is_empty() { Value::Null } else { rest.trim().into() });
@@ -377,7 +382,7 @@ impl Parser<'_> {
         }
         let module = ModuleRef::named(name);
         let module = module.ok_or_else(|| self.error(node.at, format!("muster has no module `{name}`")))?;
-        Ok((module, node.with(args)))
+        Ok((module, name, node.with(args)))
     }
 
     /// Reads the loop of a task: `loop` or one of `with_*`, and `loop_control`.
