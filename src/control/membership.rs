@@ -197,7 +197,9 @@ async fn empty(
     }
     let mut problems = move_units(context, &snapshot, machine, timeouts, on_progress).await?;
     let left = units_on(&layout::read(&*context.store, &context.keys).await?, machine);
-    let has_stopped = |problem: &&mut Problem| problem.unit.as_ref().is_some_and(|unit| !left.contains(unit));
+    let has_stopped = |problem: &&mut Problem| {
+        problem.kind == TroubleKind::Unschedulable && problem.unit.as_ref().is_some_and(|unit| !left.contains(unit))
+    };
     for (problem, stopped) in problems.iter_mut().filter(has_stopped).zip(stopped.into_iter().cycle()) {
         problem.what = format!("{stopped}: {}", problem.what);
     }
