@@ -252,7 +252,7 @@ fn launched(snapshot: &Snapshot, health: Healths<'_>, (name, unit): (&UnitName, 
 }
 
 /// Returns the machine on which a unit is placed and its report, if it reports the unit in this state with its current
-/// file. The last report of a machine that is out of reach says nothing about now.
+/// file. The last report of a machine that does not answer says nothing about now.
 fn reported<'a>(
     snapshot: &'a Snapshot,
     health: Healths<'_>,
@@ -260,7 +260,7 @@ fn reported<'a>(
     state: DesiredState,
 ) -> Option<(MachineId, &'a UnitState)> {
     let machine = snapshot.placements.get(name)?.machine;
-    if health(machine).is_some_and(|health| !can_be_visited(health)) {
+    if health(machine).is_some_and(|health| !matches!(health, Health::Alive | Health::PathFault)) {
         return None;
     }
     let reported = snapshot.states.get(name)?.get(&machine)?;

@@ -24,7 +24,10 @@ fn a_strict_unit_runs_from_sweep_to_sweep_and_stops_when_they_end() {
     assert_eq!(written.code, Some(1), "{written:#?}");
     assert!(written.err.contains("it is strict, and "), "{written:#?}");
     let short = muster(&lab, &["sweep", "--sweep-every", "60", "--lease", "100"]);
-    assert!(short.code == Some(2) && short.err.contains("it must last at least 180 s, which is 3 sweeps"), "{short:#?}");
+    assert!(
+        short.code == Some(2) && short.err.contains("it must last at least 180 s, which is 3 sweeps"),
+        "{short:#?}"
+    );
     let plain = muster(&lab, &["sweep"]);
     assert!(plain.code == Some(1) && plain.out.contains("it is strict, and "), "{plain:#?}");
     assert_eq!(really_on(&lab, "once.service", &hosts), [""; 0]);

@@ -211,9 +211,36 @@ async fn a_watch_on_a_file_that_was_replaced_is_compacted() {
     for name in ["db", "db-wal", "db-shm"] {
         std::fs::remove_file(folder.path().join(name)).unwrap();
     }
-    let ended = soon(watch.next()).await;
+    let _other = SqliteStore::open(&path).await.unwrap();
+    let ended = loop {
+        match soon(watch.next()).await {
+            // The file was gone for a moment.
+            Err(StoreError::Unavailable { .. }) => {}
+            ended => break ended,
+        }
+    };
     assert!(matches!(ended, Err(StoreError::Compacted(3))), "{ended:?}");
     assert_eq!(store.get("/a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_not_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, elsewhere) = (folder.path().join("db"), folder.path().join("elsewhere"));
+    let store = SqliteStore::open(&path).await.unwrap();
+    store.commit(vec![], vec![Op::put("/a", "1")]).await.unwrap();
+    std::fs::create_dir(&elsewhere).unwrap();
+    let files = ["db", "db-wal", "db-shm"];
+    for file in files {
+        std::fs::rename(folder.path().join(file), elsewhere.join(file)).unwrap();
+    }
+    let gone = store.get("/a").await.unwrap_err();
+    assert!(matches!(&gone, StoreError::Unavailable { .. }) && gone.to_string().contains("its file is gone"), "{gone}");
+    assert!(store.commit(vec![], vec![Op::put("/b", "2")]).await.is_err() && !path.exists());
+    for file in files {
+        std::fs::rename(elsewhere.join(file), folder.path().join(file)).unwrap();
+    }
+    assert_eq!(store.get("/a").await.unwrap().unwrap().value, b"1");
 }
 
 #[tokio::test]

@@ -181,6 +181,12 @@ async fn a_machine_that_is_out_of_reach_cannot_say_that_a_unit_is_launched() {
     let (problems, took) = followed(&context, Goal::Verb(Verb::Start)).await;
     let expected = "timed out waiting for it to be launched: ";
     assert!(problems[0].starts_with(expected) && took >= LONG, "{problems:?}");
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Suspect], "active").await;
+    let (problems, took) = followed(&context, Goal::Verb(Verb::Start)).await;
+    assert!(
+        problems[0].starts_with("timed out") && took >= LONG,
+        "a machine that has just fallen silent: {problems:?}"
+    );
     let context = desired(DesiredState::Launched, [Health::Down, Health::Alive], "active").await;
     assert_eq!(followed(&context, Goal::Verb(Verb::Start)).await.0, [""; 0]);
     let context = desired(DesiredState::Launched, [Health::Sick, Health::Down], "active").await;

@@ -104,6 +104,8 @@ pub enum FailoverBlock {
         /// How many machines the zone has.
         all: usize,
     },
+    /// A brake has let go, and the machine gets the time again in which it may answer.
+    BrakeReleased,
     /// The failover limit: the units of too many machines were moved lately.
     Limit {
         /// Of how many machines.
@@ -246,6 +248,10 @@ impl fmt::Display for FailoverBlock {
                 f,
                 "{silent} of {all} machines of {zone} are silent at the same time: the path there may be at fault, and \
                  nothing is moved"
+            ),
+            Self::BrakeReleased => f.write_str(
+                "too many machines were silent at the same time until just now: nothing is moved before this one had the time \
+                 to answer",
             ),
             Self::Limit { moved, minutes } => {
                 write!(f, "the units of {moved} machines were moved within {minutes} minutes: more are not moved now")

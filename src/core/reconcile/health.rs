@@ -8,6 +8,7 @@ use crate::core::health::failover::FailoverCounts;
 use crate::core::health::failover::FailoverRound;
 use crate::core::health::failover::record_outage;
 use crate::core::model::EventKind;
+use crate::core::model::FailoverBlock;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
@@ -15,6 +16,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Scope;
+use crate::core::reconcile::machine_view::Brake;
 use crate::core::reconcile::machine_view::MachineView;
 
 impl Reconciler {
@@ -25,6 +27,9 @@ impl Reconciler {
         for (machine, assessment) in self.assessments(now) {
             let Some(view) = self.views.touch(machine) else { continue };
             view.assess_again = assessment.again;
+            if !matches!(assessment.health, Health::Down | Health::Unreachable) {
+                view.brake = None;
+            }
             if view.health == Some(assessment.health) {
                 continue;
             }
@@ -130,7 +135,8 @@ impl Reconciler {
         }
     }
 
-    /// Changes `down` to `unreachable` where the failover policy blocks the failover.
+    /// Changes `down` to `unreachable` where the failover policy blocks the failover. When the brake lets go, what was seen
+    /// while it held says little about now: each machine gets the time again in which it may answer.
     fn apply_failover_policy(&mut self, assessments: &mut [(MachineId, Assessment)], now: Timestamp) {
         let counts = self.failover_counts.take();
         let counts = counts.unwrap_or_else(|| FailoverCounts::of(&self.failover_policy, &self.snapshot));
@@ -147,11 +153,22 @@ impl Reconciler {
                     assessment.reason.forced_by = Some(by.clone());
                 }
                 (Some(blocked), None) => {
+                    let is_brake = matches!(blocked.by, FailoverBlock::Brake { .. } | FailoverBlock::ZoneBrake { .. });
+                    if let Some(view) = self.views.touch(*machine) {
+                        view.brake = is_brake.then_some(Brake::Holds);
+                    }
                     assessment.health = Health::Unreachable;
                     assessment.reason.block = Some(blocked.by);
                     assessment.again = blocked.again;
                     continue;
                 }
+            }
+            let until = self.views.touch(*machine).and_then(|view| view.respite(detection.down_after, now));
+            if let Some(until) = until.filter(|_| failover_override.is_none()) {
+                assessment.health = Health::Unreachable;
+                assessment.reason.block = Some(FailoverBlock::BrakeReleased);
+                assessment.again = Some(until);
+                continue;
             }
             round.fail_over(*machine);
         }

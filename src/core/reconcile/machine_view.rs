@@ -30,6 +30,15 @@ use crate::core::unit::UnitName;
 /// The first delay before a refused step is tried again, and the longest. The delay doubles each time.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
+/// What the brake did to a machine that would be down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Brake {
+    /// It holds: too many machines are silent.
+    Holds,
+    /// It let go at this time.
+    ReleasedAt(Timestamp),
+}
+
 /// How long steps that arrived in time may wait for the host's lock, with a margin.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
@@ -108,6 +117,8 @@ pub struct MachineView {
     pub(super) forced_down: bool,
     /// Set when the machine was silent at the last assessment.
     pub(super) silent: bool,
+    /// Set while the machine would be down and the brake holds, or has held until a short time ago.
+    pub(super) brake: Option<Brake>,
     /// The time under which the machine is in the queue of [`super::views`].
     pub(super) due: Option<Timestamp>,
     /// Set while the machine is one of the dirty machines of [`super::views`].
@@ -194,6 +205,7 @@ impl MachineView {
             unplanned: true,
             waits: false,
             assess_again: None,
+            brake: None,
             next_direct: now,
             next_relay_try: now,
             next_visit: now,
@@ -240,6 +252,17 @@ impl MachineView {
     /// Reports whether a quick observation suffices before the next full one is due.
     pub(super) const fn may_be_glanced_at(&self) -> bool {
         self.units.is_some() && !self.changing && !self.changes_unseen
+    }
+
+    /// Returns until when a machine may answer before it counts as down, if the brake held when it was last assessed or lets
+    /// go now.
+    pub(super) fn respite(&mut self, down_after: Duration, now: Timestamp) -> Option<Timestamp> {
+        let released = match self.brake? {
+            Brake::Holds => now,
+            Brake::ReleasedAt(at) => at,
+        };
+        self.brake = Some(Brake::ReleasedAt(released));
+        Some(released + down_after).filter(|until| now < *until)
     }
 
     /// Reports whether a visit has ended and the machine is not known to be alive.

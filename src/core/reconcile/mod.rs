@@ -288,7 +288,8 @@ impl Reconciler {
     /// Decides by other settings from now on. Leases that were granted keep their length until they are renewed.
     pub fn configure(&mut self, timing: Timing, failover_policy: FailoverPolicy, fence_commands: BTreeSet<String>) {
         (self.timing, self.failover_policy, self.fence_commands) = (timing, failover_policy, fence_commands);
-        self.views.touch_all().for_each(drop);
+        // The operator may have changed the brake.
+        self.views.touch_all().for_each(|(_, view)| view.brake = None);
         self.reconsider();
     }
 

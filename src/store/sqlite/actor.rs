@@ -47,7 +47,8 @@ impl SqliteHandle {
     pub(super) fn start(path: &Path) -> Result<Self, StoreError> {
         let (jobs, inbox) = mpsc::channel();
         let changed = watch::Sender::new(());
-        let mut actor = SqliteActor { path: path.to_owned(), file: None, version: 0, changed: changed.clone() };
+        let mut actor =
+            SqliteActor { path: path.to_owned(), file: None, was_open: false, version: 0, changed: changed.clone() };
         let thread = std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || actor.serve(&inbox));
         let handle = Self { path: path.into(), jobs, queue: Arc::new(Semaphore::new(QUEUE_LIMIT)), changed };
         thread.map_err(|error| handle.unavailable(format!("cannot start a thread: {error}")))?;
@@ -111,6 +112,8 @@ impl SqliteHandle {
 struct SqliteActor {
     path: PathBuf,
     file: Option<DatabaseFile>,
+    /// Set once the file has been open. A new file in its place would be an empty cluster.
+    was_open: bool,
     /// sqlite's `data_version`, which differs when another connection has committed.
     version: i64,
     changed: watch::Sender<()>,
@@ -153,9 +156,17 @@ impl SqliteActor {
         if self.file.as_ref().is_some_and(|file| !file.is_still_at(&self.path)) {
             self.file = None;
         }
+        if self.file.is_none() && self.was_open && !self.path.exists() {
+            let detail = "its file is gone: nothing is changed until the file is back".to_owned();
+            return Err(StoreError::Unavailable { store: format!("sqlite:{}", self.path.display()), detail });
+        }
         match &mut self.file {
             Some(file) => Ok(file),
-            none => Ok(none.insert(DatabaseFile::open(&self.path)?)),
+            none => {
+                let file = DatabaseFile::open(&self.path)?;
+                self.was_open = true;
+                Ok(none.insert(file))
+            }
         }
     }
 

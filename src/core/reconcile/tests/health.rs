@@ -212,6 +212,39 @@ fn a_failover_override_moves_units_that_the_policy_blocks() {
 }
 
 #[test]
+fn a_brake_that_lets_go_gives_each_machine_the_time_to_answer_again() {
+    let mut stage = Stage::new(5, |snapshot| {
+        for name in ["a", "b", "c", "d", "e"] {
+            want(snapshot, name, "");
+        }
+    });
+    stage.reached = Some(false);
+    let placements = |stage: &Stage| stage.reconciler.snapshot().placements.clone();
+    let before = placements(&stage);
+    stage.silent = BTreeSet::from([id(1), id(2), id(3)]);
+    stage.seconds(30);
+    let healths = |stage: &Stage| [1, 2, 3].map(|machine| stage.health(machine));
+    assert_eq!(healths(&stage), [Some(Health::Unreachable); 3], "the brake holds");
+    // The network heals, and one machine after another is reached.
+    for machine in [1, 2, 3] {
+        stage.silent.remove(&id(machine));
+        stage.seconds(2);
+        assert!(!healths(&stage).contains(&Some(Health::Down)), "{:?}", healths(&stage));
+    }
+    stage.seconds(10);
+    assert_eq!((healths(&stage), placements(&stage)), ([Some(Health::Alive); 3], before));
+
+    // Two stay dead: they are down once they had their time.
+    stage.silent = BTreeSet::from([id(1), id(2), id(3)]);
+    stage.seconds(30);
+    stage.silent.remove(&id(1));
+    stage.seconds(6);
+    assert_eq!(healths(&stage), [Some(Health::Alive), Some(Health::Unreachable), Some(Health::Unreachable)]);
+    stage.seconds(6);
+    assert_eq!(healths(&stage), [Some(Health::Alive), Some(Health::Down), Some(Health::Down)]);
+}
+
+#[test]
 fn other_settings_count_at_once() {
     let mut stage = Stage::new(4, |_| ());
     stage.reached = Some(false);
