@@ -75,7 +75,7 @@ fn text(spec: &Spec) -> String {
     for names in spec.exclusive {
         text.push_str(&format!("  Takes only one of: {}\n", names.join(", ")));
     }
-    for parameter in spec.parameters {
+    for parameter in spec.parameters() {
         text.push_str(&parameter_text(parameter));
     }
     text
@@ -92,7 +92,7 @@ fn to_json(spec: &Spec) -> Value {
         Line::Command(name) | Line::Word(name) => Some(name),
     };
     let parameters: Vars =
-        spec.parameters.iter().map(|parameter| (parameter.name.to_owned(), parameter_json(parameter))).collect();
+        spec.parameters().map(|parameter| (parameter.name.to_owned(), parameter_json(parameter))).collect();
     json!({
         "summary": spec.summary, "collections": spec.collections, "free_form": free_form, "one_of": spec.one_of,
         "exclusive": spec.exclusive, "parameters": parameters,

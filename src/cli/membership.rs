@@ -93,7 +93,7 @@ pub(super) async fn cordon(context: &Context, args: &MachineArgs, cordoned: bool
     }
     ui::result(&messages::cordoned(&machine, cordoned));
     let (snapshot, now) = (context.snapshot().await?, Clock::start().now());
-    if let Some((reason, until)) = explain::exclusion(&snapshot, machine.id, now).filter(|_| !cordoned) {
+    if let Some((reason, until)) = explain::exclusions(&snapshot, now)(machine.id).filter(|_| !cordoned) {
         ui::note(&messages::takes_no_units(&machine, &reason, until, now));
     }
     Ok(ExitStatus::Done)

@@ -75,7 +75,6 @@ fn reconciler(
 /// Runs `muster plan`.
 pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
     let (snapshot, cluster) = (context.snapshot().await?, context.cluster().await?);
-    leader_election::check_epoch(&cluster.store, &cluster.keys).await?;
     let mut reconciler = reconciler(context, &args.failover, &snapshot)?;
     let is_controlled = look::is_controlled(&cluster, &snapshot).await?;
     let now = cluster.clock.now();
@@ -84,6 +83,7 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
         let mut hosts = SimulatedHosts::of(&snapshot, []);
         Some(simulation::simulate_present(&mut reconciler, &mut hosts, now))
     } else {
+        leader_election::check_epoch(&cluster.store, &cluster.keys).await?;
         runner::dry_run(&mut reconciler, &cluster.remote, cluster.clock, &context.stop).await
     };
     cluster.remote.close(Duration::from_millis(500)).await;

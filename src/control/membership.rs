@@ -200,8 +200,10 @@ async fn empty(
     let has_stopped = |problem: &&mut Problem| {
         problem.kind == TroubleKind::Unschedulable && problem.unit.as_ref().is_some_and(|unit| !left.contains(unit))
     };
-    for (problem, stopped) in problems.iter_mut().filter(has_stopped).zip(stopped.into_iter().cycle()) {
-        problem.what = format!("{stopped}: {}", problem.what);
+    if let Some(stopped) = stopped {
+        for problem in problems.iter_mut().filter(has_stopped) {
+            problem.what = format!("{stopped}: {}", problem.what);
+        }
     }
     Ok((problems, left.is_empty()))
 }
@@ -365,7 +367,7 @@ fn forget_moved(snapshot: &mut Snapshot, machine: MachineId) {
 }
 
 /// Returns the units that are placed on a machine or that it has reported.
-fn units_on(snapshot: &Snapshot, machine: MachineId) -> BTreeSet<UnitName> {
+pub(crate) fn units_on(snapshot: &Snapshot, machine: MachineId) -> BTreeSet<UnitName> {
     let placed = snapshot.placements.iter().filter(|(_, placement)| placement.machine == machine);
     let reported = snapshot.states.iter().filter(|(_, states)| states.contains_key(&machine));
     placed.map(|(unit, _)| unit).chain(reported.map(|(unit, _)| unit)).cloned().collect()

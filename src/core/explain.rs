@@ -388,16 +388,19 @@ fn schedulability(snapshot: &Snapshot, now: Timestamp) -> impl Fn(MachineId) -> 
     }
 }
 
-/// Returns why a machine that is alive takes no new units for a while, and until when.
-pub fn exclusion(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> Option<(FilterReason, Timestamp)> {
-    if health(snapshot, machine) != Health::Alive {
-        return None;
+/// Returns why each machine that is alive takes no new units for a while, and until when.
+pub fn exclusions(snapshot: &Snapshot, now: Timestamp) -> impl Fn(MachineId) -> Option<(FilterReason, Timestamp)> {
+    let full = full_machines(snapshot, now);
+    move |machine| {
+        if health(snapshot, machine) != Health::Alive {
+            return None;
+        }
+        if let Some(until) = full.get(&machine) {
+            return Some((FilterReason::Full, *until));
+        }
+        let (hold_down, until) = snapshot.health.get(&machine)?.held_down(now)?;
+        Some((FilterReason::Flapping(hold_down.outages), until))
     }
-    if let Some(until) = full_machines(snapshot, now).get(&machine) {
-        return Some((FilterReason::Full, *until));
-    }
-    let (hold_down, until) = snapshot.health.get(&machine)?.held_down(now)?;
-    Some((FilterReason::Flapping(hold_down.outages), until))
 }
 
 /// Returns the health of a machine. A machine without a record counts as alive.

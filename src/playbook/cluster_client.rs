@@ -248,14 +248,10 @@ impl ClusterClient {
 
 /// Reports whether a machine is as a task requests.
 fn machine_is(snapshot: &Snapshot, machine: &Machine, goal: MachineGoal) -> bool {
-    let has_units = || {
-        let placed = snapshot.placements.values().any(|placement| placement.machine == machine.id);
-        placed || snapshot.states.values().any(|states| states.contains_key(&machine.id))
-    };
     match goal {
         MachineGoal::Open => !machine.cordoned && !machine.draining,
         MachineGoal::Cordoned => machine.cordoned && !machine.draining,
-        MachineGoal::Drained(_) => machine.draining && !has_units(),
+        MachineGoal::Drained(_) => machine.draining && membership::units_on(snapshot, machine.id).is_empty(),
     }
 }
 

@@ -219,7 +219,7 @@ pub fn machine(
 /// Returns whether a machine takes units, and why not.
 fn scheduling(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> String {
     let health = snapshot.health.get(&machine.id).map(|record| record.health).filter(|it| *it != Health::Alive);
-    let excluded = explain::exclusion(snapshot, machine.id, now)
+    let excluded = explain::exclusions(snapshot, now)(machine.id)
         .map(|(reason, until)| format!("takes no new units until {}: {reason}", super::clock(until, now)));
     let excluded = excluded.or_else(|| health.map(|health| format!("takes no new units: its health is {health}")));
     let mode = match (machine.cordoned, machine.draining, machine.drain_by) {

@@ -293,13 +293,19 @@ impl Row for UnitRow {
 /// Returns the machines in the order of their ids: those that are reachable, or all.
 pub fn machines(snapshot: &Snapshot, all: bool, now: Timestamp) -> Vec<MachineRow> {
     let shown = snapshot.machines.values().filter(|machine| all || is_present(snapshot, machine.id));
-    shown.map(|machine| machine_row(snapshot, machine, now)).collect()
+    let exclusions = explain::exclusions(snapshot, now);
+    shown.map(|machine| machine_row(snapshot, machine, exclusions(machine.id), now)).collect()
 }
 
-fn machine_row(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> MachineRow {
+/// Returns the row of a machine, and why it takes no new units for a while.
+fn machine_row(
+    snapshot: &Snapshot,
+    machine: &Machine,
+    exclusion: Option<(FilterReason, Timestamp)>,
+    now: Timestamp,
+) -> MachineRow {
     let Machine { id, name, ip, metadata, cordoned, draining, os, systemd, .. } = machine.clone();
     let (health, observed) = (health(snapshot, id), Freshness::of(snapshot, id, now));
-    let exclusion = explain::exclusion(snapshot, id, now);
     let no_units_until = exclusion.as_ref().map(|(_, until)| *until);
     let mode = if draining { Some("drained") } else { cordoned.then_some("cordoned") };
     let excluded = exclusion.map(|(reason, until)| {

@@ -44,16 +44,10 @@ static SPEC: Spec = Spec::new(
         destination::BACKUP,
         destination::VALIDATE,
         destination::MODE,
-        destination::OWNER,
-        destination::SEUSER,
-        destination::SEROLE,
-        destination::SETYPE,
-        destination::SELEVEL,
-        destination::FLAGS,
         destination::UNSAFE_WRITES,
-        destination::GROUP,
     ],
 )
+.with(&destination::ATTRIBUTES)
 .needs(&[&["path"]])
 .excludes(&[&["insertbefore", "insertafter"]]);
 

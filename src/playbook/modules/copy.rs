@@ -33,19 +33,12 @@ static SPEC: Spec = Spec::new("copy", &["ansible.builtin", "ansible.legacy"], "W
         Parameter::new("checksum", Kind::Text, "The SHA-1 that the content must have."),
         destination::DEST,
         destination::MODE_OR_PRESERVE,
-        destination::OWNER,
-        destination::SEUSER,
-        destination::SEROLE,
-        destination::SETYPE,
-        destination::SELEVEL,
-        destination::FLAGS,
-        destination::UNSAFE_WRITES,
-        destination::GROUP,
         destination::BACKUP,
         destination::VALIDATE,
         destination::FORCE,
         destination::FOLLOW,
-    ]).needs(&[&["src", "content"], &["dest"]]);
+        destination::UNSAFE_WRITES,
+    ]).with(&destination::ATTRIBUTES).needs(&[&["src", "content"], &["dest"]]);
 
 impl Module for Copy {
     fn spec(&self) -> &'static Spec {

@@ -38,15 +38,9 @@ pub(super) static DEPLOY_HELPER: ScriptModule = ScriptModule {
                 "The file that marks a release that is not ready (default: DEPLOY_UNFINISHED).",
             ),
             destination::MODE,
-            destination::OWNER,
-            destination::GROUP,
-            destination::SEUSER,
-            destination::SEROLE,
-            destination::SETYPE,
-            destination::SELEVEL,
-            destination::FLAGS,
         ],
     )
+    .with(&destination::ATTRIBUTES)
     .needs(&[&["path"]]),
     text: include_str!("deploy_helper.sh"),
     prepare,

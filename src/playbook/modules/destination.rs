@@ -14,23 +14,21 @@ pub(super) const DEST: Parameter = Parameter::new("dest", Kind::Text, "The absol
 pub(super) const MODE: Parameter = Parameter::new("mode", Kind::Mode, "The permissions.");
 pub(super) const MODE_OR_PRESERVE: Parameter =
     Parameter::new("mode", Kind::ModeOrPreserve, "The permissions, or `preserve` for those of the source.");
-pub(super) const OWNER: Parameter = Parameter::new("owner", Kind::Text, "The owner.");
-pub(super) const GROUP: Parameter = Parameter::new("group", Kind::Text, "The group.");
-pub(super) const SEUSER: Parameter =
-    Parameter::new("seuser", Kind::Text, "The user of SELinux, on a host that has SELinux.");
-pub(super) const SEROLE: Parameter =
-    Parameter::new("serole", Kind::Text, "The role of SELinux, on a host that has SELinux.");
-pub(super) const SETYPE: Parameter =
-    Parameter::new("setype", Kind::Text, "The type of SELinux, on a host that has SELinux.");
-pub(super) const SELEVEL: Parameter =
-    Parameter::new("selevel", Kind::Text, "The level of SELinux, on a host that has SELinux.");
-pub(super) const FLAGS: Parameter =
+const OWNER: Parameter = Parameter::new("owner", Kind::Text, "The owner.");
+const GROUP: Parameter = Parameter::new("group", Kind::Text, "The group.");
+const SEUSER: Parameter = Parameter::new("seuser", Kind::Text, "The user of SELinux, on a host that has SELinux.");
+const SEROLE: Parameter = Parameter::new("serole", Kind::Text, "The role of SELinux, on a host that has SELinux.");
+const SETYPE: Parameter = Parameter::new("setype", Kind::Text, "The type of SELinux, on a host that has SELinux.");
+const SELEVEL: Parameter = Parameter::new("selevel", Kind::Text, "The level of SELinux, on a host that has SELinux.");
+const FLAGS: Parameter =
     Parameter::new("attributes", Kind::Text, "The flags of the file system, as chattr takes them.").or(&["attr"]);
 pub(super) const UNSAFE_WRITES: Parameter = Parameter::new(
     "unsafe_writes",
     Kind::Flag,
     "Whether a file that cannot be replaced is written in its place (default: false).",
 );
+/// What a module that makes a file takes besides its mode.
+pub(super) static ATTRIBUTES: [Parameter; 7] = [OWNER, SEUSER, SEROLE, SETYPE, SELEVEL, FLAGS, GROUP];
 pub(super) const BACKUP: Parameter =
     Parameter::new("backup", Kind::Flag, "Whether to keep the old file, with the time in its name.");
 pub(super) const VALIDATE: Parameter =

@@ -40,16 +40,10 @@ static SPEC: Spec = Spec::new(
         Parameter::new("modification_time", Kind::Text, "`now`, `preserve`, or a time as YYYYMMDDhhmm.ss."),
         Parameter::new("access_time", Kind::Text, "`now`, `preserve`, or a time as YYYYMMDDhhmm.ss."),
         destination::MODE,
-        destination::OWNER,
-        destination::SEUSER,
-        destination::SEROLE,
-        destination::SETYPE,
-        destination::SELEVEL,
-        destination::FLAGS,
         destination::UNSAFE_WRITES,
-        destination::GROUP,
     ],
 )
+.with(&destination::ATTRIBUTES)
 .needs(&[&["path"]]);
 
 impl Module for File {

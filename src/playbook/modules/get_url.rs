@@ -50,16 +50,10 @@ static SPEC: Spec = Spec::new(
         destination::DEST,
         destination::BACKUP,
         destination::MODE,
-        destination::OWNER,
-        destination::SEUSER,
-        destination::SEROLE,
-        destination::SETYPE,
-        destination::SELEVEL,
-        destination::FLAGS,
         destination::UNSAFE_WRITES,
-        destination::GROUP,
     ],
 )
+.with(&destination::ATTRIBUTES)
 .needs(&[&["url"], &["dest"]]);
 
 impl Module for GetUrl {

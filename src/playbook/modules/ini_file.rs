@@ -46,16 +46,10 @@ static SPEC: Spec = Spec::new(
         Parameter::new("create", Kind::Flag, "Whether a file that does not exist is made (default: true)."),
         destination::BACKUP,
         destination::MODE,
-        destination::OWNER,
-        destination::SEUSER,
-        destination::SEROLE,
-        destination::SETYPE,
-        destination::SELEVEL,
-        destination::FLAGS,
         destination::UNSAFE_WRITES,
-        destination::GROUP,
     ],
 )
+.with(&destination::ATTRIBUTES)
 .needs(&[&["path"]])
 .excludes(&[&["value", "values"]]);
 

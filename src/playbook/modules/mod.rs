@@ -76,6 +76,7 @@ mod pam_limits;
 mod pause;
 mod ping;
 mod pip;
+mod postgresql;
 mod postgresql_db;
 mod postgresql_ext;
 mod postgresql_user;
@@ -336,12 +337,12 @@ mod tests {
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
         for module in ModuleRef::all() {
             let spec = module.spec();
-            let all = spec.parameters.iter().flat_map(|it| [it.name].into_iter().chain(it.aliases.iter().copied()));
+            let all = spec.parameters().flat_map(|it| [it.name].into_iter().chain(it.aliases.iter().copied()));
             let all: Vec<&str> = all.collect();
             assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{}: {all:?}", spec.name);
             let mut sets = spec.one_of.iter().chain(spec.exclusive).flat_map(|set| set.iter());
             assert!(sets.all(|name| spec.names().contains(name)), "{}", spec.name);
-            assert!(spec.summary.ends_with('.') && spec.parameters.iter().all(|it| it.summary.ends_with('.')));
+            assert!(spec.summary.ends_with('.') && spec.parameters().all(|it| it.summary.ends_with('.')));
         }
     }
 

@@ -1,6 +1,7 @@
 //! `postgresql_db`: a database of PostgreSQL.
 
 use super::Arguments;
+use super::postgresql;
 use super::script_module::ScriptModule;
 use super::script_module::ScriptRun;
 use super::spec::Kind;
@@ -31,19 +32,9 @@ pub(super) static POSTGRESQL_DB: ScriptModule = ScriptModule {
             Parameter::new("target", Kind::Text, "The file of statements, or the archive of pg_dump, on the host."),
             Parameter::new("target_opts", Kind::Text, "Further options of psql or pg_restore for a restore."),
             Parameter::new("maintenance_db", Kind::Text, "The database to connect to (default: postgres)."),
-            Parameter::new("login_user", Kind::Text, "The role to connect as (default: postgres).").or(&["login"]),
-            Parameter::new("login_password", Kind::Text, "The password of the role."),
-            Parameter::new("login_host", Kind::Text, "The host of the server.").or(&["host"]),
-            Parameter::new("login_port", Kind::Number, "The port of the server (default: 5432).").or(&["port"]),
-            Parameter::new("login_unix_socket", Kind::Text, "The folder of the socket.").or(&["unix_socket"]),
-            Parameter::new(
-                "ssl_mode",
-                Kind::Choice(&["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]),
-                "Whether the connection is encrypted (default: prefer).",
-            ),
-            Parameter::new("ca_cert", Kind::Text, "The certificate of the authority.").or(&["ssl_rootcert"]),
         ],
     )
+    .with(&postgresql::CONNECTION)
     .needs(&[&["name"]]),
     text: concat!(include_str!("postgresql.sh"), include_str!("postgresql_db.sh")),
     prepare,

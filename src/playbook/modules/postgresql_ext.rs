@@ -1,6 +1,7 @@
 //! `postgresql_ext`: an extension in a database of PostgreSQL.
 
 use super::Arguments;
+use super::postgresql;
 use super::script_module::ScriptModule;
 use super::script_module::ScriptRun;
 use super::spec::Kind;
@@ -22,19 +23,9 @@ pub(super) static POSTGRESQL_EXT: ScriptModule = ScriptModule {
             Parameter::new("state", Kind::Choice(&["absent", "present"]), "Whether it is there (default: present)."),
             Parameter::new("session_role", Kind::Text, "The role that acts."),
             Parameter::new("trust_input", Kind::Flag, "No effect: muster always quotes names."),
-            Parameter::new("login_user", Kind::Text, "The role to connect as (default: postgres).").or(&["login"]),
-            Parameter::new("login_password", Kind::Text, "The password of that role."),
-            Parameter::new("login_host", Kind::Text, "The host of the server.").or(&["host"]),
-            Parameter::new("login_port", Kind::Number, "The port of the server (default: 5432).").or(&["port"]),
-            Parameter::new("login_unix_socket", Kind::Text, "The folder of the socket.").or(&["unix_socket"]),
-            Parameter::new(
-                "ssl_mode",
-                Kind::Choice(&["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]),
-                "Whether the connection is encrypted (default: prefer).",
-            ),
-            Parameter::new("ca_cert", Kind::Text, "The certificate of the authority.").or(&["ssl_rootcert"]),
         ],
     )
+    .with(&postgresql::CONNECTION)
     .needs(&[&["name"], &["login_db"]]),
     text: concat!(include_str!("postgresql.sh"), include_str!("postgresql_ext.sh")),
     prepare,

@@ -13,6 +13,7 @@ use sha2::Sha256;
 
 use super::Arguments;
 use super::Module;
+use super::postgresql;
 use super::spec::Kind;
 use super::spec::Parameter;
 use super::spec::Spec;
@@ -43,19 +44,9 @@ static SPEC: Spec = Spec::new(
             .or(&["fail_on_role"]),
         Parameter::new("encrypted", Kind::Flag, "No effect: the server always stores hashes."),
         Parameter::new("login_db", Kind::Text, "The database to connect to (default: postgres).").or(&["db"]),
-        Parameter::new("login_user", Kind::Text, "The role to connect as (default: postgres).").or(&["login"]),
-        Parameter::new("login_password", Kind::Text, "The password of that role."),
-        Parameter::new("login_host", Kind::Text, "The host of the server.").or(&["host"]),
-        Parameter::new("login_port", Kind::Number, "The port of the server (default: 5432).").or(&["port"]),
-        Parameter::new("login_unix_socket", Kind::Text, "The folder of the socket.").or(&["unix_socket"]),
-        Parameter::new(
-            "ssl_mode",
-            Kind::Choice(&["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]),
-            "Whether the connection is encrypted (default: prefer).",
-        ),
-        Parameter::new("ca_cert", Kind::Text, "The certificate of the authority.").or(&["ssl_rootcert"]),
     ],
 )
+.with(&postgresql::CONNECTION)
 .needs(&[&["name"]]);
 
 /// The variables of the scripts that say how the server is reached.

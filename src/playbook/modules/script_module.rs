@@ -50,7 +50,7 @@ impl Module for ScriptModule {
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
         let mut script = HostScript::on_system(self.text);
-        for parameter in self.spec.parameters {
+        for parameter in self.spec.parameters() {
             script = bind(script, parameter, arguments)?;
         }
         let run = ScriptRun { script, results: Vars::new(), read: |_, _| {} };

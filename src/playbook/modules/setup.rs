@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
-use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::inventory::ShellPattern;
@@ -42,15 +41,7 @@ static SETUP: Spec = spec("setup");
 static GATHER_FACTS: Spec = spec("gather_facts");
 
 const fn spec(name: &'static str) -> Spec {
-    Spec {
-        name,
-        collections: &["ansible.builtin", "ansible.legacy"],
-        summary: "Gathers the facts about the host.",
-        parameters: &PARAMETERS,
-        one_of: &[],
-        exclusive: &[],
-        line: Line::Pairs,
-    }
+    Spec::new(name, &["ansible.builtin", "ansible.legacy"], "Gathers the facts about the host.", &PARAMETERS)
 }
 
 impl Module for Setup {

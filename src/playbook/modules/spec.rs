@@ -14,8 +14,10 @@ pub struct Spec {
     pub collections: &'static [&'static str],
     /// What the module does, as one sentence.
     pub summary: &'static str,
-    /// The parameters.
-    pub parameters: &'static [Parameter],
+    /// The parameters that only this module has.
+    pub(super) own: &'static [Parameter],
+    /// The parameters that it shares with other modules.
+    pub(super) shared: &'static [Parameter],
     /// Sets of parameters of which exactly one must be given.
     pub one_of: &'static [&'static [&'static str]],
     /// Sets of parameters of which at most one may be given.
@@ -77,9 +79,15 @@ impl Spec {
         name: &'static str,
         collections: &'static [&'static str],
         summary: &'static str,
-        parameters: &'static [Parameter],
+        own: &'static [Parameter],
     ) -> Self {
-        Self { name, collections, summary, parameters, one_of: &[], exclusive: &[], line: Line::Pairs }
+        Self { name, collections, summary, own, shared: &[], one_of: &[], exclusive: &[], line: Line::Pairs }
+    }
+
+    /// Adds parameters that several modules have.
+    #[must_use]
+    pub const fn with(self, shared: &'static [Parameter]) -> Self {
+        Self { shared, ..self }
     }
 
     /// Adds sets of parameters of which exactly one must be given.
@@ -120,14 +128,19 @@ impl Spec {
         both.map_or(Ok(()), |choice| Err(format!("module `{}` takes only one of {}", self.name, choice.join(", "))))
     }
 
+    /// Returns the parameters.
+    pub fn parameters(&self) -> impl Iterator<Item = &'static Parameter> + use<> {
+        self.own.iter().chain(self.shared)
+    }
+
     /// Returns the parameter with a name or an alias.
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
-        self.parameters.iter().find(|parameter| parameter.name == name || parameter.aliases.contains(&name))
+        self.parameters().find(|parameter| parameter.name == name || parameter.aliases.contains(&name))
     }
 
     /// Returns the names of the parameters, for messages.
     pub fn names(&self) -> Vec<&'static str> {
-        self.parameters.iter().map(|parameter| parameter.name).collect()
+        self.parameters().map(|parameter| parameter.name).collect()
     }
 }
 

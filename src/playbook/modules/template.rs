@@ -21,20 +21,14 @@ static SPEC: Spec = Spec::new(
         Parameter::new("src", Kind::Text, "The template, in `templates` or beside the playbook."),
         destination::DEST,
         destination::MODE_OR_PRESERVE,
-        destination::OWNER,
-        destination::SEUSER,
-        destination::SEROLE,
-        destination::SETYPE,
-        destination::SELEVEL,
-        destination::FLAGS,
-        destination::UNSAFE_WRITES,
-        destination::GROUP,
         destination::BACKUP,
         destination::VALIDATE,
         destination::FORCE,
         destination::FOLLOW,
+        destination::UNSAFE_WRITES,
     ],
 )
+.with(&destination::ATTRIBUTES)
 .needs(&[&["src"], &["dest"]]);
 
 impl Module for Template {

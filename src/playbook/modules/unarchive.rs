@@ -35,15 +35,9 @@ static SPEC: Spec = Spec::new(
         Parameter::new("keep_newer", Kind::Flag, "Whether files that are newer than those of the archive stay."),
         Parameter::new("list_files", Kind::Flag, "Whether the result has the files of the archive."),
         destination::MODE,
-        destination::OWNER,
-        destination::SEUSER,
-        destination::SEROLE,
-        destination::SETYPE,
-        destination::SELEVEL,
-        destination::FLAGS,
-        destination::GROUP,
     ],
 )
+.with(&destination::ATTRIBUTES)
 .needs(&[&["src"], &["dest"]])
 .excludes(&[&["remote_src", "copy"], &["include", "exclude"]]);
 

@@ -61,15 +61,9 @@ pub(super) static URI: ScriptModule = ScriptModule {
             Parameter::new("decompress", Kind::Flag, "Whether content is decompressed (default: true)."),
             Parameter::new("unredirected_headers", Kind::List, "No effect: headers go to the same host only."),
             destination::MODE,
-            destination::OWNER,
-            destination::SEUSER,
-            destination::SEROLE,
-            destination::SETYPE,
-            destination::SELEVEL,
-            destination::FLAGS,
-            destination::GROUP,
         ],
     )
+    .with(&destination::ATTRIBUTES)
     .needs(&[&["url"]])
     .excludes(&[&["body", "src"]]),
     text: include_str!("uri.sh"),

@@ -67,15 +67,9 @@ pub(super) static YUM_REPOSITORY: ScriptModule = ScriptModule {
             text("timeout"),
             text("username"),
             destination::MODE,
-            destination::OWNER,
-            destination::SEUSER,
-            destination::SEROLE,
-            destination::SETYPE,
-            destination::SELEVEL,
-            destination::FLAGS,
-            destination::GROUP,
         ],
     )
+    .with(&destination::ATTRIBUTES)
     .needs(&[&["name"]]),
     text: include_str!("yum_repository.sh"),
     prepare,
@@ -121,7 +115,7 @@ fn prepare(arguments: &Arguments<'_>, run: ScriptRun) -> Result<ScriptRun, Strin
 /// Returns the section of the repository, with its options in the order of their names.
 fn section(arguments: &Arguments<'_>, name: &str) -> Result<String, String> {
     let mut lines = Vec::new();
-    let parameters = YUM_REPOSITORY.spec.parameters.iter().filter(|parameter| !OTHERS.contains(&parameter.name));
+    let parameters = YUM_REPOSITORY.spec.parameters().filter(|parameter| !OTHERS.contains(&parameter.name));
     for parameter in parameters {
         let option = if parameter.name == "description" { "name" } else { parameter.name };
         let value = match (arguments.value(parameter.name), parameter.kind) {

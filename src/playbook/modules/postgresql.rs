@@ -1,0 +1,19 @@
+//! What the modules of PostgreSQL share: the parameters that say how psql reaches the server.
+
+use super::spec::Kind;
+use super::spec::Parameter;
+
+/// How the server is reached.
+pub(super) static CONNECTION: [Parameter; 7] = [
+    Parameter::new("login_user", Kind::Text, "The role to connect as (default: postgres).").or(&["login"]),
+    Parameter::new("login_password", Kind::Text, "The password of that role."),
+    Parameter::new("login_host", Kind::Text, "The host of the server.").or(&["host"]),
+    Parameter::new("login_port", Kind::Number, "The port of the server (default: 5432).").or(&["port"]),
+    Parameter::new("login_unix_socket", Kind::Text, "The folder of the socket.").or(&["unix_socket"]),
+    Parameter::new(
+        "ssl_mode",
+        Kind::Choice(&["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]),
+        "Whether the connection is encrypted (default: prefer).",
+    ),
+    Parameter::new("ca_cert", Kind::Text, "The certificate of the authority.").or(&["ssl_rootcert"]),
+];
