@@ -1,7 +1,9 @@
 //! `muster play`: runs playbooks.
 
+mod host_logs;
 mod hosts;
 mod prompts;
+mod scheduled;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,6 +36,7 @@ use crate::inventory::diagnostic::Diagnostic;
 use crate::playbook::callback::Event;
 use crate::playbook::callback::default;
 use crate::playbook::callback::json::JsonCallback;
+use crate::playbook::callback::report::Report;
 use crate::playbook::cluster::Cluster;
 use crate::playbook::cluster_client::ClusterClient;
 use crate::playbook::executor::Executor;
@@ -48,8 +51,13 @@ use crate::playbook::step::Step;
 use crate::playbook::tags::Selection;
 use crate::remote::Password;
 use crate::remote::Remote;
+use crate::runner::Clock;
 use crate::ui;
 use crate::ui::terminal;
+use host_logs::HostLogs;
+use scheduled::PastRun;
+use scheduled::Schedule;
+use scheduled::ScheduleArgs;
 
 /// Run playbooks
 ///
@@ -108,6 +116,9 @@ pub(super) struct Play {
     /// counted and not read.
     #[arg(long, value_name = "FOLDER", conflicts_with = "files")]
     coverage: Option<PathBuf>,
+    /// Add the results of each host to a file with its name in this folder
+    #[arg(long, value_name = "FOLDER")]
+    log_folder: Option<PathBuf>,
     #[command(flatten)]
     forks: ForksArgs,
     #[command(flatten)]
@@ -120,6 +131,8 @@ pub(super) struct Play {
     /// counts of each host.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
+    #[command(flatten)]
+    schedule: ScheduleArgs,
 }
 
 /// A playbook, ready to run.
@@ -143,6 +156,14 @@ struct Run<'r> {
     password: Option<Password>,
     remote: &'r dyn Remote,
     cluster: Option<&'r dyn Cluster>,
+    clock: Clock,
+}
+
+/// What becomes of the events of a run.
+struct Output {
+    document: JsonCallback,
+    report: Report,
+    logs: Option<HostLogs>,
 }
 
 /// Runs `muster play …`.
@@ -153,6 +174,10 @@ pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
     if play.module_path.is_some() {
         let error = CommandError::usage("muster runs no modules in Python: its modules are part of it");
         return Err(error.hint("Leave `-M` out. `muster doc -l` lists the modules."));
+    }
+    let schedule = play.schedule(context)?;
+    if let Some(schedule) = schedule.as_ref().filter(|_| play.schedule.history) {
+        return play.print_history(schedule);
     }
     let config = AnsibleConfig::read()?;
     play.user.take_defaults(&config);
@@ -181,15 +206,50 @@ pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
     let remote = context.remote()?;
     let cluster = cluster_client(context, &books, &play).await?;
     let cluster = cluster.as_ref().map(|client| client as &dyn Cluster);
-    let forks = play.forks.count(&config);
-    let run =
-        Run { play: &play, options: &options, forks, extra, limit, selection, password, remote: &*remote, cluster };
-    let status = run.play(context, &books).await;
+    let (forks, clock) = (play.forks.count(&config), Clock::start());
+    let run = Run {
+        play: &play,
+        options: &options,
+        forks,
+        extra,
+        limit,
+        selection,
+        password,
+        remote: &*remote,
+        cluster,
+        clock,
+    };
+    let status = match &schedule {
+        Some(schedule) => run.play_scheduled(context, schedule, &books).await,
+        None => run.play(context, &books).await.map(|(status, _)| status),
+    };
     remote.close(Duration::from_secs(2)).await;
     status
 }
 
 impl Play {
+    /// Returns the files of the scheduled runs, if this is one or the history is wanted.
+    fn schedule(&self, context: &Context) -> Result<Option<Schedule>, CommandError> {
+        if !self.schedule.scheduled && !self.schedule.history {
+            return Ok(None);
+        }
+        let folder = settings::state_folder().ok_or_else(|| {
+            CommandError::usage("no home directory for the state of scheduled runs")
+                .hint("Set XDG_STATE_HOME to a folder.")
+        })?;
+        let inventory = &context.settings.inventory;
+        Ok(Some(Schedule::new(&folder, &self.files, self.limit.as_deref(), inventory)))
+    }
+
+    fn print_history(&self, schedule: &Schedule) -> CommandResult {
+        let runs = schedule.runs().map_err(|error| CommandError::failed("cannot read the history").caused_by(error))?;
+        match self.output {
+            Some(_) => ui::json(&runs),
+            None => ui::result(&scheduled::history(&runs)),
+        }
+        Ok(ExitStatus::Done)
+    }
+
     /// Reads the playbooks. Roles, files and variables have the same absolute names as with Ansible.
     fn read(&self, options: &Options) -> Result<Vec<Playbook>, CommandError> {
         let mut playbooks = Vec::new();
@@ -281,8 +341,9 @@ async fn cluster_client(context: &Context, books: &[Book], play: &Play) -> Resul
 }
 
 impl Run<'_> {
-    /// Runs the playbooks one after the other and prints what they do. One that does not succeed is the last.
-    async fn play(&self, context: &Context, books: &[Book]) -> CommandResult {
+    /// Runs the playbooks one after the other and prints what they do. One that does not succeed is the last. Returns also
+    /// what they have done.
+    async fn play(&self, context: &Context, books: &[Book]) -> Result<(ExitStatus, Output), CommandError> {
         for book in books {
             let executor = self.executor(book, &|_, _| Vec::new());
             executor.check_become(&book.playbook, &book.hosts).map_err(|why| {
@@ -290,18 +351,47 @@ impl Run<'_> {
                     .hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
             })?;
         }
+        let is_scheduled = self.play.schedule.scheduled;
         let played: BTreeMap<&str, &Host> =
             books.iter().flat_map(Book::played).map(|host| (host.name.as_str(), host)).collect();
-        inventory::print_notes(played.into_values());
-        let (mut results, mut document, mut status) = (Results::default(), JsonCallback::default(), ExitStatus::Done);
+        inventory::print_notes(played.into_values().filter(|_| !is_scheduled));
+        let logs = self.play.log_folder.clone().map(|folder| {
+            let failed = format!("cannot make the folder {}", folder.display());
+            HostLogs::open(folder).map_err(|error| CommandError::failed(failed).caused_by(error))
+        });
+        let mut output =
+            Output { document: JsonCallback::default(), report: Report::default(), logs: logs.transpose()? };
+        let (mut results, mut status) = (Results::default(), ExitStatus::Done);
         for book in books {
-            status = self.play_book(context, book, &mut results, &mut document).await;
+            status = self.play_book(context, book, &mut results, &mut output).await;
             if status != ExitStatus::External(0) {
                 break;
             }
         }
-        if self.play.output.is_some() {
-            ui::json(&document.into_json());
+        if self.play.output.is_some() && !(is_scheduled && is_quiet(status, &output.report)) {
+            ui::json(&std::mem::take(&mut output.document).into_json());
+        }
+        Ok((status, output))
+    }
+
+    /// Runs the playbooks as the only run of their schedule, adds the run to the history, and prints a report if something
+    /// changed or failed.
+    async fn play_scheduled(&self, context: &Context, schedule: &Schedule, books: &[Book]) -> CommandResult {
+        if let Some(jitter) = self.play.schedule.jitter {
+            tokio::select! {
+                () = tokio::time::sleep(part_of(jitter)) => {}
+                () = context.stop.cancelled() => return Ok(ExitStatus::Interrupted),
+            }
+        }
+        let began = self.clock.now();
+        let _only = schedule.begin(began)?;
+        let (status, output) = self.play(context, books).await?;
+        let past = PastRun::new(began, self.clock.now().since(began), status.code(), &output.report);
+        if let Err(error) = schedule.record(&past) {
+            ui::warn(&format!("the run was not added to the history: {error}"));
+        }
+        if self.play.output.is_none() && !is_quiet(status, &output.report) {
+            ui::result(&ui::clean(&format!("{}{}", past.summary(&self.play.files), output.report.text())));
         }
         Ok(status)
     }
@@ -336,7 +426,7 @@ impl Run<'_> {
         context: &Context,
         book: &Book,
         results: &mut Results,
-        document: &mut JsonCallback,
+        output: &mut Output,
     ) -> ExitStatus {
         let choose = |inventory: &Inventory, play: &play::Play| {
             // The patterns were checked before the run.
@@ -345,13 +435,33 @@ impl Run<'_> {
                 .map_or_else(|_| Vec::new(), |(hosts, _)| hosts)
         };
         let executor = self.executor(book, &choose);
-        let (json, verbose) = (self.play.output.is_some(), terminal::is_verbose());
+        let (is_json, verbose) = (self.play.output.is_some(), terminal::is_verbose());
         let mut tell = |event: &Event<'_>| {
-            if json { document.handle(event) } else { ui::result(&ui::clean(&default::render(event, verbose))) }
+            let Output { document, report, logs } = &mut *output;
+            if let Some(logs) = logs {
+                logs.handle(event, self.clock.now());
+            }
+            report.handle(event);
+            match (is_json, self.play.schedule.scheduled) {
+                (true, _) => document.handle(event),
+                (false, true) => {}
+                (false, false) => ui::result(&ui::clean(&default::render(event, verbose))),
+            }
         };
         let run = executor.play_after(results, &book.playbook, book.hosts.clone(), &mut tell);
         context.play(&executor.running, run).await
     }
+}
+
+/// Reports whether a scheduled run has nothing to tell.
+fn is_quiet(status: ExitStatus, report: &Report) -> bool {
+    status.code() == 0 && report.is_quiet()
+}
+
+/// Returns a random part of a time. Without a random number it is the whole time.
+fn part_of(time: Duration) -> Duration {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(getrandom::u64().map_or(millis, |random| random % millis.saturating_add(1).max(1)))
 }
 
 /// Names the file of a fault as it is seen from the current folder.

@@ -390,12 +390,16 @@ fn one_or_more<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<PathBu
 
 impl Settings {
     /// Returns the file in which sweeps of this cluster remember what they have printed; `None` without a home directory.
-    /// A service of systemd may write to its state directory only.
     pub(super) fn reminders(&self) -> Option<PathBuf> {
         let cluster = Hash::of(format!("{} {}", self.token, self.store).as_bytes());
-        let folder = service_directory().or_else(|| Some(state_directory()?.join("muster")));
-        Some(folder?.join(format!("sweep-{}.json", cluster.short())))
+        Some(state_folder()?.join(format!("sweep-{}.json", cluster.short())))
     }
+}
+
+/// Returns the folder of muster's own state on this host; `None` without a home directory. A service of systemd may write to
+/// its state directory only.
+pub(super) fn state_folder() -> Option<PathBuf> {
+    service_directory().or_else(|| Some(state_directory()?.join("muster")))
 }
 
 impl Flags {

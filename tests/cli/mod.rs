@@ -11,6 +11,7 @@ mod output;
 mod packaging;
 mod play;
 mod reference;
+mod scheduled;
 mod service;
 mod settings;
 mod together;

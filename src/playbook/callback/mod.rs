@@ -1,11 +1,13 @@
 //! The output of a playbook's run, as Ansible's stdout callbacks: [`default`] as lines, [`json`] as one document,
-//! [`adhoc`] as the lines of a single task.
+//! [`adhoc`] as the lines of a single task, [`report`] as a mail, [`host_log`] as one log for each host.
 //!
 //! A callback turns events into text or values. Printing is left to `ui`.
 
 pub mod adhoc;
 pub mod default;
+pub mod host_log;
 pub mod json;
+pub mod report;
 
 use indexmap::IndexMap;
 
