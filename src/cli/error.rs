@@ -108,11 +108,13 @@ impl From<OperationError> for CommandError {
                     "`muster start --replace` replaces a unit that is started, `load --replace` one that is loaded.",
                 )
             }
-            OperationError::Invalid(InvalidCommand::Unknown(unit, similar)) => {
-                let hint = did_you_mean(&similar);
-                Self::new(ExitStatus::Failed, InvalidCommand::Unknown(unit, similar)).maybe_hint(hint)
+            OperationError::Invalid(error) => {
+                let hint = match &error {
+                    InvalidCommand::Unknown(_, similar) | InvalidCommand::NoFile(_, similar) => did_you_mean(similar),
+                    _ => None,
+                };
+                Self::new(ExitStatus::Failed, error).maybe_hint(hint)
             }
-            OperationError::Invalid(error) => Self::new(ExitStatus::Failed, error),
             OperationError::Busy(_) => Self::new(ExitStatus::Failed, error).hint(
                 "The desired state is stored. Wait longer with `--lock-wait`, or leave the work to the next sweep.",
             ),

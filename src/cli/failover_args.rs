@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::Deserializer;
 
 use super::duration;
 use crate::core::health::BRAKE;
@@ -52,6 +53,7 @@ pub struct FailoverPolicyArgs {
         value_parser = clap::value_parser!(u8).range(1..=100),
         help_heading = "Failover policy"
     )]
+    #[serde(deserialize_with = "whole_number")]
     brake: Option<u8>,
     /// Move the units of at most this many machines within 10 minutes: 1 to 100000 [default: 3]
     ///
@@ -64,6 +66,7 @@ pub struct FailoverPolicyArgs {
         value_parser = clap::value_parser!(u32).range(1..=100_000),
         help_heading = "Failover policy"
     )]
+    #[serde(deserialize_with = "whole_number")]
     failover_limit: Option<u32>,
     /// Place no units on a machine for this long after it went down twice within an hour and came back: 0s to 1h [default:
     /// 60s]
@@ -137,6 +140,18 @@ impl SweepSchedule {
     pub(super) fn every(self, file: Self) -> Option<Duration> {
         self.sweep_every.or(file.sweep_every)
     }
+}
+
+/// Reads a whole number of a settings file. One that does not fit becomes 0, which no setting allows: the check of the range
+/// refuses it.
+fn whole_number<'de, D: Deserializer<'de>, N: TryFrom<i64> + From<u8>>(from: D) -> Result<Option<N>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a whole number")]
+    enum Setting {
+        Number(i64),
+    }
+    let Setting::Number(number) = Setting::deserialize(from)?;
+    Ok(Some(N::try_from(number).unwrap_or_else(|_| N::from(0))))
 }
 
 fn check(key: &str, value: Option<Duration>, range: &RangeInclusive<u64>) -> Result<(), String> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::variables;
 use crate::lab::Destroyed;
 use crate::lab::Host;
 use crate::lab::HostState;
@@ -121,6 +122,9 @@ pub(super) async fn run(args: Args) -> CommandResult {
     done.unwrap_or_else(|error| Err(CommandError::failed("the lab stopped half-way").caused_by(error)))
 }
 
+/// The variable that names the settings file.
+const CONFIG: &str = "MUSTER_CONFIG";
+
 fn dispatch(args: Args) -> CommandResult {
     let dir = args.dir;
     match args.verb {
@@ -138,12 +142,16 @@ fn dispatch(args: Args) -> CommandResult {
         Verb::Freeze(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::freeze),
         Verb::Thaw(hosts) => each(&Lab::open(&dir)?, &hosts.names, Lab::thaw),
         Verb::Env => {
-            ui::result(&format!("export MUSTER_CONFIG={}\n", Lab::open(&dir)?.config().display()));
+            ui::result(&format!("export {CONFIG}={}\n", Lab::open(&dir)?.config().display()));
             Ok(ExitStatus::Done)
         }
         Verb::Destroy => {
             let place = dir.display();
+            let is_named = Lab::open(&dir).is_ok_and(|lab| variables::names(CONFIG, &lab.config()));
             match Lab::destroy(&dir)? {
+                Destroyed::Lab if is_named => ui::note(&format!(
+                    "{CONFIG} names the settings of this lab: `unset {CONFIG}` lets muster use your own again"
+                )),
                 Destroyed::Lab => {}
                 Destroyed::Remains => ui::status(&format!(
                     "There was no record of a lab in {place}. The namespaces, mounts and control groups of such a lab \

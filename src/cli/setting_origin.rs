@@ -7,6 +7,7 @@ use clap::error::ContextKind;
 use clap::error::ContextValue;
 
 use super::error::CommandError;
+use super::variables;
 
 /// Returns the place of a setting as text. `is_given` says that the command line or a variable has set it, and `file` is the
 /// settings file if that has set it.
@@ -23,7 +24,7 @@ pub(super) fn origin(name: &str, is_given: bool, file: Option<&Path>) -> String 
 pub(super) fn of_variable(error: &clap::Error) -> Option<CommandError> {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
     let name = option.split_whitespace().next()?.strip_prefix("--")?;
-    if is_on_command_line(name, std::env::args()) {
+    if is_on_command_line(name, std::env::args()) || !variables::is_set(&variable(name)) {
         return None;
     }
     let text = error.to_string();

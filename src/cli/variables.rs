@@ -2,6 +2,7 @@
 //! that it does not. A misspelt variable would let muster act on another cluster than the one that the operator means.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use clap::Command;
 use clap::CommandFactory as _;
@@ -43,6 +44,17 @@ pub(super) fn warnings() -> Vec<String> {
 /// variable names.
 pub(super) fn of_fleet() -> Option<String> {
     set().filter(|name| name.starts_with("FLEETCTL_")).min()
+}
+
+/// Reports whether a variable is set and not empty.
+pub(super) fn is_set(name: &str) -> bool {
+    set().any(|set| set == name)
+}
+
+/// Reports whether a variable names this path.
+#[expect(clippy::disallowed_methods, reason = "the variable is not read as a setting")]
+pub(super) fn names(name: &str, path: &Path) -> bool {
+    std::env::var_os(name).is_some_and(|value| Path::new(&value) == path)
 }
 
 /// Returns the names of the variables that are set and not empty.

@@ -266,7 +266,7 @@ impl FollowedUnits {
         let now = self.clock.now();
         let timed_out = |unit: &UnitName| {
             let why = explain::explain(&self.snapshot, unit, now).and_then(|why| why.not_running.into_iter().next());
-            self.goal.timed_out(unit, why.map(|why| why.to_string()))
+            self.goal.timed_out(&self.snapshot, unit, why.map(|why| why.to_string()))
         };
         self.problems.extend(self.left.iter().map(timed_out));
     }

@@ -50,26 +50,24 @@ impl Goal {
         }
     }
 
-    /// Returns the text for an operator who waits for units.
-    pub(super) fn wait(self, units: &BTreeSet<UnitName>) -> String {
+    /// Returns the text for an operator who waits for units. `machine` is the name of the machine that they leave.
+    pub(super) fn wait(self, units: &BTreeSet<UnitName>, machine: Option<&str>) -> String {
         let first = units.first().map(ToString::to_string).unwrap_or_default();
         let more = match units.len().saturating_sub(1) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
         match self {
-            Self::Verb(_) => format!("{first}{more} to be {}", self.label()),
-            Self::AwayFrom(machine) => format!("{first}{more} to leave machine {}...", machine.short()),
+            Self::Verb(verb) => format!("{first}{more} to be {}", word(verb)),
+            Self::AwayFrom(_) => format!("{first}{more} to leave {}", machine.unwrap_or("the machine")),
         }
     }
 
-    /// Returns the word for a unit that has reached the goal.
-    pub(super) fn label(self) -> String {
+    /// Returns the words for a unit that has reached the goal.
+    pub(super) fn label(self, snapshot: &Snapshot) -> String {
         match self {
-            Self::Verb(Verb::Stop) => "stopped".to_owned(),
-            Self::Verb(Verb::Unload) => "unloaded".to_owned(),
-            Self::Verb(verb) => verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string()),
-            Self::AwayFrom(machine) => format!("away from {}...", machine.short()),
+            Self::Verb(verb) => word(verb),
+            Self::AwayFrom(machine) => format!("away from {}", snapshot.full_name_of(machine)),
         }
     }
 
@@ -167,9 +165,9 @@ impl Goal {
     }
 
     /// Returns the problem of a unit that has not reached the goal when the time of its command is over.
-    pub(super) fn timed_out(self, unit: &UnitName, why: Option<String>) -> Problem {
+    pub(super) fn timed_out(self, snapshot: &Snapshot, unit: &UnitName, why: Option<String>) -> Problem {
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let what = format!("timed out waiting for it to be {}{why}", self.label());
+        let what = format!("timed out waiting for it to be {}{why}", self.label(snapshot));
         Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
     }
 
@@ -210,6 +208,15 @@ impl Goal {
                 out_of_reach(own).filter(|_| explain::explain(snapshot, name, now).is_some_and(is_stuck))
             }
         }
+    }
+}
+
+/// Returns the word for a unit that has reached the goal of a verb.
+fn word(verb: Verb) -> String {
+    match verb {
+        Verb::Stop => "stopped".to_owned(),
+        Verb::Unload => "unloaded".to_owned(),
+        verb => verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string()),
     }
 }
 

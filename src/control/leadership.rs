@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::model::Grant;
-use crate::core::model::ObservationTimes;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::runner::ClusterContext;
@@ -14,29 +13,32 @@ use crate::store::leader_election;
 use crate::store::leader_election::LeaderKind;
 use crate::store::leader_election::Leadership;
 
-/// How long commands and sweeps wait for a controller if leases are kept. The leadership of a controller that was killed
-/// expires after 10 s, and the controller has been started again by then.
+/// How long commands and sweeps wait for a controller if leases are kept, from its last publication. The leadership of a
+/// controller that was killed expires after 10 s, and the controller has been started again by then.
 const CONTROLLER_GRACE: Duration = Duration::from_secs(15);
 
-/// How long ago a controller last published its observations if no controller is going to renew its leases: they have ended.
-const ABANDONED: Duration = Duration::from_mins(10);
-
-/// Reports whether a controller keeps leases for units that are submitted. A process that does not renew them must not
-/// lead for long. A controller that has not published its observations for long, or before a sweep did, keeps none.
-pub(super) fn keeps_leases(snapshot: &Snapshot, now: Timestamp) -> bool {
-    let is_abandoned = |times: &ObservationTimes| !times.continuous || now.since(times.at) > ABANDONED;
-    if snapshot.observed.as_ref().is_some_and(is_abandoned) {
-        return false;
-    }
+/// Returns for how long a controller may still come that keeps the leases of units that are submitted; `None` if no
+/// controller keeps any. A process that does not renew leases must not lead for long. A controller publishes its
+/// observations every 2 s. One that has not published them for long, or before a sweep did, does not come.
+pub(super) fn controller_due(snapshot: &Snapshot, now: Timestamp) -> Option<Duration> {
     let known = |grant: &Grant| grant.unknown || grant.units.iter().any(|unit| snapshot.units.contains_key(unit));
-    snapshot.leases.values().any(|grant| grant.is_open() && known(grant))
+    if !snapshot.leases.values().any(|grant| grant.is_open() && known(grant)) {
+        return None;
+    }
+    let Some(published) = &snapshot.observed else { return Some(CONTROLLER_GRACE) };
+    let left = CONTROLLER_GRACE.saturating_sub(now.since(published.at));
+    (published.continuous && !left.is_zero()).then_some(left)
 }
 
-/// Releases the leadership and waits until a controller leads, for at most 15 s.
-pub(super) async fn yield_to_controller(context: &ClusterContext, leadership: Leadership) -> Result<(), StoreError> {
+/// Releases the leadership and waits until a controller leads, for at most this long.
+pub(super) async fn yield_to_controller(
+    context: &ClusterContext,
+    leadership: Leadership,
+    limit: Duration,
+) -> Result<(), StoreError> {
     leadership.resign().await;
     let _wait = tracing::info_span!("wait", what = "a controller to take over");
-    let until = Instant::now() + CONTROLLER_GRACE;
+    let until = Instant::now() + limit;
     while Instant::now() < until && !context.stop.is_cancelled() && !controller_leads(context).await? {
         tokio::time::sleep(leader_election::RETRY_INTERVAL).await;
     }
@@ -56,11 +58,12 @@ mod tests {
     use super::*;
     use crate::core::model::DesiredState;
     use crate::core::model::MachineId;
+    use crate::core::model::ObservationTimes;
     use crate::core::model::Unit;
     use crate::core::unit::Hash;
 
     #[test]
-    fn leases_that_no_controller_has_renewed_for_long_are_not_kept() {
+    fn a_controller_is_awaited_for_15_seconds_after_its_last_publication() {
         let mut snapshot = Snapshot::default();
         let unit: crate::core::unit::UnitName = "db.service".parse().unwrap();
         snapshot.units.insert(unit.clone(), Unit::new(Hash::of(b""), DesiredState::Launched));
@@ -77,14 +80,18 @@ mod tests {
         };
         snapshot.leases.insert(MachineId::from_bits(1), grant);
         let now = Timestamp::from_millis(10_000_000);
-        assert!(keeps_leases(&snapshot, now));
+        let seconds = Duration::from_secs;
+        assert_eq!(controller_due(&snapshot, now), Some(seconds(15)));
         let mut published = |age: Duration, continuous| {
             let at = Timestamp::from_millis(now.as_millis() - u64::try_from(age.as_millis()).unwrap());
             snapshot.observed = Some(ObservationTimes { at, behind: BTreeMap::new(), continuous });
-            keeps_leases(&snapshot, now)
+            controller_due(&snapshot, now)
         };
-        assert!(published(Duration::from_secs(2), true) && published(Duration::from_mins(9), true));
-        assert!(!published(Duration::from_mins(11), true), "the controller is gone");
-        assert!(!published(Duration::from_secs(2), false), "a sweep has led since");
+        assert_eq!(published(Duration::ZERO, true), Some(seconds(15)));
+        assert_eq!(published(seconds(2), true), Some(seconds(13)));
+        assert_eq!(published(seconds(15), true), None, "the controller is gone");
+        assert_eq!(published(seconds(2), false), None, "a sweep has led since");
+        snapshot.leases.clear();
+        assert_eq!(controller_due(&snapshot, now), None, "no lease");
     }
 }

@@ -12,6 +12,7 @@ use crate::core::model::MachineId;
 use crate::core::model::RECENT;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
+use crate::core::model::Write;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
 use crate::runner;
@@ -63,9 +64,22 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let missed = reconciler.views().filter(|(_, view)| !view.answers());
     let missed = missed.map(|(machine, view)| (machine, view.evidence.latest_failure().cloned())).collect();
     let mut snapshot = reconciler.snapshot().clone();
+    note_misplaced(&mut snapshot, &reconciler);
     snapshot.observed = Some(reconciler.observation_times(context.clock.now()));
     let restoration_witness = reconciler.restoration_witness();
     Ok(Look { snapshot, missed, restoration_witness, has_controller, controlled_until })
+}
+
+/// Adds the reports of submitted units that run on a machine where they are not placed, as after the store was restored from
+/// a backup. A leader decides nothing from such a report, because a host may lie: it only shows the operator what runs.
+fn note_misplaced(snapshot: &mut Snapshot, reconciler: &Reconciler) {
+    for (machine, view) in reconciler.views().filter(|(_, view)| view.answers()) {
+        for (unit, state) in view.units.iter().flatten().filter(|(_, state)| state.runs()) {
+            if snapshot.units.contains_key(unit) {
+                snapshot.apply(Write::State(unit.clone(), machine, state.clone()));
+            }
+        }
+    }
 }
 
 /// Reports whether a controller leads and has observed the machines just now: the records have their present state.

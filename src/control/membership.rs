@@ -195,10 +195,12 @@ async fn empty(
     if is_out_of_reach(&snapshot, machine) {
         forget_moved(&mut snapshot, machine);
     }
+    let ran = |unit: &UnitName| snapshot.states.get(unit)?.get(&machine).filter(|state| state.runs());
     let mut problems = move_units(context, &snapshot, machine, timeouts, on_progress).await?;
     let left = units_on(&layout::read(&*context.store, &context.keys).await?, machine);
     let has_stopped = |problem: &&mut Problem| {
-        problem.kind == TroubleKind::Unschedulable && problem.unit.as_ref().is_some_and(|unit| !left.contains(unit))
+        let stopped = |unit: &UnitName| !left.contains(unit) && ran(unit).is_some();
+        problem.kind == TroubleKind::Unschedulable && problem.unit.as_ref().is_some_and(stopped)
     };
     if let Some(stopped) = stopped {
         for problem in problems.iter_mut().filter(has_stopped) {
@@ -258,8 +260,8 @@ pub async fn leave(
         (problems, is_empty) = empty(context, machine.id, timeouts, Some("stopped"), on_progress).await?;
     }
     remove(context, &machine, is_empty).await?;
-    let unreleased = if is_lost { Some(unreleased(&machine)) } else { forget(context, &snapshot, &machine).await };
-    problems.extend(unreleased);
+    let remaining = if is_lost { Some(unreleased(&machine)) } else { forget(context, &snapshot, &machine).await };
+    problems.extend(remaining);
     Ok(Left::Removed(machine, problems))
 }
 
@@ -289,14 +291,34 @@ fn unreleased(machine: &Machine) -> Problem {
     Problem::of_machine(machine.id, what)
 }
 
-/// Lets a host that has left forget the cluster. Returns the problem of a host that could not be told.
+/// Lets a host that has left forget the cluster. Returns the problem of a host that could not be told, or of units that go on
+/// there.
 async fn forget(context: &ClusterContext, snapshot: &Snapshot, machine: &Machine) -> Option<Problem> {
-    let error = ownership::release(context, snapshot.cluster.as_ref()?, machine).await.err()?;
-    let what = format!(
-        "{error}; {} could not be told that it has left: until its next boot it refuses other clusters",
-        machine.name
-    );
-    Some(Problem::of_machine(machine.id, what))
+    match ownership::release(context, snapshot.cluster.as_ref()?, machine).await {
+        Ok(there) => ownerless(snapshot, machine, &there),
+        Err(error) => {
+            let what = format!(
+                "{error}; {} could not be told that it has left: until its next boot it refuses other clusters",
+                machine.name
+            );
+            Some(Problem::of_machine(machine.id, what))
+        }
+    }
+}
+
+/// Returns the problem of units that go on on a host that has left, unless another program had put all of them there.
+fn ownerless(snapshot: &Snapshot, machine: &Machine, there: &Foreign) -> Option<Problem> {
+    let others = snapshot.foreign.get(&machine.id);
+    let is_other = |unit: &UnitName| others.is_some_and(|foreign| foreign.names.contains(unit));
+    let runs = there.iter().filter(|(unit, state)| state.runs() && !is_other(unit));
+    let names: Vec<&str> = runs.map(|(unit, _)| unit.as_str()).collect();
+    let (first, rest) = names.split_first()?;
+    let units = match rest {
+        [] => format!("{first} goes on there, and belongs"),
+        _ => format!("{} units go on there: {}; they belong", names.len(), names.join(", ")),
+    };
+    let what = format!("{}: {units} to no cluster now", machine.name);
+    Some(Problem { machine: Some(machine.id), ..Problem::general(TroubleKind::StillElsewhere, what) })
 }
 
 /// Bounds the time for which a forced `leave` follows a controller that waits for a machine to answer.
@@ -352,7 +374,9 @@ async fn move_units(
     if units.is_empty() {
         return Ok(Vec::new());
     }
-    Box::pin(UnitOperation { context, goal: Goal::AwayFrom(machine), units: &units, timeouts }.run(on_progress)).await
+    let name = snapshot.full_name_of(machine);
+    let (goal, units, machine) = (Goal::AwayFrom(machine), &units, Some(name.as_str()));
+    Box::pin(UnitOperation { context, goal, units, machine, timeouts }.run(on_progress)).await
 }
 
 /// Removes the last reports of a machine that does not answer about units that are placed on another machine by now: nothing

@@ -9,7 +9,7 @@ use super::follow::follow;
 use super::goal::Goal;
 use super::goal::is_on;
 use super::goal::recorded_health;
-use super::leadership::keeps_leases;
+use super::leadership::controller_due;
 use super::leadership::yield_to_controller;
 use super::problems::Problem;
 use super::problems::problems;
@@ -57,6 +57,8 @@ pub struct UnitOperation<'a> {
     pub goal: Goal,
     /// The units.
     pub units: &'a BTreeSet<UnitName>,
+    /// The name of the machine that they leave, for the operator who waits.
+    pub machine: Option<&'a str>,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
@@ -64,10 +66,10 @@ pub struct UnitOperation<'a> {
 impl UnitOperation<'_> {
     /// Brings the units to the goal, as the leader or by following a controller, and returns the problems that remain.
     pub async fn run(self, on_progress: &mut OnProgress<'_>) -> Result<Vec<Problem>, OperationError> {
-        let Self { context, goal, units, timeouts } = self;
+        let Self { context, goal, units, timeouts, .. } = self;
         let deadline = Instant::now() + timeouts.lock_wait;
         let usual = u64::try_from(timeouts.settle.as_millis()).unwrap_or(u64::MAX);
-        let _wait = tracing::info_span!("wait", what = goal.wait(units), usual);
+        let _wait = tracing::info_span!("wait", what = goal.wait(units, self.machine), usual);
         let mut leadership_wait = None;
         let mut yielded = false;
         loop {
@@ -103,8 +105,10 @@ impl UnitOperation<'_> {
     ) -> Result<Option<Vec<Problem>>, OperationError> {
         let context = self.context;
         let snapshot = layout::read(&*context.store, &context.keys).await?;
-        if keeps_leases(&snapshot, context.clock.now()) && !std::mem::replace(yielded, true) {
-            yield_to_controller(context, leadership).await?;
+        if let Some(limit) = controller_due(&snapshot, context.clock.now())
+            && !std::mem::replace(yielded, true)
+        {
+            yield_to_controller(context, leadership, limit).await?;
             return Ok(None);
         }
         let deadline = self.timeouts.wait.map(|limit| Instant::now() + limit);
@@ -170,7 +174,7 @@ impl UnitOperation<'_> {
         let health = health_for(reconciler);
         let has_problem = |unit: &UnitName| found.iter().any(|problem| problem.unit.as_ref() == Some(unit));
         let (limit, now) = (self.timeouts.wait.unwrap_or(WAIT), self.context.clock.now());
-        let timed_out = |unit: &UnitName| is_over.then(|| self.goal.timed_out(unit, work(reconciler, unit)));
+        let timed_out = |unit: &UnitName| is_over.then(|| self.goal.timed_out(snapshot, unit, work(reconciler, unit)));
         let problem = |unit: &UnitName| match self.goal {
             Goal::AwayFrom(machine) => Some(straggler(reconciler, unit, machine)),
             Goal::Verb(_) => {

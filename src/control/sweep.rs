@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::leadership::keeps_leases;
+use super::leadership::controller_due;
 use super::leadership::yield_to_controller;
 use super::problems::Problem;
 use super::problems::problems;
@@ -100,8 +100,10 @@ pub async fn sweep(
             Err(holder) => return Ok(SweepResult::Busy(holder)),
         };
         let snapshot = layout::read(&*context.store, &context.keys).await?;
-        if keeps_leases(&snapshot, context.clock.now()) && !std::mem::replace(&mut yielded, true) {
-            yield_to_controller(context, leadership).await?;
+        if let Some(limit) = controller_due(&snapshot, context.clock.now())
+            && !std::mem::replace(&mut yielded, true)
+        {
+            yield_to_controller(context, leadership, limit).await?;
             continue;
         }
         return lead(context, leadership, snapshot, options, failover_policy, on_event).await;

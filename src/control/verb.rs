@@ -76,7 +76,7 @@ pub async fn execute(
     }
     let is_open = !open.is_empty() && verb != Verb::Submit;
     if is_open && timeouts.block {
-        let operation = UnitOperation { context, goal: Goal::Verb(verb), units: &open, timeouts };
+        let operation = UnitOperation { context, goal: Goal::Verb(verb), units: &open, machine: None, timeouts };
         problems.extend(operation.run(on_progress).await?);
         let is_over = timeouts.wait.is_some_and(|limit| began.elapsed() >= limit);
         if verb.goal() == Some(DesiredState::Launched) && !problems.is_empty() && !is_over {
@@ -134,9 +134,15 @@ async fn ended(
     on_progress: &mut OnProgress<'_>,
 ) -> Result<BTreeSet<UnitName>, OperationError> {
     let timeouts = Timeouts { settle: Duration::ZERO, ..timeouts };
-    UnitOperation { context, goal: Goal::Verb(Verb::Start), units, timeouts }.run(&mut |_| ()).await?;
+    UnitOperation { context, goal: Goal::Verb(Verb::Start), units, machine: None, timeouts }.run(&mut |_| ()).await?;
     let again: Vec<UnitCommand> = commands.iter().filter(|command| units.contains(&command.unit)).cloned().collect();
-    Ok(store_desired_state(context, &again, on_progress).await?.open)
+    // The operator has seen the warnings.
+    let mut without_warnings = |progress: Progress<'_>| {
+        if !matches!(progress, Progress::Warning(_)) {
+            on_progress(progress);
+        }
+    };
+    Ok(store_desired_state(context, &again, &mut without_warnings).await?.open)
 }
 
 /// What became of commands in the store.

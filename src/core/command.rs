@@ -72,9 +72,9 @@ pub struct Decision {
 /// The command cannot be carried out. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCommand {
-    /// The unit's file is neither in the store nor on the operator's machine.
+    /// The unit's file is neither in the store nor on the operator's machine. The units after it have similar names.
     #[error("unable to find Unit({0}) in Registry or on filesystem")]
-    NoFile(UnitName),
+    NoFile(UnitName, Vec<UnitName>),
     /// The unit is a template, which cannot be on a machine itself.
     #[error("Unit {unit} is a template: {verb} an instance of it, as in {example}")]
     Template {
@@ -250,7 +250,8 @@ fn find_file(snapshot: &Snapshot, command: &UnitCommand) -> Result<Arc<UnitFile>
     let local = |template| command.file.as_ref().filter(|file| file.template == template).map(|file| &file.file);
     let submitted = || command.unit.template().and_then(|template| snapshot.file(&template));
     let file = local(false).or_else(submitted).or_else(|| local(true));
-    file.cloned().ok_or_else(|| InvalidCommand::NoFile(command.unit.clone()))
+    let missing = || InvalidCommand::NoFile(command.unit.clone(), snapshot.similar_units(&command.unit));
+    file.cloned().ok_or_else(missing)
 }
 
 /// Returns the file that replaces the stored one: if it differs and `--replace` is given, or if the stored one is lost.

@@ -163,6 +163,13 @@ pub enum NotRunning {
     },
     /// It still runs on a machine where it is being stopped, and starts after that.
     StopsElsewhere(String),
+    /// It runs on a machine where it is not placed, and is not on its own machine.
+    RunsElsewhere {
+        /// The name of the machine where it runs.
+        runs: String,
+        /// The name of its own machine.
+        placed: String,
+    },
     /// It is not on its machine yet.
     NotOnMachineYet(String),
     /// It is global and not on this machine. No record says whether the machine has refused its file.
@@ -211,6 +218,9 @@ impl fmt::Display for NotRunning {
             Self::MayStillRun { is_strict: true, name, .. } => write!(f, "it is strict, and may still run on {name}"),
             Self::MayStillRun { name, .. } => write!(f, "a strict copy of it may still run on {name}"),
             Self::StopsElsewhere(name) => write!(f, "it waits for {name}, where it still runs and is being stopped"),
+            Self::RunsElsewhere { runs, placed } => {
+                write!(f, "it runs on {runs}, and is placed on {placed}: the next reconcile moves it to {placed}")
+            }
             Self::NotOnMachineYet(name) => write!(f, "it is not on {name} yet: the next reconcile loads it there"),
             Self::GlobalNotThere(name) => write!(
                 f,
@@ -246,7 +256,7 @@ impl NotRunning {
             Self::MachineLeft(_) => TroubleKind::MachineLeft,
             Self::MachineUnavailable { .. } => TroubleKind::MachineUnavailable,
             Self::NoLease(_) | Self::MayStillRun { .. } => TroubleKind::Lease,
-            Self::StopsElsewhere(_) => TroubleKind::StillElsewhere,
+            Self::StopsElsewhere(_) | Self::RunsElsewhere { .. } => TroubleKind::StillElsewhere,
             Self::NotOnMachineYet(_) | Self::GlobalNotThere(_) => TroubleKind::NotOnMachine,
             Self::LoadFailed { .. } => TroubleKind::LoadFailed,
             Self::OutdatedFile(_) => TroubleKind::OutdatedFile,
@@ -261,6 +271,7 @@ impl NotRunning {
             Self::NotPlacedYet
             | Self::MachineLeft(_)
             | Self::StopsElsewhere(_)
+            | Self::RunsElsewhere { .. }
             | Self::NotOnMachineYet(_)
             | Self::GlobalNotThere(_)
             | Self::OutdatedFile(_) => true,
@@ -444,7 +455,7 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
     if let Some(said) = failed_load(snapshot, name, machine.id, state) {
         return Some(NotRunning::LoadFailed { name: machine.name.clone(), said });
     }
-    let Some(state) = state else { return Some(NotRunning::NotOnMachineYet(machine.name.clone())) };
+    let Some(state) = state else { return Some(not_there(snapshot, name, machine)) };
     if is_strict(snapshot, name) && !state.launched && !snapshot.leases.contains_key(&machine.id) {
         return Some(NotRunning::NoLease(machine.name.clone()));
     }
@@ -453,7 +464,7 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
         return Some(NotRunning::OutdatedFile(state.hash));
     }
     if !state.launched
-        && let Some(other) = stops_on(snapshot, name, machine.id)
+        && let Some(other) = runs_elsewhere(snapshot, name, machine.id)
     {
         return Some(NotRunning::StopsElsewhere(snapshot.name_of(other)));
     }
@@ -462,6 +473,16 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
     }
     let (job, state) = failed_job(snapshot, name, machine.id)?;
     Some(NotRunning::JobFailed { name: machine.name.clone(), job, state: state.clone() })
+}
+
+/// Returns the reason of a unit that its machine does not report.
+fn not_there(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> NotRunning {
+    let placed = machine.name.clone();
+    let is_placed = snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine.id);
+    match runs_elsewhere(snapshot, name, machine.id).filter(|_| is_placed) {
+        Some(other) => NotRunning::RunsElsewhere { runs: snapshot.name_of(other), placed },
+        None => NotRunning::NotOnMachineYet(placed),
+    }
 }
 
 /// Returns what a machine said when it could not load the present file of a unit, unless it has loaded the file since.
@@ -494,7 +515,7 @@ pub fn failed_job<'a>(
 }
 
 /// Returns another machine that answers and on which a unit still runs.
-fn stops_on(snapshot: &Snapshot, name: &UnitName, placed: MachineId) -> Option<MachineId> {
+fn runs_elsewhere(snapshot: &Snapshot, name: &UnitName, placed: MachineId) -> Option<MachineId> {
     let answers = |machine: MachineId| health(snapshot, machine) <= Health::PathFault;
     let others = snapshot.states.get(name)?.iter().filter(|(machine, state)| **machine != placed && state.runs());
     others.map(|(machine, _)| *machine).find(|machine| answers(*machine))

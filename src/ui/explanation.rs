@@ -130,7 +130,7 @@ fn failed_loads(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> impl 
 /// Returns the title of a reason: some units with trouble run.
 fn label(reason: &NotRunning) -> &'static str {
     match reason {
-        NotRunning::JobFailed { .. } => "Trouble",
+        NotRunning::JobFailed { .. } | NotRunning::RunsElsewhere { .. } => "Trouble",
         NotRunning::NotActive { state, .. } if state.runs() => "Trouble",
         _ => "Not running",
     }

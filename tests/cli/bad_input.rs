@@ -115,12 +115,29 @@ fn an_unknown_unit_is_an_error() {
 fn a_misspelt_name_of_a_unit_is_named_with_the_likely_one() {
     let desk = Desk::new();
     desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();
-    for verb in ["cat", "why", "status", "journal", "restart", "ssh"] {
+    for verb in ["cat", "why", "status", "journal", "restart", "ssh", "submit", "load", "start"] {
         desk.fails(&[verb, "helo"], 1, &["Hint: Did you mean `hello"]);
     }
     for verb in ["stop", "unload", "destroy"] {
         desk.fails(&[verb, "helo"], 1, &["Error: Unit helo.service does not exist\n", "did you mean hello.service?"]);
     }
+}
+
+#[test]
+fn a_wrong_number_of_the_settings_file_is_refused_with_the_range() {
+    let desk = Desk::new();
+    for number in ["0", "101", "300", "-1", "9999999999"] {
+        desk.write("muster.toml", format!("brake = {number}\n"));
+        desk.fails(&["list-units"], 2, &["Error: muster.toml: invalid `brake`: expected 1 to 100 percent\n"]);
+    }
+    desk.write("muster.toml", "failover-limit = \"x\"\n");
+    desk.fails(&["list-units"], 2, &["Error: muster.toml: ", "line 1, column 18", "expected a whole number"]);
+}
+
+#[test]
+fn a_wrong_value_of_a_short_option_is_named_with_the_option() {
+    let desk = Desk::new();
+    desk.fails(&["list-units", "-o", "jsn"], 2, &["invalid value 'jsn' for '--output <FORMAT>'"]);
 }
 
 #[test]

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use muster::control::look;
 use muster::core::model::Health;
 use muster::core::model::MachineId;
+use muster::core::model::Placement;
+use muster::core::unit::UnitName;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout;
+use muster::store::layout::Key;
 
 use super::Folder;
 use super::context;
@@ -52,6 +55,24 @@ async fn a_machine_that_does_not_answer_is_named_with_the_failure_of_its_visit()
         "machine 00000000000000000000000000000001 answers at its address"
     );
     assert!(!looked.snapshot.is_current(machine, context.clock.now()));
+}
+
+#[tokio::test]
+async fn a_look_finds_a_unit_that_runs_where_it_is_not_placed() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    let context = context(&store, &folder);
+    swept(&context).await;
+    let (web, machine): (UnitName, MachineId) = ("web.service".parse().unwrap(), MACHINE.parse().unwrap());
+    let snapshot = layout::read(&*store, &keys()).await.unwrap();
+    let elsewhere = Placement { machine: MachineId::from_bits(1), ..snapshot.placements[&web].clone() };
+    let state = Key::State(web.clone(), machine);
+    let restored = vec![keys().put(&Key::Placement(web.clone()), &elsewhere), keys().delete(&state)];
+    store.commit(Vec::new(), restored).await.unwrap();
+    let looked = soon(look::look(&context)).await.unwrap();
+    assert!(looked.snapshot.states[&web][&machine].runs());
+    assert!(layout::read(&*store, &keys()).await.unwrap().states.is_empty(), "a leader decides nothing from it");
 }
 
 #[tokio::test]

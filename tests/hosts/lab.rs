@@ -289,8 +289,8 @@ fn the_command_line_has_all_operations_of_the_lab() {
     assert!(lab(&["status"]).ok().contains("core-01   running"), "a wrong name changes nothing");
     lab(&["up"]).ok();
     assert_eq!(lab(&["ssh", "core-02", "uname -n"]).ok(), "core-02\n");
-    lab(&["destroy"]).ok();
-    assert!(!dir.exists());
+    let destroyed = lab(&["destroy"]);
+    assert!(!dir.exists() && destroyed.code == Some(0), "{destroyed:#?}");
     assert!(lab(&["destroy"]).err.contains("There was no lab"));
 }
 

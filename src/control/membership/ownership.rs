@@ -124,13 +124,14 @@ async fn claim_one(
     }
 }
 
-/// Lets a host that has left forget the cluster.
+/// Lets a host that has left forget the cluster. Returns the units that are still there: they belong to no cluster.
 pub(super) async fn release(
     context: &ClusterContext,
     cluster: &Arc<Cluster>,
     machine: &Machine,
-) -> Result<(), OwnershipError> {
-    visit(context, cluster, machine, Ownership::Leave).await.map(drop)
+) -> Result<Foreign, OwnershipError> {
+    let observation = visit(context, cluster, machine, Ownership::Leave).await?;
+    Ok(observation.map(|seen| seen.foreign).unwrap_or_default())
 }
 
 async fn visit(

@@ -87,9 +87,10 @@ impl Remote for Hosts {
         let state =
             json!({"load": "loaded", "active": "active", "sub": "running", "hash": "0".repeat(40), "launched": true});
         let state: UnitState = serde_json::from_value(state).unwrap();
-        let units = self.unit.iter().map(|unit| (unit.clone(), state.clone())).collect();
+        let units = self.unit.iter().map(|unit| (unit.clone(), state.clone()));
+        let (units, foreign) = units.partition(|_| visit.ownership != Ownership::Leave);
         let seen = Observation::new(visit.machine.unwrap_or_default(), String::new(), Duration::ZERO, epoch, 0);
-        let observation = Some(Observation { units: Some(units), ..seen });
+        let observation = Some(Observation { units: Some(units), foreign, ..seen });
         Ok(Report { outcomes: Vec::new(), refused, observation })
     }
 
@@ -401,6 +402,25 @@ async fn a_forced_leave_keeps_the_lease_and_removes_the_other_records() {
     assert!(snapshot.machines.is_empty() && snapshot.failover_overrides.is_empty());
     assert_eq!(snapshot.leases.keys().collect::<Vec<_>>(), [&id], "strict units may still run there");
     assert_eq!(context.store.get(&context.keys.key(&Key::Member(id))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_leave_names_the_units_that_go_on_and_belong_to_no_cluster() {
+    let unit: UnitName = "other.service".parse().unwrap();
+    let context = context(Hosts { unit: Some(unit), ..four() });
+    outcomes(&context, &[("web1", "a")]).await;
+    let left = leave(&context, "web1", false, NOW, &mut |_| ()).await.unwrap();
+    let Left::Removed(machine, problems) = left else { panic!("{left:?}") };
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, ["web1: other.service goes on there, and belongs to no cluster now"]);
+    let snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
+    let state: UnitState = serde_json::from_value(json!({"load": "loaded", "active": "active", "sub": "running",
+        "hash": "0".repeat(40), "launched": true}))
+    .unwrap();
+    let there: Foreign = ["a.service", "b.service"].iter().map(|unit| (unit.parse().unwrap(), state.clone())).collect();
+    let several = ownerless(&snapshot, &machine, &there).unwrap();
+    assert_eq!(several.to_string(), "web1: 2 units go on there: a.service, b.service; they belong to no cluster now");
+    assert!(ownerless(&snapshot, &machine, &Foreign::new()).is_none());
 }
 
 #[tokio::test]

@@ -88,7 +88,8 @@ impl Line<'_> {
 /// Names the first few machines or units.
 fn listed(names: &[&str], noun: &str) -> String {
     match names.split_last() {
-        Some((last, others)) if names.len() > 1 && names.len() <= NAMED => format!("{} and {last}", others.join(", ")),
+        // The last name is not longer than "1 more".
+        Some((last, others)) if (2..=NAMED + 1).contains(&names.len()) => format!("{} and {last}", others.join(", ")),
         _ if names.len() > NAMED => {
             let first: Vec<&str> = names.iter().take(NAMED).copied().collect();
             format!("{} and {} more {noun}", first.join(", "), names.len() - NAMED)
@@ -151,6 +152,8 @@ mod tests {
                 "the cluster did not settle",
             ]
         );
+        let six: Vec<Problem> = (1..=6).map(sick).collect();
+        assert_eq!(lines(&six), ["web1, web2, web3, web4, web5 and web6 are sick: there is no key"]);
         let many: Vec<Problem> = (1..=8).map(sick).collect();
         assert_eq!(lines(&many), ["web1, web2, web3, web4, web5 and 3 more machines are sick: there is no key"]);
         let refused = |number| troubled(number, &format!("sshd down: connect: 10.0.0.{number}:22: connection refused"));

@@ -80,6 +80,12 @@ fn each_reason_has_its_message() {
     assert_eq!(reason(&snapshot).unwrap(), "it has no machine yet: the next reconcile places it");
     place(&mut snapshot);
     assert_eq!(reason(&snapshot).unwrap(), "it is not on m1 yet: the next reconcile loads it there");
+    state(&mut snapshot, "active");
+    let found = snapshot.states.get_mut(&web()).unwrap().remove(&id(1)).unwrap();
+    snapshot.states.get_mut(&web()).unwrap().insert(id(2), found);
+    let elsewhere = "it runs on m2, and is placed on m1: the next reconcile moves it to m1";
+    assert_eq!(reason(&snapshot).unwrap(), elsewhere);
+    snapshot.states.clear();
     state(&mut snapshot, "failed");
     assert_eq!(reason(&snapshot).unwrap(), "it failed on m1");
     let states = snapshot.states.get_mut(&web()).unwrap();

@@ -12,18 +12,18 @@ use crate::core::model::Write;
 use crate::core::unit::UnitName;
 
 impl Reconciler {
-    /// Counts the foreign units of a machine as its units if the machine adopts them and has the submitted files.
+    /// Counts the foreign units of a machine as its units if it has the submitted files, and adopts them or is their place:
+    /// the mark of a unit that was placed there is gone, as after another cluster has taken the host over and left it.
     pub(super) fn take_adoptable(&mut self, machine: MachineId) {
-        let Some(record) = self.snapshot.machines.get(&machine).filter(|record| !record.adopts.is_empty()) else {
-            return;
-        };
+        let Some(record) = self.snapshot.machines.get(&machine) else { return };
         let Some(view) = self.views.get(&machine) else { return };
         let is_submitted = |unit: &UnitName, state: &UnitState| {
             let record = self.snapshot.units.get(unit);
             record.is_some_and(|record| record.hash == state.hash && record.desired != DesiredState::Inactive)
         };
-        let adopted =
-            view.foreign.iter().filter(|(unit, state)| record.adopts.contains(*unit) && is_submitted(unit, state));
+        let is_placed = |unit| self.snapshot.placements.get(unit).is_some_and(|placement| placement.machine == machine);
+        let is_expected = |unit| record.adopts.contains(unit) || is_placed(unit);
+        let adopted = view.foreign.iter().filter(|(unit, state)| is_expected(*unit) && is_submitted(unit, state));
         let adopted: Vec<_> = adopted.map(|(unit, state)| (unit.clone(), state.clone())).collect();
         let Some(view) = self.views.touch(machine).filter(|_| !adopted.is_empty()) else { return };
         (view.unplanned, view.is_recorded) = (true, false);

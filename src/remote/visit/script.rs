@@ -83,8 +83,8 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     let epoch = if visit.read_only || joins { ANY_EPOCH } else { visit.epoch };
     let _ = writeln!(body, "if m_admit '{machine}' {epoch} {expires}; then");
     if joins {
-        let call = if visit.ownership == Ownership::Leave { "m_leave && m_say same" } else { "m_join && m_look" };
-        let _ = writeln!(body, "{call}");
+        let call = if visit.ownership == Ownership::Leave { "m_leave" } else { "m_join" };
+        let _ = writeln!(body, "{call} && m_look");
     } else if visit.steps.is_empty() {
         write_look(&mut body, visit, quick);
     } else {

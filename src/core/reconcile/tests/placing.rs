@@ -63,6 +63,19 @@ fn a_unit_of_another_program_is_adopted_where_it_runs_under_every_scope() {
 }
 
 #[test]
+fn a_unit_whose_mark_is_gone_is_adopted_where_it_is_placed() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    let placed = stage.placement("web").machine;
+    let host = stage.hosts.get_mut(&placed).unwrap().units.get_mut(&unit("web")).unwrap();
+    (host.foreign, host.state.launched) = (true, false);
+    let process = host.process;
+    stage.seconds(20);
+    let there = &stage.hosts[&placed].units[&unit("web")];
+    assert!(!there.foreign && there.state.launched && there.process == process, "{there:?}");
+    assert_eq!(stage.placement("web").machine, placed);
+}
+
+#[test]
 fn a_unit_moves_when_its_machine_no_longer_meets_its_requirements() {
     let mut stage = Stage::new(3, |snapshot| {
         (1..=3).for_each(|machine| set(snapshot, machine, "zone", if machine < 3 { "a" } else { "b" }));
