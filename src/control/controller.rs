@@ -5,6 +5,8 @@ mod tests;
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
 use crate::runner;
@@ -27,6 +29,9 @@ use crate::store::leader_election::Leadership;
 
 /// How long to wait before the store is asked again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// How often the same error of the store is reported while it lasts.
+const REMINDER: Duration = Duration::from_mins(5);
 
 /// A change in the role of a controller.
 #[derive(Debug)]
@@ -97,12 +102,16 @@ async fn campaign(
     own: Option<u64>,
     on_status: &mut OnStatus<'_>,
 ) -> Option<Result<Leadership, LeaderRecord>> {
+    let mut reported = Reported::default();
     while !context.stop.is_cancelled() {
         pulse.beat();
         match leader_election::campaign(&context.store, &context.keys, LeaderKind::Controller, STORE_RETRY).await {
             Ok(Err(holder)) if own == Some(holder.epoch) => {}
             Ok(taken) => return Some(taken),
-            Err(error) => on_status(ControllerStatus::StoreAway(&error)),
+            Err(error) if reported.is_due(&error.to_string(), Instant::now()) => {
+                on_status(ControllerStatus::StoreAway(&error));
+            }
+            Err(_) => {}
         }
         tokio::select! {
             () = tokio::time::sleep(STORE_RETRY) => {}
@@ -110,6 +119,22 @@ async fn campaign(
         }
     }
     None
+}
+
+/// The last error of the store that was reported, and when.
+#[derive(Debug, Default)]
+struct Reported(Option<(String, Instant)>);
+
+impl Reported {
+    /// Reports whether an error is to be reported now: it is another one than the last, or that was long ago.
+    fn is_due(&mut self, error: &str, now: Instant) -> bool {
+        let last = self.0.as_ref().filter(|(last, at)| last == error && now.duration_since(*at) < REMINDER);
+        let is_due = last.is_none();
+        if is_due {
+            self.0 = Some((error.to_owned(), now));
+        }
+        is_due
+    }
 }
 
 /// The handles and the records with which a leader begins.

@@ -97,6 +97,15 @@ async fn a_controller_does_not_stand_by_for_its_own_lost_leadership() {
     assert!(waits.await.unwrap().is_ok());
 }
 
+#[test]
+fn the_same_error_of_the_store_is_reported_again_after_a_while_and_another_one_at_once() {
+    let (mut reported, start) = (Reported::default(), Instant::now());
+    let mut is_due = |error, seconds| reported.is_due(error, start + Duration::from_secs(seconds));
+    assert!(is_due("no route", 0) && !is_due("no route", 1) && !is_due("no route", 299));
+    assert!(is_due("no route", 300) && !is_due("no route", 301));
+    assert!(is_due("its file is gone", 302) && is_due("no route", 303));
+}
+
 /// Stops a controller as soon as it leads machines with these leases, and returns the machines and the time that it reports.
 async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
     let context = context();
