@@ -17,6 +17,8 @@ use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::extra_vars::ExtraVars;
+use super::failover_args::FailoverPolicyArgs;
+use super::failover_args::SweepSchedule;
 use super::inventory;
 use super::play_coverage;
 use super::play_listing::Listed;
@@ -26,9 +28,11 @@ use super::play_listing::listing_json;
 use super::settings;
 use super::settings::LockArgs;
 use super::settings::SettleArgs;
+use super::sweep;
 use super::unit_commands::LOCK_WAIT;
 use super::user_args::ForksArgs;
 use super::user_args::UserArgs;
+use crate::control::sweep::SweepOptions;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
@@ -52,6 +56,7 @@ use crate::playbook::tags::Selection;
 use crate::remote::Password;
 use crate::remote::Remote;
 use crate::runner::Clock;
+use crate::runner::ClusterContext;
 use crate::ui;
 use crate::ui::terminal;
 use host_logs::HostLogs;
@@ -337,7 +342,12 @@ async fn cluster_client(context: &Context, books: &[Book], play: &Play) -> Resul
         return Ok(None);
     }
     let (lock, settle) = (play.lock.wait(&context.settings, LOCK_WAIT), play.settle.time(&context.settings));
-    Ok(Some(ClusterClient { cluster: context.new_cluster().await?, lock, settle }))
+    let (timing, failover_policy) =
+        sweep::policy(&context.settings, &FailoverPolicyArgs::default(), SweepSchedule::default())?;
+    let fence_commands = Arc::new(context.fence_commands()?);
+    let cluster = ClusterContext { fence_commands, ..context.new_cluster().await? };
+    let sweep = SweepOptions { timing, settle: sweep::SETTLE, lock_wait: lock };
+    Ok(Some(ClusterClient { cluster, lock, settle, sweep, failover_policy }))
 }
 
 impl Run<'_> {

@@ -11,12 +11,14 @@ use super::failover_args::FailoverPolicyArgs;
 use super::failover_args::SweepSchedule;
 use super::reminders::Reminders;
 use super::settings::LockArgs;
+use super::settings::Settings;
 use crate::control::problems::Problem;
 use crate::control::problems::folding;
 use crate::control::sweep;
 use crate::control::sweep::SweepOptions;
 use crate::control::sweep::SweepResult;
 use crate::control::timing;
+use crate::core::health::failover::FailoverPolicy;
 use crate::core::lease::LeasePolicy;
 use crate::core::model::Event;
 use crate::core::model::Snapshot;
@@ -24,6 +26,9 @@ use crate::core::reconcile::Timing;
 use crate::runner::Clock;
 use crate::ui;
 use crate::ui::messages;
+
+/// How long the sweep of a playbook waits for units that are still starting or stopping, as `muster sweep` does.
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
 
 /// How long a machine is silent in a sweep before it is down, unless a setting says otherwise.
 const DOWN_AFTER: Duration = Duration::from_secs(10);
@@ -50,21 +55,30 @@ pub(super) struct SweepArgs {
     schedule: SweepSchedule,
 }
 
+/// Returns how long machines may be silent in a sweep, which leases it grants, and what it may move.
+pub(super) fn policy(
+    settings: &Settings,
+    failover: &FailoverPolicyArgs,
+    schedule: SweepSchedule,
+) -> Result<(Timing, FailoverPolicy), CommandError> {
+    let (detection, policy) = failover.resolve(&settings.failover, DOWN_AFTER);
+    let lease = schedule.every(settings.schedule).map(|every| {
+        let lease = failover.lease(&settings.failover).unwrap_or(every * 3);
+        LeasePolicy::of_sweeps(lease, every)
+    });
+    Ok((Timing { lease: lease.transpose()?, ..timing(detection) }, policy))
+}
+
 /// Runs `muster sweep`.
 pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult {
     let settings = &context.settings;
-    let (detection, failover_policy) = args.failover.resolve(&settings.failover, DOWN_AFTER);
-    let lease = args.schedule.every(settings.schedule).map(|every| {
-        let lease = args.failover.lease(&settings.failover).unwrap_or(every * 3);
-        LeasePolicy::of_sweeps(lease, every)
-    });
-    if lease.is_none() && args.failover.has_lease() {
+    let (timing, failover_policy) = policy(settings, &args.failover, args.schedule)?;
+    if timing.lease.is_none() && args.failover.has_lease() {
         ui::warn(
             "--lease has no effect without --sweep-every: a sweep grants leases only if it knows how often sweeps run, so \
              strict units do not start",
         );
     }
-    let timing = Timing { lease: lease.transpose()?, ..timing(detection) };
     let lock_wait = args.lock.wait(settings, Duration::ZERO);
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
     let cluster = context.leading().await?;

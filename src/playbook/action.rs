@@ -29,6 +29,8 @@ pub enum Action {
     Join,
     /// Request something for the host's machine from the cluster.
     Machine(MachineGoal),
+    /// Sweep the cluster.
+    Sweep,
     /// Go on with other tasks.
     Include(Include),
     /// Add to the inventory of the run.

@@ -64,6 +64,15 @@ pub struct Applied {
     pub message: String,
 }
 
+/// The answer to a request for a sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swept {
+    /// Whether the sweep changed something.
+    pub changed: bool,
+    /// The problems that remain, one text each.
+    pub problems: Vec<String>,
+}
+
 /// Why a request did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestError {
@@ -82,6 +91,9 @@ pub trait Cluster: Send + Sync {
     /// Brings the machines with these names to the goals, one after another, and returns the answers in order. With
     /// `check` the answers are predictions.
     async fn machines(&self, requests: &[(String, MachineGoal)], check: bool) -> Vec<Result<Applied, RequestError>>;
+
+    /// Observes every machine and repairs what can be repaired. With `check` nothing is repaired.
+    async fn sweep(&self, check: bool) -> Result<Swept, RequestError>;
 
     /// Joins hosts into the cluster and returns the answers in order. With `check` the answers are predictions.
     async fn join(&self, requests: &[JoinRequest], check: bool) -> Vec<Result<Applied, RequestError>>;

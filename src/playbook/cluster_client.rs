@@ -9,8 +9,10 @@ use super::cluster::Cluster;
 use super::cluster::JoinRequest;
 use super::cluster::MachineGoal;
 use super::cluster::RequestError;
+use super::cluster::Swept;
 use super::cluster::UnitGoal;
 use super::cluster::UnitRequest;
+use crate::control::look;
 use crate::control::membership;
 use crate::control::membership::Candidate;
 use crate::control::membership::Foreign;
@@ -20,16 +22,24 @@ use crate::control::membership::Joined;
 use crate::control::membership::MembershipError;
 use crate::control::membership::SchedulingMode;
 use crate::control::problems::Problem;
+use crate::control::problems::folding;
+use crate::control::problems::stored_problems;
 use crate::control::progress::OperationError;
 use crate::control::progress::Progress;
 use crate::control::progress::Timeouts;
+use crate::control::sweep;
+use crate::control::sweep::SweepOptions;
+use crate::control::sweep::SweepResult;
 use crate::control::verb;
 use crate::core::command;
 use crate::core::command::DesiredChange;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
+use crate::core::health::failover::FailoverPolicy;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::DesiredState;
+use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::FailureKind;
 use crate::core::model::ForeignUnits;
 use crate::core::model::Machine;
@@ -53,6 +63,10 @@ pub struct ClusterClient {
     pub lock: Duration,
     /// For how long a unit that was started must run before a task calls it launched.
     pub settle: Duration,
+    /// How a sweep works.
+    pub sweep: SweepOptions,
+    /// What a sweep may move.
+    pub failover_policy: FailoverPolicy,
 }
 
 type Answer = Result<Applied, RequestError>;
@@ -147,6 +161,26 @@ impl Cluster for ClusterClient {
             answers.push(self.machine(name, *goal, check).await);
         }
         answers
+    }
+
+    async fn sweep(&self, check: bool) -> Result<Swept, RequestError> {
+        if check {
+            let looked = look::look(&self.cluster).await.map_err(|error| store_error(&error))?;
+            let problems = stored_problems(&looked.snapshot, self.cluster.clock.now());
+            return Ok(Swept { changed: false, problems: folding::lines(&problems) });
+        }
+        let mut changed = false;
+        let mut note = |_: &Snapshot, event: &Event| changed |= matches!(event.kind, EventKind::StepEnded(_));
+        let swept = sweep::sweep(&self.cluster, self.sweep, self.failover_policy.clone(), &mut note).await;
+        let failed = |why: &str| Err(RequestError::Failed(why.to_owned()));
+        let problems = match swept.map_err(|error| store_error(&error))? {
+            SweepResult::Found(problems) | SweepResult::NothingReachable(problems) => problems,
+            SweepResult::NoMachines => return failed("no machine has joined the cluster"),
+            SweepResult::Busy(holder) => return failed(&format!("{holder} is at work on this cluster")),
+            SweepResult::Deposed => return failed("another process took leadership, and does the rest"),
+            SweepResult::Stopped => return failed("interrupted: the next sweep continues"),
+        };
+        Ok(Swept { changed, problems: folding::lines(&problems) })
     }
 
     async fn join(&self, requests: &[JoinRequest], check: bool) -> Vec<Answer> {

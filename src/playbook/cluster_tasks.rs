@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::action::Action;
 use super::cluster::Applied;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
 use super::cluster::MachineGoal;
 use super::cluster::RequestError;
+use super::cluster::Swept;
 use super::cluster::UnitRequest;
 use super::loop_item::LoopItem;
 use super::outcome::Outcome;
@@ -96,6 +99,32 @@ pub(super) async fn request_machines<'h>(
     }
     let answers = cluster.machines(&requests, check).await;
     requests.into_iter().zip(answers).collect()
+}
+
+/// Sweeps the cluster if one of the items wants it.
+pub(super) async fn sweep<'i>(
+    cluster: &dyn Cluster,
+    mut items: impl Iterator<Item = &'i LoopItem>,
+    check: bool,
+) -> Option<Result<Swept, RequestError>> {
+    if items.any(|item| matches!(item.state, Ok(Action::Sweep))) { Some(cluster.sweep(check).await) } else { None }
+}
+
+/// Returns the outcome of a task that has swept the cluster. Problems that remain are a failure.
+pub(super) fn outcome_of_sweep(answer: Option<&Result<Swept, RequestError>>) -> Outcome {
+    let Swept { changed, problems } = match answer {
+        Some(Ok(swept)) => swept,
+        Some(Err(error)) => return outcome_of(Some(&Err(error.clone()))),
+        None => return outcome_of(None),
+    };
+    let message = match problems.as_slice() {
+        [] => "every unit is as desired".to_owned(),
+        problems => problems.join("; "),
+    };
+    let list = problems.iter().cloned().collect::<Value>();
+    let detail = Vars::from_iter([("msg".to_owned(), message.into()), ("problems".to_owned(), list)]);
+    let done = Outcome::done(*changed, detail);
+    if problems.is_empty() { done } else { Outcome { status: Status::Failed, ..done } }
 }
 
 /// Returns the outcome of a task for an answer of the cluster.

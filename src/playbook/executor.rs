@@ -467,6 +467,7 @@ impl Executor<'_> {
             Action::Unit(_)
             | Action::Join
             | Action::Machine(_)
+            | Action::Sweep
             | Action::Include(_)
             | Action::Add(_)
             | Action::Meta(_) => {
@@ -500,7 +501,7 @@ impl Executor<'_> {
         task: &Task,
         host_tasks: Vec<ClusterTask<'h>>,
     ) -> Vec<(ClusterTask<'h>, Vec<Outcome>)> {
-        let (mut units, mut joins, mut machines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut units, mut joins, mut machines, mut swept) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), None);
         let requests: BTreeMap<&str, Result<JoinRequest, String>> = host_tasks
             .iter()
             .filter(|host_task| host_task.items.iter().any(|item| matches!(item.state, Ok(Action::Join))))
@@ -516,9 +517,10 @@ impl Executor<'_> {
             let run = async {
                 let units = cluster_tasks::request_units(cluster, items(), requested, check).await;
                 let joins = cluster_tasks::request_joins(cluster, requests, check).await;
-                (units, joins, cluster_tasks::request_machines(cluster, items(), check).await)
+                let machines = cluster_tasks::request_machines(cluster, items(), check).await;
+                (units, joins, machines, cluster_tasks::sweep(cluster, items().map(|(_, item)| item), check).await)
             };
-            (units, joins, machines) = self.running.during(CLUSTER, &task.name, run).await;
+            (units, joins, machines, swept) = self.running.during(CLUSTER, &task.name, run).await;
         }
         let outcome = |host: &Host, item: &LoopItem| match &item.state {
             Ok(Action::Unit(request)) => outcome_of(units.get(&request.name)),
@@ -527,6 +529,7 @@ impl Executor<'_> {
                 _ => outcome_of(joins.get(&host.name)),
             },
             Ok(Action::Machine(goal)) => outcome_of(machines.get(&(host.name.clone(), *goal))),
+            Ok(Action::Sweep) => cluster_tasks::outcome_of_sweep(swept.as_ref()),
             Ok(_) => Outcome::failed("this module runs on the host, not on the cluster"),
             Err(outcome) => (**outcome).clone(),
         };

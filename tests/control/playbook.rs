@@ -4,8 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster::control::sweep::SweepOptions;
+use muster::core::health::failover::FailoverPolicy;
 use muster::inventory::Inventory;
 use muster::playbook::callback::json::JsonCallback;
+use muster::playbook::cluster::Cluster as _;
+use muster::playbook::cluster::Swept;
 use muster::playbook::cluster_client::ClusterClient;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
@@ -13,6 +17,9 @@ use muster::playbook::parse::Gathering;
 use muster::playbook::parse::Options;
 use muster::playbook::running::Running;
 use muster::playbook::tags::Selection;
+use muster::runner::ClusterContext;
+use muster::store::MemoryStore;
+use muster::store::SharedStore;
 use muster::store::layout::Key;
 use muster::store::leader_election;
 use muster::store::leader_election::LeaderKind;
@@ -23,6 +30,7 @@ use super::context;
 use super::found;
 use super::keys;
 use super::lead_on;
+use super::timing;
 use crate::store::etcd::plain;
 use crate::store::server::Server;
 use crate::store::server::installed;
@@ -61,6 +69,28 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
     (result["changed"].as_bool().unwrap(), result["msg"].as_str().unwrap().to_owned())
 }
 
+/// Returns a client that waits for nothing.
+fn client(cluster: ClusterContext) -> ClusterClient {
+    let (lock, settle) = (Duration::ZERO, Duration::ZERO);
+    let sweep = SweepOptions { timing: timing(), settle, lock_wait: lock };
+    ClusterClient { cluster, lock, settle, sweep, failover_policy: FailoverPolicy::default() }
+}
+
+#[tokio::test]
+async fn a_sweep_of_a_playbook_repairs_and_says_what_it_could_not() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    let client = client(context(&store, &folder));
+    let looked = soon(client.sweep(true)).await.unwrap();
+    assert_eq!((looked.changed, looked.problems.len(), folder.asked().len()), (false, 1, 0), "{looked:?}");
+    let swept = soon(client.sweep(false)).await.unwrap();
+    assert_eq!(swept, Swept { changed: true, problems: Vec::new() });
+    assert_eq!(folder.asked(), ["start web.service"]);
+    let swept = soon(client.sweep(false)).await.unwrap();
+    assert_eq!(swept, Swept { changed: false, problems: Vec::new() });
+}
+
 #[tokio::test]
 async fn a_unit_task_waits_until_the_controller_has_started_the_unit() {
     if !installed() {
@@ -73,8 +103,7 @@ async fn a_unit_task_waits_until_the_controller_has_started_the_unit() {
     let leader = context(&store, &folder);
     let stop = leader.stop.clone();
     let (epoch, leading) = lead_on(leader).await;
-    let cluster_client =
-        ClusterClient { cluster: context(&store, &folder), lock: Duration::ZERO, settle: Duration::ZERO };
+    let cluster_client = client(context(&store, &folder));
     let here = tempfile::tempdir().unwrap();
     let here = here.path();
 

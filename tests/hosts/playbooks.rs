@@ -1,7 +1,15 @@
 //! The playbooks of the repository, and `exec`, on real hosts.
 
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
 
 use muster::lab::Lab;
 
@@ -88,6 +96,118 @@ fn a_rolling_reboot_drains_each_machine_first_and_no_unit_stops() {
     assert!(listed.out.contains("running"), "{listed:#?}");
     let machines = muster(&lab, &["list-machines"]);
     assert!(!machines.out.contains("cordoned"), "{machines:#?}");
+}
+
+#[test]
+fn a_canary_that_is_not_well_gets_its_old_version_back_and_the_others_keep_theirs() {
+    let Some(lab) = lab(3) else { return };
+    let inventory = inventory(&lab);
+    let all = ["core-01", "core-02", "core-03"];
+    let (bootstrap, canary) = (repository("playbooks/bootstrap.yaml"), repository("playbooks/canary.yaml"));
+    assert_eq!(with(&lab, &inventory, &["play", &bootstrap]).code, Some(0));
+    let versions = || all.map(|host| ssh(&lab, host, &format!("systemctl show -P Environment canary@{host}")));
+    let play = |version: &str, more: &[&str]| {
+        with(&lab, &inventory, &[&["play", &canary, "-e", version, "-e", "watch=2"], more].concat())
+    };
+    let said = play("version=1", &[]);
+    assert_eq!((said.code, versions()), (Some(0), all.map(|_| "VERSION=1".to_owned())), "{said:#?}");
+
+    let fails = "program='/bin/sh -c \"test ${VERSION} != 2 && exec sleep infinity\"'";
+    let said = play("version=2", &["-e", fails]);
+    assert_eq!((said.code, versions()), (Some(2), all.map(|_| "VERSION=1".to_owned())), "{said:#?}");
+    assert!(said.out.contains("version 2 is not well on core-01: "), "{said:#?}");
+    assert_eq!(ssh(&lab, "core-01", "systemctl is-active canary@core-01"), "active");
+
+    let said = play("version=3", &["-e", fails]);
+    assert_eq!((said.code, versions()), (Some(0), all.map(|_| "VERSION=3".to_owned())), "{said:#?}");
+}
+
+#[test]
+fn the_base_role_hardens_hosts_and_a_second_run_changes_nothing() {
+    let Some(lab) = lab(2) else { return };
+    let inventory = inventory(&lab);
+    let key = std::fs::read_to_string(lab.dir().join("key.pub")).unwrap();
+    let admins = serde_json::json!({"base_admins": [{"name": "ada", "key": key.trim()}]}).to_string();
+    let base = repository("playbooks/base.yaml");
+    let play = || with(&lab, &inventory, &["play", &base, "-l", "core-01,core-02", "-e", &admins]);
+    let said = play();
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    for host in ["core-01", "core-02"] {
+        let sshd = ssh(&lab, host, "sshd -T | grep -E '^(passwordauthentication|permitrootlogin|maxauthtries) '");
+        assert_eq!(sshd, "maxauthtries 4\npermitrootlogin without-password\npasswordauthentication no");
+        assert_eq!(ssh(&lab, host, "systemctl is-enabled debug-shell.service; stat -c %a /root"), "masked\n700");
+        assert_eq!(ssh(&lab, host, "id -un ada; wc -l < /home/ada/.ssh/authorized_keys"), "ada\n1");
+    }
+    let said = play();
+    assert_eq!((said.code, said.out.matches("changed=0 ").count()), (Some(0), 2), "{said:#?}");
+}
+
+#[test]
+fn a_sweep_sends_one_message_while_a_problem_lasts() {
+    let Some(lab) = lab(3) else { return };
+    let inventory = inventory(&lab);
+    assert_eq!(with(&lab, &inventory, &["play", &repository("playbooks/bootstrap.yaml")]).code, Some(0));
+    let hook = Hook::start();
+    let (sweep, url) = (repository("playbooks/sweep.yaml"), format!("hook={}", hook.url));
+    let told = lab.dir().join("told.txt");
+    let told = format!("told={}", told.display());
+    let play = || muster(&lab, &["play", &sweep, "-e", &url, "-e", &told]);
+    let said = play();
+    assert_eq!((said.code, hook.bodies().len()), (Some(0), 0), "{said:#?}");
+    lab.kill("core-03").unwrap();
+    let said = play();
+    assert_eq!((said.code, hook.bodies().len()), (Some(2), 1), "{said:#?}");
+    assert!(hook.bodies()[0].contains("core-03"), "{:?}", hook.bodies());
+    let said = play();
+    assert_eq!((said.code, hook.bodies().len()), (Some(2), 1), "{said:#?}");
+    lab.boot("core-03").unwrap();
+    let said = play();
+    assert_eq!((said.code, hook.bodies().len()), (Some(0), 1), "{said:#?}");
+}
+
+/// A web hook on this machine: it takes requests and keeps their bodies.
+struct Hook {
+    url: String,
+    bodies: Arc<Mutex<Vec<String>>>,
+}
+
+impl Hook {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hooks/1", listener.local_addr().unwrap());
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&bodies);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                kept.lock().unwrap().push(body(&mut stream));
+                stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            }
+        });
+        Self { url, bodies }
+    }
+
+    fn bodies(&self) -> Vec<String> {
+        self.bodies.lock().unwrap().clone()
+    }
+}
+
+/// Reads a request and returns its body.
+fn body(stream: &mut BufReader<TcpStream>) -> String {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    String::from_utf8(body).unwrap()
 }
 
 #[test]

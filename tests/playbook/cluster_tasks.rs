@@ -111,3 +111,23 @@ async fn machines_are_cordoned_drained_and_uncordoned_by_the_names_of_their_host
     assert!(printed.contains("h3 still has units"), "{printed}");
     assert_eq!(code, 2);
 }
+
+#[tokio::test]
+async fn a_sweep_is_made_once_for_all_hosts_and_fails_if_a_problem_remains() {
+    let book = "
+- hosts: web
+  tasks:
+    - sweep:
+      register: swept
+      ignore_errors: true
+    - debug: {msg: \"{{ inventory_hostname }} {{ swept.problems }}\"}
+";
+    let stage = Stage::new();
+    let (printed, code) = stage.play(book).await;
+    assert_eq!((code, printed.matches("changed: [h1]").count()), (0, 1), "{printed}");
+    assert!(printed.contains("\"msg\": \"h3 []\""), "{printed}");
+    let stage = Stage { check: true, ..Stage::new() };
+    let (printed, _) = stage.play(book).await;
+    assert!(printed.contains("fatal: [h1]: FAILED! => {") && printed.contains("h2 ['web2 is down']"), "{printed}");
+    assert_eq!(*stage.cluster.requested.lock().unwrap(), ["sweep?"]);
+}

@@ -23,6 +23,7 @@ use muster::playbook::cluster::Cluster;
 use muster::playbook::cluster::JoinRequest;
 use muster::playbook::cluster::MachineGoal;
 use muster::playbook::cluster::RequestError;
+use muster::playbook::cluster::Swept;
 use muster::playbook::cluster::UnitRequest;
 use muster::playbook::executor::Executor;
 use muster::playbook::parse;
@@ -148,6 +149,12 @@ impl Cluster for RecordingCluster {
             _ => Ok(Applied { changed: true, message: format!("{name} is as requested") }),
         };
         requests.iter().map(one).collect()
+    }
+
+    async fn sweep(&self, check: bool) -> Result<Swept, RequestError> {
+        self.requested.lock().unwrap().push(format!("sweep{}", if check { "?" } else { "" }));
+        let problems = if check { vec!["web2 is down".to_owned()] } else { Vec::new() };
+        Ok(Swept { changed: !check, problems })
     }
 
     async fn join(&self, requests: &[JoinRequest], check: bool) -> Vec<Result<Applied, RequestError>> {

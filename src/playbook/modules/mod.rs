@@ -98,6 +98,7 @@ mod setup;
 mod slurp;
 pub mod spec;
 mod stat;
+mod sweep;
 mod sysctl;
 mod tempfile;
 mod template;
@@ -255,6 +256,7 @@ static MODULES: &[&dyn Module] = &[
     &setup::Setup,
     &slurp::Slurp,
     &stat::Stat,
+    &sweep::Sweep,
     &sysctl::SYSCTL,
     &tempfile::Tempfile,
     &template::Template,
