@@ -3,6 +3,7 @@
 //! A host's units are never touched here. Tasks about units and membership go to the cluster.
 
 mod background;
+mod free;
 mod hosts;
 mod place;
 mod play_tasks;
@@ -41,6 +42,7 @@ use super::play::Play;
 use super::play::Playbook;
 use super::play::Role;
 use super::play::Shared;
+use super::play::Strategy;
 use super::play::Task;
 use super::play_iterator::Next;
 use super::play_iterator::PlayIterator;
@@ -173,6 +175,9 @@ impl Executor<'_> {
                     }
                     state.folder = play.folder();
                     state.batch_vars = self.batch_vars(play, &state.inventory, &hosts);
+                }
+                Next::Task(play, ..) | Next::Handler(play, ..) if play.strategy == Strategy::Free => {
+                    self.run_free(&mut state, play).await;
                 }
                 Next::Task(play, task, hosts) => self.run_allowed(&mut state, (play, &task, hosts), false).await,
                 Next::Handler(play, task, hosts) => self.run_allowed(&mut state, (play, &task, hosts), true).await,

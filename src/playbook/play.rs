@@ -58,6 +58,8 @@ pub struct Play {
     pub serial: Vec<BatchSize>,
     /// The order of the hosts.
     pub order: Order,
+    /// Whether the hosts wait for each other.
+    pub strategy: Strategy,
     /// How many hosts of a batch may fail, in percent, before the play ends on all of them.
     pub max_fail_percentage: Option<f64>,
     /// Whether the facts of the hosts are gathered first; `None` for the default.
@@ -183,6 +185,16 @@ impl Node {
             Self::Flush => Vec::new(),
         }
     }
+}
+
+/// Whether the hosts of a play wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// A task begins when the one before has ended on all hosts.
+    #[default]
+    Linear,
+    /// Each host goes on as soon as it can.
+    Free,
 }
 
 /// The order of a play's hosts.

@@ -57,6 +57,17 @@ pub enum Next<'a> {
     End,
 }
 
+/// The next task or handler of one host.
+#[derive(Debug, Clone)]
+pub struct HostStep {
+    /// The host.
+    pub host: String,
+    /// The task.
+    pub task: Arc<Task>,
+    /// Set for a handler.
+    pub is_handler: bool,
+}
+
 /// What the plays of a playbook leave to those of the next one.
 #[derive(Debug, Default)]
 pub struct Results {
@@ -137,7 +148,7 @@ impl<'a> PlayIterator<'a> {
 
     /// Returns the next step. The results of the step before must have been recorded.
     pub fn advance(&mut self) -> Next<'a> {
-        self.failed_now.clear();
+        self.begin_step();
         if let Some(batch) = self.current.take() {
             if let Some(next) = self.next_task(&batch) {
                 self.current = Some(batch);
@@ -177,6 +188,33 @@ impl<'a> PlayIterator<'a> {
             At::Handler(task) => Some(Next::Handler(batch.play, Arc::clone(task), names)),
             At::End => None,
         }
+    }
+
+    /// Returns the next task of one host of the batch: of those that are free, the one that is least far in the play.
+    pub fn next_of_a_host(&self, is_taken: impl Fn(&str) -> bool) -> Option<HostStep> {
+        let batch = self.current.as_ref()?;
+        let free = batch.hosts.iter().filter(|host| !is_taken(host));
+        let steps = free.filter_map(|host| {
+            let cursor = &self.hosts.get(host)?.cursor;
+            let (task, is_handler) = match cursor.at() {
+                At::Task(task) => (task, false),
+                At::Handler(task) => (task, true),
+                At::End => return None,
+            };
+            Some((cursor.key(), HostStep { host: host.clone(), task: Arc::clone(task), is_handler }))
+        });
+        steps.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, step)| step)
+    }
+
+    /// Reports whether a host is still at a step. A fatal failure of another host may have taken it elsewhere.
+    pub fn is_at(&self, step: &HostStep) -> bool {
+        let at = self.hosts.get(&step.host).map(|state| state.cursor.at());
+        matches!(at, Some(At::Task(task) | At::Handler(task)) if Arc::ptr_eq(task, &step.task))
+    }
+
+    /// Begins to record the results of another step: the failures of those before do not count for it.
+    pub fn begin_step(&mut self) {
+        self.failed_now.clear();
     }
 
     /// Begins the next batch with remaining hosts, or a batch that never had a host, which the callback reports.

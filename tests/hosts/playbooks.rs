@@ -181,7 +181,10 @@ impl Hook {
             for stream in listener.incoming() {
                 let mut stream = BufReader::new(stream.unwrap());
                 kept.lock().unwrap().push(body(&mut stream));
-                stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+                stream
+                    .get_mut()
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    .unwrap();
             }
         });
         Self { url, bodies }

@@ -180,6 +180,7 @@ pub(super) struct Stage {
     pub(super) check: bool,
     pub(super) vault: Arc<Keyring>,
     pub(super) diff: bool,
+    pub(super) forks: usize,
 }
 
 impl Stage {
@@ -192,6 +193,8 @@ impl Stage {
             check: false,
             vault: Arc::default(),
             diff: false,
+            // One host at a time, so that the order of the lines is fixed.
+            forks: 1,
         }
     }
 
@@ -267,8 +270,7 @@ impl Stage {
             environment: std::collections::BTreeMap::new(),
             options: &self.options(),
             selection: Selection::new(&[], &[]),
-            // One host at a time, so that the order of the lines is fixed.
-            forks: 1,
+            forks: self.forks,
             step: None,
             running: Running::default(),
         };

@@ -9,6 +9,7 @@ mod debian;
 mod facts;
 mod file_modules;
 mod files;
+mod free;
 mod local;
 mod notify;
 mod packages;

@@ -45,7 +45,14 @@ const CENSORED_ITEM: &str = "(censored due to no_log)";
 
 impl RunState<'_, '_> {
     /// Reports how a task ended on a host, and records it.
-    pub(super) fn record_result(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) {
+    pub(super) fn record_result(&mut self, host: &str, task: &Task, results: Vec<ItemResult>) {
+        let (outcome, notify) = self.report(host, task, results);
+        self.iterator.record_result(host, task, &outcome, &notify);
+        self.last = Some(outcome);
+    }
+
+    /// Reports how a task ended on a host. Returns the outcome and the handlers that it notifies.
+    pub(super) fn report(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) -> (Outcome, Vec<String>) {
         let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
         for result in &mut results {
             self.show_item(host, task, result);
@@ -63,8 +70,7 @@ impl RunState<'_, '_> {
             results.into_iter().next().map_or_else(Outcome::skipped, |result| result.outcome)
         };
         (self.callback)(&Event::Host { host, outcome: &outcome.printed(), looped });
-        self.iterator.record_result(host, task, &outcome, &notify);
-        self.last = Some(outcome);
+        (outcome, notify)
     }
 
     /// Reports how an item ended.

@@ -22,6 +22,7 @@ use crate::playbook::play::Order;
 use crate::playbook::play::Play;
 use crate::playbook::play::Prompt;
 use crate::playbook::play::Shared;
+use crate::playbook::play::Strategy;
 use crate::playbook::play::Task;
 use crate::playbook::settings::Flag;
 use crate::playbook::settings::Settings;
@@ -64,6 +65,7 @@ impl Parser<'_> {
             hosts_at: node.at,
             serial: Vec::new(),
             order: Order::default(),
+            strategy: Strategy::default(),
             max_fail_percentage: None,
             gather_facts: None,
             gather_subset: None,
@@ -125,7 +127,7 @@ impl Parser<'_> {
             "hosts" => (play.hosts, play.hosts_at) = (self.texts(key, node)?.join(","), node.at),
             "serial" => play.serial = self.serial(node)?,
             "order" => play.order = self.order(key, node)?,
-            "strategy" => self.check_strategy(key, node)?,
+            "strategy" => play.strategy = self.strategy(key, node)?,
             "max_fail_percentage" => play.max_fail_percentage = Some(self.percentage(node)?),
             "gather_facts" => play.gather_facts = Some(self.setting(key, node)?),
             "gather_subset" => play.gather_subset = Some(node.value()),
@@ -259,10 +261,11 @@ impl Parser<'_> {
         })
     }
 
-    /// Checks the strategy. The hosts wait for each other after every task, which `free` allows.
-    fn check_strategy(&self, key: &Key, node: &Node) -> Result<(), Diagnostic> {
+    /// Reads the strategy. With `host_pinned` a host that has begun goes on before another one begins, which `free` allows.
+    fn strategy(&self, key: &Key, node: &Node) -> Result<Strategy, Diagnostic> {
         match self.text(key, node)?.trim_start_matches("ansible.builtin.") {
-            "linear" | "free" | "host_pinned" => Ok(()),
+            "linear" => Ok(Strategy::Linear),
+            "free" | "host_pinned" => Ok(Strategy::Free),
             other => {
                 Err(self.error(node.at, format!("muster has no `strategy` {other}")).hint("It has linear and free."))
             }
