@@ -582,6 +582,9 @@ fn explain(error: &Error, missing: impl IntoIterator<Item = String>) -> String {
     if error.kind() == ErrorKind::UndefinedError && !names.is_empty() {
         return format!("`{}` is undefined{line}", names.join("`, `"));
     }
+    if error.kind() == ErrorKind::OutOfFuel {
+        return format!("the template takes more than {FUEL} steps{line}");
+    }
     let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     format!("{what}{line}")
 }

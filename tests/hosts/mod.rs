@@ -4,6 +4,7 @@
 //! runs removes the lab of a test that was killed.
 
 mod bad_days;
+mod bad_plays;
 mod daemon;
 mod discovery;
 mod explain;

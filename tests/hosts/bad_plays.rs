@@ -1,0 +1,55 @@
+//! Playbooks on bad days: hosts that die or freeze during a task, full disks, endless output.
+
+use super::Said;
+use super::lab;
+use super::muster;
+use super::ssh;
+
+/// Returns the recap line of a host.
+fn recap<'s>(said: &'s Said, host: &str) -> &'s str {
+    let line = said.out.lines().find(|line| line.starts_with(host) && line.contains(" : ok="));
+    line.unwrap_or_else(|| panic!("{host}: {said:#?}"))
+}
+
+#[test]
+fn a_host_that_dies_or_freezes_during_a_task_is_unreachable_and_the_others_go_on() {
+    let Some(lab) = lab(3) else { return };
+    let book = lab.dir().join("long.yaml");
+    // The second host is frozen and the third dies while the first waits for them.
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - name: long\n      shell: touch /run/begun; \
+                sleep 2\n    - name: after\n      command: touch /run/after\n";
+    std::fs::write(&book, text).unwrap();
+    let book = book.display().to_string();
+    std::thread::scope(|scope| {
+        let play = scope.spawn(|| muster(&lab, &["play", &book]));
+        for host in ["core-02", "core-03"] {
+            ssh(&lab, host, "until test -e /run/begun; do sleep 0.05; done");
+        }
+        lab.freeze("core-02").unwrap();
+        lab.kill("core-03").unwrap();
+        let said = play.join().unwrap();
+        assert_eq!(said.code, Some(4), "{said:#?}");
+        assert!(recap(&said, "core-01").contains("ok=2    changed=2    unreachable=0 "), "{said:#?}");
+        for host in ["core-02", "core-03"] {
+            assert!(recap(&said, host).contains("ok=0    changed=0    unreachable=1 "), "{said:#?}");
+            assert!(said.out.contains(&format!("fatal: [{host}]: UNREACHABLE! => ")), "{said:#?}");
+        }
+    });
+    assert_eq!(ssh(&lab, "core-01", "ls /run/after"), "/run/after");
+}
+
+#[test]
+fn a_full_disk_fails_the_task_and_leaves_the_old_file_and_endless_output_is_cut() {
+    let Some(lab) = lab(1) else { return };
+    ssh(&lab, "core-01", "mkdir /mnt/small; mount -t tmpfs -o size=100k none /mnt/small; echo old > /mnt/small/file");
+    std::fs::write(lab.dir().join("big"), vec![b'x'; 200_000]).unwrap();
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {src: big, dest: /mnt/small/file}\n      \
+                ignore_errors: true\n    - lineinfile: {path: /mnt/small/file, line: '{{ \"y\" * 200000 }}'}\n      \
+                ignore_errors: true\n    - command: head -c 50000000 /dev/zero\n";
+    let book = lab.dir().join("full.yaml");
+    std::fs::write(&book, text).unwrap();
+    let said = muster(&lab, &["play", &book.display().to_string()]);
+    assert_eq!((said.code, said.out.matches("No space left on device").count()), (Some(0), 2), "{said:#?}");
+    assert!(said.out.contains("[WARNING]: 41611392 bytes of its output were dropped"), "{said:#?}");
+    assert_eq!(ssh(&lab, "core-01", "ls -A /mnt/small; cat /mnt/small/file"), "file\nold");
+}
