@@ -83,12 +83,11 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
     let cluster = context.leading().await?;
     let json = args.output.is_some();
-    // What went wrong is printed at the end, unless a problem that remains says it.
-    let mut troubles: Vec<(Event, String)> = Vec::new();
-    let mut tell = |snapshot: &Snapshot, event: &Event| match ui::line(snapshot, event) {
-        _ if json => {}
-        line if event.kind.is_trouble() => troubles.push((event.clone(), line)),
-        line => ui::result(&line),
+    let mut lines = Lines::default();
+    let mut tell = |snapshot: &Snapshot, event: &Event| {
+        if !json {
+            ui::result(&lines.take(event, ui::line(snapshot, event)));
+        }
     };
     let swept = sweep::sweep(&cluster, options, failover_policy, &mut tell).await;
     cluster.remote.close(Duration::from_millis(500)).await;
@@ -96,8 +95,7 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
         Ok(SweepResult::Found(found) | SweepResult::NothingReachable(found)) => found.as_slice(),
         _ => &[],
     };
-    let passing = troubles.iter().filter(|(event, _)| !folding::covers(remaining, event));
-    ui::result(&passing.map(|(_, line)| line.as_str()).collect::<String>());
+    ui::result(&lines.left(remaining));
     match swept? {
         SweepResult::Found(found) => Ok(conclude(context, args, &found, ExitStatus::Failed)),
         SweepResult::NothingReachable(found) => Ok(conclude(context, args, &found, ExitStatus::Unreachable)),
@@ -114,6 +112,31 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
         SweepResult::Deposed => Err(CommandError::unreachable("another process took leadership")
             .hint("The new leader, or the next sweep, does the rest.")),
         SweepResult::Stopped => Err(CommandError::interrupted("interrupted: the next sweep continues")),
+    }
+}
+
+/// The lines of a sweep's events that are held back. A trouble is printed at the end, unless a problem that remains says it; so
+/// are the events after it, because they follow from it.
+#[derive(Debug, Default)]
+struct Lines(Vec<(Option<Event>, String)>);
+
+impl Lines {
+    /// Takes the line of an event. Returns what is printed now.
+    fn take(&mut self, event: &Event, line: String) -> String {
+        if event.kind.is_trouble() {
+            self.0.push((Some(event.clone()), line));
+        } else if self.0.is_empty() {
+            return line;
+        } else {
+            self.0.push((None, line));
+        }
+        String::new()
+    }
+
+    /// Returns the lines that were held back, without those of troubles that a problem says.
+    fn left(self, remaining: &[Problem]) -> String {
+        let is_said = |event: Option<&Event>| event.is_some_and(|event| folding::covers(remaining, event));
+        self.0.into_iter().filter(|(event, _)| !is_said(event.as_ref())).map(|(_, line)| line).collect()
     }
 }
 
@@ -148,4 +171,25 @@ fn due(context: &Context, args: &SweepArgs, lines: Vec<String>) -> Vec<String> {
         ui::warn(&format!("cannot write {}: {error}", reminders.file().display()));
     }
     due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::EventKind;
+    use crate::core::model::Timestamp;
+    use crate::core::model::Verb;
+    use crate::core::unit::UnitName;
+
+    #[test]
+    fn the_events_after_a_trouble_are_printed_after_it() {
+        let unit: UnitName = "a.service".parse().unwrap();
+        let event = |kind| Event::new(Timestamp::ZERO, None, Some(unit.clone()), kind);
+        let (step, trouble) = (event(EventKind::UnitRequested(Verb::Start)), event(EventKind::UnitRestarted));
+        let mut lines = Lines::default();
+        assert_eq!(lines.take(&step, "one\n".to_owned()), "one\n");
+        assert_eq!(lines.take(&trouble, "trouble\n".to_owned()), "");
+        assert_eq!(lines.take(&step, "two\n".to_owned()), "");
+        assert_eq!(lines.left(&[]), "trouble\ntwo\n");
+    }
 }

@@ -316,7 +316,10 @@ fn what_is_undefined_is_named() {
         ("a {{ missing }} b", "`missing` is undefined"),
         ("a {{ name }}\n{{ missing }}", "`missing` is undefined (line 2)"),
         ("{{ round }}", "variables refer to each other in a circle"),
-        ("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", "the template takes more than 500000 steps"),
+        (
+            "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+            "the template takes more than 500000 steps",
+        ),
     ] {
         let error = scope().fill(&json!(template)).unwrap_err();
         assert!(error.contains(expected), "{template}: {error}");
