@@ -272,11 +272,11 @@ impl SimulatedHost {
         let complaint = underway.complaints.get(&step.unit).filter(|_| step.action.starts());
         let loads = |other: &Step| other.unit == step.unit && matches!(other.action, Action::Load { .. });
         let replaced = step.action == Action::Unload && visit.steps.iter().any(loads);
+        let goes_on = step.action.goes_on(there);
         if (replaced || step.action.is_done(there)) && complaint.is_none() {
-            return Outcome::Done;
+            return if goes_on && step.action.starts() { Outcome::Begun } else { Outcome::Done };
         }
-        let is_stopping = there.is_some_and(|state| state.active == ActiveState::Deactivating);
-        if is_stopping && matches!(step.action, Action::Stop | Action::Unload) {
+        if goes_on && !step.action.starts() {
             return Outcome::Begun;
         }
         let complaint = underway.complaints.get(&step.unit);

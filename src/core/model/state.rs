@@ -46,6 +46,11 @@ impl UnitState {
         self.active.runs() || self.is_queued_to_start()
     }
 
+    /// Reports whether the unit has started or is starting: a request to start it would change nothing.
+    pub fn is_up(&self) -> bool {
+        self.active.runs() && self.active != ActiveState::Deactivating && !self.sub.is_auto_restart()
+    }
+
     /// Reports whether systemd is still moving the unit to another state, or is about to. A service that ends again and
     /// again is not.
     pub fn is_changing(&self) -> bool {

@@ -323,9 +323,9 @@ impl Reader {
                 let refused = step.action.starts() && complaints.about(step).is_some();
                 let good = (replaced || step.action.is_done(there)) && !refused;
                 // A visit does not wait for units that stop slowly.
-                let stops = matches!(step.action, Action::Stop | Action::Unload);
-                let begun = stops && there.is_some_and(|unit| unit.active == ActiveState::Deactivating);
+                let begun = step.action.goes_on(there);
                 match (good, complaints.about(step)) {
+                    (true, _) if begun && step.action.starts() => Outcome::Begun,
                     (true, _) => Outcome::Done,
                     (false, None) if begun => Outcome::Begun,
                     (false, said) => Outcome::Failed(explain(step, there, said)),
