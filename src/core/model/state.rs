@@ -72,10 +72,15 @@ impl UnitState {
         self.restarted || self.sub.is_auto_restart()
     }
 
+    /// Reports whether the unit has ended and has no process until systemd starts it again.
+    pub fn waits_for_restart(&self) -> bool {
+        self.sub.is_auto_restart()
+    }
+
     /// Reports whether systemd may change the state of the unit while it has no process that could end or begin: a service
     /// that waits for its restart fails for good when systemd gives up on it.
     pub fn changes_unseen(&self) -> bool {
-        self.sub.is_auto_restart()
+        self.waits_for_restart()
     }
 
     /// Reports whether systemd will start the unit although nothing has begun.

@@ -49,6 +49,7 @@ impl Reconciler {
         if let Some(failure) = self.name_unknown(machine, &report, now) {
             return self.visit_failed(machine, &failure, now);
         }
+        let was_idle = self.has_only_idle_units(machine);
         let Some(view) = self.views.touch(machine) else { return };
         let in_flight = view.complete();
         let (steps, through, lease_end) = (in_flight.steps, in_flight.through, in_flight.lease);
@@ -86,6 +87,8 @@ impl Reconciler {
             self.note_foreign(machine, now);
             self.note_states(machine, now);
             self.renew_need(machine);
+            // Units that run no more may leave a machine that is drained.
+            self.stale.placements |= !was_idle && self.has_only_idle_units(machine);
         }
         self.log_recoveries(machine, now);
         if let Some(renewal) = renewal {
