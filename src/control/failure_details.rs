@@ -34,9 +34,11 @@ const BYTES: usize = 16 << 10;
 
 /// Adds to each problem of a unit what its host says about it. A host that does not answer adds nothing.
 pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems: &mut [Problem]) {
-    // What the host says about a unit of this name that could not be loaded is about another unit.
+    // What the host says about a unit of this name that could not be loaded is about another unit. A unit that has not left
+    // a machine runs there.
+    let is_other = |kind| matches!(kind, TroubleKind::LoadFailed | TroubleKind::StillElsewhere);
     let asked = problems.iter().enumerate();
-    let asked = asked.filter(|(_, problem)| !problem.unreachable && problem.kind != TroubleKind::LoadFailed);
+    let asked = asked.filter(|(_, problem)| !problem.unreachable && !is_other(problem.kind));
     let asked = asked.filter_map(|(index, problem)| {
         let machine = snapshot.machines.get(problem.machine.as_ref()?)?;
         Some((index, ask(context, runner::target(machine), problem.unit.clone()?)))

@@ -151,7 +151,8 @@ impl FollowedUnits {
             match progress {
                 UnitProgress::Pending => {}
                 UnitProgress::Reached => {
-                    let starts = matches!(goal, Goal::Verb(verb) if verb.goal() == Some(DesiredState::Launched));
+                    // A unit that has left a machine was started on another one.
+                    let starts = goal.state(snapshot, unit) == Some(DesiredState::Launched);
                     let settle = if starts && !requirements.is_global(unit) { *settle } else { Duration::ZERO };
                     settling.entry(unit.clone()).or_insert_with(|| Instant::now() + settle);
                 }
@@ -238,7 +239,7 @@ impl FollowedUnits {
                 let on = event.subject.machine.map(|machine| format!(" on {}", self.snapshot.full_name_of(machine)));
                 (TroubleKind::of_step(*action), format!("{action} failed{}: {said}", on.unwrap_or_default()))
             }
-            EventKind::UnitUnschedulable(error) if !self.has_deadline() => {
+            EventKind::UnitUnschedulable(error) if !self.has_deadline() && !self.leaves(&unit) => {
                 (TroubleKind::Unschedulable, error.message())
             }
             _ => return,
@@ -260,6 +261,13 @@ impl FollowedUnits {
     fn has_deadline(&self) -> bool {
         let Goal::AwayFrom(machine) = self.goal else { return false };
         self.snapshot.machines.get(&machine).is_some_and(|machine| machine.draining && machine.drain_by.is_some())
+    }
+
+    /// Reports whether a unit is being taken off the machine that it is to leave.
+    fn leaves(&self, unit: &UnitName) -> bool {
+        let Goal::AwayFrom(machine) = self.goal else { return false };
+        let is_placed = self.snapshot.placements.get(unit).is_some_and(|at| at.machine == machine);
+        !is_placed && is_on(&self.snapshot, unit, machine)
     }
 
     fn time_out(&mut self) {

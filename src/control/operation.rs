@@ -146,14 +146,15 @@ impl UnitOperation<'_> {
 
     /// Returns when a run of this operation ends.
     fn stop_when(self, snapshot: &Snapshot) -> StopCondition {
-        let limit = self.timeouts.wait.unwrap_or(WAIT);
-        let Goal::AwayFrom(machine) = self.goal else {
-            return StopCondition::Settled { limit, watch: self.timeouts.settle };
-        };
+        let (limit, watch) = (self.timeouts.wait.unwrap_or(WAIT), self.timeouts.settle);
+        let Goal::AwayFrom(machine) = self.goal else { return StopCondition::Settled { limit, watch } };
         // Units that move may take their time to start: until then they run on the machine that is drained.
         match snapshot.machines.get(&machine).and_then(|machine| machine.drain_by) {
-            Some(by) => StopCondition::Emptied(machine, by.since(self.context.clock.now()) + AFTER_DEADLINE),
-            None => StopCondition::Settled { limit: HANDOVER, watch: Duration::ZERO },
+            Some(by) => {
+                let limit = by.since(self.context.clock.now()) + AFTER_DEADLINE;
+                StopCondition::Emptied { machine, limit, watch }
+            }
+            None => StopCondition::Settled { limit: HANDOVER, watch },
         }
     }
 
