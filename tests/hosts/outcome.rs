@@ -36,8 +36,9 @@ const FAILING: [(&str, &str, &[&str]); 5] = [
     ),
     (
         "swift.service",
-        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 0.7\nRestart=always\nRestartSec=0\n",
-        &["active (running), restarted by systemd a moment ago on core-0"],
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sh -c 'echo its last words; sleep 0.7'\n\
+         Restart=always\nRestartSec=0\n",
+        &["active (running), restarted by systemd a moment ago on core-0", "exit code 0", "journal: its last words"],
     ),
 ];
 
