@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::follow::follow;
 use super::goal::Goal;
+use super::goal::Records;
 use super::goal::is_on;
 use super::goal::recorded_health;
 use super::leadership::keeps_leases;
@@ -128,9 +129,9 @@ impl UnitOperation<'_> {
         let mut on_event = |snapshot: &Snapshot, event: &Event| on_progress(Progress::Event(snapshot, event));
         let stop_when = self.stop_when(reconciler.snapshot());
         let ended = runner::run(&mut reconciler, run_context, None, stop_when, &mut on_event).await?;
-        let (snapshot, requirements) = (reconciler.snapshot(), reconciler.requirements());
         let health = health_for(&reconciler);
-        let left = report_reached(self.goal, (snapshot, requirements), &health, self.units, on_progress);
+        let records = Records::new(reconciler.snapshot(), reconciler.requirements(), &health);
+        let left = report_reached(self.goal, &records, self.units, on_progress);
         match ended {
             RunOutcome::Finished | RunOutcome::TimedOut => {
                 let is_over = ended == RunOutcome::TimedOut;

@@ -5,22 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use muster::control::progress::Progress;
 use muster::control::progress::Timeouts;
 use muster::control::verb;
+use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
 use muster::core::model::Grant;
 use muster::core::model::ObservationTimes;
 use muster::core::model::Verb;
+use muster::core::unit::UnitFile;
+use muster::runner::ClusterContext;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout::Key;
 use muster::store::leader_election;
+use tokio_util::sync::CancellationToken;
 
+use super::Fleet;
 use super::Folder;
 use super::context;
 use super::found;
 use super::keys;
+use super::lead_on;
 use super::swept;
+use super::two_hosts;
 use crate::store::soon;
 use crate::wire::visit::MACHINE;
 
@@ -93,4 +101,44 @@ async fn a_start_that_changes_nothing_does_not_wait_for_a_controller_that_keeps_
     let problems = soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap();
     assert!(problems.is_empty() && began.elapsed() < Duration::from_secs(5), "{problems:?} {:?}", began.elapsed());
     assert_eq!(folder.asked(), asked);
+}
+
+const GLOBAL: &str = "[Service]\nExecStart=/bin/sleep infinity\n[X-Fleet]\nGlobal=true\n";
+
+/// Starts a global unit, which fails on the second host a moment after that. Returns the problems.
+async fn start_a_global_unit(context: &ClusterContext, fleet: &Fleet) -> Vec<String> {
+    let settle = Duration::from_secs(2);
+    let timeouts = Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle, block: true };
+    let unit = "agent.service".parse().unwrap();
+    let file = Arc::new(UnitFile::parse(GLOBAL).unwrap());
+    let file = Some(LocalFile { file, path: "agent.service".to_owned(), template: false });
+    let start = [UnitCommand { verb: Verb::Start, unit, file, replace: false }];
+    let fails = async {
+        fleet.0["core-02"].is_asked().await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let listed = "agent.service loaded failed failed An agent\n";
+        fleet.0["core-02"].report(listed, "ExecMainCode=1\nExecMainStatus=7\n\nno disk\n");
+    };
+    let mut on_progress = |_: Progress<'_>| ();
+    let started = Box::pin(verb::execute(context, Verb::Start, &start, timeouts, &mut on_progress));
+    let (problems, ()) = soon(async { tokio::join!(started, fails) }).await;
+    problems.unwrap().iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_global_unit_that_fails_on_one_machine_is_named_with_and_without_a_controller() {
+    for has_controller in [false, true] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let (context, fleet) = two_hosts(&store, &[]).await;
+        let leader = ClusterContext { stop: CancellationToken::new(), ..context.clone() };
+        let stop = leader.stop.clone();
+        let leading = if has_controller { Some(lead_on(leader).await.1) } else { None };
+        let problems = start_a_global_unit(&context, &fleet).await;
+        let expected = "Unit agent.service: failed (failed) on core-02\n  exit code 7\n  journal: no disk";
+        assert_eq!(problems, [expected], "{has_controller}");
+        stop.cancel();
+        if let Some(leading) = leading {
+            soon(leading).await.unwrap();
+        }
+    }
 }

@@ -134,3 +134,22 @@ fn a_global_unit_that_fails_on_one_host_is_named_with_the_host() {
     assert_eq!(others(), before, "where it runs, it goes on running");
     say(&["sweep"]);
 }
+
+#[test]
+fn a_controller_changes_nothing_about_a_global_unit_that_fails_on_one_host() {
+    let Some(lab) = lab(2) else { return };
+    muster(&lab, &["join"]).ok();
+    let _controller = Daemon::controller(&lab, 8);
+    ssh(&lab, "core-02", "touch /run/broken");
+    let text = "[Service]\nExecStart=/bin/sh -c 'test ! -e /run/broken && exec sleep infinity; echo its last words; exit 3'\n\
+                [X-Fleet]\nGlobal=true\n";
+    let agent = unit_file(&lab, "agent.service", text);
+    for args in [vec!["start", &agent], vec!["restart", "agent"]] {
+        let said = watching(&lab, &args);
+        assert_eq!((said.code, said.err.matches("failed (failed) on core-02").count()), (Some(1), 1), "{said:#?}");
+        assert!(said.err.contains("exit code 3") && said.err.contains("journal: its last words"), "{said:#?}");
+    }
+    ssh(&lab, "core-02", "rm /run/broken");
+    let said = watching(&lab, &["restart", "agent"]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+}
