@@ -274,6 +274,10 @@ impl FollowedUnits {
             return;
         }
         let problem = Problem::of_unit(kind, &unit, event.subject.machine, what);
+        if self.is_elsewhere(&event.kind, &problem) {
+            on_progress(Progress::Warning(&problem.to_string()));
+            return;
+        }
         if let Some(machine) = problem.machine.filter(|_| self.is_everywhere(&unit)) {
             self.unmet.entry(unit).or_default().entry(machine).or_insert(problem);
             return;
@@ -284,6 +288,15 @@ impl FollowedUnits {
         }
         self.left.remove(&unit);
         self.problems.push(problem);
+    }
+
+    /// Reports whether a step has failed on a machine that has no part in bringing its unit to the goal.
+    fn is_elsewhere(&self, kind: &EventKind, problem: &Problem) -> bool {
+        let health = recorded_health(&self.snapshot);
+        let records = Records::new(&self.snapshot, &self.requirements, &health);
+        let needs = |(unit, machine): (&UnitName, MachineId)| self.goal.needs(&records, unit, machine);
+        let is_step = matches!(kind, EventKind::StepEnded(end) if !matches!(end.action, Action::Load { .. }));
+        is_step && !problem.unit.as_ref().zip(problem.machine).is_none_or(needs)
     }
 
     /// Reports whether a unit is to reach the goal on all of its machines.

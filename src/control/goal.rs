@@ -54,6 +54,14 @@ impl<'a> Records<'a> {
         let homes = self.homes.get_or_init(|| explain::homes_of_globals(self.snapshot, self.requirements));
         homes.get(name).into_iter().flatten().copied()
     }
+
+    /// Reports whether a unit belongs on a machine: it is placed there, or it is global and fits.
+    pub(super) fn belongs(&self, name: &UnitName, machine: MachineId) -> bool {
+        if self.requirements.is_global(name) {
+            return self.homes(name).any(|home| home == machine);
+        }
+        self.snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine)
+    }
 }
 
 /// How far a global unit is on one of its machines.
@@ -245,6 +253,26 @@ impl Goal {
             }
         };
         Some(Problem::of_unit_out_of_reach(unit, machine.id, what))
+    }
+
+    /// Reports whether a problem keeps one of these units from the goal. A unit that is to run on its machine does so whatever
+    /// becomes of machines on which it was before.
+    pub(super) fn is_concerned(self, records: &Records<'_>, units: &BTreeSet<UnitName>, problem: &Problem) -> bool {
+        let Some(machine) = problem.machine else { return true };
+        let needs = |unit: &UnitName| self.needs(records, unit, machine);
+        match &problem.unit {
+            None => problem.kind != TroubleKind::MachineUnavailable || units.iter().any(needs),
+            Some(unit) => problem.kind != TroubleKind::StepFailed || needs(unit),
+        }
+    }
+
+    /// Reports whether a machine has a part in bringing a unit to the goal. A unit that has no place yet may need any machine.
+    pub(super) fn needs(self, records: &Records<'_>, unit: &UnitName, machine: MachineId) -> bool {
+        let starts = self.state(records.snapshot, unit) >= Some(DesiredState::Loaded);
+        let is_left = self == Self::AwayFrom(machine);
+        let has_place = records.snapshot.placements.contains_key(unit) || records.requirements.is_global(unit);
+        let must_stop = self == Self::Verb(Verb::Stop);
+        !starts || is_left || must_stop || !has_place || records.belongs(unit, machine)
     }
 
     /// Returns the problem of a unit on a machine that does not answer and whose failover the failover policy blocks: the

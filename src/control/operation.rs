@@ -135,7 +135,12 @@ impl UnitOperation<'_> {
         match ended {
             RunOutcome::Finished | RunOutcome::TimedOut => {
                 let is_over = ended == RunOutcome::TimedOut;
-                let mut found = problems(&reconciler, &scope);
+                let found = problems(&reconciler, &scope).into_iter();
+                let (mut found, others): (Vec<_>, Vec<_>) =
+                    found.partition(|problem| self.goal.is_concerned(&records, self.units, problem));
+                for problem in others {
+                    on_progress(Progress::Warning(&problem.to_string()));
+                }
                 found.retain(|problem| !is_over || problem.kind != TroubleKind::NotOnMachine);
                 found.extend(self.stragglers(&reconciler, &left, &found, is_over));
                 Ok(Some(found))

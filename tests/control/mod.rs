@@ -106,6 +106,20 @@ impl Folder {
         *self.hangs.lock().unwrap() = hangs;
     }
 
+    /// Puts a unit on the host that runs and that muster has started.
+    pub(super) fn run(&self, unit: &str, text: &str) {
+        self.put(unit, text);
+        for (folder, text) in [("run/muster/launched", "0\n"), ("active", "active\n")] {
+            fs::create_dir_all(self.host.path(folder)).unwrap();
+            fs::write(self.host.path(folder).join(unit), text).unwrap();
+        }
+    }
+
+    /// Lets a verb of systemctl fail as if there were no bus.
+    pub(super) fn refuse(&self, verb: &str) {
+        fs::write(self.host.path("deaf").join(verb), "").unwrap();
+    }
+
     /// Lets systemd report these lines about its units, and commands print this.
     pub(super) fn report(&self, listed: &str, answer: &'static str) {
         // The file must not be read half-written.

@@ -19,10 +19,12 @@ use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout::Key;
 use muster::store::leader_election;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Fleet;
 use super::Folder;
+use super::OTHER;
 use super::context;
 use super::found;
 use super::keys;
@@ -136,6 +138,46 @@ async fn a_global_unit_that_fails_on_one_machine_is_named_with_and_without_a_con
         let problems = start_a_global_unit(&context, &fleet).await;
         let expected = "Unit agent.service: failed (failed) on core-02\n  exit code 7\n  journal: no disk";
         assert_eq!(problems, [expected], "{has_controller}");
+        stop.cancel();
+        if let Some(leading) = leading {
+            soon(leading).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_restart_does_not_fail_because_an_old_copy_on_another_machine_cannot_be_removed() {
+    for has_controller in [false, true] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let (context, fleet) = two_hosts(&store, &["web.service"]).await;
+        // The copy was not removed when the unit left the machine.
+        let text = "[Service]\nExecStart=/bin/sleep infinity\n";
+        fleet.0["core-02"].run("web.service", text);
+        fleet.0["core-02"].refuse("stop");
+        let hash = UnitFile::parse(text).unwrap().hash();
+        let state = json!({"load": "loaded", "active": "active", "sub": "running", "hash": hash, "launched": true});
+        let other = OTHER.parse().unwrap();
+        let state = keys().put(&Key::State("web.service".parse().unwrap(), other), &state);
+        store.commit(vec![], vec![state]).await.unwrap();
+        let leader = ClusterContext { stop: CancellationToken::new(), ..context.clone() };
+        let stop = leader.stop.clone();
+        let leading = if has_controller { Some(lead_on(leader).await.1) } else { None };
+        let wait = Some(Duration::from_secs(20));
+        let timeouts =
+            Timeouts { lock_wait: Duration::from_secs(5), wait, settle: Duration::from_secs(2), block: true };
+        let unit = "web.service".parse().unwrap();
+        let restart = [UnitCommand { verb: Verb::Restart, unit, file: None, replace: false }];
+        let mut warnings = Vec::new();
+        let mut on_progress = |progress: Progress<'_>| {
+            if let Progress::Warning(text) = progress {
+                warnings.push(text.to_owned());
+            }
+        };
+        let problems =
+            soon(verb::execute(&context, Verb::Restart, &restart, timeouts, &mut on_progress)).await.unwrap();
+        assert!(problems.is_empty(), "{has_controller} {problems:?}");
+        let warned = warnings.iter().any(|text| text.starts_with("Unit web.service: unload failed on core-02: "));
+        assert!(warned || has_controller, "{warnings:?}");
         stop.cancel();
         if let Some(leading) = leading {
             soon(leading).await.unwrap();

@@ -400,3 +400,37 @@ async fn a_step_that_failed_for_a_global_unit_does_not_end_the_wait_for_other_ma
     let ((problems, _), ()) = tokio::join!(followed(&context, Goal::Verb(Verb::Start)), leader);
     assert_eq!(problems, ["failed (x) on core-01", "load failed on core-02: no"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_failed_on_another_machine_is_a_warning() {
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Alive], "active").await;
+    let units = BTreeSet::from([WEB.parse().unwrap()]);
+    let outcome = |goal: Goal| {
+        let view = FollowedUnits::new(goal, &units, Duration::ZERO, context.clock);
+        let (action, reason) = (Action::Unload, Reason::PlacedElsewhere(machine(2)));
+        let end = StepEnd { action, reason, outcome: Outcome::Failed("no".to_owned()), overlap: None };
+        let event = Event::new(Timestamp::ZERO, Some(machine(1)), units.first().cloned(), EventKind::StepEnded(end));
+        (view, event)
+    };
+    for (goal, is_warning) in [
+        (Goal::Verb(Verb::Restart), true),
+        (Goal::Verb(Verb::Start), true),
+        (Goal::AwayFrom(machine(3)), true),
+        (Goal::AwayFrom(machine(1)), false),
+        (Goal::Verb(Verb::Stop), false),
+        (Goal::Verb(Verb::Destroy), false),
+    ] {
+        let (mut view, event) = outcome(goal);
+        view.snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
+        let mut warnings = Vec::new();
+        view.note(&event, &mut |progress| {
+            if let Progress::Warning(text) = progress {
+                warnings.push(text.to_owned());
+            }
+        });
+        let problems: Vec<String> = view.problems.iter().map(ToString::to_string).collect();
+        let [said, other] = if is_warning { [warnings, problems] } else { [problems, warnings] };
+        let expected = ["Unit web.service: unload failed on core-01: no".to_owned()];
+        assert_eq!((said.as_slice(), other.is_empty()), (expected.as_slice(), true), "{goal:?}");
+    }
+}

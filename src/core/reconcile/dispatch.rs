@@ -184,7 +184,10 @@ impl Reconciler {
         if !step.action.starts() && !adopts_strict {
             return self.goes_on(machine, step, now);
         }
-        self.runs_elsewhere(&step.unit, machine, now) || self.strict_hold(&step.unit, machine).is_some()
+        // A unit that runs here already becomes no second copy.
+        let state = self.views.get(&machine).and_then(|view| view.units.as_ref()?.get(&step.unit));
+        let is_copy = self.is_strict(&step.unit) || !state.is_some_and(UnitState::is_up);
+        is_copy && self.runs_elsewhere(&step.unit, machine, now) || self.strict_hold(&step.unit, machine).is_some()
     }
 
     /// Reports whether a unit still runs on another machine and can be stopped there first. A machine that is suspected
