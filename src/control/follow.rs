@@ -259,6 +259,9 @@ impl FollowedUnits {
     fn note(&mut self, event: &Event, on_progress: &mut OnProgress<'_>) {
         let Some(unit) = event.subject.unit.clone().filter(|unit| self.left.contains(unit)) else { return };
         on_progress(Progress::Event(&self.snapshot, event));
+        if self.is_outdated(&unit, &event.kind) {
+            return;
+        }
         let (kind, what) = match &event.kind {
             EventKind::StepEnded(StepEnd { action, outcome: Outcome::Failed(said), .. }) => {
                 let on = event.subject.machine.map(|machine| format!(" on {}", self.snapshot.full_name_of(machine)));
@@ -288,6 +291,12 @@ impl FollowedUnits {
         }
         self.left.remove(&unit);
         self.problems.push(problem);
+    }
+
+    /// Reports whether an event is about an earlier file of a unit.
+    fn is_outdated(&self, unit: &UnitName, kind: &EventKind) -> bool {
+        let EventKind::StepEnded(StepEnd { action: Action::Load { hash, .. }, .. }) = kind else { return false };
+        self.snapshot.units.get(unit).is_some_and(|record| record.hash != *hash)
     }
 
     /// Reports whether a step has failed on a machine that has no part in bringing its unit to the goal.

@@ -153,3 +153,35 @@ fn a_controller_changes_nothing_about_a_global_unit_that_fails_on_one_host() {
     let said = watching(&lab, &["restart", "agent"]);
     assert_eq!(said.code, Some(0), "{said:#?}");
 }
+
+#[test]
+fn a_file_that_systemd_refuses_does_not_end_the_version_that_runs() {
+    let Some(lab) = lab(2) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    say(&["join"]);
+    let web = unit_file(&lab, "web.service", RUNS);
+    assert!(say(&["start", &web]).contains("launched on"));
+    let shown = say(&["list-units", "--no-legend", "--fields=machine", "--full"]);
+    let host = lab.hosts().iter().find(|host| shown.contains(&host.machine.to_string())).unwrap();
+    let main = || ssh(&lab, &host.name, "systemctl is-active web; systemctl show -P MainPID web");
+    let before = main();
+    let broken = [
+        ("[Service]\nExecStart=relative/path\n", "stays: /run/fleet/units/web.service:2: "),
+        ("[Service]\nEnvironment=A=b\n", "stays: web.service: Service has no ExecStart="),
+    ];
+    let refuse = || {
+        for (text, why) in broken {
+            unit_file(&lab, "web.service", text);
+            let said = muster(&lab, &["start", "--replace", &web]);
+            assert!(said.code == Some(1) && said.err.contains(why), "{said:#?}");
+            assert_eq!(main(), before);
+        }
+    };
+    refuse();
+    let controller = Daemon::controller(&lab, 8);
+    refuse();
+    drop(controller);
+    unit_file(&lab, "web.service", &format!("{RUNS}Environment=A=b\n"));
+    assert!(say(&["start", "--replace", &web]).contains("launched on"));
+    assert!(main().starts_with("active") && main() != before);
+}

@@ -434,3 +434,18 @@ async fn a_step_that_failed_on_another_machine_is_a_warning() {
         assert_eq!((said.as_slice(), other.is_empty()), (expected.as_slice(), true), "{goal:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_of_an_earlier_file_that_failed_says_nothing_about_the_present_one() {
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Alive], "inactive").await;
+    let units = BTreeSet::from([WEB.parse().unwrap()]);
+    for (hash, is_problem) in [(Hash::of(b"an earlier file"), false), (file().hash(), true)] {
+        let mut view = FollowedUnits::new(Goal::Verb(Verb::Start), &units, Duration::ZERO, context.clock);
+        view.snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
+        let (action, reason) = (Action::Load { hash, install: false, strict: false }, Reason::HashDiffers);
+        let end = StepEnd { action, reason, outcome: Outcome::Failed("no".to_owned()), overlap: None };
+        let event = Event::new(Timestamp::ZERO, Some(machine(2)), units.first().cloned(), EventKind::StepEnded(end));
+        view.note(&event, &mut |_| ());
+        assert_eq!(view.unloadable.len(), usize::from(is_problem));
+    }
+}

@@ -409,13 +409,18 @@ impl MachineView {
         self.leaving.get(unit).is_none_or(|since| now < *since + LEAVING)
     }
 
-    /// Records the outcomes of a visit's steps. If several steps of one unit failed, the first of them counts.
+    /// Records the outcomes of a visit's steps. If several steps of one unit failed, the load counts, or else the first of them.
     pub fn conclude(&mut self, steps: &[Step], outcomes: &[Outcome], now: Timestamp) {
         if !steps.is_empty() {
             self.lost = (0, now);
         }
-        let ended = |outcome: &Outcome| *outcome == Outcome::Done;
-        let unended = steps.iter().zip(outcomes).filter(|(_, outcome)| !ended(outcome)).map(|(step, _)| step);
+        let failed_loads = steps.iter().zip(outcomes).filter(|(step, outcome)| {
+            matches!(step.action, Action::Load { .. }) && matches!(outcome, Outcome::Failed(_))
+        });
+        let failed_loads: BTreeSet<&UnitName> = failed_loads.map(|(step, _)| &step.unit).collect();
+        // A unit whose new file is refused is not unloaded.
+        let ended = |step: &Step, outcome: &Outcome| *outcome == Outcome::Done || failed_loads.contains(&step.unit);
+        let unended = steps.iter().zip(outcomes).filter(|(step, outcome)| !ended(step, outcome)).map(|(step, _)| step);
         self.record_leaving(unended, now);
         for (step, outcome) in steps.iter().zip(outcomes).filter(|(step, _)| step.action.starts()) {
             match outcome {
@@ -425,7 +430,10 @@ impl MachineView {
         }
         let mut failed: BTreeMap<&UnitName, (&Step, &str)> = BTreeMap::new();
         for (step, outcome) in steps.iter().zip(outcomes) {
-            if let Outcome::Failed(said) = outcome {
+            let counts = matches!(step.action, Action::Load { .. }) || !failed_loads.contains(&step.unit);
+            if let Outcome::Failed(said) = outcome
+                && counts
+            {
                 failed.entry(&step.unit).or_insert((step, said));
             }
         }
