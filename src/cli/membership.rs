@@ -23,6 +23,7 @@ use crate::control::membership::Join;
 use crate::control::membership::Joined;
 use crate::control::membership::Left;
 use crate::control::membership::SchedulingMode;
+use crate::control::problems::Problem;
 use crate::core::explain;
 use crate::core::model::ForeignUnits;
 use crate::core::model::MachineId;
@@ -207,13 +208,16 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> CommandResult 
     printer.finish();
     match left? {
         Left::Removed(machine, problems) => {
-            for problem in &problems {
-                ui::warn(&problem.to_string());
-            }
             if !args.wait.json() {
                 ui::result(&messages::left(&machine));
             }
-            Ok(ExitStatus::Done)
+            // What `--force` gives up is as ordered. A unit that does not run where it has moved is trouble.
+            let is_failure = |problem: &&Problem| !args.force && !problem.unreachable && problem.unit.is_some();
+            let (failed, others): (Vec<&Problem>, Vec<&Problem>) = problems.iter().partition(is_failure);
+            for problem in others {
+                ui::warn(&problem.to_string());
+            }
+            Ok(ui::report(&errors(&failed.into_iter().cloned().collect::<Vec<_>>())))
         }
         Left::Draining(machine) => {
             ui::status(&messages::leaves_later(&machine));

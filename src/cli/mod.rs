@@ -166,8 +166,7 @@ enum Command {
     ///
     /// Its units move to other machines first. With --no-block, a machine that has units is drained and stays in the
     /// cluster until the next `leave`. With --force, a machine that cannot be managed is removed at once, and its units
-    /// then start elsewhere.
-    #[command(mut_arg("settle", hidden))]
+    /// then start elsewhere. The exit code is 1 if a unit stays, or does not run on the machine to which it has moved.
     Leave(membership::LeaveArgs),
     /// Place no new units on a machine
     Cordon(membership::MachineArgs),
@@ -176,8 +175,8 @@ enum Command {
     /// Move the units of a machine to other machines and place no new ones there
     ///
     /// An available unit starts elsewhere before it stops on this machine. A strict unit stops first. A unit that fits on
-    /// no other machine stays, unless there is a deadline.
-    #[command(mut_arg("settle", hidden))]
+    /// no other machine stays while it or another unit of the machine runs, unless there is a deadline. The exit code is
+    /// 1 if a unit stays, or does not run on the machine to which it has moved.
     Drain(membership::DrainArgs),
     /// Explain why a unit is on its machine, or why it does not run
     Why(explain::WhyArgs),

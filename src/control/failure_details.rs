@@ -29,41 +29,63 @@ const LINES: usize = 3;
 /// How long a host may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// The ids of systemd's messages that a process of a unit has exited, and that the unit is about to be restarted
+/// (sd-messages.h).
+const EXITED: &str = "98e322203f7a4ed290d09fe03c09fe15";
+const RESTARTED: &str = "5eb03494b6584870a536b337290809b3";
+
 /// How many bytes of an answer are kept.
 const BYTES: usize = 16 << 10;
 
 /// Adds to each problem of a unit what its host says about it. A host that does not answer adds nothing.
 pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems: &mut [Problem]) {
-    // What the host says about a unit of this name that could not be loaded is about another unit.
+    // What the host says about a unit of this name that could not be loaded is about another unit. A unit that has not left
+    // a machine runs there.
+    let is_other = |kind| matches!(kind, TroubleKind::LoadFailed | TroubleKind::StillElsewhere);
     let asked = problems.iter().enumerate();
-    let asked = asked.filter(|(_, problem)| !problem.unreachable && problem.kind != TroubleKind::LoadFailed);
+    let asked = asked.filter(|(_, problem)| !problem.unreachable && !is_other(problem.kind));
     let asked = asked.filter_map(|(index, problem)| {
         let machine = snapshot.machines.get(problem.machine.as_ref()?)?;
-        Some((index, ask(context, runner::target(machine), problem.unit.clone()?)))
+        let restarts = problem.kind == TroubleKind::Restarting;
+        Some((index, ask(context, runner::target(machine), problem.unit.clone()?, restarts)))
     });
     let asked: Vec<_> = asked.take(UNITS).map(|(index, answer)| answer.map(move |answer| (index, answer))).collect();
     let answers: Vec<_> = stream::iter(asked).buffer_unordered(UNITS).collect().await;
     for (index, answer) in answers {
         if let Some((problem, answer)) = problems.get_mut(index).zip(answer) {
-            problem.details = details(&answer);
+            problem.details = details(&answer, problem.kind == TroubleKind::Restarting);
         }
     }
 }
 
-async fn ask(context: &ClusterContext, target: Target, unit: UnitName) -> Option<String> {
-    let unit = remote::quote(unit.as_str()).ok()?;
-    let script = format!(
-        "systemctl show --property=Result,ExecMainCode,ExecMainStatus,NRestarts -- {unit}; echo; \
-         journalctl --quiet --no-pager --lines {LINES} --output cat --unit {unit}"
-    );
+async fn ask(context: &ClusterContext, target: Target, unit: UnitName, restarts: bool) -> Option<String> {
+    let script = script(&remote::quote(unit.as_str()).ok()?, restarts);
     let command = Command { script, run_as: Some(RunAs::root()), limit: Some(LIMIT), ..Command::default() };
     let mut answer = CapturedOutput::with_limit(BYTES);
     context.remote.exec(&target, &command, &mut answer).await.ok()?;
     Some(String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
-/// Returns the details in an answer: properties of systemd, an empty line and lines of the journal.
-fn details(answer: &str) -> Vec<String> {
+/// Returns the script that asks a host about a unit. About a unit that systemd starts again and again, it asks for more: the
+/// latest ends of its process, because systemd has forgotten them while the next process runs; and the words of the unit
+/// itself, because those of systemd fill the last lines.
+fn script(unit: &str, restarts: bool) -> String {
+    let show = format!("systemctl show --property=Result,ExecMainCode,ExecMainStatus,NRestarts -- {unit}");
+    let journal = "journalctl --quiet --no-pager --output cat";
+    let lines = format!("{journal} --lines {LINES} --unit {unit}");
+    if !restarts {
+        return format!("{show}; echo; {lines}");
+    }
+    format!(
+        "{show}; {journal} --boot --lines 2 _PID=1 UNIT={unit} MESSAGE_ID={EXITED} MESSAGE_ID={RESTARTED}; echo; \
+         words=$({journal} --lines {LINES} _SYSTEMD_UNIT={unit}); [ -n \"$words\" ] || words=$({lines}); \
+         printf '%s\\n' \"$words\""
+    )
+}
+
+/// Returns the details in an answer: properties of systemd, messages of systemd about the ends of the process, an empty line
+/// and lines of the journal.
+fn details(answer: &str, restarts: bool) -> Vec<String> {
     let (properties, journal) = answer.split_once("\n\n").unwrap_or((answer, ""));
     let property = |name: &str| {
         let mut values = properties.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -72,8 +94,10 @@ fn details(answer: &str) -> Vec<String> {
     let mut ended = Vec::new();
     // The codes of waitid(2): 1 is an exit, 2 a signal and 3 a signal with a core dump.
     match (property("ExecMainCode"), property("ExecMainStatus")) {
-        ("1", status) if status != "0" => ended.push(format!("exit code {status}")),
+        ("1", "0") if !restarts => {}
+        ("1", status) => ended.push(format!("exit code {status}")),
         ("2" | "3", status) => ended.push(format!("signal {status}")),
+        _ if restarts => ended.extend(last_end(properties)),
         _ => {}
     }
     if !matches!(property("Result"), "" | "success" | "exit-code" | "signal" | "core-dump") {
@@ -89,6 +113,23 @@ fn details(answer: &str) -> Vec<String> {
     ended.into_iter().chain(journal).map(|line| sanitize::truncate(&line, sanitize::MESSAGE_LIMIT)).collect()
 }
 
+/// Returns how the last process of a unit ended, from the messages of systemd: `UNIT: Main process exited, code=exited,
+/// status=3/NOTIMPLEMENTED` if it failed, and `UNIT: Scheduled restart job, …` afterwards. A process that ended with success
+/// has only the second one.
+fn last_end(messages: &str) -> Option<String> {
+    let messages: Vec<&str> = messages.lines().filter(|line| line.contains(": ")).collect();
+    let is_exit = |line: &&str| line.contains(" process exited, code=");
+    let failed = match messages.as_slice() {
+        [.., last] if is_exit(last) => last,
+        [.., before, _] if is_exit(before) => before,
+        [] => return None,
+        _ => return Some("exit code 0".to_owned()),
+    };
+    let status: String = failed.split_once("status=")?.1.chars().take_while(char::is_ascii_digit).collect();
+    let kind = if failed.contains("code=exited") { "exit code" } else { "signal" };
+    Some(format!("{kind} {status}")).filter(|_| !status.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,11 +137,39 @@ mod tests {
     #[test]
     fn an_answer_becomes_the_result_and_the_lines_of_the_journal() {
         let answer = "Result=exit-code\nNRestarts=0\nExecMainCode=1\nExecMainStatus=203\n\none\ntwo\u{1b}[31m\n";
-        assert_eq!(details(answer), ["exit code 203", "journal: one", "journal: two\u{fffd}[31m"]);
+        assert_eq!(details(answer, false), ["exit code 203", "journal: one", "journal: two\u{fffd}[31m"]);
         let killed = "Result=watchdog\nNRestarts=7\nExecMainCode=3\nExecMainStatus=6\n\n";
-        assert_eq!(details(killed), ["signal 6, result watchdog, systemd has restarted it 7 times"]);
+        assert_eq!(details(killed, false), ["signal 6, result watchdog, systemd has restarted it 7 times"]);
         // A timer has no processes.
-        assert_eq!(details("Result=success\n\n"), [""; 0]);
-        assert_eq!(details(""), [""; 0]);
+        assert_eq!(details("Result=success\n\n", false), [""; 0]);
+        assert_eq!(details("", false), [""; 0]);
+    }
+
+    #[test]
+    fn a_unit_that_is_restarted_again_and_again_has_the_end_of_its_last_process() {
+        let answer = |code: &str, messages: &str| {
+            format!("Result=success\nNRestarts=4\nExecMainCode={code}\nExecMainStatus=0\n{messages}\nlast words\n")
+        };
+        let first = |code: &str, messages: &str| {
+            let details = details(&answer(code, messages), true);
+            assert_eq!(details[1..], ["journal: last words"]);
+            details[0].strip_suffix("systemd has restarted it 4 times").unwrap().to_owned()
+        };
+        let exited = "a.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED\n";
+        let killed = "a.service: Main process exited, code=killed, status=9/KILL\n";
+        let again = "a.service: Scheduled restart job, restart counter is at 4.\n";
+        assert_eq!(first("1", ""), "exit code 0, ", "it waits for its restart");
+        assert_eq!(first("0", &format!("{exited}{again}")), "exit code 3, ");
+        assert_eq!(first("0", &format!("{again}{killed}")), "signal 9, ");
+        assert_eq!(first("0", &format!("{again}{again}")), "exit code 0, ");
+        assert_eq!(first("0", ""), "", "the journal has lost it");
+    }
+
+    #[test]
+    fn a_host_is_asked_for_the_words_of_a_unit_that_is_restarted_and_else_for_all() {
+        assert!(script("a.service", false).ends_with("--lines 3 --unit a.service"));
+        let script = script("a.service", true);
+        assert!(script.contains("_PID=1 UNIT=a.service MESSAGE_ID="), "{script}");
+        assert!(script.contains("--lines 3 _SYSTEMD_UNIT=a.service)"), "{script}");
     }
 }

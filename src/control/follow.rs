@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::goal::Goal;
+use super::goal::MachineProgress;
+use super::goal::Records;
 use super::goal::UnitProgress;
 use super::goal::is_on;
 use super::goal::recorded_health;
@@ -23,9 +25,11 @@ use crate::core::model::Action;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
+use crate::core::model::MachineId;
 use crate::core::model::Outcome;
 use crate::core::model::Snapshot;
 use crate::core::model::StepEnd;
+use crate::core::model::UnitState;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 use crate::runner;
@@ -95,6 +99,8 @@ struct FollowedUnits {
     settling: BTreeMap<UnitName, Instant>,
     /// The units that could not be loaded, each with the problem that it has unless it is placed elsewhere by then.
     unloadable: BTreeMap<UnitName, (Instant, Problem)>,
+    /// The machines on which global units will not reach the goal, with the problems.
+    unmet: BTreeMap<UnitName, BTreeMap<MachineId, Problem>>,
     problems: Vec<Problem>,
 }
 
@@ -102,8 +108,8 @@ impl FollowedUnits {
     fn new(goal: Goal, units: &BTreeSet<UnitName>, settle: Duration, clock: Clock) -> Self {
         let (snapshot, requirements) = (Snapshot::default(), RequirementsIndex::default());
         let (left, settling) = (units.clone(), BTreeMap::new());
-        let unloadable = BTreeMap::new();
-        Self { goal, clock, snapshot, requirements, left, settle, settling, unloadable, problems: Vec::new() }
+        let (unloadable, unmet, problems) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { goal, clock, snapshot, requirements, left, settle, settling, unloadable, unmet, problems }
     }
 
     /// Reports whether there is a unit to wait for. A global unit leaves a machine after all others, and stays if one of
@@ -140,24 +146,31 @@ impl FollowedUnits {
 
     /// Finds the units that have reached the goal and those that were started and do not run.
     fn assess(&mut self) {
-        let Self { goal, snapshot, requirements, left, settle, settling, unloadable, problems, .. } = self;
+        let Self { goal, snapshot, requirements, left, settle, settling, unloadable, unmet, problems, .. } = self;
         let place = |unit: &UnitName| snapshot.placements.get(unit).map(|placement| placement.machine);
         unloadable.retain(|unit, (_, problem)| place(unit) == problem.machine);
+        let health = recorded_health(snapshot);
+        let records = Records::new(snapshot, requirements, &health);
         left.retain(|unit| {
-            let progress = goal.progress_of(snapshot, requirements, &recorded_health(snapshot), unit);
+            let mut progress = goal.progress_of(&records, unit);
+            let everywhere = goal.progress_on_machines(&records, unit);
+            if !everywhere.is_empty() {
+                let unmet = unmet.entry(unit.clone()).or_default();
+                progress = assess_everywhere(snapshot, unit, everywhere, unmet);
+            }
             if progress != UnitProgress::Reached {
                 settling.remove(unit);
             }
             match progress {
                 UnitProgress::Pending => {}
                 UnitProgress::Reached => {
-                    let starts = matches!(goal, Goal::Verb(verb) if verb.goal() == Some(DesiredState::Launched));
-                    let settle = if starts && !requirements.is_global(unit) { *settle } else { Duration::ZERO };
+                    // A unit that has left a machine was started on another one.
+                    let starts = goal.state(snapshot, unit) == Some(DesiredState::Launched);
+                    let settle = if starts { *settle } else { Duration::ZERO };
                     settling.entry(unit.clone()).or_insert_with(|| Instant::now() + settle);
                 }
                 UnitProgress::Failed(machine, state) => {
-                    let what = format!("{state} on {}", snapshot.full_name_of(machine));
-                    problems.push(Problem::of_unit(TroubleKind::of_state(&state), unit, Some(machine), what));
+                    problems.push(not_running(snapshot, unit, machine, &state));
                     return false;
                 }
             }
@@ -177,8 +190,21 @@ impl FollowedUnits {
             self.settling.iter().filter(|(_, at)| **at <= now).map(|(unit, _)| unit.clone()).collect();
         self.settling.retain(|unit, _| !settled.contains(unit));
         self.left.retain(|unit| !settled.contains(unit));
-        let records = (&self.snapshot, &self.requirements);
-        report_reached(self.goal, records, &recorded_health(&self.snapshot), &settled, on_progress);
+        let health = recorded_health(&self.snapshot);
+        let records = Records::new(&self.snapshot, &self.requirements, &health);
+        let (unmet, met): (BTreeSet<UnitName>, BTreeSet<UnitName>) =
+            settled.into_iter().partition(|unit| self.unmet.get(unit).is_some_and(|unmet| !unmet.is_empty()));
+        report_reached(self.goal, &records, &met, on_progress);
+        for unit in met.iter().chain(&unmet) {
+            let there = self.goal.progress_on_machines(&records, unit).into_iter();
+            let silent = there.filter_map(|(machine, progress)| match progress {
+                MachineProgress::OutOfReach(health) => Some((self.snapshot.machines.get(&machine)?, health)),
+                _ => None,
+            });
+            let silent = silent.map(|(machine, health)| self.goal.out_of_reach(unit, machine, health));
+            self.problems.extend(self.unmet.remove(unit).into_iter().flatten().map(|(_, problem)| problem));
+            self.problems.extend(silent);
+        }
         let over = self.unloadable.extract_if(.., |_, (at, _)| *at <= now);
         for (unit, (_, problem)) in over {
             self.problems.extend(self.left.remove(&unit).then_some(problem));
@@ -233,12 +259,15 @@ impl FollowedUnits {
     fn note(&mut self, event: &Event, on_progress: &mut OnProgress<'_>) {
         let Some(unit) = event.subject.unit.clone().filter(|unit| self.left.contains(unit)) else { return };
         on_progress(Progress::Event(&self.snapshot, event));
+        if self.is_outdated(&unit, &event.kind) {
+            return;
+        }
         let (kind, what) = match &event.kind {
             EventKind::StepEnded(StepEnd { action, outcome: Outcome::Failed(said), .. }) => {
                 let on = event.subject.machine.map(|machine| format!(" on {}", self.snapshot.full_name_of(machine)));
                 (TroubleKind::of_step(*action), format!("{action} failed{}: {said}", on.unwrap_or_default()))
             }
-            EventKind::UnitUnschedulable(error) if !self.has_deadline() => {
+            EventKind::UnitUnschedulable(error) if !self.has_deadline() && !self.leaves(&unit) => {
                 (TroubleKind::Unschedulable, error.message())
             }
             _ => return,
@@ -248,6 +277,14 @@ impl FollowedUnits {
             return;
         }
         let problem = Problem::of_unit(kind, &unit, event.subject.machine, what);
+        if self.is_elsewhere(&event.kind, &problem) {
+            on_progress(Progress::Warning(&problem.to_string()));
+            return;
+        }
+        if let Some(machine) = problem.machine.filter(|_| self.is_everywhere(&unit)) {
+            self.unmet.entry(unit).or_default().entry(machine).or_insert(problem);
+            return;
+        }
         if matches!(&event.kind, EventKind::StepEnded(StepEnd { action: Action::Load { .. }, .. })) {
             self.unloadable.entry(unit).or_insert((Instant::now() + ELSEWHERE, problem));
             return;
@@ -256,10 +293,38 @@ impl FollowedUnits {
         self.problems.push(problem);
     }
 
+    /// Reports whether an event is about an earlier file of a unit.
+    fn is_outdated(&self, unit: &UnitName, kind: &EventKind) -> bool {
+        let EventKind::StepEnded(StepEnd { action: Action::Load { hash, .. }, .. }) = kind else { return false };
+        self.snapshot.units.get(unit).is_some_and(|record| record.hash != *hash)
+    }
+
+    /// Reports whether a step has failed on a machine that has no part in bringing its unit to the goal.
+    fn is_elsewhere(&self, kind: &EventKind, problem: &Problem) -> bool {
+        let health = recorded_health(&self.snapshot);
+        let records = Records::new(&self.snapshot, &self.requirements, &health);
+        let needs = |(unit, machine): (&UnitName, MachineId)| self.goal.needs(&records, unit, machine);
+        let is_step = matches!(kind, EventKind::StepEnded(end) if !matches!(end.action, Action::Load { .. }));
+        is_step && !problem.unit.as_ref().zip(problem.machine).is_none_or(needs)
+    }
+
+    /// Reports whether a unit is to reach the goal on all of its machines.
+    fn is_everywhere(&self, unit: &UnitName) -> bool {
+        matches!(self.goal, Goal::Verb(verb) if verb.goal() >= Some(DesiredState::Loaded))
+            && self.requirements.is_global(unit)
+    }
+
     /// Reports whether the units leave a machine, and those that fit on no other machine stop there at a deadline.
     fn has_deadline(&self) -> bool {
         let Goal::AwayFrom(machine) = self.goal else { return false };
         self.snapshot.machines.get(&machine).is_some_and(|machine| machine.draining && machine.drain_by.is_some())
+    }
+
+    /// Reports whether a unit is being taken off the machine that it is to leave.
+    fn leaves(&self, unit: &UnitName) -> bool {
+        let Goal::AwayFrom(machine) = self.goal else { return false };
+        let is_placed = self.snapshot.placements.get(unit).is_some_and(|at| at.machine == machine);
+        !is_placed && is_on(&self.snapshot, unit, machine)
     }
 
     fn time_out(&mut self) {
@@ -268,8 +333,36 @@ impl FollowedUnits {
             let why = explain::explain(&self.snapshot, unit, now).and_then(|why| why.not_running.into_iter().next());
             self.goal.timed_out(&self.snapshot, unit, why.map(|why| why.to_string()))
         };
+        self.problems.extend(self.unmet.values().flat_map(BTreeMap::values).cloned());
         self.problems.extend(self.left.iter().map(timed_out));
     }
+}
+
+/// Returns how far a global unit is, and adds the problems on machines where it does not run. They last: a unit that fails
+/// again and again may seem to start at any moment.
+fn assess_everywhere(
+    snapshot: &Snapshot,
+    unit: &UnitName,
+    everywhere: Vec<(MachineId, MachineProgress)>,
+    unmet: &mut BTreeMap<MachineId, Problem>,
+) -> UnitProgress {
+    let mut is_pending = false;
+    for (machine, progress) in everywhere {
+        match progress {
+            MachineProgress::Failed(state) => {
+                unmet.entry(machine).or_insert_with(|| not_running(snapshot, unit, machine, &state));
+            }
+            MachineProgress::Pending => is_pending |= !unmet.contains_key(&machine),
+            MachineProgress::Reached | MachineProgress::OutOfReach(_) => {}
+        }
+    }
+    if is_pending { UnitProgress::Pending } else { UnitProgress::Reached }
+}
+
+/// Returns the problem of a unit that was started on a machine and does not run there.
+fn not_running(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &UnitState) -> Problem {
+    let what = format!("{state} on {}", snapshot.full_name_of(machine));
+    Problem::of_unit(TroubleKind::of_state(state), unit, Some(machine), what)
 }
 
 #[cfg(test)]

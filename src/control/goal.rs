@@ -1,5 +1,7 @@
 //! The goal of an operation, and whether a unit has reached it.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::problems::Problem;
@@ -29,6 +31,51 @@ pub enum Goal {
 
 /// Returns the health of a machine, if it is known.
 pub(super) type Healths<'a> = &'a dyn Fn(MachineId) -> Option<Health>;
+
+/// The records of a cluster, by which the progress of units is assessed.
+pub(super) struct Records<'a> {
+    /// The records.
+    pub(super) snapshot: &'a Snapshot,
+    /// The requirements of their units.
+    pub(super) requirements: &'a RequirementsIndex,
+    /// The health of the machines.
+    pub(super) health: Healths<'a>,
+    /// The machines that each global unit belongs on, once they are needed.
+    homes: OnceCell<BTreeMap<UnitName, BTreeSet<MachineId>>>,
+}
+
+impl<'a> Records<'a> {
+    pub(super) const fn new(snapshot: &'a Snapshot, requirements: &'a RequirementsIndex, health: Healths<'a>) -> Self {
+        Self { snapshot, requirements, health, homes: OnceCell::new() }
+    }
+
+    /// Returns the machines that a global unit belongs on.
+    fn homes(&self, name: &UnitName) -> impl Iterator<Item = MachineId> {
+        let homes = self.homes.get_or_init(|| explain::homes_of_globals(self.snapshot, self.requirements));
+        homes.get(name).into_iter().flatten().copied()
+    }
+
+    /// Reports whether a unit belongs on a machine: it is placed there, or it is global and fits.
+    pub(super) fn belongs(&self, name: &UnitName, machine: MachineId) -> bool {
+        if self.requirements.is_global(name) {
+            return self.homes(name).any(|home| home == machine);
+        }
+        self.snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine)
+    }
+}
+
+/// How far a global unit is on one of its machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum MachineProgress {
+    /// It may still reach the goal there.
+    Pending,
+    /// It has reached the goal there.
+    Reached,
+    /// It was started there and does not run: it is in this state.
+    Failed(UnitState),
+    /// It has not reached the goal there, and the machine does not answer: this is its health.
+    OutOfReach(Health),
+}
 
 /// How far a unit is on its way to the goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,14 +118,10 @@ impl Goal {
         }
     }
 
-    /// Returns how far a unit is on its way to the goal. `health` returns the health of a machine.
-    pub(super) fn progress_of(
-        self,
-        snapshot: &Snapshot,
-        requirements: &RequirementsIndex,
-        health: Healths<'_>,
-        name: &UnitName,
-    ) -> UnitProgress {
+    /// Returns how far a unit is on its way to the goal. A global unit has come as far as on the machine that is furthest
+    /// behind, machines out of reach aside.
+    pub(super) fn progress_of(self, records: &Records<'_>, name: &UnitName) -> UnitProgress {
+        let snapshot = records.snapshot;
         if let Self::AwayFrom(machine) = self
             && is_on(snapshot, name, machine)
         {
@@ -89,18 +132,100 @@ impl Goal {
             (None, unit) => unit.is_none() && nowhere,
             (Some(_), None) => false,
             (Some(DesiredState::Inactive), Some(_)) => nowhere,
-            (Some(state), Some(unit)) if requirements.is_global(name) => unit.desired == state,
-            (Some(DesiredState::Loaded), Some(unit)) => {
-                let loaded = reported(snapshot, health, (name, unit), DesiredState::Loaded);
-                let must_stop = self == Self::Verb(Verb::Stop);
-                loaded.is_some_and(|(machine, state)| {
-                    let may_run = state.runs() || must_stop && runs_beside(snapshot, name, machine);
-                    !may_run
-                })
+            (Some(state), Some(unit)) if records.requirements.is_global(name) => {
+                if unit.desired == state {
+                    return self.progress_everywhere(records, name);
+                }
+                false
             }
-            (Some(DesiredState::Launched), Some(unit)) => return launched(snapshot, health, (name, unit)),
+            (Some(DesiredState::Loaded), Some(unit)) => {
+                let machine = snapshot.placements.get(name).map(|placement| placement.machine);
+                machine.is_some_and(|machine| self.is_loaded(records, (name, unit), machine))
+            }
+            (Some(DesiredState::Launched), Some(unit)) => {
+                let machine = snapshot.placements.get(name).map(|placement| placement.machine);
+                return machine.map_or(UnitProgress::Pending, |machine| launched(records, (name, unit), machine));
+            }
         };
         if reached { UnitProgress::Reached } else { UnitProgress::Pending }
+    }
+
+    fn progress_everywhere(self, records: &Records<'_>, name: &UnitName) -> UnitProgress {
+        let mut progress = UnitProgress::Reached;
+        for (machine, there) in self.progress_on_machines(records, name) {
+            match there {
+                MachineProgress::Pending => return UnitProgress::Pending,
+                MachineProgress::Failed(state) => progress = UnitProgress::Failed(machine, state),
+                MachineProgress::Reached | MachineProgress::OutOfReach(_) => {}
+            }
+        }
+        progress
+    }
+
+    /// Returns how far a global unit is on each of its machines; nothing for another unit, if the goal is that it leaves
+    /// machines, or if its desired state is not the one of the goal.
+    pub(super) fn progress_on_machines(
+        self,
+        records: &Records<'_>,
+        name: &UnitName,
+    ) -> Vec<(MachineId, MachineProgress)> {
+        let goal = if let Self::Verb(verb) = self { verb.goal() } else { None };
+        let unit = records.snapshot.units.get(name).filter(|unit| Some(unit.desired) == goal);
+        let Some(unit) = unit.filter(|_| records.requirements.is_global(name)) else { return Vec::new() };
+        let progress = |machine| {
+            let reached = match goal {
+                Some(DesiredState::Launched) => launched(records, (name, unit), machine),
+                _ if self.is_loaded(records, (name, unit), machine) => UnitProgress::Reached,
+                _ => UnitProgress::Pending,
+            };
+            let health = (records.health)(machine).filter(|health| !can_be_visited(*health));
+            match (reached, health) {
+                (UnitProgress::Failed(_, state), None) => MachineProgress::Failed(state),
+                (UnitProgress::Reached, _) => MachineProgress::Reached,
+                (_, Some(_)) if self.is_as_desired(records.snapshot, (name, unit), machine) => MachineProgress::Reached,
+                (_, Some(health)) => MachineProgress::OutOfReach(health),
+                (UnitProgress::Pending, None) => MachineProgress::Pending,
+            }
+        };
+        let homes = records.homes(name).filter(|_| goal >= Some(DesiredState::Loaded));
+        homes.map(|machine| (machine, progress(machine))).collect()
+    }
+
+    /// Reports whether a machine that does not answer was last seen with a unit as it is desired, so that nothing is left to do
+    /// there.
+    fn is_as_desired(self, snapshot: &Snapshot, (name, unit): (&UnitName, &Unit), machine: MachineId) -> bool {
+        let state = snapshot.states.get(name).and_then(|states| states.get(&machine));
+        if self == Self::Verb(Verb::Stop) {
+            return state.is_none_or(|state| !state.runs());
+        }
+        let reached = |state: &UnitState| state.reached() == unit.desired && state.restarts >= unit.restarts;
+        state.is_some_and(|state| state.hash == unit.hash && reached(state))
+    }
+
+    /// Reports whether a unit is on a machine and does not run there. A unit that is stopped must run nowhere else either.
+    fn is_loaded(self, records: &Records<'_>, unit: (&UnitName, &Unit), machine: MachineId) -> bool {
+        let name = unit.0;
+        let must_stop = self == Self::Verb(Verb::Stop);
+        let is_global = records.requirements.is_global(name);
+        reported(records, unit, machine, DesiredState::Loaded).is_some_and(|state| {
+            let may_run = state.runs() || must_stop && !is_global && runs_beside(records.snapshot, name, machine);
+            !may_run
+        })
+    }
+
+    /// Returns the problem of a global unit on a machine that does not answer.
+    pub(super) fn out_of_reach(self, name: &UnitName, machine: &Machine, health: Health) -> Problem {
+        let Machine { id, name: host, .. } = machine;
+        let what = match self {
+            Self::Verb(Verb::Stop) => {
+                format!("still on {host}, which is {health}: it is stopped there once {host} answers")
+            }
+            Self::Verb(verb) => {
+                format!("not {} on {host}, which is {health}: that follows once {host} answers", word(verb))
+            }
+            Self::AwayFrom(_) => format!("still on {host}, which is {health}"),
+        };
+        Problem::of_unit_out_of_reach(name, *id, what)
     }
 }
 
@@ -129,6 +254,26 @@ impl Goal {
             }
         };
         Some(Problem::of_unit_out_of_reach(unit, machine.id, what))
+    }
+
+    /// Reports whether a problem keeps one of these units from the goal. A unit that is to run on its machine does so whatever
+    /// becomes of machines on which it was before.
+    pub(super) fn is_concerned(self, records: &Records<'_>, units: &BTreeSet<UnitName>, problem: &Problem) -> bool {
+        let Some(machine) = problem.machine else { return true };
+        let needs = |unit: &UnitName| self.needs(records, unit, machine);
+        match &problem.unit {
+            None => problem.kind != TroubleKind::MachineUnavailable || units.iter().any(needs),
+            Some(unit) => problem.kind != TroubleKind::StepFailed || needs(unit),
+        }
+    }
+
+    /// Reports whether a machine has a part in bringing a unit to the goal. A unit that has no place yet may need any machine.
+    pub(super) fn needs(self, records: &Records<'_>, unit: &UnitName, machine: MachineId) -> bool {
+        let starts = self.state(records.snapshot, unit) >= Some(DesiredState::Loaded);
+        let is_left = self == Self::AwayFrom(machine);
+        let has_place = records.snapshot.placements.contains_key(unit) || records.requirements.is_global(unit);
+        let must_stop = self == Self::Verb(Verb::Stop);
+        !starts || is_left || must_stop || !has_place || records.belongs(unit, machine)
     }
 
     /// Returns the problem of a unit on a machine that does not answer and whose failover the failover policy blocks: the
@@ -247,29 +392,28 @@ pub(super) fn is_on(snapshot: &Snapshot, name: &UnitName, machine: MachineId) ->
     placed || snapshot.states.get(name).is_some_and(|states| states.contains_key(&machine))
 }
 
-/// Returns how far a unit is that is to be launched on the machine where it is placed.
-fn launched(snapshot: &Snapshot, health: Healths<'_>, (name, unit): (&UnitName, &Unit)) -> UnitProgress {
-    let oneshot = snapshot.file(name).is_some_and(|file| file.is_oneshot());
-    match reported(snapshot, health, (name, unit), DesiredState::Launched) {
-        Some((_, state)) if state.restarts < unit.restarts || state.is_changing() => UnitProgress::Pending,
-        Some((_, state)) if state.is_well(oneshot) => UnitProgress::Reached,
-        Some((machine, state)) => UnitProgress::Failed(machine, state.clone()),
+/// Returns how far a unit is that is to be launched on a machine.
+fn launched(records: &Records<'_>, (name, unit): (&UnitName, &Unit), machine: MachineId) -> UnitProgress {
+    let oneshot = records.snapshot.file(name).is_some_and(|file| file.is_oneshot());
+    match reported(records, (name, unit), machine, DesiredState::Launched) {
+        Some(state) if state.restarts < unit.restarts || state.is_changing() => UnitProgress::Pending,
+        Some(state) if state.is_well(oneshot) => UnitProgress::Reached,
+        Some(state) => UnitProgress::Failed(machine, state.clone()),
         None => UnitProgress::Pending,
     }
 }
 
-/// Returns the machine on which a unit is placed and its report, if it reports the unit in this state with its current
-/// file. The last report of a machine that does not answer says nothing about now.
+/// Returns a machine's report about a unit, if it reports the unit in this state with its current file. The last report of a
+/// machine that does not answer says nothing about now.
 fn reported<'a>(
-    snapshot: &'a Snapshot,
-    health: Healths<'_>,
+    records: &Records<'a>,
     (name, unit): (&UnitName, &Unit),
+    machine: MachineId,
     state: DesiredState,
-) -> Option<(MachineId, &'a UnitState)> {
-    let machine = snapshot.placements.get(name)?.machine;
-    if health(machine).is_some_and(|health| !matches!(health, Health::Alive | Health::PathFault)) {
+) -> Option<&'a UnitState> {
+    if (records.health)(machine).is_some_and(|health| !matches!(health, Health::Alive | Health::PathFault)) {
         return None;
     }
-    let reported = snapshot.states.get(name)?.get(&machine)?;
-    (reported.hash == unit.hash && reported.reached() == state).then_some((machine, reported))
+    let reported = records.snapshot.states.get(name)?.get(&machine)?;
+    (reported.hash == unit.hash && reported.reached() == state).then_some(reported)
 }

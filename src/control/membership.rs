@@ -9,6 +9,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::failure_details;
 use super::goal::Goal;
 use super::operation::UnitOperation;
 use super::problems::Problem;
@@ -197,7 +198,9 @@ async fn empty(
     }
     let ran = |unit: &UnitName| snapshot.states.get(unit)?.get(&machine).filter(|state| state.runs());
     let mut problems = move_units(context, &snapshot, machine, timeouts, on_progress).await?;
-    let left = units_on(&layout::read(&*context.store, &context.keys).await?, machine);
+    let snapshot = layout::read(&*context.store, &context.keys).await?;
+    failure_details::add(context, &snapshot, &mut problems).await;
+    let left = units_on(&snapshot, machine);
     let has_stopped = |problem: &&mut Problem| {
         let stopped = |unit: &UnitName| !left.contains(unit) && ran(unit).is_some();
         problem.kind == TroubleKind::Unschedulable && problem.unit.as_ref().is_some_and(stopped)
@@ -213,8 +216,8 @@ async fn empty(
 /// The outcome of [`leave`].
 #[derive(Debug)]
 pub enum Left {
-    /// The host is no machine of the cluster any more. The problems are those of units that may still run there, and of a
-    /// host that could not be told that it has left.
+    /// The host is no machine of the cluster any more. The problems are those of units that may still run there or run
+    /// nowhere, and of a host that could not be told that it has left.
     Removed(Machine, Vec<Problem>),
     /// The host is still a machine, because these units could not be moved off it. It stays cordoned and draining.
     Kept(Machine, Vec<Problem>),
@@ -251,10 +254,11 @@ pub async fn leave(
     }
     // A machine that has just not answered is not asked again.
     let is_lost = problems.iter().any(|problem| problem.unit.is_none() && problem.machine == Some(machine.id));
-    if !problems.is_empty() && !force {
+    // Units that have left it and do not run elsewhere need it no longer.
+    if !problems.is_empty() && !force && (!is_empty || is_lost) {
         return Ok(Left::Kept(machine, problems));
     }
-    if !problems.is_empty() && !is_lost {
+    if !problems.is_empty() && !is_lost && !is_empty {
         let now = Some(context.clock.now());
         change_machine(context, name, None, |machine| Machine { drain_by: now, ..machine }).await?;
         (problems, is_empty) = empty(context, machine.id, timeouts, Some("stopped"), on_progress).await?;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::follow::follow;
 use super::goal::Goal;
+use super::goal::Records;
 use super::goal::is_on;
 use super::goal::recorded_health;
 use super::leadership::controller_due;
@@ -132,13 +133,18 @@ impl UnitOperation<'_> {
         let mut on_event = |snapshot: &Snapshot, event: &Event| on_progress(Progress::Event(snapshot, event));
         let stop_when = self.stop_when(reconciler.snapshot());
         let ended = runner::run(&mut reconciler, run_context, None, stop_when, &mut on_event).await?;
-        let (snapshot, requirements) = (reconciler.snapshot(), reconciler.requirements());
         let health = health_for(&reconciler);
-        let left = report_reached(self.goal, (snapshot, requirements), &health, self.units, on_progress);
+        let records = Records::new(reconciler.snapshot(), reconciler.requirements(), &health);
+        let left = report_reached(self.goal, &records, self.units, on_progress);
         match ended {
             RunOutcome::Finished | RunOutcome::TimedOut => {
                 let is_over = ended == RunOutcome::TimedOut;
-                let mut found = problems(&reconciler, &scope);
+                let found = problems(&reconciler, &scope).into_iter();
+                let (mut found, others): (Vec<_>, Vec<_>) =
+                    found.partition(|problem| self.goal.is_concerned(&records, self.units, problem));
+                for problem in others {
+                    on_progress(Progress::Warning(&problem.to_string()));
+                }
                 found.retain(|problem| !is_over || problem.kind != TroubleKind::NotOnMachine);
                 found.extend(self.stragglers(&reconciler, &left, &found, is_over));
                 Ok(Some(found))
@@ -150,14 +156,15 @@ impl UnitOperation<'_> {
 
     /// Returns when a run of this operation ends.
     fn stop_when(self, snapshot: &Snapshot) -> StopCondition {
-        let limit = self.timeouts.wait.unwrap_or(WAIT);
-        let Goal::AwayFrom(machine) = self.goal else {
-            return StopCondition::Settled { limit, watch: self.timeouts.settle };
-        };
+        let (limit, watch) = (self.timeouts.wait.unwrap_or(WAIT), self.timeouts.settle);
+        let Goal::AwayFrom(machine) = self.goal else { return StopCondition::Settled { limit, watch } };
         // Units that move may take their time to start: until then they run on the machine that is drained.
         match snapshot.machines.get(&machine).and_then(|machine| machine.drain_by) {
-            Some(by) => StopCondition::Emptied(machine, by.since(self.context.clock.now()) + AFTER_DEADLINE),
-            None => StopCondition::Settled { limit: HANDOVER, watch: Duration::ZERO },
+            Some(by) => {
+                let limit = by.since(self.context.clock.now()) + AFTER_DEADLINE;
+                StopCondition::Emptied { machine, limit, watch }
+            }
+            None => StopCondition::Settled { limit: HANDOVER, watch },
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::goal::Goal;
-use super::goal::Healths;
+use super::goal::Records;
 use super::goal::UnitProgress;
 use super::retry::Contended;
 use crate::core::command::InvalidCommand;
@@ -13,7 +13,6 @@ use crate::core::model::Event;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::model::Verb;
-use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 use crate::store::StoreError;
 use crate::store::leader_election::LeaderRecord;
@@ -70,15 +69,15 @@ pub enum OperationError {
     Stopped,
 }
 
-/// Reports the units that have reached the goal, and returns the others. `health` returns the health of a machine.
+/// Reports the units that have reached the goal, and returns the others.
 pub(super) fn report_reached(
     goal: Goal,
-    (snapshot, requirements): (&Snapshot, &RequirementsIndex),
-    health: Healths<'_>,
+    records: &Records<'_>,
     units: &BTreeSet<UnitName>,
     on_progress: &mut OnProgress<'_>,
 ) -> BTreeSet<UnitName> {
-    let is_reached = |unit: &&UnitName| goal.progress_of(snapshot, requirements, health, unit) == UnitProgress::Reached;
+    let (snapshot, requirements) = (records.snapshot, records.requirements);
+    let is_reached = |unit: &&UnitName| goal.progress_of(records, unit) == UnitProgress::Reached;
     let (reached, left): (Vec<_>, Vec<_>) = units.iter().partition(is_reached);
     for unit in reached {
         if requirements.is_global(unit) {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::failure_details;
 use super::goal::Goal;
+use super::goal::Records;
 use super::goal::UnitProgress;
 use super::goal::recorded_health;
 use super::leadership::controller_leads;
@@ -114,12 +115,12 @@ async fn doubtful(
     }
     let (snapshot, requirements) = (reconciler.snapshot(), reconciler.requirements());
     let health = recorded_health(snapshot);
+    let records = Records::new(snapshot, requirements, &health);
     let runs = |unit: &UnitName| {
         let changes = |command: &UnitCommand| {
             command::decide(snapshot, command).is_ok_and(|decision| decision.change != DesiredChange::Nothing)
         };
-        let is_reached =
-            Goal::Verb(Verb::Start).progress_of(snapshot, requirements, &health, unit) == UnitProgress::Reached;
+        let is_reached = Goal::Verb(Verb::Start).progress_of(&records, unit) == UnitProgress::Reached;
         is_reached && !commands.iter().filter(|command| command.unit == *unit).any(changes)
     };
     Ok(units.into_iter().filter(|unit| !runs(unit)).collect())
@@ -169,8 +170,8 @@ async fn store_desired_state(
     while !left.is_empty() {
         attempts.next()?;
         let (snapshot, revisions) = read(context).await?;
-        let requirements = RequirementsIndex::of(&snapshot);
         let decisions = decide(&snapshot, &left, &mut stored.problems)?;
+        let reached = reached(&snapshot, &decisions);
         let activation = command::activation_warnings(&snapshot, commands);
         for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings).chain(&activation) {
             if warned.insert(warning.clone()) {
@@ -183,19 +184,27 @@ async fn store_desired_state(
                 left.extend(portion.iter().map(|(command, _)| *command));
                 continue;
             }
-            for (UnitCommand { unit, verb, .. }, decision) in portion {
+            for (UnitCommand { unit, .. }, decision) in portion {
                 if decision.created {
                     on_progress(Progress::Reached(unit, DesiredState::Inactive, None));
                 }
                 let changed = decision.change != DesiredChange::Nothing;
-                let goal = Goal::Verb(*verb);
-                let progress = goal.progress_of(&snapshot, &requirements, &recorded_health(&snapshot), unit);
-                let is_open = changed || progress != UnitProgress::Reached;
+                let is_open = changed || !reached.contains(unit);
                 if is_open { &mut stored.open } else { &mut stored.same }.insert(unit.clone());
             }
         }
     }
     Ok(stored)
+}
+
+/// Returns the units that have reached the goals of their commands, as far as the store knows.
+fn reached(snapshot: &Snapshot, decisions: &[Decided<'_>]) -> BTreeSet<UnitName> {
+    let (requirements, health) = (RequirementsIndex::of(snapshot), recorded_health(snapshot));
+    let records = Records::new(snapshot, &requirements, &health);
+    let is_reached =
+        |command: &UnitCommand| Goal::Verb(command.verb).progress_of(&records, &command.unit) == UnitProgress::Reached;
+    let reached = decisions.iter().map(|(command, _)| *command).filter(|command| is_reached(command));
+    reached.map(|command| command.unit.clone()).collect()
 }
 
 type Decided<'a> = (&'a UnitCommand, Decision);

@@ -5,6 +5,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -368,6 +369,22 @@ pub fn unplaceable<'a>(
     let mut scheduler = Scheduler::new(snapshot, schedulability(snapshot, now), requirements);
     let choices = scheduler.schedule_all(units).into_iter();
     choices.filter_map(|(unit, choice)| Some((unit.clone(), choice.err()?))).collect()
+}
+
+/// Returns the machines that each global unit belongs on.
+pub fn homes_of_globals(
+    snapshot: &Snapshot,
+    requirements: &RequirementsIndex,
+) -> BTreeMap<UnitName, BTreeSet<MachineId>> {
+    // Whether a machine takes new units does not matter to global ones.
+    let scheduler = Scheduler::new(snapshot, |_| Health::Alive, requirements);
+    let mut homes = BTreeMap::<_, BTreeSet<_>>::new();
+    for machine in snapshot.machines.keys() {
+        for unit in scheduler.globals_on(*machine) {
+            homes.entry(unit.clone()).or_default().insert(*machine);
+        }
+    }
+    homes
 }
 
 /// Returns why a global unit does not run on the machines that it fits, with the machines. A machine that cannot be managed

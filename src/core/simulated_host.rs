@@ -9,6 +9,7 @@ mod systemd;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::core::model::Cluster;
 use crate::core::model::Expiry;
 use crate::core::model::LeaseAction;
 use crate::core::model::LeaseStatus;
+use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Observation;
 use crate::core::model::Outcome;
@@ -26,6 +28,7 @@ use crate::core::model::Report;
 use crate::core::model::Step;
 use crate::core::model::UnitState;
 use crate::core::model::Visit;
+use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 
 pub use systemd::SimulatedUnit;
@@ -53,6 +56,8 @@ pub struct SimulatedHost {
     pub started: ActiveState,
     /// The unit that systemd refuses to start.
     pub refuses: Option<UnitName>,
+    /// The files that systemd refuses.
+    pub refuses_files: BTreeSet<Hash>,
     /// How long systemd takes to renew a lease.
     pub renewal: Duration,
     /// Set when systemd does not start the units that hold the lease.
@@ -73,7 +78,12 @@ pub struct Underway {
     serial: u64,
     lease: Option<LeaseStatus>,
     complaints: BTreeMap<UnitName, String>,
+    /// The units that go on with an earlier file, because the new one is refused.
+    kept: BTreeSet<UnitName>,
 }
+
+/// What systemd says of a file that it refuses.
+const REFUSED: &str = "systemd refuses its file";
 
 impl Underway {
     /// Returns the status of the lease, if the visit is about the lease.
@@ -101,6 +111,7 @@ impl SimulatedHost {
             units: BTreeMap::new(),
             started: ActiveState::Active,
             refuses: None,
+            refuses_files: BTreeSet::new(),
             renewal: Duration::ZERO,
             refuses_lease: false,
             is_locked: false,
@@ -143,8 +154,8 @@ impl SimulatedHost {
         if !visit.read_only && self.epoch > visit.epoch {
             return Err(Refused::LaterLeader(self.epoch));
         }
-        let underway =
-            Underway { uptime, epoch: self.epoch, serial: self.serial, lease: None, complaints: BTreeMap::new() };
+        let (epoch, serial, lease) = (self.epoch, self.serial, None);
+        let underway = Underway { uptime, epoch, serial, lease, complaints: BTreeMap::new(), kept: BTreeSet::new() };
         let acts = !visit.steps.is_empty() || visit.barrier || visit.lease.is_some();
         if !visit.read_only && (acts || self.epoch != visit.epoch || self.serial < visit.serial) {
             self.claim(visit)?;
@@ -173,7 +184,8 @@ impl SimulatedHost {
     /// Does the first part of a visit: the lease, and the units that are to stop begin to.
     pub fn begin(&mut self, visit: &Visit, underway: &mut Underway) {
         underway.lease = visit.lease.as_ref().map(|lease| self.obey_lease(lease, underway.uptime));
-        for step in &visit.steps {
+        underway.kept = self.kept(visit);
+        for step in visit.steps.iter().filter(|step| !underway.kept.contains(&step.unit)) {
             if matches!(step.action, Action::Unload | Action::Stop) && self.is_marked(&step.unit) {
                 self.stop(&step.unit);
                 self.unmark(&step.unit);
@@ -183,12 +195,14 @@ impl SimulatedHost {
 
     /// Does the rest of a visit: files are removed and written, and units begin to start.
     pub fn proceed(&mut self, visit: &Visit, underway: &mut Underway, uptime: Duration) {
-        for step in visit.steps.iter().filter(|step| step.action == Action::Unload) {
+        let steps = || visit.steps.iter().filter(|step| !underway.kept.contains(&step.unit));
+        for step in steps().filter(|step| step.action == Action::Unload) {
             if self.units.get(&step.unit).is_some_and(|unit| !unit.is_there() && !unit.foreign) {
                 self.units.remove(&step.unit);
             }
         }
-        for step in &visit.steps {
+        let mut complaints = BTreeMap::new();
+        for step in steps() {
             if let Action::Adopt { hash, strict } = step.action
                 && let Some(unit) = self.units.get_mut(&step.unit).filter(|unit| unit.state.hash == hash)
             {
@@ -197,23 +211,40 @@ impl SimulatedHost {
             if let Action::Load { hash, strict, .. } = step.action {
                 if self.units.get(&step.unit).is_some_and(|unit| unit.foreign) {
                     let complaint = "the host has a unit of this name, which is not muster's".to_owned();
-                    underway.complaints.insert(step.unit.clone(), complaint);
+                    complaints.insert(step.unit.clone(), complaint);
                     continue;
                 }
                 let unit = self.units.entry(step.unit.clone()).or_insert_with(|| SimulatedUnit::new(hash));
                 unit.load(hash, strict, visit.files.get(&hash).is_some_and(|file| file.is_oneshot()));
+                if self.refuses_files.contains(&hash) {
+                    unit.state.load = LoadState::BadSetting;
+                    complaints.insert(step.unit.clone(), REFUSED.to_owned());
+                }
             }
         }
-        for step in &visit.steps {
+        for step in steps() {
             let (Action::Start { count } | Action::Restart { count }) = step.action else { continue };
-            if self.units.get(&step.unit).is_some_and(|unit| unit.foreign) {
+            if self.units.get(&step.unit).is_some_and(|unit| unit.foreign || unit.state.load != LoadState::Loaded) {
                 continue;
             }
             let restart = matches!(step.action, Action::Restart { .. });
             if let Err(complaint) = self.launch(&step.unit, count, restart, uptime) {
-                underway.complaints.insert(step.unit.clone(), complaint);
+                complaints.insert(step.unit.clone(), complaint);
             }
         }
+        underway.complaints.append(&mut complaints);
+    }
+
+    /// Returns the units of which a visit would replace the file by one that systemd refuses.
+    fn kept(&self, visit: &Visit) -> BTreeSet<UnitName> {
+        let is_unloaded = |unit: &UnitName| {
+            visit.steps.iter().any(|step| step.action == Action::Unload && step.unit == *unit) && self.is_marked(unit)
+        };
+        let refused = visit
+            .steps
+            .iter()
+            .filter(|step| matches!(step.action, Action::Load { hash, .. } if self.refuses_files.contains(&hash)));
+        refused.map(|step| step.unit.clone()).filter(|unit| is_unloaded(unit)).collect()
     }
 
     /// Ends a visit with its report. A quick look on which the shell sees nothing new says only that.
@@ -268,15 +299,18 @@ impl SimulatedHost {
 
     /// Returns how a step ended, as the reader of a report finds it out.
     fn outcome(&self, step: &Step, visit: &Visit, underway: &Underway) -> Outcome {
+        if underway.kept.contains(&step.unit) {
+            return Outcome::Failed(REFUSED.to_owned());
+        }
         let there = self.units.get(&step.unit).filter(|unit| !unit.foreign).map(|unit| &unit.state);
         let complaint = underway.complaints.get(&step.unit).filter(|_| step.action.starts());
         let loads = |other: &Step| other.unit == step.unit && matches!(other.action, Action::Load { .. });
         let replaced = step.action == Action::Unload && visit.steps.iter().any(loads);
+        let goes_on = step.action.goes_on(there);
         if (replaced || step.action.is_done(there)) && complaint.is_none() {
-            return Outcome::Done;
+            return if goes_on && step.action.starts() { Outcome::Begun } else { Outcome::Done };
         }
-        let is_stopping = there.is_some_and(|state| state.active == ActiveState::Deactivating);
-        if is_stopping && matches!(step.action, Action::Stop | Action::Unload) {
+        if goes_on && !step.action.starts() {
             return Outcome::Begun;
         }
         let complaint = underway.complaints.get(&step.unit);

@@ -49,7 +49,14 @@ pub enum StopCondition {
         watch: Duration,
     },
     /// As [`Self::Settled`], and the machine has none of the units left or had this long to get rid of them.
-    Emptied(MachineId, Duration),
+    Emptied {
+        /// The machine.
+        machine: MachineId,
+        /// How long it has.
+        limit: Duration,
+        /// For how long units that were started are observed afterwards.
+        watch: Duration,
+    },
     /// Never: the run goes on until it is stopped.
     Stopped,
 }
@@ -224,8 +231,8 @@ impl<'a> Runner<'a> {
         let changing = reconciler.is_changing();
         let (limit, waits, watch) = match *stop_when {
             StopCondition::Settled { limit, watch } => (limit, changing, watch),
-            StopCondition::Emptied(machine, limit) => {
-                (limit, changing || reconciler.is_occupied(machine), Duration::ZERO)
+            StopCondition::Emptied { machine, limit, watch } => {
+                (limit, changing || reconciler.is_occupied(machine), watch)
             }
             StopCondition::Stopped => return false,
         };

@@ -1,49 +1,35 @@
 //! A machine that leaves, with two hosts that are folders.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use muster::control::membership;
 use muster::control::progress;
-use muster::core::model::Address;
-use muster::core::model::Machine;
 use muster::core::model::MachineId;
 use muster::runner::ClusterContext;
 use muster::store::MemoryStore;
-use muster::store::Op;
 use muster::store::SharedStore;
 use muster::store::layout;
 use muster::store::layout::Key;
+use tokio_util::sync::CancellationToken;
 
 use super::Fleet;
 use super::Folder;
+use super::OTHER;
 use super::context;
 use super::found;
 use super::keys;
+use super::lead_on;
 use super::swept;
+use super::two_hosts;
 use crate::store::soon;
 use crate::wire::visit::MACHINE;
-
-/// A machine-id that sorts after the one of the first host.
-const OTHER: &str = "4f2f3dd01bc642c29d396c0eaa4a7139";
 
 #[tokio::test]
 async fn a_machine_leaves_once_its_units_run_elsewhere() {
     let store: SharedStore = Arc::new(MemoryStore::new());
-    found(&store, &["web.service"]).await;
-    let fleet = Arc::new(Fleet(BTreeMap::from([("core-01", Folder::new()), ("core-02", Folder::of(OTHER))])));
-    let context = ClusterContext { remote: fleet.clone(), ..context(&store, &Arc::new(Folder::new())) };
-    swept(&context).await;
-    assert!(fleet.0["core-01"].file("web.service").is_some());
-
+    let (context, fleet) = two_hosts(&store, &["web.service"]).await;
     let (first, other): (MachineId, MachineId) = (MACHINE.parse().unwrap(), OTHER.parse().unwrap());
-    let address = Address { host: "192.0.2.2".to_owned(), ..Address::default() };
-    let machine = Machine { id: other, name: "core-02".to_owned(), address, systemd: 252, ..Machine::default() };
-    let member = |id| Op::put(keys().key(&Key::Member(id)), "name=ssh://host");
-    let records = vec![keys().put(&Key::Machine(other), &machine), member(first), member(other)];
-    store.commit(vec![], records).await.unwrap();
-
     let timeouts =
         progress::Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
     let left = soon(membership::leave(&context, "core-01", false, timeouts, &mut |_| ())).await;
@@ -58,6 +44,82 @@ async fn a_machine_leaves_once_its_units_run_elsewhere() {
     assert!(snapshot.states["web.service"][&other].runs() && !snapshot.states["web.service"].contains_key(&first));
     assert_eq!(fleet.0["core-01"].file("web.service"), None);
     assert_eq!(fleet.0["core-02"].asked(), ["start web.service"]);
+}
+
+/// What systemd says of a unit that fails a moment after it was started.
+const FAILED: &str = "web.service loaded failed failed A server\n";
+
+/// What the host says of it then.
+const LAST_WORDS: &str = "Result=exit-code\nExecMainCode=1\nExecMainStatus=3\nNRestarts=0\n\nno such database\n";
+
+/// Takes the first machine out of the cluster. Its unit fails on the other one a moment after it was started. Returns the
+/// problems and whether the unit was called launched.
+async fn leave_with_a_unit_that_fails(context: &ClusterContext, fleet: &Fleet) -> (Vec<String>, bool) {
+    let settle = Duration::from_secs(2);
+    let timeouts = progress::Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle, block: true };
+    let mut is_launched = false;
+    let mut on_progress =
+        |progress: progress::Progress<'_>| is_launched |= matches!(progress, progress::Progress::Reached(..));
+    let fails = async {
+        fleet.0["core-02"].is_asked().await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        fleet.0["core-02"].report(FAILED, LAST_WORDS);
+    };
+    let leave = membership::leave(context, "core-01", false, timeouts, &mut on_progress);
+    let (left, ()) = soon(async { tokio::join!(leave, fails) }).await;
+    let Ok(membership::Left::Removed(_, problems)) = left else { panic!("{left:?}") };
+    (problems.iter().map(ToString::to_string).collect(), is_launched)
+}
+
+const FAILS_THERE: &str = "Unit web.service: failed (failed) on core-02\n  exit code 3\n  journal: no such database";
+
+#[tokio::test]
+async fn a_unit_that_fails_where_it_has_moved_is_named_and_not_called_launched() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let (context, fleet) = two_hosts(&store, &["web.service"]).await;
+    let (problems, is_launched) = leave_with_a_unit_that_fails(&context, &fleet).await;
+    assert_eq!((problems, is_launched), (vec![FAILS_THERE.to_owned()], false));
+    assert_eq!(layout::read(&*store, &keys()).await.unwrap().machines.len(), 1);
+}
+
+#[tokio::test]
+async fn a_controller_changes_nothing_about_a_unit_that_fails_where_it_has_moved() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let (context, fleet) = two_hosts(&store, &["web.service"]).await;
+    let leader = ClusterContext { stop: CancellationToken::new(), ..context.clone() };
+    let stop = leader.stop.clone();
+    let (_, leading) = lead_on(leader).await;
+    let (problems, is_launched) = leave_with_a_unit_that_fails(&context, &fleet).await;
+    stop.cancel();
+    soon(leading).await.unwrap();
+    assert_eq!((problems, is_launched), (vec![FAILS_THERE.to_owned()], false));
+}
+
+#[tokio::test]
+async fn a_machine_leaves_although_a_failed_unit_fits_on_no_other() {
+    for has_controller in [false, true] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        found(&store, &["web.service"]).await;
+        let folder = Arc::new(Folder::new());
+        let context = context(&store, &folder);
+        swept(&context).await;
+        folder.report(FAILED, "");
+        swept(&context).await;
+        let leader = ClusterContext { stop: CancellationToken::new(), ..context.clone() };
+        let stop = leader.stop.clone();
+        let leading = if has_controller { Some(lead_on(leader).await.1) } else { None };
+        let timeouts =
+            progress::Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
+        let left = soon(membership::leave(&context, "core-01", false, timeouts, &mut |_| ())).await;
+        let Ok(membership::Left::Removed(_, problems)) = left else { panic!("{has_controller} {left:?}") };
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, ["Unit web.service: no machine fits: cordoned (1 machine)"], "{has_controller}");
+        assert_eq!(folder.file("web.service"), None);
+        stop.cancel();
+        if let Some(leading) = leading {
+            soon(leading).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

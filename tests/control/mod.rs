@@ -23,6 +23,7 @@ use muster::core::model::Address;
 use muster::core::model::DesiredState;
 use muster::core::model::Failure;
 use muster::core::model::Machine;
+use muster::core::model::MachineId;
 use muster::core::model::Report;
 use muster::core::model::Unit;
 use muster::core::model::Visit;
@@ -55,6 +56,9 @@ use crate::store::soon;
 use crate::wire::visit::Host;
 use crate::wire::visit::MACHINE;
 
+/// A machine-id that sorts after the one of the first host.
+pub(super) const OTHER: &str = "4f2f3dd01bc642c29d396c0eaa4a7139";
+
 /// A host: a real `sh` runs the scripts of visits in its folder.
 pub(super) struct Folder {
     host: Host,
@@ -64,6 +68,8 @@ pub(super) struct Folder {
     gate: Option<(Notify, Notify)>,
     /// Tells which visits never end.
     hangs: Mutex<fn(&Visit) -> bool>,
+    /// The answer to commands.
+    answer: Mutex<&'static str>,
 }
 
 impl std::fmt::Debug for Folder {
@@ -74,7 +80,13 @@ impl std::fmt::Debug for Folder {
 
 impl Folder {
     pub(super) fn new() -> Self {
-        Self { host: Host::new(), visits: Mutex::default(), gate: None, hangs: Mutex::new(|_| false) }
+        Self {
+            host: Host::new(),
+            visits: Mutex::default(),
+            gate: None,
+            hangs: Mutex::new(|_| false),
+            answer: Mutex::default(),
+        }
     }
 
     /// Returns a host with this machine-id.
@@ -92,6 +104,35 @@ impl Folder {
     /// Lets some visits never end.
     pub(super) fn hang(&self, hangs: fn(&Visit) -> bool) {
         *self.hangs.lock().unwrap() = hangs;
+    }
+
+    /// Puts a unit on the host that runs and that muster has started.
+    pub(super) fn run(&self, unit: &str, text: &str) {
+        self.put(unit, text);
+        for (folder, text) in [("run/muster/launched", "0\n"), ("active", "active\n")] {
+            fs::create_dir_all(self.host.path(folder)).unwrap();
+            fs::write(self.host.path(folder).join(unit), text).unwrap();
+        }
+    }
+
+    /// Lets a verb of systemctl fail as if there were no bus.
+    pub(super) fn refuse(&self, verb: &str) {
+        fs::write(self.host.path("deaf").join(verb), "").unwrap();
+    }
+
+    /// Lets systemd report these lines about its units, and commands print this.
+    pub(super) fn report(&self, listed: &str, answer: &'static str) {
+        // The file must not be read half-written.
+        fs::write(self.host.path("listed.new"), listed).unwrap();
+        fs::rename(self.host.path("listed.new"), self.host.path("listed")).unwrap();
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    /// Waits until systemd was asked to start a unit.
+    pub(super) async fn is_asked(&self) {
+        while self.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Waits until the first visit has come.
@@ -172,8 +213,10 @@ impl Remote for Folder {
         panic!("no host joins")
     }
 
-    async fn exec(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
-        panic!("a host's units are reached by visits only")
+    /// Only what became of units is asked like this: they are reached by visits.
+    async fn exec(&self, _: &Target, _: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
+        sink.stdout(self.answer.lock().unwrap().as_bytes());
+        Ok(Exit::Code(0))
     }
 
     async fn interact(&self, _: &Target, _: Option<&str>) -> Result<Exit, Failure> {
@@ -203,8 +246,8 @@ impl Remote for Fleet {
         panic!("no host joins")
     }
 
-    async fn exec(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {
-        panic!("a host's units are reached by visits only")
+    async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
+        self.0[target.name.as_str()].exec(target, command, sink).await
     }
 
     async fn interact(&self, _: &Target, _: Option<&str>) -> Result<Exit, Failure> {
@@ -270,6 +313,22 @@ pub(super) async fn found(store: &SharedStore, units: &[&str]) {
         changes.extend(want(unit, "[Service]\nExecStart=/bin/sleep infinity\n"));
     }
     store.commit(Vec::new(), changes).await.unwrap();
+}
+
+/// Makes a cluster of two hosts: units run on the first, and the second has joined after that.
+pub(super) async fn two_hosts(store: &SharedStore, units: &[&str]) -> (ClusterContext, Arc<Fleet>) {
+    found(store, units).await;
+    let fleet = Arc::new(Fleet(BTreeMap::from([("core-01", Folder::new()), ("core-02", Folder::of(OTHER))])));
+    let context = ClusterContext { remote: fleet.clone(), ..context(store, &Arc::new(Folder::new())) };
+    swept(&context).await;
+    assert!(units.iter().all(|unit| fleet.0["core-01"].file(unit).is_some()));
+    let (first, other): (MachineId, MachineId) = (MACHINE.parse().unwrap(), OTHER.parse().unwrap());
+    let address = Address { host: "192.0.2.2".to_owned(), ..Address::default() };
+    let machine = Machine { id: other, name: "core-02".to_owned(), address, systemd: 252, ..Machine::default() };
+    let member = |id| Op::put(keys().key(&Key::Member(id)), "name=ssh://host");
+    let records = vec![keys().put(&Key::Machine(other), &machine), member(first), member(other)];
+    store.commit(vec![], records).await.unwrap();
+    (context, fleet)
 }
 
 /// Makes one sweep, which starts what was submitted.

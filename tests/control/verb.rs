@@ -5,22 +5,32 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use muster::control::progress::Progress;
 use muster::control::progress::Timeouts;
 use muster::control::verb;
+use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
 use muster::core::model::Grant;
 use muster::core::model::ObservationTimes;
 use muster::core::model::Verb;
+use muster::core::unit::UnitFile;
+use muster::runner::ClusterContext;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout::Key;
 use muster::store::leader_election;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use super::Fleet;
 use super::Folder;
+use super::OTHER;
 use super::context;
 use super::found;
 use super::keys;
+use super::lead_on;
 use super::swept;
+use super::two_hosts;
 use crate::store::soon;
 use crate::wire::visit::MACHINE;
 
@@ -93,4 +103,84 @@ async fn a_start_that_changes_nothing_does_not_wait_for_a_controller_that_keeps_
     let problems = soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap();
     assert!(problems.is_empty() && began.elapsed() < Duration::from_secs(5), "{problems:?} {:?}", began.elapsed());
     assert_eq!(folder.asked(), asked);
+}
+
+const GLOBAL: &str = "[Service]\nExecStart=/bin/sleep infinity\n[X-Fleet]\nGlobal=true\n";
+
+/// Starts a global unit, which fails on the second host a moment after that. Returns the problems.
+async fn start_a_global_unit(context: &ClusterContext, fleet: &Fleet) -> Vec<String> {
+    let settle = Duration::from_secs(2);
+    let timeouts = Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle, block: true };
+    let unit = "agent.service".parse().unwrap();
+    let file = Arc::new(UnitFile::parse(GLOBAL).unwrap());
+    let file = Some(LocalFile { file, path: "agent.service".to_owned(), template: false });
+    let start = [UnitCommand { verb: Verb::Start, unit, file, replace: false }];
+    let fails = async {
+        fleet.0["core-02"].is_asked().await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let listed = "agent.service loaded failed failed An agent\n";
+        fleet.0["core-02"].report(listed, "ExecMainCode=1\nExecMainStatus=7\n\nno disk\n");
+    };
+    let mut on_progress = |_: Progress<'_>| ();
+    let started = Box::pin(verb::execute(context, Verb::Start, &start, timeouts, &mut on_progress));
+    let (problems, ()) = soon(async { tokio::join!(started, fails) }).await;
+    problems.unwrap().iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_global_unit_that_fails_on_one_machine_is_named_with_and_without_a_controller() {
+    for has_controller in [false, true] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let (context, fleet) = two_hosts(&store, &[]).await;
+        let leader = ClusterContext { stop: CancellationToken::new(), ..context.clone() };
+        let stop = leader.stop.clone();
+        let leading = if has_controller { Some(lead_on(leader).await.1) } else { None };
+        let problems = start_a_global_unit(&context, &fleet).await;
+        let expected = "Unit agent.service: failed (failed) on core-02\n  exit code 7\n  journal: no disk";
+        assert_eq!(problems, [expected], "{has_controller}");
+        stop.cancel();
+        if let Some(leading) = leading {
+            soon(leading).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_restart_does_not_fail_because_an_old_copy_on_another_machine_cannot_be_removed() {
+    for has_controller in [false, true] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let (context, fleet) = two_hosts(&store, &["web.service"]).await;
+        // The copy was not removed when the unit left the machine.
+        let text = "[Service]\nExecStart=/bin/sleep infinity\n";
+        fleet.0["core-02"].run("web.service", text);
+        fleet.0["core-02"].refuse("stop");
+        let hash = UnitFile::parse(text).unwrap().hash();
+        let state = json!({"load": "loaded", "active": "active", "sub": "running", "hash": hash, "launched": true});
+        let other = OTHER.parse().unwrap();
+        let state = keys().put(&Key::State("web.service".parse().unwrap(), other), &state);
+        store.commit(vec![], vec![state]).await.unwrap();
+        let leader = ClusterContext { stop: CancellationToken::new(), ..context.clone() };
+        let stop = leader.stop.clone();
+        let leading = if has_controller { Some(lead_on(leader).await.1) } else { None };
+        let wait = Some(Duration::from_secs(20));
+        let timeouts =
+            Timeouts { lock_wait: Duration::from_secs(5), wait, settle: Duration::from_secs(2), block: true };
+        let unit = "web.service".parse().unwrap();
+        let restart = [UnitCommand { verb: Verb::Restart, unit, file: None, replace: false }];
+        let mut warnings = Vec::new();
+        let mut on_progress = |progress: Progress<'_>| {
+            if let Progress::Warning(text) = progress {
+                warnings.push(text.to_owned());
+            }
+        };
+        let problems =
+            soon(verb::execute(&context, Verb::Restart, &restart, timeouts, &mut on_progress)).await.unwrap();
+        assert!(problems.is_empty(), "{has_controller} {problems:?}");
+        let warned = warnings.iter().any(|text| text.starts_with("Unit web.service: unload failed on core-02: "));
+        assert!(warned || has_controller, "{warnings:?}");
+        stop.cancel();
+        if let Some(leading) = leading {
+            soon(leading).await.unwrap();
+        }
+    }
 }

@@ -36,8 +36,9 @@ const FAILING: [(&str, &str, &[&str]); 5] = [
     ),
     (
         "swift.service",
-        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 0.7\nRestart=always\nRestartSec=0\n",
-        &["active (running), restarted by systemd a moment ago on core-0"],
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sh -c 'echo its last words; sleep 0.7'\n\
+         Restart=always\nRestartSec=0\n",
+        &["active (running), restarted by systemd a moment ago on core-0", "exit code 0", "journal: its last words"],
     ),
 ];
 
@@ -132,4 +133,55 @@ fn a_global_unit_that_fails_on_one_host_is_named_with_the_host() {
     assert_eq!(ssh(&lab, "core-02", "systemctl is-active agent"), "active");
     assert_eq!(others(), before, "where it runs, it goes on running");
     say(&["sweep"]);
+}
+
+#[test]
+fn a_controller_changes_nothing_about_a_global_unit_that_fails_on_one_host() {
+    let Some(lab) = lab(2) else { return };
+    muster(&lab, &["join"]).ok();
+    let _controller = Daemon::controller(&lab, 8);
+    ssh(&lab, "core-02", "touch /run/broken");
+    let text = "[Service]\nExecStart=/bin/sh -c 'test ! -e /run/broken && exec sleep infinity; echo its last words; exit 3'\n\
+                [X-Fleet]\nGlobal=true\n";
+    let agent = unit_file(&lab, "agent.service", text);
+    for args in [vec!["start", &agent], vec!["restart", "agent"]] {
+        let said = watching(&lab, &args);
+        assert_eq!((said.code, said.err.matches("failed (failed) on core-02").count()), (Some(1), 1), "{said:#?}");
+        assert!(said.err.contains("exit code 3") && said.err.contains("journal: its last words"), "{said:#?}");
+    }
+    ssh(&lab, "core-02", "rm /run/broken");
+    let said = watching(&lab, &["restart", "agent"]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+}
+
+#[test]
+fn a_file_that_systemd_refuses_does_not_end_the_version_that_runs() {
+    let Some(lab) = lab(2) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    say(&["join"]);
+    let web = unit_file(&lab, "web.service", RUNS);
+    assert!(say(&["start", &web]).contains("launched on"));
+    let shown = say(&["list-units", "--no-legend", "--fields=machine", "--full"]);
+    let host = lab.hosts().iter().find(|host| shown.contains(&host.machine.to_string())).unwrap();
+    let main = || ssh(&lab, &host.name, "systemctl is-active web; systemctl show -P MainPID web");
+    let before = main();
+    let broken = [
+        ("[Service]\nExecStart=relative/path\n", "stays: /run/fleet/units/web.service:2: "),
+        ("[Service]\nEnvironment=A=b\n", "stays: web.service: Service has no ExecStart="),
+    ];
+    let refuse = || {
+        for (text, why) in broken {
+            unit_file(&lab, "web.service", text);
+            let said = muster(&lab, &["start", "--replace", &web]);
+            assert!(said.code == Some(1) && said.err.contains(why), "{said:#?}");
+            assert_eq!(main(), before);
+        }
+    };
+    refuse();
+    let controller = Daemon::controller(&lab, 8);
+    refuse();
+    drop(controller);
+    unit_file(&lab, "web.service", &format!("{RUNS}Environment=A=b\n"));
+    assert!(say(&["start", "--replace", &web]).contains("launched on"));
+    assert!(main().starts_with("active") && main() != before);
 }

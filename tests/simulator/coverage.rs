@@ -105,11 +105,13 @@ const FAILURES: [(Phase, FailureKind, &[Health]); 13] = {
     ]
 };
 
-/// How a step can end. A stop that takes long has begun; hosts that refuse one are tested over the wire.
+/// How a step can end. A stop that takes long has begun, and so has a restart of which it is a part; hosts that refuse a stop
+/// are tested over the wire.
 const fn endings(action: &str) -> &'static [&'static str] {
     match action.as_bytes() {
         b"unload" | b"stop" => &["done", "begun", "lost"],
         b"load" => &["done", "lost"],
+        b"restart" => &["done", "begun", "failed", "lost"],
         _ => &["done", "failed", "lost"],
     }
 }

@@ -278,6 +278,55 @@ fn the_journal_of_the_host_says_why_systemd_refuses_a_file_that_was_loaded_just_
     assert_eq!(host.visit(&look(5)).observation.unwrap().units.unwrap().len(), 2);
 }
 
+/// A systemd-analyze that refuses each file with the word `odd` in it.
+const ANALYZE: &str = r#"#!/bin/sh
+status=0
+for file; do
+  [ -e "$file" ] && grep -q odd "$file" || continue
+  unit=${file##*/} status=1
+  printf '%s\n' "other.service: Command /bin/absent is not executable" "$file:2: Invalid value: odd" \
+    "$unit: Unit configuration has fatal error." "Unit $unit has a bad unit file setting."
+done >&2
+exit $status
+"#;
+
+#[test]
+fn a_unit_whose_new_file_systemd_refuses_is_not_stopped() {
+    let host = Host::new();
+    let analyze = host.path("bin/systemd-analyze");
+    fs::write(&analyze, ANALYZE).unwrap();
+    fs::set_permissions(&analyze, fs::Permissions::from_mode(0o755)).unwrap();
+    let first = "[Service]\nExecStart=/bin/true\n";
+    host.visit(&launch(&["a.service", "b.service"], first));
+    host.asked();
+    let replace = |name: &str, text: &str| {
+        let mut visit = launch(&[name], text);
+        visit.steps.insert(0, step(name, Action::Unload));
+        visit
+    };
+    let (odd, good) = (replace("a.service", "[Service]\nType=odd\n"), replace("b.service", "[Service]\nType=exec\n"));
+    let files = odd.files.clone().into_iter().chain(good.files.clone()).collect();
+    let visit = Visit { steps: odd.steps.iter().chain(&good.steps).cloned().collect(), files, ..look(5) };
+    let report = host.visit(&visit);
+    let path = host.path("run/fleet/units/a.service");
+    let why = format!(
+        "systemd refuses its new file, so the earlier one stays: {}:2: Invalid value: odd; a.service: Unit configuration has \
+         fatal error.",
+        path.display()
+    );
+    let [refused, done] = [Outcome::Failed(why), Outcome::Done];
+    assert_eq!(report.outcomes, [[(); 3].map(|()| refused.clone()), [(); 3].map(|()| done.clone())].concat());
+    assert_eq!(fs::read_to_string(&path).unwrap(), first);
+    let units = report.observation.unwrap().units.unwrap();
+    assert!(units[&unit("a.service")].launched && units[&unit("b.service")].launched, "{units:?}");
+    assert_eq!(units[&unit("b.service")].hash, *good.files.keys().next().unwrap());
+    let asked = host.asked();
+    let verbs = ["stop", "start", "enable", "disable", "link"];
+    let changed = asked.iter().filter(|line| verbs.iter().any(|verb| line.starts_with(verb)));
+    assert!(changed.clone().count() >= 3 && !changed.clone().any(|line| line.contains("a.service")), "{asked:?}");
+    assert!(fs::read_dir(host.path("run/muster/new")).unwrap().next().is_none(), "the refused file is gone");
+}
+
 #[test]
 fn a_lower_epoch_a_late_script_and_another_machine_are_refused() {
     let host = Host::new();

@@ -20,10 +20,12 @@ use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::model::Verb;
 use crate::core::model::Write;
+use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
 use crate::remote::ssh;
 use crate::runner::Clock;
 use crate::store::MemoryStore;
+use crate::store::Op;
 use crate::store::layout::Key;
 use crate::store::leader_election;
 use crate::store::leader_election::LeaderKind;
@@ -82,11 +84,16 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
 
 /// Follows a controller that does nothing, for five minutes at most, and returns the problems and how long it took.
 async fn followed(context: &ClusterContext, goal: Goal) -> (Vec<String>, Duration) {
+    followed_for(context, goal, Duration::ZERO).await
+}
+
+/// The same, with the time for which a started unit must run.
+async fn followed_for(context: &ClusterContext, goal: Goal, settle: Duration) -> (Vec<String>, Duration) {
     let leadership =
         leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Controller).await.unwrap().unwrap();
     let began = Instant::now();
     let units = BTreeSet::from([WEB.parse().unwrap()]);
-    let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: Some(LONG), settle: Duration::ZERO, block: true };
+    let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: Some(LONG), settle, block: true };
     let problems = follow(context, goal, &units, timeouts, &mut |_| ()).await.unwrap().unwrap();
     leadership.resign().await;
     (problems.into_iter().map(|problem| problem.what).collect(), began.elapsed())
@@ -291,5 +298,159 @@ async fn a_command_for_a_unit_whose_failover_is_blocked_ends_and_names_the_brake
         let (problems, took) = followed(&context, Goal::Verb(verb)).await;
         assert!(problems[0].starts_with(brake) && problems[0].ends_with(end), "{problems:?}");
         assert!(took < LEADER_CHECK, "{took:?}");
+    }
+}
+
+/// Returns the change that stores how a machine reports `web.service`: started, and in this state.
+fn report(context: &ClusterContext, number: u128, hash: Hash, active: &str) -> Op {
+    let launched = active != "inactive";
+    let state = json!({"load": "loaded", "active": active, "sub": "x", "hash": hash, "launched": launched});
+    context.keys.put(&Key::State(WEB.parse().unwrap(), machine(number)), &state)
+}
+
+/// Returns a cluster in which `web.service` is global and is to be in a state, and was last reported like this by the two
+/// machines. Also returns the hash of its file.
+async fn everywhere(desired: DesiredState, healths: [Health; 2], states: [Option<&str>; 2]) -> (ClusterContext, Hash) {
+    let context = cluster(healths, false, None).await;
+    let file = UnitFile::parse("[Service]\nExecStart=/bin/true\n[X-Fleet]\nGlobal=true\n").unwrap();
+    let unit = Unit::new(file.hash(), desired);
+    let mut changes = layout::submit(&context.keys, &WEB.parse().unwrap(), &unit, &file);
+    let reports = (1..).zip(states).filter_map(|(number, state)| Some(report(&context, number, file.hash(), state?)));
+    changes.extend(reports);
+    context.store.commit(vec![], changes).await.unwrap();
+    (context, file.hash())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_global_unit_is_waited_for_on_each_of_its_machines() {
+    use Health::Alive;
+    use Health::Down;
+    use Health::Suspect;
+    let (launched, loaded, settle) = (DesiredState::Launched, DesiredState::Loaded, Duration::from_secs(2));
+    for (desired, verb, healths, states, expected) in [
+        (launched, Verb::Start, [Alive, Alive], [Some("active"), Some("active")], vec![]),
+        (launched, Verb::Start, [Alive, Alive], [Some("active"), Some("failed")], vec!["failed (x) on core-02"]),
+        (
+            launched,
+            Verb::Restart,
+            [Alive, Alive],
+            [Some("failed"), Some("failed")],
+            vec!["failed (x) on core-01", "failed (x) on core-02"],
+        ),
+        (launched, Verb::Start, [Alive, Down], [Some("active"), Some("active")], vec![]),
+        (
+            launched,
+            Verb::Start,
+            [Alive, Down],
+            [Some("active"), None],
+            vec!["not launched on core-02, which is down: that follows once core-02 answers"],
+        ),
+        (loaded, Verb::Stop, [Alive, Alive], [Some("inactive"), Some("inactive")], vec![]),
+        (
+            loaded,
+            Verb::Stop,
+            [Alive, Down],
+            [Some("inactive"), Some("active")],
+            vec!["still on core-02, which is down: it is stopped there once core-02 answers"],
+        ),
+    ] {
+        let (context, _) = everywhere(desired, healths, states).await;
+        let (problems, took) = followed_for(&context, Goal::Verb(verb), settle).await;
+        assert_eq!(problems, expected, "{verb} {states:?}");
+        let least = if desired == launched { settle } else { Duration::ZERO };
+        assert!(took >= least && took < LEADER_CHECK, "{verb} {states:?}: {took:?}");
+    }
+    for (desired, verb, healths, states) in [
+        (launched, Verb::Start, [Alive, Alive], [Some("active"), None]),
+        (launched, Verb::Start, [Alive, Alive], [Some("active"), Some("activating")]),
+        (launched, Verb::Start, [Alive, Suspect], [Some("active"), None]),
+        (loaded, Verb::Stop, [Alive, Alive], [Some("inactive"), Some("active")]),
+    ] {
+        let (context, _) = everywhere(desired, healths, states).await;
+        let (problems, took) = followed_for(&context, Goal::Verb(verb), settle).await;
+        assert!(problems[0].starts_with("timed out") && took >= LONG, "{verb} {states:?}: {problems:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_global_unit_that_fails_a_moment_after_its_start_has_failed() {
+    let alive = [Health::Alive, Health::Alive];
+    let (context, hash) = everywhere(DesiredState::Launched, alive, [Some("active"), None]).await;
+    let leader = async {
+        for (after, active) in [(1, "active"), (2, "failed"), (1, "activating"), (1, "failed")] {
+            tokio::time::sleep(Duration::from_secs(after)).await;
+            context.store.commit(vec![], vec![report(&context, 2, hash, active)]).await.unwrap();
+        }
+    };
+    let follow = followed_for(&context, Goal::Verb(Verb::Restart), Duration::from_secs(4));
+    let ((problems, took), ()) = tokio::join!(follow, leader);
+    assert_eq!(problems, ["failed (x) on core-02"]);
+    assert_eq!(took.as_secs(), 5, "the other machine is observed for as long as ever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_failed_for_a_global_unit_does_not_end_the_wait_for_other_machines() {
+    let alive = [Health::Alive, Health::Alive];
+    let (context, hash) = everywhere(DesiredState::Launched, alive, [None, None]).await;
+    let leader = async {
+        let (action, reason) = (Action::Load { hash, install: false, strict: false }, Reason::NotThere);
+        let end = StepEnd { action, reason, outcome: Outcome::Failed("no".to_owned()), overlap: None };
+        let web = WEB.parse().unwrap();
+        let event = Event::new(context.clock.now(), Some(machine(2)), Some(web), EventKind::StepEnded(end));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        context.store.commit(vec![], context.keys.ops(&[Write::Log(event)])).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        context.store.commit(vec![], vec![report(&context, 1, hash, "failed")]).await.unwrap();
+    };
+    let ((problems, _), ()) = tokio::join!(followed(&context, Goal::Verb(Verb::Start)), leader);
+    assert_eq!(problems, ["failed (x) on core-01", "load failed on core-02: no"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_failed_on_another_machine_is_a_warning() {
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Alive], "active").await;
+    let units = BTreeSet::from([WEB.parse().unwrap()]);
+    let outcome = |goal: Goal| {
+        let view = FollowedUnits::new(goal, &units, Duration::ZERO, context.clock);
+        let (action, reason) = (Action::Unload, Reason::PlacedElsewhere(machine(2)));
+        let end = StepEnd { action, reason, outcome: Outcome::Failed("no".to_owned()), overlap: None };
+        let event = Event::new(Timestamp::ZERO, Some(machine(1)), units.first().cloned(), EventKind::StepEnded(end));
+        (view, event)
+    };
+    for (goal, is_warning) in [
+        (Goal::Verb(Verb::Restart), true),
+        (Goal::Verb(Verb::Start), true),
+        (Goal::AwayFrom(machine(3)), true),
+        (Goal::AwayFrom(machine(1)), false),
+        (Goal::Verb(Verb::Stop), false),
+        (Goal::Verb(Verb::Destroy), false),
+    ] {
+        let (mut view, event) = outcome(goal);
+        view.snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
+        let mut warnings = Vec::new();
+        view.note(&event, &mut |progress| {
+            if let Progress::Warning(text) = progress {
+                warnings.push(text.to_owned());
+            }
+        });
+        let problems: Vec<String> = view.problems.iter().map(ToString::to_string).collect();
+        let [said, other] = if is_warning { [warnings, problems] } else { [problems, warnings] };
+        let expected = ["Unit web.service: unload failed on core-01: no".to_owned()];
+        assert_eq!((said.as_slice(), other.is_empty()), (expected.as_slice(), true), "{goal:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_of_an_earlier_file_that_failed_says_nothing_about_the_present_one() {
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Alive], "inactive").await;
+    let units = BTreeSet::from([WEB.parse().unwrap()]);
+    for (hash, is_problem) in [(Hash::of(b"an earlier file"), false), (file().hash(), true)] {
+        let mut view = FollowedUnits::new(Goal::Verb(Verb::Start), &units, Duration::ZERO, context.clock);
+        view.snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
+        let (action, reason) = (Action::Load { hash, install: false, strict: false }, Reason::HashDiffers);
+        let end = StepEnd { action, reason, outcome: Outcome::Failed("no".to_owned()), overlap: None };
+        let event = Event::new(Timestamp::ZERO, Some(machine(2)), units.first().cloned(), EventKind::StepEnded(end));
+        view.note(&event, &mut |_| ());
+        assert_eq!(view.unloadable.len(), usize::from(is_problem));
     }
 }

@@ -46,6 +46,11 @@ impl UnitState {
         self.active.runs() || self.is_queued_to_start()
     }
 
+    /// Reports whether the unit has started or is starting: a request to start it would change nothing.
+    pub fn is_up(&self) -> bool {
+        self.active.runs() && self.active != ActiveState::Deactivating && !self.sub.is_auto_restart()
+    }
+
     /// Reports whether systemd is still moving the unit to another state, or is about to. A service that ends again and
     /// again is not.
     pub fn is_changing(&self) -> bool {
@@ -67,10 +72,15 @@ impl UnitState {
         self.restarted || self.sub.is_auto_restart()
     }
 
+    /// Reports whether the unit has ended and has no process until systemd starts it again.
+    pub fn waits_for_restart(&self) -> bool {
+        self.sub.is_auto_restart()
+    }
+
     /// Reports whether systemd may change the state of the unit while it has no process that could end or begin: a service
     /// that waits for its restart fails for good when systemd gives up on it.
     pub fn changes_unseen(&self) -> bool {
-        self.sub.is_auto_restart()
+        self.waits_for_restart()
     }
 
     /// Reports whether systemd will start the unit although nothing has begun.

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::ActiveState;
+use super::JobType;
 use super::LoadState;
 use super::MachineId;
 use super::UnitState;
@@ -146,6 +148,17 @@ impl Action {
             Self::Start { count } | Self::Restart { count } => {
                 there.is_some_and(|unit| unit.launched && unit.restarts >= count)
             }
+        }
+    }
+
+    /// Reports whether systemd still carries out an action that has begun, as the state of the unit after a visit shows. A
+    /// unit that is restarted runs as before until it has been stopped.
+    pub fn goes_on(self, there: Option<&UnitState>) -> bool {
+        let is_stopping = there.is_some_and(|unit| unit.active == ActiveState::Deactivating);
+        match self {
+            Self::Stop | Self::Unload => is_stopping,
+            Self::Restart { .. } => is_stopping || there.is_some_and(|unit| unit.job == Some(JobType::Restart)),
+            Self::Load { .. } | Self::Adopt { .. } | Self::Start { .. } => false,
         }
     }
 

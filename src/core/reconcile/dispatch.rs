@@ -120,6 +120,7 @@ impl Reconciler {
         let none = BTreeMap::new();
         let wanted = self.assignments.wanted(machine).unwrap_or(&none);
         let overdue = self.is_overdue(machine, now).then_some(Reason::Drained);
+        let idle = self.has_only_idle_units(machine).then_some(Reason::Drained);
         let removal_reason = |unit: &UnitName| {
             if !self.scope.has(unit) || !self.snapshot.is_readable(unit) {
                 return None;
@@ -128,7 +129,8 @@ impl Reconciler {
             let overdue = overdue.filter(|_| !global);
             let refused = || self.is_refused_remnant(unit, observed).then_some(Reason::NoMachine);
             let assigned = assignments::removal_reason(&self.snapshot, unit, machine, self.globals.is_some() && global);
-            assigned.or(overdue).or_else(refused)
+            let idle = idle.filter(|_| self.is_refused(unit));
+            assigned.or(overdue).or(idle).or_else(refused)
         };
         let is_foreign = |unit: &UnitName| view.foreign.contains_key(unit);
         let mut steps = plan::steps(wanted, observed, is_foreign, removal_reason);
@@ -167,8 +169,12 @@ impl Reconciler {
 
     /// Reports whether no machine takes a unit, and this one has it still and does not run it. A unit that runs goes on.
     fn is_refused_remnant(&self, unit: &UnitName, observed: &BTreeMap<UnitName, UnitState>) -> bool {
-        let is_refused = self.refused.contains_key(unit) && !self.snapshot.placements.contains_key(unit);
-        is_refused && observed.get(unit).is_some_and(|state| !state.runs() && !state.is_changing())
+        self.is_refused(unit) && observed.get(unit).is_some_and(|state| !state.runs() && !state.is_changing())
+    }
+
+    /// Reports whether a unit is on no machine, because none takes it.
+    fn is_refused(&self, unit: &UnitName) -> bool {
+        self.refused.contains_key(unit) && !self.snapshot.placements.contains_key(unit)
     }
 
     /// Reports whether a step waits for another machine.
@@ -178,7 +184,10 @@ impl Reconciler {
         if !step.action.starts() && !adopts_strict {
             return self.goes_on(machine, step, now);
         }
-        self.runs_elsewhere(&step.unit, machine, now) || self.strict_hold(&step.unit, machine).is_some()
+        // A unit that runs here already becomes no second copy.
+        let state = self.views.get(&machine).and_then(|view| view.units.as_ref()?.get(&step.unit));
+        let is_copy = self.is_strict(&step.unit) || !state.is_some_and(UnitState::is_up);
+        is_copy && self.runs_elsewhere(&step.unit, machine, now) || self.strict_hold(&step.unit, machine).is_some()
     }
 
     /// Reports whether a unit still runs on another machine and can be stopped there first. A machine that is suspected

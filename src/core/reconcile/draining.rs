@@ -9,7 +9,6 @@ use crate::core::model::Reason;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
-use crate::core::reconcile::machine_view::MachineView;
 use crate::core::unit::Class;
 use crate::core::unit::UnitName;
 
@@ -50,14 +49,26 @@ impl Reconciler {
         // The machine's own word is enough, because it delays nothing elsewhere. The store may not have the state yet.
         let view = self.views.get(&machine);
         let state = view.and_then(|view| view.units.as_ref()).and_then(|units| units.get(&step.unit));
-        if !state.is_some_and(UnitState::runs) || self.is_overdue(machine, now) {
+        let Some(state) = state.filter(|state| has_process(state)) else { return false };
+        if self.is_overdue(machine, now) {
             return false;
         }
         match step.reason {
-            Reason::PlacedElsewhere(to) => self.hands_over(&step.unit, machine) && !self.is_up(&step.unit, to),
+            Reason::PlacedElsewhere(to) => {
+                let fails_here_too = || state.is_restarting() && self.fails_on(&step.unit, to);
+                self.hands_over(&step.unit, machine) && !self.is_up(&step.unit, to) && !fails_here_too()
+            }
             Reason::NotForThisMachine => self.is_draining(machine) && self.has_others(machine),
             _ => false,
         }
+    }
+
+    /// Reports whether no unit but global ones runs any more on a machine that is drained. The others lose nothing if they
+    /// leave the machine although they fit on no other.
+    pub(super) fn has_only_idle_units(&self, machine: MachineId) -> bool {
+        let view = self.views.get(&machine).filter(|view| self.is_draining(machine) && view.answers());
+        let Some(units) = view.and_then(|view| view.units.as_ref()) else { return false };
+        !units.iter().any(|(unit, state)| has_process(state) && !self.requirements.is_global(unit))
     }
 
     fn is_draining(&self, machine: MachineId) -> bool {
@@ -74,12 +85,27 @@ impl Reconciler {
     /// launched must have started.
     fn is_up(&self, name: &UnitName, machine: MachineId) -> bool {
         let Some(unit) = self.snapshot.units.get(name) else { return true };
-        let certain = self.views.get(&machine).is_some_and(MachineView::is_certain);
-        let state = self.snapshot.states.get(name).and_then(|states| states.get(&machine)).filter(|_| certain);
-        let oneshot = self.snapshot.file(name).is_some_and(|file| file.is_oneshot());
-        let started = state.is_some_and(|state| {
-            state.launched && state.hash == unit.hash && !state.is_changing() && state.is_well(oneshot)
-        });
-        unit.desired != DesiredState::Launched || started
+        unit.desired != DesiredState::Launched || self.is_well_on(name, machine) == Some(true)
     }
+
+    /// Reports whether a unit was started on a machine and does not run there.
+    fn fails_on(&self, name: &UnitName, machine: MachineId) -> bool {
+        self.is_well_on(name, machine) == Some(false)
+    }
+
+    /// Reports whether a unit that was started on a machine with its present file runs there; `None` if it was not, if systemd
+    /// is still changing its state, or if a visit in flight may change it.
+    fn is_well_on(&self, name: &UnitName, machine: MachineId) -> Option<bool> {
+        let unit = self.snapshot.units.get(name)?;
+        self.views.get(&machine).filter(|view| view.is_certain())?;
+        let state = self.snapshot.states.get(name)?.get(&machine)?;
+        let oneshot = self.snapshot.file(name).is_some_and(|file| file.is_oneshot());
+        let has_started = state.launched && state.hash == unit.hash && !state.is_changing();
+        has_started.then(|| state.is_well(oneshot))
+    }
+}
+
+/// Reports whether a unit has processes that would be missed: not if it has ended and only waits for its next start.
+fn has_process(state: &UnitState) -> bool {
+    state.runs() && !state.waits_for_restart()
 }

@@ -59,7 +59,8 @@ impl Reconciler {
     }
 
     /// Returns why a unit is to leave its machine because it could not be loaded there, and rules out all machines where
-    /// it could not. A unit that could be loaded on none of several machines stays: its file is at fault.
+    /// it could not. A unit that could be loaded on none of several machines stays: its file is at fault. So does a unit
+    /// of which an earlier file runs here.
     pub(super) fn load_failure(
         &self,
         scheduler: &mut Scheduler<'_>,
@@ -67,6 +68,12 @@ impl Reconciler {
         at: &Placement,
     ) -> Option<FilterReason> {
         let view = self.views.get(&at.machine)?;
+        // It would be stopped here before it could start elsewhere, where the file may be refused too.
+        let is_current = |hash| self.snapshot.units.get(unit).is_some_and(|record| record.hash == hash);
+        let there = view.units.as_ref().and_then(|units| units.get(unit));
+        if there.is_some_and(|state| state.runs() && !is_current(state.hash)) {
+            return None;
+        }
         let fails = view.backoffs.get(unit).is_some_and(|it| matches!(it.step.action, Action::Load { .. }));
         let loads = if fails { self.failed_loads(unit) } else { Vec::new() };
         let here = loads.iter().find(|it| it.machine == at.machine)?.said.clone();

@@ -6,6 +6,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::health::Evidence;
@@ -107,6 +108,8 @@ pub struct MachineView {
     suspicions: (u32, Timestamp),
     /// The units that an unload has not removed, and since when.
     leaving: BTreeMap<UnitName, Timestamp>,
+    /// The restarts that systemd has yet to carry out, by unit.
+    restarting: BTreeMap<UnitName, Step>,
     /// The troubles of the units there that were logged.
     pub(super) unit_changes: UnitChanges,
     /// The units there that the cluster does not know.
@@ -214,6 +217,7 @@ impl MachineView {
             lost: (0, now),
             suspicions: (0, now),
             leaving: BTreeMap::new(),
+            restarting: BTreeMap::new(),
             unit_changes: UnitChanges::default(),
             unknown_units: UnknownUnits::default(),
             settled: false,
@@ -297,7 +301,9 @@ impl MachineView {
             None => self.evidence.answer(now),
         }
         if self.boot != seen.boot {
-            self.lost = (0, now);
+            // A host that has booted holds no lease and carries out no restart of before.
+            (self.lost, self.lease.renewed) = ((0, now), None);
+            self.restarting.clear();
         }
         self.boot = seen.boot;
         self.uptime = Some((now, seen.uptime));
@@ -403,17 +409,31 @@ impl MachineView {
         self.leaving.get(unit).is_none_or(|since| now < *since + LEAVING)
     }
 
-    /// Records the outcomes of a visit's steps. If several steps of one unit failed, the first of them counts.
+    /// Records the outcomes of a visit's steps. If several steps of one unit failed, the load counts, or else the first of them.
     pub fn conclude(&mut self, steps: &[Step], outcomes: &[Outcome], now: Timestamp) {
         if !steps.is_empty() {
             self.lost = (0, now);
         }
-        let ended = |outcome: &Outcome| *outcome == Outcome::Done;
-        let unended = steps.iter().zip(outcomes).filter(|(_, outcome)| !ended(outcome)).map(|(step, _)| step);
+        let failed_loads = steps.iter().zip(outcomes).filter(|(step, outcome)| {
+            matches!(step.action, Action::Load { .. }) && matches!(outcome, Outcome::Failed(_))
+        });
+        let failed_loads: BTreeSet<&UnitName> = failed_loads.map(|(step, _)| &step.unit).collect();
+        // A unit whose new file is refused is not unloaded.
+        let ended = |step: &Step, outcome: &Outcome| *outcome == Outcome::Done || failed_loads.contains(&step.unit);
+        let unended = steps.iter().zip(outcomes).filter(|(step, outcome)| !ended(step, outcome)).map(|(step, _)| step);
         self.record_leaving(unended, now);
+        for (step, outcome) in steps.iter().zip(outcomes).filter(|(step, _)| step.action.starts()) {
+            match outcome {
+                Outcome::Begun => self.restarting.insert(step.unit.clone(), step.clone()),
+                _ => self.restarting.remove(&step.unit),
+            };
+        }
         let mut failed: BTreeMap<&UnitName, (&Step, &str)> = BTreeMap::new();
         for (step, outcome) in steps.iter().zip(outcomes) {
-            if let Outcome::Failed(said) = outcome {
+            let counts = matches!(step.action, Action::Load { .. }) || !failed_loads.contains(&step.unit);
+            if let Outcome::Failed(said) = outcome
+                && counts
+            {
                 failed.entry(&step.unit).or_insert((step, said));
             }
         }
@@ -425,6 +445,26 @@ impl MachineView {
             let backoff = Backoff { step: step.clone(), said: said.to_owned(), times, until: now + delay(times) };
             self.backoffs.insert(unit.clone(), backoff);
         }
+    }
+
+    /// Returns those of the steps that start nothing: their units have started already, as of the last observation.
+    pub(super) fn needless_starts(&self, steps: &[Step]) -> BTreeSet<UnitName> {
+        let state = |unit: &UnitName| {
+            let ours = self.units.as_ref().and_then(|units| units.get(unit));
+            ours.or_else(|| self.foreign.get(unit))
+        };
+        let is_unloaded =
+            |unit: &UnitName| steps.iter().any(|step| step.action == Action::Unload && step.unit == *unit);
+        let starts = steps.iter().filter(|step| matches!(step.action, Action::Start { .. })).map(|step| &step.unit);
+        let up = starts.filter(|unit| state(unit).is_some_and(UnitState::is_up) && !is_unloaded(unit));
+        up.cloned().collect()
+    }
+
+    /// Returns the restarts that have ended since, as of the last observation.
+    pub(super) fn take_ended_restarts(&mut self) -> Vec<Step> {
+        let Some(units) = &self.units else { return Vec::new() };
+        let ended = self.restarting.extract_if(.., |unit, step| !step.action.goes_on(units.get(unit)));
+        ended.map(|(_, step)| step).filter(|step| units.get(&step.unit).is_some_and(|unit| unit.launched)).collect()
     }
 
     /// Reports whether a unit waits because the host refused one of its steps recently.

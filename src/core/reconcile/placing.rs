@@ -180,8 +180,11 @@ impl Reconciler {
         // A unit that fits on no other machine keeps its placement: its machine may come back.
         let wanted = |unit: &UnitName| {
             let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);
-            let joined = machine
-                .is_some_and(|machine| self.snapshot.machines.contains_key(&machine) && !self.is_overdue(machine, now));
+            let leaves = |machine| {
+                self.is_overdue(machine, now) || self.refused.contains_key(unit) && self.has_only_idle_units(machine)
+            };
+            let joined =
+                machine.is_some_and(|machine| self.snapshot.machines.contains_key(&machine) && !leaves(machine));
             let global = self.requirements.is_global(unit);
             let wanted = self.snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive);
             joined && wanted && !global

@@ -131,8 +131,8 @@ impl Reconciler {
     }
 
     /// Adds the outcomes of a visit's steps to the event log: one event for each step on a unit that the cluster knows,
-    /// and one for all others. That a unit is still being stopped is no news, and neither is a start that failed because
-    /// the load before it has failed.
+    /// and one for all others. That a unit is still being stopped is no news, and neither is another step that failed
+    /// because the load has failed.
     pub(super) fn log_outcomes<'a>(
         &mut self,
         at: Timestamp,
@@ -149,7 +149,8 @@ impl Reconciler {
         let unloadable: BTreeSet<&UnitName> = unloadable.collect();
         let is_news = |(step, outcome): &(&Step, &Outcome)| match outcome {
             Outcome::Begun => !leaves(&step.unit),
-            Outcome::Failed(_) => !step.action.starts() || !unloadable.contains(&step.unit),
+            // A unit whose new file is refused is neither unloaded nor started.
+            Outcome::Failed(_) => matches!(step.action, Action::Load { .. }) || !unloadable.contains(&step.unit),
             _ => true,
         };
         let news: Vec<_> = outcomes.into_iter().filter(is_news).collect();

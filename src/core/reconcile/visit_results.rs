@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Reconciler;
 use super::probing;
+use crate::core::model::Action;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::MachineId;
@@ -12,6 +13,7 @@ use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::Refused;
 use crate::core::model::Report;
+use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::reconcile::machine_view::InFlightVisit;
 use crate::core::reconcile::machine_view::MachineView;
@@ -47,9 +49,11 @@ impl Reconciler {
         if let Some(failure) = self.name_unknown(machine, &report, now) {
             return self.visit_failed(machine, &failure, now);
         }
+        let was_idle = self.has_only_idle_units(machine);
         let Some(view) = self.views.touch(machine) else { return };
         let in_flight = view.complete();
         let (steps, through, lease_end) = (in_flight.steps, in_flight.through, in_flight.lease);
+        let needless = view.needless_starts(&steps);
         view.conclude(&steps, &report.outcomes, now);
         let is_full = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
         let lease = report.observation.as_ref().and_then(|seen| seen.lease);
@@ -70,7 +74,12 @@ impl Reconciler {
         let soon = if view.is_changing() { self.timing.retry_interval } else { self.timing.poll_interval };
         view.next_visit = now + soon;
         view.unplanned |= is_full;
-        self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes));
+        let is_news = |(step, outcome): &(&Step, &Outcome)| {
+            let is_needless = matches!(step.action, Action::Start { .. }) && needless.contains(&step.unit);
+            !is_needless || **outcome != Outcome::Done
+        };
+        self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes).filter(is_news));
+        self.log_ended_restarts(machine, now);
         self.record_failed_loads(machine, &steps, &report.outcomes, now);
         // Also if the units are the same: which of them are recorded depends on the placements.
         if is_full {
@@ -78,7 +87,10 @@ impl Reconciler {
             self.note_foreign(machine, now);
             self.note_states(machine, now);
             self.renew_need(machine);
+            // Units that run no more may leave a machine that is drained.
+            self.stale.placements |= !was_idle && self.has_only_idle_units(machine);
         }
+        self.log_recoveries(machine, now);
         if let Some(renewal) = renewal {
             self.renewal_seen(machine, renewal);
         }
@@ -86,6 +98,14 @@ impl Reconciler {
             self.lease_seen(machine, lease, lease_end, now);
         }
         self.witness(now);
+    }
+
+    /// Logs the restarts that systemd has carried out since the visit that ordered them.
+    fn log_ended_restarts(&mut self, machine: MachineId, now: Timestamp) {
+        let ended = self.views.touch(machine).map(MachineView::take_ended_restarts).unwrap_or_default();
+        for step in ended {
+            self.log_outcome(now, machine, &step, &Outcome::Done);
+        }
     }
 
     fn visit_refused(&mut self, machine: MachineId, refused: &Refused, now: Timestamp) {

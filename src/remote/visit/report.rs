@@ -314,18 +314,22 @@ impl Reader {
     /// Derives the outcome of each step from the state of the host afterwards and the complaints.
     fn outcomes(&self, steps: &[Step], units: &BTreeMap<UnitName, UnitState>) -> Vec<Outcome> {
         let complaints = Complaints::new(&self.complaints, steps);
+        let kept = kept(steps, units, &complaints);
         let reloaded: BTreeSet<&UnitName> = steps.iter().filter(|step| is_load(step)).map(|step| &step.unit).collect();
         steps
             .iter()
             .map(|step| {
+                if let Some(why) = kept.get(&step.unit) {
+                    return Outcome::Failed(why.clone());
+                }
                 let there = units.get(&step.unit);
                 let replaced = step.action == Action::Unload && reloaded.contains(&step.unit);
                 let refused = step.action.starts() && complaints.about(step).is_some();
                 let good = (replaced || step.action.is_done(there)) && !refused;
                 // A visit does not wait for units that stop slowly.
-                let stops = matches!(step.action, Action::Stop | Action::Unload);
-                let begun = stops && there.is_some_and(|unit| unit.active == ActiveState::Deactivating);
+                let begun = step.action.goes_on(there);
                 match (good, complaints.about(step)) {
+                    (true, _) if begun && step.action.starts() => Outcome::Begun,
                     (true, _) => Outcome::Done,
                     (false, None) if begun => Outcome::Begun,
                     (false, said) => Outcome::Failed(explain(step, there, said)),
@@ -333,6 +337,22 @@ impl Reader {
             })
             .collect()
     }
+}
+
+/// Returns the units that go on with an earlier file because the host has refused the new one, and why it has.
+fn kept<'a>(
+    steps: &'a [Step],
+    units: &BTreeMap<UnitName, UnitState>,
+    complaints: &Complaints<'_>,
+) -> BTreeMap<&'a UnitName, String> {
+    let unloaded = steps.iter().filter(|step| step.action == Action::Unload);
+    let unloaded: BTreeSet<&UnitName> = unloaded.map(|step| &step.unit).collect();
+    let kept = steps.iter().filter(|step| unloaded.contains(&step.unit)).filter_map(|step| {
+        let Action::Load { hash, .. } = step.action else { return None };
+        let there = units.get(&step.unit).filter(|unit| unit.hash != hash)?;
+        Some((&step.unit, explain(step, Some(there), complaints.about(step))))
+    });
+    kept.collect()
 }
 
 /// Returns why a step was not carried out: what the host said, or the state that shows it.

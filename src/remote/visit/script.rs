@@ -5,6 +5,7 @@
 //! module `report` reads the output.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::core::model::Cluster;
 use crate::core::model::Expiry;
 use crate::core::model::LeaseAction;
 use crate::core::model::Ownership;
+use crate::core::model::Step;
 use crate::core::model::Visit;
 use crate::core::sanitize::truncate;
 use crate::core::unit::Hash;
@@ -138,6 +140,20 @@ fn write_lease(body: &mut String, visit: &Visit) {
     }
 }
 
+/// Returns the units of which a visit replaces the file.
+fn replaced(visit: &Visit) -> BTreeSet<&UnitName> {
+    let unloaded = visit.steps.iter().filter(|step| step.action == Action::Unload);
+    let unloaded: BTreeSet<&UnitName> = unloaded.map(|step| &step.unit).collect();
+    let loaded = visit.steps.iter().filter(|step| matches!(step.action, Action::Load { .. }));
+    loaded.map(|step| &step.unit).filter(|unit| unloaded.contains(unit)).collect()
+}
+
+/// Returns the text of the file that a step loads.
+fn text_of<'a>(visit: &'a Visit, step: &Step, hash: Hash) -> Result<&'a str, ScriptError> {
+    let file = visit.files.get(&hash).ok_or_else(|| ScriptError::MissingFile { unit: step.unit.clone(), hash })?;
+    Ok(file.text())
+}
+
 fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     let names = |wanted: fn(Action) -> bool| -> Result<String, ScriptError> {
         let units = visit.steps.iter().filter(|step| wanted(step.action));
@@ -148,19 +164,29 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
             let _ = writeln!(body, "{function}{units}");
         }
     };
+    let replaced = replaced(visit);
+    let mut checked = String::new();
+    for step in visit.steps.iter().filter(|step| replaced.contains(&step.unit)) {
+        let Action::Load { hash, .. } = step.action else { continue };
+        let (unit, text) = (quote(step.unit.as_str())?, quote(text_of(visit, step, hash)?)?);
+        call(&format!("m_ours {unit} && m_write"), format!(" {unit} {text}"));
+        let _ = write!(checked, " {unit}");
+    }
+    call("m_check", checked);
     call("m_unload", names(|action| action == Action::Unload)?);
     for step in &visit.steps {
         let Action::Load { hash, strict, .. } = step.action else { continue };
-        let Some(file) = visit.files.get(&hash) else {
-            return Err(ScriptError::MissingFile { unit: step.unit.clone(), hash });
-        };
-        let unit = quote(step.unit.as_str())?;
+        let (unit, text) = (quote(step.unit.as_str())?, quote(text_of(visit, step, hash)?)?);
+        if replaced.contains(&step.unit) {
+            call("m_guard_again", if strict { format!(" {unit} {}", STOP.as_secs()) } else { String::new() });
+            continue;
+        }
         let write = if strict {
             format!("m_ours {unit} && m_guard {unit} {} && m_write", STOP.as_secs())
         } else {
             format!("m_ours {unit} && m_write")
         };
-        call(&write, format!(" {unit} {}", quote(file.text())?));
+        call(&write, format!(" {unit} {text}"));
     }
     for step in &visit.steps {
         let Action::Adopt { hash, strict } = step.action else { continue };

@@ -50,11 +50,41 @@ m_ours() {
     }
   done; done
 }
+# Checks the new files of units before these units are stopped: a unit whose new file is refused goes on with the earlier
+# one. systemd-analyze reads the files as systemd does, with their drop-ins, and names each unit that systemd would refuse. A
+# host that does not have it, or on which it takes too long, refuses nothing.
+m_check() {
+  for m_u in "$@"; do
+    shift
+    if [ -e "$m_run/new/$m_u" ]; then set -- "$@" "$m_run/new/$m_u"; else m_kept="$m_kept$m_u "; fi
+  done
+  [ $# -gt 0 ] || return 0
+  m_out=$(timeout "$m_stop_limit" systemd-analyze verify --man=no -- "$@" 2>&1) && return
+  for m_f in "$@"; do
+    m_u=${m_f##*/} m_why=
+    case "$m_nl$m_out" in *"${m_nl}Unit $m_u has a bad unit file setting"*|*"${m_nl}Unit $m_u failed to load"*) ;; *) continue ;; esac
+    while IFS= read -r m_line; do
+      case $m_line in "$m_f:"*) m_line=$m_units/$m_u${m_line#"$m_f"} ;; "$m_u: "*) ;; *) continue ;; esac
+      m_why="$m_why${m_why:+; }$m_line"
+    done <<M_EOF
+$m_out
+M_EOF
+    rm -f -- "$m_f"
+    m_kept="$m_kept$m_u "
+    m_say said load "$m_u" "systemd refuses its new file, so the earlier one stays: ${m_why:-it gives no reason}"
+  done
+}
+# Reports whether a unit is muster's to change and its new file was not refused.
+m_may() {
+  case $m_kept in *" $1 "*) return 1 ;; esac
+  [ -e "$m_run/files/$1" ]
+}
 # A reload costs systemd more than a start does. Newer versions find by themselves a file that they have not read before.
 # A unit that they know already, from an older file or because another unit names it, needs the reload.
 m_load() {
   m_reload=$1; shift
-  for m_u in "$@"; do shift; [ -e "$m_run/new/$m_u" ] && set -- "$@" "$m_u"; done
+  # The unload of an earlier file has removed its mark.
+  for m_u in "$@"; do shift; [ -e "$m_run/new/$m_u" ] && printf '' >"$m_run/files/$m_u" && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
   m_fresh=" $* "
   [ "$m_reload" = always ] || m_reload=$(systemctl list-units --all --full --plain --no-legend --no-pager -- "$@" 2>&1) ||
@@ -86,12 +116,12 @@ m_adopt() {
 }
 # A unit whose file is not marked is not muster's to enable, to start or to stop.
 m_enable() {
-  for m_u in "$@"; do shift; [ -e "$m_run/files/$m_u" ] && set -- "$@" "$m_u"; done
+  for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
   [ $# -eq 0 ] || m_each enable "enable --runtime" "$@"
 }
 m_stop() {
   m_group=$1; shift
-  for m_u in "$@"; do shift; [ -e "$m_run/files/$m_u" ] && set -- "$@" "$m_u"; done
+  for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
   m_many "$m_group" "timeout $m_stop_limit systemctl stop" "$@"
   for m_u in "$@"; do
@@ -103,7 +133,7 @@ m_stop() {
 }
 # A unit that is still stopping keeps its file: the next visit unloads it.
 m_unload() {
-  for m_u in "$@"; do shift; [ -e "$m_run/files/$m_u" ] && set -- "$@" "$m_u"; done
+  for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
   m_stop unload "$@"
   m_live=$(systemctl is-active -- "$@" 2>/dev/null)
@@ -129,7 +159,7 @@ m_unload() {
 }
 m_start() {
   m_verb=$1 m_count=$2; shift 2
-  for m_u in "$@"; do shift; [ -e "$m_run/files/$m_u" ] && set -- "$@" "$m_u"; done
+  for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
   m_fresh="$m_fresh $* "
   [ -d "$m_run/launched" ] || mkdir -p "$m_run/launched"
@@ -153,6 +183,10 @@ m_guard() {
     TimeoutStopFailureMode=terminate >"$m_system/$1.d/50-muster-strict.conf" && return
   m_say said load "$1" "cannot write to $m_system: is /run full?"
   return 1
+}
+# The same for a unit whose earlier file was unloaded.
+m_guard_again() {
+  [ ! -e "$m_run/new/$1" ] || m_guard "$@" || rm -f -- "$m_run/new/$1"
 }
 # Writes one of muster's own units, unless the same form of it is there already.
 m_own() {
@@ -358,7 +392,7 @@ M_EOF
   [ -z "$m_fresh" ] || [ -z "$m_bad" ] || m_blame
 }
 m_units=$m_root/run/fleet/units m_run=$m_root/run/muster m_system=$m_root/run/systemd/system
-m_fresh= m_bad=
+m_fresh= m_bad= m_kept=' '
 m_nl='
 '
 m_cgroup=/sys/fs/cgroup/system.slice

@@ -76,6 +76,64 @@ fn at_the_deadline_of_a_drain_a_unit_that_fits_nowhere_else_stops_until_the_drai
     assert_eq!(stage.learn(open), ["load web on m1", "start web on m1"]);
 }
 
+/// Lets the unit of a name be in a state on the first machine, and the reconciler see that.
+fn turn(stage: &mut Stage, name: &str, active: &str, sub: &str, restarted: bool) {
+    let state = &mut stage.hosts.get_mut(&id(1)).unwrap().units.get_mut(&unit(name)).unwrap().state;
+    (state.active, state.sub, state.restarted) = (active.parse().unwrap(), sub.parse().unwrap(), restarted);
+    stage.seconds(11);
+}
+
+#[test]
+fn a_failed_unit_leaves_a_drained_machine_although_it_fits_on_no_other() {
+    for (active, sub) in [("failed", "failed"), ("inactive", "dead"), ("activating", "auto-restart")] {
+        let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+        turn(&mut stage, "web", active, sub, false);
+        if active == "inactive" {
+            // A command begins after the state was recorded.
+            stage.next_leader(drain(None));
+            assert_eq!(stage.run(Input::Tick), ["unload web on m1"]);
+        } else {
+            assert_eq!(stage.learn(drain(None)), ["unload web on m1"], "{active}");
+        }
+        assert!(!stage.reconciler.snapshot().placements.contains_key(&unit("web")) && stage.is_at_rest());
+        assert!(!stage.reconciler.is_occupied(id(1)));
+        let back = stage.learn(|snapshot| snapshot.machines.get_mut(&id(1)).unwrap().draining = false);
+        assert_eq!(back, [""; 0], "it is cordoned");
+        let back = stage.learn(|snapshot| snapshot.machines.get_mut(&id(1)).unwrap().cordoned = false);
+        assert_eq!(back, ["load web on m1", "start web on m1"]);
+    }
+}
+
+#[test]
+fn a_failed_unit_stays_on_a_drained_machine_as_long_as_another_unit_runs_there() {
+    let mut stage = Stage::new(1, |snapshot| {
+        want(snapshot, "job", "");
+        want(snapshot, "web", "");
+    });
+    turn(&mut stage, "job", "failed", "failed", false);
+    assert!(stage.learn(drain(None)).is_empty() && stage.is_at_rest(), "web may be what starts it");
+    turn(&mut stage, "web", "failed", "failed", false);
+    assert!(stage.hosts[&id(1)].units.is_empty() && stage.reconciler.snapshot().placements.is_empty());
+}
+
+#[test]
+fn a_unit_that_ends_again_and_again_leaves_a_drained_machine_although_it_ends_elsewhere_too() {
+    let moves = ["load web on m2", "start web on m2"];
+    let moved = |active: &str, sub: &str, restarted: bool| {
+        let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+        turn(&mut stage, "web", active, sub, restarted);
+        stage.started = ActiveState::Failed;
+        let mut done = stage.learn(drain(None));
+        done.extend(stage.seconds(20));
+        let (to, left): (Vec<_>, Vec<_>) = done.into_iter().partition(|step| step.ends_with(" on m2"));
+        assert_eq!(to, moves, "{active} ({sub})");
+        left
+    };
+    assert_eq!(moved("active", "running", false), [""; 0], "the copy that runs goes on");
+    assert_eq!(moved("active", "running", true), ["unload web on m1"]);
+    assert_eq!(moved("activating", "auto-restart", false), ["unload web on m1"]);
+}
+
 #[test]
 fn a_unit_that_stops_slowly_is_unloaded_when_it_has_stopped_although_the_deadline_was_taken_back() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));

@@ -73,3 +73,37 @@ fn the_event_of_a_failed_load_is_not_followed_by_one_of_the_start_that_failed_wi
     let ends = stage.log.iter().filter_map(|kind| if let EventKind::StepEnded(end) = kind { Some(end) } else { None });
     assert_eq!(ends.map(|end| end.action.to_string()).collect::<Vec<_>>(), ["load"]);
 }
+
+#[test]
+fn a_unit_goes_on_with_its_file_where_it_is_if_the_new_one_is_refused() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "a", ""));
+    stage.seconds(11);
+    let from = stage.placement("a").machine;
+    let running = |stage: &Stage| {
+        let unit = &stage.hosts[&from].units[&unit("a")];
+        (unit.state.hash, unit.process, unit.state.runs())
+    };
+    let before = running(&stage);
+    stage.next_leader(|snapshot| want(snapshot, "a", "Type=odd"));
+    let odd = stage.reconciler.snapshot().units[&unit("a")].hash;
+    stage.hosts.values_mut().for_each(|host| _ = host.refuses_files.insert(odd));
+    stage.log.clear();
+    let sent = stage.seconds(300);
+    assert!(
+        sent.iter().any(|step| step == "load a on m1") && sent.iter().all(|step| step.ends_with(" on m1")),
+        "{sent:?}"
+    );
+    assert_eq!((running(&stage), stage.placement("a").machine), (before, from));
+    let is_load = |kind: &EventKind| matches!(kind, EventKind::StepEnded(end) if matches!(end.action, Action::Load { .. }) && matches!(end.outcome, Outcome::Failed(_)));
+    assert!(stage.log.iter().any(is_load));
+    let others: Vec<_> =
+        stage.log.iter().filter(|kind| matches!(kind, EventKind::StepEnded(_)) && !is_load(kind)).collect();
+    assert!(others.is_empty(), "{others:?}");
+    let backoff = stage.reconciler.backoffs().next().unwrap().1;
+    assert!(matches!(backoff.step.action, Action::Load { .. }), "{backoff:?}");
+    // Once systemd takes the file, the unit is replaced.
+    stage.hosts.get_mut(&from).unwrap().refuses_files.clear();
+    stage.seconds(61);
+    let after = running(&stage);
+    assert_eq!((after.0, after.2), (odd, true));
+}

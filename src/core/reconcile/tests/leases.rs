@@ -30,6 +30,21 @@ fn a_strict_unit_starts_elsewhere_when_its_lease_has_certainly_ended() {
 }
 
 #[test]
+fn a_host_that_has_booted_has_not_lost_a_lease() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.seconds(5);
+    let ended = |stage: &mut Stage| stage.hosts.get_mut(&id(1)).unwrap().end_lease();
+    ended(&mut stage);
+    stage.seconds(5);
+    assert!(stage.log.contains(&EventKind::LeaseRegained), "{:?}", stage.log);
+    stage.log.clear();
+    stage.hosts.insert(id(1), SimulatedHost::new(id(1), "another boot".to_owned()));
+    let done = stage.seconds(10);
+    assert_eq!(done, ["load web on m1", "start web on m1"]);
+    assert!(!stage.log.contains(&EventKind::LeaseRegained), "{:?}", stage.log);
+}
+
+#[test]
 fn a_slow_systemd_lengthens_the_bound_of_its_machine() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
     let from = stage.placement("web").machine;

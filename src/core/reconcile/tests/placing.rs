@@ -195,3 +195,17 @@ fn no_step_follows_from_records_that_have_changed_before_the_first_visits() {
     assert_eq!(stage.seconds(3), [""; 0], "it is not stopped");
     assert_eq!(stage.learn(desire(DesiredState::Loaded)), ["stop web on m1"], "and an order is carried out at once");
 }
+
+#[test]
+fn a_restart_does_not_wait_for_a_copy_that_another_machine_cannot_stop() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    stage.seconds(11);
+    let (here, there) = (id(1), id(2));
+    assert_eq!(stage.placement("web").machine, here);
+    let state = stage.hosts[&here].units[&unit("web")].state.clone();
+    stage.claims.insert(there, [(unit("web"), state.clone())].into());
+    stage.next_leader(|snapshot| _ = snapshot.states.get_mut(&unit("web")).unwrap().insert(there, state));
+    assert!(stage.seconds(2).contains(&"unload web on m2".to_owned()));
+    let again = |snapshot: &mut Snapshot| snapshot.units.get_mut(&unit("web")).unwrap().restarts += 1;
+    assert!(stage.learn(again).contains(&"restart web on m1".to_owned()));
+}

@@ -109,6 +109,71 @@ fn failures_restarts_and_recoveries_of_a_launched_unit_are_events() {
 }
 
 #[test]
+fn a_unit_that_ends_again_at_once_does_not_run_again() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "a", ""));
+    stage.seconds(11);
+    let failed = EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED };
+    assert_eq!(see(&mut stage, "failed", "failed", false), std::slice::from_ref(&failed));
+    let turn = |stage: &mut Stage, active: &str, sub: &str, seconds| {
+        let state = &mut stage.hosts.get_mut(&id(1)).unwrap().units.get_mut(&unit("a")).unwrap().state;
+        (state.active, state.sub) = (active.parse().unwrap(), sub.parse().unwrap());
+        stage.seconds(seconds);
+    };
+    turn(&mut stage, "active", "running", 2);
+    assert_eq!(stage.log, [], "it may end in a moment");
+    turn(&mut stage, "failed", "failed", 1);
+    assert_eq!(stage.log, [failed], "the operator who started it by hand learns that it has failed again");
+    turn(&mut stage, "active", "running", 3);
+    assert_eq!(stage.log.last(), Some(&EventKind::UnitRecovered));
+}
+
+/// Returns how the steps of an action ended, as the log has it.
+fn ends_of(stage: &Stage, action: &str) -> Vec<Outcome> {
+    let ends = stage.log.iter().filter_map(|kind| if let EventKind::StepEnded(end) = kind { Some(end) } else { None });
+    ends.filter(|end| end.action.to_string() == action).map(|end| end.outcome.clone()).collect()
+}
+
+/// Asks for the start of a unit that does not run somewhere.
+fn revive(name: &str) -> impl FnOnce(&mut Snapshot) {
+    let name = unit(name);
+    move |snapshot| {
+        let record = snapshot.units.get_mut(&name).unwrap();
+        (record.restarts, record.revive) = (record.restarts + 1, true);
+    }
+}
+
+#[test]
+fn a_start_where_the_unit_runs_already_is_no_event() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "agent", "[X-Fleet]\nGlobal=true"));
+    stage.seconds(11);
+    stage.log.clear();
+    let dead = &mut stage.hosts.get_mut(&id(2)).unwrap().units.get_mut(&unit("agent")).unwrap().state;
+    (dead.active, dead.sub) = (ActiveState::Failed, SubState::FAILED);
+    stage.seconds(11);
+    // Each host records that the start was asked for.
+    assert_eq!(stage.learn(revive("agent")), ["start agent on m1", "start agent on m2"]);
+    assert_eq!(ends_of(&stage, "start"), [Outcome::Done]);
+    let states = &stage.reconciler.snapshot().states[&unit("agent")];
+    assert!(states.values().all(|state| state.restarts == 1), "{states:?}");
+}
+
+#[test]
+fn a_restart_is_an_event_when_the_unit_has_stopped_and_not_before() {
+    let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", ""));
+    stage.seconds(11);
+    stage.stops_slowly = true;
+    let again = |snapshot: &mut Snapshot| snapshot.units.get_mut(&unit("web")).unwrap().restarts += 1;
+    assert_eq!(stage.learn(again), ["restart web on m1"]);
+    stage.seconds(5);
+    assert_eq!(ends_of(&stage, "restart"), [Outcome::Begun], "the process of before runs on");
+    stage.stops_slowly = false;
+    stage.seconds(1);
+    assert_eq!(ends_of(&stage, "restart"), [Outcome::Begun, Outcome::Done]);
+    assert!(stage.is_at_rest());
+    assert_eq!(ends_of(&stage, "restart").len(), 2);
+}
+
+#[test]
 fn a_unit_that_fails_again_and_again_fills_no_event_log() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "a", ""));
     stage.seconds(11);
