@@ -115,7 +115,7 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
     }
 }
 
-/// The lines of a sweep's events that are held back. A trouble is printed at the end, unless a problem that remains says it; so
+/// The lines of a sweep's events that are printed later. A trouble is printed at the end, unless a problem that remains says it; so
 /// are the events after it, because they follow from it.
 #[derive(Debug, Default)]
 struct Lines(Vec<(Option<Event>, String)>);
@@ -133,7 +133,7 @@ impl Lines {
         String::new()
     }
 
-    /// Returns the lines that were held back, without those of troubles that a problem says.
+    /// Returns the lines that are still to be printed, without those of troubles that a problem says.
     fn left(self, remaining: &[Problem]) -> String {
         let is_said = |event: Option<&Event>| event.is_some_and(|event| folding::covers(remaining, event));
         self.0.into_iter().filter(|(event, _)| !is_said(event.as_ref())).map(|(_, line)| line).collect()
