@@ -263,7 +263,7 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
     let order = |host: &&Host| {
         let run_as = exec.run_as((&inventory, &all), host, password.as_ref())?;
         let script = exec.script(run_as.is_some())?;
-        let command = Command { script, stdin: Vec::new(), run_as, limit: exec.timeout };
+        let command = Command { script, run_as, limit: exec.timeout, ..Command::default() };
         Ok((exec.user.target(host.target()?), command))
     };
     let orders = hosts.iter().map(order).collect::<Result<Vec<_>, CommandError>>()?;

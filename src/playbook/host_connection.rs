@@ -14,6 +14,7 @@ use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Remote;
 use crate::remote::RunAs;
+use crate::remote::ScriptRunner;
 use crate::remote::Target;
 
 /// How many bytes of each output stream of a command are kept.
@@ -46,32 +47,48 @@ pub(super) fn unquotable(error: QuoteError) -> Outcome {
 }
 
 impl HostConnection<'_> {
-    /// Runs a script on the host and returns how it ended and what it printed.
+    /// Runs a script on the host, in a channel of its own, and returns how it ended and what it printed.
     pub(super) async fn exec(
         &self,
         script: String,
         stdin: Vec<u8>,
         limit: Option<Duration>,
     ) -> Result<(Exit, CapturedOutput), Outcome> {
-        let script = format!("{}{script}", self.environment);
+        self.run(Command { script, stdin, limit, ..Command::default() }).await
+    }
+
+    /// Runs a script that runs a program of the playbook, and returns how it ended and what it printed.
+    pub(super) async fn exec_program(&self, script: String, stdin: Vec<u8>) -> Result<(Exit, CapturedOutput), Outcome> {
+        self.run(Command { script, stdin, runner: ScriptRunner::UserShellWithPipes, ..Command::default() }).await
+    }
+
+    /// Runs a script of muster that starts no process which outlives it, and returns how it ended and what it printed.
+    pub(super) async fn exec_script(
+        &self,
+        script: String,
+        texts: Vec<&'static str>,
+        stdin: Vec<u8>,
+        limit: Option<Duration>,
+    ) -> Result<(Exit, CapturedOutput), Outcome> {
+        self.run(Command { script, texts, stdin, limit, runner: ScriptRunner::UserShell, ..Command::default() }).await
+    }
+
+    /// Runs a command as the user and in the environment of the task.
+    async fn run(&self, mut command: Command) -> Result<(Exit, CapturedOutput), Outcome> {
+        command.script.insert_str(0, &self.environment);
+        command.run_as.clone_from(&self.run_as);
         if let Some(detached) = &self.detached {
-            return self.exec_detached(detached, &script, stdin).await;
+            return self.exec_detached(detached, command).await;
         }
-        let command = Command { script, stdin, run_as: self.run_as.clone(), limit };
         let mut output = CapturedOutput::with_limit(OUTPUT_LIMIT);
         let exit = self.remote.exec(&self.target, &command, &mut output).await;
         exit.map(|exit| (exit, output)).map_err(|failure| Outcome::of_failure(&failure))
     }
 
-    /// Runs a script that goes on if the connection ends.
-    async fn exec_detached(
-        &self,
-        detached: &Detached,
-        script: &str,
-        stdin: Vec<u8>,
-    ) -> Result<(Exit, CapturedOutput), Outcome> {
-        let script = detached.script(script).map_err(unquotable)?;
-        let command = Command { script, stdin, run_as: self.run_as.clone(), limit: None };
+    /// Runs a command that goes on if the connection ends.
+    async fn exec_detached(&self, detached: &Detached, command: Command) -> Result<(Exit, CapturedOutput), Outcome> {
+        let script = detached.script(&command.whole_script()).map_err(unquotable)?;
+        let command = Command { script, stdin: command.stdin, run_as: command.run_as, ..Command::default() };
         let mut output = detached.sink(OUTPUT_LIMIT);
         let exit = self.remote.exec(&self.target, &command, &mut output).await;
         let exit = exit.map_err(|failure| Outcome::of_failure(&failure))?;

@@ -134,8 +134,8 @@ impl HostScript {
     pub(super) async fn run(self, connection: &HostConnection<'_>) -> Result<HostReport, Outcome> {
         let script = self.flag("check", connection.check).flag("shows_diff", connection.diff);
         let variables = script.variables.map_err(unquotable)?;
-        let text = format!("{variables}{BASE}{ATTRIBUTES}{}{}", script.before, script.text);
-        let (exit, output) = connection.exec(text, script.stdin, script.limit).await?;
+        let texts = vec![BASE, ATTRIBUTES, script.before, script.text];
+        let (exit, output) = connection.exec_script(variables, texts, script.stdin, script.limit).await?;
         let report = HostReport::read(&output.stdout);
         if exit != Exit::Code(0) {
             return Err(report.into_failure(&output.stderr));

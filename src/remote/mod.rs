@@ -1,4 +1,4 @@
-//! Reaching hosts: one kept connection and one resident shell per host.
+//! Reaching hosts: one kept connection per host, with a resident root shell for visits and user shells for commands.
 //!
 //! Everything above uses one trait, [`Remote`], so it runs against real hosts, against an SSH server inside a test, and
 //! against simulated hosts. Only this room knows SSH, shell text and `russh`.
@@ -14,6 +14,7 @@ pub mod ssh_config;
 mod ssh_pattern;
 pub mod visit;
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,17 +98,45 @@ pub trait Sink: Send {
     fn stderr(&mut self, bytes: &[u8]);
 }
 
-/// A command to run on a host in a channel of its own.
+/// A command to run on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Command {
     /// A script for `sh`, whatever the login shell is. Words in it are quoted with [`quote`], never by hand.
     pub script: String,
-    /// The bytes that the script reads on stdin.
+    /// Texts that go on with the script, in its shell. A user shell gets each of them only once.
+    pub texts: Vec<&'static str>,
+    /// The bytes that the script reads on stdin. With some, the command gets a channel of its own.
     pub stdin: Vec<u8>,
     /// The user that runs the script; `None` for the login user.
     pub run_as: Option<RunAs>,
     /// How long the script may take; `None` means without limit.
     pub limit: Option<Duration>,
+    /// What runs the script.
+    pub runner: ScriptRunner,
+}
+
+/// What runs the script of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ScriptRunner {
+    /// A shell in a channel of its own.
+    #[default]
+    OwnChannel,
+    /// A subshell of the user shell. No process that the script starts prints anything after the end of the script.
+    UserShell,
+    /// A subshell of the user shell, for programs that may leave processes behind. What those print is no output of a later
+    /// command.
+    UserShellWithPipes,
+}
+
+impl Command {
+    /// Returns the script with the texts that go on with it.
+    pub fn whole_script(&self) -> Cow<'_, str> {
+        if self.texts.is_empty() {
+            Cow::Borrowed(&self.script)
+        } else {
+            Cow::Owned(self.script.clone() + &self.texts.concat())
+        }
+    }
 }
 
 /// The connections to the hosts.
@@ -125,8 +154,7 @@ pub trait Remote: Send + Sync + std::fmt::Debug {
     /// Asks a host for its identity and what it runs.
     async fn facts(&self, target: &Target) -> Result<Facts, Failure>;
 
-    /// Runs a command in a channel of its own on the kept connection. Text that the login shell's start files print does
-    /// not reach the sink.
+    /// Runs a command on the kept connection. Text that the login shell's start files print does not reach the sink.
     async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure>;
 
     /// Opens an interactive session with the caller's terminal, runs `command` (or the login shell) and returns its

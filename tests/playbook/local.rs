@@ -79,7 +79,7 @@ impl Remote for Shells {
             .unwrap()
             .push((target.name.clone(), command.run_as.as_ref().map(|user| user.name().to_owned())));
         let mut child = tokio::process::Command::new("sh");
-        child.arg("-c").arg(&command.script).env("HOST", &target.name);
+        child.arg("-c").arg(&*command.whole_script()).env("HOST", &target.name);
         child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = child.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();

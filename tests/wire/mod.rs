@@ -7,4 +7,5 @@ mod proxy;
 mod real;
 mod sshd;
 mod terminal;
+mod user_shells;
 pub(crate) mod visit;

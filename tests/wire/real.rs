@@ -95,7 +95,8 @@ async fn a_command_gets_its_stdin_and_gives_its_output_and_exit_status() {
     let (ssh, target) = (sshd.ssh(), sshd.target());
     for root in [false, true] {
         let script = "cat; echo \"it's\" bad >&2; exit 7".to_owned();
-        let command = Command { script, stdin: b"fed".to_vec(), run_as: root.then(RunAs::root), limit: Some(LIMIT) };
+        let run_as = root.then(RunAs::root);
+        let command = Command { script, stdin: b"fed".to_vec(), run_as, limit: Some(LIMIT), ..Command::default() };
         let mut kept = Kept::default();
         let exit = ssh.exec(&target, &command, &mut kept).await.unwrap();
         assert_eq!((exit, kept.out, kept.err), (Exit::Code(7), b"fed".to_vec(), b"it's bad\n".to_vec()));
@@ -117,6 +118,7 @@ async fn the_output_of_start_files_is_not_the_output_of_a_command() {
             stdin: b"fed".to_vec(),
             run_as: root.then(RunAs::root),
             limit: Some(LIMIT),
+            ..Command::default()
         };
         let mut kept = Kept::default();
         let exit = ssh.exec(&target, &command, &mut kept).await.unwrap();

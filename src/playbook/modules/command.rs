@@ -161,7 +161,7 @@ impl CommandLine {
             return Ok(None);
         }
         let script = self.guard().map_err(unquotable)?;
-        let (exit, output) = connection.exec(script, Vec::new(), Some(FILE_TIMEOUT)).await?;
+        let (exit, output) = connection.exec_script(script, Vec::new(), Vec::new(), Some(FILE_TIMEOUT)).await?;
         let named = |path: &Option<String>| path.clone().unwrap_or_default();
         match exit {
             Exit::Code(0) => Ok(None),
@@ -212,7 +212,7 @@ impl HostAction for CommandLine {
             return Ok(if guarded { Outcome::done(true, vars) } else { Outcome::not_checked(vars) });
         }
         let script = self.script().map_err(unquotable)?;
-        let (exit, output) = connection.exec(script, self.stdin.clone(), None).await?;
+        let (exit, output) = connection.exec_program(script, self.stdin.clone()).await?;
         vars.extend(output.into_vars());
         Ok(command_outcome(&exit, vars))
     }

@@ -22,7 +22,10 @@ use crate::remote::RunAs;
 use crate::remote::Sink;
 
 /// How long a command that has exited may leave the channel open and silent: a process it started may hold its stdout.
-const GRACE: Duration = Duration::from_millis(500);
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// The detail of the failure of a command of which the end is not known.
+pub(super) const NO_EXIT: &str = "the host closed the channel and did not report how the command ended";
 
 /// Reads a script from the first line of stdin that is one, and runs it; the rest of stdin is the script's. Before that it
 /// marks the start of its output. A line before the script is a password for which sudo did not ask.
@@ -50,10 +53,11 @@ const END: &str = concat!(r#" -u "$1" sh -c "$0"' '"#, read_script!(), "' ");
 /// Returns the stdin of [`START`]: a password if there is one, the script as one line for `printf %b`, then the bytes for
 /// the script.
 pub(super) fn stdin(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
-    if command.script.contains('\0') {
+    let script = command.whole_script();
+    if script.contains('\0') {
         return Err(at.local("the command contains a NUL byte"));
     }
-    let line = command.script.replace('\\', r"\\").replace('\n', r"\n");
+    let line = script.replace('\\', r"\\").replace('\n', r"\n");
     let password = command.run_as.as_ref().and_then(RunAs::password).map(|password| format!("{}\n", password.text()));
     let password = password.unwrap_or_default();
     Ok([password.as_bytes(), b"muster-script:", line.as_bytes(), b"\n", &command.stdin].concat())
@@ -114,7 +118,7 @@ pub(super) fn line(run_as: Option<&RunAs>) -> Cow<'static, str> {
 }
 
 /// Ends the output. Returns the failure of a command that never started because sudo or su refused.
-pub(super) fn refusal(output: Started<'_>, run_as: Option<&RunAs>, host: &str) -> Option<Failure> {
+pub(super) fn refusal(output: Started<'_, impl Sink + ?Sized>, run_as: Option<&RunAs>, host: &str) -> Option<Failure> {
     let user = run_as?;
     // The line itself prints nothing: a message of sudo or su says that it refused.
     let said = output.end().filter(|said| said.contains("sudo: ") || said.contains("su: "))?;
@@ -122,7 +126,7 @@ pub(super) fn refusal(output: Started<'_>, run_as: Option<&RunAs>, host: &str) -
 }
 
 /// Waits until the host reports whether it starts the command.
-async fn accepted(session: &mut Session, at: ErrorContext<'_>) -> Result<(), Failure> {
+pub(super) async fn accepted(session: &mut Session, at: ErrorContext<'_>) -> Result<(), Failure> {
     loop {
         match session.wait().await {
             Some(ChannelMsg::Success) => return Ok(()),
@@ -133,7 +137,11 @@ async fn accepted(session: &mut Session, at: ErrorContext<'_>) -> Result<(), Fai
     }
 }
 
-async fn read(session: &mut Session, output: &mut Started<'_>, at: ErrorContext<'_>) -> Result<Exit, Failure> {
+async fn read(
+    session: &mut Session,
+    output: &mut Started<'_, dyn Sink + '_>,
+    at: ErrorContext<'_>,
+) -> Result<Exit, Failure> {
     let mut exit = None;
     loop {
         let message = if exit.is_some() {
@@ -154,9 +162,7 @@ async fn read(session: &mut Session, output: &mut Started<'_>, at: ErrorContext<
             return Err(at.failure(FailureKind::Sick, "the login shell prints without end"));
         }
     }
-    exit.ok_or_else(|| {
-        session.connection.lost(at, "the host closed the channel and did not report how the command ended")
-    })
+    exit.ok_or_else(|| session.connection.lost(at, NO_EXIT))
 }
 
 /// Returns the name of a signal. The host may send a name of its own.

@@ -5,6 +5,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -72,10 +73,18 @@ pub(super) struct Connection {
     banner: Banner,
     sessions: Arc<Semaphore>,
     retired: AtomicBool,
+    /// Sessions that are closed if the host opens no more.
+    spare: Weak<dyn SpareSessions>,
     /// Cuts the stream when the connection is dropped, even if the library's task is waiting.
     _cut: DropGuard,
     /// The connection to the jump host, which carries this one.
     _carried_by: Option<Arc<Self>>,
+}
+
+/// Sessions that wait, and without which the connection does as well.
+pub(super) trait SpareSessions: Send + Sync {
+    /// Closes them.
+    fn close(&self);
 }
 
 /// The parameters of a handshake besides the stream.
@@ -89,6 +98,7 @@ pub(super) struct Handshake<'a> {
     pub(super) carried_by: Option<Arc<Connection>>,
     /// The visits that receive the progress of the handshake.
     pub(super) listeners: &'a Arc<Listeners>,
+    pub(super) spare: Weak<dyn SpareSessions>,
 }
 
 /// Returns the carrier of a connection to a destination, as it is now.
@@ -104,7 +114,7 @@ fn carrier(destination: &Destination, jump: Option<&Connection>) -> Carrier {
 impl Connection {
     /// Does the handshake over a stream that was just opened, and logs in.
     pub(super) async fn open(stream: Box<dyn ByteStream>, handshake: Handshake<'_>) -> Result<Self, Failure> {
-        let Handshake { host, destination, options, check, permits, carried_by, listeners } = handshake;
+        let Handshake { host, destination, options, check, permits, carried_by, listeners, spare } = handshake;
         let at = ErrorContext { host, phase: Phase::KeyExchange };
         let limit = options.deadlines.key_exchange;
         let (cut, over) = (CancellationToken::new(), CancellationToken::new());
@@ -155,6 +165,7 @@ impl Connection {
             banner,
             sessions: Arc::new(Semaphore::new(SESSIONS)),
             retired: AtomicBool::new(false),
+            spare,
             _cut: guard,
             _carried_by: carried_by,
         })
@@ -205,7 +216,12 @@ impl Connection {
                 Ok(channel) => return Ok(channel),
                 // A command that was given up counts as a session on the host until it ends.
                 Err(russh::Error::ChannelOpenFailure(_)) => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(*pause).await,
+                    Some(pause) => {
+                        if let Some(spare) = self.spare.upgrade() {
+                            spare.close();
+                        }
+                        tokio::time::sleep(*pause).await;
+                    }
                     None => return Err(at.failure(FailureKind::Sick, "the host opens no session")),
                 },
                 Err(_) => return Err(self.lost(at, "the connection was closed")),

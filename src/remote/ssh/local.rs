@@ -44,7 +44,7 @@ pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> R
     command::refusal(output, command.run_as.as_ref(), host).map_or(Ok(exit), Err)
 }
 
-async fn exchange(child: &mut Child, fed: Vec<u8>, output: &mut Started<'_>) -> std::io::Result<Exit> {
+async fn exchange(child: &mut Child, fed: Vec<u8>, output: &mut Started<'_, dyn Sink + '_>) -> std::io::Result<Exit> {
     let (mut stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async move {
         if let Some(stdin) = &mut stdin {

@@ -21,6 +21,8 @@ mod started;
 mod stream;
 mod tail;
 mod terminal;
+mod user_shell;
+mod user_shells;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -40,6 +42,7 @@ use tokio::time::Instant;
 use connection::Connection;
 use connection::Handshake;
 use connection::Session;
+use connection::SpareSessions as _;
 use connection::TunnelError;
 use destination::Destination;
 use destination::Via;
@@ -52,6 +55,9 @@ pub use options::Options;
 use shell::ScriptRun;
 use shell::Shell;
 use stream::ByteStream;
+use user_shell::Ran;
+use user_shell::UserShell;
+use user_shells::UserShells;
 
 use super::Command;
 use super::Connection as Carrier;
@@ -60,6 +66,7 @@ use super::Facts;
 use super::OUR_FAULT;
 use super::Progress;
 use super::Remote;
+use super::ScriptRunner;
 use super::Sink;
 use super::Target;
 use super::facts;
@@ -91,6 +98,8 @@ struct Host {
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
     /// Held while a script runs.
     shell: tokio::sync::Mutex<Option<Shell>>,
+    /// The shells that wait for commands of users.
+    user_shells: Arc<UserShells>,
     /// Permits for handshakes through this host.
     jump_permits: Semaphore,
     /// The visits that are under way to this host.
@@ -196,7 +205,8 @@ impl Ssh {
         let permits = host.jump.as_ref().map_or(&self.handshake_permits, |jump| &jump.jump_permits);
         let destination = &host.destination;
         let (options, listeners) = (&*self.options(), &host.listeners);
-        let handshake = Handshake { host: name, destination, options, check, permits, carried_by, listeners };
+        let spare = Arc::downgrade(&host.user_shells);
+        let handshake = Handshake { host: name, destination, options, check, permits, carried_by, listeners, spare };
         Connection::open(stream, handshake).await
     }
 
@@ -246,6 +256,38 @@ impl Ssh {
         let host = self.host(target)?;
         let connection = self.connection(&host, &target.name).await?;
         connection.session(ErrorContext { host: &target.name, phase }, self.options().deadlines.shell).await
+    }
+
+    /// Runs a command in the user shell, if it may run there and the host can keep such a shell.
+    async fn exec_in_user_shell(
+        &self,
+        target: &Target,
+        command: &Command,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Exit>, Failure> {
+        if command.runner == ScriptRunner::OwnChannel || !command.stdin.is_empty() {
+            return Ok(None);
+        }
+        let (host, start) = (self.host(target)?, self.options().deadlines.shell);
+        if host.user_shells.is_impossible() {
+            return Ok(None);
+        }
+        let connection = self.connection(&host, &target.name).await?;
+        let mut shell = match host.user_shells.take(command.run_as.as_ref()) {
+            Some(shell) => shell,
+            None => UserShell::open(&connection, command.run_as.as_ref(), &target.name, start).await?,
+        };
+        match shell.run(command, sink, &target.name, start).await? {
+            Ran::ShellWaits(exit) => {
+                host.user_shells.put(command.run_as.clone(), shell);
+                Ok(Some(exit))
+            }
+            Ran::ShellEnded(exit) => Ok(Some(exit)),
+            Ran::Impossible => {
+                host.user_shells.set_impossible();
+                Ok(None)
+            }
+        }
     }
 
     /// Runs a script in the resident root shell of a host, connecting first if need be, and returns its stdout. The
@@ -325,6 +367,7 @@ impl Hosts {
             jump,
             connection: tokio::sync::Mutex::default(),
             shell: tokio::sync::Mutex::default(),
+            user_shells: Arc::default(),
             jump_permits: Semaphore::new(MAX_HANDSHAKES_PER_JUMP),
             listeners: Arc::default(),
         });
@@ -408,6 +451,9 @@ impl Remote for Ssh {
             if target.connection == Carrier::Local {
                 return local::run(command, sink, &target.name).await;
             }
+            if let Some(exit) = self.exec_in_user_shell(target, command, sink).await? {
+                return Ok(exit);
+            }
             let mut session = self.session(target, Phase::Run).await?;
             command::run(&mut session, command, sink, &target.name, self.options().deadlines.shell).await
         };
@@ -470,6 +516,7 @@ impl Remote for Ssh {
 
 /// Closes the connection to a host, unless a call is connecting to it now.
 async fn disconnect(host: &Host, limit: Duration) {
+    host.user_shells.close();
     let Ok(mut slot) = host.connection.try_lock() else { return };
     if let Some(connection) = slot.take() {
         let _ = tokio::time::timeout(limit, connection.disconnect()).await;

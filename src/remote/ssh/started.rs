@@ -9,8 +9,8 @@ const MARK: &[u8] = b"muster-command-starts\n";
 const NOISE_LIMIT: usize = 256 << 10;
 
 /// Passes on what follows the mark on each stream.
-pub(super) struct Started<'a> {
-    sink: &'a mut dyn Sink,
+pub(super) struct Started<'a, S: Sink + ?Sized> {
+    sink: &'a mut S,
     stdout: Noise,
     stderr: Noise,
 }
@@ -33,10 +33,25 @@ impl Noise {
     }
 }
 
-impl<'a> Started<'a> {
+impl<'a, S: Sink + ?Sized> Started<'a, S> {
     /// Waits for the mark on both streams.
-    pub(super) fn new(sink: &'a mut dyn Sink) -> Self {
+    pub(super) fn new(sink: &'a mut S) -> Self {
         Self { sink, stdout: Noise(Some(Vec::new())), stderr: Noise(Some(Vec::new())) }
+    }
+
+    /// Passes on everything: the marks have come before.
+    pub(super) fn passed(sink: &'a mut S) -> Self {
+        Self { sink, stdout: Noise(None), stderr: Noise(None) }
+    }
+
+    /// Returns what the output is passed on to.
+    pub(super) fn sink(&self) -> &S {
+        self.sink
+    }
+
+    /// Reports whether the command has started.
+    pub(super) fn has_started(&self) -> bool {
+        self.stdout.0.is_none()
     }
 
     /// Takes bytes of stdout.

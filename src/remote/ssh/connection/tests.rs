@@ -148,9 +148,17 @@ async fn connect_to(
     };
     let permits = Semaphore::new(1);
     let (host, options, permits) = ("core-01", &options, &permits);
-    let handshake = Handshake { host, destination: &destination, options, check, permits, carried_by: None, listeners };
+    let spare = std::sync::Weak::<NoSessions>::new();
+    let handshake =
+        Handshake { host, destination: &destination, options, check, permits, carried_by: None, listeners, spare };
     let trap = Trap { stream: ours, reads: reads.clone() };
     Connection::open(Box::new(trap), handshake).await.map(Arc::new)
+}
+
+struct NoSessions;
+
+impl SpareSessions for NoSessions {
+    fn close(&self) {}
 }
 
 #[tokio::test]

@@ -1,0 +1,225 @@
+//! User shells, against a real sshd.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use muster::core::model::Failure;
+use muster::core::model::FailureKind;
+use muster::core::model::Phase;
+use muster::remote::CapturedOutput;
+use muster::remote::Command;
+use muster::remote::Exit;
+use muster::remote::Remote as _;
+use muster::remote::RunAs;
+use muster::remote::ScriptRunner;
+use muster::remote::Target;
+use muster::remote::ssh::Ssh;
+
+use super::sshd::Sshd;
+use super::sshd::missing;
+
+/// How long anything here may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+const BOTH: [ScriptRunner; 2] = [ScriptRunner::UserShell, ScriptRunner::UserShellWithPipes];
+
+/// A host, and what runs commands on it.
+struct Stage {
+    ssh: Ssh,
+    target: Target,
+    /// Stops when it is dropped.
+    _sshd: Sshd,
+}
+
+/// The exit, stdout and stderr of a command.
+type Ran = (Exit, String, String);
+
+impl Stage {
+    /// Starts an sshd with these lines of sshd_config(5).
+    fn start(lines: &str) -> Option<Self> {
+        if missing() {
+            return None;
+        }
+        let sshd = Sshd::start_with(|_| lines.to_owned());
+        Some(Self { ssh: sshd.ssh(), target: sshd.target(), _sshd: sshd })
+    }
+
+    async fn exec(&self, command: Command) -> Result<Ran, Failure> {
+        let mut kept = CapturedOutput::with_limit(8 << 20);
+        let exit = self.ssh.exec(&self.target, &command, &mut kept).await?;
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ok((exit, text(kept.stdout), text(kept.stderr)))
+    }
+
+    async fn run(&self, runner: ScriptRunner, script: &str) -> Ran {
+        let command = Command { script: script.to_owned(), limit: Some(LIMIT), runner, ..Command::default() };
+        self.exec(command).await.unwrap()
+    }
+
+    /// Returns the process id of the user shell.
+    async fn shell(&self) -> String {
+        let (exit, shell, _) = self.run(ScriptRunner::UserShell, "echo $$").await;
+        assert_eq!(exit, Exit::Code(0));
+        shell
+    }
+}
+
+fn ended(code: u32, out: &str, err: &str) -> Ran {
+    (Exit::Code(code), out.to_owned(), err.to_owned())
+}
+
+#[tokio::test]
+async fn scripts_of_a_user_shell_know_nothing_of_each_other() {
+    let Some(stage) = Stage::start("") else { return };
+    for runner in BOTH {
+        let before = stage.run(runner, "echo $$ $PWD $(umask) $-; cat").await;
+        let script =
+            "x=1; export x; cd /; umask 0; trap 'echo bye' EXIT; set -efu; echo it\\'s >&2; printf end; exit 7";
+        assert_eq!(stage.run(runner, script).await, ended(7, "endbye\n", "it's\n"));
+        for script in
+            ["exec false", "exec 1>&- 2>&- 4>&- 8>&- 9>&-; false", "if", "nowhere", "kill -KILL $(sh -c 'echo $PPID')"]
+        {
+            assert_ne!(stage.run(runner, script).await.0, Exit::Code(0), "{script}");
+        }
+        let script = "test -z \"${x-}\" && echo $$ $PWD $(umask) $-; cat";
+        assert_eq!(stage.run(runner, script).await, before, "{runner:?}");
+        assert_eq!(stage.run(runner, "ls /proc/self/fd").await, ended(0, "0\n1\n2\n3\n", ""), "{runner:?}");
+    }
+}
+
+#[tokio::test]
+async fn output_of_any_size_and_form_arrives_whole() {
+    let Some(stage) = Stage::start("") else { return };
+    for runner in BOTH {
+        let (exit, out, err) = stage.run(runner, "head -c 3000000 /dev/zero | tr '\\0' @ | tee /dev/stderr").await;
+        assert_eq!((exit, out.len(), err.len()), (Exit::Code(0), 3_000_000, 3_000_000));
+        assert_eq!(stage.run(runner, "printf '@\\n\\n'; printf '@0\\n' >&2").await, ended(0, "@\n\n", "@0\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_signal_is_told_from_an_exit_status() {
+    let Some(stage) = Stage::start("") else { return };
+    for runner in BOTH {
+        for name in ["TERM", "KILL", "SEGV", "HUP"] {
+            let script = format!("exec sh -c 'echo out; kill -{name} $$'");
+            let expected = (Exit::Signal(name.to_owned()), "out\n".to_owned(), String::new());
+            assert_eq!(stage.run(runner, &script).await, expected);
+        }
+        assert_eq!(stage.run(runner, "exit 143").await, ended(143, "", ""));
+    }
+}
+
+#[tokio::test]
+async fn what_a_process_prints_that_goes_on_is_no_output_of_a_later_script() {
+    let Some(stage) = Stage::start("") else { return };
+    let first = stage.shell().await;
+    let start = Instant::now();
+    let script = "(while sleep 2; do echo noise; echo noise >&2; done) & echo done";
+    assert_eq!(stage.run(ScriptRunner::UserShellWithPipes, script).await, ended(0, "done\n", ""));
+    assert!(start.elapsed() < LIMIT);
+    let second = stage.shell().await;
+    assert_ne!(first, second, "the shell has a process that prints");
+    // A process that gave its output up is no reason for another shell.
+    let script = "sleep 60 >/dev/null 2>&1 & echo $!";
+    let (_, sleeper, _) = stage.run(ScriptRunner::UserShellWithPipes, script).await;
+    assert_eq!(stage.shell().await, second);
+    stage.run(ScriptRunner::UserShell, &format!("kill {sleeper}")).await;
+}
+
+#[tokio::test]
+async fn a_text_is_sent_once_and_runs_in_each_script_that_has_it() {
+    let Some(stage) = Stage::start("") else { return };
+    let texts: Vec<&'static str> = vec!["y=$x$x\nshow() { echo \"$y\"; }\n", "", "show\nexit 3"];
+    for x in ["a", "b"] {
+        let script = format!("x={x}\n");
+        let runner = ScriptRunner::UserShell;
+        let command = Command { script: script.clone(), texts: texts.clone(), runner, ..Command::default() };
+        assert_eq!(stage.exec(command).await.unwrap(), ended(3, &format!("{x}{x}\n"), ""));
+        let own = Command { script, texts: texts.clone(), stdin: b"fed".to_vec(), runner, ..Command::default() };
+        assert_eq!(stage.exec(own).await.unwrap(), ended(3, &format!("{x}{x}\n"), ""));
+    }
+    assert_eq!(stage.run(ScriptRunner::UserShell, "show; echo $y").await.1, "\n");
+}
+
+#[tokio::test]
+async fn a_script_that_takes_too_long_ends_its_shell() {
+    let Some(stage) = Stage::start("") else { return };
+    for runner in BOTH {
+        let first = stage.shell().await;
+        let script = "echo $$ >&2; echo first; exec sleep 60".to_owned();
+        let command = Command { script, limit: Some(Duration::from_secs(2)), runner, ..Command::default() };
+        let mut kept = CapturedOutput::with_limit(100);
+        let failure = stage.ssh.exec(&stage.target, &command, &mut kept).await.unwrap_err();
+        assert_eq!((failure.phase, failure.kind), (Phase::Run, FailureKind::Silent));
+        assert_eq!(
+            (failure.detail.as_str(), kept.stdout.as_slice()),
+            ("the command did not end within 2s", &b"first\n"[..])
+        );
+        let second = stage.shell().await;
+        assert_ne!(first, second);
+        stage.run(ScriptRunner::UserShell, &format!("while kill -0 {first}; do :; done 2>/dev/null")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_killed_shell_is_the_exit_of_its_script_and_the_next_has_another() {
+    let Some(stage) = Stage::start("") else { return };
+    for runner in BOTH {
+        assert_eq!(stage.run(runner, "kill -KILL $$; sleep 60").await.0, Exit::Signal("KILL".to_owned()));
+        let first = stage.shell().await;
+        let script = format!("kill -KILL {first}; while kill -0 {first}; do :; done 2>/dev/null");
+        let own = Command { script, limit: Some(LIMIT), ..Command::default() };
+        stage.exec(own).await.unwrap();
+        assert_ne!(stage.shell().await, first);
+    }
+}
+
+#[tokio::test]
+async fn each_user_has_a_shell_and_that_of_a_plain_user_ends_with_another_user() {
+    let Some(stage) = Stage::start("") else { return };
+    let shell = async |user: Option<&str>| {
+        let run_as = user.map(|name| RunAs::user(name, None).unwrap());
+        let script = "echo $$ $(id -un)".to_owned();
+        let command = Command { script, run_as, runner: ScriptRunner::UserShell, ..Command::default() };
+        stage.exec(command).await.unwrap().1
+    };
+    let (login, root, daemon) = (shell(None).await, shell(Some("root")).await, shell(Some("daemon")).await);
+    assert!(daemon.ends_with("daemon\n"));
+    assert_eq!(shell(Some("daemon")).await, daemon);
+    assert_eq!((shell(None).await, shell(Some("root")).await), (login, root));
+    assert_ne!(shell(Some("daemon")).await, daemon, "its groups may have changed");
+}
+
+#[tokio::test]
+async fn the_output_of_start_files_is_not_that_of_a_script() {
+    let noisy = "ForceCommand printf '*** Welcome ***' ; echo stty: no tty >&2; exec sh -c \"$SSH_ORIGINAL_COMMAND\"";
+    let Some(stage) = Stage::start(noisy) else { return };
+    for runner in BOTH {
+        assert_eq!(stage.run(runner, "echo out; echo err >&2").await, ended(0, "out\n", "err\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_shell_that_does_not_start_is_the_failure_of_its_command() {
+    let refused = "ForceCommand echo noise >&2; echo 'sudo: a password is required' >&2; exit 1";
+    let Some(stage) = Stage::start(refused) else { return };
+    let (run_as, runner) = (Some(RunAs::root()), ScriptRunner::UserShell);
+    let command = Command { run_as, runner, limit: Some(LIMIT), ..Command::default() };
+    let failure = stage.exec(command).await.unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Shell, FailureKind::Denied));
+    assert_eq!(failure.detail, "the host does not allow root: sudo: a password is required");
+    let Some(stage) = Stage::start("ForceCommand echo This account is not available.; exit 1") else { return };
+    assert_eq!(stage.run(ScriptRunner::UserShell, "true").await, ended(1, "", ""));
+}
+
+#[tokio::test]
+async fn a_host_without_proc_or_with_one_session_runs_scripts_too() {
+    let sealed = "ForceCommand exec unshare -m sh -c 'mount -t tmpfs none /proc; exec sh -c \"$SSH_ORIGINAL_COMMAND\"'";
+    for lines in [sealed, "MaxSessions 1"] {
+        let Some(stage) = Stage::start(lines) else { return };
+        for runner in [BOTH[0], ScriptRunner::OwnChannel, BOTH[1], BOTH[0]] {
+            assert_eq!(stage.run(runner, "echo out; exit 3").await, ended(3, "out\n", ""), "{lines}");
+        }
+    }
+}
