@@ -1,7 +1,7 @@
 //! Writing a file on a host: the script that does it in one round trip, atomically.
 //!
-//! The content comes on stdin. The script checks its SHA-256 before it replaces the old file, so that a connection that
-//! breaks leaves the old file in place. The folder may belong to another user than the script runs as, who must gain
+//! A short content comes with the script, and another one on stdin. The script checks the SHA-256 of what came on stdin
+//! before it replaces the old file, so that a connection that breaks leaves the old file in place. The folder may belong to another user than the script runs as, who must gain
 //! nothing: see `file.sh`.
 
 use sha1::Sha1;
@@ -56,7 +56,7 @@ pub(super) struct File {
     pub(super) in_place: bool,
     /// The SHA-1 that the new content must have.
     pub(super) checksum: Option<String>,
-    /// What the old file must be: the SHA-256 of its content, or `absent`.
+    /// What the old file must be: the version that a script has read, or `absent`.
     pub(super) expected: Option<String>,
 }
 
@@ -128,9 +128,9 @@ impl File {
             .flag("validates", self.validate.is_some());
         script = script.path_below("d", &self.dest, &self.below);
         script = match &self.content {
-            Content::Bytes(bytes) => script.set("source", "").set("sum", &sha256(bytes)).stdin(bytes.clone()),
-            Content::OnHost(path) => script.path("source", path),
-            Content::Download(download) => download.add_to(script),
+            Content::Bytes(bytes) => script.set("source", "").set("sum", &sha256(bytes)).content(bytes),
+            Content::OnHost(path) => script.set("length", "").flag("inline", false).path("source", path),
+            Content::Download(download) => download.add_to(script.set("length", "").flag("inline", false)),
         };
         if let Some(command) = &self.validate {
             script = script.function("validate", validation(command).map_err(Outcome::failed)?);

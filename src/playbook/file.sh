@@ -1,4 +1,5 @@
-drain() { cat > /dev/null; }
+# The content is in `content` if it is short, or else comes on stdin.
+drain() { [ -n "$inline" ] || cat > /dev/null; }
 if [ -n "$downloaded" ]; then
   drain() { :; }
   exec < "$downloaded"
@@ -31,19 +32,19 @@ if [ -d "$d" ]; then
   # Any user could point a link of his own to a directory of root.
   if [ -L "${d%/}" ]; then
     u=$(stat -c %u -- "${d%/}") || exit 1
-    [ "$u" = 0 ] || [ "$u" = "$(id -u)" ] || fail "$d is a link of another user to a directory"
+    find_uid
+    [ "$u" = 0 ] || [ "$u" = "$own_uid" ] || fail "$d is a link of another user to a directory"
   fi
   path=${d%/}/$n
 fi
 
 # Reports the result and ends. The old content comes last.
 finish() {
-  [ -z "$1$altered" ] || say changed 1
-  say rewritten "$1"
-  say altered "$altered"
-  say attributes "$attributes"
-  say dest "$path"
-  describe "$name"
+  find_description "$name"
+  changed=
+  [ -z "$1$altered" ] || changed=1
+  printf '%s=%s\0' changed "$changed" rewritten "$1" altered "$altered" attributes "$attributes" dest "$path" \
+    described "$described"
   [ -z "$1" ] || show_old
   exit 0
 }
@@ -53,7 +54,8 @@ opened=
 open_old() {
   case $kind in file | hard | link) ;; *) return 0 ;; esac
   [ -f "$name" ] || return 0
-  case ${of_user%%:*} in 0 | "$(id -u)") ;; *) [ "$kind" != link ] || return 0 ;; esac
+  find_uid
+  case ${of_user%%:*} in 0 | "$own_uid") ;; *) [ "$kind" != link ] || return 0 ;; esac
   exec 7< "$name" && opened=1
 }
 show_old() {
@@ -80,14 +82,17 @@ fi
 
 # A link is replaced and never followed. As with Ansible, the new file has the attributes of the link's target, but not its
 # set-user-ID bit, since any user may make a link to such a file.
-look "$name"
+look "$name" && seen=1
 now=absent
 old=
 case $kind in
   absent) ;;
   file | hard)
-    s=$(sha256sum < "$name") || exit 1
-    now=${s%% *}
+    now=other
+    if [ -z "$length" ] || [ "$size" = "$length" ]; then
+      s=$(sha256sum < "$name") || exit 1
+      now=${s%% *}
+    fi
     old="${of_user%%:*} ${of_group%%:*} $bits" ;;
   link)
     if [ -e "$name" ]; then
@@ -98,11 +103,12 @@ case $kind in
     fi ;;
   *) fail "$path is neither a file nor a link" ;;
 esac
-# Ends if the file is not what was read before.
+# Ends if the file is not the version that was read before.
 require_expected() {
   if [ -n "$expected" ] && [ "$expected" != "$1" ]; then drain && say stale 1 && exit 0; fi
 }
-require_expected "$now"
+find_version
+require_expected "$version"
 if [ -n "$keep" ] && [ "$kind" != absent ]; then
   drain
   say msg "file already exists"
@@ -120,20 +126,34 @@ if [ -n "$check" ]; then
   finish 1
 fi
 
+# The mode that the new file is to have, if its owner and its group stay.
+set -- $old
+to_octal $((0${3:-644}))
+base=$octal bits=$octal kind=file number=$((0$octal))
+[ -z "$mode" ] || compute_mode
+
 # The file is made exclusively, and written, checked and given away through its descriptor: another user may replace the
-# name at any time.
-session=$(umask)
-umask 077
-t=$(mktemp -u ./.muster.XXXXXXXXXX) || exit 1
+# name at any time. Only a file that all may read and that others may not write has its mode from the beginning.
+octal=077
+[ $((number & 022)) != 0 ] || [ $((number & 4)) = 0 ] || to_octal $((0777 & ~number))
+umask $octal
+t=./.muster.$unique
 set -C
 exec 3> "$t" || exit 1
 set +C
+umask 077
 trap 'rm -f -- "$t"; clean' EXIT
 trap 'exit 1' HUP INT TERM
 f=/proc/self/fd/3
-cat >&3 || exit 1
-s=$(sha256sum < $f) || exit 1
-[ "${s%% *}" = "$sum" ] || fail "the content did not arrive whole"
+if [ -z "$inline" ]; then
+  cat >&3 || exit 1
+  s=$(sha256sum < $f) || exit 1
+  [ "${s%% *}" = "$sum" ] || fail "the content did not arrive whole"
+elif ! printf %s "$content" >&3 2> /dev/null; then
+  # The program says why it cannot write.
+  printf %s "$content" | cat >&3
+  exit 1
+fi
 if [ -n "$wanted_sha1" ]; then
   s=$(sha1sum < $f) && s=${s%% *}
   if [ "$s" != "$wanted_sha1" ]; then
@@ -141,14 +161,21 @@ if [ -n "$wanted_sha1" ]; then
     fail "Copied file does not match the expected checksum. Transfer failed."
   fi
 fi
+# Looks at the new file, and at the one that it replaces.
+look_at_both() {
+  set -- $(stat -c '%u:%U %g:%G %a %s %d:%i %.9Z' -- "$t" "$name" 2> /dev/null)
+  [ $# -ge 6 ] || fail "another process replaced the temporary file of $path"
+  new_user=$1 new_group=$2 new_bits=$3 new_size=$4
+  version=absent
+  [ $# -lt 12 ] || version=${11}:${10}:${12}
+}
+look_at_both
+if [ -n "$length" ] && [ "$length" != "$new_size" ]; then fail "the content did not arrive whole"; fi
 set -- $old
-if [ $# -ge 3 ]; then
-  chown -- "$1:$2" $f 2> /dev/null || :
-  chmod -- "$3" $f || exit 1
-else
-  chmod -- 644 $f || exit 1
+if [ $# -ge 3 ] && [ "$1:$2" != "${new_user%%:*}:${new_group%%:*}" ]; then
+  chown -- "$1:$2" $f 2> /dev/null && look_at_both
 fi
-before=$(stat -Lc '%u %g %a' $f)
+before="${new_user%%:*} ${new_group%%:*} $base"
 give() {
   e=$("$1" -- "$3" $f 2>&1) && return
   case $e in
@@ -156,13 +183,19 @@ give() {
     *) fail "$1 failed: ${e##*: }" ;;
   esac
 }
-[ -z "$owner" ] || give chown user "$owner"
-[ -z "$group" ] || give chgrp group "$group"
-if [ -n "$mode" ]; then
-  kind=file bits=$(stat -Lc %a $f)
-  (umask "$session" && compute_mode && chmod -- "$(printf '%04o' "$number")" $f) || exit 1
+given=
+case $owner in '' | "${new_user%%:*}" | "${new_user#*:}") ;; *) give chown user "$owner" && given=1 ;; esac
+case $group in '' | "${new_group%%:*}" | "${new_group#*:}") ;; *) give chgrp group "$group" && given=1 ;; esac
+if [ -n "$given" ]; then
+  look_at_both
+  # chown takes set-user-ID bits away.
+  to_octal $((0$base & 01777))
+  bits=$octal number=$((0$octal))
+  [ -z "$mode" ] || compute_mode
 fi
-after=$(stat -Lc '%u %g %a' $f)
+to_octal "$number"
+[ $((0$new_bits)) = "$number" ] || chmod -- "0$octal" $f || exit 1
+after="${new_user%%:*} ${new_group%%:*} $octal"
 [ "$before" = "$after" ] || altered=1
 attributes=
 # shellcheck disable=SC2086
@@ -171,7 +204,7 @@ compare() {
   [ "$2" = "$5" ] || note group "$2" "$5"
   [ "$3" = "$6" ] || note mode "$3" "$6"
 }
-compare $before $after
+[ -z "$shows_diff" ] || compare $before $after
 if [ -n "$validates" ]; then
   # What the program prints to stderr goes into a record at once.
   exec 6>&1
@@ -180,29 +213,27 @@ if [ -n "$validates" ]; then
   rc=$?
   printf '\0'
   [ $rc = 0 ] || { say stdout "$out" && say exit_status $rc && fail "failed to validate"; }
+  look_at_both
 fi
-[ "$(stat -c %d:%i -- "$t")" = "$(stat -Lc %d:%i -- $f)" ] || fail "another process replaced the temporary file of $path"
-if [ -n "$expected" ]; then
-  # While the file was written and checked, another process may have changed it.
-  look "$name"
-  case $kind in
-    file | hard) s=$(sha256sum < "$name") && require_expected "${s%% *}" ;;
-    *) require_expected "$kind" ;;
-  esac
-fi
+if [ -L "$t" ] || ! [ "$t" -ef $f ]; then fail "another process replaced the temporary file of $path"; fi
+# While the file was written and checked, another process may have changed it.
+require_expected "$version"
 if [ -n "$backup" ] && { [ -e "$name" ] || [ -L "$name" ]; }; then
-  copy=$name.$$.$(date +%Y-%m-%d@%H:%M:%S)~
+  copy=$name.$unique.$(date +%Y-%m-%d@%H:%M:%S)~
+  find_uid
   # The old file itself is the backup. A copy could be written through a link of another user.
-  ln -T -- "$name" "$copy" 2> /dev/null || { [ "$(id -u)" != 0 ] && cp -p -- "$name" "$copy"; } ||
+  ln -T -- "$name" "$copy" 2> /dev/null || { [ "$own_uid" != 0 ] && cp -p -- "$name" "$copy"; } ||
     fail "Could not make backup of $path"
   say backup_file "${path%/*}/${copy#./}"
 fi
 if ! e=$(mv -fT -- "$t" "$name" 2>&1); then
   # A file that is mounted alone, as in containers, can only be written in its place.
   case $in_place:$e in
-    1:*busy*) cat -- "$t" > "$name" && rm -f -- "$t" || exit 1 ;;
+    1:*busy*) cat -- "$t" > "$name" && rm -f -- "$t" && seen= || exit 1 ;;
     *) echo "$e" >&2 && exit 1 ;;
   esac
+else
+  of_user=$new_user of_group=$new_group bits=$octal size=$new_size
 fi
 trap clean EXIT
 set_context

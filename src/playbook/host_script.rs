@@ -29,6 +29,9 @@ const ATTRIBUTES: &str = include_str!("host_script/attributes.sh");
 /// Commands and their output: the functions of scripts that work on the system.
 const COMMANDS: &str = include_str!("host_script/commands.sh");
 
+/// The longest content that is sent in a variable.
+const SHORT: usize = 32 << 10;
+
 /// A script for a host.
 #[derive(Debug, Clone)]
 pub(super) struct HostScript {
@@ -120,6 +123,15 @@ impl HostScript {
         Self { before, ..self }
     }
 
+    /// Gives the script the content of a file: in a variable if it is a short text, or else on its stdin.
+    pub(super) fn content(self, content: &[u8]) -> Self {
+        let script = self.set("length", &content.len().to_string());
+        match std::str::from_utf8(content) {
+            Ok(text) if text.len() <= SHORT && !text.contains('\0') => script.flag("inline", true).set("content", text),
+            _ => script.flag("inline", false).stdin(content.to_vec()),
+        }
+    }
+
     /// Gives the script its stdin.
     pub(super) fn stdin(self, stdin: Vec<u8>) -> Self {
         Self { stdin, ..self }
@@ -132,7 +144,10 @@ impl HostScript {
 
     /// Runs the script. A script that fails is a failed outcome.
     pub(super) async fn run(self, connection: &HostConnection<'_>) -> Result<HostReport, Outcome> {
+        let number = getrandom::u32().map_err(|error| Outcome::failed(format!("no randomness: {error}")))?;
         let script = self.flag("check", connection.check).flag("shows_diff", connection.diff);
+        // For names of files, which other users must not guess.
+        let script = script.set("unique", &number.to_string());
         let variables = script.variables.map_err(unquotable)?;
         let texts = vec![BASE, ATTRIBUTES, script.before, script.text];
         let (exit, output) = connection.exec_script(variables, texts, script.stdin, script.limit).await?;

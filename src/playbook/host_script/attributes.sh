@@ -14,20 +14,29 @@ group_id() {
 
 # Sets `number` to the mode that $name, at which look() has looked, is to have.
 compute_mode() {
-  m=$((0$bits)) mask=$((0$(umask))) isdir=0
+  m=$((0$bits)) isdir=0
+  case $mode in *mask*) [ -n "$mask" ] || mask=$((0$(umask))) ;; esac
   [ "$kind" != directory ] || isdir=1
   eval "$mode"
   number=$m
 }
+mask=
+# Sets `octal` to the octal digits of a mode.
+to_octal() {
+  octal=$(($1 >> 6 & 7))$(($1 >> 3 & 7))$(($1 & 7))
+  [ "$1" -lt 512 ] || octal=$(($1 >> 9 & 7))$octal
+}
 
 # Changes the mode of $name. As root the file is opened first: another user may replace the name by a link at any time.
 change_mode() {
-  if [ "$(id -u)" != 0 ]; then
+  seen=
+  find_uid
+  if [ "$own_uid" != 0 ] || [ "$name" = . ]; then
     chmod -- "$1" "$name"
     return
   fi
   case $kind in
-    directory) (cd -P -- "$name" && [ "$(stat -c %d:%i .)" = "$id" ] && chmod -- "$1" .) ;;
+    directory) (here=${PWD%/} && cd -P -- "$name" && [ "$PWD" = "$here/${name#./}" ] && exec chmod -- "$1" .) ;;
     file | hard)
       { [ "$(stat -Lc %d:%i /proc/self/fd/4)" = "$id" ] && chmod -- "$1" /proc/self/fd/4; } 4< "$name" ;;
     # A special file cannot be opened first. Only root may have replaced it in a folder of root.
@@ -38,6 +47,7 @@ change_mode() {
 
 # Changes the owner of $name, or its group.
 change_owner() {
+  seen=
   e=$("$1" -h -- "$3" "$name" 2>&1) && return
   case $e in
     *invalid* | *unknown*) fail "$1 failed: failed to look up $2 $3" ;;
@@ -84,10 +94,11 @@ set_flags() {
 }
 
 set_owner_and_mode() {
-  look "$name"
+  [ -n "$owner$group$mode" ] || return 0
+  see "$name"
   if [ -n "$owner" ] && [ "$owner" != "${of_user%%:*}" ] && [ "$owner" != "${of_user#*:}" ]; then
     altered=1
-    note owner "${of_user%%:*}" "$(user_id)"
+    [ -z "$shows_diff" ] || note owner "${of_user%%:*}" "$(user_id)"
     if [ -z "$check" ]; then
       change_owner chown user "$owner"
     else
@@ -96,25 +107,27 @@ set_owner_and_mode() {
   fi
   if [ -n "$group" ] && [ "$group" != "${of_group%%:*}" ] && [ "$group" != "${of_group#*:}" ]; then
     altered=1
-    note group "${of_group%%:*}" "$(group_id)"
+    [ -z "$shows_diff" ] || note group "${of_group%%:*}" "$(group_id)"
     [ -n "$check" ] || change_owner chgrp group "$group"
   fi
   [ -n "$mode" ] && [ "$kind" != link ] || return 0
   # chown takes set-user-ID bits away.
-  [ -n "$check" ] || look "$name"
+  [ -n "$check" ] || see "$name"
   [ "$kind" != link ] || fail "another process replaced $path"
   compute_mode
   [ "$number" -ne $((0$bits)) ] || return 0
   altered=1
-  note mode "$bits" "$(printf %o "$number")"
+  to_octal "$number"
+  note mode "$bits" "$octal"
   # Without five digits chmod keeps the set-group-ID bit of a directory.
-  [ -n "$check" ] || change_mode "$(printf '0%04o' "$number")" || fail "chmod failed: $path"
+  [ -n "$check" ] || change_mode "00$octal" || fail "chmod failed: $path"
 }
 
 # Describes a file for the result.
-describe() {
-  look "$1"
-  if [ "$kind" = absent ]; then say described absent; else say described "$of_user $of_group $bits $size $kind"; fi
+describe() { find_description "$1" && say described "$described"; }
+find_description() {
+  see "$1"
+  if [ "$kind" = absent ]; then described=absent; else described="$of_user $of_group $bits $size $kind"; fi
 }
 
 # Forgets what the task says about its file, for folders that are made on the way.
@@ -123,21 +136,23 @@ without_attributes() { owner='' group='' mode='' se_user='' se_role='' se_type='
 # Makes the missing folders of a path and gives each one the attributes of the task. Afterwards the last one is the current
 # folder.
 make_folders() {
+  seen=
   case $1 in /*) cd / ;; esac
   rest=$1
   while [ -n "$rest" ]; do
     part=${rest%%/*}
     case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
     case $part in '' | .) continue ;; esac
-    name=./$part
     made=${PWD%/}/$part
-    if [ -d "$name" ]; then
-      cd -P -- "$name" || return
+    if [ -d "./$part" ]; then
+      cd -P -- "./$part" || return
       continue
     fi
-    e=$(mkdir -- "$name" 2>&1) || [ -d "$name" ] || return
+    e=$(mkdir -- "./$part" 2>&1) || [ -d "./$part" ] || return
     altered=1
+    # Another user may have replaced the folder by a link.
+    cd -P -- "./$part" && [ "$PWD" = "$made" ] || return
+    name=.
     set_attributes
-    cd -P -- "$name" && [ "$(stat -c %d:%i .)" = "$id" ] || return
   done
 }

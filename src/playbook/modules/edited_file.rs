@@ -15,7 +15,6 @@ use crate::playbook::diff::Diffs;
 use crate::playbook::diff::Side;
 use crate::playbook::file::Content;
 use crate::playbook::file::File;
-use crate::playbook::file::sha256;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::host_script::Attributes;
 use crate::playbook::host_script::HostReport;
@@ -112,6 +111,8 @@ pub(super) struct EditedFile<E> {
 struct Read {
     /// The path without links.
     path: String,
+    /// What changes when the file is written or replaced.
+    version: String,
     /// The content, if the file exists.
     content: Option<Vec<u8>>,
 }
@@ -132,7 +133,12 @@ impl<E: Edit> EditedFile<E> {
     async fn read(&self, connection: &HostConnection<'_>) -> Result<Read, Outcome> {
         let report = HostScript::new(SCRIPT).path("path", &self.path).run(connection).await?;
         let content = report.is("exists").then(|| report.content.clone());
-        Ok(Read { path: report.get("real").unwrap_or_default().to_owned(), content })
+        let text = |name: &str| report.get(name).map(str::to_owned);
+        Ok(Read {
+            path: text("real").unwrap_or_default(),
+            version: text("version").unwrap_or_else(|| "absent".to_owned()),
+            content,
+        })
     }
 
     /// Writes the file. Returns nothing if it is not any more what was read.
@@ -150,7 +156,7 @@ impl<E: Edit> EditedFile<E> {
             backup: self.backup && read.content.is_some() && edited.text.is_some(),
             in_place: self.in_place,
             validate: self.validate.clone(),
-            expected: Some(read.content.as_deref().map_or_else(|| "absent".to_owned(), sha256)),
+            expected: Some(read.version.clone()),
             makes_folders: true,
             ..File::default()
         };
@@ -226,16 +232,14 @@ real=$path
 if [ -d "$path" ]; then say rc 256 && fail "Path $shown is a directory !"; fi
 enter || { say real "$real" && exit 0; }
 follow_link
-say real "$path"
-look "$name"
 case $kind in
-  absent) exit 0 ;;
+  absent) say real "$path" && exit 0 ;;
   file | hard) ;;
   *) fail "$path is neither a file nor a link" ;;
 esac
 [ -r "$name" ] || fail "[Errno 13] Permission denied: '$path'"
-say exists 1
-say content
+find_version
+printf '%s=%s\0' real "$path" exists 1 version "$version" content ''
 exec cat < "$name"
 "#;
 

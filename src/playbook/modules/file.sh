@@ -3,16 +3,15 @@ start=$PWD
 if [ "$state" = hard ] && [ -d "$path" ] && [ -n "$src" ]; then path=$path/${src##*/} shown=$path; fi
 
 lost=
-if enter; then look "$name"; else kind=absent lost=1; fi
+if enter; then look "$name" && seen=1; else kind=absent lost=1; fi
 home=$PWD origin=$name
 
 # Ends with the result for the record $1.
 finish() {
-  [ -z "$altered" ] || say changed 1
   [ -z "$shows_diff" ] || show_difference
-  say "$1" "$shown"
+  if [ -n "$lost" ]; then described=absent; else find_description "$name"; fi
   [ "$1" = path ] || [ "$state" = touch ] || say src "$src"
-  if [ -n "$lost" ]; then say described absent; else describe "$name"; fi
+  printf '%s=%s\0' changed "$altered" "$1" "$shown" described "$described"
   exit 0
 }
 
@@ -74,6 +73,7 @@ differs() {
 set_tree() {
   look "$name"
   cd -P -- "$name" && [ "$(stat -c %d:%i .)" = "$id" ] || fail "another process replaced $path"
+  seen=
   odd=$(find . ! -name . -exec stat -c '%u:%U %g:%G %a %F' {} + | while read -r u g b k _; do
     if differs "$u" "$g" "$b" "$k"; then echo odd && break; fi
   done)
@@ -144,17 +144,18 @@ be_link() {
   if [ -n "$altered" ] && [ -z "$check" ]; then
     [ -z "$lost" ] || refuse "Error while linking: No such file or directory"
     # A link of another user to a directory must not get the new link into that directory.
-    t=$(mktemp -u ./.muster.XXXXXXXXXX) || exit 1
+    t=./.muster.$unique
     if [ "$kind" = directory ]; then rmdir -- "$name" || exit 1; fi
     e=$(ln -sT -- "$src" "$t" 2>&1) || refuse "Error while linking: ${e##*: }"
     mv -fT -- "$t" "$name" || { rm -f -- "$t" && exit 1; }
+    seen=
   fi
   if [ -n "$check" ] && [ ! -e "$name" ]; then finish dest; fi
   if [ -n "$owner$group$mode$mtime$atime" ] && { [ -z "$follow" ] || [ -e "$name" ]; }; then
     if [ -n "$follow" ]; then follow_link; fi
     set_attributes
     set_times
-    cd -- "$home" && name=$origin
+    cd -- "$home" && name=$origin seen=
   fi
   finish dest
 }
@@ -176,9 +177,10 @@ be_hard() {
   [ -n "$same" ] || [ -z "$src" ] || altered=1
   if [ -n "$altered" ] && [ -z "$check" ]; then
     [ -z "$lost" ] || { say dest "$shown" && fail "Error while linking: No such file or directory"; }
-    t=$(mktemp -u ./.muster.XXXXXXXXXX) || exit 1
+    t=./.muster.$unique
     e=$(ln -T -- "$src" "$t" 2>&1) || { say dest "$shown" && fail "Error while linking: ${e##*: }"; }
     mv -fT -- "$t" "$name" || { rm -f -- "$t" && exit 1; }
+    seen=
   fi
   if [ -n "$check" ] && [ ! -e "$name" ]; then finish dest; fi
   set_attributes
@@ -192,12 +194,13 @@ be_touched() {
     altered=1
     [ -z "$check" ] || finish dest
     set -C
-    { [ -z "$lost" ] && (: > "$name") 2> /dev/null; } || refuse "Error, could not touch target."
+    { [ -z "$lost" ] && { true > "$name"; } 2> /dev/null; } || refuse "Error, could not touch target."
     set +C
+    seen=
   fi
   set_attributes
   set_times
-  cd -- "$home" && name=$origin
+  if [ "$PWD/$name" != "$home/$origin" ]; then cd -- "$home" && name=$origin seen=; fi
   finish dest
 }
 
@@ -211,6 +214,7 @@ be_absent() {
       else
         e=$(rm -f -- "$name" 2>&1) || refuse "Unlinking failed."
       fi
+      seen=
     fi
   fi
   say state absent

@@ -25,7 +25,7 @@ change_lines() {
 write_fstab() {
   keep_content change_lines "$1"
   if [ "$backup" = yes ] && [ -z "$check" ] && [ -f "$fstab" ] && [ "$content" != "$(cat -- "$fstab"; printf x)" ]; then
-    kept=$fstab.$$.$(date +%Y-%m-%d@%H:%M:%S)~
+    kept=$fstab.$unique.$(date +%Y-%m-%d@%H:%M:%S)~
     cp -p -- "$fstab" "$kept" && say backup_file "$kept"
   fi
   if [ -n "$content" ] || [ -f "$fstab" ]; then replace_file "$fstab" 0644; fi

@@ -50,7 +50,7 @@ new=${new%x}
 mark=$(printf '\001')
 message=${new##*"$mark"} content=${new%"$mark"*}
 if [ "$backup" = yes ] && [ -f "$dest" ] && [ -z "$check" ]; then
-  copy=$dest.$$.$(date +%Y-%m-%d@%H:%M:%S)~
+  copy=$dest.$unique.$(date +%Y-%m-%d@%H:%M:%S)~
   cp -p -- "$dest" "$copy" || fail "Could not make backup of $dest"
   say backup_file "$copy"
 fi
