@@ -175,6 +175,8 @@ impl Cluster for RecordingCluster {
 pub(super) struct Stage {
     pub(super) folder: tempfile::TempDir,
     pub(super) shells: Shells,
+    /// What reaches the hosts instead of `shells`.
+    pub(super) remote: Option<Arc<dyn Remote>>,
     pub(super) cluster: RecordingCluster,
     pub(super) extra: Vars,
     pub(super) check: bool,
@@ -188,6 +190,7 @@ impl Stage {
         Self {
             folder: tempfile::tempdir().unwrap(),
             shells: Shells::default(),
+            remote: None,
             cluster: RecordingCluster::default(),
             extra: Vars::new(),
             check: false,
@@ -260,7 +263,7 @@ impl Stage {
         let hosts = playbook.plays.iter().map(|play| hosts_of(&inventory, play)).collect();
         let executor = Executor {
             inventory: Arc::new(inventory.clone()),
-            remote: &self.shells,
+            remote: self.remote.as_deref().unwrap_or(&self.shells),
             cluster: Some(&self.cluster),
             extra: Arc::new(self.extra.clone()),
             choose: &hosts_of,

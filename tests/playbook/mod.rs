@@ -19,6 +19,7 @@ mod recorded;
 mod system;
 mod templates;
 mod trust;
+mod user_shells;
 mod vault;
 mod volumes;
 

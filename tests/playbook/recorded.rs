@@ -6,10 +6,14 @@ use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use muster::remote::Remote;
 use regex::Regex;
 
 use super::Stage;
+use crate::wire::sshd::Sshd;
+use crate::wire::sshd::missing;
 
 /// Masks what cannot be the same, as `scripts/record-plays` does: the folders, times in the names of backups, and the details
 /// of a failure, of which the plays print what counts.
@@ -76,8 +80,8 @@ fn list(work: &Path) -> String {
 }
 
 /// Plays a play as `scripts/record-plays` does.
-async fn play(folder: &Path) -> String {
-    let mut stage = Stage::new().with_password_of(&folder.join("vault-password"));
+async fn play(folder: &Path, remote: Option<Arc<dyn Remote>>) -> String {
+    let mut stage = Stage { remote, ..Stage::new().with_password_of(&folder.join("vault-password")) };
     let options = std::fs::read_to_string(folder.join("options")).unwrap_or_default();
     stage.diff = options.contains("--diff");
     let work = tempfile::tempdir().unwrap();
@@ -107,6 +111,19 @@ fn lacks(play: &Path) -> Option<String> {
 
 #[tokio::test]
 async fn recorded_plays_do_what_ansible_does() {
+    check_plays(None).await;
+}
+
+#[tokio::test]
+async fn recorded_plays_do_the_same_in_user_shells() {
+    if missing() {
+        return;
+    }
+    let sshd = Sshd::start();
+    check_plays(Some(Arc::new(sshd.ssh_by_any_name()))).await;
+}
+
+async fn check_plays(remote: Option<Arc<dyn Remote>>) {
     let plays = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/plays");
     let (skipped, played): (Vec<String>, _) =
         Stage::names(&plays).into_iter().partition(|name| lacks(&plays.join(name)).is_some());
@@ -117,7 +134,7 @@ async fn recorded_plays_do_what_ansible_does() {
     let differences = played.iter().map(async |name| {
         let folder = plays.join(name);
         let expected = std::fs::read_to_string(folder.join("expected.txt")).unwrap();
-        let played = play(&folder).await;
+        let played = play(&folder, remote.clone()).await;
         (played != expected).then(|| format!("{name}:\n{}", difference(&expected, &played)))
     });
     let different: Vec<String> = futures_util::future::join_all(differences).await.into_iter().flatten().collect();

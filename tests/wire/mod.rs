@@ -5,7 +5,7 @@ mod fake;
 mod lease;
 mod proxy;
 mod real;
-mod sshd;
+pub(crate) mod sshd;
 mod terminal;
 mod user_shells;
 pub(crate) mod visit;

@@ -16,7 +16,7 @@ use muster::remote::ssh::Options;
 use muster::remote::ssh::Ssh;
 
 /// A directory with an sshd in it.
-pub(super) struct Sshd {
+pub(crate) struct Sshd {
     pub(super) folder: tempfile::TempDir,
     pub(super) port: u16,
     child: Child,
@@ -30,7 +30,7 @@ impl Drop for Sshd {
 }
 
 /// Reports whether there is no sshd to test with. CI must have one.
-pub(super) fn missing() -> bool {
+pub(crate) fn missing() -> bool {
     let there = Path::new("/usr/sbin/sshd").exists() && rustix::process::getuid().is_root();
     if there {
         return false;
@@ -58,12 +58,12 @@ fn free_port() -> u16 {
 
 impl Sshd {
     /// Starts an sshd with an ed25519 host key. root may log in with the key `id`.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(|_| String::new())
     }
 
     /// The same with more lines of sshd_config(5), after `prepare` has made files in the directory.
-    pub(super) fn start_with(prepare: impl FnOnce(&Path) -> String) -> Self {
+    pub(crate) fn start_with(prepare: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         fs::create_dir_all("/run/sshd").unwrap();
@@ -93,7 +93,7 @@ impl Sshd {
     }
 
     /// Stops listening. Connections that are open stay.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let end = Instant::now() + Duration::from_secs(10);
@@ -111,7 +111,7 @@ impl Sshd {
         }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -124,7 +124,7 @@ impl Sshd {
     }
 
     /// Writes an ssh_config(5) that uses none of this machine's own files, and returns options that use it.
-    pub(super) fn options(&self, more: &str) -> Options {
+    pub(crate) fn options(&self, more: &str) -> Options {
         let known = self.path("known");
         let text = format!("{more}\nHost *\n UserKnownHostsFile {}\n GlobalKnownHostsFile none\n", known.display());
         fs::write(self.path("ssh_config"), text).unwrap();
@@ -132,15 +132,21 @@ impl Sshd {
     }
 
     /// Returns connections that can log in.
-    pub(super) fn ssh(&self) -> Ssh {
+    pub(crate) fn ssh(&self) -> Ssh {
         Ssh::new(self.options(&format!("IdentityFile {}", self.path("id").display())))
     }
 
-    pub(super) fn target(&self) -> Target {
+    /// Returns connections that can log in, as root and under any name of the host.
+    pub(crate) fn ssh_by_any_name(&self) -> Ssh {
+        let (port, key) = (self.port, self.path("id"));
+        Ssh::new(self.options(&format!("HostName 127.0.0.1\nPort {port}\nUser root\nIdentityFile {}", key.display())))
+    }
+
+    pub(crate) fn target(&self) -> Target {
         self.target_at("127.0.0.1")
     }
 
-    pub(super) fn target_at(&self, host: &str) -> Target {
+    pub(crate) fn target_at(&self, host: &str) -> Target {
         let address = Address { user: Some("root".to_owned()), host: host.to_owned(), port: Some(self.port) };
         Target { name: "core-01".to_owned(), address, ..Target::default() }
     }

@@ -1,5 +1,6 @@
 //! User shells, against a real sshd.
 
+use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use muster::remote::Remote as _;
 use muster::remote::RunAs;
 use muster::remote::ScriptRunner;
 use muster::remote::Target;
+use muster::remote::quote;
 use muster::remote::ssh::Ssh;
 
 use super::sshd::Sshd;
@@ -87,6 +89,35 @@ async fn scripts_of_a_user_shell_know_nothing_of_each_other() {
     }
 }
 
+/// Starts an sshd on which `sh` is another shell, if this machine has that shell.
+fn start_with_shell(shell: &str, folder: &Path) -> Option<Stage> {
+    let path = ["/bin", "/usr/bin"].map(|at| Path::new(at).join(shell)).into_iter().find(|path| path.exists());
+    let Some(path) = path else {
+        eprintln!("skipped: no {shell}");
+        return None;
+    };
+    std::os::unix::fs::symlink(path, folder.join("sh")).unwrap();
+    let folder = folder.display();
+    Stage::start(&format!("ForceCommand PATH={folder}:$PATH; export PATH; exec sh -c \"$SSH_ORIGINAL_COMMAND\""))
+}
+
+#[tokio::test]
+async fn other_shells_run_scripts_in_the_same_way() {
+    for shell in ["dash", "bash", "busybox", "mksh", "ksh"] {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(stage) = start_with_shell(shell, folder.path()) else { continue };
+        for runner in BOTH {
+            assert_eq!(stage.run(runner, "x=1; cat; echo it\\'s; echo bad >&2; exit 3").await, ended(3, "it's\n", "bad\n"));
+            assert_eq!(stage.run(runner, "echo ${x-none}; exit 143").await, ended(143, "none\n", ""));
+            let killed = stage.run(runner, "exec sleep 60 & kill -KILL $!; exec sh -c 'kill -KILL $$'").await;
+            assert_eq!(killed.0, Exit::Signal("KILL".to_owned()), "{shell} {runner:?}");
+        }
+        let command = Command { texts: vec!["show() { echo \"$x\"; }\n", "show\n"], ..Command::default() };
+        let command = Command { script: "x='é\n$x'".to_owned(), runner: ScriptRunner::UserShell, ..command };
+        assert_eq!(stage.exec(command).await.unwrap(), ended(0, "é\n$x\n", ""), "{shell}");
+    }
+}
+
 #[tokio::test]
 async fn output_of_any_size_and_form_arrives_whole() {
     let Some(stage) = Stage::start("") else { return };
@@ -94,6 +125,9 @@ async fn output_of_any_size_and_form_arrives_whole() {
         let (exit, out, err) = stage.run(runner, "head -c 3000000 /dev/zero | tr '\\0' @ | tee /dev/stderr").await;
         assert_eq!((exit, out.len(), err.len()), (Exit::Code(0), 3_000_000, 3_000_000));
         assert_eq!(stage.run(runner, "printf '@\\n\\n'; printf '@0\\n' >&2").await, ended(0, "@\n\n", "@0\n"));
+        let all: String = ('\u{1}'..'\u{3000}').collect();
+        let script = format!("x={}; printf %s \"$x\"", quote(&all).unwrap());
+        assert_eq!(stage.run(runner, &script).await, ended(0, &all, ""));
     }
 }
 

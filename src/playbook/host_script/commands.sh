@@ -16,13 +16,20 @@ quote() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
 
 # Runs a command without stdin. Sets `out`, `err` and `rc`.
 run() {
-  captured=$(mktemp) || exit 1
-  out=$("$@" < /dev/null 2> "$captured")
+  [ -n "$captured" ] || open_captured
+  out=$("$@" < /dev/null 2> "$captured" 9>&-)
   rc=$?
-  err=$(cat -- "$captured")
-  rm -f -- "$captured"
+  err=
+  [ ! -s "$captured" ] || err=$(cat -- "$captured")
   return $rc
 }
+# Opens a file for what commands print to stderr. It has no name, so that it does not outlive the script.
+open_captured() {
+  captured=${TMPDIR:-/tmp}/.muster.$unique
+  (umask 077 && set -C && true > "$captured") && exec 9<> "$captured" && rm -f -- "$captured" || exit 1
+  captured=/proc/self/fd/9
+}
+captured=
 say_run() { say rc "$rc" && say stdout "$out" && say stderr "$err"; }
 
 # Runs a command that changes the host, except in a check. If the command fails, the script does.
@@ -55,7 +62,7 @@ replace_file() {
   if [ -f "$1" ] && printf %s "$content" | cmp -s -- - "$1"; then return; fi
   changed=1
   [ -z "$check" ] || return 0
-  draft=$(dirname -- "$1")/.muster.$$.tmp
+  case $1 in */*) draft=${1%/*}/.muster.$unique.tmp ;; *) draft=.muster.$unique.tmp ;; esac
   rm -f -- "$draft"
   (umask 077 && set -C && printf %s "$content" > "$draft") || fail "cannot write $draft"
   if [ -e "$1" ]; then

@@ -51,7 +51,7 @@ bring='
       [ "$MANAGE" != no ] || { echo "$folder does not exist" >&2; exit 1; }
       mkdir -p -- "$folder" || exit 1
     fi
-    draft=$folder/.muster.$$.tmp
+    draft=$folder/.muster.$unique.tmp
     rm -f -- "$draft" && set -C && printf %s "${new%x}" > "$draft" || exit 1
     if [ -f "$1" ]; then chmod --reference="$1" -- "$draft"; fi
     mv -fT -- "$draft" "$1" || { rm -f -- "$draft"; exit 1; }

@@ -19,7 +19,7 @@ put_key() {
     changed=1
     if [ -z "$check" ]; then
       mkdir -p /etc/apt/keyrings || exit 1
-      draft=/etc/apt/keyrings/.muster.$$.tmp
+      draft=/etc/apt/keyrings/.muster.$unique.tmp
       cp -- "$1" "$draft" && chmod 0644 "$draft" && mv -fT -- "$draft" "$key" || fail "cannot write $key"
     fi
   fi

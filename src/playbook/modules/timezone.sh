@@ -6,7 +6,7 @@ if [ -n "$name" ]; then
   if [ "$now" != "$name" ]; then
     changed=1
     if [ -z "$check" ]; then
-      draft=/etc/.muster.$$.tmp
+      draft=/etc/.muster.$unique.tmp
       ln -sfn -- "$zones/$name" "$draft" && mv -fT -- "$draft" /etc/localtime || fail "cannot set /etc/localtime"
     fi
   fi

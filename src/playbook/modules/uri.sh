@@ -65,7 +65,7 @@ if [ -n "$dest" ] && [ -z "$refused" ]; then
   path=$dest
   enter || fail "Destination directory of $dest does not exist"
   if [ ! -f "$name" ] || ! cmp -s -- "$scratch/content" "$name"; then
-    draft=./.muster.$$.tmp
+    draft=./.muster.$unique.tmp
     rm -f -- "$draft"
     (umask 077 && set -C && cat -- "$scratch/content" > "$draft") || fail "cannot write $dest"
     if [ -f "$name" ]; then

@@ -272,20 +272,25 @@ impl Ssh {
         if host.user_shells.is_impossible() {
             return Ok(None);
         }
-        let connection = self.connection(&host, &target.name).await?;
-        let mut shell = match host.user_shells.take(command.run_as.as_ref()) {
-            Some(shell) => shell,
-            None => UserShell::open(&connection, command.run_as.as_ref(), &target.name, start).await?,
-        };
-        match shell.run(command, sink, &target.name, start).await? {
-            Ran::ShellWaits(exit) => {
-                host.user_shells.put(command.run_as.clone(), shell);
-                Ok(Some(exit))
-            }
-            Ran::ShellEnded(exit) => Ok(Some(exit)),
-            Ran::Impossible => {
-                host.user_shells.set_impossible();
-                Ok(None)
+        let (run_as, name) = (command.run_as.as_ref(), target.name.as_str());
+        let mut waiting = host.user_shells.take(run_as);
+        loop {
+            let mut shell = match waiting.take() {
+                Some(shell) => shell,
+                None => UserShell::open(&self.connection(&host, name).await?, run_as, name, start).await?,
+            };
+            match shell.run(command, sink, name, start).await? {
+                Ran::ShellWaits(exit) => {
+                    host.user_shells.put(command.run_as.clone(), shell);
+                    return Ok(Some(exit));
+                }
+                Ran::ShellEnded(exit) => return Ok(Some(exit)),
+                // Only a shell that has waited can be too late.
+                Ran::TooLate => {}
+                Ran::Impossible => {
+                    host.user_shells.set_impossible();
+                    return Ok(None);
+                }
             }
         }
     }

@@ -30,6 +30,7 @@ use crate::remote::ScriptRunner;
 use crate::remote::Sink;
 use crate::remote::quote;
 use reply::Reply;
+use reply::STARTS;
 
 /// What makes a user shell of a shell.
 const SETUP: &str = include_str!("user_shell/setup.sh");
@@ -55,6 +56,8 @@ pub(super) enum Ran {
     ShellWaits(Exit),
     /// The shell cannot be used any more.
     ShellEnded(Exit),
+    /// The script did not run: the shell had ended.
+    TooLate,
     /// The script did not run: a shell of this host cannot be a user shell.
     Impossible,
 }
@@ -113,7 +116,7 @@ impl UserShell {
             None => Ok(exchange.await),
             Some(limit) => tokio::time::timeout(limit, exchange).await.map_err(|_| limit),
         };
-        let is_over = reply.is_over();
+        let (is_over, has_started) = (reply.is_over(), reply.has_started());
         let exit = reply.end();
         match exchanged {
             Err(limit) => {
@@ -121,6 +124,7 @@ impl UserShell {
                 Err(Failure { detail: format!("the command did not end within {limit:?}"), ..at.silent(limit) })
             }
             Ok(Err(failure)) => Err(failure),
+            Ok(Ok(_)) if self.answered.is_some() && !has_started && self.is_usable() => Ok(Ran::TooLate),
             Ok(Ok(ended)) => match (exit, ended) {
                 (Some(exit), None) if is_over => {
                     self.answered = Some(Instant::now());
@@ -137,6 +141,7 @@ impl UserShell {
     fn request(&mut self, command: &Command, mark: &str, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
         let mut text = String::new();
         let script = quote(&command.script).map_err(|_| at.local("the command contains a NUL byte"))?;
+        let _ = writeln!(text, "echo {mark} {STARTS}");
         let mut body = format!("eval {script}");
         for part in command.texts.iter().filter(|part| !part.is_empty()) {
             let known = self.texts.iter().position(|known| std::ptr::eq(*known, *part));

@@ -1,6 +1,7 @@
 //! The output of one script among all that a user shell prints.
 //!
-//! A mark that the script cannot know stands on stdout before the exit, and ends each stream. See `setup.sh`.
+//! A mark that the script cannot know stands on stdout before the script and before the exit, and ends each stream. See
+//! `setup.sh`.
 
 use crate::core::sanitize;
 use crate::remote::Exit;
@@ -11,8 +12,12 @@ pub(super) struct Reply<'a> {
     sink: &'a mut dyn Sink,
     stdout: Stream,
     stderr: Stream,
+    has_started: bool,
     exit: Option<Exit>,
 }
+
+/// The word after the first mark.
+pub(super) const STARTS: &str = "starts";
 
 /// One stream.
 struct Stream {
@@ -63,7 +68,12 @@ fn emit(bytes: &[u8], pass: &mut impl FnMut(&[u8])) {
 impl<'a> Reply<'a> {
     /// Makes a reply with this mark, which is not empty.
     pub(super) fn new(sink: &'a mut dyn Sink, mark: &str) -> Self {
-        Self { sink, stdout: Stream::new(mark), stderr: Stream::new(mark), exit: None }
+        Self { sink, stdout: Stream::new(mark), stderr: Stream::new(mark), has_started: false, exit: None }
+    }
+
+    /// Reports whether the shell has begun with the script.
+    pub(super) fn has_started(&self) -> bool {
+        self.has_started
     }
 
     /// Returns how the script ended, once that is known.
@@ -88,6 +98,10 @@ impl Sink for Reply<'_> {
     fn stdout(&mut self, bytes: &[u8]) {
         let texts = self.stdout.take(bytes, |bytes| self.sink.stdout(bytes));
         for text in texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
+            if text == STARTS {
+                self.has_started = true;
+                continue;
+            }
             self.exit = Some(text.parse().map_or_else(|_| Exit::Signal(text.to_owned()), Exit::Code));
         }
     }
@@ -104,7 +118,7 @@ mod tests {
 
     #[test]
     fn marks_in_any_pieces_are_no_output() {
-        let printed = b"a@1f 0\n@1b@1e 0\nlate@1e\n";
+        let printed = b"@1e starts\na@1f 0\n@1b@1e 0\nlate@1e\n";
         for size in 1..=printed.len() {
             let mut kept = CapturedOutput::with_limit(100);
             let mut reply = Reply::new(&mut kept, "@1e");
@@ -112,6 +126,7 @@ mod tests {
                 reply.stdout(piece);
             }
             assert_eq!((reply.exit(), reply.is_over()), (Some(&Exit::Code(0)), false));
+            assert!(reply.has_started());
             reply.stderr(b"bad@1e\n");
             assert!(reply.is_over());
             assert_eq!(reply.end(), Some(Exit::Code(0)));
@@ -129,6 +144,7 @@ mod tests {
         let mut reply = Reply::new(&mut kept, "@1e");
         reply.stdout(b"out@1");
         reply.stderr(b"err@");
+        assert!(!reply.has_started());
         assert_eq!((reply.is_over(), reply.end()), (false, None));
         assert_eq!((kept.stdout.as_slice(), kept.stderr.as_slice()), (&b"out@1"[..], &b"err@"[..]));
     }
