@@ -58,6 +58,8 @@ pub(super) struct File {
     pub(super) checksum: Option<String>,
     /// What the old file must be: the version that a script has read, or `absent`.
     pub(super) expected: Option<String>,
+    /// The owner, the group and the mode of the old file, if they have been read and the content is another one.
+    pub(super) found: Option<String>,
 }
 
 /// The content of a file.
@@ -125,6 +127,7 @@ impl File {
             .set("diff_limit", &diff::LIMIT.to_string())
             .set("wanted_sha1", &optional(&self.checksum))
             .set("expected", &optional(&self.expected))
+            .set("found", &optional(&self.found))
             .flag("validates", self.validate.is_some());
         script = script.path_below("d", &self.dest, &self.below);
         script = match &self.content {

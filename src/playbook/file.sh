@@ -82,32 +82,39 @@ fi
 
 # A link is replaced and never followed. As with Ansible, the new file has the attributes of the link's target, but not its
 # set-user-ID bit, since any user may make a link to such a file.
-look "$name" && seen=1
 now=absent
 old=
-case $kind in
-  absent) ;;
-  file | hard)
-    now=other
-    if [ -z "$length" ] || [ "$size" = "$length" ]; then
-      s=$(sha256sum < "$name") || exit 1
-      now=${s%% *}
-    fi
-    old="${of_user%%:*} ${of_group%%:*} $bits" ;;
-  link)
-    if [ -e "$name" ]; then
-      old=$(stat -Lc '%u %g %a' -- "$name") || exit 1
-      m=${old##* }
-      case $m in ????) m=${m#?} ;; esac
-      old="${old% *} $m"
-    fi ;;
-  *) fail "$path is neither a file nor a link" ;;
-esac
+if [ -n "$found" ]; then
+  # This is the version that is expected, which is checked before the file is replaced.
+  set -- $found
+  kind=file of_user=$1 of_group=$2 bits=$3 now=other version=$expected
+  old="${of_user%%:*} ${of_group%%:*} $bits"
+else
+  look "$name" && seen=1
+  case $kind in
+    absent) ;;
+    file | hard)
+      now=other
+      if [ -z "$length" ] || [ "$size" = "$length" ]; then
+        s=$(sha256sum < "$name") || exit 1
+        now=${s%% *}
+      fi
+      old="${of_user%%:*} ${of_group%%:*} $bits" ;;
+    link)
+      if [ -e "$name" ]; then
+        old=$(stat -Lc '%u %g %a' -- "$name") || exit 1
+        m=${old##* }
+        case $m in ????) m=${m#?} ;; esac
+        old="${old% *} $m"
+      fi ;;
+    *) fail "$path is neither a file nor a link" ;;
+  esac
+  find_version
+fi
 # Ends if the file is not the version that was read before.
 require_expected() {
   if [ -n "$expected" ] && [ "$expected" != "$1" ]; then drain && say stale 1 && exit 0; fi
 }
-find_version
 require_expected "$version"
 if [ -n "$keep" ] && [ "$kind" != absent ]; then
   drain
@@ -233,7 +240,7 @@ if ! e=$(mv -fT -- "$t" "$name" 2>&1); then
     *) echo "$e" >&2 && exit 1 ;;
   esac
 else
-  of_user=$new_user of_group=$new_group bits=$octal size=$new_size
+  of_user=$new_user of_group=$new_group bits=$octal size=$new_size seen=1
 fi
 trap clean EXIT
 set_context

@@ -107,7 +107,10 @@ async fn other_shells_run_scripts_in_the_same_way() {
         let folder = tempfile::tempdir().unwrap();
         let Some(stage) = start_with_shell(shell, folder.path()) else { continue };
         for runner in BOTH {
-            assert_eq!(stage.run(runner, "x=1; cat; echo it\\'s; echo bad >&2; exit 3").await, ended(3, "it's\n", "bad\n"));
+            assert_eq!(
+                stage.run(runner, "x=1; cat; echo it\\'s; echo bad >&2; exit 3").await,
+                ended(3, "it's\n", "bad\n")
+            );
             assert_eq!(stage.run(runner, "echo ${x-none}; exit 143").await, ended(143, "none\n", ""));
             let killed = stage.run(runner, "exec sleep 60 & kill -KILL $!; exec sh -c 'kill -KILL $$'").await;
             assert_eq!(killed.0, Exit::Signal("KILL".to_owned()), "{shell} {runner:?}");

@@ -113,6 +113,8 @@ struct Read {
     path: String,
     /// What changes when the file is written or replaced.
     version: String,
+    /// The owner, the group and the mode, if the file exists.
+    found: Option<String>,
     /// The content, if the file exists.
     content: Option<Vec<u8>>,
 }
@@ -137,6 +139,7 @@ impl<E: Edit> EditedFile<E> {
         Ok(Read {
             path: text("real").unwrap_or_default(),
             version: text("version").unwrap_or_else(|| "absent".to_owned()),
+            found: text("found"),
             content,
         })
     }
@@ -157,6 +160,7 @@ impl<E: Edit> EditedFile<E> {
             in_place: self.in_place,
             validate: self.validate.clone(),
             expected: Some(read.version.clone()),
+            found: read.found.clone().filter(|_| edited.text.is_some()),
             makes_folders: true,
             ..File::default()
         };
@@ -239,7 +243,7 @@ case $kind in
 esac
 [ -r "$name" ] || fail "[Errno 13] Permission denied: '$path'"
 find_version
-printf '%s=%s\0' real "$path" exists 1 version "$version" content ''
+printf '%s=%s\0' real "$path" exists 1 version "$version" found "$of_user $of_group $bits" content ''
 exec cat < "$name"
 "#;
 
